@@ -1,0 +1,219 @@
+"""What every executor promises. An executor moves bytes on one mount, and knows nothing of Postgres or Temporal.
+
+The protocol it serves (docs/command-protocol.md) rests on these sentences:
+
+- Everything that will appear is *staged* first, under the stage's own id, on the storage of the mount itself. A stage is
+  invisible to listings. `seal` makes a list of stages durable at once; after it their identities never change.
+- `act` performs the one visible step of a command. It looks before it acts, so running it again after a crash finds its
+  own earlier effect and says so; it looks after it acts, and what it did not expect it puts back. It never overwrites or
+  removes bytes that are not the expected ones. After `flush` the effect survives a power cut.
+- `finish` does what may only happen once the record is committed: old content goes from the stage to the trash.
+- A lock is per command id and dies with its process. `act` and `finish` expect that their caller holds it.
+- Errors: MountOffline when the mount is not there or is another disk, MountReadOnly, StorageFull, NodeNotFound.
+  Anything else is an OSError and means a defect or a broken disk. No retry inside: the workflow retries.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from schema.ids import CommandId
+from schema.paths import NodePath
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which file this is, whatever its name: device, inode and birth time; and what shows that it was written to since.
+
+    Times are nanoseconds since the epoch. `size` and `mtime` of a directory change with its entries: they are not compared.
+    `ctime` is changed by our own renames: it is recorded, and compared only before the visible step.
+    """
+
+    device: int
+    inode: int
+    birth: int
+    size: int
+    mtime: int
+    ctime: int
+    directory: bool
+    mode: int = 0
+    links: int = 1
+
+    def same_inode(self, other: "Identity | None") -> bool:
+        return other is not None and (self.device, self.inode, self.birth) == (other.device, other.inode, other.birth)
+
+    def same_content(self, other: "Identity | None") -> bool:
+        """The same inode, and nobody wrote into it in place."""
+        if other is None or not self.same_inode(other) or self.directory != other.directory:
+            return False
+        return self.directory or (self.size, self.mtime) == (other.size, other.mtime)
+
+
+class Step(StrEnum):
+    """The visible step of a command."""
+
+    CREATE = "create"
+    """The staged file or directory appears at a free name."""
+    REPLACE = "replace"
+    """The staged file takes the place of the expected one, in one exchange."""
+    DELETE = "delete"
+    """The expected file or directory goes to the trash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One visible step to take. All of it was fixed in the intent before anything happened.
+
+    `expected` is the identity the record knows: what is replaced or deleted. `attempt` above 1 means that an earlier
+    attempt may have acted already.
+    """
+
+    command: CommandId
+    step: Step
+    path: NodePath
+    stage: CommandId | None = None
+    staged: Identity | None = None
+    expected: Identity | None = None
+    trash: str | None = None
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The step is taken. `identity` is the node as it now lies there (None after a delete).
+
+    `drift` says that our effect was recognised but somebody else has changed or removed it since.
+    """
+
+    identity: Identity | None
+    recognised: bool = False
+    drift: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The step was not taken, or was taken back. `code` is from schema.errors."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """What lies there can not be put right without a person: the node becomes INCONSISTENT."""
+
+    message: str
+
+
+Result = Done | Refused | Unclear
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A staged file or directory, sealed: durable under its own id. `sha256` is None for a directory."""
+
+    id: CommandId
+    identity: Identity
+    sha256: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Something small to stage with its whole list: a directory (`content` is None), or a file's bytes."""
+
+    id: CommandId
+    content: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a listing."""
+
+    path: NodePath
+    identity: Identity
+    kind: str
+    """file, directory, symlink or special"""
+
+
+class StageWriter(Protocol):
+    """An open stage that takes a stream. Blocking: call from a thread."""
+
+    def write(self, chunk: bytes) -> None: ...
+
+    def close(self) -> Stage:
+        """Flush to the disk and hand over. The stage's own name is made durable by `seal`."""
+        ...
+
+    def abort(self) -> None:
+        """Remove what was written. Never raises."""
+        ...
+
+
+class Locks(Protocol):
+    """Locks held through one open handle. They are gone when it is closed, or its process dies."""
+
+    def take(self, command: CommandId) -> bool:
+        """False: somebody else holds it, the command is still running elsewhere."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Content(Protocol):
+    """A file opened for reading; stays readable after a replace or delete."""
+
+    identity: Identity
+
+    def read(self, offset: int, length: int) -> bytes:
+        """At most `length` bytes; fewer only at the end of the file."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Executor(Protocol):
+    """The contract. All methods block; the caller brings the threads."""
+
+    def check(self) -> None:
+        """Raise MountOffline unless this is the very storage the mount was registered with."""
+        ...
+
+    def locks(self) -> Locks: ...
+
+    def open_stage(self, stage: CommandId) -> StageWriter: ...
+
+    def seal(self, drafts: Sequence[Draft], written: Sequence[CommandId] = ()) -> list[Stage | Exception]:
+        """Stage the drafts, then make them and the names of the already `written` stages durable, with as few flushes as
+        possible. One answer per draft, in order: an error concerns its draft alone. Raises only for the whole mount."""
+        ...
+
+    def find_stage(self, stage: CommandId) -> Identity | None: ...
+
+    def discard_stage(self, stage: CommandId, staged: Identity | None) -> bool:
+        """Remove a stage. With `staged`, only when it is that very file or directory, unchanged. True: nothing is left."""
+        ...
+
+    def act(self, task: Task) -> Result:
+        """Look, take the visible step, look at what came out. Not durable before `flush`."""
+        ...
+
+    def flush(self, tasks: Sequence[Task]) -> None:
+        """Make the steps of these tasks durable: every directory they touched, once each."""
+        ...
+
+    def finish(self, task: Task, succeeded: bool) -> None:
+        """After the record is committed: clear what is left under the command's own name. Idempotent."""
+        ...
+
+    def open(self, path: NodePath) -> Content:
+        """Raises NodeNotFound; NotADirectory when it is not a regular file."""
+        ...
+
+    def stages(self) -> Iterator[tuple[CommandId, float]]:
+        """Every entry in the stage folder with its age in seconds."""
+        ...
+
+    def walk(self) -> Iterator[Entry]:
+        """Every entry of the mount but our own reserved folder, parents before children. Never follows a link."""
+        ...

@@ -1,0 +1,239 @@
+"""Every refusal this service can give, as one tree.
+
+    FilestoreError
+    ├── InvalidPath, InvalidRequest, InvalidChecksum, NotSupported            400
+    ├── Unauthenticated                                                       401
+    ├── MissingScope, Forbidden, MountReadOnly                                403
+    ├── BackendNotFound, NodeNotFound, ParentNotFound, NotFound               404
+    ├── NodeExists, NotADirectory, ChildrenExist, IdempotencyConflict,
+    │   ExecutorNotFound, PathBusy                                            409
+    ├── ContentExpired                                                        410
+    ├── VersionConflict                                                       412
+    ├── PayloadTooLarge                                                       413
+    ├── ChecksumMismatch                                                      422
+    ├── RateLimited                                                           429
+    ├── MountOffline, Unavailable, OutcomeUnknown, StageLost                  503
+    └── StorageFull                                                           507
+
+The docstring of a class is its default message: what happened, then what to do next. `retryable` says whether the very
+same request can succeed later; a retryable failure is journaled, and the same key opens the next attempt of the command.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class FilestoreError(Exception):
+    """The request could not be carried out."""
+
+    code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
+    retryable: ClassVar[bool] = False
+    retry_after_seconds: ClassVar[int | None] = None
+
+    def __init__(self, message: str | None = None, **details: object) -> None:
+        self.message = message or " ".join((self.__doc__ or self.code).split())
+        self.details: Mapping[str, object] | None = details or None
+        super().__init__(self.message)
+
+
+class InvalidPath(FilestoreError):
+    """The path is not one a mount can hold. Send names separated by single slashes, without '.', '..' or NUL."""
+
+    code = "INVALID_PATH"
+
+
+class InvalidRequest(FilestoreError):
+    """The request is malformed. See `details` for the field, and /docs for the shape."""
+
+    code = "INVALID_REQUEST"
+
+
+class InvalidChecksum(FilestoreError):
+    """The checksum header is not `sha256:`, `sha1:` or `md5:` followed by hexadecimal digits."""
+
+    code = "INVALID_CHECKSUM"
+
+
+class NotSupported(FilestoreError):
+    """This kind of mount or node can not do that."""
+
+    code = "NOT_SUPPORTED"
+
+
+class Unauthenticated(FilestoreError):
+    """Send a valid token as `Authorization: Bearer <token>`."""
+
+    code = "UNAUTHENTICATED"
+
+
+class MissingScope(FilestoreError):
+    """The token lacks the scope this route needs. Ask an administrator for a token that has it."""
+
+    code = "MISSING_SCOPE"
+
+
+class Forbidden(FilestoreError):
+    """This path is reserved for Filestore itself."""
+
+    code = "FORBIDDEN"
+
+
+class MountReadOnly(FilestoreError):
+    """The mount is read-only. Choose another mount, or ask an administrator to make it writable."""
+
+    code = "MOUNT_READ_ONLY"
+
+
+class BackendNotFound(FilestoreError):
+    """There is no mount with this id. GET /v1/backend-mounts lists them."""
+
+    code = "BACKEND_NOT_FOUND"
+
+
+class NodeNotFound(FilestoreError):
+    """There is no such file or directory."""
+
+    code = "NODE_NOT_FOUND"
+
+
+class ParentNotFound(FilestoreError):
+    """The parent directory does not exist. Create it first with POST /v1/directories."""
+
+    code = "PARENT_NOT_FOUND"
+
+
+class NotFound(FilestoreError):
+    """There is nothing at this address."""
+
+    code = "NOT_FOUND"
+
+
+class NodeExists(FilestoreError):
+    """The name is taken. Choose another one, or send `overwrite` to replace a file."""
+
+    code = "NODE_EXISTS"
+
+
+class NotADirectory(FilestoreError):
+    """The operation needs a node of the other kind: a file where there is a directory, or the reverse."""
+
+    code = "NOT_A_DIRECTORY"
+
+
+class ChildrenExist(FilestoreError):
+    """The directory is not empty. Delete what it holds first."""
+
+    code = "CHILDREN_EXIST"
+
+
+class IdempotencyConflict(FilestoreError):
+    """This idempotency key was used for another request. Use a fresh key for a new request."""
+
+    code = "IDEMPOTENCY_CONFLICT"
+
+
+class ExecutorNotFound(FilestoreError):
+    """No executor of this process serves the mount."""
+
+    code = "EXECUTOR_NOT_FOUND"
+
+
+class PathBusy(FilestoreError):
+    """Another command works on this path. Try again shortly with the same key."""
+
+    code = "PATH_BUSY"
+    retryable = True
+    retry_after_seconds = 1
+
+
+class ContentExpired(FilestoreError):
+    """The content of this version is no longer kept."""
+
+    code = "CONTENT_EXPIRED"
+
+
+class VersionConflict(FilestoreError):
+    """The node has changed since the version you named. Read it again and decide anew."""
+
+    code = "VERSION_CONFLICT"
+
+
+class PayloadTooLarge(FilestoreError):
+    """The request is larger than this server accepts."""
+
+    code = "PAYLOAD_TOO_LARGE"
+
+
+class ChecksumMismatch(FilestoreError):
+    """The content does not have the checksum that came with it. Nothing was stored; send it again."""
+
+    code = "CHECKSUM_MISMATCH"
+
+
+class RateLimited(FilestoreError):
+    """Too many commands are waiting for this mount. Slow down and send the same key again."""
+
+    code = "RATE_LIMITED"
+    retryable = True
+    retry_after_seconds = 1
+
+
+class MountOffline(FilestoreError):
+    """The mount is not reachable, or another disk stands in its place. Nothing was changed."""
+
+    code = "MOUNT_OFFLINE"
+    retryable = True
+    retry_after_seconds = 10
+
+
+class Unavailable(FilestoreError):
+    """A server this service depends on is not reachable. Nothing was changed; send the same key again."""
+
+    code = "UNAVAILABLE"
+    retryable = True
+    retry_after_seconds = 2
+
+
+class OutcomeUnknown(FilestoreError):
+    """The outcome is not known yet. Send the same key again: it joins this command and never repeats it."""
+
+    code = "OUTCOME_UNKNOWN"
+    retryable = True
+    retry_after_seconds = 2
+
+
+class StageLost(FilestoreError):
+    """The staged content is gone. Send the same key and content again."""
+
+    code = "STAGE_LOST"
+    retryable = True
+    retry_after_seconds = 1
+
+
+class StorageFull(FilestoreError):
+    """The storage behind the mount is full. Nothing was changed; free some space and send the same key again."""
+
+    code = "STORAGE_FULL"
+    retryable = True
+    retry_after_seconds = 30
+
+
+def _tree(root: type[FilestoreError]) -> list[type[FilestoreError]]:
+    return [kind for child in root.__subclasses__() for kind in (child, *_tree(child))]
+
+
+BY_CODE: Mapping[str, type[FilestoreError]] = {kind.code: kind for kind in _tree(FilestoreError)}
+
+
+def from_code(code: str, message: str | None = None, details: Mapping[str, object] | None = None) -> FilestoreError:
+    """The error a stored code stands for; an unknown code (from a newer release) keeps its message."""
+    error = BY_CODE.get(code, FilestoreError)(message)
+    error.details = details
+    return error
+
+
+def name_of(kind: type[FilestoreError]) -> str:
+    """The class name as words, for titles: `NodeExists` -> "Node exists"."""
+    words = re.sub(r"(?<!^)([A-Z])", r" \1", kind.__name__)
+    return words[0] + words[1:].lower()

@@ -1,0 +1,105 @@
+"""Named places where a test can stop, slow or kill this process. Off unless FILESTORE_FAULT is set.
+
+FILESTORE_FAULT is a list separated by ';' of `point=kind[:argument][~needle][@n]`:
+
+    apply.acted=kill             SIGKILL this process when the point is reached
+    apply.acted=kill@3           ... the third time
+    begin.committed=wait:/dir    write /dir/<point>.reached, then wait until /dir/<point>.go exists (once)
+    apply.act=sleep:20~slow      sleep 20 s, only where the subject (a path) contains "slow"
+    commit.item=fail~poison      raise an error there
+
+Each point stands in the code under its name; POINTS is the one list, and a test proves that both agree.
+"""
+
+import asyncio
+import os
+import pathlib
+import signal
+import time
+from dataclasses import dataclass, field
+
+POINTS: dict[str, str] = {
+    "api.sealed": "the stages of a list are durable, its workflow is not started",
+    "api.started": "Temporal has accepted the workflow, nobody is answered",
+    "begin.before_commit": "the transaction with intents and claims is about to commit",
+    "begin.committed": "intents and claims are durable, nothing is visible",
+    "apply.locked": "the locks are held and the rows read again",
+    "apply.act": "about to take the visible step of one item (subject: its path)",
+    "apply.acted": "the visible step of one item is taken, not flushed (subject: its path)",
+    "apply.flushed": "the visible steps are durable, the record does not know",
+    "commit.item": "one item is about to be recorded (subject: its path)",
+    "commit.before_commit": "the transaction with the record is about to commit",
+    "commit.committed": "the record is durable, nobody is answered",
+    "finish.acted": "the leftovers of one command are cleared, its cleanup row is open",
+    "finish.closed": "the cleanup rows are closed",
+    "publish.positioned": "events have their positions, Redis has not seen them",
+    "publish.sent": "Redis has the events, the feed does not know",
+}
+
+
+class InjectedFault(RuntimeError):
+    """A test asked for this failure with FILESTORE_FAULT."""
+
+
+@dataclass
+class _Fault:
+    kind: str
+    argument: str
+    needle: str
+    at: int
+    seen: int = field(default=0)
+
+
+def _read(text: str) -> dict[str, _Fault]:
+    faults: dict[str, _Fault] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(";"))):
+        point, _, rest = part.partition("=")
+        if point not in POINTS:
+            raise ValueError(f"FILESTORE_FAULT names the unknown point {point!r}")
+        rest, _, at = rest.partition("@")
+        rest, _, needle = rest.partition("~")
+        kind, _, argument = rest.partition(":")
+        if kind not in ("kill", "wait", "sleep", "fail"):
+            raise ValueError(f"FILESTORE_FAULT names the unknown kind {kind!r}")
+        faults[point] = _Fault(kind, argument, needle, int(at or 1))
+    return faults
+
+
+_faults = _read(os.environ.get("FILESTORE_FAULT", ""))
+
+
+def _due(point: str, subject: str) -> _Fault | None:
+    fault = _faults.get(point)
+    if fault is None or fault.needle not in subject:
+        return None
+    fault.seen += 1
+    once = fault.kind in ("kill", "wait")
+    return fault if (fault.seen == fault.at if once else fault.seen >= fault.at) else None
+
+
+def _strike(fault: _Fault, point: str) -> None:
+    if fault.kind == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif fault.kind == "sleep":
+        time.sleep(float(fault.argument))
+    elif fault.kind == "fail":
+        raise InjectedFault(f"injected at {point}")
+    else:
+        folder = pathlib.Path(fault.argument)
+        (folder / f"{point}.reached").touch()
+        while not (folder / f"{point}.go").exists():
+            time.sleep(0.005)
+
+
+def reach(point: str, subject: str = "") -> None:
+    """Say that `point` is reached, from a thread that may block."""
+    if _faults and (fault := _due(point, subject)):
+        _strike(fault, point)
+
+
+async def areach(point: str, subject: str = "") -> None:
+    """The same from a coroutine: the event loop goes on while this point waits."""
+    if _faults and (fault := _due(point, subject)):
+        if fault.kind == "kill":
+            _strike(fault, point)
+        await asyncio.to_thread(_strike, fault, point)

@@ -1,0 +1,29 @@
+"""The identifiers of the service, and the one place where a new command id is minted."""
+
+import os
+import time
+import uuid
+from typing import NewType
+
+MountId = NewType("MountId", int)
+NodeId = NewType("NodeId", int)
+JournalId = NewType("JournalId", int)
+CommandId = NewType("CommandId", str)
+"""A UUIDv7 as lower-case text: it also names the stage and the trash entry of the command."""
+
+
+def new_command_id() -> CommandId:
+    """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then randomness.
+
+    Nothing relies on the time inside for its correctness; it only makes ids easy to sort by eye.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | (random >> 62 & 0xFFF) << 64
+    value |= 0b10 << 62 | random & (1 << 62) - 1
+    return CommandId(str(uuid.UUID(int=value)))
+
+
+def lock_offset(command: CommandId) -> int:
+    """Where in a mount's lock file this command's byte lies: the 62 random bits of its id."""
+    return uuid.UUID(command).int & (1 << 62) - 1
