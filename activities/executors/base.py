@@ -26,8 +26,9 @@ from schema.paths import NodePath
 class Identity:
     """Which file this is, whatever its name: device, inode and birth time; and what shows that it was written to since.
 
-    Times are nanoseconds since the epoch. `size` and `mtime` of a directory change with its entries: they are not compared.
-    `ctime` is changed by our own renames: it is recorded, and compared only before the visible step.
+    Device 0 is the mount's own: disks are numbered anew at every boot. Times are nanoseconds since the epoch. `size` and
+    `mtime` of a directory change with its entries: they are not compared. `ctime` is changed by our own renames: it is
+    recorded, and compared only before the visible step.
     """
 
     device: int
@@ -39,6 +40,25 @@ class Identity:
     directory: bool
     mode: int = 0
     links: int = 1
+
+    def facts(self) -> list[int]:
+        """As it travels in payloads and is stored in intents; `of_facts` reads it back."""
+        return [
+            self.device,
+            self.inode,
+            self.birth,
+            self.size,
+            self.mtime,
+            self.ctime,
+            int(self.directory),
+            self.mode,
+            self.links,
+        ]
+
+    @classmethod
+    def of_facts(cls, facts: Sequence[int]) -> "Identity":
+        device, inode, birth, size, mtime, ctime, directory, mode, links = facts
+        return cls(device, inode, birth, size, mtime, ctime, bool(directory), mode, links)
 
     def same_inode(self, other: "Identity | None") -> bool:
         return other is not None and (self.device, self.inode, self.birth) == (other.device, other.inode, other.birth)
@@ -83,7 +103,8 @@ class Task:
 class Done:
     """The step is taken. `identity` is the node as it now lies there (None after a delete).
 
-    `drift` says that our effect was recognised but somebody else has changed or removed it since.
+    `drift` says that our effect was recognised but somebody else has changed or removed it since; `identity` is then still
+    what we put there, so that the record never takes a stranger's bytes for ours.
     """
 
     identity: Identity | None
@@ -157,6 +178,10 @@ class Locks(Protocol):
         """False: somebody else holds it, the command is still running elsewhere."""
         ...
 
+    def release(self, command: CommandId) -> None:
+        """Give one lock back while the others stay."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -200,6 +225,12 @@ class Executor(Protocol):
 
     def flush(self, tasks: Sequence[Task]) -> None:
         """Make the steps of these tasks durable: every directory they touched, once each."""
+        ...
+
+    def reverse(self, task: Task) -> Result:
+        """Take a step of ours back, for an effect that can not be recorded: what appeared returns to the stage, what was
+        replaced or deleted to its place. Done: it is as if nothing had happened, and durable. Unclear: somebody else has
+        been there since; nothing was touched."""
         ...
 
     def finish(self, task: Task, succeeded: bool) -> None:

@@ -1,0 +1,179 @@
+"""`apply`: the visible step of every command of a list, under its lock, with one flush for all."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.executors.base import Done, Executor, Locks, Refused, Result, Task
+from activities.tasks import task_of
+from schema import errors
+from schema.commands import Applied, AppliedList, Begun, Status
+from schema.faults import areach
+from schema.ids import CommandId
+from schema.store import commands as store
+
+if TYPE_CHECKING:
+    from activities.ports import Executors
+    from schema.store.pool import Pool
+
+_STALL_SECONDS = 0.5
+"""Without progress for so long, the rest of the list goes on in another thread."""
+
+
+class Apply:
+    def __init__(self, pool: Pool, executors: Executors, fresh: set[tuple[CommandId, int]], deadline_seconds: float) -> None:
+        self._pool, self._executors, self._fresh, self._deadline = pool, executors, fresh, deadline_seconds
+        self._threads = ThreadPoolExecutor(64, thread_name_prefix="apply")
+
+    @activity.defn(name="apply")
+    async def apply(self, begun: Begun) -> AppliedList:
+        try:
+            executor = self._executors.of(begun.mount_id)
+            executor.check()
+        except errors.FilestoreError as error:
+            return self._not_there(begun, error)
+        locks = executor.locks()
+        mine = [going for going in begun.go if locks.take(going.id)]
+        late = [going.id for going in begun.go if going not in mine]
+        try:
+            rows = await self._fence(begun, {going.id for going in mine})
+        except BaseException:
+            locks.close()
+            raise
+        await areach("apply.locked")
+        tasks = {row.id: task_of(row) for row in rows.values()}
+        walk = _Walk(executor, locks, [task for task in tasks.values() if task is not None])
+        results = await self._within_deadline(walk)
+        done = [
+            _applied(row, results.get(row.id) if tasks[row.id] else Done(None))
+            for row in rows.values()
+            if row.id in results or tasks[row.id] is None
+        ]
+        late += [row.id for row in rows.values() if tasks[row.id] is not None and row.id not in results]
+        await areach("apply.flushed")
+        return AppliedList(begun.mount_id, done, late)
+
+    async def _fence(self, begun: Begun, mine: set[CommandId]) -> dict[CommandId, store.Row]:
+        """The rows, read under the locks: what has ended or went on under another attempt is left alone."""
+        first = {g.id: g.attempt for g in begun.go if g.id in mine and (g.id, g.attempt) in self._fresh}
+        later = {g.id: g.attempt for g in begun.go if g.id in mine and g.id not in first}
+        self._fresh.difference_update(first.items())
+        rows: dict[CommandId, store.Row] = {}
+        async with self._pool.connection() as connection:
+            if first:
+                read = await store.read_running(connection, list(first), raise_attempt=False)
+                rows |= {key: row for key, row in read.items() if row.attempt == first[key]}
+            if later:
+                rows |= await store.read_running(connection, list(later), raise_attempt=True)
+        return rows
+
+    async def _within_deadline(self, walk: _Walk) -> Mapping[CommandId, Result]:
+        """Whatever is done in time. A stuck item keeps its thread and its lock; those behind it get another thread."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._deadline
+        threads: set[asyncio.Future[None]] = set()
+        seen = -1
+        while walk.unfinished and (left := end - loop.time()) > 0:
+            if walk.ticks == seen or not threads:
+                threads.add(loop.run_in_executor(self._threads, walk.run))
+            seen = walk.ticks
+            done, threads = await asyncio.wait(threads, timeout=min(_STALL_SECONDS, left), return_when=asyncio.FIRST_COMPLETED)
+            for thread in done:
+                thread.result()
+        return walk.results_so_far()
+
+    def _not_there(self, begun: Begun, error: errors.FilestoreError) -> AppliedList:
+        """Without the mount nothing was done by a first attempt; a later one can not know what an earlier one did."""
+        first = [g for g in begun.go if (g.id, g.attempt) in self._fresh]
+        self._fresh.difference_update((g.id, g.attempt) for g in first)
+        failed = [Applied(g.id, g.attempt, Status.FAILED, code=error.code, message=error.message, retryable=True) for g in first]
+        return AppliedList(begun.mount_id, failed, [g.id for g in begun.go if g not in first])
+
+
+def _applied(row: store.Row, result: Result | None) -> Applied:
+    match result:
+        case Done(identity=identity, drift=drift):
+            return Applied(row.id, row.attempt, Status.SUCCEEDED, identity.facts() if identity else None, drift=drift)
+        case Refused(code=code, message=message):
+            retryable = errors.BY_CODE[code].retryable
+            return Applied(row.id, row.attempt, Status.FAILED, code=code, message=message, retryable=retryable)
+        case _:
+            message = result.message if result else ""
+            return Applied(row.id, row.attempt, Status.INCONSISTENT, code="VERSION_CONFLICT", message=message)
+
+
+class _Walk:
+    """A list of tasks on its way. Any number of threads may `run` it; whoever finds no more to do flushes for all."""
+
+    def __init__(self, executor: Executor, locks: Locks, tasks: list[Task]) -> None:
+        self._executor, self._locks = executor, locks
+        self._guard = threading.Lock()
+        self._todo = deque(tasks)
+        self._acted: list[tuple[Task, Result]] = []
+        self._results: dict[CommandId, Result] = {}
+        self._left = len(tasks)
+        self.ticks = 0
+        """Rises with everything that happens."""
+        if not tasks:
+            locks.close()
+
+    @property
+    def unfinished(self) -> bool:
+        return self._left > 0
+
+    def results_so_far(self) -> Mapping[CommandId, Result]:
+        with self._guard:
+            return dict(self._results)
+
+    def run(self) -> None:
+        while True:
+            with self._guard:
+                task = self._todo.popleft() if self._todo else None
+            if task is None:
+                break
+            self._act(task)
+        self._flush()
+
+    def _act(self, task: Task) -> None:
+        try:
+            result = self._executor.act(task)
+        except Exception:
+            # It is not known what happened: the command stays running and is resumed.
+            activity.logger.exception("apply of %s failed", task.command)
+            self._let_go([task])
+            return
+        with self._guard:
+            self._acted.append((task, result))
+            self.ticks += 1
+
+    def _flush(self) -> None:
+        with self._guard:
+            acted, self._acted = self._acted, []
+        if not acted:
+            return
+        try:
+            self._executor.flush([task for task, _ in acted])
+        except Exception:
+            # After a failed flush nothing is durable for sure, so nobody is told: the commands are resumed.
+            activity.logger.exception("flush of %d commands failed", len(acted))
+        else:
+            with self._guard:
+                self._results.update({task.command: result for task, result in acted})
+        self._let_go([task for task, _ in acted])
+
+    def _let_go(self, tasks: list[Task]) -> None:
+        for task in tasks:
+            self._locks.release(task.command)
+        with self._guard:
+            self._left -= len(tasks)
+            self.ticks += 1
+            last = self._left == 0
+        if last:
+            self._locks.close()

@@ -1,0 +1,114 @@
+"""`begin`: one transaction that gives every command of a list its verdict, and those that go their intent and claims."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.executors.base import Identity, Locks
+from activities.failures import by_halves
+from schema import errors
+from schema.commands import Begun, CommandIds, CommandList, Going, Request
+from schema.faults import areach
+from schema.ids import CommandId, MountId
+from schema.store import commands as store
+from schema.verdicts import Claim, Conflict, Go, Refuse, Resume, Verdict, among, decide
+
+if TYPE_CHECKING:
+    from activities.ports import Audience, Executors
+    from schema.store.pool import Pool
+
+
+class Begin:
+    def __init__(self, pool: Pool, executors: Executors, audience: Audience, fresh: set[tuple[CommandId, int]]) -> None:
+        """`fresh` is shared with `Apply` of this process: attempts that were opened here and nobody has executed yet."""
+        self._pool, self._executors, self._audience, self._fresh = pool, executors, audience, fresh
+
+    @activity.defn(name="begin")
+    async def begin(self, commands: CommandList) -> Begun:
+        workflow = activity.info().workflow_id or ""
+        mount, requests = commands.mount_id, commands.requests
+        verdicts: dict[CommandId, Verdict] = {}
+        locks, lost = await asyncio.to_thread(self._verify_stages, mount, requests)
+        try:
+
+            async def transact(part: Sequence[Request]) -> None:
+                verdicts.update(await self._transact(mount, workflow, part, lost))
+
+            for request, error in await by_halves(requests, transact):
+                activity.logger.error("begin refuses %s: %r", request.id, error)
+                verdicts[request.id] = Conflict(errors.InvalidRequest("The command can not be recorded. Nothing was changed."))
+        finally:
+            if locks is not None:
+                locks.close()
+        await areach("begin.committed")
+        go = [Going(v.id, v.attempt) for v in verdicts.values() if isinstance(v, Go | Resume)]
+        self._fresh.update((v.id, v.attempt) for v in verdicts.values() if isinstance(v, Go))
+        self._audience.begun(verdicts)
+        refused = [v.id for v in verdicts.values() if isinstance(v, Refuse)]
+        return Begun(mount, go, refused)
+
+    def _verify_stages(self, mount: MountId, requests: Sequence[Request]) -> tuple[Locks | None, set[CommandId]]:
+        """Stages that this process did not lock itself are locked now and looked at: gone ones must not begin."""
+        strange = [r for r in requests if r.staged is not None and not self._audience.holds(r.id)]
+        if not strange:
+            return None, set()
+        executor = self._executors.of(mount)
+        locks, lost = executor.locks(), set()
+        for request in strange:
+            if not locks.take(request.id):
+                locks.close()
+                raise errors.Unavailable("The stage is still in the hands of the process that wrote it.")
+            found = executor.find_stage(request.id)
+            if found is None or not found.same_content(Identity.of_facts(request.staged or [])):
+                lost.add(request.id)
+        return locks, lost
+
+    async def _transact(
+        self, mount: MountId, workflow: str, requests: Sequence[Request], lost: set[CommandId]
+    ) -> dict[CommandId, Verdict]:
+        day = datetime.now(UTC).strftime("%Y-%m-%d")
+        async with self._pool.connection() as connection, connection.transaction():
+            async with connection.pipeline():
+                await store.lock_mount(connection, mount)
+                found = await store.look(connection, mount, requests)
+            held: list[tuple[Claim, CommandId]] = []
+            verdicts: dict[CommandId, Verdict] = {}
+            for request in requests:
+                verdict = decide(request, found[request.id], workflow=workflow, day=day)
+                if isinstance(verdict, Go) and request.id in lost:
+                    verdict = Refuse(verdict.id, verdict.attempt, errors.StageLost())
+                claim = Claim(request.node_path.raw, request.claims_subtree)
+                verdicts[request.id] = among(verdict, claim, held)
+            await self._write(connection, mount, workflow, requests, verdicts)
+            await areach("begin.before_commit")
+        return verdicts
+
+    async def _write(
+        self, connection: store.Connection, mount: MountId, workflow: str, requests: Sequence[Request],
+        verdicts: dict[CommandId, Verdict],
+    ) -> None:  # fmt: skip
+        decided = [(r, v) for r in requests if isinstance(v := verdicts[r.id], Go | Refuse)]
+        if not decided:
+            return
+        opened = await store.open_rows(connection, mount, workflow, decided)
+        for request, verdict in decided:
+            if verdict.id not in opened:
+                # The same key came over another mount at the same moment, and was there first.
+                verdicts[request.id] = Conflict()
+        refused = [v.id for _, v in decided if isinstance(v, Refuse) and v.id in opened]
+        if refused:
+            await store.record(connection, refused, close=False, retention_days=0)
+            outcomes, _ = await store.answer(connection, refused)
+            self._audience.ended(outcomes)
+
+    @activity.defn(name="adopt")
+    async def adopt(self, commands: CommandIds) -> Begun:
+        """The commands among these that still run, for whoever resumes them."""
+        async with self._pool.connection() as connection:
+            rows = await store.read_running(connection, commands.ids, raise_attempt=False)
+        return Begun(commands.mount_id, [Going(row.id, row.attempt) for row in rows.values()])

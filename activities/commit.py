@@ -1,0 +1,96 @@
+"""`commit`: one transaction that records what `apply` did: nodes, snapshots, rollups, journal, events. Claims are released."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.executors.base import Done
+from activities.failures import by_halves
+from activities.tasks import task_of
+from schema import errors
+from schema.commands import Applied, AppliedList, Ended, Outcome, Status
+from schema.faults import areach
+from schema.ids import CommandId, MountId
+from schema.store import commands as store
+
+if TYPE_CHECKING:
+    from activities.ports import Audience, Executors
+    from schema.store.pool import Pool
+
+
+class Commit:
+    def __init__(self, pool: Pool, executors: Executors, audience: Audience, retention_days: int) -> None:
+        self._pool, self._executors, self._audience, self._retention_days = pool, executors, audience, retention_days
+
+    @activity.defn(name="commit")
+    async def commit(self, applied: AppliedList) -> Ended:
+        ended: dict[CommandId, Outcome] = {}
+        leftovers: list[CommandId] = []
+
+        async def transact(part: Sequence[Applied]) -> None:
+            outcomes, left = await self._transact(part)
+            # After COMMIT, and before anything else can go wrong: whoever waits is answered from what is durable.
+            self._audience.ended(outcomes)
+            ended.update({outcome.id: outcome for outcome in outcomes})
+            leftovers.extend(left)
+
+        for item, error in await by_halves(applied.done, transact):
+            activity.logger.error("commit of %s fails for good: %r", item.id, error)
+            await transact([await self._without_effect(applied.mount_id, item)])
+        await areach("commit.committed")
+        good = sum(outcome.status is Status.SUCCEEDED for outcome in ended.values())
+        return Ended(applied.mount_id, good, len(ended) - good, leftovers)
+
+    async def _transact(self, items: Sequence[Applied]) -> tuple[list[Outcome], list[CommandId]]:
+        async with self._pool.connection() as connection:
+            async with connection.transaction():
+                rows = await store.end(connection, items)
+                for item in items:
+                    if item.status is Status.SUCCEEDED and item.id in rows:
+                        await areach("commit.item", rows[item.id].shown)
+                outcomes: list[Outcome] = []
+                leftovers: list[CommandId] = []
+                if rows:
+                    close = any(row.step in ("replace", "delete") for row in rows.values())
+                    await store.record(connection, list(rows), close=close, retention_days=self._retention_days)
+                    outcomes, leftovers = await store.answer(connection, list(rows))
+                await areach("commit.before_commit")
+            missing = [item.id for item in items if item.id not in rows]
+            if missing:
+                # Ended by an earlier execution whose COMMIT was not heard of, or taken over by a later attempt.
+                outcomes += [o for o in await store.outcomes(connection, missing) if o.status is not Status.RUNNING]
+        return outcomes, leftovers
+
+    async def _without_effect(self, mount: MountId, item: Applied) -> Applied:
+        """An item that can not be recorded: its effect is taken back, or the node is declared inconsistent."""
+        if item.status is not Status.SUCCEEDED:
+            return item
+        failed = errors.Unavailable("The command could not be recorded; its effect was taken back. Nothing was changed.")
+        if await self._reverse(mount, item):
+            return Applied(item.id, item.attempt, Status.FAILED, code=failed.code, message=failed.message, retryable=True)
+        return Applied(
+            item.id, item.attempt, Status.INCONSISTENT, code="VERSION_CONFLICT",
+            message="The command took effect but could not be recorded or taken back. Reconcile the path.",
+        )  # fmt: skip
+
+    async def _reverse(self, mount: MountId, item: Applied) -> bool:
+        async with self._pool.connection() as connection:
+            rows = await store.read_running(connection, [item.id], raise_attempt=False)
+        row = rows.get(item.id)
+        task = task_of(row) if row and row.attempt == item.attempt else None
+        if task is None:
+            return row is not None
+        executor = self._executors.of(mount)
+
+        def take_back() -> bool:
+            locks = executor.locks()
+            try:
+                return locks.take(task.command) and isinstance(executor.reverse(task), Done)
+            finally:
+                locks.close()
+
+        return await asyncio.to_thread(take_back)

@@ -1,0 +1,59 @@
+"""`finish`: what may only happen after the record is durable: old content goes to the trash, stages of failures go away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.executors.base import Executor
+from activities.tasks import task_of
+from schema.commands import CommandIds
+from schema.faults import areach, reach
+from schema.ids import CommandId, MountId
+from schema.store import commands as store
+
+if TYPE_CHECKING:
+    from activities.ports import Executors
+    from schema.store.pool import Pool
+
+
+class Finish:
+    def __init__(self, pool: Pool, executors: Executors) -> None:
+        self._pool, self._executors = pool, executors
+
+    @activity.defn(name="finish")
+    async def finish(self, commands: CommandIds) -> int:
+        return await self.clear(commands.mount_id, commands.ids)
+
+    async def clear(self, mount: MountId, ids: Sequence[CommandId] | None) -> int:
+        """Clear the leftovers of these commands, or (None) of all that have ended. Returns how many are done."""
+        async with self._pool.connection() as connection:
+            leftovers = await store.leftovers(connection, mount, ids)
+        if not leftovers:
+            return 0
+        executor = self._executors.of(mount)
+        cleared = await asyncio.to_thread(_clear, executor, leftovers)
+        async with self._pool.connection() as connection:
+            await store.close_leftovers(connection, cleared)
+        await areach("finish.closed")
+        return len(cleared)
+
+
+def _clear(executor: Executor, leftovers: list[store.Leftover]) -> list[int]:
+    cleared: list[int] = []
+    locks = executor.locks()
+    try:
+        for leftover in leftovers:
+            task = task_of(leftover.row)
+            if task is not None:
+                if not locks.take(task.command):
+                    continue
+                executor.finish(task, leftover.succeeded)
+                reach("finish.acted", task.path.text)
+            cleared.append(leftover.cleanup)
+    finally:
+        locks.close()
+    return cleared

@@ -1,0 +1,40 @@
+"""What the activities are given: executors by mount, and whoever waits in this process for an answer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from activities.executors.base import Executor
+from schema.commands import Outcome
+from schema.ids import CommandId, MountId
+from schema.verdicts import Verdict
+
+
+class Executors(Protocol):
+    def of(self, mount: MountId) -> Executor:
+        """Raises ExecutorNotFound, or MountOffline when its storage is not there."""
+        ...
+
+
+class Audience(Protocol):
+    """Told at once what is durable. Telling is a courtesy: whoever is not here reads the row."""
+
+    def holds(self, request: CommandId) -> bool:
+        """Is the stage of this request locked by this process, since before it was sealed?"""
+        ...
+
+    def begun(self, verdicts: Mapping[CommandId, Verdict]) -> None: ...
+
+    def ended(self, outcomes: Sequence[Outcome]) -> None: ...
+
+
+class Nobody:
+    """The audience of a process that serves no clients."""
+
+    def holds(self, request: CommandId) -> bool:
+        return False
+
+    def begun(self, verdicts: Mapping[CommandId, Verdict]) -> None:
+        pass
+
+    def ended(self, outcomes: Sequence[Outcome]) -> None:
+        pass

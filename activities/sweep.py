@@ -1,0 +1,67 @@
+"""`sweep`: what a crash left on a mount, and what may be done at leisure: leftovers, orphaned stages, rollup deltas."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.executors.base import Executor
+from activities.finish import Finish
+from schema.ids import CommandId, MountId
+from schema.store import commands as store
+from schema.store import rollups
+
+if TYPE_CHECKING:
+    from activities.ports import Executors
+    from schema.store.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    cleared: int = 0
+    stages: int = 0
+    folded: int = 0
+
+
+class Sweep:
+    def __init__(self, pool: Pool, executors: Executors, finish: Finish, stage_max_age_seconds: float) -> None:
+        self._pool, self._executors, self._finish, self._max_age = pool, executors, finish, stage_max_age_seconds
+
+    @activity.defn(name="sweep")
+    async def sweep(self, mount: MountId) -> Swept:
+        folded = await self._fold()
+        cleared = await self._finish.clear(mount, None)
+        stages = await self._clear_stages(mount)
+        return Swept(cleared, stages, folded)
+
+    async def _fold(self) -> int:
+        total = 0
+        while True:
+            async with self._pool.connection() as connection, connection.transaction():
+                folded = await rollups.fold(connection)
+            total += folded
+            if folded == 0:
+                return total
+
+    async def _clear_stages(self, mount: MountId) -> int:
+        executor = self._executors.of(mount)
+        old = await asyncio.to_thread(lambda: [stage for stage, age in executor.stages() if age > self._max_age])
+        removed = 0
+        for start in range(0, len(old), 500):
+            removed += await self._clear_some(mount, executor, old[start : start + 500])
+        return removed
+
+    async def _clear_some(self, mount: MountId, executor: Executor, stages: list[CommandId]) -> int:
+        """Under their locks: a stage that nobody holds and no live command or leftover knows is nobody's."""
+        locks = executor.locks()
+        try:
+            free = [stage for stage in stages if locks.take(stage)]
+            async with self._pool.connection() as connection:
+                live = await store.live_stages(connection, mount, free)
+            dead = [stage for stage in free if stage not in live]
+            return await asyncio.to_thread(lambda: sum(executor.discard_stage(stage, None) for stage in dead))
+        finally:
+            locks.close()

@@ -1,0 +1,121 @@
+"""Who waits for which command, and how the answer reaches them: told by the activities of this process, or read from the row.
+
+Lives on the engine's event loop; the callers wait on theirs.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from schema import errors
+from schema.commands import Outcome, Request, Status
+from schema.ids import CommandId
+from schema.store import commands as store
+from schema.store.pool import Pool
+from schema.verdicts import Conflict, Go, Join, Refuse, Replay, Resume, Verdict
+
+_POLL_SECONDS = 0.25
+
+
+@dataclass(eq=False, slots=True)
+class Waiter:
+    request: Request
+    future: "asyncio.Future[Outcome]"
+    since: float
+    joined: bool = False
+    """It waits for a command that an earlier request opened."""
+
+    answered: bool = False
+
+    def give(self, outcome: Outcome | None, error: Exception | None = None) -> None:
+        self.answered = True
+        self.future.get_loop().call_soon_threadsafe(_resolve, self.future, outcome, error)
+
+
+def _resolve(future: "asyncio.Future[Outcome]", outcome: Outcome | None, error: Exception | None) -> None:
+    if future.done():
+        return
+    if outcome is not None:
+        future.set_result(outcome)
+    else:
+        future.set_exception(error or errors.OutcomeUnknown())
+
+
+class Answers:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._waiting: dict[CommandId, Waiter] = {}
+        self._rows: dict[CommandId, set[CommandId]] = {}
+        """Row id -> request ids, where a command runs under an earlier id."""
+
+    def expect(self, waiter: Waiter) -> None:
+        self._waiting[waiter.request.id] = waiter
+
+    def waits(self, request: CommandId) -> bool:
+        return request in self._waiting
+
+    def forget(self, request: CommandId) -> None:
+        """The caller has gone, or got 202: the command goes on without an audience."""
+        self._waiting.pop(request, None)
+
+    def begun(self, verdicts: Mapping[CommandId, Verdict]) -> list[CommandId]:
+        """Answer what is decided; returns the requests that are through with their lane."""
+        through: list[CommandId] = []
+        for request, verdict in verdicts.items():
+            match verdict:
+                case Replay(known):
+                    outcome = Outcome(known.id, known.status, known.outcome or "", known.code, replayed=True)
+                    self.give([request], outcome)
+                    through.append(request)
+                case Conflict(error):
+                    self.refuse(request, error)
+                    through.append(request)
+                case Join(row):
+                    if waiter := self._waiting.get(request):
+                        waiter.joined = True
+                    self._rows.setdefault(row, set()).add(request)
+                    through.append(request)
+                case Go(id=row) | Resume(id=row) | Refuse(id=row):
+                    if row != request:
+                        self._rows.setdefault(row, set()).add(request)
+                case _:
+                    pass
+        return through
+
+    def ended(self, outcomes: Sequence[Outcome]) -> list[CommandId]:
+        """Returns the requests that are answered now."""
+        answered: list[CommandId] = []
+        for outcome in outcomes:
+            requests = {outcome.id, *self._rows.pop(outcome.id, ())}
+            self.give(requests, outcome)
+            answered.extend(requests)
+        return answered
+
+    def give(self, requests: Iterable[CommandId], outcome: Outcome) -> None:
+        for request in requests:
+            if waiter := self._waiting.pop(request, None):
+                waiter.give(replace(outcome, replayed=True) if waiter.joined else outcome)
+
+    def refuse(self, request: CommandId, error: Exception) -> None:
+        if waiter := self._waiting.pop(request, None):
+            waiter.give(None, error)
+
+    async def poll(self) -> None:
+        """For ever: read the rows of those who have waited long enough to be somebody else's to answer."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_POLL_SECONDS)
+            old = [w for w in self._waiting.values() if loop.time() - w.since > 4 * _POLL_SECONDS or w.joined]
+            if not old:
+                continue
+            try:
+                await self._read(old)
+            except Exception:  # noqa: S112  Postgres is away: they wait on, until their own time runs out
+                continue
+
+    async def _read(self, waiters: Sequence[Waiter]) -> None:
+        rows = {row for row, requests in self._rows.items() if any(r in self._waiting for r in requests)}
+        ids = {waiter.request.id for waiter in waiters} | rows
+        async with self._pool.connection() as connection:
+            found = await store.outcomes(connection, list(ids))
+        self.ended([outcome for outcome in found if outcome.status is not Status.RUNNING])

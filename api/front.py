@@ -1,0 +1,26 @@
+"""What every route can reach: the services it was given, and what this process remembers for a few seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from api.auth import Tokens
+    from api.known_mounts import KnownMounts
+    from api.services import Services
+    from api.threads import MountThreads
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    services: Services
+    tokens: Tokens
+    mounts: KnownMounts
+    threads: MountThreads
+
+
+def front_of(request: Request) -> Front:
+    return cast("Front", request.scope["app"].state.front)

@@ -1,0 +1,80 @@
+"""What the HTTP front needs from the rest of the process. It is handed over once, to `create_app`."""
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from activities.executors.base import Executor, Identity, Locks, Stage
+from schema.commands import Outcome, Request
+from schema.ids import CommandId
+from schema.mounts import Mount
+from schema.settings import Settings
+from schema.store.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A command on its way in.
+
+    A small body is in `content` and not staged yet. A big one is staged and flushed: `written` says as what, and `locks`
+    holds the lock of `request.id`. Whoever takes a submission closes `locks`, however it ends.
+    """
+
+    request: Request
+    metadata: Mapping[str, Any] | None = None
+    content: bytes | None = None
+    written: Stage | None = None
+    locks: Locks | None = None
+    wait_seconds: float | None = None
+    """How long the client wants to wait for the outcome; 0: not at all; None: as long as the settings say."""
+
+
+class OutcomePending(Exception):
+    """The command goes on, and the client does not wait any longer: its outcome can be asked for by this id."""
+
+    def __init__(self, command: CommandId) -> None:
+        super().__init__(command)
+        self.command = command
+
+
+class Commands(Protocol):
+    """Runs commands, one outcome for each."""
+
+    def submit(self, submission: Submission) -> Awaitable[Outcome]:
+        """Raises FilestoreError when the command is refused and OutcomePending when it takes too long."""
+        ...
+
+
+class Executors(Protocol):
+    """The executors of this process, by mount."""
+
+    def of(self, mount: Mount) -> Executor:
+        """At once, without IO. Raises ExecutorNotFound, or MountOffline when the mount lies on another host."""
+        ...
+
+    def register(self, mount: Mount) -> Identity | None:
+        """Prepare a mount's storage, and tell which directory its root is; None where storage knows no directories.
+        Blocking. Doing it again is harmless. Raises InvalidRequest, MountOffline, ExecutorNotFound."""
+        ...
+
+    async def refresh(self) -> None:
+        """The configured mounts have changed."""
+        ...
+
+
+class Health(Protocol):
+    """Looks at the servers this process depends on."""
+
+    def report(self) -> Awaitable[Mapping[str, Any]]:
+        """{"postgres": "ok" or why not, "redis": .., "temporal": .., "mounts": {..}, "outbox": {..}}"""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: Settings
+    pool: Pool
+    """For reads: autocommit saves them two round trips each."""
+    commands: Commands
+    executors: Executors
+    health: Health

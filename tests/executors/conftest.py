@@ -1,0 +1,227 @@
+"""A bench for one executor: short words for what a command does, and a stranger who works behind its back."""
+
+import itertools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from activities.executors.base import Done, Draft, Executor, Identity, Refused, Result, Stage, Step, Task
+from activities.executors.local import LocalExecutor
+from activities.executors.memory import MemoryExecutor, Node
+from schema import faults
+from schema.ids import CommandId, new_command_id
+from schema.paths import NodePath
+
+DAY = "2026-01-02"
+MOUNT = "0190a1b2-0000-7000-8000-000000000001"
+
+
+class Outside(Protocol):
+    """Everything somebody can do to the storage without us, and a look at it that does not go through the executor."""
+
+    def put(self, path: bytes, content: bytes) -> None:
+        """A new file at this name; whatever was there is gone."""
+        ...
+
+    def edit(self, path: bytes, content: bytes) -> None: ...
+    def make_folder(self, path: bytes) -> None: ...
+    def remove(self, path: bytes) -> None: ...
+    def read(self, path: bytes) -> bytes | None: ...
+    def is_folder(self, path: bytes) -> bool: ...
+    def put_stage(self, stage: CommandId, content: bytes) -> None: ...
+    def edit_stage(self, stage: CommandId, content: bytes) -> None: ...
+    def drop_stage(self, stage: CommandId) -> None: ...
+    def stages(self) -> dict[str, bytes | None]: ...
+    def trash(self) -> dict[str, bytes | None]: ...
+    def put_trash(self, name: str, content: bytes) -> None: ...
+
+
+class OutsideDisk:
+    def __init__(self, root: Path) -> None:
+        self.root = os.fsencode(root)
+        self._fresh = itertools.count()
+
+    def at(self, path: bytes) -> bytes:
+        return self.root + b"/" + path
+
+    def put(self, path: bytes, content: bytes) -> None:
+        fresh = self.root + b"/.filestore/stranger.%d" % next(self._fresh)
+        Path(os.fsdecode(fresh)).write_bytes(content)
+        os.rename(fresh, self.at(path))
+
+    def edit(self, path: bytes, content: bytes) -> None:
+        with open(self.at(path), "r+b") as file:
+            file.truncate()
+            file.write(content)
+
+    def make_folder(self, path: bytes) -> None:
+        os.mkdir(self.at(path))
+
+    def remove(self, path: bytes) -> None:
+        os.rmdir(self.at(path)) if self.is_folder(path) else os.unlink(self.at(path))
+
+    def read(self, path: bytes) -> bytes | None:
+        if not os.path.isfile(self.at(path)):
+            return None
+        with open(self.at(path), "rb") as file:
+            return file.read()
+
+    def is_folder(self, path: bytes) -> bool:
+        return os.path.isdir(self.at(path))
+
+    def put_stage(self, stage: CommandId, content: bytes) -> None:
+        self.put(b".filestore/stage/" + stage.encode(), content)
+
+    def edit_stage(self, stage: CommandId, content: bytes) -> None:
+        self.edit(b".filestore/stage/" + stage.encode(), content)
+
+    def drop_stage(self, stage: CommandId) -> None:
+        self.remove(b".filestore/stage/" + stage.encode())
+
+    def stages(self) -> dict[str, bytes | None]:
+        names = os.listdir(self.at(b".filestore/stage"))
+        return {os.fsdecode(name): self.read(b".filestore/stage/" + name) for name in names}
+
+    def trash(self) -> dict[str, bytes | None]:
+        trash = b".filestore/trash/"
+        days = os.listdir(self.at(trash))
+        names = [day + b"/" + name for day in days for name in os.listdir(self.at(trash + day))]
+        return {os.fsdecode(name): self.read(trash + name) for name in names}
+
+    def put_trash(self, name: str, content: bytes) -> None:
+        path = b".filestore/trash/" + name.encode()
+        os.makedirs(os.path.dirname(self.at(path)), exist_ok=True)
+        self.put(path, content)
+
+
+class OutsideMemory:
+    def __init__(self, executor: MemoryExecutor) -> None:
+        self.tree, self.stage, self.bin = executor.tree, executor.stage, executor.trash
+
+    def put(self, path: bytes, content: bytes) -> None:
+        self.tree[path] = Node(content)
+
+    def edit(self, path: bytes, content: bytes) -> None:
+        self.tree[path].write(content)
+
+    def make_folder(self, path: bytes) -> None:
+        self.tree[path] = Node(None)
+
+    def remove(self, path: bytes) -> None:
+        del self.tree[path]
+
+    def read(self, path: bytes) -> bytes | None:
+        return self.tree[path].content if path in self.tree else None
+
+    def is_folder(self, path: bytes) -> bool:
+        return path in self.tree and self.tree[path].content is None
+
+    def put_stage(self, stage: CommandId, content: bytes) -> None:
+        self.stage[stage.encode()] = Node(content)
+
+    def edit_stage(self, stage: CommandId, content: bytes) -> None:
+        self.stage[stage.encode()].write(content)
+
+    def drop_stage(self, stage: CommandId) -> None:
+        del self.stage[stage.encode()]
+
+    def stages(self) -> dict[str, bytes | None]:
+        return {name.decode(): node.content for name, node in self.stage.items()}
+
+    def trash(self) -> dict[str, bytes | None]:
+        return {name.decode(): node.content for name, node in self.bin.items()}
+
+    def put_trash(self, name: str, content: bytes) -> None:
+        self.bin[name.encode()] = Node(content)
+
+
+@dataclass
+class Bench:
+    executor: Executor
+    outside: Outside
+
+    def staged(self, content: bytes | None) -> Stage:
+        """A sealed stage: a streamed file, or a directory."""
+        stage = new_command_id()
+        if content is None:
+            return self.drafted(stage, None)
+        writer = self.executor.open_stage(stage)
+        writer.write(content)
+        sealed = writer.close()
+        assert self.executor.seal([], [stage]) == []
+        return sealed
+
+    def drafted(self, stage: CommandId, content: bytes | None) -> Stage:
+        (sealed,) = self.executor.seal([Draft(stage, content)])
+        assert isinstance(sealed, Stage)
+        return sealed
+
+    def create(self, path: bytes, content: bytes | None) -> Task:
+        stage = self.staged(content)
+        return Task(stage.id, Step.CREATE, NodePath(path), stage.id, stage.identity)
+
+    def replace(self, path: bytes, content: bytes, expected: Identity) -> Task:
+        stage = self.staged(content)
+        trash = f"{DAY}/{stage.id}.0"
+        return Task(stage.id, Step.REPLACE, NodePath(path), stage.id, stage.identity, expected, trash)
+
+    def delete(self, path: bytes, expected: Identity) -> Task:
+        command = new_command_id()
+        return Task(command, Step.DELETE, NodePath(path), expected=expected, trash=f"{DAY}/{command}.0")
+
+    def done(self, task: Task) -> Done:
+        """Act, flush and finish, as a command that succeeds does."""
+        result = self.executor.act(task)
+        assert isinstance(result, Done), result
+        self.executor.flush([task])
+        self.executor.finish(task, True)
+        return result
+
+    def has(self, path: bytes, content: bytes | None) -> Identity:
+        """A file or directory of ours at this path."""
+        identity = self.done(self.create(path, content)).identity
+        assert identity is not None
+        return identity
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Bench:
+    root = tmp_path / "mount"
+    root.mkdir()
+    return Bench(LocalExecutor.register(str(root), MOUNT), OutsideDisk(root))
+
+
+@pytest.fixture(params=["local", "memory"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
+    if request.param == "memory":
+        executor = MemoryExecutor()
+        return Bench(executor, OutsideMemory(executor))
+    bench: Bench = request.getfixturevalue("disk")
+    return bench
+
+
+When = Callable[[str, Callable[[], object]], None]
+
+
+@pytest.fixture
+def when(monkeypatch: pytest.MonkeyPatch) -> When:
+    """`when(point, do)`: do it once, at the moment this fault point is reached for the first time."""
+    waiting: dict[str, Callable[[], object]] = {}
+
+    def reach(point: str, subject: str = "") -> None:
+        if do := waiting.pop(point, None):
+            do()
+
+    monkeypatch.setattr(faults, "reach", reach)
+    return waiting.__setitem__
+
+
+def refused(result: Result) -> str:
+    """The code of a refusal."""
+    assert isinstance(result, Refused), result
+    assert result.message
+    return result.code

@@ -1,0 +1,1 @@
+"""The processes (`api`, `main`), and `wiring`, the one place where things are joined."""

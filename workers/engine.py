@@ -1,0 +1,167 @@
+"""A thread with its own event loop: the Temporal client, the workers of this host's mounts, and the dispatch if there is one.
+
+Apart from the HTTP loop on purpose: eager starts need client and worker in one process, and neither may hold up the other.
+"""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+import uvloop
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import Worker
+
+from activities.ports import Audience, Nobody
+from api.dispatch import Dispatch
+from schema import errors
+from schema.commands import CommandList
+from schema.ids import MountId
+from schema.mounts import Mount
+from schema.settings import Settings
+from schema.store.pool import make_pool
+from workers.served import ServedMounts
+from workers.wiring import Activities, bulk_worker, control_worker, make_activities, make_bus, mutation_worker
+from workflows.client import connect, start_commands
+
+log = structlog.get_logger("engine")
+
+_REFRESH_SECONDS = 5.0
+
+
+class Engine:
+    """`dispatch` is None in a process that serves no clients; that one does the background work of its host instead."""
+
+    def __init__(self, settings: Settings, served: ServedMounts, dispatch: Dispatch | None) -> None:
+        self.settings, self._served, self._dispatch = settings, served, dispatch
+        self.pool = make_pool(settings.database_url, name="filestore-engine", min_size=4, max_size=12)
+        self._bus = make_bus(settings)
+        self._workers: dict[MountId | str, tuple[Worker, asyncio.Task[None]]] = {}
+        self.client: Client | None = None
+
+    # Life: `run` is the body of the thread
+
+    def start(self, background: Callable[["Engine"], Awaitable[None]] | None = None) -> None:
+        """Returns when the loop runs; servers that are not there yet are waited for in the background."""
+        self._background = background
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+
+    def _run(self) -> None:
+        uvloop.run(self._main())
+
+    async def _main(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self._changed = asyncio.Event()
+        await self.pool.open(wait=False)
+        self.activities = self._make_activities()
+        if self._dispatch is not None:
+            await self._dispatch.open(self.pool, self._start_commands)
+        self._ready.set()
+        tasks = [
+            asyncio.create_task(self._serve()),
+            asyncio.create_task(self.activities.publish.run()),
+        ]
+        if self._background is not None:
+            tasks.append(asyncio.ensure_future(self._background(self)))
+        await self._stop.wait()
+        await self._shut_down(tasks)
+
+    def _make_activities(self) -> Activities:
+        audience: Audience = self._dispatch or Nobody()
+        return make_activities(self.settings, self.pool, self._served, audience, self._bus)
+
+    async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
+        """No new work; what runs may finish; what does not is resumed by whoever comes next."""
+        if self._dispatch is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.settings.drain_seconds):
+                    await self._dispatch.drain()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.drain_seconds):
+                await asyncio.gather(*(worker.shutdown() for worker, _ in self._workers.values()))
+        if self._dispatch is not None:
+            await self._dispatch.close()
+        await self._bus.close()
+        await self.pool.close()
+
+    def stop(self) -> None:
+        """From another thread: drain, shut down, join."""
+        self.loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(timeout=2 * self.settings.drain_seconds + 5)
+
+    # Mounts come and go
+
+    def served_mounts(self) -> list[MountId]:
+        return [name for name in self._workers if isinstance(name, int)]
+
+    def refresh(self) -> None:
+        """From another thread: a mount was made or changed."""
+        self.loop.call_soon_threadsafe(self._changed.set)
+
+    async def _serve(self) -> None:
+        self.client = await self._connected()
+        if self._dispatch is None:
+            self._run_worker("control", control_worker(self.settings, self.client, self.activities))
+        while True:
+            self._changed.clear()
+            try:
+                await self._match(await self._served.refresh(self.pool))
+            except Exception as error:
+                log.warning("mounts could not be read", error=repr(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REFRESH_SECONDS):
+                    await self._changed.wait()
+
+    async def _connected(self) -> Client:
+        while True:
+            try:
+                return await connect(self.settings.temporal_address, self.settings.temporal_namespace)
+            except (RPCError, RuntimeError) as error:
+                log.warning("Temporal is not reachable", address=self.settings.temporal_address, error=str(error))
+                await asyncio.sleep(0.5)
+
+    async def _match(self, mounts: list[Mount]) -> None:
+        """One set of workers per mount of this host, no more and no fewer."""
+        assert self.client is not None
+        wanted = {mount.id for mount in mounts}
+        for mount in wanted - self._workers.keys():
+            self._run_worker(mount, mutation_worker(self.settings, self.client, mount, self.activities))
+            if self._dispatch is None:
+                self._run_worker(f"bulk {mount}", bulk_worker(self.settings, self.client, mount, self.activities))
+        for name in [key for key in self._workers if isinstance(key, int) and key not in wanted]:
+            worker, _ = self._workers.pop(name)
+            await worker.shutdown()
+
+    def _run_worker(self, name: MountId | str, worker: Worker) -> None:
+        self._workers[name] = worker, asyncio.create_task(self._kept_running(name, worker))
+
+    async def _kept_running(self, name: MountId | str, worker: Worker) -> None:
+        try:
+            await worker.run()
+        except Exception as error:
+            # A worker object is single-use; the next refresh makes a new one.
+            log.warning("a worker stopped", worker=str(name), error=repr(error))
+            self._workers.pop(name, None)
+
+    # Commands
+
+    async def _start_commands(self, commands: CommandList) -> Callable[[], Awaitable[object]]:
+        if self.client is None:
+            raise errors.Unavailable("Temporal is not reachable. Nothing was changed; send the same key again.")
+        if commands.mount_id not in self._served.known():
+            # The mount is younger than our last look.
+            await self._match(await self._served.refresh(self.pool))
+        try:
+            handle = await start_commands(self.client, commands)
+        except RPCError as error:
+            raise errors.OutcomeUnknown(f"Temporal did not confirm the start ({error.status.name.lower()}).") from error
+        return handle.result

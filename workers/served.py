@@ -1,0 +1,52 @@
+"""The mounts this process knows, and an open executor for each it can serve. Refreshed as mounts come and go."""
+
+import threading
+
+from activities.executors import open_executor
+from activities.executors.base import Executor
+from schema import errors
+from schema.ids import MountId
+from schema.mounts import Mount
+from schema.store import mounts as store
+from schema.store.pool import Pool
+
+
+class ServedMounts:
+    def __init__(self, host_id: str) -> None:
+        self._host_id = host_id
+        self._mounts: dict[MountId, Mount] = {}
+        self._executors: dict[MountId, tuple[Mount, Executor]] = {}
+        self._guard = threading.Lock()
+
+    async def refresh(self, pool: Pool) -> list[Mount]:
+        """Read the mounts; returns those whose commands run on this host."""
+        async with pool.connection() as connection:
+            everywhere = await store.every(connection)
+        for mount in everywhere:
+            self.learn(mount)
+        return [mount for mount in everywhere if self._is_here(mount)]
+
+    def learn(self, mount: Mount) -> None:
+        self._mounts[mount.id] = mount
+
+    def known(self) -> dict[MountId, Mount]:
+        return dict(self._mounts)
+
+    def here(self) -> list[Mount]:
+        return [mount for mount in self._mounts.values() if self._is_here(mount)]
+
+    def _is_here(self, mount: Mount) -> bool:
+        return mount.backend_kind == "local" and mount.host_id == self._host_id
+
+    def of(self, mount: MountId) -> Executor:
+        """Raises ExecutorNotFound, or MountOffline when its storage is not there."""
+        known = self._mounts.get(mount)
+        if known is None:
+            raise errors.ExecutorNotFound(backendMountId=mount)
+        if known.backend_kind == "local" and not self._is_here(known):
+            raise errors.MountOffline(f"The mount lies on host {known.host_id!r}; send the request there.")
+        with self._guard:
+            held = self._executors.get(mount)
+            if held is None or held[0].epoch != known.epoch or held[0].root_path != known.root_path:
+                held = self._executors[mount] = known, open_executor(known)
+        return held[1]

@@ -1,0 +1,123 @@
+"""The composition root: settings in, connected parts out. Nothing is joined anywhere else."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.common import WorkerDeploymentVersion
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from activities.apply import Apply
+from activities.begin import Begin
+from activities.commit import Commit
+from activities.finish import Finish
+from activities.ports import Audience, Executors
+from activities.publish import Bus, Publish
+from activities.sweep import Sweep
+from schema.ids import CommandId, MountId
+from schema.mounts import CONTROL_QUEUE, bulk_queue, mutation_queue
+from schema.settings import Settings
+from schema.store.pool import Pool
+from workers.redis_bus import InlineBus, RedisBus
+from workflows.publish_events import PublishEvents
+from workflows.resume_commands import ResumeCommands
+from workflows.run_commands import RunCommands
+from workflows.sweep_mount import SweepMount
+
+_VERSION = WorkerDeploymentVersion("filestore", "1")
+
+
+@dataclass(frozen=True)
+class Activities:
+    begin: Begin
+    apply: Apply
+    commit: Commit
+    finish: Finish
+    publish: Publish
+    sweep: Sweep
+
+    @property
+    def brief(self) -> Sequence[Callable[..., Any]]:
+        """Those of RunCommands: local activities, wherever the workflow runs."""
+        return [self.begin.begin, self.apply.apply, self.commit.commit, self.finish.finish, self.publish.announce]
+
+    @property
+    def bulk(self) -> Sequence[Callable[..., Any]]:
+        """Those of ResumeCommands and SweepMount."""
+        return [*self.brief, self.begin.adopt, self.sweep.sweep]
+
+
+def make_bus(settings: Settings) -> RedisBus | InlineBus:
+    return InlineBus() if settings.redis_url == "inline" else RedisBus(settings.redis_url, settings.events_channel)
+
+
+def make_activities(settings: Settings, pool: Pool, executors: Executors, audience: Audience, bus: Bus) -> Activities:
+    fresh: set[tuple[CommandId, int]] = set()
+    finish = Finish(pool, executors)
+    return Activities(
+        Begin(pool, executors, audience, fresh),
+        Apply(pool, executors, fresh, settings.apply_seconds),
+        Commit(pool, executors, audience, settings.retention_days),
+        finish,
+        Publish(pool, bus),
+        Sweep(pool, executors, finish, settings.stage_max_age_seconds),
+    )
+
+
+def mutation_worker(settings: Settings, client: Client, mount: MountId, activities: Activities) -> Worker:
+    """RunCommands of one mount. In the API process it takes eager starts; elsewhere it finishes what a dead API began."""
+    return Worker(
+        client,
+        task_queue=mutation_queue(mount),
+        workflows=[RunCommands],
+        activities=activities.brief,
+        no_remote_activities=True,
+        max_concurrent_workflow_task_polls=2,
+        **_common(settings),
+    )
+
+
+def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: Activities) -> Worker:
+    return Worker(
+        client,
+        task_queue=bulk_queue(mount),
+        workflows=[ResumeCommands, SweepMount],
+        activities=activities.bulk,
+        max_concurrent_workflow_task_polls=2,
+        max_concurrent_activity_task_polls=2,
+        max_concurrent_activities=8,
+        **_common(settings),
+    )
+
+
+def control_worker(settings: Settings, client: Client, activities: Activities) -> Worker:
+    return Worker(
+        client,
+        task_queue=CONTROL_QUEUE,
+        workflows=[PublishEvents],
+        activities=[activities.publish.publish],
+        max_concurrent_workflow_task_polls=2,
+        max_concurrent_activity_task_polls=2,
+        **_common(settings),
+    )
+
+
+def _common(settings: Settings) -> dict[str, Any]:
+    return {
+        "workflow_runner": runner(settings),
+        "max_cached_workflows": 500,
+        # The calls inside are asynchronous; threads are brought by those activities that block.
+        "activity_executor": ThreadPoolExecutor(4),
+        "graceful_shutdown_timeout": timedelta(seconds=settings.drain_seconds),
+        # A build id of our own: otherwise every loaded module is hashed at each start.
+        "deployment_config": WorkerDeploymentConfig(version=_VERSION, use_worker_versioning=False),
+    }
+
+
+def runner(settings: Settings) -> WorkflowRunner:
+    """The sandbox proves determinism in the tests; in service it would double the CPU of a list."""
+    return SandboxedWorkflowRunner() if settings.sandbox else UnsandboxedWorkflowRunner()

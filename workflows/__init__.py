@@ -1,0 +1,2 @@
+"""One file, one workflow. `run_commands` is the story of every mutation; `resume_commands` finishes what a crash left;
+`sweep_mount` and `publish_events` run on schedules. `client` starts them."""

@@ -1,0 +1,35 @@
+"""Timeouts and retries by kind of activity, named. Local activities get their policy as keyword arguments."""
+
+from datetime import timedelta
+from typing import Any
+
+from temporalio.common import RetryPolicy
+
+BRIEF: dict[str, Any] = {
+    "start_to_close_timeout": timedelta(seconds=30),
+    "schedule_to_close_timeout": timedelta(seconds=45),
+    "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=100), backoff_coefficient=2, maximum_attempts=3),
+}
+"""Before anything is visible: give up soon, the client may try again."""
+
+PERSISTENT: dict[str, Any] = {
+    "start_to_close_timeout": timedelta(seconds=30),
+    "schedule_to_close_timeout": timedelta(minutes=2),
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(milliseconds=100), backoff_coefficient=2, maximum_interval=timedelta(seconds=3)
+    ),
+}
+"""After something is visible: the record must follow. What even this does not reach is resumed by the sweeper."""
+
+COURTESY: dict[str, Any] = {
+    "start_to_close_timeout": timedelta(seconds=10),
+    "retry_policy": RetryPolicy(maximum_attempts=1),
+}
+"""Best effort: a schedule does it again."""
+
+BACKGROUND: dict[str, Any] = {
+    "start_to_close_timeout": timedelta(minutes=5),
+    "schedule_to_close_timeout": timedelta(minutes=10),
+    "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5)),
+}
+"""Regular activities of resumed commands and sweeps."""
