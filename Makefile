@@ -1,8 +1,8 @@
 # Filestore's verbs. `make help` lists them; all they need is Python 3.11 or later, make, and Go for Temporal's first build.
 
 # What this machine calls a Python that is new enough; empty when there is none. Name one yourself with PYTHON=...
-NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
-PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c '$(NEW_ENOUGH)' 2>/dev/null && echo $(name))))
+new_enough = $(shell $(1) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(1))
+PYTHON ?= $(or $(call new_enough,python3),$(call new_enough,python3.13),$(call new_enough,python3.12),$(call new_enough,python3.11))
 
 UV_VERSION := 0.13.8
 UV := .tools/uv-$(UV_VERSION)/bin/uv

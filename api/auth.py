@@ -20,7 +20,7 @@ FRESH_SECONDS = 4.0
 GRACE_SECONDS = 1.0
 """Who finds it too old asks again; meanwhile the others go on with it. Together at most five seconds."""
 STALE_SECONDS = 60.0
-"""How long it holds while Postgres can not be asked, so that callers hear 503 from where the trouble is, and not 401."""
+"""How long it holds while Postgres can not be asked: callers hear 503 from where the trouble is, and not 401."""
 CACHED_MAX = 10_000
 
 _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)

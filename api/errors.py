@@ -1,4 +1,4 @@
-"""Errors as clients see them: one table from code to status, the /v1 envelope, and RFC 9457 for those who ask for it."""
+"""Errors as clients see them: one table from code to status, the /v1 envelope, and RFC 9457 for who asks for it."""
 
 import json
 from collections.abc import Mapping

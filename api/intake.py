@@ -4,19 +4,20 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from starlette.requests import Request
 
-from api.models import KEY_MAX, METADATA_MAX, refuse_odd_text
+from api.models import KEY_MAX, METADATA_MAX
 from schema.commands import CommandKind, spell
 from schema.commands import Request as Command
 from schema.errors import InvalidRequest, PayloadTooLarge
 from schema.ids import MountId, new_command_id
 from schema.paths import NodePath
 from schema.principals import Principal
+from schema.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -157,9 +158,11 @@ def fingerprint(command: Command, metadata: Mapping[str, Any] | None) -> str:
     return hashlib.sha256(json.dumps(asked, separators=(",", ":")).encode()).hexdigest()
 
 
-def checked_name(text: str) -> str:
-    """A name that came in a header. Raises InvalidRequest."""
-    try:
-        return refuse_odd_text(text)
-    except ValueError as error:
-        raise InvalidRequest(f"{error}.") from error
+def sealed(command: Command, metadata: Mapping[str, Any] | None) -> Command:
+    """The command with its fingerprint: nothing about it changes from here on."""
+    return replace(command, hash=fingerprint(command, metadata))
+
+
+def wait(settings: Settings, asked: Asked) -> float | None:
+    """How long this client wants to wait, within what the server allows."""
+    return None if asked.wait_seconds is None else min(asked.wait_seconds, settings.answer_wait_seconds)

@@ -22,7 +22,7 @@ class KnownMounts:
         self._known: dict[tuple[str, MountId], tuple[Mount, float]] = {}
 
     async def get(self, mount: MountId, tenant: str) -> Mount:
-        """Raises BackendNotFound, for a mount of another tenant too. While Postgres is away, what was known last holds."""
+        """Raises BackendNotFound, for another tenant's mount too. While Postgres is away, what was known last holds."""
         known, until = self._known.get((tenant, mount), (None, 0.0))
         if known is None or until < monotonic():
             known = await self._ask(mount, tenant, known)

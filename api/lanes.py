@@ -131,7 +131,9 @@ class Lanes:
                 passed.setdefault(principal, deque()).append(waiting)
                 continue
             if taken:
-                waiting.sealed = replace(waiting.request, failure=errors.PathBusy.code, failure_message=errors.PathBusy().message)
+                waiting.sealed = replace(
+                    waiting.request, failure=errors.PathBusy.code, failure_message=errors.PathBusy().message
+                )
             keys.add(waiting.key)
             batch.append(waiting)
             size += 700 + 2 * len(waiting.claim.path)

@@ -1,4 +1,4 @@
-"""A request id for every request, and an answer where a route has none. Plain ASGI: a wrapped `send`, nothing buffered."""
+"""A request id for every request, and an answer where a route has none. Plain ASGI: nothing is buffered."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Bodies and queries as clients send them. Unknown fields are ignored, as earlier clients rely on; wrong types are not."""
+"""Bodies and queries as clients send them. Unknown fields are ignored, as earlier clients rely on; wrong types not."""
 
 from collections.abc import Iterator
 from math import isfinite
@@ -267,7 +267,7 @@ def read_query(model: type[M], params: QueryParams) -> M:
     for name, value in params.multi_items():
         if "\ufffd" in value and name in ("path", "search"):
             raise InvalidRequest(f"{name} is not UTF-8; send such names as pathB64.")
-        given[name] = value if name not in given else _as_list(given[name]) + [value]
+        given[name] = value if name not in given else [*_as_list(given[name]), value]
     return model.model_validate(given)
 
 

@@ -104,16 +104,17 @@ _NODE = _object({
     "name": "string", "depth": "integer", "kind": "string", "sizeBytes": "integer", "checksum": "string?",
     "contentHash": "string?", "metadata": "object", "state": "string", "version": "integer", "isSymlink": "boolean",
     "lastSeenAt": "date", "lastModifiedAt": "date", "consistencyState": "string", "consistencyCheckedAt": "date",
-    "lastReconciledAt": "date", "lastDriftDetectedAt": "date", "createdAt": "date", "updatedAt": "date", "deletedAt": "date",
-    "rollup": "object?", "download": "object?",
+    "lastReconciledAt": "date", "lastDriftDetectedAt": "date", "createdAt": "date", "updatedAt": "date",
+    "deletedAt": "date", "rollup": "object?", "download": "object?",
 })  # fmt: skip
 _SCHEMAS = {
     "Node": _NODE,
     "Mount": _object({
         "id": "integer", "mountKey": "string", "backendKind": "string", "accessMode": "string", "state": "string",
         "stateReason": "string?", "rootPath": "string?", "bucket": "string?", "prefix": "string?", "config": "object",
-        "displayName": "string?", "description": "string?", "contact": "string?", "labels": "array", "mountUuid": "string",
-        "hostId": "string", "epoch": "integer", "rootNodeId": "integer?", "createdAt": "date", "updatedAt": "date",
+        "displayName": "string?", "description": "string?", "contact": "string?", "labels": "array",
+        "mountUuid": "string", "hostId": "string", "epoch": "integer", "rootNodeId": "integer?",
+        "createdAt": "date", "updatedAt": "date",
     }),
     "CommandOutcome": _object({
         "idempotent": "boolean", "commandId": "string", "journalEntryId": "integer", "node": "Node", "result": "object",
@@ -123,7 +124,8 @@ _SCHEMAS = {
         "id": "integer", "commandId": "string", "command": "string", "backendMountId": "integer", "nodeId": "integer?",
         "path": "string", "principal": "string", "outcome": "string", "code": "string?", "context": "object?",
         "before": "object?", "after": "object?", "key": "string", "requestId": "string?", "traceId": "string?",
-        "attempt": "integer", "startedAt": "date", "recordedAt": "date", "durationMs": "number", "workflowId": "string?",
+        "attempt": "integer", "startedAt": "date", "recordedAt": "date", "durationMs": "number",
+        "workflowId": "string?",
     }),
     "Command": _object({
         "id": "string", "command": "string", "status": "string", "path": "string", "backendMountId": "integer",

@@ -21,15 +21,13 @@ def data(document: str) -> Response:
 
 
 def pagination(total: int, limit: int, offset: int) -> str:
-    following = offset + limit if offset + limit < total else None
-    return (
-        f'{{"total":{total},"limit":{limit},"offset":{offset},"nextOffset":{"null" if following is None else following}}}'
-    )
+    following = str(offset + limit) if offset + limit < total else "null"
+    return f'{{"total":{total},"limit":{limit},"offset":{offset},"nextOffset":{following}}}'
 
 
 def outcome(request: Request, ended: Outcome, success: int) -> Response:
     """How a command ended, with `success` as the status of its first good answer; a replayed one is 200."""
-    headers = {"x-filestore-command-id": ended.id}
+    headers: dict[str, str] = {"x-filestore-command-id": ended.id}
     if ended.status is not Status.SUCCEEDED:
         return _failure(request, ended, headers)
     body = _FRESH.sub('"idempotent":true', ended.body, count=1) if ended.replayed else ended.body

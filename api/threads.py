@@ -1,10 +1,14 @@
-"""Threads for what blocks: each mount has its own few, so that a hung disk holds up nobody but its own callers."""
+"""Threads for what blocks: each mount has its own few, so that a hung disk holds up nobody but its own callers.
+
+They are daemons, unlike those of concurrent.futures: one that hangs on a dead disk must not keep the process alive.
+"""
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import ParamSpec, TypeVar
+from queue import SimpleQueue
+from threading import Semaphore, Thread
+from typing import Any, ParamSpec, TypeVar
 
 from schema.ids import MountId
 
@@ -13,20 +17,59 @@ T = TypeVar("T")
 
 PER_MOUNT = 8
 
+_Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]]
+
+
+class _Crew:
+    """The threads of one mount. A new one starts when work comes and none is idle."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._started = name, 0
+        self._jobs: SimpleQueue[_Job] = SimpleQueue()
+        self._idle = Semaphore(0)
+
+    def put(self, job: _Job) -> None:
+        self._jobs.put(job)
+        if self._started < PER_MOUNT and not self._idle.acquire(blocking=False):
+            self._started += 1
+            Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            loop, future, work = self._jobs.get()
+            result, error = None, None
+            try:
+                result = work()
+            except BaseException as raised:
+                error = raised
+            try:
+                loop.call_soon_threadsafe(_settle, future, result, error)
+            except RuntimeError:
+                return  # the loop is closed: the process is about to exit
+            del future, work, result, error
+            self._idle.release()
+
+
+def _settle(future: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:
+    if future.done():
+        return  # its caller does not wait any longer
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+
 
 class MountThreads:
-    """Made once per process; a mount's threads start when it is first used."""
+    """Made once per process; a mount's threads start when they are first needed."""
 
     def __init__(self) -> None:
-        self._threads: dict[MountId, ThreadPoolExecutor] = {}
+        self._crews: dict[MountId, _Crew] = {}
 
     async def run(self, mount: MountId, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        threads = self._threads.get(mount)
-        if threads is None:
-            threads = self._threads[mount] = ThreadPoolExecutor(PER_MOUNT, thread_name_prefix=f"mount-{mount}")
-        return await asyncio.get_running_loop().run_in_executor(threads, partial(work, *args, **kwargs))
-
-    def close(self) -> None:
-        """Take no more work, wait for none: a thread that hangs on a dead disk must not keep the process alive."""
-        for threads in self._threads.values():
-            threads.shutdown(wait=False, cancel_futures=True)
+        crew = self._crews.get(mount)
+        if crew is None:
+            crew = self._crews[mount] = _Crew(f"mount-{mount}")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        crew.put((loop, future, partial(work, *args, **kwargs)))
+        return await future

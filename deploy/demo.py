@@ -45,7 +45,7 @@ class Target:
 
 
 def main() -> int:
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else REPOSITORY).resolve()
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else REPOSITORY).expanduser().resolve()
     if not folder.is_dir():
         return _refuse(f"{folder} is not a folder")
     try:
@@ -65,16 +65,14 @@ def put_through(client: Client, folder: Path) -> None:
     size = human(sum(file.size for file in files))
     with ThreadPoolExecutor(CLIENTS) as pool:
         target = Target(client, client.mount_id(MOUNT_KEY), time.strftime("demo-%Y%m%d-%H%M%S"), pool)
-        print(
-            f"\nPutting {len(files)} files ({size}) of {folder} into {MOUNT_KEY}:{target.directory}, {CLIENTS} at a time\n"
-        )
+        print(f"\nPutting {len(files)} files ({size}) of {folder}")
+        print(f"into {MOUNT_KEY}:{target.directory}, {CLIENTS} at a time\n")
         works = [make_directories(target, files), upload(target, files), delete_some(target, files)]
     print(work_table(works))
-    print(
-        f"\nWhat is there now, with the rollups that the service keeps:\n\n{tree(client, target.mount, target.directory)}"
-    )
+    print("\nWhat is there now, with the rollups that the service keeps:\n")
+    print(tree(client, target.mount, target.directory))
     entries = client.journal(target.mount, limit=8)
-    print(f"\nThe last entries of its journal:\n\n{journal_table(entries)}\n")
+    print(f"\nThe last entries of the journal:\n\n{journal_table(entries)}\n")
     if link := _workflow_link(entries):
         print(f"One of the workflows that did it:\n\n  {link}\n")
 

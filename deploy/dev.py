@@ -68,15 +68,12 @@ def up(folder: Folder, arguments: argparse.Namespace) -> int:
 
 
 def stop(folder: Folder) -> int:
-    runs = holder(folder)
-    if runs is None:
+    if holder(folder) is None:
         print("Filestore does not run here.")
-        return 0
-    os.kill(runs.pid, signal.SIGTERM)
-    if not wait_until_gone(folder, STOP_WITHIN_S):
-        print(f"The supervisor (pid {runs.pid}) has not ended within {STOP_WITHIN_S} s: {folder.log('supervisor')}")
+    elif not _end_supervisor(folder):
         return 1
-    print("Stopped. The data is kept; `make reset` removes it.")
+    else:
+        print("Stopped. The data is kept; `make reset` removes it.")
     return 0
 
 
@@ -91,8 +88,8 @@ def logs(folder: Folder, name: str | None, *, follow: bool) -> int:
 
 
 def reset(folder: Folder) -> int:
-    if code := stop(folder) if holder(folder) else 0:
-        return code
+    if not _end_supervisor(folder):
+        return 1
     folder.remove()
     print(f"Removed the stack's data in {folder.path}.")
     return 0
@@ -106,6 +103,18 @@ def demo(folder: Folder, data: str | None) -> int:
     script = str(REPOSITORY / "deploy" / "demo.py")
     words = [sys.executable, script, *([data] if data else [])]
     return subprocess.run(words, env={**os.environ, **variables}).returncode
+
+
+def _end_supervisor(folder: Folder) -> bool:
+    """Whether none runs any more."""
+    runs = holder(folder)
+    if runs is None:
+        return True
+    os.kill(runs.pid, signal.SIGTERM)
+    if wait_until_gone(folder, STOP_WITHIN_S):
+        return True
+    print(f"The supervisor (pid {runs.pid}) has not ended within {STOP_WITHIN_S} s: {folder.log('supervisor')}")
+    return False
 
 
 def _wait_for_the_other(folder: Folder) -> int:

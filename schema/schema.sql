@@ -289,7 +289,8 @@ CREATE TABLE filestore.journal_entries (
     request_id     text,
     trace_id       text,
     started_at     timestamptz NOT NULL,
-    recorded_at    timestamptz NOT NULL DEFAULT now()
+    recorded_at    timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (command_id, attempt)
 );
 -- A command ends once: only failures that another attempt may follow can be there more than once.
 CREATE UNIQUE INDEX journal_entries_end ON filestore.journal_entries (command_id) WHERE NOT retryable;
@@ -423,7 +424,9 @@ $$;
 -- A node as clients of /v1 read it, rendered here once and nowhere else. Lists select `document` and pass it on as it is.
 CREATE VIEW filestore.node_documents AS
 SELECT n.id, n.tenant, n.mount_id, n.parent_id, n.kind, n.state, n.name, n.depth, n.directory_path,
+       n.version, n.size_bytes, n.sha256, n.checksum, n.metadata,
        CASE WHEN n.depth = 0 THEN ''::bytea ELSE p.directory_path || n.name END AS path,
+       CASE WHEN n.depth = 0 THEN '' ELSE p.directory_text || n.name_text END AS path_text,
        json_build_object(
            'id', n.id, 'backendMountId', n.mount_id, 'parentId', n.parent_id,
            'path', CASE WHEN n.depth = 0 THEN '' ELSE p.directory_text || n.name_text END,

@@ -36,7 +36,7 @@ class Engine:
 
     def __init__(self, settings: Settings, served: ServedMounts, dispatch: Dispatch | None) -> None:
         self.settings, self._served, self._dispatch = settings, served, dispatch
-        self.pool = make_pool(settings.database_url, name="filestore-engine", min_size=4, max_size=12)
+        self.pool = make_pool(settings.database_url, name="filestore-engine", min_size=4, max_size=12, generic_plans=True)
         self._bus = make_bus(settings)
         self._workers: dict[MountId | str, tuple[Worker, asyncio.Task[None]]] = {}
         self.client: Client | None = None
@@ -93,6 +93,14 @@ class Engine:
         await self._bus.close()
         await self.pool.close()
 
+    def drain(self) -> None:
+        """From another thread: no new commands; returns when those under way are answered, or the time for it is over."""
+        if self._dispatch is None:
+            return
+        future = asyncio.run_coroutine_threadsafe(self._dispatch.drain(), self.loop)
+        with suppress(TimeoutError):
+            future.result(timeout=self.settings.drain_seconds)
+
     def stop(self) -> None:
         """From another thread: drain, shut down, join."""
         self.loop.call_soon_threadsafe(self._stop.set)
@@ -101,7 +109,7 @@ class Engine:
     # Mounts come and go
 
     def served_mounts(self) -> list[MountId]:
-        return [name for name in self._workers if isinstance(name, int)]
+        return [mount.id for mount in self._served.here() if mount.id in self._workers]
 
     def refresh(self) -> None:
         """From another thread: a mount was made or changed."""
@@ -132,11 +140,11 @@ class Engine:
     async def _match(self, mounts: list[Mount]) -> None:
         """One set of workers per mount of this host, no more and no fewer."""
         assert self.client is not None
-        wanted = {mount.id for mount in mounts}
-        for mount in wanted - self._workers.keys():
-            self._run_worker(mount, mutation_worker(self.settings, self.client, mount, self.activities))
-            if self._dispatch is None:
-                self._run_worker(f"bulk {mount}", bulk_worker(self.settings, self.client, mount, self.activities))
+        wanted = {mount.id: mount for mount in mounts}
+        for mount in [m for m in mounts if m.id not in self._workers]:
+            self._run_worker(mount.id, mutation_worker(self.settings, self.client, mount.id, self.activities))
+            if self._dispatch is None and mount.backend_kind == "local":
+                self._run_worker(f"bulk {mount.id}", bulk_worker(self.settings, self.client, mount.id, self.activities))
         for name in [key for key in self._workers if isinstance(key, int) and key not in wanted]:
             worker, _ = self._workers.pop(name)
             await worker.shutdown()

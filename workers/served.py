@@ -19,12 +19,12 @@ class ServedMounts:
         self._guard = threading.Lock()
 
     async def refresh(self, pool: Pool) -> list[Mount]:
-        """Read the mounts; returns those whose commands run on this host."""
+        """Read the mounts; returns those whose queues this host serves: its own disks, and object stores from anywhere."""
         async with pool.connection() as connection:
             everywhere = await store.every(connection)
         for mount in everywhere:
             self.learn(mount)
-        return [mount for mount in everywhere if self._is_here(mount)]
+        return [mount for mount in everywhere if mount.backend_kind != "local" or self._is_here(mount)]
 
     def learn(self, mount: Mount) -> None:
         self._mounts[mount.id] = mount

@@ -553,6 +553,8 @@ class LocalExecutor:
         Raises InvalidRequest when it belongs to another mount, lies inside of one, or its file system can not do what
         the protocol needs.
         """
+        if not os.path.isabs(root):
+            raise InvalidRequest("The root is not an absolute path.")
         _refuse_nested(root)
         try:
             home = os.open(root, _ROOT)
@@ -572,6 +574,13 @@ class LocalExecutor:
         disk = self._disk
         if disk is None or not (disk.is_at(self._root) and disk.is_intact()):
             self._reopen()
+
+    def root_identity(self) -> Identity:
+        """Which directory the root is. No step names it, but its node in the record has an identity too."""
+        disk = self._here()
+        found = disk.look(disk.root, b"")
+        assert found is not None, "an open descriptor is always there"
+        return found
 
     def _here(self) -> _Disk:
         """The open mount, after one system call that finds a disk that was unmounted or mounted over."""
@@ -614,9 +623,6 @@ class LocalExecutor:
         try:
             for draft in drafts:
                 begun.append(self._begin(disk, draft))
-            for one in begun:
-                if isinstance(one, _Writer):
-                    one.start()
             answers = [_end(one) for one in begun]
         finally:
             for one in begun:
@@ -635,6 +641,7 @@ class LocalExecutor:
                     return Stage(draft.id, _make_folder(disk, _own_name(draft.id)))
             writer = _Writer(disk, draft.id, self._explaining)
             writer.write(draft.content)
+            writer.ready()
             return writer
         except MountOffline:
             raise
@@ -807,7 +814,7 @@ class _Writer:
 
     def __init__(self, disk: _Disk, stage: CommandId, explaining: Callable[[], AbstractContextManager[None]]) -> None:
         self._disk, self._id, self._name, self._explaining = disk, stage, _own_name(stage), explaining
-        self._hash, self._size, self._started = hashlib.sha256(), 0, 0
+        self._hash, self._size, self._started, self._ready = hashlib.sha256(), 0, 0, False
         with explaining():
             self._descriptor: int | None = os.open(self._name, _MAKE, 0o600, dir_fd=disk.stage)
 
@@ -824,14 +831,24 @@ class _Writer:
 
     def start(self) -> None:
         """Let the disk begin, so that the fsync waits less."""
-        if self._descriptor is not None:
-            syscalls.sync_file_range(self._descriptor, self._started)
-            self._started = self._size
+        assert self._descriptor is not None, "the stage is closed"
+        syscalls.sync_file_range(self._descriptor, self._started)
+        self._started = self._size
+
+    def ready(self) -> None:
+        """The last changes before the fsync. A list makes them all first: one commit of the disk's journal takes them
+        all, where a change after the first fsync would ask for another."""
+        if self._descriptor is None or self._ready:
+            return
+        with self._aborting():
+            os.fchmod(self._descriptor, FILE_MODE)
+        self.start()
+        self._ready = True
 
     def close(self) -> Stage:
         assert self._descriptor is not None, "the stage is closed"
+        self.ready()
         with self._aborting():
-            os.fchmod(self._descriptor, FILE_MODE)
             os.fsync(self._descriptor)
             sealed = self._disk.look(self._descriptor, b"")
         assert sealed is not None

@@ -20,7 +20,7 @@ class InputFile:
 
 
 def find_files(folder: Path) -> list[InputFile]:
-    """The tracked files of a git repository, else all files but hidden ones; regular files with printable names only."""
+    """The tracked files of a git repository, else all files but hidden ones; only regular files with names in UTF-8."""
     names = _tracked(folder)
     found = []
     for relative in sorted(_walk(folder) if names is None else names):

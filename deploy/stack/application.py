@@ -1,19 +1,23 @@
 """Filestore itself: its environment, the migration, the worker and the API."""
 
-import http.client
+import json
 import os
 import secrets
 import sys
 from collections.abc import Mapping
+from functools import partial
 
 import yaml
 
 from deploy.stack.folder import REPOSITORY, Folder
+from deploy.stack.http_get import http_get
 from deploy.stack.part import Part, StartFailed
+from deploy.stack.pids_file import read_pids
 from deploy.stack.process import Process
 from deploy.stack.remembered import Remembered
 from deploy.stack.s3 import BUCKET
 from deploy.stack.whole_file import write_whole
+from schema.mounts import CONTROL_QUEUE
 
 # Running work is finished or left resumable within this time.
 DRAIN_S = 20
@@ -74,25 +78,30 @@ def migration(folder: Folder, environment: Mapping[str, str]) -> Process:
 
 def worker(folder: Folder, environment: Mapping[str, str]) -> Part:
     process = _python("worker", "workers.main", folder, environment)
-    return Part("worker", "Workflows and activities", "no port", {}, check=lambda: None, process=process)
+    check = partial(check_worker, folder, environment)
+    return Part("worker", "Workflows and activities", f"queue {CONTROL_QUEUE}", {}, check=check, process=process)
 
 
 def api(folder: Folder, environment: Mapping[str, str]) -> Part:
     url = environment["FILESTORE_URL"]
     process = _python("api", "workers.api", folder, environment)
-    return Part("api", "HTTP API", url, {}, check=lambda: check(url), process=process)
+    return Part("api", "HTTP API", url, {}, check=partial(check_api, url), process=process)
 
 
-def check(url: str) -> None:
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=3)
-    try:
-        connection.request("GET", "/health")
-        answer = connection.getresponse()
-        body = answer.read()
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise ConnectionError(f"GET /health answered {answer.status}: {body[:300].decode(errors='replace')}")
+def check_api(url: str) -> None:
+    http_get(f"{url}/health")
+
+
+def check_worker(folder: Folder, variables: Mapping[str, str]) -> None:
+    """It has no port of its own: Temporal is asked whether this very process polls its queue."""
+    if "TEMPORAL_UI_URL" not in variables:  # somebody else's server without a UI: being alive has to do
+        return
+    queue = f"/api/v1/namespaces/default/task-queues/{CONTROL_QUEUE}?taskQueueType=TASK_QUEUE_TYPE_WORKFLOW"
+    pollers = json.loads(http_get(variables["TEMPORAL_UI_URL"] + queue)).get("pollers", [])
+    pid = read_pids(folder.pids).get("worker")
+    # Temporal remembers pollers for minutes, a killed one too.
+    if not any(poller["identity"].startswith(f"{pid}@") for poller in pollers):
+        raise ConnectionError(f"the worker does not poll its queue {CONTROL_QUEUE} yet")
 
 
 def migration_failed(code: int, lines: list[str]) -> StartFailed:

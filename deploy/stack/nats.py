@@ -5,7 +5,7 @@ import socket
 from urllib.parse import urlsplit
 
 from deploy.stack.folder import Folder
-from deploy.stack.installed import installed_program
+from deploy.stack.installed import script
 from deploy.stack.part import Part
 from deploy.stack.process import Process
 from deploy.stack.remembered import Remembered
@@ -26,7 +26,7 @@ def own(folder: Folder, remembered: Remembered) -> Part:
         address=f"127.0.0.1:{port}",
         variables={"NATS_URL": url},
         check=lambda: check(url),
-        process=Process("nats", (installed_program("nats-server"), *words), cwd=data, log=folder.log("nats")),
+        process=Process("nats", (script("nats-server"), *words), cwd=data, log=folder.log("nats")),
         prepare=lambda: data.mkdir(exist_ok=True),
     )
 

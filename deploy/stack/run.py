@@ -6,7 +6,6 @@ import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from types import FrameType
-from typing import NoReturn
 
 from deploy.stack import application, infrastructure
 from deploy.stack.env_file import write_env
@@ -34,37 +33,32 @@ class Wanted:
 def run(folder: Folder, wanted: Wanted) -> int:
     """Runs the stack until somebody stops it; returns the exit code. Raises AlreadyRuns."""
     folder.make()
+    with hold(folder) as ours:
+        code = _run_held(folder, wanted, ours)
+    return code
+
+
+def _run_held(folder: Folder, wanted: Wanted, ours: Hold) -> int:
+    remembered = Remembered(folder.remembered, prefer_defaults=folder.is_default)
     try:
-        with hold(folder) as ours:
-            _run_held(folder, wanted, ours)
+        servers = _prepare(folder, wanted, remembered)
     except StopAsked:
         return 0
     except StartFailed as failure:
-        say(f"FAILED: {failure}")
-    return 1
-
-
-def _run_held(folder: Folder, wanted: Wanted, ours: Hold) -> NoReturn:
-    remembered = Remembered(folder.remembered, prefer_defaults=folder.is_default)
-    servers = _prepare(folder, wanted, remembered)
+        return _give_up(failure)
     supervisor = Supervisor(folder)
     try:
-        say("starting " + ", ".join(part.name for part in servers))
-        supervisor.start(servers)
-        variables = infrastructure.given(servers)
-        if "application" in wanted.parts:
-            variables = application.variables(remembered) | variables
-        _write_variables(folder, remembered, servers, variables)
-        if "application" in wanted.parts:
-            _start_application(folder, supervisor, variables)
-            if wanted.demo and not folder.demo_done.exists():
-                _run_demo(folder, supervisor, variables)
+        variables = _bring_up(folder, wanted, remembered, servers, supervisor)
         ours.mark_ready()
         print(screen(folder, variables), flush=True)
         if wanted.ready_fd is not None:
             os.write(wanted.ready_fd, b"ready")
             os.close(wanted.ready_fd)
         supervisor.watch()
+    except StopAsked:
+        return 0
+    except StartFailed as failure:
+        return _give_up(failure)
     finally:
         say("stopping")
         supervisor.stop()
@@ -85,9 +79,28 @@ def _stop_asked(number: int, frame: FrameType | None) -> None:
     raise StopAsked
 
 
-def _write_variables(folder: Folder, remembered: Remembered, servers: list[Part], variables: dict[str, str]) -> None:
+def _give_up(failure: StartFailed) -> int:
+    say(f"FAILED: {failure}")
+    return 1
+
+
+def _bring_up(
+    folder: Folder, wanted: Wanted, remembered: Remembered, servers: list[Part], supervisor: Supervisor
+) -> dict[str, str]:
+    """Returns the stack's variables once everything does its work."""
+    say("starting " + ", ".join(part.name for part in servers))
+    supervisor.start(servers)
     remembered.give_out({name: value for part in servers if part.process for name, value in part.variables.items()})
+    variables = infrastructure.given(servers)
+    with_application = "application" in wanted.parts
+    if with_application:
+        variables = application.variables(remembered) | variables
     write_env(folder.env, variables)
+    if with_application:
+        _start_application(folder, supervisor, variables)
+        if wanted.demo and not folder.demo_done.exists():
+            _run_demo(folder, supervisor, variables)
+    return variables
 
 
 def _start_application(folder: Folder, supervisor: Supervisor, variables: dict[str, str]) -> None:
@@ -105,7 +118,7 @@ def _start_application(folder: Folder, supervisor: Supervisor, variables: dict[s
 
 def _run_demo(folder: Folder, supervisor: Supervisor, variables: dict[str, str]) -> None:
     """Shows the service at work. Its failure is told, the stack is still of use."""
-    argv = (sys.executable, str(REPOSITORY / "deploy" / "demo.py"))
+    argv = (sys.executable, "-u", str(REPOSITORY / "deploy" / "demo.py"))
     code = supervisor.run_to_end(Process("demo", argv, cwd=REPOSITORY, log=None, env={**os.environ, **variables}))
     if code == 0:
         folder.demo_done.touch()

@@ -4,11 +4,12 @@ import json
 import os
 import secrets
 import signal
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from deploy.stack.folder import Folder
-from deploy.stack.installed import installed_program
+from deploy.stack.installed import script
 from deploy.stack.part import Part, StartFailed
 from deploy.stack.process import Process
 from deploy.stack.remembered import Remembered
@@ -19,41 +20,37 @@ BUCKET = "filestore-demo"
 REGION = "us-east-1"
 
 
-def existing(endpoint: str, environment: dict[str, str]) -> Part:
-    key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
-    if not key or not secret:
-        raise StartFailed(
-            "AWS_ENDPOINT_URL names a server, so AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed too"
-        )
-    account = Account(endpoint, environment.get("AWS_REGION", REGION), key, secret)
-    return Part("s3", "S3", endpoint, {"AWS_REGION": account.region}, check=lambda: check(account))
+def existing(endpoint: str, environment: Mapping[str, str]) -> Part:
+    variables = {"AWS_REGION": environment.get("AWS_REGION", REGION)}
+    try:
+        there = account({**environment, **variables})
+    except KeyError as missing:
+        raise StartFailed(f"AWS_ENDPOINT_URL names an existing server, so {missing} is needed too") from None
+    return Part("s3", "S3", endpoint, variables, check=lambda: check(there))
 
 
 def own(folder: Folder, remembered: Remembered) -> Part:
     port = remembered.port("s3", 8333)
-    account = Account(
-        endpoint=f"http://127.0.0.1:{port}",
-        region=REGION,
-        key=remembered.secret("s3_key", lambda: "FS" + secrets.token_hex(9).upper()),
-        secret=remembered.secret("s3_secret", lambda: secrets.token_urlsafe(30)),
-    )
+    endpoint = f"http://127.0.0.1:{port}"
+    variables = {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": remembered.secret("s3_key", lambda: "FS" + secrets.token_hex(9).upper()),
+        "AWS_SECRET_ACCESS_KEY": remembered.secret("s3_secret", lambda: secrets.token_urlsafe(30)),
+        "AWS_REGION": REGION,
+    }
+    ours = account(variables)
     data = folder.data("s3")
     accounts_file = data / "accounts.json"
     return Part(
         name="s3",
         title="S3 (SeaweedFS 4.48)",
-        address=account.endpoint,
-        variables={
-            "AWS_ENDPOINT_URL": account.endpoint,
-            "AWS_ACCESS_KEY_ID": account.key,
-            "AWS_SECRET_ACCESS_KEY": account.secret,
-            "AWS_REGION": account.region,
-        },
-        check=lambda: check(account),
+        address=endpoint,
+        variables=variables,
+        check=lambda: check(ours),
         process=Process(
             name="s3",
             argv=(
-                installed_program("weed"),
+                script("weed"),
                 "-logtostderr",
                 "server",
                 *_settings(port, data, accounts_file, remembered),
@@ -64,8 +61,17 @@ def own(folder: Folder, remembered: Remembered) -> Part:
             # Its orderly end waits 10 s or more for its own subscribers. Killed, it keeps all that it has answered.
             stop_signal=signal.SIGKILL,
         ),
-        prepare=lambda: _prepare(data, accounts_file, account),
-        furnish=lambda: _create_bucket(account),
+        prepare=lambda: _prepare(data, accounts_file, ours),
+        furnish=lambda: _create_bucket(ours),
+    )
+
+
+def account(variables: Mapping[str, str]) -> Account:
+    return Account(
+        endpoint=variables["AWS_ENDPOINT_URL"],
+        region=variables["AWS_REGION"],
+        key=variables["AWS_ACCESS_KEY_ID"],
+        secret=variables["AWS_SECRET_ACCESS_KEY"],
     )
 
 
@@ -75,12 +81,12 @@ def check(account: Account) -> None:
 
 def _settings(port: int, data: Path, accounts_file: Path, remembered: Remembered) -> list[str]:
     def inner(role: str) -> str:
-        # Nobody but the server itself uses these, so no well-known number is asked for.
+        # Only the server itself uses these: no well-known number is asked for.
         return str(remembered.port(f"s3_{role}", 0))
 
     return [
         *("-dir", str(data), "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1"),
-        *("-s3", "-s3.port", str(port), "-s3.port.grpc", inner("grpc"), "-s3.config", str(accounts_file)),
+        *("-s3", "-s3.port", str(port), "-s3.port.grpc", inner("s3_grpc"), "-s3.config", str(accounts_file)),
         *("-s3.port.iceberg", "0", "-s3.port.lance", "0", "-s3.localSocket", str(data / "s3.sock")),
         *("-master.port", inner("master"), "-master.port.grpc", inner("master_grpc")),
         *("-volume.port", inner("volume"), "-volume.port.grpc", inner("volume_grpc")),
@@ -94,14 +100,10 @@ def _settings(port: int, data: Path, accounts_file: Path, remembered: Remembered
 
 def _clear(remembered: Remembered) -> None:
     """Removes the sockets that it makes in a folder of its own choice and leaves there."""
-    for role in ("master", "volume", "filer"):
-        _socket_outside(role, remembered.port(f"s3_{role}_grpc", 0))
-    _socket_outside("s3", remembered.port("s3_grpc", 0))
-
-
-def _socket_outside(role: str, port: int) -> None:
-    with suppress(OSError):
-        os.unlink(f"/tmp/seaweedfs-{role}-grpc-{port}.sock")  # noqa: S108 - not our choice
+    for role in ("s3", "master", "volume", "filer"):
+        port = remembered.port(f"s3_{role}_grpc", 0)
+        with suppress(OSError):
+            os.unlink(f"/tmp/seaweedfs-{role}-grpc-{port}.sock")  # noqa: S108 - not our choice
 
 
 def _prepare(data: Path, accounts_file: Path, account: Account) -> None:

@@ -14,9 +14,9 @@ from typing import NoReturn
 
 from deploy.stack.folder import Folder
 from deploy.stack.part import Part, StartFailed
+from deploy.stack.pids_file import write_pids
 from deploy.stack.process import Process, adopt_orphans, kill_session, last_lines, spawn
 from deploy.stack.say import say
-from deploy.stack.whole_file import write_whole
 
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 WATCHED = STOP_SIGNALS | {signal.SIGCHLD}
@@ -198,9 +198,8 @@ class Supervisor:
             child.process.clear()
 
     def _write_pids(self) -> None:
-        alive = [(name, child.popen.pid) for name, child in self._children.items() if child.popen]
-        lines = [f"{name} {pid}\n" for name, pid in [("supervisor", os.getpid()), *alive]]
-        write_whole(self.folder.pids, "".join(lines))
+        alive = {name: child.popen.pid for name, child in self._children.items() if child.popen}
+        write_pids(self.folder.pids, {"supervisor": os.getpid(), **alive})
 
 
 def _ended_processes() -> Iterator[tuple[int, int]]:

@@ -1,13 +1,12 @@
 """Temporal with its UI: the dev server of the Temporal CLI on a SQLite file."""
 
-import http.client
 import os
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from deploy.stack.folder import Folder
+from deploy.stack.http_get import http_get
 from deploy.stack.part import Part
 from deploy.stack.process import Process
 from deploy.stack.remembered import Remembered
@@ -28,8 +27,8 @@ SETTINGS = (
 )
 
 
-def existing(address: str, environment: dict[str, str]) -> Part:
-    ui = environment.get("TEMPORAL_UI_URL")
+def existing(address: str, environment: Mapping[str, str]) -> Part:
+    ui = environment.get("TEMPORAL_UI_URL", "").rstrip("/")
     variables = {"TEMPORAL_ADDRESS": address, **({"TEMPORAL_UI_URL": ui} if ui else {})}
     return Part("temporal", "Temporal", address, variables, check=lambda: check(variables))
 
@@ -61,13 +60,4 @@ def check(variables: Mapping[str, str]) -> None:
         host, _, port = variables["TEMPORAL_ADDRESS"].rpartition(":")
         socket.create_connection((host, int(port)), timeout=2).close()
         return
-    place = urlsplit(variables["TEMPORAL_UI_URL"])
-    client = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
-    connection = client(place.netloc, timeout=3)
-    try:
-        connection.request("GET", f"{place.path.rstrip('/')}/api/v1/namespaces/default")
-        status = connection.getresponse().status
-    finally:
-        connection.close()
-    if status != 200:
-        raise ConnectionError(f"the namespace `default` is not there yet (status {status})")
+    http_get(f"{variables['TEMPORAL_UI_URL']}/api/v1/namespaces/default")

@@ -7,22 +7,19 @@ SELECT pg_advisory_xact_lock(720001, (%(mount)s::bigint & 2147483647)::integer)
 -- name: look
 -- What the record says about each request of a list: its key, its mount, the parent, the node, the latest deleted one,
 -- and whose claim is in the way. `parent` is the stored form of the directory's path, `above` are all paths over it.
+-- One look-up after the other for each request: whatever the tables' sizes, nothing here may become a scan.
 SELECT i.id, nextval('filestore.nodes_id_seq') AS fresh_node,
        m.state AS mount_state, m.access_mode AS mount_access,
        c.id::text AS known_id, c.status::text AS known_status, c.attempt AS known_attempt, encode(c.request_hash, 'hex') AS known_hash,
        c.retryable AS known_retryable, c.code AS known_code, c.owner_workflow AS known_owner, c.outcome::text AS known_outcome,
-       CASE WHEN p.id IS NOT NULL THEN filestore.node_facts(p) END AS parent,
-       CASE WHEN n.id IS NOT NULL THEN filestore.node_facts(n) END AS node,
-       CASE WHEN n.id IS NULL AND i.kind = 'deleteNode' THEN (
-           SELECT filestore.node_facts(g) FROM filestore.nodes g JOIN filestore.nodes gp ON gp.id = g.parent_id
-            WHERE gp.mount_id = %(mount)s AND gp.directory_path = decode(i.parent, 'hex') AND g.name = decode(i.name, 'hex')
-              AND g.state = 'deleted' ORDER BY g.deleted_at DESC LIMIT 1) END AS gone,
-       i.kind = 'deleteNode' AND n.kind = 'directory'
+       p.facts AS parent, n.facts AS node, g.facts AS gone,
+       i.kind = 'deleteNode' AND n.facts->>'kind' = 'directory'
            AND EXISTS (SELECT FROM filestore.nodes k WHERE k.parent_id = n.id AND k.state <> 'deleted') AS has_children,
        (SELECT k.command_id::text FROM filestore.claims k WHERE k.mount_id = %(mount)s AND k.path = decode(i.path, 'hex')
          UNION ALL
-        SELECT k.command_id::text FROM filestore.claims k WHERE k.mount_id = %(mount)s AND k.kind = 'subtree'
-           AND k.path IN (SELECT decode(a, 'hex') FROM jsonb_array_elements_text(i.above) a)
+        SELECT k.command_id::text FROM jsonb_array_elements_text(i.above) a
+          JOIN LATERAL (SELECT s.command_id, s.kind FROM filestore.claims s
+                         WHERE s.mount_id = %(mount)s AND s.path = decode(a, 'hex') LIMIT 1) k ON k.kind = 'subtree'
          UNION ALL
         SELECT k.command_id::text FROM filestore.claims k WHERE i.subtree AND k.mount_id = %(mount)s
            AND k.path > decode(i.path || '2f', 'hex') AND k.path < decode(i.path || '30', 'hex')
@@ -30,9 +27,17 @@ SELECT i.id, nextval('filestore.nodes_id_seq') AS fresh_node,
   FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id text, kind text, tenant text, principal text, key text,
                                                  path text, parent text, name text, above jsonb, subtree boolean)
   LEFT JOIN filestore.backend_mounts m ON m.id = %(mount)s AND m.tenant = i.tenant
-  LEFT JOIN filestore.commands c ON c.tenant = i.tenant AND c.principal = i.principal AND c.key = i.key
-  LEFT JOIN filestore.nodes p ON p.mount_id = %(mount)s AND p.directory_path = decode(i.parent, 'hex') AND p.state <> 'deleted'
-  LEFT JOIN filestore.nodes n ON n.parent_id = p.id AND n.name = decode(i.name, 'hex') AND n.state <> 'deleted'
+  LEFT JOIN LATERAL (SELECT * FROM filestore.commands x
+       WHERE x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
+  LEFT JOIN LATERAL (SELECT x.id, filestore.node_facts(x) AS facts FROM filestore.nodes x
+       WHERE x.mount_id = %(mount)s AND x.directory_path = decode(i.parent, 'hex') AND x.directory_path IS NOT NULL
+         AND x.state <> 'deleted' LIMIT 1) p ON true
+  LEFT JOIN LATERAL (SELECT x.id, filestore.node_facts(x) AS facts FROM filestore.nodes x
+       WHERE x.parent_id = p.id AND x.name = decode(i.name, 'hex') AND x.state <> 'deleted' LIMIT 1) n ON true
+  LEFT JOIN LATERAL (SELECT filestore.node_facts(x) AS facts FROM filestore.nodes x JOIN filestore.nodes xp ON xp.id = x.parent_id
+       WHERE i.kind = 'deleteNode' AND n.id IS NULL AND xp.mount_id = %(mount)s AND xp.directory_path = decode(i.parent, 'hex')
+         AND xp.directory_path IS NOT NULL AND x.name = decode(i.name, 'hex') AND x.state = 'deleted'
+       ORDER BY x.deleted_at DESC LIMIT 1) g ON true
 
 -- name: open
 -- Write the verdicts down: a row per command that goes or is refused, the next attempt of one that failed before, and the
@@ -208,46 +213,54 @@ SELECT (SELECT count(*) FROM created) + (SELECT count(*) FROM changed) AS writte
 
 -- name: answer
 -- The answer of each command, stored verbatim, and its events beside it. Runs after `record`, whose rows it reads.
-WITH told AS (
-    UPDATE filestore.commands c SET outcome =
-        CASE WHEN c.status = 'succeeded' THEN json_build_object(
-            'idempotent', c.intent->>'step' = 'none', 'commandId', c.id, 'journalEntryId', j.id, 'node', n.document,
-            'result', json_build_object('commandType', c.kind, 'nodeId', n.id, 'backendMountId', c.mount_id, 'path', n.document->>'path',
-                'kind', n.kind, 'state', n.state, 'sizeBytes', n.document->'sizeBytes', 'version', n.document->'version',
-                'durationMs', round(extract(epoch FROM clock_timestamp() - c.started_at) * 1000, 1),
-                'checksum', n.document->'checksum', 'contentHash', n.document->'contentHash',
-                'mimeType', c.request->'mime_type', 'originalName', c.request->'original_name',
-                'previousVersion', c.intent->'previous_version', 'previousSizeBytes', c.intent->'previous_size'))
-        ELSE json_build_object('error', json_build_object('code', c.code, 'message', c.intent->>'message',
-                'details', coalesce(nullif(c.intent->'details', 'null'), '{}') || jsonb_build_object('commandId', c.id, 'path', c.request->>'path'))) END
-      FROM filestore.journal_entries j
+-- `seen` is materialised: a document is rendered once, not once for each field that is taken from it.
+WITH seen AS MATERIALIZED (
+    SELECT c.id, c.tenant, c.mount_id, c.kind AS command, c.status, c.code, c.key, c.principal, c.started_at, c.request,
+           c.request->>'path' AS shown, c.intent->>'step' AS step, c.intent->'message' AS message, c.intent->'details' AS details,
+           (c.intent->>'size')::bigint AS size, c.intent->'previous_version' AS previous_version,
+           (c.intent->>'previous_size')::bigint AS previous_size, j.id AS journal_id,
+           n.id AS node_id, n.parent_id, n.kind, n.state, n.version, n.size_bytes, n.metadata, n.path_text,
+           coalesce(n.checksum, 'sha256:' || encode(n.sha256, 'hex')) AS checksum, 'sha256:' || encode(n.sha256, 'hex') AS content_hash,
+           n.document
+      FROM filestore.commands c
+      JOIN filestore.journal_entries j ON j.command_id = c.id AND j.attempt = c.attempt
       LEFT JOIN filestore.node_documents n ON n.id = j.node_id
-     WHERE c.id = ANY(%(ids)s::uuid[]) AND j.command_id = c.id AND j.attempt = c.attempt
-    RETURNING c.id, c.status, c.code, c.outcome, c.tenant, c.mount_id, c.kind AS command, c.key, c.principal, c.intent,
-              c.request->>'path' AS shown, j.id AS journal_id, n.id AS node_id, n.document
-), data AS (
-    SELECT t.*, json_build_object('backendMountId', t.mount_id, 'nodeId', t.node_id, 'path', t.document->'path', 'kind', t.document->'kind',
-               'state', t.document->'state', 'parentId', t.document->'parentId', 'version', t.document->'version',
-               'sizeBytes', t.document->'sizeBytes', 'checksum', t.document->'checksum', 'contentHash', t.document->'contentHash',
-               'metadata', t.document->'metadata', 'journalId', t.journal_id, 'command', t.command, 'commandId', t.id,
-               'idempotencyKey', t.key, 'principal', t.principal, 'observedAt', now(),
-               'delta', json_build_object('sizeBytes', CASE t.intent->>'step'
-                            WHEN 'create' THEN (t.intent->>'size')::bigint
-                            WHEN 'replace' THEN (t.intent->>'size')::bigint - (t.intent->>'previous_size')::bigint
-                            WHEN 'delete' THEN -(t.intent->>'size')::bigint ELSE 0 END)) AS event
-      FROM told t WHERE t.status = 'succeeded' AND t.intent->>'step' <> 'none'
+     WHERE c.id = ANY(%(ids)s::uuid[])
+), told AS (
+    UPDATE filestore.commands c SET outcome =
+        CASE WHEN s.status = 'succeeded' THEN json_build_object(
+            'idempotent', s.step = 'none', 'commandId', s.id, 'journalEntryId', s.journal_id, 'node', s.document,
+            'result', json_build_object('commandType', s.command, 'nodeId', s.node_id, 'backendMountId', s.mount_id, 'path', s.path_text,
+                'kind', s.kind, 'state', s.state, 'sizeBytes', s.size_bytes, 'version', s.version,
+                'durationMs', round(extract(epoch FROM clock_timestamp() - s.started_at) * 1000, 1),
+                'checksum', s.checksum, 'contentHash', s.content_hash,
+                'mimeType', s.request->'mime_type', 'originalName', s.request->'original_name',
+                'previousVersion', s.previous_version, 'previousSizeBytes', s.previous_size))
+        ELSE json_build_object('error', json_build_object('code', s.code, 'message', s.message,
+                'details', coalesce(nullif(s.details, 'null'), '{}') || jsonb_build_object('commandId', s.id, 'path', s.shown))) END
+      FROM seen s WHERE c.id = s.id
+    RETURNING c.id, c.status, c.code, c.outcome
+), events AS (
+    SELECT s.journal_id, s.tenant, s.mount_id, t.rank, t.type,
+           CASE WHEN t.rank < 3 THEN json_build_object('backendMountId', s.mount_id, 'nodeId', s.node_id, 'path', s.path_text,
+                    'kind', s.kind, 'state', s.state, 'parentId', s.parent_id, 'version', s.version, 'sizeBytes', s.size_bytes,
+                    'checksum', s.checksum, 'contentHash', s.content_hash, 'metadata', s.metadata, 'journalId', s.journal_id,
+                    'command', s.command, 'commandId', s.id, 'idempotencyKey', s.key, 'principal', s.principal, 'observedAt', now(),
+                    'delta', json_build_object('sizeBytes', CASE s.step WHEN 'create' THEN s.size
+                        WHEN 'replace' THEN s.size - s.previous_size ELSE -s.size END))
+                ELSE json_build_object('commandId', s.id, 'command', s.command, 'status', s.status, 'code', s.code,
+                    'journalId', s.journal_id, 'backendMountId', s.mount_id, 'nodeId', s.node_id, 'path', s.shown,
+                    'idempotencyKey', s.key, 'principal', s.principal, 'observedAt', now()) END AS data
+      FROM seen s,
+           LATERAL (VALUES
+               (1, CASE s.step WHEN 'create' THEN 'filestore.node.created' WHEN 'replace' THEN 'filestore.node.updated'
+                               WHEN 'delete' THEN 'filestore.node.deleted' END),
+               (2, CASE WHEN s.command = 'uploadFile' AND s.step <> 'none' THEN 'filestore.node.uploaded' END),
+               (3, 'filestore.command.completed')) AS t(rank, type)
+     WHERE t.type IS NOT NULL AND (t.rank = 3 OR s.status = 'succeeded')
 ), emitted AS (
     INSERT INTO filestore.outbox (tenant, mount_id, type, data)
-    SELECT tenant, mount_id, type, event FROM (
-        SELECT d.journal_id, 1 AS rank, d.tenant, d.mount_id, d.event, CASE d.intent->>'step' WHEN 'create' THEN 'filestore.node.created'
-               WHEN 'replace' THEN 'filestore.node.updated' ELSE 'filestore.node.deleted' END AS type FROM data d
-        UNION ALL
-        SELECT d.journal_id, 2, d.tenant, d.mount_id, d.event, 'filestore.node.uploaded' FROM data d WHERE d.command = 'uploadFile'
-        UNION ALL
-        SELECT t.journal_id, 3, t.tenant, t.mount_id, json_build_object('commandId', t.id, 'command', t.command, 'status', t.status,
-               'code', t.code, 'journalId', t.journal_id, 'backendMountId', t.mount_id, 'nodeId', t.node_id, 'path', t.shown,
-               'idempotencyKey', t.key, 'principal', t.principal, 'observedAt', now()), 'filestore.command.completed' FROM told t
-    ) e ORDER BY journal_id, rank
+    SELECT tenant, mount_id, type, data FROM events ORDER BY journal_id, rank
 )
 SELECT id::text, status::text, code, outcome::text AS body,
        EXISTS (SELECT FROM filestore.cleanups k WHERE k.command_id = told.id) AS leftovers

@@ -51,9 +51,11 @@ SELECT m.id FROM filestore.backend_mounts m
    AND m.prefix IS NOT DISTINCT FROM %(prefix)s AND m.host_id = %(host_id)s
    AND NOT EXISTS (SELECT FROM filestore.nodes r WHERE r.mount_id = m.id)
 
--- name: by_key
--- The mount under this key.
-SELECT id FROM filestore.backend_mounts WHERE tenant = %(tenant)s AND mount_key = %(mount_key)s
+-- name: finished
+-- The mount under this key, once its root is recorded.
+SELECT m.id FROM filestore.backend_mounts m
+ WHERE m.tenant = %(tenant)s AND m.mount_key = %(mount_key)s
+   AND EXISTS (SELECT FROM filestore.nodes r WHERE r.mount_id = m.id)
 
 -- name: give_up
 -- Take back a mount whose storage could not be prepared. Nothing can refer to one without a root.

@@ -43,7 +43,13 @@ class Page:
 
 
 async def entries(
-    connection: Connection, tenant: str, asked: Asked, *, limit: int, after: int | None = None, oldest_first: bool = False
+    connection: Connection,
+    tenant: str,
+    asked: Asked,
+    *,
+    limit: int,
+    after: int | None = None,
+    oldest_first: bool = False,
 ) -> Page:
     values = {
         "tenant": tenant,

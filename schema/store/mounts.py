@@ -109,7 +109,7 @@ async def listed(
 
 
 async def create(connection: Connection, new: NewMount, host_id: str) -> MountId | None:
-    """A mount that is not finished: it has no root yet, and is inactive. Asking again after a crash answers the same one.
+    """A mount that is not finished: it has no root yet, and is inactive. Asked again after a crash: the same one.
 
     None: the key is taken by another mount.
     """
@@ -140,8 +140,9 @@ async def create(connection: Connection, new: NewMount, host_id: str) -> MountId
     return mount
 
 
-async def by_key(connection: Connection, tenant: str, mount_key: str) -> MountId | None:
-    cursor = await connection.execute(SQL["by_key"], {"tenant": tenant, "mount_key": mount_key})
+async def finished(connection: Connection, tenant: str, mount_key: str) -> MountId | None:
+    """The mount under this key, if there is one and it has its root."""
+    cursor = await connection.execute(SQL["finished"], {"tenant": tenant, "mount_key": mount_key})
     row = await cursor.fetchone()
     return MountId(row["id"]) if row else None
 
@@ -152,8 +153,8 @@ async def give_up(connection: Connection, mount: MountId) -> None:
 
 
 async def record_root(connection: Connection, mount: MountId, identity: Sequence[int] | None) -> None:
-    """The root as a node. `identity` is `Identity.facts()` as the storage tells it; None where there is no such thing."""
-    device, inode, birth, size, mtime, ctime, _, mode, links = identity or [None] * 9
+    """The root as a node. `identity` is `Identity.facts()` as the storage tells it; None where there is none."""
+    device, inode, birth, size, mtime, ctime, _, mode, links = identity or (None,) * 9
     values = {
         "mount": mount, "device": device, "inode": inode, "birth": birth, "size": size, "mtime": mtime, "ctime": ctime,
         "mode": mode, "links": links,

@@ -103,7 +103,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """What the record knows of a file's content. `identity`: device, inode, birth, size, mtime, ctime; None: never seen."""
+    """What the record knows of a file's content. `identity`: device, inode, birth, size, mtime; None: never seen."""
 
     id: NodeId
     mount: MountId
@@ -203,6 +203,6 @@ async def file(connection: Connection, node: NodeId, tenant: str) -> FileRecord 
     return FileRecord(
         NodeId(row["id"]), MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["name_text"], row["kind"],
         row["state"], row["version"], row["size_bytes"], row["sha256"] and bytes(row["sha256"]), row["checksum"],
-        row["mime_type"], None if None in seen else (*seen, row["observed_ctime_ns"] or 0),
+        row["mime_type"], None if None in seen else seen,
         row["last_modified_at"] or row["created_at"], row["busy"],
     )  # fmt: skip

@@ -8,20 +8,33 @@ from psycopg_pool import AsyncConnectionPool
 
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
-_OPTIONS = "-c timezone=UTC -c search_path=filestore -c statement_timeout=20s -c idle_in_transaction_session_timeout=30s"
+_OPTIONS = "-c timezone=UTC -c search_path=filestore -c statement_timeout=20s -c idle_in_transaction_session_timeout=30s -c jit=off"
+_GENERIC = (
+    " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off"
+    " -c enable_hashjoin=off -c enable_mergejoin=off"
+)
 
 
-def make_pool(url: str, *, name: str, min_size: int = 2, max_size: int = 8, timeout: float = 3.0) -> Pool:
-    """A pool that is not open yet. `timeout`: seconds to wait for a connection before PoolTimeout."""
+def make_pool(
+    url: str, *, name: str, min_size: int = 2, max_size: int = 8, timeout: float = 3.0, generic_plans: bool = False,
+    autocommit: bool = False
+) -> Pool:
+    """A pool that is not open yet. `timeout`: seconds to wait for a connection before PoolTimeout.
+
+    `generic_plans`: plan each prepared statement once, by index alone. Right where the same few statements look up lists of
+    rows, and planning would cost more than running; a plan made while a table is young must not scan it when it has grown.
+    """
     arguments: dict[str, Any] = {
         "row_factory": dict_row,
-        "options": _OPTIONS,
+        "autocommit": autocommit,
+        "options": _OPTIONS + (_GENERIC if generic_plans else ""),
         "application_name": name,
         "connect_timeout": 3,
         "tcp_user_timeout": 10_000,
         "keepalives_idle": 5,
     }
     return AsyncConnectionPool(
+        # Checked when it is handed out: a restarted server costs one round trip, not a failed command.
         url, kwargs=arguments, min_size=min_size, max_size=max_size, timeout=timeout, open=False, name=name,
-        check=None, max_lifetime=3600, reconnect_timeout=30,
+        check=AsyncConnectionPool.check_connection, max_lifetime=3600, reconnect_timeout=30,
     )

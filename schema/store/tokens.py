@@ -1,4 +1,4 @@
-"""Bearer tokens: `fst_<8 hex>_<43 characters>`, of which the last part holds 256 random bits. Stored as SHA-256 alone."""
+"""Bearer tokens: `fst_<8 hex>_<43 characters>`, the last part holding 256 random bits. Stored as SHA-256 alone."""
 
 from __future__ import annotations
 

@@ -433,12 +433,14 @@ def test_delete_keeps_what_it_can_not_put_back(bench: Bench, when: When) -> None
     assert bench.outside.trash() == {f"{DAY}/{task.command}.kept": b"strange"}
 
 
-def test_delete_refuses_a_directory_that_is_not_empty(bench: Bench) -> None:
+def test_delete_refuses_a_directory_that_is_not_empty_and_does_not_even_try(bench: Bench, when: When) -> None:
     task = bench.delete(b"folder", bench.has(b"folder", None))
     bench.outside.put(b"folder/strange", b"x")
+    when("apply.act", crash)
     assert refused(bench.executor.act(task)) == "CHILDREN_EXIST"
     assert bench.outside.read(b"folder/strange") == b"x"
     bench.outside.remove(b"folder/strange")
+    when("apply.act", lambda: None)
     assert bench.done(task) == Done(None)
 
 

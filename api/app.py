@@ -1,0 +1,30 @@
+"""Put the front together: `create_app(services)`. Whoever made the services opens and closes them."""
+
+from fastapi import FastAPI
+
+from api import commands, content, directories, errors, health, journal, middleware, mounts, nodes, openapi, uploads
+from api.auth import Tokens
+from api.front import Front
+from api.known_mounts import KnownMounts
+from api.services import Services
+from api.threads import MountThreads
+
+VERSION = "0.1.0"
+ROUTERS = (directories, uploads, nodes, content, mounts, journal, commands, health)
+
+
+def create_app(services: Services) -> FastAPI:
+    app = FastAPI(
+        title="Filestore",
+        version=VERSION,
+        description="One durable control plane for files on local volumes and S3 buckets. Send a token as Bearer.",
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), MountThreads())
+    for module in ROUTERS:
+        app.include_router(module.router)
+    errors.install(app)
+    openapi.install(app)
+    app.add_middleware(middleware.RequestIds)
+    return app

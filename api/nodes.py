@@ -1,0 +1,218 @@
+"""Nodes: GET one, by id or by path; GET lists; and DELETE /v1/nodes, the command."""
+
+import orjson
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from api import commands, intake, openapi, responses
+from api.auth import admit
+from api.front import front_of
+from api.models import (
+    ID_MAX,
+    ByPathQuery,
+    ChildrenQuery,
+    Deletion,
+    Filters,
+    NodesQuery,
+    RollupFilter,
+    SeenFilter,
+    SizeFilter,
+    read_query,
+)
+from api.responses import JSON, pagination
+from api.routes import Plain
+from api.services import Submission
+from schema import paths
+from schema.commands import CommandKind
+from schema.errors import InvalidRequest, NodeNotFound, NotADirectory
+from schema.ids import MountId, NodeId
+from schema.principals import authorise
+from schema.store import nodes
+from schema.store.nodes import EVERYTHING, LIVING, Matching, Rolled
+
+router = APIRouter(route_class=Plain, tags=["nodes"])
+
+_LISTS = (
+    "Deleted nodes are left out unless `states` asks for them. `filters` is a JSON object, strict: query, metadata "
+    "[{key, value}], size {min, max}, lastSeenAt {after, before}, rollup {states, minChildCount, ...}."
+)
+
+
+@router.get(
+    "/v1/nodes",
+    operation_id="listNodes",
+    summary="The nodes at and below a path",
+    description=f"Ordered by depth, then by the bytes of the path. `depth` counts from `path`. {_LISTS}",
+    responses=openapi.answers(
+        {200: "A page of nodes"}, "BACKEND_NOT_FOUND", "INVALID_PATH",
+        schema=openapi.enveloped(nodes="array", pagination="Pagination", filters="object"),
+    ),
+    openapi_extra={"parameters": openapi.query_of(NodesQuery)},
+)  # fmt: skip
+async def tree(request: Request) -> Response:
+    principal = await admit(request, "read")
+    front = front_of(request)
+    query = read_query(NodesQuery, request.query_params)
+    path = paths.decode(query.path, query.path_b64, allow_root=True)
+    mount = await front.mounts.get(MountId(query.backend_mount_id), principal.tenant)
+    authorise(principal, "read", mount.id, path)
+    async with front.services.pool.connection() as connection:
+        page = await nodes.tree(
+            connection, mount.id, path, depth=query.depth, limit=query.limit, offset=query.offset,
+            matching=_matching(query),
+        )  # fmt: skip
+    return Response(
+        f'{{"data":{{"nodes":[{page.items}],"pagination":{pagination(page.total, query.limit, query.offset)},'
+        f'"filters":{_echo(query)}}}}}'.encode(),
+        media_type=JSON,
+    )
+
+
+@router.get(
+    "/v1/nodes/by-path",
+    operation_id="getNodeByPath",
+    summary="The node at a path",
+    description="The living one; where there is none, the one deleted last. The empty path is the mount's root.",
+    responses=openapi.answers(
+        {200: "The node"}, "NODE_NOT_FOUND", "BACKEND_NOT_FOUND", "INVALID_PATH", schema=openapi.named("Node")
+    ),
+    openapi_extra={"parameters": openapi.query_of(ByPathQuery)},
+)
+async def by_path(request: Request) -> Response:
+    principal = await admit(request, "read")
+    front = front_of(request)
+    query = read_query(ByPathQuery, request.query_params)
+    path = paths.decode(query.path, query.path_b64, allow_root=True)
+    mount = await front.mounts.get(MountId(query.backend_mount_id), principal.tenant)
+    authorise(principal, "read", mount.id, path)
+    async with front.services.pool.connection() as connection:
+        found = await nodes.by_path(connection, mount.id, path, principal.tenant)
+    if found is None:
+        raise NodeNotFound(backendMountId=mount.id, path=path.text)
+    return responses.data(found.document)
+
+
+@router.get(
+    "/v1/nodes/{id}",
+    operation_id="getNode",
+    summary="A node",
+    description="Deleted ones too.",
+    responses=openapi.answers({200: "The node"}, "NODE_NOT_FOUND", schema=openapi.named("Node")),
+    openapi_extra={"parameters": [openapi.path_id("id", "The node")]},
+)
+async def by_id(request: Request) -> Response:
+    principal = await admit(request, "read")
+    async with front_of(request).services.pool.connection() as connection:
+        found = await nodes.by_id(connection, read_id(request), principal.tenant)
+    if found is None:
+        raise NodeNotFound()
+    authorise(principal, "read", found.mount, found.path)
+    return responses.data(found.document)
+
+
+@router.get(
+    "/v1/nodes/{id}/children",
+    operation_id="listChildren",
+    summary="What a directory holds",
+    description=f"Ordered by kind, then by the bytes of the name. {_LISTS}",
+    responses=openapi.answers(
+        {200: "A page of children"}, "NODE_NOT_FOUND", "NOT_A_DIRECTORY",
+        schema=openapi.enveloped(parent="Node", children="array", pagination="Pagination", filters="object"),
+    ),
+    openapi_extra={"parameters": [openapi.path_id("id", "The directory's node"), *openapi.query_of(ChildrenQuery)]},
+)  # fmt: skip
+async def children(request: Request) -> Response:
+    principal = await admit(request, "read")
+    query = read_query(ChildrenQuery, request.query_params)
+    async with front_of(request).services.pool.connection() as connection:
+        found = await nodes.children(
+            connection, read_id(request), principal.tenant, limit=query.limit, offset=query.offset,
+            matching=_matching(query),
+        )  # fmt: skip
+    if found is None:
+        raise NodeNotFound()
+    authorise(principal, "read", found.parent.mount, found.parent.path)
+    if found.kind != "directory":
+        raise NotADirectory(f"This is a {found.kind}; only directories have children.")
+    return Response(
+        f'{{"data":{{"parent":{found.parent.document},"children":[{found.items}],'
+        f'"pagination":{pagination(found.total, query.limit, query.offset)},"filters":{_echo(query)}}}}}'.encode(),
+        media_type=JSON,
+    )
+
+
+@router.delete(
+    "/v1/nodes",
+    operation_id="deleteNode",
+    summary="Delete a file or an empty directory",
+    description="The content goes to the trash until its retention ends. Deleting what is deleted already is no error.",
+    responses=openapi.answers(
+        {200: "Deleted", 202: "Still running: see Location"}, "INVALID_PATH", "NOT_SUPPORTED", "FORBIDDEN",
+        "MOUNT_READ_ONLY", "BACKEND_NOT_FOUND", "NODE_NOT_FOUND", "CHILDREN_EXIST", "IDEMPOTENCY_CONFLICT", "PATH_BUSY",
+        "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STORAGE_FULL",
+        schema=openapi.named("CommandOutcome"),
+    ),
+    openapi_extra={
+        "parameters": openapi.headers("Idempotency-Key", "If-Match", "Prefer", "X-Request-Id", "traceparent"),
+        "requestBody": openapi.body_of(Deletion, {"backendMountId": 1, "path": "reports/2025"}),
+    },
+)  # fmt: skip
+async def delete(request: Request) -> Response:
+    principal = await admit(request, "write")
+    front = front_of(request)
+    body = await intake.read_json(request, Deletion)
+    path = paths.decode(body.path, body.path_b64)
+    mount = await front.mounts.get(MountId(body.backend_mount_id), principal.tenant)
+    authorise(principal, "write", mount.id, path)
+    asked = intake.read_headers(request, body.idempotency_key)
+    command = intake.command(CommandKind.DELETE, mount.id, path, principal, asked, recursive=body.recursive)
+    submission = Submission(intake.sealed(command, None), wait_seconds=intake.wait(front.services.settings, asked))
+    return await commands.answer(request, front, submission, 200)
+
+
+def read_id(request: Request) -> NodeId:
+    """The node's id in the address. One that is too large for us to have given it is just not there."""
+    text = request.path_params["id"]
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidRequest(
+            "The id in the address is not a whole number.", fields=[{"field": "id", "message": "not an id"}]
+        )
+    if len(text) > 19 or not 1 <= int(text) <= ID_MAX:
+        raise NodeNotFound()
+    return NodeId(int(text))
+
+
+def _matching(query: NodesQuery | ChildrenQuery) -> Matching:
+    if not query.model_fields_set & {"search", "states", "kinds", "drift_only", "filters"}:
+        return EVERYTHING
+    filters = query.filters or Filters()
+    size, seen = filters.size or SizeFilter(), filters.last_seen_at or SeenFilter()
+    return Matching(
+        states=tuple(query.states or LIVING),
+        kinds=query.kinds,
+        drift_only=query.drift_only,
+        search=query.search or None,
+        query=filters.query or None,
+        metadata=tuple((one.key, one.value) for one in filters.metadata),
+        min_size=size.min,
+        max_size=size.max,
+        seen_after=seen.after,
+        seen_before=seen.before,
+        rollup=_rolled(filters.rollup),
+    )
+
+
+def _rolled(wanted: RollupFilter | None) -> Rolled | None:
+    if wanted is None:
+        return None
+    told = wanted.model_dump()
+    told["calculated_after"] = told.pop("last_calculated_after")
+    told["calculated_before"] = told.pop("last_calculated_before")
+    return Rolled(**told)
+
+
+def _echo(query: BaseModel) -> str:
+    """The conditions of a list, as they were understood."""
+    told = query.model_dump(by_alias=True, exclude={"limit", "offset"}, mode="json")
+    return orjson.dumps(told).decode()

@@ -1,0 +1,76 @@
+-- Everything the record knows of one mount, for the consistency check. Read in one snapshot of the database.
+
+-- name: moment
+-- When the snapshot was taken, and how far the journal of this mount had come.
+SELECT now() AS now, (SELECT max(id) FROM filestore.journal_entries WHERE mount_id = %(mount)s) AS last_entry
+
+-- name: nodes
+-- All nodes, deleted ones too. `drifted`: the last command, or look, on it said that somebody else had been there.
+SELECT id, mount_id, parent_id, name, directory_path, depth, kind::text, state::text, version, size_bytes, sha256,
+       device, inode, birth_ns, observed_size, observed_mtime_ns, observed_ctime_ns, observed_mode, observed_links,
+       coalesce(last_drift_at >= coalesce(greatest(last_modified_at, last_reconciled_at), created_at), false) AS drifted
+  FROM filestore.nodes WHERE mount_id = %(mount)s
+
+-- name: journal
+-- All entries, in order.
+SELECT id, command_id::text AS command, attempt, outcome::text, code, retryable, node_id, before, after,
+       context ? 'drift' AS drift
+  FROM filestore.journal_entries WHERE mount_id = %(mount)s ORDER BY id
+
+-- name: snapshots
+-- All versions of all nodes.
+SELECT s.node_id, s.version, s.command_id::text AS command, s.kind::text, s.state::text, s.size_bytes, s.sha256,
+       s.valid_from, s.valid_to, s.content_place, s.content_until
+  FROM filestore.snapshots s JOIN filestore.nodes n ON n.id = s.node_id WHERE n.mount_id = %(mount)s
+
+-- name: rollups
+-- The totals of every directory as a reader would add them up: what was folded, and what was appended since.
+SELECT n.id, coalesce(r.size_bytes, 0) + coalesce(d.size_bytes, 0) AS size_bytes,
+       coalesce(r.file_count, 0) + coalesce(d.file_count, 0) AS file_count,
+       coalesce(r.directory_count, 0) + coalesce(d.directory_count, 0) AS directory_count,
+       coalesce(r.child_count, 0) + coalesce(d.child_count, 0) AS child_count
+  FROM filestore.nodes n
+  LEFT JOIN filestore.rollups r ON r.directory_id = n.id
+  LEFT JOIN (SELECT directory_id, sum(size_bytes)::bigint AS size_bytes, sum(file_count)::bigint AS file_count,
+                    sum(directory_count)::bigint AS directory_count, sum(child_count)::bigint AS child_count
+               FROM filestore.rollup_deltas GROUP BY directory_id) d ON d.directory_id = n.id
+ WHERE n.mount_id = %(mount)s AND n.kind = 'directory'
+
+-- name: commands
+-- All commands, with what their stored answers name: the entry of a success, the code of a failure.
+SELECT id::text, status::text, attempt, code, retryable, (outcome->>'journalEntryId')::bigint AS entry,
+       outcome->'error'->>'code' AS error, intent->'staged' AS staged, intent->>'stage' AS stage
+  FROM filestore.commands WHERE mount_id = %(mount)s
+
+-- name: events
+-- All events, by the journal entry they tell of.
+SELECT type, (data->>'journalId')::bigint AS journal, position FROM filestore.outbox WHERE mount_id = %(mount)s
+
+-- name: claims
+-- What is claimed now.
+SELECT path, command_id::text AS command FROM filestore.claims WHERE mount_id = %(mount)s
+
+-- name: cleanups
+-- Which commands have something left to clear.
+SELECT command_id::text AS command FROM filestore.cleanups WHERE mount_id = %(mount)s
+
+-- name: expired_stages
+-- What waited for a stage that never came.
+SELECT id::text FROM filestore.stages WHERE mount_id = %(mount)s AND expires_at < now()
+
+-- name: feed
+-- The event feed of all mounts in numbers. Overdue are events without a position that no open transaction can precede.
+SELECT f.position AS last, o.positioned, o.lowest, o.highest,
+       (SELECT count(*) FROM filestore.outbox
+         WHERE position IS NULL AND transaction < pg_snapshot_xmin(pg_current_snapshot())) AS overdue
+  FROM filestore.event_feed f,
+       (SELECT count(*) AS positioned, min(position) AS lowest, max(position) AS highest
+          FROM filestore.outbox WHERE position IS NOT NULL) o
+
+-- name: unrest
+-- How much is still under way: on these mounts, and in the feed.
+SELECT (SELECT count(*) FROM filestore.commands WHERE status = 'running' AND mount_id = ANY(%(mounts)s))
+     + (SELECT count(*) FROM filestore.claims WHERE mount_id = ANY(%(mounts)s))
+     + (SELECT count(*) FROM filestore.cleanups WHERE mount_id = ANY(%(mounts)s))
+     + (SELECT count(*) FROM filestore.outbox
+         WHERE position IS NULL AND transaction < pg_snapshot_xmin(pg_current_snapshot())) AS outstanding

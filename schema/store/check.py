@@ -1,0 +1,109 @@
+"""Read what the consistency check compares. One snapshot of the database per mount, streamed row by row."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, LiteralString
+
+from schema.check import Command, Entry, Event, Feed, Node, Record, Snapshot, Totals
+from schema.ids import MountId
+from schema.nodes import NodeKind
+from schema.sql import load
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+    from psycopg.rows import DictRow
+
+    Connection = AsyncConnection[DictRow]
+
+SQL = load("check")
+_AT_ONCE = 5000
+
+
+async def record(connection: Connection, mount: MountId) -> tuple[Record, int]:
+    """The record of a mount, and the id of its last journal entry: as long as that stays, nothing has changed."""
+    async with connection.transaction():
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        moment = await (await connection.execute(SQL["moment"], {"mount": mount})).fetchone()
+        assert moment is not None
+        found = Record(
+            nodes=[_node(row) async for row in _rows(connection, SQL["nodes"], mount)],
+            journal=[_entry(row) async for row in _rows(connection, SQL["journal"], mount)],
+            snapshots=[_snapshot(row) async for row in _rows(connection, SQL["snapshots"], mount)],
+            rollups={row["id"]: _totals(row) async for row in _rows(connection, SQL["rollups"], mount)},
+            commands=[_command(row) async for row in _rows(connection, SQL["commands"], mount)],
+            events=[_event(row) async for row in _rows(connection, SQL["events"], mount)],
+            claims=[(row["path"], row["command"]) async for row in _rows(connection, SQL["claims"], mount)],
+            cleanups=[row["command"] async for row in _rows(connection, SQL["cleanups"], mount)],
+            expired_stages=[row["id"] async for row in _rows(connection, SQL["expired_stages"], mount)],
+            now=moment["now"],
+        )
+    return found, moment["last_entry"] or 0
+
+
+async def last_entry(connection: Connection, mount: MountId) -> int:
+    row = await (await connection.execute(SQL["moment"], {"mount": mount})).fetchone()
+    return int(row["last_entry"] or 0) if row else 0
+
+
+async def feed(connection: Connection) -> Feed:
+    row = await (await connection.execute(SQL["feed"])).fetchone()
+    assert row is not None
+    return Feed(**row)
+
+
+async def outstanding(connection: Connection, mounts: Sequence[MountId]) -> int:
+    """How many things are still under way. 0: at rest."""
+    row = await (await connection.execute(SQL["unrest"], {"mounts": list(mounts)})).fetchone()
+    return int(row["outstanding"]) if row else 0
+
+
+async def _rows(connection: Connection, query: LiteralString, mount: MountId) -> AsyncIterator[DictRow]:
+    async with connection.cursor(name="check") as cursor:
+        cursor.itersize = _AT_ONCE
+        await cursor.execute(query, {"mount": mount})
+        async for row in cursor:
+            yield row
+
+
+def _node(row: DictRow) -> Node:
+    identity = None
+    if row["inode"] is not None:
+        identity = [
+            row["device"], row["inode"], row["birth_ns"],
+            row["observed_size"], row["observed_mtime_ns"], row["observed_ctime_ns"],
+            int(row["kind"] == NodeKind.DIRECTORY), row["observed_mode"], row["observed_links"],
+        ]  # fmt: skip
+    return Node(
+        row["id"], row["parent_id"], row["name"], row["kind"], row["state"], row["version"], row["size_bytes"],
+        row["sha256"], row["depth"], row["directory_path"], row["mount_id"], identity, row["drifted"],
+    )  # fmt: skip
+
+
+def _entry(row: DictRow) -> Entry:
+    return Entry(
+        row["id"], row["command"], row["attempt"], row["outcome"], row["code"], row["retryable"], row["node_id"],
+        row["before"], row["after"], bool(row["drift"]),
+    )  # fmt: skip
+
+
+def _snapshot(row: DictRow) -> Snapshot:
+    return Snapshot(
+        row["node_id"], row["version"], row["command"], row["kind"], row["state"], row["size_bytes"], row["sha256"],
+        row["valid_from"], row["valid_to"], row["content_place"], row["content_until"],
+    )  # fmt: skip
+
+
+def _totals(row: DictRow) -> Totals:
+    return Totals(row["size_bytes"], row["file_count"], row["directory_count"], row["child_count"])
+
+
+def _command(row: DictRow) -> Command:
+    said = row["entry"] if row["entry"] is not None else row["error"]
+    return Command(
+        row["id"], row["status"], row["attempt"], row["code"], row["retryable"], said, row["staged"], row["stage"]
+    )
+
+
+def _event(row: DictRow) -> Event:
+    return Event(row["type"], row["journal"], row["position"])

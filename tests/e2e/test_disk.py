@@ -1,0 +1,93 @@
+"""The disk behind a mount misbehaves, or somebody else works on it."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fix_service import MountOfTest, Service, check_mount, make_mount
+
+
+def code(response: object) -> tuple[int, str]:
+    return response.status_code, response.json()["error"]["code"]  # type: ignore[attr-defined]
+
+
+def test_a_name_taken_behind_our_back_is_refused_and_untouched(service: Service, mount: MountOfTest) -> None:
+    (mount.root / "foreign").write_bytes(b"theirs")
+    assert code(service.upload(mount, "foreign", b"ours", overwrite="true")) == (409, "NODE_EXISTS")
+    assert code(service.mkdir(mount, "foreign")) == (409, "NODE_EXISTS")
+    assert mount.on_disk() == {"foreign": b"theirs"}
+
+
+def test_a_file_changed_behind_our_back_is_not_replaced_or_deleted(service: Service, tmp_path: Path) -> None:
+    mount = make_mount(service, tmp_path / "drifting")
+    assert service.upload(mount, "f", b"ours").status_code == 201
+    (mount.root / "f").write_bytes(b"theirs now")
+    for answer in (service.upload(mount, "f", b"again", overwrite="true"), service.delete(mount, "f")):
+        assert answer.status_code in (409, 412), answer.text
+    assert mount.on_disk() == {"f": b"theirs now"}
+
+
+def test_a_mount_of_access_mode_ro_takes_no_commands(service: Service, tmp_path: Path) -> None:
+    mount = make_mount(service, tmp_path / "ro", accessMode="ro")
+    assert code(service.mkdir(mount, "a")) == (403, "MOUNT_READ_ONLY")
+    assert code(service.upload(mount, "a", b"x" * 200_000)) == (403, "MOUNT_READ_ONLY")
+    assert mount.on_disk() == {}
+    check_mount(service, mount)
+
+
+def test_a_vanished_mount_is_offline_and_heals(service: Service, tmp_path: Path) -> None:
+    mount = make_mount(service, tmp_path / "vanishing")
+    assert service.upload(mount, "f", b"1").status_code == 201
+    mount.root.rename(tmp_path / "elsewhere")
+    answer = service.mkdir(mount, "a", key="vanished")
+    assert code(answer) == (503, "MOUNT_OFFLINE") and int(answer.headers["retry-after"]) >= 1
+    mount.root.mkdir()
+    assert code(service.upload(mount, "f", b"2", overwrite="true")) == (503, "MOUNT_OFFLINE")
+    assert service.call("GET", "/ready").json()["status"] == "degraded"
+    assert mount.on_disk() == {}
+    mount.root.rmdir()
+    (tmp_path / "elsewhere").rename(mount.root)
+    assert service.mkdir(mount, "a", key="vanished").status_code in (200, 201)
+    assert mount.on_disk() == {"a": None, "f": b"1"}
+    check_mount(service, mount)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    root = tmp_path / "tiny"
+    root.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(root)], check=True)
+    yield root
+    subprocess.run(["umount", "-l", str(root)], check=True)
+
+
+def test_a_full_disk_is_507_and_the_same_key_succeeds_later(service: Service, tiny_disk: Path) -> None:
+    mount = make_mount(service, tiny_disk)
+    assert service.upload(mount, "f", b"old version").status_code == 201
+    filler = tiny_disk / ".filestore" / "filler"
+    filler.write_bytes(b"\0" * (1 << 20))
+    big = os.urandom(1_500_000)
+    answer = service.upload(mount, "f", big, key="full", overwrite="true")
+    assert code(answer) == (507, "STORAGE_FULL") and "retry-after" in answer.headers
+    assert mount.on_disk() == {"f": b"old version"}
+    assert [e["code"] for e in service.journal(mount) if e["key"] == "full"] == ["STORAGE_FULL"]
+    filler.unlink()
+    assert service.upload(mount, "f", big, key="full", overwrite="true").status_code == 200
+    assert mount.on_disk() == {"f": big}
+    assert [e["outcome"] for e in service.journal(mount) if e["key"] == "full"] == ["succeeded", "failed"]
+    check_mount(service, mount)
+
+
+def test_a_disk_that_turned_read_only_says_so(service: Service, tiny_disk: Path) -> None:
+    mount = make_mount(service, tiny_disk)
+    assert service.mkdir(mount, "a").status_code == 201
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+    assert code(service.mkdir(mount, "b", key="ro"))[1] in ("MOUNT_READ_ONLY", "MOUNT_OFFLINE")
+    assert code(service.delete(mount, "a"))[1] in ("MOUNT_READ_ONLY", "MOUNT_OFFLINE")
+    subprocess.run(["mount", "-o", "remount,rw", str(tiny_disk)], check=True)
+    assert sorted(mount.on_disk()) == ["a"]

@@ -1,0 +1,129 @@
+"""Concurrent clients: one effect per key, one order per path, nobody starves, and one bad item hurts nobody else."""
+
+import asyncio
+import time
+from collections import Counter
+
+from schema.commands import LIST_MAX
+from tests.fix_service import MountOfTest, Service, upload_parts
+
+
+async def test_the_same_key_at_once_has_one_effect(service: Service, mount: MountOfTest) -> None:
+    data, files = upload_parts(mount.id, "f", b"content", "same-key")
+    async with service.async_client() as client:
+        answers = await asyncio.gather(*[client.post("/v1/files", data=data, files=files) for _ in range(20)])
+    assert Counter(a.status_code for a in answers) == {201: 1, 200: 19}
+    assert len({a.json()["data"]["journalEntryId"] for a in answers}) == 1
+    assert len(service.journal(mount)) == 1
+
+
+async def test_the_same_key_at_once_with_other_bodies_has_one_winner(service: Service, mount: MountOfTest) -> None:
+    async with service.async_client() as client:
+        answers = await asyncio.gather(*[
+            client.post("/v1/directories", json={"backendMountId": mount.id, "path": f"d{i}", "idempotencyKey": "one-key"})
+            for i in range(10)
+        ])  # fmt: skip
+    assert Counter(a.status_code for a in answers) == {201: 1, 409: 9}
+    assert {a.json()["error"]["code"] for a in answers if a.status_code == 409} == {"IDEMPOTENCY_CONFLICT"}
+    assert len(mount.on_disk()) == 1
+
+
+async def test_fifty_clients_on_one_path_take_turns(service: Service, mount: MountOfTest) -> None:
+    async with service.async_client() as client:
+
+        async def put(number: int) -> int:
+            data, files = upload_parts(mount.id, "contested", f"writer {number}".encode(), overwrite="true")
+            answer = await client.post("/v1/files", data=data, files=files)
+            assert answer.status_code in (200, 201), answer.text
+            return int(answer.json()["data"]["node"]["version"])
+
+        versions = await asyncio.gather(*[put(number) for number in range(50)])
+    assert sorted(versions) == list(range(1, 51))
+    content = mount.on_disk()["contested"]
+    assert content is not None and content.startswith(b"writer ")
+
+
+async def test_one_name_is_given_once(service: Service, mount: MountOfTest) -> None:
+    async with service.async_client() as client:
+        body = {"backendMountId": mount.id, "path": "only-one"}
+        answers = await asyncio.gather(*[client.post("/v1/directories", json=body) for _ in range(30)])
+    assert Counter(a.status_code for a in answers) == {201: 1, 409: 29}
+
+
+async def test_many_commands_share_few_workflows(service: Service, mount: MountOfTest) -> None:
+    async with service.async_client() as client:
+        await asyncio.gather(*[
+            client.post("/v1/directories", json={"backendMountId": mount.id, "path": f"n{i}"}) for i in range(128)
+        ])  # fmt: skip
+    entries = service.journal(mount)
+    lists = Counter(entry["workflowId"] for entry in entries)
+    assert len(entries) == 128 and max(lists.values()) <= LIST_MAX and len(lists) < 64
+
+
+async def test_a_directory_is_deleted_or_gets_a_child_never_both(service: Service, mount: MountOfTest) -> None:
+    async with service.async_client() as client:
+        for round_ in range(10):
+            folder = f"d{round_}"
+            await client.post("/v1/directories", json={"backendMountId": mount.id, "path": folder})
+            data, files = upload_parts(mount.id, f"{folder}/f", b"x")
+            deleted, uploaded = await asyncio.gather(
+                client.request("DELETE", "/v1/nodes", json={"backendMountId": mount.id, "path": folder}),
+                client.post("/v1/files", data=data, files=files),
+            )
+            assert (deleted.status_code, uploaded.status_code) in ((200, 404), (409, 201)), (deleted.text, uploaded.text)
+
+
+async def test_a_slow_item_does_not_hold_up_its_neighbours(service: Service, mount: MountOfTest) -> None:
+    service.kill("api")
+    service.start("api", fault="apply.act=sleep:8~slow", FILESTORE_APPLY_SECONDS="2")
+    async with service.async_client() as client:
+
+        async def make(name: str) -> tuple[int, float]:
+            began = time.monotonic()
+            answer = await client.post("/v1/directories", json={"backendMountId": mount.id, "path": name})
+            return answer.status_code, time.monotonic() - began
+
+        first = asyncio.create_task(make("first"))
+        await asyncio.sleep(0)
+        slow, *others = await asyncio.gather(make("slow"), *[make(f"n{i}") for i in range(20)])
+        assert (await first)[0] == 201
+    service.kill("api")
+    assert {status for status, _ in others} == {201}
+    assert max(seconds for _, seconds in others) < 6, others
+    assert slow[0] == 201 and slow[1] > 5
+
+
+async def test_a_poisoned_item_fails_alone(service: Service, mount: MountOfTest) -> None:
+    service.kill("api")
+    service.start("api", fault="commit.item=fail~poison")
+    async with service.async_client() as client:
+        names = [f"n{i}" for i in range(10)] + ["poison"] + [f"m{i}" for i in range(10)]
+        answers = await asyncio.gather(*[
+            client.post("/v1/directories", json={"backendMountId": mount.id, "path": name}) for name in names
+        ])  # fmt: skip
+    by_name = dict(zip(names, answers, strict=True))
+    poisoned = by_name.pop("poison")
+    service.kill("api")
+    assert {a.status_code for a in by_name.values()} == {201}
+    assert poisoned.status_code == 503 and poisoned.json()["error"]["code"] == "UNAVAILABLE"
+    assert "poison" not in mount.on_disk()
+    service.ensure_running()
+    assert service.mkdir(mount, "poison").status_code == 201
+
+
+async def test_a_quiet_principal_is_not_starved_by_a_loud_one(service: Service, mount: MountOfTest) -> None:
+    quiet = service.make_token("quiet", "write")
+    async with service.async_client() as loud, service.async_client(token=quiet) as still:
+        crowd = [
+            asyncio.create_task(loud.post("/v1/directories", json={"backendMountId": mount.id, "path": f"loud{i}"}))
+            for i in range(600)
+        ]
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+        answer = await still.post("/v1/directories", json={"backendMountId": mount.id, "path": "quiet"})
+        waited = time.monotonic() - began
+        ahead = sum(task.done() for task in crowd)
+        await asyncio.gather(*crowd)
+        total = time.monotonic() - began
+    assert answer.status_code == 201
+    assert ahead < 600 and waited < max(total, 0.5)

@@ -1,0 +1,184 @@
+"""One command after the other on one name, killed and repeated at random, while a stranger works there too.
+
+Every content is a token of its own, so all of them can be accounted for after each command: what nobody but the
+stranger destroyed is somewhere, once; a command that failed has left nothing visible; what a command replaced or
+deleted is exactly what the record knew. The disk and the memory play the same games, and tell the same story.
+"""
+
+import os
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from activities.executors.base import Done, Identity, Refused, Result, Step, Task, Unclear
+from activities.executors.local import LocalExecutor
+from activities.executors.memory import MemoryExecutor
+from schema import faults
+from tests.executors.conftest import MOUNT, Bench, OutsideDisk, OutsideMemory
+
+NAME = b"name"
+GAMES, COMMANDS = 500, 8
+
+
+class Killed(Exception):
+    """The process died at a fault point."""
+
+
+@dataclass
+class Game:
+    bench: Bench
+    chance: random.Random
+    known: Identity | None = None
+    known_content: bytes | None = None
+    written: list[bytes] = field(default_factory=list)
+    gone: set[bytes] = field(default_factory=set)
+    """What the stranger destroyed itself, and what we staged for a command that failed: only these may be nowhere."""
+    story: list[str] = field(default_factory=list)
+
+    def may(self, share: float) -> bool:
+        return self.chance.random() < share
+
+    def token(self, whose: str) -> bytes:
+        self.written.append(f"{whose} {len(self.written)}".encode())
+        return self.written[-1]
+
+    # -- the stranger, at any moment: between the steps, and in the middle of them -------------------------------------
+
+    def stranger(self) -> None:
+        outside, there = self.bench.outside, self.bench.outside.read(NAME)
+        acts: dict[str, Callable[[], None]] = {"puts": lambda: outside.put(NAME, self.token("stranger's"))}
+        if there is not None:
+            self.gone.add(there)
+            acts["edits"] = lambda: outside.edit(NAME, self.token("edited"))
+            acts["removes"] = lambda: outside.remove(NAME)
+        act = self.chance.choice(sorted(acts))
+        self.story.append(f"stranger {act}")
+        acts[act]()
+
+    def reach(self, point: str, subject: str = "") -> None:
+        if self.may(0.25):
+            self.stranger()
+        if self.may(0.25):
+            self.story.append(f"killed at {point}")
+            raise Killed
+
+    # -- a command, as the workflow runs it ----------------------------------------------------------------------------
+
+    def command(self) -> None:
+        task, content = self.intent()
+        result = self.applied(task)
+        taken_back = isinstance(result, Done) and self.may(0.2) and self.taken_back(task, result)
+        failed = isinstance(result, Refused) or taken_back
+        for _ in range(self.chance.choice((1, 2))):
+            self.bench.executor.finish(task, not failed)
+        if failed:
+            self.failed(task, content)
+        elif isinstance(result, Done):
+            self.succeeded(task, result, content)
+        self.account()
+
+    def intent(self) -> tuple[Task, bytes]:
+        if self.known is not None and self.may(0.4):
+            self.story.append("delete")
+            return self.bench.delete(NAME, self.known), b""
+        content = self.token("ours")
+        self.story.append("replace" if self.known else "create")
+        if self.known is None:
+            return self.bench.create(NAME, content), content
+        return self.bench.replace(NAME, content, self.known), content
+
+    def applied(self, task: Task) -> Result:
+        for attempt in range(1, 50):
+            if self.may(0.2):
+                self.stranger()
+            try:
+                result = self.bench.executor.act(replace(task, attempt=attempt))
+            except Killed:
+                continue
+            told = result.code if isinstance(result, Refused) else type(result).__name__
+            self.story.append(f"{told} {getattr(result, 'recognised', '')} {bool(getattr(result, 'drift', ''))}")
+            assert not isinstance(result, Unclear)
+            if not self.may(0.2):
+                return result
+            self.story.append("killed before the commit")
+        raise AssertionError("killed fifty times")
+
+    def taken_back(self, task: Task, done: Done) -> bool:
+        if self.may(0.3):
+            self.stranger()
+        before, result = self.everything(), self.bench.executor.reverse(task)
+        self.story.append(f"reversed: {type(result).__name__}")
+        if not isinstance(result, Done):
+            assert self.everything() == before
+            return False
+        assert self.known is None or self.known.same_content(result.identity)
+        return True
+
+    def failed(self, task: Task, content: bytes) -> None:
+        """No effect, and the record catches up with the disk."""
+        assert self.bench.outside.read(NAME) != content
+        assert task.trash not in self.bench.outside.trash()
+        self.gone.add(content)
+        self.known_content = self.bench.outside.read(NAME)
+        self.known = next((entry.identity for entry in self.bench.executor.walk()), None)
+
+    def succeeded(self, task: Task, done: Done, content: bytes) -> None:
+        """What was there is in the trash, and is what the record knew; then the record knows what we put there."""
+        if task.trash:
+            assert self.bench.outside.trash()[task.trash] == self.known_content
+        self.known, self.known_content = done.identity, content if task.step is not Step.DELETE else None
+        if not done.drift and task.step is not Step.DELETE:
+            assert content in self.everything() or content in self.gone
+
+    # -- what must hold after every command ----------------------------------------------------------------------------
+
+    def everything(self) -> "Counter[bytes]":
+        outside, there = self.bench.outside, self.bench.outside.read(NAME)
+        contents = [there, *outside.stages().values(), *outside.trash().values()]
+        return Counter(content for content in contents if content is not None)
+
+    def account(self) -> None:
+        assert self.bench.outside.stages() == {}
+        everything = self.everything()
+        assert set(self.written) - set(everything) <= self.gone
+        assert not [content for content, times in everything.items() if times > 1]
+
+    def play(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        monkeypatch.setattr(faults, "reach", self.reach)
+        for _ in range(COMMANDS):
+            self.command()
+        return [*self.story, *sorted(content.decode() for content in self.everything())]
+
+
+def on_disk(root: Path) -> Bench:
+    root.mkdir()
+    return Bench(LocalExecutor.register(str(root), MOUNT), OutsideDisk(root))
+
+
+def in_memory(_: Path) -> Bench:
+    executor = MemoryExecutor()
+    return Bench(executor, OutsideMemory(executor))
+
+
+def played(bench: Bench, seed: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    game = Game(bench, random.Random(seed))
+    try:
+        return game.play(monkeypatch)
+    except AssertionError as error:
+        raise AssertionError(f"game {seed}: {error}\n" + "\n".join(game.story)) from error
+
+
+def test_no_byte_is_lost_and_no_effect_is_doubled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # processes die here, the power stays
+    lines: Counter[str] = Counter()
+    for seed in range(GAMES):
+        disk = played(on_disk(tmp_path / str(seed)), seed, monkeypatch)
+        assert disk == played(in_memory(tmp_path), seed, monkeypatch), f"game {seed}"
+        lines.update(disk)
+    rare = ["Done True False", "Done True True", "Done False True", "VERSION_CONFLICT  False", "NODE_EXISTS  False"]
+    rare += ["STAGE_LOST  False", "NODE_NOT_FOUND  False", "reversed: Done", "reversed: Unclear"]
+    assert all(lines[line] for line in rare), {line: lines[line] for line in rare}

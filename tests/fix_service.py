@@ -1,0 +1,252 @@
+"""`service`: the API and the worker as real processes on the stack; `mount`: a fresh local mount, checked when the test ends."""
+
+import hashlib
+import json
+import os
+import random
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psycopg
+import pytest
+
+from schema.migrate import migrate
+from tests.fix_stack import REPOSITORY, Stack
+
+
+@dataclass
+class Service:
+    stack: Stack
+    folder: Path
+    port: int
+    token: str
+    env: dict[str, str]
+    processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    # Processes
+
+    def start(self, *names: str, fault: str = "", **settings: str) -> None:
+        """Start `api`, `worker` or both (default), with this fault switched on."""
+        for name in names or ("api", "worker"):
+            module = {"api": "workers.api", "worker": "workers.main"}[name]
+            with open(self.folder / f"{name}.log", "ab") as log:
+                self.processes[name] = subprocess.Popen(
+                    [sys.executable, "-m", module],
+                    cwd=REPOSITORY,
+                    env={**os.environ, **self.env, **settings, "FILESTORE_FAULT": fault},
+                    stdout=log,
+                    stderr=log,
+                )
+        if "api" in (names or ("api",)):
+            self.wait_ready()
+
+    def wait_ready(self, seconds: float = 30) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                if httpx2.get(f"{self.url}/ready", timeout=2).status_code == 200 and self.call("GET", "/v1/backend-mounts").status_code == 200:
+                    return
+            except httpx2.HTTPError:
+                pass
+            if self.processes["api"].poll() is not None:
+                break
+            time.sleep(0.05)
+        raise AssertionError("the API did not become ready:\n" + self.log("api")[-3000:])
+
+    def kill(self, *names: str) -> None:
+        for name in names or tuple(self.processes):
+            process = self.processes.pop(name)
+            process.kill()
+            process.wait()
+
+    def stop(self, *names: str, seconds: float = 30) -> dict[str, int]:
+        """SIGTERM; exit codes by name."""
+        chosen = {name: self.processes.pop(name) for name in names or tuple(self.processes)}
+        for process in chosen.values():
+            process.send_signal(signal.SIGTERM)
+        return {name: process.wait(timeout=seconds) for name, process in chosen.items()}
+
+    def restart(self, fault: str = "", **settings: str) -> None:
+        self.kill()
+        self.start(fault=fault, **settings)
+
+    def ensure_running(self) -> None:
+        """As the next test expects it: both processes, no fault."""
+        if set(self.processes) != {"api", "worker"} or any(p.poll() is not None for p in self.processes.values()):
+            self.kill()
+            self.start()
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    # Requests
+
+    def client(self, **options: Any) -> httpx2.Client:
+        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=60, **options)
+
+    def async_client(self, token: str | None = None) -> httpx2.AsyncClient:
+        headers = {"Authorization": f"Bearer {token or self.token}"}
+        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=60, limits=httpx2.Limits(max_connections=200))
+
+    def make_token(self, principal: str, *scopes: str) -> str:
+        """A token of somebody else, straight into the database: there is no route for it yet."""
+        token = f"fst_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
+        with psycopg.connect(self.env["FILESTORE_DATABASE_URL"], autocommit=True) as connection:
+            connection.execute(
+                "INSERT INTO filestore.tokens (principal, hash, hint, scopes) VALUES (%s, %s, %s, %s)",
+                (principal, hashlib.sha256(token.encode()).digest(), token[:12], list(scopes)),
+            )
+        return token
+
+    def call(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        with self.client() as client:
+            return client.request(method, path, **options)
+
+    # Commands as a client writes them
+
+    def mkdir(self, mount: "MountOfTest", path: str, key: str | None = None, **body: Any) -> httpx2.Response:
+        return self.call("POST", "/v1/directories", json={"backendMountId": mount.id, "path": path, **_key(key), **body})
+
+    def upload(self, mount: "MountOfTest", path: str, content: bytes, key: str | None = None, headers: dict[str, str] | None = None,
+               **fields: Any) -> httpx2.Response:  # fmt: skip
+        data, files = upload_parts(mount.id, path, content, key, **fields)
+        return self.call("POST", "/v1/files", data=data, files=files, headers=headers)
+
+    def delete(self, mount: "MountOfTest", path: str, key: str | None = None, **body: Any) -> httpx2.Response:
+        return self.call("DELETE", "/v1/nodes", json={"backendMountId": mount.id, "path": path, **_key(key), **body})
+
+    def at(self, mount: "MountOfTest", path: str) -> httpx2.Response:
+        return self.call("GET", "/v1/nodes/by-path", params={"backendMountId": mount.id, "path": path})
+
+    def journal(self, mount: "MountOfTest", **params: Any) -> list[dict[str, Any]]:
+        answer = self.call("GET", "/v1/journal", params={"backendMountId": mount.id, "limit": 200, **params})
+        return list(answer.json()["data"]["entries"])
+
+
+def _key(key: str | None) -> dict[str, str]:
+    return {"idempotencyKey": key} if key else {}
+
+
+def upload_parts(mount: int, path: str, content: bytes, key: str | None = None, **fields: Any) -> tuple[dict[str, str], dict[str, Any]]:
+    data = {"backendMountId": str(mount), "path": path, **_key(key)}
+    data |= {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
+    return data, {"file": (path.rpartition("/")[2], content, "application/octet-stream")}
+
+
+@dataclass(frozen=True)
+class MountOfTest:
+    id: int
+    key: str
+    root: Path
+
+    def on_disk(self) -> dict[str, bytes | None]:
+        """Path -> content (None for a directory), without our own folder."""
+        found: dict[str, bytes | None] = {}
+        for path in sorted(self.root.rglob("*")):
+            shown = str(path.relative_to(self.root))
+            if not shown.startswith(".filestore"):
+                found[shown] = None if path.is_dir() else path.read_bytes()
+        return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def database(stack: Stack) -> Iterator[str]:
+    """A migrated database of this run alone. Mount ids start anywhere: their queues must meet nobody else's."""
+    server = stack.env["FILESTORE_DATABASE_URL"]
+    name = f"run_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    url = server.rsplit("/", 1)[0] + "/" + name
+    migrate(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        start = random.randrange(1000, 2**30)
+        connection.execute(f"ALTER SEQUENCE filestore.backend_mounts_id_seq RESTART WITH {start}".encode())
+    os.environ["FILESTORE_DATABASE_URL"] = url
+    yield url
+
+
+@pytest.fixture(scope="session")
+def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service")
+    port = free_port()
+    token = f"fst_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
+    env = {
+        **stack.env,
+        "FILESTORE_DATABASE_URL": database,
+        "FILESTORE_PORT": str(port),
+        "FILESTORE_BOOTSTRAP_TOKEN": token,
+        "FILESTORE_HOST_ID": "test-host",
+        "FILESTORE_EVENTS_CHANNEL": f"events-{uuid.uuid4().hex[:8]}",
+        # Short, so that tests need not wait for what a minute would do.
+        "FILESTORE_SWEEP_SECONDS": "1",
+        "FILESTORE_OVERDUE_SECONDS": "2",
+        "FILESTORE_SANDBOX": "true",
+    }
+    os.environ.update({name: value for name, value in env.items() if name != "FILESTORE_PORT"})
+    service = Service(stack, folder, port, token, env)
+    service.start()
+    yield service
+    service.kill()
+
+
+@pytest.fixture
+def service(running_service: Service) -> Iterator[Service]:
+    running_service.ensure_running()
+    yield running_service
+
+
+def make_mount(service: Service, root: Path, **body: Any) -> MountOfTest:
+    root.mkdir(exist_ok=True)
+    key = f"m-{uuid.uuid4().hex[:8]}"
+    answer = service.call(
+        "POST", "/v1/backend-mounts", json={"mountKey": key, "backendKind": "local", "rootPath": str(root), **body}
+    )
+    assert answer.status_code == 201, answer.text
+    return MountOfTest(answer.json()["data"]["id"], key, root)
+
+
+def check_mount(service: Service, mount: MountOfTest, level: str = "content") -> None:
+    """After one sweep: journal = nodes = disk = rollups, and nothing is left over."""
+    service.ensure_running()
+    command = [sys.executable, "-m", "workers.check", "--mount", mount.key, "--level", level, "--sweep"]
+    result = subprocess.run(
+        command, cwd=REPOSITORY, env={**os.environ, **service.env}, capture_output=True, text=True, timeout=110, check=False
+    )
+    assert result.returncode == 0, f"check says {result.returncode}:\n{result.stdout}\n{result.stderr}"
+
+
+@pytest.fixture
+def mount(service: Service, tmp_path: Path) -> Iterator[MountOfTest]:
+    fresh = make_mount(service, tmp_path / "mount")
+    yield fresh
+    check_mount(service, fresh)
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    """Wait for something that comes after the answer. False when it did not come in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True

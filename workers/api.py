@@ -1,0 +1,93 @@
+"""The API process: `python -m workers.api`. HTTP on the main thread, the engine on its own. SIGTERM drains and exits 0."""
+
+import asyncio
+import signal
+
+import structlog
+import uvicorn
+
+from activities.executors import open_executor, prepare_storage
+from activities.executors.base import Executor, Identity
+from api.app import create_app
+from api.dispatch import Dispatch
+from api.services import Services
+from schema.mounts import Mount
+from schema.settings import Settings
+from schema.store.pool import make_pool
+from workers import first_run, logs
+from workers.engine import Engine
+from workers.health import Health
+from workers.served import ServedMounts
+
+log = structlog.get_logger("api")
+
+
+class RouteExecutors:
+    """`Executors` for the routes, on the mounts this process serves."""
+
+    def __init__(self, served: ServedMounts, engine: Engine) -> None:
+        self._served, self._engine = served, engine
+
+    def of(self, mount: Mount) -> Executor:
+        self._served.learn(mount)
+        return self._served.of(mount.id)
+
+    def register(self, mount: Mount) -> Identity | None:
+        return prepare_storage(mount)
+
+    async def refresh(self) -> None:
+        self._engine.refresh()
+
+
+class Server(uvicorn.Server):
+    """Drains commands before connections close: who waits for an answer gets it."""
+
+    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+        super().__init__(config)
+        self._engine = engine
+
+    async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        for server in self.servers:
+            server.close()
+        await asyncio.to_thread(self._engine.drain)
+        await super().shutdown(sockets)  # type: ignore[arg-type]
+
+
+async def serve(settings: Settings) -> None:
+    served = ServedMounts(settings.host_id)
+    dispatch = Dispatch(settings, served)
+    engine = Engine(settings, served, dispatch)
+    pool = make_pool(settings.database_url, name="filestore-api", min_size=2, max_size=8, autocommit=True)
+    await pool.open(wait=False)
+    engine.start()
+    executors = RouteExecutors(served, engine)
+    services = Services(settings, pool, dispatch, executors, Health(settings, pool, engine, served))
+    first = asyncio.create_task(first_run.prepare(settings, pool, executors))
+    config = uvicorn.Config(
+        create_app(services), host=settings.host, port=settings.port, loop="none", http="httptools", ws="none",
+        lifespan="off", access_log=False, log_level="warning", server_header=False,
+        timeout_graceful_shutdown=int(settings.drain_seconds),
+    )  # fmt: skip
+    server = Server(config, engine)
+    try:
+        await server.serve()
+    finally:
+        first.cancel()
+        await asyncio.to_thread(engine.stop)
+        await pool.close()
+
+
+def main() -> int:
+    settings = Settings()  # type: ignore[call-arg]
+    logs.configure(settings.log_format)
+    import uvloop
+
+    # uvicorn raises the signal again once it has shut down; that is not an error of ours.
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: None)
+    uvloop.run(serve(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
