@@ -37,9 +37,9 @@ class Apply:
         try:
             executor = self._executors.of(begun.mount_id)
             executor.check()
+            locks = executor.locks()
         except errors.FilestoreError as error:
             return self._not_there(begun, error)
-        locks = executor.locks()
         mine = [going for going in begun.go if locks.take(going.id)]
         late = [going.id for going in begun.go if going not in mine]
         try:
@@ -93,7 +93,10 @@ class Apply:
         """Without the mount nothing was done by a first attempt; a later one can not know what an earlier one did."""
         first = [g for g in begun.go if (g.id, g.attempt) in self._fresh]
         self._fresh.difference_update((g.id, g.attempt) for g in first)
-        failed = [Applied(g.id, g.attempt, Status.FAILED, code=error.code, message=error.message, retryable=True) for g in first]
+        failed = [
+            Applied(g.id, g.attempt, Status.FAILED, code=error.code, message=error.message, retryable=error.retryable)
+            for g in first
+        ]
         return AppliedList(begun.mount_id, failed, [g.id for g in begun.go if g not in first])
 
 

@@ -23,7 +23,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), MountThreads())
     for module in ROUTERS:
-        app.include_router(module.router)
+        app.router.routes.extend(module.router.routes)  # flat: each request looks through them
     errors.install(app)
     openapi.install(app)
     app.add_middleware(middleware.RequestIds)

@@ -28,7 +28,7 @@ from workflows.client import connect, start_commands
 
 log = structlog.get_logger("engine")
 
-_REFRESH_SECONDS = 5.0
+_REFRESH_SECONDS = 1.0
 
 
 class Engine:

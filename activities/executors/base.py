@@ -26,9 +26,9 @@ from schema.paths import NodePath
 class Identity:
     """Which file this is, whatever its name: device, inode and birth time; and what shows that it was written to since.
 
-    Device 0 is the mount's own: disks are numbered anew at every boot. Times are nanoseconds since the epoch. `size` and
-    `mtime` of a directory change with its entries: they are not compared. `ctime` is changed by our own renames: it is
-    recorded, and compared only before the visible step.
+    Device 0 is the mount's own: disks are numbered anew at every boot. Times are nanoseconds since the epoch. `size`
+    and `mtime` of a directory change with its entries: they are not compared. `ctime` is changed by our own renames: it
+    is recorded, and compared only before the visible step.
     """
 
     device: int
@@ -103,8 +103,8 @@ class Task:
 class Done:
     """The step is taken. `identity` is the node as it now lies there (None after a delete).
 
-    `drift` says that our effect was recognised but somebody else has changed or removed it since; `identity` is then still
-    what we put there, so that the record never takes a stranger's bytes for ours.
+    `drift` says that our effect was recognised but somebody else has changed or removed it since; `identity` is then
+    still what we put there, so that the record never takes a stranger's bytes for ours.
     """
 
     identity: Identity | None

@@ -276,14 +276,25 @@ class _Attempt:
     def __init__(self, disk: _Disk, task: Task) -> None:
         self.disk, self.task = disk, task
         self._opened: list[int] = []
-        self.enter()
+        self.own: tuple[int, bytes] | None = None
+        self.there: tuple[int, bytes] | None = None
+        self.missing: Refused | None = None
+
+    def __enter__(self) -> "_Attempt":
+        try:
+            self.enter()
+        except BaseException:
+            self.leave()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
 
     def enter(self) -> None:
         """Open the folders of both names anew. `missing` says why a folder can not be opened."""
         self.leave()
-        self.own: tuple[int, bytes] | None = None
-        self.there: tuple[int, bytes] | None = None
-        self.missing: Refused | None = None
+        self.missing = None
         if self.task.step is not Step.DELETE:
             self.own = self.disk.stage, _own_name(self.task.stage or "")
         else:
@@ -562,6 +573,8 @@ class LocalExecutor:
             raise InvalidRequest(f"The root can not be opened as a directory: {error.strerror}.") from error
         try:
             _furnish(home, mount_uuid)
+        except PermissionError as error:
+            raise InvalidRequest("Filestore may not write into the root. Look at its owner and mode.") from error
         except OSError as error:
             raise _ours(error) or error from None
         finally:
@@ -573,7 +586,7 @@ class LocalExecutor:
     def check(self) -> None:
         disk = self._disk
         if disk is None or not (disk.is_at(self._root) and disk.is_intact()):
-            self._reopen()
+            self._reopen(disk)
 
     def root_identity(self) -> Identity:
         """Which directory the root is. No step names it, but its node in the record has an identity too."""
@@ -585,10 +598,12 @@ class LocalExecutor:
     def _here(self) -> _Disk:
         """The open mount, after one system call that finds a disk that was unmounted or mounted over."""
         disk = self._disk
-        return disk if disk is not None and disk.is_at(self._root) else self._reopen()
+        return disk if disk is not None and disk.is_at(self._root) else self._reopen(disk)
 
-    def _reopen(self) -> _Disk:
+    def _reopen(self, stale: _Disk | None) -> _Disk:
         with self._opening:
+            if self._disk is not None and self._disk is not stale:
+                return self._disk  # another thread was first
             self._disk = None  # a descriptor kept open would keep the disk from being unmounted
             try:
                 self._disk = _Disk(self._root, self._uuid)
@@ -668,12 +683,8 @@ class LocalExecutor:
     # -- the visible step ----------------------------------------------------------------------------------------------
 
     def act(self, task: Task) -> Result:
-        with self._explaining():
-            attempt = _Attempt(self._here(), task)
-            try:
-                return attempt.run()
-            finally:
-                attempt.leave()
+        with self._explaining(), _Attempt(self._here(), task) as attempt:
+            return attempt.run()
 
     def flush(self, tasks: Sequence[Task]) -> None:
         disk = self._here()
@@ -686,14 +697,11 @@ class LocalExecutor:
                 disk.sync_day(day)
 
     def reverse(self, task: Task) -> Result:
-        with self._explaining():
-            attempt = _Attempt(self._here(), task)
+        with self._explaining(), _Attempt(self._here(), task) as attempt:
             try:
                 return attempt.reverse()
             except _LookAgain:
                 return Unclear("The path changed while it was looked at, so the step was not taken back.")
-            finally:
-                attempt.leave()
 
     def finish(self, task: Task, succeeded: bool) -> None:
         if task.stage is None:

@@ -1,14 +1,14 @@
 """Show what the service did, for a person at a terminal."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from deploy.demonstration.client import Client
 
-# Lines per directory in the tree.
-SHOWN_MAX = 12
+# How many children the tree shows at each of its levels, from the top.
+SHOWN_MAX = (20, 4)
 ROLLUPS_SETTLE_WITHIN_S = 5.0
 
 
@@ -37,7 +37,7 @@ def work_table(works: list[Work]) -> str:
 def tree(client: Client, mount: int, path: str) -> str:
     """Two levels with their rollups: what lies below each directory, kept exact by the service itself."""
     root = _settled(client, mount, path)
-    return "\n".join(f"  {line}" for line in _lines(client, root, levels=2))
+    return "\n".join(f"  {line}" for line in _lines(client, root, SHOWN_MAX))
 
 
 def journal_table(entries: list[dict[str, Any]]) -> str:
@@ -69,17 +69,17 @@ def _settled(client: Client, mount: int, path: str) -> dict[str, Any]:
         time.sleep(0.1)
 
 
-def _lines(client: Client, node: dict[str, Any], levels: int) -> Iterator[str]:
+def _lines(client: Client, node: dict[str, Any], shown_max: Sequence[int]) -> Iterator[str]:
     yield _line(node)
-    if levels == 0 or node["kind"] != "directory":
+    if not shown_max or node["kind"] != "directory":
         return
     children = client.children(node["id"])
-    shown = children[:SHOWN_MAX]
+    shown = children[: shown_max[0]]
     for child in shown:
+        first, *others = _lines(client, child, shown_max[1:])
         last = child is children[-1]
-        for number, line in enumerate(_lines(client, child, levels - 1)):
-            first = number == 0
-            yield ("└─ " if last else "├─ ") + line if first else ("   " if last else "│  ") + line
+        yield ("└─ " if last else "├─ ") + first
+        yield from (("   " if last else "│  ") + line for line in others)
     if len(children) > len(shown):
         yield f"└─ … and {len(children) - len(shown)} more"
 
@@ -88,6 +88,8 @@ def _line(node: dict[str, Any]) -> str:
     if node["kind"] != "directory":
         return f"{node['name']}  {human(node['sizeBytes'])}"
     rollup = node.get("rollup") or {}
-    counts = f"{rollup.get('fileCount', 0)} files, {rollup.get('directoryCount', 0)} directories"
+    files, directories = rollup.get("fileCount", 0), rollup.get("directoryCount", 0)
+    counts = f"{files} file{'s' * (files != 1)}"
+    counts += f", {directories} director{'ies' if directories != 1 else 'y'}" if directories else ""
     state = "" if rollup.get("state") == "up_to_date" else f"  [{rollup.get('state', 'no rollup')}]"
     return f"{node['name']}/  {human(rollup.get('sizeBytes', 0))} in {counts}{state}"

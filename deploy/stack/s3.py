@@ -87,11 +87,12 @@ def _settings(port: int, data: Path, accounts_file: Path, remembered: Remembered
     return [
         *("-dir", str(data), "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1"),
         *("-s3", "-s3.port", str(port), "-s3.port.grpc", inner("s3_grpc"), "-s3.config", str(accounts_file)),
-        *("-s3.port.iceberg", "0", "-s3.port.lance", "0", "-s3.localSocket", str(data / "s3.sock")),
+        *("-s3.port.iceberg", "0", "-s3.port.lance", "0"),
         *("-master.port", inner("master"), "-master.port.grpc", inner("master_grpc")),
         *("-volume.port", inner("volume"), "-volume.port.grpc", inner("volume_grpc")),
         *("-filer.port", inner("filer"), "-filer.port.grpc", inner("filer_grpc")),
-        *("-filer.localSocket", str(data / "filer.sock")),
+        # Relative to its folder: a socket's whole path must be short.
+        *("-s3.localSocket", "s3.sock", "-filer.localSocket", "filer.sock"),
         # Small volumes for small disks; it has no other server to wait for or to report to.
         *("-volume.max", "100", "-master.volumeSizeLimitMB", "256"),
         *("-volume.preStopSeconds", "0", "-master.electionTimeout", "1s", "-master.telemetry=false"),

@@ -31,7 +31,8 @@ Filestore is ready.
 Make a directory, upload a file, list:
 
   . {env}
-  curl -s {auth} $FILESTORE_URL/v1/directories --json '{{"backendMountId": {local}, "path": "hello"}}'
+  curl -s {auth} $FILESTORE_URL/v1/directories -H 'Content-Type: application/json' \\
+    -d '{{"backendMountId": {local}, "path": "hello"}}'
   curl -s {auth} $FILESTORE_URL/v1/files -F backendMountId={local} -F path=hello/README.md -F file=@README.md
   curl -s {auth} "$FILESTORE_URL/v1/nodes?backendMountId={local}&path=hello"
 

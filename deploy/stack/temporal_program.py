@@ -44,6 +44,8 @@ def _build_into(program: Path) -> None:
     with build_lock(program.with_name("lock")):
         if _is_whole(program):  # another stack has built it while we waited
             return
+        if program.exists():
+            say(f"{program} is not what was built, so it is built again")
         unfinished = program.with_name("temporal-unfinished")
         build(unfinished)
         _sum_file(program).write_text(_sha256(unfinished) + "\n")
@@ -54,10 +56,7 @@ def _is_whole(program: Path) -> bool:
     """Whether the cache holds exactly what was built."""
     if not program.exists() or not _sum_file(program).exists():
         return False
-    whole = _sha256(program) == _sum_file(program).read_text().strip()
-    if not whole:
-        say(f"{program} is not what was built, so it is built again")
-    return whole
+    return _sha256(program) == _sum_file(program).read_text().strip()
 
 
 def _cache_folder() -> Path:

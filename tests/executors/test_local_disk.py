@@ -14,13 +14,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from activities.executors import syscalls
-from activities.executors.base import Done, Draft, Identity, Stage, Step, Task
+from activities.executors.base import Done, Draft, Identity, Stage, Step, Task, Unclear
 from activities.executors.local import LocalExecutor
 from schema.errors import InvalidRequest, MountOffline, NodeNotFound, NotADirectory
 from schema.ids import CommandId, new_command_id
@@ -400,6 +401,15 @@ def offline() -> None:
     raise MountOffline
 
 
+def test_threads_that_open_a_mount_at_once_share_it(root: Path) -> None:
+    (root / "file").write_bytes(b"x")
+    for _ in range(30):
+        executor = LocalExecutor(str(root), MOUNT)
+        with ThreadPoolExecutor(8) as pool:
+            walks = [pool.submit(lambda walk: list(walk()), executor.walk) for _ in range(8)]
+        assert [len(walk.result()) for walk in walks] == [1] * 8
+
+
 def test_a_walk_during_which_the_disk_goes_away_does_not_end_well(disk: Bench, root: Path) -> None:
     for name in (b"a", b"b"):
         disk.has(name, None)
@@ -466,6 +476,11 @@ def test_a_flush_reaches_every_folder_of_its_steps_once(disk: Bench, flushed: li
     flushed.clear()
     disk.executor.flush([deletion])
     assert sorted(flushed) == ["a", f"trash/{DAY}"]
+    disk.outside.remove(f".filestore/trash/{deletion.trash}".encode())
+    disk.outside.remove(f".filestore/trash/{DAY}".encode())
+    flushed.clear()
+    disk.executor.flush([deletion])
+    assert sorted(flushed) == ["a", "trash", f"trash/{DAY}"]  # purged meanwhile, and made once more
 
 
 def test_what_finish_moves_is_durable_before_it_returns(disk: Bench, flushed: list[str]) -> None:
@@ -495,6 +510,18 @@ def test_what_is_reversed_is_durable_before_it_is_told(disk: Bench, flushed: lis
     flushed.clear()
     disk.executor.reverse(task)
     assert sorted(flushed) == [".", "stage"]
+
+
+def test_a_step_that_can_not_be_reversed_is_not_even_tried(disk: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = disk.create(b"file", b"new")
+    disk.executor.act(task)
+    disk.outside.edit(b"file", b"edited")
+
+    def fail(*_: object) -> None:
+        raise AssertionError("moved")
+
+    monkeypatch.setattr("activities.executors.local.renameat2", fail)
+    assert isinstance(disk.executor.reverse(task), Unclear)
 
 
 def test_a_mount_is_registered_durably(root: Path, flushed: list[str]) -> None:
@@ -790,7 +817,8 @@ def test_a_stage_streams_more_than_memory_should_hold(disk: Bench, monkeypatch: 
     for _ in range(24):
         writer.write(bytes(1 << 20))
     stage = writer.close()
-    assert (stage.identity.size, started) == (24 << 20, [0, 8 << 20, 16 << 20])
+    assert stage.identity.size == 24 << 20
+    assert started[:3] == [0, 8 << 20, 16 << 20]
 
 
 def test_a_disk_that_reads_and_writes_in_small_pieces_is_read_and_written_whole(

@@ -21,7 +21,7 @@ from schema import faults
 from tests.executors.conftest import MOUNT, Bench, OutsideDisk, OutsideMemory
 
 NAME = b"name"
-GAMES, COMMANDS = 500, 8
+GAMES, COMMANDS = 300, 8
 
 
 class Killed(Exception):

@@ -36,8 +36,16 @@ def identity(inode: int, size: int = 0, directory: bool = False) -> list[int]:
 
 def after(node: int, parent: int, name: bytes, kind: str, version: int = 1, size: int = 0, sha: bytes | None = None,
           state: str = "active") -> dict[str, Any]:  # fmt: skip
-    return {"id": node, "parent": parent, "name": name.hex(), "kind": kind, "state": state, "version": version,
-            "size": size, "sha256": sha.hex() if sha else None}  # fmt: skip
+    return {
+        "id": node,
+        "parent": parent,
+        "name": name.hex(),
+        "kind": kind,
+        "state": state,
+        "version": version,
+        "size": size,
+        "sha256": sha.hex() if sha else None,
+    }
 
 
 def before(node: int, version: int, size: int, sha: bytes | None) -> dict[str, Any]:
@@ -55,7 +63,8 @@ def clean() -> tuple[Record, Storage]:
     journal = [
         Entry(10, "mkdir", 1, "succeeded", node=2, after=after(2, 1, b"d", "directory")),
         Entry(11, "up", 1, "succeeded", node=3, after=after(3, 2, b"f", "file", 1, 5, OLD)),
-        Entry(12, "again", 1, "succeeded", node=3, before=before(3, 1, 5, OLD), after=after(3, 2, b"f", "file", 2, 7, NEW)),
+        Entry(12, "again", 1, "succeeded", node=3, before=before(3, 1, 5, OLD),
+              after=after(3, 2, b"f", "file", 2, 7, NEW)),
         Entry(13, "make", 1, "succeeded", node=4, after=after(4, 1, b"gone", "file", 1, 3, OLD)),
         Entry(14, "full", 1, "failed", "STORAGE_FULL", True),
         Entry(15, "drop", 1, "succeeded", node=4, before=before(4, 1, 3, OLD),
@@ -121,7 +130,10 @@ def plus(row: Any) -> Callable[[list[Any]], list[Any]]:
 
 
 PLANTED: dict[str, tuple[Plant, Kind]] = {
-    "two roots": (in_record(nodes=plus(Node(9, None, b"", "directory", "active", 1, depth=0, directory_path=b""))), Kind.TREE),
+    "two roots": (
+        in_record(nodes=plus(Node(9, None, b"", "directory", "active", 1, depth=0, directory_path=b""))),
+        Kind.TREE,
+    ),
     "no root": (in_record(nodes=without(0)), Kind.TREE),
     "a root with a name": (in_record(nodes=at(0, directory_path=b"x/")), Kind.TREE),
     "a circle": (in_record(nodes=at(1, parent=2)), Kind.TREE),
@@ -141,7 +153,10 @@ PLANTED: dict[str, tuple[Plant, Kind]] = {
     "another parent": (in_record(nodes=at(2, parent=1)), Kind.JOURNAL),
     "another state": (in_record(nodes=at(2, state="deleted")), Kind.JOURNAL),
     "an entry that is gone": (in_record(journal=without(1)), Kind.JOURNAL),
-    "a node made twice": (in_record(journal=plus(Entry(99, "mkdir", 2, "succeeded", node=2, after=after(2, 1, b"d", "directory")))), Kind.JOURNAL),
+    "a node made twice": (
+        in_record(journal=plus(Entry(99, "mkdir", 2, "succeeded", node=2, after=after(2, 1, b"d", "directory")))),
+        Kind.JOURNAL,
+    ),
     "a before that never was": (in_record(journal=at(2, before=before(3, 1, 6, OLD))), Kind.JOURNAL),
     "a version left out": (in_record(journal=at(2, after=after(3, 2, b"f", "file", 3, 7, NEW))), Kind.JOURNAL),
     "a file that is gone": (in_storage(listing=without(1)), Kind.DISK),
@@ -149,14 +164,20 @@ PLANTED: dict[str, tuple[Plant, Kind]] = {
     "a file of another size": (in_storage(listing=at(1, identity=identity(30, 8))), Kind.DISK),
     "another file": (in_storage(listing=at(1, identity=identity(31, 7))), Kind.DISK),
     "another directory": (in_storage(listing=at(0, identity=identity(5, 0, True))), Kind.DISK),
-    "a file that was written to": (in_storage(listing=at(1, identity=[0, 30, 300, 7, 5, 2000, 0, 0o644, 1])), Kind.DISK),
+    "a file that was written to": (
+        in_storage(listing=at(1, identity=[0, 30, 300, 7, 5, 2000, 0, 0o644, 1])),
+        Kind.DISK,
+    ),
     "other content": (in_storage(listing=at(1, sha256=OLD)), Kind.DISK),
     "a file of a failed command": (in_storage(listing=plus(Listed(b"d/x", "file", identity(66, 1)))), Kind.DISK),
     "old content that is gone": (in_storage(kept=lambda kept: kept | {"day/again.0": None}), Kind.KEPT),
     "old content of another size": (in_storage(kept=lambda kept: kept | {"day/drop.0": 4}), Kind.KEPT),
     "old content without a place": (in_record(snapshots=at(1, place=None)), Kind.KEPT),
     "a version without a snapshot": (in_record(snapshots=without(2)), Kind.SNAPSHOTS),
-    "a snapshot of nobody": (in_record(snapshots=plus(Snapshot(9, 1, "x", "file", "active", 0, None, T0))), Kind.SNAPSHOTS),
+    "a snapshot of nobody": (
+        in_record(snapshots=plus(Snapshot(9, 1, "x", "file", "active", 0, None, T0))),
+        Kind.SNAPSHOTS,
+    ),
     "a gap in time": (in_record(snapshots=at(2, valid_from=T0 + timedelta(minutes=2))), Kind.SNAPSHOTS),
     "a current version that ended": (in_record(snapshots=at(0, valid_to=T0)), Kind.SNAPSHOTS),
     "a snapshot of another size": (in_record(snapshots=at(2, size=8)), Kind.SNAPSHOTS),
@@ -182,7 +203,7 @@ PLANTED: dict[str, tuple[Plant, Kind]] = {
     "an expired stage in the record": (in_record(expired_stages=lambda _: ["s"]), Kind.REST),
     "a stage of an ended command": (in_storage(stages=lambda _: [StageEntry("full2", 1.0)]), Kind.REST),
     "an old stage of nobody": (in_storage(stages=lambda _: [StageEntry("s", 99.0)]), Kind.REST),
-}  # fmt: skip
+}
 
 
 def errors_in(findings: list[Finding]) -> set[Kind]:
@@ -215,12 +236,16 @@ def test_what_is_planted_is_all_that_is_found(planted: str) -> None:
 NOTICED: dict[str, tuple[Plant, Kind]] = {
     "a foreign file": (in_storage(listing=plus(Listed(b"d/theirs", "file", identity(70)))), Kind.UNTRACKED),
     "a drift that a command reported": (
-        lambda r, s: in_storage(listing=without(1))(*in_record(nodes=at(2, drifted=True))(r, s)), Kind.DISK),
+        lambda r, s: in_storage(listing=without(1))(*in_record(nodes=at(2, drifted=True))(r, s)),
+        Kind.DISK,
+    ),
     "old content that a command missed": (
-        lambda r, s: in_storage(kept=lambda k: k | {"day/again.0": None})(*in_record(journal=at(2, drift=True))(r, s)), Kind.KEPT),
+        lambda r, s: in_storage(kept=lambda k: k | {"day/again.0": None})(*in_record(journal=at(2, drift=True))(r, s)),
+        Kind.KEPT,
+    ),
     "a stage in use": (in_storage(stages=lambda _: [StageEntry("s", 99.0, held=True)]), Kind.REST),
     "a young stage": (in_storage(stages=lambda _: [StageEntry("s", 1.0)]), Kind.REST),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("plant", "kind"), NOTICED.values(), ids=NOTICED.keys())
@@ -236,14 +261,14 @@ def test_a_node_in_doubt_may_lie_anywhere_and_so_may_all_below_it(state: str) ->
 
 
 def test_a_node_that_a_command_left_inconsistent_is_what_the_journal_says() -> None:
-    record, storage = clean()
+    record, _ = clean()
     entry = Entry(20, "odd", 1, "inconsistent", "VERSION_CONFLICT", node=3, before=before(3, 2, 7, NEW))
     images, findings = check.replay([*record.journal, entry])
     assert images[3].state == "inconsistent" and findings == []
 
 
 def test_old_content_may_go_when_its_time_is_over_or_while_it_is_on_its_way() -> None:
-    record, storage = clean()
+    record, _ = clean()
     record = replace(record, now=T0 + timedelta(days=31))
     assert check.wanted_places(record) == []
     record = replace(clean()[0], cleanups=["again"])

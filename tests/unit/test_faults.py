@@ -71,7 +71,7 @@ async def test_a_wait_says_that_it_is_reached_and_goes_on_once_it_may(
 
 def test_a_kill_is_a_sigkill_the_third_time_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     kills: list[int] = []
-    monkeypatch.setattr(faults.os, "kill", lambda pid, signal: kills.append(signal))
+    monkeypatch.setattr("os.kill", lambda pid, signal: kills.append(signal))
     switch_on(monkeypatch, "finish.acted=kill@3")
     for _ in range(5):
         faults.reach("finish.acted")

@@ -38,13 +38,23 @@ FOLDER = KnownNode(NodeId(8), NodeKind.DIRECTORY, NodeState.ACTIVE, 1, 0, None, 
 
 def request(kind: CommandKind, **changes: Any) -> Request:
     staged = None if kind is DELETE else IDENTITY
-    values = {"id": MINE, "kind": kind, "mount_id": MountId(1), "path": "d/x", "tenant": "main", "principal": "me",
-              "token_id": 1, "hash": "h", "staged": staged}  # fmt: skip
+    values: dict[str, Any] = {
+        "id": MINE,
+        "kind": kind,
+        "mount_id": MountId(1),
+        "path": "d/x",
+        "tenant": "main",
+        "principal": "me",
+        "token_id": 1,
+        "hash": "h",
+        "staged": staged,
+    }
     return Request(**values | changes)
 
 
 def found(**changes: Any) -> Situation:
-    return Situation(**{"fresh_node": NodeId(99), "mount_state": "active", "parent": PARENT} | changes)
+    values: dict[str, Any] = {"fresh_node": NodeId(99), "mount_state": "active", "parent": PARENT}
+    return Situation(**values | changes)
 
 
 def verdict(asked: Request, situation: Situation) -> Verdict:
@@ -52,8 +62,16 @@ def verdict(asked: Request, situation: Situation) -> Verdict:
 
 
 def known(status: Status = Status.SUCCEEDED, **changes: Any) -> Known:
-    values = {"id": EARLIER, "status": status, "attempt": 2, "hash": "h", "retryable": False, "code": None,
-              "outcome": "{}", "owner": "another"}  # fmt: skip
+    values: dict[str, Any] = {
+        "id": EARLIER,
+        "status": status,
+        "attempt": 2,
+        "hash": "h",
+        "retryable": False,
+        "code": None,
+        "outcome": "{}",
+        "owner": "another",
+    }
     return Known(**values | changes)
 
 
@@ -102,43 +120,56 @@ def test_the_next_attempt_can_be_refused_too() -> None:
 # Refusals and ways to go
 
 
+MAKE, OVERWRITE, REMOVE = request(MKDIR), request(UPLOAD, overwrite=True), request(DELETE)
+ON_FILE, FULL = found(node=FILE), found(node=replace(FOLDER, has_children=True))
+UNSEEN, LINK = found(node=replace(FILE, identity=None)), found(node=replace(FILE, kind=NodeKind.SYMLINK))
+PIPE = found(node=replace(FILE, kind=NodeKind.SPECIAL))
 NODE_STATES = [NodeState.INCONSISTENT, NodeState.MISSING]
 REFUSED: list[tuple[str, Request, Situation, str]] = [
     ("staging failed", request(UPLOAD, failure="CHECKSUM_MISMATCH"), found(), "CHECKSUM_MISMATCH"),
-    ("staging failed before anything else is wrong", request(UPLOAD, failure="STORAGE_FULL"), found(mount_state=None), "STORAGE_FULL"),
-    ("no such mount", request(MKDIR), found(mount_state=None), "BACKEND_NOT_FOUND"),
-    ("the mount is inactive", request(MKDIR), found(mount_state="inactive"), "MOUNT_OFFLINE"),
-    ("the mount is offline", request(MKDIR), found(mount_state="offline"), "MOUNT_OFFLINE"),
-    ("the mount is in error", request(MKDIR), found(mount_state="error"), "MOUNT_OFFLINE"),
-    ("the mount is read-only", request(MKDIR), found(mount_access="ro"), "MOUNT_READ_ONLY"),
-    ("read-only is said before busy", request(MKDIR), found(mount_access="ro", busy=OTHER), "MOUNT_READ_ONLY"),
-    ("mkdir without a parent", request(MKDIR), found(parent=None), "PARENT_NOT_FOUND"),
+    (
+        "staging failed before anything else is wrong",
+        request(UPLOAD, failure="STORAGE_FULL"),
+        found(mount_state=None),
+        "STORAGE_FULL",
+    ),
+    ("no such mount", MAKE, found(mount_state=None), "BACKEND_NOT_FOUND"),
+    ("the mount is inactive", MAKE, found(mount_state="inactive"), "MOUNT_OFFLINE"),
+    ("the mount is offline", MAKE, found(mount_state="offline"), "MOUNT_OFFLINE"),
+    ("the mount is in error", MAKE, found(mount_state="error"), "MOUNT_OFFLINE"),
+    ("the mount is read-only", MAKE, found(mount_access="ro"), "MOUNT_READ_ONLY"),
+    ("read-only is said before busy", MAKE, found(mount_access="ro", busy=OTHER), "MOUNT_READ_ONLY"),
+    ("mkdir without a parent", MAKE, found(parent=None), "PARENT_NOT_FOUND"),
     ("upload without a parent", request(UPLOAD), found(parent=None), "PARENT_NOT_FOUND"),
-    ("delete without a parent", request(DELETE), found(parent=None), "NODE_NOT_FOUND"),
-    ("the parent is a file", request(MKDIR), found(parent=FILE), "NOT_A_DIRECTORY"),
-    ("mkdir on a directory", request(MKDIR), found(node=FOLDER), "NODE_EXISTS"),
-    ("mkdir on a file", request(MKDIR), found(node=FILE), "NODE_EXISTS"),
+    ("delete without a parent", REMOVE, found(parent=None), "NODE_NOT_FOUND"),
+    ("the parent is a file", MAKE, found(parent=FILE), "NOT_A_DIRECTORY"),
+    ("mkdir on a directory", MAKE, found(node=FOLDER), "NODE_EXISTS"),
+    ("mkdir on a file", MAKE, ON_FILE, "NODE_EXISTS"),
     ("mkdir with a version of nothing", request(MKDIR, if_version=1), found(), "VERSION_CONFLICT"),
-    ("upload on a directory", request(UPLOAD, overwrite=True), found(node=FOLDER), "NOT_A_DIRECTORY"),
-    ("upload on a file", request(UPLOAD), found(node=FILE), "NODE_EXISTS"),
-    ("upload on a stale version", request(UPLOAD, overwrite=True, if_version=2), found(node=FILE), "VERSION_CONFLICT"),
-    ("upload on other content", request(UPLOAD, if_hash="cd" * 32), found(node=FILE), "VERSION_CONFLICT"),
+    ("upload on a directory", OVERWRITE, found(node=FOLDER), "NOT_A_DIRECTORY"),
+    ("upload on a file", request(UPLOAD), ON_FILE, "NODE_EXISTS"),
+    ("upload on a stale version", request(UPLOAD, overwrite=True, if_version=2), ON_FILE, "VERSION_CONFLICT"),
+    ("upload on other content", request(UPLOAD, if_hash="cd" * 32), ON_FILE, "VERSION_CONFLICT"),
     ("upload with a version of nothing", request(UPLOAD, if_version=1), found(), "VERSION_CONFLICT"),
     ("upload with a hash of nothing", request(UPLOAD, if_hash="ab" * 32), found(), "VERSION_CONFLICT"),
-    ("upload on a link", request(UPLOAD, overwrite=True), found(node=replace(FILE, kind=NodeKind.SYMLINK)), "VERSION_CONFLICT"),
-    ("upload on what was never seen", request(UPLOAD, overwrite=True), found(node=replace(FILE, identity=None)), "VERSION_CONFLICT"),
-    ("delete of nothing", request(DELETE), found(), "NODE_NOT_FOUND"),
-    ("delete of a stale version", request(DELETE, if_version=2), found(node=FILE), "VERSION_CONFLICT"),
-    ("delete of other content", request(DELETE, if_hash="cd" * 32), found(node=FILE), "VERSION_CONFLICT"),
-    ("delete of a full directory", request(DELETE), found(node=replace(FOLDER, has_children=True)), "CHILDREN_EXIST"),
-    ("recursive delete of a full directory", request(DELETE, recursive=True), found(node=replace(FOLDER, has_children=True)), "NOT_SUPPORTED"),
-    ("delete of a pipe", request(DELETE), found(node=replace(FILE, kind=NodeKind.SPECIAL)), "VERSION_CONFLICT"),
-    ("delete of what was never seen", request(DELETE), found(node=replace(FILE, identity=None)), "VERSION_CONFLICT"),
-    *[(f"upload on a node that is {state}", request(UPLOAD, overwrite=True), found(node=replace(FILE, state=state)), "VERSION_CONFLICT")
-      for state in NODE_STATES],
-    *[(f"delete of a node that is {state}", request(DELETE), found(node=replace(FILE, state=state)), "VERSION_CONFLICT")
-      for state in NODE_STATES],
-]  # fmt: skip
+    ("upload on a link", OVERWRITE, LINK, "VERSION_CONFLICT"),
+    ("upload on what was never seen", OVERWRITE, UNSEEN, "VERSION_CONFLICT"),
+    ("delete of nothing", REMOVE, found(), "NODE_NOT_FOUND"),
+    ("delete of a stale version", request(DELETE, if_version=2), ON_FILE, "VERSION_CONFLICT"),
+    ("delete of other content", request(DELETE, if_hash="cd" * 32), ON_FILE, "VERSION_CONFLICT"),
+    ("delete of a full directory", REMOVE, FULL, "CHILDREN_EXIST"),
+    ("recursive delete of a full directory", request(DELETE, recursive=True), FULL, "NOT_SUPPORTED"),
+    ("delete of a pipe", REMOVE, PIPE, "VERSION_CONFLICT"),
+    ("delete of what was never seen", REMOVE, UNSEEN, "VERSION_CONFLICT"),
+    *[
+        (f"upload on a node that is {state}", OVERWRITE, found(node=replace(FILE, state=state)), "VERSION_CONFLICT")
+        for state in NODE_STATES
+    ],
+    *[
+        (f"delete of a node that is {state}", REMOVE, found(node=replace(FILE, state=state)), "VERSION_CONFLICT")
+        for state in NODE_STATES
+    ],
+]
 
 
 @pytest.mark.parametrize(
@@ -151,21 +182,61 @@ def test_a_refusal(asked: Request, situation: Situation, code: str) -> None:
 
 
 GOES: list[tuple[str, Request, Situation, dict[str, Any]]] = [
-    ("mkdir", request(MKDIR), found(), {"step": "create", "node": 99, "version": 1, "kind": "directory", "parent": 1}),
-    ("mkdir on a degraded mount", request(MKDIR), found(mount_state="degraded"), {"step": "create"}),
-    ("upload", request(UPLOAD, size=5, sha256="ef" * 32), found(),
-     {"step": "create", "node": 99, "version": 1, "kind": "file", "size": 5, "sha256": "ef" * 32, "stage": MINE, "staged": IDENTITY}),
-    ("upload that overwrites", request(UPLOAD, overwrite=True, size=9), found(node=FILE),
-     {"step": "replace", "node": 7, "version": 4, "previous_version": 3, "previous_size": 5, "size": 9, "expected": IDENTITY,
-      "before": {"id": 7, "version": 3, "state": "active", "size": 5, "sha256": "ab" * 32}}),
-    ("upload on the version it names", request(UPLOAD, if_version=3), found(node=FILE), {"step": "replace", "version": 4}),
-    ("upload on the content it names", request(UPLOAD, if_hash="ab" * 32), found(node=FILE), {"step": "replace"}),
-    ("overwrite of nothing", request(UPLOAD, overwrite=True), found(), {"step": "create"}),
-    ("delete", request(DELETE), found(node=FILE), {"step": "delete", "node": 7, "version": 4, "size": 5, "stage": None, "expected": IDENTITY}),
-    ("delete of an empty directory", request(DELETE), found(node=FOLDER), {"step": "delete", "node": 8, "version": 2}),
-    ("delete of what was deleted", request(DELETE), found(gone=replace(FILE, state=NodeState.DELETED)), {"step": "none", "node": 7, "version": 3}),
-    ("delete of what went with its parent", request(DELETE), found(parent=None, gone=FILE), {"step": "none", "node": 7, "parent": None}),
-]  # fmt: skip
+    ("mkdir", MAKE, found(), {"step": "create", "node": 99, "version": 1, "kind": "directory", "parent": 1}),
+    ("mkdir on a degraded mount", MAKE, found(mount_state="degraded"), {"step": "create"}),
+    (
+        "upload",
+        request(UPLOAD, size=5, sha256="ef" * 32),
+        found(),
+        {
+            "step": "create",
+            "node": 99,
+            "version": 1,
+            "kind": "file",
+            "size": 5,
+            "sha256": "ef" * 32,
+            "stage": MINE,
+            "staged": IDENTITY,
+        },
+    ),
+    (
+        "upload that overwrites",
+        request(UPLOAD, overwrite=True, size=9),
+        ON_FILE,
+        {
+            "step": "replace",
+            "node": 7,
+            "version": 4,
+            "previous_version": 3,
+            "previous_size": 5,
+            "size": 9,
+            "expected": IDENTITY,
+            "before": {"id": 7, "version": 3, "state": "active", "size": 5, "sha256": "ab" * 32},
+        },
+    ),
+    ("upload on the version it names", request(UPLOAD, if_version=3), ON_FILE, {"step": "replace", "version": 4}),
+    ("upload on the content it names", request(UPLOAD, if_hash="ab" * 32), ON_FILE, {"step": "replace"}),
+    ("overwrite of nothing", OVERWRITE, found(), {"step": "create"}),
+    (
+        "delete",
+        REMOVE,
+        ON_FILE,
+        {"step": "delete", "node": 7, "version": 4, "size": 5, "stage": None, "expected": IDENTITY},
+    ),
+    ("delete of an empty directory", REMOVE, found(node=FOLDER), {"step": "delete", "node": 8, "version": 2}),
+    (
+        "delete of what was deleted",
+        REMOVE,
+        found(gone=replace(FILE, state=NodeState.DELETED)),
+        {"step": "none", "node": 7, "version": 3},
+    ),
+    (
+        "delete of what went with its parent",
+        REMOVE,
+        found(parent=None, gone=FILE),
+        {"step": "none", "node": 7, "parent": None},
+    ),
+]
 
 
 @pytest.mark.parametrize(("asked", "situation", "intent"), [case[1:] for case in GOES], ids=[case[0] for case in GOES])

@@ -1,0 +1,200 @@
+"""Who may: tokens, scopes, tenants. Only a token says who somebody is."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+import pytest
+from fastapi.routing import APIRoute
+
+from api import auth
+from schema.store import tokens
+from schema.store.pool import Pool, make_pool
+from tests.api.conftest import Front, Tree, make_tree
+
+OPEN = {"/health", "/healthz", "/ready", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect"}
+UNKNOWN = "fst_00000000_" + "A" * 43
+
+
+def every_route(front: Front) -> list[tuple[str, str]]:
+    return [
+        (method, route.path)
+        for route in front.app.routes
+        if isinstance(route, APIRoute)
+        for method in sorted(route.methods)
+    ]
+
+
+async def ask(client: httpx2.AsyncClient, method: str, path: str) -> httpx2.Response:
+    return await client.request(method, path.replace("{id}", "1"))
+
+
+async def test_no_route_but_health_and_docs_answers_without_a_token(front: Front) -> None:
+    routes = every_route(front)
+    assert len(routes) > 15
+    async with front.client() as anybody:
+        for method, path in routes:
+            answer = await ask(anybody, method, path)
+            if path in OPEN:
+                assert answer.status_code == 200, path
+            else:
+                assert answer.status_code == 401, (method, path)
+                assert answer.headers["www-authenticate"] == "Bearer"
+        for path in ("/openapi.json", "/docs"):
+            assert (await anybody.get(path)).status_code == 200
+    others = {getattr(route, "path", "") for route in front.app.routes if not isinstance(route, APIRoute)}
+    assert others <= OPEN, "a route that is not one of ours, and that nothing guards"
+
+
+NEEDS = {
+    ("POST", "/v1/files"): "write",
+    ("POST", "/v1/directories"): "write",
+    ("DELETE", "/v1/nodes"): "write",
+    ("POST", "/v1/backend-mounts"): "admin",
+    ("PATCH", "/v1/backend-mounts/{id}"): "admin",
+}
+ORDER = ("read", "write", "admin")
+
+
+@pytest.mark.parametrize("scope", ORDER)
+async def test_each_route_asks_for_its_scope(front: Front, scope: str) -> None:
+    async with front.client(front.tokens[scope]) as client:
+        for method, path in every_route(front):
+            if path in OPEN:
+                continue
+            needs = NEEDS.get((method, path), "read")
+            answer = await ask(client, method, path)
+            if ORDER.index(scope) < ORDER.index(needs):
+                assert answer.status_code == 403, (method, path)
+                assert answer.json()["error"]["code"] == "MISSING_SCOPE"
+            else:
+                assert answer.status_code not in (401, 403), (method, path)
+
+
+async def test_a_token_without_any_scope_may_nothing(front: Front) -> None:
+    async with front.client(await front.token()) as client:
+        assert (await client.get("/v1/backend-mounts")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "", "Bearer", "Bearer ", "Basic abc", "Bearer fst_short", f"Bearer {UNKNOWN}", f"{UNKNOWN}", f"Bearer {UNKNOWN} x",
+        f"Bearer  {UNKNOWN}\t", "Bearer fst_00000000_" + "é" * 43, "Bearer " + "A" * 10_000, f"Bearer {UNKNOWN.upper()}",
+    ],
+)  # fmt: skip
+async def test_what_is_no_valid_token_is_401(front: Front, header: str) -> None:
+    async with front.client() as client:
+        answer = await client.get("/v1/backend-mounts", headers=[(b"authorization", header.encode("latin-1"))])
+        assert answer.status_code == 401
+        assert answer.json()["error"]["code"] == "UNAUTHENTICATED"
+
+
+async def test_the_scheme_is_written_in_any_case(front: Front) -> None:
+    async with front.client() as client:
+        answer = await client.get("/v1/backend-mounts", headers={"authorization": f"bEARER {front.tokens['read']}"})
+        assert answer.status_code == 200
+
+
+async def test_the_header_of_earlier_clients_gives_no_name_and_no_scope(front: Front, tree: Tree) -> None:
+    token = await front.token("write", principal="ann")
+    async with front.client(token, **{"x-filestore-principal": "root", "x-filestore-scopes": "admin"}) as client:
+        answer = await client.post("/v1/directories", json={"backendMountId": tree.mount, "path": "a"})
+        assert answer.status_code == 201
+        assert front.commands.last.request.principal == "ann"
+        assert (await client.post("/v1/backend-mounts", json={})).status_code == 403
+
+
+async def test_a_revoked_token_dies_when_its_answer_is_old(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert auth.FRESH_SECONDS + auth.GRACE_SECONDS <= 5
+    monkeypatch.setattr(auth, "FRESH_SECONDS", 0.2)
+    monkeypatch.setattr(auth, "GRACE_SECONDS", 0.1)
+    async with front.pool.connection() as connection:
+        id, token = await tokens.create(connection, "short-lived", ["read"])
+    async with front.client(token) as client:
+        assert (await client.get("/v1/backend-mounts")).status_code == 200
+        async with front.pool.connection() as connection:
+            assert await tokens.revoke(connection, id)
+            assert not await tokens.revoke(connection, id)
+        await asyncio.sleep(0.35)
+        assert (await client.get("/v1/backend-mounts")).status_code == 401
+        assert (await client.get("/v1/backend-mounts")).status_code == 401
+
+
+async def test_an_expired_token_is_401(front: Front) -> None:
+    async with front.pool.connection() as connection:
+        _, token = await tokens.create(
+            connection, "past", ["admin"], expires_at=datetime.now(UTC) - timedelta(seconds=1)
+        )
+    async with front.client(token) as client:
+        assert (await client.get("/v1/backend-mounts")).status_code == 401
+
+
+async def test_a_token_is_stored_as_a_hash_alone_and_its_use_is_noted(front: Front) -> None:
+    token = front.tokens["read"]
+    async with front.client(token) as client:
+        await client.get("/v1/backend-mounts")
+    async with front.pool.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT * FROM filestore.tokens WHERE hash = %s", [tokens.digest(token)]
+        )
+        row = await cursor.fetchone()
+    assert row is not None and row["last_used_at"] is not None
+    assert token not in str(row) and token.startswith(row["hint"])
+
+
+async def test_the_bootstrap_token_is_made_valid_again_and_must_look_like_one(front: Front) -> None:
+    token = tokens.mint()
+    async with front.pool.connection() as connection:
+        await tokens.ensure_bootstrap(connection, token)
+        await connection.execute("UPDATE filestore.tokens SET revoked_at = now() WHERE hash = %s", [tokens.digest(token)])
+        await tokens.ensure_bootstrap(connection, token)
+        found = await tokens.find(connection, tokens.digest(token))
+        assert found is not None and "admin" in found.scopes
+        with pytest.raises(ValueError, match="FILESTORE_BOOTSTRAP_TOKEN"):
+            await tokens.ensure_bootstrap(connection, "secret")
+
+
+@pytest.fixture
+async def nowhere() -> Pool:
+    pool = make_pool("postgresql://nobody@127.0.0.1:9/none", name="nowhere", min_size=0, timeout=0.05)
+    await pool.open()
+    return pool
+
+
+async def test_without_postgres_a_known_token_hears_503_and_an_unknown_one_too(front: Front, nowhere: Pool) -> None:
+    async with front.client(front.tokens["read"]) as known, front.client(UNKNOWN) as unknown:
+        assert (await known.get("/v1/backend-mounts")).status_code == 200
+        held = front.app.state.front.tokens
+        held._pool = nowhere
+        for one in held._known.values():
+            one.fresh_until = 0
+        object.__setattr__(front.app.state.front.services, "pool", nowhere)
+        for client in (known, unknown):
+            answer = await client.get("/v1/backend-mounts")
+            assert answer.status_code == 503
+            assert answer.json()["error"]["code"] == "UNAVAILABLE"
+            assert answer.headers["retry-after"] == "2"
+        for one in held._known.values():
+            one.fresh_until = one.stale_until = 0
+        assert (await known.get("/v1/backend-mounts")).status_code == 503
+    await nowhere.close()
+
+
+async def test_a_tenant_sees_nothing_of_another(front: Front, pool: Pool, tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> None:
+    node = await tree.file("theirs.txt", b"theirs")
+    own = await make_tree(pool, tmp_path_factory.mktemp("own"), tenant="other")
+    token = await front.token("admin", tenant="other")
+    async with front.client(token) as client:
+        for path in (f"/v1/nodes/{node}", f"/v1/nodes/{tree.root}/children", f"/v1/files/{node}/content",
+                     f"/v1/backend-mounts/{tree.mount}", f"/v1/nodes?backendMountId={tree.mount}",
+                     f"/v1/nodes/by-path?backendMountId={tree.mount}&path=theirs.txt",
+                     f"/v1/journal?backendMountId={tree.mount}"):  # fmt: skip
+            assert (await client.get(path)).status_code == 404, path
+        listed = (await client.get("/v1/backend-mounts")).json()["data"]["mounts"]
+        assert [mount["id"] for mount in listed] == [own.mount]
+        command = {"backendMountId": tree.mount, "path": "mine"}
+        assert (await client.post("/v1/directories", json=command)).status_code == 404
+        assert (await client.request("DELETE", "/v1/nodes", json=command)).status_code == 404
+        assert (await client.patch(f"/v1/backend-mounts/{tree.mount}", json={})).status_code == 404
+    assert front.commands.submissions == []

@@ -1,0 +1,124 @@
+"""Commands in the record without a disk: `begin` and `commit` are the real ones, what lies between is told."""
+
+import hashlib
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow
+from temporalio.testing import ActivityEnvironment
+
+from activities.begin import Begin
+from activities.commit import Commit
+from activities.executors.base import Executor
+from activities.executors.memory import MemoryExecutor
+from schema.commands import Applied, AppliedList, Begun, CommandKind, CommandList, Ended, Outcome, Request, Status
+from schema.ids import CommandId, MountId, new_command_id
+from schema.store import mounts
+from schema.store.pool import Pool
+from schema.verdicts import Verdict
+
+Connection = psycopg.AsyncConnection[DictRow]
+OPTIONS = "-c timezone=UTC -c search_path=filestore"
+
+
+async def make_mount(connection: Connection, **changes: Any) -> MountId:
+    """An active mount with a root."""
+    key = f"m-{uuid.uuid4().hex[:8]}"
+    new = mounts.NewMount(mount_key=key, backend_kind="local", root_path=f"/nowhere/{key}", **changes)
+    mount = await mounts.create(connection, new, "test-host")
+    assert mount is not None
+    await mounts.record_root(connection, mount, [0, 1, 1, 0, 0, 0, 1, 0o755, 2])
+    await mounts.update(connection, mount, {"state": "active", "state_reason": None})
+    return mount
+
+
+@dataclass
+class Listener:
+    """An audience that remembers what it was told, and that holds the stage of every request it knows."""
+
+    verdicts: dict[CommandId, Verdict] = field(default_factory=dict)
+    outcomes: dict[CommandId, Outcome] = field(default_factory=dict)
+
+    def holds(self, request: CommandId) -> bool:
+        return True
+
+    def begun(self, verdicts: Mapping[CommandId, Verdict]) -> None:
+        self.verdicts.update(verdicts)
+
+    def ended(self, outcomes: Sequence[Outcome]) -> None:
+        self.outcomes.update({outcome.id: outcome for outcome in outcomes})
+
+
+class OneExecutor:
+    """Commit asks for an executor only to take an effect back."""
+
+    def __init__(self) -> None:
+        self._executor = MemoryExecutor()
+
+    def of(self, mount: MountId) -> Executor:
+        return self._executor
+
+
+class Protocol:
+    """`begin` and `commit` as the workflow runs them, without a disk: what `apply` would have done is told here."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool, self.told = pool, Listener()
+        executors = OneExecutor()
+        self._begin = Begin(pool, executors, self.told, set())
+        self._commit = Commit(pool, executors, self.told, 30)
+        self._inodes = 100
+
+    async def begin(self, mount: MountId, requests: Sequence[Request], workflow: str | None = None) -> Begun:
+        environment = ActivityEnvironment()
+        environment.info = replace(environment.info, workflow_id=workflow or f"cmd/{mount}/{requests[0].id}")
+        return await environment.run(self._begin.begin, CommandList(mount, list(requests)))
+
+    async def commit(self, mount: MountId, applied: Sequence[Applied]) -> Ended:
+        return await ActivityEnvironment().run(self._commit.commit, AppliedList(mount, list(applied)))
+
+    async def run(self, mount: MountId, *requests: Request) -> dict[CommandId, Verdict]:
+        """Carry these commands through as if each that goes had taken its step. Returns the verdicts."""
+        begun = await self.begin(mount, requests)
+        sizes = {request.id: request.size for request in requests}
+        await self.commit(mount, [self.applied(going.id, going.attempt, sizes.get(going.id, 0)) for going in begun.go])
+        return {request.id: self.told.verdicts[request.id] for request in requests}
+
+    def applied(self, command: CommandId, attempt: int = 1, size: int = 0) -> Applied:
+        self._inodes += 1
+        return Applied(command, attempt, Status.SUCCEEDED, [0, self._inodes, 1, size, 2, 3, 0, 0o644, 1])
+
+    def outcome(self, command: CommandId) -> Outcome:
+        return self.told.outcomes[command]
+
+
+def asked(kind: CommandKind, mount: MountId, path: str, **changes: Any) -> Request:
+    """A request as the API makes it."""
+    values: dict[str, Any] = {
+        "id": new_command_id(),
+        "kind": kind,
+        "mount_id": mount,
+        "path": path,
+        "tenant": "main",
+        "principal": f"user of {mount}",
+        "token_id": 1,
+        "hash": hashlib.sha256(f"{kind} {mount} {path} {sorted(changes.items())}".encode()).hexdigest(),
+    }
+    if kind is not CommandKind.DELETE:
+        values["staged"] = [0, 7, 7, changes.get("size", 0), 7, 7, int(kind is CommandKind.CREATE_DIRECTORY), 0o644, 1]
+    return Request(**values | changes)
+
+
+def mkdir(mount: MountId, path: str, **changes: Any) -> Request:
+    return asked(CommandKind.CREATE_DIRECTORY, mount, path, **changes)
+
+
+def upload(mount: MountId, path: str, size: int = 5, **changes: Any) -> Request:
+    return asked(CommandKind.UPLOAD, mount, path, **{"size": size, "sha256": "ab" * 32, **changes})
+
+
+def delete(mount: MountId, path: str, **changes: Any) -> Request:
+    return asked(CommandKind.DELETE, mount, path, **changes)

@@ -1,0 +1,302 @@
+"""`begin` and `commit` over lists: every item gets its own verdict, and its own end."""
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from schema.commands import Applied, Status
+from schema.ids import CommandId, MountId
+from schema.store import commands as store
+from schema.store.pool import Pool
+from schema.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume
+from tests.store.helpers import Protocol, delete, make_mount, mkdir, upload
+
+
+async def rows(pool: Pool, query: str, *values: Any) -> list[dict[str, Any]]:
+    async with pool.connection() as connection:
+        return await (await connection.execute(query.encode(), values)).fetchall()
+
+
+async def journal(pool: Pool, command: CommandId) -> list[dict[str, Any]]:
+    query = "SELECT * FROM filestore.journal_entries WHERE command_id = %s ORDER BY id"
+    return await rows(pool, query, command)
+
+
+def body(protocol: Protocol, command: CommandId) -> Any:
+    return json.loads(protocol.outcome(command).body)
+
+
+async def test_a_list_with_every_kind_of_verdict(protocol: Protocol, pool: Pool, mount: MountId) -> None:
+    await protocol.run(mount, mkdir(mount, "d"), upload(mount, "f", key="done"), mkdir(mount, "full"))
+    await protocol.run(mount, mkdir(mount, "full/x"))
+    elsewhere = mkdir(mount, "elsewhere", key="running")
+    await protocol.begin(mount, [elsewhere])
+
+    items = {
+        "goes": mkdir(mount, "d/new"),
+        "is in the way of the one before": upload(mount, "d/new"),
+        "is refused": mkdir(mount, "nowhere/x"),
+        "is done already": upload(mount, "f", key="done"),
+        "has the key of another": upload(mount, "g", key="done"),
+        "is running elsewhere": mkdir(mount, "elsewhere", key="running"),
+        "meets its claim": mkdir(mount, "elsewhere", key="late"),
+        "is not empty": delete(mount, "full"),
+        "goes too": upload(mount, "f", overwrite=True, size=9),
+    }
+    begun = await protocol.begin(mount, list(items.values()))
+    verdicts = {name: protocol.told.verdicts[request.id] for name, request in items.items()}
+    assert {name: type(verdict) for name, verdict in verdicts.items()} == {
+        "goes": Go,
+        "is in the way of the one before": Busy,
+        "is refused": Refuse,
+        "is done already": Replay,
+        "has the key of another": Conflict,
+        "is running elsewhere": Join,
+        "meets its claim": Busy,
+        "is not empty": Refuse,
+        "goes too": Go,
+    }
+    assert [going.id for going in begun.go] == [items["goes"].id, items["goes too"].id]
+    assert set(begun.refused) == {items["is refused"].id, items["is not empty"].id}
+    for name, code in {"is refused": "PARENT_NOT_FOUND", "is not empty": "CHILDREN_EXIST"}.items():
+        assert body(protocol, items[name].id)["error"]["code"] == code
+        assert [entry["outcome"] for entry in await journal(pool, items[name].id)] == ["failed"]
+    kept = await rows(pool, "SELECT path FROM filestore.claims WHERE mount_id = %s ORDER BY path", mount)
+    assert [row["path"] for row in kept] == [b"d/new", b"elsewhere", b"f"]
+    unrecorded = [items[name].id for name in ("is in the way of the one before", "is done already", "meets its claim")]
+    assert await rows(pool, "SELECT id FROM filestore.commands WHERE id = ANY(%s::uuid[])", unrecorded) == []
+
+
+async def test_a_life_in_the_record(protocol: Protocol, pool: Pool, mount: MountId) -> None:
+    made, over, gone = upload(mount, "x", 5), upload(mount, "x", 9, overwrite=True), delete(mount, "x")
+    for request in (made, over, gone):
+        await protocol.run(mount, request)
+    again = delete(mount, "x")
+    await protocol.run(mount, again)
+    assert [body(protocol, one.id)["idempotent"] for one in (made, over, gone, again)] == [False, False, False, True]
+    [node] = await rows(pool, "SELECT * FROM filestore.nodes WHERE mount_id = %s AND name = 'x'", mount)
+    assert (node["state"], node["version"], node["size_bytes"]) == ("deleted", 3, 9)
+    history = await rows(pool, "SELECT * FROM filestore.snapshots WHERE node_id = %s ORDER BY version", node["id"])
+    assert [(s["size_bytes"], s["state"], s["valid_to"] is None) for s in history] == [
+        (5, "active", False), (9, "active", False), (9, "deleted", True),
+    ]  # fmt: skip
+    assert [s["content_place"] and s["content_place"].split("/")[1] for s in history] == [
+        f"{over.id}.0",
+        f"{gone.id}.0",
+        None,
+    ]
+    assert history[0]["valid_to"] == history[1]["valid_from"]
+    left = await rows(pool, "SELECT command_id::text FROM filestore.cleanups WHERE mount_id = %s", mount)
+    assert [row["command_id"] for row in left] == [over.id], (
+        "what was replaced waits in the stage; what was deleted does not"
+    )
+
+
+async def test_the_record_counts_one_step_of_a_list_for_every_ancestor(
+    protocol: Protocol, pool: Pool, mount: MountId
+) -> None:
+    await protocol.run(mount, mkdir(mount, "a"))
+    await protocol.run(mount, mkdir(mount, "a/b"), upload(mount, "a/f", 7), upload(mount, "g", 1))
+    await protocol.run(mount, upload(mount, "a/b/h", 10))
+    await protocol.run(mount, upload(mount, "a/b/h", 4, overwrite=True), delete(mount, "g"))
+    query = """SELECT n.directory_path AS path, r.size_bytes, r.file_count, r.directory_count, r.child_count
+                 FROM filestore.nodes n, filestore.rollup_of(n.id) r WHERE n.mount_id = %s AND n.kind = 'directory'
+                ORDER BY n.directory_path"""
+    assert [tuple(row.values()) for row in await rows(pool, query, mount)] == [
+        (b"", 11, 2, 2, 1), (b"a/", 11, 2, 1, 2), (b"a/b/", 4, 1, 0, 1),
+    ]  # fmt: skip
+
+
+async def test_a_retryable_failure_opens_the_next_attempt_and_both_are_journaled(
+    protocol: Protocol, pool: Pool, mount: MountId
+) -> None:
+    first = upload(mount, "x", key="k", failure="STORAGE_FULL", failure_message="Full.", staged=None)
+    await protocol.run(mount, first)
+    assert body(protocol, first.id)["error"]["code"] == "STORAGE_FULL"
+    second = upload(mount, "x", key="k", hash=first.hash)
+    verdicts = await protocol.run(mount, second)
+    verdict = verdicts[second.id]
+    assert isinstance(verdict, Go) and (verdict.id, verdict.attempt) == (first.id, 2)
+    entries = await journal(pool, first.id)
+    assert [(e["attempt"], e["outcome"], e["code"], e["retryable"]) for e in entries] == [
+        (1, "failed", "STORAGE_FULL", True), (2, "succeeded", None, False),
+    ]  # fmt: skip
+    assert body(protocol, first.id)["journalEntryId"] == entries[1]["id"]
+    third = upload(mount, "x", key="k", hash=first.hash)
+    assert isinstance((await protocol.run(mount, third))[third.id], Replay)
+
+
+async def test_a_definite_failure_is_the_answer_for_good(protocol: Protocol, mount: MountId) -> None:
+    first = mkdir(mount, "no/x", key="k")
+    await protocol.run(mount, first)
+    await protocol.run(mount, mkdir(mount, "no"))
+    second = mkdir(mount, "no/x", key="k")
+    verdict = (await protocol.run(mount, second))[second.id]
+    assert isinstance(verdict, Replay) and verdict.known.code == "PARENT_NOT_FOUND"
+
+
+async def test_the_same_key_twice_in_one_list_makes_one_command(protocol: Protocol, pool: Pool, mount: MountId) -> None:
+    twins = [mkdir(mount, "x", key="k"), mkdir(mount, "x", key="k")]
+    begun = await protocol.begin(mount, twins)
+    assert len({going.id for going in begun.go}) == 1
+    found = await rows(pool, "SELECT id FROM filestore.commands WHERE mount_id = %s", mount)
+    assert len(found) == 1
+
+
+@pytest.mark.xfail(strict=True, reason="decide asks whose workflow it is before it compares the requests")
+async def test_the_same_key_with_another_request_in_one_list_is_a_conflict(protocol: Protocol, mount: MountId) -> None:
+    one, another = mkdir(mount, "x", key="k"), mkdir(mount, "y", key="k")
+    await protocol.begin(mount, [one, another])
+    kinds = [type(protocol.told.verdicts[request.id]) for request in (one, another)]
+    assert kinds == [Go, Conflict]
+
+
+async def test_the_same_key_at_once_is_one_command(protocol: Protocol, pool: Pool, mount: MountId) -> None:
+    requests = [mkdir(mount, "x", key="k") for _ in range(8)]
+    begun = await asyncio.gather(*(protocol.begin(mount, [request]) for request in requests))
+    assert sum(len(one.go) for one in begun) == 1
+    assert sorted(type(protocol.told.verdicts[r.id]).__name__ for r in requests) == ["Go", *["Join"] * 7]
+
+
+async def test_the_same_key_over_two_mounts_at_once_is_one_command(
+    protocol: Protocol, pool: Pool, mount: MountId
+) -> None:
+    async with pool.connection() as connection:
+        second = await make_mount(connection)
+    for turn in range(10):
+        pair = [mkdir(one, f"x{turn}", key=f"k{turn}", principal="both") for one in (mount, second)]
+        await asyncio.gather(*(protocol.begin(request.mount_id, [request]) for request in pair))
+        assert sorted(type(protocol.told.verdicts[r.id]).__name__ for r in pair) == ["Conflict", "Go"]
+    claimed = "SELECT count(*) FROM filestore.claims WHERE mount_id IN (%s, %s)"
+    assert (await rows(pool, claimed, mount, second))[0]["count"] == 10
+
+
+async def test_a_begin_that_is_run_again_finds_what_it_opened(protocol: Protocol, mount: MountId) -> None:
+    request = mkdir(mount, "x")
+    first = await protocol.begin(mount, [request], workflow="w")
+    again = await protocol.begin(mount, [request], workflow="w")
+    assert isinstance(protocol.told.verdicts[request.id], Resume)
+    assert again.go == first.go
+
+
+async def test_only_the_attempt_the_row_names_can_end_a_command(protocol: Protocol, pool: Pool, mount: MountId) -> None:
+    request = mkdir(mount, "x")
+    await protocol.begin(mount, [request])
+    async with pool.connection() as connection:
+        raised = await store.read_running(connection, [request.id], raise_attempt=True)
+    assert raised[request.id].attempt == 2
+    zombie = await protocol.commit(mount, [protocol.applied(request.id, 1)])
+    assert (zombie.succeeded, zombie.failed) == (0, 0)
+    assert await journal(pool, request.id) == []
+    rightful = await protocol.commit(mount, [protocol.applied(request.id, 2)])
+    assert rightful.succeeded == 1
+
+
+async def test_a_commit_that_is_run_again_answers_the_same_and_writes_nothing(
+    protocol: Protocol, pool: Pool, mount: MountId
+) -> None:
+    request = mkdir(mount, "x")
+    await protocol.begin(mount, [request])
+    applied = protocol.applied(request.id)
+    await protocol.commit(mount, [applied])
+    said = protocol.outcome(request.id)
+    assert (await protocol.commit(mount, [applied])).succeeded == 1
+    assert protocol.outcome(request.id) == said
+    assert len(await journal(pool, request.id)) == 1
+
+
+async def test_one_item_that_can_not_be_recorded_fails_alone(protocol: Protocol, pool: Pool, mount: MountId) -> None:
+    requests = [mkdir(mount, f"x{n}") for n in range(7)]
+    begun = await protocol.begin(mount, requests)
+    applied = [protocol.applied(going.id) for going in begun.go]
+    # No identity has such a number: Postgres refuses it.
+    applied[3] = replace(applied[3], identity=[0, 2**70, 1, 0, 2, 3, 1, 0o755, 2])
+    ended = await protocol.commit(mount, applied)
+    assert (ended.succeeded, ended.failed) == (6, 1)
+    assert protocol.outcome(requests[3].id).status in (Status.FAILED, Status.INCONSISTENT)
+    assert await rows(pool, "SELECT FROM filestore.claims WHERE mount_id = %s", mount) == []
+
+
+async def test_a_failed_step_releases_the_claim_and_keeps_the_stage_for_clearing(
+    protocol: Protocol, pool: Pool, mount: MountId
+) -> None:
+    request = upload(mount, "x")
+    await protocol.begin(mount, [request])
+    failure = Applied(request.id, 1, Status.FAILED, code="NODE_EXISTS", message="Taken on disk.")
+    ended = await protocol.commit(mount, [failure])
+    assert ended.leftovers == [request.id]
+    [entry] = await journal(pool, request.id)
+    assert (entry["outcome"], entry["code"], entry["after"]) == ("failed", "NODE_EXISTS", None)
+    assert entry["context"] == {"message": "Taken on disk."}
+    assert await rows(pool, "SELECT FROM filestore.claims WHERE mount_id = %s", mount) == []
+
+
+async def test_an_effect_that_can_not_be_put_right_leaves_the_node_in_doubt(
+    protocol: Protocol, pool: Pool, mount: MountId
+) -> None:
+    await protocol.run(mount, upload(mount, "x"))
+    request = delete(mount, "x")
+    await protocol.begin(mount, [request])
+    odd = Applied(request.id, 1, Status.INCONSISTENT, code="VERSION_CONFLICT", message="Odd.")
+    await protocol.commit(mount, [odd])
+    [node] = await rows(pool, "SELECT state, version FROM filestore.nodes WHERE mount_id = %s AND name = 'x'", mount)
+    assert node == {"state": "inconsistent", "version": 1}
+    refused = upload(mount, "x", overwrite=True)
+    verdict = (await protocol.run(mount, refused))[refused.id]
+    assert isinstance(verdict, Refuse) and verdict.error.code == "VERSION_CONFLICT"
+
+
+async def test_metadata_waits_for_begin_and_reaches_the_node(protocol: Protocol, pool: Pool, mount: MountId) -> None:
+    request = upload(mount, "x", has_metadata=True)
+    async with pool.connection() as connection:
+        await store.keep_metadata(connection, mount, [(request, {"colour": "blue"})])
+    await protocol.run(mount, request)
+    [node] = await rows(pool, "SELECT metadata FROM filestore.nodes WHERE mount_id = %s AND name = 'x'", mount)
+    assert node["metadata"] == {"colour": "blue"}
+    assert await rows(pool, "SELECT FROM filestore.stages WHERE mount_id = %s", mount) == []
+
+
+async def test_names_that_are_not_text_are_recorded_byte_by_byte(
+    protocol: Protocol, pool: Pool, mount: MountId
+) -> None:
+    await protocol.run(mount, mkdir(mount, "\ufffd", path_b64="/w=="))
+    await protocol.run(mount, upload(mount, "\ufffd/\ufffd", path_b64="/y//"))
+    query = "SELECT canonical_path FROM filestore.active_nodes WHERE mount_id = %s ORDER BY depth"
+    assert [row["canonical_path"] for row in await rows(pool, query, mount)] == [b"", b"\xff/", b"\xff/\xff"]
+
+
+async def test_a_mount_that_is_read_only_refuses_and_another_tenant_finds_no_mount(
+    protocol: Protocol, pool: Pool
+) -> None:
+    async with pool.connection() as connection:
+        mount = await make_mount(connection, access_mode="ro")
+    request, stranger = mkdir(mount, "x"), mkdir(mount, "y", tenant="other")
+    verdicts = await protocol.run(mount, request, stranger)
+    codes = [verdict.error.code for verdict in verdicts.values() if isinstance(verdict, Refuse)]
+    assert codes == ["MOUNT_READ_ONLY", "BACKEND_NOT_FOUND"]
+
+
+async def test_what_runs_untouched_for_long_is_overdue(protocol: Protocol, pool: Pool, mount: MountId) -> None:
+    request = mkdir(mount, "x")
+    await protocol.begin(mount, [request])
+    async with pool.connection() as connection:
+        assert await store.overdue(connection, mount, 60) == []
+        assert await store.overdue(connection, mount, 0) == [request.id]
+
+
+async def test_a_stage_is_live_as_long_as_somebody_needs_it(protocol: Protocol, pool: Pool, mount: MountId) -> None:
+    running, failed, nobodys = upload(mount, "x"), upload(mount, "no/x"), upload(mount, "y")
+    waiting = upload(mount, "z", has_metadata=True)
+    async with pool.connection() as connection:
+        await store.keep_metadata(connection, mount, [(waiting, {})])
+    await protocol.begin(mount, [running, failed])
+    stages = [request.id for request in (running, failed, nobodys, waiting)]
+    async with pool.connection() as connection:
+        live = await store.live_stages(connection, mount, stages)
+        assert live == {running.id, failed.id, waiting.id}
+        leftovers = await store.leftovers(connection, mount, None)
+        await store.close_leftovers(connection, [leftover.cleanup for leftover in leftovers])
+        assert await store.live_stages(connection, mount, stages) == {running.id, waiting.id}

@@ -1,0 +1,194 @@
+"""The hot queries find what they need by index in a record of 20,000 nodes and as many commands and events."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from schema.ids import MountId
+from schema.migrate import migrate
+from schema.sql import load
+from schema.store import commands as command_store
+from schema.store import nodes as node_store
+from tests.store.conftest import Databases
+from tests.store.helpers import OPTIONS, Connection, delete, make_mount, mkdir, upload
+
+BIG = {"nodes", "commands", "outbox", "journal_entries", "snapshots", "tokens", "rollup_deltas"}
+"""Tables that only grow. Claims and cleanups are gone when their commands have ended."""
+
+FILL = [
+    """INSERT INTO filestore.nodes (mount_id, parent_id, name, name_text, directory_path, directory_text, depth, kind)
+       SELECT %(mount)s, r.id, d::text::bytea, d::text, (d || '/')::bytea, d || '/', 1, 'directory'
+         FROM generate_series(1, 200) d, filestore.nodes r WHERE r.mount_id = %(mount)s AND r.depth = 0""",
+    """INSERT INTO filestore.nodes (mount_id, parent_id, name, name_text, depth, kind, size_bytes, sha256, inode, device,
+           birth_ns, state, deleted_at)
+       SELECT %(mount)s, d.id, f::text::bytea, f::text, 2, 'file', f, sha256(f::text::bytea), f, 0, f,
+              CASE WHEN f %% 10 = 0 THEN 'deleted' ELSE 'active' END::filestore.node_state,
+              CASE WHEN f %% 10 = 0 THEN now() END
+         FROM filestore.nodes d, generate_series(1, 100) f WHERE d.mount_id = %(mount)s AND d.depth = 1""",
+    """INSERT INTO filestore.snapshots (node_id, version, command_id, name, kind, state, size_bytes, valid_from)
+       SELECT id, 1, gen_random_uuid(), name, kind, state, size_bytes, now() FROM filestore.nodes""",
+    """INSERT INTO filestore.commands (id, principal, key, kind, mount_id, path, request, intent, status, ended_at)
+       SELECT gen_random_uuid(), 'user' || i %% 7, i::text, 'uploadFile', %(mount)s, ('p' || i)::bytea, '{}',
+              jsonb_build_object('stage', gen_random_uuid(), 'step', 'create'),
+              CASE WHEN i %% 500 = 0 THEN 'running' ELSE 'succeeded' END::filestore.command_status,
+              CASE WHEN i %% 500 <> 0 THEN now() END
+         FROM generate_series(1, 20000) i""",
+    """INSERT INTO filestore.claims SELECT mount_id, path, 'path', id FROM filestore.commands LIMIT 2000""",
+    """INSERT INTO filestore.cleanups (mount_id, command_id, stage_id)
+       SELECT mount_id, id, gen_random_uuid() FROM filestore.commands LIMIT 2000""",
+    """INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, node_id, path, principal, key,
+           executor, outcome, payload, started_at)
+       SELECT 'main', c.id, 1, c.kind, c.mount_id, 1, c.path, c.principal, c.key, 'local', 'succeeded', '{}', now()
+         FROM filestore.commands c WHERE status <> 'running'""",
+    """INSERT INTO filestore.outbox (tenant, mount_id, type, data, position)
+       SELECT 'main', %(mount)s, 'x', '{}', CASE WHEN i <= 19900 THEN i END FROM generate_series(1, 20000) i""",
+    """UPDATE filestore.event_feed SET position = 19900, published = 19890""",
+    """INSERT INTO filestore.rollup_deltas (directory_id, size_bytes, file_count, directory_count, child_count)
+       SELECT n.id, 1, 1, 0, 1 FROM filestore.nodes n, generate_series(1, 30) WHERE n.depth = 1""",
+    """INSERT INTO filestore.tokens (principal, hash, hint, scopes)
+       SELECT 'user', sha256(i::text::bytea), 'x', '{read}' FROM generate_series(1, 2000) i""",
+    "ANALYZE",
+]
+
+
+@pytest.fixture(scope="module")
+async def full(new_database: Databases) -> AsyncIterator[tuple[Connection, MountId]]:
+    url = new_database()
+    migrate(url)
+    connection = await psycopg.AsyncConnection.connect(url, row_factory=dict_row, options=OPTIONS, autocommit=True)
+    mount = await make_mount(connection)
+    for statement in FILL:
+        await connection.execute(statement.encode(), {"mount": mount})
+    yield connection, mount
+    await connection.close()
+
+
+async def plan(connection: Connection, query: LiteralString, values: Any, *, generic: bool) -> list[dict[str, Any]]:
+    """All nodes of the plan. With `generic`, as the engine's pool plans it: once, for lists of any size."""
+    await connection.execute(f"SET plan_cache_mode = {'force_generic_plan' if generic else 'auto'}".encode())
+    async with connection.transaction(force_rollback=True):
+        if generic:
+            names = sorted(values)
+            typed = {name: f"${position + 1}" for position, name in enumerate(names)}
+            await connection.execute(f"PREPARE hot AS {query % typed}".encode())
+            try:
+                literals = ", ".join(_literal(values[name]) for name in names)
+                cursor = await connection.execute(f"EXPLAIN (FORMAT JSON) EXECUTE hot({literals})".encode())
+                row = await cursor.fetchone()
+            finally:
+                await connection.execute("DEALLOCATE hot")
+        else:
+            row = await (await connection.execute(f"EXPLAIN (FORMAT JSON) {query}".encode(), values)).fetchone()
+    assert row is not None
+    return list(_flat(row["QUERY PLAN"][0]["Plan"]))
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f"'\\x{value.hex()}'"
+    if isinstance(value, list):
+        return "ARRAY[" + ", ".join(_literal(item) for item in value) + "]" + ("::uuid[]" if value else "")
+    return str(value) if isinstance(value, int | float) else f"'{value}'"
+
+
+def _flat(node: dict[str, Any]) -> Any:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _flat(child)
+
+
+def scanned(nodes: list[dict[str, Any]]) -> set[str]:
+    return {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"} & BIG
+
+
+def indexes(nodes: list[dict[str, Any]]) -> set[str]:
+    return {node["Index Name"] for node in nodes if "Index Name" in node}
+
+
+def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
+    return any(node["Node Type"] == "Sort" and node["Plan Rows"] > 10_000 for node in nodes)
+
+
+COMMANDS, NODES, EVENTS = load("commands"), load("nodes"), load("events")
+HASH = b"\0" * 32
+IDS = ["0190a1b2-0000-7000-8000-000000000001", "0190a1b2-0000-7000-8000-000000000002"]
+
+
+def looked_for(mount: MountId) -> dict[str, Any]:
+    requests = [mkdir(mount, "5/new"), upload(mount, "6/7", overwrite=True), delete(mount, "7/10")]
+    return {"mount": mount, "items": json.dumps([command_store._looked_for(request) for request in requests])}
+
+
+GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
+    "look": (COMMANDS["look"], {}, {"nodes_directory", "nodes_name", "nodes_deleted", "commands_tenant_principal_key_key",
+                                    "claims_pkey"}),
+    "end": (COMMANDS["end"], {"items": "[]"}, {"commands_running"}),
+    "read_running": (COMMANDS["read_running"], {"ids": IDS}, {"commands_pkey"}),
+    "raise_attempt": (COMMANDS["raise_attempt"], {"ids": IDS}, {"commands_pkey"}),
+    "close_snapshots": (COMMANDS["close_snapshots"], {"ids": IDS, "retention_days": 30}, {"snapshots_current", "commands_pkey"}),
+    "record": (COMMANDS["record"], {"ids": IDS}, {"nodes_pkey", "commands_pkey"}),
+    "answer": (COMMANDS["answer"], {"ids": IDS}, {"commands_pkey", "nodes_pkey"}),
+    "outcomes": (COMMANDS["outcomes"], {"ids": IDS}, {"commands_pkey"}),
+    "cleanups of a list": (COMMANDS["cleanups"], {"mount": 1, "ids": IDS}, {"commands_pkey"}),
+    "close_cleanups": (COMMANDS["close_cleanups"], {"ids": [1]}, {"cleanups_pkey"}),
+    "give_positions": (EVENTS["give_positions"], {"limit": 1000}, {"outbox_unpositioned"}),
+    "unpublished": (EVENTS["unpublished"], {"limit": 1000}, {"outbox_position"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GENERIC)
+async def test_the_engine_never_reads_a_whole_table_for(full: tuple[Connection, MountId], name: str) -> None:
+    connection, mount = full
+    query, values, expected = GENERIC[name]
+    values = looked_for(mount) if name == "look" else values
+    if name == "close_cleanups":
+        query, values = query.replace("ANY(%(ids)s)", "ANY(%(ids)s::bigint[])"), {"ids": None}  # type: ignore[assignment]
+    nodes = await plan(connection, query, values, generic=True)
+    assert scanned(nodes) == set()
+    assert expected <= indexes(nodes)
+
+
+READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
+    "by_id": (NODES["by_id"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
+    "living": (NODES["living"], {"parent": b"5/", "name": b"7", "tenant": "main"}, {"nodes_directory", "nodes_name"}),
+    "latest_deleted": (NODES["latest_deleted"], {"names": [b"5", b"10"], "tenant": "main"}, {"nodes_name", "nodes_deleted"}),
+    "content": (NODES["content"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
+    "children": (NODES["children"], {"id": 50, "tenant": "main", "limit": 200, "offset": 0}, {"nodes_name"}),
+    "some children": (node_store._SOME_CHILDREN, {"id": 50, "tenant": "main", "limit": 200, "offset": 0}, {"nodes_name"}),
+    "a tree": (node_store._TREE, {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9, "limit": 200, "offset": 0},
+               {"nodes_directory", "nodes_name"}),
+    "a token": (load("tokens")["find"], {"hash": HASH}, {"tokens_hash_key"}),
+    "overdue": (COMMANDS["overdue"], {"seconds": 15.0}, {"commands_running"}),
+    "outcome_by_key": (COMMANDS["outcome_by_key"], {"tenant": "main", "principal": "user1", "key": "1"},
+                       {"commands_tenant_principal_key_key"}),
+    "a command": (load("journal")["command"], {"id": IDS[0], "tenant": "main"}, {"commands_pkey"}),
+    "events after": (EVENTS["after"], {"after": 19_000, "limit": 100}, {"outbox_position"}),
+    "the lag": (EVENTS["lag"], {}, {"outbox_unpositioned"}),
+    "live stages": (COMMANDS["live_stages"], {"stages": IDS}, {"commands_pkey"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READS)
+async def test_a_reader_never_reads_a_whole_table_for(full: tuple[Connection, MountId], name: str) -> None:
+    connection, mount = full
+    query, values, expected = READS[name]
+    values = {"mount": mount, **node_store.EVERYTHING.values(), **values}
+    nodes = await plan(connection, query, values, generic=False)
+    assert scanned(nodes) == set()
+    assert expected <= indexes(nodes)
+
+
+async def test_the_newest_entries_of_a_mount_come_without_sorting_them_all(full: tuple[Connection, MountId]) -> None:
+    from schema.store import journal
+
+    connection, mount = full
+    nothing = dict.fromkeys(["path", "node", "principal", "kinds", "outcomes", "command", "after"])
+    values = {"tenant": "main", "mount": mount, "limit": 50, **nothing}
+    nodes = await plan(connection, journal._BACK, values, generic=False)
+    assert scanned(nodes) == set() and not sorts_everything(nodes)

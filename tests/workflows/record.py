@@ -1,0 +1,39 @@
+"""Store histories of every workflow, for the replay tests: `python -m tests.workflows.record` with the addresses in the environment.
+
+Run it against a stack that has just run the end-to-end tests, after a change of a workflow was made replay-safe. Old histories
+stay: a workflow that is under way while a new release starts is replayed on them.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from schema.settings import Settings
+from workflows.client import connect
+
+HISTORIES = Path(__file__).parent / "histories"
+WANTED = {"RunCommands": 6, "ResumeCommands": 3, "SweepMount": 1, "PublishEvents": 1}
+"""How many different shapes of each to keep: a shape is its sequence of event types."""
+
+
+async def main() -> int:
+    settings = Settings()  # type: ignore[call-arg]
+    client = await connect(settings.temporal_address, settings.temporal_namespace)
+    HISTORIES.mkdir(exist_ok=True)
+    for kind, most in WANTED.items():
+        shapes: set[tuple[int, ...]] = set()
+        async for found in client.list_workflows(f"WorkflowType = '{kind}' AND ExecutionStatus = 'Completed'", limit=400):
+            history = await client.get_workflow_handle(found.id, run_id=found.run_id).fetch_history()
+            shape = tuple(event.event_type for event in history.events)
+            if shape in shapes:
+                continue
+            shapes.add(shape)
+            (HISTORIES / f"{kind}-{len(shapes)}.json").write_text(history.to_json() + "\n")
+            if len(shapes) == most:
+                break
+        print(f"{kind}: {len(shapes)} shapes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,30 @@
+"""Every stored history replays on today's code, in the sandbox: a change that would break a workflow under way is found here."""
+
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from workflows.publish_events import PublishEvents
+from workflows.resume_commands import ResumeCommands
+from workflows.run_commands import RunCommands
+from workflows.sweep_mount import SweepMount
+
+WORKFLOWS = [RunCommands, ResumeCommands, SweepMount, PublishEvents]
+HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+async def test_a_stored_history_replays(path: Path) -> None:
+    replayer = Replayer(
+        workflows=WORKFLOWS, workflow_runner=SandboxedWorkflowRunner(), data_converter=pydantic_data_converter
+    )
+    await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, path.read_text()))
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.__name__)
+def test_every_workflow_has_a_stored_history(workflow: type) -> None:
+    assert any(path.stem.startswith(f"{workflow.__name__}-") for path in HISTORIES)
