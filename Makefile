@@ -57,8 +57,8 @@ fmt: .venv/synced ## put the code into shape
 	$(RUN)/ruff check --fix
 	$(RUN)/ruff format
 
-bench: .venv/synced ## measure against the limits of this machine; ARGS=...
-	$(RUN)/python -m tests.bench $(ARGS)
+bench: .venv/synced ## measure beside the limits of this machine; BENCH=commands, ARGS=...
+	$(RUN)/python -m tests.bench.$(or $(BENCH),commands) $(ARGS)
 
 # Stamped, so that a second call costs nothing and needs no network.
 .venv/synced: $(UV) pyproject.toml uv.lock

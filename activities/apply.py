@@ -43,12 +43,12 @@ class Apply:
         mine = [going for going in begun.go if locks.take(going.id)]
         late = [going.id for going in begun.go if going not in mine]
         try:
-            rows = await self._fence(begun, {going.id for going in mine})
+            rows, first = await self._fence(begun, {going.id for going in mine})
         except BaseException:
             locks.close()
             raise
         await areach("apply.locked")
-        tasks = {row.id: task_of(row) for row in rows.values()}
+        tasks = {row.id: task_of(row, first=row.id in first) for row in rows.values()}
         walk = _Walk(executor, locks, [task for task in tasks.values() if task is not None])
         results = await self._within_deadline(walk)
         done = [
@@ -60,8 +60,9 @@ class Apply:
         await areach("apply.flushed")
         return AppliedList(begun.mount_id, done, late)
 
-    async def _fence(self, begun: Begun, mine: set[CommandId]) -> dict[CommandId, store.Row]:
-        """The rows, read under the locks: what has ended or went on under another attempt is left alone."""
+    async def _fence(self, begun: Begun, mine: set[CommandId]) -> tuple[dict[CommandId, store.Row], set[CommandId]]:
+        """The rows, read under the locks: what has ended or went on under another attempt is left alone. And which of them
+        nobody has executed before."""
         first = {g.id: g.attempt for g in begun.go if g.id in mine and (g.id, g.attempt) in self._fresh}
         later = {g.id: g.attempt for g in begun.go if g.id in mine and g.id not in first}
         self._fresh.difference_update(first.items())
@@ -72,7 +73,7 @@ class Apply:
                 rows |= {key: row for key, row in read.items() if row.attempt == first[key]}
             if later:
                 rows |= await store.read_running(connection, list(later), raise_attempt=True)
-        return rows
+        return rows, set(first)
 
     async def _within_deadline(self, walk: _Walk) -> Mapping[CommandId, Result]:
         """Whatever is done in time. A stuck item keeps its thread and its lock; those behind it get another thread."""

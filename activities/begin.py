@@ -12,7 +12,7 @@ from temporalio import activity
 from activities.executors.base import Identity, Locks
 from activities.failures import by_halves
 from schema import errors
-from schema.commands import Begun, CommandIds, CommandList, Going, Request
+from schema.commands import Begun, CommandIds, CommandList, Going, Outcome, Request
 from schema.faults import areach
 from schema.ids import CommandId, MountId
 from schema.store import commands as store
@@ -33,11 +33,15 @@ class Begin:
         workflow = activity.info().workflow_id or ""
         mount, requests = commands.mount_id, commands.requests
         verdicts: dict[CommandId, Verdict] = {}
-        locks, lost = await asyncio.to_thread(self._verify_stages, mount, requests)
+        ended: list[Outcome] = []
+        strange = [r for r in requests if r.staged is not None and not self._audience.holds(r.id)]
+        locks, lost = await asyncio.to_thread(self._verify_stages, mount, strange) if strange else (None, set())
         try:
 
             async def transact(part: Sequence[Request]) -> None:
-                verdicts.update(await self._transact(mount, workflow, part, lost))
+                decided, refused = await self._transact(mount, workflow, part, lost)
+                verdicts.update(decided)
+                ended.extend(refused)
 
             for request, error in await by_halves(requests, transact):
                 activity.logger.error("begin refuses %s: %r", request.id, error)
@@ -49,16 +53,14 @@ class Begin:
         go = [Going(v.id, v.attempt) for v in verdicts.values() if isinstance(v, Go | Resume)]
         self._fresh.update((v.id, v.attempt) for v in verdicts.values() if isinstance(v, Go))
         self._audience.begun(verdicts)
+        self._audience.ended(ended)
         refused = [v.id for v in verdicts.values() if isinstance(v, Refuse)]
         return Begun(mount, go, refused)
 
-    def _verify_stages(self, mount: MountId, requests: Sequence[Request]) -> tuple[Locks | None, set[CommandId]]:
+    def _verify_stages(self, mount: MountId, strange: Sequence[Request]) -> tuple[Locks, set[CommandId]]:
         """Stages that this process did not lock itself are locked now and looked at: gone ones must not begin."""
-        strange = [r for r in requests if r.staged is not None and not self._audience.holds(r.id)]
-        if not strange:
-            return None, set()
         executor = self._executors.of(mount)
-        locks, lost = executor.locks(), set()
+        locks, lost = executor.locks(), set[CommandId]()
         for request in strange:
             if not locks.take(request.id):
                 locks.close()
@@ -70,12 +72,12 @@ class Begin:
 
     async def _transact(
         self, mount: MountId, workflow: str, requests: Sequence[Request], lost: set[CommandId]
-    ) -> dict[CommandId, Verdict]:
+    ) -> tuple[dict[CommandId, Verdict], list[Outcome]]:
+        """The verdicts, and how those ended that are refused."""
         day = datetime.now(UTC).strftime("%Y-%m-%d")
-        async with self._pool.connection() as connection, connection.transaction():
-            async with connection.pipeline():
-                await store.lock_mount(connection, mount)
-                found = await store.look(connection, mount, requests)
+        async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
+            await store.lock_mount(connection, mount)
+            found = await store.look(connection, mount, requests)
             held: list[tuple[Claim, CommandId]] = []
             verdicts: dict[CommandId, Verdict] = {}
             for request in requests:
@@ -84,27 +86,27 @@ class Begin:
                     verdict = Refuse(verdict.id, verdict.attempt, errors.StageLost())
                 claim = Claim(request.node_path.raw, request.claims_subtree)
                 verdicts[request.id] = among(verdict, claim, held)
-            await self._write(connection, mount, workflow, requests, verdicts)
+            ended = await self._write(connection, mount, workflow, requests, verdicts)
             await areach("begin.before_commit")
-        return verdicts
+        return verdicts, ended
 
     async def _write(
         self, connection: store.Connection, mount: MountId, workflow: str, requests: Sequence[Request],
         verdicts: dict[CommandId, Verdict],
-    ) -> None:  # fmt: skip
+    ) -> list[Outcome]:  # fmt: skip
         decided = [(r, v) for r in requests if isinstance(v := verdicts[r.id], Go | Refuse)]
         if not decided:
-            return
+            return []
         opened = await store.open_rows(connection, mount, workflow, decided)
         for request, verdict in decided:
             if verdict.id not in opened:
                 # The same key came over another mount at the same moment, and was there first.
                 verdicts[request.id] = Conflict()
         refused = [v.id for _, v in decided if isinstance(v, Refuse) and v.id in opened]
-        if refused:
-            await store.record(connection, refused, close=False, retention_days=0)
-            outcomes, _ = await store.answer(connection, refused)
-            self._audience.ended(outcomes)
+        if not refused:
+            return []
+        ended, _ = await store.record(connection, refused, close=False, retention_days=0)
+        return ended
 
     @activity.defn(name="adopt")
     async def adopt(self, commands: CommandIds) -> Begun:

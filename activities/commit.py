@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from temporalio import activity
@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 
 
 class Commit:
-    def __init__(self, pool: Pool, executors: Executors, audience: Audience, retention_days: int) -> None:
-        self._pool, self._executors, self._audience, self._retention_days = pool, executors, audience, retention_days
+    def __init__(
+        self, pool: Pool, executors: Executors, audience: Audience, announce: Callable[[], None], retention_days: int
+    ) -> None:
+        """`announce`: called when there are new events for Redis."""
+        self._pool, self._executors, self._audience = pool, executors, audience
+        self._announce, self._retention_days = announce, retention_days
 
     @activity.defn(name="commit")
     async def commit(self, applied: AppliedList) -> Ended:
@@ -35,6 +39,7 @@ class Commit:
             outcomes, left = await self._transact(part)
             # After COMMIT, and before anything else can go wrong: whoever waits is answered from what is durable.
             self._audience.ended(outcomes)
+            self._announce()
             ended.update({outcome.id: outcome for outcome in outcomes})
             leftovers.extend(left)
 
@@ -47,7 +52,7 @@ class Commit:
 
     async def _transact(self, items: Sequence[Applied]) -> tuple[list[Outcome], list[CommandId]]:
         async with self._pool.connection() as connection:
-            async with connection.transaction():
+            async with connection.pipeline(), connection.transaction():
                 rows = await store.end(connection, items)
                 for item in items:
                     if item.status is Status.SUCCEEDED and item.id in rows:
@@ -56,8 +61,9 @@ class Commit:
                 leftovers: list[CommandId] = []
                 if rows:
                     close = any(row.step in ("replace", "delete") for row in rows.values())
-                    await store.record(connection, list(rows), close=close, retention_days=self._retention_days)
-                    outcomes, leftovers = await store.answer(connection, list(rows))
+                    outcomes, leftovers = await store.record(
+                        connection, list(rows), close=close, retention_days=self._retention_days
+                    )
                 await areach("commit.before_commit")
             missing = [item.id for item in items if item.id not in rows]
             if missing:

@@ -29,8 +29,7 @@ class Publish:
         self._pool, self._bus = pool, bus
         self._wanted = asyncio.Event()
 
-    @activity.defn(name="announce")
-    async def announce(self, _: None = None) -> None:
+    def announce(self) -> None:
         """There is something to publish: `run` of this process does so at once. Nobody waits for it; a schedule sweeps."""
         self._wanted.set()
 
@@ -38,22 +37,17 @@ class Publish:
     async def publish(self) -> int:
         """Drain the feed. Returns how many events Redis got; 0 too when another process is at it."""
         async with self._pool.connection() as connection:
-            await connection.set_autocommit(True)
+            if not await store.lock_feed(connection):
+                return 0
             try:
-                if not await store.lock_feed(connection):
-                    return 0
-                try:
-                    return await self._drain(connection)
-                finally:
-                    await store.unlock_feed(connection)
+                return await self._drain(connection)
             finally:
-                await connection.set_autocommit(False)
+                await store.unlock_feed(connection)
 
     async def _drain(self, connection: Any) -> int:
         sent = 0
         while True:
-            async with connection.transaction():
-                positioned = await store.give_positions(connection, _PAGE)
+            positioned = await store.give_positions(connection, _PAGE)
             await areach("publish.positioned")
             events = await store.unpublished(connection, _PAGE)
             if events:
@@ -64,7 +58,7 @@ class Publish:
             if positioned < _PAGE and len(events) < _PAGE:
                 return sent
 
-    async def run(self, pause_seconds: float = 0.05) -> None:
+    async def run(self, pause_seconds: float = 0.1) -> None:
         """Drain whenever announced, at most once per pause: many lists share one round trip to Redis."""
         while True:
             await self._wanted.wait()

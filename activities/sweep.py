@@ -10,7 +10,7 @@ from temporalio import activity
 
 from activities.executors.base import Executor
 from activities.finish import Finish
-from schema.ids import CommandId, MountId
+from schema.ids import CommandId, MountId, is_command_id
 from schema.store import commands as store
 from schema.store import rollups
 
@@ -47,8 +47,13 @@ class Sweep:
                 return total
 
     async def _clear_stages(self, mount: MountId) -> int:
+        async with self._pool.connection() as connection:
+            await store.forget_stages(connection, mount)
         executor = self._executors.of(mount)
-        old = await asyncio.to_thread(lambda: [stage for stage, age in executor.stages() if age > self._max_age])
+        # Strangers' files among the stages have no lock and no command; they are not ours to remove.
+        old = await asyncio.to_thread(
+            lambda: [stage for stage, age in executor.stages() if age > self._max_age and is_command_id(stage)]
+        )
         removed = 0
         for start in range(0, len(old), 500):
             removed += await self._clear_some(mount, executor, old[start : start + 500])

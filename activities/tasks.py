@@ -5,8 +5,12 @@ from schema.ids import CommandId
 from schema.store.commands import Row
 
 
-def task_of(row: Row) -> Task | None:
-    """None for a command that has nothing to do on the storage."""
+def task_of(row: Row, *, first: bool = False) -> Task | None:
+    """None for a command that has nothing to do on the storage.
+
+    `first`: nobody can have acted on this intent yet. The row's attempt does not tell: it also counts attempts that failed
+    before, each with an intent of its own.
+    """
     intent = row.intent
     if intent["step"] == "none":
         return None
@@ -20,5 +24,5 @@ def task_of(row: Row) -> Task | None:
         staged=Identity.of_facts(intent["staged"]) if intent.get("staged") else None,
         expected=Identity.of_facts(intent["expected"]) if intent.get("expected") else None,
         trash=intent.get("trash"),
-        attempt=row.attempt,
+        attempt=1 if first else 2,
     )

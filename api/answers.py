@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from api.services import OutcomePending
 from schema import errors
 from schema.commands import Outcome, Request, Status
 from schema.ids import CommandId
@@ -22,6 +23,8 @@ class Waiter:
     request: Request
     future: "asyncio.Future[Outcome]"
     since: float
+    until: float
+    """When the caller stops waiting; looked at by `poll`, so that no command needs a timer of its own"""
     joined: bool = False
     """It waits for a command that an earlier request opened."""
 
@@ -105,6 +108,8 @@ class Answers:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_POLL_SECONDS)
+            for waiter in [w for w in self._waiting.values() if w.until < loop.time()]:
+                self.refuse(waiter.request.id, OutcomePending(waiter.request.id))
             old = [w for w in self._waiting.values() if loop.time() - w.since > 4 * _POLL_SECONDS or w.joined]
             if not old:
                 continue

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from api import openapi, responses
 from api.auth import admit
 from api.front import Front, front_of
+from api.models import UUID
 from api.routes import Plain
 from api.services import OutcomePending, Submission
 from schema.commands import Outcome
@@ -16,8 +17,6 @@ from schema.ids import CommandId
 from schema.store import journal
 
 router = APIRouter(route_class=Plain, tags=["commands"])
-
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 async def carry_out(front: Front, submission: Submission) -> Outcome:
@@ -44,7 +43,7 @@ async def answer(request: Request, front: Front, submission: Submission, success
 async def show(request: Request) -> Response:
     principal = await admit(request, "read")
     id = request.path_params["id"].lower()
-    if not _UUID.fullmatch(id):
+    if not re.fullmatch(UUID, id):
         raise NotFound("There is no such command.")
     async with front_of(request).services.pool.connection() as connection:
         standing = await journal.command(connection, CommandId(id), principal.tenant)

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
+import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -28,6 +29,7 @@ from schema.store import nodes
 from schema.store.nodes import FileRecord
 
 router = APIRouter(route_class=Plain, tags=["files"])
+log = structlog.get_logger(__name__)
 
 PIECE = 1024 * 1024
 """Bytes per read: each costs a change of threads."""
@@ -68,7 +70,7 @@ class Reader:
         while start < end:
             piece = await (self._coming or self._read(start, end))
             if not piece:
-                raise EOFError("the file became shorter while it was sent")
+                raise EOFError
             start += len(piece)
             self._coming = self._read(start, end) if start < end else None
             yield piece
@@ -265,6 +267,9 @@ class Streamed(Response):
                         return
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except EOFError:
+            # Not ending the answer makes the server cut the connection: half a file must not look whole.
+            log.warning("a file became shorter while it was sent", size=self.size)
         finally:
             gone.cancel()
             await self.reader.close()

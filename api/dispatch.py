@@ -56,14 +56,14 @@ class Dispatch:
             if submission.locks is not None:
                 submission.locks.close()
             raise errors.Unavailable("The service is starting or stopping.", commandId=request.id)
-        waiter = Waiter(request, asyncio.get_running_loop().create_future(), loop.time())
-        loop.call_soon_threadsafe(self._put, submission, waiter)
         wanted, patience = submission.wait_seconds, self._settings.answer_wait_seconds
+        patience = patience if wanted is None else min(wanted, patience)
+        waiter = Waiter(request, asyncio.get_running_loop().create_future(), loop.time(), loop.time() + patience)
+        loop.call_soon_threadsafe(self._put, submission, waiter)
         try:
-            async with asyncio.timeout(patience if wanted is None else min(wanted, patience)):
-                return await waiter.future
-        except TimeoutError:
-            raise OutcomePending(request.id) from None
+            if patience <= 0:
+                raise OutcomePending(request.id)
+            return await waiter.future
         except errors.FilestoreError as error:
             # Whoever sent neither key nor id gets them back: with them the outcome can be asked for.
             error.details = {"commandId": request.id, "idempotencyKey": request.effective_key, **(error.details or {})}

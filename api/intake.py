@@ -133,7 +133,7 @@ def command(
         principal=principal.name,
         token_id=principal.token_id,
         key=asked.key,
-        has_metadata=bool(metadata),
+        has_metadata=metadata is not None,
         overwrite=overwrite,
         recursive=recursive,
         if_version=asked.if_version,
@@ -148,7 +148,7 @@ def fingerprint(command: Command, metadata: Mapping[str, Any] | None) -> str:
 
     Raises PayloadTooLarge for metadata, whose size shows here.
     """
-    told = json.dumps(metadata, sort_keys=True, separators=(",", ":")) if metadata else ""
+    told = json.dumps(metadata, sort_keys=True, separators=(",", ":")) if metadata is not None else ""
     if len(told) > METADATA_MAX:
         raise PayloadTooLarge(f"Metadata may have {METADATA_MAX} bytes.")
     asked = (

@@ -21,10 +21,10 @@ class KnownMounts:
         self._pool = pool
         self._known: dict[tuple[str, MountId], tuple[Mount, float]] = {}
 
-    async def get(self, mount: MountId, tenant: str) -> Mount:
+    async def get(self, mount: MountId, tenant: str, *, fresh: bool = False) -> Mount:
         """Raises BackendNotFound, for another tenant's mount too. While Postgres is away, what was known last holds."""
         known, until = self._known.get((tenant, mount), (None, 0.0))
-        if known is None or until < monotonic():
+        if fresh or known is None or until < monotonic():
             known = await self._ask(mount, tenant, known)
         if known is None:
             raise BackendNotFound(backendMountId=mount)

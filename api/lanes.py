@@ -28,6 +28,9 @@ from schema.verdicts import Claim, conflicts
 LIST_BYTES = 200 * 1024
 """Of payload in one list: well below what Temporal takes."""
 
+_LINGER_SECONDS = 0.25
+"""A workflow whose commands are all answered is not waited for longer than this."""
+
 log = structlog.get_logger("lanes")
 
 Start = Callable[[CommandList], Awaitable[Callable[[], Awaitable[object]]]]
@@ -108,6 +111,15 @@ class Lanes:
 
     # Gathering
 
+    def _share(self) -> int:
+        """A lane's part of everything there is to do: lists of one size serve everybody sooner than a long and a short one."""
+        return -(-(self._queued + len(self._flying)) // len(self._tasks))
+
+    def _worth_a_list(self) -> bool:
+        """A list costs much the same however short it is. While another one is under way, half a share is worth one; those who
+        wait for more wait at the longest until that other list lands."""
+        return bool(self._queued) and (not self._flying or 2 * self._queued >= self._share())
+
     def _gather(self) -> list[Waiting]:
         """The next list: principals in turn, whoever's path is free and has no earlier command waiting for it."""
         batch: list[Waiting] = []
@@ -117,7 +129,8 @@ class Lanes:
         exact = {claim.path for claim in held}
         trees = [claim for claim in held if claim.subtree]
         now = asyncio.get_running_loop().time()
-        while self._queues and len(batch) < LIST_MAX and size < LIST_BYTES:
+        most = min(LIST_MAX, self._share())
+        while self._queues and len(batch) < most and size < LIST_BYTES:
             principal, queue = self._queues.popitem(last=False)
             waiting = queue.popleft()
             if queue:
@@ -148,11 +161,11 @@ class Lanes:
 
     async def _lane(self) -> None:
         while True:
-            batch = self._gather() if self._queued else []
+            batch = self._gather() if self._worth_a_list() else []
             if not batch:
                 self._wake.clear()
                 if self._queued:
-                    # Everything waits for a path: look again when something lands, or a deadline passes.
+                    # They wait for a path, or for more of them: look again when something lands, or a deadline passes.
                     try:
                         await asyncio.wait_for(self._wake.wait(), 0.1)
                     except TimeoutError:
@@ -173,27 +186,37 @@ class Lanes:
     async def _fly(self, batch: list[Waiting]) -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._threads, self._seal, batch)
-        described = [(w.request, w.submission.metadata) for w in batch if w.submission.metadata]
+        described = [(w.request, w.submission.metadata) for w in batch if w.submission.metadata is not None]
         if described:
             async with self._pool.connection() as connection:
                 await store.keep_metadata(connection, self._mount, described)
         await areach("api.sealed")
         result = await self._start(CommandList(self._mount, [waiting.request for waiting in batch]))
         await areach("api.started")
-        ids = [waiting.request.id for waiting in batch]
-        ending: asyncio.Future[object] | None = None
-        while any(request in self._flying for request in ids):
+        await self._landing(asyncio.ensure_future(result()), [waiting.request.id for waiting in batch])
+
+    async def _landing(self, ending: asyncio.Future[object], ids: Sequence[CommandId]) -> None:
+        """Until everybody is answered and the workflow has ended: what it does after the answers is the time in which the
+        next list gathers."""
+        answered_at: float | None = None
+        loop = asyncio.get_running_loop()
+        while True:
+            waiting = any(request in self._flying for request in ids)
+            if not waiting:
+                answered_at = answered_at or loop.time()
+            if ending.done():
+                if waiting:
+                    ending.result()
+                    # It ended without us: what is left went on elsewhere and is answered from its row.
+                    self._leave(ids)
+                return
+            if answered_at is not None and loop.time() - answered_at > _LINGER_SECONDS:
+                ending.cancel()
+                return
             self._landed.clear()
             landed = asyncio.ensure_future(self._landed.wait())
-            pending = {landed, ending} if ending else {landed}
-            await asyncio.wait(pending, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({landed, ending}, timeout=_LINGER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             landed.cancel()
-            if ending is None and any(request in self._flying for request in ids):
-                ending = asyncio.ensure_future(result())
-            elif ending is not None and ending.done():
-                ending.result()
-                # It ended without us: what is left went on elsewhere and is answered from its row.
-                self._leave(ids)
 
     def _seal(self, batch: list[Waiting]) -> None:
         """Make every stage of the list durable, in a thread: small bodies and directories are written here, together."""

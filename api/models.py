@@ -16,6 +16,8 @@ KEY_MAX = 255
 METADATA_MAX = 256 * 1024
 """Bytes of metadata, as JSON text."""
 
+UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -248,7 +250,7 @@ class JournalQuery(Query):
     principal: Short | None = None
     command: Annotated[list[CommandName] | None, BeforeValidator(_split)] = None
     outcome: Annotated[list[Ending] | None, BeforeValidator(_split)] = None
-    command_id: Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{36}$")] | None = None
+    command_id: Annotated[str, Field(pattern=UUID)] | None = None
     after: Id | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     order: Literal["asc", "desc"] = "desc"

@@ -11,6 +11,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from api.models import METADATA_MAX
 from schema.errors import InvalidRequest, PayloadTooLarge
 
+FORM_MAX = 1024 * 1024
+"""What the fields and boundaries of a form may need beside its file."""
 FIELDS_MAX = 64
 NAME_MAX = 1024
 
@@ -46,7 +48,7 @@ class UploadForm:
         self.mime_type: str | None = None
         self.ended = False
         self._part = Part()
-        self._parts = 0
+        self._parts, self._fields_size = 0, 0
         self._header = [b"", b""]
         self._parser = _parser(self, boundary)
 
@@ -99,8 +101,10 @@ class UploadForm:
         part = self._part
         part.content.append(data[start:end])
         part.size += end - start
-        if part is not self.file and part.size > METADATA_MAX:
-            raise PayloadTooLarge(f"A field of the form may have {METADATA_MAX} bytes.")
+        if part is not self.file:
+            self._fields_size += end - start
+            if part.size > METADATA_MAX or self._fields_size > FORM_MAX:
+                raise PayloadTooLarge(f"A field of a form may have {METADATA_MAX} bytes, all of them {FORM_MAX}.")
 
     def end_part(self) -> None:
         if self._part is not self.file:

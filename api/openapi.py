@@ -12,6 +12,8 @@ from schema.errors import BY_CODE
 
 _ENVELOPE = {"$ref": "#/components/schemas/Error"}
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
+_SCHEMAS: dict[str, Any] = {}
+"""What routes refer to by name."""
 _ANYWHERE = ("UNAUTHENTICATED", "MISSING_SCOPE", "INVALID_REQUEST", "UNAVAILABLE")
 
 COMMAND_HEADERS = [
@@ -55,7 +57,8 @@ def query_of(model: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 def body_of(model: type[BaseModel], example: Mapping[str, Any]) -> dict[str, Any]:
-    schema = model.model_json_schema(by_alias=True)
+    schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+    _SCHEMAS.update(schema.pop("$defs", {}))
     return {"required": True, "content": {"application/json": {"schema": schema, "example": dict(example)}}}
 
 
@@ -107,7 +110,7 @@ _NODE = _object({
     "lastReconciledAt": "date", "lastDriftDetectedAt": "date", "createdAt": "date", "updatedAt": "date",
     "deletedAt": "date", "rollup": "object?", "download": "object?",
 })  # fmt: skip
-_SCHEMAS = {
+_SCHEMAS |= {
     "Node": _NODE,
     "Mount": _object({
         "id": "integer", "mountKey": "string", "backendKind": "string", "accessMode": "string", "state": "string",
@@ -152,6 +155,9 @@ def install(app: FastAPI) -> None:
                 *sorted(BY_CODE), "INTERNAL_SERVER_ERROR",
             ]  # fmt: skip
             components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            for operation in (one for methods in told["paths"].values() for one in methods.values()):
+                if operation["tags"] != ["health"]:
+                    operation["security"] = [{"token": []}]
             app.openapi_schema = told
         return app.openapi_schema
 

@@ -74,7 +74,7 @@ class Health(Protocol):
 class Services:
     settings: Settings
     pool: Pool
-    """For reads: autocommit saves them two round trips each."""
+    """For reads, and the few writes of mounts."""
     commands: Commands
     executors: Executors
     health: Health

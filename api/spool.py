@@ -9,8 +9,9 @@ from activities.executors.base import Executor, Locks, Stage, StageWriter
 from api import checksums
 from api.checksums import Checksum
 from api.threads import MountThreads
-from schema.errors import ChecksumMismatch, PathBusy, PayloadTooLarge
-from schema.ids import CommandId, MountId
+from schema.errors import ChecksumMismatch, MountOffline, MountReadOnly, PathBusy, PayloadTooLarge
+from schema.ids import CommandId
+from schema.mounts import Mount
 
 MEMORY_MAX = 64 * 1024
 """A body up to this stays in memory: it is staged together with its whole list, in one go."""
@@ -36,7 +37,7 @@ class Spool:
         self,
         executor: Executor,
         threads: MountThreads,
-        mount: MountId,
+        mount: Mount,
         id: CommandId,
         told: list[Checksum],
         size_max: int,
@@ -58,6 +59,8 @@ class Spool:
         self.size, self._held_size = self.size + came, self._held_size + came
         if self.size > self.size_max:
             raise PayloadTooLarge(f"A file may have {self.size_max} bytes here.")
+        if self.size > MEMORY_MAX and self._locks is None:
+            _refuse_closed(self.mount)
         if self._held_size >= PIECE:
             await self._write()
 
@@ -69,12 +72,12 @@ class Spool:
             await self._write()
         await self._written()
         assert self._writer and self._locks
-        stage = await self.threads.run(self.mount, self._writer.close)
+        stage = await self.threads.run(self.mount.id, self._writer.close)
         assert stage.sha256 is not None
         try:
             self._compare(stage.sha256.hex())
         except ChecksumMismatch:
-            await self.threads.run(self.mount, self.executor.discard_stage, self.id, stage.identity)
+            await self.threads.run(self.mount.id, self.executor.discard_stage, self.id, stage.identity)
             raise
         locks, self._locks = self._locks, None
         return Received(self.size, stage.sha256.hex(), written=stage, locks=locks)
@@ -88,9 +91,9 @@ class Spool:
         locks, self._locks = self._locks, None
         try:
             if self._writer is not None:
-                await self.threads.run(self.mount, self._writer.abort)
+                await self.threads.run(self.mount.id, self._writer.abort)
         finally:
-            await self.threads.run(self.mount, locks.close)
+            await self.threads.run(self.mount.id, locks.close)
 
     def _in_memory(self) -> Received:
         content = b"".join(self._held)
@@ -108,7 +111,7 @@ class Spool:
         await self._written()
         piece = b"".join(self._held)
         self._held, self._held_size = [], 0
-        self._writing = asyncio.ensure_future(self.threads.run(self.mount, self._put, piece))
+        self._writing = asyncio.ensure_future(self.threads.run(self.mount.id, self._put, piece))
 
     async def _written(self) -> None:
         if self._writing is not None:
@@ -130,3 +133,11 @@ class Spool:
         if not self._locks.take(self.id):
             raise PathBusy()
         self._writer = self.executor.open_stage(self.id)
+
+
+def _refuse_closed(mount: Mount) -> None:
+    """What `begin` would refuse is not staged in the first place: it can be large."""
+    if not mount.serving:
+        raise MountOffline(f"The mount is {mount.state}. Nothing was changed.")
+    if mount.access_mode == "ro":
+        raise MountReadOnly()

@@ -20,7 +20,7 @@ from api.errors import invalid, refusal
 from api.front import Front, front_of
 from api.intake import Disconnected
 from api.models import UploadFields, UploadMetadata
-from api.multipart import UploadForm
+from api.multipart import FORM_MAX, UploadForm
 from api.routes import Plain
 from api.services import OutcomePending, Submission
 from api.spool import Received, Spool
@@ -35,8 +35,6 @@ from schema.principals import Principal, authorise
 router = APIRouter(route_class=Plain, tags=["commands"])
 log = structlog.get_logger(__name__)
 
-FORM_MAX = 1024 * 1024
-"""What the fields and boundaries of a form may need beside its file."""
 LINGER_BYTES, LINGER_SECONDS = 64 * 1024 * 1024, 5.0
 """How much of an unwanted body is read, so that its sender sees why it is unwanted."""
 
@@ -47,13 +45,15 @@ JOURNALED = (StorageFull, MountOffline, MountReadOnly)
 class Body:
     """The request's body, piece by piece."""
 
-    def __init__(self, request: Request, size_max: int) -> None:
-        """Raises PayloadTooLarge where the client says so itself."""
+    def __init__(self, request: Request) -> None:
         self._receive = request.receive
-        self.size_max, self.size, self.ended = size_max, 0, False
-        told = request.headers.get("content-length", "")
-        if told.isdigit() and int(told) > size_max:
-            raise PayloadTooLarge(f"A file may have {size_max - FORM_MAX} bytes here.")
+        self.told = request.headers.get("content-length", "")
+        self.ended = False
+
+    def check_size(self, size_max: int) -> None:
+        """Raises PayloadTooLarge where the client itself says that it is."""
+        if self.told.isdigit() and int(self.told) > size_max + FORM_MAX:
+            raise PayloadTooLarge(f"A file may have {size_max} bytes here.")
 
     async def next(self) -> bytes:
         """Raises Disconnected."""
@@ -63,7 +63,6 @@ class Body:
             raise Disconnected()
         self.ended = not message.get("more_body", False)
         piece: bytes = message.get("body", b"")
-        self.size += len(piece)
         return piece
 
 
@@ -117,11 +116,10 @@ class Wanted:
     },
 )  # fmt: skip
 async def upload(request: Request) -> Response:
-    principal = await admit(request, "write")
-    front = front_of(request)
-    body: Body | None = None
+    front, body = front_of(request), Body(request)
     try:
-        body = Body(request, front.services.settings.upload_max_bytes + FORM_MAX)
+        principal = await admit(request, "write")
+        body.check_size(front.services.settings.upload_max_bytes)
         return await _upload(request, front, principal, body)
     except ValidationError as error:
         return _refused(request, invalid(error), body)
@@ -148,8 +146,6 @@ async def _read_fields(form: UploadForm, body: Body) -> None:
         if body.ended:
             raise InvalidRequest("The form ends before its file part.")
         form.feed(await body.next())
-        if form.file is None and body.size > FORM_MAX:
-            raise PayloadTooLarge(f"The fields of a form may have {FORM_MAX} bytes.")
     if form.file is None:
         raise InvalidRequest("The form has no file part; send one, as the last part, named `file`.")
 
@@ -160,6 +156,8 @@ async def _wanted(request: Request, front: Front, principal: Principal, form: Up
     path = paths.decode(fields.path, fields.path_b64)
     told = checksums.told(request.headers)
     mount = await front.mounts.get(MountId(fields.backend_mount_id), principal.tenant)
+    if not mount.serving or mount.access_mode == "ro":  # it may have been opened a moment ago
+        mount = await front.mounts.get(mount.id, principal.tenant, fresh=True)
     authorise(principal, "write", mount.id, path)
     asked = intake.read_headers(request, fields.idempotency_key)
     names_a_version = asked.if_version is not None or asked.if_hash is not None
@@ -184,7 +182,7 @@ async def _receive(front: Front, wanted: Wanted, form: UploadForm, body: Body) -
     """The whole body, or nothing: what breaks off is taken back."""
     executor = front.services.executors.of(wanted.mount)
     spool = Spool(
-        executor, front.threads, wanted.mount.id, wanted.command.id, wanted.told,
+        executor, front.threads, wanted.mount, wanted.command.id, wanted.told,
         front.services.settings.upload_max_bytes,
     )  # fmt: skip
     try:
@@ -226,12 +224,12 @@ def _created(ended: Outcome) -> bool:
     return ended.status is Status.SUCCEEDED and orjson.loads(ended.body)["result"].get("previousVersion") is None
 
 
-def _refused(request: Request, error: FilestoreError, body: Body | None) -> Response:
+def _refused(request: Request, error: FilestoreError, body: Body) -> Response:
     return _if_unread(refusal(request, error), body)
 
 
-def _if_unread(answer: Response, body: Body | None) -> Response:
-    return answer if body is not None and body.ended else _Hasty(answer)
+def _if_unread(answer: Response, body: Body) -> Response:
+    return answer if body.ended else _Hasty(answer)
 
 
 class _Hasty(Response):

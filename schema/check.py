@@ -16,6 +16,7 @@ something Filestore promises never to happen. A *notice* is something a person m
 there behind our back, or a command already said that they did.
 """
 
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -663,9 +664,18 @@ def rest(record: Record, stages: Collection[StageEntry] = (), stage_max_age: flo
     for entry in stages:
         if entry.held:
             yield Finding(Kind.REST, f"stage {entry.id}", "A living process works on it.", Severity.NOTICE)
+        elif not _is_command(entry.id):
+            yield Finding(Kind.REST, f"stage {entry.id!r}", "No command has such a name: not ours.", Severity.NOTICE)
         elif entry.id in ended:
             yield Finding(Kind.REST, f"stage {entry.id}", "Its command has ended, and it is still in the stage folder.")
         elif entry.age > stage_max_age:
             yield Finding(Kind.REST, f"stage {entry.id}", f"Nobody's, and in the stage folder for {entry.age:.0f} s.")
         else:
             yield Finding(Kind.REST, f"stage {entry.id}", "Nobody's, and too young to be removed.", Severity.NOTICE)
+
+
+def _is_command(name: str) -> bool:
+    try:
+        return str(uuid.UUID(name)) == name
+    except ValueError:
+        return False

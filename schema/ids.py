@@ -24,6 +24,14 @@ def new_command_id() -> CommandId:
     return CommandId(str(uuid.UUID(int=value)))
 
 
+def is_command_id(name: str) -> bool:
+    """Could one of our stages have this name? Strangers can put files among them."""
+    try:
+        return str(uuid.UUID(name)) == name
+    except ValueError:
+        return False
+
+
 def lock_offset(command: CommandId) -> int:
     """Where in a mount's lock file this command's byte lies: the 62 random bits of its id."""
     return uuid.UUID(command).int & (1 << 62) - 1

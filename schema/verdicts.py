@@ -117,10 +117,10 @@ def decide(request: Request, found: Situation, *, workflow: str, day: str) -> Ve
     """`workflow` is the one that asks. `day` names the trash folder, fixed for good: a retry after midnight finds it again."""
     identity, attempt = request.id, 1
     if known := found.known:
-        if known.owner == workflow:
-            return Resume(known.id, known.attempt) if known.status is Status.RUNNING else Replay(known)
         if known.hash is not None and request.hash is not None and known.hash != request.hash:
             return Conflict()
+        if known.owner == workflow:
+            return Resume(known.id, known.attempt) if known.status is Status.RUNNING else Replay(known)
         if known.status is Status.RUNNING:
             return Join(known.id)
         if not known.retryable:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 
 import structlog
 import uvicorn
@@ -20,6 +21,8 @@ from workers.health import Health
 from workers.served import ServedMounts
 
 log = structlog.get_logger("api")
+
+_SWITCH_SECONDS = 0.0005
 
 
 class RouteExecutors:
@@ -57,7 +60,7 @@ async def serve(settings: Settings) -> None:
     served = ServedMounts(settings.host_id)
     dispatch = Dispatch(settings, served)
     engine = Engine(settings, served, dispatch)
-    pool = make_pool(settings.database_url, name="filestore-api", min_size=2, max_size=8, autocommit=True)
+    pool = make_pool(settings.database_url, name="filestore-api", min_size=2, max_size=8)
     await pool.open(wait=False)
     engine.start()
     executors = RouteExecutors(served, engine)
@@ -82,6 +85,9 @@ def main() -> int:
     logs.configure(settings.log_format)
     import uvloop
 
+    # Two event loops and a few threads share this interpreter, each for microseconds at a time. The default of 5 ms is how
+    # long one that computes keeps the others waiting at every hand-over of a command.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     # uvicorn raises the signal again once it has shut down; that is not an error of ours.
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: None)

@@ -71,7 +71,7 @@ async def check_all(
         async with pool.connection() as connection:
             findings += check.feed(await store.feed(connection))
         return findings
-    except (PoolTimeout, psycopg.OperationalError) as error:
+    except (PoolTimeout, psycopg.Error) as error:
         return [_unchecked("(all)", f"Postgres: {error}")]
     finally:
         await pool.close()

@@ -27,7 +27,10 @@ class ServedMounts:
         return [mount for mount in everywhere if mount.backend_kind != "local" or self._is_here(mount)]
 
     def learn(self, mount: Mount) -> None:
-        self._mounts[mount.id] = mount
+        """From anybody who read a mount's row. Rows may be read late: an older epoch does not replace a newer one."""
+        known = self._mounts.get(mount.id)
+        if known is None or known.epoch <= mount.epoch:
+            self._mounts[mount.id] = mount
 
     def known(self) -> dict[MountId, Mount]:
         return dict(self._mounts)

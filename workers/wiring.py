@@ -43,7 +43,7 @@ class Activities:
     @property
     def brief(self) -> Sequence[Callable[..., Any]]:
         """Those of RunCommands: local activities, wherever the workflow runs."""
-        return [self.begin.begin, self.apply.apply, self.commit.commit, self.finish.finish, self.publish.announce]
+        return [self.begin.begin, self.apply.apply, self.commit.commit, self.finish.finish]
 
     @property
     def bulk(self) -> Sequence[Callable[..., Any]]:
@@ -57,13 +57,13 @@ def make_bus(settings: Settings) -> RedisBus | InlineBus:
 
 def make_activities(settings: Settings, pool: Pool, executors: Executors, audience: Audience, bus: Bus) -> Activities:
     fresh: set[tuple[CommandId, int]] = set()
-    finish = Finish(pool, executors)
+    finish, publish = Finish(pool, executors), Publish(pool, bus)
     return Activities(
         Begin(pool, executors, audience, fresh),
         Apply(pool, executors, fresh, settings.apply_seconds),
-        Commit(pool, executors, audience, settings.retention_days),
+        Commit(pool, executors, audience, publish.announce, settings.retention_days),
         finish,
-        Publish(pool, bus),
+        publish,
         Sweep(pool, executors, finish, settings.stage_max_age_seconds),
     )
 
@@ -89,7 +89,7 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
         activities=activities.bulk,
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activity_task_polls=2,
-        max_concurrent_activities=8,
+        max_concurrent_activities=4,
         **_common(settings),
     )
 
@@ -111,7 +111,7 @@ def _common(settings: Settings) -> dict[str, Any]:
         "workflow_runner": runner(settings),
         "max_cached_workflows": 500,
         # The calls inside are asynchronous; threads are brought by those activities that block.
-        "activity_executor": ThreadPoolExecutor(4),
+        "activity_executor": ThreadPoolExecutor(8),
         "graceful_shutdown_timeout": timedelta(seconds=settings.drain_seconds),
         # A build id of our own: otherwise every loaded module is hashed at each start.
         "deployment_config": WorkerDeploymentConfig(version=_VERSION, use_worker_versioning=False),

@@ -12,11 +12,11 @@ from temporalio.common import (
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from schema.commands import CommandIds, CommandList
 from schema.ids import CommandId, MountId
 from schema.mounts import bulk_queue, mutation_queue
+from workflows.converter import data_converter
 from workflows.run_commands import RunCommands
 
 FS_PATH = SearchAttributeKey.for_keyword_list("FsPath")
@@ -29,7 +29,7 @@ _VALUES_MAX = 1800
 
 
 async def connect(address: str, namespace: str) -> Client:
-    return await Client.connect(address, namespace=namespace, data_converter=pydantic_data_converter)
+    return await Client.connect(address, namespace=namespace, data_converter=data_converter)
 
 
 async def start_commands(client: Client, commands: CommandList) -> WorkflowHandle[Any, Any]:

@@ -9,9 +9,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.begin import Begin
     from activities.commit import Commit
     from activities.finish import Finish
-    from activities.publish import Publish
     from schema.commands import CommandIds
-    from workflows.policies import BACKGROUND, COURTESY
+    from workflows.policies import BACKGROUND
 
 _ROUNDS = 20
 """A held lock means that somebody is still at it. After so many rounds the next sweep tries again."""
@@ -40,7 +39,6 @@ class ResumeCommands:
                 await workflow.execute_activity_method(
                     Finish.finish, CommandIds(mount, ended.leftovers), summary="clear what is left", **BACKGROUND
                 )
-            await workflow.execute_local_activity_method(Publish.announce, None, summary="tell Redis soon", **COURTESY)
             if not applied.late:
                 break
             waiting = applied.late

@@ -9,7 +9,6 @@ with workflow.unsafe.imports_passed_through():
     from activities.begin import Begin
     from activities.commit import Commit
     from activities.finish import Finish
-    from activities.publish import Publish
     from schema.commands import CommandIds, CommandList
     from schema.mounts import bulk_queue
     from workflows.policies import BRIEF, COURTESY, PERSISTENT
@@ -46,7 +45,6 @@ class RunCommands:
         ended = await workflow.execute_local_activity_method(
             Commit.commit, applied, summary="nodes, snapshots, rollups, journal, events; claims released", **PERSISTENT
         )
-        await workflow.execute_local_activity_method(Publish.announce, None, summary="tell Redis soon", **COURTESY)
         if ended.leftovers:
             await workflow.execute_local_activity_method(
                 Finish.finish, CommandIds(mount, ended.leftovers), summary="old content to the trash", **COURTESY

@@ -85,11 +85,16 @@ def worker(folder: Folder, environment: Mapping[str, str]) -> Part:
 def api(folder: Folder, environment: Mapping[str, str]) -> Part:
     url = environment["FILESTORE_URL"]
     process = _python("api", "workers.api", folder, environment)
-    return Part("api", "HTTP API", url, {}, check=partial(check_api, url), process=process)
+    return Part("api", "HTTP API", url, {}, check=partial(check_api, environment), process=process)
 
 
-def check_api(url: str) -> None:
-    http_get(f"{url}/health")
+def check_api(variables: Mapping[str, str]) -> None:
+    """It can do its work, knows our token, and has registered mounts: at its first start the latter take a moment."""
+    url = variables["FILESTORE_URL"]
+    http_get(f"{url}/ready")
+    listed = http_get(f"{url}/v1/backend-mounts", {"authorization": f"Bearer {variables['FILESTORE_TOKEN']}"})
+    if not json.loads(listed)["data"]["mounts"]:
+        raise ConnectionError("the demo mounts are not registered yet")
 
 
 def check_worker(folder: Folder, variables: Mapping[str, str]) -> None:

@@ -1,16 +1,18 @@
 """One GET for a health check."""
 
 import http.client
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 
-def http_get(url: str) -> bytes:
+def http_get(url: str, headers: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """Raises ConnectionError unless the answer is 200. It knows no proxies: our servers are on loopback."""
     place = urlsplit(url)
     client = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
     connection = client(place.netloc, timeout=3)
     try:
-        connection.request("GET", f"{place.path}?{place.query}" if place.query else place.path)
+        connection.request("GET", f"{place.path}?{place.query}" if place.query else place.path, headers=headers)
         answer = connection.getresponse()
         body = answer.read()
     finally:

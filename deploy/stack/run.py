@@ -13,7 +13,7 @@ from deploy.stack.folder import REPOSITORY, Folder
 from deploy.stack.part import Part, StartFailed
 from deploy.stack.process import Process, last_lines
 from deploy.stack.remembered import Remembered
-from deploy.stack.running import Hold, hold
+from deploy.stack.running import hold
 from deploy.stack.say import say
 from deploy.stack.screen import screen
 from deploy.stack.supervisor import StopAsked, Supervisor
@@ -33,12 +33,7 @@ class Wanted:
 def run(folder: Folder, wanted: Wanted) -> int:
     """Runs the stack until somebody stops it; returns the exit code. Raises AlreadyRuns."""
     folder.make()
-    with hold(folder) as ours:
-        code = _run_held(folder, wanted, ours)
-    return code
-
-
-def _run_held(folder: Folder, wanted: Wanted, ours: Hold) -> int:
+    ours = hold(folder)
     remembered = Remembered(folder.remembered, prefer_defaults=folder.is_default)
     try:
         servers = _prepare(folder, wanted, remembered)

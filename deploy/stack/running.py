@@ -3,8 +3,6 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from deploy.stack.folder import Folder
@@ -37,15 +35,13 @@ class Hold:
         os.pwrite(self._descriptor, text.ljust(32).encode(), 0)
 
 
-@contextmanager
-def hold(folder: Folder) -> Iterator[Hold]:
+def hold(folder: Folder) -> Hold:
+    """Ours until this process ends: never given back before, so that who waits for the lock waits for the process."""
     descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if not _try_lock(descriptor, fcntl.LOCK_EX, tries=5):
-            raise AlreadyRuns
-        yield Hold(descriptor)
-    finally:
+    if not _try_lock(descriptor, fcntl.LOCK_EX, tries=5):
         os.close(descriptor)
+        raise AlreadyRuns
+    return Hold(descriptor)
 
 
 def holder(folder: Folder) -> Holder | None:

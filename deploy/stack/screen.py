@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deploy.stack.folder import Folder
+from deploy.stack.http_get import http_get
 from deploy.stack.s3 import BUCKET
 
 
@@ -41,23 +42,17 @@ make status, make logs, make demo, make stop: `make help` says more.
 
 
 def _mounts(variables: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Empty when the API does not list them: the rest of the screen is worth showing all the same."""
-    connection = http.client.HTTPConnection(variables["FILESTORE_URL"].removeprefix("http://"), timeout=5)
+    """Empty when the API was killed in this very moment: it comes back, and the rest of the screen is worth showing."""
+    headers = {"authorization": f"Bearer {variables['FILESTORE_TOKEN']}"}
     try:
-        headers = {"authorization": f"Bearer {variables['FILESTORE_TOKEN']}"}
-        connection.request("GET", "/v1/backend-mounts", headers=headers)
-        answer = connection.getresponse()
-        listed: list[dict[str, Any]] = json.loads(answer.read())["data"]["mounts"] if answer.status == 200 else []
-        return listed
-    except (OSError, http.client.HTTPException, ValueError, KeyError):
+        answer = http_get(f"{variables['FILESTORE_URL']}/v1/backend-mounts", headers)
+    except (OSError, http.client.HTTPException):
         return []
-    finally:
-        connection.close()
+    mounts: list[dict[str, Any]] = json.loads(answer)["data"]["mounts"]
+    return mounts
 
 
 def _mount_lines(mounts: list[dict[str, Any]]) -> str:
-    if not mounts:
-        return "  Mounts        (not listed by the API, see its log)"
     lines = []
     for mount in mounts:
         place = mount.get("rootPath") or f"s3://{mount.get('bucket')}/{mount.get('prefix') or ''}"

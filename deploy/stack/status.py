@@ -53,4 +53,4 @@ def _check(name: str, folder: Folder, variables: Mapping[str, str]) -> None:
         case "worker":
             application.check_worker(folder, variables)
         case "api":
-            application.check_api(variables["FILESTORE_URL"])
+            application.check_api(variables)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -74,10 +75,12 @@ class Supervisor:
         for part in parts:
             if part.process:
                 self._children[part.name] = Child(part.process, part)
-                self._spawn(self._children[part.name])
+                with _named(part):
+                    self._spawn(self._children[part.name])
         for part in parts:
             self._wait_until_ready(part, began)
-            part.furnish()
+            with _named(part):
+                part.furnish()
 
     def run_to_end(self, process: Process) -> int:
         """Runs a process that ends by itself while the others are watched; returns its exit code."""
@@ -118,6 +121,7 @@ class Supervisor:
         self._greet_returned()
 
     def _spawn(self, child: Child) -> None:
+        """Raises OSError when the program cannot be run."""
         child.process.clear()
         child.popen = spawn(child.process)
         child.started_at = time.monotonic()
@@ -157,7 +161,11 @@ class Supervisor:
     def _restart_due(self) -> None:
         for child in self._children.values():
             if child.restart_at is not None and child.restart_at <= time.monotonic():
-                self._spawn(child)
+                try:
+                    self._spawn(child)
+                except OSError as error:  # its program is being replaced, or there is no memory: both may pass
+                    child.restart_at = time.monotonic() + BACKOFF_MAX_S
+                    say(f"{child.process.name} cannot be started, trying again in {BACKOFF_MAX_S:g} s: {error}")
 
     def _greet_returned(self) -> None:
         for child in self._children.values():
@@ -211,6 +219,15 @@ def _ended_processes() -> Iterator[tuple[int, int]]:
         if pid == 0:
             return
         yield pid, os.waitstatus_to_exitcode(status)
+
+
+@contextmanager
+def _named(part: Part) -> Iterator[None]:
+    """Whatever goes wrong at a part's start is told with its name."""
+    try:
+        yield
+    except Exception as error:
+        raise StartFailed(f"{part.name}: {error}") from error
 
 
 def _complaint(part: Part) -> str:

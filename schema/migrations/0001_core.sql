@@ -256,6 +256,7 @@ CREATE TABLE filestore.cleanups (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX cleanups_mount ON filestore.cleanups (mount_id, id);
+CREATE INDEX cleanups_command ON filestore.cleanups (command_id);
 
 -- Append-only: a trigger refuses anything else. Ids rise with time, so that it can be partitioned by ranges of them.
 CREATE TABLE filestore.journal_entries (

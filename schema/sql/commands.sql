@@ -94,7 +94,7 @@ RETURNING c.id::text, c.intent->>'step' AS step, coalesce(c.request->>'path', ''
 -- name: close_snapshots
 -- The versions that end now, and where their content is kept from now on.
 UPDATE filestore.snapshots s
-   SET valid_to = now(),
+   SET valid_to = greatest(now(), s.valid_from),  -- a clock can be set back
        content_place = CASE WHEN s.kind = 'file' THEN c.intent->>'trash' END,
        content_until = CASE WHEN s.kind = 'file' THEN now() + make_interval(days => %(retention_days)s) END
   FROM filestore.commands c
@@ -165,7 +165,8 @@ WITH RECURSIVE ended AS (
     SELECT d.node, d.version, d.id, d.parent, d.name, coalesce(o.kind, d.new_kind),
            CASE d.step WHEN 'delete' THEN 'deleted' ELSE 'active' END::filestore.node_state,
            CASE WHEN coalesce(o.kind, d.new_kind) = 'file' THEN d.size ELSE 0 END, decode(d.sha256, 'hex'),
-           coalesce(CASE d.step WHEN 'delete' THEN NULL ELSE d.request->'metadata' END, o.metadata, '{}'), now()
+           coalesce(CASE d.step WHEN 'delete' THEN NULL ELSE d.request->'metadata' END, o.metadata, '{}'),
+           coalesce((SELECT max(p.valid_to) FROM filestore.snapshots p WHERE p.node_id = d.node), now())
       FROM done d LEFT JOIN filestore.nodes o ON o.id = d.node
 ), sums AS (
     SELECT d.parent AS directory,
@@ -306,3 +307,7 @@ INSERT INTO filestore.stages (id, tenant, principal, mount_id, path, request, ex
 SELECT x.id, x.tenant, x.principal, %(mount)s, decode(x.path, 'hex'), jsonb_build_object('metadata', x.metadata), now() + interval '1 day'
   FROM jsonb_to_recordset(%(items)s::jsonb) AS x(id uuid, tenant text, principal text, path text, metadata jsonb)
 ON CONFLICT (id) DO NOTHING
+
+-- name: forget_stages
+-- What waited for a `begin` that never came.
+DELETE FROM filestore.stages WHERE mount_id = %(mount)s AND expires_at < now()

@@ -5,6 +5,7 @@
 SELECT pg_try_advisory_lock(720002) AS mine
 
 -- name: unlock_feed
+-- Let the next publisher in.
 SELECT pg_advisory_unlock(720002)
 
 -- name: give_positions

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from schema.commands import Applied, Outcome, Request, Status
 from schema.ids import CommandId, MountId, NodeId
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     Connection = AsyncConnection[DictRow]
 
 SQL = load("commands")
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ async def lock_mount(connection: Connection, mount: MountId) -> None:
 
 async def look(connection: Connection, mount: MountId, requests: Sequence[Request]) -> dict[CommandId, Situation]:
     items = [_looked_for(request) for request in requests]
-    cursor = await connection.execute(SQL["look"], {"mount": mount, "items": json.dumps(items)})
+    cursor = await connection.execute(SQL["look"], {"mount": mount, "items": _json(items)})
     return {CommandId(row["id"]): _situation(row) for row in await cursor.fetchall()}
 
 
@@ -93,7 +98,7 @@ async def open_rows(
 ) -> set[CommandId]:
     """Write the verdicts down. A command that is missing from the answer met its own key in another transaction."""
     items = [_opened(request, verdict) for request, verdict in verdicts]
-    values = {"mount": mount, "workflow": workflow, "items": json.dumps(items)}
+    values = {"mount": mount, "workflow": workflow, "items": _json(items)}
     cursor = await connection.execute(SQL["open"], values)
     return {CommandId(row["id"]) for row in await cursor.fetchall()}
 
@@ -109,7 +114,7 @@ def _opened(request: Request, verdict: Go | Refuse) -> dict[str, Any]:
         "key": request.effective_key,
         "kind": request.kind,
         "path": path.raw.hex(),
-        "request": {name: value for name, value in asdict(request).items() if value is not None}
+        "request": {name: value for name in Request.__slots__ if (value := getattr(request, name)) is not None}
         | {"name_text": path.name.decode("utf-8", "replace")},
         "hash": request.hash,
         "attempt": verdict.attempt,
@@ -150,32 +155,34 @@ class EndedRow:
 
 async def end(connection: Connection, applied: Sequence[Applied]) -> dict[CommandId, EndedRow]:
     """Fence and end: the commands that really end here."""
-    items = json.dumps([asdict(item) for item in applied])
+    items = _json(list(applied))
     cursor = await connection.execute(SQL["end"], {"items": items})
     return {CommandId(row["id"]): EndedRow(row["step"], row["shown"]) for row in await cursor.fetchall()}
 
 
-async def record(connection: Connection, ids: Sequence[CommandId], *, close: bool, retention_days: int) -> None:
-    """Nodes, snapshots, rollups, journal, cleanups; claims go. Raises RecordMismatch when a node was not as expected."""
+async def record(
+    connection: Connection, ids: Sequence[CommandId], *, close: bool, retention_days: int
+) -> tuple[list[Outcome], list[CommandId]]:
+    """Nodes, snapshots, rollups, journal, events, cleanups; claims go. `close`: old versions end here.
+
+    Returns the stored answers, and the commands that left something to clear. Raises RecordMismatch when a node was not as
+    expected. In a pipeline the statements travel together.
+    """
     values = {"ids": list(ids)}
     if close:
         await connection.execute(SQL["close_snapshots"], values | {"retention_days": retention_days})
-    cursor = await connection.execute(SQL["record"], values)
-    row = await cursor.fetchone()
+    recorded = await connection.execute(SQL["record"], values)
+    answered = await connection.execute(SQL["answer"], values)
+    row = await recorded.fetchone()
     assert row is not None
     if row["written"] != row["expected"]:
         raise RecordMismatch(f"{row['expected']} nodes to write, {row['written']} written")
+    rows = await answered.fetchall()
+    return [outcome_of(row) for row in rows], [CommandId(row["id"]) for row in rows if row["leftovers"]]
 
 
 class RecordMismatch(Exception):
     """A node's version moved under a claim: the record and the effect disagree."""
-
-
-async def answer(connection: Connection, ids: Sequence[CommandId]) -> tuple[list[Outcome], list[CommandId]]:
-    """The stored answers, and the commands that left something to clear."""
-    cursor = await connection.execute(SQL["answer"], {"ids": list(ids)})
-    rows = await cursor.fetchall()
-    return [outcome_of(row) for row in rows], [CommandId(row["id"]) for row in rows if row["leftovers"]]
 
 
 def outcome_of(row: Mapping[str, Any]) -> Outcome:
@@ -228,6 +235,10 @@ async def live_stages(connection: Connection, mount: MountId, stages: Sequence[C
     return {CommandId(row["stage"]) for row in await cursor.fetchall()}
 
 
+async def forget_stages(connection: Connection, mount: MountId) -> None:
+    await connection.execute(SQL["forget_stages"], {"mount": mount})
+
+
 async def keep_metadata(connection: Connection, mount: MountId, items: Sequence[tuple[Request, Mapping[str, object]]]) -> None:
     """Let metadata wait in Postgres until `begin` takes it: it never travels through Temporal."""
     rows = [
@@ -235,4 +246,4 @@ async def keep_metadata(connection: Connection, mount: MountId, items: Sequence[
          "path": request.node_path.raw.hex(), "metadata": metadata}
         for request, metadata in items
     ]  # fmt: skip
-    await connection.execute(SQL["keep_metadata"], {"mount": mount, "items": json.dumps(rows)})
+    await connection.execute(SQL["keep_metadata"], {"mount": mount, "items": _json(rows)})

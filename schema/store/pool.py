@@ -1,6 +1,8 @@
 """Open the connection pool. With it come the limits that turn a hung server into an error instead of a hung caller."""
 
+from time import monotonic
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
@@ -15,18 +17,31 @@ _GENERIC = (
 )
 
 
+_CHECK_AFTER_SECONDS = 1.0
+_checked: "WeakKeyDictionary[AsyncConnection[DictRow], float]" = WeakKeyDictionary()
+
+
+async def _check(connection: AsyncConnection[DictRow]) -> None:
+    """A connection that answered a moment ago is not asked again; one that did not is replaced by the pool."""
+    if monotonic() - _checked.get(connection, 0.0) > _CHECK_AFTER_SECONDS:
+        await AsyncConnectionPool.check_connection(connection)
+        _checked[connection] = monotonic()
+
+
 def make_pool(
-    url: str, *, name: str, min_size: int = 2, max_size: int = 8, timeout: float = 3.0, generic_plans: bool = False,
-    autocommit: bool = False
+    url: str, *, name: str, min_size: int = 2, max_size: int = 8, timeout: float = 3.0,
+    generic_plans: bool = False,
 ) -> Pool:
     """A pool that is not open yet. `timeout`: seconds to wait for a connection before PoolTimeout.
+
+    Connections commit by themselves: a lone statement is one round trip, a transaction says so with `transaction()`.
 
     `generic_plans`: plan each prepared statement once, by index alone. Right where the same few statements look up lists of
     rows, and planning would cost more than running; a plan made while a table is young must not scan it when it has grown.
     """
     arguments: dict[str, Any] = {
         "row_factory": dict_row,
-        "autocommit": autocommit,
+        "autocommit": True,
         "options": _OPTIONS + (_GENERIC if generic_plans else ""),
         "application_name": name,
         "connect_timeout": 3,
@@ -36,5 +51,5 @@ def make_pool(
     return AsyncConnectionPool(
         # Checked when it is handed out: a restarted server costs one round trip, not a failed command.
         url, kwargs=arguments, min_size=min_size, max_size=max_size, timeout=timeout, open=False, name=name,
-        check=AsyncConnectionPool.check_connection, max_lifetime=3600, reconnect_timeout=30,
+        check=_check, max_lifetime=3600, reconnect_timeout=30,
     )

@@ -54,7 +54,7 @@ def api_database(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest_asyncio.fixture(scope="session")
 async def pool(api_database: str) -> AsyncIterator[Pool]:
-    made = make_pool(api_database, name="api-tests", autocommit=True)
+    made = make_pool(api_database, name="api-tests")
     await made.open()
     yield made
     await made.close()
@@ -241,7 +241,7 @@ async def tree(pool: Pool, tmp_path: Path) -> Tree:
 
 
 async def make_tree(pool: Pool, folder: Path, tenant: str = "main", **columns: Any) -> Tree:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)  # noqa: ASYNC240  a test may wait
     key = f"m-{uuid.uuid4().hex[:8]}"
     async with pool.connection() as connection, connection.transaction():
         new = NewMount(mount_key=key, backend_kind="local", root_path=str(folder), tenant=tenant)
@@ -263,7 +263,7 @@ async def address(front: Front) -> AsyncIterator[tuple[str, int]]:
     config = uvicorn.Config(front.app, port=0, log_level="error", lifespan="off", http="httptools", ws="none")
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
         await asyncio.sleep(0.005)
     host, port = server.servers[0].sockets[0].getsockname()[:2]
     yield host, port

@@ -21,7 +21,7 @@ def every_route(front: Front) -> list[tuple[str, str]]:
         (method, route.path)
         for route in front.app.routes
         if isinstance(route, APIRoute)
-        for method in sorted(route.methods)
+        for method in sorted(route.methods or ())
     ]
 
 
@@ -79,8 +79,10 @@ async def test_a_token_without_any_scope_may_nothing(front: Front) -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        "", "Bearer", "Bearer ", "Basic abc", "Bearer fst_short", f"Bearer {UNKNOWN}", f"{UNKNOWN}", f"Bearer {UNKNOWN} x",
-        f"Bearer  {UNKNOWN}\t", "Bearer fst_00000000_" + "é" * 43, "Bearer " + "A" * 10_000, f"Bearer {UNKNOWN.upper()}",
+        "", "Bearer", "Bearer ", "Basic abc", "Bearer fst_short", f"Bearer {UNKNOWN}", f"{UNKNOWN}",
+        f"Bearer {UNKNOWN} x",
+        f"Bearer  {UNKNOWN}\t", "Bearer fst_00000000_" + "é" * 43, "Bearer " + "A" * 10_000,
+        f"Bearer {UNKNOWN.upper()}",
     ],
 )  # fmt: skip
 async def test_what_is_no_valid_token_is_401(front: Front, header: str) -> None:
@@ -135,9 +137,7 @@ async def test_a_token_is_stored_as_a_hash_alone_and_its_use_is_noted(front: Fro
     async with front.client(token) as client:
         await client.get("/v1/backend-mounts")
     async with front.pool.connection() as connection:
-        cursor = await connection.execute(
-            "SELECT * FROM filestore.tokens WHERE hash = %s", [tokens.digest(token)]
-        )
+        cursor = await connection.execute("SELECT * FROM filestore.tokens WHERE hash = %s", [tokens.digest(token)])
         row = await cursor.fetchone()
     assert row is not None and row["last_used_at"] is not None
     assert token not in str(row) and token.startswith(row["hint"])
@@ -147,7 +147,9 @@ async def test_the_bootstrap_token_is_made_valid_again_and_must_look_like_one(fr
     token = tokens.mint()
     async with front.pool.connection() as connection:
         await tokens.ensure_bootstrap(connection, token)
-        await connection.execute("UPDATE filestore.tokens SET revoked_at = now() WHERE hash = %s", [tokens.digest(token)])
+        await connection.execute(
+            "UPDATE filestore.tokens SET revoked_at = now() WHERE hash = %s", [tokens.digest(token)]
+        )
         await tokens.ensure_bootstrap(connection, token)
         found = await tokens.find(connection, tokens.digest(token))
         assert found is not None and "admin" in found.scopes
@@ -181,7 +183,9 @@ async def test_without_postgres_a_known_token_hears_503_and_an_unknown_one_too(f
     await nowhere.close()
 
 
-async def test_a_tenant_sees_nothing_of_another(front: Front, pool: Pool, tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_a_tenant_sees_nothing_of_another(
+    front: Front, pool: Pool, tree: Tree, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     node = await tree.file("theirs.txt", b"theirs")
     own = await make_tree(pool, tmp_path_factory.mktemp("own"), tenant="other")
     token = await front.token("admin", tenant="other")

@@ -39,7 +39,8 @@ async def test_the_whole_file(client: httpx2.AsyncClient, node: NodeId) -> None:
         "x-content-type-options": "nosniff", "content-security-policy": "sandbox; default-src 'none'",
         "cache-control": "private, no-cache", "x-filestore-checksum": f"sha256:{digest.hexdigest()}",
         "x-filestore-content-hash": f"sha256:{digest.hexdigest()}",
-        "repr-digest": f"sha-256=:{base64.b64encode(digest.digest()).decode()}:", "x-request-id": answer.headers["x-request-id"],
+        "repr-digest": f"sha-256=:{base64.b64encode(digest.digest()).decode()}:",
+        "x-request-id": answer.headers["x-request-id"],
     }  # fmt: skip
 
 
@@ -73,7 +74,7 @@ async def test_several_ranges_come_as_parts(client: httpx2.AsyncClient, node: No
     assert answer.status_code == 206 and "content-range" not in answer.headers
     assert int(answer.headers["content-length"]) == len(answer.content)
     whole = f"Content-Type: {answer.headers['content-type']}\r\n\r\n".encode() + answer.content
-    parts = list(email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(whole).iter_parts())  # type: ignore[attr-defined]
+    parts = list(email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(whole).iter_parts())
     assert [(part["content-range"], part.get_content()) for part in parts] == [
         ("bytes 0-1/10", "01"), ("bytes 4-5/10", "45"), ("bytes 9-9/10", "9"),
     ]  # fmt: skip
@@ -93,6 +94,14 @@ async def test_conditions(client: httpx2.AsyncClient, node: NodeId) -> None:
     assert (await client.get(at(node), headers={"range": "bytes=0-1", "if-range": '"x"'})).status_code == 200
 
 
+def get(front: Front, node: NodeId) -> bytes:
+    """The request as it stands on the wire, on a connection that ends with it."""
+    return (
+        f"GET {at(node)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        f"Authorization: Bearer {front.tokens['read']}\r\n\r\n"
+    ).encode()
+
+
 PIECES = [0, 1, module.PIECE - 1, module.PIECE, module.PIECE + 1, 3 * module.PIECE + 5]
 
 
@@ -108,25 +117,23 @@ async def test_every_byte_comes_back_whatever_the_size(client: httpx2.AsyncClien
 
 
 HOSTILE = [
-    "a b.txt", 'q"uote', "semi;colon", "new\nline", "a\r\nSet-Cookie: x=1", "\x1b[31m", "é", "\U0001f600", "‮gpj.exe", "-rf",
+    "a b.txt", 'q"uote', "semi;colon", "new\nline", "a\r\nSet-Cookie: x=1", "\x1b[31m", "é", "\U0001f600", "‮gpj.exe",
+    "-rf",
     "%2e%2e", "tab\t", "\x7f", "x" * 255,
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-async def test_a_hostile_name_stays_inside_of_its_header(
-    client: httpx2.AsyncClient, tree: Tree, name: str, address: tuple[str, int], front: Front
-) -> None:
-    node = await tree.file(name, b"x", mime_type="text/html")
-    reader, writer = await asyncio.open_connection(*address)
-    token = front.tokens["read"]
-    writer.write(f"GET {at(node)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
-    raw = await reader.read()
-    writer.close()
-    head, _, body = raw.partition(b"\r\n\r\n")
-    names = [line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:]]
-    assert head.startswith(b"HTTP/1.1 200") and body == b"x"
-    assert b"set-cookie" not in names and names.count(b"content-disposition") == 1
+async def test_a_hostile_name_stays_inside_of_its_header(tree: Tree, address: tuple[str, int], front: Front) -> None:
+    for name in HOSTILE:
+        node = await tree.file(name, b"x", mime_type="text/html")
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(get(front, node))
+        raw = await reader.read()
+        writer.close()
+        head, _, body = raw.partition(b"\r\n\r\n")
+        names = [line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:]]
+        assert head.startswith(b"HTTP/1.1 200") and body == b"x", name
+        assert b"set-cookie" not in names and names.count(b"content-disposition") == 1, name
 
 
 async def test_a_name_that_is_not_utf8(client: httpx2.AsyncClient, tree: Tree) -> None:
@@ -208,13 +215,16 @@ async def test_bytes_changed_behind_our_back_never_come_under_a_hash_that_is_not
     assert "etag" not in answer.headers
 
 
-async def test_between_the_visible_step_and_its_record_a_reader_waits(client: httpx2.AsyncClient, tree: Tree, node: NodeId) -> None:
+async def test_between_the_visible_step_and_its_record_a_reader_waits(
+    client: httpx2.AsyncClient, tree: Tree, node: NodeId
+) -> None:
     replace(tree.folder / "ten.txt")
     command = "01a1fce8-f154-78a8-95f6-d9111ab3df17"
     async with tree.pool.connection() as connection:
         await connection.execute(
             """INSERT INTO filestore.commands (id, principal, key, kind, mount_id, path, request, intent, status)
-               VALUES (%s, 'p', %s, 'uploadFile', %s, 'ten.txt', '{}', '{}', 'running')""", [command, command, tree.mount],
+               VALUES (%s, 'p', %s, 'uploadFile', %s, 'ten.txt', '{}', '{}', 'running')""", [command, command,
+               tree.mount],
         )  # fmt: skip
         await connection.execute(
             "INSERT INTO filestore.claims VALUES (%s, 'ten.txt', 'path', %s)", [tree.mount, command]
@@ -251,7 +261,8 @@ async def test_a_path_that_stays_busy_is_409(
     async with tree.pool.connection() as connection:
         await connection.execute(
             """INSERT INTO filestore.commands (id, principal, key, kind, mount_id, path, request, intent, status)
-               VALUES (%s, 'p', %s, 'uploadFile', %s, 'ten.txt', '{}', '{}', 'running')""", [command, command, tree.mount],
+               VALUES (%s, 'p', %s, 'uploadFile', %s, 'ten.txt', '{}', '{}', 'running')""", [command, command,
+               tree.mount],
         )  # fmt: skip
         await connection.execute(
             "INSERT INTO filestore.claims VALUES (%s, 'ten.txt', 'path', %s)", [tree.mount, command]
@@ -266,8 +277,7 @@ async def test_a_file_is_readable_to_its_end_after_it_was_replaced(
     content = os.urandom(12_000_000)
     node = await tree.file("big", content)
     reader, writer = await asyncio.open_connection(*address)
-    token = front.tokens["read"]
-    writer.write(f"GET {at(node)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+    writer.write(get(front, node))
     head = await reader.readuntil(b"\r\n\r\n")
     (tree.folder / "big").unlink()
     assert b"200 OK" in head
@@ -275,11 +285,12 @@ async def test_a_file_is_readable_to_its_end_after_it_was_replaced(
     writer.close()
 
 
-async def test_a_file_that_shrinks_while_it_is_sent_breaks_off(front: Front, tree: Tree, address: tuple[str, int]) -> None:
+async def test_a_file_that_shrinks_while_it_is_sent_breaks_off(
+    front: Front, tree: Tree, address: tuple[str, int]
+) -> None:
     node = await tree.file("big", b"x" * 24_000_000)
     reader, writer = await asyncio.open_connection(*address, limit=1024)
-    token = front.tokens["read"]
-    writer.write(f"GET {at(node)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+    writer.write(get(front, node))
     await reader.readuntil(b"\r\n\r\n")
     os.truncate(tree.folder / "big", 10)
     size = 0
@@ -305,8 +316,7 @@ async def test_a_reader_that_goes_away_is_noticed(
     monkeypatch.setattr(module.Reader, "close", close)
     node = await tree.file("big", b"x" * 50_000_000)
     _, writer = await asyncio.open_connection(*address, limit=1024)
-    token = front.tokens["read"]
-    writer.write(f"GET {at(node)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+    writer.write(get(front, node))
     await writer.drain()
     await asyncio.sleep(0.1)
     assert not closed.is_set()

@@ -21,7 +21,7 @@ from schema import faults
 from tests.executors.conftest import MOUNT, Bench, OutsideDisk, OutsideMemory
 
 NAME = b"name"
-GAMES, COMMANDS = 300, 8
+GAMES, COMMANDS = 200, 8
 
 
 class Killed(Exception):

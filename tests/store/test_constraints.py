@@ -310,7 +310,8 @@ WRONG: dict[str, tuple[str, type[psycopg.Error]]] = {
         pg.CheckViolation,
     ),
     "an event position given twice": (
-        f"INSERT INTO filestore.outbox (tenant, mount_id, type, data, position) SELECT 'main', 1, 'x', '{{}}', 2^40 {TWICE}",
+        "INSERT INTO filestore.outbox (tenant, mount_id, type, data, position) "
+        f"SELECT 'main', 1, 'x', '{{}}', 2^40 {TWICE}",
         pg.UniqueViolation,
     ),
 }

@@ -28,6 +28,7 @@ from schema.check import (
 
 T0 = datetime(2026, 1, 2, tzinfo=UTC)
 OLD, NEW = b"\1" * 32, b"\2" * 32
+STAGE, NOBODYS = "0190a1b2-0000-7000-8000-000000000001", "0190a1b2-0000-7000-8000-000000000002"
 
 
 def identity(inode: int, size: int = 0, directory: bool = False) -> list[int]:
@@ -86,7 +87,7 @@ def clean() -> tuple[Record, Storage]:
         Command("again", "succeeded", 1, said=12, stage="again", staged=identity(30, 7)),
         Command("make", "succeeded", 1, said=13),
         Command("drop", "succeeded", 1, said=15),
-        Command("full", "failed", 2, "NODE_EXISTS", said="NODE_EXISTS", stage="full2", staged=identity(66, 1)),
+        Command("full", "failed", 2, "NODE_EXISTS", said="NODE_EXISTS", stage=STAGE, staged=identity(66, 1)),
     ]
     changes = {10: "created", 11: "created", 12: "updated", 13: "created", 15: "deleted"}
     events: list[Event] = []
@@ -201,8 +202,8 @@ PLANTED: dict[str, tuple[Plant, Kind]] = {
     "a claim": (in_record(claims=lambda _: [(b"d", "mkdir")]), Kind.REST),
     "a cleanup": (in_record(cleanups=lambda _: ["again"]), Kind.REST),
     "an expired stage in the record": (in_record(expired_stages=lambda _: ["s"]), Kind.REST),
-    "a stage of an ended command": (in_storage(stages=lambda _: [StageEntry("full2", 1.0)]), Kind.REST),
-    "an old stage of nobody": (in_storage(stages=lambda _: [StageEntry("s", 99.0)]), Kind.REST),
+    "a stage of an ended command": (in_storage(stages=lambda _: [StageEntry(STAGE, 1.0)]), Kind.REST),
+    "an old stage of nobody": (in_storage(stages=lambda _: [StageEntry(NOBODYS, 99.0)]), Kind.REST),
 }
 
 
@@ -243,8 +244,9 @@ NOTICED: dict[str, tuple[Plant, Kind]] = {
         lambda r, s: in_storage(kept=lambda k: k | {"day/again.0": None})(*in_record(journal=at(2, drift=True))(r, s)),
         Kind.KEPT,
     ),
-    "a stage in use": (in_storage(stages=lambda _: [StageEntry("s", 99.0, held=True)]), Kind.REST),
-    "a young stage": (in_storage(stages=lambda _: [StageEntry("s", 1.0)]), Kind.REST),
+    "a stage in use": (in_storage(stages=lambda _: [StageEntry(NOBODYS, 99.0, held=True)]), Kind.REST),
+    "a stranger's file among the stages": (in_storage(stages=lambda _: [StageEntry("notes.txt", 99.0)]), Kind.REST),
+    "a young stage": (in_storage(stages=lambda _: [StageEntry(NOBODYS, 1.0)]), Kind.REST),
 }
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from workflows.converter import data_converter
 from workflows.publish_events import PublishEvents
 from workflows.resume_commands import ResumeCommands
 from workflows.run_commands import RunCommands
@@ -20,7 +20,7 @@ HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_a_stored_history_replays(path: Path) -> None:
     replayer = Replayer(
-        workflows=WORKFLOWS, workflow_runner=SandboxedWorkflowRunner(), data_converter=pydantic_data_converter
+        workflows=WORKFLOWS, workflow_runner=SandboxedWorkflowRunner(), data_converter=data_converter
     )
     await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, path.read_text()))
 

@@ -1,0 +1,278 @@
+"""Mounts: registering, changing, listing; and that secrets never come back."""
+
+import asyncio
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from api.mounts import register_configured, split_config
+from schema import errors
+from schema.store import mounts
+from tests.api.conftest import Front, Tree, make_tree
+
+
+def key() -> str:
+    return f"k-{uuid.uuid4().hex[:8]}"
+
+
+def local(folder: Path, **more: Any) -> dict[str, Any]:
+    return {"mountKey": key(), "backendKind": "local", "rootPath": str(folder), **more}
+
+
+def read(file: Path) -> str:
+    return file.read_text()
+
+
+def inode_of(folder: Path) -> int:
+    return folder.stat().st_ino
+
+
+S3 = {"backendKind": "s3", "bucket": "b", "prefix": "p/"}
+
+
+async def test_a_local_mount(front: Front, admin: httpx2.AsyncClient, tmp_path: Path) -> None:
+    body = local(tmp_path, displayName="Demo", description="d", contact="c", labels=["a", "b"], accessMode="ro",
+                 stateReason="new", config={"note": {"x": 1}}, ignored=1)  # fmt: skip
+    answer = await admin.post("/v1/backend-mounts", json=body)
+    assert answer.status_code == 201, answer.text
+    mount = answer.json()["data"]
+    assert answer.headers["location"] == f"/v1/backend-mounts/{mount['id']}"
+    assert {name: mount[name] for name in body if name != "ignored"} == {
+        n: v for n, v in body.items() if n != "ignored"
+    }
+    assert (mount["state"], mount["epoch"], mount["hostId"], mount["bucket"]) == ("active", 1, "test-host", None)
+    sentinel = json.loads(read(tmp_path / ".filestore" / "mount.json"))
+    assert sentinel["mount"] == mount["mountUuid"]
+    assert front.disks.refreshed == 1
+    root = (await admin.get(f"/v1/nodes/{mount['rootNodeId']}")).json()["data"]
+    assert (root["path"], root["depth"], root["kind"], root["parentId"]) == ("", 0, "directory", None)
+    async with front.pool.connection() as connection:
+        cursor = await connection.execute("SELECT * FROM filestore.nodes WHERE id = %s", [mount["rootNodeId"]])
+        row = await cursor.fetchone()
+    assert row is not None and row["inode"] == inode_of(tmp_path) and row["observed_at"] is not None
+    assert (await admin.get(f"/v1/backend-mounts/{mount['id']}")).json()["data"] == mount
+
+
+SECRETS = {
+    "accessKeyId": "CANARY-1",
+    "secretAccessKey": "CANARY-2",
+    "sessionToken": "CANARY-3",
+    "clientSecret": "CANARY-4",
+    "password": "CANARY-5",
+}
+
+
+async def test_secrets_go_in_and_never_come_out(front: Front, admin: httpx2.AsyncClient, capsys: Any) -> None:
+    config = {"endpoint": "http://s3:9000", "region": "eu", "forcePathStyle": True, **SECRETS}
+    made = await admin.post("/v1/backend-mounts", json={"mountKey": key(), **S3, "config": config})
+    assert made.status_code == 201, made.text
+    id = made.json()["data"]["id"]
+    changed = await admin.patch(
+        f"/v1/backend-mounts/{id}",
+        json={"config": {"endpoint": "http://s3:9000", "secretAccessKey": "CANARY-6", "sessionToken": None}},
+    )
+    assert changed.status_code == 200
+    assert changed.json()["data"]["config"] == {"endpoint": "http://s3:9000"}
+    texts = [made.text, changed.text]
+    for path in ("/v1/backend-mounts?limit=100", f"/v1/backend-mounts/{id}", "/v1/journal", "/openapi.json"):
+        texts.append((await admin.get(path)).text)
+    texts.append(
+        (await admin.post("/v1/backend-mounts", json={**S3, "config": {"secretAccessKey": ["CANARY-7"]}})).text
+    )
+    assert not [text for text in [*texts, capsys.readouterr().out] if "CANARY" in text]
+    async with front.pool.connection() as connection:
+        cursor = await connection.execute("SELECT name, value FROM filestore.mount_secrets WHERE mount_id = %s", [id])
+        held = {row["name"]: row["value"] for row in await cursor.fetchall()}
+    kept = {name: value for name, value in SECRETS.items() if name != "sessionToken"}
+    assert held == kept | {"secretAccessKey": "CANARY-6"}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"endpoint": "https://me:pw@s3"}, {"nested": {"secretAccessKey": "x"}}, {"deep": {"er": [{"api_token": "x"}]}},
+        {"secretAccessKey": 5}, {"credentials": {"a": "b"}}, {"list": ["s3://a:b@c"]},
+    ],
+)  # fmt: skip
+def test_a_secret_in_an_odd_place_is_refused(config: dict[str, Any]) -> None:
+    with pytest.raises(errors.InvalidRequest) as raised:
+        split_config(config)
+    assert "pw" not in raised.value.message
+
+
+BAD: list[dict[str, Any]] = [
+    {}, {"mountKey": "k"}, {"mountKey": "", **S3}, {"mountKey": "a b", **S3}, {"mountKey": "é", **S3}, {"mountKey": 1,
+    **S3},
+    {"mountKey": "x" * 201, **S3}, {"mountKey": "k", "backendKind": "ftp"}, {"mountKey": "k", "backendKind": "s3"},
+    {"mountKey": "k", "backendKind": "s3", "bucket": ""}, {"mountKey": "k", "backendKind": "local"},
+    {"mountKey": "k", "backendKind": "local", "rootPath": "relative"}, {"mountKey": "k", "backendKind": "local",
+    "rootPath": "/nope/x"},
+    {"mountKey": "k", "backendKind": "local", "rootPath": "/a\0b"}, {"mountKey": "k", "backendKind": "local",
+    "rootPath": "/etc/hostname"},
+    {"mountKey": "k", **S3, "accessMode": "w"}, {"mountKey": "k", **S3, "state": "up"}, {"mountKey": "k", **S3,
+    "labels": "a"},
+    {"mountKey": "k", **S3, "labels": [1]}, {"mountKey": "k", **S3, "config": []}, {"mountKey": "k", **S3,
+    "config": {"a": "\0"}},
+    {"mountKey": "k", **S3, "displayName": "x" * 1001}, {"mountKey": "k", **S3, "description": "a\0"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", BAD, ids=[str(n) for n in range(len(BAD))])
+async def test_a_bad_mount_is_400_and_leaves_nothing(
+    front: Front, admin: httpx2.AsyncClient, body: dict[str, Any]
+) -> None:
+    answer = await admin.post("/v1/backend-mounts", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST"), answer.text
+    async with front.pool.connection() as connection:
+        cursor = await connection.execute("SELECT 1 FROM filestore.backend_mounts WHERE mount_key = 'k'")
+        assert await cursor.fetchone() is None
+
+
+async def test_a_key_is_taken_once(admin: httpx2.AsyncClient, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    body = local(one)
+    answers = await asyncio.gather(*(admin.post("/v1/backend-mounts", json=body) for _ in range(5)))
+    made = [answer.json()["data"]["id"] for answer in answers if answer.status_code == 201]
+    assert len(set(made)) == 1 and {answer.status_code for answer in answers} <= {201, 400}, "together they make one"
+    again = await admin.post("/v1/backend-mounts", json={**body, "rootPath": str(two)})
+    assert again.status_code == 400 and "already" in again.json()["error"]["message"]
+    other = (await admin.post("/v1/backend-mounts", json=local(two))).json()["data"]
+    renamed = await admin.patch(f"/v1/backend-mounts/{other['id']}", json={"mountKey": body["mountKey"]})
+    assert renamed.status_code == 400
+    foreign = await admin.post("/v1/backend-mounts", json=local(one))
+    assert foreign.status_code == 400, "the directory belongs to another mount"
+
+
+async def test_what_a_crash_left_is_finished_by_the_same_request(
+    front: Front, admin: httpx2.AsyncClient, tmp_path: Path
+) -> None:
+    body = local(tmp_path)
+    new = mounts.NewMount(mount_key=body["mountKey"], backend_kind="local", root_path=str(tmp_path))
+    async with front.pool.connection() as connection:
+        left = await mounts.create(connection, new, "test-host")
+    shown = (await admin.get(f"/v1/backend-mounts/{left}")).json()["data"]
+    assert (shown["state"], shown["rootNodeId"]) == ("inactive", None)
+    made = await admin.post("/v1/backend-mounts", json=body)
+    assert made.status_code == 201 and made.json()["data"]["id"] == left
+    assert made.json()["data"]["state"] == "active" and made.json()["data"]["rootNodeId"]
+
+
+async def test_only_what_is_sent_changes(front: Front, admin: httpx2.AsyncClient, tmp_path: Path) -> None:
+    made = (await admin.post("/v1/backend-mounts", json=local(tmp_path, displayName="old", labels=["a"]))).json()[
+        "data"
+    ]
+    path = f"/v1/backend-mounts/{made['id']}"
+    changed = (await admin.patch(path, json={"displayName": None, "state": "inactive", "stateReason": "why"})).json()[
+        "data"
+    ]
+    expected = made | {
+        "displayName": None,
+        "state": "inactive",
+        "stateReason": "why",
+        "updatedAt": changed["updatedAt"],
+    }
+    assert changed == expected
+    assert front.disks.refreshed == 2
+    assert (await admin.patch(path, json={})).json()["data"]["labels"] == ["a"]
+    for bad in (
+        {"state": None},
+        {"accessMode": None},
+        {"labels": None},
+        {"mountKey": None},
+        {"state": "nope"},
+        {"rootPath": 5},
+    ):
+        assert (await admin.patch(path, json=bad)).status_code == 400, bad
+    assert (await admin.patch("/v1/backend-mounts/999999999", json={})).status_code == 404
+
+
+async def test_the_root_changes_only_while_the_mount_rests(
+    front: Front, admin: httpx2.AsyncClient, tmp_path: Path
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    made = (await admin.post("/v1/backend-mounts", json=local(old))).json()["data"]
+    path = f"/v1/backend-mounts/{made['id']}"
+    refused = await admin.patch(path, json={"rootPath": str(new), "state": "inactive"})
+    assert refused.status_code == 400 and "inactive" in refused.json()["error"]["message"]
+    assert (await admin.patch(path, json={"state": "inactive", "rootPath": str(old)})).json()["data"]["epoch"] == 1
+    command = str(uuid.uuid4())
+    async with front.pool.connection() as connection:
+        await connection.execute(
+            """INSERT INTO filestore.commands (id, principal, key, kind, mount_id, path, request, intent, status)
+               VALUES (%s, 'p', %s, 'uploadFile', %s, 'x', '{}', '{}', 'running')""", [command, command, made["id"]],
+        )  # fmt: skip
+    busy = await admin.patch(path, json={"rootPath": str(new)})
+    assert (busy.status_code, busy.json()["error"]["code"]) == (409, "PATH_BUSY")
+    async with front.pool.connection() as connection:
+        await connection.execute("DELETE FROM filestore.commands WHERE id = %s", [command])
+    for bad in ("relative", str(tmp_path / "nope"), None):
+        assert (await admin.patch(path, json={"rootPath": bad})).status_code == 400
+    moved = await admin.patch(path, json={"rootPath": str(new), "state": "active"})
+    assert moved.status_code == 200, moved.text
+    assert (moved.json()["data"]["epoch"], moved.json()["data"]["rootPath"]) == (2, str(new))
+    assert (new / ".filestore" / "mount.json").exists()
+    async with front.pool.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT inode FROM filestore.nodes WHERE mount_id = %s AND depth = 0", [made["id"]]
+        )
+        rows = await cursor.fetchall()
+    assert [row["inode"] for row in rows] == [inode_of(new)]
+
+
+async def test_a_change_is_known_at_once(front: Front, admin: httpx2.AsyncClient, tree: Tree) -> None:
+    known = front.app.state.front.mounts
+    assert (await known.get(tree.mount, "main")).access_mode == "rw"
+    await admin.patch(f"/v1/backend-mounts/{tree.mount}", json={"accessMode": "ro"})
+    assert (await known.get(tree.mount, "main")).access_mode == "ro"
+
+
+async def test_lists(front: Front, pool: Any, tmp_path: Path) -> None:
+    tenant = f"t-{uuid.uuid4().hex[:6]}"
+    made = [await make_tree(pool, tmp_path / f"m{n}", tenant=tenant, display_name=f"Disk {n}%") for n in range(3)]
+    async with front.client(await front.token("admin", tenant=tenant)) as client:
+        await client.patch(f"/v1/backend-mounts/{made[1].mount}", json={"state": "offline", "accessMode": "ro"})
+        await client.post("/v1/backend-mounts", json={"mountKey": "bucket", **S3})
+
+        async def ids(**params: Any) -> list[int]:
+            answer = await client.get("/v1/backend-mounts", params=params)
+            assert answer.status_code == 200, answer.text
+            return [mount["id"] for mount in answer.json()["data"]["mounts"]]
+
+        zero, one, two = (tree.mount for tree in made)
+        assert (await ids())[:3] == [zero, one, two]
+        assert await ids(kinds="local", states="active") == [zero, two]
+        assert await ids(kinds="local,s3", accessModes="ro") == [one]
+        assert await ids(states=["offline", "error"]) == [one]
+        assert await ids(search="dIsK 2") == [two]
+        assert await ids(search="%") == [zero, one, two] and await ids(search="_") == []
+        assert await ids(limit=1, offset=1) == [one]
+        page = (await client.get("/v1/backend-mounts", params={"limit": 2})).json()["data"]["pagination"]
+        assert page == {"total": 4, "limit": 2, "offset": 0, "nextOffset": 2}
+        for bad in (
+            {"limit": 0},
+            {"limit": 101},
+            {"kinds": "ftp"},
+            {"states": "up"},
+            {"accessModes": "x"},
+            {"offset": -1},
+        ):
+            assert (await client.get("/v1/backend-mounts", params=bad)).status_code == 400
+
+
+async def test_mounts_from_a_file_are_registered_once(front: Front, tmp_path: Path) -> None:
+    entry = local(tmp_path)
+    services = front.services
+    first = await register_configured(services.settings, services.pool, services.executors, entry)
+    assert first == await register_configured(services.settings, services.pool, services.executors, entry)
+    unusable: list[object] = [{}, [], "x", None, {**entry, "mountKey": key(), "rootPath": "relative"}]
+    for bad in unusable:
+        with pytest.raises(errors.InvalidRequest):
+            await register_configured(services.settings, services.pool, services.executors, bad)

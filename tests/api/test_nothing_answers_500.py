@@ -1,0 +1,160 @@
+"""Bodies, queries and addresses that nobody thought of. Whatever comes, the answer is one of ours, and never 500."""
+
+import json
+from typing import Any
+
+import httpx2
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from api.errors import STATUS
+from schema.errors import BY_CODE
+from tests.api.conftest import Front, Tree
+
+fuzzed = settings(
+    max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+ODD = [
+    "",
+    "\0",
+    "\ud800",
+    "é",
+    "..",
+    "/",
+    "a/b",
+    ".filestore/x",
+    "x" * 300,
+    "%",
+    "_",
+    "\\",
+    "'",
+    "\n",
+    "‮",
+    "1",
+    "-1",
+    "9" * 30,
+]
+text = st.sampled_from(ODD) | st.text(max_size=30)
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | text
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3), max_leaves=8
+)
+NAMES = [
+    "backendMountId", "path", "pathB64", "metadata", "recursive", "idempotencyKey", "mountKey", "backendKind",
+    "rootPath",
+    "bucket", "prefix", "config", "accessMode", "state", "labels", "displayName", "limit", "offset", "depth", "search",
+    "states", "kinds", "driftOnly", "filters", "after", "order", "outcome", "command", "nodeId", "principal",
+    "commandId",
+    "accessModes", "expiresIn", "stateReason",
+]  # fmt: skip
+objects = st.dictionaries(st.sampled_from(NAMES), values, max_size=8)
+likely = st.fixed_dictionaries(
+    {"backendMountId": st.sampled_from([1, 2, 10**9]), "path": text},
+    optional={"metadata": values, "pathB64": text, "recursive": values, "idempotencyKey": values},
+)
+
+
+def as_json(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+bodies = st.binary(max_size=200) | values.map(as_json) | objects.map(as_json) | likely.map(as_json)
+headers = st.dictionaries(
+    st.sampled_from([
+        "if-match", "if-none-match", "range", "if-range", "prefer", "idempotency-key", "x-request-id", "traceparent",
+        "accept",
+        "x-filestore-checksum", "content-type", "if-modified-since", "content-length-x",
+    ]),
+    st.binary(max_size=40).map(lambda raw: raw.replace(b"\r", b"").replace(b"\n", b"").replace(b"\0", b"")), max_size=4,
+)  # fmt: skip
+queries = st.lists(
+    st.tuples(st.sampled_from(NAMES), text | values.map(lambda value: json.dumps(value)) | st.integers().map(str)),
+    max_size=5,
+)
+
+
+async def checked(front: Front, method: str, path: str, **options: Any) -> None:
+    async with front.client(front.tokens["admin"]) as client:
+        answer = await client.request(method, path, **options)
+    assert answer.status_code != 500, (method, path, options, answer.text)
+    if answer.status_code >= 400 and answer.status_code not in (405, 416):
+        told = answer.json()
+        code = told["error"]["code"] if "error" in told else told["code"]
+        assert code in BY_CODE and STATUS[code] == answer.status_code
+
+
+COMMANDS = [("POST", "/v1/directories"), ("DELETE", "/v1/nodes"), ("POST", "/v1/files"), ("POST", "/v1/backend-mounts")]
+
+
+@fuzzed
+@given(st.sampled_from(COMMANDS), bodies, headers)
+@example(("POST", "/v1/directories"), b'{"backendMountId":1,"path":"\\ud83d\\ude00","metadata":{"\\u0001":1e308}}', {})
+async def test_bodies(front: Front, tree: Tree, route: tuple[str, str], body: bytes, headers: dict[str, bytes]) -> None:
+    body = body.replace(b'"backendMountId": 1', b'"backendMountId": %d' % tree.mount)
+    told = [(name.encode(), value) for name, value in headers.items()]
+    await checked(front, *route, content=body, headers=told)
+    await checked(front, "PATCH", f"/v1/backend-mounts/{tree.mount}", content=body, headers=told)
+
+
+LISTS = ["/v1/nodes", "/v1/nodes/by-path", "/v1/backend-mounts", "/v1/journal"]
+
+
+@fuzzed
+@given(st.sampled_from([*LISTS, "children", "presign"]), queries, headers)
+async def test_queries(
+    front: Front, tree: Tree, where: str, query: list[tuple[str, str]], headers: dict[str, bytes]
+) -> None:
+    path = {"children": f"/v1/nodes/{tree.root}/children", "presign": f"/v1/files/{tree.root}/presign"}.get(
+        where, where
+    )
+    told = [(name.encode(), value) for name, value in headers.items()]
+    given_mount = [("backendMountId", str(tree.mount))] if where.startswith("/v1/nodes") else []
+    pairs: list[tuple[str, str | int | float | bool | None]] = [
+        (name, value.encode("utf-8", "replace").decode()) for name, value in [*given_mount, *query]
+    ]
+    await checked(front, "GET", path, params=httpx2.QueryParams(pairs), headers=told)
+
+
+@fuzzed
+@given(st.binary(max_size=60), headers)
+async def test_addresses(front: Front, raw: bytes, headers: dict[str, bytes]) -> None:
+    told = [(name.encode(), value) for name, value in headers.items()]
+    odd = "".join(f"%{byte:02X}" for byte in raw)
+    for path in (
+        f"/v1/nodes/{odd}",
+        f"/v1/files/{odd}/content",
+        f"/v1/commands/{odd}",
+        f"/v1/backend-mounts/{odd}",
+        f"/{odd}",
+    ):
+        await checked(front, "GET", path, headers=told)
+
+
+parts = st.lists(
+    st.tuples(
+        st.sampled_from(["backendMountId", "path", "metadata", "overwrite", "idempotencyKey", "file", "file2", ""]),
+        st.none() | text, st.binary(max_size=50) | st.just(b'{"a": 1}') | st.just(b"a"),
+    ), max_size=6,
+)  # fmt: skip
+
+
+@fuzzed
+@given(parts, st.booleans(), st.integers(0, 30), headers)
+async def test_forms(
+    front: Front,
+    tree: Tree,
+    parts: list[tuple[str, str | None, bytes]],
+    good: bool,
+    cut: int,
+    headers: dict[str, bytes],
+) -> None:
+    told = [(name.encode(), value) for name, value in headers.items() if name != "content-type"]
+    told.append((b"content-type", b"multipart/form-data; boundary=edge"))
+    body = b""
+    first = [("backendMountId", None, str(tree.mount).encode()), ("path", None, b"a")] if good else []
+    for name, filename, content in [*first, *parts]:
+        more = f'; filename="{filename}"'.encode("utf-8", "replace") if filename is not None else b""
+        body += b'--edge\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % (name.encode(), more, content)
+    body += b"--edge--\r\n"
+    await checked(front, "POST", "/v1/files", content=body[: len(body) - cut], headers=told)
