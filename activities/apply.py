@@ -28,7 +28,9 @@ _STALL_SECONDS = 0.5
 
 
 class Apply:
-    def __init__(self, pool: Pool, executors: Executors, fresh: set[tuple[CommandId, int]], deadline_seconds: float) -> None:
+    def __init__(
+        self, pool: Pool, executors: Executors, fresh: set[tuple[CommandId, int]], deadline_seconds: float
+    ) -> None:
         self._pool, self._executors, self._fresh, self._deadline = pool, executors, fresh, deadline_seconds
         self._threads = ThreadPoolExecutor(64, thread_name_prefix="apply")
 
@@ -85,7 +87,9 @@ class Apply:
             if walk.ticks == seen or not threads:
                 threads.add(loop.run_in_executor(self._threads, walk.run))
             seen = walk.ticks
-            done, threads = await asyncio.wait(threads, timeout=min(_STALL_SECONDS, left), return_when=asyncio.FIRST_COMPLETED)
+            done, threads = await asyncio.wait(
+                threads, timeout=min(_STALL_SECONDS, left), return_when=asyncio.FIRST_COMPLETED
+            )
             for thread in done:
                 thread.result()
         return walk.results_so_far()

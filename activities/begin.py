@@ -45,7 +45,9 @@ class Begin:
 
             for request, error in await by_halves(requests, transact):
                 activity.logger.error("begin refuses %s: %r", request.id, error)
-                verdicts[request.id] = Conflict(errors.InvalidRequest("The command can not be recorded. Nothing was changed."))
+                verdicts[request.id] = Conflict(
+                    errors.InvalidRequest("The command can not be recorded. Nothing was changed.")
+                )
         finally:
             if locks is not None:
                 locks.close()

@@ -75,9 +75,13 @@ class Commit:
         """An item that can not be recorded: its effect is taken back, or the node is declared inconsistent."""
         if item.status is not Status.SUCCEEDED:
             return item
-        failed = errors.Unavailable("The command could not be recorded; its effect was taken back. Nothing was changed.")
+        failed = errors.Unavailable(
+            "The command could not be recorded; its effect was taken back. Nothing was changed."
+        )
         if await self._reverse(mount, item):
-            return Applied(item.id, item.attempt, Status.FAILED, code=failed.code, message=failed.message, retryable=True)
+            return Applied(
+                item.id, item.attempt, Status.FAILED, code=failed.code, message=failed.message, retryable=True
+            )
         return Applied(
             item.id, item.attempt, Status.INCONSISTENT, code="VERSION_CONFLICT",
             message="The command took effect but could not be recorded or taken back. Reconcile the path.",

@@ -18,7 +18,9 @@ def passes(error: BaseException) -> bool:
     return any(kind.__name__ in ("OperationalError", "InterfaceError") for kind in type(error).__mro__)
 
 
-async def by_halves(items: Sequence[Item], run: Callable[[Sequence[Item]], Awaitable[None]]) -> list[tuple[Item, Exception]]:
+async def by_halves(
+    items: Sequence[Item], run: Callable[[Sequence[Item]], Awaitable[None]]
+) -> list[tuple[Item, Exception]]:
     """Run `run` over the list; when that fails for good, over its halves, down to the culprits, which are returned.
 
     `run` must be one transaction. Raises what passes by itself, so that the whole activity is tried again.

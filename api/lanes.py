@@ -9,6 +9,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import structlog
@@ -166,10 +167,8 @@ class Lanes:
                 self._wake.clear()
                 if self._queued:
                     # They wait for a path, or for more of them: look again when something lands, or a deadline passes.
-                    try:
+                    with suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), 0.1)
-                    except TimeoutError:
-                        pass
                 else:
                     await self._wake.wait()
                 continue
@@ -214,8 +213,8 @@ class Lanes:
                 ending.cancel()
                 return
             self._landed.clear()
-            landed = asyncio.ensure_future(self._landed.wait())
-            await asyncio.wait({landed, ending}, timeout=_LINGER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            landed: asyncio.Future[object] = asyncio.ensure_future(self._landed.wait())
+            await asyncio.wait((landed, ending), timeout=_LINGER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             landed.cancel()
 
     def _seal(self, batch: list[Waiting]) -> None:

@@ -73,7 +73,8 @@ def pending(connection: psycopg.Connection) -> list[Migration]:
         "CREATE TABLE IF NOT EXISTS public.filestore_migrations (version integer PRIMARY KEY, name text NOT NULL,"
         " sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
     )
-    done = dict(connection.execute("SELECT version, sha256 FROM public.filestore_migrations").fetchall())
+    rows = connection.execute("SELECT version, sha256 FROM public.filestore_migrations").fetchall()
+    done: dict[int, str] = dict(rows)
     known = migrations()
     if unknown := done.keys() - {m.version for m in known}:
         raise DatabaseIsNewer(f"{DatabaseIsNewer.__doc__} Unknown: {sorted(unknown)}")
@@ -84,7 +85,9 @@ def pending(connection: psycopg.Connection) -> list[Migration]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m schema.migrate", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(
+        prog="python -m schema.migrate", description=__doc__.splitlines()[0] if __doc__ else None
+    )
     parser.add_argument("--status", action="store_true", help="say what is pending and change nothing")
     arguments = parser.parse_args()
     url = Settings().database_url  # type: ignore[call-arg]
@@ -100,7 +103,10 @@ def main() -> int:
     except (HistoryChanged, DatabaseIsNewer) as error:
         print(f"migrate: {error}", file=sys.stderr)
     except psycopg.Error as error:
-        print(f"migrate: the database refuses: {error}\nCheck FILESTORE_DATABASE_URL and the server's log.", file=sys.stderr)
+        print(
+            f"migrate: the database refuses: {error}\nCheck FILESTORE_DATABASE_URL and the server's log.",
+            file=sys.stderr,
+        )
     return 1
 
 

@@ -32,4 +32,6 @@ def authorise(principal: Principal, action: Scope, mount: MountId | None = None,
     Raises MissingScope.
     """
     if action not in principal.scopes:
-        raise MissingScope(f"This route needs the scope {action!r}; the token of {principal.name!r} lacks it.", scope=action)
+        raise MissingScope(
+            f"This route needs the scope {action!r}; the token of {principal.name!r} lacks it.", scope=action
+        )

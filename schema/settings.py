@@ -13,11 +13,19 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FILESTORE_", frozen=True, extra="ignore", populate_by_name=True)
 
     database_url: str = "postgresql://filestore@127.0.0.1:5433/filestore"
-    redis_url: str = Field("redis://127.0.0.1:6380/0", validation_alias=AliasChoices("REDIS_URL", "FILESTORE_REDIS_URL"))
+    redis_url: str = Field(
+        "redis://127.0.0.1:6380/0", validation_alias=AliasChoices("REDIS_URL", "FILESTORE_REDIS_URL")
+    )
     """`inline`: no Redis; events stay in the feed."""
-    temporal_address: str = Field("127.0.0.1:7233", validation_alias=AliasChoices("TEMPORAL_ADDRESS", "FILESTORE_TEMPORAL_ADDRESS"))
-    temporal_namespace: str = Field("default", validation_alias=AliasChoices("TEMPORAL_NAMESPACE", "FILESTORE_TEMPORAL_NAMESPACE"))
-    temporal_ui_url: str | None = Field(None, validation_alias=AliasChoices("FILESTORE_TEMPORAL_UI_URL", "TEMPORAL_UI_URL"))
+    temporal_address: str = Field(
+        "127.0.0.1:7233", validation_alias=AliasChoices("TEMPORAL_ADDRESS", "FILESTORE_TEMPORAL_ADDRESS")
+    )
+    temporal_namespace: str = Field(
+        "default", validation_alias=AliasChoices("TEMPORAL_NAMESPACE", "FILESTORE_TEMPORAL_NAMESPACE")
+    )
+    temporal_ui_url: str | None = Field(
+        None, validation_alias=AliasChoices("FILESTORE_TEMPORAL_UI_URL", "TEMPORAL_UI_URL")
+    )
 
     host: str = "127.0.0.1"
     port: int = 8080

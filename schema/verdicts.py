@@ -184,9 +184,15 @@ def _delete_refusal(request: Request, found: Situation) -> errors.FilestoreError
         return stale
     if node.has_children:
         if request.recursive:
-            return errors.NotSupported("Deleting a directory with its content is not offered yet; delete its children first.")
+            return errors.NotSupported(
+                "Deleting a directory with its content is not offered yet; delete its children first."
+            )
         return errors.ChildrenExist(path=request.path)
-    if node.kind not in (NodeKind.FILE, NodeKind.DIRECTORY) or node.state is not NodeState.ACTIVE or node.identity is None:
+    if (
+        node.kind not in (NodeKind.FILE, NodeKind.DIRECTORY)
+        or node.state is not NodeState.ACTIVE
+        or node.identity is None
+    ):
         return _uncertain(node)
     return None
 
@@ -201,7 +207,8 @@ _CHECKS = {
 def _uncertain(node: KnownNode) -> errors.FilestoreError:
     return errors.VersionConflict(
         f"The node is {node.state}: what lies there is not what the record knows. Reconcile it first; its bytes are untouched.",
-        nodeId=node.id, state=str(node.state),
+        nodeId=node.id,
+        state=str(node.state),
     )
 
 
@@ -228,13 +235,27 @@ def _intent(request: Request, found: Situation, command: CommandId, attempt: int
             return common | {"step": "none", "node": found.gone.id, "version": found.gone.version}
         kind = NodeKind.DIRECTORY if request.kind is CommandKind.CREATE_DIRECTORY else NodeKind.FILE
         return common | {
-            "step": "create", "node": found.fresh_node, "version": 1, "kind": str(kind),
-            "size": request.size, "sha256": request.sha256,
+            "step": "create",
+            "node": found.fresh_node,
+            "version": 1,
+            "kind": str(kind),
+            "size": request.size,
+            "sha256": request.sha256,
         }
     changes = {
-        "node": node.id, "version": node.version + 1, "kind": str(node.kind), "expected": node.identity,
-        "previous_version": node.version, "previous_size": node.size,
-        "before": {"id": node.id, "version": node.version, "state": str(node.state), "size": node.size, "sha256": node.sha256},
+        "node": node.id,
+        "version": node.version + 1,
+        "kind": str(node.kind),
+        "expected": node.identity,
+        "previous_version": node.version,
+        "previous_size": node.size,
+        "before": {
+            "id": node.id,
+            "version": node.version,
+            "state": str(node.state),
+            "size": node.size,
+            "sha256": node.sha256,
+        },
     }
     if request.kind is CommandKind.DELETE:
         return common | changes | {"step": "delete", "size": node.size, "sha256": node.sha256}
@@ -266,5 +287,3 @@ def among(verdict: Verdict, claim: Claim, held: list[tuple[Claim, CommandId]]) -
                 return Busy(command)
         held.append((claim, verdict.id))
     return verdict
-
-

@@ -3,7 +3,11 @@
 import os
 
 # Settings come from the stack of this run alone, never from the shell that started it.
-for _name in [n for n in os.environ if n.startswith(("FILESTORE_", "REDIS_", "TEMPORAL_", "AWS_", "NATS_")) and n != "TEMPORAL_CLI"]:
+for _name in [
+    n
+    for n in os.environ
+    if n.startswith(("FILESTORE_", "REDIS_", "TEMPORAL_", "AWS_", "NATS_")) and n != "TEMPORAL_CLI"
+]:
     del os.environ[_name]
 
 pytest_plugins = ["tests.fix_stack", "tests.fix_service"]

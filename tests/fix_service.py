@@ -47,7 +47,8 @@ class Service:
                 self.processes[name] = subprocess.Popen(
                     [sys.executable, "-m", module],
                     cwd=REPOSITORY,
-                    env={**os.environ, **self.env, **settings, "FILESTORE_FAULT": fault},
+                    # These processes start often: compiled modules are kept.
+                    env={**os.environ, **self.env, **settings, "FILESTORE_FAULT": fault, "PYTHONDONTWRITEBYTECODE": ""},
                     stdout=log,
                     stderr=log,
                 )
@@ -58,7 +59,10 @@ class Service:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
-                if httpx2.get(f"{self.url}/ready", timeout=2).status_code == 200 and self.call("GET", "/v1/backend-mounts").status_code == 200:
+                if (
+                    httpx2.get(f"{self.url}/ready", timeout=2).status_code == 200
+                    and self.call("GET", "/v1/backend-mounts").status_code == 200
+                ):
                     return
             except httpx2.HTTPError:
                 pass
@@ -96,11 +100,15 @@ class Service:
     # Requests
 
     def client(self, **options: Any) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=60, **options)
+        return httpx2.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=60, **options
+        )
 
     def async_client(self, token: str | None = None) -> httpx2.AsyncClient:
         headers = {"Authorization": f"Bearer {token or self.token}"}
-        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=60, limits=httpx2.Limits(max_connections=200))
+        return httpx2.AsyncClient(
+            base_url=self.url, headers=headers, timeout=60, limits=httpx2.Limits(max_connections=200)
+        )
 
     def make_token(self, principal: str, *scopes: str) -> str:
         """A token of somebody else, straight into the database: there is no route for it yet."""
@@ -119,7 +127,9 @@ class Service:
     # Commands as a client writes them
 
     def mkdir(self, mount: "MountOfTest", path: str, key: str | None = None, **body: Any) -> httpx2.Response:
-        return self.call("POST", "/v1/directories", json={"backendMountId": mount.id, "path": path, **_key(key), **body})
+        return self.call(
+            "POST", "/v1/directories", json={"backendMountId": mount.id, "path": path, **_key(key), **body}
+        )
 
     def upload(self, mount: "MountOfTest", path: str, content: bytes, key: str | None = None, headers: dict[str, str] | None = None,
                **fields: Any) -> httpx2.Response:  # fmt: skip
@@ -141,7 +151,9 @@ def _key(key: str | None) -> dict[str, str]:
     return {"idempotencyKey": key} if key else {}
 
 
-def upload_parts(mount: int, path: str, content: bytes, key: str | None = None, **fields: Any) -> tuple[dict[str, str], dict[str, Any]]:
+def upload_parts(
+    mount: int, path: str, content: bytes, key: str | None = None, **fields: Any
+) -> tuple[dict[str, str], dict[str, Any]]:
     data = {"backendMountId": str(mount), "path": path, **_key(key)}
     data |= {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
     return data, {"file": (path.rpartition("/")[2], content, "application/octet-stream")}
@@ -230,7 +242,13 @@ def check_mount(service: Service, mount: MountOfTest, level: str = "content") ->
     service.ensure_running()
     command = [sys.executable, "-m", "workers.check", "--mount", mount.key, "--level", level, "--sweep"]
     result = subprocess.run(
-        command, cwd=REPOSITORY, env={**os.environ, **service.env}, capture_output=True, text=True, timeout=110, check=False
+        command,
+        cwd=REPOSITORY,
+        env={**os.environ, **service.env},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
     )
     assert result.returncode == 0, f"check says {result.returncode}:\n{result.stdout}\n{result.stderr}"
 

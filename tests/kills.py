@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,16 @@ from tests.fix_service import MountOfTest, Service
 SERVERS = ("temporal", "postgres", "redis")
 COMMANDS = ("mkdir", "create", "overwrite", "delete_file", "delete_directory", "large")
 IN_API = tuple(point for point in POINTS if point != "commit.item")
-IN_WORKER = ("apply.locked", "apply.act", "apply.acted", "apply.flushed", "commit.before_commit", "commit.committed", "finish.acted", "finish.closed")
+IN_WORKER = (
+    "apply.locked",
+    "apply.act",
+    "apply.acted",
+    "apply.flushed",
+    "commit.before_commit",
+    "commit.committed",
+    "finish.acted",
+    "finish.closed",
+)
 LARGE = os.urandom(1 << 20)
 
 
@@ -48,7 +58,7 @@ def every_case() -> Iterator[Case]:
 
 def sample(seed: int, count: int) -> list[Case]:
     """Always some of each victim, and never the same commands only."""
-    chosen = random.Random(seed)  # noqa: S311
+    chosen = random.Random(seed)
     cases = list(every_case())
     chosen.shuffle(cases)
     by_victim: dict[str, list[Case]] = {}
@@ -166,10 +176,8 @@ def _in_background(call: Callable[[], object], until: Callable[[], bool]) -> Non
 
 
 def _quietly(call: Callable[[], object]) -> None:
-    try:
+    with suppress(httpx2.HTTPError):
         call()
-    except httpx2.HTTPError:
-        pass
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> None:

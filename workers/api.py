@@ -7,7 +7,7 @@ import sys
 import structlog
 import uvicorn
 
-from activities.executors import open_executor, prepare_storage
+from activities.executors import prepare_storage
 from activities.executors.base import Executor, Identity
 from api.app import create_app
 from api.dispatch import Dispatch

@@ -72,7 +72,11 @@ async def ensure_schedules(client: Client, settings: Settings, mounts: list[Moun
     await _ensure(client, "publish", publish, min(every, timedelta(seconds=10)))
     for mount in mounts:
         sweep = ScheduleActionStartWorkflow(
-            SweepMount.run, mount, id=f"sweep/{mount}", task_queue=bulk_queue(mount), execution_timeout=timedelta(minutes=30)
+            SweepMount.run,
+            mount,
+            id=f"sweep/{mount}",
+            task_queue=bulk_queue(mount),
+            execution_timeout=timedelta(minutes=30),
         )
         await _ensure(client, f"sweep/{mount}", sweep, every)
 

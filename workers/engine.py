@@ -36,7 +36,9 @@ class Engine:
 
     def __init__(self, settings: Settings, served: ServedMounts, dispatch: Dispatch | None) -> None:
         self.settings, self._served, self._dispatch = settings, served, dispatch
-        self.pool = make_pool(settings.database_url, name="filestore-engine", min_size=4, max_size=12, generic_plans=True)
+        self.pool = make_pool(
+            settings.database_url, name="filestore-engine", min_size=4, max_size=12, generic_plans=True
+        )
         self._bus = make_bus(settings)
         self._workers: dict[MountId | str, tuple[Worker, asyncio.Task[None]]] = {}
         self.client: Client | None = None

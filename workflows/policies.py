@@ -8,7 +8,9 @@ from temporalio.common import RetryPolicy
 BRIEF: dict[str, Any] = {
     "start_to_close_timeout": timedelta(seconds=8),
     "schedule_to_close_timeout": timedelta(seconds=12),
-    "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=100), backoff_coefficient=2, maximum_attempts=3),
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(milliseconds=100), backoff_coefficient=2, maximum_attempts=3
+    ),
 }
 """Before anything is visible: give up soon, the client may try again."""
 

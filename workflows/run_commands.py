@@ -33,7 +33,10 @@ class RunCommands:
         stood_aside = len(commands.requests) - len(begun.go)
         if begun.refused:
             await workflow.execute_local_activity_method(
-                Finish.finish, CommandIds(mount, begun.refused), summary="clear the stages of refused commands", **COURTESY
+                Finish.finish,
+                CommandIds(mount, begun.refused),
+                summary="clear the stages of refused commands",
+                **COURTESY,
             )
         if not begun.go:
             return ListReport(answered_without_running=stood_aside)

@@ -3,17 +3,17 @@
 
 -- name: by_id
 -- One node, deleted ones too.
-SELECT mount_id, path, document::text AS document FROM filestore.node_documents
+SELECT mount_id, path, document_text AS document FROM filestore.node_documents
  WHERE id = %(id)s AND tenant = %(tenant)s
 
 -- name: root
 -- The root of a mount.
-SELECT mount_id, path, document::text AS document FROM filestore.node_documents
+SELECT mount_id, path, document_text AS document FROM filestore.node_documents
  WHERE mount_id = %(mount)s AND directory_path = '' AND state <> 'deleted' AND tenant = %(tenant)s
 
 -- name: living
 -- The living node at a path.
-SELECT d.mount_id, d.path, d.document::text AS document
+SELECT d.mount_id, d.path, d.document_text AS document
   FROM filestore.nodes p
   JOIN filestore.nodes n ON n.parent_id = p.id AND n.name = %(name)s AND n.state <> 'deleted'
   JOIN filestore.node_documents d ON d.id = n.id
@@ -37,13 +37,13 @@ WITH RECURSIVE walk AS (
     SELECT id FROM walk WHERE depth = cardinality(%(names)s::bytea[]) AND state = 'deleted'
      ORDER BY deleted_at DESC, id DESC LIMIT 1
 )
-SELECT d.mount_id, d.path, d.document::text AS document FROM latest JOIN filestore.node_documents d ON d.id = latest.id
+SELECT d.mount_id, d.path, d.document_text AS document FROM latest JOIN filestore.node_documents d ON d.id = latest.id
 
 -- name: children
 -- A directory and one page of its living children by kind and name. The hot one: no conditions, one row.
-SELECT p.mount_id, p.path, p.kind::text AS kind, p.document::text AS parent,
+SELECT p.mount_id, p.path, p.kind::text AS kind, p.document_text AS parent,
        (SELECT count(*) FROM filestore.nodes c WHERE c.parent_id = %(id)s AND c.state <> 'deleted') AS total,
-       (SELECT string_agg(d.document::text, ',' ORDER BY k.kind, k.name)
+       (SELECT string_agg(d.document_text, ',' ORDER BY k.kind, k.name)
           FROM (SELECT c.id, c.kind, c.name FROM filestore.nodes c WHERE c.parent_id = %(id)s AND c.state <> 'deleted'
                  ORDER BY c.kind, c.name LIMIT %(limit)s OFFSET %(offset)s) k
           JOIN filestore.node_documents d ON d.id = k.id) AS items
@@ -89,8 +89,8 @@ WITH found AS MATERIALIZED (
 -- name: some_children_page
 -- A fragment: the page of it, after `some_children` and `matching`.
 )
-SELECT p.mount_id, p.path, p.kind::text AS kind, p.document::text AS parent, (SELECT count(*) FROM found) AS total,
-       (SELECT string_agg(d.document::text, ',' ORDER BY k.kind, k.name, k.id)
+SELECT p.mount_id, p.path, p.kind::text AS kind, p.document_text AS parent, (SELECT count(*) FROM found) AS total,
+       (SELECT string_agg(d.document_text, ',' ORDER BY k.kind, k.name, k.id)
           FROM (SELECT * FROM found ORDER BY kind, name, id LIMIT %(limit)s OFFSET %(offset)s) k
           JOIN filestore.node_documents d ON d.id = k.id) AS items
   FROM filestore.node_documents p
@@ -123,7 +123,7 @@ WITH directories AS (
 -- A fragment: the page of it by depth and path, after `tree` and `matching`.
 )
 SELECT (SELECT count(*) FROM found) AS total,
-       (SELECT string_agg(d.document::text, ',' ORDER BY k.depth, k.path, k.id)
+       (SELECT string_agg(d.document_text, ',' ORDER BY k.depth, k.path, k.id)
           FROM (SELECT * FROM found ORDER BY depth, path, id LIMIT %(limit)s OFFSET %(offset)s) k
           JOIN filestore.node_documents d ON d.id = k.id) AS items
 

@@ -135,7 +135,9 @@ def _opened(request: Request, verdict: Go | Refuse) -> dict[str, Any]:
     return item | {"status": Status.FAILED, "intent": intent, "code": error.code, "retryable": error.retryable}
 
 
-async def read_running(connection: Connection, ids: Sequence[CommandId], *, raise_attempt: bool) -> dict[CommandId, Row]:
+async def read_running(
+    connection: Connection, ids: Sequence[CommandId], *, raise_attempt: bool
+) -> dict[CommandId, Row]:
     """The rows that may still be acted on; with `raise_attempt` under a number no earlier execution can commit with."""
     query = SQL["raise_attempt"] if raise_attempt else SQL["read_running"]
     cursor = await connection.execute(query, {"ids": list(ids)})
@@ -239,7 +241,9 @@ async def forget_stages(connection: Connection, mount: MountId) -> None:
     await connection.execute(SQL["forget_stages"], {"mount": mount})
 
 
-async def keep_metadata(connection: Connection, mount: MountId, items: Sequence[tuple[Request, Mapping[str, object]]]) -> None:
+async def keep_metadata(
+    connection: Connection, mount: MountId, items: Sequence[tuple[Request, Mapping[str, object]]]
+) -> None:
     """Let metadata wait in Postgres until `begin` takes it: it never travels through Temporal."""
     rows = [
         {"id": request.id, "tenant": request.tenant, "principal": request.principal,

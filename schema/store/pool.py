@@ -1,7 +1,7 @@
 """Open the connection pool. With it come the limits that turn a hung server into an error instead of a hung caller."""
 
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from psycopg import AsyncConnection
@@ -24,12 +24,18 @@ _checked: "WeakKeyDictionary[AsyncConnection[DictRow], float]" = WeakKeyDictiona
 async def _check(connection: AsyncConnection[DictRow]) -> None:
     """A connection that answered a moment ago is not asked again; one that did not is replaced by the pool."""
     if monotonic() - _checked.get(connection, 0.0) > _CHECK_AFTER_SECONDS:
-        await AsyncConnectionPool.check_connection(connection)
+        # Sends an empty query: which rows the connection makes is of no matter.
+        await AsyncConnectionPool.check_connection(cast("AsyncConnection[Any]", connection))
         _checked[connection] = monotonic()
 
 
 def make_pool(
-    url: str, *, name: str, min_size: int = 2, max_size: int = 8, timeout: float = 3.0,
+    url: str,
+    *,
+    name: str,
+    min_size: int = 2,
+    max_size: int = 8,
+    timeout: float = 3.0,
     generic_plans: bool = False,
 ) -> Pool:
     """A pool that is not open yet. `timeout`: seconds to wait for a connection before PoolTimeout.
@@ -50,6 +56,14 @@ def make_pool(
     }
     return AsyncConnectionPool(
         # Checked when it is handed out: a restarted server costs one round trip, not a failed command.
-        url, kwargs=arguments, min_size=min_size, max_size=max_size, timeout=timeout, open=False, name=name,
-        check=_check, max_lifetime=3600, reconnect_timeout=30,
+        url,
+        kwargs=arguments,
+        min_size=min_size,
+        max_size=max_size,
+        timeout=timeout,
+        open=False,
+        name=name,
+        check=_check,
+        max_lifetime=3600,
+        reconnect_timeout=30,
     )

@@ -66,9 +66,16 @@ def filestore(running: Stack, root: Path) -> Iterator[tuple[str, str, str]]:
     url = server.rsplit("/", 1)[0] + "/" + name
     migrate(url)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"ALTER SEQUENCE filestore.backend_mounts_id_seq RESTART WITH {random.randrange(1000, 2**30)}".encode())
+        connection.execute(
+            f"ALTER SEQUENCE filestore.backend_mounts_id_seq RESTART WITH {random.randrange(1000, 2**30)}".encode()
+        )
     port, token = free_port(), f"fst_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
-    env = {**running.env, "FILESTORE_DATABASE_URL": url, "FILESTORE_PORT": str(port), "FILESTORE_BOOTSTRAP_TOKEN": token}
+    env = {
+        **running.env,
+        "FILESTORE_DATABASE_URL": url,
+        "FILESTORE_PORT": str(port),
+        "FILESTORE_BOOTSTRAP_TOKEN": token,
+    }
     base = f"http://127.0.0.1:{port}"
     with (
         process("-m", "workers.api", env=env, ready=f"{base}/ready"),
@@ -90,7 +97,11 @@ def filestore(running: Stack, root: Path) -> Iterator[tuple[str, str, str]]:
 
 def load(*arguments: str) -> dict[str, float]:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.load", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.bench.load", *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(done.stderr or done.stdout)
@@ -111,7 +122,9 @@ def main() -> None:
         floor_url = f"http://127.0.0.1:{port}"
         with (
             filestore(running, root / "filestore") as (url, mount, token),
-            process("-m", "tests.bench.floor", str(port), str(root / "floor"), env=floor_env, ready=f"{floor_url}/docs"),
+            process(
+                "-m", "tests.bench.floor", str(port), str(root / "floor"), env=floor_env, ready=f"{floor_url}/docs"
+            ),
         ):
             for kind in given.kinds.split(","):
                 load(kind, url, "16", "400", mount, token)
@@ -127,10 +140,12 @@ def show(kind: str, count: int, rounds: int, url: str, mount: str, token: str, f
         ours.append(load(kind, url, str(count), requests, mount, token))
         floor.append(load(f"floor-{kind}", floor_url, str(count), requests))
     ratio = statistics.median(o["per_s"] / f["per_s"] for o, f in zip(ours, floor, strict=True))
-    print(f"{kind:7s} {count:4d} clients  ratio of rates {ratio:.2f}  ratio of p50 {_median(ours, 'p50_ms') / _median(floor, 'p50_ms'):.2f}")
+    p50 = _median(ours, "p50_ms") / _median(floor, "p50_ms")
+    print(f"{kind:7s} {count:4d} clients  ratio of rates {ratio:.2f}  ratio of p50 {p50:.2f}")
     for name, rows in (("filestore", ours), ("floor", floor)):
         shown = "  ".join(
-            f"{label} min {min(r[label] for r in rows):8.1f} median {_median(rows, label):8.1f}" for label in ("per_s", "p50_ms", "p99_ms")
+            f"{label} min {min(r[label] for r in rows):8.1f} median {_median(rows, label):8.1f}"
+            for label in ("per_s", "p50_ms", "p99_ms")
         )
         print(f"    {name:10s} {shown}", flush=True)
 

@@ -1,8 +1,8 @@
 """The floor: what the same machine does when a command does nothing. Same shape, no logic.
 
 A FastAPI front, lists gathered in two lanes, one eager workflow per list with three local activities, two bare set
-transactions, and the same flushes on the disk: `mkdir` makes a directory in a stage folder, flushes that, renames it, flushes both
-folders; `upload` writes and flushes a file first. No keys, no claims, no verdicts, no errors.
+transactions, and the same flushes on the disk: `mkdir` makes a directory in a stage folder, flushes that, renames it,
+flushes both folders; `upload` writes and flushes a file first. No keys, no claims, no verdicts, no errors.
 
     python -m tests.bench.floor <port> <root>      (servers by the usual variables)
 """
@@ -43,10 +43,10 @@ create table floor.delta (id bigserial primary key, node bigint, bytes bigint);
 class Floor:
     @workflow.run
     async def run(self, items: list[dict[str, Any]]) -> int:
-        policy = {"start_to_close_timeout": timedelta(seconds=30)}
-        ids = await workflow.execute_local_activity("floor_begin", items, **policy)  # type: ignore[misc]
-        inodes = await workflow.execute_local_activity("floor_apply", items, **policy)  # type: ignore[misc]
-        return int(await workflow.execute_local_activity("floor_commit", [items, ids, inodes], **policy))  # type: ignore[misc]
+        policy: dict[str, Any] = {"start_to_close_timeout": timedelta(seconds=30)}
+        ids = await workflow.execute_local_activity("floor_begin", items, **policy)
+        inodes = await workflow.execute_local_activity("floor_apply", items, **policy)
+        return int(await workflow.execute_local_activity("floor_commit", [items, ids, inodes], **policy))
 
 
 class FloorActivities:
@@ -103,8 +103,12 @@ class FloorActivities:
                 ([i["path"] for i in items], inodes),
             )
             await connection.execute("update floor.journal set status = 'succeeded' where id = any(%s)", (ids,))
-            await connection.execute("insert into floor.outbox (payload) select * from unnest(%s::text[])", (["{}"] * len(ids),))
-            await connection.execute("insert into floor.delta (node, bytes) select 1, 1 from unnest(%s::bigint[])", (ids,))
+            await connection.execute(
+                "insert into floor.outbox (payload) select * from unnest(%s::text[])", (["{}"] * len(ids),)
+            )
+            await connection.execute(
+                "insert into floor.delta (node, bytes) select 1, 1 from unnest(%s::bigint[])", (ids,)
+            )
         self.answer(items)
         return len(ids)
 
@@ -137,8 +141,12 @@ class Engine:
             while len(batch) < LIST_MAX and not self.queue.empty():
                 batch.append(self.queue.get_nowait())
             items, bodies = [item for item, _ in batch], [body for _, body in batch]
-            await asyncio.get_running_loop().run_in_executor(self.activities.threads, self.activities.seal, items, bodies)
-            await self.client.execute_workflow("Floor", items, id=uuid.uuid4().hex, task_queue="floor", request_eager_start=True)
+            await asyncio.get_running_loop().run_in_executor(
+                self.activities.threads, self.activities.seal, items, bodies
+            )
+            await self.client.execute_workflow(
+                "Floor", items, id=uuid.uuid4().hex, task_queue="floor", request_eager_start=True
+            )
 
     def answer(self, items: list[dict[str, Any]]) -> None:
         for item in items:
@@ -172,7 +180,9 @@ def main(port: int, root: str) -> None:
         await engine.submit(path, await file.read())
         return {"path": path}
 
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, loop="uvloop", http="httptools")
+    uvicorn.run(
+        app, host="127.0.0.1", port=port, log_level="warning", access_log=False, loop="uvloop", http="httptools"
+    )
 
 
 if __name__ == "__main__":

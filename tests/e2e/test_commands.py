@@ -145,7 +145,7 @@ def test_the_journal_tells_everything_failures_too(service: Service, mount: Moun
 
 def test_events_reach_redis_in_commit_order_without_gaps(service: Service, mount: MountOfTest) -> None:
     client = redis.Redis.from_url(service.env["REDIS_URL"])
-    channel = client.pubsub(ignore_subscribe_messages=True)
+    channel: Any = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
     channel.subscribe(service.env["FILESTORE_EVENTS_CHANNEL"])
     channel.get_message(timeout=1)
     result(service.mkdir(mount, "a"), 201)

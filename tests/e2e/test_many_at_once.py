@@ -70,7 +70,10 @@ async def test_a_directory_is_deleted_or_gets_a_child_never_both(service: Servic
                 client.request("DELETE", "/v1/nodes", json={"backendMountId": mount.id, "path": folder}),
                 client.post("/v1/files", data=data, files=files),
             )
-            assert (deleted.status_code, uploaded.status_code) in ((200, 404), (409, 201)), (deleted.text, uploaded.text)
+            assert (deleted.status_code, uploaded.status_code) in ((200, 404), (409, 201)), (
+                deleted.text,
+                uploaded.text,
+            )
 
 
 async def test_a_slow_item_does_not_hold_up_its_neighbours(service: Service, mount: MountOfTest) -> None:

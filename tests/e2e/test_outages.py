@@ -67,7 +67,9 @@ def test_temporal_down_is_an_honest_503_and_reads_go_on(service: Service, mount:
         assert service.at(mount, "before").status_code == 200
         assert ready(service) == (503, "unavailable")
     assert until(lambda: ready(service)[0] == 200, 20), "ready again"
-    assert until(lambda: service.mkdir(mount, "during", key="t-down").status_code in (200, 201), 30), "the same key succeeds"
+    assert until(lambda: service.mkdir(mount, "during", key="t-down").status_code in (200, 201), 30), (
+        "the same key succeeds"
+    )
     assert sorted(mount.on_disk()) == ["before", "during"]
 
 
@@ -83,13 +85,19 @@ def test_postgres_down_is_an_honest_503(service: Service, mount: MountOfTest) ->
     pid = service.stack.pid("postgres")
     with paused(service, "postgres"):
         began = time.monotonic()
-        answer = service.mkdir(mount, "during", key="p-down", )
+        answer = service.mkdir(
+            mount,
+            "during",
+            key="p-down",
+        )
         assert answer.status_code == 503 and "retry-after" in answer.headers, answer.text
         assert time.monotonic() - began < 60
         assert service.call("GET", "/health").status_code == 200
     service.stack.kill("postgres")
     service.stack.wait_restarted("postgres", pid)
-    assert until(lambda: service.mkdir(mount, "during", key="p-down").status_code in (200, 201), 40), "the same key succeeds"
+    assert until(lambda: service.mkdir(mount, "during", key="p-down").status_code in (200, 201), 40), (
+        "the same key succeeds"
+    )
     assert sorted(mount.on_disk()) == ["before", "during"]
 
 
@@ -101,7 +109,9 @@ def test_redis_down_commands_go_on_and_events_wait(service: Service, mount: Moun
     assert channel
     with redis_client.Redis.from_url(url) as client:
         assert until(lambda: client.ping(), 20), "redis is back"
-    assert until(lambda: service.call("GET", "/ready").json()["checks"]["outbox"]["unpublished"] == 0, 30), "events are published"
+    assert until(lambda: service.call("GET", "/ready").json()["checks"]["outbox"]["unpublished"] == 0, 30), (
+        "events are published"
+    )
     assert ready(service) == (200, "ok")
 
 

@@ -69,7 +69,7 @@ class Protocol:
         self.pool, self.told = pool, Listener()
         executors = OneExecutor()
         self._begin = Begin(pool, executors, self.told, set())
-        self._commit = Commit(pool, executors, self.told, 30)
+        self._commit = Commit(pool, executors, self.told, lambda: None, 30)
         self._inodes = 100
 
     async def begin(self, mount: MountId, requests: Sequence[Request], workflow: str | None = None) -> Begun:

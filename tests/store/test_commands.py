@@ -5,8 +5,6 @@ import json
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from schema.commands import Applied, Status
 from schema.ids import CommandId, MountId
 from schema.store import commands as store

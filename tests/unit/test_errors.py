@@ -49,7 +49,8 @@ def test_every_code_of_the_wire_is_in_the_tree_and_no_other() -> None:
 
 
 def test_no_two_errors_share_a_code() -> None:
-    kinds = errors._tree(FilestoreError)
+    # A layer above may refine one of them for itself; it keeps the code.
+    kinds = [kind for kind in errors._tree(FilestoreError) if kind.__module__ == errors.__name__]
     assert len(kinds) == len(BY_CODE)
 
 

@@ -1,4 +1,4 @@
-"""Store histories of every workflow, for the replay tests: `python -m tests.workflows.record` with the addresses in the environment.
+"""Store histories of every workflow for the replay tests: `python -m tests.workflows.record`, addresses in the environment.
 
 Run it against a stack that has just run the end-to-end tests, after a change of a workflow was made replay-safe. Old histories
 stay: a workflow that is under way while a new release starts is replayed on them.
@@ -22,7 +22,9 @@ async def main() -> int:
     HISTORIES.mkdir(exist_ok=True)
     for kind, most in WANTED.items():
         shapes: set[tuple[int, ...]] = set()
-        async for found in client.list_workflows(f"WorkflowType = '{kind}' AND ExecutionStatus = 'Completed'", limit=400):
+        async for found in client.list_workflows(
+            f"WorkflowType = '{kind}' AND ExecutionStatus = 'Completed'", limit=400
+        ):
             history = await client.get_workflow_handle(found.id, run_id=found.run_id).fetch_history()
             shape = tuple(event.event_type for event in history.events)
             if shape in shapes:

@@ -19,10 +19,9 @@ HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_a_stored_history_replays(path: Path) -> None:
-    replayer = Replayer(
-        workflows=WORKFLOWS, workflow_runner=SandboxedWorkflowRunner(), data_converter=data_converter
-    )
-    await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, path.read_text()))
+    history = WorkflowHistory.from_json(path.stem, path.read_text())  # noqa: ASYNC240
+    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=SandboxedWorkflowRunner(), data_converter=data_converter)
+    await replayer.replay_workflow(history)
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.__name__)
