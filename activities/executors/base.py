@@ -2,11 +2,11 @@
 
 The protocol it serves (docs/command-protocol.md) rests on these sentences:
 
-- Everything that will appear is *staged* first, under the stage's own id, on the storage of the mount itself. A stage is
-  invisible to listings. `seal` makes a list of stages durable at once; after it their identities never change.
-- `act` performs the one visible step of a command. It looks before it acts, so running it again after a crash finds its
-  own earlier effect and says so; it looks after it acts, and what it did not expect it puts back. It never overwrites or
-  removes bytes that are not the expected ones. After `flush` the effect survives a power cut.
+- Everything that will appear is *staged* first, under the stage's own id, on the storage of the mount itself. A stage
+  is invisible to listings. `seal` makes a list of stages durable at once; after it their identities never change.
+- `act` performs the one visible step of a command. It looks before it acts, so running it again after a crash finds
+  its own earlier effect and says so; it looks after it acts, and what it did not expect it puts back. It never
+  overwrites or removes bytes that are not the expected ones. After `flush` the effect survives a power cut.
 - `finish` does what may only happen once the record is committed: old content goes from the stage to the trash.
 - A lock is per command id and dies with its process. `act` and `finish` expect that their caller holds it.
 - Errors: MountOffline when the mount is not there or is another disk, MountReadOnly, StorageFull, NodeNotFound.
@@ -209,14 +209,16 @@ class Executor(Protocol):
     def open_stage(self, stage: CommandId) -> StageWriter: ...
 
     def seal(self, drafts: Sequence[Draft], written: Sequence[CommandId] = ()) -> list[Stage | Exception]:
-        """Stage the drafts, then make them and the names of the already `written` stages durable, with as few flushes as
-        possible. One answer per draft, in order: an error concerns its draft alone. Raises only for the whole mount."""
+        """Stage the drafts, then make them and the names of the already `written` stages durable, with as few flushes
+        as possible. One answer per draft, in order: an error concerns its draft alone. Raises only for the whole
+        mount."""
         ...
 
     def find_stage(self, stage: CommandId) -> Identity | None: ...
 
     def discard_stage(self, stage: CommandId, staged: Identity | None) -> bool:
-        """Remove a stage. With `staged`, only when it is that very file or directory, unchanged. True: nothing is left."""
+        """Remove a stage. With `staged`, only when it is that very file or directory, unchanged. True: nothing is
+        left."""
         ...
 
     def act(self, task: Task) -> Result:
@@ -228,9 +230,9 @@ class Executor(Protocol):
         ...
 
     def reverse(self, task: Task) -> Result:
-        """Take a step of ours back, for an effect that can not be recorded: what appeared returns to the stage, what was
-        replaced or deleted to its place. Done: it is as if nothing had happened, and durable. Unclear: somebody else has
-        been there since; nothing was touched."""
+        """Take a step of ours back, for an effect that can not be recorded: what appeared returns to the stage, what
+        was replaced or deleted to its place. Done: it is as if nothing had happened, and durable. Unclear: somebody
+        else has been there since; nothing was touched."""
         ...
 
     def finish(self, task: Task, succeeded: bool) -> None:

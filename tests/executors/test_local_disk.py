@@ -262,7 +262,7 @@ def test_a_file_system_without_exchange_is_refused(tmp_path: Path, monkeypatch: 
     def renameat2(*_: object) -> None:
         raise OSError(errno.EINVAL, "as on NFS")
 
-    monkeypatch.setattr("activities.executors.local.renameat2", renameat2)
+    monkeypatch.setattr("activities.executors.local_registration.renameat2", renameat2)
     with pytest.raises(InvalidRequest, match="exchange"):
         LocalExecutor.register(str(tmp_path), MOUNT)
 
@@ -520,7 +520,8 @@ def test_a_step_that_can_not_be_reversed_is_not_even_tried(disk: Bench, monkeypa
     def fail(*_: object) -> None:
         raise AssertionError("moved")
 
-    monkeypatch.setattr("activities.executors.local.renameat2", fail)
+    monkeypatch.setattr("activities.executors.local_attempt.renameat2", fail)
+    monkeypatch.setattr("activities.executors.local_disk.renameat2", fail)
     assert isinstance(disk.executor.reverse(task), Unclear)
 
 
@@ -589,7 +590,7 @@ def test_a_rename_the_disk_refuses_is_refused(
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("activities.executors.local.renameat2", fail)
+    monkeypatch.setattr("activities.executors.local_attempt.renameat2", fail)
     assert [refused(disk.executor.act(task)) for task in tasks] == [code] * 3
 
 
@@ -599,7 +600,7 @@ def test_what_we_do_not_understand_stays_an_error(disk: Bench, monkeypatch: pyte
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, "input/output error")
 
-    monkeypatch.setattr("activities.executors.local.renameat2", fail)
+    monkeypatch.setattr("activities.executors.local_attempt.renameat2", fail)
     with pytest.raises(OSError, match="input/output error"):
         disk.executor.act(task)
 
@@ -610,7 +611,7 @@ def test_a_name_that_never_holds_still_is_busy(disk: Bench, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "gone")
 
-    monkeypatch.setattr("activities.executors.local.renameat2", fail)
+    monkeypatch.setattr("activities.executors.local_attempt.renameat2", fail)
     assert refused(disk.executor.act(task)) == "PATH_BUSY"
 
 
