@@ -58,7 +58,7 @@ class Publish:
             if positioned < _PAGE and len(events) < _PAGE:
                 return sent
 
-    async def run(self, pause_seconds: float = 0.1) -> None:
+    async def run(self, pause_seconds: float = 0.2) -> None:
         """Drain whenever announced, at most once per pause: many lists share one round trip to Redis."""
         while True:
             await self._wanted.wait()

@@ -117,9 +117,9 @@ class Lanes:
         return -(-(self._queued + len(self._flying)) // len(self._tasks))
 
     def _worth_a_list(self) -> bool:
-        """A list costs much the same however short it is. While another one is under way, half a share is worth one; those who
-        wait for more wait at the longest until that other list lands."""
-        return bool(self._queued) and (not self._flying or 2 * self._queued >= self._share())
+        """A list costs much the same however short it is. While another one is under way a full share is worth one; those
+        who wait for more wait at the longest until that other list lands."""
+        return bool(self._queued) and (not self._flying or self._queued >= self._share())
 
     def _gather(self) -> list[Waiting]:
         """The next list: principals in turn, whoever's path is free and has no earlier command waiting for it."""

@@ -6,6 +6,7 @@ Names are bytes because file systems say so. JSON carries `path` as text, and `p
 import base64
 import binascii
 from dataclasses import dataclass
+from functools import lru_cache
 
 from schema.errors import Forbidden, InvalidPath
 
@@ -79,6 +80,7 @@ def parse(text: str, *, allow_root: bool = False) -> NodePath:
     return check(raw, allow_root=allow_root)
 
 
+@lru_cache(4096)
 def decode(path: str | None, b64: str | None, *, allow_root: bool = False) -> NodePath:
     """A path from JSON: `pathB64` wins over `path`, because it is exact."""
     if b64 is None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 
 import structlog
 import uvicorn
@@ -21,8 +20,6 @@ from workers.health import Health
 from workers.served import ServedMounts
 
 log = structlog.get_logger("api")
-
-_SWITCH_SECONDS = 0.0005
 
 
 class RouteExecutors:
@@ -85,9 +82,6 @@ def main() -> int:
     logs.configure(settings.log_format)
     import uvloop
 
-    # Two event loops and a few threads share this interpreter, each for microseconds at a time. The default of 5 ms is how
-    # long one that computes keeps the others waiting at every hand-over of a command.
-    sys.setswitchinterval(_SWITCH_SECONDS)
     # uvicorn raises the signal again once it has shut down; that is not an error of ours.
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: None)

@@ -12,6 +12,7 @@ from temporalio.common import (
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
+from temporalio.service import GrpcCompression
 
 from schema.commands import CommandIds, CommandList
 from schema.ids import CommandId, MountId
@@ -29,7 +30,10 @@ _VALUES_MAX = 1800
 
 
 async def connect(address: str, namespace: str) -> Client:
-    return await Client.connect(address, namespace=namespace, data_converter=data_converter)
+    # Payloads are small and mostly stay on this machine: compressing them costs more than sending them.
+    return await Client.connect(
+        address, namespace=namespace, data_converter=data_converter, grpc_compression=GrpcCompression.NONE
+    )
 
 
 async def start_commands(client: Client, commands: CommandList) -> WorkflowHandle[Any, Any]:
