@@ -60,4 +60,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     running = Stack(folder)
     os.environ.update(running.env)
     yield running
+    if os.environ.get("RECORD_HISTORIES"):
+        subprocess.run([sys.executable, "-m", "tests.workflows.record"], cwd=REPOSITORY, check=True)
     dev("stop", "--dir", str(folder))

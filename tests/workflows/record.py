@@ -1,7 +1,7 @@
 """Store histories of every workflow for the replay tests: `python -m tests.workflows.record`, addresses in the environment.
 
-Run it against a stack that has just run the end-to-end tests, after a change of a workflow was made replay-safe. Old histories
-stay: a workflow that is under way while a new release starts is replayed on them.
+`RECORD_HISTORIES=1 pytest tests/e2e` runs it on the stack of that run, after a change of a workflow was made replay-safe. Old
+histories of released workflows stay: one that is under way while a new release starts is replayed on today's code.
 """
 
 import asyncio
