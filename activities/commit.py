@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from temporalio import activity
@@ -78,28 +79,40 @@ class Commit:
         failed = errors.Unavailable(
             "The command could not be recorded; its effect was taken back. Nothing was changed."
         )
-        if await self._reverse(mount, item):
-            return Applied(
-                item.id, item.attempt, Status.FAILED, code=failed.code, message=failed.message, retryable=True
+        reversed_ = await self._reverse(mount, item)
+        if reversed_ is None:
+            message = "The command took effect but could not be recorded or taken back. Reconcile the path."
+            return replace(
+                item, status=Status.INCONSISTENT, code="VERSION_CONFLICT", message=message, identity=None, drift=None
             )
-        return Applied(
-            item.id, item.attempt, Status.INCONSISTENT, code="VERSION_CONFLICT",
-            message="The command took effect but could not be recorded or taken back. Reconcile the path.",
-        )  # fmt: skip
+        # Putting a file back moved its ctime: the record learns the new one, or the next command would take it for drift.
+        identity = reversed_.identity.facts() if reversed_.identity else None
+        return replace(
+            item,
+            status=Status.FAILED,
+            code=failed.code,
+            message=failed.message,
+            retryable=True,
+            identity=identity,
+            drift=None,
+        )
 
-    async def _reverse(self, mount: MountId, item: Applied) -> bool:
+    async def _reverse(self, mount: MountId, item: Applied) -> Done | None:
         async with self._pool.connection() as connection:
             rows = await store.read_running(connection, [item.id], raise_attempt=False)
         row = rows.get(item.id)
-        task = task_of(row) if row and row.attempt == item.attempt else None
+        if row is None or row.attempt != item.attempt:
+            return None
+        task = task_of(row)
         if task is None:
-            return row is not None
+            return Done(None)
         executor = self._executors.of(mount)
 
-        def take_back() -> bool:
+        def take_back() -> Done | None:
             locks = executor.locks()
             try:
-                return locks.take(task.command) and isinstance(executor.reverse(task), Done)
+                result = executor.reverse(task) if locks.take(task.command) else None
+                return result if isinstance(result, Done) else None
             finally:
                 locks.close()
 

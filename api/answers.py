@@ -110,6 +110,7 @@ class Answers:
             await asyncio.sleep(_POLL_SECONDS)
             for waiter in [w for w in self._waiting.values() if w.until < loop.time()]:
                 self.refuse(waiter.request.id, OutcomePending(waiter.request.id))
+            self._rows = {row: them for row, them in self._rows.items() if any(r in self._waiting for r in them)}
             old = [w for w in self._waiting.values() if loop.time() - w.since > 4 * _POLL_SECONDS or w.joined]
             if not old:
                 continue

@@ -104,6 +104,11 @@ class Dispatch:
         lanes = self._home.get(request)
         return lanes is not None and lanes.holds(request)
 
+    def unlock(self, requests: Sequence[CommandId]) -> None:
+        for request in requests:
+            if lanes := self._home.get(request):
+                lanes.unlock(request)
+
     def begun(self, verdicts: Mapping[CommandId, Verdict]) -> None:
         through = set(self._answers.begun(verdicts))
         for request, verdict in verdicts.items():

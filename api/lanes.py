@@ -44,6 +44,8 @@ class Waiting:
     claim: Claim
     deadline: float
     locks: Locks | None = None
+    bounced: bool = False
+    """Another process held the path when it was this one's turn"""
     sealed: Request | None = None
     """The request with its stage, once that is durable"""
 
@@ -144,7 +146,7 @@ class Lanes:
             if taken and now < waiting.deadline:
                 passed.setdefault(principal, deque()).append(waiting)
                 continue
-            if taken:
+            if taken or (waiting.bounced and now >= waiting.deadline):
                 waiting.sealed = replace(
                     waiting.request, failure=errors.PathBusy.code, failure_message=errors.PathBusy().message
                 )
@@ -278,6 +280,7 @@ class Lanes:
         waiting = self._flying.pop(request, None)
         if waiting is None:
             return
+        waiting.bounced = True
         self._landed.set()
         loop = asyncio.get_running_loop()
         loop.call_later(0.05, lambda: self._enqueue(waiting, first=True))

@@ -66,7 +66,7 @@ async def serve(settings: Settings) -> None:
     config = uvicorn.Config(
         create_app(services), host=settings.host, port=settings.port, loop="none", http="httptools", ws="none",
         lifespan="off", access_log=False, log_level="warning", server_header=False,
-        timeout_graceful_shutdown=int(settings.drain_seconds),
+        timeout_graceful_shutdown=2,
     )  # fmt: skip
     server = Server(config, engine)
     try:

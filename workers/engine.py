@@ -5,6 +5,7 @@ Apart from the HTTP loop on purpose: eager starts need client and worker in one 
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -24,7 +25,7 @@ from schema.settings import Settings
 from schema.store.pool import make_pool
 from workers.served import ServedMounts
 from workers.wiring import Activities, bulk_worker, control_worker, make_activities, make_bus, mutation_worker
-from workflows.client import connect, start_commands
+from workflows.client import connect, start_commands, started_here
 
 log = structlog.get_logger("engine")
 
@@ -42,6 +43,7 @@ class Engine:
         self._bus = make_bus(settings)
         self._workers: dict[MountId | str, tuple[Worker, asyncio.Task[None]]] = {}
         self.client: Client | None = None
+        self._end = float("inf")
 
     # Life: `run` is the body of the thread
 
@@ -81,32 +83,38 @@ class Engine:
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
         """No new work; what runs may finish; what does not is resumed by whoever comes next."""
         if self._dispatch is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.settings.drain_seconds):
-                    await self._dispatch.drain()
+            await self._in_time(self._dispatch.drain())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.settings.drain_seconds):
-                await asyncio.gather(*(worker.shutdown() for worker, _ in self._workers.values()))
+        await self._in_time(asyncio.gather(*(worker.shutdown() for worker, _ in self._workers.values())))
         if self._dispatch is not None:
             await self._dispatch.close()
         await self._bus.close()
-        await self.pool.close()
+        await self.pool.close(timeout=1)
+
+    async def _in_time(self, work: Awaitable[object]) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(work, max(1.0, self._end - time.monotonic()))
+
+    def _ending(self) -> None:
+        """The time to drain runs from the first call on, whoever makes it."""
+        self._end = min(self._end, time.monotonic() + self.settings.drain_seconds)
 
     def drain(self) -> None:
         """From another thread: no new commands; returns when those under way are answered, or the time for it is over."""
+        self._ending()
         if self._dispatch is None:
             return
         future = asyncio.run_coroutine_threadsafe(self._dispatch.drain(), self.loop)
         with suppress(TimeoutError):
-            future.result(timeout=self.settings.drain_seconds)
+            future.result(timeout=max(0.0, self._end - time.monotonic()))
 
     def stop(self) -> None:
         """From another thread: drain, shut down, join."""
+        self._ending()
         self.loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(timeout=2 * self.settings.drain_seconds + 5)
+        self._thread.join(timeout=self.settings.drain_seconds + 10)
 
     # Mounts come and go
 
@@ -174,4 +182,7 @@ class Engine:
             handle = await start_commands(self.client, commands)
         except RPCError as error:
             raise errors.OutcomeUnknown(f"Temporal did not confirm the start ({error.status.name.lower()}).") from error
+        if self._dispatch is not None and not started_here(handle):
+            # Another process may run it: it needs the locks of the stages, and will look whether they are still there.
+            self._dispatch.unlock([request.id for request in commands.requests])
         return handle.result

@@ -112,7 +112,7 @@ def _common(settings: Settings) -> dict[str, Any]:
         "max_cached_workflows": 500,
         # The calls inside are asynchronous; threads are brought by those activities that block.
         "activity_executor": ThreadPoolExecutor(8),
-        "graceful_shutdown_timeout": timedelta(seconds=settings.drain_seconds),
+        "graceful_shutdown_timeout": timedelta(seconds=min(5.0, settings.drain_seconds)),
         # A build id of our own: otherwise every loaded module is hashed at each start.
         "deployment_config": WorkerDeploymentConfig(version=_VERSION, use_worker_versioning=False),
     }

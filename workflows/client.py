@@ -61,6 +61,11 @@ async def start_commands(client: Client, commands: CommandList) -> WorkflowHandl
     )  # fmt: skip
 
 
+def started_here(handle: WorkflowHandle[Any, Any]) -> bool:
+    """Was the start eager, so that the worker of this very process has the first task? The SDK has no public word for it."""
+    return bool(getattr(handle, "__temporal_eagerly_started", False))
+
+
 async def resume_commands(client: Client, mount: MountId, ids: list[CommandId]) -> WorkflowHandle[Any, Any]:
     """Carry these running commands to their end. One such workflow at a time per first command."""
     return await client.start_workflow(

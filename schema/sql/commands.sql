@@ -160,6 +160,9 @@ WITH RECURSIVE ended AS (
     UPDATE filestore.nodes n SET state = 'inconsistent', updated_at = now(), last_drift_at = now()
       FROM ended e WHERE e.status = 'inconsistent' AND n.id = e.node AND n.state = 'active'
     RETURNING n.id
+), put_back AS (
+    UPDATE filestore.nodes n SET observed_ctime_ns = (e.identity->>5)::bigint
+      FROM ended e WHERE e.status = 'failed' AND jsonb_typeof(e.identity) = 'array' AND e.before IS NOT NULL AND n.id = e.node
 ), snapped AS (
     INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata, valid_from)
     SELECT d.node, d.version, d.id, d.parent, d.name, coalesce(o.kind, d.new_kind),

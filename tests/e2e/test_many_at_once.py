@@ -130,3 +130,18 @@ async def test_a_quiet_principal_is_not_starved_by_a_loud_one(service: Service, 
         total = time.monotonic() - began
     assert answer.status_code == 201
     assert ahead < 600 and waited < max(total, 0.5)
+
+
+async def test_a_full_queue_is_429_and_says_when_to_come_back(service: Service, mount: MountOfTest) -> None:
+    service.kill("api")
+    service.start("api", fault="apply.act=sleep:0.05", FILESTORE_QUEUE_MAX="4")
+    async with service.async_client() as client:
+        answers = await asyncio.gather(*[
+            client.post("/v1/directories", json={"backendMountId": mount.id, "path": f"n{i}"}) for i in range(60)
+        ])  # fmt: skip
+    service.kill("api")
+    by_status = Counter(a.status_code for a in answers)
+    assert set(by_status) == {201, 429}, by_status
+    refused = next(a for a in answers if a.status_code == 429)
+    assert refused.json()["error"]["code"] == "RATE_LIMITED" and int(refused.headers["retry-after"]) >= 1
+    assert len(mount.on_disk()) == by_status[201]
