@@ -36,16 +36,14 @@ class Apply:
 
     @activity.defn(name="apply")
     async def apply(self, begun: Begun) -> AppliedList:
+        loop = asyncio.get_running_loop()
         try:
-            executor = self._executors.of(begun.mount_id)
-            executor.check()
-            locks = executor.locks()
+            executor, locks, mine = await loop.run_in_executor(self._threads, self._enter, begun)
         except errors.FilestoreError as error:
             return self._not_there(begun, error)
-        mine = [going for going in begun.go if locks.take(going.id)]
-        late = [going.id for going in begun.go if going not in mine]
+        late = [going.id for going in begun.go if going.id not in mine]
         try:
-            rows, first = await self._fence(begun, {going.id for going in mine})
+            rows, first = await self._fence(begun, mine)
         except BaseException:
             locks.close()
             raise
@@ -61,6 +59,13 @@ class Apply:
         late += [row.id for row in rows.values() if tasks[row.id] is not None and row.id not in results]
         await areach("apply.flushed")
         return AppliedList(begun.mount_id, done, late)
+
+    def _enter(self, begun: Begun) -> tuple[Executor, Locks, set[CommandId]]:
+        """In a thread, because a disk may hang: the mount is there, and the locks of those nobody else is at."""
+        executor = self._executors.of(begun.mount_id)
+        executor.check()
+        locks = executor.locks()
+        return executor, locks, {going.id for going in begun.go if locks.take(going.id)}
 
     async def _fence(self, begun: Begun, mine: set[CommandId]) -> tuple[dict[CommandId, store.Row], set[CommandId]]:
         """The rows, read under the locks: what has ended or went on under another attempt is left alone. And which of them

@@ -1,0 +1,132 @@
+"""What waits for one mount, and which of it is the next list. Pure: no clock and no event loop of its own.
+
+Fair: principals take turns. Orderly: a command waits while an earlier one holds its path, and everything behind it on that
+path waits with it. Bounded: beyond `most` a caller is told to slow down.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from activities.executors.base import Locks
+from api.services import Submission
+from schema import errors
+from schema.commands import LIST_MAX, Request
+from schema.verdicts import Claim, conflicts
+
+LIST_BYTES = 200 * 1024
+"""Of payload in one list: well below what Temporal takes."""
+
+
+@dataclass(eq=False, slots=True)
+class Waiting:
+    submission: Submission
+    claim: Claim
+    deadline: float
+    locks: Locks | None = None
+    bounced: bool = False
+    """Another process held the path when it was this one's turn"""
+    sealed: Request | None = None
+    """The request with its stage, once that is durable"""
+
+    @property
+    def request(self) -> Request:
+        return self.sealed or self.submission.request
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.request.principal, self.request.effective_key
+
+
+class Queue:
+    def __init__(self, *, lanes: int, most: int) -> None:
+        self._lanes, self._most = lanes, most
+        self._by_principal: OrderedDict[str, deque[Waiting]] = OrderedDict()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def put(self, waiting: Waiting) -> None:
+        """Raises RateLimited when the queue is full."""
+        if self._size >= self._most:
+            raise errors.RateLimited(waiting=self._size)
+        self._of(waiting).append(waiting)
+        self._size += 1
+
+    def put_back(self, waiting: Waiting) -> None:
+        """To the front: it had its turn, and another process held its path."""
+        waiting.bounced = True
+        self._of(waiting).appendleft(waiting)
+        self._size += 1
+
+    def _of(self, waiting: Waiting) -> deque[Waiting]:
+        return self._by_principal.setdefault(waiting.request.principal, deque())
+
+    def _share(self, flying: int) -> int:
+        """A lane's part of everything there is to do: lists of one size serve everybody sooner than a long and a short one."""
+        return -(-(self._size + flying) // self._lanes)
+
+    def worth_a_list(self, flying: int) -> bool:
+        """A list costs much the same however short it is. While another one is under way a full share is worth one; those
+        who wait for more wait at the longest until that other list lands."""
+        return self._size > 0 and (flying == 0 or self._size >= self._share(flying))
+
+    def take(self, flying: Collection[Waiting], now: float) -> list[Waiting]:
+        """The next list: whoever's path is free and has no earlier command waiting for it. Who has waited for a path beyond
+        its deadline comes along too, to be refused and journaled."""
+        batch: list[Waiting] = []
+        taken = _Taken(flying)
+        passed: dict[str, deque[Waiting]] = {}
+        most, size = min(LIST_MAX, self._share(len(flying))), 0
+        while self._by_principal and len(batch) < most and size < LIST_BYTES:
+            waiting = self._next()
+            blocked = taken.by(waiting)
+            late = now >= waiting.deadline
+            if blocked and not late:
+                passed.setdefault(waiting.request.principal, deque()).append(waiting)
+                continue
+            if late and (blocked or waiting.bounced):
+                busy = errors.PathBusy()
+                waiting.sealed = replace(waiting.request, failure=busy.code, failure_message=busy.message)
+            taken.keys.add(waiting.key)
+            batch.append(waiting)
+            size += 700 + 2 * len(waiting.claim.path)
+        for principal, those in passed.items():
+            # They keep their place at the front.
+            those.extend(self._by_principal.pop(principal, ()))
+            self._by_principal[principal] = those
+        self._size -= len(batch)
+        return batch
+
+    def _next(self) -> Waiting:
+        principal, theirs = self._by_principal.popitem(last=False)
+        waiting = theirs.popleft()
+        if theirs:
+            self._by_principal[principal] = theirs
+        return waiting
+
+
+class _Taken:
+    """Claims and keys that are in use, and those of everybody who was looked at before."""
+
+    def __init__(self, flying: Collection[Waiting]) -> None:
+        self.keys = {waiting.key for waiting in flying}
+        self._claims = [waiting.claim for waiting in flying]
+        self._paths = {claim.path for claim in self._claims}
+        self._trees = [claim for claim in self._claims if claim.subtree]
+
+    def by(self, waiting: Waiting) -> bool:
+        """Is somebody in the way of this one? From now on it is in the way of those behind it."""
+        claim = waiting.claim
+        blocked = claim.path in self._paths or waiting.key in self.keys or self._conflicts(claim)
+        self._paths.add(claim.path)
+        self._claims.append(claim)
+        if claim.subtree:
+            self._trees.append(claim)
+        return blocked
+
+    def _conflicts(self, claim: Claim) -> bool:
+        # Paths differ: only a subtree on either side can still be in the way.
+        others: Sequence[Claim] = self._claims if claim.subtree else self._trees
+        return any(conflicts(claim, other) for other in others)

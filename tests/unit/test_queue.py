@@ -1,0 +1,114 @@
+"""What becomes the next list: fair between principals, orderly on a path, and of equal shares."""
+
+import pytest
+
+from api.queue import Queue, Waiting
+from api.services import Submission
+from schema.commands import LIST_MAX, CommandKind, Request
+from schema.errors import RateLimited
+from schema.ids import MountId, new_command_id
+from schema.verdicts import Claim
+
+
+def waiting(
+    path: str, principal: str = "me", *, subtree: bool = False, key: str | None = None, deadline: float = 10
+) -> Waiting:
+    kind = CommandKind.DELETE if subtree else CommandKind.CREATE_DIRECTORY
+    request = Request(new_command_id(), kind, MountId(1), path, "main", principal, 1, key=key)
+    return Waiting(Submission(request), Claim(path.encode(), subtree), deadline)
+
+
+def paths(batch: list[Waiting]) -> list[str]:
+    return [one.request.path for one in batch]
+
+
+def queue_of(*them: Waiting, lanes: int = 1, most: int = 10_000) -> Queue:
+    queue = Queue(lanes=lanes, most=most)
+    for one in them:
+        queue.put(one)
+    return queue
+
+
+def test_what_waits_together_becomes_one_list() -> None:
+    queue = queue_of(waiting("a"), waiting("b"), waiting("c"))
+    assert paths(queue.take([], now=0)) == ["a", "b", "c"]
+    assert len(queue) == 0 and queue.take([], now=0) == []
+
+
+def test_a_list_has_an_end() -> None:
+    queue = queue_of(*[waiting(f"p{number}") for number in range(LIST_MAX + 5)])
+    assert len(queue.take([], now=0)) == LIST_MAX and len(queue) == 5
+
+
+def test_principals_take_turns() -> None:
+    loud = [waiting(f"loud{number}", "loud") for number in range(200)]
+    queue = queue_of(*loud, waiting("quiet", "quiet"))
+    assert "quiet" in paths(queue.take([], now=0))[:2]
+
+
+def test_one_path_is_in_one_list_at_a_time_and_keeps_its_order() -> None:
+    first, second, third = waiting("a"), waiting("a"), waiting("b")
+    queue = queue_of(first, second, third)
+    batch = queue.take([], now=0)
+    assert batch == [first, third]
+    assert queue.take(batch, now=0) == []
+    assert queue.take([], now=0) == [second]
+
+
+def test_nothing_overtakes_an_earlier_command_on_its_path() -> None:
+    flying = [waiting("d/x")]
+    delete, child, other = waiting("d", subtree=True), waiting("d/y"), waiting("e")
+    queue = queue_of(delete, child, other)
+    assert queue.take(flying, now=0) == [other]
+    assert queue.take([], now=0) == [delete]
+    assert queue.take([delete], now=0) == []
+    assert queue.take([], now=0) == [child]
+
+
+def test_one_key_is_in_one_list_at_a_time() -> None:
+    first, second = waiting("a", key="k"), waiting("b", key="k")
+    assert queue_of(first, second).take([], now=0) == [first]
+    others = [waiting("a", key="k"), waiting("b", "somebody else", key="k")]
+    assert len(queue_of(*others).take([], now=0)) == 2
+
+
+def test_who_waited_too_long_for_a_path_comes_along_to_be_refused() -> None:
+    late = waiting("a", deadline=5)
+    queue = queue_of(late)
+    assert queue.take([waiting("a")], now=4.9) == []
+    assert queue.take([waiting("a")], now=5.1) == [late]
+    assert late.request.failure == "PATH_BUSY"
+
+
+def test_a_late_command_whose_path_is_free_simply_runs() -> None:
+    late = waiting("a", deadline=5)
+    assert queue_of(late).take([], now=6) == [late] and late.request.failure is None
+
+
+def test_a_command_that_another_process_blocks_gives_up_at_its_deadline() -> None:
+    bounced = waiting("a", deadline=5)
+    queue = queue_of()
+    queue.put_back(bounced)
+    assert queue.take([], now=4) == [bounced] and bounced.request.failure is None
+    queue.put_back(bounced)
+    assert queue.take([], now=6) == [bounced] and bounced.request.failure == "PATH_BUSY"
+
+
+def test_a_full_queue_refuses() -> None:
+    queue = queue_of(waiting("a"), most=1)
+    with pytest.raises(RateLimited):
+        queue.put(waiting("b"))
+
+
+def test_two_lanes_share_what_there_is() -> None:
+    queue = queue_of(*[waiting(f"p{number}") for number in range(64)], lanes=2)
+    first = queue.take([], now=0)
+    assert len(first) == 32
+    assert queue.worth_a_list(len(first)) and len(queue.take(first, now=0)) == 32
+
+
+def test_a_list_that_would_be_too_short_waits_for_the_other_one() -> None:
+    queue = queue_of(waiting("a"), waiting("b"), lanes=2)
+    assert not queue.worth_a_list(flying=32)
+    assert queue.worth_a_list(flying=0)
+    assert queue.worth_a_list(flying=2)
