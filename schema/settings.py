@@ -1,7 +1,6 @@
 """Everything that can be set from outside. The one module that reads the environment (faults.py alone beside it)."""
 
 import socket
-from functools import lru_cache
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -61,8 +60,3 @@ class Settings(BaseSettings):
     """Run workflows in Temporal's sandbox: on in the tests, off where milliseconds count."""
     log_format: str = "console"
     """console or json"""
-
-
-@lru_cache
-def settings() -> Settings:
-    return Settings()  # type: ignore[call-arg]
