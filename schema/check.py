@@ -82,7 +82,7 @@ class Node:
     depth: int = 1
     directory_path: bytes | None = None
     mount: int = 0
-    identity: Sequence[int] | None = None
+    identity: Sequence[int | str] | None = None
     drifted: bool = False
     """Its last command said that somebody had been there."""
 
@@ -122,7 +122,7 @@ class Snapshot:
     sha256: bytes | None
     valid_from: datetime
     valid_to: datetime | None = None
-    place: str | None = None
+    place: bytes | None = None
     until: datetime | None = None
 
 
@@ -146,7 +146,7 @@ class Command:
     code: str | None = None
     retryable: bool = False
     said: int | str | None = None
-    staged: Sequence[int] | None = None
+    staged: Sequence[int | str] | None = None
     stage: str | None = None
 
 
@@ -175,12 +175,12 @@ class Listed:
 
     path: bytes
     kind: str
-    identity: Sequence[int]
+    identity: Sequence[int | str]
     sha256: bytes | None = None
 
     @property
     def size(self) -> int:
-        return self.identity[3]
+        return int(self.identity[3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ class Storage:
     """Everything that lies on it. `kept`: sizes in the trash by place; a place that was looked for in vain is None."""
 
     listing: Sequence[Listed] = ()
-    kept: Mapping[str, int | None] = field(default_factory=dict)
+    kept: Mapping[bytes, int | None] = field(default_factory=dict)
     stages: Sequence[StageEntry] = ()
 
 
@@ -450,7 +450,7 @@ def _differences(node: Node, lying: Listed | None) -> Iterator[str]:
         yield f"Its content has SHA-256 {lying.sha256.hex()}; the record has {recorded}."
 
 
-def wanted_places(record: Record) -> list[str]:
+def wanted_places(record: Record) -> list[bytes]:
     """Where in the trash old content must be: what is promised still, and not on its way there yet."""
     return [snapshot.place for snapshot in _promised(record) if snapshot.place is not None]
 
@@ -467,7 +467,11 @@ def _promised(record: Record) -> Iterator[Snapshot]:
             yield snapshot
 
 
-def kept(record: Record, sizes: Mapping[str, int | None]) -> Iterator[Finding]:
+def _shown(place: bytes) -> str:
+    return place.decode("utf-8", "backslashreplace")
+
+
+def kept(record: Record, sizes: Mapping[bytes, int | None]) -> Iterator[Finding]:
     """The content of every version that was replaced or deleted lies in the trash, whole, until its time is over."""
     by_id = {node.id: node for node in record.nodes}
     enders = {(s.node, s.version - 1): s.command for s in record.snapshots}
@@ -482,9 +486,9 @@ def kept(record: Record, sizes: Mapping[str, int | None]) -> Iterator[Finding]:
                 Kind.KEPT, where, "The record does not say where its content is kept, or until when.", severity
             )
         elif found is None:
-            yield Finding(Kind.KEPT, where, f"Its content is not in the trash: {snapshot.place}.", severity)
+            yield Finding(Kind.KEPT, where, f"Its content is not in the trash: {_shown(snapshot.place)}.", severity)
         elif found != snapshot.size:
-            message = f"{snapshot.place} in the trash has {found} bytes instead of {snapshot.size}."
+            message = f"{_shown(snapshot.place)} in the trash has {found} bytes instead of {snapshot.size}."
             yield Finding(Kind.KEPT, where, message, severity)
 
 

@@ -8,7 +8,7 @@ import base64
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from schema.ids import CommandId, MountId
+from schema.ids import CommandId, MountId, NodeId
 from schema.paths import NodePath, decode
 
 LIST_MAX = 64
@@ -19,6 +19,10 @@ class CommandKind(StrEnum):
     CREATE_DIRECTORY = "createDirectory"
     UPLOAD = "uploadFile"
     DELETE = "deleteNode"
+    MOVE = "moveNode"
+    COPY = "copyNode"
+    DESCRIBE = "updateNodeMetadata"
+    RESTORE = "restoreNode"
 
 
 class Status(StrEnum):
@@ -51,9 +55,25 @@ class Request:
     has_metadata: bool = False
     overwrite: bool = False
     recursive: bool = False
+    target: str | None = None
+    """Where a move, a copy or a restore makes the node appear"""
+    target_b64: str | None = None
+    target_mount_id: MountId | None = None
+    """None: on the same mount"""
+    node_id: NodeId | None = None
+    """The very node that is meant, where the client named one: metadata, and which deleted node is restored"""
+    content_version: int | None = None
+    """Restore: this older version's content becomes the newest version of the living node."""
     if_version: int | None = None
     if_hash: str | None = None
     """hex SHA-256 the content must have now"""
+    if_exists: bool = False
+    """There must be a node at `path`, whatever it is: `If-Match: *`"""
+    unless_version: int | None = None
+    unless_hash: str | None = None
+    """hex SHA-256 the content must not have: nothing is to be done when it has it already"""
+    must_be_new: bool = False
+    """The name where something appears must be free, whatever `overwrite` says: `If-None-Match: *`"""
     checksum: str | None = None
     """algorithm:hex, as the client gave it"""
     mime_type: str | None = None
@@ -63,7 +83,7 @@ class Request:
     sha256: str | None = None
     """hex, of the staged content"""
     size: int = 0
-    staged: list[int] | None = None
+    staged: list[int | str] | None = None
     """Identity of the sealed stage, for commands that make something appear: see `Identity.facts`."""
     failure: str | None = None
     failure_message: str | None = None
@@ -71,6 +91,15 @@ class Request:
     @property
     def node_path(self) -> NodePath:
         return decode(self.path, self.path_b64)
+
+    @property
+    def target_path(self) -> NodePath | None:
+        return None if self.target is None else decode(self.target, self.target_b64)
+
+    @property
+    def appears_at(self) -> NodePath:
+        """Where something becomes visible, or changes."""
+        return self.target_path or self.node_path
 
     @property
     def effective_key(self) -> str:
@@ -122,7 +151,7 @@ class Applied:
     id: CommandId
     attempt: int
     status: Status
-    identity: list[int] | None = None
+    identity: list[int | str] | None = None
     code: str | None = None
     message: str | None = None
     retryable: bool = False

@@ -144,7 +144,7 @@ CREATE TABLE filestore.snapshots (
     metadata      jsonb NOT NULL DEFAULT '{}',
     valid_from    timestamptz NOT NULL,
     valid_to      timestamptz,                                    -- NULL while it is the current version
-    content_place text,                                           -- where older content is kept: a path below trash/
+    content_place bytea,                                          -- where older content is kept: a path below trash/
     content_until timestamptz,                                    -- and until when; NULL: for as long as it is current
     PRIMARY KEY (node_id, version),
     CHECK (valid_to >= valid_from)

@@ -1,5 +1,6 @@
 """May a command go ahead? Pure: a request and what `begin` found in the record, in; one verdict, out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ class KnownNode:
     version: int
     size: int
     sha256: str | None
-    identity: list[int] | None
+    identity: Sequence[int | str] | None
     has_children: bool = False
 
 

@@ -30,7 +30,7 @@ from schema.check import Finding, Kind, Listed, Record, Severity, StageEntry, St
 from schema.ids import CommandId, MountId
 from schema.mounts import CONTROL_QUEUE, Mount, bulk_queue
 from schema.nodes import NodeKind
-from schema.paths import RESERVED, NodePath
+from schema.paths import NodePath
 from schema.settings import Settings
 from schema.store import check as store
 from schema.store import mounts as mount_store
@@ -129,7 +129,7 @@ async def _storage(
         return None, [_unchecked(str(error.filename or "(mount)"), f"It can not be read: {error.strerror}.")]
 
 
-def look(executor: Executor, places: Sequence[str], *, content: bool) -> Storage:
+def look(executor: Executor, places: Sequence[bytes], *, content: bool) -> Storage:
     """List everything, and look for old content where it should be kept. Blocking."""
     executor.check()
     # A listing that takes long would see a stage that came after the record was read as nobody's: stages come first.
@@ -159,11 +159,10 @@ def _digest(executor: Executor, path: NodePath) -> bytes | None:
     return digest.digest()
 
 
-def _kept_size(executor: Executor, place: str) -> int | None:
-    """Our own folder is not a path that clients can name, but it is one that an executor can open."""
+def _kept_size(executor: Executor, place: bytes) -> int | None:
     try:
-        file = executor.open(NodePath(RESERVED + b"/trash/" + place.encode()))
-    except (errors.NodeNotFound, errors.NotADirectory):
+        file = executor.open_kept(place)
+    except errors.ContentExpired:
         return None
     try:
         return file.identity.size

@@ -13,7 +13,7 @@ The protocol it serves (docs/command-protocol.md) rests on these sentences:
   Anything else is an OSError and means a defect or a broken disk. No retry inside: the workflow retries.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -40,28 +40,29 @@ class Identity:
     directory: bool
     mode: int = 0
     links: int = 1
+    tag: str = ""
+    """Object stores have no inodes: there the ETag says which object this is (or, of a stage, what it waits as) ..."""
+    edition: str = ""
+    """... and the version id, where the bucket keeps versions. Numbers that mean nothing there are 0."""
 
-    def facts(self) -> list[int]:
+    def facts(self) -> list[int | str]:
         """As it travels in payloads and is stored in intents; `of_facts` reads it back."""
-        return [
-            self.device,
-            self.inode,
-            self.birth,
-            self.size,
-            self.mtime,
-            self.ctime,
-            int(self.directory),
-            self.mode,
-            self.links,
-        ]
+        numbers = [self.device, self.inode, self.birth, self.size, self.mtime, self.ctime, int(self.directory),
+                   self.mode, self.links]  # fmt: skip
+        return [*numbers, self.tag, self.edition] if self.tag or self.edition else [*numbers]
 
     @classmethod
-    def of_facts(cls, facts: Sequence[int]) -> "Identity":
-        device, inode, birth, size, mtime, ctime, directory, mode, links = facts
-        return cls(device, inode, birth, size, mtime, ctime, bool(directory), mode, links)
+    def of_facts(cls, facts: Sequence[int | str]) -> "Identity":
+        device, inode, birth, size, mtime, ctime, directory, mode, links = (int(fact) for fact in facts[:9])
+        tag, edition = (str(fact) for fact in facts[9:]) if len(facts) > 9 else ("", "")
+        return cls(device, inode, birth, size, mtime, ctime, bool(directory), mode, links, tag, edition)
 
     def same_inode(self, other: "Identity | None") -> bool:
-        return other is not None and (self.device, self.inode, self.birth) == (other.device, other.inode, other.birth)
+        return other is not None and self._which == other._which
+
+    @property
+    def _which(self) -> tuple[int, int, int, str, str]:
+        return self.device, self.inode, self.birth, self.tag, self.edition
 
     def same_content(self, other: "Identity | None") -> bool:
         """The same inode, and nobody wrote into it in place."""
@@ -78,15 +79,20 @@ class Step(StrEnum):
     REPLACE = "replace"
     """The staged file takes the place of the expected one, in one exchange."""
     DELETE = "delete"
-    """The expected file or directory goes to the trash."""
+    """The expected file or directory goes to the trash. With `tree`, everything below the directory goes along."""
+    MOVE = "move"
+    """The expected file or directory gets the name `target`: a free one, or that of the file `replaced`, which goes to
+    the trash. There is no moment without something at `target`. A directory takes everything below it along."""
+    RESTORE = "restore"
+    """What lies at `place` in the trash appears at `path`, a free name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """One visible step to take. All of it was fixed in the intent before anything happened.
 
-    `expected` is the identity the record knows: what is replaced or deleted. `attempt` above 1 means that an earlier
-    attempt may have acted already.
+    `expected` is the identity the record knows: what is replaced, deleted, moved or restored. `attempt` above 1 means
+    that an earlier attempt may have acted already.
     """
 
     command: CommandId
@@ -96,7 +102,14 @@ class Task:
     staged: Identity | None = None
     expected: Identity | None = None
     trash: str | None = None
+    """Where content goes that leaves: `<day>/<command>.<item>`"""
     attempt: int = 1
+    target: NodePath | None = None
+    replaced: Identity | None = None
+    """Of a move: the file at `target` that the record knows, and that goes to the trash"""
+    tree: bool = False
+    place: bytes | None = None
+    """Of a restore: a path below the trash"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +170,32 @@ class Entry:
     """file, directory, symlink or special"""
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file or directory to copy: exactly this one, as the record knows it."""
+
+    relative: bytes
+    """Its path below the root of the copy; b"" is the root itself. Parents come before their children."""
+    kind: str
+    identity: Identity
+    path: NodePath | None = None
+    """Where it lies; or ..."""
+    place: bytes | None = None
+    """... where in the trash: older content"""
+    sha256: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """The staged copy of one source."""
+
+    relative: bytes
+    kind: str
+    identity: Identity
+    size: int = 0
+    sha256: bytes | None = None
+
+
 class StageWriter(Protocol):
     """An open stage that takes a stream. Blocking: call from a thread."""
 
@@ -200,13 +239,30 @@ class Content(Protocol):
 class Executor(Protocol):
     """The contract. All methods block; the caller brings the threads."""
 
+    whole_trees: bool
+    """A directory is moved, deleted, restored and made visible together with everything below it, in one step. Where
+    that can not be, the caller goes through the tree item by item."""
+    width: int
+    """How many steps are worth taking at once."""
+
     def check(self) -> None:
         """Raise MountOffline unless this is the very storage the mount was registered with."""
         ...
 
     def locks(self) -> Locks: ...
 
-    def open_stage(self, stage: CommandId) -> StageWriter: ...
+    def open_stage(self, stage: CommandId, path: NodePath | None = None) -> StageWriter:
+        """`path`: where it will appear. A store that writes big content in place from the start needs to know."""
+        ...
+
+    def stage_copy(self, stage: CommandId, sources: Iterable[Source]) -> Iterator[Copied]:
+        """Stage a copy of one file or a whole tree, one answer per source while it goes. Whatever an earlier, broken
+        execution left under this stage is removed first. With the last answer everything is durable, but for the
+        stage's own name: `seal`. What POSIX keeps beside the bytes (mode, times, extended attributes, links) comes along.
+
+        Raises VersionConflict when a source is not what its identity and hash say, NotSupported for kinds that can not
+        be copied, StorageFull, MountOffline."""
+        ...
 
     def seal(self, drafts: Sequence[Draft], written: Sequence[CommandId] = ()) -> list[Stage | Exception]:
         """Stage the drafts, then make them and the names of the already `written` stages durable, with as few flushes
@@ -241,6 +297,15 @@ class Executor(Protocol):
 
     def open(self, path: NodePath) -> Content:
         """Raises NodeNotFound; NotADirectory when it is not a regular file."""
+        ...
+
+    def open_kept(self, place: bytes) -> Content:
+        """Older content, by its place in the trash. Raises ContentExpired when it is no longer there."""
+        ...
+
+    def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str) -> str:
+        """A URL under which exactly this content can be read for a while without us; `disposition` is the value of its
+        Content-Disposition header. Raises NotSupported where storage has no such thing."""
         ...
 
     def stages(self) -> Iterator[tuple[CommandId, float]]:

@@ -33,9 +33,9 @@ from activities.executors.local_disk import Disk, Locks, own_name, trash_name
 from activities.executors.local_errors import GONE, NOT_A_FOLDER, mount_error
 from activities.executors.local_registration import make_mount
 from activities.executors.local_stage import Writer, begin_draft, clear_stage, end_draft
-from schema.errors import MountOffline, NodeNotFound
+from schema.errors import ContentExpired, MountOffline, NodeNotFound, NotADirectory
 from schema.ids import CommandId
-from schema.paths import ROOT, NodePath
+from schema.paths import RESERVED, ROOT, NodePath
 
 
 class LocalExecutor:
@@ -106,7 +106,7 @@ class LocalExecutor:
 
     # -- stages --------------------------------------------------------------------------------------------------------
 
-    def open_stage(self, stage: CommandId) -> Writer:
+    def open_stage(self, stage: CommandId, path: NodePath | None = None) -> Writer:
         return Writer(self._here(), stage, self._explaining)
 
     def seal(self, drafts: Sequence[Draft], written: Sequence[CommandId] = ()) -> list[Stage | Exception]:
@@ -194,6 +194,12 @@ class LocalExecutor:
                     raise
         self.check()
         raise NodeNotFound()
+
+    def open_kept(self, place: bytes) -> Content:
+        try:
+            return self.open(NodePath(RESERVED + b"/trash/" + place))
+        except (NodeNotFound, NotADirectory) as error:
+            raise ContentExpired() from error
 
     def stages(self) -> Iterator[tuple[CommandId, float]]:
         """The age counts from the last change of any kind, so that what a replace took out starts anew."""

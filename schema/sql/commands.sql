@@ -95,7 +95,7 @@ RETURNING c.id::text, c.intent->>'step' AS step, coalesce(c.request->>'path', ''
 -- The versions that end now, and where their content is kept from now on.
 UPDATE filestore.snapshots s
    SET valid_to = greatest(now(), s.valid_from),  -- a clock can be set back
-       content_place = CASE WHEN s.kind = 'file' THEN c.intent->>'trash' END,
+       content_place = CASE WHEN s.kind = 'file' THEN convert_to(c.intent->>'trash', 'UTF8') END,
        content_until = CASE WHEN s.kind = 'file' THEN now() + make_interval(days => %(retention_days)s) END
   FROM filestore.commands c
  WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' IN ('replace', 'delete')

@@ -152,7 +152,7 @@ async def give_up(connection: Connection, mount: MountId) -> None:
     await connection.execute(SQL["give_up"], {"id": mount})
 
 
-async def record_root(connection: Connection, mount: MountId, identity: Sequence[int] | None) -> None:
+async def record_root(connection: Connection, mount: MountId, identity: Sequence[int | str] | None) -> None:
     """The root as a node. `identity` is `Identity.facts()` as the storage tells it; None where there is none."""
     device, inode, birth, size, mtime, ctime, _, mode, links = identity or (None,) * 9
     values = {

@@ -385,7 +385,7 @@ class Failing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._executor, name)
 
-    def open_stage(self, id: Any) -> Any:
+    def open_stage(self, id: Any, path: Any = None) -> Any:
         if self._after < 0:
             raise self._error
         writer = self._executor.open_stage(id)
@@ -518,7 +518,7 @@ async def test_memory_stays_flat_and_the_sender_waits_for_the_disk(
         def __getattr__(self, name: str) -> Any:
             return getattr(self._executor, name)
 
-        def open_stage(self, id: Any) -> Any:
+        def open_stage(self, id: Any, path: Any = None) -> Any:
             import time
 
             writer = self._executor.open_stage(id)

@@ -780,7 +780,7 @@ LocalExecutor(root, mount).act(task)
     assert list(disk.outside.trash().values()) == ([] if step is Step.CREATE else [b"old"])
 
 
-def facts(identity: Identity | None) -> list[int] | None:
+def facts(identity: Identity | None) -> list[int | str] | None:
     return identity.facts() if identity else None
 
 

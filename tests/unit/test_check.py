@@ -76,9 +76,9 @@ def clean() -> tuple[Record, Storage]:
     until = T0 + timedelta(days=30)
     snapshots = [
         Snapshot(2, 1, "mkdir", "directory", "active", 0, None, T0),
-        Snapshot(3, 1, "up", "file", "active", 5, OLD, T0, T0 + minute, "day/again.0", until),
+        Snapshot(3, 1, "up", "file", "active", 5, OLD, T0, T0 + minute, b"day/again.0", until),
         Snapshot(3, 2, "again", "file", "active", 7, NEW, T0 + minute),
-        Snapshot(4, 1, "make", "file", "active", 3, OLD, T0, T0 + minute, "day/drop.0", until),
+        Snapshot(4, 1, "make", "file", "active", 3, OLD, T0, T0 + minute, b"day/drop.0", until),
         Snapshot(4, 2, "drop", "file", "deleted", 3, OLD, T0 + minute),
     ]
     commands = [
@@ -100,7 +100,7 @@ def clean() -> tuple[Record, Storage]:
     )  # fmt: skip
     storage = Storage(
         [Listed(b"d", "directory", identity(2, 0, True)), Listed(b"d/f", "file", identity(30, 7), NEW)],
-        {"day/again.0": 5, "day/drop.0": 3},
+        {b"day/again.0": 5, b"day/drop.0": 3},
     )
     return record, storage
 
@@ -171,8 +171,8 @@ PLANTED: dict[str, tuple[Plant, Kind]] = {
     ),
     "other content": (in_storage(listing=at(1, sha256=OLD)), Kind.DISK),
     "a file of a failed command": (in_storage(listing=plus(Listed(b"d/x", "file", identity(66, 1)))), Kind.DISK),
-    "old content that is gone": (in_storage(kept=lambda kept: kept | {"day/again.0": None}), Kind.KEPT),
-    "old content of another size": (in_storage(kept=lambda kept: kept | {"day/drop.0": 4}), Kind.KEPT),
+    "old content that is gone": (in_storage(kept=lambda kept: kept | {b"day/again.0": None}), Kind.KEPT),
+    "old content of another size": (in_storage(kept=lambda kept: kept | {b"day/drop.0": 4}), Kind.KEPT),
     "old content without a place": (in_record(snapshots=at(1, place=None)), Kind.KEPT),
     "a version without a snapshot": (in_record(snapshots=without(2)), Kind.SNAPSHOTS),
     "a snapshot of nobody": (
@@ -241,7 +241,7 @@ NOTICED: dict[str, tuple[Plant, Kind]] = {
         Kind.DISK,
     ),
     "old content that a command missed": (
-        lambda r, s: in_storage(kept=lambda k: k | {"day/again.0": None})(*in_record(journal=at(2, drift=True))(r, s)),
+        lambda r, s: in_storage(kept=lambda k: k | {b"day/again.0": None})(*in_record(journal=at(2, drift=True))(r, s)),
         Kind.KEPT,
     ),
     "a stage in use": (in_storage(stages=lambda _: [StageEntry(NOBODYS, 99.0, held=True)]), Kind.REST),
@@ -274,7 +274,7 @@ def test_old_content_may_go_when_its_time_is_over_or_while_it_is_on_its_way() ->
     record = replace(record, now=T0 + timedelta(days=31))
     assert check.wanted_places(record) == []
     record = replace(clean()[0], cleanups=["again"])
-    assert check.wanted_places(record) == ["day/drop.0"]
+    assert check.wanted_places(record) == [b"day/drop.0"]
 
 
 def test_without_a_storage_the_record_alone_is_compared() -> None:
