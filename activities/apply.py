@@ -79,7 +79,14 @@ class Apply:
                 read = await store.read_running(connection, list(first), raise_attempt=False)
                 rows |= {key: row for key, row in read.items() if row.attempt == first[key]}
             if later:
-                rows |= await store.read_running(connection, list(later), raise_attempt=True)
+                raised = await store.read_running(connection, list(later), raise_attempt=True)
+                rows |= raised
+                # Every execution of a long command raises its attempt: this number is that of the first one.
+                first |= {
+                    row.id: row.attempt
+                    for row in raised.values()
+                    if row.intent.get("long") and row.attempt == row.intent["opened"] + 1
+                }
         return rows, set(first)
 
     async def _within_deadline(self, walk: _Walk) -> Mapping[CommandId, Result]:

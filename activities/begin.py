@@ -12,11 +12,12 @@ from temporalio import activity
 from activities.executors.base import Identity, Locks
 from activities.failures import by_halves
 from schema import errors
+from schema.claims import Claim
 from schema.commands import Begun, CommandIds, CommandList, Going, Outcome, Request
 from schema.faults import areach
 from schema.ids import CommandId, MountId
 from schema.store import commands as store
-from schema.verdicts import Claim, Conflict, Go, Refuse, Resume, Verdict, among, decide
+from schema.verdicts import Conflict, Go, Refuse, Resume, Verdict, among, decide
 
 if TYPE_CHECKING:
     from activities.ports import Audience, Executors
@@ -52,12 +53,18 @@ class Begin:
             if locks is not None:
                 locks.close()
         await areach("begin.committed")
-        go = [Going(v.id, v.attempt) for v in verdicts.values() if isinstance(v, Go | Resume)]
-        self._fresh.update((v.id, v.attempt) for v in verdicts.values() if isinstance(v, Go))
+        going = [v for v in verdicts.values() if isinstance(v, Go | Resume)]
+        self._fresh.update((v.id, v.attempt) for v in going if isinstance(v, Go) and not v.long)
         self._audience.begun(verdicts)
         self._audience.ended(ended)
         refused = [v.id for v in verdicts.values() if isinstance(v, Refuse)]
-        return Begun(mount, go, refused)
+        return Begun(
+            mount,
+            go=[Going(v.id, v.attempt) for v in going if not v.long and not v.unstaged],
+            refused=refused,
+            unstaged=[Going(v.id, v.attempt) for v in going if not v.long and v.unstaged],
+            long=[v.id for v in going if v.long],
+        )
 
     def _verify_stages(self, mount: MountId, strange: Sequence[Request]) -> tuple[Locks, set[CommandId]]:
         """Stages that this process did not lock itself are locked now and looked at: gone ones must not begin."""
@@ -78,16 +85,15 @@ class Begin:
         """The verdicts, and how those ended that are refused."""
         day = datetime.now(UTC).strftime("%Y-%m-%d")
         async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
-            await store.lock_mount(connection, mount)
-            found = await store.look(connection, mount, requests)
+            await store.lock_mounts(connection, {mount} | {claim.mount for r in requests for claim in r.claims})
+            found = await store.look(connection, requests)
             held: list[tuple[Claim, CommandId]] = []
             verdicts: dict[CommandId, Verdict] = {}
             for request in requests:
                 verdict = decide(request, found[request.id], workflow=workflow, day=day)
                 if isinstance(verdict, Go) and request.id in lost:
                     verdict = Refuse(verdict.id, verdict.attempt, errors.StageLost())
-                claim = Claim(request.node_path.raw, request.claims_subtree)
-                verdicts[request.id] = among(verdict, claim, held)
+                verdicts[request.id] = among(verdict, held)
             ended = await self._write(connection, mount, workflow, requests, verdicts)
             await areach("begin.before_commit")
         return verdicts, ended
@@ -107,7 +113,8 @@ class Begin:
         refused = [v.id for _, v in decided if isinstance(v, Refuse) and v.id in opened]
         if not refused:
             return []
-        ended, _ = await store.record(connection, refused, close=False, retention_days=0)
+        rows = {id: store.EndedRow("refused", "") for id in refused}
+        ended, _ = await store.record(connection, rows, retention_days=0)
         return ended
 
     @activity.defn(name="adopt")
@@ -115,4 +122,8 @@ class Begin:
         """The commands among these that still run, for whoever resumes them."""
         async with self._pool.connection() as connection:
             rows = await store.read_running(connection, commands.ids, raise_attempt=False)
-        return Begun(commands.mount_id, [Going(row.id, row.attempt) for row in rows.values()])
+        return Begun(
+            commands.mount_id,
+            go=[Going(row.id, row.attempt) for row in rows.values() if not row.unstaged],
+            unstaged=[Going(row.id, row.attempt) for row in rows.values() if row.unstaged],
+        )

@@ -61,10 +61,7 @@ class Commit:
                 outcomes: list[Outcome] = []
                 leftovers: list[CommandId] = []
                 if rows:
-                    close = any(row.step in ("replace", "delete") for row in rows.values())
-                    outcomes, leftovers = await store.record(
-                        connection, list(rows), close=close, retention_days=self._retention_days
-                    )
+                    outcomes, leftovers = await store.record(connection, rows, retention_days=self._retention_days)
                 await areach("commit.before_commit")
             missing = [item.id for item in items if item.id not in rows]
             if missing:

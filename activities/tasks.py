@@ -2,6 +2,7 @@
 
 from activities.executors.base import Identity, Step, Task
 from schema.ids import CommandId
+from schema.paths import NodePath
 from schema.store.commands import Row
 
 
@@ -12,17 +13,26 @@ def task_of(row: Row, *, first: bool = False) -> Task | None:
     before, each with an intent of its own.
     """
     intent = row.intent
-    if intent["step"] == "none":
+    if intent["step"] in ("none", "describe"):
         return None
     # A refused command never acted; what is left of it is what a failed create leaves: its stage.
     step = Step.CREATE if intent["step"] == "refused" else Step(intent["step"])
+    at = NodePath(bytes.fromhex(intent["at"])) if "at" in intent else row.path
     return Task(
         command=row.id,
         step=step,
-        path=row.path,
+        path=row.path if step is Step.MOVE else at,
         stage=CommandId(intent["stage"]) if intent.get("stage") else None,
-        staged=Identity.of_facts(intent["staged"]) if intent.get("staged") else None,
-        expected=Identity.of_facts(intent["expected"]) if intent.get("expected") else None,
+        staged=_identity(intent.get("staged")),
+        expected=_identity(intent.get("expected")),
         trash=intent.get("trash"),
         attempt=1 if first else 2,
+        target=at if step is Step.MOVE else None,
+        replaced=_identity(intent["replaced"]["expected"]) if "replaced" in intent else None,
+        tree=bool(intent.get("tree")),
+        place=bytes.fromhex(intent["place"]) if step is Step.RESTORE else None,
     )
+
+
+def _identity(facts: list[int | str] | None) -> Identity | None:
+    return Identity.of_facts(facts) if facts else None

@@ -27,6 +27,8 @@ class Waiter:
     """When the caller stops waiting; looked at by `poll`, so that no command needs a timer of its own"""
     joined: bool = False
     """It waits for a command that an earlier request opened."""
+    elsewhere: bool = False
+    """It waits for a command that goes on in a workflow of its own, in whatever process."""
 
     answered: bool = False
 
@@ -79,6 +81,8 @@ class Answers:
                     self._rows.setdefault(row, set()).add(request)
                     through.append(request)
                 case Go(id=row) | Resume(id=row) | Refuse(id=row):
+                    if (waiter := self._waiting.get(request)) and not isinstance(verdict, Refuse):
+                        waiter.elsewhere = verdict.long
                     if row != request:
                         self._rows.setdefault(row, set()).add(request)
                 case _:
@@ -111,7 +115,11 @@ class Answers:
             for waiter in [w for w in self._waiting.values() if w.until < loop.time()]:
                 self.refuse(waiter.request.id, OutcomePending(waiter.request.id))
             self._rows = {row: them for row, them in self._rows.items() if any(r in self._waiting for r in them)}
-            old = [w for w in self._waiting.values() if loop.time() - w.since > 4 * _POLL_SECONDS or w.joined]
+            old = [
+                w
+                for w in self._waiting.values()
+                if loop.time() - w.since > 4 * _POLL_SECONDS or w.joined or w.elsewhere
+            ]
             if not old:
                 continue
             try:

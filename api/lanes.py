@@ -22,7 +22,6 @@ from schema.faults import areach
 from schema.ids import CommandId, MountId
 from schema.store import commands as store
 from schema.store.pool import Pool
-from schema.verdicts import Claim
 
 _LINGER_SECONDS = 0.25
 """A workflow whose commands are all answered is not waited for longer than this."""
@@ -52,8 +51,8 @@ class Lanes:
         """Raises RateLimited when the queue is full."""
         request = submission.request
         deadline = asyncio.get_running_loop().time() + self._path_wait
-        claim = Claim(request.node_path.raw, request.claims_subtree)
-        self._queue.put(Waiting(submission, claim, deadline, submission.locks))
+        claims = [claim for claim in request.claims if claim.mount == self._mount]
+        self._queue.put(Waiting(submission, claims, deadline, submission.locks))
         self._wake.set()
 
     @property

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from activities.executors.base import Locks
 from api.services import Submission
 from schema import errors
+from schema.claims import Claim, conflicts
 from schema.commands import LIST_MAX, Request
-from schema.verdicts import Claim, conflicts
 
 LIST_BYTES = 200 * 1024
 """Of payload in one list: well below what Temporal takes."""
@@ -21,7 +21,8 @@ LIST_BYTES = 200 * 1024
 @dataclass(eq=False, slots=True)
 class Waiting:
     submission: Submission
-    claim: Claim
+    claims: Sequence[Claim]
+    """On this mount"""
     deadline: float
     locks: Locks | None = None
     bounced: bool = False
@@ -91,7 +92,7 @@ class Queue:
                 waiting.sealed = replace(waiting.request, failure=busy.code, failure_message=busy.message)
             taken.keys.add(waiting.key)
             batch.append(waiting)
-            size += 700 + 2 * len(waiting.claim.path)
+            size += 700 + 2 * sum(len(claim.path) for claim in waiting.claims)
         for principal, those in passed.items():
             # They keep their place at the front.
             those.extend(self._by_principal.pop(principal, ()))
@@ -112,18 +113,19 @@ class _Taken:
 
     def __init__(self, flying: Collection[Waiting]) -> None:
         self.keys = {waiting.key for waiting in flying}
-        self._claims = [waiting.claim for waiting in flying]
+        self._claims = [claim for waiting in flying for claim in waiting.claims]
         self._paths = {claim.path for claim in self._claims}
         self._trees = [claim for claim in self._claims if claim.subtree]
 
     def by(self, waiting: Waiting) -> bool:
         """Is somebody in the way of this one? From now on it is in the way of those behind it."""
-        claim = waiting.claim
-        blocked = claim.path in self._paths or waiting.key in self.keys or self._conflicts(claim)
-        self._paths.add(claim.path)
-        self._claims.append(claim)
-        if claim.subtree:
-            self._trees.append(claim)
+        blocked = waiting.key in self.keys
+        blocked = blocked or any(claim.path in self._paths or self._conflicts(claim) for claim in waiting.claims)
+        for claim in waiting.claims:
+            self._paths.add(claim.path)
+            self._claims.append(claim)
+            if claim.subtree:
+                self._trees.append(claim)
         return blocked
 
     def _conflicts(self, claim: Claim) -> bool:

@@ -16,6 +16,10 @@ from schema.ids import CommandId, MountId
 log = structlog.get_logger("sealing")
 
 
+_STAGED = (CommandKind.CREATE_DIRECTORY, CommandKind.UPLOAD)
+"""What these make visible comes with the request. (What a copy makes visible is staged after `begin`.)"""
+
+
 class SharedLocks:
     """The locks of a whole list, through one open handle that closes with the last of them."""
 
@@ -36,7 +40,7 @@ class SharedLocks:
 
 def seal(executors: Executors, mount: MountId, batch: Sequence[Waiting]) -> None:
     """Every waiting command gets its request with the identity of its stage, or with the failure that staging met."""
-    staged = [w for w in batch if w.request.failure is None and w.request.kind is not CommandKind.DELETE]
+    staged = [w for w in batch if w.request.failure is None and w.request.kind in _STAGED]
     if not staged:
         return
     drafts = [w for w in staged if w.submission.written is None and w.request.staged is None]

@@ -8,6 +8,7 @@ import base64
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from schema.claims import Claim
 from schema.ids import CommandId, MountId, NodeId
 from schema.paths import NodePath, decode
 
@@ -106,9 +107,16 @@ class Request:
         return self.key or self.id
 
     @property
-    def claims_subtree(self) -> bool:
-        """A directory that goes away takes what is below with it; for a file both kinds of claim mean the same."""
-        return self.kind is CommandKind.DELETE
+    def claims(self) -> list[Claim]:
+        """What it will claim, as far as the request alone can tell; `begin` knows exactly.
+
+        A directory that goes away or appears takes what is below with it; for a file both kinds of claim mean the same.
+        """
+        here = Claim(self.mount_id, self.node_path.raw, self.kind in (CommandKind.DELETE, CommandKind.MOVE))
+        if self.kind not in (CommandKind.MOVE, CommandKind.COPY, CommandKind.RESTORE):
+            return [here]
+        target = Claim(self.target_mount_id or self.mount_id, self.appears_at.raw, True)
+        return [here, target] if self.kind is CommandKind.MOVE else [target]
 
 
 def spell(path: NodePath) -> tuple[str, str | None]:
@@ -142,6 +150,10 @@ class Begun:
     go: list[Going] = field(default_factory=list)
     refused: list[CommandId] = field(default_factory=list)
     """Ended already; their stages are to be cleared"""
+    unstaged: list[Going] = field(default_factory=list)
+    """They go too, once what they copy is staged"""
+    long: list[CommandId] = field(default_factory=list)
+    """They hold their claims, and go on in workflows of their own"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +176,16 @@ class AppliedList:
 
     mount_id: MountId
     done: list[Applied] = field(default_factory=list)
+    late: list[CommandId] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What `stage` did: `go` may act now, `failed` goes to the record, `late` is in the hands of another process."""
+
+    mount_id: MountId
+    go: list[Going] = field(default_factory=list)
+    failed: list[Applied] = field(default_factory=list)
     late: list[CommandId] = field(default_factory=list)
 
 

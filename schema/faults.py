@@ -23,6 +23,8 @@ POINTS: dict[str, str] = {
     "api.started": "Temporal has accepted the workflow, nobody is answered",
     "begin.before_commit": "the transaction with intents and claims is about to commit",
     "begin.committed": "intents and claims are durable, nothing is visible",
+    "stage.staged": "a copy is staged and durable, the intent does not know its identity (subject: the source's path)",
+    "stage.recorded": "the intent knows what was staged, nothing is visible",
     "apply.locked": "the locks are held and the rows read again",
     "apply.act": "about to take the visible step of one item (subject: its path)",
     "apply.acted": "the visible step of one item is taken, not flushed (subject: its path)",

@@ -34,7 +34,7 @@ def mutation_queue(mount: MountId) -> str:
 
 
 def bulk_queue(mount: MountId) -> str:
-    """Long work of this mount: resumed commands, sweeps."""
+    """Long work of this mount: copies, resumed commands, sweeps."""
     return f"fs.{mount}.bulk"
 
 

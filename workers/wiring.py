@@ -17,6 +17,7 @@ from activities.commit import Commit
 from activities.finish import Finish
 from activities.ports import Audience, Executors
 from activities.publish import Bus, Publish
+from activities.stage import StageCopies
 from activities.sweep import Sweep
 from schema.ids import CommandId, MountId
 from schema.mounts import CONTROL_QUEUE, bulk_queue, mutation_queue
@@ -34,6 +35,7 @@ _VERSION = WorkerDeploymentVersion("filestore", "1")
 @dataclass(frozen=True)
 class Activities:
     begin: Begin
+    stage: StageCopies
     apply: Apply
     commit: Commit
     finish: Finish
@@ -43,7 +45,7 @@ class Activities:
     @property
     def brief(self) -> Sequence[Callable[..., Any]]:
         """Those of RunCommands: local activities, wherever the workflow runs."""
-        return [self.begin.begin, self.apply.apply, self.commit.commit, self.finish.finish]
+        return [self.begin.begin, self.stage.stage, self.apply.apply, self.commit.commit, self.finish.finish]
 
     @property
     def bulk(self) -> Sequence[Callable[..., Any]]:
@@ -60,6 +62,7 @@ def make_activities(settings: Settings, pool: Pool, executors: Executors, audien
     finish, publish = Finish(pool, executors), Publish(pool, bus)
     return Activities(
         Begin(pool, executors, audience, fresh),
+        StageCopies(pool, executors),
         Apply(pool, executors, fresh, settings.apply_seconds),
         Commit(pool, executors, audience, publish.announce, settings.retention_days),
         finish,

@@ -35,3 +35,10 @@ BACKGROUND: dict[str, Any] = {
     "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5)),
 }
 """Regular activities of resumed commands and sweeps."""
+
+LONG: dict[str, Any] = {
+    "start_to_close_timeout": timedelta(hours=24),
+    "heartbeat_timeout": timedelta(seconds=30),
+    "retry_policy": RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=60)),
+}
+"""Bytes move for as long as it takes. A worker that died is noticed by its silence."""

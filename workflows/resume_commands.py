@@ -1,4 +1,4 @@
-"""ResumeCommands: carry to their end commands whose owner died, or that were too slow for their list."""
+"""ResumeCommands: carry to their end commands that are long, that were too slow for their list, or whose owner died."""
 
 from datetime import timedelta
 
@@ -9,8 +9,9 @@ with workflow.unsafe.imports_passed_through():
     from activities.begin import Begin
     from activities.commit import Commit
     from activities.finish import Finish
-    from schema.commands import CommandIds
-    from workflows.policies import BACKGROUND
+    from activities.stage import StageCopies
+    from schema.commands import AppliedList, Begun, CommandIds, Staged
+    from workflows.policies import BACKGROUND, LONG
 
 _ROUNDS = 20
 """A held lock means that somebody is still at it. After so many rounds the next sweep tries again."""
@@ -26,21 +27,34 @@ class ResumeCommands:
             begun = await workflow.execute_activity_method(
                 Begin.adopt, CommandIds(mount, waiting), summary="which of them still run", **BACKGROUND
             )
-            if not begun.go:
+            staged = Staged(mount, go=begun.go)
+            if begun.unstaged:
+                staged = await workflow.execute_activity_method(
+                    StageCopies.stage, begun, summary="stage what is copied: nothing is visible yet", **LONG
+                )
+            if not staged.go and not staged.failed and not staged.late:
                 break
-            applied = await workflow.execute_activity_method(
-                Apply.apply, begun, summary="look, act if that is still needed, flush", **BACKGROUND
-            )
+            applied = AppliedList(mount)
+            if staged.go:
+                applied = await workflow.execute_activity_method(
+                    Apply.apply,
+                    Begun(mount, go=staged.go),
+                    summary="look, act if that is still needed, flush",
+                    **BACKGROUND,
+                )
             ended = await workflow.execute_activity_method(
-                Commit.commit, applied, summary="the record; claims released", **BACKGROUND
+                Commit.commit,
+                AppliedList(mount, applied.done + staged.failed),
+                summary="the record; claims released",
+                **BACKGROUND,
             )
             total += ended.succeeded + ended.failed
             if ended.leftovers:
                 await workflow.execute_activity_method(
                     Finish.finish, CommandIds(mount, ended.leftovers), summary="clear what is left", **BACKGROUND
                 )
-            if not applied.late:
+            waiting = applied.late + staged.late
+            if not waiting:
                 break
-            waiting = applied.late
             await workflow.sleep(timedelta(milliseconds=200 * 2 ** min(attempt, 6)))
         return total

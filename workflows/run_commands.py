@@ -9,7 +9,9 @@ with workflow.unsafe.imports_passed_through():
     from activities.begin import Begin
     from activities.commit import Commit
     from activities.finish import Finish
-    from schema.commands import CommandIds, CommandList
+    from activities.stage import StageCopies
+    from schema.commands import AppliedList, Begun, CommandIds, CommandList, Staged
+    from schema.ids import CommandId, MountId
     from schema.mounts import bulk_queue
     from workflows.policies import BRIEF, COURTESY, PERSISTENT
 
@@ -30,7 +32,7 @@ class RunCommands:
         begun = await workflow.execute_local_activity_method(
             Begin.begin, commands, summary="verdicts, intents and claims: nothing is visible yet", **BRIEF
         )
-        stood_aside = len(commands.requests) - len(begun.go)
+        stood_aside = len(commands.requests) - len(begun.go) - len(begun.unstaged) - len(begun.long)
         if begun.refused:
             await workflow.execute_local_activity_method(
                 Finish.finish,
@@ -38,27 +40,49 @@ class RunCommands:
                 summary="clear the stages of refused commands",
                 **COURTESY,
             )
-        if not begun.go:
-            return ListReport(answered_without_running=stood_aside)
+        for command in begun.long:
+            await _go_on(mount, [command], "a long command goes on by itself")
+        staged = Staged(mount, go=begun.go)
+        if begun.unstaged:
+            staged = await workflow.execute_local_activity_method(
+                StageCopies.stage, begun, summary="stage small copies: nothing is visible yet", **PERSISTENT
+            )
+        if not staged.go and not staged.failed:
+            await _go_on(mount, staged.late, "slow commands go on by themselves")
+            return ListReport(late=len(begun.long) + len(staged.late), answered_without_running=stood_aside)
 
         # From here on there is only forward: an effect may be visible.
-        applied = await workflow.execute_local_activity_method(
-            Apply.apply, begun, summary="the visible step of each command, then one flush", **PERSISTENT
-        )
+        applied = AppliedList(mount)
+        if staged.go:
+            applied = await workflow.execute_local_activity_method(
+                Apply.apply,
+                Begun(mount, go=staged.go),
+                summary="the visible step of each command, then one flush",
+                **PERSISTENT,
+            )
         ended = await workflow.execute_local_activity_method(
-            Commit.commit, applied, summary="nodes, snapshots, rollups, journal, events; claims released", **PERSISTENT
+            Commit.commit,
+            AppliedList(mount, applied.done + staged.failed),
+            summary="nodes, snapshots, rollups, journal, events; claims released",
+            **PERSISTENT,
         )
         if ended.leftovers:
             await workflow.execute_local_activity_method(
                 Finish.finish, CommandIds(mount, ended.leftovers), summary="old content to the trash", **COURTESY
             )
-        if applied.late:
-            await workflow.start_child_workflow(
-                "ResumeCommands",
-                CommandIds(mount, applied.late),
-                id=f"resume/{mount}/{applied.late[0]}",
-                task_queue=bulk_queue(mount),
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                static_summary=f"{len(applied.late)} slow commands go on by themselves",
-            )
-        return ListReport(ended.succeeded, ended.failed, len(applied.late), stood_aside)
+        late = applied.late + staged.late
+        await _go_on(mount, late, f"{len(late)} slow commands go on by themselves")
+        return ListReport(ended.succeeded, ended.failed, len(late) + len(begun.long), stood_aside)
+
+
+async def _go_on(mount: MountId, commands: list[CommandId], summary: str) -> None:
+    """In a workflow of their own, on the queue for long work: nobody waits behind them."""
+    if commands:
+        await workflow.start_child_workflow(
+            "ResumeCommands",
+            CommandIds(mount, commands),
+            id=f"resume/{mount}/{commands[0]}",
+            task_queue=bulk_queue(mount),
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            static_summary=summary,
+        )

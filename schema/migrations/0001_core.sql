@@ -247,6 +247,24 @@ CREATE TABLE filestore.stages (
 );
 CREATE INDEX stages_expiry ON filestore.stages (expires_at);
 
+-- Copies of what lies below a directory, from when they are staged until `commit` makes nodes of them.
+CREATE TABLE filestore.staged_entries (
+    command_id     uuid NOT NULL REFERENCES filestore.commands,
+    path           bytea NOT NULL,                                       -- below the root of the copy
+    parent         bytea NOT NULL,                                       -- likewise; empty for the root itself
+    name_text      text NOT NULL,
+    path_text      text NOT NULL,
+    depth          integer NOT NULL,                                     -- 1 for a child of the root
+    node_id        bigint NOT NULL DEFAULT nextval('filestore.nodes_id_seq'),
+    source_id      bigint NOT NULL,
+    source_version bigint NOT NULL,
+    kind           filestore.node_kind NOT NULL,
+    size_bytes     bigint NOT NULL,
+    sha256         bytea,
+    identity       jsonb,                                                -- of the copy, once it is staged
+    PRIMARY KEY (command_id, path)
+);
+
 -- What is left to do on the storage after a command has ended.
 CREATE TABLE filestore.cleanups (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -279,6 +297,7 @@ CREATE TABLE filestore.journal_entries (
     payload        jsonb NOT NULL,                                       -- the request
     before         jsonb,                                                -- the node's record until now
     after          jsonb,                                                -- and from now on
+    also           jsonb,                                                -- what else changed: the file a move replaced, a whole tree
     trash          text,                                                 -- where the old content went
     workflow_id    text,
     operation_id   uuid,
@@ -387,12 +406,24 @@ CREATE TRIGGER nodes_version BEFORE UPDATE ON filestore.nodes FOR EACH ROW
     WHEN (NEW.version < OLD.version OR NEW.kind <> OLD.kind OR NEW.mount_id <> OLD.mount_id OR NEW.id <> OLD.id)
     EXECUTE FUNCTION filestore.check_node_version();
 
+-- Where a node lies, as far as we last saw it: the facts of an executor's identity, as one JSON array.
+CREATE FUNCTION filestore.node_identity(n filestore.nodes) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN n.inode IS NOT NULL THEN
+        jsonb_build_array(n.device, n.inode, n.birth_ns, n.observed_size, n.observed_mtime_ns, n.observed_ctime_ns,
+            (n.kind = 'directory')::integer, n.observed_mode, n.observed_links)
+        || CASE WHEN n.s3_etag IS NULL THEN '[]'::jsonb ELSE jsonb_build_array(n.s3_etag, coalesce(n.s3_version_id, '')) END END
+$$;
+
 -- What a verdict needs to know of a node, identity included, as one JSON value.
 CREATE FUNCTION filestore.node_facts(n filestore.nodes) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT jsonb_build_object('id', n.id, 'kind', n.kind, 'state', n.state, 'version', n.version, 'size', n.size_bytes,
-        'sha256', encode(n.sha256, 'hex'),
-        'identity', CASE WHEN n.inode IS NOT NULL THEN jsonb_build_array(n.device, n.inode, n.birth_ns, n.observed_size,
-            n.observed_mtime_ns, n.observed_ctime_ns, (n.kind = 'directory')::integer, n.observed_mode, n.observed_links) END)
+        'parent', n.parent_id, 'name', encode(n.name, 'hex'), 'sha256', encode(n.sha256, 'hex'),
+        'identity', filestore.node_identity(n))
+$$;
+
+-- Which command put content at this place in the trash: <day>/<command>.<item>, and below it for a tree.
+CREATE FUNCTION filestore.command_of(place bytea) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT split_part(split_part(encode(place, 'escape'), '/', 2), '.', 1)::uuid
 $$;
 
 -- Readable shapes -------------------------------------------------------------------------------------------------------

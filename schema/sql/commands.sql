@@ -5,39 +5,52 @@
 SELECT pg_advisory_xact_lock(720001, (%(mount)s::bigint & 2147483647)::integer)
 
 -- name: look
--- What the record says about each request of a list: its key, its mount, the parent, the node, the latest deleted one,
--- and whose claim is in the way. `parent` is the stored form of the directory's path, `above` are all paths over it.
+-- What the record says about each request of a list: its key, its mounts, and for each of its ends (n = 0 the path, n = 1 the
+-- target) the parent, the node, the latest deleted one, and whose claim is in the way. `parent` is the stored form of the
+-- directory's path, `above` are all paths over it.
 -- One look-up after the other for each request: whatever the tables' sizes, nothing here may become a scan.
-SELECT i.id, nextval('filestore.nodes_id_seq') AS fresh_node,
-       m.state AS mount_state, m.access_mode AS mount_access,
+SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS fresh_node,
+       m.state AS mount_state, m.access_mode AS mount_access, m.backend_kind AS mount_kind,
        c.id::text AS known_id, c.status::text AS known_status, c.attempt AS known_attempt, encode(c.request_hash, 'hex') AS known_hash,
        c.retryable AS known_retryable, c.code AS known_code, c.owner_workflow AS known_owner, c.outcome::text AS known_outcome,
-       p.facts AS parent, n.facts AS node, g.facts AS gone,
-       i.kind = 'deleteNode' AND n.facts->>'kind' = 'directory'
+       coalesce((c.intent->>'long')::boolean, false) AS known_long,
+       c.intent ? 'source' AND c.intent->>'staged' IS NULL AS known_unstaged,
+       p.facts AS parent, n.facts AS node, g.facts AS gone, d.facts AS named, o.facts AS old,
+       i.below AND n.facts->>'kind' = 'directory'
            AND EXISTS (SELECT FROM filestore.nodes k WHERE k.parent_id = n.id AND k.state <> 'deleted') AS has_children,
-       (SELECT k.command_id::text FROM filestore.claims k WHERE k.mount_id = %(mount)s AND k.path = decode(i.path, 'hex')
+       CASE WHEN i.below AND coalesce(d.kind, n.facts->>'kind') = 'directory' THEN
+           (SELECT r.file_count + r.directory_count FROM filestore.rollup_of(coalesce(d.id, n.id)) r) END AS below,
+       (SELECT k.command_id::text FROM filestore.claims k WHERE k.mount_id = i.mount AND k.path = decode(i.path, 'hex')
          UNION ALL
         SELECT k.command_id::text FROM jsonb_array_elements_text(i.above) a
           JOIN LATERAL (SELECT s.command_id, s.kind FROM filestore.claims s
-                         WHERE s.mount_id = %(mount)s AND s.path = decode(a, 'hex') LIMIT 1) k ON k.kind = 'subtree'
+                         WHERE s.mount_id = i.mount AND s.path = decode(a, 'hex') LIMIT 1) k ON k.kind = 'subtree'
          UNION ALL
-        SELECT k.command_id::text FROM filestore.claims k WHERE i.subtree AND k.mount_id = %(mount)s
+        SELECT k.command_id::text FROM filestore.claims k WHERE i.subtree AND k.mount_id = i.mount
            AND k.path > decode(i.path || '2f', 'hex') AND k.path < decode(i.path || '30', 'hex')
          LIMIT 1) AS busy
-  FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id text, kind text, tenant text, principal text, key text,
-                                                 path text, parent text, name text, above jsonb, subtree boolean)
-  LEFT JOIN filestore.backend_mounts m ON m.id = %(mount)s AND m.tenant = i.tenant
+  FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id text, n integer, mount bigint, tenant text, principal text, key text,
+           path text, parent text, name text, above jsonb, subtree boolean, gone boolean, below boolean, node bigint, version bigint)
+  LEFT JOIN filestore.backend_mounts m ON m.id = i.mount AND m.tenant = i.tenant
   LEFT JOIN LATERAL (SELECT * FROM filestore.commands x
-       WHERE x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
+       WHERE i.n = 0 AND x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
   LEFT JOIN LATERAL (SELECT x.id, filestore.node_facts(x) AS facts FROM filestore.nodes x
-       WHERE x.mount_id = %(mount)s AND x.directory_path = decode(i.parent, 'hex') AND x.directory_path IS NOT NULL
+       WHERE x.mount_id = i.mount AND x.directory_path = decode(i.parent, 'hex') AND x.directory_path IS NOT NULL
          AND x.state <> 'deleted' LIMIT 1) p ON true
   LEFT JOIN LATERAL (SELECT x.id, filestore.node_facts(x) AS facts FROM filestore.nodes x
        WHERE x.parent_id = p.id AND x.name = decode(i.name, 'hex') AND x.state <> 'deleted' LIMIT 1) n ON true
   LEFT JOIN LATERAL (SELECT filestore.node_facts(x) AS facts FROM filestore.nodes x JOIN filestore.nodes xp ON xp.id = x.parent_id
-       WHERE i.kind = 'deleteNode' AND n.id IS NULL AND xp.mount_id = %(mount)s AND xp.directory_path = decode(i.parent, 'hex')
+       WHERE i.gone AND n.id IS NULL AND xp.mount_id = i.mount AND xp.directory_path = decode(i.parent, 'hex')
          AND xp.directory_path IS NOT NULL AND x.name = decode(i.name, 'hex') AND x.state = 'deleted'
        ORDER BY x.deleted_at DESC LIMIT 1) g ON true
+  LEFT JOIN LATERAL (SELECT x.id, x.kind::text AS kind, x.version, filestore.node_facts(x) AS facts FROM filestore.nodes x
+       WHERE i.n = 0 AND x.id = i.node AND x.mount_id = i.mount) d ON true
+  LEFT JOIN LATERAL (SELECT jsonb_build_object('version', s.version, 'size', s.size_bytes, 'sha256', encode(s.sha256, 'hex'),
+           'place', encode(s.content_place, 'hex'), 'expired', s.content_until <= now(),
+           'identity', (SELECT x.intent->'expected' FROM filestore.commands x WHERE x.id = filestore.command_of(s.content_place))) AS facts
+       FROM filestore.snapshots s
+      WHERE i.n = 0 AND s.node_id = coalesce(d.id, n.id) AND s.version = coalesce(i.version, d.version - 1)
+        AND (i.node IS NOT NULL OR i.version IS NOT NULL)) o ON true
 
 -- name: open
 -- Write the verdicts down: a row per command that goes or is refused, the next attempt of one that failed before, and the
@@ -46,7 +59,7 @@ WITH item AS (
     SELECT * FROM jsonb_to_recordset(%(items)s::jsonb) AS x(
         id uuid, stage uuid, tenant text, principal text, token_id bigint, key text, kind text, path text, request jsonb,
         hash text, intent jsonb, status filestore.command_status, attempt integer, code text, retryable boolean, outcome json,
-        request_id text, trace_id text, subtree boolean)
+        request_id text, trace_id text, claims jsonb)
 ), waiting AS (
     DELETE FROM filestore.stages s USING item WHERE s.id = item.stage RETURNING s.id, s.request
 ), opened AS (
@@ -65,8 +78,9 @@ WITH item AS (
     RETURNING c.id, c.status, c.path
 ), claimed AS (
     INSERT INTO filestore.claims (mount_id, path, kind, command_id)
-    SELECT %(mount)s, o.path, CASE WHEN i.subtree THEN 'subtree' ELSE 'path' END::filestore.claim_kind, o.id
-      FROM opened o JOIN item i ON i.id = o.id WHERE o.status = 'running'
+    SELECT k.mount, decode(k.path, 'hex'), CASE WHEN k.subtree THEN 'subtree' ELSE 'path' END::filestore.claim_kind, o.id
+      FROM opened o JOIN item i ON i.id = o.id, jsonb_to_recordset(i.claims) AS k(mount bigint, path text, subtree boolean)
+     WHERE o.status = 'running'
 )
 SELECT id::text FROM opened
 
@@ -81,6 +95,10 @@ UPDATE filestore.commands SET attempt = attempt + 1, touched_at = now()
  WHERE id = ANY(%(ids)s::uuid[]) AND status = 'running'
 RETURNING id::text, attempt, intent, path, request->>'path' AS shown
 
+-- name: touch
+-- These commands are in good hands: the sweeper need not resume them.
+UPDATE filestore.commands SET touched_at = now() WHERE id = ANY(%(ids)s::uuid[]) AND status = 'running'
+
 -- name: end
 -- The fence: only the attempt the row names may end a command. What `apply` saw joins the intent.
 UPDATE filestore.commands c
@@ -89,17 +107,47 @@ UPDATE filestore.commands c
   FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id uuid, attempt integer, status filestore.command_status, identity jsonb,
        code text, message text, retryable boolean, drift text)
  WHERE c.id = i.id AND c.status = 'running' AND c.attempt = i.attempt
-RETURNING c.id::text, c.intent->>'step' AS step, coalesce(c.request->>'path', '') AS shown
+RETURNING c.id::text, c.intent->>'step' AS step, coalesce(c.request->>'path', '') AS shown,
+          coalesce((c.intent->>'tree')::boolean, false) AS tree, c.intent ? 'replaced' AS replaces, c.intent ? 'source' AS copies
 
 -- name: close_snapshots
--- The versions that end now, and where their content is kept from now on.
+-- The versions that end now. Content that leaves its place: where it is kept, and until when, for all versions that have it.
+-- Content that comes back is with its node again.
+WITH ending AS (
+    SELECT (c.intent->>'node')::bigint AS node,
+           CASE WHEN c.intent->>'step' IN ('replace', 'delete') THEN convert_to(c.intent->>'trash', 'UTF8') END AS place,
+           CASE c.intent->>'step' WHEN 'restore' THEN decode(c.intent->>'place', 'hex') END AS back
+      FROM filestore.commands c
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded'
+       AND c.intent->>'step' IN ('replace', 'delete', 'move', 'restore', 'describe')
+     UNION ALL
+    SELECT (c.intent->'replaced'->>'node')::bigint, convert_to(c.intent->>'trash', 'UTF8'), NULL
+      FROM filestore.commands c
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent ? 'replaced'
+)
 UPDATE filestore.snapshots s
-   SET valid_to = greatest(now(), s.valid_from),  -- a clock can be set back
-       content_place = CASE WHEN s.kind = 'file' THEN convert_to(c.intent->>'trash', 'UTF8') END,
-       content_until = CASE WHEN s.kind = 'file' THEN now() + make_interval(days => %(retention_days)s) END
-  FROM filestore.commands c
- WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' IN ('replace', 'delete')
-   AND s.node_id = (c.intent->>'node')::bigint AND s.valid_to IS NULL
+   SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)),  -- a clock can be set back
+       content_place = CASE WHEN s.content_place = e.back THEN NULL ELSE coalesce(s.content_place, e.place) END,
+       content_until = CASE WHEN s.content_place = e.back THEN NULL
+           ELSE coalesce(s.content_until, CASE WHEN e.place IS NOT NULL THEN now() + make_interval(days => %(retention_days)s) END) END
+  FROM ending e
+ WHERE s.node_id = e.node AND s.state <> 'deleted'
+    AND (s.valid_to IS NULL OR e.place IS NOT NULL AND s.content_place IS NULL OR s.content_place = e.back)
+    OR s.node_id = e.node AND s.state = 'deleted' AND s.valid_to IS NULL
+
+-- name: oust
+-- The files whose names moves have taken.
+WITH ousted AS (
+    UPDATE filestore.nodes n SET state = 'deleted', version = n.version + 1, deleted_at = now(), updated_at = now(), last_modified_at = now()
+      FROM filestore.commands c
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent ? 'replaced'
+       AND n.id = (c.intent->'replaced'->>'node')::bigint AND n.version = (c.intent->'replaced'->>'previous_version')::bigint
+    RETURNING n.*, c.id AS command
+)
+INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata, valid_from)
+SELECT o.id, o.version, o.command, o.parent_id, o.name, o.kind, o.state, o.size_bytes, o.sha256, o.metadata,
+       coalesce((SELECT max(p.valid_to) FROM filestore.snapshots p WHERE p.node_id = o.id), now())
+  FROM ousted o
 
 -- name: record
 -- The record of everything a list did, in one statement: nodes, snapshots, rollup deltas, journal, cleanups; the claims go.
@@ -107,55 +155,82 @@ UPDATE filestore.snapshots s
 WITH RECURSIVE ended AS (
     SELECT c.id, c.tenant, c.kind AS command, c.mount_id, c.path, c.principal, c.token_id, c.key, c.request, c.status, c.attempt,
            c.code, c.retryable, c.owner_workflow, c.operation_id, c.item, c.reverses, c.request_id, c.trace_id, c.started_at,
-           c.intent, i.*
+           c.intent, i.step, i.node, i.parent, i.old_parent, i.version, i.previous_version, i.size, i.previous_size, i.sha256,
+           i.stage, i.trash, i.identity, i.before, i.message, i.drift, i.kind AS node_kind, i.totals, i.replaced, i.source,
+           coalesce(decode(i.at, 'hex'), c.path) AS lies_at, coalesce(i.tree, false) AS tree
       FROM filestore.commands c,
-           jsonb_to_record(c.intent) AS i(step text, node bigint, parent bigint, version bigint, previous_version bigint, size bigint,
-               previous_size bigint, sha256 text, stage uuid, staged jsonb, trash text, identity jsonb, before jsonb, message text, drift text)
+           jsonb_to_record(c.intent) AS i(step text, node bigint, parent bigint, old_parent bigint, version bigint,
+               previous_version bigint, size bigint, previous_size bigint, sha256 text, stage uuid, trash text, identity jsonb,
+               before jsonb, message text, drift text, kind filestore.node_kind, at text, tree boolean, totals jsonb,
+               replaced jsonb, source jsonb)
      WHERE c.id = ANY(%(ids)s::uuid[])
 ), done AS (
     SELECT e.*, f.directory_path, f.directory_text, f.depth AS parent_depth,
-           CASE e.command WHEN 'createDirectory' THEN 'directory' ELSE 'file' END::filestore.node_kind AS new_kind,
-           substring(e.path FROM octet_length(f.directory_path) + 1) AS name, e.request->>'name_text' AS name_text
-      FROM ended e LEFT JOIN filestore.nodes f ON f.id = e.parent
+           substring(e.lies_at FROM octet_length(f.directory_path) + 1) AS name, e.request->>'name_text' AS name_text,
+           coalesce(v.metadata, CASE WHEN e.step <> 'describe' THEN e.request->'metadata' END) AS metadata,
+           coalesce(o.mime_type, e.request->>'mime_type') AS mime_type,
+           coalesce(o.original_name, e.request->>'original_name') AS original_name,
+           coalesce(o.checksum, e.request->>'checksum') AS checksum
+      FROM ended e
+      LEFT JOIN filestore.nodes f ON f.id = e.parent
+      LEFT JOIN LATERAL (SELECT s.id, s.mime_type, s.original_name, s.checksum FROM filestore.nodes s
+                          WHERE s.id = (e.source->>'node')::bigint LIMIT 1) o ON true
+      LEFT JOIN LATERAL (SELECT s.metadata FROM filestore.snapshots s
+                          WHERE s.node_id = o.id AND s.version = (e.source->>'version')::bigint LIMIT 1) v ON true
      WHERE e.status = 'succeeded' AND e.step <> 'none'
 ), created AS (
     INSERT INTO filestore.nodes (id, tenant, mount_id, parent_id, name, name_text, directory_path, directory_text, depth, kind,
         state, version, size_bytes, sha256, checksum, mime_type, original_name, metadata, device, inode, birth_ns, observed_size,
-        observed_mtime_ns, observed_ctime_ns, observed_mode, observed_links, observed_at, observed_by, last_modified_at, last_drift_at)
+        observed_mtime_ns, observed_ctime_ns, observed_mode, observed_links, s3_etag, s3_version_id, observed_at, observed_by,
+        last_modified_at, last_drift_at)
     SELECT d.node, d.tenant, d.mount_id, d.parent, d.name, d.name_text,
-           CASE WHEN d.new_kind = 'directory' THEN d.path || '\x2f'::bytea END,
-           CASE WHEN d.new_kind = 'directory' THEN d.directory_text || d.name_text || '/' END,
-           d.parent_depth + 1, d.new_kind,
-           'active', d.version, CASE WHEN d.new_kind = 'file' THEN d.size ELSE 0 END, decode(d.sha256, 'hex'), d.request->>'checksum',
-           d.request->>'mime_type', d.request->>'original_name', coalesce(d.request->'metadata', '{}'),
+           CASE WHEN d.node_kind = 'directory' THEN d.lies_at || '\x2f'::bytea END,
+           CASE WHEN d.node_kind = 'directory' THEN d.directory_text || d.name_text || '/' END,
+           d.parent_depth + 1, d.node_kind,
+           'active', d.version, CASE WHEN d.node_kind = 'file' THEN d.size ELSE 0 END, decode(d.sha256, 'hex'), d.checksum,
+           d.mime_type, d.original_name, coalesce(d.metadata, '{}'),
            (d.identity->>0)::bigint, (d.identity->>1)::bigint, (d.identity->>2)::bigint, (d.identity->>3)::bigint,
            (d.identity->>4)::bigint, (d.identity->>5)::bigint, (d.identity->>7)::integer, (d.identity->>8)::integer,
-           now(), d.id, now(), CASE WHEN d.drift IS NOT NULL THEN now() END
+           nullif(d.identity->>9, ''), nullif(d.identity->>10, ''), now(), d.id, now(), CASE WHEN d.drift IS NOT NULL THEN now() END
       FROM done d WHERE d.step = 'create'
-    RETURNING id
+    RETURNING id, metadata
 ), changed AS (
     UPDATE filestore.nodes n SET
-        version = d.version, updated_at = now(), observed_at = now(), observed_by = d.id,
-        state = CASE d.step WHEN 'delete' THEN 'deleted' ELSE n.state END,
+        version = d.version, updated_at = now(),
+        observed_at = CASE d.step WHEN 'describe' THEN n.observed_at ELSE now() END,
+        observed_by = CASE d.step WHEN 'describe' THEN n.observed_by ELSE d.id END,
+        state = CASE d.step WHEN 'delete' THEN 'deleted' WHEN 'restore' THEN 'active' ELSE n.state END,
         deleted_at = CASE d.step WHEN 'delete' THEN now() END,
         last_modified_at = now(),
         last_drift_at = CASE WHEN d.drift IS NOT NULL THEN now() ELSE n.last_drift_at END,
+        parent_id = CASE WHEN d.step IN ('move', 'restore') THEN d.parent ELSE n.parent_id END,
+        name = CASE WHEN d.step IN ('move', 'restore') THEN d.name ELSE n.name END,
+        name_text = CASE WHEN d.step IN ('move', 'restore') THEN d.name_text ELSE n.name_text END,
+        directory_path = CASE WHEN d.step IN ('move', 'restore') AND n.kind = 'directory' THEN d.lies_at || '\x2f'::bytea
+                              ELSE n.directory_path END,
+        directory_text = CASE WHEN d.step IN ('move', 'restore') AND n.kind = 'directory' THEN d.directory_text || d.name_text || '/'
+                              ELSE n.directory_text END,
+        depth = CASE WHEN d.step IN ('move', 'restore') THEN d.parent_depth + 1 ELSE n.depth END,
         size_bytes = CASE d.step WHEN 'replace' THEN d.size ELSE n.size_bytes END,
         sha256 = CASE d.step WHEN 'replace' THEN decode(d.sha256, 'hex') ELSE n.sha256 END,
-        checksum = CASE d.step WHEN 'replace' THEN d.request->>'checksum' ELSE n.checksum END,
-        mime_type = CASE d.step WHEN 'replace' THEN d.request->>'mime_type' ELSE n.mime_type END,
-        original_name = CASE d.step WHEN 'replace' THEN d.request->>'original_name' ELSE n.original_name END,
-        metadata = CASE d.step WHEN 'replace' THEN coalesce(d.request->'metadata', n.metadata) ELSE n.metadata END,
+        checksum = CASE WHEN d.step = 'replace' THEN d.checksum ELSE n.checksum END,
+        mime_type = CASE WHEN d.step = 'replace' AND d.command <> 'restoreNode' THEN d.mime_type ELSE n.mime_type END,
+        original_name = CASE WHEN d.step = 'replace' AND d.command <> 'restoreNode' THEN d.original_name ELSE n.original_name END,
+        metadata = CASE d.step WHEN 'replace' THEN coalesce(d.metadata, n.metadata)
+            WHEN 'describe' THEN (n.metadata - ARRAY(SELECT jsonb_array_elements_text(d.request->'metadata'->'unset')))
+                || coalesce(d.request->'metadata'->'set', '{}')
+            ELSE n.metadata END,
         device = coalesce((d.identity->>0)::bigint, n.device), inode = coalesce((d.identity->>1)::bigint, n.inode),
         birth_ns = coalesce((d.identity->>2)::bigint, n.birth_ns),
         observed_size = coalesce((d.identity->>3)::bigint, n.observed_size),
         observed_mtime_ns = coalesce((d.identity->>4)::bigint, n.observed_mtime_ns),
         observed_ctime_ns = coalesce((d.identity->>5)::bigint, n.observed_ctime_ns),
         observed_mode = coalesce((d.identity->>7)::integer, n.observed_mode),
-        observed_links = coalesce((d.identity->>8)::integer, n.observed_links)
+        observed_links = coalesce((d.identity->>8)::integer, n.observed_links),
+        s3_etag = coalesce(nullif(d.identity->>9, ''), n.s3_etag), s3_version_id = coalesce(nullif(d.identity->>10, ''), n.s3_version_id)
       FROM done d
-     WHERE n.id = d.node AND n.version = d.previous_version AND d.step IN ('replace', 'delete')
-    RETURNING n.id
+     WHERE n.id = d.node AND n.version = d.previous_version AND d.step <> 'create'
+    RETURNING n.id, n.metadata
 ), doubted AS (
     UPDATE filestore.nodes n SET state = 'inconsistent', updated_at = now(), last_drift_at = now()
       FROM ended e WHERE e.status = 'inconsistent' AND n.id = e.node AND n.state = 'active'
@@ -163,36 +238,50 @@ WITH RECURSIVE ended AS (
 ), put_back AS (
     UPDATE filestore.nodes n SET observed_ctime_ns = (e.identity->>5)::bigint
       FROM ended e WHERE e.status = 'failed' AND jsonb_typeof(e.identity) = 'array' AND e.before IS NOT NULL AND n.id = e.node
+), written AS (
+    SELECT id, metadata FROM created UNION ALL SELECT id, metadata FROM changed
 ), snapped AS (
     INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata, valid_from)
-    SELECT d.node, d.version, d.id, d.parent, d.name, coalesce(o.kind, d.new_kind),
+    SELECT d.node, d.version, d.id, d.parent, d.name, d.node_kind,
            CASE d.step WHEN 'delete' THEN 'deleted' ELSE 'active' END::filestore.node_state,
-           CASE WHEN coalesce(o.kind, d.new_kind) = 'file' THEN d.size ELSE 0 END, decode(d.sha256, 'hex'),
-           coalesce(CASE d.step WHEN 'delete' THEN NULL ELSE d.request->'metadata' END, o.metadata, '{}'),
+           CASE WHEN d.node_kind = 'file' THEN d.size ELSE 0 END, decode(d.sha256, 'hex'), w.metadata,
            coalesce((SELECT max(p.valid_to) FROM filestore.snapshots p WHERE p.node_id = d.node), now())
-      FROM done d LEFT JOIN filestore.nodes o ON o.id = d.node
+      FROM done d JOIN written w ON w.id = d.node
+), weights AS (
+    -- What each node counts for in the directories above it: a file itself, a directory with all that is below it.
+    SELECT d.id, d.step, d.parent, d.old_parent, d.replaced,
+           CASE WHEN d.node_kind = 'directory' THEN coalesce(t.size_bytes, (d.totals->>'size')::bigint, 0) ELSE d.size END AS bytes,
+           CASE WHEN d.node_kind = 'directory' THEN coalesce(t.file_count, (d.totals->>'files')::bigint, 0) ELSE 1 END AS files,
+           CASE WHEN d.node_kind = 'directory' THEN 1 + coalesce(t.directory_count, (d.totals->>'directories')::bigint, 0) ELSE 0 END
+               AS directories,
+           CASE WHEN d.node_kind = 'directory' THEN 0 ELSE d.previous_size END AS previous_bytes
+      FROM done d
+      LEFT JOIN LATERAL (SELECT r.* FROM filestore.rollup_of(d.node) r
+                          WHERE d.node_kind = 'directory' AND d.step IN ('delete', 'move', 'restore')) t ON true
 ), sums AS (
-    SELECT d.parent AS directory,
-           sum(CASE WHEN k.is_file THEN CASE d.step WHEN 'create' THEN d.size WHEN 'replace' THEN d.size - d.previous_size ELSE -d.size END
-                    ELSE 0 END) AS bytes,
-           sum(CASE WHEN k.is_file THEN k.sign ELSE 0 END) AS files, sum(CASE WHEN k.is_file THEN 0 ELSE k.sign END) AS directories,
-           sum(k.sign) AS children
-      FROM done d LEFT JOIN filestore.nodes o ON o.id = d.node,
-           LATERAL (SELECT coalesce(o.kind, d.new_kind) = 'file' AS is_file,
-                           CASE d.step WHEN 'create' THEN 1 WHEN 'delete' THEN -1 ELSE 0 END AS sign) k
-     GROUP BY d.parent
+    SELECT x.directory, sum(x.bytes) AS bytes, sum(x.files) AS files, sum(x.directories) AS directories, sum(x.children) AS children
+      FROM (SELECT w.parent AS directory, w.bytes, w.files, w.directories, 1 AS children FROM weights w
+             WHERE w.step IN ('create', 'move', 'restore')
+             UNION ALL
+            SELECT CASE w.step WHEN 'move' THEN w.old_parent ELSE w.parent END, -w.bytes, -w.files, -w.directories, -1 FROM weights w
+             WHERE w.step IN ('delete', 'move')
+             UNION ALL
+            SELECT w.parent, w.bytes - w.previous_bytes, 0, 0, 0 FROM weights w WHERE w.step = 'replace'
+             UNION ALL
+            SELECT w.parent, -(w.replaced->>'size')::bigint, -1, 0, -1 FROM weights w WHERE w.replaced IS NOT NULL) x
+     GROUP BY x.directory
 ), upward AS (
     SELECT directory, bytes, files, directories, children FROM sums
     UNION ALL
-    SELECT n.parent_id, u.bytes, u.files, u.directories, 0 FROM upward u JOIN filestore.nodes n ON n.id = u.directory
-     WHERE n.parent_id IS NOT NULL
+    SELECT n.parent_id, u.bytes, u.files, u.directories, 0 FROM upward u
+      JOIN LATERAL (SELECT p.parent_id FROM filestore.nodes p WHERE p.id = u.directory LIMIT 1) n ON n.parent_id IS NOT NULL
 ), rolled AS (
     INSERT INTO filestore.rollup_deltas (directory_id, size_bytes, file_count, directory_count, child_count)
     SELECT directory, sum(bytes), sum(files), sum(directories), sum(children) FROM upward GROUP BY directory
     HAVING (sum(bytes), sum(files), sum(directories), sum(children)) IS DISTINCT FROM (0::numeric, 0::numeric, 0::numeric, 0::numeric)
 ), journaled AS (
     INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, node_id, path, principal, token_id, key,
-        executor, outcome, code, retryable, context, payload, before, after, trash, workflow_id, operation_id, item, reverses,
+        executor, outcome, code, retryable, context, payload, before, after, also, trash, workflow_id, operation_id, item, reverses,
         request_id, trace_id, started_at)
     SELECT e.tenant, e.id, e.attempt, e.command, e.mount_id,
            CASE WHEN e.status = 'succeeded' OR e.before IS NOT NULL THEN e.node END, e.path, e.principal, e.token_id, e.key,
@@ -200,20 +289,24 @@ WITH RECURSIVE ended AS (
            CASE WHEN e.message IS NOT NULL OR e.drift IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object('message', e.message, 'drift', e.drift)) END,
            e.request, e.before,
            CASE WHEN d.id IS NOT NULL THEN jsonb_build_object('id', d.node, 'parent', d.parent, 'name', encode(d.name, 'hex'),
-                'kind', coalesce(e.intent->>'kind', d.new_kind::text), 'state', CASE d.step WHEN 'delete' THEN 'deleted' ELSE 'active' END,
+                'kind', d.node_kind, 'state', CASE d.step WHEN 'delete' THEN 'deleted' ELSE 'active' END,
                 'version', d.version, 'size', coalesce(d.size, 0), 'sha256', d.sha256) END,
-           CASE WHEN d.step IN ('replace', 'delete') THEN d.trash END,
+           CASE WHEN d.tree OR d.replaced IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object('replaced', d.replaced->'before', 'tree',
+                CASE WHEN d.tree THEN jsonb_build_object('size', w.bytes, 'files', w.files, 'directories', w.directories) END)) END,
+           CASE WHEN d.step IN ('replace', 'delete') OR d.replaced IS NOT NULL THEN d.trash END,
            e.owner_workflow, e.operation_id, e.item, e.reverses, e.request_id, e.trace_id, e.started_at
-      FROM ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id LEFT JOIN done d ON d.id = e.id
+      FROM ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
+      LEFT JOIN done d ON d.id = e.id LEFT JOIN weights w ON w.id = e.id
 ), left_over AS (
+    -- On a local disk only what replaces something, or fails, leaves something to clear; an object store has more to tidy.
     INSERT INTO filestore.cleanups (mount_id, command_id, stage_id)
-    SELECT e.mount_id, e.id, e.stage FROM ended e
+    SELECT e.mount_id, e.id, e.stage FROM ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
      WHERE e.stage IS NOT NULL AND e.step <> 'none' AND (e.status <> 'succeeded' OR e.step = 'replace')
+        OR m.backend_kind = 's3' AND e.status = 'succeeded' AND e.step IN ('create', 'replace', 'move', 'restore')
 ), released AS (
     DELETE FROM filestore.claims k USING ended e WHERE k.command_id = e.id
 )
-SELECT (SELECT count(*) FROM created) + (SELECT count(*) FROM changed) AS written,
-       (SELECT count(*) FROM done) AS expected
+SELECT (SELECT count(*) FROM written) AS written, (SELECT count(*) FROM done) AS expected
 
 -- name: answer
 -- The answer of each command, stored verbatim, and its events beside it. Runs after `record`, whose rows it reads.
@@ -221,11 +314,12 @@ SELECT (SELECT count(*) FROM created) + (SELECT count(*) FROM changed) AS writte
 WITH seen AS MATERIALIZED (
     SELECT c.id, c.tenant, c.mount_id, c.kind AS command, c.status, c.code, c.key, c.principal, c.started_at, c.request,
            c.request->>'path' AS shown, c.intent->>'step' AS step, c.intent->'message' AS message, c.intent->'details' AS details,
-           (c.intent->>'size')::bigint AS size, c.intent->'previous_version' AS previous_version,
-           (c.intent->>'previous_size')::bigint AS previous_size, j.id AS journal_id,
+           (c.intent->>'size')::bigint AS size, c.intent->'previous_version' AS previous_version, c.intent->'replaced' AS replaced,
+           (c.intent->>'previous_size')::bigint AS previous_size, j.id AS journal_id, j.also->'tree' AS tree,
            n.id AS node_id, n.parent_id, n.kind, n.state, n.version, n.size_bytes, n.metadata, n.path_text,
            coalesce(n.checksum, 'sha256:' || encode(n.sha256, 'hex')) AS checksum, 'sha256:' || encode(n.sha256, 'hex') AS content_hash,
-           n.document
+           n.document,
+           CASE c.kind WHEN 'moveNode' THEN 'movedFrom' WHEN 'copyNode' THEN 'copiedFrom' END AS origin
       FROM filestore.commands c
       JOIN filestore.journal_entries j ON j.command_id = c.id AND j.attempt = c.attempt
       LEFT JOIN filestore.node_documents n ON n.id = j.node_id
@@ -234,32 +328,47 @@ WITH seen AS MATERIALIZED (
     UPDATE filestore.commands c SET outcome =
         CASE WHEN s.status = 'succeeded' THEN json_build_object(
             'idempotent', s.step = 'none', 'commandId', s.id, 'journalEntryId', s.journal_id, 'node', s.document,
-            'result', json_build_object('commandType', s.command, 'nodeId', s.node_id, 'backendMountId', s.mount_id, 'path', s.path_text,
+            'result', jsonb_build_object('commandType', s.command, 'nodeId', s.node_id, 'backendMountId', s.mount_id, 'path', s.path_text,
                 'kind', s.kind, 'state', s.state, 'sizeBytes', s.size_bytes, 'version', s.version,
                 'durationMs', round(extract(epoch FROM clock_timestamp() - s.started_at) * 1000, 1),
                 'checksum', s.checksum, 'contentHash', s.content_hash,
                 'mimeType', s.request->'mime_type', 'originalName', s.request->'original_name',
-                'previousVersion', s.previous_version, 'previousSizeBytes', s.previous_size))
+                'previousVersion', s.previous_version, 'previousSizeBytes', s.previous_size)
+                || CASE WHEN s.origin IS NULL THEN '{}'
+                        ELSE jsonb_build_object(s.origin, jsonb_build_object('backendMountId', s.mount_id, 'path', s.shown)) END)
         ELSE json_build_object('error', json_build_object('code', s.code, 'message', s.message,
                 'details', coalesce(nullif(s.details, 'null'), '{}') || jsonb_build_object('commandId', s.id, 'path', s.shown))) END
       FROM seen s WHERE c.id = s.id
     RETURNING c.id, c.status, c.code, c.outcome
 ), events AS (
     SELECT s.journal_id, s.tenant, s.mount_id, t.rank, t.type,
-           CASE WHEN t.rank < 3 THEN json_build_object('backendMountId', s.mount_id, 'nodeId', s.node_id, 'path', s.path_text,
+           CASE t.rank
+           WHEN 0 THEN json_build_object('backendMountId', s.mount_id, 'nodeId', s.replaced->'node', 'path', s.path_text,
+                    'kind', 'file', 'state', 'deleted', 'parentId', s.parent_id, 'version', s.replaced->'version',
+                    'sizeBytes', s.replaced->'size', 'contentHash', 'sha256:' || (s.replaced->>'sha256'), 'replacedBy', s.node_id,
+                    'journalId', s.journal_id, 'command', s.command, 'commandId', s.id, 'idempotencyKey', s.key,
+                    'principal', s.principal, 'observedAt', now(),
+                    'delta', json_build_object('sizeBytes', -(s.replaced->>'size')::bigint))
+           WHEN 3 THEN json_build_object('commandId', s.id, 'command', s.command, 'status', s.status, 'code', s.code,
+                    'journalId', s.journal_id, 'backendMountId', s.mount_id, 'nodeId', s.node_id, 'path', s.shown,
+                    'idempotencyKey', s.key, 'principal', s.principal, 'observedAt', now())
+           ELSE json_build_object('backendMountId', s.mount_id, 'nodeId', s.node_id, 'path', s.path_text,
                     'kind', s.kind, 'state', s.state, 'parentId', s.parent_id, 'version', s.version, 'sizeBytes', s.size_bytes,
                     'checksum', s.checksum, 'contentHash', s.content_hash, 'metadata', s.metadata, 'journalId', s.journal_id,
                     'command', s.command, 'commandId', s.id, 'idempotencyKey', s.key, 'principal', s.principal, 'observedAt', now(),
-                    'delta', json_build_object('sizeBytes', CASE s.step WHEN 'create' THEN s.size
-                        WHEN 'replace' THEN s.size - s.previous_size ELSE -s.size END))
-                ELSE json_build_object('commandId', s.id, 'command', s.command, 'status', s.status, 'code', s.code,
-                    'journalId', s.journal_id, 'backendMountId', s.mount_id, 'nodeId', s.node_id, 'path', s.shown,
-                    'idempotencyKey', s.key, 'principal', s.principal, 'observedAt', now()) END AS data
+                    'from', CASE WHEN s.origin IS NOT NULL THEN s.shown END, 'tree', s.tree,
+                    'delta', json_build_object('sizeBytes', CASE s.step
+                        WHEN 'create' THEN coalesce((s.tree->>'size')::bigint, s.size)
+                        WHEN 'restore' THEN coalesce((s.tree->>'size')::bigint, s.size)
+                        WHEN 'delete' THEN -coalesce((s.tree->>'size')::bigint, s.size)
+                        WHEN 'replace' THEN s.size - s.previous_size ELSE 0 END)) END AS data
       FROM seen s,
            LATERAL (VALUES
-               (1, CASE s.step WHEN 'create' THEN 'filestore.node.created' WHEN 'replace' THEN 'filestore.node.updated'
-                               WHEN 'delete' THEN 'filestore.node.deleted' END),
-               (2, CASE WHEN s.command = 'uploadFile' AND s.step <> 'none' THEN 'filestore.node.uploaded' END),
+               (0, CASE WHEN s.replaced IS NOT NULL THEN 'filestore.node.deleted' END),
+               (1, CASE s.step WHEN 'create' THEN 'filestore.node.created' WHEN 'delete' THEN 'filestore.node.deleted'
+                               WHEN 'none' THEN NULL WHEN 'refused' THEN NULL ELSE 'filestore.node.updated' END),
+               (2, CASE WHEN s.step = 'none' THEN NULL ELSE CASE s.command WHEN 'uploadFile' THEN 'filestore.node.uploaded'
+                               WHEN 'moveNode' THEN 'filestore.node.moved' WHEN 'copyNode' THEN 'filestore.node.copied' END END),
                (3, 'filestore.command.completed')) AS t(rank, type)
      WHERE t.type IS NOT NULL AND (t.rank = 3 OR s.status = 'succeeded')
 ), emitted AS (

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import orjson
 
-from schema.commands import Applied, Outcome, Request, Status
+from schema.commands import Applied, CommandKind, Outcome, Request, Status
 from schema.ids import CommandId, MountId, NodeId
 from schema.nodes import NodeKind, NodeState
 from schema.paths import NodePath
+from schema.situations import Known, KnownNode, OldContent, Place, Situation
 from schema.sql import load
-from schema.verdicts import Go, Known, KnownNode, Refuse, Situation
+from schema.verdicts import Go, Refuse
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     Connection = AsyncConnection[DictRow]
 
-SQL = load("commands")
+SQL, TREES = load("commands"), load("trees")
 
 
 def _json(value: object) -> str:
@@ -38,59 +39,109 @@ class Row:
     path: NodePath
     shown: str
 
-
-async def lock_mount(connection: Connection, mount: MountId) -> None:
-    await connection.execute(SQL["lock_mount"], {"mount": mount})
-
-
-async def look(connection: Connection, mount: MountId, requests: Sequence[Request]) -> dict[CommandId, Situation]:
-    items = [_looked_for(request) for request in requests]
-    cursor = await connection.execute(SQL["look"], {"mount": mount, "items": _json(items)})
-    return {CommandId(row["id"]): _situation(row) for row in await cursor.fetchall()}
+    @property
+    def unstaged(self) -> bool:
+        """What it copies is still to be staged."""
+        return "source" in self.intent and not self.intent.get("staged")
 
 
-def _looked_for(request: Request) -> dict[str, Any]:
-    path = request.node_path
-    return {
+async def lock_mounts(connection: Connection, mounts: Collection[MountId]) -> None:
+    """Always in the same order, so that two lists never wait for each other."""
+    for mount in sorted(mounts):
+        await connection.execute(SQL["lock_mount"], {"mount": mount})
+
+
+async def look(connection: Connection, requests: Sequence[Request]) -> dict[CommandId, Situation]:
+    items = [end for request in requests for end in _ends(request)]
+    cursor = await connection.execute(SQL["look"], {"items": _json(items)})
+    ends: dict[str, dict[int, DictRow]] = {}
+    for row in await cursor.fetchall():
+        ends.setdefault(row["id"], {})[row["n"]] = row
+    return {request.id: _situation(request, ends[request.id]) for request in requests}
+
+
+_TREES = (CommandKind.DELETE, CommandKind.MOVE, CommandKind.COPY, CommandKind.RESTORE)
+"""Commands that concern what lies below their path as well."""
+
+
+def _ends(request: Request) -> list[dict[str, Any]]:
+    here = {
         "id": request.id,
-        "kind": request.kind,
+        "n": 0,
+        "mount": request.mount_id,
         "tenant": request.tenant,
         "principal": request.principal,
         "key": request.effective_key,
+        "gone": request.kind is CommandKind.DELETE,
+        "below": request.kind in _TREES,
+        "node": request.node_id if request.kind is CommandKind.RESTORE else None,
+        "version": request.content_version,
+        **_at(request.node_path, subtree=request.kind in _TREES),
+    }
+    target = request.target_path
+    if target is None:
+        return [here]
+    mount = request.target_mount_id or request.mount_id
+    there = {"id": request.id, "n": 1, "mount": mount, "tenant": request.tenant, "gone": False, "below": False}
+    return [here, there | _at(target, subtree=True)]
+
+
+def _at(path: NodePath, *, subtree: bool) -> dict[str, Any]:
+    return {
         "path": path.raw.hex(),
         "parent": path.parent.as_directory.hex(),
         "name": path.name.hex(),
         "above": [above.raw.hex() for above in path.ancestors()],
-        "subtree": request.claims_subtree,
+        "subtree": subtree,
     }
 
 
-def _situation(row: DictRow) -> Situation:
-    known = None
+def _situation(request: Request, ends: Mapping[int, DictRow]) -> Situation:
+    row, known = ends[0], None
     if row["known_id"] is not None:
         known = Known(
             CommandId(row["known_id"]), Status(row["known_status"]), row["known_attempt"], row["known_hash"],
             row["known_retryable"], row["known_code"], row["known_outcome"], row["known_owner"],
+            row["known_long"], bool(row["known_unstaged"]),
         )  # fmt: skip
+    named = _known_node(row["named"])
     return Situation(
         fresh_node=NodeId(row["fresh_node"]),
-        mount_state=row["mount_state"],
-        mount_access=row["mount_access"] or "rw",
+        here=_place(request.mount_id, row),
+        there=_place(request.target_mount_id or request.mount_id, ends[1]) if 1 in ends else None,
         known=known,
-        parent=_known_node(row["parent"]),
-        node=_known_node(row["node"], row["has_children"]),
-        gone=_known_node(row["gone"]),
-        busy=CommandId(row["busy"]) if row["busy"] else None,
+        named=replace(named, below=row["below"] or 0) if named else None,
+        old=_old(row["old"]),
     )
 
 
-def _known_node(facts: Mapping[str, Any] | None, has_children: bool | None = False) -> KnownNode | None:
+def _place(mount: MountId, row: DictRow) -> Place:
+    return Place(
+        mount, row["mount_state"], row["mount_access"] or "rw", row["mount_kind"] or "local",
+        parent=_known_node(row["parent"]),
+        node=_known_node(row["node"], row["has_children"], row["below"]),
+        gone=_known_node(row["gone"]),
+        busy=CommandId(row["busy"]) if row["busy"] else None,
+    )  # fmt: skip
+
+
+def _known_node(
+    facts: Mapping[str, Any] | None, has_children: bool | None = False, below: int | None = 0
+) -> KnownNode | None:
     if facts is None:
         return None
     return KnownNode(
         NodeId(facts["id"]), NodeKind(facts["kind"]), NodeState(facts["state"]), facts["version"], facts["size"],
-        facts["sha256"], facts["identity"], bool(has_children),
+        facts["sha256"], facts["identity"], bool(has_children), below or 0, facts["parent"], facts["name"],
     )  # fmt: skip
+
+
+def _old(facts: Mapping[str, Any] | None) -> OldContent | None:
+    if facts is None:
+        return None
+    return OldContent(
+        facts["version"], facts["size"], facts["sha256"], facts["place"], bool(facts["expired"]), facts["identity"]
+    )
 
 
 async def open_rows(
@@ -104,7 +155,6 @@ async def open_rows(
 
 
 def _opened(request: Request, verdict: Go | Refuse) -> dict[str, Any]:
-    path = request.node_path
     item: dict[str, Any] = {
         "id": verdict.id,
         "stage": request.id,
@@ -113,17 +163,17 @@ def _opened(request: Request, verdict: Go | Refuse) -> dict[str, Any]:
         "token_id": request.token_id,
         "key": request.effective_key,
         "kind": request.kind,
-        "path": path.raw.hex(),
+        "path": request.node_path.raw.hex(),
         "request": {name: value for name in Request.__slots__ if (value := getattr(request, name)) is not None}
-        | {"name_text": path.name.decode("utf-8", "replace")},
+        | {"name_text": request.appears_at.name.decode("utf-8", "replace")},
         "hash": request.hash,
         "attempt": verdict.attempt,
         "request_id": request.request_id,
         "trace_id": request.trace_id,
-        "subtree": request.claims_subtree,
     }
     if isinstance(verdict, Go):
-        return item | {"status": Status.RUNNING, "intent": verdict.intent}
+        claims = [{"mount": c.mount, "path": c.path.hex(), "subtree": c.subtree} for c in verdict.claims]
+        return item | {"status": Status.RUNNING, "intent": verdict.intent, "claims": claims}
     error = verdict.error
     intent = {
         "step": "refused",
@@ -148,32 +198,47 @@ def _row(row: DictRow) -> Row:
     return Row(CommandId(row["id"]), row["attempt"], row["intent"], NodePath(bytes(row["path"])), row["shown"] or "")
 
 
+async def touch(connection: Connection, ids: Sequence[CommandId]) -> None:
+    await connection.execute(SQL["touch"], {"ids": list(ids)})
+
+
 @dataclass(frozen=True, slots=True)
 class EndedRow:
     step: str
     shown: str
     """The path, for people"""
+    tree: bool = False
+    """A directory, with everything below it"""
+    replaces: bool = False
+    """A move onto a file"""
+    copies: bool = False
 
 
 async def end(connection: Connection, applied: Sequence[Applied]) -> dict[CommandId, EndedRow]:
     """Fence and end: the commands that really end here."""
     items = _json(list(applied))
     cursor = await connection.execute(SQL["end"], {"items": items})
-    return {CommandId(row["id"]): EndedRow(row["step"], row["shown"]) for row in await cursor.fetchall()}
+    return {
+        CommandId(row["id"]): EndedRow(row["step"], row["shown"], row["tree"], row["replaces"], row["copies"])
+        for row in await cursor.fetchall()
+    }
 
 
 async def record(
-    connection: Connection, ids: Sequence[CommandId], *, close: bool, retention_days: int
+    connection: Connection, ended: Mapping[CommandId, EndedRow], *, retention_days: int
 ) -> tuple[list[Outcome], list[CommandId]]:
-    """Nodes, snapshots, rollups, journal, events, cleanups; claims go. `close`: old versions end here.
+    """Nodes, snapshots, rollups, journal, events, cleanups; claims go.
 
     Returns the stored answers, and the commands that left something to clear. Raises RecordMismatch when a node was not as
     expected. In a pipeline the statements travel together.
     """
-    values = {"ids": list(ids)}
-    if close:
-        await connection.execute(SQL["close_snapshots"], values | {"retention_days": retention_days})
+    values = {"ids": list(ended)}
+    before, after = _around_the_record(ended.values())
+    for query in before:
+        await connection.execute(query, values | {"retention_days": retention_days})
     recorded = await connection.execute(SQL["record"], values)
+    for query in after:
+        await connection.execute(query, values)
     answered = await connection.execute(SQL["answer"], values)
     row = await recorded.fetchone()
     assert row is not None
@@ -181,6 +246,30 @@ async def record(
         raise RecordMismatch(f"{row['expected']} nodes to write, {row['written']} written")
     rows = await answered.fetchall()
     return [outcome_of(row) for row in rows], [CommandId(row["id"]) for row in rows if row["leftovers"]]
+
+
+def _around_the_record(ended: Collection[EndedRow]) -> tuple[list[LiteralString], list[LiteralString]]:
+    """What has to be written before the nodes of a list themselves, and what after. Mostly little: a list of new files
+    needs none of it."""
+    before: list[LiteralString] = []
+    after: list[LiteralString] = []
+    trees = {row.step for row in ended if row.tree}
+    if any(row.step not in ("create", "none", "refused") for row in ended):
+        before.append(SQL["close_snapshots"])
+    if any(row.replaces for row in ended):
+        before.append(SQL["oust"])
+    if "delete" in trees:
+        before += [TREES["close_buried"], TREES["bury"]]
+    if "restore" in trees:
+        before.append(TREES["close_raised"])
+        after.append(TREES["raise"])
+    if "move" in trees:
+        after.append(TREES["rebase"])
+    if "create" in trees:
+        after += [TREES["settle"], TREES["settle_rollups"]]
+    if any(row.copies and row.tree for row in ended):
+        after.append(TREES["forget_entries"])
+    return before, after
 
 
 class RecordMismatch(Exception):

@@ -107,7 +107,7 @@ def asked(kind: CommandKind, mount: MountId, path: str, **changes: Any) -> Reque
         "token_id": 1,
         "hash": hashlib.sha256(f"{kind} {mount} {path} {sorted(changes.items())}".encode()).hexdigest(),
     }
-    if kind is not CommandKind.DELETE:
+    if kind in (CommandKind.CREATE_DIRECTORY, CommandKind.UPLOAD):
         values["staged"] = [0, 7, 7, changes.get("size", 0), 7, 7, int(kind is CommandKind.CREATE_DIRECTORY), 0o644, 1]
     return Request(**values | changes)
 

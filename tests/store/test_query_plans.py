@@ -125,7 +125,7 @@ IDS = ["0190a1b2-0000-7000-8000-000000000001", "0190a1b2-0000-7000-8000-00000000
 
 def looked_for(mount: MountId) -> dict[str, Any]:
     requests = [mkdir(mount, "5/new"), upload(mount, "6/7", overwrite=True), delete(mount, "7/10")]
-    return {"mount": mount, "items": json.dumps([command_store._looked_for(request) for request in requests])}
+    return {"items": json.dumps([end for request in requests for end in command_store._ends(request)])}
 
 
 GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
@@ -133,7 +133,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "end": (COMMANDS["end"], {"items": "[]"}, {"commands_running"}),
     "read_running": (COMMANDS["read_running"], {"ids": IDS}, {"commands_pkey"}),
     "raise_attempt": (COMMANDS["raise_attempt"], {"ids": IDS}, {"commands_pkey"}),
-    "close_snapshots": (COMMANDS["close_snapshots"], {"ids": IDS, "retention_days": 30}, {"snapshots_current"}),
+    "close_snapshots": (COMMANDS["close_snapshots"], {"ids": IDS, "retention_days": 30}, {"snapshots_pkey"}),
     "record": (COMMANDS["record"], {"ids": IDS}, {"nodes_pkey", "commands_pkey"}),
     "answer": (COMMANDS["answer"], {"ids": IDS}, {"commands_pkey", "nodes_pkey"}),
     "outcomes": (COMMANDS["outcomes"], {"ids": IDS}, {"commands_pkey"}),

@@ -4,10 +4,10 @@ import pytest
 
 from api.queue import Queue, Waiting
 from api.services import Submission
+from schema.claims import Claim
 from schema.commands import LIST_MAX, CommandKind, Request
 from schema.errors import RateLimited
 from schema.ids import MountId, new_command_id
-from schema.verdicts import Claim
 
 
 def waiting(
@@ -15,7 +15,7 @@ def waiting(
 ) -> Waiting:
     kind = CommandKind.DELETE if subtree else CommandKind.CREATE_DIRECTORY
     request = Request(new_command_id(), kind, MountId(1), path, "main", principal, 1, key=key)
-    return Waiting(Submission(request), Claim(path.encode(), subtree), deadline)
+    return Waiting(Submission(request), [Claim(MountId(1), path.encode(), subtree)], deadline)
 
 
 def paths(batch: list[Waiting]) -> list[str]:

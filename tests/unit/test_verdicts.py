@@ -1,30 +1,26 @@
 """Every branch of the decision whether a command may go ahead."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from schema import errors
+from schema.claims import Claim, conflicts
 from schema.commands import CommandKind, Request, Status
 from schema.ids import CommandId, MountId, NodeId
 from schema.nodes import NodeKind, NodeState
+from schema.situations import Known, KnownNode, Place, Situation
 from schema.verdicts import (
     Busy,
-    Claim,
     Conflict,
     Go,
     Join,
-    Known,
-    KnownNode,
     Refuse,
     Replay,
     Resume,
-    Situation,
     Verdict,
     among,
-    conflicts,
     decide,
 )
 
@@ -52,9 +48,13 @@ def request(kind: CommandKind, **changes: Any) -> Request:
     return Request(**values | changes)
 
 
-def found(**changes: Any) -> Situation:
-    values: dict[str, Any] = {"fresh_node": NodeId(99), "mount_state": "active", "parent": PARENT}
-    return Situation(**values | changes)
+def found(known: Known | None = None, **changes: Any) -> Situation:
+    return Situation(NodeId(99), here(**changes), known=known)
+
+
+def here(**changes: Any) -> Place:
+    values: dict[str, Any] = {"mount": MountId(1), "mount_state": "active", "parent": PARENT}
+    return Place(**values | changes)
 
 
 def verdict(asked: Request, situation: Situation) -> Verdict:
@@ -158,7 +158,12 @@ REFUSED: list[tuple[str, Request, Situation, str]] = [
     ("delete of a stale version", request(DELETE, if_version=2), ON_FILE, "VERSION_CONFLICT"),
     ("delete of other content", request(DELETE, if_hash="cd" * 32), ON_FILE, "VERSION_CONFLICT"),
     ("delete of a full directory", REMOVE, FULL, "CHILDREN_EXIST"),
-    ("recursive delete of a full directory", request(DELETE, recursive=True), FULL, "NOT_SUPPORTED"),
+    (
+        "recursive delete of a full directory of objects",
+        request(DELETE, recursive=True),
+        found(node=replace(FOLDER, has_children=True), mount_kind="s3"),
+        "NOT_SUPPORTED",
+    ),
     ("delete of a pipe", REMOVE, PIPE, "VERSION_CONFLICT"),
     ("delete of what was never seen", REMOVE, UNSEEN, "VERSION_CONFLICT"),
     *[
@@ -211,7 +216,15 @@ GOES: list[tuple[str, Request, Situation, dict[str, Any]]] = [
             "previous_size": 5,
             "size": 9,
             "expected": IDENTITY,
-            "before": {"id": 7, "version": 3, "state": "active", "size": 5, "sha256": "ab" * 32},
+            "before": {
+                "id": 7,
+                "parent": None,
+                "name": "",
+                "version": 3,
+                "state": "active",
+                "size": 5,
+                "sha256": "ab" * 32,
+            },
         },
     ),
     ("upload on the version it names", request(UPLOAD, if_version=3), ON_FILE, {"step": "replace", "version": 4}),
@@ -276,16 +289,22 @@ CLAIMS: list[tuple[bytes, bool, bytes, bool, bool]] = [
 def test_claims_conflict_on_the_same_path_and_below_a_subtree(
     one: bytes, subtree: bool, other: bytes, other_subtree: bool, clash: bool
 ) -> None:
-    first, second = Claim(one, subtree), Claim(other, other_subtree)
+    first, second = Claim(MountId(1), one, subtree), Claim(MountId(1), other, other_subtree)
     assert conflicts(first, second) is conflicts(second, first) is clash
+    assert not conflicts(first, replace(second, mount=MountId(2)))
 
 
 def test_within_a_list_the_earlier_command_wins_and_only_those_that_go_hold_claims() -> None:
     held: list[tuple[Claim, CommandId]] = []
-    make: Callable[[str], Verdict] = lambda name: Go(CommandId(name), 1, {})  # noqa: E731
-    assert among(make("first"), Claim(b"a", True), held) == Go(CommandId("first"), 1, {})
-    assert among(make("second"), Claim(b"a/b", False), held) == Busy(CommandId("first"))
+
+    def make(name: str, *paths: bytes, subtree: bool = False) -> Go:
+        return Go(CommandId(name), 1, {}, [Claim(MountId(1), path, subtree) for path in paths])
+
+    first, fourth = make("first", b"a", b"z", subtree=True), make("fourth", b"c")
+    assert among(first, held) is first
+    assert among(make("second", b"a/b"), held) == Busy(CommandId("first"))
+    assert among(make("second", b"b", b"z/y"), held) == Busy(CommandId("first"))
     refused = Refuse(CommandId("third"), 1, errors.NodeExists())
-    assert among(refused, Claim(b"c", False), held) is refused
-    assert among(make("fourth"), Claim(b"c", False), held) == Go(CommandId("fourth"), 1, {})
-    assert [command for _, command in held] == ["first", "fourth"]
+    assert among(refused, held) is refused
+    assert among(fourth, held) is fourth
+    assert [command for _, command in held] == ["first", "first", "fourth"]

@@ -1,0 +1,171 @@
+"""`stage`: what a command copies is staged, under its lock, before anything becomes visible. The long part of a copy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.executors.base import Copied, Executor, Identity, Source
+from schema import errors
+from schema.commands import Applied, Begun, Going, Staged, Status
+from schema.faults import areach, reach
+from schema.ids import CommandId
+from schema.paths import NodePath
+from schema.store import commands as store
+from schema.store import trees
+
+if TYPE_CHECKING:
+    from activities.ports import Executors
+    from schema.store.pool import Pool
+
+_BEAT_SECONDS = 3.0
+"""How often a long copy says that it is alive: to Temporal, and to the sweeper."""
+_PAGE = 1000
+
+
+class StageCopies:
+    def __init__(self, pool: Pool, executors: Executors) -> None:
+        self._pool, self._executors = pool, executors
+
+    @activity.defn(name="stage")
+    async def stage(self, begun: Begun) -> Staged:
+        """`begun.unstaged`, one after the other. A failure ends its own command only: nothing of it is visible."""
+        staged = Staged(begun.mount_id, go=list(begun.go))
+        for going in begun.unstaged:
+            try:
+                there = await self._stage_one(begun, going)
+            except errors.FilestoreError as error:
+                staged.failed.append(_failed(going, error))
+            except Exception:
+                activity.logger.exception("staging %s failed", going.id)
+                failure = errors.Unavailable("What was to be copied could not be staged. Nothing was changed.")
+                staged.failed.append(_failed(going, failure))
+            else:
+                (staged.go if there else staged.late).append(going if there else going.id)  # type: ignore[arg-type]
+        return staged
+
+    async def _stage_one(self, begun: Begun, going: Going) -> bool:
+        """False: another process is at it."""
+        executor = await asyncio.to_thread(self._executors.of, begun.mount_id)
+        locks = await asyncio.to_thread(executor.locks)
+        try:
+            if not locks.take(going.id):
+                return False
+            async with self._pool.connection() as connection:
+                rows = await store.read_running(connection, [going.id], raise_attempt=False)
+            row = rows.get(going.id)
+            if row is None or row.attempt != going.attempt or not row.unstaged:
+                return True  # it went on without us; `apply` looks again
+            async with self._alive(going.id):
+                await self._copy(executor, row)
+            await areach("stage.recorded")
+            return True
+        finally:
+            locks.close()
+
+    async def _copy(self, executor: Executor, row: store.Row) -> None:
+        loop = asyncio.get_running_loop()
+        tree = bool(row.intent.get("tree"))
+        async with self._pool.connection() as connection:
+            planned = await trees.plan(connection, row.id, row.intent["source"]["node"]) if tree else 0
+
+        def read() -> Iterator[Source]:
+            """In the copying thread, page by page: a tree may be larger than memory."""
+            yield _root(row)
+            after: bytes | None = b""
+            while planned and after is not None:
+                page = asyncio.run_coroutine_threadsafe(self._page(row.id, after), loop).result()
+                yield from (_below(row, entry) for entry in page)
+                after = page[-1].path if page else None
+
+        def work() -> Copied:
+            copies = executor.stage_copy(row.id, read())
+            root = next(copies)
+            for page in _pages(copies):
+                asyncio.run_coroutine_threadsafe(self._keep(row.id, page), loop).result()
+            executor.seal([], [row.id])
+            sealed = executor.find_stage(row.id)
+            if sealed is None:
+                raise errors.StageLost()
+            reach("stage.staged", row.path.text)
+            return Copied(root.relative, root.kind, sealed, root.size, root.sha256)
+
+        root = await asyncio.to_thread(work)
+        async with self._pool.connection() as connection, connection.transaction():
+            await trees.record_stage(connection, row.id, row.attempt, root.identity.facts(), tree=tree)
+
+    async def _page(self, command: CommandId, after: bytes) -> list[trees.Planned]:
+        async with self._pool.connection() as connection:
+            return await trees.page(connection, command, after, _PAGE)
+
+    async def _keep(self, command: CommandId, copies: list[Copied]) -> None:
+        async with self._pool.connection() as connection:
+            await trees.keep(connection, command, [(copy.relative, copy.identity.facts()) for copy in copies])
+
+    @asynccontextmanager
+    async def _alive(self, command: CommandId) -> AsyncIterator[None]:
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(_BEAT_SECONDS)
+                activity.heartbeat()
+                with suppress(Exception):  # the copy itself does not need Postgres now
+                    async with self._pool.connection() as connection:
+                        await store.touch(connection, [command])
+
+        beating = asyncio.create_task(beat())
+        try:
+            yield
+        finally:
+            beating.cancel()
+
+
+def _root(row: store.Row) -> Source:
+    source = row.intent["source"]
+    return Source(
+        b"", row.intent["kind"], _identity(source), _path(source), _place(source),
+        bytes.fromhex(source["sha256"]) if source["sha256"] else None,
+    )  # fmt: skip
+
+
+def _identity(source: dict[str, object]) -> Identity:
+    facts = source["identity"]
+    assert isinstance(facts, list)
+    identity = Identity.of_facts(facts)
+    # On its way into the trash a file's change time moved: it says nothing there.
+    return replace(identity, ctime=0) if "place" in source else identity
+
+
+def _path(source: dict[str, str]) -> NodePath | None:
+    return NodePath(bytes.fromhex(source["path"])) if "path" in source else None
+
+
+def _place(source: dict[str, str]) -> bytes | None:
+    return bytes.fromhex(source["place"]) if "place" in source else None
+
+
+def _below(row: store.Row, entry: trees.Planned) -> Source:
+    if entry.identity is None or entry.state != "active":
+        raise errors.VersionConflict(
+            f"{entry.shown} is {entry.state} in the record. Reconcile it first; nothing was copied.", path=entry.shown
+        )
+    base = bytes.fromhex(row.intent["source"]["path"])
+    path = NodePath(base + b"/" + entry.path)
+    return Source(entry.path, entry.kind, Identity.of_facts(entry.identity), path, sha256=entry.sha256)
+
+
+def _pages(copies: Iterable[Copied]) -> Iterator[list[Copied]]:
+    rest = iter(copies)
+    while page := list(islice(rest, _PAGE)):
+        yield page
+
+
+def _failed(going: Going, error: errors.FilestoreError) -> Applied:
+    return Applied(
+        going.id, going.attempt, Status.FAILED, code=error.code, message=error.message, retryable=error.retryable
+    )

@@ -1,0 +1,42 @@
+"""Delete: a file, an empty directory, or with `recursive` a full one. Deleting what was deleted before is no error."""
+
+from typing import Any
+
+from schema import errors
+from schema.claims import Claim
+from schema.commands import Request
+from schema.decisions import parts
+from schema.nodes import NodeKind
+from schema.situations import Situation
+
+
+def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
+    node = found.here.node
+    if node is None:
+        return None if found.here.gone else errors.NodeNotFound(path=request.path)
+    if problem := parts.stale(request, node):
+        return problem
+    if node.has_children:
+        if not request.recursive:
+            return errors.ChildrenExist(path=request.path)
+        if not found.here.whole_trees:
+            return errors.NotSupported(
+                "Deleting a directory with its content is not offered on this kind of mount; delete its children first."
+            )
+    return None if node.is_certain else parts.uncertain(node)
+
+
+def intend(request: Request, found: Situation) -> dict[str, Any]:
+    node, parent = found.here.node, parts.parent_of(found.here)
+    if node is None:
+        # Deleted before: nothing to do, and nothing wrong.
+        gone = found.here.gone
+        assert gone is not None
+        return {"step": "none", "node": gone.id, "version": gone.version, "parent": parent}
+    tree = request.recursive and node.kind is NodeKind.DIRECTORY and found.here.whole_trees
+    long = {"long": True} if node.below > parts.TREE_INLINE_NODES else {}
+    return parts.changes(node) | {"step": "delete", "parent": parent, "tree": tree} | long
+
+
+def claims(request: Request, found: Situation) -> list[Claim]:
+    return [parts.here(request, subtree=True)]

@@ -1,0 +1,190 @@
+-- Directories that change with everything below them. One statement per step over the whole tree, in the transaction of `record`.
+
+-- name: close_buried
+-- Below a directory that is deleted: the versions that end, and where their content is kept from now on.
+WITH RECURSIVE below AS (
+    SELECT (c.intent->>'node')::bigint AS id, convert_to(c.intent->>'trash', 'UTF8') AS place, 0 AS level
+      FROM filestore.commands c
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'delete' AND (c.intent->>'tree')::boolean
+     UNION ALL
+    SELECT n.id, b.place || '\x2f'::bytea || n.name, b.level + 1
+      FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state <> 'deleted'
+)
+UPDATE filestore.snapshots s
+   SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)), content_place = b.place,
+       content_until = now() + make_interval(days => %(retention_days)s)
+  FROM below b
+ WHERE b.level > 0 AND s.node_id = b.id AND s.state <> 'deleted' AND s.content_place IS NULL
+
+-- name: bury
+-- ... and the nodes themselves. Before their directory: no living node may lose its parent.
+WITH RECURSIVE below AS (
+    SELECT c.id AS command, (c.intent->>'node')::bigint AS id, 0 AS level
+      FROM filestore.commands c
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'delete' AND (c.intent->>'tree')::boolean
+     UNION ALL
+    SELECT b.command, n.id, b.level + 1
+      FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state <> 'deleted'
+), buried AS (
+    UPDATE filestore.nodes n SET state = 'deleted', version = n.version + 1, deleted_at = now(), updated_at = now(), last_modified_at = now()
+      FROM below b WHERE b.level > 0 AND n.id = b.id
+    RETURNING n.*, b.command
+)
+INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata, valid_from)
+SELECT n.id, n.version, n.command, n.parent_id, n.name, n.kind, n.state, n.size_bytes, n.sha256, n.metadata,
+       coalesce((SELECT max(p.valid_to) FROM filestore.snapshots p WHERE p.node_id = n.id), now())
+  FROM buried n
+
+-- name: close_raised
+-- Below a directory that is restored: the deleted state of what the same command deleted ends, its content is back.
+WITH RECURSIVE below AS (
+    SELECT (c.intent->>'node')::bigint AS id, decode(c.intent->>'place', 'hex') AS place, s.command_id AS deleter, 0 AS level
+      FROM filestore.commands c
+      JOIN filestore.snapshots s ON s.node_id = (c.intent->>'node')::bigint AND s.version = (c.intent->>'previous_version')::bigint
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'restore' AND (c.intent->>'tree')::boolean
+     UNION ALL
+    SELECT n.id, b.place || '\x2f'::bytea || n.name, b.deleter, b.level + 1
+      FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state = 'deleted'
+      JOIN filestore.snapshots s ON s.node_id = n.id AND s.version = n.version AND s.command_id = b.deleter
+)
+UPDATE filestore.snapshots s
+   SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)),
+       content_place = CASE WHEN s.content_place = b.place THEN NULL ELSE s.content_place END,
+       content_until = CASE WHEN s.content_place = b.place THEN NULL ELSE s.content_until END
+  FROM below b
+ WHERE b.level > 0 AND s.node_id = b.id AND (s.valid_to IS NULL OR s.content_place = b.place)
+
+-- name: raise
+-- ... and the nodes themselves live again, under the path their directory has now. After it: they need a living parent.
+WITH RECURSIVE below AS (
+    SELECT c.id AS command, n.id, s.command_id AS deleter, n.directory_path, n.directory_text, n.depth, 0 AS level
+      FROM filestore.commands c
+      JOIN filestore.nodes n ON n.id = (c.intent->>'node')::bigint
+      JOIN filestore.snapshots s ON s.node_id = n.id AND s.version = (c.intent->>'previous_version')::bigint
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'restore' AND (c.intent->>'tree')::boolean
+     UNION ALL
+    SELECT b.command, n.id, b.deleter,
+           CASE WHEN n.kind = 'directory' THEN b.directory_path || n.name || '\x2f'::bytea END,
+           CASE WHEN n.kind = 'directory' THEN b.directory_text || n.name_text || '/' END, b.depth + 1, b.level + 1
+      FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state = 'deleted'
+      JOIN filestore.snapshots s ON s.node_id = n.id AND s.version = n.version AND s.command_id = b.deleter
+), raised AS (
+    UPDATE filestore.nodes n SET state = 'active', version = n.version + 1, deleted_at = NULL, updated_at = now(), last_modified_at = now(),
+           directory_path = b.directory_path, directory_text = b.directory_text, depth = b.depth
+      FROM below b WHERE b.level > 0 AND n.id = b.id
+    RETURNING n.*, b.command
+)
+INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata, valid_from)
+SELECT n.id, n.version, n.command, n.parent_id, n.name, n.kind, n.state, n.size_bytes, n.sha256, n.metadata,
+       coalesce((SELECT max(p.valid_to) FROM filestore.snapshots p WHERE p.node_id = n.id), now())
+  FROM raised n
+
+-- name: rebase
+-- Below a directory that was moved: directories learn their new path; files know only their directory and how deep they lie.
+WITH moved AS (
+    SELECT n.id, n.mount_id, c.path || '\x2f'::bytea AS old, c.path || '\x30'::bytea AS beyond, n.directory_path AS new,
+           char_length(c.request->>'path') + 1 AS old_length, n.directory_text AS new_text,
+           n.depth - (1 + length(encode(c.path, 'escape')) - length(replace(encode(c.path, 'escape'), '/', ''))) AS deeper
+      FROM filestore.commands c JOIN filestore.nodes n ON n.id = (c.intent->>'node')::bigint
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'move' AND (c.intent->>'tree')::boolean
+), directories AS (
+    SELECT d.id, m.deeper, m.new || substring(d.directory_path FROM octet_length(m.old) + 1) AS path,
+           m.new_text || substring(d.directory_text FROM m.old_length + 1) AS shown
+      FROM moved m JOIN filestore.nodes d ON d.mount_id = m.mount_id AND d.directory_path > m.old AND d.directory_path < m.beyond
+                                         AND d.directory_path IS NOT NULL AND d.state <> 'deleted'
+), affected AS (
+    SELECT id, deeper, path, shown FROM directories
+     UNION ALL
+    SELECT f.id, x.deeper, NULL, NULL
+      FROM (SELECT id, deeper FROM directories UNION ALL SELECT id, deeper FROM moved) x
+      JOIN filestore.nodes f ON f.parent_id = x.id AND f.state <> 'deleted' AND f.kind <> 'directory'
+     WHERE x.deeper <> 0
+)
+UPDATE filestore.nodes n SET directory_path = a.path, directory_text = a.shown, depth = n.depth + a.deeper
+  FROM affected a WHERE n.id = a.id
+
+-- name: plan_entries
+-- What a copy of a directory takes along: exactly what the record knows. Their copies' ids are given here.
+WITH RECURSIVE below AS (
+    SELECT n.id, ''::bytea AS path, ''::bytea AS parent, '' AS shown, 0 AS level FROM filestore.nodes n WHERE n.id = %(directory)s
+     UNION ALL
+    SELECT n.id, CASE b.level WHEN 0 THEN n.name ELSE b.path || '\x2f'::bytea || n.name END, b.path,
+           CASE b.level WHEN 0 THEN n.name_text ELSE b.shown || '/' || n.name_text END, b.level + 1
+      FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state <> 'deleted'
+)
+INSERT INTO filestore.staged_entries (command_id, path, parent, name_text, path_text, depth, source_id, source_version, kind, size_bytes, sha256)
+SELECT %(command)s, b.path, b.parent, n.name_text, b.shown, b.level, n.id, n.version, n.kind, n.size_bytes, n.sha256
+  FROM below b JOIN filestore.nodes n ON n.id = b.id WHERE b.level > 0
+
+-- name: planned_page
+-- One page of that plan by path: a directory comes before what it holds.
+SELECT e.path, e.path_text, e.kind::text, n.state::text, e.sha256, filestore.node_identity(n) AS identity
+  FROM filestore.staged_entries e JOIN filestore.nodes n ON n.id = e.source_id
+ WHERE e.command_id = %(command)s AND e.path > %(after)s ORDER BY e.path LIMIT %(limit)s
+
+-- name: forget_entries
+-- What an earlier execution staged, and what is in the record by now.
+DELETE FROM filestore.staged_entries WHERE command_id = ANY(%(ids)s::uuid[])
+
+-- name: keep_entries
+-- Which files the copies are, once they are staged.
+UPDATE filestore.staged_entries e SET identity = x.identity
+  FROM jsonb_to_recordset(%(items)s::jsonb) AS x(path text, identity jsonb)
+ WHERE e.command_id = %(command)s AND e.path = decode(x.path, 'hex')
+
+-- name: record_stage
+-- The identity of what will appear is durable before it does.
+UPDATE filestore.commands c
+   SET touched_at = now(), intent = c.intent || jsonb_build_object('stage', c.id, 'staged', %(staged)s::jsonb)
+       || CASE WHEN %(tree)s THEN jsonb_build_object('totals', (
+              SELECT jsonb_build_object('size', coalesce(sum(size_bytes) FILTER (WHERE kind = 'file'), 0),
+                         'files', count(*) FILTER (WHERE kind <> 'directory'), 'directories', count(*) FILTER (WHERE kind = 'directory'))
+                FROM filestore.staged_entries WHERE command_id = c.id)) ELSE '{}' END
+ WHERE c.id = %(command)s AND c.attempt = %(attempt)s AND c.status = 'running'
+
+-- name: settle
+-- The nodes of a copied directory, and their first versions. Their ids were given when they were staged.
+WITH arrived AS (
+    SELECT e.*, c.id AS command, r.id AS root, r.mount_id, r.tenant, r.directory_path AS root_path, r.directory_text AS root_text,
+           r.depth AS root_depth, coalesce(p.node_id, r.id) AS parent_id
+      FROM filestore.commands c
+      JOIN filestore.nodes r ON r.id = (c.intent->>'node')::bigint
+      JOIN filestore.staged_entries e ON e.command_id = c.id
+      LEFT JOIN filestore.staged_entries p ON p.command_id = c.id AND p.path = e.parent
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'create' AND (c.intent->>'tree')::boolean
+), settled AS (
+    INSERT INTO filestore.nodes (id, tenant, mount_id, parent_id, name, name_text, directory_path, directory_text, depth, kind,
+        state, version, size_bytes, sha256, checksum, mime_type, original_name, metadata, device, inode, birth_ns, observed_size,
+        observed_mtime_ns, observed_ctime_ns, observed_mode, observed_links, observed_at, observed_by, last_modified_at)
+    SELECT a.node_id, a.tenant, a.mount_id, a.parent_id,
+           CASE octet_length(a.parent) WHEN 0 THEN a.path ELSE substring(a.path FROM octet_length(a.parent) + 2) END, a.name_text,
+           CASE WHEN a.kind = 'directory' THEN a.root_path || a.path || '\x2f'::bytea END,
+           CASE WHEN a.kind = 'directory' THEN a.root_text || a.path_text || '/' END,
+           a.root_depth + a.depth, a.kind, 'active', 1, a.size_bytes, a.sha256, o.checksum, o.mime_type, o.original_name,
+           coalesce(v.metadata, '{}'),
+           (a.identity->>0)::bigint, (a.identity->>1)::bigint, (a.identity->>2)::bigint, (a.identity->>3)::bigint,
+           (a.identity->>4)::bigint, (a.identity->>5)::bigint, (a.identity->>7)::integer, (a.identity->>8)::integer,
+           now(), a.command, now()
+      FROM arrived a JOIN filestore.nodes o ON o.id = a.source_id
+      LEFT JOIN filestore.snapshots v ON v.node_id = a.source_id AND v.version = a.source_version
+    RETURNING *
+)
+INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata, valid_from)
+SELECT n.id, 1, n.observed_by, n.parent_id, n.name, n.kind, n.state, n.size_bytes, n.sha256, n.metadata, now() FROM settled n
+
+-- name: settle_rollups
+-- The totals of the directories in a copied one, itself included. What is above it has learned them from `record`.
+WITH RECURSIVE entry AS (
+    SELECT e.command_id, e.path, e.node_id, e.kind, e.size_bytes, coalesce(p.node_id, (c.intent->>'node')::bigint) AS parent_id
+      FROM filestore.commands c JOIN filestore.staged_entries e ON e.command_id = c.id
+      LEFT JOIN filestore.staged_entries p ON p.command_id = c.id AND p.path = e.parent
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'create' AND (c.intent->>'tree')::boolean
+), upward AS (
+    SELECT parent_id AS directory, sum(CASE kind WHEN 'file' THEN size_bytes ELSE 0 END) AS bytes,
+           sum((kind <> 'directory')::integer) AS files, sum((kind = 'directory')::integer) AS directories, count(*) AS children
+      FROM entry GROUP BY parent_id
+     UNION ALL
+    SELECT e.parent_id, u.bytes, u.files, u.directories, 0 FROM upward u JOIN entry e ON e.node_id = u.directory
+)
+INSERT INTO filestore.rollup_deltas (directory_id, size_bytes, file_count, directory_count, child_count)
+SELECT directory, sum(bytes), sum(files), sum(directories), sum(children) FROM upward GROUP BY directory

@@ -1,0 +1,65 @@
+"""Copies of whole directories, from the plan to the staged entries. Every function takes the caller's connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+
+from schema.ids import CommandId
+from schema.sql import load
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+    from psycopg.rows import DictRow
+
+    Connection = AsyncConnection[DictRow]
+
+SQL = load("trees")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A node below the directory that is copied, as the record has it."""
+
+    path: bytes
+    """Below that directory"""
+    shown: str
+    kind: str
+    state: str
+    sha256: bytes | None
+    identity: Sequence[int | str] | None
+
+
+async def plan(connection: Connection, command: CommandId, directory: int) -> int:
+    """Write down what a copy takes along: exactly what the record knows below the directory. Returns how many nodes."""
+    async with connection.transaction():
+        await connection.execute(SQL["forget_entries"], {"ids": [command]})
+        cursor = await connection.execute(SQL["plan_entries"], {"command": command, "directory": directory})
+    return cursor.rowcount
+
+
+async def page(connection: Connection, command: CommandId, after: bytes, limit: int) -> list[Planned]:
+    """The next entries by path, parents before children."""
+    values = {"command": command, "after": after, "limit": limit}
+    cursor = await connection.execute(SQL["planned_page"], values)
+    return [
+        Planned(bytes(row["path"]), row["path_text"], row["kind"], row["state"], row["sha256"], row["identity"])
+        for row in await cursor.fetchall()
+    ]
+
+
+async def keep(connection: Connection, command: CommandId, copies: Sequence[tuple[bytes, Sequence[int | str]]]) -> None:
+    """The identities of staged copies."""
+    items = [{"path": path.hex(), "identity": list(identity)} for path, identity in copies]
+    await connection.execute(SQL["keep_entries"], {"command": command, "items": orjson.dumps(items).decode()})
+
+
+async def record_stage(
+    connection: Connection, command: CommandId, attempt: int, staged: Sequence[int | str], *, tree: bool
+) -> None:
+    """Before the visible step: the intent learns what was staged. Nothing happens when another attempt has taken over."""
+    values = {"command": command, "attempt": attempt, "staged": orjson.dumps(list(staged)).decode(), "tree": tree}
+    await connection.execute(SQL["record_stage"], values)
