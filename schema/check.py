@@ -18,7 +18,7 @@ there behind our back, or a command already said that they did.
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -109,6 +109,9 @@ class Entry:
     before: Mapping[str, Any] | None = None
     after: Mapping[str, Any] | None = None
     drift: bool = False
+    kind: str = ""
+    also: Mapping[str, Any] | None = None
+    """What else changed: `replaced`, the file whose name a move has taken; `tree`, everything below a directory"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,8 @@ class Snapshot:
     valid_to: datetime | None = None
     place: bytes | None = None
     until: datetime | None = None
+    parent: int | None = None
+    name: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +231,7 @@ def check(record: Record, storage: Storage | None, *, stage_max_age: float = 0.0
     """Every invariant of one mount. Without a storage, those of the record alone."""
     findings = [
         *tree(record.nodes),
-        *journal(record.nodes, record.journal),
+        *journal(record.nodes, record.journal, record.snapshots),
         *snapshots(record.nodes, record.snapshots),
         *rollups(record.nodes, record.rollups),
         *commands(record.commands, record.journal),
@@ -316,19 +321,80 @@ class Image:
     sha256: bytes | None
 
 
-def replay(entries: Iterable[Entry]) -> tuple[dict[int, Image], list[Finding]]:
-    """The nodes as the entries make them, in order; and each entry whose `before` is not what the earlier ones made."""
+def replay(entries: Iterable[Entry], all_snapshots: Sequence[Snapshot] = ()) -> tuple[dict[int, Image], list[Finding]]:
+    """The nodes as the entries make them, in order; and each entry whose `before` is not what the earlier ones made.
+
+    An entry for a whole tree tells of its top alone: what goes or comes back with it follows from what was below it, and
+    what a copy made from the first versions of that command."""
     images: dict[int, Image] = {}
     findings: list[Finding] = []
+    trees = _Trees(images, all_snapshots)
     for entry in entries:
         if problem := _surprised(entry, images):
             findings.append(Finding(Kind.JOURNAL, f"entry {entry.id}", problem))
         if entry.after is not None:
             images[entry.after["id"]] = _image(entry.after)
+            trees.follow(entry)
         elif entry.outcome == "inconsistent" and entry.node in images and images[entry.node].state == NodeState.ACTIVE:
             # The node itself says so too, without a new version.
             images[entry.node] = replace(images[entry.node], state=NodeState.INCONSISTENT.value)
     return images, findings
+
+
+class _Trees:
+    """What an entry changes besides the node it names."""
+
+    def __init__(self, images: dict[int, Image], all_snapshots: Sequence[Snapshot]) -> None:
+        self._images = images
+        self._gone_by: dict[int, str] = {}
+        self._made_by: dict[str, list[Snapshot]] = defaultdict(list)
+        for snapshot in all_snapshots:
+            if snapshot.version == 1:
+                self._made_by[snapshot.command].append(snapshot)
+
+    def follow(self, entry: Entry) -> None:
+        also, after = entry.also or {}, entry.after
+        assert after is not None
+        top = int(after["id"])
+        if replaced := also.get("replaced"):
+            self._turn(int(replaced["id"]), NodeState.DELETED)
+        deleter = self._gone_by.pop(top, None)
+        if after["state"] == NodeState.DELETED:
+            self._gone_by[top] = entry.command
+        if "tree" not in also:
+            return
+        if after["state"] == NodeState.DELETED:
+            for id in self._below(top, lambda image: image.state != NodeState.DELETED):
+                self._turn(id, NodeState.DELETED)
+                self._gone_by[id] = entry.command
+        elif entry.before is None:
+            for made in self._made_by[entry.command]:
+                if made.node != top:
+                    self._images[made.node] = Image(
+                        made.parent, made.name, made.kind, NodeState.ACTIVE.value, 1, made.size, made.sha256
+                    )
+        elif entry.before["state"] == NodeState.DELETED:
+            same = lambda id: self._gone_by.get(id) == deleter  # noqa: E731
+            for id in [i for i in self._below(top, lambda image: image.state == NodeState.DELETED) if same(i)]:
+                self._turn(id, NodeState.ACTIVE)
+                del self._gone_by[id]
+
+    def _turn(self, id: int, state: NodeState) -> None:
+        if image := self._images.get(id):
+            self._images[id] = replace(image, state=state.value, version=image.version + 1)
+
+    def _below(self, top: int, wanted: Callable[[Image], bool]) -> list[int]:
+        """Only along nodes that are wanted themselves: what was deleted earlier holds nothing that goes now."""
+        children: dict[int | None, list[int]] = defaultdict(list)
+        for id, image in self._images.items():
+            if wanted(image):
+                children[image.parent].append(id)
+        found, waiting = list[int](), [top]
+        while waiting:
+            below = children.get(waiting.pop(), [])
+            found += below
+            waiting += below
+        return found
 
 
 def _image(after: Mapping[str, Any]) -> Image:
@@ -358,10 +424,12 @@ def _surprised(entry: Entry, images: Mapping[int, Image]) -> str | None:
     return None
 
 
-def journal(nodes: Sequence[Node], entries: Sequence[Entry]) -> Iterator[Finding]:
+def journal(
+    nodes: Sequence[Node], entries: Sequence[Entry], all_snapshots: Sequence[Snapshot] = ()
+) -> Iterator[Finding]:
     """Replayed in the order of their ids, the entries make exactly the nodes there are. (Roots come with their mounts.)
     Doubt (inconsistent, missing) may come from a look at the storage, which the journal does not tell."""
-    images, findings = replay(entries)
+    images, findings = replay(entries, all_snapshots)
     yield from findings
     by_id = {node.id: node for node in nodes}
     for node in nodes:
@@ -406,7 +474,7 @@ def disk(nodes: Sequence[Node], listing: Sequence[Listed], commands: Sequence[Co
             # A command that recognised its own effect has said that somebody was there since.
             severity = Severity.NOTICE if node.drifted else Severity.ERROR
             yield Finding(Kind.DISK, path.decode("utf-8", "backslashreplace"), problem, severity)
-    failed = {tuple(c.staged[:3]): c.id for c in commands if c.status in ("failed", "running") and c.staged}
+    failed = {tuple(c.staged[:3]): c.id for c in commands if c.status in ("failed", "running") and _is_file(c.staged)}
     for entry in listing:
         if entry.path in known:
             continue
@@ -418,6 +486,11 @@ def disk(nodes: Sequence[Node], listing: Sequence[Listed], commands: Sequence[Co
         else:
             message = f"This {entry.kind} is not in the record."
             yield Finding(Kind.UNTRACKED, where, message, Severity.NOTICE)
+
+
+def _is_file(identity: Sequence[int | str] | None) -> bool:
+    """It says which file it is: an object store knows no inodes."""
+    return bool(identity) and identity is not None and identity[1] != 0
 
 
 def _raw_path(node: Node, by_id: Mapping[int, Node]) -> bytes:
@@ -441,6 +514,8 @@ def _differences(node: Node, lying: Listed | None) -> Iterator[str]:
         )
     if node.kind != NodeKind.FILE:
         return
+    if node.identity is not None and list(node.identity[9:10]) != list(lying.identity[9:10]):
+        yield f"Another object lies here: {list(lying.identity[9:10])}; the record has {list(node.identity[9:10])}."
     if lying.size != node.size:
         yield f"It has {lying.size} bytes; the record has {node.size}."
     if node.identity is not None and node.identity[4] != lying.identity[4]:
@@ -456,15 +531,26 @@ def wanted_places(record: Record) -> list[bytes]:
 
 
 def _promised(record: Record) -> Iterator[Snapshot]:
-    enders = {(s.node, s.version - 1): s.command for s in record.snapshots}
+    """Versions whose content left its place. (A version that ended with a new name or new metadata shares its content with
+    the next one.)"""
+    current = {node.id: node for node in record.nodes}
     on_their_way = set(record.cleanups)
     for snapshot in record.snapshots:
         if snapshot.valid_to is None or snapshot.kind != NodeKind.FILE or snapshot.state == NodeState.DELETED:
             continue
-        if enders.get((snapshot.node, snapshot.version)) in on_their_way:
+        if snapshot.place is not None and _command_of(snapshot.place) in on_their_way:
+            continue
+        node = current.get(snapshot.node)
+        shared = node is not None and node.living and (node.size, node.sha256) == (snapshot.size, snapshot.sha256)
+        if snapshot.place is None and shared:
             continue
         if snapshot.until is None or record.now is None or snapshot.until > record.now:
             yield snapshot
+
+
+def _command_of(place: bytes) -> str:
+    """Who put it there: <day>/<command>.<item>, and more below it for a tree."""
+    return place.split(b"/")[1].partition(b".")[0].decode()
 
 
 def _shown(place: bytes) -> str:
@@ -474,12 +560,12 @@ def _shown(place: bytes) -> str:
 def kept(record: Record, sizes: Mapping[bytes, int | None]) -> Iterator[Finding]:
     """The content of every version that was replaced or deleted lies in the trash, whole, until its time is over."""
     by_id = {node.id: node for node in record.nodes}
-    enders = {(s.node, s.version - 1): s.command for s in record.snapshots}
     drift = {entry.command for entry in record.journal if entry.drift}
     for snapshot in _promised(record):
         node = by_id.get(snapshot.node)
         where = f"{path_of(node, by_id) if node else f'node {snapshot.node}'} version {snapshot.version}"
-        severity = Severity.NOTICE if enders.get((snapshot.node, snapshot.version)) in drift else Severity.ERROR
+        drifted = snapshot.place is not None and _command_of(snapshot.place) in drift
+        severity = Severity.NOTICE if drifted else Severity.ERROR
         found = sizes.get(snapshot.place) if snapshot.place else None
         if snapshot.place is None or snapshot.until is None:
             yield Finding(
@@ -525,11 +611,12 @@ def _history(node: Node, history: list[Snapshot]) -> Iterator[str]:
 
 
 def rollups(nodes: Sequence[Node], stored: Mapping[int, Totals]) -> Iterator[Finding]:
-    """Folded totals and appended deltas together are what the living nodes add up to; a deleted directory has none."""
+    """Folded totals and appended deltas together are what the living nodes add up to. (Those of a deleted directory stay
+    as they were: they are right again when it is restored.)"""
     by_id = {node.id: node for node in nodes}
     counted = totals(nodes)
     for node in nodes:
-        if not node.is_directory:
+        if not node.is_directory or not node.living:
             continue
         has, must = stored.get(node.id, Totals()), counted.get(node.id, Totals())
         if has != must:
@@ -605,6 +692,8 @@ def events(entries: Sequence[Entry], all_events: Sequence[Event]) -> Iterator[Fi
         expected.add((entry.id, COMPLETED))
         if change := _change(entry):
             expected.add((entry.id, change))
+        if entry.also and entry.also.get("replaced"):
+            expected.add((entry.id, "filestore.node.deleted"))
     for journal_id, type_ in sorted(expected):
         if have[journal_id, type_] != 1:
             yield Finding(

@@ -7,20 +7,20 @@ SELECT now() AS now, (SELECT max(id) FROM filestore.journal_entries WHERE mount_
 -- name: nodes
 -- All nodes, deleted ones too. `drifted`: the last command, or look, on it said that somebody else had been there.
 SELECT id, mount_id, parent_id, name, directory_path, depth, kind::text, state::text, version, size_bytes, sha256,
-       device, inode, birth_ns, observed_size, observed_mtime_ns, observed_ctime_ns, observed_mode, observed_links,
+       filestore.node_identity(nodes) AS identity,
        coalesce(last_drift_at >= coalesce(greatest(last_modified_at, last_reconciled_at), created_at), false) AS drifted
   FROM filestore.nodes WHERE mount_id = %(mount)s
 
 -- name: journal
 -- All entries, in order.
 SELECT id, command_id::text AS command, attempt, outcome::text, code, retryable, node_id, before, after,
-       context ? 'drift' AS drift
+       context ? 'drift' AS drift, kind, also
   FROM filestore.journal_entries WHERE mount_id = %(mount)s ORDER BY id
 
 -- name: snapshots
 -- All versions of all nodes.
 SELECT s.node_id, s.version, s.command_id::text AS command, s.kind::text, s.state::text, s.size_bytes, s.sha256,
-       s.valid_from, s.valid_to, s.content_place, s.content_until
+       s.valid_from, s.valid_to, s.content_place, s.content_until, s.parent_id, s.name
   FROM filestore.snapshots s JOIN filestore.nodes n ON n.id = s.node_id WHERE n.mount_id = %(mount)s
 
 -- name: rollups

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, LiteralString
 
 from schema.check import Command, Entry, Event, Feed, Node, Record, Snapshot, Totals
 from schema.ids import MountId
-from schema.nodes import NodeKind
 from schema.sql import load
 
 if TYPE_CHECKING:
@@ -67,30 +66,23 @@ async def _rows(connection: Connection, query: LiteralString, mount: MountId) ->
 
 
 def _node(row: DictRow) -> Node:
-    identity = None
-    if row["inode"] is not None:
-        identity = [
-            row["device"], row["inode"], row["birth_ns"],
-            row["observed_size"], row["observed_mtime_ns"], row["observed_ctime_ns"],
-            int(row["kind"] == NodeKind.DIRECTORY), row["observed_mode"], row["observed_links"],
-        ]  # fmt: skip
     return Node(
         row["id"], row["parent_id"], row["name"], row["kind"], row["state"], row["version"], row["size_bytes"],
-        row["sha256"], row["depth"], row["directory_path"], row["mount_id"], identity, row["drifted"],
+        row["sha256"], row["depth"], row["directory_path"], row["mount_id"], row["identity"], row["drifted"],
     )  # fmt: skip
 
 
 def _entry(row: DictRow) -> Entry:
     return Entry(
         row["id"], row["command"], row["attempt"], row["outcome"], row["code"], row["retryable"], row["node_id"],
-        row["before"], row["after"], bool(row["drift"]),
+        row["before"], row["after"], bool(row["drift"]), row["kind"], row["also"],
     )  # fmt: skip
 
 
 def _snapshot(row: DictRow) -> Snapshot:
     return Snapshot(
         row["node_id"], row["version"], row["command"], row["kind"], row["state"], row["size_bytes"], row["sha256"],
-        row["valid_from"], row["valid_to"], row["content_place"], row["content_until"],
+        row["valid_from"], row["valid_to"], row["content_place"], row["content_until"], row["parent_id"], row["name"],
     )  # fmt: skip
 
 
