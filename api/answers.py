@@ -130,6 +130,12 @@ class Answers:
     async def _read(self, waiters: Sequence[Waiter]) -> None:
         rows = {row for row, requests in self._rows.items() if any(r in self._waiting for r in requests)}
         ids = {waiter.request.id for waiter in waiters} | rows
+        now = asyncio.get_running_loop().time()
+        keyed = [(w.request, now - w.since) for w in waiters if w.request.key is not None and not w.joined]
         async with self._pool.connection() as connection:
             found = await store.outcomes(connection, list(ids))
+            elsewhere = await store.outcomes_by_key(connection, keyed) if keyed else []
         self.ended([outcome for outcome in found if outcome.status is not Status.RUNNING])
+        for request, outcome in elsewhere:
+            # Another process opened it under the id of an earlier request; its audience is not here.
+            self.give([request], replace(outcome, replayed=True))

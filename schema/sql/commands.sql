@@ -383,10 +383,15 @@ SELECT id::text, status::text, code, outcome::text AS body,
 -- How these commands stand, for callers that wait for a row somebody else ends.
 SELECT id::text, status::text, code, outcome::text AS body FROM filestore.commands WHERE id = ANY(%(ids)s::uuid[])
 
--- name: outcome_by_key
--- The same by key: where the row was opened under an earlier id.
-SELECT id::text, status::text, code, outcome::text AS body FROM filestore.commands
- WHERE tenant = %(tenant)s AND principal = %(principal)s AND key = %(key)s
+-- name: outcomes_by_key
+-- How the same requests stand under an earlier id: where another process opened them. A failure that another attempt may
+-- follow counts only when it is younger than the request that waits.
+SELECT i.request, c.id::text, c.status::text, c.code, c.outcome::text AS body
+  FROM jsonb_to_recordset(%(items)s::jsonb) AS i(request text, tenant text, principal text, key text, hash text, age double precision)
+  JOIN LATERAL (SELECT x.* FROM filestore.commands x
+                 WHERE x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
+ WHERE c.id::text <> i.request AND encode(c.request_hash, 'hex') = i.hash AND c.status <> 'running'
+   AND (NOT c.retryable OR c.ended_at > clock_timestamp() - make_interval(secs => i.age))
 
 -- name: overdue
 -- Running commands that nobody touched for a while: their owner is to be resumed. The lock tells whether it still lives.

@@ -286,10 +286,17 @@ async def outcomes(connection: Connection, ids: Sequence[CommandId]) -> list[Out
     return [outcome_of(row) for row in await cursor.fetchall()]
 
 
-async def outcome_by_key(connection: Connection, tenant: str, principal: str, key: str) -> Outcome | None:
-    cursor = await connection.execute(SQL["outcome_by_key"], {"tenant": tenant, "principal": principal, "key": key})
-    row = await cursor.fetchone()
-    return outcome_of(row) if row else None
+async def outcomes_by_key(
+    connection: Connection, waiting: Sequence[tuple[Request, float]]
+) -> list[tuple[CommandId, Outcome]]:
+    """How these requests ended under an earlier id, of those that did. With each comes how many seconds it has waited."""
+    items = [
+        {"request": request.id, "tenant": request.tenant, "principal": request.principal, "key": request.key,
+         "hash": request.hash, "age": age}
+        for request, age in waiting
+    ]  # fmt: skip
+    cursor = await connection.execute(SQL["outcomes_by_key"], {"items": _json(items)})
+    return [(CommandId(row["request"]), outcome_of(row)) for row in await cursor.fetchall()]
 
 
 async def overdue(connection: Connection, mount: MountId, seconds: float) -> list[CommandId]:

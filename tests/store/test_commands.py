@@ -5,8 +5,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from schema.commands import Applied, Status
-from schema.ids import CommandId, MountId
+from schema.commands import Applied, Request, Status
+from schema.ids import CommandId, MountId, new_command_id
 from schema.store import commands as store
 from schema.store.pool import Pool
 from schema.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume
@@ -308,3 +308,22 @@ async def test_a_clock_that_was_set_back_stops_nobody(protocol: Protocol, pool: 
     over = upload(mount, "x", 9, overwrite=True)
     await protocol.run(mount, over)
     assert protocol.outcome(over.id).status is Status.SUCCEEDED
+
+
+async def test_whoever_waits_for_a_key_finds_what_another_process_opened_under_it(
+    pool: Pool, protocol: Protocol, mount: MountId
+) -> None:
+    done, refused = mkdir(mount, "kept", key="k1"), upload(mount, "full", key="k2", failure="STORAGE_FULL")
+    await protocol.run(mount, done, refused)
+
+    async def found(waiting: Request, age: float) -> list[str]:
+        async with pool.connection() as connection:
+            return [outcome.id for _, outcome in await store.outcomes_by_key(connection, [(waiting, age)])]
+
+    again = replace(done, id=new_command_id())
+    assert await found(again, 0.0) == [done.id], "what is definite is so whenever it was"
+    assert await found(done, 60.0) == [], "its own row is read by id"
+    assert await found(replace(again, hash="00" * 32), 60.0) == [], "the key of another request"
+    retried = replace(refused, id=new_command_id())
+    assert await found(retried, 60.0) == [refused.id]
+    assert await found(retried, 0.0) == [], "an older failure, of which this is the next attempt"

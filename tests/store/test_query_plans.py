@@ -154,6 +154,7 @@ async def test_the_engine_never_reads_a_whole_table_for(full: tuple[Connection, 
     assert expected <= indexes(nodes)
 
 
+KEYED = {"request": IDS[0], "tenant": "main", "principal": "user1", "key": "1", "hash": "00", "age": 2.5}
 READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "by_id": (NODES["by_id"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
     "living": (NODES["living"], {"parent": b"5/", "name": b"7", "tenant": "main"}, {"nodes_directory", "nodes_name"}),
@@ -165,8 +166,7 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
                {"nodes_directory", "nodes_name"}),
     "a token": (load("tokens")["find"], {"hash": HASH}, {"tokens_hash_key"}),
     "overdue": (COMMANDS["overdue"], {"seconds": 15.0}, {"commands_running"}),
-    "outcome_by_key": (COMMANDS["outcome_by_key"], {"tenant": "main", "principal": "user1", "key": "1"},
-                       {KEY}),
+    "outcomes_by_key": (COMMANDS["outcomes_by_key"], {"items": json.dumps([KEYED])}, {KEY}),
     "a command": (load("journal")["command"], {"id": IDS[0], "tenant": "main"}, {"commands_pkey"}),
     "events after": (EVENTS["after"], {"after": 19_000, "limit": 100}, {"outbox_position"}),
     "the lag": (EVENTS["lag"], {}, {"outbox_unpositioned"}),
