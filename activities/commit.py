@@ -13,7 +13,7 @@ from activities.executors.base import Done
 from activities.failures import by_halves
 from activities.tasks import task_of
 from schema import errors
-from schema.commands import Applied, AppliedList, Ended, Outcome, Status
+from schema.commands import Applied, AppliedList, CommandIds, Ended, Outcome, Status
 from schema.faults import areach
 from schema.ids import CommandId, MountId
 from schema.store import commands as store
@@ -34,7 +34,7 @@ class Commit:
     @activity.defn(name="commit")
     async def commit(self, applied: AppliedList) -> Ended:
         ended: dict[CommandId, Outcome] = {}
-        leftovers: list[CommandId] = []
+        leftovers: list[tuple[CommandId, MountId | None]] = []
 
         async def transact(part: Sequence[Applied]) -> None:
             outcomes, left = await self._transact(part)
@@ -49,9 +49,12 @@ class Commit:
             await transact([await self._without_effect(applied.mount_id, item)])
         await areach("commit.committed")
         good = sum(outcome.status is Status.SUCCEEDED for outcome in ended.values())
-        return Ended(applied.mount_id, good, len(ended) - good, leftovers)
+        departures = [CommandIds(mount, [command]) for command, mount in leftovers if mount is not None]
+        return Ended(
+            applied.mount_id, good, len(ended) - good, [id for id, mount in leftovers if mount is None], departures
+        )
 
-    async def _transact(self, items: Sequence[Applied]) -> tuple[list[Outcome], list[CommandId]]:
+    async def _transact(self, items: Sequence[Applied]) -> tuple[list[Outcome], list[tuple[CommandId, MountId | None]]]:
         async with self._pool.connection() as connection:
             async with connection.pipeline(), connection.transaction():
                 rows = await store.end(connection, items)
@@ -59,7 +62,7 @@ class Commit:
                     if item.status is Status.SUCCEEDED and item.id in rows:
                         await areach("commit.item", rows[item.id].shown)
                 outcomes: list[Outcome] = []
-                leftovers: list[CommandId] = []
+                leftovers: list[tuple[CommandId, MountId | None]] = []
                 if rows:
                     outcomes, leftovers = await store.record(connection, rows, retention_days=self._retention_days)
                 await areach("commit.before_commit")

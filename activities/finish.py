@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.executors.base import Executor
-from activities.tasks import task_of
+from activities.executors.base import Done, Executor
+from activities.tasks import departure_of, task_of
 from schema.commands import CommandIds
 from schema.faults import areach, reach
 from schema.ids import CommandId, MountId
@@ -35,25 +35,33 @@ class Finish:
         if not leftovers:
             return 0
         executor = self._executors.of(mount)
-        cleared = await asyncio.to_thread(_clear, executor, leftovers)
-        async with self._pool.connection() as connection:
+        cleared, changed = await asyncio.to_thread(_clear, executor, leftovers)
+        async with self._pool.connection() as connection, connection.transaction():
+            for command in changed:
+                await store.disown(connection, command)
             await store.close_leftovers(connection, cleared)
         await areach("finish.closed")
         return len(cleared)
 
 
-def _clear(executor: Executor, leftovers: list[store.Leftover]) -> list[int]:
+def _clear(executor: Executor, leftovers: list[store.Leftover]) -> tuple[list[int], list[CommandId]]:
+    """Which of them are cleared, and the sources among them that somebody had changed: those stay as they are."""
     cleared: list[int] = []
+    changed: list[CommandId] = []
     locks = executor.locks()
     try:
         for leftover in leftovers:
-            task = task_of(leftover.row)
+            task = departure_of(leftover.row) if leftover.departs else task_of(leftover.row)
             if task is not None:
                 if not locks.take(task.command):
                     continue
+                if leftover.departs:
+                    if not isinstance(executor.act(task), Done):
+                        changed.append(task.command)
+                    executor.flush([task])
                 executor.finish(task, leftover.succeeded)
                 reach("finish.acted", task.path.text)
             cleared.append(leftover.cleanup)
     finally:
         locks.close()
-    return cleared
+    return cleared, changed

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,8 @@ from temporalio import activity
 from activities.executors.base import Copied, Executor, Identity, Source
 from schema import errors
 from schema.commands import Applied, Begun, Going, Staged, Status
-from schema.faults import areach, reach
-from schema.ids import CommandId
+from schema.faults import areach
+from schema.ids import CommandId, MountId
 from schema.paths import NodePath
 from schema.store import commands as store
 from schema.store import trees
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _BEAT_SECONDS = 3.0
 """How often a long copy says that it is alive: to Temporal, and to the sweeper."""
 _PAGE = 1000
+_PIECE = 1024 * 1024
+"""Bytes in memory while content goes from one mount to another."""
 
 
 class StageCopies:
@@ -63,13 +66,13 @@ class StageCopies:
             if row is None or row.attempt != going.attempt or not row.unstaged:
                 return True  # it went on without us; `apply` looks again
             async with self._alive(going.id):
-                await self._copy(executor, row)
+                await self._copy(begun.mount_id, executor, row)
             await areach("stage.recorded")
             return True
         finally:
             locks.close()
 
-    async def _copy(self, executor: Executor, row: store.Row) -> None:
+    async def _copy(self, mount: MountId, executor: Executor, row: store.Row) -> None:
         loop = asyncio.get_running_loop()
         tree = bool(row.intent.get("tree"))
         async with self._pool.connection() as connection:
@@ -93,10 +96,14 @@ class StageCopies:
             sealed = executor.find_stage(row.id)
             if sealed is None:
                 raise errors.StageLost()
-            reach("stage.staged", row.path.text)
             return Copied(root.relative, root.kind, sealed, root.size, root.sha256)
 
+        source = MountId(row.intent["source"].get("mount", mount))
+        if source != mount:
+            origin = await asyncio.to_thread(self._executors.of, source)
+            work = partial(transfer, origin, executor, row)
         root = await asyncio.to_thread(work)
+        await areach("stage.staged", row.path.text)
         async with self._pool.connection() as connection, connection.transaction():
             await trees.record_stage(connection, row.id, row.attempt, root.identity.facts(), tree=tree)
 
@@ -123,6 +130,34 @@ class StageCopies:
             yield
         finally:
             beating.cancel()
+
+
+def transfer(origin: Executor, executor: Executor, row: store.Row) -> Copied:
+    """From one mount to another: read, hashed and staged in one pass, and exactly the recorded version."""
+    source, at = _root(row), NodePath(bytes.fromhex(row.intent["at"]))
+    assert source.path is not None
+    changed = errors.VersionConflict("The source is not what the record knows. Reconcile it first; nothing was copied.")
+    executor.discard_stage(row.id, None)
+    content = origin.open(source.path)
+    try:
+        if not source.identity.same_content(content.identity):
+            raise changed
+        writer, offset = executor.open_stage(row.id, at), 0
+        try:
+            while piece := content.read(offset, _PIECE):
+                writer.write(piece)
+                offset += len(piece)
+            stage = writer.close()
+        except BaseException:
+            writer.abort()
+            raise
+    finally:
+        content.close()
+    if stage.sha256 != source.sha256:
+        executor.discard_stage(row.id, stage.identity)
+        raise changed
+    executor.seal([], [row.id])
+    return Copied(b"", source.kind, stage.identity, offset, stage.sha256)
 
 
 def _root(row: store.Row) -> Source:

@@ -34,5 +34,18 @@ def task_of(row: Row, *, first: bool = False) -> Task | None:
     )
 
 
+def departure_of(row: Row) -> Task:
+    """The source of a move to another mount, which goes to the trash once it is recorded as gone."""
+    departs = row.intent["departs"]
+    return Task(
+        command=row.id,
+        step=Step.DELETE,
+        path=NodePath(bytes.fromhex(departs["path"])),
+        expected=_identity(departs["expected"]),
+        trash=departs["trash"],
+        attempt=2,
+    )
+
+
 def _identity(facts: list[int | str] | None) -> Identity | None:
     return Identity.of_facts(facts) if facts else None

@@ -76,7 +76,7 @@ class Dispatch:
     def _put(self, submission: Submission, waiter: Waiter) -> None:
         request = submission.request
         try:
-            lanes = self._lanes_of(request.mount_id)
+            lanes = self._lanes_of(request.runs_on)
             lanes.put(submission)
         except errors.FilestoreError as error:
             waiter.give(None, error)

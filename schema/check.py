@@ -111,7 +111,10 @@ class Entry:
     drift: bool = False
     kind: str = ""
     also: Mapping[str, Any] | None = None
-    """What else changed: `replaced`, the file whose name a move has taken; `tree`, everything below a directory"""
+    """What else changed: `replaced`, the file whose name a move has taken; `departed`, the one that moved to another mount;
+    `tree`, everything below a directory"""
+    foreign: bool = False
+    """Of another mount: only what departed from here concerns this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +232,13 @@ class Storage:
 
 def check(record: Record, storage: Storage | None, *, stage_max_age: float = 0.0) -> list[Finding]:
     """Every invariant of one mount. Without a storage, those of the record alone."""
+    own = [entry for entry in record.journal if not entry.foreign]
     findings = [
         *tree(record.nodes),
         *journal(record.nodes, record.journal, record.snapshots),
         *snapshots(record.nodes, record.snapshots),
         *rollups(record.nodes, record.rollups),
-        *commands(record.commands, record.journal),
+        *commands(record.commands, own),
         *events(record.journal, record.events),
         *rest(record, storage.stages if storage else (), stage_max_age),
     ]
@@ -330,6 +334,9 @@ def replay(entries: Iterable[Entry], all_snapshots: Sequence[Snapshot] = ()) -> 
     findings: list[Finding] = []
     trees = _Trees(images, all_snapshots)
     for entry in entries:
+        if entry.foreign:
+            trees.depart(entry)
+            continue
         if problem := _surprised(entry, images):
             findings.append(Finding(Kind.JOURNAL, f"entry {entry.id}", problem))
         if entry.after is not None:
@@ -374,10 +381,15 @@ class _Trees:
                         made.parent, made.name, made.kind, NodeState.ACTIVE.value, 1, made.size, made.sha256
                     )
         elif entry.before["state"] == NodeState.DELETED:
-            same = lambda id: self._gone_by.get(id) == deleter  # noqa: E731
-            for id in [i for i in self._below(top, lambda image: image.state == NodeState.DELETED) if same(i)]:
+            gone = self._below(top, lambda image: image.state == NodeState.DELETED)
+            for id in [id for id in gone if self._gone_by.get(id) == deleter]:
                 self._turn(id, NodeState.ACTIVE)
                 del self._gone_by[id]
+
+    def depart(self, entry: Entry) -> None:
+        departed = (entry.also or {})["departed"]
+        self._turn(int(departed["id"]), NodeState.DELETED)
+        self._gone_by[int(departed["id"])] = entry.command
 
     def _turn(self, id: int, state: NodeState) -> None:
         if image := self._images.get(id):
@@ -474,7 +486,9 @@ def disk(nodes: Sequence[Node], listing: Sequence[Listed], commands: Sequence[Co
             # A command that recognised its own effect has said that somebody was there since.
             severity = Severity.NOTICE if node.drifted else Severity.ERROR
             yield Finding(Kind.DISK, path.decode("utf-8", "backslashreplace"), problem, severity)
-    failed = {tuple(c.staged[:3]): c.id for c in commands if c.status in ("failed", "running") and _is_file(c.staged)}
+    failed = {
+        tuple((c.staged or ())[:3]): c.id for c in commands if c.status in ("failed", "running") and _is_file(c.staged)
+    }
     for entry in listing:
         if entry.path in known:
             continue
@@ -689,6 +703,9 @@ def events(entries: Sequence[Entry], all_events: Sequence[Event]) -> Iterator[Fi
     have = Counter((event.journal, event.type) for event in all_events)
     expected: set[tuple[int, str]] = set()
     for entry in entries:
+        if entry.foreign:
+            expected.add((entry.id, "filestore.node.deleted"))
+            continue
         expected.add((entry.id, COMPLETED))
         if change := _change(entry):
             expected.add((entry.id, change))
@@ -718,7 +735,7 @@ def _disordered(entries: Sequence[Entry], all_events: Sequence[Event]) -> Iterat
     last: dict[int, int] = {}
     for entry in entries:
         position = positions.get(entry.id)
-        if position is None or entry.node is None:
+        if position is None or entry.node is None or entry.foreign:
             continue
         if position < last.get(entry.node, 0):
             yield Finding(

@@ -103,6 +103,15 @@ class Request:
         return self.target_path or self.node_path
 
     @property
+    def shown_paths(self) -> list[str]:
+        return [self.path] if self.target is None else [self.path, self.target]
+
+    @property
+    def runs_on(self) -> MountId:
+        """The mount where it becomes visible: its queue, its lists, its executor. Between mounts that is the target's."""
+        return self.target_mount_id or self.mount_id
+
+    @property
     def effective_key(self) -> str:
         return self.key or self.id
 
@@ -190,6 +199,14 @@ class Staged:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandIds:
+    """Commands of one mount, by id alone."""
+
+    mount_id: MountId
+    ids: list[CommandId]
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """What `commit` recorded. `leftovers` have something to clear on the storage."""
 
@@ -197,14 +214,8 @@ class Ended:
     succeeded: int = 0
     failed: int = 0
     leftovers: list[CommandId] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class CommandIds:
-    """Commands of one mount, by id alone."""
-
-    mount_id: MountId
-    ids: list[CommandId]
+    departures: list[CommandIds] = field(default_factory=list)
+    """Sources on other mounts that have to go now"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,9 @@ def decide(request: Request, found: Situation, *, workflow: str, day: str) -> Ve
         "trash": f"{day}/{identity}.0",
         "opened": attempt,
     }
+    for leaving in (intent.get("replaced"), intent.get("departs")):
+        if leaving is not None:
+            leaving["trash"] = f"{day}/{identity}.{leaving['item']}"
     return Go(identity, attempt, intent, decision.claims(request, found))
 
 

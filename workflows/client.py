@@ -53,7 +53,7 @@ async def start_commands(client: Client, commands: CommandList) -> WorkflowHandl
         static_summary=", ".join(f"{count} {kind}" for kind, count in kinds.items()),
         static_details=shown,
         search_attributes=TypedSearchAttributes([
-            SearchAttributePair(FS_PATH, _cut(request.path[:255] for request in requests)),
+            SearchAttributePair(FS_PATH, _cut(path[:255] for request in requests for path in request.shown_paths)),
             SearchAttributePair(FS_COMMAND, _cut(request.id for request in requests)),
             SearchAttributePair(FS_PRINCIPAL, _cut(sorted({request.principal for request in requests}))),
             SearchAttributePair(FS_MOUNT, str(commands.mount_id)),

@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.finish import Finish
     from activities.stage import StageCopies
     from schema.commands import AppliedList, Begun, CommandIds, Staged
+    from schema.mounts import bulk_queue
     from workflows.policies import BACKGROUND, LONG
 
 _ROUNDS = 20
@@ -52,6 +53,14 @@ class ResumeCommands:
             if ended.leftovers:
                 await workflow.execute_activity_method(
                     Finish.finish, CommandIds(mount, ended.leftovers), summary="clear what is left", **BACKGROUND
+                )
+            for departure in ended.departures:
+                await workflow.execute_activity_method(
+                    Finish.finish,
+                    departure,
+                    task_queue=bulk_queue(departure.mount_id),
+                    summary="the source goes, on its own mount",
+                    **BACKGROUND,
                 )
             waiting = applied.late + staged.late
             if not waiting:

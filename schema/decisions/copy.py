@@ -5,7 +5,7 @@ from typing import Any
 from schema import errors
 from schema.claims import Claim
 from schema.commands import Request
-from schema.decisions import move, parts
+from schema.decisions import parts
 from schema.nodes import NodeKind
 from schema.situations import Situation
 
@@ -18,10 +18,8 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
         return problem
     if not node.is_certain:
         return parts.uncertain(node)
-    if found.appears.mount != found.here.mount:
-        return errors.NotSupported("Copying between mounts is not offered; download the content and upload it.")
-    if inside := move.into_itself(request):
-        return inside
+    if problem := parts.between_mounts(found, node) or parts.into_itself(request):
+        return problem
     if node.has_children and not found.appears.whole_trees:
         return errors.NotSupported(
             "Copying a directory with its content is not offered on this kind of mount; copy its files one by one."
@@ -43,7 +41,7 @@ def intend(request: Request, found: Situation) -> dict[str, Any]:
         "source": {"node": node.id, "version": node.version, "mount": found.here.mount,
                    "path": request.node_path.raw.hex(), "identity": node.identity, "sha256": node.sha256},
     }  # fmt: skip
-    if tree or node.size > parts.COPY_INLINE_BYTES:
+    if tree or node.size > parts.COPY_INLINE_BYTES or found.appears.mount != found.here.mount:
         intent["long"] = True
     if target is None:
         return intent | {"step": "create", "node": found.fresh_node, "version": 1}

@@ -5,7 +5,7 @@ from typing import Any
 from schema import errors
 from schema.claims import Claim
 from schema.commands import Request
-from schema.decisions import parts
+from schema.decisions import copy, parts
 from schema.nodes import NodeKind
 from schema.situations import Situation
 
@@ -18,10 +18,8 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
         return problem
     if not node.is_certain:
         return parts.uncertain(node)
-    if found.appears.mount != found.here.mount:
-        return errors.NotSupported("Moving between mounts is not offered; copy the content and delete the source.")
-    if inside := into_itself(request):
-        return inside
+    if problem := parts.between_mounts(found, node) or parts.into_itself(request):
+        return problem
     if node.has_children and not found.here.whole_trees:
         return errors.NotSupported(
             "Moving a directory with its content is not offered on this kind of mount; move its children one by one."
@@ -29,18 +27,13 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
     return parts.no_room(request, found.appears) or parts.in_the_way(request, found.appears, node.kind)
 
 
-def into_itself(request: Request) -> errors.FilestoreError | None:
-    source, target = request.node_path.raw, request.appears_at.raw
-    if source == target:
-        return errors.InvalidRequest("Source and target are the same path.")
-    if target.startswith(source + b"/"):
-        return errors.InvalidRequest("A directory can not go into itself.")
-    return None
-
-
 def intend(request: Request, found: Situation) -> dict[str, Any]:
     node, target = found.here.node, found.appears.node
     assert node is not None
+    if found.appears.mount != found.here.mount:
+        # Nothing can be renamed from one mount to another: the content appears there, then the source goes.
+        departs = parts.leaves(node, found.here, request.node_path, item=1)
+        return copy.intend(request, found) | {"departs": departs}
     intent = parts.changes(node) | {
         "step": "move",
         "parent": parts.parent_of(found.appears),
@@ -49,7 +42,7 @@ def intend(request: Request, found: Situation) -> dict[str, Any]:
         "tree": node.kind is NodeKind.DIRECTORY,
     }
     if target is not None:
-        intent["replaced"] = parts.replaced(target)
+        intent["replaced"] = parts.leaves(target, found.appears, request.appears_at, item=0)
     if node.below > parts.TREE_INLINE_NODES:
         intent["long"] = True
     return intent

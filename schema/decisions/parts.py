@@ -6,7 +6,8 @@ from schema import errors
 from schema.claims import Claim
 from schema.commands import Request
 from schema.nodes import NodeKind
-from schema.situations import KnownNode, Place
+from schema.paths import NodePath
+from schema.situations import KnownNode, Place, Situation
 
 TREE_INLINE_NODES = 10_000
 """A tree of more nodes than this is recorded by a workflow of its own, so that its neighbours in a list do not wait for it."""
@@ -106,7 +107,39 @@ def parent_of(place: Place) -> int | None:
     return place.parent.id if place.parent else None
 
 
-def replaced(node: KnownNode) -> dict[str, Any]:
-    """Of a move: the file that had the target's name."""
-    return {"node": node.id, "version": node.version + 1, "size": node.size, "sha256": node.sha256,
-            "expected": node.identity, "previous_version": node.version, "before": before(node)}  # fmt: skip
+def leaves(node: KnownNode, place: Place, path: NodePath, *, item: int) -> dict[str, Any]:
+    """Besides the node that the intent is about, this file goes to the trash: one whose name a move takes (`replaced`), or
+    the source of a move to another mount (`departs`)."""
+    return {
+        "node": node.id,
+        "mount": place.mount,
+        "path": path.raw.hex(),
+        "shown": path.text,
+        "parent": parent_of(place),
+        "version": node.version + 1,
+        "size": node.size,
+        "sha256": node.sha256,
+        "expected": node.identity,
+        "previous_version": node.version,
+        "before": before(node),
+        "item": item,
+    }
+
+
+def between_mounts(found: Situation, node: KnownNode) -> errors.FilestoreError | None:
+    if found.appears.mount != found.here.mount and node.kind is NodeKind.DIRECTORY:
+        return errors.NotSupported(
+            "Only files go from one mount to another; make the directories there, and take file by file."
+        )
+    return None
+
+
+def into_itself(request: Request) -> errors.FilestoreError | None:
+    source, target = request.node_path.raw, request.appears_at.raw
+    if request.runs_on != request.mount_id:
+        return None
+    if source == target:
+        return errors.InvalidRequest("Source and target are the same path.")
+    if target.startswith(source + b"/"):
+        return errors.InvalidRequest("A directory can not go into itself.")
+    return None

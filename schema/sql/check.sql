@@ -12,10 +12,10 @@ SELECT id, mount_id, parent_id, name, directory_path, depth, kind::text, state::
   FROM filestore.nodes WHERE mount_id = %(mount)s
 
 -- name: journal
--- All entries, in order.
+-- All entries, in order; and those of other mounts by which something has moved away from here.
 SELECT id, command_id::text AS command, attempt, outcome::text, code, retryable, node_id, before, after,
-       context ? 'drift' AS drift, kind, also
-  FROM filestore.journal_entries WHERE mount_id = %(mount)s ORDER BY id
+       context ? 'drift' AS drift, kind, also, mount_id <> %(mount)s AS foreign
+  FROM filestore.journal_entries WHERE mount_id = %(mount)s OR (also->'departed'->>'mount')::bigint = %(mount)s ORDER BY id
 
 -- name: snapshots
 -- All versions of all nodes.

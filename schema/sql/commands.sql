@@ -108,7 +108,7 @@ UPDATE filestore.commands c
        code text, message text, retryable boolean, drift text)
  WHERE c.id = i.id AND c.status = 'running' AND c.attempt = i.attempt
 RETURNING c.id::text, c.intent->>'step' AS step, coalesce(c.request->>'path', '') AS shown,
-          coalesce((c.intent->>'tree')::boolean, false) AS tree, c.intent ? 'replaced' AS replaces, c.intent ? 'source' AS copies
+          coalesce((c.intent->>'tree')::boolean, false) AS tree, c.intent ?| ARRAY['replaced', 'departs'] AS ousts, c.intent ? 'source' AS copies
 
 -- name: close_snapshots
 -- The versions that end now. Content that leaves its place: where it is kept, and until when, for all versions that have it.
@@ -121,9 +121,9 @@ WITH ending AS (
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded'
        AND c.intent->>'step' IN ('replace', 'delete', 'move', 'restore', 'describe')
      UNION ALL
-    SELECT (c.intent->'replaced'->>'node')::bigint, convert_to(c.intent->>'trash', 'UTF8'), NULL
-      FROM filestore.commands c
-     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent ? 'replaced'
+    SELECT (o.leaves->>'node')::bigint, convert_to(o.leaves->>'trash', 'UTF8'), NULL
+      FROM filestore.commands c, LATERAL (VALUES (c.intent->'replaced'), (c.intent->'departs')) AS o(leaves)
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND o.leaves IS NOT NULL
 )
 UPDATE filestore.snapshots s
    SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)),  -- a clock can be set back
@@ -136,12 +136,12 @@ UPDATE filestore.snapshots s
     OR s.node_id = e.node AND s.state = 'deleted' AND s.valid_to IS NULL
 
 -- name: oust
--- The files whose names moves have taken.
+-- The files whose names moves have taken, and those that moved to another mount, where they are other nodes.
 WITH ousted AS (
     UPDATE filestore.nodes n SET state = 'deleted', version = n.version + 1, deleted_at = now(), updated_at = now(), last_modified_at = now()
-      FROM filestore.commands c
-     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent ? 'replaced'
-       AND n.id = (c.intent->'replaced'->>'node')::bigint AND n.version = (c.intent->'replaced'->>'previous_version')::bigint
+      FROM filestore.commands c, LATERAL (VALUES (c.intent->'replaced'), (c.intent->'departs')) AS g(leaves)
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND g.leaves IS NOT NULL
+       AND n.id = (g.leaves->>'node')::bigint AND n.version = (g.leaves->>'previous_version')::bigint
     RETURNING n.*, c.id AS command
 )
 INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata, valid_from)
@@ -156,13 +156,13 @@ WITH RECURSIVE ended AS (
     SELECT c.id, c.tenant, c.kind AS command, c.mount_id, c.path, c.principal, c.token_id, c.key, c.request, c.status, c.attempt,
            c.code, c.retryable, c.owner_workflow, c.operation_id, c.item, c.reverses, c.request_id, c.trace_id, c.started_at,
            c.intent, i.step, i.node, i.parent, i.old_parent, i.version, i.previous_version, i.size, i.previous_size, i.sha256,
-           i.stage, i.trash, i.identity, i.before, i.message, i.drift, i.kind AS node_kind, i.totals, i.replaced, i.source,
+           i.stage, i.trash, i.identity, i.before, i.message, i.drift, i.kind AS node_kind, i.totals, i.replaced, i.departs, i.source,
            coalesce(decode(i.at, 'hex'), c.path) AS lies_at, coalesce(i.tree, false) AS tree
       FROM filestore.commands c,
            jsonb_to_record(c.intent) AS i(step text, node bigint, parent bigint, old_parent bigint, version bigint,
                previous_version bigint, size bigint, previous_size bigint, sha256 text, stage uuid, trash text, identity jsonb,
                before jsonb, message text, drift text, kind filestore.node_kind, at text, tree boolean, totals jsonb,
-               replaced jsonb, source jsonb)
+               replaced jsonb, departs jsonb, source jsonb)
      WHERE c.id = ANY(%(ids)s::uuid[])
 ), done AS (
     SELECT e.*, f.directory_path, f.directory_text, f.depth AS parent_depth,
@@ -249,7 +249,7 @@ WITH RECURSIVE ended AS (
       FROM done d JOIN written w ON w.id = d.node
 ), weights AS (
     -- What each node counts for in the directories above it: a file itself, a directory with all that is below it.
-    SELECT d.id, d.step, d.parent, d.old_parent, d.replaced,
+    SELECT d.id, d.step, d.parent, d.old_parent, d.replaced, d.departs,
            CASE WHEN d.node_kind = 'directory' THEN coalesce(t.size_bytes, (d.totals->>'size')::bigint, 0) ELSE d.size END AS bytes,
            CASE WHEN d.node_kind = 'directory' THEN coalesce(t.file_count, (d.totals->>'files')::bigint, 0) ELSE 1 END AS files,
            CASE WHEN d.node_kind = 'directory' THEN 1 + coalesce(t.directory_count, (d.totals->>'directories')::bigint, 0) ELSE 0 END
@@ -268,7 +268,8 @@ WITH RECURSIVE ended AS (
              UNION ALL
             SELECT w.parent, w.bytes - w.previous_bytes, 0, 0, 0 FROM weights w WHERE w.step = 'replace'
              UNION ALL
-            SELECT w.parent, -(w.replaced->>'size')::bigint, -1, 0, -1 FROM weights w WHERE w.replaced IS NOT NULL) x
+            SELECT (o.leaves->>'parent')::bigint, -(o.leaves->>'size')::bigint, -1, 0, -1
+              FROM weights w, LATERAL (VALUES (w.replaced), (w.departs)) AS o(leaves) WHERE o.leaves IS NOT NULL) x
      GROUP BY x.directory
 ), upward AS (
     SELECT directory, bytes, files, directories, children FROM sums
@@ -291,8 +292,8 @@ WITH RECURSIVE ended AS (
            CASE WHEN d.id IS NOT NULL THEN jsonb_build_object('id', d.node, 'parent', d.parent, 'name', encode(d.name, 'hex'),
                 'kind', d.node_kind, 'state', CASE d.step WHEN 'delete' THEN 'deleted' ELSE 'active' END,
                 'version', d.version, 'size', coalesce(d.size, 0), 'sha256', d.sha256) END,
-           CASE WHEN d.tree OR d.replaced IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object('replaced', d.replaced->'before', 'tree',
-                CASE WHEN d.tree THEN jsonb_build_object('size', w.bytes, 'files', w.files, 'directories', w.directories) END)) END,
+           CASE WHEN d.tree OR d.replaced IS NOT NULL OR d.departs IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object(
+                'replaced', d.replaced->'before', 'departed', d.departs->'before' || jsonb_build_object('mount', d.departs->'mount'), 'tree', CASE WHEN d.tree THEN jsonb_build_object('size', w.bytes, 'files', w.files, 'directories', w.directories) END)) END,
            CASE WHEN d.step IN ('replace', 'delete') OR d.replaced IS NOT NULL THEN d.trash END,
            e.owner_workflow, e.operation_id, e.item, e.reverses, e.request_id, e.trace_id, e.started_at
       FROM ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
@@ -303,8 +304,12 @@ WITH RECURSIVE ended AS (
     SELECT e.mount_id, e.id, e.stage FROM ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
      WHERE e.stage IS NOT NULL AND e.step <> 'none' AND (e.status <> 'succeeded' OR e.step = 'replace')
         OR m.backend_kind = 's3' AND e.status = 'succeeded' AND e.step IN ('create', 'replace', 'move', 'restore')
+     UNION ALL
+    SELECT (d.departs->>'mount')::bigint, d.id, NULL FROM done d WHERE d.departs IS NOT NULL
 ), released AS (
-    DELETE FROM filestore.claims k USING ended e WHERE k.command_id = e.id
+    -- The claim on a source that still has to go stays until it has gone: nobody may take its name before.
+    DELETE FROM filestore.claims k USING ended e
+     WHERE k.command_id = e.id AND (e.status <> 'succeeded' OR e.departs IS NULL OR k.mount_id <> (e.departs->>'mount')::bigint)
 )
 SELECT (SELECT count(*) FROM written) AS written, (SELECT count(*) FROM done) AS expected
 
@@ -314,7 +319,7 @@ SELECT (SELECT count(*) FROM written) AS written, (SELECT count(*) FROM done) AS
 WITH seen AS MATERIALIZED (
     SELECT c.id, c.tenant, c.mount_id, c.kind AS command, c.status, c.code, c.key, c.principal, c.started_at, c.request,
            c.request->>'path' AS shown, c.intent->>'step' AS step, c.intent->'message' AS message, c.intent->'details' AS details,
-           (c.intent->>'size')::bigint AS size, c.intent->'previous_version' AS previous_version, c.intent->'replaced' AS replaced,
+           (c.intent->>'size')::bigint AS size, c.intent->'previous_version' AS previous_version, c.intent->'replaced' AS replaced, c.intent->'departs' AS departs,
            (c.intent->>'previous_size')::bigint AS previous_size, j.id AS journal_id, j.also->'tree' AS tree,
            n.id AS node_id, n.parent_id, n.kind, n.state, n.version, n.size_bytes, n.metadata, n.path_text,
            coalesce(n.checksum, 'sha256:' || encode(n.sha256, 'hex')) AS checksum, 'sha256:' || encode(n.sha256, 'hex') AS content_hash,
@@ -335,20 +340,21 @@ WITH seen AS MATERIALIZED (
                 'mimeType', s.request->'mime_type', 'originalName', s.request->'original_name',
                 'previousVersion', s.previous_version, 'previousSizeBytes', s.previous_size)
                 || CASE WHEN s.origin IS NULL THEN '{}'
-                        ELSE jsonb_build_object(s.origin, jsonb_build_object('backendMountId', s.mount_id, 'path', s.shown)) END)
+                        ELSE jsonb_build_object(s.origin, jsonb_build_object('backendMountId', s.request->'mount_id', 'path', s.shown)) END)
         ELSE json_build_object('error', json_build_object('code', s.code, 'message', s.message,
                 'details', coalesce(nullif(s.details, 'null'), '{}') || jsonb_build_object('commandId', s.id, 'path', s.shown))) END
       FROM seen s WHERE c.id = s.id
-    RETURNING c.id, c.status, c.code, c.outcome
+    RETURNING c.id, c.status, c.code, c.outcome, CASE c.status WHEN 'succeeded' THEN (c.intent->'departs'->>'mount')::bigint END AS leaves
 ), events AS (
-    SELECT s.journal_id, s.tenant, s.mount_id, t.rank, t.type,
+    SELECT s.journal_id, s.tenant, coalesce((t.leaves->>'mount')::bigint, s.mount_id) AS mount_id, t.rank, t.type,
            CASE t.rank
-           WHEN 0 THEN json_build_object('backendMountId', s.mount_id, 'nodeId', s.replaced->'node', 'path', s.path_text,
-                    'kind', 'file', 'state', 'deleted', 'parentId', s.parent_id, 'version', s.replaced->'version',
-                    'sizeBytes', s.replaced->'size', 'contentHash', 'sha256:' || (s.replaced->>'sha256'), 'replacedBy', s.node_id,
+           WHEN 0 THEN json_build_object('backendMountId', t.leaves->'mount', 'nodeId', t.leaves->'node',
+                    'path', t.leaves->'shown',
+                    'kind', 'file', 'state', 'deleted', 'parentId', t.leaves->'parent', 'version', t.leaves->'version',
+                    'sizeBytes', t.leaves->'size', 'contentHash', 'sha256:' || (t.leaves->>'sha256'), 'replacedBy', s.node_id,
                     'journalId', s.journal_id, 'command', s.command, 'commandId', s.id, 'idempotencyKey', s.key,
                     'principal', s.principal, 'observedAt', now(),
-                    'delta', json_build_object('sizeBytes', -(s.replaced->>'size')::bigint))
+                    'delta', json_build_object('sizeBytes', -(t.leaves->>'size')::bigint))
            WHEN 3 THEN json_build_object('commandId', s.id, 'command', s.command, 'status', s.status, 'code', s.code,
                     'journalId', s.journal_id, 'backendMountId', s.mount_id, 'nodeId', s.node_id, 'path', s.shown,
                     'idempotencyKey', s.key, 'principal', s.principal, 'observedAt', now())
@@ -364,19 +370,20 @@ WITH seen AS MATERIALIZED (
                         WHEN 'replace' THEN s.size - s.previous_size ELSE 0 END)) END AS data
       FROM seen s,
            LATERAL (VALUES
-               (0, CASE WHEN s.replaced IS NOT NULL THEN 'filestore.node.deleted' END),
+               (0, CASE WHEN s.replaced IS NOT NULL THEN 'filestore.node.deleted' END, s.replaced),
+               (0, CASE WHEN s.departs IS NOT NULL THEN 'filestore.node.deleted' END, s.departs),
                (1, CASE s.step WHEN 'create' THEN 'filestore.node.created' WHEN 'delete' THEN 'filestore.node.deleted'
-                               WHEN 'none' THEN NULL WHEN 'refused' THEN NULL ELSE 'filestore.node.updated' END),
+                               WHEN 'none' THEN NULL WHEN 'refused' THEN NULL ELSE 'filestore.node.updated' END, NULL),
                (2, CASE WHEN s.step = 'none' THEN NULL ELSE CASE s.command WHEN 'uploadFile' THEN 'filestore.node.uploaded'
-                               WHEN 'moveNode' THEN 'filestore.node.moved' WHEN 'copyNode' THEN 'filestore.node.copied' END END),
-               (3, 'filestore.command.completed')) AS t(rank, type)
+                               WHEN 'moveNode' THEN 'filestore.node.moved' WHEN 'copyNode' THEN 'filestore.node.copied' END END, NULL),
+               (3, 'filestore.command.completed', NULL)) AS t(rank, type, leaves)
      WHERE t.type IS NOT NULL AND (t.rank = 3 OR s.status = 'succeeded')
 ), emitted AS (
     INSERT INTO filestore.outbox (tenant, mount_id, type, data)
     SELECT tenant, mount_id, type, data FROM events ORDER BY journal_id, rank
 )
 SELECT id::text, status::text, code, outcome::text AS body,
-       EXISTS (SELECT FROM filestore.cleanups k WHERE k.command_id = told.id) AS leftovers
+       EXISTS (SELECT FROM filestore.cleanups k WHERE k.command_id = told.id AND k.mount_id IS DISTINCT FROM told.leaves) AS leftovers, leaves
   FROM told
 
 -- name: outcomes
@@ -401,14 +408,25 @@ SELECT id::text FROM filestore.commands
 
 -- name: cleanups
 -- What is left to clear on the storage of a mount, with all that `finish` needs to know.
-SELECT k.id, c.id::text AS command, c.status::text, c.intent, c.path, c.attempt
+SELECT k.id, c.id::text AS command, c.status::text, c.intent, c.path, c.attempt, k.mount_id <> c.mount_id AS departs
   FROM filestore.cleanups k JOIN filestore.commands c ON c.id = k.command_id
  WHERE k.mount_id = %(mount)s AND (%(ids)s::uuid[] IS NULL OR k.command_id = ANY(%(ids)s::uuid[])) AND c.status <> 'running'
  ORDER BY k.id LIMIT 1000
 
 -- name: close_cleanups
--- These leftovers are cleared.
-DELETE FROM filestore.cleanups WHERE id = ANY(%(ids)s)
+-- These leftovers are cleared; where it was a source that had to go, its name is free now.
+WITH closed AS (
+    DELETE FROM filestore.cleanups WHERE id = ANY(%(ids)s) RETURNING mount_id, command_id
+)
+DELETE FROM filestore.claims k USING closed c, filestore.commands o
+ WHERE k.command_id = c.command_id AND k.mount_id = c.mount_id AND o.id = c.command_id AND o.status <> 'running'
+
+-- name: disown
+-- The source of a move was changed before it could go: what lies there is somebody else's, and its old content is not kept.
+UPDATE filestore.snapshots s SET content_until = now()
+  FROM filestore.commands c
+ WHERE c.id = %(command)s AND s.node_id = (c.intent->'departs'->>'node')::bigint
+   AND s.content_place = convert_to(c.intent->'departs'->>'trash', 'UTF8')
 
 -- name: live_stages
 -- Which of these stages belong to a command that is still running (keep), or that ended with something to clear (finish first).

@@ -75,7 +75,7 @@ def _node(row: DictRow) -> Node:
 def _entry(row: DictRow) -> Entry:
     return Entry(
         row["id"], row["command"], row["attempt"], row["outcome"], row["code"], row["retryable"], row["node_id"],
-        row["before"], row["after"], bool(row["drift"]), row["kind"], row["also"],
+        row["before"], row["after"], bool(row["drift"]), row["kind"], row["also"], row["foreign"],
     )  # fmt: skip
 
 

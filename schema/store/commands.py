@@ -163,7 +163,7 @@ def _opened(request: Request, verdict: Go | Refuse) -> dict[str, Any]:
         "token_id": request.token_id,
         "key": request.effective_key,
         "kind": request.kind,
-        "path": request.node_path.raw.hex(),
+        "path": (request.node_path if request.runs_on == request.mount_id else request.appears_at).raw.hex(),
         "request": {name: value for name in Request.__slots__ if (value := getattr(request, name)) is not None}
         | {"name_text": request.appears_at.name.decode("utf-8", "replace")},
         "hash": request.hash,
@@ -209,8 +209,8 @@ class EndedRow:
     """The path, for people"""
     tree: bool = False
     """A directory, with everything below it"""
-    replaces: bool = False
-    """A move onto a file"""
+    ousts: bool = False
+    """Another file goes to the trash: a move took its name, or took it to another mount"""
     copies: bool = False
 
 
@@ -219,18 +219,18 @@ async def end(connection: Connection, applied: Sequence[Applied]) -> dict[Comman
     items = _json(list(applied))
     cursor = await connection.execute(SQL["end"], {"items": items})
     return {
-        CommandId(row["id"]): EndedRow(row["step"], row["shown"], row["tree"], row["replaces"], row["copies"])
+        CommandId(row["id"]): EndedRow(row["step"], row["shown"], row["tree"], row["ousts"], row["copies"])
         for row in await cursor.fetchall()
     }
 
 
 async def record(
     connection: Connection, ended: Mapping[CommandId, EndedRow], *, retention_days: int
-) -> tuple[list[Outcome], list[CommandId]]:
+) -> tuple[list[Outcome], list[tuple[CommandId, MountId | None]]]:
     """Nodes, snapshots, rollups, journal, events, cleanups; claims go.
 
-    Returns the stored answers, and the commands that left something to clear. Raises RecordMismatch when a node was not as
-    expected. In a pipeline the statements travel together.
+    Returns the stored answers, and the commands that left something to clear: on their own mount (None), or a source on
+    another one. Raises RecordMismatch when a node was not as expected. In a pipeline the statements travel together.
     """
     values = {"ids": list(ended)}
     before, after = _around_the_record(ended.values())
@@ -245,7 +245,9 @@ async def record(
     if row["written"] != row["expected"]:
         raise RecordMismatch(f"{row['expected']} nodes to write, {row['written']} written")
     rows = await answered.fetchall()
-    return [outcome_of(row) for row in rows], [CommandId(row["id"]) for row in rows if row["leftovers"]]
+    left = [(CommandId(row["id"]), None) for row in rows if row["leftovers"]]
+    leave = [(CommandId(row["id"]), MountId(row["leaves"])) for row in rows if row["leaves"] is not None]
+    return [outcome_of(row) for row in rows], [*left, *leave]
 
 
 def _around_the_record(ended: Collection[EndedRow]) -> tuple[list[LiteralString], list[LiteralString]]:
@@ -256,7 +258,7 @@ def _around_the_record(ended: Collection[EndedRow]) -> tuple[list[LiteralString]
     trees = {row.step for row in ended if row.tree}
     if any(row.step not in ("create", "none", "refused") for row in ended):
         before.append(SQL["close_snapshots"])
-    if any(row.replaces for row in ended):
+    if any(row.ousts for row in ended):
         before.append(SQL["oust"])
     if "delete" in trees:
         before += [TREES["close_buried"], TREES["bury"]]
@@ -309,6 +311,8 @@ class Leftover:
     cleanup: int
     row: Row
     succeeded: bool
+    departs: bool = False
+    """It is the source of a move to another mount: it still has to go."""
 
 
 async def leftovers(connection: Connection, mount: MountId, ids: Sequence[CommandId] | None) -> list[Leftover]:
@@ -319,6 +323,7 @@ async def leftovers(connection: Connection, mount: MountId, ids: Sequence[Comman
             row["id"],
             Row(CommandId(row["command"]), row["attempt"], row["intent"], NodePath(bytes(row["path"])), ""),
             row["status"] == Status.SUCCEEDED,
+            row["departs"],
         )
         for row in await cursor.fetchall()
     ]
@@ -326,6 +331,11 @@ async def leftovers(connection: Connection, mount: MountId, ids: Sequence[Comman
 
 async def close_leftovers(connection: Connection, cleanups: Sequence[int]) -> None:
     await connection.execute(SQL["close_cleanups"], {"ids": list(cleanups)})
+
+
+async def disown(connection: Connection, command: CommandId) -> None:
+    """The source of a move to another mount was changed by somebody: its bytes stay where they are, and are not ours."""
+    await connection.execute(SQL["disown"], {"command": command})
 
 
 async def live_stages(connection: Connection, mount: MountId, stages: Sequence[CommandId]) -> set[CommandId]:
