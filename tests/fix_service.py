@@ -139,6 +139,26 @@ class Service:
     def delete(self, mount: "MountOfTest", path: str, key: str | None = None, **body: Any) -> httpx2.Response:
         return self.call("DELETE", "/v1/nodes", json={"backendMountId": mount.id, "path": path, **_key(key), **body})
 
+    def move(
+        self, mount: "MountOfTest", path: str, target: str, key: str | None = None, **body: Any
+    ) -> httpx2.Response:
+        asked = {"backendMountId": mount.id, "path": path, "targetPath": target, **_key(key), **body}
+        return self.call("POST", "/v1/nodes/move", json=asked)
+
+    def copy(
+        self, mount: "MountOfTest", path: str, target: str, key: str | None = None, **body: Any
+    ) -> httpx2.Response:
+        asked = {"backendMountId": mount.id, "path": path, "targetPath": target, **_key(key), **body}
+        return self.call("POST", "/v1/nodes/copy", json=asked)
+
+    def restore(self, mount: "MountOfTest", path: str, key: str | None = None, **body: Any) -> httpx2.Response:
+        return self.call(
+            "POST", "/v1/nodes/restore", json={"backendMountId": mount.id, "path": path, **_key(key), **body}
+        )
+
+    def describe(self, mount: "MountOfTest", node: int, key: str | None = None, **body: Any) -> httpx2.Response:
+        return self.call("PATCH", f"/v1/nodes/{node}/metadata", json={"backendMountId": mount.id, **_key(key), **body})
+
     def at(self, mount: "MountOfTest", path: str) -> httpx2.Response:
         return self.call("GET", "/v1/nodes/by-path", params={"backendMountId": mount.id, "path": path})
 
@@ -258,6 +278,8 @@ def mount(service: Service, tmp_path: Path) -> Iterator[MountOfTest]:
     fresh = make_mount(service, tmp_path / "mount")
     yield fresh
     check_mount(service, fresh)
+    # A mount that is switched off is not swept any more: the next tests have the servers for themselves.
+    service.call("PATCH", f"/v1/backend-mounts/{fresh.id}", json={"state": "inactive"})
 
 
 def until(condition: Callable[[], bool], seconds: float = 10) -> bool:

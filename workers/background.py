@@ -19,6 +19,7 @@ from temporalio.client import (
     SchedulePolicy,
     ScheduleSpec,
 )
+from temporalio.service import RPCError
 
 from schema.ids import MountId
 from schema.mounts import CONTROL_QUEUE, bulk_queue
@@ -36,12 +37,17 @@ log = structlog.get_logger("background")
 async def run(engine: Engine) -> None:
     """On the engine's loop, until it is cancelled."""
     settings, pool = engine.settings, engine.pool
+    scheduled: set[MountId] | None = None
     while True:
         try:
             if engine.client is None:
                 raise ConnectionError("Temporal is not reachable yet")
             mounts = engine.served_mounts()
             await ensure_schedules(engine.client, settings, mounts)
+            resting = set(engine.resting_mounts())
+            # At the start any of those at rest may have a schedule of earlier days.
+            scheduled = (resting if scheduled is None else scheduled) | set(mounts)
+            scheduled = await drop_schedules(engine.client, scheduled, resting)
             for mount in mounts:
                 await resume_overdue(engine.client, pool, mount, settings.overdue_seconds)
             pause = settings.sweep_seconds
@@ -79,6 +85,14 @@ async def ensure_schedules(client: Client, settings: Settings, mounts: list[Moun
             execution_timeout=timedelta(minutes=30),
         )
         await _ensure(client, f"sweep/{mount}", sweep, every)
+
+
+async def drop_schedules(client: Client, scheduled: set[MountId], resting: set[MountId]) -> set[MountId]:
+    """A mount that is switched off is not swept. Returns the mounts that may still have a schedule."""
+    for mount in scheduled.intersection(resting):
+        with suppress(RPCError):
+            await client.get_schedule_handle(f"sweep/{mount}").delete()
+    return scheduled.difference(resting)
 
 
 async def _ensure(client: Client, name: str, action: ScheduleActionStartWorkflow, every: timedelta) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import structlog
 import uvloop
@@ -121,6 +122,9 @@ class Engine:
     def served_mounts(self) -> list[MountId]:
         return [mount.id for mount in self._served.here() if mount.id in self._workers]
 
+    def resting_mounts(self) -> list[MountId]:
+        return [mount.id for mount in self._served.here() if self._served.rests(mount.id)]
+
     def refresh(self) -> None:
         """From another thread: a mount was made or changed."""
         self.loop.call_soon_threadsafe(self._changed.set)
@@ -148,14 +152,19 @@ class Engine:
                 await asyncio.sleep(0.5)
 
     async def _match(self, mounts: list[Mount]) -> None:
-        """One set of workers per mount of this host, no more and no fewer."""
+        """One set of workers per mount of this host, no more and no fewer. Whoever serves clients serves every mount, because
+        one that is switched off has to say so."""
         assert self.client is not None
-        wanted = {mount.id: mount for mount in mounts}
-        for mount in [m for m in mounts if m.id not in self._workers]:
-            self._run_worker(mount.id, mutation_worker(self.settings, self.client, mount.id, self.activities))
-            if self._dispatch is None and mount.backend_kind == "local":
-                self._run_worker(f"bulk {mount.id}", bulk_worker(self.settings, self.client, mount.id, self.activities))
-        for name in [key for key in self._workers if isinstance(key, int) and key not in wanted]:
+        wanted: dict[MountId | str, Callable[[], Worker]] = {}
+        for mount in mounts:
+            part = (self.settings, self.client, mount.id, self.activities)
+            if self._dispatch is not None or not self._served.rests(mount.id):
+                wanted[mount.id] = partial(mutation_worker, *part)
+            if self._dispatch is None and not self._served.rests(mount.id):
+                wanted[f"bulk {mount.id}"] = partial(bulk_worker, *part)
+        for name in wanted.keys() - self._workers.keys():
+            self._run_worker(name, wanted[name]())
+        for name in self._workers.keys() - wanted.keys() - {"control"}:
             worker, _ = self._workers.pop(name)
             await worker.shutdown()
 

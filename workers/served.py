@@ -17,11 +17,13 @@ class ServedMounts:
         self._mounts: dict[MountId, Mount] = {}
         self._executors: dict[MountId, tuple[Mount, Executor]] = {}
         self._guard = threading.Lock()
+        self._resting: set[MountId] = set()
 
     async def refresh(self, pool: Pool) -> list[Mount]:
         """Read the mounts; returns those whose queues this host serves: its own disks, and object stores from anywhere."""
         async with pool.connection() as connection:
             everywhere = await store.every(connection)
+            self._resting = await store.resting(connection)
         for mount in everywhere:
             self.learn(mount)
         return [mount for mount in everywhere if mount.backend_kind != "local" or self._is_here(mount)]
@@ -31,6 +33,10 @@ class ServedMounts:
         known = self._mounts.get(mount.id)
         if known is None or known.epoch <= mount.epoch:
             self._mounts[mount.id] = mount
+
+    def rests(self, mount: MountId) -> bool:
+        """Switched off, with nothing under way: it may be asked for things, and refuse them, but has no work."""
+        return mount in self._resting
 
     def known(self) -> dict[MountId, Mount]:
         return dict(self._mounts)

@@ -10,6 +10,13 @@ SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket,
 SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch
   FROM filestore.backend_mounts ORDER BY id
 
+-- name: resting
+-- Mounts that are switched off and have nothing under way: nobody has to sweep them, or to carry anything on.
+SELECT m.id FROM filestore.backend_mounts m
+ WHERE m.state = 'inactive'
+   AND NOT EXISTS (SELECT FROM filestore.commands c WHERE c.mount_id = m.id AND c.status = 'running')
+   AND NOT EXISTS (SELECT FROM filestore.cleanups k WHERE k.mount_id = m.id)
+
 -- name: list
 -- Mounts as clients read them: one page as JSON, and how many there are in all. With an id: that mount alone.
 WITH found AS (

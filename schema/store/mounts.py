@@ -74,6 +74,12 @@ async def every(connection: Connection) -> list[Mount]:
     return [_mount(row) for row in await cursor.fetchall()]
 
 
+async def resting(connection: Connection) -> set[MountId]:
+    """Those that are switched off and have nothing under way."""
+    cursor = await connection.execute(SQL["resting"])
+    return {MountId(row["id"]) for row in await cursor.fetchall()}
+
+
 async def show(connection: Connection, mount: MountId, tenant: str) -> str | None:
     """A mount as clients read it, as JSON text."""
     page = await listed(connection, tenant, only=mount)
