@@ -39,6 +39,7 @@ STATUS: Mapping[str, int] = {
     "VERSION_CONFLICT": 412,
     "PAYLOAD_TOO_LARGE": 413,
     "CHECKSUM_MISMATCH": 422,
+    "NOT_ATTEMPTED": 424,
     "RATE_LIMITED": 429,
     "MOUNT_OFFLINE": 503,
     "UNAVAILABLE": 503,
@@ -65,8 +66,11 @@ def refusal(request: Request, error: FilestoreError, *, status: int | None = Non
         headers["retry-after"] = str(error.retry_after_seconds)
     if wants_problem(request):
         return Response(_json(_problem(error, status)), status, headers, PROBLEM)
-    told = {"code": error.code, "message": error.message, "details": error.details}
-    return Response(_json({"error": told}), status, headers, "application/json")
+    return Response(envelope(error), status, headers, "application/json")
+
+
+def envelope(error: FilestoreError) -> bytes:
+    return _json({"error": {"code": error.code, "message": error.message, "details": error.details}})
 
 
 def _problem(error: FilestoreError, status: int) -> dict[str, Any]:
@@ -92,10 +96,18 @@ def _json(value: object) -> bytes:
         return json.dumps(value, default=str).encode()
 
 
-def invalid(error: ValidationError) -> InvalidRequest:
-    """What pydantic found, field by field, without the values: they can be secrets."""
+def defect(request_id: str) -> FilestoreError:
+    """What a client hears of an exception that nobody thought of."""
+    return FilestoreError(
+        "This is a defect in Filestore, not in your request. Report it with this id.", requestId=request_id
+    )
+
+
+def invalid(error: ValidationError, *, within: str = "") -> InvalidRequest:
+    """What pydantic found, field by field, without the values: they can be secrets. `within`: where the fields stand."""
+    above = (within,) if within else ()
     fields = [
-        {"field": ".".join(str(part) for part in found["loc"]), "message": found["msg"]}
+        {"field": ".".join(str(part) for part in (*above, *found["loc"])), "message": found["msg"]}
         for found in error.errors(include_url=False, include_context=False, include_input=False)[:20]
     ]
     first = fields[0]

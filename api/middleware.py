@@ -7,8 +7,7 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import refusal
-from schema.errors import FilestoreError
+from api.errors import defect, refusal
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +47,4 @@ class RequestIds:
                 log.exception("a request failed", method=scope["method"], path=scope["path"])
                 if started:
                     raise  # the server cuts the connection, so that half an answer never looks whole
-                defect = FilestoreError(
-                    "This is a defect in Filestore, not in your request. Report it with this id.", requestId=request_id
-                )
-                await refusal(Request(scope), defect)(scope, receive, sending)
+                await refusal(Request(scope), defect(request_id))(scope, receive, sending)

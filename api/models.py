@@ -15,6 +15,8 @@ ID_MAX = 2**63 - 1
 KEY_MAX = 255
 METADATA_MAX = 256 * 1024
 """Bytes of metadata, as JSON text."""
+COMMANDS_MAX = 1000
+"""Commands in one list of a client."""
 
 UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
@@ -87,6 +89,8 @@ Short = Annotated[str, Field(max_length=1000), AfterValidator(refuse_odd_text)]
 Key = Annotated[str, AfterValidator(_usable_key)]
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(refuse_odd_json)]
 Scalar = Annotated[str | int | float | bool | None, AfterValidator(refuse_odd_json)]
+Condition = Short | Count
+"""A version, a SHA-256, or *, as the headers If-Match and If-None-Match have it"""
 Moment = Annotated[AwareDatetime, BeforeValidator(_a_date), Field(strict=False)]
 
 NodeState = Literal["active", "inconsistent", "missing", "deleted"]
@@ -95,23 +99,74 @@ MountKind = Literal["local", "s3"]
 MountState = Literal["active", "inactive", "offline", "degraded", "error", "unknown"]
 AccessMode = Literal["rw", "ro"]
 RollupState = Literal["up_to_date", "pending", "stale", "invalid"]
-CommandName = Literal["createDirectory", "uploadFile", "deleteNode"]
+CommandName = Literal[
+    "createDirectory", "uploadFile", "deleteNode", "moveNode", "copyNode", "updateNodeMetadata", "restoreNode"
+]  # fmt: skip
+Mode = Literal["independent", "ordered", "atomic"]
 Ending = Literal["succeeded", "failed", "inconsistent"]
 
 
-class NewDirectory(Body):
+class CommandBody(Body):
+    """What every command can say in its body. Key and conditions may come as headers too; the body wins."""
+
     backend_mount_id: Id
+    idempotency_key: Key | None = None
+    if_match: Condition | None = None
+    if_none_match: Condition | None = None
+
+
+class NewDirectory(CommandBody):
     path: Text = ""
     path_b64: Text | None = Field(None, alias="pathB64")
     metadata: Metadata | None = None
-    idempotency_key: Key | None = None
 
 
-class Deletion(Body):
-    backend_mount_id: Id
+class Deletion(CommandBody):
     path: Text = ""
     path_b64: Text | None = Field(None, alias="pathB64")
     recursive: bool = False
+
+
+class Relocation(CommandBody):
+    """A move or a copy."""
+
+    path: Text = ""
+    path_b64: Text | None = Field(None, alias="pathB64")
+    target_path: Text = ""
+    target_path_b64: Text | None = Field(None, alias="targetPathB64")
+    target_backend_mount_id: Id | None = None
+    overwrite: bool = False
+
+
+class MetadataChanges(CommandBody):
+    """Of the node whose id is in the address."""
+
+    set: Metadata | None = None
+    unset: list[Text] | None = None
+
+
+class NodeMetadata(MetadataChanges):
+    """Of the node that is named here, by its id or by its path."""
+
+    node_id: Id | None = None
+    path: Text | None = None
+    path_b64: Text | None = Field(None, alias="pathB64")
+
+
+class Restoration(CommandBody):
+    node_id: Id | None = None
+    path: Text | None = None
+    path_b64: Text | None = Field(None, alias="pathB64")
+    target_path: Text | None = None
+    target_path_b64: Text | None = Field(None, alias="targetPathB64")
+    version: Id | None = None
+
+
+class CommandList(Body):
+    """Each command has the fields of its own body, and `command`."""
+
+    mode: Mode = "independent"
+    commands: Annotated[list[dict[str, JsonValue]], Field(max_length=COMMANDS_MAX)]
     idempotency_key: Key | None = None
 
 

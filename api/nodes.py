@@ -1,18 +1,17 @@
-"""Nodes: GET one, by id or by path; GET lists; and DELETE /v1/nodes, the command."""
+"""Nodes: GET one, by id or by path; GET lists."""
 
 import orjson
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api import commands, intake, openapi, responses
+from api import openapi, responses
 from api.auth import admit
 from api.front import front_of
 from api.models import (
     ID_MAX,
     ByPathQuery,
     ChildrenQuery,
-    Deletion,
     Filters,
     NodesQuery,
     RollupFilter,
@@ -22,9 +21,7 @@ from api.models import (
 )
 from api.responses import JSON, pagination
 from api.routes import Plain
-from api.services import Submission
 from schema import paths
-from schema.commands import CommandKind
 from schema.errors import InvalidRequest, NodeNotFound, NotADirectory
 from schema.ids import MountId, NodeId
 from schema.principals import authorise
@@ -140,35 +137,6 @@ async def children(request: Request) -> Response:
         f'"pagination":{pagination(found.total, query.limit, query.offset)},"filters":{_echo(query)}}}}}'.encode(),
         media_type=JSON,
     )
-
-
-@router.delete(
-    "/v1/nodes",
-    operation_id="deleteNode",
-    summary="Delete a file or an empty directory",
-    description="The content goes to the trash until its retention ends. Deleting what is deleted already is no error.",
-    responses=openapi.answers(
-        {200: "Deleted", 202: "Still running: see Location"}, "INVALID_PATH", "NOT_SUPPORTED", "FORBIDDEN",
-        "MOUNT_READ_ONLY", "BACKEND_NOT_FOUND", "NODE_NOT_FOUND", "CHILDREN_EXIST", "IDEMPOTENCY_CONFLICT", "PATH_BUSY",
-        "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STORAGE_FULL",
-        schema=openapi.named("CommandOutcome"),
-    ),
-    openapi_extra={
-        "parameters": openapi.headers("Idempotency-Key", "If-Match", "Prefer", "X-Request-Id", "traceparent"),
-        "requestBody": openapi.body_of(Deletion, {"backendMountId": 1, "path": "reports/2025"}),
-    },
-)  # fmt: skip
-async def delete(request: Request) -> Response:
-    principal = await admit(request, "write")
-    front = front_of(request)
-    body = await intake.read_json(request, Deletion)
-    path = paths.decode(body.path, body.path_b64)
-    mount = await front.mounts.get(MountId(body.backend_mount_id), principal.tenant)
-    authorise(principal, "write", mount.id, path)
-    asked = intake.read_headers(request, body.idempotency_key)
-    command = intake.command(CommandKind.DELETE, mount.id, path, principal, asked, recursive=body.recursive)
-    submission = Submission(intake.sealed(command, None), wait_seconds=intake.wait(front.services.settings, asked))
-    return await commands.answer(request, front, submission, 200)
 
 
 def read_id(request: Request) -> NodeId:

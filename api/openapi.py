@@ -19,6 +19,10 @@ _ANYWHERE = ("UNAUTHENTICATED", "MISSING_SCOPE", "INVALID_REQUEST", "UNAVAILABLE
 COMMAND_HEADERS = [
     ("Idempotency-Key", "Names this request: sent again with the same key, it is carried out once and answered alike."),
     ("If-Match", "A version (7) or a SHA-256: the node must be this one, or 412."),
+    (
+        "If-None-Match",
+        "`*`: the name where something appears must be free. A version or a SHA-256: the node must not be it.",
+    ),
     ("Prefer", "`respond-async` or `wait=<seconds>`: answer 202 instead of waiting longer."),
     ("X-Request-Id", "Comes back in the answer, and stands in the journal."),
     ("traceparent", "W3C trace context; its trace id stands in the journal."),
@@ -32,6 +36,14 @@ def headers(*names: str) -> list[dict[str, Any]]:
         for name, told in COMMAND_HEADERS
         if name in names
     ]
+
+
+def command_parameters(*without: str) -> list[dict[str, Any]]:
+    """What every command takes beside its body."""
+    names = [name for name, _ in COMMAND_HEADERS if name not in without]
+    wait = {"name": "wait", "in": "query", "required": False, "schema": {"type": "integer", "minimum": 0},
+            "description": "Seconds to wait for the outcome, as in `Prefer: wait`."}  # fmt: skip
+    return [*headers(*names), wait]
 
 
 def path_id(name: str, told: str, example: object = 1) -> dict[str, Any]:
@@ -56,10 +68,28 @@ def query_of(model: type[BaseModel]) -> list[dict[str, Any]]:
     ]
 
 
-def body_of(model: type[BaseModel], example: Mapping[str, Any]) -> dict[str, Any]:
+def body_of(model: type[BaseModel], example: Mapping[str, Any], **fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON body. `fields` are described here and not by the model."""
+    schema = _schema_of(model)
+    schema["properties"] |= fields
+    return {"required": True, "content": {"application/json": {"schema": schema, "example": dict(example)}}}
+
+
+def one_of(models: Mapping[str, type[BaseModel]], tag: str) -> dict[str, Any]:
+    """A list of objects, each of one of these models: the field `tag` says which."""
+    kinds = []
+    for name, model in models.items():
+        schema = _schema_of(model)
+        schema["properties"] = {tag: {"const": name}} | schema["properties"]
+        schema["required"] = [tag, *schema.get("required", [])]
+        kinds.append(schema | {"title": name})
+    return {"type": "array", "items": {"oneOf": kinds}}
+
+
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
     _SCHEMAS.update(schema.pop("$defs", {}))
-    return {"required": True, "content": {"application/json": {"schema": schema, "example": dict(example)}}}
+    return schema
 
 
 def answers(success: Mapping[int, str], *codes: str, schema: Mapping[str, Any] | None = None) -> dict[int | str, Any]:
@@ -131,7 +161,8 @@ _SCHEMAS |= {
         "workflowId": "string?",
     }),
     "Command": _object({
-        "id": "string", "command": "string", "status": "string", "path": "string", "backendMountId": "integer",
+        "id": "string", "href": "string", "command": "string", "status": "string", "path": "string",
+        "targetPath": "string?", "backendMountId": "integer",
         "outcome": "object?", "attempt": "integer", "createdAt": "date", "endedAt": "date",
     }),
     "Error": {"type": "object", "required": ["error"], "properties": {"error": _object(

@@ -1,6 +1,6 @@
 """What the HTTP front needs from the rest of the process. It is handed over once, to `create_app`."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,6 +42,13 @@ class Commands(Protocol):
 
     def submit(self, submission: Submission) -> Awaitable[Outcome]:
         """Raises FilestoreError when the command is refused and OutcomePending when it takes too long."""
+        ...
+
+    def submit_together(self, submissions: Sequence[Submission]) -> Awaitable[list[Outcome]]:
+        """All of them or none, on one mount; an outcome for each, in their order.
+
+        Raises FilestoreError when none was attempted, and OutcomePending when it takes too long: then each of them goes on
+        and can be asked for by the id of its own request."""
         ...
 
 

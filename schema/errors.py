@@ -11,6 +11,7 @@
     ├── VersionConflict                                                       412
     ├── PayloadTooLarge                                                       413
     ├── ChecksumMismatch                                                      422
+    ├── NotAttempted                                                          424
     ├── RateLimited                                                           429
     ├── MountOffline, Unavailable, OutcomeUnknown, StageLost                  503
     └── StorageFull                                                           507
@@ -169,6 +170,12 @@ class ChecksumMismatch(FilestoreError):
     """The content does not have the checksum that came with it. Nothing was stored; send it again."""
 
     code = "CHECKSUM_MISMATCH"
+
+
+class NotAttempted(FilestoreError):
+    """An earlier command of this list failed, so this one was not attempted. Nothing was changed by it."""
+
+    code = "NOT_ATTEMPTED"
 
 
 class RateLimited(FilestoreError):

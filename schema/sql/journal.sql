@@ -37,8 +37,9 @@ SELECT j.id, json_build_object(
 
 -- name: command
 -- How a command stands.
-SELECT c.principal, json_build_object(
-    'id', c.id, 'command', c.kind, 'status', c.status, 'path', c.request->'path', 'pathB64', c.request->'path_b64',
-    'backendMountId', c.mount_id, 'code', c.code, 'retryable', c.retryable, 'outcome', c.outcome, 'attempt', c.attempt,
+SELECT c.principal, c.status::text, json_build_object(
+    'id', c.id, 'href', '/v1/commands/' || c.id, 'command', c.kind, 'status', c.status,
+    'path', c.request->'path', 'pathB64', c.request->'path_b64',
+    'targetPath', c.request->'target', 'targetPathB64', c.request->'target_b64', 'backendMountId', c.mount_id, 'code', c.code, 'retryable', c.retryable, 'outcome', c.outcome, 'attempt', c.attempt,
     'createdAt', c.created_at, 'startedAt', c.started_at, 'endedAt', c.ended_at)::text AS document
   FROM filestore.commands c WHERE c.id = %(id)s::uuid AND c.tenant = %(tenant)s

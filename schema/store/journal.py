@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from schema.commands import Status
 from schema.ids import CommandId, MountId, NodeId
 from schema.paths import NodePath
 from schema.sql import load
@@ -73,10 +74,11 @@ class Standing:
     """A command as its principal reads it: JSON text."""
 
     principal: str
+    status: Status
     document: str
 
 
 async def command(connection: Connection, command: CommandId, tenant: str) -> Standing | None:
     cursor = await connection.execute(SQL["command"], {"id": command, "tenant": tenant})
     row = await cursor.fetchone()
-    return Standing(row["principal"], row["document"]) if row else None
+    return Standing(row["principal"], Status(row["status"]), row["document"]) if row else None

@@ -141,7 +141,13 @@ async def by_path(connection: Connection, mount: MountId, path: NodePath, tenant
     cursor = await connection.execute(SQL["living"], values)
     if row := await cursor.fetchone():
         return _found(row)
-    cursor = await connection.execute(SQL["latest_deleted"], values | {"names": path.raw.split(b"/")})
+    return await latest_deleted(connection, mount, path, tenant)
+
+
+async def latest_deleted(connection: Connection, mount: MountId, path: NodePath, tenant: str) -> Found | None:
+    """The node that was deleted last at this path, whatever lives there now."""
+    values = {"mount": mount, "tenant": tenant, "names": path.raw.split(b"/")}
+    cursor = await connection.execute(SQL["latest_deleted"], values)
     return _found(await cursor.fetchone())
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,8 @@ class Notebook:
     """`Commands` that writes down what it was handed, and answers as it is told."""
 
     submissions: list[Submission] = field(default_factory=list)
+    together: list[list[Submission]] = field(default_factory=list)
+    """Those that were handed over as one"""
     answers: Callable[[Submission], Outcome] = field(default_factory=lambda: succeeded)
 
     async def submit(self, submission: Submission) -> Outcome:
@@ -72,6 +74,10 @@ class Notebook:
         if submission.locks is not None:
             submission.locks.close()
         return self.answers(submission)
+
+    async def submit_together(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        self.together.append(list(submissions))
+        return [await self.submit(submission) for submission in submissions]
 
     @property
     def last(self) -> Submission:

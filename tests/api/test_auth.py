@@ -8,6 +8,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from api import auth
+from api.kinds import KINDS
 from schema.store import tokens
 from schema.store.pool import Pool, make_pool
 from tests.api.conftest import Front, Tree, make_tree
@@ -50,6 +51,13 @@ NEEDS = {
     ("POST", "/v1/files"): "write",
     ("POST", "/v1/directories"): "write",
     ("DELETE", "/v1/nodes"): "write",
+    ("POST", "/v1/nodes/move"): "write",
+    ("POST", "/v1/nodes/copy"): "write",
+    ("POST", "/v1/nodes/restore"): "write",
+    ("PATCH", "/v1/nodes/{id}/metadata"): "write",
+    ("POST", "/v1/commands"): "write",
+    ("POST", "/v1/commands/{name}"): "write",
+    **{("POST", f"/v1/commands/{kind.name}"): "write" for kind in KINDS},
     ("POST", "/v1/backend-mounts"): "admin",
     ("PATCH", "/v1/backend-mounts/{id}"): "admin",
 }
@@ -201,4 +209,19 @@ async def test_a_tenant_sees_nothing_of_another(
         assert (await client.post("/v1/directories", json=command)).status_code == 404
         assert (await client.request("DELETE", "/v1/nodes", json=command)).status_code == 404
         assert (await client.patch(f"/v1/backend-mounts/{tree.mount}", json={})).status_code == 404
+        ends = {"path": "theirs.txt", "targetPath": "mine"}
+        for mounts in (
+            {"backendMountId": tree.mount},
+            {"backendMountId": own.mount, "targetBackendMountId": tree.mount},
+        ):
+            for name in ("move", "copy"):
+                assert (await client.post(f"/v1/nodes/{name}", json=ends | mounts)).status_code == 404
+        for mount in (tree.mount, own.mount):
+            told = {"backendMountId": mount, "set": {"a": 1}}
+            assert (await client.patch(f"/v1/nodes/{node}/metadata", json=told)).status_code == 404
+            named = {"backendMountId": mount, "nodeId": node}
+            assert (await client.post("/v1/nodes/restore", json=named)).status_code == 404
+        commands = [{"command": "deleteNode", "path": "theirs.txt", "backendMountId": tree.mount}]
+        listed = (await client.post("/v1/commands", json={"commands": commands})).json()["data"]["results"]
+        assert [one["status"] for one in listed] == [404]
     assert front.commands.submissions == []

@@ -3,14 +3,19 @@
 import base64
 import json
 import uuid
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from api.intake import fingerprint
 from api.models import METADATA_MAX
 from schema.commands import CommandKind, Status
-from tests.api.conftest import Front, Tree, succeeded
+from schema.commands import Request as Command
+from schema.ids import CommandId, MountId, NodeId
+from tests.api.conftest import Front, Tree, make_tree, succeeded
 
 
 async def mkdir(client: httpx2.AsyncClient, tree: Tree, path: Any = "a", **more: Any) -> httpx2.Response:
@@ -46,8 +51,6 @@ async def test_deleting(front: Front, client: httpx2.AsyncClient, tree: Tree) ->
 
 
 async def test_a_replayed_command_is_200_and_says_so(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
-    from dataclasses import replace
-
     front.commands.answers = lambda submission: replace(succeeded(submission, previousVersion=None), replayed=True)
     answer = await mkdir(client, tree)
     assert answer.status_code == 200
@@ -117,26 +120,132 @@ async def test_if_match_names_a_version_or_a_hash(
     assert (front.commands.last.request.if_version, front.commands.last.request.if_hash) == (version, hash)
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [{"if-match": "*"}, {"if-match": 'W/"7"'}, {"if-match": '"7", "8"'}, {"if-match": "x"}, {"if-match": "-1"},
-     {"if-match": "9" * 30}, {"if-none-match": '"7"'}],
-)  # fmt: skip
-async def test_a_condition_that_can_not_be_kept_is_400(
-    client: httpx2.AsyncClient, tree: Tree, headers: dict[str, str]
+H = "ab" * 32
+NONE: dict[str, Any] = {
+    "if_version": None, "if_hash": None, "if_exists": False,
+    "unless_version": None, "unless_hash": None, "must_be_new": False,
+}  # fmt: skip
+MATCH = [
+    ("7", {"if_version": 7}), ('"7"', {"if_version": 7}), (' "7" ,', {"if_version": 7}), ("0", {"if_version": 0}),
+    (H, {"if_hash": H}), (f'"{H}"', {"if_hash": H}), (f'"sha256:{H.upper()}"', {"if_hash": H}), ("*", {"if_exists": True}),
+]  # fmt: skip
+NONE_MATCH = [
+    ("7", {"unless_version": 7}), ('W/"7"', {"unless_version": 7}), ('"0"', {"unless_version": 0}),
+    (f'"{H}"', {"unless_hash": H}), (f'W/"sha256:{H}"', {"unless_hash": H}), ("*", {"must_be_new": True}),
+]  # fmt: skip
+
+
+async def conditions_of(front: Front, client: httpx2.AsyncClient, tree: Tree, **sent: Any) -> dict[str, Any]:
+    told = {"backendMountId": tree.mount, "path": "a", "targetPath": "b", **sent.get("body", {})}
+    answer = await client.post("/v1/nodes/move", json=told, headers=sent.get("headers"))
+    assert answer.status_code == 200, answer.text
+    return {name: getattr(front.commands.last.request, name) for name in NONE}
+
+
+@pytest.mark.parametrize(("text", "condition"), MATCH)
+async def test_if_match(
+    front: Front, client: httpx2.AsyncClient, tree: Tree, text: str, condition: dict[str, Any]
 ) -> None:
-    assert (await mkdir(client, tree, headers=headers)).status_code == 400
+    assert await conditions_of(front, client, tree, headers={"if-match": text}) == NONE | condition
+    assert await conditions_of(front, client, tree, body={"ifMatch": text}) == NONE | condition
+
+
+@pytest.mark.parametrize(("text", "condition"), NONE_MATCH)
+async def test_if_none_match(
+    front: Front, client: httpx2.AsyncClient, tree: Tree, text: str, condition: dict[str, Any]
+) -> None:
+    assert await conditions_of(front, client, tree, headers={"if-none-match": text}) == NONE | condition
+    assert await conditions_of(front, client, tree, body={"ifNoneMatch": text}) == NONE | condition
+
+
+async def test_conditions_add_up_and_those_of_the_body_win(
+    front: Front, client: httpx2.AsyncClient, tree: Tree
+) -> None:
+    both = {"if-match": "7", "if-none-match": "*"}
+    told = await conditions_of(front, client, tree, headers=both)
+    assert told == NONE | {"if_version": 7, "must_be_new": True}
+    told = await conditions_of(front, client, tree, headers=both, body={"ifMatch": H, "ifNoneMatch": 0})
+    assert told == NONE | {"if_hash": H, "unless_version": 0}
+    assert await conditions_of(front, client, tree, headers=both, body={"ifMatch": "*"}) == NONE | {
+        "if_exists": True, "must_be_new": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "-1", "9" * 30, '"7', '7"', '"x"', "7.0", '"1.2"', H[1:], f"md5:{H}", '""', "W/7", "**", ",", "\u0667"],
+)
+@pytest.mark.parametrize("name", ["if-match", "if-none-match"])
+async def test_a_condition_that_is_not_one_is_400(
+    front: Front, client: httpx2.AsyncClient, tree: Tree, name: str, text: str
+) -> None:
+    for headers, body in (([(name.encode(), text.encode())], {}), ([], {NAMES_IN_BODIES[name]: text})):
+        told = {"backendMountId": tree.mount, "path": "a", "targetPath": "b", **body}
+        answer = await client.post("/v1/nodes/move", json=told, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
+    assert front.commands.submissions == []
+
+
+NAMES_IN_BODIES = {"if-match": "ifMatch", "if-none-match": "ifNoneMatch"}
+
+
+@pytest.mark.parametrize("name", ["if-match", "if-none-match"])
+async def test_one_tag_is_all_that_a_condition_names(
+    front: Front, client: httpx2.AsyncClient, tree: Tree, name: str
+) -> None:
+    body = {"backendMountId": tree.mount, "path": "a"}
+    for headers in ([(name, '"7", "8"')], [(name, "7"), (name, "8")], [(name, '*, "7"')]):
+        answer = await client.post("/v1/directories", json=body, headers=headers)
+        assert answer.status_code == 400 and "takes one" in answer.json()["error"]["message"]
+    assert front.commands.submissions == []
+
+
+async def test_a_weak_tag_never_matches_if_match(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+    """RFC 9110, 13.1.1: a strong comparison, which a weak tag can not pass."""
+    body = {"backendMountId": tree.mount, "path": "a"}
+    for tag in ('W/"7"', f'W/"{H}"', 'W/"12.3"', 'W/"x"'):
+        answer = await client.request("DELETE", "/v1/nodes", json=body, headers={"if-match": tag})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (412, "VERSION_CONFLICT")
+    assert front.commands.submissions == []
+
+
+@pytest.mark.parametrize("value", [True, 7.5, -1, [], {}, ["7"], "x" * 1001])
+@pytest.mark.parametrize("name", ["ifMatch", "ifNoneMatch"])
+async def test_a_condition_in_a_body_is_a_text_or_a_version(
+    client: httpx2.AsyncClient, tree: Tree, name: str, value: Any
+) -> None:
+    assert (await mkdir(client, tree, **{name: value})).status_code == 400
 
 
 @pytest.mark.parametrize(
     ("prefer", "seconds"),
-    [("respond-async", 0.0), ("wait=10", 10.0), ("wait=99999", 300.0), ("handling=lenient, wait=5", 5.0), ("x", None)],
-)
+    [
+        ("respond-async", 0.0), ("wait=10", 10.0), ("wait=99999", 300.0), ("handling=lenient, wait=5", 5.0), ("x", None),
+        ('Wait="10"', 10.0), ("respond-async, wait=10", 10.0), ("respond-async; x=1", 0.0), ("not-respond-async", None),
+        ("wait=soon", None), ("await=5", None), ("wait=-1", None), ("", None),
+    ],
+)  # fmt: skip
 async def test_a_client_may_prefer_not_to_wait(
     front: Front, client: httpx2.AsyncClient, tree: Tree, prefer: str, seconds: float | None
 ) -> None:
     await mkdir(client, tree, headers={"prefer": prefer})
     assert front.commands.last.wait_seconds == seconds
+
+
+async def test_how_long_to_wait_can_stand_in_the_address(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+    body = {"backendMountId": tree.mount, "path": "a"}
+    for query, prefer, seconds in (("7", "respond-async", 7.0), ("0", "wait=9", 0.0), ("99999", "", 300.0)):
+        await client.post("/v1/directories", params={"wait": query}, json=body, headers={"prefer": prefer})
+        assert front.commands.last.wait_seconds == seconds
+    for query in ("", "x", "-1", "1.5", "\u0667", "9" * 10):
+        answer = await client.post("/v1/directories", params={"wait": query}, json=body)
+        assert answer.status_code == 400 and answer.json()["error"]["details"]["fields"][0]["field"] == "wait"
+
+
+async def test_preferences_add_up_over_several_headers(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+    body = {"backendMountId": tree.mount, "path": "a"}
+    await client.post("/v1/directories", json=body, headers=[("prefer", "respond-async"), ("prefer", "wait=3")])
+    assert front.commands.last.wait_seconds == 3.0
 
 
 async def test_ids_of_request_and_trace_go_with_it(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
@@ -173,6 +282,45 @@ async def test_the_fingerprint_is_of_what_was_asked_for(front: Front, client: ht
         {**base, "metadata": None},
     )
     assert len({*same, *other}) == 7
+
+
+async def test_everything_a_command_can_ask_for_is_in_its_fingerprint(
+    front: Front, client: httpx2.AsyncClient, tree: Tree, tmp_path: Path
+) -> None:
+    other = await make_tree(tree.pool, tmp_path / "other")
+    base = {"backendMountId": tree.mount, "path": "a", "targetPath": "b"}
+    asked: list[dict[str, Any]] = [
+        base, {**base, "path": "c"}, {**base, "targetPath": "c"}, {**base, "targetPathB64": "/w=="},
+        {**base, "targetBackendMountId": other.mount}, {**base, "overwrite": True}, {**base, "ifMatch": "*"},
+        {**base, "ifMatch": 7}, {**base, "ifMatch": H}, {**base, "ifNoneMatch": "*"}, {**base, "ifNoneMatch": 7},
+        {**base, "ifNoneMatch": 0}, {**base, "ifNoneMatch": H},
+    ]  # fmt: skip
+    for body in asked:
+        for route in ("/v1/nodes/move", "/v1/nodes/copy"):
+            assert (await client.post(route, json=body)).is_success
+    hashes = [submission.request.hash for submission in front.commands.submissions]
+    assert len(set(hashes)) == len(hashes) == 2 * len(asked)
+    for same in (
+        {**base, "targetBackendMountId": tree.mount},
+        {**base, "targetPath": "//b/"},
+        {**base, "overwrite": False},
+    ):
+        assert (await client.post("/v1/nodes/move", json=same)).status_code == 200
+        assert front.commands.last.request.hash == hashes[0]
+        assert front.commands.last.request.target_mount_id is None
+
+
+def test_what_an_earlier_release_stored_under_a_key_still_compares_equal() -> None:
+    """Fingerprints lie in the database: that of a request which says nothing new must stay what it was."""
+    request = Command(
+        id=CommandId("0"), kind=CommandKind.DELETE, mount_id=MountId(7), path="reports/2025", tenant="main", principal="ann",
+        token_id=1, recursive=True, if_version=3, key="k", request_id="r", node_id=NodeId(9),
+    )  # fmt: skip
+    assert fingerprint(request, None) == "256cc81063afdcb028bb049bd4a592f7c622bec8b8f2c7a39f159489c8f1bd57"
+    made = replace(request, kind=CommandKind.CREATE_DIRECTORY, recursive=False, if_version=None)
+    assert (
+        fingerprint(made, {"owner": "é", "n": 1}) == "df359801bbc1652046ac884d6988171fd977cf0bf2ab3bdc2c74f47560e6b9c0"
+    )
 
 
 HOSTILE_BUT_LEGAL = [

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from api.errors import STATUS
+from api.kinds import BY_COMMAND, KINDS
 from schema.errors import BY_CODE
 from tests.api.conftest import Front, Tree
 
@@ -46,12 +47,34 @@ NAMES = [
     "bucket", "prefix", "config", "accessMode", "state", "labels", "displayName", "limit", "offset", "depth", "search",
     "states", "kinds", "driftOnly", "filters", "after", "order", "outcome", "command", "nodeId", "principal",
     "commandId",
-    "accessModes", "expiresIn", "stateReason",
+    "accessModes", "expiresIn", "stateReason", "targetPath", "targetPathB64", "targetBackendMountId", "overwrite", "version",
+    "set", "unset", "ifMatch", "ifNoneMatch", "mode", "commands", "wait",
 ]  # fmt: skip
 objects = st.dictionaries(st.sampled_from(NAMES), values, max_size=8)
 likely = st.fixed_dictionaries(
     {"backendMountId": st.sampled_from([1, 2, 10**9]), "path": text},
     optional={"metadata": values, "pathB64": text, "recursive": values, "idempotencyKey": values},
+)
+conditions = st.sampled_from(["*", "7", '"7"', 'W/"7"', "ab" * 32, '"x"', "7, 8", "", "\0"]) | values
+nearly = st.fixed_dictionaries(
+    {"backendMountId": st.just(1)},
+    optional={
+        "path": text | st.sampled_from(["a", "gone"]), "targetPath": text | st.just("b"), "pathB64": text, "targetPathB64": text,
+        "nodeId": st.integers(1, 200) | values, "version": st.integers(0, 3) | values, "overwrite": st.booleans(),
+        "set": st.dictionaries(text, values, max_size=3) | values, "unset": st.lists(text, max_size=3) | values,
+        "targetBackendMountId": st.just(1) | st.integers(), "ifMatch": conditions, "ifNoneMatch": conditions,
+        "idempotencyKey": text,
+    },
+)  # fmt: skip
+"""Bodies of commands on nodes that come a long way."""
+kinds = st.sampled_from([*BY_COMMAND]) | text
+command_lists = st.fixed_dictionaries(
+    {
+        "commands": st.lists(
+            st.tuples(nearly | likely, kinds).map(lambda told: told[0] | {"command": told[1]}) | values, max_size=4
+        )
+    },
+    optional={"mode": st.sampled_from(["independent", "ordered", "atomic"]) | text, "idempotencyKey": text},
 )
 
 
@@ -68,6 +91,7 @@ headers = st.dictionaries(
     ]),
     st.binary(max_size=40).map(lambda raw: raw.replace(b"\r", b"").replace(b"\n", b"").replace(b"\0", b"")), max_size=4,
 )  # fmt: skip
+waits = st.sampled_from(["", "0", "7", "x", "-1", "9" * 40, "\0", "٣"])
 queries = st.lists(
     st.tuples(st.sampled_from(NAMES), text | values.map(lambda value: json.dumps(value)) | st.integers().map(str)),
     max_size=5,
@@ -84,7 +108,17 @@ async def checked(front: Front, method: str, path: str, **options: Any) -> None:
         assert code in BY_CODE and STATUS[code] == answer.status_code
 
 
-COMMANDS = [("POST", "/v1/directories"), ("DELETE", "/v1/nodes"), ("POST", "/v1/files"), ("POST", "/v1/backend-mounts")]
+NAMED = [("POST", f"/v1/commands/{kind.name}") for kind in KINDS]
+ON_NODES = [
+    ("POST", "/v1/nodes/move"),
+    ("POST", "/v1/nodes/copy"),
+    ("POST", "/v1/nodes/restore"),
+    ("DELETE", "/v1/nodes"),
+]
+COMMANDS = [
+    ("POST", "/v1/directories"), ("POST", "/v1/files"), ("POST", "/v1/backend-mounts"), ("POST", "/v1/commands"),
+    ("POST", "/v1/commands/x"), *ON_NODES, *NAMED,
+]  # fmt: skip
 
 
 @fuzzed
@@ -95,6 +129,37 @@ async def test_bodies(front: Front, tree: Tree, route: tuple[str, str], body: by
     told = [(name.encode(), value) for name, value in headers.items()]
     await checked(front, *route, content=body, headers=told)
     await checked(front, "PATCH", f"/v1/backend-mounts/{tree.mount}", content=body, headers=told)
+
+
+@fuzzed
+@given(st.sampled_from([*ON_NODES, *NAMED, ("PATCH", "metadata")]), nearly, waits, headers)
+async def test_commands_on_nodes(
+    front: Front, tree: Tree, route: tuple[str, str], told: dict[str, Any], wait: str, headers: dict[str, bytes]
+) -> None:
+    method, path = route
+    if path == "metadata":
+        node = told["nodeId"] if isinstance(told.get("nodeId"), int) else tree.root
+        path = f"/v1/nodes/{node}/metadata"
+    body = as_json(told).replace(b'ountId": 1', b'ountId": %d' % tree.mount)
+    options = {"params": {"wait": wait}} if wait else {}
+    sent = [(name.encode(), value) for name, value in headers.items()]
+    await checked(front, method, path, content=body, headers=sent, **options)
+
+
+@fuzzed
+@given(command_lists, headers)
+async def test_lists_of_commands(front: Front, tree: Tree, told: dict[str, Any], headers: dict[str, bytes]) -> None:
+    body = as_json(told).replace(b'ountId": 1', b'ountId": %d' % tree.mount)
+    sent = [(name.encode(), value) for name, value in headers.items() if not name.startswith("if-")]
+    async with front.client(front.tokens["admin"]) as client:
+        answer = await client.post("/v1/commands", content=body, headers=sent)
+    assert answer.status_code in (200, 400), answer.text
+    if answer.status_code == 200:
+        results = answer.json()["data"]["results"]
+        assert [one["index"] for one in results] == list(range(len(told["commands"])))
+        for one in results:
+            assert one["status"] != 500, (told, one)
+            assert one["status"] < 400 or STATUS[one["error"]["code"]] == one["status"]
 
 
 LISTS = ["/v1/nodes", "/v1/nodes/by-path", "/v1/backend-mounts", "/v1/journal"]
@@ -129,6 +194,8 @@ async def test_addresses(front: Front, raw: bytes, headers: dict[str, bytes]) ->
         f"/{odd}",
     ):
         await checked(front, "GET", path, headers=told)
+    await checked(front, "POST", f"/v1/commands/{odd}", content=b"{}", headers=told)
+    await checked(front, "PATCH", f"/v1/nodes/{odd}/metadata", content=b'{"backendMountId":1}', headers=told)
 
 
 parts = st.lists(
