@@ -23,16 +23,17 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from activities.executors import local_attempt
-from activities.executors.base import Draft, Entry, Identity, Result, Stage, Task
+from activities.executors import local_attempt, local_copy
+from activities.executors.base import Copied, Draft, Entry, Identity, Result, Source, Stage, Task
 from activities.executors.local_content import Content, list_folder, list_names, open_file
 from activities.executors.local_disk import Disk, Locks, own_name, split_place
 from activities.executors.local_errors import GONE, NOT_A_FOLDER, mount_error
 from activities.executors.local_registration import make_mount
 from activities.executors.local_stage import Writer, begin_draft, clear_stage, end_draft
+from activities.executors.local_tree import discard
 from schema.errors import ContentExpired, MountOffline, NodeNotFound, NotADirectory, NotSupported
 from schema.ids import CommandId
 from schema.paths import ROOT, NodePath
@@ -113,6 +114,9 @@ class LocalExecutor:
     def open_stage(self, stage: CommandId, path: NodePath | None = None) -> Writer:
         return Writer(self._here(), stage, self._explaining)
 
+    def stage_copy(self, stage: CommandId, sources: Iterable[Source]) -> Iterator[Copied]:
+        yield from local_copy.stage_copy(self._here(), stage, sources, self._explaining)
+
     def seal(self, drafts: Sequence[Draft], written: Sequence[CommandId] = ()) -> list[Stage | Exception]:
         disk, begun = self._here(), list[Writer | Stage | Exception]()
         try:
@@ -143,7 +147,7 @@ class LocalExecutor:
             return False
         disk = self._here()
         with self._explaining():
-            return disk.remove(disk.stage, own_name(stage), found.directory)
+            return discard(disk, own_name(stage), found, staged)
 
     # -- the visible step ----------------------------------------------------------------------------------------------
 
