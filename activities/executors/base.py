@@ -256,12 +256,14 @@ class Executor(Protocol):
         ...
 
     def stage_copy(self, stage: CommandId, sources: Iterable[Source]) -> Iterator[Copied]:
-        """Stage a copy of one file or a whole tree, one answer per source while it goes. Whatever an earlier, broken
-        execution left under this stage is removed first. With the last answer everything is durable, but for the
-        stage's own name: `seal`. What POSIX keeps beside the bytes (mode, times, extended attributes, links) comes along.
+        """Stage a copy of one file or a whole tree, one answer per source while it goes; directories may be answered
+        after what they hold, and the root of a tree is then the last. Whatever an earlier, broken execution left under
+        this stage is removed first. With the last answer everything is durable, but for the stage's own name: `seal`.
+        What POSIX keeps beside the bytes (mode, times, extended attributes, links) comes along. When it fails, or its
+        answers are not taken to the end, nothing is left.
 
-        Raises VersionConflict when a source is not what its identity and hash say, NotSupported for kinds that can not
-        be copied, StorageFull, MountOffline."""
+        Raises VersionConflict when a source is not what its identity and hash say, ContentExpired when it is no longer
+        in the trash, NotSupported for kinds that can not be copied, Forbidden, StorageFull, MountOffline."""
         ...
 
     def seal(self, drafts: Sequence[Draft], written: Sequence[CommandId] = ()) -> list[Stage | Exception]:

@@ -23,23 +23,28 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from activities.executors.base import Draft, Entry, Identity, Result, Stage, Step, Task, Unclear
-from activities.executors.local_attempt import Attempt, LookAgain
+from activities.executors import local_attempt, local_copy
+from activities.executors.base import Copied, Draft, Entry, Identity, Result, Source, Stage, Task
 from activities.executors.local_content import Content, list_folder, list_names, open_file
-from activities.executors.local_disk import Disk, Locks, own_name, trash_name
+from activities.executors.local_disk import Disk, Locks, own_name, split_place
 from activities.executors.local_errors import GONE, NOT_A_FOLDER, mount_error
 from activities.executors.local_registration import make_mount
 from activities.executors.local_stage import Writer, begin_draft, clear_stage, end_draft
-from schema.errors import ContentExpired, MountOffline, NodeNotFound, NotADirectory
+from activities.executors.local_tree import discard
+from schema.errors import ContentExpired, MountOffline, NodeNotFound, NotADirectory, NotSupported
 from schema.ids import CommandId
-from schema.paths import RESERVED, ROOT, NodePath
+from schema.paths import ROOT, NodePath
 
 
 class LocalExecutor:
     """The contract of `activities.executors.base`, on a directory of this host."""
+
+    whole_trees = True
+    width = 1
+    """One flush takes a whole list, so more threads would only wait for the same disk."""
 
     def __init__(self, root: str, mount_uuid: str) -> None:
         """Opens nothing: a mount that is offline now heals by itself when it is back."""
@@ -109,6 +114,9 @@ class LocalExecutor:
     def open_stage(self, stage: CommandId, path: NodePath | None = None) -> Writer:
         return Writer(self._here(), stage, self._explaining)
 
+    def stage_copy(self, stage: CommandId, sources: Iterable[Source]) -> Iterator[Copied]:
+        yield from local_copy.stage_copy(self._here(), stage, sources, self._explaining)
+
     def seal(self, drafts: Sequence[Draft], written: Sequence[CommandId] = ()) -> list[Stage | Exception]:
         disk, begun = self._here(), list[Writer | Stage | Exception]()
         try:
@@ -139,30 +147,24 @@ class LocalExecutor:
             return False
         disk = self._here()
         with self._explaining():
-            return disk.remove(disk.stage, own_name(stage), found.directory)
+            return discard(disk, own_name(stage), found, staged)
 
     # -- the visible step ----------------------------------------------------------------------------------------------
 
     def act(self, task: Task) -> Result:
-        with self._explaining(), Attempt(self._here(), task) as attempt:
-            return attempt.run()
+        disk = self._here()
+        with self._explaining():
+            return local_attempt.act(disk, task)
 
     def flush(self, tasks: Sequence[Task]) -> None:
         disk = self._here()
         with self._explaining():
-            for parent in dict.fromkeys(task.path.parent.raw for task in tasks):
-                disk.sync_beneath(parent)
-            if any(task.step is not Step.DELETE for task in tasks):
-                disk.sync(disk.stage)
-            for day in dict.fromkeys(trash_name(task)[0] for task in tasks if task.step is Step.DELETE):
-                disk.sync_day(day)
+            local_attempt.flush(disk, tasks)
 
     def reverse(self, task: Task) -> Result:
-        with self._explaining(), Attempt(self._here(), task) as attempt:
-            try:
-                return attempt.reverse()
-            except LookAgain:
-                return Unclear("The path changed while it was looked at, so the step was not taken back.")
+        disk = self._here()
+        with self._explaining():
+            return local_attempt.reverse(disk, task)
 
     def finish(self, task: Task, succeeded: bool) -> None:
         if task.stage is None:
@@ -181,12 +183,22 @@ class LocalExecutor:
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def open(self, path: NodePath) -> Content:
+        return self._open(lambda disk: disk.parent_of(path), path.name)
+
+    def open_kept(self, place: bytes) -> Content:
+        folder, name = split_place(place)
+        try:
+            return self._open(lambda disk: disk.kept(folder), name)
+        except (NodeNotFound, NotADirectory) as error:
+            raise ContentExpired() from error
+
+    def _open(self, enter: Callable[[Disk], int], name: bytes) -> Content:
         disk = self._here()
         with self._explaining():
             try:
-                folder = disk.parent_of(path)
+                folder = enter(disk)
                 try:
-                    return open_file(disk, folder, path.name)
+                    return open_file(disk, folder, name)
                 finally:
                     os.close(folder)
             except OSError as error:
@@ -195,11 +207,8 @@ class LocalExecutor:
         self.check()
         raise NodeNotFound()
 
-    def open_kept(self, place: bytes) -> Content:
-        try:
-            return self.open(NodePath(RESERVED + b"/trash/" + place))
-        except (NodeNotFound, NotADirectory) as error:
-            raise ContentExpired() from error
+    def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str) -> str:
+        raise NotSupported("A local disk has no URLs of its own. Read the content through Filestore.")
 
     def stages(self) -> Iterator[tuple[CommandId, float]]:
         """The age counts from the last change of any kind, so that what a replace took out starts anew."""

@@ -39,6 +39,14 @@ def trash_name(task: Task) -> tuple[bytes, bytes]:
     return own_name(day), own_name(name)
 
 
+def split_place(place: bytes) -> tuple[bytes, bytes]:
+    """The folder below the trash, and the name in it. No name is one that leads elsewhere."""
+    if any(name in (b"", b".", b"..") for name in place.split(b"/")):
+        raise InvalidRequest(f"{place!r} is not a place in the trash.")
+    folder, _, name = place.rpartition(b"/")
+    return folder, name
+
+
 class Disk:
     """The open folders of one mount, shared by all threads.
 
@@ -87,6 +95,10 @@ class Disk:
 
     def parent_of(self, path: NodePath) -> int:
         return open_beneath(self.root, path.parent.raw or b".", OPEN_FOLDER)
+
+    def kept(self, folder: bytes) -> int:
+        """A folder somewhere below the trash."""
+        return open_beneath(self.trash, folder or b".", OPEN_FOLDER)
 
     def day(self, name: bytes) -> int:
         """A day folder of the trash, made when it is missing, and durable before anything is put into it."""

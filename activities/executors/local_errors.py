@@ -17,6 +17,11 @@ NO_PARENT = Refused(
 NO_FOLDER = Refused(
     "NOT_A_DIRECTORY", "A parent directory is a file or a link on disk; links are never followed. Reconcile the mount."
 )
+NO_TARGET = Refused(
+    "PARENT_NOT_FOUND",
+    "The directory it is to be moved into is not there on disk, whatever the record says. Reconcile it.",
+)
+INTO_ITSELF = Refused("INVALID_REQUEST", "A directory can not be moved into itself. Nothing was changed.")
 TAKEN = Refused(
     "NODE_EXISTS", "The name is taken on disk by something Filestore does not know; it was not touched. Reconcile it."
 )
@@ -25,6 +30,7 @@ CHANGED = Refused(
     "VERSION_CONFLICT",
     "It was changed on disk behind Filestore's back, and is untouched. Reconcile it, then decide anew.",
 )
+EXPIRED = Refused("CONTENT_EXPIRED", "It is no longer in the trash, so it can not be restored.")
 LOST = Refused("STAGE_LOST", "The staged content is gone or was changed on disk. Send the same key and content again.")
 _REFUSALS = {
     errno.ENOSPC: Refused("STORAGE_FULL", StorageFull().message),

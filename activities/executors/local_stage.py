@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from activities.executors import syscalls
 from activities.executors.base import Draft, Identity, Stage, Task
 from activities.executors.local_disk import MAKE_FILE, Disk, own_name, trash_name
+from activities.executors.local_tree import discard
 from schema.errors import FilestoreError, MountOffline
 from schema.ids import CommandId
 
@@ -129,7 +130,7 @@ def end_draft(begun: Writer | Stage | Exception) -> Stage | Exception:
 
 def clear_stage(disk: Disk, name: bytes, own: Identity, task: Task, succeeded: bool) -> None:
     """What is left in the stage after the record is committed. Unlinked is only what we staged and nobody ever saw."""
-    if not succeeded and task.staged and task.staged.same_content(own) and disk.remove(disk.stage, name, own.directory):
+    if not succeeded and task.staged and task.staged.same_content(own) and discard(disk, name, own, task.staged):
         return
     if succeeded and task.trash and task.expected and task.expected.same_inode(own):
         with suppress(FileExistsError):

@@ -22,6 +22,7 @@ _RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH = 2, 4, 8
 _NAMED, _ITSELF = 0x100 | 0x800, 0x1000  # AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, AT_EMPTY_PATH
 _STATX_BASIC_STATS, _STATX_BTIME = 0x7FF, 0x800
 _SYNC_FILE_RANGE_WRITE = 2
+_FICLONE = 0x40049409
 
 _HOW = struct.Struct("=QQQ")  # struct open_how: flags, mode, resolve
 _FLOCK = struct.Struct("@hhqqi4x")  # struct flock: type, whence, start, length, pid
@@ -163,6 +164,18 @@ def sync_file_range(descriptor: int, offset: int = 0, length: int = 0) -> None:
     Started for a whole list first, the writes overlap, and the fsyncs that follow wait once instead of once each.
     """
     _sync_file_range(descriptor, offset, length, _SYNC_FILE_RANGE_WRITE)
+
+
+def clone(source: int, target: int) -> bool:
+    """ioctl_ficlone(2): give an empty file the blocks of another, shared until either is written to. False: this file
+    system can not, or not between these two."""
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errno.ENOSYS, errno.EPERM):
+            return False
+        raise
+    return True
 
 
 def syncfs(descriptor: int) -> None:

@@ -520,7 +520,7 @@ def test_a_step_that_can_not_be_reversed_is_not_even_tried(disk: Bench, monkeypa
     def fail(*_: object) -> None:
         raise AssertionError("moved")
 
-    monkeypatch.setattr("activities.executors.local_attempt.renameat2", fail)
+    monkeypatch.setattr("activities.executors.local_ends.renameat2", fail)
     monkeypatch.setattr("activities.executors.local_disk.renameat2", fail)
     assert isinstance(disk.executor.reverse(task), Unclear)
 
@@ -590,7 +590,7 @@ def test_a_rename_the_disk_refuses_is_refused(
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("activities.executors.local_attempt.renameat2", fail)
+    monkeypatch.setattr("activities.executors.local_ends.renameat2", fail)
     assert [refused(disk.executor.act(task)) for task in tasks] == [code] * 3
 
 
@@ -600,7 +600,7 @@ def test_what_we_do_not_understand_stays_an_error(disk: Bench, monkeypatch: pyte
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, "input/output error")
 
-    monkeypatch.setattr("activities.executors.local_attempt.renameat2", fail)
+    monkeypatch.setattr("activities.executors.local_ends.renameat2", fail)
     with pytest.raises(OSError, match="input/output error"):
         disk.executor.act(task)
 
@@ -611,7 +611,7 @@ def test_a_name_that_never_holds_still_is_busy(disk: Bench, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "gone")
 
-    monkeypatch.setattr("activities.executors.local_attempt.renameat2", fail)
+    monkeypatch.setattr("activities.executors.local_ends.renameat2", fail)
     assert refused(disk.executor.act(task)) == "PATH_BUSY"
 
 
