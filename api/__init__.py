@@ -2,7 +2,9 @@
 
     POST   /v1/files                      uploads.py       a form, streamed into a stage, then a command
     POST   /v1/directories                directories.py   a command
-    DELETE /v1/nodes                      nodes.py         a command
+    DELETE /v1/nodes, POST /v1/nodes/move /copy /restore, PATCH /v1/nodes/{id}/metadata   mutations.py, commands
+    POST   /v1/commands                   batches.py       many commands
+    POST   /v1/commands/<name>            commands.py      any of them by its name
     GET    /v1/nodes, /v1/nodes/by-path, /v1/nodes/{id}, /v1/nodes/{id}/children          nodes.py
     GET    /v1/files/{id}/content, /v1/files/{id}/presign                                 content.py
     GET POST /v1/backend-mounts, GET PATCH /v1/backend-mounts/{id}                        mounts.py
@@ -11,6 +13,6 @@
     GET    /health /healthz /ready /readyz                                                health.py
     GET    /openapi.json /docs            openapi.py
 
-Beside the routes: services.py is what they are given, front.py what they reach, auth.py who may, intake.py how a
-request becomes a command, errors.py and responses.py how answers look.
+Beside the routes: services.py is what they are given, front.py what they reach, auth.py who may, intake.py what headers
+say, kinds.py the table of commands and submissions.py how a body becomes one, errors.py and responses.py how answers look.
 """

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from api import submissions
 from api.kinds import KINDS
 from api.models import METADATA_MAX
 from schema.commands import CommandKind, Request, Status
@@ -553,6 +554,36 @@ async def test_who_may_only_read_changes_nothing(front: Front, tree: Tree) -> No
             assert (answer.status_code, answer.json()["error"]["code"]) == (403, "MISSING_SCOPE"), (method, path)
             assert (await nobody.request(method, address, json=body)).status_code == 401
     assert front.commands.submissions == []
+
+
+async def test_both_ends_are_authorised(
+    front: Front, client: httpx2.AsyncClient, tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths that a token may use will be asked for in this one place: it has to hear of every one."""
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        submissions, "authorise", lambda _, action, mount, path: asked.append((action, mount, path.text))
+    )
+    other = await make_tree(tree.pool, tmp_path / "other")
+    node = await tree.file("f")
+    gone = await tree.file("gone", state="deleted", deleted_at="2026-01-01Z")
+    ends = {"backendMountId": tree.mount, "targetBackendMountId": other.mount, "path": "a", "targetPath": "b"}
+    one = {"backendMountId": tree.mount}
+    here, there = tree.mount, other.mount
+    for name, body, expected in (
+        ("move", ends, [("write", here, "a"), ("write", there, "b")]),
+        ("copy", ends, [("read", here, "a"), ("write", there, "b")]),
+        ("delete", ends, [("write", here, "a")]),
+        ("create-directory", ends, [("write", here, "a")]),
+        ("update-metadata", one | {"path": "a"}, [("write", here, "a")]),
+        ("update-metadata", one | {"nodeId": node}, [("write", here, "f")]),
+        ("restore", one | {"nodeId": gone}, [("write", here, "gone")]),
+        ("restore", one | {"path": "gone", "targetPath": "b"}, [("write", here, "gone"), ("write", here, "b")]),
+        ("restore", one | {"nodeId": node, "version": 1}, [("write", here, "f")]),
+    ):
+        asked.clear()
+        assert (await client.post(f"/v1/commands/{name}", json=body)).is_success
+        assert asked == expected, name
 
 
 # Keys, waiting, names
