@@ -151,10 +151,8 @@ class Service:
         asked = {"backendMountId": mount.id, "path": path, "targetPath": target, **_key(key), **body}
         return self.call("POST", "/v1/nodes/copy", json=asked)
 
-    def restore(self, mount: "MountOfTest", path: str, key: str | None = None, **body: Any) -> httpx2.Response:
-        return self.call(
-            "POST", "/v1/nodes/restore", json={"backendMountId": mount.id, "path": path, **_key(key), **body}
-        )
+    def restore(self, mount: "MountOfTest", key: str | None = None, **body: Any) -> httpx2.Response:
+        return self.call("POST", "/v1/nodes/restore", json={"backendMountId": mount.id, **_key(key), **body})
 
     def describe(self, mount: "MountOfTest", node: int, key: str | None = None, **body: Any) -> httpx2.Response:
         return self.call("PATCH", f"/v1/nodes/{node}/metadata", json={"backendMountId": mount.id, **_key(key), **body})

@@ -47,10 +47,11 @@ def test_a_directory_moves_with_all_below_it(service: Service, tree: MountOfTest
 
 
 def test_a_move_onto_a_file_replaces_it_when_asked_to(service: Service, tree: MountOfTest) -> None:
+    key = f"move-{tree.id}"
     refused(service.move(tree, "y", "a/f"), 409, "NODE_EXISTS")
-    data = result(service.move(tree, "y", "a/f", "key", overwrite=True), 200)
+    data = result(service.move(tree, "y", "a/f", key, overwrite=True), 200)
     assert tree.on_disk()["a/f"] == b"four" and "y" not in tree.on_disk()
-    again = result(service.move(tree, "y", "a/f", "key", overwrite=True), 200)
+    again = result(service.move(tree, "y", "a/f", key, overwrite=True), 200)
     assert again["idempotent"] is True and again["journalEntryId"] == data["journalEntryId"]
 
 
@@ -69,14 +70,14 @@ def test_moves_that_can_not_be(service: Service, tree: MountOfTest) -> None:
     assert (tree.root / "taken").read_bytes() == b"foreign" and tree.on_disk()["y"] == b"four"
 
 
-def test_a_move_of_what_was_changed_behind_our_back_is_refused(service: Service, tree: MountOfTest) -> None:
-    (tree.root / "y").write_bytes(b"edited by somebody")
-    refused(service.move(tree, "y", "z/y"), 412, "VERSION_CONFLICT")
-    refused(service.copy(tree, "y", "z/y"), 412, "VERSION_CONFLICT")
-    assert tree.on_disk()["y"] == b"edited by somebody"
-    (tree.root / "y").unlink()
-    os.mkfifo(tree.root / "pipe")
-    (tree.root / "pipe").unlink()
+def test_what_was_changed_behind_our_back_is_neither_moved_nor_copied(service: Service, tmp_path: Path) -> None:
+    drifting = make_mount(service, tmp_path / "drifting")
+    result(service.upload(drifting, "y", b"ours"), 201)
+    (drifting.root / "y").write_bytes(b"edited by somebody")
+    refused(service.move(drifting, "y", "moved"), 412, "VERSION_CONFLICT")
+    refused(service.copy(drifting, "y", "copied"), 412, "VERSION_CONFLICT")
+    refused(service.copy(drifting, "y", "copied", overwrite=True), 412, "VERSION_CONFLICT")
+    assert drifting.on_disk() == {"y": b"edited by somebody"}
 
 
 def test_a_file_is_copied_with_its_metadata(service: Service, tree: MountOfTest) -> None:
@@ -92,8 +93,9 @@ def test_a_file_is_copied_with_its_metadata(service: Service, tree: MountOfTest)
 
 
 def test_a_directory_is_copied_whole(service: Service, tree: MountOfTest) -> None:
+    key = f"copy-{tree.id}"
     (tree.root / "a" / "stranger").write_bytes(b"not in the record")
-    data = result(service.copy(tree, "a", "z/copy", "key"), 201)
+    data = result(service.copy(tree, "a", "z/copy", key), 201)
     assert data["node"]["rollup"]["fileCount"] == 3 and data["node"]["rollup"]["directoryCount"] == 2
     disk = tree.on_disk()
     assert {path: disk[path] for path in disk if path.startswith("z/")} == {
@@ -102,7 +104,7 @@ def test_a_directory_is_copied_whole(service: Service, tree: MountOfTest) -> Non
     }  # fmt: skip
     assert result(service.at(tree, "z/copy/b/g"), 200)["metadata"] == {"of": "a/b/g"}
     assert total(service, tree, "z/copy") == (11, 3, 2) and total(service, tree, "z") == (11, 3, 3)
-    assert result(service.copy(tree, "a", "z/copy", "key"), 200)["idempotent"] is True
+    assert result(service.copy(tree, "a", "z/copy", key), 200)["idempotent"] is True
 
 
 def test_a_full_directory_is_deleted_and_comes_back(service: Service, tree: MountOfTest) -> None:
@@ -113,7 +115,7 @@ def test_a_full_directory_is_deleted_and_comes_back(service: Service, tree: Moun
     assert tree.on_disk() == {"y": b"four", "z": None} and total(service, tree) == (4, 1, 1)
     for path in ("a", "a/f", "a/b/c/h"):
         assert result(service.at(tree, path), 200)["state"] == "deleted"
-    back = result(service.restore(tree, "a"), 200)
+    back = result(service.restore(tree, path="a"), 200)
     assert back["node"]["id"] == node and back["node"]["state"] == "active"
     assert tree.on_disk() == before and total(service, tree) == (15, 4, 4)
 
@@ -121,8 +123,8 @@ def test_a_full_directory_is_deleted_and_comes_back(service: Service, tree: Moun
 def test_one_file_of_a_deleted_directory_is_restored_elsewhere(service: Service, tree: MountOfTest) -> None:
     file = result(service.at(tree, "a/b/c/h"), 200)["id"]
     result(service.delete(tree, "a", recursive=True), 200)
-    refused(service.restore(tree, "a/b/c/h", nodeId=file), 404, "PARENT_NOT_FOUND")
-    data = result(service.restore(tree, "a/b/c/h", nodeId=file, targetPath="z/saved"), 200)
+    refused(service.restore(tree, nodeId=file), 404, "PARENT_NOT_FOUND")
+    data = result(service.restore(tree, nodeId=file, targetPath="z/saved"), 200)
     assert data["node"]["id"] == file and tree.on_disk()["z/saved"] == b"three"
 
 
@@ -130,10 +132,10 @@ def test_an_older_version_becomes_the_newest(service: Service, tree: MountOfTest
     result(service.upload(tree, "y", b"second", overwrite="true"), 200)
     node = result(service.upload(tree, "y", b"third!", overwrite="true"), 200)["node"]["id"]
     assert until(lambda: len(list((tree.root / ".filestore/trash").rglob("*.0"))) == 2)
-    data = result(service.restore(tree, "y", nodeId=node, version=1), 200)
+    data = result(service.restore(tree, nodeId=node, version=1), 200)
     assert data["node"]["version"] == 4 and tree.on_disk()["y"] == b"four"
-    refused(service.restore(tree, "y", nodeId=node, version=9), 404, "NOT_FOUND")
-    assert result(service.restore(tree, "y", nodeId=node, version=4), 200)["idempotent"] is True
+    refused(service.restore(tree, nodeId=node, version=9), 404, "NOT_FOUND")
+    assert result(service.restore(tree, nodeId=node, version=4), 200)["idempotent"] is True
 
 
 def test_metadata_keeps_its_types(service: Service, tree: MountOfTest) -> None:
@@ -148,14 +150,15 @@ def test_metadata_keeps_its_types(service: Service, tree: MountOfTest) -> None:
 
 
 def test_a_file_goes_to_another_mount(service: Service, tree: MountOfTest, other: MountOfTest) -> None:
+    key = f"move-{tree.id}"
     copied = result(service.copy(tree, "y", "copy", targetBackendMountId=other.id), 201)
     assert copied["node"]["backendMountId"] == other.id and other.on_disk() == {"copy": b"four"}
-    moved = result(service.move(tree, "y", "moved", "key", targetBackendMountId=other.id), 200)
+    moved = result(service.move(tree, "y", "moved", key, targetBackendMountId=other.id), 200)
     assert moved["result"]["movedFrom"] == {"backendMountId": tree.id, "path": "y"}
     assert other.on_disk() == {"copy": b"four", "moved": b"four"}
     assert result(service.at(tree, "y"), 200)["state"] == "deleted" and total(service, tree) == (11, 3, 4)
     assert until(lambda: "y" not in tree.on_disk())
     assert until(lambda: service.upload(tree, "y", b"new").status_code == 201), "its name is free"
-    again = result(service.move(tree, "y", "moved", "key", targetBackendMountId=other.id), 200)
+    again = result(service.move(tree, "y", "moved", key, targetBackendMountId=other.id), 200)
     assert again["idempotent"] is True and tree.on_disk()["y"] == b"new"
     refused(service.move(tree, "a", "dir", targetBackendMountId=other.id), 400, "NOT_SUPPORTED")
