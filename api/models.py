@@ -97,6 +97,7 @@ AccessMode = Literal["rw", "ro"]
 RollupState = Literal["up_to_date", "pending", "stale", "invalid"]
 CommandName = Literal["createDirectory", "uploadFile", "deleteNode"]
 Ending = Literal["succeeded", "failed", "inconsistent"]
+Disposition = Literal["inline", "attachment"]
 
 
 class NewDirectory(Body):
@@ -258,6 +259,17 @@ class JournalQuery(Query):
 
 class PresignQuery(Query):
     expires_in: Annotated[int, Field(ge=1, le=3600)] = 300
+    disposition: Disposition = "attachment"
+
+
+class ContentQuery(Query):
+    version: Id | None = None
+    disposition: Disposition = "attachment"
+
+
+class SnapshotsQuery(Query):
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Id | None = None
 
 
 def read_query(model: type[M], params: QueryParams) -> M:

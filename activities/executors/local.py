@@ -33,7 +33,7 @@ from activities.executors.local_disk import Disk, Locks, own_name, trash_name
 from activities.executors.local_errors import GONE, NOT_A_FOLDER, mount_error
 from activities.executors.local_registration import make_mount
 from activities.executors.local_stage import Writer, begin_draft, clear_stage, end_draft
-from schema.errors import ContentExpired, MountOffline, NodeNotFound, NotADirectory
+from schema.errors import ContentExpired, MountOffline, NodeNotFound, NotADirectory, NotSupported
 from schema.ids import CommandId
 from schema.paths import RESERVED, ROOT, NodePath
 
@@ -200,6 +200,9 @@ class LocalExecutor:
             return self.open(NodePath(RESERVED + b"/trash/" + place))
         except (NodeNotFound, NotADirectory) as error:
             raise ContentExpired() from error
+
+    def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str) -> str:
+        raise NotSupported("A local disk has no links of its own. Read the file at /v1/files/{id}/content.")
 
     def stages(self) -> Iterator[tuple[CommandId, float]]:
         """The age counts from the last change of any kind, so that what a replace took out starts anew."""

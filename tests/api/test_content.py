@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from api import content as module
+from api import recorded, streamed
 from schema import errors
 from schema.ids import NodeId
 from tests.api.conftest import Front, Tree
@@ -102,7 +102,7 @@ def get(front: Front, node: NodeId) -> bytes:
     ).encode()
 
 
-PIECES = [0, 1, module.PIECE - 1, module.PIECE, module.PIECE + 1, 3 * module.PIECE + 5]
+PIECES = [0, 1, streamed.PIECE - 1, streamed.PIECE, streamed.PIECE + 1, 3 * streamed.PIECE + 5]
 
 
 @pytest.mark.parametrize("size", PIECES)
@@ -255,7 +255,7 @@ def birth_of(tree: Tree, path: str) -> int:
 async def test_a_path_that_stays_busy_is_409(
     client: httpx2.AsyncClient, tree: Tree, node: NodeId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(recorded, "LOOK_SECONDS", 0.001)
     replace(tree.folder / "ten.txt")
     command = "01a1fce8-f154-78a8-95f6-d9111ab3df18"
     async with tree.pool.connection() as connection:
@@ -307,13 +307,13 @@ async def test_a_reader_that_goes_away_is_noticed(
     front: Front, tree: Tree, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = asyncio.Event()
-    plain = module.Reader.close
+    plain = streamed.Reader.close
 
-    async def close(self: module.Reader) -> None:
+    async def close(self: streamed.Reader) -> None:
         await plain(self)
         closed.set()
 
-    monkeypatch.setattr(module.Reader, "close", close)
+    monkeypatch.setattr(streamed.Reader, "close", close)
     node = await tree.file("big", b"x" * 50_000_000)
     _, writer = await asyncio.open_connection(*address, limit=1024)
     writer.write(get(front, node))

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.content import disposition
-from api.ranges import Unsatisfiable, Validators, fails_match, not_modified, wanted
+from api.conditions import Validators, fails_match, not_modified
+from api.disposition import disposition
+from api.ranges import RANGES_MAX, Unsatisfiable, wanted
 
 TAG = '"' + "a" * 64 + '"'
 THEN = datetime(2026, 11, 20, 12, 0, 0, 999_000, tzinfo=UTC)
