@@ -563,7 +563,7 @@ async def test_a_file_that_moves_between_the_look_and_the_open_is_found_again(
         file = tree.folder / "ten.txt"
         if file.exists():
             file.rename(tree.folder / "moved.txt")
-            with psycopg.connect(front.pool.conninfo, autocommit=True) as connection:
+            with psycopg.connect(str(front.pool.conninfo), autocommit=True) as connection:
                 connection.execute(
                     "UPDATE filestore.nodes SET name = 'moved.txt', name_text = 'moved.txt', version = 2 WHERE id = %s",
                     [node],
