@@ -144,7 +144,7 @@ async def _content_digest(
     try:
         ready = await reader.read(*wanted[0])
     except Changed as error:
-        raise VersionConflict("The file was changed on disk behind Filestore's back. Reconcile it.") from error
+        raise VersionConflict(f"The file was changed on disk while it was read ({error}). Reconcile it.") from error
     headers["content-digest"] = digests.field(hashlib.sha256(ready).digest())
     return ready
 

@@ -96,7 +96,8 @@ def _identity(facts: Sequence[int | str | None] | None) -> Identity | None:
     """None where the record can not say which file it is."""
     if facts is None or None in facts[:5]:
         return None
-    return Identity.of_facts([0 if fact is None else fact for fact in facts])
+    identity = Identity.of_facts([0 if fact is None else fact for fact in facts])
+    return identity if identity.inode or identity.tag else None
 
 
 async def open_recorded(

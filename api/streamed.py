@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from activities.executors.base import Content
 from api.ranges import Range
 from api.threads import MountThreads
+from schema.errors import FilestoreError, VersionConflict
 from schema.ids import MountId
 
 log = structlog.get_logger(__name__)
@@ -102,19 +103,25 @@ class Streamed(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         gone = asyncio.ensure_future(_disconnected(receive))
+        started = arrived = False
         try:
+            body = self._body()
+            first = b"" if self.bodyless else await anext(body, b"")  # what fails here still gets an answer of its own
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            if not self.bodyless:
-                async for piece in self._body():
+            started = True
+            if first:
+                await send({"type": "http.response.body", "body": first, "more_body": True})
+                async for piece in body:
                     if gone.done():
                         return
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             arrived = self.completed is not None and await _taken(send, gone)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except Changed as error:
+        except (Changed, FilestoreError, OSError) as error:
+            if not started:
+                raise _refusal(error) from error
             # Not ending the answer makes the server cut the connection: half a file must not look whole.
-            log.warning("a file changed while it was sent, so the answer breaks off", why=str(error), size=self.size)
-            return
+            log.warning("a file can not be sent to its end, so the answer breaks off", why=repr(error), size=self.size)
         finally:
             gone.cancel()
             await self.reader.close()
@@ -149,6 +156,14 @@ class Streamed(Response):
 
     def _tail(self) -> bytes:
         return f"\r\n--{self.boundary}--\r\n".encode()
+
+
+def _refusal(error: Exception) -> Exception:
+    if isinstance(error, Changed):
+        return VersionConflict(
+            f"The file was changed on disk while it was read ({error}). Reconcile it, then read it again."
+        )
+    return error
 
 
 async def _taken(send: Send, gone: "asyncio.Future[None]") -> bool:

@@ -23,6 +23,7 @@ import pytest
 
 from activities.executors.base import Content
 from activities.executors.local import LocalExecutor
+from activities.executors.local_content import Content as LocalContent
 from api import recorded, streamed
 from schema import errors
 from schema.ids import NodeId
@@ -524,23 +525,28 @@ def resident() -> int:
 
 @dataclass
 class Meddling:
-    """An executor beside which somebody changes the disk, right before a file is opened."""
+    """An executor beside which somebody changes the disk, right before a file is opened, or right after."""
 
     executor: Any
     meddle: Callable[[], None]
+    after: bool = False
     whole_trees: bool = True
     width: int = 1
 
     def open(self, path: NodePath) -> Content:
-        self.meddle()
-        return self.executor.open(path)  # type: ignore[no-any-return]
+        if not self.after:
+            self.meddle()
+        content: Content = self.executor.open(path)
+        if self.after:
+            self.meddle()
+        return content
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.executor, name)
 
 
-def meddled(front: Front, meddle: Callable[[], None]) -> None:
-    front.disks.wrapped = lambda executor: Meddling(executor, meddle)
+def meddled(front: Front, meddle: Callable[[], None], *, after: bool = False) -> None:
+    front.disks.wrapped = lambda executor: Meddling(executor, meddle, after)
 
 
 @pytest.mark.parametrize(("change", "status"), [(write_in_place, 412), (replace, 412), (Path.unlink, 404)])
@@ -552,6 +558,46 @@ async def test_a_file_that_is_changed_between_the_look_and_the_open(
     answer = await client.get(at(node))
     assert (answer.status_code, "etag" in answer.headers) == (status, False)
     assert open_files(file) == 0 if file.exists() else True
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"range": "bytes=2-4"}, {"want-content-digest": "sha-256=1", "range": "bytes=1-2"}]
+)
+@pytest.mark.parametrize("change", [write_in_place, lambda file: os.truncate(file, 5)])
+async def test_a_file_that_is_changed_between_the_open_and_the_read(
+    front: Front,
+    client: httpx2.AsyncClient,
+    tree: Tree,
+    node: NodeId,
+    change: Callable[[Path], None],
+    headers: dict[str, str],
+) -> None:
+    meddled(front, lambda: change(tree.folder / "ten.txt"), after=True)
+    answer = await client.get(at(node), headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (412, "VERSION_CONFLICT")
+    assert "etag" not in answer.headers and open_files(tree.folder / "ten.txt") == 0
+
+
+async def test_a_store_that_fails_in_the_middle_breaks_off(
+    front: Front, tree: Tree, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a bucket does when it goes away, or its object is replaced: before the first byte an answer, after it none."""
+    node = await tree.file("big", b"x" * (4 * streamed.PIECE))
+    plain = LocalContent.read
+    for broken_at, head in ((0, b"HTTP/1.1 503"), (2 * streamed.PIECE, b"HTTP/1.1 200")):
+
+        def read(self: LocalContent, offset: int, length: int, broken_at: int = broken_at) -> bytes:
+            if offset >= broken_at:
+                raise errors.MountOffline()
+            return plain(self, offset, length)
+
+        monkeypatch.setattr(LocalContent, "read", read)
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(get(front, node))
+        raw = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        assert raw.startswith(head) and len(raw) < 3 * streamed.PIECE
+        assert open_files(tree.folder / "big") == 0
 
 
 async def test_a_file_that_moves_between_the_look_and_the_open_is_found_again(
