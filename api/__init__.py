@@ -6,7 +6,9 @@
     POST   /v1/commands                   batches.py       many commands
     POST   /v1/commands/<name>            commands.py      any of them by its name
     GET    /v1/nodes, /v1/nodes/by-path, /v1/nodes/{id}, /v1/nodes/{id}/children          nodes.py
-    GET    /v1/files/{id}/content, /v1/files/{id}/presign                                 content.py
+    GET    /v1/nodes/{id}/snapshots       snapshots.py
+    GET    /v1/files/{id}/content         content.py       recorded.py opens what is on record, streamed.py sends it
+    GET    /v1/files/{id}/presign         presign.py
     GET POST /v1/backend-mounts, GET PATCH /v1/backend-mounts/{id}                        mounts.py
     GET    /v1/journal                    journal.py
     GET    /v1/commands/{id}              commands.py

@@ -15,16 +15,32 @@ from api import (
     mutations,
     nodes,
     openapi,
+    presign,
+    snapshots,
     uploads,
 )
 from api.auth import Tokens
+from api.downloads import Downloads
 from api.front import Front
 from api.known_mounts import KnownMounts
 from api.services import Services
 from api.threads import MountThreads
 
 VERSION = "0.1.0"
-ROUTERS = (directories, uploads, mutations, nodes, content, mounts, journal, batches, commands, health)
+ROUTERS = (
+    directories,
+    uploads,
+    mutations,
+    nodes,
+    content,
+    presign,
+    snapshots,
+    mounts,
+    journal,
+    batches,
+    commands,
+    health,
+)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -35,7 +51,8 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
         redoc_url=None,
     )
-    app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), MountThreads())
+    downloads = Downloads(services.pool, services.announce)
+    app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), MountThreads(), downloads)
     for module in ROUTERS:
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them
     errors.install(app)

@@ -104,6 +104,7 @@ CommandName = Literal[
 ]  # fmt: skip
 Mode = Literal["independent", "ordered", "atomic"]
 Ending = Literal["succeeded", "failed", "inconsistent"]
+Disposition = Literal["inline", "attachment"]
 
 
 class CommandBody(Body):
@@ -313,6 +314,17 @@ class JournalQuery(Query):
 
 class PresignQuery(Query):
     expires_in: Annotated[int, Field(ge=1, le=3600)] = 300
+    disposition: Disposition = "attachment"
+
+
+class ContentQuery(Query):
+    version: Id | None = None
+    disposition: Disposition = "attachment"
+
+
+class SnapshotsQuery(Query):
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Id | None = None
 
 
 def read_query(model: type[M], params: QueryParams) -> M:

@@ -1,6 +1,6 @@
 """What the HTTP front needs from the rest of the process. It is handed over once, to `create_app`."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -85,3 +85,5 @@ class Services:
     commands: Commands
     executors: Executors
     health: Health
+    announce: Callable[[], None] = lambda: None
+    """Called when there are new events in the feed; from any thread."""

@@ -61,7 +61,7 @@ async def serve(settings: Settings) -> None:
     await pool.open(wait=False)
     engine.start()
     executors = RouteExecutors(served, engine)
-    services = Services(settings, pool, dispatch, executors, Health(settings, pool, engine, served))
+    services = Services(settings, pool, dispatch, executors, Health(settings, pool, engine, served), engine.announce)
     first = asyncio.create_task(first_run.prepare(settings, pool, executors))
     config = uvicorn.Config(
         create_app(services), host=settings.host, port=settings.port, loop="none", http="httptools", ws="none",

@@ -129,6 +129,10 @@ class Engine:
         """From another thread: a mount was made or changed."""
         self.loop.call_soon_threadsafe(self._changed.set)
 
+    def announce(self) -> None:
+        """From another thread: there are new events to publish."""
+        self.loop.call_soon_threadsafe(self.activities.publish.announce)
+
     async def _serve(self) -> None:
         self.client = await self._connected()
         if self._dispatch is None:

@@ -233,6 +233,10 @@ class Content(Protocol):
         """At most `length` bytes; fewer only at the end of the file."""
         ...
 
+    def unchanged(self) -> bool:
+        """Nobody has written into it since it was opened: what was read until now is one version, and not two."""
+        ...
+
     def close(self) -> None: ...
 
 

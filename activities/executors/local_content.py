@@ -30,6 +30,10 @@ class Content:
             data += more
         return data
 
+    def unchanged(self) -> bool:
+        found = os.fstat(self.fileno())
+        return (found.st_size, found.st_mtime_ns) == (self.identity.size, self.identity.mtime)
+
     def close(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)

@@ -407,5 +407,8 @@ class _Content:
     def read(self, offset: int, length: int) -> bytes:
         return (self._node.content or b"")[offset : offset + length]
 
+    def unchanged(self) -> bool:
+        return self.identity.same_content(self._node.identity)
+
     def close(self) -> None:
         pass

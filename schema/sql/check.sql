@@ -43,8 +43,9 @@ SELECT id::text, status::text, attempt, code, retryable, (outcome->>'journalEntr
   FROM filestore.commands WHERE mount_id = %(mount)s
 
 -- name: events
--- All events, by the journal entry they tell of.
-SELECT type, (data->>'journalId')::bigint AS journal, position FROM filestore.outbox WHERE mount_id = %(mount)s
+-- All events that tell of a journal entry, by that entry. (Downloads have none.)
+SELECT type, (data->>'journalId')::bigint AS journal, position FROM filestore.outbox
+ WHERE mount_id = %(mount)s AND data->>'journalId' IS NOT NULL
 
 -- name: claims
 -- What is claimed now.

@@ -256,7 +256,7 @@ def _around_the_record(ended: Collection[EndedRow]) -> tuple[list[LiteralString]
     before: list[LiteralString] = []
     after: list[LiteralString] = []
     trees = {row.step for row in ended if row.tree}
-    if any(row.step not in ("create", "none", "refused") for row in ended):
+    if any(row.ousts or row.step not in ("create", "none", "refused") for row in ended):
         before.append(SQL["close_snapshots"])
     if any(row.ousts for row in ended):
         before.append(SQL["oust"])

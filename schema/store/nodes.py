@@ -103,7 +103,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """What the record knows of a file's content. `identity`: device, inode, birth, size, mtime; None: never seen."""
+    """What the record knows of a file's content. `identity`: the facts of an executor's Identity; None: never seen."""
 
     id: NodeId
     mount: MountId
@@ -116,10 +116,10 @@ class FileRecord:
     sha256: bytes | None
     checksum: str | None
     mime_type: str | None
-    identity: tuple[int, ...] | None
+    identity: Sequence[int | str | None] | None
     modified: datetime
     busy: bool
-    """A command is at work on this very path."""
+    """A command is at work on this very path, or on a whole tree that holds it."""
 
 
 def _found(row: Mapping[str, Any] | None) -> Found | None:
@@ -205,10 +205,8 @@ async def file(connection: Connection, node: NodeId, tenant: str) -> FileRecord 
     row = await cursor.fetchone()
     if row is None:
         return None
-    seen = (row["device"], row["inode"], row["birth_ns"], row["observed_size"], row["observed_mtime_ns"])
     return FileRecord(
         NodeId(row["id"]), MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["name_text"], row["kind"],
         row["state"], row["version"], row["size_bytes"], row["sha256"] and bytes(row["sha256"]), row["checksum"],
-        row["mime_type"], None if None in seen else seen,
-        row["last_modified_at"] or row["created_at"], row["busy"],
+        row["mime_type"], row["identity"], row["last_modified_at"] or row["created_at"], row["busy"],
     )  # fmt: skip

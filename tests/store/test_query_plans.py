@@ -13,6 +13,7 @@ from schema.migrate import migrate
 from schema.sql import load
 from schema.store import commands as command_store
 from schema.store import nodes as node_store
+from schema.store import snapshots as snapshot_store
 from tests.store.conftest import Databases
 from tests.store.helpers import OPTIONS, Connection, delete, make_mount, mkdir, upload
 
@@ -160,6 +161,9 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "living": (NODES["living"], {"parent": b"5/", "name": b"7", "tenant": "main"}, {"nodes_directory", "nodes_name"}),
     "latest_deleted": (NODES["latest_deleted"], {"names": [b"5", b"10"], **PAGE}, {"nodes_name", "nodes_deleted"}),
     "content": (NODES["content"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
+    "versions": (snapshot_store._PAGE, {"node": 500, "before": 9, "limit": 50}, {"snapshots_pkey"}),
+    "a version": (snapshot_store._ONE, {"node": 500, "version": 1}, {"snapshots_pkey"}),
+    "downloads": (load("downloads")["tell"], {"items": '[{"node": 500}, {"node": 501}]'}, {"nodes_pkey"}),
     "children": (NODES["children"], {"id": 50, **PAGE}, {"nodes_name"}),
     "some children": (node_store._SOME_CHILDREN, {"id": 50, **PAGE}, {"nodes_name"}),
     "a tree": (node_store._TREE, {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9, **PAGE},

@@ -1,0 +1,39 @@
+"""Write down that files were downloaded: as events, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import orjson
+
+from schema.ids import NodeId
+from schema.sql import load
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+    from psycopg.rows import DictRow
+
+    Connection = AsyncConnection[DictRow]
+
+SQL = load("downloads")
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What somebody has received, and when."""
+
+    node: NodeId
+    version: int
+    size: int
+    checksum: str | None
+    hash: str | None
+    principal: str
+    at: datetime
+
+
+async def tell(connection: Connection, downloads: Sequence[Download]) -> None:
+    """One statement, and so one short transaction, for all of them."""
+    await connection.execute(SQL["tell"], {"items": orjson.dumps(downloads).decode()})
