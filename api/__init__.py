@@ -1,6 +1,7 @@
 """The HTTP front: authorise, parse, hand over, answer. docs/http.md tells the same to clients.
 
     POST   /v1/files                      uploads.py       a form, streamed into a stage, then a command
+    PUT    /v1/files/by-path              writes.py        the body is the file, the address says which
     POST   /v1/directories                directories.py   a command
     DELETE /v1/nodes                      nodes.py         a command
     GET    /v1/nodes, /v1/nodes/by-path, /v1/nodes/{id}, /v1/nodes/{id}/children          nodes.py
@@ -12,5 +13,5 @@
     GET    /openapi.json /docs            openapi.py
 
 Beside the routes: services.py is what they are given, front.py what they reach, auth.py who may, intake.py how a
-request becomes a command, errors.py and responses.py how answers look.
+request becomes a command, incoming.py how bytes do, errors.py and responses.py how answers look.
 """

@@ -2,7 +2,20 @@
 
 from fastapi import FastAPI
 
-from api import commands, content, directories, errors, health, journal, middleware, mounts, nodes, openapi, uploads
+from api import (
+    commands,
+    content,
+    directories,
+    errors,
+    health,
+    journal,
+    middleware,
+    mounts,
+    nodes,
+    openapi,
+    uploads,
+    writes,
+)
 from api.auth import Tokens
 from api.front import Front
 from api.known_mounts import KnownMounts
@@ -10,7 +23,7 @@ from api.services import Services
 from api.threads import MountThreads
 
 VERSION = "0.1.0"
-ROUTERS = (directories, uploads, nodes, content, mounts, journal, commands, health)
+ROUTERS = (directories, uploads, writes, nodes, content, mounts, journal, commands, health)
 
 
 def create_app(services: Services) -> FastAPI:

@@ -48,6 +48,7 @@ async def test_no_route_but_health_and_docs_answers_without_a_token(front: Front
 
 NEEDS = {
     ("POST", "/v1/files"): "write",
+    ("PUT", "/v1/files/by-path"): "write",
     ("POST", "/v1/directories"): "write",
     ("DELETE", "/v1/nodes"): "write",
     ("POST", "/v1/backend-mounts"): "admin",
