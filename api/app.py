@@ -21,9 +21,11 @@ from api.front import Front
 from api.known_mounts import KnownMounts
 from api.services import Services
 from api.threads import MountThreads
+from api.tus import routes as resumable
+from api.tus.turns import Turns
 
 VERSION = "0.1.0"
-ROUTERS = (directories, uploads, writes, nodes, content, mounts, journal, commands, health)
+ROUTERS = (directories, uploads, writes, resumable, nodes, content, mounts, journal, commands, health)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -34,7 +36,7 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
         redoc_url=None,
     )
-    app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), MountThreads())
+    app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), MountThreads(), Turns())
     for module in ROUTERS:
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them
     errors.install(app)

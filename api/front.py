@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from api.known_mounts import KnownMounts
     from api.services import Services
     from api.threads import MountThreads
+    from api.tus.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Front:
     tokens: Tokens
     mounts: KnownMounts
     threads: MountThreads
+    turns: Turns
 
 
 def front_of(request: Request) -> Front:

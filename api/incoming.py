@@ -43,7 +43,8 @@ class Body:
         self._receive = request.receive
         self.told = request.headers.get("content-length", "")
         self.waits = request.headers.get("expect", "").lower() == "100-continue"
-        self.asked = self.ended = False
+        self.asked = False
+        self.ended = self.told == "0" or not (self.told or "transfer-encoding" in request.headers)
         self._digest = Comparing(())
 
     def expect_digest(self, told: Sequence[Checksum]) -> None:

@@ -313,4 +313,4 @@ ON CONFLICT (id) DO NOTHING
 
 -- name: forget_stages
 -- What waited for a `begin` that never came.
-DELETE FROM filestore.stages WHERE mount_id = %(mount)s AND expires_at < now()
+DELETE FROM filestore.stages WHERE mount_id = %(mount)s AND upload_state IS NULL AND expires_at < now()
