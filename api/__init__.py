@@ -2,6 +2,7 @@
 
     POST   /v1/files                      uploads.py       a form, streamed into a stage, then a command
     PUT    /v1/files/by-path              writes.py        the body is the file, the address says which
+    POST   /v1/uploads, PATCH HEAD GET DELETE /v1/uploads/{id}        tus/        resumable uploads
     POST   /v1/directories                directories.py   a command
     DELETE /v1/nodes                      nodes.py         a command
     GET    /v1/nodes, /v1/nodes/by-path, /v1/nodes/{id}, /v1/nodes/{id}/children          nodes.py
