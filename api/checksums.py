@@ -1,7 +1,6 @@
 """What a client says its content hashes to, and whether it does."""
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Sequence
@@ -82,7 +81,7 @@ def _sequence(text: str | None, size: int, header: str) -> bytes:
     if text is not None and len(text) > 2 and text[0] == text[-1] == ":":
         try:
             raw = base64.b64decode(text[1:-1], validate=True)
-        except binascii.Error:
+        except ValueError:
             raw = b""
         if len(raw) == size:
             return raw

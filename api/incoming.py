@@ -15,15 +15,17 @@ from api import checksums, commands, intake, responses
 from api.checksums import Checksum, Comparing
 from api.errors import refusal
 from api.front import Front
-from api.intake import Disconnected
+from api.intake import Asked, Disconnected
 from api.models import UploadMetadata
 from api.services import OutcomePending, Submission
 from api.spool import Received, Spool, refuse_closed
-from schema.commands import Outcome, Status
+from schema.commands import CommandKind, Outcome, Status
 from schema.commands import Request as Command
 from schema.errors import FilestoreError, MountOffline, MountReadOnly, PayloadTooLarge, StorageFull
 from schema.ids import MountId
 from schema.mounts import Mount
+from schema.paths import NodePath
+from schema.principals import Principal
 
 LINGER_BYTES, LINGER_SECONDS = 64 * 1024 * 1024, 5.0
 """How much of an unwanted body is read, so that its sender sees why it is unwanted."""
@@ -100,12 +102,6 @@ def told(request: Request) -> list[Checksum]:
     return [*checksums.told(request.headers), *checksums.represented(request.headers)]
 
 
-def remembered(request: Request) -> str | None:
-    """The one that the node will show: the client's own, as it gave it."""
-    own = checksums.told(request.headers)
-    return str(own[0]) if own else None
-
-
 def read_metadata(text: str | None) -> dict[str, Any] | None:
     """Raises pydantic's ValidationError."""
     if not text:
@@ -119,6 +115,27 @@ async def open_mount(front: Front, id: int, tenant: str) -> Mount:
     if not mount.serving or mount.access_mode == "ro":
         mount = await front.mounts.get(mount.id, tenant, fresh=True)
     return mount
+
+
+def command(
+    request: Request,
+    principal: Principal,
+    mount: Mount,
+    path: NodePath,
+    asked: Asked,
+    *,
+    metadata: Mapping[str, Any] | None,
+    overwrite: bool | None,
+) -> Command:
+    """`overwrite` None: the client did not say; who names a version means to replace it."""
+    names_a_version = asked.if_version is not None or asked.if_hash is not None
+    wanted = names_a_version if overwrite is None else overwrite
+    made = intake.command(
+        CommandKind.UPLOAD, mount.id, path, principal, asked, metadata=metadata,
+        overwrite=wanted and not asked.must_be_new,
+    )  # fmt: skip
+    own = checksums.told(request.headers)
+    return replace(made, checksum=str(own[0]) if own else None)
 
 
 async def stage(front: Front, wanted: Wanted, pieces: Pieces) -> Submission:

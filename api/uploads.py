@@ -16,7 +16,6 @@ from api.models import UploadFields
 from api.multipart import FORM_MAX, UploadForm
 from api.routes import Plain
 from schema import paths
-from schema.commands import CommandKind
 from schema.errors import FilestoreError, InvalidRequest
 from schema.principals import Principal, authorise
 
@@ -103,15 +102,8 @@ async def _wanted(request: Request, front: Front, principal: Principal, form: Up
     mount = await incoming.open_mount(front, fields.backend_mount_id, principal.tenant)
     authorise(principal, "write", mount.id, path)
     asked = intake.read_headers(request, fields.idempotency_key)
-    names_a_version = asked.if_version is not None or asked.if_hash is not None
-    overwrite = names_a_version if fields.overwrite is None else fields.overwrite
-    command = intake.command(
-        CommandKind.UPLOAD, mount.id, path, principal, asked, metadata=metadata,
-        overwrite=overwrite and not asked.must_be_new,
-    )  # fmt: skip
-    command = replace(
-        command, mime_type=form.mime_type, original_name=form.filename, checksum=incoming.remembered(request)
-    )
+    command = incoming.command(request, principal, mount, path, asked, metadata=metadata, overwrite=fields.overwrite)
+    command = replace(command, mime_type=form.mime_type, original_name=form.filename)
     return Wanted(command, mount, metadata, incoming.told(request), intake.wait(front.services.settings, asked))
 
 

@@ -1,7 +1,6 @@
 """PUT /v1/files/by-path: the body is the file, and the address says which."""
 
 import base64
-import binascii
 from dataclasses import replace
 
 from fastapi import APIRouter, Request
@@ -17,7 +16,6 @@ from api.models import METADATA_MAX, ByPathQuery, read_query
 from api.multipart import mime
 from api.routes import Plain
 from schema import paths
-from schema.commands import CommandKind
 from schema.errors import FilestoreError, InvalidRequest, PayloadTooLarge
 from schema.principals import Principal, authorise
 
@@ -92,12 +90,8 @@ async def _wanted(request: Request, front: Front, principal: Principal) -> Wante
     mount = await incoming.open_mount(front, query.backend_mount_id, principal.tenant)
     authorise(principal, "write", mount.id, path)
     asked = intake.read_headers(request, None)
-    command = intake.command(
-        CommandKind.UPLOAD, mount.id, path, principal, asked, metadata=metadata, overwrite=not asked.must_be_new
-    )
-    command = replace(
-        command, mime_type=mime(request.headers.get("content-type", "")), checksum=incoming.remembered(request)
-    )
+    command = incoming.command(request, principal, mount, path, asked, metadata=metadata, overwrite=True)
+    command = replace(command, mime_type=mime(request.headers.get("content-type", "")))
     return Wanted(command, mount, metadata, told, intake.wait(front.services.settings, asked))
 
 
@@ -108,7 +102,7 @@ def _metadata(text: str | None) -> str | None:
     else:
         try:
             plain = base64.b64decode(text, validate=True).decode("utf-8")
-        except (binascii.Error, ValueError) as error:
+        except ValueError as error:
             raise InvalidRequest(f"{METADATA} is neither a JSON object nor base64 of one.") from error
     if plain is not None and len(plain) > METADATA_MAX:
         raise PayloadTooLarge(f"Metadata may have {METADATA_MAX} bytes.")

@@ -72,12 +72,12 @@ class Waiting:
 def make(folder: str, id: str) -> Waiting:
     """A new file whose name survives a power cut. Raises StorageFull, Locked."""
     with explaining():
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        _make_folder(folder)
         place = os.path.join(folder, id)
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         made = _lock(descriptor, place)
         try:
-            _flush_folder(folder)
+            _flush(folder)
         except OSError:
             made.close()
             raise
@@ -103,14 +103,23 @@ def _lock(descriptor: int, place: str) -> Waiting:
     return Waiting(descriptor, place)
 
 
-def _flush_folder(folder: str) -> None:
-    """The folder, and the one above it, which may know this one only now."""
-    for name in (folder, os.path.dirname(folder)):
-        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _make_folder(folder: str) -> None:
+    """With those above it that are missing, each of them durable in its own."""
+    if os.path.isdir(folder):
+        return
+    above = os.path.dirname(os.path.abspath(folder))
+    _make_folder(above)
+    with suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+    _flush(above)
+
+
+def _flush(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def entries(folder: str) -> list[str]:

@@ -11,18 +11,27 @@ from api import commands, incoming, intake
 from api.front import Front
 from api.incoming import Pieces, Wanted
 from api.services import OutcomePending
+from api.spool import refuse_closed
 from api.tus import area, standing
 from api.tus.area import Waiting
 from api.tus.chunks import PIECE, SPOOL
 from api.tus.protocol import Gone
 from schema.commands import Outcome, Status
-from schema.errors import ExecutorNotFound, FilestoreError, InvalidRequest, MissingScope, NotFound, from_code
+from schema.errors import (
+    ExecutorNotFound,
+    FilestoreError,
+    InvalidRequest,
+    MissingScope,
+    MountReadOnly,
+    NotFound,
+    from_code,
+)
 from schema.principals import Principal, authorise
 from schema.store import commands as command_store
 from schema.store import uploads as store
 from schema.store.uploads import Upload
 
-PASSING = (MissingScope, ExecutorNotFound)
+PASSING = (MissingScope, ExecutorNotFound, MountReadOnly)
 """Refusals that are no word about the upload: it can be gone on with when they are settled."""
 
 
@@ -91,6 +100,7 @@ async def _carry_out(
         mount = await incoming.open_mount(front, command.mount_id, principal.tenant)
         # It may be long ago that it was announced.
         authorise(principal, "write", mount.id, command.node_path)
+        refuse_closed(mount)
         wait = intake.wait(front.services.settings, asked)
         wanted = Wanted(command, mount, upload.request["metadata"], standing.told_of(upload), wait)
         submission = await incoming.stage(front, wanted, _pieces(front, upload, files))

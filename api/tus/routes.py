@@ -23,7 +23,6 @@ from api.tus.chunks import SPOOL, Chunk
 from api.tus.protocol import Finished, Locked, OffsetConflict, PartOnly, WrongVersion
 from api.tus.standing import Announced
 from schema import paths
-from schema.commands import CommandKind
 from schema.errors import FilestoreError, InvalidRequest, PayloadTooLarge
 from schema.ids import CommandId
 from schema.principals import Principal, authorise
@@ -178,18 +177,8 @@ async def _announced(request: Request, front: Front, principal: Principal) -> An
     authorise(principal, "write", mount.id, path)
     refuse_closed(mount)
     asked = intake.read_headers(request, fields.idempotency_key)
-    names_a_version = asked.if_version is not None or asked.if_hash is not None
-    overwrite = names_a_version if fields.overwrite is None else fields.overwrite
-    command = intake.command(
-        CommandKind.UPLOAD, mount.id, path, principal, asked, metadata=metadata,
-        overwrite=overwrite and not asked.must_be_new,
-    )  # fmt: skip
-    command = replace(
-        command,
-        mime_type=mime(fields.filetype or ""),
-        original_name=shown_name(fields.filename or ""),
-        checksum=incoming.remembered(request),
-    )
+    command = incoming.command(request, principal, mount, path, asked, metadata=metadata, overwrite=fields.overwrite)
+    command = replace(command, mime_type=mime(fields.filetype or ""), original_name=shown_name(fields.filename or ""))
     return Announced(expected, concat, text, command, metadata, incoming.told(request))
 
 
@@ -249,6 +238,7 @@ async def _patch(request: Request, front: Front, principal: Principal, body: Bod
     if offset is None:
         raise InvalidRequest("Upload-Offset is missing.")
     protocol.check_type(request.headers)
+    intake.read_headers(request, None)  # malformed ones are told before the chunk is taken
     upload, command = await _go_on(request, front, principal, body, id, offset, brings_bytes=True)
     return Response(status_code=204, headers=standing.headers(upload, command))
 

@@ -19,6 +19,8 @@ import httpx2
 import psycopg
 import pytest
 import uvicorn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 
@@ -26,6 +28,7 @@ from api.tus import area, chunks, turns
 from api.tus.expiry import expire_uploads
 from schema import errors
 from schema.commands import CommandKind, Outcome, Request, Status
+from schema.store import uploads as upload_store
 from schema.store.pool import Pool
 from tests.api.conftest import Front, Tree, failed, make_tree, pends, succeeded
 from tests.api.test_uploads import in_pieces
@@ -38,13 +41,12 @@ CHUNK = V | {"Content-Type": "application/offset+octet-stream"}
 @pytest.fixture(autouse=True)
 def spool(front: Front, tmp_path: Path) -> Path:
     """The folder of uploads, made when it is first needed."""
-    settings = front.settings.model_copy(update={"spool_path": str(tmp_path / "spool"), "upload_max_bytes": 2**30})
-    object.__setattr__(front.services, "settings", settings)
+    change(front, spool_path=str(tmp_path / "spool"), upload_max_bytes=2**30)
     return tmp_path / "spool" / "uploads"
 
 
-def change(front: Front, **settings: Any) -> None:
-    object.__setattr__(front.services, "settings", front.services.settings.model_copy(update=settings))
+def change(front: Front, **changes: Any) -> None:
+    object.__setattr__(front.services, "settings", front.services.settings.model_copy(update=changes))
 
 
 def keys(**values: Any) -> str:
@@ -323,6 +325,70 @@ async def test_another_method_can_be_meant(client: httpx2.AsyncClient, front: Fr
     assert (await client.head(where, headers=V)).status_code == 410
 
 
+odd = st.binary(max_size=40).map(lambda raw: raw.replace(b"\r", b"").replace(b"\n", b"").replace(b"\0", b""))
+likely = st.sampled_from(
+    [
+        b"1",
+        b"0",
+        b"partial",
+        b"final;/v1/uploads/" + b"0" * 36,
+        b"sha1 \xe9",
+        b"sha1 AAAA",
+        b"path YQ==",
+        b"a",
+        b"sha-256=:\xe9:",
+    ]
+)
+NAMES = ["Upload-Length", "Upload-Defer-Length", "Upload-Metadata", "Upload-Concat", "Upload-Checksum", "Upload-Offset",
+         "Content-Digest", "Repr-Digest", "X-HTTP-Method-Override", "If-Match", "Content-Type",
+         "x-filestore-metadata", "Prefer"]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from(NAMES), odd | likely, max_size=5), st.binary(max_size=20))
+async def test_whatever_the_headers_hold_it_is_no_500(
+    client: httpx2.AsyncClient, tree: Tree, headers: dict[str, bytes], content: bytes
+) -> None:
+    where = await begin(client, tree, 10)
+    told = [(b"tus-resumable", b"1.0.0"), *((name.encode(), value) for name, value in headers.items())]
+    known = {name.lower() for name in headers}
+    more = [
+        (name.encode(), value.encode())
+        for name, value in (CHUNK | {"Upload-Offset": "0"}).items()
+        if name.lower() not in known
+    ]
+    for method, address, sent in (
+        ("POST", "/v1/uploads", told),
+        ("PATCH", where, told + more),
+        ("POST", where, told),
+        ("HEAD", where, told),
+    ):
+        answer = await client.request(method, address, headers=sent, content=content if method != "HEAD" else b"")
+        assert answer.status_code != 500, (method, sent, answer.text)
+    query: dict[str, str | int] = {"backendMountId": tree.mount, "path": "a"}
+    assert (await client.put("/v1/files/by-path", params=query, headers=told, content=content)).status_code != 500
+
+
+async def test_a_mount_that_is_closed_for_a_while_costs_no_upload(
+    front: Front, client: httpx2.AsyncClient, tree: Tree, pool: Pool
+) -> None:
+    from schema.store import mounts
+
+    for change_to, back, status in (
+        ({"access_mode": "ro"}, {"access_mode": "rw"}, 403),
+        ({"state": "inactive"}, {"state": "active"}, 503),
+    ):
+        where = await begin(client, tree, 5)
+        async with pool.connection() as connection:
+            await mounts.update(connection, tree.mount, change_to)
+        front.app.state.front.mounts.forget()
+        assert (await patch(client, where, 0, b"hello")).status_code == status
+        async with pool.connection() as connection:
+            await mounts.update(connection, tree.mount, back)
+        assert await offset_of(client, where) == 5
+        assert content_of(front, tree) == b"hello" and front.commands.last.request.failure is None
+
+
 # Checksums of chunks
 
 
@@ -571,7 +637,7 @@ async def test_the_row_comes_after_the_flush(
     front: Front, client: httpx2.AsyncClient, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    write, flush, advance = area.Waiting.write, area.Waiting.flush, chunks.store.advance
+    write, flush, advance = area.Waiting.write, area.Waiting.flush, upload_store.advance
 
     def seen(name: str, function: Any) -> Any:
         def call(*arguments: Any) -> Any:
@@ -582,7 +648,7 @@ async def test_the_row_comes_after_the_flush(
 
     monkeypatch.setattr(area.Waiting, "write", seen("write", write))
     monkeypatch.setattr(area.Waiting, "flush", seen("flush", flush))
-    monkeypatch.setattr(chunks.store, "advance", seen("row", advance))
+    monkeypatch.setattr(upload_store, "advance", seen("row", advance))
     where = await begin(client, tree, 10)
     assert (await patch(client, where, 0, b"hello")).status_code == 204
     assert order == ["write", "flush", "row"]

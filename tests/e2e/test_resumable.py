@@ -59,7 +59,7 @@ def test_what_was_acknowledged_survives_a_kill(service: Service, mount: MountOfT
     uploader.upload(stop_at=24 * MIB)
     service.kill("api")
     with pytest.raises(LOST):
-        uploader.upload_chunk()
+        uploader.upload()
     service.start("api")
     again = client_of(service).uploader(file_stream=io.BytesIO(content), chunk_size=16 * MIB, url=uploader.url)
     assert again.offset == 24 * MIB
