@@ -1,6 +1,8 @@
 """The HTTP front: authorise, parse, hand over, answer. docs/http.md tells the same to clients.
 
     POST   /v1/files                      uploads.py       a form, streamed into a stage, then a command
+    PUT    /v1/files/by-path              writes.py        the body is the file, the address says which
+    POST   /v1/uploads, PATCH HEAD GET DELETE /v1/uploads/{id}        tus/        resumable uploads
     POST   /v1/directories                directories.py   a command
     DELETE /v1/nodes, POST /v1/nodes/move /copy /restore, PATCH /v1/nodes/{id}/metadata   mutations.py, commands
     POST   /v1/commands                   batches.py       many commands
@@ -16,5 +18,6 @@
     GET    /openapi.json /docs            openapi.py
 
 Beside the routes: services.py is what they are given, front.py what they reach, auth.py who may, intake.py what headers
-say, kinds.py the table of commands and submissions.py how a body becomes one, errors.py and responses.py how answers look.
+say, incoming.py how bytes come in, kinds.py the table of commands and submissions.py how a body becomes one, errors.py and
+responses.py how answers look.
 """

@@ -18,6 +18,7 @@ from api import (
     presign,
     snapshots,
     uploads,
+    writes,
 )
 from api.auth import Tokens
 from api.downloads import Downloads
@@ -25,11 +26,15 @@ from api.front import Front
 from api.known_mounts import KnownMounts
 from api.services import Services
 from api.threads import MountThreads
+from api.tus import routes as resumable
+from api.tus.turns import Turns
 
 VERSION = "0.1.0"
 ROUTERS = (
     directories,
     uploads,
+    writes,
+    resumable,
     mutations,
     nodes,
     content,
@@ -52,7 +57,9 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     downloads = Downloads(services.pool, services.announce)
-    app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), MountThreads(), downloads)
+    app.state.front = Front(
+        services, Tokens(services.pool), KnownMounts(services.pool), MountThreads(), downloads, Turns()
+    )
     for module in ROUTERS:
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them
     errors.install(app)

@@ -1,10 +1,13 @@
 """What a client says its content hashes to, and whether it does."""
 
+import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from starlette.datastructures import Headers
 
 from schema.errors import ChecksumMismatch, InvalidChecksum
 
@@ -12,6 +15,10 @@ HEADERS = ("x-filestore-checksum", "x-filestore-content-hash")
 
 _TOLD = re.compile(r"(?:(sha256|sha1|md5):)?([0-9a-f]+)", re.IGNORECASE)
 _BY_LENGTH = {64: "sha256", 40: "sha1", 32: "md5"}
+
+_DIGESTS = {"sha-256": ("sha256", 32), "sha-512": ("sha512", 64)}
+"""The names of RFC 9530, and how many bytes each has. Others are ignored, as the RFC says: the old ones prove nothing."""
+_MEMBER = re.compile(r"([a-z*][a-z0-9_.*-]*)(?:=([^,;]*))?(?:;[^,]*)?")
 
 
 class Hasher(Protocol):
@@ -33,9 +40,19 @@ class Checksum:
             raise ChecksumMismatch(expected=str(self), found=f"{self.algorithm}:{found}")
 
 
-def told(headers: Mapping[str, str]) -> list[Checksum]:
-    """The checksums in the headers, the client's own one first. Raises InvalidChecksum."""
+def told(headers: Headers) -> list[Checksum]:
+    """The checksums of the file in the headers, the client's own one first. Raises InvalidChecksum."""
     return [_read(headers[name]) for name in HEADERS if name in headers]
+
+
+def represented(headers: Headers) -> list[Checksum]:
+    """`Repr-Digest`: of the file, whatever it travels in. Raises InvalidChecksum."""
+    return _digests(headers.getlist("repr-digest"), "Repr-Digest")
+
+
+def carried(headers: Headers) -> list[Checksum]:
+    """`Content-Digest`: of the body of this very message. Raises InvalidChecksum."""
+    return _digests(headers.getlist("content-digest"), "Content-Digest")
 
 
 def _read(text: str) -> Checksum:
@@ -47,10 +64,50 @@ def _read(text: str) -> Checksum:
     return Checksum(by_length, found[2].lower())
 
 
-def hashers(checksums: list[Checksum]) -> dict[str, Hasher]:
+def _digests(lines: Sequence[str], header: str) -> list[Checksum]:
+    """A dictionary of byte sequences (RFC 9651): `sha-256=:base64:, ..`. Of a repeated name the last one counts."""
+    found: dict[str, Checksum] = {}
+    for member in ",".join(lines).split(",") if lines else []:
+        parts = _MEMBER.fullmatch(member.strip(" \t"))
+        if parts is None:
+            raise InvalidChecksum(f"{header} is not of the form `sha-256=:<base64>:`.")
+        if parts[1] in _DIGESTS:
+            algorithm, size = _DIGESTS[parts[1]]
+            found[algorithm] = Checksum(algorithm, _sequence(parts[2], size, header).hex())
+    return list(found.values())
+
+
+def _sequence(text: str | None, size: int, header: str) -> bytes:
+    if text is not None and len(text) > 2 and text[0] == text[-1] == ":":
+        try:
+            raw = base64.b64decode(text[1:-1], validate=True)
+        except ValueError:
+            raw = b""
+        if len(raw) == size:
+            return raw
+    raise InvalidChecksum(f"{header} does not hold a digest of that algorithm between colons, in base64.")
+
+
+def hashers(checksums: Sequence[Checksum]) -> dict[str, Hasher]:
     """One for each algorithm that is asked for beside SHA-256, which is computed anyway. No security rests on them."""
-    return {
-        one.algorithm: hashlib.new(one.algorithm, usedforsecurity=False)
-        for one in checksums
-        if one.algorithm != "sha256"
-    }
+    return {one.algorithm: hasher(one.algorithm) for one in checksums if one.algorithm != "sha256"}
+
+
+def hasher(algorithm: str) -> Hasher:
+    return hashlib.new(algorithm, usedforsecurity=False)
+
+
+class Comparing:
+    """Hashes what passes by, and compares it with what was told."""
+
+    def __init__(self, told: Sequence[Checksum]) -> None:
+        self._told = [(one, hasher(one.algorithm)) for one in told]
+
+    def update(self, data: bytes) -> None:
+        for _, one in self._told:
+            one.update(data)
+
+    def compare(self) -> None:
+        """Raises ChecksumMismatch."""
+        for told, found in self._told:
+            told.compare(found.hexdigest())

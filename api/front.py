@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from api.known_mounts import KnownMounts
     from api.services import Services
     from api.threads import MountThreads
+    from api.tus.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Front:
     mounts: KnownMounts
     threads: MountThreads
     downloads: Downloads
+    turns: Turns
 
 
 def front_of(request: Request) -> Front:

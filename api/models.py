@@ -342,3 +342,10 @@ def read_query(model: type[M], params: QueryParams) -> M:
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+class ResumableFields(UploadFields):
+    """The keys of Upload-Metadata that mean something here."""
+
+    filename: Text | None = None
+    filetype: Text | None = None

@@ -95,7 +95,7 @@ class UploadForm:
             return
         self.file = self._part
         self.filename = _filename(told, options.get(b"filename", b""))
-        self.mime_type = _mime(self._part.headers.get(b"content-type", b""))
+        self.mime_type = mime(self._part.headers.get(b"content-type", b"").decode("latin-1"))
 
     def data(self, data: bytes, start: int, end: int) -> None:
         part = self._part
@@ -141,15 +141,20 @@ def _text(raw: bytes, what: str) -> str:
 
 
 def _filename(told: bytes, plain: bytes) -> str | None:
-    """What the file was called on the client's side, for people: never a path, and lossy where it is not UTF-8."""
     exact = _EXACT_NAME.search(told)
     raw = unquote_to_bytes(exact[1]) if exact else plain
-    name = raw.decode("utf-8", "replace").replace("\\", "/").rpartition("/")[2]
+    return shown_name(raw.decode("utf-8", "replace"))
+
+
+def shown_name(text: str) -> str | None:
+    """What the file was called on the client's side, for people: never a path. Raises InvalidRequest."""
+    name = text.replace("\\", "/").rpartition("/")[2]
     if "\0" in name or len(name) > NAME_MAX:
         raise InvalidRequest(f"A filename has at most {NAME_MAX} characters, and no NUL.")
     return name or None
 
 
-def _mime(raw: bytes) -> str | None:
-    told = raw.decode("latin-1").strip()
+def mime(text: str) -> str | None:
+    """A media type, or nothing: whatever else clients send there says nothing about the content."""
+    told = text.strip()
     return told if _MIME.fullmatch(told) else None

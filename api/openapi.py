@@ -46,6 +46,15 @@ def command_parameters(*without: str) -> list[dict[str, Any]]:
     return [*headers(*names), wait]
 
 
+def digests(file: str, message: str) -> list[dict[str, Any]]:
+    """The header parameters of RFC 9530."""
+    return [
+        {"name": name, "in": "header", "required": False, "schema": {"type": "string"},
+         "description": f"`sha-256=:<base64>:` or `sha-512=:<base64>:` of {what}; 422 if it is another one."}
+        for name, what in (("Repr-Digest", file), ("Content-Digest", message))
+    ]  # fmt: skip
+
+
 def path_id(name: str, told: str, example: object = 1) -> dict[str, Any]:
     kind = "integer" if isinstance(example, int) else "string"
     return {

@@ -59,8 +59,6 @@ class Spool:
         self.size, self._held_size = self.size + came, self._held_size + came
         if self.size > self.size_max:
             raise PayloadTooLarge(f"A file may have {self.size_max} bytes here.")
-        if self.size > MEMORY_MAX and self._locks is None:
-            _refuse_closed(self.mount)
         if self._held_size >= PIECE:
             await self._write()
 
@@ -135,8 +133,8 @@ class Spool:
         self._writer = self.executor.open_stage(self.id)
 
 
-def _refuse_closed(mount: Mount) -> None:
-    """What `begin` would refuse is not staged in the first place: it can be large."""
+def refuse_closed(mount: Mount) -> None:
+    """What `begin` would refuse is not even asked for: it can be large. Raises MountOffline, MountReadOnly."""
     if not mount.serving:
         raise MountOffline(f"The mount is {mount.state}. Nothing was changed.")
     if mount.access_mode == "ro":

@@ -233,20 +233,23 @@ CREATE TABLE filestore.claims (
 );
 CREATE INDEX claims_command ON filestore.claims (command_id);
 
--- Streams that are still being staged and outlive a request: multipart and resumable uploads.
+-- What outlives a request and is not a command yet: metadata that waits for `begin`, and resumable uploads.
 CREATE TABLE filestore.stages (
-    id         uuid PRIMARY KEY,
-    tenant     text NOT NULL DEFAULT 'main',
-    principal  text NOT NULL,
-    mount_id   bigint NOT NULL REFERENCES filestore.backend_mounts,
-    path       bytea NOT NULL,
-    upload_id  text,
-    parts      jsonb NOT NULL DEFAULT '[]',
-    received   bigint NOT NULL DEFAULT 0,
-    expected   bigint,
-    request    jsonb NOT NULL DEFAULT '{}',
-    created_at timestamptz NOT NULL DEFAULT now(),
-    expires_at timestamptz NOT NULL
+    id           uuid PRIMARY KEY,
+    tenant       text NOT NULL DEFAULT 'main',
+    principal    text NOT NULL,
+    mount_id     bigint REFERENCES filestore.backend_mounts,             -- NULL: a part of an upload has no place of its own
+    path         bytea,
+    upload_id    text,
+    upload_state text CHECK (upload_state IN ('open', 'done', 'refused', 'gone')),  -- NULL: metadata, and no upload
+    parts        jsonb NOT NULL DEFAULT '[]',                            -- the uploads it is made of, in their order
+    received     bigint NOT NULL DEFAULT 0,                              -- durable on the host that takes the upload
+    expected     bigint,
+    request      jsonb NOT NULL DEFAULT '{}',
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz NOT NULL,
+    CHECK (upload_state IS NOT NULL OR mount_id IS NOT NULL AND path IS NOT NULL),
+    CHECK (received >= 0 AND received <= expected)
 );
 CREATE INDEX stages_expiry ON filestore.stages (expires_at);
 

@@ -1,9 +1,16 @@
 """Everything that can be set from outside. The one module that reads the environment (faults.py alone beside it)."""
 
+import os
 import socket
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_spool() -> str:
+    """As the XDG base directories have it: state that should survive a restart."""
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(state, "filestore", "spool")
 
 
 class Settings(BaseSettings):
@@ -30,6 +37,8 @@ class Settings(BaseSettings):
     port: int = 8080
     host_id: str = Field(default_factory=socket.gethostname)
     """Which machine this is: local mounts are served where they lie."""
+    spool_path: str = Field(default_factory=default_spool)
+    """A folder of this host, durable, for bytes that are not on their mount yet."""
     backends_path: str | None = None
     """YAML or JSON file with mounts to register at start."""
     bootstrap_token: str | None = None
@@ -54,6 +63,8 @@ class Settings(BaseSettings):
     retention_days: int = Field(30, ge=0)
     """How long replaced and deleted content is kept."""
     upload_max_bytes: int = Field(5 * 2**40, gt=0)
+    upload_keep_seconds: float = Field(86400.0, gt=0)
+    """A resumable upload that got nothing for so long is removed."""
     drain_seconds: float = Field(15.0, gt=0)
     """Between SIGTERM and exit: running work may finish."""
     sandbox: bool = False

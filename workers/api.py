@@ -11,6 +11,7 @@ from activities.executors.base import Executor, Identity
 from api.app import create_app
 from api.dispatch import Dispatch
 from api.services import Services
+from api.tus import expiry
 from schema.mounts import Mount
 from schema.settings import Settings
 from schema.store.pool import make_pool
@@ -63,8 +64,10 @@ async def serve(settings: Settings) -> None:
     executors = RouteExecutors(served, engine)
     services = Services(settings, pool, dispatch, executors, Health(settings, pool, engine, served), engine.announce)
     first = asyncio.create_task(first_run.prepare(settings, pool, executors))
+    app = create_app(services)
+    expiring = asyncio.create_task(expiry.expire_for_ever(app.state.front))
     config = uvicorn.Config(
-        create_app(services), host=settings.host, port=settings.port, loop="none", http="httptools", ws="none",
+        app, host=settings.host, port=settings.port, loop="none", http="httptools", ws="none",
         lifespan="off", access_log=False, log_level="warning", server_header=False,
         timeout_graceful_shutdown=2,
     )  # fmt: skip
@@ -73,6 +76,7 @@ async def serve(settings: Settings) -> None:
         await server.serve()
     finally:
         first.cancel()
+        expiring.cancel()
         await asyncio.to_thread(engine.stop)
         await pool.close()
 

@@ -45,6 +45,7 @@ def environment(folder: Folder, stack: Mapping[str, str]) -> dict[str, str]:
         "FILESTORE_HOST": "127.0.0.1",
         "FILESTORE_PORT": stack["FILESTORE_URL"].rpartition(":")[2],
         "FILESTORE_BACKENDS_PATH": str(folder.backends),
+        "FILESTORE_SPOOL_PATH": str(folder.data("spool")),
         "FILESTORE_BOOTSTRAP_TOKEN": stack["FILESTORE_TOKEN"],
         "FILESTORE_TEMPORAL_UI_URL": stack.get("TEMPORAL_UI_URL", ""),
         "PYTHONUNBUFFERED": "1",

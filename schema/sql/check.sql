@@ -57,7 +57,7 @@ SELECT command_id::text AS command FROM filestore.cleanups WHERE mount_id = %(mo
 
 -- name: expired_stages
 -- What waited for a stage that never came.
-SELECT id::text FROM filestore.stages WHERE mount_id = %(mount)s AND expires_at < now()
+SELECT id::text FROM filestore.stages WHERE mount_id = %(mount)s AND upload_state IS NULL AND expires_at < now()
 
 -- name: feed
 -- The event feed of all mounts in numbers. Overdue are events without a position that no open transaction can precede.

@@ -390,6 +390,11 @@ SELECT id::text, status::text, code, outcome::text AS body,
 -- How these commands stand, for callers that wait for a row somebody else ends.
 SELECT id::text, status::text, code, outcome::text AS body FROM filestore.commands WHERE id = ANY(%(ids)s::uuid[])
 
+-- name: outcome_by_key
+-- How the command with this key stands, for whoever comes back to it later.
+SELECT id::text, status::text, code, outcome::text AS body FROM filestore.commands
+ WHERE tenant = %(tenant)s AND principal = %(principal)s AND key = %(key)s
+
 -- name: outcomes_by_key
 -- How the same requests stand under an earlier id: where another process opened them. A failure that another attempt may
 -- follow counts only when it is younger than the request that waits.
@@ -445,4 +450,4 @@ ON CONFLICT (id) DO NOTHING
 
 -- name: forget_stages
 -- What waited for a `begin` that never came.
-DELETE FROM filestore.stages WHERE mount_id = %(mount)s AND expires_at < now()
+DELETE FROM filestore.stages WHERE mount_id = %(mount)s AND upload_state IS NULL AND expires_at < now()

@@ -288,6 +288,12 @@ async def outcomes(connection: Connection, ids: Sequence[CommandId]) -> list[Out
     return [outcome_of(row) for row in await cursor.fetchall()]
 
 
+async def outcome_by_key(connection: Connection, tenant: str, principal: str, key: str) -> Outcome | None:
+    cursor = await connection.execute(SQL["outcome_by_key"], {"tenant": tenant, "principal": principal, "key": key})
+    row = await cursor.fetchone()
+    return outcome_of(row) if row else None
+
+
 async def outcomes_by_key(
     connection: Connection, waiting: Sequence[tuple[Request, float]]
 ) -> list[tuple[CommandId, Outcome]]:

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from activities.executors.base import Executor
-from api import spool, uploads
+from api import incoming, spool
 from schema import errors
 from schema.commands import CommandKind
 from tests.api.conftest import Front, Tree, failed, make_tree, succeeded
@@ -190,7 +190,7 @@ async def test_what_is_no_checksum_is_400(client: httpx2.AsyncClient, tree: Tree
 async def test_an_upload_is_refused_before_its_body_is_read(
     front: Front, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "LINGER_BYTES", 300_000)
+    monkeypatch.setattr(incoming, "LINGER_BYTES", 300_000)
     read = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -292,6 +292,14 @@ async def test_a_body_that_ends_too_soon_is_no_file(
     answer = await send(client, body[: -max(cut, 3) if cut < whole else -cut])
     assert answer.status_code == 400
     assert front.commands.submissions == [] and no_stages(tree)
+
+
+async def test_nothing_of_size_follows_the_form(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+    body = form(*fields(tree), (FILE, b"x"))
+    assert (await send(client, in_pieces(body + b"an epilogue"))).status_code == 201
+    front.commands.submissions.clear()
+    answer = await send(client, in_pieces(body + b"x" * 2_000_000))
+    assert (answer.status_code, front.commands.submissions) == (400, [])
 
 
 @pytest.mark.parametrize("size", [0, 100, 64_000, 70_000, 1_200_000])
@@ -497,7 +505,7 @@ async def test_a_refused_sender_reads_why_although_it_is_still_sending(
 async def test_nobody_sends_for_ever_what_nobody_wants(
     front: Front, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "LINGER_BYTES", 1_000_000)
+    monkeypatch.setattr(incoming, "LINGER_BYTES", 1_000_000)
     _, writer = await asyncio.open_connection(*address)
     writer.write(await request_head(front, 10**12, token="read"))
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):

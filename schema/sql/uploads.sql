@@ -1,0 +1,54 @@
+-- Resumable uploads: rows of `stages` that have a state. Their bytes lie in a folder of the host that `request.host` names.
+
+-- name: create
+-- A new upload. One that is there already under this id stays as it is.
+INSERT INTO filestore.stages (id, tenant, principal, mount_id, path, upload_state, parts, expected, request, expires_at)
+VALUES (%(id)s, %(tenant)s, %(principal)s, %(mount)s, %(path)s, 'open', %(parts)s::jsonb, %(expected)s, %(request)s::jsonb,
+        now() + make_interval(secs => %(keep)s))
+ON CONFLICT (id) DO NOTHING
+
+-- name: find
+-- Uploads of one principal, by id.
+SELECT id::text, mount_id, upload_state, parts, received, expected, request, expires_at, expires_at < now() AS expired
+  FROM filestore.stages
+ WHERE id = ANY(%(ids)s::uuid[]) AND tenant = %(tenant)s AND principal = %(principal)s AND upload_state IS NOT NULL
+
+-- name: fix_length
+-- The length that was not known at first. It is told once.
+UPDATE filestore.stages SET expected = %(expected)s
+ WHERE id = %(id)s AND upload_state = 'open' AND expected IS NULL AND received <= %(expected)s
+RETURNING id
+
+-- name: advance
+-- More of it is durable. Only from where its writer began: two writers never count the same bytes.
+UPDATE filestore.stages SET received = %(received)s, expires_at = now() + make_interval(secs => %(keep)s)
+ WHERE id = %(id)s AND upload_state = 'open' AND received = %(before)s
+RETURNING expires_at
+
+-- name: end
+-- It has become a file, was refused, or is given up: its bytes are not needed any longer. The row tells how it ended.
+UPDATE filestore.stages
+   SET upload_state = %(state)s, request = request || jsonb_build_object('ended', %(ended)s::jsonb),
+       expires_at = now() + make_interval(secs => %(keep)s)
+ WHERE id = ANY(%(ids)s::uuid[]) AND (upload_state = 'open' OR %(state)s = 'gone')
+RETURNING id::text
+
+-- name: expire
+-- Nobody went on with these: they are gone now, and a while later forgotten.
+UPDATE filestore.stages SET upload_state = 'gone', expires_at = now() + make_interval(secs => %(keep)s)
+ WHERE id = %(id)s AND upload_state = 'open' AND expires_at < now()
+RETURNING id
+
+-- name: overdue
+-- Open uploads of a host whose time is over.
+SELECT id::text FROM filestore.stages
+ WHERE upload_state = 'open' AND expires_at < now() AND request->>'host' = %(host)s
+ ORDER BY expires_at LIMIT 500
+
+-- name: forget
+-- Uploads that ended long ago.
+DELETE FROM filestore.stages WHERE upload_state <> 'open' AND expires_at < now()
+
+-- name: open
+-- Those of these uploads whose bytes are still needed.
+SELECT id::text FROM filestore.stages WHERE id = ANY(%(ids)s::uuid[]) AND upload_state = 'open'

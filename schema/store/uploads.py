@@ -1,0 +1,125 @@
+"""Resumable uploads: what was announced, how much of it is durable, how it ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from schema.ids import MountId
+from schema.paths import NodePath
+from schema.sql import load
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+    from psycopg.rows import DictRow
+
+    Connection = AsyncConnection[DictRow]
+
+SQL = load("uploads")
+
+State = Literal["open", "done", "refused", "gone"]
+"""`open` until its bytes are not needed any longer: it became a file, was refused, was given up or expired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    id: str
+    state: State
+    mount: MountId | None
+    parts: Sequence[str]
+    """The uploads this one is made of"""
+    received: int
+    expected: int | None
+    request: Mapping[str, Any]
+    """What was asked for, as `api.tus` wrote it"""
+    expires_at: datetime
+    expired: bool = False
+
+    @property
+    def complete(self) -> bool:
+        return self.received == self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class NewUpload:
+    id: str
+    tenant: str
+    principal: str
+    mount: MountId | None
+    path: NodePath | None
+    expected: int | None
+    request: Mapping[str, Any]
+    parts: Sequence[str] = ()
+
+
+async def create(connection: Connection, new: NewUpload, keep_seconds: float) -> None:
+    values = {
+        "id": new.id,
+        "tenant": new.tenant,
+        "principal": new.principal,
+        "mount": new.mount,
+        "path": new.path and new.path.raw,
+        "parts": json.dumps(list(new.parts)),
+        "expected": new.expected,
+        "request": json.dumps(new.request),
+        "keep": keep_seconds,
+    }
+    await connection.execute(SQL["create"], values)
+
+
+async def find(connection: Connection, ids: Sequence[str], tenant: str, principal: str) -> dict[str, Upload]:
+    cursor = await connection.execute(SQL["find"], {"ids": list(ids), "tenant": tenant, "principal": principal})
+    return {row["id"]: _upload(row) for row in await cursor.fetchall()}
+
+
+def _upload(row: DictRow) -> Upload:
+    return Upload(
+        row["id"], row["upload_state"], row["mount_id"], row["parts"], row["received"], row["expected"], row["request"],
+        row["expires_at"], row["expired"],
+    )  # fmt: skip
+
+
+async def fix_length(connection: Connection, id: str, expected: int) -> bool:
+    """False: it was told before, or more has come already."""
+    cursor = await connection.execute(SQL["fix_length"], {"id": id, "expected": expected})
+    return await cursor.fetchone() is not None
+
+
+async def advance(connection: Connection, id: str, before: int, received: int, keep_seconds: float) -> datetime | None:
+    """Until when it is kept now. None: somebody else went on with it, or it has ended."""
+    values = {"id": id, "before": before, "received": received, "keep": keep_seconds}
+    cursor = await connection.execute(SQL["advance"], values)
+    row = await cursor.fetchone()
+    return row["expires_at"] if row else None
+
+
+async def end(
+    connection: Connection, ids: Sequence[str], state: State, ended: Mapping[str, Any] | None, keep_seconds: float
+) -> list[str]:
+    """Those that were open until now."""
+    values = {"ids": list(ids), "state": state, "ended": json.dumps(ended), "keep": keep_seconds}
+    cursor = await connection.execute(SQL["end"], values)
+    return [row["id"] for row in await cursor.fetchall()]
+
+
+async def overdue(connection: Connection, host: str) -> list[str]:
+    cursor = await connection.execute(SQL["overdue"], {"host": host})
+    return [row["id"] for row in await cursor.fetchall()]
+
+
+async def expire(connection: Connection, id: str, keep_seconds: float) -> bool:
+    cursor = await connection.execute(SQL["expire"], {"id": id, "keep": keep_seconds})
+    return await cursor.fetchone() is not None
+
+
+async def forget(connection: Connection) -> int:
+    cursor = await connection.execute(SQL["forget"])
+    return cursor.rowcount
+
+
+async def still_open(connection: Connection, ids: Sequence[str]) -> set[str]:
+    cursor = await connection.execute(SQL["open"], {"ids": list(ids)})
+    return {row["id"] for row in await cursor.fetchall()}
