@@ -239,6 +239,26 @@ def disk(tmp_path: Path) -> Bench:
     return Bench(LocalExecutor.register(str(root), MOUNT), OutsideDisk(root))
 
 
+@pytest.fixture
+def root(disk: Bench) -> Path:
+    assert isinstance(disk.outside, OutsideDisk)
+    return Path(os.fsdecode(disk.outside.root))
+
+
+@pytest.fixture
+def flushed(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was flushed since it was last cleared, as paths below the root."""
+    paths: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        real(descriptor)
+        paths.append(os.path.relpath(os.readlink(f"/proc/self/fd/{descriptor}"), root).replace(".filestore/", ""))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return paths
+
+
 EXECUTORS = ["local", "memory"]
 
 
