@@ -86,6 +86,7 @@ class _Copy:
         """Every answer but the last, which is returned: whoever has it needs no more of us."""
         with self.explaining():
             self.clear()
+        lone = None
         for number, source in enumerate(sources):
             if (number == 0) is not (source.relative == b"") or (number > 0 and not self.folders):
                 raise InvalidRequest(
@@ -93,11 +94,9 @@ class _Copy:
                 )
             with self.explaining(), _denied(source):
                 copied = self._take(source)
-            if copied is not None and number == 0:
-                with self.explaining():
-                    self._flush()
-                return copied
-            if copied is not None:
+            if number == 0:
+                lone = copied
+            elif copied is not None:
                 yield copied
         with self.explaining():
             self._flush()
@@ -108,7 +107,7 @@ class _Copy:
             if not self.folders:
                 return copied
             yield copied
-        return None
+        return lone
 
     def clear(self) -> None:
         """What an earlier execution left, or this one leaves."""

@@ -8,13 +8,34 @@ import itertools
 import stat
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from activities.executors.base import Done, Draft, Entry, Identity, Refused, Result, Stage, Step, Task, Unclear
+from activities.executors.base import (
+    Copied,
+    Done,
+    Draft,
+    Entry,
+    Identity,
+    Refused,
+    Result,
+    Source,
+    Stage,
+    Step,
+    Task,
+    Unclear,
+)
 from schema import faults
-from schema.errors import MountOffline, NodeNotFound, NotADirectory
+from schema.errors import (
+    ContentExpired,
+    InvalidRequest,
+    MountOffline,
+    NodeNotFound,
+    NotADirectory,
+    NotSupported,
+    VersionConflict,
+)
 from schema.ids import CommandId
 from schema.paths import NodePath
 
@@ -28,6 +49,8 @@ _TAKEN = Refused("NODE_EXISTS", "The name is taken by something Filestore does n
 _VANISHED = Refused("NODE_NOT_FOUND", "It is no longer there: somebody removed it behind Filestore's back.")
 _CHANGED = Refused("VERSION_CONFLICT", "It was changed behind Filestore's back, and is untouched. Reconcile it.")
 _NOT_EMPTY = Refused("CHILDREN_EXIST", "The directory is not empty. It is untouched; reconcile it.")
+_EXPIRED = Refused("CONTENT_EXPIRED", "It is no longer in the trash, so it can not be restored.")
+_INTO_ITSELF = Refused("INVALID_REQUEST", "A directory can not be moved into itself. Nothing was changed.")
 _LOST = Refused("STAGE_LOST", "The staged content is gone or was changed. Send the same key and content again.")
 
 
@@ -54,11 +77,15 @@ class Node:
 
 
 Folder = dict[bytes, Node]
+"""By path: what lies below a directory has its name and a slash in front."""
 Place = tuple[Folder, bytes]
 
 
 class MemoryExecutor:
-    """`tree` (by path), `stage` and `trash` (by name) are open: a test plays the stranger who changes them."""
+    """`tree`, `stage` and `trash` are open: a test plays the stranger who changes them."""
+
+    whole_trees = True
+    width = 1
 
     def __init__(self) -> None:
         self.online = True
@@ -87,13 +114,11 @@ class MemoryExecutor:
                 raise FileNotFoundError(name)
             if not exchange and new in there:
                 raise FileExistsError(new)
-            moved = here.pop(name)
-            if exchange:
-                here[name] = there[new]
-            there[new] = moved
-            for node in (moved, here.get(name)):
-                if node:
-                    node.ctime, node.since = next(_ticks), time.monotonic()
+            moved, other = _cut(here, name), _cut(there, new) if exchange else {}
+            there.update({new + below: node for below, node in moved.items()})
+            here.update({name + below: node for below, node in other.items()})
+            for node in filter(None, (moved[b""], other.get(b""))):
+                node.ctime, node.since = next(_ticks), time.monotonic()
 
     def no_parent(self, path: NodePath) -> Refused | None:
         for folder in path.ancestors()[1:]:
@@ -102,9 +127,10 @@ class MemoryExecutor:
                 return _NO_FOLDER if node else _NO_PARENT
         return None
 
-    def has_children(self, path: NodePath) -> bool:
+    def below(self, place: Place) -> list[Node]:
+        folder, name = place
         with self.guard:
-            return any(name.startswith(path.as_directory) for name in self.tree)
+            return [node for path, node in folder.items() if path.startswith(name + b"/")]
 
     def keep(self, source: Place, task: Task) -> None:
         """Strangers' bytes under our own name, and no place to put them back."""
@@ -119,7 +145,7 @@ class MemoryExecutor:
         self.check()
         return _Locks(self._held, self.guard)
 
-    def open_stage(self, stage: CommandId) -> "_Writer":
+    def open_stage(self, stage: CommandId, path: NodePath | None = None) -> "_Writer":
         self.check()
         with self.guard:
             if stage.encode() in self.stage:
@@ -147,12 +173,65 @@ class MemoryExecutor:
         return self.look((self.stage, stage.encode()))
 
     def discard_stage(self, stage: CommandId, staged: Identity | None) -> bool:
+        own = (self.stage, stage.encode())
         with self.guard:
             found = self.find_stage(stage)
-            if found is not None and staged is not None and not staged.same_content(found):
+            if found is None:
+                return True
+            if staged is not None and not staged.same_content(found):
                 return False
-            self.stage.pop(stage.encode(), None)
+            if staged is not None and any(node.ctime > staged.ctime for node in self.below(own)):
+                return False  # it was visible for a while, and somebody put something into it
+            _cut(*own)
             return True
+
+    def stage_copy(self, stage: CommandId, sources: Iterable[Source]) -> Iterator[Copied]:
+        self.discard_stage(stage, None)
+        last = None
+        try:
+            for answer in self._copied(stage.encode(), sources):
+                if last is not None:
+                    yield last
+                last = answer
+        except BaseException:
+            self.discard_stage(stage, None)
+            raise
+        if last is not None:
+            yield last
+
+    def _copied(self, stage: bytes, sources: Iterable[Source]) -> Iterator[Copied]:
+        folders: list[tuple[Source, Node]] = []
+        for number, source in enumerate(sources):
+            if (number == 0) is not (source.relative == b"") or (number > 0 and not folders):
+                raise InvalidRequest(
+                    "The first source of a copy, and it alone, is its root; only a directory has more."
+                )
+            content, mtime = self._original(source)
+            node = self.stage[b"/".join(filter(None, (stage, source.relative)))] = Node(content, mtime=mtime)
+            if content is None:
+                folders.append((source, node))
+            else:
+                digest = hashlib.sha256(content).digest()
+                yield Copied(source.relative, source.kind, node.identity, len(content), digest)
+        for source, node in reversed(folders):
+            node.ctime = next(_ticks)
+            yield Copied(source.relative, source.kind, node.identity)
+
+    def _original(self, source: Source) -> tuple[bytes | None, int]:
+        self.check()
+        if source.kind not in ("file", "directory"):
+            raise NotSupported(f"A {source.kind} can not be copied.")
+        kept = source.place is not None
+        node = self.trash.get(source.place or b"") if kept else self.tree.get(source.path.raw if source.path else b"")
+        if node is None and kept:
+            raise ContentExpired()
+        known, found = source.identity, node.identity if node else None
+        untouched = kept or known.directory or not known.ctime or (found is not None and found.ctime == known.ctime)
+        if node is None or not known.same_content(found) or not untouched:
+            raise VersionConflict("A source is not what the record knows. Reconcile it, then copy anew.")
+        if source.sha256 not in (None, hashlib.sha256(node.content or b"").digest()):
+            raise VersionConflict("A source does not have the content that the record knows. Reconcile it.")
+        return node.content, node.mtime
 
     # -- the visible step ----------------------------------------------------------------------------------------------
 
@@ -173,8 +252,7 @@ class MemoryExecutor:
         found = self.look(own)
         if found is None:
             return
-        if not succeeded and task.staged and task.staged.same_content(found):
-            self.stage.pop(own[1])
+        if not succeeded and task.stage and task.staged and self.discard_stage(task.stage, task.staged):
             return
         if succeeded and task.trash and task.expected and task.expected.same_inode(found):
             with suppress(FileExistsError):
@@ -192,10 +270,21 @@ class MemoryExecutor:
             raise NotADirectory("This is not a regular file, so it has no content to read.")
         return _Content(node)
 
+    def open_kept(self, place: bytes) -> "_Content":
+        self.check()
+        node = self.trash.get(place)
+        if node is None or node.content is None:
+            raise ContentExpired()
+        return _Content(node)
+
+    def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str) -> str:
+        raise NotSupported("Memory has no URLs. Read the content through Filestore.")
+
     def stages(self) -> Iterator[tuple[CommandId, float]]:
         self.check()
         for name, node in list(self.stage.items()):
-            yield CommandId(name.decode()), time.monotonic() - node.since
+            if b"/" not in name:
+                yield CommandId(name.decode()), time.monotonic() - node.since
 
     def walk(self) -> Iterator[Entry]:
         self.check()
@@ -207,17 +296,34 @@ class MemoryExecutor:
 
 
 class _Attempt:
-    """One execution of one visible step. `own` is the name only this command uses, `there` is the target."""
+    """One execution of one visible step. `own` is the name only this command uses (its stage, or its place in the trash),
+    or a restore takes from; `there` is the path, or the new name of what is moved from it."""
 
     def __init__(self, executor: MemoryExecutor, task: Task) -> None:
         self.executor, self.task = executor, task
         self.look, self.move = executor.look, executor.move
-        stays = task.step is not Step.DELETE
-        self.own: Place = (executor.stage, (task.stage or "").encode()) if stays else (executor.trash, _trash(task))
-        self.there: Place = (executor.tree, task.path.raw)
+        self.path: Place = (executor.tree, task.path.raw)
+        self.there, self.appears = self.path, task.path
+        match task.step:
+            case Step.CREATE | Step.REPLACE:
+                self.own: Place = (executor.stage, (task.stage or "").encode())
+            case Step.RESTORE:
+                self.own = (executor.trash, task.place or b"")
+            case Step.DELETE:
+                self.own = (executor.trash, _trash(task))
+            case Step.MOVE:
+                assert task.target, "the intent says where to"
+                self.there, self.appears = (executor.tree, task.target.raw), task.target
+                self.own = (executor.trash, _trash(task)) if task.replaced else self.path
 
     def run(self) -> Result:
-        steps = {Step.CREATE: self.create, Step.REPLACE: self.replace, Step.DELETE: self.delete}
+        steps: dict[Step, Callable[[], Result]] = {
+            Step.CREATE: self.create,
+            Step.REPLACE: self.replace,
+            Step.DELETE: self.delete,
+            Step.MOVE: self.move_onto if self.task.replaced else self.move_away,
+            Step.RESTORE: self.restore,
+        }
         for _ in range(ROUNDS):
             with suppress(FileNotFoundError):
                 return steps[self.task.step]()
@@ -233,24 +339,29 @@ class _Attempt:
         assert self.task.expected, "the intent says what is expected"
         return self.task.expected
 
+    @property
+    def replaced(self) -> Identity:
+        assert self.task.replaced, "the intent says what is replaced"
+        return self.task.replaced
+
     def create(self) -> Result:
         own = self.look(self.own)
         if self.staged.same_inode(own):
-            return self.not_ready(own) or self.take(self.own, self.there) or self.arrived(recognised=False)
+            return self.spoiled(own) or self.take(self.own, self.there) or self.arrived(self.staged, recognised=False)
         if self.staged.same_inode(self.look(self.there)) or (own is None and self.task.attempt > 1):
-            return self.arrived(recognised=True)
+            return self.arrived(self.staged, recognised=True)
         return _LOST if self.task.attempt == 1 else Unclear("Something unknown lies under the name of the stage.")
 
     def replace(self) -> Result:
         own = self.look(self.own)
         recognised = not self.staged.same_inode(own)
         if not recognised:
-            refused = self.not_ready(own) or self.unexpected() or self.take(self.own, self.there, exchange=True)
-            if refused:
+            refused = self.spoiled(own) or self.unexpected(self.task.path, self.expected)
+            if refused := refused or self.take(self.own, self.there, exchange=True):
                 return refused
             own = self.look(self.own)
         if self.expected.same_content(own):
-            return self.arrived(recognised)
+            return self.arrived(self.staged, recognised)
         if own is not None:
             return self.undo(_CHANGED)
         found = self.look(self.there)
@@ -261,64 +372,151 @@ class _Attempt:
         out = self.look(self.own)
         recognised = out is not None
         if not recognised:
-            refused = self.unexpected() or self.not_empty() or self.take(self.there, self.own)
-            if refused:
+            refused = self.unexpected(self.task.path, self.expected) or self.not_empty(self.there)
+            if refused := refused or self.take(self.there, self.own, taken=None):
                 return refused
             out = self.look(self.own)
         if out is None:
             return Unclear("What was deleted was taken out of the trash before it could be looked at.")
-        refused = self.not_empty() if self.expected.same_content(out) else _CHANGED
-        if refused:
+        if refused := self.not_empty(self.own) if self.expected.same_content(out) else _CHANGED:
             return self.undo(refused)
         taken = recognised and self.look(self.there) is not None
         return Done(None, recognised, drift="Somebody has put something at this name since." if taken else None)
 
-    def not_ready(self, own: Identity | None) -> Refused | None:
-        return self.executor.no_parent(self.task.path) if self.staged.same_content(own) else _LOST
-
-    def unexpected(self) -> Refused | None:
+    def restore(self) -> Result:
+        own = self.look(self.own)
+        if own is None:
+            ours = self.expected.same_inode(self.look(self.there))
+            return self.arrived(self.expected, recognised=True) if ours else _EXPIRED
+        if not self.expected.same_content(own):
+            return _CHANGED
+        if refused := self.take(self.own, self.there):
+            return refused
         found = self.look(self.there)
+        if found is None or self.expected.same_inode(found):
+            gone = Unclear("What was restored was taken away before it could be looked at.")
+            return self.arrived(self.expected, recognised=False) if found else gone
+        self.move(self.there, self.own)
+        return _CHANGED
+
+    def move_away(self) -> Result:
+        """A move has no name of its own: the node itself tells, wherever it is."""
+        found, source = self.look(self.there), self.look(self.path)
+        here = self.expected.same_inode(source)
+        if self.expected.same_inode(found) and not (here and self.task.attempt == 1):
+            return self.moved(recognised=True)
+        if self.task.attempt > 1 and not here:
+            return Unclear("A resumed move finds the node neither at its old nor at its new name.")
+        refused = self.unexpected(self.task.path, self.expected) or self.take(self.path, self.there)
+        if refused:
+            return refused
+        if self.expected.same_inode(self.look(self.there)):
+            return self.arrived(self.expected, recognised=False)
+        return Unclear("What arrived at the new name is not what was to be moved. It was left there.")
+
+    def moved(self, recognised: bool) -> Done:
+        done = self.arrived(self.expected, recognised)
+        if done.drift is None and recognised and self.look(self.path) is not None:
+            return Done(done.identity, True, drift="Somebody has put something at the old name since.")
+        return done
+
+    def move_onto(self) -> Result:
+        """In two steps: both swap their names, then the replaced one goes from the old name to the trash."""
+        kept = self.look(self.own)
+        if self.replaced.same_inode(kept) or self.expected.same_inode(self.look(self.there)):
+            return self.go_on(recognised=True)
+        if kept is not None:
+            self.executor.keep(self.own, self.task)
+        if self.task.attempt > 1 and not self.expected.same_inode(self.look(self.path)):
+            return Unclear("A resumed move finds the node neither at its old nor at its new name.")
+        refused = self.unexpected(self.task.path, self.expected) or self.unexpected(self.appears, self.replaced)
+        if refused := refused or self.take(self.path, self.there, exchange=True):
+            return refused
+        out, found = self.look(self.path), self.look(self.there)
+        if not self.replaced.same_content(out) or not self.expected.same_inode(found):
+            return self.swap_back(_CHANGED)
+        return self.go_on(recognised=False)
+
+    def go_on(self, recognised: bool) -> Result:
+        for _ in range(ROUNDS):
+            kept, out = self.look(self.own), self.look(self.path)
+            with suppress(FileNotFoundError, FileExistsError):
+                if kept is not None and not self.replaced.same_inode(kept):
+                    self.put_back(self.path)
+                elif kept is not None:
+                    return self.moved(recognised)
+                elif not self.replaced.same_inode(out):
+                    done = self.moved(recognised)
+                    return done if done.drift else Done(done.identity, recognised, drift="Not kept: somebody took it.")
+                elif recognised and not self.replaced.same_content(out):
+                    return self.swap_back(_CHANGED)
+                else:
+                    self.take(self.path, self.own, taken=None)
+        return Unclear("The file was moved, but what it replaces could not be kept: the old name kept changing.")
+
+    def swap_back(self, refused: Refused) -> Result:
+        out, found = self.look(self.path), self.look(self.there)
+        if not self.replaced.same_inode(out) and not self.expected.same_inode(found):
+            return Unclear("Somebody was there while the files swapped their names, and it could not be taken back.")
+        if out and found:
+            self.move(self.path, self.there, exchange=True)
+        else:
+            self.move(*((self.path, self.there) if out else (self.there, self.path)))
+        return refused
+
+    def spoiled(self, own: Identity | None) -> Refused | None:
+        return None if self.staged.same_content(own) else _LOST
+
+    def unexpected(self, path: NodePath, known: Identity) -> Refused | None:
+        found = self.look((self.executor.tree, path.raw))
         if found is None:
-            return self.executor.no_parent(self.task.path) or _VANISHED
-        untouched = found.directory or self.task.attempt > 1 or found.ctime == self.expected.ctime
-        return None if self.expected.same_content(found) and untouched else _CHANGED
+            return self.executor.no_parent(path) or _VANISHED
+        untouched = found.directory or self.task.attempt > 1 or found.ctime == known.ctime
+        return None if known.same_content(found) and untouched else _CHANGED
 
-    def not_empty(self) -> Refused | None:
-        return _NOT_EMPTY if self.expected.directory and self.executor.has_children(self.task.path) else None
+    def not_empty(self, place: Place) -> Refused | None:
+        filled = self.expected.directory and not self.task.tree and self.executor.below(place)
+        return _NOT_EMPTY if filled else None
 
-    def take(self, source: Place, target: Place, exchange: bool = False) -> Refused | None:
-        """The visible step. None: taken."""
+    def take(
+        self, source: Place, target: Place, exchange: bool = False, taken: Refused | None = _TAKEN
+    ) -> Refused | None:
+        """The visible step, or one of two. None: taken."""
+        if target is self.there and (refused := self.executor.no_parent(self.appears)):
+            return refused
+        if source[0] is target[0] and target[1].startswith(source[1] + b"/"):
+            return _INTO_ITSELF
         faults.reach("apply.act", self.task.path.text)
         try:
             self.move(source, target, exchange)
         except FileExistsError as error:
-            if self.task.step is Step.DELETE:
+            if taken is None:
                 raise FileNotFoundError("the trash has it meanwhile: look again") from error
-            return _TAKEN
+            return taken
         faults.reach("apply.acted", self.task.path.text)
         return None
 
-    def arrived(self, recognised: bool) -> Done:
-        """Our file is at the target. What somebody made of it since is drift, and never recorded as ours."""
+    def arrived(self, ours: Identity, recognised: bool) -> Done:
+        """Ours is there. What somebody made of it since is drift, and never recorded as ours."""
         found = self.look(self.there)
-        if found is not None and self.staged.same_content(found):
+        if found is not None and ours.same_content(found):
             return Done(found, recognised)
-        return Done(self.staged, recognised, drift="Somebody has changed or removed it since.")
+        return Done(ours, recognised, drift="Somebody has changed or removed it since.")
 
     def undo(self, refused: Refused) -> Result:
         """Strangers' bytes lie under our own name: back to their place, or kept in the trash."""
         for _ in range(ROUNDS):
             with suppress(FileNotFoundError, FileExistsError):
-                self.put_back()
+                self.put_back(self.there)
                 return refused
         return Unclear("Strangers' bytes could not be put back: the path kept changing.")
 
-    def put_back(self) -> None:
-        found = self.look(self.there)
-        if found is None and not self.executor.no_parent(self.task.path):
-            self.move(self.own, self.there)
+    def put_back(self, place: Place) -> None:
+        found = self.look(place)
+        if found is None and not self.executor.no_parent(NodePath(place[1])):
+            self.move(self.own, place)
         elif self.task.step is Step.REPLACE and self.staged.same_inode(found):
-            self.move(self.own, self.there, exchange=True)
+            self.move(self.own, place, exchange=True)
         else:
             self.executor.keep(self.own, self.task)
 
@@ -326,33 +524,59 @@ class _Attempt:
         with self.executor.guard:
             own, found = self.look(self.own), self.look(self.there)
             if self.is_before(own, found):
-                return Done(found, recognised=True)
+                return Done(self.look(self.path), recognised=True)
             if not self.is_after(own, found):
                 return Unclear("Somebody has been there since, so the step was not taken back.")
-            if self.task.step is Step.CREATE:
-                self.move(self.there, self.own)
-            else:
+            if self.task.replaced:
+                if own:
+                    self.move(self.own, self.path)
+                self.move(self.path, self.there, exchange=True)
+            elif self.task.step in (Step.DELETE, Step.REPLACE):
                 self.move(self.own, self.there, exchange=self.task.step is Step.REPLACE)
-            return Done(self.look(self.there))
+            else:
+                self.move(self.there, self.own)
+            return Done(self.look(self.path))
 
     def is_before(self, own: Identity | None, found: Identity | None) -> bool:
         match self.task.step:
             case Step.CREATE:
-                return self.staged.same_content(own)
+                return self.staged.same_content(own) and not self.filled(self.own)
             case Step.REPLACE:
                 return self.staged.same_content(own) and self.expected.same_content(found)
             case Step.DELETE:
                 return own is None and self.expected.same_content(found)
+            case Step.RESTORE:
+                return self.expected.same_content(own)
+            case Step.MOVE if self.task.replaced:
+                both = self.expected.same_content(self.look(self.path)) and self.replaced.same_content(found)
+                return both and own is None
+            case Step.MOVE:
+                return self.expected.same_content(own) and not self.expected.same_inode(found)
 
     def is_after(self, own: Identity | None, found: Identity | None) -> bool:
         match self.task.step:
             case Step.CREATE:
-                filled = self.staged.directory and self.executor.has_children(self.task.path)
-                return own is None and self.staged.same_content(found) and not filled
+                return own is None and self.staged.same_content(found) and not self.filled(self.there)
             case Step.REPLACE:
                 return self.expected.same_content(own) and self.staged.same_content(found)
             case Step.DELETE:
                 return self.expected.same_content(own) and found is None
+            case Step.MOVE if self.task.replaced:
+                rest = [one for one in (own, self.look(self.path)) if one]
+                ours = self.expected.same_content(found) and len(rest) == 1
+                return ours and self.replaced.same_content(rest[0])
+            case Step.MOVE | Step.RESTORE:
+                return own is None and self.expected.same_content(found)
+
+    def filled(self, place: Place) -> bool:
+        return self.staged.directory and not self.task.tree and bool(self.executor.below(place))
+
+
+def _cut(folder: Folder, name: bytes) -> Folder:
+    """Out of its folder, with everything below: by the rest of the path."""
+    node = folder.pop(name)
+    names = [] if node.content is not None else [path for path in folder if path.startswith(name + b"/")]
+    return {b"": node} | {path[len(name) :]: folder.pop(path) for path in names}
 
 
 def _trash(task: Task) -> bytes:

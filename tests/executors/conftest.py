@@ -2,14 +2,15 @@
 
 import itertools
 import os
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from activities.executors.base import Done, Draft, Executor, Identity, Refused, Result, Stage, Step, Task
+from activities.executors.base import Done, Draft, Executor, Identity, Refused, Result, Source, Stage, Step, Task
 from activities.executors.local import LocalExecutor
 from activities.executors.memory import MemoryExecutor, Node
 from schema import faults
@@ -38,6 +39,9 @@ class Outside(Protocol):
     def stages(self) -> dict[str, bytes | None]: ...
     def trash(self) -> dict[str, bytes | None]: ...
     def put_trash(self, name: str, content: bytes) -> None: ...
+    def drop_trash(self, name: str) -> None:
+        """A file, or a directory with everything below it."""
+        ...
 
 
 class OutsideDisk:
@@ -97,6 +101,10 @@ class OutsideDisk:
         os.makedirs(os.path.dirname(self.at(path)), exist_ok=True)
         self.put(path, content)
 
+    def drop_trash(self, name: str) -> None:
+        path = b".filestore/trash/" + name.encode()
+        shutil.rmtree(self.at(path)) if self.is_folder(path) else self.remove(path)
+
 
 class OutsideMemory:
     def __init__(self, executor: MemoryExecutor) -> None:
@@ -130,13 +138,17 @@ class OutsideMemory:
         del self.stage[stage.encode()]
 
     def stages(self) -> dict[str, bytes | None]:
-        return {name.decode(): node.content for name, node in self.stage.items()}
+        return {name.decode(): node.content for name, node in self.stage.items() if b"/" not in name}
 
     def trash(self) -> dict[str, bytes | None]:
-        return {name.decode(): node.content for name, node in self.bin.items()}
+        return {name.decode(): node.content for name, node in self.bin.items() if name.count(b"/") == 1}
 
     def put_trash(self, name: str, content: bytes) -> None:
         self.bin[name.encode()] = Node(content)
+
+    def drop_trash(self, name: str) -> None:
+        for path in [path for path in self.bin if path == name.encode() or path.startswith(name.encode() + b"/")]:
+            del self.bin[path]
 
 
 @dataclass
@@ -169,9 +181,41 @@ class Bench:
         trash = f"{DAY}/{stage.id}.0"
         return Task(stage.id, Step.REPLACE, NodePath(path), stage.id, stage.identity, expected, trash)
 
-    def delete(self, path: bytes, expected: Identity) -> Task:
+    def delete(self, path: bytes, expected: Identity, tree: bool = False) -> Task:
         command = new_command_id()
-        return Task(command, Step.DELETE, NodePath(path), expected=expected, trash=f"{DAY}/{command}.0")
+        return Task(command, Step.DELETE, NodePath(path), expected=expected, trash=f"{DAY}/{command}.0", tree=tree)
+
+    def move(self, path: bytes, target: bytes, expected: Identity, replaced: Identity | None = None) -> Task:
+        command, to = new_command_id(), NodePath(target)
+        trash = f"{DAY}/{command}.0" if replaced else None
+        return Task(
+            command, Step.MOVE, NodePath(path), expected=expected, trash=trash, target=to, replaced=replaced, tree=True
+        )
+
+    def restore(self, place: str | bytes, path: bytes, expected: Identity) -> Task:
+        place = place.encode() if isinstance(place, str) else place
+        return Task(new_command_id(), Step.RESTORE, NodePath(path), expected=expected, place=place, tree=True)
+
+    def deleted(self, path: bytes, content: bytes | None) -> tuple[str, Identity]:
+        """Something of ours in the trash: its place, and what the record knows of it."""
+        known = self.has(path, content)
+        task = self.delete(path, known)
+        self.done(task)
+        assert task.trash
+        return task.trash, known
+
+    def sources(self, path: bytes) -> list[Source]:
+        """What a copy of this node takes, as a walk finds it: parents before children."""
+        entries = [entry for entry in self.executor.walk() if (entry.path.raw + b"/").startswith(path + b"/")]
+        return [Source(entry.path.raw[len(path) + 1 :], entry.kind, entry.identity, entry.path) for entry in entries]
+
+    def copy(self, sources: list[Source], target: bytes) -> Task:
+        """The command that makes a copy of these visible: staged and sealed."""
+        stage = new_command_id()
+        copied = {one.relative: one for one in self.executor.stage_copy(stage, sources)}
+        assert list(copied) and set(copied) == {source.relative for source in sources}
+        assert self.executor.seal([], [stage]) == []
+        return Task(stage, Step.CREATE, NodePath(target), stage, copied[b""].identity, tree=len(sources) > 1)
 
     def done(self, task: Task) -> Done:
         """Act, flush and finish, as a command that succeeds does."""
@@ -195,12 +239,43 @@ def disk(tmp_path: Path) -> Bench:
     return Bench(LocalExecutor.register(str(root), MOUNT), OutsideDisk(root))
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture
+def root(disk: Bench) -> Path:
+    assert isinstance(disk.outside, OutsideDisk)
+    return Path(os.fsdecode(disk.outside.root))
+
+
+@pytest.fixture
+def flushed(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was flushed since it was last cleared, as paths below the root."""
+    paths: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        real(descriptor)
+        paths.append(os.path.relpath(os.readlink(f"/proc/self/fd/{descriptor}"), root).replace(".filestore/", ""))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return paths
+
+
+EXECUTORS = ["local", "memory"]
+
+
+@pytest.fixture(params=EXECUTORS)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     if request.param == "memory":
         executor = MemoryExecutor()
         return Bench(executor, OutsideMemory(executor))
     bench: Bench = request.getfixturevalue("disk")
+    return bench
+
+
+@pytest.fixture
+def whole(bench: Bench) -> Bench:
+    """A bench whose executor moves, deletes, restores and shows whole trees in one step; others are driven item by item."""
+    if not bench.executor.whole_trees:
+        pytest.skip("this executor has no whole trees")
     return bench
 
 
@@ -218,6 +293,19 @@ def when(monkeypatch: pytest.MonkeyPatch) -> When:
 
     monkeypatch.setattr(faults, "reach", reach)
     return waiting.__setitem__
+
+
+class Crash(Exception):
+    """The process died here."""
+
+
+def crash() -> None:
+    raise Crash
+
+
+def again(task: Task) -> Task:
+    """The next attempt of the same command."""
+    return replace(task, attempt=task.attempt + 1)
 
 
 def refused(result: Result) -> str:

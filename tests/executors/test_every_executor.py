@@ -3,7 +3,6 @@
 import hashlib
 import os
 import threading
-from dataclasses import replace
 
 import pytest
 
@@ -11,7 +10,7 @@ from activities.executors.base import Done, Draft, Stage, Task, Unclear
 from schema.errors import NodeNotFound, NotADirectory
 from schema.ids import new_command_id
 from schema.paths import NodePath
-from tests.executors.conftest import DAY, Bench, When, refused
+from tests.executors.conftest import DAY, Bench, Crash, When, again, crash, refused
 
 HOSTILE = [
     b"new\nline",
@@ -24,18 +23,6 @@ HOSTILE = [
     b"\x01\x1b[31m",
     "e\u0301".encode(),
 ]
-
-
-def again(task: Task) -> Task:
-    return replace(task, attempt=task.attempt + 1)
-
-
-class Crash(Exception):
-    """The process died here."""
-
-
-def crash() -> None:
-    raise Crash
 
 
 # -- staging -----------------------------------------------------------------------------------------------------------

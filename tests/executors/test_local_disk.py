@@ -5,6 +5,7 @@ import gc
 import itertools
 import json
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -29,12 +30,6 @@ from schema.paths import NodePath
 from tests.executors.conftest import DAY, MOUNT, Bench, OutsideDisk, When, refused
 
 PROJECT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def root(disk: Bench) -> Path:
-    assert isinstance(disk.outside, OutsideDisk)
-    return Path(os.fsdecode(disk.outside.root))
 
 
 @pytest.fixture(params=["openat2", "ENOSYS", "EPERM"])
@@ -64,6 +59,11 @@ def test_a_link_is_never_followed(disk: Bench, root: Path, kernel: str, target: 
     assert refused(disk.executor.act(disk.create(b"link/below/new", b"x"))) == "NOT_A_DIRECTORY"
     assert refused(disk.executor.act(disk.replace(b"link/file", b"x", known))) == "NOT_A_DIRECTORY"
     assert refused(disk.executor.act(disk.delete(b"link/file", known))) == "NOT_A_DIRECTORY"
+    assert refused(disk.executor.act(disk.move(b"link/file", b"moved", known))) == "NOT_A_DIRECTORY"
+    assert refused(disk.executor.act(disk.move(b"inside/file", b"link/moved", known))) == "NOT_A_DIRECTORY"
+    (root / ".filestore" / "trash" / "link").symlink_to(root / "inside")
+    assert refused(disk.executor.act(disk.restore(b"link/file", b"back", known))) == "CONTENT_EXPIRED"
+    (root / ".filestore" / "trash" / "link").unlink()
     with pytest.raises(NodeNotFound):
         disk.executor.open(NodePath(b"link/file"))
     with pytest.raises(NotADirectory):
@@ -436,20 +436,6 @@ def fd_is_open(fd: str) -> bool:
 # -- what survives a power cut -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def flushed(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was flushed since it was last cleared, as paths below the root."""
-    paths: list[str] = []
-    real = os.fsync
-
-    def fsync(descriptor: int) -> None:
-        real(descriptor)
-        paths.append(os.path.relpath(os.readlink(f"/proc/self/fd/{descriptor}"), root).replace(".filestore/", ""))
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    return paths
-
-
 def test_a_list_is_sealed_with_one_flush_a_file_and_one_for_all_names(disk: Bench, flushed: list[str]) -> None:
     drafts = [Draft(new_command_id(), content) for content in (b"a", None, b"b", None)]
     disk.executor.seal(drafts)
@@ -465,8 +451,7 @@ def test_a_flush_reaches_every_folder_of_its_steps_once(disk: Bench, flushed: li
     disk.has(b"a", None)
     known = disk.has(b"a/old", b"old")
     tasks = [disk.create(b"a/1", b"1"), disk.create(b"a/2", b"2"), disk.create(b"3", None)]
-    for task in tasks:
-        disk.executor.act(task)
+    results = [disk.executor.act(task) for task in tasks]
     flushed.clear()
     disk.executor.flush(tasks)
     assert sorted(flushed) == [".", "a", "stage"]
@@ -476,11 +461,34 @@ def test_a_flush_reaches_every_folder_of_its_steps_once(disk: Bench, flushed: li
     flushed.clear()
     disk.executor.flush([deletion])
     assert sorted(flushed) == ["a", f"trash/{DAY}"]
+    assert isinstance(results[0], Done) and results[0].identity
+    moved = disk.move(b"a/1", b"moved", results[0].identity)
+    disk.executor.act(moved)
+    flushed.clear()
+    disk.executor.flush([moved])
+    assert flushed == [".", "a"]  # where it appears, then where it left
     disk.outside.remove(f".filestore/trash/{deletion.trash}".encode())
     disk.outside.remove(f".filestore/trash/{DAY}".encode())
     flushed.clear()
     disk.executor.flush([deletion])
     assert sorted(flushed) == ["a", "trash", f"trash/{DAY}"]  # purged meanwhile, and made once more
+
+
+def test_a_move_onto_a_file_and_a_restore_flush_the_trash_too(disk: Bench, flushed: list[str]) -> None:
+    disk.has(b"a", None)
+    task = disk.move(b"a/new", b"old", disk.has(b"a/new", b"new"), replaced=disk.has(b"old", b"old"))
+    flushed.clear()
+    disk.executor.act(task)
+    assert flushed == ["trash"]  # the day's folder is new, and durable before anything is put into it
+    flushed.clear()
+    disk.executor.flush([task])
+    assert flushed == [".", "a", f"trash/{DAY}"]
+    place, known = disk.deleted(b"file", b"x")
+    restored = disk.restore(place, b"a/file", known)
+    disk.executor.act(restored)
+    flushed.clear()
+    disk.executor.flush([restored])
+    assert flushed == ["a", f"trash/{DAY}"]
 
 
 def test_what_finish_moves_is_durable_before_it_returns(disk: Bench, flushed: list[str]) -> None:
@@ -585,13 +593,15 @@ def test_a_rename_the_disk_refuses_is_refused(
     disk: Bench, monkeypatch: pytest.MonkeyPatch, number: int, code: str
 ) -> None:
     known = disk.has(b"file", b"old")
+    place, gone = disk.deleted(b"gone", b"x")
     tasks = [disk.create(b"new", b"x"), disk.replace(b"file", b"new", known), disk.delete(b"file", known)]
+    tasks += [disk.move(b"file", b"name", known), disk.restore(place, b"name", gone)]
 
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("activities.executors.local_ends.renameat2", fail)
-    assert [refused(disk.executor.act(task)) for task in tasks] == [code] * 3
+    assert [refused(disk.executor.act(task)) for task in tasks] == [code] * 5
 
 
 def test_what_we_do_not_understand_stays_an_error(disk: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -750,38 +760,53 @@ time.sleep(60)
     locks.close()
 
 
-@pytest.mark.parametrize("point", ["apply.act", "apply.acted"])
-@pytest.mark.parametrize("step", list(Step))
-def test_a_step_whose_process_was_killed_is_taken_once(disk: Bench, root: Path, point: str, step: Step) -> None:
-    if step is Step.CREATE:
-        task = disk.create(b"file", b"new")
-    else:
-        known = disk.has(b"file", b"old")
-        task = disk.replace(b"file", b"new", known) if step is Step.REPLACE else disk.delete(b"file", known)
+def killable(disk: Bench, step: Step, onto: bool) -> Task:
+    """A step that ends with `new` at `file`, or deletes `old` there. Whatever it replaces is `old`."""
+    match step:
+        case Step.CREATE:
+            return disk.create(b"file", b"new")
+        case Step.REPLACE:
+            return disk.replace(b"file", b"new", disk.has(b"file", b"old"))
+        case Step.DELETE:
+            return disk.delete(b"file", disk.has(b"file", b"old"))
+        case Step.MOVE:
+            disk.has(b"folder", None)
+            replaced = disk.has(b"file", b"old") if onto else None
+            return disk.move(b"folder/from", b"file", disk.has(b"folder/from", b"new"), replaced)
+        case Step.RESTORE:
+            place, known = disk.deleted(b"gone", b"new")
+            return disk.restore(place, b"file", known)
+
+
+POINTS = ["apply.act=kill", "apply.acted=kill"]
+KILLS = [(step, False, point) for step in Step for point in POINTS]
+KILLS += [(Step.MOVE, True, f"{point}@{rename}") for rename in (1, 2) for point in POINTS]
+
+
+@pytest.mark.parametrize(("step", "onto", "fault"), KILLS)
+def test_a_step_whose_process_was_killed_is_taken_once(
+    disk: Bench, root: Path, step: Step, onto: bool, fault: str
+) -> None:
+    task = killable(disk, step, onto)
     script = """
-import json
-from activities.executors.base import *
+import pickle
 from activities.executors.local import LocalExecutor
-from schema.paths import NodePath
 root, mount, told = sys.argv[1:]
-command, step, path, stage, staged, expected, trash = json.loads(told)
-identity = lambda facts: Identity.of_facts(facts) if facts else None
-task = Task(command, Step(step), NodePath(path.encode()), stage, identity(staged), identity(expected), trash)
-LocalExecutor(root, mount).act(task)
+LocalExecutor(root, mount).act(pickle.loads(bytes.fromhex(told)))
 """
-    told = [task.command, task.step, task.path.text, task.stage, facts(task.staged), facts(task.expected), task.trash]
-    died = python(script, str(root), MOUNT, json.dumps(told), FILESTORE_FAULT=f"{point}=kill")
+    died = python(script, str(root), MOUNT, pickle.dumps(task).hex(), FILESTORE_FAULT=fault)
     died.communicate()
     assert died.returncode == -signal.SIGKILL
+    assert not onto or disk.outside.read(b"file") is not None
     result = disk.executor.act(replace(task, attempt=2))
-    assert isinstance(result, Done) and result.recognised is (point == "apply.acted") and result.drift is None
+    acted = fault not in ("apply.act=kill", "apply.act=kill@1")
+    assert isinstance(result, Done) and result.recognised is acted and result.drift is None
+    disk.executor.flush([task])
     disk.executor.finish(task, True)
     assert disk.outside.read(b"file") == (None if step is Step.DELETE else b"new")
-    assert list(disk.outside.trash().values()) == ([] if step is Step.CREATE else [b"old"])
-
-
-def facts(identity: Identity | None) -> list[int | str] | None:
-    return identity.facts() if identity else None
+    old = step in (Step.REPLACE, Step.DELETE) or onto
+    assert list(disk.outside.trash().values()) == ([b"old"] if old else [])
+    assert disk.outside.stages() == {} and disk.outside.read(b"folder/from") is None
 
 
 # -- descriptors -------------------------------------------------------------------------------------------------------
@@ -789,6 +814,8 @@ def facts(identity: Identity | None) -> list[int | str] | None:
 
 def test_no_descriptor_is_left_open(disk: Bench, root: Path, when: When) -> None:
     (root / "link").symlink_to("nowhere")
+    for path, content in ((b"tree", None), (b"tree/below", None), (b"tree/below/file", b"x"), (b"tree/file", b"y")):
+        disk.has(path, content)
     disk.executor.check()
     gc.collect()
     before = len(os.listdir("/proc/self/fd"))
@@ -797,6 +824,19 @@ def test_no_descriptor_is_left_open(disk: Bench, root: Path, when: When) -> None
         disk.done(disk.delete(b"file%d" % n, created))
         disk.executor.act(disk.create(b"link/x", b"x"))
         disk.executor.act(disk.create(b"no/parent", None))
+        moved, replaced = disk.has(b"from", b"x"), disk.has(b"to", b"y")
+        disk.done(onto := disk.move(b"from", b"to", moved, replaced))
+        disk.executor.act(disk.restore(onto.trash or "", b"no/parent", replaced))
+        disk.executor.act(disk.restore(b"no/where", b"x", replaced))
+        disk.executor.reverse(onto)
+        stage = new_command_id()
+        list(disk.executor.stage_copy(stage, [*disk.sources(b"tree")]))
+        disk.executor.discard_stage(stage, None)
+        half = disk.executor.stage_copy(stage, disk.sources(b"tree"))
+        next(half)
+        half.close()  # type: ignore[attr-defined]
+        disk.outside.remove(b"from")
+        disk.outside.remove(b"to")
         when("apply.act", offline)
         with pytest.raises(MountOffline):
             disk.executor.act(disk.create(b"interrupted", b"x"))
