@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     retention_days: int = Field(30, ge=0)
     """How long replaced and deleted content is kept."""
     upload_max_bytes: int = Field(5 * 2**40, gt=0)
+    spool_path: str = "/var/tmp/filestore-spool"  # noqa: S108 - survives a reboot, unlike /tmp
+    """Where content for object stores waits for its visible step: on a disk of this host, one folder per mount."""
     drain_seconds: float = Field(15.0, gt=0)
     """Between SIGTERM and exit: running work may finish."""
     sandbox: bool = False

@@ -50,6 +50,6 @@ class ServedMounts:
             raise errors.MountOffline(f"The mount lies on host {known.host_id!r}; send the request there.")
         with self._guard:
             held = self._executors.get(mount)
-            if held is None or held[0].epoch != known.epoch or held[0].root_path != known.root_path:
+            if held is None or held[0].place != known.place:
                 held = self._executors[mount] = known, open_executor(known)
         return held[1]

@@ -1,8 +1,15 @@
 """Executors move bytes; `open_executor` is the one place that knows which kind of mount has which."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from activities.executors.base import Executor, Identity
 from schema.errors import ExecutorNotFound
 from schema.mounts import Mount
+
+if TYPE_CHECKING:
+    from activities.executors.s3 import S3Executor
 
 
 def open_executor(mount: Mount) -> Executor:
@@ -13,8 +20,10 @@ def open_executor(mount: Mount) -> Executor:
             from activities.executors.local import LocalExecutor
 
             return LocalExecutor(mount.root_path or "", mount.mount_uuid)
+        case "s3":
+            return _s3(mount)
         case kind:
-            raise ExecutorNotFound(f"Commands on {kind} mounts are not served yet.", backendMountId=mount.id)
+            raise ExecutorNotFound(f"There is no executor for {kind} mounts.", backendMountId=mount.id)
 
 
 def prepare_storage(mount: Mount) -> Identity | None:
@@ -22,8 +31,21 @@ def prepare_storage(mount: Mount) -> Identity | None:
 
     Doing it again is harmless. Raises InvalidRequest, MountOffline, ExecutorNotFound.
     """
+    if mount.backend_kind == "s3":
+        _s3(mount).register()
+        return None
     if mount.backend_kind != "local":
         return None
     from activities.executors.local import LocalExecutor
 
     return LocalExecutor.register(mount.root_path or "", mount.mount_uuid).root_identity()
+
+
+def _s3(mount: Mount) -> S3Executor:
+    from pathlib import Path
+
+    from activities.executors.s3 import S3Executor
+    from schema.settings import Settings
+
+    spool = Path(Settings().spool_path)  # type: ignore[call-arg]  # all have defaults
+    return S3Executor(mount.bucket or "", mount.prefix or "", mount.mount_uuid, mount.config, mount.secrets, spool)
