@@ -26,7 +26,11 @@ Run = Callable[[], object]
 
 
 def main(rounds: int) -> None:
-    account = s3_account.account_of({}, {})
+    settings = dict(os.environ)
+    account = s3_account.account_of(
+        {"endpoint": settings["AWS_ENDPOINT_URL"]},
+        {"accessKeyId": settings["AWS_ACCESS_KEY_ID"], "secretAccessKey": settings["AWS_SECRET_ACCESS_KEY"]},
+    )
     client = s3_account.connect(account, FLOCK)
     try:
         client.create_bucket(Bucket=BUCKET)
@@ -35,7 +39,7 @@ def main(rounds: int) -> None:
             raise
     store = S3Store(
         BUCKET, endpoint=account.endpoint, access_key_id=account.key, secret_access_key=account.secret,
-        region=account.region, client_options={"allow_http": True}, virtual_hosted_style_request=False,
+        region="us-east-1", client_options={"allow_http": True}, virtual_hosted_style_request=False,
     )  # fmt: skip
     threads = ThreadPoolExecutor(FLOCK)
     body = os.urandom(BIG)
