@@ -193,7 +193,7 @@ def _read_answer(words: object, method: str) -> tuple[bytes, bytes]:
         return head, b""
     length = _header(head, b"content-length")
     if length is not None:
-        return head, words.read(int(length))  # type: ignore[attr-defined,no-any-return]
+        return head, words.read(int(length))  # type: ignore[attr-defined]
     body = b""
     while size := int(words.readline().strip() or b"0", 16):  # type: ignore[attr-defined]
         body += words.read(size)  # type: ignore[attr-defined]

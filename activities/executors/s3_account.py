@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 from botocore.config import Config
 
 from activities.executors.s3_listing import read_lists_fast
@@ -65,7 +68,9 @@ def account_of(config: Mapping[str, Any], secrets: Mapping[str, str]) -> Account
 
 def connect(account: Account, connections: int, folder: Path | None = None) -> S3Client:
     """A client for all threads. Asks nobody. `folder`: where certificates that came as text are put."""
-    session = boto3.session.Session(account.key, account.secret, account.token, account.region)
+    core = botocore.session.Session()
+    core.register_component("data_loader", _descriptions())
+    session = boto3.session.Session(account.key, account.secret, account.token, account.region, botocore_session=core)
     client: S3Client = session.client(
         "s3",
         endpoint_url=account.endpoint,
@@ -86,6 +91,12 @@ def connect(account: Account, connections: int, folder: Path | None = None) -> S
     )
     read_lists_fast(client)
     return client
+
+
+@functools.cache
+def _descriptions() -> botocore.loaders.Loader:
+    """What the library knows of the service, read once for all mounts: that takes most of the time of a new client."""
+    return botocore.loaders.create_loader()
 
 
 def _certificates(bundle: str | None, folder: Path | None) -> str | None:

@@ -16,6 +16,7 @@ from activities.executors.s3_errors import (
     BUSY,
     CHANGED,
     EXPIRED,
+    HAUNTED,
     ITEM_BY_ITEM,
     LOST,
     NO_FOLDER,
@@ -49,6 +50,7 @@ class Attempt:
     def __init__(self, store: Store, task: Task) -> None:
         self.store, self.task = store, task
         self.bucket, self.keys, self.spool = store.bucket, store.keys, store.spool
+        self.tried_to_clear = False
 
     def run(self) -> Result:
         steps = {
@@ -148,13 +150,20 @@ class Attempt:
             found = self.bucket.head(key)
             if self.is_ours(found):
                 return Done(found.identity, recognised=True) if found else None
-            if found is None and not self.is_folder(path):
-                self.store.clear_ghost(self.keys.folder(path))
-                raise LookAgain from None
+            if condition == FREE and found is None and not self.is_folder(path):
+                return self.haunted(self.keys.folder(path))
             return None
         if found is None:
             return LOST
         return self.made(found.identity)
+
+    def haunted(self, key: str) -> Refused:
+        """The store refuses a name at which it shows nothing. Once that may be the rest of a directory, or a moment."""
+        if self.tried_to_clear:
+            return HAUNTED
+        self.tried_to_clear = True
+        self.store.clear_ghost(key)
+        raise LookAgain
 
     def put_staged(self, key: str, condition: Condition) -> Found | None:
         """None: what was staged is not there any more, or is something else now."""
@@ -261,13 +270,13 @@ class Attempt:
         faults.reach("apply.act", self.task.path.text)
         try:
             self.bucket.put_folder(key, self.task.command, FREE)
-        except ConditionFailed as error:
+        except ConditionFailed:
             if self.is_ours(self.bucket.head(key)):
                 return Done(FOLDER, recognised=True)
             if self.bucket.first(key, 1) or self.bucket.head(self.keys.of(path)):
                 return TAKEN
-            self.store.clear_ghost(key)
-            raise LookAgain from error
+            # SeaweedFS keeps directories of which it lists nothing. An empty object there overwrites nothing.
+            self.bucket.put_folder(key, self.task.command, {})
         return self.made(FOLDER)
 
     def replace(self) -> Result:

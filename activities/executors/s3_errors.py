@@ -61,6 +61,10 @@ CHANGED = Refused(
     "VERSION_CONFLICT",
     "It was changed in the bucket behind Filestore's back, and is untouched. Reconcile it, then decide anew.",
 )
+HAUNTED = Refused(
+    "NODE_EXISTS",
+    "The store lists nothing at this name and refuses it. A directory with a history may have been there.",
+)
 LOST = Refused("STAGE_LOST", "The staged content is gone or was changed. Send the same key and content again.")
 EXPIRED = Refused("CONTENT_EXPIRED", "What was to be restored is no longer in the trash of the bucket.")
 ITEM_BY_ITEM = Refused("NOT_SUPPORTED", "An object store has no trees: this goes item by item.")

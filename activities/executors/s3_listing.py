@@ -38,7 +38,7 @@ class Listed:
 
 
 def read_lists_fast(client: S3Client) -> None:
-    client.meta.events.register("before-parse.s3.ListObjectsV2", _take_contents)
+    client.meta.events.register("before-parse.s3.ListObjectsV2", take_contents)
 
 
 def listed(client: S3Client, bucket: str, prefix: str, most: int | None = None) -> Iterator[Listed]:
@@ -55,7 +55,8 @@ def listed(client: S3Client, bucket: str, prefix: str, most: int | None = None) 
         asked["ContinuationToken"] = page["NextContinuationToken"]
 
 
-def _take_contents(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+def take_contents(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+    """Called by the client with the raw answer, before it reads it itself."""
     if response_dict["status_code"] != 200:
         return
     body: bytes = response_dict["body"]

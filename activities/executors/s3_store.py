@@ -43,6 +43,7 @@ class Store:
     def register(self) -> None:
         """Write the sentinel, and nothing else. Raises InvalidRequest for the prefix of another mount."""
         content = json.dumps({"mount": self.uuid}).encode() + b"\n"
+        self._sentinel()  # a bucket that is not there is said before anything is written: some stores would make one
         try:
             self.bucket.put(self.keys.sentinel, content, hashlib.sha256(content).digest(), {}, FREE)
         except (ConditionFailed, Missing):

@@ -37,6 +37,8 @@ def main(rounds: int) -> None:
     except client.exceptions.ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 409:
             raise
+    plain = s3_account.connect(account, FLOCK)
+    plain.meta.events.unregister("before-parse.s3.ListObjectsV2", s3_listing.take_contents)
     store = S3Store(
         BUCKET, endpoint=account.endpoint, access_key_id=account.key, secret_access_key=account.secret,
         region="us-east-1", client_options={"allow_http": True}, virtual_hosted_style_request=False,
@@ -52,7 +54,7 @@ def main(rounds: int) -> None:
         return answer["Body"].read()
 
     def boto_list() -> int:
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="many/")
+        pages = plain.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="many/")
         return sum(len(page.get("Contents", [])) for page in pages)
 
     list(threads.map(lambda n: client.put_object(Bucket=BUCKET, Key=f"many/{n:06}", Body=SMALL), range(KEYS)))
