@@ -43,6 +43,7 @@ class Store:
     def register(self) -> None:
         """Write the sentinel, and nothing else. Raises InvalidRequest for the prefix of another mount."""
         content = json.dumps({"mount": self.uuid}).encode() + b"\n"
+        self._refuse_nested()
         self._sentinel()  # a bucket that is not there is said before anything is written: some stores would make one
         try:
             self.bucket.put(self.keys.sentinel, content, hashlib.sha256(content).digest(), {}, FREE)
@@ -54,6 +55,14 @@ class Store:
                 ) from None
         else:
             self._probe(content)
+
+    def _refuse_nested(self) -> None:
+        """Two mounts must not own the same object: their claims do not see each other."""
+        names = self.keys.prefix.split("/")[:-1]
+        for depth in range(len(names)):
+            above = Keys("/".join(names[:depth]))
+            if self.bucket.head(above.sentinel) is not None:
+                raise InvalidRequest("The prefix lies inside of another mount. Choose a prefix outside of it.")
 
     def _probe(self, content: bytes) -> None:
         """A store that ignores conditions would overwrite what we must not: no mount is made there."""

@@ -184,6 +184,13 @@ def test_a_prefix_belongs_to_one_mount(s3_mount: S3Mount, s3_server: S3Server, t
     assert OutsideBucket(s3_mount.open()).keys() == [".filestore/mount.json"]
 
 
+def test_a_mount_inside_of_a_mount_is_refused(s3_mount: S3Mount, s3_server: S3Server, tmp_path: Path) -> None:
+    inner = S3Mount(s3_server, s3_mount.bucket, s3_mount.prefix + "/deep/er", tmp_path)
+    with pytest.raises(InvalidRequest, match="inside of another"):
+        inner.open().register()
+    assert OutsideBucket(s3_mount.open()).keys() == [".filestore/mount.json"]
+
+
 def test_a_bucket_that_is_not_there_is_said(s3_server: S3Server, tmp_path: Path) -> None:
     mount = S3Mount(s3_server, "no-such-bucket", "x", tmp_path)
     with pytest.raises(MountOffline, match="bucket"):
