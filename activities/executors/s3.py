@@ -25,12 +25,13 @@ from typing import Any
 from activities.executors import s3_staging as staging
 from activities.executors.base import Copied, Draft, Entry, Identity, Result, Source, Stage, Step, Task
 from activities.executors.s3_account import account_of, connect
-from activities.executors.s3_attempt import FOLDER, Attempt, Reversal
+from activities.executors.s3_attempt import FOLDER, Attempt
 from activities.executors.s3_bucket import COMMAND, Bucket
 from activities.executors.s3_content import Content
 from activities.executors.s3_errors import ConditionFailed, Contended, Missing, PastTheEnd, UploadGone
 from activities.executors.s3_keys import Keys
 from activities.executors.s3_listing import Listed
+from activities.executors.s3_reversal import Reversal
 from activities.executors.s3_spool import Locks, Spool
 from activities.executors.s3_store import Store
 from activities.executors.s3_upload import Writer

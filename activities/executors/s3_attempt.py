@@ -9,8 +9,10 @@ Directories are names: an empty object `<path>/` marks one, and anything below i
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from activities.executors.base import Done, Identity, Refused, Result, Step, Task, Unclear
+from activities.executors.base import Done, Identity, Refused, Result, Step, Task
 from activities.executors.s3_bucket import COMMAND, FREE, SHA256, STAGED, TAG, WAS, Condition, Found, only
 from activities.executors.s3_errors import (
     BUSY,
@@ -40,6 +42,10 @@ ROUNDS = 8
 """How often a step looks again when the object changes between the look and the step."""
 FOLDER = folder_identity("")
 """Every directory that is visible."""
+
+
+class NothingStaged(Exception):
+    """What was staged is not there any more, or is something else now."""
 
 
 class LookAgain(Exception):
@@ -104,9 +110,15 @@ class Attempt:
 
     def made(self, identity: Identity) -> Done:
         """The step is taken and verified. The mark helps a later execution, should somebody change the object before."""
-        faults.reach("apply.acted", self.task.path.text)
         self.spool.mark(self.task.command, identity)
         return Done(identity)
+
+    @contextmanager
+    def visible_step(self) -> Iterator[None]:
+        """Around the one request that everybody can see."""
+        faults.reach("apply.act", self.task.path.text)
+        yield
+        faults.reach("apply.acted", self.task.path.text)
 
     def made_before(self, found: Found | None) -> Result | None:
         """An earlier execution's effect, as it lies there or as its mark says."""
@@ -140,12 +152,14 @@ class Attempt:
         """The visible step of everything that appears: a copy of `source`, or what is staged. None: somebody was faster,
         the caller looks at who."""
         key = self.keys.of(path)
-        faults.reach("apply.act", self.task.path.text)
         try:
-            if source is not None:
-                found: Found | None = self.bucket.copy(source, key, self.ours(source), condition)
-            else:
-                found = self.put_staged(key, condition)
+            with self.visible_step():
+                if source is not None:
+                    made = self.bucket.copy(source, key, self.ours(source), condition)
+                else:
+                    made = self.put_staged(key, condition)
+        except NothingStaged:
+            return LOST
         except ConditionFailed:
             found = self.bucket.head(key)
             if self.is_ours(found):
@@ -153,9 +167,7 @@ class Attempt:
             if condition == FREE and found is None and not self.is_folder(path):
                 return self.haunted(self.keys.folder(path))
             return None
-        if found is None:
-            return LOST
-        return self.made(found.identity)
+        return self.made(made.identity)
 
     def haunted(self, key: str) -> Refused:
         """The store refuses a name at which it shows nothing. Once that may be the rest of a directory, or a moment."""
@@ -165,8 +177,8 @@ class Attempt:
         self.store.clear_ghost(key)
         raise LookAgain
 
-    def put_staged(self, key: str, condition: Condition) -> Found | None:
-        """None: what was staged is not there any more, or is something else now."""
+    def put_staged(self, key: str, condition: Condition) -> Found:
+        """Raises NothingStaged."""
         stage, staged = self.task.stage or self.task.command, self.staged
         kind, _, which = staged.tag.partition(":")
         metadata = {COMMAND: self.task.command}
@@ -176,7 +188,9 @@ class Attempt:
                 return self.bucket.end_parts(key, upload.id, upload.parts, {COMMAND: stage}, condition)
             except UploadGone:
                 found = self.bucket.head(key)
-                return found if self.is_ours(found) else None
+                if found is None or not self.is_ours(found):
+                    raise NothingStaged from None
+                return found
         descriptor = self.spool.open(stage) if kind == "spool" else None
         if descriptor is not None:
             try:
@@ -185,29 +199,27 @@ class Attempt:
                 os.close(descriptor)
         source = self.bucket.head(self.keys.stage(stage))
         if source is None or staged.tag not in (f"object:{source.etag}", source.metadata.get(STAGED)):
-            return None
+            raise NothingStaged
         try:
             return self.bucket.copy(source, key, self.ours(source) | metadata, condition)
-        except Missing:
-            return None
+        except Missing as error:
+            raise NothingStaged from error
 
-    def put_spooled(self, key: str, condition: Condition, descriptor: int, sha256: str) -> Found | None:
+    def put_spooled(self, key: str, condition: Condition, descriptor: int, sha256: str) -> Found:
         stage, size = self.task.stage or self.task.command, os.fstat(descriptor).st_size
         metadata = {COMMAND: self.task.command, SHA256: sha256}
         if size != self.staged.size:
-            return None
+            raise NothingStaged
         if size <= PART:
             content = os.pread(descriptor, PART, 0)
             digest = hashlib.sha256(content)
-            return (
-                self.bucket.put(key, content, digest.digest(), metadata, condition)
-                if digest.hexdigest() == sha256
-                else None
-            )
+            if digest.hexdigest() != sha256:
+                raise NothingStaged
+            return self.bucket.put(key, content, digest.digest(), metadata, condition)
         try:
             upload = send_spooled(self.bucket, self.spool, stage, key, descriptor, sha256, self.task.command)
             if upload is None:
-                return None
+                raise NothingStaged
             found = self.bucket.end_parts(key, upload.id, upload.parts, metadata, condition)
         except UploadGone as error:
             self.spool.forget_upload(stage)
@@ -267,9 +279,9 @@ class Attempt:
             return TAKEN
         if refused := self.no_parent(path):
             return refused
-        faults.reach("apply.act", self.task.path.text)
         try:
-            self.bucket.put_folder(key, self.task.command, FREE)
+            with self.visible_step():
+                self.bucket.put_folder(key, self.task.command, FREE)
         except ConditionFailed:
             if self.is_ours(self.bucket.head(key)):
                 return Done(FOLDER, recognised=True)
@@ -310,9 +322,9 @@ class Attempt:
         if refused := self.to_trash(found):
             return refused
         self.store.keep_folder(self.task.path.parent)
-        faults.reach("apply.act", self.task.path.text)
         try:
-            self.bucket.delete(self.key, found.etag)
+            with self.visible_step():
+                self.bucket.delete(self.key, found.etag)
         except (ConditionFailed, Missing) as error:
             now = self.bucket.head(self.key)
             if now is not None and now.is_expected(self.expected):
@@ -321,7 +333,6 @@ class Attempt:
                 return before
             self.back_from_trash()
             return self.unexpected(self.task.path, now)
-        faults.reach("apply.acted", self.task.path.text)
         self.spool.mark(self.task.command, FOLDER)
         return Done(None)
 
@@ -354,9 +365,8 @@ class Attempt:
             return CHANGED
         self.store.put_our_folder(trash, self.task.command)
         self.store.keep_folder(self.task.path.parent)
-        faults.reach("apply.act", self.task.path.text)
-        self.bucket.delete(key)
-        faults.reach("apply.acted", self.task.path.text)
+        with self.visible_step():
+            self.bucket.delete(key)
         if others := [one.key[len(key) :] for one in self.bucket.first(key, 2)]:
             # Filled in the last moment. It is a directory still, by what lies in it; now it is marked as one again.
             self.store.keep_folder(self.task.path)
@@ -449,116 +459,3 @@ def _not_empty(names: list[str]) -> Refused:
     return Refused(
         "CHILDREN_EXIST", f"The directory is not empty in the bucket: {shown}. It is untouched; reconcile it."
     )
-
-
-class Reversal(Attempt):
-    """A step of ours taken back. Unclear, and nothing touched, where somebody else has been since."""
-
-    def run(self) -> Result:
-        try:
-            match self.task.step:
-                case Step.CREATE | Step.RESTORE:
-                    return self.take_back(self.task.path)
-                case Step.MOVE:
-                    return self.take_back_move()
-                case Step.REPLACE:
-                    return self.take_back(self.task.path, replaced=True)
-                case Step.DELETE:
-                    return self.put_back()
-        except (ConditionFailed, Missing, Contended):
-            return Unclear("Somebody was there while the step was taken back, so it stands.")
-
-    def take_back_move(self) -> Result:
-        if self.expected.directory:
-            if not self.is_folder(self.task.path):
-                return _STANDS
-        elif not self.has_expected(self.key):
-            return _STANDS
-        assert self.task.target
-        result = self.take_back(self.task.target, replaced=self.task.replaced is not None)
-        if isinstance(result, Unclear):
-            return result
-        back = FOLDER if self.expected.directory else self.expected
-        return Done(back, recognised=isinstance(result, Done) and result.recognised)
-
-    def has_expected(self, key: str) -> bool:
-        found = self.bucket.head(key)
-        return found is not None and found.is_expected(self.expected)
-
-    def take_back(self, path: NodePath, replaced: bool = False) -> Result:
-        if (self.task.staged if self.task.step is Step.CREATE else self.expected).directory:  # type: ignore[union-attr]
-            return self.take_back_folder(path)
-        key = self.keys.of(path)
-        found = self.bucket.head(key)
-        before = self.task.replaced or self.task.expected
-        if replaced and found is not None and before is not None and not self.is_ours(found):
-            # Put back already, in a bucket with versions as a newer one.
-            same = (found.etag, found.size) == (before.tag, before.size)
-            return Done(found.identity, recognised=True) if same else _STANDS
-        if not replaced and found is None:
-            return Done(None, recognised=True)
-        if found is None or not self.is_ours(found):
-            return _STANDS
-        kept = self.in_trash() if replaced else None
-        if replaced and kept is None:
-            return _STANDS
-        if self.task.step in (Step.CREATE, Step.REPLACE):
-            self.keep_staged(found)
-        if kept is None:
-            self.bucket.delete(key, found.etag)
-            self.spool.unmark(self.task.command)
-            return Done(None)
-        return self.lay_back(kept, key, only(found.etag))
-
-    def lay_back(self, kept: Found, key: str, condition: Condition) -> Result:
-        """What the trash holds returns to its place, with the command it had before."""
-        before = {COMMAND: kept.metadata.get(WAS), SHA256: kept.metadata.get(SHA256)}
-        metadata = {name: value for name, value in before.items() if value}
-        found = self.bucket.copy(kept, key, metadata, condition)
-        self.bucket.delete(kept.key, kept.etag)
-        self.spool.unmark(self.task.command)
-        return Done(found.identity)
-
-    def keep_staged(self, found: Found) -> None:
-        """It returns to the stage: for what still waits in the spool nothing is to do, all else is copied by the store."""
-        stage = self.task.stage or self.task.command
-        here = self.spool.find(stage)
-        if here is not None and self.staged.same_content(here) and here.tag.startswith("spool:"):
-            return
-        self.spool.drop(stage)
-        self.spool.forget_upload(stage)
-        staged_key = self.keys.stage(stage)
-        if self.bucket.head(staged_key) is None:
-            self.bucket.copy(found, staged_key, self.ours(found) | {STAGED: self.staged.tag}, FREE)
-
-    def take_back_folder(self, path: NodePath) -> Result:
-        key = self.keys.folder(path)
-        there = self.bucket.first(key, 2)
-        if not there:
-            return Done(None, recognised=True)
-        if [one.key for one in there] != [key] or not self.is_ours(self.bucket.head(key)):
-            return _STANDS
-        if self.task.stage and self.spool.find(self.task.stage) is None:
-            self.spool.create_folder(self.task.stage)
-        self.bucket.delete(key)
-        self.spool.unmark(self.task.command)
-        return Done(None)
-
-    def put_back(self) -> Result:
-        if self.expected.directory:
-            if self.is_folder(self.task.path):
-                gone = not self.bucket.first(self.trash_key + "/", 1)
-                return Done(FOLDER, recognised=True) if gone else _STANDS
-            if not self.is_ours(self.bucket.head(self.trash_key + "/")):
-                return _STANDS
-            self.store.put_our_folder(self.keys.folder(self.task.path), "")
-            self.bucket.delete(self.trash_key + "/")
-            return Done(FOLDER)
-        found, kept = self.bucket.head(self.key), self.in_trash()
-        if found is not None:
-            same = (found.etag, found.size) == (self.expected.tag, self.expected.size)
-            return Done(found.identity, recognised=True) if kept is None and same else _STANDS
-        return self.lay_back(kept, self.key, FREE) if kept is not None else _STANDS
-
-
-_STANDS = Unclear("Somebody has been there since, so the step was not taken back.")
