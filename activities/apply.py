@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from temporalio import activity
@@ -16,11 +15,12 @@ from activities.tasks import task_of
 from schema import errors
 from schema.commands import Applied, AppliedList, Begun, Status
 from schema.faults import areach
-from schema.ids import CommandId
+from schema.ids import CommandId, MountId
 from schema.store import commands as store
 
 if TYPE_CHECKING:
     from activities.ports import Executors
+    from activities.threads import MountThreads
     from schema.store.pool import Pool
 
 _STALL_SECONDS = 0.5
@@ -29,16 +29,20 @@ _STALL_SECONDS = 0.5
 
 class Apply:
     def __init__(
-        self, pool: Pool, executors: Executors, fresh: set[tuple[CommandId, int]], deadline_seconds: float
+        self,
+        pool: Pool,
+        executors: Executors,
+        threads: MountThreads,
+        fresh: set[tuple[CommandId, int]],
+        deadline_seconds: float,
     ) -> None:
-        self._pool, self._executors, self._fresh, self._deadline = pool, executors, fresh, deadline_seconds
-        self._threads = ThreadPoolExecutor(64, thread_name_prefix="apply")
+        self._pool, self._executors, self._threads = pool, executors, threads
+        self._fresh, self._deadline = fresh, deadline_seconds
 
     @activity.defn(name="apply")
     async def apply(self, begun: Begun) -> AppliedList:
-        loop = asyncio.get_running_loop()
         try:
-            executor, locks, mine = await loop.run_in_executor(self._threads, self._enter, begun)
+            executor, locks, mine = await self._threads.run(begun.mount_id, self._enter, begun)
         except errors.FilestoreError as error:
             return self._not_there(begun, error)
         late = [going.id for going in begun.go if going.id not in mine]
@@ -50,7 +54,7 @@ class Apply:
         await areach("apply.locked")
         tasks = {row.id: task_of(row, first=row.id in first) for row in rows.values()}
         walk = _Walk(executor, locks, [task for task in tasks.values() if task is not None])
-        results = await self._within_deadline(walk)
+        results = await self._within_deadline(begun.mount_id, walk)
         done = [
             _applied(row, results.get(row.id) if tasks[row.id] else Done(None))
             for row in rows.values()
@@ -89,15 +93,15 @@ class Apply:
                 }
         return rows, set(first)
 
-    async def _within_deadline(self, walk: _Walk) -> Mapping[CommandId, Result]:
+    async def _within_deadline(self, mount: MountId, walk: _Walk) -> Mapping[CommandId, Result]:
         """Whatever is done in time. A stuck item keeps its thread and its lock; those behind it get another thread."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self._deadline
         threads: set[asyncio.Future[None]] = set()
         seen = -1
         while walk.unfinished and (left := end - loop.time()) > 0:
-            if walk.ticks == seen or not threads:
-                threads.add(loop.run_in_executor(self._threads, walk.run))
+            more = walk.width if not threads else int(walk.ticks == seen)
+            threads |= {asyncio.ensure_future(self._threads.run(mount, walk.run)) for _ in range(more)}
             seen = walk.ticks
             done, threads = await asyncio.wait(
                 threads, timeout=min(_STALL_SECONDS, left), return_when=asyncio.FIRST_COMPLETED
@@ -139,6 +143,8 @@ class _Walk:
         self._acted: list[tuple[Task, Result]] = []
         self._results: dict[CommandId, Result] = {}
         self._left = len(tasks)
+        self.width = max(1, min(executor.width, len(tasks)))
+        """How many threads are worth it"""
         self.ticks = 0
         """Rises with everything that happens."""
         if not tasks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -21,13 +20,22 @@ from schema.verdicts import Conflict, Go, Refuse, Resume, Verdict, among, decide
 
 if TYPE_CHECKING:
     from activities.ports import Audience, Executors
+    from activities.threads import MountThreads
     from schema.store.pool import Pool
 
 
 class Begin:
-    def __init__(self, pool: Pool, executors: Executors, audience: Audience, fresh: set[tuple[CommandId, int]]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        executors: Executors,
+        threads: MountThreads,
+        audience: Audience,
+        fresh: set[tuple[CommandId, int]],
+    ) -> None:
         """`fresh` is shared with `Apply` of this process: attempts that were opened here and nobody has executed yet."""
-        self._pool, self._executors, self._audience, self._fresh = pool, executors, audience, fresh
+        self._pool, self._executors, self._threads = pool, executors, threads
+        self._audience, self._fresh = audience, fresh
 
     @activity.defn(name="begin")
     async def begin(self, commands: CommandList) -> Begun:
@@ -36,7 +44,7 @@ class Begin:
         verdicts: dict[CommandId, Verdict] = {}
         ended: list[Outcome] = []
         strange = [r for r in requests if r.staged is not None and not self._audience.holds(r.id)]
-        locks, lost = await asyncio.to_thread(self._verify_stages, mount, strange) if strange else (None, set())
+        locks, lost = await self._threads.run(mount, self._verify_stages, mount, strange) if strange else (None, set())
         try:
 
             async def transact(part: Sequence[Request]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,15 +19,22 @@ from schema.store import commands as store
 
 if TYPE_CHECKING:
     from activities.ports import Audience, Executors
+    from activities.threads import MountThreads
     from schema.store.pool import Pool
 
 
 class Commit:
     def __init__(
-        self, pool: Pool, executors: Executors, audience: Audience, announce: Callable[[], None], retention_days: int
+        self,
+        pool: Pool,
+        executors: Executors,
+        threads: MountThreads,
+        audience: Audience,
+        announce: Callable[[], None],
+        retention_days: int,
     ) -> None:
         """`announce`: called when there are new events for Redis."""
-        self._pool, self._executors, self._audience = pool, executors, audience
+        self._pool, self._executors, self._threads, self._audience = pool, executors, threads, audience
         self._announce, self._retention_days = announce, retention_days
 
     @activity.defn(name="commit")
@@ -116,4 +122,4 @@ class Commit:
             finally:
                 locks.close()
 
-        return await asyncio.to_thread(take_back)
+        return await self._threads.run(mount, take_back)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,12 +16,13 @@ from schema.store import commands as store
 
 if TYPE_CHECKING:
     from activities.ports import Executors
+    from activities.threads import MountThreads
     from schema.store.pool import Pool
 
 
 class Finish:
-    def __init__(self, pool: Pool, executors: Executors) -> None:
-        self._pool, self._executors = pool, executors
+    def __init__(self, pool: Pool, executors: Executors, threads: MountThreads) -> None:
+        self._pool, self._executors, self._threads = pool, executors, threads
 
     @activity.defn(name="finish")
     async def finish(self, commands: CommandIds) -> int:
@@ -35,7 +35,7 @@ class Finish:
         if not leftovers:
             return 0
         executor = self._executors.of(mount)
-        cleared, changed = await asyncio.to_thread(_clear, executor, leftovers)
+        cleared, changed = await self._threads.run(mount, _clear, executor, leftovers)
         async with self._pool.connection() as connection, connection.transaction():
             for command in changed:
                 await store.disown(connection, command)

@@ -23,6 +23,7 @@ from schema.store import trees
 
 if TYPE_CHECKING:
     from activities.ports import Executors
+    from activities.threads import MountThreads
     from schema.store.pool import Pool
 
 _BEAT_SECONDS = 3.0
@@ -33,8 +34,8 @@ _PIECE = 1024 * 1024
 
 
 class StageCopies:
-    def __init__(self, pool: Pool, executors: Executors) -> None:
-        self._pool, self._executors = pool, executors
+    def __init__(self, pool: Pool, executors: Executors, threads: MountThreads) -> None:
+        self._pool, self._executors, self._threads = pool, executors, threads
 
     @activity.defn(name="stage")
     async def stage(self, begun: Begun) -> Staged:
@@ -55,8 +56,8 @@ class StageCopies:
 
     async def _stage_one(self, begun: Begun, going: Going) -> bool:
         """False: another process is at it."""
-        executor = await asyncio.to_thread(self._executors.of, begun.mount_id)
-        locks = await asyncio.to_thread(executor.locks)
+        executor = self._executors.of(begun.mount_id)
+        locks = await self._threads.run(begun.mount_id, executor.locks)
         try:
             if not locks.take(going.id):
                 return False
@@ -100,9 +101,9 @@ class StageCopies:
 
         source = MountId(row.intent["source"].get("mount", mount))
         if source != mount:
-            origin = await asyncio.to_thread(self._executors.of, source)
+            origin = self._executors.of(source)
             work = partial(transfer, origin, executor, row)
-        root = await asyncio.to_thread(work)
+        root = await self._threads.run(mount, work)
         await areach("stage.staged", row.path.text)
         async with self._pool.connection() as connection, connection.transaction():
             await trees.record_stage(connection, row.id, row.attempt, root.identity.facts(), tree=tree)

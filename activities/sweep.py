@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from schema.store import rollups
 
 if TYPE_CHECKING:
     from activities.ports import Executors
+    from activities.threads import MountThreads
     from schema.store.pool import Pool
 
 
@@ -27,8 +27,11 @@ class Swept:
 
 
 class Sweep:
-    def __init__(self, pool: Pool, executors: Executors, finish: Finish, stage_max_age_seconds: float) -> None:
-        self._pool, self._executors, self._finish, self._max_age = pool, executors, finish, stage_max_age_seconds
+    def __init__(
+        self, pool: Pool, executors: Executors, threads: MountThreads, finish: Finish, stage_max_age_seconds: float
+    ) -> None:
+        self._pool, self._executors, self._threads = pool, executors, threads
+        self._finish, self._max_age = finish, stage_max_age_seconds
 
     @activity.defn(name="sweep")
     async def sweep(self, mount: MountId) -> Swept:
@@ -51,10 +54,10 @@ class Sweep:
             await store.forget_stages(connection, mount)
         executor = self._executors.of(mount)
         # Strangers' files among the stages have no lock and no command; they are not ours to remove.
-        old = await asyncio.to_thread(
-            lambda: [stage for stage, age in executor.stages() if age > self._max_age and is_command_id(stage)]
+        old = await self._threads.run(
+            mount, lambda: [stage for stage, age in executor.stages() if age > self._max_age and is_command_id(stage)]
         )
-        removed = 0
+        removed = await self._threads.run(mount, executor.sweep_uploads, self._max_age)
         for start in range(0, len(old), 500):
             removed += await self._clear_some(mount, executor, old[start : start + 500])
         return removed
@@ -67,6 +70,6 @@ class Sweep:
             async with self._pool.connection() as connection:
                 live = await store.live_stages(connection, mount, free)
             dead = [stage for stage in free if stage not in live]
-            return await asyncio.to_thread(lambda: sum(executor.discard_stage(stage, None) for stage in dead))
+            return await self._threads.run(mount, lambda: sum(executor.discard_stage(stage, None) for stage in dead))
         finally:
             locks.close()

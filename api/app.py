@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from activities.threads import MountThreads
 from api import (
     batches,
     commands,
@@ -25,7 +26,6 @@ from api.downloads import Downloads
 from api.front import Front
 from api.known_mounts import KnownMounts
 from api.services import Services
-from api.threads import MountThreads
 from api.tus import routes as resumable
 from api.tus.turns import Turns
 

@@ -5,9 +5,9 @@ Routes wait on their own event loop; lanes, activities and the Temporal client l
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from activities.ports import Executors
+from activities.threads import MountThreads
 from api.answers import Answers, Waiter
 from api.lanes import Lanes, Start
 from api.services import OutcomePending, Submission
@@ -26,7 +26,7 @@ class Dispatch:
         self._settings, self._executors = settings, executors
         self._lanes: dict[MountId, Lanes] = {}
         self._home: dict[CommandId, Lanes] = {}
-        self._threads = ThreadPoolExecutor(8, thread_name_prefix="seal")
+        self._threads = MountThreads()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
 
@@ -46,7 +46,6 @@ class Dispatch:
     async def close(self) -> None:
         self._polling.cancel()
         await asyncio.gather(*(lanes.close() for lanes in self._lanes.values()), return_exceptions=True)
-        self._threads.shutdown(wait=False)
 
     # Commands: on the routes' loop
 

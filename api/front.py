@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from activities.threads import MountThreads
     from api.auth import Tokens
     from api.downloads import Downloads
     from api.known_mounts import KnownMounts
     from api.services import Services
-    from api.threads import MountThreads
     from api.tus.turns import Turns
 
 

@@ -154,7 +154,7 @@ async def _receive(front: Front, wanted: Wanted, pieces: Pieces) -> Received:
     refuse_closed(wanted.mount)
     executor = front.services.executors.of(wanted.mount)
     spool = Spool(
-        executor, front.threads, wanted.mount, wanted.command.id, list(wanted.told),
+        executor, front.threads, wanted.mount, wanted.command.id, wanted.command.appears_at, list(wanted.told),
         front.services.settings.upload_max_bytes,
     )  # fmt: skip
     try:

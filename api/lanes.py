@@ -5,13 +5,13 @@ A lone command is a list of one; no timer is needed, because while a list is und
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import structlog
 
 from activities.executors.base import Identity
 from activities.ports import Executors
+from activities.threads import MountThreads
 from api.answers import Answers
 from api.queue import Queue, Waiting
 from api.sealing import seal
@@ -35,12 +35,13 @@ Start = Callable[[CommandList], Awaitable[Callable[[], Awaitable[object]]]]
 class Lanes:
     def __init__(
         self, mount: MountId, *, executors: Executors, pool: Pool, answers: Answers, start: Start, lanes: int,
-        queue_max: int, path_wait_seconds: float, threads: ThreadPoolExecutor, gone: Callable[[CommandId], None],
+        queue_max: int, path_wait_seconds: float, threads: MountThreads, gone: Callable[[CommandId], None],
     ) -> None:  # fmt: skip
         self._mount, self._executors, self._pool, self._answers = mount, executors, pool, answers
         self._start, self._path_wait, self._threads, self._gone = start, path_wait_seconds, threads, gone
         self._queue = Queue(lanes=lanes, most=queue_max)
         self._flying: dict[CommandId, Waiting] = {}
+        self._dropping: set[asyncio.Future[None]] = set()
         self._wake = asyncio.Event()
         self._landed = asyncio.Event()
         self._tasks = [asyncio.create_task(self._lane()) for _ in range(lanes)]
@@ -86,8 +87,7 @@ class Lanes:
                 self._give_up(batch, errors.OutcomeUnknown(cause=type(error).__name__))
 
     async def _fly(self, batch: list[Waiting]) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, seal, self._executors, self._mount, batch)
+        await self._threads.run(self._mount, seal, self._executors, self._mount, batch)
         described = [(w.request, w.submission.metadata) for w in batch if w.submission.metadata is not None]
         if described:
             async with self._pool.connection() as connection:
@@ -178,7 +178,14 @@ class Lanes:
         def drop() -> None:
             self._executors.of(self._mount).discard_stage(waiting.request.id, Identity.of_facts(staged))
 
-        self._threads.submit(drop)
+        dropping = asyncio.ensure_future(self._threads.run(self._mount, drop))
+        self._dropping.add(dropping)
+        dropping.add_done_callback(self._dropped)
+
+    def _dropped(self, dropping: "asyncio.Future[None]") -> None:
+        self._dropping.discard(dropping)
+        if not dropping.cancelled() and (error := dropping.exception()):
+            log.info("a stage that nobody needs is left to the sweep", mount=self._mount, error=repr(error))
 
     async def close(self) -> None:
         for task in self._tasks:

@@ -216,6 +216,8 @@ async def _change(front: Front, principal: Principal, id: MountId, body: MountCh
                     changes["epoch"] = moved.epoch
                 await mounts.update(connection, id, changes)
                 await mounts.keep_secrets(connection, id, secrets)
+                # As it is from now on, with its new credentials.
+                moved = moved and await mounts.find(connection, id, principal.tenant)
                 if moved is not None:
                     # The mount is inactive and held still: nobody waits for this transaction but its own administrator.
                     root = await _prepare(front.services.executors, moved)

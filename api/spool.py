@@ -6,12 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from activities.executors.base import Executor, Locks, Stage, StageWriter
+from activities.threads import MountThreads
 from api import checksums
 from api.checksums import Checksum
-from api.threads import MountThreads
 from schema.errors import ChecksumMismatch, MountOffline, MountReadOnly, PathBusy, PayloadTooLarge
 from schema.ids import CommandId
 from schema.mounts import Mount
+from schema.paths import NodePath
 
 MEMORY_MAX = 64 * 1024
 """A body up to this stays in memory: it is staged together with its whole list, in one go."""
@@ -39,10 +40,11 @@ class Spool:
         threads: MountThreads,
         mount: Mount,
         id: CommandId,
+        path: NodePath,
         told: list[Checksum],
         size_max: int,
     ) -> None:
-        self.executor, self.threads, self.mount, self.id = executor, threads, mount, id
+        self.executor, self.threads, self.mount, self.id, self.path = executor, threads, mount, id, path
         self.told, self.size_max = told, size_max
         self.size = 0
         self._held: list[bytes] = []
@@ -130,7 +132,7 @@ class Spool:
         self._locks = self.executor.locks()
         if not self._locks.take(self.id):
             raise PathBusy()
-        self._writer = self.executor.open_stage(self.id)
+        self._writer = self.executor.open_stage(self.id, self.path)
 
 
 def refuse_closed(mount: Mount) -> None:

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from activities.executors.base import Content
+from activities.threads import MountThreads
 from api.ranges import Range
-from api.threads import MountThreads
 from schema.errors import FilestoreError, VersionConflict
 from schema.ids import MountId
 

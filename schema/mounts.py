@@ -1,6 +1,8 @@
 """A mount: a configured root whose files are known as nodes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from schema.ids import MountId
 
@@ -21,6 +23,14 @@ class Mount:
     state: str
     host_id: str
     epoch: int
+    config: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    secrets: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    """For the executor alone: they are never logged, shown or put into a payload."""
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """What an executor was opened with: where one of these changes, it is opened anew."""
+        return self.epoch, self.root_path, self.bucket, self.prefix, self.config, self.secrets
 
     @property
     def serving(self) -> bool:

@@ -26,15 +26,15 @@ log = structlog.get_logger("api")
 class RouteExecutors:
     """`Executors` for the routes, on the mounts this process serves."""
 
-    def __init__(self, served: ServedMounts, engine: Engine) -> None:
-        self._served, self._engine = served, engine
+    def __init__(self, served: ServedMounts, engine: Engine, spool_path: str) -> None:
+        self._served, self._engine, self._spool_path = served, engine, spool_path
 
     def of(self, mount: Mount) -> Executor:
         self._served.learn(mount)
         return self._served.of(mount.id)
 
     def register(self, mount: Mount) -> Identity | None:
-        return prepare_storage(mount)
+        return prepare_storage(mount, self._spool_path)
 
     async def refresh(self) -> None:
         self._engine.refresh()
@@ -55,13 +55,13 @@ class Server(uvicorn.Server):
 
 
 async def serve(settings: Settings) -> None:
-    served = ServedMounts(settings.host_id)
+    served = ServedMounts(settings.host_id, settings.spool_path)
     dispatch = Dispatch(settings, served)
     engine = Engine(settings, served, dispatch)
     pool = make_pool(settings.database_url, name="filestore-api", min_size=2, max_size=8)
     await pool.open(wait=False)
     engine.start()
-    executors = RouteExecutors(served, engine)
+    executors = RouteExecutors(served, engine, settings.spool_path)
     services = Services(settings, pool, dispatch, executors, Health(settings, pool, engine, served), engine.announce)
     first = asyncio.create_task(first_run.prepare(settings, pool, executors))
     app = create_app(services)

@@ -118,10 +118,10 @@ async def _storage(
 ) -> tuple[Storage | None, list[Finding]]:
     if not record.nodes:
         return None, []  # a mount whose registration was never finished
-    if mount.backend_kind == "local" and mount.host_id != settings.host_id:
-        return None, [_unchecked("(mount)", f"It lies on host {mount.host_id!r}; this is {settings.host_id!r}.")]
+    if mount.host_id != settings.host_id:
+        return None, [_unchecked("(mount)", f"It is served on host {mount.host_id!r}; this is {settings.host_id!r}.")]
     try:
-        executor = open_executor(mount)
+        executor = open_executor(mount, settings.spool_path)
         return await asyncio.to_thread(look, executor, check.wanted_places(record), content=level == "content"), []
     except errors.FilestoreError as error:
         return None, [_unchecked("(mount)", f"{error.code}: {error.message}")]
@@ -190,7 +190,7 @@ def _held(locks: Locks, stage: CommandId) -> bool:
 
 async def _swept(settings: Settings, pool: Pool, mounts: Sequence[Mount]) -> list[Finding]:
     """Everything that a crash left is carried to its end. What does not come to an end is found afterwards."""
-    here = [mount.id for mount in mounts if mount.backend_kind == "local" and mount.host_id == settings.host_id]
+    here = [mount.id for mount in mounts if mount.host_id == settings.host_id]
     try:
         async with asyncio.timeout(_SWEEP_SECONDS):
             client = await connect(settings.temporal_address, settings.temporal_namespace)

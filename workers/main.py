@@ -13,7 +13,7 @@ from workers.served import ServedMounts
 def main() -> int:
     settings = Settings()  # type: ignore[call-arg]
     logs.configure(settings.log_format)
-    engine = Engine(settings, ServedMounts(settings.host_id), dispatch=None)
+    engine = Engine(settings, ServedMounts(settings.host_id, settings.spool_path), dispatch=None)
     engine.start(background.run)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

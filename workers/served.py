@@ -12,21 +12,22 @@ from schema.store.pool import Pool
 
 
 class ServedMounts:
-    def __init__(self, host_id: str) -> None:
-        self._host_id = host_id
+    def __init__(self, host_id: str, spool_path: str) -> None:
+        self._host_id, self._spool_path = host_id, spool_path
         self._mounts: dict[MountId, Mount] = {}
         self._executors: dict[MountId, tuple[Mount, Executor]] = {}
         self._guard = threading.Lock()
         self._resting: set[MountId] = set()
 
     async def refresh(self, pool: Pool) -> list[Mount]:
-        """Read the mounts; returns those whose queues this host serves: its own disks, and object stores from anywhere."""
+        """Read the mounts; returns those whose queues this host serves. That goes for object stores too: what waits for its
+        visible step lies in the spool of one host, and so do the locks."""
         async with pool.connection() as connection:
             everywhere = await store.every(connection)
             self._resting = await store.resting(connection)
         for mount in everywhere:
             self.learn(mount)
-        return [mount for mount in everywhere if mount.backend_kind != "local" or self._is_here(mount)]
+        return [mount for mount in everywhere if self._is_here(mount)]
 
     def learn(self, mount: Mount) -> None:
         """From anybody who read a mount's row. Rows may be read late: an older epoch does not replace a newer one."""
@@ -45,17 +46,17 @@ class ServedMounts:
         return [mount for mount in self._mounts.values() if self._is_here(mount)]
 
     def _is_here(self, mount: Mount) -> bool:
-        return mount.backend_kind == "local" and mount.host_id == self._host_id
+        return mount.host_id == self._host_id
 
     def of(self, mount: MountId) -> Executor:
         """Raises ExecutorNotFound, or MountOffline when its storage is not there."""
         known = self._mounts.get(mount)
         if known is None:
             raise errors.ExecutorNotFound(backendMountId=mount)
-        if known.backend_kind == "local" and not self._is_here(known):
-            raise errors.MountOffline(f"The mount lies on host {known.host_id!r}; send the request there.")
+        if not self._is_here(known):
+            raise errors.MountOffline(f"The mount is served on host {known.host_id!r}; send the request there.")
         with self._guard:
             held = self._executors.get(mount)
-            if held is None or held[0].epoch != known.epoch or held[0].root_path != known.root_path:
-                held = self._executors[mount] = known, open_executor(known)
+            if held is None or held[0].place != known.place:
+                held = self._executors[mount] = known, open_executor(known, self._spool_path)
         return held[1]

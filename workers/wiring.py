@@ -19,6 +19,7 @@ from activities.ports import Audience, Executors
 from activities.publish import Bus, Publish
 from activities.stage import StageCopies
 from activities.sweep import Sweep
+from activities.threads import MountThreads
 from schema.ids import CommandId, MountId
 from schema.mounts import CONTROL_QUEUE, bulk_queue, mutation_queue
 from schema.settings import Settings
@@ -59,15 +60,17 @@ def make_bus(settings: Settings) -> RedisBus | InlineBus:
 
 def make_activities(settings: Settings, pool: Pool, executors: Executors, audience: Audience, bus: Bus) -> Activities:
     fresh: set[tuple[CommandId, int]] = set()
-    finish, publish = Finish(pool, executors), Publish(pool, bus)
+    # Each mount has threads of its own, and copies have others than steps: what hangs or takes long holds up nobody else.
+    steps, long = MountThreads(32), MountThreads(8)
+    finish, publish = Finish(pool, executors, steps), Publish(pool, bus)
     return Activities(
-        Begin(pool, executors, audience, fresh),
-        StageCopies(pool, executors),
-        Apply(pool, executors, fresh, settings.apply_seconds),
-        Commit(pool, executors, audience, publish.announce, settings.retention_days),
+        Begin(pool, executors, steps, audience, fresh),
+        StageCopies(pool, executors, long),
+        Apply(pool, executors, steps, fresh, settings.apply_seconds),
+        Commit(pool, executors, steps, audience, publish.announce, settings.retention_days),
         finish,
         publish,
-        Sweep(pool, executors, finish, settings.stage_max_age_seconds),
+        Sweep(pool, executors, steps, finish, settings.stage_max_age_seconds),
     )
 
 

@@ -318,6 +318,10 @@ class Executor(Protocol):
         """Every entry in the stage folder with its age in seconds."""
         ...
 
+    def sweep_uploads(self, older_than_seconds: float) -> int:
+        """Abort what was begun on the storage itself and belongs to no stage: multipart uploads. How many there were."""
+        ...
+
     def walk(self) -> Iterator[Entry]:
         """Every entry of the mount but our own reserved folder, parents before children. Never follows a link."""
         ...

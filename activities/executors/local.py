@@ -221,6 +221,9 @@ class LocalExecutor:
                 yield command, max(0.0, (now - found.ctime) / 1e9)
         self.check()
 
+    def sweep_uploads(self, older_than_seconds: float) -> int:
+        return 0  # a disk has no uploads besides the stages
+
     def walk(self) -> Iterator[Entry]:
         """Ends without an error only when the mount was there from start to end: what it did not tell is not there."""
         disk, folders = self._here(), [ROOT]

@@ -286,6 +286,9 @@ class MemoryExecutor:
             if b"/" not in name:
                 yield CommandId(name.decode()), time.monotonic() - node.since
 
+    def sweep_uploads(self, older_than_seconds: float) -> int:
+        return 0
+
     def walk(self) -> Iterator[Entry]:
         self.check()
         with self.guard:

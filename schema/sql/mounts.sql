@@ -1,14 +1,16 @@
--- Mounts: where files lie. Secrets are in a table of their own and are never selected here.
+-- Mounts: where files lie. Secrets are in a table of their own; only executors are given them.
 
 -- name: find
 -- What executors and commands need to know about one mount.
-SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch
-  FROM filestore.backend_mounts WHERE id = %(id)s AND tenant = %(tenant)s
+SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
+       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}') FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
+  FROM filestore.backend_mounts m WHERE id = %(id)s AND tenant = %(tenant)s
 
 -- name: all
 -- Every mount of every tenant, for the processes that serve them.
-SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch
-  FROM filestore.backend_mounts ORDER BY id
+SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
+       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}') FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
+  FROM filestore.backend_mounts m ORDER BY id
 
 -- name: resting
 -- Mounts that are switched off and have nothing under way: nobody has to sweep them, or to carry anything on.
@@ -85,7 +87,8 @@ ON CONFLICT (mount_id, directory_path) WHERE directory_path IS NOT NULL AND stat
 -- name: lock
 -- Hold the mount still. `begin` can not record a command of it meanwhile, because that refers to this row.
 SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
-       config, EXISTS (SELECT FROM filestore.commands c WHERE c.mount_id = m.id AND c.status = 'running') AS busy
+       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}') FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets,
+       EXISTS (SELECT FROM filestore.commands c WHERE c.mount_id = m.id AND c.status = 'running') AS busy
   FROM filestore.backend_mounts m WHERE id = %(id)s AND tenant = %(tenant)s FOR UPDATE
 
 -- name: update

@@ -1,4 +1,4 @@
-"""Read and write configured mounts. Their secrets go into a table of their own, and never come back from here."""
+"""Read and write configured mounts. Their secrets go into a table of their own, and come back for executors alone."""
 
 from __future__ import annotations
 

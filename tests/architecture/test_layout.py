@@ -22,6 +22,9 @@ HEAVY = [
     "pydantic_settings",
     "yaml",
     "activities.executors.local",
+    "activities.executors.s3",
+    "boto3",
+    "obstore",
 ]
 QUERIES = sorted((REPOSITORY / "schema" / "sql").glob("*.sql"))
 

@@ -16,6 +16,7 @@ from activities.executors.memory import MemoryExecutor, Node
 from schema import faults
 from schema.ids import CommandId, new_command_id
 from schema.paths import NodePath
+from tests.executors import bench_s3
 
 DAY = "2026-01-02"
 MOUNT = "0190a1b2-0000-7000-8000-000000000001"
@@ -259,11 +260,15 @@ def flushed(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return paths
 
 
-EXECUTORS = ["local", "memory"]
+EXECUTORS = ["local", "memory", "s3"]
 
 
 @pytest.fixture(params=EXECUTORS)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
+    if request.param == "s3":
+        if (why := bench_s3.DIFFERENT.get(getattr(request.function, "__name__", ""))) is not None:
+            pytest.skip(why)
+        return Bench(*bench_s3.outside(request.getfixturevalue("s3_mount")))
     if request.param == "memory":
         executor = MemoryExecutor()
         return Bench(executor, OutsideMemory(executor))

@@ -14,6 +14,7 @@ from activities.begin import Begin
 from activities.commit import Commit
 from activities.executors.base import Executor
 from activities.executors.memory import MemoryExecutor
+from activities.threads import MountThreads
 from schema.commands import Applied, AppliedList, Begun, CommandKind, CommandList, Ended, Outcome, Request, Status
 from schema.ids import CommandId, MountId, new_command_id
 from schema.store import mounts
@@ -67,9 +68,9 @@ class Protocol:
 
     def __init__(self, pool: Pool) -> None:
         self.pool, self.told = pool, Listener()
-        executors = OneExecutor()
-        self._begin = Begin(pool, executors, self.told, set())
-        self._commit = Commit(pool, executors, self.told, lambda: None, 30)
+        executors, threads = OneExecutor(), MountThreads()
+        self._begin = Begin(pool, executors, threads, self.told, set())
+        self._commit = Commit(pool, executors, threads, self.told, lambda: None, 30)
         self._inodes = 100
 
     async def begin(self, mount: MountId, requests: Sequence[Request], workflow: str | None = None) -> Begun:

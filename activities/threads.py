@@ -15,22 +15,20 @@ from schema.ids import MountId
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PER_MOUNT = 8
-
 _Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]]
 
 
 class _Crew:
     """The threads of one mount. A new one starts when work comes and none is idle."""
 
-    def __init__(self, name: str) -> None:
-        self._name, self._started = name, 0
+    def __init__(self, name: str, most: int) -> None:
+        self._name, self._most, self._started = name, most, 0
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._idle = Semaphore(0)
 
     def put(self, job: _Job) -> None:
         self._jobs.put(job)
-        if self._started < PER_MOUNT and not self._idle.acquire(blocking=False):
+        if self._started < self._most and not self._idle.acquire(blocking=False):
             self._started += 1
             Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
 
@@ -60,15 +58,16 @@ def _settle(future: "asyncio.Future[Any]", result: object, error: BaseException 
 
 
 class MountThreads:
-    """Made once per process; a mount's threads start when they are first needed."""
+    """A mount's threads start when they are first needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, per_mount: int = 8) -> None:
+        self._most = per_mount
         self._crews: dict[MountId, _Crew] = {}
 
     async def run(self, mount: MountId, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         crew = self._crews.get(mount)
         if crew is None:
-            crew = self._crews[mount] = _Crew(f"mount-{mount}")
+            crew = self._crews[mount] = _Crew(f"mount-{mount}", self._most)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         crew.put((loop, future, partial(work, *args, **kwargs)))

@@ -1,0 +1,58 @@
+"""Paths and keys: a file is `<prefix><path>`, a directory is an empty object `<prefix><path>/`, ours are reserved.
+
+<prefix>.filestore/mount.json                   which mount this prefix belongs to
+<prefix>.filestore/stage/<command>              a staged copy, made by the store itself
+<prefix>.filestore/trash/<day>/<command>.<item> what was deleted or replaced
+"""
+
+from schema import paths
+from schema.errors import Forbidden, InvalidPath, InvalidRequest
+from schema.ids import CommandId
+from schema.paths import RESERVED, NodePath
+
+KEY_MAX = 1024
+"""Bytes in a key, everywhere."""
+
+
+class Keys:
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
+        self.reserved = f"{self.prefix}{RESERVED.decode()}/"
+        self.sentinel = f"{self.reserved}mount.json"
+        self.stages = f"{self.reserved}stage/"
+        self.trash = f"{self.reserved}trash/"
+
+    def of(self, path: NodePath) -> str:
+        """Raises InvalidPath for names that no key can hold."""
+        return self._key(self.prefix, path.raw)
+
+    def folder(self, path: NodePath) -> str:
+        """The key of a directory, and the prefix of all below it. The root's is the prefix of the mount."""
+        return self._key(self.prefix, path.raw + b"/") if path.raw else self.prefix
+
+    def stage(self, stage: CommandId) -> str:
+        return self.stages + stage
+
+    def in_trash(self, place: bytes | str | None) -> str:
+        raw = place.encode("utf-8", "surrogateescape") if isinstance(place, str) else place or b""
+        if not raw or any(name in (b"", b".", b"..") for name in raw.split(b"/")):
+            raise InvalidRequest(f"{place!r} is not a place in the trash: <day>/<command>.<item>.")
+        return self._key(self.trash, raw)
+
+    def path_of(self, key: str) -> NodePath | None:
+        """None: a key that is no path of a mount (`a//b`, `a/../b`); it is left alone."""
+        raw = key[len(self.prefix) :].encode("utf-8", "surrogatepass").removesuffix(b"/")
+        try:
+            path = paths.check(raw)
+        except (InvalidPath, Forbidden):
+            return None
+        return path if path.raw == raw else None
+
+    def _key(self, before: str, raw: bytes) -> str:
+        try:
+            key = before + raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidPath("Names in an object store are UTF-8. Choose another name, or a local mount.") from error
+        if len(before.encode()) + len(raw) > KEY_MAX:
+            raise InvalidPath(f"Prefix and path have more than {KEY_MAX} bytes, the most an object's key can have.")
+        return key

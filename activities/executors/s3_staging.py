@@ -1,0 +1,148 @@
+"""Everything that is staged on a mount in a bucket: drafts and streams in the spool, copies made by the store itself."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from activities.executors.base import Copied, Draft, Identity, Source, Stage, Task
+from activities.executors.s3_bucket import COMMAND, FREE, SHA256, STAGED, Found
+from activities.executors.s3_errors import ConditionFailed, Missing
+from activities.executors.s3_keys import Keys
+from activities.executors.s3_spool import folder_identity
+from activities.executors.s3_store import Store
+from activities.executors.s3_upload import Writer
+from schema.errors import FilestoreError, MountOffline, NotSupported, VersionConflict
+from schema.ids import CommandId
+
+
+def seal_draft(store: Store, draft: Draft) -> Stage | Exception:
+    """Stage one draft; its name is flushed with all the others. Raises only MountOffline."""
+    try:
+        if draft.content is None:
+            store.spool.create_folder(draft.id)
+            return Stage(draft.id, folder_identity())
+        writer = Writer(store.bucket, store.spool, draft.id, None)
+        writer.write(draft.content)
+        return writer.close()
+    except MountOffline:
+        raise
+    except (FilestoreError, OSError) as error:
+        return error
+
+
+def find(store: Store, stage: CommandId) -> Identity | None:
+    """In the spool of this host, else as a copy in the bucket."""
+    found = store.spool.find(stage)
+    if found is not None:
+        return found
+    there = store.bucket.head(store.keys.stage(stage))
+    return _copied_identity(there) if there else None
+
+
+def _copied_identity(found: Found) -> Identity:
+    tag = found.metadata.get(STAGED) or f"object:{found.etag}"
+    return Identity(0, 0, 0, found.size, 0, 0, False, tag=tag)
+
+
+def discard(store: Store, stage: CommandId, staged: Identity | None) -> bool:
+    found = find(store, stage)
+    if staged is not None and found is not None and not staged.same_content(found):
+        return False
+    drop_local(store, stage)
+    store.spool.unmark(stage)
+    store.bucket.delete(store.keys.stage(stage))
+    return True
+
+
+def drop_local(store: Store, stage: CommandId) -> None:
+    """What waits in the spool, and the parts in the bucket that belong to it."""
+    upload = store.spool.upload(stage)
+    if upload is not None:
+        store.bucket.abort_parts(upload.key, upload.id)
+        store.spool.forget_upload(stage)
+    store.spool.drop(stage)
+
+
+def copy(store: Store, stage: CommandId, sources: Iterable[Source]) -> Iterator[Copied]:
+    """One file by the store itself, into the stage of the bucket; or one directory, which is only a name."""
+    one, *others = sources
+    if others:
+        raise NotSupported("An object store has no trees: copies go item by item.")
+    discard(store, stage, None)
+    if one.kind == "directory":
+        store.spool.create_folder(stage)
+        yield Copied(one.relative, one.kind, folder_identity())
+        return
+    if one.kind != "file":
+        raise NotSupported(f"A {one.kind} can not be copied.")
+    found = store.bucket.head(_key_of(store.keys, one))
+    if found is None:
+        store.sure()
+    if found is None or not _is_source(found, one):
+        raise VersionConflict("What was to be copied was changed in the bucket behind Filestore's back. Reconcile it.")
+    known = one.sha256.hex() if one.sha256 else found.metadata.get(SHA256)
+    metadata = {COMMAND: str(stage)} | ({SHA256: known} if known else {})
+    try:
+        made = store.bucket.copy(found, store.keys.stage(stage), metadata, FREE)
+    except (Missing, ConditionFailed) as error:
+        raise VersionConflict("What was to be copied changed at that very moment. Try again.") from error
+    yield Copied(one.relative, one.kind, _copied_identity(made), made.size, one.sha256)
+
+
+def _key_of(keys: Keys, source: Source) -> str:
+    return keys.of(source.path) if source.path is not None else keys.in_trash(source.place)
+
+
+def _is_source(found: Found, source: Source) -> bool:
+    told = found.metadata.get(SHA256)
+    if source.sha256 is not None and told is not None and told != source.sha256.hex():
+        return False
+    if source.place is not None:  # a copy in the trash: its ETag may be another one
+        return found.size == source.identity.size
+    return found.is_expected(source.identity)
+
+
+def stages(store: Store) -> Iterator[tuple[CommandId, float]]:
+    told = set[str]()
+    for stage, age in store.spool.entries():
+        told.add(stage)
+        yield stage, age
+    for key, age in _copies(store):
+        if key not in told:
+            yield CommandId(key), age
+
+
+def _copies(store: Store) -> Iterator[tuple[str, float]]:
+    for one in store.bucket.every(store.keys.stages):
+        yield one.key[len(store.keys.stages) :], one.age
+
+
+def flush(store: Store, tasks: Sequence[Task]) -> None:
+    """What the store has answered is durable. Content that was published does not have to wait any more."""
+    for task in tasks:
+        if task.stage and store.spool.marked(task.command) is not None:
+            store.spool.drop(task.stage)
+            store.spool.forget_upload(task.stage)
+
+
+def clear(store: Store, task: Task, succeeded: bool) -> None:
+    """After the record: nothing of the stage stays, but what somebody put in its place."""
+    assert task.stage
+    found = store.spool.find(task.stage)
+    if succeeded:
+        store.spool.forget_upload(task.stage)
+    if found is not None and task.staged is not None and not task.staged.same_content(found):
+        store.spool.keep(task.stage)
+    else:
+        drop_local(store, task.stage)
+    store.bucket.delete(store.keys.stage(task.stage))
+
+
+def sweep_uploads(store: Store, older_than_seconds: float) -> int:
+    """Abort multipart uploads below our prefix that nobody on this host knows and that are old: their host is gone, or
+    died between beginning one and noting it. Parts of them are stored and paid for, and shown by no listing."""
+    ours, now, swept = store.spool.uploads(), datetime.now(UTC), 0
+    for key, upload, begun in store.bucket.uploads(store.keys.prefix):
+        if upload not in ours and (now - begun).total_seconds() >= older_than_seconds:
+            store.bucket.abort_parts(key, upload)
+            swept += 1
+    return swept
