@@ -2,17 +2,17 @@
 
     .filestore/mount.json                       which mount this disk is; without it the mount is offline
     .filestore/lock                             an empty file: a command's lock is one byte of it
-    .filestore/stage/<command>                  what will appear; after a replace, what was there before
-    .filestore/trash/<day>/<command>.<item>     what was deleted or replaced
+    .filestore/stage/<command>                  what will appear, a whole tree too; after a replace, what was there before
+    .filestore/trash/<day>/<command>.<item>     what was deleted or replaced, a directory with everything below it
     .filestore/trash/<day>/<command>.kept[.n]   strangers' bytes for which there was no other place
 
 What it guarantees, and why that holds:
 
 - No path leads out of the mount: each is opened below the root's descriptor, and a link on the way is refused.
 - No byte is overwritten or removed that we did not stage ourselves: renames never replace (NOREPLACE, EXCHANGE), and
-  only a staged file that is still exactly what was sealed is ever unlinked.
+  only a staged file that is still exactly what was sealed is ever unlinked, and a staged tree only while all of it is.
 - A step happens once: what lies under the command's own name (stage, trash) tells whether it did. A stranger can change
-  the target at any moment, but has no business with our own names.
+  the target at any moment, but has no business with our own names. A move has no such name: there the node itself tells.
 - What came out of a step is looked at, because the look before it can be out of date; if it is not what the record
   knows, it goes back.
 - A disk that went away is never taken for an empty one: the root and the sentinel are compared before anything is said

@@ -103,7 +103,7 @@ class MoveOnto:
                 if kept is not None and not self.replaced.same_inode(kept):
                     self._spare()
                 elif kept is not None or not self.replaced.same_inode(out):
-                    return self._arrived(recognised, kept is not None)
+                    return self._arrived(recognised, kept)
                 elif recognised and not self.replaced.same_content(out):
                     return self._undo(CHANGED)
                 elif refused := ends.take(ends.path, ends.trash, RENAME_NOREPLACE, None):
@@ -121,14 +121,17 @@ class MoveOnto:
         else:
             ends.disk.keep(*ends.trash.place, self.task)
 
-    def _arrived(self, recognised: bool, kept: bool) -> Done:
+    def _arrived(self, recognised: bool, kept: Identity | None) -> Done:
         ends = self.ends
         done = ends.arrived(ends.target, ends.expected, recognised)
-        if done.drift is None and not kept:
-            return Done(done.identity, recognised, drift="Somebody took away what was replaced before it was kept.")
-        if done.drift is None and recognised and ends.look(ends.path) is not None:
-            return Done(done.identity, recognised, drift="Somebody has put something at the old name since.")
-        return done
+        drift = done.drift
+        if drift is None and kept is None:
+            drift = "Somebody took away what was replaced before it was kept."
+        if drift is None and not self.replaced.same_content(kept):
+            drift = "Somebody has written into what was replaced before it was kept."
+        if drift is None and recognised and ends.look(ends.path) is not None:
+            drift = "Somebody has put something at the old name since."
+        return Done(done.identity, recognised, drift)
 
     def _undo(self, refused: Refused) -> Result:
         """The exchange is its own inverse. Where neither of the two files is left, nobody knows what belongs where."""

@@ -446,11 +446,10 @@ class _Attempt:
             with suppress(FileNotFoundError, FileExistsError):
                 if kept is not None and not self.replaced.same_inode(kept):
                     self.put_back(self.path)
-                elif kept is not None:
-                    return self.moved(recognised)
-                elif not self.replaced.same_inode(out):
+                elif kept is not None or not self.replaced.same_inode(out):
                     done = self.moved(recognised)
-                    return done if done.drift else Done(done.identity, recognised, drift="Not kept: somebody took it.")
+                    drift = None if self.replaced.same_content(kept) else "What was replaced is not kept as it was."
+                    return Done(done.identity, recognised, done.drift or drift)
                 elif recognised and not self.replaced.same_content(out):
                     return self.swap_back(_CHANGED)
                 else:
