@@ -17,7 +17,7 @@ UPDATE filestore.snapshots s
  WHERE b.level > 0 AND s.node_id = b.id AND s.state <> 'deleted' AND s.content_place IS NULL
 
 -- name: bury
--- ... and the nodes themselves. Before their directory: no living node may lose its parent.
+-- The nodes below a directory that is deleted. Before it: no living node may lose its parent.
 WITH RECURSIVE below AS (
     SELECT c.id AS command, (c.intent->>'node')::bigint AS id, 0 AS level
       FROM filestore.commands c
@@ -55,7 +55,7 @@ UPDATE filestore.snapshots s
  WHERE b.level > 0 AND s.node_id = b.id AND (s.valid_to IS NULL OR s.content_place = b.place)
 
 -- name: raise
--- ... and the nodes themselves live again, under the path their directory has now. After it: they need a living parent.
+-- The nodes below a directory that is restored live again, under the path their directory has now. After it: they need a living parent.
 WITH RECURSIVE below AS (
     SELECT c.id AS command, n.id, s.command_id AS deleter, n.directory_path, n.directory_text, n.depth, 0 AS level
       FROM filestore.commands c
