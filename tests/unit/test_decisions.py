@@ -1,0 +1,238 @@
+"""Moves, copies, restores and metadata: every branch of whether they may go, and what they intend."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from schema.claims import Claim
+from schema.commands import CommandKind, Request
+from schema.decisions import parts
+from schema.ids import CommandId, MountId, NodeId
+from schema.nodes import NodeKind, NodeState
+from schema.situations import KnownNode, OldContent, Place, Situation
+from schema.verdicts import Busy, Go, Refuse, Verdict, decide
+
+ONE, TWO = MountId(1), MountId(2)
+MOVE, COPY, DESCRIBE, RESTORE = CommandKind.MOVE, CommandKind.COPY, CommandKind.DESCRIBE, CommandKind.RESTORE
+IDENTITY = [0, 11, 22, 5, 33, 44, 0, 0o644, 1]
+PARENT = KnownNode(NodeId(1), NodeKind.DIRECTORY, NodeState.ACTIVE, 1, 0, None, [0, 1, 1, 0, 0, 0, 1, 0o755, 2])
+ELSEWHERE = replace(PARENT, id=NodeId(2))
+FILE = KnownNode(NodeId(7), NodeKind.FILE, NodeState.ACTIVE, 3, 5, "ab" * 32, IDENTITY)
+OTHER = replace(FILE, id=NodeId(9), version=1, size=8)
+FOLDER = KnownNode(NodeId(8), NodeKind.DIRECTORY, NodeState.ACTIVE, 1, 0, None, IDENTITY, has_children=True, below=3)
+GONE = replace(FILE, state=NodeState.DELETED)
+KEPT = OldContent(2, 5, "ab" * 32, b"day/drop.0".hex(), identity=IDENTITY)
+
+
+def asked(kind: CommandKind, **changes: Any) -> Request:
+    values: dict[str, Any] = {"id": CommandId("mine"), "kind": kind, "mount_id": ONE, "path": "d/x", "tenant": "main",
+                              "principal": "me", "token_id": 1, "hash": "h"}  # fmt: skip
+    if kind in (MOVE, COPY):
+        values["target"] = "e/y"
+    return Request(**values | changes)
+
+
+def place(node: KnownNode | None = None, parent: KnownNode | None = PARENT, **changes: Any) -> Place:
+    return Place(**{"mount": ONE, "mount_state": "active", "parent": parent, "node": node} | changes)
+
+
+def found(here: Place, there: Place | None = None, **changes: Any) -> Situation:
+    return Situation(NodeId(99), here, there, **changes)
+
+
+def between(node: KnownNode | None, target: KnownNode | None = None, **there: Any) -> Situation:
+    return found(place(node), place(target, ELSEWHERE, **there))
+
+
+def verdict(request: Request, situation: Situation) -> Verdict:
+    return decide(request, situation, workflow="w", day="2026-01-02")
+
+
+REFUSED: list[tuple[str, Request, Situation, str]] = []
+for kind in (MOVE, COPY):
+    REFUSED += [
+        (f"{kind} of nothing", asked(kind), between(None), "NODE_NOT_FOUND"),
+        (f"{kind} of a stale version", asked(kind, if_version=2), between(FILE), "VERSION_CONFLICT"),
+        (f"{kind} of other content", asked(kind, if_hash="cd" * 32), between(FILE), "VERSION_CONFLICT"),
+        (f"{kind} unless it is this version", asked(kind, unless_version=3), between(FILE), "VERSION_CONFLICT"),
+        (f"{kind} unless it is this content", asked(kind, unless_hash="ab" * 32), between(FILE), "VERSION_CONFLICT"),
+        (
+            f"{kind} of what is in doubt",
+            asked(kind),
+            between(replace(FILE, state=NodeState.INCONSISTENT)),
+            "VERSION_CONFLICT",
+        ),
+        (f"{kind} of what was never seen", asked(kind), between(replace(FILE, identity=None)), "VERSION_CONFLICT"),
+        (f"{kind} of a link", asked(kind), between(replace(FILE, kind=NodeKind.SYMLINK)), "VERSION_CONFLICT"),
+        (f"{kind} onto itself", asked(kind, target="d/x"), between(FILE), "INVALID_REQUEST"),
+        (f"{kind} into itself", asked(kind, target="d/x/y"), between(FOLDER), "INVALID_REQUEST"),
+        (f"{kind} to nowhere", asked(kind), found(place(FILE), place(None, None)), "PARENT_NOT_FOUND"),
+        (f"{kind} below a file", asked(kind), found(place(FILE), place(None, OTHER)), "NOT_A_DIRECTORY"),
+        (f"{kind} onto a file", asked(kind), between(FILE, OTHER), "NODE_EXISTS"),
+        (
+            f"{kind} onto a file that must not be",
+            asked(kind, overwrite=True, must_be_new=True),
+            between(FILE, OTHER),
+            "NODE_EXISTS",
+        ),
+        (f"{kind} onto a directory", asked(kind, overwrite=True), between(FILE, FOLDER), "NOT_A_DIRECTORY"),
+        (f"{kind} of a directory onto a file", asked(kind, overwrite=True), between(FOLDER, OTHER), "NOT_A_DIRECTORY"),
+        (
+            f"{kind} onto a file in doubt",
+            asked(kind, overwrite=True),
+            between(FILE, replace(OTHER, state=NodeState.MISSING)),
+            "VERSION_CONFLICT",
+        ),
+        (
+            f"{kind} to no mount",
+            asked(kind, target_mount_id=TWO),
+            between(FILE, mount=TWO, mount_state=None),
+            "BACKEND_NOT_FOUND",
+        ),
+        (
+            f"{kind} to a closed mount",
+            asked(kind, target_mount_id=TWO),
+            between(FILE, mount=TWO, mount_state="offline"),
+            "MOUNT_OFFLINE",
+        ),
+        (
+            f"{kind} to a read-only mount",
+            asked(kind, target_mount_id=TWO),
+            between(FILE, mount=TWO, mount_access="ro"),
+            "MOUNT_READ_ONLY",
+        ),
+    ]
+REFUSED += [
+    (
+        "move away from a read-only mount",
+        asked(MOVE),
+        found(place(FILE, mount_access="ro"), place()),
+        "MOUNT_READ_ONLY",
+    ),
+    ("metadata of nothing", asked(DESCRIBE), found(place()), "NODE_NOT_FOUND"),
+    ("metadata of another node", asked(DESCRIBE, node_id=NodeId(8)), found(place(FILE)), "NODE_NOT_FOUND"),
+    ("metadata of a stale version", asked(DESCRIBE, if_version=2), found(place(FILE)), "VERSION_CONFLICT"),
+    ("restore of no node", asked(RESTORE), found(place()), "NODE_NOT_FOUND"),
+    ("restore of what lives", asked(RESTORE), found(place(), named=FILE, old=KEPT), "NODE_EXISTS"),
+    ("restore to a taken name", asked(RESTORE), found(place(OTHER), named=GONE, old=KEPT), "NODE_EXISTS"),
+    ("restore to nowhere", asked(RESTORE), found(place(None, None), named=GONE, old=KEPT), "PARENT_NOT_FOUND"),
+    (
+        "restore of what is not kept",
+        asked(RESTORE),
+        found(place(), named=GONE, old=replace(KEPT, place=None)),
+        "CONTENT_EXPIRED",
+    ),
+    (
+        "restore of what has expired",
+        asked(RESTORE),
+        found(place(), named=GONE, old=replace(KEPT, expired=True)),
+        "CONTENT_EXPIRED",
+    ),
+    ("restore of an unknown version", asked(RESTORE, content_version=1), found(place(FILE)), "NOT_FOUND"),
+    ("restore of a version of nothing", asked(RESTORE, content_version=1), found(place()), "NODE_NOT_FOUND"),
+    (
+        "restore of a version of a directory",
+        asked(RESTORE, content_version=1),
+        found(place(FOLDER), old=KEPT),
+        "NOT_A_DIRECTORY",
+    ),
+    (
+        "restore of an expired version",
+        asked(RESTORE, content_version=1),
+        found(place(FILE), old=replace(KEPT, expired=True)),
+        "CONTENT_EXPIRED",
+    ),
+    (
+        "restore of a version onto a doubt",
+        asked(RESTORE, content_version=1),
+        found(place(replace(FILE, state=NodeState.INCONSISTENT)), old=KEPT),
+        "VERSION_CONFLICT",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("request_", "situation", "code"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
+)
+def test_a_refusal(request_: Request, situation: Situation, code: str) -> None:
+    got = verdict(request_, situation)
+    assert isinstance(got, Refuse) and got.error.code == code
+
+
+def went(request: Request, situation: Situation) -> Go:
+    got = verdict(request, situation)
+    assert isinstance(got, Go), got
+    return got
+
+
+def test_a_move_changes_one_node_and_claims_both_ends() -> None:
+    go = went(asked(MOVE), between(FILE))
+    expected = {
+        "step": "move",
+        "node": 7,
+        "version": 4,
+        "parent": 2,
+        "old_parent": 1,
+        "at": b"e/y".hex(),
+        "tree": False,
+    }
+    assert go.intent | expected == go.intent
+    assert go.claims == [Claim(ONE, b"d/x", True), Claim(ONE, b"e/y", True)]
+    assert "replaced" not in go.intent and not go.long and not go.unstaged
+
+
+def test_a_move_onto_a_file_says_where_that_one_goes() -> None:
+    go = went(asked(MOVE, overwrite=True), between(FILE, OTHER))
+    assert go.intent["replaced"]["node"] == 9 and go.intent["replaced"]["trash"] == "2026-01-02/mine.0"
+
+
+def test_a_file_moves_to_another_mount_as_a_copy_whose_source_goes() -> None:
+    go = went(asked(MOVE, target_mount_id=TWO), between(FILE, mount=TWO))
+    assert go.intent["step"] == "create" and go.intent["node"] == 99 and go.long and go.unstaged
+    assert go.intent["departs"]["mount"] == 1 and go.intent["departs"]["trash"] == "2026-01-02/mine.1"
+    assert [claim.mount for claim in go.claims] == [ONE, TWO]
+
+
+def test_the_same_path_on_another_mount_is_another_place() -> None:
+    assert went(asked(COPY, target="d/x", target_mount_id=TWO), between(FILE, mount=TWO)).intent["step"] == "create"
+
+
+def test_a_copy_is_staged_first_and_only_a_tree_holds_still() -> None:
+    go = went(asked(COPY), between(FILE))
+    assert go.unstaged and not go.long and go.claims == [Claim(ONE, b"e/y", True)]
+    assert went(asked(COPY), between(replace(FILE, size=parts.COPY_INLINE_BYTES + 1))).long
+    tree = went(asked(COPY), between(FOLDER))
+    assert tree.long and tree.intent["tree"] and Claim(ONE, b"d/x", True) in tree.claims
+    onto = went(asked(COPY, overwrite=True), between(FILE, OTHER))
+    assert onto.intent["step"] == "replace" and onto.intent["node"] == 9 and onto.intent["source"]["node"] == 7
+    assert went(asked(COPY), found(place(FILE, mount_access="ro"), place())).unstaged, "reading needs no right to write"
+
+
+def test_a_large_tree_goes_on_by_itself() -> None:
+    assert went(asked(MOVE), between(replace(FOLDER, below=parts.TREE_INLINE_NODES + 1))).long
+    assert not went(asked(MOVE), between(FOLDER)).long
+
+
+def test_metadata_touches_no_storage() -> None:
+    go = went(asked(DESCRIBE, node_id=NodeId(7)), found(place(FILE)))
+    assert go.intent["step"] == "describe" and go.intent["version"] == 4 and go.intent["expected"] is None
+
+
+def test_a_deleted_node_comes_back_as_itself() -> None:
+    go = went(asked(RESTORE, target="e/y"), found(place(), place(None, ELSEWHERE), named=GONE, old=KEPT))
+    expected = {"step": "restore", "node": 7, "version": 4, "parent": 2, "at": b"e/y".hex(), "place": KEPT.place}
+    assert go.intent | expected == go.intent and go.claims == [Claim(ONE, b"e/y", True)]
+
+
+def test_an_older_version_becomes_the_newest_unless_it_is_that_already() -> None:
+    go = went(asked(RESTORE, content_version=2), found(place(FILE), old=KEPT))
+    assert go.intent["step"] == "replace" and go.intent["source"]["place"] == KEPT.place and go.unstaged
+    same = went(asked(RESTORE, content_version=3), found(place(FILE), old=replace(KEPT, place=None)))
+    assert same.intent["step"] == "none"
+
+
+def test_whoever_holds_either_end_is_waited_for() -> None:
+    holder = CommandId("holder")
+    assert verdict(asked(MOVE), found(place(FILE, busy=holder), place())) == Busy(holder)
+    assert verdict(asked(MOVE), found(place(FILE), place(busy=holder))) == Busy(holder)
