@@ -2,15 +2,29 @@
 
 from fastapi import FastAPI
 
-from api import commands, content, directories, errors, health, journal, middleware, mounts, nodes, openapi, uploads
+from api import (
+    commands,
+    content,
+    directories,
+    errors,
+    events,
+    health,
+    journal,
+    middleware,
+    mounts,
+    nodes,
+    openapi,
+    uploads,
+)
 from api.auth import Tokens
+from api.feed import Feed
 from api.front import Front
 from api.known_mounts import KnownMounts
 from api.services import Services
 from api.threads import MountThreads
 
 VERSION = "0.1.0"
-ROUTERS = (directories, uploads, nodes, content, mounts, journal, commands, health)
+ROUTERS = (directories, uploads, nodes, content, mounts, journal, events, commands, health)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -21,7 +35,8 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
         redoc_url=None,
     )
-    app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), MountThreads())
+    feed = Feed(services.pool, services.wakeups, services.settings.events_poll_seconds)
+    app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), MountThreads(), feed)
     for module in ROUTERS:
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them
     errors.install(app)

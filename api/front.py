@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from api.auth import Tokens
+    from api.feed import Feed
     from api.known_mounts import KnownMounts
     from api.services import Services
     from api.threads import MountThreads
@@ -20,6 +21,7 @@ class Front:
     tokens: Tokens
     mounts: KnownMounts
     threads: MountThreads
+    feed: Feed
 
 
 def front_of(request: Request) -> Front:

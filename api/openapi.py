@@ -122,7 +122,8 @@ _SCHEMAS |= {
     "CommandOutcome": _object({
         "idempotent": "boolean", "commandId": "string", "journalEntryId": "integer", "node": "Node", "result": "object",
     }),
-    "Pagination": _object({"total": "integer", "limit": "integer", "offset": "integer", "nextOffset": "integer?"}),
+    "Pagination": _object({"total": "integer", "limit": "integer", "offset": "integer", "nextOffset": "integer?",
+        "nextCursor": "string?"}),
     "JournalEntry": _object({
         "id": "integer", "commandId": "string", "command": "string", "backendMountId": "integer", "nodeId": "integer?",
         "path": "string", "principal": "string", "outcome": "string", "code": "string?", "context": "object?",

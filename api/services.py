@@ -1,6 +1,6 @@
 """What the HTTP front needs from the rest of the process. It is handed over once, to `create_app`."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -70,6 +70,14 @@ class Health(Protocol):
         ...
 
 
+class Wakeups(Protocol):
+    """Tells that there are new events. Whether it does or not: they are looked for every half second."""
+
+    def listen(self) -> AsyncIterator[None]:
+        """Something each time. Raises when it can not be told any more."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     settings: Settings
@@ -78,3 +86,4 @@ class Services:
     commands: Commands
     executors: Executors
     health: Health
+    wakeups: Wakeups | None = None
