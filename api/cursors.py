@@ -24,7 +24,7 @@ _LENGTH_MAX = (_HEAD.size + PATH_MAX) * 4 // 3 + 4
 def write(place: Place, conditions: object) -> str:
     """`conditions`: all that makes the list what it is, as JSON has it; the size of its pages does not belong to it."""
     raw = _HEAD.pack(VERSION, _digest(conditions), place.rank, place.id) + place.key
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return _text(raw)
 
 
 def read(text: str, conditions: object, ranks: int) -> Place:
@@ -36,7 +36,7 @@ def read(text: str, conditions: object, ranks: int) -> Place:
         version, digest, rank, id = _HEAD.unpack_from(raw)
     except (UnicodeEncodeError, binascii.Error, ValueError, struct.error) as error:
         raise _not_ours() from error
-    if version != VERSION or id >= 2**63 or rank >= ranks:
+    if _text(raw) != text or version != VERSION or id >= 2**63 or rank >= ranks:
         raise _not_ours()
     if digest != _digest(conditions):
         raise InvalidRequest(
@@ -44,6 +44,10 @@ def read(text: str, conditions: object, ranks: int) -> Place:
             fields=[{"field": "cursor", "message": "of another list"}],
         )
     return Place(rank, raw[_HEAD.size :], id)
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _not_ours() -> InvalidRequest:

@@ -44,6 +44,7 @@ def path_id(name: str, told: str, example: object = 1) -> dict[str, Any]:
 def query_of(model: type[BaseModel]) -> list[dict[str, Any]]:
     """The fields of a query model as parameters."""
     schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+    _SCHEMAS.update(schema.pop("$defs", {}))
     required = schema.get("required", [])
     return [
         {
