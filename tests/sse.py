@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,18 +29,21 @@ class Reader:
     status: int
     headers: dict[str, str]
     last_id: int | None = None
+    _whole: deque[bytes] = field(default_factory=deque)
+    _part: bytes = b""
 
     async def blocks(self) -> AsyncIterator[Block]:
-        """Until the server ends the stream. An answer that is cut off is an error."""
-        waiting = b""
-        while size := int(await self.reader.readuntil(b"\r\n"), 16):
-            waiting += (await self.reader.readexactly(size + 2))[:-2]
-            *whole, waiting = waiting.split(b"\n\n")
-            for text in whole:
-                block = parse(text.decode())
+        """Until the server ends the stream. An answer that is cut off is an error. Can be left, and taken up again."""
+        while True:
+            while self._whole:
+                block = parse(self._whole.popleft().decode())
                 self.last_id = self.last_id if block.id is None else block.id
                 yield block
-        assert waiting == b""
+            if not (size := int(await self.reader.readuntil(b"\r\n"), 16)):
+                break
+            *whole, self._part = (self._part + (await self.reader.readexactly(size + 2))[:-2]).split(b"\n\n")
+            self._whole.extend(whole)
+        assert self._part == b""
 
     async def events(self, count: int, seconds: float = 10) -> list[Block]:
         """The next events; comments and the opening are left out."""

@@ -72,7 +72,7 @@ async def read_token(front: Front) -> str:
 async def serving(front: Front, **settings: Any) -> AsyncIterator[tuple[tuple[str, int], feed.Feed]]:
     """Another server process, as far as clients can tell: a feed of its own, with these settings."""
     wakeups, pool = settings.pop("wakeups", None), settings.pop("pool", front.pool)
-    told = Settings(host_id="test-host", **settings)  # type: ignore[call-arg]
+    told = Settings(host_id="test-host", **settings)
     services = Services(told, pool, front.commands, front.disks, front.health, wakeups)
     app = create_app(services)
     server = uvicorn.Server(
