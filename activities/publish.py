@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
 
 from temporalio import activity
 
@@ -27,45 +28,89 @@ class Bus(Protocol):
 class Publish:
     def __init__(self, pool: Pool, bus: Bus) -> None:
         self._pool, self._bus = pool, bus
-        self._wanted = asyncio.Event()
+        self._wanted, self._unsent = asyncio.Event(), asyncio.Event()
 
     def announce(self) -> None:
-        """There is something to publish: `run` of this process does so at once. Nobody waits for it; a schedule sweeps."""
+        """There is something to publish: `run` of this process does so at once. Nobody waits for it."""
         self._wanted.set()
 
     @activity.defn(name="publish")
     async def publish(self) -> int:
         """Drain the feed. Returns how many events Redis got; 0 too when another process is at it."""
+        await self.position()
+        return await self.send()
+
+    async def position(self) -> store.Waiting:
+        """Give positions to all events that can have one, and tell what still waits."""
         async with self._pool.connection() as connection:
-            if not await store.lock_feed(connection):
-                return 0
+            waiting = await store.waiting(connection)
+            if not (waiting.unpositioned or waiting.unsettled) or not await store.lock_feed(connection):
+                return waiting
             try:
-                return await self._drain(connection)
+                while await store.give_positions(connection, _PAGE) == _PAGE:
+                    pass
+                await store.settle_entries(connection)
             finally:
                 await store.unlock_feed(connection)
-
-    async def _drain(self, connection: Any) -> int:
-        sent = 0
-        while True:
-            positioned = await store.give_positions(connection, _PAGE)
             await areach("publish.positioned")
-            events = await store.unpublished(connection, _PAGE)
-            if events:
-                await self._bus.send(events)
-                await areach("publish.sent")
-                await store.published(connection, events[-1].position)
-                sent += len(events)
-            if positioned < _PAGE and len(events) < _PAGE:
-                return sent
+            return await store.waiting(connection)
 
-    async def run(self, pause_seconds: float = 0.2) -> None:
-        """Drain whenever announced, at most once per pause: many lists share one round trip to Redis."""
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
+    async def send(self) -> int:
+        """Send what Redis has not had. Apart from the positions: those who read the feed itself do not wait for Redis."""
+        async with self._pool.connection() as connection:
+            if not await store.lock_bus(connection):
+                return 0
+            sent = 0
             try:
-                await self.publish()
+                while events := await store.unpublished(connection, _PAGE):
+                    await self._bus.send(events)
+                    await areach("publish.sent")
+                    await store.published(connection, events[-1].position)
+                    sent += len(events)
+                    if len(events) < _PAGE:
+                        break
+            finally:
+                await store.unlock_bus(connection)
+            return sent
+
+    async def run(self, pause_seconds: float = 0.2, idle_seconds: float = 0.8) -> None:
+        """Publish whenever announced, at most once per pause: many lists share one round trip. Unannounced, look now and then:
+        what a transaction held back, or a process left behind that died after its commit, is not announced again."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_positioning(pause_seconds, idle_seconds))
+            group.create_task(self._keep_sending(pause_seconds))
+
+    async def _keep_positioning(self, pause_seconds: float, idle_seconds: float) -> None:
+        patience = idle_seconds
+        while True:
+            announced = await _within(patience, self._wanted)
+            self._wanted.clear()
+            patience = idle_seconds
+            try:
+                waiting = await self.position()
+                if waiting.unpublished:
+                    self._unsent.set()
+                if announced and (waiting.unpositioned or waiting.unsettled):
+                    patience = 0.0  # mostly a list that ends in a moment; what takes longer is looked for when idle
             except Exception as error:
-                # Events wait in Postgres: the schedule tries again, and readiness tells that they wait.
+                activity.logger.warning("giving positions waits: %r", error)
+            await asyncio.sleep(pause_seconds)
+
+    async def _keep_sending(self, pause_seconds: float) -> None:
+        while True:
+            await self._unsent.wait()
+            self._unsent.clear()
+            try:
+                await self.send()
+            except Exception as error:
+                # Events wait in Postgres: the next look at the feed tries again, and readiness tells that they wait.
                 activity.logger.warning("publishing waits: %r", error)
             await asyncio.sleep(pause_seconds)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether it is set before the time is over."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()

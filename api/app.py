@@ -9,6 +9,7 @@ from api import (
     content,
     directories,
     errors,
+    events,
     health,
     journal,
     middleware,
@@ -23,6 +24,7 @@ from api import (
 )
 from api.auth import Tokens
 from api.downloads import Downloads
+from api.feed import Feed
 from api.front import Front
 from api.known_mounts import KnownMounts
 from api.services import Services
@@ -42,6 +44,7 @@ ROUTERS = (
     snapshots,
     mounts,
     journal,
+    events,
     batches,
     commands,
     health,
@@ -57,8 +60,9 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     downloads = Downloads(services.pool, services.announce)
+    feed = Feed(services.pool, services.wakeups, services.settings.events_poll_seconds)
     app.state.front = Front(
-        services, Tokens(services.pool), KnownMounts(services.pool), MountThreads(), downloads, Turns()
+        services, Tokens(services.pool), KnownMounts(services.pool), MountThreads(), downloads, Turns(), feed
     )
     for module in ROUTERS:
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from activities.threads import MountThreads
     from api.auth import Tokens
     from api.downloads import Downloads
+    from api.feed import Feed
     from api.known_mounts import KnownMounts
     from api.services import Services
     from api.tus.turns import Turns
@@ -24,6 +25,7 @@ class Front:
     threads: MountThreads
     downloads: Downloads
     turns: Turns
+    feed: Feed
 
 
 def front_of(request: Request) -> Front:

@@ -12,6 +12,7 @@ from api.responses import JSON
 from api.routes import Plain
 from schema import paths
 from schema.ids import CommandId, MountId, NodeId
+from schema.paths import NodePath
 from schema.principals import authorise
 from schema.store import journal
 from schema.store.journal import Asked
@@ -24,7 +25,9 @@ router = APIRouter(route_class=Plain, tags=["journal"])
     operation_id="listJournal",
     summary="What was done",
     description=(
-        "Newest first, or `order=asc`. `after` goes on behind an entry, in that order: send `pagination.nextAfter`. "
+        "Newest first; `before` goes on behind an entry: send `pagination.nextBefore`. To follow, send `after`, first 0, then "
+        "`pagination.nextAfter`: oldest first, and nothing is ever missed. An entry is told to followers when everything before "
+        "it has been recorded, mostly within a second. `after` and `before` together bound a range, in either `order`. "
         "Failed and refused commands are here too, with code and context."
     ),
     responses=openapi.answers(
@@ -40,28 +43,49 @@ async def entries(request: Request) -> Response:
     asked = _asked(query)
     if asked.mount is not None:
         await front.mounts.get(asked.mount, principal.tenant)
-    authorise(principal, "read", asked.mount, asked.path)
+    authorise(principal, "read", asked.mount, asked.path or asked.prefix)
+    oldest_first = _oldest_first(query)
     async with front.services.pool.connection() as connection:
-        page = await journal.entries(
-            connection, principal.tenant, asked, limit=query.limit, after=query.after, oldest_first=query.order == "asc"
-        )
-    filters = query.model_dump(by_alias=True, exclude={"limit", "after"}, mode="json")
-    further = "null" if page.last is None else page.last
+        page = await journal.entries(connection, principal.tenant, asked, limit=query.limit, oldest_first=oldest_first)
+    filters = query.model_dump(by_alias=True, exclude={"limit", "after", "before"}, mode="json")
+    pagination = {
+        "limit": query.limit,
+        "more": page.more,
+        "nextAfter": (page.last or query.after or 0) if oldest_first else None,
+        "nextBefore": page.last if page.more and not oldest_first else None,
+    }
     return Response(
-        f'{{"data":{{"entries":[{page.items}],"pagination":{{"limit":{query.limit},"nextAfter":{further}}},'
+        f'{{"data":{{"entries":[{page.items}],"pagination":{orjson.dumps(pagination).decode()},'
         f'"filters":{orjson.dumps(filters).decode()}}}}}'.encode(),
         media_type=JSON,
     )
 
 
+def _oldest_first(query: JournalQuery) -> bool:
+    """As asked; otherwise whoever has a place to go on after goes forward."""
+    if query.order is not None:
+        return query.order == "asc"
+    return query.after is not None and query.before is None
+
+
 def _asked(query: JournalQuery) -> Asked:
-    named = query.path is not None or query.path_b64 is not None
     return Asked(
         mount=None if query.backend_mount_id is None else MountId(query.backend_mount_id),
-        path=paths.decode(query.path, query.path_b64, allow_root=True) if named else None,
+        path=_path(query.path, query.path_b64),
+        prefix=_path(query.path_prefix, query.path_prefix_b64),
         node=None if query.node_id is None else NodeId(query.node_id),
         principal=query.principal,
         kinds=query.command,
         outcomes=query.outcome,
+        codes=query.code,
         command=None if query.command_id is None else CommandId(query.command_id.lower()),
+        operation=query.operation_id,
+        since=query.recorded_from,
+        until=query.recorded_to,
+        after=query.after,
+        before=query.before,
     )
+
+
+def _path(text: str | None, b64: str | None) -> NodePath | None:
+    return None if text is None and b64 is None else paths.decode(text, b64, allow_root=True)

@@ -9,7 +9,9 @@ from pydantic.alias_generators import to_camel
 from pydantic.types import JsonValue
 from starlette.datastructures import QueryParams
 
+from schema.commands import CommandKind
 from schema.errors import InvalidRequest
+from schema.events import EventType
 
 ID_MAX = 2**63 - 1
 KEY_MAX = 255
@@ -272,6 +274,7 @@ class _NodeConditions(Query):
 class ChildrenQuery(_NodeConditions):
     limit: Annotated[int, Field(ge=1, le=200)] = 100
     offset: Count = 0
+    cursor: Text | None = None
 
 
 class NodesQuery(_NodeConditions):
@@ -281,6 +284,7 @@ class NodesQuery(_NodeConditions):
     depth: Annotated[int, Field(ge=0, le=10)] | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     offset: Count = 0
+    cursor: Text | None = None
 
 
 class ByPathQuery(Query):
@@ -296,20 +300,6 @@ class MountsQuery(Query):
     states: Annotated[list[MountState] | None, BeforeValidator(_split)] = None
     access_modes: Annotated[list[AccessMode] | None, BeforeValidator(_split)] = None
     search: Short | None = None
-
-
-class JournalQuery(Query):
-    backend_mount_id: Id | None = None
-    path: Text | None = None
-    path_b64: Text | None = Field(None, alias="pathB64")
-    node_id: Id | None = None
-    principal: Short | None = None
-    command: Annotated[list[CommandName] | None, BeforeValidator(_split)] = None
-    outcome: Annotated[list[Ending] | None, BeforeValidator(_split)] = None
-    command_id: Annotated[str, Field(pattern=UUID)] | None = None
-    after: Id | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-    order: Literal["asc", "desc"] = "desc"
 
 
 class PresignQuery(Query):
@@ -334,7 +324,7 @@ def read_query(model: type[M], params: QueryParams) -> M:
     """
     given: dict[str, Any] = {}
     for name, value in params.multi_items():
-        if "\ufffd" in value and name in ("path", "search"):
+        if "\ufffd" in value and name in ("path", "pathPrefix", "search"):
             raise InvalidRequest(f"{name} is not UTF-8; send such names as pathB64.")
         given[name] = value if name not in given else [*_as_list(given[name]), value]
     return model.model_validate(given)
@@ -349,3 +339,41 @@ class ResumableFields(UploadFields):
 
     filename: Text | None = None
     filetype: Text | None = None
+
+
+class JournalQuery(Query):
+    backend_mount_id: Id | None = None
+    path: Text | None = None
+    path_b64: Text | None = Field(None, alias="pathB64")
+    path_prefix: Text | None = None
+    path_prefix_b64: Text | None = Field(None, alias="pathPrefixB64")
+    node_id: Id | None = None
+    principal: Short | None = None
+    command: Annotated[list[CommandKind] | None, BeforeValidator(_split)] = None
+    outcome: Annotated[list[Ending] | None, BeforeValidator(_split)] = None
+    code: Annotated[list[Short] | None, BeforeValidator(_split)] = None
+    command_id: Annotated[str, Field(pattern=UUID)] | None = None
+    operation_id: Annotated[str, Field(pattern=UUID)] | None = None
+    recorded_from: Annotated[Moment | None, Field(alias="from")] = None
+    recorded_to: Annotated[Moment | None, Field(alias="to")] = None
+    after: Count | None = None
+    before: Id | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    order: Literal["asc", "desc"] | None = None
+
+
+class _EventConditions(Query):
+    backend_mount_id: Id | None = None
+    path_prefix: Text | None = None
+    path_prefix_b64: Text | None = Field(None, alias="pathPrefixB64")
+    events: Annotated[list[EventType] | None, BeforeValidator(_split)] = None
+
+
+class StreamQuery(_EventConditions):
+    last_event_id: Count | None = None
+
+
+class EventsQuery(_EventConditions):
+    after: Count | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    wait: Annotated[float, Field(ge=0, le=30)] = 0

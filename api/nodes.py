@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api import openapi, responses
+from api import cursors, openapi, responses
 from api.auth import admit
 from api.front import front_of
 from api.models import (
@@ -19,20 +19,26 @@ from api.models import (
     SizeFilter,
     read_query,
 )
-from api.responses import JSON, pagination
+from api.responses import JSON
 from api.routes import Plain
 from schema import paths
 from schema.errors import InvalidRequest, NodeNotFound, NotADirectory
 from schema.ids import MountId, NodeId
+from schema.nodes import NodeKind
+from schema.paths import PATH_MAX
 from schema.principals import authorise
 from schema.store import nodes
-from schema.store.nodes import EVERYTHING, LIVING, Matching, Rolled
+from schema.store.nodes import EVERYTHING, LIVING, Matching, Place, Rolled
 
 router = APIRouter(route_class=Plain, tags=["nodes"])
 
+DEPTHS = PATH_MAX + 1
+
 _LISTS = (
     "Deleted nodes are left out unless `states` asks for them. `filters` is a JSON object, strict: query, metadata "
-    "[{key, value}], size {min, max}, lastSeenAt {after, before}, rollup {states, minChildCount, ...}."
+    "[{key, value}], size {min, max}, lastSeenAt {after, before}, rollup {states, minChildCount, ...}. Send "
+    "`pagination.nextCursor` as `cursor` to go on: while others write, each node that stays is met exactly once. With "
+    "`nextOffset` as `offset` one can be skipped, or come twice."
 )
 
 
@@ -54,13 +60,15 @@ async def tree(request: Request) -> Response:
     path = paths.decode(query.path, query.path_b64, allow_root=True)
     mount = await front.mounts.get(MountId(query.backend_mount_id), principal.tenant)
     authorise(principal, "read", mount.id, path)
+    conditions = _list("tree", mount.id, path.raw, query)
+    after = _after(query, conditions, DEPTHS)
     async with front.services.pool.connection() as connection:
         page = await nodes.tree(
-            connection, mount.id, path, depth=query.depth, limit=query.limit, offset=query.offset,
+            connection, mount.id, path, depth=query.depth, limit=query.limit, offset=query.offset, after=after,
             matching=_matching(query),
         )  # fmt: skip
     return Response(
-        f'{{"data":{{"nodes":[{page.items}],"pagination":{pagination(page.total, query.limit, query.offset)},'
+        f'{{"data":{{"nodes":[{page.items}],"pagination":{_pagination(query, page, conditions)},'
         f'"filters":{_echo(query)}}}}}'.encode(),
         media_type=JSON,
     )
@@ -122,9 +130,12 @@ async def by_id(request: Request) -> Response:
 async def children(request: Request) -> Response:
     principal = await admit(request, "read")
     query = read_query(ChildrenQuery, request.query_params)
+    directory = read_id(request)
+    conditions = _list("children", directory, b"", query)
+    after = _after(query, conditions, len(NodeKind))
     async with front_of(request).services.pool.connection() as connection:
         found = await nodes.children(
-            connection, read_id(request), principal.tenant, limit=query.limit, offset=query.offset,
+            connection, directory, principal.tenant, limit=query.limit, offset=query.offset, after=after,
             matching=_matching(query),
         )  # fmt: skip
     if found is None:
@@ -133,8 +144,8 @@ async def children(request: Request) -> Response:
     if found.kind != "directory":
         raise NotADirectory(f"This is a {found.kind}; only directories have children.")
     return Response(
-        f'{{"data":{{"parent":{found.parent.document},"children":[{found.items}],'
-        f'"pagination":{pagination(found.total, query.limit, query.offset)},"filters":{_echo(query)}}}}}'.encode(),
+        f'{{"data":{{"parent":{found.parent.document},"children":[{found.page.items}],'
+        f'"pagination":{_pagination(query, found.page, conditions)},"filters":{_echo(query)}}}}}'.encode(),
         media_type=JSON,
     )
 
@@ -182,5 +193,35 @@ def _rolled(wanted: RollupFilter | None) -> Rolled | None:
 
 def _echo(query: BaseModel) -> str:
     """The conditions of a list, as they were understood."""
-    told = query.model_dump(by_alias=True, exclude={"limit", "offset"}, mode="json")
-    return orjson.dumps(told).decode()
+    return orjson.dumps(query.model_dump(by_alias=True, exclude={"limit", "offset", "cursor"}, mode="json")).decode()
+
+
+def _list(kind: str, of: int, path: bytes, query: NodesQuery | ChildrenQuery) -> list[object]:
+    """What makes a list the one it is: a cursor holds for no other. How long its pages are is no part of it."""
+    matter = query.model_dump(
+        exclude={"backend_mount_id", "path", "path_b64", "limit", "offset", "cursor"}, mode="json"
+    )
+    return [kind, of, path.hex(), matter]
+
+
+def _after(query: NodesQuery | ChildrenQuery, conditions: object, ranks: int) -> Place | None:
+    if query.cursor is None:
+        return None
+    if query.offset:
+        raise InvalidRequest(
+            "A list goes on at a cursor or at an offset: send one of them.",
+            fields=[{"field": "cursor", "message": "sent with an offset"}],
+        )
+    return cursors.read(query.cursor, conditions, ranks)
+
+
+def _pagination(query: NodesQuery | ChildrenQuery, page: nodes.Page, conditions: object) -> str:
+    """Behind a cursor nobody counts how many came before: there is no next offset."""
+    further, by_offset = page.further, query.cursor is None
+    return orjson.dumps({
+        "total": page.total,
+        "limit": query.limit,
+        "offset": query.offset,
+        "nextOffset": query.offset + query.limit if further is not None and by_offset else None,
+        "nextCursor": None if further is None else cursors.write(further, conditions),
+    }).decode()  # fmt: skip

@@ -65,6 +65,7 @@ def path_id(name: str, told: str, example: object = 1) -> dict[str, Any]:
 def query_of(model: type[BaseModel]) -> list[dict[str, Any]]:
     """The fields of a query model as parameters."""
     schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+    _SCHEMAS.update(schema.pop("$defs", {}))
     required = schema.get("required", [])
     return [
         {
@@ -161,7 +162,8 @@ _SCHEMAS |= {
     "CommandOutcome": _object({
         "idempotent": "boolean", "commandId": "string", "journalEntryId": "integer", "node": "Node", "result": "object",
     }),
-    "Pagination": _object({"total": "integer", "limit": "integer", "offset": "integer", "nextOffset": "integer?"}),
+    "Pagination": _object({"total": "integer", "limit": "integer", "offset": "integer", "nextOffset": "integer?",
+        "nextCursor": "string?"}),
     "JournalEntry": _object({
         "id": "integer", "commandId": "string", "command": "string", "backendMountId": "integer", "nodeId": "integer?",
         "path": "string", "principal": "string", "outcome": "string", "code": "string?", "context": "object?",

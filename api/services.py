@@ -1,6 +1,6 @@
 """What the HTTP front needs from the rest of the process. It is handed over once, to `create_app`."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -77,6 +77,14 @@ class Health(Protocol):
         ...
 
 
+class Wakeups(Protocol):
+    """Tells that there are new events. Whether it does or not: they are looked for every half second."""
+
+    def listen(self) -> AsyncIterator[None]:
+        """Something each time. Raises when it can not be told any more."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     settings: Settings
@@ -87,3 +95,4 @@ class Services:
     health: Health
     announce: Callable[[], None] = lambda: None
     """Called when there are new events in the feed; from any thread."""
+    wakeups: Wakeups | None = None

@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     bootstrap_token: str | None = None
     """An admin token that is made valid at start; only its hash is stored."""
     events_channel: str = "apphub:filestore"
+    events_heartbeat_seconds: float = Field(15.0, gt=0)
+    """A stream of events that has nothing to tell says so this often."""
+    events_poll_seconds: float = Field(0.5, gt=0, le=1)
+    """How often new events are looked for where Redis does not tell of them."""
 
     lanes: int = Field(2, ge=1, le=16)
     """Lists in flight per mount: while one is under way the next one gathers."""

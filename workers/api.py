@@ -10,6 +10,7 @@ from activities.executors import prepare_storage
 from activities.executors.base import Executor, Identity
 from api.app import create_app
 from api.dispatch import Dispatch
+from api.feed import Feed
 from api.services import Services
 from api.tus import expiry
 from schema.mounts import Mount
@@ -18,6 +19,7 @@ from schema.store.pool import make_pool
 from workers import first_run, logs
 from workers.engine import Engine
 from workers.health import Health
+from workers.redis_bus import RedisWakeups
 from workers.served import ServedMounts
 
 log = structlog.get_logger("api")
@@ -41,15 +43,16 @@ class RouteExecutors:
 
 
 class Server(uvicorn.Server):
-    """Drains commands before connections close: who waits for an answer gets it."""
+    """Drains commands before connections close: who waits for an answer gets it. Streams, which have no end, end first."""
 
-    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+    def __init__(self, config: uvicorn.Config, engine: Engine, feed: Feed) -> None:
         super().__init__(config)
-        self._engine = engine
+        self._engine, self._feed = engine, feed
 
     async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         for server in self.servers:
             server.close()
+        self._feed.close()
         await asyncio.to_thread(self._engine.drain)
         await super().shutdown(sockets)  # type: ignore[arg-type]
 
@@ -62,7 +65,9 @@ async def serve(settings: Settings) -> None:
     await pool.open(wait=False)
     engine.start()
     executors = RouteExecutors(served, engine, settings.spool_path)
-    services = Services(settings, pool, dispatch, executors, Health(settings, pool, engine, served), engine.announce)
+    wakeups = None if settings.redis_url == "inline" else RedisWakeups(settings.redis_url, settings.events_channel)
+    health = Health(settings, pool, engine, served)
+    services = Services(settings, pool, dispatch, executors, health, engine.announce, wakeups)
     first = asyncio.create_task(first_run.prepare(settings, pool, executors))
     app = create_app(services)
     expiring = asyncio.create_task(expiry.expire_for_ever(app.state.front))
@@ -71,7 +76,7 @@ async def serve(settings: Settings) -> None:
         lifespan="off", access_log=False, log_level="warning", server_header=False,
         timeout_graceful_shutdown=2,
     )  # fmt: skip
-    server = Server(config, engine)
+    server = Server(config, engine, app.state.front.feed)
     try:
         await server.serve()
     finally:

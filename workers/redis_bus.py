@@ -1,4 +1,7 @@
-"""Events to Redis: one pipelined PUBLISH per page, on the channel that subscribers know."""
+"""Redis: events as one pipelined PUBLISH per page, on the channel that subscribers know; and beside it how far the feed has come,
+for the processes that read the feed themselves."""
+
+from collections.abc import AsyncIterator
 
 import orjson
 import redis.asyncio as redis
@@ -15,6 +18,7 @@ class RedisBus:
         async with self._client.pipeline(transaction=False) as pipe:
             for event in events:
                 pipe.publish(self._channel, message(event))
+            pipe.publish(positions(self._channel), events[-1].position)
             await pipe.execute()
 
     async def ping(self) -> None:
@@ -35,6 +39,27 @@ class InlineBus:
 
     async def close(self) -> None:
         pass
+
+
+class RedisWakeups:
+    """`Wakeups` for the HTTP front: one message a page, whatever the events in it weigh."""
+
+    def __init__(self, url: str, channel: str) -> None:
+        self._url, self._channel = url, positions(channel)
+
+    async def listen(self) -> AsyncIterator[None]:
+        client = redis.from_url(self._url, socket_connect_timeout=2, socket_keepalive=True)
+        try:
+            async with client.pubsub(ignore_subscribe_messages=True) as subscription:
+                await subscription.subscribe(self._channel)
+                async for _ in subscription.listen():
+                    yield
+        finally:
+            await client.aclose()
+
+
+def positions(channel: str) -> str:
+    return f"{channel}:position"
 
 
 def message(event: Event) -> bytes:

@@ -316,6 +316,9 @@ CREATE TABLE filestore.journal_entries (
 CREATE UNIQUE INDEX journal_entries_end ON filestore.journal_entries (command_id) WHERE NOT retryable;
 CREATE INDEX journal_entries_mount ON filestore.journal_entries (mount_id, id);
 CREATE INDEX journal_entries_node ON filestore.journal_entries (node_id, id) WHERE node_id IS NOT NULL;
+CREATE INDEX journal_entries_path ON filestore.journal_entries (mount_id, substring(path FROM 1 FOR 1000), id);  -- a key has a limit
+CREATE INDEX journal_entries_operation ON filestore.journal_entries (operation_id, id) WHERE operation_id IS NOT NULL;
+CREATE INDEX journal_entries_failures ON filestore.journal_entries (tenant, id) WHERE outcome <> 'succeeded';
 CREATE INDEX journal_entries_time ON filestore.journal_entries USING brin (recorded_at);
 
 -- Events, written with the change they describe. The publisher gives gapless positions in commit order; consumers read
@@ -337,6 +340,9 @@ CREATE TABLE filestore.event_feed (
     only_row  boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     position  bigint NOT NULL DEFAULT 0,                                 -- the last one given
     published bigint NOT NULL DEFAULT 0,                                 -- the last one Redis has
+    settled   bigint NOT NULL DEFAULT 0,                                 -- up to this id the journal is complete
+    awaited   bigint,                                                    -- and up to this one, as soon as every transaction
+    awaited_before xid8,                                                 -- older than this one has ended
     CHECK (published <= position)
 );
 INSERT INTO filestore.event_feed DEFAULT VALUES;

@@ -1,12 +1,20 @@
--- The event feed: positions in commit order, then Redis.
+-- The event feed: positions in commit order, readers, then Redis.
 
 -- name: lock_feed
--- One publisher at a time; the lock belongs to the session, so no transaction is open while Redis is spoken to.
+-- One process at a time gives positions; the lock belongs to the session, because each statement has to see the last one's rows.
 SELECT pg_try_advisory_lock(720002) AS mine
 
 -- name: unlock_feed
--- Let the next publisher in.
+-- Let the next one give positions.
 SELECT pg_advisory_unlock(720002)
+
+-- name: lock_bus
+-- One process at a time speaks to Redis. A lock of its own: a Redis that hangs must not hold up positions.
+SELECT pg_try_advisory_lock(720003) AS mine
+
+-- name: unlock_bus
+-- Let the next one speak to Redis.
+SELECT pg_advisory_unlock(720003)
 
 -- name: give_positions
 -- Events of transactions below the horizon can not be joined by earlier ones any more: they get the next positions.
@@ -20,6 +28,23 @@ WITH ready AS (
     RETURNING position - (SELECT count(*) FROM ready) AS before
 )
 UPDATE filestore.outbox o SET position = feed.before + ready.rank FROM ready, feed WHERE o.id = ready.id
+
+-- name: waiting
+-- What is left to do: events without a position, entries of the journal that are not settled, events Redis has not had.
+SELECT EXISTS (SELECT FROM filestore.outbox WHERE position IS NULL) AS unpositioned,
+       (SELECT CASE WHEN s.is_called THEN s.last_value ELSE 0 END FROM filestore.journal_entries_id_seq s) AS drawn,
+       settled, awaited, position > published AS unpublished FROM filestore.event_feed
+
+-- name: await_entries
+-- Whoever drew an id of the journal up to this one has a transaction older than the one this statement takes.
+-- `drawn` was read by an earlier statement: the other way round an id could be drawn in between.
+UPDATE filestore.event_feed SET awaited = %(drawn)s, awaited_before = pg_current_xact_id() WHERE awaited IS NULL
+
+-- name: settle_entries
+-- All transactions older than that one have ended: no entry up to the awaited id can appear any more.
+-- A number from the future was written by another cluster, before a dump: what it waited for is in the dump.
+UPDATE filestore.event_feed SET settled = awaited, awaited = NULL, awaited_before = NULL
+ WHERE awaited_before <= pg_snapshot_xmin(pg_current_snapshot()) OR awaited_before >= pg_snapshot_xmax(pg_current_snapshot())
 
 -- name: unpublished
 -- The next events Redis has not had, in order.
@@ -36,7 +61,24 @@ SELECT (SELECT count(*) FROM filestore.outbox WHERE position IS NULL) AS unposit
        (SELECT extract(epoch FROM now() - min(created_at))::float8 FROM filestore.outbox WHERE position IS NULL) AS oldest_seconds,
        position - published AS unpublished, position FROM filestore.event_feed
 
--- name: after
--- Positioned events after a cursor, for consumers that pull.
-SELECT position, type, data::text AS data, created_at FROM filestore.outbox
- WHERE position > %(after)s ORDER BY position LIMIT %(limit)s
+-- name: bounds
+-- The last position that was given, and the lowest that is still kept.
+SELECT f.position AS last, coalesce((SELECT o.position FROM filestore.outbox o WHERE o.position IS NOT NULL
+                                      ORDER BY o.position LIMIT 1), f.position + 1) AS first
+  FROM filestore.event_feed f
+
+-- name: page
+-- Positioned events after a cursor. So many rows are looked at, whatever is asked for: a page costs the same for every
+-- filter, and tells how far it reaches though nothing in it was wanted. Large events make it shorter.
+WITH looked AS (
+    SELECT position, tenant, mount_id, type, data, octet_length(data::text) AS size FROM filestore.outbox
+     WHERE position > %(after)s ORDER BY position LIMIT %(limit)s
+), page AS MATERIALIZED (
+    SELECT * FROM (SELECT l.*, sum(l.size) OVER (ORDER BY l.position) - l.size AS before FROM looked l) s WHERE before < %(bytes)s
+)
+SELECT b.first, b.last, e.position, e.tenant, e.mount_id, e.type, e.data::text AS data, e.data->>'path' AS path,
+       e.data->>'pathB64' AS path_b64, e.data->>'movedFrom' AS moved_from
+  FROM (SELECT min(position) AS first, max(position) AS last FROM page) b
+  LEFT JOIN page e ON (%(tenant)s::text IS NULL OR e.tenant = %(tenant)s)
+       AND (%(mount)s::bigint IS NULL OR e.mount_id = %(mount)s) AND (%(types)s::text[] IS NULL OR e.type = ANY(%(types)s))
+ ORDER BY e.position

@@ -1,34 +1,46 @@
 -- Reading what happened: journal entries, and how commands stand.
 
 -- name: entries
--- A fragment: what clients may ask of the journal.
+-- A fragment: what clients may ask of the journal. `low` and `high` bound what lies below `prefix`. Of paths the first 1000
+-- bytes are in an index, because a whole one can be too long for it.
 WITH found AS (
     SELECT j.* FROM filestore.journal_entries j
      WHERE j.tenant = %(tenant)s
        AND (%(mount)s::bigint IS NULL OR j.mount_id = %(mount)s)
-       AND (%(path)s::bytea IS NULL OR j.path = %(path)s)
+       AND (%(path)s::bytea IS NULL
+            OR j.path = %(path)s AND substring(j.path FROM 1 FOR 1000) = substring(%(path)s::bytea FROM 1 FOR 1000))
+       AND (%(prefix)s::bytea IS NULL
+            OR (j.path = %(prefix)s OR j.path >= %(low)s AND j.path < %(high)s)
+               AND substring(j.path FROM 1 FOR 1000) >= substring(%(prefix)s::bytea FROM 1 FOR 1000)
+               AND substring(j.path FROM 1 FOR 1000) <= substring(%(high)s::bytea FROM 1 FOR 1000))
        AND (%(node)s::bigint IS NULL OR j.node_id = %(node)s)
        AND (%(principal)s::text IS NULL OR j.principal = %(principal)s)
        AND (%(kinds)s::text[] IS NULL OR j.kind = ANY(%(kinds)s))
-       AND (%(outcomes)s::text[] IS NULL OR j.outcome::text = ANY(%(outcomes)s))
+       AND (%(outcomes)s::filestore.command_status[] IS NULL OR j.outcome = ANY(%(outcomes)s::filestore.command_status[]))
+       AND (%(codes)s::text[] IS NULL OR j.code = ANY(%(codes)s) AND j.outcome <> 'succeeded')
        AND (%(command)s::uuid IS NULL OR j.command_id = %(command)s)
+       AND (%(operation)s::uuid IS NULL OR j.operation_id = %(operation)s)
+       AND (%(since)s::timestamptz IS NULL OR j.recorded_at >= %(since)s)
+       AND (%(until)s::timestamptz IS NULL OR j.recorded_at < %(until)s)
+       AND (%(after)s::bigint IS NULL OR j.id > %(after)s)
+       AND (%(before)s::bigint IS NULL OR j.id < %(before)s)
 
 -- name: oldest_first
--- A fragment: the page after an entry, going forward.
-       AND (%(after)s::bigint IS NULL OR j.id > %(after)s)
-     ORDER BY j.id LIMIT %(limit)s
+-- A fragment: a page for who follows. Ids are drawn before commits: only up to the settled one is nothing missing.
+       AND j.id <= (SELECT f.settled FROM filestore.event_feed f)
+     ORDER BY j.id LIMIT %(limit)s + 1
 
 -- name: newest_first
--- A fragment: the page after an entry, going back in time.
-       AND (%(after)s::bigint IS NULL OR j.id < %(after)s)
-     ORDER BY j.id DESC LIMIT %(limit)s
+-- A fragment: a page for who browses, from the newest entry there is.
+     ORDER BY j.id DESC LIMIT %(limit)s + 1
 
 -- name: page
 -- A fragment: the page as JSON text, one row an entry.
 )
 SELECT j.id, json_build_object(
     'id', j.id, 'commandId', j.command_id, 'command', j.kind, 'backendMountId', j.mount_id, 'nodeId', j.node_id,
-    'path', j.payload->'path', 'pathB64', j.payload->'path_b64', 'principal', j.principal, 'outcome', j.outcome, 'code', j.code,
+    'path', j.payload->'path', 'pathB64', j.payload->'path_b64', 'targetPath', j.payload->'target',
+    'targetPathB64', j.payload->'target_b64', 'targetBackendMountId', j.payload->'target_mount_id', 'principal', j.principal, 'outcome', j.outcome, 'code', j.code,
     'retryable', j.retryable, 'context', j.context, 'before', j.before, 'after', j.after, 'key', j.key,
     'requestId', j.request_id, 'traceId', j.trace_id, 'attempt', j.attempt, 'startedAt', j.started_at,
     'recordedAt', j.recorded_at, 'durationMs', round(extract(epoch FROM j.recorded_at - j.started_at) * 1000, 1),

@@ -40,14 +40,19 @@ WITH RECURSIVE walk AS (
 SELECT d.mount_id, d.path, d.document_text AS document FROM latest JOIN filestore.node_documents d ON d.id = latest.id
 
 -- name: children
--- A directory and one page of its living children by kind and name. The hot one: no conditions, one row.
+-- A directory and one page of its living children by kind and name. The hot one: no conditions, one row. `last_` is where
+-- the page ends.
+WITH page AS MATERIALIZED (
+    SELECT c.id, c.kind, c.name FROM filestore.nodes c WHERE c.parent_id = %(id)s AND c.state <> 'deleted'
+     ORDER BY c.kind, c.name LIMIT %(limit)s OFFSET %(offset)s
+)
 SELECT p.mount_id, p.path, p.kind::text AS kind, p.document_text AS parent,
        (SELECT count(*) FROM filestore.nodes c WHERE c.parent_id = %(id)s AND c.state <> 'deleted') AS total,
        (SELECT string_agg(d.document_text, ',' ORDER BY k.kind, k.name)
-          FROM (SELECT c.id, c.kind, c.name FROM filestore.nodes c WHERE c.parent_id = %(id)s AND c.state <> 'deleted'
-                 ORDER BY c.kind, c.name LIMIT %(limit)s OFFSET %(offset)s) k
-          JOIN filestore.node_documents d ON d.id = k.id) AS items
+          FROM page k JOIN filestore.node_documents d ON d.id = k.id) AS items,
+       l.kind::text AS last_rank, l.name AS last_key, l.id AS last_id
   FROM filestore.node_documents p
+  LEFT JOIN (SELECT * FROM page ORDER BY kind DESC, name DESC LIMIT 1) l ON true
  WHERE p.id = %(id)s AND p.tenant = %(tenant)s
 
 -- name: matching
@@ -87,13 +92,19 @@ WITH found AS MATERIALIZED (
      WHERE
 
 -- name: some_children_page
--- A fragment: the page of it, after `some_children` and `matching`.
+-- A fragment: the page of it after a place or an offset, after `some_children` and `matching`.
+), page AS MATERIALIZED (
+    SELECT * FROM found WHERE %(after_id)s::bigint IS NULL
+        OR (kind, name, id) > (%(after_rank)s::filestore.node_kind, %(after_key)s::bytea, %(after_id)s)
+     ORDER BY kind, name, id LIMIT %(limit)s OFFSET %(offset)s
 )
 SELECT p.mount_id, p.path, p.kind::text AS kind, p.document_text AS parent, (SELECT count(*) FROM found) AS total,
        (SELECT string_agg(d.document_text, ',' ORDER BY k.kind, k.name, k.id)
-          FROM (SELECT * FROM found ORDER BY kind, name, id LIMIT %(limit)s OFFSET %(offset)s) k
-          JOIN filestore.node_documents d ON d.id = k.id) AS items
+          FROM page k JOIN filestore.node_documents d ON d.id = k.id) AS items,
+       l.kind::text AS last_rank, l.name AS last_key, l.id AS last_id,
+       EXISTS (SELECT FROM found f WHERE (f.kind, f.name, f.id) > (l.kind, l.name, l.id)) AS more
   FROM filestore.node_documents p
+  LEFT JOIN (SELECT * FROM page ORDER BY kind DESC, name DESC, id DESC LIMIT 1) l ON true
  WHERE p.id = %(id)s AND p.tenant = %(tenant)s
 
 -- name: tree
@@ -120,12 +131,18 @@ WITH directories AS (
      WHERE n.depth <= %(deepest)s AND
 
 -- name: tree_page
--- A fragment: the page of it by depth and path, after `tree` and `matching`.
+-- A fragment: the page of it by depth and path, after a place or an offset, after `tree` and `matching`.
+), page AS MATERIALIZED (
+    SELECT * FROM found WHERE %(after_id)s::bigint IS NULL
+        OR (depth, path, id) > (%(after_rank)s::integer, %(after_key)s::bytea, %(after_id)s)
+     ORDER BY depth, path, id LIMIT %(limit)s OFFSET %(offset)s
 )
 SELECT (SELECT count(*) FROM found) AS total,
        (SELECT string_agg(d.document_text, ',' ORDER BY k.depth, k.path, k.id)
-          FROM (SELECT * FROM found ORDER BY depth, path, id LIMIT %(limit)s OFFSET %(offset)s) k
-          JOIN filestore.node_documents d ON d.id = k.id) AS items
+          FROM page k JOIN filestore.node_documents d ON d.id = k.id) AS items,
+       l.depth AS last_rank, l.path AS last_key, l.id AS last_id,
+       EXISTS (SELECT FROM found f WHERE (f.depth, f.path, f.id) > (l.depth, l.path, l.id)) AS more
+  FROM (SELECT) one LEFT JOIN (SELECT * FROM page ORDER BY depth DESC, path DESC, id DESC LIMIT 1) l ON true
 
 -- name: content
 -- What is needed to send a file's bytes, and to know them for those on record.

@@ -1,10 +1,14 @@
-"""The event feed as rows: positions, what Redis has not had, and how far behind it is."""
+"""The event feed as rows: positions, pages for readers, what Redis has not had, and how far behind it is."""
 
 from __future__ import annotations
 
+import base64
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from schema.ids import MountId
 from schema.sql import load
 
 if TYPE_CHECKING:
@@ -14,6 +18,9 @@ if TYPE_CHECKING:
     Connection = AsyncConnection[DictRow]
 
 SQL = load("events")
+
+PAGE_BYTES = 4 * 2**20
+"""An event carries its node's metadata: a page ends with the event that makes it larger than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,40 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed(Event):
+    """An event, and what it is about: enough to tell who may see it and who wants it."""
+
+    tenant: str
+    mount: MountId
+    paths: tuple[bytes, ...]
+    """Where its node lies, then where it lay; empty for what has no place"""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`first` is the lowest position there is after the cursor; None: there is none. Everything up to `last` was looked at."""
+
+    first: int | None
+    last: int
+    events: list[Placed]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """`first` is the lowest position that is kept; `last` the last one given, less than `first` when nothing is kept."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    unpositioned: bool
+    unsettled: bool
+    unpublished: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Lag:
     unpositioned: int
     oldest_seconds: float | None
@@ -32,19 +73,59 @@ class Lag:
     position: int
 
 
+# The publisher's side
+
+
 async def lock_feed(connection: Connection) -> bool:
-    """Take the publisher's lock for this session; False while somebody else publishes."""
-    row = await (await connection.execute(SQL["lock_feed"])).fetchone()
-    return bool(row and row["mine"])
+    """Take the lock for giving positions, for this session; False while somebody else has it."""
+    return await _lock(connection, SQL["lock_feed"])
 
 
 async def unlock_feed(connection: Connection) -> None:
     await connection.execute(SQL["unlock_feed"])
 
 
+async def lock_bus(connection: Connection) -> bool:
+    """Take the lock for speaking to Redis, for this session; False while somebody else has it."""
+    return await _lock(connection, SQL["lock_bus"])
+
+
+async def unlock_bus(connection: Connection) -> None:
+    await connection.execute(SQL["unlock_bus"])
+
+
+async def _lock(connection: Connection, query: Any) -> bool:
+    row = await (await connection.execute(query)).fetchone()
+    return bool(row and row["mine"])
+
+
 async def give_positions(connection: Connection, limit: int) -> int:
-    """How many events got one."""
+    """How many events got one. Only under the lock."""
     return (await connection.execute(SQL["give_positions"], {"limit": limit})).rowcount
+
+
+async def settle_entries(connection: Connection) -> None:
+    """Raise the id up to which the journal is complete, if it can be raised by now. Only under the lock, outside of a
+    transaction: docs/decisions/0008-journal-cursor.md says why each of these is a statement of its own."""
+    row = await _waiting(connection)
+    if row["awaited"] is not None:
+        await connection.execute(SQL["settle_entries"])
+        row = await _waiting(connection)
+    if row["awaited"] is None and row["drawn"] > row["settled"]:
+        await connection.execute(SQL["await_entries"], {"drawn": row["drawn"]})
+        await connection.execute(SQL["settle_entries"])
+
+
+async def waiting(connection: Connection) -> Waiting:
+    row = await _waiting(connection)
+    unsettled = row["awaited"] is not None or row["drawn"] > row["settled"]
+    return Waiting(row["unpositioned"], unsettled, row["unpublished"])
+
+
+async def _waiting(connection: Connection) -> DictRow:
+    row = await (await connection.execute(SQL["waiting"])).fetchone()
+    assert row is not None
+    return row
 
 
 async def unpublished(connection: Connection, limit: int) -> list[Event]:
@@ -56,12 +137,53 @@ async def published(connection: Connection, position: int) -> None:
     await connection.execute(SQL["published"], {"position": position})
 
 
-async def after(connection: Connection, position: int, limit: int) -> list[Event]:
-    cursor = await connection.execute(SQL["after"], {"after": position, "limit": limit})
-    return [Event(row["position"], row["type"], row["data"]) for row in await cursor.fetchall()]
-
-
 async def lag(connection: Connection) -> Lag:
     row = await (await connection.execute(SQL["lag"])).fetchone()
     assert row is not None
     return Lag(row["unpositioned"], row["oldest_seconds"], row["unpublished"], row["position"])
+
+
+# The readers' side
+
+
+async def bounds(connection: Connection) -> Bounds:
+    row = await (await connection.execute(SQL["bounds"])).fetchone()
+    assert row is not None
+    return Bounds(row["first"], row["last"])
+
+
+async def page(
+    connection: Connection,
+    after: int,
+    limit: int,
+    *,
+    tenant: str | None = None,
+    mount: MountId | None = None,
+    types: Sequence[str] | None = None,
+) -> Page:
+    """The next `limit` positions after a cursor, and of these the events that are asked for."""
+    values = {"after": after, "limit": limit, "tenant": tenant, "mount": mount, "types": types, "bytes": PAGE_BYTES}
+    rows = await (await connection.execute(SQL["page"], values)).fetchall()
+    first, last = rows[0]["first"], rows[0]["last"]
+    return Page(first, after if last is None else last, [_placed(row) for row in rows if row["position"] is not None])
+
+
+def _placed(row: DictRow) -> Placed:
+    # One line in a stream: in JSON these are white space between tokens, never part of a text.
+    data = row["data"].replace("\n", " ").replace("\r", " ")
+    return Placed(row["position"], row["type"], data, row["tenant"], MountId(row["mount_id"]), _paths(row))
+
+
+def _paths(row: DictRow) -> tuple[bytes, ...]:
+    """`path` is lossy where `pathB64` stands beside it; `movedFrom` is a path, or an object with the same two."""
+    paths = [_raw(row["path"], row["path_b64"])]
+    if moved := row["moved_from"]:
+        told = json.loads(moved) if moved.startswith("{") else {"path": moved}
+        paths.append(_raw(told.get("path"), told.get("pathB64")))
+    return tuple(path for path in paths if path is not None)
+
+
+def _raw(text: str | None, b64: str | None) -> bytes | None:
+    if b64 is not None:
+        return base64.b64decode(b64)
+    return None if text is None else text.encode()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from schema.commands import Status
 from schema.ids import CommandId, MountId, NodeId
@@ -28,45 +29,52 @@ class Asked:
 
     mount: MountId | None = None
     path: NodePath | None = None
+    prefix: NodePath | None = None
+    """The path itself and all below it"""
     node: NodeId | None = None
     principal: str | None = None
     kinds: Sequence[str] | None = None
     outcomes: Sequence[str] | None = None
+    codes: Sequence[str] | None = None
     command: CommandId | None = None
+    operation: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    after: int | None = None
+    before: int | None = None
+
+    def values(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in Asked.__dataclass_fields__}
+        prefix = self.prefix if self.prefix is not None and self.prefix.raw else None
+        # '0' comes right after '/'
+        bounds = (None, None) if prefix is None else (prefix.raw + b"/", prefix.raw + b"0")
+        return own | {
+            "path": None if self.path is None else self.path.raw,
+            "prefix": None if prefix is None else prefix.raw,
+            "low": bounds[0],
+            "high": bounds[1],
+            "kinds": None if self.kinds is None else list(self.kinds),
+            "outcomes": None if self.outcomes is None else list(self.outcomes),
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`items` are the elements of a JSON array without its brackets. `last` is where the next page goes on."""
+    """`items` are the elements of a JSON array without its brackets, `last` is the id of the last one; `more` come after it."""
 
     items: str
     last: int | None
+    more: bool
 
 
-async def entries(
-    connection: Connection,
-    tenant: str,
-    asked: Asked,
-    *,
-    limit: int,
-    after: int | None = None,
-    oldest_first: bool = False,
-) -> Page:
-    values = {
-        "tenant": tenant,
-        "mount": asked.mount,
-        "path": asked.path and asked.path.raw,
-        "node": asked.node,
-        "principal": asked.principal,
-        "kinds": asked.kinds,
-        "outcomes": asked.outcomes,
-        "command": asked.command,
-        "after": after,
-        "limit": limit,
-    }
+async def entries(connection: Connection, tenant: str, asked: Asked, *, limit: int, oldest_first: bool = False) -> Page:
+    """Oldest first: only what is settled, so that who goes on behind the last one misses nothing. Newest first: everything."""
+    values = asked.values() | {"tenant": tenant, "limit": limit}
+    # Planned with these very values: most conditions vanish, and with them whatever would keep the indexes from being used.
     cursor = await connection.execute(_FORWARD if oldest_first else _BACK, values, prepare=False)
     rows = await cursor.fetchall()
-    return Page(",".join(row["document"] for row in rows), rows[-1]["id"] if len(rows) == limit else None)
+    page = rows[:limit]
+    return Page(",".join(row["document"] for row in page), page[-1]["id"] if page else None, len(rows) > limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from schema.ids import MountId, NodeId
-from schema.nodes import NodeState
+from schema.nodes import NodeKind, NodeState
 from schema.paths import NAME_MAX, NodePath
 from schema.sql import load
 
@@ -23,6 +23,8 @@ SQL = load("nodes")
 _SOME_CHILDREN = SQL["some_children"] + "\n" + SQL["matching"] + "\n" + SQL["some_children_page"]
 _TREE = SQL["tree"] + "\n" + SQL["matching"] + "\n" + SQL["tree_page"]
 
+_KINDS = [kind.value for kind in NodeKind]
+"""In the order of the database's enumeration."""
 LIVING = tuple(state.value for state in NodeState if state is not NodeState.DELETED)
 _ANY_DEPTH = 2**31 - 1
 
@@ -86,19 +88,32 @@ EVERYTHING = Matching()
 
 
 @dataclass(frozen=True, slots=True)
-class Children:
-    """A directory and a page of what it holds: `items` are the elements of a JSON array without its brackets."""
+class Place:
+    """Where a page ends: what its last node is ordered by. The next page begins behind it, whatever comes and goes meanwhile."""
 
-    parent: Found
-    kind: str
-    items: str
-    total: int
+    rank: int
+    """Of a tree the depth, of children the kind's place among the kinds"""
+    key: bytes
+    """Of a tree the path, of children the name"""
+    id: int
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
+    """`items` are the elements of a JSON array without its brackets. `further`: where the next page goes on, if there is one."""
+
     items: str
     total: int
+    further: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """A directory and a page of what it holds."""
+
+    parent: Found
+    kind: str
+    page: Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,20 +167,38 @@ async def latest_deleted(connection: Connection, mount: MountId, path: NodePath,
 
 
 async def children(
-    connection: Connection, directory: NodeId, tenant: str, *, limit: int, offset: int, matching: Matching = EVERYTHING
+    connection: Connection,
+    directory: NodeId,
+    tenant: str,
+    *,
+    limit: int,
+    offset: int = 0,
+    after: Place | None = None,
+    matching: Matching = EVERYTHING,
 ) -> Children | None:
-    """By kind, then by name. None when there is no such node; whether it is a directory says `kind`."""
+    """By kind, then by name; after a place or an offset. None when there is no such node; whether it is a directory says `kind`."""
     values = {"id": directory, "tenant": tenant, "limit": limit, "offset": offset}
-    if matching == EVERYTHING:
+    if matching == EVERYTHING and after is None:
         cursor = await connection.execute(SQL["children"], values)
     else:
         # Planned with these very values: most conditions vanish. One plan for all of them would keep every one.
-        cursor = await connection.execute(_SOME_CHILDREN, values | matching.values(), prepare=False)
+        rank = None if after is None else _KINDS[after.rank]
+        cursor = await connection.execute(
+            _SOME_CHILDREN, values | _after(after, rank) | matching.values(), prepare=False
+        )
     row = await cursor.fetchone()
     if row is None:
         return None
     parent = Found(MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["parent"])
-    return Children(parent, row["kind"], row["items"] or "", row["total"])
+    more = row.get("more", offset + limit < row["total"])
+    place = (
+        Place(_KINDS.index(row["last_rank"]), bytes(row["last_key"]), row["last_id"]) if more and row["items"] else None
+    )
+    return Children(parent, row["kind"], Page(row["items"] or "", row["total"], place))
+
+
+def _after(place: Place | None, rank: object) -> dict[str, Any]:
+    return {"after_rank": rank, "after_key": place and place.key, "after_id": place and place.id}
 
 
 async def tree(
@@ -175,10 +208,11 @@ async def tree(
     *,
     depth: int | None = None,
     limit: int,
-    offset: int,
+    offset: int = 0,
+    after: Place | None = None,
     matching: Matching = EVERYTHING,
 ) -> Page:
-    """The node at `path` and all below it, by depth, then by path; `depth` counts from there.
+    """The node at `path` and all below it, by depth, then by path; after a place or an offset. `depth` counts from there.
 
     The root itself is left out: it is not something anybody put there.
     """
@@ -194,10 +228,12 @@ async def tree(
         "limit": limit,
         "offset": offset,
     }
+    values |= _after(after, after and after.rank)
     cursor = await connection.execute(_TREE, values | matching.values(), prepare=False)
     row = await cursor.fetchone()
     assert row is not None
-    return Page(row["items"] or "", row["total"])
+    place = Place(row["last_rank"], bytes(row["last_key"]), row["last_id"]) if row["more"] else None
+    return Page(row["items"] or "", row["total"], place)
 
 
 async def file(connection: Connection, node: NodeId, tenant: str) -> FileRecord | None:

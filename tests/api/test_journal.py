@@ -1,5 +1,6 @@
 """GET /v1/journal and GET /v1/commands/{id}."""
 
+import base64
 import json
 import uuid
 from typing import Any
@@ -7,7 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from schema.store import events
 from tests.api.conftest import Front, Tree
+
+OPERATION = "01993d5e-7c1a-7000-8000-0123456789ab"
 
 
 async def write(tree: Tree, path: str = "a", **columns: Any) -> str:
@@ -39,7 +43,8 @@ async def test_an_entry_tells_everything(client: httpx2.AsyncClient, tree: Tree)
     (entry,) = await entries(client, tree)
     assert entry | {"id": 0, "recordedAt": ""} == {
         "id": 0, "commandId": command, "command": "createDirectory", "backendMountId": tree.mount, "nodeId": tree.root,
-        "path": "d/é", "pathB64": None, "principal": "ann", "outcome": "failed", "code": "NODE_EXISTS",
+        "path": "d/é", "pathB64": None, "targetPath": None,
+        "targetPathB64": None, "targetBackendMountId": None, "principal": "ann", "outcome": "failed", "code": "NODE_EXISTS",
         "retryable": False,
         "context": {"message": "m"}, "before": {"big": 123456789012345678901234567890}, "after": None, "key": command,
         "requestId": "r", "traceId": "t", "attempt": 2, "startedAt": "2026-01-01T00:00:00+00:00", "recordedAt": "",
@@ -56,6 +61,7 @@ async def test_what_can_be_asked_for(client: httpx2.AsyncClient, tree: Tree) -> 
         return [entry["commandId"] for entry in await entries(client, tree, **params)]
 
     assert await found() == [three, two, one]
+    await settle(tree)
     assert await found(order="asc") == [one, two, three]
     assert await found(path="a") == [three, one]
     assert await found(path="/a/") == [three, one]
@@ -65,21 +71,97 @@ async def test_what_can_be_asked_for(client: httpx2.AsyncClient, tree: Tree) -> 
     assert await found(outcome=["failed", "inconsistent"]) == [three]
     assert await found(nodeId=tree.root) == [two]
     assert await found(commandId=one.upper()) == [one]
+    four = await write(tree, "c", outcome="failed", code="PATH_BUSY", retryable=True, operation_id=OPERATION)
+    five = await write(tree, "c", kind="moveNode", recorded_at="2026-02-01Z", code="LOST", outcome="inconsistent")
+    assert await found(code="PATH_BUSY") == [four] and await found(code="LOST,PATH_BUSY") == [five, four]
+    assert await found(operationId=OPERATION.upper()) == [four]
+    assert await found(command="moveNode", outcome="inconsistent") == [five]
+    assert await found(**{"from": "2026-01-15T00:00:00Z"}) == [five]
+    assert await found(to="2026-02-01T00:00:00Z", path="c") == [four], "the end is not in it"
+    assert await found(**{"from": "2026-02-01T00:00:00Z", "to": "2026-02-01T00:00:00.000001Z"}) == [five]
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_a_cursor_meets_each_entry_once(client: httpx2.AsyncClient, tree: Tree, order: str) -> None:
+async def settle(tree: Tree) -> None:
+    """As the publisher does it, over and over."""
+    async with tree.pool.connection() as connection:
+        await events.settle_entries(connection)
+        await events.settle_entries(connection)
+
+
+async def page(client: httpx2.AsyncClient, tree: Tree, **params: Any) -> tuple[list[str], dict[str, Any]]:
+    answer = await client.get("/v1/journal", params={"backendMountId": tree.mount, **params})
+    assert answer.status_code == 200, answer.text
+    data = answer.json()["data"]
+    return [entry["commandId"] for entry in data["entries"]], data["pagination"]
+
+
+async def test_people_go_back_in_time(client: httpx2.AsyncClient, tree: Tree) -> None:
     written = [await write(tree, f"p{n}") for n in range(7)]
-    seen, after = [], None
-    while True:
-        params: dict[str, Any] = {"backendMountId": tree.mount, "limit": 3, "order": order}
-        params |= {"after": after} if after else {}
-        data = (await client.get("/v1/journal", params=params)).json()["data"]
-        seen += [entry["commandId"] for entry in data["entries"]]
-        after = data["pagination"]["nextAfter"]
-        if after is None:
-            break
-    assert seen == (written if order == "asc" else written[::-1])
+    seen, told = await page(client, tree, limit=3)
+    while told["nextBefore"] is not None:
+        assert told["more"] and told["nextAfter"] is None
+        await write(tree, "meanwhile")
+        more, told = await page(client, tree, limit=3, before=told["nextBefore"])
+        seen += more
+    assert seen == written[::-1] and not told["more"]
+
+
+async def test_a_follower_meets_each_entry_once_and_can_always_go_on(client: httpx2.AsyncClient, tree: Tree) -> None:
+    seen, told = await page(client, tree, after=0)
+    assert (seen, told["nextAfter"], told["more"]) == ([], 0, False)
+    written = [await write(tree, f"p{n}") for n in range(7)]
+    await settle(tree)
+    for size, more in ((3, True), (3, True), (1, False), (0, False)):
+        found, told = await page(client, tree, after=told["nextAfter"], limit=3)
+        assert (len(found), told["more"], told["nextBefore"]) == (size, more, None)
+        seen += found
+    assert seen == written
+    written.append(await write(tree))
+    await settle(tree)
+    assert (await page(client, tree, after=told["nextAfter"]))[0] == written[-1:]
+
+
+async def test_a_follower_is_not_told_what_others_may_still_come_before(client: httpx2.AsyncClient, tree: Tree) -> None:
+    await settle(tree)
+    async with tree.pool.connection() as late, late.transaction():
+        await late.execute("SELECT pg_current_xact_id(), nextval('filestore.journal_entries_id_seq')")
+        entry = await write(tree)
+        await settle(tree)
+        assert (await page(client, tree, after=0))[0] == []
+        assert (await page(client, tree))[0] == [entry], "people see what there is"
+    await settle(tree)
+    assert (await page(client, tree, after=0))[0] == [entry]
+
+
+async def test_a_range_in_either_order(client: httpx2.AsyncClient, tree: Tree) -> None:
+    await settle(tree)
+    written = [await write(tree, f"p{n}") for n in range(6)]
+    await settle(tree)
+    ids = [entry["id"] for entry in await entries(client, tree, order="asc")]
+    assert (await page(client, tree, after=ids[0], before=ids[4]))[0] == written[3:0:-1]
+    assert (await page(client, tree, after=ids[0], before=ids[4], order="asc"))[0] == written[1:4]
+
+
+async def test_paths_and_what_lies_below(client: httpx2.AsyncClient, tree: Tree) -> None:
+    long = "/".join("n" * 250 for _ in range(6))
+    made = {
+        path: await write(tree, path)
+        for path in ("a", "a/b", "a/b/c", "a.b", "a0", "ab", "a_b/c", "axb/c", long, long + "x")
+    }
+
+    async def below(prefix: str) -> set[str]:
+        found = {entry["path"] for entry in await entries(client, tree, pathPrefix=prefix)}
+        return found
+
+    assert await below("a") == {"a", "a/b", "a/b/c"}
+    assert await below("a/b/") == {"a/b", "a/b/c"}
+    assert await below("a_b") == {"a_b/c"}
+    assert await below("") == set(made)
+    assert await below(long) == {long}, "the first 1000 bytes are the same"
+    assert await below("n" * 250) == {long, long + "x"}
+    assert [e["commandId"] for e in await entries(client, tree, path=long)] == [made[long]]
+    raw = base64.b64encode(b"a/b").decode()
+    assert {e["path"] for e in await entries(client, tree, pathPrefixB64=raw)} == {"a/b", "a/b/c"}
 
 
 @pytest.mark.parametrize(
@@ -87,7 +169,9 @@ async def test_a_cursor_meets_each_entry_once(client: httpx2.AsyncClient, tree: 
     [{"limit": 0}, {"limit": 201}, {"order": "up"}, {"after": "x"}, {"after": 2**63}, {"nodeId": "x"},
     {"outcome": "running"},
      {"command": "drop"}, {"commandId": "x"}, {"commandId": "g" * 36}, {"commandId": "-" * 36}, {"path": ".."},
-     {"path": "a\0"}, {"principal": "a\0"}, {"pathB64": "!"}],
+     {"path": "a\0"}, {"principal": "a\0"}, {"pathB64": "!"}, {"pathPrefix": ".."}, {"pathPrefixB64": "!"},
+     {"before": 0}, {"before": "x"}, {"after": -1}, {"from": "yesterday"}, {"to": "2026-01-01"},
+     {"operationId": "x"}, {"code": "a\0"}],
 )  # fmt: skip
 async def test_a_bad_question_is_400(client: httpx2.AsyncClient, params: dict[str, Any]) -> None:
     assert (await client.get("/v1/journal", params=params)).status_code == 400

@@ -1,9 +1,11 @@
 """Reading nodes: by id, by path, children, trees; pages, order, filters."""
 
+import base64
 import json
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 
 from schema.ids import NodeId
@@ -140,6 +142,7 @@ async def test_pages_of_children_hold_each_once(client: httpx2.AsyncClient, tree
         "limit": 100,
         "offset": 99,
         "nextOffset": None,
+        "nextCursor": None,
     }
 
 
@@ -255,7 +258,14 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"rollup": {"minFileCount": 3}}, ["full"]), ({"rollup": {"minFileCount": 4}}, []),
     ({"rollup": {"minSizeBytes": 15, "maxSizeBytes": 15, "states": ["up_to_date"]}}, ["full"]),
     ({"rollup": {"maxChildCount": 0}}, ["empty"]), ({"rollup": {}}, ["empty", "full"]),
-    ({"rollup": {"states": ["stale"]}}, []),
+    ({"rollup": {"states": ["stale"]}}, []), ({"rollup": {"minChildCount": 3, "maxChildCount": 3}}, ["full"]),
+    ({"rollup": {"maxFileCount": 2}}, ["empty"]), ({"rollup": {"minDirectoryCount": 1}}, []),
+    ({"rollup": {"maxDirectoryCount": 0}}, ["empty", "full"]), ({"rollup": {"minSizeBytes": 1}}, ["full"]),
+    ({"rollup": {"lastCalculatedBefore": "2100-01-01T00:00:00Z"}}, ["empty", "full"]),
+    ({"rollup": {"lastCalculatedBefore": "2000-01-01T00:00:00Z"}}, []),
+    ({"metadata": [{"key": "n", "value": 1}] * 16}, ["small"]), ({"query": "%"}, []), ({"query": "_"}, []),
+    ({"lastSeenAt": {"after": "2026-01-01T00:00:00Z", "before": "2026-01-01T00:00:00Z"}}, ["small"]),
+    ({"size": {"min": 1}, "query": "l", "metadata": [{"key": "s", "value": "x"}]}, ["large"]),
     ({"rollup": {"lastCalculatedAfter": "2100-01-01T00:00:00Z"}}, []), ({"query": "LAR"}, ["large"]),
     ({}, ["empty", "full", "astray", "large", "lost", "small"]),
 ]  # fmt: skip
@@ -323,3 +333,154 @@ async def test_extreme_but_legal_dates(client: httpx2.AsyncClient, tree: Tree) -
     for date in ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-02-28T23:59:59.999999Z"):
         for end in ("after", "before"):
             await names(client, tree.root, filters=json.dumps({"lastSeenAt": {end: date}}))
+
+
+# Cursors
+
+
+async def read_through(
+    client: httpx2.AsyncClient, route: str, what: str, meanwhile: Any = None, **params: Any
+) -> list[str]:
+    """All pages, by cursor."""
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        answer = await client.get(route, params={**params, **({"cursor": cursor} if cursor else {})})
+        assert answer.status_code == 200, answer.text
+        data = answer.json()["data"]
+        seen += [node["path"] for node in data[what]]
+        cursor = data["pagination"]["nextCursor"]
+        assert len(data[what]) == params["limit"] or cursor is None, "only the last page is short"
+        if meanwhile is not None:
+            await meanwhile(len(seen))
+    return seen
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 200])
+async def test_a_cursor_meets_each_node_once_in_order(client: httpx2.AsyncClient, tree: Tree, limit: int) -> None:
+    await small_tree(tree)
+    await tree.file("link", kind="symlink")
+    for _ in range(3):
+        await tree.file("twice", **GONE)
+    nodes, children = "/v1/nodes", f"/v1/nodes/{tree.root}/children"
+    for conditions in ({}, {"states": "active,deleted"}, {"search": "a"}, {"kinds": "file"}):
+        asked: dict[str, Any] = {"backendMountId": tree.mount, **conditions}
+        everything = await paths(client, tree, limit=200, **conditions)
+        assert await read_through(client, nodes, "nodes", limit=limit, **asked) == everything
+        everything = await names(client, tree.root, limit=200, **conditions)
+        assert await read_through(client, children, "children", limit=limit, **conditions) == everything
+    assert await read_through(client, nodes, "nodes", limit=limit, backendMountId=tree.mount, path="a", depth=1) == [
+        "a", "a/1", "a/b",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["nodes", "children"])
+async def test_paging_stays_right_while_others_write(client: httpx2.AsyncClient, tree: Tree, what: str) -> None:
+    """With offsets each deletion before the page would hide a node, and each insertion would show one twice."""
+    staying = [f"f{n:03}" for n in range(0, 60, 2)]
+    for name in staying:
+        await tree.file(name)
+    leaving = [f"f{n:03}x" for n in range(0, 60, 2)]
+    for name in leaving:
+        await tree.file(name)
+
+    async def meanwhile(count: int) -> None:
+        await tree.file(f"a{count:03}")
+        await tree.file(f"f{(count * 7) % 60:03}y{count}")
+        await tree.file(f"z{count:03}")
+        async with tree.pool.connection() as connection:
+            await connection.execute(
+                "UPDATE filestore.nodes SET state = 'deleted', deleted_at = now(), version = version + 1 WHERE id = ("
+                "SELECT id FROM filestore.nodes WHERE parent_id = %s AND name LIKE 'f%%x' AND state = 'active' "
+                "ORDER BY name LIMIT 1)", [tree.root],
+            )  # fmt: skip
+
+    path = "/v1/nodes" if what == "nodes" else f"/v1/nodes/{tree.root}/children"
+    conditions = {"backendMountId": tree.mount} if what == "nodes" else {}
+    seen = await read_through(client, path, what, meanwhile, limit=4, **conditions)
+    assert len(set(seen)) == len(seen), "none twice"
+    assert [name for name in seen if name in staying] == staying, "none left out"
+
+
+async def cursor_of(client: httpx2.AsyncClient, route: str, **params: Any) -> str:
+    answer = await client.get(route, params={"limit": 1, **params})
+    return str(answer.json()["data"]["pagination"]["nextCursor"])
+
+
+async def test_a_cursor_holds_for_its_own_list_alone(client: httpx2.AsyncClient, tree: Tree) -> None:
+    await small_tree(tree)
+    children, nodes = f"/v1/nodes/{tree.root}/children", "/v1/nodes"
+    of_children = await cursor_of(client, children)
+    of_nodes = await cursor_of(client, nodes, backendMountId=tree.mount, path="/a/")
+    asked: dict[str, Any] = {"backendMountId": tree.mount, "path": "a"}
+
+    async def status(route: str, **params: Any) -> int:
+        return (await client.get(route, params=params)).status_code
+
+    assert await status(children, cursor=of_children, limit=7) == 200, "pages may have another size"
+    assert await status(nodes, cursor=of_nodes, **asked) == 200, "however the path is written"
+    assert await status(children, cursor=of_children, search="x") == 400
+    assert await status(children, cursor=of_children, states="deleted") == 400
+    assert await status(children, cursor=of_children, filters='{"query":"a"}') == 400
+    assert await status(nodes, cursor=of_children, **asked) == 400
+    assert await status(nodes, cursor=of_nodes, backendMountId=tree.mount, path="ab") == 400
+    assert await status(nodes, cursor=of_nodes, depth=1, **asked) == 400
+    assert await status(children, cursor=of_children, offset=1) == 400
+    assert await status(children, cursor=of_children, offset=0) == 200
+
+
+def spoilt(cursor: str) -> list[str]:
+    raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    head, key = raw[:21], raw[21:]
+    made = [
+        b"", b"\0", raw[:8], raw[:20], bytes([2]) + raw[1:], head[:9] + b"\xff" * 4 + head[13:] + key,
+        head[:9] + b"\0\0\0\x04" + head[13:] + key, head[:13] + b"\xff" * 8 + key, b"\xff" * 6000,
+    ]  # fmt: skip
+    return [
+        "x", "!", "=", "==", "é", "٣", "null", "0", "-1", "9" * 30, "x" * 10_000, cursor + "=", cursor + "A", "A" + cursor,
+        *(base64.urlsafe_b64encode(one).rstrip(b"=").decode() for one in made),
+    ]  # fmt: skip
+
+
+async def test_whatever_is_no_cursor_is_400(client: httpx2.AsyncClient, tree: Tree) -> None:
+    await small_tree(tree)
+    children = f"/v1/nodes/{tree.root}/children"
+    cursor = await cursor_of(client, children)
+    for text in spoilt(cursor):
+        for path, more in ((children, {}), ("/v1/nodes", {"backendMountId": tree.mount})):
+            answer = await client.get(path, params={"cursor": text, **more})
+            assert answer.status_code in (200, 400), (text, answer.text)
+            assert answer.status_code == 400 or text == cursor + "A", text
+            if answer.status_code == 400:
+                assert answer.json()["error"]["code"] == "INVALID_REQUEST"
+
+
+async def test_a_forged_place_in_the_right_list_is_only_a_place(client: httpx2.AsyncClient, tree: Tree) -> None:
+    """Whoever makes cursors up gets a page of what could be asked for anyway."""
+    await small_tree(tree)
+    children = f"/v1/nodes/{tree.root}/children"
+    cursor = await cursor_of(client, children)
+    raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    for rank, key in ((0, b""), (3, b"\xff" * 1000), (1, b"\0"), (2, b"'; --")):
+        made = raw[:9] + rank.to_bytes(4, "big") + raw[13:21] + key
+        answer = await client.get(children, params={"cursor": base64.urlsafe_b64encode(made).rstrip(b"=").decode()})
+        assert answer.status_code == 200, answer.text
+
+
+async def test_a_list_is_one_statement_however_many_directories_are_in_it(
+    client: httpx2.AsyncClient, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rollups come with it: one question per directory once made lists slow."""
+    for n in range(20):
+        await tree.directory(f"d{n}")
+    await paths(client, tree)  # from now on the token and the mount are known
+    asked: list[Any] = []
+    plain = psycopg.AsyncConnection.execute
+
+    async def counted(connection: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        asked.append(query)
+        return await plain(connection, query, *arguments, **options)
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "execute", counted)
+    assert len(await names(client, tree.root)) == 20 and len(asked) == 1
+    assert len(await paths(client, tree)) == 20 and len(asked) == 2

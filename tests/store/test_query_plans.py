@@ -2,18 +2,22 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, LiteralString
 
 import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from schema.ids import MountId
+from schema.ids import CommandId, MountId, NodeId
 from schema.migrate import migrate
+from schema.paths import NodePath
 from schema.sql import load
 from schema.store import commands as command_store
+from schema.store import journal as journal_store
 from schema.store import nodes as node_store
 from schema.store import snapshots as snapshot_store
+from schema.store.journal import Asked
 from tests.store.conftest import Databases
 from tests.store.helpers import OPTIONS, Connection, delete, make_mount, mkdir, upload
 
@@ -42,9 +46,11 @@ FILL = [
     """INSERT INTO filestore.cleanups (mount_id, command_id, stage_id)
        SELECT mount_id, id, gen_random_uuid() FROM filestore.commands LIMIT 2000""",
     """INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, node_id, path, principal,
-           key, executor, outcome, payload, started_at)
-       SELECT 'main', c.id, 1, c.kind, c.mount_id, 1, c.path, c.principal, c.key, 'local', 'succeeded', '{}', now()
-         FROM filestore.commands c WHERE status <> 'running'""",
+           key, executor, outcome, code, operation_id, payload, started_at)
+       SELECT 'main', c.id, 1, c.kind, c.mount_id, c.key::bigint, c.path, c.principal, c.key, 'local', CASE WHEN failed THEN
+              'failed' ELSE 'succeeded' END::filestore.command_status, CASE WHEN failed THEN 'STORAGE_FULL' END,
+              CASE WHEN key LIKE '%%7' THEN gen_random_uuid() END, '{}', now()
+         FROM filestore.commands c CROSS JOIN LATERAL (SELECT key LIKE '%%333' AS failed) f WHERE status <> 'running'""",
     """INSERT INTO filestore.outbox (tenant, mount_id, type, data, position)
        SELECT 'main', %(mount)s, 'x', '{}', CASE WHEN i <= 19900 THEN i END FROM generate_series(1, 20000) i""",
     """UPDATE filestore.event_feed SET position = 19900, published = 19890""",
@@ -120,7 +126,7 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
 COMMANDS, NODES, EVENTS = load("commands"), load("nodes"), load("events")
 HASH = b"\0" * 32
 KEY = "commands_tenant_principal_key_key"
-PAGE = {"tenant": "main", "limit": 200, "offset": 0}
+PAGE = {"tenant": "main", "limit": 200, "offset": 0, "after_rank": None, "after_key": None, "after_id": None}
 IDS = ["0190a1b2-0000-7000-8000-000000000001", "0190a1b2-0000-7000-8000-000000000002"]
 
 
@@ -173,7 +179,10 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "outcome_by_key": (COMMANDS["outcome_by_key"], {"tenant": "main", "principal": "user1", "key": "1"}, {KEY}),
     "outcomes_by_key": (COMMANDS["outcomes_by_key"], {"items": json.dumps([KEYED])}, {KEY}),
     "a command": (load("journal")["command"], {"id": IDS[0], "tenant": "main"}, {"commands_pkey"}),
-    "events after": (EVENTS["after"], {"after": 19_000, "limit": 100}, {"outbox_position"}),
+    "a page of events": (EVENTS["page"], {"after": 19_000, "limit": 100, "bytes": 4_000_000, "tenant": "main", "mount": None,
+                                          "types": ["x"]}, {"outbox_position"}),
+    "what waits": (EVENTS["waiting"], {}, {"outbox_unpositioned"}),
+    "what is kept": (EVENTS["bounds"], {}, {"outbox_position"}),
     "the lag": (EVENTS["lag"], {}, {"outbox_unpositioned"}),
     "live stages": (COMMANDS["live_stages"], {"stages": IDS}, {"commands_pkey"}),
 }  # fmt: skip
@@ -189,11 +198,45 @@ async def test_a_reader_never_reads_a_whole_table_for(full: tuple[Connection, Mo
     assert expected <= indexes(nodes)
 
 
-async def test_the_newest_entries_of_a_mount_come_without_sorting_them_all(full: tuple[Connection, MountId]) -> None:
-    from schema.store import journal
+ASKED: dict[str, tuple[Asked, set[str]]] = {
+    "a mount": (Asked(mount=MountId(1)), {"journal_entries_mount", "journal_entries_pkey"}),
+    "a path": (Asked(mount=MountId(1), path=NodePath(b"p777")), {"journal_entries_path"}),
+    "a long path": (Asked(mount=MountId(1), path=NodePath(b"p" * 1500)), {"journal_entries_path"}),
+    "a prefix": (Asked(mount=MountId(1), prefix=NodePath(b"p777")), {"journal_entries_path"}),
+    "a node": (Asked(node=NodeId(5)), {"journal_entries_node"}),
+    "a command": (Asked(command=CommandId(IDS[0])), {"journal_entries_command_id_attempt_key"}),
+    "an operation": (Asked(operation=IDS[0]), {"journal_entries_operation"}),
+    "failures": (Asked(outcomes=["failed", "inconsistent"]), {"journal_entries_failures"}),
+    "a code": (Asked(codes=["STORAGE_FULL"]), {"journal_entries_failures"}),
+    "a principal": (Asked(principal="user1"), {"journal_entries_pkey"}),
+    "everything": (Asked(), {"journal_entries_pkey"}),
+}  # fmt: skip
 
+
+@pytest.mark.parametrize("oldest_first", [False, True], ids=["newest", "oldest"])
+@pytest.mark.parametrize("name", ASKED)
+async def test_the_journal_is_never_read_or_sorted_whole_for(
+    full: tuple[Connection, MountId], name: str, oldest_first: bool
+) -> None:
     connection, mount = full
-    nothing = dict.fromkeys(["path", "node", "principal", "kinds", "outcomes", "command", "after"])
-    values = {"tenant": "main", "mount": mount, "limit": 50, **nothing}
-    nodes = await plan(connection, journal._BACK, values, generic=False)
+    asked, expected = ASKED[name]
+    asked = replace(asked, mount=mount) if asked.mount else asked
+    query = journal_store._FORWARD if oldest_first else journal_store._BACK
+    values = asked.values() | {"tenant": "main", "limit": 50}
+    nodes = await plan(connection, query, values, generic=False)
     assert scanned(nodes) == set() and not sorts_everything(nodes)
+    assert indexes(nodes) & expected
+
+
+@pytest.mark.parametrize("limit", [50, 200])
+async def test_going_on_at_a_place_reads_no_more_than_the_first_page(
+    full: tuple[Connection, MountId], limit: int
+) -> None:
+    connection, mount = full
+    place = {"after_rank": "file", "after_key": b"5", "after_id": 500}
+    values = {**node_store.EVERYTHING.values(), "mount": mount, "id": 50, **PAGE, "limit": limit, **place}
+    nodes = await plan(connection, node_store._SOME_CHILDREN, values, generic=False)
+    assert scanned(nodes) == set() and "nodes_name" in indexes(nodes)
+    tree = {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9, "after_rank": 2}
+    nodes = await plan(connection, node_store._TREE, values | tree, generic=False)
+    assert scanned(nodes) == set() and {"nodes_directory", "nodes_name"} <= indexes(nodes)

@@ -1,0 +1,132 @@
+"""Events of real commands, across restarts of the server, with Redis, without, and with one that hangs."""
+
+import asyncio
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from tests.fix_service import MountOfTest, Service
+from tests.sse import Block, Reader, close_all, connect
+
+
+async def stream(service: Service, mount: MountOfTest, **asked: Any) -> Reader:
+    opened = await connect(("127.0.0.1", service.port), service.token, backendMountId=mount.id, **asked)
+    assert opened.status == 200
+    return opened
+
+
+async def mkdir(service: Service, mount: MountOfTest, path: str) -> None:
+    answer = await asyncio.to_thread(service.mkdir, mount, path)
+    assert answer.status_code == 201, answer.text
+
+
+def told(blocks: list[Block]) -> list[tuple[str | None, str]]:
+    return [(block.event, block.data["data"]["path"]) for block in blocks]
+
+
+@pytest.fixture(autouse=True)
+async def hung_up() -> Any:
+    yield
+    await close_all()
+
+
+async def test_a_command_tells_of_its_node_then_of_its_end(service: Service, mount: MountOfTest) -> None:
+    reader = await stream(service, mount)
+    await mkdir(service, mount, "a")
+    await asyncio.to_thread(service.upload, mount, "a/f", b"x")
+    assert (await asyncio.to_thread(service.mkdir, mount, "no/b")).status_code == 404
+    assert told(await reader.events(6)) == [
+        ("filestore.node.created", "a"), ("filestore.command.completed", "a"), ("filestore.node.created", "a/f"),
+        ("filestore.node.uploaded", "a/f"), ("filestore.command.completed", "a/f"), ("filestore.command.completed", "no/b"),
+    ]  # fmt: skip
+
+
+async def test_a_stream_goes_on_across_a_restart_and_holds_up_none(service: Service, mount: MountOfTest) -> None:
+    readers = [await stream(service, mount) for _ in range(20)]
+    await mkdir(service, mount, "before")
+    for reader in readers:
+        await reader.events(1)
+    began = time.monotonic()
+    codes = await asyncio.to_thread(service.stop, "api")
+    assert codes == {"api": 0} and time.monotonic() - began < 10
+    async with asyncio.timeout(5):
+        rest = [block async for block in readers[0].blocks() if block.event]  # to its proper end
+    assert told(rest) == [("filestore.command.completed", "before")]
+    service.start("api")
+    await mkdir(service, mount, "after")
+    for seen in (readers[0].last_id, (readers[0].last_id or 0) - 1):
+        again = await stream(service, mount, headers={"last-event-id": str(seen)})
+        found = told(await again.events(2 if seen == readers[0].last_id else 3))
+        assert found[-2:] == [("filestore.node.created", "after"), ("filestore.command.completed", "after")]
+
+
+async def test_redis_wakes_and_its_absence_is_only_slower(service: Service, mount: MountOfTest) -> None:
+    reader = await stream(service, mount, events="filestore.node.created")
+    await mkdir(service, mount, "with")
+    await reader.events(1)
+    pid = service.stack.pid("redis")
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for turn in range(3):
+            await mkdir(service, mount, f"without-{turn}")
+            began = time.monotonic()
+            assert told(await reader.events(1)) == [("filestore.node.created", f"without-{turn}")]
+            assert time.monotonic() - began < 2
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await mkdir(service, mount, "again")
+    assert told(await reader.events(1)) == [("filestore.node.created", "again")]
+
+
+async def test_without_any_redis(service: Service, mount: MountOfTest) -> None:
+    service.kill()
+    service.start("api", REDIS_URL="inline")
+    try:
+        reader = await stream(service, mount, events="filestore.node.created")
+        delays = []
+        for turn in range(5):
+            await mkdir(service, mount, f"d{turn}")
+            began = time.monotonic()
+            assert told(await reader.events(1)) == [("filestore.node.created", f"d{turn}")]
+            delays.append(time.monotonic() - began)
+        assert max(delays) < 2, delays
+        entries = service.journal(mount, after=0)
+        deadline = time.monotonic() + 5
+        while len(entries) < 5 and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+            entries = service.journal(mount, after=0)
+        assert [entry["path"] for entry in entries] == [f"d{turn}" for turn in range(5)], (
+            "who follows hears of them too"
+        )
+        feed = service.call("GET", "/ready").json()["checks"]["outbox"]
+        assert (feed["unpositioned"], feed["unpublished"]) == (0, 0)
+    finally:
+        service.restart()
+
+
+async def test_many_commands_at_once_are_told_once_each(service: Service, mount: MountOfTest) -> None:
+    readers = [await stream(service, mount, events="filestore.node.created") for _ in range(3)]
+    async with service.async_client() as client:
+
+        async def one(number: int) -> None:
+            answer = await client.post("/v1/directories", json={"backendMountId": mount.id, "path": f"d{number:03}"})
+            assert answer.status_code == 201, answer.text
+
+        await asyncio.gather(*(one(number) for number in range(200)))
+        found = await asyncio.gather(*(reader.events(200, seconds=20) for reader in readers))
+        for blocks in found:
+            positions = [block.id or 0 for block in blocks]
+            assert positions == sorted(set(positions))
+            assert sorted(path for _, path in told(blocks)) == [f"d{number:03}" for number in range(200)]
+        seen: list[str] = []
+        after = 0
+        while len(seen) < 200:
+            answer = await client.get("/v1/journal", params={"backendMountId": mount.id, "after": after, "limit": 60})
+            data = answer.json()["data"]
+            seen += [entry["path"] for entry in data["entries"]]
+            after = data["pagination"]["nextAfter"]
+        assert sorted(seen) == [f"d{number:03}" for number in range(200)]
