@@ -1,6 +1,9 @@
-"""mkdir and 1 KiB uploads with 1, 16, 64 and 128 clients, beside the floor of the same shape, in turn, in one run.
+"""Commands with 1, 16, 64 and 128 clients, beside the floor of the same shape, in turn, in one run.
 
-    python -m tests.bench.commands [--rounds 3] [--clients 1,16,64,128]
+    python -m tests.bench.commands [--rounds 3] [--clients 1,16,64,128] [--kinds mkdir,upload,move,copy,metadata,delete]
+
+A copy, a change of metadata and a delete have no floor of their own: they stand beside the floor's move, which is one rename
+and two flushes.
 
 Everything (load, servers, Postgres, Temporal) shares this machine. Prints min and median over the rounds, and ratios.
 """
@@ -112,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", default="1,16,64,128")
-    parser.add_argument("--kinds", default="mkdir,upload")
+    parser.add_argument("--kinds", default="mkdir,upload,move,copy,metadata,delete")
     given = parser.parse_args()
     clients = [int(c) for c in given.clients.split(",")]
     with stack() as running, tempfile.TemporaryDirectory(prefix="bench-root-") as folder:
@@ -128,9 +131,13 @@ def main() -> None:
         ):
             for kind in given.kinds.split(","):
                 load(kind, url, "16", "400", mount, token)
-                load(f"floor-{kind}", floor_url, "16", "400")
+                load(floor_of(kind), floor_url, "16", "400")
                 for count in clients:
                     show(kind, count, given.rounds, url, mount, token, floor_url)
+
+
+def floor_of(kind: str) -> str:
+    return f"floor-{kind}" if kind in ("mkdir", "upload") else "floor-move"
 
 
 def show(kind: str, count: int, rounds: int, url: str, mount: str, token: str, floor_url: str) -> None:
@@ -138,7 +145,7 @@ def show(kind: str, count: int, rounds: int, url: str, mount: str, token: str, f
     ours, floor = [], []
     for _ in range(rounds):
         ours.append(load(kind, url, str(count), requests, mount, token))
-        floor.append(load(f"floor-{kind}", floor_url, str(count), requests))
+        floor.append(load(floor_of(kind), floor_url, str(count), requests))
     ratio = statistics.median(o["per_s"] / f["per_s"] for o, f in zip(ours, floor, strict=True))
     p50 = _median(ours, "p50_ms") / _median(floor, "p50_ms")
     print(f"{kind:7s} {count:4d} clients  ratio of rates {ratio:.2f}  ratio of p50 {p50:.2f}")

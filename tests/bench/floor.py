@@ -2,7 +2,8 @@
 
 A FastAPI front, lists gathered in two lanes, one eager workflow per list with three local activities, two bare set
 transactions, and the same flushes on the disk: `mkdir` makes a directory in a stage folder, flushes that, renames it,
-flushes both folders; `upload` writes and flushes a file first. No keys, no claims, no verdicts, no errors.
+flushes both folders; `upload` writes and flushes a file first; `move` renames a file into another folder and flushes both.
+No keys, no claims, no verdicts, no errors.
 
     python -m tests.bench.floor <port> <root>      (servers by the usual variables)
 """
@@ -54,7 +55,10 @@ class FloorActivities:
         self.pool = make_pool(os.environ["FILESTORE_DATABASE_URL"], name="floor", min_size=4, max_size=8)
         self.threads, self.answer = ThreadPoolExecutor(8), answer
         os.makedirs(f"{root}/stage", exist_ok=True)
-        self.root, self.stage = (os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (root, f"{root}/stage"))
+        os.makedirs(f"{root}/moved", exist_ok=True)
+        self.root, self.stage, self.moved = (
+            os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (root, f"{root}/stage", f"{root}/moved")
+        )
 
     @activity.defn(name="floor_begin")
     async def begin(self, items: list[dict[str, Any]]) -> list[int]:
@@ -68,6 +72,8 @@ class FloorActivities:
 
     def seal(self, items: list[dict[str, Any]], bodies: list[bytes | None]) -> None:
         files = []
+        if items[0].get("moves"):
+            return
         for item, body in zip(items, bodies, strict=True):
             if body is None:
                 os.mkdir(item["path"], dir_fd=self.stage)
@@ -84,6 +90,14 @@ class FloorActivities:
 
     @activity.defn(name="floor_apply")
     async def apply(self, items: list[dict[str, Any]]) -> list[int]:
+        def move() -> list[int]:
+            for item in items:
+                os.rename(item["path"], item["path"], src_dir_fd=self.root, dst_dir_fd=self.moved)
+            inodes = [os.stat(item["path"], dir_fd=self.moved).st_ino for item in items]
+            os.fsync(self.root)
+            os.fsync(self.moved)
+            return inodes
+
         def act() -> list[int]:
             for item in items:
                 os.rename(item["path"], item["path"], src_dir_fd=self.stage, dst_dir_fd=self.root)
@@ -92,16 +106,23 @@ class FloorActivities:
             os.fsync(self.stage)
             return inodes
 
-        return await asyncio.get_running_loop().run_in_executor(self.threads, act)
+        return await asyncio.get_running_loop().run_in_executor(self.threads, move if items[0].get("moves") else act)
 
     @activity.defn(name="floor_commit")
     async def commit(self, given: list[Any]) -> int:
         items, ids, inodes = given
         async with self.pool.connection() as connection, connection.pipeline():
-            await connection.execute(
-                "insert into floor.node (directory, name, inode) select 1, * from unnest(%s::text[], %s::bigint[])",
-                ([i["path"] for i in items], inodes),
-            )
+            if items[0].get("moves"):
+                await connection.execute(
+                    "update floor.node n set directory = 2 from unnest(%s::text[]) m(name)"
+                    " where n.directory = 1 and n.name = m.name",
+                    ([i["path"] for i in items],),
+                )
+            else:
+                await connection.execute(
+                    "insert into floor.node (directory, name, inode) select 1, * from unnest(%s::text[], %s::bigint[])",
+                    ([i["path"] for i in items], inodes),
+                )
             await connection.execute("update floor.journal set status = 'succeeded' where id = any(%s)", (ids,))
             await connection.execute(
                 "insert into floor.outbox (payload) select * from unnest(%s::text[])", (["{}"] * len(ids),)
@@ -153,8 +174,8 @@ class Engine:
             future = self.waiting.pop(item["key"])
             future.get_loop().call_soon_threadsafe(future.set_result, None)
 
-    async def submit(self, path: str, body: bytes | None) -> None:
-        item = {"path": path, "key": uuid.uuid4().hex}
+    async def submit(self, path: str, body: bytes | None, *, moves: bool = False) -> None:
+        item: dict[str, Any] = {"path": path, "key": uuid.uuid4().hex} | ({"moves": True} if moves else {})
         future = self.waiting[item["key"]] = asyncio.get_running_loop().create_future()
         self.loop.call_soon_threadsafe(self.queue.put_nowait, (item, body))
         await future
@@ -170,6 +191,11 @@ def main(port: int, root: str) -> None:
     @app.post("/mkdir")
     async def mkdir(body: Directory) -> dict[str, str]:
         await engine.submit(body.path, None)
+        return {"path": body.path}
+
+    @app.post("/move")
+    async def move(body: Directory) -> dict[str, str]:
+        await engine.submit(body.path, None, moves=True)
         return {"path": body.path}
 
     @app.post("/upload")
