@@ -46,7 +46,7 @@ NAMES = [
     "bucket", "prefix", "config", "accessMode", "state", "labels", "displayName", "limit", "offset", "depth", "search",
     "states", "kinds", "driftOnly", "filters", "after", "order", "outcome", "command", "nodeId", "principal",
     "commandId",
-    "accessModes", "expiresIn", "stateReason",
+    "accessModes", "expiresIn", "stateReason", "cursor", "before", "pathPrefix", "from", "to", "code", "operationId", "events",
 ]  # fmt: skip
 objects = st.dictionaries(st.sampled_from(NAMES), values, max_size=8)
 likely = st.fixed_dictionaries(
@@ -97,7 +97,7 @@ async def test_bodies(front: Front, tree: Tree, route: tuple[str, str], body: by
     await checked(front, "PATCH", f"/v1/backend-mounts/{tree.mount}", content=body, headers=told)
 
 
-LISTS = ["/v1/nodes", "/v1/nodes/by-path", "/v1/backend-mounts", "/v1/journal"]
+LISTS = ["/v1/nodes", "/v1/nodes/by-path", "/v1/backend-mounts", "/v1/journal", "/v1/events"]
 
 
 @fuzzed
