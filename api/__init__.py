@@ -13,6 +13,7 @@
     GET    /v1/files/{id}/presign         presign.py
     GET POST /v1/backend-mounts, GET PATCH /v1/backend-mounts/{id}                        mounts.py
     GET    /v1/journal                    journal.py
+    GET    /v1/events/stream, /v1/events  events.py        feed.py reads for all of them, event_stream.py tells
     GET    /v1/commands/{id}              commands.py
     GET    /health /healthz /ready /readyz                                                health.py
     GET    /openapi.json /docs            openapi.py

@@ -115,6 +115,7 @@ def leaves(node: KnownNode, place: Place, path: NodePath, *, item: int) -> dict[
         "mount": place.mount,
         "path": path.raw.hex(),
         "shown": path.text,
+        "b64": path.b64,
         "parent": parent_of(place),
         "version": node.version + 1,
         "size": node.size,

@@ -322,9 +322,12 @@ WITH seen AS MATERIALIZED (
            (c.intent->>'size')::bigint AS size, c.intent->'previous_version' AS previous_version, c.intent->'replaced' AS replaced, c.intent->'departs' AS departs,
            (c.intent->>'previous_size')::bigint AS previous_size, j.id AS journal_id, j.also->'tree' AS tree,
            n.id AS node_id, n.parent_id, n.kind, n.state, n.version, n.size_bytes, n.metadata, n.path_text,
+           CASE WHEN convert_to(n.path_text, 'UTF8') <> n.path THEN translate(encode(n.path, 'base64'), E'\n', '') END AS path_b64,
            coalesce(n.checksum, 'sha256:' || encode(n.sha256, 'hex')) AS checksum, 'sha256:' || encode(n.sha256, 'hex') AS content_hash,
            n.document,
-           CASE c.kind WHEN 'moveNode' THEN 'movedFrom' WHEN 'copyNode' THEN 'copiedFrom' END AS origin
+           CASE c.kind WHEN 'moveNode' THEN 'movedFrom' WHEN 'copyNode' THEN 'copiedFrom' END AS origin,
+           CASE WHEN c.kind IN ('moveNode', 'copyNode') THEN jsonb_build_object('backendMountId', c.request->'mount_id',
+               'path', c.request->'path', 'pathB64', c.request->'path_b64') END AS came_from
       FROM filestore.commands c
       JOIN filestore.journal_entries j ON j.command_id = c.id AND j.attempt = c.attempt
       LEFT JOIN filestore.node_documents n ON n.id = j.node_id
@@ -340,7 +343,7 @@ WITH seen AS MATERIALIZED (
                 'mimeType', s.request->'mime_type', 'originalName', s.request->'original_name',
                 'previousVersion', s.previous_version, 'previousSizeBytes', s.previous_size)
                 || CASE WHEN s.origin IS NULL THEN '{}'
-                        ELSE jsonb_build_object(s.origin, jsonb_build_object('backendMountId', s.request->'mount_id', 'path', s.shown)) END)
+                        ELSE jsonb_build_object(s.origin, s.came_from) END)
         ELSE json_build_object('error', json_build_object('code', s.code, 'message', s.message,
                 'details', coalesce(nullif(s.details, 'null'), '{}') || jsonb_build_object('commandId', s.id, 'path', s.shown))) END
       FROM seen s WHERE c.id = s.id
@@ -349,7 +352,7 @@ WITH seen AS MATERIALIZED (
     SELECT s.journal_id, s.tenant, coalesce((t.leaves->>'mount')::bigint, s.mount_id) AS mount_id, t.rank, t.type,
            CASE t.rank
            WHEN 0 THEN json_build_object('backendMountId', t.leaves->'mount', 'nodeId', t.leaves->'node',
-                    'path', t.leaves->'shown',
+                    'path', t.leaves->'shown', 'pathB64', t.leaves->'b64',
                     'kind', 'file', 'state', 'deleted', 'parentId', t.leaves->'parent', 'version', t.leaves->'version',
                     'sizeBytes', t.leaves->'size', 'contentHash', 'sha256:' || (t.leaves->>'sha256'), 'replacedBy', s.node_id,
                     'journalId', s.journal_id, 'command', s.command, 'commandId', s.id, 'idempotencyKey', s.key,
@@ -358,11 +361,12 @@ WITH seen AS MATERIALIZED (
            WHEN 3 THEN json_build_object('commandId', s.id, 'command', s.command, 'status', s.status, 'code', s.code,
                     'journalId', s.journal_id, 'backendMountId', s.mount_id, 'nodeId', s.node_id, 'path', s.shown,
                     'idempotencyKey', s.key, 'principal', s.principal, 'observedAt', now())
-           ELSE json_build_object('backendMountId', s.mount_id, 'nodeId', s.node_id, 'path', s.path_text,
+           ELSE json_build_object('backendMountId', s.mount_id, 'nodeId', s.node_id, 'path', s.path_text, 'pathB64', s.path_b64,
                     'kind', s.kind, 'state', s.state, 'parentId', s.parent_id, 'version', s.version, 'sizeBytes', s.size_bytes,
                     'checksum', s.checksum, 'contentHash', s.content_hash, 'metadata', s.metadata, 'journalId', s.journal_id,
                     'command', s.command, 'commandId', s.id, 'idempotencyKey', s.key, 'principal', s.principal, 'observedAt', now(),
-                    'from', CASE WHEN s.origin IS NOT NULL THEN s.shown END, 'tree', s.tree,
+                    'movedFrom', CASE s.origin WHEN 'movedFrom' THEN s.came_from END,
+                    'copiedFrom', CASE s.origin WHEN 'copiedFrom' THEN s.came_from END, 'tree', s.tree,
                     'delta', json_build_object('sizeBytes', CASE s.step
                         WHEN 'create' THEN coalesce((s.tree->>'size')::bigint, s.size)
                         WHEN 'restore' THEN coalesce((s.tree->>'size')::bigint, s.size)

@@ -27,7 +27,8 @@ def every_route(front: Front) -> list[tuple[str, str]]:
 
 
 async def ask(client: httpx2.AsyncClient, method: str, path: str) -> httpx2.Response:
-    return await client.request(method, path.replace("{id}", "1"))
+    # Rights come first, then this is refused by the one route whose answer would never end.
+    return await client.request(method, path.replace("{id}", "1"), headers={"last-event-id": "none"})
 
 
 async def test_no_route_but_health_and_docs_answers_without_a_token(front: Front) -> None:
