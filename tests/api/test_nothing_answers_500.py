@@ -47,12 +47,8 @@ NAMES = [
     "bucket", "prefix", "config", "accessMode", "state", "labels", "displayName", "limit", "offset", "depth", "search",
     "states", "kinds", "driftOnly", "filters", "after", "order", "outcome", "command", "nodeId", "principal",
     "commandId",
-<<<<<<< HEAD
     "accessModes", "expiresIn", "stateReason", "targetPath", "targetPathB64", "targetBackendMountId", "overwrite", "version",
-    "set", "unset", "ifMatch", "ifNoneMatch", "mode", "commands", "wait",
-=======
-    "accessModes", "expiresIn", "stateReason", "cursor", "before", "pathPrefix", "from", "to", "code", "operationId", "events",
->>>>>>> h-events
+    "set", "unset", "ifMatch", "ifNoneMatch", "mode", "commands", "wait", "cursor", "before", "pathPrefix", "from", "to", "code", "operationId", "events",
 ]  # fmt: skip
 objects = st.dictionaries(st.sampled_from(NAMES), values, max_size=8)
 likely = st.fixed_dictionaries(
@@ -135,7 +131,6 @@ async def test_bodies(front: Front, tree: Tree, route: tuple[str, str], body: by
     await checked(front, "PATCH", f"/v1/backend-mounts/{tree.mount}", content=body, headers=told)
 
 
-<<<<<<< HEAD
 @fuzzed
 @given(st.sampled_from([*ON_NODES, *NAMED, ("PATCH", "metadata")]), nearly, waits, headers)
 async def test_commands_on_nodes(
@@ -167,10 +162,7 @@ async def test_lists_of_commands(front: Front, tree: Tree, told: dict[str, Any],
             assert one["status"] < 400 or STATUS[one["error"]["code"]] == one["status"]
 
 
-LISTS = ["/v1/nodes", "/v1/nodes/by-path", "/v1/backend-mounts", "/v1/journal"]
-=======
 LISTS = ["/v1/nodes", "/v1/nodes/by-path", "/v1/backend-mounts", "/v1/journal", "/v1/events"]
->>>>>>> h-events
 
 
 @fuzzed
