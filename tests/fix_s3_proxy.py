@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -71,7 +71,7 @@ class S3Proxy:
         self._faults: list[Fault] = []
         self.asked: list[tuple[str, str]] = []
         self.reached: list[tuple[str, str]] = []
-        self._ended = False
+        self._ended = self._stopped = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -86,6 +86,13 @@ class S3Proxy:
     def calm(self) -> None:
         with self._guard:
             self._faults.clear()
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """As if the server had stopped: every request is reset."""
+        self._stopped = True
+        yield
+        self._stopped = False
 
     def count(self, method: str, needle: str = "") -> int:
         """How many such requests reached the server as a whole."""
@@ -106,6 +113,8 @@ class S3Proxy:
     def _serve(self, client: socket.socket) -> None:
         with client, suppress(OSError, EOFError), client.makefile("rb") as words:
             while asked := _read_request(words, client.sendall):
+                if self._stopped:
+                    return _reset(client)
                 self.asked.append((asked.method, asked.target))
                 fault = self._due(asked)
                 if not self._answer(client, asked, fault or Fault("")):

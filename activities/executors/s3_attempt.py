@@ -35,7 +35,7 @@ from activities.executors.s3_spool import folder_identity
 from activities.executors.s3_store import Store
 from activities.executors.s3_upload import PART, send_spooled
 from schema import faults
-from schema.errors import FilestoreError, InvalidRequest
+from schema.errors import FilestoreError, InvalidRequest, MountOffline
 from schema.paths import NodePath
 
 ROUNDS = 8
@@ -56,7 +56,7 @@ class Attempt:
     def __init__(self, store: Store, task: Task) -> None:
         self.store, self.task = store, task
         self.bucket, self.keys, self.spool = store.bucket, store.keys, store.spool
-        self.tried_to_clear = False
+        self.tried_to_clear = self.asked = False
 
     def run(self) -> Result:
         steps = {
@@ -72,6 +72,10 @@ class Attempt:
                     return steps[self.task.step]()
                 except (LookAgain, Contended):
                     continue
+        except MountOffline as error:
+            if self.asked or self.task.attempt > 1:
+                raise  # it may have happened: a later execution looks
+            return Refused(error.code, error.message)
         except FilestoreError as error:
             if (refused := refusal_of(error)) is None:
                 raise
@@ -117,6 +121,7 @@ class Attempt:
     def visible_step(self) -> Iterator[None]:
         """Around the one request that everybody can see."""
         faults.reach("apply.act", self.task.path.text)
+        self.asked = True
         yield
         faults.reach("apply.acted", self.task.path.text)
 
@@ -312,8 +317,6 @@ class Attempt:
         return CHANGED if self.is_folder(path) else self.no_parent(path) or VANISHED
 
     def delete(self) -> Result:
-        if self.task.tree:
-            return ITEM_BY_ITEM
         if self.expected.directory:
             return self.delete_folder()
         found = self.bucket.head(self.key)
@@ -378,8 +381,6 @@ class Attempt:
         target = self.task.target
         if target is None:
             raise InvalidRequest("The intent does not say where it moves to.")
-        if self.task.tree:
-            return ITEM_BY_ITEM
         if self.expected.directory:
             return self.move_folder(target)
         there = self.bucket.head(self.keys.of(target))
@@ -422,18 +423,19 @@ class Attempt:
         return self.unexpected(target, there) if self.task.replaced else TAKEN
 
     def move_folder(self, target: NodePath) -> Result:
-        if not self.is_folder(self.task.path) and self.task.attempt == 1:
+        key = self.keys.folder(self.task.path)
+        there = self.bucket.first(key, 2)
+        if not there and self.task.attempt == 1:
             return self.unexpected(self.task.path, self.bucket.head(self.key))
+        filled = self.task.tree and any(one.key != key for one in there)
+        if filled and not self.is_ours(self.bucket.head(self.keys.folder(target))):
+            return ITEM_BY_ITEM
         return self.create_folder(target)
 
     def restore(self) -> Result:
-        if self.task.tree:
-            return ITEM_BY_ITEM
         source_key = self.keys.in_trash(self.task.place)
         if self.expected.directory:
-            if self.task.attempt == 1 and not self.bucket.first(source_key + "/", 1):
-                return EXPIRED
-            return self.create_folder(self.task.path)
+            return self.restore_folder(source_key + "/")
         there = self.bucket.head(self.key)
         if before := self.made_before(there):
             return before
@@ -447,6 +449,15 @@ class Attempt:
             return self.publish(self.task.path, FREE, source) or TAKEN
         except Missing:
             return EXPIRED
+
+    def restore_folder(self, kept: str) -> Result:
+        there = self.bucket.first(kept, 2)
+        if self.task.attempt == 1 and not there:
+            self.store.sure()
+            return EXPIRED
+        if self.task.tree and any(one.key != kept for one in there):
+            return ITEM_BY_ITEM
+        return self.create_folder(self.task.path)
 
     def is_kept(self, source: Found) -> bool:
         """What went to the trash then: it was copied, so its ETag may be another one, but it is noted."""

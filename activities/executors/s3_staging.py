@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 from activities.executors.base import Copied, Draft, Identity, Source, Stage, Task
 from activities.executors.s3_bucket import COMMAND, FREE, SHA256, STAGED, Found
@@ -10,7 +11,7 @@ from activities.executors.s3_keys import Keys
 from activities.executors.s3_spool import folder_identity
 from activities.executors.s3_store import Store
 from activities.executors.s3_upload import Writer
-from schema.errors import FilestoreError, MountOffline, NotSupported, VersionConflict
+from schema.errors import ContentExpired, FilestoreError, MountOffline, NotSupported, VersionConflict
 from schema.ids import CommandId
 
 
@@ -64,8 +65,11 @@ def drop_local(store: Store, stage: CommandId) -> None:
 
 def copy(store: Store, stage: CommandId, sources: Iterable[Source]) -> Iterator[Copied]:
     """One file by the store itself, into the stage of the bucket; or one directory, which is only a name."""
-    one, *others = sources
-    if others:
+    wanted = list(islice(sources, 2))
+    if not wanted:
+        return
+    one = wanted[0]
+    if len(wanted) > 1 or one.relative:
         raise NotSupported("An object store has no trees: copies go item by item.")
     discard(store, stage, None)
     if one.kind == "directory":
@@ -77,6 +81,8 @@ def copy(store: Store, stage: CommandId, sources: Iterable[Source]) -> Iterator[
     found = store.bucket.head(_key_of(store.keys, one))
     if found is None:
         store.sure()
+        if one.place is not None:
+            raise ContentExpired()
     if found is None or not _is_source(found, one):
         raise VersionConflict("What was to be copied was changed in the bucket behind Filestore's back. Reconcile it.")
     known = one.sha256.hex() if one.sha256 else found.metadata.get(SHA256)

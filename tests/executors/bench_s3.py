@@ -28,6 +28,25 @@ DIFFERENT = {
     "test_finish_keeps_old_content_that_was_edited_after_the_step": "the old content is not in the stage",
     "test_finish_of_a_success_never_unlinks": "a published stage is not needed any more",
     "test_reverse_touches_nothing_where_somebody_has_been_since": "old content waits in the trash: test_s3_steps.py",
+    "test_what_is_written_into_is_no_longer_unchanged": "an object is never written into: a reader that meets another "
+    "one is broken off: test_s3_reading.py, test_a_reader_never_mixes_two_contents",
+    "test_a_move_that_took_something_else_is_unclear_and_leaves_it_there": "a condition never takes by mistake: "
+    "test_s3_steps.py, test_a_move_takes_only_what_the_record_knows",
+    "test_a_move_whose_process_died_is_taken_once": "the source goes in `finish`: test_s3_moves.py, same name",
+    "test_a_resumed_move_that_finds_nothing_at_either_end_is_unclear": "its mark tells that it happened: "
+    "test_s3_moves.py, test_a_moved_file_that_was_removed_since_is_drift",
+    "test_a_recognised_move_tells_what_happened_since": "the source lies there until `finish`: test_s3_moves.py, "
+    "test_a_moved_file_that_was_changed_since_is_drift",
+    "test_a_move_is_not_reversed_where_somebody_has_been_since": "the source lies there until `finish`: "
+    "test_s3_moves.py, same name",
+    "test_a_move_onto_a_file_is_taken_back_when_one_was_swapped_in_the_last_moment": "a condition refuses, nothing is "
+    "taken back: test_s3_moves.py, test_a_move_onto_a_file_refuses_what_comes_between_look_and_step",
+    "test_a_move_onto_a_file_whose_process_died_goes_on": "the source goes in `finish`: test_s3_moves.py, "
+    "test_a_move_whose_process_died_is_taken_once",
+    "test_a_stranger_at_the_old_name_after_a_crash_stays_there": "our source lies there until `finish`, which leaves "
+    "strangers' alone: test_s3_steps.py, test_a_source_that_changed_after_the_step_stays",
+    "test_a_restore_whose_process_died_is_taken_once": "the trash is cleared in `finish`: test_s3_moves.py, same name",
+    "test_flush_takes_moves_and_restores_too": "sources go in `finish`, after the flush: test_s3_moves.py",
     "test_an_open_file_stays_readable_after_replace_and_delete": "in full only up to 256 KiB: test_s3_reading.py",
 }
 """What the suite asks of every executor and a bucket answers otherwise, and where that is tested."""
@@ -94,6 +113,11 @@ class OutsideBucket:
 
     def put_trash(self, name: str, content: bytes) -> None:
         self.put(b".filestore/trash/" + name.encode(), content)
+
+    def drop_trash(self, name: str) -> None:
+        prefix = self._key(b".filestore/trash/" + name.encode())
+        for key in [prefix, *(prefix + below for below in self.keys(b".filestore/trash/" + name.encode()))]:
+            self.client.delete_object(Bucket=self.store.bucket.name, Key=key)
 
 
 def outside(mount: S3Mount) -> tuple[S3Executor, OutsideBucket]:
