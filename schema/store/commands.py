@@ -261,14 +261,14 @@ def _around_the_record(ended: Collection[EndedRow]) -> tuple[list[LiteralString]
     if any(row.ousts for row in ended):
         before.append(SQL["oust"])
     if "delete" in trees:
-        before += [TREES["close_buried"], TREES["bury"]]
+        before.extend((TREES["close_buried"], TREES["bury"]))
     if "restore" in trees:
         before.append(TREES["close_raised"])
         after.append(TREES["raise"])
     if "move" in trees:
         after.append(TREES["rebase"])
     if "create" in trees:
-        after += [TREES["settle"], TREES["settle_rollups"]]
+        after.extend((TREES["settle"], TREES["settle_rollups"]))
     if any(row.copies and row.tree for row in ended):
         after.append(TREES["forget_entries"])
     return before, after

@@ -48,7 +48,8 @@ NAMES = [
     "states", "kinds", "driftOnly", "filters", "after", "order", "outcome", "command", "nodeId", "principal",
     "commandId",
     "accessModes", "expiresIn", "stateReason", "targetPath", "targetPathB64", "targetBackendMountId", "overwrite", "version",
-    "set", "unset", "ifMatch", "ifNoneMatch", "mode", "commands", "wait", "cursor", "before", "pathPrefix", "from", "to", "code", "operationId", "events",
+    "set", "unset", "ifMatch", "ifNoneMatch", "mode", "commands", "wait",
+    "cursor", "before", "pathPrefix", "from", "to", "code", "operationId", "events",
 ]  # fmt: skip
 objects = st.dictionaries(st.sampled_from(NAMES), values, max_size=8)
 likely = st.fixed_dictionaries(

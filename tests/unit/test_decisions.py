@@ -34,7 +34,8 @@ def asked(kind: CommandKind, **changes: Any) -> Request:
 
 
 def place(node: KnownNode | None = None, parent: KnownNode | None = PARENT, **changes: Any) -> Place:
-    return Place(**{"mount": ONE, "mount_state": "active", "parent": parent, "node": node} | changes)
+    values: dict[str, Any] = {"mount": ONE, "mount_state": "active", "parent": parent, "node": node}
+    return Place(**values | changes)
 
 
 def found(here: Place, there: Place | None = None, **changes: Any) -> Situation:
