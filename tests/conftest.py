@@ -10,4 +10,4 @@ for _name in [
 ]:
     del os.environ[_name]
 
-pytest_plugins = ["tests.fix_stack", "tests.fix_service"]
+pytest_plugins = ["tests.fix_stack", "tests.fix_service", "tests.kills"]
