@@ -48,6 +48,12 @@ TWICE = (
     ("finish.acted", "finish.acted"),
     ("finish.acted", "finish.closed"),
 )
+SETTINGS = {
+    "FILESTORE_SWEEP_SECONDS": "2",
+    "FILESTORE_OVERDUE_SECONDS": "1",
+    # As in service. That workflows are deterministic is proven elsewhere, and costs more than all the rest here.
+    "FILESTORE_SANDBOX": "false",
+}
 _FEED_LOCK = "SELECT pg_advisory_lock(720002)"
 _PATIENCE = 90.0
 """Seconds, on a machine that has other things to do."""
@@ -150,7 +156,7 @@ class Scene:
     def start(self, *names: str) -> None:
         for name in names:
             gates = self.api if name == "api" else self.worker
-            self.service.start(name, fault=gates.fault, FILESTORE_SWEEP_SECONDS="2", FILESTORE_OVERDUE_SECONDS="1")
+            self.service.start(name, fault=gates.fault, **SETTINGS)
 
     def ensure_running(self) -> None:
         """What does not run is started; the worker first, because the API is waited for."""
