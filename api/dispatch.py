@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from activities.ports import Executors
 from activities.threads import MountThreads
 from api.answers import Answers, Waiter
-from api.lanes import Lanes, Start
+from api.lanes import Lanes, Meet, Start
 from api.services import OutcomePending, Submission
 from schema import errors
 from schema.commands import Outcome
@@ -30,9 +30,10 @@ class Dispatch:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
 
-    async def open(self, pool: Pool, start: Start) -> None:
+    async def open(self, pool: Pool, start: Start, meet: Meet) -> None:
         """On the engine's loop, before the first `submit`."""
-        self._loop, self._pool, self._start = asyncio.get_running_loop(), pool, start
+        self._loop, self._pool = asyncio.get_running_loop(), pool
+        self._start, self._meet = start, meet
         self._answers = Answers(pool)
         self._polling = asyncio.create_task(self._answers.poll())
 
@@ -88,7 +89,7 @@ class Dispatch:
     def _lanes_of(self, mount: MountId) -> Lanes:
         if mount not in self._lanes:
             self._lanes[mount] = Lanes(
-                mount, executors=self._executors, pool=self._pool, answers=self._answers, start=self._start,
+                mount, executors=self._executors, pool=self._pool, answers=self._answers, start=self._start, meet=self._meet,
                 lanes=self._settings.lanes, queue_max=self._settings.queue_max, gone=self._gone,
                 path_wait_seconds=self._settings.path_wait_seconds, threads=self._threads,
             )  # fmt: skip

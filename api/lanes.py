@@ -31,14 +31,23 @@ log = structlog.get_logger("lanes")
 Start = Callable[[CommandList], Awaitable[Callable[[], Awaitable[object]]]]
 """Start the workflow of a list; what comes back waits for its end, and raises when the workflow failed."""
 
+Meet = Callable[[MountId], Awaitable[None]]
+"""Make sure that this process serves the mount, if it can: it may be younger than our last look."""
+
 
 class Lanes:
     def __init__(
-        self, mount: MountId, *, executors: Executors, pool: Pool, answers: Answers, start: Start, lanes: int,
-        queue_max: int, path_wait_seconds: float, threads: MountThreads, gone: Callable[[CommandId], None],
+        self, mount: MountId, *, executors: Executors, pool: Pool, answers: Answers, start: Start, meet: Meet,
+        lanes: int, queue_max: int, path_wait_seconds: float, threads: MountThreads, gone: Callable[[CommandId], None],
     ) -> None:  # fmt: skip
         self._mount, self._executors, self._pool, self._answers = mount, executors, pool, answers
-        self._start, self._path_wait, self._threads, self._gone = start, path_wait_seconds, threads, gone
+        self._start, self._meet, self._path_wait, self._threads, self._gone = (
+            start,
+            meet,
+            path_wait_seconds,
+            threads,
+            gone,
+        )
         self._queue = Queue(lanes=lanes, most=queue_max)
         self._flying: dict[CommandId, Waiting] = {}
         self._dropping: set[asyncio.Future[None]] = set()
@@ -87,6 +96,7 @@ class Lanes:
                 self._give_up(batch, errors.OutcomeUnknown(cause=type(error).__name__))
 
     async def _fly(self, batch: list[Waiting]) -> None:
+        await self._meet(self._mount)
         await self._threads.run(self._mount, seal, self._executors, self._mount, batch)
         described = [(w.request, w.submission.metadata) for w in batch if w.submission.metadata is not None]
         if described:

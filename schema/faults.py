@@ -5,6 +5,7 @@ FILESTORE_FAULT is a list separated by ';' of `point=kind[:argument][~needle][@n
     apply.acted=kill             SIGKILL this process when the point is reached
     apply.acted=kill@3           ... the third time
     begin.committed=wait:/dir    write /dir/<point>.reached, then wait until /dir/<point>.go exists (once)
+    apply.act=hold:/dir          while /dir/<point>.hold exists: write /dir/<point>.<n>.reached and wait (everyone)
     apply.act=sleep:20~slow      sleep 20 s, only where the subject (a path) contains "slow"
     commit.item=fail~poison      raise an error there
 
@@ -12,10 +13,12 @@ Each point stands in the code under its name; POINTS is the one list, and a test
 """
 
 import asyncio
+import itertools
 import os
 import pathlib
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 POINTS: dict[str, str] = {
@@ -61,12 +64,13 @@ def _read(text: str) -> dict[str, _Fault]:
         rest, _, at = rest.partition("@")
         rest, _, needle = rest.partition("~")
         kind, _, argument = rest.partition(":")
-        if kind not in ("kill", "wait", "sleep", "fail"):
+        if kind not in ("kill", "wait", "hold", "sleep", "fail"):
             raise ValueError(f"FILESTORE_FAULT names the unknown kind {kind!r}")
         faults[point] = _Fault(kind, argument, needle, int(at or 1))
     return faults
 
 
+_numbers = itertools.count()
 _faults = _read(os.environ.get("FILESTORE_FAULT", ""))
 
 
@@ -84,24 +88,42 @@ def _strike(fault: _Fault, point: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif fault.kind == "sleep":
         time.sleep(float(fault.argument))
-    elif fault.kind == "fail":
-        raise InjectedFault(f"injected at {point}")
     else:
-        folder = pathlib.Path(fault.argument)
+        raise InjectedFault(f"injected at {point}")
+
+
+def _waits(fault: _Fault, point: str) -> Callable[[], bool] | None:
+    """For a fault that waits: says that it is reached, and returns what tells whether to wait longer."""
+    folder = pathlib.Path(fault.argument)
+    if fault.kind == "wait":
         (folder / f"{point}.reached").touch()
-        while not (folder / f"{point}.go").exists():
-            time.sleep(0.005)
+        return lambda: not (folder / f"{point}.go").exists()
+    if fault.kind == "hold":
+        gate = folder / f"{point}.hold"
+        if gate.exists():
+            (folder / f"{point}.{next(_numbers)}.reached").touch()
+        return gate.exists
+    return None
 
 
 def reach(point: str, subject: str = "") -> None:
     """Say that `point` is reached, from a thread that may block."""
     if _faults and (fault := _due(point, subject)):
-        _strike(fault, point)
+        waits = _waits(fault, point)
+        if waits is None:
+            return _strike(fault, point)
+        while waits():
+            time.sleep(0.01)
 
 
 async def areach(point: str, subject: str = "") -> None:
-    """The same from a coroutine: the event loop goes on while this point waits."""
+    """The same from a coroutine: the event loop goes on while this point waits, and no thread is kept."""
     if _faults and (fault := _due(point, subject)):
-        if fault.kind == "kill":
+        waits = _waits(fault, point)
+        if waits is not None:
+            while waits():  # noqa: ASYNC110 - another process opens the gate
+                await asyncio.sleep(0.01)
+        elif fault.kind == "kill":
             _strike(fault, point)
-        await asyncio.to_thread(_strike, fault, point)
+        else:
+            await asyncio.to_thread(_strike, fault, point)

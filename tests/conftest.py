@@ -10,4 +10,11 @@ for _name in [
 ]:
     del os.environ[_name]
 
-pytest_plugins = ["tests.fix_stack", "tests.fix_service", "tests.fix_s3", "tests.fix_s3_proxy", "tests.fix_s3_service"]
+pytest_plugins = [
+    "tests.fix_stack",
+    "tests.fix_service",
+    "tests.fix_s3",
+    "tests.fix_s3_proxy",
+    "tests.fix_s3_service",
+    "tests.kills",
+]

@@ -66,7 +66,7 @@ class Engine:
         await self.pool.open(wait=False)
         self.activities = self._make_activities()
         if self._dispatch is not None:
-            await self._dispatch.open(self.pool, self._start_commands)
+            await self._dispatch.open(self.pool, self._start_commands, self._meet)
         self._ready.set()
         tasks = [
             asyncio.create_task(self._serve()),
@@ -185,12 +185,14 @@ class Engine:
 
     # Commands
 
+    async def _meet(self, mount: MountId) -> None:
+        """A mount is served from its first command on, also where another process registered it a moment ago."""
+        if mount not in self._workers and self.client is not None:
+            await self._match(await self._served.refresh(self.pool))
+
     async def _start_commands(self, commands: CommandList) -> Callable[[], Awaitable[object]]:
         if self.client is None:
             raise errors.Unavailable("Temporal is not reachable. Nothing was changed; send the same key again.")
-        if commands.mount_id not in self._served.known():
-            # The mount is younger than our last look.
-            await self._match(await self._served.refresh(self.pool))
         try:
             handle = await start_commands(self.client, commands)
         except RPCError as error:

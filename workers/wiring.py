@@ -24,6 +24,7 @@ from schema.ids import CommandId, MountId
 from schema.mounts import CONTROL_QUEUE, bulk_queue, mutation_queue
 from schema.settings import Settings
 from schema.store.pool import Pool
+from workers.beats import EVERY_SECONDS, Beats
 from workers.redis_bus import InlineBus, RedisBus
 from workflows.publish_events import PublishEvents
 from workflows.resume_commands import ResumeCommands
@@ -118,6 +119,8 @@ def _common(settings: Settings) -> dict[str, Any]:
         "max_cached_workflows": 500,
         # The calls inside are asynchronous; threads are brought by those activities that block.
         "activity_executor": ThreadPoolExecutor(8),
+        "interceptors": [Beats()],
+        "max_heartbeat_throttle_interval": timedelta(seconds=EVERY_SECONDS),
         "graceful_shutdown_timeout": timedelta(seconds=min(5.0, settings.drain_seconds)),
         # A build id of our own: otherwise every loaded module is hashed at each start.
         "deployment_config": WorkerDeploymentConfig(version=_VERSION, use_worker_versioning=False),

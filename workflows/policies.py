@@ -32,13 +32,14 @@ COURTESY: dict[str, Any] = {
 BACKGROUND: dict[str, Any] = {
     "start_to_close_timeout": timedelta(minutes=5),
     "schedule_to_close_timeout": timedelta(minutes=10),
+    "heartbeat_timeout": timedelta(seconds=10),
     "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5)),
 }
-"""Regular activities of resumed commands and sweeps."""
+"""Regular activities of resumed commands and sweeps. A worker that died is noticed by its silence (`workers/beats.py`)."""
 
 LONG: dict[str, Any] = {
     "start_to_close_timeout": timedelta(hours=24),
     "heartbeat_timeout": timedelta(seconds=30),
     "retry_policy": RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=60)),
 }
-"""Bytes move for as long as it takes. A worker that died is noticed by its silence."""
+"""Bytes move for as long as it takes."""

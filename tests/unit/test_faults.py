@@ -1,5 +1,7 @@
 """Fault points: what a test asks for happens there, then and to that subject alone."""
 
+import asyncio
+import os
 import re
 import time
 from pathlib import Path
@@ -67,6 +69,19 @@ async def test_a_wait_says_that_it_is_reached_and_goes_on_once_it_may(
     assert (tmp_path / "begin.committed.reached").exists()
     (tmp_path / "begin.committed.go").unlink()
     await faults.areach("begin.committed")  # once
+
+
+async def test_a_hold_keeps_everybody_while_the_gate_is_shut(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    switch_on(monkeypatch, f"begin.committed=hold:{tmp_path}")
+    await faults.areach("begin.committed")
+    assert os.listdir(tmp_path) == [], "an open gate leaves no mark"
+    (tmp_path / "begin.committed.hold").touch()
+    coming = [asyncio.create_task(faults.areach("begin.committed")) for _ in range(40)]
+    coming.append(asyncio.create_task(asyncio.to_thread(faults.reach, "begin.committed")))
+    await asyncio.sleep(0.1)
+    assert len(os.listdir(tmp_path)) == 1 + 41 and not any(task.done() for task in coming)
+    (tmp_path / "begin.committed.hold").unlink()
+    await asyncio.gather(*coming)
 
 
 def test_a_kill_is_a_sigkill_the_third_time_alone(monkeypatch: pytest.MonkeyPatch) -> None:
