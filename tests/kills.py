@@ -123,23 +123,23 @@ def run(service: Service, mount: MountOfTest, case: Case) -> None:
     key = f"key-{case}"
     match case.victim:
         case "api":
-            _crash_api(service, case.point, lambda: send(service, mount, case.command, key))
+            crash_api(service, case.point, lambda: send(service, mount, case.command, key))
         case "worker":
-            _crash_worker(service, case, lambda: send(service, mount, case.command, key))
+            crash_worker(service, case, lambda: send(service, mount, case.command, key))
         case server:
             _crash_server(service, server, case.point, lambda: send(service, mount, case.command, key))
     service.ensure_running()
     _settle(service, mount, case.command, key)
 
 
-def _crash_api(service: Service, point: str, call: Callable[[], object]) -> None:
+def crash_api(service: Service, point: str, call: Callable[[], object]) -> None:
     service.kill("api")
     service.start("api", fault=f"{point}=kill")
     _in_background(call, until=lambda: service.processes["api"].poll() is not None)
     service.kill("api")
 
 
-def _crash_worker(service: Service, case: Case, call: Callable[[], object]) -> None:
+def crash_worker(service: Service, case: Case, call: Callable[[], object]) -> None:
     """The API dies once its intent is durable; the worker dies while it carries on, once or twice."""
     service.kill()
     service.start("worker", fault=f"{case.point}=kill")
