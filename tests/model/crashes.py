@@ -1,0 +1,89 @@
+"""Ways to die while a command is on its way. Each leaves the service running again, without faults."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import httpx2
+
+from schema.faults import POINTS
+from tests.fix_service import Service
+from tests.model.walk import Disturbance
+
+IN_API = tuple(point for point in POINTS if point not in ("commit.item",))
+IN_WORKER = (
+    "apply.locked", "apply.act", "apply.acted", "apply.flushed", "commit.before_commit", "commit.committed", "finish.acted",
+    "finish.closed",
+)  # fmt: skip
+
+
+def at_a_point(point: str) -> Disturbance:
+    """The API, at a named point of the protocol."""
+
+    def strike(service: Service, call: Callable[[], object]) -> None:
+        service.kill("api")
+        service.start("api", fault=f"{point}=kill")
+        _ask(call, until=lambda: service.processes["api"].poll() is not None)
+        service.kill("api")
+        service.start("api")
+
+    return strike
+
+
+def in_the_worker(point: str, again: str | None) -> Disturbance:
+    """The API once its intent is durable, and then the worker that carries on; perhaps twice."""
+
+    def strike(service: Service, call: Callable[[], object]) -> None:
+        service.kill()
+        service.start("worker", fault=f"{point}=kill")
+        service.start("api", fault="begin.committed=kill")
+        _ask(call, until=lambda: service.processes["api"].poll() is not None)
+        _wait(lambda: service.processes["worker"].poll() is not None, 12)
+        service.kill()
+        if again:
+            service.start("worker", fault=f"{again}=kill")
+            _wait(lambda: service.processes["worker"].poll() is not None, 8)
+            service.kill()
+        service.ensure_running()
+
+    return strike
+
+
+def at_a_moment(seconds: float) -> Disturbance:
+    """The API, this long after the request was sent."""
+
+    def strike(service: Service, call: Callable[[], object]) -> None:
+        def quietly() -> None:
+            with suppress(httpx2.HTTPError):
+                call()
+
+        asking = threading.Thread(target=quietly)
+        asking.start()
+        time.sleep(seconds)
+        service.kill("api")
+        asking.join()
+        service.start("api")
+
+    return strike
+
+
+def _ask(call: Callable[[], object], until: Callable[[], bool]) -> None:
+    """Send, and go on as soon as the process has died or, where the point is not on this command's way, the answer is there."""
+
+    def quietly() -> None:
+        with suppress(httpx2.HTTPError):
+            call()
+
+    asking = threading.Thread(target=quietly)
+    asking.start()
+    _wait(lambda: until() or not asking.is_alive(), 15)
+    if not until():
+        _wait(until, 1.0)  # the answer came first; the point may lie behind it
+    asking.join(timeout=1)
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)

@@ -1,0 +1,178 @@
+"""The checker itself: it takes every history that could be, and refuses every one that could not, also when only one answer
+in it is false. No service here: the histories are simulated."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.model import model, wire
+from tests.model.clients import History, falsified
+from tests.model.linearizable import Operation, Verdict, check, observed, parts
+from tests.model.model import ROOT, Answer, Command, Mount, NodeName
+from tests.model.simulated import Simulation
+
+TOPS = ("t", "u", "v")
+
+
+def simulated(seed: int, clients: int = 12, each: int = 12, lost: float = 0.0) -> Simulation:
+    history = History(wire.Place(None), model.empty(), {ROOT: 0})  # type: ignore[arg-type]
+    simulation = Simulation(history, seed, lost)
+    simulation.run(clients, each, TOPS)
+    return simulation
+
+
+def verdict(operations: Sequence[Operation], **rules: object) -> Verdict:
+    return check(operations, model.empty(), {ROOT: 0}, **rules)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_could_be_is_taken_and_quickly(seed: int) -> None:
+    operations = simulated(seed).history.operations
+    began = time.monotonic()
+    assert verdict(operations).ok
+    done = {one.command.kind for one in operations if one.answer and not one.answer.code}
+    assert done >= {"upload", "move", "delete", "mkdir", "copy", "describe", "get", "list"}
+    assert len(operations) == 153 and time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_nobody_heard_of_may_have_happened_or_not(seed: int) -> None:
+    operations = simulated(seed, lost=0.1).history.operations
+    assert any(one.answer is None for one in operations) and verdict(operations).ok
+
+
+def planted(seed: int) -> tuple[list[Operation], dict[str, int]]:
+    """A crowd, and then: a file is made, two replace its version 1, one reads it, it is deleted, one looks for it."""
+    simulation = simulated(seed, 8, 8)
+    operations = simulation.history.operations
+    simulation.ask(Command("mkdir", "p"))
+    made = simulation.ask(Command("upload", "p/f", content=b"old"))
+    assert made.answer is not None
+    places = {"made": len(operations) - 1}
+    for name, command, after in (
+        ("first", Command("upload", "p/f", content=b"new", if_match="1"), 0.01),
+        ("second", Command("upload", "p/f", content=b"newer", if_match="1"), -0.09),
+        ("read", Command("read", "p/f", node=made.answer.node), 0.01),
+        ("get", Command("get", "p/f"), 0.01),
+        ("list", Command("list", "p"), 0.01),
+        ("move", Command("move", "p", "q"), 0.01),
+        ("half", Command("list", "q"), 0.01),
+        ("deleted", Command("delete", "q/f"), 0.01),
+        ("gone", Command("get", "q/f"), 0.01),
+    ):
+        simulation.ask(command, after=after)
+        places[name] = len(operations) - 1
+    return operations, places
+
+
+Lie = Callable[[list[Operation], dict[str, int]], list[Operation]]
+
+
+def lie(name: str, make: Callable[[dict[str, Answer]], dict[str, object]]) -> Lie:
+    def falsify(operations: list[Operation], places: dict[str, int]) -> list[Operation]:
+        answers = {which: operations[place].answer for which, place in places.items()}
+        return falsified(operations, places[name], **make(answers))  # type: ignore[arg-type]
+
+    return falsify
+
+
+def as_told(answer: Answer, **changes: object) -> dict[str, object]:
+    told = replace(answer, **changes)  # type: ignore[arg-type]
+    return {field: getattr(told, field) for field in Answer.__slots__}
+
+
+LIES: dict[str, Lie] = {
+    "both replaced version 1: an update is lost":
+        lie("second", lambda told: as_told(told["first"], size=5, sha256=model.digest(b"newer"))),
+    "the old content is read after the new one was acknowledged": lie("read", lambda told: {"sha256": model.digest(b"old")}),
+    "the old version is shown after the new one was acknowledged":
+        lie("get", lambda told: as_told(told["made"], status=200)),
+    "a deleted file is found": lie("gone", lambda told: as_told(told["get"], path="q/f")),
+    "a file that is there is not found": lie("get", lambda told: as_told(Answer(404, "NODE_NOT_FOUND"))),
+    "the file was there, and is made anew": lie("first", lambda told: as_told(told["made"], node=999_999)),
+    "another node is told of": lie("get", lambda told: {"node": told["half"].node or 999_999}),
+    "the list shows a directory without what is in it": lie("half", lambda told: {"metadata": '[["q", 2]]'}),
+    "the list shows what is not there": lie("list", lambda told: {"metadata": '[["p", 1], ["p/f", 2], ["p/g", 1]]'}),
+    "the delete of what is there is refused": lie("deleted", lambda told: as_told(Answer(404, "NODE_NOT_FOUND"))),
+    "the condition fails though nobody changed it": lie("first", lambda told: as_told(Answer(412, "VERSION_CONFLICT"))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", LIES)
+def test_one_false_answer_is_found(which: str) -> None:
+    operations, places = planted(seed=5)
+    assert verdict(operations).ok
+    found = verdict(LIES[which](operations, places))
+    assert not found.ok and found.stuck, which
+
+
+def test_real_time_counts() -> None:
+    """Two that do not overlap can not change places; two that do can."""
+    made = Answer(201, None, 7, "d", "directory", "active", 1, 0, None, "{}")
+    absent = Answer(404, "NODE_NOT_FOUND")
+    mkdir, get = Operation("c1", Command("mkdir", "d"), 0, 1, made), Operation("c2", Command("get", "d"), 2, 3, absent)
+    assert not verdict([mkdir, get]).ok
+    assert verdict([mkdir, replace(get, sent=0.5)]).ok
+
+
+def test_an_unknown_outcome_may_come_late_but_not_early() -> None:
+    unknown = Operation("c1", Command("mkdir", "d"), 1)
+    there = Answer(200, None, 7, "d", "directory", "active", 1, 0, None, "{}")
+    before = Operation("c2", Command("get", "d"), 0, 0.5, there)
+    assert not verdict([unknown, before]).ok
+    after = [
+        Operation("c2", Command("get", "d"), 2, 3, Answer(404, "NODE_NOT_FOUND")),
+        Operation("c3", Command("get", "d"), 4, 5, there),
+    ]
+    assert verdict([unknown, *after]).ok
+    assert not verdict([unknown, *after, Operation("c4", Command("get", "d"), 6, 7, Answer(404, "NODE_NOT_FOUND"))]).ok
+
+
+def test_parts_are_searched_alone() -> None:
+    """What shares no name at the top, not even through a move, is another history."""
+    asked = [Command("mkdir", "a"), Command("mkdir", "b/x"), Command("move", "b/x", "c/x"), Command("get", "c")]
+    found = parts([Operation(f"c{n}", command, n) for n, command in enumerate(asked)])
+    assert sorted(len(part) for part in found) == [1, 3]
+
+
+def _version_stands_still(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+    after, answer = observed(mount, command, name)
+    if command.kind == "upload" and answer.status == 200:
+        assert answer.node is not None
+        return after.put(replace(after.nodes[answer.node], version=1)), replace(answer, version=1)
+    return after, answer
+
+
+def _nothing_is_taken(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+    return observed(mount, replace(command, overwrite=True) if command.kind == "upload" else command, name)
+
+
+def _conditions_are_ignored(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+    return observed(mount, replace(command, if_match="*" if command.if_match else None), name)
+
+
+def _full_directories_go(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+    return observed(mount, replace(command, recursive=True), name)
+
+
+def _metadata_is_forgotten(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+    after, answer = observed(mount, command, name)
+    if command.kind == "describe" and answer.status == 200:
+        return mount, replace(answer, version=(answer.version or 1) - 1)
+    return after, answer
+
+
+ALTERED = (
+    _version_stands_still,
+    _nothing_is_taken,
+    _conditions_are_ignored,
+    _full_directories_go,
+    _metadata_is_forgotten,
+)
+
+
+@pytest.mark.parametrize("rule", ALTERED, ids=lambda rule: rule.__name__.strip("_"))
+def test_a_model_with_another_rule_takes_no_history_of_this_one(rule: model.Step) -> None:
+    assert not verdict(simulated(3).history.operations, step=rule).ok
