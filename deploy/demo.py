@@ -26,7 +26,7 @@ from deploy.demonstration.report import Work, human, journal_table, tree, work_t
 from deploy.stack.folder import REPOSITORY
 
 CLIENTS = 16
-MOUNT_KEY = "demo-local"
+MOUNT_KEY, BUCKET_MOUNT_KEY = "demo-local", "demo-s3"
 # Deleted one by one, before one small directory with all that is in it.
 DELETED_FILES = 3
 
@@ -73,8 +73,20 @@ def put_through(client: Client, folder: Path) -> None:
     print(tree(client, target.mount, target.directory))
     entries = client.journal(target.mount, limit=8)
     print(f"\nThe last entries of the journal:\n\n{journal_table(entries)}\n")
+    if files:
+        print(through_the_bucket(client, target.directory, min(files, key=lambda file: file.size)))
     if link := _workflow_link(entries):
         print(f"One of the workflows that did it:\n\n  {link}\n")
+
+
+def through_the_bucket(client: Client, directory: str, file: InputFile) -> str:
+    """One file into the mount on S3, and out of it again."""
+    mount = client.mount_id(BUCKET_MOUNT_KEY)
+    client.make_directory(mount, directory)
+    path = f"{directory}/{file.source.name}"
+    node = client.upload(mount, path, file.source)["node"]
+    same = client.content(node["id"]) == file.source.read_bytes()
+    return f"In the bucket: {BUCKET_MOUNT_KEY}:{path}, read back {'as it was' if same else 'DIFFERENT'}.\n"
 
 
 def make_directories(target: Target, files: list[InputFile]) -> Work:

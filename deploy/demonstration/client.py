@@ -57,6 +57,15 @@ class Client:
         }
         return self._request("POST", "/v1/files", headers, lambda: _file_between(before, source, after))
 
+    def content(self, node: int) -> bytes:
+        connection = self._connection()
+        connection.request("GET", f"/v1/files/{node}/content", headers={"authorization": f"Bearer {self._token}"})
+        response = connection.getresponse()
+        content = response.read()
+        if response.status != 200:
+            raise Refused(f"GET /v1/files/{node}/content: {response.status} {content[:200]!r}")
+        return content
+
     def node(self, mount: int, path: str) -> Answer:
         return self._get("/v1/nodes/by-path?" + urlencode({"backendMountId": mount, "path": path}))
 

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,12 +11,14 @@ from deploy.stack.folder import Folder
 from deploy.stack.http_get import http_get
 from deploy.stack.s3 import BUCKET
 
+MOUNTS, MOUNTS_WITHIN_S = 2, 10
+
 
 def screen(folder: Folder, variables: Mapping[str, str]) -> str:
     if "FILESTORE_URL" not in variables:  # a part of the stack, for tests
         return f"ready; the variables are in {folder.env}"
-    mounts = _mounts(variables)
-    local = next((mount["id"] for mount in mounts if mount["backendKind"] == "local"), 1)
+    mounts = _all_mounts(variables)
+    local = _local(mounts)
     env = _short(folder.env)
     auth = '-H "Authorization: Bearer $FILESTORE_TOKEN"'
     url = variables["FILESTORE_URL"]
@@ -36,9 +39,17 @@ Make a directory, upload a file, list:
     -d '{{"backendMountId": {local}, "path": "hello"}}'
   curl -s {auth} $FILESTORE_URL/v1/files -F backendMountId={local} -F path=hello/README.md -F file=@README.md
   curl -s {auth} "$FILESTORE_URL/v1/nodes?backendMountId={local}&path=hello"
-
+{_bucket_lines(mounts, auth)}
 make status, make logs, make demo, make stop: `make help` says more.
 """
+
+
+def _all_mounts(variables: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The API is ready with the first mount; the one in the bucket takes a moment more."""
+    end = time.monotonic() + MOUNTS_WITHIN_S
+    while len(mounts := _mounts(variables)) < MOUNTS and time.monotonic() < end:
+        time.sleep(0.2)
+    return mounts
 
 
 def _mounts(variables: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -58,6 +69,24 @@ def _mount_lines(mounts: list[dict[str, Any]]) -> str:
         place = mount.get("rootPath") or f"s3://{mount.get('bucket')}/{mount.get('prefix') or ''}"
         lines.append(f"  Mount {mount['id']:<8}{mount['mountKey']}  {place}")
     return "\n".join(lines)
+
+
+def _bucket_lines(mounts: list[dict[str, Any]], auth: str) -> str:
+    bucket = next((mount["id"] for mount in mounts if mount["backendKind"] == "s3"), None)
+    if bucket is None:
+        return ""
+    return f"""
+The same in the bucket, and a file that goes there from the folder:
+
+  curl -s {auth} $FILESTORE_URL/v1/files -F backendMountId={bucket} -F path=README.md -F file=@README.md
+  curl -s {auth} $FILESTORE_URL/v1/nodes/copy -H 'Content-Type: application/json' \\
+    -d '{{"backendMountId": {_local(mounts)}, "path": "hello/README.md",
+         "targetBackendMountId": {bucket}, "targetPath": "copy.md"}}'
+"""
+
+
+def _local(mounts: list[dict[str, Any]]) -> int:
+    return next((int(mount["id"]) for mount in mounts if mount["backendKind"] == "local"), 1)
 
 
 def _short(path: os.PathLike[str]) -> str:

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.fix_service import MountOfTest, Service
 from tests.model import model
-from tests.model.crashes import at_a_moment, at_a_point, in_the_worker
+from tests.model.crashes import IN_API, IN_WORKER, at_a_moment, at_a_point, in_the_worker
 from tests.model.model import ROOT, Command, Node
 from tests.model.walk import Disturbance, Walk
 
@@ -192,12 +192,12 @@ class Machine(RuleBasedStateMachine):
 class CrashingMachine(Machine):
     """The same, and processes die while commands are on their way."""
 
-    @rule(command=st.one_of(new, change), at=whither, to=whither, point=st.sampled_from(crashes.IN_API))
+    @rule(command=st.one_of(new, change), at=whither, to=whither, point=st.sampled_from(IN_API))
     def crash_the_api(self, command: Command, at: Where, to: Where, point: str) -> None:
         self._send(self._meant(command, self._of_what_there_is(command, at), to, None, None), at_a_point(point))
 
-    @rule(command=st.one_of(new, change), at=whither, to=whither, point=st.sampled_from(crashes.IN_WORKER),
-          again=st.one_of(st.none(), st.sampled_from(crashes.IN_WORKER)))  # fmt: skip
+    @rule(command=st.one_of(new, change), at=whither, to=whither, point=st.sampled_from(IN_WORKER),
+          again=st.one_of(st.none(), st.sampled_from(IN_WORKER)))  # fmt: skip
     def crash_the_worker(self, command: Command, at: Where, to: Where, point: str, again: str | None) -> None:
         made = self._meant(command, self._of_what_there_is(command, at), to, None, None)
         self._send(made, in_the_worker(point, again))
@@ -213,7 +213,7 @@ class CrashingMachine(Machine):
         return at if command.kind in ("mkdir", "upload") else ("living", *at[1:])
 
     @precondition(lambda self: any(not node.living for node in self.walk.model.nodes.values()))
-    @rule(which=pick, to=whither, elsewhere=st.booleans(), point=st.sampled_from(crashes.IN_API))
+    @rule(which=pick, to=whither, elsewhere=st.booleans(), point=st.sampled_from(IN_API))
     def crash_while_restoring(self, which: int, to: Where, elsewhere: bool, point: str) -> None:
         made = self._meant(Command("restore"), ("deleted", which, "", ""), to if elsewhere else None, None, None)
         self._send(made, at_a_point(point))

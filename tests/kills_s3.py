@@ -1,0 +1,122 @@
+"""Crash cases on a mount in a bucket: a process dies at a named point while one command is on its way. Afterwards it is done
+once or not at all, the same key gets the one outcome, and record and bucket agree."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import httpx2
+
+from tests.fix_service import MountOfTest, Service, until
+from tests.kills import _in_background, _wait
+
+POINTS = (
+    "begin.committed", "apply.act", "apply.acted", "apply.flushed", "commit.before_commit", "commit.committed",
+    "finish.acted",
+)  # fmt: skip
+COMMANDS = ("create", "large", "overwrite", "delete", "move", "from_local")
+LARGE = os.urandom(1 << 20) * 20
+
+
+@dataclass(frozen=True)
+class Case:
+    victim: str
+    """`api`, or `worker`: while it carries on what a dead API began"""
+    point: str
+    command: str
+
+    def __str__(self) -> str:
+        return f"{self.victim}-{self.point}-{self.command}"
+
+
+def every_case() -> Iterator[Case]:
+    for command in COMMANDS:
+        for point in POINTS:
+            if command != "from_local" or point == "begin.committed":  # what is long goes on in the worker
+                yield Case("api", point, command)
+            if point != "begin.committed":
+                yield Case("worker", point, command)
+
+
+def run(service: Service, s3: MountOfTest, local: MountOfTest, case: Case) -> None:
+    for answer in (service.mkdir(s3, "d"), service.upload(s3, "d/old", b"old"), service.upload(local, "file", LARGE)):
+        assert answer.status_code == 201, answer.text
+    send = partial(_send, service, s3, local, case.command, f"key-{s3.id}-{case}")
+    if case.victim == "api":
+        _crash_api(service, case.point, send)
+    else:
+        _crash_worker(service, case.point, send)
+    service.ensure_running()
+    _settle(service, s3, local, case.command, send)
+
+
+def _send(service: Service, s3: MountOfTest, local: MountOfTest, command: str, key: str) -> httpx2.Response:
+    match command:
+        case "create":
+            return service.upload(s3, "d/new", b"fresh", key)
+        case "large":
+            return service.upload(s3, "d/large", LARGE, key)
+        case "overwrite":
+            return service.upload(s3, "d/old", b"new content", key, overwrite="true")
+        case "delete":
+            return service.delete(s3, "d/old", key)
+        case "move":
+            return service.move(s3, "d/old", "moved", key)
+        case "from_local":
+            return service.move(local, "file", "d/file", key, targetBackendMountId=s3.id)
+    raise AssertionError(command)
+
+
+def _expected(command: str) -> dict[str, bytes | None]:
+    usual: dict[str, bytes | None] = {"d": None, "d/old": b"old"}
+    after: dict[str, dict[str, bytes | None]] = {
+        "create": usual | {"d/new": b"fresh"},
+        "large": usual | {"d/large": LARGE},
+        "overwrite": usual | {"d/old": b"new content"},
+        "delete": {"d": None},
+        "move": {"d": None, "moved": b"old"},
+        "from_local": usual | {"d/file": LARGE},
+    }
+    return after[command]
+
+
+def _crash_api(service: Service, point: str, send: Callable[[], object]) -> None:
+    service.stop("api")  # in good order: nothing of the preparation goes on in the process that is to die
+    service.start("api", fault=f"{point}=kill")
+    _in_background(send, until=lambda: service.processes["api"].poll() is not None)
+    service.kill("api")
+
+
+def _crash_worker(service: Service, point: str, send: Callable[[], object]) -> None:
+    service.stop()
+    service.start("worker", fault=f"{point}=kill")
+    service.start("api", fault="begin.committed=kill")
+    _in_background(send, until=lambda: service.processes["api"].poll() is not None)
+    _wait(lambda: service.processes["worker"].poll() is not None, 12)
+    service.kill()
+
+
+def _settle(
+    service: Service, s3: MountOfTest, local: MountOfTest, command: str, send: Callable[[], httpx2.Response]
+) -> None:
+    end = time.monotonic() + 60
+    while True:
+        try:
+            answer = send()
+        except httpx2.HTTPError:
+            answer = None
+        if answer is not None and answer.status_code in (200, 201):
+            break
+        assert answer is None or answer.status_code == 503, answer.text
+        assert time.monotonic() < end, f"no outcome: {answer.text if answer is not None else 'no answer'}"
+        time.sleep(0.2)
+    assert until(lambda: s3.on_disk() == _expected(command), 20), sorted(s3.on_disk())
+    assert until(lambda: local.on_disk() == ({} if command == "from_local" else {"file": LARGE}), 20)
+    entry = answer.json()["data"]["journalEntryId"]
+    ended = [e for e in service.journal(s3) if e["id"] == entry and e["outcome"] == "succeeded"]
+    assert len(ended) == 1, ended
+    again = send()
+    assert again.status_code == 200 and again.json()["data"]["idempotent"] is True
+    assert again.json()["data"]["journalEntryId"] == entry
