@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.executors.base import Identity, Locks
-from activities.failures import by_halves
+from activities.failures import by_halves, in_one
 from schema import errors
 from schema.claims import Claim
 from schema.commands import Begun, CommandIds, CommandList, Going, Outcome, Request
 from schema.faults import areach
 from schema.ids import CommandId, MountId
 from schema.store import commands as store
+from schema.together import decide_together, taken
 from schema.verdicts import Conflict, Go, Refuse, Resume, Verdict, among, decide
 
 if TYPE_CHECKING:
     from activities.ports import Audience, Executors
     from activities.threads import MountThreads
     from schema.store.pool import Pool
+
+
+class _KeyTaken(Exception):
+    """Of a list that goes together one key came over another mount at the same moment, and was there first."""
 
 
 class Begin:
@@ -43,16 +48,20 @@ class Begin:
         mount, requests = commands.mount_id, commands.requests
         verdicts: dict[CommandId, Verdict] = {}
         ended: list[Outcome] = []
+        together = commands.together
         strange = [r for r in requests if r.staged is not None and not self._audience.holds(r.id)]
         locks, lost = await self._threads.run(mount, self._verify_stages, mount, strange) if strange else (None, set())
         try:
 
             async def transact(part: Sequence[Request]) -> None:
-                decided, refused = await self._transact(mount, workflow, part, lost)
+                try:
+                    decided, refused = await self._transact(mount, workflow, part, lost, together)
+                except _KeyTaken:
+                    decided, refused = taken(part), []
                 verdicts.update(decided)
                 ended.extend(refused)
 
-            for request, error in await by_halves(requests, transact):
+            for request, error in await (in_one if together else by_halves)(requests, transact):
                 activity.logger.error("begin refuses %s: %r", request.id, error)
                 verdicts[request.id] = Conflict(
                     errors.InvalidRequest("The command can not be recorded. Nothing was changed.")
@@ -72,6 +81,7 @@ class Begin:
             refused=refused,
             unstaged=[Going(v.id, v.attempt) for v in going if not v.long and v.unstaged],
             long=[v.id for v in going if v.long],
+            together=together is not None,
         )
 
     def _verify_stages(self, mount: MountId, strange: Sequence[Request]) -> tuple[Locks, set[CommandId]]:
@@ -88,7 +98,7 @@ class Begin:
         return locks, lost
 
     async def _transact(
-        self, mount: MountId, workflow: str, requests: Sequence[Request], lost: set[CommandId]
+        self, mount: MountId, workflow: str, requests: Sequence[Request], lost: set[CommandId], together: str | None
     ) -> tuple[dict[CommandId, Verdict], list[Outcome]]:
         """The verdicts, and how those ended that are refused."""
         day = datetime.now(UTC).strftime("%Y-%m-%d")
@@ -101,19 +111,23 @@ class Begin:
                 verdict = decide(request, found[request.id], workflow=workflow, day=day)
                 if isinstance(verdict, Go) and request.id in lost:
                     verdict = Refuse(verdict.id, verdict.attempt, errors.StageLost())
-                verdicts[request.id] = among(verdict, held)
-            ended = await self._write(connection, mount, workflow, requests, verdicts)
+                verdicts[request.id] = verdict if together else among(verdict, held)
+            if together:
+                verdicts = decide_together(requests, found, verdicts)
+            ended = await self._write(connection, mount, workflow, requests, verdicts, together)
+            if together and len({isinstance(verdict, Conflict) for verdict in verdicts.values()}) > 1:
+                raise _KeyTaken()
             await areach("begin.before_commit")
         return verdicts, ended
 
     async def _write(
         self, connection: store.Connection, mount: MountId, workflow: str, requests: Sequence[Request],
-        verdicts: dict[CommandId, Verdict],
+        verdicts: dict[CommandId, Verdict], together: str | None,
     ) -> list[Outcome]:  # fmt: skip
         decided = [(r, v) for r in requests if isinstance(v := verdicts[r.id], Go | Refuse)]
         if not decided:
             return []
-        opened = await store.open_rows(connection, mount, workflow, decided)
+        opened = await store.open_rows(connection, mount, workflow, decided, together=together)
         for request, verdict in decided:
             if verdict.id not in opened:
                 # The same key came over another mount at the same moment, and was there first.
@@ -134,4 +148,5 @@ class Begin:
             commands.mount_id,
             go=[Going(row.id, row.attempt) for row in rows.values() if not row.unstaged],
             unstaged=[Going(row.id, row.attempt) for row in rows.values() if row.unstaged],
+            together=commands.together,
         )

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.executors.base import Done
-from activities.failures import by_halves
-from activities.tasks import task_of
+from activities.failures import by_halves, passes
+from activities.take_back import taken_back
 from schema import errors
 from schema.commands import Applied, AppliedList, CommandIds, Ended, Outcome, Status
 from schema.faults import areach
 from schema.ids import CommandId, MountId
 from schema.store import commands as store
+from schema.together import none_of
 
 if TYPE_CHECKING:
     from activities.ports import Audience, Executors
     from activities.threads import MountThreads
     from schema.store.pool import Pool
+
+
+@dataclass(slots=True)
+class _Told:
+    """What is durable, and what `finish` has to clear after it."""
+
+    ended: dict[CommandId, Outcome] = field(default_factory=dict)
+    leftovers: list[tuple[CommandId, MountId | None]] = field(default_factory=list)
+
+
+class _NotWhole(Exception):
+    """Of a list that goes together not all can end here: another attempt has the others, and ends all."""
+
+
+class _Probed(Exception):
+    """It could be recorded; this time it was only tried."""
 
 
 class Commit:
@@ -39,87 +56,124 @@ class Commit:
 
     @activity.defn(name="commit")
     async def commit(self, applied: AppliedList) -> Ended:
-        ended: dict[CommandId, Outcome] = {}
-        leftovers: list[tuple[CommandId, MountId | None]] = []
-
-        async def transact(part: Sequence[Applied]) -> None:
-            outcomes, left = await self._transact(part)
-            # After COMMIT, and before anything else can go wrong: whoever waits is answered from what is durable.
-            self._audience.ended(outcomes)
-            self._announce()
-            ended.update({outcome.id: outcome for outcome in outcomes})
-            leftovers.extend(left)
-
-        for item, error in await by_halves(applied.done, transact):
-            activity.logger.error("commit of %s fails for good: %r", item.id, error)
-            await transact([await self._without_effect(applied.mount_id, item)])
+        told = _Told()
+        if applied.together:
+            await self._together(applied, told)
+        else:
+            await self._one_by_one(applied, told)
         await areach("commit.committed")
-        good = sum(outcome.status is Status.SUCCEEDED for outcome in ended.values())
-        departures = [CommandIds(mount, [command]) for command, mount in leftovers if mount is not None]
-        return Ended(
-            applied.mount_id, good, len(ended) - good, [id for id, mount in leftovers if mount is None], departures
-        )
+        good = sum(outcome.status is Status.SUCCEEDED for outcome in told.ended.values())
+        departures = [CommandIds(mount, [command]) for command, mount in told.leftovers if mount is not None]
+        left = [id for id, mount in told.leftovers if mount is None]
+        return Ended(applied.mount_id, good, len(told.ended) - good, left, departures)
 
-    async def _transact(self, items: Sequence[Applied]) -> tuple[list[Outcome], list[tuple[CommandId, MountId | None]]]:
+    async def _one_by_one(self, applied: AppliedList, told: _Told) -> None:
+        async def record(part: Sequence[Applied]) -> None:
+            await self._record(part, told)
+
+        for item, error in await by_halves(applied.done, record):
+            activity.logger.error("commit of %s fails for good: %r", item.id, error)
+            await self._without_effect(applied.mount_id, item, told)
+
+    async def _without_effect(self, mount: MountId, item: Applied, told: _Told) -> None:
+        """An item that can not be recorded: its effect is taken back, or the node is declared inconsistent."""
+        if item.status is not Status.SUCCEEDED:
+            return await self._record([item], told)
+        failed = _unrecorded(item)
+        async with taken_back(
+            self._pool, partial(self._threads.run, mount), self._executors.of(mount), [failed], [item.id]
+        ) as back:
+            await self._record([failed if back is None else back[item.id]], told)
+
+    # All or none
+
+    async def _together(self, applied: AppliedList, told: _Told) -> None:
+        """Recorded by one transaction, or taken back and failed by one: at no time are some of them recorded."""
+        items = applied.done
+        effects = [item.id for item in items if item.status is Status.SUCCEEDED]
+        try:
+            if len(effects) == len(items):
+                try:
+                    return await self._record(items, told, whole=True)
+                except Exception as error:
+                    if isinstance(error, _NotWhole) or passes(error):
+                        raise
+                    activity.logger.error("commit of a list that goes together fails for good: %r", error)
+                    items = await self._blamed(items)
+            if not effects:
+                return await self._record(none_of(items, {}), told, whole=True)
+            async with taken_back(
+                self._pool,
+                partial(self._threads.run, applied.mount_id),
+                self._executors.of(applied.mount_id),
+                items,
+                effects,
+            ) as back:
+                if back is None:
+                    raise _NotWhole()
+                await areach("commit.taken_back")
+                await self._record(none_of(items, back), told, whole=True)
+        except _NotWhole:
+            async with self._pool.connection() as connection:
+                self._tell(await _ended(connection, [item.id for item in items]), [], told)
+
+    async def _blamed(self, items: Sequence[Applied]) -> list[Applied]:
+        """The items, and those among them that can not be recorded as failures; if that is none of them alone, all."""
+
+        async def probe(part: Sequence[Applied]) -> None:
+            try:
+                async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
+                    await self._write(connection, part)
+                    raise _Probed()
+            except _Probed:
+                pass
+
+        culprits = {item.id for item, _ in await by_halves(items, probe)} or {item.id for item in items}
+        return [_unrecorded(item) if item.id in culprits else item for item in items]
+
+    # One transaction
+
+    async def _record(self, items: Sequence[Applied], told: _Told, *, whole: bool = False) -> None:
         async with self._pool.connection() as connection:
             async with connection.pipeline(), connection.transaction():
-                rows = await store.end(connection, items)
-                for item in items:
-                    if item.status is Status.SUCCEEDED and item.id in rows:
-                        await areach("commit.item", rows[item.id].shown)
-                outcomes: list[Outcome] = []
-                leftovers: list[tuple[CommandId, MountId | None]] = []
-                if rows:
-                    outcomes, leftovers = await store.record(connection, rows, retention_days=self._retention_days)
+                rows, outcomes, leftovers = await self._write(connection, items)
+                if whole and len(rows) < len(items):
+                    raise _NotWhole()
                 await areach("commit.before_commit")
             missing = [item.id for item in items if item.id not in rows]
             if missing:
                 # Ended by an earlier execution whose COMMIT was not heard of, or taken over by a later attempt.
-                outcomes += [o for o in await store.outcomes(connection, missing) if o.status is not Status.RUNNING]
-        return outcomes, leftovers
+                outcomes += await _ended(connection, missing)
+        self._tell(outcomes, leftovers, told)
 
-    async def _without_effect(self, mount: MountId, item: Applied) -> Applied:
-        """An item that can not be recorded: its effect is taken back, or the node is declared inconsistent."""
-        if item.status is not Status.SUCCEEDED:
-            return item
-        failed = errors.Unavailable(
-            "The command could not be recorded; its effect was taken back. Nothing was changed."
-        )
-        reversed_ = await self._reverse(mount, item)
-        if reversed_ is None:
-            message = "The command took effect but could not be recorded or taken back. Reconcile the path."
-            return replace(
-                item, status=Status.INCONSISTENT, code="VERSION_CONFLICT", message=message, identity=None, drift=None
-            )
-        # Putting a file back moved its ctime: the record learns the new one, or the next command would take it for drift.
-        identity = reversed_.identity.facts() if reversed_.identity else None
-        return replace(
-            item,
-            status=Status.FAILED,
-            code=failed.code,
-            message=failed.message,
-            retryable=True,
-            identity=identity,
-            drift=None,
-        )
+    async def _write(
+        self, connection: store.Connection, items: Sequence[Applied]
+    ) -> tuple[dict[CommandId, store.EndedRow], list[Outcome], list[tuple[CommandId, MountId | None]]]:
+        rows = await store.end(connection, items)
+        for item in items:
+            if item.status is Status.SUCCEEDED and item.id in rows:
+                await areach("commit.item", rows[item.id].shown)
+        if not rows:
+            return rows, [], []
+        outcomes, leftovers = await store.record(connection, rows, retention_days=self._retention_days)
+        return rows, outcomes, leftovers
 
-    async def _reverse(self, mount: MountId, item: Applied) -> Done | None:
-        async with self._pool.connection() as connection:
-            rows = await store.read_running(connection, [item.id], raise_attempt=False)
-        row = rows.get(item.id)
-        if row is None or row.attempt != item.attempt:
-            return None
-        task = task_of(row)
-        if task is None:
-            return Done(None)
-        executor = self._executors.of(mount)
+    def _tell(
+        self, outcomes: Sequence[Outcome], leftovers: Sequence[tuple[CommandId, MountId | None]], told: _Told
+    ) -> None:
+        """After COMMIT, and before anything else can go wrong: whoever waits is answered from what is durable."""
+        self._audience.ended(outcomes)
+        self._announce()
+        told.ended.update({outcome.id: outcome for outcome in outcomes})
+        told.leftovers.extend(leftovers)
 
-        def take_back() -> Done | None:
-            locks = executor.locks()
-            try:
-                result = executor.reverse(task) if locks.take(task.command) else None
-                return result if isinstance(result, Done) else None
-            finally:
-                locks.close()
 
-        return await self._threads.run(mount, take_back)
+def _unrecorded(item: Applied) -> Applied:
+    failed = errors.Unavailable("The command could not be recorded; its effect was taken back. Nothing was changed.")
+    return replace(
+        item, status=Status.FAILED, code=failed.code, message=failed.message, retryable=True, identity=None, drift=None
+    )
+
+
+async def _ended(connection: store.Connection, ids: Sequence[CommandId]) -> list[Outcome]:
+    return [outcome for outcome in await store.outcomes(connection, ids) if outcome.status is not Status.RUNNING]

@@ -35,3 +35,16 @@ async def by_halves(
         middle = len(items) // 2
         return [*await by_halves(items[:middle], run), *await by_halves(items[middle:], run)]
     return []
+
+
+async def in_one(
+    items: Sequence[Item], run: Callable[[Sequence[Item]], Awaitable[None]]
+) -> list[tuple[Item, Exception]]:
+    """The same for what goes together: when it fails for good, all of it does."""
+    try:
+        await run(items)
+    except Exception as error:
+        if passes(error):
+            raise
+        return [(item, error) for item in items]
+    return []

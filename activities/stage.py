@@ -39,7 +39,8 @@ class StageCopies:
 
     @activity.defn(name="stage")
     async def stage(self, begun: Begun) -> Staged:
-        """`begun.unstaged`, one after the other. A failure ends its own command only: nothing of it is visible."""
+        """`begun.unstaged`, one after the other. A failure ends its own command only, or all that go together: nothing of
+        them is visible."""
         staged = Staged(begun.mount_id, go=list(begun.go))
         for going in begun.unstaged:
             try:
@@ -52,7 +53,7 @@ class StageCopies:
                 staged.failed.append(_failed(going, failure))
             else:
                 (staged.go if there else staged.late).append(going if there else going.id)  # type: ignore[arg-type]
-        return staged
+        return _none_of(begun, staged) if begun.together and staged.failed else staged
 
     async def _stage_one(self, begun: Begun, going: Going) -> bool:
         """False: another process is at it."""
@@ -198,6 +199,15 @@ def _pages(copies: Iterable[Copied]) -> Iterator[list[Copied]]:
     rest = iter(copies)
     while page := list(islice(rest, _PAGE)):
         yield page
+
+
+def _none_of(begun: Begun, staged: Staged) -> Staged:
+    """Nothing of the list is visible, and nothing of it will be. (`commit` finds the words for it.)"""
+    failed = {item.id: item for item in staged.failed}
+    return Staged(
+        begun.mount_id,
+        failed=[failed.get(g.id) or _failed(g, errors.NotAttempted()) for g in [*begun.go, *begun.unstaged]],
+    )
 
 
 def _failed(going: Going, error: errors.FilestoreError) -> Applied:

@@ -4,10 +4,12 @@ Lives on the engine's event loop; the callers wait on theirs.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
-from api.services import OutcomePending
+from api.services import OutcomePending, Queued
 from schema import errors
 from schema.commands import Outcome, Request, Status
 from schema.ids import CommandId
@@ -15,7 +17,13 @@ from schema.store import commands as store
 from schema.store.pool import Pool
 from schema.verdicts import Conflict, Go, Join, Refuse, Replay, Resume, Verdict
 
-_POLL_SECONDS = 0.25
+_POLL_SECONDS = 0.2
+_SOMEBODY_ELSES_SECONDS = 1.0
+"""After so long a command may have gone on where nobody tells this process of its end."""
+_QUEUED_SECONDS = 1.0
+"""So long even a client that does not want to wait waits for `begin`; then it is told that the command is queued."""
+_QUEUED_MAX = 10_000
+"""Commands that are remembered because their clients were told so; the latest ones"""
 
 
 @dataclass(eq=False, slots=True)
@@ -29,7 +37,8 @@ class Waiter:
     """It waits for a command that an earlier request opened."""
     elsewhere: bool = False
     """It waits for a command that goes on in a workflow of its own, in whatever process."""
-
+    row: CommandId | None = None
+    """The id of its command in the record, which is durable now"""
     answered: bool = False
 
     def give(self, outcome: Outcome | None, error: Exception | None = None) -> None:
@@ -52,6 +61,11 @@ class Answers:
         self._waiting: dict[CommandId, Waiter] = {}
         self._rows: dict[CommandId, set[CommandId]] = {}
         """Row id -> request ids, where a command runs under an earlier id."""
+        self._queued: OrderedDict[CommandId, Queued] = OrderedDict()
+
+    def queued(self, request: CommandId) -> Queued | None:
+        """From any thread."""
+        return self._queued.get(request)
 
     def expect(self, waiter: Waiter) -> None:
         self._waiting[waiter.request.id] = waiter
@@ -69,6 +83,7 @@ class Answers:
         for request, verdict in verdicts.items():
             match verdict:
                 case Replay(known):
+                    self._durable(request, known.id)
                     outcome = Outcome(known.id, known.status, known.outcome or "", known.code, replayed=True)
                     self.give([request], outcome)
                     through.append(request)
@@ -79,15 +94,27 @@ class Answers:
                     if waiter := self._waiting.get(request):
                         waiter.joined = True
                     self._rows.setdefault(row, set()).add(request)
+                    self._durable(request, row, goes_on=True)
                     through.append(request)
                 case Go(id=row) | Resume(id=row) | Refuse(id=row):
+                    goes_on = not isinstance(verdict, Refuse)
                     if (waiter := self._waiting.get(request)) and not isinstance(verdict, Refuse):
                         waiter.elsewhere = verdict.long
                     if row != request:
                         self._rows.setdefault(row, set()).add(request)
+                    self._durable(request, row, goes_on=goes_on)
                 case _:
                     pass
         return through
+
+    def _durable(self, request: CommandId, row: CommandId, *, goes_on: bool = False) -> None:
+        """From now on the record can be asked. Who waited for no more than that is told so at once."""
+        if queued := self._queued.get(request):
+            queued.row = row
+        if waiter := self._waiting.get(request):
+            waiter.row = row
+            if goes_on and waiter.until <= asyncio.get_running_loop().time():
+                self.refuse(request, OutcomePending(row))
 
     def ended(self, outcomes: Sequence[Outcome]) -> list[CommandId]:
         """Returns the requests that are answered now."""
@@ -106,19 +133,32 @@ class Answers:
     def refuse(self, request: CommandId, error: Exception) -> None:
         if waiter := self._waiting.pop(request, None):
             waiter.give(None, error)
+        elif (queued := self._queued.get(request)) and isinstance(error, errors.FilestoreError):
+            queued.error = error
+
+    def _leave_queued(self, waiter: Waiter) -> None:
+        """Its client is told 202 though nothing is durable yet: until that is so, this process answers for the command."""
+        request = waiter.request
+        self._queued[request.id] = Queued(request, datetime.now(UTC))
+        if len(self._queued) > _QUEUED_MAX:
+            self._queued.popitem(last=False)
+        self.refuse(request.id, OutcomePending(request.id))
 
     async def poll(self) -> None:
         """For ever: read the rows of those who have waited long enough to be somebody else's to answer."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_POLL_SECONDS)
-            for waiter in [w for w in self._waiting.values() if w.until < loop.time()]:
-                self.refuse(waiter.request.id, OutcomePending(waiter.request.id))
+            for waiter in [w for w in self._waiting.values() if w.until <= loop.time()]:
+                if waiter.row is not None:
+                    self.refuse(waiter.request.id, OutcomePending(waiter.row))
+                elif loop.time() - waiter.since >= _QUEUED_SECONDS:
+                    self._leave_queued(waiter)
             self._rows = {row: them for row, them in self._rows.items() if any(r in self._waiting for r in them)}
             old = [
                 w
                 for w in self._waiting.values()
-                if loop.time() - w.since > 4 * _POLL_SECONDS or w.joined or w.elsewhere
+                if loop.time() - w.since > _SOMEBODY_ELSES_SECONDS or w.joined or w.elsewhere
             ]
             if not old:
                 continue

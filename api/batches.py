@@ -23,7 +23,8 @@ from api.routes import Plain
 from api.services import OutcomePending, Submission
 from api.submissions import Asker
 from schema.commands import LIST_MAX, Status
-from schema.errors import FilestoreError, InvalidRequest, NotAttempted, Unavailable
+from schema.commands import Request as CommandRequest
+from schema.errors import FilestoreError, InvalidRequest, NotAttempted, Unavailable, from_code
 
 router = APIRouter(route_class=Plain, tags=["commands"])
 log = structlog.get_logger(__name__)
@@ -63,7 +64,8 @@ class Answer:
     description=(
         f"`independent`: up to {COMMANDS_MAX}, at once and in no order. `ordered`: up to {COMMANDS_MAX}, each when the one "
         "before it has succeeded; after the first that has not, the others are answered `NOT_ATTEMPTED`. "
-        f"`atomic`: up to {LIST_MAX} on one mount that do not touch each other's paths; all of them are recorded, or none. "
+        f"`atomic`: up to {LIST_MAX} on one mount that do not touch each other's paths; all of them are recorded, or none "
+        "(somebody who looks at the disk meanwhile can see a part of it). "
         "Each element has the fields that its own route takes, and `ifMatch` and `ifNoneMatch` instead of headers. The "
         "answer is 200 with one result for each, in their order: the status that it would have had alone, and `data` or "
         "`error`. A malformed list is refused as a whole, before anything is done."
@@ -159,13 +161,15 @@ async def _atomic(asker: Asker, items: Sequence[Item]) -> list[str]:
         return []
     try:
         ended = await asker.front.services.commands.submit_together(submissions)
-    except OutcomePending:
-        return [
-            responses.pending_item(item.index, one.request.id) for item, one in zip(items, submissions, strict=True)
-        ]
+    except OutcomePending as pending:
+        ids = pending.together or [one.request.id for one in submissions]
+        return [responses.pending_item(item.index, id) for item, id in zip(items, ids, strict=True)]
     except Exception as error:
         refusal = _refusal(asker, error)
-        return [responses.refusal_item(item.index, refusal) for item in items]
+        return [
+            responses.refusal_item(item.index, _of_command(refusal, one.request))
+            for item, one in zip(items, submissions, strict=True)
+        ]
     return [responses.outcome_item(item.index, one, item.kind.success) for item, one in zip(items, ended, strict=True)]
 
 
@@ -222,6 +226,12 @@ def _key(asker: Asker, item: Item) -> str | None:
     if item.body.idempotency_key is not None or asker.asked.key is None:
         return item.body.idempotency_key
     return f"{asker.asked.key}#{item.index}"
+
+
+def _of_command(refusal: FilestoreError, request: CommandRequest) -> FilestoreError:
+    """With what is needed to ask for this command's outcome, should it be known later."""
+    known = {"commandId": request.id, "idempotencyKey": request.effective_key}
+    return from_code(refusal.code, refusal.message, {**known, **(refusal.details or {})})
 
 
 def _refusal(asker: Asker, error: Exception) -> FilestoreError:

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import intake, kinds, openapi, responses
+from api import intake, kinds, openapi, responses, waiting
 from api.auth import admit
 from api.front import Front, front_of
 from api.kinds import KINDS, Kind
@@ -76,7 +76,8 @@ async def unknown(request: Request) -> Response:
     operation_id="getCommand",
     summary="How a command stands",
     description=(
-        "At any time, also long after it ended. While its status is `running` there is a Retry-After: ask again then. "
+        "At any time, also long after it ended. While its status is `queued` or `running` there is a Retry-After: ask again "
+        "then. `queued`: it was answered with 202 before it was recorded, and only the process that answered knows of it. "
         "Only its own principal and administrators are told."
     ),
     responses=openapi.answers({200: "The command"}, "NOT_FOUND", schema=openapi.named("Command")),
@@ -87,11 +88,16 @@ async def show(request: Request) -> Response:
     id = request.path_params["id"].lower()
     if not re.fullmatch(UUID, id):
         raise NotFound("There is no such command.")
-    async with front_of(request).services.pool.connection() as connection:
-        standing = await journal.command(connection, CommandId(id), principal.tenant)
+    services = front_of(request).services
+    # In this order: what leaves the queue between the two is in the record.
+    queued = services.commands.queued(CommandId(id))
+    async with services.pool.connection() as connection:
+        standing = await journal.command(connection, (queued and queued.row) or CommandId(id), principal.tenant)
+    if standing is None and queued is not None and queued.request.tenant == principal.tenant:
+        standing = waiting.standing_of(queued)
     if standing is None or (standing.principal != principal.name and "admin" not in principal.scopes):
         raise NotFound("There is no such command.")
     told = responses.data(standing.document)
-    if standing.status is Status.RUNNING:
+    if standing.status is None or standing.status is Status.RUNNING:
         told.headers.update(responses.place_to_ask(CommandId(id)))
     return told

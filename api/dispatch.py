@@ -10,7 +10,7 @@ from activities.ports import Executors
 from activities.threads import MountThreads
 from api.answers import Answers, Waiter
 from api.lanes import Lanes, Meet, Start
-from api.services import OutcomePending, Submission
+from api.services import OutcomePending, Queued, Submission
 from schema import errors
 from schema.commands import Outcome
 from schema.ids import CommandId, MountId
@@ -52,39 +52,72 @@ class Dispatch:
 
     async def submit(self, submission: Submission) -> Outcome:
         """The outcome, however it was reached. Raises RateLimited, Unavailable, OutcomeUnknown, PathBusy, OutcomePending."""
-        loop, request = self._loop, submission.request
-        if loop is None or self._closing:
-            if submission.locks is not None:
-                submission.locks.close()
-            raise errors.Unavailable("The service is starting or stopping.", commandId=request.id)
-        wanted, patience = submission.wait_seconds, self._settings.answer_wait_seconds
-        patience = patience if wanted is None else min(wanted, patience)
-        waiter = Waiter(request, asyncio.get_running_loop().create_future(), loop.time(), loop.time() + patience)
-        loop.call_soon_threadsafe(self._put, submission, waiter)
+        request = submission.request
+        [waiter] = self._hand_over([submission])
         try:
-            if patience <= 0:
-                raise OutcomePending(request.id)
             return await waiter.future
         except errors.FilestoreError as error:
             # Whoever sent neither key nor id gets them back: with them the outcome can be asked for.
-            error.details = {"commandId": request.id, "idempotencyKey": request.effective_key, **(error.details or {})}
+            known = {"commandId": waiter.row or request.id, "idempotencyKey": request.effective_key}
+            error.details = {**known, **(error.details or {})}
             raise
         finally:
-            if not waiter.answered:
-                loop.call_soon_threadsafe(self._answers.forget, request.id)
+            self._forget([waiter])
 
-    def _put(self, submission: Submission, waiter: Waiter) -> None:
-        request = submission.request
+    async def submit_together(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        """The same for all or none, an outcome for each. A list of one is a command like any other."""
+        if len(submissions) == 1:
+            return [await self.submit(submissions[0])]
+        waiters = self._hand_over(submissions)
         try:
-            lanes = self._lanes_of(request.runs_on)
-            lanes.put(submission)
+            answers = await asyncio.gather(*(waiter.future for waiter in waiters), return_exceptions=True)
+        finally:
+            self._forget(waiters)
+        ids = [waiter.row or waiter.request.id for waiter in waiters]
+        outcomes: list[Outcome] = []
+        for answer in answers:
+            if isinstance(answer, OutcomePending):
+                raise OutcomePending(ids[0], ids)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            outcomes.append(answer)
+        return outcomes
+
+    def queued(self, command: CommandId) -> Queued | None:
+        return None if self._loop is None else self._answers.queued(command)
+
+    def _hand_over(self, submissions: Sequence[Submission]) -> list[Waiter]:
+        """From the routes' loop to the engine's. Raises Unavailable."""
+        loop = self._loop
+        if loop is None or self._closing:
+            _close(submissions)
+            raise errors.Unavailable("The service is starting or stopping.", commandId=submissions[0].request.id)
+        wanted, patience = submissions[0].wait_seconds, self._settings.answer_wait_seconds
+        until = loop.time() + (patience if wanted is None else min(wanted, patience))
+        here = asyncio.get_running_loop()
+        waiters = [Waiter(one.request, here.create_future(), loop.time(), until) for one in submissions]
+        loop.call_soon_threadsafe(self._put, submissions, waiters)
+        return waiters
+
+    def _forget(self, waiters: Sequence[Waiter]) -> None:
+        assert self._loop is not None
+        for waiter in waiters:
+            if not waiter.answered:
+                self._loop.call_soon_threadsafe(self._answers.forget, waiter.request.id)
+
+    def _put(self, submissions: Sequence[Submission], waiters: Sequence[Waiter]) -> None:
+        try:
+            lanes = self._lanes_of(submissions[0].request.runs_on)
+            lanes.put(*submissions)
         except errors.FilestoreError as error:
-            waiter.give(None, error)
-            if submission.locks is not None:
-                submission.locks.close()
+            for waiter in waiters:
+                waiter.give(None, error)
+            _close(submissions)
             return
-        self._answers.expect(waiter)
-        self._home[request.id] = lanes
+        for waiter in waiters:
+            self._answers.expect(waiter)
+            self._home[waiter.request.id] = lanes
 
     def _lanes_of(self, mount: MountId) -> Lanes:
         if mount not in self._lanes:
@@ -127,3 +160,9 @@ class Dispatch:
         for request in self._answers.ended(outcomes):
             if lanes := self._home.get(request):
                 lanes.land(request)
+
+
+def _close(submissions: Sequence[Submission]) -> None:
+    for submission in submissions:
+        if submission.locks is not None:
+            submission.locks.close()

@@ -13,13 +13,13 @@ from activities.executors.base import Identity
 from activities.ports import Executors
 from activities.threads import MountThreads
 from api.answers import Answers
-from api.queue import Queue, Waiting
+from api.queue import LIST_BYTES, Queue, Waiting, weight
 from api.sealing import seal
 from api.services import Submission
 from schema import errors
 from schema.commands import CommandList
 from schema.faults import areach
-from schema.ids import CommandId, MountId
+from schema.ids import CommandId, MountId, new_command_id
 from schema.store import commands as store
 from schema.store.pool import Pool
 
@@ -57,13 +57,21 @@ class Lanes:
 
     # Coming in
 
-    def put(self, submission: Submission) -> None:
-        """Raises RateLimited when the queue is full."""
-        request = submission.request
+    def put(self, *submissions: Submission) -> None:
+        """One, or several that go together. Raises RateLimited when the queue is full, and PayloadTooLarge."""
         deadline = asyncio.get_running_loop().time() + self._path_wait
-        claims = [claim for claim in request.claims if claim.mount == self._mount]
-        self._queue.put(Waiting(submission, claims, deadline, submission.locks))
+        turn = [self._waiting(submission, deadline) for submission in submissions]
+        if len(turn) > 1:
+            if weight(turn) > LIST_BYTES:
+                raise errors.PayloadTooLarge("The paths of this list are too long for one atomic list.")
+            for waiting in turn:
+                waiting.together = turn
+        self._queue.put(*turn)
         self._wake.set()
+
+    def _waiting(self, submission: Submission, deadline: float) -> Waiting:
+        claims = [claim for claim in submission.request.claims if claim.mount == self._mount]
+        return Waiting(submission, claims, deadline, submission.locks)
 
     @property
     def idle(self) -> bool:
@@ -103,7 +111,8 @@ class Lanes:
             async with self._pool.connection() as connection:
                 await store.keep_metadata(connection, self._mount, described)
         await areach("api.sealed")
-        result = await self._start(CommandList(self._mount, [waiting.request for waiting in batch]))
+        together = new_command_id() if batch[0].together else None
+        result = await self._start(CommandList(self._mount, [waiting.request for waiting in batch], together))
         await areach("api.started")
         await self._landing(asyncio.ensure_future(result()), [waiting.request.id for waiting in batch])
 
@@ -157,14 +166,18 @@ class Lanes:
         self._wake.set()
 
     def again(self, request: CommandId) -> None:
-        """Another process holds the path: back to the front of the queue, stage and lock kept."""
-        waiting = self._flying.pop(request, None)
+        """Another process holds the path: back to the front of the queue, stage and lock kept. With it go all that go
+        together."""
+        waiting = self._flying.get(request)
         if waiting is None:
             return
+        turn = waiting.together or [waiting]
+        for one in turn:
+            self._flying.pop(one.request.id, None)
         self._landed.set()
 
         def put_back() -> None:
-            self._queue.put_back(waiting)
+            self._queue.put_back(*turn)
             self._wake.set()
 
         asyncio.get_running_loop().call_later(0.05, put_back)

@@ -1,7 +1,8 @@
 """What waits for one mount, and which of it is the next list. Pure: no clock and no event loop of its own.
 
-Fair: principals take turns. Orderly: a command waits while an earlier one holds its path, and everything behind it on that
-path waits with it. Bounded: beyond `most` a caller is told to slow down.
+Fair: principals take turns, and several commands that go together have one turn, like a single one. Orderly: a command waits
+while an earlier one holds its path, and everything behind it on that path waits with it. Bounded: beyond `most` a caller is
+told to slow down.
 """
 
 from collections import OrderedDict, deque
@@ -29,6 +30,8 @@ class Waiting:
     """Another process held the path when it was this one's turn"""
     sealed: Request | None = None
     """The request with its stage, once that is durable"""
+    together: Sequence["Waiting"] = ()
+    """All that go together with it, itself included"""
 
     @property
     def request(self) -> Request:
@@ -39,30 +42,35 @@ class Waiting:
         return self.request.principal, self.request.effective_key
 
 
+Turn = Sequence[Waiting]
+"""What is taken at once: one command, or several that go together and are a list of their own."""
+
+
 class Queue:
     def __init__(self, *, lanes: int, most: int) -> None:
         self._lanes, self._most = lanes, most
-        self._by_principal: OrderedDict[str, deque[Waiting]] = OrderedDict()
+        self._by_principal: OrderedDict[str, deque[Turn]] = OrderedDict()
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
-    def put(self, waiting: Waiting) -> None:
-        """Raises RateLimited when the queue is full."""
-        if self._size >= self._most:
+    def put(self, *turn: Waiting) -> None:
+        """Raises RateLimited when the queue is full. One turn is never too long for an empty queue."""
+        if self._size and self._size + len(turn) > self._most:
             raise errors.RateLimited(waiting=self._size)
-        self._of(waiting).append(waiting)
-        self._size += 1
+        self._of(turn).append(turn)
+        self._size += len(turn)
 
-    def put_back(self, waiting: Waiting) -> None:
-        """To the front: it had its turn, and another process held its path."""
-        waiting.bounced = True
-        self._of(waiting).appendleft(waiting)
-        self._size += 1
+    def put_back(self, *turn: Waiting) -> None:
+        """To the front: it had its turn, and another process held a path."""
+        for waiting in turn:
+            waiting.bounced = True
+        self._of(turn).appendleft(turn)
+        self._size += len(turn)
 
-    def _of(self, waiting: Waiting) -> deque[Waiting]:
-        return self._by_principal.setdefault(waiting.request.principal, deque())
+    def _of(self, turn: Turn) -> deque[Turn]:
+        return self._by_principal.setdefault(turn[0].request.principal, deque())
 
     def _share(self, flying: int) -> int:
         """A lane's part of everything there is to do: lists of one size serve everybody sooner than a long and a short one."""
@@ -78,34 +86,50 @@ class Queue:
         its deadline comes along too, to be refused and journaled."""
         batch: list[Waiting] = []
         taken = _Taken(flying)
-        passed: dict[str, deque[Waiting]] = {}
+        passed: dict[str, deque[Turn]] = {}
+        next_alone: str | None = None
         most, size = min(LIST_MAX, self._share(len(flying))), 0
         while self._by_principal and len(batch) < most and size < LIST_BYTES:
-            waiting = self._next()
-            blocked = taken.by(waiting)
-            late = now >= waiting.deadline
-            if blocked and not late:
-                passed.setdefault(waiting.request.principal, deque()).append(waiting)
+            turn = self._next()
+            principal = turn[0].request.principal
+            blocked = taken.by(turn)
+            late = now >= turn[0].deadline
+            alone = len(turn) > 1
+            if (blocked and not late) or (alone and batch):
+                passed.setdefault(principal, deque()).append(turn)
+                if alone and (late or not blocked):
+                    next_alone = next_alone or principal
                 continue
-            if late and (blocked or waiting.bounced):
+            if late and (blocked or any(waiting.bounced for waiting in turn)):
                 busy = errors.PathBusy()
-                waiting.sealed = replace(waiting.request, failure=busy.code, failure_message=busy.message)
-            taken.keys.add(waiting.key)
-            batch.append(waiting)
-            size += 700 + 2 * sum(len(claim.path) for claim in waiting.claims)
+                for waiting in turn:
+                    waiting.sealed = replace(waiting.request, failure=busy.code, failure_message=busy.message)
+            taken.keys.update(waiting.key for waiting in turn)
+            batch.extend(turn)
+            size += weight(turn)
+            if alone:
+                break
         for principal, those in passed.items():
             # They keep their place at the front.
             those.extend(self._by_principal.pop(principal, ()))
             self._by_principal[principal] = those
+        if next_alone is not None:
+            # It could go, but not in this list. The next one is its own: it must not wait until nobody else wants anything.
+            self._by_principal.move_to_end(next_alone, last=False)
         self._size -= len(batch)
         return batch
 
-    def _next(self) -> Waiting:
+    def _next(self) -> Turn:
         principal, theirs = self._by_principal.popitem(last=False)
-        waiting = theirs.popleft()
+        turn = theirs.popleft()
         if theirs:
             self._by_principal[principal] = theirs
-        return waiting
+        return turn
+
+
+def weight(turn: Turn) -> int:
+    """Bytes of payload, about."""
+    return sum(700 + 2 * sum(len(claim.path) for claim in waiting.claims) for waiting in turn)
 
 
 class _Taken:
@@ -117,11 +141,13 @@ class _Taken:
         self._paths = {claim.path for claim in self._claims}
         self._trees = [claim for claim in self._claims if claim.subtree]
 
-    def by(self, waiting: Waiting) -> bool:
-        """Is somebody in the way of this one? From now on it is in the way of those behind it."""
-        blocked = waiting.key in self.keys
-        blocked = blocked or any(claim.path in self._paths or self._conflicts(claim) for claim in waiting.claims)
-        for claim in waiting.claims:
+    def by(self, turn: Turn) -> bool:
+        """Is somebody in the way of this one? From now on it is in the way of those behind it. (Whether those that go
+        together are in each other's way is for `begin` to say.)"""
+        blocked = any(waiting.key in self.keys for waiting in turn)
+        claims = [claim for waiting in turn for claim in waiting.claims]
+        blocked = blocked or any(claim.path in self._paths or self._conflicts(claim) for claim in claims)
+        for claim in claims:
             self._paths.add(claim.path)
             self._claims.append(claim)
             if claim.subtree:

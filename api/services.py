@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from activities.executors.base import Executor, Identity, Locks, Stage
 from schema.commands import Outcome, Request
+from schema.errors import FilestoreError
 from schema.ids import CommandId
 from schema.mounts import Mount
 from schema.settings import Settings
@@ -32,9 +34,22 @@ class Submission:
 class OutcomePending(Exception):
     """The command goes on, and the client does not wait any longer: its outcome can be asked for by this id."""
 
-    def __init__(self, command: CommandId) -> None:
+    def __init__(self, command: CommandId, together: Sequence[CommandId] = ()) -> None:
+        """`together`: the ids of a whole list, in its order."""
         super().__init__(command)
-        self.command = command
+        self.command, self.together = command, together
+
+
+@dataclass(slots=True)
+class Queued:
+    """A command whose client has got its 202 before the command had a row. Only this process knows of it."""
+
+    request: Request
+    since: datetime
+    row: CommandId | None = None
+    """Where it stands in the record now; another id than that of its request, if an earlier one had opened it"""
+    error: FilestoreError | None = None
+    """Why it never got a row, or why that is not known"""
 
 
 class Commands(Protocol):
@@ -47,8 +62,12 @@ class Commands(Protocol):
     def submit_together(self, submissions: Sequence[Submission]) -> Awaitable[list[Outcome]]:
         """All of them or none, on one mount; an outcome for each, in their order.
 
-        Raises FilestoreError when none was attempted, and OutcomePending when it takes too long: then each of them goes on
-        and can be asked for by the id of its own request."""
+        Raises FilestoreError when none was attempted, and OutcomePending when it takes too long: then they go on and can be
+        asked for by the ids in it."""
+        ...
+
+    def queued(self, command: CommandId) -> Queued | None:
+        """What is known here about a command that was answered with 202 while it waited in the queue."""
         ...
 
 

@@ -141,6 +141,8 @@ class CommandList:
 
     mount_id: MountId
     requests: list[Request]
+    together: str | None = None
+    """All of them or none: the id of such a list"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,8 @@ class Begun:
     """They go too, once what they copy is staged"""
     long: list[CommandId] = field(default_factory=list)
     """They hold their claims, and go on in workflows of their own"""
+    together: bool = False
+    """All of them or none; nothing of it is long"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,8 @@ class Applied:
     message: str | None = None
     retryable: bool = False
     drift: str | None = None
+    replaced: list[int | str] | None = None
+    """A move that was taken back: what the file that it had replaced is now, at its old place again"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +192,8 @@ class AppliedList:
     mount_id: MountId
     done: list[Applied] = field(default_factory=list)
     late: list[CommandId] = field(default_factory=list)
+    together: bool = False
+    """All of them or none: `done` is the whole list"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +212,8 @@ class CommandIds:
 
     mount_id: MountId
     ids: list[CommandId]
+    together: bool = False
+    """They are one whole list of which all are recorded or none."""
 
 
 @dataclass(frozen=True, slots=True)

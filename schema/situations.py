@@ -62,6 +62,10 @@ class Known:
     """The workflow that opened its latest attempt"""
     long: bool = False
     unstaged: bool = False
+    operation: str | None = None
+    """The list it belonged to, if it was sent in one of all or none"""
+    together: int = 0
+    """How many commands that list had"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class Refuse:
     id: CommandId
     attempt: int
     error: errors.FilestoreError
+    retryable: bool | None = None
+    """None: as the error is"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,6 @@ Verdict = Go | Refuse | Replay | Resume | Join | Busy | Conflict
 
 def decide(request: Request, found: Situation, *, workflow: str, day: str) -> Verdict:
     """`workflow` is the one that asks. `day` names the trash folder, fixed for good: a retry after midnight finds it again."""
-    identity, attempt = request.id, 1
     if known := found.known:
         if known.hash is not None and request.hash is not None and known.hash != request.hash:
             return Conflict()
@@ -99,7 +100,7 @@ def decide(request: Request, found: Situation, *, workflow: str, day: str) -> Ve
             return Join(known.id)
         if not known.retryable:
             return Replay(known)
-        identity, attempt = known.id, known.attempt + 1
+    identity, attempt = opens(request, found)
     refusal = _refusal(request, found)
     if isinstance(refusal, Busy):
         return refusal
@@ -116,6 +117,11 @@ def decide(request: Request, found: Situation, *, workflow: str, day: str) -> Ve
         if leaving is not None:
             leaving["trash"] = f"{day}/{identity}.{leaving['item']}"
     return Go(identity, attempt, intent, decision.claims(request, found))
+
+
+def opens(request: Request, found: Situation) -> tuple[CommandId, int]:
+    """The command that this request opens: a new one, or the next attempt of one that failed before."""
+    return (found.known.id, found.known.attempt + 1) if found.known else (request.id, 1)
 
 
 def _refusal(request: Request, found: Situation) -> errors.FilestoreError | Busy | None:

@@ -44,9 +44,10 @@ class MountInBucket(MountOfTest):
     def remove(self, path: str) -> None:
         self.client.delete_object(Bucket=self.bucket, Key=f"{self.prefix}/{path}")
 
-    def on_disk(self) -> dict[str, bytes | None]:
+    def on_disk(self, folder: str = "") -> dict[str, bytes | None]:
         found: dict[str, bytes | None] = {}
-        for key in self.every_key():
+        below = f"{folder}/" if folder else ""
+        for key in (key.removeprefix(below) for key in self.every_key(below)):
             if key.startswith(".filestore/") or not key:
                 continue
             names = key.rstrip("/").split("/")

@@ -9,8 +9,8 @@ from functools import partial
 
 import httpx2
 
+from tests.dying import ask, wait
 from tests.fix_service import MountOfTest, Service, until
-from tests.kills import _in_background, _wait
 
 POINTS = (
     "begin.committed", "apply.act", "apply.acted", "apply.flushed", "commit.before_commit", "commit.committed",
@@ -85,7 +85,7 @@ def _expected(command: str) -> dict[str, bytes | None]:
 def _crash_api(service: Service, point: str, send: Callable[[], object]) -> None:
     service.stop("api")  # in good order: nothing of the preparation goes on in the process that is to die
     service.start("api", fault=f"{point}=kill")
-    _in_background(send, until=lambda: service.processes["api"].poll() is not None)
+    ask(send, until=lambda: service.processes["api"].poll() is not None)
     service.kill("api")
 
 
@@ -93,8 +93,8 @@ def _crash_worker(service: Service, point: str, send: Callable[[], object]) -> N
     service.stop()
     service.start("worker", fault=f"{point}=kill")
     service.start("api", fault="begin.committed=kill")
-    _in_background(send, until=lambda: service.processes["api"].poll() is not None)
-    _wait(lambda: service.processes["worker"].poll() is not None, 12)
+    ask(send, until=lambda: service.processes["api"].poll() is not None)
+    wait(lambda: service.processes["worker"].poll() is not None, 12)
     service.kill()
 
 

@@ -50,7 +50,8 @@ async def start_commands(client: Client, commands: CommandList) -> WorkflowHandl
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
         task_timeout=timedelta(seconds=5),
         rpc_timeout=timedelta(seconds=4),
-        static_summary=", ".join(f"{count} {kind}" for kind, count in kinds.items()),
+        static_summary=", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        + (": all or none" if commands.together else ""),
         static_details=shown,
         search_attributes=TypedSearchAttributes([
             SearchAttributePair(FS_PATH, _cut(path[:255] for request in requests for path in request.shown_paths)),
@@ -66,11 +67,13 @@ def started_here(handle: WorkflowHandle[Any, Any]) -> bool:
     return bool(getattr(handle, "__temporal_eagerly_started", False))
 
 
-async def resume_commands(client: Client, mount: MountId, ids: list[CommandId]) -> WorkflowHandle[Any, Any]:
-    """Carry these running commands to their end. One such workflow at a time per first command."""
+async def resume_commands(
+    client: Client, mount: MountId, ids: list[CommandId], *, together: bool = False
+) -> WorkflowHandle[Any, Any]:
+    """Carry these running commands to their end, all of them or none. One such workflow at a time per first command."""
     return await client.start_workflow(
         "ResumeCommands",
-        CommandIds(mount, ids),
+        CommandIds(mount, ids, together),
         id=f"resume/{mount}/{ids[0]}",
         task_queue=bulk_queue(mount),
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

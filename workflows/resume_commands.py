@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.commit import Commit
     from activities.finish import Finish
     from activities.stage import StageCopies
-    from schema.commands import AppliedList, Begun, CommandIds, Staged
+    from schema.commands import AppliedList, Begun, CommandIds, Ended, Staged
     from schema.mounts import bulk_queue
     from workflows.policies import BACKGROUND, LONG
 
@@ -23,10 +23,10 @@ class ResumeCommands:
     @workflow.run
     async def run(self, commands: CommandIds) -> int:
         """How many commands ended here."""
-        mount, waiting, total = commands.mount_id, commands.ids, 0
+        mount, waiting, together, total = commands.mount_id, commands.ids, commands.together, 0
         for attempt in range(_ROUNDS):
             begun = await workflow.execute_activity_method(
-                Begin.adopt, CommandIds(mount, waiting), summary="which of them still run", **BACKGROUND
+                Begin.adopt, CommandIds(mount, waiting, together), summary="which of them still run", **BACKGROUND
             )
             staged = Staged(mount, go=begun.go)
             if begun.unstaged:
@@ -36,34 +36,42 @@ class ResumeCommands:
             if not staged.go and not staged.failed and not staged.late:
                 break
             applied = AppliedList(mount)
-            if staged.go:
+            # Of a list that goes together nothing may become visible before all of it is staged.
+            if staged.go and not (together and staged.late):
                 applied = await workflow.execute_activity_method(
                     Apply.apply,
                     Begun(mount, go=staged.go),
                     summary="look, act if that is still needed, flush",
                     **BACKGROUND,
                 )
-            ended = await workflow.execute_activity_method(
-                Commit.commit,
-                AppliedList(mount, applied.done + staged.failed),
-                summary="the record; claims released",
-                **BACKGROUND,
-            )
-            total += ended.succeeded + ended.failed
-            if ended.leftovers:
-                await workflow.execute_activity_method(
-                    Finish.finish, CommandIds(mount, ended.leftovers), summary="clear what is left", **BACKGROUND
-                )
-            for departure in ended.departures:
-                await workflow.execute_activity_method(
-                    Finish.finish,
-                    departure,
-                    task_queue=bulk_queue(departure.mount_id),
-                    summary="the source goes, on its own mount",
-                    **BACKGROUND,
-                )
-            waiting = applied.late + staged.late
-            if not waiting:
+            late = applied.late + staged.late
+            if not (together and late):
+                ended = await self._record(AppliedList(mount, applied.done + staged.failed, together=together))
+                total += ended
+                # Should another attempt have the list, it is looked at again until it has ended.
+                late = waiting if together and not ended else late
+            waiting = waiting if together else late
+            if not late:
                 break
             await workflow.sleep(timedelta(milliseconds=200 * 2 ** min(attempt, 6)))
         return total
+
+    async def _record(self, applied: AppliedList) -> int:
+        """How many of them ended."""
+        mount = applied.mount_id
+        ended: Ended = await workflow.execute_activity_method(
+            Commit.commit, applied, summary="the record; claims released", **BACKGROUND
+        )
+        if ended.leftovers:
+            await workflow.execute_activity_method(
+                Finish.finish, CommandIds(mount, ended.leftovers), summary="clear what is left", **BACKGROUND
+            )
+        for departure in ended.departures:
+            await workflow.execute_activity_method(
+                Finish.finish,
+                departure,
+                task_queue=bulk_queue(departure.mount_id),
+                summary="the source goes, on its own mount",
+                **BACKGROUND,
+            )
+        return ended.succeeded + ended.failed

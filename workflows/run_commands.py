@@ -1,8 +1,10 @@
 """RunCommands: the story of every mutation. One list of commands of one mount, with disjoint claims."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from temporalio import workflow
+from temporalio.exceptions import WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
     from activities.apply import Apply
@@ -42,11 +44,14 @@ class RunCommands:
             )
         for command in begun.long:
             await _go_on(mount, [command], "a long command goes on by itself")
+        members = [going.id for going in [*begun.go, *begun.unstaged]]
         staged = Staged(mount, go=begun.go)
         if begun.unstaged:
             staged = await workflow.execute_local_activity_method(
                 StageCopies.stage, begun, summary="stage small copies: nothing is visible yet", **PERSISTENT
             )
+        if commands.together and staged.late:
+            return await _go_on_together(mount, members)
         if not staged.go and not staged.failed:
             await _go_on(mount, staged.late, "slow commands go on by themselves")
             return ListReport(late=len(begun.long) + len(staged.late), answered_without_running=stood_aside)
@@ -60,9 +65,12 @@ class RunCommands:
                 summary="the visible step of each command, then one flush",
                 **PERSISTENT,
             )
+        if commands.together and applied.late:
+            # Nothing of it is recorded before all of it is known.
+            return await _go_on_together(mount, members)
         ended = await workflow.execute_local_activity_method(
             Commit.commit,
-            AppliedList(mount, applied.done + staged.failed),
+            AppliedList(mount, applied.done + staged.failed, together=begun.together),
             summary="nodes, snapshots, rollups, journal, events; claims released",
             **PERSISTENT,
         )
@@ -75,12 +83,20 @@ class RunCommands:
         return ListReport(ended.succeeded, ended.failed, len(late) + len(begun.long), stood_aside)
 
 
-async def _go_on(mount: MountId, commands: list[CommandId], summary: str) -> None:
+async def _go_on_together(mount: MountId, commands: list[CommandId]) -> ListReport:
+    await _go_on(mount, commands, "a slow list goes on by itself: all of it or none", together=True)
+    return ListReport(late=len(commands))
+
+
+async def _go_on(mount: MountId, commands: list[CommandId], summary: str, *, together: bool = False) -> None:
     """In a workflow of their own, on the queue for long work: nobody waits behind them."""
-    if commands:
+    if not commands:
+        return
+    # The sweeper may have been faster: then they go on already.
+    with suppress(WorkflowAlreadyStartedError):
         await workflow.start_child_workflow(
             "ResumeCommands",
-            CommandIds(mount, commands),
+            CommandIds(mount, commands, together),
             id=f"resume/{mount}/{commands[0]}",
             task_queue=bulk_queue(mount),
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,

@@ -15,6 +15,7 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
        c.retryable AS known_retryable, c.code AS known_code, c.owner_workflow AS known_owner, c.outcome::text AS known_outcome,
        coalesce((c.intent->>'long')::boolean, false) AS known_long,
        c.intent ? 'source' AND c.intent->>'staged' IS NULL AS known_unstaged,
+       c.operation_id::text AS known_operation, (c.intent->>'together')::integer AS known_together,
        p.facts AS parent, n.facts AS node, g.facts AS gone, d.facts AS named, o.facts AS old,
        i.below AND n.facts->>'kind' = 'directory'
            AND EXISTS (SELECT FROM filestore.nodes k WHERE k.parent_id = n.id AND k.state <> 'deleted') AS has_children,
@@ -59,21 +60,23 @@ WITH item AS (
     SELECT * FROM jsonb_to_recordset(%(items)s::jsonb) AS x(
         id uuid, stage uuid, tenant text, principal text, token_id bigint, key text, kind text, path text, request jsonb,
         hash text, intent jsonb, status filestore.command_status, attempt integer, code text, retryable boolean, outcome json,
-        request_id text, trace_id text, claims jsonb)
+        request_id text, trace_id text, claims jsonb, item integer)
 ), waiting AS (
     DELETE FROM filestore.stages s USING item WHERE s.id = item.stage RETURNING s.id, s.request
 ), opened AS (
     INSERT INTO filestore.commands AS c (id, tenant, principal, token_id, key, kind, mount_id, path, request, request_hash,
-        intent, status, attempt, owner_workflow, code, retryable, outcome, request_id, trace_id, ended_at)
+        intent, status, attempt, owner_workflow, code, retryable, outcome, request_id, trace_id, ended_at, operation_id, item)
     SELECT i.id, i.tenant, i.principal, i.token_id, i.key, i.kind, %(mount)s, decode(i.path, 'hex'),
            i.request || coalesce(w.request, '{}'), decode(i.hash, 'hex'), i.intent, i.status, i.attempt, %(workflow)s, i.code,
-           coalesce(i.retryable, false), i.outcome, i.request_id, i.trace_id, CASE WHEN i.status <> 'running' THEN now() END
+           coalesce(i.retryable, false), i.outcome, i.request_id, i.trace_id, CASE WHEN i.status <> 'running' THEN now() END,
+           %(operation)s::uuid, i.item
       FROM item i LEFT JOIN waiting w ON w.id = i.stage
     ON CONFLICT (tenant, principal, key) DO UPDATE SET
         request = excluded.request, request_hash = excluded.request_hash, intent = excluded.intent, status = excluded.status,
         attempt = excluded.attempt, owner_workflow = excluded.owner_workflow, code = excluded.code,
         retryable = excluded.retryable, outcome = excluded.outcome, started_at = now(), touched_at = now(),
-        ended_at = excluded.ended_at, request_id = excluded.request_id, trace_id = excluded.trace_id
+        ended_at = excluded.ended_at, request_id = excluded.request_id, trace_id = excluded.trace_id,
+        operation_id = excluded.operation_id, item = excluded.item
      WHERE c.id = excluded.id AND c.status = 'failed' AND c.retryable AND c.attempt = excluded.attempt - 1
     RETURNING c.id, c.status, c.path
 ), claimed AS (
@@ -104,8 +107,9 @@ UPDATE filestore.commands SET touched_at = now() WHERE id = ANY(%(ids)s::uuid[])
 UPDATE filestore.commands c
    SET status = i.status, code = i.code, retryable = coalesce(i.retryable, false), ended_at = now(), touched_at = now(),
        intent = c.intent || jsonb_build_object('identity', i.identity, 'message', i.message, 'drift', i.drift)
+           || CASE WHEN i.replaced IS NULL THEN '{}' ELSE jsonb_build_object('replaced_identity', i.replaced) END
   FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id uuid, attempt integer, status filestore.command_status, identity jsonb,
-       code text, message text, retryable boolean, drift text)
+       code text, message text, retryable boolean, drift text, replaced jsonb)
  WHERE c.id = i.id AND c.status = 'running' AND c.attempt = i.attempt
 RETURNING c.id::text, c.intent->>'step' AS step, coalesce(c.request->>'path', '') AS shown,
           coalesce((c.intent->>'tree')::boolean, false) AS tree, c.intent ?| ARRAY['replaced', 'departs'] AS ousts, c.intent ? 'source' AS copies
@@ -236,8 +240,10 @@ WITH RECURSIVE ended AS (
       FROM ended e WHERE e.status = 'inconsistent' AND n.id = e.node AND n.state = 'active'
     RETURNING n.id
 ), put_back AS (
-    UPDATE filestore.nodes n SET observed_ctime_ns = (e.identity->>5)::bigint
-      FROM ended e WHERE e.status = 'failed' AND jsonb_typeof(e.identity) = 'array' AND e.before IS NOT NULL AND n.id = e.node
+    UPDATE filestore.nodes n SET observed_ctime_ns = (b.identity->>5)::bigint
+      FROM ended e,
+           LATERAL (VALUES (e.node, e.identity), ((e.replaced->>'node')::bigint, e.intent->'replaced_identity')) AS b(node, identity)
+     WHERE e.status = 'failed' AND jsonb_typeof(b.identity) = 'array' AND e.before IS NOT NULL AND n.id = b.node
 ), written AS (
     SELECT id, metadata FROM created UNION ALL SELECT id, metadata FROM changed
 ), snapped AS (
@@ -413,7 +419,15 @@ SELECT i.request, c.id::text, c.status::text, c.code, c.outcome::text AS body
 -- Running commands that nobody touched for a while: their owner is to be resumed. The lock tells whether it still lives.
 SELECT id::text FROM filestore.commands
  WHERE mount_id = %(mount)s AND status = 'running' AND touched_at < clock_timestamp() - make_interval(secs => %(seconds)s)
+   AND NOT intent ? 'together'
  ORDER BY touched_at LIMIT 1000
+
+-- name: overdue_together
+-- The same for lists of which all are recorded or none: each as a whole, once nobody has touched any of it for a while.
+SELECT array_agg(id::text ORDER BY item) AS ids FROM filestore.commands
+ WHERE mount_id = %(mount)s AND status = 'running' AND intent ? 'together'
+ GROUP BY operation_id HAVING max(touched_at) < clock_timestamp() - make_interval(secs => %(seconds)s)
+ ORDER BY max(touched_at) LIMIT 100
 
 -- name: cleanups
 -- What is left to clear on the storage of a mount, with all that `finish` needs to know.

@@ -102,7 +102,7 @@ def _situation(request: Request, ends: Mapping[int, DictRow]) -> Situation:
         known = Known(
             CommandId(row["known_id"]), Status(row["known_status"]), row["known_attempt"], row["known_hash"],
             row["known_retryable"], row["known_code"], row["known_outcome"], row["known_owner"],
-            row["known_long"], bool(row["known_unstaged"]),
+            row["known_long"], bool(row["known_unstaged"]), row["known_operation"], row["known_together"] or 0,
         )  # fmt: skip
     named = _known_node(row["named"])
     return Situation(
@@ -145,11 +145,18 @@ def _old(facts: Mapping[str, Any] | None) -> OldContent | None:
 
 
 async def open_rows(
-    connection: Connection, mount: MountId, workflow: str, verdicts: Sequence[tuple[Request, Go | Refuse]]
-) -> set[CommandId]:
-    """Write the verdicts down. A command that is missing from the answer met its own key in another transaction."""
+    connection: Connection, mount: MountId, workflow: str, verdicts: Sequence[tuple[Request, Go | Refuse]],
+    *, together: str | None = None,
+) -> set[CommandId]:  # fmt: skip
+    """Write the verdicts down. A command that is missing from the answer met its own key in another transaction.
+
+    `together`: the id of a list of which all are recorded or none. Its commands know it, and how many they are.
+    """
     items = [_opened(request, verdict) for request, verdict in verdicts]
-    values = {"mount": mount, "workflow": workflow, "items": _json(items)}
+    if together is not None:
+        for number, item in enumerate(items):
+            item |= {"item": number, "intent": item["intent"] | {"together": len(items)}}
+    values = {"mount": mount, "workflow": workflow, "operation": together, "items": _json(items)}
     cursor = await connection.execute(SQL["open"], values)
     return {CommandId(row["id"]) for row in await cursor.fetchall()}
 
@@ -182,7 +189,8 @@ def _opened(request: Request, verdict: Go | Refuse) -> dict[str, Any]:
         "message": error.message,
         "details": error.details,
     }
-    return item | {"status": Status.FAILED, "intent": intent, "code": error.code, "retryable": error.retryable}
+    retryable = error.retryable if verdict.retryable is None else verdict.retryable
+    return item | {"status": Status.FAILED, "intent": intent, "code": error.code, "retryable": retryable}
 
 
 async def read_running(
@@ -310,6 +318,12 @@ async def outcomes_by_key(
 async def overdue(connection: Connection, mount: MountId, seconds: float) -> list[CommandId]:
     cursor = await connection.execute(SQL["overdue"], {"mount": mount, "seconds": seconds})
     return [CommandId(row["id"]) for row in await cursor.fetchall()]
+
+
+async def overdue_together(connection: Connection, mount: MountId, seconds: float) -> list[list[CommandId]]:
+    """Whole lists of which all are recorded or none: never resumed one by one."""
+    cursor = await connection.execute(SQL["overdue_together"], {"mount": mount, "seconds": seconds})
+    return [[CommandId(id) for id in row["ids"]] for row in await cursor.fetchall()]
 
 
 @dataclass(frozen=True, slots=True)

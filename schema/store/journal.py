@@ -82,7 +82,8 @@ class Standing:
     """A command as its principal reads it: JSON text."""
 
     principal: str
-    status: Status
+    status: Status | None
+    """None: it waits in a queue, and is not recorded yet."""
     document: str
 
 

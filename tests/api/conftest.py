@@ -24,7 +24,7 @@ from fastapi import FastAPI
 from activities.executors.base import Executor, Identity
 from activities.executors.local import LocalExecutor
 from api.app import create_app
-from api.services import OutcomePending, Services, Submission
+from api.services import OutcomePending, Queued, Services, Submission
 from schema import errors
 from schema.commands import Outcome, Status
 from schema.ids import CommandId, MountId, NodeId
@@ -68,6 +68,8 @@ class Notebook:
     together: list[list[Submission]] = field(default_factory=list)
     """Those that were handed over as one"""
     answers: Callable[[Submission], Outcome] = field(default_factory=lambda: succeeded)
+    waiting: dict[CommandId, Queued] = field(default_factory=dict)
+    """Those that were answered with 202 and have no row yet"""
 
     async def submit(self, submission: Submission) -> Outcome:
         self.submissions.append(submission)
@@ -78,6 +80,9 @@ class Notebook:
     async def submit_together(self, submissions: Sequence[Submission]) -> list[Outcome]:
         self.together.append(list(submissions))
         return [await self.submit(submission) for submission in submissions]
+
+    def queued(self, command: CommandId) -> Queued | None:
+        return self.waiting.get(command)
 
     @property
     def last(self) -> Submission:

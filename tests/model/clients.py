@@ -16,7 +16,18 @@ from tests.model import model, wire
 from tests.model.linearizable import NEVER, Operation, listing
 from tests.model.model import ROOT, Answer, Command, Mount, NodeName
 
-WEIGHTS = {"upload": 6, "get": 5, "move": 4, "delete": 3, "mkdir": 3, "copy": 3, "read": 2, "list": 2, "describe": 2, "restore": 2}  # fmt: skip
+WEIGHTS = {
+    "upload": 6,
+    "get": 5,
+    "move": 4,
+    "delete": 3,
+    "mkdir": 3,
+    "copy": 3,
+    "read": 2,
+    "list": 2,
+    "describe": 2,
+    "restore": 2,
+}
 
 
 @dataclass

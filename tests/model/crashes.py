@@ -8,6 +8,7 @@ from contextlib import suppress
 import httpx2
 
 from schema.faults import POINTS
+from tests.dying import ask, wait
 from tests.fix_service import Service
 from tests.model.walk import Disturbance
 
@@ -24,7 +25,7 @@ def at_a_point(point: str) -> Disturbance:
     def strike(service: Service, call: Callable[[], object]) -> None:
         service.kill("api")
         service.start("api", fault=f"{point}=kill")
-        _ask(call, until=lambda: service.processes["api"].poll() is not None)
+        ask(call, until=lambda: service.processes["api"].poll() is not None)
         service.kill("api")
         service.start("api")
 
@@ -38,12 +39,12 @@ def in_the_worker(point: str, again: str | None) -> Disturbance:
         service.kill()
         service.start("worker", fault=f"{point}=kill")
         service.start("api", fault="begin.committed=kill")
-        _ask(call, until=lambda: service.processes["api"].poll() is not None)
-        _wait(lambda: service.processes["worker"].poll() is not None, 12)
+        ask(call, until=lambda: service.processes["api"].poll() is not None)
+        wait(lambda: service.processes["worker"].poll() is not None, 12)
         service.kill()
         if again:
             service.start("worker", fault=f"{again}=kill")
-            _wait(lambda: service.processes["worker"].poll() is not None, 8)
+            wait(lambda: service.processes["worker"].poll() is not None, 8)
             service.kill()
         service.ensure_running()
 
@@ -66,24 +67,3 @@ def at_a_moment(seconds: float) -> Disturbance:
         service.start("api")
 
     return strike
-
-
-def _ask(call: Callable[[], object], until: Callable[[], bool]) -> None:
-    """Send, and go on as soon as the process has died or, where the point is not on this command's way, the answer is there."""
-
-    def quietly() -> None:
-        with suppress(httpx2.HTTPError):
-            call()
-
-    asking = threading.Thread(target=quietly)
-    asking.start()
-    _wait(lambda: until() or not asking.is_alive(), 15)
-    if not until():
-        _wait(until, 1.0)  # the answer came first; the point may lie behind it
-    asking.join(timeout=1)
-
-
-def _wait(condition: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)

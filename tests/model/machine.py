@@ -140,7 +140,9 @@ class Machine(RuleBasedStateMachine):
 
     # From what Hypothesis chose to what it means in the tree as it is
 
-    def _meant(self, command: Command, at: Where, to: Where | None, if_match: str | None, if_none_match: str | None) -> Command:  # fmt: skip
+    def _meant(
+        self, command: Command, at: Where, to: Where | None, if_match: str | None, if_none_match: str | None
+    ) -> Command:
         path = self._path(at)
         node = self.walk.model.at(path)
         appears = command.kind not in ("delete", "describe")
