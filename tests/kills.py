@@ -49,7 +49,7 @@ TWICE = (
     ("finish.acted", "finish.closed"),
 )
 SETTINGS = {
-    "FILESTORE_SWEEP_SECONDS": "2",
+    "FILESTORE_SWEEP_SECONDS": "5",
     "FILESTORE_OVERDUE_SECONDS": "1",
     # As in service. That workflows are deterministic is proven elsewhere, and costs more than all the rest here.
     "FILESTORE_SANDBOX": "false",
@@ -69,7 +69,7 @@ class Crash:
     """A second crash of the worker, at this point, while it recovers from the first"""
 
     def __str__(self) -> str:
-        which = "all" if len(self.commands) > 3 else "+".join(self.commands)
+        which = "+".join(self.commands[:2]) + (f"+{len(self.commands) - 2}" if len(self.commands) > 2 else "")
         return f"{self.victim}-{self.point}" + (f"-then-{self.again}" if self.again else "") + f"-{which}"
 
 
@@ -98,9 +98,17 @@ def every_crash() -> Iterator[Crash]:
                    ("postgres", point in POSTGRES_AT), ("redis", point in REDIS_AT)]  # fmt: skip
         for victim, wanted in victims:
             if wanted:
-                yield Crash(victim, point, passing(victim, point))
+                yield from _crashes(victim, point)
     for point, again in TWICE:
-        yield Crash("worker", point, passing("worker", point, again), again)
+        yield from _crashes("worker", point, again)
+
+
+def _crashes(victim: str, point: str, again: str | None = None) -> Iterator[Crash]:
+    """Who waits within a transaction keeps a connection: a process has fewer of them than there are commands."""
+    commands = passing(victim, *filter(None, (point, again)))
+    within = {"api.started", "begin.before_commit", "commit.before_commit"}
+    parts = 2 if within.intersection((point, again)) else 1
+    yield from (Crash(victim, point, commands[part::parts], again) for part in range(parts))
 
 
 def sample(seed: int) -> list[Crash]:
