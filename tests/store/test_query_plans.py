@@ -176,6 +176,7 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
                {"nodes_directory", "nodes_name"}),
     "a token": (load("tokens")["find"], {"hash": HASH}, {"tokens_hash_key"}),
     "overdue": (COMMANDS["overdue"], {"seconds": 15.0}, {"commands_running"}),
+    "overdue lists": (COMMANDS["overdue_together"], {"seconds": 15.0}, {"commands_running"}),
     "outcome_by_key": (COMMANDS["outcome_by_key"], {"tenant": "main", "principal": "user1", "key": "1"}, {KEY}),
     "outcomes_by_key": (COMMANDS["outcomes_by_key"], {"items": json.dumps([KEYED])}, {KEY}),
     "a command": (load("journal")["command"], {"id": IDS[0], "tenant": "main"}, {"commands_pkey"}),

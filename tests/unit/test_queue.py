@@ -112,3 +112,76 @@ def test_a_list_that_would_be_too_short_waits_for_the_other_one() -> None:
     assert not queue.worth_a_list(flying=32)
     assert queue.worth_a_list(flying=0)
     assert queue.worth_a_list(flying=2)
+
+
+# Several that go together
+
+
+def group(*those: str, principal: str = "me", deadline: float = 10) -> list[Waiting]:
+    return [waiting(path, principal, deadline=deadline) for path in those]
+
+
+def test_what_goes_together_is_a_list_of_its_own() -> None:
+    queue = queue_of(waiting("a"), waiting("b"))
+    queue.put(*group("c", "d", principal="another"))
+    queue.put(waiting("e"))
+    assert len(queue) == 5
+    lists = [paths(queue.take([], now=0)) for _ in range(3)]
+    assert lists == [["a", "b", "e"], ["c", "d"], []] and len(queue) == 0
+
+
+def test_what_goes_together_takes_turns_with_everybody_else() -> None:
+    queue = Queue(lanes=1, most=1000)
+    for turn in range(3):
+        queue.put(*group(f"a{turn}", f"b{turn}"))
+    for number in range(6):
+        queue.put(waiting(f"quiet{number}", "quiet"))
+    lists = []
+    while batch := queue.take([], now=0):
+        lists.append(paths(batch))
+        if len(lists) < 4:
+            queue.put(waiting(f"more{len(lists)}", "quiet"))
+    places = [lists.index([f"a{turn}", f"b{turn}"]) for turn in range(3)]
+    assert places == sorted(places) and places[1] - places[0] <= 2 and places[2] - places[1] <= 2
+
+
+def test_it_waits_as_a_whole_and_everything_behind_it_on_its_paths_waits_with_it() -> None:
+    flying = [waiting("b")]
+    queue = Queue(lanes=1, most=1000)
+    queue.put(*group("a", "b"))
+    queue.put(waiting("a", "another"))
+    queue.put(waiting("c", "another"))
+    assert paths(queue.take(flying, now=0)) == ["c"]
+    assert paths(queue.take([], now=0)) == ["a", "b"]
+    assert paths(queue.take([], now=0)) == ["a"]
+
+
+def test_beyond_its_deadline_all_of_it_is_busy() -> None:
+    flying = [waiting("b")]
+    queue = Queue(lanes=1, most=1000)
+    queue.put(*group("a", "b", deadline=5))
+    assert queue.take(flying, now=4) == []
+    batch = queue.take(flying, now=6)
+    assert [one.request.failure for one in batch] == ["PATH_BUSY"] * 2
+
+
+def test_it_goes_back_to_the_front_as_a_whole() -> None:
+    queue = Queue(lanes=1, most=1000)
+    queue.put(*group("a", "b"))
+    queue.put(waiting("c"))
+    batch = queue.take([], now=0)
+    queue.put_back(*batch)
+    assert len(queue) == 3 and [one.bounced for one in batch] == [True, True]
+    assert queue.take([], now=0) == batch
+
+
+def test_a_full_queue_takes_no_more_of_it_but_an_empty_one_takes_it_whole() -> None:
+    queue = Queue(lanes=1, most=3)
+    queue.put(*group("a", "b", "c", "d"))
+    with pytest.raises(RateLimited):
+        queue.put(waiting("e"))
+    queue.take([], now=0)
+    queue.put(*group("a", "b"))
+    with pytest.raises(RateLimited):
+        queue.put(*group("c", "d"))
+    assert len(queue) == 2
