@@ -26,9 +26,8 @@ _STANDS = "The command took effect but could not be recorded or taken back. Reco
 async def taken_back(
     pool: Pool, run: Run, executor: Executor, items: Sequence[Applied], effects: Sequence[CommandId]
 ) -> AsyncIterator[Mapping[CommandId, Applied] | None]:
-    """`run` brings a thread of the mount. For those of `items` that had `effects`: what they are now, with the identity of
-    what lies at its old place again, or
-    inconsistent. None: another attempt has them, and nothing was touched.
+    """For those of `items` that had `effects`: what they are now, with the identity of what lies at its old place again, or
+    inconsistent. None: another attempt has them, and nothing was touched. `run` brings a thread of the mount.
 
     The locks of all items are held until the caller has recorded it: nobody may act on them meanwhile. Dies the process
     before that, the commands still run, and whoever resumes them takes the steps anew. Raises Unavailable when somebody
