@@ -48,6 +48,8 @@ BEFORE = {"d": None, "d/sub": None, **FILES}
 
 
 def body_of(commands: list[dict[str, Any]], key: str | None = None) -> dict[str, Any]:
+    """Keys are one client's on all mounts; here each test has a mount, and keys, of its own."""
+    key = key and f"{key}-{commands[0]['backendMountId']}"
     return {"mode": "atomic", "commands": commands, **({"idempotencyKey": key} if key else {})}
 
 
@@ -109,7 +111,7 @@ def test_what_can_not_go_together_is_told(service: Service, tree: MountOfTest) -
 
 
 def test_keys_of_single_commands_make_no_list(service: Service, tree: MountOfTest) -> None:
-    assert service.mkdir(tree, "d/a", "mixed#0").status_code == 201
+    assert service.mkdir(tree, "d/a", f"mixed-{tree.id}#0").status_code == 201
     commands = [one("createDirectory", tree, "d/a"), one("createDirectory", tree, "d/b")]
     assert shown(send(service, commands, "mixed")) == ["IDEMPOTENCY_CONFLICT"] * 2
     assert shown(send(service, commands[1:] + commands[:1], "mixed")) == ["IDEMPOTENCY_CONFLICT"] * 2
@@ -185,7 +187,7 @@ def test_a_kill_leaves_all_or_none_and_the_same_keys_get_all(service: Service, t
         [201, 200, 200, 200, 200, 201, 201],
     )
     assert tree.on_disk() == DONE
-    entries = [entry for entry in service.journal(tree) if entry["key"].startswith("killed#")]
+    entries = [entry for entry in service.journal(tree) if entry["key"].startswith("killed-")]
     assert len(entries) == 7 and len({entry["recordedAt"] for entry in entries}) == 1
 
 

@@ -1,0 +1,67 @@
+"""A command that was answered with 202 before it had a row is told of from memory, to those who may know."""
+
+from datetime import UTC, datetime
+
+import httpx2
+import pytest
+
+from api.services import Queued
+from schema import errors
+from schema.commands import CommandKind, Request
+from schema.ids import CommandId, MountId, new_command_id
+from tests.api.conftest import Front, Tree
+from tests.api.test_journal import command
+
+
+def waiting(front: Front, principal: str = "ann", tenant: str = "main") -> Queued:
+    id = new_command_id()
+    request = Request(id, CommandKind.MOVE, MountId(7), "a", tenant, principal, 1, target="b", key="k")
+    front.commands.waiting[id] = Queued(request, datetime.now(UTC))
+    return front.commands.waiting[id]
+
+
+async def ask(front: Front, id: CommandId, *scopes: str, principal: str = "ann") -> httpx2.Response:
+    async with front.client(await front.token(*(scopes or ("read",)), principal=principal)) as client:
+        return await client.get(f"/v1/commands/{id}")
+
+
+async def test_it_is_queued(front: Front) -> None:
+    queued = waiting(front)
+    answer = await ask(front, queued.request.id)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()["data"]
+    assert (told["status"], told["command"], told["path"], told["targetPath"]) == ("queued", "moveNode", "a", "b")
+    assert (told["id"], told["outcome"], told["attempt"]) == (queued.request.id, None, 0)
+    assert answer.headers["location"] == f"/v1/commands/{queued.request.id}" and answer.headers["retry-after"] == "1"
+
+
+async def test_only_its_principal_and_administrators_are_told(front: Front) -> None:
+    mine, strange = waiting(front), waiting(front, tenant="other")
+    assert (await ask(front, mine.request.id, principal="bob")).status_code == 404
+    assert (await ask(front, mine.request.id, "admin", principal="root")).status_code == 200
+    assert (await ask(front, strange.request.id, "admin", principal="root")).status_code == 404
+
+
+@pytest.mark.parametrize("error", [errors.IdempotencyConflict(), errors.Unavailable()])
+async def test_why_it_never_began(front: Front, error: errors.FilestoreError) -> None:
+    queued = waiting(front)
+    queued.error = error
+    answer = await ask(front, queued.request.id)
+    told = answer.json()["data"]
+    assert (told["status"], told["code"], told["retryable"]) == ("failed", error.code, error.retryable)
+    assert told["outcome"]["error"]["message"] == error.message and "retry-after" not in answer.headers
+
+
+async def test_that_it_is_not_known_whether_it_began(front: Front) -> None:
+    queued = waiting(front)
+    queued.error = errors.OutcomeUnknown()
+    answer = await ask(front, queued.request.id)
+    assert answer.status_code == 503 and answer.json()["error"]["code"] == "OUTCOME_UNKNOWN"
+
+
+async def test_one_that_has_a_row_now_is_told_of_from_there(front: Front, tree: Tree) -> None:
+    """Under the id that an earlier request gave it."""
+    queued = waiting(front)
+    queued.row = CommandId(await command(tree, "ann"))
+    answer = await ask(front, queued.request.id)
+    assert (answer.json()["data"]["id"], answer.json()["data"]["status"]) == (queued.row, "running")
