@@ -88,15 +88,14 @@ class StageCopies:
                 after = page[-1].path if page else None
 
         def work() -> Copied:
-            copies = executor.stage_copy(row.id, read())
-            root = next(copies)
-            for page in _pages(copies):
-                asyncio.run_coroutine_threadsafe(self._keep(row.id, page), loop).result()
+            for page in _pages(executor.stage_copy(row.id, read())):
+                below = [copy for copy in page if copy.relative]
+                asyncio.run_coroutine_threadsafe(self._keep(row.id, below), loop).result()
             executor.seal([], [row.id])
             sealed = executor.find_stage(row.id)
             if sealed is None:
                 raise errors.StageLost()
-            return Copied(root.relative, root.kind, sealed, root.size, root.sha256)
+            return Copied(b"", row.intent["kind"], sealed)
 
         source = MountId(row.intent["source"].get("mount", mount))
         if source != mount:

@@ -93,7 +93,7 @@ class Lanes:
             async with self._pool.connection() as connection:
                 await store.keep_metadata(connection, self._mount, described)
         await areach("api.sealed")
-        result = await self._start(CommandList(self._mount, [waiting.request for waiting in batch]))
+        result = await self._start(CommandList(self._mount, [waiting.request for waiting in batch], batch[0].turns))
         await areach("api.started")
         await self._landing(asyncio.ensure_future(result()), [waiting.request.id for waiting in batch])
 
@@ -152,6 +152,7 @@ class Lanes:
         if waiting is None:
             return
         self._landed.set()
+        waiting.turns += 1
 
         def put_back() -> None:
             self._queue.put_back(waiting)

@@ -29,6 +29,8 @@ class Waiting:
     """Another process held the path when it was this one's turn"""
     sealed: Request | None = None
     """The request with its stage, once that is durable"""
+    turns: int = 0
+    """How often it was in a list, and its path was busy"""
 
     @property
     def request(self) -> Request:
