@@ -112,7 +112,8 @@ class Lanes:
                 await store.keep_metadata(connection, self._mount, described)
         await areach("api.sealed")
         together = new_command_id() if batch[0].together else None
-        result = await self._start(CommandList(self._mount, [waiting.request for waiting in batch], together))
+        requests = [waiting.request for waiting in batch]
+        result = await self._start(CommandList(self._mount, requests, together, batch[0].turns))
         await areach("api.started")
         await self._landing(asyncio.ensure_future(result()), [waiting.request.id for waiting in batch])
 
@@ -174,6 +175,7 @@ class Lanes:
         turn = waiting.together or [waiting]
         for one in turn:
             self._flying.pop(one.request.id, None)
+            one.turns += 1
         self._landed.set()
 
         def put_back() -> None:

@@ -32,6 +32,8 @@ class Waiting:
     """The request with its stage, once that is durable"""
     together: Sequence["Waiting"] = ()
     """All that go together with it, itself included"""
+    turns: int = 0
+    """How often it was in a list, and its path was busy"""
 
     @property
     def request(self) -> Request:

@@ -148,15 +148,18 @@ async def _named(asker: Asker, body: NodeMetadata | Restoration) -> Named:
     return Named(mount.id, found.path, found.id, found.state == "deleted")
 
 
-async def _last_deleted(asker: Asker, named: Named) -> NodeId:
-    """Where none was deleted the living one: that it is not deleted says the record, or that it was restored before."""
+async def _last_deleted(asker: Asker, named: Named) -> NodeId | None:
+    """Where none was deleted the living one: that it is not deleted says the record, or that it was restored before. None:
+    there never was one, or with a key the answer may be the one it got when there was: then the record decides."""
     tenant = asker.principal.tenant
     async with asker.front.services.pool.connection() as connection:
         found = await nodes.latest_deleted(connection, named.mount, named.path, tenant)
         found = found or await nodes.by_path(connection, named.mount, named.path, tenant)
-    if found is None:
+    if found is not None:
+        return NodeId(orjson.loads(found.document)["id"])
+    if asker.asked.key is None:
         raise NodeNotFound("Nothing was deleted at this path.", backendMountId=named.mount, path=named.path.text)
-    return NodeId(orjson.loads(found.document)["id"])
+    return None
 
 
 def _nothing_appears(asker: Asker) -> None:

@@ -121,11 +121,12 @@ class Request:
 
         A directory that goes away or appears takes what is below with it; for a file both kinds of claim mean the same.
         """
-        here = Claim(self.mount_id, self.node_path.raw, self.kind in (CommandKind.DELETE, CommandKind.MOVE))
-        if self.kind not in (CommandKind.MOVE, CommandKind.COPY, CommandKind.RESTORE):
+        takes_along = self.kind in (CommandKind.DELETE, CommandKind.MOVE, CommandKind.RESTORE)
+        here = Claim(self.mount_id, self.node_path.raw, takes_along)
+        if self.target is None or (self.runs_on == self.mount_id and self.appears_at == self.node_path):
             return [here]
         target = Claim(self.target_mount_id or self.mount_id, self.appears_at.raw, True)
-        return [here, target] if self.kind is CommandKind.MOVE else [target]
+        return [target] if self.kind is CommandKind.COPY else [here, target]
 
 
 def spell(path: NodePath) -> tuple[str, str | None]:
@@ -143,6 +144,8 @@ class CommandList:
     requests: list[Request]
     together: str | None = None
     """All of them or none: the id of such a list"""
+    turn: int = 0
+    """How often its first command was in a list before, and had to wait for its path"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ async def start_commands(client: Client, commands: CommandList) -> WorkflowHandl
     return await client.start_workflow(
         RunCommands.run,
         commands,
-        id=workflow_id(commands.mount_id, requests[0].id),
+        id=workflow_id(commands.mount_id, requests[0].id, commands.turn),
         task_queue=mutation_queue(commands.mount_id),
         request_eager_start=True,
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
@@ -85,8 +85,9 @@ async def resume_commands(
     )  # fmt: skip
 
 
-def workflow_id(mount: MountId, first: CommandId) -> str:
-    return f"cmd/{mount}/{first}"
+def workflow_id(mount: MountId, first: CommandId, turn: int = 0) -> str:
+    """Of a list: a command that was first in one before, and found its path busy, is first in another list now."""
+    return f"cmd/{mount}/{first}" + (f"/{turn}" if turn else "")
 
 
 def _cut(values: Any) -> list[str]:

@@ -75,4 +75,6 @@ def _version_intent(found: Situation) -> dict[str, Any]:
 
 
 def claims(request: Request, found: Situation) -> list[Claim]:
-    return [parts.at_target(request, subtree=True)]
+    """Also where it was deleted: it, or a directory that it went along with, can come back only once."""
+    target = parts.at_target(request, subtree=True)
+    return [target] if request.appears_at == request.node_path else [parts.here(request, subtree=True), target]

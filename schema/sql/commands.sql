@@ -51,7 +51,7 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
            'identity', (SELECT x.intent->'expected' FROM filestore.commands x WHERE x.id = filestore.command_of(s.content_place))) AS facts
        FROM filestore.snapshots s
       WHERE i.n = 0 AND s.node_id = coalesce(d.id, n.id) AND s.version = coalesce(i.version, d.version - 1)
-        AND (i.node IS NOT NULL OR i.version IS NOT NULL)) o ON true
+        AND s.state <> 'deleted' AND (i.node IS NOT NULL OR i.version IS NOT NULL)) o ON true
 
 -- name: open
 -- Write the verdicts down: a row per command that goes or is refused, the next attempt of one that failed before, and the
@@ -255,7 +255,7 @@ WITH RECURSIVE ended AS (
       FROM done d JOIN written w ON w.id = d.node
 ), weights AS (
     -- What each node counts for in the directories above it: a file itself, a directory with all that is below it.
-    SELECT d.id, d.step, d.parent, d.old_parent, d.replaced, d.departs,
+    SELECT d.id, d.step, d.node, d.previous_version, d.parent, d.old_parent, d.replaced, d.departs,
            CASE WHEN d.node_kind = 'directory' THEN coalesce(t.size_bytes, (d.totals->>'size')::bigint, 0) ELSE d.size END AS bytes,
            CASE WHEN d.node_kind = 'directory' THEN coalesce(t.file_count, (d.totals->>'files')::bigint, 0) ELSE 1 END AS files,
            CASE WHEN d.node_kind = 'directory' THEN 1 + coalesce(t.directory_count, (d.totals->>'directories')::bigint, 0) ELSE 0 END
@@ -265,23 +265,34 @@ WITH RECURSIVE ended AS (
       LEFT JOIN LATERAL (SELECT r.* FROM filestore.rollup_of(d.node) r
                           WHERE d.node_kind = 'directory' AND d.step IN ('delete', 'move', 'restore')) t ON true
 ), sums AS (
-    SELECT x.directory, sum(x.bytes) AS bytes, sum(x.files) AS files, sum(x.directories) AS directories, sum(x.children) AS children
-      FROM (SELECT w.parent AS directory, w.bytes, w.files, w.directories, 1 AS children FROM weights w
+    SELECT x.directory, x.deleter, sum(x.bytes) AS bytes, sum(x.files) AS files, sum(x.directories) AS directories, sum(x.children) AS children
+      FROM (SELECT w.parent AS directory, NULL::uuid AS deleter, w.bytes, w.files, w.directories, 1 AS children FROM weights w
              WHERE w.step IN ('create', 'move', 'restore')
              UNION ALL
-            SELECT CASE w.step WHEN 'move' THEN w.old_parent ELSE w.parent END, -w.bytes, -w.files, -w.directories, -1 FROM weights w
+            SELECT CASE w.step WHEN 'move' THEN w.old_parent ELSE w.parent END, NULL, -w.bytes, -w.files, -w.directories, -1 FROM weights w
              WHERE w.step IN ('delete', 'move')
              UNION ALL
-            SELECT w.parent, w.bytes - w.previous_bytes, 0, 0, 0 FROM weights w WHERE w.step = 'replace'
+            SELECT w.parent, NULL, w.bytes - w.previous_bytes, 0, 0, 0 FROM weights w WHERE w.step = 'replace'
              UNION ALL
-            SELECT (o.leaves->>'parent')::bigint, -(o.leaves->>'size')::bigint, -1, 0, -1
-              FROM weights w, LATERAL (VALUES (w.replaced), (w.departs)) AS o(leaves) WHERE o.leaves IS NOT NULL) x
-     GROUP BY x.directory
+            SELECT (o.leaves->>'parent')::bigint, NULL, -(o.leaves->>'size')::bigint, -1, 0, -1
+              FROM weights w, LATERAL (VALUES (w.replaced), (w.departs)) AS o(leaves) WHERE o.leaves IS NOT NULL
+             UNION ALL
+            -- What comes back without the directory that it went along with: that one still counts it, and is to come back with less.
+            SELECT n.parent_id, s.command_id, -w.bytes, -w.files, -w.directories, -1 FROM weights w
+              JOIN LATERAL (SELECT k.parent_id FROM filestore.nodes k WHERE k.id = w.node LIMIT 1) n ON true
+              JOIN LATERAL (SELECT k.command_id FROM filestore.snapshots k WHERE k.node_id = w.node AND k.version = w.previous_version LIMIT 1) s
+                ON EXISTS (SELECT FROM filestore.nodes p JOIN filestore.snapshots q ON q.node_id = p.id AND q.version = p.version
+                            WHERE p.id = n.parent_id AND p.state = 'deleted' AND q.command_id = s.command_id)
+             WHERE w.step = 'restore') x
+     GROUP BY x.directory, x.deleter
 ), upward AS (
-    SELECT directory, bytes, files, directories, children FROM sums
+    SELECT directory, deleter, bytes, files, directories, children FROM sums
     UNION ALL
-    SELECT n.parent_id, u.bytes, u.files, u.directories, 0 FROM upward u
-      JOIN LATERAL (SELECT p.parent_id FROM filestore.nodes p WHERE p.id = u.directory LIMIT 1) n ON n.parent_id IS NOT NULL
+    SELECT n.parent_id, u.deleter, u.bytes, u.files, u.directories, 0 FROM upward u
+      JOIN LATERAL (SELECT p.parent_id FROM filestore.nodes p WHERE p.id = u.directory LIMIT 1) n
+        ON n.parent_id IS NOT NULL AND (u.deleter IS NULL OR EXISTS (
+            SELECT FROM filestore.nodes p JOIN filestore.snapshots q ON q.node_id = p.id AND q.version = p.version
+             WHERE p.id = n.parent_id AND p.state = 'deleted' AND q.command_id = u.deleter))
 ), rolled AS (
     INSERT INTO filestore.rollup_deltas (directory_id, size_bytes, file_count, directory_count, child_count)
     SELECT directory, sum(bytes), sum(files), sum(directories), sum(children) FROM upward GROUP BY directory

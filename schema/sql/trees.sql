@@ -68,6 +68,17 @@ WITH RECURSIVE below AS (
            CASE WHEN n.kind = 'directory' THEN b.directory_text || n.name_text || '/' END, b.depth + 1, b.level + 1
       FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state = 'deleted'
       JOIN filestore.snapshots s ON s.node_id = n.id AND s.version = n.version AND s.command_id = b.deleter
+), rest AS (
+    -- What had been deleted before stays so. Its directories lie here now.
+    SELECT n.id, b.directory_path || n.name || '\x2f'::bytea AS path, b.directory_text || n.name_text || '/' AS shown, b.depth + 1 AS depth
+      FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state = 'deleted' AND n.kind = 'directory'
+     WHERE NOT EXISTS (SELECT FROM below x WHERE x.id = n.id)
+     UNION ALL
+    SELECT n.id, r.path || n.name || '\x2f'::bytea, r.shown || n.name_text || '/', r.depth + 1
+      FROM rest r JOIN filestore.nodes n ON n.parent_id = r.id AND n.state = 'deleted' AND n.kind = 'directory'
+), placed AS (
+    UPDATE filestore.nodes n SET directory_path = r.path, directory_text = r.shown, depth = r.depth
+      FROM rest r WHERE n.id = r.id AND n.directory_path <> r.path
 ), raised AS (
     UPDATE filestore.nodes n SET state = 'active', version = n.version + 1, deleted_at = NULL, updated_at = now(), last_modified_at = now(),
            directory_path = b.directory_path, directory_text = b.directory_text, depth = b.depth
@@ -80,8 +91,9 @@ SELECT n.id, n.version, n.command, n.parent_id, n.name, n.kind, n.state, n.size_
   FROM raised n
 
 -- name: rebase
--- Below a directory that was moved: directories learn their new path; files know only their directory and how deep they lie.
-WITH moved AS (
+-- Below a directory that was moved: directories learn their new path, the deleted ones too, for they are looked for by it;
+-- files know only their directory and how deep they lie.
+WITH RECURSIVE moved AS (
     SELECT n.id, n.mount_id, c.path || '\x2f'::bytea AS old, c.path || '\x30'::bytea AS beyond, n.directory_path AS new,
            char_length(c.request->>'path') + 1 AS old_length, n.directory_text AS new_text,
            n.depth - (1 + length(encode(c.path, 'escape')) - length(replace(encode(c.path, 'escape'), '/', ''))) AS deeper
@@ -92,8 +104,17 @@ WITH moved AS (
            m.new_text || substring(d.directory_text FROM m.old_length + 1) AS shown
       FROM moved m JOIN filestore.nodes d ON d.mount_id = m.mount_id AND d.directory_path > m.old AND d.directory_path < m.beyond
                                          AND d.directory_path IS NOT NULL AND d.state <> 'deleted'
+), gone AS (
+    SELECT d.id, x.deeper, x.path || d.name || '\x2f'::bytea AS path, x.shown || d.name_text || '/' AS shown
+      FROM (SELECT id, deeper, path, shown FROM directories UNION ALL SELECT id, deeper, new, new_text FROM moved) x
+      JOIN filestore.nodes d ON d.parent_id = x.id AND d.state = 'deleted' AND d.kind = 'directory'
+     UNION ALL
+    SELECT d.id, x.deeper, x.path || d.name || '\x2f'::bytea, x.shown || d.name_text || '/'
+      FROM gone x JOIN filestore.nodes d ON d.parent_id = x.id AND d.state = 'deleted' AND d.kind = 'directory'
 ), affected AS (
     SELECT id, deeper, path, shown FROM directories
+     UNION ALL
+    SELECT id, deeper, path, shown FROM gone
      UNION ALL
     SELECT f.id, x.deeper, NULL, NULL
       FROM (SELECT id, deeper FROM directories UNION ALL SELECT id, deeper FROM moved) x

@@ -145,3 +145,23 @@ async def test_a_full_queue_is_429_and_says_when_to_come_back(service: Service, 
     refused = next(a for a in answers if a.status_code == 429)
     assert refused.json()["error"]["code"] == "RATE_LIMITED" and int(refused.headers["retry-after"]) >= 1
     assert len(mount.on_disk()) == by_status[201]
+
+
+async def test_who_waits_for_a_directory_that_is_copied_is_answered_in_the_end(
+    service: Service, mount: MountOfTest
+) -> None:
+    """Only `begin` knows that the source is a directory: what comes into it meanwhile goes back to the queue, often as the
+    first of its list."""
+    service.restart(fault="stage.staged=sleep:0.3")
+    async with service.async_client() as client:
+        await client.post("/v1/directories", json={"backendMountId": mount.id, "path": "d"})
+        copying = asyncio.create_task(
+            client.post("/v1/nodes/copy", json={"backendMountId": mount.id, "path": "d", "targetPath": "copy"})
+        )
+        await asyncio.sleep(0.1)
+        answers = await asyncio.gather(*[
+            client.post("/v1/directories", json={"backendMountId": mount.id, "path": f"d/{i}"}) for i in range(5)
+        ])  # fmt: skip
+        assert (await copying).status_code == 201
+    service.restart()
+    assert [answer.status_code for answer in answers] == [201] * 5, [answer.text for answer in answers]

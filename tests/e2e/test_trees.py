@@ -107,6 +107,15 @@ def test_a_directory_is_copied_whole(service: Service, tree: MountOfTest) -> Non
     assert result(service.copy(tree, "a", "z/copy", key), 200)["idempotent"] is True
 
 
+def test_what_came_with_a_copied_directory_is_a_node_like_any_other(service: Service, tree: MountOfTest) -> None:
+    result(service.copy(tree, "a/b", "one"), 201)
+    result(service.upload(tree, "one/g", b"again", overwrite="true"), 200)
+    result(service.move(tree, "one/g", "moved"), 200)
+    result(service.delete(tree, "one/c/h"), 200)
+    result(service.copy(tree, "one", "two"), 201)
+    assert total(service, tree, "two") == (0, 0, 1) and tree.on_disk()["moved"] == b"again"
+
+
 def test_a_full_directory_is_deleted_and_comes_back(service: Service, tree: MountOfTest) -> None:
     before, node = tree.on_disk(), result(service.at(tree, "a"), 200)["id"]
     refused(service.delete(tree, "a"), 409, "CHILDREN_EXIST")
@@ -128,6 +137,14 @@ def test_one_file_of_a_deleted_directory_is_restored_elsewhere(service: Service,
     assert data["node"]["id"] == file and tree.on_disk()["z/saved"] == b"three"
 
 
+def test_a_deleted_directory_comes_back_without_what_was_restored_before(service: Service, tree: MountOfTest) -> None:
+    result(service.delete(tree, "a", recursive=True), 200)
+    result(service.restore(tree, path="a/b", targetPath="z/b"), 200)
+    assert total(service, tree) == (12, 3, 3) and total(service, tree, "z") == (8, 2, 2)
+    result(service.restore(tree, path="a"), 200)
+    assert total(service, tree) == (15, 4, 4) and total(service, tree, "a") == (3, 1, 0)
+
+
 def test_an_older_version_becomes_the_newest(service: Service, tree: MountOfTest) -> None:
     result(service.upload(tree, "y", b"second", overwrite="true"), 200)
     node = result(service.upload(tree, "y", b"third!", overwrite="true"), 200)["node"]["id"]
@@ -136,6 +153,47 @@ def test_an_older_version_becomes_the_newest(service: Service, tree: MountOfTest
     assert data["node"]["version"] == 4 and tree.on_disk()["y"] == b"four"
     refused(service.restore(tree, nodeId=node, version=9), 404, "NOT_FOUND")
     assert result(service.restore(tree, nodeId=node, version=4), 200)["idempotent"] is True
+
+
+def test_a_version_in_which_the_file_was_deleted_has_no_content(service: Service, tree: MountOfTest) -> None:
+    node = result(service.delete(tree, "y"), 200)["node"]
+    assert node["version"] == 2
+    result(service.restore(tree, nodeId=node["id"]), 200)
+    result(service.upload(tree, "y", b"newer", overwrite="true"), 200)
+    refused(service.restore(tree, nodeId=node["id"], version=2), 404, "NOT_FOUND")
+    assert tree.on_disk()["y"] == b"newer"
+
+
+def test_a_restore_by_path_is_told_again_when_nothing_lies_there_any_more(service: Service, tree: MountOfTest) -> None:
+    key = f"restore-{tree.id}"
+    result(service.delete(tree, "y"), 200)
+    first = result(service.restore(tree, key, path="y"), 200)
+    result(service.move(tree, "y", "elsewhere"), 200)
+    again = result(service.restore(tree, key, path="y"), 200)
+    assert again["idempotent"] is True and again["journalEntryId"] == first["journalEntryId"]
+    refused(service.restore(tree, path="y"), 404, "NODE_NOT_FOUND")
+    refused(service.restore(tree, f"{key}-other", path="y"), 404, "NODE_NOT_FOUND")
+
+
+def test_a_restore_may_name_the_very_place_where_it_was(service: Service, tree: MountOfTest) -> None:
+    result(service.delete(tree, "y"), 200)
+    assert result(service.restore(tree, path="y", targetPath="y"), 200)["node"]["path"] == "y"
+
+
+def test_what_was_deleted_goes_with_its_directory(service: Service, tree: MountOfTest) -> None:
+    """Its path, the one it is found at, and the one it comes back to are the same, wherever its directory went."""
+    node = result(service.at(tree, "a/b/c/h"), 200)["id"]
+    result(service.delete(tree, "a/b/c", recursive=True), 200)
+    result(service.move(tree, "a", "z/a"), 200)
+    refused(service.delete(tree, "a/b/c/h"), 404, "NODE_NOT_FOUND")
+    found = result(service.at(tree, "z/a/b/c/h"), 200)
+    assert (found["id"], found["path"], found["state"]) == (node, "z/a/b/c/h", "deleted")
+    assert result(service.delete(tree, "z/a/b/c/h"), 200)["idempotent"] is True
+    result(service.delete(tree, "z/a", recursive=True), 200)
+    result(service.restore(tree, path="z/a", targetPath="back"), 200)
+    assert result(service.at(tree, "back/b/c/h"), 200)["path"] == "back/b/c/h"
+    result(service.restore(tree, path="back/b/c"), 200)
+    assert tree.on_disk()["back/b/c/h"] == b"three"
 
 
 def test_metadata_keeps_its_types(service: Service, tree: MountOfTest) -> None:

@@ -64,7 +64,7 @@ async def ask(history: History, client: httpx2.AsyncClient, command: Command) ->
         return None  # it was never sent
     except httpx2.HTTPError:
         answer = None
-    if answer is not None and answer.code in ("OUTCOME_UNKNOWN", "INTERNAL_SERVER_ERROR"):
+    if answer is not None and answer.code == "OUTCOME_UNKNOWN":
         answer = None
     over = NEVER if answer is None else time.monotonic()
     history.operations.append(Operation(name, command, sent, over, answer))
@@ -172,3 +172,7 @@ def falsified(history: Sequence[Operation], which: int, **changes: Any) -> list[
     one = history[which]
     assert one.answer is not None
     return [*history[:which], replace(one, answer=replace(one.answer, **changes)), *history[which + 1 :]]
+
+
+def fields(answer: Answer) -> dict[str, Any]:
+    return {name: getattr(answer, name) for name in Answer.__slots__}

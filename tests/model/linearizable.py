@@ -27,7 +27,7 @@ def observed(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Ans
     the content of a node."""
     if command.kind == "read":
         node: Node | None = mount.nodes.get(command.node)
-        found = node is not None and node.living
+        found = node is not None and (node.living or node.is_directory)
     elif command.kind in ("get", "list"):
         node = mount.at(command.path)
         found = node is not None
@@ -42,6 +42,8 @@ def observed(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Ans
             return mount, Answer(
                 200, metadata=listing((mount.path(one), one.version) for one in model.listed(mount, node))
             )
+        case _ if node.is_directory:
+            return mount, Answer(409, "NOT_A_DIRECTORY")
         case _:
             return mount, Answer(200, sha256=node.sha256)
 
