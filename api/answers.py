@@ -6,6 +6,7 @@ Lives on the engine's event loop; the callers wait on theirs.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -136,9 +137,23 @@ class Answers:
         elif (queued := self._queued.get(request)) and isinstance(error, errors.FilestoreError):
             queued.error = error
 
-    def _leave_queued(self, waiter: Waiter) -> None:
-        """Its client is told 202 though nothing is durable yet: until that is so, this process answers for the command."""
-        request = waiter.request
+    async def _queued_for_long(self, waiters: Sequence[Waiter]) -> None:
+        """Their clients are told 202 now. The command may have a row already, from an earlier request with the same key; if
+        not, this process answers for it until it has one."""
+        keyed = [waiter.request for waiter in waiters if waiter.request.key is not None]
+        rows: Mapping[CommandId, CommandId] = {}
+        if keyed:
+            with suppress(Exception):  # Postgres is away: then nobody knows
+                async with asyncio.timeout(_QUEUED_SECONDS), self._pool.connection() as connection:
+                    rows = await store.rows_by_key(connection, keyed)
+        for waiter in waiters:
+            if row := rows.get(waiter.request.id):
+                waiter.row = row
+                self.refuse(waiter.request.id, OutcomePending(row))
+            elif waiter.request.id in self._waiting:
+                self._leave_queued(waiter.request)
+
+    def _leave_queued(self, request: Request) -> None:
         self._queued[request.id] = Queued(request, datetime.now(UTC))
         if len(self._queued) > _QUEUED_MAX:
             self._queued.popitem(last=False)
@@ -149,11 +164,14 @@ class Answers:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_POLL_SECONDS)
-            for waiter in [w for w in self._waiting.values() if w.until <= loop.time()]:
+            now = loop.time()
+            due = [waiter for waiter in self._waiting.values() if waiter.until <= now]
+            for waiter in due:
                 if waiter.row is not None:
                     self.refuse(waiter.request.id, OutcomePending(waiter.row))
-                elif loop.time() - waiter.since >= _QUEUED_SECONDS:
-                    self._leave_queued(waiter)
+            tired = [waiter for waiter in due if waiter.row is None and now - waiter.since >= _QUEUED_SECONDS]
+            if tired:
+                await self._queued_for_long(tired)
             self._rows = {row: them for row, them in self._rows.items() if any(r in self._waiting for r in them)}
             old = [
                 w

@@ -426,6 +426,14 @@ SELECT i.request, c.id::text, c.status::text, c.code, c.outcome::text AS body
  WHERE c.id::text <> i.request AND encode(c.request_hash, 'hex') = i.hash AND c.status <> 'running'
    AND (NOT c.retryable OR c.ended_at > clock_timestamp() - make_interval(secs => i.age))
 
+-- name: rows_by_key
+-- The commands that the same requests have opened before, under whatever id and however they stand.
+SELECT i.request, c.id::text
+  FROM jsonb_to_recordset(%(items)s::jsonb) AS i(request text, tenant text, principal text, key text, hash text)
+  JOIN LATERAL (SELECT x.id, x.request_hash FROM filestore.commands x
+                 WHERE x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
+ WHERE encode(c.request_hash, 'hex') = i.hash
+
 -- name: overdue
 -- Running commands that nobody touched for a while: their owner is to be resumed. The lock tells whether it still lives.
 SELECT id::text FROM filestore.commands

@@ -306,13 +306,25 @@ async def outcomes_by_key(
     connection: Connection, waiting: Sequence[tuple[Request, float]]
 ) -> list[tuple[CommandId, Outcome]]:
     """How these requests ended under an earlier id, of those that did. With each comes how many seconds it has waited."""
-    items = [
-        {"request": request.id, "tenant": request.tenant, "principal": request.principal, "key": request.key,
-         "hash": request.hash, "age": age}
-        for request, age in waiting
-    ]  # fmt: skip
+    items = [_keyed(request) | {"age": age} for request, age in waiting]
     cursor = await connection.execute(SQL["outcomes_by_key"], {"items": _json(items)})
     return [(CommandId(row["request"]), outcome_of(row)) for row in await cursor.fetchall()]
+
+
+async def rows_by_key(connection: Connection, requests: Sequence[Request]) -> dict[CommandId, CommandId]:
+    """The commands that these requests have opened before, of those that did."""
+    cursor = await connection.execute(SQL["rows_by_key"], {"items": _json([_keyed(request) for request in requests])})
+    return {CommandId(row["request"]): CommandId(row["id"]) for row in await cursor.fetchall()}
+
+
+def _keyed(request: Request) -> dict[str, str | None]:
+    return {
+        "request": request.id,
+        "tenant": request.tenant,
+        "principal": request.principal,
+        "key": request.key,
+        "hash": request.hash,
+    }
 
 
 async def overdue(connection: Connection, mount: MountId, seconds: float) -> list[CommandId]:

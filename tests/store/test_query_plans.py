@@ -179,6 +179,7 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "overdue lists": (COMMANDS["overdue_together"], {"seconds": 15.0}, {"commands_running"}),
     "outcome_by_key": (COMMANDS["outcome_by_key"], {"tenant": "main", "principal": "user1", "key": "1"}, {KEY}),
     "outcomes_by_key": (COMMANDS["outcomes_by_key"], {"items": json.dumps([KEYED])}, {KEY}),
+    "rows_by_key": (COMMANDS["rows_by_key"], {"items": json.dumps([KEYED])}, {KEY}),
     "a command": (load("journal")["command"], {"id": IDS[0], "tenant": "main"}, {"commands_pkey"}),
     "a page of events": (EVENTS["page"], {"after": 19_000, "limit": 100, "bytes": 4_000_000, "tenant": "main", "mount": None,
                                           "types": ["x"]}, {"outbox_position"}),
