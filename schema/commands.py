@@ -123,7 +123,7 @@ class Request:
         """
         takes_along = self.kind in (CommandKind.DELETE, CommandKind.MOVE, CommandKind.RESTORE)
         here = Claim(self.mount_id, self.node_path.raw, takes_along)
-        if self.target is None or self.runs_on == self.mount_id and self.appears_at == self.node_path:
+        if self.target is None or (self.runs_on == self.mount_id and self.appears_at == self.node_path):
             return [here]
         target = Claim(self.target_mount_id or self.mount_id, self.appears_at.raw, True)
         return [target] if self.kind is CommandKind.COPY else [here, target]

@@ -39,7 +39,9 @@ def observed(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Ans
         case "get":
             return mount, model.told(mount, node, 200)
         case "list":
-            return mount, Answer(200, metadata=listing((mount.path(one), one.version) for one in model.listed(mount, node)))
+            return mount, Answer(
+                200, metadata=listing((mount.path(one), one.version) for one in model.listed(mount, node))
+            )
         case _ if node.is_directory:
             return mount, Answer(409, "NOT_A_DIRECTORY")
         case _:
@@ -106,7 +108,11 @@ def check(history: Sequence[Operation], start: Mount, ids: Mapping[NodeName, int
 
 def identities(history: Iterable[Operation], ids: Mapping[NodeName, int]) -> dict[NodeName, int]:
     """Which node of the model is which of the service's: whoever was told 201 has made the node that he was told of."""
-    made = {one.name: one.answer.node for one in history if one.answer is not None and (one.answer.status == 201 or one.echo)}
+    made = {
+        one.name: one.answer.node
+        for one in history
+        if one.answer is not None and (one.answer.status == 201 or one.echo)
+    }
     return {**ids, **{name: id for name, id in made.items() if isinstance(id, int)}}
 
 
@@ -129,6 +135,17 @@ def parts(history: Sequence[Operation]) -> list[list[Operation]]:
     return list(found.values())
 
 
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A configuration: who has been ordered already (as bits), and the state after them."""
+
+    done: int
+    mount: Mount
+    order: tuple[int, ...]
+    before: Mount | None = None
+    """Where the last one is unheard: the state before it"""
+
+
 class _Search:
     def __init__(self, history: Sequence[Operation], known: Mapping[NodeName, int], step: Step, most: int) -> None:
         self.history = sorted(history, key=lambda one: (one.answered, one.sent))
@@ -140,10 +157,13 @@ class _Search:
         """Depth first, without recursion: a history can be long."""
         seen: set[tuple[int, Hashable]] = set()
         best: tuple[int, tuple[int, ...], int] = (-1, (), 0)
-        waiting: list[tuple[int, Mount, tuple[int, ...]]] = [(0, start, ())]
+        waiting: list[_Point] = [_Point(0, start, ())]
         while waiting:
-            done, mount, order = waiting.pop()
-            done, order = self._settle(done, mount, order)
+            point = waiting.pop()
+            mount = point.mount
+            done, order = self._settle(point.done, mount, point.order)
+            # Who fits only after an unheard one is a reason for that one to be where it is.
+            before = point.before if done == point.done else None
             if done & self.answered == self.answered:
                 return Verdict(True, len(seen))
             if (done, mount.key) in seen:
@@ -155,12 +175,24 @@ class _Search:
                 best = (count, order, done)
             # The one that was answered first is tried first: it comes off the end of the list.
             for place in reversed(self._candidates(done)):
-                after = self._after(mount, self.history[place])
-                if after is not None:
-                    waiting.append((done | 1 << place, after, (*order, place)))
+                one = self.history[place]
+                after = self._after(mount, one)
+                if after is None or (before is not None and self._as_well(before, order[-1], place, after)):
+                    continue
+                unheard = mount if one.answer is None else None
+                waiting.append(_Point(done | 1 << place, after, (*order, place), unheard))
         _, order, done = best
         told = [self.history[place] for place in order]
         return Verdict(False, len(seen), told, [self.history[place] for place in self._candidates(done)])
+
+    def _as_well(self, before: Mount, unheard: int, place: int, after: Mount) -> bool:
+        """The unheard one could come after this one as well, and nobody would see a difference: that order is tried
+        instead, so that it comes no earlier than somebody needs it. Two unheard ones keep the order they have here."""
+        if self.history[place].answer is None and place > unheard:
+            return False
+        first = self._after(before, self.history[place])
+        then = None if first is None else self._after(first, self.history[unheard])
+        return then is not None and then.key == after.key
 
     def _candidates(self, done: int) -> list[int]:
         """Who can be next: nobody who is still to come was answered before he was sent."""
@@ -194,7 +226,9 @@ class _Search:
         if answer is None:
             return None if after is mount else after  # without effect it may as well never happen
         if expected.idempotent and answer.idempotent:
-            return after  # of which deleted node it tells depends on the order of deletions, which a state does not know
+            return (
+                after  # of which deleted node it tells depends on the order of deletions, which a state does not know
+            )
         if expected.code or answer.code:
             return after if expected.code == answer.code else None
         if one.echo:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -141,7 +142,9 @@ class Machine(RuleBasedStateMachine):
 
     # From what Hypothesis chose to what it means in the tree as it is
 
-    def _meant(self, command: Command, at: Where, to: Where | None, if_match: str | None, if_none_match: str | None) -> Command:  # fmt: skip
+    def _meant(
+        self, command: Command, at: Where, to: Where | None, if_match: str | None, if_none_match: str | None
+    ) -> Command:
         path = self._path(at)
         node = self.walk.model.at(path)
         appears = command.kind not in ("delete", "describe")
@@ -226,8 +229,9 @@ def machine_on(service: Service, mount: MountOfTest, kind: type[Machine] = Machi
 
 
 def walks(examples: int, steps: int) -> settings:
-    """A failure is made smaller before it is shown, which takes some minutes."""
+    """With MODEL_SHRINK=1 a failure is made smaller before it is shown, which takes many minutes."""
+    phases = (Phase.generate, Phase.shrink) if os.environ.get("MODEL_SHRINK") else (Phase.generate,)
     return settings(
         max_examples=examples, stateful_step_count=steps, deadline=None, database=None, print_blob=True,
-        phases=(Phase.generate, Phase.shrink), suppress_health_check=list(HealthCheck),
+        phases=phases, suppress_health_check=list(HealthCheck),
     )  # fmt: skip

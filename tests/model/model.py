@@ -232,7 +232,7 @@ def _check_paths(command: Command) -> None:
         source, target = names_of(command.path), names_of(command.target or "")
         if target[: len(source)] == source:
             raise Refused("INVALID_REQUEST", recorded=False)
-    appears = command.kind in ("mkdir", "upload", "move", "copy") or command.kind == "restore" and not command.version
+    appears = command.kind in ("mkdir", "upload", "move", "copy") or (command.kind == "restore" and not command.version)
     if command.if_none_match == "*" and not appears:
         raise Refused("INVALID_REQUEST", recorded=False)
 
@@ -469,4 +469,3 @@ def totals(mount: Mount, directory: Node) -> Totals:
 def on_disk(mount: Mount) -> dict[str, bytes | None]:
     root = mount.nodes[ROOT]
     return {mount.path(node): node.content for node in mount.living_below(root)}
-

@@ -25,7 +25,9 @@ class Client:
     async def mkdir(self, path: str) -> httpx2.Response:
         return await self("POST", "/v1/directories", path=path)
 
-    async def upload(self, path: str, content: bytes, headers: dict[str, str] | None = None, **fields: Any) -> httpx2.Response:
+    async def upload(
+        self, path: str, content: bytes, headers: dict[str, str] | None = None, **fields: Any
+    ) -> httpx2.Response:
         await asyncio.sleep(self.dice.random() * 0.02)
         data, files = upload_parts(self.mount.id, path, content, **fields)
         return await self.client.post("/v1/files", data=data, files=files, headers=headers)
@@ -45,7 +47,9 @@ def codes(*answers: httpx2.Response) -> tuple[str | int, ...]:
 
 
 @pytest.mark.parametrize("recursive", [False, True])
-async def test_a_directory_goes_while_something_comes_into_it(service: Service, mount: MountOfTest, recursive: bool) -> None:
+async def test_a_directory_goes_while_something_comes_into_it(
+    service: Service, mount: MountOfTest, recursive: bool
+) -> None:
     seen = set()
     async with service.async_client() as http:
         client = Client(http, mount, 1)
@@ -82,7 +86,12 @@ async def test_two_moves_build_no_circle(service: Service, mount: MountOfTest) -
             answers = codes(*await asyncio.gather(
                 client.move(f"a{number}", f"b{number}/y/a"), client.move(f"b{number}", f"a{number}/x/b")
             ))  # fmt: skip
-            assert answers in ((200, "PARENT_NOT_FOUND"), (200, "NODE_NOT_FOUND"), ("PARENT_NOT_FOUND", 200), ("NODE_NOT_FOUND", 200))
+            assert answers in (
+                (200, "PARENT_NOT_FOUND"),
+                (200, "NODE_NOT_FOUND"),
+                ("PARENT_NOT_FOUND", 200),
+                ("NODE_NOT_FOUND", 200),
+            )
         listed = await http.get("/v1/nodes", params={"backendMountId": mount.id, "limit": 200})
     assert {node["path"] for node in listed.json()["data"]["nodes"]} == set(mount.on_disk())
     assert len(mount.on_disk()) == 4 * ROUNDS
@@ -109,7 +118,9 @@ async def test_a_deleted_node_comes_back_once(service: Service, mount: MountOfTe
             await client.upload(f"f{number}", b"x")
             node = (await client.delete(f"f{number}")).json()["data"]["node"]["id"]
             targets = [f"one{number}", f"two{number}", f"f{number}"]
-            answers = codes(*await asyncio.gather(*[client.restore(nodeId=node, targetPath=target) for target in targets]))
+            answers = codes(
+                *await asyncio.gather(*[client.restore(nodeId=node, targetPath=target) for target in targets])
+            )
             assert sorted(map(str, answers)) == ["200", "NODE_EXISTS", "NODE_EXISTS"], answers
             assert [(mount.root / target).exists() for target in targets] == [answer == 200 for answer in answers]
 

@@ -131,7 +131,9 @@ class Walk:
             self._agree_on(node, self._get(f"/v1/nodes/{self.ids[node.id]}"))
             path = self.model.path(node)
             if self.model.at(path) is None and self.model.deleted_at(path) == node:
-                found = self._get("/v1/nodes/by-path", backendMountId=self.place.mount.id, path=self.place.outside(path))
+                found = self._get(
+                    "/v1/nodes/by-path", backendMountId=self.place.mount.id, path=self.place.outside(path)
+                )
                 assert found["id"] == self.ids[node.id], (path, found)
 
     def read_versions(self, most: int) -> None:
@@ -158,7 +160,9 @@ class Walk:
             time.sleep(0.1)  # after a crash the old content is on its way until the next sweep
 
     def _agree_on(self, node: Node, document: dict[str, Any]) -> None:
-        self._agree(model.told(self.model, node, 200), wire.node(self.place, document), Command("look", self.model.path(node)))
+        self._agree(
+            model.told(self.model, node, 200), wire.node(self.place, document), Command("look", self.model.path(node))
+        )
         assert node.parent is None or document["parentId"] == self.ids.get(node.parent, document["parentId"]), document
         if node.is_directory and node.living:
             assert self._totals(document) == model.totals(self.model, node), document

@@ -14,7 +14,15 @@ _ROUTES = {
     "restore": ("POST", "/v1/nodes/restore"),
 }  # fmt: skip
 
-UNSETTLED = ("OUTCOME_UNKNOWN", "UNAVAILABLE", "STAGE_LOST", "MOUNT_OFFLINE", "PATH_BUSY", "RATE_LIMITED", "STORAGE_FULL")
+UNSETTLED = (
+    "OUTCOME_UNKNOWN",
+    "UNAVAILABLE",
+    "STAGE_LOST",
+    "MOUNT_OFFLINE",
+    "PATH_BUSY",
+    "RATE_LIMITED",
+    "STORAGE_FULL",
+)
 """What a client answers by sending the same again. All but the first promise that nothing has happened."""
 
 
