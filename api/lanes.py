@@ -4,7 +4,7 @@ A lone command is a list of one; no timer is needed, because while a list is und
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 import structlog
@@ -95,15 +95,16 @@ class Lanes:
                 continue
             for waiting in batch:
                 self._flying[waiting.request.id] = waiting
+            turns = {waiting.request.id: waiting.turns for waiting in batch}
             try:
-                await self._fly(batch)
+                await self._fly(batch, turns)
             except errors.FilestoreError as error:
-                self._give_up(batch, error)
+                self._give_up(turns, error)
             except Exception as error:
                 log.exception("a list failed", mount=self._mount)
-                self._give_up(batch, errors.OutcomeUnknown(cause=type(error).__name__))
+                self._give_up(turns, errors.OutcomeUnknown(cause=type(error).__name__))
 
-    async def _fly(self, batch: list[Waiting]) -> None:
+    async def _fly(self, batch: list[Waiting], turns: Mapping[CommandId, int]) -> None:
         await self._meet(self._mount)
         await self._threads.run(self._mount, seal, self._executors, self._mount, batch)
         described = [(w.request, w.submission.metadata) for w in batch if w.submission.metadata is not None]
@@ -115,22 +116,22 @@ class Lanes:
         requests = [waiting.request for waiting in batch]
         result = await self._start(CommandList(self._mount, requests, together, batch[0].turns))
         await areach("api.started")
-        await self._landing(asyncio.ensure_future(result()), [waiting.request.id for waiting in batch])
+        await self._landing(asyncio.ensure_future(result()), turns)
 
-    async def _landing(self, ending: asyncio.Future[object], ids: Sequence[CommandId]) -> None:
+    async def _landing(self, ending: asyncio.Future[object], turns: Mapping[CommandId, int]) -> None:
         """Until everybody is answered and the workflow has ended: what it does after the answers is the time in which the
         next list gathers."""
         answered_at: float | None = None
         loop = asyncio.get_running_loop()
         while True:
-            waiting = any(request in self._flying for request in ids)
+            waiting = self._still(turns)
             if not waiting:
                 answered_at = answered_at or loop.time()
             if ending.done():
                 if waiting:
                     ending.result()
                     # It ended without us: what is left went on elsewhere and is answered from its row.
-                    self._leave(ids)
+                    self._leave(waiting)
                 return
             if answered_at is not None and loop.time() - answered_at > _LINGER_SECONDS:
                 ending.cancel()
@@ -139,6 +140,10 @@ class Lanes:
             landed: asyncio.Future[object] = asyncio.ensure_future(self._landed.wait())
             await asyncio.wait((landed, ending), timeout=_LINGER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             landed.cancel()
+
+    def _still(self, turns: Mapping[CommandId, int]) -> list[CommandId]:
+        """Which of a list are still under way with it. One that found its path busy may fly with another list by now."""
+        return [id for id, turn in turns.items() if id in self._flying and self._flying[id].turns == turn]
 
     # Landing: called by the activities of this process
 
@@ -188,12 +193,11 @@ class Lanes:
         for request in requests:
             self.land(request)
 
-    def _give_up(self, batch: Sequence[Waiting], error: errors.FilestoreError) -> None:
+    def _give_up(self, turns: Mapping[CommandId, int], error: errors.FilestoreError) -> None:
         """The stage stays: the command may begin yet. The sweep knows whether anybody still needs it."""
-        for waiting in batch:
-            if waiting.request.id in self._flying:
-                self._answers.refuse(waiting.request.id, error)
-                self.land(waiting.request.id)
+        for request in self._still(turns):
+            self._answers.refuse(request, error)
+            self.land(request)
 
     def _drop_stage(self, waiting: Waiting) -> None:
         staged = waiting.request.staged

@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections import Counter
 
+import httpx2
+
 from schema.commands import LIST_MAX
 from tests.fix_service import MountOfTest, Service, upload_parts
 
@@ -151,17 +153,18 @@ async def test_who_waits_for_a_directory_that_is_copied_is_answered_in_the_end(
     service: Service, mount: MountOfTest
 ) -> None:
     """Only `begin` knows that the source is a directory: what comes into it meanwhile goes back to the queue, often as the
-    first of its list."""
+    first of its list, and into the next list before the one that it came from has ended."""
     service.restart(fault="stage.staged=sleep:0.3")
+
+    async def make(client: httpx2.AsyncClient, path: str) -> httpx2.Response:
+        return await client.post("/v1/directories", json={"backendMountId": mount.id, "path": path})
+
     async with service.async_client() as client:
-        await client.post("/v1/directories", json={"backendMountId": mount.id, "path": "d"})
-        copying = asyncio.create_task(
-            client.post("/v1/nodes/copy", json={"backendMountId": mount.id, "path": "d", "targetPath": "copy"})
-        )
-        await asyncio.sleep(0.1)
-        answers = await asyncio.gather(*[
-            client.post("/v1/directories", json={"backendMountId": mount.id, "path": f"d/{i}"}) for i in range(5)
-        ])  # fmt: skip
-        assert (await copying).status_code == 201
+        for folder in ("a", "b", "c", "d"):
+            await make(client, folder)
+            body = {"backendMountId": mount.id, "path": folder, "targetPath": f"{folder}-copy"}
+            copying = asyncio.create_task(client.post("/v1/nodes/copy", json=body))
+            await asyncio.sleep(0.1)
+            answers = await asyncio.gather(*[make(client, f"{folder}/{number}") for number in range(5)])
+            assert [answer.status_code for answer in [await copying, *answers]] == [201] * 6
     service.restart()
-    assert [answer.status_code for answer in answers] == [201] * 5, [answer.text for answer in answers]

@@ -17,17 +17,8 @@ from tests.model.linearizable import NEVER, Operation, listing
 from tests.model.model import ROOT, Answer, Command, Mount, NodeName
 
 WEIGHTS = {
-    "upload": 6,
-    "get": 5,
-    "move": 4,
-    "delete": 3,
-    "mkdir": 3,
-    "copy": 3,
-    "read": 2,
-    "list": 2,
-    "describe": 2,
-    "restore": 2,
-}
+    "upload": 6, "get": 5, "move": 4, "delete": 3, "mkdir": 3, "copy": 3, "read": 2, "list": 2, "describe": 2, "restore": 2,
+}  # fmt: skip
 
 
 @dataclass
@@ -55,19 +46,28 @@ def begin(mount: MountOfTest) -> History:
     return History(wire.Place(mount), model.empty(), {ROOT: 0})
 
 
-async def ask(history: History, client: httpx2.AsyncClient, command: Command) -> Answer | None:
-    """One operation of the history. None: what became of it is not known."""
+async def ask(history: History, client: httpx2.AsyncClient, command: Command, patience: float = 0.0) -> Answer | None:
+    """One operation of the history. None: what became of it is not known. With `patience` the client asks again with the
+    same key for so many seconds, before he gives up."""
     name, sent = f"c{next(history.numbers)}", time.monotonic()
-    try:
-        answer = await _told(history, client, command)
-    except httpx2.ConnectError:
-        return None  # it was never sent
-    except httpx2.HTTPError:
-        answer = None
-    if answer is not None and answer.code == "OUTCOME_UNKNOWN":
-        answer = None
+    answer, echo = None, False
+    while answer is None:
+        try:
+            answer = await _told(history, client, command, f"{history.place.mount.key}-{name}")
+        except httpx2.ConnectError:
+            if not echo:
+                return None  # it was never sent
+        except httpx2.HTTPError:
+            pass
+        if answer is not None and answer.code == "OUTCOME_UNKNOWN":
+            answer = None
+        if answer is None and time.monotonic() - sent >= patience:
+            break
+        if answer is None:
+            echo = True
+            await asyncio.sleep(0.2)
     over = NEVER if answer is None else time.monotonic()
-    history.operations.append(Operation(name, command, sent, over, answer))
+    history.operations.append(Operation(name, command, sent, over, answer, echo))
     if answer is not None and isinstance(answer.node, int) and answer.path and answer.version:
         history.seen[answer.path] = (answer.node, answer.version)
         if answer.status == 201:
@@ -75,7 +75,7 @@ async def ask(history: History, client: httpx2.AsyncClient, command: Command) ->
     return answer
 
 
-async def _told(history: History, client: httpx2.AsyncClient, command: Command) -> Answer:
+async def _told(history: History, client: httpx2.AsyncClient, command: Command, key: str) -> Answer:
     place = history.place
     match command.kind:
         case "get":
@@ -99,7 +99,7 @@ async def _told(history: History, client: httpx2.AsyncClient, command: Command) 
                 return Answer(200, sha256=model.digest(response.content))
             return Answer(response.status_code, response.json()["error"]["code"])
         case _:
-            call = wire.call(place, command, None, lambda node: node if isinstance(node, int) else 0)
+            call = wire.call(place, command, key, lambda node: node if isinstance(node, int) else 0)
             response = await client.request(call.method, call.url, **call.options)
             return wire.answer(place, response.status_code, response.json())
 
@@ -109,22 +109,24 @@ def beginning(tops: Sequence[str]) -> list[Command]:
     return [Command("mkdir", path) for top in tops for path in (top, f"{top}/d", f"{top}/e")]
 
 
-async def work(history: History, service: Service, seed: int, clients: int, each: int, tops: Sequence[str]) -> None:
-    """Each client asks this many things, one after the other, as its own dice say."""
+async def work(
+    history: History, service: Service, seed: int, clients: int, each: int, tops: Sequence[str], patience: float = 0.0
+) -> None:
+    """Each client asks this many things, one after the other, as its own dice say. The first two never ask again."""
     async with service.async_client() as client:
         for command in beginning(tops):
             await ask(history, client, command)
         await asyncio.gather(*[
-            _client(history, client, random.Random(f"{seed}/{number}"), each, tops) for number in range(clients)
+            _client(history, client, random.Random(f"{seed}/{number}"), each, tops, patience if number > 1 else 0.0)
+            for number in range(clients)
         ])  # fmt: skip
 
 
 async def _client(
-    history: History, client: httpx2.AsyncClient, dice: random.Random, each: int, tops: Sequence[str]
+    history: History, client: httpx2.AsyncClient, dice: random.Random, each: int, tops: Sequence[str], patience: float
 ) -> None:
     for _ in range(each):
-        command = choose(history, dice, tops)
-        if await ask(history, client, command) is None:
+        if await ask(history, client, choose(history, dice, tops), patience) is None:
             await asyncio.sleep(0.2)
 
 

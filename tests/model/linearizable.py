@@ -135,6 +135,17 @@ def parts(history: Sequence[Operation]) -> list[list[Operation]]:
     return list(found.values())
 
 
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A configuration: who has been ordered already (as bits), and the state after them."""
+
+    done: int
+    mount: Mount
+    order: tuple[int, ...]
+    before: Mount | None = None
+    """Where the last one is unheard: the state before it"""
+
+
 class _Search:
     def __init__(self, history: Sequence[Operation], known: Mapping[NodeName, int], step: Step, most: int) -> None:
         self.history = sorted(history, key=lambda one: (one.answered, one.sent))
@@ -146,10 +157,13 @@ class _Search:
         """Depth first, without recursion: a history can be long."""
         seen: set[tuple[int, Hashable]] = set()
         best: tuple[int, tuple[int, ...], int] = (-1, (), 0)
-        waiting: list[tuple[int, Mount, tuple[int, ...]]] = [(0, start, ())]
+        waiting: list[_Point] = [_Point(0, start, ())]
         while waiting:
-            done, mount, order = waiting.pop()
-            done, order = self._settle(done, mount, order)
+            point = waiting.pop()
+            mount = point.mount
+            done, order = self._settle(point.done, mount, point.order)
+            # Who fits only after an unheard one is a reason for that one to be where it is.
+            before = point.before if done == point.done else None
             if done & self.answered == self.answered:
                 return Verdict(True, len(seen))
             if (done, mount.key) in seen:
@@ -161,12 +175,24 @@ class _Search:
                 best = (count, order, done)
             # The one that was answered first is tried first: it comes off the end of the list.
             for place in reversed(self._candidates(done)):
-                after = self._after(mount, self.history[place])
-                if after is not None:
-                    waiting.append((done | 1 << place, after, (*order, place)))
+                one = self.history[place]
+                after = self._after(mount, one)
+                if after is None or (before is not None and self._as_well(before, order[-1], place, after)):
+                    continue
+                unheard = mount if one.answer is None else None
+                waiting.append(_Point(done | 1 << place, after, (*order, place), unheard))
         _, order, done = best
         told = [self.history[place] for place in order]
         return Verdict(False, len(seen), told, [self.history[place] for place in self._candidates(done)])
+
+    def _as_well(self, before: Mount, unheard: int, place: int, after: Mount) -> bool:
+        """The unheard one could come after this one as well, and nobody would see a difference: that order is tried
+        instead, so that it comes no earlier than somebody needs it. Two unheard ones keep the order they have here."""
+        if self.history[place].answer is None and place > unheard:
+            return False
+        first = self._after(before, self.history[place])
+        then = None if first is None else self._after(first, self.history[unheard])
+        return then is not None and then.key == after.key
 
     def _candidates(self, done: int) -> list[int]:
         """Who can be next: nobody who is still to come was answered before he was sent."""

@@ -31,7 +31,8 @@ async def test_every_answer_fits_one_order(
     found = verdict(history)
     print(found, dict(history.tally()))
     assert found.ok, str(found)
-    assert all(one.answer is not None for one in history.operations), "nobody died: everybody is told"
+    untold = [one for one in history.operations if one.answer is None]
+    assert not untold, f"nobody died, so everybody is told: {untold}"
 
 
 async def test_a_false_answer_in_a_true_history_is_found(service: Service, mount: MountOfTest) -> None:

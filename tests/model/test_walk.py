@@ -13,10 +13,10 @@ from tests.model.machine import machine_on, walks
 SEED = int(os.environ.get("MODEL_SEED", "20261121"))
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_the_service_does_what_the_model_says(service: Service, mount: MountOfTest) -> None:
     print(f"MODEL_SEED={SEED}")
     machine = hypothesis.seed(SEED)(machine_on(service, mount))
-    run_state_machine_as_test(machine, settings=walks(examples=int(os.environ.get("MODEL_WALKS", "10")), steps=40))
+    run_state_machine_as_test(machine, settings=walks(examples=int(os.environ.get("MODEL_WALKS", "6")), steps=25))
     for (kind, status, code), times in sorted(machine.tally.items(), key=str):
         print(f"{kind:10} {status} {code or ''} x{times}")
