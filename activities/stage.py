@@ -59,6 +59,7 @@ class StageCopies:
         """False: another process is at it."""
         executor = self._executors.of(begun.mount_id)
         locks = await self._threads.run(begun.mount_id, executor.locks)
+        copying: asyncio.Future[None] | None = None
         try:
             if not locks.take(going.id):
                 return False
@@ -68,11 +69,16 @@ class StageCopies:
             if row is None or row.attempt != going.attempt or not row.unstaged:
                 return True  # it went on without us; `apply` looks again
             async with self._alive(going.id):
-                await self._copy(begun.mount_id, executor, row)
+                copying = asyncio.ensure_future(self._copy(begun.mount_id, executor, row))
+                await asyncio.shield(copying)
             await areach("stage.recorded")
             return True
         finally:
-            locks.close()
+            if copying is None or copying.done():
+                locks.close()
+            else:
+                # Given up for dead while its thread goes on: nobody else may stage this before that has ended.
+                copying.add_done_callback(lambda _: locks.close())
 
     async def _copy(self, mount: MountId, executor: Executor, row: store.Row) -> None:
         loop = asyncio.get_running_loop()
