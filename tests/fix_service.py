@@ -239,6 +239,8 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
         "FILESTORE_SPOOL_PATH": str(folder / "spool"),
         "FILESTORE_EVENTS_CHANNEL": f"events-{uuid.uuid4().hex[:8]}",
         # Short, so that tests need not wait for what a minute would do.
+        # Long, so that a machine with other things to do makes no test of the waiting fail.
+        "FILESTORE_PATH_WAIT_SECONDS": "30",
         "FILESTORE_SWEEP_SECONDS": "1",
         "FILESTORE_OVERDUE_SECONDS": "2",
         "FILESTORE_SANDBOX": "true",
