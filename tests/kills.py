@@ -95,8 +95,13 @@ def every_crash() -> Iterator[Crash]:
       two crashes lies elsewhere.
     """
     for point in POINTS:
-        victims = [("api", point not in ("commit.item", "commit.taken_back")), ("worker", point in IN_WORKER), ("temporal", point in TEMPORAL_AT),
-                   ("postgres", point in POSTGRES_AT), ("redis", point in REDIS_AT)]  # fmt: skip
+        victims = [
+            ("api", point not in ("commit.item", "commit.taken_back")),
+            ("worker", point in IN_WORKER),
+            ("temporal", point in TEMPORAL_AT),
+            ("postgres", point in POSTGRES_AT),
+            ("redis", point in REDIS_AT),
+        ]
         for victim, wanted in victims:
             if wanted:
                 yield from _crashes(victim, point)
