@@ -1,7 +1,7 @@
 """What the HTTP front needs from the rest of the process. It is handed over once, to `create_app`."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -112,6 +112,7 @@ class Services:
     commands: Commands
     executors: Executors
     health: Health
+    _: KW_ONLY
     announce: Callable[[], None] = lambda: None
     """Called when there are new events in the feed; from any thread."""
     wakeups: Wakeups | None = None

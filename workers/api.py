@@ -67,7 +67,7 @@ async def serve(settings: Settings) -> None:
     executors = RouteExecutors(served, engine, settings.spool_path)
     wakeups = None if settings.redis_url == "inline" else RedisWakeups(settings.redis_url, settings.events_channel)
     health = Health(settings, pool, engine, served)
-    services = Services(settings, pool, dispatch, executors, health, engine.announce, wakeups)
+    services = Services(settings, pool, dispatch, executors, health, announce=engine.announce, wakeups=wakeups)
     first = asyncio.create_task(first_run.prepare(settings, pool, executors))
     app = create_app(services)
     expiring = asyncio.create_task(expiry.expire_for_ever(app.state.front))

@@ -68,9 +68,7 @@ async def check_all(
         findings = await _swept(settings, pool, chosen) if sweep else []
         for mount in chosen:
             findings += [_of_mount(mount, finding) for finding in await _check_mount(settings, pool, mount, level)]
-        async with pool.connection() as connection:
-            findings += check.feed(await store.feed(connection))
-        return findings
+        return findings + await _check_feed(pool)
     except (PoolTimeout, psycopg.Error) as error:
         return [_unchecked("(all)", f"Postgres: {error}")]
     finally:
@@ -183,6 +181,21 @@ def _held(locks: Locks, stage: CommandId) -> bool:
         return not locks.take(stage)
     except ValueError:
         return False  # no command has such a name, so nobody can hold its lock
+
+
+# The feed -------------------------------------------------------------------------------------------------------------
+
+
+async def _check_feed(pool: Pool) -> list[Finding]:
+    """Findings on the event feed that last. Whoever serves the feed looks at it about every second: an event that a
+    transaction, of whatever program, held back until a moment ago is not overdue yet."""
+    end = time.monotonic() + _SETTLE_SECONDS
+    while True:
+        async with pool.connection() as connection:
+            findings = list(check.feed(await store.feed(connection)))
+        if not findings or time.monotonic() > end:
+            return findings
+        await asyncio.sleep(0.1)
 
 
 # First a sweep --------------------------------------------------------------------------------------------------------
