@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from temporalio import activity
 
-from activities.executors.base import Done, Executor
+from activities import items
+from activities.executors.base import Done, Executor, ItemByItem
 from activities.tasks import departure_of, task_of
 from schema.commands import CommandIds
 from schema.faults import areach, reach
 from schema.ids import CommandId, MountId
 from schema.store import commands as store
+from schema.store import trees
 
 if TYPE_CHECKING:
     from activities.ports import Executors
     from activities.threads import MountThreads
     from schema.store.pool import Pool
+
+
+_PAGE = 1000
 
 
 class Finish:
@@ -35,13 +40,39 @@ class Finish:
         if not leftovers:
             return 0
         executor = self._executors.of(mount)
-        cleared, changed = await self._threads.run(mount, _clear, executor, leftovers)
+        by_item = [leftover for leftover in leftovers if leftover.row.by_item]
+        others = [leftover for leftover in leftovers if not leftover.row.by_item]
+        cleared, changed = await self._threads.run(mount, _clear, executor, others)
+        cleared += [leftover.cleanup for leftover in by_item if await self._clear_items(mount, executor, leftover)]
         async with self._pool.connection() as connection, connection.transaction():
             for command in changed:
                 await store.disown(connection, command)
             await store.close_leftovers(connection, cleared)
         await areach("finish.closed")
         return len(cleared)
+
+    async def _clear_items(self, mount: MountId, executor: Executor, leftover: store.Leftover) -> bool:
+        """Page by page, each forgotten when it is cleared: whoever goes on after a crash goes on there. False: another process
+        is at it."""
+        row, task, trees_of = leftover.row, items.task_of(leftover.row), cast(ItemByItem, executor)
+        locks = await self._threads.run(mount, executor.locks)
+        try:
+            if not locks.take(task.command):
+                return False
+            while page := await self._remaining(task.command):
+                sources = [items.source_of(row, entry) for entry in page if entry.identity is not None]
+                await self._threads.run(mount, trees_of.clear_tree, task, sources, leftover.succeeded)
+                await areach("finish.cleared", task.path.text)
+                async with self._pool.connection() as connection:
+                    await trees.cleared(connection, task.command, page[-1].path)
+            await self._threads.run(mount, executor.finish, task, leftover.succeeded)
+            return True
+        finally:
+            locks.close()
+
+    async def _remaining(self, command: CommandId) -> list[trees.Planned]:
+        async with self._pool.connection() as connection:
+            return await trees.remaining(connection, command, _PAGE)
 
 
 def _clear(executor: Executor, leftovers: list[store.Leftover]) -> tuple[list[int], list[CommandId]]:

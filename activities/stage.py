@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from temporalio import activity
 
-from activities.executors.base import Copied, Executor, Identity, Source
+from activities import items
+from activities.executors.base import Copied, Executor, Identity, ItemByItem, Source, Step
 from schema import errors
 from schema.commands import Applied, Begun, Going, Staged, Status
 from schema.faults import areach
@@ -68,8 +69,9 @@ class StageCopies:
             row = rows.get(going.id)
             if row is None or row.attempt != going.attempt or not row.unstaged:
                 return True  # it went on without us; `apply` looks again
+            work = self._lay if row.by_item else self._copy
             async with self._alive(going.id):
-                copying = asyncio.ensure_future(self._copy(begun.mount_id, executor, row))
+                copying = asyncio.ensure_future(work(begun.mount_id, executor, row))
                 await asyncio.shield(copying)
             await areach("stage.recorded")
             return True
@@ -113,6 +115,22 @@ class StageCopies:
         await areach("stage.staged", row.path.text)
         async with self._pool.connection() as connection, connection.transaction():
             await trees.record_stage(connection, row.id, row.attempt, root.identity.facts(), tree=tree)
+
+    async def _lay(self, mount: MountId, executor: Executor, row: store.Row) -> None:
+        """A tree on storage that knows none: item by item to where it goes, page by page."""
+        by_item, task, files, after = cast(ItemByItem, executor), items.task_of(row), 0, b""
+        async with self._pool.connection() as connection:
+            await trees.plan(connection, row.id, items.planned_node(row), deleted=task.step is Step.RESTORE)
+        await self._threads.run(mount, by_item.begin_tree, task)
+        while page := await self._page(row.id, after):
+            laid = await self._threads.run(mount, by_item.lay, task, [items.source_of(row, entry) for entry in page])
+            await self._keep(row.id, laid)
+            await areach("stage.laid", row.path.text)
+            files += sum(copy.kind != "directory" for copy in laid)
+            after = page[-1].path
+        await self._threads.run(mount, by_item.end_tree, task, files)
+        async with self._pool.connection() as connection, connection.transaction():
+            await trees.record_stage(connection, row.id, row.attempt, items.DIRECTORY.facts(), tree=True)
 
     async def _page(self, command: CommandId, after: bytes) -> list[trees.Planned]:
         async with self._pool.connection() as connection:

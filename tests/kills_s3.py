@@ -17,7 +17,19 @@ POINTS = (
     "finish.acted",
 )  # fmt: skip
 COMMANDS = ("create", "large", "overwrite", "delete", "move", "from_local")
+TREES = ("move_tree", "copy_tree", "delete_tree", "restore_tree")
+TREE_POINTS = (
+    "stage.laid",
+    "stage.recorded",
+    "apply.flushed",
+    "commit.before_commit",
+    "commit.committed",
+    "finish.cleared",
+    "finish.closed",
+)
+"""What holds much goes on in the worker: only that one can die of these."""
 LARGE = os.urandom(1 << 20) * 20
+INSIDE = {"t": None, "t/f": b"one", "t/s": None, "t/s/g": b"two"}
 
 
 @dataclass(frozen=True)
@@ -38,11 +50,18 @@ def every_case() -> Iterator[Case]:
                 yield Case("api", point, command)
             if point != "begin.committed":
                 yield Case("worker", point, command)
+    for tree in TREES:
+        yield Case("api", "begin.committed", tree)
+        for point in TREE_POINTS:
+            if tree != "copy_tree" or point != "finish.cleared":  # nothing leaves
+                yield Case("worker", point, tree)
 
 
 def run(service: Service, s3: MountOfTest, local: MountOfTest, case: Case) -> None:
     for answer in (service.mkdir(s3, "d"), service.upload(s3, "d/old", b"old"), service.upload(local, "file", LARGE)):
         assert answer.status_code == 201, answer.text
+    if case.command in TREES:
+        _plant(service, s3, deleted=case.command == "restore_tree")
     send = partial(_send, service, s3, local, case.command, f"key-{s3.id}-{case}")
     if case.victim == "api":
         _crash_api(service, case.point, send)
@@ -50,6 +69,16 @@ def run(service: Service, s3: MountOfTest, local: MountOfTest, case: Case) -> No
         _crash_worker(service, case.point, send)
     service.ensure_running()
     _settle(service, s3, local, case.command, send)
+
+
+def _plant(service: Service, s3: MountOfTest, *, deleted: bool) -> None:
+    for answer in (
+        service.mkdir(s3, "t"), service.mkdir(s3, "t/s"), service.upload(s3, "t/f", b"one"), service.upload(s3, "t/s/g", b"two"),
+    ):  # fmt: skip
+        assert answer.status_code == 201, answer.text
+    if deleted:
+        assert service.delete(s3, "t", recursive=True).status_code == 200
+        assert until(lambda: "t" not in s3.on_disk())
 
 
 def _send(service: Service, s3: MountOfTest, local: MountOfTest, command: str, key: str) -> httpx2.Response:
@@ -66,6 +95,14 @@ def _send(service: Service, s3: MountOfTest, local: MountOfTest, command: str, k
             return service.move(s3, "d/old", "moved", key)
         case "from_local":
             return service.move(local, "file", "d/file", key, targetBackendMountId=s3.id)
+        case "move_tree":
+            return service.move(s3, "t", "d/t", key)
+        case "copy_tree":
+            return service.copy(s3, "t", "d/t", key)
+        case "delete_tree":
+            return service.delete(s3, "t", key, recursive=True)
+        case "restore_tree":
+            return service.restore(s3, key, path="t")
     raise AssertionError(command)
 
 
@@ -78,6 +115,10 @@ def _expected(command: str) -> dict[str, bytes | None]:
         "delete": {"d": None},
         "move": {"d": None, "moved": b"old"},
         "from_local": usual | {"d/file": LARGE},
+        "move_tree": usual | {f"d/{path}": content for path, content in INSIDE.items()},
+        "copy_tree": usual | INSIDE | {f"d/{path}": content for path, content in INSIDE.items()},
+        "delete_tree": usual,
+        "restore_tree": usual | INSIDE,
     }
     return after[command]
 

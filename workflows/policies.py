@@ -39,7 +39,7 @@ BACKGROUND: dict[str, Any] = {
 
 LONG: dict[str, Any] = {
     "start_to_close_timeout": timedelta(hours=24),
-    "heartbeat_timeout": timedelta(seconds=30),
+    "heartbeat_timeout": timedelta(seconds=10),
     "retry_policy": RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=60)),
 }
 """Bytes move for as long as it takes."""

@@ -110,6 +110,8 @@ class Task:
     tree: bool = False
     place: bytes | None = None
     """Of a restore: a path below the trash"""
+    items: bool = False
+    """Of a tree, where storage knows none: what it holds was laid where it goes before the step (`ItemByItem`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,4 +326,30 @@ class Executor(Protocol):
 
     def walk(self) -> Iterator[Entry]:
         """Every entry of the mount but our own reserved folder, parents before children. Never follows a link."""
+        ...
+
+
+class ItemByItem(Executor, Protocol):
+    """What an executor offers besides, whose `whole_trees` is False: a directory with its content goes item by item.
+
+    `begin_tree`, `lay` for all of it, `end_tree`, then `act`; the record; `clear_tree` for all of it, then `finish`. All of
+    it can be repeated after a crash, and finds what an earlier execution has done.
+    """
+
+    def begin_tree(self, task: Task) -> None:
+        """The directory itself at its new name (or in the trash). Raises NodeExists, ParentNotFound, NotADirectory."""
+        ...
+
+    def lay(self, task: Task, page: Sequence[Source]) -> list[Copied]:
+        """What it holds beside it, parents first. The originals stay. Raises VersionConflict, NodeExists,
+        ContentExpired."""
+        ...
+
+    def end_tree(self, task: Task, files: int) -> None:
+        """All `files` are laid. Raises VersionConflict when there is more below what is to leave."""
+        ...
+
+    def clear_tree(self, task: Task, page: Sequence[Source], succeeded: bool) -> None:
+        """After the record, children first: the originals leave; of a failed command, what was laid. What somebody
+        changed meanwhile stays."""
         ...

@@ -29,6 +29,7 @@ from activities.executors.s3_attempt import FOLDER, Attempt
 from activities.executors.s3_bucket import COMMAND, Bucket
 from activities.executors.s3_content import Content
 from activities.executors.s3_errors import ConditionFailed, Contended, Missing, PastTheEnd, UploadGone
+from activities.executors.s3_items import Items
 from activities.executors.s3_keys import Keys
 from activities.executors.s3_listing import Listed
 from activities.executors.s3_reversal import Reversal
@@ -121,6 +122,26 @@ class S3Executor:
         with _understood():
             return Attempt(self.store, task).run()
 
+    # -- trees ---------------------------------------------------------------------------------------------------------
+
+    def begin_tree(self, task: Task) -> None:
+        with _understood():
+            Items(self.store, task).begin()
+
+    def lay(self, task: Task, page: Sequence[Source]) -> list[Copied]:
+        with _understood():
+            return Items(self.store, task).lay(page)
+
+    def end_tree(self, task: Task, files: int) -> None:
+        with _understood():
+            Items(self.store, task).end(files)
+
+    def clear_tree(self, task: Task, page: Sequence[Source], succeeded: bool) -> None:
+        with _understood():
+            Items(self.store, task).clear(page, succeeded)
+
+    # -- after the step ------------------------------------------------------------------------------------------------
+
     def flush(self, tasks: Sequence[Task]) -> None:
         staging.flush(self.store, tasks)
 
@@ -133,6 +154,8 @@ class S3Executor:
             if task.stage:
                 staging.clear(self.store, task, succeeded)
             match task.step:
+                case _ if task.items:
+                    Items(self.store, task).clear_root(succeeded)
                 case Step.MOVE if succeeded:
                     self._remove_source(task)
                 case Step.RESTORE if succeeded:

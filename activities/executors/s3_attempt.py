@@ -350,6 +350,8 @@ class Attempt:
 
     def delete_folder(self) -> Result:
         key, trash = self.keys.folder(self.task.path), self.trash_key + "/"
+        if self.task.items:  # what it holds lies in the trash already, and leaves its place after the record
+            return Done(None) if self.is_ours(self.bucket.head(trash)) else ITEM_BY_ITEM
         there = self.bucket.first(key, 2)
         others = [one.key[len(key) :] for one in there if one.key != key]
         if not there or others:
@@ -428,7 +430,7 @@ class Attempt:
         if not there and self.task.attempt == 1:
             return self.unexpected(self.task.path, self.bucket.head(self.key))
         filled = self.task.tree and any(one.key != key for one in there)
-        if filled and not self.is_ours(self.bucket.head(self.keys.folder(target))):
+        if filled and not (self.task.items and self.is_ours(self.bucket.head(self.keys.folder(target)))):
             return ITEM_BY_ITEM
         return self.create_folder(target)
 
@@ -455,7 +457,8 @@ class Attempt:
         if self.task.attempt == 1 and not there:
             self.store.sure()
             return EXPIRED
-        if self.task.tree and any(one.key != kept for one in there):
+        filled = self.task.tree and any(one.key != kept for one in there)
+        if filled and not (self.task.items and self.is_ours(self.bucket.head(self.keys.folder(self.task.path)))):
             return ITEM_BY_ITEM
         return self.create_folder(self.task.path)
 

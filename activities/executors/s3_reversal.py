@@ -11,6 +11,9 @@ class Reversal(Attempt):
     """A step of ours taken back. Unclear, and nothing touched, where somebody else has been since."""
 
     def run(self) -> Result:
+        if self.task.items:
+            # Nothing has left its place yet, and what was laid goes with the leftovers of a command that failed.
+            return Done(None if self.task.step in (Step.CREATE, Step.RESTORE) else self.expected, recognised=True)
         try:
             match self.task.step:
                 case Step.CREATE | Step.RESTORE:

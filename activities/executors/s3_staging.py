@@ -83,7 +83,7 @@ def copy(store: Store, stage: CommandId, sources: Iterable[Source]) -> Iterator[
         store.sure()
         if one.place is not None:
             raise ContentExpired()
-    if found is None or not _is_source(found, one):
+    if found is None or not is_source(found, one):
         raise VersionConflict("What was to be copied was changed in the bucket behind Filestore's back. Reconcile it.")
     known = one.sha256.hex() if one.sha256 else found.metadata.get(SHA256)
     metadata = {COMMAND: str(stage)} | ({SHA256: known} if known else {})
@@ -98,7 +98,7 @@ def _key_of(keys: Keys, source: Source) -> str:
     return keys.of(source.path) if source.path is not None else keys.in_trash(source.place)
 
 
-def _is_source(found: Found, source: Source) -> bool:
+def is_source(found: Found, source: Source) -> bool:
     told = found.metadata.get(SHA256)
     if source.sha256 is not None and told is not None and told != source.sha256.hex():
         return False

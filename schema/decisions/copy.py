@@ -20,10 +20,6 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
         return parts.uncertain(node)
     if problem := parts.between_mounts(found, node) or parts.into_itself(request):
         return problem
-    if node.has_children and not found.appears.whole_trees:
-        return errors.NotSupported(
-            "Copying a directory with its content is not offered on this kind of mount; copy its files one by one."
-        )
     return parts.no_room(request, found.appears) or parts.in_the_way(request, found.appears, node.kind)
 
 
@@ -43,6 +39,8 @@ def intend(request: Request, found: Situation) -> dict[str, Any]:
     }  # fmt: skip
     if tree or node.size > parts.COPY_INLINE_BYTES or found.appears.mount != found.here.mount:
         intent["long"] = True
+    if tree and node.below and not found.appears.whole_trees:
+        intent["items"] = True
     if target is None:
         return intent | {"step": "create", "node": found.fresh_node, "version": 1}
     return parts.changes(target) | intent | {"step": "replace"}

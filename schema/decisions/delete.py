@@ -16,13 +16,8 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
         return None if found.here.gone else errors.NodeNotFound(path=request.path)
     if problem := parts.stale(request, node):
         return problem
-    if node.has_children:
-        if not request.recursive:
-            return errors.ChildrenExist(path=request.path)
-        if not found.here.whole_trees:
-            return errors.NotSupported(
-                "Deleting a directory with its content is not offered on this kind of mount; delete its children first."
-            )
+    if node.has_children and not request.recursive:
+        return errors.ChildrenExist(path=request.path)
     return None if node.is_certain else parts.uncertain(node)
 
 
@@ -33,9 +28,10 @@ def intend(request: Request, found: Situation) -> dict[str, Any]:
         gone = found.here.gone
         assert gone is not None
         return {"step": "none", "node": gone.id, "version": gone.version, "parent": parent}
-    tree = request.recursive and node.kind is NodeKind.DIRECTORY and found.here.whole_trees
-    long = {"long": True} if node.below > parts.TREE_INLINE_NODES else {}
-    return parts.changes(node) | {"step": "delete", "parent": parent, "tree": tree} | long
+    way = parts.way(node, found.here)
+    # Storage that knows no trees deletes an empty directory as one: with nothing below it that nobody knows of.
+    tree = request.recursive and node.kind is NodeKind.DIRECTORY and (found.here.whole_trees or "items" in way)
+    return parts.changes(node) | {"step": "delete", "parent": parent, "tree": tree} | way
 
 
 def claims(request: Request, found: Situation) -> list[Claim]:

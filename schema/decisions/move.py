@@ -20,10 +20,6 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
         return parts.uncertain(node)
     if problem := parts.between_mounts(found, node) or parts.into_itself(request):
         return problem
-    if node.has_children and not found.here.whole_trees:
-        return errors.NotSupported(
-            "Moving a directory with its content is not offered on this kind of mount; move its children one by one."
-        )
     return parts.no_room(request, found.appears) or parts.in_the_way(request, found.appears, node.kind)
 
 
@@ -43,9 +39,7 @@ def intend(request: Request, found: Situation) -> dict[str, Any]:
     }
     if target is not None:
         intent["replaced"] = parts.leaves(target, found.appears, request.appears_at, item=0)
-    if node.below > parts.TREE_INLINE_NODES:
-        intent["long"] = True
-    return intent
+    return intent | parts.way(node, found.here)
 
 
 def claims(request: Request, found: Situation) -> list[Claim]:

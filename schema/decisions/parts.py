@@ -67,6 +67,14 @@ def in_the_way(request: Request, place: Place, kind: NodeKind) -> errors.Filesto
     return None if node.is_certain else uncertain(node)
 
 
+def way(node: KnownNode, place: Place) -> dict[str, Any]:
+    """The part of an intent that says how a node and all below it go: with whoever else is in the list, or in a workflow of
+    its own; and in one step or, where storage knows no trees, item by item."""
+    if node.kind is NodeKind.DIRECTORY and node.below and not place.whole_trees:
+        return {"long": True, "items": True}
+    return {"long": True} if node.below > TREE_INLINE_NODES else {}
+
+
 def here(request: Request, *, subtree: bool = False) -> Claim:
     return Claim(request.mount_id, request.node_path.raw, subtree)
 

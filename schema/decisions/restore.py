@@ -58,7 +58,7 @@ def intend(request: Request, found: Situation) -> dict[str, Any]:
         "place": old.place,
         "tree": node.kind is NodeKind.DIRECTORY,
     }
-    return intent | ({"long": True} if node.below > parts.TREE_INLINE_NODES else {})
+    return intent | parts.way(node, found.appears)
 
 
 def _version_intent(found: Situation) -> dict[str, Any]:

@@ -264,6 +264,7 @@ CREATE TABLE filestore.staged_entries (
     kind           filestore.node_kind NOT NULL,
     size_bytes     bigint NOT NULL,
     sha256         bytea,
+    was            jsonb,                                                -- the source's identity when it was planned
     identity       jsonb,                                                -- of the copy, once it is staged
     PRIMARY KEY (command_id, path)
 );

@@ -112,7 +112,8 @@ UPDATE filestore.commands c
        code text, message text, retryable boolean, drift text, replaced jsonb)
  WHERE c.id = i.id AND c.status = 'running' AND c.attempt = i.attempt
 RETURNING c.id::text, c.intent->>'step' AS step, coalesce(c.request->>'path', '') AS shown,
-          coalesce((c.intent->>'tree')::boolean, false) AS tree, c.intent ?| ARRAY['replaced', 'departs'] AS ousts, c.intent ? 'source' AS copies
+          coalesce((c.intent->>'tree')::boolean, false) AS tree, c.intent ?| ARRAY['replaced', 'departs'] AS ousts, c.intent ? 'source' AS copies,
+          c.intent ? 'items' AS items
 
 -- name: close_snapshots
 -- The versions that end now. Content that leaves its place: where it is kept, and until when, for all versions that have it.
@@ -321,12 +322,16 @@ WITH RECURSIVE ended AS (
     SELECT e.mount_id, e.id, e.stage FROM ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
      WHERE e.stage IS NOT NULL AND e.step <> 'none' AND (e.status <> 'succeeded' OR e.step = 'replace')
         OR m.backend_kind = 's3' AND e.status = 'succeeded' AND e.step IN ('create', 'replace', 'move', 'restore')
+        OR e.intent ? 'items'
      UNION ALL
     SELECT (d.departs->>'mount')::bigint, d.id, NULL FROM done d WHERE d.departs IS NOT NULL
 ), released AS (
-    -- The claim on a source that still has to go stays until it has gone: nobody may take its name before.
-    DELETE FROM filestore.claims k USING ended e
-     WHERE k.command_id = e.id AND (e.status <> 'succeeded' OR e.departs IS NULL OR k.mount_id <> (e.departs->>'mount')::bigint)
+    -- The claim on what still has to go stays until it has gone, in `finish`: nobody may take its name before.
+    DELETE FROM filestore.claims k USING ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
+     WHERE k.command_id = e.id AND NOT e.intent ? 'items'
+       AND (e.status <> 'succeeded'
+            OR (e.departs IS NULL OR k.mount_id <> (e.departs->>'mount')::bigint)
+               AND NOT (m.backend_kind = 's3' AND e.step = 'move' AND k.path = e.path))
 )
 SELECT (SELECT count(*) FROM written) AS written, (SELECT count(*) FROM done) AS expected
 

@@ -133,15 +133,39 @@ WITH RECURSIVE below AS (
            CASE b.level WHEN 0 THEN n.name_text ELSE b.shown || '/' || n.name_text END, b.level + 1
       FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state <> 'deleted'
 )
-INSERT INTO filestore.staged_entries (command_id, path, parent, name_text, path_text, depth, source_id, source_version, kind, size_bytes, sha256)
-SELECT %(command)s, b.path, b.parent, n.name_text, b.shown, b.level, n.id, n.version, n.kind, n.size_bytes, n.sha256
+INSERT INTO filestore.staged_entries (command_id, path, parent, name_text, path_text, depth, source_id, source_version, kind, size_bytes, sha256, was)
+SELECT %(command)s, b.path, b.parent, n.name_text, b.shown, b.level, n.id, n.version, n.kind, n.size_bytes, n.sha256, filestore.node_identity(n)
+  FROM below b JOIN filestore.nodes n ON n.id = b.id WHERE b.level > 0
+
+-- name: plan_return
+-- The same for a directory that is restored: what the same command deleted along with it.
+WITH RECURSIVE below AS (
+    SELECT n.id, ''::bytea AS path, ''::bytea AS parent, '' AS shown, s.command_id AS deleter, 0 AS level
+      FROM filestore.nodes n JOIN filestore.snapshots s ON s.node_id = n.id AND s.version = n.version WHERE n.id = %(directory)s
+     UNION ALL
+    SELECT n.id, CASE b.level WHEN 0 THEN n.name ELSE b.path || '\x2f'::bytea || n.name END, b.path,
+           CASE b.level WHEN 0 THEN n.name_text ELSE b.shown || '/' || n.name_text END, b.deleter, b.level + 1
+      FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state = 'deleted'
+      JOIN filestore.snapshots s ON s.node_id = n.id AND s.version = n.version AND s.command_id = b.deleter
+)
+INSERT INTO filestore.staged_entries (command_id, path, parent, name_text, path_text, depth, source_id, source_version, kind, size_bytes, sha256, was)
+SELECT %(command)s, b.path, b.parent, n.name_text, b.shown, b.level, n.id, n.version, n.kind, n.size_bytes, n.sha256, filestore.node_identity(n)
   FROM below b JOIN filestore.nodes n ON n.id = b.id WHERE b.level > 0
 
 -- name: planned_page
 -- One page of that plan by path: a directory comes before what it holds.
-SELECT e.path, e.path_text, e.kind::text, n.state::text, e.sha256, filestore.node_identity(n) AS identity
+SELECT e.path, e.path_text, e.kind::text, n.state::text, e.sha256, e.was AS identity
   FROM filestore.staged_entries e JOIN filestore.nodes n ON n.id = e.source_id
  WHERE e.command_id = %(command)s AND e.path > %(after)s ORDER BY e.path LIMIT %(limit)s
+
+-- name: remaining_page
+-- One page of what is left to clear of a plan: what a directory holds comes before it.
+SELECT e.path, e.path_text, e.kind::text, 'active' AS state, e.sha256, e.was AS identity
+  FROM filestore.staged_entries e WHERE e.command_id = %(command)s ORDER BY e.path DESC LIMIT %(limit)s
+
+-- name: forget_cleared
+-- That page is cleared.
+DELETE FROM filestore.staged_entries WHERE command_id = %(command)s AND path >= %(first)s
 
 -- name: forget_entries
 -- What an earlier execution staged, and what is in the record by now.
@@ -163,6 +187,14 @@ UPDATE filestore.commands c
                 FROM filestore.staged_entries WHERE command_id = c.id)) ELSE '{}' END
  WHERE c.id = %(command)s AND c.attempt = %(attempt)s AND c.status = 'running'
 
+-- name: reidentify
+-- Where a tree moved or came back item by item, its files are new objects: the nodes learn which.
+UPDATE filestore.nodes n
+   SET s3_etag = nullif(e.identity->>9, ''), s3_version_id = nullif(e.identity->>10, ''), observed_at = now(), observed_by = c.id
+  FROM filestore.commands c JOIN filestore.staged_entries e ON e.command_id = c.id
+ WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' IN ('move', 'restore')
+   AND n.id = e.source_id AND e.kind = 'file' AND e.identity IS NOT NULL
+
 -- name: settle
 -- The nodes of a copied directory, and their first versions. Their ids were given when they were staged.
 WITH arrived AS (
@@ -176,7 +208,7 @@ WITH arrived AS (
 ), settled AS (
     INSERT INTO filestore.nodes (id, tenant, mount_id, parent_id, name, name_text, directory_path, directory_text, depth, kind,
         state, version, size_bytes, sha256, checksum, mime_type, original_name, metadata, device, inode, birth_ns, observed_size,
-        observed_mtime_ns, observed_ctime_ns, observed_mode, observed_links, observed_at, observed_by, last_modified_at)
+        observed_mtime_ns, observed_ctime_ns, observed_mode, observed_links, s3_etag, s3_version_id, observed_at, observed_by, last_modified_at)
     SELECT a.node_id, a.tenant, a.mount_id, a.parent_id,
            CASE octet_length(a.parent) WHEN 0 THEN a.path ELSE substring(a.path FROM octet_length(a.parent) + 2) END, a.name_text,
            CASE WHEN a.kind = 'directory' THEN a.root_path || a.path || '\x2f'::bytea END,
@@ -185,7 +217,7 @@ WITH arrived AS (
            coalesce(v.metadata, '{}'),
            (a.identity->>0)::bigint, (a.identity->>1)::bigint, (a.identity->>2)::bigint, (a.identity->>3)::bigint,
            (a.identity->>4)::bigint, (a.identity->>5)::bigint, (a.identity->>7)::integer, (a.identity->>8)::integer,
-           now(), a.command, now()
+           nullif(a.identity->>9, ''), nullif(a.identity->>10, ''), now(), a.command, now()
       FROM arrived a JOIN filestore.nodes o ON o.id = a.source_id
       LEFT JOIN filestore.snapshots v ON v.node_id = a.source_id AND v.version = a.source_version
     RETURNING *

@@ -41,8 +41,13 @@ class Row:
 
     @property
     def unstaged(self) -> bool:
-        """What it copies is still to be staged."""
-        return "source" in self.intent and not self.intent.get("staged")
+        """What it copies is still to be staged, or what a tree holds is still to be laid where it goes."""
+        return ("source" in self.intent or self.by_item) and not self.intent.get("staged")
+
+    @property
+    def by_item(self) -> bool:
+        """A directory with its content, on storage that knows no trees."""
+        return "items" in self.intent
 
 
 async def lock_mounts(connection: Connection, mounts: Collection[MountId]) -> None:
@@ -220,6 +225,8 @@ class EndedRow:
     ousts: bool = False
     """Another file goes to the trash: a move took its name, or took it to another mount"""
     copies: bool = False
+    items: bool = False
+    """Its tree went item by item"""
 
 
 async def end(connection: Connection, applied: Sequence[Applied]) -> dict[CommandId, EndedRow]:
@@ -227,7 +234,9 @@ async def end(connection: Connection, applied: Sequence[Applied]) -> dict[Comman
     items = _json(list(applied))
     cursor = await connection.execute(SQL["end"], {"items": items})
     return {
-        CommandId(row["id"]): EndedRow(row["step"], row["shown"], row["tree"], row["ousts"], row["copies"])
+        CommandId(row["id"]): EndedRow(
+            row["step"], row["shown"], row["tree"], row["ousts"], row["copies"], row["items"]
+        )
         for row in await cursor.fetchall()
     }
 
@@ -277,7 +286,9 @@ def _around_the_record(ended: Collection[EndedRow]) -> tuple[list[LiteralString]
         after.append(TREES["rebase"])
     if "create" in trees:
         after.extend((TREES["settle"], TREES["settle_rollups"]))
-    if any(row.copies and row.tree for row in ended):
+    if any(row.items for row in ended):
+        after.append(TREES["reidentify"])
+    if any(row.copies and row.tree and not row.items for row in ended):
         after.append(TREES["forget_entries"])
     return before, after
 

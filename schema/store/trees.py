@@ -22,7 +22,7 @@ SQL = load("trees")
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A node below the directory that is copied, as the record has it."""
+    """A node below the directory that is copied (or goes item by item), as the record has it."""
 
     path: bytes
     """Below that directory"""
@@ -33,11 +33,13 @@ class Planned:
     identity: Sequence[int | str] | None
 
 
-async def plan(connection: Connection, command: CommandId, directory: int) -> int:
-    """Write down what a copy takes along: exactly what the record knows below the directory. Returns how many nodes."""
+async def plan(connection: Connection, command: CommandId, directory: int, *, deleted: bool = False) -> int:
+    """Write down what goes along with a directory: exactly what the record knows below it; or, where it is `deleted`, what
+    was deleted with it. Returns how many nodes."""
+    query = SQL["plan_return"] if deleted else SQL["plan_entries"]
     async with connection.transaction():
         await connection.execute(SQL["forget_entries"], {"ids": [command]})
-        cursor = await connection.execute(SQL["plan_entries"], {"command": command, "directory": directory})
+        cursor = await connection.execute(query, {"command": command, "directory": directory})
     return cursor.rowcount
 
 
@@ -45,10 +47,22 @@ async def page(connection: Connection, command: CommandId, after: bytes, limit: 
     """The next entries by path, parents before children."""
     values = {"command": command, "after": after, "limit": limit}
     cursor = await connection.execute(SQL["planned_page"], values)
-    return [
-        Planned(bytes(row["path"]), row["path_text"], row["kind"], row["state"], row["sha256"], row["identity"])
-        for row in await cursor.fetchall()
-    ]
+    return [_planned(row) for row in await cursor.fetchall()]
+
+
+async def remaining(connection: Connection, command: CommandId, limit: int) -> list[Planned]:
+    """What is still to be cleared, children before parents."""
+    cursor = await connection.execute(SQL["remaining_page"], {"command": command, "limit": limit})
+    return [_planned(row) for row in await cursor.fetchall()]
+
+
+async def cleared(connection: Connection, command: CommandId, first: bytes) -> None:
+    """Everything from this path on is cleared."""
+    await connection.execute(SQL["forget_cleared"], {"command": command, "first": first})
+
+
+def _planned(row: DictRow) -> Planned:
+    return Planned(bytes(row["path"]), row["path_text"], row["kind"], row["state"], row["sha256"], row["identity"])
 
 
 async def keep(connection: Connection, command: CommandId, copies: Sequence[tuple[bytes, Sequence[int | str]]]) -> None:

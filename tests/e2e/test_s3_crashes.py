@@ -14,6 +14,9 @@ CASES = [
     Case("worker", "apply.acted", "delete"),
     Case("worker", "commit.before_commit", "from_local"),
     Case("worker", "finish.acted", "from_local"),
+    Case("worker", "stage.laid", "copy_tree"),
+    Case("worker", "commit.committed", "move_tree"),
+    Case("worker", "finish.cleared", "delete_tree"),
 ]
 
 

@@ -158,12 +158,6 @@ REFUSED: list[tuple[str, Request, Situation, str]] = [
     ("delete of a stale version", request(DELETE, if_version=2), ON_FILE, "VERSION_CONFLICT"),
     ("delete of other content", request(DELETE, if_hash="cd" * 32), ON_FILE, "VERSION_CONFLICT"),
     ("delete of a full directory", REMOVE, FULL, "CHILDREN_EXIST"),
-    (
-        "recursive delete of a full directory of objects",
-        request(DELETE, recursive=True),
-        found(node=replace(FOLDER, has_children=True), mount_kind="s3"),
-        "NOT_SUPPORTED",
-    ),
     ("delete of a pipe", REMOVE, PIPE, "VERSION_CONFLICT"),
     ("delete of what was never seen", REMOVE, UNSEEN, "VERSION_CONFLICT"),
     *[
