@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, cast
 from temporalio import activity
 
 from activities import items
-from activities.executors.base import Done, Executor, ItemByItem
+from activities.executors.base import Done, Executor, ItemByItem, Source, Step, Task
 from activities.tasks import departure_of, task_of
 from schema.commands import CommandIds
+from schema.errors import VersionConflict
 from schema.faults import areach, reach
 from schema.ids import CommandId, MountId
 from schema.store import commands as store
@@ -40,13 +41,15 @@ class Finish:
         if not leftovers:
             return 0
         executor = self._executors.of(mount)
-        by_item = [leftover for leftover in leftovers if leftover.row.by_item]
-        others = [leftover for leftover in leftovers if not leftover.row.by_item]
+        by_item = [leftover for leftover in leftovers if _goes_by_item(executor, leftover)]
+        others = [leftover for leftover in leftovers if not _goes_by_item(executor, leftover)]
         cleared, changed = await self._threads.run(mount, _clear, executor, others)
         cleared += [leftover.cleanup for leftover in by_item if await self._clear_items(mount, executor, leftover)]
+        departed = [leftover.row.id for leftover in leftovers if leftover.departs and leftover.cleanup in cleared]
         async with self._pool.connection() as connection, connection.transaction():
             for command in changed:
                 await store.disown(connection, command)
+            await trees.forget(connection, departed)
             await store.close_leftovers(connection, cleared)
         await areach("finish.closed")
         return len(cleared)
@@ -54,18 +57,28 @@ class Finish:
     async def _clear_items(self, mount: MountId, executor: Executor, leftover: store.Leftover) -> bool:
         """Page by page, each forgotten when it is cleared: whoever goes on after a crash goes on there. False: another process
         is at it."""
-        row, task, trees_of = leftover.row, items.task_of(leftover.row), cast(ItemByItem, executor)
-        locks = await self._threads.run(mount, executor.locks)
+        row, by_item, run = leftover.row, cast(ItemByItem, executor), self._threads.run
+        task = departure_of(row, items=True) if leftover.departs else items.task_of(row)
+        # What a copy laid stays, and what a move to another mount has laid is still to leave over there.
+        stays = leftover.succeeded and task.step is Step.CREATE
+        locks = await run(mount, executor.locks)
         try:
             if not locks.take(task.command):
                 return False
-            while page := await self._remaining(task.command):
+            if leftover.departs:
+                await run(mount, by_item.begin_tree, task)
+            while not stays and (page := await self._remaining(task.command)):
                 sources = [items.source_of(row, entry) for entry in page if entry.identity is not None]
-                await self._threads.run(mount, trees_of.clear_tree, task, sources, leftover.succeeded)
+                if leftover.departs:
+                    sources = await run(mount, _laid, by_item, task, sources)
+                await run(mount, by_item.clear_tree, task, sources, leftover.succeeded)
                 await areach("finish.cleared", task.path.text)
                 async with self._pool.connection() as connection:
                     await trees.cleared(connection, task.command, page[-1].path)
-            await self._threads.run(mount, executor.finish, task, leftover.succeeded)
+            await run(mount, executor.finish, task, leftover.succeeded)
+            if stays and "departs" not in row.intent:
+                async with self._pool.connection() as connection:
+                    await trees.forget(connection, [task.command])
             return True
         finally:
             locks.close()
@@ -73,6 +86,24 @@ class Finish:
     async def _remaining(self, command: CommandId) -> list[trees.Planned]:
         async with self._pool.connection() as connection:
             return await trees.remaining(connection, command, _PAGE)
+
+
+def _goes_by_item(executor: Executor, leftover: store.Leftover) -> bool:
+    if leftover.departs:
+        return bool(leftover.row.intent["departs"]["tree"]) and not executor.whole_trees
+    return leftover.row.by_item
+
+
+def _laid(executor: ItemByItem, task: Task, sources: Sequence[Source]) -> list[Source]:
+    """Those of the sources that lie in the trash now. The others were changed by somebody, and stay where they are."""
+    try:
+        executor.lay(task, sources)
+        return list(sources)
+    except VersionConflict:
+        if len(sources) == 1:
+            return []
+    half = len(sources) // 2
+    return [*_laid(executor, task, sources[:half]), *_laid(executor, task, sources[half:])]
 
 
 def _clear(executor: Executor, leftovers: list[store.Leftover]) -> tuple[list[int], list[CommandId]]:

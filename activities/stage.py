@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from temporalio import activity
 
 from activities import items
-from activities.executors.base import Copied, Executor, Identity, ItemByItem, Source, Step
+from activities.executors.base import Content, Copied, Executor, Identity, ItemByItem, Source, Step
 from schema import errors
 from schema.commands import Applied, Begun, Going, Staged, Status
 from schema.faults import areach
@@ -98,7 +98,7 @@ class StageCopies:
                 after = page[-1].path if page else None
 
         def work() -> Copied:
-            for page in _pages(executor.stage_copy(row.id, read())):
+            for page in _pages(executor.stage_copy(row.id, read(), fetch)):
                 below = [copy for copy in page if copy.relative]
                 asyncio.run_coroutine_threadsafe(self._keep(row.id, below), loop).result()
             executor.seal([], [row.id])
@@ -107,23 +107,31 @@ class StageCopies:
                 raise errors.StageLost()
             return Copied(b"", row.intent["kind"], sealed)
 
-        source = MountId(row.intent["source"].get("mount", mount))
-        if source != mount:
-            origin = self._executors.of(source)
+        origin = self._origin(mount, row)
+        fetch = partial(fetched, origin) if origin is not None else None
+        if origin is not None and not tree:
             work = partial(transfer, origin, executor, row)
         root = await self._threads.run(mount, work)
         await areach("stage.staged", row.path.text)
         async with self._pool.connection() as connection, connection.transaction():
             await trees.record_stage(connection, row.id, row.attempt, root.identity.facts(), tree=tree)
 
+    def _origin(self, mount: MountId, row: store.Row) -> Executor | None:
+        """Where the source lies, if that is another mount."""
+        source = MountId(row.intent.get("source", {}).get("mount", mount))
+        return self._executors.of(source) if source != mount else None
+
     async def _lay(self, mount: MountId, executor: Executor, row: store.Row) -> None:
         """A tree on storage that knows none: item by item to where it goes, page by page."""
         by_item, task, files, after = cast(ItemByItem, executor), items.task_of(row), 0, b""
+        origin = self._origin(mount, row)
+        fetch = partial(fetched, origin) if origin is not None else None
         async with self._pool.connection() as connection:
             await trees.plan(connection, row.id, items.planned_node(row), deleted=task.step is Step.RESTORE)
         await self._threads.run(mount, by_item.begin_tree, task)
         while page := await self._page(row.id, after):
-            laid = await self._threads.run(mount, by_item.lay, task, [items.source_of(row, entry) for entry in page])
+            sources = [items.source_of(row, entry) for entry in page]
+            laid = await self._threads.run(mount, by_item.lay, task, sources, fetch)
             await self._keep(row.id, laid)
             await areach("stage.laid", row.path.text)
             files += sum(copy.kind != "directory" for copy in laid)
@@ -157,16 +165,29 @@ class StageCopies:
             beating.cancel()
 
 
-def transfer(origin: Executor, executor: Executor, row: store.Row) -> Copied:
-    """From one mount to another: read, hashed and staged in one pass, and exactly the recorded version."""
-    source, at = _root(row), NodePath(bytes.fromhex(row.intent["at"]))
+def fetched(origin: Executor, source: Source) -> Content:
+    """Exactly the recorded version of a file on another mount, open for reading."""
     assert source.path is not None
-    changed = errors.VersionConflict("The source is not what the record knows. Reconcile it first; nothing was copied.")
-    executor.discard_stage(row.id, None)
     content = origin.open(source.path)
+    if not source.identity.same_content(content.identity):
+        content.close()
+        raise _changed(source)
+    return content
+
+
+def _changed(source: Source) -> errors.FilestoreError:
+    shown = source.path.text if source.path else ""
+    return errors.VersionConflict(
+        f"{shown} is not what the record knows. Reconcile it first; nothing was copied.", path=shown
+    )
+
+
+def transfer(origin: Executor, executor: Executor, row: store.Row) -> Copied:
+    """A file from one mount to another: read, hashed and staged in one pass, and exactly the recorded version."""
+    source, at = _root(row), NodePath(bytes.fromhex(row.intent["at"]))
+    executor.discard_stage(row.id, None)
+    content = fetched(origin, source)
     try:
-        if not source.identity.same_content(content.identity):
-            raise changed
         writer, offset = executor.open_stage(row.id, at), 0
         try:
             while piece := content.read(offset, _PIECE):
@@ -180,7 +201,7 @@ def transfer(origin: Executor, executor: Executor, row: store.Row) -> Copied:
         content.close()
     if stage.sha256 != source.sha256:
         executor.discard_stage(row.id, stage.identity)
-        raise changed
+        raise _changed(source)
     executor.seal([], [row.id])
     return Copied(b"", source.kind, stage.identity, offset, stage.sha256)
 

@@ -35,8 +35,9 @@ def task_of(row: Row, *, first: bool = False) -> Task | None:
     )
 
 
-def departure_of(row: Row) -> Task:
-    """The source of a move to another mount, which goes to the trash once it is recorded as gone."""
+def departure_of(row: Row, *, items: bool = False) -> Task:
+    """The source of a move to another mount, which goes to the trash once it is recorded as gone: a directory with all
+    below it, in one step or item by item."""
     departs = row.intent["departs"]
     return Task(
         command=row.id,
@@ -45,6 +46,8 @@ def departure_of(row: Row) -> Task:
         expected=_identity(departs["expected"]),
         trash=departs["trash"],
         attempt=2,
+        tree=departs["tree"],
+        items=items,
     )
 
 

@@ -387,9 +387,12 @@ class _Trees:
                 del self._gone_by[id]
 
     def depart(self, entry: Entry) -> None:
-        departed = (entry.also or {})["departed"]
-        self._turn(int(departed["id"]), NodeState.DELETED)
-        self._gone_by[int(departed["id"])] = entry.command
+        also = entry.also or {}
+        top = int(also["departed"]["id"])
+        below = self._below(top, lambda image: image.state != NodeState.DELETED) if "tree" in also else []
+        for id in [top, *below]:
+            self._turn(id, NodeState.DELETED)
+            self._gone_by[id] = entry.command
 
     def _turn(self, id: int, state: NodeState) -> None:
         if image := self._images.get(id):

@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,8 @@ class MountOfTest:
         for path in sorted(top.rglob("*")):
             shown = str(path.relative_to(top))
             if not shown.startswith(".filestore"):
-                found[shown] = None if path.is_dir() else path.read_bytes()
+                with suppress(FileNotFoundError):  # gone since it was listed
+                    found[shown] = None if path.is_dir() else path.read_bytes()
         return found
 
 

@@ -17,7 +17,8 @@ POINTS = (
     "finish.acted",
 )  # fmt: skip
 COMMANDS = ("create", "large", "overwrite", "delete", "move", "from_local")
-TREES = ("move_tree", "copy_tree", "delete_tree", "restore_tree")
+TREES = ("move_tree", "copy_tree", "delete_tree", "restore_tree", "tree_away", "tree_here")
+"""The last two: a tree moves to the local mount, or comes from there."""
 TREE_POINTS = (
     "stage.laid",
     "stage.recorded",
@@ -29,6 +30,11 @@ TREE_POINTS = (
 )
 """What holds much goes on in the worker: only that one can die of these."""
 LARGE = os.urandom(1 << 20) * 20
+NEVER = {
+    ("copy_tree", "finish.cleared"): "nothing leaves",
+    ("tree_here", "finish.cleared"): "a local disk loses it in one step",
+    ("tree_away", "stage.laid"): "a local disk stages it as a whole",
+}
 INSIDE = {"t": None, "t/f": b"one", "t/s": None, "t/s/g": b"two"}
 
 
@@ -53,7 +59,7 @@ def every_case() -> Iterator[Case]:
     for tree in TREES:
         yield Case("api", "begin.committed", tree)
         for point in TREE_POINTS:
-            if tree != "copy_tree" or point != "finish.cleared":  # nothing leaves
+            if (tree, point) not in NEVER:
                 yield Case("worker", point, tree)
 
 
@@ -61,7 +67,7 @@ def run(service: Service, s3: MountOfTest, local: MountOfTest, case: Case) -> No
     for answer in (service.mkdir(s3, "d"), service.upload(s3, "d/old", b"old"), service.upload(local, "file", LARGE)):
         assert answer.status_code == 201, answer.text
     if case.command in TREES:
-        _plant(service, s3, deleted=case.command == "restore_tree")
+        _plant(service, local if case.command == "tree_here" else s3, deleted=case.command == "restore_tree")
     send = partial(_send, service, s3, local, case.command, f"key-{s3.id}-{case}")
     if case.victim == "api":
         _crash_api(service, case.point, send)
@@ -71,14 +77,14 @@ def run(service: Service, s3: MountOfTest, local: MountOfTest, case: Case) -> No
     _settle(service, s3, local, case.command, send)
 
 
-def _plant(service: Service, s3: MountOfTest, *, deleted: bool) -> None:
+def _plant(service: Service, on: MountOfTest, *, deleted: bool) -> None:
     for answer in (
-        service.mkdir(s3, "t"), service.mkdir(s3, "t/s"), service.upload(s3, "t/f", b"one"), service.upload(s3, "t/s/g", b"two"),
+        service.mkdir(on, "t"), service.mkdir(on, "t/s"), service.upload(on, "t/f", b"one"), service.upload(on, "t/s/g", b"two"),
     ):  # fmt: skip
         assert answer.status_code == 201, answer.text
     if deleted:
-        assert service.delete(s3, "t", recursive=True).status_code == 200
-        assert until(lambda: "t" not in s3.on_disk())
+        assert service.delete(on, "t", recursive=True).status_code == 200
+        assert until(lambda: "t" not in on.on_disk())
 
 
 def _send(service: Service, s3: MountOfTest, local: MountOfTest, command: str, key: str) -> httpx2.Response:
@@ -103,6 +109,10 @@ def _send(service: Service, s3: MountOfTest, local: MountOfTest, command: str, k
             return service.delete(s3, "t", key, recursive=True)
         case "restore_tree":
             return service.restore(s3, key, path="t")
+        case "tree_away":
+            return service.move(s3, "t", "t", key, targetBackendMountId=local.id)
+        case "tree_here":
+            return service.move(local, "t", "d/t", key, targetBackendMountId=s3.id)
     raise AssertionError(command)
 
 
@@ -119,6 +129,8 @@ def _expected(command: str) -> dict[str, bytes | None]:
         "copy_tree": usual | INSIDE | {f"d/{path}": content for path, content in INSIDE.items()},
         "delete_tree": usual,
         "restore_tree": usual | INSIDE,
+        "tree_away": usual,
+        "tree_here": usual | {f"d/{path}": content for path, content in INSIDE.items()},
     }
     return after[command]
 
@@ -154,9 +166,15 @@ def _settle(
         assert time.monotonic() < end, f"no outcome: {answer.text if answer is not None else 'no answer'}"
         time.sleep(0.2)
     assert until(lambda: s3.on_disk() == _expected(command), 20), sorted(s3.on_disk())
-    assert until(lambda: local.on_disk() == ({} if command == "from_local" else {"file": LARGE}), 20)
+    here: dict[str, bytes | None] = {} if command == "from_local" else {"file": LARGE}
+    here |= INSIDE if command == "tree_away" else {}
+    assert until(lambda: local.on_disk() == here, 20), sorted(local.on_disk())
     entry = answer.json()["data"]["journalEntryId"]
-    ended = [e for e in service.journal(s3) if e["id"] == entry and e["outcome"] == "succeeded"]
+    ended = [
+        e
+        for e in service.journal(local if command == "tree_away" else s3)
+        if e["id"] == entry and e["outcome"] == "succeeded"
+    ]
     assert len(ended) == 1, ended
     again = send()
     assert again.status_code == 200 and again.json()["data"]["idempotent"] is True

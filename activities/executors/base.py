@@ -13,7 +13,7 @@ The protocol it serves (docs/command-protocol.md) rests on these sentences:
   Anything else is an OSError and means a defect or a broken disk. No retry inside: the workflow retries.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -242,6 +242,10 @@ class Content(Protocol):
     def close(self) -> None: ...
 
 
+Fetch = Callable[[Source], Content]
+"""Opens a source that lies on another mount: the recorded version of it. Raises VersionConflict."""
+
+
 class Executor(Protocol):
     """The contract. All methods block; the caller brings the threads."""
 
@@ -261,12 +265,13 @@ class Executor(Protocol):
         """`path`: where it will appear. A store that writes big content in place from the start needs to know."""
         ...
 
-    def stage_copy(self, stage: CommandId, sources: Iterable[Source]) -> Iterator[Copied]:
+    def stage_copy(self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None) -> Iterator[Copied]:
         """Stage a copy of one file or a whole tree, one answer per source while it goes; directories may be answered
         after what they hold, and the root of a tree is then the last. Whatever an earlier, broken execution left under
         this stage is removed first. With the last answer everything is durable, but for the stage's own name: `seal`.
         What POSIX keeps beside the bytes (mode, times, extended attributes, links) comes along. When it fails, or its
-        answers are not taken to the end, nothing is left.
+        answers are not taken to the end, nothing is left. With `fetch` the sources lie on another mount: their bytes
+        come from there, hashed, and nothing else.
 
         Raises VersionConflict when a source is not what its identity and hash say, ContentExpired when it is no longer
         in the trash, NotSupported for kinds that can not be copied, Forbidden, StorageFull, MountOffline."""
@@ -340,9 +345,9 @@ class ItemByItem(Executor, Protocol):
         """The directory itself at its new name (or in the trash). Raises NodeExists, ParentNotFound, NotADirectory."""
         ...
 
-    def lay(self, task: Task, page: Sequence[Source]) -> list[Copied]:
-        """What it holds beside it, parents first. The originals stay. Raises VersionConflict, NodeExists,
-        ContentExpired."""
+    def lay(self, task: Task, page: Sequence[Source], fetch: Fetch | None = None) -> list[Copied]:
+        """What it holds beside it, parents first. The originals stay. With `fetch` they lie on another mount. Raises
+        VersionConflict, NodeExists, ContentExpired."""
         ...
 
     def end_tree(self, task: Task, files: int) -> None:

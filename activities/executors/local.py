@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from activities.executors import local_attempt, local_copy
-from activities.executors.base import Copied, Draft, Entry, Identity, Result, Source, Stage, Task
+from activities.executors.base import Copied, Draft, Entry, Fetch, Identity, Result, Source, Stage, Task
 from activities.executors.local_content import Content, list_folder, list_names, open_file
 from activities.executors.local_disk import Disk, Locks, own_name, split_place
 from activities.executors.local_errors import GONE, NOT_A_FOLDER, mount_error
@@ -114,8 +114,8 @@ class LocalExecutor:
     def open_stage(self, stage: CommandId, path: NodePath | None = None) -> Writer:
         return Writer(self._here(), stage, self._explaining)
 
-    def stage_copy(self, stage: CommandId, sources: Iterable[Source]) -> Iterator[Copied]:
-        yield from local_copy.stage_copy(self._here(), stage, sources, self._explaining)
+    def stage_copy(self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None) -> Iterator[Copied]:
+        yield from local_copy.stage_copy(self._here(), stage, sources, self._explaining, fetch)
 
     def seal(self, drafts: Sequence[Draft], written: Sequence[CommandId] = ()) -> list[Stage | Exception]:
         disk, begun = self._here(), list[Writer | Stage | Exception]()

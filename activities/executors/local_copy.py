@@ -1,17 +1,19 @@
 """Copies on a local disk: a file or a whole tree, staged under one name, compared before and after, hashed on the way."""
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from activities.executors import syscalls
-from activities.executors.base import Copied, Identity, Source
+from activities.executors.base import Copied, Fetch, Identity, Source
 from activities.executors.local_content import Content, open_file
 from activities.executors.local_disk import OPEN_FOLDER, Disk, own_name, split_place
 from activities.executors.local_errors import NOT_A_FOLDER
 from activities.executors.local_pour import Pours, give, keep_facts
+from activities.executors.local_stage import FILE_MODE, FOLDER_MODE
 from activities.executors.local_tree import discard
 from activities.executors.syscalls import open_beneath
 from schema.errors import (
@@ -27,11 +29,16 @@ from schema.ids import CommandId
 
 BATCH_FILES, BATCH_BYTES = 64, 64 << 20
 """After so much the files written so far are flushed together: their writes overlap, and few descriptors stay open."""
+_PIECE = 1 << 20
 _MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def stage_copy(
-    disk: Disk, stage: CommandId, sources: Iterable[Source], explaining: Callable[[], AbstractContextManager[None]]
+    disk: Disk,
+    stage: CommandId,
+    sources: Iterable[Source],
+    explaining: Callable[[], AbstractContextManager[None]],
+    fetch: Fetch | None = None,
 ) -> Iterator[Copied]:
     """See the contract. Directories are answered after all files, when they are as they will appear; the root is last.
 
@@ -39,7 +46,7 @@ def stage_copy(
     along where we may give files away. The root of a tree stays writable for its owner: a directory that is not can not
     be renamed. Whatever goes wrong, nothing stays under the stage's name.
     """
-    copy = _Copy(disk, own_name(stage), explaining)
+    copy = _Copy(disk, own_name(stage), explaining, fetch)
     try:
         last = yield from copy.run(sources)
     except BaseException:
@@ -73,8 +80,10 @@ class _Near:
 class _Copy:
     """One copy on its way. Memory grows with the directories, not with the files."""
 
-    def __init__(self, disk: Disk, name: bytes, explaining: Callable[[], AbstractContextManager[None]]) -> None:
-        self.disk, self.name, self.explaining = disk, name, explaining
+    def __init__(
+        self, disk: Disk, name: bytes, explaining: Callable[[], AbstractContextManager[None]], fetch: Fetch | None
+    ) -> None:
+        self.disk, self.name, self.explaining, self.fetch = disk, name, explaining, fetch
         self.paths, self.places = _Near(disk.root), _Near(disk.trash)
         self.staged: _Near | None = None
         self.folders: list[Source] = []
@@ -134,8 +143,8 @@ class _Copy:
                 self._open_folder(source)
                 return None
             case "file":
-                return self._copy_file(source)
-            case "symlink":
+                return self._copy_file(source) if self.fetch is None else self._bring_file(source, self.fetch)
+            case "symlink" if self.fetch is None:
                 return self._copy_link(source)
             case kind:
                 raise NotSupported(
@@ -143,7 +152,8 @@ class _Copy:
                 )
 
     def _open_folder(self, source: Source) -> None:
-        self._find(source)
+        if self.fetch is None:
+            self._find(source)
         parent, name = self._place(source)
         os.mkdir(name, 0o700, dir_fd=parent)
         if not source.relative:
@@ -153,8 +163,12 @@ class _Copy:
     def _close_folder(self, source: Source) -> Copied:
         """What it keeps beside its entries, last: making entries changes it, and it may forbid us to."""
         assert self.staged is not None, "a directory is the root, or has one"
-        parent, name = self._find(source)
         made = self.staged.folder(source.relative)
+        if self.fetch is not None:
+            os.fchmod(made, FOLDER_MODE)
+            self.disk.sync(made)
+            return Copied(source.relative, source.kind, self._look(made))
+        parent, name = self._find(source)
         original = os.open(name, OPEN_FOLDER, dir_fd=parent)
         try:
             self._same(source, self.disk.look(original, b""))
@@ -179,9 +193,32 @@ class _Copy:
             keep_facts(content.fileno(), before, made)
         finally:
             content.close()
+        return self._written(source, made, before.st_size, digest)
+
+    def _bring_file(self, source: Source, fetch: Fetch) -> Copied:
+        """From another mount: its bytes, and what every new file has beside them."""
+        content, digest, offset = fetch(source), hashlib.sha256(), 0
+        try:
+            parent, name = self._place(source)
+            made = os.open(name, _MAKE, 0o600, dir_fd=parent)
+            self.written.append(made)
+            while piece := content.read(offset, _PIECE):
+                digest.update(piece)
+                rest = memoryview(piece)
+                while rest:  # a disk that fills up takes a part first
+                    rest = rest[os.write(made, rest) :]
+                offset += len(piece)
+        finally:
+            content.close()
+        if source.sha256 not in (None, digest.digest()):
+            raise VersionConflict(f"{_told(source)} does not have the content that the record knows. Reconcile it.")
+        os.fchmod(made, FILE_MODE)
+        return self._written(source, made, offset, digest.digest())
+
+    def _written(self, source: Source, made: int, size: int, digest: bytes) -> Copied:
         syscalls.sync_file_range(made)
-        self.bytes_written += before.st_size
-        copied = Copied(source.relative, source.kind, self._look(made), before.st_size, digest)
+        self.bytes_written += size
+        copied = Copied(source.relative, source.kind, self._look(made), size, digest)
         if len(self.written) >= BATCH_FILES or self.bytes_written >= BATCH_BYTES:
             self._flush()
         return copied

@@ -17,6 +17,7 @@ from activities.executors.base import (
     Done,
     Draft,
     Entry,
+    Fetch,
     Identity,
     Refused,
     Result,
@@ -185,11 +186,11 @@ class MemoryExecutor:
             _cut(*own)
             return True
 
-    def stage_copy(self, stage: CommandId, sources: Iterable[Source]) -> Iterator[Copied]:
+    def stage_copy(self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None) -> Iterator[Copied]:
         self.discard_stage(stage, None)
         last = None
         try:
-            for answer in self._copied(stage.encode(), sources):
+            for answer in self._copied(stage.encode(), sources, fetch):
                 if last is not None:
                     yield last
                 last = answer
@@ -199,14 +200,14 @@ class MemoryExecutor:
         if last is not None:
             yield last
 
-    def _copied(self, stage: bytes, sources: Iterable[Source]) -> Iterator[Copied]:
+    def _copied(self, stage: bytes, sources: Iterable[Source], fetch: Fetch | None) -> Iterator[Copied]:
         folders: list[tuple[Source, Node]] = []
         for number, source in enumerate(sources):
             if (number == 0) is not (source.relative == b"") or (number > 0 and not folders):
                 raise InvalidRequest(
                     "The first source of a copy, and it alone, is its root; only a directory has more."
                 )
-            content, mtime = self._original(source)
+            content, mtime = self._original(source) if fetch is None else self._brought(source, fetch)
             node = self.stage[b"/".join(filter(None, (stage, source.relative)))] = Node(content, mtime=mtime)
             if content is None:
                 folders.append((source, node))
@@ -232,6 +233,21 @@ class MemoryExecutor:
         if source.sha256 not in (None, hashlib.sha256(node.content or b"").digest()):
             raise VersionConflict("A source does not have the content that the record knows. Reconcile it.")
         return node.content, node.mtime
+
+    def _brought(self, source: Source, fetch: Fetch) -> tuple[bytes | None, int]:
+        self.check()
+        if source.kind not in ("file", "directory"):
+            raise NotSupported(f"A {source.kind} can not be copied.")
+        if source.kind == "directory":
+            return None, next(_ticks)
+        original = fetch(source)
+        try:
+            content = original.read(0, source.identity.size)
+        finally:
+            original.close()
+        if source.sha256 not in (None, hashlib.sha256(content).digest()):
+            raise VersionConflict("A source does not have the content that the record knows. Reconcile it.")
+        return content, next(_ticks)
 
     # -- the visible step ----------------------------------------------------------------------------------------------
 

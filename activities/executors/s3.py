@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from activities.executors import s3_staging as staging
-from activities.executors.base import Copied, Draft, Entry, Identity, Result, Source, Stage, Step, Task
+from activities.executors.base import Copied, Draft, Entry, Fetch, Identity, Result, Source, Stage, Step, Task
 from activities.executors.s3_account import account_of, connect
 from activities.executors.s3_attempt import FOLDER, Attempt
 from activities.executors.s3_bucket import COMMAND, Bucket
@@ -88,7 +88,7 @@ class S3Executor:
         with _understood():
             return Writer(self.store.bucket, self.store.spool, stage, key)
 
-    def stage_copy(self, stage: CommandId, sources: Iterable[Source]) -> Iterator[Copied]:
+    def stage_copy(self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None) -> Iterator[Copied]:
         with _understood():
             yield from staging.copy(self.store, stage, sources)
 
@@ -128,9 +128,9 @@ class S3Executor:
         with _understood():
             Items(self.store, task).begin()
 
-    def lay(self, task: Task, page: Sequence[Source]) -> list[Copied]:
+    def lay(self, task: Task, page: Sequence[Source], fetch: Fetch | None = None) -> list[Copied]:
         with _understood():
-            return Items(self.store, task).lay(page)
+            return Items(self.store, task, fetch).lay(page)
 
     def end_tree(self, task: Task, files: int) -> None:
         with _understood():

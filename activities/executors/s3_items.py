@@ -4,29 +4,35 @@ Every object is copied by the store itself, on a condition, with the command's i
 be ours. Until the record nothing has left its place; whatever fails, what was laid is taken away and nothing is lost.
 """
 
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
-from activities.executors.base import Copied, Refused, Source, Step, Task
-from activities.executors.s3_attempt import FOLDER, Attempt
+from activities.executors.base import Copied, Fetch, Refused, Source, Stage, Step, Task
+from activities.executors.s3_attempt import FOLDER, Attempt, NothingStaged
 from activities.executors.s3_bucket import COMMAND, FREE, SHA256, TAG, WAS, Found
 from activities.executors.s3_errors import HAUNTED, ConditionFailed, Missing
-from activities.executors.s3_staging import is_source
+from activities.executors.s3_staging import drop_local, is_source
 from activities.executors.s3_store import Store
+from activities.executors.s3_upload import Writer
 from schema import errors
+from schema.ids import CommandId
 from schema.paths import NodePath
 
 R = TypeVar("R")
 AT_ONCE = 16
+PIECE = 1 << 20
 """Objects that are copied or deleted at the same time"""
 
 
 class Items:
     """The items of one command's tree."""
 
-    def __init__(self, store: Store, task: Task) -> None:
-        self.store, self.task = store, task
+    def __init__(self, store: Store, task: Task, fetch: Fetch | None = None) -> None:
+        """`fetch`: the originals lie on another mount."""
+        self.store, self.task, self.fetch = store, task, fetch
         self.bucket, self.keys = store.bucket, store.keys
 
     # -- where things are ----------------------------------------------------------------------------------------------
@@ -69,8 +75,8 @@ class Items:
             return Copied(source.relative, source.kind, FOLDER)
         if source.kind != "file":
             raise errors.NotSupported(f"A {source.kind} can not be copied.")
-        key = self._laid_at(source.relative)
-        made = self._lay_file(source, key) or self._lay_file(source, key, again=True)
+        key, lay = self._laid_at(source.relative), self._bring_file if self.fetch else self._lay_file
+        made = lay(source, key) or lay(source, key, again=True)
         if made is None:
             raise errors.from_code(HAUNTED.code, HAUNTED.message)
         return Copied(source.relative, source.kind, made.identity, made.size, source.sha256)
@@ -102,18 +108,63 @@ class Items:
         except Missing as error:
             raise _gone(source) from error
         except ConditionFailed as error:
-            there = self.bucket.head(key)
-            if there is not None and self._is_ours(there) and there.size == found.size:
+            if there := self._in_the_way(key, found.size):
                 return there
-            if there is not None:
-                raise errors.NodeExists(
-                    "A name in the tree is taken in the bucket by something Filestore does not know. Reconcile the mount.",
-                    path=self._target.text,
-                ) from error
             if not is_source(self.bucket.head(found.key) or _NOTHING, source):
                 raise _changed(source) from error
             self.store.clear_ghost(key + "/")
             return None
+
+    def _bring_file(self, source: Source, key: str, *, again: bool = False) -> Found | None:
+        """The same from another mount: read, hashed and spooled, then put."""
+        assert self.fetch is not None and source.sha256 is not None
+        there = self.bucket.head(key)
+        if there is not None and self._is_ours(there) and there.metadata.get(SHA256) == source.sha256.hex():
+            return there
+        stage = _stage_of(self.task.command, source.relative)
+        drop_local(self.store, stage)
+        try:
+            staged = self._spool(source, stage)
+            task = replace(self.task, step=Step.CREATE, stage=stage, staged=staged.identity)
+            return Attempt(self.store, task).put_staged(key, FREE)
+        except ConditionFailed:
+            if there := self._in_the_way(key, source.identity.size):
+                return there
+            self.store.clear_ghost(key + "/")
+            return None
+        except NothingStaged as error:
+            raise errors.StageLost() from error
+        finally:
+            drop_local(self.store, stage)
+
+    def _spool(self, source: Source, stage: CommandId) -> Stage:
+        assert self.fetch is not None
+        content, offset = self.fetch(source), 0
+        try:
+            writer = Writer(self.bucket, self.store.spool, stage, None)
+            try:
+                while piece := content.read(offset, PIECE):
+                    writer.write(piece)
+                    offset += len(piece)
+                staged = writer.close()
+            except BaseException:
+                writer.abort()
+                raise
+        finally:
+            content.close()
+        if staged.sha256 != source.sha256:
+            raise _changed(source)
+        return staged
+
+    def _in_the_way(self, key: str, size: int) -> Found | None:
+        """What lies at a name that was to be free: ours from before, or nothing. Raises NodeExists for a stranger's."""
+        there = self.bucket.head(key)
+        if there is None or (self._is_ours(there) and there.size == size):
+            return there
+        raise errors.NodeExists(
+            "A name in the tree is taken in the bucket by something Filestore does not know. Reconcile the mount.",
+            path=self._target.text,
+        )
 
     def end(self, files: int) -> None:
         """What is to leave must be all there is: strangers' objects below the directory would be left without it."""
@@ -160,9 +211,11 @@ class Items:
         found = self.bucket.head(self._laid_at(source.relative))
         if found is None or not self._is_ours(found):
             return
-        original = self.bucket.head(self._came_from(source))
-        if original is not None and is_source(original, source):  # else ours may be the last one of it
-            self._delete(found)
+        if self.task.step is not Step.CREATE:
+            original = self.bucket.head(self._came_from(source))
+            if original is None or not is_source(original, source):
+                return  # ours may be the last one of it
+        self._delete(found)
 
     def _clear_folder(self, key: str, *, ours: bool) -> None:
         there = self.bucket.first(key, 2)
@@ -179,6 +232,11 @@ class Items:
 
 
 _NOTHING = Found("", "", -1)
+
+
+def _stage_of(command: CommandId, relative: bytes) -> CommandId:
+    """Where an item from another mount waits in the spool: the same for every execution."""
+    return CommandId(str(uuid.uuid5(uuid.UUID(command), relative.hex())))
 
 
 def _below(relative: bytes) -> bytes:

@@ -18,7 +18,7 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
         return problem
     if not node.is_certain:
         return parts.uncertain(node)
-    if problem := parts.between_mounts(found, node) or parts.into_itself(request):
+    if problem := parts.into_itself(request):
         return problem
     return parts.no_room(request, found.appears) or parts.in_the_way(request, found.appears, node.kind)
 

@@ -7,7 +7,7 @@ from schema.claims import Claim
 from schema.commands import Request
 from schema.nodes import NodeKind
 from schema.paths import NodePath
-from schema.situations import KnownNode, Place, Situation
+from schema.situations import KnownNode, Place
 
 TREE_INLINE_NODES = 10_000
 """A tree of more nodes than this is recorded by a workflow of its own, so that its neighbours in a list do not wait for it."""
@@ -116,8 +116,8 @@ def parent_of(place: Place) -> int | None:
 
 
 def leaves(node: KnownNode, place: Place, path: NodePath, *, item: int) -> dict[str, Any]:
-    """Besides the node that the intent is about, this file goes to the trash: one whose name a move takes (`replaced`), or
-    the source of a move to another mount (`departs`)."""
+    """Besides the node that the intent is about, this one goes to the trash: a file whose name a move takes (`replaced`), or
+    the source of a move to another mount (`departs`), with all below it."""
     return {
         "node": node.id,
         "mount": place.mount,
@@ -132,15 +132,8 @@ def leaves(node: KnownNode, place: Place, path: NodePath, *, item: int) -> dict[
         "previous_version": node.version,
         "before": before(node),
         "item": item,
+        "tree": node.kind is NodeKind.DIRECTORY,
     }
-
-
-def between_mounts(found: Situation, node: KnownNode) -> errors.FilestoreError | None:
-    if found.appears.mount != found.here.mount and node.kind is NodeKind.DIRECTORY:
-        return errors.NotSupported(
-            "Only files go from one mount to another; make the directories there, and take file by file."
-        )
-    return None
 
 
 def into_itself(request: Request) -> errors.FilestoreError | None:

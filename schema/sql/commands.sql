@@ -275,8 +275,11 @@ WITH RECURSIVE ended AS (
              UNION ALL
             SELECT w.parent, NULL, w.bytes - w.previous_bytes, 0, 0, 0 FROM weights w WHERE w.step = 'replace'
              UNION ALL
-            SELECT (o.leaves->>'parent')::bigint, NULL, -(o.leaves->>'size')::bigint, -1, 0, -1
-              FROM weights w, LATERAL (VALUES (w.replaced), (w.departs)) AS o(leaves) WHERE o.leaves IS NOT NULL
+            SELECT (w.replaced->>'parent')::bigint, NULL, -(w.replaced->>'size')::bigint, -1, 0, -1 FROM weights w
+             WHERE w.replaced IS NOT NULL
+             UNION ALL
+            SELECT (w.departs->>'parent')::bigint, NULL, -w.bytes, -w.files, -w.directories, -1 FROM weights w
+             WHERE w.departs IS NOT NULL
              UNION ALL
             -- What comes back without the directory that it went along with: that one still counts it, and is to come back with less.
             SELECT n.parent_id, s.command_id, -w.bytes, -w.files, -w.directories, -1 FROM weights w
@@ -328,7 +331,7 @@ WITH RECURSIVE ended AS (
 ), released AS (
     -- The claim on what still has to go stays until it has gone, in `finish`: nobody may take its name before.
     DELETE FROM filestore.claims k USING ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
-     WHERE k.command_id = e.id AND NOT e.intent ? 'items'
+     WHERE k.command_id = e.id AND NOT (e.intent ? 'items' AND k.mount_id = e.mount_id)
        AND (e.status <> 'succeeded'
             OR (e.departs IS NULL OR k.mount_id <> (e.departs->>'mount')::bigint)
                AND NOT (m.backend_kind = 's3' AND e.step = 'move' AND k.path = e.path))
@@ -375,11 +378,14 @@ WITH seen AS MATERIALIZED (
            CASE t.rank
            WHEN 0 THEN json_build_object('backendMountId', t.leaves->'mount', 'nodeId', t.leaves->'node',
                     'path', t.leaves->'shown', 'pathB64', t.leaves->'b64',
-                    'kind', 'file', 'state', 'deleted', 'parentId', t.leaves->'parent', 'version', t.leaves->'version',
+                    'kind', CASE WHEN (t.leaves->>'tree')::boolean THEN 'directory' ELSE 'file' END,
+                    'state', 'deleted', 'parentId', t.leaves->'parent', 'version', t.leaves->'version',
                     'sizeBytes', t.leaves->'size', 'contentHash', 'sha256:' || (t.leaves->>'sha256'), 'replacedBy', s.node_id,
                     'journalId', s.journal_id, 'command', s.command, 'commandId', s.id, 'idempotencyKey', s.key,
                     'principal', s.principal, 'observedAt', now(),
-                    'delta', json_build_object('sizeBytes', -(t.leaves->>'size')::bigint))
+                    'tree', CASE WHEN (t.leaves->>'tree')::boolean THEN s.tree END,
+                    'delta', json_build_object('sizeBytes',
+                        -CASE WHEN (t.leaves->>'tree')::boolean THEN coalesce((s.tree->>'size')::bigint, 0) ELSE (t.leaves->>'size')::bigint END))
            WHEN 3 THEN json_build_object('commandId', s.id, 'command', s.command, 'status', s.status, 'code', s.code,
                     'journalId', s.journal_id, 'backendMountId', s.mount_id, 'nodeId', s.node_id, 'path', s.shown,
                     'idempotencyKey', s.key, 'principal', s.principal, 'observedAt', now())
@@ -470,10 +476,13 @@ DELETE FROM filestore.claims k USING closed c, filestore.commands o
 
 -- name: disown
 -- The source of a move was changed before it could go: what lies there is somebody else's, and its old content is not kept.
-UPDATE filestore.snapshots s SET content_until = now()
-  FROM filestore.commands c
- WHERE c.id = %(command)s AND s.node_id = (c.intent->'departs'->>'node')::bigint
-   AND s.content_place = convert_to(c.intent->'departs'->>'trash', 'UTF8')
+WITH RECURSIVE below AS (
+    SELECT (c.intent->'departs'->>'node')::bigint AS id, convert_to(c.intent->'departs'->>'trash', 'UTF8') AS place
+      FROM filestore.commands c WHERE c.id = %(command)s
+     UNION ALL
+    SELECT n.id, b.place || '\x2f'::bytea || n.name FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state = 'deleted'
+)
+UPDATE filestore.snapshots s SET content_until = now() FROM below b WHERE s.node_id = b.id AND s.content_place = b.place
 
 -- name: live_stages
 -- Which of these stages belong to a command that is still running (keep), or that ended with something to clear (finish first).

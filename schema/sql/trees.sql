@@ -1,11 +1,11 @@
 -- Directories that change with everything below them. One statement per step over the whole tree, in the transaction of `record`.
 
 -- name: close_buried
--- Below a directory that is deleted: the versions that end, and where their content is kept from now on.
+-- Below a directory that is deleted, or has moved to another mount: the versions that end, and where their content is kept from now on.
 WITH RECURSIVE below AS (
-    SELECT (c.intent->>'node')::bigint AS id, convert_to(c.intent->>'trash', 'UTF8') AS place, 0 AS level
-      FROM filestore.commands c
-     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'delete' AND (c.intent->>'tree')::boolean
+    SELECT (g.leaves->>'node')::bigint AS id, convert_to(g.leaves->>'trash', 'UTF8') AS place, 0 AS level
+      FROM filestore.commands c, LATERAL (VALUES (CASE c.intent->>'step' WHEN 'delete' THEN c.intent END), (c.intent->'departs')) AS g(leaves)
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND (g.leaves->>'tree')::boolean
      UNION ALL
     SELECT n.id, b.place || '\x2f'::bytea || n.name, b.level + 1
       FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state <> 'deleted'
@@ -17,11 +17,11 @@ UPDATE filestore.snapshots s
  WHERE b.level > 0 AND s.node_id = b.id AND s.state <> 'deleted' AND s.content_place IS NULL
 
 -- name: bury
--- The nodes below a directory that is deleted. Before it: no living node may lose its parent.
+-- The nodes below such a directory. Before it: no living node may lose its parent.
 WITH RECURSIVE below AS (
-    SELECT c.id AS command, (c.intent->>'node')::bigint AS id, 0 AS level
-      FROM filestore.commands c
-     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'delete' AND (c.intent->>'tree')::boolean
+    SELECT c.id AS command, (g.leaves->>'node')::bigint AS id, 0 AS level
+      FROM filestore.commands c, LATERAL (VALUES (CASE c.intent->>'step' WHEN 'delete' THEN c.intent END), (c.intent->'departs')) AS g(leaves)
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND (g.leaves->>'tree')::boolean
      UNION ALL
     SELECT b.command, n.id, b.level + 1
       FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state <> 'deleted'
@@ -168,8 +168,14 @@ SELECT e.path, e.path_text, e.kind::text, 'active' AS state, e.sha256, e.was AS 
 DELETE FROM filestore.staged_entries WHERE command_id = %(command)s AND path >= %(first)s
 
 -- name: forget_entries
--- What an earlier execution staged, and what is in the record by now.
+-- What an earlier execution planned, and what is done with.
 DELETE FROM filestore.staged_entries WHERE command_id = ANY(%(ids)s::uuid[])
+
+-- name: forget_settled
+-- What is in the record by now, or never will be; but for what `finish` still goes through.
+DELETE FROM filestore.staged_entries e USING filestore.commands c
+ WHERE e.command_id = ANY(%(ids)s::uuid[]) AND c.id = e.command_id AND NOT c.intent ? 'items'
+   AND (c.status <> 'succeeded' OR NOT c.intent ? 'departs')
 
 -- name: keep_entries
 -- Which files the copies are, once they are staged.

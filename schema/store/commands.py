@@ -275,10 +275,10 @@ def _around_the_record(ended: Collection[EndedRow]) -> tuple[list[LiteralString]
     trees = {row.step for row in ended if row.tree}
     if any(row.ousts or row.step not in ("create", "none", "refused") for row in ended):
         before.append(SQL["close_snapshots"])
+    if "delete" in trees or any(row.tree and row.ousts for row in ended):
+        before.extend((TREES["close_buried"], TREES["bury"]))
     if any(row.ousts for row in ended):
         before.append(SQL["oust"])
-    if "delete" in trees:
-        before.extend((TREES["close_buried"], TREES["bury"]))
     if "restore" in trees:
         before.append(TREES["close_raised"])
         after.append(TREES["raise"])
@@ -288,8 +288,8 @@ def _around_the_record(ended: Collection[EndedRow]) -> tuple[list[LiteralString]
         after.extend((TREES["settle"], TREES["settle_rollups"]))
     if any(row.items for row in ended):
         after.append(TREES["reidentify"])
-    if any(row.copies and row.tree and not row.items for row in ended):
-        after.append(TREES["forget_entries"])
+    if any(row.copies and row.tree for row in ended):
+        after.append(TREES["forget_settled"])
     return before, after
 
 

@@ -61,6 +61,12 @@ async def cleared(connection: Connection, command: CommandId, first: bytes) -> N
     await connection.execute(SQL["forget_cleared"], {"command": command, "first": first})
 
 
+async def forget(connection: Connection, commands: Sequence[CommandId]) -> None:
+    """Nothing of these is left to do."""
+    if commands:
+        await connection.execute(SQL["forget_entries"], {"ids": list(commands)})
+
+
 def _planned(row: DictRow) -> Planned:
     return Planned(bytes(row["path"]), row["path_text"], row["kind"], row["state"], row["sha256"], row["identity"])
 

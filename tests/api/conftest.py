@@ -253,7 +253,7 @@ async def tree(pool: Pool, tmp_path: Path) -> Tree:
 
 async def make_tree(pool: Pool, folder: Path, tenant: str = "main", **columns: Any) -> Tree:
     folder.mkdir(exist_ok=True)  # noqa: ASYNC240  a test may wait
-    key = f"m-{uuid.uuid4().hex[:8]}"
+    key = f"m-{uuid.uuid4().hex}"
     async with pool.connection() as connection, connection.transaction():
         new = NewMount(mount_key=key, backend_kind="local", root_path=str(folder), tenant=tenant)
         id = await mounts.create(connection, new, "test-host")

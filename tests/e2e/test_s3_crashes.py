@@ -17,6 +17,7 @@ CASES = [
     Case("worker", "stage.laid", "copy_tree"),
     Case("worker", "commit.committed", "move_tree"),
     Case("worker", "finish.cleared", "delete_tree"),
+    Case("worker", "finish.cleared", "tree_away"),
 ]
 
 

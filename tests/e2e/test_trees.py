@@ -219,4 +219,3 @@ def test_a_file_goes_to_another_mount(service: Service, tree: MountOfTest, other
     assert until(lambda: service.upload(tree, "y", b"new").status_code == 201), "its name is free"
     again = result(service.move(tree, "y", "moved", key, targetBackendMountId=other.id), 200)
     assert again["idempotent"] is True and tree.on_disk()["y"] == b"new"
-    refused(service.move(tree, "a", "dir", targetBackendMountId=other.id), 400, "NOT_SUPPORTED")
