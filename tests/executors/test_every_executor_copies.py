@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from activities.executors.base import Done, Source, Unclear
+from activities.executors.base import Content, Done, Identity, Source, Step, Task, Unclear
+from activities.executors.memory import MemoryExecutor
 from schema.errors import ContentExpired, FilestoreError, NotSupported, VersionConflict
 from schema.ids import new_command_id
 from schema.paths import NodePath
 from tests.executors.conftest import Bench, again
+
+FOLDER = Identity(0, 0, 0, 0, 0, 0, True)
 
 
 def test_a_copied_file_has_the_content_and_a_life_of_its_own(bench: Bench) -> None:
@@ -199,3 +202,29 @@ def test_only_storage_with_urls_of_its_own_gives_one(bench: Bench) -> None:
         assert bench.executor.presign(NodePath(b"file"), known, 60, "inline").startswith("http")
     except NotSupported:
         assert bench.executor.whole_trees
+
+
+def test_a_tree_comes_from_another_mount(bench: Bench, whole: None) -> None:
+    contents = {b"d": None, b"d/empty": b"", b"f": b"content"}
+    other = Bench(MemoryExecutor(), bench.outside)
+    known = {name: other.done(other.create(name, content)).identity for name, content in contents.items()}
+    root = Source(b"", "directory", FOLDER, NodePath(b"gone"))
+    below = [
+        Source(name, "file" if content is not None else "directory", known[name] or FOLDER, NodePath(name),
+               sha256=hashlib.sha256(content).digest() if content is not None else None)
+        for name, content in contents.items()
+    ]  # fmt: skip
+
+    def fetch(source: Source) -> Content:
+        assert source.path is not None
+        return other.executor.open(source.path)
+
+    stage = new_command_id()
+    copied = list(bench.executor.stage_copy(stage, [root, *below], fetch))
+    bench.executor.seal([], [stage])
+    bench.done(Task(stage, Step.CREATE, NodePath(b"copy"), stage, copied[-1].identity, tree=True))
+    assert [bench.outside.read(b"copy/" + name) for name in (b"d/empty", b"f")] == [b"", b"content"]
+    wrong = replace(below[2], sha256=hashlib.sha256(b"other").digest())
+    with pytest.raises(VersionConflict):
+        list(bench.executor.stage_copy(new_command_id(), [root, wrong], fetch))
+    assert list(bench.executor.stages()) == []
