@@ -31,6 +31,7 @@ def task_of(row: Row, *, first: bool = False) -> Task | None:
         replaced=_identity(intent["replaced"]["expected"]) if "replaced" in intent else None,
         tree=bool(intent.get("tree")),
         place=bytes.fromhex(intent["place"]) if step is Step.RESTORE else None,
+        lent=bool(intent.get("lent")),
     )
 
 
