@@ -207,6 +207,19 @@ def test_a_failure_that_can_pass_keeps_the_content(service: Service, s3_server: 
     retire(service, s3)
 
 
+def test_a_file_that_the_store_shows_late_is_not_answered_before(
+    service: Service, s3_server: S3Server, s3_proxy: S3Proxy
+) -> None:
+    s3 = make_bucket_mount(service, s3_server, endpoint=s3_proxy.endpoint)
+    upload = uploaded(service, s3, "f")
+    late = s3_proxy.on(Fault("HEAD", f"{s3.prefix}/f", times=3, status=404, code="NoSuchKey"))
+    result(complete(service, upload), 201)
+    assert late.struck == 3, "nobody was answered before somebody had seen it"
+    assert s3.on_disk() == {"f": CONTENT}
+    check_mount(service, s3)
+    retire(service, s3)
+
+
 @pytest.mark.parametrize(
     "point", ["api.sealed", "api.started", "begin.committed", "apply.acted", "commit.committed", "finish.acted"]
 )
