@@ -230,6 +230,10 @@ def test_a_stage_that_was_lent_is_cleared_by_success_alone(bench: Bench) -> None
     bench.executor.finish(task, False)
     assert list(bench.outside.stages()) == [stage]
     task = replace(task, path=NodePath(b"file"))
-    bench.done(task)
+    assert isinstance(bench.executor.act(task), Done)
+    assert isinstance(bench.executor.reverse(task), Done) and bench.outside.read(b"file") is None
+    bench.executor.finish(task, False)
+    assert bench.executor.find_uploaded(stage, 7, sha256) == sealed, "taken back, and the upload's again"
+    bench.done(again(task))
     assert bench.outside.read(b"file") == b"content" and bench.outside.stages() == {}
     assert isinstance(again_done := bench.executor.act(again(task)), Done) and again_done.recognised
