@@ -92,7 +92,7 @@ class Begin:
             if not locks.take(request.id):
                 locks.close()
                 raise errors.Unavailable("The stage is still in the hands of the process that wrote it.")
-            found = executor.find_stage(request.id)
+            found = executor.find_stage(request.stage or request.id)
             if found is None or not found.same_content(Identity.of_facts(request.staged or [])):
                 lost.add(request.id)
         return locks, lost

@@ -32,6 +32,7 @@ def task_of(row: Row, *, first: bool = False) -> Task | None:
         tree=bool(intent.get("tree")),
         place=bytes.fromhex(intent["place"]) if step is Step.RESTORE else None,
         items=row.by_item,
+        lent=bool(intent.get("lent")),
     )
 
 

@@ -3,6 +3,7 @@
     POST   /v1/files                      uploads.py       a form, streamed into a stage, then a command
     PUT    /v1/files/by-path              writes.py        the body is the file, the address says which
     POST   /v1/uploads, PATCH HEAD GET DELETE /v1/uploads/{id}        tus/        resumable uploads
+    POST   /v1/uploads/presign, /v1/uploads/{id}/complete             direct/     uploads straight to a bucket
     POST   /v1/directories                directories.py   a command
     DELETE /v1/nodes, POST /v1/nodes/move /copy /restore, PATCH /v1/nodes/{id}/metadata   mutations.py, commands
     POST   /v1/commands                   batches.py       many commands

@@ -23,6 +23,7 @@ from api import (
     writes,
 )
 from api.auth import Tokens
+from api.direct import routes as direct
 from api.downloads import Downloads
 from api.feed import Feed
 from api.front import Front
@@ -36,6 +37,7 @@ ROUTERS = (
     directories,
     uploads,
     writes,
+    direct,
     resumable,
     mutations,
     nodes,

@@ -42,7 +42,7 @@ class Checksum:
 
 def told(headers: Headers) -> list[Checksum]:
     """The checksums of the file in the headers, the client's own one first. Raises InvalidChecksum."""
-    return [_read(headers[name]) for name in HEADERS if name in headers]
+    return [read(headers[name]) for name in HEADERS if name in headers]
 
 
 def represented(headers: Headers) -> list[Checksum]:
@@ -55,8 +55,8 @@ def carried(headers: Headers) -> list[Checksum]:
     return _digests(headers.getlist("content-digest"), "Content-Digest")
 
 
-def _read(text: str) -> Checksum:
-    """The algorithm may be left out: the length tells it."""
+def read(text: str) -> Checksum:
+    """The algorithm may be left out: the length tells it. Raises InvalidChecksum."""
     found = _TOLD.fullmatch(text.strip())
     by_length = _BY_LENGTH.get(len(found[2])) if found else None
     if found is None or by_length is None or (found[1] and found[1].lower() != by_length):

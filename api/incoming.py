@@ -127,15 +127,17 @@ def command(
     metadata: Mapping[str, Any] | None,
     overwrite: bool | None,
 ) -> Command:
-    """`overwrite` None: the client did not say; who names a version means to replace it."""
-    names_a_version = asked.if_version is not None or asked.if_hash is not None or asked.if_exists
-    wanted = names_a_version if overwrite is None else overwrite
     made = intake.command(
-        CommandKind.UPLOAD, mount.id, path, principal, asked, metadata=metadata,
-        overwrite=wanted and not asked.must_be_new,
-    )  # fmt: skip
+        CommandKind.UPLOAD, mount.id, path, principal, asked, metadata=metadata, overwrite=overwrites(asked, overwrite)
+    )
     own = checksums.told(request.headers)
     return replace(made, checksum=str(own[0]) if own else None)
+
+
+def overwrites(asked: Asked, told: bool | None) -> bool:
+    """None: the client did not say; who names a version means to replace it."""
+    names_a_version = asked.if_version is not None or asked.if_hash is not None or asked.if_exists
+    return (names_a_version if told is None else told) and not asked.must_be_new
 
 
 async def stage(front: Front, wanted: Wanted, pieces: Pieces) -> Submission:

@@ -165,6 +165,19 @@ class Restoration(CommandBody):
     version: Id | None = None
 
 
+class DirectUpload(CommandBody):
+    """A file whose content its client puts into the bucket itself."""
+
+    path: Text = ""
+    path_b64: Text | None = Field(None, alias="pathB64")
+    size_bytes: Count
+    content_hash: Short
+    content_type: Short | None = None
+    metadata: Metadata | None = None
+    overwrite: bool | None = None
+    expires_in: Annotated[int, Field(ge=1, le=3600)] = 900
+
+
 class CommandList(Body):
     """Each command has the fields of its own body, and `command`."""
 

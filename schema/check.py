@@ -215,6 +215,8 @@ class Record:
     cleanups: Sequence[str] = ()
     """Commands with something left to clear"""
     expired_stages: Sequence[str] = ()
+    open_uploads: Sequence[str] = ()
+    """Whose clients put the content into a stage of the bucket themselves"""
     now: datetime | None = None
 
 
@@ -779,6 +781,8 @@ def rest(record: Record, stages: Collection[StageEntry] = (), stage_max_age: flo
             yield Finding(Kind.REST, f"stage {entry.id}", "A living process works on it.", Severity.NOTICE)
         elif not _is_command(entry.id):
             yield Finding(Kind.REST, f"stage {entry.id!r}", "No command has such a name: not ours.", Severity.NOTICE)
+        elif entry.id in record.open_uploads:
+            yield Finding(Kind.REST, f"stage {entry.id}", "An upload that waits for its completion.", Severity.NOTICE)
         elif entry.id in ended:
             yield Finding(Kind.REST, f"stage {entry.id}", "Its command has ended, and it is still in the stage folder.")
         elif entry.age > stage_max_age:

@@ -88,6 +88,8 @@ class Request:
     """Identity of the sealed stage, for commands that make something appear: see `Identity.facts`."""
     failure: str | None = None
     failure_message: str | None = None
+    lent_stage: CommandId | None = None
+    """The stage of an upload that has an id of its own, and outlives a failure of this command. None: its own stage"""
 
     @property
     def node_path(self) -> NodePath:
@@ -101,6 +103,11 @@ class Request:
     def appears_at(self) -> NodePath:
         """Where something becomes visible, or changes."""
         return self.target_path or self.node_path
+
+    @property
+    def stage(self) -> CommandId | None:
+        """Where what will appear waits."""
+        return (self.lent_stage or self.id) if self.staged else None
 
     @property
     def shown_paths(self) -> list[str]:

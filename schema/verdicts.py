@@ -108,11 +108,13 @@ def decide(request: Request, found: Situation, *, workflow: str, day: str) -> Ve
         return Refuse(identity, attempt, refusal)
     decision = BY_KIND[request.kind]
     intent = decision.intend(request, found) | {
-        "stage": request.id if request.staged else None,
+        "stage": request.stage,
         "staged": request.staged,
         "trash": f"{day}/{identity}.0",
         "opened": attempt,
     }
+    if request.lent_stage is not None:
+        intent["lent"] = True
     for leaving in (intent.get("replaced"), intent.get("departs")):
         if leaving is not None:
             leaving["trash"] = f"{day}/{identity}.{leaving['item']}"

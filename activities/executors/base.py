@@ -13,7 +13,7 @@ The protocol it serves (docs/command-protocol.md) rests on these sentences:
   Anything else is an OSError and means a defect or a broken disk. No retry inside: the workflow retries.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -112,6 +112,8 @@ class Task:
     """Of a restore: a path below the trash"""
     items: bool = False
     """Of a tree, where storage knows none: what it holds was laid where it goes before the step (`ItemByItem`)."""
+    lent: bool = False
+    """The stage belongs to an upload that outlives a failure of this command: only a success clears it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,14 @@ class Stage:
     id: CommandId
     identity: Identity
     sha256: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLink:
+    """A PUT that brings one content into a stage without us. All headers are signed, and have to be sent as they are."""
+
+    url: str
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +329,16 @@ class Executor(Protocol):
     def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str) -> str:
         """A URL under which exactly this content can be read for a while without us; `disposition` is the value of its
         Content-Disposition header. Raises NotSupported where storage has no such thing."""
+        ...
+
+    def presign_stage(self, stage: CommandId, size: int, sha256: bytes, seconds: int) -> UploadLink:
+        """A link for a client that puts content of this size and hash into this stage itself. It begins in this time, and
+        can end later. Raises NotSupported where storage has no such thing, PayloadTooLarge."""
+        ...
+
+    def find_uploaded(self, stage: CommandId, size: int, sha256: bytes) -> Stage | None:
+        """The stage that was put there under such a link, its content proven: it can be made visible like any other. None:
+        nothing is there yet. Raises ChecksumMismatch where it is something else, which is removed; NotSupported."""
         ...
 
     def stages(self) -> Iterator[tuple[CommandId, float]]:

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from activities.executors import local_attempt, local_copy
-from activities.executors.base import Copied, Draft, Entry, Fetch, Identity, Result, Source, Stage, Task
+from activities.executors.base import Copied, Draft, Entry, Fetch, Identity, Result, Source, Stage, Task, UploadLink
 from activities.executors.local_content import Content, list_folder, list_names, open_file
 from activities.executors.local_disk import Disk, Locks, own_name, split_place
 from activities.executors.local_errors import GONE, NOT_A_FOLDER, mount_error
@@ -209,6 +209,12 @@ class LocalExecutor:
 
     def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str) -> str:
         raise NotSupported("A local disk has no URLs of its own. Read the content through Filestore.")
+
+    def presign_stage(self, stage: CommandId, size: int, sha256: bytes, seconds: int) -> UploadLink:
+        raise NotSupported("A local disk has no URLs of its own. Send the content to Filestore.")
+
+    def find_uploaded(self, stage: CommandId, size: int, sha256: bytes) -> Stage | None:
+        raise NotSupported("A local disk has no URLs of its own. Send the content to Filestore.")
 
     def stages(self) -> Iterator[tuple[CommandId, float]]:
         """The age counts from the last change of any kind, so that what a replace took out starts anew."""

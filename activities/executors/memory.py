@@ -26,6 +26,7 @@ from activities.executors.base import (
     Step,
     Task,
     Unclear,
+    UploadLink,
 )
 from schema import faults
 from schema.errors import (
@@ -295,6 +296,12 @@ class MemoryExecutor:
 
     def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str) -> str:
         raise NotSupported("Memory has no URLs. Read the content through Filestore.")
+
+    def presign_stage(self, stage: CommandId, size: int, sha256: bytes, seconds: int) -> UploadLink:
+        raise NotSupported("Memory has no URLs. Send the content to Filestore.")
+
+    def find_uploaded(self, stage: CommandId, size: int, sha256: bytes) -> Stage | None:
+        raise NotSupported("Memory has no URLs. Send the content to Filestore.")
 
     def stages(self) -> Iterator[tuple[CommandId, float]]:
         self.check()

@@ -23,7 +23,19 @@ from pathlib import Path
 from typing import Any
 
 from activities.executors import s3_staging as staging
-from activities.executors.base import Copied, Draft, Entry, Fetch, Identity, Result, Source, Stage, Step, Task
+from activities.executors.base import (
+    Copied,
+    Draft,
+    Entry,
+    Fetch,
+    Identity,
+    Result,
+    Source,
+    Stage,
+    Step,
+    Task,
+    UploadLink,
+)
 from activities.executors.s3_account import account_of, connect
 from activities.executors.s3_attempt import FOLDER, Attempt
 from activities.executors.s3_bucket import COMMAND, Bucket
@@ -32,6 +44,7 @@ from activities.executors.s3_errors import ConditionFailed, Contended, Missing, 
 from activities.executors.s3_items import Items
 from activities.executors.s3_keys import Keys
 from activities.executors.s3_listing import Listed
+from activities.executors.s3_presign import LINK_MAX, Uploads
 from activities.executors.s3_reversal import Reversal
 from activities.executors.s3_spool import Locks, Spool
 from activities.executors.s3_store import Store
@@ -43,8 +56,6 @@ from schema.paths import ROOT, NodePath
 WIDTH = 16
 READERS = 16
 """Ranges read ahead at once, of all open files together"""
-PRESIGN_MAX = 7 * 24 * 3600
-"""Seconds: the most that signatures of this kind allow."""
 
 
 class S3Executor:
@@ -65,6 +76,7 @@ class S3Executor:
         """Asks nobody: a mount that is offline now heals by itself when it is back."""
         client = connect(account_of(config, secrets), WIDTH + READERS + 16, spool / mount_uuid)
         self.store = Store(Bucket(client, bucket), Keys(prefix), Spool(spool, mount_uuid), mount_uuid)
+        self._uploads = Uploads(self.store)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="s3-read")
 
     def register(self) -> None:
@@ -151,7 +163,7 @@ class S3Executor:
 
     def finish(self, task: Task, succeeded: bool) -> None:
         with _understood():
-            if task.stage:
+            if task.stage and (succeeded or not task.lent):
                 staging.clear(self.store, task, succeeded)
             match task.step:
                 case _ if task.items:
@@ -243,8 +255,15 @@ class S3Executor:
                 **which,
             }
             return self.store.bucket.client.generate_presigned_url(
-                "get_object", Params=wanted, ExpiresIn=max(1, min(seconds, PRESIGN_MAX))
+                "get_object", Params=wanted, ExpiresIn=max(1, min(seconds, LINK_MAX))
             )
+
+    def presign_stage(self, stage: CommandId, size: int, sha256: bytes, seconds: int) -> UploadLink:
+        return self._uploads.link(stage, size, sha256, seconds)
+
+    def find_uploaded(self, stage: CommandId, size: int, sha256: bytes) -> Stage | None:
+        with _understood():
+            return self._uploads.find(stage, size, sha256)
 
     def walk(self) -> Iterator[Entry]:
         """In the order of the store. A directory is told before the first entry below it, marked or not. Keys that are no

@@ -19,13 +19,14 @@ ORPHAN_SECONDS = 3600.0
 
 
 async def expire_uploads(front: Front) -> int:
-    """How many were removed. Those that somebody is at are left alone."""
+    """How many were removed. Those that somebody is at are left alone; those that go straight to a bucket are anybody's."""
     folder, host = area.folder_of(front.services.settings), front.services.settings.host_id
     async with front.services.pool.connection() as connection:
         overdue = await store.overdue(connection, host)
     removed = sum([await _expire(front, folder, id) for id in overdue])
     await _clear_orphans(front, folder)
     async with front.services.pool.connection() as connection:
+        removed += await store.expire_direct(connection, standing.FORGET_SECONDS)
         await store.forget(connection)
     return removed
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from api import checksums, incoming, intake, openapi
 from api.auth import admit
+from api.direct import completion as direct
 from api.errors import invalid, refusal
 from api.front import Front, front_of
 from api.incoming import Body
@@ -363,7 +364,7 @@ async def show(request: Request) -> Response:
 
 
 async def _show(request: Request, front: Front, principal: Principal, body: Body) -> Response:
-    return standing.document(await standing.find(front, principal, _id(request)))
+    return standing.document(await standing.find(front, principal, _id(request), direct=True))
 
 
 # Give up
@@ -383,9 +384,12 @@ async def terminate(request: Request) -> Response:
 
 
 async def _terminate(request: Request, front: Front, principal: Principal, body: Body) -> Response:
-    protocol.check_version(request.headers)
     id = _id(request)
-    await standing.find(front, principal, id)
+    found = await standing.find(front, principal, id, direct=True)
+    if standing.is_direct(found):
+        await direct.give_up(front, principal, found)
+        return Response(status_code=204)
+    protocol.check_version(request.headers)
     async with front.turns.take(id):
         upload = await standing.find(front, principal, id)
         file = None

@@ -16,7 +16,7 @@ from api.tus.protocol import Concat, Gone
 from schema import errors
 from schema.commands import CommandKind
 from schema.commands import Request as Command
-from schema.errors import FilestoreError, NotFound, Unavailable
+from schema.errors import FilestoreError, InvalidRequest, NotFound, Unavailable
 from schema.ids import CommandId, new_command_id
 from schema.paths import NodePath
 from schema.principals import Principal
@@ -78,17 +78,25 @@ def _final_id(principal: Principal, parts: Sequence[str], request: Mapping[str, 
     return str(uuid.uuid5(_NAMESPACE, json.dumps(asked, sort_keys=True)))
 
 
-async def find(front: Front, principal: Principal, id: str) -> Upload:
-    """Raises NotFound for somebody else's, Gone, and how it was refused; Unavailable on another host."""
+async def find(front: Front, principal: Principal, id: str, *, direct: bool = False) -> Upload:
+    """Raises NotFound for somebody else's, Gone; Unavailable on another host. InvalidRequest for one that goes straight to a
+    bucket, unless `direct` says that such a one will do."""
     found = (await find_all(front, principal, [id])).get(id) if protocol.is_id(id) else None
     if found is None:
         raise NotFound("There is no such upload.")
     if found.state == "gone" or (found.state == "open" and found.expired):
         raise Gone()
+    if is_direct(found) and not direct:
+        raise InvalidRequest("The content of this upload goes straight to its bucket. POST to its /complete then.")
     host = found.request["host"]
-    if found.state == "open" and host != front.services.settings.host_id:
+    if found.state == "open" and host is not None and host != front.services.settings.host_id:
         raise Unavailable(f"The bytes of this upload wait on the host {host!r}. Go on with it there.")
     return found
+
+
+def is_direct(upload: Upload) -> bool:
+    """Its client puts the content into the bucket itself: `api.direct`."""
+    return bool(upload.request["kind"] == "direct")
 
 
 async def find_all(front: Front, principal: Principal, ids: Sequence[str]) -> dict[str, Upload]:
@@ -105,7 +113,7 @@ def refuse_refused(upload: Upload) -> None:
 
 def key_of(upload: Upload) -> str:
     """One upload, one command: its client's key, or one of its own."""
-    return upload.request["command"]["key"] or f"tus:{upload.id}"
+    return upload.request["command"]["key"] or f"{'direct' if is_direct(upload) else 'tus'}:{upload.id}"
 
 
 def command_of(upload: Upload, principal: Principal, asked: intake.Asked) -> Command:

@@ -39,7 +39,8 @@ SELECT n.id, coalesce(r.size_bytes, 0) + coalesce(d.size_bytes, 0) AS size_bytes
 -- name: commands
 -- All commands, with what their stored answers name: the entry of a success, the code of a failure.
 SELECT id::text, status::text, attempt, code, retryable, (outcome->>'journalEntryId')::bigint AS entry,
-       outcome->'error'->>'code' AS error, intent->'staged' AS staged, intent->>'stage' AS stage
+       outcome->'error'->>'code' AS error, intent->'staged' AS staged,
+       CASE WHEN NOT intent ? 'lent' THEN intent->>'stage' END AS stage
   FROM filestore.commands WHERE mount_id = %(mount)s
 
 -- name: events
@@ -58,6 +59,11 @@ SELECT command_id::text AS command FROM filestore.cleanups WHERE mount_id = %(mo
 -- name: expired_stages
 -- What waited for a stage that never came.
 SELECT id::text FROM filestore.stages WHERE mount_id = %(mount)s AND upload_state IS NULL AND expires_at < now()
+
+-- name: open_uploads
+-- Uploads that go straight to the bucket and may still become files: their stages lie there.
+SELECT id::text FROM filestore.stages
+ WHERE mount_id = %(mount)s AND upload_state = 'open' AND expires_at > now() AND request->>'kind' = 'direct'
 
 -- name: feed
 -- The event feed of all mounts in numbers. Overdue are events without a position that no open transaction can precede.

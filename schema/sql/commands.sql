@@ -490,7 +490,7 @@ SELECT DISTINCT s.stage::text FROM unnest(%(stages)s::uuid[]) AS s(stage)
  WHERE EXISTS (SELECT FROM filestore.commands c WHERE c.id = s.stage AND c.status = 'running')
     OR EXISTS (SELECT FROM filestore.commands c WHERE c.status = 'running' AND c.mount_id = %(mount)s AND c.intent->>'stage' = s.stage::text)
     OR EXISTS (SELECT FROM filestore.cleanups k WHERE k.stage_id = s.stage)
-    OR EXISTS (SELECT FROM filestore.stages t WHERE t.id = s.stage AND t.expires_at > now())
+    OR EXISTS (SELECT FROM filestore.stages t WHERE t.id = s.stage AND coalesce(t.upload_state, 'open') = 'open' AND t.expires_at > now())
 
 -- name: keep_metadata
 -- Metadata never travels through Temporal: it waits here until `begin` takes it into the command's row.

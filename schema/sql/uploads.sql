@@ -1,4 +1,5 @@
--- Resumable uploads: rows of `stages` that have a state. Their bytes lie in a folder of the host that `request.host` names.
+-- Uploads: rows of `stages` that have a state. The bytes of resumable ones lie in a folder of the host that `request.host`
+-- names; without a host they go straight to a bucket, where they wait as the stage of this id.
 
 -- name: create
 -- A new upload. One that is there already under this id stays as it is.
@@ -44,6 +45,11 @@ RETURNING id
 SELECT id::text FROM filestore.stages
  WHERE upload_state = 'open' AND expires_at < now() AND request->>'host' = %(host)s
  ORDER BY expires_at LIMIT 500
+
+-- name: expire_direct
+-- The same of uploads that go straight to a bucket: no host has anything of them, so any will do. Sweeps remove the objects.
+UPDATE filestore.stages SET upload_state = 'gone', expires_at = now() + make_interval(secs => %(keep)s)
+ WHERE upload_state = 'open' AND expires_at < now() AND request->>'kind' = 'direct'
 
 -- name: forget
 -- Uploads that ended long ago.

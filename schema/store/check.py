@@ -35,6 +35,7 @@ async def record(connection: Connection, mount: MountId) -> tuple[Record, int]:
             claims=[(row["path"], row["command"]) async for row in _rows(connection, SQL["claims"], mount)],
             cleanups=[row["command"] async for row in _rows(connection, SQL["cleanups"], mount)],
             expired_stages=[row["id"] async for row in _rows(connection, SQL["expired_stages"], mount)],
+            open_uploads=[row["id"] async for row in _rows(connection, SQL["open_uploads"], mount)],
             now=moment["now"],
         )
     return found, moment["last_entry"] or 0

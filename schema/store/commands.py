@@ -189,7 +189,8 @@ def _opened(request: Request, verdict: Go | Refuse) -> dict[str, Any]:
     error = verdict.error
     intent = {
         "step": "refused",
-        "stage": request.id if request.staged else None,
+        # A stage that was lent is its upload's again.
+        "stage": request.stage if request.lent_stage is None else None,
         "staged": request.staged,
         "message": error.message,
         "details": error.details,

@@ -1,4 +1,4 @@
-"""Resumable uploads: what was announced, how much of it is durable, how it ended."""
+"""Resumable uploads, and those that go straight to a bucket: what was announced, how much of it is durable, how it ended."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Upload:
     received: int
     expected: int | None
     request: Mapping[str, Any]
-    """What was asked for, as `api.tus` wrote it"""
+    """What was asked for, as `api.tus` or `api.direct` wrote it"""
     expires_at: datetime
     expired: bool = False
 
@@ -113,6 +113,11 @@ async def overdue(connection: Connection, host: str) -> list[str]:
 async def expire(connection: Connection, id: str, keep_seconds: float) -> bool:
     cursor = await connection.execute(SQL["expire"], {"id": id, "keep": keep_seconds})
     return await cursor.fetchone() is not None
+
+
+async def expire_direct(connection: Connection, keep_seconds: float) -> int:
+    cursor = await connection.execute(SQL["expire_direct"], {"keep": keep_seconds})
+    return cursor.rowcount
 
 
 async def forget(connection: Connection) -> int:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
+import httpx2
 import pytest
 
 from activities.executors.base import Content, Done, Identity, Source, Step, Task, Unclear
@@ -11,7 +12,7 @@ from activities.executors.memory import MemoryExecutor
 from schema.errors import ContentExpired, FilestoreError, NotSupported, VersionConflict
 from schema.ids import new_command_id
 from schema.paths import NodePath
-from tests.executors.conftest import Bench, again
+from tests.executors.conftest import Bench, again, refused
 
 FOLDER = Identity(0, 0, 0, 0, 0, 0, True)
 
@@ -228,3 +229,40 @@ def test_a_tree_comes_from_another_mount(bench: Bench, whole: None) -> None:
     with pytest.raises(VersionConflict):
         list(bench.executor.stage_copy(new_command_id(), [root, wrong], fetch))
     assert list(bench.executor.stages()) == []
+
+
+def test_only_storage_with_urls_of_its_own_takes_content_without_us(bench: Bench) -> None:
+    stage, sha256 = new_command_id(), hashlib.sha256(b"content").digest()
+    try:
+        link = bench.executor.presign_stage(stage, 7, sha256, 60)
+        assert link.url.startswith("http") and link.headers["content-length"] == "7"
+        assert bench.executor.find_uploaded(stage, 7, sha256) is None
+    except NotSupported:
+        assert bench.executor.whole_trees
+        with pytest.raises(NotSupported):
+            bench.executor.find_uploaded(stage, 7, sha256)
+
+
+def test_a_stage_that_was_lent_is_cleared_by_success_alone(bench: Bench) -> None:
+    """Where a store takes content without us: the stage stays its upload's until the command has succeeded."""
+    stage, sha256 = new_command_id(), hashlib.sha256(b"content").digest()
+    try:
+        link = bench.executor.presign_stage(stage, 7, sha256, 60)
+    except NotSupported:
+        return
+    assert httpx2.put(link.url, content=b"content", headers=dict(link.headers)).status_code == 200
+    sealed = bench.executor.find_uploaded(stage, 7, sha256)
+    assert sealed is not None and bench.executor.find_stage(stage) == sealed.identity
+    command = new_command_id()
+    task = Task(command, Step.CREATE, NodePath(b"taken/by/nothing"), stage, sealed.identity, lent=True)
+    assert refused(bench.executor.act(task)) == "PARENT_NOT_FOUND"
+    bench.executor.finish(task, False)
+    assert list(bench.outside.stages()) == [stage]
+    task = replace(task, path=NodePath(b"file"))
+    assert isinstance(bench.executor.act(task), Done)
+    assert isinstance(bench.executor.reverse(task), Done) and bench.outside.read(b"file") is None
+    bench.executor.finish(task, False)
+    assert bench.executor.find_uploaded(stage, 7, sha256) == sealed, "taken back, and the upload's again"
+    bench.done(again(task))
+    assert bench.outside.read(b"file") == b"content" and bench.outside.stages() == {}
+    assert isinstance(again_done := bench.executor.act(again(task)), Done) and again_done.recognised

@@ -246,6 +246,12 @@ NOTICED: dict[str, tuple[Plant, Kind]] = {
     ),
     "a stage in use": (in_storage(stages=lambda _: [StageEntry(NOBODYS, 99.0, held=True)]), Kind.REST),
     "a stranger's file among the stages": (in_storage(stages=lambda _: [StageEntry("notes.txt", 99.0)]), Kind.REST),
+    "the stage of an open upload": (
+        lambda r, s: in_storage(stages=lambda _: [StageEntry(NOBODYS, 99.0)])(
+            *in_record(open_uploads=lambda _: [NOBODYS])(r, s)
+        ),
+        Kind.REST,
+    ),
     "a young stage": (in_storage(stages=lambda _: [StageEntry(NOBODYS, 1.0)]), Kind.REST),
 }
 
