@@ -17,6 +17,7 @@
     GET    /v1/events/stream, /v1/events  events.py        feed.py reads for all of them, event_stream.py tells
     GET    /v1/commands/{id}              commands.py
     GET    /health /healthz /ready /readyz                                                health.py
+    GET    /metrics                       metrics/
     GET    /openapi.json /docs            openapi.py
 
 Beside the routes: services.py is what they are given, front.py what they reach, auth.py who may, intake.py what headers

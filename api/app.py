@@ -1,5 +1,7 @@
 """Put the front together: `create_app(services)`. Whoever made the services opens and closes them."""
 
+from dataclasses import replace
+
 from fastapi import FastAPI
 
 from activities.threads import MountThreads
@@ -28,6 +30,10 @@ from api.downloads import Downloads
 from api.feed import Feed
 from api.front import Front
 from api.known_mounts import KnownMounts
+from api.metrics import routes as metrics
+from api.metrics.commands import CountedCommands
+from api.metrics.looks import Looks
+from api.metrics.requests import CountedRequests
 from api.services import Services
 from api.tus import routes as resumable
 from api.tus.turns import Turns
@@ -50,6 +56,7 @@ ROUTERS = (
     batches,
     commands,
     health,
+    metrics,
 )
 
 
@@ -61,14 +68,17 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
         redoc_url=None,
     )
+    services = replace(services, commands=CountedCommands(services.commands, services.counts))
+    looks = Looks(services.pool, services.vitals)
     downloads = Downloads(services.pool, services.announce)
     feed = Feed(services.pool, services.wakeups, services.settings.events_poll_seconds)
     app.state.front = Front(
-        services, Tokens(services.pool), KnownMounts(services.pool), MountThreads(), downloads, Turns(), feed
+        services, Tokens(services.pool), KnownMounts(services.pool), MountThreads(), downloads, Turns(), feed, looks
     )
     for module in ROUTERS:
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them
     errors.install(app)
     openapi.install(app)
     app.add_middleware(middleware.RequestIds)
+    app.add_middleware(CountedRequests, counts=services.counts)  # around the other one: it answers defects
     return app

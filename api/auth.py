@@ -76,9 +76,14 @@ async def admit(
 
     The header `x-filestore-principal` of earlier clients is not looked at: only a token says who somebody is.
     """
+    principal = await front_of(request).tokens.principal_of(bearer_of(request))
+    authorise(principal, action, mount, path)
+    return principal
+
+
+def bearer_of(request: Request) -> str:
+    """The token of a request, whatever it is. Raises Unauthenticated."""
     bearer = _BEARER.fullmatch(request.headers.get("authorization", "").strip())
     if bearer is None:
         raise Unauthenticated()
-    principal = await front_of(request).tokens.principal_of(bearer[1])
-    authorise(principal, action, mount, path)
-    return principal
+    return bearer[1]

@@ -4,7 +4,7 @@ Routes wait on their own event loop; lanes, activities and the Temporal client l
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from activities.ports import Executors
 from activities.threads import MountThreads
@@ -22,8 +22,11 @@ from schema.verdicts import Busy, Verdict
 class Dispatch:
     """`Commands` for the routes, `Audience` for the activities."""
 
-    def __init__(self, settings: Settings, executors: Executors) -> None:
-        self._settings, self._executors = settings, executors
+    def __init__(
+        self, settings: Settings, executors: Executors, listed: Callable[[int], None] = lambda commands: None
+    ) -> None:
+        """`listed` is told of each list that was started, and how many commands it has."""
+        self._settings, self._executors, self._listed = settings, executors, listed
         self._lanes: dict[MountId, Lanes] = {}
         self._home: dict[CommandId, Lanes] = {}
         self._threads = MountThreads()
@@ -87,6 +90,10 @@ class Dispatch:
     def queued(self, command: CommandId) -> Queued | None:
         return None if self._loop is None else self._answers.queued(command)
 
+    def load(self) -> dict[MountId, tuple[int, int]]:
+        """Commands that wait, and commands in lists under way, by mount. From any thread."""
+        return {mount: lanes.load for mount, lanes in self._lanes.copy().items()}
+
     def _hand_over(self, submissions: Sequence[Submission]) -> list[Waiter]:
         """From the routes' loop to the engine's. Raises Unavailable."""
         loop = self._loop
@@ -123,7 +130,7 @@ class Dispatch:
         if mount not in self._lanes:
             self._lanes[mount] = Lanes(
                 mount, executors=self._executors, pool=self._pool, answers=self._answers, start=self._start, meet=self._meet,
-                lanes=self._settings.lanes, queue_max=self._settings.queue_max, gone=self._gone,
+                lanes=self._settings.lanes, queue_max=self._settings.queue_max, gone=self._gone, listed=self._listed,
                 path_wait_seconds=self._settings.path_wait_seconds, threads=self._threads,
             )  # fmt: skip
         return self._lanes[mount]

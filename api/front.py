@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from api.downloads import Downloads
     from api.feed import Feed
     from api.known_mounts import KnownMounts
+    from api.metrics.looks import Looks
     from api.services import Services
     from api.tus.turns import Turns
 
@@ -26,6 +27,7 @@ class Front:
     downloads: Downloads
     turns: Turns
     feed: Feed
+    looks: Looks
 
 
 def front_of(request: Request) -> Front:

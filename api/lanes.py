@@ -39,6 +39,7 @@ class Lanes:
     def __init__(
         self, mount: MountId, *, executors: Executors, pool: Pool, answers: Answers, start: Start, meet: Meet,
         lanes: int, queue_max: int, path_wait_seconds: float, threads: MountThreads, gone: Callable[[CommandId], None],
+        listed: Callable[[int], None],
     ) -> None:  # fmt: skip
         self._mount, self._executors, self._pool, self._answers = mount, executors, pool, answers
         self._start, self._meet, self._path_wait, self._threads, self._gone = (
@@ -48,6 +49,7 @@ class Lanes:
             threads,
             gone,
         )
+        self._listed = listed
         self._queue = Queue(lanes=lanes, most=queue_max)
         self._flying: dict[CommandId, Waiting] = {}
         self._dropping: set[asyncio.Future[None]] = set()
@@ -76,6 +78,11 @@ class Lanes:
     @property
     def idle(self) -> bool:
         return not self._queue and not self._flying
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many wait, and how many are in lists under way. From any thread."""
+        return len(self._queue), len(self._flying)
 
     # Flying
 
@@ -115,6 +122,7 @@ class Lanes:
         together = new_command_id() if batch[0].together else None
         requests = [waiting.request for waiting in batch]
         result = await self._start(CommandList(self._mount, requests, together, batch[0].turns))
+        self._listed(len(batch))
         await areach("api.started")
         await self._landing(asyncio.ensure_future(result()), turns)
 

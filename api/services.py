@@ -1,11 +1,12 @@
 """What the HTTP front needs from the rest of the process. It is handed over once, to `create_app`."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from activities.executors.base import Executor, Identity, Locks, Stage
+from api.metrics.counts import Counts
 from schema.commands import Outcome, Request
 from schema.errors import FilestoreError
 from schema.ids import CommandId
@@ -105,6 +106,42 @@ class Wakeups(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """What this process has to do for a mount: commands in the queue, and commands in lists that are under way."""
+
+    tenant: str
+    mount_key: str
+    waiting: int
+    flying: int
+
+
+@dataclass(frozen=True, slots=True)
+class MountSeen:
+    tenant: str
+    mount_key: str
+    health: str
+    """online, degraded, offline, inactive"""
+
+
+class Vitals(Protocol):
+    """What the process knows of itself beside its requests; for the metrics."""
+
+    def pools(self) -> Mapping[str, Mapping[str, int]]:
+        """By name, what psycopg_pool tells. At once, without IO; so is the next one."""
+        ...
+
+    def loads(self) -> Sequence[Load]: ...
+
+    async def servers(self) -> Mapping[str, bool]:
+        """Which of the servers this process depends on answer it, but for Postgres."""
+        ...
+
+    async def mounts(self) -> Sequence[MountSeen]:
+        """How the mounts of this host are. Looks at their storage."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     settings: Settings
     pool: Pool
@@ -116,3 +153,6 @@ class Services:
     announce: Callable[[], None] = lambda: None
     """Called when there are new events in the feed; from any thread."""
     wakeups: Wakeups | None = None
+    counts: Counts = field(default_factory=Counts)
+    """What is counted in this process"""
+    vitals: Vitals | None = None

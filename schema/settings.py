@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """YAML or JSON file with mounts to register at start."""
     bootstrap_token: str | None = None
     """An admin token that is made valid at start; only its hash is stored."""
+    metrics_token: str | None = Field(None, min_length=1)
+    """What a scraper has to send as Bearer to read /metrics. None: it is open, like health."""
     events_channel: str = "apphub:filestore"
     events_heartbeat_seconds: float = Field(15.0, gt=0)
     """A stream of events that has nothing to tell says so this often."""

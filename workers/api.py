@@ -11,6 +11,7 @@ from activities.executors.base import Executor, Identity
 from api.app import create_app
 from api.dispatch import Dispatch
 from api.feed import Feed
+from api.metrics.counts import Counts
 from api.services import Services
 from api.tus import expiry
 from schema.mounts import Mount
@@ -21,6 +22,7 @@ from workers.engine import Engine
 from workers.health import Health
 from workers.redis_bus import RedisWakeups
 from workers.served import ServedMounts
+from workers.vitals import Vitals
 
 log = structlog.get_logger("api")
 
@@ -59,7 +61,8 @@ class Server(uvicorn.Server):
 
 async def serve(settings: Settings) -> None:
     served = ServedMounts(settings.host_id, settings.spool_path)
-    dispatch = Dispatch(settings, served)
+    counts = Counts()
+    dispatch = Dispatch(settings, served, counts.list_started)
     engine = Engine(settings, served, dispatch)
     pool = make_pool(settings.database_url, name="filestore-api", min_size=2, max_size=8)
     await pool.open(wait=False)
@@ -67,7 +70,10 @@ async def serve(settings: Settings) -> None:
     executors = RouteExecutors(served, engine, settings.spool_path)
     wakeups = None if settings.redis_url == "inline" else RedisWakeups(settings.redis_url, settings.events_channel)
     health = Health(settings, pool, engine, served)
-    services = Services(settings, pool, dispatch, executors, health, announce=engine.announce, wakeups=wakeups)
+    services = Services(
+        settings, pool, dispatch, executors, health, announce=engine.announce, wakeups=wakeups, counts=counts,
+        vitals=Vitals(pool, engine, dispatch, served, health),
+    )  # fmt: skip
     first = asyncio.create_task(first_run.prepare(settings, pool, executors))
     app = create_app(services)
     expiring = asyncio.create_task(expiry.expire_for_ever(app.state.front))

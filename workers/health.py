@@ -1,11 +1,14 @@
 """What readiness reports: each server this process depends on, asked now and briefly."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from activities.threads import MountThreads
 from schema import errors
+from schema.ids import MountId
+from schema.mounts import Mount
 from schema.settings import Settings
 from schema.store import events
 from schema.store.pool import Pool
@@ -19,20 +22,29 @@ _PATIENCE_SECONDS = 1.5
 class Health:
     def __init__(self, settings: Settings, pool: Pool, engine: Engine, served: ServedMounts) -> None:
         self._settings, self._pool, self._engine, self._served = settings, pool, engine, served
+        self._threads = MountThreads(1)
+        self._looking: dict[MountId, asyncio.Future[str]] = {}
 
     async def report(self) -> dict[str, Any]:
         """`ok` or a cause for postgres, temporal and redis (`inline` without one); mounts by id; the feed's lag."""
-        postgres, temporal, redis, mounts = await asyncio.gather(
-            _asked(self._feed), _asked(self._temporal), self._redis_state(), asyncio.to_thread(self._mounts)
-        )
+        postgres, servers, mounts = await asyncio.gather(_asked(self._feed), self.servers(), self.mounts())
         lag = postgres if isinstance(postgres, dict) else None
         return {
             "postgres": "ok" if lag is not None else postgres,
-            "temporal": temporal if isinstance(temporal, str) else "ok",
-            "redis": redis,
-            "mounts": mounts,
+            **servers,
+            "mounts": {mount.mount_key: state for mount, state in mounts},
             "outbox": lag,
         }
+
+    async def servers(self) -> Mapping[str, str]:
+        """`ok` or a cause, for Temporal and Redis; `inline` where there is no Redis."""
+        temporal, redis = await asyncio.gather(_asked(self._temporal), self._redis_state())
+        return {"temporal": temporal if isinstance(temporal, str) else "ok", "redis": redis}
+
+    async def mounts(self) -> list[tuple[Mount, str]]:
+        """The mounts of this host, each with `ok` or a cause. A disk that hangs costs its own mount a thread, and no more."""
+        here = self._served.here()
+        return list(zip(here, await asyncio.gather(*map(self._mount, here)), strict=True))
 
     async def _feed(self) -> dict[str, Any]:
         async with self._pool.connection(timeout=_PATIENCE_SECONDS) as connection:
@@ -57,15 +69,22 @@ class Health:
             await bus.close()
         return answer if isinstance(answer, str) else "ok"
 
-    def _mounts(self) -> dict[str, str]:
-        states: dict[str, str] = {}
-        for mount in self._served.here():
-            try:
-                self._served.of(mount.id).check()
-                states[mount.mount_key] = "ok"
-            except errors.FilestoreError as error:
-                states[mount.mount_key] = f"{error.code}: {error.message}"
-        return states
+    async def _mount(self, mount: Mount) -> str:
+        looking = self._looking.get(mount.id)
+        if looking is None:
+            looking = self._looking[mount.id] = asyncio.ensure_future(self._threads.run(mount.id, self._look, mount))
+            looking.add_done_callback(lambda _: self._looking.pop(mount.id, None))
+        done, _ = await asyncio.wait([looking], timeout=_PATIENCE_SECONDS)
+        return looking.result() if done else "its storage did not answer in time"
+
+    def _look(self, mount: Mount) -> str:
+        try:
+            self._served.of(mount.id).check()
+        except errors.FilestoreError as error:
+            return f"{error.code}: {error.message}"
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        return "ok"
 
 
 async def _asked(question: Callable[[], Awaitable[Any]]) -> Any:

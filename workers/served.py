@@ -43,7 +43,8 @@ class ServedMounts:
         return dict(self._mounts)
 
     def here(self) -> list[Mount]:
-        return [mount for mount in self._mounts.values() if self._is_here(mount)]
+        """From any thread: another one may be learning of a mount meanwhile."""
+        return [mount for mount in list(self._mounts.values()) if self._is_here(mount)]
 
     def _is_here(self, mount: Mount) -> bool:
         return mount.host_id == self._host_id

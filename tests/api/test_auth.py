@@ -13,7 +13,7 @@ from schema.store import tokens
 from schema.store.pool import Pool, make_pool
 from tests.api.conftest import Front, Tree, make_tree
 
-OPEN = {"/health", "/healthz", "/ready", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect"}
+OPEN = {"/health", "/healthz", "/ready", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/oauth2-redirect"}
 UNKNOWN = "fst_00000000_" + "A" * 43
 
 

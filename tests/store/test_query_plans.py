@@ -185,6 +185,8 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
                                           "types": ["x"]}, {"outbox_position"}),
     "what waits": (EVENTS["waiting"], {}, {"outbox_unpositioned"}),
     "what is kept": (EVENTS["bounds"], {}, {"outbox_position"}),
+    "the metrics": (load("metrics")["work"], {"most": 10_000}, {"outbox_unpositioned", "outbox_position",
+                                                                 "commands_running", "cleanups_pkey"}),
     "the lag": (EVENTS["lag"], {}, {"outbox_unpositioned"}),
     "live stages": (COMMANDS["live_stages"], {"stages": IDS}, {"commands_pkey"}),
 }  # fmt: skip

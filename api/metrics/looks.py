@@ -1,0 +1,74 @@
+"""What has to be asked for: rarely, by one at a time, and so that a server or a disk that hangs holds up no scrape."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Generic, TypeVar
+
+import structlog
+
+from api.services import MountSeen, Vitals
+from schema.store import metrics
+from schema.store.metrics import Work
+from schema.store.pool import Pool
+
+T = TypeVar("T")
+
+WORK_SECONDS = 5.0
+SERVERS_SECONDS = 10.0
+"""So long an answer holds: more scrapes, and more scrapers, are no more questions."""
+PATIENCE_SECONDS = 2.0
+"""A scrape waits no longer than this, and goes without."""
+STALE_SECONDS = 30.0
+"""An answer that is older is not shown any more, while the next one is still awaited."""
+
+log = structlog.get_logger(__name__)
+
+
+class Looked(Generic[T]):
+    """The latest answer to one question. Lives on the HTTP loop."""
+
+    def __init__(self, ask: Callable[[], Awaitable[T]], fresh_seconds: float) -> None:
+        self._ask, self._fresh_seconds = ask, fresh_seconds
+        self._known: T | None = None
+        self._known_at = self._asked_at = float("-inf")
+        self._asking: asyncio.Task[None] | None = None
+
+    async def answer(self) -> T | None:
+        """None: nobody could tell, or not in time."""
+        if self._asking is None and monotonic() - self._asked_at >= self._fresh_seconds:
+            self._asking = asyncio.create_task(self._look())
+        if self._asking is not None:
+            # Waiting for it is not owning it: a scraper that goes away leaves the question to the next one.
+            await asyncio.wait([self._asking], timeout=PATIENCE_SECONDS)
+        return self._known if monotonic() - self._known_at < STALE_SECONDS else None
+
+    async def _look(self) -> None:
+        self._asked_at = monotonic()
+        try:
+            self._known, self._known_at = await self._ask(), monotonic()
+        except Exception as error:
+            log.warning("a look for the metrics failed", error=f"{type(error).__name__}: {error}")
+            self._known = None
+        finally:
+            self._asking = None
+
+
+class Looks:
+    """Everything that is asked for. `vitals` is None where nobody knows more than the record does."""
+
+    def __init__(self, pool: Pool, vitals: Vitals | None) -> None:
+        self._pool, self._vitals = pool, vitals
+        self.work: Looked[Work] = Looked(self._work, WORK_SECONDS)
+        self.servers: Looked[dict[str, bool]] = Looked(self._servers, SERVERS_SECONDS)
+        self.mounts: Looked[list[MountSeen]] = Looked(self._mounts, SERVERS_SECONDS)
+
+    async def _work(self) -> Work:
+        async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
+            return await metrics.work(connection)
+
+    async def _servers(self) -> dict[str, bool]:
+        return {} if self._vitals is None else dict(await self._vitals.servers())
+
+    async def _mounts(self) -> list[MountSeen]:
+        return [] if self._vitals is None else list(await self._vitals.mounts())

@@ -1,0 +1,19 @@
+-- What operators want to know of the record. Asked every few seconds, whatever else is going on: by index, and never further
+-- than `most` rows, because what is badly amiss has many.
+
+-- name: work
+-- What is left to do in the whole installation, and for how long the oldest of each has waited.
+SELECT f.position, f.position - f.published AS unsent,
+       (SELECT extract(epoch FROM now() - o.created_at)::float8 FROM filestore.outbox o
+         WHERE o.position > f.published ORDER BY o.position LIMIT 1) AS unsent_seconds,
+       (SELECT count(*) FROM (SELECT FROM filestore.outbox WHERE position IS NULL ORDER BY id LIMIT %(most)s) o) AS unpositioned,
+       (SELECT extract(epoch FROM now() - o.created_at)::float8 FROM filestore.outbox o
+         WHERE o.position IS NULL ORDER BY o.id LIMIT 1) AS unpositioned_seconds,
+       c.running, c.running_seconds, c.untouched_seconds,
+       (SELECT count(*) FROM (SELECT FROM filestore.cleanups ORDER BY id LIMIT %(most)s) k) AS cleanups,
+       (SELECT extract(epoch FROM now() - k.created_at)::float8 FROM filestore.cleanups k ORDER BY k.id LIMIT 1) AS cleanups_seconds
+  FROM filestore.event_feed f,
+       (SELECT count(*) AS running, extract(epoch FROM now() - min(r.started_at))::float8 AS running_seconds,
+               extract(epoch FROM now() - min(r.touched_at))::float8 AS untouched_seconds
+          FROM (SELECT started_at, touched_at FROM filestore.commands WHERE status = 'running'
+                 ORDER BY mount_id, touched_at LIMIT %(most)s) r) c

@@ -1,0 +1,45 @@
+"""How much is left to do, as the record has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from schema.sql import load
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+    from psycopg.rows import DictRow
+
+    Connection = AsyncConnection[DictRow]
+
+SQL = load("metrics")
+
+MOST = 10_000
+"""Nothing is counted further than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Of the whole installation. Seconds are those of the oldest; None where there is none."""
+
+    position: int
+    """The last one that an event was given"""
+    unpositioned: int
+    unpositioned_seconds: float | None
+    unsent: int
+    """Events with a position that Redis has not had"""
+    unsent_seconds: float | None
+    running: int
+    """Commands with an intent that have not ended"""
+    running_seconds: float | None
+    untouched_seconds: float | None
+    """Since anybody who is at such a command has said so"""
+    cleanups: int
+    cleanups_seconds: float | None
+
+
+async def work(connection: Connection) -> Work:
+    row = await (await connection.execute(SQL["work"], {"most": MOST})).fetchone()
+    assert row is not None
+    return Work(**{field.name: row[field.name] for field in fields(Work)})
