@@ -1,11 +1,12 @@
 """Peak resident memory of processes and their children, sampled five times a second."""
 
+import os
 import threading
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-_PAGE = 4096
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Memory:
