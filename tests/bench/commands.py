@@ -42,7 +42,7 @@ def main() -> None:
             def runs(
                 kind: str, count: int, requests: int, root: Path = Path(folder)
             ) -> dict[str, Callable[[], Figures]]:
-                taken = {
+                taken: dict[str, Callable[[], Figures]] = {
                     "filestore": partial(measure, "load", kind, ours.url, count, requests, *ours.arguments(mount)),
                     "floor": partial(measure, "load", floor_of(kind), floor_url, count, requests),
                 }

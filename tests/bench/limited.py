@@ -21,8 +21,10 @@ def note_transactions(file: str) -> None:
 
     async def noted(self: Commit, items: Sequence[Any], told: Any, *, whole: bool = False) -> None:
         began = time.perf_counter()
-        await record(self, items, told, whole=whole)
-        notes.write(f"{time.time()} {(time.perf_counter() - began) * 1e3}\n")
+        try:
+            await record(self, items, told, whole=whole)
+        finally:  # one that Postgres gave up took its time too
+            notes.write(f"{time.time()} {(time.perf_counter() - began) * 1e3}\n")
 
     Commit._record = noted  # type: ignore[method-assign]
 

@@ -40,7 +40,9 @@ def main() -> None:
         mount = ours.s3_mount(running.env, "filestore")
 
         def runs(kind: str, count: int, requests: int) -> dict[str, Callable[[], Figures]]:
-            taken = {"filestore": partial(measure, "load", kind, ours.url, count, requests, *ours.arguments(mount))}
+            taken: dict[str, Callable[[], Figures]] = {
+                "filestore": partial(measure, "load", kind, ours.url, count, requests, *ours.arguments(mount))
+            }
             for peer in given.peers.split(",") if kind in s3_plain.KINDS else []:
                 arguments = (kind, count, requests, "--client", peer)
                 taken[peer] = partial(measure, "s3_plain", *arguments, env=running.env)
