@@ -2,7 +2,8 @@
 
 A FastAPI front, lists gathered in two lanes, one eager workflow per list with three local activities, two bare set
 transactions, and the same flushes on the disk: `mkdir` makes a directory in a stage folder, flushes that, renames it,
-flushes both folders; `upload` writes and flushes a file first; `move` renames a file into another folder and flushes both.
+flushes both folders; `upload` writes and flushes a file first; `move` renames a file into another folder and flushes both;
+`copy` makes and flushes a copy in the stage folder, then renames and flushes as `mkdir` does; `metadata` touches no file.
 No keys, no claims, no verdicts, no errors.
 
     python -m tests.bench.floor <port> <root>      (servers by the usual variables)
@@ -15,7 +16,7 @@ import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 import uvloop
@@ -34,7 +35,8 @@ LIST_MAX, LANES = 64, 2
 TABLES = """
 drop schema if exists floor cascade; create schema floor;
 create table floor.journal (id bigserial primary key, principal text, key text, path text, status text, unique (principal, key));
-create table floor.node (id bigserial primary key, directory bigint, name text collate "C", inode bigint, unique (directory, name));
+create table floor.node (id bigserial primary key, directory bigint, name text collate "C", inode bigint,
+  metadata jsonb, unique (directory, name));
 create table floor.outbox (id bigserial primary key, payload text);
 create table floor.delta (id bigserial primary key, node bigint, bytes bigint);
 """
@@ -72,7 +74,7 @@ class FloorActivities:
 
     def seal(self, items: list[dict[str, Any]], bodies: list[bytes | None]) -> None:
         files = []
-        if items[0].get("moves"):
+        if items[0]["kind"] not in ("mkdir", "upload"):
             return
         for item, body in zip(items, bodies, strict=True):
             if body is None:
@@ -81,6 +83,9 @@ class FloorActivities:
                 file = os.open(item["path"], os.O_CREAT | os.O_EXCL | os.O_WRONLY, dir_fd=self.stage)
                 os.write(file, body)
                 files.append(file)
+        self.flush(files)
+
+    def flush(self, files: list[int]) -> None:
         for file in files:
             sync_file_range(file)
         for file in files:
@@ -88,40 +93,56 @@ class FloorActivities:
             os.close(file)
         os.fsync(self.stage)
 
+    def copy(self, item: dict[str, Any]) -> int:
+        source = os.open(item["path"], os.O_RDONLY, dir_fd=self.root)
+        file = os.open(item["path"], os.O_CREAT | os.O_EXCL | os.O_WRONLY, dir_fd=self.stage)
+        try:
+            os.copy_file_range(source, file, os.fstat(source).st_size)
+        finally:
+            os.close(source)
+        return file
+
+    def appear(self, items: list[dict[str, Any]], origin: int, target: int) -> list[int]:
+        for item in items:
+            os.rename(item["path"], item["path"], src_dir_fd=origin, dst_dir_fd=target)
+        inodes = [os.stat(item["path"], dir_fd=target).st_ino for item in items]
+        os.fsync(target)
+        os.fsync(origin)
+        return inodes
+
     @activity.defn(name="floor_apply")
     async def apply(self, items: list[dict[str, Any]]) -> list[int]:
-        def move() -> list[int]:
-            for item in items:
-                os.rename(item["path"], item["path"], src_dir_fd=self.root, dst_dir_fd=self.moved)
-            inodes = [os.stat(item["path"], dir_fd=self.moved).st_ino for item in items]
-            os.fsync(self.root)
-            os.fsync(self.moved)
-            return inodes
-
         def act() -> list[int]:
-            for item in items:
-                os.rename(item["path"], item["path"], src_dir_fd=self.stage, dst_dir_fd=self.root)
-            inodes = [os.stat(item["path"], dir_fd=self.root).st_ino for item in items]
-            os.fsync(self.root)
-            os.fsync(self.stage)
-            return inodes
+            match items[0]["kind"]:
+                case "metadata":
+                    return [0] * len(items)
+                case "move":
+                    return self.appear(items, self.root, self.moved)
+                case "copy":
+                    self.flush([self.copy(item) for item in items])
+                    return self.appear(items, self.stage, self.moved)
+                case _:
+                    return self.appear(items, self.stage, self.root)
 
-        return await asyncio.get_running_loop().run_in_executor(self.threads, move if items[0].get("moves") else act)
+        return await asyncio.get_running_loop().run_in_executor(self.threads, act)
 
     @activity.defn(name="floor_commit")
     async def commit(self, given: list[Any]) -> int:
         items, ids, inodes = given
         async with self.pool.connection() as connection, connection.pipeline():
-            if items[0].get("moves"):
+            names, kind = [i["path"] for i in items], items[0]["kind"]
+            if kind in ("move", "metadata"):
+                change = "directory = 2" if kind == "move" else "metadata = '{\"n\": 1}'"
                 await connection.execute(
-                    "update floor.node n set directory = 2 from unnest(%s::text[]) m(name)"
+                    f"update floor.node n set {change} from unnest(%s::text[]) m(name)"
                     " where n.directory = 1 and n.name = m.name",
-                    ([i["path"] for i in items],),
+                    (names,),
                 )
             else:
                 await connection.execute(
-                    "insert into floor.node (directory, name, inode) select 1, * from unnest(%s::text[], %s::bigint[])",
-                    ([i["path"] for i in items], inodes),
+                    "insert into floor.node (directory, name, inode)"
+                    " select %s, * from unnest(%s::text[], %s::bigint[])",
+                    (2 if kind == "copy" else 1, names, inodes),
                 )
             await connection.execute("update floor.journal set status = 'succeeded' where id = any(%s)", (ids,))
             await connection.execute(
@@ -174,37 +195,32 @@ class Engine:
             future = self.waiting.pop(item["key"])
             future.get_loop().call_soon_threadsafe(future.set_result, None)
 
-    async def submit(self, path: str, body: bytes | None, *, moves: bool = False) -> None:
-        item: dict[str, Any] = {"path": path, "key": uuid.uuid4().hex} | ({"moves": True} if moves else {})
+    async def submit(self, kind: str, path: str, body: bytes | None = None) -> None:
+        item: dict[str, Any] = {"path": path, "key": uuid.uuid4().hex, "kind": kind}
         future = self.waiting[item["key"]] = asyncio.get_running_loop().create_future()
         self.loop.call_soon_threadsafe(self.queue.put_nowait, (item, body))
         await future
 
 
-class Directory(BaseModel):
+class Path(BaseModel):
     path: str
 
 
 def main(port: int, root: str) -> None:
     app, engine = FastAPI(), Engine(root)
 
-    @app.post("/mkdir")
-    async def mkdir(body: Directory) -> dict[str, str]:
-        await engine.submit(body.path, None)
-        return {"path": body.path}
-
-    @app.post("/move")
-    async def move(body: Directory) -> dict[str, str]:
-        await engine.submit(body.path, None, moves=True)
-        return {"path": body.path}
-
     @app.post("/upload")
     async def upload(request: Request) -> dict[str, str]:
         form = await request.form()
         file: Any = form["file"]
         path = str(form["path"])
-        await engine.submit(path, await file.read())
+        await engine.submit("upload", path, await file.read())
         return {"path": path}
+
+    @app.post("/{kind}")
+    async def change(kind: Literal["mkdir", "move", "copy", "metadata"], body: Path) -> dict[str, str]:
+        await engine.submit(kind, body.path)
+        return {"path": body.path}
 
     uvicorn.run(
         app, host="127.0.0.1", port=port, log_level="warning", access_log=False, loop="uvloop", http="httptools"

@@ -1,4 +1,4 @@
-"""List 1,000 children in pages of 200, over a kept connection: `python -m tests.bench.listing [--rounds 30]`.
+"""List 1,000 children in pages of 200, over a kept connection: `python -m tests.bench.listing [--rounds 30] [--quick]`.
 
 Beside it, the limit: the same query of the same rows straight from Postgres, as plain columns and without any HTTP.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import psycopg
 
-from tests.bench.commands import filestore, stack
+from tests.bench.running import service, stack
 
 
 async def fill(url: str, mount: str, token: str, count: int) -> None:
@@ -65,20 +65,21 @@ def rows(database: str, mount: str, rounds: int) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--quick", action="store_true", help="few rounds: to see that it works")
     given = parser.parse_args()
+    rounds = given.rounds or (3 if given.quick else 30)
     with (
         stack() as running,
         tempfile.TemporaryDirectory(prefix="bench-root-") as folder,
-        filestore(running, Path(folder) / "mount") as (url, mount, token),
+        service(running, Path(folder)) as filestore,
     ):
+        mount = filestore.local_mount(Path(folder) / "mount")
+        url, token = filestore.url, filestore.token
         asyncio.run(fill(url, mount, token, 1000))
-        server = running.env["FILESTORE_DATABASE_URL"]
-        with psycopg.connect(server) as connection:
-            names = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'bench%'").fetchall()
         asyncio.run(listed(url, mount, token, 5))
-        ours = asyncio.run(listed(url, mount, token, given.rounds))
-        limit = rows(server.rsplit("/", 1)[0] + "/" + names[0][0], mount, given.rounds)
+        ours = asyncio.run(listed(url, mount, token, rounds))
+        limit = rows(filestore.database, mount, rounds)
     for name, took in (("filestore, 5 pages of 200", ours), ("Postgres alone, same rows", limit)):
         print(f"{name:28s} min {min(took):6.1f} ms  median {statistics.median(took):6.1f} ms")
     print(f"ratio of medians {statistics.median(ours) / statistics.median(limit):.2f}")

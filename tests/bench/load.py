@@ -1,28 +1,36 @@
-"""A closed loop of clients against one URL: `python -m tests.bench.load <kind> <url> <clients> <requests> [mount] [token]`.
+"""A closed loop of clients against one URL: `python -m tests.bench.load <kind> <url> <clients> <requests> [options]`.
 
-Kinds: mkdir, upload, move, copy, metadata and delete (against Filestore); floor-mkdir, floor-upload and floor-move (against
-the floor). What a kind needs to exist is made before the clock starts. Prints one JSON line.
+Kinds: mkdir, upload, move, copy, metadata and delete (against Filestore); floor-mkdir, floor-upload, floor-move, floor-copy
+and floor-metadata (against the floor); filer-upload (against SeaweedFS' filer). What a kind needs to exist is made before
+the clock starts. Prints one JSON line.
 """
 
+import argparse
 import asyncio
 import json
-import sys
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
+from tests.bench.figures import Figures, figures
+
 BODY = b"x" * 1024
-NEED_FILES = ("move", "copy", "metadata", "delete", "floor-move")
+NEED_FILES = ("move", "copy", "metadata", "delete", "floor-move", "floor-copy", "floor-metadata")
 
 
+@dataclass
 class Client:
     """The requests of one kind."""
 
-    def __init__(self, kind: str, session: aiohttp.ClientSession, url: str, mount: str) -> None:
-        self.kind, self.session, self.url, self.mount = kind, session, url, mount
+    kind: str
+    session: aiohttp.ClientSession
+    url: str
+    mount: str
+    body: bytes
 
     async def send(self, method: str, path: str, **options: Any) -> Any:
         async with self.session.request(method, self.url + path, **options) as answer:
@@ -37,7 +45,7 @@ class Client:
         if not floor:
             form.add_field("backendMountId", self.mount)
         form.add_field("path", name)
-        form.add_field("file", BODY, filename="f", content_type="application/octet-stream")
+        form.add_field("file", self.body, filename="f", content_type="application/octet-stream")
         answer = await self.send("POST", "/upload" if floor else "/v1/files", data=form)
         return None if floor else answer["data"]["node"]["id"]
 
@@ -46,16 +54,14 @@ class Client:
         match self.kind:
             case "mkdir":
                 await self.send("POST", "/v1/directories", json=here)
-            case "floor-mkdir":
-                await self.send("POST", "/mkdir", json=here)
+            case "floor-mkdir" | "floor-move" | "floor-copy" | "floor-metadata":
+                await self.send("POST", self.kind.replace("floor-", "/"), json=here)
             case "upload" | "floor-upload":
                 await self.upload(name)
-            case "move":
-                await self.send("POST", "/v1/nodes/move", json=here | {"targetPath": f"moved/{name}"})
-            case "floor-move":
-                await self.send("POST", "/move", json=here)
-            case "copy":
-                await self.send("POST", "/v1/nodes/copy", json=here | {"targetPath": f"moved/{name}"})
+            case "filer-upload":
+                await self.send("PUT", f"/{name}", data=self.body)
+            case "move" | "copy":
+                await self.send("POST", f"/v1/nodes/{self.kind}", json=here | {"targetPath": f"moved/{name}"})
             case "metadata":
                 await self.send(
                     "PATCH", f"/v1/nodes/{node}/metadata", json={"backendMountId": int(self.mount), "set": {"n": 1}}
@@ -66,48 +72,57 @@ class Client:
                 raise SystemExit(f"there is no kind {other}")
 
     def at(self, name: str) -> dict[str, Any]:
-        return {"backendMountId": int(self.mount), "path": name}
+        return {"backendMountId": int(self.mount or 0), "path": name}
 
-    async def prepare(self, names: list[str]) -> list[Any]:
-        if self.kind not in NEED_FILES:
-            return [None] * len(names)
+    async def prepare(self, names: list[str], below: str) -> list[Any]:
+        wanted = [below] if below else []
         if self.kind in ("move", "copy"):
-            async with self.session.post(f"{self.url}/v1/directories", json=self.at("moved")) as answer:
-                await answer.read()  # there from an earlier round
+            wanted.append("moved")
+        for folder in wanted if self.mount else []:
+            async with self.session.post(f"{self.url}/v1/directories", json=self.at(folder)) as answer:
+                await answer.read()  # it may be there from an earlier round
         nodes: list[Any] = [None] * len(names)
-        rest = iter(enumerate(names))
+        if self.kind in NEED_FILES:
+            rest = iter(enumerate(names))
 
-        async def some() -> None:
-            for number, name in rest:
-                nodes[number] = await self.upload(name)
+            async def some() -> None:
+                for number, name in rest:
+                    nodes[number] = await self.upload(name)
 
-        await asyncio.gather(*[some() for _ in range(64)])
+            await asyncio.gather(*[some() for _ in range(64)])
         return nodes
 
 
-async def main(kind: str, url: str, clients: int, total: int, mount: str = "", token: str = "") -> None:
+async def main(given: argparse.Namespace) -> Figures:
     latencies: list[float] = []
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=max(64, clients)), headers=headers
-    ) as session:
-        client = Client(kind, session, url, mount)
-        names = [uuid.uuid4().hex for _ in range(total)]
-        work: Iterator[tuple[str, Any]] = zip(names, await client.prepare(names), strict=True)
+    headers = {"Authorization": f"Bearer {given.token}"} if given.token else {}
+    connector = aiohttp.TCPConnector(limit=max(64, given.clients))
+    timeout = aiohttp.ClientTimeout(total=None)
+    async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as session:
+        client = Client(given.kind, session, given.url, given.mount, BODY[:1] * given.size)
+        before = f"{given.below}/" if given.below else ""
+        names = [before + uuid.uuid4().hex for _ in range(given.requests)]
+        work: Iterator[tuple[str, Any]] = zip(names, await client.prepare(names, given.below), strict=True)
 
         async def loop() -> None:
             for name, node in work:
                 began = time.perf_counter()
                 await client.once(name, node)
-                latencies.append((time.perf_counter() - began) * 1e3)
+                latencies.append(time.perf_counter() - began)
 
         began = time.perf_counter()
-        await asyncio.gather(*[loop() for _ in range(clients)])
-        took = time.perf_counter() - began
-    latencies.sort()
-    figures = {"per_s": total / took, "p50_ms": latencies[total // 2], "p99_ms": latencies[int(total * 0.99)]}
-    print(json.dumps(figures))
+        await asyncio.gather(*[loop() for _ in range(given.clients)])
+        return figures(latencies, time.perf_counter() - began)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), *sys.argv[5:]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind")
+    parser.add_argument("url")
+    parser.add_argument("clients", type=int)
+    parser.add_argument("requests", type=int)
+    parser.add_argument("--mount", default="")
+    parser.add_argument("--token", default="")
+    parser.add_argument("--size", type=int, default=len(BODY), help="bytes of a file")
+    parser.add_argument("--below", default="", help="a directory for the names; it is made")
+    print(json.dumps(asyncio.run(main(parser.parse_args()))))

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import obstore
-from obstore.store import S3Store
 
-from activities.executors import s3_account, s3_listing
+from activities.executors import s3_listing
+from tests.bench import bucket
+from tests.bench.running import BUCKET
 
-BUCKET = "filestore-bench"
 KEYS, SMALL, BIG, PART = 1000, b"x" * 1024, 64 << 20, 8 << 20
 FLOCK = 16
 """Calls in flight, where calls are made at once"""
@@ -26,23 +26,9 @@ Run = Callable[[], object]
 
 
 def main(rounds: int) -> None:
-    settings = dict(os.environ)
-    account = s3_account.account_of(
-        {"endpoint": settings["AWS_ENDPOINT_URL"]},
-        {"accessKeyId": settings["AWS_ACCESS_KEY_ID"], "secretAccessKey": settings["AWS_SECRET_ACCESS_KEY"]},
-    )
-    client = s3_account.connect(account, FLOCK)
-    try:
-        client.create_bucket(Bucket=BUCKET)
-    except client.exceptions.ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 409:
-            raise
-    plain = s3_account.connect(account, FLOCK)
+    client, plain = bucket.boto(os.environ, FLOCK), bucket.boto(os.environ, FLOCK)
     plain.meta.events.unregister("before-parse.s3.ListObjectsV2", s3_listing.take_contents)
-    store = S3Store(
-        BUCKET, endpoint=account.endpoint, access_key_id=account.key, secret_access_key=account.secret,
-        region="us-east-1", client_options={"allow_http": True}, virtual_hosted_style_request=False,
-    )  # fmt: skip
+    store = bucket.store(os.environ)
     threads = ThreadPoolExecutor(FLOCK)
     body = os.urandom(BIG)
 

@@ -1,7 +1,11 @@
-"""One big file up and down, beside `cp` + sync and sha256 of the same file: `python -m tests.bench.transfer [--mib 1024]`.
+"""One big file up and down, on a local mount and on one in a bucket, beside the disk, the hash and the S3 client alone.
 
-The upload is hashed, flushed and recorded; the peer copies the file, syncs the copy and hashes it. Downloads are read to
-nowhere; the peer reads the same file. Prints the peak resident memory of the API and worker processes.
+    python -m tests.bench.transfer [--mib 1024] [--rounds 3] [--mounts local,s3] [--quick]
+
+An upload is parsed, hashed, made durable and recorded. Its limits: `cp` and `sync` of the file, `sha256sum` of it, and for a
+bucket boto3's own multipart upload. A download is read to nowhere; its limits are `cat` of the file and boto3's own
+download. Nothing hashes a download, so no hash is its limit. Prints each, the ratio against the slowest limit, and the peak
+memory of all processes.
 """
 
 import argparse
@@ -11,13 +15,16 @@ import os
 import statistics
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.bench.commands import filestore, stack
+from tests.bench import bucket
+from tests.bench.figures import Figures, in_turns
+from tests.bench.memory import Memory
+from tests.bench.running import Service, measure, servers, service, stack
 
 PIECE = 1 << 20
 
@@ -33,14 +40,14 @@ def body_of(source: Path, fields: dict[str, str], boundary: str) -> Iterator[byt
     yield f"\r\n--{boundary}--\r\n".encode()
 
 
-def upload(url: str, token: str, mount: str, source: Path, path: str) -> tuple[float, int]:
+def upload(ours: Service, mount: str, source: Path, path: str) -> tuple[float, int]:
     """Seconds, and the node's id."""
     boundary, fields = "bench-boundary", {"backendMountId": mount, "path": path}
     envelope = sum(len(piece) for piece in body_of(Path(os.devnull), fields, boundary))
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, blocksize=PIECE)
+    connection = http.client.HTTPConnection(urlsplit(ours.url).netloc, blocksize=PIECE)
     began = time.perf_counter()
     headers = {
-        "Authorization": f"Bearer {token}",
+        "Authorization": f"Bearer {ours.token}",
         "Content-Type": f"multipart/form-data; boundary={boundary}",
         "Content-Length": str(envelope + source.stat().st_size),
     }
@@ -51,81 +58,91 @@ def upload(url: str, token: str, mount: str, source: Path, path: str) -> tuple[f
     return time.perf_counter() - began, data["data"]["node"]["id"]
 
 
-def download(url: str, token: str, node: int) -> float:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, blocksize=PIECE)
-    began = time.perf_counter()
-    connection.request("GET", f"/v1/files/{node}/content", headers={"Authorization": f"Bearer {token}"})
+def download(ours: Service, node: int, size: int) -> float:
+    connection = http.client.HTTPConnection(urlsplit(ours.url).netloc, blocksize=PIECE)
+    began, got = time.perf_counter(), 0
+    connection.request("GET", f"/v1/files/{node}/content", headers={"Authorization": f"Bearer {ours.token}"})
     answer = connection.getresponse()
-    while answer.read(PIECE):
-        pass
+    while piece := answer.read(PIECE):
+        got += len(piece)
+    assert (answer.status, got) == (200, size), f"{answer.status}, {got} of {size} bytes"
     return time.perf_counter() - began
 
 
-def timed(*commands: list[str]) -> float:
+def timed(*commands: list[str]) -> Figures:
     began = time.perf_counter()
     for command in commands:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    return {"seconds": time.perf_counter() - began}
 
 
-class Memory:
-    """Peak resident memory of the service's processes, sampled."""
+def of_mount(
+    kind: str, ours: Service, mount: str, source: Path, env: Mapping[str, str]
+) -> Iterator[tuple[str, dict[str, Callable[[], Figures]]]]:
+    """Up, then down: ours, and what limits it."""
+    copy, made = source.with_name("copy"), list[int]()
 
-    def __init__(self) -> None:
-        self.peak: dict[str, int] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+    def up() -> Figures:
+        seconds, node = upload(ours, mount, source, f"big-{time.monotonic_ns()}")
+        made.append(node)
+        return {"seconds": seconds}
 
-    def __enter__(self) -> "Memory":
-        self._thread.start()
-        return self
+    def cp() -> Figures:
+        copy.unlink(missing_ok=True)
+        return timed(["cp", str(source), str(copy)], ["sync", str(copy)])
 
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+    boto = partial(measure, "s3_plain", env=env)
+    peer = {"boto3 alone": partial(boto, "big-upload", 1, 1, "--file", source)} if kind == "s3" else {}
+    yield "upload", {"filestore": up, "cp + sync": cp, "sha256sum": partial(timed, ["sha256sum", str(source)]), **peer}
+    peer = {"boto3 alone": partial(boto, "big-download", 1, 1, "--file", source)} if kind == "s3" else {}
+    yield (
+        "download",
+        {
+            "filestore": lambda: {"seconds": download(ours, made[-1], source.stat().st_size)},
+            "cat": partial(timed, ["sh", "-c", f"cat {copy} > /dev/null"]),
+            **peer,
+        },
+    )
 
-    def _watch(self) -> None:
-        while not self._stop.wait(0.1):
-            for status in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    command = status.read_bytes().replace(b"\0", b" ")
-                    for name in ("workers.api", "workers.main"):
-                        if f"-m {name}".encode() in command:
-                            pages = int((status.parent / "statm").read_text().split()[1])
-                            self.peak[name] = max(self.peak.get(name, 0), pages * 4096)
-                except OSError:
-                    continue
+
+def show(title: str, mib: int, taken: Mapping[str, list[Figures]]) -> None:
+    print(title)
+    middle = {name: statistics.median(row["seconds"] for row in rows) for name, rows in taken.items()}
+    for name, rows in taken.items():
+        best = min(row["seconds"] for row in rows)
+        rate = mib / middle[name]
+        print(f"    {name:14s} min {best:6.2f} s  median {middle[name]:6.2f} s  {rate:6.0f} MiB/s")
+    ours = middle.pop("filestore")
+    slowest = max(middle, key=lambda name: middle[name])
+    print(f"    runs at {middle[slowest] / ours:.2f} of the slowest limit, {slowest}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mib", type=int, default=1024)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--mib", type=int)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--mounts", default="local,s3")
+    parser.add_argument("--quick", action="store_true", help="one round with 64 MiB: to see that it works")
     given = parser.parse_args()
-    with stack() as running, tempfile.TemporaryDirectory(prefix="bench-root-") as folder:
-        root = Path(folder)
-        source = root / "source"
+    mib, rounds = given.mib or (64 if given.quick else 1024), given.rounds or (1 if given.quick else 3)
+    kinds = given.mounts.split(",")
+    with (
+        stack("s3") as running,
+        tempfile.TemporaryDirectory(prefix="bench-root-") as folder,
+        service(running, Path(folder)) as ours,
+    ):
+        source = Path(folder) / "source"
         with source.open("wb") as file:
-            for _ in range(given.mib):
+            for _ in range(mib):
                 file.write(os.urandom(PIECE))
-        figures: dict[str, list[float]] = {"upload": [], "cp + sync + sha256": [], "download": [], "cat": []}
-        with filestore(running, root / "mount") as (url, mount, token), Memory() as memory:
-            for number in range(given.rounds):
-                seconds, node = upload(url, token, mount, source, f"big-{number}")
-                figures["upload"].append(seconds)
-                copy = str(root / f"copy-{number}")
-                figures["cp + sync + sha256"].append(
-                    timed(["cp", str(source), copy], ["sync", copy], ["sha256sum", copy])
-                )
-                figures["download"].append(download(url, token, node))
-                figures["cat"].append(timed(["sh", "-c", f"cat {copy} > /dev/null"]))
-                os.unlink(copy)
-    for name, took in figures.items():
-        middle = statistics.median(took)
-        print(f"{name:20s} min {min(took):6.2f} s  median {middle:6.2f} s  {given.mib / middle:7.0f} MiB/s")
-    up = statistics.median(figures["cp + sync + sha256"]) / statistics.median(figures["upload"])
-    print(f"upload runs at {up:.2f} of cp + sync + sha256")
-    print({name: f"{peak >> 20} MiB peak" for name, peak in memory.peak.items()})
+        bucket.boto(running.env, 1).close()  # the bucket is there now
+        for kind in kinds:
+            local = kind == "local"
+            mount = ours.local_mount(Path(folder) / "mount") if local else ours.s3_mount(running.env, "filestore")
+            with Memory({**ours.pids, **servers(running)}) as memory:
+                for what, runs in of_mount(kind, ours, mount, source, running.env):
+                    show(f"{what}, {kind} mount, {mib} MiB", mib, in_turns(runs, rounds))
+            print(f"peak memory meanwhile: {memory.shown()}", flush=True)
 
 
 if __name__ == "__main__":
