@@ -53,7 +53,7 @@ class MountInBucket(MountOfTest):
             names = key.rstrip("/").split("/")
             found |= {"/".join(names[:depth]): None for depth in range(1, len(names))}
             with suppress(self.client.exceptions.NoSuchKey):  # gone since it was listed
-                found["/".join(names)] = None if key.endswith("/") else self.get(key)
+                found["/".join(names)] = None if key.endswith("/") else self.get(below + key)
         return dict(sorted(found.items()))
 
     def in_trash(self) -> list[bytes]:
