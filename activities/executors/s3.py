@@ -181,7 +181,7 @@ class S3Executor:
         assert task.expected
         self.store.keep_folder(task.path.parent)
         if task.expected.directory:
-            self.store.bucket.delete(self.store.keys.folder(task.path))
+            self.store.delete_folder(self.store.keys.folder(task.path))
             return
         found = self.store.bucket.head(self.store.keys.of(task.path))
         if found is not None and found.is_expected(task.expected):

@@ -125,6 +125,10 @@ class Attempt:
         yield
         faults.reach("apply.acted", self.task.path.text)
 
+    def seen_before(self, key: str) -> Found | None:
+        """What lies where something is to appear. A first execution does not ask: the condition of its step does."""
+        return self.bucket.head(key) if self.task.attempt > 1 else None
+
     def made_before(self, found: Found | None) -> Result | None:
         """An earlier execution's effect, as it lies there or as its mark says."""
         if found is not None and self.is_ours(found):
@@ -138,7 +142,7 @@ class Attempt:
         return Done(made, recognised=True, drift=f"Somebody has {since} since.")
 
     def no_parent(self, path: NodePath) -> Refused | None:
-        if path.depth < 2 or self.bucket.first(self.keys.folder(path.parent), 1):
+        if path.depth < 2 or self.store.has_folder(path.parent, anew=self.task.attempt > 1):
             return None
         if any(self.bucket.head(self.keys.of(folder)) for folder in path.ancestors()[1:]):
             return NO_FOLDER
@@ -243,7 +247,7 @@ class Attempt:
 
     def to_trash(self, found: Found) -> Refused | None:
         """Copy what will be taken away. Nothing is visible of that, so it may be done as often as it takes."""
-        if self.in_trash() is not None:
+        if self.task.attempt > 1 and self.in_trash() is not None:
             return None
         metadata = {**self.ours(found), TAG: found.etag, WAS: found.command}
         try:
@@ -265,7 +269,7 @@ class Attempt:
     def create(self) -> Result:
         if self.staged.directory:
             return self.create_folder(self.task.path)
-        found = self.bucket.head(self.key)
+        found = self.seen_before(self.key)
         before = self.made_before(found)
         if before is not None:
             return before
@@ -371,7 +375,7 @@ class Attempt:
         self.store.put_our_folder(trash, self.task.command)
         self.store.keep_folder(self.task.path.parent)
         with self.visible_step():
-            self.bucket.delete(key)
+            self.store.delete_folder(key)
         if others := [one.key[len(key) :] for one in self.bucket.first(key, 2)]:
             # Filled in the last moment. It is a directory still, by what lies in it; now it is marked as one again.
             self.store.keep_folder(self.task.path)
@@ -385,7 +389,8 @@ class Attempt:
             raise InvalidRequest("The intent does not say where it moves to.")
         if self.expected.directory:
             return self.move_folder(target)
-        there = self.bucket.head(self.keys.of(target))
+        key = self.keys.of(target)
+        there = self.bucket.head(key) if self.task.replaced else self.seen_before(key)
         if before := self.made_before(there):
             return before
         source = self.bucket.head(self.key)
@@ -438,7 +443,7 @@ class Attempt:
         source_key = self.keys.in_trash(self.task.place)
         if self.expected.directory:
             return self.restore_folder(source_key + "/")
-        there = self.bucket.head(self.key)
+        there = self.seen_before(self.key)
         if before := self.made_before(there):
             return before
         source = self.bucket.head(source_key)

@@ -220,7 +220,7 @@ class Items:
     def _clear_folder(self, key: str, *, ours: bool) -> None:
         there = self.bucket.first(key, 2)
         if [one.key for one in there] == [key] and not (ours and not self._is_ours(self.bucket.head(key))):
-            self.bucket.delete(key)
+            self.store.delete_folder(key)
         elif not there:
             self.store.clear_ghost(key)
 

@@ -99,7 +99,7 @@ class Reversal(Attempt):
             return _STANDS
         if self.task.stage and self.spool.find(self.task.stage) is None:
             self.spool.create_folder(self.task.stage)
-        self.bucket.delete(key)
+        self.store.delete_folder(key)
         self.spool.unmark(self.task.command)
         return Done(None)
 

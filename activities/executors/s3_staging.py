@@ -140,7 +140,9 @@ def clear(store: Store, task: Task, succeeded: bool) -> None:
         store.spool.keep(task.stage)
     else:
         drop_local(store, task.stage)
-    store.bucket.delete(store.keys.stage(task.stage))
+    # What waited in the spool left no object. (But for what was once taken back: the sweep knows those by their age.)
+    if not succeeded or task.staged is None or task.staged.tag.startswith("object:"):
+        store.bucket.delete(store.keys.stage(task.stage))
 
 
 def sweep_uploads(store: Store, older_than_seconds: float) -> int:

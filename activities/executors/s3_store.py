@@ -15,6 +15,7 @@ from schema.paths import NodePath
 
 FRESH_SECONDS = 3.0
 """So long one look at the sentinel holds: it costs a request, and every list of commands asks."""
+FOLDERS_MAX = 10_000
 _SENTINEL_MAX = 4096
 
 
@@ -22,6 +23,8 @@ class Store:
     def __init__(self, bucket: Bucket, keys: Keys, spool: Spool, mount_uuid: str) -> None:
         self.bucket, self.keys, self.spool, self.uuid = bucket, keys, spool, mount_uuid
         self._seen, self._guard = float("-inf"), threading.Lock()
+        self._folders: dict[str, float] = {}
+        """When a directory was last seen"""
 
     def check(self) -> None:
         """Raises MountOffline unless the prefix is this mount's. What was seen a moment ago is not asked again."""
@@ -84,6 +87,23 @@ class Store:
             return ""
 
     # -- directories ---------------------------------------------------------------------------------------------------
+
+    def has_folder(self, path: NodePath, *, anew: bool) -> bool:
+        """Something makes this directory. What was seen a moment ago is only asked for `anew`: as the mount itself."""
+        key, now = self.keys.folder(path), time.monotonic()
+        if not anew and now - self._folders.get(key, float("-inf")) < FRESH_SECONDS:
+            return True
+        if not self.bucket.first(key, 1):
+            return False
+        if len(self._folders) >= FOLDERS_MAX:
+            self._folders.clear()
+        self._folders[key] = now
+        return True
+
+    def delete_folder(self, key: str) -> None:
+        """A directory's marker."""
+        self._folders.pop(key, None)
+        self.bucket.delete(key)
 
     def keep_folder(self, path: NodePath) -> None:
         """Before its last entry goes: a directory that others made by putting something into it gets a marker."""
