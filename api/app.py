@@ -23,6 +23,7 @@ from api import (
     writes,
 )
 from api.auth import Tokens
+from api.descriptors import EnoughDescriptors
 from api.downloads import Downloads
 from api.feed import Feed
 from api.front import Front
@@ -68,5 +69,6 @@ def create_app(services: Services) -> FastAPI:
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them
     errors.install(app)
     openapi.install(app)
+    app.add_middleware(EnoughDescriptors)
     app.add_middleware(middleware.RequestIds)
     return app
