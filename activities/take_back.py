@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +58,12 @@ def _take_back(executor: Executor, item: Applied, row: store.Row) -> Applied:
     identity = result.identity.facts() if result.identity else None
     replaced = None
     if task is not None and task.replaced is not None and task.target is not None:
-        with suppress(errors.FilestoreError):  # somebody came right after us: then it is drift
+        try:
             content = executor.open(task.target)
             replaced = content.identity.facts()
             content.close()
+        except errors.FilestoreError as error:
+            # Somebody came right after us: then it is drift. Where it could not be looked at, all of it is tried again.
+            if error.retryable:
+                raise
     return replace(item, identity=identity, replaced=replaced, drift=None)

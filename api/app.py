@@ -25,6 +25,7 @@ from api import (
     writes,
 )
 from api.auth import Tokens
+from api.descriptors import EnoughDescriptors
 from api.direct import routes as direct
 from api.downloads import Downloads
 from api.feed import Feed
@@ -79,6 +80,7 @@ def create_app(services: Services) -> FastAPI:
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them
     errors.install(app)
     openapi.install(app)
+    app.add_middleware(EnoughDescriptors)
     app.add_middleware(middleware.RequestIds)
     app.add_middleware(CountedRequests, counts=services.counts)  # around the other one: it answers defects
     return app

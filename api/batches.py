@@ -24,7 +24,7 @@ from api.services import OutcomePending, Submission
 from api.submissions import Asker
 from schema.commands import LIST_MAX, Status
 from schema.commands import Request as CommandRequest
-from schema.errors import FilestoreError, InvalidRequest, NotAttempted, Unavailable, from_code
+from schema.errors import FilestoreError, InvalidRequest, NotAttempted, Unavailable, from_code, of_the_machine
 
 router = APIRouter(route_class=Plain, tags=["commands"])
 log = structlog.get_logger(__name__)
@@ -240,5 +240,8 @@ def _refusal(asker: Asker, error: Exception) -> FilestoreError:
     if isinstance(error, OperationalError | InterfaceError):
         log.warning("postgres is not reachable", error=f"{type(error).__name__}: {error}")
         return Unavailable()
+    if told := of_the_machine(error):
+        log.warning("the machine is in trouble", error=repr(error))
+        return told
     log.error("a command of a list failed", exc_info=error)
     return defect(asker.asked.request_id)

@@ -12,7 +12,16 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from schema.errors import BY_CODE, FilestoreError, InvalidRequest, NotFound, NotSupported, Unavailable, name_of
+from schema.errors import (
+    BY_CODE,
+    FilestoreError,
+    InvalidRequest,
+    NotFound,
+    NotSupported,
+    Unavailable,
+    name_of,
+    of_the_machine,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -130,6 +139,13 @@ def install(app: FastAPI) -> None:
         log.warning("postgres is not reachable", error=f"{type(error).__name__}: {error}")
         return refusal(request, Unavailable())
 
+    async def machine(request: Request, error: Exception) -> Response:
+        told = of_the_machine(error)
+        if told is None:
+            raise error
+        log.warning("the machine is in trouble", error=repr(error))
+        return refusal(request, told)
+
     async def unrouted(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         told: FilestoreError = NotFound() if error.status_code == 404 else InvalidRequest(f"{error.detail}.")
@@ -143,4 +159,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ValidationError, malformed)
     app.add_exception_handler(OperationalError, database)
     app.add_exception_handler(InterfaceError, database)
+    app.add_exception_handler(OSError, machine)
     app.add_exception_handler(HTTPException, unrouted)

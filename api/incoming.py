@@ -21,7 +21,7 @@ from api.services import OutcomePending, Submission
 from api.spool import Received, Spool, refuse_closed
 from schema.commands import CommandKind, Outcome, Status
 from schema.commands import Request as Command
-from schema.errors import FilestoreError, MountOffline, MountReadOnly, PayloadTooLarge, StorageFull
+from schema.errors import FilestoreError, MountOffline, MountReadOnly, PayloadTooLarge, StorageFull, of_the_machine
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.paths import NodePath
@@ -149,6 +149,10 @@ async def stage(front: Front, wanted: Wanted, pieces: Pieces) -> Submission:
     except JOURNALED as error:
         failed = replace(wanted.command, failure=error.code, failure_message=error.message)
         return Submission(failed, wanted.metadata, wait_seconds=wanted.wait_seconds)
+    except OSError as error:
+        if told := of_the_machine(error):
+            raise told from error
+        raise
     return _submission(wanted, received)
 
 

@@ -295,6 +295,7 @@ class NodesQuery(_NodeConditions):
     path: Text | None = None
     path_b64: Text | None = Field(None, alias="pathB64")
     depth: Annotated[int, Field(ge=0, le=10)] | None = None
+    collisions: bool = False
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     offset: Count = 0
     cursor: Text | None = None
@@ -304,6 +305,14 @@ class ByPathQuery(Query):
     backend_mount_id: Id
     path: Text = ""
     path_b64: Text | None = Field(None, alias="pathB64")
+
+
+class NodeQuery(Query):
+    collisions: bool = False
+
+
+class NodeByPathQuery(ByPathQuery):
+    collisions: bool = False
 
 
 class MountsQuery(Query):

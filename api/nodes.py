@@ -10,9 +10,10 @@ from api.auth import admit
 from api.front import front_of
 from api.models import (
     ID_MAX,
-    ByPathQuery,
     ChildrenQuery,
     Filters,
+    NodeByPathQuery,
+    NodeQuery,
     NodesQuery,
     RollupFilter,
     SeenFilter,
@@ -41,12 +42,17 @@ _LISTS = (
     "`nextOffset` as `offset` one can be skipped, or come twice."
 )
 
+_COLLISIONS = (
+    "With `collisions=true` it has `collidesWith`: the names beside it that only case or normalisation tell apart."
+)
+
 
 @router.get(
     "/v1/nodes",
     operation_id="listNodes",
     summary="The nodes at and below a path",
-    description=f"Ordered by depth, then by the bytes of the path. `depth` counts from `path`. {_LISTS}",
+    description=f"Ordered by depth, then by the bytes of the path. `depth` counts from `path`. `collisions`: only those "
+    f"below it whose names collide where case or Unicode normalisation do not count. {_LISTS}",
     responses=openapi.answers(
         {200: "A page of nodes"}, "BACKEND_NOT_FOUND", "INVALID_PATH",
         schema=openapi.enveloped(nodes="array", pagination="Pagination", filters="object"),
@@ -65,7 +71,7 @@ async def tree(request: Request) -> Response:
     async with front.services.pool.connection() as connection:
         page = await nodes.tree(
             connection, mount.id, path, depth=query.depth, limit=query.limit, offset=query.offset, after=after,
-            matching=_matching(query),
+            matching=_matching(query), collisions=query.collisions,
         )  # fmt: skip
     return Response(
         f'{{"data":{{"nodes":[{page.items}],"pagination":{_pagination(query, page, conditions)},'
@@ -78,42 +84,53 @@ async def tree(request: Request) -> Response:
     "/v1/nodes/by-path",
     operation_id="getNodeByPath",
     summary="The node at a path",
-    description="The living one; where there is none, the one deleted last. The empty path is the mount's root.",
+    description=f"The living one; where there is none, the one deleted last. The empty path is the mount's root. {_COLLISIONS}",
     responses=openapi.answers(
         {200: "The node"}, "NODE_NOT_FOUND", "BACKEND_NOT_FOUND", "INVALID_PATH", schema=openapi.named("Node")
     ),
-    openapi_extra={"parameters": openapi.query_of(ByPathQuery)},
+    openapi_extra={"parameters": openapi.query_of(NodeByPathQuery)},
 )
 async def by_path(request: Request) -> Response:
     principal = await admit(request, "read")
     front = front_of(request)
-    query = read_query(ByPathQuery, request.query_params)
+    query = read_query(NodeByPathQuery, request.query_params)
     path = paths.decode(query.path, query.path_b64, allow_root=True)
     mount = await front.mounts.get(MountId(query.backend_mount_id), principal.tenant)
     authorise(principal, "read", mount.id, path)
     async with front.services.pool.connection() as connection:
         found = await nodes.by_path(connection, mount.id, path, principal.tenant)
-    if found is None:
-        raise NodeNotFound(backendMountId=mount.id, path=path.text)
-    return responses.data(found.document)
+        if found is None:
+            raise NodeNotFound(backendMountId=mount.id, path=path.text)
+        document = await _document(connection, found, query.collisions)
+    return responses.data(document)
 
 
 @router.get(
     "/v1/nodes/{id}",
     operation_id="getNode",
     summary="A node",
-    description="Deleted ones too.",
+    description=f"Deleted ones too. {_COLLISIONS}",
     responses=openapi.answers({200: "The node"}, "NODE_NOT_FOUND", schema=openapi.named("Node")),
-    openapi_extra={"parameters": [openapi.path_id("id", "The node")]},
+    openapi_extra={"parameters": [openapi.path_id("id", "The node"), *openapi.query_of(NodeQuery)]},
 )
 async def by_id(request: Request) -> Response:
     principal = await admit(request, "read")
+    query = read_query(NodeQuery, request.query_params)
     async with front_of(request).services.pool.connection() as connection:
         found = await nodes.by_id(connection, read_id(request), principal.tenant)
-    if found is None:
-        raise NodeNotFound()
-    authorise(principal, "read", found.mount, found.path)
-    return responses.data(found.document)
+        if found is None:
+            raise NodeNotFound()
+        authorise(principal, "read", found.mount, found.path)
+        document = await _document(connection, found, query.collisions)
+    return responses.data(document)
+
+
+async def _document(connection: "nodes.Connection", found: nodes.Found, collisions: bool) -> str:
+    """The node as clients read it, with the names it collides with where they are asked for."""
+    if not collisions:
+        return found.document
+    names = await nodes.collides_with(connection, found.id)
+    return f'{found.document[:-1]},"collidesWith":{names}}}'
 
 
 @router.get(

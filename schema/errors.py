@@ -20,6 +20,7 @@ The docstring of a class is its default message: what happened, then what to do 
 same request can succeed later; a retryable failure is journaled, and the same key opens the next attempt of the command.
 """
 
+import errno
 import re
 from collections.abc import Mapping
 from typing import ClassVar
@@ -238,6 +239,19 @@ def from_code(code: str, message: str | None = None, details: Mapping[str, objec
     error = BY_CODE.get(code, FilestoreError)(message)
     error.details = details
     return error
+
+
+_TROUBLE: Mapping[int, str] = {
+    errno.EMFILE: "This process has no file descriptor left. Nothing was changed; send the same key again.",
+    errno.ENFILE: "This machine has no file descriptor left. Nothing was changed; send the same key again.",
+    errno.EIO: "The disk reports an input/output error. Send the same key again when it works.",
+}
+
+
+def of_the_machine(error: BaseException) -> Unavailable | None:
+    """What a client hears of an error that the machine has, whatever was asked of it. None: it is another one."""
+    told = _TROUBLE.get(error.errno or 0) if isinstance(error, OSError) else None
+    return None if told is None else Unavailable(told)
 
 
 def name_of(kind: type[FilestoreError]) -> str:

@@ -3,7 +3,7 @@
 import os
 import socket
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         "redis://127.0.0.1:6380/0", validation_alias=AliasChoices("REDIS_URL", "FILESTORE_REDIS_URL")
     )
-    """`inline`: no Redis; events stay in the feed."""
+    """`inline`, or nothing: no Redis; events stay in the feed."""
     temporal_address: str = Field(
         "127.0.0.1:7233", validation_alias=AliasChoices("TEMPORAL_ADDRESS", "FILESTORE_TEMPORAL_ADDRESS")
     )
@@ -77,3 +77,8 @@ class Settings(BaseSettings):
     """Run workflows in Temporal's sandbox: on in the tests, off where milliseconds count."""
     log_format: str = "console"
     """console or json"""
+
+    @field_validator("redis_url")
+    @classmethod
+    def _no_redis(cls, url: str) -> str:
+        return url or "inline"

@@ -29,6 +29,7 @@ from schema.migrate import migrate
 from schema.settings import Settings
 from tests.fix_stack import REPOSITORY, Stack
 from workers import check
+from workflows.client import connect
 
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Reading the certificates of the world would cost every client more than its request."""
@@ -103,6 +104,18 @@ class Service:
         if set(self.processes) != {"api", "worker"} or any(p.poll() is not None for p in self.processes.values()):
             self.kill()
             self.start()
+
+    def settle(self, seconds: float = 30) -> None:
+        """Wait until no list is under way. A client is answered before its list has ended, and a list whose process was
+        killed comes again seconds later: neither may run into a fault that is meant for another."""
+
+        async def under_way() -> int:
+            client = await connect(self.env["TEMPORAL_ADDRESS"], self.env.get("TEMPORAL_NAMESPACE", "default"))
+            return (await client.count_workflows("WorkflowType = 'RunCommands' AND ExecutionStatus = 'Running'")).count
+
+        # In a thread: a test may have a loop.
+        with ThreadPoolExecutor(1) as thread:
+            assert until(lambda: thread.submit(asyncio.run, under_way()).result(10) == 0, seconds), "lists go on"
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")

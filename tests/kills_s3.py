@@ -136,6 +136,7 @@ def _expected(command: str) -> dict[str, bytes | None]:
 
 
 def _crash_api(service: Service, point: str, send: Callable[[], object]) -> None:
+    service.settle()
     service.stop("api")  # in good order: nothing of the preparation goes on in the process that is to die
     service.start("api", fault=f"{point}=kill")
     ask(send, until=lambda: service.processes["api"].poll() is not None)
@@ -143,6 +144,7 @@ def _crash_api(service: Service, point: str, send: Callable[[], object]) -> None
 
 
 def _crash_worker(service: Service, point: str, send: Callable[[], object]) -> None:
+    service.settle()
     service.stop()
     service.start("worker", fault=f"{point}=kill")
     service.start("api", fault="begin.committed=kill")

@@ -17,7 +17,7 @@ from api.tus import expiry
 from schema.mounts import Mount
 from schema.settings import Settings
 from schema.store.pool import make_pool
-from workers import first_run, logs
+from workers import first_run, limits, logs
 from workers.engine import Engine
 from workers.health import Health
 from workers.redis_bus import RedisWakeups
@@ -95,6 +95,7 @@ async def serve(settings: Settings) -> None:
 def main() -> int:
     settings = Settings()  # type: ignore[call-arg]
     logs.configure(settings.log_format)
+    limits.raise_descriptors()
     import uvloop
 
     # uvicorn raises the signal again once it has shut down; that is not an error of ours.

@@ -5,7 +5,7 @@ import signal
 import threading
 
 from schema.settings import Settings
-from workers import background, logs
+from workers import background, limits, logs
 from workers.engine import Engine
 from workers.served import ServedMounts
 
@@ -13,6 +13,7 @@ from workers.served import ServedMounts
 def main() -> int:
     settings = Settings()  # type: ignore[call-arg]
     logs.configure(settings.log_format)
+    limits.raise_descriptors()
     engine = Engine(settings, ServedMounts(settings.host_id, settings.spool_path), dispatch=None)
     engine.start(background.run)
     stop = threading.Event()

@@ -89,7 +89,9 @@ class LocalExecutor:
             try:
                 self._disk = Disk(self._root, self._uuid)
             except OSError as error:
-                raise MountOffline(f"The mount is not there: {error.strerror}. Nothing was changed.") from error
+                raise mount_error(error) or MountOffline(
+                    f"The mount is not there: {error.strerror}. Nothing was changed."
+                ) from error
             return self._disk
 
     @contextmanager

@@ -3,9 +3,10 @@
 import errno
 
 from activities.executors.base import Refused
-from schema.errors import FilestoreError, MountReadOnly, StorageFull
+from schema.errors import FilestoreError, MountReadOnly, StorageFull, of_the_machine
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN)
 NOT_A_FOLDER = (errno.ENOTDIR, errno.ELOOP)
 
@@ -55,4 +56,6 @@ def refusal(error: OSError) -> Refused:
 def mount_error(error: OSError) -> FilestoreError | None:
     if error.errno in _FULL:
         return StorageFull()
+    if error.errno in _NO_DESCRIPTOR:
+        return of_the_machine(error)
     return MountReadOnly("The disk is mounted read-only.") if error.errno == errno.EROFS else None

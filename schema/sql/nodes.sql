@@ -3,17 +3,17 @@
 
 -- name: by_id
 -- One node, deleted ones too.
-SELECT mount_id, path, document_text AS document FROM filestore.node_documents
+SELECT id, mount_id, path, document_text AS document FROM filestore.node_documents
  WHERE id = %(id)s AND tenant = %(tenant)s
 
 -- name: root
 -- The root of a mount.
-SELECT mount_id, path, document_text AS document FROM filestore.node_documents
+SELECT id, mount_id, path, document_text AS document FROM filestore.node_documents
  WHERE mount_id = %(mount)s AND directory_path = '' AND state <> 'deleted' AND tenant = %(tenant)s
 
 -- name: living
 -- The living node at a path.
-SELECT d.mount_id, d.path, d.document_text AS document
+SELECT d.id, d.mount_id, d.path, d.document_text AS document
   FROM filestore.nodes p
   JOIN filestore.nodes n ON n.parent_id = p.id AND n.name = %(name)s AND n.state <> 'deleted'
   JOIN filestore.node_documents d ON d.id = n.id
@@ -37,7 +37,7 @@ WITH RECURSIVE walk AS (
     SELECT id FROM walk WHERE depth = cardinality(%(names)s::bytea[]) AND state = 'deleted'
      ORDER BY deleted_at DESC, id DESC LIMIT 1
 )
-SELECT d.mount_id, d.path, d.document_text AS document FROM latest JOIN filestore.node_documents d ON d.id = latest.id
+SELECT d.id, d.mount_id, d.path, d.document_text AS document FROM latest JOIN filestore.node_documents d ON d.id = latest.id
 
 -- name: children
 -- A directory and one page of its living children by kind and name. The hot one: no conditions, one row. `last_` is where
@@ -129,6 +129,23 @@ WITH directories AS (
          WHERE f.mount_id = %(mount)s AND f.directory_path = %(parent)s
            AND (f.state <> 'deleted' AND c.state <> 'deleted' OR %(deleted)s)) n
      WHERE n.depth <= %(deepest)s AND
+
+-- name: tree_collisions
+-- A fragment: beside what matches, only names that a file system which ignores case, or normalises names, takes for one another.
+   AND n.id IN (SELECT id FROM (
+        SELECT c.id, count(*) OVER (PARTITION BY c.parent_id, normalize(casefold(normalize(c.name_text, NFC)
+                   COLLATE "pg_unicode_fast"), NFC)) AS alike
+          FROM directories f JOIN filestore.nodes c ON c.parent_id = f.id AND c.state <> 'deleted') named
+         WHERE alike > 1)
+
+-- name: collides_with
+-- The living names beside a node that such a file system takes for its own, as a JSON array.
+SELECT coalesce(json_agg(o.name_text ORDER BY o.name), '[]')::text AS names
+  FROM filestore.nodes n
+  JOIN filestore.nodes o ON o.parent_id = n.parent_id AND o.state <> 'deleted' AND o.id <> n.id
+   AND normalize(casefold(normalize(o.name_text, NFC) COLLATE "pg_unicode_fast"), NFC)
+     = normalize(casefold(normalize(n.name_text, NFC) COLLATE "pg_unicode_fast"), NFC)
+ WHERE n.id = %(id)s AND n.state <> 'deleted'
 
 -- name: tree_page
 -- A fragment: the page of it by depth and path, after a place or an offset, after `tree` and `matching`.

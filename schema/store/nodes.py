@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SQL = load("nodes")
 _SOME_CHILDREN = SQL["some_children"] + "\n" + SQL["matching"] + "\n" + SQL["some_children_page"]
 _TREE = SQL["tree"] + "\n" + SQL["matching"] + "\n" + SQL["tree_page"]
+_COLLISIONS = SQL["tree"] + "\n" + SQL["matching"] + "\n" + SQL["tree_collisions"] + "\n" + SQL["tree_page"]
 
 _KINDS = [kind.value for kind in NodeKind]
 """In the order of the database's enumeration."""
@@ -33,6 +34,7 @@ _ANY_DEPTH = 2**31 - 1
 class Found:
     """A node: where it lies, and the JSON text that clients read."""
 
+    id: NodeId
     mount: MountId
     path: NodePath
     document: str
@@ -138,7 +140,9 @@ class FileRecord:
 
 
 def _found(row: Mapping[str, Any] | None) -> Found | None:
-    return Found(MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["document"]) if row else None
+    if row is None:
+        return None
+    return Found(NodeId(row["id"]), MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["document"])
 
 
 async def by_id(connection: Connection, node: NodeId, tenant: str) -> Found | None:
@@ -189,7 +193,7 @@ async def children(
     row = await cursor.fetchone()
     if row is None:
         return None
-    parent = Found(MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["parent"])
+    parent = Found(directory, MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["parent"])
     more = row.get("more", offset + limit < row["total"])
     place = (
         Place(_KINDS.index(row["last_rank"]), bytes(row["last_key"]), row["last_id"]) if more and row["items"] else None
@@ -211,8 +215,10 @@ async def tree(
     offset: int = 0,
     after: Place | None = None,
     matching: Matching = EVERYTHING,
+    collisions: bool = False,
 ) -> Page:
     """The node at `path` and all below it, by depth, then by path; after a place or an offset. `depth` counts from there.
+    `collisions`: only those below it whose names collide on a file system that ignores case, or normalises names.
 
     The root itself is left out: it is not something anybody put there.
     """
@@ -229,11 +235,21 @@ async def tree(
         "offset": offset,
     }
     values |= _after(after, after and after.rank)
-    cursor = await connection.execute(_TREE, values | matching.values(), prepare=False)
+    query = _COLLISIONS if collisions else _TREE
+    cursor = await connection.execute(query, values | matching.values(), prepare=False)
     row = await cursor.fetchone()
     assert row is not None
     place = Place(row["last_rank"], bytes(row["last_key"]), row["last_id"]) if row["more"] else None
     return Page(row["items"] or "", row["total"], place)
+
+
+async def collides_with(connection: Connection, node: NodeId) -> str:
+    """A JSON array of the names beside it that a file system which ignores case, or normalises names, takes for its own.
+    Looks at every name in the directory."""
+    cursor = await connection.execute(SQL["collides_with"], {"id": node})
+    row = await cursor.fetchone()
+    assert row is not None
+    return str(row["names"])
 
 
 async def file(connection: Connection, node: NodeId, tenant: str) -> FileRecord | None:

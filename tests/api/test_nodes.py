@@ -484,3 +484,65 @@ async def test_a_list_is_one_statement_however_many_directories_are_in_it(
     monkeypatch.setattr(psycopg.AsyncConnection, "execute", counted)
     assert len(await names(client, tree.root)) == 20 and len(asked) == 1
     assert len(await paths(client, tree)) == 20 and len(asked) == 2
+
+
+# Names that other systems take for one another
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+
+
+async def collides(client: httpx2.AsyncClient, node: NodeId) -> Any:
+    answer = await client.get(f"/v1/nodes/{node}", params={"collisions": "true"})
+    assert answer.status_code == 200, answer.text
+    found = answer.json()["data"]
+    assert set(found) == NODE | {"collidesWith"}
+    params = {"backendMountId": found["backendMountId"], "path": found["path"], "collisions": "true"}
+    if found["state"] != "deleted":
+        by_path = await client.get("/v1/nodes/by-path", params=params)
+        assert by_path.json()["data"]["collidesWith"] == found["collidesWith"]
+    return found["collidesWith"]
+
+
+async def test_names_that_case_or_normalisation_alone_tell_apart(client: httpx2.AsyncClient, tree: Tree) -> None:
+    nodes = {name: await tree.file(name) for name in ("README", "Readme", "readme.txt", COMPOSED, DECOMPOSED)}
+    nodes["straße"], nodes["STRASSE"] = await tree.file("straße"), await tree.directory("STRASSE")
+    assert await collides(client, nodes["README"]) == ["Readme"]
+    assert await collides(client, nodes["Readme"]) == ["README"]
+    assert await collides(client, nodes["readme.txt"]) == []
+    assert await collides(client, nodes[COMPOSED]) == [DECOMPOSED]
+    assert await collides(client, nodes["straße"]) == ["STRASSE"], "a directory is a name like any other"
+    await tree.file("readme", **GONE)
+    assert await collides(client, nodes["README"]) == ["Readme"], "only the living count"
+    assert await collides(client, tree.root) == []
+    plain = await client.get(f"/v1/nodes/{nodes['README']}")
+    assert set(plain.json()["data"]) == NODE, "nobody pays who does not ask"
+
+
+async def test_a_deleted_node_collides_with_nothing(client: httpx2.AsyncClient, tree: Tree) -> None:
+    gone = await tree.file("a", **GONE)
+    await tree.file("A")
+    assert await collides(client, gone) == []
+
+
+async def test_a_tree_shows_what_collides_in_it(client: httpx2.AsyncClient, tree: Tree) -> None:
+    for folder in ("d", "e", "d/x"):
+        await tree.directory(folder)
+    for path in ("a", "B", "d/a", "d/A", "d/b", "e/A", "d/x/é", "d/x/É", "d/x/c"):
+        await tree.file(path)
+    await tree.file("b", **GONE)
+    assert await paths(client, tree, collisions="true") == ["d/A", "d/a", "d/x/É", "d/x/é"]
+    assert await paths(client, tree, collisions="true", path="d/x") == ["d/x/É", "d/x/é"]
+    assert await paths(client, tree, collisions="true", path="e") == []
+    assert await paths(client, tree, collisions="true", search="d/a") == ["d/A", "d/a"], "with other conditions"
+    page = await client.get("/v1/nodes", params={"backendMountId": tree.mount, "collisions": "true", "limit": 3})
+    told = page.json()["data"]
+    assert told["pagination"]["total"] == 4 and told["filters"]["collisions"] is True
+    rest = await client.get(
+        "/v1/nodes",
+        params={"backendMountId": tree.mount, "collisions": "true", "cursor": told["pagination"]["nextCursor"]},
+    )
+    assert [node["path"] for node in rest.json()["data"]["nodes"]] == ["d/x/é"]
+    other = await client.get(
+        "/v1/nodes", params={"backendMountId": tree.mount, "cursor": told["pagination"]["nextCursor"]}
+    )
+    assert other.status_code == 400, "a cursor holds for its list alone"

@@ -1,6 +1,7 @@
 """POST /v1/files: how a form is read, where its bytes go, and that nothing stays when it breaks off."""
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
@@ -450,12 +451,13 @@ async def test_a_big_body_is_not_staged_where_it_can_not_go(
     assert no_stages(tree)
 
 
-async def test_an_unforeseen_error_of_the_disk_leaves_nothing(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+@pytest.mark.parametrize(("number", "status"), [(errno.EIO, 503), (errno.ENOTTY, 500)], ids=["foreseen", "unforeseen"])
+async def test_an_error_of_the_disk_leaves_nothing(
+    front: Front, client: httpx2.AsyncClient, tree: Tree, number: int, status: int
 ) -> None:
-    front.disks.wrapped = lambda executor: Failing(executor, OSError(5, "io"), 2)
+    front.disks.wrapped = lambda executor: Failing(executor, OSError(number, os.strerror(number)), 2)
     answer = await send(client, in_pieces(form(*fields(tree), (FILE, b"x" * 5_000_000))))
-    assert answer.status_code == 500
+    assert answer.status_code == status and ("retry-after" in answer.headers) is (status == 503)
     assert front.commands.submissions == [] and no_stages(tree)
 
 

@@ -205,6 +205,7 @@ def test_a_worker_that_dies_while_it_takes_a_list_back_is_followed_by_the_next(
     service: Service, tree: MountOfTest
 ) -> None:
     (tree.root / "d/z").write_bytes(b"a stranger's")
+    service.settle()
     service.kill()
     service.start("worker", fault="commit.taken_back=kill")
     service.start("api", fault="apply.acted=kill@3")
@@ -286,6 +287,7 @@ async def test_a_list_waits_for_a_path_and_then_says_that_it_is_busy(service: Se
 
 
 def _kill_at(service: Service, mount: MountOfTest, fault: str, key: str) -> None:
+    service.settle()
     # No other process: one whose API was not ready for it yet would be carried through by the worker.
     service.kill()
     service.start("api", fault=fault)

@@ -71,6 +71,7 @@ def test_what_was_acknowledged_survives_a_kill(service: Service, mount: MountOfT
 @pytest.mark.parametrize("point", ["api.sealed", "begin.committed", "apply.acted", "commit.committed"])
 def test_a_kill_at_the_last_step_is_healed_by_asking(service: Service, mount: MountOfTest, point: str) -> None:
     content = os.urandom(MIB)
+    service.settle()
     service.kill("api")
     service.start("api", fault=f"{point}=kill")
     uploader = client_of(service).uploader(file_stream=io.BytesIO(content), metadata=about(mount, "f"))

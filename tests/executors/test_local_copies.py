@@ -177,11 +177,36 @@ def test_a_pipe_is_refused_by_its_name_and_never_opened(disk: Bench, root: Path,
 
 
 def test_hard_links_become_files_of_their_own(disk: Bench, root: Path) -> None:
+    """Within the tree, and where the other name lies beside it."""
     (root / "t").mkdir()
     (root / "t" / "a").write_bytes(b"x")
     os.link(root / "t" / "a", root / "t" / "b")
+    os.link(root / "t" / "a", root / "outside")
     copied(disk)
-    assert [(root / "copy" / name).stat().st_nlink for name in "ab"] == [1, 1]
+    copies = [(root / "copy" / name).stat() for name in "ab"]
+    assert [found.st_nlink for found in copies] == [1, 1] and copies[0].st_ino != copies[1].st_ino
+    assert [disk.outside.read(b"copy/" + name) for name in (b"a", b"b")] == [b"x", b"x"]
+    assert (root / "t" / "a").stat().st_nlink == 3, "the source is as it was"
+    disk.outside.edit(b"copy/a", b"a stranger's, in place")
+    known = {entry.path.raw: entry.identity for entry in disk.executor.walk()}
+    disk.done(disk.replace(b"copy/b", b"ours", known[b"copy/b"]))
+    assert disk.outside.read(b"copy/a") == b"a stranger's, in place" and disk.outside.read(b"copy/b") == b"ours"
+    assert [disk.outside.read(name) for name in (b"t/a", b"t/b", b"outside")] == [b"x"] * 3
+
+
+def test_a_command_on_one_name_of_a_file_leaves_its_other_names(disk: Bench, root: Path) -> None:
+    for name in ("replaced", "deleted", "moved", "copied"):
+        (root / name).write_bytes(name.encode())
+        os.link(root / name, root / f"{name}.twin")
+    known = {entry.path.raw: entry.identity for entry in disk.executor.walk()}
+    assert {identity.links for identity in known.values()} == {2}
+    disk.done(disk.replace(b"replaced", b"new", known[b"replaced"]))
+    disk.done(disk.delete(b"deleted", known[b"deleted"]))
+    disk.done(disk.move(b"moved", b"there", known[b"moved"]))
+    disk.done(disk.copy(disk.sources(b"copied"), b"copy"))
+    twins = ("replaced", "deleted", "moved", "copied")
+    assert [disk.outside.read(f"{name}.twin".encode()) for name in twins] == [name.encode() for name in twins]
+    assert (disk.outside.read(b"replaced"), disk.outside.read(b"copy")) == (b"new", b"copied")
 
 
 def test_a_tree_deeper_than_any_path_is_copied_and_removed(disk: Bench, root: Path) -> None:
