@@ -8,12 +8,18 @@ import asyncio
 import sys
 from pathlib import Path
 
+from temporalio.client import WorkflowHistory
+
 from schema.settings import Settings
 from workflows.client import connect
 
 HISTORIES = Path(__file__).parent / "histories"
-WANTED = {"RunCommands": 6, "ResumeCommands": 3, "SweepMount": 1, "PublishEvents": 1}
-"""How many different shapes of each to keep: a shape is its sequence of event types."""
+WANTED = {"RunCommands": 12, "ResumeCommands": 8, "SweepMount": 2, "PublishEvents": 1}
+"""How many different shapes of each to keep: a shape is its sequence of event types. Those that are there stay."""
+
+
+def _shape(history: WorkflowHistory) -> tuple[int, ...]:
+    return tuple(event.event_type for event in history.events)
 
 
 async def main() -> int:
@@ -21,18 +27,18 @@ async def main() -> int:
     client = await connect(settings.temporal_address, settings.temporal_namespace)
     HISTORIES.mkdir(exist_ok=True)
     for kind, most in WANTED.items():
-        shapes: set[tuple[int, ...]] = set()
+        shapes = {
+            _shape(WorkflowHistory.from_json(kept.stem, kept.read_text())) for kept in HISTORIES.glob(f"{kind}-*.json")
+        }
         async for found in client.list_workflows(
             f"WorkflowType = '{kind}' AND ExecutionStatus = 'Completed'", limit=400
         ):
-            history = await client.get_workflow_handle(found.id, run_id=found.run_id).fetch_history()
-            shape = tuple(event.event_type for event in history.events)
-            if shape in shapes:
-                continue
-            shapes.add(shape)
-            (HISTORIES / f"{kind}-{len(shapes)}.json").write_text(history.to_json() + "\n")
-            if len(shapes) == most:
+            if len(shapes) >= most:
                 break
+            history = await client.get_workflow_handle(found.id, run_id=found.run_id).fetch_history()
+            if _shape(history) not in shapes:
+                shapes.add(_shape(history))
+                (HISTORIES / f"{kind}-{len(shapes)}.json").write_text(history.to_json() + "\n")
         print(f"{kind}: {len(shapes)} shapes")
     return 0
 
