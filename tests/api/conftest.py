@@ -145,8 +145,8 @@ class Front:
         self.pool = pool
         self.commands, self.disks, self.health = Notebook(), Disks(), Told()
         self.settings = Settings(host_id="test-host", upload_max_bytes=32 * 1024 * 1024)  # type: ignore[call-arg]
-        self.services = Services(self.settings, pool, self.commands, self.disks, self.health)
-        self.app: FastAPI = create_app(self.services)
+        self.app: FastAPI = create_app(Services(self.settings, pool, self.commands, self.disks, self.health))
+        self.services: Services = self.app.state.front.services
         self.tokens: dict[str, str] = {}
 
     def client(self, token: str | None = None, **headers: str) -> httpx2.AsyncClient:

@@ -53,6 +53,8 @@ NEEDS = {
     ("PUT", "/v1/files/by-path"): "write",
     **{(method, "/v1/uploads/{id}"): "write" for method in ("GET", "HEAD", "PATCH", "POST", "DELETE")},
     ("POST", "/v1/uploads"): "write",
+    ("POST", "/v1/uploads/presign"): "write",
+    ("POST", "/v1/uploads/{id}/complete"): "write",
     ("POST", "/v1/directories"): "write",
     ("DELETE", "/v1/nodes"): "write",
     ("POST", "/v1/nodes/move"): "write",
