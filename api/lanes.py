@@ -23,6 +23,8 @@ from schema.ids import CommandId, MountId, new_command_id
 from schema.store import commands as store
 from schema.store.pool import Pool
 
+_QUICK_SECONDS = 0.2
+"""A list that departed less long ago is expected to land soon; a full one takes half of that on two cores."""
 _LINGER_SECONDS = 0.25
 """A workflow whose commands are all answered is not waited for longer than this."""
 
@@ -50,12 +52,14 @@ class Lanes:
             gone,
         )
         self._listed = listed
-        self._queue = Queue(lanes=lanes, most=queue_max)
+        self._queue = Queue(most=queue_max)
+        self._departures: dict[int, tuple[float, int]] = {}
+        """Of each lane whose list has not landed yet: when it departed, and with how many commands"""
         self._flying: dict[CommandId, Waiting] = {}
         self._dropping: set[asyncio.Future[None]] = set()
         self._wake = asyncio.Event()
         self._landed = asyncio.Event()
-        self._tasks = [asyncio.create_task(self._lane()) for _ in range(lanes)]
+        self._tasks = [asyncio.create_task(self._lane(number)) for number in range(lanes)]
 
     # Coming in
 
@@ -86,10 +90,12 @@ class Lanes:
 
     # Flying
 
-    async def _lane(self) -> None:
+    async def _lane(self, number: int) -> None:
         while True:
             now = asyncio.get_running_loop().time()
-            worth = self._queue.worth_a_list(len(self._flying))
+            quick = [size for departed, size in self._departures.values() if now - departed < _QUICK_SECONDS]
+            flying = len(self._flying) if quick else 0
+            worth = self._queue.worth_a_list(flying=flying, landing=0 if flying else sum(quick))
             batch = self._queue.take(self._flying.values(), now) if worth else []
             if not batch:
                 self._wake.clear()
@@ -103,6 +109,7 @@ class Lanes:
             for waiting in batch:
                 self._flying[waiting.request.id] = waiting
             turns = {waiting.request.id: waiting.turns for waiting in batch}
+            self._departures[number] = now, len(batch)
             try:
                 await self._fly(batch, turns)
             except errors.FilestoreError as error:
@@ -110,6 +117,9 @@ class Lanes:
             except Exception as error:
                 log.exception("a list failed", mount=self._mount)
                 self._give_up(turns, errors.OutcomeUnknown(cause=type(error).__name__))
+            finally:
+                del self._departures[number]
+                self._wake.set()
 
     async def _fly(self, batch: list[Waiting], turns: Mapping[CommandId, int]) -> None:
         await self._meet(self._mount)

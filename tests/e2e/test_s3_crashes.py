@@ -8,15 +8,10 @@ from tests.fix_service import MountOfTest, Service
 from tests.kills_s3 import Case
 
 CASES = [
-    Case("api", "apply.acted", "overwrite"),
     Case("api", "apply.flushed", "large"),
     Case("api", "commit.committed", "move"),
     Case("worker", "apply.acted", "delete"),
-    Case("worker", "commit.before_commit", "from_local"),
-    Case("worker", "finish.acted", "from_local"),
-    Case("worker", "stage.laid", "copy_tree"),
     Case("worker", "commit.committed", "move_tree"),
-    Case("worker", "finish.cleared", "delete_tree"),
     Case("worker", "finish.cleared", "tree_away"),
 ]
 
