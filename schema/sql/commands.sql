@@ -480,9 +480,10 @@ WITH RECURSIVE below AS (
     SELECT (c.intent->'departs'->>'node')::bigint AS id, convert_to(c.intent->'departs'->>'trash', 'UTF8') AS place
       FROM filestore.commands c WHERE c.id = %(command)s
      UNION ALL
-    SELECT n.id, b.place || '\x2f'::bytea || n.name FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state = 'deleted'
+    SELECT n.id, b.place || '\x2f'::bytea || n.name FROM below b CROSS JOIN LATERAL (
+          SELECT k.id, k.name FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
 )
-UPDATE filestore.snapshots s SET content_until = now() FROM below b WHERE s.node_id = b.id AND s.content_place = b.place
+UPDATE filestore.snapshots s SET content_until = now() FROM below b WHERE s.node_id = ANY (ARRAY[b.id]) AND s.content_place = b.place
 
 -- name: live_stages
 -- Which of these stages belong to a command that is still running (keep), or that ended with something to clear (finish first).
