@@ -1,4 +1,5 @@
 -- The life of a command. `items` and `requests` are JSON arrays; the facts of a whole list travel in one parameter.
+-- LATERAL with OFFSET 0, and `= ANY (ARRAY[...])` where a table is written to: see trees.sql.
 
 -- name: lock_mount
 -- One `begin` at a time per mount: verdicts are given on a record that holds still. Released by the end of the transaction.
@@ -62,7 +63,7 @@ WITH item AS (
         hash text, intent jsonb, status filestore.command_status, attempt integer, code text, retryable boolean, outcome json,
         request_id text, trace_id text, claims jsonb, item integer)
 ), waiting AS (
-    DELETE FROM filestore.stages s USING item WHERE s.id = item.stage RETURNING s.id, s.request
+    DELETE FROM filestore.stages s USING item WHERE s.id = ANY (ARRAY[item.stage]) RETURNING s.id, s.request
 ), opened AS (
     INSERT INTO filestore.commands AS c (id, tenant, principal, token_id, key, kind, mount_id, path, request, request_hash,
         intent, status, attempt, owner_workflow, code, retryable, outcome, request_id, trace_id, ended_at, operation_id, item)
@@ -110,7 +111,7 @@ UPDATE filestore.commands c
            || CASE WHEN i.replaced IS NULL THEN '{}' ELSE jsonb_build_object('replaced_identity', i.replaced) END
   FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id uuid, attempt integer, status filestore.command_status, identity jsonb,
        code text, message text, retryable boolean, drift text, replaced jsonb)
- WHERE c.id = i.id AND c.status = 'running' AND c.attempt = i.attempt
+ WHERE c.id = ANY (ARRAY[i.id]) AND c.status = 'running' AND c.attempt = i.attempt
 RETURNING c.id::text, c.intent->>'step' AS step, coalesce(c.request->>'path', '') AS shown,
           coalesce((c.intent->>'tree')::boolean, false) AS tree, c.intent ?| ARRAY['replaced', 'departs'] AS ousts, c.intent ? 'source' AS copies,
           c.intent ? 'items' AS items
@@ -136,9 +137,8 @@ UPDATE filestore.snapshots s
        content_until = CASE WHEN s.content_place = e.back THEN NULL
            ELSE coalesce(s.content_until, CASE WHEN e.place IS NOT NULL THEN now() + make_interval(days => %(retention_days)s) END) END
   FROM ending e
- WHERE s.node_id = e.node AND s.state <> 'deleted'
-    AND (s.valid_to IS NULL OR e.place IS NOT NULL AND s.content_place IS NULL OR s.content_place = e.back)
-    OR s.node_id = e.node AND s.state = 'deleted' AND s.valid_to IS NULL
+ WHERE s.node_id = ANY (ARRAY[e.node])
+   AND (s.valid_to IS NULL OR s.state <> 'deleted' AND (e.place IS NOT NULL AND s.content_place IS NULL OR s.content_place = e.back))
 
 -- name: oust
 -- The files whose names moves have taken, and those that moved to another mount, where they are other nodes.
@@ -146,7 +146,7 @@ WITH ousted AS (
     UPDATE filestore.nodes n SET state = 'deleted', version = n.version + 1, deleted_at = now(), updated_at = now(), last_modified_at = now()
       FROM filestore.commands c, LATERAL (VALUES (c.intent->'replaced'), (c.intent->'departs')) AS g(leaves)
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND g.leaves IS NOT NULL
-       AND n.id = (g.leaves->>'node')::bigint AND n.version = (g.leaves->>'previous_version')::bigint
+       AND n.id = ANY (ARRAY[(g.leaves->>'node')::bigint]) AND n.version = (g.leaves->>'previous_version')::bigint
     RETURNING n.*, c.id AS command
 )
 INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata, valid_from)
@@ -177,7 +177,7 @@ WITH RECURSIVE ended AS (
            coalesce(o.original_name, e.request->>'original_name') AS original_name,
            coalesce(o.checksum, e.request->>'checksum') AS checksum
       FROM ended e
-      LEFT JOIN filestore.nodes f ON f.id = e.parent
+      LEFT JOIN LATERAL (SELECT s.directory_path, s.directory_text, s.depth FROM filestore.nodes s WHERE s.id = e.parent LIMIT 1) f ON true
       LEFT JOIN LATERAL (SELECT s.id, s.mime_type, s.original_name, s.checksum FROM filestore.nodes s
                           WHERE s.id = (e.source->>'node')::bigint LIMIT 1) o ON true
       LEFT JOIN LATERAL (SELECT s.metadata FROM filestore.snapshots s
@@ -234,17 +234,17 @@ WITH RECURSIVE ended AS (
         observed_links = coalesce((d.identity->>8)::integer, n.observed_links),
         s3_etag = coalesce(nullif(d.identity->>9, ''), n.s3_etag), s3_version_id = coalesce(nullif(d.identity->>10, ''), n.s3_version_id)
       FROM done d
-     WHERE n.id = d.node AND n.version = d.previous_version AND d.step <> 'create'
+     WHERE n.id = ANY (ARRAY[d.node]) AND n.version = d.previous_version AND d.step <> 'create'
     RETURNING n.id, n.metadata
 ), doubted AS (
     UPDATE filestore.nodes n SET state = 'inconsistent', updated_at = now(), last_drift_at = now()
-      FROM ended e WHERE e.status = 'inconsistent' AND n.id = e.node AND n.state = 'active'
+      FROM ended e WHERE e.status = 'inconsistent' AND n.id = ANY (ARRAY[e.node]) AND n.state = 'active'
     RETURNING n.id
 ), put_back AS (
     UPDATE filestore.nodes n SET observed_ctime_ns = (b.identity->>5)::bigint
       FROM ended e,
            LATERAL (VALUES (e.node, e.identity), ((e.replaced->>'node')::bigint, e.intent->'replaced_identity')) AS b(node, identity)
-     WHERE e.status = 'failed' AND jsonb_typeof(b.identity) = 'array' AND e.before IS NOT NULL AND n.id = b.node
+     WHERE e.status = 'failed' AND jsonb_typeof(b.identity) = 'array' AND e.before IS NOT NULL AND n.id = ANY (ARRAY[b.node])
 ), written AS (
     SELECT id, metadata FROM created UNION ALL SELECT id, metadata FROM changed
 ), snapped AS (
@@ -331,7 +331,7 @@ WITH RECURSIVE ended AS (
 ), released AS (
     -- The claim on what still has to go stays until it has gone, in `finish`: nobody may take its name before.
     DELETE FROM filestore.claims k USING ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
-     WHERE k.command_id = e.id AND NOT (e.intent ? 'items' AND k.mount_id = e.mount_id)
+     WHERE k.command_id = ANY (ARRAY[e.id]) AND NOT (e.intent ? 'items' AND k.mount_id = e.mount_id)
        AND (e.status <> 'succeeded'
             OR (e.departs IS NULL OR k.mount_id <> (e.departs->>'mount')::bigint)
                AND NOT (m.backend_kind = 's3' AND e.step = 'move' AND k.path = e.path))
@@ -354,8 +354,9 @@ WITH seen AS MATERIALIZED (
            CASE WHEN c.kind IN ('moveNode', 'copyNode') THEN jsonb_build_object('backendMountId', c.request->'mount_id',
                'path', c.request->'path', 'pathB64', c.request->'path_b64') END AS came_from
       FROM filestore.commands c
-      JOIN filestore.journal_entries j ON j.command_id = c.id AND j.attempt = c.attempt
-      LEFT JOIN filestore.node_documents n ON n.id = j.node_id
+     CROSS JOIN LATERAL (SELECT k.id, k.node_id, k.also FROM filestore.journal_entries k
+                          WHERE k.command_id = c.id AND k.attempt = c.attempt OFFSET 0) j
+      LEFT JOIN LATERAL (SELECT k.* FROM filestore.node_documents k WHERE k.id = j.node_id OFFSET 0) n ON true
      WHERE c.id = ANY(%(ids)s::uuid[])
 ), told AS (
     UPDATE filestore.commands c SET outcome =
@@ -371,7 +372,7 @@ WITH seen AS MATERIALIZED (
                         ELSE jsonb_build_object(s.origin, s.came_from) END)
         ELSE json_build_object('error', json_build_object('code', s.code, 'message', s.message,
                 'details', coalesce(nullif(s.details, 'null'), '{}') || jsonb_build_object('commandId', s.id, 'path', s.shown))) END
-      FROM seen s WHERE c.id = s.id
+      FROM seen s WHERE c.id = ANY (ARRAY[s.id])
     RETURNING c.id, c.status, c.code, c.outcome, CASE c.status WHEN 'succeeded' THEN (c.intent->'departs'->>'mount')::bigint END AS leaves
 ), events AS (
     SELECT s.journal_id, s.tenant, coalesce((t.leaves->>'mount')::bigint, s.mount_id) AS mount_id, t.rank, t.type,
@@ -472,7 +473,7 @@ WITH closed AS (
     DELETE FROM filestore.cleanups WHERE id = ANY(%(ids)s) RETURNING mount_id, command_id
 )
 DELETE FROM filestore.claims k USING closed c, filestore.commands o
- WHERE k.command_id = c.command_id AND k.mount_id = c.mount_id AND o.id = c.command_id AND o.status <> 'running'
+ WHERE k.command_id = ANY (ARRAY[c.command_id]) AND k.mount_id = c.mount_id AND o.id = c.command_id AND o.status <> 'running'
 
 -- name: disown
 -- The source of a move was changed before it could go: what lies there is somebody else's, and its old content is not kept.
