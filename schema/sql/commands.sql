@@ -19,7 +19,7 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
        c.operation_id::text AS known_operation, (c.intent->>'together')::integer AS known_together,
        p.facts AS parent, n.facts AS node, g.facts AS gone, d.facts AS named, o.facts AS old,
        i.below AND n.facts->>'kind' = 'directory'
-           AND EXISTS (SELECT FROM filestore.nodes k WHERE k.parent_id = n.id AND k.state <> 'deleted') AS has_children,
+           AND EXISTS (SELECT FROM filestore.nodes k WHERE k.parent_id = n.id AND k.state <> 'deleted' OFFSET 0) AS has_children,
        CASE WHEN i.below AND coalesce(d.kind, n.facts->>'kind') = 'directory' THEN
            (SELECT r.file_count + r.directory_count FROM filestore.rollup_of(coalesce(d.id, n.id)) r) END AS below,
        (SELECT k.command_id::text FROM filestore.claims k WHERE k.mount_id = i.mount AND k.path = decode(i.path, 'hex')
@@ -46,13 +46,13 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
          AND xp.directory_path IS NOT NULL AND x.name = decode(i.name, 'hex') AND x.state = 'deleted'
        ORDER BY x.deleted_at DESC LIMIT 1) g ON true
   LEFT JOIN LATERAL (SELECT x.id, x.kind::text AS kind, x.version, filestore.node_facts(x) AS facts FROM filestore.nodes x
-       WHERE i.n = 0 AND x.id = i.node AND x.mount_id = i.mount) d ON true
+       WHERE i.n = 0 AND x.id = i.node AND x.mount_id = i.mount LIMIT 1) d ON true
   LEFT JOIN LATERAL (SELECT jsonb_build_object('version', s.version, 'size', s.size_bytes, 'sha256', encode(s.sha256, 'hex'),
            'place', encode(s.content_place, 'hex'), 'expired', s.content_until <= now(),
            'identity', (SELECT x.intent->'expected' FROM filestore.commands x WHERE x.id = filestore.command_of(s.content_place))) AS facts
        FROM filestore.snapshots s
       WHERE i.n = 0 AND s.node_id = coalesce(d.id, n.id) AND s.version = coalesce(i.version, d.version - 1)
-        AND s.state <> 'deleted' AND (i.node IS NOT NULL OR i.version IS NOT NULL)) o ON true
+        AND s.state <> 'deleted' AND (i.node IS NOT NULL OR i.version IS NOT NULL) LIMIT 1) o ON true
 
 -- name: open
 -- Write the verdicts down: a row per command that goes or is refused, the next attempt of one that failed before, and the
@@ -285,8 +285,10 @@ WITH RECURSIVE ended AS (
             SELECT n.parent_id, s.command_id, -w.bytes, -w.files, -w.directories, -1 FROM weights w
               JOIN LATERAL (SELECT k.parent_id FROM filestore.nodes k WHERE k.id = w.node LIMIT 1) n ON true
               JOIN LATERAL (SELECT k.command_id FROM filestore.snapshots k WHERE k.node_id = w.node AND k.version = w.previous_version LIMIT 1) s
-                ON EXISTS (SELECT FROM filestore.nodes p JOIN filestore.snapshots q ON q.node_id = p.id AND q.version = p.version
-                            WHERE p.id = n.parent_id AND p.state = 'deleted' AND q.command_id = s.command_id)
+                ON s.command_id = (
+                    SELECT q.command_id FROM (SELECT k.id, k.version, k.state FROM filestore.nodes k WHERE k.id = n.parent_id OFFSET 0) p,
+                           LATERAL (SELECT k.command_id FROM filestore.snapshots k WHERE k.node_id = p.id AND k.version = p.version OFFSET 0) q
+                     WHERE p.state = 'deleted')
              WHERE w.step = 'restore') x
      GROUP BY x.directory, x.deleter
 ), upward AS (
@@ -294,9 +296,10 @@ WITH RECURSIVE ended AS (
     UNION ALL
     SELECT n.parent_id, u.deleter, u.bytes, u.files, u.directories, 0 FROM upward u
       JOIN LATERAL (SELECT p.parent_id FROM filestore.nodes p WHERE p.id = u.directory LIMIT 1) n
-        ON n.parent_id IS NOT NULL AND (u.deleter IS NULL OR EXISTS (
-            SELECT FROM filestore.nodes p JOIN filestore.snapshots q ON q.node_id = p.id AND q.version = p.version
-             WHERE p.id = n.parent_id AND p.state = 'deleted' AND q.command_id = u.deleter))
+        ON n.parent_id IS NOT NULL AND (u.deleter IS NULL OR u.deleter = (
+            SELECT q.command_id FROM (SELECT k.id, k.version, k.state FROM filestore.nodes k WHERE k.id = n.parent_id OFFSET 0) p,
+                   LATERAL (SELECT k.command_id FROM filestore.snapshots k WHERE k.node_id = p.id AND k.version = p.version OFFSET 0) q
+             WHERE p.state = 'deleted'))
 ), rolled AS (
     INSERT INTO filestore.rollup_deltas (directory_id, size_bytes, file_count, directory_count, child_count)
     SELECT directory, sum(bytes), sum(files), sum(directories), sum(children) FROM upward GROUP BY directory
@@ -416,7 +419,7 @@ WITH seen AS MATERIALIZED (
     SELECT tenant, mount_id, type, data FROM events ORDER BY journal_id, rank
 )
 SELECT id::text, status::text, code, outcome::text AS body,
-       EXISTS (SELECT FROM filestore.cleanups k WHERE k.command_id = told.id AND k.mount_id IS DISTINCT FROM told.leaves) AS leftovers, leaves
+       EXISTS (SELECT FROM filestore.cleanups k WHERE k.command_id = told.id AND k.mount_id IS DISTINCT FROM told.leaves OFFSET 0) AS leftovers, leaves
   FROM told
 
 -- name: outcomes
@@ -489,7 +492,7 @@ UPDATE filestore.snapshots s SET content_until = now() FROM below b WHERE s.node
 -- name: live_stages
 -- Which of these stages belong to a command that is still running (keep), or that ended with something to clear (finish first).
 SELECT DISTINCT s.stage::text FROM unnest(%(stages)s::uuid[]) AS s(stage)
- WHERE EXISTS (SELECT FROM filestore.commands c WHERE c.id = s.stage AND c.status = 'running')
+ WHERE EXISTS (SELECT FROM filestore.commands c WHERE c.id = s.stage AND c.status = 'running' OFFSET 0)
     OR EXISTS (SELECT FROM filestore.commands c WHERE c.status = 'running' AND c.mount_id = %(mount)s AND c.intent->>'stage' = s.stage::text)
     OR EXISTS (SELECT FROM filestore.cleanups k WHERE k.stage_id = s.stage)
     OR EXISTS (SELECT FROM filestore.stages t WHERE t.id = s.stage AND coalesce(t.upload_state, 'open') = 'open' AND t.expires_at > now())

@@ -2,8 +2,8 @@
 --
 -- These plans are made once, often while the tables are young, and then run for trees of any size; what they join is asked
 -- for row by row, by index, and nothing here may compare all with all. Two ways of writing see to it. What is only read stands
--- in a LATERAL with OFFSET 0. What is written is joined by `= ANY (ARRAY[...])`: no join can start from the table then, for
--- that is a condition neither to hash nor to merge by.
+-- in a LATERAL (or an EXISTS) with OFFSET 0, which is neither pulled up nor hashed whole. What is written is joined by
+-- `= ANY (ARRAY[...])`: no join can start from the table then, for that is a condition neither to hash nor to merge by.
 
 -- name: close_buried
 -- Below a directory that is deleted, or has moved to another mount: the versions that end, and where their content is kept from now on.

@@ -24,7 +24,7 @@ from tests.store.conftest import Databases
 from tests.store.helpers import Connection, Protocol, asked, delete, make_mount, mkdir
 
 COMMANDS, TREES = load("commands"), load("trees")
-AROUND = ("close_snapshots", "oust", "record", "answer", "disown", "cleanups")
+AROUND = ("look", "close_snapshots", "oust", "record", "answer", "disown", "cleanups")
 QUERIES = TREES | {name: COMMANDS[name] for name in AROUND}  # type: ignore[operator]
 NAMES = {query: name for name, query in QUERIES.items()}
 CHECKS = ("check_parents", "check_children")
@@ -127,6 +127,9 @@ class Record:
     @asynccontextmanager
     async def going(self, request: Request) -> AsyncIterator[Connection]:
         """One transaction between `begin` and the answer."""
+        async with self.pool.connection() as connection:
+            ends = command_store._ends(request)
+            await self.execute(connection, "look", items=json.dumps(ends))
         begun = await self.protocol.begin(request.runs_on, [request])
         assert request.id in {going.id for going in [*begun.go, *begun.unstaged]} | set(begun.long), begun
         async with self.pool.connection() as connection, connection.transaction():
