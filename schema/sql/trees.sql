@@ -5,6 +5,10 @@
 -- in a LATERAL (or an EXISTS) with OFFSET 0, which is neither pulled up nor hashed whole. What is written is joined by
 -- `= ANY (ARRAY[...])`: no join can start from the table then, for that is a condition neither to hash nor to merge by.
 
+-- name: allow_time
+-- A tree may take longer than what else is recorded: how long in all stands with the activity that waits for it.
+SELECT set_config('statement_timeout', %(timeout)s, true)
+
 -- name: close_buried
 -- Below a directory that is deleted, or has moved to another mount: the versions that end, and where their content is kept from now on.
 WITH RECURSIVE below AS (
