@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Connection = AsyncConnection[DictRow]
 
-SQL, TREES = load("commands"), trees.SQL
+SQL, TREES = load("commands"), load("trees")
 
 
 def _json(value: object) -> str:
