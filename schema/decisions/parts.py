@@ -9,7 +9,7 @@ from schema.nodes import NodeKind
 from schema.paths import NodePath
 from schema.situations import KnownNode, Place
 
-TREE_INLINE_NODES = 10_000
+TREE_INLINE_NODES = 5_000
 """A tree of more nodes than this is recorded by a workflow of its own, so that its neighbours in a list do not wait for it."""
 COPY_INLINE_BYTES = 4 * 1024 * 1024
 """A file up to this size is copied within its list; anything more goes on in a workflow of its own."""

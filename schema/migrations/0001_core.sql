@@ -357,13 +357,17 @@ END $$;
 CREATE TRIGGER journal_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON filestore.journal_entries
     FOR EACH STATEMENT EXECUTE FUNCTION filestore.refuse_change();
 
--- Once per statement, over all rows it wrote: a living node has a living directory of its own mount above it.
-CREATE FUNCTION filestore.check_new_nodes() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Once per statement, over all rows it wrote: a living node has a living directory of its own mount above it, and a deleted
+-- one nothing living below it. A plan stays with its session and may have been made for one row: so the rows that were
+-- written are joined with nothing, and OFFSET 0 keeps what is asked of each a look-up by index, however many they are.
+CREATE FUNCTION filestore.check_parents() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE wrong bigint;
 BEGIN
-    SELECT n.id INTO wrong FROM written n LEFT JOIN filestore.nodes p ON p.id = n.parent_id
+    SELECT n.id INTO wrong FROM written n
      WHERE n.state <> 'deleted' AND n.depth > 0
-       AND (p.kind <> 'directory' OR p.state = 'deleted' OR p.mount_id <> n.mount_id OR p.depth <> n.depth - 1)
+       AND EXISTS (SELECT FROM filestore.nodes p WHERE p.id = n.parent_id
+                      AND (p.kind <> 'directory' OR p.state = 'deleted' OR p.mount_id <> n.mount_id OR p.depth <> n.depth - 1)
+                   OFFSET 0)
      LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'node % has no living parent directory', wrong
@@ -372,39 +376,38 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION filestore.check_changed_nodes() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE wrong record;
+CREATE FUNCTION filestore.check_children() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE wrong bigint;
 BEGIN
-    SELECT n.id, o.state AS old, n.state AS new INTO wrong
-      FROM written n JOIN previous o ON o.id = n.id
-     WHERE o.state <> n.state
-       AND NOT EXISTS (SELECT FROM filestore.node_transitions t WHERE t.from_state = o.state AND t.to_state = n.state)
+    SELECT n.id INTO wrong FROM written n
+     WHERE n.state = 'deleted'
+       AND EXISTS (SELECT FROM filestore.nodes c WHERE c.parent_id = n.id AND c.state <> 'deleted' OFFSET 0)
      LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'node % can not go from % to %', wrong.id, wrong.old, wrong.new
-            USING ERRCODE = 'check_violation', CONSTRAINT = 'nodes_transition';
-    END IF;
-    SELECT n.id INTO wrong FROM written n LEFT JOIN filestore.nodes p ON p.id = n.parent_id
-     WHERE n.state <> 'deleted' AND n.depth > 0
-       AND (p.kind <> 'directory' OR p.state = 'deleted' OR p.mount_id <> n.mount_id OR p.depth <> n.depth - 1)
-     LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'node % has no living parent directory', wrong.id
-            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'nodes_no_orphan';
-    END IF;
-    SELECT c.id INTO wrong FROM written n JOIN filestore.nodes c ON c.parent_id = n.id AND c.state <> 'deleted'
-     WHERE n.state = 'deleted' LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'node % would lose its parent', wrong.id
+        RAISE EXCEPTION 'node % has living children', wrong
             USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'nodes_no_orphan';
     END IF;
     RETURN NULL;
 END $$;
 
 CREATE TRIGGER nodes_inserted AFTER INSERT ON filestore.nodes
-    REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION filestore.check_new_nodes();
+    REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION filestore.check_parents();
 CREATE TRIGGER nodes_updated AFTER UPDATE ON filestore.nodes
-    REFERENCING OLD TABLE AS previous NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION filestore.check_changed_nodes();
+    REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION filestore.check_parents();
+CREATE TRIGGER nodes_left AFTER UPDATE ON filestore.nodes
+    REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION filestore.check_children();
+
+-- Only along node_transitions, row by row: most statements change no state, and ask nothing.
+CREATE FUNCTION filestore.check_node_transition() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM filestore.node_transitions t WHERE t.from_state = OLD.state AND t.to_state = NEW.state) THEN
+        RAISE EXCEPTION 'node % can not go from % to %', OLD.id, OLD.state, NEW.state
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'nodes_transition';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER nodes_transition BEFORE UPDATE ON filestore.nodes FOR EACH ROW
+    WHEN (NEW.state <> OLD.state) EXECUTE FUNCTION filestore.check_node_transition();
 
 -- A version never goes back, an identity never changes.
 CREATE FUNCTION filestore.check_node_version() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -1,4 +1,5 @@
 -- The life of a command. `items` and `requests` are JSON arrays; the facts of a whole list travel in one parameter.
+-- LATERAL with OFFSET 0, and `= ANY (ARRAY[...])` where a table is written to: see trees.sql.
 
 -- name: lock_mount
 -- One `begin` at a time per mount: verdicts are given on a record that holds still. Released by the end of the transaction.
@@ -18,7 +19,7 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
        c.operation_id::text AS known_operation, (c.intent->>'together')::integer AS known_together,
        p.facts AS parent, n.facts AS node, g.facts AS gone, d.facts AS named, o.facts AS old,
        i.below AND n.facts->>'kind' = 'directory'
-           AND EXISTS (SELECT FROM filestore.nodes k WHERE k.parent_id = n.id AND k.state <> 'deleted') AS has_children,
+           AND EXISTS (SELECT FROM filestore.nodes k WHERE k.parent_id = n.id AND k.state <> 'deleted' OFFSET 0) AS has_children,
        CASE WHEN i.below AND coalesce(d.kind, n.facts->>'kind') = 'directory' THEN
            (SELECT r.file_count + r.directory_count FROM filestore.rollup_of(coalesce(d.id, n.id)) r) END AS below,
        (SELECT k.command_id::text FROM filestore.claims k WHERE k.mount_id = i.mount AND k.path = decode(i.path, 'hex')
@@ -45,13 +46,13 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
          AND xp.directory_path IS NOT NULL AND x.name = decode(i.name, 'hex') AND x.state = 'deleted'
        ORDER BY x.deleted_at DESC LIMIT 1) g ON true
   LEFT JOIN LATERAL (SELECT x.id, x.kind::text AS kind, x.version, filestore.node_facts(x) AS facts FROM filestore.nodes x
-       WHERE i.n = 0 AND x.id = i.node AND x.mount_id = i.mount) d ON true
+       WHERE i.n = 0 AND x.id = i.node AND x.mount_id = i.mount LIMIT 1) d ON true
   LEFT JOIN LATERAL (SELECT jsonb_build_object('version', s.version, 'size', s.size_bytes, 'sha256', encode(s.sha256, 'hex'),
            'place', encode(s.content_place, 'hex'), 'expired', s.content_until <= now(),
            'identity', (SELECT x.intent->'expected' FROM filestore.commands x WHERE x.id = filestore.command_of(s.content_place))) AS facts
        FROM filestore.snapshots s
       WHERE i.n = 0 AND s.node_id = coalesce(d.id, n.id) AND s.version = coalesce(i.version, d.version - 1)
-        AND s.state <> 'deleted' AND (i.node IS NOT NULL OR i.version IS NOT NULL)) o ON true
+        AND s.state <> 'deleted' AND (i.node IS NOT NULL OR i.version IS NOT NULL) LIMIT 1) o ON true
 
 -- name: open
 -- Write the verdicts down: a row per command that goes or is refused, the next attempt of one that failed before, and the
@@ -62,7 +63,7 @@ WITH item AS (
         hash text, intent jsonb, status filestore.command_status, attempt integer, code text, retryable boolean, outcome json,
         request_id text, trace_id text, claims jsonb, item integer)
 ), waiting AS (
-    DELETE FROM filestore.stages s USING item WHERE s.id = item.stage RETURNING s.id, s.request
+    DELETE FROM filestore.stages s USING item WHERE s.id = ANY (ARRAY[item.stage]) RETURNING s.id, s.request
 ), opened AS (
     INSERT INTO filestore.commands AS c (id, tenant, principal, token_id, key, kind, mount_id, path, request, request_hash,
         intent, status, attempt, owner_workflow, code, retryable, outcome, request_id, trace_id, ended_at, operation_id, item)
@@ -110,7 +111,7 @@ UPDATE filestore.commands c
            || CASE WHEN i.replaced IS NULL THEN '{}' ELSE jsonb_build_object('replaced_identity', i.replaced) END
   FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id uuid, attempt integer, status filestore.command_status, identity jsonb,
        code text, message text, retryable boolean, drift text, replaced jsonb)
- WHERE c.id = i.id AND c.status = 'running' AND c.attempt = i.attempt
+ WHERE c.id = ANY (ARRAY[i.id]) AND c.status = 'running' AND c.attempt = i.attempt
 RETURNING c.id::text, c.intent->>'step' AS step, coalesce(c.request->>'path', '') AS shown,
           coalesce((c.intent->>'tree')::boolean, false) AS tree, c.intent ?| ARRAY['replaced', 'departs'] AS ousts, c.intent ? 'source' AS copies,
           c.intent ? 'items' AS items
@@ -136,9 +137,8 @@ UPDATE filestore.snapshots s
        content_until = CASE WHEN s.content_place = e.back THEN NULL
            ELSE coalesce(s.content_until, CASE WHEN e.place IS NOT NULL THEN now() + make_interval(days => %(retention_days)s) END) END
   FROM ending e
- WHERE s.node_id = e.node AND s.state <> 'deleted'
-    AND (s.valid_to IS NULL OR e.place IS NOT NULL AND s.content_place IS NULL OR s.content_place = e.back)
-    OR s.node_id = e.node AND s.state = 'deleted' AND s.valid_to IS NULL
+ WHERE s.node_id = ANY (ARRAY[e.node])
+   AND (s.valid_to IS NULL OR s.state <> 'deleted' AND (e.place IS NOT NULL AND s.content_place IS NULL OR s.content_place = e.back))
 
 -- name: oust
 -- The files whose names moves have taken, and those that moved to another mount, where they are other nodes.
@@ -146,7 +146,7 @@ WITH ousted AS (
     UPDATE filestore.nodes n SET state = 'deleted', version = n.version + 1, deleted_at = now(), updated_at = now(), last_modified_at = now()
       FROM filestore.commands c, LATERAL (VALUES (c.intent->'replaced'), (c.intent->'departs')) AS g(leaves)
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND g.leaves IS NOT NULL
-       AND n.id = (g.leaves->>'node')::bigint AND n.version = (g.leaves->>'previous_version')::bigint
+       AND n.id = ANY (ARRAY[(g.leaves->>'node')::bigint]) AND n.version = (g.leaves->>'previous_version')::bigint
     RETURNING n.*, c.id AS command
 )
 INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata, valid_from)
@@ -177,7 +177,7 @@ WITH RECURSIVE ended AS (
            coalesce(o.original_name, e.request->>'original_name') AS original_name,
            coalesce(o.checksum, e.request->>'checksum') AS checksum
       FROM ended e
-      LEFT JOIN filestore.nodes f ON f.id = e.parent
+      LEFT JOIN LATERAL (SELECT s.directory_path, s.directory_text, s.depth FROM filestore.nodes s WHERE s.id = e.parent LIMIT 1) f ON true
       LEFT JOIN LATERAL (SELECT s.id, s.mime_type, s.original_name, s.checksum FROM filestore.nodes s
                           WHERE s.id = (e.source->>'node')::bigint LIMIT 1) o ON true
       LEFT JOIN LATERAL (SELECT s.metadata FROM filestore.snapshots s
@@ -234,17 +234,17 @@ WITH RECURSIVE ended AS (
         observed_links = coalesce((d.identity->>8)::integer, n.observed_links),
         s3_etag = coalesce(nullif(d.identity->>9, ''), n.s3_etag), s3_version_id = coalesce(nullif(d.identity->>10, ''), n.s3_version_id)
       FROM done d
-     WHERE n.id = d.node AND n.version = d.previous_version AND d.step <> 'create'
+     WHERE n.id = ANY (ARRAY[d.node]) AND n.version = d.previous_version AND d.step <> 'create'
     RETURNING n.id, n.metadata
 ), doubted AS (
     UPDATE filestore.nodes n SET state = 'inconsistent', updated_at = now(), last_drift_at = now()
-      FROM ended e WHERE e.status = 'inconsistent' AND n.id = e.node AND n.state = 'active'
+      FROM ended e WHERE e.status = 'inconsistent' AND n.id = ANY (ARRAY[e.node]) AND n.state = 'active'
     RETURNING n.id
 ), put_back AS (
     UPDATE filestore.nodes n SET observed_ctime_ns = (b.identity->>5)::bigint
       FROM ended e,
            LATERAL (VALUES (e.node, e.identity), ((e.replaced->>'node')::bigint, e.intent->'replaced_identity')) AS b(node, identity)
-     WHERE e.status = 'failed' AND jsonb_typeof(b.identity) = 'array' AND e.before IS NOT NULL AND n.id = b.node
+     WHERE e.status = 'failed' AND jsonb_typeof(b.identity) = 'array' AND e.before IS NOT NULL AND n.id = ANY (ARRAY[b.node])
 ), written AS (
     SELECT id, metadata FROM created UNION ALL SELECT id, metadata FROM changed
 ), snapped AS (
@@ -285,8 +285,10 @@ WITH RECURSIVE ended AS (
             SELECT n.parent_id, s.command_id, -w.bytes, -w.files, -w.directories, -1 FROM weights w
               JOIN LATERAL (SELECT k.parent_id FROM filestore.nodes k WHERE k.id = w.node LIMIT 1) n ON true
               JOIN LATERAL (SELECT k.command_id FROM filestore.snapshots k WHERE k.node_id = w.node AND k.version = w.previous_version LIMIT 1) s
-                ON EXISTS (SELECT FROM filestore.nodes p JOIN filestore.snapshots q ON q.node_id = p.id AND q.version = p.version
-                            WHERE p.id = n.parent_id AND p.state = 'deleted' AND q.command_id = s.command_id)
+                ON s.command_id = (
+                    SELECT q.command_id FROM (SELECT k.id, k.version, k.state FROM filestore.nodes k WHERE k.id = n.parent_id OFFSET 0) p,
+                           LATERAL (SELECT k.command_id FROM filestore.snapshots k WHERE k.node_id = p.id AND k.version = p.version OFFSET 0) q
+                     WHERE p.state = 'deleted')
              WHERE w.step = 'restore') x
      GROUP BY x.directory, x.deleter
 ), upward AS (
@@ -294,9 +296,10 @@ WITH RECURSIVE ended AS (
     UNION ALL
     SELECT n.parent_id, u.deleter, u.bytes, u.files, u.directories, 0 FROM upward u
       JOIN LATERAL (SELECT p.parent_id FROM filestore.nodes p WHERE p.id = u.directory LIMIT 1) n
-        ON n.parent_id IS NOT NULL AND (u.deleter IS NULL OR EXISTS (
-            SELECT FROM filestore.nodes p JOIN filestore.snapshots q ON q.node_id = p.id AND q.version = p.version
-             WHERE p.id = n.parent_id AND p.state = 'deleted' AND q.command_id = u.deleter))
+        ON n.parent_id IS NOT NULL AND (u.deleter IS NULL OR u.deleter = (
+            SELECT q.command_id FROM (SELECT k.id, k.version, k.state FROM filestore.nodes k WHERE k.id = n.parent_id OFFSET 0) p,
+                   LATERAL (SELECT k.command_id FROM filestore.snapshots k WHERE k.node_id = p.id AND k.version = p.version OFFSET 0) q
+             WHERE p.state = 'deleted'))
 ), rolled AS (
     INSERT INTO filestore.rollup_deltas (directory_id, size_bytes, file_count, directory_count, child_count)
     SELECT directory, sum(bytes), sum(files), sum(directories), sum(children) FROM upward GROUP BY directory
@@ -331,7 +334,7 @@ WITH RECURSIVE ended AS (
 ), released AS (
     -- The claim on what still has to go stays until it has gone, in `finish`: nobody may take its name before.
     DELETE FROM filestore.claims k USING ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
-     WHERE k.command_id = e.id AND NOT (e.intent ? 'items' AND k.mount_id = e.mount_id)
+     WHERE k.command_id = ANY (ARRAY[e.id]) AND NOT (e.intent ? 'items' AND k.mount_id = e.mount_id)
        AND (e.status <> 'succeeded'
             OR (e.departs IS NULL OR k.mount_id <> (e.departs->>'mount')::bigint)
                AND NOT (m.backend_kind = 's3' AND e.step = 'move' AND k.path = e.path))
@@ -354,8 +357,9 @@ WITH seen AS MATERIALIZED (
            CASE WHEN c.kind IN ('moveNode', 'copyNode') THEN jsonb_build_object('backendMountId', c.request->'mount_id',
                'path', c.request->'path', 'pathB64', c.request->'path_b64') END AS came_from
       FROM filestore.commands c
-      JOIN filestore.journal_entries j ON j.command_id = c.id AND j.attempt = c.attempt
-      LEFT JOIN filestore.node_documents n ON n.id = j.node_id
+     CROSS JOIN LATERAL (SELECT k.id, k.node_id, k.also FROM filestore.journal_entries k
+                          WHERE k.command_id = c.id AND k.attempt = c.attempt OFFSET 0) j
+      LEFT JOIN LATERAL (SELECT k.* FROM filestore.node_documents k WHERE k.id = j.node_id OFFSET 0) n ON true
      WHERE c.id = ANY(%(ids)s::uuid[])
 ), told AS (
     UPDATE filestore.commands c SET outcome =
@@ -371,7 +375,7 @@ WITH seen AS MATERIALIZED (
                         ELSE jsonb_build_object(s.origin, s.came_from) END)
         ELSE json_build_object('error', json_build_object('code', s.code, 'message', s.message,
                 'details', coalesce(nullif(s.details, 'null'), '{}') || jsonb_build_object('commandId', s.id, 'path', s.shown))) END
-      FROM seen s WHERE c.id = s.id
+      FROM seen s WHERE c.id = ANY (ARRAY[s.id])
     RETURNING c.id, c.status, c.code, c.outcome, CASE c.status WHEN 'succeeded' THEN (c.intent->'departs'->>'mount')::bigint END AS leaves
 ), events AS (
     SELECT s.journal_id, s.tenant, coalesce((t.leaves->>'mount')::bigint, s.mount_id) AS mount_id, t.rank, t.type,
@@ -415,7 +419,7 @@ WITH seen AS MATERIALIZED (
     SELECT tenant, mount_id, type, data FROM events ORDER BY journal_id, rank
 )
 SELECT id::text, status::text, code, outcome::text AS body,
-       EXISTS (SELECT FROM filestore.cleanups k WHERE k.command_id = told.id AND k.mount_id IS DISTINCT FROM told.leaves) AS leftovers, leaves
+       EXISTS (SELECT FROM filestore.cleanups k WHERE k.command_id = told.id AND k.mount_id IS DISTINCT FROM told.leaves OFFSET 0) AS leftovers, leaves
   FROM told
 
 -- name: outcomes
@@ -472,7 +476,7 @@ WITH closed AS (
     DELETE FROM filestore.cleanups WHERE id = ANY(%(ids)s) RETURNING mount_id, command_id
 )
 DELETE FROM filestore.claims k USING closed c, filestore.commands o
- WHERE k.command_id = c.command_id AND k.mount_id = c.mount_id AND o.id = c.command_id AND o.status <> 'running'
+ WHERE k.command_id = ANY (ARRAY[c.command_id]) AND k.mount_id = c.mount_id AND o.id = c.command_id AND o.status <> 'running'
 
 -- name: disown
 -- The source of a move was changed before it could go: what lies there is somebody else's, and its old content is not kept.
@@ -480,14 +484,15 @@ WITH RECURSIVE below AS (
     SELECT (c.intent->'departs'->>'node')::bigint AS id, convert_to(c.intent->'departs'->>'trash', 'UTF8') AS place
       FROM filestore.commands c WHERE c.id = %(command)s
      UNION ALL
-    SELECT n.id, b.place || '\x2f'::bytea || n.name FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state = 'deleted'
+    SELECT n.id, b.place || '\x2f'::bytea || n.name FROM below b CROSS JOIN LATERAL (
+          SELECT k.id, k.name FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
 )
-UPDATE filestore.snapshots s SET content_until = now() FROM below b WHERE s.node_id = b.id AND s.content_place = b.place
+UPDATE filestore.snapshots s SET content_until = now() FROM below b WHERE s.node_id = ANY (ARRAY[b.id]) AND s.content_place = b.place
 
 -- name: live_stages
 -- Which of these stages belong to a command that is still running (keep), or that ended with something to clear (finish first).
 SELECT DISTINCT s.stage::text FROM unnest(%(stages)s::uuid[]) AS s(stage)
- WHERE EXISTS (SELECT FROM filestore.commands c WHERE c.id = s.stage AND c.status = 'running')
+ WHERE EXISTS (SELECT FROM filestore.commands c WHERE c.id = s.stage AND c.status = 'running' OFFSET 0)
     OR EXISTS (SELECT FROM filestore.commands c WHERE c.status = 'running' AND c.mount_id = %(mount)s AND c.intent->>'stage' = s.stage::text)
     OR EXISTS (SELECT FROM filestore.cleanups k WHERE k.stage_id = s.stage)
     OR EXISTS (SELECT FROM filestore.stages t WHERE t.id = s.stage AND coalesce(t.upload_state, 'open') = 'open' AND t.expires_at > now())

@@ -1,4 +1,13 @@
 -- Directories that change with everything below them. One statement per step over the whole tree, in the transaction of `record`.
+--
+-- These plans are made once, often while the tables are young, and then run for trees of any size; what they join is asked
+-- for row by row, by index, and nothing here may compare all with all. Two ways of writing see to it. What is only read stands
+-- in a LATERAL (or an EXISTS) with OFFSET 0, which is neither pulled up nor hashed whole. What is written is joined by
+-- `= ANY (ARRAY[...])`: no join can start from the table then, for that is a condition neither to hash nor to merge by.
+
+-- name: allow_time
+-- A tree may take longer than what else is recorded: how long in all stands with the activity that waits for it.
+SELECT set_config('statement_timeout', %(timeout)s, true)
 
 -- name: close_buried
 -- Below a directory that is deleted, or has moved to another mount: the versions that end, and where their content is kept from now on.
@@ -8,13 +17,14 @@ WITH RECURSIVE below AS (
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND (g.leaves->>'tree')::boolean
      UNION ALL
     SELECT n.id, b.place || '\x2f'::bytea || n.name, b.level + 1
-      FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state <> 'deleted'
+      FROM below b CROSS JOIN LATERAL (
+          SELECT k.id, k.name FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state <> 'deleted' OFFSET 0) n
 )
 UPDATE filestore.snapshots s
    SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)), content_place = b.place,
        content_until = now() + make_interval(days => %(retention_days)s)
   FROM below b
- WHERE b.level > 0 AND s.node_id = b.id AND s.state <> 'deleted' AND s.content_place IS NULL
+ WHERE b.level > 0 AND s.node_id = ANY (ARRAY[b.id]) AND s.state <> 'deleted' AND s.content_place IS NULL
 
 -- name: bury
 -- The nodes below such a directory. Before it: no living node may lose its parent.
@@ -24,10 +34,11 @@ WITH RECURSIVE below AS (
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND (g.leaves->>'tree')::boolean
      UNION ALL
     SELECT b.command, n.id, b.level + 1
-      FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state <> 'deleted'
+      FROM below b CROSS JOIN LATERAL (
+          SELECT k.id FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state <> 'deleted' OFFSET 0) n
 ), buried AS (
     UPDATE filestore.nodes n SET state = 'deleted', version = n.version + 1, deleted_at = now(), updated_at = now(), last_modified_at = now()
-      FROM below b WHERE b.level > 0 AND n.id = b.id
+      FROM below b WHERE b.level > 0 AND n.id = ANY (ARRAY[b.id])
     RETURNING n.*, b.command
 )
 INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata, valid_from)
@@ -40,49 +51,61 @@ SELECT n.id, n.version, n.command, n.parent_id, n.name, n.kind, n.state, n.size_
 WITH RECURSIVE below AS (
     SELECT (c.intent->>'node')::bigint AS id, decode(c.intent->>'place', 'hex') AS place, s.command_id AS deleter, 0 AS level
       FROM filestore.commands c
-      JOIN filestore.snapshots s ON s.node_id = (c.intent->>'node')::bigint AND s.version = (c.intent->>'previous_version')::bigint
+     CROSS JOIN LATERAL (SELECT k.command_id FROM filestore.snapshots k
+           WHERE k.node_id = (c.intent->>'node')::bigint AND k.version = (c.intent->>'previous_version')::bigint OFFSET 0) s
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'restore' AND (c.intent->>'tree')::boolean
      UNION ALL
     SELECT n.id, b.place || '\x2f'::bytea || n.name, b.deleter, b.level + 1
-      FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state = 'deleted'
-      JOIN filestore.snapshots s ON s.node_id = n.id AND s.version = n.version AND s.command_id = b.deleter
+      FROM below b
+     CROSS JOIN LATERAL (SELECT k.id, k.version, k.name FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
+     CROSS JOIN LATERAL (SELECT FROM filestore.snapshots k
+                          WHERE k.node_id = n.id AND k.version = n.version AND k.command_id = b.deleter OFFSET 0) s
 )
 UPDATE filestore.snapshots s
    SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)),
        content_place = CASE WHEN s.content_place = b.place THEN NULL ELSE s.content_place END,
        content_until = CASE WHEN s.content_place = b.place THEN NULL ELSE s.content_until END
   FROM below b
- WHERE b.level > 0 AND s.node_id = b.id AND (s.valid_to IS NULL OR s.content_place = b.place)
+ WHERE b.level > 0 AND s.node_id = ANY (ARRAY[b.id]) AND (s.valid_to IS NULL OR s.content_place = b.place)
 
 -- name: raise
 -- The nodes below a directory that is restored live again, under the path their directory has now. After it: they need a living parent.
 WITH RECURSIVE below AS (
     SELECT c.id AS command, n.id, s.command_id AS deleter, n.directory_path, n.directory_text, n.depth, 0 AS level
       FROM filestore.commands c
-      JOIN filestore.nodes n ON n.id = (c.intent->>'node')::bigint
-      JOIN filestore.snapshots s ON s.node_id = n.id AND s.version = (c.intent->>'previous_version')::bigint
+     CROSS JOIN LATERAL (SELECT k.id, k.directory_path, k.directory_text, k.depth FROM filestore.nodes k
+                          WHERE k.id = (c.intent->>'node')::bigint OFFSET 0) n
+     CROSS JOIN LATERAL (SELECT k.command_id FROM filestore.snapshots k
+                          WHERE k.node_id = n.id AND k.version = (c.intent->>'previous_version')::bigint OFFSET 0) s
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'restore' AND (c.intent->>'tree')::boolean
      UNION ALL
     SELECT b.command, n.id, b.deleter,
            CASE WHEN n.kind = 'directory' THEN b.directory_path || n.name || '\x2f'::bytea END,
            CASE WHEN n.kind = 'directory' THEN b.directory_text || n.name_text || '/' END, b.depth + 1, b.level + 1
-      FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state = 'deleted'
-      JOIN filestore.snapshots s ON s.node_id = n.id AND s.version = n.version AND s.command_id = b.deleter
+      FROM below b
+     CROSS JOIN LATERAL (SELECT k.id, k.version, k.kind, k.name, k.name_text FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
+     CROSS JOIN LATERAL (SELECT FROM filestore.snapshots k
+                          WHERE k.node_id = n.id AND k.version = n.version AND k.command_id = b.deleter OFFSET 0) s
 ), rest AS (
     -- What had been deleted before stays so. Its directories lie here now.
     SELECT n.id, b.directory_path || n.name || '\x2f'::bytea AS path, b.directory_text || n.name_text || '/' AS shown, b.depth + 1 AS depth
-      FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state = 'deleted' AND n.kind = 'directory'
-     WHERE NOT EXISTS (SELECT FROM below x WHERE x.id = n.id)
+      FROM below b
+     CROSS JOIN LATERAL (SELECT k.id, k.name, k.name_text FROM filestore.nodes k
+                          WHERE k.parent_id = b.id AND k.state = 'deleted' AND k.kind = 'directory'
+                            AND NOT EXISTS (SELECT FROM filestore.snapshots x
+                                             WHERE x.node_id = k.id AND x.version = k.version AND x.command_id = b.deleter OFFSET 0)
+                         OFFSET 0) n
      UNION ALL
     SELECT n.id, r.path || n.name || '\x2f'::bytea, r.shown || n.name_text || '/', r.depth + 1
-      FROM rest r JOIN filestore.nodes n ON n.parent_id = r.id AND n.state = 'deleted' AND n.kind = 'directory'
+      FROM rest r CROSS JOIN LATERAL (SELECT k.id, k.name, k.name_text FROM filestore.nodes k
+                                       WHERE k.parent_id = r.id AND k.state = 'deleted' AND k.kind = 'directory' OFFSET 0) n
 ), placed AS (
     UPDATE filestore.nodes n SET directory_path = r.path, directory_text = r.shown, depth = r.depth
-      FROM rest r WHERE n.id = r.id AND n.directory_path <> r.path
+      FROM rest r WHERE n.id = ANY (ARRAY[r.id]) AND n.directory_path <> r.path
 ), raised AS (
     UPDATE filestore.nodes n SET state = 'active', version = n.version + 1, deleted_at = NULL, updated_at = now(), last_modified_at = now(),
            directory_path = b.directory_path, directory_text = b.directory_text, depth = b.depth
-      FROM below b WHERE b.level > 0 AND n.id = b.id
+      FROM below b WHERE b.level > 0 AND n.id = ANY (ARRAY[b.id])
     RETURNING n.*, b.command
 )
 INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata, valid_from)
@@ -97,20 +120,27 @@ WITH RECURSIVE moved AS (
     SELECT n.id, n.mount_id, c.path || '\x2f'::bytea AS old, c.path || '\x30'::bytea AS beyond, n.directory_path AS new,
            char_length(c.request->>'path') + 1 AS old_length, n.directory_text AS new_text,
            n.depth - (1 + length(encode(c.path, 'escape')) - length(replace(encode(c.path, 'escape'), '/', ''))) AS deeper
-      FROM filestore.commands c JOIN filestore.nodes n ON n.id = (c.intent->>'node')::bigint
+      FROM filestore.commands c
+     CROSS JOIN LATERAL (SELECT k.id, k.mount_id, k.directory_path, k.directory_text, k.depth FROM filestore.nodes k
+                          WHERE k.id = (c.intent->>'node')::bigint OFFSET 0) n
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'move' AND (c.intent->>'tree')::boolean
 ), directories AS (
     SELECT d.id, m.deeper, m.new || substring(d.directory_path FROM octet_length(m.old) + 1) AS path,
            m.new_text || substring(d.directory_text FROM m.old_length + 1) AS shown
-      FROM moved m JOIN filestore.nodes d ON d.mount_id = m.mount_id AND d.directory_path > m.old AND d.directory_path < m.beyond
-                                         AND d.directory_path IS NOT NULL AND d.state <> 'deleted'
+      FROM moved m
+     CROSS JOIN LATERAL (SELECT k.id, k.directory_path, k.directory_text FROM filestore.nodes k
+                          WHERE k.mount_id = m.mount_id AND k.directory_path > m.old AND k.directory_path < m.beyond
+                            AND k.directory_path IS NOT NULL AND k.state <> 'deleted' OFFSET 0) d
 ), gone AS (
     SELECT d.id, x.deeper, x.path || d.name || '\x2f'::bytea AS path, x.shown || d.name_text || '/' AS shown
       FROM (SELECT id, deeper, path, shown FROM directories UNION ALL SELECT id, deeper, new, new_text FROM moved) x
-      JOIN filestore.nodes d ON d.parent_id = x.id AND d.state = 'deleted' AND d.kind = 'directory'
+     CROSS JOIN LATERAL (SELECT k.id, k.name, k.name_text FROM filestore.nodes k
+                          WHERE k.parent_id = x.id AND k.state = 'deleted' AND k.kind = 'directory' OFFSET 0) d
      UNION ALL
     SELECT d.id, x.deeper, x.path || d.name || '\x2f'::bytea, x.shown || d.name_text || '/'
-      FROM gone x JOIN filestore.nodes d ON d.parent_id = x.id AND d.state = 'deleted' AND d.kind = 'directory'
+      FROM gone x
+     CROSS JOIN LATERAL (SELECT k.id, k.name, k.name_text FROM filestore.nodes k
+                          WHERE k.parent_id = x.id AND k.state = 'deleted' AND k.kind = 'directory' OFFSET 0) d
 ), affected AS (
     SELECT id, deeper, path, shown FROM directories
      UNION ALL
@@ -118,11 +148,12 @@ WITH RECURSIVE moved AS (
      UNION ALL
     SELECT f.id, x.deeper, NULL, NULL
       FROM (SELECT id, deeper FROM directories UNION ALL SELECT id, deeper FROM moved) x
-      JOIN filestore.nodes f ON f.parent_id = x.id AND f.state <> 'deleted' AND f.kind <> 'directory'
+     CROSS JOIN LATERAL (SELECT k.id FROM filestore.nodes k
+                          WHERE k.parent_id = x.id AND k.state <> 'deleted' AND k.kind <> 'directory' OFFSET 0) f
      WHERE x.deeper <> 0
 )
 UPDATE filestore.nodes n SET directory_path = a.path, directory_text = a.shown, depth = n.depth + a.deeper
-  FROM affected a WHERE n.id = a.id
+  FROM affected a WHERE n.id = ANY (ARRAY[a.id])
 
 -- name: plan_entries
 -- What a copy of a directory takes along: exactly what the record knows. Their copies' ids are given here.
@@ -131,31 +162,37 @@ WITH RECURSIVE below AS (
      UNION ALL
     SELECT n.id, CASE b.level WHEN 0 THEN n.name ELSE b.path || '\x2f'::bytea || n.name END, b.path,
            CASE b.level WHEN 0 THEN n.name_text ELSE b.shown || '/' || n.name_text END, b.level + 1
-      FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state <> 'deleted'
+      FROM below b CROSS JOIN LATERAL (SELECT k.id, k.name, k.name_text FROM filestore.nodes k
+                                        WHERE k.parent_id = b.id AND k.state <> 'deleted' OFFSET 0) n
 )
 INSERT INTO filestore.staged_entries (command_id, path, parent, name_text, path_text, depth, source_id, source_version, kind, size_bytes, sha256, was)
 SELECT %(command)s, b.path, b.parent, n.name_text, b.shown, b.level, n.id, n.version, n.kind, n.size_bytes, n.sha256, filestore.node_identity(n)
-  FROM below b JOIN filestore.nodes n ON n.id = b.id WHERE b.level > 0
+  FROM below b CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = b.id OFFSET 0) n WHERE b.level > 0
 
 -- name: plan_return
 -- The same for a directory that is restored: what the same command deleted along with it.
 WITH RECURSIVE below AS (
     SELECT n.id, ''::bytea AS path, ''::bytea AS parent, '' AS shown, s.command_id AS deleter, 0 AS level
-      FROM filestore.nodes n JOIN filestore.snapshots s ON s.node_id = n.id AND s.version = n.version WHERE n.id = %(directory)s
+      FROM filestore.nodes n
+     CROSS JOIN LATERAL (SELECT k.command_id FROM filestore.snapshots k
+                          WHERE k.node_id = n.id AND k.version = n.version OFFSET 0) s WHERE n.id = %(directory)s
      UNION ALL
     SELECT n.id, CASE b.level WHEN 0 THEN n.name ELSE b.path || '\x2f'::bytea || n.name END, b.path,
            CASE b.level WHEN 0 THEN n.name_text ELSE b.shown || '/' || n.name_text END, b.deleter, b.level + 1
-      FROM below b JOIN filestore.nodes n ON n.parent_id = b.id AND n.state = 'deleted'
-      JOIN filestore.snapshots s ON s.node_id = n.id AND s.version = n.version AND s.command_id = b.deleter
+      FROM below b
+     CROSS JOIN LATERAL (SELECT k.id, k.version, k.name, k.name_text FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
+     CROSS JOIN LATERAL (SELECT FROM filestore.snapshots k
+                          WHERE k.node_id = n.id AND k.version = n.version AND k.command_id = b.deleter OFFSET 0) s
 )
 INSERT INTO filestore.staged_entries (command_id, path, parent, name_text, path_text, depth, source_id, source_version, kind, size_bytes, sha256, was)
 SELECT %(command)s, b.path, b.parent, n.name_text, b.shown, b.level, n.id, n.version, n.kind, n.size_bytes, n.sha256, filestore.node_identity(n)
-  FROM below b JOIN filestore.nodes n ON n.id = b.id WHERE b.level > 0
+  FROM below b CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = b.id OFFSET 0) n WHERE b.level > 0
 
 -- name: planned_page
 -- One page of that plan by path: a directory comes before what it holds.
 SELECT e.path, e.path_text, e.kind::text, n.state::text, e.sha256, e.was AS identity
-  FROM filestore.staged_entries e JOIN filestore.nodes n ON n.id = e.source_id
+  FROM filestore.staged_entries e
+ CROSS JOIN LATERAL (SELECT k.state FROM filestore.nodes k WHERE k.id = e.source_id OFFSET 0) n
  WHERE e.command_id = %(command)s AND e.path > %(after)s ORDER BY e.path LIMIT %(limit)s
 
 -- name: remaining_page
@@ -173,15 +210,18 @@ DELETE FROM filestore.staged_entries WHERE command_id = ANY(%(ids)s::uuid[])
 
 -- name: forget_settled
 -- What is in the record by now, or never will be; but for what `finish` still goes through.
-DELETE FROM filestore.staged_entries e USING filestore.commands c
- WHERE e.command_id = ANY(%(ids)s::uuid[]) AND c.id = e.command_id AND NOT c.intent ? 'items'
-   AND (c.status <> 'succeeded' OR NOT c.intent ? 'departs')
+WITH done AS MATERIALIZED (
+    SELECT c.id FROM filestore.commands c
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND NOT c.intent ? 'items' AND (c.status <> 'succeeded' OR NOT c.intent ? 'departs')
+)
+DELETE FROM filestore.staged_entries e USING done d WHERE e.command_id = ANY (ARRAY[d.id])
 
 -- name: keep_entries
 -- Which files the copies are, once they are staged.
 UPDATE filestore.staged_entries e SET identity = x.identity
-  FROM jsonb_to_recordset(%(items)s::jsonb) AS x(path text, identity jsonb)
- WHERE e.command_id = %(command)s AND e.path = decode(x.path, 'hex')
+  FROM (SELECT %(command)s::uuid AS command, decode(i.path, 'hex') AS path, i.identity
+          FROM jsonb_to_recordset(%(items)s::jsonb) AS i(path text, identity jsonb) OFFSET 0) x
+ WHERE e.command_id = ANY (ARRAY[x.command]) AND e.path = ANY (ARRAY[x.path])
 
 -- name: record_stage
 -- The identity of what will appear is durable before it does.
@@ -197,9 +237,11 @@ UPDATE filestore.commands c
 -- Where a tree moved or came back item by item, its files are new objects: the nodes learn which.
 UPDATE filestore.nodes n
    SET s3_etag = nullif(e.identity->>9, ''), s3_version_id = nullif(e.identity->>10, ''), observed_at = now(), observed_by = c.id
-  FROM filestore.commands c JOIN filestore.staged_entries e ON e.command_id = c.id
+  FROM filestore.commands c
+ CROSS JOIN LATERAL (SELECT k.source_id, k.identity FROM filestore.staged_entries k
+                      WHERE k.command_id = c.id AND k.kind = 'file' AND k.identity IS NOT NULL OFFSET 0) e
  WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' IN ('move', 'restore')
-   AND n.id = e.source_id AND e.kind = 'file' AND e.identity IS NOT NULL
+   AND n.id = ANY (ARRAY[e.source_id])
 
 -- name: settle
 -- The nodes of a copied directory, and their first versions. Their ids were given when they were staged.
@@ -207,9 +249,10 @@ WITH arrived AS (
     SELECT e.*, c.id AS command, r.id AS root, r.mount_id, r.tenant, r.directory_path AS root_path, r.directory_text AS root_text,
            r.depth AS root_depth, coalesce(p.node_id, r.id) AS parent_id
       FROM filestore.commands c
-      JOIN filestore.nodes r ON r.id = (c.intent->>'node')::bigint
-      JOIN filestore.staged_entries e ON e.command_id = c.id
-      LEFT JOIN filestore.staged_entries p ON p.command_id = c.id AND p.path = e.parent
+     CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = (c.intent->>'node')::bigint OFFSET 0) r
+     CROSS JOIN LATERAL (SELECT k.* FROM filestore.staged_entries k WHERE k.command_id = c.id OFFSET 0) e
+      LEFT JOIN LATERAL (SELECT k.node_id FROM filestore.staged_entries k
+                          WHERE k.command_id = c.id AND k.path = e.parent OFFSET 0) p ON true
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'create' AND (c.intent->>'tree')::boolean
 ), settled AS (
     INSERT INTO filestore.nodes (id, tenant, mount_id, parent_id, name, name_text, directory_path, directory_text, depth, kind,
@@ -224,8 +267,10 @@ WITH arrived AS (
            (a.identity->>0)::bigint, (a.identity->>1)::bigint, (a.identity->>2)::bigint, (a.identity->>3)::bigint,
            (a.identity->>4)::bigint, (a.identity->>5)::bigint, (a.identity->>7)::integer, (a.identity->>8)::integer,
            nullif(a.identity->>9, ''), nullif(a.identity->>10, ''), now(), a.command, now()
-      FROM arrived a JOIN filestore.nodes o ON o.id = a.source_id
-      LEFT JOIN filestore.snapshots v ON v.node_id = a.source_id AND v.version = a.source_version
+      FROM arrived a
+     CROSS JOIN LATERAL (SELECT k.checksum, k.mime_type, k.original_name FROM filestore.nodes k WHERE k.id = a.source_id OFFSET 0) o
+      LEFT JOIN LATERAL (SELECT k.metadata FROM filestore.snapshots k
+                          WHERE k.node_id = a.source_id AND k.version = a.source_version OFFSET 0) v ON true
     RETURNING *
 )
 INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata, valid_from)
@@ -233,17 +278,21 @@ SELECT n.id, 1, n.observed_by, n.parent_id, n.name, n.kind, n.state, n.size_byte
 
 -- name: settle_rollups
 -- The totals of the directories in a copied one, itself included. What is above it has learned them from `record`.
+-- After `settle`: its nodes know their parents.
 WITH RECURSIVE entry AS (
-    SELECT e.command_id, e.path, e.node_id, e.kind, e.size_bytes, coalesce(p.node_id, (c.intent->>'node')::bigint) AS parent_id
-      FROM filestore.commands c JOIN filestore.staged_entries e ON e.command_id = c.id
-      LEFT JOIN filestore.staged_entries p ON p.command_id = c.id AND p.path = e.parent
+    SELECT n.parent_id, (c.intent->>'node')::bigint AS root, e.kind, e.size_bytes
+      FROM filestore.commands c
+     CROSS JOIN LATERAL (SELECT k.node_id, k.kind, k.size_bytes FROM filestore.staged_entries k WHERE k.command_id = c.id OFFSET 0) e
+     CROSS JOIN LATERAL (SELECT k.parent_id FROM filestore.nodes k WHERE k.id = e.node_id OFFSET 0) n
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'create' AND (c.intent->>'tree')::boolean
 ), upward AS (
-    SELECT parent_id AS directory, sum(CASE kind WHEN 'file' THEN size_bytes ELSE 0 END) AS bytes,
+    SELECT parent_id AS directory, root, sum(CASE kind WHEN 'file' THEN size_bytes ELSE 0 END) AS bytes,
            sum((kind <> 'directory')::integer) AS files, sum((kind = 'directory')::integer) AS directories, count(*) AS children
-      FROM entry GROUP BY parent_id
+      FROM entry GROUP BY parent_id, root
      UNION ALL
-    SELECT e.parent_id, u.bytes, u.files, u.directories, 0 FROM upward u JOIN entry e ON e.node_id = u.directory
+    SELECT n.parent_id, u.root, u.bytes, u.files, u.directories, 0 FROM upward u
+     CROSS JOIN LATERAL (SELECT k.parent_id FROM filestore.nodes k WHERE k.id = u.directory OFFSET 0) n
+     WHERE u.directory <> u.root
 )
 INSERT INTO filestore.rollup_deltas (directory_id, size_bytes, file_count, directory_count, child_count)
 SELECT directory, sum(bytes), sum(files), sum(directories), sum(children) FROM upward GROUP BY directory

@@ -14,6 +14,7 @@ from schema.nodes import NodeKind, NodeState
 from schema.paths import NodePath
 from schema.situations import Known, KnownNode, OldContent, Place, Situation
 from schema.sql import load
+from schema.store import trees
 from schema.verdicts import Go, Refuse
 
 if TYPE_CHECKING:
@@ -251,6 +252,8 @@ async def record(
     another one. Raises RecordMismatch when a node was not as expected. In a pipeline the statements travel together.
     """
     values = {"ids": list(ended)}
+    if any(row.tree for row in ended.values()):
+        await trees.allow_time(connection)
     before, after = _around_the_record(ended.values())
     for query in before:
         await connection.execute(query, values | {"retention_days": retention_days})
@@ -273,19 +276,19 @@ def _around_the_record(ended: Collection[EndedRow]) -> tuple[list[LiteralString]
     needs none of it."""
     before: list[LiteralString] = []
     after: list[LiteralString] = []
-    trees = {row.step for row in ended if row.tree}
+    steps = {row.step for row in ended if row.tree}
     if any(row.ousts or row.step not in ("create", "none", "refused") for row in ended):
         before.append(SQL["close_snapshots"])
-    if "delete" in trees or any(row.tree and row.ousts for row in ended):
+    if "delete" in steps or any(row.tree and row.ousts for row in ended):
         before.extend((TREES["close_buried"], TREES["bury"]))
     if any(row.ousts for row in ended):
         before.append(SQL["oust"])
-    if "restore" in trees:
+    if "restore" in steps:
         before.append(TREES["close_raised"])
         after.append(TREES["raise"])
-    if "move" in trees:
+    if "move" in steps:
         after.append(TREES["rebase"])
-    if "create" in trees:
+    if "create" in steps:
         after.extend((TREES["settle"], TREES["settle_rollups"]))
     if any(row.items for row in ended):
         after.append(TREES["reidentify"])

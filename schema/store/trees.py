@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     Connection = AsyncConnection[DictRow]
 
 SQL = load("trees")
+LONGEST_STATEMENT = "240s"
+"""For a whole tree, in place of the limit of the pool, which some hundred thousand nodes would pass. It stays below what
+the activities in the background have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,15 @@ async def plan(connection: Connection, command: CommandId, directory: int, *, de
     was deleted with it. Returns how many nodes."""
     query = SQL["plan_return"] if deleted else SQL["plan_entries"]
     async with connection.transaction():
+        await allow_time(connection)
         await connection.execute(SQL["forget_entries"], {"ids": [command]})
         cursor = await connection.execute(query, {"command": command, "directory": directory})
     return cursor.rowcount
+
+
+async def allow_time(connection: Connection) -> None:
+    """Until the transaction ends."""
+    await connection.execute(SQL["allow_time"], {"timeout": LONGEST_STATEMENT})
 
 
 async def page(connection: Connection, command: CommandId, after: bytes, limit: int) -> list[Planned]:

@@ -165,6 +165,25 @@ async def test_parent_and_child_can_be_made_and_deleted_in_one_statement(tree: T
     await tree.do(query, ([directory, child],))
 
 
+async def test_one_wrong_row_among_many_is_found(tree: Tree) -> None:
+    """Also by a session whose plans were made for single rows."""
+    directories = [await tree.node(tree.root, b"d%d" % n, kind="directory") for n in range(50)]
+    files = [await tree.node(directory, b"f", depth=2) for directory in directories]
+    many = (
+        "UPDATE filestore.nodes SET state = %s, deleted_at = CASE WHEN %s = 'deleted' THEN now() END WHERE id = ANY(%s)"
+    )
+    nodes = [*directories, *files]
+    await tree.refused(pg.ForeignKeyViolation, many, ("deleted", "deleted", nodes[:-1]), "nodes_no_orphan")
+    await tree.do(many, ("deleted", "deleted", nodes))
+    await tree.refused(pg.ForeignKeyViolation, many, ("active", "active", nodes[1:]), "nodes_no_orphan")
+    await tree.do(many, ("active", "active", nodes))
+    await tree.do(_SET, ("inconsistent", "inconsistent", files[25]))
+    await tree.do(_SET, ("missing", "missing", files[25]))
+    await tree.refused(pg.CheckViolation, many, ("inconsistent", "inconsistent", files), "nodes_transition")
+    deeper = "UPDATE filestore.nodes SET depth = CASE id WHEN %s THEN 3 ELSE 2 END WHERE id = ANY(%s)"
+    await tree.refused(pg.ForeignKeyViolation, deeper, (files[40], files), "nodes_no_orphan")
+
+
 NEVER: dict[str, str] = {
     "go back to an earlier version": "version = version - 1",
     "become a directory": "kind = 'directory', directory_path = 'f/'",

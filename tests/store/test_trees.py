@@ -170,6 +170,20 @@ async def test_a_full_directory_goes_and_comes_back(tree: Tree) -> None:
     await tree.is_sound()
 
 
+@pytest.mark.parametrize(("path", "limit"), [("a", "4min"), ("y", "20s")])
+async def test_a_whole_tree_has_more_time_to_be_recorded_and_nothing_else_has(
+    tree: Tree, path: str, limit: str
+) -> None:
+    begun = await tree.protocol.begin(tree.mount, [delete(tree.mount, path, recursive=True)])
+    async with tree.pool.connection() as connection:
+        async with connection.transaction(force_rollback=True):
+            ended = await command_store.end(connection, [tree.protocol.applied(begun.go[0].id)])
+            await command_store.record(connection, ended, retention_days=1)
+            row = await (await connection.execute("SHOW statement_timeout")).fetchone()
+        after = await (await connection.execute("SHOW statement_timeout")).fetchone()
+    assert row == {"statement_timeout": limit} and after == {"statement_timeout": "20s"}
+
+
 async def test_a_directory_is_restored_under_another_name(tree: Tree) -> None:
     node = await tree.node("a")
     await tree.run(delete(tree.mount, "a", recursive=True))
