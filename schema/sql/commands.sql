@@ -41,10 +41,15 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
          AND x.state <> 'deleted' LIMIT 1) p ON true
   LEFT JOIN LATERAL (SELECT x.id, filestore.node_facts(x) AS facts FROM filestore.nodes x
        WHERE x.parent_id = p.id AND x.name = decode(i.name, 'hex') AND x.state <> 'deleted' LIMIT 1) n ON true
-  LEFT JOIN LATERAL (SELECT filestore.node_facts(x) AS facts FROM filestore.nodes x JOIN filestore.nodes xp ON xp.id = x.parent_id
-       WHERE i.gone AND n.id IS NULL AND xp.mount_id = i.mount AND xp.directory_path = decode(i.parent, 'hex')
-         AND xp.directory_path IS NOT NULL AND x.name = decode(i.name, 'hex') AND x.state = 'deleted'
-       ORDER BY x.deleted_at DESC LIMIT 1) g ON true
+  LEFT JOIN LATERAL (SELECT filestore.node_facts(x) AS facts
+       FROM (SELECT xp.id FROM filestore.nodes xp WHERE xp.mount_id = i.mount AND xp.directory_path = decode(i.parent, 'hex')
+                AND xp.directory_path IS NOT NULL AND xp.state <> 'deleted'
+              UNION ALL
+             SELECT xp.id FROM filestore.nodes xp WHERE xp.mount_id = i.mount AND xp.directory_path = decode(i.parent, 'hex')
+                AND xp.directory_path IS NOT NULL AND xp.state = 'deleted' OFFSET 0) f,
+            LATERAL (SELECT y.* FROM filestore.nodes y WHERE y.parent_id = f.id AND y.name = decode(i.name, 'hex')
+                        AND y.state = 'deleted' ORDER BY y.deleted_at DESC LIMIT 1) x
+      WHERE i.gone AND n.id IS NULL ORDER BY x.deleted_at DESC LIMIT 1) g ON true
   LEFT JOIN LATERAL (SELECT x.id, x.kind::text AS kind, x.version, filestore.node_facts(x) AS facts FROM filestore.nodes x
        WHERE i.n = 0 AND x.id = i.node AND x.mount_id = i.mount LIMIT 1) d ON true
   LEFT JOIN LATERAL (SELECT jsonb_build_object('version', s.version, 'size', s.size_bytes, 'sha256', encode(s.sha256, 'hex'),
