@@ -1,4 +1,5 @@
-"""One mount's lanes: each takes the next list from the queue, seals its stages, starts its workflow, and waits until it lands.
+"""One mount's lanes: each takes the next list from the queue, seals its stages, starts its workflow, and waits until all of it are
+answered.
 
 A lone command is a list of one; no timer is needed, because while a list is under way the next one gathers by itself.
 """
@@ -23,10 +24,8 @@ from schema.ids import CommandId, MountId, new_command_id
 from schema.store import commands as store
 from schema.store.pool import Pool
 
-_QUICK_SECONDS = 0.2
-"""A list that departed less long ago is expected to land soon; a full one takes half of that on two cores."""
-_LINGER_SECONDS = 0.25
-"""A workflow whose commands are all answered is not waited for longer than this."""
+_LOOK_SECONDS = 0.25
+"""How often a lane looks whether its commands are answered, should nobody tell it."""
 
 log = structlog.get_logger("lanes")
 
@@ -52,14 +51,12 @@ class Lanes:
             gone,
         )
         self._listed = listed
-        self._queue = Queue(most=queue_max)
-        self._departures: dict[int, tuple[float, int]] = {}
-        """Of each lane whose list has not landed yet: when it departed, and with how many commands"""
+        self._queue = Queue(lanes=lanes, most=queue_max)
         self._flying: dict[CommandId, Waiting] = {}
         self._dropping: set[asyncio.Future[None]] = set()
         self._wake = asyncio.Event()
         self._landed = asyncio.Event()
-        self._tasks = [asyncio.create_task(self._lane(number)) for number in range(lanes)]
+        self._tasks = [asyncio.create_task(self._lane()) for _ in range(lanes)]
 
     # Coming in
 
@@ -90,12 +87,10 @@ class Lanes:
 
     # Flying
 
-    async def _lane(self, number: int) -> None:
+    async def _lane(self) -> None:
         while True:
             now = asyncio.get_running_loop().time()
-            quick = [size for departed, size in self._departures.values() if now - departed < _QUICK_SECONDS]
-            flying = len(self._flying) if quick else 0
-            worth = self._queue.worth_a_list(flying=flying, landing=0 if flying else sum(quick))
+            worth = self._queue.worth_a_list(len(self._flying))
             batch = self._queue.take(self._flying.values(), now) if worth else []
             if not batch:
                 self._wake.clear()
@@ -109,7 +104,6 @@ class Lanes:
             for waiting in batch:
                 self._flying[waiting.request.id] = waiting
             turns = {waiting.request.id: waiting.turns for waiting in batch}
-            self._departures[number] = now, len(batch)
             try:
                 await self._fly(batch, turns)
             except errors.FilestoreError as error:
@@ -117,9 +111,6 @@ class Lanes:
             except Exception as error:
                 log.exception("a list failed", mount=self._mount)
                 self._give_up(turns, errors.OutcomeUnknown(cause=type(error).__name__))
-            finally:
-                del self._departures[number]
-                self._wake.set()
 
     async def _fly(self, batch: list[Waiting], turns: Mapping[CommandId, int]) -> None:
         await self._meet(self._mount)
@@ -137,27 +128,21 @@ class Lanes:
         await self._landing(asyncio.ensure_future(result()), turns)
 
     async def _landing(self, ending: asyncio.Future[object], turns: Mapping[CommandId, int]) -> None:
-        """Until everybody is answered and the workflow has ended: what it does after the answers is the time in which the
-        next list gathers."""
-        answered_at: float | None = None
-        loop = asyncio.get_running_loop()
-        while True:
-            waiting = self._still(turns)
-            if not waiting:
-                answered_at = answered_at or loop.time()
-            if ending.done():
-                if waiting:
+        """Until everybody is answered. What the workflow does after that is no business of the lane: the next list gathers by
+        its share. One that ended without us left the others to somebody who goes on elsewhere; they are answered from
+        their rows."""
+        try:
+            while waiting := self._still(turns):
+                if ending.done():
                     ending.result()
-                    # It ended without us: what is left went on elsewhere and is answered from its row.
-                    self._leave(waiting)
-                return
-            if answered_at is not None and loop.time() - answered_at > _LINGER_SECONDS:
-                ending.cancel()
-                return
-            self._landed.clear()
-            landed: asyncio.Future[object] = asyncio.ensure_future(self._landed.wait())
-            await asyncio.wait((landed, ending), timeout=_LINGER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            landed.cancel()
+                    return self._leave(waiting)
+                self._landed.clear()
+                landed: asyncio.Future[object] = asyncio.ensure_future(self._landed.wait())
+                await asyncio.wait((landed, ending), timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                landed.cancel()
+        finally:
+            if not ending.cancel() and not ending.cancelled():
+                ending.exception()  # nobody is left whom it concerns
 
     def _still(self, turns: Mapping[CommandId, int]) -> list[CommandId]:
         """Which of a list are still under way with it. One that found its path busy may fly with another list by now."""

@@ -49,8 +49,8 @@ Turn = Sequence[Waiting]
 
 
 class Queue:
-    def __init__(self, *, most: int) -> None:
-        self._most = most
+    def __init__(self, *, lanes: int, most: int) -> None:
+        self._lanes, self._most = lanes, most
         self._by_principal: OrderedDict[str, deque[Turn]] = OrderedDict()
         self._size = 0
 
@@ -74,13 +74,14 @@ class Queue:
     def _of(self, turn: Turn) -> deque[Turn]:
         return self._by_principal.setdefault(turn[0].request.principal, deque())
 
-    def worth_a_list(self, *, flying: int, landing: int) -> bool:
-        """A list costs much the same however short it is. `flying`: so many commands are under way in lists that land in a
-        moment; then only a full list goes. `landing`: so many have just been answered by a list that is about to land; most
-        of those clients come again at once, and half of them are worth the next one. (A lone client is.)"""
-        if flying:
-            return self._size >= LIST_MAX
-        return self._size > 0 and 2 * self._size >= landing
+    def _share(self, flying: int) -> int:
+        """A lane's part of everything there is to do: lists of one size serve everybody sooner than a long and a short one."""
+        return -(-(self._size + flying) // self._lanes)
+
+    def worth_a_list(self, flying: int) -> bool:
+        """A list costs much the same however short it is. While another one is under way a full share is worth one; those
+        who wait for more wait at the longest until that other list lands."""
+        return self._size > 0 and (flying == 0 or self._size >= self._share(flying))
 
     def take(self, flying: Collection[Waiting], now: float) -> list[Waiting]:
         """The next list: whoever's path is free and has no earlier command waiting for it. Who has waited for a path beyond
@@ -89,8 +90,8 @@ class Queue:
         taken = _Taken(flying)
         passed: dict[str, deque[Turn]] = {}
         next_alone: str | None = None
-        size = 0
-        while self._by_principal and len(batch) < LIST_MAX and size < LIST_BYTES:
+        most, size = min(LIST_MAX, self._share(len(flying))), 0
+        while self._by_principal and len(batch) < most and size < LIST_BYTES:
             turn = self._next()
             principal = turn[0].request.principal
             blocked = taken.by(turn)

@@ -136,7 +136,10 @@ def looked_for(mount: MountId) -> dict[str, Any]:
 
 
 GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
-    "look": (COMMANDS["look"], {}, {"nodes_directory", "nodes_deleted_directory", "nodes_name", "nodes_deleted", KEY, "claims_pkey"}),
+    "look": (
+        COMMANDS["look"], {},
+        {"nodes_directory", "nodes_deleted_directory", "nodes_name", "nodes_deleted", KEY, "claims_pkey"},
+    ),
     "end": (COMMANDS["end"], {"items": "[]"}, {"commands_running"}),
     "read_running": (COMMANDS["read_running"], {"ids": IDS}, {"commands_pkey"}),
     "raise_attempt": (COMMANDS["raise_attempt"], {"ids": IDS}, {"commands_pkey"}),

@@ -1,4 +1,4 @@
-"""What becomes the next list: fair between principals, orderly on a path, and long enough."""
+"""What becomes the next list: fair between principals, orderly on a path, and of equal shares."""
 
 import pytest
 
@@ -22,8 +22,8 @@ def paths(batch: list[Waiting]) -> list[str]:
     return [one.request.path for one in batch]
 
 
-def queue_of(*them: Waiting, most: int = 10_000) -> Queue:
-    queue = Queue(most=most)
+def queue_of(*them: Waiting, lanes: int = 1, most: int = 10_000) -> Queue:
+    queue = Queue(lanes=lanes, most=most)
     for one in them:
         queue.put(one)
     return queue
@@ -100,18 +100,18 @@ def test_a_full_queue_refuses() -> None:
         queue.put(waiting("b"))
 
 
-def test_while_others_land_in_a_moment_only_a_full_list_goes() -> None:
-    queue = queue_of(*[waiting(f"p{number}") for number in range(63)])
-    assert not queue.worth_a_list(flying=1, landing=0) and queue.worth_a_list(flying=0, landing=0)
-    queue.put(waiting("one more"))
-    assert queue.worth_a_list(flying=1, landing=0) and len(queue.take([], now=0)) == 64
+def test_two_lanes_share_what_there_is() -> None:
+    queue = queue_of(*[waiting(f"p{number}") for number in range(64)], lanes=2)
+    first = queue.take([], now=0)
+    assert len(first) == 32
+    assert queue.worth_a_list(len(first)) and len(queue.take(first, now=0)) == 32
 
 
-def test_who_was_answered_comes_again_and_is_waited_for_but_a_lone_client_is_not() -> None:
-    queue = queue_of(waiting("a"))
-    assert not queue.worth_a_list(flying=0, landing=3)
-    assert queue.worth_a_list(flying=0, landing=1) and queue.worth_a_list(flying=0, landing=2)
-    assert not queue_of().worth_a_list(flying=0, landing=0)
+def test_a_list_that_would_be_too_short_waits_for_the_other_one() -> None:
+    queue = queue_of(waiting("a"), waiting("b"), lanes=2)
+    assert not queue.worth_a_list(flying=32)
+    assert queue.worth_a_list(flying=0)
+    assert queue.worth_a_list(flying=2)
 
 
 # Several that go together
@@ -131,7 +131,7 @@ def test_what_goes_together_is_a_list_of_its_own() -> None:
 
 
 def test_what_goes_together_takes_turns_with_everybody_else() -> None:
-    queue = Queue(most=1000)
+    queue = Queue(lanes=1, most=1000)
     for turn in range(3):
         queue.put(*group(f"a{turn}", f"b{turn}"))
     for number in range(6):
@@ -147,7 +147,7 @@ def test_what_goes_together_takes_turns_with_everybody_else() -> None:
 
 def test_it_waits_as_a_whole_and_everything_behind_it_on_its_paths_waits_with_it() -> None:
     flying = [waiting("b")]
-    queue = Queue(most=1000)
+    queue = Queue(lanes=1, most=1000)
     queue.put(*group("a", "b"))
     queue.put(waiting("a", "another"))
     queue.put(waiting("c", "another"))
@@ -158,7 +158,7 @@ def test_it_waits_as_a_whole_and_everything_behind_it_on_its_paths_waits_with_it
 
 def test_beyond_its_deadline_all_of_it_is_busy() -> None:
     flying = [waiting("b")]
-    queue = Queue(most=1000)
+    queue = Queue(lanes=1, most=1000)
     queue.put(*group("a", "b", deadline=5))
     assert queue.take(flying, now=4) == []
     batch = queue.take(flying, now=6)
@@ -166,7 +166,7 @@ def test_beyond_its_deadline_all_of_it_is_busy() -> None:
 
 
 def test_it_goes_back_to_the_front_as_a_whole() -> None:
-    queue = Queue(most=1000)
+    queue = Queue(lanes=1, most=1000)
     queue.put(*group("a", "b"))
     queue.put(waiting("c"))
     batch = queue.take([], now=0)
@@ -176,7 +176,7 @@ def test_it_goes_back_to_the_front_as_a_whole() -> None:
 
 
 def test_a_full_queue_takes_no_more_of_it_but_an_empty_one_takes_it_whole() -> None:
-    queue = Queue(most=3)
+    queue = Queue(lanes=1, most=3)
     queue.put(*group("a", "b", "c", "d"))
     with pytest.raises(RateLimited):
         queue.put(waiting("e"))
