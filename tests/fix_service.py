@@ -184,8 +184,10 @@ class Service:
         return self.call("GET", "/v1/nodes/by-path", params={"backendMountId": mount.id, "path": path})
 
     def journal(self, mount: "MountOfTest", **params: Any) -> list[dict[str, Any]]:
-        answer = self.call("GET", "/v1/journal", params={"backendMountId": mount.id, "limit": 200, **params})
-        return list(answer.json()["data"]["entries"])
+        """Waits for Postgres, which may be about to come back."""
+        asked = {"backendMountId": mount.id, "limit": 200, **params}
+        assert until(lambda: self.call("GET", "/v1/journal", params=asked).status_code == 200)
+        return list(self.call("GET", "/v1/journal", params=asked).json()["data"]["entries"])
 
 
 def _key(key: str | None) -> dict[str, str]:
