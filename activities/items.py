@@ -27,13 +27,13 @@ def planned_node(row: Row) -> int:
 
 def source_of(row: Row, entry: Planned) -> Source:
     """Raises VersionConflict where the record is not sure of what lies there."""
-    task, relative = task_of(row), b"/" + entry.path
-    if entry.identity is None or (entry.state != "active" and task.step is not Step.RESTORE):
+    restores, relative = row.intent["step"] == Step.RESTORE, b"/" + entry.path
+    if entry.identity is None or (entry.state != "active" and not restores):
         raise errors.VersionConflict(
             f"{entry.shown} is {entry.state} in the record. Reconcile it first; nothing was changed.", path=entry.shown
         )
     source = Source(entry.path, entry.kind, Identity.of_facts(entry.identity), sha256=entry.sha256)
-    if task.step is Step.RESTORE:
-        return replace(source, place=(task.place or b"") + relative)
+    if restores:
+        return replace(source, place=bytes.fromhex(row.intent["place"]) + relative)
     root = bytes.fromhex(row.intent["source"]["path"]) if "source" in row.intent else row.path.raw
     return replace(source, path=NodePath(root + relative))

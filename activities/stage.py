@@ -14,6 +14,7 @@ from temporalio import activity
 
 from activities import items
 from activities.executors.base import Content, Copied, Executor, Identity, ItemByItem, Source, Step
+from activities.executors.streams import pour
 from schema import errors
 from schema.commands import Applied, Begun, Going, Staged, Status
 from schema.faults import areach
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 _BEAT_SECONDS = 3.0
 """How often a long copy says that it is alive: to Temporal, and to the sweeper."""
 _PAGE = 1000
-_PIECE = 1024 * 1024
-"""Bytes in memory while content goes from one mount to another."""
 
 
 class StageCopies:
@@ -94,7 +93,7 @@ class StageCopies:
             after: bytes | None = b""
             while planned and after is not None:
                 page = asyncio.run_coroutine_threadsafe(self._page(row.id, after), loop).result()
-                yield from (_below(row, entry) for entry in page)
+                yield from (items.source_of(row, entry) for entry in page)
                 after = page[-1].path if page else None
 
         def work() -> Copied:
@@ -188,22 +187,14 @@ def transfer(origin: Executor, executor: Executor, row: store.Row) -> Copied:
     executor.discard_stage(row.id, None)
     content = fetched(origin, source)
     try:
-        writer, offset = executor.open_stage(row.id, at), 0
-        try:
-            while piece := content.read(offset, _PIECE):
-                writer.write(piece)
-                offset += len(piece)
-            stage = writer.close()
-        except BaseException:
-            writer.abort()
-            raise
+        stage = pour(content, executor.open_stage(row.id, at))
     finally:
         content.close()
     if stage.sha256 != source.sha256:
         executor.discard_stage(row.id, stage.identity)
         raise _changed(source)
     executor.seal([], [row.id])
-    return Copied(b"", source.kind, stage.identity, offset, stage.sha256)
+    return Copied(b"", source.kind, stage.identity, source.identity.size, stage.sha256)
 
 
 def _root(row: store.Row) -> Source:
@@ -228,16 +219,6 @@ def _path(source: dict[str, str]) -> NodePath | None:
 
 def _place(source: dict[str, str]) -> bytes | None:
     return bytes.fromhex(source["place"]) if "place" in source else None
-
-
-def _below(row: store.Row, entry: trees.Planned) -> Source:
-    if entry.identity is None or entry.state != "active":
-        raise errors.VersionConflict(
-            f"{entry.shown} is {entry.state} in the record. Reconcile it first; nothing was copied.", path=entry.shown
-        )
-    base = bytes.fromhex(row.intent["source"]["path"])
-    path = NodePath(base + b"/" + entry.path)
-    return Source(entry.path, entry.kind, Identity.of_facts(entry.identity), path, sha256=entry.sha256)
 
 
 def _pages(copies: Iterable[Copied]) -> Iterator[list[Copied]]:

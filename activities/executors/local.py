@@ -28,8 +28,9 @@ from contextlib import contextmanager
 
 from activities.executors import local_attempt, local_copy
 from activities.executors.base import Copied, Draft, Entry, Fetch, Identity, Result, Source, Stage, Task, UploadLink
+from activities.executors.byte_locks import Locks
 from activities.executors.local_content import Content, list_folder, list_names, open_file
-from activities.executors.local_disk import Disk, Locks, own_name, split_place
+from activities.executors.local_disk import Disk, own_name, split_place
 from activities.executors.local_errors import GONE, NOT_A_FOLDER, mount_error
 from activities.executors.local_registration import make_mount
 from activities.executors.local_stage import Writer, begin_draft, clear_stage, end_draft

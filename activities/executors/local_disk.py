@@ -11,7 +11,6 @@ from activities.executors.base import Identity, Task
 from activities.executors.local_errors import NOT_A_FOLDER
 from activities.executors.syscalls import RENAME_NOREPLACE, open_beneath, renameat2
 from schema.errors import InvalidRequest, MountOffline
-from schema.ids import CommandId, lock_offset
 from schema.paths import RESERVED, NodePath
 
 KEPT = b"kept"
@@ -192,23 +191,3 @@ def read_sentinel(reserved: int) -> str | None:
         return ""
     finally:
         os.close(descriptor)
-
-
-class Locks:
-    """One opening of the lock file."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor: int | None = descriptor
-
-    def take(self, command: CommandId) -> bool:
-        assert self._descriptor is not None, "the locks are closed"
-        return syscalls.lock_byte(self._descriptor, lock_offset(command))
-
-    def release(self, command: CommandId) -> None:
-        assert self._descriptor is not None, "the locks are closed"
-        syscalls.unlock_byte(self._descriptor, lock_offset(command))
-
-    def close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None

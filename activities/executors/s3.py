@@ -36,6 +36,7 @@ from activities.executors.base import (
     Task,
     UploadLink,
 )
+from activities.executors.byte_locks import Locks
 from activities.executors.s3_account import account_of, connect
 from activities.executors.s3_attempt import FOLDER, Attempt
 from activities.executors.s3_bucket import COMMAND, Bucket
@@ -46,7 +47,7 @@ from activities.executors.s3_keys import Keys
 from activities.executors.s3_listing import Listed
 from activities.executors.s3_presign import LINK_MAX, Uploads
 from activities.executors.s3_reversal import Reversal
-from activities.executors.s3_spool import Locks, Spool
+from activities.executors.s3_spool import Spool
 from activities.executors.s3_store import Store
 from activities.executors.s3_upload import Writer
 from schema.errors import ContentExpired, NodeNotFound, NotADirectory, NotSupported, VersionConflict

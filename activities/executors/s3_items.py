@@ -17,13 +17,13 @@ from activities.executors.s3_errors import HAUNTED, ConditionFailed, Missing
 from activities.executors.s3_staging import drop_local, is_source
 from activities.executors.s3_store import Store
 from activities.executors.s3_upload import Writer
+from activities.executors.streams import pour
 from schema import errors
 from schema.ids import CommandId
 from schema.paths import NodePath
 
 R = TypeVar("R")
 AT_ONCE = 16
-PIECE = 1 << 20
 """Objects that are copied or deleted at the same time"""
 
 
@@ -139,17 +139,9 @@ class Items:
 
     def _spool(self, source: Source, stage: CommandId) -> Stage:
         assert self.fetch is not None
-        content, offset = self.fetch(source), 0
+        content = self.fetch(source)
         try:
-            writer = Writer(self.bucket, self.store.spool, stage, None)
-            try:
-                while piece := content.read(offset, PIECE):
-                    writer.write(piece)
-                    offset += len(piece)
-                staged = writer.close()
-            except BaseException:
-                writer.abort()
-                raise
+            staged = pour(content, Writer(self.bucket, self.store.spool, stage, None))
         finally:
             content.close()
         if staged.sha256 != source.sha256:

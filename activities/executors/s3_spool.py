@@ -17,11 +17,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from activities.executors import syscalls
 from activities.executors.base import Identity
+from activities.executors.byte_locks import Locks
 from activities.executors.s3_bucket import Part
 from schema.errors import InvalidRequest, StorageFull
-from schema.ids import CommandId, lock_offset
+from schema.ids import CommandId
 
 _BLOCK = 1 << 20
 
@@ -168,29 +168,9 @@ class Spool:
         with suppress(FileNotFoundError):
             os.unlink(self._at("done", command))
 
-    def locks(self) -> "Locks":
+    def locks(self) -> Locks:
         self._at("stage", "any")
         return Locks(os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-
-
-class Locks:
-    """One opening of the lock file."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor: int | None = descriptor
-
-    def take(self, command: CommandId) -> bool:
-        assert self._descriptor is not None, "the locks are closed"
-        return syscalls.lock_byte(self._descriptor, lock_offset(command))
-
-    def release(self, command: CommandId) -> None:
-        assert self._descriptor is not None, "the locks are closed"
-        syscalls.unlock_byte(self._descriptor, lock_offset(command))
-
-    def close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
 
 
 def content_identity(size: int, sha256: str) -> Identity:
