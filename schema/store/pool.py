@@ -4,7 +4,8 @@ from time import monotonic
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
+from psycopg.abc import RV, PQGen
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -17,15 +18,40 @@ _GENERIC = (
 )
 
 
+ANSWER_SECONDS = 25.0
+"""How long a server may be silent. One that runs ends a statement earlier (`statement_timeout`); one that is stopped or
+cut off keeps its connections open and tells nobody."""
+_CHECK_SECONDS = 2.0
 _CHECK_AFTER_SECONDS = 1.0
 _checked: "WeakKeyDictionary[AsyncConnection[DictRow], float]" = WeakKeyDictionary()
+
+
+class LimitedConnection(AsyncConnection[DictRow]):
+    """A connection that gives up on a silent server: OperationalError, and it is closed, because an answer may come yet."""
+
+    answer_seconds = ANSWER_SECONDS
+
+    async def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:  # noqa: ASYNC109
+        """What every call to the server goes through. One that brings a limit of its own keeps it."""
+        if timeout is not None:
+            return await super().wait(gen, interval, timeout)
+        begun = monotonic()
+        try:
+            return await super().wait(gen, interval, self.answer_seconds)
+        except OperationalError:
+            if monotonic() - begun >= self.answer_seconds:
+                self.pgconn.finish()
+            raise
 
 
 async def _check(connection: AsyncConnection[DictRow]) -> None:
     """A connection that answered a moment ago is not asked again; one that did not is replaced by the pool."""
     if monotonic() - _checked.get(connection, 0.0) > _CHECK_AFTER_SECONDS:
+        limited = cast("LimitedConnection", connection)
+        limited.answer_seconds = _CHECK_SECONDS
         # Sends an empty query: which rows the connection makes is of no matter.
         await AsyncConnectionPool.check_connection(cast("AsyncConnection[Any]", connection))
+        limited.answer_seconds = ANSWER_SECONDS
         _checked[connection] = monotonic()
 
 
@@ -57,6 +83,7 @@ def make_pool(
     return AsyncConnectionPool(
         # Checked when it is handed out: a restarted server costs one round trip, not a failed command.
         url,
+        connection_class=LimitedConnection,
         kwargs=arguments,
         min_size=min_size,
         max_size=max_size,
