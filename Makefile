@@ -14,7 +14,7 @@ export UV_SYSTEM_CERTS := true
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help dev up demo stop status logs reset test test-slow check fmt bench
+.PHONY: help dev up demo stop status logs reset test test-slow server check fmt bench
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -40,11 +40,15 @@ logs: .venv/synced ## the logs; NAME=api for one, ARGS=-f to follow
 reset: .venv/synced ## stop, and remove all data of the stack
 	@$(DEV) reset
 
-test: check ## checks, then all tests but the slow ones; ARGS=... for pytest
-	$(RUN)/pytest -m "not slow" $(ARGS)
+test: check server ## checks, then all tests but the slow ones; ARGS=... for pytest
+	$(RUN)/pytest -m "not slow" -n 2 --dist worksteal $(ARGS)
 
-test-slow: .venv/synced ## the long sweeps; ARGS=... for pytest
+test-slow: server ## the long sweeps; ARGS=... for pytest
 	$(RUN)/pytest -m slow $(ARGS)
+
+# Before the tests, whose patience it would outlast: the first time it takes minutes, and is shown.
+server: .venv/synced
+	@$(DEV) build
 
 check: .venv/synced ## lint, format, layering, types
 	$(RUN)/ruff check

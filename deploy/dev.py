@@ -1,7 +1,7 @@
 """The development stack: real servers, the API and the worker as processes on loopback. `make help` is the short way.
 
     python deploy/dev.py up [--foreground | --background] [--only postgres,redis,nats,s3,temporal] [--demo]
-    python deploy/dev.py stop | status | logs [NAME] [-f] | reset | demo [DATA]
+    python deploy/dev.py stop | status | logs [NAME] [-f] | reset | demo [DATA] | build
 
 Each takes `--dir FOLDER`: a second stack with its own ports and data, beside the one in `.dev`.
 
@@ -24,9 +24,11 @@ from deploy.stack.background import run_in_background
 from deploy.stack.env_file import read_env
 from deploy.stack.folder import REPOSITORY, Folder
 from deploy.stack.logs import log_names, show_logs
+from deploy.stack.part import StartFailed
 from deploy.stack.run import EVERYTHING, Wanted, run
 from deploy.stack.running import AlreadyRuns, holder, wait_until_gone
 from deploy.stack.status import status
+from deploy.stack.temporal_program import find_program
 
 # The longest orderly end: API, worker and servers one after the other, each with its grace.
 STOP_WITHIN_S = 90
@@ -50,6 +52,8 @@ def main() -> int:
             return reset(folder)
         case "demo":
             return demo(folder, arguments.data)
+        case "build":
+            return build()
     raise AssertionError(arguments.command)
 
 
@@ -105,6 +109,16 @@ def demo(folder: Folder, data: str | None) -> int:
     return subprocess.run(words, env={**os.environ, **variables}).returncode
 
 
+def build() -> int:
+    """What `up` would build first, for those who start many stacks and can not wait for it in each."""
+    try:
+        find_program()
+    except StartFailed as error:
+        print(error)
+        return 1
+    return 0
+
+
 def _end_supervisor(folder: Folder) -> bool:
     """Whether none runs any more."""
     runs = holder(folder)
@@ -153,6 +167,7 @@ def _parse() -> argparse.Namespace:
         "logs": commands.add_parser("logs", help="the logs of all parts or of one"),
         "reset": commands.add_parser("reset", help="stop it and remove its data"),
         "demo": commands.add_parser("demo", help="put a folder's files through the service"),
+        "build": commands.add_parser("build", help="build the Temporal server now, unless there is one"),
     }
     for command in add.values():
         command.add_argument("--dir", default=str(REPOSITORY / ".dev"), help="the stack's folder (default: .dev)")

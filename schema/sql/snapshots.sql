@@ -52,10 +52,12 @@ SELECT s.name, s.state::text, s.size_bytes, s.sha256, k.live, k.place,
  ORDER BY s.version DESC
 
 -- name: what_ended_it
--- A fragment: the version after the one whose bytes are kept, and the upload the content came with.
+-- A fragment: the version after the last one whose bytes are kept there, and the upload the content came with.
   LEFT JOIN LATERAL (
       SELECT z.version, z.command_id FROM filestore.snapshots z
-       WHERE z.node_id = s.node_id AND z.version > coalesce(h.version, s.version) ORDER BY z.version LIMIT 1) x ON true
+       WHERE z.node_id = s.node_id AND z.version > coalesce((SELECT max(y.version) FROM filestore.snapshots y
+                                   WHERE y.node_id = s.node_id AND y.content_place = h.content_place), s.version)
+       ORDER BY z.version LIMIT 1) x ON true
   LEFT JOIN LATERAL (
       SELECT c.request->>'mime_type' AS mime_type, c.request->>'checksum' AS checksum
         FROM filestore.snapshots w JOIN filestore.commands c ON c.id = w.command_id

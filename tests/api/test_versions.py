@@ -247,6 +247,30 @@ async def test_a_finish_that_is_late_is_busy_and_never_expired(
     assert answer.headers["retry-after"] == "1"
 
 
+async def test_all_versions_with_one_content_wait_for_its_finish(
+    client: httpx2.AsyncClient, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metadata was changed, then the content was replaced: what took it out is not what ended the first version."""
+    monkeypatch.setattr(recorded, "LOOK_SECONDS", 0.001)
+    node = await tree.file("f", NEW, version=3)
+    place, identity = throw_away(tree, OLD)
+    for version in (1, 2):
+        await snapshot(tree, node, version, OLD, valid_to=THEN, content_place=place, content_until=LATER)
+    third = await command(tree, "uploadFile", intent={"step": "replace", "node": node, "expected": identity})
+    await snapshot(tree, node, 3, NEW, command_id=third)
+    trash = next((tree.folder / ".filestore/trash").rglob("*.0"))
+    stage = trash.rename(tree.folder / ".filestore/stage" / trash.name)
+    await run(tree, "INSERT INTO filestore.cleanups (mount_id, command_id) VALUES (%(mount)s, %(id)s::uuid)",
+              {"mount": tree.mount, "id": third})  # fmt: skip
+    for version in (1, 2):
+        answer = await client.get(at(node, version))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "PATH_BUSY")
+    stage.rename(trash).write_bytes(b"x" * len(OLD))
+    await run(tree, "DELETE FROM filestore.cleanups WHERE mount_id = %(mount)s", {"mount": tree.mount})
+    for version in (1, 2):
+        assert (await client.get(at(node, version))).status_code == 412, "its identity is known too"
+
+
 async def test_while_a_restore_is_under_way_a_reader_waits(client: httpx2.AsyncClient, tree: Tree) -> None:
     """Its visible step has emptied the place in the trash; the record follows."""
     node = await deleted(tree)

@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,6 +41,15 @@ def descriptors(service: Service, left: int) -> Iterator[None]:
     """The API may open so many more files than it has open now."""
     pid = service.processes["api"].pid
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    seen: list[list[str]] = []
+
+    def still() -> bool:
+        """What earlier requests had open is closed."""
+        seen.append(sorted(os.listdir(f"/proc/{pid}/fd")))
+        time.sleep(0.1)
+        return len(seen) > 5 and all(one == seen[-1] for one in seen[-6:])
+
+    assert until(still, 20), "the process goes on opening and closing files"
     lowest = next(n for n in range(before[0]) if not os.path.lexists(f"/proc/{pid}/fd/{n}"))
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest + left, before[1]))
     try:
