@@ -1,6 +1,7 @@
 """Put the front together: `create_app(services)`. Whoever made the services opens and closes them."""
 
 from dataclasses import replace
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -35,6 +36,7 @@ from api.metrics import routes as metrics
 from api.metrics.commands import CountedCommands
 from api.metrics.looks import Looks
 from api.metrics.requests import CountedRequests
+from api.routes import surround
 from api.services import Services
 from api.tus import routes as resumable
 from api.tus.turns import Turns
@@ -68,6 +70,7 @@ def create_app(services: Services) -> FastAPI:
         description="One durable control plane for files on local volumes and S3 buckets. Send a token as Bearer.",
         redirect_slashes=False,
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # api/metrics, and trace ids in the journal
     )
     services = replace(services, commands=CountedCommands(services.commands, services.counts))
     looks = Looks(services.pool, services.vitals)
@@ -80,7 +83,6 @@ def create_app(services: Services) -> FastAPI:
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them
     errors.install(app)
     openapi.install(app)
-    app.add_middleware(EnoughDescriptors)
-    app.add_middleware(middleware.RequestIds)
-    app.add_middleware(CountedRequests, counts=services.counts)  # around the other one: it answers defects
+    # Counted outside of what answers defects, so that those are counted too.
+    surround(app, partial(CountedRequests, counts=services.counts), middleware.RequestIds, EnoughDescriptors)
     return app

@@ -32,6 +32,10 @@ _QUOTED = re.compile(r'"([^"]*)"')
 _WEAK = re.compile(r'W/("[^"]*")')
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
+# Made once: `json.dumps` makes a new encoder for every call that wants no spaces.
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+_sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+
 
 class Disconnected(InvalidRequest):
     """The body was cut short. Nothing was stored; send it again."""
@@ -228,7 +232,7 @@ def fingerprint(command: Command, metadata: Mapping[str, Any] | None, *, by_id: 
     named a path, and it is the same request whichever node was found there. Raises PayloadTooLarge for metadata, whose
     size shows here.
     """
-    told = json.dumps(metadata, sort_keys=True, separators=(",", ":")) if metadata is not None else ""
+    told = _sorted(metadata) if metadata is not None else ""
     if len(told) > METADATA_MAX:
         raise PayloadTooLarge(f"Metadata may have {METADATA_MAX} bytes.")
     path, exact, node = (None, None, command.node_id) if by_id else (command.path, command.path_b64, None)
@@ -243,7 +247,7 @@ def fingerprint(command: Command, metadata: Mapping[str, Any] | None, *, by_id: 
     if any(one is not None and one is not False for one in more):
         # Only where they say something: what an earlier release has stored under a key must still compare equal.
         asked += more
-    return hashlib.sha256(json.dumps(asked, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(_compact(asked).encode()).hexdigest()
 
 
 def sealed(command: Command, metadata: Mapping[str, Any] | None, *, by_id: bool = False) -> Command:

@@ -14,6 +14,8 @@ from schema.store import mounts
 from schema.store.pool import Pool
 
 FRESH_SECONDS = 5.0
+GRACE_SECONDS = 1.0
+"""Who finds it too old asks again; meanwhile the others go on with it."""
 
 
 class KnownMounts:
@@ -24,7 +26,10 @@ class KnownMounts:
     async def get(self, mount: MountId, tenant: str, *, fresh: bool = False) -> Mount:
         """Raises BackendNotFound, for another tenant's mount too. While Postgres is away, what was known last holds."""
         known, until = self._known.get((tenant, mount), (None, 0.0))
-        if fresh or known is None or until < monotonic():
+        now = monotonic()
+        if fresh or known is None or until < now:
+            if known is not None and until < now:
+                self._known[tenant, mount] = known, now + GRACE_SECONDS
             known = await self._ask(mount, tenant, known)
         if known is None:
             raise BackendNotFound(backendMountId=mount)

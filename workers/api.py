@@ -79,7 +79,7 @@ async def serve(settings: Settings) -> None:
     expiring = asyncio.create_task(expiry.expire_for_ever(app.state.front))
     config = uvicorn.Config(
         app, host=settings.host, port=settings.port, loop="none", http="httptools", ws="none",
-        lifespan="off", access_log=False, log_level="warning", server_header=False,
+        lifespan="off", access_log=False, log_level="warning", server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=2,
     )  # fmt: skip
     server = Server(config, engine, app.state.front.feed)
