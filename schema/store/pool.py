@@ -46,13 +46,14 @@ class LimitedConnection(AsyncConnection[DictRow]):
 
 async def _check(connection: AsyncConnection[DictRow]) -> None:
     """A connection that answered a moment ago is not asked again; one that did not is replaced by the pool."""
+    limited = cast("LimitedConnection", connection)
     if monotonic() - _checked.get(connection, 0.0) > _CHECK_AFTER_SECONDS:
-        limited = cast("LimitedConnection", connection)
         limited.answer_seconds = _CHECK_SECONDS
         # Sends an empty query: which rows the connection makes is of no matter.
         await AsyncConnectionPool.check_connection(cast("AsyncConnection[Any]", connection))
-        limited.answer_seconds = ANSWER_SECONDS
         _checked[connection] = monotonic()
+    # Whoever had it before may have needed another limit.
+    limited.answer_seconds = ANSWER_SECONDS
 
 
 def make_pool(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import orjson
 
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
     from psycopg.rows import DictRow
 
+    from schema.store.pool import LimitedConnection
+
     Connection = AsyncConnection[DictRow]
 
 SQL = load("trees")
-LONGEST_STATEMENT = "240s"
+LONGEST_SECONDS = 240.0
 """For a whole tree, in place of the limit of the pool, which some hundred thousand nodes would pass. It stays below what
 the activities in the background have."""
 
@@ -48,8 +50,9 @@ async def plan(connection: Connection, command: CommandId, directory: int, *, de
 
 
 async def allow_time(connection: Connection) -> None:
-    """Until the transaction ends."""
-    await connection.execute(SQL["allow_time"], {"timeout": LONGEST_STATEMENT})
+    """For a statement until the transaction ends; for its answer until the connection is given back."""
+    cast("LimitedConnection", connection).answer_seconds = LONGEST_SECONDS
+    await connection.execute(SQL["allow_time"], {"timeout": f"{LONGEST_SECONDS:.0f}s"})
 
 
 async def page(connection: Connection, command: CommandId, after: bytes, limit: int) -> list[Planned]:

@@ -12,6 +12,7 @@ from psycopg.rows import DictRow
 from psycopg_pool import PoolTimeout
 
 from schema.store import pool as store
+from schema.store import trees
 from schema.store.pool import LimitedConnection, make_pool
 
 
@@ -48,6 +49,19 @@ async def test_a_silent_server_is_given_up_and_its_connection_closed(record_url:
                 assert time.monotonic() - began < 5
         async with pool.connection() as connection:
             assert await backend(connection) != silent
+
+
+async def test_a_tree_may_take_longer_and_what_comes_after_may_not(
+    record_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "ANSWER_SECONDS", 0.3)
+    async with make_pool(record_url, name="tree", min_size=1, max_size=1) as pool:
+        async with pool.connection() as connection, connection.transaction():
+            await trees.allow_time(connection)
+            await connection.execute("SELECT pg_sleep(0.6)")
+        with pytest.raises(OperationalError):
+            async with pool.connection() as connection:
+                await connection.execute("SELECT pg_sleep(0.6)")
 
 
 async def test_a_silent_connection_is_not_handed_out(record_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
