@@ -25,7 +25,7 @@ from schema.errors import FilestoreError, MountOffline, MountReadOnly, PayloadTo
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.paths import NodePath
-from schema.principals import Principal
+from schema.principals import Principal, authorise
 
 LINGER_BYTES, LINGER_SECONDS = 64 * 1024 * 1024, 5.0
 """How much of an unwanted body is read, so that its sender sees why it is unwanted."""
@@ -109,11 +109,13 @@ def read_metadata(text: str | None) -> dict[str, Any] | None:
     return UploadMetadata.model_validate_json(f'{{"metadata":{text}}}').metadata
 
 
-async def open_mount(front: Front, id: int, tenant: str) -> Mount:
-    """Asked anew where it is closed: it may have been opened a moment ago. Raises BackendNotFound."""
-    mount = await front.mounts.get(MountId(id), tenant)
+async def open_mount(front: Front, principal: Principal, id: int, path: NodePath) -> Mount:
+    """The mount to which this principal may bring a file with this path. Asked anew where it is closed: it may have been
+    opened a moment ago. Raises BackendNotFound, MissingScope."""
+    mount = await front.mounts.get(MountId(id), principal.tenant)
     if not mount.serving or mount.access_mode == "ro":
-        mount = await front.mounts.get(mount.id, tenant, fresh=True)
+        mount = await front.mounts.get(mount.id, principal.tenant, fresh=True)
+    authorise(principal, "write", mount.id, path)
     return mount
 
 

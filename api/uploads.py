@@ -17,7 +17,7 @@ from api.multipart import FORM_MAX, UploadForm
 from api.routes import Plain
 from schema import paths
 from schema.errors import FilestoreError, InvalidRequest
-from schema.principals import Principal, authorise
+from schema.principals import Principal
 
 router = APIRouter(route_class=Plain, tags=["commands"])
 
@@ -99,8 +99,7 @@ async def _wanted(request: Request, front: Front, principal: Principal, form: Up
     fields = UploadFields.model_validate(form.fields)
     metadata = incoming.read_metadata(fields.metadata)
     path = paths.decode(fields.path, fields.path_b64)
-    mount = await incoming.open_mount(front, fields.backend_mount_id, principal.tenant)
-    authorise(principal, "write", mount.id, path)
+    mount = await incoming.open_mount(front, principal, fields.backend_mount_id, path)
     asked = intake.read_headers(request, fields.idempotency_key)
     command = incoming.command(request, principal, mount, path, asked, metadata=metadata, overwrite=fields.overwrite)
     command = replace(command, mime_type=form.mime_type, original_name=form.filename)

@@ -17,7 +17,7 @@ from api.multipart import mime
 from api.routes import Plain
 from schema import paths
 from schema.errors import FilestoreError, InvalidRequest, PayloadTooLarge
-from schema.principals import Principal, authorise
+from schema.principals import Principal
 
 router = APIRouter(route_class=Plain, tags=["commands"])
 
@@ -87,8 +87,7 @@ async def _wanted(request: Request, front: Front, principal: Principal) -> Wante
     metadata = incoming.read_metadata(_metadata(request.headers.get(METADATA)))
     path = paths.decode(query.path, query.path_b64)
     told = incoming.told(request)
-    mount = await incoming.open_mount(front, query.backend_mount_id, principal.tenant)
-    authorise(principal, "write", mount.id, path)
+    mount = await incoming.open_mount(front, principal, query.backend_mount_id, path)
     asked = intake.read_headers(request, None)
     command = incoming.command(request, principal, mount, path, asked, metadata=metadata, overwrite=True)
     command = replace(command, mime_type=mime(request.headers.get("content-type", "")))

@@ -9,7 +9,7 @@ from functools import partial
 
 import httpx2
 
-from tests.dying import ask, wait
+from tests.dying import kill_api_at, kill_worker_at
 from tests.fix_service import MountOfTest, Service, until
 
 POINTS = (
@@ -69,10 +69,14 @@ def run(service: Service, s3: MountOfTest, local: MountOfTest, case: Case) -> No
     if case.command in TREES:
         _plant(service, local if case.command == "tree_here" else s3, deleted=case.command == "restore_tree")
     send = partial(_send, service, s3, local, case.command, f"key-{s3.id}-{case}")
+    service.settle()
+    # In good order: nothing of the preparation goes on in the process that is to die.
     if case.victim == "api":
-        _crash_api(service, case.point, send)
+        service.stop("api")
+        kill_api_at(service, case.point, send)
     else:
-        _crash_worker(service, case.point, send)
+        service.stop()
+        kill_worker_at(service, case.point, send)
     service.ensure_running()
     _settle(service, s3, local, case.command, send)
 
@@ -133,24 +137,6 @@ def _expected(command: str) -> dict[str, bytes | None]:
         "tree_here": usual | {f"d/{path}": content for path, content in INSIDE.items()},
     }
     return after[command]
-
-
-def _crash_api(service: Service, point: str, send: Callable[[], object]) -> None:
-    service.settle()
-    service.stop("api")  # in good order: nothing of the preparation goes on in the process that is to die
-    service.start("api", fault=f"{point}=kill")
-    ask(send, until=lambda: service.processes["api"].poll() is not None)
-    service.kill("api")
-
-
-def _crash_worker(service: Service, point: str, send: Callable[[], object]) -> None:
-    service.settle()
-    service.stop()
-    service.start("worker", fault=f"{point}=kill")
-    service.start("api", fault="begin.committed=kill")
-    ask(send, until=lambda: service.processes["api"].poll() is not None)
-    wait(lambda: service.processes["worker"].poll() is not None, 12)
-    service.kill()
 
 
 def _settle(

@@ -1,6 +1,6 @@
 """The consistency check: `python -m workers.check [--mount KEY] [--level structure|content] [--sweep] [--json]`.
 
-Reads the record of each mount, lists its storage, and says where they differ: `schema/check.py` names what must be
+Reads the record of each mount, lists its storage, and says where they differ: `schema/check` names what must be
 true. `--level content` reads every file and compares its SHA-256. `--sweep` first carries every running command to its
 end and sweeps, so that whatever is left is nobody's; it needs Temporal and a worker of this host.
 

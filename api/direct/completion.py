@@ -23,7 +23,7 @@ from schema.commands import Outcome, Status
 from schema.commands import Request as Command
 from schema.errors import ChecksumMismatch, FilestoreError, InvalidRequest, PathBusy, from_code
 from schema.ids import CommandId
-from schema.principals import Principal, authorise
+from schema.principals import Principal
 from schema.store import commands as command_store
 from schema.store import uploads as store
 from schema.store.uploads import Upload
@@ -83,9 +83,8 @@ async def _known(front: Front, command: Command) -> Outcome | None:
 
 
 async def _carry_out(request: Request, front: Front, principal: Principal, upload: Upload, command: Command) -> Outcome:
-    mount = await incoming.open_mount(front, command.mount_id, principal.tenant)
-    # It may be long ago that it was announced.
-    authorise(principal, "write", mount.id, command.node_path)
+    # It may be long ago that it was announced: whether the principal may is asked again.
+    mount = await incoming.open_mount(front, principal, command.mount_id, command.node_path)
     refuse_closed(mount)
     executor = front.services.executors.of(mount)
     staged = await front.threads.run(

@@ -23,7 +23,7 @@ from schema.commands import CommandKind
 from schema.errors import InvalidChecksum, PayloadTooLarge
 from schema.ids import CommandId, new_command_id
 from schema.mounts import Mount
-from schema.principals import Principal, authorise
+from schema.principals import Principal
 from schema.store import uploads as store
 from schema.store.uploads import NewUpload
 
@@ -91,8 +91,7 @@ async def _announced(
 ) -> tuple[Mount, bytes, NewUpload]:
     """Where it goes, what it hashes to, and what is remembered of it."""
     sha256, path = _sha256(told), paths.decode(told.path, told.path_b64)
-    mount = await incoming.open_mount(front, told.backend_mount_id, principal.tenant)
-    authorise(principal, "write", mount.id, path)
+    mount = await incoming.open_mount(front, principal, told.backend_mount_id, path)
     refuse_closed(mount)
     size_max = front.services.settings.upload_max_bytes
     if told.size_bytes > size_max:

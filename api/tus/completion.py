@@ -26,7 +26,7 @@ from schema.errors import (
     NotFound,
     from_code,
 )
-from schema.principals import Principal, authorise
+from schema.principals import Principal
 from schema.store import commands as command_store
 from schema.store import uploads as store
 from schema.store.uploads import Upload
@@ -97,9 +97,8 @@ async def _carry_out(
     asked = intake.read_headers(request, None)
     command = standing.command_of(upload, principal, asked)
     try:
-        mount = await incoming.open_mount(front, command.mount_id, principal.tenant)
-        # It may be long ago that it was announced.
-        authorise(principal, "write", mount.id, command.node_path)
+        # It may be long ago that it was announced: whether the principal may is asked again.
+        mount = await incoming.open_mount(front, principal, command.mount_id, command.node_path)
         refuse_closed(mount)
         wait = intake.wait(front.services.settings, asked)
         wanted = Wanted(command, mount, upload.request["metadata"], standing.told_of(upload), wait)

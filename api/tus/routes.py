@@ -26,7 +26,7 @@ from api.tus.standing import Announced
 from schema import paths
 from schema.errors import FilestoreError, InvalidRequest, PayloadTooLarge
 from schema.ids import CommandId
-from schema.principals import Principal, authorise
+from schema.principals import Principal
 from schema.store import uploads as store
 from schema.store.uploads import Upload
 
@@ -174,8 +174,7 @@ async def _announced(request: Request, front: Front, principal: Principal) -> An
     fields = ResumableFields.model_validate(given)
     metadata = incoming.read_metadata(fields.metadata)
     path = paths.decode(fields.path, fields.path_b64)
-    mount = await incoming.open_mount(front, fields.backend_mount_id, principal.tenant)
-    authorise(principal, "write", mount.id, path)
+    mount = await incoming.open_mount(front, principal, fields.backend_mount_id, path)
     refuse_closed(mount)
     asked = intake.read_headers(request, fields.idempotency_key)
     command = incoming.command(request, principal, mount, path, asked, metadata=metadata, overwrite=fields.overwrite)

@@ -8,7 +8,7 @@ from contextlib import suppress
 import httpx2
 
 from schema.faults import POINTS
-from tests.dying import ask, wait
+from tests.dying import kill_api_at, kill_worker_again_at, kill_worker_at
 from tests.fix_service import Service
 from tests.model.walk import Disturbance
 
@@ -27,9 +27,7 @@ def at_a_point(point: str) -> Disturbance:
     def strike(service: Service, call: Callable[[], object]) -> None:
         service.settle()
         service.kill("api")
-        service.start("api", fault=f"{point}=kill")
-        ask(call, until=lambda: service.processes["api"].poll() is not None)
-        service.kill("api")
+        kill_api_at(service, point, call)
         service.start("api")
 
     return strike
@@ -41,15 +39,9 @@ def in_the_worker(point: str, again: str | None) -> Disturbance:
     def strike(service: Service, call: Callable[[], object]) -> None:
         service.settle()
         service.kill()
-        service.start("worker", fault=f"{point}=kill")
-        service.start("api", fault="begin.committed=kill")
-        ask(call, until=lambda: service.processes["api"].poll() is not None)
-        wait(lambda: service.processes["worker"].poll() is not None, 12)
-        service.kill()
+        kill_worker_at(service, point, call)
         if again:
-            service.start("worker", fault=f"{again}=kill")
-            wait(lambda: service.processes["worker"].poll() is not None, 8)
-            service.kill()
+            kill_worker_again_at(service, again)
         service.ensure_running()
 
     return strike
