@@ -37,7 +37,7 @@ from activities.executors.base import (
     UploadLink,
 )
 from activities.executors.byte_locks import Locks
-from activities.executors.s3_account import account_of, connect
+from activities.executors.s3_account import account_of, wired
 from activities.executors.s3_attempt import FOLDER, Attempt
 from activities.executors.s3_bucket import COMMAND, Bucket
 from activities.executors.s3_content import Content
@@ -75,8 +75,8 @@ class S3Executor:
         spool: Path,
     ) -> None:
         """Asks nobody: a mount that is offline now heals by itself when it is back."""
-        client = connect(account_of(config, secrets), WIDTH + READERS + 16, spool / mount_uuid)
-        self.store = Store(Bucket(client, bucket), Keys(prefix), Spool(spool, mount_uuid), mount_uuid)
+        client, wire = wired(account_of(config, secrets), bucket, WIDTH + READERS + 16, spool / mount_uuid)
+        self.store = Store(Bucket(client, wire, bucket), Keys(prefix), Spool(spool, mount_uuid), mount_uuid)
         self._uploads = Uploads(self.store)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="s3-read")
 
