@@ -107,10 +107,7 @@ class S3Executor:
 
     def seal(self, drafts: Sequence[Draft], written: Sequence[CommandId] = ()) -> list[Stage | Exception]:
         with _understood():
-            answers = [staging.seal_draft(self.store, draft) for draft in drafts]
-            if answers or written:
-                self.store.spool.sync()
-            return answers
+            return staging.seal(self.store, drafts, written)
 
     def find_stage(self, stage: CommandId) -> Identity | None:
         with _understood():

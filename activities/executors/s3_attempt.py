@@ -191,8 +191,8 @@ class Attempt:
         stage, staged = self.task.stage or self.task.command, self.staged
         kind, _, which = staged.tag.partition(":")
         metadata = {COMMAND: self.task.command}
-        upload = self.spool.upload(stage)
-        if kind == "multipart" and upload is not None and (upload.id, upload.key) == (which, key) and upload.sha256:
+        upload = self.spool.upload(stage) if kind == "multipart" else None
+        if upload is not None and (upload.id, upload.key) == (which, key) and upload.sha256:
             try:
                 return self.bucket.end_parts(key, upload.id, upload.parts, {COMMAND: stage}, condition)
             except UploadGone:
@@ -215,16 +215,16 @@ class Attempt:
             raise NothingStaged from error
 
     def put_spooled(self, key: str, condition: Condition, descriptor: int, sha256: str) -> Found:
-        stage, size = self.task.stage or self.task.command, os.fstat(descriptor).st_size
+        stage, size = self.task.stage or self.task.command, self.staged.size
         metadata = {COMMAND: self.task.command, SHA256: sha256}
-        if size != self.staged.size:
-            raise NothingStaged
         if size <= PART:
-            content = os.pread(descriptor, PART, 0)
+            content = os.pread(descriptor, size + 1, 0)
             digest = hashlib.sha256(content)
-            if digest.hexdigest() != sha256:
+            if len(content) != size or digest.hexdigest() != sha256:
                 raise NothingStaged
             return self.bucket.put(key, content, digest.digest(), metadata, condition)
+        if os.fstat(descriptor).st_size != size:
+            raise NothingStaged
         try:
             upload = send_spooled(self.bucket, self.spool, stage, key, descriptor, sha256, self.task.command)
             if upload is None:
