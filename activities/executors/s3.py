@@ -64,6 +64,7 @@ class S3Executor:
 
     whole_trees = False
     width = WIDTH
+    marks = True
 
     def __init__(
         self,
@@ -158,6 +159,10 @@ class S3Executor:
     def reverse(self, task: Task) -> Result:
         with _understood():
             return Reversal(self.store, task).run()
+
+    def forget(self, commands: Sequence[CommandId]) -> None:
+        for command in commands:
+            self.store.spool.unmark(command)
 
     def finish(self, task: Task, succeeded: bool) -> None:
         with _understood():

@@ -117,6 +117,11 @@ class Attempt:
         self.spool.mark(self.task.command, identity)
         return Done(identity)
 
+    def recognised(self, identity: Identity) -> Done:
+        """An earlier request's effect. Who made it may not have come to mark it; without a mark its stage would stay."""
+        self.spool.mark(self.task.command, identity)
+        return Done(identity, recognised=True)
+
     @contextmanager
     def visible_step(self) -> Iterator[None]:
         """Around the one request that everybody can see."""
@@ -132,7 +137,7 @@ class Attempt:
     def made_before(self, found: Found | None) -> Result | None:
         """An earlier execution's effect, as it lies there or as its mark says."""
         if found is not None and self.is_ours(found):
-            return Done(found.identity, recognised=True)
+            return self.recognised(found.identity)
         if self.task.attempt == 1:
             return None
         made = self.spool.marked(self.task.command)
@@ -171,8 +176,8 @@ class Attempt:
             return LOST
         except ConditionFailed:
             found = self.bucket.head(key)
-            if self.is_ours(found):
-                return Done(found.identity, recognised=True) if found else None
+            if found is not None and self.is_ours(found):
+                return self.recognised(found.identity)
             if condition == FREE and found is None and not self.is_folder(path):
                 return self.haunted(self.keys.folder(path))
             return None
@@ -281,7 +286,7 @@ class Attempt:
         key = self.keys.folder(path)
         there = self.bucket.first(key, 1)
         if there and self.is_ours(self.bucket.head(key)):
-            return Done(FOLDER, recognised=True)
+            return self.recognised(FOLDER)
         if not there and (before := self.made_before(None)):
             return before
         if there or self.bucket.head(self.keys.of(path)):
@@ -293,7 +298,7 @@ class Attempt:
                 self.bucket.put_folder(key, self.task.command, FREE)
         except ConditionFailed:
             if self.is_ours(self.bucket.head(key)):
-                return Done(FOLDER, recognised=True)
+                return self.recognised(FOLDER)
             if self.bucket.first(key, 1) or self.bucket.head(self.keys.of(path)):
                 return TAKEN
             # SeaweedFS keeps directories of which it lists nothing. An empty object there overwrites nothing.
