@@ -70,7 +70,7 @@ class Commit:
 
     async def _forget(self, mount: MountId, told: _Told) -> None:
         """A courtesy: the storage need not keep what would have told a later execution. Everybody is answered already."""
-        left = {id for id, _ in told.leftovers}
+        left = {id for id, mount in told.leftovers if mount is None}
         ended = [id for id, outcome in told.ended.items() if outcome.status is Status.SUCCEEDED and id not in left]
         try:
             executor = self._executors.of(mount)

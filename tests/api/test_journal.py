@@ -217,7 +217,9 @@ async def test_a_command_is_told_to_its_own_principal_and_to_administrators(fron
             assert (await client.get(f"/v1/commands/{id}")).status_code == status
 
 
-@pytest.mark.parametrize("id", ["x", "0", "%00", "-" * 36, str(uuid.UUID(int=1)), "{" + str(uuid.UUID(int=2)) + "}", "é"])
+@pytest.mark.parametrize(
+    "id", ["x", "0", "%00", "-" * 36, str(uuid.UUID(int=1)), "{" + str(uuid.UUID(int=2)) + "}", "é"]
+)
 async def test_there_is_no_such_command(client: httpx2.AsyncClient, id: str) -> None:
     answer = await client.get(f"/v1/commands/{id}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
