@@ -153,18 +153,24 @@ class _Reading:
     def __init__(self, has_body: bool) -> None:
         self.answer = Answer()
         self._has_body, self._pieces = has_body, list[bytes]()
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._in_body = self._done = False
         self.goes_on = False
         """The connection can be used again."""
 
     def read(self, connection: socket.socket) -> None:
+        try:
+            self._read(connection, self._parser)
+        finally:
+            self._parser = None  # they know each other: megabytes would wait for the garbage collector
+
+    def _read(self, connection: socket.socket, parser: httptools.HttpResponseParser) -> None:
         while not self._done:
             piece = connection.recv(_PIECE)
             if not piece:
                 return self._ended()
             try:
-                self._parser.feed_data(piece)
+                parser.feed_data(piece)
             except httptools.HttpParserError as error:
                 raise Broken("what came is no answer") from error
             if self._in_body and not self._done and (length := self.answer.headers.get("content-length")):
@@ -194,6 +200,7 @@ class _Reading:
         self.answer.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        assert self._parser is not None
         self.answer.status = self._parser.get_status_code()
         if self.answer.status < 200:
             return

@@ -1,6 +1,7 @@
 """The requests we sign and send ourselves: the signature is the library's, and a line says honestly how it ended."""
 
 import base64
+import gc
 import hashlib
 import socket
 import threading
@@ -207,6 +208,18 @@ def test_a_refusal_in_the_middle_of_a_large_body_is_heard() -> None:
     with served(serve) as line:
         answer = ask(line, "PUT", bytes(16 << 20))
         assert (answer.status, answer.body) == (403, b"no")
+
+
+def test_an_answer_does_not_wait_for_the_garbage_collector() -> None:
+    """One holds megabytes, and a reader asks for many."""
+    gc.collect()
+    gc.disable()
+    try:
+        with served(answering(WHOLE)) as line:
+            assert ask(line).body == b"whole"
+        assert not [one for one in gc.get_objects() if type(one).__name__ == "_Reading"]
+    finally:
+        gc.enable()
 
 
 # -- through a proxy ---------------------------------------------------------------------------------------------------
