@@ -153,12 +153,13 @@ class _Reading:
     def __init__(self, has_body: bool) -> None:
         self.answer = Answer()
         self._has_body, self._pieces = has_body, list[bytes]()
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = None
         self._in_body = self._done = False
         self.goes_on = False
         """The connection can be used again."""
 
     def read(self, connection: socket.socket) -> None:
+        self._parser = httptools.HttpResponseParser(self)
         try:
             self._read(connection, self._parser)
         finally:
