@@ -90,8 +90,10 @@ def copy(store: Store, stage: CommandId, sources: Iterable[Source]) -> Iterator[
     one = wanted[0]
     if len(wanted) > 1 or one.relative:
         raise NotSupported("An object store has no trees: copies go item by item.")
-    discard(store, stage, None)
+    drop_local(store, stage)
+    store.spool.unmark(stage)
     if one.kind == "directory":
+        discard(store, stage, None)
         store.spool.create_folder(stage)
         yield Copied(one.relative, one.kind, folder_identity())
         return
@@ -107,10 +109,21 @@ def copy(store: Store, stage: CommandId, sources: Iterable[Source]) -> Iterator[
     known = one.sha256.hex() if one.sha256 else found.metadata.get(SHA256)
     metadata = {COMMAND: str(stage)} | ({SHA256: known} if known else {})
     try:
-        made = store.bucket.copy(found, store.keys.stage(stage), metadata, FREE)
+        made = _copied(store, found, store.keys.stage(stage), metadata)
     except (Missing, ConditionFailed) as error:
         raise VersionConflict("What was to be copied changed at that very moment. Try again.") from error
     yield Copied(one.relative, one.kind, _copied_identity(made), made.size, one.sha256)
+
+
+def _copied(store: Store, source: Found, key: str, metadata: dict[str, str]) -> Found:
+    """What an earlier, broken execution has left there goes first. Only the condition looks for it: mostly there is none."""
+    try:
+        return store.bucket.copy(source, key, metadata, FREE)
+    except ConditionFailed:
+        if store.bucket.head(key) is None:
+            raise
+        store.bucket.delete(key)
+        return store.bucket.copy(source, key, metadata, FREE)
 
 
 def _key_of(keys: Keys, source: Source) -> str:
