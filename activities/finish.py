@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -43,7 +45,7 @@ class Finish:
         executor = self._executors.of(mount)
         by_item = [leftover for leftover in leftovers if _goes_by_item(executor, leftover)]
         others = [leftover for leftover in leftovers if not _goes_by_item(executor, leftover)]
-        cleared, changed = await self._threads.run(mount, _clear, executor, others)
+        cleared, changed = await self._clear_at_once(mount, executor, others)
         cleared += [leftover.cleanup for leftover in by_item if await self._clear_items(mount, executor, leftover)]
         departed = [leftover.row.id for leftover in leftovers if leftover.departs and leftover.cleanup in cleared]
         async with self._pool.connection() as connection, connection.transaction():
@@ -53,6 +55,25 @@ class Finish:
             await store.close_leftovers(connection, cleared)
         await areach("finish.closed")
         return len(cleared)
+
+    async def _clear_at_once(
+        self, mount: MountId, executor: Executor, leftovers: Sequence[store.Leftover]
+    ) -> tuple[list[int], list[CommandId]]:
+        """In some threads, where storage answers several at once; the others are for the steps of the next list."""
+        todo = deque(leftovers)
+        width = max(1, min(executor.width // 2, len(todo)))
+        told = await asyncio.gather(
+            *(self._threads.run(mount, _clear, executor, todo) for _ in range(width)), return_exceptions=True
+        )
+        cleared, changed = list[int](), list[CommandId]()
+        for one in told:
+            if isinstance(
+                one, BaseException
+            ):  # all of them have ended, so that nobody holds a lock when it is tried again
+                raise one
+            cleared += one[0]
+            changed += one[1]
+        return cleared, changed
 
     async def _clear_items(self, mount: MountId, executor: Executor, leftover: store.Leftover) -> bool:
         """Page by page, each forgotten when it is cleared: whoever goes on after a crash goes on there. False: another process
@@ -106,13 +127,18 @@ def _laid(executor: ItemByItem, task: Task, sources: Sequence[Source]) -> list[S
     return [*_laid(executor, task, sources[:half]), *_laid(executor, task, sources[half:])]
 
 
-def _clear(executor: Executor, leftovers: list[store.Leftover]) -> tuple[list[int], list[CommandId]]:
-    """Which of them are cleared, and the sources among them that somebody had changed: those stay as they are."""
+def _clear(executor: Executor, todo: deque[store.Leftover]) -> tuple[list[int], list[CommandId]]:
+    """Take from what is to do until nothing is left. Which of those are cleared, and the sources among them that somebody
+    had changed: those stay as they are."""
     cleared: list[int] = []
     changed: list[CommandId] = []
     locks = executor.locks()
     try:
-        for leftover in leftovers:
+        while todo:
+            try:
+                leftover = todo.popleft()
+            except IndexError:  # another thread took the last one
+                break
             task = departure_of(leftover.row) if leftover.departs else task_of(leftover.row)
             if task is not None:
                 if not locks.take(task.command):

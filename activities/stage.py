@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _BEAT_SECONDS = 3.0
 """How often a long copy says that it is alive: to Temporal, and to the sweeper."""
 _PAGE = 1000
+_AT_ONCE = 6
+"""Copies of one list: each takes a thread of the few that long work has on a mount."""
 
 
 class StageCopies:
@@ -39,21 +41,38 @@ class StageCopies:
 
     @activity.defn(name="stage")
     async def stage(self, begun: Begun) -> Staged:
-        """`begun.unstaged`, one after the other. A failure ends its own command only, or all that go together: nothing of
-        them is visible."""
+        """`begun.unstaged`, as many at once as storage takes. A failure ends its own command only, or all that go together:
+        nothing of them is visible."""
         staged = Staged(begun.mount_id, go=list(begun.go))
-        for going in begun.unstaged:
+        room = asyncio.Semaphore(self._at_once(begun.mount_id))
+        for told in await asyncio.gather(*(self._tried(begun, going, room) for going in begun.unstaged)):
+            match told:
+                case Going():
+                    staged.go.append(told)
+                case Applied():
+                    staged.failed.append(told)
+                case _:
+                    staged.late.append(told)
+        return _none_of(begun, staged) if begun.together and staged.failed else staged
+
+    def _at_once(self, mount: MountId) -> int:
+        try:
+            return max(1, min(self._executors.of(mount).width, _AT_ONCE))
+        except errors.FilestoreError:
+            return 1  # each is told so
+
+    async def _tried(self, begun: Begun, going: Going, room: asyncio.Semaphore) -> Going | Applied | CommandId:
+        """It can go on; how it failed; or its id, when another process is at it."""
+        async with room:
             try:
                 there = await self._stage_one(begun, going)
             except errors.FilestoreError as error:
-                staged.failed.append(_failed(going, error))
+                return _failed(going, error)
             except Exception:
                 activity.logger.exception("staging %s failed", going.id)
                 failure = errors.Unavailable("What was to be copied could not be staged. Nothing was changed.")
-                staged.failed.append(_failed(going, failure))
-            else:
-                (staged.go if there else staged.late).append(going if there else going.id)  # type: ignore[arg-type]
-        return _none_of(begun, staged) if begun.together and staged.failed else staged
+                return _failed(going, failure)
+            return going if there else going.id
 
     async def _stage_one(self, begun: Begun, going: Going) -> bool:
         """False: another process is at it."""

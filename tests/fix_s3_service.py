@@ -31,7 +31,7 @@ class MountInBucket(MountOfTest):
         pages = self.client.get_paginator("list_objects_v2")
         found: list[str] = []
         for page in pages.paginate(Bucket=self.bucket, Prefix=f"{self.prefix}/{below}"):
-            found += [one.key[len(self.prefix) + 1 :] for one in page.get("FilestoreListed", [])]
+            found += [one["Key"][len(self.prefix) + 1 :] for one in page.get("Contents", [])]
         return found
 
     def get(self, path: str) -> bytes:

@@ -264,6 +264,8 @@ class Executor(Protocol):
     that can not be, the caller goes through the tree item by item."""
     width: int
     """How many steps are worth taking at once."""
+    marks: bool
+    """Steps leave marks that only help to recognise them, and that `forget` removes."""
 
     def check(self) -> None:
         """Raise MountOffline unless this is the very storage the mount was registered with."""
@@ -312,6 +314,11 @@ class Executor(Protocol):
         """Take a step of ours back, for an effect that can not be recorded: what appeared returns to the stage, what
         was replaced or deleted to its place. Done: it is as if nothing had happened, and durable. Unclear: somebody
         else has been there since; nothing was touched."""
+        ...
+
+    def forget(self, commands: Sequence[CommandId]) -> None:
+        """These are recorded, and left nothing to `finish`: no later execution will ask for their marks. What is not
+        forgotten is left to the sweep."""
         ...
 
     def finish(self, task: Task, succeeded: bool) -> None:

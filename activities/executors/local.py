@@ -45,6 +45,7 @@ class LocalExecutor:
 
     whole_trees = True
     width = 1
+    marks = False
     """One flush takes a whole list, so more threads would only wait for the same disk."""
 
     def __init__(self, root: str, mount_uuid: str) -> None:
@@ -168,6 +169,9 @@ class LocalExecutor:
         disk = self._here()
         with self._explaining():
             return local_attempt.reverse(disk, task)
+
+    def forget(self, commands: Sequence[CommandId]) -> None:
+        """There are no marks: inodes tell."""
 
     def finish(self, task: Task, succeeded: bool) -> None:
         if task.stage is None:

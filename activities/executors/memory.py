@@ -88,6 +88,7 @@ class MemoryExecutor:
 
     whole_trees = True
     width = 1
+    marks = False
 
     def __init__(self) -> None:
         self.online = True
@@ -262,6 +263,9 @@ class MemoryExecutor:
     def reverse(self, task: Task) -> Result:
         self.check()
         return _Attempt(self, task).reverse()
+
+    def forget(self, commands: Sequence[CommandId]) -> None:
+        """There are no marks: inodes tell."""
 
     def finish(self, task: Task, succeeded: bool) -> None:
         self.check()

@@ -37,7 +37,7 @@ from activities.executors.base import (
     UploadLink,
 )
 from activities.executors.byte_locks import Locks
-from activities.executors.s3_account import account_of, connect
+from activities.executors.s3_account import account_of, wired
 from activities.executors.s3_attempt import FOLDER, Attempt
 from activities.executors.s3_bucket import COMMAND, Bucket
 from activities.executors.s3_content import Content
@@ -64,6 +64,7 @@ class S3Executor:
 
     whole_trees = False
     width = WIDTH
+    marks = True
 
     def __init__(
         self,
@@ -75,8 +76,8 @@ class S3Executor:
         spool: Path,
     ) -> None:
         """Asks nobody: a mount that is offline now heals by itself when it is back."""
-        client = connect(account_of(config, secrets), WIDTH + READERS + 16, spool / mount_uuid)
-        self.store = Store(Bucket(client, bucket), Keys(prefix), Spool(spool, mount_uuid), mount_uuid)
+        client, wire = wired(account_of(config, secrets), bucket, WIDTH + READERS + 16, spool / mount_uuid)
+        self.store = Store(Bucket(client, wire, bucket), Keys(prefix), Spool(spool, mount_uuid), mount_uuid)
         self._uploads = Uploads(self.store)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="s3-read")
 
@@ -107,10 +108,7 @@ class S3Executor:
 
     def seal(self, drafts: Sequence[Draft], written: Sequence[CommandId] = ()) -> list[Stage | Exception]:
         with _understood():
-            answers = [staging.seal_draft(self.store, draft) for draft in drafts]
-            if answers or written:
-                self.store.spool.sync()
-            return answers
+            return staging.seal(self.store, drafts, written)
 
     def find_stage(self, stage: CommandId) -> Identity | None:
         with _understood():
@@ -161,6 +159,10 @@ class S3Executor:
     def reverse(self, task: Task) -> Result:
         with _understood():
             return Reversal(self.store, task).run()
+
+    def forget(self, commands: Sequence[CommandId]) -> None:
+        for command in commands:
+            self.store.spool.unmark(command)
 
     def finish(self, task: Task, succeeded: bool) -> None:
         with _understood():

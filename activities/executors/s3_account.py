@@ -1,4 +1,4 @@
-"""How a mount on S3 is reached: endpoint, region, credentials; and the one client its whole process shares."""
+"""How a mount on S3 is reached: endpoint, region, credentials; and the clients its whole process shares."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,10 @@ import boto3
 import botocore.loaders
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
-from activities.executors.s3_listing import read_lists_fast
+from activities.executors.s3_signature import Credentials
+from activities.executors.s3_wire import Patience, Place, Wire, place_of
 from schema.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -68,9 +70,56 @@ def account_of(config: Mapping[str, Any], secrets: Mapping[str, str]) -> Account
 
 def connect(account: Account, connections: int, folder: Path | None = None) -> S3Client:
     """A client for all threads. Asks nobody. `folder`: where certificates that came as text are put."""
+    return _client(_session(account, _core()), account, connections, folder)
+
+
+def wired(account: Account, bucket: str, connections: int, folder: Path | None = None) -> tuple[S3Client, Wire]:
+    """The client, and beside it the wire for what is asked for often. Asks nobody."""
+    core = _core()
+    client = _client(_session(account, core), account, connections, folder)
+    wire = Wire(
+        lambda: _place(client, account, bucket, folder),
+        lambda: _credentials(core),
+        _certificates(account.ca_bundle, folder) or core.get_config_variable("ca_bundle") or True,
+        connections,
+        Patience(CONNECT_SECONDS, READ_SECONDS),
+    )
+    return client, wire
+
+
+def _credentials(core: botocore.session.Session) -> Credentials | None:
+    """As they are now: those of a role are renewed before they end."""
+    found = core.get_credentials()
+    if found is None:
+        return None
+    now = found.get_frozen_credentials()
+    return Credentials(now.access_key or "", now.secret_key or "", now.token)
+
+
+def _place(client: S3Client, account: Account, bucket: str, folder: Path | None) -> Place:
+    """Of AWS itself a mount need not say the region. Asked once, any of its regions tells the right one."""
+    if account.endpoint is None:
+        try:
+            told: Any = client.head_bucket(Bucket=bucket)
+        except ClientError as error:
+            told = error.response
+        region = told["ResponseMetadata"].get("HTTPHeaders", {}).get("x-amz-bucket-region")
+        if region and region != client.meta.region_name:
+            client = connect(replace(account, region=region), 1, folder)
+    return place_of(client, bucket)
+
+
+def _core() -> botocore.session.Session:
     core = botocore.session.Session()
     core.register_component("data_loader", _descriptions())
-    session = boto3.session.Session(account.key, account.secret, account.token, account.region, botocore_session=core)
+    return core
+
+
+def _session(account: Account, core: botocore.session.Session) -> boto3.session.Session:
+    return boto3.session.Session(account.key, account.secret, account.token, account.region, botocore_session=core)
+
+
+def _client(session: boto3.session.Session, account: Account, connections: int, folder: Path | None) -> S3Client:
     client: S3Client = session.client(
         "s3",
         endpoint_url=account.endpoint,
@@ -89,7 +138,6 @@ def connect(account: Account, connections: int, folder: Path | None = None) -> S
             response_checksum_validation="when_required",
         ),
     )
-    read_lists_fast(client)
     return client
 
 

@@ -117,6 +117,11 @@ class Attempt:
         self.spool.mark(self.task.command, identity)
         return Done(identity)
 
+    def recognised(self, identity: Identity) -> Done:
+        """An earlier request's effect. Who made it may not have come to mark it; without a mark its stage would stay."""
+        self.spool.mark(self.task.command, identity)
+        return Done(identity, recognised=True)
+
     @contextmanager
     def visible_step(self) -> Iterator[None]:
         """Around the one request that everybody can see."""
@@ -132,7 +137,7 @@ class Attempt:
     def made_before(self, found: Found | None) -> Result | None:
         """An earlier execution's effect, as it lies there or as its mark says."""
         if found is not None and self.is_ours(found):
-            return Done(found.identity, recognised=True)
+            return self.recognised(found.identity)
         if self.task.attempt == 1:
             return None
         made = self.spool.marked(self.task.command)
@@ -171,8 +176,8 @@ class Attempt:
             return LOST
         except ConditionFailed:
             found = self.bucket.head(key)
-            if self.is_ours(found):
-                return Done(found.identity, recognised=True) if found else None
+            if found is not None and self.is_ours(found):
+                return self.recognised(found.identity)
             if condition == FREE and found is None and not self.is_folder(path):
                 return self.haunted(self.keys.folder(path))
             return None
@@ -191,8 +196,8 @@ class Attempt:
         stage, staged = self.task.stage or self.task.command, self.staged
         kind, _, which = staged.tag.partition(":")
         metadata = {COMMAND: self.task.command}
-        upload = self.spool.upload(stage)
-        if kind == "multipart" and upload is not None and (upload.id, upload.key) == (which, key) and upload.sha256:
+        upload = self.spool.upload(stage) if kind == "multipart" else None
+        if upload is not None and (upload.id, upload.key) == (which, key) and upload.sha256:
             try:
                 return self.bucket.end_parts(key, upload.id, upload.parts, {COMMAND: stage}, condition)
             except UploadGone:
@@ -215,16 +220,16 @@ class Attempt:
             raise NothingStaged from error
 
     def put_spooled(self, key: str, condition: Condition, descriptor: int, sha256: str) -> Found:
-        stage, size = self.task.stage or self.task.command, os.fstat(descriptor).st_size
+        stage, size = self.task.stage or self.task.command, self.staged.size
         metadata = {COMMAND: self.task.command, SHA256: sha256}
-        if size != self.staged.size:
-            raise NothingStaged
         if size <= PART:
-            content = os.pread(descriptor, PART, 0)
+            content = os.pread(descriptor, size + 1, 0)
             digest = hashlib.sha256(content)
-            if digest.hexdigest() != sha256:
+            if len(content) != size or digest.hexdigest() != sha256:
                 raise NothingStaged
             return self.bucket.put(key, content, digest.digest(), metadata, condition)
+        if os.fstat(descriptor).st_size != size:
+            raise NothingStaged
         try:
             upload = send_spooled(self.bucket, self.spool, stage, key, descriptor, sha256, self.task.command)
             if upload is None:
@@ -281,7 +286,7 @@ class Attempt:
         key = self.keys.folder(path)
         there = self.bucket.first(key, 1)
         if there and self.is_ours(self.bucket.head(key)):
-            return Done(FOLDER, recognised=True)
+            return self.recognised(FOLDER)
         if not there and (before := self.made_before(None)):
             return before
         if there or self.bucket.head(self.keys.of(path)):
@@ -293,7 +298,7 @@ class Attempt:
                 self.bucket.put_folder(key, self.task.command, FREE)
         except ConditionFailed:
             if self.is_ours(self.bucket.head(key)):
-                return Done(FOLDER, recognised=True)
+                return self.recognised(FOLDER)
             if self.bucket.first(key, 1) or self.bucket.head(self.keys.of(path)):
                 return TAKEN
             # SeaweedFS keeps directories of which it lists nothing. An empty object there overwrites nothing.

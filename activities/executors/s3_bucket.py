@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import base64
 import errno
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from xml.sax.saxutils import unescape
 
 from activities.executors.base import Identity
-from activities.executors.s3_errors import Missing, UploadGone, explaining
+from activities.executors.s3_errors import Missing, UploadGone, answered, explaining
+from activities.executors.s3_line import Answer, Content
 from activities.executors.s3_listing import Listed, listed
+from activities.executors.s3_wire import Wire, code_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,9 +39,21 @@ OURS = frozenset((COMMAND, SHA256, STAGED, TAG, WAS))
 FOLDER_TYPE = "application/x-directory"
 """The media type of a directory's marker. The command stands in it too: SeaweedFS keeps no other metadata of markers."""
 
-_KEPT = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType", "Expires")
+_KEPT = {
+    "CacheControl": "cache-control",
+    "ContentDisposition": "content-disposition",
+    "ContentEncoding": "content-encoding",
+    "ContentLanguage": "content-language",
+    "ContentType": "content-type",
+    "Expires": "expires",
+}
+"""By the names that boto3 gives them"""
+_META = "x-amz-meta-"
+_TYPE = "application/octet-stream"
+_ETAG = re.compile(rb"<ETag>([^<]*)</ETag>")
 
-Condition = Mapping[str, Any]
+Condition = Mapping[str, str]
+_CONDITIONS = {"IfNoneMatch": "if-none-match", "IfMatch": "if-match"}
 FREE: Condition = {"IfNoneMatch": "*"}
 
 
@@ -59,7 +76,7 @@ class Found:
     version: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     checksum: str = ""
-    headers: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def identity(self) -> Identity:
@@ -68,7 +85,7 @@ class Found:
     @property
     def command(self) -> str:
         """Who wrote it; "" for strangers."""
-        _, _, in_type = str(self.headers.get("ContentType", "")).partition("; command=")
+        _, _, in_type = self.headers.get("ContentType", "").partition("; command=")
         return self.metadata.get(COMMAND, "") or in_type
 
     def is_expected(self, expected: Identity) -> bool:
@@ -90,39 +107,36 @@ def base64_of(sha256: bytes) -> str:
 
 
 class Bucket:
-    def __init__(self, client: S3Client, name: str) -> None:
-        self.client, self.name = client, name
+    def __init__(self, client: S3Client, wire: Wire, name: str) -> None:
+        """`wire` for what is asked for often, `client` for the rest."""
+        self.client, self.wire, self.name = client, wire, name
         self.copy_max, self.copy_part = COPY_MAX, COPY_PART
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
     def head(self, key: str) -> Found | None:
         try:
-            with explaining():
-                answer: Any = self.client.head_object(Bucket=self.name, Key=key, ChecksumMode="ENABLED")
+            answer = self.wire.ask("HEAD", key, headers={"x-amz-checksum-mode": "ENABLED"})
         except Missing:
             return None
-        return _found(key, answer, answer["ContentLength"])
+        return _found(key, answer, int(answer.headers.get("content-length", 0)))
 
     def every(self, prefix: str, most: int | None = None) -> Iterator[Listed]:
-        return listed(self.client, self.name, prefix, most)
+        return listed(self.wire, prefix, most)
 
     def first(self, prefix: str, most: int) -> list[Listed]:
         return list(self.every(prefix, most))
 
     def read(self, key: str, start: int, end: int, which: Found | None = None) -> tuple[bytes, Found]:
         """The bytes from `start` up to `end`, of this very object. Raises Missing, ConditionFailed, PastTheEnd."""
-        wanted: dict[str, Any] = {}
-        if which is not None:
-            wanted = {"VersionId": which.version} if which.version else {"IfMatch": quoted(which.etag)}
-        with explaining():
-            span = f"bytes={start}-{end - 1}"
-            answer: Any = self.client.get_object(Bucket=self.name, Key=key, Range=span, **wanted)
-            with answer["Body"] as body:
-                content: bytes = body.read()
-        whole = (
-            int(answer["ContentRange"].rpartition("/")[2]) if answer.get("ContentRange") else answer["ContentLength"]
-        )
+        headers, query = {"range": f"bytes={start}-{end - 1}"}, dict[str, str]()
+        if which is not None and which.version:
+            query["versionId"] = which.version
+        elif which is not None:
+            headers["if-match"] = quoted(which.etag)
+        answer = self.wire.ask("GET", key, query=query, headers=headers)
+        content, span = answer.body, answer.headers.get("content-range")
+        whole = int(span.rpartition("/")[2]) if span else len(content)
         found = _found(key, answer, whole)
         if len(content) != min(end, whole) - start or (which is not None and found.etag != which.etag):
             raise OSError(errno.EIO, "the store sent another range than it was asked for")
@@ -133,49 +147,48 @@ class Bucket:
     def put(self, key: str, content: bytes, sha256: bytes, metadata: Mapping[str, str], condition: Condition) -> Found:
         """Raises ConditionFailed, Contended."""
         checksum = base64_of(sha256)
-        with explaining():
-            answer: Any = self.client.put_object(
-                Bucket=self.name, Key=key, Body=content, ChecksumSHA256=checksum, Metadata=dict(metadata),
-                ContentType="application/octet-stream", **condition,
-            )  # fmt: skip
-        told = answer.get("ChecksumSHA256", "")
+        headers = {"content-type": _TYPE, "x-amz-checksum-sha256": checksum, **_ours(metadata), **_on(condition)}
+        answer = self.wire.ask("PUT", key, headers=headers, body=content, sha256=sha256.hex())
+        told, etag, version = answer.headers.get("x-amz-checksum-sha256", ""), _etag(answer), _version(answer)
         _agree(told in ("", checksum), "it stored another content than was sent")
         if told:
-            return Found(key, _etag(answer), len(content), answer.get("VersionId") or "", dict(metadata), told)
+            return Found(key, etag, len(content), version, dict(metadata), told)
         # A store that says nothing of the checksum at least says the size.
-        return self._verified(key, answer, len(content), "", metadata)
+        return self._verified(key, etag, version, len(content), "", metadata)
 
     def put_folder(self, key: str, command: str, condition: Condition) -> None:
         """A directory's marker. Raises ConditionFailed, Contended."""
-        with explaining():
-            self.client.put_object(
-                Bucket=self.name, Key=key, Body=b"", Metadata={COMMAND: command},
-                ContentType=f"{FOLDER_TYPE}; command={command}", **condition,
-            )  # fmt: skip
+        headers = {"content-type": f"{FOLDER_TYPE}; command={command}", **_ours({COMMAND: command}), **_on(condition)}
+        self.wire.ask("PUT", key, headers=headers)
 
     def copy(self, source: Found, key: str, metadata: Mapping[str, str], condition: Condition) -> Found:
         """A copy made by the store of exactly this object, whose own metadata comes along; `metadata` says what of ours
         it gets. Raises Missing, ConditionFailed (on either side), Contended."""
         strangers = {name: value for name, value in source.metadata.items() if name not in OURS}
-        kept: Any = {name: source.headers[name] for name in _KEPT if name in source.headers}
-        wanted: Any = {"Bucket": self.name, "Key": key, "Metadata": {**strangers, **metadata}, **kept}
+        wanted = {**strangers, **metadata}
         if source.size > self.copy_max:
-            answer = self._copy_in_parts(source, wanted, condition)
+            made = self._copy_in_parts(source, key, wanted, condition)
+            etag, version = made.etag, made.version
         else:
-            with explaining():
-                answer = self.client.copy_object(
-                    CopySource=self._source(source), CopySourceIfMatch=quoted(source.etag),
-                    MetadataDirective="REPLACE", **wanted, **condition,
-                )  # fmt: skip
-        return self._verified(key, answer, source.size, source.checksum, wanted["Metadata"])
+            kept = {_KEPT[name]: value for name, value in source.headers.items()}
+            which = f"?versionId={quote(source.version, safe='')}" if source.version else ""
+            headers = {
+                **kept,
+                "x-amz-copy-source": f"{quote(self.name)}/{quote(source.key)}{which}",
+                "x-amz-copy-source-if-match": quoted(source.etag),
+                "x-amz-metadata-directive": "REPLACE",
+                **_ours(wanted),
+                **_on(condition),
+            }
+            answer = self.wire.ask("PUT", key, headers=headers)
+            etag, version = _etag_of_copy(answer), _version(answer)
+        return self._verified(key, etag, version, source.size, source.checksum, wanted)
 
     def delete(self, key: str, etag: str | None = None) -> None:
         """`etag`: only while this content is there. Raises ConditionFailed, also when it is gone already.
 
         A store without conditional deletes ignores the condition (or says so); every caller has looked right before."""
-        condition: Any = {} if etag is None else {"IfMatch": quoted(etag)}
-        with explaining():
-            self.client.delete_object(Bucket=self.name, Key=key, **condition)
+        self.wire.ask("DELETE", key, headers={} if etag is None else {"if-match": quoted(etag)})
 
     # -- in parts ------------------------------------------------------------------------------------------------------
 
@@ -183,17 +196,18 @@ class Bucket:
         with explaining():
             answer = self.client.create_multipart_upload(
                 Bucket=self.name, Key=key, ChecksumAlgorithm="SHA256", Metadata=dict(metadata),
-                **({"ContentType": "application/octet-stream"} | headers),
+                **({"ContentType": _TYPE} | headers),
             )  # fmt: skip
         return answer["UploadId"]
 
-    def put_part(self, key: str, upload: str, number: int, content: bytes, sha256: bytes) -> Part:
+    def put_part(self, key: str, upload: str, number: int, content: Content, sha256: bytes) -> Part:
         checksum = base64_of(sha256)
-        with explaining():
-            answer = self.client.upload_part(
-                Bucket=self.name, Key=key, UploadId=upload, PartNumber=number, Body=content, ChecksumSHA256=checksum
-            )
-        _agree(answer.get("ChecksumSHA256", checksum) == checksum, "it stored another part than was sent")
+        answer = self.wire.ask(
+            "PUT", key, query={"partNumber": str(number), "uploadId": upload},
+            headers={"x-amz-checksum-sha256": checksum}, body=content, sha256=sha256.hex(),
+        )  # fmt: skip
+        told = answer.headers.get("x-amz-checksum-sha256", checksum)
+        _agree(told == checksum, "it stored another part than was sent")
         return Part(number, _etag(answer), checksum, len(content))
 
     def end_parts(
@@ -208,10 +222,12 @@ class Bucket:
             if not part["ChecksumSHA256"]:
                 del part["ChecksumSHA256"]
         with explaining():
+            wanted: Any = dict(condition)
             answer = self.client.complete_multipart_upload(
-                Bucket=self.name, Key=key, UploadId=upload, MultipartUpload={"Parts": told}, **condition
+                Bucket=self.name, Key=key, UploadId=upload, MultipartUpload={"Parts": told}, **wanted
             )
-        return self._verified(key, answer, sum(part.size for part in parts), "", metadata)
+        size = sum(part.size for part in parts)
+        return self._verified(key, _told_etag(answer.get("ETag")), answer.get("VersionId") or "", size, "", metadata)
 
     def abort_parts(self, key: str, upload: str) -> None:
         try:
@@ -234,10 +250,8 @@ class Bucket:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _copy_in_parts(self, source: Found, wanted: Mapping[str, Any], condition: Condition) -> Any:
-        key: str = wanted["Key"]
-        headers = {name: value for name, value in wanted.items() if name in _KEPT}
-        upload = self.begin_parts(key, wanted["Metadata"], **headers)
+    def _copy_in_parts(self, source: Found, key: str, metadata: Mapping[str, str], condition: Condition) -> Found:
+        upload = self.begin_parts(key, metadata, **source.headers)
 
         def copy_part(number: int) -> Part:
             start = (number - 1) * self.copy_part
@@ -248,56 +262,76 @@ class Bucket:
                     CopySourceRange=f"bytes={start}-{end - 1}", CopySourceIfMatch=quoted(source.etag),
                 )  # fmt: skip
             told = answer["CopyPartResult"]
-            return Part(number, _etag(told), told.get("ChecksumSHA256", ""), end - start)
+            return Part(number, _told_etag(told.get("ETag")), told.get("ChecksumSHA256", ""), end - start)
 
         try:
             with ThreadPoolExecutor(COPIES_AT_ONCE) as threads:
                 parts = list(threads.map(copy_part, range(1, -(-source.size // self.copy_part) + 1)))
-            found = self.end_parts(key, upload, parts, wanted["Metadata"], condition)
+            return self.end_parts(key, upload, parts, metadata, condition)
         except BaseException:
             self.abort_parts(key, upload)
             raise
-        return {"ETag": quoted(found.etag), "VersionId": found.version}
 
     def _source(self, source: Found) -> Any:
         which = {"VersionId": source.version} if source.version else {}
         return {"Bucket": self.name, "Key": source.key, **which}
 
-    def _verified(self, key: str, answer: Any, size: int, checksum: str, metadata: Mapping[str, str]) -> Found:
-        """Look at what came out: the object the answer tells of, whole, and ours."""
+    def _verified(
+        self, key: str, told: str, version: str, size: int, checksum: str, metadata: Mapping[str, str]
+    ) -> Found:
+        """Look at what came out: the object the answer tells of (`told`: its ETag), whole, and ours."""
         found = self.head(key)
         _agree(found is not None, "what it said to have stored is not there")
         assert found is not None
-        told = _etag(answer.get("CopyObjectResult", answer))
         if found.etag != told and found.command != metadata.get(COMMAND, ""):
             # Somebody was there in the meantime: ours is what the answer said.
-            return Found(key, told, size, answer.get("VersionId") or "", dict(metadata))
+            return Found(key, told, size, version, dict(metadata))
         _agree(found.etag == told and found.size == size, "it stored another content than was sent")
         same_kind = bool(checksum) and ("-" in checksum) == ("-" in found.checksum)
         _agree(not same_kind or not found.checksum or found.checksum == checksum, "the copy has another checksum")
         return found
 
 
-def _found(key: str, answer: Any, size: int) -> Found:
-    headers = {name: answer[name] for name in _KEPT if name in answer}
+def _ours(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {_META + name: value for name, value in metadata.items()}
+
+
+def _on(condition: Condition) -> dict[str, str]:
+    return {_CONDITIONS[name]: value for name, value in condition.items()}
+
+
+def _found(key: str, answer: Answer, size: int) -> Found:
+    headers = answer.headers
     return Found(
         key,
         _etag(answer),
         size,
         _version(answer),
-        answer.get("Metadata", {}),
-        answer.get("ChecksumSHA256", ""),
-        headers,
+        {name[len(_META) :]: value for name, value in headers.items() if name.startswith(_META)},
+        headers.get("x-amz-checksum-sha256", ""),
+        {ours: headers[name] for ours, name in _KEPT.items() if name in headers},
     )
 
 
-def _version(answer: Any) -> str:
+def _version(answer: Answer) -> str:
     """Buckets that never kept versions say nothing; objects from before say "null", which names a version too."""
-    return str(answer.get("VersionId") or "")
+    return answer.headers.get("x-amz-version-id", "")
 
 
-def _etag(answer: Any) -> str:
-    etag = str(answer.get("ETag", "")).strip('"')
+def _etag(answer: Answer) -> str:
+    return _told_etag(answer.headers.get("etag"))
+
+
+def _etag_of_copy(answer: Answer) -> str:
+    """The head of an answer to a copy may be on its way before the copy is made: only its body says how it ended."""
+    found = _ETAG.search(answer.body)
+    if found is None:
+        raise answered(500, code_of(answer.body), "a copy")
+    return _told_etag(unescape(found[1].decode("latin-1"), {"&quot;": '"', "&#34;": '"'}))
+
+
+def _told_etag(told: str | None) -> str:
+    etag = (told or "").strip('"')
     _agree(bool(etag), "it says no ETag of what it stored")
     return etag
 

@@ -1,6 +1,7 @@
 """What the errors of an object store mean: a condition that did not hold, or trouble with the whole mount."""
 
 import errno
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -19,6 +20,7 @@ from botocore.exceptions import (
 from urllib3.exceptions import HTTPError
 
 from activities.executors.base import Refused
+from activities.executors.s3_line import Broken
 from schema.errors import FilestoreError, InvalidPath, MountOffline, MountReadOnly, PayloadTooLarge, StorageFull
 
 
@@ -103,18 +105,26 @@ _NAMES = {"KeyTooLongError", "InvalidURI", "XMinioInvalidObjectName", "InvalidOb
 
 @contextmanager
 def explaining() -> Iterator[None]:
-    """Errors of the client library as ours. Never with its own texts where these could quote a request."""
+    """Errors of the client library and of the line as ours. Never with their texts where these could quote a request."""
     try:
         yield
     except ClientError as error:
-        raise _of_answer(error) from error
-    except (BotoCoreError, HTTPError, HTTPException, ConnectionError, TimeoutError) as error:
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        raise answered(status, str(error.response.get("Error", {}).get("Code", "")), error.operation_name) from error
+    except (
+        BotoCoreError,
+        HTTPError,
+        HTTPException,
+        Broken,
+        ConnectionError,
+        TimeoutError,
+        ssl.SSLCertVerificationError,
+    ) as error:
         raise _of_line(error) from error
 
 
-def _of_answer(error: ClientError) -> Exception:
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    code = str(error.response.get("Error", {}).get("Code", ""))
+def answered(status: int, code: str, asked: str) -> Exception:
+    """What an answer means that is no success. `asked`: what for."""
     if code in _CONDITIONS:
         return _CONDITIONS[code](code)
     if code in _OFFLINE:
@@ -136,7 +146,7 @@ def _of_answer(error: ClientError) -> Exception:
     if status in _BY_STATUS:
         return _BY_STATUS[status](code)
     # A checksum that does not fit (BadDigest), or something nobody here understands.
-    return OSError(errno.EIO, f"the store answered {status} {code} to {error.operation_name}")
+    return OSError(errno.EIO, f"the store answered {status} {code} to {asked}")
 
 
 def _of_line(error: Exception) -> Exception:
@@ -145,9 +155,9 @@ def _of_line(error: Exception) -> Exception:
             return OSError(errno.EINVAL, "the store's client refused the request")
         case NoCredentialsError() | PartialCredentialsError():
             return MountOffline("There are no credentials for this mount. Give it some, or set AWS_ACCESS_KEY_ID.")
-        case SSLError():
+        case SSLError() | ssl.SSLCertVerificationError():
             return MountOffline("The store's certificate is not trusted. Look at the mount's caBundle.")
-        case ConnectTimeoutError() | ReadTimeoutError():
+        case ConnectTimeoutError() | ReadTimeoutError() | TimeoutError():
             return MountOffline("The store did not answer in time. It will be tried again.")
         case HTTPClientError() | _:
             return MountOffline("The connection to the store failed. It will be tried again.")

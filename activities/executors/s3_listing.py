@@ -1,25 +1,20 @@
-"""Listings of a bucket, page by page, read several times as fast as boto3 reads them.
-
-boto3 signs, sends and explains errors; only the answer is read here, because its own reader builds a dictionary and a
-date for each of a thousand keys. The rest of the answer goes on to boto3 without them.
-"""
+"""Listings of a bucket, page by page: of each answer the keys are taken, and nothing is made of the rest."""
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 from xml.sax.saxutils import unescape
 
-from activities.executors.s3_errors import explaining
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
+from activities.executors.s3_wire import Wire
 
 _CONTENTS = re.compile(rb"<Contents>(.*?)</Contents>", re.DOTALL)
+_NEXT = re.compile(rb"<IsTruncated>\s*true\s*</IsTruncated>", re.IGNORECASE)
+_TOKEN = re.compile(rb"<NextContinuationToken>([^<]+)</NextContinuationToken>")
 _FIELD = re.compile(r"<(Key|ETag|Size|LastModified)>([^<]*)</")
 _QUOTES = {"&quot;": '"', "&#34;": '"', "&apos;": "'", "&#39;": "'"}
 
@@ -37,31 +32,22 @@ class Listed:
         return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(self.changed)).total_seconds())
 
 
-def read_lists_fast(client: S3Client) -> None:
-    client.meta.events.register("before-parse.s3.ListObjectsV2", take_contents)
-
-
-def listed(client: S3Client, bucket: str, prefix: str, most: int | None = None) -> Iterator[Listed]:
+def listed(wire: Wire, prefix: str, most: int | None = None) -> Iterator[Listed]:
     """Every key below the prefix, in the store's own order (SeaweedFS has another one than AWS); or the first `most`."""
-    asked: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "EncodingType": "url"}
+    asked = {"list-type": "2", "encoding-type": "url", "prefix": prefix}
     if most is not None:
-        asked["MaxKeys"] = most
+        asked["max-keys"] = str(most)
     while True:
-        with explaining():
-            page: Any = client.list_objects_v2(**asked)
-        yield from page.get("FilestoreListed", ())
-        if most is not None or not page.get("IsTruncated"):
+        page = wire.ask("GET", None, query=asked).body
+        if b"</ListBucketResult>" not in page:
+            raise OSError(errno.EIO, "the store answered something else than a listing")
+        yield from map(_read, _CONTENTS.findall(page))
+        if most is not None or not _NEXT.search(page):
             return
-        asked["ContinuationToken"] = page["NextContinuationToken"]
-
-
-def take_contents(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
-    """Called by the client with the raw answer, before it reads it itself."""
-    if response_dict["status_code"] != 200:
-        return
-    body: bytes = response_dict["body"]
-    customized_response_dict["FilestoreListed"] = [_read(match) for match in _CONTENTS.findall(body)]
-    response_dict["body"] = _CONTENTS.sub(b"", body)
+        token = _TOKEN.search(page)
+        if token is None:
+            raise OSError(errno.EIO, "the store's listing says that it goes on, and not where")
+        asked["continuation-token"] = unescape(token[1].decode("utf-8"), _QUOTES)
 
 
 def _read(contents: bytes) -> Listed:

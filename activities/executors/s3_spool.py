@@ -3,7 +3,8 @@
 <spool>/<mount uuid>/lock              an empty file: a command's lock is one byte of it
 <spool>/<mount uuid>/stage/<id>        content, or a folder for a directory; empty while the parts are in the bucket
 <spool>/<mount uuid>/parts/<id>        a multipart upload under way: its id, its key, the parts that arrived
-<spool>/<mount uuid>/done/<id>         what the visible step made, until the sweep: a later execution may ask
+<spool>/<mount uuid>/done/<id>         what the visible step made, until the sweep: a later execution may ask. A link whose
+                                       target is the text: made whole, in one call
 <spool>/<mount uuid>/kept/<id>         a stage that somebody changed: kept for a person
 """
 
@@ -69,9 +70,9 @@ class Spool:
         with _explaining():
             os.mkdir(self._at("stage", stage), 0o700)
 
-    def sync(self) -> None:
-        """The names of all stages."""
-        for name in ("stage", "parts"):
+    def sync(self, *, parts: bool) -> None:
+        """The names of all stages; `parts`: those of uploads too."""
+        for name in ("stage", "parts") if parts else ("stage",):
             descriptor = os.open(os.path.dirname(self._at(name, "any")), os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(descriptor)
@@ -81,13 +82,13 @@ class Spool:
     def find(self, stage: CommandId) -> Identity | None:
         """What waits here, as its bytes are now: they are read, so that nobody's changes go unnoticed."""
         name = self._at("stage", stage)
-        upload = self.upload(stage)
         try:
-            if os.path.isdir(name):
-                return folder_identity()
             size, sha256 = _hashed(name)
         except FileNotFoundError:
             return None
+        except IsADirectoryError:
+            return folder_identity()
+        upload = self.upload(stage)
         if upload is not None and upload.sha256 and size == 0:
             return upload_identity(upload)
         return content_identity(size, sha256)
@@ -102,7 +103,10 @@ class Spool:
     def drop(self, stage: CommandId) -> None:
         name = self._at("stage", stage)
         with suppress(FileNotFoundError):
-            os.rmdir(name) if os.path.isdir(name) else os.unlink(name)
+            try:
+                os.unlink(name)
+            except IsADirectoryError:
+                os.rmdir(name)
 
     def keep(self, stage: CommandId) -> None:
         """Not what was staged here: it waits for a person."""
@@ -117,7 +121,7 @@ class Spool:
                 if entry.name not in told and not entry.name.endswith(".draft"):
                     told.add(entry.name)
                     with suppress(FileNotFoundError):
-                        yield CommandId(entry.name), max(0.0, now - entry.stat().st_ctime)
+                        yield CommandId(entry.name), max(0.0, now - entry.stat(follow_symlinks=False).st_ctime)
 
     # -- uploads -------------------------------------------------------------------------------------------------------
 
@@ -152,17 +156,23 @@ class Spool:
 
     def mark(self, command: CommandId, made: Identity) -> None:
         """Not flushed: it only helps to tell our effect, changed by somebody since, from one that never was."""
-        name = self._at("done", command)
-        with open(f"{name}.draft", "w", encoding="ascii") as file:
-            json.dump(made.facts(), file)
-        os.rename(f"{name}.draft", name)
+        name, told = self._at("done", command), json.dumps(made.facts())
+        try:
+            os.symlink(told, name)
+        except FileExistsError:
+            with suppress(FileNotFoundError):
+                os.unlink(f"{name}.draft")
+            os.symlink(told, f"{name}.draft")
+            os.rename(f"{name}.draft", name)
 
     def marked(self, command: CommandId) -> Identity | None:
         try:
-            with open(self._at("done", command), encoding="ascii") as file:
-                return Identity.of_facts(json.load(file))
-        except (FileNotFoundError, ValueError):
+            return Identity.of_facts(json.loads(os.readlink(self._at("done", command))))
+        except FileNotFoundError:
             return None
+
+    def is_marked(self, command: CommandId) -> bool:
+        return os.path.lexists(self._at("done", command))
 
     def unmark(self, command: CommandId) -> None:
         with suppress(FileNotFoundError):

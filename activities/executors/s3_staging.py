@@ -10,20 +10,39 @@ from activities.executors.s3_errors import ConditionFailed, Missing
 from activities.executors.s3_keys import Keys
 from activities.executors.s3_spool import folder_identity
 from activities.executors.s3_store import Store
-from activities.executors.s3_upload import Writer
+from activities.executors.s3_upload import PART_MIN, Writer
 from schema.errors import ContentExpired, FilestoreError, MountOffline, NotSupported, VersionConflict
 from schema.ids import CommandId
 
 
-def seal_draft(store: Store, draft: Draft) -> Stage | Exception:
-    """Stage one draft; its name is flushed with all the others. Raises only MountOffline."""
+def seal(store: Store, drafts: Sequence[Draft], written: Sequence[CommandId]) -> list[Stage | Exception]:
+    """Stage all drafts, then flush them together, and all names. Raises only MountOffline."""
+    answers = [_end_draft(begun) for begun in [_begin_draft(store, draft) for draft in drafts]]
+    if answers or written:
+        store.spool.sync(parts=bool(written))
+    return answers
+
+
+def _begin_draft(store: Store, draft: Draft) -> Writer | Stage | Exception:
     try:
         if draft.content is None:
             store.spool.create_folder(draft.id)
             return Stage(draft.id, folder_identity())
         writer = Writer(store.bucket, store.spool, draft.id, None)
         writer.write(draft.content)
-        return writer.close()
+        writer.ready()
+        return writer
+    except MountOffline:
+        raise
+    except (FilestoreError, OSError) as error:
+        return error
+
+
+def _end_draft(begun: Writer | Stage | Exception) -> Stage | Exception:
+    if not isinstance(begun, Writer):
+        return begun
+    try:
+        return begun.close()
     except MountOffline:
         raise
     except (FilestoreError, OSError) as error:
@@ -71,8 +90,10 @@ def copy(store: Store, stage: CommandId, sources: Iterable[Source]) -> Iterator[
     one = wanted[0]
     if len(wanted) > 1 or one.relative:
         raise NotSupported("An object store has no trees: copies go item by item.")
-    discard(store, stage, None)
+    drop_local(store, stage)
+    store.spool.unmark(stage)
     if one.kind == "directory":
+        discard(store, stage, None)
         store.spool.create_folder(stage)
         yield Copied(one.relative, one.kind, folder_identity())
         return
@@ -88,10 +109,21 @@ def copy(store: Store, stage: CommandId, sources: Iterable[Source]) -> Iterator[
     known = one.sha256.hex() if one.sha256 else found.metadata.get(SHA256)
     metadata = {COMMAND: str(stage)} | ({SHA256: known} if known else {})
     try:
-        made = store.bucket.copy(found, store.keys.stage(stage), metadata, FREE)
+        made = _copied(store, found, store.keys.stage(stage), metadata)
     except (Missing, ConditionFailed) as error:
         raise VersionConflict("What was to be copied changed at that very moment. Try again.") from error
     yield Copied(one.relative, one.kind, _copied_identity(made), made.size, one.sha256)
+
+
+def _copied(store: Store, source: Found, key: str, metadata: dict[str, str]) -> Found:
+    """What an earlier, broken execution has left there goes first. Only the condition looks for it: mostly there is none."""
+    try:
+        return store.bucket.copy(source, key, metadata, FREE)
+    except ConditionFailed:
+        if store.bucket.head(key) is None:
+            raise
+        store.bucket.delete(key)
+        return store.bucket.copy(source, key, metadata, FREE)
 
 
 def _key_of(keys: Keys, source: Source) -> str:
@@ -125,21 +157,30 @@ def _copies(store: Store) -> Iterator[tuple[str, float]]:
 def flush(store: Store, tasks: Sequence[Task]) -> None:
     """What the store has answered is durable. Content that was published does not have to wait any more."""
     for task in tasks:
-        if task.stage and store.spool.marked(task.command) is not None:
+        if task.stage and store.spool.is_marked(task.command):
             store.spool.drop(task.stage)
-            store.spool.forget_upload(task.stage)
+            if may_have_parts(task.staged):
+                store.spool.forget_upload(task.stage)
+
+
+def may_have_parts(staged: Identity | None) -> bool:
+    """A directory, and content that one request holds, never went up in parts: there is nothing to look for."""
+    return staged is None or not (staged.directory or (staged.tag.startswith("spool:") and staged.size <= PART_MIN))
 
 
 def clear(store: Store, task: Task, succeeded: bool) -> None:
     """After the record: nothing of the stage stays, but what somebody put in its place."""
     assert task.stage
     found = store.spool.find(task.stage)
-    if succeeded:
+    parts = may_have_parts(task.staged)
+    if succeeded and parts:
         store.spool.forget_upload(task.stage)
     if found is not None and task.staged is not None and not task.staged.same_content(found):
         store.spool.keep(task.stage)
-    else:
+    elif parts:
         drop_local(store, task.stage)
+    elif found is not None:
+        store.spool.drop(task.stage)
     # What waited in the spool left no object. (But for what was once taken back: the sweep knows those by their age.)
     if not succeeded or task.staged is None or task.staged.tag.startswith("object:"):
         store.bucket.delete(store.keys.stage(task.stage))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
+from activities.executors import syscalls
 from activities.executors.base import Stage
 from activities.executors.s3_bucket import COMMAND, SHA256, Bucket, Part
 from activities.executors.s3_errors import UploadGone
@@ -22,6 +23,8 @@ from schema.ids import CommandId
 
 PART = 8 << 20
 """Content up to this size waits in the spool and is put in one request; larger content goes up in parts of it."""
+PART_MIN = 5 << 20
+"""No store takes smaller parts but the last one."""
 PARTS_AT_ONCE = 3
 """Per stream: with the part that gathers, four of them are in memory."""
 SAME_SIZE = 1000
@@ -51,6 +54,18 @@ class Writer:
                 _write_all(self._descriptor, chunk)
             else:
                 self._gather(chunk)
+        except BaseException:
+            self.abort()
+            raise
+
+    def ready(self) -> None:
+        """All of it is written, and on its way to the disk. A list makes all its drafts so before it waits for the first:
+        then one commit of the disk's journal takes them all."""
+        assert self._descriptor is not None and self._parts is None, "the stage is closed, or in the bucket"
+        try:
+            _write_all(self._descriptor, self._held)
+            self._held.clear()
+            syscalls.sync_file_range(self._descriptor, 0)
         except BaseException:
             self.abort()
             raise

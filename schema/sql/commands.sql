@@ -328,11 +328,14 @@ WITH RECURSIVE ended AS (
       FROM ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
       LEFT JOIN done d ON d.id = e.id LEFT JOIN weights w ON w.id = e.id
 ), left_over AS (
-    -- On a local disk only what replaces something, or fails, leaves something to clear; an object store has more to tidy.
+    -- On a local disk only what replaces something, or fails, leaves something to clear; an object store has more to tidy,
+    -- but for content that was put from the spool of its host: that left with the step.
     INSERT INTO filestore.cleanups (mount_id, command_id, stage_id)
     SELECT e.mount_id, e.id, e.stage FROM ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
-     WHERE e.stage IS NOT NULL AND e.step <> 'none' AND (e.status <> 'succeeded' OR e.step = 'replace')
-        OR m.backend_kind = 's3' AND e.status = 'succeeded' AND e.step IN ('create', 'replace', 'move', 'restore')
+     WHERE e.stage IS NOT NULL AND e.step <> 'none' AND e.status <> 'succeeded'
+        OR e.step IN ('create', 'replace') AND e.status = 'succeeded' AND CASE m.backend_kind
+           WHEN 's3' THEN left(coalesce(e.intent->'staged'->>9, ''), 6) <> 'spool:' ELSE e.step = 'replace' AND e.stage IS NOT NULL END
+        OR e.step IN ('move', 'restore') AND e.status = 'succeeded' AND m.backend_kind = 's3'
         OR e.intent ? 'items'
      UNION ALL
     SELECT (d.departs->>'mount')::bigint, d.id, NULL FROM done d WHERE d.departs IS NOT NULL

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from obstore.store import S3Store
 
 from activities.executors import s3_account
+from activities.executors.s3_bucket import Bucket
 from tests.bench.running import BUCKET
 
 if TYPE_CHECKING:
@@ -14,17 +15,26 @@ if TYPE_CHECKING:
 
 def boto(env: Mapping[str, str], connections: int) -> "S3Client":
     """Set up as the service's own client is. The bucket is there when this returns."""
-    account = s3_account.account_of(
-        {"endpoint": env["AWS_ENDPOINT_URL"]},
-        {"accessKeyId": env["AWS_ACCESS_KEY_ID"], "secretAccessKey": env["AWS_SECRET_ACCESS_KEY"]},
-    )
-    client = s3_account.connect(account, connections)
+    client = s3_account.connect(_account(env), connections)
     try:
         client.create_bucket(Bucket=BUCKET)
     except client.exceptions.ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 409:
             raise
     return client
+
+
+def own(env: Mapping[str, str], connections: int) -> Bucket:
+    """As the service asks it."""
+    account = _account(env)
+    return Bucket(*s3_account.wired(account, BUCKET, connections), BUCKET)
+
+
+def _account(env: Mapping[str, str]) -> s3_account.Account:
+    return s3_account.account_of(
+        {"endpoint": env["AWS_ENDPOINT_URL"]},
+        {"accessKeyId": env["AWS_ACCESS_KEY_ID"], "secretAccessKey": env["AWS_SECRET_ACCESS_KEY"]},
+    )
 
 
 def store(env: Mapping[str, str]) -> S3Store:

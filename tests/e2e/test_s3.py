@@ -44,6 +44,20 @@ def test_an_overwritten_file_keeps_its_old_content(service: Service, each_s3: Mo
     assert (old.status_code, old.content) == (200, b"old")
 
 
+def test_what_is_recorded_leaves_nothing_in_the_spool(service: Service, s3: MountInBucket) -> None:
+    """Neither content nor marks, without waiting for a sweep; and nothing that `finish` has to be called for."""
+    spools = Path(service.env["FILESTORE_SPOOL_PATH"])
+    before = set(spools.glob("*"))
+    result(service.mkdir(s3, "d"), 201)
+    for number in range(3):
+        result(service.upload(s3, f"d/{number}", b"content"), 201)
+    result(service.upload(s3, "d/0", b"newer", overwrite="true"), 200)
+    result(service.upload(s3, "d/1", LARGE, overwrite="true"), 200)
+    result(service.delete(s3, "d/2"), 200)
+    [spool] = [folder for folder in set(spools.glob("*")) - before if (folder / "done").exists()]
+    assert until(lambda: [*spool.glob("stage/*"), *spool.glob("done/*"), *spool.glob("parts/*")] == [])
+
+
 def test_deleted_things_are_gone_and_come_back(service: Service, each_s3: MountInBucket) -> None:
     s3 = each_s3
     result(service.mkdir(s3, "d"), 201)

@@ -84,7 +84,7 @@ class OutsideBucket:
     def keys(self, path: bytes = b"") -> list[str]:
         prefix = self._key(path)
         page = self.client.list_objects_v2(Bucket=self.store.bucket.name, Prefix=prefix)
-        return [one.key[len(prefix) :] for one in page.get("FilestoreListed", [])]
+        return [one["Key"][len(prefix) :] for one in page.get("Contents", [])]
 
     def is_folder(self, path: bytes) -> bool:
         return bool(self.keys(path + b"/"))
