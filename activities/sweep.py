@@ -54,13 +54,23 @@ class Sweep:
             await store.forget_stages(connection, mount)
         executor = self._executors.of(mount)
         # Strangers' files among the stages have no lock and no command; they are not ours to remove.
-        old = await self._threads.run(
-            mount, lambda: [stage for stage, age in executor.stages() if age > self._max_age and is_command_id(stage)]
+        found = await self._threads.run(
+            mount, lambda: [(stage, age) for stage, age in executor.stages() if is_command_id(stage)]
         )
+        old = [stage for stage, age in found if age > self._max_age]
+        old += await self._ended(mount, [stage for stage, age in found if age <= self._max_age])
         removed = await self._threads.run(mount, executor.sweep_uploads, self._max_age)
         for start in range(0, len(old), 500):
             removed += await self._clear_some(mount, executor, old[start : start + 500])
         return removed
+
+    async def _ended(self, mount: MountId, young: list[CommandId]) -> list[CommandId]:
+        """Those whose commands are known to have ended: a crash came between the record and the tidying."""
+        ended: list[CommandId] = []
+        async with self._pool.connection() as connection:
+            for start in range(0, len(young), 500):
+                ended += await store.ended_stages(connection, mount, young[start : start + 500])
+        return ended
 
     async def _clear_some(self, mount: MountId, executor: Executor, stages: list[CommandId]) -> int:
         """Under their locks: a stage that nobody holds and no live command or leftover knows is nobody's."""

@@ -505,6 +505,11 @@ SELECT DISTINCT s.stage::text FROM unnest(%(stages)s::uuid[]) AS s(stage)
     OR EXISTS (SELECT FROM filestore.cleanups k WHERE k.stage_id = s.stage)
     OR EXISTS (SELECT FROM filestore.stages t WHERE t.id = s.stage AND coalesce(t.upload_state, 'open') = 'open' AND t.expires_at > now())
 
+-- name: ended_stages
+-- Which of these stages, or marks, bear the name of a command that has ended.
+SELECT s.stage::text FROM unnest(%(stages)s::uuid[]) AS s(stage)
+ WHERE EXISTS (SELECT FROM filestore.commands c WHERE c.id = s.stage AND c.mount_id = %(mount)s AND c.status <> 'running' OFFSET 0)
+
 -- name: keep_metadata
 -- Metadata never travels through Temporal: it waits here until `begin` takes it into the command's row.
 INSERT INTO filestore.stages (id, tenant, principal, mount_id, path, request, expires_at)

@@ -390,6 +390,11 @@ async def live_stages(connection: Connection, mount: MountId, stages: Sequence[C
     return {CommandId(row["stage"]) for row in await cursor.fetchall()}
 
 
+async def ended_stages(connection: Connection, mount: MountId, stages: Sequence[CommandId]) -> list[CommandId]:
+    cursor = await connection.execute(SQL["ended_stages"], {"mount": mount, "stages": list(stages)})
+    return [CommandId(row["stage"]) for row in await cursor.fetchall()]
+
+
 async def forget_stages(connection: Connection, mount: MountId) -> None:
     await connection.execute(SQL["forget_stages"], {"mount": mount})
 

@@ -58,6 +58,20 @@ def test_what_is_recorded_leaves_nothing_in_the_spool(service: Service, s3: Moun
     assert until(lambda: [*spool.glob("stage/*"), *spool.glob("done/*"), *spool.glob("parts/*")] == [])
 
 
+def test_what_a_crash_left_of_an_ended_command_goes_with_the_next_sweep(service: Service, s3: MountInBucket) -> None:
+    """However young it is: the record knows that nobody needs it. What nobody knows stays until it is old."""
+    spools = Path(service.env["FILESTORE_SPOOL_PATH"])
+    before = set(spools.glob("*"))
+    ended, stranger = result(service.upload(s3, "f", b"content"), 201)["commandId"], str(uuid.uuid4())
+    [done] = [folder / "done" for folder in set(spools.glob("*")) - before if (folder / "done").exists()]
+    assert until(lambda: list(done.iterdir()) == [])
+    for name in (ended, stranger):
+        (done / name).symlink_to("[]")
+    assert until(lambda: not os.path.lexists(done / ended), 30)
+    assert os.path.lexists(done / stranger)
+    (done / stranger).unlink()
+
+
 def test_deleted_things_are_gone_and_come_back(service: Service, each_s3: MountInBucket) -> None:
     s3 = each_s3
     result(service.mkdir(s3, "d"), 201)

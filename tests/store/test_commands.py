@@ -294,6 +294,7 @@ async def test_a_stage_is_live_as_long_as_somebody_needs_it(protocol: Protocol, 
     async with pool.connection() as connection:
         live = await store.live_stages(connection, mount, stages)
         assert live == {running.id, failed.id, waiting.id}
+        assert await store.ended_stages(connection, mount, stages) == [failed.id]
         leftovers = await store.leftovers(connection, mount, None)
         await store.close_leftovers(connection, [leftover.cleanup for leftover in leftovers])
         assert await store.live_stages(connection, mount, stages) == {running.id, waiting.id}

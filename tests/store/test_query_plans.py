@@ -191,6 +191,7 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "the metrics": (load("metrics")["work"], {"most": 10_000}, {"outbox_unpositioned", "outbox_position",
                                                                  "commands_running", "cleanups_pkey"}),
     "the lag": (EVENTS["lag"], {}, {"outbox_unpositioned"}),
+    "ended stages": (COMMANDS["ended_stages"], {"stages": IDS}, {"commands_pkey"}),
     "live stages": (COMMANDS["live_stages"], {"stages": IDS}, {"commands_pkey"}),
 }  # fmt: skip
 
