@@ -107,13 +107,18 @@ def check(history: Sequence[Operation], start: Mount, ids: Mapping[NodeName, int
 
 
 def identities(history: Iterable[Operation], ids: Mapping[NodeName, int]) -> dict[NodeName, int]:
-    """Which node of the model is which of the service's: whoever was told 201 has made the node that he was told of."""
-    made = {
-        one.name: one.answer.node
-        for one in history
-        if one.answer is not None and (one.answer.status == 201 or one.echo)
-    }
-    return {**ids, **{name: id for name, id in made.items() if isinstance(id, int)}}
+    """Which node of the model is which of the service's: whoever was told 201 has made the node that he was told of. Who had
+    to ask again was told 200 perhaps: he made it, if he could have and nobody else says so."""
+    told = [one for one in history if one.answer is not None and isinstance(one.answer.node, int)]
+    known = dict(ids)
+    makers = [one for one in told if one.answer is not None and one.answer.status == 201]
+    for one in sorted(told, key=lambda one: one.sent):
+        if one.echo and one.command.kind in ("mkdir", "upload", "copy"):
+            makers.append(one)
+    for one in makers:
+        if one.answer is not None and isinstance(one.answer.node, int) and one.answer.node not in known.values():
+            known[one.name] = one.answer.node
+    return known
 
 
 def parts(history: Sequence[Operation]) -> list[list[Operation]]:

@@ -165,6 +165,19 @@ def test_an_unknown_outcome_may_come_late_but_not_early() -> None:
     assert not verdict([unknown, *after, Operation("c4", Command("get", "d"), 6, 7, Answer(404, "NODE_NOT_FOUND"))]).ok
 
 
+def test_who_had_to_ask_again_did_not_make_what_was_there() -> None:
+    """A move that is answered from the record names a node that another one made: by its id it is still that one."""
+    made = Answer(201, None, 7, "d", "directory", "active", 1, 0, None, "{}")
+    moved = Answer(200, None, 7, "e", "directory", "active", 2, 0, None, "{}", idempotent=True)
+    history = [
+        Operation("c1", Command("mkdir", "d"), 0, 1, made),
+        Operation("c2", Command("move", "d", "e"), 2, 3, moved, echo=True),
+        Operation("c3", Command("restore", "d", node=7), 4, 5, Answer(409, "NODE_EXISTS")),
+    ]
+    assert identities(history, {ROOT: 0}) == {ROOT: 0, "c1": 7}
+    assert verdict(history).ok
+
+
 def test_parts_are_searched_alone() -> None:
     """What shares no name at the top, not even through a move, is another history."""
     asked = [Command("mkdir", "a"), Command("mkdir", "b/x"), Command("move", "b/x", "c/x"), Command("get", "c")]
