@@ -65,12 +65,11 @@ class Commit:
         good = sum(outcome.status is Status.SUCCEEDED for outcome in told.ended.values())
         departures = [CommandIds(mount, [command]) for command, mount in told.leftovers if mount is not None]
         left = [id for id, mount in told.leftovers if mount is None]
-        await self._forget(applied.mount_id, told)
+        await self._forget(applied.mount_id, told, left)
         return Ended(applied.mount_id, good, len(told.ended) - good, left, departures)
 
-    async def _forget(self, mount: MountId, told: _Told) -> None:
+    async def _forget(self, mount: MountId, told: _Told, left: Sequence[CommandId]) -> None:
         """A courtesy: the storage need not keep what would have told a later execution. Everybody is answered already."""
-        left = {id for id, mount in told.leftovers if mount is None}
         ended = [id for id, outcome in told.ended.items() if outcome.status is Status.SUCCEEDED and id not in left]
         try:
             executor = self._executors.of(mount)

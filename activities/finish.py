@@ -67,10 +67,8 @@ class Finish:
         )
         cleared, changed = list[int](), list[CommandId]()
         for one in told:
-            if isinstance(
-                one, BaseException
-            ):  # all of them have ended, so that nobody holds a lock when it is tried again
-                raise one
+            if isinstance(one, BaseException):
+                raise one  # all of them have ended: nobody holds a lock when it is tried again
             cleared += one[0]
             changed += one[1]
         return cleared, changed

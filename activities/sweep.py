@@ -67,8 +67,8 @@ class Sweep:
     async def _ended(self, mount: MountId, young: list[CommandId]) -> list[CommandId]:
         """Those whose commands are known to have ended: a crash came between the record and the tidying."""
         ended: list[CommandId] = []
-        async with self._pool.connection() as connection:
-            for start in range(0, len(young), 500):
+        for start in range(0, len(young), 500):
+            async with self._pool.connection() as connection:
                 ended += await store.ended_stages(connection, mount, young[start : start + 500])
         return ended
 

@@ -29,11 +29,12 @@ from contextlib import contextmanager
 from activities.executors import local_attempt, local_copy
 from activities.executors.base import Copied, Draft, Entry, Fetch, Identity, Result, Source, Stage, Task, UploadLink
 from activities.executors.byte_locks import Locks
+from activities.executors.drafts import staged
 from activities.executors.local_content import Content, list_folder, list_names, open_file
 from activities.executors.local_disk import Disk, own_name, split_place
 from activities.executors.local_errors import GONE, NOT_A_FOLDER, mount_error
 from activities.executors.local_registration import make_mount
-from activities.executors.local_stage import Writer, begin_draft, clear_stage, end_draft
+from activities.executors.local_stage import Writer, clear_stage, make_folder
 from activities.executors.local_tree import discard
 from schema.errors import ContentExpired, MountOffline, NodeNotFound, NotADirectory, NotSupported
 from schema.ids import CommandId
@@ -122,15 +123,12 @@ class LocalExecutor:
         yield from local_copy.stage_copy(self._here(), stage, sources, self._explaining, fetch)
 
     def seal(self, drafts: Sequence[Draft], written: Sequence[CommandId] = ()) -> list[Stage | Exception]:
-        disk, begun = self._here(), list[Writer | Stage | Exception]()
-        try:
-            for draft in drafts:
-                begun.append(begin_draft(disk, draft, self._explaining))
-            answers = [end_draft(one) for one in begun]
-        finally:
-            for one in begun:
-                if isinstance(one, Writer):
-                    one.abort()  # nothing, for one that was closed
+        disk = self._here()
+        answers = staged(
+            drafts,
+            lambda draft: make_folder(disk, draft, self._explaining),
+            lambda draft: Writer(disk, draft, self._explaining),
+        )
         if written or any(isinstance(answer, Stage) for answer in answers):
             with self._explaining():
                 disk.sync(disk.stage)

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from activities.executors import syscalls
-from activities.executors.base import Draft, Identity, Stage, Task
+from activities.executors.base import Identity, Stage, Task
 from activities.executors.local_disk import MAKE_FILE, Disk, own_name, trash_name
 from activities.executors.local_tree import discard
-from schema.errors import FilestoreError, MountOffline
 from schema.ids import CommandId
 
 FILE_MODE, FOLDER_MODE = 0o644, 0o755
@@ -90,42 +89,17 @@ class Writer:
         self._descriptor = None
 
 
-def _make_folder(disk: Disk, name: bytes) -> Identity:
-    os.mkdir(name, FOLDER_MODE, dir_fd=disk.stage)
-    made = disk.look(disk.stage, name)
-    if made is not None and made.mode & 0o777 != FOLDER_MODE:  # the umask took something
-        os.chmod(name, FOLDER_MODE, dir_fd=disk.stage)
+def make_folder(disk: Disk, stage: CommandId, explaining: Explaining) -> Stage:
+    name = own_name(stage)
+    with explaining():
+        os.mkdir(name, FOLDER_MODE, dir_fd=disk.stage)
         made = disk.look(disk.stage, name)
-    if made is None:
-        raise FileNotFoundError(errno.ENOENT, "the staged directory vanished")
-    return made
-
-
-def begin_draft(disk: Disk, draft: Draft, explaining: Explaining) -> Writer | Stage | Exception:
-    """Make the draft, flush nothing yet. An error is the answer for this draft, unless the mount is gone."""
-    try:
-        if draft.content is None:
-            with explaining():
-                return Stage(draft.id, _make_folder(disk, own_name(draft.id)))
-        writer = Writer(disk, draft.id, explaining)
-        writer.write(draft.content)
-        writer.ready()
-        return writer
-    except MountOffline:
-        raise
-    except (FilestoreError, OSError) as error:
-        return error
-
-
-def end_draft(begun: Writer | Stage | Exception) -> Stage | Exception:
-    if not isinstance(begun, Writer):
-        return begun
-    try:
-        return begun.close()
-    except MountOffline:
-        raise
-    except (FilestoreError, OSError) as error:
-        return error
+        if made is not None and made.mode & 0o777 != FOLDER_MODE:  # the umask took something
+            os.chmod(name, FOLDER_MODE, dir_fd=disk.stage)
+            made = disk.look(disk.stage, name)
+        if made is None:
+            raise FileNotFoundError(errno.ENOENT, "the staged directory vanished")
+    return Stage(stage, made)
 
 
 def clear_stage(disk: Disk, name: bytes, own: Identity, task: Task, succeeded: bool) -> None:

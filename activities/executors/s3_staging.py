@@ -5,48 +5,28 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from activities.executors.base import Copied, Draft, Identity, Source, Stage, Task
+from activities.executors.drafts import staged
 from activities.executors.s3_bucket import COMMAND, FREE, SHA256, STAGED, Found
 from activities.executors.s3_errors import ConditionFailed, Missing
 from activities.executors.s3_keys import Keys
 from activities.executors.s3_spool import folder_identity
 from activities.executors.s3_store import Store
 from activities.executors.s3_upload import PART_MIN, Writer
-from schema.errors import ContentExpired, FilestoreError, MountOffline, NotSupported, VersionConflict
+from schema.errors import ContentExpired, NotSupported, VersionConflict
 from schema.ids import CommandId
 
 
 def seal(store: Store, drafts: Sequence[Draft], written: Sequence[CommandId]) -> list[Stage | Exception]:
     """Stage all drafts, then flush them together, and all names. Raises only MountOffline."""
-    answers = [_end_draft(begun) for begun in [_begin_draft(store, draft) for draft in drafts]]
+
+    def make_folder(stage: CommandId) -> Stage:
+        store.spool.create_folder(stage)
+        return Stage(stage, folder_identity())
+
+    answers = staged(drafts, make_folder, lambda draft: Writer(store.bucket, store.spool, draft, None))
     if answers or written:
         store.spool.sync(parts=bool(written))
     return answers
-
-
-def _begin_draft(store: Store, draft: Draft) -> Writer | Stage | Exception:
-    try:
-        if draft.content is None:
-            store.spool.create_folder(draft.id)
-            return Stage(draft.id, folder_identity())
-        writer = Writer(store.bucket, store.spool, draft.id, None)
-        writer.write(draft.content)
-        writer.ready()
-        return writer
-    except MountOffline:
-        raise
-    except (FilestoreError, OSError) as error:
-        return error
-
-
-def _end_draft(begun: Writer | Stage | Exception) -> Stage | Exception:
-    if not isinstance(begun, Writer):
-        return begun
-    try:
-        return begun.close()
-    except MountOffline:
-        raise
-    except (FilestoreError, OSError) as error:
-        return error
 
 
 def find(store: Store, stage: CommandId) -> Identity | None:
