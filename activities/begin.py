@@ -11,12 +11,12 @@ from temporalio import activity
 from activities.executors.base import Identity, Locks
 from activities.failures import by_halves, in_one
 from schema import errors
+from schema.atomic import decide_atomic, taken
 from schema.claims import Claim
 from schema.commands import Begun, CommandIds, CommandList, Going, Outcome, Request
 from schema.faults import areach
 from schema.ids import CommandId, MountId
 from schema.store import commands as store
-from schema.together import decide_together, taken
 from schema.verdicts import Conflict, Go, Refuse, Resume, Verdict, among, decide
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class _KeyTaken(Exception):
-    """Of a list that goes together one key came over another mount at the same moment, and was there first."""
+    """Of an atomic list one key came over another mount at the same moment, and was there first."""
 
 
 class Begin:
@@ -48,20 +48,20 @@ class Begin:
         mount, requests = commands.mount_id, commands.requests
         verdicts: dict[CommandId, Verdict] = {}
         ended: list[Outcome] = []
-        together = commands.together
+        atomic_id = commands.atomic_id
         strange = [r for r in requests if r.staged is not None and not self._audience.holds(r.id)]
         locks, lost = await self._threads.run(mount, self._verify_stages, mount, strange) if strange else (None, set())
         try:
 
             async def transact(part: Sequence[Request]) -> None:
                 try:
-                    decided, refused = await self._transact(mount, workflow, part, lost, together)
+                    decided, refused = await self._transact(mount, workflow, part, lost, atomic_id)
                 except _KeyTaken:
                     decided, refused = taken(part), []
                 verdicts.update(decided)
                 ended.extend(refused)
 
-            for request, error in await (in_one if together else by_halves)(requests, transact):
+            for request, error in await (in_one if atomic_id else by_halves)(requests, transact):
                 activity.logger.error("begin refuses %s: %r", request.id, error)
                 verdicts[request.id] = Conflict(
                     errors.InvalidRequest("The command can not be recorded. Nothing was changed.")
@@ -81,7 +81,7 @@ class Begin:
             refused=refused,
             unstaged=[Going(v.id, v.attempt) for v in going if not v.long and v.unstaged],
             long=[v.id for v in going if v.long],
-            together=together is not None,
+            atomic=atomic_id is not None,
         )
 
     def _verify_stages(self, mount: MountId, strange: Sequence[Request]) -> tuple[Locks, set[CommandId]]:
@@ -98,7 +98,7 @@ class Begin:
         return locks, lost
 
     async def _transact(
-        self, mount: MountId, workflow: str, requests: Sequence[Request], lost: set[CommandId], together: str | None
+        self, mount: MountId, workflow: str, requests: Sequence[Request], lost: set[CommandId], atomic_id: str | None
     ) -> tuple[dict[CommandId, Verdict], list[Outcome]]:
         """The verdicts, and how those ended that are refused."""
         day = datetime.now(UTC).strftime("%Y-%m-%d")
@@ -111,23 +111,23 @@ class Begin:
                 verdict = decide(request, found[request.id], workflow=workflow, day=day)
                 if isinstance(verdict, Go) and request.id in lost:
                     verdict = Refuse(verdict.id, verdict.attempt, errors.StageLost())
-                verdicts[request.id] = verdict if together else among(verdict, held)
-            if together:
-                verdicts = decide_together(requests, found, verdicts)
-            ended = await self._write(connection, mount, workflow, requests, verdicts, together)
-            if together and len({isinstance(verdict, Conflict) for verdict in verdicts.values()}) > 1:
+                verdicts[request.id] = verdict if atomic_id else among(verdict, held)
+            if atomic_id:
+                verdicts = decide_atomic(requests, found, verdicts)
+            ended = await self._write(connection, mount, workflow, requests, verdicts, atomic_id)
+            if atomic_id and len({isinstance(verdict, Conflict) for verdict in verdicts.values()}) > 1:
                 raise _KeyTaken()
             await areach("begin.before_commit")
         return verdicts, ended
 
     async def _write(
         self, connection: store.Connection, mount: MountId, workflow: str, requests: Sequence[Request],
-        verdicts: dict[CommandId, Verdict], together: str | None,
+        verdicts: dict[CommandId, Verdict], atomic_id: str | None,
     ) -> list[Outcome]:  # fmt: skip
         decided = [(r, v) for r in requests if isinstance(v := verdicts[r.id], Go | Refuse)]
         if not decided:
             return []
-        opened = await store.open_rows(connection, mount, workflow, decided, together=together)
+        opened = await store.open_rows(connection, mount, workflow, decided, atomic_id=atomic_id)
         for request, verdict in decided:
             if verdict.id not in opened:
                 # The same key came over another mount at the same moment, and was there first.
@@ -148,5 +148,5 @@ class Begin:
             commands.mount_id,
             go=[Going(row.id, row.attempt) for row in rows.values() if not row.unstaged],
             unstaged=[Going(row.id, row.attempt) for row in rows.values() if row.unstaged],
-            together=commands.together,
+            atomic=commands.atomic,
         )

@@ -12,11 +12,11 @@ from temporalio import activity
 from activities.failures import by_halves, passes
 from activities.take_back import taken_back
 from schema import errors
+from schema.atomic import none_of
 from schema.commands import Applied, AppliedList, CommandIds, Ended, Outcome, Status
 from schema.faults import areach
 from schema.ids import CommandId, MountId
 from schema.store import commands as store
-from schema.together import none_of
 
 if TYPE_CHECKING:
     from activities.ports import Audience, Executors
@@ -33,7 +33,7 @@ class _Told:
 
 
 class _NotWhole(Exception):
-    """Of a list that goes together not all can end here: another attempt has the others, and ends all."""
+    """Of an atomic list not all can end here: another attempt has the others, and ends all."""
 
 
 class _Probed(Exception):
@@ -57,8 +57,8 @@ class Commit:
     @activity.defn(name="commit")
     async def commit(self, applied: AppliedList) -> Ended:
         told = _Told()
-        if applied.together:
-            await self._together(applied, told)
+        if applied.atomic:
+            await self._atomic(applied, told)
         else:
             await self._one_by_one(applied, told)
         await areach("commit.committed")
@@ -98,7 +98,7 @@ class Commit:
 
     # All or none
 
-    async def _together(self, applied: AppliedList, told: _Told) -> None:
+    async def _atomic(self, applied: AppliedList, told: _Told) -> None:
         """Recorded by one transaction, or taken back and failed by one: at no time are some of them recorded."""
         items = applied.done
         effects = [item.id for item in items if item.status is Status.SUCCEEDED]
@@ -109,7 +109,7 @@ class Commit:
                 except Exception as error:
                     if isinstance(error, _NotWhole) or passes(error):
                         raise
-                    activity.logger.error("commit of a list that goes together fails for good: %r", error)
+                    activity.logger.error("commit of an atomic list fails for good: %r", error)
                     items = await self._blamed(items)
             if not effects:
                 return await self._record(none_of(items, {}), told, whole=True)

@@ -40,7 +40,7 @@ async def by_halves(
 async def in_one(
     items: Sequence[Item], run: Callable[[Sequence[Item]], Awaitable[None]]
 ) -> list[tuple[Item, Exception]]:
-    """The same for what goes together: when it fails for good, all of it does."""
+    """The same for an atomic list: when it fails for good, all of it does."""
     try:
         await run(items)
     except Exception as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from temporalio import activity
 
 from schema.faults import areach
+from schema.locks import Lock
 from schema.store import events as store
 
 if TYPE_CHECKING:
@@ -44,21 +45,21 @@ class Publish:
         """Give positions to all events that can have one, and tell what still waits."""
         async with self._pool.connection() as connection:
             waiting = await store.waiting(connection)
-            if not (waiting.unpositioned or waiting.unsettled) or not await store.lock_feed(connection):
+            if not (waiting.unpositioned or waiting.unsettled) or not await store.lock(connection, Lock.FEED):
                 return waiting
             try:
                 while await store.give_positions(connection, _PAGE) == _PAGE:
                     pass
                 await store.settle_entries(connection)
             finally:
-                await store.unlock_feed(connection)
+                await store.unlock(connection, Lock.FEED)
             await areach("publish.positioned")
             return await store.waiting(connection)
 
     async def send(self) -> int:
         """Send what Redis has not had. Apart from the positions: those who read the feed itself do not wait for Redis."""
         async with self._pool.connection() as connection:
-            if not await store.lock_bus(connection):
+            if not await store.lock(connection, Lock.BUS):
                 return 0
             sent = 0
             try:
@@ -70,7 +71,7 @@ class Publish:
                     if len(events) < _PAGE:
                         break
             finally:
-                await store.unlock_bus(connection)
+                await store.unlock(connection, Lock.BUS)
             return sent
 
     async def run(self, pause_seconds: float = 0.2, idle_seconds: float = 0.8) -> None:

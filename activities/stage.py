@@ -41,7 +41,7 @@ class StageCopies:
 
     @activity.defn(name="stage")
     async def stage(self, begun: Begun) -> Staged:
-        """`begun.unstaged`, as many at once as storage takes. A failure ends its own command only, or all that go together:
+        """`begun.unstaged`, as many at once as storage takes. A failure ends its own command only, or its whole atomic list:
         nothing of them is visible."""
         staged = Staged(begun.mount_id, go=list(begun.go))
         room = asyncio.Semaphore(self._at_once(begun.mount_id))
@@ -53,7 +53,7 @@ class StageCopies:
                     staged.failed.append(told)
                 case _:
                     staged.late.append(told)
-        return _none_of(begun, staged) if begun.together and staged.failed else staged
+        return _none_of(begun, staged) if begun.atomic and staged.failed else staged
 
     def _at_once(self, mount: MountId) -> int:
         try:

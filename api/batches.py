@@ -150,7 +150,7 @@ async def _ordered(asker: Asker, items: Sequence[Item]) -> list[str]:
 
 
 async def _atomic(asker: Asker, items: Sequence[Item]) -> list[str]:
-    _check_together(asker, items)
+    _check_atomic(asker, items)
     submissions: list[Submission] = []
     for item in items:
         try:
@@ -160,9 +160,9 @@ async def _atomic(asker: Asker, items: Sequence[Item]) -> list[str]:
     if not submissions:
         return []
     try:
-        ended = await asker.front.services.commands.submit_together(submissions)
+        ended = await asker.front.services.commands.submit_atomic(submissions)
     except OutcomePending as pending:
-        ids = pending.together or [one.request.id for one in submissions]
+        ids = pending.whole or [one.request.id for one in submissions]
         return [responses.pending_item(item.index, id) for item, id in zip(items, ids, strict=True)]
     except Exception as error:
         refusal = _refusal(asker, error)
@@ -180,7 +180,7 @@ _MODES: Mapping[str, Callable[[Asker, Sequence[Item]], Awaitable[list[str]]]] = 
 }
 
 
-def _check_together(asker: Asker, items: Sequence[Item]) -> None:
+def _check_atomic(asker: Asker, items: Sequence[Item]) -> None:
     if len(items) > LIST_MAX:
         raise InvalidRequest(f"An atomic list has at most {LIST_MAX} commands.")
     mounts = {item.body.backend_mount_id for item in items}
@@ -195,7 +195,7 @@ def _check_together(asker: Asker, items: Sequence[Item]) -> None:
 
 def _none_of(items: Sequence[Item], culprit: Item, error: FilestoreError) -> list[str]:
     others = NotAttempted(
-        f"Command {culprit.index} of this list was refused, and they go together or not at all. Nothing was changed."
+        f"Command {culprit.index} of this list was refused, and the list is atomic. Nothing was changed."
     )
     return [responses.refusal_item(item.index, error if item is culprit else others) for item in items]
 

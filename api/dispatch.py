@@ -67,7 +67,7 @@ class Dispatch:
         finally:
             self._forget([waiter])
 
-    async def submit_together(self, submissions: Sequence[Submission]) -> list[Outcome]:
+    async def submit_atomic(self, submissions: Sequence[Submission]) -> list[Outcome]:
         """The same for all or none, an outcome for each. A list of one is a command like any other."""
         if len(submissions) == 1:
             return [await self.submit(submissions[0])]

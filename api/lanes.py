@@ -61,14 +61,14 @@ class Lanes:
     # Coming in
 
     def put(self, *submissions: Submission) -> None:
-        """One, or several that go together. Raises RateLimited when the queue is full, and PayloadTooLarge."""
+        """One, or an atomic list. Raises RateLimited when the queue is full, and PayloadTooLarge."""
         deadline = asyncio.get_running_loop().time() + self._path_wait
         turn = [self._waiting(submission, deadline) for submission in submissions]
         if len(turn) > 1:
             if weight(turn) > LIST_BYTES:
                 raise errors.PayloadTooLarge("The paths of this list are too long for one atomic list.")
             for waiting in turn:
-                waiting.together = turn
+                waiting.atomic = turn
         self._queue.put(*turn)
         self._wake.set()
 
@@ -120,9 +120,9 @@ class Lanes:
             async with self._pool.connection() as connection:
                 await store.keep_metadata(connection, self._mount, described)
         await areach("api.sealed")
-        together = new_command_id() if batch[0].together else None
+        atomic_id = new_command_id() if batch[0].atomic else None
         requests = [waiting.request for waiting in batch]
-        result = await self._start(CommandList(self._mount, requests, together, batch[0].turns))
+        result = await self._start(CommandList(self._mount, requests, atomic_id, batch[0].turns))
         self._listed(len(batch))
         await areach("api.started")
         await self._landing(asyncio.ensure_future(result()), turns)
@@ -175,12 +175,12 @@ class Lanes:
         self._wake.set()
 
     def again(self, request: CommandId) -> None:
-        """Another process holds the path: back to the front of the queue, stage and lock kept. With it go all that go
-        together."""
+        """Another process holds the path: back to the front of the queue, stage and lock kept. With it goes its whole
+        atomic list."""
         waiting = self._flying.get(request)
         if waiting is None:
             return
-        turn = waiting.together or [waiting]
+        turn = waiting.atomic or [waiting]
         for one in turn:
             self._flying.pop(one.request.id, None)
             one.turns += 1

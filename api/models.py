@@ -376,6 +376,7 @@ class JournalQuery(Query):
     code: Annotated[list[Short] | None, BeforeValidator(_split)] = None
     command_id: Annotated[str, Field(pattern=UUID)] | None = None
     operation_id: Annotated[str, Field(pattern=UUID)] | None = None
+    atomic_id: Annotated[str, Field(pattern=UUID)] | None = None
     recorded_from: Annotated[Moment | None, Field(alias="from")] = None
     recorded_to: Annotated[Moment | None, Field(alias="to")] = None
     after: Count | None = None

@@ -1,6 +1,6 @@
 """What waits for one mount, and which of it is the next list. Pure: no clock and no event loop of its own.
 
-Fair: principals take turns, and several commands that go together have one turn, like a single one. Orderly: a command waits
+Fair: principals take turns, and an atomic list has one turn, like a single one. Orderly: a command waits
 while an earlier one holds its path, and everything behind it on that path waits with it. Bounded: beyond `most` a caller is
 told to slow down.
 """
@@ -30,8 +30,8 @@ class Waiting:
     """Another process held the path when it was this one's turn"""
     sealed: Request | None = None
     """The request with its stage, once that is durable"""
-    together: Sequence["Waiting"] = ()
-    """All that go together with it, itself included"""
+    atomic: Sequence["Waiting"] = ()
+    """The whole atomic list it belongs to, itself included"""
     turns: int = 0
     """How often it was in a list, and its path was busy"""
 
@@ -45,7 +45,7 @@ class Waiting:
 
 
 Turn = Sequence[Waiting]
-"""What is taken at once: one command, or several that go together and are a list of their own."""
+"""What is taken at once: one command, or an atomic list, which is a list of its own."""
 
 
 class Queue:

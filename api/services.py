@@ -35,10 +35,10 @@ class Submission:
 class OutcomePending(Exception):
     """The command goes on, and the client does not wait any longer: its outcome can be asked for by this id."""
 
-    def __init__(self, command: CommandId, together: Sequence[CommandId] = ()) -> None:
-        """`together`: the ids of a whole list, in its order."""
+    def __init__(self, command: CommandId, whole: Sequence[CommandId] = ()) -> None:
+        """`whole`: the ids of an atomic list, in its order."""
         super().__init__(command)
-        self.command, self.together = command, together
+        self.command, self.whole = command, whole
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class Commands(Protocol):
         """Raises FilestoreError when the command is refused and OutcomePending when it takes too long."""
         ...
 
-    def submit_together(self, submissions: Sequence[Submission]) -> Awaitable[list[Outcome]]:
+    def submit_atomic(self, submissions: Sequence[Submission]) -> Awaitable[list[Outcome]]:
         """All of them or none, on one mount; an outcome for each, in their order.
 
         Raises FilestoreError when none was attempted, and OutcomePending when it takes too long: then they go on and can be

@@ -149,7 +149,7 @@ class CommandList:
 
     mount_id: MountId
     requests: list[Request]
-    together: str | None = None
+    atomic_id: str | None = None
     """All of them or none: the id of such a list"""
     turn: int = 0
     """How often its first command was in a list before, and had to wait for its path"""
@@ -175,7 +175,7 @@ class Begun:
     """They go too, once what they copy is staged"""
     long: list[CommandId] = field(default_factory=list)
     """They hold their claims, and go on in workflows of their own"""
-    together: bool = False
+    atomic: bool = False
     """All of them or none; nothing of it is long"""
 
 
@@ -202,7 +202,7 @@ class AppliedList:
     mount_id: MountId
     done: list[Applied] = field(default_factory=list)
     late: list[CommandId] = field(default_factory=list)
-    together: bool = False
+    atomic: bool = False
     """All of them or none: `done` is the whole list"""
 
 
@@ -222,7 +222,7 @@ class CommandIds:
 
     mount_id: MountId
     ids: list[CommandId]
-    together: bool = False
+    atomic: bool = False
     """They are one whole list of which all are recorded or none."""
 
 

@@ -34,7 +34,7 @@ POINTS: dict[str, str] = {
     "apply.acted": "the visible step of one item is taken, not flushed (subject: its path)",
     "apply.flushed": "the visible steps are durable, the record does not know",
     "commit.item": "one item is about to be recorded (subject: its path)",
-    "commit.taken_back": "the effects of a list that goes together are taken back, the record does not know",
+    "commit.taken_back": "the effects of an atomic list are taken back, the record does not know",
     "commit.before_commit": "the transaction with the record is about to commit",
     "commit.committed": "the record is durable, nobody is answered",
     "finish.cleared": "some originals of a tree have left, all or not (subject: the path of the tree)",

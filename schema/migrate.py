@@ -12,9 +12,8 @@ from importlib.resources import files
 
 import psycopg
 
+from schema.locks import Lock
 from schema.settings import Settings
-
-_LOCK = 720000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def migrate(url: str) -> list[Migration]:
     with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
         connection.execute("SET lock_timeout = '60s'")
         # Held by the session: it outlives the transaction of each file, and dies with its process.
-        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        connection.execute("SELECT pg_advisory_lock(%s)", (Lock.MIGRATE,))
         try:
             for migration in pending(connection):
                 with connection.transaction():
@@ -64,7 +63,7 @@ def migrate(url: str) -> list[Migration]:
                     )
                 applied.append(migration)
         finally:
-            connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
+            connection.execute("SELECT pg_advisory_unlock(%s)", (Lock.MIGRATE,))
     return applied
 
 

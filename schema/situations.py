@@ -62,9 +62,9 @@ class Known:
     """The workflow that opened its latest attempt"""
     long: bool = False
     unstaged: bool = False
-    operation: str | None = None
+    atomic_id: str | None = None
     """The list it belonged to, if it was sent in one of all or none"""
-    together: int = 0
+    atomic_size: int = 0
     """How many commands that list had"""
 
 

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from schema.faults import POINTS
+from schema.locks import Lock
 from tests.crash_commands import COMMANDS, LONG, PUBLISHED, TREES, Doing, way
 from tests.fix_service import MountOfTest, Service, check_mounts, make_mount
 
@@ -54,7 +55,7 @@ SETTINGS = {
     # As in service. That workflows are deterministic is proven elsewhere, and costs more than all the rest here.
     "FILESTORE_SANDBOX": "false",
 }
-_FEED_LOCK = "SELECT pg_advisory_lock(720002)"
+_FEED_LOCK = f"SELECT pg_advisory_lock({Lock.FEED})"
 _PATIENCE = 90.0
 """Seconds, on a machine that has other things to do."""
 

@@ -63,11 +63,11 @@ async def resume_overdue(client: Client, pool: Pool, mount: MountId, overdue_sec
     """Start what carries overdue commands of a mount to their end; a command that still runs is left to its owner's lock."""
     async with pool.connection() as connection:
         overdue = await store.overdue(connection, mount, overdue_seconds)
-        lists = await store.overdue_together(connection, mount, overdue_seconds)
+        lists = await store.overdue_atomic(connection, mount, overdue_seconds)
     handles = []
     for whole in lists:
-        log.info("resuming a list that goes together", mount=mount, commands=len(whole))
-        handles.append(await resume_commands(client, mount, whole, together=True))
+        log.info("resuming an atomic list", mount=mount, commands=len(whole))
+        handles.append(await resume_commands(client, mount, whole, atomic=True))
     for start in range(0, len(overdue), 64):
         part = overdue[start : start + 64]
         log.info("resuming", mount=mount, commands=len(part))

@@ -51,7 +51,7 @@ async def start_commands(client: Client, commands: CommandList) -> WorkflowHandl
         task_timeout=timedelta(seconds=5),
         rpc_timeout=timedelta(seconds=4),
         static_summary=", ".join(f"{count} {kind}" for kind, count in kinds.items())
-        + (": all or none" if commands.together else ""),
+        + (": all or none" if commands.atomic_id else ""),
         static_details=shown,
         search_attributes=TypedSearchAttributes([
             SearchAttributePair(FS_PATH, _cut(path[:255] for request in requests for path in request.shown_paths)),
@@ -68,12 +68,12 @@ def started_here(handle: WorkflowHandle[Any, Any]) -> bool:
 
 
 async def resume_commands(
-    client: Client, mount: MountId, ids: list[CommandId], *, together: bool = False
+    client: Client, mount: MountId, ids: list[CommandId], *, atomic: bool = False
 ) -> WorkflowHandle[Any, Any]:
     """Carry these running commands to their end, all of them or none. One such workflow at a time per first command."""
     return await client.start_workflow(
         "ResumeCommands",
-        CommandIds(mount, ids, together),
+        CommandIds(mount, ids, atomic),
         id=f"resume/{mount}/{ids[0]}",
         task_queue=bulk_queue(mount),
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

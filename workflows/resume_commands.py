@@ -23,10 +23,10 @@ class ResumeCommands:
     @workflow.run
     async def run(self, commands: CommandIds) -> int:
         """How many commands ended here."""
-        mount, waiting, together, total = commands.mount_id, commands.ids, commands.together, 0
+        mount, waiting, atomic, total = commands.mount_id, commands.ids, commands.atomic, 0
         for attempt in range(_ROUNDS):
             begun = await workflow.execute_activity_method(
-                Begin.adopt, CommandIds(mount, waiting, together), summary="which of them still run", **BACKGROUND
+                Begin.adopt, CommandIds(mount, waiting, atomic), summary="which of them still run", **BACKGROUND
             )
             staged = Staged(mount, go=begun.go)
             if begun.unstaged:
@@ -36,8 +36,8 @@ class ResumeCommands:
             if not staged.go and not staged.failed and not staged.late:
                 break
             applied = AppliedList(mount)
-            # Of a list that goes together nothing may become visible before all of it is staged.
-            if staged.go and not (together and staged.late):
+            # Of an atomic list nothing may become visible before all of it is staged.
+            if staged.go and not (atomic and staged.late):
                 applied = await workflow.execute_activity_method(
                     Apply.apply,
                     Begun(mount, go=staged.go),
@@ -45,12 +45,12 @@ class ResumeCommands:
                     **BACKGROUND,
                 )
             late = applied.late + staged.late
-            if not (together and late):
-                ended = await self._record(AppliedList(mount, applied.done + staged.failed, together=together))
+            if not (atomic and late):
+                ended = await self._record(AppliedList(mount, applied.done + staged.failed, atomic=atomic))
                 total += ended
                 # Should another attempt have the list, it is looked at again until it has ended.
-                late = waiting if together and not ended else late
-            waiting = waiting if together else late
+                late = waiting if atomic and not ended else late
+            waiting = waiting if atomic else late
             if not late:
                 break
             await workflow.sleep(timedelta(milliseconds=200 * 2 ** min(attempt, 6)))

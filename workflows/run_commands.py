@@ -50,8 +50,8 @@ class RunCommands:
             staged = await workflow.execute_local_activity_method(
                 StageCopies.stage, begun, summary="stage small copies: nothing is visible yet", **PERSISTENT
             )
-        if commands.together and staged.late:
-            return await _go_on_together(mount, members)
+        if commands.atomic_id and staged.late:
+            return await _go_on_atomic(mount, members)
         if not staged.go and not staged.failed:
             await _go_on(mount, staged.late, "slow commands go on by themselves")
             return ListReport(late=len(begun.long) + len(staged.late), answered_without_running=stood_aside)
@@ -65,12 +65,12 @@ class RunCommands:
                 summary="the visible step of each command, then one flush",
                 **PERSISTENT,
             )
-        if commands.together and applied.late:
+        if commands.atomic_id and applied.late:
             # Nothing of it is recorded before all of it is known.
-            return await _go_on_together(mount, members)
+            return await _go_on_atomic(mount, members)
         ended = await workflow.execute_local_activity_method(
             Commit.commit,
-            AppliedList(mount, applied.done + staged.failed, together=begun.together),
+            AppliedList(mount, applied.done + staged.failed, atomic=begun.atomic),
             summary="nodes, snapshots, rollups, journal, events; claims released",
             **PERSISTENT,
         )
@@ -83,12 +83,12 @@ class RunCommands:
         return ListReport(ended.succeeded, ended.failed, len(late) + len(begun.long), stood_aside)
 
 
-async def _go_on_together(mount: MountId, commands: list[CommandId]) -> ListReport:
-    await _go_on(mount, commands, "a slow list goes on by itself: all of it or none", together=True)
+async def _go_on_atomic(mount: MountId, commands: list[CommandId]) -> ListReport:
+    await _go_on(mount, commands, "a slow list goes on by itself: all of it or none", atomic=True)
     return ListReport(late=len(commands))
 
 
-async def _go_on(mount: MountId, commands: list[CommandId], summary: str, *, together: bool = False) -> None:
+async def _go_on(mount: MountId, commands: list[CommandId], summary: str, *, atomic: bool = False) -> None:
     """In a workflow of their own, on the queue for long work: nobody waits behind them."""
     if not commands:
         return
@@ -96,7 +96,7 @@ async def _go_on(mount: MountId, commands: list[CommandId], summary: str, *, tog
     with suppress(WorkflowAlreadyStartedError):
         await workflow.start_child_workflow(
             "ResumeCommands",
-            CommandIds(mount, commands, together),
+            CommandIds(mount, commands, atomic),
             id=f"resume/{mount}/{commands[0]}",
             task_queue=bulk_queue(mount),
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,

@@ -27,10 +27,10 @@ class CountedCommands:
         self._count(submission, *_with_outcome(ended), perf_counter() - arrived)
         return ended
 
-    async def submit_together(self, submissions: Sequence[Submission]) -> list[Outcome]:
+    async def submit_atomic(self, submissions: Sequence[Submission]) -> list[Outcome]:
         arrived = perf_counter()
         try:
-            ended = await self._commands.submit_together(submissions)
+            ended = await self._commands.submit_atomic(submissions)
         except BaseException as error:
             told = _without_outcome(error)
             for submission in submissions:

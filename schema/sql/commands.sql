@@ -3,7 +3,7 @@
 
 -- name: lock_mount
 -- One `begin` at a time per mount: verdicts are given on a record that holds still. Released by the end of the transaction.
-SELECT pg_advisory_xact_lock(720001, (%(mount)s::bigint & 2147483647)::integer)
+SELECT pg_advisory_xact_lock(%(lock)s::integer, (%(mount)s::bigint & 2147483647)::integer)
 
 -- name: look
 -- What the record says about each request of a list: its key, its mounts, and for each of its ends (n = 0 the path, n = 1 the
@@ -16,7 +16,7 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
        c.retryable AS known_retryable, c.code AS known_code, c.owner_workflow AS known_owner, c.outcome::text AS known_outcome,
        coalesce((c.intent->>'long')::boolean, false) AS known_long,
        c.intent ? 'source' AND c.intent->>'staged' IS NULL AS known_unstaged,
-       c.operation_id::text AS known_operation, (c.intent->>'together')::integer AS known_together,
+       c.atomic_id::text AS known_atomic_id, (c.intent->>'atomic_size')::integer AS known_atomic_size,
        p.facts AS parent, n.facts AS node, g.facts AS gone, d.facts AS named, o.facts AS old,
        i.below AND n.facts->>'kind' = 'directory'
            AND EXISTS (SELECT FROM filestore.nodes k WHERE k.parent_id = n.id AND k.state <> 'deleted' OFFSET 0) AS has_children,
@@ -71,18 +71,18 @@ WITH item AS (
     DELETE FROM filestore.stages s USING item WHERE s.id = ANY (ARRAY[item.stage]) RETURNING s.id, s.request
 ), opened AS (
     INSERT INTO filestore.commands AS c (id, tenant, principal, token_id, key, kind, mount_id, path, request, request_hash,
-        intent, status, attempt, owner_workflow, code, retryable, outcome, request_id, trace_id, ended_at, operation_id, item)
+        intent, status, attempt, owner_workflow, code, retryable, outcome, request_id, trace_id, ended_at, atomic_id, item)
     SELECT i.id, i.tenant, i.principal, i.token_id, i.key, i.kind, %(mount)s, decode(i.path, 'hex'),
            i.request || coalesce(w.request, '{}'), decode(i.hash, 'hex'), i.intent, i.status, i.attempt, %(workflow)s, i.code,
            coalesce(i.retryable, false), i.outcome, i.request_id, i.trace_id, CASE WHEN i.status <> 'running' THEN now() END,
-           %(operation)s::uuid, i.item
+           %(atomic_id)s::uuid, i.item
       FROM item i LEFT JOIN waiting w ON w.id = i.stage
     ON CONFLICT (tenant, principal, key) DO UPDATE SET
         request = excluded.request, request_hash = excluded.request_hash, intent = excluded.intent, status = excluded.status,
         attempt = excluded.attempt, owner_workflow = excluded.owner_workflow, code = excluded.code,
         retryable = excluded.retryable, outcome = excluded.outcome, started_at = now(), touched_at = now(),
         ended_at = excluded.ended_at, request_id = excluded.request_id, trace_id = excluded.trace_id,
-        operation_id = excluded.operation_id, item = excluded.item
+        atomic_id = excluded.atomic_id, item = excluded.item
      WHERE c.id = excluded.id AND c.status = 'failed' AND c.retryable AND c.attempt = excluded.attempt - 1
     RETURNING c.id, c.status, c.path
 ), claimed AS (
@@ -164,7 +164,7 @@ SELECT o.id, o.version, o.command, o.parent_id, o.name, o.kind, o.state, o.size_
 -- Answers how many nodes were written, to be compared with how many should have been.
 WITH RECURSIVE ended AS (
     SELECT c.id, c.tenant, c.kind AS command, c.mount_id, c.path, c.principal, c.token_id, c.key, c.request, c.status, c.attempt,
-           c.code, c.retryable, c.owner_workflow, c.operation_id, c.item, c.reverses, c.request_id, c.trace_id, c.started_at,
+           c.code, c.retryable, c.owner_workflow, c.operation_id, c.atomic_id, c.item, c.reverses, c.request_id, c.trace_id, c.started_at,
            c.intent, i.step, i.node, i.parent, i.old_parent, i.version, i.previous_version, i.size, i.previous_size, i.sha256,
            i.stage, i.trash, i.identity, i.before, i.message, i.drift, i.kind AS node_kind, i.totals, i.replaced, i.departs, i.source,
            coalesce(decode(i.at, 'hex'), c.path) AS lies_at, coalesce(i.tree, false) AS tree
@@ -311,7 +311,7 @@ WITH RECURSIVE ended AS (
     HAVING (sum(bytes), sum(files), sum(directories), sum(children)) IS DISTINCT FROM (0::numeric, 0::numeric, 0::numeric, 0::numeric)
 ), journaled AS (
     INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, node_id, path, principal, token_id, key,
-        executor, outcome, code, retryable, context, payload, before, after, also, trash, workflow_id, operation_id, item, reverses,
+        executor, outcome, code, retryable, context, payload, before, after, also, trash, workflow_id, operation_id, atomic_id, item, reverses,
         request_id, trace_id, started_at)
     SELECT e.tenant, e.id, e.attempt, e.command, e.mount_id,
            CASE WHEN e.status = 'succeeded' OR e.before IS NOT NULL THEN e.node END, e.path, e.principal, e.token_id, e.key,
@@ -324,7 +324,7 @@ WITH RECURSIVE ended AS (
            CASE WHEN d.tree OR d.replaced IS NOT NULL OR d.departs IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object(
                 'replaced', d.replaced->'before', 'departed', d.departs->'before' || jsonb_build_object('mount', d.departs->'mount'), 'tree', CASE WHEN d.tree THEN jsonb_build_object('size', w.bytes, 'files', w.files, 'directories', w.directories) END)) END,
            CASE WHEN d.step IN ('replace', 'delete') OR d.replaced IS NOT NULL THEN d.trash END,
-           e.owner_workflow, e.operation_id, e.item, e.reverses, e.request_id, e.trace_id, e.started_at
+           e.owner_workflow, e.operation_id, e.atomic_id, e.item, e.reverses, e.request_id, e.trace_id, e.started_at
       FROM ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
       LEFT JOIN done d ON d.id = e.id LEFT JOIN weights w ON w.id = e.id
 ), left_over AS (
@@ -461,14 +461,14 @@ SELECT i.request, c.id::text
 -- Running commands that nobody touched for a while: their owner is to be resumed. The lock tells whether it still lives.
 SELECT id::text FROM filestore.commands
  WHERE mount_id = %(mount)s AND status = 'running' AND touched_at < clock_timestamp() - make_interval(secs => %(seconds)s)
-   AND NOT intent ? 'together'
+   AND atomic_id IS NULL
  ORDER BY touched_at LIMIT 1000
 
--- name: overdue_together
+-- name: overdue_atomic
 -- The same for lists of which all are recorded or none: each as a whole, once nobody has touched any of it for a while.
 SELECT array_agg(id::text ORDER BY item) AS ids FROM filestore.commands
- WHERE mount_id = %(mount)s AND status = 'running' AND intent ? 'together'
- GROUP BY operation_id HAVING max(touched_at) < clock_timestamp() - make_interval(secs => %(seconds)s)
+ WHERE mount_id = %(mount)s AND status = 'running' AND atomic_id IS NOT NULL
+ GROUP BY atomic_id HAVING max(touched_at) < clock_timestamp() - make_interval(secs => %(seconds)s)
  ORDER BY max(touched_at) LIMIT 100
 
 -- name: cleanups

@@ -1,20 +1,13 @@
 -- The event feed: positions in commit order, readers, then Redis.
 
--- name: lock_feed
--- One process at a time gives positions; the lock belongs to the session, because each statement has to see the last one's rows.
-SELECT pg_try_advisory_lock(720002) AS mine
+-- name: lock
+-- One process at a time gives positions, and one speaks to Redis, each under a lock of its own: a Redis that hangs must not
+-- hold up positions. The lock belongs to the session, because each statement has to see the last one's rows.
+SELECT pg_try_advisory_lock(%(lock)s) AS mine
 
--- name: unlock_feed
--- Let the next one give positions.
-SELECT pg_advisory_unlock(720002)
-
--- name: lock_bus
--- One process at a time speaks to Redis. A lock of its own: a Redis that hangs must not hold up positions.
-SELECT pg_try_advisory_lock(720003) AS mine
-
--- name: unlock_bus
--- Let the next one speak to Redis.
-SELECT pg_advisory_unlock(720003)
+-- name: unlock
+-- Let the next one do it.
+SELECT pg_advisory_unlock(%(lock)s)
 
 -- name: give_positions
 -- Events of transactions below the horizon can not be joined by earlier ones any more: they get the next positions.

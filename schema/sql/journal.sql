@@ -20,6 +20,7 @@ WITH found AS (
        AND (%(codes)s::text[] IS NULL OR j.code = ANY(%(codes)s) AND j.outcome <> 'succeeded')
        AND (%(command)s::uuid IS NULL OR j.command_id = %(command)s)
        AND (%(operation)s::uuid IS NULL OR j.operation_id = %(operation)s)
+       AND (%(atomic)s::uuid IS NULL OR j.atomic_id = %(atomic)s)
        AND (%(since)s::timestamptz IS NULL OR j.recorded_at >= %(since)s)
        AND (%(until)s::timestamptz IS NULL OR j.recorded_at < %(until)s)
        AND (%(after)s::bigint IS NULL OR j.id > %(after)s)
@@ -44,7 +45,7 @@ SELECT j.id, json_build_object(
     'retryable', j.retryable, 'context', j.context, 'before', j.before, 'after', j.after, 'key', j.key,
     'requestId', j.request_id, 'traceId', j.trace_id, 'attempt', j.attempt, 'startedAt', j.started_at,
     'recordedAt', j.recorded_at, 'durationMs', round(extract(epoch FROM j.recorded_at - j.started_at) * 1000, 1),
-    'workflowId', j.workflow_id, 'executor', j.executor, 'operationId', j.operation_id, 'reverses', j.reverses)::text AS document
+    'workflowId', j.workflow_id, 'executor', j.executor, 'operationId', j.operation_id, 'atomicId', j.atomic_id, 'reverses', j.reverses)::text AS document
   FROM found j
 
 -- name: command

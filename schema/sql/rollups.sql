@@ -2,7 +2,7 @@
 
 -- name: lock_fold
 -- One folder at a time: two could deadlock on each other's directories.
-SELECT pg_try_advisory_xact_lock(720003) AS mine
+SELECT pg_try_advisory_xact_lock(%(lock)s) AS mine
 
 -- name: fold
 -- Readers add deltas to the folded row within one snapshot, so their sums are exact before, during and after this.

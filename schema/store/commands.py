@@ -10,6 +10,7 @@ import orjson
 
 from schema.commands import Applied, CommandKind, Outcome, Request, Status
 from schema.ids import CommandId, MountId, NodeId
+from schema.locks import Lock
 from schema.nodes import NodeKind, NodeState
 from schema.paths import NodePath
 from schema.situations import Known, KnownNode, OldContent, Place, Situation
@@ -54,7 +55,7 @@ class Row:
 async def lock_mounts(connection: Connection, mounts: Collection[MountId]) -> None:
     """Always in the same order, so that two lists never wait for each other."""
     for mount in sorted(mounts):
-        await connection.execute(SQL["lock_mount"], {"mount": mount})
+        await connection.execute(SQL["lock_mount"], {"lock": Lock.BEGIN, "mount": mount})
 
 
 async def look(connection: Connection, requests: Sequence[Request]) -> dict[CommandId, Situation]:
@@ -108,7 +109,7 @@ def _situation(request: Request, ends: Mapping[int, DictRow]) -> Situation:
         known = Known(
             CommandId(row["known_id"]), Status(row["known_status"]), row["known_attempt"], row["known_hash"],
             row["known_retryable"], row["known_code"], row["known_outcome"], row["known_owner"],
-            row["known_long"], bool(row["known_unstaged"]), row["known_operation"], row["known_together"] or 0,
+            row["known_long"], bool(row["known_unstaged"]), row["known_atomic_id"], row["known_atomic_size"] or 0,
         )  # fmt: skip
     named = _known_node(row["named"])
     return Situation(
@@ -152,17 +153,17 @@ def _old(facts: Mapping[str, Any] | None) -> OldContent | None:
 
 async def open_rows(
     connection: Connection, mount: MountId, workflow: str, verdicts: Sequence[tuple[Request, Go | Refuse]],
-    *, together: str | None = None,
+    *, atomic_id: str | None = None,
 ) -> set[CommandId]:  # fmt: skip
     """Write the verdicts down. A command that is missing from the answer met its own key in another transaction.
 
-    `together`: the id of a list of which all are recorded or none. Its commands know it, and how many they are.
+    `atomic_id`: the id of a list of which all are recorded or none. Its commands know it, and how many they are.
     """
     items = [_opened(request, verdict) for request, verdict in verdicts]
-    if together is not None:
+    if atomic_id is not None:
         for number, item in enumerate(items):
-            item |= {"item": number, "intent": item["intent"] | {"together": len(items)}}
-    values = {"mount": mount, "workflow": workflow, "operation": together, "items": _json(items)}
+            item |= {"item": number, "intent": item["intent"] | {"atomic_size": len(items)}}
+    values = {"mount": mount, "workflow": workflow, "atomic_id": atomic_id, "items": _json(items)}
     cursor = await connection.execute(SQL["open"], values)
     return {CommandId(row["id"]) for row in await cursor.fetchall()}
 
@@ -347,9 +348,9 @@ async def overdue(connection: Connection, mount: MountId, seconds: float) -> lis
     return [CommandId(row["id"]) for row in await cursor.fetchall()]
 
 
-async def overdue_together(connection: Connection, mount: MountId, seconds: float) -> list[list[CommandId]]:
+async def overdue_atomic(connection: Connection, mount: MountId, seconds: float) -> list[list[CommandId]]:
     """Whole lists of which all are recorded or none: never resumed one by one."""
-    cursor = await connection.execute(SQL["overdue_together"], {"mount": mount, "seconds": seconds})
+    cursor = await connection.execute(SQL["overdue_atomic"], {"mount": mount, "seconds": seconds})
     return [[CommandId(id) for id in row["ids"]] for row in await cursor.fetchall()]
 
 

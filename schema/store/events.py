@@ -6,9 +6,10 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from schema.ids import MountId
+from schema.locks import Lock
 from schema.sql import load
 
 if TYPE_CHECKING:
@@ -76,27 +77,14 @@ class Lag:
 # The publisher's side
 
 
-async def lock_feed(connection: Connection) -> bool:
-    """Take the lock for giving positions, for this session; False while somebody else has it."""
-    return await _lock(connection, SQL["lock_feed"])
-
-
-async def unlock_feed(connection: Connection) -> None:
-    await connection.execute(SQL["unlock_feed"])
-
-
-async def lock_bus(connection: Connection) -> bool:
-    """Take the lock for speaking to Redis, for this session; False while somebody else has it."""
-    return await _lock(connection, SQL["lock_bus"])
-
-
-async def unlock_bus(connection: Connection) -> None:
-    await connection.execute(SQL["unlock_bus"])
-
-
-async def _lock(connection: Connection, query: Any) -> bool:
-    row = await (await connection.execute(query)).fetchone()
+async def lock(connection: Connection, one: Lock) -> bool:
+    """Take `Lock.FEED` to give positions or `Lock.BUS` to speak to Redis, for this session; False while another has it."""
+    row = await (await connection.execute(SQL["lock"], {"lock": one})).fetchone()
     return bool(row and row["mine"])
+
+
+async def unlock(connection: Connection, one: Lock) -> None:
+    await connection.execute(SQL["unlock"], {"lock": one})
 
 
 async def give_positions(connection: Connection, limit: int) -> int:

@@ -38,6 +38,8 @@ class Asked:
     codes: Sequence[str] | None = None
     command: CommandId | None = None
     operation: str | None = None
+    atomic: str | None = None
+    """A list of which all were recorded or none"""
     since: datetime | None = None
     until: datetime | None = None
     after: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from schema.locks import Lock
 from schema.sql import load
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ SQL = load("rollups")
 
 async def fold(connection: Connection, limit: int = 10_000) -> int:
     """Fold up to `limit` deltas, in the caller's transaction. 0: nothing to fold, or somebody else is at it."""
-    row = await (await connection.execute(SQL["lock_fold"])).fetchone()
+    row = await (await connection.execute(SQL["lock_fold"], {"lock": Lock.FOLD})).fetchone()
     if not row or not row["mine"]:
         return 0
     row = await (await connection.execute(SQL["fold"], {"limit": limit})).fetchone()

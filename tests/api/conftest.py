@@ -65,7 +65,7 @@ class Notebook:
     """`Commands` that writes down what it was handed, and answers as it is told."""
 
     submissions: list[Submission] = field(default_factory=list)
-    together: list[list[Submission]] = field(default_factory=list)
+    atomic: list[list[Submission]] = field(default_factory=list)
     """Those that were handed over as one"""
     answers: Callable[[Submission], Outcome] = field(default_factory=lambda: succeeded)
     waiting: dict[CommandId, Queued] = field(default_factory=dict)
@@ -77,8 +77,8 @@ class Notebook:
             submission.locks.close()
         return self.answers(submission)
 
-    async def submit_together(self, submissions: Sequence[Submission]) -> list[Outcome]:
-        self.together.append(list(submissions))
+    async def submit_atomic(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        self.atomic.append(list(submissions))
         return [await self.submit(submission) for submission in submissions]
 
     def queued(self, command: CommandId) -> Queued | None:

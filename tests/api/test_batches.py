@@ -83,7 +83,7 @@ async def test_every_kind_of_command_in_one_list(
     assert (restored.path, restored.node_id) == ("gone", gone)
     assert {one.request.key for one in submissions} == {None}
     assert [one["data"]["commandId"] for one in results] == [one.request.id for one in submissions]
-    assert len(front.commands.together) == (mode == "atomic")
+    assert len(front.commands.atomic) == (mode == "atomic")
 
 
 async def test_the_answer_says_the_mode(client: httpx2.AsyncClient, tree: Tree) -> None:
@@ -280,8 +280,8 @@ async def test_an_atomic_list_is_handed_over_as_one(front: Front, client: httpx2
     front.commands.answers = by_path(b=fails("NODE_EXISTS"), a=fails("NOT_ATTEMPTED"))
     results = await run(client, "atomic", [mkdir(tree, "a"), mkdir(tree, "b")], idempotencyKey="k")
     assert shown(results) == ["NOT_ATTEMPTED", "NODE_EXISTS"]
-    assert [[one.request.path for one in those] for those in front.commands.together] == [["a", "b"]]
-    assert [one.request.key for one in front.commands.together[0]] == ["k#0", "k#1"]
+    assert [[one.request.path for one in those] for those in front.commands.atomic] == [["a", "b"]]
+    assert [one.request.key for one in front.commands.atomic[0]] == ["k#0", "k#1"]
 
 
 @pytest.mark.parametrize("bad", [{"path": "../x"}, {"backendMountId": 2**62}, {"ifMatch": 'W/"7"'}, {"ifMatch": "x"}])
@@ -295,7 +295,7 @@ async def test_of_an_atomic_list_nothing_is_attempted_when_one_is_refused(
     assert [result["status"] for n, result in enumerate(results) if n != culprit] == [424, 424]
     assert results[culprit]["status"] in (400, 404, 412)
     assert f"Command {culprit} " in results[2]["error"]["message"]
-    assert front.commands.submissions == [] and front.commands.together == []
+    assert front.commands.submissions == [] and front.commands.atomic == []
 
 
 async def test_a_refusal_of_an_atomic_list_is_the_answer_of_each(
@@ -311,7 +311,7 @@ async def test_an_atomic_list_that_goes_on_tells_where_to_ask_for_each(
 ) -> None:
     front.commands.answers = pends
     results = await run(client, "atomic", [mkdir(tree, path) for path in "abc"])
-    ids = [one.request.id for one in front.commands.together[0]]
+    ids = [one.request.id for one in front.commands.atomic[0]]
     assert [result["data"]["href"] for result in results] == [f"/v1/commands/{id}" for id in ids]
 
 
@@ -320,7 +320,7 @@ async def test_an_atomic_list_has_its_limits(
 ) -> None:
     other = await make_tree(tree.pool, tmp_path_factory.mktemp("other"))
     await run(client, "atomic", [mkdir(tree, f"d{n}") for n in range(LIST_MAX)])
-    assert len(front.commands.together[0]) == LIST_MAX
+    assert len(front.commands.atomic[0]) == LIST_MAX
     front.commands.submissions.clear()
     away = {"command": "moveNode", "backendMountId": tree.mount, "path": "a", "targetPath": "b",
             "targetBackendMountId": other.mount}  # fmt: skip

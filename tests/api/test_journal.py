@@ -48,7 +48,7 @@ async def test_an_entry_tells_everything(client: httpx2.AsyncClient, tree: Tree)
         "retryable": False,
         "context": {"message": "m"}, "before": {"big": 123456789012345678901234567890}, "after": None, "key": command,
         "requestId": "r", "traceId": "t", "attempt": 2, "startedAt": "2026-01-01T00:00:00+00:00", "recordedAt": "",
-        "durationMs": 250.0, "workflowId": "w", "executor": "local", "operationId": None, "reverses": None,
+        "durationMs": 250.0, "workflowId": "w", "executor": "local", "operationId": None, "atomicId": None, "reverses": None,
     }  # fmt: skip
 
 
@@ -75,6 +75,9 @@ async def test_what_can_be_asked_for(client: httpx2.AsyncClient, tree: Tree) -> 
     five = await write(tree, "c", kind="moveNode", recorded_at="2026-02-01Z", code="LOST", outcome="inconsistent")
     assert await found(code="PATH_BUSY") == [four] and await found(code="LOST,PATH_BUSY") == [five, four]
     assert await found(operationId=OPERATION.upper()) == [four]
+    assert await found(atomicId=OPERATION) == []
+    listed = await write(tree, "d", atomic_id=OPERATION)
+    assert await found(atomicId=OPERATION.upper()) == [listed] and await found(operationId=OPERATION) == [four]
     assert await found(command="moveNode", outcome="inconsistent") == [five]
     assert await found(**{"from": "2026-01-15T00:00:00Z"}) == [five]
     assert await found(to="2026-02-01T00:00:00Z", path="c") == [four], "the end is not in it"

@@ -49,7 +49,7 @@ NAMES = [
     "commandId",
     "accessModes", "expiresIn", "stateReason", "targetPath", "targetPathB64", "targetBackendMountId", "overwrite", "version",
     "set", "unset", "ifMatch", "ifNoneMatch", "mode", "commands", "wait",
-    "cursor", "before", "pathPrefix", "from", "to", "code", "operationId", "events",
+    "cursor", "before", "pathPrefix", "from", "to", "code", "operationId", "atomicId", "events",
 ]  # fmt: skip
 objects = st.dictionaries(st.sampled_from(NAMES), values, max_size=8)
 likely = st.fixed_dictionaries(

@@ -28,7 +28,7 @@ class Done:
     async def submit(self, submission: Submission) -> Outcome:
         return ENDED
 
-    async def submit_together(self, submissions: Any) -> list[Outcome]:
+    async def submit_atomic(self, submissions: Any) -> list[Outcome]:
         return [ENDED for _ in submissions]
 
     def queued(self, command: CommandId) -> Queued | None:

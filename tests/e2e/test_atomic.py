@@ -80,7 +80,7 @@ def test_all_of_them_are_recorded_in_one_transaction(service: Service, tree: Mou
     assert shown(results) == [201, 200, 200, 200, 200, 201, 201], results
     assert tree.on_disk() == DONE
     entries = service.journal(tree)[:7]
-    assert len({entry["operationId"] for entry in entries}) == 1 and entries[0]["operationId"]
+    assert len({entry["atomicId"] for entry in entries}) == 1 and entries[0]["atomicId"]
     assert len({entry["recordedAt"] for entry in entries}) == 1
     again = send(service, every_kind(tree), "all")
     assert [result["data"]["idempotent"] for result in again] == [True] * 7

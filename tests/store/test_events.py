@@ -6,6 +6,7 @@ import json
 import pytest
 
 from schema.ids import MountId
+from schema.locks import Lock
 from schema.store import events as store
 from schema.store import journal
 from schema.store.pool import Pool
@@ -98,11 +99,11 @@ async def test_pages_and_many_writers_leave_no_gap_and_lose_nothing(pool: Pool) 
 
 
 async def test_only_one_publisher_is_at_work(pool: Pool, connection: Connection, other: Connection) -> None:
-    assert await store.lock_feed(connection)
-    assert not await store.lock_feed(other)
-    await store.unlock_feed(connection)
-    assert await store.lock_feed(other)
-    await store.unlock_feed(other)
+    assert await store.lock(connection, Lock.FEED)
+    assert not await store.lock(other, Lock.FEED)
+    await store.unlock(connection, Lock.FEED)
+    assert await store.lock(other, Lock.FEED)
+    await store.unlock(other, Lock.FEED)
 
 
 async def test_what_is_published_is_not_published_again_and_never_taken_back(

@@ -46,10 +46,10 @@ FILL = [
     """INSERT INTO filestore.cleanups (mount_id, command_id, stage_id)
        SELECT mount_id, id, gen_random_uuid() FROM filestore.commands LIMIT 2000""",
     """INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, node_id, path, principal,
-           key, executor, outcome, code, operation_id, payload, started_at)
+           key, executor, outcome, code, operation_id, atomic_id, payload, started_at)
        SELECT 'main', c.id, 1, c.kind, c.mount_id, c.key::bigint, c.path, c.principal, c.key, 'local', CASE WHEN failed THEN
               'failed' ELSE 'succeeded' END::filestore.command_status, CASE WHEN failed THEN 'STORAGE_FULL' END,
-              CASE WHEN key LIKE '%%7' THEN gen_random_uuid() END, '{}', now()
+              CASE WHEN key LIKE '%%7' THEN gen_random_uuid() END, CASE WHEN key LIKE '%%8' THEN gen_random_uuid() END, '{}', now()
          FROM filestore.commands c CROSS JOIN LATERAL (SELECT key LIKE '%%333' AS failed) f WHERE status <> 'running'""",
     """INSERT INTO filestore.outbox (tenant, mount_id, type, data, position)
        SELECT 'main', %(mount)s, 'x', '{}', CASE WHEN i <= 19900 THEN i END FROM generate_series(1, 20000) i""",
@@ -179,7 +179,7 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
                {"nodes_directory", "nodes_name"}),
     "a token": (load("tokens")["find"], {"hash": HASH}, {"tokens_hash_key"}),
     "overdue": (COMMANDS["overdue"], {"seconds": 15.0}, {"commands_running"}),
-    "overdue lists": (COMMANDS["overdue_together"], {"seconds": 15.0}, {"commands_running"}),
+    "overdue lists": (COMMANDS["overdue_atomic"], {"seconds": 15.0}, {"commands_running"}),
     "outcome_by_key": (COMMANDS["outcome_by_key"], {"tenant": "main", "principal": "user1", "key": "1"}, {KEY}),
     "outcomes_by_key": (COMMANDS["outcomes_by_key"], {"items": json.dumps([KEYED])}, {KEY}),
     "rows_by_key": (COMMANDS["rows_by_key"], {"items": json.dumps([KEYED])}, {KEY}),
@@ -214,6 +214,7 @@ ASKED: dict[str, tuple[Asked, set[str]]] = {
     "a node": (Asked(node=NodeId(5)), {"journal_entries_node"}),
     "a command": (Asked(command=CommandId(IDS[0])), {"journal_entries_command_id_attempt_key"}),
     "an operation": (Asked(operation=IDS[0]), {"journal_entries_operation"}),
+    "an atomic list": (Asked(atomic=IDS[0]), {"journal_entries_atomic"}),
     "failures": (Asked(outcomes=["failed", "inconsistent"]), {"journal_entries_failures"}),
     "a code": (Asked(codes=["STORAGE_FULL"]), {"journal_entries_failures"}),
     "a principal": (Asked(principal="user1"), {"journal_entries_pkey"}),

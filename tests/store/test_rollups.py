@@ -3,6 +3,8 @@
 import asyncio
 
 from schema.ids import MountId
+from schema.locks import Lock
+from schema.store import events
 from schema.store import rollups as store
 from schema.store.pool import Pool
 from tests.store.helpers import Connection, Protocol, mkdir, upload
@@ -80,3 +82,13 @@ async def test_one_folder_at_a_time(
     await protocol.run(mount, upload(mount, "c", 1))
     assert await store.fold(other, 1) == 1
     await other.commit()
+
+
+async def test_deltas_are_folded_while_redis_hangs(pool: Pool, protocol: Protocol, mount: MountId) -> None:
+    await protocol.run(mount, *(upload(mount, f"{n}", n) for n in range(3)))
+    async with pool.connection() as speaking:
+        assert await events.lock(speaking, Lock.BUS), "a publisher that waits for Redis keeps this lock"
+        try:
+            assert await fold(pool) > 0
+        finally:
+            await events.unlock(speaking, Lock.BUS)

@@ -23,8 +23,8 @@ TOLD = dataclasses.replace(
 @pytest.mark.parametrize(
     "value",
     [
-        CommandList(MountId(7), [BARE, TOLD], together="all", turn=2),
-        Begun(MountId(7), go=[Going(ID, 2)], refused=[ID], long=[ID], together=True),
+        CommandList(MountId(7), [BARE, TOLD], atomic_id="all", turn=2),
+        Begun(MountId(7), go=[Going(ID, 2)], refused=[ID], long=[ID], atomic=True),
         AppliedList(MountId(7), [Applied(ID, 1, Status.FAILED, code="X", message="m", retryable=True)], [ID]),
         {"a": None},
         "text",

@@ -12,7 +12,7 @@ from schema.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume, Ve
 
 _OTHERWISE = (
     "Some of these idempotency keys belong to commands that were sent otherwise: alone, or in another list. "
-    "What goes together keeps its keys for itself; use fresh keys, or send the same list again."
+    "An atomic list keeps its keys for itself; use fresh keys, or send the same list again."
 )
 _LONG = (
     "This takes too long for an atomic list, which holds up what waits behind it: a large or whole directory, or more bytes "
@@ -20,7 +20,7 @@ _LONG = (
 )
 
 
-def decide_together(
+def decide_atomic(
     requests: Sequence[Request], found: Mapping[CommandId, Situation], verdicts: Mapping[CommandId, Verdict]
 ) -> dict[CommandId, Verdict]:
     """`verdicts` are those that the commands would get alone. A refusal that no waiting can change comes before waiting."""
@@ -47,9 +47,9 @@ def taken(requests: Sequence[Request]) -> dict[CommandId, Verdict]:
 def _sent_before(requests: Sequence[Request], found: Mapping[CommandId, Situation]) -> bool:
     """Exactly this list, no more of it and no less."""
     known = [found[request.id].known for request in requests]
-    lists = {(one.operation, one.together) if one else (None, 0) for one in known}
-    operation, size = next(iter(lists))
-    return len(lists) == 1 and operation is not None and size == len(requests)
+    lists = {(one.atomic_id, one.atomic_size) if one else (None, 0) for one in known}
+    atomic_id, size = next(iter(lists))
+    return len(lists) == 1 and atomic_id is not None and size == len(requests)
 
 
 def _refusals(requests: Sequence[Request], verdicts: Sequence[Verdict]) -> dict[CommandId, errors.FilestoreError]:
@@ -101,8 +101,7 @@ def _refuse(
     for request in requests:
         identity, attempt = opens(request, found[request.id])
         error = blamed.get(request.id) or errors.NotAttempted(
-            f"`{culprit.path}` was refused ({code}), and the commands of this list go together or not at all. "
-            "Nothing was changed.",
+            f"`{culprit.path}` was refused ({code}), and this list is atomic. Nothing was changed.",
             failedPath=culprit.path,
             failedCode=code,
         )
@@ -117,11 +116,11 @@ def none_of(items: Sequence[Applied], back: Mapping[CommandId, Applied]) -> list
     causes = [item for item in items if item.status is not Status.SUCCEEDED and item.code != errors.NotAttempted.code]
     definite = [item for item in causes if not item.retryable]
     blamed = {item.id for item in definite or causes}
-    # Where one is in doubt the same keys must not open the others again: they could not go together any more.
+    # Where one is in doubt the same keys must not open the others again: they could not be an atomic list any more.
     retryable = not definite and not doubtful
     culprit = (definite or causes)[0]
     others = (
-        f"Another command of this list failed ({culprit.code}, command {culprit.id}), and they go together or not at all: "
+        f"Another command of this list failed ({culprit.code}, command {culprit.id}), and the list is atomic: "
         "what this one had done was taken back. Nothing was changed."
     )
     return [

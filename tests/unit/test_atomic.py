@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from schema import errors
+from schema.atomic import decide_atomic, none_of
 from schema.claims import Claim
 from schema.commands import Applied, CommandKind, Request, Status
 from schema.ids import CommandId, MountId, NodeId
 from schema.situations import Known, Place, Situation
-from schema.together import decide_together, none_of
 from schema.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume, Verdict
 
 MOUNT = MountId(1)
@@ -31,7 +31,7 @@ def refuse(of: Request, error: errors.FilestoreError) -> Refuse:
 
 def known(of: Request, **changes: Any) -> Known:
     values: dict[str, Any] = {"id": of.id, "status": Status.FAILED, "attempt": 1, "hash": None, "retryable": False,
-                              "code": None, "outcome": "{}", "operation": "list", "together": 3}  # fmt: skip
+                              "code": None, "outcome": "{}", "atomic_id": "list", "atomic_size": 3}  # fmt: skip
     return Known(**values | changes)
 
 
@@ -43,7 +43,7 @@ def told(
 ) -> list[Verdict]:
     found = {one.id: Situation(NodeId(1), HERE, known=(seen or {}).get(one.path)) for one in requests}
     by_id = {one.id: verdict for one, verdict in zip(requests, verdicts, strict=True)}
-    decided = decide_together(requests, found, by_id)
+    decided = decide_atomic(requests, found, by_id)
     return [decided[one.id] for one in requests]
 
 
@@ -117,7 +117,7 @@ def test_both_ends_of_one_command_are_not_in_its_own_way() -> None:
     assert told(*verdicts, requests=(move, A)) == verdicts
 
 
-def test_what_is_long_or_leaves_the_mount_does_not_go_together() -> None:
+def test_what_is_long_or_leaves_the_mount_does_not_go_atomic() -> None:
     away = request("b", CommandKind.MOVE, target="b", target_mount_id=MountId(2))
     verdicts = told(go(A, long=True), go(away), go(C), requests=(A, away, C))
     assert codes(verdicts) == ["NOT_SUPPORTED", "NOT_SUPPORTED", "NOT_ATTEMPTED"]
@@ -146,10 +146,10 @@ def test_the_same_list_again_is_passed_on(verdicts: list[Verdict]) -> None:
     "seen",
     [
         {"a": known(A)},
-        ALL | {"b": known(B, operation="another list")},
-        ALL | {"b": known(B, operation=None, together=0)},
-        {path: replace(one, operation=None, together=0) for path, one in ALL.items()},
-        {path: replace(one, together=4) for path, one in ALL.items()},
+        ALL | {"b": known(B, atomic_id="another list")},
+        ALL | {"b": known(B, atomic_id=None, atomic_size=0)},
+        {path: replace(one, atomic_id=None, atomic_size=0) for path, one in ALL.items()},
+        {path: replace(one, atomic_size=4) for path, one in ALL.items()},
     ],
     ids=["some are new", "of two lists", "one was sent alone", "all were sent alone", "a part of a list"],
 )

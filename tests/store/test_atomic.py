@@ -18,12 +18,12 @@ from tests.store.helpers import Protocol, asked, delete, make_mount, mkdir, uplo
 async def begin(protocol: Protocol, mount: MountId, *requests: Request, workflow: str = "w") -> Begun:
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, workflow_id=workflow)
-    together = CommandList(mount, list(requests), together=new_command_id())
-    return await environment.run(protocol._begin.begin, together)
+    commands = CommandList(mount, list(requests), atomic_id=new_command_id())
+    return await environment.run(protocol._begin.begin, commands)
 
 
 async def commit(protocol: Protocol, mount: MountId, *applied: Applied) -> Ended:
-    return await ActivityEnvironment().run(protocol._commit.commit, AppliedList(mount, list(applied), together=True))
+    return await ActivityEnvironment().run(protocol._commit.commit, AppliedList(mount, list(applied), atomic=True))
 
 
 async def rows(pool: Pool, query: str, *values: Any) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ async def rows(pool: Pool, query: str, *values: Any) -> list[dict[str, Any]]:
 
 
 async def of_mount(pool: Pool, mount: MountId) -> list[dict[str, Any]]:
-    query = """SELECT id::text, status::text, code, retryable, attempt, operation_id::text AS operation, item
+    query = """SELECT id::text, status::text, code, retryable, attempt, atomic_id::text, item
                  FROM filestore.commands WHERE mount_id = %s ORDER BY item, id"""
     return await rows(pool, query, mount)
 
@@ -56,13 +56,13 @@ async def described(protocol: Protocol, pool: Pool, mount: MountId, *paths: str)
 async def test_all_are_recorded_by_one_transaction(protocol: Protocol, pool: Pool, mount: MountId) -> None:
     requests = [mkdir(mount, "a"), mkdir(mount, "b"), upload(mount, "c")]
     begun = await begin(protocol, mount, *requests)
-    assert begun.together and [going.id for going in begun.go] == [request.id for request in requests]
+    assert begun.atomic and [going.id for going in begun.go] == [request.id for request in requests]
     stored = await of_mount(pool, mount)
-    assert len({row["operation"] for row in stored}) == 1 and [row["item"] for row in stored] == [0, 1, 2]
+    assert len({row["atomic_id"] for row in stored}) == 1 and [row["item"] for row in stored] == [0, 1, 2]
     ended = await commit(protocol, mount, *(protocol.applied(going.id, size=5) for going in begun.go))
     assert (ended.succeeded, ended.failed) == (3, 0)
     entries = await rows(
-        pool, "SELECT DISTINCT recorded_at, operation_id FROM filestore.journal_entries WHERE mount_id = %s", mount
+        pool, "SELECT DISTINCT recorded_at, atomic_id FROM filestore.journal_entries WHERE mount_id = %s", mount
     )
     assert len(entries) == 1
 
@@ -88,8 +88,8 @@ async def test_a_retryable_refusal_opens_all_of_them_again(protocol: Protocol, p
     retried = [again(requests[0]), again(full)]
     begun = await begin(protocol, mount, *retried, workflow="another")
     assert [(going.id, going.attempt) for going in begun.go] == [(request.id, 2) for request in requests]
-    operations = {row["operation"] for row in await of_mount(pool, mount)}
-    assert len(operations) == 1
+    lists = {row["atomic_id"] for row in await of_mount(pool, mount)}
+    assert len(lists) == 1
     await commit(protocol, mount, *(protocol.applied(going.id, 2, 5) for going in begun.go))
     assert {row["status"] for row in await of_mount(pool, mount)} == {"succeeded"}
 
@@ -117,17 +117,17 @@ async def test_the_same_list_joins_resumes_and_replays_as_one(protocol: Protocol
     assert kinds(protocol, *replayed) == [Replay] * 2
 
 
-@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("atomic", [False, True])
 async def test_keys_that_were_used_otherwise_are_refused(
-    protocol: Protocol, pool: Pool, mount: MountId, together: bool
+    protocol: Protocol, pool: Pool, mount: MountId, atomic: bool
 ) -> None:
     requests = [mkdir(mount, "a", key="1"), mkdir(mount, "b", key="2"), mkdir(mount, "c", key="3")]
-    if together:
+    if atomic:
         begun = await begin(protocol, mount, *requests)
         await commit(protocol, mount, *(protocol.applied(going.id) for going in begun.go))
     else:
         await protocol.run(mount, *requests)
-    parts = [again(request) for request in requests[: 2 if together else 3]]
+    parts = [again(request) for request in requests[: 2 if atomic else 3]]
     await begin(protocol, mount, *parts, workflow="another")
     assert kinds(protocol, *parts) == [Conflict] * len(parts)
     assert len(await of_mount(pool, mount)) == 3
@@ -185,7 +185,7 @@ async def test_one_that_can_not_be_recorded_is_found_and_named(protocol: Protoco
     assert (ended.succeeded, ended.failed) == (0, 5)
     outcomes = [protocol.outcome(request.id) for request in requests]
     assert [outcome.code for outcome in outcomes] == ["NOT_ATTEMPTED"] * 3 + ["UNAVAILABLE", "NOT_ATTEMPTED"]
-    assert {row["retryable"] for row in await of_mount(pool, mount) if row["operation"]} == {True}
+    assert {row["retryable"] for row in await of_mount(pool, mount) if row["atomic_id"]} == {True}
 
 
 async def test_what_another_attempt_has_is_not_recorded_by_halves(
@@ -223,14 +223,14 @@ async def test_an_overdue_list_is_resumed_as_one_and_never_by_halves(
     await begin(protocol, mount, *requests)
     async with pool.connection() as connection:
         assert await store.overdue(connection, mount, 0) == [alone.id]
-        assert await store.overdue_together(connection, mount, 60) == []
-        assert await store.overdue_together(connection, mount, 0) == [[request.id for request in requests]]
+        assert await store.overdue_atomic(connection, mount, 60) == []
+        assert await store.overdue_atomic(connection, mount, 0) == [[request.id for request in requests]]
         ids: list[CommandId] = [request.id for request in requests]
         aged = "UPDATE filestore.commands SET touched_at = now() - interval '1 hour' WHERE id = ANY(%s::uuid[])"
         await connection.execute(aged, (ids[:2],))
-        assert await store.overdue_together(connection, mount, 60) == [], "somebody touched one of them just now"
-    begun = await ActivityEnvironment().run(protocol._begin.adopt, CommandIds(mount, ids, together=True))
-    assert begun.together and {going.id for going in begun.go} == set(ids)
+        assert await store.overdue_atomic(connection, mount, 60) == [], "somebody touched one of them just now"
+    begun = await ActivityEnvironment().run(protocol._begin.adopt, CommandIds(mount, ids, atomic=True))
+    assert begun.atomic and {going.id for going in begun.go} == set(ids)
 
 
 async def test_what_is_refused_does_not_wait(protocol: Protocol, mount: MountId) -> None:

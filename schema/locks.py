@@ -1,0 +1,20 @@
+"""Every advisory lock of this database, each with a number of its own: whatever takes one names it here."""
+
+from enum import IntEnum, unique
+
+
+@unique
+class Lock(IntEnum):
+    """The key of a lock, as Postgres takes it. They are one space with those of every other program on the database, so
+    they start far from zero."""
+
+    MIGRATE = 720000
+    """One migrator at a time; held by its session"""
+    BEGIN = 720001
+    """One `begin` per mount: the first half of a key of two, the mount's id is the other; ends with the transaction"""
+    FEED = 720002
+    """One process gives events their positions; held by its session"""
+    BUS = 720003
+    """One process speaks to Redis; held by its session, for as long as Redis takes to answer"""
+    FOLD = 720004
+    """One process folds rollup deltas; ends with the transaction"""
