@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from activities import tasks
+from activities.commands import tasks
 from activities.executors.base import Identity, Source, Step, Task
 from schema import errors
 from schema.paths import NodePath
-from schema.store.commands import Row
+from schema.store.record import Row
 from schema.store.trees import Planned
 
 DIRECTORY = Identity(0, 0, 0, 0, 0, 0, True)

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from activities.executors.base import Executor
-from schema.commands import Outcome
+from schema.commands.command import Outcome
+from schema.commands.verdicts import Verdict
 from schema.ids import CommandId, MountId
-from schema.verdicts import Verdict
 
 
 class Executors(Protocol):

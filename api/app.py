@@ -6,40 +6,35 @@ from functools import partial
 from fastapi import FastAPI
 
 from activities.threads import MountThreads
-from api import (
-    batches,
-    commands,
-    content,
-    directories,
-    errors,
-    events,
-    health,
-    journal,
-    middleware,
-    mounts,
-    mutations,
-    nodes,
-    openapi,
-    presign,
-    snapshots,
-    uploads,
-    writes,
-)
-from api.auth import Tokens
-from api.descriptors import EnoughDescriptors
-from api.direct import routes as direct
-from api.downloads import Downloads
-from api.feed import Feed
+from api import directories
+from api.access.admission import Tokens
+from api.commands import batch as batches
+from api.commands import routes as mutations
+from api.commands import run as commands
+from api.events import routes as events
+from api.events.feed import Feed
+from api.files import content, presign
+from api.files.downloads import Downloads
 from api.front import Front
-from api.known_mounts import KnownMounts
-from api.metrics import routes as metrics
-from api.metrics.commands import CountedCommands
-from api.metrics.looks import Looks
-from api.metrics.requests import CountedRequests
-from api.routes import surround
+from api.http import errors, middleware, openapi
+from api.http.descriptors import EnoughDescriptors
+from api.http.routes import surround
+from api.journal import routes as journal
+from api.mounts import routes as mounts
+from api.mounts.known import KnownMounts
+from api.nodes import routes as nodes
+from api.nodes import versions as snapshots
+from api.observe import health
+from api.observe.metrics import routes as metrics
+from api.observe.metrics.commands import CountedCommands
+from api.observe.metrics.looks import Looks
+from api.observe.metrics.requests import CountedRequests
 from api.services import Services
-from api.tus import routes as resumable
-from api.tus.turns import Turns
+from api.uploads import form as uploads
+from api.uploads import put as writes
+from api.uploads.direct import routes as direct
+from api.uploads.tus import routes as resumable
+from api.uploads.tus.turns import Turns
 
 VERSION = "0.1.0"
 ROUTERS = (

@@ -3,8 +3,9 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import commands, kinds
-from api.routes import Plain
+from api.commands import catalogue as kinds
+from api.commands import run as commands
+from api.http.routes import Plain
 
 router = APIRouter(route_class=Plain, tags=["commands"])
 

@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from activities.threads import MountThreads
-    from api.auth import Tokens
-    from api.downloads import Downloads
-    from api.feed import Feed
-    from api.known_mounts import KnownMounts
-    from api.metrics.looks import Looks
+    from api.access.admission import Tokens
+    from api.events.feed import Feed
+    from api.files.downloads import Downloads
+    from api.mounts.known import KnownMounts
+    from api.observe.metrics.looks import Looks
     from api.services import Services
-    from api.tus.turns import Turns
+    from api.uploads.tus.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)

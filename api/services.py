@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from activities.executors.base import Executor, Identity, Locks, Stage
-from api.metrics.counts import Counts
-from schema.commands import Outcome, Request
+from api.observe.metrics.counts import Counts
+from schema.commands.command import Outcome, Request
 from schema.errors import FilestoreError
 from schema.ids import CommandId
 from schema.mounts import Mount

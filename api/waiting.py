@@ -2,9 +2,9 @@
 
 import json
 
-from api.errors import envelope
+from api.http.errors import envelope
 from api.services import Queued
-from schema.commands import Status
+from schema.commands.command import Status
 from schema.errors import OutcomeUnknown
 from schema.store.journal import Standing
 

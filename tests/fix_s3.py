@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from activities.executors.s3 import S3Executor
-from activities.executors.s3_account import account_of, connect
+from activities.executors.s3.executor import S3Executor
+from activities.executors.s3.wire.account import account_of, connect
 from tests.fix_stack import Stack, dev
 
 BUCKET, VERSIONED = "filestore-tests", "filestore-tests-versioned"

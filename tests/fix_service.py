@@ -53,7 +53,7 @@ class Service:
     def start(self, *names: str, fault: str = "", **settings: str) -> None:
         """Start `api`, `worker` or both (default), with this fault switched on."""
         for name in names or ("api", "worker"):
-            module = {"api": "workers.api", "worker": "workers.main"}[name]
+            module = {"api": "workers.api", "worker": "workers.worker"}[name]
             with open(self.folder / f"{name}.log", "ab") as log:
                 self.processes[name] = subprocess.Popen(
                     [sys.executable, "-m", module],

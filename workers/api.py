@@ -9,20 +9,20 @@ import uvicorn
 from activities.executors import prepare_storage
 from activities.executors.base import Executor, Identity
 from api.app import create_app
-from api.dispatch import Dispatch
-from api.feed import Feed
-from api.metrics.counts import Counts
+from api.dispatch.dispatch import Dispatch
+from api.events.feed import Feed
+from api.observe.metrics.counts import Counts
 from api.services import Services
-from api.tus import expiry
+from api.uploads.tus import expiry
 from schema.mounts import Mount
 from schema.settings import Settings
 from schema.store.pool import make_pool
-from workers import first_run, limits, logs
-from workers.engine import Engine
-from workers.health import Health
-from workers.redis_bus import RedisWakeups
-from workers.served import ServedMounts
-from workers.vitals import Vitals
+from workers.buses.redis import RedisWakeups
+from workers.engine.engine import Engine
+from workers.engine.health import Health
+from workers.engine.served import ServedMounts
+from workers.engine.vitals import Vitals
+from workers.process import first_run, limits, logs
 
 log = structlog.get_logger("api")
 

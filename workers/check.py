@@ -35,11 +35,11 @@ from schema.settings import Settings
 from schema.store import check as store
 from schema.store import mounts as mount_store
 from schema.store.pool import Pool, make_pool
-from workers import logs
-from workers.background import resume_overdue
+from workers.engine.background import resume_overdue
+from workers.process import logs
 from workflows.client import connect
-from workflows.publish_events import PublishEvents
-from workflows.sweep_mount import SweepMount
+from workflows.events.publish import PublishEvents
+from workflows.upkeep.sweep_mount import SweepMount
 
 LEVELS = ("structure", "content")
 _ROUNDS = 3

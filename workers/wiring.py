@@ -11,25 +11,25 @@ from temporalio.common import WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from activities.apply import Apply
-from activities.begin import Begin
-from activities.commit import Commit
-from activities.finish import Finish
+from activities.commands.apply import Apply
+from activities.commands.begin import Begin
+from activities.commands.commit import Commit
+from activities.commands.finish import Finish
+from activities.commands.stage import StageCopies
+from activities.events.publish import Bus, Publish
 from activities.ports import Audience, Executors
-from activities.publish import Bus, Publish
-from activities.stage import StageCopies
-from activities.sweep import Sweep
 from activities.threads import MountThreads
+from activities.upkeep.sweep import Sweep
 from schema.ids import CommandId, MountId
 from schema.mounts import CONTROL_QUEUE, bulk_queue, mutation_queue
 from schema.settings import Settings
 from schema.store.pool import Pool
-from workers.beats import EVERY_SECONDS, Beats
-from workers.redis_bus import InlineBus, RedisBus
-from workflows.publish_events import PublishEvents
-from workflows.resume_commands import ResumeCommands
-from workflows.run_commands import RunCommands
-from workflows.sweep_mount import SweepMount
+from workers.buses.redis import InlineBus, RedisBus
+from workers.process.beats import EVERY_SECONDS, Beats
+from workflows.commands.resume import ResumeCommands
+from workflows.commands.run import RunCommands
+from workflows.events.publish import PublishEvents
+from workflows.upkeep.sweep_mount import SweepMount
 
 _VERSION = WorkerDeploymentVersion("filestore", "1")
 

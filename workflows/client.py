@@ -14,11 +14,11 @@ from temporalio.common import (
 )
 from temporalio.service import GrpcCompression
 
-from schema.commands import CommandIds, CommandList
+from schema.commands.command import CommandIds, CommandList
 from schema.ids import CommandId, MountId
 from schema.mounts import bulk_queue, mutation_queue
+from workflows.commands.run import RunCommands
 from workflows.converter import data_converter
-from workflows.run_commands import RunCommands
 
 FS_PATH = SearchAttributeKey.for_keyword_list("FsPath")
 FS_COMMAND = SearchAttributeKey.for_keyword_list("FsCommand")

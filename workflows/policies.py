@@ -35,7 +35,7 @@ BACKGROUND: dict[str, Any] = {
     "heartbeat_timeout": timedelta(seconds=10),
     "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5)),
 }
-"""Regular activities of resumed commands and sweeps. A worker that died is noticed by its silence (`workers/beats.py`)."""
+"""Regular activities of resumed commands and sweeps. A worker that died is noticed by its silence (`workers/process/beats.py`)."""
 
 LONG: dict[str, Any] = {
     "start_to_close_timeout": timedelta(hours=24),

@@ -10,7 +10,7 @@ from schema.errors import ExecutorNotFound
 from schema.mounts import Mount
 
 if TYPE_CHECKING:
-    from activities.executors.s3 import S3Executor
+    from activities.executors.s3.executor import S3Executor
 
 
 def open_executor(mount: Mount, spool_path: str) -> Executor:
@@ -20,7 +20,7 @@ def open_executor(mount: Mount, spool_path: str) -> Executor:
     # Inside: whoever only needs the contract does not load what moves bytes.
     match mount.backend_kind:
         case "local":
-            from activities.executors.local import LocalExecutor
+            from activities.executors.local.executor import LocalExecutor
 
             return LocalExecutor(mount.root_path or "", mount.mount_uuid)
         case "s3":
@@ -39,13 +39,13 @@ def prepare_storage(mount: Mount, spool_path: str) -> Identity | None:
         return None
     if mount.backend_kind != "local":
         return None
-    from activities.executors.local import LocalExecutor
+    from activities.executors.local.executor import LocalExecutor
 
     return LocalExecutor.register(mount.root_path or "", mount.mount_uuid).root_identity()
 
 
 def _s3(mount: Mount, spool_path: str) -> S3Executor:
-    from activities.executors.s3 import S3Executor
+    from activities.executors.s3.executor import S3Executor
 
     spool = Path(spool_path)
     return S3Executor(mount.bucket or "", mount.prefix or "", mount.mount_uuid, mount.config, mount.secrets, spool)

@@ -78,7 +78,7 @@ def migration(folder: Folder, environment: Mapping[str, str]) -> Process:
 
 
 def worker(folder: Folder, environment: Mapping[str, str]) -> Part:
-    process = _python("worker", "workers.main", folder, environment)
+    process = _python("worker", "workers.worker", folder, environment)
     check = partial(check_worker, folder, environment)
     return Part("worker", "Workflows and activities", f"queue {CONTROL_QUEUE}", {}, check=check, process=process)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from schema.commands import Status
+from schema.commands.command import Status
 from schema.ids import CommandId, MountId, NodeId
 from schema.paths import NodePath
 from schema.sql import load

@@ -34,7 +34,7 @@ class Upload:
     received: int
     expected: int | None
     request: Mapping[str, Any]
-    """What was asked for, as `api.tus` or `api.direct` wrote it"""
+    """What was asked for, as `api.uploads.tus` or `api.uploads.direct` wrote it"""
     expires_at: datetime
     expired: bool = False
 

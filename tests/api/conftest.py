@@ -22,11 +22,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from activities.executors.base import Executor, Identity
-from activities.executors.local import LocalExecutor
+from activities.executors.local.executor import LocalExecutor
 from api.app import create_app
 from api.services import OutcomePending, Queued, Services, Submission
 from schema import errors
-from schema.commands import Outcome, Status
+from schema.commands.command import Outcome, Status
 from schema.ids import CommandId, MountId, NodeId
 from schema.mounts import Mount
 from schema.paths import check

@@ -7,8 +7,8 @@ import httpx2
 import pytest
 from fastapi.routing import APIRoute
 
-from api import auth
-from api.kinds import KINDS
+from api.access import admission as auth
+from api.commands.catalogue import KINDS
 from schema.store import tokens
 from schema.store.pool import Pool, make_pool
 from tests.api.conftest import Front, Tree, make_tree

@@ -11,10 +11,10 @@ import httpx2
 import psycopg
 import pytest
 
-from api.models import COMMANDS_MAX
+from api.http.fields import COMMANDS_MAX
 from api.services import Submission
 from schema import errors
-from schema.commands import LIST_MAX, CommandKind, Outcome
+from schema.commands.command import LIST_MAX, CommandKind, Outcome
 from tests.api.conftest import Front, Tree, failed, make_tree, pends, succeeded
 
 MODES = ["independent", "ordered", "atomic"]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.conditions import Validators, fails_match, not_modified, range_holds
+from api.http.conditions import Validators, fails_match, not_modified, range_holds
 
 TAG = '"' + "a" * 64 + '"'
 THEN = datetime(2026, 11, 20, 12, 0, 0, 999_000, tzinfo=UTC)

@@ -22,9 +22,10 @@ import psycopg
 import pytest
 
 from activities.executors.base import Content
-from activities.executors.local import LocalExecutor
-from activities.executors.local_content import Content as LocalContent
-from api import recorded, streamed
+from activities.executors.local.content import Content as LocalContent
+from activities.executors.local.executor import LocalExecutor
+from api.files import recorded
+from api.files import stream as streamed
 from schema import errors
 from schema.ids import NodeId
 from schema.paths import NodePath, check

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from api.disposition import disposition
+from api.http.disposition import disposition
 
 
 @pytest.mark.parametrize(

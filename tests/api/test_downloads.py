@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from api import downloads
+from api.files import downloads
 from schema.ids import NodeId
 from schema.store.pool import make_pool
 from tests.api.conftest import Front, Tree

@@ -5,7 +5,7 @@ import json
 import httpx2
 import pytest
 
-from api import errors as told
+from api.http import errors as told
 from schema import errors
 from tests.api.conftest import Front, Tree, failed, pends
 

@@ -15,10 +15,11 @@ import httpx2
 import pytest
 import uvicorn
 
-from activities.publish import Publish
-from api import event_stream, feed
+from activities.events.publish import Publish
 from api.app import create_app
-from api.feed import below
+from api.events import feed
+from api.events import sse as event_stream
+from api.events.feed import below
 from api.services import Services
 from schema import errors
 from schema.events import EventType
@@ -27,7 +28,7 @@ from schema.store import events as store
 from schema.store.pool import Pool, make_pool
 from tests.api.conftest import Front, Tree, make_tree
 from tests.sse import Block, close_all, connect
-from workers.redis_bus import InlineBus
+from workers.buses.redis import InlineBus
 
 CREATED, DELETED, COMPLETED = EventType.NODE_CREATED, EventType.NODE_DELETED, EventType.COMMAND_COMPLETED
 
@@ -331,7 +332,7 @@ async def test_a_stream_says_that_it_lives_and_how_far_it_has_looked(front: Fron
 
 
 async def test_a_stream_ends_with_its_token(front: Front, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.auth.FRESH_SECONDS", 0.1)
+    monkeypatch.setattr("api.access.admission.FRESH_SECONDS", 0.1)
     token = await front.token("read", principal="leaving")
     async with serving(front, events_heartbeat_seconds=0.3) as (address, followed):
         stream, idle = await connect(address, token, backendMountId=tree.mount), await connect(address, token)
@@ -657,7 +658,7 @@ async def test_one_poll_looks_through_a_part_of_a_long_feed(
     client: httpx2.AsyncClient, front: Front, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "PAGE", 10)
-    monkeypatch.setattr("api.events.PARTS", 2)
+    monkeypatch.setattr("api.events.routes.PARTS", 2)
     start = await position(tree.pool)
     last = await tell(tree, *(["other"] * 50), "mine")
     nexts = []

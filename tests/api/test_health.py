@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
-from api import health
+from api.observe import health
 from schema.errors import BY_CODE
 from tests.api.conftest import Front
 

@@ -18,11 +18,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
 from api.app import create_app
-from api.metrics import looks
-from api.metrics.counts import Counts
+from api.observe.metrics import looks
+from api.observe.metrics.counts import Counts
 from api.services import Load, MountSeen, Services, Submission, Vitals
 from schema import errors
-from schema.commands import Outcome
+from schema.commands.command import Outcome
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.settings import Settings
@@ -30,9 +30,9 @@ from schema.store import metrics as store
 from schema.store.pool import Pool, make_pool
 from tests.api.conftest import Front, Tree, failed, pends, succeeded
 from tests.fix_service import MountOfTest, Service
-from workers import health
-from workers.health import Health
-from workers.vitals import _health
+from workers.engine import health
+from workers.engine.health import Health
+from workers.engine.vitals import _health
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 SECRET = "scrapers-only-0123456789"

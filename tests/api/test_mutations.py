@@ -10,10 +10,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from api import submissions
-from api.kinds import KINDS
-from api.models import METADATA_MAX
-from schema.commands import CommandKind, Request, Status
+from api.commands import parse as submissions
+from api.commands.catalogue import KINDS
+from api.http.fields import METADATA_MAX
+from schema.commands.command import CommandKind, Request, Status
 from tests.api.conftest import Front, Tree, failed, make_tree, pends, succeeded
 from tests.api.test_commands_in import HOSTILE_BUT_LEGAL, REFUSED
 from tests.api.test_journal import command as command_row

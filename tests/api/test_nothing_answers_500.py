@@ -7,8 +7,8 @@ import httpx2
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from api.errors import STATUS
-from api.kinds import BY_COMMAND, KINDS
+from api.commands.catalogue import BY_COMMAND, KINDS
+from api.http.errors import STATUS
 from schema.errors import BY_CODE
 from tests.api.conftest import Front, Tree
 

@@ -7,7 +7,7 @@ import pytest
 
 from api.services import Queued
 from schema import errors
-from schema.commands import CommandKind, Request
+from schema.commands.command import CommandKind, Request
 from schema.ids import CommandId, MountId, new_command_id
 from tests.api.conftest import Front, Tree
 from tests.api.test_journal import command

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.conditions import Validators
-from api.ranges import RANGES_MAX, Unsatisfiable, wanted
+from api.http.conditions import Validators
+from api.http.ranges import RANGES_MAX, Unsatisfiable, wanted
 
 TAG = '"' + "a" * 64 + '"'
 THEN = datetime(2026, 11, 20, 12, 0, 0, 999_000, tzinfo=UTC)

@@ -14,9 +14,10 @@ import httpx2
 import pytest
 
 from activities.executors.base import Executor
-from api import incoming, spool
+from api.uploads import receive as incoming
+from api.uploads import spool
 from schema import errors
-from schema.commands import CommandKind
+from schema.commands.command import CommandKind
 from tests.api.conftest import Front, Tree, failed, make_tree, succeeded
 
 B = "edge-of-the-part"

@@ -11,8 +11,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from activities.executors.local import LocalExecutor
-from api import recorded
+from activities.executors.local.executor import LocalExecutor
+from api.files import recorded
 from schema.ids import NodeId
 from schema.paths import RESERVED, NodePath
 from tests.api.conftest import Front, Tree

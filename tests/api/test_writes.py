@@ -12,9 +12,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from api import incoming, spool
+from api.uploads import receive as incoming
+from api.uploads import spool
 from schema import errors
-from schema.commands import CommandKind
+from schema.commands.command import CommandKind
 from schema.store.pool import Pool
 from tests.api.conftest import Front, Tree, failed, make_tree, pends, succeeded
 

@@ -69,7 +69,7 @@ def light_modules() -> list[str]:
 
 def test_what_has_to_be_light_is_found_in_every_folder() -> None:
     found = set(light_modules())
-    assert {"activities.begin", "workflows.run_commands", "activities.executors.base"} <= found
+    assert {"activities.commands.begin", "workflows.commands.run", "activities.executors.base"} <= found
     assert "activities.executors.local" not in found
 
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from obstore.store import S3Store
 
-from activities.executors import s3_account
-from activities.executors.s3_bucket import Bucket
+from activities.executors.s3.bucket import Bucket
+from activities.executors.s3.wire import account as s3_account
 from tests.bench.running import BUCKET
 
 if TYPE_CHECKING:

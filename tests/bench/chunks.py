@@ -2,7 +2,7 @@
 
     python -m tests.bench.chunks [--nodes 1000,10000,50000] [--mib 1,4,16,64] [--rounds 3] [--neighbours 8] [--quick]
 
-What justifies TREE_INLINE_NODES and COPY_INLINE_BYTES (schema/decisions/parts.py). A local mount, twice: once with both
+What justifies TREE_INLINE_NODES and COPY_INLINE_BYTES (schema/commands/decisions/parts.py). A local mount, twice: once with both
 limits lifted (everything stays in its list) and once with both at nothing. Each command runs alone, for its own time and
 that of its transaction in `commit`, then among clients that make directories: the longest of their waits while it runs is
 what it costs others, beside the longest of the second before. (A copy of a tree has a workflow of its own in both.)
@@ -209,7 +209,7 @@ def main() -> None:
             notes.touch()
             limited = ("-m", "tests.bench.limited")
             more = (str(limit), str(limit), str(notes))
-            api, worker = (*limited, "workers.api", *more), (*limited, "workers.main", *more)
+            api, worker = (*limited, "workers.api", *more), (*limited, "workers.worker", *more)
             with service(running, Path(folder), api, worker) as ours:
                 mount = ours.local_mount(Path(folder) / f"mount-{limit}")
                 taken.append(asyncio.run(measured(ours, mount, notes, given)))

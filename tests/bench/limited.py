@@ -11,8 +11,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from activities.commit import Commit
-from schema.decisions import parts
+from activities.commands.commit import Commit
+from schema.commands.decisions import parts
 
 
 def note_transactions(file: str) -> None:

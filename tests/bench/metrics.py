@@ -11,12 +11,12 @@ from typing import Any
 from prometheus_client.exposition import generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.metrics.commands import CountedCommands
-from api.metrics.counts import Counts
-from api.metrics.gauges import Page
-from api.metrics.requests import CountedRequests
+from api.observe.metrics.commands import CountedCommands
+from api.observe.metrics.counts import Counts
+from api.observe.metrics.gauges import Page
+from api.observe.metrics.requests import CountedRequests
 from api.services import Queued, Submission
-from schema.commands import CommandKind, Outcome, Request, Status
+from schema.commands.command import CommandKind, Outcome, Request, Status
 from schema.ids import CommandId, MountId
 
 ROUTES = 50

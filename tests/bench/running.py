@@ -24,7 +24,7 @@ from tests.fix_service import free_port
 from tests.fix_stack import REPOSITORY, Stack, dev
 
 BUCKET = "filestore-bench"
-API, WORKER = ("-m", "workers.api"), ("-m", "workers.main")
+API, WORKER = ("-m", "workers.api"), ("-m", "workers.worker")
 
 
 @contextmanager

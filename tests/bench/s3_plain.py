@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import obstore
 
-from activities.executors.s3_bucket import base64_of
+from activities.executors.s3.bucket import base64_of
 from tests.bench import bucket
 from tests.bench.figures import Figures, in_threads
 from tests.bench.load import BODY

@@ -15,8 +15,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from api.descriptors import RESERVE
-from api.spool import PIECE
+from api.http.descriptors import RESERVE
+from api.uploads.spool import PIECE
 from tests.fix_service import MountOfTest, Service, make_mount, until, upload_parts
 from tests.fix_stack import REPOSITORY
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from activities.executors.s3 import S3Executor
+from activities.executors.s3.executor import S3Executor
 from schema.ids import CommandId
 from tests.fix_s3 import S3Mount
 

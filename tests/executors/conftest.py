@@ -11,7 +11,7 @@ from typing import Protocol
 import pytest
 
 from activities.executors.base import Done, Draft, Executor, Identity, Refused, Result, Source, Stage, Step, Task
-from activities.executors.local import LocalExecutor
+from activities.executors.local.executor import LocalExecutor
 from activities.executors.memory import MemoryExecutor, Node
 from schema import faults
 from schema.ids import CommandId, new_command_id

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from activities.executors import local_copy, syscalls
+from activities.executors import syscalls
 from activities.executors.base import Copied, Done, Source, Unclear
+from activities.executors.local import copy as local_copy
 from schema.errors import Forbidden, InvalidRequest, NotSupported, VersionConflict
 from schema.ids import CommandId, new_command_id
 from tests.executors.conftest import MOUNT, Bench, When, refused
@@ -284,7 +285,7 @@ def test_what_may_not_be_read_is_forbidden(disk: Bench, root: Path, monkeypatch:
     def fail(*_: object) -> None:
         raise PermissionError(errno.EACCES, "not yours")
 
-    monkeypatch.setattr("activities.executors.local_copy.open_file", fail)
+    monkeypatch.setattr("activities.executors.local.copy.open_file", fail)
     with pytest.raises(Forbidden, match="'t'"):
         list(disk.executor.stage_copy(new_command_id(), disk.sources(b"t")))
 
@@ -357,7 +358,7 @@ FULL = """
 import os, sys
 sys.path.insert(0, {project!r})
 from activities.executors.base import *
-from activities.executors.local import LocalExecutor
+from activities.executors.local.executor import LocalExecutor
 from schema.errors import StorageFull
 from schema.ids import new_command_id
 from schema.paths import NodePath
@@ -438,7 +439,7 @@ def test_a_move_onto_a_file_whose_trash_is_full_is_taken_back(
             raise OSError(errno.ENOSPC, "no room for a name")
         real(source, name, target, new, flags)
 
-    monkeypatch.setattr("activities.executors.local_ends.renameat2", renameat2)
+    monkeypatch.setattr("activities.executors.local.steps.ends.renameat2", renameat2)
     assert refused(disk.executor.act(disk.move(b"new", b"old", known, replaced))) == "STORAGE_FULL"
     assert (disk.outside.read(b"new"), disk.outside.read(b"old")) == (b"moved", b"replaced")
 

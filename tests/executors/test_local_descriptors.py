@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from activities.executors.base import Done, Draft, Stage
-from activities.executors.local import LocalExecutor
+from activities.executors.local.executor import LocalExecutor
 from schema.errors import Unavailable
 from schema.ids import new_command_id
 from schema.paths import NodePath

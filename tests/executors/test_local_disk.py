@@ -23,7 +23,7 @@ import pytest
 
 from activities.executors import syscalls
 from activities.executors.base import Done, Draft, Identity, Stage, Step, Task, Unclear
-from activities.executors.local import LocalExecutor
+from activities.executors.local.executor import LocalExecutor
 from schema.errors import InvalidRequest, MountOffline, NodeNotFound, NotADirectory
 from schema.ids import CommandId, new_command_id
 from schema.paths import NodePath
@@ -262,7 +262,7 @@ def test_a_file_system_without_exchange_is_refused(tmp_path: Path, monkeypatch: 
     def renameat2(*_: object) -> None:
         raise OSError(errno.EINVAL, "as on NFS")
 
-    monkeypatch.setattr("activities.executors.local_registration.renameat2", renameat2)
+    monkeypatch.setattr("activities.executors.local.registration.renameat2", renameat2)
     with pytest.raises(InvalidRequest, match="exchange"):
         LocalExecutor.register(str(tmp_path), MOUNT)
 
@@ -528,8 +528,8 @@ def test_a_step_that_can_not_be_reversed_is_not_even_tried(disk: Bench, monkeypa
     def fail(*_: object) -> None:
         raise AssertionError("moved")
 
-    monkeypatch.setattr("activities.executors.local_ends.renameat2", fail)
-    monkeypatch.setattr("activities.executors.local_disk.renameat2", fail)
+    monkeypatch.setattr("activities.executors.local.steps.ends.renameat2", fail)
+    monkeypatch.setattr("activities.executors.local.disk.renameat2", fail)
     assert isinstance(disk.executor.reverse(task), Unclear)
 
 
@@ -600,7 +600,7 @@ def test_a_rename_the_disk_refuses_is_refused(
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("activities.executors.local_ends.renameat2", fail)
+    monkeypatch.setattr("activities.executors.local.steps.ends.renameat2", fail)
     assert [refused(disk.executor.act(task)) for task in tasks] == [code] * 5
 
 
@@ -610,7 +610,7 @@ def test_what_we_do_not_understand_stays_an_error(disk: Bench, monkeypatch: pyte
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, "input/output error")
 
-    monkeypatch.setattr("activities.executors.local_ends.renameat2", fail)
+    monkeypatch.setattr("activities.executors.local.steps.ends.renameat2", fail)
     with pytest.raises(OSError, match="input/output error"):
         disk.executor.act(task)
 
@@ -621,7 +621,7 @@ def test_a_name_that_never_holds_still_is_busy(disk: Bench, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "gone")
 
-    monkeypatch.setattr("activities.executors.local_ends.renameat2", fail)
+    monkeypatch.setattr("activities.executors.local.steps.ends.renameat2", fail)
     assert refused(disk.executor.act(task)) == "PATH_BUSY"
 
 
@@ -642,7 +642,7 @@ SMALL_DISK = """
 import os, sys
 sys.path.insert(0, {project!r})
 from activities.executors.base import *
-from activities.executors.local import LocalExecutor
+from activities.executors.local.executor import LocalExecutor
 from schema.errors import *
 from schema.ids import new_command_id
 from schema.paths import NodePath
@@ -742,7 +742,7 @@ def python(script: str, *args: str, **environment: str) -> "subprocess.Popen[byt
 def test_a_lock_is_seen_by_other_processes_and_dies_with_its_holder(disk: Bench, root: Path) -> None:
     holder = """
 import time
-from activities.executors.local import LocalExecutor
+from activities.executors.local.executor import LocalExecutor
 locks = LocalExecutor(sys.argv[1], sys.argv[2]).locks()
 print(locks.take(sys.argv[3]), flush=True)
 time.sleep(60)
@@ -790,7 +790,7 @@ def test_a_step_whose_process_was_killed_is_taken_once(
     task = killable(disk, step, onto)
     script = """
 import pickle
-from activities.executors.local import LocalExecutor
+from activities.executors.local.executor import LocalExecutor
 root, mount, told = sys.argv[1:]
 LocalExecutor(root, mount).act(pickle.loads(bytes.fromhex(told)))
 """

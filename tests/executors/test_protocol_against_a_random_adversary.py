@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from activities.executors.base import Done, Identity, Refused, Result, Step, Task, Unclear
-from activities.executors.local import LocalExecutor
+from activities.executors.local.executor import LocalExecutor
 from activities.executors.memory import MemoryExecutor
 from schema import faults
 from tests.executors.conftest import MOUNT, Bench, OutsideDisk, OutsideMemory

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from activities.executors import s3_account, s3_upload
 from activities.executors.base import Done, Refused, Result, Source, Step, Task
-from activities.executors.s3 import S3Executor
+from activities.executors.s3 import upload as s3_upload
+from activities.executors.s3.executor import S3Executor
+from activities.executors.s3.wire import account as s3_account
 from schema.errors import MountOffline, StorageFull
 from schema.ids import new_command_id
 from schema.paths import NodePath

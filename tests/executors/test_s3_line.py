@@ -15,10 +15,10 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
-from activities.executors import s3_line
 from activities.executors.base import Done
-from activities.executors.s3_line import Broken, Line
-from activities.executors.s3_signature import Credentials, encoded_query, signed
+from activities.executors.s3.wire import line as s3_line
+from activities.executors.s3.wire.line import Broken, Line
+from activities.executors.s3.wire.signature import Credentials, encoded_query, signed
 from schema.errors import MountOffline
 from tests.executors.bench_s3 import OutsideBucket
 from tests.executors.conftest import Bench

@@ -7,9 +7,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from activities.executors import s3_presign
 from activities.executors.base import UploadLink
-from activities.executors.s3 import S3Executor
+from activities.executors.s3 import presign as s3_presign
+from activities.executors.s3.executor import S3Executor
 from schema.errors import ChecksumMismatch, MountOffline, PayloadTooLarge
 from schema.ids import CommandId, new_command_id
 from tests.fix_s3 import S3Mount, S3Server, new_mount

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from activities.executors import s3_content
 from activities.executors.base import Identity
+from activities.executors.s3 import content as s3_content
 from schema.errors import InvalidPath, InvalidRequest, MountOffline, NodeNotFound, NotADirectory, VersionConflict
 from schema.paths import NodePath
 from tests.executors.bench_s3 import OutsideBucket
@@ -236,7 +236,7 @@ def test_one_look_at_the_sentinel_holds_for_a_moment(s3_mount: S3Mount, s3_proxy
 def test_a_config_that_nobody_understands_is_refused(
     s3_mount: S3Mount, tmp_path: Path, config: dict[str, str], secrets: dict[str, str]
 ) -> None:
-    from activities.executors.s3 import S3Executor
+    from activities.executors.s3.executor import S3Executor
 
     with pytest.raises(InvalidRequest):
         S3Executor("bucket", "", s3_mount.uuid, config, secrets, tmp_path)

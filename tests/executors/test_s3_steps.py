@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from activities.executors.base import Done, Identity, Source, Step, Task, Unclear
-from activities.executors.s3_bucket import Bucket
+from activities.executors.s3.bucket import Bucket
 from schema.errors import ContentExpired, NotSupported, VersionConflict
 from schema.ids import new_command_id
 from schema.paths import NodePath

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from activities.executors.s3 import S3Executor
-from activities.executors.s3_bucket import FREE
-from activities.executors.s3_errors import ConditionFailed
+from activities.executors.s3.bucket import FREE
+from activities.executors.s3.errors import ConditionFailed
+from activities.executors.s3.executor import S3Executor
 from schema.errors import MountOffline
 from schema.ids import new_command_id
 from schema.paths import NodePath

@@ -10,16 +10,26 @@ import psycopg
 from psycopg.rows import DictRow
 from temporalio.testing import ActivityEnvironment
 
-from activities.begin import Begin
-from activities.commit import Commit
+from activities.commands.begin import Begin
+from activities.commands.commit import Commit
 from activities.executors.base import Executor
 from activities.executors.memory import MemoryExecutor
 from activities.threads import MountThreads
-from schema.commands import Applied, AppliedList, Begun, CommandKind, CommandList, Ended, Outcome, Request, Status
+from schema.commands.command import (
+    Applied,
+    AppliedList,
+    Begun,
+    CommandKind,
+    CommandList,
+    Ended,
+    Outcome,
+    Request,
+    Status,
+)
+from schema.commands.verdicts import Verdict
 from schema.ids import CommandId, MountId, new_command_id
 from schema.store import mounts
 from schema.store.pool import Pool
-from schema.verdicts import Verdict
 
 Connection = psycopg.AsyncConnection[DictRow]
 OPTIONS = "-c timezone=UTC -c search_path=filestore"

@@ -7,11 +7,21 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from schema.commands import Applied, AppliedList, Begun, CommandIds, CommandKind, CommandList, Ended, Request, Status
+from schema.commands.command import (
+    Applied,
+    AppliedList,
+    Begun,
+    CommandIds,
+    CommandKind,
+    CommandList,
+    Ended,
+    Request,
+    Status,
+)
+from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume
 from schema.ids import CommandId, MountId, NodeId, new_command_id
-from schema.store import commands as store
+from schema.store import record as store
 from schema.store.pool import Pool
-from schema.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume
 from tests.store.helpers import Protocol, asked, delete, make_mount, mkdir, upload
 
 

@@ -8,7 +8,7 @@ from schema import check
 from schema.check import Kind, Severity
 from schema.ids import MountId
 from schema.store import check as store
-from schema.store import commands as command_store
+from schema.store import record as command_store
 from schema.store.pool import Pool
 from tests.store.helpers import Protocol, delete, mkdir, upload
 

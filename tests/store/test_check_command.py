@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from activities.executors.local import LocalExecutor
+from activities.executors.local.executor import LocalExecutor
 from schema.check import Kind, Severity
 from schema.migrate import migrate
 from schema.settings import Settings

@@ -5,11 +5,11 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from schema.commands import Applied, Request, Status
+from schema.commands.command import Applied, Request, Status
+from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume
 from schema.ids import CommandId, MountId, new_command_id
-from schema.store import commands as store
+from schema.store import record as store
 from schema.store.pool import Pool
-from schema.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume
 from tests.store.helpers import Protocol, delete, make_mount, mkdir, upload
 
 

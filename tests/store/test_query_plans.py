@@ -13,9 +13,9 @@ from schema.ids import CommandId, MountId, NodeId
 from schema.migrate import migrate
 from schema.paths import NodePath
 from schema.sql import load
-from schema.store import commands as command_store
 from schema.store import journal as journal_store
 from schema.store import nodes as node_store
+from schema.store import record as command_store
 from schema.store import snapshots as snapshot_store
 from schema.store.journal import Asked
 from tests.store.conftest import Databases

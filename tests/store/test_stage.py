@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities.commands.stage import StageCopies
 from activities.executors.base import Executor
-from activities.stage import StageCopies
 from activities.threads import MountThreads
-from schema.commands import CommandKind
+from schema.commands.command import CommandKind
 from schema.ids import MountId
 from schema.store.pool import Pool
 from tests.store.helpers import OneExecutor, Protocol, asked, upload

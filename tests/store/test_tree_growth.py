@@ -13,11 +13,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from schema.commands import CommandKind, Request
+from schema.commands.command import CommandKind, Request
 from schema.ids import CommandId, MountId
 from schema.migrate import migrate
 from schema.sql import load
-from schema.store import commands as command_store
+from schema.store import record as command_store
 from schema.store import trees as tree_store
 from schema.store.pool import Pool, make_pool
 from tests.store.conftest import Databases

@@ -6,13 +6,13 @@ import pytest
 
 from schema import check
 from schema.check import Severity
-from schema.commands import CommandKind, Request
+from schema.commands.command import CommandKind, Request
+from schema.commands.verdicts import Busy, Go, Refuse
 from schema.ids import MountId
 from schema.store import check as check_store
-from schema.store import commands as command_store
+from schema.store import record as command_store
 from schema.store import trees
 from schema.store.pool import Pool
-from schema.verdicts import Busy, Go, Refuse
 from tests.store.helpers import Protocol, asked, delete, mkdir, upload
 
 

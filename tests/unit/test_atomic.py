@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from schema import errors
-from schema.atomic import decide_atomic, none_of
-from schema.claims import Claim
-from schema.commands import Applied, CommandKind, Request, Status
+from schema.commands.atomic import decide_atomic, none_of
+from schema.commands.claims import Claim
+from schema.commands.command import Applied, CommandKind, Request, Status
+from schema.commands.situations import Known, Place, Situation
+from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume, Verdict
 from schema.ids import CommandId, MountId, NodeId
-from schema.situations import Known, Place, Situation
-from schema.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume, Verdict
 
 MOUNT = MountId(1)
 HERE = Place(MOUNT, "active")

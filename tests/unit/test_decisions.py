@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from schema.claims import Claim
-from schema.commands import CommandKind, Request
-from schema.decisions import parts
+from schema.commands.claims import Claim
+from schema.commands.command import CommandKind, Request
+from schema.commands.decisions import parts
+from schema.commands.situations import KnownNode, OldContent, Place, Situation
+from schema.commands.verdicts import Busy, Go, Refuse, Verdict, decide
 from schema.ids import CommandId, MountId, NodeId
 from schema.nodes import NodeKind, NodeState
-from schema.situations import KnownNode, OldContent, Place, Situation
-from schema.verdicts import Busy, Go, Refuse, Verdict, decide
 
 ONE, TWO = MountId(1), MountId(2)
 MOVE, COPY, DESCRIBE, RESTORE = CommandKind.MOVE, CommandKind.COPY, CommandKind.DESCRIBE, CommandKind.RESTORE

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from api.errors import STATUS
+from api.http.errors import STATUS
 from schema import errors
 from schema.errors import BY_CODE, FilestoreError
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from api.queue import Queue, Waiting
+from api.dispatch.queue import Queue, Waiting
 from api.services import Submission
-from schema.claims import Claim
-from schema.commands import LIST_MAX, CommandKind, Request
+from schema.commands.claims import Claim
+from schema.commands.command import LIST_MAX, CommandKind, Request
 from schema.errors import RateLimited
 from schema.ids import MountId, new_command_id
 

@@ -6,23 +6,12 @@ from typing import Any
 import pytest
 
 from schema import errors
-from schema.claims import Claim, conflicts
-from schema.commands import CommandKind, Request, Status
+from schema.commands.claims import Claim, conflicts
+from schema.commands.command import CommandKind, Request, Status
+from schema.commands.situations import Known, KnownNode, Place, Situation
+from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume, Verdict, among, decide
 from schema.ids import CommandId, MountId, NodeId
 from schema.nodes import NodeKind, NodeState
-from schema.situations import Known, KnownNode, Place, Situation
-from schema.verdicts import (
-    Busy,
-    Conflict,
-    Go,
-    Join,
-    Refuse,
-    Replay,
-    Resume,
-    Verdict,
-    among,
-    decide,
-)
 
 MKDIR, UPLOAD, DELETE = CommandKind.CREATE_DIRECTORY, CommandKind.UPLOAD, CommandKind.DELETE
 MINE, EARLIER, OTHER = CommandId("mine"), CommandId("earlier"), CommandId("other")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schema.commands import Applied, AppliedList, Begun, CommandKind, CommandList, Going, Request, Status
+from schema.commands.command import Applied, AppliedList, Begun, CommandKind, CommandList, Going, Request, Status
 from schema.ids import CommandId, MountId
 from workflows.converter import data_converter
 

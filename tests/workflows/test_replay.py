@@ -7,11 +7,11 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from workflows.commands.resume import ResumeCommands
+from workflows.commands.run import RunCommands
 from workflows.converter import data_converter
-from workflows.publish_events import PublishEvents
-from workflows.resume_commands import ResumeCommands
-from workflows.run_commands import RunCommands
-from workflows.sweep_mount import SweepMount
+from workflows.events.publish import PublishEvents
+from workflows.upkeep.sweep_mount import SweepMount
 
 WORKFLOWS = [RunCommands, ResumeCommands, SweepMount, PublishEvents]
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))

@@ -33,7 +33,7 @@ async def test_a_scope_that_was_taken_away_meanwhile(
         raise errors.MissingScope()
 
     with monkeypatch.context() as patched:
-        patched.setattr("api.incoming.authorise", refuse)
+        patched.setattr("api.uploads.receive.authorise", refuse)
         assert (await patch(client, where, 0, b"hello")).status_code == 403
         assert front.commands.submissions == []
     assert await offset_of(client, where) == 5, "given back, it goes on"

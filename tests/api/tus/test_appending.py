@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx2
 
-from schema.commands import CommandKind
+from schema.commands.command import CommandKind
 from tests.api.conftest import Front, Tree, succeeded
 from tests.api.tus.helpers import CHUNK, V, about, begin, content_of, create, files, offset_of, patch
 

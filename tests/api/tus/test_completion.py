@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from schema import errors
-from schema.commands import Outcome, Request, Status
+from schema.commands.command import Outcome, Request, Status
 from schema.store.pool import Pool
 from tests.api.conftest import Front, Tree, failed, pends, succeeded
 from tests.api.tus.helpers import CHUNK, V, begin, code, content_of, files, offset_of, patch
@@ -115,7 +115,7 @@ async def test_a_crash_between_the_command_and_the_row_is_recognised(
 
     where = await begin(client, tree, 5)
     with monkeypatch.context() as patched:
-        patched.setattr("api.tus.completion._end", crash)
+        patched.setattr("api.uploads.tus.completion._end", crash)
         assert (await patch(client, where, 0, b"hello")).status_code == 500
     request = front.commands.last.request
     await record(

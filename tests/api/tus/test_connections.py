@@ -8,7 +8,7 @@ import os
 import httpx2
 import pytest
 
-from api.tus import turns
+from api.uploads.tus import turns
 from tests.api.conftest import Front, Tree
 from tests.api.test_writes import Line, stages, until
 from tests.api.tus.helpers import begin, content_of, offset_of, patch

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from api.tus import area, chunks
+from api.uploads.tus import area, chunks
 from schema.store import uploads as upload_store
 from tests.api.conftest import Front, Tree
 from tests.api.test_uploads import in_pieces

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx2
 
-from api.tus.expiry import expire_uploads
-from schema.store import commands
+from api.uploads.tus.expiry import expire_uploads
+from schema.store import record as commands
 from schema.store.pool import Pool
 from tests.api.conftest import Front, Tree
 from tests.api.tus.helpers import V, begin, files, patch

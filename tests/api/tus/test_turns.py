@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx2
 
-from api.tus import area, chunks
+from api.uploads.tus import area, chunks
 from tests.api.conftest import Front, Tree
 from tests.api.tus.helpers import V, begin, code, content_of, patch
 

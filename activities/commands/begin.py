@@ -1,0 +1,152 @@
+"""`begin`: one transaction that gives every command of a list its verdict, and those that go their intent and claims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.executors.base import Identity, Locks
+from activities.failures import by_halves, in_one
+from schema import errors
+from schema.commands.atomic import decide_atomic, taken
+from schema.commands.claims import Claim
+from schema.commands.command import Begun, CommandIds, CommandList, Going, Outcome, Request
+from schema.commands.verdicts import Conflict, Go, Refuse, Resume, Verdict, among, decide
+from schema.faults import areach
+from schema.ids import CommandId, MountId
+from schema.store import record as store
+
+if TYPE_CHECKING:
+    from activities.ports import Audience, Executors
+    from activities.threads import MountThreads
+    from schema.store.pool import Pool
+
+
+class _KeyTaken(Exception):
+    """Of an atomic list one key came over another mount at the same moment, and was there first."""
+
+
+class Begin:
+    def __init__(
+        self,
+        pool: Pool,
+        executors: Executors,
+        threads: MountThreads,
+        audience: Audience,
+        fresh: set[tuple[CommandId, int]],
+    ) -> None:
+        """`fresh` is shared with `Apply` of this process: attempts that were opened here and nobody has executed yet."""
+        self._pool, self._executors, self._threads = pool, executors, threads
+        self._audience, self._fresh = audience, fresh
+
+    @activity.defn(name="begin")
+    async def begin(self, commands: CommandList) -> Begun:
+        workflow = activity.info().workflow_id or ""
+        mount, requests = commands.mount_id, commands.requests
+        verdicts: dict[CommandId, Verdict] = {}
+        ended: list[Outcome] = []
+        atomic_id = commands.atomic_id
+        strange = [r for r in requests if r.staged is not None and not self._audience.holds(r.id)]
+        locks, lost = await self._threads.run(mount, self._verify_stages, mount, strange) if strange else (None, set())
+        try:
+
+            async def transact(part: Sequence[Request]) -> None:
+                try:
+                    decided, refused = await self._transact(mount, workflow, part, lost, atomic_id)
+                except _KeyTaken:
+                    decided, refused = taken(part), []
+                verdicts.update(decided)
+                ended.extend(refused)
+
+            for request, error in await (in_one if atomic_id else by_halves)(requests, transact):
+                activity.logger.error("begin refuses %s: %r", request.id, error)
+                verdicts[request.id] = Conflict(
+                    errors.InvalidRequest("The command can not be recorded. Nothing was changed.")
+                )
+        finally:
+            if locks is not None:
+                locks.close()
+        await areach("begin.committed")
+        going = [v for v in verdicts.values() if isinstance(v, Go | Resume)]
+        self._fresh.update((v.id, v.attempt) for v in going if isinstance(v, Go) and not v.long)
+        self._audience.begun(verdicts)
+        self._audience.ended(ended)
+        refused = [v.id for v in verdicts.values() if isinstance(v, Refuse)]
+        return Begun(
+            mount,
+            go=[Going(v.id, v.attempt) for v in going if not v.long and not v.unstaged],
+            refused=refused,
+            unstaged=[Going(v.id, v.attempt) for v in going if not v.long and v.unstaged],
+            long=[v.id for v in going if v.long],
+            atomic=atomic_id is not None,
+        )
+
+    def _verify_stages(self, mount: MountId, strange: Sequence[Request]) -> tuple[Locks, set[CommandId]]:
+        """Stages that this process did not lock itself are locked now and looked at: gone ones must not begin."""
+        executor = self._executors.of(mount)
+        locks, lost = executor.locks(), set[CommandId]()
+        for request in strange:
+            if not locks.take(request.id):
+                locks.close()
+                raise errors.Unavailable("The stage is still in the hands of the process that wrote it.")
+            found = executor.find_stage(request.stage or request.id)
+            if found is None or not found.same_content(Identity.of_facts(request.staged or [])):
+                lost.add(request.id)
+        return locks, lost
+
+    async def _transact(
+        self, mount: MountId, workflow: str, requests: Sequence[Request], lost: set[CommandId], atomic_id: str | None
+    ) -> tuple[dict[CommandId, Verdict], list[Outcome]]:
+        """The verdicts, and how those ended that are refused."""
+        day = datetime.now(UTC).strftime("%Y-%m-%d")
+        async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
+            await store.lock_mounts(connection, {mount} | {claim.mount for r in requests for claim in r.claims})
+            found = await store.look(connection, requests)
+            held: list[tuple[Claim, CommandId]] = []
+            verdicts: dict[CommandId, Verdict] = {}
+            for request in requests:
+                verdict = decide(request, found[request.id], workflow=workflow, day=day)
+                if isinstance(verdict, Go) and request.id in lost:
+                    verdict = Refuse(verdict.id, verdict.attempt, errors.StageLost())
+                verdicts[request.id] = verdict if atomic_id else among(verdict, held)
+            if atomic_id:
+                verdicts = decide_atomic(requests, found, verdicts)
+            ended = await self._write(connection, mount, workflow, requests, verdicts, atomic_id)
+            if atomic_id and len({isinstance(verdict, Conflict) for verdict in verdicts.values()}) > 1:
+                raise _KeyTaken()
+            await areach("begin.before_commit")
+        return verdicts, ended
+
+    async def _write(
+        self, connection: store.Connection, mount: MountId, workflow: str, requests: Sequence[Request],
+        verdicts: dict[CommandId, Verdict], atomic_id: str | None,
+    ) -> list[Outcome]:  # fmt: skip
+        decided = [(r, v) for r in requests if isinstance(v := verdicts[r.id], Go | Refuse)]
+        if not decided:
+            return []
+        opened = await store.open_rows(connection, mount, workflow, decided, atomic_id=atomic_id)
+        for request, verdict in decided:
+            if verdict.id not in opened:
+                # The same key came over another mount at the same moment, and was there first.
+                verdicts[request.id] = Conflict()
+        refused = [v.id for _, v in decided if isinstance(v, Refuse) and v.id in opened]
+        if not refused:
+            return []
+        rows = {id: store.EndedRow("refused", "") for id in refused}
+        ended, _ = await store.record(connection, rows, retention_days=0)
+        return ended
+
+    @activity.defn(name="adopt")
+    async def adopt(self, commands: CommandIds) -> Begun:
+        """The commands among these that still run, for whoever resumes them."""
+        async with self._pool.connection() as connection:
+            rows = await store.read_running(connection, commands.ids, raise_attempt=False)
+        return Begun(
+            commands.mount_id,
+            go=[Going(row.id, row.attempt) for row in rows.values() if not row.unstaged],
+            unstaged=[Going(row.id, row.attempt) for row in rows.values() if row.unstaged],
+            atomic=commands.atomic,
+        )

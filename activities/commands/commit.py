@@ -1,0 +1,190 @@
+"""`commit`: one transaction that records what `apply` did: nodes, snapshots, rollups, journal, events. Claims are released."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.commands.compensate import taken_back
+from activities.failures import by_halves, passes
+from schema import errors
+from schema.commands.atomic import none_of
+from schema.commands.command import Applied, AppliedList, CommandIds, Ended, Outcome, Status
+from schema.faults import areach
+from schema.ids import CommandId, MountId
+from schema.store import record as store
+
+if TYPE_CHECKING:
+    from activities.ports import Audience, Executors
+    from activities.threads import MountThreads
+    from schema.store.pool import Pool
+
+
+@dataclass(slots=True)
+class _Told:
+    """What is durable, and what `finish` has to clear after it."""
+
+    ended: dict[CommandId, Outcome] = field(default_factory=dict)
+    leftovers: list[tuple[CommandId, MountId | None]] = field(default_factory=list)
+
+
+class _NotWhole(Exception):
+    """Of an atomic list not all can end here: another attempt has the others, and ends all."""
+
+
+class _Probed(Exception):
+    """It could be recorded; this time it was only tried."""
+
+
+class Commit:
+    def __init__(
+        self,
+        pool: Pool,
+        executors: Executors,
+        threads: MountThreads,
+        audience: Audience,
+        announce: Callable[[], None],
+        retention_days: int,
+    ) -> None:
+        """`announce`: called when there are new events for Redis."""
+        self._pool, self._executors, self._threads, self._audience = pool, executors, threads, audience
+        self._announce, self._retention_days = announce, retention_days
+
+    @activity.defn(name="commit")
+    async def commit(self, applied: AppliedList) -> Ended:
+        told = _Told()
+        if applied.atomic:
+            await self._atomic(applied, told)
+        else:
+            await self._one_by_one(applied, told)
+        await areach("commit.committed")
+        good = sum(outcome.status is Status.SUCCEEDED for outcome in told.ended.values())
+        departures = [CommandIds(mount, [command]) for command, mount in told.leftovers if mount is not None]
+        left = [id for id, mount in told.leftovers if mount is None]
+        await self._forget(applied.mount_id, told, left)
+        return Ended(applied.mount_id, good, len(told.ended) - good, left, departures)
+
+    async def _forget(self, mount: MountId, told: _Told, left: Sequence[CommandId]) -> None:
+        """A courtesy: the storage need not keep what would have told a later execution. Everybody is answered already."""
+        ended = [id for id, outcome in told.ended.items() if outcome.status is Status.SUCCEEDED and id not in left]
+        try:
+            executor = self._executors.of(mount)
+            if ended and executor.marks:
+                await self._threads.run(mount, executor.forget, ended)
+        except Exception as error:
+            activity.logger.warning("marks of %d commands are left to the sweep: %r", len(ended), error)
+
+    async def _one_by_one(self, applied: AppliedList, told: _Told) -> None:
+        async def record(part: Sequence[Applied]) -> None:
+            await self._record(part, told)
+
+        for item, error in await by_halves(applied.done, record):
+            activity.logger.error("commit of %s fails for good: %r", item.id, error)
+            await self._without_effect(applied.mount_id, item, told)
+
+    async def _without_effect(self, mount: MountId, item: Applied, told: _Told) -> None:
+        """An item that can not be recorded: its effect is taken back, or the node is declared inconsistent."""
+        if item.status is not Status.SUCCEEDED:
+            return await self._record([item], told)
+        failed = _unrecorded(item)
+        async with taken_back(
+            self._pool, partial(self._threads.run, mount), self._executors.of(mount), [failed], [item.id]
+        ) as back:
+            await self._record([failed if back is None else back[item.id]], told)
+
+    # All or none
+
+    async def _atomic(self, applied: AppliedList, told: _Told) -> None:
+        """Recorded by one transaction, or taken back and failed by one: at no time are some of them recorded."""
+        items = applied.done
+        effects = [item.id for item in items if item.status is Status.SUCCEEDED]
+        try:
+            if len(effects) == len(items):
+                try:
+                    return await self._record(items, told, whole=True)
+                except Exception as error:
+                    if isinstance(error, _NotWhole) or passes(error):
+                        raise
+                    activity.logger.error("commit of an atomic list fails for good: %r", error)
+                    items = await self._blamed(items)
+            if not effects:
+                return await self._record(none_of(items, {}), told, whole=True)
+            async with taken_back(
+                self._pool,
+                partial(self._threads.run, applied.mount_id),
+                self._executors.of(applied.mount_id),
+                items,
+                effects,
+            ) as back:
+                if back is None:
+                    raise _NotWhole()
+                await areach("commit.taken_back")
+                await self._record(none_of(items, back), told, whole=True)
+        except _NotWhole:
+            async with self._pool.connection() as connection:
+                self._tell(await _ended(connection, [item.id for item in items]), [], told)
+
+    async def _blamed(self, items: Sequence[Applied]) -> list[Applied]:
+        """The items, and those among them that can not be recorded as failures; if that is none of them alone, all."""
+
+        async def probe(part: Sequence[Applied]) -> None:
+            try:
+                async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
+                    await self._write(connection, part)
+                    raise _Probed()
+            except _Probed:
+                pass
+
+        culprits = {item.id for item, _ in await by_halves(items, probe)} or {item.id for item in items}
+        return [_unrecorded(item) if item.id in culprits else item for item in items]
+
+    # One transaction
+
+    async def _record(self, items: Sequence[Applied], told: _Told, *, whole: bool = False) -> None:
+        async with self._pool.connection() as connection:
+            async with connection.pipeline(), connection.transaction():
+                rows, outcomes, leftovers = await self._write(connection, items)
+                if whole and len(rows) < len(items):
+                    raise _NotWhole()
+                await areach("commit.before_commit")
+            missing = [item.id for item in items if item.id not in rows]
+            if missing:
+                # Ended by an earlier execution whose COMMIT was not heard of, or taken over by a later attempt.
+                outcomes += await _ended(connection, missing)
+        self._tell(outcomes, leftovers, told)
+
+    async def _write(
+        self, connection: store.Connection, items: Sequence[Applied]
+    ) -> tuple[dict[CommandId, store.EndedRow], list[Outcome], list[tuple[CommandId, MountId | None]]]:
+        rows = await store.end(connection, items)
+        for item in items:
+            if item.status is Status.SUCCEEDED and item.id in rows:
+                await areach("commit.item", rows[item.id].shown)
+        if not rows:
+            return rows, [], []
+        outcomes, leftovers = await store.record(connection, rows, retention_days=self._retention_days)
+        return rows, outcomes, leftovers
+
+    def _tell(
+        self, outcomes: Sequence[Outcome], leftovers: Sequence[tuple[CommandId, MountId | None]], told: _Told
+    ) -> None:
+        """After COMMIT, and before anything else can go wrong: whoever waits is answered from what is durable."""
+        self._audience.ended(outcomes)
+        self._announce()
+        told.ended.update({outcome.id: outcome for outcome in outcomes})
+        told.leftovers.extend(leftovers)
+
+
+def _unrecorded(item: Applied) -> Applied:
+    failed = errors.Unavailable("The command could not be recorded; its effect was taken back. Nothing was changed.")
+    return replace(
+        item, status=Status.FAILED, code=failed.code, message=failed.message, retryable=True, identity=None, drift=None
+    )
+
+
+async def _ended(connection: store.Connection, ids: Sequence[CommandId]) -> list[Outcome]:
+    return [outcome for outcome in await store.outcomes(connection, ids) if outcome.status is not Status.RUNNING]

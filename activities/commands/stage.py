@@ -1,0 +1,261 @@
+"""`stage`: what a command copies is staged, under its lock, before anything becomes visible. The long part of a copy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, cast
+
+from temporalio import activity
+
+from activities import items
+from activities.executors.base import Content, Copied, Executor, Identity, ItemByItem, Source, Step
+from activities.executors.streams import pour
+from schema import errors
+from schema.commands.command import Applied, Begun, Going, Staged, Status
+from schema.faults import areach
+from schema.ids import CommandId, MountId
+from schema.paths import NodePath
+from schema.store import record as store
+from schema.store import trees
+
+if TYPE_CHECKING:
+    from activities.ports import Executors
+    from activities.threads import MountThreads
+    from schema.store.pool import Pool
+
+_BEAT_SECONDS = 3.0
+"""How often a long copy says that it is alive: to Temporal, and to the sweeper."""
+_PAGE = 1000
+_AT_ONCE = 6
+"""Copies of one list: each takes a thread of the few that long work has on a mount."""
+
+
+class StageCopies:
+    def __init__(self, pool: Pool, executors: Executors, threads: MountThreads) -> None:
+        self._pool, self._executors, self._threads = pool, executors, threads
+
+    @activity.defn(name="stage")
+    async def stage(self, begun: Begun) -> Staged:
+        """`begun.unstaged`, as many at once as storage takes. A failure ends its own command only, or its whole atomic list:
+        nothing of them is visible."""
+        staged = Staged(begun.mount_id, go=list(begun.go))
+        room = asyncio.Semaphore(self._at_once(begun.mount_id))
+        for told in await asyncio.gather(*(self._tried(begun, going, room) for going in begun.unstaged)):
+            match told:
+                case Going():
+                    staged.go.append(told)
+                case Applied():
+                    staged.failed.append(told)
+                case _:
+                    staged.late.append(told)
+        return _none_of(begun, staged) if begun.atomic and staged.failed else staged
+
+    def _at_once(self, mount: MountId) -> int:
+        try:
+            return max(1, min(self._executors.of(mount).width, _AT_ONCE))
+        except errors.FilestoreError:
+            return 1  # each is told so
+
+    async def _tried(self, begun: Begun, going: Going, room: asyncio.Semaphore) -> Going | Applied | CommandId:
+        """It can go on; how it failed; or its id, when another process is at it."""
+        async with room:
+            try:
+                there = await self._stage_one(begun, going)
+            except errors.FilestoreError as error:
+                return _failed(going, error)
+            except Exception:
+                activity.logger.exception("staging %s failed", going.id)
+                failure = errors.Unavailable("What was to be copied could not be staged. Nothing was changed.")
+                return _failed(going, failure)
+            return going if there else going.id
+
+    async def _stage_one(self, begun: Begun, going: Going) -> bool:
+        """False: another process is at it."""
+        executor = self._executors.of(begun.mount_id)
+        locks = await self._threads.run(begun.mount_id, executor.locks)
+        copying: asyncio.Future[None] | None = None
+        try:
+            if not locks.take(going.id):
+                return False
+            async with self._pool.connection() as connection:
+                rows = await store.read_running(connection, [going.id], raise_attempt=False)
+            row = rows.get(going.id)
+            if row is None or row.attempt != going.attempt or not row.unstaged:
+                return True  # it went on without us; `apply` looks again
+            work = self._lay if row.by_item else self._copy
+            async with self._alive(going.id):
+                copying = asyncio.ensure_future(work(begun.mount_id, executor, row))
+                await asyncio.shield(copying)
+            await areach("stage.recorded")
+            return True
+        finally:
+            if copying is None or copying.done():
+                locks.close()
+            else:
+                # Given up for dead while its thread goes on: nobody else may stage this before that has ended.
+                copying.add_done_callback(lambda _: locks.close())
+
+    async def _copy(self, mount: MountId, executor: Executor, row: store.Row) -> None:
+        loop = asyncio.get_running_loop()
+        tree = bool(row.intent.get("tree"))
+        async with self._pool.connection() as connection:
+            planned = await trees.plan(connection, row.id, row.intent["source"]["node"]) if tree else 0
+
+        def read() -> Iterator[Source]:
+            """In the copying thread, page by page: a tree may be larger than memory."""
+            yield _root(row)
+            after: bytes | None = b""
+            while planned and after is not None:
+                page = asyncio.run_coroutine_threadsafe(self._page(row.id, after), loop).result()
+                yield from (items.source_of(row, entry) for entry in page)
+                after = page[-1].path if page else None
+
+        def work() -> Copied:
+            for page in _pages(executor.stage_copy(row.id, read(), fetch)):
+                below = [copy for copy in page if copy.relative]
+                asyncio.run_coroutine_threadsafe(self._keep(row.id, below), loop).result()
+            executor.seal([], [row.id])
+            sealed = executor.find_stage(row.id)
+            if sealed is None:
+                raise errors.StageLost()
+            return Copied(b"", row.intent["kind"], sealed)
+
+        origin = self._origin(mount, row)
+        fetch = partial(fetched, origin) if origin is not None else None
+        if origin is not None and not tree:
+            work = partial(transfer, origin, executor, row)
+        root = await self._threads.run(mount, work)
+        await areach("stage.staged", row.path.text)
+        async with self._pool.connection() as connection, connection.transaction():
+            await trees.record_stage(connection, row.id, row.attempt, root.identity.facts(), tree=tree)
+
+    def _origin(self, mount: MountId, row: store.Row) -> Executor | None:
+        """Where the source lies, if that is another mount."""
+        source = MountId(row.intent.get("source", {}).get("mount", mount))
+        return self._executors.of(source) if source != mount else None
+
+    async def _lay(self, mount: MountId, executor: Executor, row: store.Row) -> None:
+        """A tree on storage that knows none: item by item to where it goes, page by page."""
+        by_item, task, files, after = cast(ItemByItem, executor), items.task_of(row), 0, b""
+        origin = self._origin(mount, row)
+        fetch = partial(fetched, origin) if origin is not None else None
+        async with self._pool.connection() as connection:
+            await trees.plan(connection, row.id, items.planned_node(row), deleted=task.step is Step.RESTORE)
+        await self._threads.run(mount, by_item.begin_tree, task)
+        while page := await self._page(row.id, after):
+            sources = [items.source_of(row, entry) for entry in page]
+            laid = await self._threads.run(mount, by_item.lay, task, sources, fetch)
+            await self._keep(row.id, laid)
+            await areach("stage.laid", row.path.text)
+            files += sum(copy.kind != "directory" for copy in laid)
+            after = page[-1].path
+        await self._threads.run(mount, by_item.end_tree, task, files)
+        async with self._pool.connection() as connection, connection.transaction():
+            await trees.record_stage(connection, row.id, row.attempt, items.DIRECTORY.facts(), tree=True)
+
+    async def _page(self, command: CommandId, after: bytes) -> list[trees.Planned]:
+        async with self._pool.connection() as connection:
+            return await trees.page(connection, command, after, _PAGE)
+
+    async def _keep(self, command: CommandId, copies: list[Copied]) -> None:
+        async with self._pool.connection() as connection:
+            await trees.keep(connection, command, [(copy.relative, copy.identity.facts()) for copy in copies])
+
+    @asynccontextmanager
+    async def _alive(self, command: CommandId) -> AsyncIterator[None]:
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(_BEAT_SECONDS)
+                activity.heartbeat()
+                with suppress(Exception):  # the copy itself does not need Postgres now
+                    async with self._pool.connection() as connection:
+                        await store.touch(connection, [command])
+
+        beating = asyncio.create_task(beat())
+        try:
+            yield
+        finally:
+            beating.cancel()
+
+
+def fetched(origin: Executor, source: Source) -> Content:
+    """Exactly the recorded version of a file on another mount, open for reading."""
+    assert source.path is not None
+    content = origin.open(source.path)
+    if not source.identity.same_content(content.identity):
+        content.close()
+        raise _changed(source)
+    return content
+
+
+def _changed(source: Source) -> errors.FilestoreError:
+    shown = source.path.text if source.path else ""
+    return errors.VersionConflict(
+        f"{shown} is not what the record knows. Reconcile it first; nothing was copied.", path=shown
+    )
+
+
+def transfer(origin: Executor, executor: Executor, row: store.Row) -> Copied:
+    """A file from one mount to another: read, hashed and staged in one pass, and exactly the recorded version."""
+    source, at = _root(row), NodePath(bytes.fromhex(row.intent["at"]))
+    executor.discard_stage(row.id, None)
+    content = fetched(origin, source)
+    try:
+        stage = pour(content, executor.open_stage(row.id, at))
+    finally:
+        content.close()
+    if stage.sha256 != source.sha256:
+        executor.discard_stage(row.id, stage.identity)
+        raise _changed(source)
+    executor.seal([], [row.id])
+    return Copied(b"", source.kind, stage.identity, source.identity.size, stage.sha256)
+
+
+def _root(row: store.Row) -> Source:
+    source = row.intent["source"]
+    return Source(
+        b"", row.intent["kind"], _identity(source), _path(source), _place(source),
+        bytes.fromhex(source["sha256"]) if source["sha256"] else None,
+    )  # fmt: skip
+
+
+def _identity(source: dict[str, object]) -> Identity:
+    facts = source["identity"]
+    assert isinstance(facts, list)
+    identity = Identity.of_facts(facts)
+    # On its way into the trash a file's change time moved: it says nothing there.
+    return replace(identity, ctime=0) if "place" in source else identity
+
+
+def _path(source: dict[str, str]) -> NodePath | None:
+    return NodePath(bytes.fromhex(source["path"])) if "path" in source else None
+
+
+def _place(source: dict[str, str]) -> bytes | None:
+    return bytes.fromhex(source["place"]) if "place" in source else None
+
+
+def _pages(copies: Iterable[Copied]) -> Iterator[list[Copied]]:
+    rest = iter(copies)
+    while page := list(islice(rest, _PAGE)):
+        yield page
+
+
+def _none_of(begun: Begun, staged: Staged) -> Staged:
+    """Nothing of the list is visible, and nothing of it will be. (`commit` finds the words for it.)"""
+    failed = {item.id: item for item in staged.failed}
+    return Staged(
+        begun.mount_id,
+        failed=[failed.get(g.id) or _failed(g, errors.NotAttempted()) for g in [*begun.go, *begun.unstaged]],
+    )
+
+
+def _failed(going: Going, error: errors.FilestoreError) -> Applied:
+    return Applied(
+        going.id, going.attempt, Status.FAILED, code=error.code, message=error.message, retryable=error.retryable
+    )

@@ -1,0 +1,1 @@
+"""The executor for a directory of this host."""

@@ -1,0 +1,1 @@
+"""The visible steps on a disk: look, act, look again."""

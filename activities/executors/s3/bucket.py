@@ -1,0 +1,341 @@
+"""One bucket: objects looked at, put, copied and deleted on conditions, and never called done before they are verified."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from xml.sax.saxutils import unescape
+
+from activities.executors.base import Identity
+from activities.executors.s3.errors import Missing, UploadGone, answered, explaining
+from activities.executors.s3.listing import Listed, listed
+from activities.executors.s3.wire.line import Answer, Content
+from activities.executors.s3.wire.wire import Wire, code_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mypy_boto3_s3.client import S3Client
+
+COPY_MAX = 5 << 30
+"""Above this a store copies in parts."""
+COPY_PART = 1 << 30
+COPIES_AT_ONCE = 4
+
+COMMAND, SHA256, STAGED, TAG, WAS = (
+    "filestore-command",  # who wrote the object: a later execution recognises its own effect by it
+    "filestore-sha256",  # of the whole content, wherever we know it
+    "filestore-staged",  # of a stage that came back: the tag it was staged with
+    "filestore-tag",  # of an object in the trash: the ETag it had before
+    "filestore-was",  # of an object in the trash: the command it had before
+)
+OURS = frozenset((COMMAND, SHA256, STAGED, TAG, WAS))
+FOLDER_TYPE = "application/x-directory"
+"""The media type of a directory's marker. The command stands in it too: SeaweedFS keeps no other metadata of markers."""
+
+_KEPT = {
+    "CacheControl": "cache-control",
+    "ContentDisposition": "content-disposition",
+    "ContentEncoding": "content-encoding",
+    "ContentLanguage": "content-language",
+    "ContentType": "content-type",
+    "Expires": "expires",
+}
+"""By the names that boto3 gives them"""
+_META = "x-amz-meta-"
+_TYPE = "application/octet-stream"
+_ETAG = re.compile(rb"<ETag>([^<]*)</ETag>")
+
+Condition = Mapping[str, str]
+_CONDITIONS = {"IfNoneMatch": "if-none-match", "IfMatch": "if-match"}
+FREE: Condition = {"IfNoneMatch": "*"}
+
+
+def only(etag: str) -> Condition:
+    """Only while this very content is there."""
+    return {"IfMatch": quoted(etag)}
+
+
+def quoted(etag: str) -> str:
+    return f'"{etag}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object as the store tells of it."""
+
+    key: str
+    etag: str
+    size: int
+    version: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    checksum: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(0, 0, 0, self.size, 0, 0, False, tag=self.etag, edition=self.version)
+
+    @property
+    def command(self) -> str:
+        """Who wrote it; "" for strangers."""
+        _, _, in_type = self.headers.get("ContentType", "").partition("; command=")
+        return self.metadata.get(COMMAND, "") or in_type
+
+    def is_expected(self, expected: Identity) -> bool:
+        """The very object the record knows. Versions are compared where both are known."""
+        same = (self.etag, self.size) == (expected.tag, expected.size) and not expected.directory
+        return same and (not expected.edition or not self.version or expected.edition == self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    number: int
+    etag: str
+    checksum: str
+    size: int
+
+
+def base64_of(sha256: bytes) -> str:
+    return base64.b64encode(sha256).decode("ascii")
+
+
+class Bucket:
+    def __init__(self, client: S3Client, wire: Wire, name: str) -> None:
+        """`wire` for what is asked for often, `client` for the rest."""
+        self.client, self.wire, self.name = client, wire, name
+        self.copy_max, self.copy_part = COPY_MAX, COPY_PART
+
+    # -- looking -------------------------------------------------------------------------------------------------------
+
+    def head(self, key: str) -> Found | None:
+        try:
+            answer = self.wire.ask("HEAD", key, headers={"x-amz-checksum-mode": "ENABLED"})
+        except Missing:
+            return None
+        return _found(key, answer, int(answer.headers.get("content-length", 0)))
+
+    def every(self, prefix: str, most: int | None = None) -> Iterator[Listed]:
+        return listed(self.wire, prefix, most)
+
+    def first(self, prefix: str, most: int) -> list[Listed]:
+        return list(self.every(prefix, most))
+
+    def read(self, key: str, start: int, end: int, which: Found | None = None) -> tuple[bytes, Found]:
+        """The bytes from `start` up to `end`, of this very object. Raises Missing, ConditionFailed, PastTheEnd."""
+        headers, query = {"range": f"bytes={start}-{end - 1}"}, dict[str, str]()
+        if which is not None and which.version:
+            query["versionId"] = which.version
+        elif which is not None:
+            headers["if-match"] = quoted(which.etag)
+        answer = self.wire.ask("GET", key, query=query, headers=headers)
+        content, span = answer.body, answer.headers.get("content-range")
+        whole = int(span.rpartition("/")[2]) if span else len(content)
+        found = _found(key, answer, whole)
+        if len(content) != min(end, whole) - start or (which is not None and found.etag != which.etag):
+            raise OSError(errno.EIO, "the store sent another range than it was asked for")
+        return content, found
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def put(self, key: str, content: bytes, sha256: bytes, metadata: Mapping[str, str], condition: Condition) -> Found:
+        """Raises ConditionFailed, Contended."""
+        checksum = base64_of(sha256)
+        headers = {"content-type": _TYPE, "x-amz-checksum-sha256": checksum, **_ours(metadata), **_on(condition)}
+        answer = self.wire.ask("PUT", key, headers=headers, body=content, sha256=sha256.hex())
+        told, etag, version = answer.headers.get("x-amz-checksum-sha256", ""), _etag(answer), _version(answer)
+        _agree(told in ("", checksum), "it stored another content than was sent")
+        if told:
+            return Found(key, etag, len(content), version, dict(metadata), told)
+        # A store that says nothing of the checksum at least says the size.
+        return self._verified(key, etag, version, len(content), "", metadata)
+
+    def put_folder(self, key: str, command: str, condition: Condition) -> None:
+        """A directory's marker. Raises ConditionFailed, Contended."""
+        headers = {"content-type": f"{FOLDER_TYPE}; command={command}", **_ours({COMMAND: command}), **_on(condition)}
+        self.wire.ask("PUT", key, headers=headers)
+
+    def copy(self, source: Found, key: str, metadata: Mapping[str, str], condition: Condition) -> Found:
+        """A copy made by the store of exactly this object, whose own metadata comes along; `metadata` says what of ours
+        it gets. Raises Missing, ConditionFailed (on either side), Contended."""
+        strangers = {name: value for name, value in source.metadata.items() if name not in OURS}
+        wanted = {**strangers, **metadata}
+        if source.size > self.copy_max:
+            made = self._copy_in_parts(source, key, wanted, condition)
+            etag, version = made.etag, made.version
+        else:
+            kept = {_KEPT[name]: value for name, value in source.headers.items()}
+            which = f"?versionId={quote(source.version, safe='')}" if source.version else ""
+            headers = {
+                **kept,
+                "x-amz-copy-source": f"{quote(self.name)}/{quote(source.key)}{which}",
+                "x-amz-copy-source-if-match": quoted(source.etag),
+                "x-amz-metadata-directive": "REPLACE",
+                **_ours(wanted),
+                **_on(condition),
+            }
+            answer = self.wire.ask("PUT", key, headers=headers)
+            etag, version = _etag_of_copy(answer), _version(answer)
+        return self._verified(key, etag, version, source.size, source.checksum, wanted)
+
+    def delete(self, key: str, etag: str | None = None) -> None:
+        """`etag`: only while this content is there. Raises ConditionFailed, also when it is gone already.
+
+        A store without conditional deletes ignores the condition (or says so); every caller has looked right before."""
+        self.wire.ask("DELETE", key, headers={} if etag is None else {"if-match": quoted(etag)})
+
+    # -- in parts ------------------------------------------------------------------------------------------------------
+
+    def begin_parts(self, key: str, metadata: Mapping[str, str], **headers: Any) -> str:
+        with explaining():
+            answer = self.client.create_multipart_upload(
+                Bucket=self.name, Key=key, ChecksumAlgorithm="SHA256", Metadata=dict(metadata),
+                **({"ContentType": _TYPE} | headers),
+            )  # fmt: skip
+        return answer["UploadId"]
+
+    def put_part(self, key: str, upload: str, number: int, content: Content, sha256: bytes) -> Part:
+        checksum = base64_of(sha256)
+        answer = self.wire.ask(
+            "PUT", key, query={"partNumber": str(number), "uploadId": upload},
+            headers={"x-amz-checksum-sha256": checksum}, body=content, sha256=sha256.hex(),
+        )  # fmt: skip
+        told = answer.headers.get("x-amz-checksum-sha256", checksum)
+        _agree(told == checksum, "it stored another part than was sent")
+        return Part(number, _etag(answer), checksum, len(content))
+
+    def end_parts(
+        self, key: str, upload: str, parts: Iterable[Part], metadata: Mapping[str, str], condition: Condition
+    ) -> Found:
+        """The parts appear as one object. Raises ConditionFailed, Contended, UploadGone."""
+        parts = list(parts)
+        told: Any = [
+            {"PartNumber": part.number, "ETag": quoted(part.etag), "ChecksumSHA256": part.checksum} for part in parts
+        ]
+        for part in told:
+            if not part["ChecksumSHA256"]:
+                del part["ChecksumSHA256"]
+        with explaining():
+            wanted: Any = dict(condition)
+            answer = self.client.complete_multipart_upload(
+                Bucket=self.name, Key=key, UploadId=upload, MultipartUpload={"Parts": told}, **wanted
+            )
+        size = sum(part.size for part in parts)
+        return self._verified(key, _told_etag(answer.get("ETag")), answer.get("VersionId") or "", size, "", metadata)
+
+    def abort_parts(self, key: str, upload: str) -> None:
+        try:
+            with explaining():
+                self.client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload)
+        except (UploadGone, Missing):
+            return
+
+    def uploads(self, prefix: str) -> Iterator[tuple[str, str, datetime]]:
+        """Key, id and begin of every multipart upload that is neither completed nor aborted."""
+        asked: Any = {"Bucket": self.name, "Prefix": prefix}
+        while True:
+            with explaining():
+                page = self.client.list_multipart_uploads(**asked)
+            for upload in page.get("Uploads", []):
+                yield upload["Key"], upload["UploadId"], upload["Initiated"]
+            if not page.get("IsTruncated"):
+                return
+            asked |= {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _copy_in_parts(self, source: Found, key: str, metadata: Mapping[str, str], condition: Condition) -> Found:
+        upload = self.begin_parts(key, metadata, **source.headers)
+
+        def copy_part(number: int) -> Part:
+            start = (number - 1) * self.copy_part
+            end = min(start + self.copy_part, source.size)
+            with explaining():
+                answer = self.client.upload_part_copy(
+                    Bucket=self.name, Key=key, UploadId=upload, PartNumber=number, CopySource=self._source(source),
+                    CopySourceRange=f"bytes={start}-{end - 1}", CopySourceIfMatch=quoted(source.etag),
+                )  # fmt: skip
+            told = answer["CopyPartResult"]
+            return Part(number, _told_etag(told.get("ETag")), told.get("ChecksumSHA256", ""), end - start)
+
+        try:
+            with ThreadPoolExecutor(COPIES_AT_ONCE) as threads:
+                parts = list(threads.map(copy_part, range(1, -(-source.size // self.copy_part) + 1)))
+            return self.end_parts(key, upload, parts, metadata, condition)
+        except BaseException:
+            self.abort_parts(key, upload)
+            raise
+
+    def _source(self, source: Found) -> Any:
+        which = {"VersionId": source.version} if source.version else {}
+        return {"Bucket": self.name, "Key": source.key, **which}
+
+    def _verified(
+        self, key: str, told: str, version: str, size: int, checksum: str, metadata: Mapping[str, str]
+    ) -> Found:
+        """Look at what came out: the object the answer tells of (`told`: its ETag), whole, and ours."""
+        found = self.head(key)
+        _agree(found is not None, "what it said to have stored is not there")
+        assert found is not None
+        if found.etag != told and found.command != metadata.get(COMMAND, ""):
+            # Somebody was there in the meantime: ours is what the answer said.
+            return Found(key, told, size, version, dict(metadata))
+        _agree(found.etag == told and found.size == size, "it stored another content than was sent")
+        same_kind = bool(checksum) and ("-" in checksum) == ("-" in found.checksum)
+        _agree(not same_kind or not found.checksum or found.checksum == checksum, "the copy has another checksum")
+        return found
+
+
+def _ours(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {_META + name: value for name, value in metadata.items()}
+
+
+def _on(condition: Condition) -> dict[str, str]:
+    return {_CONDITIONS[name]: value for name, value in condition.items()}
+
+
+def _found(key: str, answer: Answer, size: int) -> Found:
+    headers = answer.headers
+    return Found(
+        key,
+        _etag(answer),
+        size,
+        _version(answer),
+        {name[len(_META) :]: value for name, value in headers.items() if name.startswith(_META)},
+        headers.get("x-amz-checksum-sha256", ""),
+        {ours: headers[name] for ours, name in _KEPT.items() if name in headers},
+    )
+
+
+def _version(answer: Answer) -> str:
+    """Buckets that never kept versions say nothing; objects from before say "null", which names a version too."""
+    return answer.headers.get("x-amz-version-id", "")
+
+
+def _etag(answer: Answer) -> str:
+    return _told_etag(answer.headers.get("etag"))
+
+
+def _etag_of_copy(answer: Answer) -> str:
+    """The head of an answer to a copy may be on its way before the copy is made: only its body says how it ended."""
+    found = _ETAG.search(answer.body)
+    if found is None:
+        raise answered(500, code_of(answer.body), "a copy")
+    return _told_etag(unescape(found[1].decode("latin-1"), {"&quot;": '"', "&#34;": '"'}))
+
+
+def _told_etag(told: str | None) -> str:
+    etag = (told or "").strip('"')
+    _agree(bool(etag), "it says no ETag of what it stored")
+    return etag
+
+
+def _agree(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise OSError(errno.EIO, f"the store can not be trusted with this object: {otherwise}")

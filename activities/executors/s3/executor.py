@@ -1,0 +1,303 @@
+"""The S3 executor: a mount is a prefix of a bucket, and everything of ours is below `<prefix>.filestore/`.
+
+What it guarantees, and why that holds:
+
+- Nothing is visible before its visible step, one conditional request: a put, the completion of an upload, a copy or a
+  delete. What the store does not expect any more it refuses, so no stranger's bytes are overwritten.
+- A step happens once: the command's id is in the metadata of all it writes, so that a later execution recognises it.
+- Nothing is lost: what leaves its place lies in the trash, copied by the store and verified, before it leaves. A crash
+  leaves two objects, never none. The source of a move goes after the record is committed.
+- No request is trusted before its answer, and no answer before its checksum, size and ETag are what they must be. An error
+  inside of a good answer is an error.
+- A bucket that went away is never taken for an empty one: the sentinel is read before anything is said to be missing.
+
+Until the step, content waits in a spool on this host (s3_spool.py) or as parts of an upload (s3_upload.py). Numbers of an
+identity are 0: `tag` is the ETag, `edition` the version id. Of a directory both are empty: it is a name and nothing more.
+"""
+
+import errno
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from activities.executors.base import (
+    Copied,
+    Draft,
+    Entry,
+    Fetch,
+    Identity,
+    Result,
+    Source,
+    Stage,
+    Step,
+    Task,
+    UploadLink,
+)
+from activities.executors.byte_locks import Locks
+from activities.executors.s3 import staging
+from activities.executors.s3.bucket import COMMAND, Bucket
+from activities.executors.s3.content import Content
+from activities.executors.s3.errors import ConditionFailed, Contended, Missing, PastTheEnd, UploadGone
+from activities.executors.s3.keys import Keys
+from activities.executors.s3.listing import Listed
+from activities.executors.s3.mount import Store
+from activities.executors.s3.presign import LINK_MAX, Uploads
+from activities.executors.s3.spool import Spool
+from activities.executors.s3.steps.attempt import FOLDER, Attempt
+from activities.executors.s3.steps.reversal import Reversal
+from activities.executors.s3.steps.trees import Items
+from activities.executors.s3.upload import Writer
+from activities.executors.s3.wire.account import account_of, wired
+from schema.errors import ContentExpired, NodeNotFound, NotADirectory, NotSupported, VersionConflict
+from schema.ids import CommandId
+from schema.paths import ROOT, NodePath
+
+WIDTH = 16
+READERS = 16
+"""Ranges read ahead at once, of all open files together"""
+
+
+class S3Executor:
+    """The contract of `activities.executors.base`, on a prefix of a bucket."""
+
+    whole_trees = False
+    width = WIDTH
+    marks = True
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str,
+        mount_uuid: str,
+        config: Mapping[str, Any],
+        secrets: Mapping[str, str],
+        spool: Path,
+    ) -> None:
+        """Asks nobody: a mount that is offline now heals by itself when it is back."""
+        client, wire = wired(account_of(config, secrets), bucket, WIDTH + READERS + 16, spool / mount_uuid)
+        self.store = Store(Bucket(client, wire, bucket), Keys(prefix), Spool(spool, mount_uuid), mount_uuid)
+        self._uploads = Uploads(self.store)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="s3-read")
+
+    def register(self) -> None:
+        """Make the prefix a mount: the sentinel and nothing else. Doing it again is harmless. Raises InvalidRequest."""
+        with _understood():
+            self.store.register()
+
+    # -- the mount -----------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        with _understood():
+            self.store.check()
+
+    def locks(self) -> Locks:
+        return self.store.spool.locks()
+
+    # -- stages --------------------------------------------------------------------------------------------------------
+
+    def open_stage(self, stage: CommandId, path: NodePath | None = None) -> Writer:
+        key = self.store.keys.of(path) if path is not None else None
+        with _understood():
+            return Writer(self.store.bucket, self.store.spool, stage, key)
+
+    def stage_copy(self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None) -> Iterator[Copied]:
+        with _understood():
+            yield from staging.copy(self.store, stage, sources)
+
+    def seal(self, drafts: Sequence[Draft], written: Sequence[CommandId] = ()) -> list[Stage | Exception]:
+        with _understood():
+            return staging.seal(self.store, drafts, written)
+
+    def find_stage(self, stage: CommandId) -> Identity | None:
+        with _understood():
+            return staging.find(self.store, stage)
+
+    def discard_stage(self, stage: CommandId, staged: Identity | None) -> bool:
+        with _understood():
+            return staging.discard(self.store, stage, staged)
+
+    def stages(self) -> Iterator[tuple[CommandId, float]]:
+        with _understood():
+            yield from staging.stages(self.store)
+
+    def sweep_uploads(self, older_than_seconds: float) -> int:
+        """How many multipart uploads were aborted, of those that nobody knows and that began so long ago."""
+        with _understood():
+            return staging.sweep_uploads(self.store, older_than_seconds)
+
+    # -- the visible step ----------------------------------------------------------------------------------------------
+
+    def act(self, task: Task) -> Result:
+        with _understood():
+            return Attempt(self.store, task).run()
+
+    # -- trees ---------------------------------------------------------------------------------------------------------
+
+    def begin_tree(self, task: Task) -> None:
+        with _understood():
+            Items(self.store, task).begin()
+
+    def lay(self, task: Task, page: Sequence[Source], fetch: Fetch | None = None) -> list[Copied]:
+        with _understood():
+            return Items(self.store, task, fetch).lay(page)
+
+    def end_tree(self, task: Task, files: int) -> None:
+        with _understood():
+            Items(self.store, task).end(files)
+
+    def clear_tree(self, task: Task, page: Sequence[Source], succeeded: bool) -> None:
+        with _understood():
+            Items(self.store, task).clear(page, succeeded)
+
+    # -- after the step ------------------------------------------------------------------------------------------------
+
+    def flush(self, tasks: Sequence[Task]) -> None:
+        staging.flush(self.store, tasks)
+
+    def reverse(self, task: Task) -> Result:
+        with _understood():
+            return Reversal(self.store, task).run()
+
+    def forget(self, commands: Sequence[CommandId]) -> None:
+        for command in commands:
+            self.store.spool.unmark(command)
+
+    def finish(self, task: Task, succeeded: bool) -> None:
+        with _understood():
+            if task.stage and (succeeded or not task.lent):
+                staging.clear(self.store, task, succeeded)
+            match task.step:
+                case _ if task.items:
+                    Items(self.store, task).clear_root(succeeded)
+                case Step.MOVE if succeeded:
+                    self._remove_source(task)
+                case Step.RESTORE if succeeded:
+                    self._remove_restored(task)
+                case Step.REPLACE | Step.DELETE | Step.MOVE if not succeeded and task.trash:
+                    self._clear_trash(task)
+            self.store.spool.unmark(task.command)
+
+    def _remove_source(self, task: Task) -> None:
+        """What was moved, at its old place: exactly that. If it changed meanwhile it stays: that is drift."""
+        assert task.expected
+        self.store.keep_folder(task.path.parent)
+        if task.expected.directory:
+            self.store.delete_folder(self.store.keys.folder(task.path))
+            return
+        found = self.store.bucket.head(self.store.keys.of(task.path))
+        if found is not None and found.is_expected(task.expected):
+            self._delete_exactly(found.key, found.etag)
+
+    def _remove_restored(self, task: Task) -> None:
+        assert task.expected
+        key = self.store.keys.in_trash(task.place)
+        if task.expected.directory:
+            self.store.bucket.delete(key + "/")
+        elif found := self.store.bucket.head(key):
+            self._delete_exactly(found.key, found.etag)
+
+    def _clear_trash(self, task: Task) -> None:
+        """A failed command's copy goes while what it is a copy of is still at its place, and only then."""
+        before, path = (task.replaced, task.target) if task.step is Step.MOVE else (task.expected, task.path)
+        if before is None or path is None:
+            return
+        key = self.store.keys.in_trash(task.trash)
+        if before.directory:
+            if self.store.bucket.first(self.store.keys.folder(path), 1):
+                self.store.bucket.delete(key + "/")
+            return
+        there, kept = self.store.bucket.head(self.store.keys.of(path)), self.store.bucket.head(key)
+        if there and kept and there.is_expected(before) and kept.metadata.get(COMMAND) == task.command:
+            self._delete_exactly(kept.key, kept.etag)
+
+    def _delete_exactly(self, key: str, etag: str) -> None:
+        try:
+            self.store.bucket.delete(key, etag)
+        except (ConditionFailed, Missing):
+            return
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def open(self, path: NodePath) -> Content:
+        with _understood():
+            try:
+                return Content(self.store.bucket, self.store.keys.of(path), self._readers)
+            except Missing:
+                if self.store.bucket.first(self.store.keys.folder(path), 1):
+                    raise NotADirectory("This is not a regular file, so it has no content to read.") from None
+                self.store.sure()
+                raise NodeNotFound() from None
+
+    def open_kept(self, place: bytes) -> Content:
+        with _understood():
+            try:
+                return Content(self.store.bucket, self.store.keys.in_trash(place), self._readers)
+            except Missing:
+                self.store.sure()
+                raise ContentExpired() from None
+
+    def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str) -> str:
+        """Where the bucket keeps versions the URL names one. Elsewhere the content was looked at now, and the URL reads
+        whatever lies there later: a condition in the signature would have to be sent by whoever reads."""
+        if identity.directory:
+            raise NotSupported("A directory has no content to read.")
+        with _understood():
+            found = self.store.bucket.head(self.store.keys.of(path))
+            if found is None:
+                self.store.sure()
+                raise NodeNotFound()
+            if not found.is_expected(identity):
+                raise VersionConflict("The object was changed in the bucket behind Filestore's back. Reconcile it.")
+            which = {"VersionId": found.version} if found.version else {}
+            wanted = {
+                "Bucket": self.store.bucket.name,
+                "Key": found.key,
+                "ResponseContentDisposition": disposition,
+                **which,
+            }
+            return self.store.bucket.client.generate_presigned_url(
+                "get_object", Params=wanted, ExpiresIn=max(1, min(seconds, LINK_MAX))
+            )
+
+    def presign_stage(self, stage: CommandId, size: int, sha256: bytes, seconds: int) -> UploadLink:
+        return self._uploads.link(stage, size, sha256, seconds)
+
+    def find_uploaded(self, stage: CommandId, size: int, sha256: bytes) -> Stage | None:
+        with _understood():
+            return self._uploads.find(stage, size, sha256)
+
+    def walk(self) -> Iterator[Entry]:
+        """In the order of the store. A directory is told before the first entry below it, marked or not. Keys that are no
+        paths of a mount (`a//b`) are left out."""
+        with _understood():
+            told = {ROOT}
+            for one in self.store.bucket.every(self.store.keys.prefix):
+                if not one.key.startswith(self.store.keys.reserved):
+                    yield from self._entries(one, told)
+            self.store.sure()
+
+    def _entries(self, one: Listed, told: set[NodePath]) -> Iterator[Entry]:
+        path = self.store.keys.path_of(one.key) if one.key != self.store.keys.prefix else None
+        if path is None:
+            return
+        is_folder = one.key.endswith("/")
+        for folder in [*path.ancestors(), *([path] if is_folder else [])]:
+            if folder not in told:
+                told.add(folder)
+                yield Entry(folder, FOLDER, "directory")
+        if not is_folder:
+            yield Entry(path, self._identity(one), "file")
+
+    def _identity(self, one: Listed) -> Identity:
+        return Identity(0, 0, 0, one.size, 0, 0, False, tag=one.etag)
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """No answer of the store that nobody expected leaves this executor as anything but an OSError."""
+    try:
+        yield
+    except (Missing, ConditionFailed, Contended, UploadGone, PastTheEnd) as error:
+        raise OSError(errno.EIO, f"the store answered what nobody expected: {error!r}") from error

@@ -1,0 +1,259 @@
+"""Trees in a bucket, which knows none: what a directory holds is laid where it goes, and its originals leave after the record.
+
+Every object is copied by the store itself, on a condition, with the command's id in its metadata: done again, it is found to
+be ours. Until the record nothing has left its place; whatever fails, what was laid is taken away and nothing is lost.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+from activities.executors.base import Copied, Fetch, Refused, Source, Stage, Step, Task
+from activities.executors.s3.bucket import COMMAND, FREE, SHA256, TAG, WAS, Found
+from activities.executors.s3.errors import HAUNTED, ConditionFailed, Missing
+from activities.executors.s3.mount import Store
+from activities.executors.s3.staging import drop_local, is_source
+from activities.executors.s3.steps.attempt import FOLDER, Attempt, NothingStaged
+from activities.executors.s3.upload import Writer
+from activities.executors.streams import pour
+from schema import errors
+from schema.ids import CommandId
+from schema.paths import NodePath
+
+R = TypeVar("R")
+AT_ONCE = 16
+"""Objects that are copied or deleted at the same time"""
+
+
+class Items:
+    """The items of one command's tree."""
+
+    def __init__(self, store: Store, task: Task, fetch: Fetch | None = None) -> None:
+        """`fetch`: the originals lie on another mount."""
+        self.store, self.task, self.fetch = store, task, fetch
+        self.bucket, self.keys = store.bucket, store.keys
+
+    # -- where things are ----------------------------------------------------------------------------------------------
+
+    @property
+    def _target(self) -> NodePath:
+        return self.task.target or self.task.path
+
+    def _laid_at(self, relative: bytes) -> str:
+        """The key where an item will be: below the target, or in the trash."""
+        if self.task.step is Step.DELETE:
+            return self.keys.in_trash((self.task.trash or "").encode() + _below(relative))
+        return self.keys.of(NodePath(self._target.raw + _below(relative)))
+
+    def _came_from(self, source: Source) -> str:
+        return self.keys.of(source.path) if source.path is not None else self.keys.in_trash(source.place)
+
+    def _is_ours(self, found: Found | None) -> bool:
+        return found is not None and found.command == self.task.command
+
+    # -- before the record ---------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The directory itself, first: from here on the name is taken. Raises NodeExists, ParentNotFound, NotADirectory."""
+        if self.task.step is Step.DELETE:
+            self.store.put_our_folder(self._laid_at(b"") + "/", self.task.command)
+        else:
+            result = Attempt(self.store, self.task).create_folder(self._target)
+            if isinstance(result, Refused):
+                raise errors.from_code(result.code, result.message)
+        if self.task.step in (Step.DELETE, Step.MOVE):
+            self.store.keep_folder(self.task.path.parent)
+
+    def lay(self, page: Sequence[Source]) -> list[Copied]:
+        return _at_once(self._lay_one, page)
+
+    def _lay_one(self, source: Source) -> Copied:
+        if source.kind == "directory":
+            self._lay_folder(self._laid_at(source.relative) + "/")
+            return Copied(source.relative, source.kind, FOLDER)
+        if source.kind != "file":
+            raise errors.NotSupported(f"A {source.kind} can not be copied.")
+        key, lay = self._laid_at(source.relative), self._bring_file if self.fetch else self._lay_file
+        made = lay(source, key) or lay(source, key, again=True)
+        if made is None:
+            raise errors.from_code(HAUNTED.code, HAUNTED.message)
+        return Copied(source.relative, source.kind, made.identity, made.size, source.sha256)
+
+    def _lay_folder(self, key: str) -> None:
+        try:
+            self.bucket.put_folder(key, self.task.command, FREE)
+        except ConditionFailed:
+            if not self._is_ours(self.bucket.head(key)):
+                self.store.put_our_folder(key, self.task.command)
+
+    def _lay_file(self, source: Source, key: str, *, again: bool = False) -> Found | None:
+        """None, once: the store refuses a name at which it shows nothing; what it may remember there is cleared."""
+        found = self.bucket.head(self._came_from(source))
+        there = self.bucket.head(key) if found is None or again else None
+        if there is not None and self._is_ours(there) and there.size == source.identity.size:
+            return there
+        if found is None:
+            self.store.sure()
+            raise _gone(source)
+        if not is_source(found, source):
+            raise _changed(source)
+        known = source.sha256.hex() if source.sha256 else found.metadata.get(SHA256)
+        metadata = {COMMAND: str(self.task.command)} | ({SHA256: known} if known else {})
+        if self.task.step is Step.DELETE:
+            metadata |= {TAG: found.etag, WAS: found.command}
+        try:
+            return self.bucket.copy(found, key, metadata, FREE)
+        except Missing as error:
+            raise _gone(source) from error
+        except ConditionFailed as error:
+            if there := self._in_the_way(key, found.size):
+                return there
+            if not is_source(self.bucket.head(found.key) or _NOTHING, source):
+                raise _changed(source) from error
+            self.store.clear_ghost(key + "/")
+            return None
+
+    def _bring_file(self, source: Source, key: str, *, again: bool = False) -> Found | None:
+        """The same from another mount: read, hashed and spooled, then put."""
+        assert self.fetch is not None and source.sha256 is not None
+        there = self.bucket.head(key)
+        if there is not None and self._is_ours(there) and there.metadata.get(SHA256) == source.sha256.hex():
+            return there
+        stage = _stage_of(self.task.command, source.relative)
+        drop_local(self.store, stage)
+        try:
+            staged = self._spool(source, stage)
+            task = replace(self.task, step=Step.CREATE, stage=stage, staged=staged.identity)
+            return Attempt(self.store, task).put_staged(key, FREE)
+        except ConditionFailed:
+            if there := self._in_the_way(key, source.identity.size):
+                return there
+            self.store.clear_ghost(key + "/")
+            return None
+        except NothingStaged as error:
+            raise errors.StageLost() from error
+        finally:
+            drop_local(self.store, stage)
+
+    def _spool(self, source: Source, stage: CommandId) -> Stage:
+        assert self.fetch is not None
+        content = self.fetch(source)
+        try:
+            staged = pour(content, Writer(self.bucket, self.store.spool, stage, None))
+        finally:
+            content.close()
+        if staged.sha256 != source.sha256:
+            raise _changed(source)
+        return staged
+
+    def _in_the_way(self, key: str, size: int) -> Found | None:
+        """What lies at a name that was to be free: ours from before, or nothing. Raises NodeExists for a stranger's."""
+        there = self.bucket.head(key)
+        if there is None or (self._is_ours(there) and there.size == size):
+            return there
+        raise errors.NodeExists(
+            "A name in the tree is taken in the bucket by something Filestore does not know. Reconcile the mount.",
+            path=self._target.text,
+        )
+
+    def end(self, files: int) -> None:
+        """What is to leave must be all there is: strangers' objects below the directory would be left without it."""
+        if self.task.step not in (Step.DELETE, Step.MOVE):
+            return
+        there = sum(not one.key.endswith("/") for one in self.bucket.every(self.keys.folder(self.task.path)))
+        if there > files:
+            raise errors.VersionConflict(
+                f"{there - files} objects lie below the directory that Filestore does not know. Reconcile it first; nothing "
+                "was changed.",
+                path=self.task.path.text,
+            )
+
+    # -- after the record ----------------------------------------------------------------------------------------------
+
+    def clear(self, page: Iterable[Source], succeeded: bool) -> None:
+        """Children come before their parents. Of a command that succeeded the originals go, else what was laid."""
+        page = list(page)
+        if succeeded and self.task.step is Step.CREATE:
+            return  # a copy leaves its originals
+        clear_file = self._clear_original if succeeded else self._clear_laid
+        _at_once(clear_file, [source for source in page if source.kind != "directory"])
+        for source in page:
+            if source.kind == "directory":
+                key = self._came_from(source) if succeeded else self._laid_at(source.relative)
+                self._clear_folder(key + "/", ours=not succeeded)
+
+    def clear_root(self, succeeded: bool) -> None:
+        if not succeeded:
+            return self._clear_folder(self._laid_at(b"") + "/", ours=True)
+        match self.task.step:
+            case Step.DELETE | Step.MOVE:
+                self._clear_folder(self.keys.folder(self.task.path), ours=False)
+            case Step.RESTORE:
+                self._clear_folder(self.keys.in_trash(self.task.place) + "/", ours=False)
+
+    def _clear_original(self, source: Source) -> None:
+        """Exactly what was laid elsewhere. If it changed meanwhile it stays: that is drift."""
+        found = self.bucket.head(self._came_from(source))
+        if found is not None and is_source(found, source):
+            self._delete(found)
+
+    def _clear_laid(self, source: Source) -> None:
+        found = self.bucket.head(self._laid_at(source.relative))
+        if found is None or not self._is_ours(found):
+            return
+        if self.task.step is not Step.CREATE:
+            original = self.bucket.head(self._came_from(source))
+            if original is None or not is_source(original, source):
+                return  # ours may be the last one of it
+        self._delete(found)
+
+    def _clear_folder(self, key: str, *, ours: bool) -> None:
+        there = self.bucket.first(key, 2)
+        if [one.key for one in there] == [key] and not (ours and not self._is_ours(self.bucket.head(key))):
+            self.store.delete_folder(key)
+        elif not there:
+            self.store.clear_ghost(key)
+
+    def _delete(self, found: Found) -> None:
+        try:
+            self.bucket.delete(found.key, found.etag)
+        except (ConditionFailed, Missing):
+            return
+
+
+_NOTHING = Found("", "", -1)
+
+
+def _stage_of(command: CommandId, relative: bytes) -> CommandId:
+    """Where an item from another mount waits in the spool: the same for every execution."""
+    return CommandId(str(uuid.uuid5(uuid.UUID(command), relative.hex())))
+
+
+def _below(relative: bytes) -> bytes:
+    return b"/" + relative if relative else b""
+
+
+def _at_once(work: Callable[[Source], R], items: Sequence[Source]) -> list[R]:
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="s3-items") as threads:
+        return list(threads.map(work, items))
+
+
+def _gone(source: Source) -> errors.FilestoreError:
+    if source.place is not None:
+        return errors.ContentExpired(path=_shown(source))
+    return errors.VersionConflict(
+        f"{_shown(source)} is not in the bucket any more. Reconcile it first; nothing was changed.", path=_shown(source)
+    )
+
+
+def _changed(source: Source) -> errors.FilestoreError:
+    return errors.VersionConflict(
+        f"{_shown(source)} was changed in the bucket behind Filestore's back. Reconcile it first; nothing was changed.",
+        path=_shown(source),
+    )
+
+
+def _shown(source: Source) -> str:
+    return (source.path.raw if source.path is not None else source.relative).decode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""Requests signed and sent here: the account, the line, the signature."""

@@ -1,0 +1,85 @@
+"""`sweep`: what a crash left on a mount, and what may be done at leisure: leftovers, orphaned stages, rollup deltas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.commands.finish import Finish
+from activities.executors.base import Executor
+from schema.ids import CommandId, MountId, is_command_id
+from schema.store import record as store
+from schema.store import rollups
+
+if TYPE_CHECKING:
+    from activities.ports import Executors
+    from activities.threads import MountThreads
+    from schema.store.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    cleared: int = 0
+    stages: int = 0
+    folded: int = 0
+
+
+class Sweep:
+    def __init__(
+        self, pool: Pool, executors: Executors, threads: MountThreads, finish: Finish, stage_max_age_seconds: float
+    ) -> None:
+        self._pool, self._executors, self._threads = pool, executors, threads
+        self._finish, self._max_age = finish, stage_max_age_seconds
+
+    @activity.defn(name="sweep")
+    async def sweep(self, mount: MountId) -> Swept:
+        folded = await self._fold()
+        cleared = await self._finish.clear(mount, None)
+        stages = await self._clear_stages(mount)
+        return Swept(cleared, stages, folded)
+
+    async def _fold(self) -> int:
+        total = 0
+        while True:
+            async with self._pool.connection() as connection, connection.transaction():
+                folded = await rollups.fold(connection)
+            total += folded
+            if folded == 0:
+                return total
+
+    async def _clear_stages(self, mount: MountId) -> int:
+        async with self._pool.connection() as connection:
+            await store.forget_stages(connection, mount)
+        executor = self._executors.of(mount)
+        # Strangers' files among the stages have no lock and no command; they are not ours to remove.
+        found = await self._threads.run(
+            mount, lambda: [(stage, age) for stage, age in executor.stages() if is_command_id(stage)]
+        )
+        old = [stage for stage, age in found if age > self._max_age]
+        old += await self._ended(mount, [stage for stage, age in found if age <= self._max_age])
+        removed = await self._threads.run(mount, executor.sweep_uploads, self._max_age)
+        for start in range(0, len(old), 500):
+            removed += await self._clear_some(mount, executor, old[start : start + 500])
+        return removed
+
+    async def _ended(self, mount: MountId, young: list[CommandId]) -> list[CommandId]:
+        """Those whose commands are known to have ended: a crash came between the record and the tidying."""
+        ended: list[CommandId] = []
+        for start in range(0, len(young), 500):
+            async with self._pool.connection() as connection:
+                ended += await store.ended_stages(connection, mount, young[start : start + 500])
+        return ended
+
+    async def _clear_some(self, mount: MountId, executor: Executor, stages: list[CommandId]) -> int:
+        """Under their locks: a stage that nobody holds and no live command or leftover knows is nobody's."""
+        locks = executor.locks()
+        try:
+            free = [stage for stage in stages if locks.take(stage)]
+            async with self._pool.connection() as connection:
+                live = await store.live_stages(connection, mount, free)
+            dead = [stage for stage in free if stage not in live]
+            return await self._threads.run(mount, lambda: sum(executor.discard_stage(stage, None) for stage in dead))
+        finally:
+            locks.close()

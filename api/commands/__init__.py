@@ -1,0 +1,1 @@
+"""Commands over HTTP: one request each, lists, and how they stand."""

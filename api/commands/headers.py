@@ -1,0 +1,260 @@
+"""From an HTTP request to a submission: headers, limits, the fingerprint of what was asked for."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
+from api.http.fields import KEY_MAX, METADATA_MAX, CommandBody
+from schema.commands.command import CommandKind, spell
+from schema.commands.command import Request as Command
+from schema.errors import InvalidRequest, PayloadTooLarge, VersionConflict
+from schema.ids import MountId, NodeId, new_command_id
+from schema.paths import NodePath
+from schema.principals import Principal
+from schema.settings import Settings
+
+M = TypeVar("M", bound=BaseModel)
+
+BODY_MAX = 1024 * 1024
+"""Bytes of a JSON body."""
+
+_TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
+_VERSION = re.compile(r"[0-9]{1,18}")
+_HASH = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
+_QUOTED = re.compile(r'"([^"]*)"')
+_WEAK = re.compile(r'W/("[^"]*")')
+_SECONDS = re.compile(r"[0-9]{1,9}")
+
+# Made once: `json.dumps` makes a new encoder for every call that wants no spaces.
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+_sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+
+
+class Disconnected(InvalidRequest):
+    """The body was cut short. Nothing was stored; send it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the headers say about a command. Key and conditions may stand in its body as well."""
+
+    key: str | None
+    request_id: str
+    trace_id: str | None
+    wait_seconds: float | None
+    if_version: int | None = None
+    if_hash: str | None = None
+    if_exists: bool = False
+    unless_version: int | None = None
+    unless_hash: str | None = None
+    must_be_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One entity tag, as a condition names it: a version, the hash of the content, or `*`, whatever there is."""
+
+    version: int | None = None
+    hash: str | None = None
+    anything: bool = False
+
+
+async def read_json(request: Request, model: type[M]) -> M:
+    """Raises pydantic's ValidationError, PayloadTooLarge, Disconnected."""
+    body = b""
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected()
+        body = body + message["body"] if body else message.get("body", b"")
+        if len(body) > BODY_MAX:
+            raise PayloadTooLarge(f"A JSON body may have {BODY_MAX} bytes.")
+        if not message.get("more_body", False):
+            return model.model_validate_json(body)
+
+
+def read_headers(request: Request, key: str | None) -> Asked:
+    """`key` is the one from the body: it wins. Raises InvalidRequest, VersionConflict."""
+    headers = request.headers
+    trace = _TRACE.fullmatch(headers.get("traceparent", ""))
+    asked = Asked(
+        key=key if key is not None else _key(headers),
+        request_id=request.scope["request_id"],
+        trace_id=trace[1] if trace else None,
+        wait_seconds=_wait(headers.getlist("prefer"), request.query_params.get("wait")),
+    )
+    return with_conditions(asked, _joined(headers, "if-match"), _joined(headers, "if-none-match"))
+
+
+def _joined(headers: Headers, name: str) -> str | None:
+    """A header that is sent twice means a list (RFC 9110, 5.3)."""
+    told = headers.getlist(name)
+    return ", ".join(told) if told else None
+
+
+def _key(headers: Mapping[str, str]) -> str | None:
+    key = headers.get("idempotency-key", headers.get("x-idempotency-key"))
+    if key is not None and not (1 <= len(key) <= KEY_MAX and key.isascii() and key.isprintable()):
+        raise InvalidRequest(f"An Idempotency-Key header has 1 to {KEY_MAX} printable ASCII characters.")
+    return key
+
+
+def with_conditions(asked: Asked, if_match: str | None, if_none_match: str | None) -> Asked:
+    """The same with these conditions; None leaves what there is. Raises VersionConflict, InvalidRequest."""
+    if if_match is not None:
+        tag = _if_match(if_match)
+        asked = replace(asked, if_version=tag.version, if_hash=tag.hash, if_exists=tag.anything)
+    if if_none_match is not None:
+        tag = _if_none_match(if_none_match)
+        asked = replace(asked, unless_version=tag.version, unless_hash=tag.hash, must_be_new=tag.anything)
+    return asked
+
+
+def with_body(asked: Asked, body: CommandBody) -> Asked:
+    """The same with the key and the conditions of the body: they win."""
+    if body.idempotency_key is not None:
+        asked = replace(asked, key=body.idempotency_key)
+    if body.if_match is None and body.if_none_match is None:
+        return asked
+    return with_conditions(asked, _text(body.if_match), _text(body.if_none_match))
+
+
+def _text(condition: str | int | None) -> str | None:
+    return None if condition is None else str(condition)
+
+
+def _if_match(text: str) -> Tag:
+    one = _only("If-Match", text)
+    if _WEAK.fullmatch(one):
+        # RFC 9110, 13.1.1: If-Match compares strongly, and by strong comparison a weak tag equals nothing.
+        raise VersionConflict("A weak tag never matches If-Match. Name the version, or the SHA-256 of the content.")
+    return _tag("If-Match", one)
+
+
+def _if_none_match(text: str) -> Tag:
+    one = _only("If-None-Match", text)
+    weak = _WEAK.fullmatch(one)
+    return _tag("If-None-Match", weak[1] if weak else one)  # RFC 9110, 13.1.2: here tags are compared weakly
+
+
+def _only(name: str, text: str) -> str:
+    tags = [tag.strip() for tag in text.split(",") if tag.strip()]
+    if len(tags) > 1:
+        raise InvalidRequest(f"{name} names {len(tags)} tags; a command takes one.")
+    return tags[0] if tags else ""
+
+
+def _tag(name: str, text: str) -> Tag:
+    if text == "*":
+        return Tag(anything=True)
+    quoted = _QUOTED.fullmatch(text)
+    bare = quoted[1] if quoted else text
+    if _VERSION.fullmatch(bare):
+        return Tag(version=int(bare))
+    if hash := _HASH.fullmatch(bare):
+        return Tag(hash=hash[1].lower())
+    raise InvalidRequest(f"{name} takes one version (7), one SHA-256 of the content, as the ETag has it, or *.")
+
+
+def _wait(prefer: Sequence[str], query: str | None) -> float | None:
+    """`?wait=` and RFC 7240. Preferences we do not know are ignored; a time to wait says more than `respond-async`."""
+    if query is not None:
+        if not _SECONDS.fullmatch(query):
+            raise InvalidRequest("wait is a number of seconds.", fields=[{"field": "wait", "message": "not a number"}])
+        return float(query)
+    preferences: dict[str, str] = {}
+    for told in ",".join(prefer).split(","):
+        name, _, value = told.partition(";")[0].partition("=")
+        preferences.setdefault(name.strip().lower(), value.strip().strip('"'))
+    if _SECONDS.fullmatch(wait := preferences.get("wait", "")):
+        return float(wait)
+    return 0.0 if "respond-async" in preferences else None
+
+
+def command(
+    kind: CommandKind,
+    mount: MountId,
+    path: NodePath,
+    principal: Principal,
+    asked: Asked,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    recursive: bool = False,
+    target: NodePath | None = None,
+    target_mount: MountId | None = None,
+    node: NodeId | None = None,
+    content_version: int | None = None,
+) -> Command:
+    """The command as asked for, before anything of its body is known."""
+    text, exact = spell(path)
+    shown, target_exact = (None, None) if target is None else spell(target)
+    return Command(
+        id=new_command_id(),
+        kind=kind,
+        mount_id=mount,
+        path=text,
+        path_b64=exact,
+        tenant=principal.tenant,
+        principal=principal.name,
+        token_id=principal.token_id,
+        key=asked.key,
+        has_metadata=metadata is not None,
+        overwrite=overwrite,
+        recursive=recursive,
+        target=shown,
+        target_b64=target_exact,
+        target_mount_id=None if target_mount == mount else target_mount,
+        node_id=node,
+        content_version=content_version,
+        if_version=asked.if_version,
+        if_hash=asked.if_hash,
+        if_exists=asked.if_exists,
+        unless_version=asked.unless_version,
+        unless_hash=asked.unless_hash,
+        must_be_new=asked.must_be_new,
+        request_id=asked.request_id,
+        trace_id=asked.trace_id,
+    )
+
+
+def fingerprint(command: Command, metadata: Mapping[str, Any] | None, *, by_id: bool = False) -> str:
+    """hex SHA-256 over everything the client asked for. Two requests under one key must agree in it.
+
+    `by_id`: the client named the node by its id, so it is the same request wherever the node lies by now; otherwise it
+    named a path, and it is the same request whichever node was found there. Raises PayloadTooLarge for metadata, whose
+    size shows here.
+    """
+    told = _sorted(metadata) if metadata is not None else ""
+    if len(told) > METADATA_MAX:
+        raise PayloadTooLarge(f"Metadata may have {METADATA_MAX} bytes.")
+    path, exact, node = (None, None, command.node_id) if by_id else (command.path, command.path_b64, None)
+    asked: tuple[object, ...] = (
+        command.kind, command.mount_id, path, exact, command.overwrite, command.recursive,
+        command.if_version, command.if_hash, command.sha256, command.checksum, told,
+    )  # fmt: skip
+    more = (
+        command.target, command.target_b64, command.target_mount_id, node, command.content_version,
+        command.if_exists, command.unless_version, command.unless_hash, command.must_be_new,
+    )  # fmt: skip
+    if any(one is not None and one is not False for one in more):
+        # Only where they say something: what an earlier release has stored under a key must still compare equal.
+        asked += more
+    return hashlib.sha256(_compact(asked).encode()).hexdigest()
+
+
+def sealed(command: Command, metadata: Mapping[str, Any] | None, *, by_id: bool = False) -> Command:
+    """The command with its fingerprint: nothing about it changes from here on."""
+    return replace(command, hash=fingerprint(command, metadata, by_id=by_id))
+
+
+def wait(settings: Settings, asked: Asked) -> float | None:
+    """How long this client wants to wait, within what the server allows."""
+    return None if asked.wait_seconds is None else min(asked.wait_seconds, settings.answer_wait_seconds)

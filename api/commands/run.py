@@ -1,0 +1,106 @@
+"""Carry a command out and answer: POST /v1/commands/<name>; and ask about one later: GET /v1/commands/{id}."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api import waiting
+from api.access.admission import admit
+from api.commands import catalogue as kinds
+from api.commands import headers as intake
+from api.commands.catalogue import KINDS, Kind
+from api.commands.parse import Asker
+from api.front import Front, front_of
+from api.http import openapi, responses
+from api.http.fields import UUID, CommandBody
+from api.http.routes import Plain
+from api.services import OutcomePending, Submission
+from schema.commands.command import Outcome, Status
+from schema.errors import NotFound
+from schema.ids import CommandId
+from schema.store import journal
+
+router = APIRouter(route_class=Plain, tags=["commands"])
+
+
+async def carry_out(front: Front, submission: Submission) -> Outcome:
+    """Raises FilestoreError, OutcomePending."""
+    return await front.services.commands.submit(submission)
+
+
+async def answer(request: Request, front: Front, submission: Submission, success: int) -> Response:
+    """Carry it out and tell how it ended, with `success` as the status when it went well for the first time."""
+    try:
+        return responses.outcome(request, await carry_out(front, submission), success)
+    except OutcomePending as pending:
+        return responses.pending(pending.command)
+
+
+async def respond(
+    request: Request,
+    kind: Kind,
+    body: type[CommandBody] | None = None,
+    meant: Callable[[Any], CommandBody] = lambda told: told,
+) -> Response:
+    """A whole route: who asks, what for, and how it ended. `body` and `meant`: where the address says a part of it."""
+    principal = await admit(request, "write")
+    front = front_of(request)
+    told = meant(await intake.read_json(request, body or kind.body))
+    asked = intake.with_body(intake.read_headers(request, told.idempotency_key), told)
+    submission = await kind.submission(Asker(front, principal, asked), told)
+    return await answer(request, front, submission, kind.success)
+
+
+def _by_name(kind: Kind) -> Callable[[Request], Awaitable[Response]]:
+    async def command(request: Request) -> Response:
+        return await respond(request, kind)
+
+    return command
+
+
+for _kind in KINDS:
+    router.post(
+        f"/v1/commands/{_kind.name}", operation_id=f"{_kind.kind}Command", **kinds.described(_kind)
+    )(_by_name(_kind))  # fmt: skip
+
+
+@router.post("/v1/commands/{name}", include_in_schema=False)
+async def unknown(request: Request) -> Response:
+    await admit(request, "write")
+    names = [kind.name for kind in KINDS]
+    raise NotFound(f"There is no command of this name. There are: {', '.join(names)}.", commands=names)
+
+
+@router.get(
+    "/v1/commands/{id}",
+    operation_id="getCommand",
+    summary="How a command stands",
+    description=(
+        "At any time, also long after it ended. While its status is `queued` or `running` there is a Retry-After: ask again "
+        "then. `queued`: it was answered with 202 before it was recorded, and only the process that answered knows of it. "
+        "Only its own principal and administrators are told."
+    ),
+    responses=openapi.answers({200: "The command"}, "NOT_FOUND", schema=openapi.named("Command")),
+    openapi_extra={"parameters": [openapi.path_id("id", "The command", "01993d5e-7c1a-7000-8000-0123456789ab")]},
+)
+async def show(request: Request) -> Response:
+    principal = await admit(request, "read")
+    id = request.path_params["id"].lower()
+    if not re.fullmatch(UUID, id):
+        raise NotFound("There is no such command.")
+    services = front_of(request).services
+    # In this order: what leaves the queue between the two is in the record.
+    queued = services.commands.queued(CommandId(id))
+    async with services.pool.connection() as connection:
+        standing = await journal.command(connection, (queued and queued.row) or CommandId(id), principal.tenant)
+    if standing is None and queued is not None and queued.request.tenant == principal.tenant:
+        standing = waiting.standing_of(queued)
+    if standing is None or (standing.principal != principal.name and "admin" not in principal.scopes):
+        raise NotFound("There is no such command.")
+    told = responses.data(standing.document)
+    if standing.status is None or standing.status is Status.RUNNING:
+        told.headers.update(responses.place_to_ask(CommandId(id)))
+    return told

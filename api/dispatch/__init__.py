@@ -1,0 +1,1 @@
+"""Commands on their way into lists, per mount. Knows nothing of HTTP."""

@@ -1,0 +1,225 @@
+"""One mount's lanes: each takes the next list from the queue, seals its stages, starts its workflow, and waits until all of it are
+answered.
+
+A lone command is a list of one; no timer is needed, because while a list is under way the next one gathers by itself.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+
+import structlog
+
+from activities.executors.base import Identity
+from activities.ports import Executors
+from activities.threads import MountThreads
+from api.dispatch.answers import Answers
+from api.dispatch.queue import LIST_BYTES, Queue, Waiting, weight
+from api.dispatch.staging import seal
+from api.services import Submission
+from schema import errors
+from schema.commands.command import CommandList
+from schema.faults import areach
+from schema.ids import CommandId, MountId, new_command_id
+from schema.store import record as store
+from schema.store.pool import Pool
+
+_LOOK_SECONDS = 0.25
+"""How often a lane looks whether its commands are answered, should nobody tell it."""
+
+log = structlog.get_logger("lanes")
+
+Start = Callable[[CommandList], Awaitable[Callable[[], Awaitable[object]]]]
+"""Start the workflow of a list; what comes back waits for its end, and raises when the workflow failed."""
+
+Meet = Callable[[MountId], Awaitable[None]]
+"""Make sure that this process serves the mount, if it can: it may be younger than our last look."""
+
+
+class Lanes:
+    def __init__(
+        self, mount: MountId, *, executors: Executors, pool: Pool, answers: Answers, start: Start, meet: Meet,
+        lanes: int, queue_max: int, path_wait_seconds: float, threads: MountThreads, gone: Callable[[CommandId], None],
+        listed: Callable[[int], None],
+    ) -> None:  # fmt: skip
+        self._mount, self._executors, self._pool, self._answers = mount, executors, pool, answers
+        self._start, self._meet, self._path_wait, self._threads, self._gone = (
+            start,
+            meet,
+            path_wait_seconds,
+            threads,
+            gone,
+        )
+        self._listed = listed
+        self._queue = Queue(lanes=lanes, most=queue_max)
+        self._flying: dict[CommandId, Waiting] = {}
+        self._dropping: set[asyncio.Future[None]] = set()
+        self._wake = asyncio.Event()
+        self._landed = asyncio.Event()
+        self._tasks = [asyncio.create_task(self._lane()) for _ in range(lanes)]
+
+    # Coming in
+
+    def put(self, *submissions: Submission) -> None:
+        """One, or an atomic list. Raises RateLimited when the queue is full, and PayloadTooLarge."""
+        deadline = asyncio.get_running_loop().time() + self._path_wait
+        turn = [self._waiting(submission, deadline) for submission in submissions]
+        if len(turn) > 1:
+            if weight(turn) > LIST_BYTES:
+                raise errors.PayloadTooLarge("The paths of this list are too long for one atomic list.")
+            for waiting in turn:
+                waiting.atomic = turn
+        self._queue.put(*turn)
+        self._wake.set()
+
+    def _waiting(self, submission: Submission, deadline: float) -> Waiting:
+        claims = [claim for claim in submission.request.claims if claim.mount == self._mount]
+        return Waiting(submission, claims, deadline, submission.locks)
+
+    @property
+    def idle(self) -> bool:
+        return not self._queue and not self._flying
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many wait, and how many are in lists under way. From any thread."""
+        return len(self._queue), len(self._flying)
+
+    # Flying
+
+    async def _lane(self) -> None:
+        while True:
+            now = asyncio.get_running_loop().time()
+            worth = self._queue.worth_a_list(len(self._flying))
+            batch = self._queue.take(self._flying.values(), now) if worth else []
+            if not batch:
+                self._wake.clear()
+                if self._queue:
+                    # They wait for a path, or for more of them: look again when something lands, or a deadline passes.
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), 0.1)
+                else:
+                    await self._wake.wait()
+                continue
+            for waiting in batch:
+                self._flying[waiting.request.id] = waiting
+            turns = {waiting.request.id: waiting.turns for waiting in batch}
+            try:
+                await self._fly(batch, turns)
+            except errors.FilestoreError as error:
+                self._give_up(turns, error)
+            except Exception as error:
+                log.exception("a list failed", mount=self._mount)
+                self._give_up(turns, errors.OutcomeUnknown(cause=type(error).__name__))
+
+    async def _fly(self, batch: list[Waiting], turns: Mapping[CommandId, int]) -> None:
+        await self._meet(self._mount)
+        await self._threads.run(self._mount, seal, self._executors, self._mount, batch)
+        described = [(w.request, w.submission.metadata) for w in batch if w.submission.metadata is not None]
+        if described:
+            async with self._pool.connection() as connection:
+                await store.keep_metadata(connection, self._mount, described)
+        await areach("api.sealed")
+        atomic_id = new_command_id() if batch[0].atomic else None
+        requests = [waiting.request for waiting in batch]
+        result = await self._start(CommandList(self._mount, requests, atomic_id, batch[0].turns))
+        self._listed(len(batch))
+        await areach("api.started")
+        await self._landing(asyncio.ensure_future(result()), turns)
+
+    async def _landing(self, ending: asyncio.Future[object], turns: Mapping[CommandId, int]) -> None:
+        """Until everybody is answered. What the workflow does after that is no business of the lane: the next list gathers by
+        its share. One that ended without us left the others to somebody who goes on elsewhere; they are answered from
+        their rows."""
+        try:
+            while waiting := self._still(turns):
+                if ending.done():
+                    ending.result()
+                    return self._leave(waiting)
+                self._landed.clear()
+                landed: asyncio.Future[object] = asyncio.ensure_future(self._landed.wait())
+                await asyncio.wait((landed, ending), timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                landed.cancel()
+        finally:
+            if not ending.cancel() and not ending.cancelled():
+                ending.exception()  # nobody is left whom it concerns
+
+    def _still(self, turns: Mapping[CommandId, int]) -> list[CommandId]:
+        """Which of a list are still under way with it. One that found its path busy may fly with another list by now."""
+        return [id for id, turn in turns.items() if id in self._flying and self._flying[id].turns == turn]
+
+    # Landing: called by the activities of this process
+
+    def holds(self, request: CommandId) -> bool:
+        waiting = self._flying.get(request)
+        return waiting is not None and waiting.locks is not None
+
+    def unlock(self, request: CommandId) -> None:
+        """`begin` has committed: `apply` takes the lock now, wherever it runs."""
+        waiting = self._flying.get(request)
+        if waiting is not None and waiting.locks is not None:
+            waiting.locks.release(request)
+            waiting.locks.close()
+            waiting.locks = None
+
+    def land(self, request: CommandId, *, drop_stage: bool = False) -> None:
+        waiting = self._flying.get(request)
+        if waiting is None:
+            return
+        self.unlock(request)
+        del self._flying[request]
+        self._gone(request)
+        if drop_stage:
+            self._drop_stage(waiting)
+        self._landed.set()
+        self._wake.set()
+
+    def again(self, request: CommandId) -> None:
+        """Another process holds the path: back to the front of the queue, stage and lock kept. With it goes its whole
+        atomic list."""
+        waiting = self._flying.get(request)
+        if waiting is None:
+            return
+        turn = waiting.atomic or [waiting]
+        for one in turn:
+            self._flying.pop(one.request.id, None)
+            one.turns += 1
+        self._landed.set()
+
+        def put_back() -> None:
+            self._queue.put_back(*turn)
+            self._wake.set()
+
+        asyncio.get_running_loop().call_later(0.05, put_back)
+
+    def _leave(self, requests: Sequence[CommandId]) -> None:
+        for request in requests:
+            self.land(request)
+
+    def _give_up(self, turns: Mapping[CommandId, int], error: errors.FilestoreError) -> None:
+        """The stage stays: the command may begin yet. The sweep knows whether anybody still needs it."""
+        for request in self._still(turns):
+            self._answers.refuse(request, error)
+            self.land(request)
+
+    def _drop_stage(self, waiting: Waiting) -> None:
+        staged = waiting.request.staged
+        if staged is None:
+            return
+
+        def drop() -> None:
+            self._executors.of(self._mount).discard_stage(waiting.request.id, Identity.of_facts(staged))
+
+        dropping = asyncio.ensure_future(self._threads.run(self._mount, drop))
+        self._dropping.add(dropping)
+        dropping.add_done_callback(self._dropped)
+
+    def _dropped(self, dropping: "asyncio.Future[None]") -> None:
+        self._dropping.discard(dropping)
+        if not dropping.cancelled() and (error := dropping.exception()):
+            log.info("a stage that nobody needs is left to the sweep", mount=self._mount, error=repr(error))
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

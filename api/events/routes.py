@@ -1,0 +1,161 @@
+"""Events: GET /v1/events/stream pushes them, GET /v1/events is asked for them. The same feed, the same filters, the same rights."""
+
+import json
+from time import monotonic
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.access.admission import admit
+from api.events.feed import Feed, Wanted
+from api.events.sse import EventStream, readable, reset
+from api.front import front_of
+from api.http import openapi
+from api.http.fields import ID_MAX, EventsQuery, StreamQuery, read_query
+from api.http.presence import while_connected
+from api.http.responses import JSON
+from api.http.routes import Plain
+from schema import paths
+from schema.errors import InvalidRequest, Unavailable
+from schema.events import STREAM_RESET, EventType
+from schema.ids import MountId
+from schema.paths import NodePath
+from schema.principals import Principal, authorise
+from schema.store.events import Bounds, Placed
+
+router = APIRouter(route_class=Plain, tags=["events"])
+
+PARTS = 20
+"""Parts of the feed one poll looks through at most, wanted or not."""
+POLL_BYTES = 4 * 2**20
+
+_FILTERS = (
+    "`pathPrefix` takes a node and all below it, by whole names; of a move, either place. `events` are names of types, "
+    f"separated by commas or repeated: {', '.join(f'`{type_}`' for type_ in EventType)}."
+)
+_LAST_EVENT_ID = {
+    "name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "integer"},
+    "description": "Goes on right after this position; wins over `lastEventId`. Browsers send it by themselves.",
+}  # fmt: skip
+
+
+@router.get(
+    "/v1/events/stream",
+    operation_id="streamEvents",
+    summary="Events as they happen",
+    description=(
+        "Server-sent events: `event` is the type, `id` the position, `data` is `{type, data}` on one line. From now on, or "
+        f"right after `Last-Event-ID`: nothing is missed, nothing comes twice. `{STREAM_RESET}` says that events are gone "
+        f"which were not seen. {_FILTERS}"
+    ),
+    responses={
+        **openapi.answers({}, "BACKEND_NOT_FOUND", "INVALID_PATH"),
+        200: {"description": "The stream", "content": {EventStream.media_type: {"schema": {"type": "string"}}}},
+    },
+    openapi_extra={"parameters": [*openapi.query_of(StreamQuery), _LAST_EVENT_ID]},
+)
+async def stream(request: Request) -> Response:
+    principal = await admit(request, "read")
+    front = front_of(request)
+    query = read_query(StreamQuery, request.query_params)
+    wanted = await _wanted(request, principal, query)
+    after = _last_event_id(request, query)
+    bounds = await _bounds(front.feed, after)
+
+    async def admitted() -> Principal:
+        return await admit(request, "read", wanted.mount, NodePath(wanted.prefix))
+
+    heartbeat = front.services.settings.events_heartbeat_seconds
+    return EventStream(front.feed, wanted, after, bounds, admitted, heartbeat)
+
+
+@router.get(
+    "/v1/events",
+    operation_id="listEvents",
+    summary="Events after a position",
+    description=(
+        "In the order of commits. Send `next` as the next `after`; without `after` from the oldest that is kept. `wait` holds "
+        "the answer back until there is one event, or so many seconds. `last` is the end of the feed. `reset` says that "
+        f"events are gone which were not seen. {_FILTERS}"
+    ),
+    responses=openapi.answers(
+        {200: "A page of events"}, "BACKEND_NOT_FOUND", "INVALID_PATH",
+        schema=openapi.enveloped(events="array", next="integer", last="integer", reset="object"),
+    ),
+    openapi_extra={"parameters": openapi.query_of(EventsQuery)},
+)  # fmt: skip
+async def pull(request: Request) -> Response:
+    principal = await admit(request, "read")
+    front = front_of(request)
+    query = read_query(EventsQuery, request.query_params)
+    wanted = await _wanted(request, principal, query)
+    bounds = await _bounds(front.feed, query.after)
+    if not query.wait:
+        return await _poll(request, front.feed, wanted, query, bounds)
+    with front.feed.following():
+        answer = await while_connected(request.receive, _poll(request, front.feed, wanted, query, bounds))
+    return answer or Response(b"")  # to nobody
+
+
+async def _poll(request: Request, feed: Feed, wanted: Wanted, query: EventsQuery, bounds: Bounds) -> Response:
+    until = monotonic() + query.wait
+    position = bounds.first - 1 if query.after is None else query.after
+    lost = None
+    if position < bounds.first - 1:
+        lost, position = reset(position, bounds.first - 1), bounds.first - 1
+    found: list[Placed] = []
+    looked = size = 0
+    while looked < PARTS and size < POLL_BYTES:
+        part = await feed.part(position, wanted)
+        principal = await admit(request, "read", wanted.mount, NodePath(wanted.prefix))
+        if part.resumed is not None:
+            lost = reset(position, part.resumed)
+        if part.last == position:
+            if found or feed.closed or monotonic() >= until:
+                break
+            await feed.beyond(position, until - monotonic())
+            continue
+        looked, position = looked + 1, part.last
+        for event in part.events:
+            if not readable(principal, event):
+                continue
+            if len(found) == query.limit or size > POLL_BYTES:
+                position = found[-1].position
+                looked = PARTS
+                break
+            found.append(event)
+            size += len(event.data)
+    events = ",".join(f'{{"position":{e.position},"type":"{e.type}","data":{e.data}}}' for e in found)
+    body = f'{{"data":{{"events":[{events}],"next":{position},"last":{max(bounds.last, position)},"reset":{json.dumps(lost)}}}}}'
+    return Response(body.encode(), media_type=JSON)
+
+
+async def _wanted(request: Request, principal: Principal, query: StreamQuery | EventsQuery) -> Wanted:
+    prefix = paths.decode(query.path_prefix, query.path_prefix_b64, allow_root=True)
+    mount = None if query.backend_mount_id is None else MountId(query.backend_mount_id)
+    if mount is not None:
+        await front_of(request).mounts.get(mount, principal.tenant)
+    authorise(principal, "read", mount, prefix)
+    return Wanted(principal.tenant, mount, prefix.raw, query.events)
+
+
+def _last_event_id(request: Request, query: StreamQuery) -> int | None:
+    """The header is of the last event a client has got; the query, of the last one when it made the address."""
+    text = request.headers.get("last-event-id", "").strip()
+    if not text:
+        return query.last_event_id
+    if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > ID_MAX:
+        raise InvalidRequest("Last-Event-ID is not a position: send the id of the last event you got, or nothing.")
+    return int(text)
+
+
+async def _bounds(feed: Feed, after: int | None) -> Bounds:
+    if feed.closed:
+        raise Unavailable("This server is being stopped. Send the same request again.")
+    bounds = await feed.bounds()
+    if after is not None and after > bounds.last:
+        raise InvalidRequest(
+            f"Position {after} is not given yet; the last one is {bounds.last}. Was it another server's?",
+            last=bounds.last,
+        )
+    return bounds

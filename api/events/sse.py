@@ -1,0 +1,123 @@
+"""Server-sent events: the feed from a position on, as text, for as long as the client stays and its token holds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from time import monotonic
+
+from psycopg import InterfaceError, OperationalError
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.events.feed import Feed, Wanted
+from api.http.presence import while_connected
+from schema.errors import FilestoreError, Unavailable
+from schema.events import STREAM_RESET
+from schema.paths import NodePath
+from schema.principals import Principal, authorise
+from schema.store.events import Bounds, Placed
+
+RETRY_MS = 2000
+"""How long a client waits before it comes back."""
+PIECE_BYTES = 64 * 1024
+AGAIN_SECONDS = 1.0
+"""Postgres could not be asked: this is when the next try is."""
+
+
+class EventStream(Response):
+    """`admitted` tells who asks, as of now; raises when the token does not hold any more."""
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        feed: Feed,
+        wanted: Wanted,
+        after: int | None,
+        bounds: Bounds,
+        admitted: Callable[[], Awaitable[Principal]],
+        heartbeat_seconds: float,
+    ) -> None:
+        super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+        del self.headers["content-length"]
+        self._feed, self._wanted, self._after, self._bounds = feed, wanted, after, bounds
+        self._admitted, self._heartbeat_seconds = admitted, heartbeat_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._feed.following():
+            # A client that is gone is noticed at once, though there may be nothing to send to it for hours.
+            await while_connected(receive, self._tell(send))
+
+    async def _tell(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async for piece in self._text():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _text(self) -> AsyncIterator[bytes]:
+        position, told = self._bounds.last if self._after is None else self._after, monotonic()
+        # The id alone makes no event, but whoever loses the connection now knows where to go on.
+        yield b"retry: %d\nid: %d\n\n" % (RETRY_MS, position)
+        if position < self._bounds.first - 1:
+            yield _event(STREAM_RESET, self._bounds.first - 1, json.dumps(reset(position, self._bounds.first - 1)))
+            position = self._bounds.first - 1
+        shown = position
+        while not self._feed.closed:
+            try:
+                part = await self._feed.part(position, self._wanted)
+                principal = await self._admitted()
+            except (OperationalError, InterfaceError, Unavailable):
+                await self._feed.beyond(position, AGAIN_SECONDS)
+                await asyncio.sleep(AGAIN_SECONDS / 10)
+            except FilestoreError:
+                return  # the token is revoked or has expired: nothing more is shown, and coming back is refused
+            else:
+                if part.resumed is not None:
+                    yield _event(STREAM_RESET, part.resumed, json.dumps(reset(position, part.resumed)))
+                for piece in _pieces(event for event in part.events if readable(principal, event)):
+                    yield piece
+                    shown, told = part.events[-1].position, monotonic()
+                if part.last == position:
+                    await self._feed.beyond(position, self._heartbeat_seconds - (monotonic() - told))
+                position = part.last
+                await asyncio.sleep(0)  # others follow too
+            if monotonic() - told >= self._heartbeat_seconds:
+                # With the position, if there were events for others only: going on is cheap then, however long it was quiet.
+                yield b": heartbeat\n\n" if shown == position else b": heartbeat\nid: %d\n\n" % position
+                shown, told = position, monotonic()
+
+
+def readable(principal: Principal, event: Placed) -> bool:
+    """Whether all that an event tells of may be read: of a move, both places."""
+    try:
+        authorise(principal, "read", event.mount)
+        for path in event.paths:
+            authorise(principal, "read", event.mount, NodePath(path))
+    except FilestoreError:
+        return False
+    return True
+
+
+def reset(asked: int, resumed: int) -> dict[str, int]:
+    """What a reader is told who asked for events that are gone."""
+    return {"requestedAfter": asked, "resumedAfter": resumed}
+
+
+def _pieces(events: Iterable[Placed]) -> Iterator[bytes]:
+    """Small enough for a slow client: while it takes one the next is not even made."""
+    waiting: list[bytes] = []
+    size = 0
+    for event in events:
+        waiting.append(_event(event.type, event.position, event.data))
+        size += len(waiting[-1])
+        if size >= PIECE_BYTES:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+def _event(type_: str, position: int, data: str) -> bytes:
+    return f'event: {type_}\nid: {position}\ndata: {{"type":"{type_}","data":{data}}}\n\n'.encode()

@@ -1,0 +1,159 @@
+"""GET /v1/files/{id}/content: a file's bytes, whole or in ranges, and never others than those its hash stands for."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api import digests
+from api.access.admission import admit
+from api.files.recorded import Recorded, open_recorded
+from api.files.stream import PIECE, Changed, Reader, Streamed
+from api.front import Front, front_of
+from api.http import conditions, openapi, ranges
+from api.http.conditions import Validators
+from api.http.disposition import disposition
+from api.http.errors import refusal
+from api.http.fields import ContentQuery, read_query
+from api.http.ranges import Range, Unsatisfiable
+from api.http.routes import Plain
+from api.nodes.routes import read_id
+from schema.errors import InvalidRequest, VersionConflict
+from schema.principals import Principal
+from schema.store.downloads import Download
+
+router = APIRouter(route_class=Plain, tags=["files"])
+
+_MIME = re.compile(r"[\w.+-]+/[\w.+-]+( *; *[\w.+-]+=[\w.+\"-]+)*", re.ASCII)
+
+_HEADERS = [
+    {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": told}
+    for name, told in (
+        ("Range", "`bytes=0-99`, `bytes=-100`, or several of them"),
+        ("If-Range", "The ETag, or the Last-Modified, the range is meant for"),
+        ("If-None-Match", "The ETags the client has: 304 if it is still one of these"),
+        ("If-Match", "The ETags the client wants: 412 if it is another one"),
+        ("If-Modified-Since", "304 if the content is not younger; ignored beside If-None-Match"),
+        ("If-Unmodified-Since", "412 if the content is younger; ignored beside If-Match"),
+        ("Want-Repr-Digest", "`sha-256=0` leaves Repr-Digest out"),
+        ("Want-Content-Digest", "`sha-256=1` asks for Content-Digest: of the whole file, or of one range up to 1 MiB"),
+    )
+]
+_ANSWERS = openapi.answers(
+    {200: "The whole file", 206: "The ranges asked for", 304: "Not modified"},
+    "NODE_NOT_FOUND", "NOT_A_DIRECTORY", "EXECUTOR_NOT_FOUND", "PATH_BUSY", "CONTENT_EXPIRED", "VERSION_CONFLICT",
+    "MOUNT_OFFLINE",
+)  # fmt: skip
+for _status in (200, 206):
+    _ANSWERS[_status]["content"] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_ANSWERS[304].pop("content")
+_ANSWERS[416] = {"description": "No range begins within the file, or they are too many; Content-Range tells its size"}
+
+
+@router.head("/v1/files/{id}/content", include_in_schema=False)
+@router.get(
+    "/v1/files/{id}/content",
+    operation_id="getFileContent",
+    summary="A file's bytes",
+    description=(
+        "The ETag is the SHA-256 of the content. A file that was changed behind Filestore's back is refused with 412 "
+        "until it is reconciled: bytes never come under a hash that is not theirs. `version`: an older version, of a "
+        "deleted file too, as long as its content is kept; 410 afterwards."
+    ),
+    responses=_ANSWERS,
+    openapi_extra={
+        "parameters": [openapi.path_id("id", "The file's node"), *openapi.query_of(ContentQuery), *_HEADERS]
+    },
+)
+async def download(request: Request) -> Response:
+    principal = await admit(request, "read")
+    front = front_of(request)
+    query = read_query(ContentQuery, request.query_params)
+    found, content = await open_recorded(front, principal, read_id(request), query.version)
+    reader = Reader(content, found.mount, front.threads)
+    try:
+        answer = await _answer(request, query.disposition, principal, found, reader)
+    except BaseException:
+        await reader.close()
+        raise
+    if not isinstance(answer, Streamed):
+        await reader.close()
+    return answer
+
+
+async def _answer(request: Request, kind: str, principal: Principal, found: Recorded, reader: Reader) -> Response:
+    """Conditions first, then ranges: the order of RFC 9110, section 13.2.2."""
+    told = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
+    validators = Validators(found.etag, found.modified)
+    if conditions.fails_match(told, validators):
+        raise VersionConflict("The content is not the one that If-Match or If-Unmodified-Since names.")
+    if conditions.not_modified(told, validators):
+        return Response(status_code=304, headers=_caching(validators))
+    try:
+        wanted = ranges.wanted(told, reader.size, validators) if request.method == "GET" else []
+    except Unsatisfiable as error:
+        answer = refusal(request, InvalidRequest(str(error), size=reader.size), status=416)
+        answer.headers["content-range"] = f"bytes */{reader.size}"
+        return answer
+    headers = _headers(told, kind, found, validators)
+    ready = await _content_digest(told.get("want-content-digest", ""), found, reader, wanted, headers)
+    if request.method == "HEAD":
+        return Streamed(reader, wanted, headers, bodyless=True)
+    completed = None if wanted else _teller(front_of(request), principal, found)
+    return Streamed(reader, wanted, headers, ready=ready, completed=completed)
+
+
+def _caching(validators: Validators) -> dict[str, str]:
+    """Kept by nobody but the client, who asks each time whether it still holds: permissions and files change."""
+    return {"etag": validators.etag, "last-modified": validators.last_modified, "cache-control": "private, no-cache"}
+
+
+def _headers(told: dict[str, str], kind: str, found: Recorded, validators: Validators) -> dict[str, str]:
+    """A stored type is somebody's claim, and the content is a stranger's: browsers must neither guess what it is nor run
+    anything of it on our origin, shown inline or not."""
+    mime = found.mime_type or ""
+    headers = {
+        "accept-ranges": "bytes",
+        **_caching(validators),
+        "content-type": mime if _MIME.fullmatch(mime) else "application/octet-stream",
+        "content-disposition": disposition(found.name, kind),
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "sandbox; default-src 'none'",
+    }
+    if found.sha256 and found.hash:
+        headers["x-filestore-checksum"] = found.checksum or found.hash
+        headers["x-filestore-content-hash"] = found.hash
+        if not digests.unwanted(told.get("want-repr-digest", "")):
+            headers["repr-digest"] = digests.field(found.sha256)
+    return headers
+
+
+async def _content_digest(
+    wish: str, found: Recorded, reader: Reader, wanted: list[Range], headers: dict[str, str]
+) -> bytes | None:
+    """Content-Digest where it costs next to nothing: of the whole file it is known, a short range is read and hashed
+    before it is sent. Returns what was read. A long range would have to be read twice, parts be put together first."""
+    if not digests.wanted(wish):
+        return None
+    if not wanted and found.sha256:
+        headers["content-digest"] = digests.field(found.sha256)
+    if len(wanted) != 1 or wanted[0][1] - wanted[0][0] > PIECE:
+        return None
+    try:
+        ready = await reader.read(*wanted[0])
+    except Changed as error:
+        raise VersionConflict(f"The file was changed on disk while it was read ({error}). Reconcile it.") from error
+    headers["content-digest"] = digests.field(hashlib.sha256(ready).digest())
+    return ready
+
+
+def _teller(front: Front, principal: Principal, found: Recorded) -> Callable[[], None]:
+    def tell() -> None:
+        now = datetime.now(UTC)
+        checksum = found.checksum or found.hash
+        front.downloads.tell(Download(found.node, found.version, found.size, checksum, found.hash, principal.name, now))
+
+    return tell

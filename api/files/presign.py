@@ -1,0 +1,53 @@
+"""GET /v1/files/{id}/presign: a link under which a bucket itself hands out a file, for a while."""
+
+from datetime import UTC, datetime, timedelta
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.access.admission import admit
+from api.files.recorded import find
+from api.front import front_of
+from api.http import openapi
+from api.http.disposition import disposition
+from api.http.fields import PresignQuery, read_query
+from api.http.responses import JSON
+from api.http.routes import Plain
+from api.nodes.routes import read_id
+from schema.errors import VersionConflict
+
+router = APIRouter(route_class=Plain, tags=["files"])
+
+
+@router.get(
+    "/v1/files/{id}/presign",
+    operation_id="presignFile",
+    summary="A link to a file in a bucket",
+    description=(
+        "Whoever has the link can read this very content until it expires, without a token. Only for files on S3 mounts; "
+        "the others are read at /v1/files/{id}/content."
+    ),
+    responses=openapi.answers(
+        {200: "The link"}, "NODE_NOT_FOUND", "NOT_A_DIRECTORY", "NOT_SUPPORTED", "EXECUTOR_NOT_FOUND",
+        "VERSION_CONFLICT", "MOUNT_OFFLINE",
+        schema=openapi.enveloped(url="string", expiresAt="string", headers="object", method="string"),
+    ),
+    openapi_extra={"parameters": [openapi.path_id("id", "The file's node"), *openapi.query_of(PresignQuery)]},
+)  # fmt: skip
+async def presign(request: Request) -> Response:
+    principal = await admit(request, "read")
+    front = front_of(request)
+    query = read_query(PresignQuery, request.query_params)
+    found = await find(front, principal, read_id(request))
+    executor = front.services.executors.of(await front.mounts.get(found.mount, principal.tenant))
+    if found.identity is None:
+        raise VersionConflict("The record does not say which object this is. Reconcile it.", nodeId=found.node)
+    expires = datetime.now(UTC) + timedelta(seconds=query.expires_in)
+    url = await front.threads.run(
+        found.mount, executor.presign, found.path, found.identity, query.expires_in,
+        disposition(found.name, query.disposition),
+    )  # fmt: skip
+    told = {"url": url, "expiresAt": expires.isoformat(timespec="seconds"), "headers": {}, "method": "GET"}
+    # The link is as good as a token: nobody on the way may keep it.
+    return Response(orjson.dumps({"data": told}), headers={"cache-control": "no-store"}, media_type=JSON)

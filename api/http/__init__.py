@@ -1,0 +1,1 @@
+"""How HTTP is spoken; none of our nouns."""

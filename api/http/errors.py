@@ -1,0 +1,163 @@
+"""Errors as clients see them: one table from code to status, the /v1 envelope, and RFC 9457 for who asks for it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request
+from psycopg import InterfaceError, OperationalError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from schema.errors import (
+    BY_CODE,
+    FilestoreError,
+    InvalidRequest,
+    NotFound,
+    NotSupported,
+    Unavailable,
+    name_of,
+    of_the_machine,
+)
+
+log = structlog.get_logger(__name__)
+
+STATUS: Mapping[str, int] = {
+    "INVALID_PATH": 400,
+    "INVALID_REQUEST": 400,
+    "INVALID_CHECKSUM": 400,
+    "NOT_SUPPORTED": 400,
+    "UNAUTHENTICATED": 401,
+    "MISSING_SCOPE": 403,
+    "FORBIDDEN": 403,
+    "MOUNT_READ_ONLY": 403,
+    "BACKEND_NOT_FOUND": 404,
+    "NODE_NOT_FOUND": 404,
+    "PARENT_NOT_FOUND": 404,
+    "NOT_FOUND": 404,
+    "NODE_EXISTS": 409,
+    "NOT_A_DIRECTORY": 409,
+    "CHILDREN_EXIST": 409,
+    "IDEMPOTENCY_CONFLICT": 409,
+    "EXECUTOR_NOT_FOUND": 409,
+    "PATH_BUSY": 409,
+    "CONTENT_EXPIRED": 410,
+    "VERSION_CONFLICT": 412,
+    "PAYLOAD_TOO_LARGE": 413,
+    "CHECKSUM_MISMATCH": 422,
+    "NOT_ATTEMPTED": 424,
+    "RATE_LIMITED": 429,
+    "MOUNT_OFFLINE": 503,
+    "UNAVAILABLE": 503,
+    "OUTCOME_UNKNOWN": 503,
+    "STAGE_LOST": 503,
+    "STORAGE_FULL": 507,
+}
+PROBLEM = "application/problem+json"
+
+
+def status_of(code: str) -> int:
+    return STATUS.get(code, 500)
+
+
+def wants_problem(request: Request) -> bool:
+    return PROBLEM in request.headers.get("accept", "")
+
+
+def refusal(request: Request, error: FilestoreError, *, status: int | None = None) -> Response:
+    """The answer that tells a client about this error."""
+    status = status or status_of(error.code)
+    headers = {"www-authenticate": "Bearer"} if status == 401 else {}
+    if error.retry_after_seconds is not None:
+        headers["retry-after"] = str(error.retry_after_seconds)
+    if wants_problem(request):
+        return Response(_json(_problem(error, status)), status, headers, PROBLEM)
+    return Response(envelope(error), status, headers, "application/json")
+
+
+def envelope(error: FilestoreError) -> bytes:
+    return _json({"error": {"code": error.code, "message": error.message, "details": error.details}})
+
+
+def _problem(error: FilestoreError, status: int) -> dict[str, Any]:
+    details = dict(error.details or {})
+    problem = {
+        "type": f"urn:filestore:problem:{error.code.lower().replace('_', '-')}",
+        "title": name_of(BY_CODE[error.code]) if error.code in BY_CODE else "Internal server error",
+        "status": status,
+        "detail": error.message,
+        "code": error.code,
+        "retryable": error.retryable,
+        "retry_after": error.retry_after_seconds,
+        "command_id": details.pop("commandId", None),
+        "details": details or None,
+    }
+    return {name: value for name, value in problem.items() if value is not None}
+
+
+def _json(value: object) -> bytes:
+    try:
+        return orjson.dumps(value, default=str)
+    except TypeError:  # a lone surrogate in a text, or a number of more than 64 bits
+        return json.dumps(value, default=str).encode()
+
+
+def defect(request_id: str) -> FilestoreError:
+    """What a client hears of an exception that nobody thought of."""
+    return FilestoreError(
+        "This is a defect in Filestore, not in your request. Report it with this id.", requestId=request_id
+    )
+
+
+def invalid(error: ValidationError, *, within: str = "") -> InvalidRequest:
+    """What pydantic found, field by field, without the values: they can be secrets. `within`: where the fields stand."""
+    above = (within,) if within else ()
+    fields = [
+        {"field": ".".join(str(part) for part in (*above, *found["loc"])), "message": found["msg"]}
+        for found in error.errors(include_url=False, include_context=False, include_input=False)[:20]
+    ]
+    first = fields[0]
+    where = f"{first['field']}: " if first["field"] else ""
+    return InvalidRequest(f"{where}{first['message']}.", fields=fields)
+
+
+def install(app: FastAPI) -> None:
+    """Every exception that can leave a route has its answer here. The rest is a defect: see `api.http.middleware`."""
+
+    async def known(request: Request, error: Exception) -> Response:
+        assert isinstance(error, FilestoreError)
+        return refusal(request, error)
+
+    async def malformed(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ValidationError)
+        return refusal(request, invalid(error))
+
+    async def database(request: Request, error: Exception) -> Response:
+        log.warning("postgres is not reachable", error=f"{type(error).__name__}: {error}")
+        return refusal(request, Unavailable())
+
+    async def machine(request: Request, error: Exception) -> Response:
+        told = of_the_machine(error)
+        if told is None:
+            raise error
+        log.warning("the machine is in trouble", error=repr(error))
+        return refusal(request, told)
+
+    async def unrouted(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        told: FilestoreError = NotFound() if error.status_code == 404 else InvalidRequest(f"{error.detail}.")
+        if error.status_code == 405:
+            told = NotSupported("This address does not take that method. See /docs.")
+        answer = refusal(request, told, status=error.status_code)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    app.add_exception_handler(FilestoreError, known)
+    app.add_exception_handler(ValidationError, malformed)
+    app.add_exception_handler(OperationalError, database)
+    app.add_exception_handler(InterfaceError, database)
+    app.add_exception_handler(OSError, machine)
+    app.add_exception_handler(HTTPException, unrouted)

@@ -1,0 +1,92 @@
+"""GET /v1/journal: what was done, by whom, how it ended."""
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.access.admission import admit
+from api.front import front_of
+from api.http import openapi
+from api.http.fields import JournalQuery, read_query
+from api.http.responses import JSON
+from api.http.routes import Plain
+from schema import paths
+from schema.ids import CommandId, MountId, NodeId
+from schema.paths import NodePath
+from schema.principals import authorise
+from schema.store import journal
+from schema.store.journal import Asked
+
+router = APIRouter(route_class=Plain, tags=["journal"])
+
+
+@router.get(
+    "/v1/journal",
+    operation_id="listJournal",
+    summary="What was done",
+    description=(
+        "Newest first; `before` goes on behind an entry: send `pagination.nextBefore`. To follow, send `after`, first 0, then "
+        "`pagination.nextAfter`: oldest first, and nothing is ever missed. An entry is told to followers when everything before "
+        "it has been recorded, mostly within a second. `after` and `before` together bound a range, in either `order`. "
+        "Failed and refused commands are here too, with code and context."
+    ),
+    responses=openapi.answers(
+        {200: "A page of entries"}, "INVALID_PATH", "BACKEND_NOT_FOUND",
+        schema=openapi.enveloped(entries="array", pagination="object", filters="object"),
+    ),
+    openapi_extra={"parameters": openapi.query_of(JournalQuery)},
+)  # fmt: skip
+async def entries(request: Request) -> Response:
+    principal = await admit(request, "read")
+    front = front_of(request)
+    query = read_query(JournalQuery, request.query_params)
+    asked = _asked(query)
+    if asked.mount is not None:
+        await front.mounts.get(asked.mount, principal.tenant)
+    authorise(principal, "read", asked.mount, asked.path or asked.prefix)
+    oldest_first = _oldest_first(query)
+    async with front.services.pool.connection() as connection:
+        page = await journal.entries(connection, principal.tenant, asked, limit=query.limit, oldest_first=oldest_first)
+    filters = query.model_dump(by_alias=True, exclude={"limit", "after", "before"}, mode="json")
+    pagination = {
+        "limit": query.limit,
+        "more": page.more,
+        "nextAfter": (page.last or query.after or 0) if oldest_first else None,
+        "nextBefore": page.last if page.more and not oldest_first else None,
+    }
+    return Response(
+        f'{{"data":{{"entries":[{page.items}],"pagination":{orjson.dumps(pagination).decode()},'
+        f'"filters":{orjson.dumps(filters).decode()}}}}}'.encode(),
+        media_type=JSON,
+    )
+
+
+def _oldest_first(query: JournalQuery) -> bool:
+    """As asked; otherwise whoever has a place to go on after goes forward."""
+    if query.order is not None:
+        return query.order == "asc"
+    return query.after is not None and query.before is None
+
+
+def _asked(query: JournalQuery) -> Asked:
+    return Asked(
+        mount=None if query.backend_mount_id is None else MountId(query.backend_mount_id),
+        path=_path(query.path, query.path_b64),
+        prefix=_path(query.path_prefix, query.path_prefix_b64),
+        node=None if query.node_id is None else NodeId(query.node_id),
+        principal=query.principal,
+        kinds=query.command,
+        outcomes=query.outcome,
+        codes=query.code,
+        command=None if query.command_id is None else CommandId(query.command_id.lower()),
+        operation=query.operation_id,
+        atomic=query.atomic_id,
+        since=query.recorded_from,
+        until=query.recorded_to,
+        after=query.after,
+        before=query.before,
+    )
+
+
+def _path(text: str | None, b64: str | None) -> NodePath | None:
+    return None if text is None and b64 is None else paths.decode(text, b64, allow_root=True)

@@ -1,0 +1,1 @@
+"""Mounts over HTTP."""

@@ -1,0 +1,1 @@
+"""Nodes over HTTP: by id, by path, listed, and their versions."""

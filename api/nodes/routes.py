@@ -1,0 +1,245 @@
+"""Nodes: GET one, by id or by path; GET lists."""
+
+import orjson
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from api.access.admission import admit
+from api.front import front_of
+from api.http import openapi, responses
+from api.http.fields import (
+    ID_MAX,
+    ChildrenQuery,
+    Filters,
+    NodeByPathQuery,
+    NodeQuery,
+    NodesQuery,
+    RollupFilter,
+    SeenFilter,
+    SizeFilter,
+    read_query,
+)
+from api.http.responses import JSON
+from api.http.routes import Plain
+from api.nodes import cursors
+from schema import paths
+from schema.errors import InvalidRequest, NodeNotFound, NotADirectory
+from schema.ids import MountId, NodeId
+from schema.nodes import NodeKind
+from schema.paths import PATH_MAX
+from schema.principals import authorise
+from schema.store import nodes
+from schema.store.nodes import EVERYTHING, LIVING, Matching, Place, Rolled
+
+router = APIRouter(route_class=Plain, tags=["nodes"])
+
+DEPTHS = PATH_MAX + 1
+
+_LISTS = (
+    "Deleted nodes are left out unless `states` asks for them. `filters` is a JSON object, strict: query, metadata "
+    "[{key, value}], size {min, max}, lastSeenAt {after, before}, rollup {states, minChildCount, ...}. Send "
+    "`pagination.nextCursor` as `cursor` to go on: while others write, each node that stays is met exactly once. With "
+    "`nextOffset` as `offset` one can be skipped, or come twice."
+)
+
+_COLLISIONS = (
+    "With `collisions=true` it has `collidesWith`: the names beside it that only case or normalisation tell apart."
+)
+
+
+@router.get(
+    "/v1/nodes",
+    operation_id="listNodes",
+    summary="The nodes at and below a path",
+    description=f"Ordered by depth, then by the bytes of the path. `depth` counts from `path`. `collisions`: only those "
+    f"below it whose names collide where case or Unicode normalisation do not count. {_LISTS}",
+    responses=openapi.answers(
+        {200: "A page of nodes"}, "BACKEND_NOT_FOUND", "INVALID_PATH",
+        schema=openapi.enveloped(nodes="array", pagination="Pagination", filters="object"),
+    ),
+    openapi_extra={"parameters": openapi.query_of(NodesQuery)},
+)  # fmt: skip
+async def tree(request: Request) -> Response:
+    principal = await admit(request, "read")
+    front = front_of(request)
+    query = read_query(NodesQuery, request.query_params)
+    path = paths.decode(query.path, query.path_b64, allow_root=True)
+    mount = await front.mounts.get(MountId(query.backend_mount_id), principal.tenant)
+    authorise(principal, "read", mount.id, path)
+    conditions = _list("tree", mount.id, path.raw, query)
+    after = _after(query, conditions, DEPTHS)
+    async with front.services.pool.connection() as connection:
+        page = await nodes.tree(
+            connection, mount.id, path, depth=query.depth, limit=query.limit, offset=query.offset, after=after,
+            matching=_matching(query), collisions=query.collisions,
+        )  # fmt: skip
+    return Response(
+        f'{{"data":{{"nodes":[{page.items}],"pagination":{_pagination(query, page, conditions)},'
+        f'"filters":{_echo(query)}}}}}'.encode(),
+        media_type=JSON,
+    )
+
+
+@router.get(
+    "/v1/nodes/by-path",
+    operation_id="getNodeByPath",
+    summary="The node at a path",
+    description=f"The living one; where there is none, the one deleted last. The empty path is the mount's root. {_COLLISIONS}",
+    responses=openapi.answers(
+        {200: "The node"}, "NODE_NOT_FOUND", "BACKEND_NOT_FOUND", "INVALID_PATH", schema=openapi.named("Node")
+    ),
+    openapi_extra={"parameters": openapi.query_of(NodeByPathQuery)},
+)
+async def by_path(request: Request) -> Response:
+    principal = await admit(request, "read")
+    front = front_of(request)
+    query = read_query(NodeByPathQuery, request.query_params)
+    path = paths.decode(query.path, query.path_b64, allow_root=True)
+    mount = await front.mounts.get(MountId(query.backend_mount_id), principal.tenant)
+    authorise(principal, "read", mount.id, path)
+    async with front.services.pool.connection() as connection:
+        found = await nodes.by_path(connection, mount.id, path, principal.tenant)
+        if found is None:
+            raise NodeNotFound(backendMountId=mount.id, path=path.text)
+        document = await _document(connection, found, query.collisions)
+    return responses.data(document)
+
+
+@router.get(
+    "/v1/nodes/{id}",
+    operation_id="getNode",
+    summary="A node",
+    description=f"Deleted ones too. {_COLLISIONS}",
+    responses=openapi.answers({200: "The node"}, "NODE_NOT_FOUND", schema=openapi.named("Node")),
+    openapi_extra={"parameters": [openapi.path_id("id", "The node"), *openapi.query_of(NodeQuery)]},
+)
+async def by_id(request: Request) -> Response:
+    principal = await admit(request, "read")
+    query = read_query(NodeQuery, request.query_params)
+    async with front_of(request).services.pool.connection() as connection:
+        found = await nodes.by_id(connection, read_id(request), principal.tenant)
+        if found is None:
+            raise NodeNotFound()
+        authorise(principal, "read", found.mount, found.path)
+        document = await _document(connection, found, query.collisions)
+    return responses.data(document)
+
+
+async def _document(connection: "nodes.Connection", found: nodes.Found, collisions: bool) -> str:
+    """The node as clients read it, with the names it collides with where they are asked for."""
+    if not collisions:
+        return found.document
+    names = await nodes.collides_with(connection, found.id)
+    return f'{found.document[:-1]},"collidesWith":{names}}}'
+
+
+@router.get(
+    "/v1/nodes/{id}/children",
+    operation_id="listChildren",
+    summary="What a directory holds",
+    description=f"Ordered by kind, then by the bytes of the name. {_LISTS}",
+    responses=openapi.answers(
+        {200: "A page of children"}, "NODE_NOT_FOUND", "NOT_A_DIRECTORY",
+        schema=openapi.enveloped(parent="Node", children="array", pagination="Pagination", filters="object"),
+    ),
+    openapi_extra={"parameters": [openapi.path_id("id", "The directory's node"), *openapi.query_of(ChildrenQuery)]},
+)  # fmt: skip
+async def children(request: Request) -> Response:
+    principal = await admit(request, "read")
+    query = read_query(ChildrenQuery, request.query_params)
+    directory = read_id(request)
+    conditions = _list("children", directory, b"", query)
+    after = _after(query, conditions, len(NodeKind))
+    async with front_of(request).services.pool.connection() as connection:
+        found = await nodes.children(
+            connection, directory, principal.tenant, limit=query.limit, offset=query.offset, after=after,
+            matching=_matching(query),
+        )  # fmt: skip
+    if found is None:
+        raise NodeNotFound()
+    authorise(principal, "read", found.parent.mount, found.parent.path)
+    if found.kind != "directory":
+        raise NotADirectory(f"This is a {found.kind}; only directories have children.")
+    return Response(
+        f'{{"data":{{"parent":{found.parent.document},"children":[{found.page.items}],'
+        f'"pagination":{_pagination(query, found.page, conditions)},"filters":{_echo(query)}}}}}'.encode(),
+        media_type=JSON,
+    )
+
+
+def read_id(request: Request) -> NodeId:
+    """The node's id in the address. One that is too large for us to have given it is just not there."""
+    text = request.path_params["id"]
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidRequest(
+            "The id in the address is not a whole number.", fields=[{"field": "id", "message": "not an id"}]
+        )
+    if len(text) > 19 or not 1 <= int(text) <= ID_MAX:
+        raise NodeNotFound()
+    return NodeId(int(text))
+
+
+def _matching(query: NodesQuery | ChildrenQuery) -> Matching:
+    if not query.model_fields_set & {"search", "states", "kinds", "drift_only", "filters"}:
+        return EVERYTHING
+    filters = query.filters or Filters()
+    size, seen = filters.size or SizeFilter(), filters.last_seen_at or SeenFilter()
+    return Matching(
+        states=tuple(query.states or LIVING),
+        kinds=query.kinds,
+        drift_only=query.drift_only,
+        search=query.search or None,
+        query=filters.query or None,
+        metadata=tuple((one.key, one.value) for one in filters.metadata),
+        min_size=size.min,
+        max_size=size.max,
+        seen_after=seen.after,
+        seen_before=seen.before,
+        rollup=_rolled(filters.rollup),
+    )
+
+
+def _rolled(wanted: RollupFilter | None) -> Rolled | None:
+    if wanted is None:
+        return None
+    told = wanted.model_dump()
+    told["calculated_after"] = told.pop("last_calculated_after")
+    told["calculated_before"] = told.pop("last_calculated_before")
+    return Rolled(**told)
+
+
+def _echo(query: BaseModel) -> str:
+    """The conditions of a list, as they were understood."""
+    return orjson.dumps(query.model_dump(by_alias=True, exclude={"limit", "offset", "cursor"}, mode="json")).decode()
+
+
+def _list(kind: str, of: int, path: bytes, query: NodesQuery | ChildrenQuery) -> list[object]:
+    """What makes a list the one it is: a cursor holds for no other. How long its pages are is no part of it."""
+    matter = query.model_dump(
+        exclude={"backend_mount_id", "path", "path_b64", "limit", "offset", "cursor"}, mode="json"
+    )
+    return [kind, of, path.hex(), matter]
+
+
+def _after(query: NodesQuery | ChildrenQuery, conditions: object, ranks: int) -> Place | None:
+    if query.cursor is None:
+        return None
+    if query.offset:
+        raise InvalidRequest(
+            "A list goes on at a cursor or at an offset: send one of them.",
+            fields=[{"field": "cursor", "message": "sent with an offset"}],
+        )
+    return cursors.read(query.cursor, conditions, ranks)
+
+
+def _pagination(query: NodesQuery | ChildrenQuery, page: nodes.Page, conditions: object) -> str:
+    """Behind a cursor nobody counts how many came before: there is no next offset."""
+    further, by_offset = page.further, query.cursor is None
+    return orjson.dumps({
+        "total": page.total,
+        "limit": query.limit,
+        "offset": query.offset,
+        "nextOffset": query.offset + query.limit if further is not None and by_offset else None,
+        "nextCursor": None if further is None else cursors.write(further, conditions),
+    }).decode()  # fmt: skip

@@ -1,0 +1,78 @@
+"""GET /v1/nodes/{id}/snapshots: every version of a node, newest first, and where to read what it held."""
+
+import base64
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.access.admission import admit
+from api.front import front_of
+from api.http import openapi
+from api.http.fields import SnapshotsQuery, read_query
+from api.http.responses import JSON
+from api.http.routes import Plain
+from api.nodes.routes import read_id
+from schema.errors import NodeNotFound
+from schema.ids import NodeId
+from schema.principals import authorise
+from schema.store import nodes, snapshots
+from schema.store.snapshots import Snapshot
+
+router = APIRouter(route_class=Plain, tags=["nodes"])
+
+
+@router.get(
+    "/v1/nodes/{id}/snapshots",
+    operation_id="listSnapshots",
+    summary="The versions of a node",
+    description=(
+        "Newest first; of deleted nodes too. `contentAvailable` says whether `contentUrl` has the bytes of that version, "
+        "and `contentUntil` until when (null: no end is set). `cursor` goes on behind a page: send `pagination.nextCursor`."
+    ),
+    responses=openapi.answers(
+        {200: "A page of versions"}, "NODE_NOT_FOUND",
+        schema=openapi.enveloped(snapshots="array", pagination="object"),
+    ),
+    openapi_extra={"parameters": [openapi.path_id("id", "The node"), *openapi.query_of(SnapshotsQuery)]},
+)  # fmt: skip
+async def versions(request: Request) -> Response:
+    principal = await admit(request, "read")
+    query = read_query(SnapshotsQuery, request.query_params)
+    node = read_id(request)
+    async with front_of(request).services.pool.connection() as connection:
+        known = await nodes.file(connection, node, principal.tenant)
+        if known is None:
+            raise NodeNotFound()
+        authorise(principal, "read", known.mount, known.path)
+        # One more than asked for tells whether there is a page after this one.
+        page = await snapshots.page(connection, node, limit=query.limit + 1, before=query.cursor)
+    shown = page[: query.limit]
+    following = shown[-1].version if len(page) > query.limit else None
+    told = {
+        "snapshots": [_document(node, one) for one in shown],
+        "pagination": {"limit": query.limit, "nextCursor": following},
+    }
+    return Response(orjson.dumps({"data": told}), media_type=JSON)
+
+
+def _document(node: NodeId, one: Snapshot) -> dict[str, object]:
+    name = one.name.decode("utf-8", "replace")
+    return {
+        "version": one.version,
+        "commandId": one.command,
+        "journalEntryId": one.entry,
+        "parentId": one.parent,
+        "name": name,
+        "nameB64": None if name.encode() == one.name else base64.b64encode(one.name).decode(),
+        "kind": one.kind,
+        "state": one.state,
+        "sizeBytes": one.size,
+        "contentHash": f"sha256:{one.sha256.hex()}" if one.sha256 else None,
+        "metadata": orjson.Fragment(one.metadata),
+        "validFrom": one.valid_from,
+        "validTo": one.valid_to,
+        "contentAvailable": one.available,
+        "contentUntil": one.until,
+        "contentUrl": f"/v1/files/{node}/content?version={one.version}" if one.available else None,
+    }

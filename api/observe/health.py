@@ -1,0 +1,58 @@
+"""GET /health: the process lives. GET /ready: it can do its work."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.front import front_of
+from api.http.responses import JSON
+from api.http.routes import Plain
+
+router = APIRouter(route_class=Plain, tags=["health"])
+
+REPORT_SECONDS = 5.0
+NEEDED = ("postgres", "temporal")
+"""Without these no command is taken. Without Redis events wait, and everything else goes on."""
+
+
+@router.get("/healthz", include_in_schema=False)
+@router.get("/health", operation_id="health", summary="Is the process alive?", responses={200: {"description": "Yes"}})
+async def health(_: Request) -> Response:
+    return Response(b'{"status":"ok"}', media_type=JSON)
+
+
+@router.get("/readyz", include_in_schema=False)
+@router.get(
+    "/ready",
+    operation_id="ready",
+    summary="Can it do its work?",
+    description="503 while Postgres or Temporal can not be reached. `degraded`: something else is amiss, work goes on.",
+    responses={200: {"description": "Yes: `ok` or `degraded`"}, 503: {"description": "No: `unavailable`"}},
+)
+async def ready(request: Request) -> Response:
+    report = await _report(request)
+    status = _status(report)
+    body = orjson.dumps({"status": status, "checks": report}, default=str)
+    return Response(body, 503 if status == "unavailable" else 200, media_type=JSON)
+
+
+async def _report(request: Request) -> Mapping[str, Any]:
+    try:
+        async with asyncio.timeout(REPORT_SECONDS):
+            return await front_of(request).services.health.report()
+    except TimeoutError:
+        return dict.fromkeys(NEEDED, "did not answer in time")
+
+
+def _status(report: Mapping[str, Any]) -> str:
+    if any(report.get(name) != "ok" for name in NEEDED):
+        return "unavailable"
+    mounts = report.get("mounts") or {}
+    fine = report.get("redis", "ok") == "ok" and all(
+        state == "ok" for state in mounts.values() if isinstance(state, str)
+    )
+    return "ok" if fine else "degraded"

@@ -1,0 +1,59 @@
+"""GET /metrics: the page. Open like health, unless a token is set for it."""
+
+import asyncio
+import hmac
+
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from starlette.responses import Response
+
+from api.access.admission import bearer_of
+from api.front import Front, front_of
+from api.http.routes import Plain
+from api.observe.metrics.gauges import Page
+from schema.errors import Unauthenticated
+
+router = APIRouter(route_class=Plain, tags=["health"])
+
+
+@router.get(
+    "/metrics",
+    operation_id="metrics",
+    summary="What there is to measure",
+    description=(
+        "The text format of Prometheus. Where `FILESTORE_METRICS_TOKEN` is set, that token is needed as Bearer; tokens of "
+        "the service itself do not open this page."
+    ),
+    response_class=PlainTextResponse,
+    responses={200: {"description": "All of it"}, 401: {"description": "UNAUTHENTICATED: another token is needed"}},
+)
+async def metrics(request: Request) -> Response:
+    front = front_of(request)
+    _admit(request, front.services.settings.metrics_token)
+    body = generate_latest(await _page(front, request.app.version))
+    return Response(body, headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4, "cache-control": "no-store"})
+
+
+def _admit(request: Request, token: str | None) -> None:
+    """Compared in a time that does not tell how much of it was right. Raises Unauthenticated."""
+    if token is None:
+        return
+    if not hmac.compare_digest(bearer_of(request).encode("latin-1"), token.encode()):
+        raise Unauthenticated("This page needs the token that FILESTORE_METRICS_TOKEN names.")
+
+
+async def _page(front: Front, version: str) -> Page:
+    services, looks = front.services, front.looks
+    work, servers, mounts = await asyncio.gather(looks.work.answer(), looks.servers.answer(), looks.mounts.answer())
+    vitals = services.vitals
+    return Page(
+        counts=services.counts,
+        version=version,
+        followers=front.feed.followers,
+        loads=vitals.loads() if vitals else [],
+        pools=vitals.pools() if vitals else {"api": services.pool.get_stats()},
+        work=work,
+        servers=servers,
+        mounts=mounts,
+    )

@@ -1,0 +1,163 @@
+"""POST /v1/uploads/presign: a link under which a bucket takes one content; POST /v1/uploads/{id}/complete: it is a file then."""
+
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.access.admission import admit
+from api.commands import headers as intake
+from api.front import Front, front_of
+from api.http import digests as checksums
+from api.http import openapi, responses
+from api.http.fields import DirectUpload
+from api.http.forms import mime
+from api.http.responses import JSON
+from api.http.routes import Plain
+from api.services import OutcomePending
+from api.uploads import receive as incoming
+from api.uploads import remembered as standing
+from api.uploads.direct import completion
+from api.uploads.spool import refuse_closed
+from schema import paths
+from schema.commands.command import CommandKind
+from schema.errors import InvalidChecksum, PayloadTooLarge
+from schema.ids import CommandId, new_command_id
+from schema.mounts import Mount
+from schema.principals import Principal
+from schema.store import uploads as store
+from schema.store.uploads import NewUpload
+
+router = APIRouter(route_class=Plain, tags=["uploads"])
+
+
+@router.post(
+    "/v1/uploads/presign",
+    status_code=201,
+    operation_id="presignUpload",
+    summary="A link to put a file into a bucket",
+    description=(
+        "Whoever has the link can put exactly this content into the mount's bucket, until it expires and without a token. "
+        "Nothing is visible of it before POST /v1/uploads/{id}/complete makes it a file. `headers` are part of the "
+        "signature and have to be sent as they are. Conditions, key, metadata and `overwrite` are those of the file to "
+        "come. Only for S3 mounts; the others take bytes at /v1/files and /v1/uploads."
+    ),
+    responses=openapi.answers(
+        {201: "The link"}, "INVALID_PATH", "INVALID_CHECKSUM", "FORBIDDEN", "NOT_SUPPORTED", "MOUNT_READ_ONLY",
+        "BACKEND_NOT_FOUND", "EXECUTOR_NOT_FOUND", "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", "MOUNT_OFFLINE",
+        schema=openapi.enveloped(
+            uploadId="string", url="string", method="string", headers="object", expiresAt="string", completeUrl="string",
+            completeBefore="string",
+        ),
+    ),
+    openapi_extra={
+        "parameters": openapi.headers("Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"),
+        "requestBody": openapi.body_of(DirectUpload, {
+            "backendMountId": 1, "path": "reports/2026/q3.csv", "sizeBytes": 7,
+            "contentHash": "sha256:ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73",
+            "contentType": "text/csv",
+        }),
+    },
+)  # fmt: skip
+async def presign(request: Request) -> Response:
+    principal = await admit(request, "write")
+    front = front_of(request)
+    told = await intake.read_json(request, DirectUpload)
+    mount, sha256, new = await _announced(request, front, principal, told)
+    executor = front.services.executors.of(mount)
+    expires = datetime.now(UTC) + timedelta(seconds=told.expires_in)
+    link = await front.threads.run(
+        mount.id, executor.presign_stage, CommandId(new.id), told.size_bytes, sha256, told.expires_in
+    )
+    new = replace(new, request={**new.request, "until": expires.isoformat()})
+    keep = told.expires_in + front.services.settings.upload_keep_seconds
+    async with front.services.pool.connection() as connection:
+        await store.create(connection, new, keep)
+    told_back = {
+        "uploadId": new.id,
+        "url": link.url,
+        "method": "PUT",
+        "headers": dict(link.headers),
+        "expiresAt": expires.isoformat(timespec="seconds"),
+        "completeUrl": f"{standing.address(new.id)}/complete",
+        "completeBefore": (datetime.now(UTC) + timedelta(seconds=keep)).isoformat(timespec="seconds"),
+    }
+    # The link is as good as a token for this one content: nobody on the way may keep it.
+    headers = {"cache-control": "no-store", "location": standing.address(new.id)}
+    return Response(orjson.dumps({"data": told_back}), 201, headers, JSON)
+
+
+async def _announced(
+    request: Request, front: Front, principal: Principal, told: DirectUpload
+) -> tuple[Mount, bytes, NewUpload]:
+    """Where it goes, what it hashes to, and what is remembered of it."""
+    sha256, path = _sha256(told), paths.decode(told.path, told.path_b64)
+    mount = await incoming.open_mount(front, principal, told.backend_mount_id, path)
+    refuse_closed(mount)
+    size_max = front.services.settings.upload_max_bytes
+    if told.size_bytes > size_max:
+        raise PayloadTooLarge(f"A file may have {size_max} bytes here.")
+    asked = intake.with_body(intake.read_headers(request, None), told)
+    command = intake.command(
+        CommandKind.UPLOAD, mount.id, path, principal, asked, metadata=told.metadata,
+        overwrite=incoming.overwrites(asked, told.overwrite),
+    )  # fmt: skip
+    command = replace(command, mime_type=mime(told.content_type or ""))
+    intake.sealed(command, told.metadata)  # metadata that is too much is refused here
+    request_told = {
+        "host": None,
+        "kind": "direct",
+        "header": None,
+        "command": asdict(command),
+        "metadata": told.metadata,
+        "told": [f"sha256:{sha256}"],
+    }
+    new = NewUpload(
+        str(new_command_id()), principal.tenant, principal.name, mount.id, path, told.size_bytes, request_told
+    )
+    return mount, bytes.fromhex(sha256), new
+
+
+def _sha256(told: DirectUpload) -> str:
+    """Raises InvalidChecksum."""
+    found = checksums.read(told.content_hash)
+    if found.algorithm != "sha256":
+        raise InvalidChecksum("contentHash is `sha256:` followed by 64 hexadecimal digits.")
+    return found.hex
+
+
+@router.post(
+    "/v1/uploads/{id}/complete",
+    status_code=201,
+    operation_id="completeUpload",
+    summary="Make what was put into a bucket a file",
+    description=(
+        "What was put under the link is proven to be the content that was announced, then it takes the way of every "
+        "upload, with the conditions and the key from the announcement. Asked again it is the same outcome. A refusal that "
+        "can pass leaves the content where it is: ask again."
+    ),
+    responses=openapi.answers(
+        {201: "Created", 200: "Overwritten, or done before", 202: "Still running: see Location"},
+        "FORBIDDEN", "NOT_SUPPORTED", "MOUNT_READ_ONLY", "NOT_FOUND", "PARENT_NOT_FOUND", "NODE_EXISTS",
+        "NOT_A_DIRECTORY", "IDEMPOTENCY_CONFLICT", "EXECUTOR_NOT_FOUND", "PATH_BUSY", "CONTENT_EXPIRED",
+        "VERSION_CONFLICT", "CHECKSUM_MISMATCH", "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STAGE_LOST",
+        "STORAGE_FULL", schema=openapi.named("CommandOutcome"),
+    ),
+    openapi_extra={
+        "parameters": [
+            openapi.path_id("id", "The upload", "01993d5e-7c1a-7000-8000-0123456789ab"),
+            *openapi.headers("Prefer", "X-Request-Id", "traceparent"),
+        ]
+    },
+)  # fmt: skip
+async def complete(request: Request) -> Response:
+    principal = await admit(request, "write")
+    front = front_of(request)
+    upload = await standing.find(front, principal, str(request.path_params["id"]).lower(), direct=True)
+    try:
+        ended = await completion.complete(request, front, principal, upload)
+    except OutcomePending as pending:
+        return responses.pending(pending.command)
+    return responses.outcome(request, ended, 201)

@@ -1,0 +1,129 @@
+"""POST /v1/files: a form is read as it arrives, its file goes to memory or to a stage, then a command is submitted."""
+
+from dataclasses import replace
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from api.access.admission import admit
+from api.commands import headers as intake
+from api.commands.headers import Disconnected
+from api.front import Front, front_of
+from api.http import digests as checksums
+from api.http import openapi
+from api.http.errors import invalid, refusal
+from api.http.fields import UploadFields
+from api.http.forms import FORM_MAX, UploadForm
+from api.http.routes import Plain
+from api.uploads import receive as incoming
+from api.uploads.receive import Body, Pieces, Wanted
+from schema import paths
+from schema.errors import FilestoreError, InvalidRequest
+from schema.principals import Principal
+
+router = APIRouter(route_class=Plain, tags=["commands"])
+
+
+@router.post(
+    "/v1/files",
+    status_code=201,
+    operation_id="uploadFile",
+    summary="Upload a file",
+    description=(
+        "A form whose fields come before its one file part. The body is hashed while it is written to the mount; "
+        "nothing is visible before all of it is there. `x-filestore-checksum` (sha256, sha1 or md5) and `Repr-Digest` "
+        "(sha-256, sha-512) are compared with the file, `Content-Digest` with the whole form. "
+        "`overwrite=true` replaces an existing file and keeps the old content until its retention ends."
+    ),
+    responses=openapi.answers(
+        {201: "Created", 200: "Overwritten, or done before under the same key", 202: "Still running: see Location"},
+        "INVALID_PATH", "INVALID_CHECKSUM", "FORBIDDEN", "MOUNT_READ_ONLY", "BACKEND_NOT_FOUND", "PARENT_NOT_FOUND",
+        "NODE_EXISTS", "NOT_A_DIRECTORY", "IDEMPOTENCY_CONFLICT", "EXECUTOR_NOT_FOUND", "PATH_BUSY", "VERSION_CONFLICT",
+        "PAYLOAD_TOO_LARGE", "CHECKSUM_MISMATCH", "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STAGE_LOST",
+        "STORAGE_FULL", schema=openapi.named("CommandOutcome"),
+    ),
+    openapi_extra={
+        "parameters": [
+            *openapi.headers("Idempotency-Key", "If-Match", "Prefer", "X-Request-Id", "traceparent"),
+            {"name": "If-None-Match", "in": "header", "schema": {"type": "string", "enum": ["*"]},
+             "description": "The name must be free, whatever `overwrite` says."},
+            {"name": "x-filestore-checksum", "in": "header", "schema": {"type": "string"},
+             "description": "`[sha256:|sha1:|md5:]<hex>` of the file.", "example": "sha256:" + "0" * 64},
+            {"name": "x-filestore-content-hash", "in": "header", "schema": {"type": "string"},
+             "description": "The same."},
+            *openapi.digests("the file part", "the whole form, as it was sent"),
+        ],
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
+            "type": "object", "required": ["backendMountId", "path", "file"], "properties": {
+                "backendMountId": {"type": "integer"}, "path": {"type": "string", "example": "reports/2026/q3.csv"},
+                "pathB64": {"type": "string", "description": "The exact bytes of a path that is not UTF-8"},
+                "metadata": {"type": "string", "description": "A JSON object, as text"},
+                "overwrite": {"type": "boolean", "default": False}, "idempotencyKey": {"type": "string"},
+                "file": {"type": "string", "format": "binary", "description": "The last part"},
+            }}}}},
+    },
+)  # fmt: skip
+async def upload(request: Request) -> Response:
+    front, body = front_of(request), Body(request)
+    try:
+        principal = await admit(request, "write")
+        body.check_size(front.services.settings.upload_max_bytes, FORM_MAX)
+        answer = await _upload(request, front, principal, body)
+    except ValidationError as error:
+        answer = refusal(request, invalid(error))
+    except FilestoreError as error:
+        answer = refusal(request, error)
+    return incoming.if_unread(answer, body)
+
+
+async def _upload(request: Request, front: Front, principal: Principal, body: Body) -> Response:
+    form = UploadForm(request.headers.get("content-type", ""))
+    # What the headers alone can tell is told before the body is asked for.
+    incoming.told(request)
+    intake.read_headers(request, None)
+    body.expect_digest(checksums.carried(request.headers))
+    await _read_fields(form, body)
+    wanted = await _wanted(request, front, principal, form)
+    submission = await incoming.stage(front, wanted, _pieces(form, body))
+    return await incoming.answer(request, front, submission)
+
+
+async def _read_fields(form: UploadForm, body: Body) -> None:
+    while form.file is None and not form.ended:
+        if body.ended:
+            raise InvalidRequest("The form ends before its file part.")
+        form.feed(await body.next())
+    if form.file is None:
+        raise InvalidRequest("The form has no file part; send one, as the last part, named `file`.")
+
+
+async def _wanted(request: Request, front: Front, principal: Principal, form: UploadForm) -> Wanted:
+    fields = UploadFields.model_validate(form.fields)
+    metadata = incoming.read_metadata(fields.metadata)
+    path = paths.decode(fields.path, fields.path_b64)
+    mount = await incoming.open_mount(front, principal, fields.backend_mount_id, path)
+    asked = intake.read_headers(request, fields.idempotency_key)
+    command = incoming.command(request, principal, mount, path, asked, metadata=metadata, overwrite=fields.overwrite)
+    command = replace(command, mime_type=form.mime_type, original_name=form.filename)
+    return Wanted(command, mount, metadata, incoming.told(request), intake.wait(front.services.settings, asked))
+
+
+async def _pieces(form: UploadForm, body: Body) -> Pieces:
+    yield form.take()
+    while not form.ended:
+        if body.ended:
+            raise Disconnected()
+        form.feed(await body.next())
+        yield form.take()
+    await _read_rest(body)
+    body.check_digest()
+
+
+async def _read_rest(body: Body) -> None:
+    """The form has ended; the message has not, before its own end has come: it may have been cut short."""
+    size = 0
+    while not body.ended:
+        size += len(await body.next())
+        if size > FORM_MAX:
+            raise InvalidRequest("Something follows the form. Send nothing after its closing boundary.")

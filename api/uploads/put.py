@@ -1,0 +1,111 @@
+"""PUT /v1/files/by-path: the body is the file, and the address says which."""
+
+import base64
+from dataclasses import replace
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from api.access.admission import admit
+from api.commands import headers as intake
+from api.front import Front, front_of
+from api.http import digests as checksums
+from api.http import openapi
+from api.http.errors import invalid, refusal
+from api.http.fields import METADATA_MAX, ByPathQuery, read_query
+from api.http.forms import mime
+from api.http.routes import Plain
+from api.uploads import receive as incoming
+from api.uploads.receive import Body, Wanted
+from schema import paths
+from schema.errors import FilestoreError, InvalidRequest, PayloadTooLarge
+from schema.principals import Principal
+
+router = APIRouter(route_class=Plain, tags=["commands"])
+
+METADATA = "x-filestore-metadata"
+
+
+@router.put(
+    "/v1/files/by-path",
+    status_code=201,
+    operation_id="writeFile",
+    summary="Write a file",
+    description=(
+        "The body is the content of the file, as it is; `Content-Type` is recorded with it. A file that is there "
+        "already is replaced, and its old content kept until its retention ends; `If-None-Match: *` only creates, "
+        "`If-Match` only replaces that version. Everything the headers say is looked at before `100 Continue`."
+    ),
+    responses=openapi.answers(
+        {201: "Created", 200: "Replaced, or done before under the same key", 202: "Still running: see Location"},
+        "INVALID_PATH", "INVALID_CHECKSUM", "FORBIDDEN", "MOUNT_READ_ONLY", "BACKEND_NOT_FOUND", "PARENT_NOT_FOUND",
+        "NODE_EXISTS", "NOT_A_DIRECTORY", "IDEMPOTENCY_CONFLICT", "EXECUTOR_NOT_FOUND", "PATH_BUSY", "VERSION_CONFLICT",
+        "PAYLOAD_TOO_LARGE", "CHECKSUM_MISMATCH", "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STAGE_LOST",
+        "STORAGE_FULL", schema=openapi.named("CommandOutcome"),
+    ),
+    openapi_extra={
+        "parameters": [
+            *openapi.query_of(ByPathQuery),
+            *openapi.headers("Idempotency-Key", "If-Match", "Prefer", "X-Request-Id", "traceparent"),
+            {"name": "If-None-Match", "in": "header", "schema": {"type": "string", "enum": ["*"]},
+             "description": "The name must be free."},
+            {"name": METADATA, "in": "header", "schema": {"type": "string"}, "example": '{"owner":"finance"}',
+             "description": "A JSON object; in base64 where it is not ASCII."},
+            {"name": "x-filestore-checksum", "in": "header", "schema": {"type": "string"},
+             "description": "`[sha256:|sha1:|md5:]<hex>` of the file.", "example": "sha256:" + "0" * 64},
+            *openapi.digests("the file", "the body, which is the file"),
+        ],
+        "requestBody": {"required": True, "content": {
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+    },
+)  # fmt: skip
+async def write(request: Request) -> Response:
+    front, body = front_of(request), Body(request)
+    try:
+        principal = await admit(request, "write")
+        body.check_size(front.services.settings.upload_max_bytes)
+        _refuse_parts(request)
+        wanted = await _wanted(request, front, principal)
+        body.expect_digest(checksums.carried(request.headers))
+        submission = await incoming.stage(front, wanted, body.pieces())
+        answer = await incoming.answer(request, front, submission)
+    except ValidationError as error:
+        answer = refusal(request, invalid(error))
+    except FilestoreError as error:
+        answer = refusal(request, error)
+    return incoming.if_unread(answer, body)
+
+
+def _refuse_parts(request: Request) -> None:
+    """The body of a PUT is the whole file (RFC 9110, 14.5), and is stored as it comes."""
+    if "content-range" in request.headers:
+        raise InvalidRequest("A file is written whole; send its parts as a resumable upload, at /v1/uploads.")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise InvalidRequest("Send the content as it is, without Content-Encoding.")
+
+
+async def _wanted(request: Request, front: Front, principal: Principal) -> Wanted:
+    query = read_query(ByPathQuery, request.query_params)
+    metadata = incoming.read_metadata(_metadata(request.headers.get(METADATA)))
+    path = paths.decode(query.path, query.path_b64)
+    told = incoming.told(request)
+    mount = await incoming.open_mount(front, principal, query.backend_mount_id, path)
+    asked = intake.read_headers(request, None)
+    command = incoming.command(request, principal, mount, path, asked, metadata=metadata, overwrite=True)
+    command = replace(command, mime_type=mime(request.headers.get("content-type", "")))
+    return Wanted(command, mount, metadata, told, intake.wait(front.services.settings, asked))
+
+
+def _metadata(text: str | None) -> str | None:
+    """JSON itself, or base64 of it: headers carry no more than ASCII safely."""
+    if text is None or text.lstrip().startswith("{"):
+        plain = text
+    else:
+        try:
+            plain = base64.b64decode(text, validate=True).decode("utf-8")
+        except ValueError as error:
+            raise InvalidRequest(f"{METADATA} is neither a JSON object nor base64 of one.") from error
+    if plain is not None and len(plain) > METADATA_MAX:
+        raise PayloadTooLarge(f"Metadata may have {METADATA_MAX} bytes.")
+    return plain

@@ -1,0 +1,1 @@
+"""Commands: what is asked, what is decided, what every step hands to the next."""

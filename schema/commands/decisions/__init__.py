@@ -1,0 +1,38 @@
+"""One module per kind of command: may it go, what will it do, and what must nobody else touch meanwhile. Pure.
+
+Each has three functions of a request and its situation: `refuse` (an error, or None), `intend` (the intent: everything
+`apply` and `commit` may do, fixed before anything happens) and `claims`. `schema.commands.verdicts` asks them in this order.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from schema import errors
+from schema.commands.claims import Claim
+from schema.commands.command import CommandKind, Request
+from schema.commands.decisions import copy, create_directory, delete, describe, move, restore, upload
+from schema.commands.situations import Situation
+
+Intent = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    refuse: Callable[[Request, Situation], errors.FilestoreError | None]
+    intend: Callable[[Request, Situation], Intent]
+    claims: Callable[[Request, Situation], list[Claim]]
+
+
+BY_KIND = {
+    kind: Decision(module.refuse, module.intend, module.claims)
+    for kind, module in {
+        CommandKind.CREATE_DIRECTORY: create_directory,
+        CommandKind.UPLOAD: upload,
+        CommandKind.DELETE: delete,
+        CommandKind.MOVE: move,
+        CommandKind.COPY: copy,
+        CommandKind.DESCRIBE: describe,
+        CommandKind.RESTORE: restore,
+    }.items()
+}

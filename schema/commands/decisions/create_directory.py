@@ -1,0 +1,27 @@
+"""Create directory: the name must be free, and its parent there."""
+
+from typing import Any
+
+from schema import errors
+from schema.commands.claims import Claim
+from schema.commands.command import Request
+from schema.commands.decisions import parts
+from schema.commands.situations import Situation
+from schema.nodes import NodeKind
+
+
+def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
+    if problem := parts.no_room(request, found.here):
+        return problem
+    if found.here.node is not None:
+        return parts.taken(request, found.here.node)
+    return parts.stale(request, None)
+
+
+def intend(request: Request, found: Situation) -> dict[str, Any]:
+    return {"step": "create", "node": found.fresh_node, "version": 1, "kind": str(NodeKind.DIRECTORY), "size": 0,
+            "sha256": None, "parent": parts.parent_of(found.here)}  # fmt: skip
+
+
+def claims(request: Request, found: Situation) -> list[Claim]:
+    return [parts.here(request)]

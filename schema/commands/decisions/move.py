@@ -1,0 +1,46 @@
+"""Move: the same node under another name, and a directory with all below it. A file may take the place of a file."""
+
+from typing import Any
+
+from schema import errors
+from schema.commands.claims import Claim
+from schema.commands.command import Request
+from schema.commands.decisions import copy, parts
+from schema.commands.situations import Situation
+from schema.nodes import NodeKind
+
+
+def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
+    node = found.here.node
+    if node is None:
+        return errors.NodeNotFound(path=request.path)
+    if problem := parts.stale(request, node):
+        return problem
+    if not node.is_certain:
+        return parts.uncertain(node)
+    if problem := parts.into_itself(request):
+        return problem
+    return parts.no_room(request, found.appears) or parts.in_the_way(request, found.appears, node.kind)
+
+
+def intend(request: Request, found: Situation) -> dict[str, Any]:
+    node, target = found.here.node, found.appears.node
+    assert node is not None
+    if found.appears.mount != found.here.mount:
+        # Nothing can be renamed from one mount to another: the content appears there, then the source goes.
+        departs = parts.leaves(node, found.here, request.node_path, item=1)
+        return copy.intend(request, found) | {"departs": departs}
+    intent = parts.changes(node) | {
+        "step": "move",
+        "parent": parts.parent_of(found.appears),
+        "old_parent": parts.parent_of(found.here),
+        "at": request.appears_at.raw.hex(),
+        "tree": node.kind is NodeKind.DIRECTORY,
+    }
+    if target is not None:
+        intent["replaced"] = parts.leaves(target, found.appears, request.appears_at, item=0)
+    return intent | parts.way(node, found.here)
+
+
+def claims(request: Request, found: Situation) -> list[Claim]:
+    return [parts.here(request, subtree=True), parts.at_target(request, subtree=True)]

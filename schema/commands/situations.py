@@ -1,0 +1,112 @@
+"""What the record says about one request, read under the locks of its mounts: plain facts for a verdict."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schema.commands.command import Status
+from schema.ids import CommandId, MountId, NodeId
+from schema.nodes import NodeKind, NodeState
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNode:
+    """A node as the record has it: what is replaced, moved or deleted must be exactly this."""
+
+    id: NodeId
+    kind: NodeKind
+    state: NodeState
+    version: int
+    size: int
+    sha256: str | None
+    identity: Sequence[int | str] | None
+    has_children: bool = False
+    below: int = 0
+    """How many nodes lie below a directory, where the command needs to know"""
+    parent: NodeId | None = None
+    name: str = ""
+    """hex of its bytes"""
+
+    @property
+    def is_certain(self) -> bool:
+        """The record knows what lies there, and has no doubt."""
+        known_kind = self.kind in (NodeKind.FILE, NodeKind.DIRECTORY)
+        return known_kind and self.state is NodeState.ACTIVE and self.identity is not None
+
+
+@dataclass(frozen=True, slots=True)
+class OldContent:
+    """The content of an older version."""
+
+    version: int
+    size: int
+    sha256: str | None
+    place: str | None
+    """hex of a path below the trash; None: it is still the content of the node itself"""
+    expired: bool = False
+    identity: Sequence[int | str] | None = None
+    """What the file was when it left its place"""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The command that already has this key."""
+
+    id: CommandId
+    status: Status
+    attempt: int
+    hash: str | None
+    retryable: bool
+    code: str | None
+    outcome: str | None
+    owner: str | None = None
+    """The workflow that opened its latest attempt"""
+    long: bool = False
+    unstaged: bool = False
+    atomic_id: str | None = None
+    """The list it belonged to, if it was sent in one of all or none"""
+    atomic_size: int = 0
+    """How many commands that list had"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One end of a command: where it acts, or where something appears."""
+
+    mount: MountId
+    mount_state: str | None
+    """None: there is no such mount"""
+    mount_access: str = "rw"
+    mount_kind: str = "local"
+    parent: KnownNode | None = None
+    node: KnownNode | None = None
+    gone: KnownNode | None = None
+    """The latest deleted node at this path, if nothing lives there"""
+    busy: CommandId | None = None
+    """Whose claim is in the way"""
+
+    @property
+    def whole_trees(self) -> bool:
+        """A directory goes in one step, with all below it. (The executors of this kind say the same.)"""
+        return self.mount_kind == "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything `begin` looks up for one request."""
+
+    fresh_node: NodeId
+    """An id nobody has, for the node that may be created."""
+    here: Place
+    """The path of the request"""
+    there: Place | None = None
+    """Its target, where it has one"""
+    known: Known | None = None
+    named: KnownNode | None = None
+    """The node whose id the client gave, in whatever state"""
+    old: OldContent | None = None
+    """The version the client asked for; of a deleted node the last one that lived"""
+
+    @property
+    def appears(self) -> Place:
+        """Where something becomes visible, or changes."""
+        return self.there or self.here

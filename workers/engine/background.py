@@ -1,0 +1,110 @@
+"""The plain loop of a worker process: at start and every minute, resume overdue commands and make sure schedules exist.
+
+Plain, and not a workflow, so that even a Temporal server that lost its state loses no command: Postgres says what runs.
+"""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+)
+from temporalio.service import RPCError
+
+from schema.ids import MountId
+from schema.mounts import CONTROL_QUEUE, bulk_queue
+from schema.settings import Settings
+from schema.store import record as store
+from schema.store.pool import Pool
+from workers.engine.engine import Engine
+from workflows.client import resume_commands
+from workflows.events.publish import PublishEvents
+from workflows.upkeep.sweep_mount import SweepMount
+
+log = structlog.get_logger("background")
+
+
+async def run(engine: Engine) -> None:
+    """On the engine's loop, until it is cancelled."""
+    settings, pool = engine.settings, engine.pool
+    scheduled: set[MountId] | None = None
+    while True:
+        try:
+            if engine.client is None:
+                raise ConnectionError("Temporal is not reachable yet")
+            mounts = engine.served_mounts()
+            await ensure_schedules(engine.client, settings, mounts)
+            resting = set(engine.resting_mounts())
+            # At the start any of those at rest may have a schedule of earlier days.
+            scheduled = (resting if scheduled is None else scheduled) | set(mounts)
+            scheduled = await drop_schedules(engine.client, scheduled, resting)
+            for mount in mounts:
+                await resume_overdue(engine.client, pool, mount, settings.overdue_seconds)
+            pause = settings.sweep_seconds
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.warning("sweeping waits", error=repr(error))
+            pause = min(1.0, settings.sweep_seconds)
+        await asyncio.sleep(pause)
+
+
+async def resume_overdue(client: Client, pool: Pool, mount: MountId, overdue_seconds: float) -> list[Any]:
+    """Start what carries overdue commands of a mount to their end; a command that still runs is left to its owner's lock."""
+    async with pool.connection() as connection:
+        overdue = await store.overdue(connection, mount, overdue_seconds)
+        lists = await store.overdue_atomic(connection, mount, overdue_seconds)
+    handles = []
+    for whole in lists:
+        log.info("resuming an atomic list", mount=mount, commands=len(whole))
+        handles.append(await resume_commands(client, mount, whole, atomic=True))
+    for start in range(0, len(overdue), 64):
+        part = overdue[start : start + 64]
+        log.info("resuming", mount=mount, commands=len(part))
+        handles.append(await resume_commands(client, mount, part))
+    return handles
+
+
+async def ensure_schedules(client: Client, settings: Settings, mounts: list[MountId]) -> None:
+    """Created where they are missing, and again after Temporal lost its state."""
+    every = timedelta(seconds=settings.sweep_seconds)
+    publish = ScheduleActionStartWorkflow(PublishEvents.run, id="publish", task_queue=CONTROL_QUEUE)
+    await _ensure(client, "publish", publish, min(every, timedelta(seconds=10)))
+    for mount in mounts:
+        sweep = ScheduleActionStartWorkflow(
+            SweepMount.run,
+            mount,
+            id=f"sweep/{mount}",
+            task_queue=bulk_queue(mount),
+            execution_timeout=timedelta(minutes=30),
+        )
+        await _ensure(client, f"sweep/{mount}", sweep, every)
+
+
+async def drop_schedules(client: Client, scheduled: set[MountId], resting: set[MountId]) -> set[MountId]:
+    """A mount that is switched off is not swept. Returns the mounts that may still have a schedule."""
+    for mount in scheduled.intersection(resting):
+        with suppress(RPCError):
+            await client.get_schedule_handle(f"sweep/{mount}").delete()
+    return scheduled.difference(resting)
+
+
+async def _ensure(client: Client, name: str, action: ScheduleActionStartWorkflow, every: timedelta) -> None:
+    schedule = Schedule(
+        action=action,
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)], jitter=every / 10),
+        # After an outage one sweep is enough: no catching up on missed ones.
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+    )
+    with suppress(ScheduleAlreadyRunningError):
+        await client.create_schedule(name, schedule)

@@ -1,0 +1,203 @@
+"""A thread with its own event loop: the Temporal client, the workers of this host's mounts, and the dispatch if there is one.
+
+Apart from the HTTP loop on purpose: eager starts need client and worker in one process, and neither may hold up the other.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+
+import structlog
+import uvloop
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import Worker
+
+from activities.ports import Audience, Nobody
+from api.dispatch.dispatch import Dispatch
+from schema import errors
+from schema.commands.command import CommandList
+from schema.ids import MountId
+from schema.mounts import Mount
+from schema.settings import Settings
+from schema.store.pool import make_pool
+from workers.engine.served import ServedMounts
+from workers.wiring import Activities, bulk_worker, control_worker, make_activities, make_bus, mutation_worker
+from workflows.client import connect, start_commands, started_here
+
+log = structlog.get_logger("engine")
+
+_REFRESH_SECONDS = 1.0
+
+
+class Engine:
+    """`dispatch` is None in a process that serves no clients; that one does the background work of its host instead."""
+
+    def __init__(self, settings: Settings, served: ServedMounts, dispatch: Dispatch | None) -> None:
+        self.settings, self._served, self._dispatch = settings, served, dispatch
+        self.pool = make_pool(
+            settings.database_url, name="filestore-engine", min_size=4, max_size=12, generic_plans=True
+        )
+        self._bus = make_bus(settings)
+        self._workers: dict[MountId | str, tuple[Worker, asyncio.Task[None]]] = {}
+        self.client: Client | None = None
+        self._end = float("inf")
+
+    # Life: `run` is the body of the thread
+
+    def start(self, background: Callable[["Engine"], Awaitable[None]] | None = None) -> None:
+        """Returns when the loop runs; servers that are not there yet are waited for in the background."""
+        self._background = background
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+
+    def _run(self) -> None:
+        uvloop.run(self._main())
+
+    async def _main(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self._changed = asyncio.Event()
+        await self.pool.open(wait=False)
+        self.activities = self._make_activities()
+        if self._dispatch is not None:
+            await self._dispatch.open(self.pool, self._start_commands, self._meet)
+        self._ready.set()
+        tasks = [
+            asyncio.create_task(self._serve()),
+            asyncio.create_task(self.activities.publish.run()),
+        ]
+        if self._background is not None:
+            tasks.append(asyncio.ensure_future(self._background(self)))
+        await self._stop.wait()
+        await self._shut_down(tasks)
+
+    def _make_activities(self) -> Activities:
+        audience: Audience = self._dispatch or Nobody()
+        return make_activities(self.settings, self.pool, self._served, audience, self._bus)
+
+    async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
+        """No new work; what runs may finish; what does not is resumed by whoever comes next."""
+        if self._dispatch is not None:
+            await self._in_time(self._dispatch.drain())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._in_time(asyncio.gather(*(worker.shutdown() for worker, _ in self._workers.values())))
+        if self._dispatch is not None:
+            await self._dispatch.close()
+        await self._bus.close()
+        await self.pool.close(timeout=1)
+
+    async def _in_time(self, work: Awaitable[object]) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(work, max(1.0, self._end - time.monotonic()))
+
+    def _ending(self) -> None:
+        """The time to drain runs from the first call on, whoever makes it."""
+        self._end = min(self._end, time.monotonic() + self.settings.drain_seconds)
+
+    def drain(self) -> None:
+        """From another thread: no new commands; returns when those under way are answered, or the time for it is over."""
+        self._ending()
+        if self._dispatch is None:
+            return
+        future = asyncio.run_coroutine_threadsafe(self._dispatch.drain(), self.loop)
+        with suppress(TimeoutError):
+            future.result(timeout=max(0.0, self._end - time.monotonic()))
+
+    def stop(self) -> None:
+        """From another thread: drain, shut down, join."""
+        self._ending()
+        self.loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(timeout=self.settings.drain_seconds + 10)
+
+    # Mounts come and go
+
+    def served_mounts(self) -> list[MountId]:
+        return [mount.id for mount in self._served.here() if mount.id in self._workers]
+
+    def resting_mounts(self) -> list[MountId]:
+        return [mount.id for mount in self._served.here() if self._served.rests(mount.id)]
+
+    def refresh(self) -> None:
+        """From another thread: a mount was made or changed."""
+        self.loop.call_soon_threadsafe(self._changed.set)
+
+    def announce(self) -> None:
+        """From another thread: there are new events to publish."""
+        self.loop.call_soon_threadsafe(self.activities.publish.announce)
+
+    async def _serve(self) -> None:
+        self.client = await self._connected()
+        if self._dispatch is None:
+            self._run_worker("control", control_worker(self.settings, self.client, self.activities))
+        while True:
+            self._changed.clear()
+            try:
+                await self._match(await self._served.refresh(self.pool))
+            except Exception as error:
+                log.warning("mounts could not be read", error=repr(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REFRESH_SECONDS):
+                    await self._changed.wait()
+
+    async def _connected(self) -> Client:
+        while True:
+            try:
+                return await connect(self.settings.temporal_address, self.settings.temporal_namespace)
+            except (RPCError, RuntimeError) as error:
+                log.warning("Temporal is not reachable", address=self.settings.temporal_address, error=str(error))
+                await asyncio.sleep(0.5)
+
+    async def _match(self, mounts: list[Mount]) -> None:
+        """One set of workers per mount of this host, no more and no fewer. Whoever serves clients serves every mount, because
+        one that is switched off has to say so."""
+        assert self.client is not None
+        wanted: dict[MountId | str, Callable[[], Worker]] = {}
+        for mount in mounts:
+            part = (self.settings, self.client, mount.id, self.activities)
+            if self._dispatch is not None or not self._served.rests(mount.id):
+                wanted[mount.id] = partial(mutation_worker, *part)
+            if self._dispatch is None and not self._served.rests(mount.id):
+                wanted[f"bulk {mount.id}"] = partial(bulk_worker, *part)
+        for name in wanted.keys() - self._workers.keys():
+            self._run_worker(name, wanted[name]())
+        for name in self._workers.keys() - wanted.keys() - {"control"}:
+            worker, _ = self._workers.pop(name)
+            await worker.shutdown()
+
+    def _run_worker(self, name: MountId | str, worker: Worker) -> None:
+        self._workers[name] = worker, asyncio.create_task(self._kept_running(name, worker))
+
+    async def _kept_running(self, name: MountId | str, worker: Worker) -> None:
+        try:
+            await worker.run()
+        except Exception as error:
+            # A worker object is single-use; the next refresh makes a new one.
+            log.warning("a worker stopped", worker=str(name), error=repr(error))
+            self._workers.pop(name, None)
+
+    # Commands
+
+    async def _meet(self, mount: MountId) -> None:
+        """A mount is served from its first command on, also where another process registered it a moment ago."""
+        if mount not in self._workers and self.client is not None:
+            await self._match(await self._served.refresh(self.pool))
+
+    async def _start_commands(self, commands: CommandList) -> Callable[[], Awaitable[object]]:
+        if self.client is None:
+            raise errors.Unavailable("Temporal is not reachable. Nothing was changed; send the same key again.")
+        try:
+            handle = await start_commands(self.client, commands)
+        except RPCError as error:
+            raise errors.OutcomeUnknown(f"Temporal did not confirm the start ({error.status.name.lower()}).") from error
+        if self._dispatch is not None and not started_here(handle):
+            # Another process may run it: it needs the locks of the stages, and will look whether they are still there.
+            self._dispatch.unlock([request.id for request in commands.requests])
+        return handle.result

@@ -1,0 +1,1 @@
+"""Lists of commands: run, and resumed."""
