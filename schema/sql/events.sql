@@ -40,9 +40,9 @@ UPDATE filestore.event_feed SET settled = awaited, awaited = NULL, awaited_befor
  WHERE awaited_before <= pg_snapshot_xmin(pg_current_snapshot()) OR awaited_before >= pg_snapshot_xmax(pg_current_snapshot())
 
 -- name: unpublished
--- The next events Redis has not had, in order.
-SELECT o.position, o.type, o.data::text AS data FROM filestore.outbox o, filestore.event_feed f
- WHERE o.position > f.published ORDER BY o.position LIMIT %(limit)s
+-- The next events Redis has not had, in order. The watermark is a scalar: in a join it would be a filter on the whole outbox.
+SELECT o.position, o.type, o.data::text AS data FROM filestore.outbox o
+ WHERE o.position > (SELECT f.published FROM filestore.event_feed f) ORDER BY o.position LIMIT %(limit)s
 
 -- name: published
 -- Redis has everything up to here.
