@@ -153,7 +153,8 @@ async def stage(front: Front, wanted: Wanted, pieces: Pieces) -> Submission:
     try:
         received = await _receive(front, wanted, pieces)
     except JOURNALED as error:
-        failed = replace(wanted.command, failure=error.code, failure_message=error.message)
+        failed = intake.headed(wanted.command, wanted.metadata)
+        failed = replace(failed, failure=error.code, failure_message=error.message)
         return Submission(failed, wanted.metadata, wait_seconds=wanted.wait_seconds)
     except OSError as error:
         if told := of_the_machine(error):
