@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from api.services import OutcomePending, Queued
+from api.submission import OutcomePending, Queued
 from schema import errors
 from schema.commands.command import Outcome, Request, Status
 from schema.commands.verdicts import Conflict, Go, Join, Refuse, Replay, Resume, Verdict

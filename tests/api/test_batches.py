@@ -11,8 +11,8 @@ import httpx2
 import psycopg
 import pytest
 
-from api.http.fields import COMMANDS_MAX
-from api.services import Submission
+from api.commands.bodies import COMMANDS_MAX
+from api.submission import Submission
 from schema import errors
 from schema.commands.command import LIST_MAX, CommandKind, Outcome
 from tests.api.conftest import Front, Tree, failed, make_tree, pends, succeeded
