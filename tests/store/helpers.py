@@ -13,7 +13,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.commands.begin import Begin
 from activities.commands.commit import Commit
 from activities.executors.base import Executor
-from activities.executors.memory import MemoryExecutor
+from activities.executors.memory.executor import MemoryExecutor
 from activities.threads import MountThreads
 from schema.commands.command import (
     Applied,
