@@ -21,7 +21,6 @@ from activities.ports import Audience, Executors
 from activities.threads import MountThreads
 from activities.upkeep.sweep import Sweep
 from schema.ids import CommandId, MountId
-from schema.mounts import CONTROL_QUEUE, bulk_queue, mutation_queue
 from schema.settings import Settings
 from schema.store.pool import Pool
 from workers.buses.redis import InlineBus, RedisBus
@@ -29,6 +28,7 @@ from workers.process.beats import EVERY_SECONDS, Beats
 from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
 from workflows.events.publish import PublishEvents
+from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
 from workflows.upkeep.sweep_mount import SweepMount
 
 _VERSION = WorkerDeploymentVersion("filestore", "1")

@@ -15,17 +15,8 @@ from activities.commands.commit import Commit
 from activities.executors.base import Executor
 from activities.executors.memory.executor import MemoryExecutor
 from activities.threads import MountThreads
-from schema.commands.command import (
-    Applied,
-    AppliedList,
-    Begun,
-    CommandKind,
-    CommandList,
-    Ended,
-    Outcome,
-    Request,
-    Status,
-)
+from schema.commands.command import CommandKind, Request, Status
+from schema.commands.payloads import Applied, AppliedList, Begun, CommandList, Ended, Outcome
 from schema.commands.verdicts import Verdict
 from schema.ids import CommandId, MountId, new_command_id
 from schema.store import mounts
