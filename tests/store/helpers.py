@@ -14,7 +14,7 @@ from activities.commands.begin import Begin
 from activities.commands.commit import Commit
 from activities.commands.fresh import FreshAttempts
 from activities.executors.base import Executor
-from activities.executors.memory import MemoryExecutor
+from activities.executors.memory.executor import MemoryExecutor
 from activities.threads import MountThreads
 from schema.commands.command import CommandKind, Request, Status
 from schema.commands.payloads import Applied, AppliedList, Begun, CommandList, Ended, Outcome
