@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from activities.executors.base import Locks, Stage
-from schema.commands.command import Outcome, Request
+from schema.commands.command import Request
+from schema.commands.payloads import Outcome
 from schema.errors import FilestoreError
 from schema.ids import CommandId
 

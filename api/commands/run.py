@@ -21,7 +21,8 @@ from api.http.body import read_json
 from api.http.fields import UUID
 from api.http.routes import Plain
 from api.submission import OutcomePending, Submission
-from schema.commands.command import Outcome, Status
+from schema.commands.command import Status
+from schema.commands.payloads import Outcome
 from schema.errors import NotFound
 from schema.ids import CommandId
 from schema.store import journal

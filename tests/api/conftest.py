@@ -27,7 +27,8 @@ from api.app import create_app
 from api.services import Services
 from api.submission import OutcomePending, Queued, Submission
 from schema import errors
-from schema.commands.command import Outcome, Status
+from schema.commands.command import Status
+from schema.commands.payloads import Outcome
 from schema.ids import CommandId, MountId, NodeId
 from schema.mounts import Mount
 from schema.paths import check

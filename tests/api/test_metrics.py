@@ -23,7 +23,7 @@ from api.observe.metrics.counts import Counts
 from api.services import Load, MountSeen, Services, Vitals
 from api.submission import Submission
 from schema import errors
-from schema.commands.command import Outcome
+from schema.commands.payloads import Outcome
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.settings import Settings
