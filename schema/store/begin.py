@@ -29,6 +29,39 @@ async def lock_mounts(connection: Connection, mounts: Collection[MountId]) -> No
         await connection.execute(SQL["lock_mount"], {"lock": Lock.BEGIN, "mount": mount})
 
 
+async def look_where_they_lie(
+    connection: Connection, requests: Sequence[Request]
+) -> tuple[list[Request], dict[CommandId, Situation]]:
+    """The requests, each that names a living node by its id at the path where that lies, and what `look` says of them.
+
+    The locks of their mounts are held, so no other move begins. One that began before can be recorded between two
+    statements: then both are done again, until they agree.
+    """
+    while True:
+        placed = await _placed(connection, requests)
+        found = await look(connection, placed)
+        if placed == requests or all(_is_there(request, found[request.id]) for request in placed):
+            return placed, found
+        requests = placed
+
+
+def _is_there(request: Request, found: Situation) -> bool:
+    node = found.here.node
+    return not request.follows_its_node or (node is not None and node.id == request.node_id)
+
+
+async def _placed(connection: Connection, requests: Sequence[Request]) -> list[Request]:
+    named = {request.node_id for request in requests if request.follows_its_node}
+    if not named:
+        return list(requests)
+    cursor = await connection.execute(SQL["places"], {"ids": sorted(id for id in named if id is not None)})
+    places = {NodeId(row["id"]): NodePath(bytes(row["path"])) for row in await cursor.fetchall()}
+    return [
+        request.at(places[request.node_id]) if request.follows_its_node and request.node_id in places else request
+        for request in requests
+    ]
+
+
 async def look(connection: Connection, requests: Sequence[Request]) -> dict[CommandId, Situation]:
     items = [end for request in requests for end in _ends(request)]
     cursor = await connection.execute(SQL["look"], {"items": orjson.dumps(items).decode()})

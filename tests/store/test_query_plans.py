@@ -159,6 +159,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         {"nodes_directory", "nodes_deleted_directory", "nodes_name", "nodes_deleted", KEY, "claims_pkey"},
     ),
     "end": (RECORD["end"], {"items": "[]"}, {"commands_pkey"}),
+    "places": (BEGIN["places"], {"ids": [500, 501]}, {"nodes_pkey"}),
     "read_running": (RECORD["read_running"], {"ids": IDS}, {"commands_pkey"}),
     "raise_attempt": (RECORD["raise_attempt"], {"ids": IDS}, {"commands_pkey"}),
     "close_snapshots": (RECORD["close_snapshots"], {"ids": IDS, "retention_days": 30}, {"snapshots_pkey"}),
