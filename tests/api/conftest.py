@@ -24,7 +24,8 @@ from fastapi import FastAPI
 from activities.executors.base import Executor, Identity
 from activities.executors.local.executor import LocalExecutor
 from api.app import create_app
-from api.services import OutcomePending, Queued, Services, Submission
+from api.services import Services
+from api.submission import OutcomePending, Queued, Submission
 from schema import errors
 from schema.commands.command import Status
 from schema.commands.payloads import Outcome
