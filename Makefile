@@ -31,8 +31,8 @@ demo: .venv/synced ## put files through the service and show what came of it; DA
 stop: .venv/synced ## stop what `up` or `dev` started; data is kept
 	@$(DEV) stop
 
-status: .venv/synced ## what runs, and whether it is well
-	@$(DEV) status || true
+status: .venv/synced ## what runs; fails unless all of it is well, mounts too
+	@$(DEV) status
 
 logs: .venv/synced ## the logs; NAME=api for one, ARGS=-f to follow
 	@$(DEV) logs $(NAME) $(ARGS)

@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request
 from psycopg.errors import UniqueViolation
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from activities.executors.base import Identity
@@ -17,7 +16,6 @@ from api.access.admission import admit
 from api.commands import headers as intake
 from api.front import Front, front_of
 from api.http import openapi, responses
-from api.http.errors import invalid
 from api.http.fields import ID_MAX, MountChanges, MountFields, MountsQuery, NewMountBody, read_query
 from api.http.responses import JSON, pagination
 from api.http.routes import Plain
@@ -98,7 +96,7 @@ async def create(request: Request) -> Response:
     front = front_of(request)
     body = await intake.read_json(request, NewMountBody)
     services = front.services
-    mount = await register(services.settings, services.pool, services.executors, _new_mount(body, principal.tenant))
+    mount = await register(services.settings, services.pool, services.executors, new_mount(body, principal.tenant))
     front.mounts.forget()
     return await _shown(front, principal, mount, 201)
 
@@ -136,7 +134,7 @@ async def register(settings: Settings, pool: Pool, executors: Executors, new: Ne
 
     Raises InvalidRequest, and what the storage says: MountOffline, StorageFull.
     """
-    _check_place(new)
+    check_place(new)
     async with pool.connection() as connection, connection.transaction():
         id = await mounts.create(connection, new, settings.host_id)
         mount = await mounts.find(connection, id, new.tenant) if id else None
@@ -155,24 +153,13 @@ async def register(settings: Settings, pool: Pool, executors: Executors, new: Ne
     return mount.id
 
 
-async def register_configured(settings: Settings, pool: Pool, executors: Executors, entry: object) -> MountId:
-    """A mount from a configuration file, written like the body of POST /v1/backend-mounts. One that is there already
-    stays as it is: it may have been changed since. Raises like `register`."""
-    try:
-        new = _new_mount(NewMountBody.model_validate(entry), "main")
-    except ValidationError as error:
-        raise invalid(error) from error
-    async with pool.connection() as connection:
-        known = await mounts.finished(connection, new.tenant, new.mount_key)
-    return known or await register(settings, pool, executors, new)
-
-
 async def _prepare(executors: Executors, mount: Mount) -> Identity | None:
     """In a thread: storage can be slow."""
     return await asyncio.to_thread(executors.register, mount)
 
 
-def _new_mount(body: NewMountBody, tenant: str) -> NewMount:
+def new_mount(body: NewMountBody, tenant: str) -> NewMount:
+    """A body as the store takes it, its secrets apart."""
     public, secrets = split_config(body.config or {})
     return NewMount(
         mount_key=body.mount_key,
@@ -193,7 +180,8 @@ def _new_mount(body: NewMountBody, tenant: str) -> NewMount:
     )
 
 
-def _check_place(new: NewMount | Mount) -> None:
+def check_place(new: NewMount | Mount) -> None:
+    """Raises InvalidRequest."""
     if new.backend_kind == "s3" and not new.bucket:
         raise InvalidRequest("A mount on S3 needs its bucket.", field="bucket")
     if new.backend_kind == "local" and not (new.root_path or "").startswith("/"):
@@ -255,7 +243,7 @@ def _moved(locked: Locked, changes: Mapping[str, Any]) -> Mount | None:
     moved = replace(
         mount, root_path=now["root_path"], bucket=now["bucket"], prefix=now["prefix"], epoch=mount.epoch + 1
     )
-    _check_place(moved)
+    check_place(moved)
     return moved
 
 
