@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from activities.executors.base import Identity
 from api.http.errors import invalid
-from api.http.fields import NewMountBody
-from api.mounts.routes import check_place, new_mount, register, split_config
+from api.mounts.bodies import NewMountBody
+from api.mounts.register import check_place, new_mount, register, split_config
 from api.services import Executors
 from schema.errors import InvalidRequest, MountOffline
 from schema.ids import MountId

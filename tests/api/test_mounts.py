@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from api.mounts.routes import split_config
+from api.mounts.register import split_config
 from schema import errors
 from schema.store import mounts
 from tests.api.conftest import Front, Tree, make_tree

@@ -14,19 +14,21 @@ from starlette.requests import Request
 from activities.executors.base import Executor, Locks
 from api.commands import headers as intake
 from api.commands import run as commands
+from api.commands.fingerprint import sealed
 from api.front import Front
-from api.services import Submission
+from api.submission import Submission
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
 from api.uploads.spool import refuse_closed
 from api.uploads.tus.completion import PASSING
 from api.uploads.tus.protocol import Gone
-from schema.commands.command import Outcome, Status
 from schema.commands.command import Request as Command
+from schema.commands.command import Status
+from schema.commands.payloads import Outcome
 from schema.errors import ChecksumMismatch, FilestoreError, InvalidRequest, PathBusy, from_code
 from schema.ids import CommandId
 from schema.principals import Principal
-from schema.store import record as command_store
+from schema.store import outcomes as outcome_store
 from schema.store import uploads as store
 from schema.store.uploads import Upload
 
@@ -68,14 +70,14 @@ def _command_of(request: Request, upload: Upload, principal: Principal) -> Comma
     command = standing.command_of(upload, principal, intake.read_headers(request, None))
     [told] = standing.told_of(upload)
     command = replace(command, sha256=told.hex, size=upload.expected or 0, lent_stage=CommandId(upload.id))
-    return intake.sealed(command, upload.request["metadata"])
+    return sealed(command, upload.request["metadata"])
 
 
 async def _known(front: Front, command: Command) -> Outcome | None:
     """How it ended, if an earlier request got as far and no other attempt may follow."""
     async with front.services.pool.connection() as connection:
-        rows = await command_store.rows_by_key(connection, [command])
-        found = await command_store.outcomes(connection, list(rows.values())) if rows else []
+        rows = await outcome_store.rows_by_key(connection, [command])
+        found = await outcome_store.outcomes(connection, list(rows.values())) if rows else []
     for known in found:
         if known.status is not Status.RUNNING and not (
             known.status is Status.FAILED and from_code(known.code or "").retryable

@@ -10,16 +10,18 @@ from starlette.requests import Request
 from api.commands import headers as intake
 from api.commands import run as commands
 from api.front import Front
-from api.services import OutcomePending
+from api.http.body import Pieces
+from api.submission import OutcomePending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
-from api.uploads.receive import Pieces, Wanted
+from api.uploads.receive import Wanted
 from api.uploads.spool import refuse_closed
 from api.uploads.tus import area
 from api.uploads.tus.area import Waiting
 from api.uploads.tus.chunks import PIECE, SPOOL
 from api.uploads.tus.protocol import Gone
-from schema.commands.command import Outcome, Status
+from schema.commands.command import Status
+from schema.commands.payloads import Outcome
 from schema.errors import (
     ExecutorNotFound,
     FilestoreError,
@@ -30,7 +32,7 @@ from schema.errors import (
     from_code,
 )
 from schema.principals import Principal
-from schema.store import record as command_store
+from schema.store import outcomes as outcome_store
 from schema.store import uploads as store
 from schema.store.uploads import Upload
 
@@ -84,7 +86,7 @@ async def _known(front: Front, principal: Principal, upload: Upload) -> Outcome 
     if upload.request["command"]["key"] is not None:
         return None
     async with front.services.pool.connection() as connection:
-        known = await command_store.outcome_by_key(
+        known = await outcome_store.outcome_by_key(
             connection, principal.tenant, principal.name, standing.key_of(upload)
         )
     if known is None or (known.status is Status.FAILED and from_code(known.code or "").retryable):

@@ -11,17 +11,18 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.commands import headers as intake
 from api.front import Front, front_of
+from api.http import body as http_body
 from api.http import digests as checksums
 from api.http import openapi
+from api.http.body import Body
 from api.http.errors import invalid, refusal
-from api.http.fields import ResumableFields
-from api.http.forms import mime, shown_name
+from api.http.media import mime, shown_name
 from api.http.routes import Plain
-from api.services import OutcomePending
+from api.submission import OutcomePending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
+from api.uploads.bodies import ResumableFields
 from api.uploads.direct import completion as direct
-from api.uploads.receive import Body
 from api.uploads.remembered import Announced
 from api.uploads.spool import refuse_closed
 from api.uploads.tus import area, completion, protocol
@@ -53,7 +54,7 @@ async def _answer(request: Request, inner: Inner) -> Response:
         if isinstance(error, WrongVersion):
             answer.headers["tus-version"] = protocol.VERSION
     answer.headers["tus-resumable"] = protocol.VERSION
-    return incoming.if_unread(answer, body) if request.method in ("POST", "PATCH") else answer
+    return http_body.if_unread(answer, body) if request.method in ("POST", "PATCH") else answer
 
 
 # What can be done here
@@ -201,6 +202,13 @@ async def _length_of_parts(front: Front, principal: Principal, concat: protocol.
 # Go on
 
 
+_CHUNK_REFUSALS = (
+    "INVALID_CHECKSUM", "MOUNT_READ_ONLY", "NOT_FOUND", "PARENT_NOT_FOUND", "NODE_EXISTS", "NOT_A_DIRECTORY",
+    "IDEMPOTENCY_CONFLICT", "PATH_BUSY", "CONTENT_EXPIRED", "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", "CHECKSUM_MISMATCH",
+    "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STORAGE_FULL",
+)  # fmt: skip
+
+
 @router.patch(
     "/v1/uploads/{id}",
     status_code=204,
@@ -211,11 +219,7 @@ async def _length_of_parts(front: Front, principal: Principal, concat: protocol.
         "is taken whole or not at all. With the last chunk the upload becomes a file: `x-filestore-command` and "
         "`x-filestore-node` tell which; a refusal is that of the command."
     ),
-    responses=openapi.answers(
-        {204: "Taken: see Upload-Offset"}, "INVALID_CHECKSUM", "MOUNT_READ_ONLY", "NOT_FOUND", "PARENT_NOT_FOUND",
-        "NODE_EXISTS", "NOT_A_DIRECTORY", "IDEMPOTENCY_CONFLICT", "PATH_BUSY", "CONTENT_EXPIRED", "VERSION_CONFLICT",
-        "PAYLOAD_TOO_LARGE", "CHECKSUM_MISMATCH", "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STORAGE_FULL",
-    ),
+    responses=openapi.answers({204: "Taken: see Upload-Offset"}, *_CHUNK_REFUSALS),
     openapi_extra={
         "parameters": [
             openapi.path_id("id", "The upload", "01993d5e-7c1a-7000-8000-0123456789ab"),
@@ -409,9 +413,20 @@ async def _terminate(request: Request, front: Front, principal: Principal, body:
     return Response(status_code=204)
 
 
-@router.post("/v1/uploads/{id}", include_in_schema=False)
+@router.post(
+    "/v1/uploads/{id}",
+    status_code=204,
+    operation_id="overrideMethod",
+    summary="PATCH, HEAD or DELETE, sent as POST",
+    responses=openapi.answers({200: "As HEAD", 204: "As PATCH or DELETE"}, *_CHUNK_REFUSALS),
+    openapi_extra={"parameters": [
+        openapi.path_id("id", "The upload", "01993d5e-7c1a-7000-8000-0123456789ab"),
+        {"name": "X-HTTP-Method-Override", "in": "header", "required": True,
+         "schema": {"type": "string", "enum": ["PATCH", "HEAD", "DELETE"]}, "description": "The method that is meant"},
+    ]},
+)  # fmt: skip
 async def overridden(request: Request) -> Response:
-    """For clients that can send nothing but POST: the method that is meant is in a header."""
+    """For clients that can send nothing but POST: the method that is meant is in a header, and the other headers are its."""
     meant = {"PATCH": _patch, "DELETE": _terminate, "HEAD": _head}.get(
         request.headers.get("x-http-method-override", "").upper()
     )
