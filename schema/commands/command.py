@@ -127,6 +127,11 @@ class Request:
         return self.target_mount_id or self.mount_id
 
     @property
+    def mounts(self) -> set[MountId]:
+        """Those where it may claim something."""
+        return {self.mount_id, self.runs_on}
+
+    @property
     def effective_key(self) -> str:
         return self.key or self.id
 

@@ -56,10 +56,25 @@ async def _placed(connection: Connection, requests: Sequence[Request]) -> list[R
         return list(requests)
     cursor = await connection.execute(SQL["places"], {"ids": sorted(id for id in named if id is not None)})
     places = {NodeId(row["id"]): NodePath(bytes(row["path"])) for row in await cursor.fetchall()}
-    return [
-        request.at(places[request.node_id]) if request.follows_its_node and request.node_id in places else request
-        for request in requests
-    ]
+    return [_at_its_node(request, places) for request in requests]
+
+
+def _at_its_node(request: Request, places: Mapping[NodeId, NodePath]) -> Request:
+    place = places.get(request.node_id) if request.follows_its_node and request.node_id is not None else None
+    return request if place is None else request.at(place)
+
+
+async def source_changes(connection: Connection, command: CommandId, source: Mapping[str, Any]) -> bool:
+    """Another command of ours has changed what this one copies since it began, or is at it now. `source`: of its intent."""
+    if "path" not in source:
+        return False  # older content: it lies in the trash, where no command changes anything
+    path = NodePath(bytes.fromhex(source["path"]))
+    values = {
+        "command": command, "node": source["node"], "version": source["version"], "mount": source["mount"],
+        "path": path.raw, "above": [above.raw for above in path.ancestors()],
+    }  # fmt: skip
+    row = await (await connection.execute(SQL["source_changes"], values)).fetchone()
+    return bool(row and row["changes"])
 
 
 async def look(connection: Connection, requests: Sequence[Request]) -> dict[CommandId, Situation]:
