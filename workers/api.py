@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from functools import partial
 
 import structlog
 import uvicorn
@@ -11,6 +12,7 @@ from activities.executors.base import Executor, Identity
 from api.app import create_app
 from api.dispatch.dispatch import Dispatch
 from api.events.feed import Feed
+from api.http.protocol import LimitedProtocol, Limits
 from api.observe.metrics.counts import Counts
 from api.services import Services
 from api.uploads.tus import expiry
@@ -59,6 +61,20 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)  # type: ignore[arg-type]
 
 
+def http_limits(settings: Settings) -> Limits:
+    return Limits(
+        line_max=settings.http_line_max_bytes,
+        head_max=settings.http_head_max_bytes,
+        headers_max=settings.http_headers_max,
+        head_seconds=settings.http_head_seconds,
+        body_seconds=settings.http_body_seconds,
+        write_seconds=settings.http_write_seconds,
+        rate_min=settings.http_rate_min,
+        connections_max=settings.http_connections_max,
+        always=frozenset((b"/health", b"/ready")),
+    )
+
+
 async def serve(settings: Settings) -> None:
     served = ServedMounts(settings.host_id, settings.spool_path)
     counts = Counts()
@@ -78,7 +94,9 @@ async def serve(settings: Settings) -> None:
     app = create_app(services, counts)
     expiring = asyncio.create_task(expiry.expire_for_ever(app.state.front))
     config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, loop="none", http="httptools", ws="none",
+        app, host=settings.host, port=settings.port, loop="none", ws="none",
+        http=partial(LimitedProtocol, limits=http_limits(settings), refused=counts.refused),  # type: ignore[arg-type]
+        timeout_keep_alive=settings.http_keep_alive_seconds,
         lifespan="off", access_log=False, log_level="warning", server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=2,
     )  # fmt: skip

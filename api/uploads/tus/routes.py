@@ -203,6 +203,13 @@ async def _length_of_parts(front: Front, principal: Principal, concat: protocol.
 # Go on
 
 
+_CHUNK_REFUSALS = (
+    "INVALID_CHECKSUM", "MOUNT_READ_ONLY", "NOT_FOUND", "PARENT_NOT_FOUND", "NODE_EXISTS", "NOT_A_DIRECTORY",
+    "IDEMPOTENCY_CONFLICT", "PATH_BUSY", "CONTENT_EXPIRED", "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", "CHECKSUM_MISMATCH",
+    "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STORAGE_FULL",
+)  # fmt: skip
+
+
 @router.patch(
     "/v1/uploads/{id}",
     status_code=204,
@@ -213,11 +220,7 @@ async def _length_of_parts(front: Front, principal: Principal, concat: protocol.
         "is taken whole or not at all. With the last chunk the upload becomes a file: `x-filestore-command` and "
         "`x-filestore-node` tell which; a refusal is that of the command."
     ),
-    responses=openapi.answers(
-        {204: "Taken: see Upload-Offset"}, "INVALID_CHECKSUM", "MOUNT_READ_ONLY", "NOT_FOUND", "PARENT_NOT_FOUND",
-        "NODE_EXISTS", "NOT_A_DIRECTORY", "IDEMPOTENCY_CONFLICT", "PATH_BUSY", "CONTENT_EXPIRED", "VERSION_CONFLICT",
-        "PAYLOAD_TOO_LARGE", "CHECKSUM_MISMATCH", "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STORAGE_FULL",
-    ),
+    responses=openapi.answers({204: "Taken: see Upload-Offset"}, *_CHUNK_REFUSALS),
     openapi_extra={
         "parameters": [
             openapi.path_id("id", "The upload", "01993d5e-7c1a-7000-8000-0123456789ab"),
@@ -411,9 +414,20 @@ async def _terminate(request: Request, front: Front, principal: Principal, body:
     return Response(status_code=204)
 
 
-@router.post("/v1/uploads/{id}", include_in_schema=False)
+@router.post(
+    "/v1/uploads/{id}",
+    status_code=204,
+    operation_id="overrideMethod",
+    summary="PATCH, HEAD or DELETE, sent as POST",
+    responses=openapi.answers({200: "As HEAD", 204: "As PATCH or DELETE"}, *_CHUNK_REFUSALS),
+    openapi_extra={"parameters": [
+        openapi.path_id("id", "The upload", "01993d5e-7c1a-7000-8000-0123456789ab"),
+        {"name": "X-HTTP-Method-Override", "in": "header", "required": True,
+         "schema": {"type": "string", "enum": ["PATCH", "HEAD", "DELETE"]}, "description": "The method that is meant"},
+    ]},
+)  # fmt: skip
 async def overridden(request: Request) -> Response:
-    """For clients that can send nothing but POST: the method that is meant is in a header."""
+    """For clients that can send nothing but POST: the method that is meant is in a header, and the other headers are its."""
     meant = {"PATCH": _patch, "DELETE": _terminate, "HEAD": _head}.get(
         request.headers.get("x-http-method-override", "").upper()
     )
