@@ -1,5 +1,6 @@
 """Carry a command out and answer: POST /v1/commands/<name>."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from api.commands.bodies import CommandBody
 from api.commands.catalogue import KINDS, Kind
 from api.commands.parse import Asker
 from api.http.body import read_json
+from api.http.fields import UUID
 from api.http.routes import Plain
 from api.services import Front, front_of
 from api.submission import OutcomePending, Submission

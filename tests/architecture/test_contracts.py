@@ -20,7 +20,7 @@ PLANTED: Mapping[str, Sequence[tuple[str, str]]] = {
     "The nouns know only the standard library": [("schema/locks.py", "orjson")],
     "Workflow definitions stay light": [("workflows/policies.py", "yaml")],
     "In api: app, uploads, the capabilities, access and dispatch, services, http and submission": [
-        ("api/dispatch/answers.py", "api.observe.metrics.counts")
+        ("api/dispatch/answers.py", "api.mounts.known")
     ],
     "Capabilities do not know each other; only uploads use commands": [("api/journal/routes.py", "api.mounts.known")],
     "The dispatch knows no HTTP": [("api/dispatch/queue.py", "starlette.status")],
