@@ -87,6 +87,10 @@ class Settings(BaseSettings):
     upload_max_bytes: int = Field(5 * 2**40, gt=0)
     upload_keep_seconds: float = Field(86400.0, gt=0)
     """A resumable upload that got nothing for so long is removed."""
+    uploads_open_max: int = Field(1000, ge=1)
+    """Of one principal: uploads that are announced and neither complete nor given up nor expired."""
+    uploads_open_bytes_max: int = Field(20 * 2**40, gt=0)
+    """All that these have announced."""
     drain_seconds: float = Field(15.0, gt=0)
     """Between SIGTERM and exit: running work may finish."""
     sandbox: bool = False
