@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
+from activities.commands.fresh import FreshAttempts
 from activities.commands.tasks import task_of
 from activities.executors.base import Done, Executor, Locks, Refused, Result, Task
 from schema import errors
@@ -34,7 +35,7 @@ class Apply:
         pool: Pool,
         executors: Executors,
         threads: MountThreads,
-        fresh: set[tuple[CommandId, int]],
+        fresh: FreshAttempts,
         deadline_seconds: float,
     ) -> None:
         self._pool, self._executors, self._threads = pool, executors, threads
@@ -77,9 +78,8 @@ class Apply:
     ) -> tuple[dict[CommandId, record_store.Row], set[CommandId]]:
         """The rows, read under the locks: what has ended or went on under another attempt is left alone. And which of them
         nobody has executed before."""
-        first = {g.id: g.attempt for g in begun.go if g.id in mine and (g.id, g.attempt) in self._fresh}
+        first = {g.id: g.attempt for g in self._fresh.take(g for g in begun.go if g.id in mine)}
         later = {g.id: g.attempt for g in begun.go if g.id in mine and g.id not in first}
-        self._fresh.difference_update(first.items())
         rows: dict[CommandId, record_store.Row] = {}
         async with self._pool.connection() as connection:
             if first:
@@ -115,8 +115,7 @@ class Apply:
 
     def _not_there(self, begun: Begun, error: errors.FilestoreError) -> AppliedList:
         """Without the mount nothing was done by a first attempt; a later one can not know what an earlier one did."""
-        first = [g for g in begun.go if (g.id, g.attempt) in self._fresh]
-        self._fresh.difference_update((g.id, g.attempt) for g in first)
+        first = self._fresh.take(begun.go)
         failed = [
             Applied(g.id, g.attempt, Status.FAILED, code=error.code, message=error.message, retryable=error.retryable)
             for g in first

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
+from activities.commands.fresh import FreshAttempts
 from activities.executors.base import Identity, Locks
 from activities.failures import by_halves, in_one
 from schema import errors
@@ -39,9 +40,9 @@ class Begin:
         executors: Executors,
         threads: MountThreads,
         audience: Audience,
-        fresh: set[tuple[CommandId, int]],
+        fresh: FreshAttempts,
     ) -> None:
-        """`fresh` is shared with `Apply` of this process: attempts that were opened here and nobody has executed yet."""
+        """`fresh` is the one that `Apply` of this process takes from."""
         self._pool, self._executors, self._threads = pool, executors, threads
         self._audience, self._fresh = audience, fresh
 
@@ -74,7 +75,9 @@ class Begin:
                 locks.close()
         await areach("begin.committed")
         going = [v for v in verdicts.values() if isinstance(v, Go | Resume)]
-        self._fresh.update((v.id, v.attempt) for v in going if isinstance(v, Go) and not v.long)
+        for verdict in going:
+            if isinstance(verdict, Go) and not verdict.long:
+                self._fresh.add(verdict.id, verdict.attempt)
         self._audience.begun(verdicts)
         self._audience.ended(ended)
         refused = [v.id for v in verdicts.values() if isinstance(v, Refuse)]

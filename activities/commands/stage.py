@@ -14,7 +14,7 @@ from temporalio import activity
 
 from activities import items
 from activities.executors.base import Content, Copied, Executor, Identity, ItemByItem, Source, Step
-from activities.executors.streams import pour
+from activities.executors.drafts import pour
 from schema import errors
 from schema.commands import intents
 from schema.commands.command import Status

@@ -12,8 +12,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.commands.begin import Begin
 from activities.commands.commit import Commit
+from activities.commands.fresh import FreshAttempts
 from activities.executors.base import Executor
-from activities.executors.memory import MemoryExecutor
+from activities.executors.memory.executor import MemoryExecutor
 from activities.threads import MountThreads
 from schema.commands.command import CommandKind, Request, Status
 from schema.commands.payloads import Applied, AppliedList, Begun, CommandList, Ended, Outcome
@@ -70,7 +71,7 @@ class Protocol:
     def __init__(self, pool: Pool) -> None:
         self.pool, self.told = pool, Listener()
         executors, threads = OneExecutor(), MountThreads()
-        self._begin = Begin(pool, executors, threads, self.told, set())
+        self._begin = Begin(pool, executors, threads, self.told, FreshAttempts())
         self._commit = Commit(pool, executors, threads, self.told, lambda: None, 30)
         self._inodes = 100
 

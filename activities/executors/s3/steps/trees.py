@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import TypeVar
 
 from activities.executors.base import Copied, Fetch, Refused, Source, Stage, Step, Task
+from activities.executors.drafts import pour
 from activities.executors.s3.bucket import COMMAND, FREE, SHA256, TAG, WAS, Found
 from activities.executors.s3.errors import HAUNTED, ConditionFailed, Missing
 from activities.executors.s3.mount import Store
 from activities.executors.s3.staging import drop_local, is_source
 from activities.executors.s3.steps.attempt import FOLDER, Attempt, NothingStaged
 from activities.executors.s3.upload import Writer
-from activities.executors.streams import pour
 from schema import errors
 from schema.ids import CommandId
 from schema.paths import NodePath
