@@ -6,6 +6,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from activities.threads import MountThreads
+from api.access.limits import Budget
 from api.access.tokens import Tokens
 from api.commands import batch as batches
 from api.commands import routes as mutations
@@ -71,7 +72,9 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
     )
     services = replace(services, commands=CountedCommands(services.commands, counts))
     feed = Feed(services.pool, services.wakeups, services.settings.events_poll_seconds)
-    app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), MountThreads())
+    settings = services.settings
+    budget = Budget(settings.content_memory_bytes, settings.content_wait_seconds, counts.refused)
+    app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), MountThreads(), budget)
     app.state.feed, app.state.turns, app.state.counts = feed, Turns(), counts
     app.state.downloads = Downloads(services.pool, services.announce)
     app.state.metrics = metrics.Sources(counts, Looks(services.pool, services.vitals), lambda: feed.followers)

@@ -28,6 +28,11 @@ class Executors(Protocol):
         Blocking. Doing it again is harmless. Raises InvalidRequest, MountOffline, ExecutorNotFound."""
         ...
 
+    def prove(self, mount: Mount) -> Identity | None:
+        """Read a mount's sentinel where this row says it lies, and write nothing; which directory its root is, as `register`.
+        Blocking. Raises InvalidRequest, MountOffline, ExecutorNotFound."""
+        ...
+
     async def refresh(self) -> None:
         """The configured mounts have changed."""
         ...
@@ -120,6 +125,24 @@ class Mounts(Protocol):
         ...
 
 
+class Held(Protocol):
+    """A part of the memory for content on its way."""
+
+    def close(self) -> None: ...
+
+
+class Memory(Protocol):
+    """What content on its way may take of this process."""
+
+    async def read(self, mount: Mount, size: int) -> Held:
+        """Raises Overloaded."""
+        ...
+
+    async def write(self, mount: Mount | None) -> Held:
+        """None: into the folder of resumable uploads. Raises Overloaded."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Front:
     """What every route can reach: the services it was given, and what this process remembers for a few seconds."""
@@ -128,6 +151,7 @@ class Front:
     tokens: Principals
     mounts: Mounts
     threads: MountThreads
+    budget: Memory
 
 
 def front_of(request: Request) -> Front:

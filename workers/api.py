@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 import uvicorn
 
-from activities.executors import prepare_storage
+from activities.executors import prepare_storage, prove_storage
 from activities.executors.base import Executor, Identity
 from api.app import create_app
 from api.dispatch.dispatch import Dispatch
@@ -41,6 +41,9 @@ class RouteExecutors:
 
     def register(self, mount: Mount) -> Identity | None:
         return prepare_storage(mount, self._spool_path)
+
+    def prove(self, mount: Mount) -> Identity | None:
+        return prove_storage(mount, self._spool_path)
 
     async def refresh(self) -> None:
         self._engine.refresh()
@@ -77,6 +80,8 @@ def http_limits(settings: Settings) -> Limits:
 
 async def serve(settings: Settings) -> None:
     served = ServedMounts(settings.host_id, settings.spool_path)
+    entries = first_run.read_mounts(settings.backends_path)
+    first_run.withhold(served, entries)
     counts = Counts()
     dispatch = Dispatch(settings, served, counts.list_started)
     engine = Engine(settings, served, dispatch)
@@ -90,7 +95,7 @@ async def serve(settings: Settings) -> None:
         settings, pool, dispatch, executors, health, announce=engine.announce, wakeups=wakeups,
         vitals=Vitals(pool, engine, dispatch, served, health),
     )  # fmt: skip
-    first = asyncio.create_task(first_run.prepare(settings, pool, executors))
+    first = asyncio.create_task(first_run.prepare(settings, pool, executors, served, entries))
     app = create_app(services, counts)
     expiring = asyncio.create_task(expiry.expire_for_ever(app.state.front))
     config = uvicorn.Config(
