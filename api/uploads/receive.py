@@ -113,7 +113,7 @@ async def _receive(front: Front, wanted: Wanted, pieces: http_body.Pieces) -> Re
     executor = front.services.executors.of(wanted.mount)
     spool = Spool(
         executor, front.threads, wanted.mount, wanted.command.id, wanted.command.appears_at, list(wanted.told),
-        front.services.settings.upload_max_bytes,
+        front.services.settings.upload_max_bytes, front.budget,
     )  # fmt: skip
     try:
         async with aclosing(pieces):
@@ -123,6 +123,8 @@ async def _receive(front: Front, wanted: Wanted, pieces: http_body.Pieces) -> Re
     except BaseException:
         await spool.abort()
         raise
+    finally:
+        spool.release()
 
 
 def _submission(wanted: Wanted, received: Received) -> Submission:
