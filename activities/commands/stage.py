@@ -90,7 +90,7 @@ class StageCopies:
         """Our own doing, and no drift: another command has replaced or moved the source meanwhile."""
         async with self._pool.connection() as connection:
             rows = await record_store.read_running(connection, [going.id], raise_attempt=False)
-            source = rows[going.id].intent.get("source") if going.id in rows else None
+            source = copied_of(rows[going.id].intent) if going.id in rows else None
             return source is not None and await begin_store.source_changes(connection, going.id, source)
 
     async def _stage_one(self, begun: Begun, going: Going) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from schema.commands.command import CommandKind, Request, Status
-from schema.commands.intents import Refused
+from schema.commands.intents import Refused, Source
 from schema.commands.situations import Known, KnownNode, OldContent, Place, Situation
 from schema.commands.verdicts import Go, Refuse
 from schema.ids import CommandId, MountId, NodeId
@@ -65,13 +65,13 @@ def _at_its_node(request: Request, places: Mapping[NodeId, NodePath]) -> Request
     return request if place is None else request.at(place)
 
 
-async def source_changes(connection: Connection, command: CommandId, source: Mapping[str, Any]) -> bool:
+async def source_changes(connection: Connection, command: CommandId, source: Source) -> bool:
     """Another command of ours has changed what this one copies since it began, or is at it now. `source`: of its intent."""
-    if "path" not in source:
+    if source.path is None:
         return False  # older content: it lies in the trash, where no command changes anything
-    path = NodePath(bytes.fromhex(source["path"]))
+    path = NodePath(bytes.fromhex(source.path))
     values = {
-        "command": command, "node": source["node"], "version": source["version"], "mount": source["mount"],
+        "command": command, "node": source.node, "version": source.version, "mount": source.mount,
         "path": path.raw, "above": [above.raw for above in path.ancestors()],
     }  # fmt: skip
     row = await (await connection.execute(SQL["source_changes"], values)).fetchone()
