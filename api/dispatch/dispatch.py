@@ -23,13 +23,16 @@ class Dispatch:
     """`Commands` for the routes, `Audience` for the activities."""
 
     def __init__(
-        self, settings: Settings, executors: Executors, listed: Callable[[int], None] = lambda commands: None
+        self,
+        settings: Settings,
+        executors: Executors,
+        threads: MountThreads,
+        listed: Callable[[int], None] = lambda commands: None,
     ) -> None:
-        """`listed` is told of each list that was started, and how many commands it has."""
-        self._settings, self._executors, self._listed = settings, executors, listed
+        """`threads` make stages durable. `listed` is told of each list that was started, and how many commands it has."""
+        self._settings, self._executors, self._threads, self._listed = settings, executors, threads, listed
         self._lanes: dict[MountId, Lanes] = {}
         self._home: dict[CommandId, Lanes] = {}
-        self._threads = MountThreads()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
 
