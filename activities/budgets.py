@@ -54,10 +54,10 @@ LOOKS = MountBudget("looks", 1, "whether its storage answers")
 API_PER_MOUNT = (STEPS, COPIES, STAGES, READS, LOOKS)
 WORKER_PER_MOUNT = (STEPS, COPIES)
 
-S3_READS = CallBudget("s3-read", 16, "mount on S3", "pieces of downloads, ahead of their readers")
-S3_PARTS = CallBudget("s3-parts", 3, "upload", "parts of an upload")
+S3_READS = CallBudget("s3-read", 16, "mount on S3", "ranges read ahead, of all open files together")
+S3_PARTS = CallBudget("s3-parts", 3, "upload", "parts; with the one that gathers, four are in memory")
 S3_COPIES = CallBudget("s3-copies", 4, "copy of a big object", "parts that the store copies")
-S3_ITEMS = CallBudget("s3-items", 16, "step on a tree", "items of the tree")
+S3_ITEMS = CallBudget("s3-items", 16, "step on a tree", "objects that are copied or deleted at the same time")
 
 S3_CALLS = (S3_READS, S3_PARTS, S3_COPIES, S3_ITEMS)
 

@@ -5,7 +5,6 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from activities.threads import MountThreads
 from api import directories
 from api.access.admission import Tokens
 from api.commands import batch as batches
@@ -72,7 +71,7 @@ def create_app(services: Services) -> FastAPI:
     downloads = Downloads(services.pool, services.announce)
     feed = Feed(services.pool, services.wakeups, services.settings.events_poll_seconds)
     app.state.front = Front(
-        services, Tokens(services.pool), KnownMounts(services.pool), MountThreads(), downloads, Turns(), feed, looks
+        services, Tokens(services.pool), KnownMounts(services.pool), services.threads, downloads, Turns(), feed, looks
     )
     for module in ROUTERS:
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them

@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from activities.executors.base import Executor, Identity, Locks, Stage
+from activities.threads import MountThreads
 from api.observe.metrics.counts import Counts
-from schema.commands.command import Outcome, Request
+from schema.commands.command import Request
+from schema.commands.payloads import Outcome
 from schema.errors import FilestoreError
 from schema.ids import CommandId
 from schema.mounts import Mount
@@ -155,4 +157,6 @@ class Services:
     wakeups: Wakeups | None = None
     counts: Counts = field(default_factory=Counts)
     """What is counted in this process"""
+    threads: MountThreads
+    """Those in which routes read and write content"""
     vitals: Vitals | None = None

@@ -22,23 +22,26 @@ from psycopg_pool import PoolTimeout
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.service import RPCError
 
+from activities import budgets
 from activities.executors import open_executor
 from activities.executors.base import Entry as StorageEntry
 from activities.executors.base import Executor, Locks
 from schema import check, errors
 from schema.check import Finding, Kind, Listed, Record, Severity, StageEntry, Storage
 from schema.ids import CommandId, MountId
-from schema.mounts import CONTROL_QUEUE, Mount, bulk_queue
+from schema.mounts import Mount
 from schema.nodes import NodeKind
 from schema.paths import NodePath
 from schema.settings import Settings
 from schema.store import check as store
 from schema.store import mounts as mount_store
-from schema.store.pool import Pool, make_pool
+from schema.store.pool import Pool
+from workers import wiring
 from workers.engine.background import resume_overdue
 from workers.process import logs
 from workflows.client import connect
 from workflows.events.publish import PublishEvents
+from workflows.queues import CONTROL_QUEUE, bulk_queue
 from workflows.upkeep.sweep_mount import SweepMount
 
 LEVELS = ("structure", "content")
@@ -61,7 +64,7 @@ async def check_all(
 
     Raises UnknownMount.
     """
-    pool = make_pool(settings.database_url, name="filestore-check", min_size=1, max_size=4)
+    pool = wiring.make_connections(settings, budgets.CHECK_CONNECTIONS)
     try:
         await pool.open(wait=True, timeout=5)
         chosen = await _chosen(pool, mounts)

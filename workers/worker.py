@@ -5,9 +5,8 @@ import signal
 import threading
 
 from schema.settings import Settings
+from workers import wiring
 from workers.engine import background
-from workers.engine.engine import Engine
-from workers.engine.served import ServedMounts
 from workers.process import limits, logs
 
 
@@ -15,7 +14,7 @@ def main() -> int:
     settings = Settings()  # type: ignore[call-arg]
     logs.configure(settings.log_format)
     limits.raise_descriptors()
-    engine = Engine(settings, ServedMounts(settings.host_id, settings.spool_path), dispatch=None)
+    engine = wiring.worker_engine(settings)
     engine.start(background.run)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -14,10 +14,11 @@ from activities.commands.fresh import FreshAttempts
 from activities.commands.tasks import task_of
 from activities.executors.base import Done, Executor, Locks, Refused, Result, Task
 from schema import errors
-from schema.commands.command import Applied, AppliedList, Begun, Status
+from schema.commands.command import Status
+from schema.commands.payloads import Applied, AppliedList, Begun
 from schema.faults import areach
 from schema.ids import CommandId, MountId
-from schema.store import record as store
+from schema.store import record as record_store
 
 if TYPE_CHECKING:
     from activities.ports import Executors
@@ -72,18 +73,20 @@ class Apply:
         locks = executor.locks()
         return executor, locks, {going.id for going in begun.go if locks.take(going.id)}
 
-    async def _fence(self, begun: Begun, mine: set[CommandId]) -> tuple[dict[CommandId, store.Row], set[CommandId]]:
+    async def _fence(
+        self, begun: Begun, mine: set[CommandId]
+    ) -> tuple[dict[CommandId, record_store.Row], set[CommandId]]:
         """The rows, read under the locks: what has ended or went on under another attempt is left alone. And which of them
         nobody has executed before."""
         first = {g.id: g.attempt for g in self._fresh.take(g for g in begun.go if g.id in mine)}
         later = {g.id: g.attempt for g in begun.go if g.id in mine and g.id not in first}
-        rows: dict[CommandId, store.Row] = {}
+        rows: dict[CommandId, record_store.Row] = {}
         async with self._pool.connection() as connection:
             if first:
-                read = await store.read_running(connection, list(first), raise_attempt=False)
+                read = await record_store.read_running(connection, list(first), raise_attempt=False)
                 rows |= {key: row for key, row in read.items() if row.attempt == first[key]}
             if later:
-                raised = await store.read_running(connection, list(later), raise_attempt=True)
+                raised = await record_store.read_running(connection, list(later), raise_attempt=True)
                 rows |= raised
                 # Every execution of a long command raises its attempt: this number is that of the first one.
                 first |= {
@@ -120,7 +123,7 @@ class Apply:
         return AppliedList(begun.mount_id, failed, [g.id for g in begun.go if g not in first])
 
 
-def _applied(row: store.Row, result: Result | None) -> Applied:
+def _applied(row: record_store.Row, result: Result | None) -> Applied:
     match result:
         case Done(identity=identity, drift=drift):
             return Applied(row.id, row.attempt, Status.SUCCEEDED, identity.facts() if identity else None, drift=drift)

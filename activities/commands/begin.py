@@ -14,15 +14,18 @@ from activities.failures import by_halves, in_one
 from schema import errors
 from schema.commands.atomic import decide_atomic, taken
 from schema.commands.claims import Claim
-from schema.commands.command import Begun, CommandIds, CommandList, Going, Outcome, Request
+from schema.commands.command import Request
+from schema.commands.payloads import Begun, CommandIds, CommandList, Going, Outcome
 from schema.commands.verdicts import Conflict, Go, Refuse, Resume, Verdict, among, decide
 from schema.faults import areach
 from schema.ids import CommandId, MountId
-from schema.store import record as store
+from schema.store import begin as begin_store
+from schema.store import record as record_store
 
 if TYPE_CHECKING:
     from activities.ports import Audience, Executors
     from activities.threads import MountThreads
+    from schema.store.connection import Connection
     from schema.store.pool import Pool
 
 
@@ -106,8 +109,8 @@ class Begin:
         """The verdicts, and how those ended that are refused."""
         day = datetime.now(UTC).strftime("%Y-%m-%d")
         async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
-            await store.lock_mounts(connection, {mount} | {claim.mount for r in requests for claim in r.claims})
-            found = await store.look(connection, requests)
+            await begin_store.lock_mounts(connection, {mount} | {claim.mount for r in requests for claim in r.claims})
+            found = await begin_store.look(connection, requests)
             held: list[tuple[Claim, CommandId]] = []
             verdicts: dict[CommandId, Verdict] = {}
             for request in requests:
@@ -124,13 +127,13 @@ class Begin:
         return verdicts, ended
 
     async def _write(
-        self, connection: store.Connection, mount: MountId, workflow: str, requests: Sequence[Request],
+        self, connection: Connection, mount: MountId, workflow: str, requests: Sequence[Request],
         verdicts: dict[CommandId, Verdict], atomic_id: str | None,
     ) -> list[Outcome]:  # fmt: skip
         decided = [(r, v) for r in requests if isinstance(v := verdicts[r.id], Go | Refuse)]
         if not decided:
             return []
-        opened = await store.open_rows(connection, mount, workflow, decided, atomic_id=atomic_id)
+        opened = await begin_store.open_rows(connection, mount, workflow, decided, atomic_id=atomic_id)
         for request, verdict in decided:
             if verdict.id not in opened:
                 # The same key came over another mount at the same moment, and was there first.
@@ -138,15 +141,15 @@ class Begin:
         refused = [v.id for _, v in decided if isinstance(v, Refuse) and v.id in opened]
         if not refused:
             return []
-        rows = {id: store.EndedRow("refused", "") for id in refused}
-        ended, _ = await store.record(connection, rows, retention_days=0)
+        rows = {id: record_store.EndedRow("refused", "") for id in refused}
+        ended, _ = await record_store.record(connection, rows, retention_days=0)
         return ended
 
     @activity.defn(name="adopt")
     async def adopt(self, commands: CommandIds) -> Begun:
         """The commands among these that still run, for whoever resumes them."""
         async with self._pool.connection() as connection:
-            rows = await store.read_running(connection, commands.ids, raise_attempt=False)
+            rows = await record_store.read_running(connection, commands.ids, raise_attempt=False)
         return Begun(
             commands.mount_id,
             go=[Going(row.id, row.attempt) for row in rows.values() if not row.unstaged],

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from schema.commands.command import Going
+from schema.commands.payloads import Going
 from schema.ids import CommandId
 
 

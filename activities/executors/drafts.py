@@ -1,12 +1,31 @@
-"""The drafts of a list become stages: all are begun before the first is waited for, so that one commit of the file system's
-journal takes them all. An error is the answer for its own draft; only MountOffline is raised, for it concerns all."""
+"""What fills a stage: content that is poured into one, and the drafts of a list.
+
+All drafts are begun before the first is waited for, so that one commit of the file system's journal takes them all. An error
+is the answer for its own draft; only MountOffline is raised, for it concerns all.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from activities.executors.base import Draft, Stage, StageWriter
+from activities.executors.base import Content, Draft, Stage, StageWriter
 from schema.errors import FilestoreError, MountOffline
 from schema.ids import CommandId
+
+PIECE = 1 << 20
+"""Bytes in memory while content is poured"""
+
+
+def pour(content: Content, writer: StageWriter) -> Stage:
+    """All of it, in one pass. Nothing stays of the stage when it fails. The caller closes the content."""
+    offset = 0
+    try:
+        while piece := content.read(offset, PIECE):
+            writer.write(piece)
+            offset += len(piece)
+        return writer.close()
+    except BaseException:
+        writer.abort()
+        raise
 
 
 class DraftWriter(StageWriter, Protocol):

@@ -21,12 +21,14 @@ import pytest_asyncio
 import uvicorn
 from fastapi import FastAPI
 
+from activities import budgets
 from activities.executors.base import Executor, Identity
 from activities.executors.local.executor import LocalExecutor
 from api.app import create_app
 from api.services import OutcomePending, Queued, Services, Submission
 from schema import errors
-from schema.commands.command import Outcome, Status
+from schema.commands.command import Status
+from schema.commands.payloads import Outcome
 from schema.ids import CommandId, MountId, NodeId
 from schema.mounts import Mount
 from schema.paths import check
@@ -145,7 +147,9 @@ class Front:
         self.pool = pool
         self.commands, self.disks, self.health = Notebook(), Disks(), Told()
         self.settings = Settings(host_id="test-host", upload_max_bytes=32 * 1024 * 1024)  # type: ignore[call-arg]
-        self.app: FastAPI = create_app(Services(self.settings, pool, self.commands, self.disks, self.health))
+        self.app: FastAPI = create_app(
+            Services(self.settings, pool, self.commands, self.disks, self.health, threads=budgets.READS.build())
+        )
         self.services: Services = self.app.state.front.services
         self.tokens: dict[str, str] = {}
 

@@ -17,12 +17,13 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
+from activities import budgets
 from api.app import create_app
 from api.observe.metrics import looks
 from api.observe.metrics.counts import Counts
 from api.services import Load, MountSeen, Services, Submission, Vitals
 from schema import errors
-from schema.commands.command import Outcome
+from schema.commands.payloads import Outcome
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.settings import Settings
@@ -96,7 +97,15 @@ def other(
 ) -> httpx2.AsyncClient:
     """A client of another process, as far as anybody can tell: its own counts, these vitals, these settings."""
     told = Settings(host_id="test-host", **settings)
-    services = Services(told, pool or front.pool, front.commands, front.disks, front.health, vitals=vitals)
+    services = Services(
+        told,
+        pool or front.pool,
+        front.commands,
+        front.disks,
+        front.health,
+        vitals=vitals,
+        threads=budgets.READS.build(),
+    )
     transport = httpx2.ASGITransport(create_app(services), raise_app_exceptions=False)
     return httpx2.AsyncClient(transport=transport, base_url="http://front")
 

@@ -12,7 +12,8 @@ import pytest
 
 from activities.executors.base import Done, Draft, Executor, Identity, Refused, Result, Source, Stage, Step, Task
 from activities.executors.local.executor import LocalExecutor
-from activities.executors.memory import MemoryExecutor, Node
+from activities.executors.memory.executor import MemoryExecutor
+from activities.executors.memory.tree import Node
 from schema import faults
 from schema.ids import CommandId, new_command_id
 from schema.paths import NodePath

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from activities.executors.base import Content, Done, Identity, Source, Step, Task, Unclear
-from activities.executors.memory import MemoryExecutor
+from activities.executors.memory.executor import MemoryExecutor
 from schema.errors import ContentExpired, FilestoreError, NotSupported, VersionConflict
 from schema.ids import new_command_id
 from schema.paths import NodePath

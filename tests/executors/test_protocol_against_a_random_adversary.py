@@ -16,7 +16,7 @@ import pytest
 
 from activities.executors.base import Done, Identity, Refused, Result, Step, Task, Unclear
 from activities.executors.local.executor import LocalExecutor
-from activities.executors.memory import MemoryExecutor
+from activities.executors.memory.executor import MemoryExecutor
 from schema import faults
 from tests.executors.conftest import MOUNT, Bench, OutsideDisk, OutsideMemory
 

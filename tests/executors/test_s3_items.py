@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from activities.executors.base import Content, Done, Identity, ItemByItem, Refused, Source, Step, Task
-from activities.executors.memory import MemoryExecutor
+from activities.executors.memory.executor import MemoryExecutor
 from schema.errors import ContentExpired, MountOffline, NodeExists, ParentNotFound, VersionConflict
 from schema.ids import new_command_id
 from schema.paths import NodePath

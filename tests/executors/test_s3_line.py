@@ -16,8 +16,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
 from activities.executors.base import Done
+from activities.executors.s3.errors import Broken
 from activities.executors.s3.wire import line as s3_line
-from activities.executors.s3.wire.line import Broken, Line
+from activities.executors.s3.wire.line import Line
 from activities.executors.s3.wire.signature import Credentials, encoded_query, signed
 from schema.errors import MountOffline
 from tests.executors.bench_s3 import OutsideBucket

@@ -1,7 +1,7 @@
 """Which attempts are certain to be first ones: opened here, and executed by nobody yet."""
 
 from activities.commands.fresh import FreshAttempts
-from schema.commands.command import Going
+from schema.commands.payloads import Going
 from schema.ids import CommandId
 
 FIRST, SECOND = Going(CommandId("a"), 1), Going(CommandId("b"), 4)

@@ -20,7 +20,9 @@ _PATIENCE_SECONDS = 1.5
 
 
 class Health:
-    def __init__(self, settings: Settings, pool: Pool, engine: Engine, served: ServedMounts, threads: MountThreads) -> None:
+    def __init__(
+        self, settings: Settings, pool: Pool, engine: Engine, served: ServedMounts, threads: MountThreads
+    ) -> None:
         self._settings, self._pool, self._engine, self._served = settings, pool, engine, served
         self._threads = threads
         self._looking: dict[MountId, asyncio.Future[str]] = {}

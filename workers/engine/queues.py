@@ -18,12 +18,12 @@ from activities.commands.stage import StageCopies
 from activities.events.publish import Publish
 from activities.upkeep.sweep import Sweep
 from schema.ids import MountId
-from schema.mounts import CONTROL_QUEUE, bulk_queue, mutation_queue
 from schema.settings import Settings
 from workers.process.beats import EVERY_SECONDS, Beats
 from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
 from workflows.events.publish import PublishEvents
+from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
 from workflows.upkeep.sweep_mount import SweepMount
 
 _VERSION = WorkerDeploymentVersion("filestore", "1")

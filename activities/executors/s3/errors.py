@@ -20,8 +20,11 @@ from botocore.exceptions import (
 from urllib3.exceptions import HTTPError
 
 from activities.executors.base import Refused
-from activities.executors.s3.wire.line import Broken
 from schema.errors import FilestoreError, InvalidPath, MountOffline, MountReadOnly, PayloadTooLarge, StorageFull
+
+
+class Broken(Exception):
+    """The connection ended, or what came is no answer."""
 
 
 class Missing(Exception):

@@ -18,15 +18,13 @@ from dataclasses import dataclass, field
 
 import httptools
 
+from activities.executors.s3.errors import Broken
+
 RESTED_SECONDS = 1.0
 """A connection that nobody used for so long is looked at first: the server may have closed it."""
 _PIECE = 64 << 10
 
 Content = bytes | bytearray | memoryview
-
-
-class Broken(Exception):
-    """The connection ended, or what came is no answer."""
 
 
 @dataclass(slots=True)

@@ -1,0 +1,113 @@
+"""Threads and connections are made by the table of budgets, and a process has no more of them than the table says."""
+
+import ast
+import asyncio
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from activities import budgets
+from activities.threads import MountThreads
+from schema.ids import MountId
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SOURCES = [
+    file
+    for name in ("schema", "activities", "workflows", "api", "workers")
+    for file in (REPOSITORY / name).rglob("*.py")
+]
+BUILDERS = {
+    "ThreadPoolExecutor": {"activities/budgets.py"},
+    "ProcessPoolExecutor": set[str](),
+    "MountThreads": {"activities/budgets.py"},
+    "AsyncConnectionPool": {"schema/store/pool.py"},
+    "ConnectionPool": set[str](),
+    "make_pool": {"workers/wiring.py"},
+    "Thread": {"activities/threads.py", "workers/engine/engine.py"},
+}
+"""What makes threads or connections, and where that is called"""
+MOUNTS = [MountId(f"mount{number}") for number in range(3)]
+
+
+def callers(source: str) -> Iterator[str]:
+    """The name of everything that this source calls."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            called = node.func
+            if isinstance(called, ast.Attribute):
+                yield called.attr
+            elif isinstance(called, ast.Name):
+                yield called.id
+
+
+def test_the_search_sees_a_planted_pool() -> None:
+    assert {"ThreadPoolExecutor", "make_pool"} <= set(callers("import c\nx = c.ThreadPoolExecutor(3)\nmake_pool('')\n"))
+
+
+@pytest.mark.parametrize("maker", BUILDERS)
+def test_only_the_builder_makes_pools(maker: str) -> None:
+    found = {
+        str(file.relative_to(REPOSITORY)) for file in SOURCES if maker in callers(file.read_text(encoding="utf-8"))
+    }
+    assert found == BUILDERS[maker]
+
+
+def test_no_budget_has_the_name_of_another() -> None:
+    every = [*budgets.API_PER_MOUNT, *budgets.S3_CALLS, *budgets.CONNECTIONS]
+    assert len({budget.name for budget in every}) == len(every)
+
+
+def test_a_worker_has_no_threads_that_the_table_gives_to_the_api_alone() -> None:
+    assert set(budgets.WORKER_PER_MOUNT) < set(budgets.API_PER_MOUNT)
+
+
+@pytest.mark.parametrize("table", [budgets.API_PER_MOUNT, budgets.WORKER_PER_MOUNT], ids=["api", "worker"])
+async def test_a_process_whose_mounts_all_hang_has_the_threads_of_the_table(
+    table: tuple[budgets.MountBudget, ...],
+) -> None:
+    """Each mount is given more calls that hang than it has threads; a thread starts before its call is waited for."""
+    before, end = set(threading.enumerate()), threading.Event()
+    calls = [
+        asyncio.ensure_future(threads.run(mount, end.wait))
+        for budget, threads in [(budget, budget.build()) for budget in table]
+        for mount in MOUNTS
+        for _ in range(budget.size + 3)
+    ]
+    try:
+        await asyncio.sleep(0)  # each call has begun, and put its work
+        started = Counter(thread.name.rpartition("-")[0] for thread in set(threading.enumerate()) - before)
+    finally:
+        end.set()
+        await asyncio.gather(*calls)
+    assert started == {f"{budget.name}-{mount}": budget.size for budget in table for mount in MOUNTS}
+
+
+def test_what_the_budget_builds_is_what_it_says() -> None:
+    assert all(isinstance(budget.build(), MountThreads) for budget in budgets.API_PER_MOUNT)
+    for budget in budgets.S3_CALLS:
+        with budget.build() as pool:
+            assert pool._max_workers == budget.size
+
+
+def section() -> str:
+    text = (REPOSITORY / "docs" / "operating.md").read_text(encoding="utf-8")
+    return text.partition("## Threads and connections")[2].partition("\n## ")[0]
+
+
+def rows() -> set[tuple[str, str]]:
+    """Name and size of each row of the table in the documentation."""
+    return set(re.findall(r"^\| `([a-z0-9-]+)` \| (\S+) \|", section(), flags=re.M))
+
+
+def test_the_documentation_shows_the_table() -> None:
+    threads = {(budget.name, str(budget.size)) for budget in (*budgets.API_PER_MOUNT, *budgets.S3_CALLS)}
+    assert rows() == threads | {(budget.name, f"{budget.least}-{budget.size}") for budget in budgets.CONNECTIONS}
+
+
+def test_the_documentation_adds_up_the_threads_of_a_mount() -> None:
+    api, worker = (sum(one.size for one in table) for table in (budgets.API_PER_MOUNT, budgets.WORKER_PER_MOUNT))
+    assert f"That is {api} threads of a local mount in an API process and {worker} in a worker." in section()
