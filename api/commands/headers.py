@@ -68,12 +68,12 @@ class Tag:
 
 async def read_json(request: Request, model: type[M]) -> M:
     """Raises pydantic's ValidationError, PayloadTooLarge, Disconnected."""
-    body = b""
+    body = bytearray()  # it grows in place: a body in single bytes would be copied for each of them otherwise
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise Disconnected()
-        body = body + message["body"] if body else message.get("body", b"")
+        body += message.get("body", b"")
         if len(body) > BODY_MAX:
             raise PayloadTooLarge(f"A JSON body may have {BODY_MAX} bytes.")
         if not message.get("more_body", False):

@@ -18,6 +18,7 @@ from api.http.conditions import Validators
 from api.http.disposition import disposition
 from api.http.errors import refusal
 from api.http.fields import ContentQuery, read_query
+from api.http.headers import joined
 from api.http.ranges import Range, Unsatisfiable
 from api.http.routes import Plain
 from api.nodes.routes import read_id
@@ -86,7 +87,7 @@ async def download(request: Request) -> Response:
 
 async def _answer(request: Request, kind: str, principal: Principal, found: Recorded, reader: Reader) -> Response:
     """Conditions first, then ranges: the order of RFC 9110, section 13.2.2."""
-    told = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
+    told = joined(request.headers)
     validators = Validators(found.etag, found.modified)
     if conditions.fails_match(told, validators):
         raise VersionConflict("The content is not the one that If-Match or If-Unmodified-Since names.")

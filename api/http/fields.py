@@ -344,16 +344,12 @@ def read_query(model: type[M], params: QueryParams) -> M:
 
     Raises pydantic's ValidationError, and InvalidRequest for bytes that are no text.
     """
-    given: dict[str, Any] = {}
+    given: dict[str, list[str]] = {}
     for name, value in params.multi_items():
         if "\ufffd" in value and name in ("path", "pathPrefix", "search"):
             raise InvalidRequest(f"{name} is not UTF-8; send such names as pathB64.")
-        given[name] = value if name not in given else [*_as_list(given[name]), value]
-    return model.model_validate(given)
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+        given.setdefault(name, []).append(value)
+    return model.model_validate({name: values if len(values) > 1 else values[0] for name, values in given.items()})
 
 
 class ResumableFields(UploadFields):
