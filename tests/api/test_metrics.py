@@ -587,7 +587,8 @@ async def test_a_disk_that_hangs_holds_up_no_other_mount_and_one_thread(monkeypa
     monkeypatch.setattr(health, "_PATIENCE_SECONDS", 0.5)
     gate = threading.Event()
     storage = Storage({1: lambda: None, 2: offline, 3: lambda: gate.wait(60), 4: defect})
-    looking = Health(Settings(), cast("Any", None), cast("Any", None), cast("Any", storage))  # type: ignore[call-arg]
+    nothing, served = cast("Any", None), cast("Any", storage)
+    looking = Health(Settings(), nothing, nothing, served, budgets.LOOKS.build())  # type: ignore[call-arg]
 
     async def states() -> dict[str, str]:
         return {mount.mount_key: state for mount, state in await looking.mounts()}

@@ -5,7 +5,7 @@ import asyncio
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,8 @@ import pytest
 from activities import budgets
 from activities.threads import MountThreads
 from schema.ids import MountId
+from schema.settings import Settings
+from workers import wiring
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = [
@@ -66,17 +68,46 @@ def test_a_worker_has_no_threads_that_the_table_gives_to_the_api_alone() -> None
     assert set(budgets.WORKER_PER_MOUNT) < set(budgets.API_PER_MOUNT)
 
 
-@pytest.mark.parametrize("table", [budgets.API_PER_MOUNT, budgets.WORKER_PER_MOUNT], ids=["api", "worker"])
+def api(settings: Settings) -> None:
+    wiring.api_parts(settings)
+
+
+def worker(settings: Settings) -> None:
+    wiring.worker_engine(settings)
+
+
+@pytest.mark.parametrize(
+    ("process", "table"), [(api, budgets.API_PER_MOUNT), (worker, budgets.WORKER_PER_MOUNT)], ids=["api", "worker"]
+)
 async def test_a_process_whose_mounts_all_hang_has_the_threads_of_the_table(
+    process: Callable[[Settings], None],
     table: tuple[budgets.MountBudget, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    """Each mount is given more calls that hang than it has threads; a thread starts before its call is waited for."""
+    """All that the wiring of a process builds, and for each mount more calls that hang than it has threads. A thread starts
+    before its call is waited for: nothing here is a matter of time."""
+    built: list[MountThreads] = []
+
+    def build(name: str, size: int) -> MountThreads:
+        built.append(MountThreads(name, size))
+        return built[-1]
+
+    monkeypatch.setattr(budgets, "MountThreads", build)
+    nowhere = {
+        "database_url": "postgresql://nobody@127.0.0.1:9/none",
+        "redis_url": "inline",
+        "spool_path": str(tmp_path),
+    }
+    process(Settings(**nowhere))  # type: ignore[arg-type]
+
     before, end = set(threading.enumerate()), threading.Event()
+    most = 2 * max(budget.size for budget in table)
     calls = [
         asyncio.ensure_future(threads.run(mount, end.wait))
-        for budget, threads in [(budget, budget.build()) for budget in table]
+        for threads in built
         for mount in MOUNTS
-        for _ in range(budget.size + 3)
+        for _ in range(most)
     ]
     try:
         await asyncio.sleep(0)  # each call has begun, and put its work
