@@ -25,7 +25,8 @@ from activities import budgets
 from activities.executors.base import Executor, Identity
 from activities.executors.local.executor import LocalExecutor
 from api.app import create_app
-from api.services import OutcomePending, Queued, Services, Submission
+from api.services import Services
+from api.submission import OutcomePending, Queued, Submission
 from schema import errors
 from schema.commands.command import Status
 from schema.commands.payloads import Outcome

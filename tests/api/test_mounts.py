@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from api.mounts.routes import register_configured, split_config
+from api.mounts.register import register_configured, split_config
 from schema import errors
 from schema.store import mounts
 from tests.api.conftest import Front, Tree, make_tree

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 import yaml
 
-from api.mounts.routes import register_configured
+from api.mounts.register import register_configured
 from api.services import Executors
 from schema import errors
 from schema.settings import Settings

@@ -8,17 +8,20 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access.admission import admit
+from api.commands import answer as answers
 from api.commands import headers as intake
+from api.commands.fingerprint import sealed
 from api.front import Front, front_of
 from api.http import digests as checksums
-from api.http import openapi, responses
-from api.http.fields import DirectUpload
-from api.http.forms import mime
+from api.http import openapi
+from api.http.body import read_json
+from api.http.media import mime
 from api.http.responses import JSON
 from api.http.routes import Plain
-from api.services import OutcomePending
+from api.submission import OutcomePending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
+from api.uploads.bodies import DirectUpload
 from api.uploads.direct import completion
 from api.uploads.spool import refuse_closed
 from schema import paths
@@ -64,7 +67,7 @@ router = APIRouter(route_class=Plain, tags=["uploads"])
 async def presign(request: Request) -> Response:
     principal = await admit(request, "write")
     front = front_of(request)
-    told = await intake.read_json(request, DirectUpload)
+    told = await read_json(request, DirectUpload)
     mount, sha256, new = await _announced(request, front, principal, told)
     executor = front.services.executors.of(mount)
     expires = datetime.now(UTC) + timedelta(seconds=told.expires_in)
@@ -105,7 +108,7 @@ async def _announced(
         overwrite=incoming.overwrites(asked, told.overwrite),
     )  # fmt: skip
     command = replace(command, mime_type=mime(told.content_type or ""))
-    intake.sealed(command, told.metadata)  # metadata that is too much is refused here
+    sealed(command, told.metadata)  # metadata that is too much is refused here
     request_told = {
         "host": None,
         "kind": "direct",
@@ -159,5 +162,5 @@ async def complete(request: Request) -> Response:
     try:
         ended = await completion.complete(request, front, principal, upload)
     except OutcomePending as pending:
-        return responses.pending(pending.command)
-    return responses.outcome(request, ended, 201)
+        return answers.pending(pending.command)
+    return answers.outcome(request, ended, 201)

@@ -3,11 +3,10 @@
 import asyncio
 from dataclasses import replace
 
-from api.commands.headers import Disconnected
 from api.front import Front
 from api.http import digests as checksums
+from api.http.body import Body, Disconnected
 from api.http.digests import Checksum
-from api.uploads.receive import Body
 from api.uploads.tus.area import Waiting
 from api.uploads.tus.protocol import ChunkMismatch, Locked, OffsetConflict
 from api.uploads.tus.turns import Turn

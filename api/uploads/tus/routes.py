@@ -11,17 +11,18 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.commands import headers as intake
 from api.front import Front, front_of
+from api.http import body as http_body
 from api.http import digests as checksums
 from api.http import openapi
+from api.http.body import Body
 from api.http.errors import invalid, refusal
-from api.http.fields import ResumableFields
-from api.http.forms import mime, shown_name
+from api.http.media import mime, shown_name
 from api.http.routes import Plain
-from api.services import OutcomePending
+from api.submission import OutcomePending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
+from api.uploads.bodies import ResumableFields
 from api.uploads.direct import completion as direct
-from api.uploads.receive import Body
 from api.uploads.remembered import Announced
 from api.uploads.spool import refuse_closed
 from api.uploads.tus import area, completion, protocol
@@ -53,7 +54,7 @@ async def _answer(request: Request, inner: Inner) -> Response:
         if isinstance(error, WrongVersion):
             answer.headers["tus-version"] = protocol.VERSION
     answer.headers["tus-resumable"] = protocol.VERSION
-    return incoming.if_unread(answer, body) if request.method in ("POST", "PATCH") else answer
+    return http_body.if_unread(answer, body) if request.method in ("POST", "PATCH") else answer
 
 
 # What can be done here
