@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
+from functools import partial
 
 import structlog
 import uvicorn
 
 from api.app import create_app
 from api.events.feed import Feed
+from api.http.protocol import LimitedProtocol, Limits
 from api.uploads.tus import expiry
 from schema.settings import Settings
 from workers import wiring
@@ -32,16 +34,34 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)  # type: ignore[arg-type]
 
 
+def http_limits(settings: Settings) -> Limits:
+    return Limits(
+        line_max=settings.http_line_max_bytes,
+        head_max=settings.http_head_max_bytes,
+        headers_max=settings.http_headers_max,
+        head_seconds=settings.http_head_seconds,
+        body_seconds=settings.http_body_seconds,
+        write_seconds=settings.http_write_seconds,
+        rate_min=settings.http_rate_min,
+        connections_max=settings.http_connections_max,
+        always=frozenset((b"/health", b"/ready")),
+    )
+
+
 async def serve(settings: Settings) -> None:
     parts = wiring.api_parts(settings)
     services, engine, pool = parts.services, parts.engine, parts.services.pool
+    entries = first_run.read_mounts(settings.backends_path)
+    first_run.withhold(parts.served, entries)
     await pool.open(wait=False)
     engine.start()
-    first = asyncio.create_task(first_run.prepare(settings, pool, services.executors))
+    first = asyncio.create_task(first_run.prepare(settings, pool, services.executors, parts.served, entries))
     app = create_app(services)
     expiring = asyncio.create_task(expiry.expire_for_ever(app.state.front))
     config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, loop="none", http="httptools", ws="none",
+        app, host=settings.host, port=settings.port, loop="none", ws="none",
+        http=partial(LimitedProtocol, limits=http_limits(settings), refused=services.counts.refused),  # type: ignore[arg-type]
+        timeout_keep_alive=settings.http_keep_alive_seconds,
         lifespan="off", access_log=False, log_level="warning", server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=2,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from activities.commands.finish import Finish
 from activities.commands.fresh import FreshAttempts
 from activities.commands.stage import StageCopies
 from activities.events.publish import Bus, Publish
-from activities.executors import prepare_storage
+from activities.executors import prepare_storage, prove_storage
 from activities.executors.base import Executor, Identity
 from activities.ports import Audience, Executors, Nobody
 from activities.upkeep.sweep import Sweep
@@ -34,6 +34,15 @@ class ApiParts:
 
     services: Services
     engine: Engine
+    served: ServedMounts
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    """What the worker process runs: nothing of it is open or started yet."""
+
+    engine: Engine
+    served: ServedMounts
 
 
 def api_parts(settings: Settings) -> ApiParts:
@@ -46,12 +55,12 @@ def api_parts(settings: Settings) -> ApiParts:
         announce=engine.announce, wakeups=_wakeups(settings), counts=counts, threads=budgets.READS.build(),
         vitals=Vitals(pool, engine, dispatch, served, health),
     )  # fmt: skip
-    return ApiParts(services, engine)
+    return ApiParts(services, engine, served)
 
 
-def worker_engine(settings: Settings) -> Engine:
-    """All that the worker process runs."""
-    return _engine(settings, ServedMounts(settings.host_id, settings.spool_path), dispatch=None)
+def worker_parts(settings: Settings) -> WorkerParts:
+    served = ServedMounts(settings.host_id, settings.spool_path)
+    return WorkerParts(_engine(settings, served, dispatch=None), served)
 
 
 def make_connections(settings: Settings, budget: budgets.ConnectionBudget, *, generic_plans: bool = False) -> Pool:
@@ -77,6 +86,9 @@ class RouteExecutors:
 
     def register(self, mount: Mount) -> Identity | None:
         return prepare_storage(mount, self._spool_path)
+
+    def prove(self, mount: Mount) -> Identity | None:
+        return prove_storage(mount, self._spool_path)
 
     async def refresh(self) -> None:
         self._engine.refresh()

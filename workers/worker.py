@@ -1,21 +1,30 @@
 """The worker process: `python -m workers.worker`. Resumes, sweeps and publishes for the mounts of this host, and finishes what
 an API process that died had begun. SIGTERM drains and exits 0."""
 
+import asyncio
 import signal
 import threading
 
 from schema.settings import Settings
 from workers import wiring
 from workers.engine import background
-from workers.process import limits, logs
+from workers.engine.engine import Engine
+from workers.process import first_run, limits, logs
 
 
 def main() -> int:
     settings = Settings()  # type: ignore[call-arg]
     logs.configure(settings.log_format)
     limits.raise_descriptors()
-    engine = wiring.worker_engine(settings)
-    engine.start(background.run)
+    parts = wiring.worker_parts(settings)
+    engine, served = parts.engine, parts.served
+    entries = first_run.read_mounts(settings.backends_path)
+    first_run.withhold(served, entries)
+
+    async def background_work(engine: Engine) -> None:
+        await asyncio.gather(background.run(engine), first_run.follow_all(settings, engine.pool, served, entries))
+
+    engine.start(background_work)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api import waiting
@@ -73,6 +74,8 @@ for _kind in KINDS:
 
 @router.post("/v1/commands/{name}", include_in_schema=False)
 async def unknown(request: Request) -> Response:
+    if re.fullmatch(UUID, request.path_params["name"]):
+        raise HTTPException(405, headers={"allow": "GET, HEAD, OPTIONS"})  # the place to ask for a command
     await admit(request, "write")
     names = [kind.name for kind in KINDS]
     raise NotFound(f"There is no command of this name. There are: {', '.join(names)}.", commands=names)

@@ -73,7 +73,7 @@ def api(settings: Settings) -> None:
 
 
 def worker(settings: Settings) -> None:
-    wiring.worker_engine(settings)
+    wiring.worker_parts(settings)
 
 
 @pytest.mark.parametrize(

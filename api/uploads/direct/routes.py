@@ -49,7 +49,8 @@ router = APIRouter(route_class=Plain, tags=["uploads"])
     ),
     responses=openapi.answers(
         {201: "The link"}, "INVALID_PATH", "INVALID_CHECKSUM", "FORBIDDEN", "NOT_SUPPORTED", "MOUNT_READ_ONLY",
-        "BACKEND_NOT_FOUND", "EXECUTOR_NOT_FOUND", "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", "MOUNT_OFFLINE",
+        "BACKEND_NOT_FOUND", "EXECUTOR_NOT_FOUND", "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", "RATE_LIMITED",
+        "MOUNT_OFFLINE", "STORAGE_FULL",
         schema=openapi.enveloped(
             uploadId="string", url="string", method="string", headers="object", expiresAt="string", completeUrl="string",
             completeBefore="string",
@@ -76,8 +77,8 @@ async def presign(request: Request) -> Response:
     )
     new = replace(new, request={**new.request, "until": expires.isoformat()})
     keep = told.expires_in + front.services.settings.upload_keep_seconds
-    async with front.services.pool.connection() as connection:
-        await store.create(connection, new, keep)
+    async with front.services.pool.connection() as connection, connection.transaction():
+        await store.create(connection, new, keep, standing.allowance(front.services.settings))
     told_back = {
         "uploadId": new.id,
         "url": link.url,
