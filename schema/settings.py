@@ -67,6 +67,11 @@ class Settings(BaseSettings):
     """How long an idle connection stays open: longer than proxies and pools keep theirs, which is 60 as a rule."""
     http_connections_max: int = Field(2000, ge=1)
 
+    content_memory_bytes: int = Field(512 * 2**20, ge=64 * 2**20)
+    """For all content on its way, in and out: a stream of a bucket takes up to 34 MiB of it, one of a disk 3."""
+    content_wait_seconds: float = Field(10.0, gt=0)
+    """How long a stream waits for its part of that before 503 OVERLOADED."""
+
     lanes: int = Field(2, ge=1, le=16)
     """Lists in flight per mount: while one is under way the next one gathers."""
     queue_max: int = Field(2000, ge=1)

@@ -56,16 +56,16 @@ async def serve(settings: Settings) -> None:
     await pool.open(wait=False)
     engine.start()
     first = asyncio.create_task(first_run.prepare(settings, pool, services.executors, parts.served, entries))
-    app = create_app(services)
+    app = create_app(services, parts.counts)
     expiring = asyncio.create_task(expiry.expire_for_ever(app.state.front))
     config = uvicorn.Config(
         app, host=settings.host, port=settings.port, loop="none", ws="none",
-        http=partial(LimitedProtocol, limits=http_limits(settings), refused=services.counts.refused),  # type: ignore[arg-type]
+        http=partial(LimitedProtocol, limits=http_limits(settings), refused=parts.counts.refused),  # type: ignore[arg-type]
         timeout_keep_alive=settings.http_keep_alive_seconds,
         lifespan="off", access_log=False, log_level="warning", server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=2,
     )  # fmt: skip
-    server = Server(config, engine, app.state.front.feed)
+    server = Server(config, engine, app.state.feed)
     try:
         await server.serve()
     finally:

@@ -33,6 +33,8 @@ class ApiParts:
     """What the API process runs: nothing of it is open or started yet."""
 
     services: Services
+    counts: Counts
+    """What is counted in this process, in HTTP and by the dispatch"""
     engine: Engine
     served: ServedMounts
 
@@ -52,10 +54,10 @@ def api_parts(settings: Settings) -> ApiParts:
     health = Health(settings, pool, engine, served, budgets.LOOKS.build())
     services = Services(
         settings, pool, dispatch, RouteExecutors(served, engine, settings.spool_path), health,
-        announce=engine.announce, wakeups=_wakeups(settings), counts=counts, threads=budgets.READS.build(),
+        announce=engine.announce, wakeups=_wakeups(settings), threads=budgets.READS.build(),
         vitals=Vitals(pool, engine, dispatch, served, health),
     )  # fmt: skip
-    return ApiParts(services, engine, served)
+    return ApiParts(services, counts, engine, served)
 
 
 def worker_parts(settings: Settings) -> WorkerParts:

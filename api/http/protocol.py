@@ -20,7 +20,7 @@ from api.http.errors import envelope, status_of
 from schema.errors import FilestoreError, HeadersTooLarge, InvalidRequest, Overloaded, RequestTooSlow, UriTooLong
 
 REASONS = (
-    "line", "headers", "malformed", "slow_head", "slow_body", "slow_reader", "connections", "pipeline",
+    "line", "headers", "malformed", "slow_head", "slow_body", "slow_reader", "connections", "pipeline", "memory",
 )  # fmt: skip
 """Why a connection was refused or cut off."""
 

@@ -7,13 +7,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access.admission import admit
-from api.front import front_of
 from api.http import openapi
 from api.http.fields import read_query
 from api.http.ids import read_id
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.nodes.queries import SnapshotsQuery
+from api.services import front_of
 from schema.errors import NodeNotFound
 from schema.ids import NodeId
 from schema.principals import authorise

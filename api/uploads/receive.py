@@ -14,11 +14,11 @@ from api.commands import headers as intake
 from api.commands import run as commands
 from api.commands.fingerprint import headed, sealed
 from api.commands.headers import Asked
-from api.front import Front
 from api.http import body as http_body
 from api.http import digests as checksums
 from api.http.digests import Checksum
 from api.http.errors import refusal
+from api.services import Front
 from api.submission import OutcomePending, Submission
 from api.uploads.bodies import UploadMetadata
 from api.uploads.spool import Received, Spool, refuse_closed
@@ -113,7 +113,7 @@ async def _receive(front: Front, wanted: Wanted, pieces: http_body.Pieces) -> Re
     executor = front.services.executors.of(wanted.mount)
     spool = Spool(
         executor, front.threads, wanted.mount, wanted.command.id, wanted.command.appears_at, list(wanted.told),
-        front.services.settings.upload_max_bytes,
+        front.services.settings.upload_max_bytes, front.budget,
     )  # fmt: skip
     try:
         async with aclosing(pieces):
@@ -123,6 +123,8 @@ async def _receive(front: Front, wanted: Wanted, pieces: http_body.Pieces) -> Re
     except BaseException:
         await spool.abort()
         raise
+    finally:
+        spool.release()
 
 
 def _submission(wanted: Wanted, received: Received) -> Submission:
