@@ -58,16 +58,16 @@ def _settle(future: "asyncio.Future[Any]", result: object, error: BaseException 
 
 
 class MountThreads:
-    """A mount's threads start when they are first needed."""
+    """A mount's threads start when they are first needed. `name`: what they are for, as the table of budgets calls it."""
 
-    def __init__(self, per_mount: int = 8) -> None:
-        self._most = per_mount
+    def __init__(self, name: str, per_mount: int) -> None:
+        self._name, self._most = name, per_mount
         self._crews: dict[MountId, _Crew] = {}
 
     async def run(self, mount: MountId, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         crew = self._crews.get(mount)
         if crew is None:
-            crew = self._crews[mount] = _Crew(f"mount-{mount}", self._most)
+            crew = self._crews[mount] = _Crew(f"{self._name}-{mount}", self._most)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         crew.put((loop, future, partial(work, *args, **kwargs)))

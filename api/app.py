@@ -5,7 +5,6 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from activities.threads import MountThreads
 from api.access.limits import Budget
 from api.access.tokens import Tokens
 from api.commands import batch as batches
@@ -74,7 +73,7 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
     feed = Feed(services.pool, services.wakeups, services.settings.events_poll_seconds)
     settings = services.settings
     budget = Budget(settings.content_memory_bytes, settings.content_wait_seconds, counts.refused)
-    app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), MountThreads(), budget)
+    app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), services.threads, budget)
     app.state.feed, app.state.turns, app.state.counts = feed, Turns(), counts
     app.state.downloads = Downloads(services.pool, services.announce)
     app.state.metrics = metrics.Sources(counts, Looks(services.pool, services.vitals), lambda: feed.followers)

@@ -102,6 +102,8 @@ class Services:
     announce: Callable[[], None] = lambda: None
     """Called when there are new events in the feed; from any thread."""
     wakeups: Wakeups | None = None
+    threads: MountThreads
+    """Those in which routes read and write content"""
     vitals: Vitals | None = None
 
 

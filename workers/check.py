@@ -22,6 +22,7 @@ from psycopg_pool import PoolTimeout
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.service import RPCError
 
+from activities import budgets
 from activities.executors import open_executor
 from activities.executors.base import Entry as StorageEntry
 from activities.executors.base import Executor, Locks
@@ -34,7 +35,8 @@ from schema.paths import NodePath
 from schema.settings import Settings
 from schema.store import check as store
 from schema.store import mounts as mount_store
-from schema.store.pool import Pool, make_pool
+from schema.store.pool import Pool
+from workers import wiring
 from workers.engine.background import resume_overdue
 from workers.process import logs
 from workflows.client import connect
@@ -62,7 +64,7 @@ async def check_all(
 
     Raises UnknownMount.
     """
-    pool = make_pool(settings.database_url, name="filestore-check", min_size=1, max_size=4)
+    pool = wiring.make_connections(settings, budgets.CHECK_CONNECTIONS)
     try:
         await pool.open(wait=True, timeout=5)
         chosen = await _chosen(pool, mounts)

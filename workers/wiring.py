@@ -1,16 +1,8 @@
-"""The composition root: settings in, connected parts out. Nothing is joined anywhere else."""
+"""The composition root: settings in, connected parts out. Only processes import it, and nothing is joined anywhere else."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
-from temporalio.client import Client
-from temporalio.common import WorkerDeploymentVersion
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig, WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
-
+from activities import budgets
 from activities.commands.apply import Apply
 from activities.commands.begin import Begin
 from activities.commands.commit import Commit
@@ -18,56 +10,107 @@ from activities.commands.finish import Finish
 from activities.commands.fresh import FreshAttempts
 from activities.commands.stage import StageCopies
 from activities.events.publish import Bus, Publish
-from activities.ports import Audience, Executors
-from activities.threads import MountThreads
+from activities.executors import prepare_storage, prove_storage
+from activities.executors.base import Executor, Identity
+from activities.ports import Audience, Executors, Nobody
 from activities.upkeep.sweep import Sweep
-from schema.ids import MountId
+from api.dispatch.dispatch import Dispatch
+from api.observe.metrics.counts import Counts
+from api.services import Services
+from schema.mounts import Mount
 from schema.settings import Settings
-from schema.store.pool import Pool
-from workers.buses.redis import InlineBus, RedisBus
-from workers.process.beats import EVERY_SECONDS, Beats
-from workflows.commands.resume import ResumeCommands
-from workflows.commands.run import RunCommands
-from workflows.events.publish import PublishEvents
-from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
-from workflows.upkeep.sweep_mount import SweepMount
-
-_VERSION = WorkerDeploymentVersion("filestore", "1")
+from schema.store.pool import Pool, make_pool
+from workers.buses.redis import InlineBus, RedisBus, RedisWakeups
+from workers.engine.engine import Engine
+from workers.engine.health import Health
+from workers.engine.queues import Activities
+from workers.engine.served import ServedMounts
+from workers.engine.vitals import Vitals
 
 
-@dataclass(frozen=True)
-class Activities:
-    begin: Begin
-    stage: StageCopies
-    apply: Apply
-    commit: Commit
-    finish: Finish
-    publish: Publish
-    sweep: Sweep
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """What the API process runs: nothing of it is open or started yet."""
 
-    @property
-    def brief(self) -> Sequence[Callable[..., Any]]:
-        """Those of RunCommands: local activities, wherever the workflow runs."""
-        return [self.begin.begin, self.stage.stage, self.apply.apply, self.commit.commit, self.finish.finish]
-
-    @property
-    def bulk(self) -> Sequence[Callable[..., Any]]:
-        """Those of ResumeCommands and SweepMount."""
-        return [*self.brief, self.begin.adopt, self.sweep.sweep]
+    services: Services
+    counts: Counts
+    """What is counted in this process, in HTTP and by the dispatch"""
+    engine: Engine
+    served: ServedMounts
 
 
-def make_bus(settings: Settings) -> RedisBus | InlineBus:
-    return InlineBus() if settings.redis_url == "inline" else RedisBus(settings.redis_url, settings.events_channel)
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    """What the worker process runs: nothing of it is open or started yet."""
+
+    engine: Engine
+    served: ServedMounts
 
 
-def make_activities(settings: Settings, pool: Pool, executors: Executors, audience: Audience, bus: Bus) -> Activities:
+def api_parts(settings: Settings) -> ApiParts:
+    served, counts = ServedMounts(settings.host_id, settings.spool_path), Counts()
+    dispatch = Dispatch(settings, served, budgets.STAGES.build(), counts.list_started)
+    engine, pool = _engine(settings, served, dispatch), make_connections(settings, budgets.API_CONNECTIONS)
+    health = Health(settings, pool, engine, served, budgets.LOOKS.build())
+    services = Services(
+        settings, pool, dispatch, RouteExecutors(served, engine, settings.spool_path), health,
+        announce=engine.announce, wakeups=_wakeups(settings), threads=budgets.READS.build(),
+        vitals=Vitals(pool, engine, dispatch, served, health),
+    )  # fmt: skip
+    return ApiParts(services, counts, engine, served)
+
+
+def worker_parts(settings: Settings) -> WorkerParts:
+    served = ServedMounts(settings.host_id, settings.spool_path)
+    return WorkerParts(_engine(settings, served, dispatch=None), served)
+
+
+def make_connections(settings: Settings, budget: budgets.ConnectionBudget, *, generic_plans: bool = False) -> Pool:
+    """A pool that is not open yet."""
+    return make_pool(
+        settings.database_url,
+        name=budget.name,
+        min_size=budget.least,
+        max_size=budget.size,
+        generic_plans=generic_plans,
+    )
+
+
+class RouteExecutors:
+    """`Executors` for the routes, on the mounts this process serves."""
+
+    def __init__(self, served: ServedMounts, engine: Engine, spool_path: str) -> None:
+        self._served, self._engine, self._spool_path = served, engine, spool_path
+
+    def of(self, mount: Mount) -> Executor:
+        self._served.learn(mount)
+        return self._served.of(mount.id)
+
+    def register(self, mount: Mount) -> Identity | None:
+        return prepare_storage(mount, self._spool_path)
+
+    def prove(self, mount: Mount) -> Identity | None:
+        return prove_storage(mount, self._spool_path)
+
+    async def refresh(self) -> None:
+        self._engine.refresh()
+
+
+def _engine(settings: Settings, served: ServedMounts, dispatch: Dispatch | None) -> Engine:
+    pool = make_connections(settings, budgets.ENGINE_CONNECTIONS, generic_plans=True)
+    bus = InlineBus() if settings.redis_url == "inline" else RedisBus(settings.redis_url, settings.events_channel)
+    activities = _activities(settings, pool, served, dispatch or Nobody(), bus)
+    return Engine(settings, pool, served, activities, bus.close, dispatch)
+
+
+def _activities(settings: Settings, pool: Pool, executors: Executors, audience: Audience, bus: Bus) -> Activities:
     fresh = FreshAttempts()
     # Each mount has threads of its own, and copies have others than steps: what hangs or takes long holds up nobody else.
-    steps, long = MountThreads(32), MountThreads(8)
+    steps, copies = budgets.STEPS.build(), budgets.COPIES.build()
     finish, publish = Finish(pool, executors, steps), Publish(pool, bus)
     return Activities(
         Begin(pool, executors, steps, audience, fresh),
-        StageCopies(pool, executors, long),
+        StageCopies(pool, executors, copies),
         Apply(pool, executors, steps, fresh, settings.apply_seconds),
         Commit(pool, executors, steps, audience, publish.announce, settings.retention_days),
         finish,
@@ -76,58 +119,5 @@ def make_activities(settings: Settings, pool: Pool, executors: Executors, audien
     )
 
 
-def mutation_worker(settings: Settings, client: Client, mount: MountId, activities: Activities) -> Worker:
-    """RunCommands of one mount. In the API process it takes eager starts; elsewhere it finishes what a dead API began."""
-    return Worker(
-        client,
-        task_queue=mutation_queue(mount),
-        workflows=[RunCommands],
-        activities=activities.brief,
-        no_remote_activities=True,
-        max_concurrent_workflow_task_polls=2,
-        **_common(settings),
-    )
-
-
-def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: Activities) -> Worker:
-    return Worker(
-        client,
-        task_queue=bulk_queue(mount),
-        workflows=[ResumeCommands, SweepMount],
-        activities=activities.bulk,
-        max_concurrent_workflow_task_polls=2,
-        max_concurrent_activity_task_polls=2,
-        max_concurrent_activities=4,
-        **_common(settings),
-    )
-
-
-def control_worker(settings: Settings, client: Client, activities: Activities) -> Worker:
-    return Worker(
-        client,
-        task_queue=CONTROL_QUEUE,
-        workflows=[PublishEvents],
-        activities=[activities.publish.publish],
-        max_concurrent_workflow_task_polls=2,
-        max_concurrent_activity_task_polls=2,
-        **_common(settings),
-    )
-
-
-def _common(settings: Settings) -> dict[str, Any]:
-    return {
-        "workflow_runner": runner(settings),
-        "max_cached_workflows": 500,
-        # The calls inside are asynchronous; threads are brought by those activities that block.
-        "activity_executor": ThreadPoolExecutor(8),
-        "interceptors": [Beats()],
-        "max_heartbeat_throttle_interval": timedelta(seconds=EVERY_SECONDS),
-        "graceful_shutdown_timeout": timedelta(seconds=min(5.0, settings.drain_seconds)),
-        # A build id of our own: otherwise every loaded module is hashed at each start.
-        "deployment_config": WorkerDeploymentConfig(version=_VERSION, use_worker_versioning=False),
-    }
-
-
-def runner(settings: Settings) -> WorkflowRunner:
-    """The sandbox proves determinism in the tests; in service it would double the CPU of a list."""
-    return SandboxedWorkflowRunner() if settings.sandbox else UnsandboxedWorkflowRunner()
+def _wakeups(settings: Settings) -> RedisWakeups | None:
+    return None if settings.redis_url == "inline" else RedisWakeups(settings.redis_url, settings.events_channel)

@@ -6,9 +6,9 @@ import signal
 import threading
 
 from schema.settings import Settings
+from workers import wiring
 from workers.engine import background
 from workers.engine.engine import Engine
-from workers.engine.served import ServedMounts
 from workers.process import first_run, limits, logs
 
 
@@ -16,10 +16,10 @@ def main() -> int:
     settings = Settings()  # type: ignore[call-arg]
     logs.configure(settings.log_format)
     limits.raise_descriptors()
-    served = ServedMounts(settings.host_id, settings.spool_path)
+    parts = wiring.worker_parts(settings)
+    engine, served = parts.engine, parts.served
     entries = first_run.read_mounts(settings.backends_path)
     first_run.withhold(served, entries)
-    engine = Engine(settings, served, dispatch=None)
 
     async def background_work(engine: Engine) -> None:
         await asyncio.gather(background.run(engine), first_run.follow_all(settings, engine.pool, served, entries))

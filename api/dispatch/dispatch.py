@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from activities.ports import Executors
 from activities.threads import MountThreads
 from api.dispatch.answers import Answers, Waiter
-from api.dispatch.lanes import Lanes, Meet, Start
+from api.dispatch.lanes import Lanes, Meet, Start, Surroundings
 from api.submission import OutcomePending, Queued, Submission
 from schema import errors
 from schema.commands.payloads import Outcome
@@ -23,21 +23,26 @@ class Dispatch:
     """`Commands` for the routes, `Audience` for the activities."""
 
     def __init__(
-        self, settings: Settings, executors: Executors, listed: Callable[[int], None] = lambda commands: None
+        self,
+        settings: Settings,
+        executors: Executors,
+        threads: MountThreads,
+        listed: Callable[[int], None] = lambda commands: None,
     ) -> None:
-        """`listed` is told of each list that was started, and how many commands it has."""
-        self._settings, self._executors, self._listed = settings, executors, listed
+        """`threads` make stages durable. `listed` is told of each list that was started, and how many commands it has."""
+        self._settings, self._executors, self._threads, self._listed = settings, executors, threads, listed
         self._lanes: dict[MountId, Lanes] = {}
         self._home: dict[CommandId, Lanes] = {}
-        self._threads = MountThreads()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
 
     async def open(self, pool: Pool, start: Start, meet: Meet) -> None:
         """On the engine's loop, before the first `submit`."""
-        self._loop, self._pool = asyncio.get_running_loop(), pool
-        self._start, self._meet = start, meet
-        self._answers = Answers(pool)
+        self._loop, self._answers = asyncio.get_running_loop(), Answers(pool)
+        self._around = Surroundings(
+            self._executors, self._threads, pool, self._answers, start, meet, self._listed,
+            self._settings.lanes, self._settings.queue_max, self._settings.path_wait_seconds,
+        )  # fmt: skip
         self._polling = asyncio.create_task(self._answers.poll())
 
     async def drain(self) -> None:
@@ -128,11 +133,7 @@ class Dispatch:
 
     def _lanes_of(self, mount: MountId) -> Lanes:
         if mount not in self._lanes:
-            self._lanes[mount] = Lanes(
-                mount, executors=self._executors, pool=self._pool, answers=self._answers, start=self._start, meet=self._meet,
-                lanes=self._settings.lanes, queue_max=self._settings.queue_max, gone=self._gone, listed=self._listed,
-                path_wait_seconds=self._settings.path_wait_seconds, threads=self._threads,
-            )  # fmt: skip
+            self._lanes[mount] = Lanes(mount, self._around, self._gone)
         return self._lanes[mount]
 
     def _gone(self, request: CommandId) -> None:

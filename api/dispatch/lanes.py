@@ -7,6 +7,7 @@ A lone command is a list of one; no timer is needed, because while a list is und
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import structlog
 
@@ -36,33 +37,41 @@ Meet = Callable[[MountId], Awaitable[None]]
 """Make sure that this process serves the mount, if it can: it may be younger than our last look."""
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the lanes of every mount of a process have in common."""
+
+    executors: Executors
+    threads: MountThreads
+    """Those that seal stages, and drop the ones that nobody needs"""
+    pool: Pool
+    answers: Answers
+    start: Start
+    meet: Meet
+    listed: Callable[[int], None]
+    """Told of each list that was started, and how many commands it has"""
+    lanes: int
+    """How many lists of a mount are under way at once"""
+    queue_max: int
+    path_wait_seconds: float
+
+
 class Lanes:
-    def __init__(
-        self, mount: MountId, *, executors: Executors, pool: Pool, answers: Answers, start: Start, meet: Meet,
-        lanes: int, queue_max: int, path_wait_seconds: float, threads: MountThreads, gone: Callable[[CommandId], None],
-        listed: Callable[[int], None],
-    ) -> None:  # fmt: skip
-        self._mount, self._executors, self._pool, self._answers = mount, executors, pool, answers
-        self._start, self._meet, self._path_wait, self._threads, self._gone = (
-            start,
-            meet,
-            path_wait_seconds,
-            threads,
-            gone,
-        )
-        self._listed = listed
-        self._queue = Queue(lanes=lanes, most=queue_max)
+    def __init__(self, mount: MountId, around: Surroundings, gone: Callable[[CommandId], None]) -> None:
+        """`gone` is told of each request that these lanes have done with."""
+        self._mount, self._around, self._gone = mount, around, gone
+        self._queue = Queue(lanes=around.lanes, most=around.queue_max)
         self._flying: dict[CommandId, Waiting] = {}
         self._dropping: set[asyncio.Future[None]] = set()
         self._wake = asyncio.Event()
         self._landed = asyncio.Event()
-        self._tasks = [asyncio.create_task(self._lane()) for _ in range(lanes)]
+        self._tasks = [asyncio.create_task(self._lane()) for _ in range(around.lanes)]
 
     # Coming in
 
     def put(self, *submissions: Submission) -> None:
         """One, or an atomic list. Raises RateLimited when the queue is full, and PayloadTooLarge."""
-        deadline = asyncio.get_running_loop().time() + self._path_wait
+        deadline = asyncio.get_running_loop().time() + self._around.path_wait_seconds
         turn = [self._waiting(submission, deadline) for submission in submissions]
         if len(turn) > 1:
             if weight(turn) > LIST_BYTES:
@@ -113,17 +122,17 @@ class Lanes:
                 self._give_up(turns, errors.OutcomeUnknown(cause=type(error).__name__))
 
     async def _fly(self, batch: list[Waiting], turns: Mapping[CommandId, int]) -> None:
-        await self._meet(self._mount)
-        await self._threads.run(self._mount, seal, self._executors, self._mount, batch)
+        await self._around.meet(self._mount)
+        await self._around.threads.run(self._mount, seal, self._around.executors, self._mount, batch)
         described = [(w.request, w.submission.metadata) for w in batch if w.submission.metadata is not None]
         if described:
-            async with self._pool.connection() as connection:
+            async with self._around.pool.connection() as connection:
                 await begin_store.keep_metadata(connection, self._mount, described)
         await areach("api.sealed")
         atomic_id = new_command_id() if batch[0].atomic else None
         requests = [waiting.request for waiting in batch]
-        result = await self._start(CommandList(self._mount, requests, atomic_id, batch[0].turns))
-        self._listed(len(batch))
+        result = await self._around.start(CommandList(self._mount, requests, atomic_id, batch[0].turns))
+        self._around.listed(len(batch))
         await areach("api.started")
         await self._landing(asyncio.ensure_future(result()), turns)
 
@@ -199,7 +208,7 @@ class Lanes:
     def _give_up(self, turns: Mapping[CommandId, int], error: errors.FilestoreError) -> None:
         """The stage stays: the command may begin yet. The sweep knows whether anybody still needs it."""
         for request in self._still(turns):
-            self._answers.refuse(request, error)
+            self._around.answers.refuse(request, error)
             self.land(request)
 
     def _drop_stage(self, waiting: Waiting) -> None:
@@ -208,9 +217,9 @@ class Lanes:
             return
 
         def drop() -> None:
-            self._executors.of(self._mount).discard_stage(waiting.request.id, Identity.of_facts(staged))
+            self._around.executors.of(self._mount).discard_stage(waiting.request.id, Identity.of_facts(staged))
 
-        dropping = asyncio.ensure_future(self._threads.run(self._mount, drop))
+        dropping = asyncio.ensure_future(self._around.threads.run(self._mount, drop))
         self._dropping.add(dropping)
         dropping.add_done_callback(self._dropped)
 

@@ -21,6 +21,7 @@ import pytest_asyncio
 import uvicorn
 from fastapi import FastAPI
 
+from activities import budgets
 from activities.executors import prove_storage
 from activities.executors.base import Executor, Identity
 from activities.executors.local.executor import LocalExecutor
@@ -151,7 +152,9 @@ class Front:
         self.pool = pool
         self.commands, self.disks, self.health = Notebook(), Disks(), Told()
         self.settings = Settings(host_id="test-host", upload_max_bytes=32 * 1024 * 1024)  # type: ignore[call-arg]
-        self.app: FastAPI = create_app(Services(self.settings, pool, self.commands, self.disks, self.health))
+        self.app: FastAPI = create_app(
+            Services(self.settings, pool, self.commands, self.disks, self.health, threads=budgets.READS.build())
+        )
         self.services: Services = self.app.state.front.services
         self.tokens: dict[str, str] = {}
 

@@ -15,6 +15,7 @@ import httpx2
 import pytest
 import uvicorn
 
+from activities import budgets
 from activities.events.publish import Publish
 from api.app import create_app
 from api.events import feed
@@ -74,7 +75,9 @@ async def serving(front: Front, **settings: Any) -> AsyncIterator[tuple[tuple[st
     """Another server process, as far as clients can tell: a feed of its own, with these settings."""
     wakeups, pool = settings.pop("wakeups", None), settings.pop("pool", front.pool)
     told = Settings(host_id="test-host", **settings)
-    services = Services(told, pool, front.commands, front.disks, front.health, wakeups=wakeups)
+    services = Services(
+        told, pool, front.commands, front.disks, front.health, wakeups=wakeups, threads=budgets.READS.build()
+    )
     app = create_app(services)
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, log_level="error", lifespan="off", http="httptools", ws="none", backlog=1000)

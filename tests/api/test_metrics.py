@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
+from activities import budgets
 from api.app import create_app
 from api.observe.metrics import looks
 from api.observe.metrics.counts import Counts
@@ -97,7 +98,15 @@ def other(
 ) -> httpx2.AsyncClient:
     """A client of another process, as far as anybody can tell: its own counts, these vitals, these settings."""
     told = Settings(host_id="test-host", **settings)
-    services = Services(told, pool or front.pool, front.commands, front.disks, front.health, vitals=vitals)
+    services = Services(
+        told,
+        pool or front.pool,
+        front.commands,
+        front.disks,
+        front.health,
+        vitals=vitals,
+        threads=budgets.READS.build(),
+    )
     transport = httpx2.ASGITransport(create_app(services), raise_app_exceptions=False)
     return httpx2.AsyncClient(transport=transport, base_url="http://front")
 
@@ -579,7 +588,8 @@ async def test_a_disk_that_hangs_holds_up_no_other_mount_and_one_thread(monkeypa
     monkeypatch.setattr(health, "_PATIENCE_SECONDS", 0.5)
     gate = threading.Event()
     storage = Storage({1: lambda: None, 2: offline, 3: lambda: gate.wait(60), 4: defect})
-    looking = Health(Settings(), cast("Any", None), cast("Any", None), cast("Any", storage))  # type: ignore[call-arg]
+    nothing, served = cast("Any", None), cast("Any", storage)
+    looking = Health(Settings(), nothing, nothing, served, budgets.LOOKS.build())  # type: ignore[call-arg]
 
     async def states() -> dict[str, str]:
         return {mount.mount_key: state for mount, state in await looking.mounts()}

@@ -28,6 +28,15 @@ PLANTED: Mapping[str, Sequence[tuple[str, str]]] = {
     "No circles in api": [
         ("api/access/admission.py", "api.dispatch.queue"), ("api/dispatch/staging.py", "api.access.tokens"),
     ],
+    "In workers: the wiring is imported by processes alone, and builds what runs in them": [
+        ("workers/engine/served.py", "workers.wiring")
+    ],
+    "In activities: effects, their ports, executors, the table of threads": [
+        ("activities/executors/base.py", "activities.commands.tasks")
+    ],
+    "The engine is handed what it runs: it makes no bus, no threads and no connections": [
+        ("workers/engine/engine.py", "workers.buses.redis")
+    ],
 }  # fmt: skip
 """For each contract the files, and what they import, that break it and no other."""
 

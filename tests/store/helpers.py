@@ -10,12 +10,12 @@ import psycopg
 from psycopg.rows import DictRow
 from temporalio.testing import ActivityEnvironment
 
+from activities import budgets
 from activities.commands.begin import Begin
 from activities.commands.commit import Commit
 from activities.commands.fresh import FreshAttempts
 from activities.executors.base import Executor
 from activities.executors.memory.executor import MemoryExecutor
-from activities.threads import MountThreads
 from schema.commands.command import CommandKind, Request, Status
 from schema.commands.payloads import Applied, AppliedList, Begun, CommandList, Ended, Outcome
 from schema.commands.verdicts import Verdict
@@ -70,7 +70,7 @@ class Protocol:
 
     def __init__(self, pool: Pool) -> None:
         self.pool, self.told = pool, Listener()
-        executors, threads = OneExecutor(), MountThreads()
+        executors, threads = OneExecutor(), budgets.STEPS.build()
         self._begin = Begin(pool, executors, threads, self.told, FreshAttempts())
         self._commit = Commit(pool, executors, threads, self.told, lambda: None, 30)
         self._inodes = 100

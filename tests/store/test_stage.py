@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities import budgets
 from activities.commands.stage import StageCopies
 from activities.executors.base import Executor
-from activities.threads import MountThreads
 from schema.commands.command import CommandKind
 from schema.errors import VersionConflict
 from schema.ids import MountId
@@ -31,7 +31,7 @@ async def test_a_copy_that_was_given_up_keeps_its_lock_until_its_thread_has_ende
     request = asked(CommandKind.COPY, mount, "f", target="copy")
     begun = await protocol.begin(mount, [request])
     executors, going, ending = OneExecutor(), asyncio.Event(), asyncio.Event()
-    staging = StageCopies(pool, executors, MountThreads())
+    staging = StageCopies(pool, executors, budgets.COPIES.build())
 
     async def copies(*_: object) -> None:
         going.set()

@@ -16,16 +16,15 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
-from activities.ports import Audience, Nobody
 from api.dispatch.dispatch import Dispatch
 from schema import errors
 from schema.commands.payloads import CommandList
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.settings import Settings
-from schema.store.pool import make_pool
+from schema.store.pool import Pool
+from workers.engine.queues import Activities, bulk_worker, control_worker, mutation_worker
 from workers.engine.served import ServedMounts
-from workers.wiring import Activities, bulk_worker, control_worker, make_activities, make_bus, mutation_worker
 from workflows.client import connect
 from workflows.commands.start import start_commands, started_here
 
@@ -37,12 +36,18 @@ _REFRESH_SECONDS = 1.0
 class Engine:
     """`dispatch` is None in a process that serves no clients; that one does the background work of its host instead."""
 
-    def __init__(self, settings: Settings, served: ServedMounts, dispatch: Dispatch | None) -> None:
-        self.settings, self._served, self._dispatch = settings, served, dispatch
-        self.pool = make_pool(
-            settings.database_url, name="filestore-engine", min_size=4, max_size=12, generic_plans=True
-        )
-        self._bus = make_bus(settings)
+    def __init__(
+        self,
+        settings: Settings,
+        pool: Pool,
+        served: ServedMounts,
+        activities: Activities,
+        close_bus: Callable[[], Awaitable[None]],
+        dispatch: Dispatch | None,
+    ) -> None:
+        """The pool is not open yet: it belongs to the loop of this thread, and so does the bus."""
+        self.settings, self.pool, self._served, self._dispatch = settings, pool, served, dispatch
+        self.activities, self._close_bus = activities, close_bus
         self._workers: dict[MountId | str, tuple[Worker, asyncio.Task[None]]] = {}
         self.client: Client | None = None
         self._end = float("inf")
@@ -65,7 +70,6 @@ class Engine:
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
         await self.pool.open(wait=False)
-        self.activities = self._make_activities()
         if self._dispatch is not None:
             await self._dispatch.open(self.pool, self._start_commands, self._meet)
         self._ready.set()
@@ -78,10 +82,6 @@ class Engine:
         await self._stop.wait()
         await self._shut_down(tasks)
 
-    def _make_activities(self) -> Activities:
-        audience: Audience = self._dispatch or Nobody()
-        return make_activities(self.settings, self.pool, self._served, audience, self._bus)
-
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
         """No new work; what runs may finish; what does not is resumed by whoever comes next."""
         if self._dispatch is not None:
@@ -92,7 +92,7 @@ class Engine:
         await self._in_time(asyncio.gather(*(worker.shutdown() for worker, _ in self._workers.values())))
         if self._dispatch is not None:
             await self._dispatch.close()
-        await self._bus.close()
+        await self._close_bus()
         await self.pool.close(timeout=1)
 
     async def _in_time(self, work: Awaitable[object]) -> None:

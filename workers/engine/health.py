@@ -20,9 +20,11 @@ _PATIENCE_SECONDS = 1.5
 
 
 class Health:
-    def __init__(self, settings: Settings, pool: Pool, engine: Engine, served: ServedMounts) -> None:
+    def __init__(
+        self, settings: Settings, pool: Pool, engine: Engine, served: ServedMounts, threads: MountThreads
+    ) -> None:
         self._settings, self._pool, self._engine, self._served = settings, pool, engine, served
-        self._threads = MountThreads(1)
+        self._threads = threads
         self._looking: dict[MountId, asyncio.Future[str]] = {}
 
     async def report(self) -> dict[str, Any]:

@@ -6,12 +6,12 @@ import base64
 import errno
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.sax.saxutils import unescape
 
+from activities import budgets
 from activities.executors.base import Identity
 from activities.executors.s3.errors import Missing, UploadGone, answered, explaining
 from activities.executors.s3.listing import Listed, listed
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 COPY_MAX = 5 << 30
 """Above this a store copies in parts."""
 COPY_PART = 1 << 30
-COPIES_AT_ONCE = 4
 
 COMMAND, SHA256, STAGED, TAG, WAS = (
     "filestore-command",  # who wrote the object: a later execution recognises its own effect by it
@@ -265,7 +264,7 @@ class Bucket:
             return Part(number, _told_etag(told.get("ETag")), told.get("ChecksumSHA256", ""), end - start)
 
         try:
-            with ThreadPoolExecutor(COPIES_AT_ONCE) as threads:
+            with budgets.S3_COPIES.build() as threads:
                 parts = list(threads.map(copy_part, range(1, -(-source.size // self.copy_part) + 1)))
             return self.end_parts(key, upload, parts, metadata, condition)
         except BaseException:

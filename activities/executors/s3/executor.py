@@ -17,11 +17,11 @@ identity are 0: `tag` is the ETag, `edition` the version id. Of a directory both
 
 import errno
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from activities import budgets
 from activities.executors.base import (
     Copied,
     Draft,
@@ -55,8 +55,6 @@ from schema.ids import CommandId
 from schema.paths import ROOT, NodePath
 
 WIDTH = 16
-READERS = 16
-"""Ranges read ahead at once, of all open files together"""
 
 
 class S3Executor:
@@ -76,10 +74,12 @@ class S3Executor:
         spool: Path,
     ) -> None:
         """Asks nobody: a mount that is offline now heals by itself when it is back."""
-        client, wire = wired(account_of(config, secrets), bucket, WIDTH + READERS + 16, spool / mount_uuid)
+        client, wire = wired(
+            account_of(config, secrets), bucket, WIDTH + budgets.S3_READS.size + 16, spool / mount_uuid
+        )
         self.store = Store(Bucket(client, wire, bucket), Keys(prefix), Spool(spool, mount_uuid), mount_uuid)
         self._uploads = Uploads(self.store)
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="s3-read")
+        self._readers = budgets.S3_READS.build()
 
     def register(self) -> None:
         """Make the prefix a mount: the sentinel and nothing else. Doing it again is harmless. Raises InvalidRequest."""

@@ -10,9 +10,10 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 
+from activities import budgets
 from activities.executors import syscalls
 from activities.executors.base import Stage
 from activities.executors.s3.bucket import COMMAND, SHA256, Bucket, Part
@@ -25,8 +26,6 @@ PART = 8 << 20
 """Content up to this size waits in the spool and is put in one request; larger content goes up in parts of it."""
 PART_MIN = 5 << 20
 """No store takes smaller parts but the last one."""
-PARTS_AT_ONCE = 3
-"""Per stream: with the part that gathers, four of them are in memory."""
 SAME_SIZE = 1000
 """After so many parts the next ones are twice as large: a store takes 10,000."""
 
@@ -131,8 +130,8 @@ class _Parts:
     def __init__(self, bucket: Bucket, spool: Spool, stage: CommandId, upload: Upload) -> None:
         self._bucket, self._spool, self._stage = bucket, spool, stage
         self._upload, self._guard = upload, threading.Lock()
-        self._threads = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="s3-parts")
-        self._room = threading.Semaphore(PARTS_AT_ONCE)
+        self._threads = budgets.S3_PARTS.build()
+        self._room = threading.Semaphore(budgets.S3_PARTS.size)
         self._sent: list[Future[None]] = []
         self.next = 1
         spool.keep_upload(stage, upload)
@@ -197,7 +196,7 @@ def send_spooled(
             spool.keep_upload(stage, upload)
 
     try:
-        with ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="s3-parts") as threads:
+        with budgets.S3_PARTS.build() as threads:
             _each_part(descriptor, known, whole.update, lambda number, content: threads.submit(put, number, content))
     except UploadGone:
         spool.forget_upload(stage)
@@ -219,7 +218,7 @@ def _each_part(
         offset += len(content)
         if number not in known:
             sent.append(send(number, content))
-            if len(sent) >= PARTS_AT_ONCE:
+            if len(sent) >= budgets.S3_PARTS.size:
                 sent.pop(0).result()
         number += 1
     for one in sent:

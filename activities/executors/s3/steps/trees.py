@@ -6,10 +6,10 @@ be ours. Until the record nothing has left its place; whatever fails, what was l
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
+from activities import budgets
 from activities.executors.base import Copied, Fetch, Refused, Source, Stage, Step, Task
 from activities.executors.drafts import pour
 from activities.executors.s3.bucket import COMMAND, FREE, SHA256, TAG, WAS, Found
@@ -23,8 +23,6 @@ from schema.ids import CommandId
 from schema.paths import NodePath
 
 R = TypeVar("R")
-AT_ONCE = 16
-"""Objects that are copied or deleted at the same time"""
 
 
 class Items:
@@ -236,7 +234,7 @@ def _below(relative: bytes) -> bytes:
 
 
 def _at_once(work: Callable[[Source], R], items: Sequence[Source]) -> list[R]:
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="s3-items") as threads:
+    with budgets.S3_ITEMS.build() as threads:
         return list(threads.map(work, items))
 
 

@@ -1,0 +1,106 @@
+"""The Temporal worker of each task queue, and the activities that it runs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.common import WorkerDeploymentVersion
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from activities.commands.apply import Apply
+from activities.commands.begin import Begin
+from activities.commands.commit import Commit
+from activities.commands.finish import Finish
+from activities.commands.stage import StageCopies
+from activities.events.publish import Publish
+from activities.upkeep.sweep import Sweep
+from schema.ids import MountId
+from schema.settings import Settings
+from workers.process.beats import EVERY_SECONDS, Beats
+from workflows.commands.resume import ResumeCommands
+from workflows.commands.run import RunCommands
+from workflows.events.publish import PublishEvents
+from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
+from workflows.upkeep.sweep_mount import SweepMount
+
+_VERSION = WorkerDeploymentVersion("filestore", "1")
+
+
+@dataclass(frozen=True)
+class Activities:
+    begin: Begin
+    stage: StageCopies
+    apply: Apply
+    commit: Commit
+    finish: Finish
+    publish: Publish
+    sweep: Sweep
+
+    @property
+    def brief(self) -> Sequence[Callable[..., Any]]:
+        """Those of RunCommands: local activities, wherever the workflow runs."""
+        return [self.begin.begin, self.stage.stage, self.apply.apply, self.commit.commit, self.finish.finish]
+
+    @property
+    def bulk(self) -> Sequence[Callable[..., Any]]:
+        """Those of ResumeCommands and SweepMount."""
+        return [*self.brief, self.begin.adopt, self.sweep.sweep]
+
+
+def mutation_worker(settings: Settings, client: Client, mount: MountId, activities: Activities) -> Worker:
+    """RunCommands of one mount. In the API process it takes eager starts; elsewhere it finishes what a dead API began."""
+    return Worker(
+        client,
+        task_queue=mutation_queue(mount),
+        workflows=[RunCommands],
+        activities=activities.brief,
+        no_remote_activities=True,
+        max_concurrent_workflow_task_polls=2,
+        **_common(settings),
+    )
+
+
+def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: Activities) -> Worker:
+    return Worker(
+        client,
+        task_queue=bulk_queue(mount),
+        workflows=[ResumeCommands, SweepMount],
+        activities=activities.bulk,
+        max_concurrent_workflow_task_polls=2,
+        max_concurrent_activity_task_polls=2,
+        max_concurrent_activities=4,
+        **_common(settings),
+    )
+
+
+def control_worker(settings: Settings, client: Client, activities: Activities) -> Worker:
+    return Worker(
+        client,
+        task_queue=CONTROL_QUEUE,
+        workflows=[PublishEvents],
+        activities=[activities.publish.publish],
+        max_concurrent_workflow_task_polls=2,
+        max_concurrent_activity_task_polls=2,
+        **_common(settings),
+    )
+
+
+def _common(settings: Settings) -> dict[str, Any]:
+    return {
+        "workflow_runner": runner(settings),
+        "max_cached_workflows": 500,
+        # No threads for activities: all are asynchronous, and what blocks inside runs in the threads of its mount.
+        "interceptors": [Beats()],
+        "max_heartbeat_throttle_interval": timedelta(seconds=EVERY_SECONDS),
+        "graceful_shutdown_timeout": timedelta(seconds=min(5.0, settings.drain_seconds)),
+        # A build id of our own: otherwise every loaded module is hashed at each start.
+        "deployment_config": WorkerDeploymentConfig(version=_VERSION, use_worker_versioning=False),
+    }
+
+
+def runner(settings: Settings) -> WorkflowRunner:
+    """The sandbox proves determinism in the tests; in service it would double the CPU of a list."""
+    return SandboxedWorkflowRunner() if settings.sandbox else UnsandboxedWorkflowRunner()
