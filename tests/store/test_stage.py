@@ -76,7 +76,7 @@ async def test_a_source_that_another_command_changes_is_busy_and_no_drift(
         await protocol.run(mount, others[name])
     for name in running:
         await protocol.begin(mount, [others[name]])
-    staging = StageCopies(pool, OneExecutor(), MountThreads())
+    staging = StageCopies(pool, OneExecutor(), budgets.COPIES.build())
 
     async def finds_another_file(*_: object) -> None:
         raise VersionConflict("The source is not what the record knows.")
