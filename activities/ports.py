@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from activities.executors.base import Executor
-from schema.commands.command import Outcome
+from schema.commands.payloads import Outcome
 from schema.commands.verdicts import Verdict
 from schema.ids import CommandId, MountId
 

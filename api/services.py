@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from activities.executors.base import Executor, Identity, Locks, Stage
 from api.observe.metrics.counts import Counts
-from schema.commands.command import Outcome, Request
+from schema.commands.command import Request
+from schema.commands.payloads import Outcome
 from schema.errors import FilestoreError
 from schema.ids import CommandId
 from schema.mounts import Mount

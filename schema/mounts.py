@@ -36,17 +36,3 @@ class Mount:
     def serving(self) -> bool:
         """Commands are taken: nobody switched the mount off. Whether its disk is there is asked of the disk each time."""
         return self.state in ("active", "degraded")
-
-
-def mutation_queue(mount: MountId) -> str:
-    """Short commands of this mount: workflows and local activities."""
-    return f"fs.{mount}.mut"
-
-
-def bulk_queue(mount: MountId) -> str:
-    """Long work of this mount: copies, resumed commands, sweeps."""
-    return f"fs.{mount}.bulk"
-
-
-CONTROL_QUEUE = "fs.control"
-"""Work that belongs to no mount: the event feed."""

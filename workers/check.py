@@ -28,7 +28,7 @@ from activities.executors.base import Executor, Locks
 from schema import check, errors
 from schema.check import Finding, Kind, Listed, Record, Severity, StageEntry, Storage
 from schema.ids import CommandId, MountId
-from schema.mounts import CONTROL_QUEUE, Mount, bulk_queue
+from schema.mounts import Mount
 from schema.nodes import NodeKind
 from schema.paths import NodePath
 from schema.settings import Settings
@@ -39,6 +39,7 @@ from workers.engine.background import resume_overdue
 from workers.process import logs
 from workflows.client import connect
 from workflows.events.publish import PublishEvents
+from workflows.queues import CONTROL_QUEUE, bulk_queue
 from workflows.upkeep.sweep_mount import SweepMount
 
 LEVELS = ("structure", "content")

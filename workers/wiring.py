@@ -15,13 +15,13 @@ from activities.commands.apply import Apply
 from activities.commands.begin import Begin
 from activities.commands.commit import Commit
 from activities.commands.finish import Finish
+from activities.commands.fresh import FreshAttempts
 from activities.commands.stage import StageCopies
 from activities.events.publish import Bus, Publish
 from activities.ports import Audience, Executors
 from activities.threads import MountThreads
 from activities.upkeep.sweep import Sweep
-from schema.ids import CommandId, MountId
-from schema.mounts import CONTROL_QUEUE, bulk_queue, mutation_queue
+from schema.ids import MountId
 from schema.settings import Settings
 from schema.store.pool import Pool
 from workers.buses.redis import InlineBus, RedisBus
@@ -29,6 +29,7 @@ from workers.process.beats import EVERY_SECONDS, Beats
 from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
 from workflows.events.publish import PublishEvents
+from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
 from workflows.upkeep.sweep_mount import SweepMount
 
 _VERSION = WorkerDeploymentVersion("filestore", "1")
@@ -60,7 +61,7 @@ def make_bus(settings: Settings) -> RedisBus | InlineBus:
 
 
 def make_activities(settings: Settings, pool: Pool, executors: Executors, audience: Audience, bus: Bus) -> Activities:
-    fresh: set[tuple[CommandId, int]] = set()
+    fresh = FreshAttempts()
     # Each mount has threads of its own, and copies have others than steps: what hangs or takes long holds up nobody else.
     steps, long = MountThreads(32), MountThreads(8)
     finish, publish = Finish(pool, executors, steps), Publish(pool, bus)

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
+from activities.commands.fresh import FreshAttempts
 from activities.commands.tasks import task_of
 from activities.executors.base import Done, Executor, Locks, Refused, Result, Task
 from schema import errors
-from schema.commands.command import Applied, AppliedList, Begun, Status
+from schema.commands.command import Status
+from schema.commands.payloads import Applied, AppliedList, Begun
 from schema.faults import areach
 from schema.ids import CommandId, MountId
-from schema.store import record as store
+from schema.store import record as record_store
 
 if TYPE_CHECKING:
     from activities.ports import Executors
@@ -33,7 +35,7 @@ class Apply:
         pool: Pool,
         executors: Executors,
         threads: MountThreads,
-        fresh: set[tuple[CommandId, int]],
+        fresh: FreshAttempts,
         deadline_seconds: float,
     ) -> None:
         self._pool, self._executors, self._threads = pool, executors, threads
@@ -71,19 +73,20 @@ class Apply:
         locks = executor.locks()
         return executor, locks, {going.id for going in begun.go if locks.take(going.id)}
 
-    async def _fence(self, begun: Begun, mine: set[CommandId]) -> tuple[dict[CommandId, store.Row], set[CommandId]]:
+    async def _fence(
+        self, begun: Begun, mine: set[CommandId]
+    ) -> tuple[dict[CommandId, record_store.Row], set[CommandId]]:
         """The rows, read under the locks: what has ended or went on under another attempt is left alone. And which of them
         nobody has executed before."""
-        first = {g.id: g.attempt for g in begun.go if g.id in mine and (g.id, g.attempt) in self._fresh}
+        first = {g.id: g.attempt for g in self._fresh.take(g for g in begun.go if g.id in mine)}
         later = {g.id: g.attempt for g in begun.go if g.id in mine and g.id not in first}
-        self._fresh.difference_update(first.items())
-        rows: dict[CommandId, store.Row] = {}
+        rows: dict[CommandId, record_store.Row] = {}
         async with self._pool.connection() as connection:
             if first:
-                read = await store.read_running(connection, list(first), raise_attempt=False)
+                read = await record_store.read_running(connection, list(first), raise_attempt=False)
                 rows |= {key: row for key, row in read.items() if row.attempt == first[key]}
             if later:
-                raised = await store.read_running(connection, list(later), raise_attempt=True)
+                raised = await record_store.read_running(connection, list(later), raise_attempt=True)
                 rows |= raised
                 # Every execution of a long command raises its attempt: this number is that of the first one.
                 first |= {
@@ -112,8 +115,7 @@ class Apply:
 
     def _not_there(self, begun: Begun, error: errors.FilestoreError) -> AppliedList:
         """Without the mount nothing was done by a first attempt; a later one can not know what an earlier one did."""
-        first = [g for g in begun.go if (g.id, g.attempt) in self._fresh]
-        self._fresh.difference_update((g.id, g.attempt) for g in first)
+        first = self._fresh.take(begun.go)
         failed = [
             Applied(g.id, g.attempt, Status.FAILED, code=error.code, message=error.message, retryable=error.retryable)
             for g in first
@@ -121,13 +123,13 @@ class Apply:
         return AppliedList(begun.mount_id, failed, [g.id for g in begun.go if g not in first])
 
 
-def _applied(row: store.Row, result: Result | None) -> Applied:
+def _applied(row: record_store.Row, result: Result | None) -> Applied:
     match result:
         case Done():
             facts = result.identity.facts() if result.identity else None
             return Applied(
                 row.id, row.attempt, Status.SUCCEEDED, facts,
-                drift=result.drift, leaves=result.leaves, holds=result.holds,
+                drift=result.drift, leaves=result.leaves or result.holds, holds=result.holds,
             )  # fmt: skip
         case Refused(code=code, message=message):
             retryable = errors.BY_CODE[code].retryable

@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.executors.base import Identity, Locks
+from activities.commands.fresh import FreshAttempts
+from activities.executors.base import Identity, Locks, TreesByItem
 from activities.failures import by_halves, in_one
 from schema import errors
 from schema.commands.atomic import decide_atomic, taken
 from schema.commands.claims import Claim
-from schema.commands.command import Begun, CommandIds, CommandList, Going, Outcome, Request
+from schema.commands.command import Request
+from schema.commands.payloads import Begun, CommandIds, CommandList, Going, Outcome
 from schema.commands.verdicts import Conflict, Go, Refuse, Resume, Verdict, among, decide
 from schema.faults import areach
 from schema.ids import CommandId, MountId
-from schema.store import record as store
+from schema.store import begin as begin_store
+from schema.store import record as record_store
 
 if TYPE_CHECKING:
     from activities.ports import Audience, Executors
     from activities.threads import MountThreads
+    from schema.store.connection import Connection
     from schema.store.pool import Pool
 
 
@@ -36,9 +40,9 @@ class Begin:
         executors: Executors,
         threads: MountThreads,
         audience: Audience,
-        fresh: set[tuple[CommandId, int]],
+        fresh: FreshAttempts,
     ) -> None:
-        """`fresh` is shared with `Apply` of this process: attempts that were opened here and nobody has executed yet."""
+        """`fresh` is the one that `Apply` of this process takes from."""
         self._pool, self._executors, self._threads = pool, executors, threads
         self._audience, self._fresh = audience, fresh
 
@@ -71,7 +75,9 @@ class Begin:
                 locks.close()
         await areach("begin.committed")
         going = [v for v in verdicts.values() if isinstance(v, Go | Resume)]
-        self._fresh.update((v.id, v.attempt) for v in going if isinstance(v, Go) and not v.long)
+        for verdict in going:
+            if isinstance(verdict, Go) and not verdict.long:
+                self._fresh.add(verdict.id, verdict.attempt)
         self._audience.begun(verdicts)
         self._audience.ended(ended)
         refused = [v.id for v in verdicts.values() if isinstance(v, Refuse)]
@@ -102,15 +108,18 @@ class Begin:
     ) -> tuple[dict[CommandId, Verdict], list[Outcome]]:
         """The verdicts, and how those ended that are refused."""
         day = datetime.now(UTC).strftime("%Y-%m-%d")
+        by_item, away = self._by_item(mount)
         async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
-            await store.lock_mounts(connection, {mount} | {claim.mount for r in requests for claim in r.claims})
-            found = await store.look(connection, requests)
+            await begin_store.lock_mounts(connection, {mount} | {claim.mount for r in requests for claim in r.claims})
+            found = await begin_store.look(connection, requests, by_item=by_item)
             held: list[tuple[Claim, CommandId]] = []
             verdicts: dict[CommandId, Verdict] = {}
             for request in requests:
                 verdict = decide(request, found[request.id], workflow=workflow, day=day)
                 if isinstance(verdict, Go) and request.id in lost:
                     verdict = Refuse(verdict.id, verdict.attempt, errors.StageLost())
+                if isinstance(verdict, Go) and away is not None:
+                    verdict = Refuse(verdict.id, verdict.attempt, away)
                 verdicts[request.id] = verdict if atomic_id else among(verdict, held)
             if atomic_id:
                 verdicts = decide_atomic(requests, found, verdicts)
@@ -120,14 +129,23 @@ class Begin:
             await areach("begin.before_commit")
         return verdicts, ended
 
+    def _by_item(self, mount: MountId) -> tuple[set[MountId], errors.FilestoreError | None]:
+        """The mount, if its storage knows no trees: what an intent says of a tree depends on it. A mount whose executor can not
+        be opened is told nothing about: `apply` could not act there either. (What appears decides, so no other mount counts.)"""
+        try:
+            executor = self._executors.of(mount)
+        except errors.FilestoreError as error:
+            return set(), error
+        return ({mount} if isinstance(executor, TreesByItem) else set()), None
+
     async def _write(
-        self, connection: store.Connection, mount: MountId, workflow: str, requests: Sequence[Request],
+        self, connection: Connection, mount: MountId, workflow: str, requests: Sequence[Request],
         verdicts: dict[CommandId, Verdict], atomic_id: str | None,
     ) -> list[Outcome]:  # fmt: skip
         decided = [(r, v) for r in requests if isinstance(v := verdicts[r.id], Go | Refuse)]
         if not decided:
             return []
-        opened = await store.open_rows(connection, mount, workflow, decided, atomic_id=atomic_id)
+        opened = await begin_store.open_rows(connection, mount, workflow, decided, atomic_id=atomic_id)
         for request, verdict in decided:
             if verdict.id not in opened:
                 # The same key came over another mount at the same moment, and was there first.
@@ -135,15 +153,15 @@ class Begin:
         refused = [v.id for _, v in decided if isinstance(v, Refuse) and v.id in opened]
         if not refused:
             return []
-        rows = {id: store.EndedRow("refused", "") for id in refused}
-        ended, _ = await store.record(connection, rows, retention_days=0)
+        rows = {id: record_store.EndedRow("refused", "") for id in refused}
+        ended, _ = await record_store.record(connection, rows, retention_days=0)
         return ended
 
     @activity.defn(name="adopt")
     async def adopt(self, commands: CommandIds) -> Begun:
         """The commands among these that still run, for whoever resumes them."""
         async with self._pool.connection() as connection:
-            rows = await store.read_running(connection, commands.ids, raise_attempt=False)
+            rows = await record_store.read_running(connection, commands.ids, raise_attempt=False)
         return Begun(
             commands.mount_id,
             go=[Going(row.id, row.attempt) for row in rows.values() if not row.unstaged],

@@ -14,14 +14,17 @@ from activities.executors.base import Marks
 from activities.failures import by_halves, passes
 from schema import errors
 from schema.commands.atomic import none_of
-from schema.commands.command import Applied, AppliedList, CommandIds, Ended, Outcome, Status
+from schema.commands.command import Status
+from schema.commands.payloads import Applied, AppliedList, CommandIds, Ended, Outcome
 from schema.faults import areach
 from schema.ids import CommandId, MountId
-from schema.store import record as store
+from schema.store import outcomes as outcome_store
+from schema.store import record as record_store
 
 if TYPE_CHECKING:
     from activities.ports import Audience, Executors
     from activities.threads import MountThreads
+    from schema.store.connection import Connection
     from schema.store.pool import Pool
 
 
@@ -159,15 +162,15 @@ class Commit:
         self._tell(outcomes, leftovers, told)
 
     async def _write(
-        self, connection: store.Connection, items: Sequence[Applied]
-    ) -> tuple[dict[CommandId, store.EndedRow], list[Outcome], list[tuple[CommandId, MountId | None]]]:
-        rows = await store.end(connection, items)
+        self, connection: Connection, items: Sequence[Applied]
+    ) -> tuple[dict[CommandId, record_store.EndedRow], list[Outcome], list[tuple[CommandId, MountId | None]]]:
+        rows = await record_store.end(connection, items)
         for item in items:
             if item.status is Status.SUCCEEDED and item.id in rows:
                 await areach("commit.item", rows[item.id].shown)
         if not rows:
             return rows, [], []
-        outcomes, leftovers = await store.record(connection, rows, retention_days=self._retention_days)
+        outcomes, leftovers = await record_store.record(connection, rows, retention_days=self._retention_days)
         return rows, outcomes, leftovers
 
     def _tell(
@@ -187,5 +190,7 @@ def _unrecorded(item: Applied) -> Applied:
     )
 
 
-async def _ended(connection: store.Connection, ids: Sequence[CommandId]) -> list[Outcome]:
-    return [outcome for outcome in await store.outcomes(connection, ids) if outcome.status is not Status.RUNNING]
+async def _ended(connection: Connection, ids: Sequence[CommandId]) -> list[Outcome]:
+    return [
+        outcome for outcome in await outcome_store.outcomes(connection, ids) if outcome.status is not Status.RUNNING
+    ]

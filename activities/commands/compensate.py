@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from activities.commands.tasks import task_of
 from activities.executors.base import Done, Executor
 from schema import errors
-from schema.commands.command import Applied, Status
+from schema.commands.command import Status
+from schema.commands.payloads import Applied
 from schema.ids import CommandId
-from schema.store import record as store
+from schema.store import record as record_store
 
 if TYPE_CHECKING:
     from schema.store.pool import Pool
@@ -38,7 +39,7 @@ async def taken_back(
         if not all([locks.take(item.id) for item in items]):
             raise errors.Unavailable("Another process is still at a command that is to be taken back.")
         async with pool.connection() as connection:
-            rows = await store.read_running(connection, [item.id for item in items], raise_attempt=False)
+            rows = await record_store.read_running(connection, [item.id for item in items], raise_attempt=False)
         if any(item.id not in rows or rows[item.id].attempt != item.attempt for item in items):
             yield None
         else:
@@ -48,7 +49,7 @@ async def taken_back(
         locks.close()
 
 
-def _take_back(executor: Executor, item: Applied, row: store.Row) -> Applied:
+def _take_back(executor: Executor, item: Applied, row: record_store.Row) -> Applied:
     task = task_of(row)
     result = Done(None) if task is None else executor.reverse(task)
     if not isinstance(result, Done):

@@ -12,11 +12,11 @@ from temporalio import activity
 from activities import items
 from activities.commands.tasks import departure_of, task_of
 from activities.executors.base import Done, Executor, Source, Step, Task, TreesByItem, trees_of
-from schema.commands.command import CommandIds
+from schema.commands.payloads import CommandIds
 from schema.errors import VersionConflict
 from schema.faults import areach, reach
 from schema.ids import CommandId, MountId
-from schema.store import record as store
+from schema.store import leftovers as leftover_store
 from schema.store import trees
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Finish:
     async def clear(self, mount: MountId, ids: Sequence[CommandId] | None) -> int:
         """Clear the leftovers of these commands, or (None) of all that have ended. Returns how many are done."""
         async with self._pool.connection() as connection:
-            leftovers = await store.leftovers(connection, mount, ids)
+            leftovers = await leftover_store.leftovers(connection, mount, ids)
         if not leftovers:
             return 0
         executor = self._executors.of(mount)
@@ -50,14 +50,14 @@ class Finish:
         departed = [leftover.row.id for leftover in leftovers if leftover.departs and leftover.cleanup in cleared]
         async with self._pool.connection() as connection, connection.transaction():
             for command in changed:
-                await store.disown(connection, command)
+                await leftover_store.disown(connection, command)
             await trees.forget(connection, departed)
-            await store.close_leftovers(connection, cleared)
+            await leftover_store.close_leftovers(connection, cleared)
         await areach("finish.closed")
         return len(cleared)
 
     async def _clear_at_once(
-        self, mount: MountId, executor: Executor, leftovers: Sequence[store.Leftover]
+        self, mount: MountId, executor: Executor, leftovers: Sequence[leftover_store.Leftover]
     ) -> tuple[list[int], list[CommandId]]:
         """In some threads, where storage answers several at once; the others are for the steps of the next list."""
         todo = deque(leftovers)
@@ -73,7 +73,7 @@ class Finish:
             changed += one[1]
         return cleared, changed
 
-    async def _clear_items(self, mount: MountId, executor: Executor, leftover: store.Leftover) -> bool:
+    async def _clear_items(self, mount: MountId, executor: Executor, leftover: leftover_store.Leftover) -> bool:
         """Page by page, each forgotten when it is cleared: whoever goes on after a crash goes on there. False: another process
         is at it."""
         row, by_item, run = leftover.row, trees_of(executor), self._threads.run
@@ -107,7 +107,7 @@ class Finish:
             return await trees.remaining(connection, command, _PAGE)
 
 
-def _goes_by_item(executor: Executor, leftover: store.Leftover) -> bool:
+def _goes_by_item(executor: Executor, leftover: leftover_store.Leftover) -> bool:
     if leftover.departs:
         return bool(leftover.row.intent["departs"]["tree"]) and isinstance(executor, TreesByItem)
     return leftover.row.by_item
@@ -125,7 +125,7 @@ def _laid(executor: TreesByItem, task: Task, sources: Sequence[Source]) -> list[
     return [*_laid(executor, task, sources[:half]), *_laid(executor, task, sources[half:])]
 
 
-def _clear(executor: Executor, todo: deque[store.Leftover]) -> tuple[list[int], list[CommandId]]:
+def _clear(executor: Executor, todo: deque[leftover_store.Leftover]) -> tuple[list[int], list[CommandId]]:
     """Take from what is to do until nothing is left. Which of those are cleared, and the sources among them that somebody
     had changed: those stay as they are."""
     cleared: list[int] = []

@@ -16,11 +16,13 @@ from activities import items
 from activities.executors.base import Content, Copied, Executor, Identity, Source, Step, trees_of
 from activities.executors.drafts import pour
 from schema import errors
-from schema.commands.command import Applied, Begun, Going, Staged, Status
+from schema.commands.command import Status
+from schema.commands.payloads import Applied, Begun, Going, Staged
 from schema.faults import areach
 from schema.ids import CommandId, MountId
 from schema.paths import NodePath
-from schema.store import record as store
+from schema.store import outcomes as outcome_store
+from schema.store import record as record_store
 from schema.store import trees
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ class StageCopies:
             if not locks.take(going.id):
                 return False
             async with self._pool.connection() as connection:
-                rows = await store.read_running(connection, [going.id], raise_attempt=False)
+                rows = await record_store.read_running(connection, [going.id], raise_attempt=False)
             row = rows.get(going.id)
             if row is None or row.attempt != going.attempt or not row.unstaged:
                 return True  # it went on without us; `apply` looks again
@@ -100,7 +102,7 @@ class StageCopies:
                 # Given up for dead while its thread goes on: nobody else may stage this before that has ended.
                 copying.add_done_callback(lambda _: locks.close())
 
-    async def _copy(self, mount: MountId, executor: Executor, row: store.Row) -> None:
+    async def _copy(self, mount: MountId, executor: Executor, row: record_store.Row) -> None:
         loop = asyncio.get_running_loop()
         tree = bool(row.intent.get("tree"))
         async with self._pool.connection() as connection:
@@ -134,12 +136,12 @@ class StageCopies:
         async with self._pool.connection() as connection, connection.transaction():
             await trees.record_stage(connection, row.id, row.attempt, root.identity.facts(), tree=tree)
 
-    def _origin(self, mount: MountId, row: store.Row) -> Executor | None:
+    def _origin(self, mount: MountId, row: record_store.Row) -> Executor | None:
         """Where the source lies, if that is another mount."""
         source = MountId(row.intent.get("source", {}).get("mount", mount))
         return self._executors.of(source) if source != mount else None
 
-    async def _lay(self, mount: MountId, executor: Executor, row: store.Row) -> None:
+    async def _lay(self, mount: MountId, executor: Executor, row: record_store.Row) -> None:
         """A tree on storage that knows none: item by item to where it goes, page by page."""
         by_item, task, files, after = trees_of(executor), items.task_of(row), 0, b""
         origin = self._origin(mount, row)
@@ -174,7 +176,7 @@ class StageCopies:
                 activity.heartbeat()
                 with suppress(Exception):  # the copy itself does not need Postgres now
                     async with self._pool.connection() as connection:
-                        await store.touch(connection, [command])
+                        await outcome_store.touch(connection, [command])
 
         beating = asyncio.create_task(beat())
         try:
@@ -200,7 +202,7 @@ def _changed(source: Source) -> errors.FilestoreError:
     )
 
 
-def transfer(origin: Executor, executor: Executor, row: store.Row) -> Copied:
+def transfer(origin: Executor, executor: Executor, row: record_store.Row) -> Copied:
     """A file from one mount to another: read, hashed and staged in one pass, and exactly the recorded version."""
     source, at = _root(row), NodePath(bytes.fromhex(row.intent["at"]))
     executor.discard_stage(row.id, None)
@@ -216,7 +218,7 @@ def transfer(origin: Executor, executor: Executor, row: store.Row) -> Copied:
     return Copied(b"", source.kind, stage.identity, source.identity.size, stage.sha256)
 
 
-def _root(row: store.Row) -> Source:
+def _root(row: record_store.Row) -> Source:
     source = row.intent["source"]
     return Source(
         b"", row.intent["kind"], _identity(source), _path(source), _place(source),

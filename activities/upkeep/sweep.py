@@ -10,11 +10,11 @@ from temporalio import activity
 from activities.commands.finish import Finish
 from activities.executors.base import Executor, OwnUploads
 from schema.ids import CommandId, MountId, is_command_id
-from schema.store import record as store
+from schema.store import leftovers as leftover_store
 from schema.store import rollups
 
 if TYPE_CHECKING:
-    from activities.ports import Executor
+    from activities.ports import Executors
     from activities.threads import MountThreads
     from schema.store.pool import Pool
 
@@ -51,7 +51,7 @@ class Sweep:
 
     async def _clear_stages(self, mount: MountId) -> int:
         async with self._pool.connection() as connection:
-            await store.forget_stages(connection, mount)
+            await leftover_store.forget_stages(connection, mount)
         executor = self._executors.of(mount)
         # Strangers' files among the stages have no lock and no command; they are not ours to remove.
         found = await self._threads.run(
@@ -71,7 +71,7 @@ class Sweep:
         ended: list[CommandId] = []
         for start in range(0, len(young), 500):
             async with self._pool.connection() as connection:
-                ended += await store.ended_stages(connection, mount, young[start : start + 500])
+                ended += await leftover_store.ended_stages(connection, mount, young[start : start + 500])
         return ended
 
     async def _clear_some(self, mount: MountId, executor: Executor, stages: list[CommandId]) -> int:
@@ -80,7 +80,7 @@ class Sweep:
         try:
             free = [stage for stage in stages if locks.take(stage)]
             async with self._pool.connection() as connection:
-                live = await store.live_stages(connection, mount, free)
+                live = await leftover_store.live_stages(connection, mount, free)
             dead = [stage for stage in free if stage not in live]
             return await self._threads.run(mount, lambda: sum(executor.discard_stage(stage, None) for stage in dead))
         finally:

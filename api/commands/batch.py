@@ -24,8 +24,9 @@ from api.http.fields import COMMANDS_MAX, KEY_MAX, CommandBody, CommandList, Rel
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import OutcomePending, Submission
-from schema.commands.command import LIST_MAX, Status
 from schema.commands.command import Request as CommandRequest
+from schema.commands.command import Status
+from schema.commands.payloads import LIST_MAX
 from schema.errors import FilestoreError, InvalidRequest, NotAttempted, Unavailable, from_code, of_the_machine
 
 router = APIRouter(route_class=Plain, tags=["commands"])

@@ -18,7 +18,8 @@ from api.http import openapi, responses
 from api.http.fields import UUID, CommandBody
 from api.http.routes import Plain
 from api.services import OutcomePending, Submission
-from schema.commands.command import Outcome, Status
+from schema.commands.command import Status
+from schema.commands.payloads import Outcome
 from schema.errors import NotFound
 from schema.ids import CommandId
 from schema.store import journal

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 
 from api.services import OutcomePending, Queued
 from schema import errors
-from schema.commands.command import Outcome, Request, Status
+from schema.commands.command import Request, Status
+from schema.commands.payloads import Outcome
 from schema.commands.verdicts import Conflict, Go, Join, Refuse, Replay, Resume, Verdict
 from schema.ids import CommandId
-from schema.store import record as store
+from schema.store import outcomes as outcome_store
 from schema.store.pool import Pool
 
 _POLL_SECONDS = 0.2
@@ -145,7 +146,7 @@ class Answers:
         if keyed:
             with suppress(Exception):  # Postgres is away: then nobody knows
                 async with asyncio.timeout(_QUEUED_SECONDS), self._pool.connection() as connection:
-                    rows = await store.rows_by_key(connection, keyed)
+                    rows = await outcome_store.rows_by_key(connection, keyed)
         for waiter in waiters:
             if row := rows.get(waiter.request.id):
                 waiter.row = row
@@ -191,8 +192,8 @@ class Answers:
         now = asyncio.get_running_loop().time()
         keyed = [(w.request, now - w.since) for w in waiters if w.request.key is not None and not w.joined]
         async with self._pool.connection() as connection:
-            found = await store.outcomes(connection, list(ids))
-            elsewhere = await store.outcomes_by_key(connection, keyed) if keyed else []
+            found = await outcome_store.outcomes(connection, list(ids))
+            elsewhere = await outcome_store.outcomes_by_key(connection, keyed) if keyed else []
         self.ended([outcome for outcome in found if outcome.status is not Status.RUNNING])
         for request, outcome in elsewhere:
             # Another process opened it under the id of an earlier request; its audience is not here.

@@ -12,7 +12,7 @@ from api.dispatch.answers import Answers, Waiter
 from api.dispatch.lanes import Lanes, Meet, Start
 from api.services import OutcomePending, Queued, Submission
 from schema import errors
-from schema.commands.command import Outcome
+from schema.commands.payloads import Outcome
 from schema.commands.verdicts import Busy, Verdict
 from schema.ids import CommandId, MountId
 from schema.settings import Settings

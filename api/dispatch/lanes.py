@@ -18,10 +18,10 @@ from api.dispatch.queue import LIST_BYTES, Queue, Waiting, weight
 from api.dispatch.staging import seal
 from api.services import Submission
 from schema import errors
-from schema.commands.command import CommandList
+from schema.commands.payloads import CommandList
 from schema.faults import areach
 from schema.ids import CommandId, MountId, new_command_id
-from schema.store import record as store
+from schema.store import begin as begin_store
 from schema.store.pool import Pool
 
 _LOOK_SECONDS = 0.25
@@ -118,7 +118,7 @@ class Lanes:
         described = [(w.request, w.submission.metadata) for w in batch if w.submission.metadata is not None]
         if described:
             async with self._pool.connection() as connection:
-                await store.keep_metadata(connection, self._mount, described)
+                await begin_store.keep_metadata(connection, self._mount, described)
         await areach("api.sealed")
         atomic_id = new_command_id() if batch[0].atomic else None
         requests = [waiting.request for waiting in batch]

@@ -13,7 +13,8 @@ from activities.executors.base import Locks
 from api.services import Submission
 from schema import errors
 from schema.commands.claims import Claim, conflicts
-from schema.commands.command import LIST_MAX, Request
+from schema.commands.command import Request
+from schema.commands.payloads import LIST_MAX
 
 LIST_BYTES = 200 * 1024
 """Of payload in one list: well below what Temporal takes."""

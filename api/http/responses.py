@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http.errors import envelope, refusal, status_of, wants_problem
-from schema.commands.command import Outcome, Status
+from schema.commands.command import Status
+from schema.commands.payloads import Outcome
 from schema.errors import FilestoreError, from_code
 from schema.ids import CommandId
 

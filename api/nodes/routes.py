@@ -1,5 +1,7 @@
 """Nodes: GET one, by id or by path; GET lists."""
 
+from typing import TYPE_CHECKING
+
 import orjson
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
@@ -31,6 +33,9 @@ from schema.paths import PATH_MAX
 from schema.principals import authorise
 from schema.store import nodes
 from schema.store.nodes import EVERYTHING, LIVING, Matching, Place, Rolled
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
 
 router = APIRouter(route_class=Plain, tags=["nodes"])
 
@@ -126,7 +131,7 @@ async def by_id(request: Request) -> Response:
     return responses.data(document)
 
 
-async def _document(connection: "nodes.Connection", found: nodes.Found, collisions: bool) -> str:
+async def _document(connection: "Connection", found: nodes.Found, collisions: bool) -> str:
     """The node as clients read it, with the names it collides with where they are asked for."""
     if not collisions:
         return found.document

@@ -22,8 +22,9 @@ from api.http.errors import refusal
 from api.http.fields import UploadMetadata
 from api.services import OutcomePending, Submission
 from api.uploads.spool import Received, Spool, refuse_closed
-from schema.commands.command import CommandKind, Outcome, Status
+from schema.commands.command import CommandKind, Status
 from schema.commands.command import Request as Command
+from schema.commands.payloads import Outcome
 from schema.errors import FilestoreError, MountOffline, MountReadOnly, PayloadTooLarge, StorageFull, of_the_machine
 from schema.ids import MountId
 from schema.mounts import Mount

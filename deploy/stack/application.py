@@ -17,7 +17,7 @@ from deploy.stack.process import Process
 from deploy.stack.remembered import Remembered
 from deploy.stack.s3 import BUCKET
 from deploy.stack.whole_file import write_whole
-from schema.mounts import CONTROL_QUEUE
+from workflows.queues import CONTROL_QUEUE
 
 # Running work is finished or left resumable within this time.
 DRAIN_S = 20

@@ -13,7 +13,7 @@ from deploy.stack.folder import REPOSITORY, Folder
 from deploy.stack.part import Part, StartFailed
 from deploy.stack.process import Process, last_lines
 from deploy.stack.remembered import Remembered
-from deploy.stack.running import hold
+from deploy.stack.running import FolderLost, hold
 from deploy.stack.say import say
 from deploy.stack.screen import screen
 from deploy.stack.supervisor import StopAsked, Supervisor
@@ -32,7 +32,6 @@ class Wanted:
 
 def run(folder: Folder, wanted: Wanted) -> int:
     """Runs the stack until somebody stops it; returns the exit code. Raises AlreadyRuns."""
-    folder.make()
     ours = hold(folder)
     remembered = Remembered(folder.remembered, prefer_defaults=folder.is_default)
     try:
@@ -41,7 +40,7 @@ def run(folder: Folder, wanted: Wanted) -> int:
         return 0
     except StartFailed as failure:
         return _give_up(failure)
-    supervisor = Supervisor(folder)
+    supervisor = Supervisor(folder, ours)
     try:
         variables = _bring_up(folder, wanted, remembered, servers, supervisor)
         ours.mark_ready()
@@ -54,6 +53,9 @@ def run(folder: Folder, wanted: Wanted) -> int:
         return 0
     except StartFailed as failure:
         return _give_up(failure)
+    except FolderLost:
+        say(f"{folder.path} was removed, moved or replaced: this stack has lost its folder and ends")
+        return 1
     finally:
         say("stopping")
         supervisor.stop()

@@ -1,9 +1,14 @@
-"""Whether a folder's stack runs: its supervisor holds a lock for as long as it lives, however it dies."""
+"""Whether a folder's stack runs: its supervisor holds a lock for as long as it lives, however it dies.
+
+A path can be removed and made anew, or another folder can be moved there. The lock's own file can not: while a supervisor
+holds it, its number says whether the folder at the path is still the supervisor's.
+"""
 
 import fcntl
 import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from deploy.stack.folder import Folder
 
@@ -20,12 +25,25 @@ class AlreadyRuns(Exception):
     """Another supervisor holds the folder."""
 
 
+class FolderLost(Exception):
+    """The folder at the path is not ours any more: nothing in it may be touched, and no process there ended."""
+
+
 class Hold:
     """Our own hold of a folder. The lock's file tells others who we are and how far."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, folder: Folder, descriptor: int) -> None:
+        self._folder, self._descriptor = folder, descriptor
         self._write(f"{os.getpid()} starting\n")
+
+    def is_ours(self) -> bool:
+        """Whether the folder is the one that we took."""
+        return _is_at(self._folder.lock, self._descriptor)
+
+    def claim(self) -> None:
+        """Before anything in the folder is written, or a process of it ended. Raises FolderLost."""
+        if not self.is_ours():
+            raise FolderLost
 
     def mark_ready(self) -> None:
         self._write(f"{os.getpid()} ready\n")
@@ -37,11 +55,15 @@ class Hold:
 
 def hold(folder: Folder) -> Hold:
     """Ours until this process ends: never given back before, so that who waits for the lock waits for the process."""
-    descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
-    if not _try_lock(descriptor, fcntl.LOCK_EX, tries=5):
-        os.close(descriptor)
-        raise AlreadyRuns
-    return Hold(descriptor)
+    while True:
+        folder.make()
+        descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
+        if not _try_lock(descriptor, fcntl.LOCK_EX, tries=5):
+            os.close(descriptor)
+            raise AlreadyRuns
+        if _is_at(folder.lock, descriptor):
+            return Hold(folder, descriptor)
+        os.close(descriptor)  # removed between the two steps: what we hold is nobody's
 
 
 def holder(folder: Folder) -> Holder | None:
@@ -66,6 +88,16 @@ def wait_until_gone(folder: Folder, timeout_s: float) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """The file at the path is the open one, and not another of the same name."""
+    ours = os.fstat(descriptor)
+    try:
+        there = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
 
 def _try_lock(descriptor: int, kind: int, tries: int) -> bool:

@@ -17,6 +17,7 @@ from deploy.stack.folder import Folder
 from deploy.stack.part import Part, StartFailed
 from deploy.stack.pids_file import write_pids
 from deploy.stack.process import Process, adopt_orphans, kill_session, last_lines, spawn
+from deploy.stack.running import FolderLost, Hold
 from deploy.stack.say import say
 
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -60,6 +61,7 @@ class Child:
 @dataclass
 class Supervisor:
     folder: Folder
+    hold: Hold
     _children: dict[str, Child] = field(default_factory=dict)
     _waves: list[list[str]] = field(default_factory=list)  # in order of their start
 
@@ -100,15 +102,19 @@ class Supervisor:
             self._turn(1)
 
     def stop(self) -> None:
-        """Ends the waves in reverse order, each with its grace; a second Ctrl-C ends all at once."""
+        """Ends the waves in reverse order, each with its grace; a second Ctrl-C ends all at once.
+
+        Where the folder is another's by now, only our own children end, at once: their data is gone or elsewhere."""
         for child in self._children.values():
             child.restart_at = None
         for names in reversed(self._waves):
             self._end([self._children[name] for name in names if name in self._children])
-        self.folder.pids.unlink(missing_ok=True)
+        if self.hold.is_ours():
+            self.folder.pids.unlink(missing_ok=True)
 
     def _turn(self, timeout_s: float) -> None:
-        """Sleeps until something happens, then deals with it."""
+        """Sleeps until something happens, then deals with it. Raises FolderLost, StopAsked."""
+        self.hold.claim()
         waits = [child.restart_at - time.monotonic() for child in self._children.values() if child.restart_at]
         if any(child.alive and child.ready_once and not child.ready for child in self._children.values()):
             waits.append(ASK_EVERY_S)
@@ -122,6 +128,7 @@ class Supervisor:
 
     def _spawn(self, child: Child) -> None:
         """Raises OSError when the program cannot be run."""
+        self.hold.claim()  # what `clear` ends lies in the folder
         child.process.clear()
         child.popen = spawn(child.process)
         child.started_at = time.monotonic()
@@ -190,8 +197,9 @@ class Supervisor:
         say(f"  {part.name:<10}{part.title:<36} {part.address}  {kind}")
 
     def _end(self, children: Sequence[Child]) -> None:
+        ours = self.hold.is_ours()
         for child in children:
-            _send(child, child.process.stop_signal)
+            _send(child, child.process.stop_signal if ours else child.process.orphan_signal)
         began = time.monotonic()
         while left := [child for child in children if child.alive]:
             received = signal.sigtimedwait(WATCHED, 0.1)
@@ -203,9 +211,12 @@ class Supervisor:
                     say(f"killing {child.process.name}: {why}")
                     _send(child, signal.SIGKILL)
         for child in children:
-            child.process.clear()
+            if self.hold.is_ours():
+                child.process.clear()
 
     def _write_pids(self) -> None:
+        if not self.hold.is_ours():
+            return
         alive = {name: child.popen.pid for name, child in self._children.items() if child.popen}
         write_pids(self.folder.pids, {"supervisor": os.getpid(), **alive})
 
@@ -226,6 +237,8 @@ def _named(part: Part) -> Iterator[None]:
     """Whatever goes wrong at a part's start is told with its name."""
     try:
         yield
+    except FolderLost:
+        raise
     except Exception as error:
         raise StartFailed(f"{part.name}: {error}") from error
 

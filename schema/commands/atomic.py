@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from schema import errors
 from schema.commands.claims import Claim, conflicts
-from schema.commands.command import Applied, Request, Status
+from schema.commands.command import Request, Status
+from schema.commands.payloads import Applied
 from schema.commands.situations import Situation
 from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume, Verdict, opens
 from schema.ids import CommandId

@@ -10,10 +10,7 @@ from schema.ids import MountId
 from schema.sql import load
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-    from psycopg.rows import DictRow
-
-    Connection = AsyncConnection[DictRow]
+    from schema.store.connection import Connection, DictRow
 
 SQL = load("check")
 _AT_ONCE = 5000

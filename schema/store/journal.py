@@ -13,10 +13,7 @@ from schema.paths import NodePath
 from schema.sql import load
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-    from psycopg.rows import DictRow
-
-    Connection = AsyncConnection[DictRow]
+    from schema.store.connection import Connection
 
 SQL = load("journal")
 _FORWARD = SQL["entries"] + "\n" + SQL["oldest_first"] + "\n" + SQL["page"] + " ORDER BY j.id"

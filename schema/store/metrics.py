@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 from schema.sql import load
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-    from psycopg.rows import DictRow
-
-    Connection = AsyncConnection[DictRow]
+    from schema.store.connection import Connection
 
 SQL = load("metrics")
 

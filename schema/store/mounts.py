@@ -12,10 +12,7 @@ from schema.mounts import Mount
 from schema.sql import load
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-    from psycopg.rows import DictRow
-
-    Connection = AsyncConnection[DictRow]
+    from schema.store.connection import Connection
 
 SQL = load("mounts")
 

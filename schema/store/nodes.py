@@ -14,10 +14,7 @@ from schema.paths import NAME_MAX, NodePath
 from schema.sql import load
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-    from psycopg.rows import DictRow
-
-    Connection = AsyncConnection[DictRow]
+    from schema.store.connection import Connection
 
 SQL = load("nodes")
 _SOME_CHILDREN = SQL["some_children"] + "\n" + SQL["matching"] + "\n" + SQL["some_children_page"]

@@ -11,10 +11,7 @@ from schema.ids import CommandId, NodeId
 from schema.sql import load
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-    from psycopg.rows import DictRow
-
-    Connection = AsyncConnection[DictRow]
+    from schema.store.connection import Connection
 
 SQL = load("snapshots")
 _PAGE = SQL["page_of"] + "\n" + SQL["where_kept"] + "\n" + SQL["newest_first"]

@@ -13,10 +13,7 @@ from schema.principals import Principal, widen
 from schema.sql import load
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-    from psycopg.rows import DictRow
-
-    Connection = AsyncConnection[DictRow]
+    from schema.store.connection import Connection
 
 SQL = load("tokens")
 

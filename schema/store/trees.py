@@ -12,12 +12,8 @@ from schema.ids import CommandId
 from schema.sql import load
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-    from psycopg.rows import DictRow
-
+    from schema.store.connection import Connection, DictRow
     from schema.store.pool import LimitedConnection
-
-    Connection = AsyncConnection[DictRow]
 
 SQL = load("trees")
 LONGEST_SECONDS = 240.0

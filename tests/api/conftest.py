@@ -26,7 +26,8 @@ from activities.executors.local.executor import LocalExecutor
 from api.app import create_app
 from api.services import OutcomePending, Queued, Services, Submission
 from schema import errors
-from schema.commands.command import Outcome, Status
+from schema.commands.command import Status
+from schema.commands.payloads import Outcome
 from schema.ids import CommandId, MountId, NodeId
 from schema.mounts import Mount
 from schema.paths import check

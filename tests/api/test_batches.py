@@ -14,7 +14,8 @@ import pytest
 from api.http.fields import COMMANDS_MAX
 from api.services import Submission
 from schema import errors
-from schema.commands.command import LIST_MAX, CommandKind, Outcome
+from schema.commands.command import CommandKind
+from schema.commands.payloads import LIST_MAX, Outcome
 from tests.api.conftest import Front, Tree, failed, make_tree, pends, succeeded
 
 MODES = ["independent", "ordered", "atomic"]

@@ -62,7 +62,7 @@ async def test_a_replayed_command_is_200_and_says_so(front: Front, client: httpx
 async def test_replaying_touches_no_metadata_that_looks_alike(
     front: Front, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
-    from schema.commands.command import Outcome
+    from schema.commands.payloads import Outcome
 
     body = '{"idempotent" : false, "node" : {"metadata": {"idempotent": false, "pi": 3.14159265358979323846264338}}}'
     front.commands.answers = lambda s: Outcome(s.request.id, Status.SUCCEEDED, body, replayed=True)

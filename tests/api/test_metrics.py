@@ -22,7 +22,7 @@ from api.observe.metrics import looks
 from api.observe.metrics.counts import Counts
 from api.services import Load, MountSeen, Services, Submission, Vitals
 from schema import errors
-from schema.commands.command import Outcome
+from schema.commands.payloads import Outcome
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.settings import Settings

@@ -6,7 +6,7 @@ from collections import Counter
 
 import httpx2
 
-from schema.commands.command import LIST_MAX
+from schema.commands.payloads import LIST_MAX
 from tests.fix_service import MountOfTest, Service, upload_parts
 
 

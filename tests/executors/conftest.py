@@ -10,7 +10,19 @@ from typing import Protocol
 
 import pytest
 
-from activities.executors.base import Done, Draft, Executor, Identity, Refused, Result, Source, Stage, Step, Task, TreesByItem
+from activities.executors.base import (
+    Done,
+    Draft,
+    Executor,
+    Identity,
+    Refused,
+    Result,
+    Source,
+    Stage,
+    Step,
+    Task,
+    TreesByItem,
+)
 from activities.executors.local.executor import LocalExecutor
 from activities.executors.memory.executor import MemoryExecutor
 from activities.executors.memory.tree import Node

@@ -7,7 +7,18 @@ from dataclasses import replace
 import httpx2
 import pytest
 
-from activities.executors.base import Content, Done, Identity, Source, Step, Task, Unclear
+from activities.executors.base import (
+    Content,
+    Done,
+    Identity,
+    Source,
+    Step,
+    Task,
+    TreesByItem,
+    Unclear,
+    direct_reads_of,
+    direct_uploads_of,
+)
 from activities.executors.memory.executor import MemoryExecutor
 from schema.errors import ContentExpired, FilestoreError, NotSupported, VersionConflict
 from schema.ids import new_command_id

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from activities.executors.base import Done, Stage, Step, Task
+from activities.executors.base import Done, OwnUploads, Stage, Step, Task
 from activities.executors.s3 import upload as s3_upload
 from schema.ids import CommandId, new_command_id
 from schema.paths import NodePath

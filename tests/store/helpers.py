@@ -12,20 +12,12 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.commands.begin import Begin
 from activities.commands.commit import Commit
+from activities.commands.fresh import FreshAttempts
 from activities.executors.base import Executor
 from activities.executors.memory.executor import MemoryExecutor
 from activities.threads import MountThreads
-from schema.commands.command import (
-    Applied,
-    AppliedList,
-    Begun,
-    CommandKind,
-    CommandList,
-    Ended,
-    Outcome,
-    Request,
-    Status,
-)
+from schema.commands.command import CommandKind, Request, Status
+from schema.commands.payloads import Applied, AppliedList, Begun, CommandList, Ended, Outcome
 from schema.commands.verdicts import Verdict
 from schema.ids import CommandId, MountId, new_command_id
 from schema.store import mounts
@@ -79,7 +71,7 @@ class Protocol:
     def __init__(self, pool: Pool) -> None:
         self.pool, self.told = pool, Listener()
         executors, threads = OneExecutor(), MountThreads()
-        self._begin = Begin(pool, executors, threads, self.told, set())
+        self._begin = Begin(pool, executors, threads, self.told, FreshAttempts())
         self._commit = Commit(pool, executors, threads, self.told, lambda: None, 30)
         self._inodes = 100
 
@@ -100,7 +92,8 @@ class Protocol:
 
     def applied(self, command: CommandId, attempt: int = 1, size: int = 0) -> Applied:
         self._inodes += 1
-        return Applied(command, attempt, Status.SUCCEEDED, [0, self._inodes, 1, size, 2, 3, 0, 0o644, 1])
+        identity = [0, self._inodes, 1, size, 2, 3, 0, 0o644, 1]
+        return Applied(command, attempt, Status.SUCCEEDED, identity, leaves=False, holds=False)
 
     def outcome(self, command: CommandId) -> Outcome:
         return self.told.outcomes[command]

@@ -7,20 +7,12 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from schema.commands.command import (
-    Applied,
-    AppliedList,
-    Begun,
-    CommandIds,
-    CommandKind,
-    CommandList,
-    Ended,
-    Request,
-    Status,
-)
+from schema.commands.command import CommandKind, Request, Status
+from schema.commands.payloads import Applied, AppliedList, Begun, CommandIds, CommandList, Ended
 from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume
 from schema.ids import CommandId, MountId, NodeId, new_command_id
-from schema.store import record as store
+from schema.store import outcomes as outcome_store
+from schema.store import record as record_store
 from schema.store.pool import Pool
 from tests.store.helpers import Protocol, asked, delete, make_mount, mkdir, upload
 
@@ -204,7 +196,7 @@ async def test_what_another_attempt_has_is_not_recorded_by_halves(
     requests = [mkdir(mount, "a"), mkdir(mount, "b")]
     await begin(protocol, mount, *requests)
     async with pool.connection() as connection:
-        await store.read_running(connection, [requests[0].id], raise_attempt=True)
+        await record_store.read_running(connection, [requests[0].id], raise_attempt=True)
     zombie = [protocol.applied(request.id, 1) for request in requests]
     failing = [zombie[0], Applied(requests[1].id, 1, Status.FAILED, code="NODE_EXISTS")]
     for applied in (zombie, failing):
@@ -232,13 +224,13 @@ async def test_an_overdue_list_is_resumed_as_one_and_never_by_halves(
     await protocol.begin(mount, [alone])
     await begin(protocol, mount, *requests)
     async with pool.connection() as connection:
-        assert await store.overdue(connection, mount, 0) == [alone.id]
-        assert await store.overdue_atomic(connection, mount, 60) == []
-        assert await store.overdue_atomic(connection, mount, 0) == [[request.id for request in requests]]
+        assert await outcome_store.overdue(connection, mount, 0) == [alone.id]
+        assert await outcome_store.overdue_atomic(connection, mount, 60) == []
+        assert await outcome_store.overdue_atomic(connection, mount, 0) == [[request.id for request in requests]]
         ids: list[CommandId] = [request.id for request in requests]
         aged = "UPDATE filestore.commands SET touched_at = now() - interval '1 hour' WHERE id = ANY(%s::uuid[])"
         await connection.execute(aged, (ids[:2],))
-        assert await store.overdue_atomic(connection, mount, 60) == [], "somebody touched one of them just now"
+        assert await outcome_store.overdue_atomic(connection, mount, 60) == [], "somebody touched one of them just now"
     begun = await ActivityEnvironment().run(protocol._begin.adopt, CommandIds(mount, ids, atomic=True))
     assert begun.atomic and {going.id for going in begun.go} == set(ids)
 

@@ -8,7 +8,7 @@ from schema import check
 from schema.check import Kind, Severity
 from schema.ids import MountId
 from schema.store import check as store
-from schema.store import record as command_store
+from schema.store import leftovers as leftover_store
 from schema.store.pool import Pool
 from tests.store.helpers import Protocol, delete, mkdir, upload
 
@@ -19,8 +19,8 @@ async def lived_in(pool: Pool, protocol: Protocol, mount: MountId) -> AsyncItera
     await protocol.run(mount, upload(mount, "d/g", 4), upload(mount, "f", 5, overwrite=True), mkdir(mount, "d/e"))
     await protocol.run(mount, delete(mount, "f"), delete(mount, "d/e"))
     async with pool.connection() as connection:
-        leftovers = await command_store.leftovers(connection, mount, None)
-        await command_store.close_leftovers(connection, [leftover.cleanup for leftover in leftovers])
+        leftovers = await leftover_store.leftovers(connection, mount, None)
+        await leftover_store.close_leftovers(connection, [leftover.cleanup for leftover in leftovers])
     yield mount
 
 

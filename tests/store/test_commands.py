@@ -5,10 +5,14 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from schema.commands.command import Applied, Request, Status
+from schema.commands.command import Request, Status
+from schema.commands.payloads import Applied
 from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume
 from schema.ids import CommandId, MountId, new_command_id
-from schema.store import record as store
+from schema.store import begin as begin_store
+from schema.store import leftovers as leftover_store
+from schema.store import outcomes as outcome_store
+from schema.store import record as record_store
 from schema.store.pool import Pool
 from tests.store.helpers import Protocol, delete, make_mount, mkdir, upload
 
@@ -183,7 +187,7 @@ async def test_only_the_attempt_the_row_names_can_end_a_command(protocol: Protoc
     request = mkdir(mount, "x")
     await protocol.begin(mount, [request])
     async with pool.connection() as connection:
-        raised = await store.read_running(connection, [request.id], raise_attempt=True)
+        raised = await record_store.read_running(connection, [request.id], raise_attempt=True)
     assert raised[request.id].attempt == 2
     zombie = await protocol.commit(mount, [protocol.applied(request.id, 1)])
     assert (zombie.succeeded, zombie.failed) == (0, 0)
@@ -249,7 +253,7 @@ async def test_an_effect_that_can_not_be_put_right_leaves_the_node_in_doubt(
 async def test_metadata_waits_for_begin_and_reaches_the_node(protocol: Protocol, pool: Pool, mount: MountId) -> None:
     request = upload(mount, "x", has_metadata=True)
     async with pool.connection() as connection:
-        await store.keep_metadata(connection, mount, [(request, {"colour": "blue"})])
+        await begin_store.keep_metadata(connection, mount, [(request, {"colour": "blue"})])
     await protocol.run(mount, request)
     [node] = await rows(pool, "SELECT metadata FROM filestore.nodes WHERE mount_id = %s AND name = 'x'", mount)
     assert node["metadata"] == {"colour": "blue"}
@@ -280,24 +284,24 @@ async def test_what_runs_untouched_for_long_is_overdue(protocol: Protocol, pool:
     request = mkdir(mount, "x")
     await protocol.begin(mount, [request])
     async with pool.connection() as connection:
-        assert await store.overdue(connection, mount, 60) == []
-        assert await store.overdue(connection, mount, 0) == [request.id]
+        assert await outcome_store.overdue(connection, mount, 60) == []
+        assert await outcome_store.overdue(connection, mount, 0) == [request.id]
 
 
 async def test_a_stage_is_live_as_long_as_somebody_needs_it(protocol: Protocol, pool: Pool, mount: MountId) -> None:
     running, failed, nobodys = upload(mount, "x"), upload(mount, "no/x"), upload(mount, "y")
     waiting = upload(mount, "z", has_metadata=True)
     async with pool.connection() as connection:
-        await store.keep_metadata(connection, mount, [(waiting, {})])
+        await begin_store.keep_metadata(connection, mount, [(waiting, {})])
     await protocol.begin(mount, [running, failed])
     stages = [request.id for request in (running, failed, nobodys, waiting)]
     async with pool.connection() as connection:
-        live = await store.live_stages(connection, mount, stages)
+        live = await leftover_store.live_stages(connection, mount, stages)
         assert live == {running.id, failed.id, waiting.id}
-        assert await store.ended_stages(connection, mount, stages) == [failed.id]
-        leftovers = await store.leftovers(connection, mount, None)
-        await store.close_leftovers(connection, [leftover.cleanup for leftover in leftovers])
-        assert await store.live_stages(connection, mount, stages) == {running.id, waiting.id}
+        assert await leftover_store.ended_stages(connection, mount, stages) == [failed.id]
+        leftovers = await leftover_store.leftovers(connection, mount, None)
+        await leftover_store.close_leftovers(connection, [leftover.cleanup for leftover in leftovers])
+        assert await leftover_store.live_stages(connection, mount, stages) == {running.id, waiting.id}
 
 
 async def test_a_clock_that_was_set_back_stops_nobody(protocol: Protocol, pool: Pool, mount: MountId) -> None:
@@ -319,7 +323,7 @@ async def test_whoever_waits_for_a_key_finds_what_another_process_opened_under_i
 
     async def found(waiting: Request, age: float) -> list[str]:
         async with pool.connection() as connection:
-            return [outcome.id for _, outcome in await store.outcomes_by_key(connection, [(waiting, age)])]
+            return [outcome.id for _, outcome in await outcome_store.outcomes_by_key(connection, [(waiting, age)])]
 
     again = replace(done, id=new_command_id())
     assert await found(again, 0.0) == [done.id], "what is definite is so whenever it was"

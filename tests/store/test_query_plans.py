@@ -14,9 +14,9 @@ from schema.ids import CommandId, MountId, NodeId
 from schema.migrate import migrate
 from schema.paths import NodePath
 from schema.sql import load
+from schema.store import begin as begin_store
 from schema.store import journal as journal_store
 from schema.store import nodes as node_store
-from schema.store import record as command_store
 from schema.store import snapshots as snapshot_store
 from schema.store.journal import Asked
 from tests.store.conftest import Databases
@@ -140,7 +140,8 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
     return any(node["Node Type"] == "Sort" and node["Plan Rows"] > 10_000 for node in nodes)
 
 
-COMMANDS, NODES, EVENTS = load("commands"), load("nodes"), load("events")
+BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
+NODES, EVENTS = load("nodes"), load("events")
 HASH = b"\0" * 32
 KEY = "commands_tenant_principal_key_key"
 PAGE = {"tenant": "main", "limit": 200, "offset": 0, "after_rank": None, "after_key": None, "after_id": None}
@@ -149,23 +150,23 @@ IDS = ["0190a1b2-0000-7000-8000-000000000001", "0190a1b2-0000-7000-8000-00000000
 
 def looked_for(mount: MountId) -> dict[str, Any]:
     requests = [mkdir(mount, "5/new"), upload(mount, "6/7", overwrite=True), delete(mount, "7/10")]
-    return {"items": json.dumps([end for request in requests for end in command_store._ends(request)])}
+    return {"items": json.dumps([end for request in requests for end in begin_store._ends(request)])}
 
 
 GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "look": (
-        COMMANDS["look"], {},
+        BEGIN["look"], {},
         {"nodes_directory", "nodes_deleted_directory", "nodes_name", "nodes_deleted", KEY, "claims_pkey"},
     ),
-    "end": (COMMANDS["end"], {"items": "[]"}, {"commands_pkey"}),
-    "read_running": (COMMANDS["read_running"], {"ids": IDS}, {"commands_pkey"}),
-    "raise_attempt": (COMMANDS["raise_attempt"], {"ids": IDS}, {"commands_pkey"}),
-    "close_snapshots": (COMMANDS["close_snapshots"], {"ids": IDS, "retention_days": 30}, {"snapshots_pkey"}),
-    "record": (COMMANDS["record"], {"ids": IDS}, {"nodes_pkey", "commands_pkey"}),
-    "answer": (COMMANDS["answer"], {"ids": IDS}, {"commands_pkey", "nodes_pkey"}),
-    "outcomes": (COMMANDS["outcomes"], {"ids": IDS}, {"commands_pkey"}),
-    "cleanups of a list": (COMMANDS["cleanups"], {"mount": 1, "ids": IDS}, {"commands_pkey"}),
-    "close_cleanups": (COMMANDS["close_cleanups"], {"ids": [1]}, {"cleanups_pkey"}),
+    "end": (RECORD["end"], {"items": "[]"}, {"commands_pkey"}),
+    "read_running": (RECORD["read_running"], {"ids": IDS}, {"commands_pkey"}),
+    "raise_attempt": (RECORD["raise_attempt"], {"ids": IDS}, {"commands_pkey"}),
+    "close_snapshots": (RECORD["close_snapshots"], {"ids": IDS, "retention_days": 30}, {"snapshots_pkey"}),
+    "record": (RECORD["record"], {"ids": IDS}, {"nodes_pkey", "commands_pkey"}),
+    "answer": (RECORD["answer"], {"ids": IDS}, {"commands_pkey", "nodes_pkey"}),
+    "outcomes": (OUTCOMES["outcomes"], {"ids": IDS}, {"commands_pkey"}),
+    "cleanups of a list": (LEFTOVERS["cleanups"], {"mount": 1, "ids": IDS}, {"commands_pkey"}),
+    "close_cleanups": (LEFTOVERS["close_cleanups"], {"ids": [1]}, {"cleanups_pkey"}),
     "give_positions": (EVENTS["give_positions"], {"limit": 1000}, {"outbox_unpositioned"}),
     "unpublished": (EVENTS["unpublished"], {"limit": 1000}, {"outbox_position"}),
 }  # fmt: skip
@@ -219,11 +220,11 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "a tree": (node_store._TREE, {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9, **PAGE},
                {"nodes_directory", "nodes_name"}),
     "a token": (load("tokens")["find"], {"hash": HASH}, {"tokens_hash_key"}),
-    "overdue": (COMMANDS["overdue"], {"seconds": 15.0}, {"commands_running"}),
-    "overdue lists": (COMMANDS["overdue_atomic"], {"seconds": 15.0}, {"commands_running"}),
-    "outcome_by_key": (COMMANDS["outcome_by_key"], {"tenant": "main", "principal": "user1", "key": "1"}, {KEY}),
-    "outcomes_by_key": (COMMANDS["outcomes_by_key"], {"items": json.dumps([KEYED])}, {KEY}),
-    "rows_by_key": (COMMANDS["rows_by_key"], {"items": json.dumps([KEYED])}, {KEY}),
+    "overdue": (OUTCOMES["overdue"], {"seconds": 15.0}, {"commands_running"}),
+    "overdue lists": (OUTCOMES["overdue_atomic"], {"seconds": 15.0}, {"commands_running"}),
+    "outcome_by_key": (OUTCOMES["outcome_by_key"], {"tenant": "main", "principal": "user1", "key": "1"}, {KEY}),
+    "outcomes_by_key": (OUTCOMES["outcomes_by_key"], {"items": json.dumps([KEYED])}, {KEY}),
+    "rows_by_key": (OUTCOMES["rows_by_key"], {"items": json.dumps([KEYED])}, {KEY}),
     "a command": (load("journal")["command"], {"id": IDS[0], "tenant": "main"}, {"commands_pkey"}),
     "a page of events": (EVENTS["page"], {"after": 999_000, "limit": 100, "bytes": 4_000_000, "tenant": "main", "mount": None,
                                           "types": ["x"]}, {"outbox_position"}),
@@ -232,8 +233,8 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "the metrics": (load("metrics")["work"], {"most": 10_000}, {"outbox_unpositioned", "outbox_position",
                                                                  "commands_running", "cleanups_pkey"}),
     "the lag": (EVENTS["lag"], {}, {"outbox_unpositioned"}),
-    "ended stages": (COMMANDS["ended_stages"], {"stages": IDS}, {"commands_pkey"}),
-    "live stages": (COMMANDS["live_stages"], {"stages": IDS}, {"commands_pkey"}),
+    "ended stages": (LEFTOVERS["ended_stages"], {"stages": IDS}, {"commands_pkey"}),
+    "live stages": (LEFTOVERS["live_stages"], {"stages": IDS}, {"commands_pkey"}),
 }  # fmt: skip
 
 

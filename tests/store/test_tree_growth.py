@@ -17,16 +17,17 @@ from schema.commands.command import CommandKind, Request
 from schema.ids import CommandId, MountId
 from schema.migrate import migrate
 from schema.sql import load
-from schema.store import record as command_store
+from schema.store import begin as begin_store
+from schema.store import record as record_store
 from schema.store import trees as tree_store
 from schema.store.pool import Pool, make_pool
 from tests.store.conftest import Databases
 from tests.store.helpers import Connection, Protocol, asked, delete, make_mount, mkdir
 
-COMMANDS, TREES = load("commands"), load("trees")
+BEGIN, RECORD, LEFTOVERS, TREES = load("begin"), load("record"), load("leftovers"), load("trees")
 AROUND = ("look", "close_snapshots", "oust", "record", "answer", "disown", "cleanups")
 QUERIES = {name: query for name, query in TREES.items() if name != "allow_time"} | {
-    name: COMMANDS[name] for name in AROUND
+    name: {**BEGIN, **RECORD, **LEFTOVERS}[name] for name in AROUND
 }
 NAMES = {query: name for name, query in QUERIES.items()}
 CHECKS = ("check_parents", "check_children")
@@ -130,7 +131,7 @@ class Record:
     async def going(self, request: Request) -> AsyncIterator[Connection]:
         """One transaction between `begin` and the answer."""
         async with self.pool.connection() as connection:
-            ends = command_store._ends(request)
+            ends = begin_store._ends(request)
             await self.execute(connection, "look", items=json.dumps(ends))
         begun = await self.protocol.begin(request.runs_on, [request])
         assert request.id in {going.id for going in [*begun.go, *begun.unstaged]} | set(begun.long), begun
@@ -151,9 +152,9 @@ class Record:
 
     async def commit(self, connection: Connection, command: CommandId) -> None:
         """As `record` does it."""
-        ended = await command_store.end(connection, [self.protocol.applied(command)])
-        before, after = command_store._around_the_record(ended.values())
-        for query in [*before, COMMANDS["record"], *after, COMMANDS["answer"]]:
+        ended = await record_store.end(connection, [self.protocol.applied(command)])
+        before, after = record_store._around_the_record(ended.values())
+        for query in [*before, RECORD["record"], *after, RECORD["answer"]]:
             await self.execute(connection, NAMES[query], ids=[command], retention_days=30)
 
     async def execute(self, connection: Connection, name: str, **values: Any) -> None:

@@ -9,8 +9,10 @@ from schema.check import Severity
 from schema.commands.command import CommandKind, Request
 from schema.commands.verdicts import Busy, Go, Refuse
 from schema.ids import MountId
+from schema.store import begin as begin_store
 from schema.store import check as check_store
-from schema.store import record as command_store
+from schema.store import leftovers as leftover_store
+from schema.store import record as record_store
 from schema.store import trees
 from schema.store.pool import Pool
 from tests.store.helpers import Protocol, asked, delete, mkdir, upload
@@ -68,8 +70,8 @@ class Tree:
 
     async def is_sound(self) -> None:
         async with self.pool.connection() as connection:
-            leftovers = await command_store.leftovers(connection, self.mount, None)
-            await command_store.close_leftovers(connection, [leftover.cleanup for leftover in leftovers])
+            leftovers = await leftover_store.leftovers(connection, self.mount, None)
+            await leftover_store.close_leftovers(connection, [leftover.cleanup for leftover in leftovers])
             record, _ = await check_store.record(connection, self.mount)
         assert [f for f in check.check(record, None) if f.severity is Severity.ERROR] == []
 
@@ -177,8 +179,8 @@ async def test_a_whole_tree_has_more_time_to_be_recorded_and_nothing_else_has(
     begun = await tree.protocol.begin(tree.mount, [delete(tree.mount, path, recursive=True)])
     async with tree.pool.connection() as connection:
         async with connection.transaction(force_rollback=True):
-            ended = await command_store.end(connection, [tree.protocol.applied(begun.go[0].id)])
-            await command_store.record(connection, ended, retention_days=1)
+            ended = await record_store.end(connection, [tree.protocol.applied(begun.go[0].id)])
+            await record_store.record(connection, ended, retention_days=1)
             row = await (await connection.execute("SHOW statement_timeout")).fetchone()
         after = await (await connection.execute("SHOW statement_timeout")).fetchone()
     assert row == {"statement_timeout": limit} and after == {"statement_timeout": "20s"}
@@ -235,7 +237,7 @@ async def test_metadata_keeps_its_types_and_what_it_does_not_name(tree: Tree) ->
     async def describe(change: dict[str, Any], **conditions: Any) -> Request:
         request = asked(CommandKind.DESCRIBE, tree.mount, "y", node_id=await tree.node("y"), **conditions)
         async with tree.pool.connection() as connection:
-            await command_store.keep_metadata(connection, tree.mount, [(request, change)])
+            await begin_store.keep_metadata(connection, tree.mount, [(request, change)])
         return request
 
     await tree.run(await describe({"set": {"n": 1, "t": True, "none": None, "deep": {"x": [1, "1"]}}, "unset": []}))

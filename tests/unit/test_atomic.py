@@ -8,7 +8,8 @@ import pytest
 from schema import errors
 from schema.commands.atomic import decide_atomic, none_of
 from schema.commands.claims import Claim
-from schema.commands.command import Applied, CommandKind, Request, Status
+from schema.commands.command import CommandKind, Request, Status
+from schema.commands.payloads import Applied
 from schema.commands.situations import Known, Place, Situation
 from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume, Verdict
 from schema.ids import CommandId, MountId, NodeId

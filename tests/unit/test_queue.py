@@ -5,7 +5,8 @@ import pytest
 from api.dispatch.queue import Queue, Waiting
 from api.services import Submission
 from schema.commands.claims import Claim
-from schema.commands.command import LIST_MAX, CommandKind, Request
+from schema.commands.command import CommandKind, Request
+from schema.commands.payloads import LIST_MAX
 from schema.errors import RateLimited
 from schema.ids import MountId, new_command_id
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from schema.commands.command import Applied, AppliedList, Begun, CommandKind, CommandList, Going, Request, Status
+from schema.commands.command import CommandKind, Request, Status
+from schema.commands.payloads import Applied, AppliedList, Begun, CommandList, Going
 from schema.ids import CommandId, MountId
 from workflows.converter import data_converter
 

@@ -22,13 +22,13 @@ from temporalio.client import (
 from temporalio.service import RPCError
 
 from schema.ids import MountId
-from schema.mounts import CONTROL_QUEUE, bulk_queue
 from schema.settings import Settings
-from schema.store import record as store
+from schema.store import outcomes as outcome_store
 from schema.store.pool import Pool
 from workers.engine.engine import Engine
-from workflows.client import resume_commands
+from workflows.commands.start import resume_commands
 from workflows.events.publish import PublishEvents
+from workflows.queues import CONTROL_QUEUE, bulk_queue
 from workflows.upkeep.sweep_mount import SweepMount
 
 log = structlog.get_logger("background")
@@ -62,8 +62,8 @@ async def run(engine: Engine) -> None:
 async def resume_overdue(client: Client, pool: Pool, mount: MountId, overdue_seconds: float) -> list[Any]:
     """Start what carries overdue commands of a mount to their end; a command that still runs is left to its owner's lock."""
     async with pool.connection() as connection:
-        overdue = await store.overdue(connection, mount, overdue_seconds)
-        lists = await store.overdue_atomic(connection, mount, overdue_seconds)
+        overdue = await outcome_store.overdue(connection, mount, overdue_seconds)
+        lists = await outcome_store.overdue_atomic(connection, mount, overdue_seconds)
     handles = []
     for whole in lists:
         log.info("resuming an atomic list", mount=mount, commands=len(whole))

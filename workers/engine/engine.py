@@ -19,14 +19,15 @@ from temporalio.worker import Worker
 from activities.ports import Audience, Nobody
 from api.dispatch.dispatch import Dispatch
 from schema import errors
-from schema.commands.command import CommandList
+from schema.commands.payloads import CommandList
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.settings import Settings
 from schema.store.pool import make_pool
 from workers.engine.served import ServedMounts
 from workers.wiring import Activities, bulk_worker, control_worker, make_activities, make_bus, mutation_worker
-from workflows.client import connect, start_commands, started_here
+from workflows.client import connect
+from workflows.commands.start import start_commands, started_here
 
 log = structlog.get_logger("engine")
 

@@ -10,9 +10,9 @@ with workflow.unsafe.imports_passed_through():
     from activities.commands.commit import Commit
     from activities.commands.finish import Finish
     from activities.commands.stage import StageCopies
-    from schema.commands.command import AppliedList, Begun, CommandIds, Ended, Staged
-    from schema.mounts import bulk_queue
+    from schema.commands.payloads import AppliedList, Begun, CommandIds, Ended, Staged
     from workflows.policies import BACKGROUND, LONG
+    from workflows.queues import bulk_queue
 
 _ROUNDS = 20
 """A held lock means that somebody is still at it. After so many rounds the next sweep tries again."""

@@ -12,10 +12,10 @@ with workflow.unsafe.imports_passed_through():
     from activities.commands.commit import Commit
     from activities.commands.finish import Finish
     from activities.commands.stage import StageCopies
-    from schema.commands.command import AppliedList, Begun, CommandIds, CommandList, Staged
+    from schema.commands.payloads import AppliedList, Begun, CommandIds, CommandList, Staged
     from schema.ids import CommandId, MountId
-    from schema.mounts import bulk_queue
     from workflows.policies import BRIEF, COURTESY, PERSISTENT
+    from workflows.queues import bulk_queue
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from time import perf_counter
 
 from api.observe.metrics.counts import DEFECT, Counts
 from api.services import Commands, OutcomePending, Queued, Submission
-from schema.commands.command import Outcome
+from schema.commands.payloads import Outcome
 from schema.errors import FilestoreError
 from schema.ids import CommandId
 

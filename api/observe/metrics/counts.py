@@ -6,7 +6,7 @@ What a request costs here is measured by tests/bench/metrics.py.
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
 
-from schema.commands.command import LIST_MAX
+from schema.commands.payloads import LIST_MAX
 from schema.errors import BY_CODE
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))

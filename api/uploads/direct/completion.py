@@ -21,12 +21,13 @@ from api.uploads import remembered as standing
 from api.uploads.spool import refuse_closed
 from api.uploads.tus.completion import PASSING
 from api.uploads.tus.protocol import Gone
-from schema.commands.command import Outcome, Status
 from schema.commands.command import Request as Command
+from schema.commands.command import Status
+from schema.commands.payloads import Outcome
 from schema.errors import ChecksumMismatch, FilestoreError, InvalidRequest, PathBusy, from_code
 from schema.ids import CommandId
 from schema.principals import Principal
-from schema.store import record as command_store
+from schema.store import outcomes as outcome_store
 from schema.store import uploads as store
 from schema.store.uploads import Upload
 
@@ -74,8 +75,8 @@ def _command_of(request: Request, upload: Upload, principal: Principal) -> Comma
 async def _known(front: Front, command: Command) -> Outcome | None:
     """How it ended, if an earlier request got as far and no other attempt may follow."""
     async with front.services.pool.connection() as connection:
-        rows = await command_store.rows_by_key(connection, [command])
-        found = await command_store.outcomes(connection, list(rows.values())) if rows else []
+        rows = await outcome_store.rows_by_key(connection, [command])
+        found = await outcome_store.outcomes(connection, list(rows.values())) if rows else []
     for known in found:
         if known.status is not Status.RUNNING and not (
             known.status is Status.FAILED and from_code(known.code or "").retryable

@@ -19,7 +19,8 @@ from api.uploads.tus import area
 from api.uploads.tus.area import Waiting
 from api.uploads.tus.chunks import PIECE, SPOOL
 from api.uploads.tus.protocol import Gone
-from schema.commands.command import Outcome, Status
+from schema.commands.command import Status
+from schema.commands.payloads import Outcome
 from schema.errors import (
     ExecutorNotFound,
     FilestoreError,
@@ -30,7 +31,7 @@ from schema.errors import (
     from_code,
 )
 from schema.principals import Principal
-from schema.store import record as command_store
+from schema.store import outcomes as outcome_store
 from schema.store import uploads as store
 from schema.store.uploads import Upload
 
@@ -84,7 +85,7 @@ async def _known(front: Front, principal: Principal, upload: Upload) -> Outcome 
     if upload.request["command"]["key"] is not None:
         return None
     async with front.services.pool.connection() as connection:
-        known = await command_store.outcome_by_key(
+        known = await outcome_store.outcome_by_key(
             connection, principal.tenant, principal.name, standing.key_of(upload)
         )
     if known is None or (known.status is Status.FAILED and from_code(known.code or "").retryable):

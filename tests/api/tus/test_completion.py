@@ -8,7 +8,8 @@ import httpx2
 import pytest
 
 from schema import errors
-from schema.commands.command import Outcome, Request, Status
+from schema.commands.command import Request, Status
+from schema.commands.payloads import Outcome
 from schema.store.pool import Pool
 from tests.api.conftest import Front, Tree, failed, pends, succeeded
 from tests.api.tus.helpers import CHUNK, V, begin, code, content_of, files, offset_of, patch

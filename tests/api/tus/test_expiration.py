@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 
 from api.uploads.tus.expiry import expire_uploads
-from schema.store import record as commands
+from schema.store import leftovers as leftover_store
 from schema.store.pool import Pool
 from tests.api.conftest import Front, Tree
 from tests.api.tus.helpers import V, begin, files, patch
@@ -30,7 +30,7 @@ async def test_an_expired_upload_is_gone_and_takes_no_space(
     assert (await client.head(where, headers=V)).status_code == 410, "before anybody swept"
     assert (await patch(client, where, 0, b"hello")).status_code == 410
     async with pool.connection() as connection:  # the sweep of the mount leaves uploads alone
-        await commands.forget_stages(connection, tree.mount)
+        await leftover_store.forget_stages(connection, tree.mount)
     assert await expire_uploads(front.app.state.front) == 1
     assert files(spool) == [other.rpartition("/")[2]]
     assert (await client.head(where, headers=V)).status_code == 410, "and after it"

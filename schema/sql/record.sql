@@ -1,97 +1,5 @@
--- The life of a command. `items` and `requests` are JSON arrays; the facts of a whole list travel in one parameter.
+-- A list of commands is executed and recorded. The facts of a whole list travel in one parameter.
 -- LATERAL with OFFSET 0, and `= ANY (ARRAY[...])` where a table is written to: see trees.sql.
-
--- name: lock_mount
--- One `begin` at a time per mount: verdicts are given on a record that holds still. Released by the end of the transaction.
-SELECT pg_advisory_xact_lock(%(lock)s::integer, (%(mount)s::bigint & 2147483647)::integer)
-
--- name: look
--- What the record says about each request of a list: its key, its mounts, and for each of its ends (n = 0 the path, n = 1 the
--- target) the parent, the node, the latest deleted one, and whose claim is in the way. `parent` is the stored form of the
--- directory's path, `above` are all paths over it.
--- One look-up after the other for each request: whatever the tables' sizes, nothing here may become a scan.
-SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS fresh_node,
-       m.state AS mount_state, m.access_mode AS mount_access, m.backend_kind AS mount_kind,
-       c.id::text AS known_id, c.status::text AS known_status, c.attempt AS known_attempt, encode(c.request_hash, 'hex') AS known_hash,
-       c.retryable AS known_retryable, c.code AS known_code, c.owner_workflow AS known_owner, c.outcome::text AS known_outcome,
-       coalesce((c.intent->>'long')::boolean, false) AS known_long,
-       c.intent ? 'source' AND c.intent->>'staged' IS NULL AS known_unstaged,
-       c.atomic_id::text AS known_atomic_id, (c.intent->>'atomic_size')::integer AS known_atomic_size,
-       p.facts AS parent, n.facts AS node, g.facts AS gone, d.facts AS named, o.facts AS old,
-       i.below AND n.facts->>'kind' = 'directory'
-           AND EXISTS (SELECT FROM filestore.nodes k WHERE k.parent_id = n.id AND k.state <> 'deleted' OFFSET 0) AS has_children,
-       CASE WHEN i.below AND coalesce(d.kind, n.facts->>'kind') = 'directory' THEN
-           (SELECT r.file_count + r.directory_count FROM filestore.rollup_of(coalesce(d.id, n.id)) r) END AS below,
-       (SELECT k.command_id::text FROM filestore.claims k WHERE k.mount_id = i.mount AND k.path = decode(i.path, 'hex')
-         UNION ALL
-        SELECT k.command_id::text FROM jsonb_array_elements_text(i.above) a
-          JOIN LATERAL (SELECT s.command_id, s.kind FROM filestore.claims s
-                         WHERE s.mount_id = i.mount AND s.path = decode(a, 'hex') LIMIT 1) k ON k.kind = 'subtree'
-         UNION ALL
-        SELECT k.command_id::text FROM filestore.claims k WHERE i.subtree AND k.mount_id = i.mount
-           AND k.path > decode(i.path || '2f', 'hex') AND k.path < decode(i.path || '30', 'hex')
-         LIMIT 1) AS busy
-  FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id text, n integer, mount bigint, tenant text, principal text, key text,
-           path text, parent text, name text, above jsonb, subtree boolean, gone boolean, below boolean, node bigint, version bigint)
-  LEFT JOIN filestore.backend_mounts m ON m.id = i.mount AND m.tenant = i.tenant
-  LEFT JOIN LATERAL (SELECT * FROM filestore.commands x
-       WHERE i.n = 0 AND x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
-  LEFT JOIN LATERAL (SELECT x.id, filestore.node_facts(x) AS facts FROM filestore.nodes x
-       WHERE x.mount_id = i.mount AND x.directory_path = decode(i.parent, 'hex') AND x.directory_path IS NOT NULL
-         AND x.state <> 'deleted' LIMIT 1) p ON true
-  LEFT JOIN LATERAL (SELECT x.id, filestore.node_facts(x) AS facts FROM filestore.nodes x
-       WHERE x.parent_id = p.id AND x.name = decode(i.name, 'hex') AND x.state <> 'deleted' LIMIT 1) n ON true
-  LEFT JOIN LATERAL (SELECT filestore.node_facts(x) AS facts
-       FROM (SELECT xp.id FROM filestore.nodes xp WHERE xp.mount_id = i.mount AND xp.directory_path = decode(i.parent, 'hex')
-                AND xp.directory_path IS NOT NULL AND xp.state <> 'deleted'
-              UNION ALL
-             SELECT xp.id FROM filestore.nodes xp WHERE xp.mount_id = i.mount AND xp.directory_path = decode(i.parent, 'hex')
-                AND xp.directory_path IS NOT NULL AND xp.state = 'deleted' OFFSET 0) f,
-            LATERAL (SELECT y.* FROM filestore.nodes y WHERE y.parent_id = f.id AND y.name = decode(i.name, 'hex')
-                        AND y.state = 'deleted' ORDER BY y.deleted_at DESC LIMIT 1) x
-      WHERE i.gone AND n.id IS NULL ORDER BY x.deleted_at DESC LIMIT 1) g ON true
-  LEFT JOIN LATERAL (SELECT x.id, x.kind::text AS kind, x.version, filestore.node_facts(x) AS facts FROM filestore.nodes x
-       WHERE i.n = 0 AND x.id = i.node AND x.mount_id = i.mount LIMIT 1) d ON true
-  LEFT JOIN LATERAL (SELECT jsonb_build_object('version', s.version, 'size', s.size_bytes, 'sha256', encode(s.sha256, 'hex'),
-           'place', encode(s.content_place, 'hex'), 'expired', s.content_until <= now(),
-           'identity', (SELECT x.intent->'expected' FROM filestore.commands x WHERE x.id = filestore.command_of(s.content_place))) AS facts
-       FROM filestore.snapshots s
-      WHERE i.n = 0 AND s.node_id = coalesce(d.id, n.id) AND s.version = coalesce(i.version, d.version - 1)
-        AND s.state <> 'deleted' AND (i.node IS NOT NULL OR i.version IS NOT NULL) LIMIT 1) o ON true
-
--- name: open
--- Write the verdicts down: a row per command that goes or is refused, the next attempt of one that failed before, and the
--- claims of those that go. Metadata joins the request here, out of the `stages` row where it waited.
-WITH item AS (
-    SELECT * FROM jsonb_to_recordset(%(items)s::jsonb) AS x(
-        id uuid, stage uuid, tenant text, principal text, token_id bigint, key text, kind text, path text, request jsonb,
-        hash text, intent jsonb, status filestore.command_status, attempt integer, code text, retryable boolean, outcome json,
-        request_id text, trace_id text, claims jsonb, item integer)
-), waiting AS (
-    DELETE FROM filestore.stages s USING item WHERE s.id = ANY (ARRAY[item.stage]) RETURNING s.id, s.request
-), opened AS (
-    INSERT INTO filestore.commands AS c (id, tenant, principal, token_id, key, kind, mount_id, path, request, request_hash,
-        intent, status, attempt, owner_workflow, code, retryable, outcome, request_id, trace_id, ended_at, atomic_id, item)
-    SELECT i.id, i.tenant, i.principal, i.token_id, i.key, i.kind, %(mount)s, decode(i.path, 'hex'),
-           i.request || coalesce(w.request, '{}'), decode(i.hash, 'hex'), i.intent, i.status, i.attempt, %(workflow)s, i.code,
-           coalesce(i.retryable, false), i.outcome, i.request_id, i.trace_id, CASE WHEN i.status <> 'running' THEN now() END,
-           %(atomic_id)s::uuid, i.item
-      FROM item i LEFT JOIN waiting w ON w.id = i.stage
-    ON CONFLICT (tenant, principal, key) DO UPDATE SET
-        request = excluded.request, request_hash = excluded.request_hash, intent = excluded.intent, status = excluded.status,
-        attempt = excluded.attempt, owner_workflow = excluded.owner_workflow, code = excluded.code,
-        retryable = excluded.retryable, outcome = excluded.outcome, started_at = now(), touched_at = now(),
-        ended_at = excluded.ended_at, request_id = excluded.request_id, trace_id = excluded.trace_id,
-        atomic_id = excluded.atomic_id, item = excluded.item
-     WHERE c.id = excluded.id AND c.status = 'failed' AND c.retryable AND c.attempt = excluded.attempt - 1
-    RETURNING c.id, c.status, c.path
-), claimed AS (
-    INSERT INTO filestore.claims (mount_id, path, kind, command_id)
-    SELECT k.mount, decode(k.path, 'hex'), CASE WHEN k.subtree THEN 'subtree' ELSE 'path' END::filestore.claim_kind, o.id
-      FROM opened o JOIN item i ON i.id = o.id, jsonb_to_recordset(i.claims) AS k(mount bigint, path text, subtree boolean)
-     WHERE o.status = 'running'
-)
-SELECT id::text FROM opened
 
 -- name: read_running
 -- The rows of commands that were given to this execution and are still running: under the lock, for the fence.
@@ -104,18 +12,15 @@ UPDATE filestore.commands SET attempt = attempt + 1, touched_at = now()
  WHERE id = ANY(%(ids)s::uuid[]) AND status = 'running'
 RETURNING id::text, attempt, intent, path, request->>'path' AS shown
 
--- name: touch
--- These commands are in good hands: the sweeper need not resume them.
-UPDATE filestore.commands SET touched_at = now() WHERE id = ANY(%(ids)s::uuid[]) AND status = 'running'
-
 -- name: end
 -- The fence: only the attempt the row names may end a command. What `apply` saw joins the intent.
 UPDATE filestore.commands c
    SET status = i.status, code = i.code, retryable = coalesce(i.retryable, false), ended_at = now(), touched_at = now(),
        intent = c.intent || jsonb_build_object('identity', i.identity, 'message', i.message, 'drift', i.drift)
            || CASE WHEN i.replaced IS NULL THEN '{}' ELSE jsonb_build_object('replaced_identity', i.replaced) END
+           || CASE WHEN i.leaves IS NULL THEN '{}' ELSE jsonb_build_object('leaves', i.leaves, 'holds', i.holds) END
   FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id uuid, attempt integer, status filestore.command_status, identity jsonb,
-       code text, message text, retryable boolean, drift text, replaced jsonb)
+       code text, message text, retryable boolean, drift text, replaced jsonb, leaves boolean, holds boolean)
  WHERE c.id = ANY (ARRAY[i.id]) AND c.status = 'running' AND c.attempt = i.attempt
 RETURNING c.id::text, c.intent->>'step' AS step, coalesce(c.request->>'path', '') AS shown,
           coalesce((c.intent->>'tree')::boolean, false) AS tree, c.intent ?| ARRAY['replaced', 'departs'] AS ousts, c.intent ? 'source' AS copies,
@@ -167,12 +72,15 @@ WITH RECURSIVE ended AS (
            c.code, c.retryable, c.owner_workflow, c.operation_id, c.atomic_id, c.item, c.reverses, c.request_id, c.trace_id, c.started_at,
            c.intent, i.step, i.node, i.parent, i.old_parent, i.version, i.previous_version, i.size, i.previous_size, i.sha256,
            i.stage, i.trash, i.identity, i.before, i.message, i.drift, i.kind AS node_kind, i.totals, i.replaced, i.departs, i.source,
-           coalesce(decode(i.at, 'hex'), c.path) AS lies_at, coalesce(i.tree, false) AS tree
+           coalesce(decode(i.at, 'hex'), c.path) AS lies_at, coalesce(i.tree, false) AS tree,
+           -- An executor of an earlier release did not say what it leaves: then whatever it may have left is looked for. `finish`
+           -- finds nothing where there is nothing, and the claim on the old name of a move is freed with that.
+           coalesce(i.leaves, i.step IN ('create', 'replace', 'move', 'restore')) AS leaves, coalesce(i.holds, i.step = 'move') AS holds
       FROM filestore.commands c,
            jsonb_to_record(c.intent) AS i(step text, node bigint, parent bigint, old_parent bigint, version bigint,
                previous_version bigint, size bigint, previous_size bigint, sha256 text, stage uuid, trash text, identity jsonb,
                before jsonb, message text, drift text, kind filestore.node_kind, at text, tree boolean, totals jsonb,
-               replaced jsonb, departs jsonb, source jsonb)
+               replaced jsonb, departs jsonb, source jsonb, leaves boolean, holds boolean)
      WHERE c.id = ANY(%(ids)s::uuid[])
 ), done AS (
     SELECT e.*, f.directory_path, f.directory_text, f.depth AS parent_depth,
@@ -328,24 +236,21 @@ WITH RECURSIVE ended AS (
       FROM ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
       LEFT JOIN done d ON d.id = e.id LEFT JOIN weights w ON w.id = e.id
 ), left_over AS (
-    -- On a local disk only what replaces something, or fails, leaves something to clear; an object store has more to tidy,
-    -- but for content that was put from the spool of its host: that left with the step.
+    -- Of what succeeded the executor has said whether anything is left to clear; of what failed its stage may be left.
     INSERT INTO filestore.cleanups (mount_id, command_id, stage_id)
-    SELECT e.mount_id, e.id, e.stage FROM ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
+    SELECT e.mount_id, e.id, e.stage FROM ended e
      WHERE e.stage IS NOT NULL AND e.step <> 'none' AND e.status <> 'succeeded'
-        OR e.step IN ('create', 'replace') AND e.status = 'succeeded' AND CASE m.backend_kind
-           WHEN 's3' THEN left(coalesce(e.intent->'staged'->>9, ''), 6) <> 'spool:' ELSE e.step = 'replace' AND e.stage IS NOT NULL END
-        OR e.step IN ('move', 'restore') AND e.status = 'succeeded' AND m.backend_kind = 's3'
+        OR e.leaves AND e.status = 'succeeded'
         OR e.intent ? 'items'
      UNION ALL
     SELECT (d.departs->>'mount')::bigint, d.id, NULL FROM done d WHERE d.departs IS NOT NULL
 ), released AS (
     -- The claim on what still has to go stays until it has gone, in `finish`: nobody may take its name before.
-    DELETE FROM filestore.claims k USING ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
+    DELETE FROM filestore.claims k USING ended e
      WHERE k.command_id = ANY (ARRAY[e.id]) AND NOT (e.intent ? 'items' AND k.mount_id = e.mount_id)
        AND (e.status <> 'succeeded'
             OR (e.departs IS NULL OR k.mount_id <> (e.departs->>'mount')::bigint)
-               AND NOT (m.backend_kind = 's3' AND e.step = 'move' AND k.path = e.path))
+               AND NOT (e.holds AND e.leaves AND k.mount_id = e.mount_id AND k.path = e.path))
 )
 SELECT (SELECT count(*) FROM written) AS written, (SELECT count(*) FROM done) AS expected
 
@@ -429,94 +334,3 @@ WITH seen AS MATERIALIZED (
 SELECT id::text, status::text, code, outcome::text AS body,
        EXISTS (SELECT FROM filestore.cleanups k WHERE k.command_id = told.id AND k.mount_id IS DISTINCT FROM told.leaves OFFSET 0) AS leftovers, leaves
   FROM told
-
--- name: outcomes
--- How these commands stand, for callers that wait for a row somebody else ends.
-SELECT id::text, status::text, code, outcome::text AS body FROM filestore.commands WHERE id = ANY(%(ids)s::uuid[])
-
--- name: outcome_by_key
--- How the command with this key stands, for whoever comes back to it later.
-SELECT id::text, status::text, code, outcome::text AS body FROM filestore.commands
- WHERE tenant = %(tenant)s AND principal = %(principal)s AND key = %(key)s
-
--- name: outcomes_by_key
--- How the same requests stand under an earlier id: where another process opened them. A failure that another attempt may
--- follow counts only when it is younger than the request that waits.
-SELECT i.request, c.id::text, c.status::text, c.code, c.outcome::text AS body
-  FROM jsonb_to_recordset(%(items)s::jsonb) AS i(request text, tenant text, principal text, key text, hash text, age double precision)
-  JOIN LATERAL (SELECT x.* FROM filestore.commands x
-                 WHERE x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
- WHERE c.id::text <> i.request AND encode(c.request_hash, 'hex') = i.hash AND c.status <> 'running'
-   AND (NOT c.retryable OR c.ended_at > clock_timestamp() - make_interval(secs => i.age))
-
--- name: rows_by_key
--- The commands that the same requests have opened before, under whatever id and however they stand.
-SELECT i.request, c.id::text
-  FROM jsonb_to_recordset(%(items)s::jsonb) AS i(request text, tenant text, principal text, key text, hash text)
-  JOIN LATERAL (SELECT x.id, x.request_hash FROM filestore.commands x
-                 WHERE x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
- WHERE encode(c.request_hash, 'hex') = i.hash
-
--- name: overdue
--- Running commands that nobody touched for a while: their owner is to be resumed. The lock tells whether it still lives.
-SELECT id::text FROM filestore.commands
- WHERE mount_id = %(mount)s AND status = 'running' AND touched_at < clock_timestamp() - make_interval(secs => %(seconds)s)
-   AND atomic_id IS NULL
- ORDER BY touched_at LIMIT 1000
-
--- name: overdue_atomic
--- The same for lists of which all are recorded or none: each as a whole, once nobody has touched any of it for a while.
-SELECT array_agg(id::text ORDER BY item) AS ids FROM filestore.commands
- WHERE mount_id = %(mount)s AND status = 'running' AND atomic_id IS NOT NULL
- GROUP BY atomic_id HAVING max(touched_at) < clock_timestamp() - make_interval(secs => %(seconds)s)
- ORDER BY max(touched_at) LIMIT 100
-
--- name: cleanups
--- What is left to clear on the storage of a mount, with all that `finish` needs to know.
-SELECT k.id, c.id::text AS command, c.status::text, c.intent, c.path, c.attempt, k.mount_id <> c.mount_id AS departs
-  FROM filestore.cleanups k JOIN filestore.commands c ON c.id = k.command_id
- WHERE k.mount_id = %(mount)s AND (%(ids)s::uuid[] IS NULL OR k.command_id = ANY(%(ids)s::uuid[])) AND c.status <> 'running'
- ORDER BY k.id LIMIT 1000
-
--- name: close_cleanups
--- These leftovers are cleared; where it was a source that had to go, its name is free now.
-WITH closed AS (
-    DELETE FROM filestore.cleanups WHERE id = ANY(%(ids)s) RETURNING mount_id, command_id
-)
-DELETE FROM filestore.claims k USING closed c, filestore.commands o
- WHERE k.command_id = ANY (ARRAY[c.command_id]) AND k.mount_id = c.mount_id AND o.id = c.command_id AND o.status <> 'running'
-
--- name: disown
--- The source of a move was changed before it could go: what lies there is somebody else's, and its old content is not kept.
-WITH RECURSIVE below AS (
-    SELECT (c.intent->'departs'->>'node')::bigint AS id, convert_to(c.intent->'departs'->>'trash', 'UTF8') AS place
-      FROM filestore.commands c WHERE c.id = %(command)s
-     UNION ALL
-    SELECT n.id, b.place || '\x2f'::bytea || n.name FROM below b CROSS JOIN LATERAL (
-          SELECT k.id, k.name FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
-)
-UPDATE filestore.snapshots s SET content_until = now() FROM below b WHERE s.node_id = ANY (ARRAY[b.id]) AND s.content_place = b.place
-
--- name: live_stages
--- Which of these stages belong to a command that is still running (keep), or that ended with something to clear (finish first).
-SELECT DISTINCT s.stage::text FROM unnest(%(stages)s::uuid[]) AS s(stage)
- WHERE EXISTS (SELECT FROM filestore.commands c WHERE c.id = s.stage AND c.status = 'running' OFFSET 0)
-    OR EXISTS (SELECT FROM filestore.commands c WHERE c.status = 'running' AND c.mount_id = %(mount)s AND c.intent->>'stage' = s.stage::text)
-    OR EXISTS (SELECT FROM filestore.cleanups k WHERE k.stage_id = s.stage)
-    OR EXISTS (SELECT FROM filestore.stages t WHERE t.id = s.stage AND coalesce(t.upload_state, 'open') = 'open' AND t.expires_at > now())
-
--- name: ended_stages
--- Which of these stages, or marks, bear the name of a command that has ended.
-SELECT s.stage::text FROM unnest(%(stages)s::uuid[]) AS s(stage)
- WHERE EXISTS (SELECT FROM filestore.commands c WHERE c.id = s.stage AND c.mount_id = %(mount)s AND c.status <> 'running' OFFSET 0)
-
--- name: keep_metadata
--- Metadata never travels through Temporal: it waits here until `begin` takes it into the command's row.
-INSERT INTO filestore.stages (id, tenant, principal, mount_id, path, request, expires_at)
-SELECT x.id, x.tenant, x.principal, %(mount)s, decode(x.path, 'hex'), jsonb_build_object('metadata', x.metadata), now() + interval '1 day'
-  FROM jsonb_to_recordset(%(items)s::jsonb) AS x(id uuid, tenant text, principal text, path text, metadata jsonb)
-ON CONFLICT (id) DO NOTHING
-
--- name: forget_stages
--- What waited for a `begin` that never came.
-DELETE FROM filestore.stages WHERE mount_id = %(mount)s AND upload_state IS NULL AND expires_at < now()

@@ -1,0 +1,27 @@
+"""Attempts that are certain to be first ones: what `begin` tells `apply` of the same process, beside what the record says."""
+
+from collections.abc import Iterable
+
+from schema.commands.payloads import Going
+from schema.ids import CommandId
+
+
+class FreshAttempts:
+    """Attempts that were opened in this process and that nobody has executed yet.
+
+    `begin` adds them and `apply` takes them, each once. A fresh attempt needs no higher number in the record before its step,
+    and what stands in its way was not made by an earlier execution. An attempt that is lost here, because the process
+    ended, is a later one wherever it goes on: that is always safe. One event loop has them; they have no lock.
+    """
+
+    def __init__(self) -> None:
+        self._attempts: set[tuple[CommandId, int]] = set()
+
+    def add(self, command: CommandId, attempt: int) -> None:
+        self._attempts.add((command, attempt))
+
+    def take(self, going: Iterable[Going]) -> list[Going]:
+        """Those among these that are fresh. From now on they are not."""
+        taken = [one for one in going if (one.id, one.attempt) in self._attempts]
+        self._attempts.difference_update((one.id, one.attempt) for one in taken)
+        return taken

@@ -1,0 +1,45 @@
+-- What is left to clear on the storage after commands have ended.
+-- LATERAL with OFFSET 0, and `= ANY (ARRAY[...])` where a table is written to: see trees.sql.
+
+-- name: cleanups
+-- What is left to clear on the storage of a mount, with all that `finish` needs to know.
+SELECT k.id, c.id::text AS command, c.status::text, c.intent, c.path, c.attempt, k.mount_id <> c.mount_id AS departs
+  FROM filestore.cleanups k JOIN filestore.commands c ON c.id = k.command_id
+ WHERE k.mount_id = %(mount)s AND (%(ids)s::uuid[] IS NULL OR k.command_id = ANY(%(ids)s::uuid[])) AND c.status <> 'running'
+ ORDER BY k.id LIMIT 1000
+
+-- name: close_cleanups
+-- These leftovers are cleared; where it was a source that had to go, its name is free now.
+WITH closed AS (
+    DELETE FROM filestore.cleanups WHERE id = ANY(%(ids)s) RETURNING mount_id, command_id
+)
+DELETE FROM filestore.claims k USING closed c, filestore.commands o
+ WHERE k.command_id = ANY (ARRAY[c.command_id]) AND k.mount_id = c.mount_id AND o.id = c.command_id AND o.status <> 'running'
+
+-- name: disown
+-- The source of a move was changed before it could go: what lies there is somebody else's, and its old content is not kept.
+WITH RECURSIVE below AS (
+    SELECT (c.intent->'departs'->>'node')::bigint AS id, convert_to(c.intent->'departs'->>'trash', 'UTF8') AS place
+      FROM filestore.commands c WHERE c.id = %(command)s
+     UNION ALL
+    SELECT n.id, b.place || '\x2f'::bytea || n.name FROM below b CROSS JOIN LATERAL (
+          SELECT k.id, k.name FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
+)
+UPDATE filestore.snapshots s SET content_until = now() FROM below b WHERE s.node_id = ANY (ARRAY[b.id]) AND s.content_place = b.place
+
+-- name: live_stages
+-- Which of these stages belong to a command that is still running (keep), or that ended with something to clear (finish first).
+SELECT DISTINCT s.stage::text FROM unnest(%(stages)s::uuid[]) AS s(stage)
+ WHERE EXISTS (SELECT FROM filestore.commands c WHERE c.id = s.stage AND c.status = 'running' OFFSET 0)
+    OR EXISTS (SELECT FROM filestore.commands c WHERE c.status = 'running' AND c.mount_id = %(mount)s AND c.intent->>'stage' = s.stage::text)
+    OR EXISTS (SELECT FROM filestore.cleanups k WHERE k.stage_id = s.stage)
+    OR EXISTS (SELECT FROM filestore.stages t WHERE t.id = s.stage AND coalesce(t.upload_state, 'open') = 'open' AND t.expires_at > now())
+
+-- name: ended_stages
+-- Which of these stages, or marks, bear the name of a command that has ended.
+SELECT s.stage::text FROM unnest(%(stages)s::uuid[]) AS s(stage)
+ WHERE EXISTS (SELECT FROM filestore.commands c WHERE c.id = s.stage AND c.mount_id = %(mount)s AND c.status <> 'running' OFFSET 0)
+
+-- name: forget_stages
+-- What waited for a `begin` that never came.
+DELETE FROM filestore.stages WHERE mount_id = %(mount)s AND upload_state IS NULL AND expires_at < now()

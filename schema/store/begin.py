@@ -1,0 +1,187 @@
+"""Look at the record for a list that wants to begin, and write its verdicts down. In the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from schema.commands.command import CommandKind, Request, Status
+from schema.commands.situations import Known, KnownNode, OldContent, Place, Situation
+from schema.commands.verdicts import Go, Refuse
+from schema.ids import CommandId, MountId, NodeId
+from schema.locks import Lock
+from schema.nodes import NodeKind, NodeState
+from schema.paths import NodePath
+from schema.sql import load
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection, DictRow
+
+SQL = load("begin")
+
+
+async def lock_mounts(connection: Connection, mounts: Collection[MountId]) -> None:
+    """Always in the same order, so that two lists never wait for each other."""
+    for mount in sorted(mounts):
+        await connection.execute(SQL["lock_mount"], {"lock": Lock.BEGIN, "mount": mount})
+
+
+async def look(
+    connection: Connection, requests: Sequence[Request], *, by_item: Collection[MountId] = ()
+) -> dict[CommandId, Situation]:
+    """`by_item`: the mounts whose storage knows no trees. The record does not know; their executors do."""
+    items = [end for request in requests for end in _ends(request)]
+    cursor = await connection.execute(SQL["look"], {"items": orjson.dumps(items).decode()})
+    ends: dict[str, dict[int, DictRow]] = {}
+    for row in await cursor.fetchall():
+        ends.setdefault(row["id"], {})[row["n"]] = row
+    return {request.id: _situation(request, ends[request.id], by_item) for request in requests}
+
+
+_TREES = (CommandKind.DELETE, CommandKind.MOVE, CommandKind.COPY, CommandKind.RESTORE)
+"""Commands that concern what lies below their path as well."""
+
+
+def _ends(request: Request) -> list[dict[str, Any]]:
+    here = {
+        "id": request.id,
+        "n": 0,
+        "mount": request.mount_id,
+        "tenant": request.tenant,
+        "principal": request.principal,
+        "key": request.effective_key,
+        "gone": request.kind is CommandKind.DELETE,
+        "below": request.kind in _TREES,
+        "node": request.node_id if request.kind is CommandKind.RESTORE else None,
+        "version": request.content_version,
+        **_at(request.node_path, subtree=request.kind in _TREES),
+    }
+    target = request.target_path
+    if target is None:
+        return [here]
+    mount = request.target_mount_id or request.mount_id
+    there = {"id": request.id, "n": 1, "mount": mount, "tenant": request.tenant, "gone": False, "below": False}
+    return [here, there | _at(target, subtree=True)]
+
+
+def _at(path: NodePath, *, subtree: bool) -> dict[str, Any]:
+    return {
+        "path": path.raw.hex(),
+        "parent": path.parent.as_directory.hex(),
+        "name": path.name.hex(),
+        "above": [above.raw.hex() for above in path.ancestors()],
+        "subtree": subtree,
+    }
+
+
+def _situation(request: Request, ends: Mapping[int, DictRow], by_item: Collection[MountId]) -> Situation:
+    row, known = ends[0], None
+    if row["known_id"] is not None:
+        known = Known(
+            CommandId(row["known_id"]), Status(row["known_status"]), row["known_attempt"], row["known_hash"],
+            row["known_retryable"], row["known_code"], row["known_outcome"], row["known_owner"],
+            row["known_long"], bool(row["known_unstaged"]), row["known_atomic_id"], row["known_atomic_size"] or 0,
+        )  # fmt: skip
+    named = _known_node(row["named"])
+    return Situation(
+        fresh_node=NodeId(row["fresh_node"]),
+        here=_place(request.mount_id, row, by_item),
+        there=_place(request.target_mount_id or request.mount_id, ends[1], by_item) if 1 in ends else None,
+        known=known,
+        named=replace(named, below=row["below"] or 0) if named else None,
+        old=_old(row["old"]),
+    )
+
+
+def _place(mount: MountId, row: DictRow, by_item: Collection[MountId]) -> Place:
+    return Place(
+        mount, row["mount_state"], row["mount_access"] or "rw", mount not in by_item,
+        parent=_known_node(row["parent"]),
+        node=_known_node(row["node"], row["has_children"], row["below"]),
+        gone=_known_node(row["gone"]),
+        busy=CommandId(row["busy"]) if row["busy"] else None,
+    )  # fmt: skip
+
+
+def _known_node(
+    facts: Mapping[str, Any] | None, has_children: bool | None = False, below: int | None = 0
+) -> KnownNode | None:
+    if facts is None:
+        return None
+    return KnownNode(
+        NodeId(facts["id"]), NodeKind(facts["kind"]), NodeState(facts["state"]), facts["version"], facts["size"],
+        facts["sha256"], facts["identity"], bool(has_children), below or 0, facts["parent"], facts["name"],
+    )  # fmt: skip
+
+
+def _old(facts: Mapping[str, Any] | None) -> OldContent | None:
+    if facts is None:
+        return None
+    return OldContent(
+        facts["version"], facts["size"], facts["sha256"], facts["place"], bool(facts["expired"]), facts["identity"]
+    )
+
+
+async def open_rows(
+    connection: Connection, mount: MountId, workflow: str, verdicts: Sequence[tuple[Request, Go | Refuse]],
+    *, atomic_id: str | None = None,
+) -> set[CommandId]:  # fmt: skip
+    """Write the verdicts down. A command that is missing from the answer met its own key in another transaction.
+
+    `atomic_id`: the id of a list of which all are recorded or none. Its commands know it, and how many they are.
+    """
+    items = [_opened(request, verdict) for request, verdict in verdicts]
+    if atomic_id is not None:
+        for number, item in enumerate(items):
+            item |= {"item": number, "intent": item["intent"] | {"atomic_size": len(items)}}
+    values = {"mount": mount, "workflow": workflow, "atomic_id": atomic_id, "items": orjson.dumps(items).decode()}
+    cursor = await connection.execute(SQL["open"], values)
+    return {CommandId(row["id"]) for row in await cursor.fetchall()}
+
+
+def _opened(request: Request, verdict: Go | Refuse) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "id": verdict.id,
+        "stage": request.id,
+        "tenant": request.tenant,
+        "principal": request.principal,
+        "token_id": request.token_id,
+        "key": request.effective_key,
+        "kind": request.kind,
+        "path": (request.node_path if request.runs_on == request.mount_id else request.appears_at).raw.hex(),
+        "request": {name: value for name in Request.__slots__ if (value := getattr(request, name)) is not None}
+        | {"name_text": request.appears_at.name.decode("utf-8", "replace")},
+        "hash": request.hash,
+        "attempt": verdict.attempt,
+        "request_id": request.request_id,
+        "trace_id": request.trace_id,
+    }
+    if isinstance(verdict, Go):
+        claims = [{"mount": c.mount, "path": c.path.hex(), "subtree": c.subtree} for c in verdict.claims]
+        return item | {"status": Status.RUNNING, "intent": verdict.intent, "claims": claims}
+    error = verdict.error
+    intent = {
+        "step": "refused",
+        # A stage that was lent is its upload's again.
+        "stage": request.stage if request.lent_stage is None else None,
+        "staged": request.staged,
+        "message": error.message,
+        "details": error.details,
+    }
+    retryable = error.retryable if verdict.retryable is None else verdict.retryable
+    return item | {"status": Status.FAILED, "intent": intent, "code": error.code, "retryable": retryable}
+
+
+async def keep_metadata(
+    connection: Connection, mount: MountId, items: Sequence[tuple[Request, Mapping[str, object]]]
+) -> None:
+    """Let metadata wait in Postgres until `begin` takes it: it never travels through Temporal."""
+    rows = [
+        {"id": request.id, "tenant": request.tenant, "principal": request.principal,
+         "path": request.node_path.raw.hex(), "metadata": metadata}
+        for request, metadata in items
+    ]  # fmt: skip
+    await connection.execute(SQL["keep_metadata"], {"mount": mount, "items": orjson.dumps(rows).decode()})

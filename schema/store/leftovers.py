@@ -1,0 +1,64 @@
+"""What is left to clear on the storage after commands have ended: stages, trash, sources that still have to go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from schema.commands.command import Status
+from schema.ids import CommandId, MountId
+from schema.paths import NodePath
+from schema.sql import load
+from schema.store.record import Row
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
+
+SQL = load("leftovers")
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    cleanup: int
+    row: Row
+    succeeded: bool
+    departs: bool = False
+    """It is the source of a move to another mount: it still has to go."""
+
+
+async def leftovers(connection: Connection, mount: MountId, ids: Sequence[CommandId] | None) -> list[Leftover]:
+    """What is left to clear on a mount: of these commands, or (None) of all."""
+    cursor = await connection.execute(SQL["cleanups"], {"mount": mount, "ids": None if ids is None else list(ids)})
+    return [
+        Leftover(
+            row["id"],
+            Row(CommandId(row["command"]), row["attempt"], row["intent"], NodePath(bytes(row["path"])), ""),
+            row["status"] == Status.SUCCEEDED,
+            row["departs"],
+        )
+        for row in await cursor.fetchall()
+    ]
+
+
+async def close_leftovers(connection: Connection, cleanups: Sequence[int]) -> None:
+    await connection.execute(SQL["close_cleanups"], {"ids": list(cleanups)})
+
+
+async def disown(connection: Connection, command: CommandId) -> None:
+    """The source of a move to another mount was changed by somebody: its bytes stay where they are, and are not ours."""
+    await connection.execute(SQL["disown"], {"command": command})
+
+
+async def live_stages(connection: Connection, mount: MountId, stages: Sequence[CommandId]) -> set[CommandId]:
+    cursor = await connection.execute(SQL["live_stages"], {"mount": mount, "stages": list(stages)})
+    return {CommandId(row["stage"]) for row in await cursor.fetchall()}
+
+
+async def ended_stages(connection: Connection, mount: MountId, stages: Sequence[CommandId]) -> list[CommandId]:
+    cursor = await connection.execute(SQL["ended_stages"], {"mount": mount, "stages": list(stages)})
+    return [CommandId(row["stage"]) for row in await cursor.fetchall()]
+
+
+async def forget_stages(connection: Connection, mount: MountId) -> None:
+    await connection.execute(SQL["forget_stages"], {"mount": mount})

@@ -1,0 +1,76 @@
+"""How commands stand: for those that wait for an answer, and for the sweep. Every function takes a list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from schema.commands.command import Request, Status
+from schema.commands.payloads import Outcome
+from schema.ids import CommandId, MountId
+from schema.sql import load
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
+
+SQL = load("outcomes")
+
+
+async def touch(connection: Connection, ids: Sequence[CommandId]) -> None:
+    await connection.execute(SQL["touch"], {"ids": list(ids)})
+
+
+def outcome_of(row: Mapping[str, Any]) -> Outcome:
+    return Outcome(CommandId(row["id"]), Status(row["status"]), row["body"] or "", row["code"])
+
+
+async def outcomes(connection: Connection, ids: Sequence[CommandId]) -> list[Outcome]:
+    """How these commands stand; those without a row are not in the answer."""
+    cursor = await connection.execute(SQL["outcomes"], {"ids": list(ids)})
+    return [outcome_of(row) for row in await cursor.fetchall()]
+
+
+async def outcome_by_key(connection: Connection, tenant: str, principal: str, key: str) -> Outcome | None:
+    cursor = await connection.execute(SQL["outcome_by_key"], {"tenant": tenant, "principal": principal, "key": key})
+    row = await cursor.fetchone()
+    return outcome_of(row) if row else None
+
+
+async def outcomes_by_key(
+    connection: Connection, waiting: Sequence[tuple[Request, float]]
+) -> list[tuple[CommandId, Outcome]]:
+    """How these requests ended under an earlier id, of those that did. With each comes how many seconds it has waited."""
+    items = [_keyed(request) | {"age": age} for request, age in waiting]
+    cursor = await connection.execute(SQL["outcomes_by_key"], {"items": orjson.dumps(items).decode()})
+    return [(CommandId(row["request"]), outcome_of(row)) for row in await cursor.fetchall()]
+
+
+async def rows_by_key(connection: Connection, requests: Sequence[Request]) -> dict[CommandId, CommandId]:
+    """The commands that these requests have opened before, of those that did."""
+    cursor = await connection.execute(
+        SQL["rows_by_key"], {"items": orjson.dumps([_keyed(request) for request in requests]).decode()}
+    )
+    return {CommandId(row["request"]): CommandId(row["id"]) for row in await cursor.fetchall()}
+
+
+def _keyed(request: Request) -> dict[str, str | None]:
+    return {
+        "request": request.id,
+        "tenant": request.tenant,
+        "principal": request.principal,
+        "key": request.key,
+        "hash": request.hash,
+    }
+
+
+async def overdue(connection: Connection, mount: MountId, seconds: float) -> list[CommandId]:
+    cursor = await connection.execute(SQL["overdue"], {"mount": mount, "seconds": seconds})
+    return [CommandId(row["id"]) for row in await cursor.fetchall()]
+
+
+async def overdue_atomic(connection: Connection, mount: MountId, seconds: float) -> list[list[CommandId]]:
+    """Whole lists of which all are recorded or none: never resumed one by one."""
+    cursor = await connection.execute(SQL["overdue_atomic"], {"mount": mount, "seconds": seconds})
+    return [[CommandId(id) for id in row["ids"]] for row in await cursor.fetchall()]
