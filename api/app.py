@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from activities.threads import MountThreads
 from api import directories
-from api.access.admission import Tokens
+from api.access.tokens import Tokens
 from api.commands import batch as batches
 from api.commands import routes as mutations
 from api.commands import run as commands

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from activities.threads import MountThreads
-    from api.access.admission import Tokens
+    from api.access.tokens import Tokens
     from api.events.feed import Feed
     from api.files.downloads import Downloads
     from api.mounts.known import KnownMounts

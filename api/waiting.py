@@ -3,7 +3,7 @@
 import json
 
 from api.http.errors import envelope
-from api.services import Queued
+from api.submission import Queued
 from schema.commands.command import Status
 from schema.errors import OutcomeUnknown
 from schema.store.journal import Standing

@@ -13,17 +13,20 @@ from pydantic.types import JsonValue
 from starlette.responses import Response
 
 from api.access.admission import admit
+from api.commands import answer as answers
 from api.commands import headers as intake
 from api.commands import run as commands
+from api.commands.bodies import COMMANDS_MAX, CommandBody, CommandList, Relocation
 from api.commands.catalogue import BY_COMMAND, KINDS, Kind
 from api.commands.parse import Asker
 from api.front import front_of
-from api.http import openapi, responses
+from api.http import openapi
+from api.http.body import read_json
 from api.http.errors import defect, invalid
-from api.http.fields import COMMANDS_MAX, KEY_MAX, CommandBody, CommandList, Relocation
+from api.http.fields import KEY_MAX
 from api.http.responses import JSON
 from api.http.routes import Plain
-from api.services import OutcomePending, Submission
+from api.submission import OutcomePending, Submission
 from schema.commands.command import Request as CommandRequest
 from schema.commands.command import Status
 from schema.commands.payloads import LIST_MAX
@@ -98,7 +101,7 @@ async def run(request: Request) -> Response:
     principal = await admit(request, "write")
     if "if-match" in request.headers or "if-none-match" in request.headers:
         raise InvalidRequest("A condition is about one command: send it as its `ifMatch` or `ifNoneMatch`.")
-    body = await intake.read_json(request, CommandList)
+    body = await read_json(request, CommandList)
     asked = intake.read_headers(request, body.idempotency_key)
     if asked.key is not None and len(asked.key) + len(NUMBER) > KEY_MAX:
         raise InvalidRequest(f"The key of a list has at most {KEY_MAX - len(NUMBER)} characters.")
@@ -149,7 +152,7 @@ async def _ordered(asker: Asker, items: Sequence[Item]) -> list[str]:
             "An earlier command of this list is still running, so this one was not attempted. Nothing was changed by it. "
             "With the same key the whole list can be sent again, and goes on from there."
         )
-    return results + [responses.refusal_item(item.index, left) for item in items[len(results) :]]
+    return results + [answers.refusal_item(item.index, left) for item in items[len(results) :]]
 
 
 async def _atomic(asker: Asker, items: Sequence[Item]) -> list[str]:
@@ -166,14 +169,14 @@ async def _atomic(asker: Asker, items: Sequence[Item]) -> list[str]:
         ended = await asker.front.services.commands.submit_atomic(submissions)
     except OutcomePending as pending:
         ids = pending.whole or [one.request.id for one in submissions]
-        return [responses.pending_item(item.index, id) for item, id in zip(items, ids, strict=True)]
+        return [answers.pending_item(item.index, id) for item, id in zip(items, ids, strict=True)]
     except Exception as error:
         refusal = _refusal(asker, error)
         return [
-            responses.refusal_item(item.index, _of_command(refusal, one.request))
+            answers.refusal_item(item.index, _of_command(refusal, one.request))
             for item, one in zip(items, submissions, strict=True)
         ]
-    return [responses.outcome_item(item.index, one, item.kind.success) for item, one in zip(items, ended, strict=True)]
+    return [answers.outcome_item(item.index, one, item.kind.success) for item, one in zip(items, ended, strict=True)]
 
 
 _MODES: Mapping[str, Callable[[Asker, Sequence[Item]], Awaitable[list[str]]]] = {
@@ -200,7 +203,7 @@ def _none_of(items: Sequence[Item], culprit: Item, error: FilestoreError) -> lis
     others = NotAttempted(
         f"Command {culprit.index} of this list was refused, and the list is atomic. Nothing was changed."
     )
-    return [responses.refusal_item(item.index, error if item is culprit else others) for item in items]
+    return [answers.refusal_item(item.index, error if item is culprit else others) for item in items]
 
 
 # One command
@@ -213,10 +216,10 @@ async def _attempt(asker: Asker, item: Item, looking: asyncio.Semaphore) -> Answ
             submission = await _submission(asker, item)
         ended = await commands.carry_out(asker.front, submission)
     except OutcomePending as pending:
-        return Answer(responses.pending_item(item.index, pending.command), Fate.RUNNING)
+        return Answer(answers.pending_item(item.index, pending.command), Fate.RUNNING)
     except Exception as error:
-        return Answer(responses.refusal_item(item.index, _refusal(asker, error)), Fate.FAILED)
-    text = responses.outcome_item(item.index, ended, item.kind.success)
+        return Answer(answers.refusal_item(item.index, _refusal(asker, error)), Fate.FAILED)
+    text = answers.outcome_item(item.index, ended, item.kind.success)
     return Answer(text, Fate.DONE if ended.status is Status.SUCCEEDED else Fate.FAILED)
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.commands import parse as submissions
+from api.commands.bodies import CommandBody, Deletion, NewDirectory, NodeMetadata, Relocation, Restoration
 from api.commands.parse import Asker
 from api.http import openapi
-from api.http.fields import CommandBody, Deletion, NewDirectory, NodeMetadata, Relocation, Restoration
-from api.services import Submission
+from api.submission import Submission
 from schema.commands.command import CommandKind
 
 

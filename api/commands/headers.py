@@ -1,29 +1,22 @@
 """From an HTTP request to a submission: headers, limits, the fingerprint of what was asked for."""
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from api.http.fields import KEY_MAX, METADATA_MAX, CommandBody
+from api.commands.bodies import CommandBody
+from api.http.fields import KEY_MAX
 from schema.commands.command import CommandKind, spell
 from schema.commands.command import Request as Command
-from schema.errors import InvalidRequest, PayloadTooLarge, VersionConflict
+from schema.errors import InvalidRequest, VersionConflict
 from schema.ids import MountId, NodeId, new_command_id
 from schema.paths import NodePath
 from schema.principals import Principal
 from schema.settings import Settings
-
-M = TypeVar("M", bound=BaseModel)
-
-BODY_MAX = 1024 * 1024
-"""Bytes of a JSON body."""
 
 _TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 _VERSION = re.compile(r"[0-9]{1,18}")
@@ -31,14 +24,6 @@ _HASH = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
 _QUOTED = re.compile(r'"([^"]*)"')
 _WEAK = re.compile(r'W/("[^"]*")')
 _SECONDS = re.compile(r"[0-9]{1,9}")
-
-# Made once: `json.dumps` makes a new encoder for every call that wants no spaces.
-_compact = json.JSONEncoder(separators=(",", ":")).encode
-_sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
-
-
-class Disconnected(InvalidRequest):
-    """The body was cut short. Nothing was stored; send it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +49,6 @@ class Tag:
     version: int | None = None
     hash: str | None = None
     anything: bool = False
-
-
-async def read_json(request: Request, model: type[M]) -> M:
-    """Raises pydantic's ValidationError, PayloadTooLarge, Disconnected."""
-    body = b""
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected()
-        body = body + message["body"] if body else message.get("body", b"")
-        if len(body) > BODY_MAX:
-            raise PayloadTooLarge(f"A JSON body may have {BODY_MAX} bytes.")
-        if not message.get("more_body", False):
-            return model.model_validate_json(body)
 
 
 def read_headers(request: Request, key: str | None) -> Asked:
@@ -223,36 +194,6 @@ def command(
         request_id=asked.request_id,
         trace_id=asked.trace_id,
     )
-
-
-def fingerprint(command: Command, metadata: Mapping[str, Any] | None, *, by_id: bool = False) -> str:
-    """hex SHA-256 over everything the client asked for. Two requests under one key must agree in it.
-
-    `by_id`: the client named the node by its id, so it is the same request wherever the node lies by now; otherwise it
-    named a path, and it is the same request whichever node was found there. Raises PayloadTooLarge for metadata, whose
-    size shows here.
-    """
-    told = _sorted(metadata) if metadata is not None else ""
-    if len(told) > METADATA_MAX:
-        raise PayloadTooLarge(f"Metadata may have {METADATA_MAX} bytes.")
-    path, exact, node = (None, None, command.node_id) if by_id else (command.path, command.path_b64, None)
-    asked: tuple[object, ...] = (
-        command.kind, command.mount_id, path, exact, command.overwrite, command.recursive,
-        command.if_version, command.if_hash, command.sha256, command.checksum, told,
-    )  # fmt: skip
-    more = (
-        command.target, command.target_b64, command.target_mount_id, node, command.content_version,
-        command.if_exists, command.unless_version, command.unless_hash, command.must_be_new,
-    )  # fmt: skip
-    if any(one is not None and one is not False for one in more):
-        # Only where they say something: what an earlier release has stored under a key must still compare equal.
-        asked += more
-    return hashlib.sha256(_compact(asked).encode()).hexdigest()
-
-
-def sealed(command: Command, metadata: Mapping[str, Any] | None, *, by_id: bool = False) -> Command:
-    """The command with its fingerprint: nothing about it changes from here on."""
-    return replace(command, hash=fingerprint(command, metadata, by_id=by_id))
 
 
 def wait(settings: Settings, asked: Asked) -> float | None:

@@ -6,10 +6,11 @@ from typing import Any
 import orjson
 
 from api.commands import headers as intake
+from api.commands.bodies import Deletion, NewDirectory, NodeMetadata, Relocation, Restoration
+from api.commands.fingerprint import sealed
 from api.commands.headers import Asked
 from api.front import Front
-from api.http.fields import Deletion, NewDirectory, NodeMetadata, Relocation, Restoration
-from api.services import Submission
+from api.submission import Submission
 from schema import paths
 from schema.commands.command import CommandKind
 from schema.errors import InvalidPath, InvalidRequest, NodeNotFound, NotSupported
@@ -173,4 +174,4 @@ def _submission(
     command = intake.command(kind, mount, path, asker.principal, asker.asked, **fields)
     metadata = fields.get("metadata")
     wait = intake.wait(asker.front.services.settings, asker.asked)
-    return Submission(intake.sealed(command, metadata, by_id=by_id), metadata, wait_seconds=wait)
+    return Submission(sealed(command, metadata, by_id=by_id), metadata, wait_seconds=wait)

@@ -5,10 +5,10 @@ from starlette.responses import Response
 
 from api.commands import catalogue as kinds
 from api.commands import run as commands
+from api.commands.bodies import MetadataChanges, NodeMetadata
 from api.http import openapi
-from api.http.fields import MetadataChanges, NodeMetadata
+from api.http.ids import read_id
 from api.http.routes import Plain
-from api.nodes.routes import read_id
 
 router = APIRouter(route_class=Plain, tags=["commands"])
 

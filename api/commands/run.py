@@ -5,19 +5,23 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api import waiting
 from api.access.admission import admit
+from api.commands import answer as answers
 from api.commands import catalogue as kinds
 from api.commands import headers as intake
+from api.commands.bodies import CommandBody
 from api.commands.catalogue import KINDS, Kind
 from api.commands.parse import Asker
 from api.front import Front, front_of
 from api.http import openapi, responses
-from api.http.fields import UUID, CommandBody
+from api.http.body import read_json
+from api.http.fields import UUID
 from api.http.routes import Plain
-from api.services import OutcomePending, Submission
+from api.submission import OutcomePending, Submission
 from schema.commands.command import Status
 from schema.commands.payloads import Outcome
 from schema.errors import NotFound
@@ -35,9 +39,9 @@ async def carry_out(front: Front, submission: Submission) -> Outcome:
 async def answer(request: Request, front: Front, submission: Submission, success: int) -> Response:
     """Carry it out and tell how it ended, with `success` as the status when it went well for the first time."""
     try:
-        return responses.outcome(request, await carry_out(front, submission), success)
+        return answers.outcome(request, await carry_out(front, submission), success)
     except OutcomePending as pending:
-        return responses.pending(pending.command)
+        return answers.pending(pending.command)
 
 
 async def respond(
@@ -49,7 +53,7 @@ async def respond(
     """A whole route: who asks, what for, and how it ended. `body` and `meant`: where the address says a part of it."""
     principal = await admit(request, "write")
     front = front_of(request)
-    told = meant(await intake.read_json(request, body or kind.body))
+    told = meant(await read_json(request, body or kind.body))
     asked = intake.with_body(intake.read_headers(request, told.idempotency_key), told)
     submission = await kind.submission(Asker(front, principal, asked), told)
     return await answer(request, front, submission, kind.success)
@@ -70,6 +74,8 @@ for _kind in KINDS:
 
 @router.post("/v1/commands/{name}", include_in_schema=False)
 async def unknown(request: Request) -> Response:
+    if re.fullmatch(UUID, request.path_params["name"]):
+        raise HTTPException(405, headers={"allow": "GET, HEAD, OPTIONS"})  # the place to ask for a command
     await admit(request, "write")
     names = [kind.name for kind in KINDS]
     raise NotFound(f"There is no command of this name. There are: {', '.join(names)}.", commands=names)
@@ -103,5 +109,5 @@ async def show(request: Request) -> Response:
         raise NotFound("There is no such command.")
     told = responses.data(standing.document)
     if standing.status is None or standing.status is Status.RUNNING:
-        told.headers.update(responses.place_to_ask(CommandId(id)))
+        told.headers.update(answers.place_to_ask(CommandId(id)))
     return told

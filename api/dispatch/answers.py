@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from api.services import OutcomePending, Queued
+from api.submission import OutcomePending, Queued
 from schema import errors
 from schema.commands.command import Request, Status
 from schema.commands.payloads import Outcome

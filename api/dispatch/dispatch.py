@@ -10,7 +10,7 @@ from activities.ports import Executors
 from activities.threads import MountThreads
 from api.dispatch.answers import Answers, Waiter
 from api.dispatch.lanes import Lanes, Meet, Start
-from api.services import OutcomePending, Queued, Submission
+from api.submission import OutcomePending, Queued, Submission
 from schema import errors
 from schema.commands.payloads import Outcome
 from schema.commands.verdicts import Busy, Verdict

@@ -16,7 +16,7 @@ from activities.threads import MountThreads
 from api.dispatch.answers import Answers
 from api.dispatch.queue import LIST_BYTES, Queue, Waiting, weight
 from api.dispatch.staging import seal
-from api.services import Submission
+from api.submission import Submission
 from schema import errors
 from schema.commands.payloads import CommandList
 from schema.faults import areach

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from activities.executors.base import Locks
-from api.services import Submission
+from api.submission import Submission
 from schema import errors
 from schema.commands.claims import Claim, conflicts
 from schema.commands.command import Request

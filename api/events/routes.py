@@ -8,10 +8,11 @@ from starlette.responses import Response
 
 from api.access.admission import admit
 from api.events.feed import Feed, Wanted
+from api.events.queries import EventsQuery, StreamQuery
 from api.events.sse import EventStream, readable, reset
 from api.front import front_of
 from api.http import openapi
-from api.http.fields import ID_MAX, EventsQuery, StreamQuery, read_query
+from api.http.fields import ID_MAX, read_query
 from api.http.presence import while_connected
 from api.http.responses import JSON
 from api.http.routes import Plain

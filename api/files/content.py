@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from api import digests
 from api.access.admission import admit
+from api.files.queries import ContentQuery
 from api.files.recorded import Recorded, open_recorded
 from api.files.stream import PIECE, Changed, Reader, Streamed
 from api.front import Front, front_of
@@ -17,10 +18,11 @@ from api.http import conditions, openapi, ranges
 from api.http.conditions import Validators
 from api.http.disposition import disposition
 from api.http.errors import refusal
-from api.http.fields import ContentQuery, read_query
+from api.http.fields import read_query
+from api.http.headers import joined
+from api.http.ids import read_id
 from api.http.ranges import Range, Unsatisfiable
 from api.http.routes import Plain
-from api.nodes.routes import read_id
 from schema.errors import InvalidRequest, VersionConflict
 from schema.principals import Principal
 from schema.store.downloads import Download
@@ -86,7 +88,7 @@ async def download(request: Request) -> Response:
 
 async def _answer(request: Request, kind: str, principal: Principal, found: Recorded, reader: Reader) -> Response:
     """Conditions first, then ranges: the order of RFC 9110, section 13.2.2."""
-    told = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
+    told = joined(request.headers)
     validators = Validators(found.etag, found.modified)
     if conditions.fails_match(told, validators):
         raise VersionConflict("The content is not the one that If-Match or If-Unmodified-Since names.")

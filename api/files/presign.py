@@ -8,14 +8,15 @@ from starlette.responses import Response
 
 from activities.executors.base import direct_reads_of
 from api.access.admission import admit
+from api.files.queries import PresignQuery
 from api.files.recorded import find
 from api.front import front_of
 from api.http import openapi
 from api.http.disposition import disposition
-from api.http.fields import PresignQuery, read_query
+from api.http.fields import read_query
+from api.http.ids import read_id
 from api.http.responses import JSON
 from api.http.routes import Plain
-from api.nodes.routes import read_id
 from schema.errors import VersionConflict
 
 router = APIRouter(route_class=Plain, tags=["files"])

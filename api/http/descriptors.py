@@ -9,8 +9,8 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.http.body import Body, if_unread
 from api.http.errors import refusal
-from api.uploads.receive import Body, if_unread
 from schema.errors import Unavailable
 
 log = structlog.get_logger(__name__)

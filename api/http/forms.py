@@ -9,17 +9,16 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from api.http.fields import METADATA_MAX
+from api.http.media import mime, shown_name
 from schema.errors import InvalidRequest, PayloadTooLarge
 
 FORM_MAX = 1024 * 1024
 """What the fields and boundaries of a form may need beside its file."""
 FIELDS_MAX = 64
-NAME_MAX = 1024
 
 # The parser tells each malformed form to the log as well. Its sender hears of it; that is enough.
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
-_MIME = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}( *; *[\w.+-]{1,50}=[\w.+\"-]{1,100})*", re.ASCII)
 _EXACT_NAME = re.compile(rb"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
 
 
@@ -144,17 +143,3 @@ def _filename(told: bytes, plain: bytes) -> str | None:
     exact = _EXACT_NAME.search(told)
     raw = unquote_to_bytes(exact[1]) if exact else plain
     return shown_name(raw.decode("utf-8", "replace"))
-
-
-def shown_name(text: str) -> str | None:
-    """What the file was called on the client's side, for people: never a path. Raises InvalidRequest."""
-    name = text.replace("\\", "/").rpartition("/")[2]
-    if "\0" in name or len(name) > NAME_MAX:
-        raise InvalidRequest(f"A filename has at most {NAME_MAX} characters, and no NUL.")
-    return name or None
-
-
-def mime(text: str) -> str | None:
-    """A media type, or nothing: whatever else clients send there says nothing about the content."""
-    told = text.strip()
-    return told if _MIME.fullmatch(told) else None

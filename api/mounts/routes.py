@@ -1,42 +1,24 @@
 """Mounts: list, show, register, change. Secrets go in and never come out."""
 
-import asyncio
-import re
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
-
 import orjson
 from fastapi import APIRouter, Request
-from psycopg.errors import UniqueViolation
-from pydantic import ValidationError
 from starlette.responses import Response
 
-from activities.executors.base import Identity
 from api.access.admission import admit
-from api.commands import headers as intake
 from api.front import Front, front_of
 from api.http import openapi, responses
-from api.http.errors import invalid
-from api.http.fields import ID_MAX, MountChanges, MountFields, MountsQuery, NewMountBody, read_query
+from api.http.body import read_json
+from api.http.fields import ID_MAX, read_query
 from api.http.responses import JSON, pagination
 from api.http.routes import Plain
-from api.services import Executors
-from schema.errors import BackendNotFound, FilestoreError, InvalidRequest, PathBusy
+from api.mounts import register
+from api.mounts.bodies import MountChanges, MountsQuery, NewMountBody
+from schema.errors import BackendNotFound, InvalidRequest
 from schema.ids import MountId
-from schema.mounts import Mount
 from schema.principals import Principal
-from schema.settings import Settings
 from schema.store import mounts
-from schema.store.mounts import Locked, NewMount
-from schema.store.pool import Pool
 
 router = APIRouter(route_class=Plain, tags=["mounts"])
-
-_SECRET = re.compile(r"secret|password|passphrase|token|credential|access_?key|private_?key", re.IGNORECASE)
-"""Names in `config` whose values are secrets."""
-_PLACE = ("root_path", "bucket", "prefix", "endpoint")
-"""Where the files are. Another place is another set of files."""
 
 
 @router.get(
@@ -96,9 +78,11 @@ async def show(request: Request) -> Response:
 async def create(request: Request) -> Response:
     principal = await admit(request, "admin")
     front = front_of(request)
-    body = await intake.read_json(request, NewMountBody)
+    body = await read_json(request, NewMountBody)
     services = front.services
-    mount = await register(services.settings, services.pool, services.executors, _new_mount(body, principal.tenant))
+    mount = await register.register(
+        services.settings, services.pool, services.executors, register.new_mount(body, principal.tenant)
+    )
     front.mounts.forget()
     return await _shown(front, principal, mount, 201)
 
@@ -123,172 +107,11 @@ async def update(request: Request) -> Response:
     principal = await admit(request, "admin")
     front = front_of(request)
     mount = _read_id(request)
-    body = await intake.read_json(request, MountChanges)
-    await _change(front, principal, mount, body)
+    body = await read_json(request, MountChanges)
+    await register.change(front, principal, mount, body)
     front.mounts.forget()
     await front.services.executors.refresh()
     return await _shown(front, principal, mount, 200)
-
-
-async def register(settings: Settings, pool: Pool, executors: Executors, new: NewMount) -> MountId:
-    """Make a mount. Its row comes first, inactive, then its storage, then its root; a crash between them leaves a mount
-    that the same request finishes.
-
-    Raises InvalidRequest, and what the storage says: MountOffline, StorageFull.
-    """
-    _check_place(new)
-    async with pool.connection() as connection, connection.transaction():
-        id = await mounts.create(connection, new, settings.host_id)
-        mount = await mounts.find(connection, id, new.tenant) if id else None
-    if mount is None:
-        raise InvalidRequest(f"There is a mount with the key {new.mount_key!r} already.", field="mountKey")
-    try:
-        root = await _prepare(executors, mount)
-    except FilestoreError:
-        async with pool.connection() as connection:
-            await mounts.give_up(connection, mount.id)
-        raise
-    async with pool.connection() as connection, connection.transaction():
-        await mounts.record_root(connection, mount.id, root.facts() if root else None)
-        await mounts.update(connection, mount.id, {"state": new.state, "state_reason": new.state_reason})
-    await executors.refresh()
-    return mount.id
-
-
-async def register_configured(settings: Settings, pool: Pool, executors: Executors, entry: object) -> MountId:
-    """A mount from a configuration file, written like the body of POST /v1/backend-mounts. One that is there already
-    stays as it is: it may have been changed since. Raises like `register`."""
-    try:
-        new = _new_mount(NewMountBody.model_validate(entry), "main")
-    except ValidationError as error:
-        raise invalid(error) from error
-    async with pool.connection() as connection:
-        known = await mounts.finished(connection, new.tenant, new.mount_key)
-    return known or await register(settings, pool, executors, new)
-
-
-async def _prepare(executors: Executors, mount: Mount) -> Identity | None:
-    """In a thread: storage can be slow."""
-    return await asyncio.to_thread(executors.register, mount)
-
-
-def _new_mount(body: NewMountBody, tenant: str) -> NewMount:
-    public, secrets = split_config(body.config or {})
-    return NewMount(
-        mount_key=body.mount_key,
-        backend_kind=body.backend_kind,
-        root_path=body.root_path,
-        bucket=body.bucket,
-        prefix=body.prefix,
-        config=public,
-        secrets={name: value for name, value in secrets.items() if value is not None},
-        access_mode=body.access_mode or "rw",
-        state=body.state or "active",
-        state_reason=body.state_reason,
-        display_name=body.display_name,
-        description=body.description,
-        contact=body.contact,
-        labels=body.labels or (),
-        tenant=tenant,
-    )
-
-
-def _check_place(new: NewMount | Mount) -> None:
-    if new.backend_kind == "s3" and not new.bucket:
-        raise InvalidRequest("A mount on S3 needs its bucket.", field="bucket")
-    if new.backend_kind == "local" and not (new.root_path or "").startswith("/"):
-        raise InvalidRequest("A local mount needs its rootPath, an absolute path.", field="rootPath")
-
-
-async def _change(front: Front, principal: Principal, id: MountId, body: MountChanges) -> None:
-    changes = body.model_dump(exclude_unset=True)
-    _refuse_nulls(changes)
-    config, secrets = split_config(changes.pop("config") or {}) if "config" in changes else (None, {})
-    if config is not None:
-        changes["config"] = config
-    async with front.services.pool.connection() as connection:
-        try:
-            async with connection.transaction():
-                locked = await mounts.lock(connection, id, principal.tenant)
-                if locked is None:
-                    raise BackendNotFound(backendMountId=id)
-                moved = _moved(locked, changes)
-                if moved is not None:
-                    changes["epoch"] = moved.epoch
-                await mounts.update(connection, id, changes)
-                await mounts.keep_secrets(connection, id, secrets)
-                # As it is from now on, with its new credentials.
-                moved = moved and await mounts.find(connection, id, principal.tenant)
-                if moved is not None:
-                    # The mount is inactive and held still: nobody waits for this transaction but its own administrator.
-                    root = await _prepare(front.services.executors, moved)
-                    await mounts.record_root(connection, id, root.facts() if root else None)
-        except UniqueViolation as error:
-            raise InvalidRequest("There is a mount with this key already.", field="mountKey") from error
-
-
-def _refuse_nulls(changes: Mapping[str, Any]) -> None:
-    for name in ("mount_key", "access_mode", "state", "labels"):
-        if name in changes and changes[name] is None:
-            raise InvalidRequest(f"{MountFields.model_fields[name].alias} can not be null.", field=name)
-
-
-def _moved(locked: Locked, changes: Mapping[str, Any]) -> Mount | None:
-    """The mount at its new place; None where the place stays. Raises InvalidRequest, PathBusy."""
-    mount = locked.mount
-    was = {
-        "root_path": mount.root_path,
-        "bucket": mount.bucket,
-        "prefix": mount.prefix,
-        "endpoint": locked.config.get("endpoint"),
-    }
-    endpoint = {"endpoint": changes["config"].get("endpoint")} if "config" in changes else {}
-    now = was | {name: changes[name] for name in _PLACE if name in changes} | endpoint
-    if now == was:
-        return None
-    if mount.state != "inactive":
-        raise InvalidRequest(
-            "The place of a mount changes only while it is inactive; set its state first.", field="state"
-        )
-    if locked.busy:
-        raise PathBusy("Commands of this mount are still running. Try again when they have ended.")
-    moved = replace(
-        mount, root_path=now["root_path"], bucket=now["bucket"], prefix=now["prefix"], epoch=mount.epoch + 1
-    )
-    _check_place(moved)
-    return moved
-
-
-def split_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str | None]]:
-    """What may be shown, and what may not; a secret that is null is withdrawn. Raises InvalidRequest."""
-    public, secrets = dict[str, Any](), dict[str, str | None]()
-    for name, value in config.items():
-        if not _SECRET.search(name):
-            _refuse_hidden_secrets(name, value)
-            public[name] = value
-        elif value is None or isinstance(value, str):
-            secrets[name] = value
-        else:
-            raise InvalidRequest(f"config.{name} is a secret, so it is a text.", field=f"config.{name}")
-    return public, secrets
-
-
-def _refuse_hidden_secrets(name: str, value: Any) -> None:
-    """Secrets inside of other values would be shown to everybody."""
-    if isinstance(value, str) and "://" in value and "@" in value.partition("://")[2].partition("/")[0]:
-        raise InvalidRequest(
-            f"config.{name} is an address with a password in it; send secrets by name.", field=f"config.{name}"
-        )
-    if isinstance(value, dict):
-        for inner, held in value.items():
-            if _SECRET.search(inner):
-                raise InvalidRequest(
-                    f"config.{name}.{inner}: send secrets at the top of config.", field=f"config.{name}"
-                )
-            _refuse_hidden_secrets(f"{name}.{inner}", held)
-    if isinstance(value, list):
-        for held in value:
-            _refuse_hidden_secrets(name, held)
 
 
 def _read_id(request: Request) -> MountId:

@@ -10,8 +10,12 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.front import front_of
 from api.http import openapi, responses
-from api.http.fields import (
-    ID_MAX,
+from api.http.fields import read_query
+from api.http.ids import read_id
+from api.http.responses import JSON
+from api.http.routes import Plain
+from api.nodes import cursors
+from api.nodes.queries import (
     ChildrenQuery,
     Filters,
     NodeByPathQuery,
@@ -20,14 +24,10 @@ from api.http.fields import (
     RollupFilter,
     SeenFilter,
     SizeFilter,
-    read_query,
 )
-from api.http.responses import JSON
-from api.http.routes import Plain
-from api.nodes import cursors
 from schema import paths
 from schema.errors import InvalidRequest, NodeNotFound, NotADirectory
-from schema.ids import MountId, NodeId
+from schema.ids import MountId
 from schema.nodes import NodeKind
 from schema.paths import PATH_MAX
 from schema.principals import authorise
@@ -171,18 +171,6 @@ async def children(request: Request) -> Response:
         f'"pagination":{_pagination(query, found.page, conditions)},"filters":{_echo(query)}}}}}'.encode(),
         media_type=JSON,
     )
-
-
-def read_id(request: Request) -> NodeId:
-    """The node's id in the address. One that is too large for us to have given it is just not there."""
-    text = request.path_params["id"]
-    if not (text.isascii() and text.isdigit()):
-        raise InvalidRequest(
-            "The id in the address is not a whole number.", fields=[{"field": "id", "message": "not an id"}]
-        )
-    if len(text) > 19 or not 1 <= int(text) <= ID_MAX:
-        raise NodeNotFound()
-    return NodeId(int(text))
 
 
 def _matching(query: NodesQuery | ChildrenQuery) -> Matching:

@@ -9,10 +9,11 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.front import front_of
 from api.http import openapi
-from api.http.fields import SnapshotsQuery, read_query
+from api.http.fields import read_query
+from api.http.ids import read_id
 from api.http.responses import JSON
 from api.http.routes import Plain
-from api.nodes.routes import read_id
+from api.nodes.queries import SnapshotsQuery
 from schema.errors import NodeNotFound
 from schema.ids import NodeId
 from schema.principals import authorise

@@ -8,16 +8,17 @@ from starlette.responses import Response
 
 from api.access.admission import admit
 from api.commands import headers as intake
-from api.commands.headers import Disconnected
 from api.front import Front, front_of
+from api.http import body as http_body
 from api.http import digests as checksums
 from api.http import openapi
+from api.http.body import Body, Disconnected, Pieces
 from api.http.errors import invalid, refusal
-from api.http.fields import UploadFields
 from api.http.forms import FORM_MAX, UploadForm
 from api.http.routes import Plain
 from api.uploads import receive as incoming
-from api.uploads.receive import Body, Pieces, Wanted
+from api.uploads.bodies import UploadFields
+from api.uploads.receive import Wanted
 from schema import paths
 from schema.errors import FilestoreError, InvalidRequest
 from schema.principals import Principal
@@ -74,7 +75,7 @@ async def upload(request: Request) -> Response:
         answer = refusal(request, invalid(error))
     except FilestoreError as error:
         answer = refusal(request, error)
-    return incoming.if_unread(answer, body)
+    return http_body.if_unread(answer, body)
 
 
 async def _upload(request: Request, front: Front, principal: Principal, body: Body) -> Response:

@@ -10,14 +10,17 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.commands import headers as intake
 from api.front import Front, front_of
+from api.http import body as http_body
 from api.http import digests as checksums
 from api.http import openapi
+from api.http.body import Body
 from api.http.errors import invalid, refusal
-from api.http.fields import METADATA_MAX, ByPathQuery, read_query
-from api.http.forms import mime
+from api.http.fields import METADATA_MAX, read_query
+from api.http.media import mime
 from api.http.routes import Plain
+from api.nodes.queries import ByPathQuery
 from api.uploads import receive as incoming
-from api.uploads.receive import Body, Wanted
+from api.uploads.receive import Wanted
 from schema import paths
 from schema.errors import FilestoreError, InvalidRequest, PayloadTooLarge
 from schema.principals import Principal
@@ -74,7 +77,7 @@ async def write(request: Request) -> Response:
         answer = refusal(request, invalid(error))
     except FilestoreError as error:
         answer = refusal(request, error)
-    return incoming.if_unread(answer, body)
+    return http_body.if_unread(answer, body)
 
 
 def _refuse_parts(request: Request) -> None:

@@ -47,8 +47,8 @@ class Spool:
         self.executor, self.threads, self.mount, self.id, self.path = executor, threads, mount, id, path
         self.told, self.size_max = told, size_max
         self.size = 0
-        self._held: list[bytes] = []
-        self._held_size = 0
+        self._held = bytearray()
+        """One buffer: as pieces of two bytes, as a client may send them, a megabyte would take twenty."""
         self._hashers = checksums.hashers(told)
         self._locks: Locks | None = None
         self._writer: StageWriter | None = None
@@ -56,12 +56,12 @@ class Spool:
 
     async def take(self, pieces: list[bytes]) -> None:
         """Raises PayloadTooLarge, and what staging raises: StorageFull, MountOffline, MountReadOnly."""
-        self._held += pieces
-        came = sum(map(len, pieces))
-        self.size, self._held_size = self.size + came, self._held_size + came
+        for piece in pieces:
+            self._held += piece
+            self.size += len(piece)
         if self.size > self.size_max:
             raise PayloadTooLarge(f"A file may have {self.size_max} bytes here.")
-        if self._held_size >= PIECE:
+        if len(self._held) >= PIECE:
             await self._write()
 
     async def close(self) -> Received:
@@ -96,7 +96,7 @@ class Spool:
             await self.threads.run(self.mount.id, locks.close)
 
     def _in_memory(self) -> Received:
-        content = b"".join(self._held)
+        content = bytes(self._held)
         for hasher in self._hashers.values():
             hasher.update(content)
         sha256 = hashlib.sha256(content).hexdigest()
@@ -109,8 +109,7 @@ class Spool:
 
     async def _write(self) -> None:
         await self._written()
-        piece = b"".join(self._held)
-        self._held, self._held_size = [], 0
+        piece, self._held = bytes(self._held), bytearray()
         self._writing = asyncio.ensure_future(self.threads.run(self.mount.id, self._put, piece))
 
     async def _written(self) -> None:

@@ -90,7 +90,7 @@ Verdict = Go | Refuse | Replay | Resume | Join | Busy | Conflict
 def decide(request: Request, found: Situation, *, workflow: str, day: str) -> Verdict:
     """`workflow` is the one that asks. `day` names the trash folder, fixed for good: a retry after midnight finds it again."""
     if known := found.known:
-        if known.hash is not None and request.hash is not None and known.hash != request.hash:
+        if not _asks_the_same(request, known):
             return Conflict()
         if known.owner == workflow:
             if known.status is not Status.RUNNING:
@@ -119,6 +119,13 @@ def decide(request: Request, found: Situation, *, workflow: str, day: str) -> Ve
         if leaving is not None:
             leaving["trash"] = f"{day}/{identity}.{leaving['item']}"
     return Go(identity, attempt, intent, decision.claims(request, found))
+
+
+def _asks_the_same(request: Request, known: Known) -> bool:
+    """A body that was not read to its end has no hash, and then all but the body has to agree."""
+    if known.hash is not None and request.hash is not None:
+        return known.hash == request.hash
+    return (known.head or known.hash) == request.effective_head
 
 
 def opens(request: Request, found: Situation) -> tuple[CommandId, int]:

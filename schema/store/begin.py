@@ -83,7 +83,8 @@ def _situation(request: Request, ends: Mapping[int, DictRow], by_item: Collectio
         known = Known(
             CommandId(row["known_id"]), Status(row["known_status"]), row["known_attempt"], row["known_hash"],
             row["known_retryable"], row["known_code"], row["known_outcome"], row["known_owner"],
-            row["known_long"], bool(row["known_unstaged"]), row["known_atomic_id"], row["known_atomic_size"] or 0,
+            row["known_long"], bool(row["known_unstaged"]), row["known_head"],
+            row["known_atomic_id"], row["known_atomic_size"] or 0,
         )  # fmt: skip
     named = _known_node(row["named"])
     return Situation(

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from fastapi.routing import APIRoute
 
-from api.access import admission as auth
+from api.access import tokens as auth
 from api.commands.catalogue import KINDS
 from schema.store import tokens
 from schema.store.pool import Pool, make_pool

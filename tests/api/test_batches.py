@@ -11,8 +11,8 @@ import httpx2
 import psycopg
 import pytest
 
-from api.http.fields import COMMANDS_MAX
-from api.services import Submission
+from api.commands.bodies import COMMANDS_MAX
+from api.submission import Submission
 from schema import errors
 from schema.commands.command import CommandKind
 from schema.commands.payloads import LIST_MAX, Outcome

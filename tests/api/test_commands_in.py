@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from api.commands.headers import fingerprint
+from api.commands.fingerprint import fingerprint
 from api.http.fields import METADATA_MAX
 from schema.commands.command import CommandKind, Status
 from schema.commands.command import Request as Command

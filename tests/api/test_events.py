@@ -332,7 +332,7 @@ async def test_a_stream_says_that_it_lives_and_how_far_it_has_looked(front: Fron
 
 
 async def test_a_stream_ends_with_its_token(front: Front, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.access.admission.FRESH_SECONDS", 0.1)
+    monkeypatch.setattr("api.access.tokens.FRESH_SECONDS", 0.1)
     token = await front.token("read", principal="leaving")
     async with serving(front, events_heartbeat_seconds=0.3) as (address, followed):
         stream, idle = await connect(address, token, backendMountId=tree.mount), await connect(address, token)

@@ -20,7 +20,8 @@ from pydantic import ValidationError
 from api.app import create_app
 from api.observe.metrics import looks
 from api.observe.metrics.counts import Counts
-from api.services import Load, MountSeen, Services, Submission, Vitals
+from api.services import Load, MountSeen, Services, Vitals
+from api.submission import Submission
 from schema import errors
 from schema.commands.payloads import Outcome
 from schema.ids import MountId

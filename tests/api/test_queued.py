@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import httpx2
 import pytest
 
-from api.services import Queued
+from api.submission import Queued
 from schema import errors
 from schema.commands.command import CommandKind, Request
 from schema.ids import CommandId, MountId, new_command_id

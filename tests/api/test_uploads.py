@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from activities.executors.base import Executor
-from api.uploads import receive as incoming
+from api.http import body as http_body
 from api.uploads import spool
 from schema import errors
 from schema.commands.command import CommandKind
@@ -192,7 +192,7 @@ async def test_what_is_no_checksum_is_400(client: httpx2.AsyncClient, tree: Tree
 async def test_an_upload_is_refused_before_its_body_is_read(
     front: Front, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(incoming, "LINGER_BYTES", 300_000)
+    monkeypatch.setattr(http_body, "LINGER_BYTES", 300_000)
     read = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -508,7 +508,7 @@ async def test_a_refused_sender_reads_why_although_it_is_still_sending(
 async def test_nobody_sends_for_ever_what_nobody_wants(
     front: Front, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(incoming, "LINGER_BYTES", 1_000_000)
+    monkeypatch.setattr(http_body, "LINGER_BYTES", 1_000_000)
     _, writer = await asyncio.open_connection(*address)
     writer.write(await request_head(front, 10**12, token="read"))
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from api.uploads import receive as incoming
+from api.http import body as http_body
 from api.uploads import spool
 from schema import errors
 from schema.commands.command import CommandKind
@@ -360,13 +360,13 @@ async def test_a_body_that_is_cut_short_is_no_file(
     abruptly: bool,
 ) -> None:
     ended = asyncio.Event()
-    plain = incoming.if_unread
+    plain = http_body.if_unread
 
     def seen(*arguments: Any) -> Any:
         ended.set()
         return plain(*arguments)
 
-    monkeypatch.setattr(incoming, "if_unread", seen)
+    monkeypatch.setattr(http_body, "if_unread", seen)
     content = b"x" * size
     body = form(tree, content) if way == "form" else content
     if chunked:

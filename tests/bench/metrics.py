@@ -15,7 +15,7 @@ from api.observe.metrics.commands import CountedCommands
 from api.observe.metrics.counts import Counts
 from api.observe.metrics.gauges import Page
 from api.observe.metrics.requests import CountedRequests
-from api.services import Queued, Submission
+from api.submission import Queued, Submission
 from schema.commands.command import CommandKind, Request, Status
 from schema.commands.payloads import Outcome
 from schema.ids import CommandId, MountId

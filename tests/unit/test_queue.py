@@ -3,7 +3,7 @@
 import pytest
 
 from api.dispatch.queue import Queue, Waiting
-from api.services import Submission
+from api.submission import Submission
 from schema.commands.claims import Claim
 from schema.commands.command import CommandKind, Request
 from schema.commands.payloads import LIST_MAX

@@ -77,8 +77,17 @@ SEEN: list[tuple[str, dict[str, Any], dict[str, Any], Verdict | None]] = [
      Replay(known(Status.FAILED, retryable=True, owner="w"))),
     ("of another request that ended", {"hash": "z"}, {}, None),
     ("of another request that runs", {"hash": "z"}, {"status": Status.RUNNING}, None),
-    ("of a request whose body was never read", {"hash": "z"}, {"hash": None}, Replay(known(hash=None))),
-    ("now with a body that was never read", {"hash": None}, {}, Replay(known())),
+    ("of a request whose body was never read", {"hash": "z", "head": "h"}, {"hash": None, "head": "h"},
+     Replay(known(hash=None, head="h"))),
+    ("now with a body that was never read", {"hash": None, "head": "h"}, {"head": "h"}, Replay(known(head="h"))),
+    ("never read, neither then nor now", {"hash": None, "head": "h"}, {"hash": None, "head": "h"},
+     Replay(known(hash=None, head="h"))),
+    ("of another place, its body never read", {"hash": "z", "head": "h"}, {"hash": None, "head": "y"}, None),
+    ("now for another place, the body never read", {"hash": None, "head": "y"}, {"hash": "z", "head": "h"}, None),
+    ("of another place, never read, neither then nor now", {"hash": None, "head": "y"}, {"hash": None, "head": "h"}, None),
+    ("of an upload that was never read, now without a body", {}, {"hash": None, "head": "y"}, None),
+    ("of a command without a body, now of an upload", {"hash": None, "head": "y"}, {}, None),
+    ("of a release that did not keep what was asked", {"hash": "z", "head": "h"}, {"hash": None}, None),
     ("that ended inconsistent", {}, {"status": Status.INCONSISTENT}, Replay(known(Status.INCONSISTENT))),
 ]  # fmt: skip
 
@@ -98,6 +107,12 @@ def test_the_same_key_after_a_retryable_failure_opens_the_next_attempt_of_the_fi
     assert (got.id, got.attempt) == (EARLIER, 5)
     assert got.intent["stage"] == MINE, "the stage is under the id of the new request"
     assert got.intent["trash"] == "2026-01-02/earlier.0"
+
+
+def test_the_next_attempt_acts_nowhere_else_than_the_first_one() -> None:
+    failed = known(Status.FAILED, retryable=True, hash=None, head="the first place")
+    assert isinstance(verdict(request(UPLOAD, key="k", head="another"), found(known=failed)), Conflict)
+    assert isinstance(verdict(request(UPLOAD, key="k", head="the first place"), found(known=failed)), Go)
 
 
 def test_the_next_attempt_can_be_refused_too() -> None:

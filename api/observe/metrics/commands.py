@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from api.observe.metrics.counts import DEFECT, Counts
-from api.services import Commands, OutcomePending, Queued, Submission
+from api.submission import Commands, OutcomePending, Queued, Submission
 from schema.commands.payloads import Outcome
 from schema.errors import FilestoreError
 from schema.ids import CommandId

@@ -14,8 +14,9 @@ from starlette.requests import Request
 from activities.executors.base import Executor, Locks, direct_uploads_of
 from api.commands import headers as intake
 from api.commands import run as commands
+from api.commands.fingerprint import sealed
 from api.front import Front
-from api.services import Submission
+from api.submission import Submission
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
 from api.uploads.spool import refuse_closed
@@ -69,7 +70,7 @@ def _command_of(request: Request, upload: Upload, principal: Principal) -> Comma
     command = standing.command_of(upload, principal, intake.read_headers(request, None))
     [told] = standing.told_of(upload)
     command = replace(command, sha256=told.hex, size=upload.expected or 0, lent_stage=CommandId(upload.id))
-    return intake.sealed(command, upload.request["metadata"])
+    return sealed(command, upload.request["metadata"])
 
 
 async def _known(front: Front, command: Command) -> Outcome | None:

@@ -9,17 +9,20 @@ from starlette.responses import Response
 
 from activities.executors.base import direct_uploads_of
 from api.access.admission import admit
+from api.commands import answer as answers
 from api.commands import headers as intake
+from api.commands.fingerprint import sealed
 from api.front import Front, front_of
 from api.http import digests as checksums
-from api.http import openapi, responses
-from api.http.fields import DirectUpload
-from api.http.forms import mime
+from api.http import openapi
+from api.http.body import read_json
+from api.http.media import mime
 from api.http.responses import JSON
 from api.http.routes import Plain
-from api.services import OutcomePending
+from api.submission import OutcomePending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
+from api.uploads.bodies import DirectUpload
 from api.uploads.direct import completion
 from api.uploads.spool import refuse_closed
 from schema import paths
@@ -47,7 +50,8 @@ router = APIRouter(route_class=Plain, tags=["uploads"])
     ),
     responses=openapi.answers(
         {201: "The link"}, "INVALID_PATH", "INVALID_CHECKSUM", "FORBIDDEN", "NOT_SUPPORTED", "MOUNT_READ_ONLY",
-        "BACKEND_NOT_FOUND", "EXECUTOR_NOT_FOUND", "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", "MOUNT_OFFLINE",
+        "BACKEND_NOT_FOUND", "EXECUTOR_NOT_FOUND", "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", "RATE_LIMITED",
+        "MOUNT_OFFLINE", "STORAGE_FULL",
         schema=openapi.enveloped(
             uploadId="string", url="string", method="string", headers="object", expiresAt="string", completeUrl="string",
             completeBefore="string",
@@ -65,7 +69,7 @@ router = APIRouter(route_class=Plain, tags=["uploads"])
 async def presign(request: Request) -> Response:
     principal = await admit(request, "write")
     front = front_of(request)
-    told = await intake.read_json(request, DirectUpload)
+    told = await read_json(request, DirectUpload)
     mount, sha256, new = await _announced(request, front, principal, told)
     executor = front.services.executors.of(mount)
     expires = datetime.now(UTC) + timedelta(seconds=told.expires_in)
@@ -74,8 +78,8 @@ async def presign(request: Request) -> Response:
     )
     new = replace(new, request={**new.request, "until": expires.isoformat()})
     keep = told.expires_in + front.services.settings.upload_keep_seconds
-    async with front.services.pool.connection() as connection:
-        await store.create(connection, new, keep)
+    async with front.services.pool.connection() as connection, connection.transaction():
+        await store.create(connection, new, keep, standing.allowance(front.services.settings))
     told_back = {
         "uploadId": new.id,
         "url": link.url,
@@ -106,7 +110,7 @@ async def _announced(
         overwrite=incoming.overwrites(asked, told.overwrite),
     )  # fmt: skip
     command = replace(command, mime_type=mime(told.content_type or ""))
-    intake.sealed(command, told.metadata)  # metadata that is too much is refused here
+    sealed(command, told.metadata)  # metadata that is too much is refused here
     request_told = {
         "host": None,
         "kind": "direct",
@@ -160,5 +164,5 @@ async def complete(request: Request) -> Response:
     try:
         ended = await completion.complete(request, front, principal, upload)
     except OutcomePending as pending:
-        return responses.pending(pending.command)
-    return responses.outcome(request, ended, 201)
+        return answers.pending(pending.command)
+    return answers.outcome(request, ended, 201)

@@ -3,11 +3,10 @@
 import asyncio
 from dataclasses import replace
 
-from api.commands.headers import Disconnected
 from api.front import Front
 from api.http import digests as checksums
+from api.http.body import Body, Disconnected
 from api.http.digests import Checksum
-from api.uploads.receive import Body
 from api.uploads.tus.area import Waiting
 from api.uploads.tus.protocol import ChunkMismatch, Locked, OffsetConflict
 from api.uploads.tus.turns import Turn
@@ -34,8 +33,7 @@ class Chunk:
         self._hasher = checksums.hasher(told.algorithm) if told else None
         self._end = upload.received
         """Where the next piece is written"""
-        self._held: list[bytes] = []
-        self._held_size = 0
+        self._held = bytearray()
         self._writing: asyncio.Future[None] | None = None
 
     async def take(self, body: Body, turn: Turn) -> Upload:
@@ -68,11 +66,10 @@ class Chunk:
             turn.waits = True
             piece = await body.next()
             turn.heard()
-            self._held.append(piece)
-            self._held_size += len(piece)
-            if self._end + self._held_size > most:
+            self._held += piece
+            if self._end + len(self._held) > most:
                 raise PayloadTooLarge(f"This upload has {most} bytes at most.")
-            if self._held_size >= PIECE:
+            if len(self._held) >= PIECE:
                 await self._write()
                 if not self._whole and self._end - self.upload.received >= ACKNOWLEDGE:
                     await self._acknowledge()
@@ -104,8 +101,8 @@ class Chunk:
 
     async def _write(self) -> None:
         await self._settle()
-        piece, at = b"".join(self._held), self._end
-        self._held, self._held_size = [], 0
+        piece, at = bytes(self._held), self._end
+        self._held = bytearray()
         self._end += len(piece)
         self._writing = asyncio.ensure_future(self._front.threads.run(SPOOL, self._put, piece, at))
 

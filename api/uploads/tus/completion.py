@@ -10,10 +10,11 @@ from starlette.requests import Request
 from api.commands import headers as intake
 from api.commands import run as commands
 from api.front import Front
-from api.services import OutcomePending
+from api.http.body import Pieces
+from api.submission import OutcomePending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
-from api.uploads.receive import Pieces, Wanted
+from api.uploads.receive import Wanted
 from api.uploads.spool import refuse_closed
 from api.uploads.tus import area
 from api.uploads.tus.area import Waiting

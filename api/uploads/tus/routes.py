@@ -11,17 +11,18 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.commands import headers as intake
 from api.front import Front, front_of
+from api.http import body as http_body
 from api.http import digests as checksums
 from api.http import openapi
+from api.http.body import Body
 from api.http.errors import invalid, refusal
-from api.http.fields import ResumableFields
-from api.http.forms import mime, shown_name
+from api.http.media import mime, shown_name
 from api.http.routes import Plain
-from api.services import OutcomePending
+from api.submission import OutcomePending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
+from api.uploads.bodies import ResumableFields
 from api.uploads.direct import completion as direct
-from api.uploads.receive import Body
 from api.uploads.remembered import Announced
 from api.uploads.spool import refuse_closed
 from api.uploads.tus import area, completion, protocol
@@ -53,7 +54,7 @@ async def _answer(request: Request, inner: Inner) -> Response:
         if isinstance(error, WrongVersion):
             answer.headers["tus-version"] = protocol.VERSION
     answer.headers["tus-resumable"] = protocol.VERSION
-    return incoming.if_unread(answer, body) if request.method in ("POST", "PATCH") else answer
+    return http_body.if_unread(answer, body) if request.method in ("POST", "PATCH") else answer
 
 
 # What can be done here
@@ -97,7 +98,7 @@ async def options(request: Request) -> Response:
     responses=openapi.answers(
         {201: "Created: see Location"}, "INVALID_PATH", "INVALID_CHECKSUM", "FORBIDDEN", "MOUNT_READ_ONLY",
         "BACKEND_NOT_FOUND", "PARENT_NOT_FOUND", "NODE_EXISTS", "PATH_BUSY", "CONTENT_EXPIRED", "PAYLOAD_TOO_LARGE",
-        "CHECKSUM_MISMATCH", "MOUNT_OFFLINE", "STORAGE_FULL",
+        "CHECKSUM_MISMATCH", "RATE_LIMITED", "MOUNT_OFFLINE", "STORAGE_FULL",
     ),
     openapi_extra={"parameters": [
         {"name": name, "in": "header", "required": name == "Tus-Resumable", "schema": {"type": "string"},
@@ -122,8 +123,8 @@ async def _create(request: Request, front: Front, principal: Principal, body: Bo
     # First the file, then the row: a row without its file could not be gone on with.
     file = None if new.parts else await front.threads.run(SPOOL, area.make, folder, new.id)
     try:
-        async with front.services.pool.connection() as connection:
-            await store.create(connection, new, keep)
+        async with front.services.pool.connection() as connection, connection.transaction():
+            await store.create(connection, new, keep, standing.allowance(front.services.settings))
     except BaseException:
         if file is not None:
             await front.threads.run(SPOOL, file.remove)
@@ -201,6 +202,13 @@ async def _length_of_parts(front: Front, principal: Principal, concat: protocol.
 # Go on
 
 
+_CHUNK_REFUSALS = (
+    "INVALID_CHECKSUM", "MOUNT_READ_ONLY", "NOT_FOUND", "PARENT_NOT_FOUND", "NODE_EXISTS", "NOT_A_DIRECTORY",
+    "IDEMPOTENCY_CONFLICT", "PATH_BUSY", "CONTENT_EXPIRED", "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", "CHECKSUM_MISMATCH",
+    "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STORAGE_FULL",
+)  # fmt: skip
+
+
 @router.patch(
     "/v1/uploads/{id}",
     status_code=204,
@@ -211,11 +219,7 @@ async def _length_of_parts(front: Front, principal: Principal, concat: protocol.
         "is taken whole or not at all. With the last chunk the upload becomes a file: `x-filestore-command` and "
         "`x-filestore-node` tell which; a refusal is that of the command."
     ),
-    responses=openapi.answers(
-        {204: "Taken: see Upload-Offset"}, "INVALID_CHECKSUM", "MOUNT_READ_ONLY", "NOT_FOUND", "PARENT_NOT_FOUND",
-        "NODE_EXISTS", "NOT_A_DIRECTORY", "IDEMPOTENCY_CONFLICT", "PATH_BUSY", "CONTENT_EXPIRED", "VERSION_CONFLICT",
-        "PAYLOAD_TOO_LARGE", "CHECKSUM_MISMATCH", "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STORAGE_FULL",
-    ),
+    responses=openapi.answers({204: "Taken: see Upload-Offset"}, *_CHUNK_REFUSALS),
     openapi_extra={
         "parameters": [
             openapi.path_id("id", "The upload", "01993d5e-7c1a-7000-8000-0123456789ab"),
@@ -263,7 +267,7 @@ async def _go_on(
         upload = await standing.find(front, principal, id)
         standing.refuse_refused(upload)
         if brings_bytes:
-            upload = await _told_length(request, front, upload)
+            upload = await _told_length(request, front, principal, upload)
             _check_offset(upload, offset, body)
         if upload.state == "done":
             return upload, None
@@ -289,7 +293,7 @@ async def _ended(finishing: Awaitable[Upload], upload: Upload) -> tuple[Upload, 
         return upload, pending.command
 
 
-async def _told_length(request: Request, front: Front, upload: Upload) -> Upload:
+async def _told_length(request: Request, front: Front, principal: Principal, upload: Upload) -> Upload:
     expected = protocol.number(request.headers, "Upload-Length")
     if expected is None or expected == upload.expected:
         return upload
@@ -298,8 +302,9 @@ async def _told_length(request: Request, front: Front, upload: Upload) -> Upload
     size_max = front.services.settings.upload_max_bytes
     if expected > size_max:
         raise PayloadTooLarge(f"A file may have {size_max} bytes here.")
-    async with front.services.pool.connection() as connection:
-        if not await store.fix_length(connection, upload.id, expected):
+    most = standing.allowance(front.services.settings)
+    async with front.services.pool.connection() as connection, connection.transaction():
+        if not await store.fix_length(connection, upload.id, expected, principal.tenant, principal.name, most):
             raise InvalidRequest("More than that has come already.")
     return replace(upload, expected=expected)
 
@@ -409,9 +414,20 @@ async def _terminate(request: Request, front: Front, principal: Principal, body:
     return Response(status_code=204)
 
 
-@router.post("/v1/uploads/{id}", include_in_schema=False)
+@router.post(
+    "/v1/uploads/{id}",
+    status_code=204,
+    operation_id="overrideMethod",
+    summary="PATCH, HEAD or DELETE, sent as POST",
+    responses=openapi.answers({200: "As HEAD", 204: "As PATCH or DELETE"}, *_CHUNK_REFUSALS),
+    openapi_extra={"parameters": [
+        openapi.path_id("id", "The upload", "01993d5e-7c1a-7000-8000-0123456789ab"),
+        {"name": "X-HTTP-Method-Override", "in": "header", "required": True,
+         "schema": {"type": "string", "enum": ["PATCH", "HEAD", "DELETE"]}, "description": "The method that is meant"},
+    ]},
+)  # fmt: skip
 async def overridden(request: Request) -> Response:
-    """For clients that can send nothing but POST: the method that is meant is in a header."""
+    """For clients that can send nothing but POST: the method that is meant is in a header, and the other headers are its."""
     meant = {"PATCH": _patch, "DELETE": _terminate, "HEAD": _head}.get(
         request.headers.get("x-http-method-override", "").upper()
     )

@@ -1,0 +1,25 @@
+"""Queries about events."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from api.http.fields import Count, Id, Query, Text, split_list
+from schema.events import EventType
+
+
+class _EventConditions(Query):
+    backend_mount_id: Id | None = None
+    path_prefix: Text | None = None
+    path_prefix_b64: Text | None = Field(None, alias="pathPrefixB64")
+    events: Annotated[list[EventType] | None, BeforeValidator(split_list)] = None
+
+
+class StreamQuery(_EventConditions):
+    last_event_id: Count | None = None
+
+
+class EventsQuery(_EventConditions):
+    after: Count | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    wait: Annotated[float, Field(ge=0, le=30)] = 0

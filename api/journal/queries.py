@@ -1,0 +1,32 @@
+"""The query that reads the journal."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from api.http.fields import UUID, Count, Id, Moment, Query, Short, Text, split_list
+from schema.commands.command import CommandKind
+
+Ending = Literal["succeeded", "failed", "inconsistent"]
+
+
+class JournalQuery(Query):
+    backend_mount_id: Id | None = None
+    path: Text | None = None
+    path_b64: Text | None = Field(None, alias="pathB64")
+    path_prefix: Text | None = None
+    path_prefix_b64: Text | None = Field(None, alias="pathPrefixB64")
+    node_id: Id | None = None
+    principal: Short | None = None
+    command: Annotated[list[CommandKind] | None, BeforeValidator(split_list)] = None
+    outcome: Annotated[list[Ending] | None, BeforeValidator(split_list)] = None
+    code: Annotated[list[Short] | None, BeforeValidator(split_list)] = None
+    command_id: Annotated[str, Field(pattern=UUID)] | None = None
+    operation_id: Annotated[str, Field(pattern=UUID)] | None = None
+    atomic_id: Annotated[str, Field(pattern=UUID)] | None = None
+    recorded_from: Annotated[Moment | None, Field(alias="from")] = None
+    recorded_to: Annotated[Moment | None, Field(alias="to")] = None
+    after: Count | None = None
+    before: Id | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    order: Literal["asc", "desc"] | None = None

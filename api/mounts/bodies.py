@@ -1,0 +1,46 @@
+"""Mounts as clients describe them, and the query that lists them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from api.http.fields import Body, Count, Metadata, Query, Short, Text, split_list
+
+MountKind = Literal["local", "s3"]
+MountState = Literal["active", "inactive", "offline", "degraded", "error", "unknown"]
+AccessMode = Literal["rw", "ro"]
+
+
+class MountFields(Body):
+    """What can be set on a mount, and changed later."""
+
+    mount_key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")] | None = None
+    root_path: Annotated[Text, Field(min_length=1, max_length=4096)] | None = None
+    bucket: Annotated[Short, Field(min_length=1)] | None = None
+    prefix: Short | None = None
+    config: Metadata | None = None
+    access_mode: AccessMode | None = None
+    state: MountState | None = None
+    state_reason: Short | None = None
+    display_name: Short | None = None
+    description: Annotated[Text, Field(max_length=10_000)] | None = None
+    contact: Short | None = None
+    labels: Annotated[list[Short], Field(max_length=100)] | None = None
+
+
+class NewMountBody(MountFields):
+    mount_key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+    backend_kind: MountKind
+
+
+class MountChanges(MountFields):
+    """Only the fields that are there are changed."""
+
+
+class MountsQuery(Query):
+    limit: Annotated[int, Field(ge=1, le=100)] = 25
+    offset: Count = 0
+    kinds: Annotated[list[MountKind] | None, BeforeValidator(split_list)] = None
+    states: Annotated[list[MountState] | None, BeforeValidator(split_list)] = None
+    access_modes: Annotated[list[AccessMode] | None, BeforeValidator(split_list)] = None
+    search: Short | None = None

@@ -1,0 +1,102 @@
+"""Queries about nodes and their versions."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from api.http.fields import Body, Count, Id, Moment, Query, Scalar, Short, Text, split_list
+
+NodeState = Literal["active", "inconsistent", "missing", "deleted"]
+NodeKind = Literal["file", "directory", "symlink", "special"]
+RollupState = Literal["up_to_date", "pending", "stale", "invalid"]
+
+
+class _Strict(Body):
+    """`filters` knows all its fields: a misspelt one must not silently select everything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class MetadataFilter(_Strict):
+    key: Text
+    value: Scalar
+
+
+class SizeFilter(_Strict):
+    min: Count | None = None
+    max: Count | None = None
+
+
+class SeenFilter(_Strict):
+    after: Moment | None = None
+    before: Moment | None = None
+
+
+class RollupFilter(_Strict):
+    states: list[RollupState] | None = None
+    min_child_count: Count | None = None
+    max_child_count: Count | None = None
+    min_file_count: Count | None = None
+    max_file_count: Count | None = None
+    min_directory_count: Count | None = None
+    max_directory_count: Count | None = None
+    min_size_bytes: Count | None = None
+    max_size_bytes: Count | None = None
+    last_calculated_after: Moment | None = None
+    last_calculated_before: Moment | None = None
+
+
+class Filters(_Strict):
+    query: Text | None = None
+    metadata: Annotated[list[MetadataFilter], Field(max_length=16)] = Field(default_factory=list)
+    size: SizeFilter | None = None
+    last_seen_at: SeenFilter | None = None
+    rollup: RollupFilter | None = None
+
+
+def _filters(value: Any) -> Any:
+    return Filters.model_validate_json(value) if isinstance(value, str) else value
+
+
+class _NodeConditions(Query):
+    search: Short | None = None
+    states: Annotated[list[NodeState] | None, BeforeValidator(split_list)] = None
+    kinds: Annotated[list[NodeKind] | None, BeforeValidator(split_list)] = None
+    drift_only: bool = False
+    filters: Annotated[Filters | None, BeforeValidator(_filters)] = None
+
+
+class ChildrenQuery(_NodeConditions):
+    limit: Annotated[int, Field(ge=1, le=200)] = 100
+    offset: Count = 0
+    cursor: Text | None = None
+
+
+class NodesQuery(_NodeConditions):
+    backend_mount_id: Id
+    path: Text | None = None
+    path_b64: Text | None = Field(None, alias="pathB64")
+    depth: Annotated[int, Field(ge=0, le=10)] | None = None
+    collisions: bool = False
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    offset: Count = 0
+    cursor: Text | None = None
+
+
+class ByPathQuery(Query):
+    backend_mount_id: Id
+    path: Text = ""
+    path_b64: Text | None = Field(None, alias="pathB64")
+
+
+class NodeQuery(Query):
+    collisions: bool = False
+
+
+class NodeByPathQuery(ByPathQuery):
+    collisions: bool = False
+
+
+class SnapshotsQuery(Query):
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Id | None = None
