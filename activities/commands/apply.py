@@ -125,8 +125,12 @@ class Apply:
 
 def _applied(row: record_store.Row, result: Result | None) -> Applied:
     match result:
-        case Done(identity=identity, drift=drift):
-            return Applied(row.id, row.attempt, Status.SUCCEEDED, identity.facts() if identity else None, drift=drift)
+        case Done():
+            facts = result.identity.facts() if result.identity else None
+            return Applied(
+                row.id, row.attempt, Status.SUCCEEDED, facts,
+                drift=result.drift, leaves=result.leaves or result.holds, holds=result.holds,
+            )  # fmt: skip
         case Refused(code=code, message=message):
             retryable = errors.BY_CODE[code].retryable
             return Applied(row.id, row.attempt, Status.FAILED, code=code, message=message, retryable=retryable)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.commands.fresh import FreshAttempts
-from activities.executors.base import Identity, Locks
+from activities.executors.base import Identity, Locks, TreesByItem
 from activities.failures import by_halves, in_one
 from schema import errors
 from schema.commands.atomic import decide_atomic, taken
@@ -108,15 +108,18 @@ class Begin:
     ) -> tuple[dict[CommandId, Verdict], list[Outcome]]:
         """The verdicts, and how those ended that are refused."""
         day = datetime.now(UTC).strftime("%Y-%m-%d")
+        by_item, away = self._by_item(mount)
         async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             await begin_store.lock_mounts(connection, {mount} | {m for r in requests for m in r.mounts})
-            requests, found = await begin_store.look_where_they_lie(connection, requests)
+            requests, found = await begin_store.look_where_they_lie(connection, requests, by_item)
             held: list[tuple[Claim, CommandId]] = []
             verdicts: dict[CommandId, Verdict] = {}
             for request in requests:
                 verdict = decide(request, found[request.id], workflow=workflow, day=day)
                 if isinstance(verdict, Go) and request.id in lost:
                     verdict = Refuse(verdict.id, verdict.attempt, errors.StageLost())
+                if isinstance(verdict, Go) and away is not None:
+                    verdict = Refuse(verdict.id, verdict.attempt, away)
                 verdicts[request.id] = verdict if atomic_id else among(verdict, held)
             if atomic_id:
                 verdicts = decide_atomic(requests, found, verdicts)
@@ -125,6 +128,15 @@ class Begin:
                 raise _KeyTaken()
             await areach("begin.before_commit")
         return verdicts, ended
+
+    def _by_item(self, mount: MountId) -> tuple[set[MountId], errors.FilestoreError | None]:
+        """The mount, if its storage knows no trees: what an intent says of a tree depends on it. A mount whose executor can not
+        be opened is told nothing about: `apply` could not act there either. (What appears decides, so no other mount counts.)"""
+        try:
+            executor = self._executors.of(mount)
+        except errors.FilestoreError as error:
+            return set(), error
+        return ({mount} if isinstance(executor, TreesByItem) else set()), None
 
     async def _write(
         self, connection: Connection, mount: MountId, workflow: str, requests: Sequence[Request],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.commands.compensate import taken_back
+from activities.executors.base import Marks
 from activities.failures import by_halves, passes
 from schema import errors
 from schema.commands.atomic import none_of
@@ -76,7 +77,7 @@ class Commit:
         ended = [id for id, outcome in told.ended.items() if outcome.status is Status.SUCCEEDED and id not in left]
         try:
             executor = self._executors.of(mount)
-            if ended and executor.marks:
+            if ended and isinstance(executor, Marks):
                 await self._threads.run(mount, executor.forget, ended)
         except Exception as error:
             activity.logger.warning("marks of %d commands are left to the sweep: %r", len(ended), error)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from temporalio import activity
 
 from activities import items
 from activities.commands.tasks import departure_of, task_of
-from activities.executors.base import Done, Executor, ItemByItem, Source, Step, Task
+from activities.executors.base import Done, Executor, Source, Step, Task, TreesByItem, trees_of
 from schema.commands import intents
 from schema.commands.payloads import CommandIds
 from schema.errors import VersionConflict
@@ -77,7 +77,7 @@ class Finish:
     async def _clear_items(self, mount: MountId, executor: Executor, leftover: leftover_store.Leftover) -> bool:
         """Page by page, each forgotten when it is cleared: whoever goes on after a crash goes on there. False: another process
         is at it."""
-        row, by_item, run = leftover.row, cast(ItemByItem, executor), self._threads.run
+        row, by_item, run = leftover.row, trees_of(executor), self._threads.run
         task = departure_of(row, items=True) if leftover.departs else items.task_of(row)
         # What a copy laid stays, and what a move to another mount has laid is still to leave over there.
         stays = leftover.succeeded and task.step is Step.CREATE
@@ -111,11 +111,11 @@ class Finish:
 def _goes_by_item(executor: Executor, leftover: leftover_store.Leftover) -> bool:
     if leftover.departs:
         departs = intents.departure_of(leftover.row.intent)
-        return departs is not None and departs.tree and not executor.whole_trees
+        return departs is not None and departs.tree and isinstance(executor, TreesByItem)
     return leftover.row.by_item
 
 
-def _laid(executor: ItemByItem, task: Task, sources: Sequence[Source]) -> list[Source]:
+def _laid(executor: TreesByItem, task: Task, sources: Sequence[Source]) -> list[Source]:
     """Those of the sources that lie in the trash now. The others were changed by somebody, and stay where they are."""
     try:
         executor.lay(task, sources)

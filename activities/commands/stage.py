@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from temporalio import activity
 
 from activities import items
-from activities.executors.base import Content, Copied, Executor, Identity, ItemByItem, Source, Step
+from activities.executors.base import Content, Copied, Executor, Identity, Source, Step, trees_of
 from activities.executors.drafts import pour
 from schema import errors
 from schema.commands import intents
@@ -162,7 +162,7 @@ class StageCopies:
 
     async def _lay(self, mount: MountId, executor: Executor, row: record_store.Row) -> None:
         """A tree on storage that knows none: item by item to where it goes, page by page."""
-        by_item, task, files, after = cast(ItemByItem, executor), items.task_of(row), 0, b""
+        by_item, task, files, after = trees_of(executor), items.task_of(row), 0, b""
         origin = self._origin(mount, row)
         fetch = partial(fetched, origin) if origin is not None else None
         async with self._pool.connection() as connection:

@@ -14,10 +14,11 @@ The protocol it serves (docs/command-protocol.md) rests on these sentences:
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from schema.errors import NotSupported
 from schema.ids import CommandId
 from schema.paths import NodePath
 
@@ -111,7 +112,7 @@ class Task:
     place: bytes | None = None
     """Of a restore: a path below the trash"""
     items: bool = False
-    """Of a tree, where storage knows none: what it holds was laid where it goes before the step (`ItemByItem`)."""
+    """Of a tree, where storage knows none: what it holds was laid where it goes before the step (`TreesByItem`)."""
     lent: bool = False
     """The stage belongs to an upload that outlives a failure of this command: only a success clears it"""
 
@@ -127,6 +128,10 @@ class Done:
     identity: Identity | None
     recognised: bool = False
     drift: str | None = None
+    leaves: bool = field(default=False, compare=False)
+    """Something is left for `finish` to clear, once the record is committed. Equality is about the effect alone."""
+    holds: bool = field(default=False, compare=False)
+    """What was moved still lies under its old name as well, until `finish`: nobody may take that name before"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,22 +261,8 @@ Fetch = Callable[[Source], Content]
 """Opens a source that lies on another mount: the recorded version of it. Raises VersionConflict."""
 
 
-class Executor(Protocol):
-    """The contract. All methods block; the caller brings the threads."""
-
-    whole_trees: bool
-    """A directory is moved, deleted, restored and made visible together with everything below it, in one step. Where
-    that can not be, the caller goes through the tree item by item."""
-    width: int
-    """How many steps are worth taking at once."""
-    marks: bool
-    """Steps leave marks that only help to recognise them, and that `forget` removes."""
-
-    def check(self) -> None:
-        """Raise MountOffline unless this is the very storage the mount was registered with."""
-        ...
-
-    def locks(self) -> Locks: ...
+class Stages(Protocol):
+    """Where what will appear waits. For uploads, for `stage`, and for the sweep."""
 
     def open_stage(self, stage: CommandId, path: NodePath | None = None) -> StageWriter:
         """`path`: where it will appear. A store that writes big content in place from the start needs to know."""
@@ -302,6 +293,17 @@ class Executor(Protocol):
         left."""
         ...
 
+    def stages(self) -> Iterator[tuple[CommandId, float]]:
+        """Every entry in the stage folder with its age in seconds."""
+        ...
+
+
+class Steps(Protocol):
+    """The visible step of a command, and what follows it. For `apply`, `commit` and `finish`."""
+
+    width: int
+    """How many steps are worth taking at once."""
+
     def act(self, task: Task) -> Result:
         """Look, take the visible step, look at what came out. Not durable before `flush`."""
         ...
@@ -316,14 +318,13 @@ class Executor(Protocol):
         else has been there since; nothing was touched."""
         ...
 
-    def forget(self, commands: Sequence[CommandId]) -> None:
-        """These are recorded, and left nothing to `finish`: no later execution will ask for their marks. What is not
-        forgotten is left to the sweep."""
-        ...
-
     def finish(self, task: Task, succeeded: bool) -> None:
         """After the record is committed: clear what is left under the command's own name. Idempotent."""
         ...
+
+
+class Reads(Protocol):
+    """Content and listings. For downloads, copies between mounts, and the checker."""
 
     def open(self, path: NodePath) -> Content:
         """Raises NodeNotFound; NotADirectory when it is not a regular file."""
@@ -333,36 +334,72 @@ class Executor(Protocol):
         """Older content, by its place in the trash. Raises ContentExpired when it is no longer there."""
         ...
 
-    def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str) -> str:
-        """A URL under which exactly this content can be read for a while without us; `disposition` is the value of its
-        Content-Disposition header. Raises NotSupported where storage has no such thing."""
-        ...
-
-    def presign_stage(self, stage: CommandId, size: int, sha256: bytes, seconds: int) -> UploadLink:
-        """A link for a client that puts content of this size and hash into this stage itself. It begins in this time, and
-        can end later. Raises NotSupported where storage has no such thing, PayloadTooLarge."""
-        ...
-
-    def find_uploaded(self, stage: CommandId, size: int, sha256: bytes) -> Stage | None:
-        """The stage that was put there under such a link, its content proven: it can be made visible like any other. None:
-        nothing is there yet. Raises ChecksumMismatch where it is something else, which is removed; NotSupported."""
-        ...
-
-    def stages(self) -> Iterator[tuple[CommandId, float]]:
-        """Every entry in the stage folder with its age in seconds."""
-        ...
-
-    def sweep_uploads(self, older_than_seconds: float) -> int:
-        """Abort what was begun on the storage itself and belongs to no stage: multipart uploads. How many there were."""
-        ...
-
     def walk(self) -> Iterator[Entry]:
         """Every entry of the mount but our own reserved folder, parents before children. Never follows a link."""
         ...
 
 
-class ItemByItem(Executor, Protocol):
-    """What an executor offers besides, whose `whole_trees` is False: a directory with its content goes item by item.
+class Executor(Stages, Steps, Reads, Protocol):
+    """What every executor serves. All methods block; the caller brings the threads.
+
+    What not every storage can do stands in the protocols below. An executor without such a thing has no such method, and
+    a caller asks with `isinstance`."""
+
+    def check(self) -> None:
+        """Raise MountOffline unless this is the very storage the mount was registered with."""
+        ...
+
+    def locks(self) -> Locks: ...
+
+
+@runtime_checkable
+class Marks(Protocol):
+    """Steps leave marks that only help to recognise them."""
+
+    def forget(self, commands: Sequence[CommandId]) -> None:
+        """These are recorded, and left nothing to `finish`: no later execution will ask for their marks. What is not
+        forgotten is left to the sweep."""
+        ...
+
+
+@runtime_checkable
+class OwnUploads(Protocol):
+    """The storage itself keeps uploads that were begun and not ended."""
+
+    def sweep_uploads(self, older_than_seconds: float) -> int:
+        """Abort what was begun on the storage itself and belongs to no stage: multipart uploads. How many there were."""
+        ...
+
+
+@runtime_checkable
+class DirectReads(Protocol):
+    """The storage hands out content itself, under a link."""
+
+    def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str) -> str:
+        """A URL under which exactly this content can be read for a while without us; `disposition` is the value of its
+        Content-Disposition header."""
+        ...
+
+
+@runtime_checkable
+class DirectUploads(Protocol):
+    """The storage takes content itself, under a link."""
+
+    def presign_stage(self, stage: CommandId, size: int, sha256: bytes, seconds: int) -> UploadLink:
+        """A link for a client that puts content of this size and hash into this stage itself. It begins in this time, and
+        can end later. Raises PayloadTooLarge."""
+        ...
+
+    def find_uploaded(self, stage: CommandId, size: int, sha256: bytes) -> Stage | None:
+        """The stage that was put there under such a link, its content proven: it can be made visible like any other. None:
+        nothing is there yet. Raises ChecksumMismatch where it is something else, which is removed."""
+        ...
+
+
+@runtime_checkable
+class TreesByItem(Protocol):
+    """The storage knows no trees: a directory with its content goes item by item. Without this protocol a directory is moved,
+    deleted, restored and made visible with everything below it, in one step.
 
     `begin_tree`, `lay` for all of it, `end_tree`, then `act`; the record; `clear_tree` for all of it, then `finish`. All of
     it can be repeated after a crash, and finds what an earlier execution has done.
@@ -385,3 +422,24 @@ class ItemByItem(Executor, Protocol):
         """After the record, children first: the originals leave; of a failed command, what was laid. What somebody
         changed meanwhile stays."""
         ...
+
+
+def trees_of(executor: Executor) -> TreesByItem:
+    """For a command whose intent says that its tree goes item by item. Raises NotSupported."""
+    if not isinstance(executor, TreesByItem):
+        raise NotSupported("The storage of this mount has no trees that go item by item. Look at the mount's backend.")
+    return executor
+
+
+def direct_reads_of(executor: Executor) -> DirectReads:
+    """Raises NotSupported."""
+    if not isinstance(executor, DirectReads):
+        raise NotSupported("This storage has no URLs of its own. Read the content through Filestore.")
+    return executor
+
+
+def direct_uploads_of(executor: Executor) -> DirectUploads:
+    """Raises NotSupported."""
+    if not isinstance(executor, DirectUploads):
+        raise NotSupported("This storage has no URLs of its own. Send the content to Filestore.")
+    return executor

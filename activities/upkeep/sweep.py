@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.commands.finish import Finish
-from activities.executors.base import Executor
+from activities.executors.base import Executor, OwnUploads
 from schema.ids import CommandId, MountId, is_command_id
 from schema.store import leftovers as leftover_store
 from schema.store import rollups
@@ -59,7 +59,9 @@ class Sweep:
         )
         old = [stage for stage, age in found if age > self._max_age]
         old += await self._ended(mount, [stage for stage, age in found if age <= self._max_age])
-        removed = await self._threads.run(mount, executor.sweep_uploads, self._max_age)
+        removed = 0
+        if isinstance(executor, OwnUploads):
+            removed = await self._threads.run(mount, executor.sweep_uploads, self._max_age)
         for start in range(0, len(old), 500):
             removed += await self._clear_some(mount, executor, old[start : start + 500])
         return removed

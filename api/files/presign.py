@@ -6,6 +6,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from activities.executors.base import direct_reads_of
 from api.access.admission import admit
 from api.files.queries import PresignQuery
 from api.files.recorded import find
@@ -46,7 +47,7 @@ async def presign(request: Request) -> Response:
         raise VersionConflict("The record does not say which object this is. Reconcile it.", nodeId=found.node)
     expires = datetime.now(UTC) + timedelta(seconds=query.expires_in)
     url = await front.threads.run(
-        found.mount, executor.presign, found.path, found.identity, query.expires_in,
+        found.mount, direct_reads_of(executor).presign, found.path, found.identity, query.expires_in,
         disposition(found.name, query.disposition),
     )  # fmt: skip
     told = {"url": url, "expiresAt": expires.isoformat(timespec="seconds"), "headers": {}, "method": "GET"}

@@ -62,6 +62,10 @@ class Applied:
     drift: str | None = None
     replaced: list[int | str] | None = None
     """A move that was taken back: what the file that it had replaced is now, at its old place again"""
+    leaves: bool | None = None
+    """The storage has something left to clear once this is recorded. None: an earlier release applied it, which did not say"""
+    holds: bool | None = None
+    """What was moved still lies under its old name as well: that name stays claimed until it is cleared"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,18 +78,14 @@ class Place:
     mount_state: str | None
     """None: there is no such mount"""
     mount_access: str = "rw"
-    mount_kind: str = "local"
+    whole_trees: bool = True
+    """A directory goes in one step, with all below it: its executor says so"""
     parent: KnownNode | None = None
     node: KnownNode | None = None
     gone: KnownNode | None = None
     """The latest deleted node at this path, if nothing lives there"""
     busy: CommandId | None = None
     """Whose claim is in the way"""
-
-    @property
-    def whole_trees(self) -> bool:
-        """A directory goes in one step, with all below it. (The executors of this kind say the same.)"""
-        return self.mount_kind == "local"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ SELECT n.state <> 'active' OR n.version <> %(version)s OR p.directory_path || n.
 -- directory's path, `above` are all paths over it.
 -- One look-up after the other for each request: whatever the tables' sizes, nothing here may become a scan.
 SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS fresh_node,
-       m.state AS mount_state, m.access_mode AS mount_access, m.backend_kind AS mount_kind,
+       m.state AS mount_state, m.access_mode AS mount_access,
        c.id::text AS known_id, c.status::text AS known_status, c.attempt AS known_attempt, encode(c.request_hash, 'hex') AS known_hash,
        c.retryable AS known_retryable, c.code AS known_code, c.owner_workflow AS known_owner, c.outcome::text AS known_outcome, c.request->>'head' AS known_head,
        coalesce((c.intent->>'long')::boolean, false) AS known_long,

@@ -18,8 +18,9 @@ UPDATE filestore.commands c
    SET status = i.status, code = i.code, retryable = coalesce(i.retryable, false), ended_at = now(), touched_at = now(),
        intent = c.intent || jsonb_build_object('identity', i.identity, 'message', i.message, 'drift', i.drift)
            || CASE WHEN i.replaced IS NULL THEN '{}' ELSE jsonb_build_object('replaced_identity', i.replaced) END
+           || CASE WHEN i.leaves IS NULL THEN '{}' ELSE jsonb_build_object('leaves', i.leaves, 'holds', i.holds) END
   FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id uuid, attempt integer, status filestore.command_status, identity jsonb,
-       code text, message text, retryable boolean, drift text, replaced jsonb)
+       code text, message text, retryable boolean, drift text, replaced jsonb, leaves boolean, holds boolean)
  WHERE c.id = ANY (ARRAY[i.id]) AND c.status = 'running' AND c.attempt = i.attempt
 RETURNING c.id::text, c.intent->>'step' AS step, coalesce(c.request->>'path', '') AS shown,
           coalesce((c.intent->>'tree')::boolean, false) AS tree, c.intent ?| ARRAY['replaced', 'departs'] AS ousts, c.intent ? 'source' AS copies,
@@ -71,12 +72,15 @@ WITH RECURSIVE ended AS (
            c.code, c.retryable, c.owner_workflow, c.operation_id, c.atomic_id, c.item, c.reverses, c.request_id, c.trace_id, c.started_at,
            c.intent, i.step, i.node, i.parent, i.old_parent, i.version, i.previous_version, i.size, i.previous_size, i.sha256,
            i.stage, i.trash, i.identity, i.before, i.message, i.drift, i.kind AS node_kind, i.totals, i.replaced, i.departs, i.source,
-           coalesce(decode(i.at, 'hex'), c.path) AS lies_at, coalesce(i.tree, false) AS tree
+           coalesce(decode(i.at, 'hex'), c.path) AS lies_at, coalesce(i.tree, false) AS tree,
+           -- An executor of an earlier release did not say what it leaves: then whatever it may have left is looked for. `finish`
+           -- finds nothing where there is nothing, and the claim on the old name of a move is freed with that.
+           coalesce(i.leaves, i.step IN ('create', 'replace', 'move', 'restore')) AS leaves, coalesce(i.holds, i.step = 'move') AS holds
       FROM filestore.commands c,
            jsonb_to_record(c.intent) AS i(step text, node bigint, parent bigint, old_parent bigint, version bigint,
                previous_version bigint, size bigint, previous_size bigint, sha256 text, stage uuid, trash text, identity jsonb,
                before jsonb, message text, drift text, kind filestore.node_kind, at text, tree boolean, totals jsonb,
-               replaced jsonb, departs jsonb, source jsonb)
+               replaced jsonb, departs jsonb, source jsonb, leaves boolean, holds boolean)
      WHERE c.id = ANY(%(ids)s::uuid[])
 ), done AS (
     SELECT e.*, f.directory_path, f.directory_text, f.depth AS parent_depth,
@@ -232,24 +236,21 @@ WITH RECURSIVE ended AS (
       FROM ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
       LEFT JOIN done d ON d.id = e.id LEFT JOIN weights w ON w.id = e.id
 ), left_over AS (
-    -- On a local disk only what replaces something, or fails, leaves something to clear; an object store has more to tidy,
-    -- but for content that was put from the spool of its host: that left with the step.
+    -- Of what succeeded the executor has said whether anything is left to clear; of what failed its stage may be left.
     INSERT INTO filestore.cleanups (mount_id, command_id, stage_id)
-    SELECT e.mount_id, e.id, e.stage FROM ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
+    SELECT e.mount_id, e.id, e.stage FROM ended e
      WHERE e.stage IS NOT NULL AND e.step <> 'none' AND e.status <> 'succeeded'
-        OR e.step IN ('create', 'replace') AND e.status = 'succeeded' AND CASE m.backend_kind
-           WHEN 's3' THEN left(coalesce(e.intent->'staged'->>9, ''), 6) <> 'spool:' ELSE e.step = 'replace' AND e.stage IS NOT NULL END
-        OR e.step IN ('move', 'restore') AND e.status = 'succeeded' AND m.backend_kind = 's3'
+        OR e.leaves AND e.status = 'succeeded'
         OR e.intent ? 'items'
      UNION ALL
     SELECT (d.departs->>'mount')::bigint, d.id, NULL FROM done d WHERE d.departs IS NOT NULL
 ), released AS (
     -- The claim on what still has to go stays until it has gone, in `finish`: nobody may take its name before.
-    DELETE FROM filestore.claims k USING ended e JOIN filestore.backend_mounts m ON m.id = e.mount_id
+    DELETE FROM filestore.claims k USING ended e
      WHERE k.command_id = ANY (ARRAY[e.id]) AND NOT (e.intent ? 'items' AND k.mount_id = e.mount_id)
        AND (e.status <> 'succeeded'
             OR (e.departs IS NULL OR k.mount_id <> (e.departs->>'mount')::bigint)
-               AND NOT (m.backend_kind = 's3' AND e.step = 'move' AND k.path = e.path))
+               AND NOT (e.holds AND e.leaves AND k.mount_id = e.mount_id AND k.path = e.path))
 )
 SELECT (SELECT count(*) FROM written) AS written, (SELECT count(*) FROM done) AS expected
 

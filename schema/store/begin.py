@@ -31,7 +31,7 @@ async def lock_mounts(connection: Connection, mounts: Collection[MountId]) -> No
 
 
 async def look_where_they_lie(
-    connection: Connection, requests: Sequence[Request]
+    connection: Connection, requests: Sequence[Request], by_item: Collection[MountId]
 ) -> tuple[list[Request], dict[CommandId, Situation]]:
     """The requests, each that names a living node by its id at the path where that lies, and what `look` says of them.
 
@@ -40,7 +40,7 @@ async def look_where_they_lie(
     """
     while True:
         placed = await _placed(connection, requests)
-        found = await look(connection, placed)
+        found = await look(connection, placed, by_item=by_item)
         if placed == requests or all(_is_there(request, found[request.id]) for request in placed):
             return placed, found
         requests = placed
@@ -78,13 +78,16 @@ async def source_changes(connection: Connection, command: CommandId, source: Sou
     return bool(row and row["changes"])
 
 
-async def look(connection: Connection, requests: Sequence[Request]) -> dict[CommandId, Situation]:
+async def look(
+    connection: Connection, requests: Sequence[Request], *, by_item: Collection[MountId] = ()
+) -> dict[CommandId, Situation]:
+    """`by_item`: the mounts whose storage knows no trees. The record does not know; their executors do."""
     items = [end for request in requests for end in _ends(request)]
     cursor = await connection.execute(SQL["look"], {"items": orjson.dumps(items).decode()})
     ends: dict[str, dict[int, DictRow]] = {}
     for row in await cursor.fetchall():
         ends.setdefault(row["id"], {})[row["n"]] = row
-    return {request.id: _situation(request, ends[request.id]) for request in requests}
+    return {request.id: _situation(request, ends[request.id], by_item) for request in requests}
 
 
 _TREES = (CommandKind.DELETE, CommandKind.MOVE, CommandKind.COPY, CommandKind.RESTORE)
@@ -123,7 +126,7 @@ def _at(path: NodePath, *, subtree: bool) -> dict[str, Any]:
     }
 
 
-def _situation(request: Request, ends: Mapping[int, DictRow]) -> Situation:
+def _situation(request: Request, ends: Mapping[int, DictRow], by_item: Collection[MountId]) -> Situation:
     row, known = ends[0], None
     if row["known_id"] is not None:
         known = Known(
@@ -135,17 +138,17 @@ def _situation(request: Request, ends: Mapping[int, DictRow]) -> Situation:
     named = _known_node(row["named"])
     return Situation(
         fresh_node=NodeId(row["fresh_node"]),
-        here=_place(request.mount_id, row),
-        there=_place(request.target_mount_id or request.mount_id, ends[1]) if 1 in ends else None,
+        here=_place(request.mount_id, row, by_item),
+        there=_place(request.target_mount_id or request.mount_id, ends[1], by_item) if 1 in ends else None,
         known=known,
         named=replace(named, below=row["below"] or 0) if named else None,
         old=_old(row["old"]),
     )
 
 
-def _place(mount: MountId, row: DictRow) -> Place:
+def _place(mount: MountId, row: DictRow, by_item: Collection[MountId]) -> Place:
     return Place(
-        mount, row["mount_state"], row["mount_access"] or "rw", row["mount_kind"] or "local",
+        mount, row["mount_state"], row["mount_access"] or "rw", mount not in by_item,
         parent=_known_node(row["parent"]),
         node=_known_node(row["node"], row["has_children"], row["below"]),
         gone=_known_node(row["gone"]),

@@ -531,7 +531,6 @@ class Meddling:
     executor: Any
     meddle: Callable[[], None]
     after: bool = False
-    whole_trees: bool = True
     width: int = 1
 
     def open(self, path: NodePath) -> Content:

@@ -19,7 +19,6 @@ class Linking:
     """An executor whose storage has links."""
 
     executor: Any
-    whole_trees: bool = True
     width: int = 1
     asked: list[tuple[NodePath, Identity, int, str]] = field(default_factory=list)
     broken: bool = False

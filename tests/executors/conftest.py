@@ -10,7 +10,19 @@ from typing import Protocol
 
 import pytest
 
-from activities.executors.base import Done, Draft, Executor, Identity, Refused, Result, Source, Stage, Step, Task
+from activities.executors.base import (
+    Done,
+    Draft,
+    Executor,
+    Identity,
+    Refused,
+    Result,
+    Source,
+    Stage,
+    Step,
+    Task,
+    TreesByItem,
+)
 from activities.executors.local.executor import LocalExecutor
 from activities.executors.memory.executor import MemoryExecutor
 from activities.executors.memory.tree import Node
@@ -280,7 +292,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
 @pytest.fixture
 def whole(bench: Bench) -> Bench:
     """A bench whose executor moves, deletes, restores and shows whole trees in one step; others are driven item by item."""
-    if not bench.executor.whole_trees:
+    if isinstance(bench.executor, TreesByItem):
         pytest.skip("this executor has no whole trees")
     return bench
 

@@ -680,3 +680,27 @@ def test_the_bench_itself_sees_the_storage_and_not_the_executor(bench: Bench) ->
     bench.outside.make_folder(b"folder")
     bench.outside.put(b"folder/file", os.urandom(8))
     assert len(list(bench.executor.walk())) == 2
+
+
+def test_a_step_that_leaves_nothing_needs_no_finish(bench: Bench) -> None:
+    """The record calls `finish` for a command that has succeeded only where its answer says that something is left."""
+    created = bench.create(b"file", b"one")
+    new = bench.executor.act(created)
+    assert isinstance(new, Done) and new.identity and not new.leaves and not new.holds
+    bench.executor.flush([created])
+    assert bench.outside.stages() == {}
+    replaced = bench.replace(b"file", b"two", new.identity)
+    result = bench.executor.act(replaced)
+    assert isinstance(result, Done) and result.identity
+    bench.executor.flush([replaced])
+    if result.leaves:
+        bench.executor.finish(replaced, True)
+    assert bench.outside.stages() == {} and list(bench.outside.trash().values()) == [b"one"]
+    moved = bench.move(b"file", b"new", result.identity)
+    answer = bench.executor.act(moved)
+    assert isinstance(answer, Done)
+    bench.executor.flush([moved])
+    assert answer.holds is (bench.outside.read(b"file") is not None), "the old name is held while it is taken"
+    if answer.leaves:
+        bench.executor.finish(moved, True)
+    assert bench.outside.read(b"file") is None and bench.outside.read(b"new") == b"two"

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from activities.executors.base import Content, Done, Identity, ItemByItem, Refused, Source, Step, Task
+from activities.executors.base import Content, Done, Identity, Refused, Source, Step, Task, TreesByItem
 from activities.executors.memory.executor import MemoryExecutor
 from schema.errors import ContentExpired, MountOffline, NodeExists, ParentNotFound, VersionConflict
 from schema.ids import new_command_id
@@ -34,8 +34,8 @@ class Tree:
     sources: list[Source]
 
     @property
-    def executor(self) -> ItemByItem:
-        return cast(ItemByItem, self.bench.executor)
+    def executor(self) -> TreesByItem:
+        return cast(TreesByItem, self.bench.executor)
 
     def lay(self) -> None:
         self.executor.begin_tree(self.task)
@@ -44,7 +44,7 @@ class Tree:
 
     def clear(self, succeeded: bool = True) -> None:
         self.executor.clear_tree(self.task, self.sources[::-1], succeeded)
-        self.executor.finish(self.task, succeeded)
+        self.bench.executor.finish(self.task, succeeded)
 
     def act(self) -> None:
         assert isinstance(self.bench.executor.act(self.task), Done)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from activities.executors.base import Done, Stage, Step, Task
+from activities.executors.base import Done, OwnUploads, Stage, Step, Task
 from activities.executors.s3 import upload as s3_upload
 from schema.ids import CommandId, new_command_id
 from schema.paths import NodePath
@@ -138,6 +138,7 @@ def test_orphaned_uploads_are_swept_and_those_that_somebody_knows_are_not(bench:
     store = bench.outside.store
     store.bucket.begin_parts(store.keys.prefix + "orphan", {})
     assert len(uploads(bench)) == 2
+    assert isinstance(bench.executor, OwnUploads)
     assert store.bucket and bench.executor.sweep_uploads(3600) == 0
     assert bench.executor.sweep_uploads(-60) == 1
     assert [key for key, _ in uploads(bench)] == [store.keys.prefix + "file"]

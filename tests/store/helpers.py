@@ -16,8 +16,9 @@ from activities.commands.commit import Commit
 from activities.commands.fresh import FreshAttempts
 from activities.executors.base import Executor
 from activities.executors.memory.executor import MemoryExecutor
+from activities.ports import Executors
 from schema.commands.command import CommandKind, Request, Status
-from schema.commands.payloads import Applied, AppliedList, Begun, CommandList, Ended, Outcome
+from schema.commands.payloads import Applied, AppliedList, Begun, CommandList, Ended, Going, Outcome
 from schema.commands.verdicts import Verdict
 from schema.ids import CommandId, MountId, new_command_id
 from schema.store import mounts
@@ -70,10 +71,13 @@ class Protocol:
 
     def __init__(self, pool: Pool) -> None:
         self.pool, self.told = pool, Listener()
-        executors, threads = OneExecutor(), budgets.STEPS.build()
-        self._begin = Begin(pool, executors, threads, self.told, FreshAttempts())
-        self._commit = Commit(pool, executors, threads, self.told, lambda: None, 30)
         self._inodes = 100
+        self.serve(OneExecutor())
+
+    def serve(self, executors: Executors) -> None:
+        threads = budgets.STEPS.build()
+        self._begin = Begin(self.pool, executors, threads, self.told, FreshAttempts())
+        self._commit = Commit(self.pool, executors, threads, self.told, lambda: None, 30)
 
     async def begin(self, mount: MountId, requests: Sequence[Request], workflow: str | None = None) -> Begun:
         environment = ActivityEnvironment()
@@ -86,13 +90,19 @@ class Protocol:
     async def run(self, mount: MountId, *requests: Request) -> dict[CommandId, Verdict]:
         """Carry these commands through as if each that goes had taken its step. Returns the verdicts."""
         begun = await self.begin(mount, requests)
-        sizes = {request.id: request.size for request in requests}
-        await self.commit(mount, [self.applied(going.id, going.attempt, sizes.get(going.id, 0)) for going in begun.go])
+        by_id = {request.id: request for request in requests}
+        await self.commit(mount, [self._said(going, by_id.get(going.id)) for going in begun.go])
         return {request.id: self.told.verdicts[request.id] for request in requests}
+
+    def _said(self, going: Going, request: Request | None) -> Applied:
+        """As a disk does: what was replaced waits in the stage, and nothing else is left."""
+        replaces = request is not None and request.kind is CommandKind.UPLOAD and request.overwrite
+        return replace(self.applied(going.id, going.attempt, request.size if request else 0), leaves=replaces)
 
     def applied(self, command: CommandId, attempt: int = 1, size: int = 0) -> Applied:
         self._inodes += 1
-        return Applied(command, attempt, Status.SUCCEEDED, [0, self._inodes, 1, size, 2, 3, 0, 0o644, 1])
+        identity: list[int | str] = [0, self._inodes, 1, size, 2, 3, 0, 0o644, 1]
+        return Applied(command, attempt, Status.SUCCEEDED, identity, leaves=False, holds=False)
 
     def outcome(self, command: CommandId) -> Outcome:
         return self.told.outcomes[command]

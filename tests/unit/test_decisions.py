@@ -263,18 +263,19 @@ def test_whoever_holds_either_end_is_waited_for() -> None:
 
 @pytest.mark.parametrize("kind", [MOVE, COPY])
 def test_where_storage_knows_no_trees_they_go_item_by_item(kind: CommandKind) -> None:
-    bucket = found(place(FOLDER, mount_kind="s3"), place(mount_kind="s3"))
+    bucket = found(place(FOLDER, whole_trees=False), place(whole_trees=False))
     go = went(asked(kind), bucket)
     assert go.long and go.intent.to_json()["items"] and go.intent.to_json()["tree"]
     empty = replace(FOLDER, has_children=False, below=0)
     assert (
-        "items" not in went(asked(kind), found(place(empty, mount_kind="s3"), place(mount_kind="s3"))).intent.to_json()
+        "items"
+        not in went(asked(kind), found(place(empty, whole_trees=False), place(whole_trees=False))).intent.to_json()
     )
     assert "items" not in went(asked(kind), between(FOLDER)).intent.to_json()
 
 
 def test_a_tree_between_mounts_goes_as_the_target_knows_it_and_its_source_leaves() -> None:
-    to_bucket = went(asked(MOVE, target_mount_id=TWO), between(FOLDER, mount=TWO, mount_kind="s3"))
+    to_bucket = went(asked(MOVE, target_mount_id=TWO), between(FOLDER, mount=TWO, whole_trees=False))
     assert to_bucket.long and to_bucket.intent.to_json()["items"] and to_bucket.intent.to_json()["departs"]["tree"]
-    to_disk = went(asked(MOVE, target_mount_id=TWO), found(place(FOLDER, mount_kind="s3"), place(mount=TWO)))
+    to_disk = went(asked(MOVE, target_mount_id=TWO), found(place(FOLDER, whole_trees=False), place(mount=TWO)))
     assert to_disk.long and "items" not in to_disk.intent.to_json() and to_disk.intent.to_json()["departs"]["tree"]

@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from activities.executors.base import Copied, Draft, Entry, Fetch, Identity, Result, Source, Stage, Task, UploadLink
+from activities.executors.base import Copied, Draft, Entry, Fetch, Identity, Result, Source, Stage, Task
 from activities.executors.byte_locks import Locks
 from activities.executors.drafts import staged
 from activities.executors.local import copy as local_copy
@@ -37,7 +37,7 @@ from activities.executors.local.registration import make_mount
 from activities.executors.local.steps import attempt as local_attempt
 from activities.executors.local.tree import discard
 from activities.executors.local.writer import Writer, clear_stage, make_folder
-from schema.errors import ContentExpired, MountOffline, NodeNotFound, NotADirectory, NotSupported
+from schema.errors import ContentExpired, MountOffline, NodeNotFound, NotADirectory
 from schema.ids import CommandId
 from schema.paths import ROOT, NodePath
 
@@ -45,9 +45,7 @@ from schema.paths import ROOT, NodePath
 class LocalExecutor:
     """The contract of `activities.executors.base`, on a directory of this host."""
 
-    whole_trees = True
     width = 1
-    marks = False
     """One flush takes a whole list, so more threads would only wait for the same disk."""
 
     def __init__(self, root: str, mount_uuid: str) -> None:
@@ -169,9 +167,6 @@ class LocalExecutor:
         with self._explaining():
             return local_attempt.reverse(disk, task)
 
-    def forget(self, commands: Sequence[CommandId]) -> None:
-        """There are no marks: inodes tell."""
-
     def finish(self, task: Task, succeeded: bool) -> None:
         if task.stage is None:
             return
@@ -213,15 +208,6 @@ class LocalExecutor:
         self.check()
         raise NodeNotFound()
 
-    def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str) -> str:
-        raise NotSupported("A local disk has no URLs of its own. Read the content through Filestore.")
-
-    def presign_stage(self, stage: CommandId, size: int, sha256: bytes, seconds: int) -> UploadLink:
-        raise NotSupported("A local disk has no URLs of its own. Send the content to Filestore.")
-
-    def find_uploaded(self, stage: CommandId, size: int, sha256: bytes) -> Stage | None:
-        raise NotSupported("A local disk has no URLs of its own. Send the content to Filestore.")
-
     def stages(self) -> Iterator[tuple[CommandId, float]]:
         """The age counts from the last change of any kind, so that what a replace took out starts anew."""
         disk, now = self._here(), time.time_ns()
@@ -232,9 +218,6 @@ class LocalExecutor:
                 command = CommandId(name.decode("utf-8", "surrogateescape"))
                 yield command, max(0.0, (now - found.ctime) / 1e9)
         self.check()
-
-    def sweep_uploads(self, older_than_seconds: float) -> int:
-        return 0  # a disk has no uploads besides the stages
 
     def walk(self) -> Iterator[Entry]:
         """Ends without an error only when the mount was there from start to end: what it did not tell is not there."""

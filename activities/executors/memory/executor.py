@@ -5,9 +5,11 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from activities.executors.base import (
     Copied,
+    Done,
     Draft,
     Entry,
     Fetch,
@@ -16,15 +18,15 @@ from activities.executors.base import (
     Result,
     Source,
     Stage,
+    Step,
     Task,
-    UploadLink,
 )
 from activities.executors.memory.attempt import NO_FOLDER, NO_PARENT, Attempt
 from activities.executors.memory.copy import copied
 from activities.executors.memory.handles import Content, Locks, Writer
 from activities.executors.memory.reversal import reverse
 from activities.executors.memory.tree import Folder, Node, Place, cut, ticks
-from schema.errors import ContentExpired, MountOffline, NodeNotFound, NotADirectory, NotSupported
+from schema.errors import ContentExpired, MountOffline, NodeNotFound, NotADirectory
 from schema.ids import CommandId
 from schema.paths import NodePath
 
@@ -32,9 +34,7 @@ from schema.paths import NodePath
 class MemoryExecutor:
     """`tree`, `stage` and `trash` are open: a test plays the stranger who changes them."""
 
-    whole_trees = True
     width = 1
-    marks = False
 
     def __init__(self) -> None:
         self.online = True
@@ -152,7 +152,9 @@ class MemoryExecutor:
 
     def act(self, task: Task) -> Result:
         self.check()
-        return Attempt(self, task).run()
+        result = Attempt(self, task).run()
+        # What a replace took out waits in the stage until the record is committed.
+        return replace(result, leaves=task.step is Step.REPLACE) if isinstance(result, Done) else result
 
     def flush(self, tasks: Sequence[Task]) -> None:
         self.check()
@@ -160,9 +162,6 @@ class MemoryExecutor:
     def reverse(self, task: Task) -> Result:
         self.check()
         return reverse(Attempt(self, task), self.guard)
-
-    def forget(self, commands: Sequence[CommandId]) -> None:
-        """There are no marks: inodes tell."""
 
     def finish(self, task: Task, succeeded: bool) -> None:
         self.check()
@@ -195,23 +194,11 @@ class MemoryExecutor:
             raise ContentExpired()
         return Content(node)
 
-    def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str) -> str:
-        raise NotSupported("Memory has no URLs. Read the content through Filestore.")
-
-    def presign_stage(self, stage: CommandId, size: int, sha256: bytes, seconds: int) -> UploadLink:
-        raise NotSupported("Memory has no URLs. Send the content to Filestore.")
-
-    def find_uploaded(self, stage: CommandId, size: int, sha256: bytes) -> Stage | None:
-        raise NotSupported("Memory has no URLs. Send the content to Filestore.")
-
     def stages(self) -> Iterator[tuple[CommandId, float]]:
         self.check()
         for name, node in list(self.stage.items()):
             if b"/" not in name:
                 yield CommandId(name.decode()), time.monotonic() - node.since
-
-    def sweep_uploads(self, older_than_seconds: float) -> int:
-        return 0
 
     def walk(self) -> Iterator[Entry]:
         self.check()

@@ -60,9 +60,7 @@ WIDTH = 16
 class S3Executor:
     """The contract of `activities.executors.base`, on a prefix of a bucket."""
 
-    whole_trees = False
     width = WIDTH
-    marks = True
 
     def __init__(
         self,

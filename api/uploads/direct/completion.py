@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from starlette.requests import Request
 
-from activities.executors.base import Executor, Locks
+from activities.executors.base import Executor, Locks, direct_uploads_of
 from api.commands import headers as intake
 from api.commands import run as commands
 from api.commands.fingerprint import sealed
@@ -92,7 +92,11 @@ async def _carry_out(request: Request, front: Front, principal: Principal, uploa
     refuse_closed(mount)
     executor = front.services.executors.of(mount)
     staged = await front.threads.run(
-        mount.id, executor.find_uploaded, CommandId(upload.id), command.size, bytes.fromhex(command.sha256 or "")
+        mount.id,
+        direct_uploads_of(executor).find_uploaded,
+        CommandId(upload.id),
+        command.size,
+        bytes.fromhex(command.sha256 or ""),
     )
     if staged is None:
         # It is taken away when its command has succeeded: that may have been at this very moment.

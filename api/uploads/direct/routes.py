@@ -7,6 +7,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from activities.executors.base import direct_uploads_of
 from api.access.admission import admit
 from api.commands import answer as answers
 from api.commands import headers as intake
@@ -73,7 +74,7 @@ async def presign(request: Request) -> Response:
     executor = front.services.executors.of(mount)
     expires = datetime.now(UTC) + timedelta(seconds=told.expires_in)
     link = await front.threads.run(
-        mount.id, executor.presign_stage, CommandId(new.id), told.size_bytes, sha256, told.expires_in
+        mount.id, direct_uploads_of(executor).presign_stage, CommandId(new.id), told.size_bytes, sha256, told.expires_in
     )
     new = replace(new, request={**new.request, "until": expires.isoformat()})
     keep = told.expires_in + front.services.settings.upload_keep_seconds

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 from activities.executors.base import Done, Result, Step, Task, Unclear
@@ -37,6 +38,12 @@ class Visible(Protocol):
 
 
 def act(disk: Disk, task: Task) -> Result:
+    result = _taken(disk, task)
+    # What a replace took out waits in the stage until the record is committed. Nothing else leaves a trace.
+    return replace(result, leaves=task.step is Step.REPLACE) if isinstance(result, Done) else result
+
+
+def _taken(disk: Disk, task: Task) -> Result:
     with Ends(disk, task) as ends:
         step = _visible(ends)
         for _ in range(ROUNDS):

@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from activities.executors.base import Done, Identity, Refused, Result, Step, Task
 from activities.executors.s3.bucket import COMMAND, FREE, SHA256, STAGED, TAG, WAS, Condition, Found, only
@@ -59,6 +60,19 @@ class Attempt:
         self.tried_to_clear = self.asked = False
 
     def run(self) -> Result:
+        result = self._run()
+        if not isinstance(result, Done):
+            return result
+        return replace(result, leaves=self._leaves(), holds=self.task.step is Step.MOVE)
+
+    def _leaves(self) -> bool:
+        """Content that was put from the spool of this host left it with the step. What waited in the bucket is still there,
+        and so is what was moved, or restored: it goes once the record is committed."""
+        if self.task.step in (Step.CREATE, Step.REPLACE):
+            return self.task.staged is None or not self.task.staged.tag.startswith("spool:")
+        return self.task.step in (Step.MOVE, Step.RESTORE)
+
+    def _run(self) -> Result:
         steps = {
             Step.CREATE: self.create,
             Step.REPLACE: self.replace,
