@@ -14,10 +14,10 @@ export UV_SYSTEM_CERTS := true
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help dev up demo stop status logs reset test test-slow server check fmt bench
+.PHONY: help dev up demo stop status check-record logs reset test test-slow server check fmt bench
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 dev: .venv/synced ## start everything and stay until Ctrl-C
 	@exec $(DEV) up --foreground --demo
@@ -31,8 +31,11 @@ demo: .venv/synced ## put files through the service and show what came of it; DA
 stop: .venv/synced ## stop what `up` or `dev` started; data is kept
 	@$(DEV) stop
 
-status: .venv/synced ## what runs, and whether it is well
-	@$(DEV) status || true
+status: .venv/synced ## what runs; fails unless all of it is well, mounts too
+	@$(DEV) status
+
+check-record: .venv/synced ## compare journal, record and storage; ARGS="--sweep --level content"
+	@$(DEV) check -- $(ARGS)
 
 logs: .venv/synced ## the logs; NAME=api for one, ARGS=-f to follow
 	@$(DEV) logs $(NAME) $(ARGS)

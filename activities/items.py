@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from activities.commands import tasks
-from activities.executors.base import Identity, Source, Step, Task
+from activities.executors.base import Identity, Source, Task
 from schema import errors
+from schema.commands.intents import Appears, Changes, Restore, copied_of
 from schema.paths import NodePath
 from schema.store.record import Row
 from schema.store.trees import Planned
@@ -21,19 +22,23 @@ def task_of(row: Row) -> Task:
 
 def planned_node(row: Row) -> int:
     """The directory whose content is planned."""
-    node: int = row.intent["source"]["node"] if "source" in row.intent else row.intent["node"]
-    return node
+    source = copied_of(row.intent)
+    if source is not None and source.node is not None:
+        return source.node
+    assert isinstance(row.intent, Appears | Changes), "a refused command plans nothing"
+    return row.intent.node
 
 
 def source_of(row: Row, entry: Planned) -> Source:
     """Raises VersionConflict where the record is not sure of what lies there."""
-    restores, relative = row.intent["step"] == Step.RESTORE, b"/" + entry.path
+    restores, relative = isinstance(row.intent, Restore), b"/" + entry.path
     if entry.identity is None or (entry.state != "active" and not restores):
         raise errors.VersionConflict(
             f"{entry.shown} is {entry.state} in the record. Reconcile it first; nothing was changed.", path=entry.shown
         )
     source = Source(entry.path, entry.kind, Identity.of_facts(entry.identity), sha256=entry.sha256)
-    if restores:
-        return replace(source, place=bytes.fromhex(row.intent["place"]) + relative)
-    root = bytes.fromhex(row.intent["source"]["path"]) if "source" in row.intent else row.path.raw
+    if isinstance(row.intent, Restore):
+        return replace(source, place=bytes.fromhex(row.intent.place) + relative)
+    copied = copied_of(row.intent)
+    root = row.path.raw if copied is None or copied.path is None else bytes.fromhex(copied.path)
     return replace(source, path=NodePath(root + relative))

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from activities.threads import MountThreads
 from api import directories
+from api.access.limits import Budget
 from api.access.tokens import Tokens
 from api.commands import batch as batches
 from api.commands import routes as mutations
@@ -71,8 +72,18 @@ def create_app(services: Services) -> FastAPI:
     looks = Looks(services.pool, services.vitals)
     downloads = Downloads(services.pool, services.announce)
     feed = Feed(services.pool, services.wakeups, services.settings.events_poll_seconds)
+    settings = services.settings
+    budget = Budget(settings.content_memory_bytes, settings.content_wait_seconds, services.counts.refused)
     app.state.front = Front(
-        services, Tokens(services.pool), KnownMounts(services.pool), MountThreads(), downloads, Turns(), feed, looks
+        services,
+        Tokens(services.pool),
+        KnownMounts(services.pool),
+        MountThreads(),
+        downloads,
+        Turns(),
+        feed,
+        looks,
+        budget,
     )
     for module in ROUTERS:
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from activities.threads import MountThreads
+    from api.access.limits import Budget
     from api.access.tokens import Tokens
     from api.events.feed import Feed
     from api.files.downloads import Downloads
@@ -28,6 +29,7 @@ class Front:
     turns: Turns
     feed: Feed
     looks: Looks
+    budget: Budget
 
 
 def front_of(request: Request) -> Front:

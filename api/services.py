@@ -24,6 +24,11 @@ class Executors(Protocol):
         Blocking. Doing it again is harmless. Raises InvalidRequest, MountOffline, ExecutorNotFound."""
         ...
 
+    def prove(self, mount: Mount) -> Identity | None:
+        """Read a mount's sentinel where this row says it lies, and write nothing; which directory its root is, as `register`.
+        Blocking. Raises InvalidRequest, MountOffline, ExecutorNotFound."""
+        ...
+
     async def refresh(self) -> None:
         """The configured mounts have changed."""
         ...

@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from deploy.stack import infrastructure
+from deploy.stack import application, infrastructure
 from deploy.stack.background import run_in_background
 from deploy.stack.env_file import read_env
 from deploy.stack.folder import REPOSITORY, Folder
@@ -52,6 +52,8 @@ def main() -> int:
             return reset(folder)
         case "demo":
             return demo(folder, arguments.data)
+        case "check":
+            return check(folder, arguments.words)
         case "build":
             return build()
     raise AssertionError(arguments.command)
@@ -107,6 +109,16 @@ def demo(folder: Folder, data: str | None) -> int:
     script = str(REPOSITORY / "deploy" / "demo.py")
     words = [sys.executable, script, *([data] if data else [])]
     return subprocess.run(words, env={**os.environ, **variables}).returncode
+
+
+def check(folder: Folder, words: list[str]) -> int:
+    """The consistency check with the settings that the stack's own API and worker have."""
+    variables = read_env(folder.env)
+    if holder(folder) is None or "FILESTORE_URL" not in variables:
+        print("Filestore does not run here; `make up` starts it.")
+        return 3
+    argv = [sys.executable, "-m", "workers.check", *words]
+    return subprocess.run(argv, cwd=REPOSITORY, env=application.environment(folder, variables)).returncode
 
 
 def build() -> int:
@@ -167,6 +179,7 @@ def _parse() -> argparse.Namespace:
         "logs": commands.add_parser("logs", help="the logs of all parts or of one"),
         "reset": commands.add_parser("reset", help="stop it and remove its data"),
         "demo": commands.add_parser("demo", help="put a folder's files through the service"),
+        "check": commands.add_parser("check", help="compare the record with the storage; words after -- go to it"),
         "build": commands.add_parser("build", help="build the Temporal server now, unless there is one"),
     }
     for command in add.values():
@@ -179,6 +192,7 @@ def _parse() -> argparse.Namespace:
     add["up"].add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     add["logs"].add_argument("name", nargs="?")
     add["logs"].add_argument("-f", "--follow", action="store_true")
+    add["check"].add_argument("words", nargs="*", help="such as -- --sweep --level content")
     add["demo"].add_argument("data", nargs="?", help="the folder (default: this repository's tracked files)")
     return parser.parse_args()
 

@@ -5,15 +5,18 @@
     ├── Unauthenticated                                                       401
     ├── MissingScope, Forbidden, MountReadOnly                                403
     ├── BackendNotFound, NodeNotFound, ParentNotFound, NotFound               404
+    ├── RequestTooSlow                                                        408
     ├── NodeExists, NotADirectory, ChildrenExist, IdempotencyConflict,
     │   ExecutorNotFound, PathBusy                                            409
     ├── ContentExpired                                                        410
     ├── VersionConflict                                                       412
     ├── PayloadTooLarge                                                       413
+    ├── UriTooLong                                                            414
     ├── ChecksumMismatch                                                      422
     ├── NotAttempted                                                          424
     ├── RateLimited                                                           429
-    ├── MountOffline, Unavailable, OutcomeUnknown, StageLost                  503
+    ├── HeadersTooLarge                                                       431
+    ├── MountOffline, Unavailable, OutcomeUnknown, StageLost, Overloaded      503
     └── StorageFull                                                           507
 
 The docstring of a class is its default message: what happened, then what to do next. `retryable` says whether the very
@@ -111,6 +114,14 @@ class NotFound(FilestoreError):
     code = "NOT_FOUND"
 
 
+class RequestTooSlow(FilestoreError):
+    """The body came too slowly, so the connection was closed. Send the request again, a resumable upload from its offset."""
+
+    code = "REQUEST_TOO_SLOW"
+    retryable = True
+    retry_after_seconds = 1
+
+
 class NodeExists(FilestoreError):
     """The name is taken. Choose another one, or send `overwrite` to replace a file."""
 
@@ -167,6 +178,12 @@ class PayloadTooLarge(FilestoreError):
     code = "PAYLOAD_TOO_LARGE"
 
 
+class UriTooLong(FilestoreError):
+    """The address is longer than this server accepts. Send what is longer in the body."""
+
+    code = "URI_TOO_LONG"
+
+
 class ChecksumMismatch(FilestoreError):
     """The content does not have the checksum that came with it. Nothing was stored; send it again."""
 
@@ -185,6 +202,12 @@ class RateLimited(FilestoreError):
     code = "RATE_LIMITED"
     retryable = True
     retry_after_seconds = 1
+
+
+class HeadersTooLarge(FilestoreError):
+    """The headers are larger, or more, than this server accepts. Send what is longer in the body."""
+
+    code = "HEADERS_TOO_LARGE"
 
 
 class MountOffline(FilestoreError):
@@ -217,6 +240,14 @@ class StageLost(FilestoreError):
     code = "STAGE_LOST"
     retryable = True
     retry_after_seconds = 1
+
+
+class Overloaded(FilestoreError):
+    """This server has as much to do as it can. Nothing was changed; send the same request again shortly."""
+
+    code = "OVERLOADED"
+    retryable = True
+    retry_after_seconds = 2
 
 
 class StorageFull(FilestoreError):

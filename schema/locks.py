@@ -18,3 +18,5 @@ class Lock(IntEnum):
     """One process speaks to Redis; held by its session, for as long as Redis takes to answer"""
     FOLD = 720004
     """One process folds rollup deltas; ends with the transaction"""
+    UPLOADS = 720005
+    """One announcement of an upload at a time per principal, so that its limits hold; ends with the transaction"""

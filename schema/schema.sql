@@ -255,6 +255,9 @@ CREATE TABLE filestore.stages (
     CHECK (received >= 0 AND received <= expected)
 );
 CREATE INDEX stages_expiry ON filestore.stages (expires_at);
+-- An upload that is open counts against the limits of its principal; those whose time is over are found by host.
+CREATE INDEX stages_open_of ON filestore.stages (tenant, principal) WHERE upload_state = 'open';
+CREATE INDEX stages_open_until ON filestore.stages ((request->>'host'), expires_at, id) WHERE upload_state = 'open';
 
 -- Copies of what lies below a directory, from when they are staged until `commit` makes nodes of them.
 CREATE TABLE filestore.staged_entries (

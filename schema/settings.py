@@ -51,6 +51,27 @@ class Settings(BaseSettings):
     events_poll_seconds: float = Field(0.5, gt=0, le=1)
     """How often new events are looked for where Redis does not tell of them."""
 
+    http_line_max_bytes: int = Field(32 * 1024, ge=1024)
+    """Of the address in a request line. The longest path there can be takes 12 KiB of it."""
+    http_head_max_bytes: int = Field(64 * 1024, ge=1024)
+    """Of all headers of a request."""
+    http_headers_max: int = Field(100, ge=16)
+    http_head_seconds: float = Field(30.0, gt=0)
+    """A head that is not complete by then is refused."""
+    http_body_seconds: float = Field(60.0, gt=0)
+    """A body that brings fewer than http_rate_min bytes per second over this time is refused."""
+    http_write_seconds: float = Field(60.0, gt=0)
+    """A client that takes fewer than http_rate_min bytes per second of its answer over this time is cut off."""
+    http_rate_min: int = Field(100, ge=1)
+    http_keep_alive_seconds: int = Field(75, ge=1)
+    """How long an idle connection stays open: longer than proxies and pools keep theirs, which is 60 as a rule."""
+    http_connections_max: int = Field(2000, ge=1)
+
+    content_memory_bytes: int = Field(512 * 2**20, ge=64 * 2**20)
+    """For all content on its way, in and out: a stream of a bucket takes up to 34 MiB of it, one of a disk 3."""
+    content_wait_seconds: float = Field(10.0, gt=0)
+    """How long a stream waits for its part of that before 503 OVERLOADED."""
+
     lanes: int = Field(2, ge=1, le=16)
     """Lists in flight per mount: while one is under way the next one gathers."""
     queue_max: int = Field(2000, ge=1)
@@ -71,6 +92,10 @@ class Settings(BaseSettings):
     upload_max_bytes: int = Field(5 * 2**40, gt=0)
     upload_keep_seconds: float = Field(86400.0, gt=0)
     """A resumable upload that got nothing for so long is removed."""
+    uploads_open_max: int = Field(1000, ge=1)
+    """Of one principal: uploads that are announced and neither complete nor given up nor expired."""
+    uploads_open_bytes_max: int = Field(20 * 2**40, gt=0)
+    """All that these have announced."""
     drain_seconds: float = Field(15.0, gt=0)
     """Between SIGTERM and exit: running work may finish."""
     sandbox: bool = False

@@ -34,6 +34,9 @@ from workflows.client import connect
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Reading the certificates of the world would cost every client more than its request."""
 
+PATIENCE = 60.0
+"""Seconds. What is waited for comes much sooner; so long the machine may be busy with other things."""
+
 
 @dataclass
 class Service:
@@ -66,12 +69,12 @@ class Service:
         if "api" in (names or ("api",)):
             self.wait_ready()
 
-    def wait_ready(self, seconds: float = 30) -> None:
+    def wait_ready(self, seconds: float = PATIENCE) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
                 if (
-                    self.call("GET", "/ready", timeout=2).status_code == 200
+                    self.call("GET", "/ready", timeout=10).status_code == 200
                     and self.call("GET", "/v1/backend-mounts").status_code == 200
                 ):
                     return
@@ -88,7 +91,7 @@ class Service:
             process.kill()
             process.wait()
 
-    def stop(self, *names: str, seconds: float = 30) -> dict[str, int]:
+    def stop(self, *names: str, seconds: float = PATIENCE) -> dict[str, int]:
         """SIGTERM; exit codes by name."""
         chosen = {name: self.processes.pop(name) for name in names or tuple(self.processes)}
         for process in chosen.values():
@@ -105,7 +108,7 @@ class Service:
             self.kill()
             self.start()
 
-    def settle(self, seconds: float = 30) -> None:
+    def settle(self, seconds: float = PATIENCE) -> None:
         """Wait until no list is under way. A client is answered before its list has ended, and a list whose process was
         killed comes again seconds later: neither may run into a fault that is meant for another."""
 
@@ -115,7 +118,7 @@ class Service:
 
         # In a thread: a test may have a loop.
         with ThreadPoolExecutor(1) as thread:
-            assert until(lambda: thread.submit(asyncio.run, under_way()).result(10) == 0, seconds), "lists go on"
+            assert until(lambda: thread.submit(asyncio.run, under_way()).result(PATIENCE) == 0, seconds), "lists go on"
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
@@ -312,7 +315,7 @@ def mount(service: Service, tmp_path: Path) -> Iterator[MountOfTest]:
     service.call("PATCH", f"/v1/backend-mounts/{fresh.id}", json={"state": "inactive"})
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
     """Wait for something that comes after the answer. False when it did not come in time."""
     end = time.monotonic() + seconds
     while not condition():

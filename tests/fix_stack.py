@@ -37,7 +37,7 @@ class Stack:
         assert pid is not None, f"{name} is not running"
         os.kill(pid, signal.SIGKILL)
 
-    def wait_restarted(self, name: str, old: int | None, seconds: float = 30) -> None:
+    def wait_restarted(self, name: str, old: int | None, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.pid(name) not in (None, old):

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.fix_service import PATIENCE
+
 
 @dataclass
 class Block:
@@ -45,7 +47,7 @@ class Reader:
             self._whole.extend(whole)
         assert self._part == b""
 
-    async def events(self, count: int, seconds: float = 10) -> list[Block]:
+    async def events(self, count: int, seconds: float = PATIENCE) -> list[Block]:
         """The next events; comments and the opening are left out."""
         found: list[Block] = []
         async with asyncio.timeout(seconds):
@@ -68,7 +70,7 @@ class Reader:
         return found
 
     async def opening(self) -> Block:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             return await anext(self.blocks())
 
     async def close(self) -> None:
@@ -104,7 +106,7 @@ async def connect(
     told = {"host": "x", "authorization": f"Bearer {token}", **(headers or {})}
     lines = [f"GET /v1/events/stream?{urlencode(query, doseq=True)} HTTP/1.1", *(f"{n}: {v}" for n, v in told.items())]
     writer.write("\r\n".join([*lines, "", ""]).encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     found = dict(line.lower().split(": ", 1) for line in head[1:] if line)
     opened.append(Reader(reader, writer, int(head[0].split()[1]), found))

@@ -2,15 +2,17 @@
 
 import asyncio
 import signal
+from functools import partial
 
 import structlog
 import uvicorn
 
-from activities.executors import prepare_storage
+from activities.executors import prepare_storage, prove_storage
 from activities.executors.base import Executor, Identity
 from api.app import create_app
 from api.dispatch.dispatch import Dispatch
 from api.events.feed import Feed
+from api.http.protocol import LimitedProtocol, Limits
 from api.observe.metrics.counts import Counts
 from api.services import Services
 from api.uploads.tus import expiry
@@ -40,6 +42,9 @@ class RouteExecutors:
     def register(self, mount: Mount) -> Identity | None:
         return prepare_storage(mount, self._spool_path)
 
+    def prove(self, mount: Mount) -> Identity | None:
+        return prove_storage(mount, self._spool_path)
+
     async def refresh(self) -> None:
         self._engine.refresh()
 
@@ -59,8 +64,24 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)  # type: ignore[arg-type]
 
 
+def http_limits(settings: Settings) -> Limits:
+    return Limits(
+        line_max=settings.http_line_max_bytes,
+        head_max=settings.http_head_max_bytes,
+        headers_max=settings.http_headers_max,
+        head_seconds=settings.http_head_seconds,
+        body_seconds=settings.http_body_seconds,
+        write_seconds=settings.http_write_seconds,
+        rate_min=settings.http_rate_min,
+        connections_max=settings.http_connections_max,
+        always=frozenset((b"/health", b"/ready")),
+    )
+
+
 async def serve(settings: Settings) -> None:
     served = ServedMounts(settings.host_id, settings.spool_path)
+    entries = first_run.read_mounts(settings.backends_path)
+    first_run.withhold(served, entries)
     counts = Counts()
     dispatch = Dispatch(settings, served, counts.list_started)
     engine = Engine(settings, served, dispatch)
@@ -74,11 +95,13 @@ async def serve(settings: Settings) -> None:
         settings, pool, dispatch, executors, health, announce=engine.announce, wakeups=wakeups, counts=counts,
         vitals=Vitals(pool, engine, dispatch, served, health),
     )  # fmt: skip
-    first = asyncio.create_task(first_run.prepare(settings, pool, executors))
+    first = asyncio.create_task(first_run.prepare(settings, pool, executors, served, entries))
     app = create_app(services)
     expiring = asyncio.create_task(expiry.expire_for_ever(app.state.front))
     config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, loop="none", http="httptools", ws="none",
+        app, host=settings.host, port=settings.port, loop="none", ws="none",
+        http=partial(LimitedProtocol, limits=http_limits(settings), refused=counts.refused),  # type: ignore[arg-type]
+        timeout_keep_alive=settings.http_keep_alive_seconds,
         lifespan="off", access_log=False, log_level="warning", server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=2,
     )  # fmt: skip

@@ -92,7 +92,7 @@ class Apply:
                 first |= {
                     row.id: row.attempt
                     for row in raised.values()
-                    if row.intent.get("long") and row.attempt == row.intent["opened"] + 1
+                    if row.intent.long and row.attempt == row.intent.opened + 1
                 }
         return rows, set(first)
 

@@ -12,6 +12,7 @@ from temporalio import activity
 from activities import items
 from activities.commands.tasks import departure_of, task_of
 from activities.executors.base import Done, Executor, ItemByItem, Source, Step, Task
+from schema.commands import intents
 from schema.commands.payloads import CommandIds
 from schema.errors import VersionConflict
 from schema.faults import areach, reach
@@ -95,7 +96,7 @@ class Finish:
                 async with self._pool.connection() as connection:
                     await trees.cleared(connection, task.command, page[-1].path)
             await run(mount, executor.finish, task, leftover.succeeded)
-            if stays and "departs" not in row.intent:
+            if stays and intents.departure_of(row.intent) is None:
                 async with self._pool.connection() as connection:
                     await trees.forget(connection, [task.command])
             return True
@@ -109,7 +110,8 @@ class Finish:
 
 def _goes_by_item(executor: Executor, leftover: leftover_store.Leftover) -> bool:
     if leftover.departs:
-        return bool(leftover.row.intent["departs"]["tree"]) and not executor.whole_trees
+        departs = intents.departure_of(leftover.row.intent)
+        return departs is not None and departs.tree and not executor.whole_trees
     return leftover.row.by_item
 
 

@@ -16,7 +16,9 @@ from activities import items
 from activities.executors.base import Content, Copied, Executor, Identity, ItemByItem, Source, Step
 from activities.executors.drafts import pour
 from schema import errors
+from schema.commands import intents
 from schema.commands.command import Status
+from schema.commands.intents import Appears, copied_of, is_tree
 from schema.commands.payloads import Applied, Begun, Going, Staged
 from schema.faults import areach
 from schema.ids import CommandId, MountId
@@ -104,9 +106,9 @@ class StageCopies:
 
     async def _copy(self, mount: MountId, executor: Executor, row: record_store.Row) -> None:
         loop = asyncio.get_running_loop()
-        tree = bool(row.intent.get("tree"))
+        tree = is_tree(row.intent)
         async with self._pool.connection() as connection:
-            planned = await trees.plan(connection, row.id, row.intent["source"]["node"]) if tree else 0
+            planned = await trees.plan(connection, row.id, items.planned_node(row)) if tree else 0
 
         def read() -> Iterator[Source]:
             """In the copying thread, page by page: a tree may be larger than memory."""
@@ -125,7 +127,7 @@ class StageCopies:
             sealed = executor.find_stage(row.id)
             if sealed is None:
                 raise errors.StageLost()
-            return Copied(b"", row.intent["kind"], sealed)
+            return Copied(b"", _appears(row).kind, sealed)
 
         origin = self._origin(mount, row)
         fetch = partial(fetched, origin) if origin is not None else None
@@ -138,8 +140,10 @@ class StageCopies:
 
     def _origin(self, mount: MountId, row: record_store.Row) -> Executor | None:
         """Where the source lies, if that is another mount."""
-        source = MountId(row.intent.get("source", {}).get("mount", mount))
-        return self._executors.of(source) if source != mount else None
+        source = copied_of(row.intent)
+        if source is None or source.mount in (None, mount):
+            return None
+        return self._executors.of(MountId(source.mount))
 
     async def _lay(self, mount: MountId, executor: Executor, row: record_store.Row) -> None:
         """A tree on storage that knows none: item by item to where it goes, page by page."""
@@ -204,7 +208,7 @@ def _changed(source: Source) -> errors.FilestoreError:
 
 def transfer(origin: Executor, executor: Executor, row: record_store.Row) -> Copied:
     """A file from one mount to another: read, hashed and staged in one pass, and exactly the recorded version."""
-    source, at = _root(row), NodePath(bytes.fromhex(row.intent["at"]))
+    source, at = _root(row), NodePath(bytes.fromhex(_appears(row).at or ""))
     executor.discard_stage(row.id, None)
     content = fetched(origin, source)
     try:
@@ -219,27 +223,29 @@ def transfer(origin: Executor, executor: Executor, row: record_store.Row) -> Cop
 
 
 def _root(row: record_store.Row) -> Source:
-    source = row.intent["source"]
+    copies = _appears(row)
+    source = copies.source
+    assert source is not None, "only a copy is staged"
     return Source(
-        b"", row.intent["kind"], _identity(source), _path(source), _place(source),
-        bytes.fromhex(source["sha256"]) if source["sha256"] else None,
-    )  # fmt: skip
+        b"",
+        copies.kind,
+        _identity(source),
+        NodePath(bytes.fromhex(source.path)) if source.path is not None else None,
+        bytes.fromhex(source.place) if source.place is not None else None,
+        bytes.fromhex(source.sha256) if source.sha256 else None,
+    )
 
 
-def _identity(source: dict[str, object]) -> Identity:
-    facts = source["identity"]
-    assert isinstance(facts, list)
-    identity = Identity.of_facts(facts)
+def _appears(row: record_store.Row) -> Appears:
+    assert isinstance(row.intent, Appears), "only what appears is staged"
+    return row.intent
+
+
+def _identity(source: intents.Source) -> Identity:
+    assert source.identity is not None, "only what is certain is copied"
+    identity = Identity.of_facts(source.identity)
     # On its way into the trash a file's change time moved: it says nothing there.
-    return replace(identity, ctime=0) if "place" in source else identity
-
-
-def _path(source: dict[str, str]) -> NodePath | None:
-    return NodePath(bytes.fromhex(source["path"])) if "path" in source else None
-
-
-def _place(source: dict[str, str]) -> bytes | None:
-    return bytes.fromhex(source["place"]) if "place" in source else None
+    return identity if source.place is None else replace(identity, ctime=0)
 
 
 def _pages(copies: Iterable[Copied]) -> Iterator[list[Copied]]:

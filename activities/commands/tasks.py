@@ -1,7 +1,19 @@
 """An intent, as stored in a command's row, read back as the task an executor understands."""
 
 from activities.executors.base import Identity, Step, Task
-from schema.ids import CommandId
+from schema.commands import intents
+from schema.commands.intents import (
+    Create,
+    Describe,
+    Facts,
+    Move,
+    Nothing,
+    Refused,
+    Replace,
+    Restore,
+    expected_of,
+    is_tree,
+)
 from schema.paths import NodePath
 from schema.store.record import Row
 
@@ -13,44 +25,53 @@ def task_of(row: Row, *, first: bool = False) -> Task | None:
     before, each with an intent of its own.
     """
     intent = row.intent
-    if intent["step"] in ("none", "describe"):
+    if isinstance(intent, Nothing | Describe):
         return None
     # A refused command never acted; what is left of it is what a failed create leaves: its stage.
-    step = Step.CREATE if intent["step"] == "refused" else Step(intent["step"])
-    at = NodePath(bytes.fromhex(intent["at"])) if "at" in intent else row.path
+    step = Step.CREATE if isinstance(intent, Refused) else Step(intent.step)
+    at = _at(row)
+    replaced = intent.replaced if isinstance(intent, Move) else None
     return Task(
         command=row.id,
         step=step,
         path=row.path if step is Step.MOVE else at,
-        stage=CommandId(intent["stage"]) if intent.get("stage") else None,
-        staged=_identity(intent.get("staged")),
-        expected=_identity(intent.get("expected")),
-        trash=intent.get("trash"),
+        stage=intent.stage,
+        staged=_identity(intent.staged),
+        expected=_identity(expected_of(intent)),
+        trash=intent.trash,
         attempt=1 if first else 2,
         target=at if step is Step.MOVE else None,
-        replaced=_identity(intent["replaced"]["expected"]) if "replaced" in intent else None,
-        tree=bool(intent.get("tree")),
-        place=bytes.fromhex(intent["place"]) if step is Step.RESTORE else None,
+        replaced=_identity(replaced.expected) if replaced else None,
+        tree=is_tree(intent),
+        place=bytes.fromhex(intent.place) if isinstance(intent, Restore) else None,
         items=row.by_item,
-        lent=bool(intent.get("lent")),
+        lent=intent.lent,
     )
+
+
+def _at(row: Row) -> NodePath:
+    """Where something appears."""
+    intent = row.intent
+    at = intent.at if isinstance(intent, Create | Replace | Move | Restore) else None
+    return row.path if at is None else NodePath(bytes.fromhex(at))
 
 
 def departure_of(row: Row, *, items: bool = False) -> Task:
     """The source of a move to another mount, which goes to the trash once it is recorded as gone: a directory with all
     below it, in one step or item by item."""
-    departs = row.intent["departs"]
+    departs = intents.departure_of(row.intent)
+    assert departs is not None, "only a move to another mount has a source that goes"
     return Task(
         command=row.id,
         step=Step.DELETE,
-        path=NodePath(bytes.fromhex(departs["path"])),
-        expected=_identity(departs["expected"]),
-        trash=departs["trash"],
+        path=NodePath(bytes.fromhex(departs.path)),
+        expected=_identity(departs.expected),
+        trash=departs.trash,
         attempt=2,
-        tree=departs["tree"],
+        tree=departs.tree,
         items=items,
     )
 
 
-def _identity(facts: list[int | str] | None) -> Identity | None:
+def _identity(facts: Facts | None) -> Identity | None:
     return Identity.of_facts(facts) if facts else None

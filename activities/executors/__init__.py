@@ -44,6 +44,21 @@ def prepare_storage(mount: Mount, spool_path: str) -> Identity | None:
     return LocalExecutor.register(mount.root_path or "", mount.mount_uuid).root_identity()
 
 
+def prove_storage(mount: Mount, spool_path: str) -> Identity | None:
+    """Read the mount's sentinel where the row says it lies, and write nothing. Answers as `prepare_storage`.
+
+    Raises InvalidRequest, MountOffline, ExecutorNotFound.
+    """
+    executor = open_executor(mount, spool_path)
+    executor.check()
+    if mount.backend_kind != "local":
+        return None
+    from activities.executors.local.executor import LocalExecutor
+
+    assert isinstance(executor, LocalExecutor)
+    return executor.root_identity()
+
+
 def _s3(mount: Mount, spool_path: str) -> S3Executor:
     from activities.executors.s3.executor import S3Executor
 

@@ -81,7 +81,9 @@ class Answer:
     "/v1/commands",
     operation_id="runCommands",
     summary="Carry out many commands",
-    responses=openapi.answers({200: ("An answer for each command", BatchResults)}, "PAYLOAD_TOO_LARGE"),
+    responses=openapi.answers(
+        {200: ("An answer for each command", BatchResults)}, "PAYLOAD_TOO_LARGE", "REQUEST_TOO_SLOW"
+    ),
     openapi_extra={"parameters": openapi.command_parameters("If-Match", "If-None-Match"), "requestBody": _BODY},
 )
 async def run(request: Request) -> Response:

@@ -42,4 +42,10 @@ def fingerprint(command: Command, metadata: Mapping[str, Any] | None, *, by_id: 
 
 def sealed(command: Command, metadata: Mapping[str, Any] | None, *, by_id: bool = False) -> Command:
     """The command with its fingerprint: nothing about it changes from here on."""
-    return replace(command, hash=fingerprint(command, metadata, by_id=by_id))
+    command = replace(command, hash=fingerprint(command, metadata, by_id=by_id))
+    return command if command.sha256 is None else headed(command, metadata)
+
+
+def headed(command: Command, metadata: Mapping[str, Any] | None) -> Command:
+    """The command with what is known of it before its body is read. Raises PayloadTooLarge for metadata."""
+    return replace(command, head=fingerprint(replace(command, sha256=None), metadata))

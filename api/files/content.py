@@ -95,6 +95,10 @@ async def _answer(request: Request, kind: str, principal: Principal, found: Reco
         answer.headers["content-range"] = f"bytes */{reader.size}"
         return answer
     headers = _headers(told, kind, found, validators)
+    if request.method != "HEAD":
+        size = sum(end - start for start, end in wanted) if wanted else reader.size
+        mount = await front_of(request).mounts.get(found.mount, principal.tenant)
+        reader.lease = await front_of(request).budget.read(mount, size)
     ready = await _content_digest(told.get("want-content-digest", ""), found, reader, wanted, headers)
     if request.method == "HEAD":
         return Streamed(reader, wanted, headers, bodyless=True)

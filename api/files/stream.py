@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from activities.executors.base import Content
 from activities.threads import MountThreads
+from api.access.limits import Lease
 from api.http.ranges import Range
 from schema.errors import FilestoreError, VersionConflict
 from schema.ids import MountId
@@ -31,6 +32,8 @@ class Reader:
         self._content, self._mount, self._threads = content, mount, threads
         self.size = content.identity.size
         self._coming: asyncio.Task[bytes] | None = None
+        self.lease: Lease | None = None
+        """Its part of the memory for content, given back when it is closed"""
 
     async def read(self, start: int, end: int) -> bytes:
         """All of a short range. Raises Changed."""
@@ -64,9 +67,13 @@ class Reader:
         return piece
 
     async def close(self) -> None:
-        if self._coming is not None:
-            await asyncio.gather(self._coming, return_exceptions=True)
-        await self._threads.run(self._mount, self._content.close)
+        try:
+            if self._coming is not None:
+                await asyncio.gather(self._coming, return_exceptions=True)
+            await self._threads.run(self._mount, self._content.close)
+        finally:
+            if self.lease is not None:
+                self.lease.close()
 
 
 class Streamed(Response):

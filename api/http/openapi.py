@@ -27,7 +27,10 @@ Success = str | tuple[str, type[BaseModel]]
 
 _SCHEMAS: dict[str, Any] = {}
 """What the document refers to by name"""
-_ANYWHERE = ("UNAUTHENTICATED", "MISSING_SCOPE", "INVALID_REQUEST", "UNAVAILABLE", DEFECT)
+_ANYWHERE = (
+    "UNAUTHENTICATED", "MISSING_SCOPE", "INVALID_REQUEST", "URI_TOO_LONG", "HEADERS_TOO_LARGE", "UNAVAILABLE",
+    "OVERLOADED", DEFECT,
+)  # fmt: skip
 
 
 # Parameters

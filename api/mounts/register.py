@@ -7,11 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from psycopg.errors import UniqueViolation
-from pydantic import ValidationError
 
 from activities.executors.base import Identity
 from api.front import Front
-from api.http.errors import invalid
 from api.mounts.bodies import MountChanges, MountFields, NewMountBody
 from api.services import Executors
 from schema.errors import BackendNotFound, FilestoreError, InvalidRequest, PathBusy
@@ -35,7 +33,7 @@ async def register(settings: Settings, pool: Pool, executors: Executors, new: Ne
 
     Raises InvalidRequest, and what the storage says: MountOffline, StorageFull.
     """
-    _check_place(new)
+    check_place(new)
     async with pool.connection() as connection, connection.transaction():
         id = await mounts.create(connection, new, settings.host_id)
         mount = await mounts.find(connection, id, new.tenant) if id else None
@@ -54,24 +52,13 @@ async def register(settings: Settings, pool: Pool, executors: Executors, new: Ne
     return mount.id
 
 
-async def register_configured(settings: Settings, pool: Pool, executors: Executors, entry: object) -> MountId:
-    """A mount from a configuration file, written like the body of POST /v1/backend-mounts. One that is there already
-    stays as it is: it may have been changed since. Raises like `register`."""
-    try:
-        new = new_mount(NewMountBody.model_validate(entry), "main")
-    except ValidationError as error:
-        raise invalid(error) from error
-    async with pool.connection() as connection:
-        known = await mounts.finished(connection, new.tenant, new.mount_key)
-    return known or await register(settings, pool, executors, new)
-
-
 async def _prepare(executors: Executors, mount: Mount) -> Identity | None:
     """In a thread: storage can be slow."""
     return await asyncio.to_thread(executors.register, mount)
 
 
 def new_mount(body: NewMountBody, tenant: str) -> NewMount:
+    """A body as the store takes it, its secrets apart."""
     public, secrets = split_config(body.config or {})
     return NewMount(
         mount_key=body.mount_key,
@@ -92,7 +79,8 @@ def new_mount(body: NewMountBody, tenant: str) -> NewMount:
     )
 
 
-def _check_place(new: NewMount | Mount) -> None:
+def check_place(new: NewMount | Mount) -> None:
+    """Raises InvalidRequest."""
     if new.backend_kind == "s3" and not new.bucket:
         raise InvalidRequest("A mount on S3 needs its bucket.", field="bucket")
     if new.backend_kind == "local" and not (new.root_path or "").startswith("/"):
@@ -154,7 +142,7 @@ def _moved(locked: Locked, changes: Mapping[str, Any]) -> Mount | None:
     moved = replace(
         mount, root_path=now["root_path"], bucket=now["bucket"], prefix=now["prefix"], epoch=mount.epoch + 1
     )
-    _check_place(moved)
+    check_place(moved)
     return moved
 
 

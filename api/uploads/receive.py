@@ -12,7 +12,7 @@ from starlette.responses import Response
 from api.commands import answer as answers
 from api.commands import headers as intake
 from api.commands import run as commands
-from api.commands.fingerprint import sealed
+from api.commands.fingerprint import headed, sealed
 from api.commands.headers import Asked
 from api.front import Front
 from api.http import body as http_body
@@ -98,7 +98,8 @@ async def stage(front: Front, wanted: Wanted, pieces: http_body.Pieces) -> Submi
     try:
         received = await _receive(front, wanted, pieces)
     except JOURNALED as error:
-        failed = replace(wanted.command, failure=error.code, failure_message=error.message)
+        failed = headed(wanted.command, wanted.metadata)
+        failed = replace(failed, failure=error.code, failure_message=error.message)
         return Submission(failed, wanted.metadata, wait_seconds=wanted.wait_seconds)
     except OSError as error:
         if told := of_the_machine(error):
@@ -112,7 +113,7 @@ async def _receive(front: Front, wanted: Wanted, pieces: http_body.Pieces) -> Re
     executor = front.services.executors.of(wanted.mount)
     spool = Spool(
         executor, front.threads, wanted.mount, wanted.command.id, wanted.command.appears_at, list(wanted.told),
-        front.services.settings.upload_max_bytes,
+        front.services.settings.upload_max_bytes, front.budget,
     )  # fmt: skip
     try:
         async with aclosing(pieces):
@@ -122,6 +123,8 @@ async def _receive(front: Front, wanted: Wanted, pieces: http_body.Pieces) -> Re
     except BaseException:
         await spool.abort()
         raise
+    finally:
+        spool.release()
 
 
 def _submission(wanted: Wanted, received: Received) -> Submission:

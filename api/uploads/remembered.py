@@ -20,8 +20,9 @@ from schema.errors import FilestoreError, InvalidRequest, NotFound, Unavailable
 from schema.ids import CommandId, new_command_id
 from schema.paths import NodePath
 from schema.principals import Principal
+from schema.settings import Settings
 from schema.store import uploads as store
-from schema.store.uploads import NewUpload, Upload
+from schema.store.uploads import Allowance, NewUpload, Upload
 
 FORGET_SECONDS = 7 * 86400.0
 """How long it is told that an upload has ended, and how."""
@@ -40,6 +41,10 @@ class Announced:
     """None: a part of another upload"""
     metadata: Mapping[str, Any] | None = None
     told: Sequence[Checksum] = ()
+
+
+def allowance(settings: Settings) -> Allowance:
+    return Allowance(settings.uploads_open_max, settings.uploads_open_bytes_max)
 
 
 def new_upload(announced: Announced, principal: Principal, host: str) -> NewUpload:

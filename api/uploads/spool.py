@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from activities.executors.base import Executor, Locks, Stage, StageWriter
 from activities.threads import MountThreads
+from api.access.limits import Budget, Lease
 from api.http import digests as checksums
 from api.http.digests import Checksum
 from schema.errors import ChecksumMismatch, MountOffline, MountReadOnly, PathBusy, PayloadTooLarge
@@ -43,9 +44,11 @@ class Spool:
         path: NodePath,
         told: list[Checksum],
         size_max: int,
+        budget: Budget,
     ) -> None:
         self.executor, self.threads, self.mount, self.id, self.path = executor, threads, mount, id, path
-        self.told, self.size_max = told, size_max
+        self.told, self.size_max, self._budget = told, size_max, budget
+        self._lease: Lease | None = None
         self.size = 0
         self._held = bytearray()
         """One buffer: as pieces of two bytes, as a client may send them, a megabyte would take twenty."""
@@ -55,12 +58,14 @@ class Spool:
         self._writing: asyncio.Future[None] | None = None
 
     async def take(self, pieces: list[bytes]) -> None:
-        """Raises PayloadTooLarge, and what staging raises: StorageFull, MountOffline, MountReadOnly."""
+        """Raises PayloadTooLarge, Overloaded, and what staging raises: StorageFull, MountOffline, MountReadOnly."""
         for piece in pieces:
             self._held += piece
             self.size += len(piece)
         if self.size > self.size_max:
             raise PayloadTooLarge(f"A file may have {self.size_max} bytes here.")
+        if self.size > MEMORY_MAX and self._lease is None:
+            self._lease = await self._budget.write(self.mount)
         if len(self._held) >= PIECE:
             await self._write()
 
@@ -94,6 +99,11 @@ class Spool:
                 await self.threads.run(self.mount.id, self._writer.abort)
         finally:
             await self.threads.run(self.mount.id, locks.close)
+
+    def release(self) -> None:
+        """Its part of the memory for content: nothing of it is held any longer."""
+        if self._lease is not None:
+            self._lease.close()
 
     def _in_memory(self) -> Received:
         content = bytes(self._held)

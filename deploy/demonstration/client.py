@@ -92,7 +92,7 @@ class Client:
             try:
                 status, retry_after, answer = self._exchange(method, path, headers, body)
             except (http.client.HTTPException, OSError):
-                self._disconnect()
+                self.close()
                 if not left:
                     raise
                 time.sleep(0.3 * (TRIES - 1 - left))  # at once the first time
@@ -122,7 +122,8 @@ class Client:
         connection: http.client.HTTPConnection = self._own.connection
         return connection
 
-    def _disconnect(self) -> None:
+    def close(self) -> None:
+        """The calling thread's connection; the next request opens it again."""
         self._connection().close()
 
 

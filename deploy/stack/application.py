@@ -4,8 +4,11 @@ import json
 import os
 import secrets
 import sys
+import time
 from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
+from typing import Any
 
 import yaml
 
@@ -21,6 +24,8 @@ from workflows.queues import CONTROL_QUEUE
 
 # Running work is finished or left resumable within this time.
 DRAIN_S = 20
+# A worker's poll waits a minute at the server for work; one that lives polls again then.
+WORKER_SILENT_MAX_S = 100
 # A person's own AWS settings that would win over the stack's.
 FOREIGN_AWS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3")
 
@@ -98,6 +103,23 @@ def check_api(variables: Mapping[str, str]) -> None:
         raise ConnectionError("the demo mounts are not registered yet")
 
 
+def readiness(variables: Mapping[str, str]) -> dict[str, Any]:
+    """What the API says of itself and of all that it depends on."""
+    answer: dict[str, Any] = json.loads(http_get(f"{variables['FILESTORE_URL']}/ready"))
+    return answer
+
+
+def check_parts(variables: Mapping[str, str]) -> None:
+    """Raises ConnectionError where the API misses something; of its mounts it is asked one by one."""
+    amiss = {
+        name: state
+        for name, state in readiness(variables)["checks"].items()
+        if isinstance(state, str) and state not in ("ok", "inline")
+    }
+    if amiss:
+        raise ConnectionError("; ".join(f"{name}: {state}" for name, state in amiss.items()))
+
+
 def check_worker(folder: Folder, variables: Mapping[str, str]) -> None:
     """It has no port of its own: Temporal is asked whether this very process polls its queue."""
     if "TEMPORAL_UI_URL" not in variables:  # somebody else's server without a UI: being alive has to do
@@ -106,8 +128,17 @@ def check_worker(folder: Folder, variables: Mapping[str, str]) -> None:
     pollers = json.loads(http_get(variables["TEMPORAL_UI_URL"] + queue)).get("pollers", [])
     pid = read_pids(folder.pids).get("worker")
     # Temporal remembers pollers for minutes, a killed one too.
-    if not any(poller["identity"].startswith(f"{pid}@") for poller in pollers):
+    polls = [poller for poller in pollers if poller["identity"].startswith(f"{pid}@")]
+    if not polls:
         raise ConnectionError(f"the worker does not poll its queue {CONTROL_QUEUE} yet")
+    silent = min(_seconds_since(poller["lastAccessTime"]) for poller in polls)
+    if silent > WORKER_SILENT_MAX_S:
+        raise ConnectionError(f"the worker has not polled its queue {CONTROL_QUEUE} for {silent:.0f} s")
+
+
+def _seconds_since(at: str) -> float:
+    """The server's own clock is this machine's. Its fraction has more digits than Python reads."""
+    return time.time() - datetime.fromisoformat(at[:19] + "+00:00").timestamp()
 
 
 def migration_failed(code: int, lines: list[str]) -> StartFailed:

@@ -72,6 +72,14 @@ def kill_session(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+def process_state(pid: int) -> str:
+    """One letter, as proc(5) has it; empty when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def last_lines(log: Path, count: int) -> list[str]:
     try:
         text = log.read_bytes()[-64 * 1024 :].decode(errors="replace")

@@ -8,7 +8,12 @@ from deploy.stack.env_file import read_env
 from deploy.stack.folder import Folder
 from deploy.stack.infrastructure import VARIABLES
 from deploy.stack.pids_file import read_pids
+from deploy.stack.process import process_state
 from deploy.stack.running import holder
+
+ADDRESSES = VARIABLES | {"api": "FILESTORE_URL"}
+# As proc(5) has them. A process in one of these answers nobody, and an uninterruptible wait for a disk is none of them.
+NOT_RUNNING = {"T": "is stopped (SIGSTOP)", "t": "is stopped by a debugger", "Z": "has ended", "": "has ended"}
 
 
 def status(folder: Folder) -> tuple[str, bool]:
@@ -17,18 +22,33 @@ def status(folder: Folder) -> tuple[str, bool]:
     if runs is None:
         return "Filestore does not run here; `make up` starts it.", False
     pids, variables = read_pids(folder.pids), read_env(folder.env)
-    addresses = VARIABLES | {"api": "FILESTORE_URL"}
-    names = [name for name in (*VARIABLES, "worker", "api") if name in pids or addresses.get(name) in variables]
-    health = {name: _health(name, folder, variables) for name in names}
-    state = "" if runs.ready else "  (still starting)"
-    lines = [f"{'supervisor':<12}{runs.pid:>8}  {os.path.relpath(folder.path)}{state}"]
+    names = _expected(pids, variables)
+    health = {name: _health(name, folder, pids, variables) for name in names}
+    mounts = _mounts(variables) if health.get("api") == "ok" else {}
+    supervisor = NOT_RUNNING.get(process_state(runs.pid), "" if runs.ready else "(still starting)")
+    lines = [f"{'supervisor':<12}{runs.pid:>8}  {os.path.relpath(folder.path)}  {supervisor}".rstrip()]
     for name in names:
-        address = variables.get(addresses.get(name, ""), "").rpartition("@")[2]
-        lines.append(f"{name:<12}{pids.get(name, '-'):>8}  {health[name]:<10}{address}")
-    return "\n".join(lines), runs.ready and all(word == "ok" for word in health.values())
+        address = variables.get(ADDRESSES.get(name, ""), "").rpartition("@")[2]
+        lines.append(f"{name:<12}{pids.get(name, '-'):>8}  {health[name]:<10}{address}".rstrip())
+    lines += [f"{'mount':<12}{'':>8}  {state:<10}{key}" for key, state in mounts.items()]
+    return "\n".join(lines), not supervisor and all(word == "ok" for word in (*health.values(), *mounts.values()))
 
 
-def _health(name: str, folder: Folder, variables: Mapping[str, str]) -> str:
+def _expected(pids: Mapping[str, int], variables: Mapping[str, str]) -> list[str]:
+    """A part that is dead this moment has no pid, and is expected all the same."""
+    names = [name for name in (*VARIABLES, "api") if name in pids or ADDRESSES[name] in variables]
+    return [*names[:-1], "worker", "api"] if "api" in names else names
+
+
+def _mounts(variables: Mapping[str, str]) -> dict[str, str]:
+    """`ok` or `DOWN: why`, by the mounts' keys."""
+    mounts: Mapping[str, str] = application.readiness(variables)["checks"].get("mounts") or {}
+    return {key: "ok" if state == "ok" else f"DOWN: {state}  " for key, state in sorted(mounts.items())}
+
+
+def _health(name: str, folder: Folder, pids: Mapping[str, int], variables: Mapping[str, str]) -> str:
+    if name in pids and (why := NOT_RUNNING.get(process_state(pids[name]))):
+        return f"DOWN: {why}  "
     try:
         _check(name, folder, variables)
     except KeyError:  # its variables are written once it is ready
@@ -54,3 +74,4 @@ def _check(name: str, folder: Folder, variables: Mapping[str, str]) -> None:
             application.check_worker(folder, variables)
         case "api":
             application.check_api(variables)
+            application.check_parts(variables)

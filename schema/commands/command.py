@@ -49,6 +49,8 @@ class Request:
     key: str | None = None
     hash: str | None = None
     """hex SHA-256 over everything the client asked for, its body included; None when the body was not read to its end."""
+    head: str | None = None
+    """The same without the body, where there is one: known even when the body was not read."""
     has_metadata: bool = False
     overwrite: bool = False
     recursive: bool = False
@@ -117,6 +119,11 @@ class Request:
     @property
     def effective_key(self) -> str:
         return self.key or self.id
+
+    @property
+    def effective_head(self) -> str | None:
+        """What is asked for but for the bytes of a body; a command without a body says all of it in its hash."""
+        return self.head or self.hash
 
     @property
     def claims(self) -> list[Claim]:

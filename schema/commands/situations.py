@@ -62,6 +62,8 @@ class Known:
     """The workflow that opened its latest attempt"""
     long: bool = False
     unstaged: bool = False
+    head: str | None = None
+    """hex SHA-256 of its request but for the body; None: a command without a body, whose hash says all of it"""
     atomic_id: str | None = None
     """The list it belonged to, if it was sent in one of all or none"""
     atomic_size: int = 0

@@ -4,13 +4,13 @@ What is particular to one kind of command stands in `schema.commands.decisions`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from schema import errors
 from schema.commands.claims import Claim, conflicts
 from schema.commands.command import CommandKind, Request, Status
 from schema.commands.decisions import BY_KIND
+from schema.commands.intents import Intent, copied_of, kept_in
 from schema.commands.situations import Known, Place, Situation
 from schema.ids import CommandId
 
@@ -21,18 +21,18 @@ class Go:
 
     id: CommandId
     attempt: int
-    intent: dict[str, Any]
+    intent: Intent
     claims: Sequence[Claim] = ()
 
     @property
     def long(self) -> bool:
         """More than the neighbours in a list should wait for."""
-        return bool(self.intent.get("long"))
+        return self.intent.long
 
     @property
     def unstaged(self) -> bool:
         """What will appear is still to be staged: a copy."""
-        return "source" in self.intent
+        return copied_of(self.intent) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ Verdict = Go | Refuse | Replay | Resume | Join | Busy | Conflict
 def decide(request: Request, found: Situation, *, workflow: str, day: str) -> Verdict:
     """`workflow` is the one that asks. `day` names the trash folder, fixed for good: a retry after midnight finds it again."""
     if known := found.known:
-        if known.hash is not None and request.hash is not None and known.hash != request.hash:
+        if not _asks_the_same(request, known):
             return Conflict()
         if known.owner == workflow:
             if known.status is not Status.RUNNING:
@@ -107,18 +107,21 @@ def decide(request: Request, found: Situation, *, workflow: str, day: str) -> Ve
     if refusal is not None:
         return Refuse(identity, attempt, refusal)
     decision = BY_KIND[request.kind]
-    intent = decision.intend(request, found) | {
-        "stage": request.stage,
-        "staged": request.staged,
-        "trash": f"{day}/{identity}.0",
-        "opened": attempt,
-    }
-    if request.lent_stage is not None:
-        intent["lent"] = True
-    for leaving in (intent.get("replaced"), intent.get("departs")):
-        if leaving is not None:
-            leaving["trash"] = f"{day}/{identity}.{leaving['item']}"
-    return Go(identity, attempt, intent, decision.claims(request, found))
+    intent = replace(
+        decision.intend(request, found),
+        stage=request.stage,
+        staged=request.staged,
+        lent=request.lent_stage is not None,
+        opened=attempt,
+    )
+    return Go(identity, attempt, kept_in(intent, f"{day}/{identity}"), decision.claims(request, found))
+
+
+def _asks_the_same(request: Request, known: Known) -> bool:
+    """A body that was not read to its end has no hash, and then all but the body has to agree."""
+    if known.hash is not None and request.hash is not None:
+        return known.hash == request.hash
+    return (known.head or known.hash) == request.effective_head
 
 
 def opens(request: Request, found: Situation) -> tuple[CommandId, int]:

@@ -13,7 +13,7 @@ SELECT pg_advisory_xact_lock(%(lock)s::integer, (%(mount)s::bigint & 2147483647)
 SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS fresh_node,
        m.state AS mount_state, m.access_mode AS mount_access, m.backend_kind AS mount_kind,
        c.id::text AS known_id, c.status::text AS known_status, c.attempt AS known_attempt, encode(c.request_hash, 'hex') AS known_hash,
-       c.retryable AS known_retryable, c.code AS known_code, c.owner_workflow AS known_owner, c.outcome::text AS known_outcome,
+       c.retryable AS known_retryable, c.code AS known_code, c.owner_workflow AS known_owner, c.outcome::text AS known_outcome, c.request->>'head' AS known_head,
        coalesce((c.intent->>'long')::boolean, false) AS known_long,
        c.intent ? 'source' AND c.intent->>'staged' IS NULL AS known_unstaged,
        c.atomic_id::text AS known_atomic_id, (c.intent->>'atomic_size')::integer AS known_atomic_size,
@@ -78,12 +78,14 @@ WITH item AS (
            %(atomic_id)s::uuid, i.item
       FROM item i LEFT JOIN waiting w ON w.id = i.stage
     ON CONFLICT (tenant, principal, key) DO UPDATE SET
-        request = excluded.request, request_hash = excluded.request_hash, intent = excluded.intent, status = excluded.status,
+        path = excluded.path, request = excluded.request, request_hash = excluded.request_hash, intent = excluded.intent,
+        status = excluded.status,
         attempt = excluded.attempt, owner_workflow = excluded.owner_workflow, code = excluded.code,
         retryable = excluded.retryable, outcome = excluded.outcome, started_at = now(), touched_at = now(),
         ended_at = excluded.ended_at, request_id = excluded.request_id, trace_id = excluded.trace_id,
         atomic_id = excluded.atomic_id, item = excluded.item
-     WHERE c.id = excluded.id AND c.status = 'failed' AND c.retryable AND c.attempt = excluded.attempt - 1
+     WHERE c.id = excluded.id AND c.kind = excluded.kind AND c.mount_id = excluded.mount_id
+       AND c.status = 'failed' AND c.retryable AND c.attempt = excluded.attempt - 1
     RETURNING c.id, c.status, c.path
 ), claimed AS (
     INSERT INTO filestore.claims (mount_id, path, kind, command_id)

@@ -1,6 +1,17 @@
 -- Uploads: rows of `stages` that have a state. The bytes of resumable ones lie in a folder of the host that `request.host`
 -- names; without a host they go straight to a bucket, where they wait as the stage of this id.
 
+-- name: one_at_a_time
+-- What a principal announces is counted and added by one session at a time.
+SELECT pg_advisory_xact_lock(%(lock)s, hashtext(%(tenant)s || '/' || %(principal)s))
+
+-- name: open_of
+-- How many other uploads a principal has open, and the bytes they announced. An upload made of others has none of its own.
+SELECT count(*) AS uploads,
+       coalesce(sum(CASE WHEN parts = '[]' THEN coalesce(expected, received) ELSE 0 END), 0) AS bytes
+  FROM filestore.stages
+ WHERE tenant = %(tenant)s AND principal = %(principal)s AND upload_state = 'open' AND expires_at > now() AND id <> %(id)s
+
 -- name: create
 -- A new upload. One that is there already under this id stays as it is.
 INSERT INTO filestore.stages (id, tenant, principal, mount_id, path, upload_state, parts, expected, request, expires_at)
@@ -41,15 +52,16 @@ UPDATE filestore.stages SET upload_state = 'gone', expires_at = now() + make_int
 RETURNING id
 
 -- name: overdue
--- Open uploads of a host whose time is over.
-SELECT id::text FROM filestore.stages
+-- Open uploads of a host whose time is over, the oldest first, a page at a time: those that are in use are passed over.
+SELECT id::text, expires_at FROM filestore.stages
  WHERE upload_state = 'open' AND expires_at < now() AND request->>'host' = %(host)s
- ORDER BY expires_at LIMIT 500
+   AND (expires_at, id) > (%(expired)s::timestamptz, %(after)s::uuid)
+ ORDER BY expires_at, id LIMIT 500
 
 -- name: expire_direct
 -- The same of uploads that go straight to a bucket: no host has anything of them, so any will do. Sweeps remove the objects.
 UPDATE filestore.stages SET upload_state = 'gone', expires_at = now() + make_interval(secs => %(keep)s)
- WHERE upload_state = 'open' AND expires_at < now() AND request->>'kind' = 'direct'
+ WHERE upload_state = 'open' AND expires_at < now() AND request->>'host' IS NULL AND request->>'kind' = 'direct'
 
 -- name: forget
 -- Uploads that ended long ago.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from schema.commands.command import CommandKind, Request, Status
+from schema.commands.intents import Refused
 from schema.commands.situations import Known, KnownNode, OldContent, Place, Situation
 from schema.commands.verdicts import Go, Refuse
 from schema.ids import CommandId, MountId, NodeId
@@ -80,7 +81,8 @@ def _situation(request: Request, ends: Mapping[int, DictRow]) -> Situation:
         known = Known(
             CommandId(row["known_id"]), Status(row["known_status"]), row["known_attempt"], row["known_hash"],
             row["known_retryable"], row["known_code"], row["known_outcome"], row["known_owner"],
-            row["known_long"], bool(row["known_unstaged"]), row["known_atomic_id"], row["known_atomic_size"] or 0,
+            row["known_long"], bool(row["known_unstaged"]), row["known_head"],
+            row["known_atomic_id"], row["known_atomic_size"] or 0,
         )  # fmt: skip
     named = _known_node(row["named"])
     return Situation(
@@ -130,16 +132,16 @@ async def open_rows(
 
     `atomic_id`: the id of a list of which all are recorded or none. Its commands know it, and how many they are.
     """
-    items = [_opened(request, verdict) for request, verdict in verdicts]
+    size = len(verdicts) if atomic_id is not None else None
+    items = [_opened(request, verdict, size) for request, verdict in verdicts]
     if atomic_id is not None:
-        for number, item in enumerate(items):
-            item |= {"item": number, "intent": item["intent"] | {"atomic_size": len(items)}}
+        items = [item | {"item": number} for number, item in enumerate(items)]
     values = {"mount": mount, "workflow": workflow, "atomic_id": atomic_id, "items": orjson.dumps(items).decode()}
     cursor = await connection.execute(SQL["open"], values)
     return {CommandId(row["id"]) for row in await cursor.fetchall()}
 
 
-def _opened(request: Request, verdict: Go | Refuse) -> dict[str, Any]:
+def _opened(request: Request, verdict: Go | Refuse, atomic_size: int | None) -> dict[str, Any]:
     item: dict[str, Any] = {
         "id": verdict.id,
         "stage": request.id,
@@ -158,18 +160,19 @@ def _opened(request: Request, verdict: Go | Refuse) -> dict[str, Any]:
     }
     if isinstance(verdict, Go):
         claims = [{"mount": c.mount, "path": c.path.hex(), "subtree": c.subtree} for c in verdict.claims]
-        return item | {"status": Status.RUNNING, "intent": verdict.intent, "claims": claims}
+        intent = replace(verdict.intent, atomic_size=atomic_size)
+        return item | {"status": Status.RUNNING, "intent": intent.to_json(), "claims": claims}
     error = verdict.error
-    intent = {
-        "step": "refused",
+    refused = Refused(
         # A stage that was lent is its upload's again.
-        "stage": request.stage if request.lent_stage is None else None,
-        "staged": request.staged,
-        "message": error.message,
-        "details": error.details,
-    }
+        stage=request.stage if request.lent_stage is None else None,
+        staged=request.staged,
+        message=error.message,
+        details=error.details,
+        atomic_size=atomic_size,
+    )
     retryable = error.retryable if verdict.retryable is None else verdict.retryable
-    return item | {"status": Status.FAILED, "intent": intent, "code": error.code, "retryable": retryable}
+    return item | {"status": Status.FAILED, "intent": refused.to_json(), "code": error.code, "retryable": retryable}
 
 
 async def keep_metadata(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from schema.commands.command import Status
+from schema.commands.intents import of_json
 from schema.ids import CommandId, MountId
 from schema.paths import NodePath
 from schema.sql import load
@@ -33,7 +34,7 @@ async def leftovers(connection: Connection, mount: MountId, ids: Sequence[Comman
     return [
         Leftover(
             row["id"],
-            Row(CommandId(row["command"]), row["attempt"], row["intent"], NodePath(bytes(row["path"])), ""),
+            Row(CommandId(row["command"]), row["attempt"], of_json(row["intent"]), NodePath(bytes(row["path"])), ""),
             row["status"] == Status.SUCCEEDED,
             row["departs"],
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import TYPE_CHECKING, LiteralString
 
 import orjson
 
+from schema.commands.intents import Intent, copied_of, of_json
 from schema.commands.payloads import Applied, Outcome
 from schema.ids import CommandId, MountId
 from schema.paths import NodePath
@@ -27,19 +28,19 @@ class Row:
 
     id: CommandId
     attempt: int
-    intent: Mapping[str, Any]
+    intent: Intent
     path: NodePath
     shown: str
 
     @property
     def unstaged(self) -> bool:
         """What it copies is still to be staged, or what a tree holds is still to be laid where it goes."""
-        return ("source" in self.intent or self.by_item) and not self.intent.get("staged")
+        return (copied_of(self.intent) is not None or self.by_item) and not self.intent.staged
 
     @property
     def by_item(self) -> bool:
         """A directory with its content, on storage that knows no trees."""
-        return "items" in self.intent
+        return self.intent.items
 
 
 async def read_running(
@@ -52,7 +53,9 @@ async def read_running(
 
 
 def _row(row: DictRow) -> Row:
-    return Row(CommandId(row["id"]), row["attempt"], row["intent"], NodePath(bytes(row["path"])), row["shown"] or "")
+    return Row(
+        CommandId(row["id"]), row["attempt"], of_json(row["intent"]), NodePath(bytes(row["path"])), row["shown"] or ""
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from schema.errors import RateLimited, StorageFull
 from schema.ids import MountId
+from schema.locks import Lock
 from schema.paths import NodePath
 from schema.sql import load
 
@@ -52,7 +54,17 @@ class NewUpload:
     parts: Sequence[str] = ()
 
 
-async def create(connection: Connection, new: NewUpload, keep_seconds: float) -> None:
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What one principal may have open at a time."""
+
+    uploads: int
+    bytes: int
+
+
+async def create(connection: Connection, new: NewUpload, keep_seconds: float, most: Allowance) -> None:
+    """In a transaction. One that is there already under this id stays as it is. Raises RateLimited, StorageFull."""
+    await _within(connection, new.tenant, new.principal, new.id, 0 if new.parts else new.expected or 0, most)
     values = {
         "id": new.id,
         "tenant": new.tenant,
@@ -67,6 +79,21 @@ async def create(connection: Connection, new: NewUpload, keep_seconds: float) ->
     await connection.execute(SQL["create"], values)
 
 
+async def _within(connection: Connection, tenant: str, principal: str, id: str, size: int, most: Allowance) -> None:
+    """The lock first: a statement sees what was committed before it began, and not what its lock waited for."""
+    of = {"tenant": tenant, "principal": principal, "id": id}
+    await connection.execute(SQL["one_at_a_time"], of | {"lock": Lock.UPLOADS})
+    found = await (await connection.execute(SQL["open_of"], of)).fetchone()
+    assert found is not None
+    if found["uploads"] >= most.uploads:
+        raise RateLimited(f"You have {most.uploads} open uploads, the most there may be. Finish some, or give them up.")
+    if found["bytes"] + size > most.bytes:
+        raise StorageFull(
+            f"Your open uploads have announced {found['bytes']} bytes; with this one they would pass {most.bytes}, the "
+            "most they may. Finish some, or give them up."
+        )
+
+
 async def find(connection: Connection, ids: Sequence[str], tenant: str, principal: str) -> dict[str, Upload]:
     cursor = await connection.execute(SQL["find"], {"ids": list(ids), "tenant": tenant, "principal": principal})
     return {row["id"]: _upload(row) for row in await cursor.fetchall()}
@@ -79,8 +106,11 @@ def _upload(row: DictRow) -> Upload:
     )  # fmt: skip
 
 
-async def fix_length(connection: Connection, id: str, expected: int) -> bool:
-    """False: it was told before, or more has come already."""
+async def fix_length(
+    connection: Connection, id: str, expected: int, tenant: str, principal: str, most: Allowance
+) -> bool:
+    """In a transaction. False: it was told before, or more has come already. Raises StorageFull."""
+    await _within(connection, tenant, principal, id, expected, most)
     cursor = await connection.execute(SQL["fix_length"], {"id": id, "expected": expected})
     return await cursor.fetchone() is not None
 
@@ -102,9 +132,15 @@ async def end(
     return [row["id"] for row in await cursor.fetchall()]
 
 
-async def overdue(connection: Connection, host: str) -> list[str]:
-    cursor = await connection.execute(SQL["overdue"], {"host": host})
-    return [row["id"] for row in await cursor.fetchall()]
+Place = tuple[datetime, str]
+"""Where a page of overdue uploads ended"""
+BEGINNING: Place = datetime(1, 1, 2, tzinfo=UTC), "00000000-0000-0000-0000-000000000000"
+
+
+async def overdue(connection: Connection, host: str, after: Place = BEGINNING) -> list[Place]:
+    """A page of them; none: those were all."""
+    cursor = await connection.execute(SQL["overdue"], {"host": host, "expired": after[0], "after": after[1]})
+    return [(row["expires_at"], row["id"]) for row in await cursor.fetchall()]
 
 
 async def expire(connection: Connection, id: str, keep_seconds: float) -> bool:

@@ -21,6 +21,7 @@ import pytest_asyncio
 import uvicorn
 from fastapi import FastAPI
 
+from activities.executors import prove_storage
 from activities.executors.base import Executor, Identity
 from activities.executors.local.executor import LocalExecutor
 from api.app import create_app
@@ -120,6 +121,9 @@ class Disks:
         if mount.backend_kind != "local":
             raise errors.ExecutorNotFound()
         return self.wrapped(LocalExecutor(mount.root_path or "", mount.mount_uuid))
+
+    def prove(self, mount: Mount) -> Identity | None:
+        return prove_storage(mount, "")
 
     def register(self, mount: Mount) -> Identity | None:
         if mount.backend_kind != "local":

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from api.mounts.register import register_configured, split_config
+from api.mounts.register import split_config
 from schema import errors
 from schema.store import mounts
 from tests.api.conftest import Front, Tree, make_tree
@@ -265,14 +265,3 @@ async def test_lists(front: Front, pool: Any, tmp_path: Path) -> None:
             {"offset": -1},
         ):
             assert (await client.get("/v1/backend-mounts", params=bad)).status_code == 400
-
-
-async def test_mounts_from_a_file_are_registered_once(front: Front, tmp_path: Path) -> None:
-    entry = local(tmp_path)
-    services = front.services
-    first = await register_configured(services.settings, services.pool, services.executors, entry)
-    assert first == await register_configured(services.settings, services.pool, services.executors, entry)
-    unusable: list[object] = [{}, [], "x", None, {**entry, "mountKey": key(), "rootPath": "relative"}]
-    for bad in unusable:
-        with pytest.raises(errors.InvalidRequest):
-            await register_configured(services.settings, services.pool, services.executors, bad)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi.routing import APIRoute
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from api.http.errors import status_of
 from api.http.openapi import CODES, DEFECT
@@ -206,7 +206,7 @@ async def test_answers_are_what_the_document_says(
         # Commands
         whole = {"kind": "file", "state": "active", "sizeBytes": 3, "version": 1, "nodeId": file, "backendMountId": mount,
                  "durationMs": 1.5, "checksum": None, "contentHash": None}  # fmt: skip
-        bodies = {
+        bodies: dict[str, dict[str, Any]] = {
             "POST /v1/directories": {"path": "new"},
             "DELETE /v1/nodes": {"path": "a.txt"},
             "POST /v1/nodes/move": {"path": "a.txt", "targetPath": "b"},
@@ -244,7 +244,7 @@ async def test_answers_are_what_the_document_says(
         await send("POST /v1/commands", 400, json={"commands": [{}]})
         # Bytes
         front.commands.answers = lambda submission: succeeded(submission, **whole)
-        form = {"data": {"backendMountId": str(mount), "path": "n"}, "files": {"file": b"x"}}
+        form: dict[str, Any] = {"data": {"backendMountId": str(mount), "path": "n"}, "files": {"file": b"x"}}
         await send("POST /v1/files", 201, **form)
         await send("POST /v1/files", 422, **form, headers={"x-filestore-checksum": "md5:" + "0" * 32})
         await send("PUT /v1/files/by-path", 201, params=here | {"path": "n"}, content=b"x")

@@ -11,13 +11,18 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SERVERS = ("postgres", "redis", "nats")
 
 
-def dev(*words: str, check: bool = True) -> str:
-    """What `deploy/dev.py` says."""
+def ran_dev(*words: str) -> "subprocess.CompletedProcess[str]":
+    """`deploy/dev.py` to its end, whatever that is."""
     argv = [sys.executable, str(REPOSITORY / "deploy" / "dev.py"), *words]
     # Without the variables of a stack around us: each would replace one of our servers.
-    foreign = ("FILESTORE_DATABASE_URL", "REDIS_URL", "NATS_URL")
-    environment = {name: value for name, value in os.environ.items() if name not in foreign}
-    ran = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60)
+    foreign = ("FILESTORE_", "REDIS_", "NATS_", "TEMPORAL_", "AWS_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign) or name == "TEMPORAL_CLI"}
+    return subprocess.run(argv, env=kept, capture_output=True, text=True, timeout=300)
+
+
+def dev(*words: str, check: bool = True) -> str:
+    """What `deploy/dev.py` says."""
+    ran = ran_dev(*words)
     assert ran.returncode == 0 or not check, ran.stdout + ran.stderr
     return ran.stdout
 

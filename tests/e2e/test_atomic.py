@@ -212,7 +212,7 @@ def test_a_worker_that_dies_while_it_takes_a_list_back_is_followed_by_the_next(
     with suppress(httpx2.HTTPError):
         send(service, every_kind(tree), "twice")
     worker = service.processes["worker"]
-    assert until(lambda: worker.poll() is not None, 15), "it resumed the list"
+    assert until(lambda: worker.poll() is not None), "it resumed the list"
     service.ensure_running()
     assert shown(_until_known(service, every_kind(tree), "twice")) == ["NOT_ATTEMPTED"] * 6 + ["NODE_EXISTS"]
     (tree.root / "d/z").unlink()
@@ -268,17 +268,22 @@ async def test_a_list_and_single_commands_share_paths_and_lanes(service: Service
         assert (f"d/t{number}" in disk) == went and f"d/s{number}" in disk
 
 
-async def test_a_list_waits_for_a_path_and_then_says_that_it_is_busy(service: Service, tree: MountOfTest) -> None:
+async def test_a_list_waits_for_a_path_and_then_says_that_it_is_busy(
+    service: Service, tree: MountOfTest, tmp_path: Path
+) -> None:
+    faults = tmp_path / "faults"
+    faults.mkdir()
     service.kill("api")
-    service.start("api", fault="apply.act=sleep:4~d/held", FILESTORE_PATH_WAIT_SECONDS="1")
+    service.start("api", fault=f"apply.act=wait:{faults}~d/held", FILESTORE_PATH_WAIT_SECONDS="1")
     async with service.async_client() as client:
         holder = asyncio.create_task(client.post("/v1/directories", json={"backendMountId": tree.id, "path": "d/held"}))
-        await asyncio.sleep(0.5)
+        assert await asyncio.to_thread(until, (faults / "apply.act.reached").exists)
         commands = [one("createDirectory", tree, "d/free"), one("createDirectory", tree, "d/held/x")]
         commands.append(one("createDirectory", tree, "d/held"))
         answer = await client.post("/v1/commands", json=body_of(commands[::2], "busy"))
         assert shown(answer.json()["data"]["results"]) == ["PATH_BUSY"] * 2
         assert answer.json()["data"]["results"][0]["retryAfter"] >= 1
+        (faults / "apply.act.go").touch()
         assert (await holder).status_code == 201
         answer = await client.post("/v1/commands", json=body_of(commands[::2], "busy"))
     assert shown(answer.json()["data"]["results"]) == ["NOT_ATTEMPTED", "NODE_EXISTS"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from tests.fix_service import MountOfTest, Service, until
+from tests.fix_service import PATIENCE, MountOfTest, Service, until
 
 
 def result(response: Any, status: int) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def test_events_reach_redis_in_commit_order_without_gaps(service: Service, mount
     ]  # fmt: skip
     seen: list[dict[str, Any]] = []
     while len(seen) < len(expected):
-        message = channel.get_message(timeout=10)
+        message = channel.get_message(timeout=PATIENCE)
         assert message is not None, f"only {[m['type'] for m in seen]} arrived"
         event = json.loads(message["data"])
         if event["data"]["backendMountId"] == mount.id:

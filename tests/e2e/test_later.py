@@ -36,7 +36,7 @@ def status(service: Service, where: str) -> str:
 def held(service: Service, folder: Path, point: str, **settings: str) -> Path:
     """The API stops at this point until the file exists that is returned."""
     folder.mkdir()
-    service.kill("api")
+    service.kill(*service.processes.keys() & {"api"})
     service.start("api", fault=f"{point}=wait:{folder}", **settings)
     return folder / f"{point}.go"
 
@@ -51,14 +51,14 @@ def test_who_does_not_want_to_wait_finds_the_command_at_once(service: Service, m
 
 @pytest.mark.parametrize("options", [{"headers": ASYNC}, {"params": {"wait": "0"}}, {"headers": {"Prefer": "wait=0"}}])
 def test_the_command_is_durable_when_202_says_that_it_goes_on(
-    service: Service, mount: MountOfTest, options: dict[str, Any]
+    service: Service, mount: MountOfTest, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     service.kill()
-    service.start("api", fault="apply.locked=sleep:2")
+    held(service, tmp_path / "fault", "apply.locked")
     where = place(mkdir(service, mount, "d", "durable" + str(mount.id), **options))
     service.kill("api")
     service.ensure_running()
-    assert until(lambda: status(service, where) == "succeeded", 30) and mount.on_disk() == {"d": None}
+    assert until(lambda: status(service, where) == "succeeded") and mount.on_disk() == {"d": None}
 
 
 def test_while_it_waits_in_the_queue_this_process_knows_of_it(
@@ -67,7 +67,7 @@ def test_while_it_waits_in_the_queue_this_process_knows_of_it(
     go = held(service, tmp_path / "fault", "api.sealed")
     began = time.monotonic()
     answer = mkdir(service, mount, "d", headers=ASYNC)
-    assert 0.9 < time.monotonic() - began < 5
+    assert time.monotonic() - began > 0.9
     where = place(answer)
     answer = service.call("GET", where)
     assert answer.json()["data"]["status"] == "queued" and answer.headers["retry-after"]
@@ -79,14 +79,17 @@ def test_while_it_waits_in_the_queue_this_process_knows_of_it(
     service.kill("api")
 
 
-def test_202_names_the_command_that_an_earlier_request_opened(service: Service, mount: MountOfTest) -> None:
+def test_202_names_the_command_that_an_earlier_request_opened(
+    service: Service, mount: MountOfTest, tmp_path: Path
+) -> None:
     key = f"twice-{mount.id}"
     service.kill()
-    service.start("api", fault="apply.locked=sleep:3")
+    go = held(service, tmp_path / "fault", "apply.locked")
     first = mkdir(service, mount, "d", key, headers=ASYNC)
     second = mkdir(service, mount, "d", key, headers=ASYNC)
     assert place(first) == place(second)
-    assert until(lambda: status(service, place(first)) == "succeeded", 30)
+    go.touch()
+    assert until(lambda: status(service, place(first)) == "succeeded")
     again = mkdir(service, mount, "d", key, headers=ASYNC)
     assert again.status_code == 200 and again.json()["data"]["idempotent"] is True
     service.kill("api")
@@ -110,9 +113,9 @@ def test_one_that_was_queued_under_a_known_key_is_found_where_it_stands(
     service.kill("api")
 
 
-def test_a_list_that_goes_together_is_found_at_once_too(service: Service, mount: MountOfTest) -> None:
+def test_a_list_that_goes_together_is_found_at_once_too(service: Service, mount: MountOfTest, tmp_path: Path) -> None:
     service.kill()
-    service.start("api", fault="apply.locked=sleep:2")
+    go = held(service, tmp_path / "fault", "apply.locked")
     commands = [{"command": "createDirectory", "backendMountId": mount.id, "path": path} for path in "ab"]
     body = {"mode": "atomic", "commands": commands, "idempotencyKey": f"list-{mount.id}"}
     for _ in range(2):
@@ -120,28 +123,32 @@ def test_a_list_that_goes_together_is_found_at_once_too(service: Service, mount:
         results = answer.json()["data"]["results"]
         assert [result["status"] for result in results] == [202, 202] and all(r["retryAfter"] for r in results)
         assert [status(service, result["data"]["href"]) for result in results] == ["running", "running"]
+    go.touch()
     for result in results:
-        assert until(lambda: status(service, result["data"]["href"]) == "succeeded", 30)  # noqa: B023
+        assert until(lambda: status(service, result["data"]["href"]) == "succeeded")  # noqa: B023
     service.kill("api")
 
 
-def test_a_time_to_wait_that_is_over_is_202(service: Service, mount: MountOfTest) -> None:
-    service.kill("api")
-    service.start("api", fault="apply.act=sleep:4~slow")
+def test_a_time_to_wait_that_is_over_is_202(service: Service, mount: MountOfTest, tmp_path: Path) -> None:
+    go = held(service, tmp_path / "fault", "apply.act")
     began = time.monotonic()
     where = place(mkdir(service, mount, "slow", params={"wait": "2"}))
-    assert 1.9 < time.monotonic() - began < 3.8
+    assert time.monotonic() - began > 1.9
+    go.touch()
     assert until(lambda: status(service, where) == "succeeded")
     assert mkdir(service, mount, "quick", params={"wait": "20"}).status_code == 201
     service.kill("api")
 
 
 def test_the_end_of_a_long_command_is_told_soon(service: Service, mount: MountOfTest) -> None:
-    """It ends in the worker, and this process hears of it from its row."""
+    """It ends in the worker, and this process hears of it from its row. What this machine takes for any command is allowed for."""
     assert service.mkdir(mount, "tree").status_code == 201
     assert service.upload(mount, "tree/f", b"content").status_code == 201
     late = []
     for number in range(6):
+        began = time.monotonic()
+        assert service.mkdir(mount, f"plain{number}").status_code == 201
+        plain = time.monotonic() - began
         answer = service.copy(mount, "tree", f"copy{number}")
         told = time.time()
         assert answer.status_code == 201, answer.text
@@ -151,6 +158,6 @@ def test_the_end_of_a_long_command_is_told_soon(service: Service, mount: MountOf
                 (answer.json()["data"]["commandId"],),
             ).fetchone()
         assert row is not None
-        late.append(told - row[0])
+        late.append(told - row[0] - 2 * plain)
     # A poll each 0.2 s; the best of some says how often it looks, whatever else this machine does meanwhile.
     assert min(late) < 0.3 and sorted(late)[2] < 0.6, late

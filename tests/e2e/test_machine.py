@@ -49,7 +49,7 @@ def descriptors(service: Service, left: int) -> Iterator[None]:
         time.sleep(0.1)
         return len(seen) > 5 and all(one == seen[-1] for one in seen[-6:])
 
-    assert until(still, 20), "the process goes on opening and closing files"
+    assert until(still), "the process goes on opening and closing files"
     lowest = next(n for n in range(before[0]) if not os.path.lexists(f"/proc/{pid}/fd/{n}"))
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest + left, before[1]))
     try:
@@ -200,6 +200,7 @@ def failing(service: Service, tmp_path: Path) -> Iterator[Failing]:
 FULL, BROKEN = (507, "STORAGE_FULL"), (503, "UNAVAILABLE")
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("content", [b"small", BIG], ids=["small", "big"])
 @pytest.mark.parametrize(
     ("call", "number", "told"),

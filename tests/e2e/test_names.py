@@ -18,6 +18,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("name", ODD, ids=ascii)
 def test_an_odd_name_is_taken_as_it_is(service: Service, mount: MountOfTest, name: str) -> None:
     answer = service.upload(mount, name, name.encode())
@@ -28,6 +29,7 @@ def test_an_odd_name_is_taken_as_it_is(service: Service, mount: MountOfTest, nam
     assert back.content == name.encode() and "\n" not in back.headers["content-disposition"]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("path", REFUSED, ids=lambda path: ascii(path)[:30])
 def test_a_hostile_path_is_a_clear_refusal(service: Service, mount: MountOfTest, path: str) -> None:
     for answer in (service.mkdir(mount, path), service.delete(mount, path), service.upload(mount, path, b"x")):

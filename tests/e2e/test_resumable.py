@@ -85,7 +85,7 @@ def test_a_kill_at_the_last_step_is_healed_by_asking(service: Service, mount: Mo
         answer = head(service, uploader.url or "")
         return answer.status_code == 200 and "x-filestore-node" in answer.headers
 
-    assert until(complete, 30)
+    assert until(complete)
     assert mount.on_disk() == {"f": content}
     assert [entry["outcome"] for entry in service.journal(mount)] == ["succeeded"], "once"
     assert waiting(service) == []

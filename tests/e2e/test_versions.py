@@ -90,5 +90,5 @@ def test_a_download_reaches_the_event_feed(service: Service, mount: MountOfTest)
                 [mount.id],
             ).fetchall()
 
-    assert until(lambda: len(positions()) == 3 and all(position for (position,) in positions()), 5)
+    assert until(lambda: len(positions()) == 3 and all(position for (position,) in positions()))
     assert len(service.journal(mount)) == 1, "a download is no command"

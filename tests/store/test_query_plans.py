@@ -69,8 +69,13 @@ async def full(new_database: Databases) -> AsyncIterator[tuple[Connection, Mount
     migrate(url)
     connection = await psycopg.AsyncConnection.connect(url, row_factory=dict_row, options=OPTIONS, autocommit=True)
     mount = await make_mount(connection)
+    # Millions of rows that fit each other: looking up each reference would take most of the time.
+    await connection.execute("SET session_replication_role = replica")
+    await connection.execute("SET synchronous_commit = off")
     for statement in FILL:
         await connection.execute(statement.encode(), {"mount": mount})
+    await connection.execute("RESET session_replication_role")
+    await connection.execute("RESET synchronous_commit")
     yield connection, mount
     await connection.close()
 

@@ -9,6 +9,7 @@ from schema import errors
 from schema.commands.atomic import decide_atomic, none_of
 from schema.commands.claims import Claim
 from schema.commands.command import CommandKind, Request, Status
+from schema.commands.intents import Nothing
 from schema.commands.payloads import Applied
 from schema.commands.situations import Known, Place, Situation
 from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume, Verdict
@@ -23,7 +24,7 @@ def request(path: str, kind: CommandKind = CommandKind.DELETE, **changes: Any) -
 
 
 def go(of: Request, **intent: Any) -> Go:
-    return Go(of.id, 1, intent, of.claims)
+    return Go(of.id, 1, Nothing(node=NodeId(1), version=1, parent=None, **intent), of.claims)
 
 
 def refuse(of: Request, error: errors.FilestoreError) -> Refuse:
@@ -114,7 +115,7 @@ def test_those_in_each_others_way_are_named(first: Request, second: Request) -> 
 def test_both_ends_of_one_command_are_not_in_its_own_way() -> None:
     move = request("x", CommandKind.MOVE, target="y")
     claims = [Claim(MOUNT, b"x", True), Claim(MOUNT, b"x", True)]
-    verdicts = [Go(move.id, 1, {}, claims), go(A)]
+    verdicts = [replace(go(move), claims=claims), go(A)]
     assert told(*verdicts, requests=(move, A)) == verdicts
 
 

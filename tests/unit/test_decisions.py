@@ -178,25 +178,32 @@ def test_a_move_changes_one_node_and_claims_both_ends() -> None:
         "at": b"e/y".hex(),
         "tree": False,
     }
-    assert go.intent | expected == go.intent
+    assert go.intent.to_json() | expected == go.intent.to_json()
     assert go.claims == [Claim(ONE, b"d/x", True), Claim(ONE, b"e/y", True)]
-    assert "replaced" not in go.intent and not go.long and not go.unstaged
+    assert "replaced" not in go.intent.to_json() and not go.long and not go.unstaged
 
 
 def test_a_move_onto_a_file_says_where_that_one_goes() -> None:
     go = went(asked(MOVE, overwrite=True), between(FILE, OTHER))
-    assert go.intent["replaced"]["node"] == 9 and go.intent["replaced"]["trash"] == "2026-01-02/mine.0"
+    assert (
+        go.intent.to_json()["replaced"]["node"] == 9 and go.intent.to_json()["replaced"]["trash"] == "2026-01-02/mine.0"
+    )
 
 
 def test_a_file_moves_to_another_mount_as_a_copy_whose_source_goes() -> None:
     go = went(asked(MOVE, target_mount_id=TWO), between(FILE, mount=TWO))
-    assert go.intent["step"] == "create" and go.intent["node"] == 99 and go.long and go.unstaged
-    assert go.intent["departs"]["mount"] == 1 and go.intent["departs"]["trash"] == "2026-01-02/mine.1"
+    assert go.intent.to_json()["step"] == "create" and go.intent.to_json()["node"] == 99 and go.long and go.unstaged
+    assert (
+        go.intent.to_json()["departs"]["mount"] == 1 and go.intent.to_json()["departs"]["trash"] == "2026-01-02/mine.1"
+    )
     assert [claim.mount for claim in go.claims] == [ONE, TWO]
 
 
 def test_the_same_path_on_another_mount_is_another_place() -> None:
-    assert went(asked(COPY, target="d/x", target_mount_id=TWO), between(FILE, mount=TWO)).intent["step"] == "create"
+    assert (
+        went(asked(COPY, target="d/x", target_mount_id=TWO), between(FILE, mount=TWO)).intent.to_json()["step"]
+        == "create"
+    )
 
 
 def test_a_copy_is_staged_first_and_only_a_tree_holds_still() -> None:
@@ -204,9 +211,13 @@ def test_a_copy_is_staged_first_and_only_a_tree_holds_still() -> None:
     assert go.unstaged and not go.long and go.claims == [Claim(ONE, b"e/y", True)]
     assert went(asked(COPY), between(replace(FILE, size=parts.COPY_INLINE_BYTES + 1))).long
     tree = went(asked(COPY), between(FOLDER))
-    assert tree.long and tree.intent["tree"] and Claim(ONE, b"d/x", True) in tree.claims
+    assert tree.long and tree.intent.to_json()["tree"] and Claim(ONE, b"d/x", True) in tree.claims
     onto = went(asked(COPY, overwrite=True), between(FILE, OTHER))
-    assert onto.intent["step"] == "replace" and onto.intent["node"] == 9 and onto.intent["source"]["node"] == 7
+    assert (
+        onto.intent.to_json()["step"] == "replace"
+        and onto.intent.to_json()["node"] == 9
+        and onto.intent.to_json()["source"]["node"] == 7
+    )
     assert went(asked(COPY), found(place(FILE, mount_access="ro"), place())).unstaged, "reading needs no right to write"
 
 
@@ -217,13 +228,17 @@ def test_a_large_tree_goes_on_by_itself() -> None:
 
 def test_metadata_touches_no_storage() -> None:
     go = went(asked(DESCRIBE, node_id=NodeId(7)), found(place(FILE)))
-    assert go.intent["step"] == "describe" and go.intent["version"] == 4 and go.intent["expected"] is None
+    assert (
+        go.intent.to_json()["step"] == "describe"
+        and go.intent.to_json()["version"] == 4
+        and go.intent.to_json()["expected"] is None
+    )
 
 
 def test_a_deleted_node_comes_back_as_itself() -> None:
     go = went(asked(RESTORE, target="e/y"), found(place(), place(None, ELSEWHERE), named=GONE, old=KEPT))
     expected = {"step": "restore", "node": 7, "version": 4, "parent": 2, "at": b"e/y".hex(), "place": KEPT.place}
-    assert go.intent | expected == go.intent
+    assert go.intent.to_json() | expected == go.intent.to_json()
     assert go.claims == [Claim(ONE, b"d/x", True), Claim(ONE, b"e/y", True)], (
         "where it was, too: it comes back only once"
     )
@@ -231,9 +246,13 @@ def test_a_deleted_node_comes_back_as_itself() -> None:
 
 def test_an_older_version_becomes_the_newest_unless_it_is_that_already() -> None:
     go = went(asked(RESTORE, content_version=2), found(place(FILE), old=KEPT))
-    assert go.intent["step"] == "replace" and go.intent["source"]["place"] == KEPT.place and go.unstaged
+    assert (
+        go.intent.to_json()["step"] == "replace"
+        and go.intent.to_json()["source"]["place"] == KEPT.place
+        and go.unstaged
+    )
     same = went(asked(RESTORE, content_version=3), found(place(FILE), old=replace(KEPT, place=None)))
-    assert same.intent["step"] == "none"
+    assert same.intent.to_json()["step"] == "none"
 
 
 def test_whoever_holds_either_end_is_waited_for() -> None:
@@ -246,14 +265,16 @@ def test_whoever_holds_either_end_is_waited_for() -> None:
 def test_where_storage_knows_no_trees_they_go_item_by_item(kind: CommandKind) -> None:
     bucket = found(place(FOLDER, mount_kind="s3"), place(mount_kind="s3"))
     go = went(asked(kind), bucket)
-    assert go.long and go.intent["items"] and go.intent["tree"]
+    assert go.long and go.intent.to_json()["items"] and go.intent.to_json()["tree"]
     empty = replace(FOLDER, has_children=False, below=0)
-    assert "items" not in went(asked(kind), found(place(empty, mount_kind="s3"), place(mount_kind="s3"))).intent
-    assert "items" not in went(asked(kind), between(FOLDER)).intent
+    assert (
+        "items" not in went(asked(kind), found(place(empty, mount_kind="s3"), place(mount_kind="s3"))).intent.to_json()
+    )
+    assert "items" not in went(asked(kind), between(FOLDER)).intent.to_json()
 
 
 def test_a_tree_between_mounts_goes_as_the_target_knows_it_and_its_source_leaves() -> None:
     to_bucket = went(asked(MOVE, target_mount_id=TWO), between(FOLDER, mount=TWO, mount_kind="s3"))
-    assert to_bucket.long and to_bucket.intent["items"] and to_bucket.intent["departs"]["tree"]
+    assert to_bucket.long and to_bucket.intent.to_json()["items"] and to_bucket.intent.to_json()["departs"]["tree"]
     to_disk = went(asked(MOVE, target_mount_id=TWO), found(place(FOLDER, mount_kind="s3"), place(mount=TWO)))
-    assert to_disk.long and "items" not in to_disk.intent and to_disk.intent["departs"]["tree"]
+    assert to_disk.long and "items" not in to_disk.intent.to_json() and to_disk.intent.to_json()["departs"]["tree"]

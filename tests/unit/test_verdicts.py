@@ -8,6 +8,7 @@ import pytest
 from schema import errors
 from schema.commands.claims import Claim, conflicts
 from schema.commands.command import CommandKind, Request, Status
+from schema.commands.intents import Nothing
 from schema.commands.situations import Known, KnownNode, Place, Situation
 from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume, Verdict, among, decide
 from schema.ids import CommandId, MountId, NodeId
@@ -77,8 +78,17 @@ SEEN: list[tuple[str, dict[str, Any], dict[str, Any], Verdict | None]] = [
      Replay(known(Status.FAILED, retryable=True, owner="w"))),
     ("of another request that ended", {"hash": "z"}, {}, None),
     ("of another request that runs", {"hash": "z"}, {"status": Status.RUNNING}, None),
-    ("of a request whose body was never read", {"hash": "z"}, {"hash": None}, Replay(known(hash=None))),
-    ("now with a body that was never read", {"hash": None}, {}, Replay(known())),
+    ("of a request whose body was never read", {"hash": "z", "head": "h"}, {"hash": None, "head": "h"},
+     Replay(known(hash=None, head="h"))),
+    ("now with a body that was never read", {"hash": None, "head": "h"}, {"head": "h"}, Replay(known(head="h"))),
+    ("never read, neither then nor now", {"hash": None, "head": "h"}, {"hash": None, "head": "h"},
+     Replay(known(hash=None, head="h"))),
+    ("of another place, its body never read", {"hash": "z", "head": "h"}, {"hash": None, "head": "y"}, None),
+    ("now for another place, the body never read", {"hash": None, "head": "y"}, {"hash": "z", "head": "h"}, None),
+    ("of another place, never read, neither then nor now", {"hash": None, "head": "y"}, {"hash": None, "head": "h"}, None),
+    ("of an upload that was never read, now without a body", {}, {"hash": None, "head": "y"}, None),
+    ("of a command without a body, now of an upload", {"hash": None, "head": "y"}, {}, None),
+    ("of a release that did not keep what was asked", {"hash": "z", "head": "h"}, {"hash": None}, None),
     ("that ended inconsistent", {}, {"status": Status.INCONSISTENT}, Replay(known(Status.INCONSISTENT))),
 ]  # fmt: skip
 
@@ -96,8 +106,14 @@ def test_the_same_key_after_a_retryable_failure_opens_the_next_attempt_of_the_fi
     got = verdict(request(MKDIR, key="k"), found(known=known(Status.FAILED, retryable=True, attempt=4)))
     assert isinstance(got, Go)
     assert (got.id, got.attempt) == (EARLIER, 5)
-    assert got.intent["stage"] == MINE, "the stage is under the id of the new request"
-    assert got.intent["trash"] == "2026-01-02/earlier.0"
+    assert got.intent.to_json()["stage"] == MINE, "the stage is under the id of the new request"
+    assert got.intent.to_json()["trash"] == "2026-01-02/earlier.0"
+
+
+def test_the_next_attempt_acts_nowhere_else_than_the_first_one() -> None:
+    failed = known(Status.FAILED, retryable=True, hash=None, head="the first place")
+    assert isinstance(verdict(request(UPLOAD, key="k", head="another"), found(known=failed)), Conflict)
+    assert isinstance(verdict(request(UPLOAD, key="k", head="the first place"), found(known=failed)), Go)
 
 
 def test_the_next_attempt_can_be_refused_too() -> None:
@@ -248,8 +264,8 @@ def test_a_command_that_goes_has_everything_fixed_in_its_intent(
     got = verdict(asked, situation)
     assert isinstance(got, Go)
     assert (got.id, got.attempt) == (MINE, 1)
-    assert got.intent | intent == got.intent
-    assert got.intent["trash"] == "2026-01-02/mine.0"
+    assert got.intent.to_json() | intent == got.intent.to_json()
+    assert got.intent.to_json()["trash"] == "2026-01-02/mine.0"
 
 
 def test_a_claim_in_the_way_makes_busy_before_the_nodes_are_looked_at() -> None:
@@ -287,7 +303,8 @@ def test_within_a_list_the_earlier_command_wins_and_only_those_that_go_hold_clai
     held: list[tuple[Claim, CommandId]] = []
 
     def make(name: str, *paths: bytes, subtree: bool = False) -> Go:
-        return Go(CommandId(name), 1, {}, [Claim(MountId(1), path, subtree) for path in paths])
+        nothing = Nothing(node=NodeId(7), version=1, parent=None)
+        return Go(CommandId(name), 1, nothing, [Claim(MountId(1), path, subtree) for path in paths])
 
     first, fourth = make("first", b"a", b"z", subtree=True), make("fourth", b"c")
     assert among(first, held) is first

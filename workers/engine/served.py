@@ -18,6 +18,8 @@ class ServedMounts:
         self._executors: dict[MountId, tuple[Mount, Executor]] = {}
         self._guard = threading.Lock()
         self._resting: set[MountId] = set()
+        self._withheld: dict[tuple[str, str], str] = {}
+        """Mounts whose rows may be out of date, by tenant and key, and why: what they point at may be a stranger's"""
 
     async def refresh(self, pool: Pool) -> list[Mount]:
         """Read the mounts; returns those whose queues this host serves. That goes for object stores too: what waits for its
@@ -34,6 +36,13 @@ class ServedMounts:
         known = self._mounts.get(mount.id)
         if known is None or known.epoch <= mount.epoch:
             self._mounts[mount.id] = mount
+
+    def withhold(self, tenant: str, key: str, cause: str) -> None:
+        """From any thread: this mount is offline until it is released."""
+        self._withheld[tenant, key] = cause
+
+    def release(self, tenant: str, key: str) -> None:
+        self._withheld.pop((tenant, key), None)
 
     def rests(self, mount: MountId) -> bool:
         """Switched off, with nothing under way: it may be asked for things, and refuse them, but has no work."""
@@ -56,6 +65,8 @@ class ServedMounts:
             raise errors.ExecutorNotFound(backendMountId=mount)
         if not self._is_here(known):
             raise errors.MountOffline(f"The mount is served on host {known.host_id!r}; send the request there.")
+        if cause := self._withheld.get((known.tenant, known.mount_key)):
+            raise errors.MountOffline(cause)
         with self._guard:
             held = self._executors.get(mount)
             if held is None or held[0].place != known.place:

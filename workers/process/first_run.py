@@ -1,53 +1,141 @@
-"""What a new installation needs: the bootstrap token and the mounts of FILESTORE_BACKENDS_PATH. Asked again at every start."""
+"""What a process makes sure of at every start: the bootstrap token, and the mounts of FILESTORE_BACKENDS_PATH.
+
+A mount of the file is offline in this process until its row says what the file says: a row of yesterday may point at a
+server that is a stranger's today, and nothing may be signed for that one.
+"""
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 import yaml
 
-from api.mounts.register import register_configured
+from activities.executors import prove_storage
+from api.mounts.configured import TENANT, follow_configured, register_configured
 from api.services import Executors
 from schema import errors
+from schema.mounts import Mount
 from schema.settings import Settings
-from schema.store import tokens
+from schema.store import mounts, tokens
 from schema.store.pool import Pool
+from workers.engine.served import ServedMounts
 
 log = structlog.get_logger("first-run")
 
+AGAIN_FIRST_SECONDS, AGAIN_MAX_SECONDS = 0.5, 15.0
 
-async def prepare(settings: Settings, pool: Pool, executors: Executors) -> None:
-    """Tries until Postgres is there; what a mount file says wrong is said once and left out."""
-    while True:
-        try:
-            if settings.bootstrap_token:
-                async with pool.connection() as connection:
-                    await tokens.ensure_bootstrap(connection, settings.bootstrap_token)
-            for entry in read_mounts(settings.backends_path):
-                await _register(settings, pool, executors, entry)
-            return
-        except OSError as error:
-            log.error("the mount file can not be read", path=settings.backends_path, error=str(error))
-            return
-        except Exception as error:
-            log.warning("first run waits", error=repr(error))
-            await asyncio.sleep(0.5)
-
-
-async def _register(settings: Settings, pool: Pool, executors: Executors, entry: Any) -> None:
-    try:
-        await register_configured(settings, pool, executors, entry)
-    except errors.FilestoreError as error:
-        log.error("a configured mount is refused", mount=entry, code=error.code, message=error.message)
+Follow = Callable[[Any], Awaitable[Mount | None]]
 
 
 def read_mounts(path: str | None) -> list[Any]:
-    """The `mounts` of a YAML or JSON file, or the list it is. Raises OSError."""
+    """The `mounts` of a YAML or JSON file, or the list it is; none of a file that can not be read, which is said."""
     if not path:
         return []
-    text = Path(path).read_text(encoding="utf-8")
-    found = json.loads(text) if path.endswith(".json") else yaml.safe_load(text)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        found = json.loads(text) if path.endswith(".json") else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        log.error("the mount file can not be read", path=path, error=str(error))
+        return []
     entries = found.get("mounts", []) if isinstance(found, dict) else found
-    return list(entries or [])
+    return entries if isinstance(entries, list) else []
+
+
+def withhold(served: ServedMounts, entries: Sequence[Any]) -> None:
+    """Before anything is served."""
+    for entry in entries:
+        if key := _key(entry):
+            served.withhold(TENANT, key, "The mount is being compared with the configuration file.")
+
+
+async def prepare(
+    settings: Settings, pool: Pool, executors: Executors, served: ServedMounts, entries: Sequence[Any]
+) -> None:
+    """Of the process that serves clients: it makes what is not there yet."""
+    new = await _unregistered(settings, pool, entries)
+    follow = partial(register_configured, settings, pool, executors)
+    tries = [Try(served, entry, follow) for entry in entries]
+    for one in tries:
+        if one.entry in new:  # one after the other: their ids are in the order of the file
+            await one.once()
+    await _all(tries)
+    await executors.refresh()
+
+
+async def follow_all(settings: Settings, pool: Pool, served: ServedMounts, entries: Sequence[Any]) -> None:
+    """Of every other process: a mount that is not registered yet is none of its business."""
+    prove = partial(prove_storage, spool_path=settings.spool_path)
+    await _all([Try(served, entry, partial(follow_configured, settings, pool, prove)) for entry in entries])
+
+
+async def _unregistered(settings: Settings, pool: Pool, entries: Sequence[Any]) -> list[Any]:
+    """Once Postgres is there. Makes the bootstrap token valid before anything else."""
+    while True:
+        try:
+            async with pool.connection() as connection:
+                if settings.bootstrap_token:
+                    await tokens.ensure_bootstrap(connection, settings.bootstrap_token)
+                return [one for one in entries if not await mounts.finished(connection, TENANT, _key(one))]
+        except Exception as error:
+            log.warning("first run waits", error=repr(error))
+            await asyncio.sleep(AGAIN_FIRST_SECONDS)
+
+
+async def _all(tries: Sequence["Try"]) -> None:
+    # At once: a storage that hangs holds up no other mount.
+    await asyncio.gather(*(one.until_done() for one in tries))
+
+
+@dataclass
+class Try:
+    """An entry of the file on its way to its mount."""
+
+    served: ServedMounts
+    entry: Any
+    follow: Follow
+    done: bool = False
+    said: str = ""
+
+    async def until_done(self) -> None:
+        pause = AGAIN_FIRST_SECONDS
+        while not self.done:
+            await self.once()
+            if not self.done:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, AGAIN_MAX_SECONDS)
+
+    async def once(self) -> None:
+        """An entry that can not be understood is said once, and left out; all else is tried again."""
+        try:
+            mount = await self.follow(self.entry)
+        except errors.InvalidRequest as error:
+            log.error("a configured mount is refused", mount=_key(self.entry), code=error.code, message=error.message)
+            self._release(None)
+        except Exception as error:
+            self._wait(error.message if isinstance(error, errors.FilestoreError) else repr(error))
+        else:
+            self._release(mount)
+
+    def _wait(self, cause: str) -> None:
+        if key := _key(self.entry):
+            self.served.withhold(TENANT, key, cause)
+        if cause != self.said:
+            log.warning("a configured mount waits", mount=_key(self.entry), cause=cause)
+        self.said = cause
+
+    def _release(self, mount: Mount | None) -> None:
+        if mount is not None:
+            self.served.learn(mount)  # before it is served: an older row is not taken any more
+        self.served.release(TENANT, _key(self.entry))
+        self.done = True
+
+
+def _key(entry: Any) -> str:
+    """Empty where the entry names none."""
+    key = entry.get("mountKey") if isinstance(entry, dict) else None
+    return key if isinstance(key, str) else ""

@@ -6,6 +6,7 @@ What a request costs here is measured by tests/bench/metrics.py.
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
 
+from api.http.protocol import REASONS
 from schema.commands.payloads import LIST_MAX
 from schema.errors import BY_CODE
 
@@ -51,6 +52,12 @@ class Counts:
             "filestore_list_commands", "Commands in each list that was started.",
             registry=self.registry, buckets=_LIST_COMMANDS,
         )  # fmt: skip
+        self._refusals = Counter(
+            "filestore_http_refusals", "Connections that were refused or cut off before a route saw a whole request.",
+            ("reason",), registry=self.registry,
+        )  # fmt: skip
+        for reason in REASONS:
+            self._refusals.labels(reason)
         # To look a series up costs more than to count: each is looked up once.
         self._of_requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._of_commands: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
@@ -79,6 +86,9 @@ class Counts:
             series = self._of_commands[key] = self._commands.labels(*key), self._command_seconds.labels(kind, outcome)
         series[0].inc()
         series[1].observe(seconds)
+
+    def refused(self, reason: str) -> None:
+        self._refusals.labels(reason).inc()
 
     def list_started(self, commands: int) -> None:
         self._lists.observe(commands)

@@ -64,8 +64,8 @@ async def presign(request: Request) -> Response:
     )
     new = replace(new, request={**new.request, "until": expires.isoformat()})
     keep = told.expires_in + front.services.settings.upload_keep_seconds
-    async with front.services.pool.connection() as connection:
-        await store.create(connection, new, keep)
+    async with front.services.pool.connection() as connection, connection.transaction():
+        await store.create(connection, new, keep, standing.allowance(front.services.settings))
     told_back = {
         "uploadId": new.id,
         "url": link.url,

@@ -3,10 +3,12 @@
 import asyncio
 from dataclasses import replace
 
+from api.access.limits import Lease
 from api.front import Front
 from api.http import digests as checksums
 from api.http.body import Body, Disconnected
 from api.http.digests import Checksum
+from api.uploads.spool import MEMORY_MAX
 from api.uploads.tus.area import Waiting
 from api.uploads.tus.protocol import ChunkMismatch, Locked, OffsetConflict
 from api.uploads.tus.turns import Turn
@@ -34,6 +36,7 @@ class Chunk:
         self._end = upload.received
         """Where the next piece is written"""
         self._held = bytearray()
+        self._lease: Lease | None = None
         self._writing: asyncio.Future[None] | None = None
 
     async def take(self, body: Body, turn: Turn) -> Upload:
@@ -58,6 +61,8 @@ class Chunk:
         finally:
             # The file is closed next: no thread may still write to it.
             await self._settle(quietly=True)
+            if self._lease is not None:
+                self._lease.close()
         return self.upload
 
     async def _read(self, body: Body, turn: Turn) -> None:
@@ -69,6 +74,8 @@ class Chunk:
             self._held += piece
             if self._end + len(self._held) > most:
                 raise PayloadTooLarge(f"This upload has {most} bytes at most.")
+            if len(self._held) > MEMORY_MAX and self._lease is None:
+                self._lease = await self._front.budget.write(None)
             if len(self._held) >= PIECE:
                 await self._write()
                 if not self._whole and self._end - self.upload.received >= ACKNOWLEDGE:

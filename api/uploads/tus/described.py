@@ -6,6 +6,7 @@ from typing import Any
 from api.commands.catalogue import UPLOAD_REFUSALS
 from api.http import openapi
 from api.http.errors import status_of
+from api.uploads.described import UPLOAD_ID
 from api.uploads.tus import protocol
 
 TUS_VERSION = openapi.header("Tus-Resumable", "The version of the protocol", required=True, enum=[protocol.VERSION])
@@ -26,6 +27,7 @@ BEGIN_PARAMETERS = [
     *openapi.digests("the whole file", "the body of this request"),
 ]
 CHUNK_PARAMETERS = [
+    UPLOAD_ID,
     TUS_VERSION,
     openapi.header("Upload-Offset", "Where the chunk begins", required=True, pattern=_DIGITS),
     openapi.header("Upload-Length", "Where it was not known before", pattern=_DIGITS),

@@ -22,14 +22,20 @@ ORPHAN_SECONDS = 3600.0
 async def expire_uploads(front: Front) -> int:
     """How many were removed. Those that somebody is at are left alone; those that go straight to a bucket are anybody's."""
     folder, host = area.folder_of(front.services.settings), front.services.settings.host_id
-    async with front.services.pool.connection() as connection:
-        overdue = await store.overdue(connection, host)
-    removed = sum([await _expire(front, folder, id) for id in overdue])
+    removed, place = 0, store.BEGINNING
+    while page := await _page(front, host, place):
+        removed += sum([await _expire(front, folder, id) for _, id in page])
+        place = page[-1]
     await _clear_orphans(front, folder)
     async with front.services.pool.connection() as connection:
         removed += await store.expire_direct(connection, standing.FORGET_SECONDS)
         await store.forget(connection)
     return removed
+
+
+async def _page(front: Front, host: str, after: store.Place) -> list[store.Place]:
+    async with front.services.pool.connection() as connection:
+        return await store.overdue(connection, host, after)
 
 
 async def _expire(front: Front, folder: str, id: str) -> bool:

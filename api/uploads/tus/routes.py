@@ -119,8 +119,8 @@ async def _create(request: Request, front: Front, principal: Principal, body: Bo
     # First the file, then the row: a row without its file could not be gone on with.
     file = None if new.parts else await front.threads.run(SPOOL, area.make, folder, new.id)
     try:
-        async with front.services.pool.connection() as connection:
-            await store.create(connection, new, keep)
+        async with front.services.pool.connection() as connection, connection.transaction():
+            await store.create(connection, new, keep, standing.allowance(front.services.settings))
     except BaseException:
         if file is not None:
             await front.threads.run(SPOOL, file.remove)
@@ -241,7 +241,7 @@ async def _go_on(
         upload = await standing.find(front, principal, id)
         standing.refuse_refused(upload)
         if brings_bytes:
-            upload = await _told_length(request, front, upload)
+            upload = await _told_length(request, front, principal, upload)
             _check_offset(upload, offset, body)
         if upload.state == "done":
             return upload, None
@@ -267,7 +267,7 @@ async def _ended(finishing: Awaitable[Upload], upload: Upload) -> tuple[Upload, 
         return upload, pending.command
 
 
-async def _told_length(request: Request, front: Front, upload: Upload) -> Upload:
+async def _told_length(request: Request, front: Front, principal: Principal, upload: Upload) -> Upload:
     expected = protocol.number(request.headers, "Upload-Length")
     if expected is None or expected == upload.expected:
         return upload
@@ -276,8 +276,9 @@ async def _told_length(request: Request, front: Front, upload: Upload) -> Upload
     size_max = front.services.settings.upload_max_bytes
     if expected > size_max:
         raise PayloadTooLarge(f"A file may have {size_max} bytes here.")
-    async with front.services.pool.connection() as connection:
-        if not await store.fix_length(connection, upload.id, expected):
+    most = standing.allowance(front.services.settings)
+    async with front.services.pool.connection() as connection, connection.transaction():
+        if not await store.fix_length(connection, upload.id, expected, principal.tenant, principal.name, most):
             raise InvalidRequest("More than that has come already.")
     return replace(upload, expected=expected)
 

@@ -6,15 +6,13 @@ Each has three functions of a request and its situation: `refuse` (an error, or 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from schema import errors
 from schema.commands.claims import Claim
 from schema.commands.command import CommandKind, Request
 from schema.commands.decisions import copy, create_directory, delete, describe, move, restore, upload
+from schema.commands.intents import Intent
 from schema.commands.situations import Situation
-
-Intent = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,11 @@
 """Copy: a new node with the same content and metadata, or a new version of the file that is replaced by it."""
 
-from typing import Any
-
 from schema import errors
 from schema.commands.claims import Claim
 from schema.commands.command import Request
 from schema.commands.decisions import parts
-from schema.commands.situations import Situation
+from schema.commands.intents import Appears, Create, Source
+from schema.commands.situations import KnownNode, Place, Situation
 from schema.nodes import NodeKind
 
 
@@ -23,27 +22,32 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
     return parts.no_room(request, found.appears) or parts.in_the_way(request, found.appears, node.kind)
 
 
-def intend(request: Request, found: Situation) -> dict[str, Any]:
+def intend(request: Request, found: Situation) -> Appears:
     node, target = found.here.node, found.appears.node
     assert node is not None
     tree = node.kind is NodeKind.DIRECTORY
-    intent = {
-        "kind": str(node.kind),
-        "size": node.size,
-        "sha256": node.sha256,
-        "parent": parts.parent_of(found.appears),
-        "at": request.appears_at.raw.hex(),
-        "tree": tree,
-        "source": {"node": node.id, "version": node.version, "mount": found.here.mount,
-                   "path": request.node_path.raw.hex(), "identity": node.identity, "sha256": node.sha256},
-    }  # fmt: skip
-    if tree or node.size > parts.COPY_INLINE_BYTES or found.appears.mount != found.here.mount:
-        intent["long"] = True
-    if tree and node.below and not found.appears.whole_trees:
-        intent["items"] = True
-    if target is None:
-        return intent | {"step": "create", "node": found.fresh_node, "version": 1}
-    return parts.changes(target) | intent | {"step": "replace"}
+    long = tree or node.size > parts.COPY_INLINE_BYTES or found.appears.mount != found.here.mount
+    new = Create(
+        node=found.fresh_node,
+        version=1,
+        kind=node.kind,
+        size=node.size,
+        sha256=node.sha256,
+        parent=parts.parent_of(found.appears),
+        at=request.appears_at.raw.hex(),
+        tree=tree,
+        source=_source(request, node, found.here),
+        long=long,
+        items=tree and node.below > 0 and not found.appears.whole_trees,
+    )
+    return new if target is None else parts.onto(new, target)
+
+
+def _source(request: Request, node: KnownNode, place: Place) -> Source:
+    return Source(
+        node=node.id, version=node.version, mount=place.mount, path=request.node_path.raw.hex(),
+        identity=node.identity, sha256=node.sha256,
+    )  # fmt: skip
 
 
 def claims(request: Request, found: Situation) -> list[Claim]:

@@ -1,11 +1,10 @@
 """Create directory: the name must be free, and its parent there."""
 
-from typing import Any
-
 from schema import errors
 from schema.commands.claims import Claim
 from schema.commands.command import Request
 from schema.commands.decisions import parts
+from schema.commands.intents import Create, Intent
 from schema.commands.situations import Situation
 from schema.nodes import NodeKind
 
@@ -18,9 +17,9 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
     return parts.stale(request, None)
 
 
-def intend(request: Request, found: Situation) -> dict[str, Any]:
-    return {"step": "create", "node": found.fresh_node, "version": 1, "kind": str(NodeKind.DIRECTORY), "size": 0,
-            "sha256": None, "parent": parts.parent_of(found.here)}  # fmt: skip
+def intend(request: Request, found: Situation) -> Intent:
+    parent = parts.parent_of(found.here)
+    return Create(node=found.fresh_node, version=1, kind=NodeKind.DIRECTORY, size=0, sha256=None, parent=parent)
 
 
 def claims(request: Request, found: Situation) -> list[Claim]:

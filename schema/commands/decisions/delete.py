@@ -1,11 +1,10 @@
 """Delete: a file, an empty directory, or with `recursive` a full one. Deleting what was deleted before is no error."""
 
-from typing import Any
-
 from schema import errors
 from schema.commands.claims import Claim
 from schema.commands.command import Request
 from schema.commands.decisions import parts
+from schema.commands.intents import Delete, Intent, Nothing
 from schema.commands.situations import Situation
 from schema.nodes import NodeKind
 
@@ -21,17 +20,17 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
     return None if node.is_certain else parts.uncertain(node)
 
 
-def intend(request: Request, found: Situation) -> dict[str, Any]:
+def intend(request: Request, found: Situation) -> Intent:
     node, parent = found.here.node, parts.parent_of(found.here)
     if node is None:
         # Deleted before: nothing to do, and nothing wrong.
         gone = found.here.gone
         assert gone is not None
-        return {"step": "none", "node": gone.id, "version": gone.version, "parent": parent}
+        return Nothing(node=gone.id, version=gone.version, parent=parent)
     way = parts.way(node, found.here)
     # Storage that knows no trees deletes an empty directory as one: with nothing below it that nobody knows of.
-    tree = request.recursive and node.kind is NodeKind.DIRECTORY and (found.here.whole_trees or "items" in way)
-    return parts.changes(node) | {"step": "delete", "parent": parent, "tree": tree} | way
+    tree = request.recursive and node.kind is NodeKind.DIRECTORY and (found.here.whole_trees or way["items"])
+    return Delete(**parts.changes(node), **way, parent=parent, tree=tree)
 
 
 def claims(request: Request, found: Situation) -> list[Claim]:

@@ -1,11 +1,10 @@
 """Describe: metadata is set and unset. Nothing happens on the storage."""
 
-from typing import Any
-
 from schema import errors
 from schema.commands.claims import Claim
 from schema.commands.command import Request
 from schema.commands.decisions import parts
+from schema.commands.intents import Describe, Intent
 from schema.commands.situations import Situation
 
 
@@ -16,10 +15,10 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
     return parts.stale(request, node)
 
 
-def intend(request: Request, found: Situation) -> dict[str, Any]:
+def intend(request: Request, found: Situation) -> Intent:
     node = found.here.node
     assert node is not None
-    return parts.changes(node) | {"step": "describe", "parent": parts.parent_of(found.here), "expected": None}
+    return Describe(**{**parts.changes(node), "expected": None}, parent=parts.parent_of(found.here))
 
 
 def claims(request: Request, found: Situation) -> list[Claim]:

@@ -1,11 +1,12 @@
 """Move: the same node under another name, and a directory with all below it. A file may take the place of a file."""
 
-from typing import Any
+from dataclasses import replace
 
 from schema import errors
 from schema.commands.claims import Claim
 from schema.commands.command import Request
 from schema.commands.decisions import copy, parts
+from schema.commands.intents import Intent, Move
 from schema.commands.situations import Situation
 from schema.nodes import NodeKind
 
@@ -23,23 +24,22 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
     return parts.no_room(request, found.appears) or parts.in_the_way(request, found.appears, node.kind)
 
 
-def intend(request: Request, found: Situation) -> dict[str, Any]:
+def intend(request: Request, found: Situation) -> Intent:
     node, target = found.here.node, found.appears.node
     assert node is not None
     if found.appears.mount != found.here.mount:
         # Nothing can be renamed from one mount to another: the content appears there, then the source goes.
         departs = parts.leaves(node, found.here, request.node_path, item=1)
-        return copy.intend(request, found) | {"departs": departs}
-    intent = parts.changes(node) | {
-        "step": "move",
-        "parent": parts.parent_of(found.appears),
-        "old_parent": parts.parent_of(found.here),
-        "at": request.appears_at.raw.hex(),
-        "tree": node.kind is NodeKind.DIRECTORY,
-    }
-    if target is not None:
-        intent["replaced"] = parts.leaves(target, found.appears, request.appears_at, item=0)
-    return intent | parts.way(node, found.here)
+        return replace(copy.intend(request, found), departs=departs)
+    return Move(
+        **parts.changes(node),
+        **parts.way(node, found.here),
+        parent=parts.parent_of(found.appears),
+        old_parent=parts.parent_of(found.here),
+        at=request.appears_at.raw.hex(),
+        tree=node.kind is NodeKind.DIRECTORY,
+        replaced=parts.leaves(target, found.appears, request.appears_at, item=0) if target else None,
+    )
 
 
 def claims(request: Request, found: Situation) -> list[Claim]:

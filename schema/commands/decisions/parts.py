@@ -1,11 +1,14 @@
 """What the decisions of several kinds of command have in common: conditions of the client, the place, parts of an intent."""
 
+from dataclasses import fields
 from typing import Any
 
 from schema import errors
 from schema.commands.claims import Claim
 from schema.commands.command import Request
+from schema.commands.intents import Before, Create, Leaving, Replace
 from schema.commands.situations import KnownNode, Place
+from schema.ids import NodeId
 from schema.nodes import NodeKind
 from schema.paths import NodePath
 
@@ -70,9 +73,8 @@ def in_the_way(request: Request, place: Place, kind: NodeKind) -> errors.Filesto
 def way(node: KnownNode, place: Place) -> dict[str, Any]:
     """The part of an intent that says how a node and all below it go: with whoever else is in the list, or in a workflow of
     its own; and in one step or, where storage knows no trees, item by item."""
-    if node.kind is NodeKind.DIRECTORY and node.below and not place.whole_trees:
-        return {"long": True, "items": True}
-    return {"long": True} if node.below > TREE_INLINE_NODES else {}
+    items = node.kind is NodeKind.DIRECTORY and node.below > 0 and not place.whole_trees
+    return {"long": items or node.below > TREE_INLINE_NODES, "items": items}
 
 
 def here(request: Request, *, subtree: bool = False) -> Claim:
@@ -83,17 +85,11 @@ def at_target(request: Request, *, subtree: bool = False) -> Claim:
     return Claim(request.target_mount_id or request.mount_id, request.appears_at.raw, subtree)
 
 
-def before(node: KnownNode) -> dict[str, Any]:
-    """A node as the journal remembers it."""
-    return {
-        "id": node.id,
-        "parent": node.parent,
-        "name": node.name,
-        "version": node.version,
-        "state": str(node.state),
-        "size": node.size,
-        "sha256": node.sha256,
-    }
+def before(node: KnownNode) -> Before:
+    return Before(
+        id=node.id, parent=node.parent, name=node.name, version=node.version, state=node.state, size=node.size,
+        sha256=node.sha256,
+    )  # fmt: skip
 
 
 def changes(node: KnownNode) -> dict[str, Any]:
@@ -101,7 +97,7 @@ def changes(node: KnownNode) -> dict[str, Any]:
     return {
         "node": node.id,
         "version": node.version + 1,
-        "kind": str(node.kind),
+        "kind": node.kind,
         "size": node.size,
         "sha256": node.sha256,
         "expected": node.identity,
@@ -111,29 +107,33 @@ def changes(node: KnownNode) -> dict[str, Any]:
     }
 
 
-def parent_of(place: Place) -> int | None:
+def onto(new: Create, node: KnownNode) -> Replace:
+    """What would be a new file becomes the next version of this one."""
+    values = {field.name: getattr(new, field.name) for field in fields(new)}
+    return Replace(**{**changes(node), **values, "node": node.id, "version": node.version + 1, "kind": new.kind})
+
+
+def parent_of(place: Place) -> NodeId | None:
     return place.parent.id if place.parent else None
 
 
-def leaves(node: KnownNode, place: Place, path: NodePath, *, item: int) -> dict[str, Any]:
-    """Besides the node that the intent is about, this one goes to the trash: a file whose name a move takes (`replaced`), or
-    the source of a move to another mount (`departs`), with all below it."""
-    return {
-        "node": node.id,
-        "mount": place.mount,
-        "path": path.raw.hex(),
-        "shown": path.text,
-        "b64": path.b64,
-        "parent": parent_of(place),
-        "version": node.version + 1,
-        "size": node.size,
-        "sha256": node.sha256,
-        "expected": node.identity,
-        "previous_version": node.version,
-        "before": before(node),
-        "item": item,
-        "tree": node.kind is NodeKind.DIRECTORY,
-    }
+def leaves(node: KnownNode, place: Place, path: NodePath, *, item: int) -> Leaving:
+    return Leaving(
+        node=node.id,
+        mount=place.mount,
+        path=path.raw.hex(),
+        shown=path.text,
+        b64=path.b64,
+        parent=parent_of(place),
+        version=node.version + 1,
+        size=node.size,
+        sha256=node.sha256,
+        expected=node.identity,
+        previous_version=node.version,
+        before=before(node),
+        item=item,
+        tree=node.kind is NodeKind.DIRECTORY,
+    )
 
 
 def into_itself(request: Request) -> errors.FilestoreError | None:

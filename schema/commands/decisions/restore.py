@@ -1,11 +1,10 @@
 """Restore: a deleted node comes back as itself; or an older version's content becomes a living file's newest one."""
 
-from typing import Any
-
 from schema import errors
 from schema.commands.claims import Claim
 from schema.commands.command import Request
 from schema.commands.decisions import parts
+from schema.commands.intents import Intent, Nothing, Replace, Restore, Source
 from schema.commands.situations import Situation
 from schema.nodes import NodeKind, NodeState
 
@@ -46,32 +45,36 @@ def _version_refusal(request: Request, found: Situation) -> errors.FilestoreErro
     return None if node.is_certain else parts.uncertain(node)
 
 
-def intend(request: Request, found: Situation) -> dict[str, Any]:
+def intend(request: Request, found: Situation) -> Intent:
     if request.content_version is not None:
         return _version_intent(found)
     node, old = found.named, found.old
     assert node is not None and old is not None
-    intent = parts.changes(node) | {
-        "step": "restore",
-        "parent": parts.parent_of(found.appears),
-        "at": request.appears_at.raw.hex(),
-        "place": old.place,
-        "tree": node.kind is NodeKind.DIRECTORY,
-    }
-    return intent | parts.way(node, found.appears)
+    assert old.place is not None
+    return Restore(
+        **parts.changes(node),
+        **parts.way(node, found.appears),
+        parent=parts.parent_of(found.appears),
+        at=request.appears_at.raw.hex(),
+        place=old.place,
+        tree=node.kind is NodeKind.DIRECTORY,
+    )
 
 
-def _version_intent(found: Situation) -> dict[str, Any]:
+def _version_intent(found: Situation) -> Intent:
     node, old = found.here.node, found.old
     assert node is not None and old is not None
     parent = parts.parent_of(found.here)
     if old.place is None:
         # It is what lies there: nothing to do, and nothing wrong.
-        return {"step": "none", "node": node.id, "version": node.version, "parent": parent}
-    content = {"size": old.size, "sha256": old.sha256, "parent": parent}
-    source = {"place": old.place, "identity": old.identity, "sha256": old.sha256, "version": old.version}
-    intent = parts.changes(node) | {"step": "replace", "source": source} | content
-    return intent | ({"long": True} if old.size > parts.COPY_INLINE_BYTES else {})
+        return Nothing(node=node.id, version=node.version, parent=parent)
+    content = {"size": old.size, "sha256": old.sha256}
+    return Replace(
+        **{**parts.changes(node), **content},
+        parent=parent,
+        source=Source(place=old.place, identity=old.identity, version=old.version, sha256=old.sha256),
+        long=old.size > parts.COPY_INLINE_BYTES,
+    )
 
 
 def claims(request: Request, found: Situation) -> list[Claim]:

@@ -1,11 +1,10 @@
 """Upload: a new file, or a new version of one."""
 
-from typing import Any
-
 from schema import errors
 from schema.commands.claims import Claim
 from schema.commands.command import Request
 from schema.commands.decisions import parts
+from schema.commands.intents import Create, Intent
 from schema.commands.situations import Situation
 from schema.nodes import NodeKind
 
@@ -26,13 +25,12 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
     return None if node.is_certain else parts.uncertain(node)
 
 
-def intend(request: Request, found: Situation) -> dict[str, Any]:
-    content = {"size": request.size, "sha256": request.sha256, "parent": parts.parent_of(found.here)}
-    node = found.here.node
-    if node is None:
-        new = {"step": "create", "node": found.fresh_node, "version": 1, "kind": str(NodeKind.FILE)}
-        return new | content
-    return parts.changes(node) | {"step": "replace"} | content
+def intend(request: Request, found: Situation) -> Intent:
+    node, parent = found.here.node, parts.parent_of(found.here)
+    new = Create(
+        node=found.fresh_node, version=1, kind=NodeKind.FILE, size=request.size, sha256=request.sha256, parent=parent
+    )
+    return new if node is None else parts.onto(new, node)
 
 
 def claims(request: Request, found: Situation) -> list[Claim]:

@@ -1,0 +1,149 @@
+"""Mounts of a configuration file: registered once, and from then on they follow what the file says."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from activities.executors.base import Identity
+from api.http.errors import invalid
+from api.mounts.bodies import NewMountBody
+from api.mounts.register import check_place, new_mount, register, split_config
+from api.services import Executors
+from schema.errors import InvalidRequest, MountOffline
+from schema.ids import MountId
+from schema.mounts import Mount
+from schema.settings import Settings
+from schema.store import mounts
+from schema.store.pool import Pool
+
+TENANT = "main"
+"""Whose mounts a file names."""
+
+Prove = Callable[[Mount], Identity | None]
+"""Reads the sentinel of a mount where its row will say it lies, and writes nothing; says which directory a local root is.
+Raises MountOffline where there is none, or another mount's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a file says otherwise than a mount's row."""
+
+    columns: Mapping[str, Any]
+    secrets: Mapping[str, str | None]
+    mount: Mount
+    """As it will be"""
+    moves: bool
+    """It is reached in another way: place, account or credentials"""
+
+
+async def register_configured(settings: Settings, pool: Pool, executors: Executors, entry: object) -> Mount:
+    """The mount of an entry, written like the body of POST /v1/backend-mounts. One that is there already follows it.
+
+    Raises like `register` and `follow_configured`."""
+    body = read_entry(entry)
+    followed = await follow_configured(settings, pool, executors.prove, entry)
+    if followed is not None:
+        return followed
+    id = await register(settings, pool, executors, new_mount(body, TENANT))
+    mount = await _find(pool, id)
+    assert mount is not None
+    return mount
+
+
+async def follow_configured(settings: Settings, pool: Pool, prove: Prove, entry: object) -> Mount | None:
+    """Make a registered mount what its entry says; what the entry does not name stays. None: it is not registered yet.
+
+    Another place is written down once the mount's own sentinel was read there. Raises InvalidRequest for an entry that can
+    not be read, and MountOffline where the place could not be proved: the row is as before then.
+    """
+    body = read_entry(entry)
+    while True:
+        known = await _registered(pool, body.mount_key)
+        if known is None:
+            return None
+        mount, shown = known
+        if mount.host_id != settings.host_id:  # its own host can look at its storage, and follows its own file
+            return mount
+        change = difference(mount, shown, body)
+        if change is None:
+            return mount
+        root = await asyncio.to_thread(_proved, prove, change.mount) if change.moves else None
+        if await _write(pool, mount, change, root):
+            return await _find(pool, mount.id)
+
+
+def read_entry(entry: object) -> NewMountBody:
+    """Raises InvalidRequest."""
+    try:
+        return NewMountBody.model_validate(entry)
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+def difference(mount: Mount, shown: Mapping[str, Any], body: NewMountBody) -> Change | None:
+    """`shown`: the mount as clients read it. Raises MountOffline where the file names a mount of another kind."""
+    if body.backend_kind != mount.backend_kind:
+        raise MountOffline(
+            f"The configuration file says {body.backend_kind}, and the mount was registered as {mount.backend_kind}."
+        )
+    said = body.model_dump(include=body.model_fields_set - {"mount_key", "backend_kind", "config"})
+    aliases = {name: field.alias or name for name, field in NewMountBody.model_fields.items()}
+    columns = {name: value for name, value in said.items() if _differs(name, value, shown[aliases[name]])}
+    secrets = dict[str, str | None]()
+    if body.config is not None:
+        config, named = split_config(body.config)
+        secrets = {name: value for name, value in named.items() if value != mount.secrets.get(name)}
+        columns |= {"config": config} if config != mount.config else {}
+    if not columns and not secrets:
+        return None
+    place = {name: columns[name] for name in ("root_path", "bucket", "prefix", "config") if name in columns}
+    if not place and not secrets:
+        return Change(columns, {}, mount, moves=False)
+    kept = {name: value for name, value in {**mount.secrets, **secrets}.items() if value is not None}
+    # The epoch tells rows that were read late from this one.
+    after = replace(mount, **place, secrets=kept, epoch=mount.epoch + 1)
+    return Change({**columns, "epoch": after.epoch}, secrets, after, moves=True)
+
+
+def _differs(name: str, said: object, recorded: object) -> bool:
+    if said is None and name in ("access_mode", "state", "labels"):  # the file leaves it open
+        return False
+    return said != recorded
+
+
+def _proved(prove: Prove, mount: Mount) -> Identity | None:
+    try:
+        check_place(mount)
+        return prove(mount)
+    except InvalidRequest as error:
+        raise MountOffline(f"What the configuration file says can not be used: {error.message}") from error
+
+
+async def _registered(pool: Pool, key: str) -> tuple[Mount, Mapping[str, Any]] | None:
+    async with pool.connection() as connection:
+        id = await mounts.finished(connection, TENANT, key)
+        mount = await mounts.find(connection, id, TENANT) if id else None
+        shown = await mounts.show(connection, id, TENANT) if id else None
+    return (mount, json.loads(shown)) if mount and shown else None
+
+
+async def _find(pool: Pool, id: MountId) -> Mount | None:
+    async with pool.connection() as connection:
+        return await mounts.find(connection, id, TENANT)
+
+
+async def _write(pool: Pool, before: Mount, change: Change, root: Identity | None) -> bool:
+    """False where the row has changed since it was read."""
+    async with pool.connection() as connection, connection.transaction():
+        locked = await mounts.lock(connection, before.id, TENANT)
+        if locked is None or locked.mount != before:
+            return False
+        await mounts.update(connection, before.id, change.columns)
+        await mounts.keep_secrets(connection, before.id, change.secrets)
+        if root is not None:
+            await mounts.record_root(connection, before.id, root.facts())
+    return True

@@ -1,0 +1,79 @@
+"""What one principal may have announced at a time: resumable uploads and those straight to a bucket alike."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from activities.executors.base import Executor, UploadLink
+from tests.api.conftest import Front, Tree
+from tests.api.tus.helpers import V, begin, change, create, files, patch
+
+TIB = 2**40
+
+
+class Presigning:
+    """An executor that gives links, as those of buckets do."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
+
+    def presign_stage(self, *_: object) -> UploadLink:
+        return UploadLink("http://bucket/key", {})
+
+
+async def presign(client: httpx2.AsyncClient, tree: Tree, size: int) -> httpx2.Response:
+    body = {"backendMountId": tree.mount, "path": "a.bin", "sizeBytes": size, "contentHash": "sha256:" + "0" * 64}
+    return await client.post("/v1/uploads/presign", json=body)
+
+
+async def test_of_many_uploads_announced_at_once_only_the_allowed_ones_are_open(
+    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path
+) -> None:
+    change(front, uploads_open_max=5)
+    answers = await asyncio.gather(*[create(client, tree, 10) for _ in range(25)])
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert (len(answers) - len(refused), len(refused)) == (5, 20)
+    assert {answer.json()["error"]["code"] for answer in refused} == {"RATE_LIMITED"}
+    assert all(answer.headers["retry-after"] == "1" for answer in refused)
+    assert len(files(spool)) == 5, "a refused upload leaves no file"
+    opened = next(answer.headers["location"] for answer in answers if answer.status_code == 201)
+    assert (await client.delete(opened, headers=V)).status_code == 204
+    assert (await create(client, tree, 10)).status_code == 201
+
+
+async def test_announced_bytes_are_limited_and_a_finished_upload_makes_room(
+    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path
+) -> None:
+    change(front, uploads_open_bytes_max=30)
+    where = await begin(client, tree, 20)
+    refused = await create(client, tree, 11)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (507, "STORAGE_FULL")
+    later = await begin(client, tree, None)
+    assert (await patch(client, later, 0, b"x", Upload_Length="11")).status_code == 507
+    assert (await patch(client, where, 0, b"x" * 20)).status_code == 204
+    assert (await patch(client, later, 0, b"x", Upload_Length="11")).status_code == 204
+
+
+@pytest.mark.parametrize(("allowed", "status"), [({"uploads_open_max": 2}, 429), ({"uploads_open_bytes_max": 2}, 507)])
+async def test_uploads_straight_to_a_bucket_count_with_the_others(
+    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path, allowed: dict[str, int], status: int
+) -> None:
+    front.disks.wrapped = Presigning
+    change(front, **allowed)
+    await begin(client, tree, 1)
+    answers = await asyncio.gather(*[presign(client, tree, 1) for _ in range(10)])
+    assert sorted(answer.status_code for answer in answers) == [201] + [status] * 9
+
+
+async def test_by_default_500_uploads_of_5_tib_are_not_announced(
+    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path
+) -> None:
+    change(front, upload_max_bytes=5 * TIB)
+    answers = [(await create(client, tree, 5 * TIB)).status_code for _ in range(8)]
+    assert answers == [201] * 4 + [507] * 4
