@@ -7,7 +7,7 @@
     POST   /v1/directories, /v1/nodes/move /copy /restore, DELETE /v1/nodes, PATCH /v1/nodes/{id}/metadata
                                           commands/routes.py   commands
     POST   /v1/commands                   commands/batch.py    many commands
-    POST   /v1/commands/<name>, GET /v1/commands/{id}                  commands/run.py: any of them by its name
+    POST   /v1/commands/<name>, GET /v1/commands/{id}                  commands/run.py: any by its name, status.py
     GET    /v1/nodes, /v1/nodes/by-path, /v1/nodes/{id}, /v1/nodes/{id}/children      nodes/routes.py
     GET    /v1/nodes/{id}/snapshots       nodes/versions.py
     GET    /v1/files/{id}/content         files/content.py     recorded.py opens what is on record, stream.py sends it
@@ -18,6 +18,6 @@
     GET    /health /healthz /ready /readyz, /metrics                   observe/
     GET    /openapi.json /docs            http/openapi.py
 
-Beside the routes: services.py is what they are given, front.py what they reach, access/ who may come in, dispatch/ how
-commands become lists, http/ how HTTP is spoken.
+Beside the routes: services.py is what they are given and reach, submission.py a command on its way in, access/ who may
+come in, dispatch/ how commands become lists, http/ how HTTP is spoken.
 """

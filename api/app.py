@@ -6,17 +6,16 @@ from functools import partial
 from fastapi import FastAPI
 
 from activities.threads import MountThreads
-from api import directories
 from api.access.limits import Budget
 from api.access.tokens import Tokens
 from api.commands import batch as batches
 from api.commands import routes as mutations
 from api.commands import run as commands
+from api.commands import status
 from api.events import routes as events
 from api.events.feed import Feed
 from api.files import content, presign
 from api.files.downloads import Downloads
-from api.front import Front
 from api.http import errors, middleware, openapi
 from api.http.descriptors import EnoughDescriptors
 from api.http.routes import surround
@@ -28,9 +27,10 @@ from api.nodes import versions as snapshots
 from api.observe import health
 from api.observe.metrics import routes as metrics
 from api.observe.metrics.commands import CountedCommands
+from api.observe.metrics.counts import Counts
 from api.observe.metrics.looks import Looks
 from api.observe.metrics.requests import CountedRequests
-from api.services import Services
+from api.services import Front, Services
 from api.uploads import form as uploads
 from api.uploads import put as writes
 from api.uploads.direct import routes as direct
@@ -39,7 +39,6 @@ from api.uploads.tus.turns import Turns
 
 VERSION = "0.1.0"
 ROUTERS = (
-    directories,
     uploads,
     writes,
     direct,
@@ -54,12 +53,15 @@ ROUTERS = (
     events,
     batches,
     commands,
+    status,
     health,
     metrics,
 )
 
 
-def create_app(services: Services) -> FastAPI:
+def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
+    """`counts`: what is counted in this process, where others count there too."""
+    counts = counts or Counts()
     app = FastAPI(
         title="Filestore",
         version=VERSION,
@@ -68,27 +70,18 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # api/metrics, and trace ids in the journal
     )
-    services = replace(services, commands=CountedCommands(services.commands, services.counts))
-    looks = Looks(services.pool, services.vitals)
-    downloads = Downloads(services.pool, services.announce)
+    services = replace(services, commands=CountedCommands(services.commands, counts))
     feed = Feed(services.pool, services.wakeups, services.settings.events_poll_seconds)
     settings = services.settings
-    budget = Budget(settings.content_memory_bytes, settings.content_wait_seconds, services.counts.refused)
-    app.state.front = Front(
-        services,
-        Tokens(services.pool),
-        KnownMounts(services.pool),
-        MountThreads(),
-        downloads,
-        Turns(),
-        feed,
-        looks,
-        budget,
-    )
+    budget = Budget(settings.content_memory_bytes, settings.content_wait_seconds, counts.refused)
+    app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), MountThreads(), budget)
+    app.state.feed, app.state.turns, app.state.counts = feed, Turns(), counts
+    app.state.downloads = Downloads(services.pool, services.announce)
+    app.state.metrics = metrics.Sources(counts, Looks(services.pool, services.vitals), lambda: feed.followers)
     for module in ROUTERS:
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them
     errors.install(app)
     openapi.install(app)
     # Counted outside of what answers defects, so that those are counted too.
-    surround(app, partial(CountedRequests, counts=services.counts), middleware.RequestIds, EnoughDescriptors)
+    surround(app, partial(CountedRequests, counts=counts), middleware.RequestIds, EnoughDescriptors)
     return app

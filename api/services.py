@@ -1,13 +1,17 @@
 """What the HTTP front needs from the rest of the process. It is handed over once, to `create_app`."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Protocol
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Protocol, cast
+
+from starlette.requests import Request
 
 from activities.executors.base import Executor, Identity
-from api.observe.metrics.counts import Counts
+from activities.threads import MountThreads
 from api.submission import Commands
+from schema.ids import MountId
 from schema.mounts import Mount
+from schema.principals import Principal
 from schema.settings import Settings
 from schema.store.pool import Pool
 
@@ -98,6 +102,57 @@ class Services:
     announce: Callable[[], None] = lambda: None
     """Called when there are new events in the feed; from any thread."""
     wakeups: Wakeups | None = None
-    counts: Counts = field(default_factory=Counts)
-    """What is counted in this process"""
     vitals: Vitals | None = None
+
+
+class Principals(Protocol):
+    """Tells what a token is for."""
+
+    async def principal_of(self, token: str) -> Principal:
+        """Raises Unauthenticated, and Unavailable where it can not be told."""
+        ...
+
+
+class Mounts(Protocol):
+    """The mounts as this process knows them."""
+
+    async def get(self, mount: MountId, tenant: str, *, fresh: bool = False) -> Mount:
+        """Raises BackendNotFound, for another tenant's mount too."""
+        ...
+
+    def forget(self) -> None:
+        """They have changed."""
+        ...
+
+
+class Held(Protocol):
+    """A part of the memory for content on its way."""
+
+    def close(self) -> None: ...
+
+
+class Memory(Protocol):
+    """What content on its way may take of this process."""
+
+    async def read(self, mount: Mount, size: int) -> Held:
+        """Raises Overloaded."""
+        ...
+
+    async def write(self, mount: Mount | None) -> Held:
+        """None: into the folder of resumable uploads. Raises Overloaded."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What every route can reach: the services it was given, and what this process remembers for a few seconds."""
+
+    services: Services
+    tokens: Principals
+    mounts: Mounts
+    threads: MountThreads
+    budget: Memory
+
+
+def front_of(request: Request) -> Front:
+    return cast(Front, request.scope["app"].state.front)

@@ -92,11 +92,11 @@ async def serve(settings: Settings) -> None:
     wakeups = None if settings.redis_url == "inline" else RedisWakeups(settings.redis_url, settings.events_channel)
     health = Health(settings, pool, engine, served)
     services = Services(
-        settings, pool, dispatch, executors, health, announce=engine.announce, wakeups=wakeups, counts=counts,
+        settings, pool, dispatch, executors, health, announce=engine.announce, wakeups=wakeups,
         vitals=Vitals(pool, engine, dispatch, served, health),
     )  # fmt: skip
     first = asyncio.create_task(first_run.prepare(settings, pool, executors, served, entries))
-    app = create_app(services)
+    app = create_app(services, counts)
     expiring = asyncio.create_task(expiry.expire_for_ever(app.state.front))
     config = uvicorn.Config(
         app, host=settings.host, port=settings.port, loop="none", ws="none",
@@ -105,7 +105,7 @@ async def serve(settings: Settings) -> None:
         lifespan="off", access_log=False, log_level="warning", server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=2,
     )  # fmt: skip
-    server = Server(config, engine, app.state.front.feed)
+    server = Server(config, engine, app.state.feed)
     try:
         await server.serve()
     finally:

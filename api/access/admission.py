@@ -4,7 +4,7 @@ import re
 
 from starlette.requests import Request
 
-from api.front import front_of
+from api.services import front_of
 from schema.errors import Unauthenticated
 from schema.ids import MountId
 from schema.paths import NodePath

@@ -20,13 +20,13 @@ from api.commands.bodies import COMMANDS_MAX, CommandBody, CommandList, Relocati
 from api.commands.catalogue import BY_COMMAND, KINDS, Kind
 from api.commands.parse import Asker
 from api.commands.shapes import BatchResults
-from api.front import front_of
 from api.http import openapi
 from api.http.body import read_json
 from api.http.errors import defect, invalid
 from api.http.fields import KEY_MAX
 from api.http.responses import JSON
 from api.http.routes import Plain
+from api.services import front_of
 from api.submission import OutcomePending, Submission
 from schema.commands.command import Request as CommandRequest
 from schema.commands.command import Status

@@ -9,7 +9,7 @@ from api.commands import headers as intake
 from api.commands.bodies import Deletion, NewDirectory, NodeMetadata, Relocation, Restoration
 from api.commands.fingerprint import sealed
 from api.commands.headers import Asked
-from api.front import Front
+from api.services import Front
 from api.submission import Submission
 from schema import paths
 from schema.commands.command import CommandKind

@@ -13,6 +13,11 @@ from api.http.routes import Plain
 router = APIRouter(route_class=Plain, tags=["commands"])
 
 
+@router.post("/v1/directories", operation_id="createDirectory", **kinds.described(kinds.CREATE_DIRECTORY))
+async def create_directory(request: Request) -> Response:
+    return await commands.respond(request, kinds.CREATE_DIRECTORY)
+
+
 @router.delete("/v1/nodes", operation_id="deleteNode", **kinds.described(kinds.DELETE))
 async def delete(request: Request) -> Response:
     return await commands.respond(request, kinds.DELETE)

@@ -1,4 +1,4 @@
-"""Carry a command out and answer: POST /v1/commands/<name>; and ask about one later: GET /v1/commands/{id}."""
+"""Carry a command out and answer: POST /v1/commands/<name>."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api import waiting
 from api.access.admission import admit
 from api.commands import answer as answers
 from api.commands import catalogue as kinds
@@ -16,18 +15,13 @@ from api.commands import headers as intake
 from api.commands.bodies import CommandBody
 from api.commands.catalogue import KINDS, Kind
 from api.commands.parse import Asker
-from api.commands.shapes import Command
-from api.front import Front, front_of
-from api.http import openapi, responses
 from api.http.body import read_json
 from api.http.fields import UUID
 from api.http.routes import Plain
+from api.services import Front, front_of
 from api.submission import OutcomePending, Submission
-from schema.commands.command import Status
 from schema.commands.payloads import Outcome
 from schema.errors import NotFound
-from schema.ids import CommandId
-from schema.store import journal
 
 router = APIRouter(route_class=Plain, tags=["commands"])
 
@@ -80,33 +74,3 @@ async def unknown(request: Request) -> Response:
     await admit(request, "write")
     names = [kind.name for kind in KINDS]
     raise NotFound(f"There is no command of this name. There are: {', '.join(names)}.", commands=names)
-
-
-@router.get(
-    "/v1/commands/{id}",
-    operation_id="getCommand",
-    summary="How a command stands",
-    responses=openapi.answers({200: ("The command", Command)}, "NOT_FOUND", "OUTCOME_UNKNOWN"),
-    openapi_extra={"parameters": [openapi.path_id("The command", openapi.COMMAND_ID)]},
-)
-async def show(request: Request) -> Response:
-    """At any time, also long after it ended. While its status is `queued` or `running` there is a Retry-After: ask again then.
-    `queued`: it was answered with 202 before it was recorded, and only the process that answered knows of it. Only its own
-    principal and administrators are told."""
-    principal = await admit(request, "read")
-    id = request.path_params["id"].lower()
-    if not re.fullmatch(UUID, id):
-        raise NotFound("There is no such command.")
-    services = front_of(request).services
-    # In this order: what leaves the queue between the two is in the record.
-    queued = services.commands.queued(CommandId(id))
-    async with services.pool.connection() as connection:
-        standing = await journal.command(connection, (queued and queued.row) or CommandId(id), principal.tenant)
-    if standing is None and queued is not None and queued.request.tenant == principal.tenant:
-        standing = waiting.standing_of(queued)
-    if standing is None or (standing.principal != principal.name and "admin" not in principal.scopes):
-        raise NotFound("There is no such command.")
-    told = responses.data(standing.document)
-    if standing.status is None or standing.status is Status.RUNNING:
-        told.headers.update(answers.place_to_ask(CommandId(id)))
-    return told

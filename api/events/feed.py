@@ -11,9 +11,10 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
+from starlette.requests import Request
 
 from schema.events import EventType
 from schema.ids import MountId
@@ -203,3 +204,7 @@ class Feed:
     def _wake(self) -> None:
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
+
+
+def feed_of(request: Request) -> Feed:
+    return cast(Feed, request.scope["app"].state.feed)

@@ -7,16 +7,16 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access.admission import admit
-from api.events.feed import Feed, Wanted
+from api.events.feed import Feed, Wanted, feed_of
 from api.events.queries import EventsQuery, StreamQuery
 from api.events.shapes import EventPage
 from api.events.sse import EventStream, readable, reset
-from api.front import front_of
 from api.http import openapi
 from api.http.fields import ID_MAX, read_query
 from api.http.presence import while_connected
 from api.http.responses import JSON
 from api.http.routes import Plain
+from api.services import front_of
 from schema import paths
 from schema.errors import InvalidRequest, Unavailable
 from schema.ids import MountId
@@ -53,13 +53,13 @@ async def stream(request: Request) -> Response:
     query = read_query(StreamQuery, request.query_params)
     wanted = await _wanted(request, principal, query)
     after = _last_event_id(request, query)
-    bounds = await _bounds(front.feed, after)
+    bounds = await _bounds(feed_of(request), after)
 
     async def admitted() -> Principal:
         return await admit(request, "read", wanted.mount, NodePath(wanted.prefix))
 
     heartbeat = front.services.settings.events_heartbeat_seconds
-    return EventStream(front.feed, wanted, after, bounds, admitted, heartbeat)
+    return EventStream(feed_of(request), wanted, after, bounds, admitted, heartbeat)
 
 
 @router.get(
@@ -74,14 +74,14 @@ async def pull(request: Request) -> Response:
     the answer back until there is one event, or so many seconds. `last` is the end of the feed. `reset` says that events
     are gone which were not seen."""
     principal = await admit(request, "read")
-    front = front_of(request)
+    feed = feed_of(request)
     query = read_query(EventsQuery, request.query_params)
     wanted = await _wanted(request, principal, query)
-    bounds = await _bounds(front.feed, query.after)
+    bounds = await _bounds(feed, query.after)
     if not query.wait:
-        return await _poll(request, front.feed, wanted, query, bounds)
-    with front.feed.following():
-        answer = await while_connected(request.receive, _poll(request, front.feed, wanted, query, bounds))
+        return await _poll(request, feed, wanted, query, bounds)
+    with feed.following():
+        answer = await while_connected(request.receive, _poll(request, feed, wanted, query, bounds))
     return answer or Response(b"")  # to nobody
 
 

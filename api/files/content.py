@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import digests
 from api.access.admission import admit
+from api.files.downloads import downloads_of
 from api.files.queries import ContentQuery
 from api.files.recorded import REFUSALS, Recorded, open_recorded
 from api.files.stream import PIECE, Changed, Reader, Streamed
-from api.front import Front, front_of
-from api.http import conditions, openapi, ranges
+from api.http import conditions, digests, openapi, ranges
 from api.http.conditions import Validators
 from api.http.disposition import disposition
 from api.http.errors import refusal
@@ -23,6 +22,7 @@ from api.http.headers import joined
 from api.http.ids import read_id
 from api.http.ranges import Range, Unsatisfiable
 from api.http.routes import Plain
+from api.services import front_of
 from schema.errors import InvalidRequest, VersionConflict
 from schema.principals import Principal
 from schema.store.downloads import Download
@@ -102,7 +102,7 @@ async def _answer(request: Request, kind: str, principal: Principal, found: Reco
     ready = await _content_digest(told.get("want-content-digest", ""), found, reader, wanted, headers)
     if request.method == "HEAD":
         return Streamed(reader, wanted, headers, bodyless=True)
-    completed = None if wanted else _teller(front_of(request), principal, found)
+    completed = None if wanted else _teller(request, principal, found)
     return Streamed(reader, wanted, headers, ready=ready, completed=completed)
 
 
@@ -150,10 +150,12 @@ async def _content_digest(
     return ready
 
 
-def _teller(front: Front, principal: Principal, found: Recorded) -> Callable[[], None]:
+def _teller(request: Request, principal: Principal, found: Recorded) -> Callable[[], None]:
     def tell() -> None:
         now = datetime.now(UTC)
         checksum = found.checksum or found.hash
-        front.downloads.tell(Download(found.node, found.version, found.size, checksum, found.hash, principal.name, now))
+        downloads_of(request).tell(
+            Download(found.node, found.version, found.size, checksum, found.hash, principal.name, now)
+        )
 
     return tell

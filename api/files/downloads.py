@@ -7,8 +7,10 @@ Postgres is away or slow, or the process ends, events are lost, and never a down
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 import structlog
+from starlette.requests import Request
 
 from schema.store import downloads as store
 from schema.store.downloads import Download
@@ -54,3 +56,7 @@ class Downloads:
                 # Whatever it is: it must not reach anybody, and trying again would only gather more.
                 self._untold += len(part)
                 log.warning("downloads are not told of", untold=self._untold, error=repr(error))
+
+
+def downloads_of(request: Request) -> Downloads:
+    return cast(Downloads, request.scope["app"].state.downloads)

@@ -10,13 +10,13 @@ from api.access.admission import admit
 from api.files.queries import PresignQuery
 from api.files.recorded import REFUSALS, find
 from api.files.shapes import FileLink
-from api.front import front_of
 from api.http import openapi
 from api.http.disposition import disposition
 from api.http.fields import read_query
 from api.http.ids import read_id
 from api.http.responses import JSON
 from api.http.routes import Plain
+from api.services import front_of
 from schema.errors import VersionConflict
 
 router = APIRouter(route_class=Plain, tags=["files"])

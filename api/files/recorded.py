@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from activities.executors.base import Content, Executor, Identity
-from api.front import Front
+from api.services import Front
 from schema.errors import ContentExpired, FilestoreError, NodeNotFound, NotADirectory, PathBusy, VersionConflict
 from schema.ids import MountId, NodeId
 from schema.paths import NodePath

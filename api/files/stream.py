@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from activities.executors.base import Content
 from activities.threads import MountThreads
-from api.access.limits import Lease
 from api.http.ranges import Range
+from api.services import Held
 from schema.errors import FilestoreError, VersionConflict
 from schema.ids import MountId
 
@@ -32,7 +32,7 @@ class Reader:
         self._content, self._mount, self._threads = content, mount, threads
         self.size = content.identity.size
         self._coming: asyncio.Task[bytes] | None = None
-        self.lease: Lease | None = None
+        self.lease: Held | None = None
         """Its part of the memory for content, given back when it is closed"""
 
     async def read(self, start: int, end: int) -> bytes:

@@ -5,13 +5,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access.admission import admit
-from api.front import front_of
 from api.http import openapi
 from api.http.fields import read_query
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.journal.queries import JournalQuery
 from api.journal.shapes import JournalPage
+from api.services import front_of
 from schema import paths
 from schema.ids import CommandId, MountId, NodeId
 from schema.paths import NodePath

@@ -9,9 +9,8 @@ from typing import Any
 from psycopg.errors import UniqueViolation
 
 from activities.executors.base import Identity
-from api.front import Front
 from api.mounts.bodies import MountChanges, MountFields, NewMountBody
-from api.services import Executors
+from api.services import Executors, Front
 from schema.errors import BackendNotFound, FilestoreError, InvalidRequest, PathBusy
 from schema.ids import MountId
 from schema.mounts import Mount

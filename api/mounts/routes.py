@@ -5,7 +5,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access.admission import admit
-from api.front import Front, front_of
 from api.http import openapi, responses
 from api.http.body import read_json
 from api.http.fields import ID_MAX, read_query
@@ -14,6 +13,7 @@ from api.http.routes import Plain
 from api.mounts import register
 from api.mounts.bodies import MountChanges, MountsQuery, NewMountBody
 from api.mounts.shapes import Mount, MountPage
+from api.services import Front, front_of
 from schema.errors import BackendNotFound, InvalidRequest
 from schema.ids import MountId
 from schema.principals import Principal

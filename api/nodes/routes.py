@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from api.access.admission import admit
-from api.front import front_of
 from api.http import openapi, responses
 from api.http.fields import read_query
 from api.http.ids import read_id
@@ -26,6 +25,7 @@ from api.nodes.queries import (
     SizeFilter,
 )
 from api.nodes.shapes import ChildrenPage, Node, NodePage
+from api.services import front_of
 from schema import paths
 from schema.errors import InvalidRequest, NodeNotFound, NotADirectory
 from schema.ids import MountId

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access.admission import admit
-from api.front import front_of
 from api.http import openapi
 from api.http.fields import read_query
 from api.http.ids import read_id
@@ -15,6 +14,7 @@ from api.http.responses import JSON
 from api.http.routes import Plain
 from api.nodes.queries import SnapshotsQuery
 from api.nodes.shapes import VersionPage
+from api.services import front_of
 from schema.errors import NodeNotFound
 from schema.ids import NodeId
 from schema.principals import authorise

@@ -8,11 +8,11 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.front import front_of
 from api.http import openapi
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.observe.shapes import Health, Readiness
+from api.services import front_of
 
 router = APIRouter(route_class=Plain, tags=["health"])
 

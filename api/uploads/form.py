@@ -9,13 +9,13 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.commands import headers as intake
 from api.commands.catalogue import UPLOAD_REFUSALS, answers
-from api.front import Front, front_of
 from api.http import body as http_body
 from api.http import digests as checksums
 from api.http.body import Body, Disconnected, Pieces
 from api.http.errors import invalid, refusal
 from api.http.forms import FORM_MAX, UploadForm
 from api.http.routes import Plain
+from api.services import Front, front_of
 from api.uploads import receive as incoming
 from api.uploads.bodies import UploadFields
 from api.uploads.described import FORM, FORM_PARAMETERS

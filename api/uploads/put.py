@@ -10,7 +10,6 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.commands import headers as intake
 from api.commands.catalogue import UPLOAD_REFUSALS, answers
-from api.front import Front, front_of
 from api.http import body as http_body
 from api.http import digests as checksums
 from api.http import openapi
@@ -20,6 +19,7 @@ from api.http.fields import METADATA_MAX, read_query
 from api.http.media import mime
 from api.http.routes import Plain
 from api.nodes.queries import ByPathQuery
+from api.services import Front, front_of
 from api.uploads import receive as incoming
 from api.uploads.described import PUT_PARAMETERS
 from api.uploads.receive import Wanted

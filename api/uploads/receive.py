@@ -14,11 +14,11 @@ from api.commands import headers as intake
 from api.commands import run as commands
 from api.commands.fingerprint import headed, sealed
 from api.commands.headers import Asked
-from api.front import Front
 from api.http import body as http_body
 from api.http import digests as checksums
 from api.http.digests import Checksum
 from api.http.errors import refusal
+from api.services import Front
 from api.submission import OutcomePending, Submission
 from api.uploads.bodies import UploadMetadata
 from api.uploads.spool import Received, Spool, refuse_closed

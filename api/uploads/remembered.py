@@ -9,8 +9,8 @@ from typing import Any
 from starlette.responses import Response
 
 from api.commands import headers as intake
-from api.front import Front
 from api.http.digests import Checksum
+from api.services import Front
 from api.uploads.tus import protocol
 from api.uploads.tus.protocol import Concat, Gone
 from schema import errors

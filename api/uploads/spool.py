@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from activities.executors.base import Executor, Locks, Stage, StageWriter
 from activities.threads import MountThreads
-from api.access.limits import Budget, Lease
 from api.http import digests as checksums
 from api.http.digests import Checksum
+from api.services import Held, Memory
 from schema.errors import ChecksumMismatch, MountOffline, MountReadOnly, PathBusy, PayloadTooLarge
 from schema.ids import CommandId
 from schema.mounts import Mount
@@ -44,11 +44,11 @@ class Spool:
         path: NodePath,
         told: list[Checksum],
         size_max: int,
-        budget: Budget,
+        budget: Memory,
     ) -> None:
         self.executor, self.threads, self.mount, self.id, self.path = executor, threads, mount, id, path
         self.told, self.size_max, self._budget = told, size_max, budget
-        self._lease: Lease | None = None
+        self._lease: Held | None = None
         self.size = 0
         self._held = bytearray()
         """One buffer: as pieces of two bytes, as a client may send them, a megabyte would take twenty."""

@@ -23,7 +23,7 @@ async def node(tree: Tree) -> NodeId:
 
 async def told(front: Front, tree: Tree) -> list[dict[str, Any]]:
     """The events of this mount, when nothing is under way any more."""
-    writing = front.app.state.front.downloads._writing
+    writing = front.app.state.downloads._writing
     if writing is not None:
         await writing
     async with tree.pool.connection() as connection:
@@ -37,7 +37,7 @@ async def test_a_complete_download_is_an_event(
     front: Front, client: httpx2.AsyncClient, tree: Tree, node: NodeId
 ) -> None:
     announced: list[None] = []
-    front.app.state.front.downloads._announce = lambda: announced.append(None)
+    front.app.state.downloads._announce = lambda: announced.append(None)
     answer = await client.get(f"/v1/files/{node}/content")
     (event,) = await told(front, tree)
     data = event["data"]
@@ -91,7 +91,7 @@ async def test_many_at_once_are_told_once_each(
 async def test_without_postgres_a_download_is_not_told_and_goes_through_as_fast(
     front: Front, client: httpx2.AsyncClient, tree: Tree, node: NodeId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    telling = front.app.state.front.downloads
+    telling = front.app.state.downloads
     nowhere = make_pool("postgresql://nobody@127.0.0.1:1/none", name="nowhere", timeout=0.5)
     await nowhere.open(wait=False)
     monkeypatch.setattr(telling, "_pool", nowhere)

@@ -84,9 +84,9 @@ async def serving(front: Front, **settings: Any) -> AsyncIterator[tuple[tuple[st
         await asyncio.sleep(0.005)
     host, port = server.servers[0].sockets[0].getsockname()[:2]
     try:
-        yield (host, port), app.state.front.feed
+        yield (host, port), app.state.feed
     finally:
-        app.state.front.feed.close()
+        app.state.feed.close()
         server.should_exit = True
         await running
 

@@ -209,7 +209,7 @@ async def test_a_request_is_counted_when_its_answer_begins_or_when_there_is_none
         page = await scrape(anybody)
         assert page("filestore_event_followers") == 0 and page("filestore_http_requests_in_progress") == 1
         assert page("filestore_http_requests_total", method="GET", route=route, status="2xx") == 1, "once"
-    front.app.state.front.feed.close()
+    front.app.state.feed.close()
 
 
 async def test_who_leaves_without_an_answer_is_counted_too(
@@ -299,7 +299,7 @@ async def test_each_command_of_a_list_is_counted(front: Front, client: httpx2.As
 
 async def test_lists_are_counted_by_their_size(front: Front, client: httpx2.AsyncClient) -> None:
     for commands in (1, 1, 3, 64):
-        front.services.counts.list_started(commands)
+        front.app.state.counts.list_started(commands)
     page = await scrape(client)
     assert page("filestore_list_commands_count") == 4 and page("filestore_list_commands_sum") == 69
     assert page("filestore_list_commands_bucket", le="1.0") == 2

@@ -2,17 +2,33 @@
 
 import asyncio
 import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
 
 from fastapi import APIRouter, Request
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from starlette.responses import Response
 
 from api.access.admission import bearer_of
-from api.front import Front, front_of
 from api.http import openapi
 from api.http.routes import Plain
+from api.observe.metrics.counts import Counts
 from api.observe.metrics.gauges import Page
+from api.observe.metrics.looks import Looks
+from api.services import Front, front_of
 from schema.errors import Unauthenticated
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the page is made from, beside what every route can reach."""
+
+    counts: Counts
+    looks: Looks
+    followers: Callable[[], int]
+    """Streams of events that are open here"""
+
 
 router = APIRouter(route_class=Plain, tags=["health"])
 
@@ -31,7 +47,7 @@ async def metrics(request: Request) -> Response:
     service itself do not open this page."""
     front = front_of(request)
     _admit(request, front.services.settings.metrics_token)
-    body = generate_latest(await _page(front, request.app.version))
+    body = generate_latest(await _page(request, front))
     return Response(body, headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4, "cache-control": "no-store"})
 
 
@@ -43,14 +59,15 @@ def _admit(request: Request, token: str | None) -> None:
         raise Unauthenticated("This page needs the token that FILESTORE_METRICS_TOKEN names.")
 
 
-async def _page(front: Front, version: str) -> Page:
-    services, looks = front.services, front.looks
+async def _page(request: Request, front: Front) -> Page:
+    services, seen = front.services, cast(Sources, request.app.state.metrics)
+    looks = seen.looks
     work, servers, mounts = await asyncio.gather(looks.work.answer(), looks.servers.answer(), looks.mounts.answer())
     vitals = services.vitals
     return Page(
-        counts=services.counts,
-        version=version,
-        followers=front.feed.followers,
+        counts=seen.counts,
+        version=request.app.version,
+        followers=seen.followers(),
         loads=vitals.loads() if vitals else [],
         pools=vitals.pools() if vitals else {"api": services.pool.get_stats()},
         work=work,

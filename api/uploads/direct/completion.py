@@ -15,7 +15,7 @@ from activities.executors.base import Executor, Locks
 from api.commands import headers as intake
 from api.commands import run as commands
 from api.commands.fingerprint import sealed
-from api.front import Front
+from api.services import Front
 from api.submission import Submission
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing

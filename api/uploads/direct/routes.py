@@ -13,13 +13,13 @@ from api.commands import catalogue
 from api.commands import headers as intake
 from api.commands.catalogue import UPLOAD_REFUSALS
 from api.commands.fingerprint import sealed
-from api.front import Front, front_of
 from api.http import digests as checksums
 from api.http import openapi
 from api.http.body import read_json
 from api.http.media import mime
 from api.http.responses import JSON
 from api.http.routes import Plain
+from api.services import Front, front_of
 from api.submission import OutcomePending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing

@@ -3,11 +3,10 @@
 import asyncio
 from dataclasses import replace
 
-from api.access.limits import Lease
-from api.front import Front
 from api.http import digests as checksums
 from api.http.body import Body, Disconnected
 from api.http.digests import Checksum
+from api.services import Front, Held
 from api.uploads.spool import MEMORY_MAX
 from api.uploads.tus.area import Waiting
 from api.uploads.tus.protocol import ChunkMismatch, Locked, OffsetConflict
@@ -36,7 +35,7 @@ class Chunk:
         self._end = upload.received
         """Where the next piece is written"""
         self._held = bytearray()
-        self._lease: Lease | None = None
+        self._lease: Held | None = None
         self._writing: asyncio.Future[None] | None = None
 
     async def take(self, body: Body, turn: Turn) -> Upload:

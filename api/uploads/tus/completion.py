@@ -9,8 +9,8 @@ from starlette.requests import Request
 
 from api.commands import headers as intake
 from api.commands import run as commands
-from api.front import Front
 from api.http.body import Pieces
+from api.services import Front
 from api.submission import OutcomePending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing

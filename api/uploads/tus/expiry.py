@@ -6,7 +6,7 @@ import time
 
 import structlog
 
-from api.front import Front
+from api.services import Front
 from api.uploads import remembered as standing
 from api.uploads.tus import area, protocol
 from api.uploads.tus.chunks import SPOOL

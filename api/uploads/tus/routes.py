@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from api.access.admission import admit
 from api.commands import headers as intake
-from api.front import Front, front_of
 from api.http import body as http_body
 from api.http import digests as checksums
 from api.http import openapi
@@ -18,6 +17,7 @@ from api.http.body import Body
 from api.http.errors import invalid, refusal
 from api.http.media import mime, shown_name
 from api.http.routes import Plain
+from api.services import Front, front_of
 from api.submission import OutcomePending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
@@ -38,6 +38,7 @@ from api.uploads.tus.described import (
     tus_answers,
 )
 from api.uploads.tus.protocol import Finished, Locked, OffsetConflict, PartOnly, WrongVersion
+from api.uploads.tus.turns import turns_of
 from schema import paths
 from schema.errors import FilestoreError, InvalidRequest, PayloadTooLarge
 from schema.ids import CommandId
@@ -237,7 +238,7 @@ async def _go_on(
     digests = checksums.carried(request.headers) if brings_bytes else []
     body.expect_digest(digests)
     upload = await standing.find(front, principal, id)  # so that somebody else's upload is nothing to wait for
-    async with front.turns.take(id) as turn:
+    async with turns_of(request).take(id) as turn:
         upload = await standing.find(front, principal, id)
         standing.refuse_refused(upload)
         if brings_bytes:
@@ -316,9 +317,9 @@ async def _head(request: Request, front: Front, principal: Principal, body: Body
     id = _id(request)
     upload, command = await standing.find(front, principal, id), None
     standing.refuse_refused(upload)
-    if upload.state == "open" and front.turns.taken(id):
+    if upload.state == "open" and turns_of(request).taken(id):
         try:
-            await front.turns.silence(id)
+            await turns_of(request).silence(id)
         except Locked:
             log.debug("somebody writes to it", upload=id)
         upload = await standing.find(front, principal, id)
@@ -367,7 +368,7 @@ async def _terminate(request: Request, front: Front, principal: Principal, body:
         await direct.give_up(front, principal, found)
         return Response(status_code=204)
     protocol.check_version(request.headers)
-    async with front.turns.take(id):
+    async with turns_of(request).take(id):
         upload = await standing.find(front, principal, id)
         file = None
         if upload.state == "open" and not upload.parts:

@@ -5,6 +5,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
+from typing import cast
+
+from starlette.requests import Request
 
 from api.uploads.tus.protocol import Locked
 
@@ -77,3 +80,7 @@ class Turns:
                 raise Locked() from error
         if id in self._held:
             raise Locked()  # another newcomer was faster
+
+
+def turns_of(request: Request) -> Turns:
+    return cast(Turns, request.scope["app"].state.turns)

@@ -46,7 +46,7 @@ async def test_what_came_before_a_connection_broke_is_kept(
         line.writer.transport.abort()
     else:
         line.close()
-    await until(lambda: not front.app.state.front.turns.taken(where.rpartition("/")[2]))
+    await until(lambda: not front.app.state.turns.taken(where.rpartition("/")[2]))
     offset = await offset_of(client, where)
     assert offset == 2_500_000 or (abruptly and offset > 0)
     assert front.commands.submissions == [] and stages(tree) == []
@@ -65,7 +65,7 @@ async def test_a_broken_chunk_with_a_checksum_is_not_kept(
     )
     await asyncio.sleep(0.2)
     line.close()
-    await until(lambda: not front.app.state.front.turns.taken(where.rpartition("/")[2]))
+    await until(lambda: not front.app.state.turns.taken(where.rpartition("/")[2]))
     assert await offset_of(client, where) == 0
 
 

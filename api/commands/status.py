@@ -1,0 +1,82 @@
+"""GET /v1/commands/{id}: how a command stands."""
+
+import json
+import re
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.access.admission import admit
+from api.commands import answer as answers
+from api.commands.shapes import Command
+from api.http import openapi, responses
+from api.http.errors import envelope
+from api.http.fields import UUID
+from api.http.routes import Plain
+from api.services import front_of
+from api.submission import Queued
+from schema.commands.command import Status
+from schema.errors import NotFound, OutcomeUnknown
+from schema.ids import CommandId
+from schema.store import journal
+from schema.store.journal import Standing
+
+router = APIRouter(route_class=Plain, tags=["commands"])
+
+
+@router.get(
+    "/v1/commands/{id}",
+    operation_id="getCommand",
+    summary="How a command stands",
+    responses=openapi.answers({200: ("The command", Command)}, "NOT_FOUND", "OUTCOME_UNKNOWN"),
+    openapi_extra={"parameters": [openapi.path_id("The command", openapi.COMMAND_ID)]},
+)
+async def show(request: Request) -> Response:
+    """At any time, also long after it ended. While its status is `queued` or `running` there is a Retry-After: ask again then.
+    `queued`: it was answered with 202 before it was recorded, and only the process that answered knows of it. Only its own
+    principal and administrators are told."""
+    principal = await admit(request, "read")
+    id = request.path_params["id"].lower()
+    if not re.fullmatch(UUID, id):
+        raise NotFound("There is no such command.")
+    services = front_of(request).services
+    # In this order: what leaves the queue between the two is in the record.
+    queued = services.commands.queued(CommandId(id))
+    async with services.pool.connection() as connection:
+        standing = await journal.command(connection, (queued and queued.row) or CommandId(id), principal.tenant)
+    if standing is None and queued is not None and queued.request.tenant == principal.tenant:
+        standing = _standing_of(queued)
+    if standing is None or (standing.principal != principal.name and "admin" not in principal.scopes):
+        raise NotFound("There is no such command.")
+    told = responses.data(standing.document)
+    if standing.status is None or standing.status is Status.RUNNING:
+        told.headers.update(answers.place_to_ask(CommandId(id)))
+    return told
+
+
+def _standing_of(queued: Queued) -> Standing:
+    """A command that was answered with 202 while it waits in the queue of this process, in the shape of one that has a
+    row. Raises OutcomeUnknown: whether it has begun is not known then."""
+    request, error = queued.request, queued.error
+    if isinstance(error, OutcomeUnknown):
+        raise error
+    status = None if error is None else Status.FAILED
+    document = {
+        "id": request.id,
+        "href": f"/v1/commands/{request.id}",
+        "command": request.kind,
+        "status": status or "queued",
+        "path": request.path,
+        "pathB64": request.path_b64,
+        "targetPath": request.target,
+        "targetPathB64": request.target_b64,
+        "backendMountId": request.runs_on,
+        "code": error and error.code,
+        "retryable": error is not None and error.retryable,
+        "outcome": json.loads(envelope(error)) if error else None,
+        "attempt": 0,
+        "createdAt": queued.since.isoformat(),
+        "startedAt": None,
+        "endedAt": None,
+    }
+    return Standing(request.principal, status, json.dumps(document))
