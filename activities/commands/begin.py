@@ -109,8 +109,8 @@ class Begin:
         """The verdicts, and how those ended that are refused."""
         day = datetime.now(UTC).strftime("%Y-%m-%d")
         async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
-            await begin_store.lock_mounts(connection, {mount} | {claim.mount for r in requests for claim in r.claims})
-            found = await begin_store.look(connection, requests)
+            await begin_store.lock_mounts(connection, {mount} | {m for r in requests for m in r.mounts})
+            requests, found = await begin_store.look_where_they_lie(connection, requests)
             held: list[tuple[Claim, CommandId]] = []
             verdicts: dict[CommandId, Verdict] = {}
             for request in requests:

@@ -15,6 +15,8 @@ from starlette.datastructures import QueryParams
 from schema.errors import InvalidRequest
 
 ID_MAX = 2**63 - 1
+EXACT_MAX = 2**53 - 1
+"""Up to here every number is the same to all who read JSON (RFC 7493, 2.2): beyond, some round it or change its type."""
 KEY_MAX = 255
 METADATA_MAX = 256 * 1024
 """Bytes of metadata, as JSON text."""
@@ -44,12 +46,14 @@ def refuse_odd_text(text: str) -> str:
 
 
 def refuse_odd_json(value: Any) -> Any:
-    """The same for every text in a JSON value; and numbers must be numbers."""
+    """The same for every text in a JSON value; and numbers must be numbers that every reader of JSON reads alike."""
     for part in _parts(value):
         if isinstance(part, str):
             refuse_odd_text(part)
         elif isinstance(part, float) and not isfinite(part):
             raise ValueError("a number is not finite")
+        elif isinstance(part, int | float) and abs(part) > EXACT_MAX:
+            raise ValueError(f"a number lies beyond {EXACT_MAX}, where readers of JSON differ; send it as a text")
     return value
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, Json
 
 from api.commands.bodies import CommandBody
 from api.http.fields import Body, Count, Id, Key, Metadata, Query, Short, Text
@@ -35,7 +35,7 @@ class UploadFields(Query):
 class UploadMetadata(Body):
     """The form's field `metadata`, parsed."""
 
-    metadata: Metadata | None
+    metadata: Json[Metadata | None]
 
 
 class ResumableFields(UploadFields):

@@ -55,7 +55,7 @@ def read_metadata(text: str | None) -> dict[str, Any] | None:
     """Raises pydantic's ValidationError."""
     if not text:
         return None
-    return UploadMetadata.model_validate_json(f'{{"metadata":{text}}}').metadata
+    return UploadMetadata.model_validate({"metadata": text}).metadata
 
 
 async def open_mount(front: Front, principal: Principal, id: int, path: NodePath) -> Mount:

@@ -4,7 +4,7 @@ Metadata is not in it: that waits in a `stages` row until `begin` takes it into 
 """
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from schema.commands.claims import Claim
@@ -103,6 +103,16 @@ class Request:
         return self.target_path or self.node_path
 
     @property
+    def follows_its_node(self) -> bool:
+        """It names a living node by its id, and means that node wherever it lies when the command begins."""
+        return self.node_id is not None and (self.kind is CommandKind.DESCRIBE or self.content_version is not None)
+
+    def at(self, path: NodePath) -> "Request":
+        """The same request, at another path."""
+        text, exact = spell(path)
+        return replace(self, path=text, path_b64=exact)
+
+    @property
     def stage(self) -> CommandId | None:
         """Where what will appear waits."""
         return (self.lent_stage or self.id) if self.staged else None
@@ -115,6 +125,11 @@ class Request:
     def runs_on(self) -> MountId:
         """The mount where it becomes visible: its queue, its lists, its executor. Between mounts that is the target's."""
         return self.target_mount_id or self.mount_id
+
+    @property
+    def mounts(self) -> set[MountId]:
+        """Those where it may claim something."""
+        return {self.mount_id, self.runs_on}
 
     @property
     def effective_key(self) -> str:

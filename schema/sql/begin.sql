@@ -5,6 +5,26 @@
 -- One `begin` at a time per mount: verdicts are given on a record that holds still. Released by the end of the transaction.
 SELECT pg_advisory_xact_lock(%(lock)s::integer, (%(mount)s::bigint & 2147483647)::integer)
 
+-- name: places
+-- Where nodes that were named by their ids lie now.
+SELECT n.id, p.directory_path || n.name AS path
+  FROM filestore.nodes n
+ CROSS JOIN LATERAL (SELECT k.directory_path FROM filestore.nodes k WHERE k.id = n.parent_id OFFSET 0) p
+ WHERE n.id = ANY(%(ids)s::bigint[]) AND n.state <> 'deleted'
+
+-- name: source_changes
+-- Whether the source of a copy was changed by another command since the copy began, or is being changed. `above` are the paths
+-- over it.
+SELECT n.state <> 'active' OR n.version <> %(version)s OR p.directory_path || n.name <> %(path)s
+    OR EXISTS (SELECT FROM filestore.claims k
+                WHERE k.mount_id = %(mount)s AND k.path = %(path)s AND k.command_id <> %(command)s::uuid)
+    OR EXISTS (SELECT FROM filestore.claims k
+                WHERE k.mount_id = %(mount)s AND k.path = ANY(%(above)s::bytea[]) AND k.kind = 'subtree'
+                  AND k.command_id <> %(command)s::uuid) AS changes
+  FROM filestore.nodes n
+ CROSS JOIN LATERAL (SELECT k.directory_path FROM filestore.nodes k WHERE k.id = n.parent_id OFFSET 0) p
+ WHERE n.id = %(node)s
+
 -- name: look
 -- What the record says about each request of a list: its key, its mounts, and for each of its ends (n = 0 the path, n = 1 the
 -- target) the parent, the node, the latest deleted one, and whose claim is in the way. `parent` is the stored form of the

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from schema.commands.command import CommandKind, Request, Status
-from schema.commands.intents import Refused
+from schema.commands.intents import Refused, Source
 from schema.commands.situations import Known, KnownNode, OldContent, Place, Situation
 from schema.commands.verdicts import Go, Refuse
 from schema.ids import CommandId, MountId, NodeId
@@ -28,6 +28,54 @@ async def lock_mounts(connection: Connection, mounts: Collection[MountId]) -> No
     """Always in the same order, so that two lists never wait for each other."""
     for mount in sorted(mounts):
         await connection.execute(SQL["lock_mount"], {"lock": Lock.BEGIN, "mount": mount})
+
+
+async def look_where_they_lie(
+    connection: Connection, requests: Sequence[Request]
+) -> tuple[list[Request], dict[CommandId, Situation]]:
+    """The requests, each that names a living node by its id at the path where that lies, and what `look` says of them.
+
+    The locks of their mounts are held, so no other move begins. One that began before can be recorded between two
+    statements: then both are done again, until they agree.
+    """
+    while True:
+        placed = await _placed(connection, requests)
+        found = await look(connection, placed)
+        if placed == requests or all(_is_there(request, found[request.id]) for request in placed):
+            return placed, found
+        requests = placed
+
+
+def _is_there(request: Request, found: Situation) -> bool:
+    node = found.here.node
+    return not request.follows_its_node or (node is not None and node.id == request.node_id)
+
+
+async def _placed(connection: Connection, requests: Sequence[Request]) -> list[Request]:
+    named = {request.node_id for request in requests if request.follows_its_node}
+    if not named:
+        return list(requests)
+    cursor = await connection.execute(SQL["places"], {"ids": sorted(id for id in named if id is not None)})
+    places = {NodeId(row["id"]): NodePath(bytes(row["path"])) for row in await cursor.fetchall()}
+    return [_at_its_node(request, places) for request in requests]
+
+
+def _at_its_node(request: Request, places: Mapping[NodeId, NodePath]) -> Request:
+    place = places.get(request.node_id) if request.follows_its_node and request.node_id is not None else None
+    return request if place is None else request.at(place)
+
+
+async def source_changes(connection: Connection, command: CommandId, source: Source) -> bool:
+    """Another command of ours has changed what this one copies since it began, or is at it now. `source`: of its intent."""
+    if source.path is None:
+        return False  # older content: it lies in the trash, where no command changes anything
+    path = NodePath(bytes.fromhex(source.path))
+    values = {
+        "command": command, "node": source.node, "version": source.version, "mount": source.mount,
+        "path": path.raw, "above": [above.raw for above in path.ancestors()],
+    }  # fmt: skip
+    row = await (await connection.execute(SQL["source_changes"], values)).fetchone()
+    return bool(row and row["changes"])
 
 
 async def look(connection: Connection, requests: Sequence[Request]) -> dict[CommandId, Situation]:

@@ -397,6 +397,8 @@ BAD_BODIES = [
     b'{"backendMountId":M,"path":"a","metadata":{"a":NaN}}',
     b'{"backendMountId":M,"path":"a","metadata":{"a":Infinity}}',
     b'{"backendMountId":M,"path":"a","metadata":{"a":1e999}}',
+    b'{"backendMountId":M,"path":"a","metadata":{"a":18446744073709551616}}',
+    b'{"backendMountId":M,"path":"a","metadata":{"a":[{"b":1e20}]}}',
     b'{"backendMountId":M,"path":"a","metadata":' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}",
     b'{"backendMountId":M,"path":"a","metadata":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
     b'{"backendMountId":M,"path":"a","recursive":"yes","metadata":{"a":' + b"1" * 5000 + b"}}",

@@ -511,7 +511,18 @@ async def test_a_malformed_body_is_400(front: Front, client: httpx2.AsyncClient,
 
 
 @pytest.mark.parametrize(
-    "text", [rb'"\ud800"', rb'{"\ud800":1}', b"NaN", b"Infinity", b"1e999", b"[" * 5000 + b"]" * 5000]
+    "text",
+    [
+        rb'"\ud800"',
+        rb'{"\ud800":1}',
+        b"NaN",
+        b"Infinity",
+        b"1e999",
+        b"1e20",
+        b"18446744073709551616",
+        b"-9007199254740992",
+        b"[" * 5000 + b"]" * 5000,
+    ],
 )
 async def test_metadata_that_no_database_can_hold(
     front: Front, client: httpx2.AsyncClient, tree: Tree, text: bytes

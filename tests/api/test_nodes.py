@@ -300,6 +300,7 @@ BAD_QUERIES = [
     {"search": "x" * 1001},
     {"search": "a\0b"}, {"filters": "x"}, {"filters": "[]"}, {"filters": "1"}, {"filters": '{"nope": 1}'},
     {"filters": '{"size": {"least": 1}}'}, {"filters": '{"size": {"min": "1"}}'}, {"filters": '{"size": {"min": -1}}'},
+    {"filters": '{"metadata": [{"key": "a", "value": 18446744073709551616}]}'},
     {"filters": '{"size": {"min": 1e30}}'}, {"filters": '{"size": {"min": 9223372036854775808}}'},
     {"filters": '{"lastSeenAt": {"after": "yesterday"}}'}, {"filters": '{"lastSeenAt": {"after": 5}}'},
     {"filters": '{"metadata": [{"key": "a", "value": {}}]}'}, {"filters": '{"metadata": [{"key": "a", "value": [1]}]}'},

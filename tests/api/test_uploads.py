@@ -56,7 +56,7 @@ async def in_pieces(body: bytes) -> AsyncIterator[bytes]:
 
 
 async def test_a_small_file_stays_in_memory(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
-    sent = {"backendMountId": str(tree.mount), "path": "d/a.txt", "metadata": '{"n": 1, "b": 10000000000000000000000}',
+    sent = {"backendMountId": str(tree.mount), "path": "d/a.txt", "metadata": '{"n": 1, "b": 9007199254740991}',
             "idempotencyKey": "k", "overwrite": "true", "other": "ignored"}  # fmt: skip
     answer = await client.post("/v1/files", data=sent, files={"file": ("é.txt", b"hello", "text/plain")})
     assert answer.status_code == 201, answer.text
@@ -65,7 +65,7 @@ async def test_a_small_file_stays_in_memory(front: Front, client: httpx2.AsyncCl
     assert (request.kind, request.path, request.key, request.overwrite) == (CommandKind.UPLOAD, "d/a.txt", "k", True)
     assert (request.mime_type, request.original_name, request.size) == ("text/plain", "é.txt", 5)
     assert request.sha256 == hashlib.sha256(b"hello").hexdigest() and request.checksum is None
-    assert submission.metadata == {"n": 1, "b": 10**22} and request.has_metadata
+    assert submission.metadata == {"n": 1, "b": 2**53 - 1} and request.has_metadata
     assert submission.content == b"hello" and submission.written is None and submission.locks is None
     assert no_stages(tree)
 
@@ -228,6 +228,7 @@ FIELD_ORDER = [
     ("metadata holds a NUL", lambda t: [*fields(t, metadata='{"a": "\\u0000"}'), (FILE, b"x")]),
     ("metadata holds a surrogate", lambda t: [*fields(t, metadata='{"a": "\\ud800"}'), (FILE, b"x")]),
     ("metadata holds NaN", lambda t: [*fields(t, metadata='{"a": NaN}'), (FILE, b"x")]),
+    ("metadata holds too large a number", lambda t: [*fields(t, metadata='{"a": 9007199254740992}'), (FILE, b"x")]),
     ("metadata is deep", lambda t: [*fields(t, metadata='{"a":' * 5000 + "1" + "}" * 5000), (FILE, b"x")]),
     ("the path holds a NUL", lambda t: [*fields(t, path="a\0b"), (FILE, b"x")]),
     ("the path is not UTF-8", lambda t: [field("backendMountId", str(t.mount)), field("path", b"\xff"), (FILE, b"x")]),

@@ -112,7 +112,17 @@ async def test_metadata_comes_in_a_header(front: Front, client: httpx2.AsyncClie
 
 @pytest.mark.parametrize(
     "spelt",
-    ["[]", "{", "x", "bnVsbA=", base64.b64encode(b"[1]").decode(), base64.b64encode(b"\xff").decode(), '{"a": NaN}'],
+    [
+        "[]",
+        "{",
+        "x",
+        "bnVsbA=",
+        base64.b64encode(b"[1]").decode(),
+        base64.b64encode(b"\xff").decode(),
+        '{"a": NaN}',
+        '{"a": 1}, "metadata": {"b": 2}',
+        '{"a": 1e20}',
+    ],
 )
 async def test_what_is_no_metadata_is_400(front: Front, client: httpx2.AsyncClient, tree: Tree, spelt: str) -> None:
     answer = await put(client, tree, b"x", x_filestore_metadata=spelt)

@@ -61,6 +61,30 @@ async def test_one_name_is_given_once(service: Service, mount: MountOfTest) -> N
     assert Counter(a.status_code for a in answers) == {201: 1, 409: 29}
 
 
+async def test_metadata_by_id_finds_its_node_while_it_is_renamed(service: Service, mount: MountOfTest) -> None:
+    data, files = upload_parts(mount.id, "name-0", b"content")
+    async with service.async_client() as client:
+        made = (await client.post("/v1/files", data=data, files=files)).json()["data"]["node"]
+        ended = asyncio.Event()
+
+        async def rename() -> list[int]:
+            statuses, number = [], 0
+            while not ended.is_set():
+                body = {"backendMountId": mount.id, "path": f"name-{number}", "targetPath": f"name-{number + 1}"}
+                statuses.append((await client.post("/v1/nodes/move", json=body)).status_code)
+                number += 1
+            return statuses
+
+        async def describe() -> list[int]:
+            address, body = f"/v1/nodes/{made['id']}/metadata", {"backendMountId": mount.id, "set": {"a": 1}}
+            statuses = [(await client.patch(address, json=body)).status_code for _ in range(40)]
+            ended.set()
+            return statuses
+
+        renamed, described = await asyncio.gather(rename(), describe())
+    assert set(described) == {200} and set(renamed) == {200} and len(renamed) > 5
+
+
 async def test_many_commands_share_few_workflows(service: Service, mount: MountOfTest) -> None:
     async with service.async_client() as client:
         await asyncio.gather(*[

@@ -5,16 +5,16 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from schema.commands.command import Request, Status
+from schema.commands.command import CommandKind, Request, Status
 from schema.commands.payloads import Applied
 from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume
-from schema.ids import CommandId, MountId, new_command_id
+from schema.ids import CommandId, MountId, NodeId, new_command_id
 from schema.store import begin as begin_store
 from schema.store import leftovers as leftover_store
 from schema.store import outcomes as outcome_store
 from schema.store import record as record_store
 from schema.store.pool import Pool
-from tests.store.helpers import Protocol, delete, make_mount, mkdir, upload
+from tests.store.helpers import Protocol, asked, delete, make_mount, mkdir, upload
 
 
 async def rows(pool: Pool, query: str, *values: Any) -> list[dict[str, Any]]:
@@ -332,3 +332,32 @@ async def test_whoever_waits_for_a_key_finds_what_another_process_opened_under_i
     retried = replace(refused, id=new_command_id())
     assert await found(retried, 60.0) == [refused.id]
     assert await found(retried, 0.0) == [], "an older failure, of which this is the next attempt"
+
+
+async def test_a_node_that_is_named_by_its_id_is_described_where_it_lies(
+    protocol: Protocol, pool: Pool, mount: MountId
+) -> None:
+    await protocol.run(mount, mkdir(mount, "d"), upload(mount, "f"))
+    node = body(protocol, CommandId((await rows(pool, "SELECT id::text FROM filestore.commands WHERE mount_id = %s AND"
+                                                " path = 'f'", mount))[0]["id"]))["node"]["id"]  # fmt: skip
+    await protocol.run(mount, asked(CommandKind.MOVE, mount, "f", target="d/g", staged=None, sha256=None))
+    late = asked(CommandKind.DESCRIBE, mount, "f", node_id=NodeId(node), staged=None, sha256=None)
+    await protocol.run(mount, late)
+    [entry] = await journal(pool, late.id)
+    assert (entry["outcome"], entry["path"], entry["payload"]["path"]) == ("succeeded", b"d/g", "d/g")
+
+
+async def test_a_node_that_is_gone_is_not_described_where_it_lay(
+    protocol: Protocol, pool: Pool, mount: MountId
+) -> None:
+    await protocol.run(mount, upload(mount, "f"))
+    [row] = await rows(pool, "SELECT id FROM filestore.nodes WHERE mount_id = %s AND name = 'f'", mount)
+    await protocol.run(
+        mount,
+        delete(mount, "f"),
+    )
+    await protocol.run(mount, upload(mount, "f"))
+    late = asked(CommandKind.DESCRIBE, mount, "f", node_id=NodeId(row["id"]), staged=None, sha256=None)
+    await protocol.run(mount, late)
+    [entry] = await journal(pool, late.id)
+    assert (entry["outcome"], entry["code"]) == ("failed", "NODE_NOT_FOUND")
