@@ -19,6 +19,7 @@ from api.commands import run as commands
 from api.commands.bodies import COMMANDS_MAX, CommandBody, CommandList, Relocation
 from api.commands.catalogue import BY_COMMAND, KINDS, Kind
 from api.commands.parse import Asker
+from api.commands.shapes import BatchResults
 from api.http import openapi
 from api.http.body import read_json
 from api.http.errors import defect, invalid
@@ -39,6 +40,19 @@ LOOKING = 8
 """Commands of one request that may look something up at once: connections are there for others too."""
 NUMBER = f"#{COMMANDS_MAX - 1}"
 """The longest that is added to a key of the whole list"""
+
+
+_EXAMPLE = {
+    "mode": "ordered",
+    "idempotencyKey": "import-7",
+    "commands": [
+        {"command": "createDirectory", "backendMountId": 1, "path": "reports/2026"},
+        {"command": "moveNode", "backendMountId": 1, "path": "inbox/q3.csv", "targetPath": "reports/2026/q3.csv",
+         "ifMatch": "7"},
+    ],
+}  # fmt: skip
+_COMMANDS = openapi.one_of({str(kind.kind): kind.body for kind in KINDS}, "command") | {"maxItems": COMMANDS_MAX}
+_BODY = openapi.body_of(CommandList, _EXAMPLE, commands=_COMMANDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,37 +81,19 @@ class Answer:
     "/v1/commands",
     operation_id="runCommands",
     summary="Carry out many commands",
-    description=(
-        f"`independent`: up to {COMMANDS_MAX}, at once and in no order. `ordered`: up to {COMMANDS_MAX}, each when the one "
-        "before it has succeeded; after the first that has not, the others are answered `NOT_ATTEMPTED`. "
-        f"`atomic`: up to {LIST_MAX} on one mount that do not touch each other's paths; all of them are recorded, or none "
-        "(somebody who looks at the disk meanwhile can see a part of it). "
-        "Each element has the fields that its own route takes, and `ifMatch` and `ifNoneMatch` instead of headers. The "
-        "answer is 200 with one result for each, in their order: the status that it would have had alone, and `data` or "
-        "`error`. A malformed list is refused as a whole, before anything is done."
-    ),
     responses=openapi.answers(
-        {200: "An answer for each command"}, "PAYLOAD_TOO_LARGE",
-        schema=openapi.enveloped(mode="string", results="array"),
+        {200: ("An answer for each command", BatchResults)}, "PAYLOAD_TOO_LARGE", "REQUEST_TOO_SLOW"
     ),
-    openapi_extra={
-        "parameters": openapi.command_parameters("If-Match", "If-None-Match"),
-        "requestBody": openapi.body_of(
-            CommandList,
-            {
-                "mode": "ordered",
-                "idempotencyKey": "import-7",
-                "commands": [
-                    {"command": "createDirectory", "backendMountId": 1, "path": "reports/2026"},
-                    {"command": "moveNode", "backendMountId": 1, "path": "inbox/q3.csv",
-                     "targetPath": "reports/2026/q3.csv", "ifMatch": "7"},
-                ],
-            },
-            commands=openapi.one_of({str(kind.kind): kind.body for kind in KINDS}, "command"),
-        ),
-    },
-)  # fmt: skip
+    openapi_extra={"parameters": openapi.command_parameters("If-Match", "If-None-Match"), "requestBody": _BODY},
+)
 async def run(request: Request) -> Response:
+    """`independent`: up to 1000, at once and in no order. `ordered`: up to 1000, each when the one before it has succeeded;
+    after the first that has not, the others are answered `NOT_ATTEMPTED`. `atomic`: up to 64 on one mount that do not
+    touch each other's paths; all of them are recorded, or none (a look at the disk meanwhile can show a part of it).
+
+    Each element has the fields that its own route takes, and `ifMatch` and `ifNoneMatch` instead of headers. The answer
+    is 200 with one result for each, in their order: the status that it would have had alone, and `data` or `error`. A
+    malformed list is refused as a whole, before anything is done."""
     principal = await admit(request, "write")
     if "if-match" in request.headers or "if-none-match" in request.headers:
         raise InvalidRequest("A condition is about one command: send it as its `ifMatch` or `ifNoneMatch`.")

@@ -8,6 +8,7 @@ from typing import Any
 from api.commands import parse as submissions
 from api.commands.bodies import CommandBody, Deletion, NewDirectory, NodeMetadata, Relocation, Restoration
 from api.commands.parse import Asker
+from api.commands.shapes import CommandOutcome, PendingCommand
 from api.http import openapi
 from api.submission import Submission
 from schema.commands.command import CommandKind
@@ -80,24 +81,37 @@ KINDS = (CREATE_DIRECTORY, DELETE, MOVE, COPY, DESCRIBE, RESTORE)
 BY_COMMAND: Mapping[str, Kind] = {str(kind.kind): kind for kind in KINDS}
 
 _ALWAYS = (
-    "INVALID_PATH", "FORBIDDEN", "MOUNT_READ_ONLY", "BACKEND_NOT_FOUND", "IDEMPOTENCY_CONFLICT", "PATH_BUSY",
-    "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STAGE_LOST",
-    "STORAGE_FULL",
+    "INVALID_PATH", "FORBIDDEN", "MOUNT_READ_ONLY", "BACKEND_NOT_FOUND", "EXECUTOR_NOT_FOUND", "IDEMPOTENCY_CONFLICT",
+    "PATH_BUSY", "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STAGE_LOST",
+    "STORAGE_FULL", "REQUEST_TOO_SLOW",
 )  # fmt: skip
-_FIRST = {200: "Done, or done before under the same key", 201: "Done"}
-_AGAIN = {201: {200: "Done before, under the same key; or it took the place of a file"}}
+"""What every command can be refused with"""
+UPLOAD_REFUSALS = (*_ALWAYS, *_TAKEN, "INVALID_CHECKSUM", "CHECKSUM_MISMATCH")
+"""The same for an upload, however its bytes come"""
+_OUTCOMES: Mapping[int, Mapping[int, openapi.Success]] = {
+    200: {200: ("Done, or done before under the same key", CommandOutcome)},
+    201: {
+        201: ("Done", CommandOutcome),
+        200: ("Done before, under the same key; or it took the place of a file", CommandOutcome),
+    },
+}
+_PENDING: Mapping[int, openapi.Success] = {202: ("Still running: see Location", PendingCommand)}
+
+
+def answers(success: int, *codes: str) -> dict[int | str, Any]:
+    """`responses=` of a route that answers with the outcome of a command."""
+    return openapi.answers({**_OUTCOMES[success], **_PENDING}, *codes)
 
 
 def described(
     kind: Kind, body: type[CommandBody] | None = None, example: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """What the decorator of a route for this kind needs to know."""
-    statuses = {kind.success: _FIRST[kind.success], **_AGAIN.get(kind.success, {}), 202: "Still running: see Location"}
     return {
         "status_code": kind.success,
         "summary": kind.summary,
         "description": kind.description,
-        "responses": openapi.answers(statuses, *_ALWAYS, *kind.refusals, schema=openapi.named("CommandOutcome")),
+        "responses": answers(kind.success, *_ALWAYS, *kind.refusals),
         "openapi_extra": {
             "parameters": openapi.command_parameters(),
             "requestBody": openapi.body_of(body or kind.body, example or kind.example),

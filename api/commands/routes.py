@@ -39,7 +39,7 @@ async def restore(request: Request) -> Response:
 
 
 _CHANGES = kinds.described(kinds.DESCRIBE, MetadataChanges, {"backendMountId": 1, "set": {"owner": "finance"}})
-_CHANGES["openapi_extra"]["parameters"].append(openapi.path_id("id", "The node"))
+_CHANGES["openapi_extra"]["parameters"].append(openapi.path_id("The node"))
 
 
 @router.patch("/v1/nodes/{id}/metadata", operation_id="updateNodeMetadata", **_CHANGES)

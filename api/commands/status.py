@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from api.access.admission import admit
 from api.commands import answer as answers
+from api.commands.shapes import Command
 from api.http import openapi, responses
 from api.http.errors import envelope
 from api.http.fields import UUID
@@ -27,15 +28,13 @@ router = APIRouter(route_class=Plain, tags=["commands"])
     "/v1/commands/{id}",
     operation_id="getCommand",
     summary="How a command stands",
-    description=(
-        "At any time, also long after it ended. While its status is `queued` or `running` there is a Retry-After: ask again "
-        "then. `queued`: it was answered with 202 before it was recorded, and only the process that answered knows of it. "
-        "Only its own principal and administrators are told."
-    ),
-    responses=openapi.answers({200: "The command"}, "NOT_FOUND", schema=openapi.named("Command")),
-    openapi_extra={"parameters": [openapi.path_id("id", "The command", "01993d5e-7c1a-7000-8000-0123456789ab")]},
+    responses=openapi.answers({200: ("The command", Command)}, "NOT_FOUND", "OUTCOME_UNKNOWN"),
+    openapi_extra={"parameters": [openapi.path_id("The command", openapi.COMMAND_ID)]},
 )
 async def show(request: Request) -> Response:
+    """At any time, also long after it ended. While its status is `queued` or `running` there is a Retry-After: ask again then.
+    `queued`: it was answered with 202 before it was recorded, and only the process that answered knows of it. Only its own
+    principal and administrators are told."""
     principal = await admit(request, "read")
     id = request.path_params["id"].lower()
     if not re.fullmatch(UUID, id):

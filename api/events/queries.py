@@ -7,10 +7,12 @@ from pydantic import BeforeValidator, Field
 from api.http.fields import Count, Id, Query, Text, split_list
 from schema.events import EventType
 
+_PREFIX = "A node and all below it, by whole names; of a move, either place"
+
 
 class _EventConditions(Query):
     backend_mount_id: Id | None = None
-    path_prefix: Text | None = None
+    path_prefix: Annotated[Text | None, Field(description=_PREFIX)] = None
     path_prefix_b64: Text | None = Field(None, alias="pathPrefixB64")
     events: Annotated[list[EventType] | None, BeforeValidator(split_list)] = None
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.events.feed import Feed, Wanted, feed_of
 from api.events.queries import EventsQuery, StreamQuery
+from api.events.shapes import EventPage
 from api.events.sse import EventStream, readable, reset
 from api.http import openapi
 from api.http.fields import ID_MAX, read_query
@@ -18,7 +19,6 @@ from api.http.routes import Plain
 from api.services import front_of
 from schema import paths
 from schema.errors import InvalidRequest, Unavailable
-from schema.events import STREAM_RESET, EventType
 from schema.ids import MountId
 from schema.paths import NodePath
 from schema.principals import Principal, authorise
@@ -30,32 +30,24 @@ PARTS = 20
 """Parts of the feed one poll looks through at most, wanted or not."""
 POLL_BYTES = 4 * 2**20
 
-_FILTERS = (
-    "`pathPrefix` takes a node and all below it, by whole names; of a move, either place. `events` are names of types, "
-    f"separated by commas or repeated: {', '.join(f'`{type_}`' for type_ in EventType)}."
-)
-_LAST_EVENT_ID = {
-    "name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "integer"},
-    "description": "Goes on right after this position; wins over `lastEventId`. Browsers send it by themselves.",
-}  # fmt: skip
+_LAST_EVENT_ID = openapi.header(
+    "Last-Event-ID", "Goes on right after this position; wins over `lastEventId`. Browsers send it by themselves.",
+    type="integer", minimum=0,
+)  # fmt: skip
+_STREAM = {"description": "The stream", "content": {EventStream.media_type: {"schema": {"type": "string"}}}}
 
 
 @router.get(
     "/v1/events/stream",
     operation_id="streamEvents",
     summary="Events as they happen",
-    description=(
-        "Server-sent events: `event` is the type, `id` the position, `data` is `{type, data}` on one line. From now on, or "
-        f"right after `Last-Event-ID`: nothing is missed, nothing comes twice. `{STREAM_RESET}` says that events are gone "
-        f"which were not seen. {_FILTERS}"
-    ),
-    responses={
-        **openapi.answers({}, "BACKEND_NOT_FOUND", "INVALID_PATH"),
-        200: {"description": "The stream", "content": {EventStream.media_type: {"schema": {"type": "string"}}}},
-    },
+    responses=openapi.answers({}, "BACKEND_NOT_FOUND", "INVALID_PATH") | {200: _STREAM},
     openapi_extra={"parameters": [*openapi.query_of(StreamQuery), _LAST_EVENT_ID]},
 )
 async def stream(request: Request) -> Response:
+    """Server-sent events: `event` is the type, `id` the position, `data` is `{type, data}` on one line. From now on, or
+    right after `Last-Event-ID`: nothing is missed, nothing comes twice. `filestore.stream.reset` says that events are gone
+    which were not seen."""
     principal = await admit(request, "read")
     front = front_of(request)
     query = read_query(StreamQuery, request.query_params)
@@ -74,18 +66,13 @@ async def stream(request: Request) -> Response:
     "/v1/events",
     operation_id="listEvents",
     summary="Events after a position",
-    description=(
-        "In the order of commits. Send `next` as the next `after`; without `after` from the oldest that is kept. `wait` holds "
-        "the answer back until there is one event, or so many seconds. `last` is the end of the feed. `reset` says that "
-        f"events are gone which were not seen. {_FILTERS}"
-    ),
-    responses=openapi.answers(
-        {200: "A page of events"}, "BACKEND_NOT_FOUND", "INVALID_PATH",
-        schema=openapi.enveloped(events="array", next="integer", last="integer", reset="object"),
-    ),
+    responses=openapi.answers({200: ("A page of events", EventPage)}, "BACKEND_NOT_FOUND", "INVALID_PATH"),
     openapi_extra={"parameters": openapi.query_of(EventsQuery)},
-)  # fmt: skip
+)
 async def pull(request: Request) -> Response:
+    """In the order of commits. Send `next` as the next `after`; without `after` from the oldest that is kept. `wait` holds
+    the answer back until there is one event, or so many seconds. `last` is the end of the feed. `reset` says that events
+    are gone which were not seen."""
     principal = await admit(request, "read")
     feed = feed_of(request)
     query = read_query(EventsQuery, request.query_params)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.files.downloads import downloads_of
 from api.files.queries import ContentQuery
-from api.files.recorded import Recorded, open_recorded
+from api.files.recorded import REFUSALS, Recorded, open_recorded
 from api.files.stream import PIECE, Changed, Reader, Streamed
 from api.http import conditions, digests, openapi, ranges
 from api.http.conditions import Validators
@@ -32,27 +32,25 @@ router = APIRouter(route_class=Plain, tags=["files"])
 _MIME = re.compile(r"[\w.+-]+/[\w.+-]+( *; *[\w.+-]+=[\w.+\"-]+)*", re.ASCII)
 
 _HEADERS = [
-    {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": told}
-    for name, told in (
-        ("Range", "`bytes=0-99`, `bytes=-100`, or several of them"),
-        ("If-Range", "The ETag, or the Last-Modified, the range is meant for"),
-        ("If-None-Match", "The ETags the client has: 304 if it is still one of these"),
-        ("If-Match", "The ETags the client wants: 412 if it is another one"),
-        ("If-Modified-Since", "304 if the content is not younger; ignored beside If-None-Match"),
-        ("If-Unmodified-Since", "412 if the content is younger; ignored beside If-Match"),
-        ("Want-Repr-Digest", "`sha-256=0` leaves Repr-Digest out"),
-        ("Want-Content-Digest", "`sha-256=1` asks for Content-Digest: of the whole file, or of one range up to 1 MiB"),
-    )
+    openapi.header("Range", "`bytes=0-99`, `bytes=-100`, or several of them"),
+    openapi.header("If-Range", "The ETag, or the Last-Modified, the range is meant for"),
+    openapi.header("If-None-Match", "The ETags the client has: 304 if it is still one of these"),
+    openapi.header("If-Match", "The ETags the client wants: 412 if it is another one"),
+    openapi.header("If-Modified-Since", "304 if the content is not younger; ignored beside If-None-Match"),
+    openapi.header("If-Unmodified-Since", "412 if the content is younger; ignored beside If-Match"),
+    openapi.header("Want-Repr-Digest", "`sha-256=0` leaves Repr-Digest out"),
+    openapi.header(
+        "Want-Content-Digest", "`sha-256=1` asks for Content-Digest: of the whole file, or of one range up to 1 MiB"
+    ),
 ]
-_ANSWERS = openapi.answers(
-    {200: "The whole file", 206: "The ranges asked for", 304: "Not modified"},
-    "NODE_NOT_FOUND", "NOT_A_DIRECTORY", "EXECUTOR_NOT_FOUND", "PATH_BUSY", "CONTENT_EXPIRED", "VERSION_CONFLICT",
-    "MOUNT_OFFLINE",
-)  # fmt: skip
-for _status in (200, 206):
-    _ANSWERS[_status]["content"] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-_ANSWERS[304].pop("content")
-_ANSWERS[416] = {"description": "No range begins within the file, or they are too many; Content-Range tells its size"}
+_BYTES = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+_ANSWERS = openapi.answers({}, *REFUSALS) | {
+    200: {"description": "The whole file, with the type that was recorded", "content": _BYTES},
+    206: {"description": "The ranges asked for", "content": _BYTES},
+    304: {"description": "Not modified"},
+    416: openapi.refusals("INVALID_REQUEST"),
+}
+_ANSWERS[416]["description"] += ": no range begins within the file, or they are too many; Content-Range tells its size"
 
 
 @router.head("/v1/files/{id}/content", include_in_schema=False)
@@ -60,17 +58,13 @@ _ANSWERS[416] = {"description": "No range begins within the file, or they are to
     "/v1/files/{id}/content",
     operation_id="getFileContent",
     summary="A file's bytes",
-    description=(
-        "The ETag is the SHA-256 of the content. A file that was changed behind Filestore's back is refused with 412 "
-        "until it is reconciled: bytes never come under a hash that is not theirs. `version`: an older version, of a "
-        "deleted file too, as long as its content is kept; 410 afterwards."
-    ),
     responses=_ANSWERS,
-    openapi_extra={
-        "parameters": [openapi.path_id("id", "The file's node"), *openapi.query_of(ContentQuery), *_HEADERS]
-    },
+    openapi_extra={"parameters": [openapi.path_id("The file's node"), *openapi.query_of(ContentQuery), *_HEADERS]},
 )
 async def download(request: Request) -> Response:
+    """The ETag is the SHA-256 of the content. A file that was changed behind Filestore's back is refused with 412 until it is
+    reconciled: bytes never come under a hash that is not theirs. `version`: an older version, of a deleted file too, as
+    long as its content is kept; 410 afterwards."""
     principal = await admit(request, "read")
     front = front_of(request)
     query = read_query(ContentQuery, request.query_params)

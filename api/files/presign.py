@@ -9,7 +9,8 @@ from starlette.responses import Response
 from activities.executors.base import direct_reads_of
 from api.access.admission import admit
 from api.files.queries import PresignQuery
-from api.files.recorded import find
+from api.files.recorded import REFUSALS, find
+from api.files.shapes import FileLink
 from api.http import openapi
 from api.http.disposition import disposition
 from api.http.fields import read_query
@@ -26,18 +27,12 @@ router = APIRouter(route_class=Plain, tags=["files"])
     "/v1/files/{id}/presign",
     operation_id="presignFile",
     summary="A link to a file in a bucket",
-    description=(
-        "Whoever has the link can read this very content until it expires, without a token. Only for files on S3 mounts; "
-        "the others are read at /v1/files/{id}/content."
-    ),
-    responses=openapi.answers(
-        {200: "The link"}, "NODE_NOT_FOUND", "NOT_A_DIRECTORY", "NOT_SUPPORTED", "EXECUTOR_NOT_FOUND",
-        "VERSION_CONFLICT", "MOUNT_OFFLINE",
-        schema=openapi.enveloped(url="string", expiresAt="string", headers="object", method="string"),
-    ),
-    openapi_extra={"parameters": [openapi.path_id("id", "The file's node"), *openapi.query_of(PresignQuery)]},
-)  # fmt: skip
+    responses=openapi.answers({200: ("The link", FileLink)}, "NOT_SUPPORTED", *REFUSALS),
+    openapi_extra={"parameters": [openapi.path_id("The file's node"), *openapi.query_of(PresignQuery)]},
+)
 async def presign(request: Request) -> Response:
+    """Anybody with the link can read this very content until it expires, without a token. Only for files on S3 mounts; the
+    others are read at /v1/files/{id}/content."""
     principal = await admit(request, "read")
     front = front_of(request)
     query = read_query(PresignQuery, request.query_params)

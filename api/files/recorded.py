@@ -17,6 +17,11 @@ from schema.store.snapshots import OldContent
 
 LOOKS, LOOK_SECONDS = 20, 0.05
 """How often, and how soon, a file is looked at again while a command is at work on it."""
+REFUSALS = (
+    "NODE_NOT_FOUND", "BACKEND_NOT_FOUND", "NOT_A_DIRECTORY", "EXECUTOR_NOT_FOUND", "PATH_BUSY", "CONTENT_EXPIRED",
+    "VERSION_CONFLICT", "MOUNT_OFFLINE",
+)  # fmt: skip
+"""Why content can't be read"""
 
 
 @dataclass(frozen=True, slots=True)

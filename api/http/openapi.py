@@ -1,6 +1,10 @@
-"""What FastAPI can not read off the routes, because they parse for themselves: parameters, bodies, answers."""
+"""What FastAPI can not read off the routes, because they parse for themselves: parameters, bodies, answers.
 
-from collections.abc import Mapping, Sequence
+Bodies and queries are described by the models that read them, answers by models that only describe: `shapes.py` in the
+folder of each noun. A test compares real answers with them.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -8,181 +12,190 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from api.http.errors import PROBLEM, status_of
+from api.http.shapes import ELSEWHERE, Error, Problem
 from schema.errors import BY_CODE
 
-_ENVELOPE = {"$ref": "#/components/schemas/Error"}
-_PROBLEM = {"$ref": "#/components/schemas/Problem"}
+JSON = "application/json"
+REFS = "#/components/schemas/{model}"
+CODES = "x-codes"
+"""Under this name an answer of the document lists the codes that come with its status."""
+DEFECT = "INTERNAL_SERVER_ERROR"
+
+Parameter = dict[str, Any]
+Success = str | tuple[str, type[BaseModel]]
+"""What an answer means; and what stands in its `data`, where it is JSON"""
+
 _SCHEMAS: dict[str, Any] = {}
-"""What routes refer to by name."""
-_ANYWHERE = ("UNAUTHENTICATED", "MISSING_SCOPE", "INVALID_REQUEST", "UNAVAILABLE")
-
-COMMAND_HEADERS = [
-    ("Idempotency-Key", "Names this request: sent again with the same key, it is carried out once and answered alike."),
-    ("If-Match", "A version (7) or a SHA-256: the node must be this one, or 412."),
-    (
-        "If-None-Match",
-        "`*`: the name where something appears must be free. A version or a SHA-256: the node must not be it.",
-    ),
-    ("Prefer", "`respond-async` or `wait=<seconds>`: answer 202 instead of waiting longer."),
-    ("X-Request-Id", "Comes back in the answer, and stands in the journal."),
-    ("traceparent", "W3C trace context; its trace id stands in the journal."),
-]
+"""What the document refers to by name"""
+_ANYWHERE = (
+    "UNAUTHENTICATED", "MISSING_SCOPE", "INVALID_REQUEST", "URI_TOO_LONG", "HEADERS_TOO_LARGE", "UNAVAILABLE",
+    "OVERLOADED", DEFECT,
+)  # fmt: skip
 
 
-def headers(*names: str) -> list[dict[str, Any]]:
-    """Header parameters of commands, by name."""
-    return [
-        {"name": name, "in": "header", "required": False, "description": told, "schema": {"type": "string"}}
-        for name, told in COMMAND_HEADERS
-        if name in names
-    ]
+# Parameters
+
+COMMAND_HEADERS = {
+    "Idempotency-Key": "Names this request: sent again with the same key, it is carried out once and answered alike.",
+    "If-Match": "A version (7) or a SHA-256: the node must be this one, or 412.",
+    "If-None-Match": "`*`: the name where something appears must be free. A version or a SHA-256: the node must not be it.",
+    "Prefer": "`respond-async` or `wait=<seconds>`: answer 202 instead of waiting longer.",
+    "X-Request-Id": "Comes back in the answer, and stands in the journal.",
+    "traceparent": "W3C trace context; its trace id stands in the journal.",
+}
 
 
-def command_parameters(*without: str) -> list[dict[str, Any]]:
-    """What every command takes beside its body."""
-    names = [name for name, _ in COMMAND_HEADERS if name not in without]
-    wait = {"name": "wait", "in": "query", "required": False, "schema": {"type": "integer", "minimum": 0},
-            "description": "Seconds to wait for the outcome, as in `Prefer: wait`."}  # fmt: skip
-    return [*headers(*names), wait]
-
-
-def digests(file: str, message: str) -> list[dict[str, Any]]:
-    """The header parameters of RFC 9530."""
-    return [
-        {"name": name, "in": "header", "required": False, "schema": {"type": "string"},
-         "description": f"`sha-256=:<base64>:` or `sha-512=:<base64>:` of {what}; 422 if it is another one."}
-        for name, what in (("Repr-Digest", file), ("Content-Digest", message))
-    ]  # fmt: skip
-
-
-def path_id(name: str, told: str, example: object = 1) -> dict[str, Any]:
-    kind = "integer" if isinstance(example, int) else "string"
+def header(name: str, description: str, *, required: bool = False, **schema: Any) -> Parameter:
     return {
-        "name": name, "in": "path", "required": True, "description": told, "schema": {"type": kind}, "example": example,
+        "name": name, "in": "header", "required": required, "description": description,
+        "schema": {"type": "string"} | schema,
     }  # fmt: skip
 
 
-def query_of(model: type[BaseModel]) -> list[dict[str, Any]]:
-    """The fields of a query model as parameters."""
-    schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
-    _SCHEMAS.update(schema.pop("$defs", {}))
-    required = schema.get("required", [])
+def headers(*names: str) -> list[Parameter]:
+    """Header parameters of commands, by name."""
+    return [header(name, text) for name, text in COMMAND_HEADERS.items() if name in names]
+
+
+def command_parameters(*without: str) -> list[Parameter]:
+    """What every command takes beside its body."""
+    wait = {"name": "wait", "in": "query", "required": False, "schema": {"type": "integer", "minimum": 0},
+            "description": "Seconds to wait for the outcome, as in `Prefer: wait`."}  # fmt: skip
+    return [*headers(*(name for name in COMMAND_HEADERS if name not in without)), wait]
+
+
+def digests(file: str, message: str) -> list[Parameter]:
+    """The header parameters of RFC 9530."""
+    text = "`sha-256=:<base64>:` or `sha-512=:<base64>:` of {}; 422 if it is another one."
+    return [header("Repr-Digest", text.format(file)), header("Content-Digest", text.format(message))]
+
+
+def path_id(description: str, example: object = 1) -> Parameter:
+    schema = {"type": "integer", "minimum": 1} if isinstance(example, int) else {"type": "string", "format": "uuid"}
+    return {
+        "name": "id", "in": "path", "required": True, "description": description, "schema": schema, "example": example,
+    }  # fmt: skip
+
+
+COMMAND_ID = "01993d5e-7c1a-7000-8000-0123456789ab"
+"""An example"""
+
+
+def query_of(model: type[BaseModel]) -> list[Parameter]:
+    """The fields of a query model as parameters. In a query there is no null: what is not sent is not there."""
+    schema = _described(model, "validation")
     return [
-        {
-            "name": name,
-            "in": "query",
-            "required": name in required,
-            "schema": {"type": "string", "contentMediaType": "application/json"} if name == "filters" else told,
-        }
-        for name, told in schema["properties"].items()
+        _query_parameter(name, held, name in schema.get("required", [])) for name, held in schema["properties"].items()
     ]
+
+
+def _query_parameter(name: str, held: Mapping[str, Any], required: bool) -> Parameter:
+    schema = {key: value for key, value in held.items() if key not in ("title", "description")}
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        schema = {key: value for key, value in schema.items() if key not in ("anyOf", "default")} | kinds[0]
+    if "$ref" in schema:
+        schema = {"type": "string", "contentMediaType": JSON, "contentSchema": schema}
+    told = {"description": held["description"]} if "description" in held else {}
+    return {"name": name, "in": "query", "required": required, **told, "schema": schema}
+
+
+# Bodies
 
 
 def body_of(model: type[BaseModel], example: Mapping[str, Any], **fields: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON body. `fields` are described here and not by the model."""
-    schema = _schema_of(model)
-    schema["properties"] |= fields
-    return {"required": True, "content": {"application/json": {"schema": schema, "example": dict(example)}}}
+    schema = _named(model, "validation")
+    if fields:
+        _SCHEMAS[model.__name__]["properties"] |= fields
+    return {"required": True, "content": {JSON: {"schema": schema, "example": dict(example)}}}
+
+
+def bytes_of(media: str = "application/octet-stream", *, required: bool = True) -> dict[str, Any]:
+    return {"required": required, "content": {media: {"schema": {"type": "string", "format": "binary"}}}}
 
 
 def one_of(models: Mapping[str, type[BaseModel]], tag: str) -> dict[str, Any]:
     """A list of objects, each of one of these models: the field `tag` says which."""
     kinds = []
     for name, model in models.items():
-        schema = _schema_of(model)
-        schema["properties"] = {tag: {"const": name}} | schema["properties"]
+        schema = _described(model, "validation")
+        schema["properties"] = {tag: {"const": name, "type": "string"}} | schema["properties"]
         schema["required"] = [tag, *schema.get("required", [])]
-        kinds.append(schema | {"title": name})
+        kinds.append(schema | {"title": f"{name[0].upper()}{name[1:]}InAList"})
     return {"type": "array", "items": {"oneOf": kinds}}
 
 
-def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
-    _SCHEMAS.update(schema.pop("$defs", {}))
-    return schema
+# Answers
 
 
-def answers(success: Mapping[int, str], *codes: str, schema: Mapping[str, Any] | None = None) -> dict[int | str, Any]:
+def answers(success: Mapping[int, Success], *codes: str) -> dict[int | str, Any]:
     """`responses=` of a route: what it answers when it can, and the codes it refuses with."""
-    told: dict[int | str, Any] = {
-        status: {"description": text, "content": {"application/json": {"schema": dict(schema or {"type": "object"})}}}
-        for status, text in success.items()
-    }
-    for status in sorted({status_of(code) for code in (*codes, *_ANYWHERE)}):
-        named = sorted(code for code in (*codes, *_ANYWHERE) if status_of(code) == status)
-        told[status] = {
-            "description": ", ".join(named),
-            "content": {"application/json": {"schema": _ENVELOPE}, PROBLEM: {"schema": _PROBLEM}},
-        }
+    told: dict[int | str, Any] = {status: _answer(meant) for status, meant in success.items()}
+    every = {*codes, *_ANYWHERE}
+    for status in sorted({status_of(code) for code in every}):
+        told[status] = refusals(*sorted(code for code in every if status_of(code) == status))
     return told
 
 
-def enveloped(**fields: str) -> dict[str, Any]:
-    """`{"data": {..}}` whose fields have these JSON types, or are named schemas."""
-    return {"type": "object", "required": ["data"], "properties": {"data": {"type": "object", "properties": {
-        name: {"$ref": f"#/components/schemas/{kind}"} if kind[0].isupper() else {"type": kind}
-        for name, kind in fields.items()
-    }}}}  # fmt: skip
+def _answer(meant: Success) -> dict[str, Any]:
+    if isinstance(meant, str):
+        return {"description": meant}
+    text, model = meant
+    envelope = {"type": "object", "required": ["data"], "properties": {"data": _named(model, "serialization")}}
+    return {"description": text, "content": {JSON: {"schema": envelope}}}
 
 
-def named(schema: str) -> dict[str, Any]:
-    """`{"data": ..}` with a named schema."""
-    return {"type": "object", "required": ["data"], "properties": {"data": {"$ref": f"#/components/schemas/{schema}"}}}
+def bare(text: str, model: type[BaseModel]) -> dict[str, Any]:
+    """An answer without the envelope."""
+    return {"description": text, "content": {JSON: {"schema": _named(model, "serialization")}}}
 
 
-def _object(fields: Mapping[str, str], required: Sequence[str] = ()) -> dict[str, Any]:
-    def typed(kind: str) -> dict[str, Any]:
-        if kind[0].isupper():
-            return {"$ref": f"#/components/schemas/{kind}"}
-        if kind == "date":
-            return {"type": ["string", "null"], "format": "date-time"}
-        return {"type": [kind[:-1], "null"]} if kind.endswith("?") else {"type": kind}
+def refusals(*codes: str) -> dict[str, Any]:
+    """An answer with one of these codes."""
+    return {
+        "description": ", ".join(codes),
+        "content": {
+            JSON: {"schema": _named(Error, "serialization")}, PROBLEM: {"schema": _named(Problem, "serialization")},
+        },
+        CODES: list(codes),
+    }  # fmt: skip
 
-    fields_told = {name: typed(kind) for name, kind in fields.items()}
-    return {"type": "object", "properties": fields_told, "required": list(required or fields)}
+
+# Models
 
 
-_NODE = _object({
-    "id": "integer", "backendMountId": "integer", "parentId": "integer?", "path": "string", "pathB64": "string?",
-    "name": "string", "depth": "integer", "kind": "string", "sizeBytes": "integer", "checksum": "string?",
-    "contentHash": "string?", "metadata": "object", "state": "string", "version": "integer", "isSymlink": "boolean",
-    "lastSeenAt": "date", "lastModifiedAt": "date", "consistencyState": "string", "consistencyCheckedAt": "date",
-    "lastReconciledAt": "date", "lastDriftDetectedAt": "date", "createdAt": "date", "updatedAt": "date",
-    "deletedAt": "date", "rollup": "object?", "download": "object?",
-})  # fmt: skip
-_SCHEMAS |= {
-    "Node": _NODE,
-    "Mount": _object({
-        "id": "integer", "mountKey": "string", "backendKind": "string", "accessMode": "string", "state": "string",
-        "stateReason": "string?", "rootPath": "string?", "bucket": "string?", "prefix": "string?", "config": "object",
-        "displayName": "string?", "description": "string?", "contact": "string?", "labels": "array",
-        "mountUuid": "string", "hostId": "string", "epoch": "integer", "rootNodeId": "integer?",
-        "createdAt": "date", "updatedAt": "date",
-    }),
-    "CommandOutcome": _object({
-        "idempotent": "boolean", "commandId": "string", "journalEntryId": "integer", "node": "Node", "result": "object",
-    }),
-    "Pagination": _object({"total": "integer", "limit": "integer", "offset": "integer", "nextOffset": "integer?",
-        "nextCursor": "string?"}),
-    "JournalEntry": _object({
-        "id": "integer", "commandId": "string", "command": "string", "backendMountId": "integer", "nodeId": "integer?",
-        "path": "string", "principal": "string", "outcome": "string", "code": "string?", "context": "object?",
-        "before": "object?", "after": "object?", "key": "string", "requestId": "string?", "traceId": "string?",
-        "attempt": "integer", "startedAt": "date", "recordedAt": "date", "durationMs": "number",
-        "workflowId": "string?",
-    }),
-    "Command": _object({
-        "id": "string", "href": "string", "command": "string", "status": "string", "path": "string",
-        "targetPath": "string?", "backendMountId": "integer",
-        "outcome": "object?", "attempt": "integer", "createdAt": "date", "endedAt": "date",
-    }),
-    "Error": {"type": "object", "required": ["error"], "properties": {"error": _object(
-        {"code": "string", "message": "string", "details": "object?"})}},
-    "Problem": _object({
-        "type": "string", "title": "string", "status": "integer", "detail": "string", "code": "string",
-        "retryable": "boolean", "retry_after": "integer", "command_id": "string",
-    }, required=["type", "title", "status", "detail", "code"]),
-}  # fmt: skip
+def _described(model: type[BaseModel], mode: Any) -> dict[str, Any]:
+    """The schema of a model; what it refers to stands under its own name."""
+    schema = model.model_json_schema(by_alias=True, ref_template=REFS, mode=mode)
+    for name, held in schema.pop("$defs", {}).items():
+        _keep(name, _linked(held))
+    return dict(_linked(schema))
+
+
+def _linked(schema: Any) -> Any:
+    """With references where another noun is only named."""
+    if isinstance(schema, list):
+        return [_linked(held) for held in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if ELSEWHERE in schema:
+        return {"$ref": REFS.format(model=schema[ELSEWHERE])}
+    return {name: _linked(held) for name, held in schema.items()}
+
+
+def _named(model: type[BaseModel], mode: Any) -> dict[str, Any]:
+    """A reference to the schema of a model."""
+    if model.__name__ not in _SCHEMAS:
+        _keep(model.__name__, _described(model, mode))
+    return {"$ref": REFS.format(model=model.__name__)}
+
+
+def _keep(name: str, schema: dict[str, Any]) -> None:
+    assert _SCHEMAS.setdefault(name, schema) == schema, f"two models are called {name}"
+
+
+# The document
 
 
 def install(app: FastAPI) -> None:
@@ -190,17 +203,31 @@ def install(app: FastAPI) -> None:
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            told = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-            components = told.setdefault("components", {})
-            components["schemas"] = components.get("schemas", {}) | _SCHEMAS
-            components["schemas"]["Error"]["properties"]["error"]["properties"]["code"]["enum"] = [
-                *sorted(BY_CODE), "INTERNAL_SERVER_ERROR",
-            ]  # fmt: skip
-            components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-            for operation in (one for methods in told["paths"].values() for one in methods.values()):
-                if operation["tags"] != ["health"]:
-                    operation["security"] = [{"token": []}]
-            app.openapi_schema = told
+            app.openapi_schema = _document(app)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    told = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    components = told.setdefault("components", {})
+    components["schemas"] = components.get("schemas", {}) | _SCHEMAS
+    components["schemas"]["Refusal"]["properties"]["code"]["enum"] = [*sorted(BY_CODE), DEFECT]
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    for path, methods in told["paths"].items():
+        for operation in methods.values():
+            if path.startswith("/v1/"):
+                operation["security"] = [{"token": []}]
+            for answer in operation["responses"].values():
+                _forget_guesses(answer)
+    return told
+
+
+def _forget_guesses(answer: dict[str, Any]) -> None:
+    """FastAPI takes every answer for JSON of which nothing is known."""
+    content = answer.get("content", {})
+    if content.get(JSON) == {"schema": {}}:
+        del content[JSON]
+    if "content" in answer and not content:
+        del answer["content"]

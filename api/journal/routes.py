@@ -10,6 +10,7 @@ from api.http.fields import read_query
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.journal.queries import JournalQuery
+from api.journal.shapes import JournalPage
 from api.services import front_of
 from schema import paths
 from schema.ids import CommandId, MountId, NodeId
@@ -25,19 +26,14 @@ router = APIRouter(route_class=Plain, tags=["journal"])
     "/v1/journal",
     operation_id="listJournal",
     summary="What was done",
-    description=(
-        "Newest first; `before` goes on behind an entry: send `pagination.nextBefore`. To follow, send `after`, first 0, then "
-        "`pagination.nextAfter`: oldest first, and nothing is ever missed. An entry is told to followers when everything before "
-        "it has been recorded, mostly within a second. `after` and `before` together bound a range, in either `order`. "
-        "Failed and refused commands are here too, with code and context."
-    ),
-    responses=openapi.answers(
-        {200: "A page of entries"}, "INVALID_PATH", "BACKEND_NOT_FOUND",
-        schema=openapi.enveloped(entries="array", pagination="object", filters="object"),
-    ),
+    responses=openapi.answers({200: ("A page of entries", JournalPage)}, "INVALID_PATH", "BACKEND_NOT_FOUND"),
     openapi_extra={"parameters": openapi.query_of(JournalQuery)},
-)  # fmt: skip
+)
 async def entries(request: Request) -> Response:
+    """Newest first; `before` goes on behind an entry: send `pagination.nextBefore`. To follow, send `after`, first 0, then
+    `pagination.nextAfter`: oldest first, and nothing is ever missed. An entry is told to followers when everything before
+    it has been recorded, mostly within a second. `after` and `before` together bound a range, in either `order`. Failed
+    and refused commands are here too, with code and context."""
     principal = await admit(request, "read")
     front = front_of(request)
     query = read_query(JournalQuery, request.query_params)

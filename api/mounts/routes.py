@@ -12,6 +12,7 @@ from api.http.responses import JSON, pagination
 from api.http.routes import Plain
 from api.mounts import register
 from api.mounts.bodies import MountChanges, MountsQuery, NewMountBody
+from api.mounts.shapes import Mount, MountPage
 from api.services import Front, front_of
 from schema.errors import BackendNotFound, InvalidRequest
 from schema.ids import MountId
@@ -20,17 +21,20 @@ from schema.store import mounts
 
 router = APIRouter(route_class=Plain, tags=["mounts"])
 
+_REFUSALS = ("EXECUTOR_NOT_FOUND", "PAYLOAD_TOO_LARGE", "REQUEST_TOO_SLOW", "MOUNT_OFFLINE", "STORAGE_FULL")
+_NEW = {"mountKey": "projects", "backendKind": "local", "rootPath": "/srv/projects"}
+_CHANGES = openapi.body_of(MountChanges, {"state": "inactive", "stateReason": "moving to a new disk"})
+
 
 @router.get(
     "/v1/backend-mounts",
     operation_id="listMounts",
     summary="The mounts",
-    responses=openapi.answers(
-        {200: "A page of mounts"}, schema=openapi.enveloped(mounts="array", pagination="Pagination", filters="object")
-    ),
+    responses=openapi.answers({200: ("A page of mounts", MountPage)}),
     openapi_extra={"parameters": openapi.query_of(MountsQuery)},
 )
 async def listed(request: Request) -> Response:
+    """Of the caller's tenant, by id. `search` looks in key, name, description and contact, in any case."""
     principal = await admit(request, "read")
     query = read_query(MountsQuery, request.query_params)
     async with front_of(request).services.pool.connection() as connection:
@@ -50,10 +54,11 @@ async def listed(request: Request) -> Response:
     "/v1/backend-mounts/{id}",
     operation_id="getMount",
     summary="A mount",
-    responses=openapi.answers({200: "The mount"}, "BACKEND_NOT_FOUND", schema=openapi.named("Mount")),
-    openapi_extra={"parameters": [openapi.path_id("id", "The mount")]},
+    responses=openapi.answers({200: ("The mount", Mount)}, "BACKEND_NOT_FOUND"),
+    openapi_extra={"parameters": [openapi.path_id("The mount")]},
 )
 async def show(request: Request) -> Response:
+    """Its secrets are never shown."""
     principal = await admit(request, "read")
     return await _shown(front_of(request), principal, _read_id(request), 200)
 
@@ -63,19 +68,12 @@ async def show(request: Request) -> Response:
     status_code=201,
     operation_id="createMount",
     summary="Register a mount",
-    description=(
-        "Administrators only. The root of a local mount must exist on this host; Filestore keeps its own folder "
-        "`.filestore` in it. Secrets in `config` (accessKeyId, secretAccessKey, sessionToken, ...) are stored apart "
-        "and never come back."
-    ),
-    responses=openapi.answers({201: "Registered"}, "MOUNT_OFFLINE", "STORAGE_FULL", schema=openapi.named("Mount")),
-    openapi_extra={
-        "requestBody": openapi.body_of(
-            NewMountBody, {"mountKey": "projects", "backendKind": "local", "rootPath": "/srv/projects"}
-        )
-    },
+    responses=openapi.answers({201: ("Registered", Mount)}, *_REFUSALS),
+    openapi_extra={"requestBody": openapi.body_of(NewMountBody, _NEW)},
 )
 async def create(request: Request) -> Response:
+    """Administrators only. The root of a local mount must exist on this host; Filestore keeps its own folder `.filestore` in
+    it. Secrets in `config` (accessKeyId, secretAccessKey, sessionToken, ...) are stored apart and never come back."""
     principal = await admit(request, "admin")
     front = front_of(request)
     body = await read_json(request, NewMountBody)
@@ -91,19 +89,12 @@ async def create(request: Request) -> Response:
     "/v1/backend-mounts/{id}",
     operation_id="updateMount",
     summary="Change a mount",
-    description=(
-        "Administrators only. Only the fields that are sent change; a secret that is sent as null is withdrawn. The "
-        "root changes only while the mount is inactive and no command of it is running; its epoch rises then."
-    ),
-    responses=openapi.answers(
-        {200: "The mount"}, "BACKEND_NOT_FOUND", "PATH_BUSY", "MOUNT_OFFLINE", schema=openapi.named("Mount")
-    ),
-    openapi_extra={
-        "parameters": [openapi.path_id("id", "The mount")],
-        "requestBody": openapi.body_of(MountChanges, {"state": "inactive", "stateReason": "moving to a new disk"}),
-    },
+    responses=openapi.answers({200: ("The mount", Mount)}, "BACKEND_NOT_FOUND", "PATH_BUSY", *_REFUSALS),
+    openapi_extra={"parameters": [openapi.path_id("The mount")], "requestBody": _CHANGES},
 )
 async def update(request: Request) -> Response:
+    """Administrators only. Only the fields that are sent change; a secret that is sent as null is withdrawn. The root changes
+    only while the mount is inactive and no command of it is running; its epoch rises then."""
     principal = await admit(request, "admin")
     front = front_of(request)
     mount = _read_id(request)

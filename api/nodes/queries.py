@@ -58,29 +58,40 @@ def _filters(value: Any) -> Any:
     return Filters.model_validate_json(value) if isinstance(value, str) else value
 
 
+_CURSOR = (
+    "`pagination.nextCursor` of the page before: while others write, each node that stays is met exactly once. With an "
+    "offset one can be skipped, or come twice."
+)
+_OFFSET = "`pagination.nextOffset` of the page before; not beside a cursor"
+_COLLISIONS = "Tell in `collidesWith` the names beside it that only case or Unicode normalisation tell apart"
+_COLLIDING = "Only those below the path whose names collide where case or Unicode normalisation do not count"
+
+
 class _NodeConditions(Query):
     search: Short | None = None
     states: Annotated[list[NodeState] | None, BeforeValidator(split_list)] = None
     kinds: Annotated[list[NodeKind] | None, BeforeValidator(split_list)] = None
-    drift_only: bool = False
-    filters: Annotated[Filters | None, BeforeValidator(_filters)] = None
+    drift_only: Annotated[bool, Field(description="Inconsistent or missing ones only")] = False
+    filters: Annotated[
+        Filters | None, BeforeValidator(_filters), Field(description="JSON, strict: a misspelt condition is refused")
+    ] = None
 
 
 class ChildrenQuery(_NodeConditions):
     limit: Annotated[int, Field(ge=1, le=200)] = 100
-    offset: Count = 0
-    cursor: Text | None = None
+    offset: Annotated[Count, Field(description=_OFFSET)] = 0
+    cursor: Annotated[Text | None, Field(description=_CURSOR)] = None
 
 
 class NodesQuery(_NodeConditions):
     backend_mount_id: Id
     path: Text | None = None
     path_b64: Text | None = Field(None, alias="pathB64")
-    depth: Annotated[int, Field(ge=0, le=10)] | None = None
-    collisions: bool = False
+    depth: Annotated[int | None, Field(ge=0, le=10, description="Levels, counted from `path`")] = None
+    collisions: Annotated[bool, Field(description=_COLLIDING)] = False
     limit: Annotated[int, Field(ge=1, le=200)] = 50
-    offset: Count = 0
-    cursor: Text | None = None
+    offset: Annotated[Count, Field(description=_OFFSET)] = 0
+    cursor: Annotated[Text | None, Field(description=_CURSOR)] = None
 
 
 class ByPathQuery(Query):
@@ -90,11 +101,11 @@ class ByPathQuery(Query):
 
 
 class NodeQuery(Query):
-    collisions: bool = False
+    collisions: Annotated[bool, Field(description=_COLLISIONS)] = False
 
 
 class NodeByPathQuery(ByPathQuery):
-    collisions: bool = False
+    collisions: Annotated[bool, Field(description=_COLLISIONS)] = False
 
 
 class SnapshotsQuery(Query):

@@ -24,6 +24,7 @@ from api.nodes.queries import (
     SeenFilter,
     SizeFilter,
 )
+from api.nodes.shapes import ChildrenPage, Node, NodePage
 from api.services import front_of
 from schema import paths
 from schema.errors import InvalidRequest, NodeNotFound, NotADirectory
@@ -41,31 +42,17 @@ router = APIRouter(route_class=Plain, tags=["nodes"])
 
 DEPTHS = PATH_MAX + 1
 
-_LISTS = (
-    "Deleted nodes are left out unless `states` asks for them. `filters` is a JSON object, strict: query, metadata "
-    "[{key, value}], size {min, max}, lastSeenAt {after, before}, rollup {states, minChildCount, ...}. Send "
-    "`pagination.nextCursor` as `cursor` to go on: while others write, each node that stays is met exactly once. With "
-    "`nextOffset` as `offset` one can be skipped, or come twice."
-)
-
-_COLLISIONS = (
-    "With `collisions=true` it has `collidesWith`: the names beside it that only case or normalisation tell apart."
-)
-
 
 @router.get(
     "/v1/nodes",
     operation_id="listNodes",
     summary="The nodes at and below a path",
-    description=f"Ordered by depth, then by the bytes of the path. `depth` counts from `path`. `collisions`: only those "
-    f"below it whose names collide where case or Unicode normalisation do not count. {_LISTS}",
-    responses=openapi.answers(
-        {200: "A page of nodes"}, "BACKEND_NOT_FOUND", "INVALID_PATH",
-        schema=openapi.enveloped(nodes="array", pagination="Pagination", filters="object"),
-    ),
+    responses=openapi.answers({200: ("A page of nodes", NodePage)}, "BACKEND_NOT_FOUND", "INVALID_PATH"),
     openapi_extra={"parameters": openapi.query_of(NodesQuery)},
-)  # fmt: skip
+)
 async def tree(request: Request) -> Response:
+    """Ordered by depth, then by the bytes of the path. Deleted nodes are left out unless `states` asks for them; the root of
+    a mount is never in a list."""
     principal = await admit(request, "read")
     front = front_of(request)
     query = read_query(NodesQuery, request.query_params)
@@ -90,13 +77,11 @@ async def tree(request: Request) -> Response:
     "/v1/nodes/by-path",
     operation_id="getNodeByPath",
     summary="The node at a path",
-    description=f"The living one; where there is none, the one deleted last. The empty path is the mount's root. {_COLLISIONS}",
-    responses=openapi.answers(
-        {200: "The node"}, "NODE_NOT_FOUND", "BACKEND_NOT_FOUND", "INVALID_PATH", schema=openapi.named("Node")
-    ),
+    responses=openapi.answers({200: ("The node", Node)}, "NODE_NOT_FOUND", "BACKEND_NOT_FOUND", "INVALID_PATH"),
     openapi_extra={"parameters": openapi.query_of(NodeByPathQuery)},
 )
 async def by_path(request: Request) -> Response:
+    """The living one; where there is none, the one deleted last. The empty path is the mount's root."""
     principal = await admit(request, "read")
     front = front_of(request)
     query = read_query(NodeByPathQuery, request.query_params)
@@ -115,11 +100,11 @@ async def by_path(request: Request) -> Response:
     "/v1/nodes/{id}",
     operation_id="getNode",
     summary="A node",
-    description=f"Deleted ones too. {_COLLISIONS}",
-    responses=openapi.answers({200: "The node"}, "NODE_NOT_FOUND", schema=openapi.named("Node")),
-    openapi_extra={"parameters": [openapi.path_id("id", "The node"), *openapi.query_of(NodeQuery)]},
+    responses=openapi.answers({200: ("The node", Node)}, "NODE_NOT_FOUND"),
+    openapi_extra={"parameters": [openapi.path_id("The node"), *openapi.query_of(NodeQuery)]},
 )
 async def by_id(request: Request) -> Response:
+    """Deleted ones too."""
     principal = await admit(request, "read")
     query = read_query(NodeQuery, request.query_params)
     async with front_of(request).services.pool.connection() as connection:
@@ -143,14 +128,11 @@ async def _document(connection: "Connection", found: nodes.Found, collisions: bo
     "/v1/nodes/{id}/children",
     operation_id="listChildren",
     summary="What a directory holds",
-    description=f"Ordered by kind, then by the bytes of the name. {_LISTS}",
-    responses=openapi.answers(
-        {200: "A page of children"}, "NODE_NOT_FOUND", "NOT_A_DIRECTORY",
-        schema=openapi.enveloped(parent="Node", children="array", pagination="Pagination", filters="object"),
-    ),
-    openapi_extra={"parameters": [openapi.path_id("id", "The directory's node"), *openapi.query_of(ChildrenQuery)]},
-)  # fmt: skip
+    responses=openapi.answers({200: ("A page of children", ChildrenPage)}, "NODE_NOT_FOUND", "NOT_A_DIRECTORY"),
+    openapi_extra={"parameters": [openapi.path_id("The directory's node"), *openapi.query_of(ChildrenQuery)]},
+)
 async def children(request: Request) -> Response:
+    """Ordered by kind, then by the bytes of the name. Deleted nodes are left out unless `states` asks for them."""
     principal = await admit(request, "read")
     query = read_query(ChildrenQuery, request.query_params)
     directory = read_id(request)

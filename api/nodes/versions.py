@@ -13,6 +13,7 @@ from api.http.ids import read_id
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.nodes.queries import SnapshotsQuery
+from api.nodes.shapes import VersionPage
 from api.services import front_of
 from schema.errors import NodeNotFound
 from schema.ids import NodeId
@@ -27,17 +28,12 @@ router = APIRouter(route_class=Plain, tags=["nodes"])
     "/v1/nodes/{id}/snapshots",
     operation_id="listSnapshots",
     summary="The versions of a node",
-    description=(
-        "Newest first; of deleted nodes too. `contentAvailable` says whether `contentUrl` has the bytes of that version, "
-        "and `contentUntil` until when (null: no end is set). `cursor` goes on behind a page: send `pagination.nextCursor`."
-    ),
-    responses=openapi.answers(
-        {200: "A page of versions"}, "NODE_NOT_FOUND",
-        schema=openapi.enveloped(snapshots="array", pagination="object"),
-    ),
-    openapi_extra={"parameters": [openapi.path_id("id", "The node"), *openapi.query_of(SnapshotsQuery)]},
-)  # fmt: skip
+    responses=openapi.answers({200: ("A page of versions", VersionPage)}, "NODE_NOT_FOUND"),
+    openapi_extra={"parameters": [openapi.path_id("The node"), *openapi.query_of(SnapshotsQuery)]},
+)
 async def versions(request: Request) -> Response:
+    """Newest first; of deleted nodes too. `contentAvailable` says whether `contentUrl` has the bytes of that version, and
+    `contentUntil` until when (null: no end is set). `cursor` goes on behind a page: send `pagination.nextCursor`."""
     principal = await admit(request, "read")
     query = read_query(SnapshotsQuery, request.query_params)
     node = read_id(request)

@@ -8,8 +8,10 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.http import openapi
 from api.http.responses import JSON
 from api.http.routes import Plain
+from api.observe.shapes import Health, Readiness
 from api.services import front_of
 
 router = APIRouter(route_class=Plain, tags=["health"])
@@ -20,8 +22,14 @@ NEEDED = ("postgres", "temporal")
 
 
 @router.get("/healthz", include_in_schema=False)
-@router.get("/health", operation_id="health", summary="Is the process alive?", responses={200: {"description": "Yes"}})
+@router.get(
+    "/health",
+    operation_id="health",
+    summary="Is the process alive?",
+    responses={200: openapi.bare("Yes", Health)},
+)
 async def health(_: Request) -> Response:
+    """It does not look at anything else: see /ready."""
     return Response(b'{"status":"ok"}', media_type=JSON)
 
 
@@ -30,10 +38,10 @@ async def health(_: Request) -> Response:
     "/ready",
     operation_id="ready",
     summary="Can it do its work?",
-    description="503 while Postgres or Temporal can not be reached. `degraded`: something else is amiss, work goes on.",
-    responses={200: {"description": "Yes: `ok` or `degraded`"}, 503: {"description": "No: `unavailable`"}},
+    responses={200: openapi.bare("Yes: `ok` or `degraded`", Readiness), 503: openapi.bare("No", Readiness)},
 )
 async def ready(request: Request) -> Response:
+    """503 while Postgres or Temporal can not be reached. `degraded`: something else is amiss, work goes on."""
     report = await _report(request)
     status = _status(report)
     body = orjson.dumps({"status": status, "checks": report}, default=str)

@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from api.access.admission import admit
 from api.commands import headers as intake
+from api.commands.catalogue import UPLOAD_REFUSALS, answers
 from api.http import body as http_body
 from api.http import digests as checksums
-from api.http import openapi
 from api.http.body import Body, Disconnected, Pieces
 from api.http.errors import invalid, refusal
 from api.http.forms import FORM_MAX, UploadForm
@@ -18,6 +18,7 @@ from api.http.routes import Plain
 from api.services import Front, front_of
 from api.uploads import receive as incoming
 from api.uploads.bodies import UploadFields
+from api.uploads.described import FORM, FORM_PARAMETERS
 from api.uploads.receive import Wanted
 from schema import paths
 from schema.errors import FilestoreError, InvalidRequest
@@ -31,41 +32,14 @@ router = APIRouter(route_class=Plain, tags=["commands"])
     status_code=201,
     operation_id="uploadFile",
     summary="Upload a file",
-    description=(
-        "A form whose fields come before its one file part. The body is hashed while it is written to the mount; "
-        "nothing is visible before all of it is there. `x-filestore-checksum` (sha256, sha1 or md5) and `Repr-Digest` "
-        "(sha-256, sha-512) are compared with the file, `Content-Digest` with the whole form. "
-        "`overwrite=true` replaces an existing file and keeps the old content until its retention ends."
-    ),
-    responses=openapi.answers(
-        {201: "Created", 200: "Overwritten, or done before under the same key", 202: "Still running: see Location"},
-        "INVALID_PATH", "INVALID_CHECKSUM", "FORBIDDEN", "MOUNT_READ_ONLY", "BACKEND_NOT_FOUND", "PARENT_NOT_FOUND",
-        "NODE_EXISTS", "NOT_A_DIRECTORY", "IDEMPOTENCY_CONFLICT", "EXECUTOR_NOT_FOUND", "PATH_BUSY", "VERSION_CONFLICT",
-        "PAYLOAD_TOO_LARGE", "CHECKSUM_MISMATCH", "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STAGE_LOST",
-        "STORAGE_FULL", schema=openapi.named("CommandOutcome"),
-    ),
-    openapi_extra={
-        "parameters": [
-            *openapi.headers("Idempotency-Key", "If-Match", "Prefer", "X-Request-Id", "traceparent"),
-            {"name": "If-None-Match", "in": "header", "schema": {"type": "string", "enum": ["*"]},
-             "description": "The name must be free, whatever `overwrite` says."},
-            {"name": "x-filestore-checksum", "in": "header", "schema": {"type": "string"},
-             "description": "`[sha256:|sha1:|md5:]<hex>` of the file.", "example": "sha256:" + "0" * 64},
-            {"name": "x-filestore-content-hash", "in": "header", "schema": {"type": "string"},
-             "description": "The same."},
-            *openapi.digests("the file part", "the whole form, as it was sent"),
-        ],
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
-            "type": "object", "required": ["backendMountId", "path", "file"], "properties": {
-                "backendMountId": {"type": "integer"}, "path": {"type": "string", "example": "reports/2026/q3.csv"},
-                "pathB64": {"type": "string", "description": "The exact bytes of a path that is not UTF-8"},
-                "metadata": {"type": "string", "description": "A JSON object, as text"},
-                "overwrite": {"type": "boolean", "default": False}, "idempotencyKey": {"type": "string"},
-                "file": {"type": "string", "format": "binary", "description": "The last part"},
-            }}}}},
-    },
-)  # fmt: skip
+    responses=answers(201, *UPLOAD_REFUSALS),
+    openapi_extra={"parameters": FORM_PARAMETERS, "requestBody": FORM},
+)
 async def upload(request: Request) -> Response:
+    """A form whose fields come before its one file part. The body is hashed while it is written to the mount; nothing is
+    visible before all of it is there. `x-filestore-checksum` (sha256, sha1 or md5) and `Repr-Digest` (sha-256, sha-512)
+    are compared with the file, `Content-Digest` with the whole form. `overwrite=true` replaces an existing file and keeps
+    the old content until its retention ends."""
     front, body = front_of(request), Body(request)
     try:
         principal = await admit(request, "write")

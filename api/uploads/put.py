@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api.access.admission import admit
 from api.commands import headers as intake
+from api.commands.catalogue import UPLOAD_REFUSALS, answers
 from api.http import body as http_body
 from api.http import digests as checksums
 from api.http import openapi
@@ -20,6 +21,7 @@ from api.http.routes import Plain
 from api.nodes.queries import ByPathQuery
 from api.services import Front, front_of
 from api.uploads import receive as incoming
+from api.uploads.described import PUT_PARAMETERS
 from api.uploads.receive import Wanted
 from schema import paths
 from schema.errors import FilestoreError, InvalidRequest, PayloadTooLarge
@@ -35,35 +37,13 @@ METADATA = "x-filestore-metadata"
     status_code=201,
     operation_id="writeFile",
     summary="Write a file",
-    description=(
-        "The body is the content of the file, as it is; `Content-Type` is recorded with it. A file that is there "
-        "already is replaced, and its old content kept until its retention ends; `If-None-Match: *` only creates, "
-        "`If-Match` only replaces that version. Everything the headers say is looked at before `100 Continue`."
-    ),
-    responses=openapi.answers(
-        {201: "Created", 200: "Replaced, or done before under the same key", 202: "Still running: see Location"},
-        "INVALID_PATH", "INVALID_CHECKSUM", "FORBIDDEN", "MOUNT_READ_ONLY", "BACKEND_NOT_FOUND", "PARENT_NOT_FOUND",
-        "NODE_EXISTS", "NOT_A_DIRECTORY", "IDEMPOTENCY_CONFLICT", "EXECUTOR_NOT_FOUND", "PATH_BUSY", "VERSION_CONFLICT",
-        "PAYLOAD_TOO_LARGE", "CHECKSUM_MISMATCH", "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STAGE_LOST",
-        "STORAGE_FULL", schema=openapi.named("CommandOutcome"),
-    ),
-    openapi_extra={
-        "parameters": [
-            *openapi.query_of(ByPathQuery),
-            *openapi.headers("Idempotency-Key", "If-Match", "Prefer", "X-Request-Id", "traceparent"),
-            {"name": "If-None-Match", "in": "header", "schema": {"type": "string", "enum": ["*"]},
-             "description": "The name must be free."},
-            {"name": METADATA, "in": "header", "schema": {"type": "string"}, "example": '{"owner":"finance"}',
-             "description": "A JSON object; in base64 where it is not ASCII."},
-            {"name": "x-filestore-checksum", "in": "header", "schema": {"type": "string"},
-             "description": "`[sha256:|sha1:|md5:]<hex>` of the file.", "example": "sha256:" + "0" * 64},
-            *openapi.digests("the file", "the body, which is the file"),
-        ],
-        "requestBody": {"required": True, "content": {
-            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
-    },
-)  # fmt: skip
+    responses=answers(201, *UPLOAD_REFUSALS),
+    openapi_extra={"parameters": PUT_PARAMETERS, "requestBody": openapi.bytes_of()},
+)
 async def write(request: Request) -> Response:
+    """The body is the content of the file, as it is; `Content-Type` is recorded with it. A file that is there already is
+    replaced, and its old content kept until its retention ends; `If-None-Match: *` only creates, `If-Match` only replaces
+    that version. Everything the headers say is looked at before `100 Continue`."""
     front, body = front_of(request), Body(request)
     try:
         principal = await admit(request, "write")

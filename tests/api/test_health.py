@@ -86,6 +86,6 @@ async def test_every_reference_of_the_document_leads_somewhere(front: Front) -> 
         place = document
         for part in reference.removeprefix("#/").split("/"):
             place = place[part]
-    codes = document["components"]["schemas"]["Error"]["properties"]["error"]["properties"]["code"]["enum"]
+    codes = document["components"]["schemas"]["Refusal"]["properties"]["code"]["enum"]
     assert set(codes) == {*BY_CODE, "INTERNAL_SERVER_ERROR"}
     assert json.dumps(document)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import cast
 
 from fastapi import APIRouter, Request
-from fastapi.responses import PlainTextResponse
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from starlette.responses import Response
 
 from api.access.admission import bearer_of
+from api.http import openapi
 from api.http.routes import Plain
 from api.observe.metrics.counts import Counts
 from api.observe.metrics.gauges import Page
@@ -32,19 +32,19 @@ class Sources:
 
 router = APIRouter(route_class=Plain, tags=["health"])
 
+_PAGE = {"description": "All of it", "content": {"text/plain": {"schema": {"type": "string"}}}}
+
 
 @router.get(
     "/metrics",
     operation_id="metrics",
     summary="What there is to measure",
-    description=(
-        "The text format of Prometheus. Where `FILESTORE_METRICS_TOKEN` is set, that token is needed as Bearer; tokens of "
-        "the service itself do not open this page."
-    ),
-    response_class=PlainTextResponse,
-    responses={200: {"description": "All of it"}, 401: {"description": "UNAUTHENTICATED: another token is needed"}},
+    responses={200: _PAGE, 401: openapi.refusals("UNAUTHENTICATED")},
+    openapi_extra={"security": [{}, {"token": []}]},
 )
 async def metrics(request: Request) -> Response:
+    """The text format of Prometheus. Where `FILESTORE_METRICS_TOKEN` is set, that token is needed as Bearer; tokens of the
+    service itself do not open this page."""
     front = front_of(request)
     _admit(request, front.services.settings.metrics_token)
     body = generate_latest(await _page(request, front))

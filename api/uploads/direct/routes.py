@@ -10,7 +10,9 @@ from starlette.responses import Response
 from activities.executors.base import direct_uploads_of
 from api.access.admission import admit
 from api.commands import answer as answers
+from api.commands import catalogue
 from api.commands import headers as intake
+from api.commands.catalogue import UPLOAD_REFUSALS
 from api.commands.fingerprint import sealed
 from api.http import digests as checksums
 from api.http import openapi
@@ -23,7 +25,9 @@ from api.submission import OutcomePending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
 from api.uploads.bodies import DirectUpload
+from api.uploads.described import LINK_EXAMPLE, LINK_PARAMETERS, UPLOAD_ID
 from api.uploads.direct import completion
+from api.uploads.shapes import UploadLink
 from api.uploads.spool import refuse_closed
 from schema import paths
 from schema.commands.command import CommandKind
@@ -42,31 +46,14 @@ router = APIRouter(route_class=Plain, tags=["uploads"])
     status_code=201,
     operation_id="presignUpload",
     summary="A link to put a file into a bucket",
-    description=(
-        "Whoever has the link can put exactly this content into the mount's bucket, until it expires and without a token. "
-        "Nothing is visible of it before POST /v1/uploads/{id}/complete makes it a file. `headers` are part of the "
-        "signature and have to be sent as they are. Conditions, key, metadata and `overwrite` are those of the file to "
-        "come. Only for S3 mounts; the others take bytes at /v1/files and /v1/uploads."
-    ),
-    responses=openapi.answers(
-        {201: "The link"}, "INVALID_PATH", "INVALID_CHECKSUM", "FORBIDDEN", "NOT_SUPPORTED", "MOUNT_READ_ONLY",
-        "BACKEND_NOT_FOUND", "EXECUTOR_NOT_FOUND", "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", "RATE_LIMITED",
-        "MOUNT_OFFLINE", "STORAGE_FULL",
-        schema=openapi.enveloped(
-            uploadId="string", url="string", method="string", headers="object", expiresAt="string", completeUrl="string",
-            completeBefore="string",
-        ),
-    ),
-    openapi_extra={
-        "parameters": openapi.headers("Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"),
-        "requestBody": openapi.body_of(DirectUpload, {
-            "backendMountId": 1, "path": "reports/2026/q3.csv", "sizeBytes": 7,
-            "contentHash": "sha256:ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73",
-            "contentType": "text/csv",
-        }),
-    },
-)  # fmt: skip
+    responses=openapi.answers({201: ("The link", UploadLink)}, "NOT_SUPPORTED", *UPLOAD_REFUSALS),
+    openapi_extra={"parameters": LINK_PARAMETERS, "requestBody": openapi.body_of(DirectUpload, LINK_EXAMPLE)},
+)
 async def presign(request: Request) -> Response:
+    """Anybody with the link can put exactly this content into the mount's bucket, until it expires and without a token.
+    Nothing is visible of it before POST /v1/uploads/{id}/complete makes it a file. `headers` are part of the signature and
+    have to be sent as they are. Conditions, key, metadata and `overwrite` are those of the file to come. Only for S3
+    mounts; the others take bytes at /v1/files and /v1/uploads."""
     principal = await admit(request, "write")
     front = front_of(request)
     told = await read_json(request, DirectUpload)
@@ -138,26 +125,13 @@ def _sha256(told: DirectUpload) -> str:
     status_code=201,
     operation_id="completeUpload",
     summary="Make what was put into a bucket a file",
-    description=(
-        "What was put under the link is proven to be the content that was announced, then it takes the way of every "
-        "upload, with the conditions and the key from the announcement. Asked again it is the same outcome. A refusal that "
-        "can pass leaves the content where it is: ask again."
-    ),
-    responses=openapi.answers(
-        {201: "Created", 200: "Overwritten, or done before", 202: "Still running: see Location"},
-        "FORBIDDEN", "NOT_SUPPORTED", "MOUNT_READ_ONLY", "NOT_FOUND", "PARENT_NOT_FOUND", "NODE_EXISTS",
-        "NOT_A_DIRECTORY", "IDEMPOTENCY_CONFLICT", "EXECUTOR_NOT_FOUND", "PATH_BUSY", "CONTENT_EXPIRED",
-        "VERSION_CONFLICT", "CHECKSUM_MISMATCH", "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STAGE_LOST",
-        "STORAGE_FULL", schema=openapi.named("CommandOutcome"),
-    ),
-    openapi_extra={
-        "parameters": [
-            openapi.path_id("id", "The upload", "01993d5e-7c1a-7000-8000-0123456789ab"),
-            *openapi.headers("Prefer", "X-Request-Id", "traceparent"),
-        ]
-    },
-)  # fmt: skip
+    responses=catalogue.answers(201, "NOT_SUPPORTED", "NOT_FOUND", "CONTENT_EXPIRED", *UPLOAD_REFUSALS),
+    openapi_extra={"parameters": [UPLOAD_ID, *openapi.headers("Prefer", "X-Request-Id", "traceparent")]},
+)
 async def complete(request: Request) -> Response:
+    """What was put under the link is proven to be the content that was announced, then it takes the way of every upload, with
+    the conditions and the key from the announcement. Asked again it is the same outcome. A refusal that can pass leaves
+    the content where it is: ask again."""
     principal = await admit(request, "write")
     front = front_of(request)
     upload = await standing.find(front, principal, str(request.path_params["id"]).lower(), direct=True)

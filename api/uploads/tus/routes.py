@@ -22,11 +22,21 @@ from api.submission import OutcomePending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
 from api.uploads.bodies import ResumableFields
+from api.uploads.described import UPLOAD_ID
 from api.uploads.direct import completion as direct
 from api.uploads.remembered import Announced
+from api.uploads.shapes import Upload as Shown
 from api.uploads.spool import refuse_closed
 from api.uploads.tus import area, completion, protocol
 from api.uploads.tus.chunks import SPOOL, Chunk
+from api.uploads.tus.described import (
+    BEGIN_PARAMETERS,
+    CHUNK,
+    CHUNK_PARAMETERS,
+    METHOD_OVERRIDE,
+    TUS_VERSION,
+    tus_answers,
+)
 from api.uploads.tus.protocol import Finished, Locked, OffsetConflict, PartOnly, WrongVersion
 from api.uploads.tus.turns import turns_of
 from schema import paths
@@ -66,10 +76,10 @@ async def _answer(request: Request, inner: Inner) -> Response:
     status_code=204,
     operation_id="uploadOptions",
     summary="What resumable uploads can do here",
-    description="The protocol's version and extensions, and how large an upload may be.",
     responses=openapi.answers({204: "See the headers"}),
 )
 async def options(request: Request) -> Response:
+    """The protocol's version and extensions, and how large an upload may be."""
     await admit(request, "read")
     return Response(
         status_code=204,
@@ -91,27 +101,13 @@ async def options(request: Request) -> Response:
     status_code=201,
     operation_id="createUpload",
     summary="Begin a resumable upload",
-    description=(
-        "tus 1.0. `Upload-Metadata` has `backendMountId`, `path` (or `pathB64`) and, if wanted, `filename`, `filetype`, "
-        "`overwrite`, `metadata` (JSON) and `idempotencyKey`. A body is the first chunk. With `Upload-Concat: final;..` "
-        "the upload is made of others, and is a file when the answer comes."
-    ),
-    responses=openapi.answers(
-        {201: "Created: see Location"}, "INVALID_PATH", "INVALID_CHECKSUM", "FORBIDDEN", "MOUNT_READ_ONLY",
-        "BACKEND_NOT_FOUND", "PARENT_NOT_FOUND", "NODE_EXISTS", "PATH_BUSY", "CONTENT_EXPIRED", "PAYLOAD_TOO_LARGE",
-        "CHECKSUM_MISMATCH", "RATE_LIMITED", "MOUNT_OFFLINE", "STORAGE_FULL",
-    ),
-    openapi_extra={"parameters": [
-        {"name": name, "in": "header", "required": name == "Tus-Resumable", "schema": {"type": "string"},
-         "description": told}
-        for name, told in (
-            ("Tus-Resumable", "1.0.0"), ("Upload-Length", "Bytes"), ("Upload-Defer-Length", "1: the length comes later"),
-            ("Upload-Metadata", "`key base64,key base64`"), ("Upload-Concat", "`partial`, or `final;<address> <address>`"),
-            ("Upload-Checksum", "`sha1|sha256|md5 <base64>` of the body"),
-        )
-    ] + openapi.digests("the whole file", "the body of this request")},
-)  # fmt: skip
+    responses=tus_answers({201: "Created: see Location"}),
+    openapi_extra={"parameters": BEGIN_PARAMETERS, "requestBody": CHUNK | {"required": False}},
+)
 async def create(request: Request) -> Response:
+    """tus 1.0. `Upload-Metadata` has `backendMountId`, `path` (or `pathB64`) and, if wanted, `filename`, `filetype`,
+    `overwrite`, `metadata` (JSON) and `idempotencyKey`. A body is the first chunk. With `Upload-Concat: final;..` the
+    upload is made of others, and is a file when the answer comes."""
     return await _answer(request, _create)
 
 
@@ -203,40 +199,18 @@ async def _length_of_parts(front: Front, principal: Principal, concat: protocol.
 # Go on
 
 
-_CHUNK_REFUSALS = (
-    "INVALID_CHECKSUM", "MOUNT_READ_ONLY", "NOT_FOUND", "PARENT_NOT_FOUND", "NODE_EXISTS", "NOT_A_DIRECTORY",
-    "IDEMPOTENCY_CONFLICT", "PATH_BUSY", "CONTENT_EXPIRED", "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", "CHECKSUM_MISMATCH",
-    "RATE_LIMITED", "MOUNT_OFFLINE", "OUTCOME_UNKNOWN", "STORAGE_FULL",
-)  # fmt: skip
-
-
 @router.patch(
     "/v1/uploads/{id}",
     status_code=204,
     operation_id="continueUpload",
     summary="Send the next chunk of an upload",
-    description=(
-        "From `Upload-Offset` on. What is acknowledged is durable. With `Upload-Checksum` or `Content-Digest` the chunk "
-        "is taken whole or not at all. With the last chunk the upload becomes a file: `x-filestore-command` and "
-        "`x-filestore-node` tell which; a refusal is that of the command."
-    ),
-    responses=openapi.answers({204: "Taken: see Upload-Offset"}, *_CHUNK_REFUSALS),
-    openapi_extra={
-        "parameters": [
-            openapi.path_id("id", "The upload", "01993d5e-7c1a-7000-8000-0123456789ab"),
-            *({"name": name, "in": "header", "required": required, "schema": {"type": "string"}, "description": told}
-              for name, required, told in (
-                ("Tus-Resumable", True, "1.0.0"), ("Upload-Offset", True, "Where the chunk begins"),
-                ("Upload-Length", False, "Where it was not known before"),
-                ("Upload-Checksum", False, "`sha1|sha256|md5 <base64>` of the chunk"),
-                ("Content-Digest", False, "`sha-256=:<base64>:` of the chunk"),
-            )),
-        ],
-        "requestBody": {"required": True, "content": {
-            protocol.CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
-    },
-)  # fmt: skip
+    responses=tus_answers({204: "Taken: see Upload-Offset"}),
+    openapi_extra={"parameters": CHUNK_PARAMETERS, "requestBody": CHUNK},
+)
 async def patch(request: Request) -> Response:
+    """From `Upload-Offset` on. What is acknowledged is durable. With `Upload-Checksum` or `Content-Digest` the chunk is taken
+    whole or not at all. With the last chunk the upload becomes a file: `x-filestore-command` and `x-filestore-node` tell
+    which; a refusal is that of the command."""
     return await _answer(request, _patch)
 
 
@@ -330,11 +304,11 @@ def _check_offset(upload: Upload, offset: int, body: Body) -> None:
     "/v1/uploads/{id}",
     operation_id="headUpload",
     summary="How far an upload is",
-    description="`Upload-Offset` is durable. An upload that is complete but no file yet becomes one now.",
-    responses=openapi.answers({200: "See the headers"}, "NOT_FOUND", "PATH_BUSY", "CONTENT_EXPIRED"),
-    openapi_extra={"parameters": [openapi.path_id("id", "The upload", "01993d5e-7c1a-7000-8000-0123456789ab")]},
+    responses=tus_answers({200: "See the headers"}),
+    openapi_extra={"parameters": [UPLOAD_ID, TUS_VERSION]},
 )
 async def head(request: Request) -> Response:
+    """`Upload-Offset` is durable. An upload that is complete but no file yet becomes one now."""
     return await _answer(request, _head)
 
 
@@ -359,16 +333,11 @@ async def _head(request: Request, front: Front, principal: Principal, body: Body
     "/v1/uploads/{id}",
     operation_id="getUpload",
     summary="An upload",
-    description="As JSON, with the outcome of its command once it has become a file, or the reason why not.",
-    responses=openapi.answers(
-        {200: "The upload"}, "NOT_FOUND", "CONTENT_EXPIRED",
-        schema=openapi.enveloped(id="string", state="string", offset="integer", outcome="object"),
-    ),
-    openapi_extra={
-        "parameters": [openapi.path_id("id", "The upload", "01993d5e-7c1a-7000-8000-0123456789ab")]
-    },
-)  # fmt: skip
+    responses=openapi.answers({200: ("The upload", Shown)}, "NOT_FOUND", "CONTENT_EXPIRED"),
+    openapi_extra={"parameters": [UPLOAD_ID]},
+)
 async def show(request: Request) -> Response:
+    """As JSON, with the outcome of its command once it has become a file, or the reason why not."""
     return await _answer(request, _show)
 
 
@@ -384,11 +353,11 @@ async def _show(request: Request, front: Front, principal: Principal, body: Body
     status_code=204,
     operation_id="terminateUpload",
     summary="Give an upload up",
-    description="Its bytes are removed at once. A file it has become already stays.",
-    responses=openapi.answers({204: "Given up"}, "NOT_FOUND", "PATH_BUSY", "CONTENT_EXPIRED"),
-    openapi_extra={"parameters": [openapi.path_id("id", "The upload", "01993d5e-7c1a-7000-8000-0123456789ab")]},
+    responses=tus_answers({204: "Given up"}),
+    openapi_extra={"parameters": [UPLOAD_ID, TUS_VERSION]},
 )
 async def terminate(request: Request) -> Response:
+    """Its bytes are removed at once. A file it has become already stays."""
     return await _answer(request, _terminate)
 
 
@@ -420,13 +389,9 @@ async def _terminate(request: Request, front: Front, principal: Principal, body:
     status_code=204,
     operation_id="overrideMethod",
     summary="PATCH, HEAD or DELETE, sent as POST",
-    responses=openapi.answers({200: "As HEAD", 204: "As PATCH or DELETE"}, *_CHUNK_REFUSALS),
-    openapi_extra={"parameters": [
-        openapi.path_id("id", "The upload", "01993d5e-7c1a-7000-8000-0123456789ab"),
-        {"name": "X-HTTP-Method-Override", "in": "header", "required": True,
-         "schema": {"type": "string", "enum": ["PATCH", "HEAD", "DELETE"]}, "description": "The method that is meant"},
-    ]},
-)  # fmt: skip
+    responses=tus_answers({200: "As HEAD", 204: "As PATCH or DELETE"}),
+    openapi_extra={"parameters": [UPLOAD_ID, METHOD_OVERRIDE], "requestBody": CHUNK | {"required": False}},
+)
 async def overridden(request: Request) -> Response:
     """For clients that can send nothing but POST: the method that is meant is in a header, and the other headers are its."""
     meant = {"PATCH": _patch, "DELETE": _terminate, "HEAD": _head}.get(

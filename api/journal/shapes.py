@@ -1,0 +1,56 @@
+"""Entries of the journal, as clients read them."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from api.http.shapes import JsonObject, Shape
+from api.journal.queries import Ending
+from schema.commands.command import CommandKind
+
+
+class JournalEntry(Shape):
+    """One attempt of a command, and how it ended."""
+
+    id: int
+    command_id: str
+    command: CommandKind
+    backend_mount_id: int
+    node_id: int | None
+    path: str | None
+    path_b64: str | None = Field(alias="pathB64")
+    target_path: str | None
+    target_path_b64: str | None = Field(alias="targetPathB64")
+    target_backend_mount_id: int | None
+    principal: str
+    outcome: Ending
+    code: str | None
+    retryable: bool | None
+    context: JsonObject | None
+    before: JsonObject | None
+    after: JsonObject | None
+    key: str
+    request_id: str | None
+    trace_id: str | None
+    attempt: int
+    started_at: datetime
+    recorded_at: datetime
+    duration_ms: float
+    workflow_id: str | None
+    executor: str | None
+    operation_id: str | None
+    atomic_id: str | None
+    reverses: int | None
+
+
+class JournalPagination(Shape):
+    limit: int
+    more: bool
+    next_after: int | None
+    next_before: int | None
+
+
+class JournalPage(Shape):
+    entries: list[JournalEntry]
+    pagination: JournalPagination
+    filters: JsonObject

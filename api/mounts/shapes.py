@@ -1,0 +1,37 @@
+"""Mounts, as clients read them."""
+
+from datetime import datetime
+
+from api.http.shapes import JsonObject, Pagination, Shape
+from api.mounts.bodies import AccessMode, MountKind, MountState
+
+
+class Mount(Shape):
+    """A volume or a bucket. Its secrets are never shown."""
+
+    id: int
+    mount_key: str
+    backend_kind: MountKind
+    access_mode: AccessMode
+    state: MountState
+    state_reason: str | None
+    root_path: str | None
+    bucket: str | None
+    prefix: str | None
+    config: JsonObject
+    display_name: str | None
+    description: str | None
+    contact: str | None
+    labels: list[str]
+    mount_uuid: str
+    host_id: str
+    epoch: int
+    root_node_id: int | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class MountPage(Shape):
+    mounts: list[Mount]
+    pagination: Pagination
+    filters: JsonObject

@@ -1,0 +1,111 @@
+"""Nodes and their versions, as clients read them."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from api.http.shapes import JsonObject, NodePagination, Shape
+from api.nodes.queries import RollupState
+from schema.nodes import NodeKind, NodeState
+
+
+class Rollup(Shape):
+    """What a directory holds, all levels together."""
+
+    node_id: int
+    size_bytes: int
+    file_count: int
+    directory_count: int
+    child_count: int
+    state: RollupState
+    last_calculated_at: datetime
+
+
+class Download(Shape):
+    """Where the content of a file is read."""
+
+    mode: Literal["stream", "presign"]
+    stream_url: str
+    presign_url: str | None
+    supports_range: bool
+    size_bytes: int
+    checksum: str | None
+    content_hash: str | None
+    filename: str
+
+
+class Node(Shape):
+    """A file or a directory."""
+
+    id: int
+    backend_mount_id: int
+    parent_id: int | None
+    path: str
+    path_b64: str | None = Field(None, alias="pathB64", description="The bytes of a path that is not UTF-8")
+    name: str
+    depth: int
+    kind: NodeKind
+    size_bytes: int
+    checksum: str | None
+    content_hash: str | None
+    metadata: JsonObject
+    state: NodeState
+    version: int
+    is_symlink: bool
+    last_seen_at: datetime | None
+    last_modified_at: datetime | None
+    consistency_state: Literal["active", "inconsistent", "missing"]
+    consistency_checked_at: datetime | None
+    last_reconciled_at: datetime | None
+    last_drift_detected_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    rollup: Rollup | None
+    download: Download | None
+    collides_with: list[str] = Field(default_factory=list, description="Only where `collisions` asks for it")
+
+
+class NodePage(Shape):
+    nodes: list[Node]
+    pagination: NodePagination
+    filters: JsonObject
+
+
+class ChildrenPage(Shape):
+    parent: Node
+    children: list[Node]
+    pagination: NodePagination
+    filters: JsonObject
+
+
+class Version(Shape):
+    """What a node was, from one command to the next."""
+
+    version: int
+    command_id: str
+    journal_entry_id: int
+    parent_id: int | None
+    name: str
+    name_b64: str | None = Field(alias="nameB64")
+    kind: NodeKind
+    state: NodeState
+    size_bytes: int
+    content_hash: str | None
+    metadata: JsonObject
+    valid_from: datetime
+    valid_to: datetime | None
+    content_available: bool
+    content_until: datetime | None
+    content_url: str | None
+
+
+class VersionPagination(Shape):
+    limit: int
+    next_cursor: int | None
+
+
+class VersionPage(Shape):
+    snapshots: list[Version]
+    pagination: VersionPagination
