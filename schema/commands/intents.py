@@ -105,6 +105,10 @@ class Intent:
     drift: str | None = None
     replaced_identity: Facts | None = None
     """Of a move that was taken back: what the file that it had replaced is now"""
+    leaves: bool | None = None
+    """The storage has something left to clear. None: an earlier release applied it, which did not say"""
+    holds: bool | None = None
+    """What was moved still lies under its old name as well"""
 
     def to_json(self) -> dict[str, Any]:
         return {"step": self.step, **_written(self)}
