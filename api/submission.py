@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from activities.executors.base import Locks, Stage
-from schema.commands.command import Request
+from schema.commands.command import Command
 from schema.commands.payloads import Outcome
 from schema.errors import FilestoreError
 from schema.ids import CommandId
@@ -20,7 +20,7 @@ class Submission:
     `locks` holds the lock of `request.id`. Whoever takes a submission closes `locks`, however it ends.
     """
 
-    request: Request
+    request: Command
     metadata: Mapping[str, Any] | None = None
     content: bytes | None = None
     written: Stage | None = None
@@ -42,7 +42,7 @@ class OutcomePending(Exception):
 class Queued:
     """A command whose client has got its 202 before the command had a row. Only this process knows of it."""
 
-    request: Request
+    request: Command
     since: datetime
     row: CommandId | None = None
     """Where it stands in the record now; another id than that of its request, if an earlier one had opened it"""

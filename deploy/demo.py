@@ -20,9 +20,9 @@ from urllib.parse import quote
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from deploy.demonstration.client import Client, Refused
+from deploy.demonstration.client import DemoClient, DemoRefused
 from deploy.demonstration.input_files import InputFile, find_files
-from deploy.demonstration.report import Work, human, journal_table, tree, work_table
+from deploy.demonstration.report import DemoWork, human, journal_table, tree, work_table
 from deploy.stack.folder import REPOSITORY
 
 CLIENTS = 16
@@ -35,7 +35,7 @@ DELETED_FILES = 3
 class Target:
     """A fresh directory in the demo's mount, which everything goes into."""
 
-    client: Client
+    client: DemoClient
     mount: int
     directory: str
     pool: ThreadPoolExecutor
@@ -49,18 +49,18 @@ def main() -> int:
     if not folder.is_dir():
         return _refuse(f"{folder} is not a folder")
     try:
-        client = Client(os.environ["FILESTORE_URL"], os.environ["FILESTORE_TOKEN"])
+        client = DemoClient(os.environ["FILESTORE_URL"], os.environ["FILESTORE_TOKEN"])
         put_through(client, folder)
     except KeyError as missing:
         return _refuse(f"{missing.args[0]} is not set: use `make demo`, or source .dev/env")
-    except Refused as refused:
+    except DemoRefused as refused:
         return _refuse(f"the service refused: {refused}")
     except (OSError, http.client.HTTPException) as error:
         return _refuse(f"the service does not answer: {error}")
     return 0
 
 
-def put_through(client: Client, folder: Path) -> None:
+def put_through(client: DemoClient, folder: Path) -> None:
     files = find_files(folder)
     size = human(sum(file.size for file in files))
     with ThreadPoolExecutor(CLIENTS) as pool:
@@ -79,7 +79,7 @@ def put_through(client: Client, folder: Path) -> None:
         print(f"One of the workflows that did it:\n\n  {link}\n")
 
 
-def through_the_bucket(client: Client, directory: str, file: InputFile) -> str:
+def through_the_bucket(client: DemoClient, directory: str, file: InputFile) -> str:
     """One file into the mount on S3, and out of it again."""
     mount = client.mount_id(BUCKET_MOUNT_KEY)
     client.make_directory(mount, directory)
@@ -89,7 +89,7 @@ def through_the_bucket(client: Client, directory: str, file: InputFile) -> str:
     return f"In the bucket: {BUCKET_MOUNT_KEY}:{path}, read back {'as it was' if same else 'DIFFERENT'}.\n"
 
 
-def make_directories(target: Target, files: list[InputFile]) -> Work:
+def make_directories(target: Target, files: list[InputFile]) -> DemoWork:
     """Level by level, because a parent must be there before its children."""
     levels = [
         list(level) for _, level in groupby(_directories(files), key=lambda path: path.count("/") if path else -1)
@@ -97,16 +97,16 @@ def make_directories(target: Target, files: list[InputFile]) -> Work:
     began = time.monotonic()
     for level in levels:
         _each(target, lambda path: target.client.make_directory(target.mount, target.path(path)), level)
-    return Work("make directories", sum(map(len, levels)), 0, time.monotonic() - began)
+    return DemoWork("make directories", sum(map(len, levels)), 0, time.monotonic() - began)
 
 
-def upload(target: Target, files: list[InputFile]) -> Work:
+def upload(target: Target, files: list[InputFile]) -> DemoWork:
     began = time.monotonic()
     _each(target, lambda file: target.client.upload(target.mount, target.path(file.relative), file.source), files)
-    return Work("upload files", len(files), sum(file.size for file in files), time.monotonic() - began)
+    return DemoWork("upload files", len(files), sum(file.size for file in files), time.monotonic() - began)
 
 
-def delete_some(target: Target, files: list[InputFile]) -> Work:
+def delete_some(target: Target, files: list[InputFile]) -> DemoWork:
     """A few files, then the smallest directory: first emptied, then removed."""
     directory = _smallest_leaf(files)
     inside = [file for file in files if file.directory == directory]
@@ -116,7 +116,7 @@ def delete_some(target: Target, files: list[InputFile]) -> Work:
     _each(target, lambda path: target.client.delete(target.mount, path), paths)
     if directory:
         target.client.delete(target.mount, target.path(directory))
-    return Work("delete some", len(paths) + bool(directory), 0, time.monotonic() - began)
+    return DemoWork("delete some", len(paths) + bool(directory), 0, time.monotonic() - began)
 
 
 def _each(target: Target, do: Callable[[Any], object], things: Iterable[Any]) -> None:

@@ -25,7 +25,7 @@ from deploy.stack.env_file import read_env
 from deploy.stack.folder import REPOSITORY, Folder
 from deploy.stack.logs import log_names, show_logs
 from deploy.stack.part import StartFailed
-from deploy.stack.run import EVERYTHING, Wanted, run
+from deploy.stack.run import EVERYTHING, StackOptions, run
 from deploy.stack.running import AlreadyRuns, holder, wait_until_gone
 from deploy.stack.status import status
 from deploy.stack.temporal_program import find_program
@@ -68,7 +68,7 @@ def up(folder: Folder, arguments: argparse.Namespace) -> int:
         words += ["--demo"] if arguments.demo else []
         return run_in_background(folder, [__file__, *words])
     try:
-        return run(folder, Wanted(_chosen(arguments.only), arguments.demo, arguments.ready_fd))
+        return run(folder, StackOptions(_chosen(arguments.only), arguments.demo, arguments.ready_fd))
     except AlreadyRuns:
         return _wait_for_the_other(folder)
 

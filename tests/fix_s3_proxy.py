@@ -19,7 +19,7 @@ from tests.fix_s3 import S3Server
 
 
 @dataclass(frozen=True)
-class Asked:
+class ProxiedRequest:
     method: str
     target: str
     head: bytes
@@ -57,7 +57,7 @@ class Fault:
     only_copies: bool | None = None
     struck: int = 0
 
-    def fits(self, asked: Asked) -> bool:
+    def fits(self, asked: ProxiedRequest) -> bool:
         kind = self.only_copies is None or self.only_copies == asked.is_copy
         return self.struck < self.times and asked.method == self.method and self.needle in asked.target and kind
 
@@ -120,14 +120,14 @@ class S3Proxy:
                 if not self._answer(client, asked, fault or Fault("")):
                     return
 
-    def _due(self, asked: Asked) -> Fault | None:
+    def _due(self, asked: ProxiedRequest) -> Fault | None:
         with self._guard:
             fault = next((fault for fault in self._faults if fault.fits(asked)), None)
             if fault:
                 fault.struck += 1
             return fault
 
-    def _answer(self, client: socket.socket, asked: Asked, fault: Fault) -> bool:
+    def _answer(self, client: socket.socket, asked: ProxiedRequest, fault: Fault) -> bool:
         """False: the connection is of no more use."""
         if fault.hang_seconds:
             time.sleep(fault.hang_seconds)
@@ -181,7 +181,7 @@ def _header(head: bytes, name: bytes) -> bytes | None:
     return None
 
 
-def _read_request(words: object, send: Callable[[bytes], object]) -> Asked | None:
+def _read_request(words: object, send: Callable[[bytes], object]) -> ProxiedRequest | None:
     head = _read_head(words)
     if not head:
         return None
@@ -192,7 +192,7 @@ def _read_request(words: object, send: Callable[[bytes], object]) -> Asked | Non
     length = int(_header(head, b"content-length") or 0)
     body: bytes = words.read(length) if length else b""  # type: ignore[attr-defined]
     method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ", 2)
-    return Asked(method, target, head, body)
+    return ProxiedRequest(method, target, head, body)
 
 
 def _read_answer(words: object, method: str) -> tuple[bytes, bytes]:
@@ -218,7 +218,7 @@ def _changed(head: bytes, name: str, value: str) -> bytes:
     return b"\r\n".join([*lines[:-2], f"{name}: {value}".encode(), b"", b""])
 
 
-def _error(fault: Fault, asked: Asked) -> bytes:
+def _error(fault: Fault, asked: ProxiedRequest) -> bytes:
     status = 200 if fault.inside else fault.status
     body = (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{fault.code}</Code><Message>asked for</Message></Error>'

@@ -13,7 +13,7 @@ from tests.fix_service import PATIENCE
 
 
 @dataclass
-class Block:
+class SentBlock:
     """One block of a stream, as its lines say."""
 
     event: str | None = None
@@ -25,7 +25,7 @@ class Block:
 
 
 @dataclass
-class Reader:
+class StreamReader:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     status: int
@@ -34,7 +34,7 @@ class Reader:
     _whole: deque[bytes] = field(default_factory=deque)
     _part: bytes = b""
 
-    async def blocks(self) -> AsyncIterator[Block]:
+    async def blocks(self) -> AsyncIterator[SentBlock]:
         """Until the server ends the stream. An answer that is cut off is an error. Can be left, and taken up again."""
         while True:
             while self._whole:
@@ -47,9 +47,9 @@ class Reader:
             self._whole.extend(whole)
         assert self._part == b""
 
-    async def events(self, count: int, seconds: float = PATIENCE) -> list[Block]:
+    async def events(self, count: int, seconds: float = PATIENCE) -> list[SentBlock]:
         """The next events; comments and the opening are left out."""
-        found: list[Block] = []
+        found: list[SentBlock] = []
         async with asyncio.timeout(seconds):
             async for block in self.blocks():
                 if block.event is not None:
@@ -58,9 +58,9 @@ class Reader:
                     break
         return found
 
-    async def some(self, count: int, seconds: float) -> list[Block]:
+    async def some(self, count: int, seconds: float) -> list[SentBlock]:
         """What comes within that time, and no more events than that. Whoever gives up in the middle of a block has not got it."""
-        found: list[Block] = []
+        found: list[SentBlock] = []
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 async for block in self.blocks():
@@ -69,7 +69,7 @@ class Reader:
                         break
         return found
 
-    async def opening(self) -> Block:
+    async def opening(self) -> SentBlock:
         async with asyncio.timeout(PATIENCE):
             return await anext(self.blocks())
 
@@ -80,8 +80,8 @@ class Reader:
             await self.writer.wait_closed()
 
 
-def parse(text: str) -> Block:
-    block = Block()
+def parse(text: str) -> SentBlock:
+    block = SentBlock()
     for line in text.split("\n"):
         block.lines.append(line)
         name, _, value = line.partition(": ")
@@ -100,7 +100,7 @@ def parse(text: str) -> Block:
 
 async def connect(
     address: tuple[str, int], token: str, *, headers: dict[str, str] | None = None, limit: int = 2**20, **query: Any
-) -> Reader:
+) -> StreamReader:
     """Open a stream. `limit`: how much is read ahead of the test, beside what the kernel holds."""
     reader, writer = await asyncio.open_connection(*address, limit=limit)
     told = {"host": "x", "authorization": f"Bearer {token}", **(headers or {})}
@@ -109,11 +109,11 @@ async def connect(
     async with asyncio.timeout(PATIENCE):
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     found = dict(line.lower().split(": ", 1) for line in head[1:] if line)
-    opened.append(Reader(reader, writer, int(head[0].split()[1]), found))
+    opened.append(StreamReader(reader, writer, int(head[0].split()[1]), found))
     return opened[-1]
 
 
-opened: list[Reader] = []
+opened: list[StreamReader] = []
 
 
 async def close_all() -> None:

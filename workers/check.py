@@ -27,7 +27,7 @@ from activities.executors import open_executor
 from activities.executors.base import Entry as StorageEntry
 from activities.executors.base import Executor, Locks
 from schema import check, errors
-from schema.check import Finding, Kind, Listed, Record, Severity, StageEntry, Storage
+from schema.check import Finding, FindingKind, ListedFacts, RecordFacts, Severity, StageEntry, StorageFacts
 from schema.ids import CommandId, MountId
 from schema.mounts import Mount
 from schema.nodes import NodeKind
@@ -94,7 +94,7 @@ def _of_mount(mount: Mount, finding: Finding) -> Finding:
 
 
 def _unchecked(where: str, why: str) -> Finding:
-    return Finding(Kind.UNCHECKED, where, why)
+    return Finding(FindingKind.UNCHECKED, where, why)
 
 
 # One mount ------------------------------------------------------------------------------------------------------------
@@ -115,8 +115,8 @@ async def _check_mount(settings: Settings, pool: Pool, mount: Mount, level: str)
 
 
 async def _storage(
-    settings: Settings, mount: Mount, record: Record, level: str
-) -> tuple[Storage | None, list[Finding]]:
+    settings: Settings, mount: Mount, record: RecordFacts, level: str
+) -> tuple[StorageFacts | None, list[Finding]]:
     if not record.nodes:
         return None, []  # a mount whose registration was never finished
     if mount.host_id != settings.host_id:
@@ -130,18 +130,18 @@ async def _storage(
         return None, [_unchecked(str(error.filename or "(mount)"), f"It can not be read: {error.strerror}.")]
 
 
-def look(executor: Executor, places: Sequence[bytes], *, content: bool) -> Storage:
+def look(executor: Executor, places: Sequence[bytes], *, content: bool) -> StorageFacts:
     """List everything, and look for old content where it should be kept. Blocking."""
     executor.check()
     # A listing that takes long would see a stage that came after the record was read as nobody's: stages come first.
     stages = _stages(executor)
     listing = [_listed(executor, entry, content) for entry in executor.walk()]
-    return Storage(listing, {place: _kept_size(executor, place) for place in places}, stages)
+    return StorageFacts(listing, {place: _kept_size(executor, place) for place in places}, stages)
 
 
-def _listed(executor: Executor, entry: StorageEntry, content: bool) -> Listed:
+def _listed(executor: Executor, entry: StorageEntry, content: bool) -> ListedFacts:
     digest = _digest(executor, entry.path) if content and entry.kind == NodeKind.FILE else None
-    return Listed(entry.path.raw, entry.kind, entry.identity.facts(), digest)
+    return ListedFacts(entry.path.raw, entry.kind, entry.identity.facts(), digest)
 
 
 def _digest(executor: Executor, path: NodePath) -> bytes | None:
@@ -262,7 +262,7 @@ def show(findings: Sequence[Finding]) -> str:
 
 def exit_code(findings: Sequence[Finding]) -> int:
     errors_found = {finding.kind for finding in findings if finding.severity is Severity.ERROR}
-    if errors_found - {Kind.UNCHECKED}:
+    if errors_found - {FindingKind.UNCHECKED}:
         return 1
     return 3 if errors_found else 0
 

@@ -14,8 +14,8 @@ from activities.failures import by_halves, in_one
 from schema import errors
 from schema.commands.atomic import decide_atomic, taken
 from schema.commands.claims import Claim
-from schema.commands.command import Request
-from schema.commands.payloads import Begun, CommandIds, CommandList, Going, Outcome
+from schema.commands.command import Command
+from schema.commands.payloads import Batch, Begun, CommandIds, Going, Outcome
 from schema.commands.verdicts import Conflict, Go, Refuse, Resume, Verdict, among, decide
 from schema.faults import areach
 from schema.ids import CommandId, MountId
@@ -47,7 +47,7 @@ class Begin:
         self._audience, self._fresh = audience, fresh
 
     @activity.defn(name="begin")
-    async def begin(self, commands: CommandList) -> Begun:
+    async def begin(self, commands: Batch) -> Begun:
         workflow = activity.info().workflow_id or ""
         mount, requests = commands.mount_id, commands.requests
         verdicts: dict[CommandId, Verdict] = {}
@@ -57,7 +57,7 @@ class Begin:
         locks, lost = await self._threads.run(mount, self._verify_stages, mount, strange) if strange else (None, set())
         try:
 
-            async def transact(part: Sequence[Request]) -> None:
+            async def transact(part: Sequence[Command]) -> None:
                 try:
                     decided, refused = await self._transact(mount, workflow, part, lost, atomic_id)
                 except _KeyTaken:
@@ -90,7 +90,7 @@ class Begin:
             atomic=atomic_id is not None,
         )
 
-    def _verify_stages(self, mount: MountId, strange: Sequence[Request]) -> tuple[Locks, set[CommandId]]:
+    def _verify_stages(self, mount: MountId, strange: Sequence[Command]) -> tuple[Locks, set[CommandId]]:
         """Stages that this process did not lock itself are locked now and looked at: gone ones must not begin."""
         executor = self._executors.of(mount)
         locks, lost = executor.locks(), set[CommandId]()
@@ -104,7 +104,7 @@ class Begin:
         return locks, lost
 
     async def _transact(
-        self, mount: MountId, workflow: str, requests: Sequence[Request], lost: set[CommandId], atomic_id: str | None
+        self, mount: MountId, workflow: str, requests: Sequence[Command], lost: set[CommandId], atomic_id: str | None
     ) -> tuple[dict[CommandId, Verdict], list[Outcome]]:
         """The verdicts, and how those ended that are refused."""
         day = datetime.now(UTC).strftime("%Y-%m-%d")
@@ -139,7 +139,7 @@ class Begin:
         return ({mount} if isinstance(executor, TreesByItem) else set()), None
 
     async def _write(
-        self, connection: Connection, mount: MountId, workflow: str, requests: Sequence[Request],
+        self, connection: Connection, mount: MountId, workflow: str, requests: Sequence[Command],
         verdicts: dict[CommandId, Verdict], atomic_id: str | None,
     ) -> list[Outcome]:  # fmt: skip
         decided = [(r, v) for r in requests if isinstance(v := verdicts[r.id], Go | Refuse)]

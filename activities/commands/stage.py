@@ -256,7 +256,7 @@ def _appears(row: record_store.Row) -> Appears:
     return row.intent
 
 
-def _identity(source: intents.Source) -> Identity:
+def _identity(source: intents.CopySource) -> Identity:
     assert source.identity is not None, "only what is certain is copied"
     identity = Identity.of_facts(source.identity)
     # On its way into the trash a file's change time moved: it says nothing there.

@@ -41,7 +41,7 @@ class Publish:
         await self.position()
         return await self.send()
 
-    async def position(self) -> store.Waiting:
+    async def position(self) -> store.Backlog:
         """Give positions to all events that can have one, and tell what still waits."""
         async with self._pool.connection() as connection:
             waiting = await store.waiting(connection)

@@ -6,7 +6,7 @@ from activities.executors import syscalls
 from schema.ids import CommandId, lock_offset
 
 
-class Locks:
+class ByteLocks:
     """One opening of the lock file."""
 
     def __init__(self, descriptor: int) -> None:

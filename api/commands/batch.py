@@ -17,7 +17,7 @@ from api.commands import answer as answers
 from api.commands import headers as intake
 from api.commands import run as commands
 from api.commands.bodies import COMMANDS_MAX, CommandBody, CommandList, Relocation
-from api.commands.catalogue import BY_COMMAND, KINDS, Kind
+from api.commands.catalogue import BY_COMMAND, KINDS, CommandEntry
 from api.commands.parse import Asker
 from api.commands.shapes import BatchResults
 from api.http import openapi
@@ -28,8 +28,7 @@ from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import front_of
 from api.submission import OutcomePending, Submission
-from schema.commands.command import Request as CommandRequest
-from schema.commands.command import Status
+from schema.commands.command import Command, Status
 from schema.commands.payloads import LIST_MAX
 from schema.errors import FilestoreError, InvalidRequest, NotAttempted, Unavailable, from_code, of_the_machine
 
@@ -60,7 +59,7 @@ class Item:
     """One command of the list."""
 
     index: int
-    kind: Kind
+    kind: CommandEntry
     body: CommandBody
 
 
@@ -71,7 +70,7 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ItemAnswer:
     text: str
     """An element of `results`"""
     fate: Fate
@@ -205,18 +204,18 @@ def _none_of(items: Sequence[Item], culprit: Item, error: FilestoreError) -> lis
 # One command
 
 
-async def _attempt(asker: Asker, item: Item, looking: asyncio.Semaphore) -> Answer:
+async def _attempt(asker: Asker, item: Item, looking: asyncio.Semaphore) -> ItemAnswer:
     """Whatever happens to one command is its own answer: those of the others must not be lost."""
     try:
         async with looking:
             submission = await _submission(asker, item)
         ended = await commands.carry_out(asker.front, submission)
     except OutcomePending as pending:
-        return Answer(answers.pending_item(item.index, pending.command), Fate.RUNNING)
+        return ItemAnswer(answers.pending_item(item.index, pending.command), Fate.RUNNING)
     except Exception as error:
-        return Answer(answers.refusal_item(item.index, _refusal(asker, error)), Fate.FAILED)
+        return ItemAnswer(answers.refusal_item(item.index, _refusal(asker, error)), Fate.FAILED)
     text = answers.outcome_item(item.index, ended, item.kind.success)
-    return Answer(text, Fate.DONE if ended.status is Status.SUCCEEDED else Fate.FAILED)
+    return ItemAnswer(text, Fate.DONE if ended.status is Status.SUCCEEDED else Fate.FAILED)
 
 
 async def _submission(asker: Asker, item: Item) -> Submission:
@@ -230,7 +229,7 @@ def _key(asker: Asker, item: Item) -> str | None:
     return f"{asker.asked.key}#{item.index}"
 
 
-def _of_command(refusal: FilestoreError, request: CommandRequest) -> FilestoreError:
+def _of_command(refusal: FilestoreError, request: Command) -> FilestoreError:
     """With what is needed to ask for this command's outcome, should it be known later."""
     known = {"commandId": request.id, "idempotencyKey": request.effective_key}
     return from_code(refusal.code, refusal.message, {**known, **(refusal.details or {})})

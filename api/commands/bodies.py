@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.types import JsonValue
 
-from api.http.fields import Body, Condition, Id, Key, Metadata, Text
+from api.http.fields import Condition, Id, JsonBody, Key, Metadata, Text
 
 COMMANDS_MAX = 1000
 """Commands in one list of a client."""
@@ -14,7 +14,7 @@ COMMANDS_MAX = 1000
 Mode = Literal["independent", "ordered", "atomic"]
 
 
-class CommandBody(Body):
+class CommandBody(JsonBody):
     """What every command can say in its body. Key and conditions may come as headers too; the body wins."""
 
     backend_mount_id: Id
@@ -70,7 +70,7 @@ class Restoration(CommandBody):
     version: Id | None = None
 
 
-class CommandList(Body):
+class CommandList(JsonBody):
     """Each command has the fields of its own body, and `command`."""
 
     mode: Mode = "independent"

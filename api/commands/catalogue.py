@@ -15,7 +15,7 @@ from schema.commands.command import CommandKind
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class CommandEntry:
     kind: CommandKind
     name: str
     """In `POST /v1/commands/<name>`"""
@@ -34,19 +34,19 @@ class Kind:
 _TAKEN = ("NODE_EXISTS", "NOT_A_DIRECTORY", "PARENT_NOT_FOUND")
 _EXISTING = ("NODE_NOT_FOUND", "VERSION_CONFLICT")
 
-CREATE_DIRECTORY = Kind(
+CREATE_DIRECTORY = CommandEntry(
     CommandKind.CREATE_DIRECTORY, "create-directory", NewDirectory, submissions.create_directory, 201,
     "Create a directory", "Its parent must exist. The same key again answers 200 with the same outcome.",
     {"backendMountId": 1, "path": "reports/2026", "metadata": {"owner": "finance"}}, _TAKEN,
 )  # fmt: skip
-DELETE = Kind(
+DELETE = CommandEntry(
     CommandKind.DELETE, "delete", Deletion, submissions.delete, 200,
     "Delete a file or a directory",
     "What it held goes to the trash until its retention ends, and can be restored. A directory that is not empty needs "
     "`recursive`: then all below it goes along, in one step. Deleting what is deleted already is no error.",
     {"backendMountId": 1, "path": "reports/2025", "recursive": True}, (*_EXISTING, "CHILDREN_EXIST", "NOT_SUPPORTED"),
 )  # fmt: skip
-MOVE = Kind(
+MOVE = CommandEntry(
     CommandKind.MOVE, "move", Relocation, submissions.move, 200,
     "Move or rename a file or a directory",
     "The node keeps its id, its metadata and its versions; a directory takes everything below it along, in one step. The "
@@ -54,7 +54,7 @@ MOVE = Kind(
     {"backendMountId": 1, "path": "inbox/q3.csv", "targetPath": "reports/2026/q3.csv"},
     (*_EXISTING, *_TAKEN, "NOT_SUPPORTED"),
 )  # fmt: skip
-COPY = Kind(
+COPY = CommandEntry(
     CommandKind.COPY, "copy", Relocation, submissions.copy, 201,
     "Copy a file or a directory",
     "The copy is a new node with the same content and metadata. The directory of the target must exist. With `overwrite` "
@@ -62,13 +62,13 @@ COPY = Kind(
     {"backendMountId": 1, "path": "reports/2026/q3.csv", "targetPath": "archive/q3.csv", "overwrite": True},
     (*_EXISTING, *_TAKEN, "NOT_SUPPORTED"),
 )  # fmt: skip
-DESCRIBE = Kind(
+DESCRIBE = CommandEntry(
     CommandKind.DESCRIBE, "update-metadata", NodeMetadata, submissions.describe, 200,
     "Change the metadata of a node",
     "Keys in `set` get these values, with their JSON types; keys in `unset` go, if they are there; the others stay.",
     {"backendMountId": 1, "nodeId": 7, "set": {"owner": "finance"}, "unset": ["draft"]}, (*_EXISTING, "NOT_SUPPORTED"),
 )  # fmt: skip
-RESTORE = Kind(
+RESTORE = CommandEntry(
     CommandKind.RESTORE, "restore", Restoration, submissions.restore, 200,
     "Bring back a deleted node, or older content",
     "The node is named by `nodeId`, or by `path`: then it is the one that was deleted last there. It comes back as itself, "
@@ -78,7 +78,7 @@ RESTORE = Kind(
 )  # fmt: skip
 
 KINDS = (CREATE_DIRECTORY, DELETE, MOVE, COPY, DESCRIBE, RESTORE)
-BY_COMMAND: Mapping[str, Kind] = {str(kind.kind): kind for kind in KINDS}
+BY_COMMAND: Mapping[str, CommandEntry] = {str(kind.kind): kind for kind in KINDS}
 
 _ALWAYS = (
     "INVALID_PATH", "FORBIDDEN", "MOUNT_READ_ONLY", "BACKEND_NOT_FOUND", "EXECUTOR_NOT_FOUND", "IDEMPOTENCY_CONFLICT",
@@ -104,7 +104,7 @@ def answers(success: int, *codes: str) -> dict[int | str, Any]:
 
 
 def described(
-    kind: Kind, body: type[CommandBody] | None = None, example: Mapping[str, Any] | None = None
+    kind: CommandEntry, body: type[CommandBody] | None = None, example: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """What the decorator of a route for this kind needs to know."""
     return {

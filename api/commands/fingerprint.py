@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from api.http.fields import METADATA_MAX
-from schema.commands.command import Request as Command
+from schema.commands.command import Command
 from schema.errors import PayloadTooLarge
 
 # Made once: `json.dumps` makes a new encoder for every call that wants no spaces.

@@ -10,8 +10,7 @@ from starlette.requests import Request
 
 from api.commands.bodies import CommandBody
 from api.http.fields import KEY_MAX
-from schema.commands.command import CommandKind, spell
-from schema.commands.command import Request as Command
+from schema.commands.command import Command, CommandKind, spell
 from schema.errors import InvalidRequest, VersionConflict
 from schema.ids import MountId, NodeId, new_command_id
 from schema.paths import NodePath
@@ -27,7 +26,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CommandHeaders:
     """What the headers say about a command. Key and conditions may stand in its body as well."""
 
     key: str | None
@@ -51,11 +50,11 @@ class Tag:
     anything: bool = False
 
 
-def read_headers(request: Request, key: str | None) -> Asked:
+def read_headers(request: Request, key: str | None) -> CommandHeaders:
     """`key` is the one from the body: it wins. Raises InvalidRequest, VersionConflict."""
     headers = request.headers
     trace = _TRACE.fullmatch(headers.get("traceparent", ""))
-    asked = Asked(
+    asked = CommandHeaders(
         key=key if key is not None else _key(headers),
         request_id=request.scope["request_id"],
         trace_id=trace[1] if trace else None,
@@ -77,7 +76,7 @@ def _key(headers: Mapping[str, str]) -> str | None:
     return key
 
 
-def with_conditions(asked: Asked, if_match: str | None, if_none_match: str | None) -> Asked:
+def with_conditions(asked: CommandHeaders, if_match: str | None, if_none_match: str | None) -> CommandHeaders:
     """The same with these conditions; None leaves what there is. Raises VersionConflict, InvalidRequest."""
     if if_match is not None:
         tag = _if_match(if_match)
@@ -88,7 +87,7 @@ def with_conditions(asked: Asked, if_match: str | None, if_none_match: str | Non
     return asked
 
 
-def with_body(asked: Asked, body: CommandBody) -> Asked:
+def with_body(asked: CommandHeaders, body: CommandBody) -> CommandHeaders:
     """The same with the key and the conditions of the body: they win."""
     if body.idempotency_key is not None:
         asked = replace(asked, key=body.idempotency_key)
@@ -154,7 +153,7 @@ def command(
     mount: MountId,
     path: NodePath,
     principal: Principal,
-    asked: Asked,
+    asked: CommandHeaders,
     *,
     metadata: Mapping[str, Any] | None = None,
     overwrite: bool = False,
@@ -196,6 +195,6 @@ def command(
     )
 
 
-def wait(settings: Settings, asked: Asked) -> float | None:
+def wait(settings: Settings, asked: CommandHeaders) -> float | None:
     """How long this client wants to wait, within what the server allows."""
     return None if asked.wait_seconds is None else min(asked.wait_seconds, settings.answer_wait_seconds)

@@ -8,7 +8,7 @@ import orjson
 from api.commands import headers as intake
 from api.commands.bodies import Deletion, NewDirectory, NodeMetadata, Relocation, Restoration
 from api.commands.fingerprint import sealed
-from api.commands.headers import Asked
+from api.commands.headers import CommandHeaders
 from api.services import Front
 from api.submission import Submission
 from schema import paths
@@ -26,7 +26,7 @@ class Asker:
 
     front: Front
     principal: Principal
-    asked: Asked
+    asked: CommandHeaders
 
 
 @dataclass(frozen=True, slots=True)

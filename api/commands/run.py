@@ -13,7 +13,7 @@ from api.commands import answer as answers
 from api.commands import catalogue as kinds
 from api.commands import headers as intake
 from api.commands.bodies import CommandBody
-from api.commands.catalogue import KINDS, Kind
+from api.commands.catalogue import KINDS, CommandEntry
 from api.commands.parse import Asker
 from api.http.body import read_json
 from api.http.fields import UUID
@@ -41,7 +41,7 @@ async def answer(request: Request, front: Front, submission: Submission, success
 
 async def respond(
     request: Request,
-    kind: Kind,
+    kind: CommandEntry,
     body: type[CommandBody] | None = None,
     meant: Callable[[Any], CommandBody] = lambda told: told,
 ) -> Response:
@@ -54,7 +54,7 @@ async def respond(
     return await answer(request, front, submission, kind.success)
 
 
-def _by_name(kind: Kind) -> Callable[[Request], Awaitable[Response]]:
+def _by_name(kind: CommandEntry) -> Callable[[Request], Awaitable[Response]]:
     async def command(request: Request) -> Response:
         return await respond(request, kind)
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from api.submission import OutcomePending, Queued
 from schema import errors
-from schema.commands.command import Request, Status
+from schema.commands.command import Command, Status
 from schema.commands.payloads import Outcome
 from schema.commands.verdicts import Conflict, Go, Join, Refuse, Replay, Resume, Verdict
 from schema.ids import CommandId
@@ -30,7 +30,7 @@ _QUEUED_MAX = 10_000
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    request: Request
+    request: Command
     future: "asyncio.Future[Outcome]"
     since: float
     until: float
@@ -154,7 +154,7 @@ class Answers:
             elif waiter.request.id in self._waiting:
                 self._leave_queued(waiter.request)
 
-    def _leave_queued(self, request: Request) -> None:
+    def _leave_queued(self, request: Command) -> None:
         self._queued[request.id] = Queued(request, datetime.now(UTC))
         if len(self._queued) > _QUEUED_MAX:
             self._queued.popitem(last=False)

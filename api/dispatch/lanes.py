@@ -15,11 +15,11 @@ from activities.executors.base import Identity
 from activities.ports import Executors
 from activities.threads import MountThreads
 from api.dispatch.answers import Answers
-from api.dispatch.queue import LIST_BYTES, Queue, Waiting, weight
+from api.dispatch.queue import LIST_BYTES, Queue, WaitingCommand, weight
 from api.dispatch.staging import seal
 from api.submission import Submission
 from schema import errors
-from schema.commands.payloads import CommandList
+from schema.commands.payloads import Batch
 from schema.faults import areach
 from schema.ids import CommandId, MountId, new_command_id
 from schema.store import begin as begin_store
@@ -30,7 +30,7 @@ _LOOK_SECONDS = 0.25
 
 log = structlog.get_logger("lanes")
 
-Start = Callable[[CommandList], Awaitable[Callable[[], Awaitable[object]]]]
+Start = Callable[[Batch], Awaitable[Callable[[], Awaitable[object]]]]
 """Start the workflow of a list; what comes back waits for its end, and raises when the workflow failed."""
 
 Meet = Callable[[MountId], Awaitable[None]]
@@ -61,7 +61,7 @@ class Lanes:
         """`gone` is told of each request that these lanes have done with."""
         self._mount, self._around, self._gone = mount, around, gone
         self._queue = Queue(lanes=around.lanes, most=around.queue_max)
-        self._flying: dict[CommandId, Waiting] = {}
+        self._flying: dict[CommandId, WaitingCommand] = {}
         self._dropping: set[asyncio.Future[None]] = set()
         self._wake = asyncio.Event()
         self._landed = asyncio.Event()
@@ -81,9 +81,9 @@ class Lanes:
         self._queue.put(*turn)
         self._wake.set()
 
-    def _waiting(self, submission: Submission, deadline: float) -> Waiting:
+    def _waiting(self, submission: Submission, deadline: float) -> WaitingCommand:
         claims = [claim for claim in submission.request.claims if claim.mount == self._mount]
-        return Waiting(submission, claims, deadline, submission.locks)
+        return WaitingCommand(submission, claims, deadline, submission.locks)
 
     @property
     def idle(self) -> bool:
@@ -121,7 +121,7 @@ class Lanes:
                 log.exception("a list failed", mount=self._mount)
                 self._give_up(turns, errors.OutcomeUnknown(cause=type(error).__name__))
 
-    async def _fly(self, batch: list[Waiting], turns: Mapping[CommandId, int]) -> None:
+    async def _fly(self, batch: list[WaitingCommand], turns: Mapping[CommandId, int]) -> None:
         await self._around.meet(self._mount)
         await self._around.threads.run(self._mount, seal, self._around.executors, self._mount, batch)
         described = [(w.request, w.submission.metadata) for w in batch if w.submission.metadata is not None]
@@ -131,7 +131,7 @@ class Lanes:
         await areach("api.sealed")
         atomic_id = new_command_id() if batch[0].atomic else None
         requests = [waiting.request for waiting in batch]
-        result = await self._around.start(CommandList(self._mount, requests, atomic_id, batch[0].turns))
+        result = await self._around.start(Batch(self._mount, requests, atomic_id, batch[0].turns))
         self._around.listed(len(batch))
         await areach("api.started")
         await self._landing(asyncio.ensure_future(result()), turns)
@@ -211,7 +211,7 @@ class Lanes:
             self._around.answers.refuse(request, error)
             self.land(request)
 
-    def _drop_stage(self, waiting: Waiting) -> None:
+    def _drop_stage(self, waiting: WaitingCommand) -> None:
         staged = waiting.request.staged
         if staged is None:
             return

@@ -13,7 +13,7 @@ from activities.executors.base import Locks
 from api.submission import Submission
 from schema import errors
 from schema.commands.claims import Claim, conflicts
-from schema.commands.command import Request
+from schema.commands.command import Command
 from schema.commands.payloads import LIST_MAX
 
 LIST_BYTES = 200 * 1024
@@ -21,7 +21,7 @@ LIST_BYTES = 200 * 1024
 
 
 @dataclass(eq=False, slots=True)
-class Waiting:
+class WaitingCommand:
     submission: Submission
     claims: Sequence[Claim]
     """On this mount"""
@@ -29,15 +29,15 @@ class Waiting:
     locks: Locks | None = None
     bounced: bool = False
     """Another process held the path when it was this one's turn"""
-    sealed: Request | None = None
+    sealed: Command | None = None
     """The request with its stage, once that is durable"""
-    atomic: Sequence["Waiting"] = ()
+    atomic: Sequence["WaitingCommand"] = ()
     """The whole atomic list it belongs to, itself included"""
     turns: int = 0
     """How often it was in a list, and its path was busy"""
 
     @property
-    def request(self) -> Request:
+    def request(self) -> Command:
         return self.sealed or self.submission.request
 
     @property
@@ -45,7 +45,7 @@ class Waiting:
         return self.request.principal, self.request.effective_key
 
 
-Turn = Sequence[Waiting]
+Turn = Sequence[WaitingCommand]
 """What is taken at once: one command, or an atomic list, which is a list of its own."""
 
 
@@ -58,14 +58,14 @@ class Queue:
     def __len__(self) -> int:
         return self._size
 
-    def put(self, *turn: Waiting) -> None:
+    def put(self, *turn: WaitingCommand) -> None:
         """Raises RateLimited when the queue is full. One turn is never too long for an empty queue."""
         if self._size and self._size + len(turn) > self._most:
             raise errors.RateLimited(waiting=self._size)
         self._of(turn).append(turn)
         self._size += len(turn)
 
-    def put_back(self, *turn: Waiting) -> None:
+    def put_back(self, *turn: WaitingCommand) -> None:
         """To the front: it had its turn, and another process held a path."""
         for waiting in turn:
             waiting.bounced = True
@@ -84,10 +84,10 @@ class Queue:
         who wait for more wait at the longest until that other list lands."""
         return self._size > 0 and (flying == 0 or self._size >= self._share(flying))
 
-    def take(self, flying: Collection[Waiting], now: float) -> list[Waiting]:
+    def take(self, flying: Collection[WaitingCommand], now: float) -> list[WaitingCommand]:
         """The next list: whoever's path is free and has no earlier command waiting for it. Who has waited for a path beyond
         its deadline comes along too, to be refused and journaled."""
-        batch: list[Waiting] = []
+        batch: list[WaitingCommand] = []
         taken = _Taken(flying)
         passed: dict[str, deque[Turn]] = {}
         next_alone: str | None = None
@@ -138,7 +138,7 @@ def weight(turn: Turn) -> int:
 class _Taken:
     """Claims and keys that are in use, and those of everybody who was looked at before."""
 
-    def __init__(self, flying: Collection[Waiting]) -> None:
+    def __init__(self, flying: Collection[WaitingCommand]) -> None:
         self.keys = {waiting.key for waiting in flying}
         self._claims = [claim for waiting in flying for claim in waiting.claims]
         self._paths = {claim.path for claim in self._claims}

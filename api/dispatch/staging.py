@@ -8,9 +8,9 @@ import structlog
 
 from activities.executors.base import Draft, Executor, Locks, Stage
 from activities.ports import Executors
-from api.dispatch.queue import Waiting
+from api.dispatch.queue import WaitingCommand
 from schema import errors
-from schema.commands.command import CommandKind, Request
+from schema.commands.command import Command, CommandKind
 from schema.ids import CommandId, MountId
 
 log = structlog.get_logger("sealing")
@@ -38,7 +38,7 @@ class SharedLocks:
             self._locks.close()
 
 
-def seal(executors: Executors, mount: MountId, batch: Sequence[Waiting]) -> None:
+def seal(executors: Executors, mount: MountId, batch: Sequence[WaitingCommand]) -> None:
     """Every waiting command gets its request with the identity of its stage, or with the failure that staging met."""
     staged = [w for w in batch if w.request.failure is None and w.request.kind in _STAGED]
     if not staged:
@@ -63,7 +63,7 @@ def seal(executors: Executors, mount: MountId, batch: Sequence[Waiting]) -> None
             waiting.sealed = _with_stage(waiting.request, waiting.submission.written)
 
 
-def _lock(executor: Executor, drafts: Sequence[Waiting]) -> None:
+def _lock(executor: Executor, drafts: Sequence[WaitingCommand]) -> None:
     if not drafts:
         return
     locks = SharedLocks(executor.locks(), len(drafts))
@@ -72,7 +72,7 @@ def _lock(executor: Executor, drafts: Sequence[Waiting]) -> None:
         waiting.locks = locks
 
 
-def _with_stage(request: Request, answer: Stage | Exception) -> Request:
+def _with_stage(request: Command, answer: Stage | Exception) -> Command:
     if isinstance(answer, Stage):
         digest = answer.sha256.hex() if answer.sha256 is not None else None
         size = 0 if answer.identity.directory else answer.identity.size
@@ -83,5 +83,5 @@ def _with_stage(request: Request, answer: Stage | Exception) -> Request:
     return _failed(request, errors.Unavailable("The storage refused the content. Nothing was changed."))
 
 
-def _failed(request: Request, error: errors.FilestoreError) -> Request:
+def _failed(request: Command, error: errors.FilestoreError) -> Command:
     return replace(request, failure=error.code, failure_message=error.message)

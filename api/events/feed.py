@@ -39,7 +39,7 @@ LISTEN_AGAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Subscription:
     """What a reader asks for. All of it holds at once; None asks for nothing."""
 
     tenant: str
@@ -62,7 +62,7 @@ def below(path: bytes, prefix: bytes) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FeedPart:
     """Part of the feed: what was wanted of it, and up to where it was looked at.
 
     `resumed`: what came between the position asked for and this one is not kept any more, and will never be seen.
@@ -96,20 +96,20 @@ class Feed:
         async with self._pool.connection() as connection:
             return await store.bounds(connection)
 
-    async def part(self, after: int, wanted: Wanted) -> Part:
+    async def part(self, after: int, wanted: Subscription) -> FeedPart:
         """What comes next after a position. Nothing new: an empty part that ends where it began."""
         if self._base is not None and self._base <= after:
             events = self._kept[after - self._base : after - self._base + PAGE]
-            return Part(list(filter(wanted.takes, events)), events[-1].position if events else after)
+            return FeedPart(list(filter(wanted.takes, events)), events[-1].position if events else after)
         known = 0 if self._base is None else self._head
         async with self._reading, self._pool.connection() as connection:
             page = await store.page(
                 connection, after, PAGE, tenant=wanted.tenant, mount=wanted.mount, types=wanted.types
             )
         if page.first is None:
-            return Part([], max(after, known), known if known > after else None)
+            return FeedPart([], max(after, known), known if known > after else None)
         resumed = page.first - 1 if page.first > after + 1 else None
-        return Part(list(filter(wanted.takes, page.events)), page.last, resumed)
+        return FeedPart(list(filter(wanted.takes, page.events)), page.last, resumed)
 
     async def beyond(self, position: int, seconds: float) -> None:
         """Wait until there may be something after a position, until the feed closes here, or so long."""

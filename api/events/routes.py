@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access.admission import admit
-from api.events.feed import Feed, Wanted, feed_of
+from api.events.feed import Feed, Subscription, feed_of
 from api.events.queries import EventsQuery, StreamQuery
 from api.events.shapes import EventPage
 from api.events.sse import EventStream, readable, reset
@@ -85,7 +85,7 @@ async def pull(request: Request) -> Response:
     return answer or Response(b"")  # to nobody
 
 
-async def _poll(request: Request, feed: Feed, wanted: Wanted, query: EventsQuery, bounds: Bounds) -> Response:
+async def _poll(request: Request, feed: Feed, wanted: Subscription, query: EventsQuery, bounds: Bounds) -> Response:
     until = monotonic() + query.wait
     position = bounds.first - 1 if query.after is None else query.after
     lost = None
@@ -118,13 +118,13 @@ async def _poll(request: Request, feed: Feed, wanted: Wanted, query: EventsQuery
     return Response(body.encode(), media_type=JSON)
 
 
-async def _wanted(request: Request, principal: Principal, query: StreamQuery | EventsQuery) -> Wanted:
+async def _wanted(request: Request, principal: Principal, query: StreamQuery | EventsQuery) -> Subscription:
     prefix = paths.decode(query.path_prefix, query.path_prefix_b64, allow_root=True)
     mount = None if query.backend_mount_id is None else MountId(query.backend_mount_id)
     if mount is not None:
         await front_of(request).mounts.get(mount, principal.tenant)
     authorise(principal, "read", mount, prefix)
-    return Wanted(principal.tenant, mount, prefix.raw, query.events)
+    return Subscription(principal.tenant, mount, prefix.raw, query.events)
 
 
 def _last_event_id(request: Request, query: StreamQuery) -> int | None:

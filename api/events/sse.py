@@ -11,7 +11,7 @@ from psycopg import InterfaceError, OperationalError
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.events.feed import Feed, Wanted
+from api.events.feed import Feed, Subscription
 from api.http.presence import while_connected
 from schema.errors import FilestoreError, Unavailable
 from schema.events import STREAM_RESET
@@ -34,7 +34,7 @@ class EventStream(Response):
     def __init__(
         self,
         feed: Feed,
-        wanted: Wanted,
+        wanted: Subscription,
         after: int | None,
         bounds: Bounds,
         admitted: Callable[[], Awaitable[Principal]],

@@ -25,7 +25,7 @@ from api.http.routes import Plain
 from api.services import front_of
 from schema.errors import InvalidRequest, VersionConflict
 from schema.principals import Principal
-from schema.store.downloads import Download
+from schema.store.downloads import DownloadEvent
 
 router = APIRouter(route_class=Plain, tags=["files"])
 
@@ -155,7 +155,7 @@ def _teller(request: Request, principal: Principal, found: Recorded) -> Callable
         now = datetime.now(UTC)
         checksum = found.checksum or found.hash
         downloads_of(request).tell(
-            Download(found.node, found.version, found.size, checksum, found.hash, principal.name, now)
+            DownloadEvent(found.node, found.version, found.size, checksum, found.hash, principal.name, now)
         )
 
     return tell

@@ -13,7 +13,7 @@ import structlog
 from starlette.requests import Request
 
 from schema.store import downloads as store
-from schema.store.downloads import Download
+from schema.store.downloads import DownloadEvent
 from schema.store.pool import Pool
 
 log = structlog.get_logger(__name__)
@@ -31,11 +31,11 @@ class Downloads:
     def __init__(self, pool: Pool, announce: Callable[[], None]) -> None:
         """`announce`: called when there are new events for Redis."""
         self._pool, self._announce = pool, announce
-        self._waiting: list[Download] = []
+        self._waiting: list[DownloadEvent] = []
         self._untold = 0
         self._writing: asyncio.Task[None] | None = None
 
-    def tell(self, download: Download) -> None:
+    def tell(self, download: DownloadEvent) -> None:
         """Returns at once, and never raises."""
         if len(self._waiting) >= WAITING_MAX:
             self._untold += 1

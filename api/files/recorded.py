@@ -13,7 +13,7 @@ from schema.paths import NodePath
 from schema.principals import Principal, authorise
 from schema.store import nodes, snapshots
 from schema.store.nodes import FileRecord
-from schema.store.snapshots import OldContent
+from schema.store.snapshots import KeptContent
 
 LOOKS, LOOK_SECONDS = 20, 0.05
 """How often, and how soon, a file is looked at again while a command is at work on it."""
@@ -81,7 +81,7 @@ def _now(record: FileRecord) -> Recorded:
     )  # fmt: skip
 
 
-def _then(record: FileRecord, old: OldContent, version: int) -> Recorded:
+def _then(record: FileRecord, old: KeptContent, version: int) -> Recorded:
     name = old.name.decode("utf-8", "replace")
     if old.place is None and not old.live:
         raise ContentExpired(

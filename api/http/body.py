@@ -42,7 +42,7 @@ Pieces = AsyncGenerator[Sequence[bytes], None]
 """A file's bytes as they come. It raises where they break off, or are not what they were said to be."""
 
 
-class Body:
+class RequestBody:
     """The request's body, piece by piece. Whoever waits for `100 Continue` gets it with the first piece that is asked
     for, so what the headers alone can tell is looked at before that."""
 
@@ -91,7 +91,7 @@ class Body:
         self.check_digest()
 
 
-def if_unread(answer: Response, body: Body) -> Response:
+def if_unread(answer: Response, body: RequestBody) -> Response:
     """The answer, where the body may not have been read to its end."""
     if body.ended:
         return answer

@@ -9,7 +9,7 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.http.body import Body, if_unread
+from api.http.body import RequestBody, if_unread
 from api.http.errors import refusal
 from schema.errors import Unavailable
 
@@ -44,7 +44,7 @@ class EnoughDescriptors:
         request = Request(scope, receive)
         answer = refusal(request, Unavailable("This process has few file descriptors left. Nothing was changed."))
         answer.headers["connection"] = "close"
-        await if_unread(answer, Body(request))(scope, receive, send)
+        await if_unread(answer, RequestBody(request))(scope, receive, send)
 
     def _look(self) -> bool:
         """Said once when it begins, and once when it is over."""

@@ -26,7 +26,7 @@ UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 M = TypeVar("M", bound=BaseModel)
 
 
-class Body(BaseModel):
+class JsonBody(BaseModel):
     """JSON says what type it means: "1" is not 1."""
 
     model_config = ConfigDict(alias_generator=to_camel, frozen=True, strict=True, populate_by_name=True)

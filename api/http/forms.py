@@ -23,7 +23,7 @@ _EXACT_NAME = re.compile(rb"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECA
 
 
 @dataclass(slots=True)
-class Part:
+class FormPart:
     """The headers of a part, and as much of its content as nobody has taken yet."""
 
     headers: dict[bytes, bytes] = field(default_factory=dict)
@@ -42,11 +42,11 @@ class UploadForm:
         if kind != b"multipart/form-data" or not boundary:
             raise InvalidRequest("Send a form: Content-Type: multipart/form-data; boundary=...")
         self.fields: dict[str, str] = {}
-        self.file: Part | None = None
+        self.file: FormPart | None = None
         self.filename: str | None = None
         self.mime_type: str | None = None
         self.ended = False
-        self._part = Part()
+        self._part = FormPart()
         self._parts, self._fields_size = 0, 0
         self._header = [b"", b""]
         self._parser = _parser(self, boundary)
@@ -71,7 +71,7 @@ class UploadForm:
             raise InvalidRequest(f"A form has at most {FIELDS_MAX} parts.")
         if self.file is not None:
             raise InvalidRequest("The file is the last part of the form, and the only one; put all fields before it.")
-        self._part = Part()
+        self._part = FormPart()
 
     def header_name(self, data: bytes, start: int, end: int) -> None:
         self._header[0] += data[start:end]

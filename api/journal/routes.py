@@ -17,7 +17,7 @@ from schema.ids import CommandId, MountId, NodeId
 from schema.paths import NodePath
 from schema.principals import authorise
 from schema.store import journal
-from schema.store.journal import Asked
+from schema.store.journal import JournalFilter
 
 router = APIRouter(route_class=Plain, tags=["journal"])
 
@@ -65,8 +65,8 @@ def _oldest_first(query: JournalQuery) -> bool:
     return query.after is not None and query.before is None
 
 
-def _asked(query: JournalQuery) -> Asked:
-    return Asked(
+def _asked(query: JournalQuery) -> JournalFilter:
+    return JournalFilter(
         mount=None if query.backend_mount_id is None else MountId(query.backend_mount_id),
         path=_path(query.path, query.path_b64),
         prefix=_path(query.path_prefix, query.path_prefix_b64),

@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from api.http.fields import Body, Count, Metadata, Query, Short, Text, split_list
+from api.http.fields import Count, JsonBody, Metadata, Query, Short, Text, split_list
 
 MountKind = Literal["local", "s3"]
 MountState = Literal["active", "inactive", "offline", "degraded", "error", "unknown"]
 AccessMode = Literal["rw", "ro"]
 
 
-class MountFields(Body):
+class MountFields(JsonBody):
     """What can be set on a mount, and changed later."""
 
     mount_key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")] | None = None

@@ -17,7 +17,7 @@ from schema.mounts import Mount
 from schema.principals import Principal
 from schema.settings import Settings
 from schema.store import mounts
-from schema.store.mounts import Locked, NewMount
+from schema.store.mounts import LockedMount, NewMount
 from schema.store.pool import Pool
 
 _SECRET = re.compile(r"secret|password|passphrase|token|credential|access_?key|private_?key", re.IGNORECASE)
@@ -119,7 +119,7 @@ def _refuse_nulls(changes: Mapping[str, Any]) -> None:
             raise InvalidRequest(f"{MountFields.model_fields[name].alias} can not be null.", field=name)
 
 
-def _moved(locked: Locked, changes: Mapping[str, Any]) -> Mount | None:
+def _moved(locked: LockedMount, changes: Mapping[str, Any]) -> Mount | None:
     """The mount at its new place; None where the place stays. Raises InvalidRequest, PathBusy."""
     mount = locked.mount
     was = {

@@ -14,20 +14,20 @@ import orjson
 
 from schema.errors import InvalidRequest
 from schema.paths import PATH_MAX
-from schema.store.nodes import Place
+from schema.store.nodes import PageEnd
 
 VERSION = 1
 _HEAD = struct.Struct(">B8sIQ")
 _LENGTH_MAX = (_HEAD.size + PATH_MAX) * 4 // 3 + 4
 
 
-def write(place: Place, conditions: object) -> str:
+def write(place: PageEnd, conditions: object) -> str:
     """`conditions`: all that makes the list what it is, as JSON has it; the size of its pages does not belong to it."""
     raw = _HEAD.pack(VERSION, _digest(conditions), place.rank, place.id) + place.key
     return _text(raw)
 
 
-def read(text: str, conditions: object, ranks: int) -> Place:
+def read(text: str, conditions: object, ranks: int) -> PageEnd:
     """`ranks`: how many there are in this list. Raises InvalidRequest, whatever it is that is not one of our cursors."""
     if len(text) > _LENGTH_MAX:
         raise _not_ours()
@@ -43,7 +43,7 @@ def read(text: str, conditions: object, ranks: int) -> Place:
             "The cursor belongs to another list: send the same path and conditions it came with, or no cursor.",
             fields=[{"field": "cursor", "message": "of another list"}],
         )
-    return Place(rank, raw[_HEAD.size :], id)
+    return PageEnd(rank, raw[_HEAD.size :], id)
 
 
 def _text(raw: bytes) -> str:

@@ -4,14 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from api.http.fields import Body, Count, Id, Moment, Query, Scalar, Short, Text, split_list
+from api.http.fields import Count, Id, JsonBody, Moment, Query, Scalar, Short, Text, split_list
 
 NodeState = Literal["active", "inconsistent", "missing", "deleted"]
 NodeKind = Literal["file", "directory", "symlink", "special"]
 RollupState = Literal["up_to_date", "pending", "stale", "invalid"]
 
 
-class _Strict(Body):
+class _Strict(JsonBody):
     """`filters` knows all its fields: a misspelt one must not silently select everything."""
 
     model_config = ConfigDict(extra="forbid")

@@ -33,7 +33,7 @@ from schema.nodes import NodeKind
 from schema.paths import PATH_MAX
 from schema.principals import authorise
 from schema.store import nodes
-from schema.store.nodes import EVERYTHING, LIVING, Matching, Place, Rolled
+from schema.store.nodes import EVERYTHING, LIVING, Matching, PageEnd, Rolled
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -116,7 +116,7 @@ async def by_id(request: Request) -> Response:
     return responses.data(document)
 
 
-async def _document(connection: "Connection", found: nodes.Found, collisions: bool) -> str:
+async def _document(connection: "Connection", found: nodes.FoundNode, collisions: bool) -> str:
     """The node as clients read it, with the names it collides with where they are asked for."""
     if not collisions:
         return found.document
@@ -197,7 +197,7 @@ def _list(kind: str, of: int, path: bytes, query: NodesQuery | ChildrenQuery) ->
     return [kind, of, path.hex(), matter]
 
 
-def _after(query: NodesQuery | ChildrenQuery, conditions: object, ranks: int) -> Place | None:
+def _after(query: NodesQuery | ChildrenQuery, conditions: object, ranks: int) -> PageEnd | None:
     if query.cursor is None:
         return None
     if query.offset:
@@ -208,7 +208,7 @@ def _after(query: NodesQuery | ChildrenQuery, conditions: object, ranks: int) ->
     return cursors.read(query.cursor, conditions, ranks)
 
 
-def _pagination(query: NodesQuery | ChildrenQuery, page: nodes.Page, conditions: object) -> str:
+def _pagination(query: NodesQuery | ChildrenQuery, page: nodes.NodePage, conditions: object) -> str:
     """Behind a cursor nobody counts how many came before: there is no next offset."""
     further, by_offset = page.further, query.cursor is None
     return orjson.dumps({

@@ -19,7 +19,7 @@ from schema.errors import NodeNotFound
 from schema.ids import NodeId
 from schema.principals import authorise
 from schema.store import nodes, snapshots
-from schema.store.snapshots import Snapshot
+from schema.store.snapshots import SnapshotRow
 
 router = APIRouter(route_class=Plain, tags=["nodes"])
 
@@ -53,7 +53,7 @@ async def versions(request: Request) -> Response:
     return Response(orjson.dumps({"data": told}), media_type=JSON)
 
 
-def _document(node: NodeId, one: Snapshot) -> dict[str, object]:
+def _document(node: NodeId, one: SnapshotRow) -> dict[str, object]:
     name = one.name.decode("utf-8", "replace")
     return {
         "version": one.version,

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, Json
 
 from api.commands.bodies import CommandBody
-from api.http.fields import Body, Count, Id, Key, Metadata, Query, Short, Text
+from api.http.fields import Count, Id, JsonBody, Key, Metadata, Query, Short, Text
 
 
 class DirectUpload(CommandBody):
@@ -32,7 +32,7 @@ class UploadFields(Query):
     idempotency_key: Key | None = None
 
 
-class UploadMetadata(Body):
+class UploadMetadata(JsonBody):
     """The form's field `metadata`, parsed."""
 
     metadata: Json[Metadata | None]

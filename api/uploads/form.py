@@ -11,7 +11,7 @@ from api.commands import headers as intake
 from api.commands.catalogue import UPLOAD_REFUSALS, answers
 from api.http import body as http_body
 from api.http import digests as checksums
-from api.http.body import Body, Disconnected, Pieces
+from api.http.body import Disconnected, Pieces, RequestBody
 from api.http.errors import invalid, refusal
 from api.http.forms import FORM_MAX, UploadForm
 from api.http.routes import Plain
@@ -19,7 +19,7 @@ from api.services import Front, front_of
 from api.uploads import receive as incoming
 from api.uploads.bodies import UploadFields
 from api.uploads.described import FORM, FORM_PARAMETERS
-from api.uploads.receive import Wanted
+from api.uploads.receive import UploadRequest
 from schema import paths
 from schema.errors import FilestoreError, InvalidRequest
 from schema.principals import Principal
@@ -40,7 +40,7 @@ async def upload(request: Request) -> Response:
     visible before all of it is there. `x-filestore-checksum` (sha256, sha1 or md5) and `Repr-Digest` (sha-256, sha-512)
     are compared with the file, `Content-Digest` with the whole form. `overwrite=true` replaces an existing file and keeps
     the old content until its retention ends."""
-    front, body = front_of(request), Body(request)
+    front, body = front_of(request), RequestBody(request)
     try:
         principal = await admit(request, "write")
         body.check_size(front.services.settings.upload_max_bytes, FORM_MAX)
@@ -52,7 +52,7 @@ async def upload(request: Request) -> Response:
     return http_body.if_unread(answer, body)
 
 
-async def _upload(request: Request, front: Front, principal: Principal, body: Body) -> Response:
+async def _upload(request: Request, front: Front, principal: Principal, body: RequestBody) -> Response:
     form = UploadForm(request.headers.get("content-type", ""))
     # What the headers alone can tell is told before the body is asked for.
     incoming.told(request)
@@ -64,7 +64,7 @@ async def _upload(request: Request, front: Front, principal: Principal, body: Bo
     return await incoming.answer(request, front, submission)
 
 
-async def _read_fields(form: UploadForm, body: Body) -> None:
+async def _read_fields(form: UploadForm, body: RequestBody) -> None:
     while form.file is None and not form.ended:
         if body.ended:
             raise InvalidRequest("The form ends before its file part.")
@@ -73,7 +73,7 @@ async def _read_fields(form: UploadForm, body: Body) -> None:
         raise InvalidRequest("The form has no file part; send one, as the last part, named `file`.")
 
 
-async def _wanted(request: Request, front: Front, principal: Principal, form: UploadForm) -> Wanted:
+async def _wanted(request: Request, front: Front, principal: Principal, form: UploadForm) -> UploadRequest:
     fields = UploadFields.model_validate(form.fields)
     metadata = incoming.read_metadata(fields.metadata)
     path = paths.decode(fields.path, fields.path_b64)
@@ -81,10 +81,10 @@ async def _wanted(request: Request, front: Front, principal: Principal, form: Up
     asked = intake.read_headers(request, fields.idempotency_key)
     command = incoming.command(request, principal, mount, path, asked, metadata=metadata, overwrite=fields.overwrite)
     command = replace(command, mime_type=form.mime_type, original_name=form.filename)
-    return Wanted(command, mount, metadata, incoming.told(request), intake.wait(front.services.settings, asked))
+    return UploadRequest(command, mount, metadata, incoming.told(request), intake.wait(front.services.settings, asked))
 
 
-async def _pieces(form: UploadForm, body: Body) -> Pieces:
+async def _pieces(form: UploadForm, body: RequestBody) -> Pieces:
     yield form.take()
     while not form.ended:
         if body.ended:
@@ -95,7 +95,7 @@ async def _pieces(form: UploadForm, body: Body) -> Pieces:
     body.check_digest()
 
 
-async def _read_rest(body: Body) -> None:
+async def _read_rest(body: RequestBody) -> None:
     """The form has ended; the message has not, before its own end has come: it may have been cut short."""
     size = 0
     while not body.ended:

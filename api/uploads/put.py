@@ -13,7 +13,7 @@ from api.commands.catalogue import UPLOAD_REFUSALS, answers
 from api.http import body as http_body
 from api.http import digests as checksums
 from api.http import openapi
-from api.http.body import Body
+from api.http.body import RequestBody
 from api.http.errors import invalid, refusal
 from api.http.fields import METADATA_MAX, read_query
 from api.http.media import mime
@@ -22,7 +22,7 @@ from api.nodes.queries import ByPathQuery
 from api.services import Front, front_of
 from api.uploads import receive as incoming
 from api.uploads.described import PUT_PARAMETERS
-from api.uploads.receive import Wanted
+from api.uploads.receive import UploadRequest
 from schema import paths
 from schema.errors import FilestoreError, InvalidRequest, PayloadTooLarge
 from schema.principals import Principal
@@ -44,7 +44,7 @@ async def write(request: Request) -> Response:
     """The body is the content of the file, as it is; `Content-Type` is recorded with it. A file that is there already is
     replaced, and its old content kept until its retention ends; `If-None-Match: *` only creates, `If-Match` only replaces
     that version. Everything the headers say is looked at before `100 Continue`."""
-    front, body = front_of(request), Body(request)
+    front, body = front_of(request), RequestBody(request)
     try:
         principal = await admit(request, "write")
         body.check_size(front.services.settings.upload_max_bytes)
@@ -68,7 +68,7 @@ def _refuse_parts(request: Request) -> None:
         raise InvalidRequest("Send the content as it is, without Content-Encoding.")
 
 
-async def _wanted(request: Request, front: Front, principal: Principal) -> Wanted:
+async def _wanted(request: Request, front: Front, principal: Principal) -> UploadRequest:
     query = read_query(ByPathQuery, request.query_params)
     metadata = incoming.read_metadata(_metadata(request.headers.get(METADATA)))
     path = paths.decode(query.path, query.path_b64)
@@ -77,7 +77,7 @@ async def _wanted(request: Request, front: Front, principal: Principal) -> Wante
     asked = intake.read_headers(request, None)
     command = incoming.command(request, principal, mount, path, asked, metadata=metadata, overwrite=True)
     command = replace(command, mime_type=mime(request.headers.get("content-type", "")))
-    return Wanted(command, mount, metadata, told, intake.wait(front.services.settings, asked))
+    return UploadRequest(command, mount, metadata, told, intake.wait(front.services.settings, asked))
 
 
 def _metadata(text: str | None) -> str | None:

@@ -13,7 +13,7 @@ from api.commands import answer as answers
 from api.commands import headers as intake
 from api.commands import run as commands
 from api.commands.fingerprint import headed, sealed
-from api.commands.headers import Asked
+from api.commands.headers import CommandHeaders
 from api.http import body as http_body
 from api.http import digests as checksums
 from api.http.digests import Checksum
@@ -22,8 +22,7 @@ from api.services import Front
 from api.submission import OutcomePending, Submission
 from api.uploads.bodies import UploadMetadata
 from api.uploads.spool import Received, Spool, refuse_closed
-from schema.commands.command import CommandKind, Status
-from schema.commands.command import Request as Command
+from schema.commands.command import Command, CommandKind, Status
 from schema.commands.payloads import Outcome
 from schema.errors import FilestoreError, MountOffline, MountReadOnly, StorageFull, of_the_machine
 from schema.ids import MountId
@@ -36,7 +35,7 @@ JOURNALED = (StorageFull, MountOffline, MountReadOnly)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class UploadRequest:
     """What is asked for. The file's bytes are still to come."""
 
     command: Command
@@ -73,7 +72,7 @@ def command(
     principal: Principal,
     mount: Mount,
     path: NodePath,
-    asked: Asked,
+    asked: CommandHeaders,
     *,
     metadata: Mapping[str, Any] | None,
     overwrite: bool | None,
@@ -85,13 +84,13 @@ def command(
     return replace(made, checksum=str(own[0]) if own else None)
 
 
-def overwrites(asked: Asked, told: bool | None) -> bool:
+def overwrites(asked: CommandHeaders, told: bool | None) -> bool:
     """None: the client did not say; who names a version means to replace it."""
     names_a_version = asked.if_version is not None or asked.if_hash is not None or asked.if_exists
     return (names_a_version if told is None else told) and not asked.must_be_new
 
 
-async def stage(front: Front, wanted: Wanted, pieces: http_body.Pieces) -> Submission:
+async def stage(front: Front, wanted: UploadRequest, pieces: http_body.Pieces) -> Submission:
     """The whole file as a command to be carried out, or nothing: what breaks off is taken back.
 
     Raises what `pieces` raises, PayloadTooLarge, ChecksumMismatch."""
@@ -108,7 +107,7 @@ async def stage(front: Front, wanted: Wanted, pieces: http_body.Pieces) -> Submi
     return _submission(wanted, received)
 
 
-async def _receive(front: Front, wanted: Wanted, pieces: http_body.Pieces) -> Received:
+async def _receive(front: Front, wanted: UploadRequest, pieces: http_body.Pieces) -> Received:
     refuse_closed(wanted.mount)
     executor = front.services.executors.of(wanted.mount)
     spool = Spool(
@@ -127,7 +126,7 @@ async def _receive(front: Front, wanted: Wanted, pieces: http_body.Pieces) -> Re
         spool.release()
 
 
-def _submission(wanted: Wanted, received: Received) -> Submission:
+def _submission(wanted: UploadRequest, received: Received) -> Submission:
     command = replace(wanted.command, sha256=received.sha256, size=received.size)
     try:
         command = sealed(command, wanted.metadata)

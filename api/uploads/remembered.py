@@ -14,8 +14,7 @@ from api.services import Front
 from api.uploads.tus import protocol
 from api.uploads.tus.protocol import Concat, Gone
 from schema import errors
-from schema.commands.command import CommandKind
-from schema.commands.command import Request as Command
+from schema.commands.command import Command, CommandKind
 from schema.errors import FilestoreError, InvalidRequest, NotFound, Unavailable
 from schema.ids import CommandId, new_command_id
 from schema.paths import NodePath
@@ -121,7 +120,7 @@ def key_of(upload: Upload) -> str:
     return upload.request["command"]["key"] or f"{'direct' if is_direct(upload) else 'tus'}:{upload.id}"
 
 
-def command_of(upload: Upload, principal: Principal, asked: intake.Asked) -> Command:
+def command_of(upload: Upload, principal: Principal, asked: intake.CommandHeaders) -> Command:
     """What was asked for when it was announced, by whoever asks for its end now."""
     known = {field.name for field in fields(Command)}
     stored = {name: value for name, value in upload.request["command"].items() if name in known}

@@ -19,11 +19,11 @@ Answer = dict[str, Any]
 Body = Callable[[], Iterator[bytes]]
 
 
-class Refused(Exception):
+class DemoRefused(Exception):
     """The service said no, in its own words."""
 
 
-class Client:
+class DemoClient:
     """Speaks for one token; every thread that uses it has a connection of its own."""
 
     def __init__(self, url: str, token: str) -> None:
@@ -36,7 +36,7 @@ class Client:
         for mount in mounts:
             if mount["mountKey"] == key:
                 return int(mount["id"])
-        raise Refused(f"there is no mount called {key}")
+        raise DemoRefused(f"there is no mount called {key}")
 
     def make_directory(self, mount: int, path: str) -> Answer:
         return self._send_json("POST", "/v1/directories", mount, path)
@@ -63,7 +63,7 @@ class Client:
         response = connection.getresponse()
         content = response.read()
         if response.status != 200:
-            raise Refused(f"GET /v1/files/{node}/content: {response.status} {content[:200]!r}")
+            raise DemoRefused(f"GET /v1/files/{node}/content: {response.status} {content[:200]!r}")
         return content
 
     def node(self, mount: int, path: str) -> Answer:
@@ -101,7 +101,7 @@ class Client:
                 data: Answer = answer["data"]
                 return data
             if status not in (429, 503) or not left:
-                raise Refused(f"{method} {path}: {status} {_words(answer)}")
+                raise DemoRefused(f"{method} {path}: {status} {_words(answer)}")
             time.sleep(retry_after)
         raise AssertionError("unreachable")
 
@@ -113,7 +113,7 @@ class Client:
         try:
             answer = json.loads(content)
         except ValueError:
-            raise Refused(f"{method} {path}: {response.status} without JSON: {content[:200]!r}") from None
+            raise DemoRefused(f"{method} {path}: {response.status} without JSON: {content[:200]!r}") from None
         return response.status, float(response.headers.get("retry-after", 1)), answer
 
     def _connection(self) -> http.client.HTTPConnection:

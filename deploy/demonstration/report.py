@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.demonstration.client import Client
+from deploy.demonstration.client import DemoClient
 
 # How many children the tree shows at each of its levels, from the top.
 SHOWN_MAX = (20, 4)
@@ -13,7 +13,7 @@ ROLLUPS_SETTLE_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True)
-class Work:
+class DemoWork:
     """One kind of command, done many times."""
 
     name: str
@@ -22,7 +22,7 @@ class Work:
     seconds: float
 
 
-def work_table(works: list[Work]) -> str:
+def work_table(works: list[DemoWork]) -> str:
     lines = [f"  {'':<18}{'commands':>10}{'bytes':>12}{'seconds':>10}{'per s':>10}{'MB/s':>10}"]
     for work in works:
         seconds = max(work.seconds, 1e-9)
@@ -34,7 +34,7 @@ def work_table(works: list[Work]) -> str:
     return "\n".join(lines)
 
 
-def tree(client: Client, mount: int, path: str) -> str:
+def tree(client: DemoClient, mount: int, path: str) -> str:
     """Two levels with their rollups: what lies below each directory, kept exact by the service itself."""
     root = _settled(client, mount, path)
     return "\n".join(f"  {line}" for line in _lines(client, root, SHOWN_MAX))
@@ -59,7 +59,7 @@ def human(size: float) -> str:
     return f"{size:.1f} TB"
 
 
-def _settled(client: Client, mount: int, path: str) -> dict[str, Any]:
+def _settled(client: DemoClient, mount: int, path: str) -> dict[str, Any]:
     """The node once its rollup is up to date, or as it is when that takes long."""
     deadline = time.monotonic() + ROLLUPS_SETTLE_WITHIN_S
     while True:
@@ -69,7 +69,7 @@ def _settled(client: Client, mount: int, path: str) -> dict[str, Any]:
         time.sleep(0.1)
 
 
-def _lines(client: Client, node: dict[str, Any], shown_max: Sequence[int]) -> Iterator[str]:
+def _lines(client: DemoClient, node: dict[str, Any], shown_max: Sequence[int]) -> Iterator[str]:
     yield _line(node)
     if not shown_max or node["kind"] != "directory":
         return

@@ -22,7 +22,7 @@ EVERYTHING = (*infrastructure.VARIABLES, "application")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class StackOptions:
     """What a caller asked for."""
 
     parts: Collection[str] = EVERYTHING
@@ -30,7 +30,7 @@ class Wanted:
     ready_fd: int | None = None  # told when all is ready
 
 
-def run(folder: Folder, wanted: Wanted) -> int:
+def run(folder: Folder, wanted: StackOptions) -> int:
     """Runs the stack until somebody stops it; returns the exit code. Raises AlreadyRuns."""
     ours = hold(folder)
     remembered = Remembered(folder.remembered, prefer_defaults=folder.is_default)
@@ -62,7 +62,7 @@ def run(folder: Folder, wanted: Wanted) -> int:
         say("stopped")
 
 
-def _prepare(folder: Folder, wanted: Wanted, remembered: Remembered) -> list[Part]:
+def _prepare(folder: Folder, wanted: StackOptions, remembered: Remembered) -> list[Part]:
     """All that can take minutes or be refused comes before the first child, while a signal may simply interrupt us."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop_asked)
@@ -82,7 +82,7 @@ def _give_up(failure: StartFailed) -> int:
 
 
 def _bring_up(
-    folder: Folder, wanted: Wanted, remembered: Remembered, servers: list[Part], supervisor: Supervisor
+    folder: Folder, wanted: StackOptions, remembered: Remembered, servers: list[Part], supervisor: Supervisor
 ) -> dict[str, str]:
     """Returns the stack's variables once everything does its work."""
     say("starting " + ", ".join(part.name for part in servers))

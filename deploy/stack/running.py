@@ -14,7 +14,7 @@ from deploy.stack.folder import Folder
 
 
 @dataclass(frozen=True)
-class Holder:
+class LockHolder:
     """The supervisor that runs this folder's stack."""
 
     pid: int
@@ -66,7 +66,7 @@ def hold(folder: Folder) -> Hold:
         os.close(descriptor)  # removed between the two steps: what we hold is nobody's
 
 
-def holder(folder: Folder) -> Holder | None:
+def holder(folder: Folder) -> LockHolder | None:
     try:
         descriptor = os.open(folder.lock, os.O_RDONLY)
     except FileNotFoundError:
@@ -76,7 +76,7 @@ def holder(folder: Folder) -> Holder | None:
             return None
         words = os.pread(descriptor, 32, 0).decode().split()
         # Empty for the instant between its lock and its first word.
-        return Holder(int(words[0]), words[1] == "ready") if words else Holder(0, ready=False)
+        return LockHolder(int(words[0]), words[1] == "ready") if words else LockHolder(0, ready=False)
     finally:
         os.close(descriptor)
 

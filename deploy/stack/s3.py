@@ -13,7 +13,7 @@ from deploy.stack.installed import script
 from deploy.stack.part import Part, StartFailed
 from deploy.stack.process import Process
 from deploy.stack.remembered import Remembered
-from deploy.stack.s3_request import Account, s3_request
+from deploy.stack.s3_request import StackAccount, s3_request
 from deploy.stack.whole_file import write_whole
 
 BUCKET = "filestore-demo"
@@ -66,8 +66,8 @@ def own(folder: Folder, remembered: Remembered) -> Part:
     )
 
 
-def account(variables: Mapping[str, str]) -> Account:
-    return Account(
+def account(variables: Mapping[str, str]) -> StackAccount:
+    return StackAccount(
         endpoint=variables["AWS_ENDPOINT_URL"],
         region=variables["AWS_REGION"],
         key=variables["AWS_ACCESS_KEY_ID"],
@@ -75,7 +75,7 @@ def account(variables: Mapping[str, str]) -> Account:
     )
 
 
-def check(account: Account) -> None:
+def check(account: StackAccount) -> None:
     s3_request(account, "GET", "/")
 
 
@@ -107,7 +107,7 @@ def _clear(remembered: Remembered) -> None:
             os.unlink(f"/tmp/seaweedfs-{role}-grpc-{port}.sock")  # noqa: S108 - not our choice
 
 
-def _prepare(data: Path, accounts_file: Path, account: Account) -> None:
+def _prepare(data: Path, accounts_file: Path, account: StackAccount) -> None:
     data.mkdir(exist_ok=True)
     credentials = [{"accessKey": account.key, "secretKey": account.secret}]
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
@@ -115,5 +115,5 @@ def _prepare(data: Path, accounts_file: Path, account: Account) -> None:
     write_whole(accounts_file, json.dumps({"identities": identities}))
 
 
-def _create_bucket(account: Account) -> None:
+def _create_bucket(account: StackAccount) -> None:
     s3_request(account, "PUT", f"/{BUCKET}", accepted=(200, 409))

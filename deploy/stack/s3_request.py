@@ -11,14 +11,14 @@ EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 @dataclass(frozen=True)
-class Account:
+class StackAccount:
     endpoint: str
     region: str
     key: str
     secret: str
 
 
-def s3_request(account: Account, method: str, path: str, accepted: tuple[int, ...] = (200,)) -> bytes:
+def s3_request(account: StackAccount, method: str, path: str, accepted: tuple[int, ...] = (200,)) -> bytes:
     """Raises ConnectionError with the server's words when the status is none of the accepted ones."""
     place = urlsplit(account.endpoint)
     client = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
@@ -34,7 +34,7 @@ def s3_request(account: Account, method: str, path: str, accepted: tuple[int, ..
     return body
 
 
-def _signed(account: Account, method: str, path: str, host: str) -> dict[str, str]:
+def _signed(account: StackAccount, method: str, path: str, host: str) -> dict[str, str]:
     """AWS Signature Version 4, for a path that needs no escaping and no query."""
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     headers = {"host": host, "x-amz-content-sha256": EMPTY, "x-amz-date": now}

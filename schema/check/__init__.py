@@ -20,38 +20,38 @@ files there behind our back, or a command already said that they did.
 from schema.check import commands, disk, events, journal, kept, rest, rollups, snapshots, tree
 from schema.check.events import COMPLETED, feed
 from schema.check.facts import (
-    Command,
-    Entry,
-    Event,
-    Feed,
-    Listed,
-    Node,
-    Record,
-    Snapshot,
+    CommandFacts,
+    EntryFacts,
+    EventFacts,
+    FeedFacts,
+    ListedFacts,
+    NodeFacts,
+    RecordFacts,
+    SnapshotFacts,
     StageEntry,
-    Storage,
-    Totals,
+    StorageFacts,
+    TotalsFacts,
 )
-from schema.check.findings import Finding, Kind, Severity
+from schema.check.findings import Finding, FindingKind, Severity
 from schema.check.journal import replay
 from schema.check.kept import wanted_places
 
 __all__ = [
     "COMPLETED",
-    "Command",
-    "Entry",
-    "Event",
-    "Feed",
+    "CommandFacts",
+    "EntryFacts",
+    "EventFacts",
+    "FeedFacts",
     "Finding",
-    "Kind",
-    "Listed",
-    "Node",
-    "Record",
+    "FindingKind",
+    "ListedFacts",
+    "NodeFacts",
+    "RecordFacts",
     "Severity",
-    "Snapshot",
+    "SnapshotFacts",
     "StageEntry",
-    "Storage",
-    "Totals",
+    "StorageFacts",
+    "TotalsFacts",
     "check",
     "feed",
     "replay",
@@ -59,7 +59,7 @@ __all__ = [
 ]
 
 
-def check(record: Record, storage: Storage | None, *, stage_max_age: float = 0.0) -> list[Finding]:
+def check(record: RecordFacts, storage: StorageFacts | None, *, stage_max_age: float = 0.0) -> list[Finding]:
     """Every invariant of one mount. Without a storage, those of the record alone."""
     own = [entry for entry in record.journal if not entry.foreign]
     findings = [

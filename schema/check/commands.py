@@ -3,14 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from schema.check.facts import Command, Entry
-from schema.check.findings import Finding, Kind
+from schema.check.facts import CommandFacts, EntryFacts
+from schema.check.findings import Finding, FindingKind
 
 
-def check(rows: Sequence[Command], entries: Sequence[Entry]) -> Iterator[Finding]:
+def check(rows: Sequence[CommandFacts], entries: Sequence[EntryFacts]) -> Iterator[Finding]:
     """An ended command has exactly one entry at its last attempt, with the same end, and its stored answer names it.
     Before that there are only failures that another attempt may follow. A running one has no more than those."""
-    of_command: dict[str, list[Entry]] = defaultdict(list)
+    of_command: dict[str, list[EntryFacts]] = defaultdict(list)
     for entry in entries:
         of_command[entry.command].append(entry)
     for row in rows:
@@ -20,22 +20,22 @@ def check(rows: Sequence[Command], entries: Sequence[Entry]) -> Iterator[Finding
         elif told:
             before = told[:-1]
             for problem in _disagreement(row, told[-1]):
-                yield Finding(Kind.COMMANDS, f"command {row.id}", problem)
+                yield Finding(FindingKind.COMMANDS, f"command {row.id}", problem)
         else:
             before = []
             yield Finding(
-                Kind.COMMANDS, f"command {row.id}", f"It ended as {row.status} without an entry in the journal."
+                FindingKind.COMMANDS, f"command {row.id}", f"It ended as {row.status} without an entry in the journal."
             )
         if any(not entry.retryable for entry in before):
-            yield Finding(Kind.COMMANDS, f"command {row.id}", "It goes on after an entry that was its end.")
+            yield Finding(FindingKind.COMMANDS, f"command {row.id}", "It goes on after an entry that was its end.")
         attempts = [entry.attempt for entry in told]
         if attempts != sorted(set(attempts)):
-            yield Finding(Kind.COMMANDS, f"command {row.id}", f"Its entries are of the attempts {attempts}.")
+            yield Finding(FindingKind.COMMANDS, f"command {row.id}", f"Its entries are of the attempts {attempts}.")
     for stray in of_command:
-        yield Finding(Kind.COMMANDS, f"command {stray}", "The journal tells of a command that is not there.")
+        yield Finding(FindingKind.COMMANDS, f"command {stray}", "The journal tells of a command that is not there.")
 
 
-def _disagreement(row: Command, end: Entry) -> Iterator[str]:
+def _disagreement(row: CommandFacts, end: EntryFacts) -> Iterator[str]:
     is_so = (row.status, row.attempt, row.code, row.retryable)
     told = (end.outcome, end.attempt, end.code, end.retryable)
     if is_so != told:

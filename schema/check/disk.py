@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from schema.check.facts import DOUBTED, Command, Listed, Node
-from schema.check.findings import Finding, Kind, Severity, shown
+from schema.check.facts import DOUBTED, CommandFacts, ListedFacts, NodeFacts
+from schema.check.findings import Finding, FindingKind, Severity, shown
 from schema.nodes import NodeKind
 
 
-def check(nodes: Sequence[Node], listing: Sequence[Listed], commands: Sequence[Command] = ()) -> Iterator[Finding]:
+def check(
+    nodes: Sequence[NodeFacts], listing: Sequence[ListedFacts], commands: Sequence[CommandFacts] = ()
+) -> Iterator[Finding]:
     """Every living node lies at its path: the same kind, the very file we put there, its size and content as recorded.
     What lies there and is no node is somebody else's business, unless a failed command of ours put it there."""
     by_id = {node.id: node for node in nodes}
@@ -24,7 +26,7 @@ def check(nodes: Sequence[Node], listing: Sequence[Listed], commands: Sequence[C
         for problem in _differences(node, lying.get(path)):
             # A command that recognised its own effect has said that somebody was there since.
             severity = Severity.NOTICE if node.drifted else Severity.ERROR
-            yield Finding(Kind.DISK, shown(path), problem, severity)
+            yield Finding(FindingKind.DISK, shown(path), problem, severity)
     failed = {
         tuple((c.staged or ())[:3]): c.id for c in commands if c.status in ("failed", "running") and _is_file(c.staged)
     }
@@ -34,11 +36,13 @@ def check(nodes: Sequence[Node], listing: Sequence[Listed], commands: Sequence[C
         where = shown(entry.path)
         if culprit := failed.get(tuple(entry.identity[:3])):
             yield Finding(
-                Kind.DISK, where, f"Command {culprit} put this {entry.kind} here, and the record does not know it."
+                FindingKind.DISK,
+                where,
+                f"Command {culprit} put this {entry.kind} here, and the record does not know it.",
             )
         else:
             message = f"This {entry.kind} is not in the record."
-            yield Finding(Kind.UNTRACKED, where, message, Severity.NOTICE)
+            yield Finding(FindingKind.UNTRACKED, where, message, Severity.NOTICE)
 
 
 def _is_file(identity: Sequence[int | str] | None) -> bool:
@@ -46,14 +50,14 @@ def _is_file(identity: Sequence[int | str] | None) -> bool:
     return bool(identity) and identity is not None and identity[1] != 0
 
 
-def _raw_path(node: Node, by_id: Mapping[int, Node]) -> bytes:
+def _raw_path(node: NodeFacts, by_id: Mapping[int, NodeFacts]) -> bytes:
     if node.directory_path is not None:
         return node.directory_path[:-1]
     parent = by_id.get(node.parent) if node.parent is not None else None
     return ((parent.directory_path or b"") if parent else b"") + node.name
 
 
-def _differences(node: Node, lying: Listed | None) -> Iterator[str]:
+def _differences(node: NodeFacts, lying: ListedFacts | None) -> Iterator[str]:
     if lying is None:
         yield f"Nothing lies here; the record has a {node.kind}, version {node.version}."
         return

@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from schema.check.facts import Entry, Event, Feed
-from schema.check.findings import Finding, Kind
+from schema.check.facts import EntryFacts, EventFacts, FeedFacts
+from schema.check.findings import Finding, FindingKind
 from schema.nodes import NodeState
 
 _CHANGES = ("filestore.node.created", "filestore.node.updated", "filestore.node.deleted")
 COMPLETED = "filestore.command.completed"
 
 
-def check(entries: Sequence[Entry], all_events: Sequence[Event]) -> Iterator[Finding]:
+def check(entries: Sequence[EntryFacts], all_events: Sequence[EventFacts]) -> Iterator[Finding]:
     """Every entry has one event that its command has ended; one that changed a node has one event of that kind besides.
     Positions follow the journal as far as one node is concerned."""
     have = Counter((event.journal, event.type) for event in all_events)
@@ -28,15 +28,19 @@ def check(entries: Sequence[Entry], all_events: Sequence[Event]) -> Iterator[Fin
     for journal_id, type_ in sorted(expected):
         if have[journal_id, type_] != 1:
             yield Finding(
-                Kind.EVENTS, f"entry {journal_id}", f"It has {have[journal_id, type_]} events {type_} instead of one."
+                FindingKind.EVENTS,
+                f"entry {journal_id}",
+                f"It has {have[journal_id, type_]} events {type_} instead of one.",
             )
     for journal_id, type_ in sorted(have.keys() - expected):
         if type_ in (*_CHANGES, COMPLETED):
-            yield Finding(Kind.EVENTS, f"entry {journal_id}", f"The event {type_} tells of nothing in the journal.")
+            yield Finding(
+                FindingKind.EVENTS, f"entry {journal_id}", f"The event {type_} tells of nothing in the journal."
+            )
     yield from _disordered(entries, all_events)
 
 
-def _change(entry: Entry) -> str | None:
+def _change(entry: EntryFacts) -> str | None:
     if entry.after is None:
         return None
     if entry.after["state"] == NodeState.DELETED:
@@ -44,7 +48,7 @@ def _change(entry: Entry) -> str | None:
     return "filestore.node.updated" if entry.before else "filestore.node.created"
 
 
-def _disordered(entries: Sequence[Entry], all_events: Sequence[Event]) -> Iterator[Finding]:
+def _disordered(entries: Sequence[EntryFacts], all_events: Sequence[EventFacts]) -> Iterator[Finding]:
     positions = {e.journal: e.position for e in all_events if e.type in _CHANGES and e.position is not None}
     last: dict[int, int] = {}
     for entry in entries:
@@ -53,15 +57,15 @@ def _disordered(entries: Sequence[Entry], all_events: Sequence[Event]) -> Iterat
             continue
         if position < last.get(entry.node, 0):
             yield Finding(
-                Kind.EVENTS, f"entry {entry.id}", f"Its event {position} comes before an older one of its node."
+                FindingKind.EVENTS, f"entry {entry.id}", f"Its event {position} comes before an older one of its node."
             )
         last[entry.node] = position
 
 
-def feed(facts: Feed) -> Iterator[Finding]:
+def feed(facts: FeedFacts) -> Iterator[Finding]:
     """Positions run from 1 to the last one given, each once; nothing waits that could have one."""
     if facts.positioned != facts.last or (facts.positioned and (facts.lowest, facts.highest) != (1, facts.last)):
         given = f"{facts.positioned} events have positions from {facts.lowest} to {facts.highest}"
-        yield Finding(Kind.FEED, "(feed)", f"{given}; the last one given is {facts.last}.")
+        yield Finding(FindingKind.FEED, "(feed)", f"{given}; the last one given is {facts.last}.")
     if facts.overdue:
-        yield Finding(Kind.FEED, "(feed)", f"{facts.overdue} events could have a position and have none.")
+        yield Finding(FindingKind.FEED, "(feed)", f"{facts.overdue} events could have a position and have none.")

@@ -17,7 +17,7 @@ def told_state(state: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class NodeFacts:
     """A row of `nodes`. `identity` is `Identity.facts()`, None where the storage was never seen."""
 
     id: int
@@ -45,7 +45,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class EntryFacts:
     """A row of `journal_entries`. `before` and `after` as the JSON says."""
 
     id: int
@@ -67,7 +67,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class SnapshotFacts:
     node: int
     version: int
     command: str
@@ -84,7 +84,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class TotalsFacts:
     """What a directory holds: everything below it, and how many children of its own."""
 
     size: int = 0
@@ -94,7 +94,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CommandFacts:
     """A row of `commands`. `said` is what the stored answer names: the entry of a success, the code of a failure."""
 
     id: str
@@ -108,14 +108,14 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class EventFacts:
     type: str
     journal: int
     position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class FeedFacts:
     """All events of all mounts, in numbers. `overdue`: without a position, though nothing can come before them."""
 
     last: int = 0
@@ -127,7 +127,7 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedFacts:
     """An entry on the storage. `identity` is `Identity.facts()`; `sha256` only when the content was read."""
 
     path: bytes
@@ -150,15 +150,15 @@ class StageEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RecordFacts:
     """Everything Postgres knows about one mount."""
 
-    nodes: Sequence[Node] = ()
-    journal: Sequence[Entry] = ()
-    snapshots: Sequence[Snapshot] = ()
-    rollups: Mapping[int, Totals] = field(default_factory=dict)
-    commands: Sequence[Command] = ()
-    events: Sequence[Event] = ()
+    nodes: Sequence[NodeFacts] = ()
+    journal: Sequence[EntryFacts] = ()
+    snapshots: Sequence[SnapshotFacts] = ()
+    rollups: Mapping[int, TotalsFacts] = field(default_factory=dict)
+    commands: Sequence[CommandFacts] = ()
+    events: Sequence[EventFacts] = ()
     claims: Sequence[tuple[bytes, str]] = ()
     """Path and command"""
     cleanups: Sequence[str] = ()
@@ -170,9 +170,9 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
+class StorageFacts:
     """Everything that lies on it. `kept`: sizes in the trash by place; a place that was looked for in vain is None."""
 
-    listing: Sequence[Listed] = ()
+    listing: Sequence[ListedFacts] = ()
     kept: Mapping[bytes, int | None] = field(default_factory=dict)
     stages: Sequence[StageEntry] = ()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from schema.check.facts import Node
+from schema.check.facts import NodeFacts
 
 
 class Severity(StrEnum):
@@ -12,7 +12,7 @@ class Severity(StrEnum):
     NOTICE = "notice"
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """The invariant that does not hold."""
 
     TREE = "tree"
@@ -32,17 +32,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    kind: Kind
+    kind: FindingKind
     where: str
     """A path, a command, or an entry of the journal."""
     message: str
     severity: Severity = Severity.ERROR
 
 
-def path_of(node: Node, by_id: Mapping[int, Node]) -> str:
+def path_of(node: NodeFacts, by_id: Mapping[int, NodeFacts]) -> str:
     """For people. Follows the parents, not the stored paths, and gives up where they run in a circle."""
     names: list[bytes] = []
-    at: Node | None = node
+    at: NodeFacts | None = node
     while at is not None and at.parent is not None and len(names) < 1000:
         names.append(at.name)
         at = by_id.get(at.parent)

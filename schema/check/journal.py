@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from schema.check.facts import Entry, Node, Snapshot, told_state
-from schema.check.findings import Finding, Kind, path_of, shown
+from schema.check.facts import EntryFacts, NodeFacts, SnapshotFacts, told_state
+from schema.check.findings import Finding, FindingKind, path_of, shown
 from schema.nodes import NodeState
 
 
-def check(nodes: Sequence[Node], entries: Sequence[Entry], all_snapshots: Sequence[Snapshot] = ()) -> Iterator[Finding]:
+def check(
+    nodes: Sequence[NodeFacts], entries: Sequence[EntryFacts], all_snapshots: Sequence[SnapshotFacts] = ()
+) -> Iterator[Finding]:
     """Replayed in the order of their ids, the entries make exactly the nodes there are. (Roots come with their mounts.)
     Doubt (inconsistent, missing) may come from a look at the storage, which the journal does not tell."""
     images, findings = replay(entries, all_snapshots)
@@ -21,16 +23,16 @@ def check(nodes: Sequence[Node], entries: Sequence[Entry], all_snapshots: Sequen
             continue
         image = images.pop(node.id, None)
         if image is None:
-            yield Finding(Kind.JOURNAL, path_of(node, by_id), f"No entry tells of node {node.id}.")
+            yield Finding(FindingKind.JOURNAL, path_of(node, by_id), f"No entry tells of node {node.id}.")
             continue
         is_so = Image(node.parent, node.name, node.kind, told_state(node.state), node.version, node.size, node.sha256)
         for name in Image.__slots__:
             told = getattr(image, name) if name != "state" else told_state(image.state)
             if getattr(is_so, name) != told:
                 message = f"Node {node.id} has {name} {getattr(is_so, name)!r}; the journal says {told!r}."
-                yield Finding(Kind.JOURNAL, path_of(node, by_id), message)
+                yield Finding(FindingKind.JOURNAL, path_of(node, by_id), message)
     for missing, image in images.items():
-        yield Finding(Kind.JOURNAL, shown(image.name), f"Node {missing} is not in the record.")
+        yield Finding(FindingKind.JOURNAL, shown(image.name), f"Node {missing} is not in the record.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,9 @@ class Image:
     sha256: bytes | None
 
 
-def replay(entries: Iterable[Entry], all_snapshots: Sequence[Snapshot] = ()) -> tuple[dict[int, Image], list[Finding]]:
+def replay(
+    entries: Iterable[EntryFacts], all_snapshots: Sequence[SnapshotFacts] = ()
+) -> tuple[dict[int, Image], list[Finding]]:
     """The nodes as the entries make them, in order; and each entry whose `before` is not what the earlier ones made.
 
     An entry for a whole tree tells of its top alone: what goes or comes back with it follows from what was below it, and
@@ -59,7 +63,7 @@ def replay(entries: Iterable[Entry], all_snapshots: Sequence[Snapshot] = ()) -> 
             trees.depart(entry)
             continue
         if problem := _surprised(entry, images):
-            findings.append(Finding(Kind.JOURNAL, f"entry {entry.id}", problem))
+            findings.append(Finding(FindingKind.JOURNAL, f"entry {entry.id}", problem))
         if entry.after is not None:
             images[entry.after["id"]] = _image(entry.after)
             trees.follow(entry)
@@ -72,15 +76,15 @@ def replay(entries: Iterable[Entry], all_snapshots: Sequence[Snapshot] = ()) -> 
 class _Trees:
     """What an entry changes besides the node it names."""
 
-    def __init__(self, images: dict[int, Image], all_snapshots: Sequence[Snapshot]) -> None:
+    def __init__(self, images: dict[int, Image], all_snapshots: Sequence[SnapshotFacts]) -> None:
         self._images = images
         self._gone_by: dict[int, str] = {}
-        self._made_by: dict[str, list[Snapshot]] = defaultdict(list)
+        self._made_by: dict[str, list[SnapshotFacts]] = defaultdict(list)
         for snapshot in all_snapshots:
             if snapshot.version == 1:
                 self._made_by[snapshot.command].append(snapshot)
 
-    def follow(self, entry: Entry) -> None:
+    def follow(self, entry: EntryFacts) -> None:
         also, after = entry.also or {}, entry.after
         assert after is not None
         top = int(after["id"])
@@ -107,7 +111,7 @@ class _Trees:
                 self._turn(id, NodeState.ACTIVE)
                 del self._gone_by[id]
 
-    def depart(self, entry: Entry) -> None:
+    def depart(self, entry: EntryFacts) -> None:
         also = entry.also or {}
         top = int(also["departed"]["id"])
         below = self._below(top, lambda image: image.state != NodeState.DELETED) if "tree" in also else []
@@ -141,7 +145,7 @@ def _image(after: Mapping[str, Any]) -> Image:
     )  # fmt: skip
 
 
-def _surprised(entry: Entry, images: Mapping[int, Image]) -> str | None:
+def _surprised(entry: EntryFacts, images: Mapping[int, Image]) -> str | None:
     if entry.before is None:
         if entry.after is not None and entry.after["id"] in images:
             return f"It makes node {entry.after['id']} a second time."

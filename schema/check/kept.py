@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
-from schema.check.facts import Record, Snapshot
-from schema.check.findings import Finding, Kind, Severity, path_of, shown
+from schema.check.facts import RecordFacts, SnapshotFacts
+from schema.check.findings import Finding, FindingKind, Severity, path_of, shown
 from schema.nodes import NodeKind, NodeState
 
 
-def check(record: Record, sizes: Mapping[bytes, int | None]) -> Iterator[Finding]:
+def check(record: RecordFacts, sizes: Mapping[bytes, int | None]) -> Iterator[Finding]:
     """The content of every version that was replaced or deleted lies in the trash, whole, until its time is over."""
     by_id = {node.id: node for node in record.nodes}
     drift = {entry.command for entry in record.journal if entry.drift}
@@ -19,21 +19,23 @@ def check(record: Record, sizes: Mapping[bytes, int | None]) -> Iterator[Finding
         found = sizes.get(snapshot.place) if snapshot.place else None
         if snapshot.place is None or snapshot.until is None:
             yield Finding(
-                Kind.KEPT, where, "The record does not say where its content is kept, or until when.", severity
+                FindingKind.KEPT, where, "The record does not say where its content is kept, or until when.", severity
             )
         elif found is None:
-            yield Finding(Kind.KEPT, where, f"Its content is not in the trash: {shown(snapshot.place)}.", severity)
+            yield Finding(
+                FindingKind.KEPT, where, f"Its content is not in the trash: {shown(snapshot.place)}.", severity
+            )
         elif found != snapshot.size:
             message = f"{shown(snapshot.place)} in the trash has {found} bytes instead of {snapshot.size}."
-            yield Finding(Kind.KEPT, where, message, severity)
+            yield Finding(FindingKind.KEPT, where, message, severity)
 
 
-def wanted_places(record: Record) -> list[bytes]:
+def wanted_places(record: RecordFacts) -> list[bytes]:
     """Where in the trash old content must be: what is promised still, and not on its way there yet."""
     return [snapshot.place for snapshot in _promised(record) if snapshot.place is not None]
 
 
-def _promised(record: Record) -> Iterator[Snapshot]:
+def _promised(record: RecordFacts) -> Iterator[SnapshotFacts]:
     """Versions whose content left its place. (A version that ended with a new name or new metadata shares its content with
     the next one.)"""
     current = {node.id: node for node in record.nodes}

@@ -4,27 +4,27 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from schema.check.facts import Node, Snapshot, told_state
-from schema.check.findings import Finding, Kind, path_of
+from schema.check.facts import NodeFacts, SnapshotFacts, told_state
+from schema.check.findings import Finding, FindingKind, path_of
 
 
-def check(nodes: Sequence[Node], all_snapshots: Sequence[Snapshot]) -> Iterator[Finding]:
+def check(nodes: Sequence[NodeFacts], all_snapshots: Sequence[SnapshotFacts]) -> Iterator[Finding]:
     """Every node but the root has a snapshot per version from 1 on; each ends when the next begins; the last is open,
     and is the node as it stands."""
     by_id = {node.id: node for node in nodes}
-    of_node: dict[int, list[Snapshot]] = defaultdict(list)
+    of_node: dict[int, list[SnapshotFacts]] = defaultdict(list)
     for snapshot in all_snapshots:
         of_node[snapshot.node].append(snapshot)
     for stray in of_node.keys() - by_id.keys():
-        yield Finding(Kind.SNAPSHOTS, f"node {stray}", "There are snapshots of a node that is not there.")
+        yield Finding(FindingKind.SNAPSHOTS, f"node {stray}", "There are snapshots of a node that is not there.")
     for node in nodes:
         if node.parent is None:
             continue
         for problem in _history(node, sorted(of_node[node.id], key=lambda s: s.version)):
-            yield Finding(Kind.SNAPSHOTS, path_of(node, by_id), problem)
+            yield Finding(FindingKind.SNAPSHOTS, path_of(node, by_id), problem)
 
 
-def _history(node: Node, history: list[Snapshot]) -> Iterator[str]:
+def _history(node: NodeFacts, history: list[SnapshotFacts]) -> Iterator[str]:
     versions = [snapshot.version for snapshot in history]
     if versions != list(range(1, node.version + 1)):
         yield f"Node {node.id} is at version {node.version} and has snapshots of {versions}."

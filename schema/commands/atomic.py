@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from schema import errors
 from schema.commands.claims import Claim, conflicts
-from schema.commands.command import Request, Status
+from schema.commands.command import Command, Status
 from schema.commands.payloads import Applied
 from schema.commands.situations import Situation
 from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume, Verdict, opens
@@ -22,7 +22,7 @@ _LONG = (
 
 
 def decide_atomic(
-    requests: Sequence[Request], found: Mapping[CommandId, Situation], verdicts: Mapping[CommandId, Verdict]
+    requests: Sequence[Command], found: Mapping[CommandId, Situation], verdicts: Mapping[CommandId, Verdict]
 ) -> dict[CommandId, Verdict]:
     """`verdicts` are those that the commands would get alone. A refusal that no waiting can change comes before waiting."""
     alone = [verdicts[request.id] for request in requests]
@@ -40,12 +40,12 @@ def decide_atomic(
     return dict(verdicts)
 
 
-def taken(requests: Sequence[Request]) -> dict[CommandId, Verdict]:
+def taken(requests: Sequence[Command]) -> dict[CommandId, Verdict]:
     """Not as one list, at any rate. Nothing is recorded, because the rows of the keys are not ours."""
     return {request.id: Conflict(errors.IdempotencyConflict(_OTHERWISE)) for request in requests}
 
 
-def _sent_before(requests: Sequence[Request], found: Mapping[CommandId, Situation]) -> bool:
+def _sent_before(requests: Sequence[Command], found: Mapping[CommandId, Situation]) -> bool:
     """Exactly this list, no more of it and no less."""
     known = [found[request.id].known for request in requests]
     lists = {(one.atomic_id, one.atomic_size) if one else (None, 0) for one in known}
@@ -53,7 +53,7 @@ def _sent_before(requests: Sequence[Request], found: Mapping[CommandId, Situatio
     return len(lists) == 1 and atomic_id is not None and size == len(requests)
 
 
-def _refusals(requests: Sequence[Request], verdicts: Sequence[Verdict]) -> dict[CommandId, errors.FilestoreError]:
+def _refusals(requests: Sequence[Command], verdicts: Sequence[Verdict]) -> dict[CommandId, errors.FilestoreError]:
     refused = _in_each_others_way(requests, verdicts)
     for request, verdict in zip(requests, verdicts, strict=True):
         if isinstance(verdict, Refuse):
@@ -69,9 +69,9 @@ def _refusals(requests: Sequence[Request], verdicts: Sequence[Verdict]) -> dict[
 
 
 def _in_each_others_way(
-    requests: Sequence[Request], verdicts: Sequence[Verdict]
+    requests: Sequence[Command], verdicts: Sequence[Verdict]
 ) -> dict[CommandId, errors.FilestoreError]:
-    held: list[tuple[Claim, Request]] = []
+    held: list[tuple[Claim, Command]] = []
     for request, verdict in zip(requests, verdicts, strict=True):
         claims = verdict.claims if isinstance(verdict, Go) else request.claims
         for claim in claims:
@@ -88,7 +88,7 @@ def _in_each_others_way(
 
 
 def _refuse(
-    requests: Sequence[Request],
+    requests: Sequence[Command],
     found: Mapping[CommandId, Situation],
     refused: Mapping[CommandId, errors.FilestoreError],
 ) -> dict[CommandId, Verdict]:

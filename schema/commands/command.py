@@ -30,7 +30,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Command:
     """A validated command, before anybody decided about it; stored as `commands.request`.
 
     `id` is minted by the API and names the stage. Where the key is known already the command keeps its first id.
@@ -107,7 +107,7 @@ class Request:
         """It names a living node by its id, and means that node wherever it lies when the command begins."""
         return self.node_id is not None and (self.kind is CommandKind.DESCRIBE or self.content_version is not None)
 
-    def at(self, path: NodePath) -> "Request":
+    def at(self, path: NodePath) -> "Command":
         """The same request, at another path."""
         text, exact = spell(path)
         return replace(self, path=text, path_b64=exact)

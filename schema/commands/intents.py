@@ -31,7 +31,7 @@ class Before:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class CopySource:
     """What a copy takes: a node at its path, or the content of an older version at its place in the trash."""
 
     version: int
@@ -70,7 +70,7 @@ class Leaving:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
+class TreeTotals:
     """What lies below a directory that was staged."""
 
     size: int
@@ -125,7 +125,7 @@ class Nothing(Intent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused(Intent):
+class Refusal(Intent):
     """The command ended where it began."""
 
     step: ClassVar[str] = "refused"
@@ -145,9 +145,9 @@ class Appears(Intent):
     at: str | None = None
     """hex of the path, where it is not that of the command"""
     tree: bool = False
-    source: Source | None = None
+    source: CopySource | None = None
     departs: Leaving | None = None
-    totals: Totals | None = None
+    totals: TreeTotals | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,14 +219,14 @@ class Describe(Changes):
 
 
 BY_STEP: Mapping[str, type[Intent]] = {
-    kind.step: kind for kind in (Nothing, Refused, Create, Replace, Delete, Move, Restore, Describe)
+    kind.step: kind for kind in (Nothing, Refusal, Create, Replace, Delete, Move, Restore, Describe)
 }
 NESTED: Mapping[str, type[Any]] = {
     "before": Before,
-    "source": Source,
+    "source": CopySource,
     "replaced": Leaving,
     "departs": Leaving,
-    "totals": Totals,
+    "totals": TreeTotals,
 }
 
 
@@ -234,7 +234,7 @@ def of_json(stored: Mapping[str, Any]) -> Intent:
     return _read(BY_STEP[stored["step"]], stored)
 
 
-def copied_of(intent: Intent) -> Source | None:
+def copied_of(intent: Intent) -> CopySource | None:
     """What is still to be staged, or was."""
     return intent.source if isinstance(intent, Appears) else None
 

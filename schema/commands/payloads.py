@@ -5,7 +5,7 @@ Payloads carry ids, paths and facts; never metadata values, tokens or bytes.
 
 from dataclasses import dataclass, field
 
-from schema.commands.command import Request, Status
+from schema.commands.command import Command, Status
 from schema.ids import CommandId, MountId
 
 LIST_MAX = 64
@@ -13,11 +13,11 @@ LIST_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
-class CommandList:
+class Batch:
     """Commands of one mount with disjoint claims."""
 
     mount_id: MountId
-    requests: list[Request]
+    requests: list[Command]
     atomic_id: str | None = None
     """All of them or none: the id of such a list"""
     turn: int = 0

@@ -48,7 +48,7 @@ class OldContent:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownCommand:
     """The command that already has this key."""
 
     id: CommandId
@@ -98,7 +98,7 @@ class Situation:
     """The path of the request"""
     there: Place | None = None
     """Its target, where it has one"""
-    known: Known | None = None
+    known: KnownCommand | None = None
     named: KnownNode | None = None
     """The node whose id the client gave, in whatever state"""
     old: OldContent | None = None

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from schema import errors
 from schema.commands.claims import Claim, conflicts
-from schema.commands.command import CommandKind, Request, Status
+from schema.commands.command import Command, CommandKind, Status
 from schema.commands.decisions import BY_KIND
 from schema.commands.intents import Intent, copied_of, kept_in
-from schema.commands.situations import Known, Place, Situation
+from schema.commands.situations import KnownCommand, Place, Situation
 from schema.ids import CommandId
 
 
@@ -50,7 +50,7 @@ class Refuse:
 class Replay:
     """The same request ended before."""
 
-    known: Known
+    known: KnownCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Conflict:
 Verdict = Go | Refuse | Replay | Resume | Join | Busy | Conflict
 
 
-def decide(request: Request, found: Situation, *, workflow: str, day: str) -> Verdict:
+def decide(request: Command, found: Situation, *, workflow: str, day: str) -> Verdict:
     """`workflow` is the one that asks. `day` names the trash folder, fixed for good: a retry after midnight finds it again."""
     if known := found.known:
         if not _asks_the_same(request, known):
@@ -117,19 +117,19 @@ def decide(request: Request, found: Situation, *, workflow: str, day: str) -> Ve
     return Go(identity, attempt, kept_in(intent, f"{day}/{identity}"), decision.claims(request, found))
 
 
-def _asks_the_same(request: Request, known: Known) -> bool:
+def _asks_the_same(request: Command, known: KnownCommand) -> bool:
     """A body that was not read to its end has no hash, and then all but the body has to agree."""
     if known.hash is not None and request.hash is not None:
         return known.hash == request.hash
     return (known.head or known.hash) == request.effective_head
 
 
-def opens(request: Request, found: Situation) -> tuple[CommandId, int]:
+def opens(request: Command, found: Situation) -> tuple[CommandId, int]:
     """The command that this request opens: a new one, or the next attempt of one that failed before."""
     return (found.known.id, found.known.attempt + 1) if found.known else (request.id, 1)
 
 
-def _refusal(request: Request, found: Situation) -> errors.FilestoreError | Busy | None:
+def _refusal(request: Command, found: Situation) -> errors.FilestoreError | Busy | None:
     if request.failure is not None:
         return errors.from_code(request.failure, request.failure_message)
     places = [found.here] if found.there is None else [found.here, found.there]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from schema.commands.command import CommandKind, Request, Status
-from schema.commands.intents import Refused, Source
-from schema.commands.situations import Known, KnownNode, OldContent, Place, Situation
+from schema.commands.command import Command, CommandKind, Status
+from schema.commands.intents import CopySource, Refusal
+from schema.commands.situations import KnownCommand, KnownNode, OldContent, Place, Situation
 from schema.commands.verdicts import Go, Refuse
 from schema.ids import CommandId, MountId, NodeId
 from schema.locks import Lock
@@ -31,8 +31,8 @@ async def lock_mounts(connection: Connection, mounts: Collection[MountId]) -> No
 
 
 async def look_where_they_lie(
-    connection: Connection, requests: Sequence[Request], by_item: Collection[MountId]
-) -> tuple[list[Request], dict[CommandId, Situation]]:
+    connection: Connection, requests: Sequence[Command], by_item: Collection[MountId]
+) -> tuple[list[Command], dict[CommandId, Situation]]:
     """The requests, each that names a living node by its id at the path where that lies, and what `look` says of them.
 
     The locks of their mounts are held, so no other move begins. One that began before can be recorded between two
@@ -46,12 +46,12 @@ async def look_where_they_lie(
         requests = placed
 
 
-def _is_there(request: Request, found: Situation) -> bool:
+def _is_there(request: Command, found: Situation) -> bool:
     node = found.here.node
     return not request.follows_its_node or (node is not None and node.id == request.node_id)
 
 
-async def _placed(connection: Connection, requests: Sequence[Request]) -> list[Request]:
+async def _placed(connection: Connection, requests: Sequence[Command]) -> list[Command]:
     named = {request.node_id for request in requests if request.follows_its_node}
     if not named:
         return list(requests)
@@ -60,12 +60,12 @@ async def _placed(connection: Connection, requests: Sequence[Request]) -> list[R
     return [_at_its_node(request, places) for request in requests]
 
 
-def _at_its_node(request: Request, places: Mapping[NodeId, NodePath]) -> Request:
+def _at_its_node(request: Command, places: Mapping[NodeId, NodePath]) -> Command:
     place = places.get(request.node_id) if request.follows_its_node and request.node_id is not None else None
     return request if place is None else request.at(place)
 
 
-async def source_changes(connection: Connection, command: CommandId, source: Source) -> bool:
+async def source_changes(connection: Connection, command: CommandId, source: CopySource) -> bool:
     """Another command of ours has changed what this one copies since it began, or is at it now. `source`: of its intent."""
     if source.path is None:
         return False  # older content: it lies in the trash, where no command changes anything
@@ -79,7 +79,7 @@ async def source_changes(connection: Connection, command: CommandId, source: Sou
 
 
 async def look(
-    connection: Connection, requests: Sequence[Request], *, by_item: Collection[MountId] = ()
+    connection: Connection, requests: Sequence[Command], *, by_item: Collection[MountId] = ()
 ) -> dict[CommandId, Situation]:
     """`by_item`: the mounts whose storage knows no trees. The record does not know; their executors do."""
     items = [end for request in requests for end in _ends(request)]
@@ -94,7 +94,7 @@ _TREES = (CommandKind.DELETE, CommandKind.MOVE, CommandKind.COPY, CommandKind.RE
 """Commands that concern what lies below their path as well."""
 
 
-def _ends(request: Request) -> list[dict[str, Any]]:
+def _ends(request: Command) -> list[dict[str, Any]]:
     here = {
         "id": request.id,
         "n": 0,
@@ -126,10 +126,10 @@ def _at(path: NodePath, *, subtree: bool) -> dict[str, Any]:
     }
 
 
-def _situation(request: Request, ends: Mapping[int, DictRow], by_item: Collection[MountId]) -> Situation:
+def _situation(request: Command, ends: Mapping[int, DictRow], by_item: Collection[MountId]) -> Situation:
     row, known = ends[0], None
     if row["known_id"] is not None:
-        known = Known(
+        known = KnownCommand(
             CommandId(row["known_id"]), Status(row["known_status"]), row["known_attempt"], row["known_hash"],
             row["known_retryable"], row["known_code"], row["known_outcome"], row["known_owner"],
             row["known_long"], bool(row["known_unstaged"]), row["known_head"],
@@ -176,7 +176,7 @@ def _old(facts: Mapping[str, Any] | None) -> OldContent | None:
 
 
 async def open_rows(
-    connection: Connection, mount: MountId, workflow: str, verdicts: Sequence[tuple[Request, Go | Refuse]],
+    connection: Connection, mount: MountId, workflow: str, verdicts: Sequence[tuple[Command, Go | Refuse]],
     *, atomic_id: str | None = None,
 ) -> set[CommandId]:  # fmt: skip
     """Write the verdicts down. A command that is missing from the answer met its own key in another transaction.
@@ -192,7 +192,7 @@ async def open_rows(
     return {CommandId(row["id"]) for row in await cursor.fetchall()}
 
 
-def _opened(request: Request, verdict: Go | Refuse, atomic_size: int | None) -> dict[str, Any]:
+def _opened(request: Command, verdict: Go | Refuse, atomic_size: int | None) -> dict[str, Any]:
     item: dict[str, Any] = {
         "id": verdict.id,
         "stage": request.id,
@@ -202,7 +202,7 @@ def _opened(request: Request, verdict: Go | Refuse, atomic_size: int | None) -> 
         "key": request.effective_key,
         "kind": request.kind,
         "path": (request.node_path if request.runs_on == request.mount_id else request.appears_at).raw.hex(),
-        "request": {name: value for name in Request.__slots__ if (value := getattr(request, name)) is not None}
+        "request": {name: value for name in Command.__slots__ if (value := getattr(request, name)) is not None}
         | {"name_text": request.appears_at.name.decode("utf-8", "replace")},
         "hash": request.hash,
         "attempt": verdict.attempt,
@@ -214,7 +214,7 @@ def _opened(request: Request, verdict: Go | Refuse, atomic_size: int | None) -> 
         intent = replace(verdict.intent, atomic_size=atomic_size)
         return item | {"status": Status.RUNNING, "intent": intent.to_json(), "claims": claims}
     error = verdict.error
-    refused = Refused(
+    refused = Refusal(
         # A stage that was lent is its upload's again.
         stage=request.stage if request.lent_stage is None else None,
         staged=request.staged,
@@ -227,7 +227,7 @@ def _opened(request: Request, verdict: Go | Refuse, atomic_size: int | None) -> 
 
 
 async def keep_metadata(
-    connection: Connection, mount: MountId, items: Sequence[tuple[Request, Mapping[str, object]]]
+    connection: Connection, mount: MountId, items: Sequence[tuple[Command, Mapping[str, object]]]
 ) -> None:
     """Let metadata wait in Postgres until `begin` takes it: it never travels through Temporal."""
     rows = [

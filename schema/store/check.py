@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, LiteralString
 
-from schema.check import Command, Entry, Event, Feed, Node, Record, Snapshot, Totals
+from schema.check import (
+    CommandFacts,
+    EntryFacts,
+    EventFacts,
+    FeedFacts,
+    NodeFacts,
+    RecordFacts,
+    SnapshotFacts,
+    TotalsFacts,
+)
 from schema.ids import MountId
 from schema.sql import load
 
@@ -16,13 +25,13 @@ SQL = load("check")
 _AT_ONCE = 5000
 
 
-async def record(connection: Connection, mount: MountId) -> tuple[Record, int]:
+async def record(connection: Connection, mount: MountId) -> tuple[RecordFacts, int]:
     """The record of a mount, and the id of its last journal entry: as long as that stays, nothing has changed."""
     async with connection.transaction():
         await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         moment = await (await connection.execute(SQL["moment"], {"mount": mount})).fetchone()
         assert moment is not None
-        found = Record(
+        found = RecordFacts(
             nodes=[_node(row) async for row in _rows(connection, SQL["nodes"], mount)],
             journal=[_entry(row) async for row in _rows(connection, SQL["journal"], mount)],
             snapshots=[_snapshot(row) async for row in _rows(connection, SQL["snapshots"], mount)],
@@ -43,10 +52,10 @@ async def last_entry(connection: Connection, mount: MountId) -> int:
     return int(row["last_entry"] or 0) if row else 0
 
 
-async def feed(connection: Connection) -> Feed:
+async def feed(connection: Connection) -> FeedFacts:
     row = await (await connection.execute(SQL["feed"])).fetchone()
     assert row is not None
-    return Feed(**row)
+    return FeedFacts(**row)
 
 
 async def outstanding(connection: Connection, mounts: Sequence[MountId]) -> int:
@@ -63,37 +72,37 @@ async def _rows(connection: Connection, query: LiteralString, mount: MountId) ->
             yield row
 
 
-def _node(row: DictRow) -> Node:
-    return Node(
+def _node(row: DictRow) -> NodeFacts:
+    return NodeFacts(
         row["id"], row["parent_id"], row["name"], row["kind"], row["state"], row["version"], row["size_bytes"],
         row["sha256"], row["depth"], row["directory_path"], row["mount_id"], row["identity"], row["drifted"],
     )  # fmt: skip
 
 
-def _entry(row: DictRow) -> Entry:
-    return Entry(
+def _entry(row: DictRow) -> EntryFacts:
+    return EntryFacts(
         row["id"], row["command"], row["attempt"], row["outcome"], row["code"], row["retryable"], row["node_id"],
         row["before"], row["after"], bool(row["drift"]), row["kind"], row["also"], row["foreign"],
     )  # fmt: skip
 
 
-def _snapshot(row: DictRow) -> Snapshot:
-    return Snapshot(
+def _snapshot(row: DictRow) -> SnapshotFacts:
+    return SnapshotFacts(
         row["node_id"], row["version"], row["command"], row["kind"], row["state"], row["size_bytes"], row["sha256"],
         row["valid_from"], row["valid_to"], row["content_place"], row["content_until"], row["parent_id"], row["name"],
     )  # fmt: skip
 
 
-def _totals(row: DictRow) -> Totals:
-    return Totals(row["size_bytes"], row["file_count"], row["directory_count"], row["child_count"])
+def _totals(row: DictRow) -> TotalsFacts:
+    return TotalsFacts(row["size_bytes"], row["file_count"], row["directory_count"], row["child_count"])
 
 
-def _command(row: DictRow) -> Command:
+def _command(row: DictRow) -> CommandFacts:
     said = row["entry"] if row["entry"] is not None else row["error"]
-    return Command(
+    return CommandFacts(
         row["id"], row["status"], row["attempt"], row["code"], row["retryable"], said, row["staged"], row["stage"]
     )
 
 
-def _event(row: DictRow) -> Event:
-    return Event(row["type"], row["journal"], row["position"])
+def _event(row: DictRow) -> EventFacts:
+    return EventFacts(row["type"], row["journal"], row["position"])

@@ -19,7 +19,7 @@ SQL = load("downloads")
 
 
 @dataclass(frozen=True, slots=True)
-class Download:
+class DownloadEvent:
     """What somebody has received, and when."""
 
     node: NodeId
@@ -31,6 +31,6 @@ class Download:
     at: datetime
 
 
-async def tell(connection: Connection, downloads: Sequence[Download]) -> None:
+async def tell(connection: Connection, downloads: Sequence[DownloadEvent]) -> None:
     """One statement, and so one short transaction, for all of them."""
     await connection.execute(SQL["tell"], {"items": orjson.dumps(downloads).decode()})

@@ -40,7 +40,7 @@ class Placed(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class EventPage:
     """`first` is the lowest position there is after the cursor; None: there is none. Everything up to `last` was looked at."""
 
     first: int | None
@@ -57,7 +57,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Backlog:
     unpositioned: bool
     unsettled: bool
     unpublished: bool
@@ -101,10 +101,10 @@ async def settle_entries(connection: Connection) -> None:
         await connection.execute(SQL["settle_entries"])
 
 
-async def waiting(connection: Connection) -> Waiting:
+async def waiting(connection: Connection) -> Backlog:
     row = await _waiting(connection)
     unsettled = row["awaited"] is not None or row["drawn"] > row["settled"]
-    return Waiting(row["unpositioned"], unsettled, row["unpublished"])
+    return Backlog(row["unpositioned"], unsettled, row["unpublished"])
 
 
 async def _waiting(connection: Connection) -> DictRow:
@@ -145,12 +145,14 @@ async def page(
     tenant: str | None = None,
     mount: MountId | None = None,
     types: Sequence[str] | None = None,
-) -> Page:
+) -> EventPage:
     """The next `limit` positions after a cursor, and of these the events that are asked for."""
     values = {"after": after, "limit": limit, "tenant": tenant, "mount": mount, "types": types, "bytes": PAGE_BYTES}
     rows = await (await connection.execute(SQL["page"], values)).fetchall()
     first, last = rows[0]["first"], rows[0]["last"]
-    return Page(first, after if last is None else last, [_placed(row) for row in rows if row["position"] is not None])
+    return EventPage(
+        first, after if last is None else last, [_placed(row) for row in rows if row["position"] is not None]
+    )
 
 
 def _placed(row: DictRow) -> Placed:

@@ -21,7 +21,7 @@ _BACK = SQL["entries"] + "\n" + SQL["newest_first"] + "\n" + SQL["page"] + " ORD
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class JournalFilter:
     """Which entries; all of it at once, None asks for nothing."""
 
     mount: MountId | None = None
@@ -43,7 +43,7 @@ class Asked:
     before: int | None = None
 
     def values(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in Asked.__dataclass_fields__}
+        own = {name: getattr(self, name) for name in JournalFilter.__dataclass_fields__}
         prefix = self.prefix if self.prefix is not None and self.prefix.raw else None
         # '0' comes right after '/'
         bounds = (None, None) if prefix is None else (prefix.raw + b"/", prefix.raw + b"0")
@@ -58,7 +58,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class JournalPage:
     """`items` are the elements of a JSON array without its brackets, `last` is the id of the last one; `more` come after it."""
 
     items: str
@@ -66,14 +66,16 @@ class Page:
     more: bool
 
 
-async def entries(connection: Connection, tenant: str, asked: Asked, *, limit: int, oldest_first: bool = False) -> Page:
+async def entries(
+    connection: Connection, tenant: str, asked: JournalFilter, *, limit: int, oldest_first: bool = False
+) -> JournalPage:
     """Oldest first: only what is settled, so that who goes on behind the last one misses nothing. Newest first: everything."""
     values = asked.values() | {"tenant": tenant, "limit": limit}
     # Planned with these very values: most conditions vanish, and with them whatever would keep the indexes from being used.
     cursor = await connection.execute(_FORWARD if oldest_first else _BACK, values, prepare=False)
     rows = await cursor.fetchall()
     page = rows[:limit]
-    return Page(",".join(row["document"] for row in page), page[-1]["id"] if page else None, len(rows) > limit)
+    return JournalPage(",".join(row["document"] for row in page), page[-1]["id"] if page else None, len(rows) > limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class WorkCounts:
     """Of the whole installation. Seconds are those of the oldest; None where there is none."""
 
     position: int
@@ -36,7 +36,7 @@ class Work:
     cleanups_seconds: float | None
 
 
-async def work(connection: Connection) -> Work:
+async def work(connection: Connection) -> WorkCounts:
     row = await (await connection.execute(SQL["work"], {"most": MOST})).fetchone()
     assert row is not None
-    return Work(**{field.name: row[field.name] for field in fields(Work)})
+    return WorkCounts(**{field.name: row[field.name] for field in fields(WorkCounts)})

@@ -39,7 +39,7 @@ class NewMount:
 
 
 @dataclass(frozen=True, slots=True)
-class Locked:
+class LockedMount:
     """A mount held still until the transaction ends. `busy`: a command of it is running."""
 
     mount: Mount
@@ -48,7 +48,7 @@ class Locked:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class MountPage:
     """A page of a list: `items` is JSON text, the elements of an array without its brackets."""
 
     items: str
@@ -94,7 +94,7 @@ async def listed(
     limit: int = 1,
     offset: int = 0,
     only: MountId | None = None,
-) -> Page:
+) -> MountPage:
     values = {
         "tenant": tenant,
         "id": only,
@@ -108,7 +108,7 @@ async def listed(
     cursor = await connection.execute(SQL["list"], values)
     row = await cursor.fetchone()
     assert row is not None
-    return Page(row["items"] or "", row["total"])
+    return MountPage(row["items"] or "", row["total"])
 
 
 async def create(connection: Connection, new: NewMount, host_id: str) -> MountId | None:
@@ -165,10 +165,10 @@ async def record_root(connection: Connection, mount: MountId, identity: Sequence
     await connection.execute(SQL["record_root"], values)
 
 
-async def lock(connection: Connection, mount: MountId, tenant: str) -> Locked | None:
+async def lock(connection: Connection, mount: MountId, tenant: str) -> LockedMount | None:
     cursor = await connection.execute(SQL["lock"], {"id": mount, "tenant": tenant})
     row = await cursor.fetchone()
-    return Locked(_mount(row), row["config"], row["busy"]) if row else None
+    return LockedMount(_mount(row), row["config"], row["busy"]) if row else None
 
 
 async def update(connection: Connection, mount: MountId, changes: Mapping[str, Any]) -> None:

@@ -28,7 +28,7 @@ _ANY_DEPTH = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundNode:
     """A node: where it lies, and the JSON text that clients read."""
 
     id: NodeId
@@ -87,7 +87,7 @@ EVERYTHING = Matching()
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PageEnd:
     """Where a page ends: what its last node is ordered by. The next page begins behind it, whatever comes and goes meanwhile."""
 
     rank: int
@@ -98,21 +98,21 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class NodePage:
     """`items` are the elements of a JSON array without its brackets. `further`: where the next page goes on, if there is one."""
 
     items: str
     total: int
-    further: Place | None
+    further: PageEnd | None
 
 
 @dataclass(frozen=True, slots=True)
 class Children:
     """A directory and a page of what it holds."""
 
-    parent: Found
+    parent: FoundNode
     kind: str
-    page: Page
+    page: NodePage
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +136,19 @@ class FileRecord:
     """A command is at work on this very path, or on a whole tree that holds it."""
 
 
-def _found(row: Mapping[str, Any] | None) -> Found | None:
+def _found(row: Mapping[str, Any] | None) -> FoundNode | None:
     if row is None:
         return None
-    return Found(NodeId(row["id"]), MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["document"])
+    return FoundNode(NodeId(row["id"]), MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["document"])
 
 
-async def by_id(connection: Connection, node: NodeId, tenant: str) -> Found | None:
+async def by_id(connection: Connection, node: NodeId, tenant: str) -> FoundNode | None:
     """Deleted ones too."""
     cursor = await connection.execute(SQL["by_id"], {"id": node, "tenant": tenant})
     return _found(await cursor.fetchone())
 
 
-async def by_path(connection: Connection, mount: MountId, path: NodePath, tenant: str) -> Found | None:
+async def by_path(connection: Connection, mount: MountId, path: NodePath, tenant: str) -> FoundNode | None:
     """The living node at this path; where there is none, the one that was deleted last."""
     values: dict[str, Any] = {"mount": mount, "tenant": tenant, "parent": path.parent.as_directory, "name": path.name}
     if not path.raw:
@@ -160,7 +160,7 @@ async def by_path(connection: Connection, mount: MountId, path: NodePath, tenant
     return await latest_deleted(connection, mount, path, tenant)
 
 
-async def latest_deleted(connection: Connection, mount: MountId, path: NodePath, tenant: str) -> Found | None:
+async def latest_deleted(connection: Connection, mount: MountId, path: NodePath, tenant: str) -> FoundNode | None:
     """The node that was deleted last at this path, whatever lives there now."""
     values = {"mount": mount, "tenant": tenant, "names": path.raw.split(b"/")}
     cursor = await connection.execute(SQL["latest_deleted"], values)
@@ -174,7 +174,7 @@ async def children(
     *,
     limit: int,
     offset: int = 0,
-    after: Place | None = None,
+    after: PageEnd | None = None,
     matching: Matching = EVERYTHING,
 ) -> Children | None:
     """By kind, then by name; after a place or an offset. None when there is no such node; whether it is a directory says `kind`."""
@@ -190,15 +190,17 @@ async def children(
     row = await cursor.fetchone()
     if row is None:
         return None
-    parent = Found(directory, MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["parent"])
+    parent = FoundNode(directory, MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["parent"])
     more = row.get("more", offset + limit < row["total"])
     place = (
-        Place(_KINDS.index(row["last_rank"]), bytes(row["last_key"]), row["last_id"]) if more and row["items"] else None
+        PageEnd(_KINDS.index(row["last_rank"]), bytes(row["last_key"]), row["last_id"])
+        if more and row["items"]
+        else None
     )
-    return Children(parent, row["kind"], Page(row["items"] or "", row["total"], place))
+    return Children(parent, row["kind"], NodePage(row["items"] or "", row["total"], place))
 
 
-def _after(place: Place | None, rank: object) -> dict[str, Any]:
+def _after(place: PageEnd | None, rank: object) -> dict[str, Any]:
     return {"after_rank": rank, "after_key": place and place.key, "after_id": place and place.id}
 
 
@@ -210,10 +212,10 @@ async def tree(
     depth: int | None = None,
     limit: int,
     offset: int = 0,
-    after: Place | None = None,
+    after: PageEnd | None = None,
     matching: Matching = EVERYTHING,
     collisions: bool = False,
-) -> Page:
+) -> NodePage:
     """The node at `path` and all below it, by depth, then by path; after a place or an offset. `depth` counts from there.
     `collisions`: only those below it whose names collide on a file system that ignores case, or normalises names.
 
@@ -236,8 +238,8 @@ async def tree(
     cursor = await connection.execute(query, values | matching.values(), prepare=False)
     row = await cursor.fetchone()
     assert row is not None
-    place = Place(row["last_rank"], bytes(row["last_key"]), row["last_id"]) if row["more"] else None
-    return Page(row["items"] or "", row["total"], place)
+    place = PageEnd(row["last_rank"], bytes(row["last_key"]), row["last_id"]) if row["more"] else None
+    return NodePage(row["items"] or "", row["total"], place)
 
 
 async def collides_with(connection: Connection, node: NodeId) -> str:

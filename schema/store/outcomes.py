@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from schema.commands.command import Request, Status
+from schema.commands.command import Command, Status
 from schema.commands.payloads import Outcome
 from schema.ids import CommandId, MountId
 from schema.sql import load
@@ -39,7 +39,7 @@ async def outcome_by_key(connection: Connection, tenant: str, principal: str, ke
 
 
 async def outcomes_by_key(
-    connection: Connection, waiting: Sequence[tuple[Request, float]]
+    connection: Connection, waiting: Sequence[tuple[Command, float]]
 ) -> list[tuple[CommandId, Outcome]]:
     """How these requests ended under an earlier id, of those that did. With each comes how many seconds it has waited."""
     items = [_keyed(request) | {"age": age} for request, age in waiting]
@@ -47,7 +47,7 @@ async def outcomes_by_key(
     return [(CommandId(row["request"]), outcome_of(row)) for row in await cursor.fetchall()]
 
 
-async def rows_by_key(connection: Connection, requests: Sequence[Request]) -> dict[CommandId, CommandId]:
+async def rows_by_key(connection: Connection, requests: Sequence[Command]) -> dict[CommandId, CommandId]:
     """The commands that these requests have opened before, of those that did."""
     cursor = await connection.execute(
         SQL["rows_by_key"], {"items": orjson.dumps([_keyed(request) for request in requests]).decode()}
@@ -55,7 +55,7 @@ async def rows_by_key(connection: Connection, requests: Sequence[Request]) -> di
     return {CommandId(row["request"]): CommandId(row["id"]) for row in await cursor.fetchall()}
 
 
-def _keyed(request: Request) -> dict[str, str | None]:
+def _keyed(request: Command) -> dict[str, str | None]:
     return {
         "request": request.id,
         "tenant": request.tenant,

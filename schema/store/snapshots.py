@@ -19,7 +19,7 @@ _ONE = SQL["one_of"] + "\n" + SQL["where_kept"] + "\n" + SQL["what_ended_it"]
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class SnapshotRow:
     """One version as clients read it."""
 
     version: int
@@ -42,7 +42,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class OldContent:
+class KeptContent:
     """A version's content, and where it is: at `place` in the trash, or (`live`) what the node has now, or nowhere."""
 
     name: bytes
@@ -61,11 +61,11 @@ class OldContent:
     """A command is at it: what is kept may not have arrived at its place, or may have just left it."""
 
 
-async def page(connection: Connection, node: NodeId, *, limit: int, before: int | None = None) -> list[Snapshot]:
+async def page(connection: Connection, node: NodeId, *, limit: int, before: int | None = None) -> list[SnapshotRow]:
     """Newest first; `before`: only versions below this one."""
     cursor = await connection.execute(_PAGE, {"node": node, "limit": limit, "before": before})
     return [
-        Snapshot(
+        SnapshotRow(
             row["version"], CommandId(row["command_id"]), row["entry"],
             None if row["parent_id"] is None else NodeId(row["parent_id"]), bytes(row["name"]), row["kind"],
             row["state"], row["size_bytes"], row["sha256"] and bytes(row["sha256"]), row["metadata"],
@@ -75,13 +75,13 @@ async def page(connection: Connection, node: NodeId, *, limit: int, before: int 
     ]  # fmt: skip
 
 
-async def content(connection: Connection, node: NodeId, version: int) -> OldContent | None:
+async def content(connection: Connection, node: NodeId, version: int) -> KeptContent | None:
     """None: there is no such version."""
     cursor = await connection.execute(_ONE, {"node": node, "version": version})
     row = await cursor.fetchone()
     if row is None:
         return None
-    return OldContent(
+    return KeptContent(
         bytes(row["name"]), row["state"], row["size_bytes"], row["sha256"] and bytes(row["sha256"]), row["checksum"],
         row["mime_type"], row["since"], row["live"], row["place"] and bytes(row["place"]), row["until"],
         row["identity"], row["moving"],

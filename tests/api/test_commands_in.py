@@ -12,8 +12,7 @@ import pytest
 
 from api.commands.fingerprint import fingerprint
 from api.http.fields import METADATA_MAX
-from schema.commands.command import CommandKind, Status
-from schema.commands.command import Request as Command
+from schema.commands.command import Command, CommandKind, Status
 from schema.ids import CommandId, MountId, NodeId
 from tests.api.conftest import Front, Tree, make_tree, succeeded
 

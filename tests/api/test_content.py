@@ -22,7 +22,7 @@ import psycopg
 import pytest
 
 from activities.executors.base import Content
-from activities.executors.local.content import Content as LocalContent
+from activities.executors.local.content import LocalContent
 from activities.executors.local.executor import LocalExecutor
 from api.files import recorded
 from api.files import stream as streamed

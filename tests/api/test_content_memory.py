@@ -11,7 +11,7 @@ import pytest_asyncio
 from api.access.limits import MIB, PIECES, Budget, Lease
 from schema.errors import Overloaded
 from tests.api.conftest import Front, Tree
-from tests.api.test_writes import Line, heads, put, until
+from tests.api.test_writes import SentLine, heads, put, until
 from tests.api.tus.helpers import begin
 from tests.api.tus.test_connections import head_of
 
@@ -69,7 +69,7 @@ async def test_a_stalled_reader_holds_its_part_until_it_is_gone(
     front: Front, client: httpx2.AsyncClient, tree: Tree, address: tuple[str, int], budget: Budget
 ) -> None:
     node = await tree.file("big", os.urandom(24 * MIB))
-    line = await Line.open(address)
+    line = await SentLine.open(address)
     token = front.tokens["read"]
     await line.send(
         f"GET /v1/files/{node}/content HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
@@ -92,7 +92,7 @@ async def test_a_stalled_writer_holds_its_part_until_it_is_gone(
         head = heads(front, tree, "put", Content_Length=str(MIB)) + b"\r\n\r\n"
     else:
         head = head_of(front, await begin(client, tree, MIB), 0, MIB)
-    line = await Line.open(address)
+    line = await SentLine.open(address)
     await line.send(head + b"x" * 300_000)
     await until(lambda: budget.free == 0)
     refused = await put(client, tree, b"x" * 300_000)

@@ -28,7 +28,7 @@ from schema.settings import Settings
 from schema.store import events as store
 from schema.store.pool import Pool, make_pool
 from tests.api.conftest import Front, Tree, make_tree
-from tests.sse import Block, close_all, connect
+from tests.sse import SentBlock, close_all, connect
 from workers.buses.redis import InlineBus
 
 CREATED, DELETED, COMPLETED = EventType.NODE_CREATED, EventType.NODE_DELETED, EventType.COMMAND_COMPLETED
@@ -55,7 +55,7 @@ async def tell(tree: Tree, *paths: str, **data: Any) -> int:
     return await position(tree.pool)
 
 
-def paths_of(blocks: list[Block]) -> list[str]:
+def paths_of(blocks: list[SentBlock]) -> list[str]:
     return [block.data["data"]["path"] for block in blocks]
 
 
@@ -453,7 +453,7 @@ async def test_a_slow_reader_holds_up_nobody_and_loses_nothing(
     monkeypatch.setattr(feed, "KEPT_EVENTS", 100)
     read, by_followers = store.page, []
 
-    async def page(connection: Any, after: int, limit: int, **wanted: Any) -> store.Page:
+    async def page(connection: Any, after: int, limit: int, **wanted: Any) -> store.EventPage:
         if wanted:
             by_followers.append(after)
         return await read(connection, after, limit, **wanted)

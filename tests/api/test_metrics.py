@@ -67,7 +67,7 @@ async def scrape(client: httpx2.AsyncClient) -> Scraped:
 
 
 @dataclass
-class Known:
+class KnownVitals:
     """`Vitals` that tell what they are told to."""
 
     loads_: Sequence[Load] = ()
@@ -132,8 +132,8 @@ def documented() -> list[str]:
     return re.findall(r"^\| `([a-z_]+)` \| (?:counter|gauge|histogram) \|", DOCS.read_text(encoding="utf-8"), re.M)
 
 
-@pytest.mark.parametrize("vitals", [None, Known()], ids=["alone", "whole"])
-async def test_the_list_in_the_docs_is_what_is_exposed(front: Front, vitals: Known | None) -> None:
+@pytest.mark.parametrize("vitals", [None, KnownVitals()], ids=["alone", "whole"])
+async def test_the_list_in_the_docs_is_what_is_exposed(front: Front, vitals: KnownVitals | None) -> None:
     async with other(front, vitals=vitals) as anybody:
         page = await scrape(anybody)
     exposed = [name + "_total" * (family.type == "counter") for name, family in page.families.items()]
@@ -143,7 +143,7 @@ async def test_the_list_in_the_docs_is_what_is_exposed(front: Front, vitals: Kno
 async def test_the_docs_name_the_type_and_every_label(front: Front) -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \| (\w+) \| (.*?) \|", DOCS.read_text(encoding="utf-8"), re.M)
     told = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
-    known = Known([Load("main", "m", 1, 2)], [MountSeen("main", "m", "online")])
+    known = KnownVitals([Load("main", "m", 1, 2)], [MountSeen("main", "m", "online")])
     async with other(front, vitals=known) as anybody:
         await anybody.post("/v1/directories", json={"backendMountId": 1, "path": "a"})
         page = await scrape(anybody)
@@ -364,7 +364,7 @@ async def test_a_thousand_addresses_are_no_more_series_than_one(front: Front) ->
 async def test_a_mount_key_can_not_break_the_page(front: Front) -> None:
     key = 'a"b\\n{c="d"}\\'
     seen = [MountSeen("main", key, "online"), MountSeen("other", key, "offline")]
-    async with other(front, vitals=Known([Load("main", key, 5, 6), Load("other", key, 0, 0)], seen)) as anybody:
+    async with other(front, vitals=KnownVitals([Load("main", key, 5, 6), Load("other", key, 0, 0)], seen)) as anybody:
         page = await scrape(anybody)
     assert page("filestore_commands_waiting", tenant="main", mount=key) == 5
     assert page("filestore_mount_health", tenant="other", mount=key, health="offline") == 1
@@ -399,7 +399,7 @@ def test_an_empty_token_is_refused_at_start(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_vitals_are_shown_under_the_mounts_the_pools_and_the_servers(front: Front) -> None:
-    known = Known(
+    known = KnownVitals(
         [Load("main", "disk", 12, 34)], [MountSeen("main", "disk", "degraded"), MountSeen("main", "off", "inactive")]
     )
     async with other(front, vitals=known) as anybody:
@@ -490,7 +490,7 @@ def less_patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def test_many_scrapes_are_one_question(front: Front) -> None:
-    known = Known(seconds=0.05)
+    known = KnownVitals(seconds=0.05)
     async with other(front, vitals=known) as anybody:
         await asyncio.gather(*(scrape(anybody) for _ in range(20)))
         await scrape(anybody)
@@ -499,7 +499,7 @@ async def test_many_scrapes_are_one_question(front: Front) -> None:
 
 async def test_a_server_that_hangs_holds_up_no_scrape(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     with less_patient(monkeypatch):
-        async with other(front, vitals=Known(mounts_=[MountSeen("main", "m", "online")], seconds=30)) as anybody:
+        async with other(front, vitals=KnownVitals(mounts_=[MountSeen("main", "m", "online")], seconds=30)) as anybody:
             page = await scrape(anybody)
     assert page("filestore_dependency_up", dependency="postgres") == 1
     assert page("filestore_dependency_up", dependency="temporal") is None, "nobody knows"
@@ -507,7 +507,7 @@ async def test_a_server_that_hangs_holds_up_no_scrape(front: Front, monkeypatch:
 
 
 async def test_an_old_answer_is_not_shown_for_ever(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = Known()
+    known = KnownVitals()
     monkeypatch.setattr(looks, "SERVERS_SECONDS", 0.0)
     async with other(front, vitals=known) as anybody:
         assert (await scrape(anybody))("filestore_dependency_up", dependency="temporal") == 1
@@ -534,7 +534,7 @@ async def test_without_postgres_the_page_says_so(front: Front, monkeypatch: pyte
     away = make_pool("postgresql://nobody@127.0.0.1:1/none", name="away", timeout=0.2)
     await away.open(wait=False)
     with less_patient(monkeypatch):
-        async with other(front, pool=away, vitals=Known()) as anybody:
+        async with other(front, pool=away, vitals=KnownVitals()) as anybody:
             page = await scrape(anybody)
     await away.close()
     assert page("filestore_dependency_up", dependency="postgres") == 0
@@ -553,7 +553,7 @@ def test_counts_of_two_processes_do_not_mix() -> None:
 # The mounts
 
 
-class Storage:
+class SlowStorage:
     """Stands in for `ServedMounts` and each executor: `check` does what it is told."""
 
     def __init__(self, checks: Mapping[int, Callable[[], object]]) -> None:
@@ -587,7 +587,7 @@ async def test_a_disk_that_hangs_holds_up_no_other_mount_and_one_thread(monkeypa
 
     monkeypatch.setattr(health, "_PATIENCE_SECONDS", 0.5)
     gate = threading.Event()
-    storage = Storage({1: lambda: None, 2: offline, 3: lambda: gate.wait(60), 4: defect})
+    storage = SlowStorage({1: lambda: None, 2: offline, 3: lambda: gate.wait(60), 4: defect})
     nothing, served = cast("Any", None), cast("Any", storage)
     looking = Health(Settings(), nothing, nothing, served, budgets.LOOKS.build())  # type: ignore[call-arg]
 

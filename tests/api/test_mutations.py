@@ -13,17 +13,17 @@ import pytest
 from api.commands import parse as submissions
 from api.commands.catalogue import KINDS
 from api.http.fields import METADATA_MAX
-from schema.commands.command import CommandKind, Request, Status
+from schema.commands.command import Command, CommandKind, Status
 from tests.api.conftest import Front, Tree, failed, make_tree, pends, succeeded
 from tests.api.test_commands_in import HOSTILE_BUT_LEGAL, REFUSED
 from tests.api.test_journal import command as command_row
 
 SAME = {"id", "tenant", "principal", "token_id", "request_id", "hash"}
 """Fields that every command has; the others are those it was asked for."""
-EMPTY = {field.name: field.default for field in fields(Request)}
+EMPTY = {field.name: field.default for field in fields(Command)}
 
 
-def said(request: Request) -> dict[str, Any]:
+def said(request: Command) -> dict[str, Any]:
     """What is particular to this request."""
     told = {name: getattr(request, name) for name in EMPTY if name not in SAME}
     return {name: value for name, value in told.items() if value != EMPTY[name]}

@@ -7,7 +7,7 @@ import pytest
 
 from api.submission import Queued
 from schema import errors
-from schema.commands.command import CommandKind, Request
+from schema.commands.command import Command, CommandKind
 from schema.ids import CommandId, MountId, new_command_id
 from tests.api.conftest import Front, Tree
 from tests.api.test_journal import command
@@ -15,7 +15,7 @@ from tests.api.test_journal import command
 
 def waiting(front: Front, principal: str = "ann", tenant: str = "main") -> Queued:
     id = new_command_id()
-    request = Request(id, CommandKind.MOVE, MountId(7), "a", tenant, principal, 1, target="b", key="k")
+    request = Command(id, CommandKind.MOVE, MountId(7), "a", tenant, principal, 1, target="b", key="k")
     front.commands.waiting[id] = Queued(request, datetime.now(UTC))
     return front.commands.waiting[id]
 

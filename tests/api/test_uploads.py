@@ -387,7 +387,7 @@ async def test_a_file_over_the_limit_is_413_and_leaves_nothing(
         assert front.commands.submissions == [] and no_stages(tree)
 
 
-class Failing:
+class FailingWriter:
     """A writer, or the opening of one, that fails with this after so many writes."""
 
     def __init__(self, executor: Executor, error: Exception, after: int) -> None:
@@ -418,7 +418,7 @@ class Failing:
 async def test_when_staging_fails_the_command_is_recorded_as_refused(
     front: Front, client: httpx2.AsyncClient, tree: Tree, error: type[errors.FilestoreError], after: int
 ) -> None:
-    front.disks.wrapped = lambda executor: Failing(executor, error(), after)
+    front.disks.wrapped = lambda executor: FailingWriter(executor, error(), after)
     front.commands.answers = lambda s: failed(s, s.request.failure or "")
     answer = await send(client, in_pieces(form(*fields(tree), (FILE, b"x" * 5_000_000))))
     request = front.commands.last.request
@@ -457,7 +457,7 @@ async def test_a_big_body_is_not_staged_where_it_can_not_go(
 async def test_an_error_of_the_disk_leaves_nothing(
     front: Front, client: httpx2.AsyncClient, tree: Tree, number: int, status: int
 ) -> None:
-    front.disks.wrapped = lambda executor: Failing(executor, OSError(number, os.strerror(number)), 2)
+    front.disks.wrapped = lambda executor: FailingWriter(executor, OSError(number, os.strerror(number)), 2)
     answer = await send(client, in_pieces(form(*fields(tree), (FILE, b"x" * 5_000_000))))
     assert answer.status_code == status and ("retry-after" in answer.headers) is (status == 503)
     assert front.commands.submissions == [] and no_stages(tree)

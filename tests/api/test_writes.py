@@ -260,14 +260,14 @@ async def test_a_malformed_digest_is_400(
 # What only a connection shows
 
 
-class Line:
+class SentLine:
     """One connection, spoken by hand."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
 
     @classmethod
-    async def open(cls, address: tuple[str, int]) -> "Line":
+    async def open(cls, address: tuple[str, int]) -> "SentLine":
         return cls(*await asyncio.open_connection(*address))
 
     async def send(self, data: bytes) -> None:
@@ -300,7 +300,7 @@ async def test_the_body_is_asked_for_when_the_headers_are_good(
     front: Front, tree: Tree, address: tuple[str, int], way: str
 ) -> None:
     body = form(tree, b"hello") if way == "form" else b"hello"
-    line = await Line.open(address)
+    line = await SentLine.open(address)
     await line.send(heads(front, tree, way, Expect="100-continue", Content_Length=str(len(body))) + b"\r\n\r\n")
     assert await line.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
     await line.send(body)
@@ -323,7 +323,7 @@ REFUSED: list[tuple[str, dict[str, Any], bytes]] = [
 async def test_a_refused_body_is_not_asked_for(
     front: Front, tree: Tree, address: tuple[str, int], way: str, headers: dict[str, Any], status: bytes
 ) -> None:
-    line = await Line.open(address)
+    line = await SentLine.open(address)
     told = {"Expect": "100-continue", "Content_Length": "1000", **headers}
     head = heads(front, tree, way, **told)
     if "Content_Type" in headers:
@@ -343,7 +343,7 @@ async def test_a_closed_mount_is_not_sent_the_body(
 ) -> None:
     front.commands.answers = lambda s: failed(s, s.request.failure or "")
     tree = await make_tree(pool, tmp_path / "closed", access_mode="ro")
-    line = await Line.open(address)
+    line = await SentLine.open(address)
     await line.send(heads(front, tree, "put", Expect="100-continue", Content_Length="1000") + b"\r\n\r\n")
     assert (await line.head()).startswith(b"HTTP/1.1 403")
     line.close()
@@ -384,7 +384,7 @@ async def test_a_body_that_is_cut_short_is_no_file(
         # All of it came, but for the chunk that says so: a form that says itself that it has ended is no exception.
     else:
         head, sent = heads(front, tree, way, Content_Length=str(len(body))), body[:-1]
-    line = await Line.open(address)
+    line = await SentLine.open(address)
     await line.send(head + b"\r\n\r\n" + sent)
     if size > spool.PIECE:
         await until(lambda: stages(tree))
@@ -398,7 +398,7 @@ async def test_a_body_that_is_cut_short_is_no_file(
 
 
 async def test_chunks_that_are_no_chunks_are_no_file(front: Front, tree: Tree, address: tuple[str, int]) -> None:
-    line = await Line.open(address)
+    line = await SentLine.open(address)
     await line.send(heads(front, tree, "put", Transfer_Encoding="chunked") + b"\r\n\r\n5\r\nhello\r\nzz\r\n")
     assert (await line.head()).startswith(b"HTTP/1.1 400")
     line.close()

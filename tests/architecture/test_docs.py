@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import AliasChoices
 
-from schema.check import Kind
+from schema.check import FindingKind
 from schema.errors import BY_CODE
 from schema.faults import POINTS
 from schema.settings import Settings
@@ -42,8 +42,8 @@ def test_a_fault_point_is_documented(point: str) -> None:
     assert f"`{point}`" in docs()
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_a_kind_of_finding_is_documented(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", FindingKind)
+def test_a_kind_of_finding_is_documented(kind: FindingKind) -> None:
     assert f"`{kind}`" in docs()
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.bench.running import Service, measure, service, stack
+from tests.bench.running import BenchService, measure, service, stack
 
 SEED = 100
 """Nodes of the smallest tree: a directory and its files. Larger ones are grown of copies of it."""
@@ -29,8 +29,8 @@ BOUNDLESS = 2**62
 
 
 @dataclass
-class Mount:
-    ours: Service
+class ChunkMount:
+    ours: BenchService
     id: str
     notes: Path
     session: aiohttp.ClientSession
@@ -63,7 +63,7 @@ class Mount:
 class Neighbours:
     """Clients that make one directory after the other, and remember how long each took."""
 
-    mount: Mount
+    mount: ChunkMount
     count: int
     waits: list[tuple[float, float]] = field(default_factory=list)
 
@@ -89,7 +89,7 @@ class Neighbours:
         return max((b - a for a, b in self.waits if a < ended and b > began), default=0.0) * 1e3
 
 
-async def grown(mount: Mount, nodes: int, known: dict[int, str]) -> str:
+async def grown(mount: ChunkMount, nodes: int, known: dict[int, str]) -> str:
     """The path of a tree with so many nodes (and the directories that hold its copies)."""
     below, tree = max(size for size in known if size < nodes), f"tree-{nodes}"
     await mount.mkdir(tree)
@@ -100,7 +100,7 @@ async def grown(mount: Mount, nodes: int, known: dict[int, str]) -> str:
 
 
 @dataclass
-class Step:
+class ChunkStep:
     """One request. Without a label it only brings all back to where it was."""
 
     label: str
@@ -108,28 +108,28 @@ class Step:
     path: str
     body: dict[str, Any]
 
-    async def take(self, mount: Mount) -> None:
+    async def take(self, mount: ChunkMount) -> None:
         await mount.send(self.method, self.path, **self.body)
 
 
-def of_tree(tree: str) -> list[Step]:
+def of_tree(tree: str) -> list[ChunkStep]:
     return [
-        Step("move", "POST", "/v1/nodes/move", {"path": tree, "targetPath": f"{tree}-moved"}),
-        Step("", "POST", "/v1/nodes/move", {"path": f"{tree}-moved", "targetPath": tree}),
-        Step("delete", "DELETE", "/v1/nodes", {"path": tree, "recursive": True}),
-        Step("restore", "POST", "/v1/nodes/restore", {"path": tree}),
+        ChunkStep("move", "POST", "/v1/nodes/move", {"path": tree, "targetPath": f"{tree}-moved"}),
+        ChunkStep("", "POST", "/v1/nodes/move", {"path": f"{tree}-moved", "targetPath": tree}),
+        ChunkStep("delete", "DELETE", "/v1/nodes", {"path": tree, "recursive": True}),
+        ChunkStep("restore", "POST", "/v1/nodes/restore", {"path": tree}),
         *copied("copy", tree),
     ]
 
 
-def copied(label: str, path: str) -> list[Step]:
+def copied(label: str, path: str) -> list[ChunkStep]:
     return [
-        Step(label, "POST", "/v1/nodes/copy", {"path": path, "targetPath": f"{path}-copy"}),
-        Step("", "DELETE", "/v1/nodes", {"path": f"{path}-copy", "recursive": True}),
+        ChunkStep(label, "POST", "/v1/nodes/copy", {"path": path, "targetPath": f"{path}-copy"}),
+        ChunkStep("", "DELETE", "/v1/nodes", {"path": f"{path}-copy", "recursive": True}),
     ]
 
 
-async def alone(mount: Mount, step: Step) -> dict[str, float]:
+async def alone(mount: ChunkMount, step: ChunkStep) -> dict[str, float]:
     began, since = time.perf_counter(), time.time()
     await step.take(mount)
     took = (time.perf_counter() - began) * 1e3
@@ -137,7 +137,7 @@ async def alone(mount: Mount, step: Step) -> dict[str, float]:
     return {"alone": took, "transaction": mount.longest_transaction(since)}
 
 
-async def among(mount: Mount, step: Step, count: int) -> dict[str, float]:
+async def among(mount: ChunkMount, step: ChunkStep, count: int) -> dict[str, float]:
     async with Neighbours(mount, count) as others:
         await asyncio.sleep(1.5)  # the first half second is theirs to begin
         began = time.perf_counter()
@@ -151,11 +151,11 @@ Rows = dict[tuple[str, str], dict[str, list[float]]]
 """By size and label, then by figure"""
 
 
-async def measured(ours: Service, mount_id: str, notes: Path, given: argparse.Namespace) -> Rows:
+async def measured(ours: BenchService, mount_id: str, notes: Path, given: argparse.Namespace) -> Rows:
     rows: Rows = defaultdict(lambda: defaultdict(list))
     headers = {"Authorization": f"Bearer {ours.token}"}
     async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=None)) as session:
-        mount = Mount(ours, mount_id, notes, session)
+        mount = ChunkMount(ours, mount_id, notes, session)
         known = {SEED: "seed"}
         await asyncio.to_thread(
             measure, "load", "upload", ours.url, 16, SEED - 1, "--below", "seed", *ours.arguments(mount_id)

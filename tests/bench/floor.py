@@ -155,7 +155,7 @@ class FloorActivities:
         return len(ids)
 
 
-class Engine:
+class FloorEngine:
     def __init__(self, root: str) -> None:
         self.root, self.ready = root, threading.Event()
         self.waiting: dict[str, asyncio.Future[None]] = {}
@@ -207,7 +207,7 @@ class Path(BaseModel):
 
 
 def main(port: int, root: str) -> None:
-    app, engine = FastAPI(), Engine(root)
+    app, engine = FastAPI(), FloorEngine(root)
 
     @app.post("/upload")
     async def upload(request: Request) -> dict[str, str]:

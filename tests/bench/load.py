@@ -23,7 +23,7 @@ NEED_FILES = ("move", "copy", "metadata", "delete", "floor-move", "floor-copy", 
 
 
 @dataclass
-class Client:
+class LoadClient:
     """The requests of one kind."""
 
     kind: str
@@ -99,7 +99,7 @@ async def main(given: argparse.Namespace) -> Figures:
     connector = aiohttp.TCPConnector(limit=max(64, given.clients))
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as session:
-        client = Client(given.kind, session, given.url, given.mount, BODY[:1] * given.size)
+        client = LoadClient(given.kind, session, given.url, given.mount, BODY[:1] * given.size)
         before = f"{given.below}/" if given.below else ""
         names = [before + uuid.uuid4().hex for _ in range(given.requests)]
         work: Iterator[tuple[str, Any]] = zip(names, await client.prepare(names, given.below), strict=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-class Memory:
+class MemoryOfProcess:
     """While it is entered it looks. A family counts its own pages, and once the most that one of it shares: Postgres'
     backends all map the same buffers."""
 
@@ -19,7 +19,7 @@ class Memory:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> "Memory":
+    def __enter__(self) -> "MemoryOfProcess":
         self._thread.start()
         return self
 

@@ -16,16 +16,16 @@ from api.observe.metrics.counts import Counts
 from api.observe.metrics.gauges import Page
 from api.observe.metrics.requests import CountedRequests
 from api.submission import Queued, Submission
-from schema.commands.command import CommandKind, Request, Status
+from schema.commands.command import Command, CommandKind, Status
 from schema.commands.payloads import Outcome
 from schema.ids import CommandId, MountId
 
 ROUTES = 50
 ENDED = Outcome(CommandId("0"), Status.SUCCEEDED, "{}")
-SUBMISSION = Submission(Request(CommandId("0"), CommandKind.CREATE_DIRECTORY, MountId(1), "a", "main", "me", 1))
+SUBMISSION = Submission(Command(CommandId("0"), CommandKind.CREATE_DIRECTORY, MountId(1), "a", "main", "me", 1))
 
 
-class Done:
+class NothingDone:
     async def submit(self, submission: Submission) -> Outcome:
         return ENDED
 
@@ -86,7 +86,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     chosen = parser.parse_args()
     counts = Counts()
-    bare, counted = application(Done()), CountedRequests(application(CountedCommands(Done(), counts)), counts)
+    bare, counted = (
+        application(NothingDone()),
+        CountedRequests(application(CountedCommands(NothingDone(), counts)), counts),
+    )
     without, with_ = [], []
     for _ in range(chosen.rounds):
         without.append(asyncio.run(microseconds(bare, chosen.requests)))

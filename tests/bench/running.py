@@ -19,7 +19,7 @@ import httpx2
 import psycopg
 
 from schema.migrate import migrate
-from tests.bench.memory import Memory
+from tests.bench.memory import MemoryOfProcess
 from tests.fix_service import free_port
 from tests.fix_stack import REPOSITORY, Stack, dev
 
@@ -69,7 +69,7 @@ def process(*command: str, env: Mapping[str, str], ready: str) -> Iterator["subp
 
 
 @dataclass(frozen=True)
-class Service:
+class BenchService:
     url: str
     token: str
     database: str
@@ -107,7 +107,7 @@ class Service:
 @contextmanager
 def service(
     running: Stack, folder: Path, api: Sequence[str] = API, worker: Sequence[str] = WORKER
-) -> Iterator[Service]:
+) -> Iterator[BenchService]:
     """On an empty database, with its worker. `api` and `worker`: what Python is to run for them."""
     server = running.env["FILESTORE_DATABASE_URL"]
     name = f"bench_{uuid.uuid4().hex[:8]}"
@@ -132,7 +132,7 @@ def service(
         process(*api, env=env, ready=f"{url}/ready") as front,
         process(*worker, env=env, ready=f"{url}/ready") as back,
     ):
-        yield Service(url, token, database, {"api": front.pid, "worker": back.pid})
+        yield BenchService(url, token, database, {"api": front.pid, "worker": back.pid})
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def floor(running: Stack, root: Path) -> Iterator[str]:
 
 
 def measure(
-    module: str, *arguments: object, env: Mapping[str, str] | None = None, memory: Memory | None = None
+    module: str, *arguments: object, env: Mapping[str, str] | None = None, memory: MemoryOfProcess | None = None
 ) -> dict[str, float]:
     """What a module of this folder prints as its last line, in a process of its own."""
     return run(
@@ -155,7 +155,11 @@ def measure(
 
 
 def run(
-    command: Sequence[str], *, env: Mapping[str, str] | None = None, memory: Memory | None = None, name: str = ""
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    memory: MemoryOfProcess | None = None,
+    name: str = "",
 ) -> dict[str, float]:
     """The JSON object in the last line that a command prints; {} if there is none. `memory` watches it under this name."""
     child = subprocess.Popen(

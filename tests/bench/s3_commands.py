@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.bench import bucket, s3_plain
 from tests.bench.commands import KINDS
 from tests.bench.figures import Figures, in_turns, show
-from tests.bench.memory import Memory
+from tests.bench.memory import MemoryOfProcess
 from tests.bench.running import measure, servers, service, stack
 
 REQUESTS = {1: 100, 64: 1500}
@@ -48,7 +48,7 @@ def main() -> None:
                 taken[peer] = partial(measure, "s3_plain", *arguments, env=running.env)
             return taken
 
-        with Memory({**servers(running), **ours.pids}) as memory:
+        with MemoryOfProcess({**servers(running), **ours.pids}) as memory:
             for kind in given.kinds.split(","):
                 for warm in runs(kind, 16, 32 if given.quick else 200).values():
                     warm()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.bench import bucket, rclone
 from tests.bench.figures import Figures, in_turns, show
-from tests.bench.memory import Memory
+from tests.bench.memory import MemoryOfProcess
 from tests.bench.running import BUCKET, measure, run, servers, service, stack
 from tests.fix_stack import Stack
 
@@ -36,7 +36,7 @@ def filer_url(running: Stack) -> str:
     return f"http://127.0.0.1:{ports['s3_filer']}"
 
 
-def copied(source: Path, count: int, transfers: int, env: dict[str, str], memory: Memory) -> Figures:
+def copied(source: Path, count: int, transfers: int, env: dict[str, str], memory: MemoryOfProcess) -> Figures:
     target = f"bench:{BUCKET}/rclone-{uuid.uuid4().hex}"
     began = time.perf_counter()
     run(
@@ -68,7 +68,7 @@ def main() -> None:
         bucket.boto(running.env, 1).close()  # the bucket is there now
         mount = ours.s3_mount(running.env, "filestore")
         filer = filer_url(running)
-        with Memory({**ours.pids, **servers(running)}) as memory:
+        with MemoryOfProcess({**ours.pids, **servers(running)}) as memory:
 
             def loaded(kind: str, url: str, count: int, *more: str) -> Callable[[], Figures]:
                 return lambda: measure(

@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 
 from tests.bench import bucket
 from tests.bench.figures import Figures, in_turns
-from tests.bench.memory import Memory
-from tests.bench.running import Service, measure, servers, service, stack
+from tests.bench.memory import MemoryOfProcess
+from tests.bench.running import BenchService, measure, servers, service, stack
 
 PIECE = 1 << 20
 
@@ -40,7 +40,7 @@ def body_of(source: Path, fields: dict[str, str], boundary: str) -> Iterator[byt
     yield f"\r\n--{boundary}--\r\n".encode()
 
 
-def upload(ours: Service, mount: str, source: Path, path: str) -> tuple[float, int]:
+def upload(ours: BenchService, mount: str, source: Path, path: str) -> tuple[float, int]:
     """Seconds, and the node's id."""
     boundary, fields = "bench-boundary", {"backendMountId": mount, "path": path}
     envelope = sum(len(piece) for piece in body_of(Path(os.devnull), fields, boundary))
@@ -58,7 +58,7 @@ def upload(ours: Service, mount: str, source: Path, path: str) -> tuple[float, i
     return time.perf_counter() - began, data["data"]["node"]["id"]
 
 
-def download(ours: Service, node: int, size: int) -> float:
+def download(ours: BenchService, node: int, size: int) -> float:
     connection = http.client.HTTPConnection(urlsplit(ours.url).netloc, blocksize=PIECE)
     began, got = time.perf_counter(), 0
     connection.request("GET", f"/v1/files/{node}/content", headers={"Authorization": f"Bearer {ours.token}"})
@@ -77,7 +77,7 @@ def timed(*commands: list[str]) -> Figures:
 
 
 def of_mount(
-    kind: str, ours: Service, mount: str, source: Path, env: Mapping[str, str]
+    kind: str, ours: BenchService, mount: str, source: Path, env: Mapping[str, str]
 ) -> Iterator[tuple[str, dict[str, Callable[[], Figures]]]]:
     """Up, then down: ours, and what limits it."""
     copy, made = source.with_name("copy"), list[int]()
@@ -139,7 +139,7 @@ def main() -> None:
         for kind in kinds:
             local = kind == "local"
             mount = ours.local_mount(Path(folder) / "mount") if local else ours.s3_mount(running.env, "filestore")
-            with Memory({**ours.pids, **servers(running)}) as memory:
+            with MemoryOfProcess({**ours.pids, **servers(running)}) as memory:
                 for what, runs in of_mount(kind, ours, mount, source, running.env):
                     show(f"{what}, {kind} mount, {mib} MiB", mib, in_turns(runs, rounds))
             print(f"peak memory meanwhile: {memory.shown()}", flush=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from deploy.demonstration.client import Client
+from deploy.demonstration.client import DemoClient
 from tests.deploy.stacks import dev, eventually, pids, ran_dev, sourced
 
 PATIENCE_S = 60
@@ -26,9 +26,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     dev("stop", "--dir", str(folder), check=False)
 
 
-def client_of(folder: Path) -> Client:
+def client_of(folder: Path) -> DemoClient:
     variables = sourced(folder)
-    return Client(variables["FILESTORE_URL"], variables["FILESTORE_TOKEN"])
+    return DemoClient(variables["FILESTORE_URL"], variables["FILESTORE_TOKEN"])
 
 
 def status(folder: Path) -> tuple[int, dict[str, str]]:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.fix_service import PATIENCE, MountOfTest, Service
-from tests.sse import Block, Reader, close_all, connect
+from tests.sse import SentBlock, StreamReader, close_all, connect
 
 
-async def stream(service: Service, mount: MountOfTest, **asked: Any) -> Reader:
+async def stream(service: Service, mount: MountOfTest, **asked: Any) -> StreamReader:
     opened = await connect(("127.0.0.1", service.port), service.token, backendMountId=mount.id, **asked)
     assert opened.status == 200
     return opened
@@ -23,7 +23,7 @@ async def mkdir(service: Service, mount: MountOfTest, path: str) -> None:
     assert answer.status_code == 201, answer.text
 
 
-def told(blocks: list[Block]) -> list[tuple[str | None, str]]:
+def told(blocks: list[SentBlock]) -> list[tuple[str | None, str]]:
     return [(block.event, block.data["data"]["path"]) for block in blocks]
 
 

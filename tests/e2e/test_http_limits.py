@@ -34,7 +34,7 @@ def limited(running_service: Service) -> Iterator[Service]:
 
 
 @dataclass
-class Answer:
+class RawAnswer:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -44,7 +44,7 @@ class Answer:
         return str(json.loads(self.body)["error"]["code"])
 
 
-class Line:
+class RawLine:
     """One connection, spoken by hand."""
 
     def __init__(self, service: Service, receive_buffer: int | None = None) -> None:
@@ -56,7 +56,7 @@ class Line:
         self.socket.connect(("127.0.0.1", service.port))
         self._came = b""
 
-    def __enter__(self) -> "Line":
+    def __enter__(self) -> "RawLine":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,7 +71,7 @@ class Line:
             return False
         return True
 
-    def answer(self) -> Answer:
+    def answer(self) -> RawAnswer:
         head, body = self._until(b"\r\n\r\n")
         status, *lines = head.decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -79,7 +79,7 @@ class Line:
         while len(body) < size:
             body += self._more()
         self._came = body[size:]
-        return Answer(int(status.split()[1]), headers, body[:size])
+        return RawAnswer(int(status.split()[1]), headers, body[:size])
 
     def closed(self) -> bytes:
         """What still comes until the server closes."""
@@ -135,7 +135,7 @@ TOO_MUCH: dict[str, tuple[bytes, int, str]] = {
 @pytest.mark.parametrize("what", TOO_MUCH)
 def test_a_head_beyond_a_limit_is_refused_with_its_code(limited: Service, what: str, piece: int | None) -> None:
     sent, status, code = TOO_MUCH[what]
-    with Line(limited) as line:
+    with RawLine(limited) as line:
         line.send(sent if piece is None else sent[:11_000], piece)
         assert healthy(limited)
         answer = line.answer()
@@ -146,21 +146,21 @@ def test_a_head_beyond_a_limit_is_refused_with_its_code(limited: Service, what: 
 def test_heads_up_to_the_limits_are_served_in_single_bytes(limited: Service) -> None:
     query = b"x" * (LINE - len(b"/health?"))
     most = b"GET /health?%s HTTP/1.1\r\nHost: x\r\n" % query + b"A: b\r\n" * (HEADERS - 1) + b"\r\n"
-    with Line(limited) as line:
+    with RawLine(limited) as line:
         line.send(most, 1)
         assert line.answer().status == 200
 
 
 def test_trailers_are_limited_like_headers(limited: Service, mount: MountOfTest) -> None:
     for trailers in (b"A: b\r\n" * (HEADERS + 1), b"A: " + b"x" * ENDLESS):
-        with Line(limited) as line:
+        with RawLine(limited) as line:
             line.send(put(limited, mount, "Transfer-Encoding: chunked") + b"1\r\nx\r\n0\r\n" + trailers)
             assert line.answer().code == "HEADERS_TOO_LARGE"
 
 
 def test_a_head_that_comes_too_slowly_is_refused_and_an_idle_connection_closed(limited: Service) -> None:
     before = refusals(limited, "slow_head")
-    with Line(limited) as slow, Line(limited) as idle:
+    with RawLine(limited) as slow, RawLine(limited) as idle:
         slow.send(GET)
         assert healthy(limited)
         answer = slow.answer()
@@ -170,7 +170,7 @@ def test_a_head_that_comes_too_slowly_is_refused_and_an_idle_connection_closed(l
 
 
 def test_bytes_that_trickle_do_not_keep_a_head_open(limited: Service) -> None:
-    with Line(limited) as line:
+    with RawLine(limited) as line:
         line.send(GET + b"A: ")
         line.socket.settimeout(0.2)
         came = b""
@@ -184,7 +184,7 @@ def test_bytes_that_trickle_do_not_keep_a_head_open(limited: Service) -> None:
 @pytest.mark.parametrize("framing", ["Content-Length: 1000000", "Transfer-Encoding: chunked"])
 def test_a_body_that_comes_too_slowly_is_refused(limited: Service, mount: MountOfTest, framing: str) -> None:
     before = refusals(limited, "slow_body")
-    with Line(limited) as line:
+    with RawLine(limited) as line:
         line.send(put(limited, mount, framing) + b"1\r\nx\r\n")
         assert healthy(limited)
         answer = line.answer()
@@ -194,10 +194,10 @@ def test_a_body_that_comes_too_slowly_is_refused(limited: Service, mount: MountO
 
 
 def test_a_body_beyond_the_limit_is_413_announced_or_not(limited: Service, mount: MountOfTest) -> None:
-    with Line(limited) as line:
+    with RawLine(limited) as line:
         line.send(put(limited, mount, f"Content-Length: {2**40}"))
         assert line.answer().code == "PAYLOAD_TOO_LARGE"
-    with Line(limited) as line:
+    with RawLine(limited) as line:
         line.send(put(limited, mount, "Transfer-Encoding: chunked"))
         piece = b"100000\r\n" + bytes(2**20) + b"\r\n"
         for _ in range(66):
@@ -207,14 +207,14 @@ def test_a_body_beyond_the_limit_is_413_announced_or_not(limited: Service, mount
 
 def test_a_json_body_beyond_the_limit_is_413(limited: Service) -> None:
     head = f"POST /v1/directories HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {limited.token}\r\n".encode()
-    with Line(limited) as line:
+    with RawLine(limited) as line:
         line.send(head + b"Transfer-Encoding: chunked\r\n\r\n" + (b"10000\r\n" + b" " * 65536 + b"\r\n") * 20)
         assert line.answer().code == "PAYLOAD_TOO_LARGE"
 
 
 def test_an_idle_connection_stays_open_for_the_next_request_and_is_closed_in_the_end(limited: Service) -> None:
     assert Settings().http_keep_alive_seconds == 75  # type: ignore[call-arg]
-    with Line(limited) as line:
+    with RawLine(limited) as line:
         for _ in range(3):
             line.send(GET + b"\r\n")
             assert line.answer().status == 200
@@ -227,17 +227,17 @@ def test_connections_beyond_the_limit_hear_so_and_health_is_answered(limited: Se
     before = refusals(limited, "connections")
     with ExitStack() as stack:
         for _ in range(CONNECTIONS):
-            line = stack.enter_context(Line(limited))
+            line = stack.enter_context(RawLine(limited))
             line.send(stream)
             assert line.answer().status == 200
-        with Line(limited) as late:
+        with RawLine(limited) as late:
             late.send(ask)
             answer = late.answer()
             assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "OVERLOADED", "2")
         assert healthy(limited)
 
     def served() -> bool:
-        with Line(limited) as line:
+        with RawLine(limited) as line:
             line.send(ask)
             return line.answer().status == 401
 
@@ -247,7 +247,7 @@ def test_connections_beyond_the_limit_hear_so_and_health_is_answered(limited: Se
 
 def test_one_connection_has_few_requests_waiting(limited: Service) -> None:
     """Those that are answered are answered in full, then it closes."""
-    with Line(limited) as line:
+    with RawLine(limited) as line:
         line.send((GET + b"\r\n") * 5000)
         came = line.closed()
     answers = came.count(b"HTTP/1.1 200 OK")
@@ -256,7 +256,7 @@ def test_one_connection_has_few_requests_waiting(limited: Service) -> None:
 
 
 def test_requests_that_wait_within_the_limit_are_all_answered_in_their_order(limited: Service) -> None:
-    with Line(limited) as line:
+    with RawLine(limited) as line:
         for start in range(0, 60, 2):
             line.send(GET + b"X-Request-Id: %d\r\n\r\n" % start + GET + b"X-Request-Id: %d\r\n\r\n" % (start + 1), 7)
         assert [line.answer().headers["x-request-id"] for _ in range(60)] == [str(n) for n in range(60)]
@@ -269,7 +269,7 @@ def test_a_client_that_stops_reading_is_cut_off(limited: Service, mount: MountOf
     ).json()
     node = made["data"]["node"]["id"]
     before = refusals(limited, "slow_reader")
-    with Line(limited, receive_buffer=4096) as line:
+    with RawLine(limited, receive_buffer=4096) as line:
         get = f"GET /v1/files/{node}/content HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {limited.token}\r\n\r\n"
         line.send(get.encode())
         assert until(lambda: refusals(limited, "slow_reader") == before + 1)
@@ -301,7 +301,7 @@ def test_memory_stays_bounded_whatever_is_sent(limited: Service, flood: str) -> 
     for _ in range(8):
         sent = 0
         while sent < 25 * 10**6:
-            with Line(limited) as line:
+            with RawLine(limited) as line:
                 going = line.send(first)
                 while going and sent < 25 * 10**6:
                     going = line.send(more)
@@ -314,7 +314,7 @@ def test_every_limit_has_been_counted(limited: Service) -> None:
     def counted(reason: str) -> Any:
         return refusals(limited, reason) > 0
 
-    with Line(limited) as line:
+    with RawLine(limited) as line:
         line.send(TOO_MUCH["line"][0])
         line.answer()
     assert counted("line")

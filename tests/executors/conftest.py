@@ -25,7 +25,7 @@ from activities.executors.base import (
 )
 from activities.executors.local.executor import LocalExecutor
 from activities.executors.memory.executor import MemoryExecutor
-from activities.executors.memory.tree import Node
+from activities.executors.memory.tree import MemoryNode
 from schema import faults
 from schema.ids import CommandId, new_command_id
 from schema.paths import NodePath
@@ -125,13 +125,13 @@ class OutsideMemory:
         self.tree, self.stage, self.bin = executor.tree, executor.stage, executor.trash
 
     def put(self, path: bytes, content: bytes) -> None:
-        self.tree[path] = Node(content)
+        self.tree[path] = MemoryNode(content)
 
     def edit(self, path: bytes, content: bytes) -> None:
         self.tree[path].write(content)
 
     def make_folder(self, path: bytes) -> None:
-        self.tree[path] = Node(None)
+        self.tree[path] = MemoryNode(None)
 
     def remove(self, path: bytes) -> None:
         del self.tree[path]
@@ -143,7 +143,7 @@ class OutsideMemory:
         return path in self.tree and self.tree[path].content is None
 
     def put_stage(self, stage: CommandId, content: bytes) -> None:
-        self.stage[stage.encode()] = Node(content)
+        self.stage[stage.encode()] = MemoryNode(content)
 
     def edit_stage(self, stage: CommandId, content: bytes) -> None:
         self.stage[stage.encode()].write(content)
@@ -158,7 +158,7 @@ class OutsideMemory:
         return {name.decode(): node.content for name, node in self.bin.items() if name.count(b"/") == 1}
 
     def put_trash(self, name: str, content: bytes) -> None:
-        self.bin[name.encode()] = Node(content)
+        self.bin[name.encode()] = MemoryNode(content)
 
     def drop_trash(self, name: str) -> None:
         for path in [path for path in self.bin if path == name.encode() or path.startswith(name.encode() + b"/")]:
@@ -313,12 +313,12 @@ def when(monkeypatch: pytest.MonkeyPatch) -> When:
     return waiting.__setitem__
 
 
-class Crash(Exception):
+class SimulatedCrash(Exception):
     """The process died here."""
 
 
 def crash() -> None:
-    raise Crash
+    raise SimulatedCrash
 
 
 def again(task: Task) -> Task:

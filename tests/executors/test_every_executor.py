@@ -10,7 +10,7 @@ from activities.executors.base import Done, Draft, Stage, Task, Unclear
 from schema.errors import NodeNotFound, NotADirectory
 from schema.ids import new_command_id
 from schema.paths import NodePath
-from tests.executors.conftest import DAY, Bench, Crash, When, again, crash, refused
+from tests.executors.conftest import DAY, Bench, SimulatedCrash, When, again, crash, refused
 
 HOSTILE = [
     b"new\nline",
@@ -203,7 +203,7 @@ def test_a_create_done_again_is_recognised(bench: Bench, content: bytes | None) 
 def test_a_create_whose_process_died_right_after_it_is_recognised(bench: Bench, when: When) -> None:
     task = bench.create(b"name", b"new")
     when("apply.acted", crash)
-    with pytest.raises(Crash):
+    with pytest.raises(SimulatedCrash):
         bench.executor.act(task)
     result = bench.executor.act(again(task))
     assert isinstance(result, Done) and result.recognised and result.drift is None
@@ -212,7 +212,7 @@ def test_a_create_whose_process_died_right_after_it_is_recognised(bench: Bench, 
 def test_a_create_whose_process_died_right_before_it_is_done_now(bench: Bench, when: When) -> None:
     task = bench.create(b"name", b"new")
     when("apply.act", crash)
-    with pytest.raises(Crash):
+    with pytest.raises(SimulatedCrash):
         bench.executor.act(task)
     result = bench.executor.act(again(task))
     assert isinstance(result, Done) and not result.recognised
@@ -309,7 +309,7 @@ def test_a_later_attempt_puts_back_what_an_earlier_one_took_by_mistake(bench: Be
     task = bench.replace(b"file", b"new", bench.has(b"file", b"old"))
     when("apply.act", lambda: bench.outside.put(b"file", b"strange"))
     when("apply.acted", crash)
-    with pytest.raises(Crash):
+    with pytest.raises(SimulatedCrash):
         bench.executor.act(task)
     assert bench.outside.read(b"file") == b"new"
     assert refused(bench.executor.act(again(task))) == "VERSION_CONFLICT"
@@ -321,7 +321,7 @@ def swapped_by_mistake(bench: Bench, when: When) -> Task:
     task = bench.replace(b"file", b"new", bench.has(b"file", b"old"))
     when("apply.act", lambda: bench.outside.put(b"file", b"strange"))
     when("apply.acted", crash)
-    with pytest.raises(Crash):
+    with pytest.raises(SimulatedCrash):
         bench.executor.act(task)
     return again(task)
 

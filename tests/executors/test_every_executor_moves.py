@@ -6,7 +6,7 @@ from activities.executors.base import Done, Identity, Task, Unclear
 from schema import faults
 from schema.errors import ContentExpired
 from schema.paths import NodePath
-from tests.executors.conftest import DAY, Bench, Crash, When, again, crash, refused
+from tests.executors.conftest import DAY, Bench, SimulatedCrash, When, again, crash, refused
 
 
 def read_kept(bench: Bench, place: str) -> bytes:
@@ -103,7 +103,7 @@ def test_a_move_whose_process_died_is_taken_once(bench: Bench, when: When, point
     known = bench.has(b"name", content)
     task = bench.move(b"name", b"target", known)
     when(point, crash)
-    with pytest.raises(Crash):
+    with pytest.raises(SimulatedCrash):
         bench.executor.act(task)
     result = bench.executor.act(again(task))
     assert isinstance(result, Done) and (result.recognised, result.drift) == (point == "apply.acted", None)
@@ -217,13 +217,13 @@ def test_a_move_onto_a_file_whose_process_died_goes_on(
     def reach(now: str, subject: str = "") -> None:
         reached.append(now)
         if now == point and reached.count(point) == time:
-            raise Crash
+            raise SimulatedCrash
 
     with monkeypatch.context() as dying:
         dying.setattr(faults, "reach", reach)
         try:
             bench.executor.act(task)
-        except Crash:
+        except SimulatedCrash:
             assert bench.outside.read(b"old") is not None
     result = bench.executor.act(again(task))
     assert isinstance(result, Done) and result.drift is None and known.same_content(result.identity)
@@ -258,7 +258,7 @@ def test_a_stranger_at_the_old_name_is_never_taken_for_the_replaced_file(
 def test_a_stranger_at_the_old_name_after_a_crash_stays_there(bench: Bench, when: When) -> None:
     task, known = onto(bench)
     when("apply.acted", crash)
-    with pytest.raises(Crash):
+    with pytest.raises(SimulatedCrash):
         bench.executor.act(task)
     bench.outside.put(b"new", b"strange")
     result = bench.executor.act(again(task))
@@ -272,7 +272,7 @@ def test_a_move_onto_a_file_is_reversed(bench: Bench, when: When, point: str | N
     task, known = onto(bench)
     if point:
         when(point, crash)
-        with pytest.raises(Crash):
+        with pytest.raises(SimulatedCrash):
             bench.executor.act(task)
     else:
         bench.executor.act(task)
@@ -353,7 +353,7 @@ def test_a_restore_whose_process_died_is_taken_once(bench: Bench, when: When, po
     place, known = bench.deleted(b"name", b"old")
     task = bench.restore(place, b"back", known)
     when(point, crash)
-    with pytest.raises(Crash):
+    with pytest.raises(SimulatedCrash):
         bench.executor.act(task)
     result = bench.executor.act(again(task))
     assert isinstance(result, Done) and (result.recognised, result.drift) == (point == "apply.acted", None)

@@ -25,7 +25,7 @@ GAMES, COMMANDS = 500, 8
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownFile:
     """What the record knows of a node."""
 
     identity: Identity
@@ -40,8 +40,8 @@ class Killed(Exception):
 class Game:
     bench: Bench
     chance: random.Random
-    record: dict[bytes, Known] = field(default_factory=dict)
-    trashed: dict[str, Known] = field(default_factory=dict)
+    record: dict[bytes, KnownFile] = field(default_factory=dict)
+    trashed: dict[str, KnownFile] = field(default_factory=dict)
     written: list[bytes] = field(default_factory=list)
     gone: set[bytes] = field(default_factory=set)
     """What the stranger destroyed itself, and what we staged for a command that failed: only these may be nowhere."""
@@ -152,7 +152,7 @@ class Game:
 
     def catch_up(self) -> None:
         found = {entry.path.raw: entry.identity for entry in self.bench.executor.walk()}
-        self.record = {name: Known(identity, self.bench.outside.read(name)) for name, identity in found.items()}
+        self.record = {name: KnownFile(identity, self.bench.outside.read(name)) for name, identity in found.items()}
         kept = self.bench.outside.trash()
         self.trashed = {place: known for place, known in self.trashed.items() if place in kept}
 
@@ -171,7 +171,7 @@ class Game:
         self.record.pop(task.path.raw, None)
         self.record.pop(target, None)
         if done.identity is not None:
-            self.record[target] = Known(done.identity, content)
+            self.record[target] = KnownFile(done.identity, content)
             assert done.drift or content in self.everything() or content in self.gone
 
     # -- what must hold after every command ----------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def bench(s3_mount: S3Mount) -> Bench:
 
 
 @dataclass
-class Tree:
+class BucketTree:
     """A directory `a` with content, and one command on it."""
 
     bench: Bench
@@ -54,7 +54,7 @@ class Tree:
         return sorted(entry.path.raw for entry in self.bench.executor.walk())
 
 
-def planted(bench: Bench, step: Step) -> Tree:
+def planted(bench: Bench, step: Step) -> BucketTree:
     known = {b"": bench.has(b"a", None)}
     known |= {name: bench.has(b"a/" + name, content) for name, content in CONTENT.items()}
     command, a, new = new_command_id(), NodePath(b"a"), NodePath(b"new")
@@ -64,7 +64,7 @@ def planted(bench: Bench, step: Step) -> Tree:
         Step.MOVE: Task(command, step, a, expected=FOLDER, target=new, tree=True, items=True),
         Step.CREATE: Task(command, step, new, command, FOLDER, tree=True, items=True),
     }[step]
-    return Tree(bench, task, sources(known))
+    return BucketTree(bench, task, sources(known))
 
 
 def sources(known: dict[bytes, Identity], below: bytes = b"a") -> list[Source]:
@@ -174,7 +174,7 @@ def test_what_is_no_longer_in_the_trash_can_not_come_back(bench: Bench) -> None:
     back = Task(new_command_id(), Step.RESTORE, NodePath(b"a"), expected=FOLDER, place=place, tree=True, items=True)
     kept = [replace(source, path=None, place=place + b"/" + source.relative) for source in tree.sources]
     bench.outside.drop_trash(f"{tree.task.trash}/b/g")
-    restore = Tree(bench, back, kept)
+    restore = BucketTree(bench, back, kept)
     with pytest.raises(ContentExpired):
         restore.lay()
     restore.clear(succeeded=False)

@@ -18,7 +18,7 @@ from botocore.credentials import ReadOnlyCredentials
 from activities.executors.base import Done
 from activities.executors.s3.errors import Broken
 from activities.executors.s3.wire import line as s3_line
-from activities.executors.s3.wire.line import Line
+from activities.executors.s3.wire.line import WireLine
 from activities.executors.s3.wire.signature import Credentials, encoded_query, signed
 from schema.errors import MountOffline
 from tests.executors.bench_s3 import OutsideBucket
@@ -75,7 +75,7 @@ Serve = Callable[[socket.socket, int], object]
 
 
 @contextmanager
-def served(serve: Serve, read_seconds: float = 5.0) -> Iterator[Line]:
+def served(serve: Serve, read_seconds: float = 5.0) -> Iterator[WireLine]:
     """A line to a server that does this with each connection, which it is given with its number."""
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -93,7 +93,7 @@ def served(serve: Serve, read_seconds: float = 5.0) -> Iterator[Line]:
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
     host, port = listener.getsockname()
-    yield Line(host, port, None, most=2, connect_seconds=2, read_seconds=read_seconds)
+    yield WireLine(host, port, None, most=2, connect_seconds=2, read_seconds=read_seconds)
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join(5)
@@ -112,7 +112,7 @@ def answering(*answers: bytes) -> Serve:
     return serve
 
 
-def ask(line: Line, method: str = "GET", body: bytes = b"") -> s3_line.Answer:
+def ask(line: WireLine, method: str = "GET", body: bytes = b"") -> s3_line.WireAnswer:
     head = f"{method} / HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     return line.ask(head, body, answer_has_body=method != "HEAD")
 

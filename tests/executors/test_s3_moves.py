@@ -4,7 +4,7 @@ import pytest
 
 from activities.executors.base import Done, Identity, Task, Unclear
 from tests.executors.bench_s3 import outside
-from tests.executors.conftest import Bench, Crash, When, again, crash, refused
+from tests.executors.conftest import Bench, SimulatedCrash, When, again, crash, refused
 from tests.fix_s3 import S3Mount
 
 
@@ -25,7 +25,7 @@ def test_a_move_whose_process_died_is_taken_once(
 ) -> None:
     task, _ = a_move(bench, content, onto)
     when(point, crash)
-    with pytest.raises(Crash):
+    with pytest.raises(SimulatedCrash):
         bench.executor.act(task)
     result = bench.done(again(task))
     assert (result.recognised, result.drift) == (point == "apply.acted", None)
@@ -96,7 +96,7 @@ def test_a_restore_whose_process_died_is_taken_once(
     place, known = bench.deleted(b"name", content)
     task = bench.restore(place, b"back", known)
     when(point, crash)
-    with pytest.raises(Crash):
+    with pytest.raises(SimulatedCrash):
         bench.executor.act(task)
     result = bench.done(again(task))
     assert (result.recognised, result.drift) == (point == "apply.acted", None)

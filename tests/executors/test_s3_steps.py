@@ -117,19 +117,19 @@ def test_a_later_attempt_that_finds_strangers_bytes_keeps_the_copy_it_can_not_ac
 ) -> None:
     task = bench.replace(b"file", b"new", bench.has(b"file", b"old"))
     when("apply.act", crash)
-    with pytest.raises(Crash):
+    with pytest.raises(StepCrash):
         bench.executor.act(task)
     bench.outside.put(b"file", b"strange")
     assert refused(bench.executor.act(again(task))) == "VERSION_CONFLICT"
     assert bench.outside.read(b"file") == b"strange" and bench.outside.trash() == {task.trash: b"old"}
 
 
-class Crash(Exception):
+class StepCrash(Exception):
     pass
 
 
 def crash() -> None:
-    raise Crash
+    raise StepCrash
 
 
 def test_strangers_metadata_and_media_type_survive_replace_delete_move_and_restore(bench: Bench) -> None:
@@ -164,7 +164,7 @@ def test_a_delete_refuses_what_comes_between_look_and_step(bench: Bench, when: W
 def test_a_delete_that_died_before_its_step_goes_on(bench: Bench, when: When) -> None:
     task = bench.delete(b"file", bench.has(b"file", b"old"))
     when("apply.act", crash)
-    with pytest.raises(Crash):
+    with pytest.raises(StepCrash):
         bench.executor.act(task)
     assert bench.outside.read(b"file") == b"old"
     assert bench.executor.act(again(task)) == Done(None)

@@ -14,7 +14,7 @@ import httpx2
 from tests.fix_service import MountOfTest, Service
 from tests.model import model, wire
 from tests.model.linearizable import NEVER, Operation, listing
-from tests.model.model import ROOT, Answer, Command, Mount, NodeName
+from tests.model.model import ROOT, ModelAnswer, ModelCommand, ModelMount, NodeName
 
 WEIGHTS = {
     "upload": 6, "get": 5, "move": 4, "delete": 3, "mkdir": 3, "copy": 3, "read": 2, "list": 2, "describe": 2, "restore": 2,
@@ -25,8 +25,8 @@ WEIGHTS = {
 class History:
     """Filled while the clients are at work."""
 
-    place: wire.Place
-    start: Mount
+    place: wire.WirePlace
+    start: ModelMount
     ids: dict[NodeName, int]
     operations: list[Operation] = field(default_factory=list)
     seen: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -43,10 +43,12 @@ class History:
 
 
 def begin(mount: MountOfTest) -> History:
-    return History(wire.Place(mount), model.empty(), {ROOT: 0})
+    return History(wire.WirePlace(mount), model.empty(), {ROOT: 0})
 
 
-async def ask(history: History, client: httpx2.AsyncClient, command: Command, patience: float = 0.0) -> Answer | None:
+async def ask(
+    history: History, client: httpx2.AsyncClient, command: ModelCommand, patience: float = 0.0
+) -> ModelAnswer | None:
     """One operation of the history. None: what became of it is not known. With `patience` the client asks again with the
     same key for so many seconds, before he gives up."""
     name, sent = f"c{next(history.numbers)}", time.monotonic()
@@ -75,7 +77,7 @@ async def ask(history: History, client: httpx2.AsyncClient, command: Command, pa
     return answer
 
 
-async def _told(history: History, client: httpx2.AsyncClient, command: Command, key: str) -> Answer:
+async def _told(history: History, client: httpx2.AsyncClient, command: ModelCommand, key: str) -> ModelAnswer:
     place = history.place
     match command.kind:
         case "get":
@@ -84,29 +86,29 @@ async def _told(history: History, client: httpx2.AsyncClient, command: Command, 
             )
             body = response.json()
             if "error" in body:
-                return Answer(response.status_code, body["error"]["code"])
+                return ModelAnswer(response.status_code, body["error"]["code"])
             if body["data"]["state"] == "deleted":
-                return Answer(404, "NODE_NOT_FOUND")  # nothing lives there
+                return ModelAnswer(404, "NODE_NOT_FOUND")  # nothing lives there
             return wire.node(place, body["data"])
         case "list":
             params: dict[str, Any] = {"backendMountId": place.mount.id, "path": command.path, "limit": 200}
             nodes = (await client.get("/v1/nodes", params=params)).json()["data"]["nodes"]
             told = listing((one["path"], one["version"]) for one in nodes)
-            return Answer(200, metadata=told) if nodes else Answer(404, "NODE_NOT_FOUND")
+            return ModelAnswer(200, metadata=told) if nodes else ModelAnswer(404, "NODE_NOT_FOUND")
         case "read":
             response = await client.get(f"/v1/files/{command.node}/content")
             if response.status_code == 200:
-                return Answer(200, sha256=model.digest(response.content))
-            return Answer(response.status_code, response.json()["error"]["code"])
+                return ModelAnswer(200, sha256=model.digest(response.content))
+            return ModelAnswer(response.status_code, response.json()["error"]["code"])
         case _:
             call = wire.call(place, command, key, lambda node: node if isinstance(node, int) else 0)
             response = await client.request(call.method, call.url, **call.options)
             return wire.answer(place, response.status_code, response.json())
 
 
-def beginning(tops: Sequence[str]) -> list[Command]:
+def beginning(tops: Sequence[str]) -> list[ModelCommand]:
     """Somewhere to begin."""
-    return [Command("mkdir", path) for top in tops for path in (top, f"{top}/d", f"{top}/e")]
+    return [ModelCommand("mkdir", path) for top in tops for path in (top, f"{top}/d", f"{top}/e")]
 
 
 async def work(
@@ -130,7 +132,7 @@ async def _client(
             await asyncio.sleep(0.2)
 
 
-def choose(history: History, dice: random.Random, tops: Sequence[str]) -> Command:
+def choose(history: History, dice: random.Random, tops: Sequence[str]) -> ModelCommand:
     """Few names, so that all meet."""
 
     def anywhere() -> str:
@@ -144,29 +146,29 @@ def choose(history: History, dice: random.Random, tops: Sequence[str]) -> Comman
         case "upload":
             content = b"%d" % dice.randrange(10**6)
             path = path if dice.random() < 0.1 or path[-1] in "fg" else f"{path}/f"
-            return Command(kind, path, content=content, overwrite=dice.random() < 0.5, if_match=tag)
+            return ModelCommand(kind, path, content=content, overwrite=dice.random() < 0.5, if_match=tag)
         case "delete":
-            return Command(kind, path, recursive=dice.random() < 0.3, if_match=tag)
+            return ModelCommand(kind, path, recursive=dice.random() < 0.3, if_match=tag)
         case "move" | "copy":
             target = anywhere()
             while target == path:
                 target = anywhere()
-            return Command(kind, path, target, overwrite=dice.random() < 0.5, if_match=tag)
+            return ModelCommand(kind, path, target, overwrite=dice.random() < 0.5, if_match=tag)
         case "describe":
-            return Command(kind, path, metadata=model.canonical({"by": dice.randrange(1000)}), if_match=tag)
+            return ModelCommand(kind, path, metadata=model.canonical({"by": dice.randrange(1000)}), if_match=tag)
         case "read" | "restore" if node is not None:
             if kind == "read":
-                return Command(kind, path, node=node)
+                return ModelCommand(kind, path, node=node)
             made = dice.choice(sorted(history.made)) if history.made else None
             if made is not None:
-                return Command(kind, history.made[made], dice.choice((None, anywhere())), node=made)
-            return Command("get", path)
+                return ModelCommand(kind, history.made[made], dice.choice((None, anywhere())), node=made)
+            return ModelCommand("get", path)
         case "list":
-            return Command(kind, dice.choice((path, *tops)))
+            return ModelCommand(kind, dice.choice((path, *tops)))
         case "mkdir":
-            return Command(kind, path.replace("f", "d").replace("g", "e"))
+            return ModelCommand(kind, path.replace("f", "d").replace("g", "e"))
         case _:
-            return Command("get", path)
+            return ModelCommand("get", path)
 
 
 def falsified(history: Sequence[Operation], which: int, **changes: Any) -> list[Operation]:
@@ -176,5 +178,5 @@ def falsified(history: Sequence[Operation], which: int, **changes: Any) -> list[
     return [*history[:which], replace(one, answer=replace(one.answer, **changes)), *history[which + 1 :]]
 
 
-def fields(answer: Answer) -> dict[str, Any]:
-    return {name: getattr(answer, name) for name in Answer.__slots__}
+def fields(answer: ModelAnswer) -> dict[str, Any]:
+    return {name: getattr(answer, name) for name in ModelAnswer.__slots__}

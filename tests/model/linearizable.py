@@ -14,7 +14,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tests.model import model
-from tests.model.model import Answer, Command, Mount, Node, NodeName, Step
+from tests.model.model import ModelAnswer, ModelCommand, ModelMount, ModelNode, NodeName, Step
 
 NEVER = float("inf")
 
@@ -22,11 +22,11 @@ WITHOUT_EFFECT = ("PATH_BUSY", "RATE_LIMITED", "UNAVAILABLE", "STAGE_LOST")
 """Refusals that say nothing about the tree, and promise that nothing has happened"""
 
 
-def observed(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+def observed(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
     """The model's `carry_out`, and what readers are told: `get` the living node at a path, `list` it with all below, `read`
     the content of a node."""
     if command.kind == "read":
-        node: Node | None = mount.nodes.get(command.node)
+        node: ModelNode | None = mount.nodes.get(command.node)
         found = node is not None and (node.living or node.is_directory)
     elif command.kind in ("get", "list"):
         node = mount.at(command.path)
@@ -34,18 +34,18 @@ def observed(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Ans
     else:
         return model.carry_out(mount, command, name)
     if node is None or not found:
-        return mount, Answer(404, "NODE_NOT_FOUND")
+        return mount, ModelAnswer(404, "NODE_NOT_FOUND")
     match command.kind:
         case "get":
             return mount, model.told(mount, node, 200)
         case "list":
-            return mount, Answer(
+            return mount, ModelAnswer(
                 200, metadata=listing((mount.path(one), one.version) for one in model.listed(mount, node))
             )
         case _ if node.is_directory:
-            return mount, Answer(409, "NOT_A_DIRECTORY")
+            return mount, ModelAnswer(409, "NOT_A_DIRECTORY")
         case _:
-            return mount, Answer(200, sha256=node.sha256)
+            return mount, ModelAnswer(200, sha256=node.sha256)
 
 
 def listing(shown: Iterable[tuple[str, int]]) -> str:
@@ -59,10 +59,10 @@ class Operation:
 
     name: str
     """Its own in the history: what it makes is named after it"""
-    command: Command
+    command: ModelCommand
     sent: float
     answered: float = NEVER
-    answer: Answer | None = None
+    answer: ModelAnswer | None = None
     """None: nobody knows what became of it"""
     echo: bool = False
     """The client had to ask again: of a stored answer nobody can tell whether it was 200 or 201 at first"""
@@ -93,7 +93,7 @@ class Verdict:
         return "\n".join(lines)
 
 
-def check(history: Sequence[Operation], start: Mount, ids: Mapping[NodeName, int], step: Step = observed,
+def check(history: Sequence[Operation], start: ModelMount, ids: Mapping[NodeName, int], step: Step = observed,
           most: int = 500_000) -> Verdict:  # fmt: skip
     """`ids`: of the nodes in `start`. The history names the nodes it made by itself: see `identities`."""
     known = identities(history, ids)
@@ -145,9 +145,9 @@ class _Point:
     """A configuration: who has been ordered already (as bits), and the state after them."""
 
     done: int
-    mount: Mount
+    mount: ModelMount
     order: tuple[int, ...]
-    before: Mount | None = None
+    before: ModelMount | None = None
     """Where the last one is unheard: the state before it"""
 
 
@@ -158,7 +158,7 @@ class _Search:
         self.names = {id: name for name, id in known.items()}
         self.answered = sum(1 << place for place, one in enumerate(self.history) if one.answer is not None)
 
-    def run(self, start: Mount) -> Verdict:
+    def run(self, start: ModelMount) -> Verdict:
         """Depth first, without recursion: a history can be long."""
         seen: set[tuple[int, Hashable]] = set()
         best: tuple[int, tuple[int, ...], int] = (-1, (), 0)
@@ -190,7 +190,7 @@ class _Search:
         told = [self.history[place] for place in order]
         return Verdict(False, len(seen), told, [self.history[place] for place in self._candidates(done)])
 
-    def _as_well(self, before: Mount, unheard: int, place: int, after: Mount) -> bool:
+    def _as_well(self, before: ModelMount, unheard: int, place: int, after: ModelMount) -> bool:
         """The unheard one could come after this one as well, and nobody would see a difference: that order is tried
         instead, so that it comes no earlier than somebody needs it. Two unheard ones keep the order they have here."""
         if self.history[place].answer is None and place > unheard:
@@ -205,7 +205,7 @@ class _Search:
         first = self.history[left[0]].answered if left else NEVER
         return [place for place in left if self.history[place].sent <= first]
 
-    def _settle(self, done: int, mount: Mount, order: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+    def _settle(self, done: int, mount: ModelMount, order: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
         """With all that fit here and change nothing."""
         while True:
             settled = done
@@ -216,7 +216,7 @@ class _Search:
             if settled == done:
                 return done, order
 
-    def _after(self, mount: Mount, one: Operation) -> Mount | None:
+    def _after(self, mount: ModelMount, one: Operation) -> ModelMount | None:
         """None: this is not what its client was told."""
         answer, command = one.answer, one.command
         if answer is not None and answer.code in WITHOUT_EFFECT:

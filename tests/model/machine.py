@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tests.fix_service import MountOfTest, Service
 from tests.model import model
 from tests.model.crashes import IN_API, IN_WORKER, at_a_moment, at_a_point, in_the_worker
-from tests.model.model import ROOT, Command, Node
+from tests.model.model import ROOT, ModelCommand, ModelNode
 from tests.model.walk import Disturbance, Walk
 
 NAMES = (
@@ -47,16 +47,16 @@ condition = st.sampled_from(CONDITIONS)
 Where = tuple[str, int, str, str]
 
 new = st.one_of(
-    st.builds(Command, st.just("mkdir"), metadata=st.sampled_from(METADATA)),
+    st.builds(ModelCommand, st.just("mkdir"), metadata=st.sampled_from(METADATA)),
     st.builds(
-        Command, st.just("upload"), content=st.integers(0, len(CONTENTS) - 1).map(CONTENTS.__getitem__),
+        ModelCommand, st.just("upload"), content=st.integers(0, len(CONTENTS) - 1).map(CONTENTS.__getitem__),
         metadata=st.sampled_from(METADATA), overwrite=st.booleans(),
     ),
 )  # fmt: skip
 change = st.one_of(
-    st.builds(Command, st.just("delete"), recursive=st.booleans()),
-    st.builds(Command, st.just("move"), target=st.just(""), overwrite=st.booleans()),
-    st.builds(Command, st.just("copy"), target=st.just(""), overwrite=st.booleans()),
+    st.builds(ModelCommand, st.just("delete"), recursive=st.booleans()),
+    st.builds(ModelCommand, st.just("move"), target=st.just(""), overwrite=st.booleans()),
+    st.builds(ModelCommand, st.just("copy"), target=st.just(""), overwrite=st.booleans()),
 )
 
 BEGINNING = {
@@ -79,39 +79,43 @@ class Machine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.walk = Walk(self.service, self.mount, f"walk {next(self.numbers)}")
         for path, content in BEGINNING.items():
-            self.walk.send(Command("mkdir", path) if content is None else Command("upload", path, content=content))
+            self.walk.send(
+                ModelCommand("mkdir", path) if content is None else ModelCommand("upload", path, content=content)
+            )
 
     @rule(command=new, at=whither, if_match=condition, if_none_match=condition)
-    def make(self, command: Command, at: Where, if_match: str | None, if_none_match: str | None) -> None:
+    def make(self, command: ModelCommand, at: Where, if_match: str | None, if_none_match: str | None) -> None:
         self._send(self._meant(command, at, None, if_match, if_none_match))
 
     @rule(command=st.builds(replace, new, overwrite=st.just(True)), at=where, if_match=condition)
-    def write_again(self, command: Command, at: Where, if_match: str | None) -> None:
+    def write_again(self, command: ModelCommand, at: Where, if_match: str | None) -> None:
         self._send(self._meant(command, at, None, if_match, None))
 
     @rule(command=change, at=where, to=whither, if_match=condition, if_none_match=condition)
-    def take(self, command: Command, at: Where, to: Where, if_match: str | None, if_none_match: str | None) -> None:
+    def take(
+        self, command: ModelCommand, at: Where, to: Where, if_match: str | None, if_none_match: str | None
+    ) -> None:
         self._send(self._meant(command, at, to, if_match, if_none_match))
 
     @rule(at=where, set=st.sampled_from(METADATA), unset=st.sets(st.sampled_from(("n", "t", "no"))), by_id=st.booleans(),
           if_match=condition)  # fmt: skip
     def describe(self, at: Where, set: str | None, unset: set[str], by_id: bool, if_match: str | None) -> None:
         keys = tuple(sorted(unset - json.loads(set or "{}").keys()))
-        made = self._meant(Command("describe", metadata=set, unset=keys), at, None, if_match, None)
+        made = self._meant(ModelCommand("describe", metadata=set, unset=keys), at, None, if_match, None)
         self._send(self._by_id(made) if by_id else made)
 
     @precondition(lambda self: any(not node.living for node in self.walk.model.nodes.values()))
     @rule(which=pick, to=whither, elsewhere=st.booleans(), by_id=st.booleans(), if_match=condition)
     def restore(self, which: int, to: Where, elsewhere: bool, by_id: bool, if_match: str | None) -> None:
         node = self._of(which, lambda one: not one.living)
-        made = self._meant(Command("restore"), ("deleted", which, "", ""), to if elsewhere else None, None, None)
+        made = self._meant(ModelCommand("restore"), ("deleted", which, "", ""), to if elsewhere else None, None, None)
         tag = self._tag(node, if_match)
         made = replace(made, node=node.id) if by_id and node.id in self.walk.ids else made
         self._send(replace(made, if_match=tag))
 
     @rule(at=where, version=st.integers(1, 6), by_id=st.booleans())
     def restore_version(self, at: Where, version: int, by_id: bool) -> None:
-        made = self._meant(Command("restore", version=version), at, None, None, None)
+        made = self._meant(ModelCommand("restore", version=version), at, None, None, None)
         self._send(self._by_id(made) if by_id else made)
 
     @precondition(lambda self: self.walk.sent)
@@ -135,15 +139,15 @@ class Machine(RuleBasedStateMachine):
             self.walk.read_versions(8)
             self.tally.update(self.walk.tally)
 
-    def _send(self, made: Command, disturbance: Disturbance | None = None) -> None:
+    def _send(self, made: ModelCommand, disturbance: Disturbance | None = None) -> None:
         grows = made.kind == "copy" and len(self.walk.model.names) > LIMIT
-        self.walk.send(made if not grows else Command("delete", made.path, recursive=True), disturbance)
+        self.walk.send(made if not grows else ModelCommand("delete", made.path, recursive=True), disturbance)
 
     # From what Hypothesis chose to what it means in the tree as it is
 
     def _meant(
-        self, command: Command, at: Where, to: Where | None, if_match: str | None, if_none_match: str | None
-    ) -> Command:
+        self, command: ModelCommand, at: Where, to: Where | None, if_match: str | None, if_none_match: str | None
+    ) -> ModelCommand:
         path = self._path(at)
         node = self.walk.model.at(path)
         appears = command.kind not in ("delete", "describe")
@@ -169,16 +173,16 @@ class Machine(RuleBasedStateMachine):
             case _:
                 return odd
 
-    def _of(self, which: int, wanted: Callable[[Node], bool], *, root: bool = False) -> Node:
+    def _of(self, which: int, wanted: Callable[[ModelNode], bool], *, root: bool = False) -> ModelNode:
         nodes = [one for one in self.walk.model.nodes.values() if wanted(one) and (root or one.id != ROOT)]
         return nodes[which % len(nodes)] if nodes else self.walk.model.nodes[ROOT]
 
-    def _by_id(self, made: Command) -> Command:
+    def _by_id(self, made: ModelCommand) -> ModelCommand:
         node = self.walk.model.at(made.path) or self.walk.model.deleted_at(made.path)
         return made if node is None or node.id not in self.walk.ids else replace(made, path="", node=node.id)
 
     @staticmethod
-    def _tag(node: Node | None, told: str | None) -> str | None:
+    def _tag(node: ModelNode | None, told: str | None) -> str | None:
         match told:
             case "now":
                 return str(node.version if node else 1)
@@ -196,29 +200,29 @@ class CrashingMachine(Machine):
     """The same, and processes die while commands are on their way."""
 
     @rule(command=st.one_of(new, change), at=whither, to=whither, point=st.sampled_from(IN_API))
-    def crash_the_api(self, command: Command, at: Where, to: Where, point: str) -> None:
+    def crash_the_api(self, command: ModelCommand, at: Where, to: Where, point: str) -> None:
         self._send(self._meant(command, self._of_what_there_is(command, at), to, None, None), at_a_point(point))
 
     @rule(command=st.one_of(new, change), at=whither, to=whither, point=st.sampled_from(IN_WORKER),
           again=st.one_of(st.none(), st.sampled_from(IN_WORKER)))  # fmt: skip
-    def crash_the_worker(self, command: Command, at: Where, to: Where, point: str, again: str | None) -> None:
+    def crash_the_worker(self, command: ModelCommand, at: Where, to: Where, point: str, again: str | None) -> None:
         made = self._meant(command, self._of_what_there_is(command, at), to, None, None)
         self._send(made, in_the_worker(point, again))
 
     @rule(command=st.one_of(new, change), at=whither, to=whither, milliseconds=st.integers(0, 80))
-    def kill_at_some_moment(self, command: Command, at: Where, to: Where, milliseconds: int) -> None:
+    def kill_at_some_moment(self, command: ModelCommand, at: Where, to: Where, milliseconds: int) -> None:
         made = self._meant(command, self._of_what_there_is(command, at), to, None, None)
         self._send(made, at_a_moment(milliseconds / 1000))
 
     @staticmethod
-    def _of_what_there_is(command: Command, at: Where) -> Where:
+    def _of_what_there_is(command: ModelCommand, at: Where) -> Where:
         """A crash is dear: most of these commands should have something to do."""
         return at if command.kind in ("mkdir", "upload") else ("living", *at[1:])
 
     @precondition(lambda self: any(not node.living for node in self.walk.model.nodes.values()))
     @rule(which=pick, to=whither, elsewhere=st.booleans(), point=st.sampled_from(IN_API))
     def crash_while_restoring(self, which: int, to: Where, elsewhere: bool, point: str) -> None:
-        made = self._meant(Command("restore"), ("deleted", which, "", ""), to if elsewhere else None, None, None)
+        made = self._meant(ModelCommand("restore"), ("deleted", which, "", ""), to if elsewhere else None, None, None)
         self._send(made, at_a_point(point))
 
 

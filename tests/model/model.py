@@ -17,7 +17,7 @@ ROOT: NodeName = "root"
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class ModelNode:
     id: NodeName
     parent: NodeName | None
     name: str
@@ -56,10 +56,10 @@ def digest(content: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Mount:
+class ModelMount:
     """Every node that ever was, the living ones by name, and how many commands have deleted something."""
 
-    nodes: Mapping[NodeName, Node]
+    nodes: Mapping[NodeName, ModelNode]
     names: Mapping[tuple[NodeName, str], NodeName]
     deletions: int = 0
 
@@ -70,7 +70,7 @@ class Mount:
 
     # Looking
 
-    def at(self, path: str) -> Node | None:
+    def at(self, path: str) -> ModelNode | None:
         """The living node there."""
         found: NodeName | None = ROOT
         for name in names_of(path):
@@ -79,7 +79,7 @@ class Mount:
                 return None
         return self.nodes[found]
 
-    def deleted_at(self, path: str) -> Node | None:
+    def deleted_at(self, path: str) -> ModelNode | None:
         """The node that was deleted last there, wherever its directories went."""
         places, names = {ROOT}, names_of(path)
         for name in names:
@@ -87,7 +87,7 @@ class Mount:
         gone = [self.nodes[id] for id in places if not self.nodes[id].living] if names else []
         return max(gone, key=lambda node: node.deleted_at, default=None)
 
-    def path(self, node: Node) -> str:
+    def path(self, node: ModelNode) -> str:
         """A deleted node lies in its directory, wherever that went."""
         names = []
         while node.parent is not None:
@@ -95,7 +95,7 @@ class Mount:
             node = self.nodes[node.parent]
         return "/".join(reversed(names))
 
-    def below(self, directory: Node, keep: Callable[[Node], bool]) -> Iterator[Node]:
+    def below(self, directory: ModelNode, keep: Callable[[ModelNode], bool]) -> Iterator[ModelNode]:
         """A directory comes before what it holds; only through nodes that are kept."""
         for node in self.nodes.values():
             if node.parent == directory.id and keep(node):
@@ -103,15 +103,15 @@ class Mount:
                 if node.is_directory:
                     yield from self.below(node, keep)
 
-    def living_below(self, directory: Node) -> list[Node]:
+    def living_below(self, directory: ModelNode) -> list[ModelNode]:
         return list(self.below(directory, lambda node: node.living))
 
-    def has_children(self, directory: Node) -> bool:
+    def has_children(self, directory: ModelNode) -> bool:
         return any(parent == directory.id for parent, _ in self.names)
 
     # Changing
 
-    def put(self, *nodes: Node, deletions: int | None = None) -> "Mount":
+    def put(self, *nodes: ModelNode, deletions: int | None = None) -> "ModelMount":
         """With these nodes as they are now."""
         everything, names = dict(self.nodes), dict(self.names)
         for node in nodes:
@@ -122,11 +122,11 @@ class Mount:
         for node in nodes:
             if node.living and node.parent is not None:
                 assert names.setdefault((node.parent, node.name), node.id) == node.id, "two nodes with one name"
-        return Mount(everything, names, self.deletions if deletions is None else deletions)
+        return ModelMount(everything, names, self.deletions if deletions is None else deletions)
 
 
-def empty() -> Mount:
-    return Mount({ROOT: Node(ROOT, None, "", None)}, {})
+def empty() -> ModelMount:
+    return ModelMount({ROOT: ModelNode(ROOT, None, "", None)}, {})
 
 
 def names_of(path: str) -> list[str]:
@@ -134,7 +134,7 @@ def names_of(path: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ModelCommand:
     """What a client asks for. `kind`: mkdir, upload, delete, move, copy, describe, restore."""
 
     kind: str
@@ -155,7 +155,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelAnswer:
     """What the client is told. A refusal has a code; a success tells of a node."""
 
     status: int
@@ -173,7 +173,7 @@ class Answer:
     recorded: bool = field(default=True, compare=False)
     """The same key gets the same answer again. False: refused before the record was asked"""
 
-    def tells_like(self, other: "Answer") -> bool:
+    def tells_like(self, other: "ModelAnswer") -> bool:
         """But for the node's id, which the model and the service give each for itself."""
         return (self.version, self.path, self.sha256, self.status, self.code, self.kind, self.state, self.size, self.metadata,
                 self.idempotent) == (other.version, other.path, other.sha256, other.status, other.code, other.kind,
@@ -187,31 +187,31 @@ STATUS = {
 }  # fmt: skip
 
 
-class Refused(Exception):
+class ModelRefused(Exception):
     def __init__(self, code: str, *, recorded: bool = True) -> None:
         super().__init__(code)
-        self.answer = Answer(STATUS[code], code, recorded=recorded)
+        self.answer = ModelAnswer(STATUS[code], code, recorded=recorded)
 
 
-Step = Callable[[Mount, Command, NodeName], tuple[Mount, Answer]]
+Step = Callable[[ModelMount, ModelCommand, NodeName], tuple[ModelMount, ModelAnswer]]
 
 
-def carry_out(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+def carry_out(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
     """The mount afterwards, and the answer. `name` is the command's own: what it makes is named after it."""
     try:
         _check_paths(command)
         return _RULES[command.kind](mount, command, name)
-    except Refused as refused:
+    except ModelRefused as refused:
         return mount, refused.answer
 
 
-def replayed(answer: Answer) -> Answer:
+def replayed(answer: ModelAnswer) -> ModelAnswer:
     """What the same key is told when it comes again."""
     return answer if answer.code else replace(answer, status=200, idempotent=True)
 
 
-def told(mount: Mount, node: Node, status: int, *, idempotent: bool = False) -> Answer:
-    return Answer(
+def told(mount: ModelMount, node: ModelNode, status: int, *, idempotent: bool = False) -> ModelAnswer:
+    return ModelAnswer(
         status, None, node.id, mount.path(node), "directory" if node.is_directory else "file",
         "active" if node.living else "deleted", node.version, len(node.content or b""), node.sha256, node.metadata, idempotent,
     )  # fmt: skip
@@ -220,49 +220,49 @@ def told(mount: Mount, node: Node, status: int, *, idempotent: bool = False) -> 
 # What is refused, whatever the command
 
 
-def _check_paths(command: Command) -> None:
+def _check_paths(command: ModelCommand) -> None:
     by_id = command.node is not None
     for path in ([] if by_id else [command.path]) + ([] if command.target is None else [command.target]):
         names = names_of(path)
         if not names or any(name in (".", "..") or len(name.encode()) > 255 for name in names):
-            raise Refused("INVALID_PATH", recorded=False)
+            raise ModelRefused("INVALID_PATH", recorded=False)
         if names[0] == ".filestore":
-            raise Refused("FORBIDDEN", recorded=False)
+            raise ModelRefused("FORBIDDEN", recorded=False)
     if command.kind in ("move", "copy"):
         source, target = names_of(command.path), names_of(command.target or "")
         if target[: len(source)] == source:
-            raise Refused("INVALID_REQUEST", recorded=False)
+            raise ModelRefused("INVALID_REQUEST", recorded=False)
     appears = command.kind in ("mkdir", "upload", "move", "copy") or (command.kind == "restore" and not command.version)
     if command.if_none_match == "*" and not appears:
-        raise Refused("INVALID_REQUEST", recorded=False)
+        raise ModelRefused("INVALID_REQUEST", recorded=False)
 
 
-def _check_conditions(command: Command, node: Node | None) -> None:
+def _check_conditions(command: ModelCommand, node: ModelNode | None) -> None:
     """`*`, a version, or the SHA-256 of the content. `If-None-Match: *` is about the name where something appears."""
     tags = {"*", str(node.version), f'"{node.sha256}"'} if node else set()
     if command.if_match is not None and command.if_match not in tags:
-        raise Refused("VERSION_CONFLICT")
+        raise ModelRefused("VERSION_CONFLICT")
     if command.if_none_match not in (None, "*") and command.if_none_match in tags:
-        raise Refused("VERSION_CONFLICT")
+        raise ModelRefused("VERSION_CONFLICT")
 
 
-def _room(mount: Mount, path: str) -> tuple[NodeName, str]:
+def _room(mount: ModelMount, path: str) -> tuple[NodeName, str]:
     """The directory that can hold something of this path, and the name."""
     *above, name = names_of(path)
     parent = mount.at("/".join(above))
     if parent is None or not parent.is_directory:
-        raise Refused("PARENT_NOT_FOUND")
+        raise ModelRefused("PARENT_NOT_FOUND")
     return parent.id, name
 
 
-def _there(mount: Mount, path: str) -> Node:
+def _there(mount: ModelMount, path: str) -> ModelNode:
     node = mount.at(path)
     if node is None:
-        raise Refused("NODE_NOT_FOUND")
+        raise ModelRefused("NODE_NOT_FOUND")
     return node
 
 
-def _target(mount: Mount, command: Command, source: Node) -> tuple[NodeName, str, Node | None]:
+def _target(mount: ModelMount, command: ModelCommand, source: ModelNode) -> tuple[NodeName, str, ModelNode | None]:
     """The place where a move or a copy goes to, and the file it may replace there."""
     assert command.target is not None
     parent, name = _room(mount, command.target)
@@ -270,16 +270,16 @@ def _target(mount: Mount, command: Command, source: Node) -> tuple[NodeName, str
     if there is None:
         return parent, name, None
     if not command.overwrite or command.if_none_match == "*":
-        raise Refused("NODE_EXISTS")
+        raise ModelRefused("NODE_EXISTS")
     if there.is_directory or source.is_directory:
-        raise Refused("NOT_A_DIRECTORY")
+        raise ModelRefused("NOT_A_DIRECTORY")
     return parent, name, there
 
 
 # What becomes of a node
 
 
-def _next(node: Node, **changes: Any) -> Node:
+def _next(node: ModelNode, **changes: Any) -> ModelNode:
     """Its next version."""
     version = node.version + 1
     past = node.version, node.content if node.living else None, node.written
@@ -288,15 +288,15 @@ def _next(node: Node, **changes: Any) -> Node:
     return replace(node, version=version, past=() if node.is_directory else (*node.past, past), **changes)
 
 
-def _dead(node: Node, deleter: NodeName, when: int) -> Node:
+def _dead(node: ModelNode, deleter: NodeName, when: int) -> ModelNode:
     return _next(node, living=False, deleter=deleter, deleted_at=when)
 
 
-def _written(mount: Mount, node: Node | None, parent: NodeName, name: str, content: bytes, metadata: str | None,
-             command: NodeName) -> tuple[Mount, Answer]:  # fmt: skip
+def _written(mount: ModelMount, node: ModelNode | None, parent: NodeName, name: str, content: bytes, metadata: str | None,
+             command: NodeName) -> tuple[ModelMount, ModelAnswer]:  # fmt: skip
     """A new file, or a new version of one."""
     if node is None:
-        node, status = Node(command, parent, name, content, metadata=metadata or "{}"), 201
+        node, status = ModelNode(command, parent, name, content, metadata=metadata or "{}"), 201
     else:
         node = _next(node, content=content, metadata=node.metadata if metadata is None else metadata)
         status = 200
@@ -307,44 +307,44 @@ def _written(mount: Mount, node: Node | None, parent: NodeName, name: str, conte
 # The commands
 
 
-def _mkdir(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+def _mkdir(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
     parent, own = _room(mount, command.path)
     if mount.at(command.path) is not None:
-        raise Refused("NODE_EXISTS")
+        raise ModelRefused("NODE_EXISTS")
     _check_conditions(command, None)
-    node = Node(name, parent, own, None, metadata=command.metadata or "{}")
+    node = ModelNode(name, parent, own, None, metadata=command.metadata or "{}")
     after = mount.put(node)
     return after, told(after, node, 201)
 
 
-def _upload(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+def _upload(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
     parent, own = _room(mount, command.path)
     node = mount.at(command.path)
     if node is not None and node.is_directory:
-        raise Refused("NOT_A_DIRECTORY")
+        raise ModelRefused("NOT_A_DIRECTORY")
     _check_conditions(command, node)
     if node is not None and (command.if_none_match == "*" or not (command.overwrite or command.if_match)):
-        raise Refused("NODE_EXISTS")
+        raise ModelRefused("NODE_EXISTS")
     return _written(mount, node, parent, own, command.content, command.metadata, name)
 
 
-def _delete(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+def _delete(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
     node = mount.at(command.path)
     if node is None:
         gone = mount.deleted_at(command.path)
         if gone is None:
-            raise Refused("NODE_NOT_FOUND")
+            raise ModelRefused("NODE_NOT_FOUND")
         return mount, told(mount, gone, 200, idempotent=True)
     _check_conditions(command, node)
     below = mount.living_below(node) if node.is_directory else []
     if below and not command.recursive:
-        raise Refused("CHILDREN_EXIST")
+        raise ModelRefused("CHILDREN_EXIST")
     when = mount.deletions + 1
     after = mount.put(*(_dead(one, name, when) for one in [node, *below]), deletions=when)
     return after, told(after, after.nodes[node.id], 200)
 
 
-def _move(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+def _move(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
     node = _there(mount, command.path)
     _check_conditions(command, node)
     parent, own, replaced = _target(mount, command, node)
@@ -356,31 +356,31 @@ def _move(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer
     return after, told(after, moved, 200)
 
 
-def _copy(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+def _copy(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
     node = _there(mount, command.path)
     _check_conditions(command, node)
     parent, own, replaced = _target(mount, command, node)
     if node.content is not None:
         return _written(mount, replaced, parent, own, node.content, node.metadata, name)
-    copies = {node.id: Node(name, parent, own, None, metadata=node.metadata)}
+    copies = {node.id: ModelNode(name, parent, own, None, metadata=node.metadata)}
     for one in mount.living_below(node):
         assert one.parent is not None
-        copies[one.id] = Node((name, one.id), copies[one.parent].id, one.name, one.content, metadata=one.metadata)
+        copies[one.id] = ModelNode((name, one.id), copies[one.parent].id, one.name, one.content, metadata=one.metadata)
     after = mount.put(*copies.values())
     return after, told(after, copies[node.id], 201)
 
 
-def _named(mount: Mount, command: Command) -> Node:
+def _named(mount: ModelMount, command: ModelCommand) -> ModelNode:
     """The living node that is meant."""
     if command.node is None:
         return _there(mount, command.path)
     node = mount.nodes[command.node]
     if not node.living:
-        raise Refused("NODE_NOT_FOUND")
+        raise ModelRefused("NODE_NOT_FOUND")
     return node
 
 
-def _describe(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+def _describe(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
     node = _named(mount, command)
     _check_conditions(command, node)
     kept = {key: value for key, value in json.loads(node.metadata).items() if key not in command.unset}
@@ -389,22 +389,22 @@ def _describe(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, An
     return after, told(after, described, 200)
 
 
-def _restore(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+def _restore(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
     if command.version is not None:
         return _restore_version(mount, command, command.version)
     if command.node is not None:
-        node: Node | None = mount.nodes[command.node]
+        node: ModelNode | None = mount.nodes[command.node]
     else:
         node = mount.deleted_at(command.path) or mount.at(command.path)
     if node is None:
-        raise Refused("NODE_NOT_FOUND")
+        raise ModelRefused("NODE_NOT_FOUND")
     _check_conditions(command, node)
     if node.living:
-        raise Refused("NODE_EXISTS")
+        raise ModelRefused("NODE_EXISTS")
     path = command.target if command.target is not None else mount.path(node)
     parent, own = _room(mount, path)
     if mount.at(path) is not None:
-        raise Refused("NODE_EXISTS")
+        raise ModelRefused("NODE_EXISTS")
     deleter = node.deleter
     along = mount.below(node, lambda one: not one.living and one.deleter == deleter) if node.is_directory else ()
     back = _next(node, living=True, deleter=None, parent=parent, name=own)
@@ -412,14 +412,14 @@ def _restore(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Ans
     return after, told(after, back, 200)
 
 
-def _restore_version(mount: Mount, command: Command, version: int) -> tuple[Mount, Answer]:
+def _restore_version(mount: ModelMount, command: ModelCommand, version: int) -> tuple[ModelMount, ModelAnswer]:
     node = _named(mount, command)
     _check_conditions(command, node)
     if node.content is None:
-        raise Refused("NOT_A_DIRECTORY")
+        raise ModelRefused("NOT_A_DIRECTORY")
     content, written = node.contents.get(version, (None, 0))
     if content is None:
-        raise Refused("NOT_FOUND")
+        raise ModelRefused("NOT_FOUND")
     if written == node.written:
         return mount, told(mount, node, 200, idempotent=True)
     after = mount.put(_next(node, content=content))
@@ -440,32 +440,32 @@ def canonical(metadata: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class ModelTotals:
     size: int
     files: int
     directories: int
     children: int
 
 
-def listed(mount: Mount, top: Node) -> list[Node]:
+def listed(mount: ModelMount, top: ModelNode) -> list[ModelNode]:
     """A node and all below it by depth, then by the bytes of the path."""
 
-    def order(node: Node) -> tuple[int, bytes]:
+    def order(node: ModelNode) -> tuple[int, bytes]:
         path = mount.path(node)
         return path.count("/"), path.encode()
 
     return sorted([top, *(mount.living_below(top) if top.is_directory else [])], key=order)
 
 
-def totals(mount: Mount, directory: Node) -> Totals:
+def totals(mount: ModelMount, directory: ModelNode) -> ModelTotals:
     below = mount.living_below(directory)
     files = [node for node in below if node.content is not None]
-    return Totals(
+    return ModelTotals(
         sum(len(node.content or b"") for node in files), len(files), len(below) - len(files),
         sum(node.parent == directory.id for node in below),
     )  # fmt: skip
 
 
-def on_disk(mount: Mount) -> dict[str, bytes | None]:
+def on_disk(mount: ModelMount) -> dict[str, bytes | None]:
     root = mount.nodes[ROOT]
     return {mount.path(node): node.content for node in mount.living_below(root)}

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tests.model.clients import History, beginning, choose
 from tests.model.linearizable import Operation, observed
-from tests.model.model import Answer, Command, Mount, Step
+from tests.model.model import ModelAnswer, ModelCommand, ModelMount, Step
 
 
 class Simulation:
@@ -15,7 +15,7 @@ class Simulation:
 
     def __init__(self, history: History, seed: int, lost: float = 0.0, step: Step = observed) -> None:
         self.history, self.dice, self.lost, self.step = history, random.Random(seed), lost, step
-        self.mount: Mount = history.start
+        self.mount: ModelMount = history.start
         self.ids = itertools.count(1000)
 
     def run(self, clients: int, each: int, tops: Sequence[str]) -> None:
@@ -23,7 +23,7 @@ class Simulation:
         for command in beginning(tops):
             self.ask(command)
         free = [self.history.operations[-1].answered] * clients
-        waiting: list[tuple[float, float, float, Command]] = []
+        waiting: list[tuple[float, float, float, ModelCommand]] = []
         for _ in range(clients * each):
             number = min(range(clients), key=free.__getitem__)
             sent = free[number] + self.dice.random() * 0.2
@@ -36,14 +36,14 @@ class Simulation:
             waiting.append((sent, effect, answered, choose(self.history, self.dice, tops)))
         self._take_effect(waiting)
 
-    def ask(self, command: Command, seconds: float = 0.1, after: float = 0.01) -> Operation:
+    def ask(self, command: ModelCommand, seconds: float = 0.1, after: float = 0.01) -> Operation:
         """One more, after all that was; or while the one before is still under way, with a negative `after`."""
         last = max((one.answered for one in self.history.operations if one.answer), default=0.0)
         sent = last + after
         self._take_effect([(sent, sent + seconds / 2, sent + seconds, command)])
         return self.history.operations[-1]
 
-    def _take_effect(self, commands: Sequence[tuple[float, float, float, Command]]) -> None:
+    def _take_effect(self, commands: Sequence[tuple[float, float, float, ModelCommand]]) -> None:
         for sent, _, answered, command in sorted(commands, key=lambda one: one[1]):
             name = f"s{next(self.history.numbers)}"
             self.mount, told = self.step(self.mount, self._meant(command), name)
@@ -57,11 +57,11 @@ class Simulation:
                 if answer.status == 201:
                     self.history.made[answer.node] = answer.path
 
-    def _meant(self, command: Command) -> Command:
+    def _meant(self, command: ModelCommand) -> ModelCommand:
         names = {id: name for name, id in self.history.ids.items()}
         return replace(command, node=names[command.node]) if isinstance(command.node, int) else command
 
-    def _as_the_service(self, answer: Answer) -> Answer:
+    def _as_the_service(self, answer: ModelAnswer) -> ModelAnswer:
         if answer.node is None:
             return answer
         return replace(answer, node=self.history.ids.setdefault(answer.node, next(self.ids)))

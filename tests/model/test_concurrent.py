@@ -10,7 +10,7 @@ from tests.fix_service import MountOfTest, Service
 from tests.model import clients
 from tests.model.clients import History, falsified
 from tests.model.linearizable import Operation, Verdict, check
-from tests.model.model import Answer, Command
+from tests.model.model import ModelAnswer, ModelCommand
 
 SEED = int(os.environ.get("MODEL_SEED", "20261121"))
 
@@ -38,16 +38,16 @@ async def test_every_answer_fits_one_order(
 async def test_a_false_answer_in_a_true_history_is_found(service: Service, mount: MountOfTest) -> None:
     history = clients.begin(mount)
     await clients.work(history, service, SEED, 8, 6, ("t", "u"))
-    told: dict[str, Answer] = {}
+    told: dict[str, ModelAnswer] = {}
     places: dict[str, int] = {}
     async with service.async_client() as client:
         for name, command in (
-            ("made", Command("upload", "f", content=b"old")),
-            ("first", Command("upload", "f", content=b"new", if_match="1")),
-            ("second", Command("upload", "f", content=b"newer", if_match="1")),
-            ("get", Command("get", "f")),
-            ("deleted", Command("delete", "f")),
-            ("gone", Command("get", "f")),
+            ("made", ModelCommand("upload", "f", content=b"old")),
+            ("first", ModelCommand("upload", "f", content=b"new", if_match="1")),
+            ("second", ModelCommand("upload", "f", content=b"newer", if_match="1")),
+            ("get", ModelCommand("get", "f")),
+            ("deleted", ModelCommand("delete", "f")),
+            ("gone", ModelCommand("get", "f")),
         ):
             answer = await clients.ask(history, client, command)
             assert answer is not None

@@ -11,14 +11,14 @@ import pytest
 from tests.model import model, wire
 from tests.model.clients import History, falsified, fields
 from tests.model.linearizable import Operation, Verdict, _Search, check, identities, observed, parts
-from tests.model.model import ROOT, Answer, Command, Mount, NodeName
+from tests.model.model import ROOT, ModelAnswer, ModelCommand, ModelMount, NodeName
 from tests.model.simulated import Simulation
 
 TOPS = ("t", "u", "v")
 
 
 def simulated(seed: int, clients: int = 12, each: int = 12, lost: float = 0.0) -> Simulation:
-    history = History(wire.Place(None), model.empty(), {ROOT: 0})  # type: ignore[arg-type]
+    history = History(wire.WirePlace(None), model.empty(), {ROOT: 0})  # type: ignore[arg-type]
     simulation = Simulation(history, seed, lost)
     simulation.run(clients, each, TOPS)
     return simulation
@@ -48,20 +48,20 @@ def planted(seed: int) -> tuple[list[Operation], dict[str, int]]:
     """A crowd, and then: a file is made, two replace its version 1, one reads it, it is deleted, one looks for it."""
     simulation = simulated(seed, 8, 8)
     operations = simulation.history.operations
-    simulation.ask(Command("mkdir", "p"))
-    made = simulation.ask(Command("upload", "p/f", content=b"old"))
+    simulation.ask(ModelCommand("mkdir", "p"))
+    made = simulation.ask(ModelCommand("upload", "p/f", content=b"old"))
     assert made.answer is not None
     places = {"made": len(operations) - 1}
     for name, command, after in (
-        ("first", Command("upload", "p/f", content=b"new", if_match="1"), 0.01),
-        ("second", Command("upload", "p/f", content=b"newer", if_match="1"), -0.09),
-        ("read", Command("read", "p/f", node=made.answer.node), 0.01),
-        ("get", Command("get", "p/f"), 0.01),
-        ("list", Command("list", "p"), 0.01),
-        ("move", Command("move", "p", "q"), 0.01),
-        ("half", Command("list", "q"), 0.01),
-        ("deleted", Command("delete", "q/f"), 0.01),
-        ("gone", Command("get", "q/f"), 0.01),
+        ("first", ModelCommand("upload", "p/f", content=b"new", if_match="1"), 0.01),
+        ("second", ModelCommand("upload", "p/f", content=b"newer", if_match="1"), -0.09),
+        ("read", ModelCommand("read", "p/f", node=made.answer.node), 0.01),
+        ("get", ModelCommand("get", "p/f"), 0.01),
+        ("list", ModelCommand("list", "p"), 0.01),
+        ("move", ModelCommand("move", "p", "q"), 0.01),
+        ("half", ModelCommand("list", "q"), 0.01),
+        ("deleted", ModelCommand("delete", "q/f"), 0.01),
+        ("gone", ModelCommand("get", "q/f"), 0.01),
     ):
         simulation.ask(command, after=after)
         places[name] = len(operations) - 1
@@ -71,7 +71,7 @@ def planted(seed: int) -> tuple[list[Operation], dict[str, int]]:
 Lie = Callable[[list[Operation], dict[str, int]], list[Operation]]
 
 
-def lie(name: str, make: Callable[[dict[str, Answer]], dict[str, object]]) -> Lie:
+def lie(name: str, make: Callable[[dict[str, ModelAnswer]], dict[str, object]]) -> Lie:
     def falsify(operations: list[Operation], places: dict[str, int]) -> list[Operation]:
         answers = {which: operations[place].answer for which, place in places.items()}
         return falsified(operations, places[name], **make(answers))  # type: ignore[arg-type]
@@ -79,9 +79,9 @@ def lie(name: str, make: Callable[[dict[str, Answer]], dict[str, object]]) -> Li
     return falsify
 
 
-def as_told(answer: Answer, **changes: object) -> dict[str, object]:
+def as_told(answer: ModelAnswer, **changes: object) -> dict[str, object]:
     told = replace(answer, **changes)  # type: ignore[arg-type]
-    return {field: getattr(told, field) for field in Answer.__slots__}
+    return {field: getattr(told, field) for field in ModelAnswer.__slots__}
 
 
 LIES: dict[str, Lie] = {
@@ -91,13 +91,13 @@ LIES: dict[str, Lie] = {
     "the old version is shown after the new one was acknowledged":
         lie("get", lambda told: as_told(told["made"], status=200)),
     "a deleted file is found": lie("gone", lambda told: as_told(told["get"], path="q/f")),
-    "a file that is there is not found": lie("get", lambda told: as_told(Answer(404, "NODE_NOT_FOUND"))),
+    "a file that is there is not found": lie("get", lambda told: as_told(ModelAnswer(404, "NODE_NOT_FOUND"))),
     "the file was there, and is made anew": lie("first", lambda told: as_told(told["made"], node=999_999)),
     "another node is told of": lie("get", lambda told: {"node": told["half"].node or 999_999}),
     "the list shows a directory without what is in it": lie("half", lambda told: {"metadata": '[["q", 2]]'}),
     "the list shows what is not there": lie("list", lambda told: {"metadata": '[["p", 1], ["p/f", 2], ["p/g", 1]]'}),
-    "the delete of what is there is refused": lie("deleted", lambda told: as_told(Answer(404, "NODE_NOT_FOUND"))),
-    "the condition fails though nobody changed it": lie("first", lambda told: as_told(Answer(412, "VERSION_CONFLICT"))),
+    "the delete of what is there is refused": lie("deleted", lambda told: as_told(ModelAnswer(404, "NODE_NOT_FOUND"))),
+    "the condition fails though nobody changed it": lie("first", lambda told: as_told(ModelAnswer(412, "VERSION_CONFLICT"))),
 }  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def test_one_false_answer_is_found(which: str) -> None:
     assert not found.ok and found.stuck, which
 
 
-def by_hand(operations: Sequence[Operation], mount: Mount, known: dict[NodeName, int]) -> bool:
+def by_hand(operations: Sequence[Operation], mount: ModelMount, known: dict[NodeName, int]) -> bool:
     """The definition and nothing else: every order there is."""
     search = _Search(operations, known, observed, 0)
     left = [one for one in operations if one.answer is not None]
@@ -128,7 +128,7 @@ def test_shortcuts_change_no_verdict() -> None:
     seen = set()
     for seed in range(400):
         dice = random.Random(seed)
-        simulation = Simulation(History(wire.Place(None), model.empty(), {ROOT: 0}), seed, 0.25)  # type: ignore[arg-type]
+        simulation = Simulation(History(wire.WirePlace(None), model.empty(), {ROOT: 0}), seed, 0.25)  # type: ignore[arg-type]
         simulation.run(3, 2, ("t",))
         operations = simulation.history.operations
         heard = [place for place, one in enumerate(operations) if one.answer is not None]
@@ -145,34 +145,39 @@ def test_shortcuts_change_no_verdict() -> None:
 
 def test_real_time_counts() -> None:
     """Two that do not overlap can not change places; two that do can."""
-    made = Answer(201, None, 7, "d", "directory", "active", 1, 0, None, "{}")
-    absent = Answer(404, "NODE_NOT_FOUND")
-    mkdir, get = Operation("c1", Command("mkdir", "d"), 0, 1, made), Operation("c2", Command("get", "d"), 2, 3, absent)
+    made = ModelAnswer(201, None, 7, "d", "directory", "active", 1, 0, None, "{}")
+    absent = ModelAnswer(404, "NODE_NOT_FOUND")
+    mkdir, get = (
+        Operation("c1", ModelCommand("mkdir", "d"), 0, 1, made),
+        Operation("c2", ModelCommand("get", "d"), 2, 3, absent),
+    )
     assert not verdict([mkdir, get]).ok
     assert verdict([mkdir, replace(get, sent=0.5)]).ok
 
 
 def test_an_unknown_outcome_may_come_late_but_not_early() -> None:
-    unknown = Operation("c1", Command("mkdir", "d"), 1)
-    there = Answer(200, None, 7, "d", "directory", "active", 1, 0, None, "{}")
-    before = Operation("c2", Command("get", "d"), 0, 0.5, there)
+    unknown = Operation("c1", ModelCommand("mkdir", "d"), 1)
+    there = ModelAnswer(200, None, 7, "d", "directory", "active", 1, 0, None, "{}")
+    before = Operation("c2", ModelCommand("get", "d"), 0, 0.5, there)
     assert not verdict([unknown, before]).ok
     after = [
-        Operation("c2", Command("get", "d"), 2, 3, Answer(404, "NODE_NOT_FOUND")),
-        Operation("c3", Command("get", "d"), 4, 5, there),
+        Operation("c2", ModelCommand("get", "d"), 2, 3, ModelAnswer(404, "NODE_NOT_FOUND")),
+        Operation("c3", ModelCommand("get", "d"), 4, 5, there),
     ]
     assert verdict([unknown, *after]).ok
-    assert not verdict([unknown, *after, Operation("c4", Command("get", "d"), 6, 7, Answer(404, "NODE_NOT_FOUND"))]).ok
+    assert not verdict(
+        [unknown, *after, Operation("c4", ModelCommand("get", "d"), 6, 7, ModelAnswer(404, "NODE_NOT_FOUND"))]
+    ).ok
 
 
 def test_who_had_to_ask_again_did_not_make_what_was_there() -> None:
     """A move that is answered from the record names a node that another one made: by its id it is still that one."""
-    made = Answer(201, None, 7, "d", "directory", "active", 1, 0, None, "{}")
-    moved = Answer(200, None, 7, "e", "directory", "active", 2, 0, None, "{}", idempotent=True)
+    made = ModelAnswer(201, None, 7, "d", "directory", "active", 1, 0, None, "{}")
+    moved = ModelAnswer(200, None, 7, "e", "directory", "active", 2, 0, None, "{}", idempotent=True)
     history = [
-        Operation("c1", Command("mkdir", "d"), 0, 1, made),
-        Operation("c2", Command("move", "d", "e"), 2, 3, moved, echo=True),
-        Operation("c3", Command("restore", "d", node=7), 4, 5, Answer(409, "NODE_EXISTS")),
+        Operation("c1", ModelCommand("mkdir", "d"), 0, 1, made),
+        Operation("c2", ModelCommand("move", "d", "e"), 2, 3, moved, echo=True),
+        Operation("c3", ModelCommand("restore", "d", node=7), 4, 5, ModelAnswer(409, "NODE_EXISTS")),
     ]
     assert identities(history, {ROOT: 0}) == {ROOT: 0, "c1": 7}
     assert verdict(history).ok
@@ -180,12 +185,17 @@ def test_who_had_to_ask_again_did_not_make_what_was_there() -> None:
 
 def test_parts_are_searched_alone() -> None:
     """What shares no name at the top, not even through a move, is another history."""
-    asked = [Command("mkdir", "a"), Command("mkdir", "b/x"), Command("move", "b/x", "c/x"), Command("get", "c")]
+    asked = [
+        ModelCommand("mkdir", "a"),
+        ModelCommand("mkdir", "b/x"),
+        ModelCommand("move", "b/x", "c/x"),
+        ModelCommand("get", "c"),
+    ]
     found = parts([Operation(f"c{n}", command, n) for n, command in enumerate(asked)])
     assert sorted(len(part) for part in found) == [1, 3]
 
 
-def _version_stands_still(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+def _version_stands_still(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
     after, answer = observed(mount, command, name)
     if command.kind == "upload" and answer.status == 200:
         assert answer.node is not None
@@ -193,19 +203,19 @@ def _version_stands_still(mount: Mount, command: Command, name: NodeName) -> tup
     return after, answer
 
 
-def _nothing_is_taken(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+def _nothing_is_taken(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
     return observed(mount, replace(command, overwrite=True) if command.kind == "upload" else command, name)
 
 
-def _conditions_are_ignored(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+def _conditions_are_ignored(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
     return observed(mount, replace(command, if_match="*" if command.if_match else None), name)
 
 
-def _full_directories_go(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+def _full_directories_go(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
     return observed(mount, replace(command, recursive=True), name)
 
 
-def _metadata_is_forgotten(mount: Mount, command: Command, name: NodeName) -> tuple[Mount, Answer]:
+def _metadata_is_forgotten(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
     after, answer = observed(mount, command, name)
     if command.kind == "describe" and answer.status == 200:
         return mount, replace(answer, version=(answer.version or 1) - 1)

@@ -12,7 +12,7 @@ from tests.fix_service import MountOfTest, Service, upload_parts
 ROUNDS = 12
 
 
-class Client:
+class RacingClient:
     """Commands on one mount, ready to be gathered. `dice` lets one of them begin a little later than the other."""
 
     def __init__(self, client: httpx2.AsyncClient, mount: MountOfTest, seed: int) -> None:
@@ -52,7 +52,7 @@ async def test_a_directory_goes_while_something_comes_into_it(
 ) -> None:
     seen = set()
     async with service.async_client() as http:
-        client = Client(http, mount, 1)
+        client = RacingClient(http, mount, 1)
         for number in range(ROUNDS):
             await client.mkdir(f"d{number}")
             seen.add(codes(*await asyncio.gather(
@@ -67,7 +67,7 @@ async def test_a_directory_goes_while_something_comes_into_it(
 async def test_a_file_is_deleted_while_it_is_replaced(service: Service, mount: MountOfTest) -> None:
     """By its version: one of the two, never both."""
     async with service.async_client() as http:
-        client = Client(http, mount, 2)
+        client = RacingClient(http, mount, 2)
         for number in range(ROUNDS):
             await client.upload(f"f{number}", b"first")
             deleted, replaced = await asyncio.gather(
@@ -79,7 +79,7 @@ async def test_a_file_is_deleted_while_it_is_replaced(service: Service, mount: M
 
 async def test_two_moves_build_no_circle(service: Service, mount: MountOfTest) -> None:
     async with service.async_client() as http:
-        client = Client(http, mount, 3)
+        client = RacingClient(http, mount, 3)
         for number in range(ROUNDS):
             for path in ("a", "a/x", "b", "b/y"):
                 await client.mkdir(f"{path}{number}" if "/" not in path else f"{path[0]}{number}/{path[2:]}")
@@ -99,7 +99,7 @@ async def test_two_moves_build_no_circle(service: Service, mount: MountOfTest) -
 
 async def test_a_directory_moves_while_a_file_in_it_does(service: Service, mount: MountOfTest) -> None:
     async with service.async_client() as http:
-        client = Client(http, mount, 4)
+        client = RacingClient(http, mount, 4)
         for number in range(ROUNDS):
             await client.mkdir(f"d{number}")
             await client.upload(f"d{number}/f", b"x")
@@ -113,7 +113,7 @@ async def test_a_directory_moves_while_a_file_in_it_does(service: Service, mount
 
 async def test_a_deleted_node_comes_back_once(service: Service, mount: MountOfTest) -> None:
     async with service.async_client() as http:
-        client = Client(http, mount, 5)
+        client = RacingClient(http, mount, 5)
         for number in range(ROUNDS):
             await client.upload(f"f{number}", b"x")
             node = (await client.delete(f"f{number}")).json()["data"]["node"]["id"]
@@ -128,7 +128,7 @@ async def test_a_deleted_node_comes_back_once(service: Service, mount: MountOfTe
 async def test_a_directory_comes_back_while_a_file_of_it_does(service: Service, mount: MountOfTest) -> None:
     """The file is in one place afterwards, with one version more for each time that it moved."""
     async with service.async_client() as http:
-        client = Client(http, mount, 6)
+        client = RacingClient(http, mount, 6)
         for number in range(ROUNDS):
             await client.mkdir(f"d{number}")
             node = (await client.upload(f"d{number}/f", b"x")).json()["data"]["node"]["id"]

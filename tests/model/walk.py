@@ -11,7 +11,7 @@ import httpx2
 
 from tests.fix_service import MountOfTest, Service, until
 from tests.model import model, wire
-from tests.model.model import ROOT, Answer, Command, Node, NodeName
+from tests.model.model import ROOT, ModelAnswer, ModelCommand, ModelNode, NodeName
 
 Disturbance = Callable[[Service, Callable[[], object]], None]
 """Sends the command while something dies, and leaves a service that runs again"""
@@ -23,18 +23,18 @@ class Walk:
     def __init__(self, service: Service, mount: MountOfTest, prefix: str) -> None:
         answer = service.mkdir(mount, prefix)
         assert answer.status_code == 201, answer.text
-        self.service, self.place, self.model = service, wire.Place(mount, prefix), model.empty()
+        self.service, self.place, self.model = service, wire.WirePlace(mount, prefix), model.empty()
         self.mount, self.prefix = mount, prefix
         self.ids: dict[NodeName, int] = {ROOT: answer.json()["data"]["node"]["id"]}
-        self.sent: list[tuple[str, Command]] = []
+        self.sent: list[tuple[str, ModelCommand]] = []
         self.tally: Counter[tuple[str, int, str | None]] = Counter()
         """How often each kind of command was answered how"""
-        self.stored: dict[str, Answer] = {}
+        self.stored: dict[str, ModelAnswer] = {}
         """What a key gets when it comes again"""
 
     # Commands
 
-    def send(self, command: Command, disturbance: Disturbance | None = None) -> None:
+    def send(self, command: ModelCommand, disturbance: Disturbance | None = None) -> None:
         key = f"{self.mount.id}/{self.place.prefix}-{len(self.sent)}"
         self.sent.append((key, command))
         after, expected = model.carry_out(self.model, command, key)
@@ -74,14 +74,14 @@ class Walk:
         _, expected = model.carry_out(self.model, other, key)
         if key not in self.stored or not expected.recorded:
             return
-        self._agree(model.Refused("IDEMPOTENCY_CONFLICT").answer, self._settle(other, key), other)
+        self._agree(model.ModelRefused("IDEMPOTENCY_CONFLICT").answer, self._settle(other, key), other)
 
-    def _ask(self, command: Command, key: str) -> Answer:
+    def _ask(self, command: ModelCommand, key: str) -> ModelAnswer:
         call = wire.call(self.place, command, key, self.ids.__getitem__)
         answer = self.service.call(call.method, call.url, **call.options)
         return wire.answer(self.place, answer.status_code, answer.json())
 
-    def _settle(self, command: Command, key: str) -> Answer:
+    def _settle(self, command: ModelCommand, key: str) -> ModelAnswer:
         """As a client that was told nothing: the same key, as often as it takes."""
         end = time.monotonic() + 60
         while True:
@@ -93,7 +93,7 @@ class Walk:
             assert time.monotonic() < end, f"no outcome of {command}: {answer}"
             time.sleep(0.1)
 
-    def _agree(self, expected: Answer, answer: Answer, command: Command) -> None:
+    def _agree(self, expected: ModelAnswer, answer: ModelAnswer, command: ModelCommand) -> None:
         known = expected.node is None or self._is(expected.node, answer.node)
         same = known and expected.tells_like(answer)
         assert same, f"{command}\nthe model says {expected}\nthe service says {answer}"
@@ -161,18 +161,20 @@ class Walk:
                 return answer
             time.sleep(0.1)  # after a crash the old content is on its way until the next sweep
 
-    def _agree_on(self, node: Node, document: dict[str, Any]) -> None:
+    def _agree_on(self, node: ModelNode, document: dict[str, Any]) -> None:
         self._agree(
-            model.told(self.model, node, 200), wire.node(self.place, document), Command("look", self.model.path(node))
+            model.told(self.model, node, 200),
+            wire.node(self.place, document),
+            ModelCommand("look", self.model.path(node)),
         )
         assert node.parent is None or document["parentId"] == self.ids.get(node.parent, document["parentId"]), document
         if node.is_directory and node.living:
             assert self._totals(document) == model.totals(self.model, node), document
 
     @staticmethod
-    def _totals(document: dict[str, Any]) -> model.Totals:
+    def _totals(document: dict[str, Any]) -> model.ModelTotals:
         rollup = document["rollup"]
-        return model.Totals(*(rollup[name] for name in ("sizeBytes", "fileCount", "directoryCount", "childCount")))
+        return model.ModelTotals(*(rollup[name] for name in ("sizeBytes", "fileCount", "directoryCount", "childCount")))
 
     def _get(self, url: str, **params: Any) -> dict[str, Any]:
         answer = self.service.call("GET", url, params=params)
@@ -180,7 +182,7 @@ class Walk:
         return dict(answer.json()["data"])
 
 
-def another(command: Command) -> Command:
+def another(command: ModelCommand) -> ModelCommand:
     """Nearly the same request."""
     match command.kind:
         case "upload":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.fix_service import MountOfTest, upload_parts
-from tests.model.model import Answer, Command, NodeName, canonical
+from tests.model.model import ModelAnswer, ModelCommand, NodeName, canonical
 
 _ROUTES = {
     "mkdir": ("POST", "/v1/directories"), "delete": ("DELETE", "/v1/nodes"), "move": ("POST", "/v1/nodes/move"),
@@ -34,7 +34,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WirePlace:
     """The directory of a mount that a model is about: its root there is the model's root."""
 
     mount: MountOfTest
@@ -51,7 +51,7 @@ class Place:
         return path[len(self.prefix) + 1 :]
 
 
-def call(place: Place, command: Command, key: str | None, node: Callable[[NodeName], int]) -> Call:
+def call(place: WirePlace, command: ModelCommand, key: str | None, node: Callable[[NodeName], int]) -> Call:
     """`node`: the id that the service has given to a node of the model."""
     conditions = {"If-Match": command.if_match, "If-None-Match": command.if_none_match}
     headers = {name: value for name, value in conditions.items() if value is not None}
@@ -65,7 +65,7 @@ def call(place: Place, command: Command, key: str | None, node: Callable[[NodeNa
     return Call(method, url, {"json": _body(place, command, key, node), "headers": headers})
 
 
-def _body(place: Place, command: Command, key: str | None, node: Callable[[NodeName], int]) -> dict[str, Any]:
+def _body(place: WirePlace, command: ModelCommand, key: str | None, node: Callable[[NodeName], int]) -> dict[str, Any]:
     named = {"path": place.outside(command.path)} if command.node is None else {"nodeId": node(command.node)}
     body: dict[str, Any] = {"backendMountId": place.mount.id, **named}
     if key is not None:
@@ -81,17 +81,17 @@ def _body(place: Place, command: Command, key: str | None, node: Callable[[NodeN
     return body | {flag: True for flag in ("overwrite", "recursive") if getattr(command, flag)}
 
 
-def answer(place: Place, status: int, body: dict[str, Any]) -> Answer:
+def answer(place: WirePlace, status: int, body: dict[str, Any]) -> ModelAnswer:
     """`node` is the service's own id here: who compares knows which node of the model it must be."""
     if "error" in body:
-        return Answer(status, body["error"]["code"])
+        return ModelAnswer(status, body["error"]["code"])
     outcome = body["data"]
     return node(place, outcome["node"], status, idempotent=outcome["idempotent"])
 
 
-def node(place: Place, told: dict[str, Any], status: int = 200, *, idempotent: bool = False) -> Answer:
+def node(place: WirePlace, told: dict[str, Any], status: int = 200, *, idempotent: bool = False) -> ModelAnswer:
     given = told["contentHash"]
-    return Answer(
+    return ModelAnswer(
         status, None, told["id"], place.inside(told["path"]), told["kind"], told["state"], told["version"], told["sizeBytes"],
         None if given is None else given.removeprefix("sha256:"), canonical(told["metadata"]), idempotent,
     )  # fmt: skip

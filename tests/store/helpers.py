@@ -17,8 +17,8 @@ from activities.commands.fresh import FreshAttempts
 from activities.executors.base import Executor
 from activities.executors.memory.executor import MemoryExecutor
 from activities.ports import Executors
-from schema.commands.command import CommandKind, Request, Status
-from schema.commands.payloads import Applied, AppliedList, Begun, CommandList, Ended, Going, Outcome
+from schema.commands.command import Command, CommandKind, Status
+from schema.commands.payloads import Applied, AppliedList, Batch, Begun, Ended, Going, Outcome
 from schema.commands.verdicts import Verdict
 from schema.ids import CommandId, MountId, new_command_id
 from schema.store import mounts
@@ -79,22 +79,22 @@ class Protocol:
         self._begin = Begin(self.pool, executors, threads, self.told, FreshAttempts())
         self._commit = Commit(self.pool, executors, threads, self.told, lambda: None, 30)
 
-    async def begin(self, mount: MountId, requests: Sequence[Request], workflow: str | None = None) -> Begun:
+    async def begin(self, mount: MountId, requests: Sequence[Command], workflow: str | None = None) -> Begun:
         environment = ActivityEnvironment()
         environment.info = replace(environment.info, workflow_id=workflow or f"cmd/{mount}/{requests[0].id}")
-        return await environment.run(self._begin.begin, CommandList(mount, list(requests)))
+        return await environment.run(self._begin.begin, Batch(mount, list(requests)))
 
     async def commit(self, mount: MountId, applied: Sequence[Applied]) -> Ended:
         return await ActivityEnvironment().run(self._commit.commit, AppliedList(mount, list(applied)))
 
-    async def run(self, mount: MountId, *requests: Request) -> dict[CommandId, Verdict]:
+    async def run(self, mount: MountId, *requests: Command) -> dict[CommandId, Verdict]:
         """Carry these commands through as if each that goes had taken its step. Returns the verdicts."""
         begun = await self.begin(mount, requests)
         by_id = {request.id: request for request in requests}
         await self.commit(mount, [self._said(going, by_id.get(going.id)) for going in begun.go])
         return {request.id: self.told.verdicts[request.id] for request in requests}
 
-    def _said(self, going: Going, request: Request | None) -> Applied:
+    def _said(self, going: Going, request: Command | None) -> Applied:
         """As a disk does: what was replaced waits in the stage, and nothing else is left."""
         replaces = request is not None and request.kind is CommandKind.UPLOAD and request.overwrite
         return replace(self.applied(going.id, going.attempt, request.size if request else 0), leaves=replaces)
@@ -108,7 +108,7 @@ class Protocol:
         return self.told.outcomes[command]
 
 
-def asked(kind: CommandKind, mount: MountId, path: str, **changes: Any) -> Request:
+def asked(kind: CommandKind, mount: MountId, path: str, **changes: Any) -> Command:
     """A request as the API makes it."""
     values: dict[str, Any] = {
         "id": new_command_id(),
@@ -122,16 +122,16 @@ def asked(kind: CommandKind, mount: MountId, path: str, **changes: Any) -> Reque
     }
     if kind in (CommandKind.CREATE_DIRECTORY, CommandKind.UPLOAD):
         values["staged"] = [0, 7, 7, changes.get("size", 0), 7, 7, int(kind is CommandKind.CREATE_DIRECTORY), 0o644, 1]
-    return Request(**values | changes)
+    return Command(**values | changes)
 
 
-def mkdir(mount: MountId, path: str, **changes: Any) -> Request:
+def mkdir(mount: MountId, path: str, **changes: Any) -> Command:
     return asked(CommandKind.CREATE_DIRECTORY, mount, path, **changes)
 
 
-def upload(mount: MountId, path: str, size: int = 5, **changes: Any) -> Request:
+def upload(mount: MountId, path: str, size: int = 5, **changes: Any) -> Command:
     return asked(CommandKind.UPLOAD, mount, path, **{"size": size, "sha256": "ab" * 32, **changes})
 
 
-def delete(mount: MountId, path: str, **changes: Any) -> Request:
+def delete(mount: MountId, path: str, **changes: Any) -> Command:
     return asked(CommandKind.DELETE, mount, path, **changes)

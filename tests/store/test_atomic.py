@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from schema.commands.command import CommandKind, Request, Status
-from schema.commands.payloads import Applied, AppliedList, Begun, CommandIds, CommandList, Ended
+from schema.commands.command import Command, CommandKind, Status
+from schema.commands.payloads import Applied, AppliedList, Batch, Begun, CommandIds, Ended
 from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume
 from schema.ids import CommandId, MountId, NodeId, new_command_id
 from schema.store import outcomes as outcome_store
@@ -17,10 +17,10 @@ from schema.store.pool import Pool
 from tests.store.helpers import Protocol, asked, delete, make_mount, mkdir, upload
 
 
-async def begin(protocol: Protocol, mount: MountId, *requests: Request, workflow: str = "w") -> Begun:
+async def begin(protocol: Protocol, mount: MountId, *requests: Command, workflow: str = "w") -> Begun:
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, workflow_id=workflow)
-    commands = CommandList(mount, list(requests), atomic_id=new_command_id())
+    commands = Batch(mount, list(requests), atomic_id=new_command_id())
     return await environment.run(protocol._begin.begin, commands)
 
 
@@ -39,15 +39,15 @@ async def of_mount(pool: Pool, mount: MountId) -> list[dict[str, Any]]:
     return await rows(pool, query, mount)
 
 
-def kinds(protocol: Protocol, *requests: Request) -> list[type]:
+def kinds(protocol: Protocol, *requests: Command) -> list[type]:
     return [type(protocol.told.verdicts[request.id]) for request in requests]
 
 
-def again(request: Request) -> Request:
+def again(request: Command) -> Command:
     return replace(request, id=new_command_id())
 
 
-async def described(protocol: Protocol, pool: Pool, mount: MountId, *paths: str) -> list[Request]:
+async def described(protocol: Protocol, pool: Pool, mount: MountId, *paths: str) -> list[Command]:
     """Commands without an effect on the storage, about files that exist."""
     await protocol.run(mount, *(upload(mount, path) for path in paths))
     found = await rows(pool, "SELECT id, name_text FROM filestore.nodes WHERE mount_id = %s AND kind = 'file'", mount)

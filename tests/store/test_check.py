@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from schema import check
-from schema.check import Kind, Severity
+from schema.check import FindingKind, Severity
 from schema.ids import MountId
 from schema.store import check as store
 from schema.store import leftovers as leftover_store
@@ -24,7 +24,7 @@ async def lived_in(pool: Pool, protocol: Protocol, mount: MountId) -> AsyncItera
     yield mount
 
 
-async def kinds(pool: Pool, mount: MountId) -> set[Kind]:
+async def kinds(pool: Pool, mount: MountId) -> set[FindingKind]:
     async with pool.connection() as connection:
         record, _ = await store.record(connection, mount)
     return {finding.kind for finding in check.check(record, None) if finding.severity is Severity.ERROR}
@@ -40,31 +40,31 @@ async def test_the_record_is_read_whole(pool: Pool, lived_in: MountId) -> None:
         assert last == await store.last_entry(connection, lived_in) == record.journal[-1].id
     assert (len(record.nodes), len(record.journal), len(record.commands), len(record.snapshots)) == (5, 8, 8, 7)
     root = next(node for node in record.nodes if node.parent is None)
-    assert record.rollups[root.id] == check.Totals(4, 1, 1, 1)
+    assert record.rollups[root.id] == check.TotalsFacts(4, 1, 1, 1)
     assert sorted(place[-2:] for place in check.wanted_places(record)) == [b".0", b".0"]
 
 
 TAMPERED = {
     "UPDATE filestore.nodes SET size_bytes = 9 WHERE mount_id = %s AND name = 'g'": {
-        Kind.JOURNAL,
-        Kind.SNAPSHOTS,
-        Kind.ROLLUPS,
+        FindingKind.JOURNAL,
+        FindingKind.SNAPSHOTS,
+        FindingKind.ROLLUPS,
     },
-    "UPDATE filestore.nodes SET directory_path = 'z/' WHERE mount_id = %s AND name = 'd'": {Kind.TREE},
-    "UPDATE filestore.commands SET outcome = NULL WHERE mount_id = %s AND path = 'd'": {Kind.COMMANDS},
-    "DELETE FROM filestore.outbox WHERE mount_id = %s AND type = 'filestore.node.deleted'": {Kind.EVENTS},
+    "UPDATE filestore.nodes SET directory_path = 'z/' WHERE mount_id = %s AND name = 'd'": {FindingKind.TREE},
+    "UPDATE filestore.commands SET outcome = NULL WHERE mount_id = %s AND path = 'd'": {FindingKind.COMMANDS},
+    "DELETE FROM filestore.outbox WHERE mount_id = %s AND type = 'filestore.node.deleted'": {FindingKind.EVENTS},
     "UPDATE filestore.snapshots s SET valid_to = now() FROM filestore.nodes n"
-    " WHERE n.id = s.node_id AND n.mount_id = %s AND n.name = 'g'": {Kind.SNAPSHOTS},
+    " WHERE n.id = s.node_id AND n.mount_id = %s AND n.name = 'g'": {FindingKind.SNAPSHOTS},
     "INSERT INTO filestore.claims SELECT mount_id, path, 'path', id FROM filestore.commands"
-    " WHERE mount_id = %s AND path = 'd'": {Kind.REST},
+    " WHERE mount_id = %s AND path = 'd'": {FindingKind.REST},
     "INSERT INTO filestore.rollup_deltas (directory_id, size_bytes, file_count, directory_count, child_count)"
-    " SELECT id, 1, 0, 0, 0 FROM filestore.nodes WHERE mount_id = %s AND depth = 0": {Kind.ROLLUPS},
+    " SELECT id, 1, 0, 0, 0 FROM filestore.nodes WHERE mount_id = %s AND depth = 0": {FindingKind.ROLLUPS},
 }
 
 
 @pytest.mark.parametrize(("change", "expected"), TAMPERED.items())
 async def test_a_change_past_the_commands_is_found(
-    pool: Pool, lived_in: MountId, change: str, expected: set[Kind]
+    pool: Pool, lived_in: MountId, change: str, expected: set[FindingKind]
 ) -> None:
     async with pool.connection() as connection:
         await connection.execute(change.encode(), (lived_in,))

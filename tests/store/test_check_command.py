@@ -12,7 +12,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from activities.executors.local.executor import LocalExecutor
-from schema.check import Kind, Severity
+from schema.check import FindingKind, Severity
 from schema.migrate import migrate
 from schema.settings import Settings
 from schema.store import mounts
@@ -70,7 +70,7 @@ async def test_foreign_files_are_noticed_and_nothing_is_wrong(settings: Settings
     (disk / "link").symlink_to("/etc/passwd")
     (disk / ".filestore" / "stage" / "notes.txt").touch()
     findings = await check_all(settings, level="content", mounts=[disk.name])
-    assert sorted(f.kind for f in findings) == [Kind.REST, *[Kind.UNTRACKED] * 3]
+    assert sorted(f.kind for f in findings) == [FindingKind.REST, *[FindingKind.UNTRACKED] * 3]
     assert exit_code(findings) == 0
 
 
@@ -82,13 +82,13 @@ async def test_a_node_that_lies_nowhere_is_an_error(settings: Settings, disk: Pa
                ON m.id = r.mount_id WHERE m.mount_key = %(key)s""",
     )  # fmt: skip
     findings = await check_all(settings, level="structure", mounts=[disk.name])
-    assert Kind.DISK in {finding.kind for finding in findings} and exit_code(findings) == 1
+    assert FindingKind.DISK in {finding.kind for finding in findings} and exit_code(findings) == 1
 
 
 async def test_a_mount_that_is_away_is_not_called_clean(settings: Settings, disk: Path) -> None:
     (disk / ".filestore" / "mount.json").unlink()
     findings = await check_all(settings, level="structure", mounts=[disk.name])
-    assert [f.kind for f in findings] == [Kind.UNCHECKED] and exit_code(findings) == 3
+    assert [f.kind for f in findings] == [FindingKind.UNCHECKED] and exit_code(findings) == 3
     assert findings[0].severity is Severity.ERROR
 
 
@@ -97,7 +97,7 @@ async def test_a_mount_of_another_host_is_not_called_clean(settings: Settings, t
     root.mkdir()
     await register(settings, root, "there")
     findings = await check_all(settings, level="structure", mounts=["far"])
-    assert [f.kind for f in findings] == [Kind.UNCHECKED]
+    assert [f.kind for f in findings] == [FindingKind.UNCHECKED]
 
 
 async def test_an_unknown_mount_is_refused(settings: Settings) -> None:

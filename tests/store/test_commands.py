@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from schema.commands.command import CommandKind, Request, Status
+from schema.commands.command import Command, CommandKind, Status
 from schema.commands.payloads import Applied
 from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume
 from schema.ids import CommandId, MountId, NodeId, new_command_id
@@ -321,7 +321,7 @@ async def test_whoever_waits_for_a_key_finds_what_another_process_opened_under_i
     done, refused = mkdir(mount, "kept", key="k1"), upload(mount, "full", key="k2", failure="STORAGE_FULL")
     await protocol.run(mount, done, refused)
 
-    async def found(waiting: Request, age: float) -> list[str]:
+    async def found(waiting: Command, age: float) -> list[str]:
         async with pool.connection() as connection:
             return [outcome.id for _, outcome in await outcome_store.outcomes_by_key(connection, [(waiting, age)])]
 

@@ -12,7 +12,7 @@ from schema.nodes import TRANSITIONS, NodeState
 from tests.store.helpers import Connection, make_mount
 
 
-class Tree:
+class PlantedTree:
     """A mount with a directory `d` that holds a file `d/f`, written with plain SQL."""
 
     def __init__(self, connection: Connection, mount: MountId, root: int) -> None:
@@ -42,23 +42,23 @@ class Tree:
 
 
 @pytest.fixture
-async def tree(connection: Connection) -> Tree:
+async def tree(connection: Connection) -> PlantedTree:
     mount = await make_mount(connection)
     cursor = await connection.execute("SELECT id FROM filestore.nodes WHERE mount_id = %s", (mount,))
     row = await cursor.fetchone()
     assert row is not None
-    return Tree(connection, mount, row["id"])
+    return PlantedTree(connection, mount, row["id"])
 
 
 # Nodes
 
 
-async def test_the_transitions_in_the_database_are_those_in_the_code(tree: Tree) -> None:
+async def test_the_transitions_in_the_database_are_those_in_the_code(tree: PlantedTree) -> None:
     stored = await tree.do("SELECT from_state::text, to_state::text, reason FROM filestore.node_transitions")
     assert {(NodeState(r["from_state"]), NodeState(r["to_state"])): r["reason"] for r in stored} == TRANSITIONS
 
 
-async def test_the_states_in_the_database_are_those_in_the_code(tree: Tree) -> None:
+async def test_the_states_in_the_database_are_those_in_the_code(tree: PlantedTree) -> None:
     stored = await tree.do("SELECT unnest(enum_range(NULL::filestore.node_state))::text AS state")
     assert [row["state"] for row in stored] == [state.value for state in NodeState]
 
@@ -76,7 +76,7 @@ _WAYS: dict[NodeState, list[NodeState]] = {
 @pytest.mark.parametrize("before", NodeState)
 @pytest.mark.parametrize("after", NodeState)
 async def test_exactly_the_transitions_of_the_table_are_possible(
-    tree: Tree, before: NodeState, after: NodeState
+    tree: PlantedTree, before: NodeState, after: NodeState
 ) -> None:
     node = await tree.node(tree.root, b"f")
     for step in _WAYS[before]:
@@ -87,7 +87,7 @@ async def test_exactly_the_transitions_of_the_table_are_possible(
         await tree.refused(pg.CheckViolation, _SET, (after, after, node), "nodes_transition")
 
 
-async def test_two_living_nodes_can_not_have_one_name(tree: Tree) -> None:
+async def test_two_living_nodes_can_not_have_one_name(tree: PlantedTree) -> None:
     node = await tree.node(tree.root, b"f")
     with pytest.raises(pg.UniqueViolation):
         async with tree.connection.transaction():
@@ -96,20 +96,20 @@ async def test_two_living_nodes_can_not_have_one_name(tree: Tree) -> None:
     await tree.node(tree.root, b"f")
 
 
-async def test_a_deleted_node_can_not_come_back_under_a_name_that_is_taken(tree: Tree) -> None:
+async def test_a_deleted_node_can_not_come_back_under_a_name_that_is_taken(tree: PlantedTree) -> None:
     node = await tree.node(tree.root, b"f")
     await tree.do(_SET, ("deleted", "deleted", node))
     await tree.node(tree.root, b"f")
     await tree.refused(pg.UniqueViolation, _SET, ("active", "active", node), "nodes_name")
 
 
-async def test_a_mount_can_not_have_two_roots(tree: Tree) -> None:
+async def test_a_mount_can_not_have_two_roots(tree: PlantedTree) -> None:
     with pytest.raises(pg.UniqueViolation):
         async with tree.connection.transaction():
             await tree.node(None, b"", kind="directory", depth=0, directory_path=b"")
 
 
-async def test_a_root_can_be_neither_deleted_nor_a_file(tree: Tree) -> None:
+async def test_a_root_can_be_neither_deleted_nor_a_file(tree: PlantedTree) -> None:
     await tree.refused(pg.CheckViolation, _SET, ("deleted", "deleted", tree.root))
     with pytest.raises(pg.CheckViolation):
         async with tree.connection.transaction():
@@ -125,7 +125,7 @@ ORPHANS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("changes", ORPHANS.values(), ids=ORPHANS.keys())
-async def test_an_orphan_is_refused(tree: Tree, changes: dict[str, Any]) -> None:
+async def test_an_orphan_is_refused(tree: PlantedTree, changes: dict[str, Any]) -> None:
     gone = await tree.node(tree.root, b"gone", kind="directory")
     await tree.do(_SET, ("deleted", "deleted", gone))
     places = {"file": await tree.node(tree.root, b"file"), "gone": gone, "other": await make_mount(tree.connection)}
@@ -136,13 +136,13 @@ async def test_an_orphan_is_refused(tree: Tree, changes: dict[str, Any]) -> None
     assert caught.value.diag.constraint_name == "nodes_no_orphan"
 
 
-async def test_a_parent_that_never_was_is_refused(tree: Tree) -> None:
+async def test_a_parent_that_never_was_is_refused(tree: PlantedTree) -> None:
     with pytest.raises(pg.ForeignKeyViolation):
         async with tree.connection.transaction():
             await tree.node(2**60, b"orphan")
 
 
-async def test_a_directory_with_living_children_can_not_be_deleted(tree: Tree) -> None:
+async def test_a_directory_with_living_children_can_not_be_deleted(tree: PlantedTree) -> None:
     directory = await tree.node(tree.root, b"d", kind="directory")
     child = await tree.node(directory, b"f", depth=2)
     await tree.refused(pg.ForeignKeyViolation, _SET, ("deleted", "deleted", directory), "nodes_no_orphan")
@@ -150,7 +150,7 @@ async def test_a_directory_with_living_children_can_not_be_deleted(tree: Tree) -
     await tree.do(_SET, ("deleted", "deleted", directory))
 
 
-async def test_a_child_can_not_come_back_below_a_deleted_directory(tree: Tree) -> None:
+async def test_a_child_can_not_come_back_below_a_deleted_directory(tree: PlantedTree) -> None:
     directory = await tree.node(tree.root, b"d", kind="directory")
     child = await tree.node(directory, b"f", depth=2)
     for node in (child, directory):
@@ -158,14 +158,14 @@ async def test_a_child_can_not_come_back_below_a_deleted_directory(tree: Tree) -
     await tree.refused(pg.ForeignKeyViolation, _SET, ("active", "active", child), "nodes_no_orphan")
 
 
-async def test_parent_and_child_can_be_made_and_deleted_in_one_statement(tree: Tree) -> None:
+async def test_parent_and_child_can_be_made_and_deleted_in_one_statement(tree: PlantedTree) -> None:
     directory = await tree.node(tree.root, b"d", kind="directory")
     child = await tree.node(directory, b"f", depth=2)
     query = "UPDATE filestore.nodes SET state = 'deleted', deleted_at = now() WHERE id = ANY(%s)"
     await tree.do(query, ([directory, child],))
 
 
-async def test_one_wrong_row_among_many_is_found(tree: Tree) -> None:
+async def test_one_wrong_row_among_many_is_found(tree: PlantedTree) -> None:
     """Also by a session whose plans were made for single rows."""
     directories = [await tree.node(tree.root, b"d%d" % n, kind="directory") for n in range(50)]
     files = [await tree.node(directory, b"f", depth=2) for directory in directories]
@@ -201,7 +201,7 @@ NEVER: dict[str, str] = {
 
 
 @pytest.mark.parametrize("change", NEVER.values(), ids=NEVER.keys())
-async def test_a_file_can_never(tree: Tree, change: str) -> None:
+async def test_a_file_can_never(tree: PlantedTree, change: str) -> None:
     node = await tree.node(tree.root, b"f", version=5)
     await tree.refused(pg.CheckViolation, f"UPDATE filestore.nodes SET {change} WHERE id = %s", (node,))
 
@@ -210,7 +210,7 @@ async def test_a_file_can_never(tree: Tree, change: str) -> None:
 
 
 async def entry(
-    tree: Tree, command: uuid.UUID, attempt: int = 1, *, retryable: bool = False, outcome: str = "failed"
+    tree: PlantedTree, command: uuid.UUID, attempt: int = 1, *, retryable: bool = False, outcome: str = "failed"
 ) -> None:
     await tree.do(
         """INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, path, principal, key,
@@ -228,12 +228,12 @@ async def entry(
         "TRUNCATE filestore.journal_entries",
     ],
 )
-async def test_the_journal_is_append_only(tree: Tree, query: str) -> None:
+async def test_the_journal_is_append_only(tree: PlantedTree, query: str) -> None:
     await entry(tree, uuid.uuid4())
     await tree.refused(pg.RestrictViolation, query)
 
 
-async def test_a_command_ends_once_in_the_journal(tree: Tree) -> None:
+async def test_a_command_ends_once_in_the_journal(tree: PlantedTree) -> None:
     command = uuid.uuid4()
     await entry(tree, command, 1, retryable=True)
     await entry(tree, command, 2, retryable=True)
@@ -243,7 +243,7 @@ async def test_a_command_ends_once_in_the_journal(tree: Tree) -> None:
             await entry(tree, command, 4, outcome="succeeded")
 
 
-async def test_an_attempt_ends_once_in_the_journal(tree: Tree) -> None:
+async def test_an_attempt_ends_once_in_the_journal(tree: PlantedTree) -> None:
     command = uuid.uuid4()
     await entry(tree, command, 1, retryable=True)
     with pytest.raises(pg.UniqueViolation):
@@ -251,13 +251,13 @@ async def test_an_attempt_ends_once_in_the_journal(tree: Tree) -> None:
             await entry(tree, command, 1, retryable=True)
 
 
-async def test_the_journal_never_tells_of_a_running_command(tree: Tree) -> None:
+async def test_the_journal_never_tells_of_a_running_command(tree: PlantedTree) -> None:
     with pytest.raises(pg.CheckViolation):
         async with tree.connection.transaction():
             await entry(tree, uuid.uuid4(), outcome="running")
 
 
-async def command(tree: Tree, **changes: Any) -> None:
+async def command(tree: PlantedTree, **changes: Any) -> None:
     values: dict[str, Any] = {
         "id": uuid.uuid4(), "principal": f"of {tree.mount}", "key": "k", "kind": "x", "mount_id": tree.mount,
         "path": b"x", "request": "{}", "intent": "{}", "status": "running",
@@ -277,20 +277,20 @@ WRONG_COMMANDS: dict[str, tuple[dict[str, Any], type[psycopg.Error]]] = {
 
 
 @pytest.mark.parametrize(("changes", "kind"), WRONG_COMMANDS.values(), ids=WRONG_COMMANDS.keys())
-async def test_a_command_is_refused(tree: Tree, changes: dict[str, Any], kind: type[psycopg.Error]) -> None:
+async def test_a_command_is_refused(tree: PlantedTree, changes: dict[str, Any], kind: type[psycopg.Error]) -> None:
     await command(tree)
     with pytest.raises(kind):
         async with tree.connection.transaction():
             await command(tree, **changes)
 
 
-async def test_the_same_key_serves_every_tenant_and_principal(tree: Tree) -> None:
+async def test_the_same_key_serves_every_tenant_and_principal(tree: PlantedTree) -> None:
     await command(tree)
     await command(tree, tenant="other")
     await command(tree, principal="other")
 
 
-async def test_a_path_is_claimed_once_and_only_by_a_command(tree: Tree) -> None:
+async def test_a_path_is_claimed_once_and_only_by_a_command(tree: PlantedTree) -> None:
     owner = uuid.uuid4()
     await command(tree, id=owner)
     claim = "INSERT INTO filestore.claims VALUES (%s, 'x', 'path', %s)"
@@ -299,7 +299,7 @@ async def test_a_path_is_claimed_once_and_only_by_a_command(tree: Tree) -> None:
     await tree.refused(pg.ForeignKeyViolation, claim, (tree.mount + 1, uuid.uuid4()))
 
 
-async def test_a_node_has_one_current_snapshot_and_no_interval_ends_before_it_begins(tree: Tree) -> None:
+async def test_a_node_has_one_current_snapshot_and_no_interval_ends_before_it_begins(tree: PlantedTree) -> None:
     node = await tree.node(tree.root, b"f")
     snapshot = """INSERT INTO filestore.snapshots
                       (node_id, version, command_id, name, kind, state, size_bytes, valid_from, valid_to)
@@ -337,5 +337,5 @@ WRONG: dict[str, tuple[str, type[psycopg.Error]]] = {
 
 
 @pytest.mark.parametrize(("query", "kind"), WRONG.values(), ids=WRONG.keys())
-async def test_it_is_refused(tree: Tree, query: str, kind: type[psycopg.Error]) -> None:
+async def test_it_is_refused(tree: PlantedTree, query: str, kind: type[psycopg.Error]) -> None:
     await tree.refused(kind, query)

@@ -219,7 +219,7 @@ async def settle(pool: Pool, rounds: int = 2) -> None:
 async def follow(pool: Pool, mount: MountId, after: int = 0) -> list[int]:
     async with pool.connection() as connection:
         page = await journal.entries(
-            connection, "main", journal.Asked(mount=mount, after=after), limit=100, oldest_first=True
+            connection, "main", journal.JournalFilter(mount=mount, after=after), limit=100, oldest_first=True
         )
     return [entry["id"] for entry in json.loads(f"[{page.items}]")]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from schema.commands.command import CommandKind, Request
+from schema.commands.command import Command, CommandKind
 from schema.commands.payloads import Ended
 from schema.ids import CommandId, MountId
 from schema.store import leftovers as leftover_store
@@ -11,7 +11,7 @@ from tests.store.helpers import Protocol, asked, mkdir, upload
 
 
 async def carried_out(
-    protocol: Protocol, mount: MountId, request: Request, leaves: bool | None, holds: bool | None
+    protocol: Protocol, mount: MountId, request: Command, leaves: bool | None, holds: bool | None
 ) -> Ended:
     (going,) = (await protocol.begin(mount, [request])).go
     applied = protocol.applied(going.id, size=request.size)
@@ -31,7 +31,7 @@ async def cleared(pool: Pool, mount: MountId) -> list[CommandId]:
     return [one.row.id for one in found]
 
 
-def moved(mount: MountId) -> Request:
+def moved(mount: MountId) -> Command:
     return asked(CommandKind.MOVE, mount, "a", target="b")
 
 

@@ -18,7 +18,7 @@ from schema.store import begin as begin_store
 from schema.store import journal as journal_store
 from schema.store import nodes as node_store
 from schema.store import snapshots as snapshot_store
-from schema.store.journal import Asked
+from schema.store.journal import JournalFilter
 from tests.store.conftest import Databases
 from tests.store.helpers import OPTIONS, Connection, delete, make_mount, mkdir, upload
 
@@ -269,19 +269,19 @@ async def test_what_a_reader_reads_does_not_grow_with_the_record_for(
     assert touched(await plan(connection, query, values, generic=False, run=True)) < PAGES_MAX
 
 
-ASKED: dict[str, tuple[Asked, set[str]]] = {
-    "a mount": (Asked(mount=MountId(1)), {"journal_entries_mount", "journal_entries_pkey"}),
-    "a path": (Asked(mount=MountId(1), path=NodePath(b"p777")), {"journal_entries_path"}),
-    "a long path": (Asked(mount=MountId(1), path=NodePath(b"p" * 1500)), {"journal_entries_path"}),
-    "a prefix": (Asked(mount=MountId(1), prefix=NodePath(b"p777")), {"journal_entries_path"}),
-    "a node": (Asked(node=NodeId(5)), {"journal_entries_node"}),
-    "a command": (Asked(command=CommandId(IDS[0])), {"journal_entries_command_id_attempt_key"}),
-    "an operation": (Asked(operation=IDS[0]), {"journal_entries_operation"}),
-    "an atomic list": (Asked(atomic=IDS[0]), {"journal_entries_atomic"}),
-    "failures": (Asked(outcomes=["failed", "inconsistent"]), {"journal_entries_failures"}),
-    "a code": (Asked(codes=["STORAGE_FULL"]), {"journal_entries_failures"}),
-    "a principal": (Asked(principal="user1"), {"journal_entries_pkey"}),
-    "everything": (Asked(), {"journal_entries_pkey"}),
+ASKED: dict[str, tuple[JournalFilter, set[str]]] = {
+    "a mount": (JournalFilter(mount=MountId(1)), {"journal_entries_mount", "journal_entries_pkey"}),
+    "a path": (JournalFilter(mount=MountId(1), path=NodePath(b"p777")), {"journal_entries_path"}),
+    "a long path": (JournalFilter(mount=MountId(1), path=NodePath(b"p" * 1500)), {"journal_entries_path"}),
+    "a prefix": (JournalFilter(mount=MountId(1), prefix=NodePath(b"p777")), {"journal_entries_path"}),
+    "a node": (JournalFilter(node=NodeId(5)), {"journal_entries_node"}),
+    "a command": (JournalFilter(command=CommandId(IDS[0])), {"journal_entries_command_id_attempt_key"}),
+    "an operation": (JournalFilter(operation=IDS[0]), {"journal_entries_operation"}),
+    "an atomic list": (JournalFilter(atomic=IDS[0]), {"journal_entries_atomic"}),
+    "failures": (JournalFilter(outcomes=["failed", "inconsistent"]), {"journal_entries_failures"}),
+    "a code": (JournalFilter(codes=["STORAGE_FULL"]), {"journal_entries_failures"}),
+    "a principal": (JournalFilter(principal="user1"), {"journal_entries_pkey"}),
+    "everything": (JournalFilter(), {"journal_entries_pkey"}),
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from schema.commands.command import CommandKind, Request
+from schema.commands.command import Command, CommandKind
 from schema.ids import CommandId, MountId
 from schema.migrate import migrate
 from schema.sql import load
@@ -57,7 +57,7 @@ Visits = Mapping[str, int]
 """Rows that each query has visited, for one tree"""
 
 
-class Record:
+class GrowingRecord:
     """One session, as the engine has it, with plans that were made when nothing was recorded yet."""
 
     def __init__(self, pool: Pool, here: MountId, there: MountId) -> None:
@@ -123,12 +123,12 @@ class Record:
                 await connection.execute(statement.encode(), {"top": row["id"], "directories": directories})
         return int(row["id"])
 
-    async def run(self, request: Request) -> None:
+    async def run(self, request: Command) -> None:
         async with self.going(request) as connection:
             await self.commit(connection, request.id)
 
     @asynccontextmanager
-    async def going(self, request: Request) -> AsyncIterator[Connection]:
+    async def going(self, request: Command) -> AsyncIterator[Connection]:
         """One transaction between `begin` and the answer."""
         async with self.pool.connection() as connection:
             ends = begin_store._ends(request)
@@ -213,7 +213,7 @@ async def grown(request: pytest.FixtureRequest, new_database: Databases) -> Asyn
         cursor = await connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'filestore'")
         for row in await cursor.fetchall():
             await connection.execute(f"ALTER TABLE {row['tablename']} SET (autovacuum_enabled = off)".encode())
-        record = Record(pool, await make_mount(connection), await make_mount(connection))
+        record = GrowingRecord(pool, await make_mount(connection), await make_mount(connection))
         stranger = await make_mount(connection)
     await record.prepare()
     await record.protocol.run(record.here, mkdir(record.here, "far"))

@@ -6,7 +6,7 @@ import pytest
 
 from schema import check
 from schema.check import Severity
-from schema.commands.command import CommandKind, Request
+from schema.commands.command import Command, CommandKind
 from schema.commands.verdicts import Busy, Go, Refuse
 from schema.ids import MountId
 from schema.store import begin as begin_store
@@ -18,15 +18,15 @@ from schema.store.pool import Pool
 from tests.store.helpers import Protocol, asked, delete, mkdir, upload
 
 
-def move(mount: MountId, path: str, target: str, **changes: Any) -> Request:
+def move(mount: MountId, path: str, target: str, **changes: Any) -> Command:
     return asked(CommandKind.MOVE, mount, path, target=target, **changes)
 
 
-def restore(mount: MountId, path: str, node: int | None = None, **changes: Any) -> Request:
+def restore(mount: MountId, path: str, node: int | None = None, **changes: Any) -> Command:
     return asked(CommandKind.RESTORE, mount, path, node_id=node, **changes)
 
 
-class Tree:
+class StoredTree:
     """One mount with a small tree, and the questions of these tests."""
 
     def __init__(self, pool: Pool, protocol: Protocol, mount: MountId) -> None:
@@ -38,11 +38,11 @@ class Tree:
         await self.run(mkdir(self.mount, "a/b/c"), upload(self.mount, "a/b/g", 5))
         await self.run(upload(self.mount, "a/b/c/h", 11), upload(self.mount, "a/f", 4, overwrite=True))
 
-    async def run(self, *requests: Request) -> None:
+    async def run(self, *requests: Command) -> None:
         for verdict in (await self.protocol.run(self.mount, *requests)).values():
             assert isinstance(verdict, Go), verdict
 
-    async def refused(self, request: Request) -> str:
+    async def refused(self, request: Command) -> str:
         verdict = (await self.protocol.run(self.mount, request))[request.id]
         assert isinstance(verdict, Refuse), verdict
         return verdict.error.code
@@ -77,13 +77,13 @@ class Tree:
 
 
 @pytest.fixture
-async def tree(pool: Pool, protocol: Protocol, mount: MountId) -> Tree:
-    planted = Tree(pool, protocol, mount)
+async def tree(pool: Pool, protocol: Protocol, mount: MountId) -> StoredTree:
+    planted = StoredTree(pool, protocol, mount)
     await planted.plant()
     return planted
 
 
-async def test_a_directory_moves_with_all_below_it(tree: Tree) -> None:
+async def test_a_directory_moves_with_all_below_it(tree: StoredTree) -> None:
     inner, file = await tree.node("a/b/c"), await tree.node("a/b/c/h")
     await tree.run(move(tree.mount, "a/b", "z/new"))
     assert await tree.paths() == {
@@ -94,7 +94,7 @@ async def test_a_directory_moves_with_all_below_it(tree: Tree) -> None:
     await tree.is_sound()
 
 
-async def test_a_move_to_another_depth_tells_everything_below_how_deep_it_lies(tree: Tree) -> None:
+async def test_a_move_to_another_depth_tells_everything_below_how_deep_it_lies(tree: StoredTree) -> None:
     await tree.run(move(tree.mount, "a/b", "up"))
     assert (await tree.paths())["up/c/h"] == (1, 3)
     await tree.run(move(tree.mount, "up", "z/down"), mkdir(tree.mount, "up2"))
@@ -103,7 +103,7 @@ async def test_a_move_to_another_depth_tells_everything_below_how_deep_it_lies(t
     await tree.is_sound()
 
 
-async def test_names_that_share_a_prefix_do_not_move_along(tree: Tree) -> None:
+async def test_names_that_share_a_prefix_do_not_move_along(tree: StoredTree) -> None:
     await tree.run(mkdir(tree.mount, "a_b"), mkdir(tree.mount, "ax"), mkdir(tree.mount, "a-"))
     await tree.run(mkdir(tree.mount, "a_b/in"), mkdir(tree.mount, "ax/in"), mkdir(tree.mount, "a-/in"))
     await tree.run(move(tree.mount, "a", "other"), move(tree.mount, "a_b", "under"))
@@ -111,7 +111,7 @@ async def test_names_that_share_a_prefix_do_not_move_along(tree: Tree) -> None:
     await tree.is_sound()
 
 
-async def test_a_move_onto_a_file_keeps_what_it_replaces(tree: Tree) -> None:
+async def test_a_move_onto_a_file_keeps_what_it_replaces(tree: StoredTree) -> None:
     old = await tree.node("y")
     assert await tree.refused(move(tree.mount, "a/f", "y")) == "NODE_EXISTS"
     assert await tree.refused(move(tree.mount, "a/f", "y", overwrite=True, must_be_new=True)) == "NODE_EXISTS"
@@ -137,7 +137,7 @@ MOVES: dict[str, tuple[str, str, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", MOVES)
-async def test_a_move_that_is_refused_changes_nothing(tree: Tree, case: str) -> None:
+async def test_a_move_that_is_refused_changes_nothing(tree: StoredTree, case: str) -> None:
     path, target, changes, code = MOVES[case]
     before = await tree.paths()
     assert await tree.refused(move(tree.mount, path, target, **changes)) == code
@@ -145,7 +145,7 @@ async def test_a_move_that_is_refused_changes_nothing(tree: Tree, case: str) -> 
     await tree.is_sound()
 
 
-async def test_two_moves_can_not_build_a_circle(tree: Tree) -> None:
+async def test_two_moves_can_not_build_a_circle(tree: StoredTree) -> None:
     into, back = move(tree.mount, "a", "z/a"), move(tree.mount, "z", "a/z")
     verdicts = await tree.protocol.run(tree.mount, into, back)
     assert isinstance(verdicts[into.id], Go) and verdicts[back.id] == Busy(into.id)
@@ -153,7 +153,7 @@ async def test_two_moves_can_not_build_a_circle(tree: Tree) -> None:
     await tree.is_sound()
 
 
-async def test_a_full_directory_goes_and_comes_back(tree: Tree) -> None:
+async def test_a_full_directory_goes_and_comes_back(tree: StoredTree) -> None:
     await tree.run(delete(tree.mount, "a/b/g"))
     before = await tree.paths()
     totals = (
@@ -174,7 +174,7 @@ async def test_a_full_directory_goes_and_comes_back(tree: Tree) -> None:
 
 @pytest.mark.parametrize(("path", "limit"), [("a", "4min"), ("y", "20s")])
 async def test_a_whole_tree_has_more_time_to_be_recorded_and_nothing_else_has(
-    tree: Tree, path: str, limit: str
+    tree: StoredTree, path: str, limit: str
 ) -> None:
     begun = await tree.protocol.begin(tree.mount, [delete(tree.mount, path, recursive=True)])
     async with tree.pool.connection() as connection:
@@ -186,7 +186,7 @@ async def test_a_whole_tree_has_more_time_to_be_recorded_and_nothing_else_has(
     assert row == {"statement_timeout": limit} and after == {"statement_timeout": "20s"}
 
 
-async def test_a_directory_is_restored_under_another_name(tree: Tree) -> None:
+async def test_a_directory_is_restored_under_another_name(tree: StoredTree) -> None:
     node = await tree.node("a")
     await tree.run(delete(tree.mount, "a", recursive=True))
     await tree.run(mkdir(tree.mount, "a"))
@@ -197,7 +197,7 @@ async def test_a_directory_is_restored_under_another_name(tree: Tree) -> None:
     await tree.is_sound()
 
 
-async def test_one_file_comes_back_out_of_a_directory_that_was_deleted(tree: Tree) -> None:
+async def test_one_file_comes_back_out_of_a_directory_that_was_deleted(tree: StoredTree) -> None:
     file = await tree.node("a/b/c/h")
     await tree.run(delete(tree.mount, "a", recursive=True))
     assert await tree.refused(restore(tree.mount, "a/b/c/h", file)) == "PARENT_NOT_FOUND"
@@ -215,7 +215,7 @@ RESTORES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", RESTORES)
-async def test_a_restore_that_is_refused(tree: Tree, case: str) -> None:
+async def test_a_restore_that_is_refused(tree: StoredTree, case: str) -> None:
     changes, code = RESTORES[case]
     assert await tree.refused(restore(tree.mount, "y", **{"node": await tree.node("y")} | _named(changes))) == code
     await tree.is_sound()
@@ -225,7 +225,7 @@ def _named(changes: dict[str, Any]) -> dict[str, Any]:
     return {"node" if name == "node_id" else name: value for name, value in changes.items()}
 
 
-async def test_what_is_no_longer_kept_is_not_restored(tree: Tree) -> None:
+async def test_what_is_no_longer_kept_is_not_restored(tree: StoredTree) -> None:
     node = await tree.node("y")
     await tree.run(delete(tree.mount, "y"))
     async with tree.pool.connection() as connection:
@@ -233,8 +233,8 @@ async def test_what_is_no_longer_kept_is_not_restored(tree: Tree) -> None:
     assert await tree.refused(restore(tree.mount, "y", node)) == "CONTENT_EXPIRED"
 
 
-async def test_metadata_keeps_its_types_and_what_it_does_not_name(tree: Tree) -> None:
-    async def describe(change: dict[str, Any], **conditions: Any) -> Request:
+async def test_metadata_keeps_its_types_and_what_it_does_not_name(tree: StoredTree) -> None:
+    async def describe(change: dict[str, Any], **conditions: Any) -> Command:
         request = asked(CommandKind.DESCRIBE, tree.mount, "y", node_id=await tree.node("y"), **conditions)
         async with tree.pool.connection() as connection:
             await begin_store.keep_metadata(connection, tree.mount, [(request, change)])
@@ -255,7 +255,7 @@ async def test_metadata_keeps_its_types_and_what_it_does_not_name(tree: Tree) ->
     await tree.is_sound()
 
 
-async def test_a_copied_directory_is_recorded_with_totals_and_metadata(tree: Tree) -> None:
+async def test_a_copied_directory_is_recorded_with_totals_and_metadata(tree: StoredTree) -> None:
     """As `stage` does it: planned, staged entry by entry, then recorded."""
     request = asked(CommandKind.COPY, tree.mount, "a", target="z/copy")
     begun = await tree.protocol.begin(tree.mount, [request])

@@ -5,7 +5,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schema.check import COMPLETED, Command, Entry, Event, Listed, Node, Record, Snapshot, Storage, Totals
+from schema.check import (
+    COMPLETED,
+    CommandFacts,
+    EntryFacts,
+    EventFacts,
+    ListedFacts,
+    NodeFacts,
+    RecordFacts,
+    SnapshotFacts,
+    StorageFacts,
+    TotalsFacts,
+)
 
 T0 = datetime(2026, 1, 2, tzinfo=UTC)
 OLD, NEW = b"\1" * 32, b"\2" * 32
@@ -34,59 +45,59 @@ def before(node: int, version: int, size: int, sha: bytes | None) -> dict[str, A
     return {"id": node, "version": version, "state": "active", "size": size, "sha256": sha.hex() if sha else None}
 
 
-def clean() -> tuple[Record, Storage]:
+def clean() -> tuple[RecordFacts, StorageFacts]:
     """/d, /d/f (written twice), /gone (made and deleted), and a command that was refused, on its second attempt."""
     nodes = [
-        Node(1, None, b"", "directory", "active", 1, depth=0, directory_path=b"", identity=identity(1, 0, True)),
-        Node(2, 1, b"d", "directory", "active", 1, directory_path=b"d/", identity=identity(2, 0, True)),
-        Node(3, 2, b"f", "file", "active", 2, 7, NEW, 2, identity=identity(30, 7)),
-        Node(4, 1, b"gone", "file", "deleted", 2, 3, OLD, identity=identity(4, 3)),
+        NodeFacts(1, None, b"", "directory", "active", 1, depth=0, directory_path=b"", identity=identity(1, 0, True)),
+        NodeFacts(2, 1, b"d", "directory", "active", 1, directory_path=b"d/", identity=identity(2, 0, True)),
+        NodeFacts(3, 2, b"f", "file", "active", 2, 7, NEW, 2, identity=identity(30, 7)),
+        NodeFacts(4, 1, b"gone", "file", "deleted", 2, 3, OLD, identity=identity(4, 3)),
     ]
     journal = [
-        Entry(10, "mkdir", 1, "succeeded", node=2, after=after(2, 1, b"d", "directory")),
-        Entry(11, "up", 1, "succeeded", node=3, after=after(3, 2, b"f", "file", 1, 5, OLD)),
-        Entry(12, "again", 1, "succeeded", node=3, before=before(3, 1, 5, OLD),
+        EntryFacts(10, "mkdir", 1, "succeeded", node=2, after=after(2, 1, b"d", "directory")),
+        EntryFacts(11, "up", 1, "succeeded", node=3, after=after(3, 2, b"f", "file", 1, 5, OLD)),
+        EntryFacts(12, "again", 1, "succeeded", node=3, before=before(3, 1, 5, OLD),
               after=after(3, 2, b"f", "file", 2, 7, NEW)),
-        Entry(13, "make", 1, "succeeded", node=4, after=after(4, 1, b"gone", "file", 1, 3, OLD)),
-        Entry(14, "full", 1, "failed", "STORAGE_FULL", True),
-        Entry(15, "drop", 1, "succeeded", node=4, before=before(4, 1, 3, OLD),
+        EntryFacts(13, "make", 1, "succeeded", node=4, after=after(4, 1, b"gone", "file", 1, 3, OLD)),
+        EntryFacts(14, "full", 1, "failed", "STORAGE_FULL", True),
+        EntryFacts(15, "drop", 1, "succeeded", node=4, before=before(4, 1, 3, OLD),
               after=after(4, 1, b"gone", "file", 2, 3, OLD, "deleted")),
-        Entry(16, "full", 2, "failed", "NODE_EXISTS"),
+        EntryFacts(16, "full", 2, "failed", "NODE_EXISTS"),
     ]  # fmt: skip
     minute = timedelta(minutes=1)
     until = T0 + timedelta(days=30)
     snapshots = [
-        Snapshot(2, 1, "mkdir", "directory", "active", 0, None, T0),
-        Snapshot(3, 1, "up", "file", "active", 5, OLD, T0, T0 + minute, b"day/again.0", until),
-        Snapshot(3, 2, "again", "file", "active", 7, NEW, T0 + minute),
-        Snapshot(4, 1, "make", "file", "active", 3, OLD, T0, T0 + minute, b"day/drop.0", until),
-        Snapshot(4, 2, "drop", "file", "deleted", 3, OLD, T0 + minute),
+        SnapshotFacts(2, 1, "mkdir", "directory", "active", 0, None, T0),
+        SnapshotFacts(3, 1, "up", "file", "active", 5, OLD, T0, T0 + minute, b"day/again.0", until),
+        SnapshotFacts(3, 2, "again", "file", "active", 7, NEW, T0 + minute),
+        SnapshotFacts(4, 1, "make", "file", "active", 3, OLD, T0, T0 + minute, b"day/drop.0", until),
+        SnapshotFacts(4, 2, "drop", "file", "deleted", 3, OLD, T0 + minute),
     ]
     commands = [
-        Command("mkdir", "succeeded", 1, said=10),
-        Command("up", "succeeded", 1, said=11, stage="up", staged=identity(3, 5)),
-        Command("again", "succeeded", 1, said=12, stage="again", staged=identity(30, 7)),
-        Command("make", "succeeded", 1, said=13),
-        Command("drop", "succeeded", 1, said=15),
-        Command("full", "failed", 2, "NODE_EXISTS", said="NODE_EXISTS", stage=STAGE, staged=identity(66, 1)),
+        CommandFacts("mkdir", "succeeded", 1, said=10),
+        CommandFacts("up", "succeeded", 1, said=11, stage="up", staged=identity(3, 5)),
+        CommandFacts("again", "succeeded", 1, said=12, stage="again", staged=identity(30, 7)),
+        CommandFacts("make", "succeeded", 1, said=13),
+        CommandFacts("drop", "succeeded", 1, said=15),
+        CommandFacts("full", "failed", 2, "NODE_EXISTS", said="NODE_EXISTS", stage=STAGE, staged=identity(66, 1)),
     ]
     changes = {10: "created", 11: "created", 12: "updated", 13: "created", 15: "deleted"}
-    events: list[Event] = []
+    events: list[EventFacts] = []
     for entry in journal:
         names = [f"filestore.node.{changes[entry.id]}"] if entry.id in changes else []
-        events += [Event(name, entry.id, len(events) + 1 + n) for n, name in enumerate([*names, COMPLETED])]
-    record = Record(
-        nodes, journal, snapshots, {1: Totals(7, 1, 1, 1), 2: Totals(7, 1, 0, 1)}, commands, events,
+        events += [EventFacts(name, entry.id, len(events) + 1 + n) for n, name in enumerate([*names, COMPLETED])]
+    record = RecordFacts(
+        nodes, journal, snapshots, {1: TotalsFacts(7, 1, 1, 1), 2: TotalsFacts(7, 1, 0, 1)}, commands, events,
         now=T0 + timedelta(hours=1),
     )  # fmt: skip
-    storage = Storage(
-        [Listed(b"d", "directory", identity(2, 0, True)), Listed(b"d/f", "file", identity(30, 7), NEW)],
+    storage = StorageFacts(
+        [ListedFacts(b"d", "directory", identity(2, 0, True)), ListedFacts(b"d/f", "file", identity(30, 7), NEW)],
         {b"day/again.0": 5, b"day/drop.0": 3},
     )
     return record, storage
 
 
-Plant = Callable[[Record, Storage], tuple[Record, Storage]]
+Plant = Callable[[RecordFacts, StorageFacts], tuple[RecordFacts, StorageFacts]]
 
 
 def in_record(**changes: Callable[[Any], Any]) -> Plant:

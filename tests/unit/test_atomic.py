@@ -8,10 +8,10 @@ import pytest
 from schema import errors
 from schema.commands.atomic import decide_atomic, none_of
 from schema.commands.claims import Claim
-from schema.commands.command import CommandKind, Request, Status
+from schema.commands.command import Command, CommandKind, Status
 from schema.commands.intents import Nothing
 from schema.commands.payloads import Applied
-from schema.commands.situations import Known, Place, Situation
+from schema.commands.situations import KnownCommand, Place, Situation
 from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume, Verdict
 from schema.ids import CommandId, MountId, NodeId
 
@@ -19,29 +19,29 @@ MOUNT = MountId(1)
 HERE = Place(MOUNT, "active")
 
 
-def request(path: str, kind: CommandKind = CommandKind.DELETE, **changes: Any) -> Request:
-    return Request(CommandId(f"of {path}"), kind, MOUNT, path, "main", "me", 1, **changes)
+def request(path: str, kind: CommandKind = CommandKind.DELETE, **changes: Any) -> Command:
+    return Command(CommandId(f"of {path}"), kind, MOUNT, path, "main", "me", 1, **changes)
 
 
-def go(of: Request, **intent: Any) -> Go:
+def go(of: Command, **intent: Any) -> Go:
     return Go(of.id, 1, Nothing(node=NodeId(1), version=1, parent=None, **intent), of.claims)
 
 
-def refuse(of: Request, error: errors.FilestoreError) -> Refuse:
+def refuse(of: Command, error: errors.FilestoreError) -> Refuse:
     return Refuse(of.id, 1, error)
 
 
-def known(of: Request, **changes: Any) -> Known:
+def known(of: Command, **changes: Any) -> KnownCommand:
     values: dict[str, Any] = {"id": of.id, "status": Status.FAILED, "attempt": 1, "hash": None, "retryable": False,
                               "code": None, "outcome": "{}", "atomic_id": "list", "atomic_size": 3}  # fmt: skip
-    return Known(**values | changes)
+    return KnownCommand(**values | changes)
 
 
 A, B, C = (request(path) for path in "abc")
 
 
 def told(
-    *verdicts: Verdict, requests: tuple[Request, ...] = (A, B, C), seen: dict[str, Known] | None = None
+    *verdicts: Verdict, requests: tuple[Command, ...] = (A, B, C), seen: dict[str, KnownCommand] | None = None
 ) -> list[Verdict]:
     found = {one.id: Situation(NodeId(1), HERE, known=(seen or {}).get(one.path)) for one in requests}
     by_id = {one.id: verdict for one, verdict in zip(requests, verdicts, strict=True)}
@@ -105,7 +105,7 @@ def test_a_refused_list_opens_the_next_attempt_of_what_failed_before() -> None:
         ),
     ],
 )
-def test_those_in_each_others_way_are_named(first: Request, second: Request) -> None:
+def test_those_in_each_others_way_are_named(first: Command, second: Command) -> None:
     second = replace(second, id=CommandId("second"))
     verdicts = told(go(first), go(second), go(A), requests=(first, second, A))
     assert codes(verdicts) == ["INVALID_REQUEST", "INVALID_REQUEST", "NOT_ATTEMPTED"]
@@ -155,7 +155,7 @@ def test_the_same_list_again_is_passed_on(verdicts: list[Verdict]) -> None:
     ],
     ids=["some are new", "of two lists", "one was sent alone", "all were sent alone", "a part of a list"],
 )
-def test_a_mixture_is_refused_and_nothing_is_recorded(seen: dict[str, Known]) -> None:
+def test_a_mixture_is_refused_and_nothing_is_recorded(seen: dict[str, KnownCommand]) -> None:
     verdicts: list[Verdict] = [Replay(seen[one.path]) if one.path in seen else go(one) for one in (A, B, C)]
     assert codes(told(*verdicts, seen=seen)) == ["IDEMPOTENCY_CONFLICT"] * 3
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from schema.commands.claims import Claim
-from schema.commands.command import CommandKind, Request
+from schema.commands.command import Command, CommandKind
 from schema.commands.decisions import parts
 from schema.commands.situations import KnownNode, OldContent, Place, Situation
 from schema.commands.verdicts import Busy, Go, Refuse, Verdict, decide
@@ -25,12 +25,12 @@ GONE = replace(FILE, state=NodeState.DELETED)
 KEPT = OldContent(2, 5, "ab" * 32, b"day/drop.0".hex(), identity=IDENTITY)
 
 
-def asked(kind: CommandKind, **changes: Any) -> Request:
+def asked(kind: CommandKind, **changes: Any) -> Command:
     values: dict[str, Any] = {"id": CommandId("mine"), "kind": kind, "mount_id": ONE, "path": "d/x", "tenant": "main",
                               "principal": "me", "token_id": 1, "hash": "h"}  # fmt: skip
     if kind in (MOVE, COPY):
         values["target"] = "e/y"
-    return Request(**values | changes)
+    return Command(**values | changes)
 
 
 def place(node: KnownNode | None = None, parent: KnownNode | None = PARENT, **changes: Any) -> Place:
@@ -46,11 +46,11 @@ def between(node: KnownNode | None, target: KnownNode | None = None, **there: An
     return found(place(node), place(target, ELSEWHERE, **there))
 
 
-def verdict(request: Request, situation: Situation) -> Verdict:
+def verdict(request: Command, situation: Situation) -> Verdict:
     return decide(request, situation, workflow="w", day="2026-01-02")
 
 
-REFUSED: list[tuple[str, Request, Situation, str]] = []
+REFUSED: list[tuple[str, Command, Situation, str]] = []
 for kind in (MOVE, COPY):
     REFUSED += [
         (f"{kind} of nothing", asked(kind), between(None), "NODE_NOT_FOUND"),
@@ -156,12 +156,12 @@ REFUSED += [
 @pytest.mark.parametrize(
     ("request_", "situation", "code"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
 )
-def test_a_refusal(request_: Request, situation: Situation, code: str) -> None:
+def test_a_refusal(request_: Command, situation: Situation, code: str) -> None:
     got = verdict(request_, situation)
     assert isinstance(got, Refuse) and got.error.code == code
 
 
-def went(request: Request, situation: Situation) -> Go:
+def went(request: Command, situation: Situation) -> Go:
     got = verdict(request, situation)
     assert isinstance(got, Go), got
     return got

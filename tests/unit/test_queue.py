@@ -2,10 +2,10 @@
 
 import pytest
 
-from api.dispatch.queue import Queue, Waiting
+from api.dispatch.queue import Queue, WaitingCommand
 from api.submission import Submission
 from schema.commands.claims import Claim
-from schema.commands.command import CommandKind, Request
+from schema.commands.command import Command, CommandKind
 from schema.commands.payloads import LIST_MAX
 from schema.errors import RateLimited
 from schema.ids import MountId, new_command_id
@@ -13,17 +13,17 @@ from schema.ids import MountId, new_command_id
 
 def waiting(
     path: str, principal: str = "me", *, subtree: bool = False, key: str | None = None, deadline: float = 10
-) -> Waiting:
+) -> WaitingCommand:
     kind = CommandKind.DELETE if subtree else CommandKind.CREATE_DIRECTORY
-    request = Request(new_command_id(), kind, MountId(1), path, "main", principal, 1, key=key)
-    return Waiting(Submission(request), [Claim(MountId(1), path.encode(), subtree)], deadline)
+    request = Command(new_command_id(), kind, MountId(1), path, "main", principal, 1, key=key)
+    return WaitingCommand(Submission(request), [Claim(MountId(1), path.encode(), subtree)], deadline)
 
 
-def paths(batch: list[Waiting]) -> list[str]:
+def paths(batch: list[WaitingCommand]) -> list[str]:
     return [one.request.path for one in batch]
 
 
-def queue_of(*them: Waiting, lanes: int = 1, most: int = 10_000) -> Queue:
+def queue_of(*them: WaitingCommand, lanes: int = 1, most: int = 10_000) -> Queue:
     queue = Queue(lanes=lanes, most=most)
     for one in them:
         queue.put(one)
@@ -118,7 +118,7 @@ def test_a_list_that_would_be_too_short_waits_for_the_other_one() -> None:
 # Several that go together
 
 
-def group(*those: str, principal: str = "me", deadline: float = 10) -> list[Waiting]:
+def group(*those: str, principal: str = "me", deadline: float = 10) -> list[WaitingCommand]:
     return [waiting(path, principal, deadline=deadline) for path in those]
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from schema import errors
 from schema.commands.claims import Claim, conflicts
-from schema.commands.command import CommandKind, Request, Status
+from schema.commands.command import Command, CommandKind, Status
 from schema.commands.intents import Nothing
-from schema.commands.situations import Known, KnownNode, Place, Situation
+from schema.commands.situations import KnownCommand, KnownNode, Place, Situation
 from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume, Verdict, among, decide
 from schema.ids import CommandId, MountId, NodeId
 from schema.nodes import NodeKind, NodeState
@@ -22,7 +22,7 @@ FILE = KnownNode(NodeId(7), NodeKind.FILE, NodeState.ACTIVE, 3, 5, "ab" * 32, ID
 FOLDER = KnownNode(NodeId(8), NodeKind.DIRECTORY, NodeState.ACTIVE, 1, 0, None, IDENTITY)
 
 
-def request(kind: CommandKind, **changes: Any) -> Request:
+def request(kind: CommandKind, **changes: Any) -> Command:
     staged = None if kind is DELETE else IDENTITY
     values: dict[str, Any] = {
         "id": MINE,
@@ -35,10 +35,10 @@ def request(kind: CommandKind, **changes: Any) -> Request:
         "hash": "h",
         "staged": staged,
     }
-    return Request(**values | changes)
+    return Command(**values | changes)
 
 
-def found(known: Known | None = None, **changes: Any) -> Situation:
+def found(known: KnownCommand | None = None, **changes: Any) -> Situation:
     return Situation(NodeId(99), here(**changes), known=known)
 
 
@@ -47,11 +47,11 @@ def here(**changes: Any) -> Place:
     return Place(**values | changes)
 
 
-def verdict(asked: Request, situation: Situation) -> Verdict:
+def verdict(asked: Command, situation: Situation) -> Verdict:
     return decide(asked, situation, workflow="w", day="2026-01-02")
 
 
-def known(status: Status = Status.SUCCEEDED, **changes: Any) -> Known:
+def known(status: Status = Status.SUCCEEDED, **changes: Any) -> KnownCommand:
     values: dict[str, Any] = {
         "id": EARLIER,
         "status": status,
@@ -62,7 +62,7 @@ def known(status: Status = Status.SUCCEEDED, **changes: Any) -> Known:
         "outcome": "{}",
         "owner": "another",
     }
-    return Known(**values | changes)
+    return KnownCommand(**values | changes)
 
 
 # A key that was seen before
@@ -130,7 +130,7 @@ ON_FILE, FULL = found(node=FILE), found(node=replace(FOLDER, has_children=True))
 UNSEEN, LINK = found(node=replace(FILE, identity=None)), found(node=replace(FILE, kind=NodeKind.SYMLINK))
 PIPE = found(node=replace(FILE, kind=NodeKind.SPECIAL))
 NODE_STATES = [NodeState.INCONSISTENT, NodeState.MISSING]
-REFUSED: list[tuple[str, Request, Situation, str]] = [
+REFUSED: list[tuple[str, Command, Situation, str]] = [
     ("staging failed", request(UPLOAD, failure="CHECKSUM_MISMATCH"), found(), "CHECKSUM_MISMATCH"),
     (
         "staging failed before anything else is wrong",
@@ -179,13 +179,13 @@ REFUSED: list[tuple[str, Request, Situation, str]] = [
 @pytest.mark.parametrize(
     ("asked", "situation", "code"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
 )
-def test_a_refusal(asked: Request, situation: Situation, code: str) -> None:
+def test_a_refusal(asked: Command, situation: Situation, code: str) -> None:
     got = verdict(asked, situation)
     assert isinstance(got, Refuse)
     assert (got.id, got.attempt, got.error.code) == (MINE, 1, code)
 
 
-GOES: list[tuple[str, Request, Situation, dict[str, Any]]] = [
+GOES: list[tuple[str, Command, Situation, dict[str, Any]]] = [
     ("mkdir", MAKE, found(), {"step": "create", "node": 99, "version": 1, "kind": "directory", "parent": 1}),
     ("mkdir on a degraded mount", MAKE, found(mount_state="degraded"), {"step": "create"}),
     (
@@ -259,7 +259,7 @@ GOES: list[tuple[str, Request, Situation, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("asked", "situation", "intent"), [case[1:] for case in GOES], ids=[case[0] for case in GOES])
 def test_a_command_that_goes_has_everything_fixed_in_its_intent(
-    asked: Request, situation: Situation, intent: dict[str, Any]
+    asked: Command, situation: Situation, intent: dict[str, Any]
 ) -> None:
     got = verdict(asked, situation)
     assert isinstance(got, Go)

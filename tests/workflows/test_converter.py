@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from schema.commands.command import CommandKind, Request, Status
-from schema.commands.payloads import Applied, AppliedList, Begun, CommandList, Going
+from schema.commands.command import Command, CommandKind, Status
+from schema.commands.payloads import Applied, AppliedList, Batch, Begun, Going
 from schema.ids import CommandId, MountId
 from workflows.converter import data_converter
 
 ID = CommandId("01a1ff58-4c43-7583-9190-51df17b74fd0")
-BARE = Request(
+BARE = Command(
     id=ID, kind=CommandKind.UPLOAD, mount_id=MountId(7), path="f", tenant="main", principal="ann", token_id=1
 )
 TOLD = dataclasses.replace(
@@ -24,7 +24,7 @@ TOLD = dataclasses.replace(
 @pytest.mark.parametrize(
     "value",
     [
-        CommandList(MountId(7), [BARE, TOLD], atomic_id="all", turn=2),
+        Batch(MountId(7), [BARE, TOLD], atomic_id="all", turn=2),
         Begun(MountId(7), go=[Going(ID, 2)], refused=[ID], long=[ID], atomic=True),
         AppliedList(MountId(7), [Applied(ID, 1, Status.FAILED, code="X", message="m", retryable=True)], [ID]),
         {"a": None},
@@ -40,7 +40,7 @@ def test_it_comes_back_as_it_was(value: Any) -> None:
 
 
 def test_what_has_its_default_is_left_out() -> None:
-    [payload] = data_converter.payload_converter.to_payloads([CommandList(MountId(7), [BARE])])
+    [payload] = data_converter.payload_converter.to_payloads([Batch(MountId(7), [BARE])])
     assert json.loads(payload.data) == {
         "mount_id": 7,
         "requests": [{

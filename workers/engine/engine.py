@@ -18,7 +18,7 @@ from temporalio.worker import Worker
 
 from api.dispatch.dispatch import Dispatch
 from schema import errors
-from schema.commands.payloads import CommandList
+from schema.commands.payloads import Batch
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.settings import Settings
@@ -191,7 +191,7 @@ class Engine:
         if mount not in self._workers and self.client is not None:
             await self._match(await self._served.refresh(self.pool))
 
-    async def _start_commands(self, commands: CommandList) -> Callable[[], Awaitable[object]]:
+    async def _start_commands(self, commands: Batch) -> Callable[[], Awaitable[object]]:
         if self.client is None:
             raise errors.Unavailable("Temporal is not reachable. Nothing was changed; send the same key again.")
         try:

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.commands.commit import Commit
     from activities.commands.finish import Finish
     from activities.commands.stage import StageCopies
-    from schema.commands.payloads import AppliedList, Begun, CommandIds, CommandList, Staged
+    from schema.commands.payloads import AppliedList, Batch, Begun, CommandIds, Staged
     from schema.ids import CommandId, MountId
     from workflows.policies import BRIEF, COURTESY, PERSISTENT
     from workflows.queues import bulk_queue
@@ -29,7 +29,7 @@ class ListReport:
 @workflow.defn(name="RunCommands", failure_exception_types=[Exception])
 class RunCommands:
     @workflow.run
-    async def run(self, commands: CommandList) -> ListReport:
+    async def run(self, commands: Batch) -> ListReport:
         mount = commands.mount_id
         begun = await workflow.execute_local_activity_method(
             Begin.begin, commands, summary="verdicts, intents and claims: nothing is visible yet", **BRIEF

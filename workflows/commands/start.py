@@ -13,7 +13,7 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 
-from schema.commands.payloads import CommandIds, CommandList
+from schema.commands.payloads import Batch, CommandIds
 from schema.ids import CommandId, MountId
 from workflows.commands.run import RunCommands
 from workflows.queues import bulk_queue, mutation_queue
@@ -27,7 +27,7 @@ _VALUES_MAX = 1800
 """Bytes of one attribute: the server refuses a start beyond 2 KiB. The journal answers in full."""
 
 
-async def start_commands(client: Client, commands: CommandList) -> WorkflowHandle[Any, Any]:
+async def start_commands(client: Client, commands: Batch) -> WorkflowHandle[Any, Any]:
     """Start RunCommands, eagerly where this process polls the mount's queue. Raises RPCError."""
     requests = commands.requests
     kinds = Counter(str(request.kind) for request in requests)

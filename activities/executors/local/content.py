@@ -13,7 +13,7 @@ from schema.errors import NotADirectory
 from schema.paths import RESERVED, ROOT, NodePath
 
 
-class Content:
+class LocalContent:
     """An open file. It has no name any more, so renames and deletes do not concern it."""
 
     def __init__(self, descriptor: int, found: Identity) -> None:
@@ -40,7 +40,7 @@ class Content:
             self._descriptor = None
 
 
-def open_file(disk: Disk, folder: int, name: bytes) -> Content:
+def open_file(disk: Disk, folder: int, name: bytes) -> LocalContent:
     """Looked at before it is opened, because opening a pipe or a device is an effect; and after, because it may have
     been swapped."""
     found = disk.look(folder, name)
@@ -54,7 +54,7 @@ def open_file(disk: Disk, folder: int, name: bytes) -> Content:
             raise NotADirectory("This is not a regular file.") from error
         raise
     try:
-        return Content(descriptor, _regular(disk.look(descriptor, b"")))
+        return LocalContent(descriptor, _regular(disk.look(descriptor, b"")))
     except BaseException:
         os.close(descriptor)
         raise

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from activities.executors import syscalls
 from activities.executors.base import Copied, Fetch, Identity, Source
 from activities.executors.local.bytes import Pours, give, keep_facts
-from activities.executors.local.content import Content, open_file
+from activities.executors.local.content import LocalContent, open_file
 from activities.executors.local.disk import OPEN_FOLDER, Disk, own_name, split_place
 from activities.executors.local.errors import NOT_A_FOLDER
 from activities.executors.local.tree import discard
@@ -280,7 +280,7 @@ class _Copy:
         if source.place is None and known.ctime and not known.directory and known.ctime != found.ctime:
             raise _changed(source)
 
-    def _open(self, source: Source) -> Content:
+    def _open(self, source: Source) -> LocalContent:
         folder, name = self._find(source)
         try:
             content = open_file(self.disk, folder, name)

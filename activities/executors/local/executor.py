@@ -27,16 +27,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from activities.executors.base import Copied, Draft, Entry, Fetch, Identity, Result, Source, Stage, Task
-from activities.executors.byte_locks import Locks
+from activities.executors.byte_locks import ByteLocks
 from activities.executors.drafts import staged
 from activities.executors.local import copy as local_copy
-from activities.executors.local.content import Content, list_folder, list_names, open_file
+from activities.executors.local.content import LocalContent, list_folder, list_names, open_file
 from activities.executors.local.disk import Disk, own_name, split_place
 from activities.executors.local.errors import GONE, NOT_A_FOLDER, mount_error
 from activities.executors.local.registration import make_mount
 from activities.executors.local.steps import attempt as local_attempt
 from activities.executors.local.tree import discard
-from activities.executors.local.writer import Writer, clear_stage, make_folder
+from activities.executors.local.writer import LocalWriter, clear_stage, make_folder
 from schema.errors import ContentExpired, MountOffline, NodeNotFound, NotADirectory
 from schema.ids import CommandId
 from schema.paths import ROOT, NodePath
@@ -108,15 +108,15 @@ class LocalExecutor:
                 raise ours from error
             raise
 
-    def locks(self) -> Locks:
+    def locks(self) -> ByteLocks:
         disk = self._here()
         with self._explaining():
-            return Locks(os.open(b"lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=disk.reserved))
+            return ByteLocks(os.open(b"lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=disk.reserved))
 
     # -- stages --------------------------------------------------------------------------------------------------------
 
-    def open_stage(self, stage: CommandId, path: NodePath | None = None) -> Writer:
-        return Writer(self._here(), stage, self._explaining)
+    def open_stage(self, stage: CommandId, path: NodePath | None = None) -> LocalWriter:
+        return LocalWriter(self._here(), stage, self._explaining)
 
     def stage_copy(self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None) -> Iterator[Copied]:
         yield from local_copy.stage_copy(self._here(), stage, sources, self._explaining, fetch)
@@ -126,7 +126,7 @@ class LocalExecutor:
         answers = staged(
             drafts,
             lambda draft: make_folder(disk, draft, self._explaining),
-            lambda draft: Writer(disk, draft, self._explaining),
+            lambda draft: LocalWriter(disk, draft, self._explaining),
         )
         if written or any(isinstance(answer, Stage) for answer in answers):
             with self._explaining():
@@ -183,17 +183,17 @@ class LocalExecutor:
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def open(self, path: NodePath) -> Content:
+    def open(self, path: NodePath) -> LocalContent:
         return self._open(lambda disk: disk.parent_of(path), path.name)
 
-    def open_kept(self, place: bytes) -> Content:
+    def open_kept(self, place: bytes) -> LocalContent:
         folder, name = split_place(place)
         try:
             return self._open(lambda disk: disk.kept(folder), name)
         except (NodeNotFound, NotADirectory) as error:
             raise ContentExpired() from error
 
-    def _open(self, enter: Callable[[Disk], int], name: bytes) -> Content:
+    def _open(self, enter: Callable[[Disk], int], name: bytes) -> LocalContent:
         disk = self._here()
         with self._explaining():
             try:

@@ -20,7 +20,7 @@ Explaining = Callable[[], AbstractContextManager[None]]
 """Inside of it, errors of the whole mount become its own errors."""
 
 
-class Writer:
+class LocalWriter:
     """A staged file that takes a stream. Nobody but us may open it before it is whole."""
 
     def __init__(self, disk: Disk, stage: CommandId, explaining: Explaining) -> None:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from activities.executors.base import Done, Identity, Refused, Result, Step, Task, Unclear
-from activities.executors.memory.tree import Folder, Node, Place
+from activities.executors.memory.tree import Folder, MemoryNode, Place
 from schema import faults
 from schema.paths import NodePath
 
@@ -36,12 +36,12 @@ class Holder(Protocol):
 
     def no_parent(self, path: NodePath) -> Refused | None: ...
 
-    def below(self, place: Place) -> list[Node]: ...
+    def below(self, place: Place) -> list[MemoryNode]: ...
 
     def keep(self, source: Place, task: Task) -> None: ...
 
 
-class Attempt:
+class MemoryAttempt:
     """One execution of one visible step. `own` is the name only this command uses (its stage, or its place in the trash),
     or a restore takes from; `there` is the path, or the new name of what is moved from it."""
 

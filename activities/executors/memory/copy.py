@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from activities.executors.base import Copied, Fetch, Source
-from activities.executors.memory.tree import Folder, Node, ticks
+from activities.executors.memory.tree import Folder, MemoryNode, ticks
 from schema.errors import ContentExpired, InvalidRequest, NotSupported, VersionConflict
 
 
-class Holder(Protocol):
+class CopyHolder(Protocol):
     tree: Folder
     stage: Folder
     trash: Folder
@@ -17,13 +17,13 @@ class Holder(Protocol):
     def check(self) -> None: ...
 
 
-def copied(executor: Holder, stage: bytes, sources: Iterable[Source], fetch: Fetch | None) -> Iterator[Copied]:
-    folders: list[tuple[Source, Node]] = []
+def copied(executor: CopyHolder, stage: bytes, sources: Iterable[Source], fetch: Fetch | None) -> Iterator[Copied]:
+    folders: list[tuple[Source, MemoryNode]] = []
     for number, source in enumerate(sources):
         if (number == 0) is not (source.relative == b"") or (number > 0 and not folders):
             raise InvalidRequest("The first source of a copy, and it alone, is its root; only a directory has more.")
         content, mtime = _original(executor, source) if fetch is None else _brought(executor, source, fetch)
-        node = executor.stage[b"/".join(filter(None, (stage, source.relative)))] = Node(content, mtime=mtime)
+        node = executor.stage[b"/".join(filter(None, (stage, source.relative)))] = MemoryNode(content, mtime=mtime)
         if content is None:
             folders.append((source, node))
         else:
@@ -34,7 +34,7 @@ def copied(executor: Holder, stage: bytes, sources: Iterable[Source], fetch: Fet
         yield Copied(source.relative, source.kind, node.identity)
 
 
-def _original(executor: Holder, source: Source) -> tuple[bytes | None, int]:
+def _original(executor: CopyHolder, source: Source) -> tuple[bytes | None, int]:
     executor.check()
     if source.kind not in ("file", "directory"):
         raise NotSupported(f"A {source.kind} can not be copied.")
@@ -53,7 +53,7 @@ def _original(executor: Holder, source: Source) -> tuple[bytes | None, int]:
     return node.content, node.mtime
 
 
-def _brought(executor: Holder, source: Source, fetch: Fetch) -> tuple[bytes | None, int]:
+def _brought(executor: CopyHolder, source: Source, fetch: Fetch) -> tuple[bytes | None, int]:
     executor.check()
     if source.kind not in ("file", "directory"):
         raise NotSupported(f"A {source.kind} can not be copied.")

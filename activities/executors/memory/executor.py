@@ -21,11 +21,11 @@ from activities.executors.base import (
     Step,
     Task,
 )
-from activities.executors.memory.attempt import NO_FOLDER, NO_PARENT, Attempt
+from activities.executors.memory.attempt import NO_FOLDER, NO_PARENT, MemoryAttempt
 from activities.executors.memory.copy import copied
-from activities.executors.memory.handles import Content, Locks, Writer
+from activities.executors.memory.handles import MemoryContent, MemoryLocks, MemoryWriter
 from activities.executors.memory.reversal import reverse
-from activities.executors.memory.tree import Folder, Node, Place, cut, ticks
+from activities.executors.memory.tree import Folder, MemoryNode, Place, cut, ticks
 from schema.errors import ContentExpired, MountOffline, NodeNotFound, NotADirectory
 from schema.ids import CommandId
 from schema.paths import NodePath
@@ -42,7 +42,7 @@ class MemoryExecutor:
         self.stage: Folder = {}
         self.trash: Folder = {}
         self.guard = threading.RLock()
-        self._held: dict[CommandId, Locks] = {}
+        self._held: dict[CommandId, MemoryLocks] = {}
 
     def check(self) -> None:
         if not self.online:
@@ -76,7 +76,7 @@ class MemoryExecutor:
                 return NO_FOLDER if node else NO_PARENT
         return None
 
-    def below(self, place: Place) -> list[Node]:
+    def below(self, place: Place) -> list[MemoryNode]:
         folder, name = place
         with self.guard:
             return [node for path, node in folder.items() if path.startswith(name + b"/")]
@@ -90,17 +90,17 @@ class MemoryExecutor:
 
     # -- locks and stages ----------------------------------------------------------------------------------------------
 
-    def locks(self) -> Locks:
+    def locks(self) -> MemoryLocks:
         self.check()
-        return Locks(self._held, self.guard)
+        return MemoryLocks(self._held, self.guard)
 
-    def open_stage(self, stage: CommandId, path: NodePath | None = None) -> Writer:
+    def open_stage(self, stage: CommandId, path: NodePath | None = None) -> MemoryWriter:
         self.check()
         with self.guard:
             if stage.encode() in self.stage:
                 raise FileExistsError(stage)
-            node = self.stage[stage.encode()] = Node(b"")
-        return Writer(self.stage, stage, node)
+            node = self.stage[stage.encode()] = MemoryNode(b"")
+        return MemoryWriter(self.stage, stage, node)
 
     def seal(self, drafts: Sequence[Draft], written: Sequence[CommandId] = ()) -> list[Stage | Exception]:
         self.check()
@@ -152,7 +152,7 @@ class MemoryExecutor:
 
     def act(self, task: Task) -> Result:
         self.check()
-        result = Attempt(self, task).run()
+        result = MemoryAttempt(self, task).run()
         # What a replace took out waits in the stage until the record is committed.
         return replace(result, leaves=task.step is Step.REPLACE) if isinstance(result, Done) else result
 
@@ -161,7 +161,7 @@ class MemoryExecutor:
 
     def reverse(self, task: Task) -> Result:
         self.check()
-        return reverse(Attempt(self, task), self.guard)
+        return reverse(MemoryAttempt(self, task), self.guard)
 
     def finish(self, task: Task, succeeded: bool) -> None:
         self.check()
@@ -178,21 +178,21 @@ class MemoryExecutor:
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def open(self, path: NodePath) -> Content:
+    def open(self, path: NodePath) -> MemoryContent:
         self.check()
         node = self.tree.get(path.raw)
         if node is None:
             raise NodeNotFound()
         if node.content is None:
             raise NotADirectory("This is not a regular file, so it has no content to read.")
-        return Content(node)
+        return MemoryContent(node)
 
-    def open_kept(self, place: bytes) -> Content:
+    def open_kept(self, place: bytes) -> MemoryContent:
         self.check()
         node = self.trash.get(place)
         if node is None or node.content is None:
             raise ContentExpired()
-        return Content(node)
+        return MemoryContent(node)
 
     def stages(self) -> Iterator[tuple[CommandId, float]]:
         self.check()

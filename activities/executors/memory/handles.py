@@ -5,12 +5,12 @@ import threading
 import time
 
 from activities.executors.base import Stage
-from activities.executors.memory.tree import Folder, Node
+from activities.executors.memory.tree import Folder, MemoryNode
 from schema.ids import CommandId
 
 
-class Writer:
-    def __init__(self, folder: Folder, stage: CommandId, node: Node) -> None:
+class MemoryWriter:
+    def __init__(self, folder: Folder, stage: CommandId, node: MemoryNode) -> None:
         self.node = node
         self._folder, self._id, self._parts, self._open = folder, stage, list[bytes](), True
 
@@ -30,8 +30,8 @@ class Writer:
             self._folder.pop(self._id.encode(), None)
 
 
-class Locks:
-    def __init__(self, held: "dict[CommandId, Locks]", guard: threading.RLock) -> None:
+class MemoryLocks:
+    def __init__(self, held: "dict[CommandId, MemoryLocks]", guard: threading.RLock) -> None:
         self._held, self._guard = held, guard
 
     def take(self, command: CommandId) -> bool:
@@ -49,8 +49,8 @@ class Locks:
                 del self._held[command]
 
 
-class Content:
-    def __init__(self, node: Node) -> None:
+class MemoryContent:
+    def __init__(self, node: MemoryNode) -> None:
         self._node, self.identity = node, node.identity
 
     def read(self, offset: int, length: int) -> bytes:

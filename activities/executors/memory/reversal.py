@@ -3,11 +3,11 @@
 import threading
 
 from activities.executors.base import Done, Identity, Result, Step, Unclear
-from activities.executors.memory.attempt import Attempt
+from activities.executors.memory.attempt import MemoryAttempt
 from activities.executors.memory.tree import Place
 
 
-def reverse(step: Attempt, guard: threading.RLock) -> Result:
+def reverse(step: MemoryAttempt, guard: threading.RLock) -> Result:
     with guard:
         own, found = step.look(step.own), step.look(step.there)
         if _is_before(step, own, found):
@@ -25,7 +25,7 @@ def reverse(step: Attempt, guard: threading.RLock) -> Result:
         return Done(step.look(step.path))
 
 
-def _is_before(step: Attempt, own: Identity | None, found: Identity | None) -> bool:
+def _is_before(step: MemoryAttempt, own: Identity | None, found: Identity | None) -> bool:
     match step.task.step:
         case Step.CREATE:
             return step.staged.same_content(own) and not _filled(step, step.own)
@@ -42,7 +42,7 @@ def _is_before(step: Attempt, own: Identity | None, found: Identity | None) -> b
             return step.expected.same_content(own) and not step.expected.same_inode(found)
 
 
-def _is_after(step: Attempt, own: Identity | None, found: Identity | None) -> bool:
+def _is_after(step: MemoryAttempt, own: Identity | None, found: Identity | None) -> bool:
     match step.task.step:
         case Step.CREATE:
             return own is None and step.staged.same_content(found) and not _filled(step, step.there)
@@ -58,5 +58,5 @@ def _is_after(step: Attempt, own: Identity | None, found: Identity | None) -> bo
             return own is None and step.expected.same_content(found)
 
 
-def _filled(step: Attempt, place: Place) -> bool:
+def _filled(step: MemoryAttempt, place: Place) -> bool:
     return step.staged.directory and not step.task.tree and bool(step.executor.below(place))

@@ -11,7 +11,7 @@ ticks = itertools.count(1)
 
 
 @dataclass(slots=True, eq=False)
-class Node:
+class MemoryNode:
     """A file, or a directory (`content` is None). Every touch of it has a time of its own."""
 
     content: bytes | None
@@ -32,7 +32,7 @@ class Node:
         return Identity(0, self.inode, self.inode, size, self.mtime, self.ctime, directory, mode)
 
 
-Folder = dict[bytes, Node]
+Folder = dict[bytes, MemoryNode]
 """By path: what lies below a directory has its name and a slash in front."""
 Place = tuple[Folder, bytes]
 

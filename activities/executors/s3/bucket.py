@@ -14,8 +14,8 @@ from xml.sax.saxutils import unescape
 from activities import budgets
 from activities.executors.base import Identity
 from activities.executors.s3.errors import Missing, UploadGone, answered, explaining
-from activities.executors.s3.listing import Listed, listed
-from activities.executors.s3.wire.line import Answer, Content
+from activities.executors.s3.listing import ListedObject, listed
+from activities.executors.s3.wire.line import Content, WireAnswer
 from activities.executors.s3.wire.wire import Wire, code_of
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def quoted(etag: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundObject:
     """An object as the store tells of it."""
 
     key: str
@@ -94,7 +94,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class UploadedPart:
     number: int
     etag: str
     checksum: str
@@ -113,20 +113,20 @@ class Bucket:
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
-    def head(self, key: str) -> Found | None:
+    def head(self, key: str) -> FoundObject | None:
         try:
             answer = self.wire.ask("HEAD", key, headers={"x-amz-checksum-mode": "ENABLED"})
         except Missing:
             return None
         return _found(key, answer, int(answer.headers.get("content-length", 0)))
 
-    def every(self, prefix: str, most: int | None = None) -> Iterator[Listed]:
+    def every(self, prefix: str, most: int | None = None) -> Iterator[ListedObject]:
         return listed(self.wire, prefix, most)
 
-    def first(self, prefix: str, most: int) -> list[Listed]:
+    def first(self, prefix: str, most: int) -> list[ListedObject]:
         return list(self.every(prefix, most))
 
-    def read(self, key: str, start: int, end: int, which: Found | None = None) -> tuple[bytes, Found]:
+    def read(self, key: str, start: int, end: int, which: FoundObject | None = None) -> tuple[bytes, FoundObject]:
         """The bytes from `start` up to `end`, of this very object. Raises Missing, ConditionFailed, PastTheEnd."""
         headers, query = {"range": f"bytes={start}-{end - 1}"}, dict[str, str]()
         if which is not None and which.version:
@@ -143,7 +143,9 @@ class Bucket:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def put(self, key: str, content: bytes, sha256: bytes, metadata: Mapping[str, str], condition: Condition) -> Found:
+    def put(
+        self, key: str, content: bytes, sha256: bytes, metadata: Mapping[str, str], condition: Condition
+    ) -> FoundObject:
         """Raises ConditionFailed, Contended."""
         checksum = base64_of(sha256)
         headers = {"content-type": _TYPE, "x-amz-checksum-sha256": checksum, **_ours(metadata), **_on(condition)}
@@ -151,7 +153,7 @@ class Bucket:
         told, etag, version = answer.headers.get("x-amz-checksum-sha256", ""), _etag(answer), _version(answer)
         _agree(told in ("", checksum), "it stored another content than was sent")
         if told:
-            return Found(key, etag, len(content), version, dict(metadata), told)
+            return FoundObject(key, etag, len(content), version, dict(metadata), told)
         # A store that says nothing of the checksum at least says the size.
         return self._verified(key, etag, version, len(content), "", metadata)
 
@@ -160,7 +162,7 @@ class Bucket:
         headers = {"content-type": f"{FOLDER_TYPE}; command={command}", **_ours({COMMAND: command}), **_on(condition)}
         self.wire.ask("PUT", key, headers=headers)
 
-    def copy(self, source: Found, key: str, metadata: Mapping[str, str], condition: Condition) -> Found:
+    def copy(self, source: FoundObject, key: str, metadata: Mapping[str, str], condition: Condition) -> FoundObject:
         """A copy made by the store of exactly this object, whose own metadata comes along; `metadata` says what of ours
         it gets. Raises Missing, ConditionFailed (on either side), Contended."""
         strangers = {name: value for name, value in source.metadata.items() if name not in OURS}
@@ -199,7 +201,7 @@ class Bucket:
             )  # fmt: skip
         return answer["UploadId"]
 
-    def put_part(self, key: str, upload: str, number: int, content: Content, sha256: bytes) -> Part:
+    def put_part(self, key: str, upload: str, number: int, content: Content, sha256: bytes) -> UploadedPart:
         checksum = base64_of(sha256)
         answer = self.wire.ask(
             "PUT", key, query={"partNumber": str(number), "uploadId": upload},
@@ -207,11 +209,11 @@ class Bucket:
         )  # fmt: skip
         told = answer.headers.get("x-amz-checksum-sha256", checksum)
         _agree(told == checksum, "it stored another part than was sent")
-        return Part(number, _etag(answer), checksum, len(content))
+        return UploadedPart(number, _etag(answer), checksum, len(content))
 
     def end_parts(
-        self, key: str, upload: str, parts: Iterable[Part], metadata: Mapping[str, str], condition: Condition
-    ) -> Found:
+        self, key: str, upload: str, parts: Iterable[UploadedPart], metadata: Mapping[str, str], condition: Condition
+    ) -> FoundObject:
         """The parts appear as one object. Raises ConditionFailed, Contended, UploadGone."""
         parts = list(parts)
         told: Any = [
@@ -249,10 +251,12 @@ class Bucket:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _copy_in_parts(self, source: Found, key: str, metadata: Mapping[str, str], condition: Condition) -> Found:
+    def _copy_in_parts(
+        self, source: FoundObject, key: str, metadata: Mapping[str, str], condition: Condition
+    ) -> FoundObject:
         upload = self.begin_parts(key, metadata, **source.headers)
 
-        def copy_part(number: int) -> Part:
+        def copy_part(number: int) -> UploadedPart:
             start = (number - 1) * self.copy_part
             end = min(start + self.copy_part, source.size)
             with explaining():
@@ -261,7 +265,7 @@ class Bucket:
                     CopySourceRange=f"bytes={start}-{end - 1}", CopySourceIfMatch=quoted(source.etag),
                 )  # fmt: skip
             told = answer["CopyPartResult"]
-            return Part(number, _told_etag(told.get("ETag")), told.get("ChecksumSHA256", ""), end - start)
+            return UploadedPart(number, _told_etag(told.get("ETag")), told.get("ChecksumSHA256", ""), end - start)
 
         try:
             with budgets.S3_COPIES.build() as threads:
@@ -271,20 +275,20 @@ class Bucket:
             self.abort_parts(key, upload)
             raise
 
-    def _source(self, source: Found) -> Any:
+    def _source(self, source: FoundObject) -> Any:
         which = {"VersionId": source.version} if source.version else {}
         return {"Bucket": self.name, "Key": source.key, **which}
 
     def _verified(
         self, key: str, told: str, version: str, size: int, checksum: str, metadata: Mapping[str, str]
-    ) -> Found:
+    ) -> FoundObject:
         """Look at what came out: the object the answer tells of (`told`: its ETag), whole, and ours."""
         found = self.head(key)
         _agree(found is not None, "what it said to have stored is not there")
         assert found is not None
         if found.etag != told and found.command != metadata.get(COMMAND, ""):
             # Somebody was there in the meantime: ours is what the answer said.
-            return Found(key, told, size, version, dict(metadata))
+            return FoundObject(key, told, size, version, dict(metadata))
         _agree(found.etag == told and found.size == size, "it stored another content than was sent")
         same_kind = bool(checksum) and ("-" in checksum) == ("-" in found.checksum)
         _agree(not same_kind or not found.checksum or found.checksum == checksum, "the copy has another checksum")
@@ -299,9 +303,9 @@ def _on(condition: Condition) -> dict[str, str]:
     return {_CONDITIONS[name]: value for name, value in condition.items()}
 
 
-def _found(key: str, answer: Answer, size: int) -> Found:
+def _found(key: str, answer: WireAnswer, size: int) -> FoundObject:
     headers = answer.headers
-    return Found(
+    return FoundObject(
         key,
         _etag(answer),
         size,
@@ -312,16 +316,16 @@ def _found(key: str, answer: Answer, size: int) -> Found:
     )
 
 
-def _version(answer: Answer) -> str:
+def _version(answer: WireAnswer) -> str:
     """Buckets that never kept versions say nothing; objects from before say "null", which names a version too."""
     return answer.headers.get("x-amz-version-id", "")
 
 
-def _etag(answer: Answer) -> str:
+def _etag(answer: WireAnswer) -> str:
     return _told_etag(answer.headers.get("etag"))
 
 
-def _etag_of_copy(answer: Answer) -> str:
+def _etag_of_copy(answer: WireAnswer) -> str:
     """The head of an answer to a copy may be on its way before the copy is made: only its body says how it ended."""
     found = _ETAG.search(answer.body)
     if found is None:

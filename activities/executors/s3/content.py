@@ -21,7 +21,7 @@ AHEAD = 3
 """Blocks on their way while one is read: with it, 16 MiB per reader."""
 
 
-class Content:
+class S3Content:
     def __init__(self, bucket: Bucket, key: str, threads: ThreadPoolExecutor) -> None:
         """Raises Missing."""
         self._bucket, self._key, self._threads = bucket, key, threads

@@ -35,20 +35,20 @@ from activities.executors.base import (
     Task,
     UploadLink,
 )
-from activities.executors.byte_locks import Locks
+from activities.executors.byte_locks import ByteLocks
 from activities.executors.s3 import staging
 from activities.executors.s3.bucket import COMMAND, Bucket
-from activities.executors.s3.content import Content
+from activities.executors.s3.content import S3Content
 from activities.executors.s3.errors import ConditionFailed, Contended, Missing, PastTheEnd, UploadGone
 from activities.executors.s3.keys import Keys
-from activities.executors.s3.listing import Listed
+from activities.executors.s3.listing import ListedObject
 from activities.executors.s3.mount import Store
 from activities.executors.s3.presign import LINK_MAX, Uploads
-from activities.executors.s3.spool import Spool
-from activities.executors.s3.steps.attempt import FOLDER, Attempt
+from activities.executors.s3.spool import BucketSpool
+from activities.executors.s3.steps.attempt import FOLDER, S3Attempt
 from activities.executors.s3.steps.reversal import Reversal
 from activities.executors.s3.steps.trees import Items
-from activities.executors.s3.upload import Writer
+from activities.executors.s3.upload import S3Writer
 from activities.executors.s3.wire.account import account_of, wired
 from schema.errors import ContentExpired, NodeNotFound, NotADirectory, NotSupported, VersionConflict
 from schema.ids import CommandId
@@ -75,7 +75,7 @@ class S3Executor:
         client, wire = wired(
             account_of(config, secrets), bucket, WIDTH + budgets.S3_READS.size + 16, spool / mount_uuid
         )
-        self.store = Store(Bucket(client, wire, bucket), Keys(prefix), Spool(spool, mount_uuid), mount_uuid)
+        self.store = Store(Bucket(client, wire, bucket), Keys(prefix), BucketSpool(spool, mount_uuid), mount_uuid)
         self._uploads = Uploads(self.store)
         self._readers = budgets.S3_READS.build()
 
@@ -90,15 +90,15 @@ class S3Executor:
         with _understood():
             self.store.check()
 
-    def locks(self) -> Locks:
+    def locks(self) -> ByteLocks:
         return self.store.spool.locks()
 
     # -- stages --------------------------------------------------------------------------------------------------------
 
-    def open_stage(self, stage: CommandId, path: NodePath | None = None) -> Writer:
+    def open_stage(self, stage: CommandId, path: NodePath | None = None) -> S3Writer:
         key = self.store.keys.of(path) if path is not None else None
         with _understood():
-            return Writer(self.store.bucket, self.store.spool, stage, key)
+            return S3Writer(self.store.bucket, self.store.spool, stage, key)
 
     def stage_copy(self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None) -> Iterator[Copied]:
         with _understood():
@@ -129,7 +129,7 @@ class S3Executor:
 
     def act(self, task: Task) -> Result:
         with _understood():
-            return Attempt(self.store, task).run()
+            return S3Attempt(self.store, task).run()
 
     # -- trees ---------------------------------------------------------------------------------------------------------
 
@@ -218,20 +218,20 @@ class S3Executor:
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def open(self, path: NodePath) -> Content:
+    def open(self, path: NodePath) -> S3Content:
         with _understood():
             try:
-                return Content(self.store.bucket, self.store.keys.of(path), self._readers)
+                return S3Content(self.store.bucket, self.store.keys.of(path), self._readers)
             except Missing:
                 if self.store.bucket.first(self.store.keys.folder(path), 1):
                     raise NotADirectory("This is not a regular file, so it has no content to read.") from None
                 self.store.sure()
                 raise NodeNotFound() from None
 
-    def open_kept(self, place: bytes) -> Content:
+    def open_kept(self, place: bytes) -> S3Content:
         with _understood():
             try:
-                return Content(self.store.bucket, self.store.keys.in_trash(place), self._readers)
+                return S3Content(self.store.bucket, self.store.keys.in_trash(place), self._readers)
             except Missing:
                 self.store.sure()
                 raise ContentExpired() from None
@@ -276,7 +276,7 @@ class S3Executor:
                     yield from self._entries(one, told)
             self.store.sure()
 
-    def _entries(self, one: Listed, told: set[NodePath]) -> Iterator[Entry]:
+    def _entries(self, one: ListedObject, told: set[NodePath]) -> Iterator[Entry]:
         path = self.store.keys.path_of(one.key) if one.key != self.store.keys.prefix else None
         if path is None:
             return
@@ -288,7 +288,7 @@ class S3Executor:
         if not is_folder:
             yield Entry(path, self._identity(one), "file")
 
-    def _identity(self, one: Listed) -> Identity:
+    def _identity(self, one: ListedObject) -> Identity:
         return Identity(0, 0, 0, one.size, 0, 0, False, tag=one.etag)
 
 

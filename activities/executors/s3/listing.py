@@ -20,7 +20,7 @@ _QUOTES = {"&quot;": '"', "&#34;": '"', "&apos;": "'", "&#39;": "'"}
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedObject:
     key: str
     etag: str
     size: int
@@ -32,7 +32,7 @@ class Listed:
         return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(self.changed)).total_seconds())
 
 
-def listed(wire: Wire, prefix: str, most: int | None = None) -> Iterator[Listed]:
+def listed(wire: Wire, prefix: str, most: int | None = None) -> Iterator[ListedObject]:
     """Every key below the prefix, in the store's own order (SeaweedFS has another one than AWS); or the first `most`."""
     asked = {"list-type": "2", "encoding-type": "url", "prefix": prefix}
     if most is not None:
@@ -50,10 +50,10 @@ def listed(wire: Wire, prefix: str, most: int | None = None) -> Iterator[Listed]
         asked["continuation-token"] = unescape(token[1].decode("utf-8"), _QUOTES)
 
 
-def _read(contents: bytes) -> Listed:
+def _read(contents: bytes) -> ListedObject:
     fields = dict(_FIELD.findall(contents.decode("utf-8")))
     etag = fields.get("ETag", "")
     if "&" in etag:
         etag = unescape(etag, _QUOTES)
     key = unescape(fields["Key"], _QUOTES) if "&" in fields["Key"] else fields["Key"]
-    return Listed(unquote_plus(key), etag.strip('"'), int(fields["Size"]), fields.get("LastModified", ""))
+    return ListedObject(unquote_plus(key), etag.strip('"'), int(fields["Size"]), fields.get("LastModified", ""))

@@ -9,7 +9,7 @@ import time
 from activities.executors.s3.bucket import FREE, Bucket
 from activities.executors.s3.errors import ConditionFailed, Missing
 from activities.executors.s3.keys import Keys
-from activities.executors.s3.spool import Spool
+from activities.executors.s3.spool import BucketSpool
 from schema.errors import InvalidRequest, MountOffline
 from schema.paths import NodePath
 
@@ -20,7 +20,7 @@ _SENTINEL_MAX = 4096
 
 
 class Store:
-    def __init__(self, bucket: Bucket, keys: Keys, spool: Spool, mount_uuid: str) -> None:
+    def __init__(self, bucket: Bucket, keys: Keys, spool: BucketSpool, mount_uuid: str) -> None:
         self.bucket, self.keys, self.spool, self.uuid = bucket, keys, spool, mount_uuid
         self._seen, self._guard = float("-inf"), threading.Lock()
         self._folders: dict[str, float] = {}

@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from activities.executors.base import Identity, Stage, UploadLink
-from activities.executors.s3.bucket import FREE, SHA256, Found, base64_of
+from activities.executors.s3.bucket import FREE, SHA256, FoundObject, base64_of
 from activities.executors.s3.errors import ConditionFailed, Missing, explaining
 from activities.executors.s3.mount import Store
 from schema.errors import ChecksumMismatch, PayloadTooLarge
@@ -73,7 +73,7 @@ class Uploads:
         # The ETag alone says which object this is: metadata of a strange store could be its client's own.
         return Stage(stage, Identity(0, 0, 0, size, 0, 0, False, tag=f"object:{found.etag}"), sha256)
 
-    def _prove(self, found: Found, size: int, sha256: bytes) -> None:
+    def _prove(self, found: FoundObject, size: int, sha256: bytes) -> None:
         if found.size != size:
             raise ChecksumMismatch(expectedBytes=size, foundBytes=found.size)
         if found.headers.get("ContentEncoding"):
@@ -104,7 +104,7 @@ class Uploads:
         bucket.delete(key)
         return False
 
-    def _read(self, found: Found) -> bytes:
+    def _read(self, found: FoundObject) -> bytes:
         digest = hashlib.sha256()
         for start in range(0, found.size, BLOCK):
             try:
@@ -114,7 +114,7 @@ class Uploads:
             digest.update(block)
         return digest.digest()
 
-    def _remove(self, found: Found) -> None:
+    def _remove(self, found: FoundObject) -> None:
         try:
             self._store.bucket.delete(found.key, found.etag)
         except (ConditionFailed, Missing):

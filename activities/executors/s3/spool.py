@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from activities.executors.base import Identity
-from activities.executors.byte_locks import Locks
-from activities.executors.s3.bucket import Part
+from activities.executors.byte_locks import ByteLocks
+from activities.executors.s3.bucket import UploadedPart
 from schema.errors import InvalidRequest, StorageFull
 from schema.ids import CommandId
 
@@ -28,24 +28,24 @@ _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class SpooledUpload:
     """A multipart upload under way. `sha256` is of the whole content, once all of it has arrived."""
 
     id: str
     key: str
-    parts: list[Part] = field(default_factory=list)
+    parts: list[UploadedPart] = field(default_factory=list)
     sha256: str = ""
 
     @property
     def size(self) -> int:
         return sum(part.size for part in self.parts)
 
-    def with_part(self, part: Part) -> "Upload":
+    def with_part(self, part: UploadedPart) -> "SpooledUpload":
         others = [one for one in self.parts if one.number != part.number]
         return replace(self, parts=sorted([*others, part], key=lambda one: one.number))
 
 
-class Spool:
+class BucketSpool:
     def __init__(self, folder: Path, mount_uuid: str) -> None:
         self.root = folder / mount_uuid
         self._made = False
@@ -125,15 +125,15 @@ class Spool:
 
     # -- uploads -------------------------------------------------------------------------------------------------------
 
-    def upload(self, stage: CommandId) -> Upload | None:
+    def upload(self, stage: CommandId) -> SpooledUpload | None:
         try:
             with open(self._at("parts", stage), encoding="ascii") as file:
                 told = json.load(file)
         except FileNotFoundError:
             return None
-        return Upload(told["id"], told["key"], [Part(**part) for part in told["parts"]], told["sha256"])
+        return SpooledUpload(told["id"], told["key"], [UploadedPart(**part) for part in told["parts"]], told["sha256"])
 
-    def keep_upload(self, stage: CommandId, upload: Upload) -> None:
+    def keep_upload(self, stage: CommandId, upload: SpooledUpload) -> None:
         """Durable when this returns."""
         name = self._at("parts", stage)
         with _explaining(), open(f"{name}.draft", "w", encoding="ascii") as file:
@@ -178,16 +178,16 @@ class Spool:
         with suppress(FileNotFoundError):
             os.unlink(self._at("done", command))
 
-    def locks(self) -> Locks:
+    def locks(self) -> ByteLocks:
         self._at("stage", "any")
-        return Locks(os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return ByteLocks(os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def content_identity(size: int, sha256: str) -> Identity:
     return Identity(0, 0, 0, size, 0, 0, False, tag=f"spool:{sha256}")
 
 
-def upload_identity(upload: Upload) -> Identity:
+def upload_identity(upload: SpooledUpload) -> Identity:
     return Identity(0, 0, 0, upload.size, 0, 0, False, tag=f"multipart:{upload.id}")
 
 

@@ -6,12 +6,12 @@ from itertools import islice
 
 from activities.executors.base import Copied, Draft, Identity, Source, Stage, Task
 from activities.executors.drafts import staged
-from activities.executors.s3.bucket import COMMAND, FREE, SHA256, STAGED, Found
+from activities.executors.s3.bucket import COMMAND, FREE, SHA256, STAGED, FoundObject
 from activities.executors.s3.errors import ConditionFailed, Missing
 from activities.executors.s3.keys import Keys
 from activities.executors.s3.mount import Store
 from activities.executors.s3.spool import folder_identity
-from activities.executors.s3.upload import PART_MIN, Writer
+from activities.executors.s3.upload import PART_MIN, S3Writer
 from schema.errors import ContentExpired, NotSupported, VersionConflict
 from schema.ids import CommandId
 
@@ -23,7 +23,7 @@ def seal(store: Store, drafts: Sequence[Draft], written: Sequence[CommandId]) ->
         store.spool.create_folder(stage)
         return Stage(stage, folder_identity())
 
-    answers = staged(drafts, make_folder, lambda draft: Writer(store.bucket, store.spool, draft, None))
+    answers = staged(drafts, make_folder, lambda draft: S3Writer(store.bucket, store.spool, draft, None))
     if answers or written:
         store.spool.sync(parts=bool(written))
     return answers
@@ -38,7 +38,7 @@ def find(store: Store, stage: CommandId) -> Identity | None:
     return _copied_identity(there) if there else None
 
 
-def _copied_identity(found: Found) -> Identity:
+def _copied_identity(found: FoundObject) -> Identity:
     tag = found.metadata.get(STAGED) or f"object:{found.etag}"
     return Identity(0, 0, 0, found.size, 0, 0, False, tag=tag)
 
@@ -95,7 +95,7 @@ def copy(store: Store, stage: CommandId, sources: Iterable[Source]) -> Iterator[
     yield Copied(one.relative, one.kind, _copied_identity(made), made.size, one.sha256)
 
 
-def _copied(store: Store, source: Found, key: str, metadata: dict[str, str]) -> Found:
+def _copied(store: Store, source: FoundObject, key: str, metadata: dict[str, str]) -> FoundObject:
     """What an earlier, broken execution has left there goes first. Only the condition looks for it: mostly there is none."""
     try:
         return store.bucket.copy(source, key, metadata, FREE)
@@ -110,7 +110,7 @@ def _key_of(keys: Keys, source: Source) -> str:
     return keys.of(source.path) if source.path is not None else keys.in_trash(source.place)
 
 
-def is_source(found: Found, source: Source) -> bool:
+def is_source(found: FoundObject, source: Source) -> bool:
     told = found.metadata.get(SHA256)
     if source.sha256 is not None and told is not None and told != source.sha256.hex():
         return False

@@ -16,9 +16,9 @@ from contextlib import suppress
 from activities import budgets
 from activities.executors import syscalls
 from activities.executors.base import Stage
-from activities.executors.s3.bucket import COMMAND, SHA256, Bucket, Part
+from activities.executors.s3.bucket import COMMAND, SHA256, Bucket, UploadedPart
 from activities.executors.s3.errors import UploadGone
-from activities.executors.s3.spool import Spool, Upload, content_identity, upload_identity
+from activities.executors.s3.spool import BucketSpool, SpooledUpload, content_identity, upload_identity
 from schema.errors import StorageFull
 from schema.ids import CommandId
 
@@ -34,10 +34,10 @@ def part_size(number: int) -> int:
     return PART << ((number - 1) // SAME_SIZE)
 
 
-class Writer:
+class S3Writer:
     """A stage that takes a stream."""
 
-    def __init__(self, bucket: Bucket, spool: Spool, stage: CommandId, key: str | None) -> None:
+    def __init__(self, bucket: Bucket, spool: BucketSpool, stage: CommandId, key: str | None) -> None:
         """`key`: where the content will appear, if that is known."""
         self._bucket, self._spool, self._id, self._key = bucket, spool, stage, key
         self._hash, self._size, self._held = hashlib.sha256(), 0, bytearray()
@@ -106,7 +106,7 @@ class Writer:
         if self._parts is None:
             assert self._key is not None
             metadata = {COMMAND: self._id}
-            upload = Upload(self._bucket.begin_parts(self._key, metadata), self._key)
+            upload = SpooledUpload(self._bucket.begin_parts(self._key, metadata), self._key)
             self._parts = _Parts(self._bucket, self._spool, self._id, upload)
         self._parts.send(bytes(self._held))
         self._held.clear()
@@ -127,7 +127,7 @@ class Writer:
 class _Parts:
     """Parts going up at once, each noted in the spool when it has arrived."""
 
-    def __init__(self, bucket: Bucket, spool: Spool, stage: CommandId, upload: Upload) -> None:
+    def __init__(self, bucket: Bucket, spool: BucketSpool, stage: CommandId, upload: SpooledUpload) -> None:
         self._bucket, self._spool, self._stage = bucket, spool, stage
         self._upload, self._guard = upload, threading.Lock()
         self._threads = budgets.S3_PARTS.build()
@@ -159,11 +159,11 @@ class _Parts:
         finally:
             self._room.release()
 
-    def close(self, sha256: str) -> Upload:
+    def close(self, sha256: str) -> SpooledUpload:
         for sent in self._sent:
             sent.result()
         self._threads.shutdown()
-        self._upload = Upload(self._upload.id, self._upload.key, self._upload.parts, sha256)
+        self._upload = SpooledUpload(self._upload.id, self._upload.key, self._upload.parts, sha256)
         self._spool.keep_upload(self._stage, self._upload)
         return self._upload
 
@@ -174,15 +174,15 @@ class _Parts:
 
 
 def send_spooled(
-    bucket: Bucket, spool: Spool, stage: CommandId, key: str, descriptor: int, sha256: str, command: CommandId
-) -> Upload | None:
+    bucket: Bucket, spool: BucketSpool, stage: CommandId, key: str, descriptor: int, sha256: str, command: CommandId
+) -> SpooledUpload | None:
     """A large spooled file as a multipart upload that waits for its end; parts that arrived before are not sent again.
 
     None: the file is not what was staged. Raises UploadGone when an earlier upload was removed; it is forgotten then.
     """
     upload = spool.upload(stage)
     if upload is None or upload.key != key:
-        upload = Upload(bucket.begin_parts(key, {COMMAND: command, SHA256: sha256}), key)
+        upload = SpooledUpload(bucket.begin_parts(key, {COMMAND: command, SHA256: sha256}), key)
         spool.keep_upload(stage, upload)
     known = {part.number: part for part in upload.parts}
     whole, guard = hashlib.sha256(), threading.Lock()
@@ -206,7 +206,7 @@ def send_spooled(
 
 def _each_part(
     descriptor: int,
-    known: dict[int, Part],
+    known: dict[int, UploadedPart],
     update: Callable[[bytes], None],
     send: Callable[[int, bytes], "Future[None]"],
 ) -> None:

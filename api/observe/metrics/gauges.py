@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import Metric
 
 from api.observe.metrics.counts import Counts
 from api.services import Load, MountSeen
-from schema.store.metrics import Work
+from schema.store.metrics import WorkCounts
 
 HEALTH = ("online", "degraded", "offline", "inactive")
 _MOUNT = ("tenant", "mount")
@@ -26,7 +26,7 @@ class Page:
     followers: int
     loads: Sequence[Load]
     pools: Mapping[str, Mapping[str, int]]
-    work: Work | None
+    work: WorkCounts | None
     servers: Mapping[str, bool] | None
     mounts: Sequence[MountSeen] | None
 
@@ -73,7 +73,7 @@ class Page:
         yield _gauge("mount_health", "1 for what holds, 0 for the others.", (*_MOUNT, "health"), health)
 
 
-def _of_work(work: Work | None) -> Iterator[Metric]:
+def _of_work(work: WorkCounts | None) -> Iterator[Metric]:
     def told(name: str) -> Values:
         # An age of 0 where there is nothing: a rule then reads it without an exception.
         return {} if work is None else {(): getattr(work, name) or 0}

@@ -9,7 +9,7 @@ import structlog
 
 from api.services import MountSeen, Vitals
 from schema.store import metrics
-from schema.store.metrics import Work
+from schema.store.metrics import WorkCounts
 from schema.store.pool import Pool
 
 T = TypeVar("T")
@@ -59,11 +59,11 @@ class Looks:
 
     def __init__(self, pool: Pool, vitals: Vitals | None) -> None:
         self._pool, self._vitals = pool, vitals
-        self.work: Looked[Work] = Looked(self._work, WORK_SECONDS)
+        self.work: Looked[WorkCounts] = Looked(self._work, WORK_SECONDS)
         self.servers: Looked[dict[str, bool]] = Looked(self._servers, SERVERS_SECONDS)
         self.mounts: Looked[list[MountSeen]] = Looked(self._mounts, SERVERS_SECONDS)
 
-    async def _work(self) -> Work:
+    async def _work(self) -> WorkCounts:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
             return await metrics.work(connection)
 

@@ -22,8 +22,7 @@ from api.uploads import remembered as standing
 from api.uploads.spool import refuse_closed
 from api.uploads.tus.completion import PASSING
 from api.uploads.tus.protocol import Gone
-from schema.commands.command import Request as Command
-from schema.commands.command import Status
+from schema.commands.command import Command, Status
 from schema.commands.payloads import Outcome
 from schema.errors import ChecksumMismatch, FilestoreError, InvalidRequest, PathBusy, from_code
 from schema.ids import CommandId

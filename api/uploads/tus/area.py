@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from api.uploads.tus.protocol import Gone, Locked
+from api.uploads.tus.protocol import Gone, UploadLocked
 from schema.errors import StorageFull
 from schema.settings import Settings
 
@@ -31,7 +31,7 @@ def explaining() -> Iterator[None]:
         raise
 
 
-class Waiting:
+class WaitingUpload:
     """The open file of one upload, locked: nobody else writes to it, in this process or another. The lock dies with us."""
 
     def __init__(self, descriptor: int, place: str) -> None:
@@ -69,7 +69,7 @@ class Waiting:
         os.close(self._descriptor)
 
 
-def make(folder: str, id: str) -> Waiting:
+def make(folder: str, id: str) -> WaitingUpload:
     """A new file whose name survives a power cut. Raises StorageFull, Locked."""
     with explaining():
         _make_folder(folder)
@@ -84,7 +84,7 @@ def make(folder: str, id: str) -> Waiting:
     return made
 
 
-def find(folder: str, id: str) -> Waiting:
+def find(folder: str, id: str) -> WaitingUpload:
     """Raises Gone, Locked."""
     place = os.path.join(folder, id)
     try:
@@ -94,13 +94,13 @@ def find(folder: str, id: str) -> Waiting:
     return _lock(descriptor, place)
 
 
-def _lock(descriptor: int, place: str) -> Waiting:
+def _lock(descriptor: int, place: str) -> WaitingUpload:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
-        raise Locked() from error
-    return Waiting(descriptor, place)
+        raise UploadLocked() from error
+    return WaitingUpload(descriptor, place)
 
 
 def _make_folder(folder: str) -> None:

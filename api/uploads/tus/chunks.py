@@ -4,12 +4,12 @@ import asyncio
 from dataclasses import replace
 
 from api.http import digests as checksums
-from api.http.body import Body, Disconnected
+from api.http.body import Disconnected, RequestBody
 from api.http.digests import Checksum
 from api.services import Front, Held
 from api.uploads.spool import MEMORY_MAX
-from api.uploads.tus.area import Waiting
-from api.uploads.tus.protocol import ChunkMismatch, Locked, OffsetConflict
+from api.uploads.tus.area import WaitingUpload
+from api.uploads.tus.protocol import ChunkMismatch, OffsetConflict, UploadLocked
 from api.uploads.tus.turns import Turn
 from schema.errors import ChecksumMismatch, PayloadTooLarge, StorageFull
 from schema.ids import MountId
@@ -27,7 +27,7 @@ ACKNOWLEDGE = 64 * 1024 * 1024
 class Chunk:
     """One request's bytes for one upload."""
 
-    def __init__(self, front: Front, upload: Upload, file: Waiting, told: Checksum | None, whole: bool) -> None:
+    def __init__(self, front: Front, upload: Upload, file: WaitingUpload, told: Checksum | None, whole: bool) -> None:
         """`whole`: all of it or nothing, because only all of it can be compared."""
         self.upload = upload
         self._front, self._file, self._told, self._whole = front, file, told, whole or told is not None
@@ -38,7 +38,7 @@ class Chunk:
         self._lease: Held | None = None
         self._writing: asyncio.Future[None] | None = None
 
-    async def take(self, body: Body, turn: Turn) -> Upload:
+    async def take(self, body: RequestBody, turn: Turn) -> Upload:
         """The upload as it stands then. Raises StorageFull, ChunkMismatch, ChecksumMismatch, PayloadTooLarge, with the
         offset as it was acknowledged last; Disconnected and Locked, with everything that had come."""
         try:
@@ -49,7 +49,7 @@ class Chunk:
                 if not self._whole:
                     await self._acknowledge()
                 if isinstance(error, TimeoutError):
-                    raise Locked() from error
+                    raise UploadLocked() from error
                 raise
             body.check_digest()
             await self._acknowledge()
@@ -64,7 +64,7 @@ class Chunk:
                 self._lease.close()
         return self.upload
 
-    async def _read(self, body: Body, turn: Turn) -> None:
+    async def _read(self, body: RequestBody, turn: Turn) -> None:
         most = self._front.services.settings.upload_max_bytes if self.upload.expected is None else self.upload.expected
         while not body.ended:
             turn.waits = True

@@ -14,10 +14,10 @@ from api.services import Front
 from api.submission import OutcomePending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
-from api.uploads.receive import Wanted
+from api.uploads.receive import UploadRequest
 from api.uploads.spool import refuse_closed
 from api.uploads.tus import area
-from api.uploads.tus.area import Waiting
+from api.uploads.tus.area import WaitingUpload
 from api.uploads.tus.chunks import PIECE, SPOOL
 from api.uploads.tus.protocol import Gone
 from schema.commands.command import Status
@@ -41,7 +41,7 @@ PASSING = (MissingScope, ExecutorNotFound, MountReadOnly)
 
 
 async def finish(
-    request: Request, front: Front, principal: Principal, upload: Upload, files: Sequence[Waiting]
+    request: Request, front: Front, principal: Principal, upload: Upload, files: Sequence[WaitingUpload]
 ) -> Upload:
     """The upload as it ended. Raises what it was refused with, and OutcomePending.
 
@@ -57,7 +57,7 @@ async def finish_from_parts(request: Request, front: Front, principal: Principal
     found = await standing.find_all(front, principal, upload.parts)
     parts = [found[part] for part in upload.parts if part in found]
     check_parts(parts, upload.parts)
-    files: list[Waiting] = []
+    files: list[WaitingUpload] = []
     try:
         for part in parts:
             file = await front.threads.run(SPOOL, area.find, area.folder_of(front.services.settings), part.id)
@@ -97,7 +97,7 @@ async def _known(front: Front, principal: Principal, upload: Upload) -> Outcome 
 
 
 async def _carry_out(
-    request: Request, front: Front, principal: Principal, upload: Upload, files: Sequence[Waiting]
+    request: Request, front: Front, principal: Principal, upload: Upload, files: Sequence[WaitingUpload]
 ) -> Outcome:
     asked = intake.read_headers(request, None)
     command = standing.command_of(upload, principal, asked)
@@ -106,7 +106,7 @@ async def _carry_out(
         mount = await incoming.open_mount(front, principal, command.mount_id, command.node_path)
         refuse_closed(mount)
         wait = intake.wait(front.services.settings, asked)
-        wanted = Wanted(command, mount, upload.request["metadata"], standing.told_of(upload), wait)
+        wanted = UploadRequest(command, mount, upload.request["metadata"], standing.told_of(upload), wait)
         submission = await incoming.stage(front, wanted, _pieces(front, upload, files))
         return await commands.carry_out(front, submission)
     except FilestoreError as error:
@@ -115,7 +115,7 @@ async def _carry_out(
         raise
 
 
-async def _pieces(front: Front, upload: Upload, files: Sequence[Waiting]) -> Pieces:
+async def _pieces(front: Front, upload: Upload, files: Sequence[WaitingUpload]) -> Pieces:
     total = 0
     for file in files:
         offset = 0
@@ -127,7 +127,7 @@ async def _pieces(front: Front, upload: Upload, files: Sequence[Waiting]) -> Pie
         raise Gone("What was received of this upload is no longer there. Begin anew.")
 
 
-async def _settle(front: Front, upload: Upload, outcome: Outcome, files: Sequence[Waiting]) -> Upload:
+async def _settle(front: Front, upload: Upload, outcome: Outcome, files: Sequence[WaitingUpload]) -> Upload:
     if outcome.status is Status.SUCCEEDED:
         told = json.loads(outcome.body)
         node = (told.get("result") or {}).get("nodeId") or (told.get("node") or {}).get("id")
@@ -142,7 +142,7 @@ async def _settle(front: Front, upload: Upload, outcome: Outcome, files: Sequenc
 
 
 async def _end(
-    front: Front, upload: Upload, state: store.State, ended: dict[str, object], files: Sequence[Waiting]
+    front: Front, upload: Upload, state: store.State, ended: dict[str, object], files: Sequence[WaitingUpload]
 ) -> None:
     """First the row, then the files: what is left in between is found by the sweep. Parts of what was refused stay: they can
     be put together otherwise."""

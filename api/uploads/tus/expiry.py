@@ -10,7 +10,7 @@ from api.services import Front
 from api.uploads import remembered as standing
 from api.uploads.tus import area, protocol
 from api.uploads.tus.chunks import SPOOL
-from api.uploads.tus.protocol import Gone, Locked
+from api.uploads.tus.protocol import Gone, UploadLocked
 from schema.store import uploads as store
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ async def _expire(front: Front, folder: str, id: str) -> bool:
         file = await front.threads.run(SPOOL, area.find, folder, id)
     except Gone:
         file = None
-    except Locked:
+    except UploadLocked:
         return False
     try:
         async with front.services.pool.connection() as connection:
@@ -84,7 +84,7 @@ def _older(folder: str, seconds: float) -> list[str]:
 def _remove(folder: str, name: str) -> None:
     try:
         file = area.find(folder, name)
-    except (Gone, Locked):
+    except (Gone, UploadLocked):
         return
     try:
         file.remove()

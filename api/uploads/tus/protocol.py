@@ -46,7 +46,7 @@ class Gone(ContentExpired):
     """The upload was given up, has expired, or is lost. Begin anew."""
 
 
-class Locked(PathBusy):
+class UploadLocked(PathBusy):
     """Another request works on this upload. Try again shortly."""
 
 
@@ -59,7 +59,7 @@ class PartOnly(InvalidRequest):
 
 
 STATUS: dict[type[FilestoreError], int] = {
-    WrongVersion: 412, WrongType: 415, OffsetConflict: 409, Finished: 409, Locked: 423, ChunkMismatch: 460, PartOnly: 403,
+    WrongVersion: 412, WrongType: 415, OffsetConflict: 409, Finished: 409, UploadLocked: 423, ChunkMismatch: 460, PartOnly: 403,
 }  # fmt: skip
 """Where the protocol wants another status than the code has everywhere else."""
 

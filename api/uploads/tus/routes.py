@@ -13,7 +13,7 @@ from api.commands import headers as intake
 from api.http import body as http_body
 from api.http import digests as checksums
 from api.http import openapi
-from api.http.body import Body
+from api.http.body import RequestBody
 from api.http.errors import invalid, refusal
 from api.http.media import mime, shown_name
 from api.http.routes import Plain
@@ -37,7 +37,7 @@ from api.uploads.tus.described import (
     TUS_VERSION,
     tus_answers,
 )
-from api.uploads.tus.protocol import Finished, Locked, OffsetConflict, PartOnly, WrongVersion
+from api.uploads.tus.protocol import Finished, OffsetConflict, PartOnly, UploadLocked, WrongVersion
 from api.uploads.tus.turns import turns_of
 from schema import paths
 from schema.errors import FilestoreError, InvalidRequest, PayloadTooLarge
@@ -49,12 +49,12 @@ from schema.store.uploads import Upload
 router = APIRouter(route_class=Plain, tags=["uploads"])
 log = structlog.get_logger(__name__)
 
-Inner = Callable[[Request, Front, Principal, Body], Awaitable[Response]]
+Inner = Callable[[Request, Front, Principal, RequestBody], Awaitable[Response]]
 
 
 async def _answer(request: Request, inner: Inner) -> Response:
     """Refusals have the status the protocol gives them, and every answer its version."""
-    front, body = front_of(request), Body(request)
+    front, body = front_of(request), RequestBody(request)
     try:
         principal = await admit(request, "write")
         answer = await inner(request, front, principal, body)
@@ -111,7 +111,7 @@ async def create(request: Request) -> Response:
     return await _answer(request, _create)
 
 
-async def _create(request: Request, front: Front, principal: Principal, body: Body) -> Response:
+async def _create(request: Request, front: Front, principal: Principal, body: RequestBody) -> Response:
     protocol.check_version(request.headers)
     announced = await _announced(request, front, principal)
     with_body = _brings_bytes(request, body)
@@ -133,7 +133,7 @@ async def _create(request: Request, front: Front, principal: Principal, body: Bo
 
 
 async def _begin(
-    request: Request, front: Front, principal: Principal, body: Body, id: str, with_body: bool
+    request: Request, front: Front, principal: Principal, body: RequestBody, id: str, with_body: bool
 ) -> Response:
     """It is announced, and has an address, whatever comes of its first chunk."""
     command: CommandId | None = None
@@ -150,7 +150,7 @@ async def _begin(
     return Response(status_code=201, headers={"location": standing.address(id), **standing.headers(upload, command)})
 
 
-def _brings_bytes(request: Request, body: Body) -> bool:
+def _brings_bytes(request: Request, body: RequestBody) -> bool:
     if request.headers.get("content-type", "").lower().startswith(protocol.CONTENT_TYPE):
         return True
     if not body.ended:
@@ -214,7 +214,7 @@ async def patch(request: Request) -> Response:
     return await _answer(request, _patch)
 
 
-async def _patch(request: Request, front: Front, principal: Principal, body: Body) -> Response:
+async def _patch(request: Request, front: Front, principal: Principal, body: RequestBody) -> Response:
     protocol.check_version(request.headers)
     id = _id(request)
     offset = protocol.number(request.headers, "Upload-Offset")
@@ -231,7 +231,7 @@ def _id(request: Request) -> str:
 
 
 async def _go_on(
-    request: Request, front: Front, principal: Principal, body: Body, id: str, offset: int, *, brings_bytes: bool
+    request: Request, front: Front, principal: Principal, body: RequestBody, id: str, offset: int, *, brings_bytes: bool
 ) -> tuple[Upload, CommandId | None]:
     """One chunk; it may be empty. And if that was the last one, the file. The command is told where it still runs."""
     checksum = protocol.checksum(request.headers) if brings_bytes else None
@@ -284,7 +284,7 @@ async def _told_length(request: Request, front: Front, principal: Principal, upl
     return replace(upload, expected=expected)
 
 
-def _check_offset(upload: Upload, offset: int, body: Body) -> None:
+def _check_offset(upload: Upload, offset: int, body: RequestBody) -> None:
     if upload.parts:
         raise PartOnly()
     if upload.state == "done":
@@ -312,7 +312,7 @@ async def head(request: Request) -> Response:
     return await _answer(request, _head)
 
 
-async def _head(request: Request, front: Front, principal: Principal, body: Body) -> Response:
+async def _head(request: Request, front: Front, principal: Principal, body: RequestBody) -> Response:
     protocol.check_version(request.headers)
     id = _id(request)
     upload, command = await standing.find(front, principal, id), None
@@ -320,7 +320,7 @@ async def _head(request: Request, front: Front, principal: Principal, body: Body
     if upload.state == "open" and turns_of(request).taken(id):
         try:
             await turns_of(request).silence(id)
-        except Locked:
+        except UploadLocked:
             log.debug("somebody writes to it", upload=id)
         upload = await standing.find(front, principal, id)
         standing.refuse_refused(upload)
@@ -341,7 +341,7 @@ async def show(request: Request) -> Response:
     return await _answer(request, _show)
 
 
-async def _show(request: Request, front: Front, principal: Principal, body: Body) -> Response:
+async def _show(request: Request, front: Front, principal: Principal, body: RequestBody) -> Response:
     return standing.document(await standing.find(front, principal, _id(request), direct=True))
 
 
@@ -361,7 +361,7 @@ async def terminate(request: Request) -> Response:
     return await _answer(request, _terminate)
 
 
-async def _terminate(request: Request, front: Front, principal: Principal, body: Body) -> Response:
+async def _terminate(request: Request, front: Front, principal: Principal, body: RequestBody) -> Response:
     id = _id(request)
     found = await standing.find(front, principal, id, direct=True)
     if standing.is_direct(found):

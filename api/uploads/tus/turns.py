@@ -9,7 +9,7 @@ from typing import cast
 
 from starlette.requests import Request
 
-from api.uploads.tus.protocol import Locked
+from api.uploads.tus.protocol import UploadLocked
 
 SILENT_SECONDS = 1.0
 GIVE_WAY_SECONDS = 5.0
@@ -73,13 +73,13 @@ class Turns:
         """Have a silent writer put down what it has. Raises Locked when there is one that is not silent."""
         if turn := self._held.get(id):
             if not turn.stop():
-                raise Locked()
+                raise UploadLocked()
             try:
                 await asyncio.wait_for(turn.over.wait(), GIVE_WAY_SECONDS)
             except TimeoutError as error:
-                raise Locked() from error
+                raise UploadLocked() from error
         if id in self._held:
-            raise Locked()  # another newcomer was faster
+            raise UploadLocked()  # another newcomer was faster
 
 
 def turns_of(request: Request) -> Turns:

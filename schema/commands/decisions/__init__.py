@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from schema import errors
 from schema.commands.claims import Claim
-from schema.commands.command import CommandKind, Request
+from schema.commands.command import Command, CommandKind
 from schema.commands.decisions import copy, create_directory, delete, describe, move, restore, upload
 from schema.commands.intents import Intent
 from schema.commands.situations import Situation
@@ -17,9 +17,9 @@ from schema.commands.situations import Situation
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    refuse: Callable[[Request, Situation], errors.FilestoreError | None]
-    intend: Callable[[Request, Situation], Intent]
-    claims: Callable[[Request, Situation], list[Claim]]
+    refuse: Callable[[Command, Situation], errors.FilestoreError | None]
+    intend: Callable[[Command, Situation], Intent]
+    claims: Callable[[Command, Situation], list[Claim]]
 
 
 BY_KIND = {

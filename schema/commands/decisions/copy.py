@@ -2,14 +2,14 @@
 
 from schema import errors
 from schema.commands.claims import Claim
-from schema.commands.command import Request
+from schema.commands.command import Command
 from schema.commands.decisions import parts
-from schema.commands.intents import Appears, Create, Source
+from schema.commands.intents import Appears, CopySource, Create
 from schema.commands.situations import KnownNode, Place, Situation
 from schema.nodes import NodeKind
 
 
-def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
+def refuse(request: Command, found: Situation) -> errors.FilestoreError | None:
     node = found.here.node
     if node is None:
         return errors.NodeNotFound(path=request.path)
@@ -22,7 +22,7 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
     return parts.no_room(request, found.appears) or parts.in_the_way(request, found.appears, node.kind)
 
 
-def intend(request: Request, found: Situation) -> Appears:
+def intend(request: Command, found: Situation) -> Appears:
     node, target = found.here.node, found.appears.node
     assert node is not None
     tree = node.kind is NodeKind.DIRECTORY
@@ -43,14 +43,14 @@ def intend(request: Request, found: Situation) -> Appears:
     return new if target is None else parts.onto(new, target)
 
 
-def _source(request: Request, node: KnownNode, place: Place) -> Source:
-    return Source(
+def _source(request: Command, node: KnownNode, place: Place) -> CopySource:
+    return CopySource(
         node=node.id, version=node.version, mount=place.mount, path=request.node_path.raw.hex(),
         identity=node.identity, sha256=node.sha256,
     )  # fmt: skip
 
 
-def claims(request: Request, found: Situation) -> list[Claim]:
+def claims(request: Command, found: Situation) -> list[Claim]:
     """A file is one thing: what is read of it is compared with the record. A tree has to hold still."""
     node = found.here.node
     source = [parts.here(request, subtree=True)] if node and node.kind is NodeKind.DIRECTORY else []

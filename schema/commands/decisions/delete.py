@@ -2,14 +2,14 @@
 
 from schema import errors
 from schema.commands.claims import Claim
-from schema.commands.command import Request
+from schema.commands.command import Command
 from schema.commands.decisions import parts
 from schema.commands.intents import Delete, Intent, Nothing
 from schema.commands.situations import Situation
 from schema.nodes import NodeKind
 
 
-def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
+def refuse(request: Command, found: Situation) -> errors.FilestoreError | None:
     node = found.here.node
     if node is None:
         return None if found.here.gone else errors.NodeNotFound(path=request.path)
@@ -20,7 +20,7 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
     return None if node.is_certain else parts.uncertain(node)
 
 
-def intend(request: Request, found: Situation) -> Intent:
+def intend(request: Command, found: Situation) -> Intent:
     node, parent = found.here.node, parts.parent_of(found.here)
     if node is None:
         # Deleted before: nothing to do, and nothing wrong.
@@ -33,5 +33,5 @@ def intend(request: Request, found: Situation) -> Intent:
     return Delete(**parts.changes(node), **way, parent=parent, tree=tree)
 
 
-def claims(request: Request, found: Situation) -> list[Claim]:
+def claims(request: Command, found: Situation) -> list[Claim]:
     return [parts.here(request, subtree=True)]

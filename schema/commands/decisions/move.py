@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from schema import errors
 from schema.commands.claims import Claim
-from schema.commands.command import Request
+from schema.commands.command import Command
 from schema.commands.decisions import copy, parts
 from schema.commands.intents import Intent, Move
 from schema.commands.situations import Situation
 from schema.nodes import NodeKind
 
 
-def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
+def refuse(request: Command, found: Situation) -> errors.FilestoreError | None:
     node = found.here.node
     if node is None:
         return errors.NodeNotFound(path=request.path)
@@ -24,7 +24,7 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
     return parts.no_room(request, found.appears) or parts.in_the_way(request, found.appears, node.kind)
 
 
-def intend(request: Request, found: Situation) -> Intent:
+def intend(request: Command, found: Situation) -> Intent:
     node, target = found.here.node, found.appears.node
     assert node is not None
     if found.appears.mount != found.here.mount:
@@ -42,5 +42,5 @@ def intend(request: Request, found: Situation) -> Intent:
     )
 
 
-def claims(request: Request, found: Situation) -> list[Claim]:
+def claims(request: Command, found: Situation) -> list[Claim]:
     return [parts.here(request, subtree=True), parts.at_target(request, subtree=True)]

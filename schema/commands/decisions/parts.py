@@ -5,7 +5,7 @@ from typing import Any
 
 from schema import errors
 from schema.commands.claims import Claim
-from schema.commands.command import Request
+from schema.commands.command import Command
 from schema.commands.intents import Before, Create, Leaving, Replace
 from schema.commands.situations import KnownNode, Place
 from schema.ids import NodeId
@@ -18,7 +18,7 @@ COPY_INLINE_BYTES = 4 * 1024 * 1024
 """A file up to this size is copied within its list; anything more goes on in a workflow of its own."""
 
 
-def stale(request: Request, node: KnownNode | None) -> errors.FilestoreError | None:
+def stale(request: Command, node: KnownNode | None) -> errors.FilestoreError | None:
     """The client named a version, a content or a state, and this is not it."""
     version, digest = (node.version, node.sha256) if node else (None, None)
     if request.if_exists and node is None:
@@ -42,7 +42,7 @@ def uncertain(node: KnownNode) -> errors.FilestoreError:
     )
 
 
-def no_room(request: Request, place: Place) -> errors.FilestoreError | None:
+def no_room(request: Command, place: Place) -> errors.FilestoreError | None:
     """Nothing can appear there: there is no directory to hold it."""
     if place.parent is None:
         return errors.ParentNotFound(path=request.appears_at.text)
@@ -51,11 +51,11 @@ def no_room(request: Request, place: Place) -> errors.FilestoreError | None:
     return None
 
 
-def taken(request: Request, node: KnownNode) -> errors.FilestoreError:
+def taken(request: Command, node: KnownNode) -> errors.FilestoreError:
     return errors.NodeExists(path=request.appears_at.text, kind=str(node.kind), nodeId=node.id)
 
 
-def in_the_way(request: Request, place: Place, kind: NodeKind) -> errors.FilestoreError | None:
+def in_the_way(request: Command, place: Place, kind: NodeKind) -> errors.FilestoreError | None:
     """Something lives where a node of this kind shall appear, and it is not a file that may be replaced by one."""
     node = place.node
     if node is None:
@@ -77,11 +77,11 @@ def way(node: KnownNode, place: Place) -> dict[str, Any]:
     return {"long": items or node.below > TREE_INLINE_NODES, "items": items}
 
 
-def here(request: Request, *, subtree: bool = False) -> Claim:
+def here(request: Command, *, subtree: bool = False) -> Claim:
     return Claim(request.mount_id, request.node_path.raw, subtree)
 
 
-def at_target(request: Request, *, subtree: bool = False) -> Claim:
+def at_target(request: Command, *, subtree: bool = False) -> Claim:
     return Claim(request.target_mount_id or request.mount_id, request.appears_at.raw, subtree)
 
 
@@ -136,7 +136,7 @@ def leaves(node: KnownNode, place: Place, path: NodePath, *, item: int) -> Leavi
     )
 
 
-def into_itself(request: Request) -> errors.FilestoreError | None:
+def into_itself(request: Command) -> errors.FilestoreError | None:
     source, target = request.node_path.raw, request.appears_at.raw
     if request.runs_on != request.mount_id:
         return None

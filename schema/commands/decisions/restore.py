@@ -2,18 +2,18 @@
 
 from schema import errors
 from schema.commands.claims import Claim
-from schema.commands.command import Request
+from schema.commands.command import Command
 from schema.commands.decisions import parts
-from schema.commands.intents import Intent, Nothing, Replace, Restore, Source
+from schema.commands.intents import CopySource, Intent, Nothing, Replace, Restore
 from schema.commands.situations import Situation
 from schema.nodes import NodeKind, NodeState
 
 
-def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
+def refuse(request: Command, found: Situation) -> errors.FilestoreError | None:
     return _version_refusal(request, found) if request.content_version is not None else _node_refusal(request, found)
 
 
-def _node_refusal(request: Request, found: Situation) -> errors.FilestoreError | None:
+def _node_refusal(request: Command, found: Situation) -> errors.FilestoreError | None:
     node = found.named
     if node is None:
         return errors.NodeNotFound(path=request.path)
@@ -30,7 +30,7 @@ def _node_refusal(request: Request, found: Situation) -> errors.FilestoreError |
     return None
 
 
-def _version_refusal(request: Request, found: Situation) -> errors.FilestoreError | None:
+def _version_refusal(request: Command, found: Situation) -> errors.FilestoreError | None:
     node, old = found.here.node, found.old
     if node is None or request.node_id not in (None, node.id):
         return errors.NodeNotFound(path=request.path)
@@ -45,7 +45,7 @@ def _version_refusal(request: Request, found: Situation) -> errors.FilestoreErro
     return None if node.is_certain else parts.uncertain(node)
 
 
-def intend(request: Request, found: Situation) -> Intent:
+def intend(request: Command, found: Situation) -> Intent:
     if request.content_version is not None:
         return _version_intent(found)
     node, old = found.named, found.old
@@ -72,12 +72,12 @@ def _version_intent(found: Situation) -> Intent:
     return Replace(
         **{**parts.changes(node), **content},
         parent=parent,
-        source=Source(place=old.place, identity=old.identity, version=old.version, sha256=old.sha256),
+        source=CopySource(place=old.place, identity=old.identity, version=old.version, sha256=old.sha256),
         long=old.size > parts.COPY_INLINE_BYTES,
     )
 
 
-def claims(request: Request, found: Situation) -> list[Claim]:
+def claims(request: Command, found: Situation) -> list[Claim]:
     """Also where it was deleted: it, or a directory that it went along with, can come back only once."""
     target = parts.at_target(request, subtree=True)
     return [target] if request.appears_at == request.node_path else [parts.here(request, subtree=True), target]

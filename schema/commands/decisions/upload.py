@@ -2,14 +2,14 @@
 
 from schema import errors
 from schema.commands.claims import Claim
-from schema.commands.command import Request
+from schema.commands.command import Command
 from schema.commands.decisions import parts
 from schema.commands.intents import Create, Intent
 from schema.commands.situations import Situation
 from schema.nodes import NodeKind
 
 
-def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
+def refuse(request: Command, found: Situation) -> errors.FilestoreError | None:
     if problem := parts.no_room(request, found.here):
         return problem
     node = found.here.node
@@ -25,7 +25,7 @@ def refuse(request: Request, found: Situation) -> errors.FilestoreError | None:
     return None if node.is_certain else parts.uncertain(node)
 
 
-def intend(request: Request, found: Situation) -> Intent:
+def intend(request: Command, found: Situation) -> Intent:
     node, parent = found.here.node, parts.parent_of(found.here)
     new = Create(
         node=found.fresh_node, version=1, kind=NodeKind.FILE, size=request.size, sha256=request.sha256, parent=parent
@@ -33,5 +33,5 @@ def intend(request: Request, found: Situation) -> Intent:
     return new if node is None else parts.onto(new, node)
 
 
-def claims(request: Request, found: Situation) -> list[Claim]:
+def claims(request: Command, found: Situation) -> list[Claim]:
     return [parts.here(request)]

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from schema import errors
-from schema.commands.command import Request, Status
+from schema.commands.command import Command, Status
 from schema.commands.payloads import Outcome
 from schema.store.pool import Pool
 from tests.api.conftest import Front, Tree, failed, pends, succeeded
@@ -69,7 +69,7 @@ async def test_a_full_mount_is_journaled_and_healed(front: Front, client: httpx2
 
 
 async def record(
-    pool: Pool, tree: Tree, request: Request, status: Status, code: str | None = None, outcome: Any = None
+    pool: Pool, tree: Tree, request: Command, status: Status, code: str | None = None, outcome: Any = None
 ) -> None:
     """As `begin` and `commit` would have left it."""
     async with pool.connection() as connection:

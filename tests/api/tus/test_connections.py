@@ -10,7 +10,7 @@ import pytest
 
 from api.uploads.tus import turns
 from tests.api.conftest import Front, Tree
-from tests.api.test_writes import Line, stages, until
+from tests.api.test_writes import SentLine, stages, until
 from tests.api.tus.helpers import begin, content_of, offset_of, patch
 
 
@@ -34,7 +34,7 @@ async def test_what_came_before_a_connection_broke_is_kept(
 ) -> None:
     content = os.urandom(3_000_000)
     where = await begin(client, tree, len(content))
-    line = await Line.open(address)
+    line = await SentLine.open(address)
     sent = content[:2_500_000]
     await line.send(
         head_of(front, where, 0, None if chunked else len(content))
@@ -58,7 +58,7 @@ async def test_a_broken_chunk_with_a_checksum_is_not_kept(
     front: Front, client: httpx2.AsyncClient, tree: Tree, address: tuple[str, int]
 ) -> None:
     where = await begin(client, tree, 3_000_000)
-    line = await Line.open(address)
+    line = await SentLine.open(address)
     await line.send(
         head_of(front, where, 0, 3_000_000, Upload_Checksum="sha1 " + base64.b64encode(b"x" * 20).decode())
         + b"x" * 2_500_000
@@ -80,7 +80,7 @@ async def test_a_silent_connection_gives_way(
 ) -> None:
     monkeypatch.setattr(turns, "SILENT_SECONDS", 0.1)
     where = await begin(client, tree, 2_000_000)
-    line = await Line.open(address)  # whose cable is cut: nothing comes any more, and no end either
+    line = await SentLine.open(address)  # whose cable is cut: nothing comes any more, and no end either
     await line.send(head_of(front, where, 0, 2_000_000) + b"x" * 1_500_000)
     await asyncio.sleep(0.5)
     if by == "HEAD":
@@ -97,7 +97,7 @@ async def test_a_good_chunk_is_asked_for(
     front: Front, client: httpx2.AsyncClient, tree: Tree, address: tuple[str, int]
 ) -> None:
     where = await begin(client, tree, 5)
-    line = await Line.open(address)
+    line = await SentLine.open(address)
     await line.send(head_of(front, where, 0, 5, Expect="100-continue"))
     assert await line.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
     await line.send(b"hello")
@@ -120,7 +120,7 @@ async def test_a_bad_chunk_is_not_asked_for(
     status: bytes,
 ) -> None:
     where = await begin(client, tree, 5)
-    line = await Line.open(address)
+    line = await SentLine.open(address)
     head = head_of(front, where, offset, length, Expect="100-continue", **headers)
     if "Authorization" in headers:
         head = head.replace(front.tokens["write"].encode(), b"x", 1)

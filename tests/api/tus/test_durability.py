@@ -32,7 +32,7 @@ async def test_the_row_comes_after_the_flush(
     front: Front, client: httpx2.AsyncClient, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    write, flush, advance = area.Waiting.write, area.Waiting.flush, upload_store.advance
+    write, flush, advance = area.WaitingUpload.write, area.WaitingUpload.flush, upload_store.advance
 
     def seen(name: str, function: Any) -> Any:
         def call(*arguments: Any) -> Any:
@@ -41,8 +41,8 @@ async def test_the_row_comes_after_the_flush(
 
         return call
 
-    monkeypatch.setattr(area.Waiting, "write", seen("write", write))
-    monkeypatch.setattr(area.Waiting, "flush", seen("flush", flush))
+    monkeypatch.setattr(area.WaitingUpload, "write", seen("write", write))
+    monkeypatch.setattr(area.WaitingUpload, "flush", seen("flush", flush))
     monkeypatch.setattr(upload_store, "advance", seen("row", advance))
     where = await begin(client, tree, 10)
     assert (await patch(client, where, 0, b"hello")).status_code == 204

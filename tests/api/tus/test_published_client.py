@@ -19,7 +19,7 @@ from tests.api.conftest import Front, Tree
 from tests.api.tus.helpers import files
 
 
-class Server:
+class TusServer:
     """The application of a test as a server of its own thread and loop, to be stopped and started again."""
 
     def __init__(self, database: str, settings: Any, tree: Tree) -> None:
@@ -74,7 +74,7 @@ async def test_the_published_client_goes_on_after_the_server_was_stopped(
     front: Front, tree: Tree, api_database: str, spool: Path
 ) -> None:
     content = os.urandom(50 * 1024 * 1024)
-    server = Server(api_database, front.services.settings, tree)
+    server = TusServer(api_database, front.services.settings, tree)
 
     def upload() -> None:
         with server.running() as port:

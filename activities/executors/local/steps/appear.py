@@ -6,7 +6,7 @@ from activities.executors.local.steps.ends import Ends
 from activities.executors.syscalls import RENAME_EXCHANGE, RENAME_NOREPLACE
 
 
-class Create:
+class LocalCreate:
     """From the stage to a free name."""
 
     def __init__(self, ends: Ends) -> None:
@@ -50,7 +50,7 @@ class Create:
         self.ends.rename(self.ends.stage, self.ends.path)
 
 
-class Replace:
+class LocalReplace:
     """The stage and the expected file swap their names, so that the old content waits under our own."""
 
     def __init__(self, ends: Ends) -> None:

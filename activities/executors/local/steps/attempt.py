@@ -8,10 +8,10 @@ from typing import Protocol
 from activities.executors.base import Done, Result, Step, Task, Unclear
 from activities.executors.local.disk import Disk, split_place, trash_name
 from activities.executors.local.errors import BUSY
-from activities.executors.local.steps.appear import Create, Replace
+from activities.executors.local.steps.appear import LocalCreate, LocalReplace
 from activities.executors.local.steps.ends import ROUNDS, Ends, LookAgain
-from activities.executors.local.steps.move import Move, MoveOnto
-from activities.executors.local.steps.trash import Delete, Restore
+from activities.executors.local.steps.move import LocalMove, MoveOnto
+from activities.executors.local.steps.trash import LocalDelete, LocalRestore
 from schema.paths import RESERVED
 
 
@@ -83,15 +83,15 @@ def _settled(ends: Ends, recognised: bool) -> Done:
 def _visible(ends: Ends) -> Visible:
     match ends.task.step:
         case Step.CREATE:
-            return Create(ends)
+            return LocalCreate(ends)
         case Step.REPLACE:
-            return Replace(ends)
+            return LocalReplace(ends)
         case Step.DELETE:
-            return Delete(ends)
+            return LocalDelete(ends)
         case Step.MOVE:
-            return Move(ends) if ends.task.replaced is None else MoveOnto(ends)
+            return LocalMove(ends) if ends.task.replaced is None else MoveOnto(ends)
         case Step.RESTORE:
-            return Restore(ends)
+            return LocalRestore(ends)
 
 
 def flush(disk: Disk, tasks: Sequence[Task]) -> None:

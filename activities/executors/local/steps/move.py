@@ -12,7 +12,7 @@ from schema.errors import InvalidRequest
 _NOWHERE = Unclear("A resumed move finds the node neither at its old nor at its new name.")
 
 
-class Move:
+class LocalMove:
     """From one name to a free one. A move has no name of its own, so the node itself tells: at the target means done,
     whatever lies at the source meanwhile. What arrived wrongly is not moved back: nobody knows where it belongs."""
 

@@ -6,7 +6,7 @@ from activities.executors.local.steps.ends import Ends
 from activities.executors.syscalls import RENAME_NOREPLACE
 
 
-class Delete:
+class LocalDelete:
     """From its name to our own place in the trash; with `tree` everything below goes along, strangers' files too."""
 
     def __init__(self, ends: Ends) -> None:
@@ -53,7 +53,7 @@ class Delete:
         self.ends.rename(self.ends.path, self.ends.trash)
 
 
-class Restore:
+class LocalRestore:
     """From its place in the trash to a free name. The place is told by the record; it may lie deep in a deleted tree."""
 
     def __init__(self, ends: Ends) -> None:

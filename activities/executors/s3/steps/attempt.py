@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from activities.executors.base import Done, Identity, Refused, Result, Step, Task
-from activities.executors.s3.bucket import COMMAND, FREE, SHA256, STAGED, TAG, WAS, Condition, Found, only
+from activities.executors.s3.bucket import COMMAND, FREE, SHA256, STAGED, TAG, WAS, Condition, FoundObject, only
 from activities.executors.s3.errors import (
     BUSY,
     CHANGED,
@@ -49,11 +49,11 @@ class NothingStaged(Exception):
     """What was staged is not there any more, or is something else now."""
 
 
-class LookAgain(Exception):
+class BucketChanged(Exception):
     """Something changed between the look and the step."""
 
 
-class Attempt:
+class S3Attempt:
     def __init__(self, store: Store, task: Task) -> None:
         self.store, self.task = store, task
         self.bucket, self.keys, self.spool = store.bucket, store.keys, store.spool
@@ -84,7 +84,7 @@ class Attempt:
             for _ in range(ROUNDS):
                 try:
                     return steps[self.task.step]()
-                except (LookAgain, Contended):
+                except (BucketChanged, Contended):
                     continue
         except MountOffline as error:
             if self.asked or self.task.attempt > 1:
@@ -118,10 +118,10 @@ class Attempt:
             raise InvalidRequest("The intent does not say what was staged.")
         return self.task.staged
 
-    def is_ours(self, found: Found | None) -> bool:
+    def is_ours(self, found: FoundObject | None) -> bool:
         return found is not None and found.command != "" and found.command in (self.task.command, self.task.stage)
 
-    def ours(self, found: Found | None) -> dict[str, str]:
+    def ours(self, found: FoundObject | None) -> dict[str, str]:
         """Our metadata for a copy of this object."""
         known = found.metadata.get(SHA256) if found else None
         return {COMMAND: self.task.command} | ({SHA256: known} if known else {})
@@ -144,11 +144,11 @@ class Attempt:
         yield
         faults.reach("apply.acted", self.task.path.text)
 
-    def seen_before(self, key: str) -> Found | None:
+    def seen_before(self, key: str) -> FoundObject | None:
         """What lies where something is to appear. A first execution does not ask: the condition of its step does."""
         return self.bucket.head(key) if self.task.attempt > 1 else None
 
-    def made_before(self, found: Found | None) -> Result | None:
+    def made_before(self, found: FoundObject | None) -> Result | None:
         """An earlier execution's effect, as it lies there or as its mark says."""
         if found is not None and self.is_ours(found):
             return self.recognised(found.identity)
@@ -171,12 +171,12 @@ class Attempt:
     def is_folder(self, path: NodePath) -> bool:
         return bool(self.bucket.first(self.keys.folder(path), 1))
 
-    def not_free(self, path: NodePath, found: Found | None) -> Refused | None:
+    def not_free(self, path: NodePath, found: FoundObject | None) -> Refused | None:
         if found is not None or self.is_folder(path):
             return TAKEN
         return self.no_parent(path)
 
-    def publish(self, path: NodePath, condition: Condition, source: Found | None = None) -> Done | Refused | None:
+    def publish(self, path: NodePath, condition: Condition, source: FoundObject | None = None) -> Done | Refused | None:
         """The visible step of everything that appears: a copy of `source`, or what is staged. None: somebody was faster,
         the caller looks at who."""
         key = self.keys.of(path)
@@ -203,9 +203,9 @@ class Attempt:
             return HAUNTED
         self.tried_to_clear = True
         self.store.clear_ghost(key)
-        raise LookAgain
+        raise BucketChanged
 
-    def put_staged(self, key: str, condition: Condition) -> Found:
+    def put_staged(self, key: str, condition: Condition) -> FoundObject:
         """Raises NothingStaged."""
         stage, staged = self.task.stage or self.task.command, self.staged
         kind, _, which = staged.tag.partition(":")
@@ -233,7 +233,7 @@ class Attempt:
         except Missing as error:
             raise NothingStaged from error
 
-    def put_spooled(self, key: str, condition: Condition, descriptor: int, sha256: str) -> Found:
+    def put_spooled(self, key: str, condition: Condition, descriptor: int, sha256: str) -> FoundObject:
         stage, size = self.task.stage or self.task.command, self.staged.size
         metadata = {COMMAND: self.task.command, SHA256: sha256}
         if size <= PART:
@@ -251,20 +251,20 @@ class Attempt:
             found = self.bucket.end_parts(key, upload.id, upload.parts, metadata, condition)
         except UploadGone as error:
             self.spool.forget_upload(stage)
-            raise LookAgain from error
+            raise BucketChanged from error
         self.spool.forget_upload(stage)
         return found
 
     # -- the trash -----------------------------------------------------------------------------------------------------
 
-    def in_trash(self) -> Found | None:
+    def in_trash(self) -> FoundObject | None:
         """Our copy of what is expected, put there by this or an earlier execution."""
         found = self.bucket.head(self.trash_key) if self.task.trash else None
         expected = self.task.replaced or self.expected
         same = found is not None and found.metadata.get(TAG) == expected.tag and found.size == expected.size
         return found if same and self.is_ours(found) else None
 
-    def to_trash(self, found: Found) -> Refused | None:
+    def to_trash(self, found: FoundObject) -> Refused | None:
         """Copy what will be taken away. Nothing is visible of that, so it may be done as often as it takes."""
         if self.task.attempt > 1 and self.in_trash() is not None:
             return None
@@ -333,7 +333,7 @@ class Attempt:
         self.back_from_trash()
         return done or self.unexpected(self.task.path, self.bucket.head(self.key))
 
-    def unexpected(self, path: NodePath, found: Found | None) -> Refused:
+    def unexpected(self, path: NodePath, found: FoundObject | None) -> Refused:
         if found is not None:
             return CHANGED
         self.store.sure()
@@ -354,7 +354,7 @@ class Attempt:
         except (ConditionFailed, Missing) as error:
             now = self.bucket.head(self.key)
             if now is not None and now.is_expected(self.expected):
-                raise LookAgain from error
+                raise BucketChanged from error
             if before := self.deleted_before(now):
                 return before
             self.back_from_trash()
@@ -362,7 +362,7 @@ class Attempt:
         self.spool.mark(self.task.command, FOLDER)
         return Done(None)
 
-    def deleted_before(self, found: Found | None) -> Done | None:
+    def deleted_before(self, found: FoundObject | None) -> Done | None:
         """What was expected lies in the trash, and not at the path: an earlier execution put it there. That somebody
         overwrote it before is the same as after: the path holds theirs, and ours is kept."""
         if self.task.attempt == 1 and self.spool.marked(self.task.command) is None:
@@ -417,15 +417,15 @@ class Attempt:
             return self.unexpected(self.task.path, source)
         return self.move_onto(source, target, there) if self.task.replaced else self.move_free(source, target, there)
 
-    def move_free(self, source: Found, target: NodePath, there: Found | None) -> Result:
+    def move_free(self, source: FoundObject, target: NodePath, there: FoundObject | None) -> Result:
         if refused := self.not_free(target, there):
             return refused
         try:
             return self.publish(target, FREE, source) or self.lost_race(target)
         except Missing as error:
-            raise LookAgain from error
+            raise BucketChanged from error
 
-    def move_onto(self, source: Found, target: NodePath, there: Found | None) -> Result:
+    def move_onto(self, source: FoundObject, target: NodePath, there: FoundObject | None) -> Result:
         assert self.task.replaced
         if there is None or not there.is_expected(self.task.replaced):
             return self.unexpected(target, there)
@@ -434,7 +434,7 @@ class Attempt:
         try:
             done = self.publish(target, only(there.etag), source)
         except Missing as error:
-            raise LookAgain from error
+            raise BucketChanged from error
         if isinstance(done, Done):
             return done
         self.back_from_trash()
@@ -486,7 +486,7 @@ class Attempt:
             return ITEM_BY_ITEM
         return self.create_folder(self.task.path)
 
-    def is_kept(self, source: Found) -> bool:
+    def is_kept(self, source: FoundObject) -> bool:
         """What went to the trash then: it was copied, so its ETag may be another one, but it is noted."""
         known = self.expected.tag in (source.etag, source.metadata.get(TAG))
         return known and source.size == self.expected.size

@@ -1,13 +1,13 @@
 """One visible step on a bucket taken back: only where nobody else has been since, and as carefully as it was taken."""
 
 from activities.executors.base import Done, Result, Step, Unclear
-from activities.executors.s3.bucket import COMMAND, FREE, SHA256, STAGED, WAS, Condition, Found, only
+from activities.executors.s3.bucket import COMMAND, FREE, SHA256, STAGED, WAS, Condition, FoundObject, only
 from activities.executors.s3.errors import ConditionFailed, Contended, Missing
-from activities.executors.s3.steps.attempt import FOLDER, Attempt
+from activities.executors.s3.steps.attempt import FOLDER, S3Attempt
 from schema.paths import NodePath
 
 
-class Reversal(Attempt):
+class Reversal(S3Attempt):
     """A step of ours taken back. Unclear, and nothing touched, where somebody else has been since."""
 
     def run(self) -> Result:
@@ -69,7 +69,7 @@ class Reversal(Attempt):
             return Done(None)
         return self.lay_back(kept, key, only(found.etag))
 
-    def lay_back(self, kept: Found, key: str, condition: Condition) -> Result:
+    def lay_back(self, kept: FoundObject, key: str, condition: Condition) -> Result:
         """What the trash holds returns to its place, with the command it had before."""
         before = {COMMAND: kept.metadata.get(WAS), SHA256: kept.metadata.get(SHA256)}
         metadata = {name: value for name, value in before.items() if value}
@@ -78,7 +78,7 @@ class Reversal(Attempt):
         self.spool.unmark(self.task.command)
         return Done(found.identity)
 
-    def keep_staged(self, found: Found) -> None:
+    def keep_staged(self, found: FoundObject) -> None:
         """It returns to the stage: for what still waits in the spool nothing is to do, all else is copied by the store."""
         stage = self.task.stage or self.task.command
         here = self.spool.find(stage)

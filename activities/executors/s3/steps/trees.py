@@ -12,12 +12,12 @@ from typing import TypeVar
 from activities import budgets
 from activities.executors.base import Copied, Fetch, Refused, Source, Stage, Step, Task
 from activities.executors.drafts import pour
-from activities.executors.s3.bucket import COMMAND, FREE, SHA256, TAG, WAS, Found
+from activities.executors.s3.bucket import COMMAND, FREE, SHA256, TAG, WAS, FoundObject
 from activities.executors.s3.errors import HAUNTED, ConditionFailed, Missing
 from activities.executors.s3.mount import Store
 from activities.executors.s3.staging import drop_local, is_source
-from activities.executors.s3.steps.attempt import FOLDER, Attempt, NothingStaged
-from activities.executors.s3.upload import Writer
+from activities.executors.s3.steps.attempt import FOLDER, NothingStaged, S3Attempt
+from activities.executors.s3.upload import S3Writer
 from schema import errors
 from schema.ids import CommandId
 from schema.paths import NodePath
@@ -48,7 +48,7 @@ class Items:
     def _came_from(self, source: Source) -> str:
         return self.keys.of(source.path) if source.path is not None else self.keys.in_trash(source.place)
 
-    def _is_ours(self, found: Found | None) -> bool:
+    def _is_ours(self, found: FoundObject | None) -> bool:
         return found is not None and found.command == self.task.command
 
     # -- before the record ---------------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ class Items:
         if self.task.step is Step.DELETE:
             self.store.put_our_folder(self._laid_at(b"") + "/", self.task.command)
         else:
-            result = Attempt(self.store, self.task).create_folder(self._target)
+            result = S3Attempt(self.store, self.task).create_folder(self._target)
             if isinstance(result, Refused):
                 raise errors.from_code(result.code, result.message)
         if self.task.step in (Step.DELETE, Step.MOVE):
@@ -86,7 +86,7 @@ class Items:
             if not self._is_ours(self.bucket.head(key)):
                 self.store.put_our_folder(key, self.task.command)
 
-    def _lay_file(self, source: Source, key: str, *, again: bool = False) -> Found | None:
+    def _lay_file(self, source: Source, key: str, *, again: bool = False) -> FoundObject | None:
         """None, once: the store refuses a name at which it shows nothing; what it may remember there is cleared."""
         found = self.bucket.head(self._came_from(source))
         there = self.bucket.head(key) if found is None or again else None
@@ -113,7 +113,7 @@ class Items:
             self.store.clear_ghost(key + "/")
             return None
 
-    def _bring_file(self, source: Source, key: str, *, again: bool = False) -> Found | None:
+    def _bring_file(self, source: Source, key: str, *, again: bool = False) -> FoundObject | None:
         """The same from another mount: read, hashed and spooled, then put."""
         assert self.fetch is not None and source.sha256 is not None
         there = self.bucket.head(key)
@@ -124,7 +124,7 @@ class Items:
         try:
             staged = self._spool(source, stage)
             task = replace(self.task, step=Step.CREATE, stage=stage, staged=staged.identity)
-            return Attempt(self.store, task).put_staged(key, FREE)
+            return S3Attempt(self.store, task).put_staged(key, FREE)
         except ConditionFailed:
             if there := self._in_the_way(key, source.identity.size):
                 return there
@@ -139,14 +139,14 @@ class Items:
         assert self.fetch is not None
         content = self.fetch(source)
         try:
-            staged = pour(content, Writer(self.bucket, self.store.spool, stage, None))
+            staged = pour(content, S3Writer(self.bucket, self.store.spool, stage, None))
         finally:
             content.close()
         if staged.sha256 != source.sha256:
             raise _changed(source)
         return staged
 
-    def _in_the_way(self, key: str, size: int) -> Found | None:
+    def _in_the_way(self, key: str, size: int) -> FoundObject | None:
         """What lies at a name that was to be free: ours from before, or nothing. Raises NodeExists for a stranger's."""
         there = self.bucket.head(key)
         if there is None or (self._is_ours(there) and there.size == size):
@@ -214,14 +214,14 @@ class Items:
         elif not there:
             self.store.clear_ghost(key)
 
-    def _delete(self, found: Found) -> None:
+    def _delete(self, found: FoundObject) -> None:
         try:
             self.bucket.delete(found.key, found.etag)
         except (ConditionFailed, Missing):
             return
 
 
-_NOTHING = Found("", "", -1)
+_NOTHING = FoundObject("", "", -1)
 
 
 def _stage_of(command: CommandId, relative: bytes) -> CommandId:

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from activities.executors.s3.wire.signature import Credentials
-from activities.executors.s3.wire.wire import Patience, Place, Wire, place_of
+from activities.executors.s3.wire.wire import Endpoint, Patience, Wire, place_of
 from schema.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _credentials(core: botocore.session.Session) -> Credentials | None:
     return Credentials(now.access_key or "", now.secret_key or "", now.token)
 
 
-def _place(client: S3Client, account: Account, bucket: str, folder: Path | None) -> Place:
+def _place(client: S3Client, account: Account, bucket: str, folder: Path | None) -> Endpoint:
     """Of AWS itself a mount need not say the region. Asked once, any of its regions tells the right one."""
     if account.endpoint is None:
         try:

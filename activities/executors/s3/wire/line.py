@@ -28,14 +28,14 @@ Content = bytes | bytearray | memoryview
 
 
 @dataclass(slots=True)
-class Answer:
+class WireAnswer:
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     """By their lower-case names"""
     body: bytes = b""
 
 
-class Line:
+class WireLine:
     """To one server, for any number of threads."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Line:
         # A mount that is opened anew, elsewhere, leaves its line behind.
         weakref.finalize(self, _close_all, self._resting)
 
-    def ask(self, head: bytes, body: Content, *, answer_has_body: bool) -> Answer:
+    def ask(self, head: bytes, body: Content, *, answer_has_body: bool) -> WireAnswer:
         """One request, sent once. Raises Broken, TimeoutError, ssl.SSLCertVerificationError."""
         try:
             return self._ask(self._rested() or self._connected(), head, body, answer_has_body)
@@ -68,7 +68,7 @@ class Line:
         except OSError as error:
             raise Broken("the connection failed") from error
 
-    def _ask(self, connection: socket.socket, head: bytes, body: Content, answer_has_body: bool) -> Answer:
+    def _ask(self, connection: socket.socket, head: bytes, body: Content, answer_has_body: bool) -> WireAnswer:
         try:
             try:
                 if len(body) <= _PIECE:
@@ -149,7 +149,7 @@ class _Reading:
     """One answer on its way in. Its methods without a word are the parser's."""
 
     def __init__(self, has_body: bool) -> None:
-        self.answer = Answer()
+        self.answer = WireAnswer()
         self._has_body, self._pieces = has_body, list[bytes]()
         self._parser: httptools.HttpResponseParser | None = None
         self._in_body = self._done = False

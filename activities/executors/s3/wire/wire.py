@@ -22,7 +22,7 @@ from botocore.httpsession import URLLib3Session, get_cert_path
 from botocore.utils import get_environ_proxies
 
 from activities.executors.s3.errors import answered, explaining
-from activities.executors.s3.wire.line import Answer, Content, Line, trusting
+from activities.executors.s3.wire.line import Content, WireAnswer, WireLine, trusting
 from activities.executors.s3.wire.signature import Credentials, encoded_query, signed
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ _CODE = re.compile(rb"<Code>([^<]*)</Code>")
 _UNSIGNED = {"accept-encoding": "identity", "user-agent": "filestore"}
 """Of no importance to the store, and some proxies change them."""
 
-Send = Callable[[str, str, Mapping[str, str], Content], Answer]
+Send = Callable[[str, str, Mapping[str, str], Content], WireAnswer]
 """Method, path with query, headers, body."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Endpoint:
     """Where a bucket is asked for."""
 
     origin: str
@@ -56,7 +56,7 @@ class Patience:
 class Wire:
     def __init__(
         self,
-        place: Callable[[], Place],
+        place: Callable[[], Endpoint],
         credentials: Callable[[], Credentials | None],
         verify: Any,
         connections: int,
@@ -65,7 +65,7 @@ class Wire:
         """Asks nobody yet. `verify`: certificates as botocore takes them."""
         self._find_place, self._credentials = place, credentials
         self._verify, self._connections, self._patience = verify, connections, patience
-        self._known: tuple[Place, str, Send] | None = None
+        self._known: tuple[Endpoint, str, Send] | None = None
         self._guard = threading.Lock()
 
     def ask(
@@ -77,7 +77,7 @@ class Wire:
         headers: Mapping[str, str] | None = None,
         body: Content = b"",
         sha256: str = NOTHING,
-    ) -> Answer:
+    ) -> WireAnswer:
         """`key` None: the bucket itself. `sha256` is of the body. Raises what an answer that is no success means."""
         with explaining():
             credentials = self._credentials()
@@ -92,7 +92,7 @@ class Wire:
             raise answered(answer.status, code_of(answer.body), method)
         return answer
 
-    def _find(self) -> tuple[Place, str, Send]:
+    def _find(self) -> tuple[Endpoint, str, Send]:
         with self._guard:
             if self._known is None:
                 place = self._find_place()
@@ -104,7 +104,7 @@ class Wire:
     def _straight(self, origin: str) -> Send:
         url = urlsplit(origin)
         secret = url.scheme == "https"
-        line = Line(
+        line = WireLine(
             url.hostname or "",
             url.port or (443 if secret else 80),
             (lambda: trusting(str(get_cert_path(self._verify)))) if secret else None,
@@ -113,7 +113,7 @@ class Wire:
             read_seconds=self._patience.read_seconds,
         )
 
-        def send(method: str, target: str, headers: Mapping[str, str], body: Content) -> Answer:
+        def send(method: str, target: str, headers: Mapping[str, str], body: Content) -> WireAnswer:
             lines = [f"{name}: {value}" for name, value in (*headers.items(), *_UNSIGNED.items())]
             if any("\n" in line or "\r" in line for line in lines):
                 raise OSError(errno.EINVAL, "a header can not have two lines")
@@ -127,12 +127,12 @@ class Wire:
         patience: Any = (self._patience.connect_seconds, self._patience.read_seconds)
         session = URLLib3Session(self._verify, proxies, patience, self._connections)
 
-        def send(method: str, target: str, headers: Mapping[str, str], body: Content) -> Answer:
+        def send(method: str, target: str, headers: Mapping[str, str], body: Content) -> WireAnswer:
             sent: Any = HeadersDict({**headers, **_UNSIGNED})
             request = AWSPreparedRequest(method, origin + target, sent, bytes(body), False)
             answer = session.send(request)
             told = {str(name).lower(): str(value) for name, value in answer.headers.items()}
-            return Answer(answer.status_code, told, answer.content)
+            return WireAnswer(answer.status_code, told, answer.content)
 
         return send
 
@@ -143,8 +143,8 @@ def code_of(body: bytes) -> str:
     return found[1].decode("latin-1").strip() if found else ""
 
 
-def place_of(client: S3Client, bucket: str) -> Place:
+def place_of(client: S3Client, bucket: str) -> Endpoint:
     """Where the client asks for this bucket, and for which region it signs. Asks the store for nothing."""
     url = urlsplit(client.generate_presigned_url("head_bucket", Params={"Bucket": bucket}, ExpiresIn=60))
     _, _, region, _, _ = parse_qs(url.query)["X-Amz-Credential"][0].rsplit("/", 4)
-    return Place(f"{url.scheme}://{url.netloc}", url.path or "/", region)
+    return Endpoint(f"{url.scheme}://{url.netloc}", url.path or "/", region)
