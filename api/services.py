@@ -16,7 +16,7 @@ from schema.settings import Settings
 from schema.store.pool import Pool
 
 
-class Executors(Protocol):
+class ExecutorsOfMounts(Protocol):
     """The executors of this process, by mount."""
 
     def of(self, mount: Mount) -> Executor:
@@ -38,7 +38,7 @@ class Executors(Protocol):
         ...
 
 
-class Health(Protocol):
+class Readiness(Protocol):
     """Looks at the servers this process depends on."""
 
     def report(self) -> Awaitable[Mapping[str, Any]]:
@@ -72,7 +72,7 @@ class MountSeen:
     """online, degraded, offline, inactive"""
 
 
-class Vitals(Protocol):
+class ProcessVitals(Protocol):
     """What the process knows of itself beside its requests; for the metrics."""
 
     def pools(self) -> Mapping[str, Mapping[str, int]]:
@@ -96,15 +96,15 @@ class Services:
     pool: Pool
     """For reads, and the few writes of mounts."""
     commands: Commands
-    executors: Executors
-    health: Health
+    executors: ExecutorsOfMounts
+    health: Readiness
     _: KW_ONLY
     announce: Callable[[], None] = lambda: None
     """Called when there are new events in the feed; from any thread."""
     wakeups: Wakeups | None = None
     threads: MountThreads
     """Those in which routes read and write content"""
-    vitals: Vitals | None = None
+    vitals: ProcessVitals | None = None
 
 
 class Principals(Protocol):

@@ -8,7 +8,7 @@ from schema.commands.intents import (
     Facts,
     Move,
     Nothing,
-    Refusal,
+    RefusedIntent,
     Replace,
     Restore,
     expected_of,
@@ -28,7 +28,7 @@ def task_of(row: Row, *, first: bool = False) -> Task | None:
     if isinstance(intent, Nothing | Describe):
         return None
     # A refused command never acted; what is left of it is what a failed create leaves: its stage.
-    step = Step.CREATE if isinstance(intent, Refusal) else Step(intent.step)
+    step = Step.CREATE if isinstance(intent, RefusedIntent) else Step(intent.step)
     at = _at(row)
     replaced = intent.replaced if isinstance(intent, Move) else None
     return Task(

@@ -12,7 +12,7 @@ from activities.executors.base import Identity
 from api.http.errors import invalid
 from api.mounts.bodies import NewMountBody
 from api.mounts.register import check_place, new_mount, register, split_config
-from api.services import Executors
+from api.services import ExecutorsOfMounts
 from schema.errors import InvalidRequest, MountOffline
 from schema.ids import MountId
 from schema.mounts import Mount
@@ -40,7 +40,7 @@ class Change:
     """It is reached in another way: place, account or credentials"""
 
 
-async def register_configured(settings: Settings, pool: Pool, executors: Executors, entry: object) -> Mount:
+async def register_configured(settings: Settings, pool: Pool, executors: ExecutorsOfMounts, entry: object) -> Mount:
     """The mount of an entry, written like the body of POST /v1/backend-mounts. One that is there already follows it.
 
     Raises like `register` and `follow_configured`."""

@@ -10,7 +10,7 @@ from psycopg.errors import UniqueViolation
 
 from activities.executors.base import Identity
 from api.mounts.bodies import MountChanges, MountFields, NewMountBody
-from api.services import Executors, Front
+from api.services import ExecutorsOfMounts, Front
 from schema.errors import BackendNotFound, FilestoreError, InvalidRequest, PathBusy
 from schema.ids import MountId
 from schema.mounts import Mount
@@ -26,7 +26,7 @@ _PLACE = ("root_path", "bucket", "prefix", "endpoint")
 """Where the files are. Another place is another set of files."""
 
 
-async def register(settings: Settings, pool: Pool, executors: Executors, new: NewMount) -> MountId:
+async def register(settings: Settings, pool: Pool, executors: ExecutorsOfMounts, new: NewMount) -> MountId:
     """Make a mount. Its row comes first, inactive, then its storage, then its root; a crash between them leaves a mount
     that the same request finishes.
 
@@ -51,7 +51,7 @@ async def register(settings: Settings, pool: Pool, executors: Executors, new: Ne
     return mount.id
 
 
-async def _prepare(executors: Executors, mount: Mount) -> Identity | None:
+async def _prepare(executors: ExecutorsOfMounts, mount: Mount) -> Identity | None:
     """In a thread: storage can be slow."""
     return await asyncio.to_thread(executors.register, mount)
 

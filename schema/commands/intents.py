@@ -125,7 +125,7 @@ class Nothing(Intent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal(Intent):
+class RefusedIntent(Intent):
     """The command ended where it began."""
 
     step: ClassVar[str] = "refused"
@@ -219,7 +219,7 @@ class Describe(Changes):
 
 
 BY_STEP: Mapping[str, type[Intent]] = {
-    kind.step: kind for kind in (Nothing, Refusal, Create, Replace, Delete, Move, Restore, Describe)
+    kind.step: kind for kind in (Nothing, RefusedIntent, Create, Replace, Delete, Move, Restore, Describe)
 }
 NESTED: Mapping[str, type[Any]] = {
     "before": Before,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from schema.commands.command import Command, CommandKind, Status
-from schema.commands.intents import CopySource, Refusal
+from schema.commands.intents import CopySource, RefusedIntent
 from schema.commands.situations import KnownCommand, KnownNode, OldContent, Place, Situation
 from schema.commands.verdicts import Go, Refuse
 from schema.ids import CommandId, MountId, NodeId
@@ -214,7 +214,7 @@ def _opened(request: Command, verdict: Go | Refuse, atomic_size: int | None) -> 
         intent = replace(verdict.intent, atomic_size=atomic_size)
         return item | {"status": Status.RUNNING, "intent": intent.to_json(), "claims": claims}
     error = verdict.error
-    refused = Refusal(
+    refused = RefusedIntent(
         # A stage that was lent is its upload's again.
         stage=request.stage if request.lent_stage is None else None,
         staged=request.staged,

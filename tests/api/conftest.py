@@ -145,7 +145,7 @@ class Told:
         return {"postgres": "ok", "redis": "ok", "temporal": "ok", "mounts": {}, "outbox": {}} | self.told
 
 
-class Front:
+class FrontOfTest:
     """The application, its parts, and clients to talk to it."""
 
     def __init__(self, pool: Pool) -> None:
@@ -174,22 +174,22 @@ class Front:
 
 
 @pytest_asyncio.fixture
-async def front(pool: Pool) -> Front:
-    made = Front(pool)
+async def front(pool: Pool) -> FrontOfTest:
+    made = FrontOfTest(pool)
     for scope in ("read", "write", "admin"):
         made.tokens[scope] = await made.token(scope)
     return made
 
 
 @pytest_asyncio.fixture
-async def client(front: Front) -> AsyncIterator[httpx2.AsyncClient]:
+async def client(front: FrontOfTest) -> AsyncIterator[httpx2.AsyncClient]:
     """As one who may write."""
     async with front.client(front.tokens["write"]) as client:
         yield client
 
 
 @pytest_asyncio.fixture
-async def admin(front: Front) -> AsyncIterator[httpx2.AsyncClient]:
+async def admin(front: FrontOfTest) -> AsyncIterator[httpx2.AsyncClient]:
     async with front.client(front.tokens["admin"]) as client:
         yield client
 
@@ -278,7 +278,7 @@ async def make_tree(pool: Pool, folder: Path, tenant: str = "main", **columns: A
 
 
 @pytest_asyncio.fixture
-async def address(front: Front) -> AsyncIterator[tuple[str, int]]:
+async def address(front: FrontOfTest) -> AsyncIterator[tuple[str, int]]:
     """The application behind a real socket, for what only a connection shows."""
     config = uvicorn.Config(front.app, port=0, log_level="error", lifespan="off", http="httptools", ws="none")
     server = uvicorn.Server(config)

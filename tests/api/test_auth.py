@@ -11,13 +11,13 @@ from api.access import tokens as auth
 from api.commands.catalogue import KINDS
 from schema.store import tokens
 from schema.store.pool import Pool, make_pool
-from tests.api.conftest import Front, Tree, make_tree
+from tests.api.conftest import FrontOfTest, Tree, make_tree
 
 OPEN = {"/health", "/healthz", "/ready", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/oauth2-redirect"}
 UNKNOWN = "fst_00000000_" + "A" * 43
 
 
-def every_route(front: Front) -> list[tuple[str, str]]:
+def every_route(front: FrontOfTest) -> list[tuple[str, str]]:
     return [
         (method, route.path)
         for route in front.app.routes
@@ -31,7 +31,7 @@ async def ask(client: httpx2.AsyncClient, method: str, path: str) -> httpx2.Resp
     return await client.request(method, path.replace("{id}", "1"), headers={"last-event-id": "none"})
 
 
-async def test_no_route_but_health_and_docs_answers_without_a_token(front: Front) -> None:
+async def test_no_route_but_health_and_docs_answers_without_a_token(front: FrontOfTest) -> None:
     routes = every_route(front)
     assert len(routes) > 15
     async with front.client() as anybody:
@@ -71,7 +71,7 @@ ORDER = ("read", "write", "admin")
 
 
 @pytest.mark.parametrize("scope", ORDER)
-async def test_each_route_asks_for_its_scope(front: Front, scope: str) -> None:
+async def test_each_route_asks_for_its_scope(front: FrontOfTest, scope: str) -> None:
     async with front.client(front.tokens[scope]) as client:
         for method, path in every_route(front):
             if path in OPEN:
@@ -85,7 +85,7 @@ async def test_each_route_asks_for_its_scope(front: Front, scope: str) -> None:
                 assert answer.status_code not in (401, 403), (method, path)
 
 
-async def test_a_token_without_any_scope_may_nothing(front: Front) -> None:
+async def test_a_token_without_any_scope_may_nothing(front: FrontOfTest) -> None:
     async with front.client(await front.token()) as client:
         assert (await client.get("/v1/backend-mounts")).status_code == 403
 
@@ -99,20 +99,20 @@ async def test_a_token_without_any_scope_may_nothing(front: Front) -> None:
         f"Bearer {UNKNOWN.upper()}",
     ],
 )  # fmt: skip
-async def test_what_is_no_valid_token_is_401(front: Front, header: str) -> None:
+async def test_what_is_no_valid_token_is_401(front: FrontOfTest, header: str) -> None:
     async with front.client() as client:
         answer = await client.get("/v1/backend-mounts", headers=[(b"authorization", header.encode("latin-1"))])
         assert answer.status_code == 401
         assert answer.json()["error"]["code"] == "UNAUTHENTICATED"
 
 
-async def test_the_scheme_is_written_in_any_case(front: Front) -> None:
+async def test_the_scheme_is_written_in_any_case(front: FrontOfTest) -> None:
     async with front.client() as client:
         answer = await client.get("/v1/backend-mounts", headers={"authorization": f"bEARER {front.tokens['read']}"})
         assert answer.status_code == 200
 
 
-async def test_the_header_of_earlier_clients_gives_no_name_and_no_scope(front: Front, tree: Tree) -> None:
+async def test_the_header_of_earlier_clients_gives_no_name_and_no_scope(front: FrontOfTest, tree: Tree) -> None:
     token = await front.token("write", principal="ann")
     async with front.client(token, **{"x-filestore-principal": "root", "x-filestore-scopes": "admin"}) as client:
         answer = await client.post("/v1/directories", json={"backendMountId": tree.mount, "path": "a"})
@@ -121,7 +121,7 @@ async def test_the_header_of_earlier_clients_gives_no_name_and_no_scope(front: F
         assert (await client.post("/v1/backend-mounts", json={})).status_code == 403
 
 
-async def test_a_revoked_token_dies_when_its_answer_is_old(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_revoked_token_dies_when_its_answer_is_old(front: FrontOfTest, monkeypatch: pytest.MonkeyPatch) -> None:
     assert auth.FRESH_SECONDS + auth.GRACE_SECONDS <= 5
     monkeypatch.setattr(auth, "FRESH_SECONDS", 0.2)
     monkeypatch.setattr(auth, "GRACE_SECONDS", 0.1)
@@ -137,7 +137,7 @@ async def test_a_revoked_token_dies_when_its_answer_is_old(front: Front, monkeyp
         assert (await client.get("/v1/backend-mounts")).status_code == 401
 
 
-async def test_an_expired_token_is_401(front: Front) -> None:
+async def test_an_expired_token_is_401(front: FrontOfTest) -> None:
     async with front.pool.connection() as connection:
         _, token = await tokens.create(
             connection, "past", ["admin"], expires_at=datetime.now(UTC) - timedelta(seconds=1)
@@ -146,7 +146,7 @@ async def test_an_expired_token_is_401(front: Front) -> None:
         assert (await client.get("/v1/backend-mounts")).status_code == 401
 
 
-async def test_a_token_is_stored_as_a_hash_alone_and_its_use_is_noted(front: Front) -> None:
+async def test_a_token_is_stored_as_a_hash_alone_and_its_use_is_noted(front: FrontOfTest) -> None:
     token = front.tokens["read"]
     async with front.client(token) as client:
         await client.get("/v1/backend-mounts")
@@ -157,7 +157,7 @@ async def test_a_token_is_stored_as_a_hash_alone_and_its_use_is_noted(front: Fro
     assert token not in str(row) and token.startswith(row["hint"])
 
 
-async def test_the_bootstrap_token_is_made_valid_again_and_must_look_like_one(front: Front) -> None:
+async def test_the_bootstrap_token_is_made_valid_again_and_must_look_like_one(front: FrontOfTest) -> None:
     token = tokens.mint()
     async with front.pool.connection() as connection:
         await tokens.ensure_bootstrap(connection, token)
@@ -178,7 +178,9 @@ async def nowhere() -> Pool:
     return pool
 
 
-async def test_without_postgres_a_known_token_hears_503_and_an_unknown_one_too(front: Front, nowhere: Pool) -> None:
+async def test_without_postgres_a_known_token_hears_503_and_an_unknown_one_too(
+    front: FrontOfTest, nowhere: Pool
+) -> None:
     async with front.client(front.tokens["read"]) as known, front.client(UNKNOWN) as unknown:
         assert (await known.get("/v1/backend-mounts")).status_code == 200
         held = front.app.state.front.tokens
@@ -198,7 +200,7 @@ async def test_without_postgres_a_known_token_hears_503_and_an_unknown_one_too(f
 
 
 async def test_a_tenant_sees_nothing_of_another(
-    front: Front, pool: Pool, tree: Tree, tmp_path_factory: pytest.TempPathFactory
+    front: FrontOfTest, pool: Pool, tree: Tree, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     node = await tree.file("theirs.txt", b"theirs")
     own = await make_tree(pool, tmp_path_factory.mktemp("own"), tenant="other")

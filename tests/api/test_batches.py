@@ -16,7 +16,7 @@ from api.submission import Submission
 from schema import errors
 from schema.commands.command import CommandKind
 from schema.commands.payloads import LIST_MAX, Outcome
-from tests.api.conftest import Front, Tree, failed, make_tree, pends, succeeded
+from tests.api.conftest import FrontOfTest, Tree, failed, make_tree, pends, succeeded
 
 MODES = ["independent", "ordered", "atomic"]
 
@@ -59,7 +59,7 @@ def shown(results: list[dict[str, Any]]) -> list[Any]:
 
 @pytest.mark.parametrize("mode", [None, *MODES])
 async def test_every_kind_of_command_in_one_list(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, mode: str | None
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, mode: str | None
 ) -> None:
     node = await tree.file("f")
     gone = await tree.file("gone", state="deleted", deleted_at="2026-01-01Z")
@@ -98,7 +98,7 @@ async def test_the_answer_says_the_mode(client: httpx2.AsyncClient, tree: Tree) 
 
 
 async def test_independent_commands_hear_nothing_of_each_other(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     front.commands.answers = by_path(
         exists=fails("NODE_EXISTS"), full=fails("STORAGE_FULL"), limited=refuses(errors.RateLimited(waiting=7)), slow=pends,
@@ -121,7 +121,7 @@ async def test_independent_commands_hear_nothing_of_each_other(
     assert results[6]["data"]["idempotent"] is True and results[7]["data"]["idempotent"] is False
 
 
-async def test_independent_commands_run_at_once(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_independent_commands_run_at_once(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     together = asyncio.Barrier(50)
     submit = front.commands.submit
 
@@ -138,7 +138,7 @@ async def test_independent_commands_run_at_once(front: Front, client: httpx2.Asy
 
 @pytest.mark.parametrize("mode", ["independent", "ordered"])
 async def test_a_full_list_is_answered_in_its_order(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, mode: str
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, mode: str
 ) -> None:
     node = await tree.file("f")
     commands = [
@@ -152,7 +152,7 @@ async def test_a_full_list_is_answered_in_its_order(
 
 
 async def test_a_defect_in_one_command_is_its_own(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, capsys: pytest.CaptureFixture[str]
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, capsys: pytest.CaptureFixture[str]
 ) -> None:
     front.commands.answers = by_path(
         broken=refuses(ZeroDivisionError("a secret detail")), away=refuses(psycopg.OperationalError("gone"))
@@ -171,7 +171,7 @@ async def test_a_defect_in_one_command_is_its_own(
 
 
 async def test_ordered_commands_start_when_the_one_before_has_ended(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     running: list[str] = []
     submit = front.commands.submit
@@ -197,7 +197,7 @@ async def test_ordered_commands_start_when_the_one_before_has_ended(
     ],
 )  # fmt: skip
 async def test_after_the_first_failure_nothing_is_attempted(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, fate: Callable[[Submission], Outcome], code: str
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, fate: Callable[[Submission], Outcome], code: str
 ) -> None:
     front.commands.answers = by_path(c=fate)
     results = await run(client, "ordered", [mkdir(tree, path) for path in "abcde"])
@@ -210,7 +210,7 @@ async def test_after_the_first_failure_nothing_is_attempted(
     "bad", [{"path": "../x"}, {"path": ".filestore/x"}, {"backendMountId": 2**62}, {"ifMatch": "x"}]
 )
 async def test_what_is_refused_by_itself_ends_an_ordered_list_too(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, bad: dict[str, Any]
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, bad: dict[str, Any]
 ) -> None:
     results = await run(client, "ordered", [mkdir(tree, "a"), mkdir(tree, "b") | bad, mkdir(tree, "c")])
     assert shown(results)[0] == 201 and results[1]["status"] in (400, 403, 404) and shown(results)[2] == "NOT_ATTEMPTED"
@@ -218,7 +218,7 @@ async def test_what_is_refused_by_itself_ends_an_ordered_list_too(
 
 
 async def test_an_ordered_list_sees_what_its_own_commands_did(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     """The node to restore is looked up when its turn comes, not before."""
     made: list[int] = []
@@ -237,7 +237,7 @@ async def test_an_ordered_list_sees_what_its_own_commands_did(
 
 
 async def test_a_list_whose_client_waits_no_longer_stops_where_it_is(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     front.commands.answers = by_path(b=pends)
     results = await run(client, "ordered", [mkdir(tree, path) for path in "abc"])
@@ -246,7 +246,7 @@ async def test_a_list_whose_client_waits_no_longer_stops_where_it_is(
     assert [one.request.path for one in front.commands.submissions] == ["a", "b"]
 
 
-async def test_an_ordered_list_has_one_time_to_wait(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_an_ordered_list_has_one_time_to_wait(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     async def takes_a_while(submission: Submission) -> Outcome:
         front.commands.submissions.append(submission)
         await asyncio.sleep(0.05)
@@ -260,7 +260,7 @@ async def test_an_ordered_list_has_one_time_to_wait(front: Front, client: httpx2
     assert 299 < (front.commands.last.wait_seconds or 0) <= front.settings.answer_wait_seconds
 
 
-async def test_nobody_has_to_wait(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_nobody_has_to_wait(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     commands = [mkdir(tree, path) for path in "ab"]
     for mode in MODES:
         front.commands.submissions.clear()
@@ -277,7 +277,7 @@ async def test_nobody_has_to_wait(front: Front, client: httpx2.AsyncClient, tree
 # Atomic
 
 
-async def test_an_atomic_list_is_handed_over_as_one(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_an_atomic_list_is_handed_over_as_one(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     front.commands.answers = by_path(b=fails("NODE_EXISTS"), a=fails("NOT_ATTEMPTED"))
     results = await run(client, "atomic", [mkdir(tree, "a"), mkdir(tree, "b")], idempotencyKey="k")
     assert shown(results) == ["NOT_ATTEMPTED", "NODE_EXISTS"]
@@ -287,7 +287,7 @@ async def test_an_atomic_list_is_handed_over_as_one(front: Front, client: httpx2
 
 @pytest.mark.parametrize("bad", [{"path": "../x"}, {"backendMountId": 2**62}, {"ifMatch": 'W/"7"'}, {"ifMatch": "x"}])
 async def test_of_an_atomic_list_nothing_is_attempted_when_one_is_refused(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, bad: dict[str, Any]
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, bad: dict[str, Any]
 ) -> None:
     mount = {"backendMountId": bad.get("backendMountId", tree.mount)}
     commands = [mkdir(tree, "a") | mount, mkdir(tree, "b") | bad, mkdir(tree, "c") | mount]
@@ -300,7 +300,7 @@ async def test_of_an_atomic_list_nothing_is_attempted_when_one_is_refused(
 
 
 async def test_a_refusal_of_an_atomic_list_is_the_answer_of_each(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     front.commands.answers = refuses(errors.RateLimited())
     results = await run(client, "atomic", [mkdir(tree, path) for path in "abc"])
@@ -308,7 +308,7 @@ async def test_a_refusal_of_an_atomic_list_is_the_answer_of_each(
 
 
 async def test_an_atomic_list_that_goes_on_tells_where_to_ask_for_each(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     front.commands.answers = pends
     results = await run(client, "atomic", [mkdir(tree, path) for path in "abc"])
@@ -317,7 +317,7 @@ async def test_an_atomic_list_that_goes_on_tells_where_to_ask_for_each(
 
 
 async def test_an_atomic_list_has_its_limits(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, tmp_path_factory: pytest.TempPathFactory
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     other = await make_tree(tree.pool, tmp_path_factory.mktemp("other"))
     await run(client, "atomic", [mkdir(tree, f"d{n}") for n in range(LIST_MAX)])
@@ -342,7 +342,7 @@ async def test_an_atomic_list_has_its_limits(
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_each_command_gets_a_key_of_its_own(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, mode: str
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, mode: str
 ) -> None:
     commands = [mkdir(tree, "a"), mkdir(tree, "b", idempotencyKey="own"), mkdir(tree, "c", idempotencyKey=None)]
 
@@ -357,7 +357,9 @@ async def test_each_command_gets_a_key_of_its_own(
     assert await keys(headers={"x-idempotency-key": "h"}, idempotencyKey="k") == ["k#0", "own", "k#2"]
 
 
-async def test_the_key_of_a_list_leaves_room_for_a_number(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_the_key_of_a_list_leaves_room_for_a_number(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     await run(client, "independent", [mkdir(tree, "a")], idempotencyKey="k" * 251)
     assert front.commands.last.request.key == "k" * 251 + "#0"
     await run(client, "independent", [mkdir(tree, "a")], 400, idempotencyKey="k" * 252)
@@ -366,7 +368,7 @@ async def test_the_key_of_a_list_leaves_room_for_a_number(front: Front, client: 
 
 
 async def test_a_command_asks_for_the_same_in_a_list_and_alone(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     body = mkdir(tree, "a", metadata={"n": 1}, ifNoneMatch="*")
     for mode in MODES:
@@ -388,7 +390,7 @@ BAD: list[Any] = [
 
 
 @pytest.mark.parametrize("body", BAD, ids=[str(n) for n in range(len(BAD))])
-async def test_a_malformed_list_is_400(front: Front, client: httpx2.AsyncClient, body: Any) -> None:
+async def test_a_malformed_list_is_400(front: FrontOfTest, client: httpx2.AsyncClient, body: Any) -> None:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     answer = await client.post("/v1/commands", content=content)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
@@ -406,7 +408,7 @@ async def test_a_malformed_list_is_400(front: Front, client: httpx2.AsyncClient,
 )  # fmt: skip
 @pytest.mark.parametrize("mode", MODES)
 async def test_one_malformed_command_makes_the_list_malformed_and_nothing_runs(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, mode: str, change: dict[str, Any], field: str
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, mode: str, change: dict[str, Any], field: str
 ) -> None:
     error = await run(client, mode, [mkdir(tree, "a"), mkdir(tree, "b") | change, mkdir(tree, "c")], 400)
     assert error["code"] == "INVALID_REQUEST"
@@ -414,7 +416,7 @@ async def test_one_malformed_command_makes_the_list_malformed_and_nothing_runs(
     assert front.commands.submissions == []
 
 
-async def test_conditions_belong_to_the_commands(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_conditions_belong_to_the_commands(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     for name in ("if-match", "if-none-match"):
         error = await run(client, "independent", [mkdir(tree, "a")], 400, headers={name: "*"})
         assert "ifMatch" in error["message"]
@@ -432,7 +434,7 @@ async def test_too_much_metadata_is_the_refusal_of_one(client: httpx2.AsyncClien
 
 
 async def test_answers_are_stored_text_and_not_built_again(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     told = '{"idempotent" : false, "node" : {"metadata": {"idempotent": false, "pi": 3.14159265358979323846264338}}}'
     refusal = (

@@ -14,7 +14,7 @@ from api.commands.fingerprint import fingerprint
 from api.http.fields import METADATA_MAX
 from schema.commands.command import Command, CommandKind, Status
 from schema.ids import CommandId, MountId, NodeId
-from tests.api.conftest import Front, Tree, make_tree, succeeded
+from tests.api.conftest import FrontOfTest, Tree, make_tree, succeeded
 
 
 async def mkdir(client: httpx2.AsyncClient, tree: Tree, path: Any = "a", **more: Any) -> httpx2.Response:
@@ -24,7 +24,7 @@ async def mkdir(client: httpx2.AsyncClient, tree: Tree, path: Any = "a", **more:
     )
 
 
-async def test_a_directory(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_a_directory(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     metadata = {"one": 1, "float": 1.0, "text": "1", "none": None, "big": 10**30, "nested": [{"é": True}]}
     answer = await mkdir(client, tree, "reports/2026", metadata=metadata, somethingNew=1)
     assert answer.status_code == 201
@@ -41,7 +41,7 @@ async def test_a_directory(front: Front, client: httpx2.AsyncClient, tree: Tree)
     assert answer.json()["data"]["commandId"] == request.id == answer.headers["x-filestore-command-id"]
 
 
-async def test_deleting(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_deleting(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     body = {"backendMountId": tree.mount, "path": "a", "recursive": True}
     answer = await client.request("DELETE", "/v1/nodes", json=body, headers={"if-match": '"7"'})
     assert answer.status_code == 200
@@ -49,7 +49,9 @@ async def test_deleting(front: Front, client: httpx2.AsyncClient, tree: Tree) ->
     assert (request.kind, request.recursive, request.if_version) == (CommandKind.DELETE, True, 7)
 
 
-async def test_a_replayed_command_is_200_and_says_so(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_a_replayed_command_is_200_and_says_so(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     front.commands.answers = lambda submission: replace(succeeded(submission, previousVersion=None), replayed=True)
     answer = await mkdir(client, tree)
     assert answer.status_code == 200
@@ -59,7 +61,7 @@ async def test_a_replayed_command_is_200_and_says_so(front: Front, client: httpx
 
 
 async def test_replaying_touches_no_metadata_that_looks_alike(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     from schema.commands.payloads import Outcome
 
@@ -82,7 +84,12 @@ async def test_replaying_touches_no_metadata_that_looks_alike(
     ],
 )
 async def test_the_key_in_the_body_wins(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, headers: dict[str, str], body: str | None, key: str | None
+    front: FrontOfTest,
+    client: httpx2.AsyncClient,
+    tree: Tree,
+    headers: dict[str, str],
+    body: str | None,
+    key: str | None,
 ) -> None:
     assert (await mkdir(client, tree, idempotencyKey=body, headers=headers)).status_code == 201
     assert front.commands.last.request.key == key
@@ -94,7 +101,7 @@ async def test_the_key_in_the_body_wins(
      (None, ""), (None, "k" * 256), (None, "a\nb"), (None, "a\0b"), (None, 7)],
 )  # fmt: skip
 async def test_an_unusable_key_is_400(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, header: bytes | None, body: Any
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, header: bytes | None, body: Any
 ) -> None:
     told = json.dumps({"backendMountId": tree.mount, "path": "a", "idempotencyKey": body}).encode()
     headers = [(b"idempotency-key", header)] if header is not None else []
@@ -112,7 +119,7 @@ async def test_an_unusable_key_is_400(
     ],
 )  # fmt: skip
 async def test_if_match_names_a_version_or_a_hash(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, text: str, version: int | None, hash: str | None
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, text: str, version: int | None, hash: str | None
 ) -> None:
     body = {"backendMountId": tree.mount, "path": "a"}
     assert (await client.request("DELETE", "/v1/nodes", json=body, headers={"if-match": text})).status_code == 200
@@ -134,7 +141,7 @@ NONE_MATCH = [
 ]  # fmt: skip
 
 
-async def conditions_of(front: Front, client: httpx2.AsyncClient, tree: Tree, **sent: Any) -> dict[str, Any]:
+async def conditions_of(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, **sent: Any) -> dict[str, Any]:
     told = {"backendMountId": tree.mount, "path": "a", "targetPath": "b", **sent.get("body", {})}
     answer = await client.post("/v1/nodes/move", json=told, headers=sent.get("headers"))
     assert answer.status_code == 200, answer.text
@@ -143,7 +150,7 @@ async def conditions_of(front: Front, client: httpx2.AsyncClient, tree: Tree, **
 
 @pytest.mark.parametrize(("text", "condition"), MATCH)
 async def test_if_match(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, text: str, condition: dict[str, Any]
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, text: str, condition: dict[str, Any]
 ) -> None:
     assert await conditions_of(front, client, tree, headers={"if-match": text}) == NONE | condition
     assert await conditions_of(front, client, tree, body={"ifMatch": text}) == NONE | condition
@@ -151,14 +158,14 @@ async def test_if_match(
 
 @pytest.mark.parametrize(("text", "condition"), NONE_MATCH)
 async def test_if_none_match(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, text: str, condition: dict[str, Any]
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, text: str, condition: dict[str, Any]
 ) -> None:
     assert await conditions_of(front, client, tree, headers={"if-none-match": text}) == NONE | condition
     assert await conditions_of(front, client, tree, body={"ifNoneMatch": text}) == NONE | condition
 
 
 async def test_conditions_add_up_and_those_of_the_body_win(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     both = {"if-match": "7", "if-none-match": "*"}
     told = await conditions_of(front, client, tree, headers=both)
@@ -176,7 +183,7 @@ async def test_conditions_add_up_and_those_of_the_body_win(
 )
 @pytest.mark.parametrize("name", ["if-match", "if-none-match"])
 async def test_a_condition_that_is_not_one_is_400(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, name: str, text: str
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, name: str, text: str
 ) -> None:
     for headers, body in (([(name.encode(), text.encode())], {}), ([], {NAMES_IN_BODIES[name]: text})):
         told = {"backendMountId": tree.mount, "path": "a", "targetPath": "b", **body}
@@ -190,7 +197,7 @@ NAMES_IN_BODIES = {"if-match": "ifMatch", "if-none-match": "ifNoneMatch"}
 
 @pytest.mark.parametrize("name", ["if-match", "if-none-match"])
 async def test_one_tag_is_all_that_a_condition_names(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, name: str
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, name: str
 ) -> None:
     body = {"backendMountId": tree.mount, "path": "a"}
     for headers in ([(name, '"7", "8"')], [(name, "7"), (name, "8")], [(name, '*, "7"')]):
@@ -199,7 +206,7 @@ async def test_one_tag_is_all_that_a_condition_names(
     assert front.commands.submissions == []
 
 
-async def test_a_weak_tag_never_matches_if_match(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_a_weak_tag_never_matches_if_match(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     """RFC 9110, 13.1.1: a strong comparison, which a weak tag can not pass."""
     body = {"backendMountId": tree.mount, "path": "a"}
     for tag in ('W/"7"', f'W/"{H}"', 'W/"12.3"', 'W/"x"'):
@@ -225,13 +232,15 @@ async def test_a_condition_in_a_body_is_a_text_or_a_version(
     ],
 )  # fmt: skip
 async def test_a_client_may_prefer_not_to_wait(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, prefer: str, seconds: float | None
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, prefer: str, seconds: float | None
 ) -> None:
     await mkdir(client, tree, headers={"prefer": prefer})
     assert front.commands.last.wait_seconds == seconds
 
 
-async def test_how_long_to_wait_can_stand_in_the_address(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_how_long_to_wait_can_stand_in_the_address(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     body = {"backendMountId": tree.mount, "path": "a"}
     for query, prefer, seconds in (("7", "respond-async", 7.0), ("0", "wait=9", 0.0), ("99999", "", 300.0)):
         await client.post("/v1/directories", params={"wait": query}, json=body, headers={"prefer": prefer})
@@ -241,13 +250,15 @@ async def test_how_long_to_wait_can_stand_in_the_address(front: Front, client: h
         assert answer.status_code == 400 and answer.json()["error"]["details"]["fields"][0]["field"] == "wait"
 
 
-async def test_preferences_add_up_over_several_headers(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_preferences_add_up_over_several_headers(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     body = {"backendMountId": tree.mount, "path": "a"}
     await client.post("/v1/directories", json=body, headers=[("prefer", "respond-async"), ("prefer", "wait=3")])
     assert front.commands.last.wait_seconds == 3.0
 
 
-async def test_ids_of_request_and_trace_go_with_it(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_ids_of_request_and_trace_go_with_it(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     await mkdir(client, tree, headers={"x-request-id": "r-1", "traceparent": f"00-{trace}-b7ad6b7169203331-01"})
     assert (front.commands.last.request.request_id, front.commands.last.request.trace_id) == ("r-1", trace)
@@ -256,14 +267,16 @@ async def test_ids_of_request_and_trace_go_with_it(front: Front, client: httpx2.
     assert len(front.commands.last.request.request_id or "") == 16
 
 
-async def fingerprints(front: Front, client: httpx2.AsyncClient, *bodies: dict[str, Any]) -> list[str | None]:
+async def fingerprints(front: FrontOfTest, client: httpx2.AsyncClient, *bodies: dict[str, Any]) -> list[str | None]:
     for body in bodies:
         answer = await client.post("/v1/directories", json=body)
         assert answer.status_code == 201, answer.text
     return [submission.request.hash for submission in front.commands.submissions[-len(bodies) :]]
 
 
-async def test_the_fingerprint_is_of_what_was_asked_for(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_the_fingerprint_is_of_what_was_asked_for(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     base = {"backendMountId": tree.mount, "path": "a", "metadata": {"x": 1, "y": [1, 2]}}
     same = await fingerprints(
         front, client, base, {**base, "metadata": {"y": [1, 2], "x": 1}}, {**base, "path": "/a//"},
@@ -284,7 +297,7 @@ async def test_the_fingerprint_is_of_what_was_asked_for(front: Front, client: ht
 
 
 async def test_everything_a_command_can_ask_for_is_in_its_fingerprint(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, tmp_path: Path
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, tmp_path: Path
 ) -> None:
     other = await make_tree(tree.pool, tmp_path / "other")
     base = {"backendMountId": tree.mount, "path": "a", "targetPath": "b"}
@@ -332,7 +345,7 @@ HOSTILE_BUT_LEGAL = [
 
 @pytest.mark.parametrize("path", HOSTILE_BUT_LEGAL)
 async def test_a_hostile_name_that_a_disk_can_hold_goes_through_as_it_is(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, path: str
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, path: str
 ) -> None:
     answer = await mkdir(client, tree, path)
     assert answer.status_code == 201, answer.text
@@ -354,7 +367,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("path", "code"), REFUSED)
 async def test_a_path_that_no_mount_can_hold_is_refused(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, path: str, code: str
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, path: str, code: str
 ) -> None:
     status = 403 if code == "FORBIDDEN" else 400
     body = {"backendMountId": tree.mount, "path": path}
@@ -368,7 +381,9 @@ async def test_a_path_that_no_mount_can_hold_is_refused(
     assert front.commands.submissions == []
 
 
-async def test_a_name_that_is_not_utf8_comes_as_base64(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_a_name_that_is_not_utf8_comes_as_base64(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     raw = b"dir/\xff\xfe.bin"
     told = base64.b64encode(raw).decode()
     assert (await mkdir(client, tree, "ignored", pathB64=told)).status_code == 201
@@ -406,7 +421,7 @@ BAD_BODIES = [
 
 @pytest.mark.parametrize("body", BAD_BODIES, ids=[str(n) for n in range(len(BAD_BODIES))])
 async def test_a_malformed_body_is_400_with_the_field(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, body: bytes
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, body: bytes
 ) -> None:
     body = body.replace(b"M", str(tree.mount).encode())
     answer = await client.post("/v1/directories", content=body)

@@ -14,7 +14,7 @@ from api.mounts.configured import follow_configured, register_configured
 from schema import errors
 from schema.mounts import Mount
 from schema.store import mounts
-from tests.api.conftest import Front
+from tests.api.conftest import FrontOfTest
 
 
 def local(folder: Path, **more: Any) -> dict[str, Any]:
@@ -25,13 +25,13 @@ def untouched(folder: Path) -> bool:
     return not list(folder.iterdir())
 
 
-async def followed(front: Front, entry: object) -> Mount:
+async def followed(front: FrontOfTest, entry: object) -> Mount:
     """As the API process does at its start."""
     services = front.services
     return await register_configured(services.settings, services.pool, services.executors, entry)
 
 
-async def shown(front: Front, mount: Mount) -> dict[str, Any]:
+async def shown(front: FrontOfTest, mount: Mount) -> dict[str, Any]:
     async with front.pool.connection() as connection:
         text = await mounts.show(connection, mount.id, "main")
     assert text is not None
@@ -39,7 +39,9 @@ async def shown(front: Front, mount: Mount) -> dict[str, Any]:
     return answer
 
 
-async def test_a_mount_is_registered_once_and_stays_as_it_is_while_its_entry_does(front: Front, tmp_path: Path) -> None:
+async def test_a_mount_is_registered_once_and_stays_as_it_is_while_its_entry_does(
+    front: FrontOfTest, tmp_path: Path
+) -> None:
     entry = local(tmp_path, labels=["a"], config={"accessKeyId": "k", "note": 1})
     first = await followed(front, entry)
     before = await shown(front, first)
@@ -48,12 +50,12 @@ async def test_a_mount_is_registered_once_and_stays_as_it_is_while_its_entry_doe
 
 
 @pytest.mark.parametrize("bad", [{}, [], "x", None, {"mountKey": "m", "backendKind": "local", "rootPath": "relative"}])
-async def test_an_entry_that_can_not_be_read_is_refused(front: Front, bad: object) -> None:
+async def test_an_entry_that_can_not_be_read_is_refused(front: FrontOfTest, bad: object) -> None:
     with pytest.raises(errors.InvalidRequest):
         await followed(front, bad)
 
 
-async def test_what_the_file_says_is_followed_and_what_it_leaves_open_stays(front: Front, tmp_path: Path) -> None:
+async def test_what_the_file_says_is_followed_and_what_it_leaves_open_stays(front: FrontOfTest, tmp_path: Path) -> None:
     entry = local(tmp_path, displayName="One", labels=["a"], config={"note": 1, "secretAccessKey": "old"})
     mount = await followed(front, entry)
     async with front.pool.connection() as connection:
@@ -71,7 +73,7 @@ async def test_what_the_file_says_is_followed_and_what_it_leaves_open_stays(fron
     assert await followed(front, {"mountKey": mount.mount_key, "backendKind": "local"}) == after
 
 
-async def test_a_folder_that_was_moved_is_followed_by_its_sentinel(front: Front, tmp_path: Path) -> None:
+async def test_a_folder_that_was_moved_is_followed_by_its_sentinel(front: FrontOfTest, tmp_path: Path) -> None:
     old = tmp_path / "old"
     old.mkdir()
     entry = local(old)
@@ -84,7 +86,7 @@ async def test_a_folder_that_was_moved_is_followed_by_its_sentinel(front: Front,
 
 
 async def test_a_folder_without_the_sentinel_is_refused_and_nothing_is_written_there(
-    front: Front, tmp_path: Path
+    front: FrontOfTest, tmp_path: Path
 ) -> None:
     mine, others = tmp_path / "mine", tmp_path / "others"
     mine.mkdir()
@@ -100,7 +102,7 @@ async def test_a_folder_without_the_sentinel_is_refused_and_nothing_is_written_t
     assert untouched(others)
 
 
-async def test_the_folder_of_another_mount_is_refused(front: Front, tmp_path: Path) -> None:
+async def test_the_folder_of_another_mount_is_refused(front: FrontOfTest, tmp_path: Path) -> None:
     mine, others = tmp_path / "mine", tmp_path / "others"
     mine.mkdir()
     others.mkdir()
@@ -117,7 +119,7 @@ async def test_the_folder_of_another_mount_is_refused(front: Front, tmp_path: Pa
 
 @pytest.mark.parametrize("wrong", [{"backendKind": "s3", "bucket": "b"}, {"rootPath": "relative"}])
 async def test_an_entry_that_no_longer_fits_its_mount_leaves_the_row_and_says_so(
-    front: Front, tmp_path: Path, wrong: dict[str, str]
+    front: FrontOfTest, tmp_path: Path, wrong: dict[str, str]
 ) -> None:
     entry = local(tmp_path)
     mount = await followed(front, entry)
@@ -127,7 +129,7 @@ async def test_an_entry_that_no_longer_fits_its_mount_leaves_the_row_and_says_so
     assert await shown(front, mount) == before
 
 
-async def test_other_processes_follow_and_make_nothing(front: Front, tmp_path: Path) -> None:
+async def test_other_processes_follow_and_make_nothing(front: FrontOfTest, tmp_path: Path) -> None:
     services, entry = front.services, local(tmp_path)
 
     async def seen(entry: object) -> Mount | None:
@@ -140,7 +142,7 @@ async def test_other_processes_follow_and_make_nothing(front: Front, tmp_path: P
     assert after == mount and (await shown(front, mount))["displayName"] == "Two"
 
 
-async def test_a_mount_of_another_host_is_left_to_that_host(front: Front, tmp_path: Path) -> None:
+async def test_a_mount_of_another_host_is_left_to_that_host(front: FrontOfTest, tmp_path: Path) -> None:
     services, entry = front.services, local(tmp_path)
     mount = await followed(front, entry)
     before = await shown(front, mount)
@@ -172,7 +174,7 @@ def stranger() -> Iterator[tuple[str, list[str]]]:
 
 
 async def test_an_endpoint_without_the_sentinel_gets_a_read_and_nothing_else(
-    front: Front, stranger: tuple[str, list[str]]
+    front: FrontOfTest, stranger: tuple[str, list[str]]
 ) -> None:
     url, arrived = stranger
     account = {"region": "us-east-1", "accessKeyId": "k", "secretAccessKey": "s"}

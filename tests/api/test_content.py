@@ -29,7 +29,7 @@ from api.files import stream as streamed
 from schema import errors
 from schema.ids import NodeId
 from schema.paths import NodePath, check
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 
 TEXT = b"0123456789"
 
@@ -243,7 +243,7 @@ async def test_a_disposition_of_another_kind_is_refused(client: httpx2.AsyncClie
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
 
 
-def get(front: Front, node: NodeId) -> bytes:
+def get(front: FrontOfTest, node: NodeId) -> bytes:
     """The request as it stands on the wire, on a connection that ends with it."""
     return (
         f"GET {at(node)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
@@ -272,7 +272,9 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-async def test_a_hostile_name_stays_inside_of_its_header(tree: Tree, address: tuple[str, int], front: Front) -> None:
+async def test_a_hostile_name_stays_inside_of_its_header(
+    tree: Tree, address: tuple[str, int], front: FrontOfTest
+) -> None:
     for name in HOSTILE:
         node = await tree.file(name, b"x", mime_type="text/html")
         reader, writer = await asyncio.open_connection(*address)
@@ -418,7 +420,7 @@ async def test_a_path_that_stays_busy_is_409(
 
 
 async def test_a_file_is_readable_to_its_end_after_it_was_replaced(
-    front: Front, tree: Tree, address: tuple[str, int]
+    front: FrontOfTest, tree: Tree, address: tuple[str, int]
 ) -> None:
     content = os.urandom(12_000_000)
     node = await tree.file("big", content)
@@ -432,7 +434,7 @@ async def test_a_file_is_readable_to_its_end_after_it_was_replaced(
 
 
 async def test_a_file_that_shrinks_while_it_is_sent_breaks_off(
-    front: Front, tree: Tree, address: tuple[str, int]
+    front: FrontOfTest, tree: Tree, address: tuple[str, int]
 ) -> None:
     node = await tree.file("big", b"x" * 24_000_000)
     reader, writer = await asyncio.open_connection(*address, limit=1024)
@@ -466,7 +468,7 @@ async def settled(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_client_that_goes_away_frees_the_file(front: Front, tree: Tree, address: tuple[str, int]) -> None:
+async def test_a_client_that_goes_away_frees_the_file(front: FrontOfTest, tree: Tree, address: tuple[str, int]) -> None:
     node = await tree.file("big", b"x" * 50_000_000)
     writers = []
     for _ in range(5):
@@ -496,7 +498,9 @@ async def test_no_answer_leaves_a_file_open(client: httpx2.AsyncClient, tree: Tr
             assert open_files(tree.folder / "ten.txt") == 0, (method, headers)
 
 
-async def test_memory_stays_flat_while_slow_readers_wait(front: Front, tree: Tree, address: tuple[str, int]) -> None:
+async def test_memory_stays_flat_while_slow_readers_wait(
+    front: FrontOfTest, tree: Tree, address: tuple[str, int]
+) -> None:
     node = await tree.file("big", b"")
     os.truncate(tree.folder / "big", 2**33)
     found = LocalExecutor(str(tree.folder), tree.uuid).open(check(b"big"))
@@ -545,13 +549,18 @@ class Meddling:
         return getattr(self.executor, name)
 
 
-def meddled(front: Front, meddle: Callable[[], None], *, after: bool = False) -> None:
+def meddled(front: FrontOfTest, meddle: Callable[[], None], *, after: bool = False) -> None:
     front.disks.wrapped = lambda executor: Meddling(executor, meddle, after)
 
 
 @pytest.mark.parametrize(("change", "status"), [(write_in_place, 412), (replace, 412), (Path.unlink, 404)])
 async def test_a_file_that_is_changed_between_the_look_and_the_open(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, node: NodeId, change: Callable[[Path], None], status: int
+    front: FrontOfTest,
+    client: httpx2.AsyncClient,
+    tree: Tree,
+    node: NodeId,
+    change: Callable[[Path], None],
+    status: int,
 ) -> None:
     file, once = tree.folder / "ten.txt", iter([change])
     meddled(front, lambda: next(once, lambda file: None)(file))
@@ -565,7 +574,7 @@ async def test_a_file_that_is_changed_between_the_look_and_the_open(
 )
 @pytest.mark.parametrize("change", [write_in_place, lambda file: os.truncate(file, 5)])
 async def test_a_file_that_is_changed_between_the_open_and_the_read(
-    front: Front,
+    front: FrontOfTest,
     client: httpx2.AsyncClient,
     tree: Tree,
     node: NodeId,
@@ -579,7 +588,7 @@ async def test_a_file_that_is_changed_between_the_open_and_the_read(
 
 
 async def test_a_store_that_fails_in_the_middle_breaks_off(
-    front: Front, tree: Tree, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, tree: Tree, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a bucket does when it goes away, or its object is replaced: before the first byte an answer, after it none."""
     node = await tree.file("big", b"x" * (4 * streamed.PIECE))
@@ -601,7 +610,7 @@ async def test_a_store_that_fails_in_the_middle_breaks_off(
 
 
 async def test_a_file_that_moves_between_the_look_and_the_open_is_found_again(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, node: NodeId
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, node: NodeId
 ) -> None:
     """A whole move: visible step, record and end of the command, after the reader has looked the path up."""
 
@@ -657,7 +666,7 @@ def overwrite_end(file: Path, tail: bytes) -> None:
 
 
 async def test_a_file_that_is_written_into_while_it_is_sent_breaks_off(
-    front: Front, tree: Tree, address: tuple[str, int]
+    front: FrontOfTest, tree: Tree, address: tuple[str, int]
 ) -> None:
     """As long as it was, but of two versions: nobody may get all of it."""
     size = 24_000_000
@@ -676,7 +685,9 @@ async def test_a_file_that_is_written_into_while_it_is_sent_breaks_off(
     writer.close()
 
 
-async def test_a_mount_that_is_away_is_503(front: Front, client: httpx2.AsyncClient, tree: Tree, node: NodeId) -> None:
+async def test_a_mount_that_is_away_is_503(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, node: NodeId
+) -> None:
     os.rename(tree.folder, tree.folder.with_name("elsewhere"))
     answer = await client.get(at(node))
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from api.access.limits import MIB, PIECES, Budget, Lease
 from schema.errors import Overloaded
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 from tests.api.test_writes import SentLine, heads, put, until
 from tests.api.tus.helpers import begin
 from tests.api.tus.test_connections import head_of
@@ -57,7 +57,7 @@ async def test_who_waits_in_vain_is_refused_and_takes_nothing() -> None:
 
 
 @pytest_asyncio.fixture
-async def budget(front: Front) -> AsyncIterator[Budget]:
+async def budget(front: FrontOfTest) -> AsyncIterator[Budget]:
     """With room for one stream; all of it comes back, however the streams ended."""
     made = Budget(PIECES, 0.1, Tally())
     object.__setattr__(front.app.state.front, "budget", made)
@@ -66,7 +66,7 @@ async def budget(front: Front) -> AsyncIterator[Budget]:
 
 
 async def test_a_stalled_reader_holds_its_part_until_it_is_gone(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, address: tuple[str, int], budget: Budget
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, address: tuple[str, int], budget: Budget
 ) -> None:
     node = await tree.file("big", os.urandom(24 * MIB))
     line = await SentLine.open(address)
@@ -86,7 +86,7 @@ async def test_a_stalled_reader_holds_its_part_until_it_is_gone(
 
 @pytest.mark.parametrize("way", ["put", "tus"])
 async def test_a_stalled_writer_holds_its_part_until_it_is_gone(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, address: tuple[str, int], budget: Budget, way: str
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, address: tuple[str, int], budget: Budget, way: str
 ) -> None:
     if way == "put":
         head = heads(front, tree, "put", Content_Length=str(MIB)) + b"\r\n\r\n"

@@ -11,7 +11,7 @@ import pytest
 from api.files import downloads
 from schema.ids import NodeId
 from schema.store.pool import make_pool
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 
 TEXT = b"0123456789"
 
@@ -21,7 +21,7 @@ async def node(tree: Tree) -> NodeId:
     return await tree.file("ten.txt", TEXT, metadata=json.dumps({"a": 1}))
 
 
-async def told(front: Front, tree: Tree) -> list[dict[str, Any]]:
+async def told(front: FrontOfTest, tree: Tree) -> list[dict[str, Any]]:
     """The events of this mount, when nothing is under way any more."""
     writing = front.app.state.downloads._writing
     if writing is not None:
@@ -34,7 +34,7 @@ async def told(front: Front, tree: Tree) -> list[dict[str, Any]]:
 
 
 async def test_a_complete_download_is_an_event(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, node: NodeId
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, node: NodeId
 ) -> None:
     announced: list[None] = []
     front.app.state.downloads._announce = lambda: announced.append(None)
@@ -56,7 +56,7 @@ async def test_a_complete_download_is_an_event(
 
 
 async def test_what_is_no_complete_download_is_not_told(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, node: NodeId
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, node: NodeId
 ) -> None:
     at = f"/v1/files/{node}/content"
     await client.head(at)
@@ -67,7 +67,7 @@ async def test_what_is_no_complete_download_is_not_told(
     assert await told(front, tree) == []
 
 
-async def test_a_client_that_left_has_not_downloaded(front: Front, tree: Tree, address: tuple[str, int]) -> None:
+async def test_a_client_that_left_has_not_downloaded(front: FrontOfTest, tree: Tree, address: tuple[str, int]) -> None:
     node = await tree.file("big", b"x" * 30_000_000)
     reader, writer = await asyncio.open_connection(*address, limit=1024)
     writer.write(
@@ -81,7 +81,7 @@ async def test_a_client_that_left_has_not_downloaded(front: Front, tree: Tree, a
 
 
 async def test_many_at_once_are_told_once_each(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, node: NodeId, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, node: NodeId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(downloads, "PART", 7)
     await asyncio.gather(*(client.get(f"/v1/files/{node}/content") for _ in range(40)))
@@ -89,7 +89,7 @@ async def test_many_at_once_are_told_once_each(
 
 
 async def test_without_postgres_a_download_is_not_told_and_goes_through_as_fast(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, node: NodeId, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, node: NodeId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     telling = front.app.state.downloads
     nowhere = make_pool("postgresql://nobody@127.0.0.1:1/none", name="nowhere", timeout=0.5)

@@ -7,7 +7,7 @@ import pytest
 
 from api.http import errors as told
 from schema import errors
-from tests.api.conftest import Front, Tree, failed, pends
+from tests.api.conftest import FrontOfTest, Tree, failed, pends
 
 PROBLEM = {"accept": "application/problem+json"}
 
@@ -44,7 +44,7 @@ async def test_the_envelope_and_the_problem_say_the_same(client: httpx2.AsyncCli
 
 @pytest.mark.parametrize("code", sorted(errors.BY_CODE))
 async def test_a_failed_command_answers_its_status_verbatim(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, code: str
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, code: str
 ) -> None:
     front.commands.answers = lambda submission: failed(submission, code)
     body = {"backendMountId": tree.mount, "path": "a"}
@@ -64,7 +64,9 @@ async def test_a_failed_command_answers_its_status_verbatim(
     assert problem.get("retry_after") == retry
 
 
-async def test_a_refusal_that_is_raised_is_answered_alike(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_a_refusal_that_is_raised_is_answered_alike(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     def refuse(_: object) -> None:
         raise errors.RateLimited()
 
@@ -75,7 +77,7 @@ async def test_a_refusal_that_is_raised_is_answered_alike(front: Front, client: 
 
 
 async def test_a_command_that_goes_on_is_202_with_a_place_to_ask(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     front.commands.answers = pends
     body = {"backendMountId": tree.mount, "path": "a"}
@@ -102,7 +104,7 @@ async def test_unknown_addresses_and_methods(client: httpx2.AsyncClient) -> None
 
 
 async def test_a_defect_is_500_with_an_id_and_without_a_traceback(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, capsys: pytest.CaptureFixture[str]
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def break_down(_: object) -> None:
         raise ZeroDivisionError("a secret detail")
@@ -133,7 +135,9 @@ async def test_an_odd_request_id_is_replaced(client: httpx2.AsyncClient, given: 
     assert len(answer.headers["x-request-id"]) == 16
 
 
-async def test_details_hold_what_json_can_not_always(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_details_hold_what_json_can_not_always(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     def refuse(_: object) -> None:
         raise errors.NodeExists(path="a\udcff", size=2**70, when=object)
 

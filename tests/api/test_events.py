@@ -27,7 +27,7 @@ from schema.events import EventType
 from schema.settings import Settings
 from schema.store import events as store
 from schema.store.pool import Pool, make_pool
-from tests.api.conftest import Front, Tree, make_tree
+from tests.api.conftest import FrontOfTest, Tree, make_tree
 from tests.sse import SentBlock, close_all, connect
 from workers.buses.redis import InlineBus
 
@@ -66,12 +66,12 @@ async def hung_up() -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def read_token(front: Front) -> str:
+async def read_token(front: FrontOfTest) -> str:
     return front.tokens["read"]
 
 
 @asynccontextmanager
-async def serving(front: Front, **settings: Any) -> AsyncIterator[tuple[tuple[str, int], feed.Feed]]:
+async def serving(front: FrontOfTest, **settings: Any) -> AsyncIterator[tuple[tuple[str, int], feed.Feed]]:
     """Another server process, as far as clients can tell: a feed of its own, with these settings."""
     wakeups, pool = settings.pop("wakeups", None), settings.pop("pool", front.pool)
     told = Settings(host_id="test-host", **settings)
@@ -97,7 +97,9 @@ async def serving(front: Front, **settings: Any) -> AsyncIterator[tuple[tuple[st
 # The stream
 
 
-async def test_what_a_stream_looks_like(front: Front, tree: Tree, address: tuple[str, int], read_token: str) -> None:
+async def test_what_a_stream_looks_like(
+    front: FrontOfTest, tree: Tree, address: tuple[str, int], read_token: str
+) -> None:
     last = await position(tree.pool)
     stream = await connect(address, read_token, backendMountId=tree.mount)
     assert stream.status == 200 and stream.headers["content-type"].startswith("text/event-stream")
@@ -114,7 +116,7 @@ async def test_what_a_stream_looks_like(front: Front, tree: Tree, address: tuple
 
 
 async def test_a_pretty_document_still_goes_into_one_line(
-    front: Front, tree: Tree, address: tuple[str, int], read_token: str
+    front: FrontOfTest, tree: Tree, address: tuple[str, int], read_token: str
 ) -> None:
     stream = await connect(address, read_token, backendMountId=tree.mount)
     async with tree.pool.connection() as connection:
@@ -160,7 +162,7 @@ async def test_a_stream_waits_for_what_is_committed_late(tree: Tree, address: tu
 
 
 async def test_two_streams_with_filters_of_their_own(
-    front: Front, tree: Tree, address: tuple[str, int], read_token: str, tmp_path: Any
+    front: FrontOfTest, tree: Tree, address: tuple[str, int], read_token: str, tmp_path: Any
 ) -> None:
     other = await make_tree(front.pool, tmp_path / "other")
     below_a = await connect(address, read_token, pathPrefix="/a/b/", events=[CREATED, DELETED])
@@ -201,7 +203,7 @@ async def test_names_that_are_no_text_and_both_places_of_a_move(
 
 
 async def test_nobody_sees_another_tenant(
-    front: Front, tree: Tree, address: tuple[str, int], tmp_path: Any, read_token: str
+    front: FrontOfTest, tree: Tree, address: tuple[str, int], tmp_path: Any, read_token: str
 ) -> None:
     theirs = await make_tree(front.pool, tmp_path / "theirs", tenant="theirs")
     token = await front.token("read", tenant="theirs")
@@ -270,7 +272,7 @@ async def test_a_position_that_is_not_given_yet_is_refused(
 
 
 async def test_events_that_are_gone_are_not_passed_over_in_silence(
-    front: Front, tree: Tree, address: tuple[str, int], read_token: str
+    front: FrontOfTest, tree: Tree, address: tuple[str, int], read_token: str
 ) -> None:
     last = await tell(tree, *(f"f{n}" for n in range(6)))
     async with tree.pool.connection() as connection:
@@ -295,7 +297,7 @@ async def test_events_that_are_gone_are_not_passed_over_in_silence(
 
 
 async def test_a_slow_reader_whose_events_are_pruned_meanwhile_is_told(
-    front: Front, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "PAGE", 10)
     monkeypatch.setattr(feed, "KEPT_EVENTS", 10)
@@ -318,7 +320,9 @@ async def test_a_slow_reader_whose_events_are_pruned_meanwhile_is_told(
         await stream.close()
 
 
-async def test_a_stream_says_that_it_lives_and_how_far_it_has_looked(front: Front, tree: Tree, read_token: str) -> None:
+async def test_a_stream_says_that_it_lives_and_how_far_it_has_looked(
+    front: FrontOfTest, tree: Tree, read_token: str
+) -> None:
     async with serving(front, events_heartbeat_seconds=0.3) as (address, _):
         stream = await connect(address, read_token, backendMountId=tree.mount, events=DELETED)
         blocks = stream.blocks()
@@ -334,7 +338,7 @@ async def test_a_stream_says_that_it_lives_and_how_far_it_has_looked(front: Fron
         await stream.close()
 
 
-async def test_a_stream_ends_with_its_token(front: Front, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_ends_with_its_token(front: FrontOfTest, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.access.tokens.FRESH_SECONDS", 0.1)
     token = await front.token("read", principal="leaving")
     async with serving(front, events_heartbeat_seconds=0.3) as (address, followed):
@@ -361,7 +365,7 @@ async def until(condition: Any, seconds: float = 5) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_client_that_is_gone_is_gone_at_once(front: Front, tree: Tree, read_token: str) -> None:
+async def test_a_client_that_is_gone_is_gone_at_once(front: FrontOfTest, tree: Tree, read_token: str) -> None:
     async with serving(front) as (address, followed):
         streams = [await connect(address, read_token) for _ in range(20)]
         await until(lambda: followed.followers == 20)
@@ -373,7 +377,7 @@ async def test_a_client_that_is_gone_is_gone_at_once(front: Front, tree: Tree, r
 
 
 async def test_the_one_who_looks_stops_when_nobody_follows(
-    front: Front, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "LINGER_SECONDS", 0.1)
     async with serving(front) as (address, followed):
@@ -386,7 +390,7 @@ async def test_the_one_who_looks_stops_when_nobody_follows(
             await tell(tree, "while nobody looks")
 
 
-async def test_one_task_reads_for_five_hundred(front: Front, tree: Tree, read_token: str) -> None:
+async def test_one_task_reads_for_five_hundred(front: FrontOfTest, tree: Tree, read_token: str) -> None:
     async with serving(front) as (address, followed):
         threads = threading.active_count()
         streams = await asyncio.gather(
@@ -405,7 +409,7 @@ async def test_one_task_reads_for_five_hundred(front: Front, tree: Tree, read_to
 
 
 async def test_coming_and_going_nobody_misses_anything_or_gets_it_twice(
-    front: Front, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Small pages and a small memory, so that every way of reading is taken."""
     monkeypatch.setattr(feed, "PAGE", 7)
@@ -448,7 +452,7 @@ async def test_coming_and_going_nobody_misses_anything_or_gets_it_twice(
 
 
 async def test_a_slow_reader_holds_up_nobody_and_loses_nothing(
-    front: Front, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "KEPT_EVENTS", 100)
     read, by_followers = store.page, []
@@ -483,7 +487,7 @@ async def test_a_slow_reader_holds_up_nobody_and_loses_nothing(
 
 
 async def test_large_events_are_forgotten_before_memory_is_full(
-    front: Front, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "KEPT_BYTES", 100_000)
     async with serving(front) as (address, followed):
@@ -499,7 +503,7 @@ async def test_large_events_are_forgotten_before_memory_is_full(
 
 
 async def test_streams_end_when_the_server_does_and_go_on_at_the_next(
-    front: Front, tree: Tree, read_token: str
+    front: FrontOfTest, tree: Tree, read_token: str
 ) -> None:
     async with serving(front) as (address, followed):
         stream = await connect(address, read_token, backendMountId=tree.mount)
@@ -524,7 +528,7 @@ async def test_streams_end_when_the_server_does_and_go_on_at_the_next(
 
 
 async def test_a_server_stops_though_streams_are_open_and_one_is_stuck(
-    front: Front, tree: Tree, read_token: str
+    front: FrontOfTest, tree: Tree, read_token: str
 ) -> None:
     async with serving(front) as (address, _):
         streams = [await connect(address, read_token, limit=1024, backendMountId=tree.mount) for _ in range(3)]
@@ -536,7 +540,7 @@ async def test_a_server_stops_though_streams_are_open_and_one_is_stuck(
 
 
 async def test_a_stream_outlives_its_database_connections(
-    front: Front, tree: Tree, read_token: str, api_database: str
+    front: FrontOfTest, tree: Tree, read_token: str, api_database: str
 ) -> None:
     own = make_pool(api_database, name="streams")
     await own.open()
@@ -552,7 +556,7 @@ async def test_a_stream_outlives_its_database_connections(
     await own.close()
 
 
-async def test_without_redis_an_event_is_there_within_a_second(front: Front, tree: Tree, read_token: str) -> None:
+async def test_without_redis_an_event_is_there_within_a_second(front: FrontOfTest, tree: Tree, read_token: str) -> None:
     publish = Publish(front.pool, InlineBus())
     publishing = asyncio.create_task(publish.run())
     async with serving(front) as (address, _):
@@ -576,7 +580,7 @@ async def test_without_redis_an_event_is_there_within_a_second(front: Front, tre
     publishing.cancel()
 
 
-async def test_a_bus_that_hangs_holds_up_no_positions(front: Front, tree: Tree, read_token: str) -> None:
+async def test_a_bus_that_hangs_holds_up_no_positions(front: FrontOfTest, tree: Tree, read_token: str) -> None:
     class Hangs(InlineBus):
         async def send(self, events: Any) -> None:
             await asyncio.sleep(1000)
@@ -611,7 +615,7 @@ class Bell:
 
 
 async def test_a_wakeup_is_quicker_than_looking(
-    front: Front, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "LISTEN_AGAIN_SECONDS", 0.05)
     bell = Bell()
@@ -639,7 +643,7 @@ async def pull(client: httpx2.AsyncClient, token: str, **params: Any) -> dict[st
     return dict(answer.json()["data"])
 
 
-async def test_pages_go_through_the_feed(client: httpx2.AsyncClient, front: Front, tree: Tree) -> None:
+async def test_pages_go_through_the_feed(client: httpx2.AsyncClient, front: FrontOfTest, tree: Tree) -> None:
     token = front.tokens["read"]
     start = await position(tree.pool)
     last = await tell(tree, *(f"f{n}" for n in range(10)))
@@ -658,7 +662,7 @@ async def test_pages_go_through_the_feed(client: httpx2.AsyncClient, front: Fron
 
 
 async def test_one_poll_looks_through_a_part_of_a_long_feed(
-    client: httpx2.AsyncClient, front: Front, tree: Tree, monkeypatch: pytest.MonkeyPatch
+    client: httpx2.AsyncClient, front: FrontOfTest, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "PAGE", 10)
     monkeypatch.setattr("api.events.routes.PARTS", 2)
@@ -684,7 +688,7 @@ async def test_a_bad_pull_is_400(client: httpx2.AsyncClient, params: dict[str, A
     assert (await client.get("/v1/events", params=params)).status_code == 400
 
 
-async def test_a_poll_waits_for_an_event_and_no_longer(front: Front, tree: Tree, read_token: str) -> None:
+async def test_a_poll_waits_for_an_event_and_no_longer(front: FrontOfTest, tree: Tree, read_token: str) -> None:
     async with (
         serving(front) as (address, followed),
         httpx2.AsyncClient(base_url=f"http://{address[0]}:{address[1]}") as client,
@@ -708,7 +712,7 @@ async def test_a_poll_waits_for_an_event_and_no_longer(front: Front, tree: Tree,
         assert time.monotonic() - began < 10 and followed.followers == 0
 
 
-async def test_a_poll_whose_client_is_gone_waits_no_more(front: Front, tree: Tree, read_token: str) -> None:
+async def test_a_poll_whose_client_is_gone_waits_no_more(front: FrontOfTest, tree: Tree, read_token: str) -> None:
     async with serving(front) as (address, followed):
         _, writer = await asyncio.open_connection(*address)
         last = await position(tree.pool)
@@ -720,13 +724,13 @@ async def test_a_poll_whose_client_is_gone_waits_no_more(front: Front, tree: Tre
         await until(lambda: followed.followers == 0, 1)
 
 
-async def test_who_may_not_read_gets_nothing(front: Front, address: tuple[str, int]) -> None:
+async def test_who_may_not_read_gets_nothing(front: FrontOfTest, address: tuple[str, int]) -> None:
     for path in ("/v1/events", "/v1/events/stream"):
         async with front.client() as nobody:
             assert (await nobody.get(path)).status_code == 401
 
 
-async def test_the_document_names_every_type(front: Front) -> None:
+async def test_the_document_names_every_type(front: FrontOfTest) -> None:
     async with front.client() as anybody:
         document = (await anybody.get("/openapi.json")).json()
     assert document["components"]["schemas"]["EventType"]["enum"] == [type_.value for type_ in EventType]

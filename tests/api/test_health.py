@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 
 from api.observe import health
 from schema.errors import BY_CODE
-from tests.api.conftest import Front
+from tests.api.conftest import FrontOfTest
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from tests.api.conftest import Front
         ({"temporal": "no", "redis": "no"}, 503, "unavailable"),
     ],
 )  # fmt: skip
-async def test_ready(front: Front, told: dict[str, Any], status: int, word: str) -> None:
+async def test_ready(front: FrontOfTest, told: dict[str, Any], status: int, word: str) -> None:
     front.health.told = told
     async with front.client() as anybody:
         for path in ("/ready", "/readyz"):
@@ -32,7 +32,7 @@ async def test_ready(front: Front, told: dict[str, Any], status: int, word: str)
         assert (await anybody.get("/healthz")).json() == {"status": "ok"}
 
 
-async def test_a_check_that_hangs_is_an_answer_too(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_check_that_hangs_is_an_answer_too(front: FrontOfTest, monkeypatch: pytest.MonkeyPatch) -> None:
     async def hang() -> dict[str, Any]:
         await asyncio.sleep(60)
         return {}
@@ -43,7 +43,7 @@ async def test_a_check_that_hangs_is_an_answer_too(front: Front, monkeypatch: py
         assert (await anybody.get("/ready")).status_code == 503
 
 
-async def test_the_document_describes_every_route(front: Front) -> None:
+async def test_the_document_describes_every_route(front: FrontOfTest) -> None:
     async with front.client() as anybody:
         document = (await anybody.get("/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
@@ -70,7 +70,7 @@ async def test_the_document_describes_every_route(front: Front) -> None:
             assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}
 
 
-async def test_every_reference_of_the_document_leads_somewhere(front: Front) -> None:
+async def test_every_reference_of_the_document_leads_somewhere(front: FrontOfTest) -> None:
     async with front.client() as anybody:
         document = (await anybody.get("/openapi.json")).json()
 

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from schema.store import events
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 
 OPERATION = "01993d5e-7c1a-7000-8000-0123456789ab"
 
@@ -192,7 +192,7 @@ async def command(tree: Tree, principal: str, **columns: Any) -> str:
     return id
 
 
-async def test_a_command_can_be_asked_about_at_any_time(front: Front, tree: Tree) -> None:
+async def test_a_command_can_be_asked_about_at_any_time(front: FrontOfTest, tree: Tree) -> None:
     async with front.client(await front.token("read", principal="ann")) as ann:
         running = await command(tree, "ann")
         found = (await ann.get(f"/v1/commands/{running}")).json()["data"]
@@ -209,7 +209,7 @@ async def test_a_command_can_be_asked_about_at_any_time(front: Front, tree: Tree
         assert outcome in answer.text and answer.json()["data"]["status"] == "succeeded"
 
 
-async def test_a_command_is_told_to_its_own_principal_and_to_administrators(front: Front, tree: Tree) -> None:
+async def test_a_command_is_told_to_its_own_principal_and_to_administrators(front: FrontOfTest, tree: Tree) -> None:
     id = await command(tree, "ann")
     ann, bob, root, other = (
         await front.token("read", principal="ann"), await front.token("write", principal="bob"), front.tokens["admin"],

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "QUERY")
 
 
-def document(front: Front) -> dict[str, Any]:
+def document(front: FrontOfTest) -> dict[str, Any]:
     return front.app.openapi()
 
 
@@ -19,7 +19,7 @@ def filled(path: str) -> str:
     return path.replace("{id}", str(uuid.uuid4()) if path.startswith(("/v1/commands", "/v1/uploads")) else "1")
 
 
-async def test_every_address_refuses_the_methods_that_the_document_does_not_name(front: Front) -> None:
+async def test_every_address_refuses_the_methods_that_the_document_does_not_name(front: FrontOfTest) -> None:
     async with front.client(front.tokens["admin"]) as client:
         for path, operations in document(front)["paths"].items():
             named = {method.upper() for method in operations} | {"OPTIONS"}
@@ -33,7 +33,7 @@ async def test_every_address_refuses_the_methods_that_the_document_does_not_name
                 assert answer.content == b"" if method == "HEAD" else answer.json()["error"]["code"] == "NOT_SUPPORTED"
 
 
-async def test_every_address_takes_the_methods_that_the_document_names(front: Front) -> None:
+async def test_every_address_takes_the_methods_that_the_document_names(front: FrontOfTest) -> None:
     async with front.client() as client:  # without a token, so that nothing happens
         for path, operations in document(front)["paths"].items():
             for method in operations:
@@ -41,7 +41,7 @@ async def test_every_address_takes_the_methods_that_the_document_names(front: Fr
                 assert answer.status_code not in (404, 405), (method, path)
 
 
-async def test_options_tells_the_methods_of_every_address(front: Front) -> None:
+async def test_options_tells_the_methods_of_every_address(front: FrontOfTest) -> None:
     async with front.client(front.tokens["read"]) as client:
         for path, operations in document(front)["paths"].items():
             if "options" in operations:
@@ -53,7 +53,7 @@ async def test_options_tells_the_methods_of_every_address(front: Front) -> None:
         assert (await client.options("/v1/nope")).status_code == 404
 
 
-async def test_head_is_get_without_its_body(front: Front, tree: Tree) -> None:
+async def test_head_is_get_without_its_body(front: FrontOfTest, tree: Tree) -> None:
     node = await tree.file("a.txt", b"abc")
     by_path = f"/v1/nodes/by-path?backendMountId={tree.mount}&path=a.txt"
     async with front.client(front.tokens["read"]) as client:
@@ -79,7 +79,7 @@ async def test_head_is_get_without_its_body(front: Front, tree: Tree) -> None:
         ("POST", "/openapi.json", "GET, HEAD, OPTIONS"),
     ],
 )
-async def test_a_command_at_an_address_is_no_id(front: Front, method: str, path: str, allow: str) -> None:
+async def test_a_command_at_an_address_is_no_id(front: FrontOfTest, method: str, path: str, allow: str) -> None:
     async with front.client(front.tokens["admin"]) as client:
         answer = await client.request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allow)

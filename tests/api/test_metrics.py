@@ -21,7 +21,7 @@ from activities import budgets
 from api.app import create_app
 from api.observe.metrics import looks
 from api.observe.metrics.counts import Counts
-from api.services import Load, MountSeen, Services, Vitals
+from api.services import Load, MountSeen, ProcessVitals, Services
 from api.submission import Submission
 from schema import errors
 from schema.commands.payloads import Outcome
@@ -30,7 +30,7 @@ from schema.mounts import Mount
 from schema.settings import Settings
 from schema.store import metrics as store
 from schema.store.pool import Pool, make_pool
-from tests.api.conftest import Front, Tree, failed, pends, succeeded
+from tests.api.conftest import FrontOfTest, Tree, failed, pends, succeeded
 from tests.fix_service import MountOfTest, Service
 from workers.engine import health
 from workers.engine.health import Health
@@ -68,7 +68,7 @@ async def scrape(client: httpx2.AsyncClient) -> Scraped:
 
 @dataclass
 class KnownVitals:
-    """`Vitals` that tell what they are told to."""
+    """`ProcessVitals` that tell what they are told to."""
 
     loads_: Sequence[Load] = ()
     mounts_: Sequence[MountSeen] = ()
@@ -94,7 +94,7 @@ class KnownVitals:
 
 
 def other(
-    front: Front, *, vitals: Vitals | None = None, pool: Pool | None = None, **settings: Any
+    front: FrontOfTest, *, vitals: ProcessVitals | None = None, pool: Pool | None = None, **settings: Any
 ) -> httpx2.AsyncClient:
     """A client of another process, as far as anybody can tell: its own counts, these vitals, these settings."""
     told = Settings(host_id="test-host", **settings)
@@ -114,7 +114,7 @@ def other(
 # The page
 
 
-async def test_the_page_is_what_prometheus_reads(front: Front) -> None:
+async def test_the_page_is_what_prometheus_reads(front: FrontOfTest) -> None:
     async with front.client() as anybody:
         answer = await anybody.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
     assert answer.status_code == 200
@@ -133,14 +133,14 @@ def documented() -> list[str]:
 
 
 @pytest.mark.parametrize("vitals", [None, KnownVitals()], ids=["alone", "whole"])
-async def test_the_list_in_the_docs_is_what_is_exposed(front: Front, vitals: KnownVitals | None) -> None:
+async def test_the_list_in_the_docs_is_what_is_exposed(front: FrontOfTest, vitals: KnownVitals | None) -> None:
     async with other(front, vitals=vitals) as anybody:
         page = await scrape(anybody)
     exposed = [name + "_total" * (family.type == "counter") for name, family in page.families.items()]
     assert sorted(exposed) == sorted(documented())
 
 
-async def test_the_docs_name_the_type_and_every_label(front: Front) -> None:
+async def test_the_docs_name_the_type_and_every_label(front: FrontOfTest) -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \| (\w+) \| (.*?) \|", DOCS.read_text(encoding="utf-8"), re.M)
     told = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
     known = KnownVitals([Load("main", "m", 1, 2)], [MountSeen("main", "m", "online")])
@@ -154,7 +154,7 @@ async def test_the_docs_name_the_type_and_every_label(front: Front) -> None:
             assert set(sample.labels) - {"le"} == labels, sample.name
 
 
-async def test_the_document_lists_the_route(front: Front) -> None:
+async def test_the_document_lists_the_route(front: FrontOfTest) -> None:
     async with front.client() as anybody:
         document = (await anybody.get("/openapi.json")).json()
     told = document["paths"]["/metrics"]["get"]
@@ -165,7 +165,9 @@ async def test_the_document_lists_the_route(front: Front) -> None:
 # Requests
 
 
-async def test_a_request_is_counted_under_the_template_of_its_route(front: Front, client: httpx2.AsyncClient) -> None:
+async def test_a_request_is_counted_under_the_template_of_its_route(
+    front: FrontOfTest, client: httpx2.AsyncClient
+) -> None:
     assert (await client.get("/v1/nodes/123456789")).status_code == 404
     assert (await client.get("/v1/nodes/987654321")).status_code == 404
     assert (await client.get("/v1/backend-mounts")).status_code == 200
@@ -180,7 +182,7 @@ async def test_a_request_is_counted_under_the_template_of_its_route(front: Front
 
 
 async def test_a_defect_is_counted_as_what_its_client_was_told(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     front.commands.answers = lambda submission: 1 / 0  # type: ignore[assignment, return-value]
     assert (await mkdir(client, tree, "a")).status_code == 500
@@ -191,7 +193,7 @@ async def test_a_defect_is_counted_as_what_its_client_was_told(
     assert page("filestore_http_requests_in_progress") == 1
 
 
-async def test_a_request_is_counted_when_its_answer_begins_or_when_there_is_none(front: Front) -> None:
+async def test_a_request_is_counted_when_its_answer_begins_or_when_there_is_none(front: FrontOfTest) -> None:
     route = "/v1/events/stream"
     scope = {
         "type": "http", "method": "GET", "path": route, "raw_path": route.encode(), "query_string": b"", "scheme": "http",
@@ -222,7 +224,7 @@ async def test_a_request_is_counted_when_its_answer_begins_or_when_there_is_none
 
 
 async def test_who_leaves_without_an_answer_is_counted_too(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     started = asyncio.Event()
 
@@ -271,7 +273,7 @@ def raised_elsewhere(submission: Submission) -> Outcome:
     ],
 )
 async def test_a_command_is_counted_by_how_it_was_answered(
-    front: Front,
+    front: FrontOfTest,
     client: httpx2.AsyncClient,
     tree: Tree,
     answers: Callable[[Submission], Outcome],
@@ -288,7 +290,7 @@ async def test_a_command_is_counted_by_how_it_was_answered(
     assert page("filestore_command_duration_seconds_count", **told) == 1
 
 
-async def test_each_command_of_a_list_is_counted(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_each_command_of_a_list_is_counted(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     commands = [{"command": "createDirectory", "backendMountId": tree.mount, "path": path} for path in ("a", "b")]
     commands.append({"command": "deleteNode", "backendMountId": tree.mount, "path": "c"})
     done = {"outcome": "succeeded", "code": "none"}
@@ -306,7 +308,7 @@ async def test_each_command_of_a_list_is_counted(front: Front, client: httpx2.As
     assert page("filestore_commands_answered_total", kind="deleteNode", **refused) == 1
 
 
-async def test_lists_are_counted_by_their_size(front: Front, client: httpx2.AsyncClient) -> None:
+async def test_lists_are_counted_by_their_size(front: FrontOfTest, client: httpx2.AsyncClient) -> None:
     for commands in (1, 1, 3, 64):
         front.app.state.counts.list_started(commands)
     page = await scrape(client)
@@ -321,7 +323,7 @@ async def test_lists_are_counted_by_their_size(front: Front, client: httpx2.Asyn
 HOSTILE = "hostile-needle"
 
 
-async def test_nothing_a_client_sends_becomes_a_label(front: Front, tree: Tree) -> None:
+async def test_nothing_a_client_sends_becomes_a_label(front: FrontOfTest, tree: Tree) -> None:
     token = await front.token("write", principal=f"user-{HOSTILE}")
     tricks = {
         "x-request-id": HOSTILE, "idempotency-key": f"key-{HOSTILE}", "user-agent": HOSTILE,
@@ -348,7 +350,7 @@ async def test_nothing_a_client_sends_becomes_a_label(front: Front, tree: Tree) 
     assert page("filestore_http_requests_total", method="other", route="unmatched", status="4xx") is not None
 
 
-async def test_a_thousand_addresses_are_no_more_series_than_one(front: Front) -> None:
+async def test_a_thousand_addresses_are_no_more_series_than_one(front: FrontOfTest) -> None:
     async with front.client() as anybody:
         await anybody.get("/nothing/0")
         before = (await scrape(anybody)).text.count("\n")
@@ -361,7 +363,7 @@ async def test_a_thousand_addresses_are_no_more_series_than_one(front: Front) ->
     assert series - before < 60, "those of one other method, and of the page itself"
 
 
-async def test_a_mount_key_can_not_break_the_page(front: Front) -> None:
+async def test_a_mount_key_can_not_break_the_page(front: FrontOfTest) -> None:
     key = 'a"b\\n{c="d"}\\'
     seen = [MountSeen("main", key, "online"), MountSeen("other", key, "offline")]
     async with other(front, vitals=KnownVitals([Load("main", key, 5, 6), Load("other", key, 0, 0)], seen)) as anybody:
@@ -373,7 +375,7 @@ async def test_a_mount_key_can_not_break_the_page(front: Front) -> None:
 # Who may read it
 
 
-async def test_with_a_token_set_nothing_else_opens_the_page(front: Front) -> None:
+async def test_with_a_token_set_nothing_else_opens_the_page(front: FrontOfTest) -> None:
     async with other(front, metrics_token=SECRET) as anybody:
         for given in (None, f"Bearer {SECRET[:-1]}", f"Bearer {SECRET}x", f"Basic {SECRET}", SECRET, "Bearer", "Bearer é",
                       f"Bearer {front.tokens['admin']}"):  # fmt: skip
@@ -398,7 +400,7 @@ def test_an_empty_token_is_refused_at_start(monkeypatch: pytest.MonkeyPatch) -> 
 # How things stand
 
 
-async def test_vitals_are_shown_under_the_mounts_the_pools_and_the_servers(front: Front) -> None:
+async def test_vitals_are_shown_under_the_mounts_the_pools_and_the_servers(front: FrontOfTest) -> None:
     known = KnownVitals(
         [Load("main", "disk", 12, 34)], [MountSeen("main", "disk", "degraded"), MountSeen("main", "off", "inactive")]
     )
@@ -489,7 +491,7 @@ def less_patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert time.monotonic() - began < 5
 
 
-async def test_many_scrapes_are_one_question(front: Front) -> None:
+async def test_many_scrapes_are_one_question(front: FrontOfTest) -> None:
     known = KnownVitals(seconds=0.05)
     async with other(front, vitals=known) as anybody:
         await asyncio.gather(*(scrape(anybody) for _ in range(20)))
@@ -497,7 +499,7 @@ async def test_many_scrapes_are_one_question(front: Front) -> None:
     assert known.asked == 1
 
 
-async def test_a_server_that_hangs_holds_up_no_scrape(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_hangs_holds_up_no_scrape(front: FrontOfTest, monkeypatch: pytest.MonkeyPatch) -> None:
     with less_patient(monkeypatch):
         async with other(front, vitals=KnownVitals(mounts_=[MountSeen("main", "m", "online")], seconds=30)) as anybody:
             page = await scrape(anybody)
@@ -506,7 +508,7 @@ async def test_a_server_that_hangs_holds_up_no_scrape(front: Front, monkeypatch:
     assert page.families["filestore_mount_health"].samples == []
 
 
-async def test_an_old_answer_is_not_shown_for_ever(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_old_answer_is_not_shown_for_ever(front: FrontOfTest, monkeypatch: pytest.MonkeyPatch) -> None:
     known = KnownVitals()
     monkeypatch.setattr(looks, "SERVERS_SECONDS", 0.0)
     async with other(front, vitals=known) as anybody:
@@ -530,7 +532,7 @@ async def test_an_answer_that_failed_is_not_replaced_by_an_older_one() -> None:
     assert [await looked.answer() for _ in range(3)] == [1, None, 2]
 
 
-async def test_without_postgres_the_page_says_so(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_postgres_the_page_says_so(front: FrontOfTest, monkeypatch: pytest.MonkeyPatch) -> None:
     away = make_pool("postgresql://nobody@127.0.0.1:1/none", name="away", timeout=0.2)
     await away.open(wait=False)
     with less_patient(monkeypatch):

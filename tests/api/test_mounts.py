@@ -12,7 +12,7 @@ import pytest
 from api.mounts.register import split_config
 from schema import errors
 from schema.store import mounts
-from tests.api.conftest import Front, Tree, make_tree
+from tests.api.conftest import FrontOfTest, Tree, make_tree
 
 
 def key() -> str:
@@ -34,7 +34,7 @@ def inode_of(folder: Path) -> int:
 S3 = {"backendKind": "s3", "bucket": "b", "prefix": "p/"}
 
 
-async def test_a_local_mount(front: Front, admin: httpx2.AsyncClient, tmp_path: Path) -> None:
+async def test_a_local_mount(front: FrontOfTest, admin: httpx2.AsyncClient, tmp_path: Path) -> None:
     body = local(tmp_path, displayName="Demo", description="d", contact="c", labels=["a", "b"], accessMode="ro",
                  stateReason="new", config={"note": {"x": 1}}, ignored=1)  # fmt: skip
     answer = await admin.post("/v1/backend-mounts", json=body)
@@ -66,7 +66,7 @@ SECRETS = {
 }
 
 
-async def test_secrets_go_in_and_never_come_out(front: Front, admin: httpx2.AsyncClient, capsys: Any) -> None:
+async def test_secrets_go_in_and_never_come_out(front: FrontOfTest, admin: httpx2.AsyncClient, capsys: Any) -> None:
     config = {"endpoint": "http://s3:9000", "region": "eu", "forcePathStyle": True, **SECRETS}
     made = await admin.post("/v1/backend-mounts", json={"mountKey": key(), **S3, "config": config})
     assert made.status_code == 201, made.text
@@ -123,7 +123,7 @@ BAD: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("body", BAD, ids=[str(n) for n in range(len(BAD))])
 async def test_a_bad_mount_is_400_and_leaves_nothing(
-    front: Front, admin: httpx2.AsyncClient, body: dict[str, Any]
+    front: FrontOfTest, admin: httpx2.AsyncClient, body: dict[str, Any]
 ) -> None:
     answer = await admin.post("/v1/backend-mounts", json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST"), answer.text
@@ -150,7 +150,7 @@ async def test_a_key_is_taken_once(admin: httpx2.AsyncClient, tmp_path: Path) ->
 
 
 async def test_what_a_crash_left_is_finished_by_the_same_request(
-    front: Front, admin: httpx2.AsyncClient, tmp_path: Path
+    front: FrontOfTest, admin: httpx2.AsyncClient, tmp_path: Path
 ) -> None:
     body = local(tmp_path)
     new = mounts.NewMount(mount_key=body["mountKey"], backend_kind="local", root_path=str(tmp_path))
@@ -163,7 +163,7 @@ async def test_what_a_crash_left_is_finished_by_the_same_request(
     assert made.json()["data"]["state"] == "active" and made.json()["data"]["rootNodeId"]
 
 
-async def test_only_what_is_sent_changes(front: Front, admin: httpx2.AsyncClient, tmp_path: Path) -> None:
+async def test_only_what_is_sent_changes(front: FrontOfTest, admin: httpx2.AsyncClient, tmp_path: Path) -> None:
     made = (await admin.post("/v1/backend-mounts", json=local(tmp_path, displayName="old", labels=["a"]))).json()[
         "data"
     ]
@@ -193,7 +193,7 @@ async def test_only_what_is_sent_changes(front: Front, admin: httpx2.AsyncClient
 
 
 async def test_the_root_changes_only_while_the_mount_rests(
-    front: Front, admin: httpx2.AsyncClient, tmp_path: Path
+    front: FrontOfTest, admin: httpx2.AsyncClient, tmp_path: Path
 ) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()
@@ -227,14 +227,14 @@ async def test_the_root_changes_only_while_the_mount_rests(
     assert [row["inode"] for row in rows] == [inode_of(new)]
 
 
-async def test_a_change_is_known_at_once(front: Front, admin: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_a_change_is_known_at_once(front: FrontOfTest, admin: httpx2.AsyncClient, tree: Tree) -> None:
     known = front.app.state.front.mounts
     assert (await known.get(tree.mount, "main")).access_mode == "rw"
     await admin.patch(f"/v1/backend-mounts/{tree.mount}", json={"accessMode": "ro"})
     assert (await known.get(tree.mount, "main")).access_mode == "ro"
 
 
-async def test_lists(front: Front, pool: Any, tmp_path: Path) -> None:
+async def test_lists(front: FrontOfTest, pool: Any, tmp_path: Path) -> None:
     tenant = f"t-{uuid.uuid4().hex[:6]}"
     made = [await make_tree(pool, tmp_path / f"m{n}", tenant=tenant, display_name=f"Disk {n}%") for n in range(3)]
     async with front.client(await front.token("admin", tenant=tenant)) as client:

@@ -14,7 +14,7 @@ from api.commands import parse as submissions
 from api.commands.catalogue import KINDS
 from api.http.fields import METADATA_MAX
 from schema.commands.command import Command, CommandKind, Status
-from tests.api.conftest import Front, Tree, failed, make_tree, pends, succeeded
+from tests.api.conftest import FrontOfTest, Tree, failed, make_tree, pends, succeeded
 from tests.api.test_commands_in import HOSTILE_BUT_LEGAL, REFUSED
 from tests.api.test_journal import command as command_row
 
@@ -58,7 +58,7 @@ def ask(client: httpx2.AsyncClient, call: Call, body: dict[str, Any], **options:
 
 @pytest.mark.parametrize("kind", RELOCATIONS)
 async def test_moving_and_copying(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, kind: CommandKind, tmp_path: Path
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, kind: CommandKind, tmp_path: Path
 ) -> None:
     other = await make_tree(tree.pool, tmp_path / "other")
     for call in both_addresses(kind):
@@ -82,7 +82,7 @@ async def test_moving_and_copying(
 
 
 async def test_a_copy_is_201_unless_it_took_the_place_of_something(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     body = {"backendMountId": tree.mount, "path": "a", "targetPath": "b", "overwrite": True}
     for result, replayed, status in (({}, False, 201), ({"previousVersion": None}, False, 201),
@@ -97,7 +97,7 @@ async def test_a_copy_is_201_unless_it_took_the_place_of_something(
     assert (await ask(client, ADDRESSES[CommandKind.COPY], body)).status_code == 201
 
 
-async def test_deleting_with_everything_below(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_deleting_with_everything_below(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     for call in both_addresses(CommandKind.DELETE):
         answer = await ask(client, call, {"backendMountId": tree.mount, "path": "a", "recursive": True})
         assert answer.status_code == 200
@@ -106,7 +106,9 @@ async def test_deleting_with_everything_below(front: Front, client: httpx2.Async
         }  # fmt: skip
 
 
-async def test_a_directory_by_the_name_of_its_command(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_a_directory_by_the_name_of_its_command(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     body = {"backendMountId": tree.mount, "path": "a", "metadata": {"n": 1}}
     for call in both_addresses(CommandKind.CREATE_DIRECTORY):
         assert (await ask(client, call, body)).status_code == 201
@@ -117,7 +119,9 @@ async def test_a_directory_by_the_name_of_its_command(front: Front, client: http
 
 
 @pytest.mark.parametrize("kind", RELOCATIONS)
-async def test_paths_that_are_not_utf8(front: Front, client: httpx2.AsyncClient, tree: Tree, kind: CommandKind) -> None:
+async def test_paths_that_are_not_utf8(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, kind: CommandKind
+) -> None:
     source, target = b"\xff", b"d/\xfe"
     body = {
         "backendMountId": tree.mount, "path": "ignored", "pathB64": base64.b64encode(source).decode(),
@@ -139,7 +143,7 @@ async def describe(client: httpx2.AsyncClient, tree: Tree, node: int, **body: An
     return await client.patch(f"/v1/nodes/{node}/metadata", json=told, headers=headers)
 
 
-async def test_metadata(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_metadata(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     await tree.directory("d")
     node = await tree.file("d/f")
     changes = {
@@ -163,13 +167,15 @@ async def test_metadata(front: Front, client: httpx2.AsyncClient, tree: Tree) ->
         assert front.commands.last.metadata == changes
 
 
-async def test_metadata_of_a_node_whose_name_is_not_utf8(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_metadata_of_a_node_whose_name_is_not_utf8(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     node = await tree.file(b"\xff\xfe")
     assert (await describe(client, tree, node, set={"a": 1})).status_code == 200
     assert front.commands.last.request.node_path.raw == b"\xff\xfe"
 
 
-async def test_metadata_with_nothing_to_change(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_metadata_with_nothing_to_change(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     node = await tree.file("f")
     bodies: list[dict[str, Any]] = [{}, {"set": {}, "unset": []}, {"set": None, "unset": None}]
     for body in bodies:
@@ -177,7 +183,7 @@ async def test_metadata_with_nothing_to_change(front: Front, client: httpx2.Asyn
         assert front.commands.last.metadata == {"set": {}, "unset": []}
 
 
-async def test_restoring_a_deleted_node(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_restoring_a_deleted_node(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     await tree.file("a", state="deleted", deleted_at="2026-01-01Z")
     latest = await tree.file("a", state="deleted", deleted_at="2026-01-02Z")
     living = await tree.file("a")
@@ -198,14 +204,14 @@ async def test_restoring_a_deleted_node(front: Front, client: httpx2.AsyncClient
 
 
 async def test_restoring_what_lives_already_is_for_the_record_to_refuse(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     living = await tree.file("b")
     answer = await client.post("/v1/nodes/restore", json={"backendMountId": tree.mount, "path": "b"})
     assert answer.status_code == 200 and front.commands.last.request.node_id == living
 
 
-async def test_restoring_older_content(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_restoring_older_content(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     node = await tree.file("a")
     base = {"backendMountId": tree.mount, "version": 2}
     asked = {"kind": CommandKind.RESTORE, "mount_id": tree.mount, "path": "a", "content_version": 2}
@@ -221,7 +227,7 @@ async def test_restoring_older_content(front: Front, client: httpx2.AsyncClient,
 
 
 async def fingerprints(
-    front: Front, client: httpx2.AsyncClient, call: Call, bodies: Sequence[dict[str, Any]]
+    front: FrontOfTest, client: httpx2.AsyncClient, call: Call, bodies: Sequence[dict[str, Any]]
 ) -> list[Any]:
     hashes = []
     for body in bodies:
@@ -232,7 +238,7 @@ async def fingerprints(
 
 
 async def test_a_node_named_by_its_id_is_the_same_request_wherever_it_lies(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     node = await tree.file("before")
     call = ("PATCH", f"/v1/nodes/{node}/metadata")
@@ -252,7 +258,7 @@ async def test_a_node_named_by_its_id_is_the_same_request_wherever_it_lies(
 
 
 async def test_a_path_to_restore_is_the_same_request_whichever_node_was_found_there(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     call, body = ADDRESSES[CommandKind.RESTORE], {"backendMountId": tree.mount, "path": "a", "idempotencyKey": "k"}
     one = await tree.file("a", state="deleted", deleted_at="2026-01-01Z")
@@ -268,7 +274,7 @@ async def test_a_path_to_restore_is_the_same_request_whichever_node_was_found_th
 
 
 async def test_a_deleted_node_is_described_no_more_but_its_answer_can_still_be_heard(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     node = await tree.file("a", state="deleted", deleted_at="2026-01-01Z")
     answer = await describe(client, tree, node, set={"a": 1})
@@ -288,7 +294,13 @@ async def test_a_deleted_node_is_described_no_more_but_its_answer_can_still_be_h
     ("path", "target"), [("a", "a"), ("a", "/a/"), ("a/b", "a//b"), ("a", "a/b"), ("a/b", "a/b/c/d")]
 )
 async def test_nothing_goes_onto_or_into_itself(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, kind: CommandKind, path: str, target: str, tmp_path: Path
+    front: FrontOfTest,
+    client: httpx2.AsyncClient,
+    tree: Tree,
+    kind: CommandKind,
+    path: str,
+    target: str,
+    tmp_path: Path,
 ) -> None:
     body = {"backendMountId": tree.mount, "path": path, "targetPath": target, "overwrite": True}
     for call in both_addresses(kind):
@@ -303,7 +315,7 @@ async def test_nothing_goes_onto_or_into_itself(
 
 @pytest.mark.parametrize("kind", RELOCATIONS)
 async def test_a_name_that_only_begins_alike_is_another_one(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, kind: CommandKind
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, kind: CommandKind
 ) -> None:
     for path, target in (("a", "ab"), ("a", "a b"), ("a", "A"), ("a/b", "a"), ("a", "b/a"), ("é", "e\u0301")):
         body = {"backendMountId": tree.mount, "path": path, "targetPath": target}
@@ -313,7 +325,7 @@ async def test_a_name_that_only_begins_alike_is_another_one(
 
 @pytest.mark.parametrize(("path", "code"), REFUSED)
 async def test_a_path_that_no_mount_can_hold_is_refused(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, path: str, code: str
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, path: str, code: str
 ) -> None:
     deleted = await tree.file("gone", state="deleted", deleted_at="2026-01-01Z")
     base: dict[str, Any] = {"backendMountId": tree.mount}
@@ -334,7 +346,7 @@ async def test_a_path_that_no_mount_can_hold_is_refused(
 
 @pytest.mark.parametrize("path", HOSTILE_BUT_LEGAL)
 async def test_a_hostile_name_that_a_disk_can_hold_goes_through_as_it_is(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, path: str
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, path: str
 ) -> None:
     for kind in RELOCATIONS:
         for source, target in ((path, "target"), ("source", path)):
@@ -349,7 +361,7 @@ async def test_a_hostile_name_that_a_disk_can_hold_goes_through_as_it_is(
 
 
 async def test_the_root_of_a_mount_is_not_described_nor_restored(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     base = {"backendMountId": tree.mount}
     for answer in (
@@ -365,7 +377,9 @@ async def test_the_root_of_a_mount_is_not_described_nor_restored(
     assert front.commands.submissions == []
 
 
-async def test_a_node_is_named_by_its_id_or_by_its_path(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_a_node_is_named_by_its_id_or_by_its_path(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     node = await tree.file("a")
     for route in ("/v1/commands/update-metadata", "/v1/nodes/restore", "/v1/commands/restore"):
         for named in ({}, {"nodeId": node, "path": "a"}, {"nodeId": node, "pathB64": "YQ=="}, {"nodeId": None}):
@@ -374,7 +388,9 @@ async def test_a_node_is_named_by_its_id_or_by_its_path(front: Front, client: ht
     assert front.commands.submissions == []
 
 
-async def test_a_node_that_is_not_there(front: Front, client: httpx2.AsyncClient, tree: Tree, tmp_path: Path) -> None:
+async def test_a_node_that_is_not_there(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, tmp_path: Path
+) -> None:
     other = await make_tree(tree.pool, tmp_path / "other")
     elsewhere = await other.file("a")
     foreign = await make_tree(tree.pool, tmp_path / "foreign", tenant="other")
@@ -395,7 +411,9 @@ async def test_a_node_that_is_not_there(front: Front, client: httpx2.AsyncClient
     assert front.commands.submissions == []
 
 
-async def test_both_mounts_must_be_there(front: Front, client: httpx2.AsyncClient, tree: Tree, tmp_path: Path) -> None:
+async def test_both_mounts_must_be_there(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, tmp_path: Path
+) -> None:
     foreign = await make_tree(tree.pool, tmp_path / "foreign", tenant="other")
     for missing in (foreign.mount, 2**63 - 1):
         for kind in RELOCATIONS:
@@ -414,7 +432,7 @@ async def test_both_mounts_must_be_there(front: Front, client: httpx2.AsyncClien
 
 
 async def test_a_free_name_is_asked_for_only_where_something_gets_a_name(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     node = await tree.file("a")
     base = {"backendMountId": tree.mount, "path": "a"}
@@ -464,7 +482,7 @@ TAKES: dict[str, set[str]] = {
 
 @pytest.mark.parametrize(("name", "wrong"), WRONG, ids=lambda value: ascii(value)[:40])
 async def test_a_wrong_type_is_named(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, name: str, wrong: dict[str, Any]
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, name: str, wrong: dict[str, Any]
 ) -> None:
     for kind in KINDS:
         if name not in TAKES[kind.name] | {"backendMountId", "idempotencyKey"}:
@@ -480,7 +498,9 @@ async def test_a_wrong_type_is_named(
     assert front.commands.submissions == []
 
 
-async def test_what_one_command_takes_another_ignores(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_what_one_command_takes_another_ignores(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     every_field = set[str]().union(*TAKES.values())
     for kind in KINDS:
         strange = {key: {"strange": [1]} for key in every_field - TAKES[kind.name]}
@@ -498,7 +518,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("body", BROKEN, ids=[str(n) for n in range(len(BROKEN))])
-async def test_a_malformed_body_is_400(front: Front, client: httpx2.AsyncClient, tree: Tree, body: bytes) -> None:
+async def test_a_malformed_body_is_400(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, body: bytes) -> None:
     sent = body.replace(b"M", str(tree.mount).encode())
     at_target = sent.replace(b'"path"', b'"path":"a","targetPath"')
     relocations = [f"/v1/{where}" for where in ("nodes/move", "nodes/copy", "commands/move", "commands/copy")]
@@ -525,7 +545,7 @@ async def test_a_malformed_body_is_400(front: Front, client: httpx2.AsyncClient,
     ],
 )
 async def test_metadata_that_no_database_can_hold(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, text: bytes
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, text: bytes
 ) -> None:
     node = await tree.file("a")
     for method, path, named in (
@@ -538,7 +558,7 @@ async def test_metadata_that_no_database_can_hold(
     assert front.commands.submissions == []
 
 
-async def test_a_key_is_set_or_unset(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_a_key_is_set_or_unset(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     node = await tree.file("a")
     answer = await describe(client, tree, node, set={"a": 1, "b": 2}, unset=["c", "b"])
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
@@ -546,7 +566,7 @@ async def test_a_key_is_set_or_unset(front: Front, client: httpx2.AsyncClient, t
     assert front.commands.submissions == []
 
 
-async def test_too_much_metadata_is_413(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_too_much_metadata_is_413(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     node = await tree.file("a")
     frame = len(json.dumps({"set": {"a": ""}, "unset": []}, separators=(",", ":")))
     assert (await describe(client, tree, node, set={"a": "x" * (METADATA_MAX - frame)})).status_code == 200
@@ -555,7 +575,7 @@ async def test_too_much_metadata_is_413(front: Front, client: httpx2.AsyncClient
     assert len(front.commands.submissions) == 1
 
 
-async def test_who_may_only_read_changes_nothing(front: Front, tree: Tree) -> None:
+async def test_who_may_only_read_changes_nothing(front: FrontOfTest, tree: Tree) -> None:
     node = await tree.file("a")
     body = {"backendMountId": tree.mount, "path": "a", "targetPath": "b"}
     async with front.client(front.tokens["read"]) as reader, front.client() as nobody:
@@ -568,7 +588,7 @@ async def test_who_may_only_read_changes_nothing(front: Front, tree: Tree) -> No
 
 
 async def test_both_ends_are_authorised(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Paths that a token may use will be asked for in this one place: it has to hear of every one."""
     asked: list[Any] = []
@@ -600,7 +620,7 @@ async def test_both_ends_are_authorised(
 # Keys, waiting, names
 
 
-async def test_the_key_in_the_body_wins_everywhere(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_the_key_in_the_body_wins_everywhere(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     node = await tree.file("a")
     for method, path in EVERY:
         for headers, key, used in (({}, None, None), ({"idempotency-key": "h"}, None, "h"), ({"idempotency-key": "h"}, "b", "b"),
@@ -611,7 +631,7 @@ async def test_the_key_in_the_body_wins_everywhere(front: Front, client: httpx2.
             assert front.commands.last.request.key == used
 
 
-async def test_nobody_has_to_wait(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_nobody_has_to_wait(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     node = await tree.file("a")
     front.commands.answers = pends
     body = {"backendMountId": tree.mount, "path": "a", "targetPath": "b"}
@@ -628,7 +648,7 @@ async def test_nobody_has_to_wait(front: Front, client: httpx2.AsyncClient, tree
 
 
 async def test_a_refusal_of_the_record_is_answered_verbatim(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     node = await tree.file("a")
     front.commands.answers = lambda submission: failed(submission, "VERSION_CONFLICT")
@@ -639,7 +659,7 @@ async def test_a_refusal_of_the_record_is_answered_verbatim(
 
 
 @pytest.mark.parametrize("name", ["nonsense", "Move", "moveNode", "upload", "%00", "é"])
-async def test_a_command_that_nobody_knows(front: Front, client: httpx2.AsyncClient, name: str) -> None:
+async def test_a_command_that_nobody_knows(front: FrontOfTest, client: httpx2.AsyncClient, name: str) -> None:
     answer = await client.post(f"/v1/commands/{name}", json={})
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
     assert answer.json()["error"]["details"]["commands"] == [
@@ -652,7 +672,7 @@ def test_every_kind_of_command_but_the_upload_has_a_place_in_the_table() -> None
     assert {kind.name for kind in KINDS} == set(TAKES)
 
 
-async def test_a_running_command_says_where_and_when_to_ask_again(front: Front, tree: Tree) -> None:
+async def test_a_running_command_says_where_and_when_to_ask_again(front: FrontOfTest, tree: Tree) -> None:
     running = await command_row(tree, "ann", kind="moveNode", request='{"path": "a", "target": "b"}')
     ended = await command_row(tree, "ann", status="succeeded", ended_at="2026-01-01Z", outcome="{}")
     async with front.client(await front.token("read", principal="ann")) as ann:

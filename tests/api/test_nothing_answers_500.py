@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from api.commands.catalogue import BY_COMMAND, KINDS
 from api.http.errors import STATUS
 from schema.errors import BY_CODE
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 
 fuzzed = settings(
     max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -99,7 +99,7 @@ queries = st.lists(
 )
 
 
-async def checked(front: Front, method: str, path: str, **options: Any) -> None:
+async def checked(front: FrontOfTest, method: str, path: str, **options: Any) -> None:
     async with front.client(front.tokens["admin"]) as client:
         answer = await client.request(method, path, **options)
     assert answer.status_code != 500, (method, path, options, answer.text)
@@ -125,7 +125,9 @@ COMMANDS = [
 @fuzzed
 @given(st.sampled_from(COMMANDS), bodies, headers)
 @example(("POST", "/v1/directories"), b'{"backendMountId":1,"path":"\\ud83d\\ude00","metadata":{"\\u0001":1e308}}', {})
-async def test_bodies(front: Front, tree: Tree, route: tuple[str, str], body: bytes, headers: dict[str, bytes]) -> None:
+async def test_bodies(
+    front: FrontOfTest, tree: Tree, route: tuple[str, str], body: bytes, headers: dict[str, bytes]
+) -> None:
     body = body.replace(b'"backendMountId": 1', b'"backendMountId": %d' % tree.mount)
     told = [(name.encode(), value) for name, value in headers.items()]
     await checked(front, *route, content=body, headers=told)
@@ -135,7 +137,7 @@ async def test_bodies(front: Front, tree: Tree, route: tuple[str, str], body: by
 @fuzzed
 @given(st.sampled_from([*ON_NODES, *NAMED, ("PATCH", "metadata")]), nearly, waits, headers)
 async def test_commands_on_nodes(
-    front: Front, tree: Tree, route: tuple[str, str], told: dict[str, Any], wait: str, headers: dict[str, bytes]
+    front: FrontOfTest, tree: Tree, route: tuple[str, str], told: dict[str, Any], wait: str, headers: dict[str, bytes]
 ) -> None:
     method, path = route
     if path == "metadata":
@@ -149,7 +151,9 @@ async def test_commands_on_nodes(
 
 @fuzzed
 @given(command_lists, headers)
-async def test_lists_of_commands(front: Front, tree: Tree, told: dict[str, Any], headers: dict[str, bytes]) -> None:
+async def test_lists_of_commands(
+    front: FrontOfTest, tree: Tree, told: dict[str, Any], headers: dict[str, bytes]
+) -> None:
     body = as_json(told).replace(b'ountId": 1', b'ountId": %d' % tree.mount)
     sent = [(name.encode(), value) for name, value in headers.items() if not name.startswith("if-")]
     async with front.client(front.tokens["admin"]) as client:
@@ -169,7 +173,7 @@ LISTS = ["/v1/nodes", "/v1/nodes/by-path", "/v1/backend-mounts", "/v1/journal", 
 @fuzzed
 @given(st.sampled_from([*LISTS, "children", "presign"]), queries, headers)
 async def test_queries(
-    front: Front, tree: Tree, where: str, query: list[tuple[str, str]], headers: dict[str, bytes]
+    front: FrontOfTest, tree: Tree, where: str, query: list[tuple[str, str]], headers: dict[str, bytes]
 ) -> None:
     path = {"children": f"/v1/nodes/{tree.root}/children", "presign": f"/v1/files/{tree.root}/presign"}.get(
         where, where
@@ -184,7 +188,7 @@ async def test_queries(
 
 @fuzzed
 @given(st.binary(max_size=60), headers)
-async def test_addresses(front: Front, raw: bytes, headers: dict[str, bytes]) -> None:
+async def test_addresses(front: FrontOfTest, raw: bytes, headers: dict[str, bytes]) -> None:
     told = [(name.encode(), value) for name, value in headers.items()]
     odd = "".join(f"%{byte:02X}" for byte in raw)
     for path in (
@@ -210,7 +214,7 @@ parts = st.lists(
 @fuzzed
 @given(parts, st.booleans(), st.integers(0, 30), headers)
 async def test_forms(
-    front: Front,
+    front: FrontOfTest,
     tree: Tree,
     parts: list[tuple[str, str | None, bytes]],
     good: bool,

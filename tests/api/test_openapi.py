@@ -15,11 +15,11 @@ from api.http.errors import status_of
 from api.http.openapi import CODES, DEFECT
 from api.http.routes import Plain
 from schema.errors import BY_CODE
-from tests.api.conftest import Front, Tree, failed, pends, succeeded
+from tests.api.conftest import FrontOfTest, Tree, failed, pends, succeeded
 
 
 @pytest.fixture
-def document(front: Front) -> dict[str, Any]:
+def document(front: FrontOfTest) -> dict[str, Any]:
     told: dict[str, Any] = json.loads(json.dumps(front.app.openapi()))
     return told
 
@@ -63,7 +63,7 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     assert not [at for at, held in parts(document) if "x-elsewhere" in held]
 
 
-def test_every_operation_has_a_description_and_one_place_where_it_is_written(front: Front) -> None:
+def test_every_operation_has_a_description_and_one_place_where_it_is_written(front: FrontOfTest) -> None:
     for at, operation in operations(front.app.openapi()):
         assert operation["description"].strip(), at
         assert operation["summary"] and operation["operationId"] and operation["tags"], at
@@ -94,7 +94,7 @@ def test_what_waits_is_not_described_as_an_outcome(document: dict[str, Any]) -> 
         assert schema["properties"]["data"]["$ref"].endswith("/PendingCommand")
 
 
-def test_decorators_are_short(front: Front) -> None:
+def test_decorators_are_short(front: FrontOfTest) -> None:
     """What is longer than this hides the function below it."""
     for route in front.app.routes:
         if isinstance(route, Plain) and route.include_in_schema:
@@ -151,7 +151,7 @@ class Checked:
 
 
 async def test_answers_are_what_the_document_says(
-    front: Front, document: dict[str, Any], tree: Tree, tmp_path: Any
+    front: FrontOfTest, document: dict[str, Any], tree: Tree, tmp_path: Any
 ) -> None:
     file, folder, gone = await tree.file("a.txt", b"abc"), await tree.directory("d"), 987654321
     await tree.file("A.txt", b"abc")

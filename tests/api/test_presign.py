@@ -11,7 +11,7 @@ from activities.executors.base import Identity
 from schema.errors import MountOffline
 from schema.ids import NodeId
 from schema.paths import NodePath
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Linking:
 
 
 @pytest.fixture
-def linking(front: Front) -> Linking:
+def linking(front: FrontOfTest) -> Linking:
     made = Linking(None)
 
     def wrapped(executor: Any) -> Linking:

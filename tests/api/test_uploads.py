@@ -18,7 +18,7 @@ from api.http import body as http_body
 from api.uploads import spool
 from schema import errors
 from schema.commands.command import CommandKind
-from tests.api.conftest import Front, Tree, failed, make_tree, succeeded
+from tests.api.conftest import FrontOfTest, Tree, failed, make_tree, succeeded
 
 B = "edge-of-the-part"
 
@@ -55,7 +55,7 @@ async def in_pieces(body: bytes) -> AsyncIterator[bytes]:
         yield body[start : start + 60_000]
 
 
-async def test_a_small_file_stays_in_memory(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_a_small_file_stays_in_memory(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     sent = {"backendMountId": str(tree.mount), "path": "d/a.txt", "metadata": '{"n": 1, "b": 9007199254740991}',
             "idempotencyKey": "k", "overwrite": "true", "other": "ignored"}  # fmt: skip
     answer = await client.post("/v1/files", data=sent, files={"file": ("é.txt", b"hello", "text/plain")})
@@ -80,7 +80,7 @@ SIZES = [0, 1, spool.MEMORY_MAX - 1, spool.MEMORY_MAX, spool.MEMORY_MAX + 1, spo
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_every_byte_arrives_whatever_the_size(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, size: int
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, size: int
 ) -> None:
     content = os.urandom(size)
     answer = await client.post(
@@ -100,7 +100,7 @@ async def test_every_byte_arrives_whatever_the_size(
 
 
 async def test_the_lock_is_held_until_the_command_takes_over(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     seen = []
 
@@ -118,7 +118,7 @@ async def test_the_lock_is_held_until_the_command_takes_over(
     assert seen == [False, True]
 
 
-async def test_created_is_201_and_overwritten_200(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_created_is_201_and_overwritten_200(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     sent = {"backendMountId": str(tree.mount), "path": "a", "overwrite": "1"}
     front.commands.answers = lambda s: succeeded(s, previousVersion=3)
     assert (await client.post("/v1/files", data=sent, files={"file": b"x"})).status_code == 200
@@ -135,14 +135,19 @@ async def test_created_is_201_and_overwritten_200(front: Front, client: httpx2.A
     ],
 )  # fmt: skip
 async def test_whether_to_overwrite(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, overwrite: str | None, headers: dict[str, str], expected: bool
+    front: FrontOfTest,
+    client: httpx2.AsyncClient,
+    tree: Tree,
+    overwrite: str | None,
+    headers: dict[str, str],
+    expected: bool,
 ) -> None:
     more = {} if overwrite is None else {"overwrite": overwrite}
     assert (await send(client, form(*fields(tree, **more), (FILE, b"x")), **headers)).status_code == 201
     assert front.commands.last.request.overwrite is expected
 
 
-async def test_the_fingerprint_covers_the_body(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_the_fingerprint_covers_the_body(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     async def hash_of(content: bytes, name: str = "a", **headers: str) -> str | None:
         sent = {"backendMountId": str(tree.mount), "path": "a"}
         files = {"file": (name, content, "text/plain")}
@@ -161,7 +166,7 @@ async def test_the_fingerprint_covers_the_body(front: Front, client: httpx2.Asyn
 @pytest.mark.parametrize("algorithm", ["sha256", "sha1", "md5"])
 @pytest.mark.parametrize("prefix", [True, False])
 async def test_a_checksum_is_compared(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, size: int, header: str, algorithm: str, prefix: bool
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, size: int, header: str, algorithm: str, prefix: bool
 ) -> None:
     content = os.urandom(size)
     right = hashlib.new(algorithm, content).hexdigest()
@@ -190,7 +195,7 @@ async def test_what_is_no_checksum_is_400(client: httpx2.AsyncClient, tree: Tree
 
 
 async def test_an_upload_is_refused_before_its_body_is_read(
-    front: Front, tree: Tree, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_body, "LINGER_BYTES", 300_000)
     read = 0
@@ -252,7 +257,9 @@ FIELD_ORDER = [
 
 
 @pytest.mark.parametrize(("what", "parts"), FIELD_ORDER, ids=[what for what, _ in FIELD_ORDER])
-async def test_a_bad_form_is_400(front: Front, client: httpx2.AsyncClient, tree: Tree, what: str, parts: Any) -> None:
+async def test_a_bad_form_is_400(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, what: str, parts: Any
+) -> None:
     answer = await send(client, form(*parts(tree)))
     assert answer.status_code == 400, (what, answer.text)
     assert answer.json()["error"]["code"] in ("INVALID_REQUEST", "INVALID_PATH")
@@ -267,7 +274,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("body", BROKEN, ids=[str(n) for n in range(len(BROKEN))])
-async def test_what_is_no_form_is_400(front: Front, client: httpx2.AsyncClient, body: bytes) -> None:
+async def test_what_is_no_form_is_400(front: FrontOfTest, client: httpx2.AsyncClient, body: bytes) -> None:
     assert (await send(client, body)).status_code == 400
     assert front.commands.submissions == []
 
@@ -288,7 +295,7 @@ async def test_what_does_not_say_that_it_is_a_form_is_400(client: httpx2.AsyncCl
 @pytest.mark.parametrize("size", [10, 100_000, 3_000_000])
 @pytest.mark.parametrize("cut", [1, 5, 30, 60])
 async def test_a_body_that_ends_too_soon_is_no_file(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, size: int, cut: int
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, size: int, cut: int
 ) -> None:
     body = form(*fields(tree), (FILE, b"x" * size))
     whole = len(f"\r\n--{B}--\r\n")
@@ -297,7 +304,7 @@ async def test_a_body_that_ends_too_soon_is_no_file(
     assert front.commands.submissions == [] and no_stages(tree)
 
 
-async def test_nothing_of_size_follows_the_form(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_nothing_of_size_follows_the_form(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     body = form(*fields(tree), (FILE, b"x"))
     assert (await send(client, in_pieces(body + b"an epilogue"))).status_code == 201
     front.commands.submissions.clear()
@@ -306,7 +313,9 @@ async def test_nothing_of_size_follows_the_form(front: Front, client: httpx2.Asy
 
 
 @pytest.mark.parametrize("size", [0, 100, 64_000, 70_000, 1_200_000])
-async def test_a_form_may_come_in_any_pieces(front: Front, client: httpx2.AsyncClient, tree: Tree, size: int) -> None:
+async def test_a_form_may_come_in_any_pieces(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, size: int
+) -> None:
     content = os.urandom(size)
     body = form(*fields(tree, metadata='{"a": "é"}'), (FILE, content))
 
@@ -331,7 +340,7 @@ async def test_a_form_may_come_in_any_pieces(front: Front, client: httpx2.AsyncC
     ],
 )  # fmt: skip
 async def test_a_filename_is_for_people_and_never_a_path(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, told: str, name: str | None
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, told: str, name: str | None
 ) -> None:
     part = (f'Content-Disposition: form-data; name="file"; {told}', b"x")
     assert (await send(client, form(*fields(tree), part))).status_code == 201
@@ -340,7 +349,7 @@ async def test_a_filename_is_for_people_and_never_a_path(
 
 
 async def test_a_filename_that_is_not_utf8_is_kept_lossily(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     part = b'\r\n--%s\r\nContent-Disposition: form-data; name="file"; filename="\xff.bin"\r\n\r\nx' % B.encode()
     assert (await send(client, form(*fields(tree), part))).status_code == 201
@@ -349,24 +358,26 @@ async def test_a_filename_that_is_not_utf8_is_kept_lossily(
 
 
 @pytest.mark.parametrize("type", ["text/html; charset=utf-8", "x", "a/b\tc", "é/é", "a/" + "b" * 200, ""])
-async def test_only_a_media_type_is_kept(front: Front, client: httpx2.AsyncClient, tree: Tree, type: str) -> None:
+async def test_only_a_media_type_is_kept(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, type: str) -> None:
     part = (f'Content-Disposition: form-data; name="file"; filename="a"\r\nContent-Type: {type}', b"x")
     assert (await send(client, form(*fields(tree), part))).status_code == 201
     assert front.commands.last.request.mime_type == (type if type.startswith("text/html") else None)
 
 
-async def test_the_part_named_file_needs_no_filename(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_the_part_named_file_needs_no_filename(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     assert (await send(client, form(*fields(tree), field("file", b"x")))).status_code == 201
     assert front.commands.last.content == b"x" and front.commands.last.request.original_name is None
 
 
-async def test_content_may_look_like_a_boundary(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_content_may_look_like_a_boundary(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     content = f"\r\n--{B[:-1]}\r\n--\r\n--{B[:5]}\r\n\r\n-".encode() * 5000
     assert (await send(client, form(*fields(tree), (FILE, content)))).status_code == 201
     assert front.commands.last.request.sha256 == hashlib.sha256(content).hexdigest()
 
 
-async def test_fields_that_are_too_large_are_413(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_fields_that_are_too_large_are_413(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     large = "x" * 300_000
     for more in ({"other": large}, {"metadata": json.dumps({"a": large})}, {f"f{n}": "x" * 200_000 for n in range(8)}):
         answer = await send(client, form(*fields(tree, **more), (FILE, b"x")))
@@ -375,7 +386,7 @@ async def test_fields_that_are_too_large_are_413(front: Front, client: httpx2.As
 
 
 async def test_a_file_over_the_limit_is_413_and_leaves_nothing(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     object.__setattr__(front.services, "settings", front.settings.model_copy(update={"upload_max_bytes": 2_000_000}))
     sent = {"backendMountId": str(tree.mount), "path": "a"}
@@ -416,7 +427,7 @@ class FailingWriter:
 @pytest.mark.parametrize("after", [-1, 0, 1, 3])
 @pytest.mark.parametrize("error", [errors.StorageFull, errors.MountOffline, errors.MountReadOnly])
 async def test_when_staging_fails_the_command_is_recorded_as_refused(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, error: type[errors.FilestoreError], after: int
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, error: type[errors.FilestoreError], after: int
 ) -> None:
     front.disks.wrapped = lambda executor: FailingWriter(executor, error(), after)
     front.commands.answers = lambda s: failed(s, s.request.failure or "")
@@ -429,7 +440,7 @@ async def test_when_staging_fails_the_command_is_recorded_as_refused(
 
 
 async def test_a_mount_of_another_host_is_recorded_as_offline(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     front.disks.broken[tree.mount] = errors.MountOffline("It lies elsewhere.")
     front.commands.answers = lambda s: failed(s, s.request.failure or "")
@@ -441,7 +452,7 @@ async def test_a_mount_of_another_host_is_recorded_as_offline(
 
 @pytest.mark.parametrize("columns", [{"access_mode": "ro"}, {"state": "inactive"}, {"state": "offline"}])
 async def test_a_big_body_is_not_staged_where_it_can_not_go(
-    front: Front, client: httpx2.AsyncClient, pool: Any, tmp_path: Path, columns: dict[str, str]
+    front: FrontOfTest, client: httpx2.AsyncClient, pool: Any, tmp_path: Path, columns: dict[str, str]
 ) -> None:
     tree = await make_tree(pool, tmp_path / "closed", **columns)
     front.commands.answers = lambda s: failed(s, s.request.failure or "")
@@ -455,7 +466,7 @@ async def test_a_big_body_is_not_staged_where_it_can_not_go(
 
 @pytest.mark.parametrize(("number", "status"), [(errno.EIO, 503), (errno.ENOTTY, 500)], ids=["foreseen", "unforeseen"])
 async def test_an_error_of_the_disk_leaves_nothing(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, number: int, status: int
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, number: int, status: int
 ) -> None:
     front.disks.wrapped = lambda executor: FailingWriter(executor, OSError(number, os.strerror(number)), 2)
     answer = await send(client, in_pieces(form(*fields(tree), (FILE, b"x" * 5_000_000))))
@@ -466,7 +477,7 @@ async def test_an_error_of_the_disk_leaves_nothing(
 # What only a connection shows
 
 
-async def request_head(front: Front, length: int, token: str = "write") -> bytes:
+async def request_head(front: FrontOfTest, length: int, token: str = "write") -> bytes:
     return (
         f"POST /v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {front.tokens[token]}\r\n"
         f"Content-Type: multipart/form-data; boundary={B}\r\nContent-Length: {length}\r\n\r\n"
@@ -479,7 +490,7 @@ async def until(condition: Any, seconds: float = 5) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_client_that_goes_away_leaves_nothing(front: Front, tree: Tree, address: tuple[str, int]) -> None:
+async def test_a_client_that_goes_away_leaves_nothing(front: FrontOfTest, tree: Tree, address: tuple[str, int]) -> None:
     body = form(*fields(tree), (FILE, b"x" * 8_000_000))
     _, writer = await asyncio.open_connection(*address)
     writer.write(await request_head(front, len(body)) + body[:4_000_000])
@@ -491,7 +502,7 @@ async def test_a_client_that_goes_away_leaves_nothing(front: Front, tree: Tree, 
 
 
 async def test_a_refused_sender_reads_why_although_it_is_still_sending(
-    front: Front, tree: Tree, address: tuple[str, int]
+    front: FrontOfTest, tree: Tree, address: tuple[str, int]
 ) -> None:
     length = 20_000_000
     reader, writer = await asyncio.open_connection(*address)
@@ -507,7 +518,7 @@ async def test_a_refused_sender_reads_why_although_it_is_still_sending(
 
 
 async def test_nobody_sends_for_ever_what_nobody_wants(
-    front: Front, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_body, "LINGER_BYTES", 1_000_000)
     _, writer = await asyncio.open_connection(*address)
@@ -521,7 +532,7 @@ async def test_nobody_sends_for_ever_what_nobody_wants(
 
 
 async def test_memory_stays_flat_and_the_sender_waits_for_the_disk(
-    front: Front, tree: Tree, address: tuple[str, int]
+    front: FrontOfTest, tree: Tree, address: tuple[str, int]
 ) -> None:
     class Slow:
         def __init__(self, executor: Executor) -> None:

@@ -15,7 +15,7 @@ from activities.executors.local.executor import LocalExecutor
 from api.files import recorded
 from schema.ids import NodeId
 from schema.paths import RESERVED, NodePath
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 
 OLD, NEW = b"what it was before", b"what it is"
 DAY = "2026-11-20"
@@ -367,7 +367,7 @@ async def test_names_that_are_not_text_and_directories(client: httpx2.AsyncClien
     assert (one["kind"], one["contentAvailable"], one["contentUrl"]) == ("directory", False, None)
 
 
-async def test_who_may_see_versions(front: Front, client: httpx2.AsyncClient, node: NodeId) -> None:
+async def test_who_may_see_versions(front: FrontOfTest, client: httpx2.AsyncClient, node: NodeId) -> None:
     stranger = await front.token("read", tenant="other")
     for path in (f"/v1/nodes/{node}/snapshots", at(node, 1)):
         async with front.client(stranger) as other, front.client() as nobody:

@@ -17,7 +17,7 @@ from api.uploads import spool
 from schema import errors
 from schema.commands.command import CommandKind
 from schema.store.pool import Pool
-from tests.api.conftest import Front, Tree, failed, make_tree, pends, succeeded
+from tests.api.conftest import FrontOfTest, Tree, failed, make_tree, pends, succeeded
 
 B = "edge"
 
@@ -56,7 +56,7 @@ SIZES = [0, 1, spool.MEMORY_MAX, spool.MEMORY_MAX + 1, spool.PIECE + 1, 3 * spoo
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_body_is_the_file(front: Front, client: httpx2.AsyncClient, tree: Tree, size: int) -> None:
+async def test_the_body_is_the_file(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, size: int) -> None:
     content = os.urandom(size)
     answer = await put(client, tree, content, "d/é.txt", content_type="text/plain; charset=utf-8")
     assert answer.status_code == 201, answer.text
@@ -71,20 +71,22 @@ async def test_the_body_is_the_file(front: Front, client: httpx2.AsyncClient, tr
         assert (tree.folder / ".filestore" / "stage" / request.id).read_bytes() == content
 
 
-async def test_a_path_that_is_not_utf8_comes_as_base64(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_a_path_that_is_not_utf8_comes_as_base64(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     query: dict[str, str | int] = {"backendMountId": tree.mount, "pathB64": base64.b64encode(b"d/\xff").decode()}
     assert (await client.put("/v1/files/by-path", params=query, content=b"x")).status_code == 201
     assert front.commands.last.request.node_path.raw == b"d/\xff"
 
 
-async def test_created_is_201_and_replaced_is_200(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_created_is_201_and_replaced_is_200(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     front.commands.answers = lambda s: succeeded(s, previousVersion=3)
     assert (await put(client, tree, b"x")).status_code == 200
     front.commands.answers = lambda s: succeeded(s, previousVersion=None)
     assert (await put(client, tree, b"x")).status_code == 201
 
 
-async def test_conditions(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_conditions(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     assert (await put(client, tree, b"x", if_none_match="*")).status_code == 201
     assert front.commands.last.request.overwrite is False
     assert (await put(client, tree, b"x", if_match='"7"')).status_code == 201
@@ -105,7 +107,9 @@ METADATA: dict[str, Any] = {"owner": "müller", "n": 10**20}
         base64.b64encode(json.dumps(METADATA, ensure_ascii=False).encode()).decode(),
     ],
 )
-async def test_metadata_comes_in_a_header(front: Front, client: httpx2.AsyncClient, tree: Tree, spelt: str) -> None:
+async def test_metadata_comes_in_a_header(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spelt: str
+) -> None:
     assert (await put(client, tree, b"x", x_filestore_metadata=spelt)).status_code == 201
     assert front.commands.last.metadata == METADATA and front.commands.last.request.has_metadata
 
@@ -124,7 +128,9 @@ async def test_metadata_comes_in_a_header(front: Front, client: httpx2.AsyncClie
         '{"a": 1e20}',
     ],
 )
-async def test_what_is_no_metadata_is_400(front: Front, client: httpx2.AsyncClient, tree: Tree, spelt: str) -> None:
+async def test_what_is_no_metadata_is_400(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spelt: str
+) -> None:
     answer = await put(client, tree, b"x", x_filestore_metadata=spelt)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
     assert front.commands.submissions == []
@@ -136,7 +142,7 @@ async def test_what_is_no_metadata_is_400(front: Front, client: httpx2.AsyncClie
     ({"content_length": str(2**50)}, 413),
 ])  # fmt: skip
 async def test_what_the_headers_tell_is_refused_before_the_body(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, headers: dict[str, str], status: int
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, headers: dict[str, str], status: int
 ) -> None:
     assert (await put(client, tree, b"x", **headers)).status_code == status
     assert front.commands.submissions == []
@@ -148,7 +154,7 @@ async def test_bad_paths(client: httpx2.AsyncClient, tree: Tree, path: str) -> N
 
 
 async def test_a_mount_that_is_not_there_or_takes_nothing(
-    front: Front, client: httpx2.AsyncClient, pool: Pool, tmp_path: Path
+    front: FrontOfTest, client: httpx2.AsyncClient, pool: Pool, tmp_path: Path
 ) -> None:
     query: dict[str, str | int] = {"backendMountId": 2**40, "path": "a"}
     assert (await client.put("/v1/files/by-path", params=query, content=b"x")).status_code == 404
@@ -162,13 +168,13 @@ async def test_a_mount_that_is_not_there_or_takes_nothing(
         assert front.commands.last.content is None
 
 
-async def test_a_write_that_goes_on_is_202(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_a_write_that_goes_on_is_202(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     front.commands.answers = pends
     answer = await put(client, tree, b"x", prefer="respond-async")
     assert (answer.status_code, front.commands.last.wait_seconds) == (202, 0.0)
 
 
-async def test_a_body_over_the_limit_is_413(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_a_body_over_the_limit_is_413(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(33):
             yield b"x" * 1024 * 1024
@@ -185,7 +191,7 @@ async def test_a_body_over_the_limit_is_413(front: Front, client: httpx2.AsyncCl
 @pytest.mark.parametrize("algorithm", ["sha-256", "sha-512"])
 @pytest.mark.parametrize("header", ["repr_digest", "content_digest"])
 async def test_a_digest_is_compared(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, size: int, algorithm: str, header: str
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, size: int, algorithm: str, header: str
 ) -> None:
     content = os.urandom(size)
     for send, body in ((put, content), (post, content if header == "repr_digest" else form(tree, content))):
@@ -201,7 +207,9 @@ async def test_a_digest_is_compared(
         assert front.commands.submissions == [] and stages(tree) == []
 
 
-async def test_of_several_digests_each_must_be_right(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_of_several_digests_each_must_be_right(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     good, bad = digest("sha-256", b"x"), digest("sha-512", b"y")
     told = f"md5=:AAAA:, {good},{digest('sha-512', b'x')}"
     assert (await put(client, tree, b"x", repr_digest=told)).status_code == 201
@@ -249,7 +257,7 @@ async def test_an_algorithm_we_do_not_know_is_ignored(client: httpx2.AsyncClient
 )
 @pytest.mark.parametrize("header", [b"repr-digest", b"content-digest"])
 async def test_a_malformed_digest_is_400(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, told: str, header: bytes
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, told: str, header: bytes
 ) -> None:
     query: dict[str, str | int] = {"backendMountId": tree.mount, "path": "a"}
     answer = await client.put("/v1/files/by-path", params=query, content=b"x", headers=[(header, told.encode())])
@@ -282,7 +290,13 @@ class SentLine:
 
 
 def heads(
-    front: Front, tree: Tree, way: str, scope: str = "write", mount: int | None = None, path: str = "a", **more: str
+    front: FrontOfTest,
+    tree: Tree,
+    way: str,
+    scope: str = "write",
+    mount: int | None = None,
+    path: str = "a",
+    **more: str,
 ) -> bytes:
     """The head of a request without its length."""
     target = {
@@ -297,7 +311,7 @@ def heads(
 
 @pytest.mark.parametrize("way", ["form", "put"])
 async def test_the_body_is_asked_for_when_the_headers_are_good(
-    front: Front, tree: Tree, address: tuple[str, int], way: str
+    front: FrontOfTest, tree: Tree, address: tuple[str, int], way: str
 ) -> None:
     body = form(tree, b"hello") if way == "form" else b"hello"
     line = await SentLine.open(address)
@@ -321,7 +335,7 @@ REFUSED: list[tuple[str, dict[str, Any], bytes]] = [
 
 @pytest.mark.parametrize(("way", "headers", "status"), REFUSED)
 async def test_a_refused_body_is_not_asked_for(
-    front: Front, tree: Tree, address: tuple[str, int], way: str, headers: dict[str, Any], status: bytes
+    front: FrontOfTest, tree: Tree, address: tuple[str, int], way: str, headers: dict[str, Any], status: bytes
 ) -> None:
     line = await SentLine.open(address)
     told = {"Expect": "100-continue", "Content_Length": "1000", **headers}
@@ -339,7 +353,7 @@ async def test_a_refused_body_is_not_asked_for(
 
 
 async def test_a_closed_mount_is_not_sent_the_body(
-    front: Front, pool: Pool, tmp_path: Path, address: tuple[str, int]
+    front: FrontOfTest, pool: Pool, tmp_path: Path, address: tuple[str, int]
 ) -> None:
     front.commands.answers = lambda s: failed(s, s.request.failure or "")
     tree = await make_tree(pool, tmp_path / "closed", access_mode="ro")
@@ -360,7 +374,7 @@ async def until(condition: Any, seconds: float = 5) -> None:
 @pytest.mark.parametrize("size", [10, 3_000_000])
 @pytest.mark.parametrize("abruptly", [False, True])
 async def test_a_body_that_is_cut_short_is_no_file(
-    front: Front,
+    front: FrontOfTest,
     tree: Tree,
     address: tuple[str, int],
     monkeypatch: pytest.MonkeyPatch,
@@ -397,7 +411,7 @@ async def test_a_body_that_is_cut_short_is_no_file(
     assert front.commands.submissions == []
 
 
-async def test_chunks_that_are_no_chunks_are_no_file(front: Front, tree: Tree, address: tuple[str, int]) -> None:
+async def test_chunks_that_are_no_chunks_are_no_file(front: FrontOfTest, tree: Tree, address: tuple[str, int]) -> None:
     line = await SentLine.open(address)
     await line.send(heads(front, tree, "put", Transfer_Encoding="chunked") + b"\r\n\r\n5\r\nhello\r\nzz\r\n")
     assert (await line.head()).startswith(b"HTTP/1.1 400")
@@ -405,7 +419,7 @@ async def test_chunks_that_are_no_chunks_are_no_file(front: Front, tree: Tree, a
     assert front.commands.submissions == []
 
 
-async def test_a_storage_that_is_full_is_journaled(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_a_storage_that_is_full_is_journaled(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     front.disks.broken[tree.mount] = errors.StorageFull()
     front.commands.answers = lambda s: failed(s, s.request.failure or "")
     assert (await put(client, tree, b"x" * 100)).status_code == 507

@@ -6,6 +6,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,3 +181,20 @@ def test_the_check_for_built_queries_finds_them(code: str) -> None:
 )
 def test_the_check_for_built_queries_lets_the_others_pass(code: str) -> None:
     assert not list(built_at_run_time(ast.parse(code)))
+
+
+# Class names
+
+
+def class_names() -> Counter[str]:
+    """Of product and tests, but for the shapes of answers, which are called as the document calls them."""
+    folders = [*PACKAGES, "deploy", "tests"]
+    files = [file for folder in folders for file in (REPOSITORY / folder).rglob("*.py") if file.name != "shapes.py"]
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
+    return Counter(node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef))
+
+
+def test_a_class_name_means_one_thing_in_the_repository() -> None:
+    counted = class_names()
+    assert len(counted) > 400, "the count finds them"
+    assert [name for name, number in counted.items() if number > 1] == []

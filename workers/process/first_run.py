@@ -17,7 +17,7 @@ import yaml
 
 from activities.executors import prove_storage
 from api.mounts.configured import TENANT, follow_configured, register_configured
-from api.services import Executors
+from api.services import ExecutorsOfMounts
 from schema import errors
 from schema.mounts import Mount
 from schema.settings import Settings
@@ -54,7 +54,7 @@ def withhold(served: ServedMounts, entries: Sequence[Any]) -> None:
 
 
 async def prepare(
-    settings: Settings, pool: Pool, executors: Executors, served: ServedMounts, entries: Sequence[Any]
+    settings: Settings, pool: Pool, executors: ExecutorsOfMounts, served: ServedMounts, entries: Sequence[Any]
 ) -> None:
     """Of the process that serves clients: it makes what is not there yet."""
     new = await _unregistered(settings, pool, entries)

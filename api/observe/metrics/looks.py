@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from api.services import MountSeen, Vitals
+from api.services import MountSeen, ProcessVitals
 from schema.store import metrics
 from schema.store.metrics import WorkCounts
 from schema.store.pool import Pool
@@ -57,7 +57,7 @@ class Looked(Generic[T]):
 class Looks:
     """Everything that is asked for. `vitals` is None where nobody knows more than the record does."""
 
-    def __init__(self, pool: Pool, vitals: Vitals | None) -> None:
+    def __init__(self, pool: Pool, vitals: ProcessVitals | None) -> None:
         self._pool, self._vitals = pool, vitals
         self.work: Looked[WorkCounts] = Looked(self._work, WORK_SECONDS)
         self.servers: Looked[dict[str, bool]] = Looked(self._servers, SERVERS_SECONDS)

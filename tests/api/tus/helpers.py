@@ -8,13 +8,13 @@ from typing import Any
 
 import httpx2
 
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 
 V = {"Tus-Resumable": "1.0.0"}
 CHUNK = V | {"Content-Type": "application/offset+octet-stream"}
 
 
-def change(front: Front, **changes: Any) -> None:
+def change(front: FrontOfTest, **changes: Any) -> None:
     object.__setattr__(front.services, "settings", front.services.settings.model_copy(update=changes))
 
 
@@ -52,7 +52,7 @@ async def offset_of(client: httpx2.AsyncClient, where: str) -> int:
     return int(answer.headers["upload-offset"])
 
 
-def content_of(front: Front, tree: Tree) -> bytes:
+def content_of(front: FrontOfTest, tree: Tree) -> bytes:
     """What was handed to the command."""
     submission = front.commands.last
     if submission.content is not None:

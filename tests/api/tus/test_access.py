@@ -8,11 +8,13 @@ import pytest
 from schema import errors
 from schema.store import mounts
 from schema.store.pool import Pool
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 from tests.api.tus.helpers import V, begin, content_of, offset_of, patch
 
 
-async def test_only_its_own_principal_goes_on_with_it(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_only_its_own_principal_goes_on_with_it(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     where = await begin(client, tree, 5)
     for token in (await front.token("admin"), await front.token("write", tenant="other")):
         async with front.client(token) as other:
@@ -25,7 +27,7 @@ async def test_only_its_own_principal_goes_on_with_it(front: Front, client: http
 
 
 async def test_a_scope_that_was_taken_away_meanwhile(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where = await begin(client, tree, 5)
 
@@ -41,7 +43,7 @@ async def test_a_scope_that_was_taken_away_meanwhile(
 
 
 async def test_a_mount_that_is_closed_for_a_while_costs_no_upload(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, pool: Pool
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, pool: Pool
 ) -> None:
 
     for change_to, back, status in (

@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx2
 
 from schema.commands.command import CommandKind
-from tests.api.conftest import Front, Tree, succeeded
+from tests.api.conftest import FrontOfTest, Tree, succeeded
 from tests.api.tus.helpers import CHUNK, V, about, begin, content_of, create, files, offset_of, patch
 
 
-async def test_chunks_become_a_file(front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path) -> None:
+async def test_chunks_become_a_file(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path) -> None:
     front.commands.answers = lambda s: succeeded(s, nodeId=77)
     content = os.urandom(3_000_000)
     metadata = about(
@@ -56,7 +56,7 @@ async def test_chunks_become_a_file(front: Front, client: httpx2.AsyncClient, tr
     assert len(front.commands.submissions) == 1
 
 
-async def test_bad_chunks(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_bad_chunks(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     where = await begin(client, tree, 10)
     assert (await patch(client, where, 0, b"hello")).status_code == 204
     for headers, status in (

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 from tests.api.test_writes import digest
 from tests.api.tus.helpers import V, begin, code, content_of, files, offset_of, patch
 
@@ -16,7 +16,7 @@ from tests.api.tus.helpers import V, begin, code, content_of, files, offset_of, 
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "md5"])
 @pytest.mark.parametrize("size", [5, 2_500_000])
 async def test_a_chunk_with_a_wrong_checksum_is_not_taken(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path, algorithm: str, size: int
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path, algorithm: str, size: int
 ) -> None:
     content = os.urandom(size)
     where = await begin(client, tree, size + 3)
@@ -33,7 +33,7 @@ async def test_a_chunk_with_a_wrong_checksum_is_not_taken(
 
 
 async def test_a_chunk_with_a_wrong_content_digest_is_not_taken(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     where = await begin(client, tree, 5)
     assert (await patch(client, where, 0, b"hello", Content_Digest=digest("sha-256", b"x"))).status_code == 422
@@ -43,7 +43,7 @@ async def test_a_chunk_with_a_wrong_content_digest_is_not_taken(
 
 
 async def test_the_digest_of_the_whole_is_compared_at_the_end(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path
 ) -> None:
     content = os.urandom(100_000)
     sha1 = "sha1:" + hashlib.sha1(content).hexdigest()

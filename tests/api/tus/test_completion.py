@@ -11,13 +11,13 @@ from schema import errors
 from schema.commands.command import Command, Status
 from schema.commands.payloads import Outcome
 from schema.store.pool import Pool
-from tests.api.conftest import Front, Tree, failed, pends, succeeded
+from tests.api.conftest import FrontOfTest, Tree, failed, pends, succeeded
 from tests.api.tus.helpers import CHUNK, V, begin, code, content_of, files, offset_of, patch
 
 
 @pytest.mark.parametrize("refusal", ["NODE_EXISTS", "PARENT_NOT_FOUND", "VERSION_CONFLICT", "IDEMPOTENCY_CONFLICT"])
 async def test_a_refused_command_ends_the_upload(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path, refusal: str
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path, refusal: str
 ) -> None:
     front.commands.answers = lambda s: failed(s, refusal)
     where = await begin(client, tree, 5)
@@ -36,7 +36,7 @@ async def test_a_refused_command_ends_the_upload(
 @pytest.mark.parametrize("by", ["HEAD", "PATCH"])
 @pytest.mark.parametrize("raised", [False, True])
 async def test_a_failure_that_can_pass_is_healed_by_the_next_request(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, refusal: str, by: str, raised: bool
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, refusal: str, by: str, raised: bool
 ) -> None:
     def refuse(submission: Any) -> Outcome:
         if raised:
@@ -58,7 +58,7 @@ async def test_a_failure_that_can_pass_is_healed_by_the_next_request(
     assert len({s.request.hash for s in front.commands.submissions}) == 1
 
 
-async def test_a_full_mount_is_journaled_and_healed(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_a_full_mount_is_journaled_and_healed(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     front.disks.broken[tree.mount] = errors.StorageFull()
     front.commands.answers = lambda s: failed(s, s.request.failure) if s.request.failure else succeeded(s)
     where = await begin(client, tree, 5)
@@ -83,7 +83,7 @@ async def record(
 
 
 async def test_a_command_that_still_runs_is_asked_for_later(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, pool: Pool, spool: Path
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, pool: Pool, spool: Path
 ) -> None:
     front.commands.answers = pends
     where = await begin(client, tree, 5)
@@ -109,7 +109,7 @@ async def test_a_command_that_still_runs_is_asked_for_later(
 
 
 async def test_a_crash_between_the_command_and_the_row_is_recognised(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, pool: Pool, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def crash(*_: Any) -> None:
         raise RuntimeError("the process dies here")

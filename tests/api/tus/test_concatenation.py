@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx2
 
-from tests.api.conftest import Front, Tree, failed, succeeded
+from tests.api.conftest import FrontOfTest, Tree, failed, succeeded
 from tests.api.tus.helpers import V, about, begin, change, content_of, files, patch
 
 
@@ -28,7 +28,7 @@ async def join(
 
 
 async def test_parts_that_came_in_parallel_become_one_file(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path
 ) -> None:
     pieces = [os.urandom(size) for size in (1_500_000, 7, 900_000)]
     parts = await asyncio.gather(*(part(client, piece) for piece in pieces))
@@ -49,7 +49,7 @@ async def test_parts_that_came_in_parallel_become_one_file(
     assert (await join(client, tree, list(parts), "elsewhere")).status_code == 410, "the parts are used up"
 
 
-async def test_what_can_not_be_joined(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_what_can_not_be_joined(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     good, whole = await part(client, b"abc"), await begin(client, tree, 5)
     told = V | {"Upload-Concat": "partial", "Upload-Length": "5"}
     unfinished = (await client.post("/v1/uploads", headers=told)).headers["location"]
@@ -70,7 +70,7 @@ async def test_what_can_not_be_joined(front: Front, client: httpx2.AsyncClient, 
 
 
 async def test_parts_of_a_refused_upload_can_be_put_together_otherwise(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     parts = [await part(client, b"abc"), await part(client, b"def")]
     front.commands.answers = lambda s: failed(s, "NODE_EXISTS")
@@ -80,7 +80,7 @@ async def test_parts_of_a_refused_upload_can_be_put_together_otherwise(
     assert content_of(front, tree) == b"abcdef"
 
 
-async def test_joining_that_broke_off_is_done_again(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_joining_that_broke_off_is_done_again(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     parts = [await part(client, b"abc"), await part(client, b"def")]
     front.commands.answers = lambda s: failed(s, "MOUNT_OFFLINE")
     answer = await join(client, tree, parts)

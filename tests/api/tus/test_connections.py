@@ -9,12 +9,12 @@ import httpx2
 import pytest
 
 from api.uploads.tus import turns
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 from tests.api.test_writes import SentLine, stages, until
 from tests.api.tus.helpers import begin, content_of, offset_of, patch
 
 
-def head_of(front: Front, where: str, offset: int, length: int | None, **more: str) -> bytes:
+def head_of(front: FrontOfTest, where: str, offset: int, length: int | None, **more: str) -> bytes:
     lines = [
         f"PATCH {where} HTTP/1.1",
         "Host: x",
@@ -30,7 +30,7 @@ def head_of(front: Front, where: str, offset: int, length: int | None, **more: s
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("abruptly", [False, True])
 async def test_what_came_before_a_connection_broke_is_kept(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, address: tuple[str, int], chunked: bool, abruptly: bool
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, address: tuple[str, int], chunked: bool, abruptly: bool
 ) -> None:
     content = os.urandom(3_000_000)
     where = await begin(client, tree, len(content))
@@ -55,7 +55,7 @@ async def test_what_came_before_a_connection_broke_is_kept(
 
 
 async def test_a_broken_chunk_with_a_checksum_is_not_kept(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, address: tuple[str, int]
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, address: tuple[str, int]
 ) -> None:
     where = await begin(client, tree, 3_000_000)
     line = await SentLine.open(address)
@@ -71,7 +71,7 @@ async def test_a_broken_chunk_with_a_checksum_is_not_kept(
 
 @pytest.mark.parametrize("by", ["HEAD", "PATCH"])
 async def test_a_silent_connection_gives_way(
-    front: Front,
+    front: FrontOfTest,
     client: httpx2.AsyncClient,
     tree: Tree,
     address: tuple[str, int],
@@ -94,7 +94,7 @@ async def test_a_silent_connection_gives_way(
 
 
 async def test_a_good_chunk_is_asked_for(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, address: tuple[str, int]
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, address: tuple[str, int]
 ) -> None:
     where = await begin(client, tree, 5)
     line = await SentLine.open(address)
@@ -110,7 +110,7 @@ async def test_a_good_chunk_is_asked_for(
     (0, 5, {"Content-Digest": "sha-256=x"}, b"400"), (0, 5, {"Authorization": "Bearer x"}, b"401"),
 ])  # fmt: skip
 async def test_a_bad_chunk_is_not_asked_for(
-    front: Front,
+    front: FrontOfTest,
     client: httpx2.AsyncClient,
     tree: Tree,
     address: tuple[str, int],

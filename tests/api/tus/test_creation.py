@@ -7,11 +7,13 @@ import psycopg
 import pytest
 
 from schema.store.pool import Pool
-from tests.api.conftest import Front, Tree, make_tree
+from tests.api.conftest import FrontOfTest, Tree, make_tree
 from tests.api.tus.helpers import CHUNK, V, about, begin, code, content_of, create, files, keys, offset_of, patch
 
 
-async def test_the_first_chunk_can_come_with_the_creation(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_the_first_chunk_can_come_with_the_creation(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     told = CHUNK | {"Upload-Length": "10", "Upload-Metadata": about(tree)}
     answer = await client.post("/v1/uploads", headers=told, content=b"hello")
     assert (answer.status_code, answer.headers["upload-offset"]) == (201, "5")
@@ -22,12 +24,12 @@ async def test_the_first_chunk_can_come_with_the_creation(front: Front, client: 
     assert answer.headers["x-filestore-command"] == front.commands.last.request.id
 
 
-async def test_an_empty_file_is_complete_at_once(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_an_empty_file_is_complete_at_once(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     where = await begin(client, tree, 0)
     assert front.commands.last.content == b"" and await offset_of(client, where) == 0
 
 
-async def test_the_length_can_come_later(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_the_length_can_come_later(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     where = await begin(client, tree, None)
     head = await client.head(where, headers=V)
     assert head.headers["upload-defer-length"] == "1" and "upload-length" not in head.headers
@@ -46,7 +48,7 @@ async def test_the_length_can_come_later(front: Front, client: httpx2.AsyncClien
 
 
 async def test_conditions_and_keys_are_those_of_the_creation(
-    front: Front, client: httpx2.AsyncClient, tree: Tree
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     where = await begin(client, tree, 1, If_Match='"7"', Upload_Metadata=about(tree, idempotencyKey="mine"))
     assert (await patch(client, where, 0, b"x", If_Match='"8"')).status_code == 204
@@ -73,7 +75,7 @@ BAD: list[tuple[dict[str, str], int]] = [
 
 @pytest.mark.parametrize(("headers", "status"), BAD)
 async def test_bad_creations(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path, headers: dict[str, str], status: int
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path, headers: dict[str, str], status: int
 ) -> None:
     told = V | {"Upload-Length": "1", "Upload-Metadata": about(tree)} | headers
     answer = await client.post("/v1/uploads", headers=told, content=b"x" if "Content-Length" in headers else b"")

@@ -12,13 +12,13 @@ import pytest
 
 from api.uploads.tus import area, chunks
 from schema.store import uploads as upload_store
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 from tests.api.test_uploads import in_pieces
 from tests.api.tus.helpers import begin, change, code, content_of, files, offset_of, patch
 
 
 async def test_what_lies_behind_the_acknowledged_offset_is_nobodys(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path
 ) -> None:
     where = await begin(client, tree, 10)
     assert (await patch(client, where, 0, b"hello")).status_code == 204
@@ -29,7 +29,7 @@ async def test_what_lies_behind_the_acknowledged_offset_is_nobodys(
 
 
 async def test_the_row_comes_after_the_flush(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
     write, flush, advance = area.WaitingUpload.write, area.WaitingUpload.flush, upload_store.advance
@@ -50,7 +50,7 @@ async def test_the_row_comes_after_the_flush(
 
 
 async def test_a_long_chunk_is_acknowledged_along_the_way(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chunks, "ACKNOWLEDGE", 2 * chunks.PIECE)
     where = await begin(client, tree, 10 * chunks.PIECE)
@@ -69,7 +69,7 @@ async def test_a_long_chunk_is_acknowledged_along_the_way(
 
 @pytest.mark.parametrize("when", ["write", "flush"])
 async def test_a_full_disk_leaves_the_offset_as_it_was(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path, monkeypatch: pytest.MonkeyPatch, when: str
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     where = await begin(client, tree, 5_000_005)
     assert (await patch(client, where, 0, b"hello")).status_code == 204
@@ -94,7 +94,7 @@ async def test_a_full_disk_leaves_the_offset_as_it_was(
 
 
 async def test_an_upload_whose_bytes_were_lost_is_gone(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path
 ) -> None:
     where = await begin(client, tree, 10)
     assert (await patch(client, where, 0, b"hello")).status_code == 204
@@ -105,7 +105,9 @@ async def test_an_upload_whose_bytes_were_lost_is_gone(
     assert front.commands.submissions == []
 
 
-async def test_on_another_host_it_can_not_be_gone_on_with(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_on_another_host_it_can_not_be_gone_on_with(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
     where = await begin(client, tree, 10)
     change(front, host_id="another-host")
     answer = await patch(client, where, 0, b"hello")

@@ -10,7 +10,7 @@ import httpx2
 from api.uploads.tus.expiry import expire_uploads
 from schema.store import leftovers as leftover_store
 from schema.store.pool import Pool
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 from tests.api.tus.helpers import V, begin, files, patch
 
 
@@ -23,7 +23,7 @@ async def age(pool: Pool, where: str) -> None:
 
 
 async def test_an_expired_upload_is_gone_and_takes_no_space(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, pool: Pool, spool: Path
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, pool: Pool, spool: Path
 ) -> None:
     where, other = await begin(client, tree, 10), await begin(client, tree, 10)
     await age(pool, where)
@@ -53,7 +53,7 @@ async def test_each_chunk_gives_more_time(client: httpx2.AsyncClient, tree: Tree
 
 
 async def test_files_without_an_upload_are_removed_when_they_are_old(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path
 ) -> None:
     where = await begin(client, tree, 10)
     orphan, fresh, strange = spool / str(uuid.uuid4()), spool / str(uuid.uuid4()), spool / "notes.txt"

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from activities.executors.base import Executor, UploadLink
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 from tests.api.tus.helpers import V, begin, change, create, files, patch
 
 TIB = 2**40
@@ -33,7 +33,7 @@ async def presign(client: httpx2.AsyncClient, tree: Tree, size: int) -> httpx2.R
 
 
 async def test_of_many_uploads_announced_at_once_only_the_allowed_ones_are_open(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path
 ) -> None:
     change(front, uploads_open_max=5)
     answers = await asyncio.gather(*[create(client, tree, 10) for _ in range(25)])
@@ -48,7 +48,7 @@ async def test_of_many_uploads_announced_at_once_only_the_allowed_ones_are_open(
 
 
 async def test_announced_bytes_are_limited_and_a_finished_upload_makes_room(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path
 ) -> None:
     change(front, uploads_open_bytes_max=30)
     where = await begin(client, tree, 20)
@@ -62,7 +62,7 @@ async def test_announced_bytes_are_limited_and_a_finished_upload_makes_room(
 
 @pytest.mark.parametrize(("allowed", "status"), [({"uploads_open_max": 2}, 429), ({"uploads_open_bytes_max": 2}, 507)])
 async def test_uploads_straight_to_a_bucket_count_with_the_others(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path, allowed: dict[str, int], status: int
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path, allowed: dict[str, int], status: int
 ) -> None:
     front.disks.wrapped = Presigning
     change(front, **allowed)
@@ -72,7 +72,7 @@ async def test_uploads_straight_to_a_bucket_count_with_the_others(
 
 
 async def test_by_default_500_uploads_of_5_tib_are_not_announced(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path
 ) -> None:
     change(front, upload_max_bytes=5 * TIB)
     answers = [(await create(client, tree, 5 * TIB)).status_code for _ in range(8)]

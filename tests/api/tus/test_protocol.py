@@ -2,7 +2,7 @@
 
 import httpx2
 
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 from tests.api.tus.helpers import CHUNK, V, begin
 
 
@@ -16,7 +16,7 @@ async def test_what_can_be_done_is_told(client: httpx2.AsyncClient) -> None:
     assert answer.headers["tus-checksum-algorithm"] == "sha1,sha256,md5"
 
 
-async def test_another_method_can_be_meant(client: httpx2.AsyncClient, front: Front, tree: Tree) -> None:
+async def test_another_method_can_be_meant(client: httpx2.AsyncClient, front: FrontOfTest, tree: Tree) -> None:
     where = await begin(client, tree, 5)
     told = CHUNK | {"Upload-Offset": "0", "X-HTTP-Method-Override": "PATCH"}
     assert (await client.post(where, content=b"hel", headers=told)).status_code == 204

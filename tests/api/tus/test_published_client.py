@@ -15,7 +15,7 @@ from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 
 from schema.store.pool import make_pool
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 from tests.api.tus.helpers import files
 
 
@@ -35,7 +35,7 @@ class TusServer:
 
             pool = make_pool(self.database, name="another-process", min_size=1, max_size=4)
             await pool.open()
-            front = Front(pool)
+            front = FrontOfTest(pool)
             object.__setattr__(front.services, "settings", self.settings)
             if self.commands is not None:
                 front.commands.submissions = self.commands.submissions
@@ -71,7 +71,7 @@ class TusServer:
 
 
 async def test_the_published_client_goes_on_after_the_server_was_stopped(
-    front: Front, tree: Tree, api_database: str, spool: Path
+    front: FrontOfTest, tree: Tree, api_database: str, spool: Path
 ) -> None:
     content = os.urandom(50 * 1024 * 1024)
     server = TusServer(api_database, front.services.settings, tree)
@@ -109,7 +109,9 @@ async def test_the_published_client_goes_on_after_the_server_was_stopped(
     assert files(spool) == []
 
 
-async def test_the_published_client_uploads_an_empty_file(front: Front, tree: Tree, address: tuple[str, int]) -> None:
+async def test_the_published_client_uploads_an_empty_file(
+    front: FrontOfTest, tree: Tree, address: tuple[str, int]
+) -> None:
     def upload() -> None:
         client = TusClient(
             f"http://{address[0]}:{address[1]}/v1/uploads", headers={"Authorization": f"Bearer {front.tokens['write']}"}

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import httpx2
 
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 from tests.api.tus.helpers import V, begin, files, patch
 
 
-async def test_giving_up_frees_the_disk(front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path) -> None:
+async def test_giving_up_frees_the_disk(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path
+) -> None:
     where = await begin(client, tree, 10)
     assert (await patch(client, where, 0, b"hello")).status_code == 204
     answer = await client.delete(where, headers=V)

@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx2
 
 from api.uploads.tus import area, chunks
-from tests.api.conftest import Front, Tree
+from tests.api.conftest import FrontOfTest, Tree
 from tests.api.tus.helpers import V, begin, code, content_of, patch
 
 
-async def test_two_writers_never_mix(front: Front, client: httpx2.AsyncClient, tree: Tree) -> None:
+async def test_two_writers_never_mix(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     where = await begin(client, tree, 8 * chunks.PIECE)
     going, go = asyncio.Event(), asyncio.Event()
 
@@ -34,7 +34,7 @@ async def test_two_writers_never_mix(front: Front, client: httpx2.AsyncClient, t
 
 
 async def test_another_process_that_writes_is_not_disturbed(
-    front: Front, client: httpx2.AsyncClient, tree: Tree, spool: Path
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path
 ) -> None:
     where = await begin(client, tree, 10)
     held = area.find(str(spool), where.rpartition("/")[2])
