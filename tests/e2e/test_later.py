@@ -44,7 +44,8 @@ def held(service: Service, folder: Path, point: str, **settings: str) -> Path:
 def test_who_does_not_want_to_wait_finds_the_command_at_once(service: Service, mount: MountOfTest) -> None:
     for number in range(20):
         where = place(mkdir(service, mount, f"d{number}", headers=ASYNC))
-        assert status(service, where) in ("running", "succeeded")
+        # Queued: a machine that has other things to do may not have begun it within the second that a client is held.
+        assert status(service, where) in ("queued", "running", "succeeded")
         assert until(lambda: status(service, where) == "succeeded")  # noqa: B023
     assert len(mount.on_disk()) == 20
 

@@ -26,6 +26,9 @@ class Presigning:
     def presign_stage(self, *_: object) -> UploadLink:
         return UploadLink("http://bucket/key", {})
 
+    def find_uploaded(self, *_: object) -> None:
+        return None
+
 
 async def presign(client: httpx2.AsyncClient, tree: Tree, size: int) -> httpx2.Response:
     body = {"backendMountId": tree.mount, "path": "a.bin", "sizeBytes": size, "contentHash": "sha256:" + "0" * 64}
