@@ -94,9 +94,10 @@ def put(folder: Path, mount_key: str, path: str, source: Path) -> bytes:
 
 
 def test_all_parts_and_both_mounts_are_well(home: Path) -> None:
-    code, said = status(home)
-    assert code == 0, said
-    assert {"postgres", "redis", "nats", "s3", "temporal", "worker", "api", "demo-local", "demo-s3"} <= said.keys()
+    # The mounts of the file are compared with their storage after the API says that it is there.
+    parts = {"postgres", "redis", "nats", "s3", "temporal", "worker", "api", "demo-local", "demo-s3"}
+    eventually(lambda: parts <= status(home)[1].keys(), PATIENCE_S)
+    eventually(lambda: is_well(home), PATIENCE_S)
     assert oct((home / "env").stat().st_mode & 0o777) == "0o600"
 
 
