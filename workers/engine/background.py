@@ -5,7 +5,9 @@ Plain, and not a workflow, so that even a Temporal server that lost its state lo
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -18,6 +20,8 @@ from temporalio.client import (
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
 )
 from temporalio.service import RPCError
 
@@ -76,7 +80,7 @@ async def resume_overdue(client: Client, pool: Pool, mount: MountId, overdue_sec
 
 
 async def ensure_schedules(client: Client, settings: Settings, mounts: list[MountId]) -> None:
-    """Created where they are missing, and again after Temporal lost its state."""
+    """Created where they are missing, and again after Temporal lost its state; changed where the settings say otherwise."""
     every = timedelta(seconds=settings.sweep_seconds)
     publish = ScheduleActionStartWorkflow(PublishEvents.run, id="publish", task_queue=CONTROL_QUEUE)
     await _ensure(client, "publish", publish, min(every, timedelta(seconds=10)))
@@ -106,5 +110,14 @@ async def _ensure(client: Client, name: str, action: ScheduleActionStartWorkflow
         # After an outage one sweep is enough: no catching up on missed ones.
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
     )
-    with suppress(ScheduleAlreadyRunningError):
+    try:
         await client.create_schedule(name, schedule)
+    except ScheduleAlreadyRunningError:
+        handle = client.get_schedule_handle(name)
+        if (await handle.describe()).schedule.spec.intervals != schedule.spec.intervals:
+            await handle.update(partial(_follow, schedule))
+
+
+def _follow(wanted: Schedule, there: ScheduleUpdateInput) -> ScheduleUpdate:
+    """What the settings say; whether a person has paused it stays."""
+    return ScheduleUpdate(replace(wanted, state=there.description.schedule.state))
