@@ -19,6 +19,7 @@ def verdict(history: History, operations: list[Operation] | None = None) -> Verd
     return check(history.operations if operations is None else operations, history.start, history.ids)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("number", "many", "each", "tops"), [(0, 12, 12, ("t", "u")), (1, 16, 8, ("t",)), (2, 8, 20, ("t", "u", "v"))]
 )
