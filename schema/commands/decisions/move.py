@@ -12,16 +12,8 @@ from schema.nodes import NodeKind
 
 
 def refuse(request: Command, found: Situation) -> errors.FilestoreError | None:
-    node = found.here.node
-    if node is None:
-        return errors.NodeNotFound(path=request.path)
-    if problem := parts.stale(request, node):
-        return problem
-    if not node.is_certain:
-        return parts.uncertain(node)
-    if problem := parts.into_itself(request):
-        return problem
-    return parts.no_room(request, found.appears) or parts.in_the_way(request, found.appears, node.kind)
+    """What stands against a copy stands against a move."""
+    return copy.refuse(request, found)
 
 
 def intend(request: Command, found: Situation) -> Intent:
