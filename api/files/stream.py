@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from activities.executors.base import Content
 from activities.threads import MountThreads
+from api.http.presence import disconnected
 from api.http.ranges import Range
 from api.services import Held
 from schema.errors import FilestoreError, VersionConflict
@@ -109,7 +110,7 @@ class Streamed(Response):
         self.headers["content-length"] = str(self._length())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gone = asyncio.ensure_future(_disconnected(receive))
+        gone = asyncio.ensure_future(disconnected(receive))
         started = arrived = False
         try:
             body = self._body()
@@ -179,8 +180,3 @@ async def _taken(send: Send, gone: "asyncio.Future[None]") -> bool:
     await send({"type": "http.response.body", "body": b"", "more_body": True})
     await asyncio.sleep(0)
     return not gone.done()
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
     """The result of `work`; None when the client is gone before there is one."""
-    working, gone = asyncio.create_task(work), asyncio.create_task(_disconnected(receive))
+    working, gone = asyncio.create_task(work), asyncio.create_task(disconnected(receive))
     try:
         await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
         return working.result() if working.done() else None
@@ -21,6 +21,7 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T |
         await asyncio.gather(working, gone, return_exceptions=True)
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Returns when the client has gone. What it still sends is dropped."""
     while (await receive())["type"] != "http.disconnect":
         pass
