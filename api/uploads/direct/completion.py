@@ -44,8 +44,7 @@ async def complete(request: Request, front: Front, principal: Principal, upload:
         raise InvalidRequest("This upload becomes a file with its last byte. Send that with PATCH.")
     standing.refuse_refused(upload)
     if upload.state == "done":
-        ended = upload.request["ended"]
-        return Outcome(ended["command"], Status.SUCCEEDED, json.dumps(ended["outcome"]), replayed=True)
+        return _again(upload)
     command, clear = _command_of(request, upload, principal), clearing(front, principal, upload)
     try:
         outcome = await _known(front, command) or await _carry_out(request, front, principal, upload, command)
@@ -54,6 +53,12 @@ async def complete(request: Request, front: Front, principal: Principal, upload:
         raise
     await ending.settle(front, upload, outcome, clear)
     return outcome
+
+
+def _again(upload: Upload) -> Outcome:
+    ended = upload.request.ended
+    assert ended is not None and ended.command is not None
+    return Outcome(ended.command, Status.SUCCEEDED, json.dumps(ended.outcome), replayed=True)
 
 
 async def give_up(front: Front, principal: Principal, upload: Upload) -> None:
@@ -80,7 +85,7 @@ def _command_of(request: Request, upload: Upload, principal: Principal) -> Comma
     command = standing.command_of(upload, principal, intake.read_headers(request, None))
     [told] = standing.told_of(upload)
     command = replace(command, sha256=told.hex, size=upload.expected or 0, lent_stage=CommandId(upload.id))
-    return sealed(command, upload.request["metadata"])
+    return sealed(command, upload.request.metadata)
 
 
 async def _known(front: Front, command: Command) -> Outcome | None:
@@ -110,7 +115,7 @@ async def _carry_out(request: Request, front: Front, principal: Principal, uploa
         raise _nothing(upload)
     locks = await front.threads.run(mount.id, _lock, executor, command.id)
     metadata, wait = (
-        upload.request["metadata"],
+        upload.request.metadata,
         intake.wait(front.services.settings, intake.read_headers(request, None)),
     )
     return await commands.carry_out(front, Submission(command, metadata, None, staged, locks, wait))
@@ -125,6 +130,6 @@ def _lock(executor: Executor, command: CommandId) -> Locks:
 
 
 def _nothing(upload: Upload) -> FilestoreError:
-    if datetime.fromisoformat(upload.request["until"]) < datetime.now(UTC):
+    if upload.request.until is not None and upload.request.until < datetime.now(UTC):
         return Gone("The link has expired, and nothing was put under it. Ask for another one.")
     return NothingYet()

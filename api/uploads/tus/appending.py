@@ -45,7 +45,7 @@ async def go_on(
             await front.threads.run(SPOOL, file.cut, upload.received)
             if brings_bytes:
                 upload = await Chunk(front, upload, file, checksum, bool(digests)).take(body, turn)
-            if not upload.complete or upload.request["kind"] == "partial":
+            if not upload.complete or upload.request.kind == "partial":
                 return upload, None
             return await _ended(completion.finish(request, front, principal, upload, [file]), upload)
         finally:

@@ -87,7 +87,7 @@ def clearing(front: Front, upload: Upload, files: Sequence[WaitingUpload]) -> en
 def check_parts(parts: Sequence[Upload], wanted: Sequence[str]) -> None:
     if len(parts) < len(wanted):
         raise NotFound("One of the parts is not there.")
-    if any(part.request["kind"] != "partial" for part in parts):
+    if any(part.request.kind != "partial" for part in parts):
         raise InvalidRequest("An upload is made of partial uploads only.")
     if any(part.state != "open" or part.expired for part in parts):
         raise Gone("One of the parts is no longer there.")
@@ -98,7 +98,7 @@ def check_parts(parts: Sequence[Upload], wanted: Sequence[str]) -> None:
 async def _known(front: Front, upload: Upload, command: Command) -> Outcome | None:
     """How the command ended, if an earlier request got as far. A key of the client's own may be another request's: then only
     the whole way tells. Raises OutcomePending."""
-    if upload.request["command"]["key"] is not None:
+    if standing.announced_by(upload).key is not None:
         return None
     outcome = await ending.known(front, command)
     if outcome is not None and outcome.status is Status.RUNNING:
@@ -120,7 +120,7 @@ async def _carry_out(
         mount = await incoming.open_mount(front, principal, command.mount_id, command.node_path)
         refuse_closed(mount)
         wait = intake.wait(front.services.settings, intake.read_headers(request, None))
-        wanted = UploadRequest(command, mount, upload.request["metadata"], standing.told_of(upload), wait)
+        wanted = UploadRequest(command, mount, upload.request.metadata, standing.told_of(upload), wait)
         submission = await incoming.stage(front, wanted, _pieces(front, upload, files))
         return await commands.carry_out(front, submission)
     except FilestoreError as error:

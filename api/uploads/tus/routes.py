@@ -175,6 +175,6 @@ async def ask(request: Request, front: Front, principal: Principal, body: Reques
             log.debug("somebody writes to it", upload=id)
         upload = await standing.find(front, principal, id)
         standing.refuse_refused(upload)
-    if upload.state == "open" and upload.request["kind"] != "partial" and (upload.complete or upload.parts):
+    if upload.state == "open" and upload.request.kind != "partial" and (upload.complete or upload.parts):
         upload, command = await go_on(request, front, principal, body, id, upload.received, brings_bytes=False)
     return Response(status_code=200, headers=announce.headers(upload, command))
