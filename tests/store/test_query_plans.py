@@ -164,11 +164,6 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         {"nodes_directory", "nodes_deleted_directory", "nodes_name", "nodes_deleted", KEY, "claims_pkey"},
     ),
     "end": (RECORD["end"], {"items": "[]"}, {"commands_pkey"}),
-    "source_changes": (
-        BEGIN["source_changes"],
-        {"node": 500, "version": 1, "mount": 1, "path": b"5/7", "above": None, "command": IDS[0]},
-        {"nodes_pkey", "claims_pkey"},
-    ),
     "places": (BEGIN["places"], {"ids": [500, 501]}, {"nodes_pkey"}),
     "read_running": (RECORD["read_running"], {"ids": IDS}, {"commands_pkey"}),
     "raise_attempt": (RECORD["raise_attempt"], {"ids": IDS}, {"commands_pkey"}),
