@@ -67,7 +67,9 @@ def of_json(stored: Mapping[str, Any]) -> Announcement:
     values = _known(Announcement, stored)
     values["told"] = tuple(stored.get("told", ()))
     if (command := values.get("command")) is not None:
-        values["command"] = Command(**_known(Command, command) | {"kind": CommandKind(command["kind"])})
+        known = _known(Command, command)
+        known["kind"] = CommandKind(known["kind"])
+        values["command"] = Command(**known)
     if values.get("until") is not None:
         values["until"] = datetime.fromisoformat(values["until"])
     if values.get("ended") is not None:

@@ -3,18 +3,18 @@
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
 
-from api.commands import headers as intake
 from api.http.digests import Checksum
 from api.http.media import mime, shown_name
 from api.services import Front
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
 from api.uploads.bodies import ResumableFields
+from api.uploads.receive import UploadHeaders
 from api.uploads.spool import refuse_closed
 from api.uploads.tus import protocol
 from api.uploads.tus.completion import check_parts
@@ -43,7 +43,7 @@ class Announced:
     told: Sequence[Checksum] = ()
 
 
-async def read(request: Request, front: Front, principal: Principal) -> Announced:
+async def read(request: Request, front: Front, principal: Principal, told: UploadHeaders) -> Announced:
     """From the headers. Raises FilestoreError, and pydantic's ValidationError."""
     concat = protocol.concat(request.headers)
     text = request.headers.get("upload-metadata")
@@ -56,10 +56,11 @@ async def read(request: Request, front: Front, principal: Principal) -> Announce
     path = paths.decode(fields.path, fields.path_b64)
     mount = await incoming.open_mount(front, principal, fields.backend_mount_id, path)
     refuse_closed(mount)
-    asked = intake.read_headers(request, fields.idempotency_key)
-    command = incoming.command(request, principal, mount, path, asked, metadata=metadata, overwrite=fields.overwrite)
-    command = replace(command, mime_type=mime(fields.filetype or ""), original_name=shown_name(fields.filename or ""))
-    return Announced(expected, concat, text, command, metadata, incoming.told(request))
+    command = incoming.command(
+        principal, mount, path, told.with_key(fields.idempotency_key), metadata=metadata, overwrite=fields.overwrite,
+        mime_type=mime(fields.filetype or ""), original_name=shown_name(fields.filename or ""),
+    )  # fmt: skip
+    return Announced(expected, concat, text, command, metadata, told.told)
 
 
 async def _length(request: Request, front: Front, principal: Principal, concat: Concat | None) -> int | None:
