@@ -17,7 +17,8 @@ SELECT id::text, status::text, code, outcome::text AS body FROM filestore.comman
 -- How the same requests stand under an earlier id: where another process opened them. A failure that another attempt may
 -- follow counts only when it is younger than the request that waits.
 SELECT i.request, c.id::text, c.status::text, c.code, c.outcome::text AS body
-  FROM jsonb_to_recordset(%(items)s::jsonb) AS i(request text, tenant text, principal text, key text, hash text, age double precision)
+  FROM jsonb_to_recordset(%(items)s::jsonb) AS i(request text, tenant text, principal text, key text, hash text,
+                                                 age double precision)
   JOIN LATERAL (SELECT x.* FROM filestore.commands x
                  WHERE x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
  WHERE c.id::text <> i.request AND encode(c.request_hash, 'hex') = i.hash AND c.status <> 'running'

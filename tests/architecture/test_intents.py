@@ -10,7 +10,7 @@ import pytest
 from schema.commands.intents import BY_STEP, NESTED
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schema"
-QUERIES = sorted((SCHEMA / "sql").glob("*.sql"))
+QUERIES = [*sorted((SCHEMA / "sql").glob("*.sql")), SCHEMA / "schema.sql"]
 
 OWN = {field.name for kind in BY_STEP.values() for field in fields(kind)} | {"step"}
 """What an intent says itself"""
@@ -19,7 +19,9 @@ FOR_PYTHON_ALONE = {
 }
 """Fields that no query names"""
 
-_COLUMNS = re.compile(r"jsonb_to_record\(c\.intent\) AS \w+\((.*?)\)", re.DOTALL)
+_COLUMNS = re.compile(
+    r"(?:jsonb_to_record\(c\.intent\) AS \w+|CREATE TYPE filestore\.command_intent AS )\((.*?)\)", re.DOTALL
+)
 _PRESENT = re.compile(r"intent\s*\?\|?\s*(?:ARRAY\[([^\]]*)\]|('\w+'))")
 _TAKEN = re.compile(r"\bintent\s*->>?\s*'(\w+)'")
 _ADDED = re.compile(r"c\.intent \|\| jsonb_build_object\((.*?)\)\n", re.DOTALL)
@@ -32,7 +34,7 @@ def named(text: str) -> Iterator[str]:
     for listed, one in _PRESENT.findall(text):
         yield from re.findall(r"'(\w+)'", listed or one)
     for columns in _COLUMNS.findall(text):
-        yield from re.findall(r"(\w+) (?:text|bigint|uuid|jsonb|boolean|filestore\.\w+)", columns)
+        yield from re.findall(r"(\w+) +(?:text|bigint|uuid|jsonb|boolean|filestore\.\w+)", columns)
     for pairs in _ADDED.findall(text):
         yield from re.findall(r"'(\w+)',", pairs)
 
@@ -66,6 +68,7 @@ def test_every_field_is_named_by_sql_or_is_for_python_alone() -> None:
         "SELECT c.intent ? 'unheard'",
         "SELECT c.intent ?| ARRAY['node', 'unheard']",
         "FROM jsonb_to_record(c.intent) AS i(step text, unheard bigint)",
+        "CREATE TYPE filestore.command_intent AS (\n    step    text,\n    unheard bigint\n);",
         "SET intent = c.intent || jsonb_build_object('unheard', 1)\n",
     ],
 )
