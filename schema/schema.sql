@@ -287,9 +287,13 @@ CREATE TABLE filestore.cleanups (
     mount_id   bigint NOT NULL,
     command_id uuid NOT NULL REFERENCES filestore.commands,
     stage_id   uuid,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    attempts   integer NOT NULL DEFAULT 0,                               -- how often it could not be cleared
+    due_at     timestamptz NOT NULL DEFAULT now(),                       -- not tried again before
+    problem    text                                                      -- what was wrong the last time
 );
-CREATE INDEX cleanups_mount ON filestore.cleanups (mount_id, id);
+CREATE INDEX cleanups_mount ON filestore.cleanups (mount_id, due_at);
+CREATE INDEX cleanups_stuck ON filestore.cleanups (mount_id, id) WHERE problem IS NOT NULL;
 CREATE INDEX cleanups_command ON filestore.cleanups (command_id);
 
 -- Append-only: a trigger refuses anything else. Ids rise with time, so that it can be partitioned by ranges of them.

@@ -28,13 +28,17 @@ class Vitals:
         return {server: state == "ok" for server, state in told.items() if state != "inline"}
 
     async def mounts(self) -> Sequence[MountSeen]:
-        seen = await self._health.mounts()
-        return [MountSeen(mount.tenant, mount.mount_key, _health(mount, state)) for mount, state in seen]
+        return [self._seen(mount, state) for mount, state in await self._health.mounts()]
+
+    def _seen(self, mount: Mount, state: str) -> MountSeen:
+        stuck = self._served.stuck(mount.id)
+        count = stuck.count if stuck else 0
+        return MountSeen(mount.tenant, mount.mount_key, _health(mount, state, count), count)
 
 
-def _health(mount: Mount, state: str) -> str:
+def _health(mount: Mount, state: str, stuck: int) -> str:
     if mount.state == "inactive":
         return "inactive"
     if state != "ok" or not mount.serving:
         return "offline"
-    return "online" if mount.state == "active" else "degraded"
+    return "online" if mount.state == "active" and not stuck else "degraded"

@@ -71,6 +71,10 @@ class Page:
             for one in HEALTH
         }
         yield _gauge("mount_health", "1 for what holds, 0 for the others.", (*_MOUNT, "health"), health)
+        stuck: Values = {(seen.tenant, seen.mount_key): seen.stuck for seen in self.mounts or ()}
+        yield _gauge(
+            "cleanups_stuck", "Leftovers of commands that could not be cleared at the last try.", _MOUNT, stuck
+        )
 
 
 def _of_work(work: WorkCounts | None) -> Iterator[Metric]:
