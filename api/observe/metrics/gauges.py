@@ -45,9 +45,9 @@ class Page:
 
     def _of_lanes(self) -> Iterator[Metric]:
         waiting: Values = {(load.tenant, load.mount_key): load.waiting for load in self.loads}
-        flying: Values = {(load.tenant, load.mount_key): load.flying for load in self.loads}
+        in_flight: Values = {(load.tenant, load.mount_key): load.in_flight for load in self.loads}
         yield _gauge("commands_waiting", "Commands in the queue of this process, by mount.", _MOUNT, waiting)
-        yield _gauge("commands_in_lists", "Commands that this process has started and not answered.", _MOUNT, flying)
+        yield _gauge("commands_in_lists", "Commands that this process has started and not answered.", _MOUNT, in_flight)
 
     def _of_pools(self) -> Iterator[Metric]:
         def told(name: str) -> Values:
