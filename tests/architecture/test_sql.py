@@ -1,7 +1,6 @@
 """SQL is read like other source: a statement fits on a page, a line on a screen."""
 
 from pathlib import Path
-from typing import LiteralString, cast
 
 import pytest
 
@@ -26,7 +25,7 @@ def test_no_line_is_wider_than_a_screen(file: Path) -> None:
 
 @pytest.mark.parametrize("noun", NOUNS)
 def test_each_statement_fits_on_a_page(noun: str) -> None:
-    lengths = {name: len(text.splitlines()) for name, text in load(cast("LiteralString", noun)).items()}
+    lengths = {name: len(text.splitlines()) for name, text in load(noun).items()}
     assert {name: length for name, length in lengths.items() if length > STATEMENT_MAX} == {}
 
 
