@@ -226,14 +226,17 @@ CREATE TABLE filestore.commands (
 );
 CREATE INDEX commands_running ON filestore.commands (mount_id, touched_at) WHERE status = 'running';
 
--- Exclusive use of a path, or of everything below it. Never freed by time: only the end of its command releases it.
+-- The use of a path, or of everything below it: exclusive, or shared by those who only read it. Never freed by time: only the
+-- end of its command releases it.
 CREATE TABLE filestore.claims (
     mount_id   bigint NOT NULL,
     path       bytea NOT NULL,
     kind       filestore.claim_kind NOT NULL,
     command_id uuid NOT NULL REFERENCES filestore.commands,
-    PRIMARY KEY (mount_id, path)
+    shared     boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (mount_id, path, command_id)
 );
+CREATE UNIQUE INDEX claims_exclusive ON filestore.claims (mount_id, path) WHERE NOT shared;
 CREATE INDEX claims_command ON filestore.claims (command_id);
 
 -- What outlives a request and is not a command yet: metadata that waits for `begin`, and resumable uploads.
@@ -284,9 +287,13 @@ CREATE TABLE filestore.cleanups (
     mount_id   bigint NOT NULL,
     command_id uuid NOT NULL REFERENCES filestore.commands,
     stage_id   uuid,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    attempts   integer NOT NULL DEFAULT 0,                               -- how often it could not be cleared
+    due_at     timestamptz NOT NULL DEFAULT now(),                       -- not tried again before
+    problem    text                                                      -- what was wrong the last time
 );
-CREATE INDEX cleanups_mount ON filestore.cleanups (mount_id, id);
+CREATE INDEX cleanups_mount ON filestore.cleanups (mount_id, due_at);
+CREATE INDEX cleanups_stuck ON filestore.cleanups (mount_id, id) WHERE problem IS NOT NULL;
 CREATE INDEX cleanups_command ON filestore.cleanups (command_id);
 
 -- Append-only: a trigger refuses anything else. Ids rise with time, so that it can be partitioned by ranges of them.

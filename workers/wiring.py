@@ -70,7 +70,7 @@ def worker_parts(settings: Settings) -> WorkerParts:
     served, counts = ServedMounts(settings.host_id, settings.spool_path), ActivityCounts()
     engine = _engine(settings, served, None, [CountedActivities(counts)])
     health = Health(settings, engine.pool, engine, served, budgets.LOOKS.build())
-    return WorkerParts(engine, served, WorkerVitals(engine, health), counts)
+    return WorkerParts(engine, served, WorkerVitals(engine, served, health), counts)
 
 
 def make_connections(settings: Settings, budget: budgets.ConnectionBudget, *, generic_plans: bool = False) -> Pool:

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities import items
-from activities.executors.base import Content, Copied, Executor, Identity, Source, Step, trees_of
+from activities.executors.base import (
+    Content,
+    Copied,
+    Executor,
+    Identity,
+    Source,
+    Step,
+    Task,
+    TreesByItem,
+    trees_of,
+)
 from activities.executors.drafts import pour
 from schema import errors
 from schema.commands import intents
@@ -23,7 +33,6 @@ from schema.commands.payloads import Applied, Begun, Going, Staged
 from schema.faults import areach
 from schema.ids import CommandId, MountId
 from schema.paths import NodePath
-from schema.store import begin as begin_store
 from schema.store import outcomes as outcome_store
 from schema.store import record as record_store
 from schema.store import trees
@@ -38,11 +47,6 @@ _BEAT_SECONDS = 3.0
 _PAGE = 1000
 _AT_ONCE = 6
 """Copies of one list: each takes a thread of the few that long work has on a mount."""
-
-
-_IN_THE_WAY = errors.PathBusy(
-    "Another command changed the source while it was copied. Nothing was copied. Try again with the same key."
-)
 
 
 class StageCopies:
@@ -76,8 +80,6 @@ class StageCopies:
         async with room:
             try:
                 there = await self._stage_one(begun, going)
-            except errors.VersionConflict as error:
-                return _failed(going, _IN_THE_WAY if await self._source_changes(going) else error)
             except errors.FilestoreError as error:
                 return _failed(going, error)
             except Exception:
@@ -85,13 +87,6 @@ class StageCopies:
                 failure = errors.Unavailable("What was to be copied could not be staged. Nothing was changed.")
                 return _failed(going, failure)
             return going if there else going.id
-
-    async def _source_changes(self, going: Going) -> bool:
-        """Our own doing, and no drift: another command has replaced or moved the source meanwhile."""
-        async with self._pool.connection() as connection:
-            rows = await record_store.read_running(connection, [going.id], raise_attempt=False)
-            source = copied_of(rows[going.id].intent) if going.id in rows else None
-            return source is not None and await begin_store.source_changes(connection, going.id, source)
 
     async def _stage_one(self, begun: Begun, going: Going) -> bool:
         """False: another process is at it."""
@@ -167,6 +162,7 @@ class StageCopies:
         fetch = partial(fetched, origin) if origin is not None else None
         async with self._pool.connection() as connection:
             await trees.plan(connection, row.id, items.planned_node(row), deleted=task.step is Step.RESTORE)
+        await self._check_names(by_item, task, row)
         await self._threads.run(mount, by_item.begin_tree, task)
         while page := await self._page(row.id, after):
             sources = [items.source_of(row, entry) for entry in page]
@@ -178,6 +174,14 @@ class StageCopies:
         await self._threads.run(mount, by_item.end_tree, task, files)
         async with self._pool.connection() as connection, connection.transaction():
             await trees.record_stage(connection, row.id, row.attempt, items.DIRECTORY.facts(), tree=True)
+
+    async def _check_names(self, by_item: TreesByItem, task: Task, row: record_store.Row) -> None:
+        """Of the whole tree, before anything is laid. Raises InvalidPath, and VersionConflict as `items.source_of`."""
+        by_item.check_names(task, [])
+        after = b""
+        while page := await self._page(row.id, after):
+            by_item.check_names(task, [items.source_of(row, entry) for entry in page])
+            after = page[-1].path
 
     async def _page(self, command: CommandId, after: bytes) -> list[trees.Planned]:
         async with self._pool.connection() as connection:

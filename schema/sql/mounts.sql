@@ -20,13 +20,23 @@ SELECT m.id FROM filestore.backend_mounts m
    AND NOT EXISTS (SELECT FROM filestore.cleanups k WHERE k.mount_id = m.id)
 
 -- name: list
--- Mounts as clients read them: one page as JSON, and how many there are in all. With an id: that mount alone.
+-- Mounts as clients read them: one page as JSON, and how many there are in all. With an id: that mount alone. One with leftovers
+-- that could not be cleared is degraded for as long as it has them. (They are counted up to 1000.)
 WITH found AS (
-    SELECT m.* FROM filestore.backend_mounts m
+    SELECT m.id, m.tenant, m.mount_key, m.mount_uuid, m.backend_kind, m.root_path, m.bucket, m.prefix, m.config, m.access_mode,
+           CASE WHEN m.state = 'active' AND s.stuck > 0 THEN 'degraded' ELSE m.state END AS state, m.state_reason,
+           m.display_name, m.description, m.contact, m.labels, m.host_id, m.epoch, m.created_at, m.updated_at,
+           CASE WHEN s.stuck > 0 THEN json_build_object('stuck', s.stuck, 'since', s.since, 'problem', s.problem) END AS leftovers
+      FROM filestore.backend_mounts m
+     CROSS JOIN LATERAL (
+         SELECT count(*) AS stuck, min(o.created_at) AS since, (array_agg(o.problem ORDER BY o.id))[1] AS problem
+           FROM (SELECT k.id, k.created_at, k.problem FROM filestore.cleanups k
+                  WHERE k.mount_id = m.id AND k.problem IS NOT NULL ORDER BY k.id LIMIT 1000) o) s
      WHERE m.tenant = %(tenant)s
        AND (%(id)s::bigint IS NULL OR m.id = %(id)s)
        AND (%(kinds)s::text[] IS NULL OR m.backend_kind = ANY(%(kinds)s))
-       AND (%(states)s::text[] IS NULL OR m.state = ANY(%(states)s))
+       AND (%(states)s::text[] IS NULL
+            OR CASE WHEN m.state = 'active' AND s.stuck > 0 THEN 'degraded' ELSE m.state END = ANY(%(states)s))
        AND (%(access_modes)s::text[] IS NULL OR m.access_mode = ANY(%(access_modes)s))
        AND (%(search)s::text IS NULL OR strpos(lower(concat_ws(chr(10), m.mount_key, m.display_name, m.description, m.contact)),
                                                lower(%(search)s)) > 0)
@@ -39,6 +49,7 @@ SELECT (SELECT count(*) FROM found) AS total, (
         'state', m.state, 'stateReason', m.state_reason, 'rootPath', m.root_path, 'bucket', m.bucket, 'prefix', m.prefix,
         'config', m.config, 'displayName', m.display_name, 'description', m.description, 'contact', m.contact,
         'labels', m.labels, 'mountUuid', m.mount_uuid, 'hostId', m.host_id, 'epoch', m.epoch,
+        'leftovers', m.leftovers,
         'rootNodeId', (SELECT r.id FROM filestore.nodes r
                         WHERE r.mount_id = m.id AND r.directory_path = '' AND r.state <> 'deleted'),
         'createdAt', m.created_at, 'updatedAt', m.updated_at)::text, ',' ORDER BY m.id) FROM page m) AS items

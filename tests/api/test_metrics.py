@@ -698,7 +698,8 @@ async def test_a_disk_that_hangs_holds_up_no_other_mount_and_one_thread(monkeypa
     ],
 )  # fmt: skip
 def test_the_health_of_a_mount(state: str, storage: str, shown: str) -> None:
-    assert _health(mount_of(1, state), storage) == shown
+    assert _health(mount_of(1, state), storage, stuck=0) == shown
+    assert _health(mount_of(1, state), storage, stuck=1) == ("degraded" if shown == "online" else shown)
 
 
 # The process

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from schema.commands.intents import BY_STEP, NESTED
+from schema.uploads import Announcement
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schema"
 QUERIES = sorted((SCHEMA / "sql").glob("*.sql"))
@@ -56,6 +57,44 @@ def test_every_key_that_sql_names_below_one_is_a_field_of_what_it_holds(holder: 
 def test_every_field_is_named_by_sql_or_is_for_python_alone() -> None:
     text = "\n".join(file.read_text(encoding="utf-8") for file in QUERIES)
     assert OWN - set(named(text)) == FOR_PYTHON_ALONE
+
+
+UPLOADS = "uploads.sql", "check.sql"
+"""The queries that read what an upload remembers; elsewhere `request` is that of a command"""
+_OF_UPLOADS = re.compile(r"-- name: .*?(?=-- name: |\Z)", re.DOTALL)
+_REMEMBERED = re.compile(r"(?<![.\w])request\s*->>?\s*'(\w+)'|(?<![.\w])request \|\| jsonb_build_object\('(\w+)'")
+
+
+def remembered(text: str) -> set[str]:
+    """Keys that the queries on `stages` name of what an upload remembers."""
+    queries = [query for query in _OF_UPLOADS.findall(text) if "filestore.stages" in query]
+    return {read or added for query in queries for read, added in _REMEMBERED.findall(query)}
+
+
+def test_every_key_that_sql_names_of_an_upload_is_a_field_of_what_is_remembered() -> None:
+    named = remembered("\n".join((SCHEMA / "sql" / file).read_text(encoding="utf-8") for file in UPLOADS))
+    assert named == {"host", "kind", "ended"}
+    assert named <= {field.name for field in fields(Announcement)}
+
+
+def test_the_index_on_open_uploads_names_a_field_of_what_is_remembered() -> None:
+    [index] = re.findall(r"CREATE INDEX stages_\w+ ON filestore.stages \(\(request->>'(\w+)'\)", _schema())
+    assert index in {field.name for field in fields(Announcement)}
+
+
+def _schema() -> str:
+    return (SCHEMA / "schema.sql").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "-- name: a\nSELECT request->>'unheard' FROM filestore.stages",
+        "-- name: a\nUPDATE filestore.stages SET request = request || jsonb_build_object('unheard', 1)",
+    ],
+)
+def test_a_key_of_an_upload_that_is_no_field_is_found(query: str) -> None:
+    assert remembered(query) == {"unheard"}
 
 
 @pytest.mark.parametrize(

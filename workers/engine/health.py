@@ -60,7 +60,7 @@ class Health:
         return {
             "postgres": _word(postgres),
             **servers,
-            "mounts": {mount.mount_key: state for mount, state in mounts},
+            "mounts": {mount.mount_key: self._shown(mount, state) for mount, state in mounts},
             "outbox": None if isinstance(postgres, Amiss) else postgres,
         }
 
@@ -75,6 +75,16 @@ class Health:
         """The mounts of this host, each with `ok` or a cause. A disk that hangs costs its own mount a thread, and no more."""
         here = self._served.here()
         return list(zip(here, await asyncio.gather(*map(self._mount, here)), strict=True))
+
+    def _shown(self, mount: Mount, state: str) -> str:
+        """Its storage, and what is amiss with what lies there."""
+        stuck = self._served.stuck(mount.id)
+        if state != "ok" or stuck is None:
+            return state
+        return (
+            f"degraded: {stuck.count} leftovers of commands can not be cleared, the oldest since {stuck.since:%Y-%m-%d %H:%M}. "
+            f"They are tried again. {stuck.problem}"
+        )
 
     async def _feed(self) -> dict[str, Any] | Amiss:
         async def ask() -> dict[str, Any]:

@@ -34,20 +34,20 @@ class Vitals:
         return {server: state == "ok" for server, state in states.items() if state != "inline"}
 
     async def mounts(self) -> Sequence[MountSeen]:
-        return await _mounts(self._health)
+        return await _mounts(self._health, self._served)
 
 
 class WorkerVitals:
     """The same of a worker process, for its pages. They are served on another loop than the engine's, which is asked."""
 
-    def __init__(self, engine: Engine, health: Health) -> None:
-        self._engine, self._health = engine, health
+    def __init__(self, engine: Engine, served: ServedMounts, health: Health) -> None:
+        self._engine, self._served, self._health = engine, served, health
 
     async def report(self) -> Mapping[str, Any]:
         return await self._on_engine(self._health.report())
 
     async def mounts(self) -> list[MountSeen]:
-        return await self._on_engine(_mounts(self._health))
+        return await self._on_engine(_mounts(self._health, self._served))
 
     def pools(self) -> Mapping[str, Mapping[str, int]]:
         return {"engine": self._engine.pool.get_stats()}
@@ -59,14 +59,18 @@ class WorkerVitals:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(question, self._engine.loop))
 
 
-async def _mounts(health: Health) -> list[MountSeen]:
-    seen = await health.mounts()
-    return [MountSeen(mount.tenant, mount.mount_key, _health(mount, state)) for mount, state in seen]
+async def _mounts(health: Health, served: ServedMounts) -> list[MountSeen]:
+    seen = []
+    for mount, state in await health.mounts():
+        stuck = served.stuck(mount.id)
+        count = stuck.count if stuck else 0
+        seen.append(MountSeen(mount.tenant, mount.mount_key, _health(mount, state, count), count))
+    return seen
 
 
-def _health(mount: Mount, state: str) -> str:
+def _health(mount: Mount, state: str, stuck: int) -> str:
     if mount.state == "inactive":
         return "inactive"
     if state != "ok" or not mount.serving:
         return "offline"
-    return "online" if mount.state == "active" else "degraded"
+    return "online" if mount.state == "active" and not stuck else "degraded"

@@ -58,7 +58,7 @@ class Scrape:
         yield from gauges.of_pools(self.pools)
         servers = {name: self.report.get(name) for name in ("postgres", "temporal", "redis")}
         yield gauges.of_servers({name: state == "ok" for name, state in servers.items() if state != "inline"})
-        yield gauges.of_mounts(self.mounts)
+        yield from gauges.of_mounts(self.mounts)
 
 
 def app(observed: Observed, counts: ActivityCounts, version: str, token: str | None) -> Starlette:

@@ -42,7 +42,7 @@ class Page:
         yield from self._of_lanes()
         yield from of_pools(self.pools)
         yield of_servers({"postgres": self.work is not None} | dict(self.servers or {}))
-        yield of_mounts(self.mounts or ())
+        yield from of_mounts(self.mounts or ())
         yield from _of_work(self.work)
 
     def _of_lanes(self) -> Iterator[Metric]:
@@ -94,13 +94,18 @@ def of_servers(up: Mapping[str, bool]) -> Metric:
     )  # fmt: skip
 
 
-def of_mounts(mounts: Sequence[MountSeen]) -> Metric:
+def of_mounts(mounts: Sequence[MountSeen]) -> Iterator[Metric]:
     values: Values = {
         (seen.tenant, seen.mount_key, one): float(seen.health == one) for seen in mounts for one in HEALTH
     }
-    return gauge(
+    yield gauge(
         "mount_health", "1 for the health that the mount has, 0 for every other health.", (*_MOUNT, "health"), values
     )
+    stuck: Values = {(seen.tenant, seen.mount_key): seen.stuck for seen in mounts}
+    yield gauge(
+        "cleanups_stuck", "Number of leftovers of commands that could not be cleared at the last try, by mount.",
+        _MOUNT, stuck,
+    )  # fmt: skip
 
 
 def _of_work(work: WorkCounts | None) -> Iterator[Metric]:
