@@ -47,7 +47,7 @@ class Page:
 
     def _of_lanes(self) -> Iterator[Metric]:
         waiting: Values = {(load.tenant, load.mount_key): load.waiting for load in self.loads}
-        started: Values = {(load.tenant, load.mount_key): load.flying for load in self.loads}
+        started: Values = {(load.tenant, load.mount_key): load.in_flight for load in self.loads}
         yield gauge(
             "commands_waiting", "Number of commands in the queue of this process that no list has taken yet, by mount.",
             _MOUNT, waiting,
