@@ -367,6 +367,15 @@ CREATE TABLE filestore.event_feed (
 );
 INSERT INTO filestore.event_feed DEFAULT VALUES;
 
+-- A worker says every few seconds that it lives: only so can others tell that none does.
+CREATE TABLE filestore.workers (
+    process text PRIMARY KEY,
+    host_id text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    seen_at timestamptz NOT NULL DEFAULT now(),
+    connected boolean NOT NULL
+);
+
 -- Wrong states are impossible, whoever writes ---------------------------------------------------------------------------
 
 CREATE FUNCTION filestore.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
