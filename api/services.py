@@ -62,7 +62,7 @@ class Load:
     tenant: str
     mount_key: str
     waiting: int
-    flying: int
+    in_flight: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class Task:
     """Of a restore: a path below the trash"""
     items: bool = False
     """Of a tree, where storage knows none: what it holds was laid where it goes before the step (`TreesByItem`)."""
-    lent: bool = False
+    borrowed: bool = False
     """The stage belongs to an upload that outlives a failure of this command: only a success clears it"""
 
 

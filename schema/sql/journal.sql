@@ -41,11 +41,13 @@ WITH found AS (
 SELECT j.id, json_build_object(
     'id', j.id, 'commandId', j.command_id, 'command', j.kind, 'backendMountId', j.mount_id, 'nodeId', j.node_id,
     'path', j.payload->'path', 'pathB64', j.payload->'path_b64', 'targetPath', j.payload->'target',
-    'targetPathB64', j.payload->'target_b64', 'targetBackendMountId', j.payload->'target_mount_id', 'principal', j.principal, 'outcome', j.outcome, 'code', j.code,
+    'targetPathB64', j.payload->'target_b64', 'targetBackendMountId', j.payload->'target_mount_id',
+    'principal', j.principal, 'outcome', j.outcome, 'code', j.code,
     'retryable', j.retryable, 'context', j.context, 'before', j.before, 'after', j.after, 'key', j.key,
     'requestId', j.request_id, 'traceId', j.trace_id, 'attempt', j.attempt, 'startedAt', j.started_at,
     'recordedAt', j.recorded_at, 'durationMs', round(extract(epoch FROM j.recorded_at - j.started_at) * 1000, 1),
-    'workflowId', j.workflow_id, 'executor', j.executor, 'operationId', j.operation_id, 'atomicId', j.atomic_id, 'reverses', j.reverses)::text AS document
+    'workflowId', j.workflow_id, 'executor', j.executor, 'operationId', j.operation_id,
+    'atomicId', j.atomic_id, 'reverses', j.reverses)::text AS document
   FROM found j
 
 -- name: command
@@ -53,6 +55,7 @@ SELECT j.id, json_build_object(
 SELECT c.principal, c.status::text, json_build_object(
     'id', c.id, 'href', '/v1/commands/' || c.id, 'command', c.kind, 'status', c.status,
     'path', c.request->'path', 'pathB64', c.request->'path_b64',
-    'targetPath', c.request->'target', 'targetPathB64', c.request->'target_b64', 'backendMountId', c.mount_id, 'code', c.code, 'retryable', c.retryable, 'outcome', c.outcome, 'attempt', c.attempt,
+    'targetPath', c.request->'target', 'targetPathB64', c.request->'target_b64', 'backendMountId', c.mount_id,
+    'code', c.code, 'retryable', c.retryable, 'outcome', c.outcome, 'attempt', c.attempt,
     'createdAt', c.created_at, 'startedAt', c.started_at, 'endedAt', c.ended_at)::text AS document
   FROM filestore.commands c WHERE c.id = %(id)s::uuid AND c.tenant = %(tenant)s

@@ -12,7 +12,8 @@ SELECT k.id, c.id::text AS command, c.status::text, c.intent, c.path, c.attempt,
 -- name: postpone
 -- These could not be cleared. Each time the pause until the next is twice as long, up to an hour.
 UPDATE filestore.cleanups k
-   SET attempts = k.attempts + 1, problem = x.problem, due_at = now() + make_interval(secs => least(3600, 5 * 2 ^ least(k.attempts, 10)))
+   SET attempts = k.attempts + 1, problem = x.problem,
+       due_at = now() + make_interval(secs => least(3600, 5 * 2 ^ least(k.attempts, 10)))
   FROM jsonb_to_recordset(%(items)s::jsonb) AS x(id bigint, problem text)
  WHERE k.id = ANY (ARRAY[x.id])
 
@@ -48,15 +49,18 @@ WITH RECURSIVE below AS (
     SELECT n.id, b.place || '\x2f'::bytea || n.name FROM below b CROSS JOIN LATERAL (
           SELECT k.id, k.name FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
 )
-UPDATE filestore.snapshots s SET content_until = now() FROM below b WHERE s.node_id = ANY (ARRAY[b.id]) AND s.content_place = b.place
+UPDATE filestore.snapshots s SET content_until = now()
+  FROM below b WHERE s.node_id = ANY (ARRAY[b.id]) AND s.content_place = b.place
 
 -- name: live_stages
 -- Which of these stages belong to a command that is still running (keep), or that ended with something to clear (finish first).
 SELECT DISTINCT s.stage::text FROM unnest(%(stages)s::uuid[]) AS s(stage)
  WHERE EXISTS (SELECT FROM filestore.commands c WHERE c.id = s.stage AND c.status = 'running' OFFSET 0)
-    OR EXISTS (SELECT FROM filestore.commands c WHERE c.status = 'running' AND c.mount_id = %(mount)s AND c.intent->>'stage' = s.stage::text)
+    OR EXISTS (SELECT FROM filestore.commands c
+                WHERE c.status = 'running' AND c.mount_id = %(mount)s AND c.intent->>'stage' = s.stage::text)
     OR EXISTS (SELECT FROM filestore.cleanups k WHERE k.stage_id = s.stage)
-    OR EXISTS (SELECT FROM filestore.stages t WHERE t.id = s.stage AND coalesce(t.upload_state, 'open') = 'open' AND t.expires_at > now())
+    OR EXISTS (SELECT FROM filestore.stages t
+                WHERE t.id = s.stage AND coalesce(t.upload_state, 'open') = 'open' AND t.expires_at > now())
 
 -- name: ended_stages
 -- Which of these stages, or marks, bear the name of a command that has ended.

@@ -3,13 +3,15 @@
 -- name: find
 -- What executors and commands need to know about one mount.
 SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
-       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}') FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
+       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}')
+                  FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
   FROM filestore.backend_mounts m WHERE id = %(id)s AND tenant = %(tenant)s
 
 -- name: all
 -- Every mount of every tenant, for the processes that serve them.
 SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
-       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}') FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
+       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}')
+                  FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
   FROM filestore.backend_mounts m ORDER BY id
 
 -- name: others
@@ -108,7 +110,8 @@ ON CONFLICT (mount_id, directory_path) WHERE directory_path IS NOT NULL AND stat
 -- name: lock
 -- Hold the mount still. `begin` can not record a command of it meanwhile, because that refers to this row.
 SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
-       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}') FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets,
+       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}')
+                  FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets,
        EXISTS (SELECT FROM filestore.commands c WHERE c.mount_id = m.id AND c.status = 'running') AS busy
   FROM filestore.backend_mounts m WHERE id = %(id)s AND tenant = %(tenant)s FOR UPDATE
 

@@ -11,7 +11,7 @@ from schema.commands.intents import BY_STEP, NESTED
 from schema.uploads import Announcement
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schema"
-QUERIES = sorted((SCHEMA / "sql").glob("*.sql"))
+QUERIES = [*sorted((SCHEMA / "sql").glob("*.sql")), SCHEMA / "schema.sql"]
 
 OWN = {field.name for kind in BY_STEP.values() for field in fields(kind)} | {"step"}
 """What an intent says itself"""
@@ -20,7 +20,9 @@ FOR_PYTHON_ALONE = {
 }
 """Fields that no query names"""
 
-_COLUMNS = re.compile(r"jsonb_to_record\(c\.intent\) AS \w+\((.*?)\)", re.DOTALL)
+_COLUMNS = re.compile(
+    r"(?:jsonb_to_record\(c\.intent\) AS \w+|CREATE TYPE filestore\.command_intent AS )\((.*?)\)", re.DOTALL
+)
 _PRESENT = re.compile(r"intent\s*\?\|?\s*(?:ARRAY\[([^\]]*)\]|('\w+'))")
 _TAKEN = re.compile(r"\bintent\s*->>?\s*'(\w+)'")
 _ADDED = re.compile(r"c\.intent \|\| jsonb_build_object\((.*?)\)\n", re.DOTALL)
@@ -33,7 +35,7 @@ def named(text: str) -> Iterator[str]:
     for listed, one in _PRESENT.findall(text):
         yield from re.findall(r"'(\w+)'", listed or one)
     for columns in _COLUMNS.findall(text):
-        yield from re.findall(r"(\w+) (?:text|bigint|uuid|jsonb|boolean|filestore\.\w+)", columns)
+        yield from re.findall(r"(\w+) +(?:text|bigint|uuid|jsonb|boolean|filestore\.\w+)", columns)
     for pairs in _ADDED.findall(text):
         yield from re.findall(r"'(\w+)',", pairs)
 
@@ -105,6 +107,7 @@ def test_a_key_of_an_upload_that_is_no_field_is_found(query: str) -> None:
         "SELECT c.intent ? 'unheard'",
         "SELECT c.intent ?| ARRAY['node', 'unheard']",
         "FROM jsonb_to_record(c.intent) AS i(step text, unheard bigint)",
+        "CREATE TYPE filestore.command_intent AS (\n    step    text,\n    unheard bigint\n);",
         "SET intent = c.intent || jsonb_build_object('unheard', 1)\n",
     ],
 )

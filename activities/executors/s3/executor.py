@@ -173,7 +173,7 @@ class S3Executor:
 
     def finish(self, task: Task, succeeded: bool) -> None:
         with _understood():
-            if task.stage and (succeeded or not task.lent):
+            if task.stage and (succeeded or not task.borrowed):
                 staging.clear(self.store, task, succeeded)
             match task.step:
                 case _ if task.items:

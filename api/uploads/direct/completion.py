@@ -1,4 +1,4 @@
-"""The content lies in the bucket: proven, it takes the way of every upload, as a stage that is lent to the command.
+"""The content lies in the bucket: proven, it takes the way of every upload, as a stage that is borrowed to the command.
 
 The command has the key of the upload, so it happens once. A failure that can pass leaves the stage to the upload, for the
 next request; after any other the upload has ended, and its content goes.
@@ -86,7 +86,7 @@ def _command_of(asked: CommandHeaders, upload: Upload, principal: Principal) -> 
     """All of it is known from the announcement, so its fingerprint is too, before the bucket is looked at."""
     command = standing.command_of(upload, principal, asked)
     [told] = standing.told_of(upload)
-    command = replace(command, sha256=told.hex, size=upload.expected or 0, lent_stage=CommandId(upload.id))
+    command = replace(command, sha256=told.hex, size=upload.expected or 0, borrowed_stage=CommandId(upload.id))
     return sealed(command, upload.request.metadata)
 
 
