@@ -14,7 +14,7 @@ PIECES = 3 << 20
 """Memory of one stream as a rule: a piece that goes, one that comes, one in the buffers of the connection."""
 
 
-class Place(Protocol):
+class MountPlace(Protocol):
     """Where the files of a mount lie, as its row or its registration says."""
 
     @property
@@ -40,7 +40,7 @@ class Kind(Protocol):
     writing: int
     """And one upload"""
 
-    def check_place(self, place: Place) -> None:
+    def check_place(self, place: MountPlace) -> None:
         """Is this how a mount of this kind says where it lies? Asks nobody. Raises InvalidRequest."""
         ...
 
