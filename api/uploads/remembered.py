@@ -177,7 +177,7 @@ def address(id: str) -> str:
 def document(upload: Upload) -> Response:
     """All of it, as JSON."""
     path, ended = path_of(upload), upload.request.get("ended") or {}
-    told = {
+    told: dict[str, Any] = {
         "id": upload.id,
         "state": upload.state,
         "kind": upload.request["kind"],
@@ -185,13 +185,14 @@ def document(upload: Upload) -> Response:
         "length": upload.expected,
         "backendMountId": upload.mount,
         "path": path.text if path else None,
-        "pathB64": path.b64 if path else None,
         "parts": list(upload.parts),
         "expiresAt": upload.expires_at.isoformat(),
         "commandId": ended.get("command"),
         "outcome": ended.get("outcome"),
         "error": {name: ended[name] for name in ("code", "message", "details")} if "code" in ended else None,
     }
+    if path and path.b64:
+        told["pathB64"] = path.b64
     return Response(json.dumps({"data": told}).encode(), 200, media_type="application/json")
 
 

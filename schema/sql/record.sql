@@ -263,70 +263,77 @@ WITH seen AS MATERIALIZED (
            (c.intent->>'size')::bigint AS size, c.intent->'previous_version' AS previous_version, c.intent->'replaced' AS replaced, c.intent->'departs' AS departs,
            (c.intent->>'previous_size')::bigint AS previous_size, j.id AS journal_id, j.also->'tree' AS tree,
            n.id AS node_id, n.parent_id, n.kind, n.state, n.version, n.size_bytes, n.metadata, n.path_text,
-           CASE WHEN convert_to(n.path_text, 'UTF8') <> n.path THEN translate(encode(n.path, 'base64'), E'\n', '') END AS path_b64,
-           coalesce(n.checksum, 'sha256:' || encode(n.sha256, 'hex')) AS checksum, 'sha256:' || encode(n.sha256, 'hex') AS content_hash,
+           CASE WHEN c.status <> 'succeeded' OR n.path IS NULL THEN c.request->>'path_b64'
+                WHEN convert_to(n.path_text, 'UTF8') <> n.path THEN translate(encode(n.path, 'base64'), E'\n', '') END AS path_b64,
+           coalesce(filestore.hex_of(n.checksum), encode(n.sha256, 'hex')) AS checksum, encode(n.sha256, 'hex') AS content_hash,
            n.document,
-           CASE c.kind WHEN 'moveNode' THEN 'movedFrom' WHEN 'copyNode' THEN 'copiedFrom' END AS origin,
-           CASE WHEN c.kind IN ('moveNode', 'copyNode') THEN jsonb_build_object('backendMountId', c.request->'mount_id',
-               'path', c.request->'path', 'pathB64', c.request->'path_b64') END AS came_from
+           CASE WHEN f.origin IS NULL OR c.status <> 'succeeded' THEN '{}' ELSE jsonb_strip_nulls(jsonb_build_object(f.origin, c.request->'path',
+               f.origin || 'B64', c.request->'path_b64',
+               f.origin || 'BackendMountId', nullif((c.request->>'mount_id')::bigint, c.mount_id))) END AS came_from
       FROM filestore.commands c
      CROSS JOIN LATERAL (SELECT k.id, k.node_id, k.also FROM filestore.journal_entries k
                           WHERE k.command_id = c.id AND k.attempt = c.attempt OFFSET 0) j
+     CROSS JOIN LATERAL (SELECT CASE c.kind WHEN 'moveNode' THEN 'movedFrom' WHEN 'copyNode' THEN 'copiedFrom' END AS origin) f
       LEFT JOIN LATERAL (SELECT k.* FROM filestore.node_documents k WHERE k.id = j.node_id OFFSET 0) n ON true
      WHERE c.id = ANY(%(ids)s::uuid[])
-), told AS (
-    UPDATE filestore.commands c SET outcome =
-        CASE WHEN s.status = 'succeeded' THEN json_build_object(
-            'idempotent', s.step = 'none', 'commandId', s.id, 'journalEntryId', s.journal_id, 'node', s.document,
-            'result', jsonb_build_object('commandType', s.command, 'nodeId', s.node_id, 'backendMountId', s.mount_id, 'path', s.path_text,
+), worded AS MATERIALIZED (
+    -- The result is made once: the event that tells of a command has the very one that its answer has.
+    SELECT s.*, CASE WHEN s.status = 'succeeded' THEN jsonb_build_object(
+                'commandType', s.command, 'nodeId', s.node_id, 'backendMountId', s.mount_id, 'path', coalesce(s.path_text, s.shown),
                 'kind', s.kind, 'state', s.state, 'sizeBytes', s.size_bytes, 'version', s.version,
                 'durationMs', round(extract(epoch FROM clock_timestamp() - s.started_at) * 1000, 1),
                 'checksum', s.checksum, 'contentHash', s.content_hash,
                 'mimeType', s.request->'mime_type', 'originalName', s.request->'original_name',
-                'previousVersion', s.previous_version, 'previousSizeBytes', s.previous_size)
-                || CASE WHEN s.origin IS NULL THEN '{}'
-                        ELSE jsonb_build_object(s.origin, s.came_from) END)
+                'previousVersion', s.previous_version, 'previousSizeBytes', s.previous_size) || s.exact || s.came_from END AS result
+      FROM (SELECT k.*, CASE WHEN k.path_b64 IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('pathB64', k.path_b64) END AS exact FROM seen k) s
+), told AS (
+    UPDATE filestore.commands c SET outcome =
+        CASE WHEN s.status = 'succeeded' THEN json_build_object(
+            'idempotent', s.step = 'none', 'commandId', s.id, 'journalEntryId', s.journal_id, 'node', s.document,
+            'result', s.result)
         ELSE json_build_object('error', json_build_object('code', s.code, 'message', s.message,
                 'details', coalesce(nullif(s.details, 'null'), '{}') || jsonb_build_object('commandId', s.id, 'path', s.shown))) END
-      FROM seen s WHERE c.id = ANY (ARRAY[s.id])
+      FROM worded s WHERE c.id = ANY (ARRAY[s.id])
     RETURNING c.id, c.status, c.code, c.outcome, CASE c.status WHEN 'succeeded' THEN (c.intent->'departs'->>'mount')::bigint END AS leaves
 ), events AS (
     SELECT s.journal_id, s.tenant, coalesce((t.leaves->>'mount')::bigint, s.mount_id) AS mount_id, t.rank, t.type,
            CASE t.rank
-           WHEN 0 THEN json_build_object('backendMountId', t.leaves->'mount', 'nodeId', t.leaves->'node',
-                    'path', t.leaves->'shown', 'pathB64', t.leaves->'b64',
+           WHEN 0 THEN jsonb_build_object('commandId', s.id, 'command', s.command, 'status', s.status, 'code', s.code,
+                    'journalId', s.journal_id, 'backendMountId', s.mount_id, 'nodeId', s.node_id,
+                    'path', coalesce(s.result->>'path', s.shown), 'idempotencyKey', s.key, 'principal', s.principal,
+                    'result', coalesce(s.result, '{}'), 'observedAt', now()) || s.exact || s.came_from
+           WHEN 1 THEN jsonb_build_object('backendMountId', t.leaves->'mount', 'nodeId', t.leaves->'node', 'path', t.leaves->'shown',
                     'kind', CASE WHEN (t.leaves->>'tree')::boolean THEN 'directory' ELSE 'file' END,
                     'state', 'deleted', 'parentId', t.leaves->'parent', 'version', t.leaves->'version',
-                    'sizeBytes', t.leaves->'size', 'contentHash', 'sha256:' || (t.leaves->>'sha256'), 'replacedBy', s.node_id,
+                    'sizeBytes', t.leaves->'size', 'checksum', t.leaves->'sha256', 'contentHash', t.leaves->'sha256', 'metadata',
+                    (SELECT g.metadata FROM filestore.nodes g WHERE g.id = (t.leaves->>'node')::bigint), 'replacedBy', s.node_id,
                     'journalId', s.journal_id, 'command', s.command, 'commandId', s.id, 'idempotencyKey', s.key,
                     'principal', s.principal, 'observedAt', now(),
                     'tree', CASE WHEN (t.leaves->>'tree')::boolean THEN s.tree END,
-                    'delta', json_build_object('sizeBytes',
+                    'delta', jsonb_build_object('sizeBytes',
                         -CASE WHEN (t.leaves->>'tree')::boolean THEN coalesce((s.tree->>'size')::bigint, 0) ELSE (t.leaves->>'size')::bigint END))
-           WHEN 3 THEN json_build_object('commandId', s.id, 'command', s.command, 'status', s.status, 'code', s.code,
-                    'journalId', s.journal_id, 'backendMountId', s.mount_id, 'nodeId', s.node_id, 'path', s.shown,
-                    'idempotencyKey', s.key, 'principal', s.principal, 'observedAt', now())
-           ELSE json_build_object('backendMountId', s.mount_id, 'nodeId', s.node_id, 'path', s.path_text, 'pathB64', s.path_b64,
+                || CASE jsonb_typeof(t.leaves->'b64') WHEN 'string' THEN jsonb_build_object('pathB64', t.leaves->'b64') ELSE '{}' END
+           ELSE jsonb_build_object('backendMountId', s.mount_id, 'nodeId', s.node_id, 'path', s.path_text,
                     'kind', s.kind, 'state', s.state, 'parentId', s.parent_id, 'version', s.version, 'sizeBytes', s.size_bytes,
                     'checksum', s.checksum, 'contentHash', s.content_hash, 'metadata', s.metadata, 'journalId', s.journal_id,
                     'command', s.command, 'commandId', s.id, 'idempotencyKey', s.key, 'principal', s.principal, 'observedAt', now(),
-                    'movedFrom', CASE s.origin WHEN 'movedFrom' THEN s.came_from END,
-                    'copiedFrom', CASE s.origin WHEN 'copiedFrom' THEN s.came_from END, 'tree', s.tree,
-                    'delta', json_build_object('sizeBytes', CASE s.step
+                    'tree', s.tree,
+                    'delta', jsonb_build_object('sizeBytes', CASE s.step
                         WHEN 'create' THEN coalesce((s.tree->>'size')::bigint, s.size)
                         WHEN 'restore' THEN coalesce((s.tree->>'size')::bigint, s.size)
                         WHEN 'delete' THEN -coalesce((s.tree->>'size')::bigint, s.size)
-                        WHEN 'replace' THEN s.size - s.previous_size ELSE 0 END)) END AS data
-      FROM seen s,
+                        WHEN 'replace' THEN s.size - s.previous_size ELSE 0 END)) || s.exact || s.came_from END AS data
+      FROM worded s,
            LATERAL (VALUES
-               (0, CASE WHEN s.replaced IS NOT NULL THEN 'filestore.node.deleted' END, s.replaced),
-               (0, CASE WHEN s.departs IS NOT NULL THEN 'filestore.node.deleted' END, s.departs),
-               (1, CASE s.step WHEN 'create' THEN 'filestore.node.created' WHEN 'delete' THEN 'filestore.node.deleted'
+               (0, 'filestore.command.completed', NULL),
+               (1, CASE WHEN s.replaced IS NOT NULL THEN 'filestore.node.deleted' END, s.replaced),
+               (1, CASE WHEN s.departs IS NOT NULL THEN 'filestore.node.deleted' END, s.departs),
+               (2, CASE s.step WHEN 'create' THEN 'filestore.node.created' WHEN 'delete' THEN 'filestore.node.deleted'
                                WHEN 'none' THEN NULL WHEN 'refused' THEN NULL ELSE 'filestore.node.updated' END, NULL),
-               (2, CASE WHEN s.step = 'none' THEN NULL ELSE CASE s.command WHEN 'uploadFile' THEN 'filestore.node.uploaded'
-                               WHEN 'moveNode' THEN 'filestore.node.moved' WHEN 'copyNode' THEN 'filestore.node.copied' END END, NULL),
-               (3, 'filestore.command.completed', NULL)) AS t(rank, type, leaves)
-     WHERE t.type IS NOT NULL AND (t.rank = 3 OR s.status = 'succeeded')
+               (3, CASE WHEN s.step = 'none' THEN NULL ELSE CASE s.command WHEN 'uploadFile' THEN 'filestore.node.uploaded'
+                               WHEN 'moveNode' THEN 'filestore.node.moved' WHEN 'copyNode' THEN 'filestore.node.copied' END END, NULL)
+               ) AS t(rank, type, leaves)
+     WHERE t.type IS NOT NULL AND (t.rank = 0 OR s.status = 'succeeded')
 ), emitted AS (
     INSERT INTO filestore.outbox (tenant, mount_id, type, data)
     SELECT tenant, mount_id, type, data FROM events ORDER BY journal_id, rank
