@@ -32,6 +32,7 @@ from api.observe.metrics.requests import CountedRequests
 from api.services import Front, Services
 from api.uploads import form as uploads
 from api.uploads import put as writes
+from api.uploads import routes as uploads_of_every_kind
 from api.uploads.direct import routes as direct
 from api.uploads.tus import routes as resumable
 from api.uploads.tus.turns import Turns
@@ -42,6 +43,7 @@ ROUTERS = (
     writes,
     direct,
     resumable,
+    uploads_of_every_kind,
     mutations,
     nodes,
     content,

@@ -226,14 +226,17 @@ CREATE TABLE filestore.commands (
 );
 CREATE INDEX commands_running ON filestore.commands (mount_id, touched_at) WHERE status = 'running';
 
--- Exclusive use of a path, or of everything below it. Never freed by time: only the end of its command releases it.
+-- The use of a path, or of everything below it: exclusive, or shared by those who only read it. Never freed by time: only the
+-- end of its command releases it.
 CREATE TABLE filestore.claims (
     mount_id   bigint NOT NULL,
     path       bytea NOT NULL,
     kind       filestore.claim_kind NOT NULL,
     command_id uuid NOT NULL REFERENCES filestore.commands,
-    PRIMARY KEY (mount_id, path)
+    shared     boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (mount_id, path, command_id)
 );
+CREATE UNIQUE INDEX claims_exclusive ON filestore.claims (mount_id, path) WHERE NOT shared;
 CREATE INDEX claims_command ON filestore.claims (command_id);
 
 -- What outlives a request and is not a command yet: metadata that waits for `begin`, and resumable uploads.

@@ -23,7 +23,6 @@ from schema.commands.payloads import Applied, Begun, Going, Staged
 from schema.faults import areach
 from schema.ids import CommandId, MountId
 from schema.paths import NodePath
-from schema.store import begin as begin_store
 from schema.store import outcomes as outcome_store
 from schema.store import record as record_store
 from schema.store import trees
@@ -38,11 +37,6 @@ _BEAT_SECONDS = 3.0
 _PAGE = 1000
 _AT_ONCE = 6
 """Copies of one list: each takes a thread of the few that long work has on a mount."""
-
-
-_IN_THE_WAY = errors.PathBusy(
-    "Another command changed the source while it was copied. Nothing was copied. Try again with the same key."
-)
 
 
 class StageCopies:
@@ -76,8 +70,6 @@ class StageCopies:
         async with room:
             try:
                 there = await self._stage_one(begun, going)
-            except errors.VersionConflict as error:
-                return _failed(going, _IN_THE_WAY if await self._source_changes(going) else error)
             except errors.FilestoreError as error:
                 return _failed(going, error)
             except Exception:
@@ -85,13 +77,6 @@ class StageCopies:
                 failure = errors.Unavailable("What was to be copied could not be staged. Nothing was changed.")
                 return _failed(going, failure)
             return going if there else going.id
-
-    async def _source_changes(self, going: Going) -> bool:
-        """Our own doing, and no drift: another command has replaced or moved the source meanwhile."""
-        async with self._pool.connection() as connection:
-            rows = await record_store.read_running(connection, [going.id], raise_attempt=False)
-            source = copied_of(rows[going.id].intent) if going.id in rows else None
-            return source is not None and await begin_store.source_changes(connection, going.id, source)
 
     async def _stage_one(self, begun: Begun, going: Going) -> bool:
         """False: another process is at it."""

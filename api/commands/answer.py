@@ -49,12 +49,15 @@ def _failure(request: Request, ended: Outcome, headers: dict[str, str]) -> Respo
         if error.retry_after_seconds is not None:
             headers["retry-after"] = str(error.retry_after_seconds)
         return Response(ended.body.encode(), status_of(error.code), headers, JSON)
-    if ended.body:
-        told = json.loads(ended.body)["error"]
-        error = from_code(error.code, told.get("message"), told.get("details"))
-    answer = refusal(request, error)
+    answer = refusal(request, error_of(ended))
     answer.headers.update(headers)
     return answer
+
+
+def error_of(ended: Outcome) -> FilestoreError:
+    """What a command that did not succeed was refused with, in the words of its first answer."""
+    told = json.loads(ended.body).get("error", {}) if ended.body else {}
+    return from_code(ended.code or "INTERNAL_SERVER_ERROR", told.get("message"), told.get("details"))
 
 
 def pending(command: CommandId) -> Response:

@@ -142,15 +142,15 @@ class Answers:
         """Their clients are told 202 now. The command may have a row already, from an earlier request with the same key; if
         not, this process answers for it until it has one."""
         keyed = [waiter.request for waiter in waiters if waiter.request.key is not None]
-        rows: Mapping[CommandId, CommandId] = {}
+        known: Mapping[CommandId, Outcome] = {}
         if keyed:
             with suppress(Exception):  # Postgres is away: then nobody knows
                 async with asyncio.timeout(_QUEUED_SECONDS), self._pool.connection() as connection:
-                    rows = await outcome_store.rows_by_key(connection, keyed)
+                    known = await outcome_store.by_key(connection, keyed)
         for waiter in waiters:
-            if row := rows.get(waiter.request.id):
-                waiter.row = row
-                self.refuse(waiter.request.id, OutcomePending(row))
+            if opened := known.get(waiter.request.id):
+                waiter.row = opened.id
+                self.refuse(waiter.request.id, OutcomePending(opened.id))
             elif waiter.request.id in self._waiting:
                 self._leave_queued(waiter.request)
 
@@ -193,8 +193,8 @@ class Answers:
         keyed = [(w.request, now - w.since) for w in waiters if w.request.key is not None and not w.joined]
         async with self._pool.connection() as connection:
             found = await outcome_store.outcomes(connection, list(ids))
-            elsewhere = await outcome_store.outcomes_by_key(connection, keyed) if keyed else []
+            elsewhere = await outcome_store.ended_by_key(connection, keyed) if keyed else {}
         self.ended([outcome for outcome in found if outcome.status is not Status.RUNNING])
-        for request, outcome in elsewhere:
+        for request, outcome in elsewhere.items():
             # Another process opened it under the id of an earlier request; its audience is not here.
             self.give([request], replace(outcome, replayed=True))

@@ -6,7 +6,7 @@ told to slow down.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from activities.executors.base import Locks
@@ -140,24 +140,33 @@ class _Taken:
 
     def __init__(self, flying: Collection[WaitingCommand]) -> None:
         self.keys = {waiting.key for waiting in flying}
-        self._claims = [claim for waiting in flying for claim in waiting.claims]
-        self._paths = {claim.path for claim in self._claims}
-        self._trees = [claim for claim in self._claims if claim.subtree]
+        self._claims: list[Claim] = []
+        self._paths: dict[bytes, Claim] = {}
+        """One claim for each path: an exclusive one, where there is any"""
+        self._trees: list[Claim] = []
+        self._take(claim for waiting in flying for claim in waiting.claims)
 
     def by(self, turn: Turn) -> bool:
         """Is somebody in the way of this one? From now on it is in the way of those behind it. (Whether those that go
         together are in each other's way is for `begin` to say.)"""
         blocked = any(waiting.key in self.keys for waiting in turn)
         claims = [claim for waiting in turn for claim in waiting.claims]
-        blocked = blocked or any(claim.path in self._paths or self._conflicts(claim) for claim in claims)
+        blocked = blocked or any(self._conflicts(claim) for claim in claims)
+        self._take(claims)
+        return blocked
+
+    def _take(self, claims: Iterable[Claim]) -> None:
         for claim in claims:
-            self._paths.add(claim.path)
+            if claim.path not in self._paths or not claim.shared:
+                self._paths[claim.path] = claim
             self._claims.append(claim)
             if claim.subtree:
                 self._trees.append(claim)
-        return blocked
 
     def _conflicts(self, claim: Claim) -> bool:
-        # Paths differ: only a subtree on either side can still be in the way.
+        same = self._paths.get(claim.path)
+        if same is not None and conflicts(claim, same):
+            return True
+        # Where paths differ only a subtree on either side can still be in the way.
         others: Sequence[Claim] = self._claims if claim.subtree else self._trees
         return any(conflicts(claim, other) for other in others)

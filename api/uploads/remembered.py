@@ -1,9 +1,9 @@
-"""What is remembered of an upload, and how it is told: in headers, in JSON, in refusals."""
+"""What is remembered of an upload, resumable or straight to a bucket, and how it is shown as JSON."""
 
 import json
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+import re
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 from starlette.responses import Response
@@ -11,81 +11,39 @@ from starlette.responses import Response
 from api.commands import headers as intake
 from api.http.digests import Checksum
 from api.services import Front
-from api.uploads.tus import protocol
-from api.uploads.tus.protocol import Concat, Gone
 from schema import errors
 from schema.commands.command import Command, CommandKind
-from schema.errors import FilestoreError, InvalidRequest, NotFound, Unavailable
-from schema.ids import CommandId, new_command_id
+from schema.errors import ContentExpired, FilestoreError, InvalidRequest, NotFound, PathBusy, Unavailable
+from schema.ids import new_command_id
 from schema.paths import NodePath
 from schema.principals import Principal
 from schema.settings import Settings
 from schema.store import uploads as store
-from schema.store.uploads import Allowance, NewUpload, Upload
+from schema.store.uploads import Allowance, Upload
 
-FORGET_SECONDS = 7 * 86400.0
-"""How long it is told that an upload has ended, and how."""
-
-_NAMESPACE = uuid.UUID("9b0c43f2-58a5-4f0c-9d0b-6a6fb1d6a1c5")
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Announced:
-    """A new upload as its client describes it."""
+class Gone(ContentExpired):
+    """The upload was given up, has expired, or is lost. Begin anew."""
 
-    expected: int | None
-    concat: Concat | None = None
-    metadata_header: str | None = None
-    command: Command | None = None
-    """None: a part of another upload"""
-    metadata: Mapping[str, Any] | None = None
-    told: Sequence[Checksum] = ()
+
+class UploadLocked(PathBusy):
+    """Another request works on this upload. Try again shortly."""
+
+
+def is_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None
 
 
 def allowance(settings: Settings) -> Allowance:
     return Allowance(settings.uploads_open_max, settings.uploads_open_bytes_max)
 
 
-def new_upload(announced: Announced, principal: Principal, host: str) -> NewUpload:
-    parts = announced.concat.parts if announced.concat else ()
-    command = announced.command
-    request = {
-        "host": host,
-        "kind": kind_of(announced.concat),
-        "header": announced.metadata_header,
-        "command": asdict(command) if command else None,
-        "metadata": announced.metadata,
-        "told": [str(one) for one in announced.told],
-    }
-    return NewUpload(
-        id=_final_id(principal, parts, request) if parts else str(new_command_id()),
-        tenant=principal.tenant,
-        principal=principal.name,
-        mount=command.mount_id if command else None,
-        path=command.node_path if command else None,
-        expected=announced.expected,
-        request=request,
-        parts=parts,
-    )
-
-
-def kind_of(concat: Concat | None) -> str:
-    if concat is None:
-        return "whole"
-    return "partial" if concat.partial else "final"
-
-
-def _final_id(principal: Principal, parts: Sequence[str], request: Mapping[str, Any]) -> str:
-    """The same for the same wish: who did not get the answer puts the parts together once, however often it asks."""
-    told = {**request, "command": {**request["command"], "id": None, "request_id": None, "trace_id": None}}
-    asked = [principal.tenant, principal.name, list(parts), told]
-    return str(uuid.uuid5(_NAMESPACE, json.dumps(asked, sort_keys=True)))
-
-
 async def find(front: Front, principal: Principal, id: str, *, direct: bool = False) -> Upload:
     """Raises NotFound for somebody else's, Gone; Unavailable on another host. InvalidRequest for one that goes straight to a
     bucket, unless `direct` says that such a one will do."""
-    found = (await find_all(front, principal, [id])).get(id) if protocol.is_id(id) else None
+    found = (await find_all(front, principal, [id])).get(id) if is_id(id) else None
     if found is None:
         raise NotFound("There is no such upload.")
     if found.state == "gone" or (found.state == "open" and found.expired):
@@ -121,7 +79,7 @@ def key_of(upload: Upload) -> str:
 
 
 def command_of(upload: Upload, principal: Principal, asked: intake.CommandHeaders) -> Command:
-    """What was asked for when it was announced, by whoever asks for its end now."""
+    """What was asked for when it was announced, by the caller that asks for its end now."""
     known = {field.name for field in fields(Command)}
     stored = {name: value for name, value in upload.request["command"].items() if name in known}
     command = Command(**{**stored, "kind": CommandKind(stored["kind"]), "key": key_of(upload)})
@@ -143,31 +101,7 @@ def path_of(upload: Upload) -> NodePath | None:
     return Command(**{**stored, "kind": CommandKind(stored["kind"])}).node_path if stored else None
 
 
-# How it is told
-
-
-def headers(upload: Upload, command: CommandId | None = None) -> dict[str, str]:
-    told = {"cache-control": "no-store"}
-    kind = upload.request["kind"]
-    if kind != "final" or upload.state == "done":
-        told["upload-offset"] = str(upload.expected if upload.state == "done" else upload.received)
-    if upload.expected is None:
-        told["upload-defer-length"] = "1"
-    else:
-        told["upload-length"] = str(upload.expected)
-    if upload.request["header"]:
-        told["upload-metadata"] = upload.request["header"]
-    if kind != "whole":
-        parts = " ".join(address(part) for part in upload.parts)
-        told["upload-concat"] = kind if kind == "partial" else f"final;{parts}"
-    if upload.state == "open":
-        told["upload-expires"] = protocol.date(upload.expires_at)
-    ended = upload.request.get("ended") or {}
-    if command or ended.get("command"):
-        told[protocol.COMMAND] = command or ended["command"]
-    if ended.get("node") is not None:
-        told[protocol.NODE] = str(ended["node"])
-    return told
+# How it is shown
 
 
 def address(id: str) -> str:

@@ -146,12 +146,12 @@ class Command:
 
         A directory that goes away or appears takes what is below with it; for a file both kinds of claim mean the same.
         """
-        takes_along = self.kind in (CommandKind.DELETE, CommandKind.MOVE, CommandKind.RESTORE)
-        here = Claim(self.mount_id, self.node_path.raw, takes_along)
+        copies = self.kind is CommandKind.COPY
+        takes_along = copies or self.kind in (CommandKind.DELETE, CommandKind.MOVE, CommandKind.RESTORE)
+        here = Claim(self.mount_id, self.node_path.raw, takes_along, shared=copies)
         if self.target is None or (self.runs_on == self.mount_id and self.appears_at == self.node_path):
             return [here]
-        target = Claim(self.target_mount_id or self.mount_id, self.appears_at.raw, True)
-        return [target] if self.kind is CommandKind.COPY else [here, target]
+        return [here, Claim(self.target_mount_id or self.mount_id, self.appears_at.raw, True)]
 
 
 def spell(path: NodePath) -> tuple[str, str | None]:

@@ -12,19 +12,6 @@ SELECT n.id, p.directory_path || n.name AS path
  CROSS JOIN LATERAL (SELECT k.directory_path FROM filestore.nodes k WHERE k.id = n.parent_id OFFSET 0) p
  WHERE n.id = ANY(%(ids)s::bigint[]) AND n.state <> 'deleted'
 
--- name: source_changes
--- Whether the source of a copy was changed by another command since the copy began, or is being changed. `above` are the paths
--- over it.
-SELECT n.state <> 'active' OR n.version <> %(version)s OR p.directory_path || n.name <> %(path)s
-    OR EXISTS (SELECT FROM filestore.claims k
-                WHERE k.mount_id = %(mount)s AND k.path = %(path)s AND k.command_id <> %(command)s::uuid)
-    OR EXISTS (SELECT FROM filestore.claims k
-                WHERE k.mount_id = %(mount)s AND k.path = ANY(%(above)s::bytea[]) AND k.kind = 'subtree'
-                  AND k.command_id <> %(command)s::uuid) AS changes
-  FROM filestore.nodes n
- CROSS JOIN LATERAL (SELECT k.directory_path FROM filestore.nodes k WHERE k.id = n.parent_id OFFSET 0) p
- WHERE n.id = %(node)s
-
 -- name: look
 -- What the record says about each request of a list: its key, its mounts, and for each of its ends (n = 0 the path, n = 1 the
 -- target) the parent, the node, the latest deleted one, and whose claim is in the way. `parent` is the stored form of the
@@ -42,17 +29,19 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
            AND EXISTS (SELECT FROM filestore.nodes k WHERE k.parent_id = n.id AND k.state <> 'deleted' OFFSET 0) AS has_children,
        CASE WHEN i.below AND coalesce(d.kind, n.facts->>'kind') = 'directory' THEN
            (SELECT r.file_count + r.directory_count FROM filestore.rollup_of(coalesce(d.id, n.id)) r) END AS below,
-       (SELECT k.command_id::text FROM filestore.claims k WHERE k.mount_id = i.mount AND k.path = decode(i.path, 'hex')
+       (SELECT k.command_id::text FROM filestore.claims k
+         WHERE k.mount_id = i.mount AND k.path = decode(i.path, 'hex') AND NOT (k.shared AND i.shared)
          UNION ALL
         SELECT k.command_id::text FROM jsonb_array_elements_text(i.above) a
-          JOIN LATERAL (SELECT s.command_id, s.kind FROM filestore.claims s
-                         WHERE s.mount_id = i.mount AND s.path = decode(a, 'hex') LIMIT 1) k ON k.kind = 'subtree'
+          JOIN LATERAL (SELECT s.command_id FROM filestore.claims s
+                         WHERE s.mount_id = i.mount AND s.path = decode(a, 'hex') AND s.kind = 'subtree'
+                           AND NOT (s.shared AND i.shared) LIMIT 1) k ON true
          UNION ALL
         SELECT k.command_id::text FROM filestore.claims k WHERE i.subtree AND k.mount_id = i.mount
-           AND k.path > decode(i.path || '2f', 'hex') AND k.path < decode(i.path || '30', 'hex')
+           AND k.path > decode(i.path || '2f', 'hex') AND k.path < decode(i.path || '30', 'hex') AND NOT (k.shared AND i.shared)
          LIMIT 1) AS busy
   FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id text, n integer, mount bigint, tenant text, principal text, key text,
-           path text, parent text, name text, above jsonb, subtree boolean, gone boolean, below boolean, node bigint, version bigint)
+           path text, parent text, name text, above jsonb, subtree boolean, shared boolean, gone boolean, below boolean, node bigint, version bigint)
   LEFT JOIN filestore.backend_mounts m ON m.id = i.mount AND m.tenant = i.tenant
   LEFT JOIN LATERAL (SELECT * FROM filestore.commands x
        WHERE i.n = 0 AND x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
@@ -108,9 +97,10 @@ WITH item AS (
        AND c.status = 'failed' AND c.retryable AND c.attempt = excluded.attempt - 1
     RETURNING c.id, c.status, c.path
 ), claimed AS (
-    INSERT INTO filestore.claims (mount_id, path, kind, command_id)
-    SELECT k.mount, decode(k.path, 'hex'), CASE WHEN k.subtree THEN 'subtree' ELSE 'path' END::filestore.claim_kind, o.id
-      FROM opened o JOIN item i ON i.id = o.id, jsonb_to_recordset(i.claims) AS k(mount bigint, path text, subtree boolean)
+    INSERT INTO filestore.claims (mount_id, path, kind, shared, command_id)
+    SELECT k.mount, decode(k.path, 'hex'), CASE WHEN k.subtree THEN 'subtree' ELSE 'path' END::filestore.claim_kind, k.shared, o.id
+      FROM opened o JOIN item i ON i.id = o.id,
+           jsonb_to_recordset(i.claims) AS k(mount bigint, path text, subtree boolean, shared boolean)
      WHERE o.status = 'running'
 )
 SELECT id::text FROM opened

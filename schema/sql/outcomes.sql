@@ -8,28 +8,18 @@ UPDATE filestore.commands SET touched_at = now() WHERE id = ANY(%(ids)s::uuid[])
 -- How these commands stand, for callers that wait for a row somebody else ends.
 SELECT id::text, status::text, code, outcome::text AS body FROM filestore.commands WHERE id = ANY(%(ids)s::uuid[])
 
--- name: outcome_by_key
--- How the command with this key stands, for whoever comes back to it later.
-SELECT id::text, status::text, code, outcome::text AS body FROM filestore.commands
- WHERE tenant = %(tenant)s AND principal = %(principal)s AND key = %(key)s
-
--- name: outcomes_by_key
--- How the same requests stand under an earlier id: where another process opened them. A failure that another attempt may
--- follow counts only when it is younger than the request that waits.
+-- name: by_key
+-- How the same requests stand under their key, whatever id they were opened under. Without a hash any request with the key is
+-- the same. With the seconds that a request has waited only what ended under another id counts; and a failure that another
+-- attempt may follow only when it is younger than the request.
 SELECT i.request, c.id::text, c.status::text, c.code, c.outcome::text AS body
   FROM jsonb_to_recordset(%(items)s::jsonb) AS i(request text, tenant text, principal text, key text, hash text, age double precision)
   JOIN LATERAL (SELECT x.* FROM filestore.commands x
                  WHERE x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
- WHERE c.id::text <> i.request AND encode(c.request_hash, 'hex') = i.hash AND c.status <> 'running'
-   AND (NOT c.retryable OR c.ended_at > clock_timestamp() - make_interval(secs => i.age))
-
--- name: rows_by_key
--- The commands that the same requests have opened before, under whatever id and however they stand.
-SELECT i.request, c.id::text
-  FROM jsonb_to_recordset(%(items)s::jsonb) AS i(request text, tenant text, principal text, key text, hash text)
-  JOIN LATERAL (SELECT x.id, x.request_hash FROM filestore.commands x
-                 WHERE x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
- WHERE encode(c.request_hash, 'hex') = i.hash
+ WHERE (i.hash IS NULL OR encode(c.request_hash, 'hex') = i.hash)
+   AND (i.age IS NULL
+        OR (c.id::text <> i.request AND c.status <> 'running'
+            AND (NOT c.retryable OR c.ended_at > clock_timestamp() - make_interval(secs => i.age))))
 
 -- name: overdue
 -- Running commands that nobody touched for a while: their owner is to be resumed. The lock tells whether it still lives.

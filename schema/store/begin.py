@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from schema.commands.command import Command, CommandKind, Status
-from schema.commands.intents import CopySource, RefusedIntent
+from schema.commands.intents import RefusedIntent
 from schema.commands.situations import KnownCommand, KnownNode, OldContent, Place, Situation
 from schema.commands.verdicts import Go, Refuse
 from schema.ids import CommandId, MountId, NodeId
@@ -65,19 +65,6 @@ def _at_its_node(request: Command, places: Mapping[NodeId, NodePath]) -> Command
     return request if place is None else request.at(place)
 
 
-async def source_changes(connection: Connection, command: CommandId, source: CopySource) -> bool:
-    """Another command of ours has changed what this one copies since it began, or is at it now. `source`: of its intent."""
-    if source.path is None:
-        return False  # older content: it lies in the trash, where no command changes anything
-    path = NodePath(bytes.fromhex(source.path))
-    values = {
-        "command": command, "node": source.node, "version": source.version, "mount": source.mount,
-        "path": path.raw, "above": [above.raw for above in path.ancestors()],
-    }  # fmt: skip
-    row = await (await connection.execute(SQL["source_changes"], values)).fetchone()
-    return bool(row and row["changes"])
-
-
 async def look(
     connection: Connection, requests: Sequence[Command], *, by_item: Collection[MountId] = ()
 ) -> dict[CommandId, Situation]:
@@ -106,7 +93,7 @@ def _ends(request: Command) -> list[dict[str, Any]]:
         "below": request.kind in _TREES,
         "node": request.node_id if request.kind is CommandKind.RESTORE else None,
         "version": request.content_version,
-        **_at(request.node_path, subtree=request.kind in _TREES),
+        **_at(request.node_path, subtree=request.kind in _TREES, shared=request.kind is CommandKind.COPY),
     }
     target = request.target_path
     if target is None:
@@ -116,13 +103,14 @@ def _ends(request: Command) -> list[dict[str, Any]]:
     return [here, there | _at(target, subtree=True)]
 
 
-def _at(path: NodePath, *, subtree: bool) -> dict[str, Any]:
+def _at(path: NodePath, *, subtree: bool, shared: bool = False) -> dict[str, Any]:
     return {
         "path": path.raw.hex(),
         "parent": path.parent.as_directory.hex(),
         "name": path.name.hex(),
         "above": [above.raw.hex() for above in path.ancestors()],
         "subtree": subtree,
+        "shared": shared,
     }
 
 
@@ -210,7 +198,9 @@ def _opened(request: Command, verdict: Go | Refuse, atomic_size: int | None) -> 
         "trace_id": request.trace_id,
     }
     if isinstance(verdict, Go):
-        claims = [{"mount": c.mount, "path": c.path.hex(), "subtree": c.subtree} for c in verdict.claims]
+        claims = [
+            {"mount": c.mount, "path": c.path.hex(), "subtree": c.subtree, "shared": c.shared} for c in verdict.claims
+        ]
         intent = replace(verdict.intent, atomic_size=atomic_size)
         return item | {"status": Status.RUNNING, "intent": intent.to_json(), "claims": claims}
     error = verdict.error

@@ -32,35 +32,29 @@ async def outcomes(connection: Connection, ids: Sequence[CommandId]) -> list[Out
     return [outcome_of(row) for row in await cursor.fetchall()]
 
 
-async def outcome_by_key(connection: Connection, tenant: str, principal: str, key: str) -> Outcome | None:
-    cursor = await connection.execute(SQL["outcome_by_key"], {"tenant": tenant, "principal": principal, "key": key})
-    row = await cursor.fetchone()
-    return outcome_of(row) if row else None
+async def by_key(connection: Connection, requests: Sequence[Command]) -> dict[CommandId, Outcome]:
+    """How the commands stand that these requests have opened before, under whatever id, of those that did. A request without
+    a hash is taken for the same as any with its key."""
+    return await _by_key(connection, [_keyed(request) for request in requests])
 
 
-async def outcomes_by_key(
-    connection: Connection, waiting: Sequence[tuple[Command, float]]
-) -> list[tuple[CommandId, Outcome]]:
-    """How these requests ended under an earlier id, of those that did. With each comes how many seconds it has waited."""
-    items = [_keyed(request) | {"age": age} for request, age in waiting]
-    cursor = await connection.execute(SQL["outcomes_by_key"], {"items": orjson.dumps(items).decode()})
-    return [(CommandId(row["request"]), outcome_of(row)) for row in await cursor.fetchall()]
+async def ended_by_key(connection: Connection, waiting: Sequence[tuple[Command, float]]) -> dict[CommandId, Outcome]:
+    """The same of those that ended under an earlier id. With each comes how many seconds it has waited: a failure that
+    another attempt may follow counts only when it is younger."""
+    return await _by_key(connection, [_keyed(request) | {"age": age} for request, age in waiting])
 
 
-async def rows_by_key(connection: Connection, requests: Sequence[Command]) -> dict[CommandId, CommandId]:
-    """The commands that these requests have opened before, of those that did."""
-    cursor = await connection.execute(
-        SQL["rows_by_key"], {"items": orjson.dumps([_keyed(request) for request in requests]).decode()}
-    )
-    return {CommandId(row["request"]): CommandId(row["id"]) for row in await cursor.fetchall()}
+async def _by_key(connection: Connection, items: Sequence[Mapping[str, Any]]) -> dict[CommandId, Outcome]:
+    cursor = await connection.execute(SQL["by_key"], {"items": orjson.dumps(items).decode()})
+    return {CommandId(row["request"]): outcome_of(row) for row in await cursor.fetchall()}
 
 
-def _keyed(request: Command) -> dict[str, str | None]:
+def _keyed(request: Command) -> dict[str, Any]:
     return {
         "request": request.id,
         "tenant": request.tenant,
         "principal": request.principal,
-        "key": request.key,
+        "key": request.effective_key,
         "hash": request.hash,
     }
 

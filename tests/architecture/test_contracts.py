@@ -25,6 +25,9 @@ PLANTED: Mapping[str, Sequence[tuple[str, str]]] = {
     "Capabilities do not know each other; only uploads use commands": [("api/journal/routes.py", "api.mounts.known")],
     "The dispatch knows no HTTP": [("api/dispatch/queue.py", "starlette.status")],
     "HTTP is spoken without our nouns": [("api/http/ids.py", "schema.principals")],
+    "In uploads: routes of every kind, tus beside direct, how each comes in, what is remembered": [
+        ("api/uploads/remembered.py", "api.uploads.tus.protocol")
+    ],
     "No circles in api": [
         ("api/access/admission.py", "api.dispatch.queue"), ("api/dispatch/staging.py", "api.access.tokens"),
     ],

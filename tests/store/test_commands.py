@@ -323,7 +323,8 @@ async def test_whoever_waits_for_a_key_finds_what_another_process_opened_under_i
 
     async def found(waiting: Command, age: float) -> list[str]:
         async with pool.connection() as connection:
-            return [outcome.id for _, outcome in await outcome_store.outcomes_by_key(connection, [(waiting, age)])]
+            found = await outcome_store.ended_by_key(connection, [(waiting, age)])
+            return [outcome.id for outcome in found.values()]
 
     again = replace(done, id=new_command_id())
     assert await found(again, 0.0) == [done.id], "what is definite is so whenever it was"

@@ -295,7 +295,12 @@ async def test_a_path_is_claimed_once_and_only_by_a_command(tree: PlantedTree) -
     await command(tree, id=owner)
     claim = "INSERT INTO filestore.claims VALUES (%s, 'x', 'path', %s)"
     await tree.do(claim, (tree.mount, owner))
-    await tree.refused(pg.UniqueViolation, claim, (tree.mount, owner))
+    other = uuid.uuid4()
+    await command(tree, id=other, key="another")
+    await tree.refused(pg.UniqueViolation, claim, (tree.mount, other))
+    shared = "INSERT INTO filestore.claims VALUES (%s, 'y', 'path', %s, true)"
+    for reader in (owner, other):
+        await tree.do(shared, (tree.mount, reader))
     await tree.refused(pg.ForeignKeyViolation, claim, (tree.mount + 1, uuid.uuid4()))
 
 

@@ -1,6 +1,7 @@
 """`stage`: what it does when it is given up while a copy is under way."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from temporalio.testing import ActivityEnvironment
@@ -8,8 +9,7 @@ from temporalio.testing import ActivityEnvironment
 from activities import budgets
 from activities.commands.stage import StageCopies
 from activities.executors.base import Executor
-from schema.commands.command import CommandKind
-from schema.errors import VersionConflict
+from schema.commands.command import Command, CommandKind
 from schema.ids import MountId
 from schema.store.begin import lock_mounts
 from schema.store.pool import Pool
@@ -50,40 +50,36 @@ async def test_a_copy_that_was_given_up_keeps_its_lock_until_its_thread_has_ende
     assert is_free(executors.of(mount), request.id)
 
 
-CHANGES = {
-    "nothing of ours": ([], [], "VERSION_CONFLICT"),
-    "an overwrite that is recorded": (["overwrite"], [], "PATH_BUSY"),
-    "an overwrite that is under way": ([], ["overwrite"], "PATH_BUSY"),
-    "a move that is recorded": (["move"], [], "PATH_BUSY"),
-    "a move of its directory that is under way": ([], ["move above"], "PATH_BUSY"),
+OTHERS = {
+    "an overwrite": (lambda mount: upload(mount, "d/f", overwrite=True), False),
+    "a description": (lambda mount: asked(CommandKind.DESCRIBE, mount, "d/f"), False),
+    "a move": (lambda mount: asked(CommandKind.MOVE, mount, "d/f", target="moved"), False),
+    "a delete of its directory": (lambda mount: asked(CommandKind.DELETE, mount, "d", recursive=True), False),
+    "another copy": (lambda mount: asked(CommandKind.COPY, mount, "d/f", target="second"), True),
+    "a copy of its directory": (lambda mount: asked(CommandKind.COPY, mount, "d", target="tree"), True),
 }
 
 
-@pytest.mark.parametrize(("recorded", "running", "code"), CHANGES.values(), ids=list(CHANGES))
-async def test_a_source_that_another_command_changes_is_busy_and_no_drift(
-    pool: Pool, protocol: Protocol, mount: MountId, monkeypatch: pytest.MonkeyPatch,
-    recorded: list[str], running: list[str], code: str,
-) -> None:  # fmt: skip
+@pytest.mark.parametrize("together", [True, False], ids=["in one list", "in two lists"])
+@pytest.mark.parametrize(("other", "goes"), OTHERS.values(), ids=list(OTHERS))
+async def test_what_is_copied_holds_still_and_can_be_copied_by_others(
+    protocol: Protocol, mount: MountId, other: Callable[[MountId], Command], goes: bool, together: bool
+) -> None:
     await protocol.run(mount, mkdir(mount, "d"))
     await protocol.run(mount, upload(mount, "d/f"))
-    begun = await protocol.begin(mount, [asked(CommandKind.COPY, mount, "d/f", target="copy")])
-    others = {
-        "overwrite": upload(mount, "d/f", overwrite=True),
-        "move": asked(CommandKind.MOVE, mount, "d/f", target="moved"),
-        "move above": asked(CommandKind.MOVE, mount, "d", target="moved"),
-    }
-    for name in recorded:
-        await protocol.run(mount, others[name])
-    for name in running:
-        await protocol.begin(mount, [others[name]])
-    staging = StageCopies(pool, OneExecutor(), budgets.COPIES.build())
+    copy, second = asked(CommandKind.COPY, mount, "d/f", target="copy"), other(mount)
+    lists = [[copy, second]] if together else [[copy], [second]]
+    begun = [await protocol.begin(mount, commands) for commands in lists]
+    going = {id for each in begun for id in (*[g.id for g in (*each.go, *each.unstaged)], *each.long)}
+    assert going == ({copy.id, second.id} if goes else {copy.id})
 
-    async def finds_another_file(*_: object) -> None:
-        raise VersionConflict("The source is not what the record knows.")
 
-    monkeypatch.setattr(staging, "_copy", finds_another_file)
-    staged = await ActivityEnvironment().run(staging.stage, begun)
-    assert [(failed.code, failed.retryable) for failed in staged.failed] == [(code, code == "PATH_BUSY")]
+async def test_a_copy_waits_for_what_changes_its_source(protocol: Protocol, mount: MountId) -> None:
+    await protocol.run(mount, upload(mount, "f"))
+    overwrite, copy = upload(mount, "f", overwrite=True), asked(CommandKind.COPY, mount, "f", target="copy")
+    assert await protocol.begin(mount, [overwrite])
+    begun = await protocol.begin(mount, [copy])
+    assert not (begun.go or begun.unstaged or begun.long or begun.refused)
 
 
 async def test_a_copy_between_mounts_begins_under_the_locks_of_both(

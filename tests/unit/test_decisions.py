@@ -206,12 +206,13 @@ def test_the_same_path_on_another_mount_is_another_place() -> None:
     )
 
 
-def test_a_copy_is_staged_first_and_only_a_tree_holds_still() -> None:
+def test_a_copy_is_staged_first_and_its_source_holds_still() -> None:
     go = went(asked(COPY), between(FILE))
-    assert go.unstaged and not go.long and go.claims == [Claim(ONE, b"e/y", True)]
+    assert go.unstaged and not go.long
+    assert go.claims == asked(COPY).claims == [Claim(ONE, b"d/x", True, shared=True), Claim(ONE, b"e/y", True)]
     assert went(asked(COPY), between(replace(FILE, size=parts.COPY_INLINE_BYTES + 1))).long
     tree = went(asked(COPY), between(FOLDER))
-    assert tree.long and tree.intent.to_json()["tree"] and Claim(ONE, b"d/x", True) in tree.claims
+    assert tree.long and tree.intent.to_json()["tree"] and tree.claims == go.claims
     onto = went(asked(COPY, overwrite=True), between(FILE, OTHER))
     assert (
         onto.intent.to_json()["step"] == "replace"

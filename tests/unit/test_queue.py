@@ -12,11 +12,17 @@ from schema.ids import MountId, new_command_id
 
 
 def waiting(
-    path: str, principal: str = "me", *, subtree: bool = False, key: str | None = None, deadline: float = 10
+    path: str,
+    principal: str = "me",
+    *,
+    subtree: bool = False,
+    shared: bool = False,
+    key: str | None = None,
+    deadline: float = 10,
 ) -> WaitingCommand:
     kind = CommandKind.DELETE if subtree else CommandKind.CREATE_DIRECTORY
     request = Command(new_command_id(), kind, MountId(1), path, "main", principal, 1, key=key)
-    return WaitingCommand(Submission(request), [Claim(MountId(1), path.encode(), subtree)], deadline)
+    return WaitingCommand(Submission(request), [Claim(MountId(1), path.encode(), subtree, shared)], deadline)
 
 
 def paths(batch: list[WaitingCommand]) -> list[str]:
@@ -54,6 +60,18 @@ def test_one_path_is_in_one_list_at_a_time_and_keeps_its_order() -> None:
     assert batch == [first, third]
     assert queue.take(batch, now=0) == []
     assert queue.take([], now=0) == [second]
+
+
+def test_what_is_only_read_goes_together_and_what_changes_it_waits_for_all_readers() -> None:
+    readers = [waiting("d", subtree=True, shared=True), waiting("d", shared=True), waiting("d/x", shared=True)]
+    writer, late = waiting("d/x"), waiting("d/x", shared=True)
+    queue = queue_of(*readers, writer, late)
+    batch = queue.take([], now=0)
+    assert batch == readers, "the last reader does not overtake the writer"
+    for still in readers:
+        assert queue.take([still], now=0) == ([] if still is not readers[1] else [writer])
+        if still is readers[1]:
+            queue.put_back(writer)
 
 
 def test_nothing_overtakes_an_earlier_command_on_its_path() -> None:

@@ -297,6 +297,9 @@ def test_claims_conflict_on_the_same_path_and_below_a_subtree(
     first, second = Claim(MountId(1), one, subtree), Claim(MountId(1), other, other_subtree)
     assert conflicts(first, second) is conflicts(second, first) is clash
     assert not conflicts(first, replace(second, mount=MountId(2)))
+    readers = replace(first, shared=True), replace(second, shared=True)
+    assert not conflicts(*readers)
+    assert conflicts(first, readers[1]) is conflicts(readers[0], second) is clash
 
 
 def test_within_a_list_the_earlier_command_wins_and_only_those_that_go_hold_claims() -> None:

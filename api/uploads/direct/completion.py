@@ -17,26 +17,24 @@ from api.commands import run as commands
 from api.commands.fingerprint import sealed
 from api.services import Front
 from api.submission import Submission
+from api.uploads import ending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
+from api.uploads.remembered import Gone
 from api.uploads.spool import refuse_closed
-from api.uploads.tus.completion import PASSING
-from api.uploads.tus.protocol import Gone
 from schema.commands.command import Command, Status
 from schema.commands.payloads import Outcome
-from schema.errors import ChecksumMismatch, FilestoreError, InvalidRequest, PathBusy, from_code
+from schema.errors import ChecksumMismatch, FilestoreError, InvalidRequest, PathBusy
 from schema.ids import CommandId
 from schema.principals import Principal
-from schema.store import outcomes as outcome_store
-from schema.store import uploads as store
-from schema.store.uploads import Upload
+from schema.store.uploads import State, Upload
 
 
 class NothingYet(InvalidRequest):
     """Nothing was put under the link yet. PUT the content first, with all headers of the link."""
 
 
-STAYS_OPEN = (*PASSING, NothingYet, ChecksumMismatch, Gone)
+STAYS_OPEN = (*ending.PASSING, NothingYet, ChecksumMismatch, Gone)
 """After these the right content can still come."""
 
 
@@ -48,24 +46,37 @@ async def complete(request: Request, front: Front, principal: Principal, upload:
     if upload.state == "done":
         ended = upload.request["ended"]
         return Outcome(ended["command"], Status.SUCCEEDED, json.dumps(ended["outcome"]), replayed=True)
-    command = _command_of(request, upload, principal)
+    command, clear = _command_of(request, upload, principal), clearing(front, principal, upload)
     try:
-        ended = await _known(front, command) or await _carry_out(request, front, principal, upload, command)
+        outcome = await _known(front, command) or await _carry_out(request, front, principal, upload, command)
     except FilestoreError as error:
-        if not error.retryable and not isinstance(error, STAYS_OPEN):
-            await _end(front, principal, upload, "refused", standing.failure(error, command.id))
+        await ending.refuse(front, upload, error, command.id, clear, passing=STAYS_OPEN)
         raise
-    await _settle(front, principal, upload, ended)
-    return ended
+    await ending.settle(front, upload, outcome, clear)
+    return outcome
 
 
 async def give_up(front: Front, principal: Principal, upload: Upload) -> None:
     """Its content goes; a file it has become stays."""
-    await _end(front, principal, upload, "gone", None)
+    await ending.end(front, upload, "gone", None, clearing(front, principal, upload))
+
+
+def clearing(front: Front, principal: Principal, upload: Upload) -> ending.Clear:
+    """The content of a file is removed when its command is finished."""
+
+    async def clear(state: State) -> None:
+        if state == "done" or upload.mount is None:
+            return
+        with suppress(FilestoreError, OSError):
+            mount = await front.mounts.get(upload.mount, principal.tenant)
+            executor = front.services.executors.of(mount)
+            await front.threads.run(mount.id, executor.discard_stage, CommandId(upload.id), None)
+
+    return clear
 
 
 def _command_of(request: Request, upload: Upload, principal: Principal) -> Command:
-    """All of it is known from the announcement, so it is known by its fingerprint before anybody looks at the bucket."""
+    """All of it is known from the announcement, so its fingerprint is too, before the bucket is looked at."""
     command = standing.command_of(upload, principal, intake.read_headers(request, None))
     [told] = standing.told_of(upload)
     command = replace(command, sha256=told.hex, size=upload.expected or 0, lent_stage=CommandId(upload.id))
@@ -73,16 +84,11 @@ def _command_of(request: Request, upload: Upload, principal: Principal) -> Comma
 
 
 async def _known(front: Front, command: Command) -> Outcome | None:
-    """How it ended, if an earlier request got as far and no other attempt may follow."""
-    async with front.services.pool.connection() as connection:
-        rows = await outcome_store.rows_by_key(connection, [command])
-        found = await outcome_store.outcomes(connection, list(rows.values())) if rows else []
-    for known in found:
-        if known.status is not Status.RUNNING and not (
-            known.status is Status.FAILED and from_code(known.code or "").retryable
-        ):
-            return replace(known, replayed=True)
-    return None
+    """How it ended, if an earlier request got as far. One that runs is waited for, like every command."""
+    outcome = await ending.known(front, command)
+    if outcome is None or outcome.status is Status.RUNNING:
+        return None
+    return replace(outcome, replayed=True)
 
 
 async def _carry_out(request: Request, front: Front, principal: Principal, upload: Upload, command: Command) -> Outcome:
@@ -122,29 +128,3 @@ def _nothing(upload: Upload) -> FilestoreError:
     if datetime.fromisoformat(upload.request["until"]) < datetime.now(UTC):
         return Gone("The link has expired, and nothing was put under it. Ask for another one.")
     return NothingYet()
-
-
-async def _settle(front: Front, principal: Principal, upload: Upload, outcome: Outcome) -> None:
-    told = json.loads(outcome.body) if outcome.body else {}
-    if outcome.status is Status.SUCCEEDED:
-        node = (told.get("node") or {}).get("id")
-        await _end(front, principal, upload, "done", {"command": outcome.id, "node": node, "outcome": told})
-        return
-    told = told.get("error", {})
-    error = from_code(outcome.code or "INTERNAL_SERVER_ERROR", told.get("message"), told.get("details"))
-    if not error.retryable:
-        await _end(front, principal, upload, "refused", standing.failure(error, outcome.id))
-
-
-async def _end(
-    front: Front, principal: Principal, upload: Upload, state: store.State, ended: dict[str, object] | None
-) -> None:
-    """First the row: then the content is nobody's, and what is not removed here is found by the sweep. That of a file is
-    removed when its command is finished."""
-    async with front.services.pool.connection() as connection:
-        await store.end(connection, [upload.id], state, ended, standing.FORGET_SECONDS)
-    if state != "done" and upload.mount is not None:
-        with suppress(FilestoreError, OSError):
-            mount = await front.mounts.get(upload.mount, principal.tenant)
-            executor = front.services.executors.of(mount)
-            await front.threads.run(mount.id, executor.discard_stage, CommandId(upload.id), None)

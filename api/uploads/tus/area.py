@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from api.uploads.tus.protocol import Gone, UploadLocked
+from api.uploads.remembered import Gone, UploadLocked
 from schema.errors import StorageFull
 from schema.settings import Settings
 

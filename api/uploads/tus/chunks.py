@@ -7,9 +7,10 @@ from api.http import digests as checksums
 from api.http.body import Disconnected, RequestBody
 from api.http.digests import Checksum
 from api.services import Front, Held
+from api.uploads.remembered import UploadLocked
 from api.uploads.spool import MEMORY_MAX
 from api.uploads.tus.area import WaitingUpload
-from api.uploads.tus.protocol import ChunkMismatch, OffsetConflict, UploadLocked
+from api.uploads.tus.protocol import ChunkMismatch, OffsetConflict
 from api.uploads.tus.turns import Turn
 from schema.errors import ChecksumMismatch, PayloadTooLarge, StorageFull
 from schema.ids import MountId

@@ -1,43 +1,30 @@
 """All bytes are here: they take the way of every upload, into a stage, into a command. What a crash breaks off is done again
 with the next request of the client: the command's key is the upload's, so it happens once."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import replace
 
 from starlette.requests import Request
 
 from api.commands import headers as intake
 from api.commands import run as commands
+from api.commands.answer import error_of
 from api.http.body import Pieces
 from api.services import Front
 from api.submission import OutcomePending
+from api.uploads import ending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
 from api.uploads.receive import UploadRequest
+from api.uploads.remembered import Gone
 from api.uploads.spool import refuse_closed
 from api.uploads.tus import area
 from api.uploads.tus.area import WaitingUpload
 from api.uploads.tus.chunks import PIECE, SPOOL
-from api.uploads.tus.protocol import Gone
-from schema.commands.command import Status
+from schema.commands.command import Command, Status
 from schema.commands.payloads import Outcome
-from schema.errors import (
-    ExecutorNotFound,
-    FilestoreError,
-    InvalidRequest,
-    MissingScope,
-    MountReadOnly,
-    NotFound,
-    from_code,
-)
+from schema.errors import FilestoreError, InvalidRequest, NotFound
 from schema.principals import Principal
-from schema.store import outcomes as outcome_store
-from schema.store import uploads as store
-from schema.store.uploads import Upload
-
-PASSING = (MissingScope, ExecutorNotFound, MountReadOnly)
-"""Refusals that are no word about the upload: it can be gone on with when they are settled."""
+from schema.store.uploads import State, Upload
 
 
 async def finish(
@@ -45,11 +32,16 @@ async def finish(
 ) -> Upload:
     """The upload as it ended. Raises what it was refused with, and OutcomePending.
 
-    `files` are in order, and locked. Whoever finished it before is recognised by the command's key."""
-    known = await _known(front, principal, upload)
-    if known is None:
-        known = await _carry_out(request, front, principal, upload, files)
-    return await _settle(front, upload, known, files)
+    `files` are in order, and locked. An earlier request that finished it is recognised by the command's key."""
+    command = standing.command_of(upload, principal, intake.read_headers(request, None))
+    clear = clearing(front, upload, files)
+    outcome = await _known(front, upload, command)
+    if outcome is None:
+        outcome = await _carry_out(request, front, principal, upload, command, files, clear)
+    upload = await ending.settle(front, upload, outcome, clear)
+    if outcome.status is not Status.SUCCEEDED:
+        raise error_of(outcome)
+    return upload
 
 
 async def finish_from_parts(request: Request, front: Front, principal: Principal, upload: Upload) -> Upload:
@@ -69,6 +61,29 @@ async def finish_from_parts(request: Request, front: Front, principal: Principal
             file.close()
 
 
+async def give_up(front: Front, upload: Upload) -> None:
+    """Its bytes go; a file it has become stays. In a turn of this upload."""
+    files: list[WaitingUpload] = []
+    if upload.state == "open" and not upload.parts:
+        files.append(await front.threads.run(SPOOL, area.find, area.folder_of(front.services.settings), upload.id))
+    try:
+        await ending.end(front, upload, "gone", None, clearing(front, upload, files))
+    finally:
+        for file in files:
+            file.close()
+
+
+def clearing(front: Front, upload: Upload, files: Sequence[WaitingUpload]) -> ending.Clear:
+    """Parts of what did not become a file stay."""
+
+    async def clear(state: State) -> None:
+        if state == "done" or not upload.parts:
+            for file in files:
+                await front.threads.run(SPOOL, file.remove)
+
+    return clear
+
+
 def check_parts(parts: Sequence[Upload], wanted: Sequence[str]) -> None:
     if len(parts) < len(wanted):
         raise NotFound("One of the parts is not there.")
@@ -80,38 +95,36 @@ def check_parts(parts: Sequence[Upload], wanted: Sequence[str]) -> None:
         raise InvalidRequest("One of the parts is not complete.")
 
 
-async def _known(front: Front, principal: Principal, upload: Upload) -> Outcome | None:
-    """How the command stands, if an earlier request got as far. A key of the client's own may be another request's: then
-    only the whole way tells."""
+async def _known(front: Front, upload: Upload, command: Command) -> Outcome | None:
+    """How the command ended, if an earlier request got as far. A key of the client's own may be another request's: then only
+    the whole way tells. Raises OutcomePending."""
     if upload.request["command"]["key"] is not None:
         return None
-    async with front.services.pool.connection() as connection:
-        known = await outcome_store.outcome_by_key(
-            connection, principal.tenant, principal.name, standing.key_of(upload)
-        )
-    if known is None or (known.status is Status.FAILED and from_code(known.code or "").retryable):
-        return None
-    if known.status is Status.RUNNING:
-        raise OutcomePending(known.id)
-    return known
+    outcome = await ending.known(front, command)
+    if outcome is not None and outcome.status is Status.RUNNING:
+        raise OutcomePending(outcome.id)
+    return outcome
 
 
 async def _carry_out(
-    request: Request, front: Front, principal: Principal, upload: Upload, files: Sequence[WaitingUpload]
+    request: Request,
+    front: Front,
+    principal: Principal,
+    upload: Upload,
+    command: Command,
+    files: Sequence[WaitingUpload],
+    clear: ending.Clear,
 ) -> Outcome:
-    asked = intake.read_headers(request, None)
-    command = standing.command_of(upload, principal, asked)
     try:
         # It may be long ago that it was announced: whether the principal may is asked again.
         mount = await incoming.open_mount(front, principal, command.mount_id, command.node_path)
         refuse_closed(mount)
-        wait = intake.wait(front.services.settings, asked)
+        wait = intake.wait(front.services.settings, intake.read_headers(request, None))
         wanted = UploadRequest(command, mount, upload.request["metadata"], standing.told_of(upload), wait)
         submission = await incoming.stage(front, wanted, _pieces(front, upload, files))
         return await commands.carry_out(front, submission)
     except FilestoreError as error:
-        if not error.retryable and not isinstance(error, PASSING):
-            await _end(front, upload, "refused", standing.failure(error, command.id), files)
+        await ending.refuse(front, upload, error, command.id, clear)
         raise
 
 
@@ -125,30 +138,3 @@ async def _pieces(front: Front, upload: Upload, files: Sequence[WaitingUpload]) 
         total += offset
     if total != upload.expected:
         raise Gone("What was received of this upload is no longer there. Begin anew.")
-
-
-async def _settle(front: Front, upload: Upload, outcome: Outcome, files: Sequence[WaitingUpload]) -> Upload:
-    if outcome.status is Status.SUCCEEDED:
-        told = json.loads(outcome.body)
-        node = (told.get("result") or {}).get("nodeId") or (told.get("node") or {}).get("id")
-        ended = {"command": outcome.id, "node": node, "outcome": told}
-        await _end(front, upload, "done", ended, files)
-        return replace(upload, state="done", request={**upload.request, "ended": ended})
-    told = json.loads(outcome.body).get("error", {}) if outcome.body else {}
-    error = from_code(outcome.code or "INTERNAL_SERVER_ERROR", told.get("message"), told.get("details"))
-    if not error.retryable:
-        await _end(front, upload, "refused", standing.failure(error, outcome.id), files)
-    raise error
-
-
-async def _end(
-    front: Front, upload: Upload, state: store.State, ended: dict[str, object], files: Sequence[WaitingUpload]
-) -> None:
-    """First the row, then the files: what is left in between is found by the sweep. Parts of what was refused stay: they can
-    be put together otherwise."""
-    ids = [upload.id, *upload.parts] if state == "done" else [upload.id]
-    async with front.services.pool.connection() as connection:
-        await store.end(connection, ids, state, ended, standing.FORGET_SECONDS)
-    if state == "done" or not upload.parts:
-        for file in files:
-            await front.threads.run(SPOOL, file.remove)

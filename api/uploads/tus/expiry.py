@@ -7,10 +7,10 @@ import time
 import structlog
 
 from api.services import Front
-from api.uploads import remembered as standing
-from api.uploads.tus import area, protocol
+from api.uploads.ending import FORGET_SECONDS
+from api.uploads.remembered import Gone, UploadLocked, is_id
+from api.uploads.tus import area
 from api.uploads.tus.chunks import SPOOL
-from api.uploads.tus.protocol import Gone, UploadLocked
 from schema.store import uploads as store
 
 log = structlog.get_logger(__name__)
@@ -28,7 +28,7 @@ async def expire_uploads(front: Front) -> int:
         place = page[-1]
     await _clear_orphans(front, folder)
     async with front.services.pool.connection() as connection:
-        removed += await store.expire_direct(connection, standing.FORGET_SECONDS)
+        removed += await store.expire_direct(connection, FORGET_SECONDS)
         await store.forget(connection)
     return removed
 
@@ -47,7 +47,7 @@ async def _expire(front: Front, folder: str, id: str) -> bool:
         return False
     try:
         async with front.services.pool.connection() as connection:
-            expired = await store.expire(connection, id, standing.FORGET_SECONDS)
+            expired = await store.expire(connection, id, FORGET_SECONDS)
         if expired and file is not None:
             await front.threads.run(SPOOL, file.remove)
         return expired
@@ -74,7 +74,7 @@ def _older(folder: str, seconds: float) -> list[str]:
     found = []
     for name in area.entries(folder):
         try:
-            if protocol.is_id(name) and os.stat(os.path.join(folder, name)).st_mtime < before:
+            if is_id(name) and os.stat(os.path.join(folder, name)).st_mtime < before:
                 found.append(name)
         except FileNotFoundError:
             continue

@@ -10,7 +10,8 @@ from email.utils import format_datetime
 from starlette.datastructures import Headers
 
 from api.http.digests import Checksum
-from schema.errors import ChecksumMismatch, ContentExpired, FilestoreError, InvalidRequest, PathBusy, VersionConflict
+from api.uploads.remembered import UploadLocked, is_id
+from schema.errors import ChecksumMismatch, FilestoreError, InvalidRequest, VersionConflict
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,creation-defer-length,checksum,expiration,termination,concatenation"
@@ -23,7 +24,6 @@ COMMAND, NODE = "x-filestore-command", "x-filestore-node"
 
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,100}", re.ASCII)
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 class WrongVersion(InvalidRequest):
@@ -40,14 +40,6 @@ class OffsetConflict(VersionConflict):
 
 class Finished(VersionConflict):
     """The upload has become a file already; only a new upload can write another one."""
-
-
-class Gone(ContentExpired):
-    """The upload was given up, has expired, or is lost. Begin anew."""
-
-
-class UploadLocked(PathBusy):
-    """Another request works on this upload. Try again shortly."""
 
 
 class ChunkMismatch(ChecksumMismatch):
@@ -124,10 +116,6 @@ def concat(headers: Headers) -> Concat | None:
     if len(parts) > PARTS_MAX or len(set(parts)) < len(parts):
         raise InvalidRequest(f"An upload is made of at most {PARTS_MAX} parts, each of them once.")
     return Concat(False, parts)
-
-
-def is_id(text: str) -> bool:
-    return _ID.fullmatch(text) is not None
 
 
 def checksum(headers: Headers) -> Checksum | None:

@@ -9,7 +9,7 @@ from typing import cast
 
 from starlette.requests import Request
 
-from api.uploads.tus.protocol import UploadLocked
+from api.uploads.remembered import UploadLocked
 
 SILENT_SECONDS = 1.0
 GIVE_WAY_SECONDS = 5.0

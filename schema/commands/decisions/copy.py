@@ -51,7 +51,6 @@ def _source(request: Command, node: KnownNode, place: Place) -> CopySource:
 
 
 def claims(request: Command, found: Situation) -> list[Claim]:
-    """A file is one thing: what is read of it is compared with the record. A tree has to hold still."""
-    node = found.here.node
-    source = [parts.here(request, subtree=True)] if node and node.kind is NodeKind.DIRECTORY else []
-    return [*source, parts.at_target(request, subtree=True)]
+    """What is copied holds still until the copy is recorded: the copy is then what the source was at that moment. Others may
+    copy it meanwhile."""
+    return [parts.here(request, subtree=True, shared=True), parts.at_target(request, subtree=True)]

@@ -77,8 +77,8 @@ def way(node: KnownNode, place: Place) -> dict[str, Any]:
     return {"long": items or node.below > TREE_INLINE_NODES, "items": items}
 
 
-def here(request: Command, *, subtree: bool = False) -> Claim:
-    return Claim(request.mount_id, request.node_path.raw, subtree)
+def here(request: Command, *, subtree: bool = False, shared: bool = False) -> Claim:
+    return Claim(request.mount_id, request.node_path.raw, subtree, shared)
 
 
 def at_target(request: Command, *, subtree: bool = False) -> Claim:

@@ -116,7 +116,7 @@ async def test_a_crash_between_the_command_and_the_row_is_recognised(
 
     where = await begin(client, tree, 5)
     with monkeypatch.context() as patched:
-        patched.setattr("api.uploads.tus.completion._end", crash)
+        patched.setattr("api.uploads.ending.end", crash)
         assert (await patch(client, where, 0, b"hello")).status_code == 500
     request = front.commands.last.request
     await record(

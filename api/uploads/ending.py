@@ -1,0 +1,70 @@
+"""How an upload ends: as a file, refused, or given up. First its row says so, then its bytes go: what a crash leaves of them is
+found by the sweep. Resumable uploads and those that go straight to a bucket end alike."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from api.commands.answer import error_of
+from api.services import Front
+from api.uploads.remembered import failure
+from schema.commands.command import Command, Status
+from schema.commands.payloads import Outcome
+from schema.errors import ExecutorNotFound, FilestoreError, MissingScope, MountReadOnly, from_code
+from schema.store import outcomes as outcome_store
+from schema.store import uploads as store
+from schema.store.uploads import State, Upload
+
+FORGET_SECONDS = 7 * 86400.0
+"""How long it is told that an upload has ended, and how."""
+PASSING = (MissingScope, ExecutorNotFound, MountReadOnly)
+"""Refusals that are no word about the upload: it can be gone on with when they are settled."""
+
+Clear = Callable[[State], Awaitable[None]]
+"""Removes the bytes of an upload that has ended so, where nothing needs them any longer"""
+
+
+async def known(front: Front, command: Command) -> Outcome | None:
+    """How the command of an upload stands, if an earlier request opened it. None: another attempt may follow."""
+    async with front.services.pool.connection() as connection:
+        found = (await outcome_store.by_key(connection, [command])).get(command.id)
+    if found is None or (found.status is Status.FAILED and from_code(found.code or "").retryable):
+        return None
+    return found
+
+
+async def settle(front: Front, upload: Upload, outcome: Outcome, clear: Clear) -> Upload:
+    """Its command has ended. After a failure that can pass the upload stays open."""
+    if outcome.status is Status.SUCCEEDED:
+        return await end(front, upload, "done", _file_of(outcome), clear)
+    return await refuse(front, upload, error_of(outcome), outcome.id, clear, passing=())
+
+
+async def refuse(
+    front: Front,
+    upload: Upload,
+    error: FilestoreError,
+    command: str,
+    clear: Clear,
+    passing: tuple[type[FilestoreError], ...] = PASSING,
+) -> Upload:
+    """With this error, unless it can pass."""
+    if error.retryable or isinstance(error, passing):
+        return upload
+    return await end(front, upload, "refused", failure(error, command), clear)
+
+
+async def end(front: Front, upload: Upload, state: State, ended: Mapping[str, Any] | None, clear: Clear) -> Upload:
+    """The parts of what became a file end with it; those of what was refused stay: they can be put together otherwise."""
+    ids = [upload.id, *upload.parts] if state == "done" else [upload.id]
+    async with front.services.pool.connection() as connection:
+        await store.end(connection, ids, state, ended, FORGET_SECONDS)
+    await clear(state)
+    return replace(upload, state=state, request={**upload.request, "ended": ended})
+
+
+def _file_of(outcome: Outcome) -> dict[str, Any]:
+    told = json.loads(outcome.body) if outcome.body else {}
+    node = (told.get("result") or {}).get("nodeId") or (told.get("node") or {}).get("id")
+    return {"command": outcome.id, "node": node, "outcome": told}
