@@ -52,7 +52,7 @@ READS = MountBudget("reads", 8, "downloads, and uploads on their way to their st
 LOOKS = MountBudget("looks", 1, "whether its storage answers")
 
 API_PER_MOUNT = (STEPS, COPIES, STAGES, READS, LOOKS)
-WORKER_PER_MOUNT = (STEPS, COPIES)
+WORKER_PER_MOUNT = (STEPS, COPIES, LOOKS)
 
 S3_READS = CallBudget("s3-read", 16, "mount on S3", "ranges read ahead, of all open files together")
 S3_PARTS = CallBudget("s3-parts", 3, "upload", "parts; with the one that gathers, four are in memory")

@@ -61,7 +61,7 @@ class Load:
     tenant: str
     mount_key: str
     waiting: int
-    flying: int
+    in_flight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ class MountSeen:
     mount_key: str
     health: str
     """online, degraded, offline, inactive"""
+    stuck: int = 0
+    """Leftovers that could not be cleared when that was last tried"""
 
 
 class ProcessVitals(Protocol):

@@ -66,9 +66,12 @@ def up(folder: Folder, arguments: argparse.Namespace) -> int:
         words = ["up", "--foreground", "--dir", str(folder.path)]
         words += ["--only", arguments.only] if arguments.only else []
         words += ["--demo"] if arguments.demo else []
+        words += ["--with-pid", str(arguments.with_pid)] if arguments.with_pid else []
         return run_in_background(folder, [__file__, *words])
     try:
-        return run(folder, StackOptions(_chosen(arguments.only), arguments.demo, arguments.ready_fd))
+        return run(
+            folder, StackOptions(_chosen(arguments.only), arguments.demo, arguments.ready_fd, arguments.with_pid)
+        )
     except AlreadyRuns:
         return _wait_for_the_other(folder)
 
@@ -189,6 +192,9 @@ def _parse() -> argparse.Namespace:
     how.add_argument("--background", action="store_true", help="return when all is ready")
     add["up"].add_argument("--only", help="only these servers, comma-separated; then neither API nor worker")
     add["up"].add_argument("--demo", action="store_true", help="run the demo if it has not run in this folder yet")
+    add["up"].add_argument(
+        "--with-pid", type=int, metavar="PID", help="end when this process has ended, however it did"
+    )
     add["up"].add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     add["logs"].add_argument("name", nargs="?")
     add["logs"].add_argument("-f", "--follow", action="store_true")

@@ -287,9 +287,13 @@ CREATE TABLE filestore.cleanups (
     mount_id   bigint NOT NULL,
     command_id uuid NOT NULL REFERENCES filestore.commands,
     stage_id   uuid,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    attempts   integer NOT NULL DEFAULT 0,                               -- how often it could not be cleared
+    due_at     timestamptz NOT NULL DEFAULT now(),                       -- not tried again before
+    problem    text                                                      -- what was wrong the last time
 );
-CREATE INDEX cleanups_mount ON filestore.cleanups (mount_id, id);
+CREATE INDEX cleanups_mount ON filestore.cleanups (mount_id, due_at);
+CREATE INDEX cleanups_stuck ON filestore.cleanups (mount_id, id) WHERE problem IS NOT NULL;
 CREATE INDEX cleanups_command ON filestore.cleanups (command_id);
 
 -- Append-only: a trigger refuses anything else. Ids rise with time, so that it can be partitioned by ranges of them.
@@ -313,7 +317,7 @@ CREATE TABLE filestore.journal_entries (
     payload        jsonb NOT NULL,                                       -- the request
     before         jsonb,                                                -- the node's record until now
     after          jsonb,                                                -- and from now on
-    also           jsonb,                                                -- what else changed: the file a move replaced, a whole tree
+    also           jsonb,                                                -- what else changed: a file replaced, a whole tree
     trash          text,                                                 -- where the old content went
     workflow_id    text,
     operation_id   uuid,
@@ -330,7 +334,8 @@ CREATE TABLE filestore.journal_entries (
 CREATE UNIQUE INDEX journal_entries_end ON filestore.journal_entries (command_id) WHERE NOT retryable;
 CREATE INDEX journal_entries_mount ON filestore.journal_entries (mount_id, id);
 CREATE INDEX journal_entries_node ON filestore.journal_entries (node_id, id) WHERE node_id IS NOT NULL;
-CREATE INDEX journal_entries_path ON filestore.journal_entries (mount_id, substring(path FROM 1 FOR 1000), id);  -- a key has a limit
+-- Of a path its first 1000 bytes: a key has a limit.
+CREATE INDEX journal_entries_path ON filestore.journal_entries (mount_id, substring(path FROM 1 FOR 1000), id);
 CREATE INDEX journal_entries_operation ON filestore.journal_entries (operation_id, id) WHERE operation_id IS NOT NULL;
 CREATE INDEX journal_entries_atomic ON filestore.journal_entries (atomic_id, id) WHERE atomic_id IS NOT NULL;
 CREATE INDEX journal_entries_failures ON filestore.journal_entries (tenant, id) WHERE outcome <> 'succeeded';
@@ -361,6 +366,15 @@ CREATE TABLE filestore.event_feed (
     CHECK (published <= position)
 );
 INSERT INTO filestore.event_feed DEFAULT VALUES;
+
+-- A worker says every few seconds that it lives: only so can others tell that none does.
+CREATE TABLE filestore.workers (
+    process text PRIMARY KEY,
+    host_id text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    seen_at timestamptz NOT NULL DEFAULT now(),
+    connected boolean NOT NULL
+);
 
 -- Wrong states are impossible, whoever writes ---------------------------------------------------------------------------
 
@@ -433,12 +447,68 @@ CREATE TRIGGER nodes_version BEFORE UPDATE ON filestore.nodes FOR EACH ROW
     WHEN (NEW.version < OLD.version OR NEW.kind <> OLD.kind OR NEW.mount_id <> OLD.mount_id OR NEW.id <> OLD.id)
     EXECUTE FUNCTION filestore.check_node_version();
 
+-- Which file lies at a place, as an executor saw it last. An executor, and JSON, say it as an array in this order; what lies on
+-- a disk has no etag and no version.
+CREATE TYPE filestore.file_identity AS (
+    device    bigint,
+    inode     bigint,
+    birth_ns  bigint,
+    size      bigint,
+    mtime_ns  bigint,
+    ctime_ns  bigint,
+    directory integer,
+    mode      integer,
+    links     integer,
+    etag      text,
+    version   text
+);
+
+-- What an intent says to the statements of `record`: the names are its keys (schema/commands/intents.py).
+CREATE TYPE filestore.command_intent AS (
+    step             text,
+    node             bigint,
+    parent           bigint,
+    old_parent       bigint,
+    version          bigint,
+    previous_version bigint,
+    size             bigint,
+    previous_size    bigint,
+    sha256           text,
+    stage            uuid,
+    trash            text,
+    identity         jsonb,
+    before           jsonb,
+    message          text,
+    drift            text,
+    kind             filestore.node_kind,
+    at               text,
+    tree             boolean,
+    totals           jsonb,
+    replaced         jsonb,
+    departs          jsonb,
+    source           jsonb,
+    leaves           boolean,
+    holds            boolean
+);
+
+-- The facts of an identity. Facts that are not there give one row without values.
+CREATE FUNCTION filestore.identity_v1(facts jsonb) RETURNS SETOF filestore.file_identity LANGUAGE sql IMMUTABLE ROWS 1 AS $$
+    SELECT (facts->>0)::bigint, (facts->>1)::bigint, (facts->>2)::bigint, (facts->>3)::bigint, (facts->>4)::bigint,
+           (facts->>5)::bigint, (facts->>6)::integer, (facts->>7)::integer, (facts->>8)::integer,
+           nullif(facts->>9, ''), nullif(facts->>10, '')
+$$;
+
+-- The same the other way round.
+CREATE FUNCTION filestore.facts_v1(i filestore.file_identity) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN i.inode IS NOT NULL THEN
+        jsonb_build_array(i.device, i.inode, i.birth_ns, i.size, i.mtime_ns, i.ctime_ns, i.directory, i.mode, i.links)
+        || CASE WHEN i.etag IS NULL THEN '[]'::jsonb ELSE jsonb_build_array(i.etag, coalesce(i.version, '')) END END
+$$;
+
 -- Where a node lies, as far as we last saw it: the facts of an executor's identity, as one JSON array.
-CREATE FUNCTION filestore.node_identity(n filestore.nodes) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN n.inode IS NOT NULL THEN
-        jsonb_build_array(n.device, n.inode, n.birth_ns, n.observed_size, n.observed_mtime_ns, n.observed_ctime_ns,
-            (n.kind = 'directory')::integer, n.observed_mode, n.observed_links)
-        || CASE WHEN n.s3_etag IS NULL THEN '[]'::jsonb ELSE jsonb_build_array(n.s3_etag, coalesce(n.s3_version_id, '')) END END
+CREATE FUNCTION filestore.node_identity(n filestore.nodes) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT filestore.facts_v1(ROW(n.device, n.inode, n.birth_ns, n.observed_size, n.observed_mtime_ns, n.observed_ctime_ns,
+        (n.kind = 'directory')::integer, n.observed_mode, n.observed_links, n.s3_etag, n.s3_version_id)::filestore.file_identity)
 $$;
 
 -- What a verdict needs to know of a node, identity included, as one JSON value.
@@ -528,3 +598,88 @@ SELECT n.id, n.tenant, n.mount_id, n.parent_id, n.kind, n.state, n.name, n.depth
                 || ',"supportsRange":true,"sizeBytes":' || n.size_bytes || ',"checksum":' || s.checksum
                 || ',"contentHash":' || s.hash || ',"filename":' || s.name || '}' END
          || '}' AS document_text) t;
+
+-- What the statements of `record` share --------------------------------------------------------------------------------
+
+-- Logic that several statements share. The number is that of its meaning: another meaning is another function, so that an
+-- earlier release beside this one goes on. Functions that return sets are written into the statement that calls them.
+
+-- What the node of a command counts for in the directories above it: a file itself, a directory with all that is below it.
+CREATE FUNCTION filestore.weight_v1(i filestore.command_intent)
+RETURNS TABLE (bytes bigint, files bigint, directories bigint) LANGUAGE sql STABLE ROWS 1 AS $$
+    SELECT CASE WHEN i.kind = 'directory' THEN coalesce(t.size_bytes, (i.totals->>'size')::bigint, 0) ELSE i.size END,
+           CASE WHEN i.kind = 'directory' THEN coalesce(t.file_count, (i.totals->>'files')::bigint, 0) ELSE 1 END,
+           CASE WHEN i.kind = 'directory' THEN 1 + coalesce(t.directory_count, (i.totals->>'directories')::bigint, 0) ELSE 0 END
+      FROM (VALUES (true)) always
+      LEFT JOIN LATERAL (SELECT r.* FROM filestore.rollup_of(i.node) r
+                          WHERE i.kind = 'directory' AND i.step IN ('delete', 'move', 'restore')) t ON true
+$$;
+
+-- The command that deleted a directory. No row: it lives.
+CREATE FUNCTION filestore.deleter_v1(directory bigint) RETURNS TABLE (command_id uuid) LANGUAGE sql STABLE ROWS 1 AS $$
+    SELECT s.command_id
+      FROM (SELECT k.id, k.version, k.state FROM filestore.nodes k WHERE k.id = directory OFFSET 0) d
+     CROSS JOIN LATERAL (SELECT k.command_id FROM filestore.snapshots k
+                          WHERE k.node_id = d.id AND k.version = d.version OFFSET 0) s
+     WHERE d.state = 'deleted'
+$$;
+
+-- The nodes that leave with a command and are not its own: the file whose name a move takes, the source of a move to another
+-- mount.
+CREATE FUNCTION filestore.leaving_v1(intent jsonb) RETURNS TABLE (leaves jsonb) LANGUAGE sql IMMUTABLE ROWS 1 AS $$
+    SELECT o.leaves FROM (VALUES (intent->'replaced'), (intent->'departs')) AS o(leaves) WHERE o.leaves IS NOT NULL
+$$;
+
+-- Where the node of a command lies from now on: `path` where the intent says no other. Files have no text of their own path.
+CREATE FUNCTION filestore.place_v1(i filestore.command_intent, own bytea)
+RETURNS TABLE (parent bigint, path bytea, name bytea, depth integer, directory_text text) LANGUAGE sql STABLE ROWS 1 AS $$
+    SELECT i.parent, l.path, substring(l.path FROM octet_length(d.directory_path) + 1), d.depth + 1, d.directory_text
+      FROM (SELECT coalesce(decode(i.at, 'hex'), own) AS path) l
+     CROSS JOIN LATERAL (SELECT k.directory_path, k.directory_text, k.depth FROM filestore.nodes k
+                          WHERE k.id = i.parent OFFSET 0) d
+$$;
+
+-- How a copy is described: as what it was copied from. No row: it is no copy.
+CREATE FUNCTION filestore.origin_v1(source jsonb)
+RETURNS TABLE (mime_type text, original_name text, checksum text, metadata jsonb) LANGUAGE sql STABLE ROWS 1 AS $$
+    SELECT o.mime_type, o.original_name, o.checksum, v.metadata
+      FROM (SELECT k.id, k.mime_type, k.original_name, k.checksum FROM filestore.nodes k
+             WHERE k.id = (source->>'node')::bigint OFFSET 0) o
+      LEFT JOIN LATERAL (SELECT k.metadata FROM filestore.snapshots k
+                          WHERE k.node_id = o.id AND k.version = (source->>'version')::bigint OFFSET 0) v ON true
+$$;
+
+-- The bytes of a path where its text does not say them.
+CREATE FUNCTION filestore.path_b64_v1(path bytea, shown text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN convert_to(shown, 'UTF8') <> path THEN translate(encode(path, 'base64'), E'\n', '') END
+$$;
+
+-- Where a move or a copy came from, under the names that answers and events have for it; empty for other commands. `mount` is
+-- the node's own: only another one is told.
+CREATE FUNCTION filestore.came_from_v2(command text, request jsonb, mount bigint) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN o.name IS NULL THEN '{}' ELSE jsonb_strip_nulls(jsonb_build_object(o.name, request->'path',
+               o.name || 'B64', request->'path_b64',
+               o.name || 'BackendMountId', nullif((request->>'mount_id')::bigint, mount))) END
+      FROM (SELECT CASE command WHEN 'moveNode' THEN 'movedFrom' WHEN 'copyNode' THEN 'copiedFrom' END AS name) o
+$$;
+
+-- The bytes of the paths of a request, where they are no text.
+CREATE FUNCTION filestore.exact_v1(request jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_strip_nulls(jsonb_build_object('pathB64', request->'path_b64', 'targetPathB64', request->'target_b64'))
+$$;
+
+-- The event of a node that leaves with a command and is not its own.
+CREATE FUNCTION filestore.left_event_v2(
+    leaves jsonb, tree jsonb, node bigint, entry bigint, command text, id uuid, key text, principal text
+) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object('backendMountId', leaves->'mount', 'nodeId', leaves->'node', 'path', leaves->'shown',
+        'kind', CASE WHEN (leaves->>'tree')::boolean THEN 'directory' ELSE 'file' END,
+        'state', 'deleted', 'parentId', leaves->'parent', 'version', leaves->'version', 'sizeBytes', leaves->'size',
+        'checksum', leaves->'sha256', 'contentHash', leaves->'sha256', 'metadata',
+        (SELECT n.metadata FROM filestore.nodes n WHERE n.id = (leaves->>'node')::bigint), 'replacedBy', node,
+        'journalId', entry, 'command', command, 'commandId', id, 'idempotencyKey', key, 'principal', principal,
+        'observedAt', now(), 'tree', CASE WHEN (leaves->>'tree')::boolean THEN tree END,
+        'delta', jsonb_build_object('sizeBytes', -CASE WHEN (leaves->>'tree')::boolean
+            THEN coalesce((tree->>'size')::bigint, 0) ELSE (leaves->>'size')::bigint END))
+        || jsonb_strip_nulls(jsonb_build_object('pathB64', leaves->'b64'))
+$$;

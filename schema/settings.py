@@ -35,6 +35,8 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = 8080
+    worker_port: int = Field(8081, ge=0, le=65535)
+    """Where the worker of this host answers /health, /ready and /metrics, on `host`; 0: nowhere."""
     host_id: str = Field(default_factory=socket.gethostname)
     """Which machine this is: local mounts are served where they lie."""
     spool_path: str = Field(default_factory=default_spool)

@@ -39,7 +39,7 @@ class S3Server:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     folder = tmp_path_factory.mktemp("s3")
-    dev("up", "--background", "--dir", str(folder), "--only", "s3")
+    dev("up", "--background", "--dir", str(folder), "--only", "s3", "--with-pid", str(os.getpid()))
     env = Stack(folder).env
     server = S3Server(env["AWS_ENDPOINT_URL"], env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])
     client = server.client()

@@ -51,6 +51,10 @@ class Service:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def worker_url(self) -> str:
+        return f"http://127.0.0.1:{self.env['FILESTORE_WORKER_PORT']}"
+
     # Processes
 
     def start(self, *names: str, fault: str = "", **settings: str) -> None:
@@ -254,6 +258,7 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
         **stack.env,
         "FILESTORE_DATABASE_URL": database,
         "FILESTORE_PORT": str(port),
+        "FILESTORE_WORKER_PORT": str(free_port()),
         "FILESTORE_BOOTSTRAP_TOKEN": token,
         "FILESTORE_HOST_ID": "test-host",
         "FILESTORE_SPOOL_PATH": str(folder / "spool"),

@@ -2,19 +2,17 @@
 
 import asyncio
 import signal
-from functools import partial
 
 import structlog
 import uvicorn
 
 from api.app import create_app
 from api.events.feed import Feed
-from api.http.protocol import LimitedProtocol, Limits
 from api.uploads.tus import expiry
 from schema.settings import Settings
 from workers import wiring
 from workers.engine.engine import Engine
-from workers.process import first_run, limits, logs
+from workers.process import first_run, http, limits, logs
 
 log = structlog.get_logger("api")
 
@@ -34,20 +32,6 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)  # type: ignore[arg-type]
 
 
-def http_limits(settings: Settings) -> Limits:
-    return Limits(
-        line_max=settings.http_line_max_bytes,
-        head_max=settings.http_head_max_bytes,
-        headers_max=settings.http_headers_max,
-        head_seconds=settings.http_head_seconds,
-        body_seconds=settings.http_body_seconds,
-        write_seconds=settings.http_write_seconds,
-        rate_min=settings.http_rate_min,
-        connections_max=settings.http_connections_max,
-        always=frozenset((b"/health", b"/ready")),
-    )
-
-
 async def serve(settings: Settings) -> None:
     parts = wiring.api_parts(settings)
     services, engine, pool = parts.services, parts.engine, parts.services.pool
@@ -58,14 +42,7 @@ async def serve(settings: Settings) -> None:
     first = asyncio.create_task(first_run.prepare(settings, pool, services.executors, parts.served, entries))
     app = create_app(services, parts.counts)
     expiring = asyncio.create_task(expiry.expire_for_ever(app.state.front))
-    config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, loop="none", ws="none",
-        http=partial(LimitedProtocol, limits=http_limits(settings), refused=parts.counts.refused),  # type: ignore[arg-type]
-        timeout_keep_alive=settings.http_keep_alive_seconds,
-        lifespan="off", access_log=False, log_level="warning", server_header=False, proxy_headers=False,
-        timeout_graceful_shutdown=2,
-    )  # fmt: skip
-    server = Server(config, engine, app.state.feed)
+    server = Server(http.config(app, settings, settings.port, parts.counts.refused), engine, app.state.feed)
     try:
         await server.serve()
     finally:

@@ -34,6 +34,7 @@ from schema.nodes import NodeKind
 from schema.paths import NodePath
 from schema.settings import Settings
 from schema.store import check as store
+from schema.store import leftovers
 from schema.store import mounts as mount_store
 from schema.store.pool import Pool
 from workers import wiring
@@ -213,6 +214,8 @@ async def _swept(settings: Settings, pool: Pool, mounts: Sequence[Mount]) -> lis
             for mount in here:
                 await _resume(client, pool, mount)
             for mount in here:
+                async with pool.connection() as connection:
+                    await leftovers.hasten(connection, mount)
                 await client.execute_workflow(
                     SweepMount.run, mount, id=f"check-sweep/{mount}/{uuid.uuid4()}", task_queue=bulk_queue(mount)
                 )

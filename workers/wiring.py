@@ -1,6 +1,9 @@
 """The composition root: settings in, connected parts out. Only processes import it, and nothing is joined anywhere else."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from temporalio.worker import Interceptor
 
 from activities import budgets
 from activities.commands.apply import Apply
@@ -25,7 +28,8 @@ from workers.engine.engine import Engine
 from workers.engine.health import Health
 from workers.engine.queues import Activities
 from workers.engine.served import ServedMounts
-from workers.engine.vitals import Vitals
+from workers.engine.vitals import Vitals, WorkerVitals
+from workers.process.counts import ActivityCounts, CountedActivities
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class WorkerParts:
 
     engine: Engine
     served: ServedMounts
+    observed: WorkerVitals
+    counts: ActivityCounts
 
 
 def api_parts(settings: Settings) -> ApiParts:
@@ -61,8 +67,10 @@ def api_parts(settings: Settings) -> ApiParts:
 
 
 def worker_parts(settings: Settings) -> WorkerParts:
-    served = ServedMounts(settings.host_id, settings.spool_path)
-    return WorkerParts(_engine(settings, served, dispatch=None), served)
+    served, counts = ServedMounts(settings.host_id, settings.spool_path), ActivityCounts()
+    engine = _engine(settings, served, None, [CountedActivities(counts)])
+    health = Health(settings, engine.pool, engine, served, budgets.LOOKS.build())
+    return WorkerParts(engine, served, WorkerVitals(engine, served, health), counts)
 
 
 def make_connections(settings: Settings, budget: budgets.ConnectionBudget, *, generic_plans: bool = False) -> Pool:
@@ -96,10 +104,13 @@ class RouteExecutors:
         self._engine.refresh()
 
 
-def _engine(settings: Settings, served: ServedMounts, dispatch: Dispatch | None) -> Engine:
+def _engine(
+    settings: Settings, served: ServedMounts, dispatch: Dispatch | None, around: Sequence[Interceptor] = ()
+) -> Engine:
     pool = make_connections(settings, budgets.ENGINE_CONNECTIONS, generic_plans=True)
     bus = InlineBus() if settings.redis_url == "inline" else RedisBus(settings.redis_url, settings.events_channel)
     activities = _activities(settings, pool, served, dispatch or Nobody(), bus)
+    activities = replace(activities, interceptors=[*activities.interceptors, *around])
     return Engine(settings, pool, served, activities, bus.close, dispatch)
 
 

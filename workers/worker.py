@@ -1,15 +1,45 @@
 """The worker process: `python -m workers.worker`. Resumes, sweeps and publishes for the mounts of this host, and finishes what
-an API process that died had begun. SIGTERM drains and exits 0."""
+an API process that died had begun. Its state is at FILESTORE_WORKER_PORT. SIGTERM drains and exits 0."""
 
 import asyncio
 import signal
-import threading
+import socket
 
+import structlog
+import uvicorn
+
+from api.app import VERSION
 from schema.settings import Settings
 from workers import wiring
-from workers.engine import background
+from workers.engine import background, presence
 from workers.engine.engine import Engine
-from workers.process import first_run, limits, logs
+from workers.process import first_run, http, limits, logs, page
+
+log = structlog.get_logger("worker")
+
+
+async def serve(settings: Settings, parts: wiring.WorkerParts, listener: socket.socket | None) -> None:
+    """Until SIGTERM."""
+    if listener is None:
+        stop = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        await stop.wait()
+        return
+    app = page.app(parts.observed, parts.counts, VERSION, settings.metrics_token)
+    await uvicorn.Server(http.config(app, settings, settings.worker_port, parts.counts.refused)).serve([listener])
+
+
+def listen(settings: Settings) -> socket.socket | None:
+    """None where nobody wants it, and where the port is taken: that is said, and the work goes on."""
+    if settings.worker_port == 0:
+        return None
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.worker_port), family=family)
+    except OSError as error:
+        log.error("the worker can not say how it is", port=settings.worker_port, error=error.strerror)
+        return None
 
 
 def main() -> int:
@@ -22,13 +52,18 @@ def main() -> int:
     first_run.withhold(served, entries)
 
     async def background_work(engine: Engine) -> None:
-        await asyncio.gather(background.run(engine), first_run.follow_all(settings, engine.pool, served, entries))
+        await asyncio.gather(
+            background.run(engine),
+            presence.run(engine),
+            first_run.follow_all(settings, engine.pool, served, entries),
+        )
 
-    engine.start(background_work)
-    stop = threading.Event()
+    # uvicorn raises the signal again once it has shut down; that is not an error of ours.
     for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
-    stop.wait()
+        signal.signal(name, lambda *_: None)
+    listener = listen(settings)
+    engine.start(background_work)
+    asyncio.run(serve(settings, parts, listener))
     engine.stop()
     return 0
 

@@ -14,7 +14,7 @@ from activities.failures import by_halves, in_one
 from schema import errors
 from schema.commands.atomic import decide_atomic, taken
 from schema.commands.claims import Claim
-from schema.commands.command import Command
+from schema.commands.command import Command, Status
 from schema.commands.payloads import Batch, Begun, CommandIds, Going, Outcome
 from schema.commands.verdicts import Conflict, Go, Refuse, Resume, Verdict, among, decide
 from schema.faults import areach
@@ -153,7 +153,7 @@ class Begin:
         refused = [v.id for _, v in decided if isinstance(v, Refuse) and v.id in opened]
         if not refused:
             return []
-        rows = {id: record_store.EndedRow("refused", "") for id in refused}
+        rows = {id: record_store.EndedRow(Status.FAILED, "refused", "") for id in refused}
         ended, _ = await record_store.record(connection, rows, retention_days=0)
         return ended
 

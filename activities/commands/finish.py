@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 
 from activities import items
 from activities.commands.tasks import departure_of, task_of
-from activities.executors.base import Done, Executor, Source, Step, Task, TreesByItem, trees_of
+from activities.executors.base import Done, Executor, Locks, Source, Step, Task, TreesByItem, trees_of
+from activities.failures import passes
 from schema.commands import intents
 from schema.commands.payloads import CommandIds
-from schema.errors import VersionConflict
+from schema.errors import FilestoreError, VersionConflict
 from schema.faults import areach, reach
 from schema.ids import CommandId, MountId
 from schema.store import leftovers as leftover_store
@@ -29,6 +31,23 @@ if TYPE_CHECKING:
 _PAGE = 1000
 
 
+@dataclass(slots=True)
+class _Cleared:
+    """What became of leftovers."""
+
+    done: list[int] = field(default_factory=list)
+    """Their cleanups"""
+    changed: list[CommandId] = field(default_factory=list)
+    """Sources among them that somebody had changed: those stay as they are"""
+    problems: dict[int, str] = field(default_factory=dict)
+    """What could not be cleared, and why"""
+
+    def add(self, other: _Cleared) -> None:
+        self.done += other.done
+        self.changed += other.changed
+        self.problems |= other.problems
+
+
 class Finish:
     def __init__(self, pool: Pool, executors: Executors, threads: MountThreads) -> None:
         self._pool, self._executors, self._threads = pool, executors, threads
@@ -38,7 +57,8 @@ class Finish:
         return await self.clear(commands.mount_id, commands.ids)
 
     async def clear(self, mount: MountId, ids: Sequence[CommandId] | None) -> int:
-        """Clear the leftovers of these commands, or (None) of all that have ended. Returns how many are done."""
+        """Clear the leftovers of these commands, or (None) all that is due. Returns how many are done. What can not be cleared
+        is tried again later and holds up no other; but where the mount itself is away this raises, and nothing is counted."""
         async with self._pool.connection() as connection:
             leftovers = await leftover_store.leftovers(connection, mount, ids)
         if not leftovers:
@@ -46,33 +66,51 @@ class Finish:
         executor = self._executors.of(mount)
         by_item = [leftover for leftover in leftovers if _goes_by_item(executor, leftover)]
         others = [leftover for leftover in leftovers if not _goes_by_item(executor, leftover)]
-        cleared, changed = await self._clear_at_once(mount, executor, others)
-        cleared += [leftover.cleanup for leftover in by_item if await self._clear_items(mount, executor, leftover)]
-        departed = [leftover.row.id for leftover in leftovers if leftover.departs and leftover.cleanup in cleared]
+        cleared = _Cleared()
+        try:
+            await self._clear_at_once(mount, executor, others, cleared)
+            for leftover in by_item:
+                await self._clear_by_item(mount, executor, leftover, cleared)
+        finally:
+            await self._close(leftovers, cleared)
+        await areach("finish.closed")
+        return len(cleared.done)
+
+    async def _close(self, leftovers: Sequence[leftover_store.Leftover], cleared: _Cleared) -> None:
+        departed = [leftover.row.id for leftover in leftovers if leftover.departs and leftover.cleanup in cleared.done]
         async with self._pool.connection() as connection, connection.transaction():
-            for command in changed:
+            for command in cleared.changed:
                 await leftover_store.disown(connection, command)
             await trees.forget(connection, departed)
-            await leftover_store.close_leftovers(connection, cleared)
-        await areach("finish.closed")
-        return len(cleared)
+            await leftover_store.close_leftovers(connection, cleared.done)
+            await leftover_store.postpone(connection, cleared.problems)
 
     async def _clear_at_once(
-        self, mount: MountId, executor: Executor, leftovers: Sequence[leftover_store.Leftover]
-    ) -> tuple[list[int], list[CommandId]]:
+        self, mount: MountId, executor: Executor, leftovers: Sequence[leftover_store.Leftover], cleared: _Cleared
+    ) -> None:
         """In some threads, where storage answers several at once; the others are for the steps of the next list."""
         todo = deque(leftovers)
         width = max(1, min(executor.width // 2, len(todo)))
-        told = await asyncio.gather(
-            *(self._threads.run(mount, _clear, executor, todo) for _ in range(width)), return_exceptions=True
+        parts = [_Cleared() for _ in range(width)]
+        ended = await asyncio.gather(
+            *(self._threads.run(mount, _clear, executor, todo, part) for part in parts), return_exceptions=True
         )
-        cleared, changed = list[int](), list[CommandId]()
-        for one in told:
+        for part in parts:
+            cleared.add(part)
+        for one in ended:
             if isinstance(one, BaseException):
                 raise one  # all of them have ended: nobody holds a lock when it is tried again
-            cleared += one[0]
-            changed += one[1]
-        return cleared, changed
+
+    async def _clear_by_item(
+        self, mount: MountId, executor: Executor, leftover: leftover_store.Leftover, cleared: _Cleared
+    ) -> None:
+        try:
+            if await self._clear_items(mount, executor, leftover):
+                cleared.done.append(leftover.cleanup)
+        except Exception as error:
+            if passes(error):  # Postgres is away, and this leftover is not to blame
+                raise
+            cleared.problems[leftover.cleanup] = await self._threads.run(mount, _problem, executor, leftover, error)
 
     async def _clear_items(self, mount: MountId, executor: Executor, leftover: leftover_store.Leftover) -> bool:
         """Page by page, each forgotten when it is cleared: whoever goes on after a crash goes on there. False: another process
@@ -127,11 +165,8 @@ def _laid(executor: TreesByItem, task: Task, sources: Sequence[Source]) -> list[
     return [*_laid(executor, task, sources[:half]), *_laid(executor, task, sources[half:])]
 
 
-def _clear(executor: Executor, todo: deque[leftover_store.Leftover]) -> tuple[list[int], list[CommandId]]:
-    """Take from what is to do until nothing is left. Which of those are cleared, and the sources among them that somebody
-    had changed: those stay as they are."""
-    cleared: list[int] = []
-    changed: list[CommandId] = []
+def _clear(executor: Executor, todo: deque[leftover_store.Leftover], cleared: _Cleared) -> None:
+    """Take from what is to do until nothing is left."""
     locks = executor.locks()
     try:
         while todo:
@@ -139,17 +174,31 @@ def _clear(executor: Executor, todo: deque[leftover_store.Leftover]) -> tuple[li
                 leftover = todo.popleft()
             except IndexError:  # another thread took the last one
                 break
-            task = departure_of(leftover.row) if leftover.departs else task_of(leftover.row)
-            if task is not None:
-                if not locks.take(task.command):
-                    continue
-                if leftover.departs:
-                    if not isinstance(executor.act(task), Done):
-                        changed.append(task.command)
-                    executor.flush([task])
-                executor.finish(task, leftover.succeeded)
-                reach("finish.acted", task.path.text)
-            cleared.append(leftover.cleanup)
+            try:
+                _clear_one(executor, locks, leftover, cleared)
+            except Exception as error:
+                cleared.problems[leftover.cleanup] = _problem(executor, leftover, error)
     finally:
         locks.close()
-    return cleared, changed
+
+
+def _clear_one(executor: Executor, locks: Locks, leftover: leftover_store.Leftover, cleared: _Cleared) -> None:
+    task = departure_of(leftover.row) if leftover.departs else task_of(leftover.row)
+    if task is not None:
+        if not locks.take(task.command):
+            return
+        if leftover.departs:
+            if not isinstance(executor.act(task), Done):
+                cleared.changed.append(task.command)
+            executor.flush([task])
+        executor.finish(task, leftover.succeeded)
+        reach("finish.acted", task.path.text)
+    cleared.done.append(leftover.cleanup)
+
+
+def _problem(executor: Executor, leftover: leftover_store.Leftover, error: Exception) -> str:
+    """What a person is told of it. Raises MountOffline where not this leftover is to blame, but the mount is away."""
+    executor.check()
+    activity.logger.warning("what %s left can not be cleared: %r", leftover.row.id, error)
+    why = error.message if isinstance(error, FilestoreError) else f"{type(error).__name__}: {error}"
+    return f"{leftover.row.path.text}: {why}"[:1000]

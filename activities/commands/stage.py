@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities import items
-from activities.executors.base import Content, Copied, Executor, Identity, Source, Step, trees_of
+from activities.executors.base import (
+    Content,
+    Copied,
+    Executor,
+    Identity,
+    Source,
+    Step,
+    Task,
+    TreesByItem,
+    trees_of,
+)
 from activities.executors.drafts import pour
 from schema import errors
 from schema.commands import intents
@@ -152,6 +162,7 @@ class StageCopies:
         fetch = partial(fetched, origin) if origin is not None else None
         async with self._pool.connection() as connection:
             await trees.plan(connection, row.id, items.planned_node(row), deleted=task.step is Step.RESTORE)
+        await self._check_names(by_item, task, row)
         await self._threads.run(mount, by_item.begin_tree, task)
         while page := await self._page(row.id, after):
             sources = [items.source_of(row, entry) for entry in page]
@@ -163,6 +174,14 @@ class StageCopies:
         await self._threads.run(mount, by_item.end_tree, task, files)
         async with self._pool.connection() as connection, connection.transaction():
             await trees.record_stage(connection, row.id, row.attempt, items.DIRECTORY.facts(), tree=True)
+
+    async def _check_names(self, by_item: TreesByItem, task: Task, row: record_store.Row) -> None:
+        """Of the whole tree, before anything is laid. Raises InvalidPath, and VersionConflict as `items.source_of`."""
+        by_item.check_names(task, [])
+        after = b""
+        while page := await self._page(row.id, after):
+            by_item.check_names(task, [items.source_of(row, entry) for entry in page])
+            after = page[-1].path
 
     async def _page(self, command: CommandId, after: bytes) -> list[trees.Planned]:
         async with self._pool.connection() as connection:

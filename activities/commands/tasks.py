@@ -45,7 +45,7 @@ def task_of(row: Row, *, first: bool = False) -> Task | None:
         tree=is_tree(intent),
         place=bytes.fromhex(intent.place) if isinstance(intent, Restore) else None,
         items=row.by_item,
-        lent=intent.lent,
+        borrowed=intent.borrowed,
     )
 
 

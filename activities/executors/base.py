@@ -113,7 +113,7 @@ class Task:
     """Of a restore: a path below the trash"""
     items: bool = False
     """Of a tree, where storage knows none: what it holds was laid where it goes before the step (`TreesByItem`)."""
-    lent: bool = False
+    borrowed: bool = False
     """The stage belongs to an upload that outlives a failure of this command: only a success clears it"""
 
 
@@ -401,9 +401,13 @@ class TreesByItem(Protocol):
     """The storage knows no trees: a directory with its content goes item by item. Without this protocol a directory is moved,
     deleted, restored and made visible with everything below it, in one step.
 
-    `begin_tree`, `lay` for all of it, `end_tree`, then `act`; the record; `clear_tree` for all of it, then `finish`. All of
-    it can be repeated after a crash, and finds what an earlier execution has done.
+    `check_names` for all of it; `begin_tree`, `lay` for all of it, `end_tree`, then `act`; the record; `clear_tree` for all of
+    it, then `finish`. All of it can be repeated after a crash, and finds what an earlier execution has done.
     """
+
+    def check_names(self, task: Task, page: Sequence[Source]) -> None:
+        """Asks nobody, and lays nothing. Raises InvalidPath where the storage can not hold one of these where it goes."""
+        ...
 
     def begin_tree(self, task: Task) -> None:
         """The directory itself at its new name (or in the trash). Raises NodeExists, ParentNotFound, NotADirectory."""
@@ -420,7 +424,7 @@ class TreesByItem(Protocol):
 
     def clear_tree(self, task: Task, page: Sequence[Source], succeeded: bool) -> None:
         """After the record, children first: the originals leave; of a failed command, what was laid. What somebody
-        changed meanwhile stays."""
+        changed meanwhile stays. At a name that the storage can not hold there is nothing, and nothing to do."""
         ...
 
 

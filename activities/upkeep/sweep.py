@@ -9,6 +9,7 @@ from temporalio import activity
 
 from activities.commands.finish import Finish
 from activities.executors.base import Executor, OwnUploads
+from schema.errors import FilestoreError
 from schema.ids import CommandId, MountId, is_command_id
 from schema.store import leftovers as leftover_store
 from schema.store import rollups
@@ -82,6 +83,17 @@ class Sweep:
             async with self._pool.connection() as connection:
                 live = await leftover_store.live_stages(connection, mount, free)
             dead = [stage for stage in free if stage not in live]
-            return await self._threads.run(mount, lambda: sum(executor.discard_stage(stage, None) for stage in dead))
+            return await self._threads.run(mount, lambda: sum(_discard(executor, stage) for stage in dead))
         finally:
             locks.close()
+
+
+def _discard(executor: Executor, stage: CommandId) -> bool:
+    """One that can not be removed is left to the next sweep, and holds up no other. Raises MountOffline where the mount is
+    away."""
+    try:
+        return executor.discard_stage(stage, None)
+    except (FilestoreError, OSError) as error:
+        executor.check()
+        activity.logger.warning("the stage %s can not be removed: %r", stage, error)
+        return False

@@ -7,7 +7,6 @@ from enum import Enum
 
 import structlog
 from fastapi import APIRouter, Request
-from psycopg import InterfaceError, OperationalError
 from pydantic import ValidationError
 from pydantic.types import JsonValue
 from starlette.responses import Response
@@ -22,7 +21,7 @@ from api.commands.parse import Asker
 from api.commands.shapes import BatchResults
 from api.http import openapi
 from api.http.body import read_json
-from api.http.errors import defect, invalid
+from api.http.errors import defect, invalid, refusal_of
 from api.http.fields import KEY_MAX
 from api.http.responses import JSON
 from api.http.routes import Plain
@@ -30,7 +29,7 @@ from api.services import front_of
 from api.submission import OutcomePending, Submission
 from schema.commands.command import Command, Status
 from schema.commands.payloads import LIST_MAX
-from schema.errors import FilestoreError, InvalidRequest, NotAttempted, Unavailable, from_code, of_the_machine
+from schema.errors import FilestoreError, InvalidRequest, NotAttempted, from_code
 
 router = APIRouter(route_class=Plain, tags=["commands"])
 log = structlog.get_logger(__name__)
@@ -236,13 +235,7 @@ def _of_command(refusal: FilestoreError, request: Command) -> FilestoreError:
 
 
 def _refusal(asker: Asker, error: Exception) -> FilestoreError:
-    if isinstance(error, FilestoreError):
-        return error
-    if isinstance(error, OperationalError | InterfaceError):
-        log.warning("postgres is not reachable", error=f"{type(error).__name__}: {error}")
-        return Unavailable()
-    if told := of_the_machine(error):
-        log.warning("the machine is in trouble", error=repr(error))
+    if (told := refusal_of(error)) is not None:
         return told
     log.error("a command of a list failed", exc_info=error)
     return defect(asker.asked.request_id)

@@ -16,15 +16,24 @@ _sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 
 def fingerprint(command: Command, metadata: Mapping[str, Any] | None, *, by_id: bool = False) -> str:
-    """hex SHA-256 over everything the client asked for. Two requests under one key must agree in it.
+    """As `_fingerprint`, of a command alone. Raises PayloadTooLarge for metadata."""
+    return _fingerprint(command, _told(metadata), by_id=by_id)
 
-    `by_id`: the client named the node by its id, so it is the same request wherever the node lies by now; otherwise it
-    named a path, and it is the same request whichever node was found there. Raises PayloadTooLarge for metadata, whose
-    size shows here.
-    """
+
+def _told(metadata: Mapping[str, Any] | None) -> str:
+    """Raises PayloadTooLarge."""
     told = _sorted(metadata) if metadata is not None else ""
     if len(told) > METADATA_MAX:
         raise PayloadTooLarge(f"Metadata may have {METADATA_MAX} bytes.")
+    return told
+
+
+def _fingerprint(command: Command, told: str, *, by_id: bool = False) -> str:
+    """hex SHA-256 over everything the client asked for. Two requests under one key must agree in it.
+
+    `by_id`: the client named the node by its id, so it is the same request wherever the node lies by now; otherwise it
+    named a path, and it is the same request whichever node was found there. `told`: its metadata, as text.
+    """
     path, exact, node = (None, None, command.node_id) if by_id else (command.path, command.path_b64, None)
     asked: tuple[object, ...] = (
         command.kind, command.mount_id, path, exact, command.overwrite, command.recursive,
@@ -41,11 +50,16 @@ def fingerprint(command: Command, metadata: Mapping[str, Any] | None, *, by_id: 
 
 
 def sealed(command: Command, metadata: Mapping[str, Any] | None, *, by_id: bool = False) -> Command:
-    """The command with its fingerprint: nothing about it changes from here on."""
-    command = replace(command, hash=fingerprint(command, metadata, by_id=by_id))
-    return command if command.sha256 is None else headed(command, metadata)
+    """The command with its fingerprint: nothing about it changes from here on. Raises PayloadTooLarge for metadata."""
+    told = _told(metadata)
+    command = replace(command, hash=_fingerprint(command, told, by_id=by_id))
+    return command if command.sha256 is None else _headed(command, told)
 
 
 def headed(command: Command, metadata: Mapping[str, Any] | None) -> Command:
     """The command with what is known of it before its body is read. Raises PayloadTooLarge for metadata."""
-    return replace(command, head=fingerprint(replace(command, sha256=None), metadata))
+    return _headed(command, _told(metadata))
+
+
+def _headed(command: Command, told: str) -> Command:
+    return replace(command, head=_fingerprint(replace(command, sha256=None), told))

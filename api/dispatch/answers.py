@@ -25,7 +25,7 @@ _SOMEBODY_ELSES_SECONDS = 1.0
 _QUEUED_SECONDS = 1.0
 """So long even a client that does not want to wait waits for `begin`; then it is told that the command is queued."""
 _QUEUED_MAX = 10_000
-"""Commands that are remembered because their clients were told so; the latest ones"""
+"""Commands that are remembered because their clients were given their ids; the latest ones"""
 
 
 @dataclass(eq=False, slots=True)
@@ -135,6 +135,8 @@ class Answers:
     def refuse(self, request: CommandId, error: Exception) -> None:
         if waiter := self._waiting.pop(request, None):
             waiter.give(None, error)
+            if isinstance(error, errors.Unavailable | errors.OutcomeUnknown) and waiter.row is None:
+                self._remember(waiter.request).error = error
         elif (queued := self._queued.get(request)) and isinstance(error, errors.FilestoreError):
             queued.error = error
 
@@ -155,10 +157,15 @@ class Answers:
                 self._leave_queued(waiter.request)
 
     def _leave_queued(self, request: Command) -> None:
-        self._queued[request.id] = Queued(request, datetime.now(UTC))
+        self._remember(request)
+        self.refuse(request.id, OutcomePending(request.id))
+
+    def _remember(self, request: Command) -> Queued:
+        """Its client was given the id, and may ask for it before there is a row, or where there will be none."""
+        queued = self._queued[request.id] = Queued(request, datetime.now(UTC))
         if len(self._queued) > _QUEUED_MAX:
             self._queued.popitem(last=False)
-        self.refuse(request.id, OutcomePending(request.id))
+        return queued
 
     async def poll(self) -> None:
         """For ever: read the rows of those who have waited long enough to be somebody else's to answer."""

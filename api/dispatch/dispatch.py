@@ -160,14 +160,14 @@ class Dispatch:
                 lanes.again(request)
             elif request in through:
                 # The stage belongs to nobody: its command has a row, and a stage, of its own.
-                lanes.land(request, drop_stage=True)
+                lanes.done(request, drop_stage=True)
             else:
                 lanes.unlock(request)
 
     def ended(self, outcomes: Sequence[Outcome]) -> None:
         for request in self._answers.ended(outcomes):
             if lanes := self._home.get(request):
-                lanes.land(request)
+                lanes.done(request)
 
 
 def _close(submissions: Sequence[Submission]) -> None:

@@ -26,7 +26,7 @@ from schema.store import begin as begin_store
 from schema.store.pool import Pool
 
 _LOOK_SECONDS = 0.25
-"""How often a lane looks whether its commands are answered, should nobody tell it."""
+"""How often a lane looks whether its commands are answered, should no message come."""
 
 log = structlog.get_logger("lanes")
 
@@ -43,13 +43,13 @@ class Surroundings:
 
     executors: Executors
     threads: MountThreads
-    """Those that seal stages, and drop the ones that nobody needs"""
+    """Those that seal stages, and drop the ones that are not needed"""
     pool: Pool
     answers: Answers
     start: Start
     meet: Meet
     listed: Callable[[int], None]
-    """Told of each list that was started, and how many commands it has"""
+    """Called for each list that was started, with the number of its commands"""
     lanes: int
     """How many lists of a mount are under way at once"""
     queue_max: int
@@ -58,13 +58,13 @@ class Surroundings:
 
 class Lanes:
     def __init__(self, mount: MountId, around: Surroundings, gone: Callable[[CommandId], None]) -> None:
-        """`gone` is told of each request that these lanes have done with."""
+        """`gone` is called for each request that these lanes have done with."""
         self._mount, self._around, self._gone = mount, around, gone
         self._queue = Queue(lanes=around.lanes, most=around.queue_max)
-        self._flying: dict[CommandId, WaitingCommand] = {}
+        self._in_flight: dict[CommandId, WaitingCommand] = {}
         self._dropping: set[asyncio.Future[None]] = set()
         self._wake = asyncio.Event()
-        self._landed = asyncio.Event()
+        self._progress = asyncio.Event()
         self._tasks = [asyncio.create_task(self._lane()) for _ in range(around.lanes)]
 
     # Coming in
@@ -87,41 +87,41 @@ class Lanes:
 
     @property
     def idle(self) -> bool:
-        return not self._queue and not self._flying
+        return not self._queue and not self._in_flight
 
     @property
     def load(self) -> tuple[int, int]:
         """How many wait, and how many are in lists under way. From any thread."""
-        return len(self._queue), len(self._flying)
+        return len(self._queue), len(self._in_flight)
 
-    # Flying
+    # In flight
 
     async def _lane(self) -> None:
         while True:
             now = asyncio.get_running_loop().time()
-            worth = self._queue.worth_a_list(len(self._flying))
-            batch = self._queue.take(self._flying.values(), now) if worth else []
+            worth = self._queue.worth_a_list(len(self._in_flight))
+            batch = self._queue.take(self._in_flight.values(), now) if worth else []
             if not batch:
                 self._wake.clear()
                 if self._queue:
-                    # They wait for a path, or for more of them: look again when something lands, or a deadline passes.
+                    # They wait for a path, or for more of them: look again when a command is done, or a deadline passes.
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), 0.1)
                 else:
                     await self._wake.wait()
                 continue
             for waiting in batch:
-                self._flying[waiting.request.id] = waiting
+                self._in_flight[waiting.request.id] = waiting
             turns = {waiting.request.id: waiting.turns for waiting in batch}
             try:
-                await self._fly(batch, turns)
+                await self._carry_out(batch, turns)
             except errors.FilestoreError as error:
                 self._give_up(turns, error)
             except Exception as error:
                 log.exception("a list failed", mount=self._mount)
                 self._give_up(turns, errors.OutcomeUnknown(cause=type(error).__name__))
 
-    async def _fly(self, batch: list[WaitingCommand], turns: Mapping[CommandId, int]) -> None:
+    async def _carry_out(self, batch: list[WaitingCommand], turns: Mapping[CommandId, int]) -> None:
         await self._around.meet(self._mount)
         await self._around.threads.run(self._mount, seal, self._around.executors, self._mount, batch)
         described = [(w.request, w.submission.metadata) for w in batch if w.submission.metadata is not None]
@@ -134,66 +134,66 @@ class Lanes:
         result = await self._around.start(Batch(self._mount, requests, atomic_id, batch[0].turns))
         self._around.listed(len(batch))
         await areach("api.started")
-        await self._landing(asyncio.ensure_future(result()), turns)
+        await self._until_answered(asyncio.ensure_future(result()), turns)
 
-    async def _landing(self, ending: asyncio.Future[object], turns: Mapping[CommandId, int]) -> None:
-        """Until everybody is answered. What the workflow does after that is no business of the lane: the next list gathers by
-        its share. One that ended without us left the others to somebody who goes on elsewhere; they are answered from
-        their rows."""
+    async def _until_answered(self, ending: asyncio.Future[object], turns: Mapping[CommandId, int]) -> None:
+        """Until all are answered. What the workflow does after that does not concern the lane: the next list gathers by its
+        share. A workflow that has ended without answering some of them left these to another one, and they are answered
+        from their rows."""
         try:
             while waiting := self._still(turns):
                 if ending.done():
                     ending.result()
                     return self._leave(waiting)
-                self._landed.clear()
-                landed: asyncio.Future[object] = asyncio.ensure_future(self._landed.wait())
-                await asyncio.wait((landed, ending), timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                landed.cancel()
+                self._progress.clear()
+                progress: asyncio.Future[object] = asyncio.ensure_future(self._progress.wait())
+                await asyncio.wait((progress, ending), timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                progress.cancel()
         finally:
             if not ending.cancel() and not ending.cancelled():
-                ending.exception()  # nobody is left whom it concerns
+                ending.exception()  # read, so that asyncio does not warn of it
 
     def _still(self, turns: Mapping[CommandId, int]) -> list[CommandId]:
-        """Which of a list are still under way with it. One that found its path busy may fly with another list by now."""
-        return [id for id, turn in turns.items() if id in self._flying and self._flying[id].turns == turn]
+        """Which of a list are still under way with it. One that found its path busy may be in flight with another list by now."""
+        return [id for id, turn in turns.items() if id in self._in_flight and self._in_flight[id].turns == turn]
 
-    # Landing: called by the activities of this process
+    # Done: called by the activities of this process
 
     def holds(self, request: CommandId) -> bool:
-        waiting = self._flying.get(request)
+        waiting = self._in_flight.get(request)
         return waiting is not None and waiting.locks is not None
 
     def unlock(self, request: CommandId) -> None:
         """`begin` has committed: `apply` takes the lock now, wherever it runs."""
-        waiting = self._flying.get(request)
+        waiting = self._in_flight.get(request)
         if waiting is not None and waiting.locks is not None:
             waiting.locks.release(request)
             waiting.locks.close()
             waiting.locks = None
 
-    def land(self, request: CommandId, *, drop_stage: bool = False) -> None:
-        waiting = self._flying.get(request)
+    def done(self, request: CommandId, *, drop_stage: bool = False) -> None:
+        waiting = self._in_flight.get(request)
         if waiting is None:
             return
         self.unlock(request)
-        del self._flying[request]
+        del self._in_flight[request]
         self._gone(request)
         if drop_stage:
             self._drop_stage(waiting)
-        self._landed.set()
+        self._progress.set()
         self._wake.set()
 
     def again(self, request: CommandId) -> None:
         """Another process holds the path: back to the front of the queue, stage and lock kept. With it goes its whole
         atomic list."""
-        waiting = self._flying.get(request)
+        waiting = self._in_flight.get(request)
         if waiting is None:
             return
         turn = waiting.atomic or [waiting]
         for one in turn:
-            self._flying.pop(one.request.id, None)
+            self._in_flight.pop(one.request.id, None)
             one.turns += 1
-        self._landed.set()
+        self._progress.set()
 
         def put_back() -> None:
             self._queue.put_back(*turn)
@@ -203,13 +203,13 @@ class Lanes:
 
     def _leave(self, requests: Sequence[CommandId]) -> None:
         for request in requests:
-            self.land(request)
+            self.done(request)
 
     def _give_up(self, turns: Mapping[CommandId, int], error: errors.FilestoreError) -> None:
-        """The stage stays: the command may begin yet. The sweep knows whether anybody still needs it."""
+        """The stage stays: the command may begin yet. The sweep knows whether it is still needed."""
         for request in self._still(turns):
             self._around.answers.refuse(request, error)
-            self.land(request)
+            self.done(request)
 
     def _drop_stage(self, waiting: WaitingCommand) -> None:
         staged = waiting.request.staged
@@ -226,7 +226,7 @@ class Lanes:
     def _dropped(self, dropping: "asyncio.Future[None]") -> None:
         self._dropping.discard(dropping)
         if not dropping.cancelled() and (error := dropping.exception()):
-            log.info("a stage that nobody needs is left to the sweep", mount=self._mount, error=repr(error))
+            log.info("a stage that is not needed is left to the sweep", mount=self._mount, error=repr(error))
 
     async def close(self) -> None:
         for task in self._tasks:

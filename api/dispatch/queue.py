@@ -1,8 +1,8 @@
 """What waits for one mount, and which of it is the next list. Pure: no clock and no event loop of its own.
 
 Fair: principals take turns, and an atomic list has one turn, like a single one. Orderly: a command waits
-while an earlier one holds its path, and everything behind it on that path waits with it. Bounded: beyond `most` a caller is
-told to slow down.
+while an earlier one holds its path, and everything behind it on that path waits with it. Bounded: beyond `most` a caller has
+to slow down.
 """
 
 from collections import OrderedDict, deque
@@ -75,23 +75,23 @@ class Queue:
     def _of(self, turn: Turn) -> deque[Turn]:
         return self._by_principal.setdefault(turn[0].request.principal, deque())
 
-    def _share(self, flying: int) -> int:
-        """A lane's part of everything there is to do: lists of one size serve everybody sooner than a long and a short one."""
-        return -(-(self._size + flying) // self._lanes)
+    def _share(self, in_flight: int) -> int:
+        """A lane's part of everything there is to do: lists of one size serve all sooner than a long and a short one."""
+        return -(-(self._size + in_flight) // self._lanes)
 
-    def worth_a_list(self, flying: int) -> bool:
-        """A list costs much the same however short it is. While another one is under way a full share is worth one; those
-        who wait for more wait at the longest until that other list lands."""
-        return self._size > 0 and (flying == 0 or self._size >= self._share(flying))
+    def worth_a_list(self, in_flight: int) -> bool:
+        """A list costs much the same however short it is. While another one is under way a full share is worth one; commands
+        that wait for more wait at the longest until that other list is done."""
+        return self._size > 0 and (in_flight == 0 or self._size >= self._share(in_flight))
 
-    def take(self, flying: Collection[WaitingCommand], now: float) -> list[WaitingCommand]:
-        """The next list: whoever's path is free and has no earlier command waiting for it. Who has waited for a path beyond
-        its deadline comes along too, to be refused and journaled."""
+    def take(self, in_flight: Collection[WaitingCommand], now: float) -> list[WaitingCommand]:
+        """The next list: every command whose path is free, with no earlier command waiting for it. A command that has waited
+        for a path beyond its deadline comes along too, to be refused and journaled."""
         batch: list[WaitingCommand] = []
-        taken = _Taken(flying)
+        taken = _Taken(in_flight)
         passed: dict[str, deque[Turn]] = {}
         next_alone: str | None = None
-        most, size = min(LIST_MAX, self._share(len(flying))), 0
+        most, size = min(LIST_MAX, self._share(len(in_flight))), 0
         while self._by_principal and len(batch) < most and size < LIST_BYTES:
             turn = self._next()
             principal = turn[0].request.principal
@@ -117,7 +117,7 @@ class Queue:
             those.extend(self._by_principal.pop(principal, ()))
             self._by_principal[principal] = those
         if next_alone is not None:
-            # It could go, but not in this list. The next one is its own: it must not wait until nobody else wants anything.
+            # It could go, but not in this list. The next one is its own: it must not wait until nothing else is in the queue.
             self._by_principal.move_to_end(next_alone, last=False)
         self._size -= len(batch)
         return batch
@@ -136,19 +136,19 @@ def weight(turn: Turn) -> int:
 
 
 class _Taken:
-    """Claims and keys that are in use, and those of everybody who was looked at before."""
+    """Claims and keys that are in use, and those of the commands that were looked at before."""
 
-    def __init__(self, flying: Collection[WaitingCommand]) -> None:
-        self.keys = {waiting.key for waiting in flying}
+    def __init__(self, in_flight: Collection[WaitingCommand]) -> None:
+        self.keys = {waiting.key for waiting in in_flight}
         self._claims: list[Claim] = []
         self._paths: dict[bytes, Claim] = {}
         """One claim for each path: an exclusive one, where there is any"""
         self._trees: list[Claim] = []
-        self._take(claim for waiting in flying for claim in waiting.claims)
+        self._take(claim for waiting in in_flight for claim in waiting.claims)
 
     def by(self, turn: Turn) -> bool:
-        """Is somebody in the way of this one? From now on it is in the way of those behind it. (Whether those that go
-        together are in each other's way is for `begin` to say.)"""
+        """Is another command in the way of this one? From now on it is in the way of those behind it. (Whether the commands of
+        an atomic list are in each other's way is for `begin` to say.)"""
         blocked = any(waiting.key in self.keys for waiting in turn)
         claims = [claim for waiting in turn for claim in waiting.claims]
         blocked = blocked or any(self._conflicts(claim) for claim in claims)

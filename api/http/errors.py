@@ -128,26 +128,30 @@ def invalid(error: ValidationError, *, within: str = "") -> InvalidRequest:
     return InvalidRequest(f"{where}{first['message']}.", fields=fields)
 
 
+EXPECTED = (FilestoreError, ValidationError, OperationalError, InterfaceError, OSError)
+
+
+def refusal_of(error: Exception) -> FilestoreError | None:
+    """What a client hears of an exception of these kinds. None: it is a defect."""
+    if isinstance(error, FilestoreError):
+        return error
+    if isinstance(error, ValidationError):
+        return invalid(error)
+    if isinstance(error, OperationalError | InterfaceError):
+        log.warning("postgres is not reachable", error=f"{type(error).__name__}: {error}")
+        return Unavailable()
+    if told := of_the_machine(error):
+        log.warning("the machine is in trouble", error=repr(error))
+    return told
+
+
 def install(app: FastAPI) -> None:
     """Every exception that can leave a route has its answer here. The rest is a defect: see `api.http.middleware`."""
 
-    async def known(request: Request, error: Exception) -> Response:
-        assert isinstance(error, FilestoreError)
-        return refusal(request, error)
-
-    async def malformed(request: Request, error: Exception) -> Response:
-        assert isinstance(error, ValidationError)
-        return refusal(request, invalid(error))
-
-    async def database(request: Request, error: Exception) -> Response:
-        log.warning("postgres is not reachable", error=f"{type(error).__name__}: {error}")
-        return refusal(request, Unavailable())
-
-    async def machine(request: Request, error: Exception) -> Response:
-        told = of_the_machine(error)
+    async def expected(request: Request, error: Exception) -> Response:
+        told = refusal_of(error)
         if told is None:
             raise error
-        log.warning("the machine is in trouble", error=repr(error))
         return refusal(request, told)
 
     async def unrouted(request: Request, error: Exception) -> Response:
@@ -159,9 +163,6 @@ def install(app: FastAPI) -> None:
         answer.headers.update(error.headers or {})
         return answer
 
-    app.add_exception_handler(FilestoreError, known)
-    app.add_exception_handler(ValidationError, malformed)
-    app.add_exception_handler(OperationalError, database)
-    app.add_exception_handler(InterfaceError, database)
-    app.add_exception_handler(OSError, machine)
+    for kind in EXPECTED:
+        app.add_exception_handler(kind, expected)
     app.add_exception_handler(HTTPException, unrouted)

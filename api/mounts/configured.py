@@ -92,7 +92,8 @@ def difference(mount: Mount, shown: Mapping[str, Any], body: NewMountBody) -> Ch
         )
     said = body.model_dump(include=body.model_fields_set - {"mount_key", "backend_kind", "config"})
     aliases = {name: field.alias or name for name, field in NewMountBody.model_fields.items()}
-    columns = {name: value for name, value in said.items() if _differs(name, value, shown[aliases[name]])}
+    recorded = {name: shown[alias] for name, alias in aliases.items() if alias in shown} | {"state": mount.state}
+    columns = {name: value for name, value in said.items() if _differs(name, value, recorded[name])}
     secrets = dict[str, str | None]()
     if body.config is not None:
         config, named = split_config(body.config)

@@ -7,14 +7,15 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.http import openapi, responses
 from api.http.body import read_json
-from api.http.fields import ID_MAX, read_query
+from api.http.fields import read_query
+from api.http.ids import read_mount_id
 from api.http.responses import JSON, pagination
 from api.http.routes import Plain
 from api.mounts import register
 from api.mounts.bodies import MountChanges, MountsQuery, NewMountBody
 from api.mounts.shapes import Mount, MountPage
 from api.services import Front, front_of
-from schema.errors import BackendNotFound, InvalidRequest
+from schema.errors import BackendNotFound
 from schema.ids import MountId
 from schema.principals import Principal
 from schema.store import mounts
@@ -61,7 +62,7 @@ async def listed(request: Request) -> Response:
 async def show(request: Request) -> Response:
     """Its secrets are never shown."""
     principal = await admit(request, "read")
-    return await _shown(front_of(request), principal, _read_id(request), 200)
+    return await _shown(front_of(request), principal, read_mount_id(request), 200)
 
 
 @router.post(
@@ -98,23 +99,12 @@ async def update(request: Request) -> Response:
     only while the mount is inactive and no command of it is running; its epoch rises then."""
     principal = await admit(request, "admin")
     front = front_of(request)
-    mount = _read_id(request)
+    mount = read_mount_id(request)
     body = await read_json(request, MountChanges)
     await register.change(front, principal, mount, body)
     front.mounts.forget()
     await front.services.executors.refresh()
     return await _shown(front, principal, mount, 200)
-
-
-def _read_id(request: Request) -> MountId:
-    text = request.path_params["id"]
-    if not (text.isascii() and text.isdigit()):
-        raise InvalidRequest(
-            "The id in the address is not a whole number.", fields=[{"field": "id", "message": "not an id"}]
-        )
-    if len(text) > 19 or not 1 <= int(text) <= ID_MAX:
-        raise BackendNotFound()
-    return MountId(int(text))
 
 
 async def _shown(front: Front, principal: Principal, mount: MountId, status: int) -> Response:

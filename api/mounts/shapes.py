@@ -6,6 +6,15 @@ from api.http.shapes import JsonObject, Pagination, Shape
 from api.mounts.bodies import AccessMode, MountKind, MountState
 
 
+class Leftovers(Shape):
+    """What commands have left on the storage and could not be cleared when that was last tried. It is tried again, at least
+    every hour; until then the names concerned are busy."""
+
+    stuck: int
+    since: datetime
+    problem: str
+
+
 class Mount(Shape):
     """A volume or a bucket. Its secrets are never shown."""
 
@@ -28,6 +37,7 @@ class Mount(Shape):
     mount_uuid: str
     host_id: str
     epoch: int
+    leftovers: Leftovers | None
     root_node_id: int | None
     created_at: datetime
     updated_at: datetime

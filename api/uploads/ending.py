@@ -2,19 +2,19 @@
 found by the sweep. Resumable uploads and those that go straight to a bucket end alike."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
 
 from api.commands.answer import error_of
 from api.services import Front
-from api.uploads.remembered import failure
 from schema.commands.command import Command, Status
 from schema.commands.payloads import Outcome
 from schema.errors import ExecutorNotFound, FilestoreError, MissingScope, MountReadOnly, from_code
+from schema.ids import CommandId
 from schema.store import outcomes as outcome_store
 from schema.store import uploads as store
 from schema.store.uploads import State, Upload
+from schema.uploads import UploadEnd
 
 FORGET_SECONDS = 7 * 86400.0
 """How long it is told that an upload has ended, and how."""
@@ -45,26 +45,30 @@ async def refuse(
     front: Front,
     upload: Upload,
     error: FilestoreError,
-    command: str,
+    command: CommandId,
     clear: Clear,
     passing: tuple[type[FilestoreError], ...] = PASSING,
 ) -> Upload:
     """With this error, unless it can pass."""
     if error.retryable or isinstance(error, passing):
         return upload
-    return await end(front, upload, "refused", failure(error, command), clear)
+    return await end(front, upload, "refused", _refusal(error, command), clear)
 
 
-async def end(front: Front, upload: Upload, state: State, ended: Mapping[str, Any] | None, clear: Clear) -> Upload:
+async def end(front: Front, upload: Upload, state: State, ended: UploadEnd | None, clear: Clear) -> Upload:
     """The parts of what became a file end with it; those of what was refused stay: they can be put together otherwise."""
     ids = [upload.id, *upload.parts] if state == "done" else [upload.id]
     async with front.services.pool.connection() as connection:
         await store.end(connection, ids, state, ended, FORGET_SECONDS)
     await clear(state)
-    return replace(upload, state=state, request={**upload.request, "ended": ended})
+    return replace(upload, state=state, request=replace(upload.request, ended=ended))
 
 
-def _file_of(outcome: Outcome) -> dict[str, Any]:
+def _file_of(outcome: Outcome) -> UploadEnd:
     told = json.loads(outcome.body) if outcome.body else {}
     node = (told.get("result") or {}).get("nodeId") or (told.get("node") or {}).get("id")
-    return {"command": outcome.id, "node": node, "outcome": told}
+    return UploadEnd(command=outcome.id, node=node, outcome=told)
+
+
+def _refusal(error: FilestoreError, command: CommandId) -> UploadEnd:
+    return UploadEnd(command=command, code=error.code, message=error.message, details=dict(error.details or {}) or None)

@@ -1,27 +1,21 @@
 """POST /v1/files: a form is read as it arrives, its file goes to memory or to a stage, then a command is submitted."""
 
-from dataclasses import replace
-
 from fastapi import APIRouter, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
-from api.access.admission import admit
 from api.commands import headers as intake
 from api.commands.catalogue import UPLOAD_REFUSALS, answers
-from api.http import body as http_body
 from api.http import digests as checksums
 from api.http.body import Disconnected, Pieces, RequestBody
-from api.http.errors import invalid, refusal
 from api.http.forms import FORM_MAX, UploadForm
 from api.http.routes import Plain
-from api.services import Front, front_of
+from api.services import Front
 from api.uploads import receive as incoming
 from api.uploads.bodies import UploadFields
 from api.uploads.described import FORM, FORM_PARAMETERS
-from api.uploads.receive import UploadRequest
+from api.uploads.receive import UploadHeaders, UploadRequest
 from schema import paths
-from schema.errors import FilestoreError, InvalidRequest
+from schema.errors import InvalidRequest
 from schema.principals import Principal
 
 router = APIRouter(route_class=Plain, tags=["commands"])
@@ -40,26 +34,17 @@ async def upload(request: Request) -> Response:
     visible before all of it is there. `x-filestore-checksum` (sha256, sha1 or md5) and `Repr-Digest` (sha-256, sha-512)
     are compared with the file, `Content-Digest` with the whole form. `overwrite=true` replaces an existing file and keeps
     the old content until its retention ends."""
-    front, body = front_of(request), RequestBody(request)
-    try:
-        principal = await admit(request, "write")
-        body.check_size(front.services.settings.upload_max_bytes, FORM_MAX)
-        answer = await _upload(request, front, principal, body)
-    except ValidationError as error:
-        answer = refusal(request, invalid(error))
-    except FilestoreError as error:
-        answer = refusal(request, error)
-    return http_body.if_unread(answer, body)
+    return await incoming.answered(request, _upload)
 
 
 async def _upload(request: Request, front: Front, principal: Principal, body: RequestBody) -> Response:
+    body.check_size(front.services.settings.upload_max_bytes, FORM_MAX)
     form = UploadForm(request.headers.get("content-type", ""))
     # What the headers alone can tell is told before the body is asked for.
-    incoming.told(request)
-    intake.read_headers(request, None)
+    headers = incoming.read_headers(request)
     body.expect_digest(checksums.carried(request.headers))
     await _read_fields(form, body)
-    wanted = await _wanted(request, front, principal, form)
+    wanted = await _wanted(front, principal, form, headers)
     submission = await incoming.stage(front, wanted, _pieces(form, body))
     return await incoming.answer(request, front, submission)
 
@@ -73,15 +58,17 @@ async def _read_fields(form: UploadForm, body: RequestBody) -> None:
         raise InvalidRequest("The form has no file part; send one, as the last part, named `file`.")
 
 
-async def _wanted(request: Request, front: Front, principal: Principal, form: UploadForm) -> UploadRequest:
+async def _wanted(front: Front, principal: Principal, form: UploadForm, headers: UploadHeaders) -> UploadRequest:
     fields = UploadFields.model_validate(form.fields)
     metadata = incoming.read_metadata(fields.metadata)
     path = paths.decode(fields.path, fields.path_b64)
     mount = await incoming.open_mount(front, principal, fields.backend_mount_id, path)
-    asked = intake.read_headers(request, fields.idempotency_key)
-    command = incoming.command(request, principal, mount, path, asked, metadata=metadata, overwrite=fields.overwrite)
-    command = replace(command, mime_type=form.mime_type, original_name=form.filename)
-    return UploadRequest(command, mount, metadata, incoming.told(request), intake.wait(front.services.settings, asked))
+    command = incoming.command(
+        principal, mount, path, headers.with_key(fields.idempotency_key), metadata=metadata,
+        overwrite=fields.overwrite, mime_type=form.mime_type, original_name=form.filename,
+    )  # fmt: skip
+    wait = intake.wait(front.services.settings, headers.asked)
+    return UploadRequest(command, mount, metadata, headers.told, wait)
 
 
 async def _pieces(form: UploadForm, body: RequestBody) -> Pieces:

@@ -1,30 +1,25 @@
 """PUT /v1/files/by-path: the body is the file, and the address says which."""
 
 import base64
-from dataclasses import replace
 
 from fastapi import APIRouter, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
-from api.access.admission import admit
 from api.commands import headers as intake
 from api.commands.catalogue import UPLOAD_REFUSALS, answers
-from api.http import body as http_body
 from api.http import digests as checksums
 from api.http import openapi
 from api.http.body import RequestBody
-from api.http.errors import invalid, refusal
 from api.http.fields import METADATA_MAX, read_query
 from api.http.media import mime
 from api.http.routes import Plain
 from api.nodes.queries import ByPathQuery
-from api.services import Front, front_of
+from api.services import Front
 from api.uploads import receive as incoming
 from api.uploads.described import PUT_PARAMETERS
 from api.uploads.receive import UploadRequest
 from schema import paths
-from schema.errors import FilestoreError, InvalidRequest, PayloadTooLarge
+from schema.errors import InvalidRequest, PayloadTooLarge
 from schema.principals import Principal
 
 router = APIRouter(route_class=Plain, tags=["commands"])
@@ -44,20 +39,16 @@ async def write(request: Request) -> Response:
     """The body is the content of the file, as it is; `Content-Type` is recorded with it. A file that is there already is
     replaced, and its old content kept until its retention ends; `If-None-Match: *` only creates, `If-Match` only replaces
     that version. Everything the headers say is looked at before `100 Continue`."""
-    front, body = front_of(request), RequestBody(request)
-    try:
-        principal = await admit(request, "write")
-        body.check_size(front.services.settings.upload_max_bytes)
-        _refuse_parts(request)
-        wanted = await _wanted(request, front, principal)
-        body.expect_digest(checksums.carried(request.headers))
-        submission = await incoming.stage(front, wanted, body.pieces())
-        answer = await incoming.answer(request, front, submission)
-    except ValidationError as error:
-        answer = refusal(request, invalid(error))
-    except FilestoreError as error:
-        answer = refusal(request, error)
-    return http_body.if_unread(answer, body)
+    return await incoming.answered(request, _write)
+
+
+async def _write(request: Request, front: Front, principal: Principal, body: RequestBody) -> Response:
+    body.check_size(front.services.settings.upload_max_bytes)
+    _refuse_parts(request)
+    wanted = await _wanted(request, front, principal)
+    body.expect_digest(checksums.carried(request.headers))
+    submission = await incoming.stage(front, wanted, body.pieces())
+    return await incoming.answer(request, front, submission)
 
 
 def _refuse_parts(request: Request) -> None:
@@ -72,12 +63,12 @@ async def _wanted(request: Request, front: Front, principal: Principal) -> Uploa
     query = read_query(ByPathQuery, request.query_params)
     metadata = incoming.read_metadata(_metadata(request.headers.get(METADATA)))
     path = paths.decode(query.path, query.path_b64)
-    told = incoming.told(request)
+    headers = incoming.read_headers(request)
     mount = await incoming.open_mount(front, principal, query.backend_mount_id, path)
-    asked = intake.read_headers(request, None)
-    command = incoming.command(request, principal, mount, path, asked, metadata=metadata, overwrite=True)
-    command = replace(command, mime_type=mime(request.headers.get("content-type", "")))
-    return UploadRequest(command, mount, metadata, told, intake.wait(front.services.settings, asked))
+    mime_type = mime(request.headers.get("content-type", ""))
+    command = incoming.command(principal, mount, path, headers, metadata=metadata, overwrite=True, mime_type=mime_type)
+    wait = intake.wait(front.services.settings, headers.asked)
+    return UploadRequest(command, mount, metadata, headers.told, wait)
 
 
 def _metadata(text: str | None) -> str | None:

@@ -1,6 +1,6 @@
 """Bytes on their way in, whatever carries them: a body is read piece by piece, staged, handed over as a command, answered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +9,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.access.admission import admit
 from api.commands import answer as answers
 from api.commands import headers as intake
 from api.commands import run as commands
@@ -16,9 +17,10 @@ from api.commands.fingerprint import headed, sealed
 from api.commands.headers import CommandHeaders
 from api.http import body as http_body
 from api.http import digests as checksums
+from api.http.body import RequestBody
 from api.http.digests import Checksum
-from api.http.errors import refusal
-from api.services import Front
+from api.http.errors import EXPECTED, refusal, refusal_of
+from api.services import Front, front_of
 from api.submission import OutcomePending, Submission
 from api.uploads.bodies import UploadMetadata
 from api.uploads.spool import Received, Spool, refuse_closed
@@ -45,9 +47,45 @@ class UploadRequest:
     wait_seconds: float | None
 
 
-def told(request: Request) -> list[Checksum]:
-    """All checksums of the file in the headers. Raises InvalidChecksum."""
-    return [*checksums.told(request.headers), *checksums.represented(request.headers)]
+Inner = Callable[[Request, Front, Principal, RequestBody], Awaitable[Response]]
+
+
+async def answered(
+    request: Request, inner: Inner, refused: Callable[[Request, FilestoreError], Response] = refusal
+) -> Response:
+    """What `inner` answers a principal that may write, or its refusal. It need not have read the body to its end."""
+    front, body = front_of(request), RequestBody(request)
+    try:
+        principal = await admit(request, "write")
+        told = await inner(request, front, principal, body)
+    except EXPECTED as error:
+        known = refusal_of(error)
+        if known is None:
+            raise
+        told = refused(request, known)
+    return http_body.if_unread(told, body)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadHeaders:
+    """What the headers say about an upload: they are read once."""
+
+    asked: CommandHeaders
+    own: Checksum | None
+    """The file's checksum as the client's own word for it"""
+    told: Sequence[Checksum]
+    """All checksums of the file"""
+
+    def with_key(self, key: str | None) -> "UploadHeaders":
+        """With the key of the body: it wins."""
+        return self if key is None else replace(self, asked=replace(self.asked, key=key))
+
+
+def read_headers(request: Request) -> UploadHeaders:
+    """Raises InvalidRequest, VersionConflict, InvalidChecksum."""
+    own = checksums.told(request.headers)
+    told = [*own, *checksums.represented(request.headers)]
+    return UploadHeaders(intake.read_headers(request, None), own[0] if own else None, told)
 
 
 def read_metadata(text: str | None) -> dict[str, Any] | None:
@@ -68,20 +106,21 @@ async def open_mount(front: Front, principal: Principal, id: int, path: NodePath
 
 
 def command(
-    request: Request,
     principal: Principal,
     mount: Mount,
     path: NodePath,
-    asked: CommandHeaders,
+    headers: UploadHeaders,
     *,
     metadata: Mapping[str, Any] | None,
     overwrite: bool | None,
+    mime_type: str | None,
+    original_name: str | None = None,
 ) -> Command:
+    asked, own = headers.asked, headers.own
     made = intake.command(
         CommandKind.UPLOAD, mount.id, path, principal, asked, metadata=metadata, overwrite=overwrites(asked, overwrite)
     )
-    own = checksums.told(request.headers)
-    return replace(made, checksum=str(own[0]) if own else None)
+    return replace(made, checksum=str(own) if own else None, mime_type=mime_type, original_name=original_name)
 
 
 def overwrites(asked: CommandHeaders, told: bool | None) -> bool:

@@ -3,23 +3,21 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
 
 from starlette.responses import Response
 
 from api.commands import headers as intake
 from api.http.digests import Checksum
 from api.services import Front
-from schema import errors
-from schema.commands.command import Command, CommandKind
-from schema.errors import ContentExpired, FilestoreError, InvalidRequest, NotFound, PathBusy, Unavailable
+from schema.commands.command import Command
+from schema.errors import ContentExpired, InvalidRequest, NotFound, PathBusy, Unavailable, from_code
 from schema.ids import new_command_id
-from schema.paths import NodePath
 from schema.principals import Principal
 from schema.settings import Settings
 from schema.store import uploads as store
 from schema.store.uploads import Allowance, Upload
+from schema.uploads import UploadEnd
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
@@ -50,7 +48,7 @@ async def find(front: Front, principal: Principal, id: str, *, direct: bool = Fa
         raise Gone()
     if is_direct(found) and not direct:
         raise InvalidRequest("The content of this upload goes straight to its bucket. POST to its /complete then.")
-    host = found.request["host"]
+    host = found.request.host
     if found.state == "open" and host is not None and host != front.services.settings.host_id:
         raise Unavailable(f"The bytes of this upload wait on the host {host!r}. Go on with it there.")
     return found
@@ -58,7 +56,7 @@ async def find(front: Front, principal: Principal, id: str, *, direct: bool = Fa
 
 def is_direct(upload: Upload) -> bool:
     """Its client puts the content into the bucket itself: `api.uploads.direct`."""
-    return bool(upload.request["kind"] == "direct")
+    return upload.request.kind == "direct"
 
 
 async def find_all(front: Front, principal: Principal, ids: Sequence[str]) -> dict[str, Upload]:
@@ -68,24 +66,27 @@ async def find_all(front: Front, principal: Principal, ids: Sequence[str]) -> di
 
 def refuse_refused(upload: Upload) -> None:
     """Raises what the upload was refused with."""
-    if upload.state == "refused":
-        ended = upload.request["ended"]
-        raise errors.from_code(ended["code"], ended["message"], ended["details"])
+    if upload.state == "refused" and (ended := upload.request.ended) is not None:
+        raise from_code(ended.code or "INTERNAL_SERVER_ERROR", ended.message, ended.details)
 
 
 def key_of(upload: Upload) -> str:
     """One upload, one command: its client's key, or one of its own."""
-    return upload.request["command"]["key"] or f"{'direct' if is_direct(upload) else 'tus'}:{upload.id}"
+    return announced_by(upload).key or f"{'direct' if is_direct(upload) else 'tus'}:{upload.id}"
+
+
+def announced_by(upload: Upload) -> Command:
+    """The command that its client announced. Every upload has one but those that are parts of another."""
+    assert upload.request.command is not None
+    return upload.request.command
 
 
 def command_of(upload: Upload, principal: Principal, asked: intake.CommandHeaders) -> Command:
     """What was asked for when it was announced, by the caller that asks for its end now."""
-    known = {field.name for field in fields(Command)}
-    stored = {name: value for name, value in upload.request["command"].items() if name in known}
-    command = Command(**{**stored, "kind": CommandKind(stored["kind"]), "key": key_of(upload)})
     return replace(
-        command,
+        announced_by(upload),
         id=new_command_id(),
+        key=key_of(upload),
         token_id=principal.token_id,
         request_id=asked.request_id,
         trace_id=asked.trace_id,
@@ -93,12 +94,7 @@ def command_of(upload: Upload, principal: Principal, asked: intake.CommandHeader
 
 
 def told_of(upload: Upload) -> list[Checksum]:
-    return [Checksum(*text.split(":")) for text in upload.request["told"]]
-
-
-def path_of(upload: Upload) -> NodePath | None:
-    stored = upload.request["command"]
-    return Command(**{**stored, "kind": CommandKind(stored["kind"])}).node_path if stored else None
+    return [Checksum(*text.split(":")) for text in upload.request.told]
 
 
 # How it is shown
@@ -110,30 +106,22 @@ def address(id: str) -> str:
 
 def document(upload: Upload) -> Response:
     """All of it, as JSON."""
-    path, ended = path_of(upload), upload.request.get("ended") or {}
+    command, ended = upload.request.command, upload.request.ended or UploadEnd()
+    path = command.node_path if command else None
     told: dict[str, Any] = {
         "id": upload.id,
         "state": upload.state,
-        "kind": upload.request["kind"],
+        "kind": upload.request.kind,
         "offset": upload.expected if upload.state == "done" else upload.received,
         "length": upload.expected,
         "backendMountId": upload.mount,
         "path": path.text if path else None,
         "parts": list(upload.parts),
         "expiresAt": upload.expires_at.isoformat(),
-        "commandId": ended.get("command"),
-        "outcome": ended.get("outcome"),
-        "error": {name: ended[name] for name in ("code", "message", "details")} if "code" in ended else None,
+        "commandId": ended.command,
+        "outcome": ended.outcome,
+        "error": {"code": ended.code, "message": ended.message, "details": ended.details} if ended.code else None,
     }
     if path and path.b64:
         told["pathB64"] = path.b64
     return Response(json.dumps({"data": told}).encode(), 200, media_type="application/json")
-
-
-def failure(error: FilestoreError, command: str | None = None) -> dict[str, Any]:
-    return {
-        "command": command,
-        "code": error.code,
-        "message": error.message,
-        "details": dict(error.details or {}) or None,
-    }

@@ -4,9 +4,7 @@ import json
 import os
 import secrets
 import sys
-import time
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -15,17 +13,13 @@ import yaml
 from deploy.stack.folder import REPOSITORY, Folder
 from deploy.stack.http_get import http_get
 from deploy.stack.part import Part, StartFailed
-from deploy.stack.pids_file import read_pids
 from deploy.stack.process import Process
 from deploy.stack.remembered import Remembered
 from deploy.stack.s3 import BUCKET
 from deploy.stack.whole_file import write_whole
-from workflows.queues import CONTROL_QUEUE
 
 # Running work is finished or left resumable within this time.
 DRAIN_S = 20
-# A worker's poll waits a minute at the server for work; one that lives polls again then.
-WORKER_SILENT_MAX_S = 100
 # A person's own AWS settings that would win over the stack's.
 FOREIGN_AWS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3")
 
@@ -36,9 +30,9 @@ def new_token() -> str:
 
 def variables(remembered: Remembered) -> dict[str, str]:
     """What the application adds to the stack's env file."""
-    port = remembered.port("api", 8080)
     return {
-        "FILESTORE_URL": f"http://127.0.0.1:{port}",
+        "FILESTORE_URL": f"http://127.0.0.1:{remembered.port('api', 8080)}",
+        "FILESTORE_WORKER_URL": f"http://127.0.0.1:{remembered.port('worker', 8081)}",
         "FILESTORE_TOKEN": remembered.secret("token", new_token),
     }
 
@@ -49,6 +43,7 @@ def environment(folder: Folder, stack: Mapping[str, str]) -> dict[str, str]:
     settings = {
         "FILESTORE_HOST": "127.0.0.1",
         "FILESTORE_PORT": stack["FILESTORE_URL"].rpartition(":")[2],
+        "FILESTORE_WORKER_PORT": stack["FILESTORE_WORKER_URL"].rpartition(":")[2],
         "FILESTORE_BACKENDS_PATH": str(folder.backends),
         "FILESTORE_SPOOL_PATH": str(folder.data("spool")),
         "FILESTORE_BOOTSTRAP_TOKEN": stack["FILESTORE_TOKEN"],
@@ -83,9 +78,11 @@ def migration(folder: Folder, environment: Mapping[str, str]) -> Process:
 
 
 def worker(folder: Folder, environment: Mapping[str, str]) -> Part:
+    url = environment["FILESTORE_WORKER_URL"]
     process = _python("worker", "workers.worker", folder, environment)
-    check = partial(check_worker, folder, environment)
-    return Part("worker", "Workflows and activities", f"queue {CONTROL_QUEUE}", {}, check=check, process=process)
+    return Part(
+        "worker", "Workflows and activities", url, {}, check=partial(check_worker, environment), process=process
+    )
 
 
 def api(folder: Folder, environment: Mapping[str, str]) -> Part:
@@ -103,42 +100,26 @@ def check_api(variables: Mapping[str, str]) -> None:
         raise ConnectionError("the demo mounts are not registered yet")
 
 
-def readiness(variables: Mapping[str, str]) -> dict[str, Any]:
-    """What the API says of itself and of all that it depends on."""
-    answer: dict[str, Any] = json.loads(http_get(f"{variables['FILESTORE_URL']}/ready"))
+def readiness(url: str) -> dict[str, Any]:
+    """What a process of ours says of itself and of all that it depends on."""
+    answer: dict[str, Any] = json.loads(http_get(f"{url}/ready", accepted=(200, 503)))
     return answer
 
 
 def check_parts(variables: Mapping[str, str]) -> None:
-    """Raises ConnectionError where the API misses something; of its mounts it is asked one by one."""
-    amiss = {
-        name: state
-        for name, state in readiness(variables)["checks"].items()
-        if isinstance(state, str) and state not in ("ok", "inline")
-    }
-    if amiss:
-        raise ConnectionError("; ".join(f"{name}: {state}" for name, state in amiss.items()))
+    """Raises ConnectionError where the API misses something. Its mounts and the worker have lines of their own."""
+    _complain(variables["FILESTORE_URL"], besides=("mounts", "outbox", "worker"))
 
 
-def check_worker(folder: Folder, variables: Mapping[str, str]) -> None:
-    """It has no port of its own: Temporal is asked whether this very process polls its queue."""
-    if "TEMPORAL_UI_URL" not in variables:  # somebody else's server without a UI: being alive has to do
-        return
-    queue = f"/api/v1/namespaces/default/task-queues/{CONTROL_QUEUE}?taskQueueType=TASK_QUEUE_TYPE_WORKFLOW"
-    pollers = json.loads(http_get(variables["TEMPORAL_UI_URL"] + queue)).get("pollers", [])
-    pid = read_pids(folder.pids).get("worker")
-    # Temporal remembers pollers for minutes, a killed one too.
-    polls = [poller for poller in pollers if poller["identity"].startswith(f"{pid}@")]
-    if not polls:
-        raise ConnectionError(f"the worker does not poll its queue {CONTROL_QUEUE} yet")
-    silent = min(_seconds_since(poller["lastAccessTime"]) for poller in polls)
-    if silent > WORKER_SILENT_MAX_S:
-        raise ConnectionError(f"the worker has not polled its queue {CONTROL_QUEUE} for {silent:.0f} s")
+def check_worker(variables: Mapping[str, str]) -> None:
+    """Raises ConnectionError where the worker misses something."""
+    _complain(variables["FILESTORE_WORKER_URL"], besides=("mounts", "outbox", "worker"))
 
 
-def _seconds_since(at: str) -> float:
-    """The server's own clock is this machine's. Its fraction has more digits than Python reads."""
-    return time.time() - datetime.fromisoformat(at[:19] + "+00:00").timestamp()
+def _complain(url: str, besides: Collection[str]) -> None:
+    checks = readiness(url)["checks"]
+    if amiss := [said for name, said in checks.items() if name not in besides and said not in ("ok", "inline")]:
+        raise ConnectionError(" ".join(map(str, amiss)))
 
 
 def migration_failed(code: int, lines: list[str]) -> StartFailed:

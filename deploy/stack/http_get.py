@@ -6,8 +6,8 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 
-def http_get(url: str, headers: Mapping[str, str] = MappingProxyType({})) -> bytes:
-    """Raises ConnectionError unless the answer is 200. It knows no proxies: our servers are on loopback."""
+def http_get(url: str, headers: Mapping[str, str] = MappingProxyType({}), accepted: tuple[int, ...] = (200,)) -> bytes:
+    """Raises ConnectionError unless the status is accepted. It knows no proxies: our servers are on loopback."""
     place = urlsplit(url)
     client = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
     connection = client(place.netloc, timeout=3)
@@ -17,6 +17,6 @@ def http_get(url: str, headers: Mapping[str, str] = MappingProxyType({})) -> byt
         body = answer.read()
     finally:
         connection.close()
-    if answer.status != 200:
+    if answer.status not in accepted:
         raise ConnectionError(f"GET {place.path} answered {answer.status}: {body[:300].decode(errors='replace')}")
     return body

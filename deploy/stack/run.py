@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from deploy.stack import application, infrastructure
+from deploy.stack.companion import Companion
 from deploy.stack.env_file import write_env
 from deploy.stack.folder import REPOSITORY, Folder
 from deploy.stack.part import Part, StartFailed
@@ -28,6 +29,7 @@ class StackOptions:
     parts: Collection[str] = EVERYTHING
     demo: bool = False  # once per folder
     ready_fd: int | None = None  # told when all is ready
+    with_pid: int | None = None  # the stack ends with this process
 
 
 def run(folder: Folder, wanted: StackOptions) -> int:
@@ -40,7 +42,7 @@ def run(folder: Folder, wanted: StackOptions) -> int:
         return 0
     except StartFailed as failure:
         return _give_up(failure)
-    supervisor = Supervisor(folder, ours)
+    supervisor = Supervisor(folder, ours, Companion(wanted.with_pid))
     try:
         variables = _bring_up(folder, wanted, remembered, servers, supervisor)
         ours.mark_ready()

@@ -11,7 +11,7 @@ from deploy.stack.pids_file import read_pids
 from deploy.stack.process import process_state
 from deploy.stack.running import holder
 
-ADDRESSES = VARIABLES | {"api": "FILESTORE_URL"}
+ADDRESSES = VARIABLES | {"worker": "FILESTORE_WORKER_URL", "api": "FILESTORE_URL"}
 # As proc(5) has them. A process in one of these answers nobody, and an uninterruptible wait for a disk is none of them.
 NOT_RUNNING = {"T": "is stopped (SIGSTOP)", "t": "is stopped by a debugger", "Z": "has ended", "": "has ended"}
 
@@ -36,13 +36,12 @@ def status(folder: Folder) -> tuple[str, bool]:
 
 def _expected(pids: Mapping[str, int], variables: Mapping[str, str]) -> list[str]:
     """A part that is dead this moment has no pid, and is expected all the same."""
-    names = [name for name in (*VARIABLES, "api") if name in pids or ADDRESSES[name] in variables]
-    return [*names[:-1], "worker", "api"] if "api" in names else names
+    return [name for name in ADDRESSES if name in pids or ADDRESSES[name] in variables]
 
 
 def _mounts(variables: Mapping[str, str]) -> dict[str, str]:
     """`ok` or `DOWN: why`, by the mounts' keys."""
-    mounts: Mapping[str, str] = application.readiness(variables)["checks"].get("mounts") or {}
+    mounts: Mapping[str, str] = application.readiness(variables["FILESTORE_URL"])["checks"].get("mounts") or {}
     return {key: "ok" if state == "ok" else f"DOWN: {state}  " for key, state in sorted(mounts.items())}
 
 
@@ -71,7 +70,7 @@ def _check(name: str, folder: Folder, variables: Mapping[str, str]) -> None:
         case "temporal":
             temporal.check(variables)
         case "worker":
-            application.check_worker(folder, variables)
+            application.check_worker(variables)
         case "api":
-            application.check_api(variables)
             application.check_parts(variables)
+            application.check_api(variables)

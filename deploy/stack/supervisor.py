@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from deploy.stack.companion import Companion
 from deploy.stack.folder import Folder
 from deploy.stack.part import Part, StartFailed
 from deploy.stack.pids_file import write_pids
@@ -62,6 +63,7 @@ class Child:
 class Supervisor:
     folder: Folder
     hold: Hold
+    companion: Companion
     _children: dict[str, Child] = field(default_factory=dict)
     _waves: list[list[str]] = field(default_factory=list)  # in order of their start
 
@@ -115,6 +117,9 @@ class Supervisor:
     def _turn(self, timeout_s: float) -> None:
         """Sleeps until something happens, then deals with it. Raises FolderLost, StopAsked."""
         self.hold.claim()
+        if self.companion.has_ended():
+            say("the process that this stack belongs to has ended")
+            raise StopAsked
         waits = [child.restart_at - time.monotonic() for child in self._children.values() if child.restart_at]
         if any(child.alive and child.ready_once and not child.ready for child in self._children.values()):
             waits.append(ASK_EVERY_S)

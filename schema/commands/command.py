@@ -86,7 +86,7 @@ class Command:
     """Identity of the sealed stage, for commands that make something appear: see `Identity.facts`."""
     failure: str | None = None
     failure_message: str | None = None
-    lent_stage: CommandId | None = None
+    borrowed_stage: CommandId | None = None
     """The stage of an upload that has an id of its own, and outlives a failure of this command. None: its own stage"""
 
     @property
@@ -115,7 +115,7 @@ class Command:
     @property
     def stage(self) -> CommandId | None:
         """Where what will appear waits."""
-        return (self.lent_stage or self.id) if self.staged else None
+        return (self.borrowed_stage or self.id) if self.staged else None
 
     @property
     def shown_paths(self) -> list[str]:

@@ -87,7 +87,7 @@ class Intent:
     """Where what will appear waits"""
     staged: Facts | None = None
     """Its identity"""
-    lent: bool = False
+    borrowed: bool = False
     """The stage is that of an upload, and outlives a failure of this command"""
     trash: str | None = None
     """Where old content goes: a path below the trash"""

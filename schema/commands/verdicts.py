@@ -111,7 +111,7 @@ def decide(request: Command, found: Situation, *, workflow: str, day: str) -> Ve
         decision.intend(request, found),
         stage=request.stage,
         staged=request.staged,
-        lent=request.lent_stage is not None,
+        borrowed=request.borrowed_stage is not None,
         opened=attempt,
     )
     return Go(identity, attempt, kept_in(intent, f"{day}/{identity}"), decision.claims(request, found))

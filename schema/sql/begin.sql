@@ -19,8 +19,9 @@ SELECT n.id, p.directory_path || n.name AS path
 -- One look-up after the other for each request: whatever the tables' sizes, nothing here may become a scan.
 SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS fresh_node,
        m.state AS mount_state, m.access_mode AS mount_access,
-       c.id::text AS known_id, c.status::text AS known_status, c.attempt AS known_attempt, encode(c.request_hash, 'hex') AS known_hash,
-       c.retryable AS known_retryable, c.code AS known_code, c.owner_workflow AS known_owner, c.outcome::text AS known_outcome, c.request->>'head' AS known_head,
+       c.id::text AS known_id, c.status::text AS known_status, c.attempt AS known_attempt,
+       encode(c.request_hash, 'hex') AS known_hash, c.retryable AS known_retryable, c.code AS known_code,
+       c.owner_workflow AS known_owner, c.outcome::text AS known_outcome, c.request->>'head' AS known_head,
        coalesce((c.intent->>'long')::boolean, false) AS known_long,
        c.intent ? 'source' AND c.intent->>'staged' IS NULL AS known_unstaged,
        c.atomic_id::text AS known_atomic_id, (c.intent->>'atomic_size')::integer AS known_atomic_size,
@@ -41,7 +42,8 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
            AND k.path > decode(i.path || '2f', 'hex') AND k.path < decode(i.path || '30', 'hex') AND NOT (k.shared AND i.shared)
          LIMIT 1) AS busy
   FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id text, n integer, mount bigint, tenant text, principal text, key text,
-           path text, parent text, name text, above jsonb, subtree boolean, shared boolean, gone boolean, below boolean, node bigint, version bigint)
+           path text, parent text, name text, above jsonb, subtree boolean, shared boolean, gone boolean, below boolean,
+           node bigint, version bigint)
   LEFT JOIN filestore.backend_mounts m ON m.id = i.mount AND m.tenant = i.tenant
   LEFT JOIN LATERAL (SELECT * FROM filestore.commands x
        WHERE i.n = 0 AND x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
@@ -63,7 +65,8 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
        WHERE i.n = 0 AND x.id = i.node AND x.mount_id = i.mount LIMIT 1) d ON true
   LEFT JOIN LATERAL (SELECT jsonb_build_object('version', s.version, 'size', s.size_bytes, 'sha256', encode(s.sha256, 'hex'),
            'place', encode(s.content_place, 'hex'), 'expired', s.content_until <= now(),
-           'identity', (SELECT x.intent->'expected' FROM filestore.commands x WHERE x.id = filestore.command_of(s.content_place))) AS facts
+           'identity', (SELECT x.intent->'expected' FROM filestore.commands x
+                         WHERE x.id = filestore.command_of(s.content_place))) AS facts
        FROM filestore.snapshots s
       WHERE i.n = 0 AND s.node_id = coalesce(d.id, n.id) AND s.version = coalesce(i.version, d.version - 1)
         AND s.state <> 'deleted' AND (i.node IS NOT NULL OR i.version IS NOT NULL) LIMIT 1) o ON true
@@ -108,6 +111,7 @@ SELECT id::text FROM opened
 -- name: keep_metadata
 -- Metadata never travels through Temporal: it waits here until `begin` takes it into the command's row.
 INSERT INTO filestore.stages (id, tenant, principal, mount_id, path, request, expires_at)
-SELECT x.id, x.tenant, x.principal, %(mount)s, decode(x.path, 'hex'), jsonb_build_object('metadata', x.metadata), now() + interval '1 day'
+SELECT x.id, x.tenant, x.principal, %(mount)s, decode(x.path, 'hex'), jsonb_build_object('metadata', x.metadata),
+       now() + interval '1 day'
   FROM jsonb_to_recordset(%(items)s::jsonb) AS x(id uuid, tenant text, principal text, path text, metadata jsonb)
 ON CONFLICT (id) DO NOTHING

@@ -40,7 +40,7 @@ SELECT n.id, coalesce(r.size_bytes, 0) + coalesce(d.size_bytes, 0) AS size_bytes
 -- All commands, with what their stored answers name: the entry of a success, the code of a failure.
 SELECT id::text, status::text, attempt, code, retryable, (outcome->>'journalEntryId')::bigint AS entry,
        outcome->'error'->>'code' AS error, intent->'staged' AS staged,
-       CASE WHEN NOT intent ? 'lent' THEN intent->>'stage' END AS stage
+       CASE WHEN NOT intent ? 'borrowed' THEN intent->>'stage' END AS stage
   FROM filestore.commands WHERE mount_id = %(mount)s
 
 -- name: events

@@ -45,16 +45,17 @@ SELECT j.id, json_build_object(
     'retryable', j.retryable, 'context', j.context, 'before', j.before, 'after', j.after, 'key', j.key,
     'requestId', j.request_id, 'traceId', j.trace_id, 'attempt', j.attempt, 'startedAt', j.started_at,
     'recordedAt', j.recorded_at, 'durationMs', round(extract(epoch FROM j.recorded_at - j.started_at) * 1000, 1),
-    'workflowId', j.workflow_id, 'executor', j.executor, 'operationId', j.operation_id, 'atomicId', j.atomic_id, 'reverses', j.reverses)::text AS document,
-    jsonb_strip_nulls(jsonb_build_object('pathB64', j.payload->'path_b64', 'targetPathB64', j.payload->'target_b64'))::text AS exact
+    'workflowId', j.workflow_id, 'executor', j.executor, 'operationId', j.operation_id,
+    'atomicId', j.atomic_id, 'reverses', j.reverses)::text AS document,
+    filestore.exact_v1(j.payload)::text AS exact
   FROM found j
 
 -- name: command
 -- How a command stands.
 SELECT c.principal, c.status::text, json_build_object(
     'id', c.id, 'href', '/v1/commands/' || c.id, 'command', c.kind, 'status', c.status,
-    'path', c.request->'path', 'targetPath', c.request->'target', 'backendMountId', c.mount_id, 'code', c.code,
-    'retryable', c.retryable, 'outcome', c.outcome, 'attempt', c.attempt,
+    'path', c.request->'path', 'targetPath', c.request->'target', 'backendMountId', c.mount_id,
+    'code', c.code, 'retryable', c.retryable, 'outcome', c.outcome, 'attempt', c.attempt,
     'createdAt', c.created_at, 'startedAt', c.started_at, 'endedAt', c.ended_at)::text AS document,
-    jsonb_strip_nulls(jsonb_build_object('pathB64', c.request->'path_b64', 'targetPathB64', c.request->'target_b64'))::text AS exact
+    filestore.exact_v1(c.request)::text AS exact
   FROM filestore.commands c WHERE c.id = %(id)s::uuid AND c.tenant = %(tenant)s

@@ -3,13 +3,15 @@
 -- name: find
 -- What executors and commands need to know about one mount.
 SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
-       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}') FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
+       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}')
+                  FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
   FROM filestore.backend_mounts m WHERE id = %(id)s AND tenant = %(tenant)s
 
 -- name: all
 -- Every mount of every tenant, for the processes that serve them.
 SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
-       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}') FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
+       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}')
+                  FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
   FROM filestore.backend_mounts m ORDER BY id
 
 -- name: resting
@@ -20,13 +22,23 @@ SELECT m.id FROM filestore.backend_mounts m
    AND NOT EXISTS (SELECT FROM filestore.cleanups k WHERE k.mount_id = m.id)
 
 -- name: list
--- Mounts as clients read them: one page as JSON, and how many there are in all. With an id: that mount alone.
+-- Mounts as clients read them: one page as JSON, and how many there are in all. With an id: that mount alone. One with leftovers
+-- that could not be cleared is degraded for as long as it has them. (They are counted up to 1000.)
 WITH found AS (
-    SELECT m.* FROM filestore.backend_mounts m
+    SELECT m.id, m.tenant, m.mount_key, m.mount_uuid, m.backend_kind, m.root_path, m.bucket, m.prefix, m.config, m.access_mode,
+           CASE WHEN m.state = 'active' AND s.stuck > 0 THEN 'degraded' ELSE m.state END AS state, m.state_reason,
+           m.display_name, m.description, m.contact, m.labels, m.host_id, m.epoch, m.created_at, m.updated_at,
+           CASE WHEN s.stuck > 0 THEN json_build_object('stuck', s.stuck, 'since', s.since, 'problem', s.problem) END AS leftovers
+      FROM filestore.backend_mounts m
+     CROSS JOIN LATERAL (
+         SELECT count(*) AS stuck, min(o.created_at) AS since, (array_agg(o.problem ORDER BY o.id))[1] AS problem
+           FROM (SELECT k.id, k.created_at, k.problem FROM filestore.cleanups k
+                  WHERE k.mount_id = m.id AND k.problem IS NOT NULL ORDER BY k.id LIMIT 1000) o) s
      WHERE m.tenant = %(tenant)s
        AND (%(id)s::bigint IS NULL OR m.id = %(id)s)
        AND (%(kinds)s::text[] IS NULL OR m.backend_kind = ANY(%(kinds)s))
-       AND (%(states)s::text[] IS NULL OR m.state = ANY(%(states)s))
+       AND (%(states)s::text[] IS NULL
+            OR CASE WHEN m.state = 'active' AND s.stuck > 0 THEN 'degraded' ELSE m.state END = ANY(%(states)s))
        AND (%(access_modes)s::text[] IS NULL OR m.access_mode = ANY(%(access_modes)s))
        AND (%(search)s::text IS NULL OR strpos(lower(concat_ws(chr(10), m.mount_key, m.display_name, m.description, m.contact)),
                                                lower(%(search)s)) > 0)
@@ -38,7 +50,9 @@ SELECT (SELECT count(*) FROM found) AS total, (
         'id', m.id, 'mountKey', m.mount_key, 'backendKind', m.backend_kind, 'accessMode', m.access_mode,
         'state', m.state, 'stateReason', m.state_reason, 'rootPath', m.root_path, 'bucket', m.bucket, 'prefix', m.prefix,
         'config', m.config, 'displayName', m.display_name, 'description', m.description, 'contact', m.contact,
-        'labels', m.labels, 'lastHealthCheckAt', NULL, 'lastHealthStatus', NULL, 'mountUuid', m.mount_uuid, 'hostId', m.host_id, 'epoch', m.epoch,
+        'labels', m.labels, 'lastHealthCheckAt', NULL, 'lastHealthStatus', NULL,
+        'mountUuid', m.mount_uuid, 'hostId', m.host_id, 'epoch', m.epoch,
+        'leftovers', m.leftovers,
         'rootNodeId', (SELECT r.id FROM filestore.nodes r
                         WHERE r.mount_id = m.id AND r.directory_path = '' AND r.state <> 'deleted'),
         'createdAt', m.created_at, 'updatedAt', m.updated_at)::text, ',' ORDER BY m.id) FROM page m) AS items
@@ -87,7 +101,8 @@ ON CONFLICT (mount_id, directory_path) WHERE directory_path IS NOT NULL AND stat
 -- name: lock
 -- Hold the mount still. `begin` can not record a command of it meanwhile, because that refers to this row.
 SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
-       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}') FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets,
+       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}')
+                  FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets,
        EXISTS (SELECT FROM filestore.commands c WHERE c.mount_id = m.id AND c.status = 'running') AS busy
   FROM filestore.backend_mounts m WHERE id = %(id)s AND tenant = %(tenant)s FOR UPDATE
 

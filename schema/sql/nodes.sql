@@ -164,8 +164,10 @@ SELECT (SELECT count(*) FROM found) AS total,
 -- name: content
 -- What is needed to send a file's bytes, and to know them for those on record.
 SELECT n.id, n.mount_id, n.kind::text, n.state::text, n.version, coalesce(p.directory_path, '') || n.name AS path, n.name_text,
-       n.size_bytes, n.sha256, n.checksum, n.mime_type, filestore.node_facts(n)->'identity' AS identity, n.last_modified_at, n.created_at,
-       EXISTS (SELECT FROM filestore.claims c WHERE c.mount_id = n.mount_id AND NOT c.shared AND (c.path = p.directory_path || n.name
+       n.size_bytes, n.sha256, n.checksum, n.mime_type, filestore.node_facts(n)->'identity' AS identity,
+       n.last_modified_at, n.created_at,
+       EXISTS (SELECT FROM filestore.claims c
+                WHERE c.mount_id = n.mount_id AND NOT c.shared AND (c.path = p.directory_path || n.name
            OR c.kind = 'subtree' AND c.path || '\x2f'::bytea = substring(p.directory_path FOR octet_length(c.path) + 1))) AS busy
   FROM filestore.nodes n LEFT JOIN filestore.nodes p ON p.id = n.parent_id
  WHERE n.id = %(id)s AND n.tenant = %(tenant)s

@@ -13,7 +13,8 @@ SELECT id::text, status::text, code, outcome::text AS body FROM filestore.comman
 -- the same. With the seconds that a request has waited only what ended under another id counts; and a failure that another
 -- attempt may follow only when it is younger than the request.
 SELECT i.request, c.id::text, c.status::text, c.code, c.outcome::text AS body
-  FROM jsonb_to_recordset(%(items)s::jsonb) AS i(request text, tenant text, principal text, key text, hash text, age double precision)
+  FROM jsonb_to_recordset(%(items)s::jsonb) AS i(request text, tenant text, principal text, key text, hash text,
+                                                 age double precision)
   JOIN LATERAL (SELECT x.* FROM filestore.commands x
                  WHERE x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
  WHERE (i.hash IS NULL OR encode(c.request_hash, 'hex') = i.hash)

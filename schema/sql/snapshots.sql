@@ -27,7 +27,8 @@ SELECT s.name, s.state::text, s.size_bytes, s.sha256, k.live, k.place,
                             AND d.version < s.version AND d.sha256 IS DISTINCT FROM s.sha256), 0)), s.valid_from) AS since,
        CASE WHEN n.state = 'deleted' AND x.version = n.version THEN filestore.node_facts(n)->'identity'
             ELSE (SELECT c.intent->'expected' FROM filestore.commands c
-                   WHERE c.id = x.command_id AND c.intent->>'step' = 'replace' AND (c.intent->>'node')::bigint = n.id) END AS identity,
+                   WHERE c.id = x.command_id AND c.intent->>'step' = 'replace'
+                     AND (c.intent->>'node')::bigint = n.id) END AS identity,
        EXISTS (SELECT FROM filestore.cleanups q WHERE q.command_id = x.command_id)
            OR EXISTS (SELECT FROM filestore.commands c WHERE c.mount_id = n.mount_id AND c.status = 'running'
                          AND (c.intent->>'step' = 'restore' OR (c.intent->>'node')::bigint = n.id)) AS moving

@@ -1,4 +1,5 @@
--- Directories that change with everything below them. One statement per step over the whole tree, in the transaction of `record`.
+-- Directories that change with everything below them. One statement per step over the whole tree, in the transaction of its
+-- record (record.sql).
 --
 -- These plans are made once, often while the tables are young, and then run for trees of any size; what they join is asked
 -- for row by row, by index, and nothing here may compare all with all. Two ways of writing see to it. What is only read stands
@@ -10,10 +11,12 @@
 SELECT set_config('statement_timeout', %(timeout)s, true)
 
 -- name: close_buried
--- Below a directory that is deleted, or has moved to another mount: the versions that end, and where their content is kept from now on.
+-- Below a directory that is deleted, or has moved to another mount: the versions that end, and where their content is kept from
+-- now on.
 WITH RECURSIVE below AS (
     SELECT (g.leaves->>'node')::bigint AS id, convert_to(g.leaves->>'trash', 'UTF8') AS place, 0 AS level
-      FROM filestore.commands c, LATERAL (VALUES (CASE c.intent->>'step' WHEN 'delete' THEN c.intent END), (c.intent->'departs')) AS g(leaves)
+      FROM filestore.commands c,
+           LATERAL (VALUES (CASE c.intent->>'step' WHEN 'delete' THEN c.intent END), (c.intent->'departs')) AS g(leaves)
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND (g.leaves->>'tree')::boolean
      UNION ALL
     SELECT n.id, b.place || '\x2f'::bytea || n.name, b.level + 1
@@ -30,18 +33,21 @@ UPDATE filestore.snapshots s
 -- The nodes below such a directory. Before it: no living node may lose its parent.
 WITH RECURSIVE below AS (
     SELECT c.id AS command, (g.leaves->>'node')::bigint AS id, 0 AS level
-      FROM filestore.commands c, LATERAL (VALUES (CASE c.intent->>'step' WHEN 'delete' THEN c.intent END), (c.intent->'departs')) AS g(leaves)
+      FROM filestore.commands c,
+           LATERAL (VALUES (CASE c.intent->>'step' WHEN 'delete' THEN c.intent END), (c.intent->'departs')) AS g(leaves)
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND (g.leaves->>'tree')::boolean
      UNION ALL
     SELECT b.command, n.id, b.level + 1
       FROM below b CROSS JOIN LATERAL (
           SELECT k.id FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state <> 'deleted' OFFSET 0) n
 ), buried AS (
-    UPDATE filestore.nodes n SET state = 'deleted', version = n.version + 1, deleted_at = now(), updated_at = now(), last_modified_at = now()
+    UPDATE filestore.nodes n
+       SET state = 'deleted', version = n.version + 1, deleted_at = now(), updated_at = now(), last_modified_at = now()
       FROM below b WHERE b.level > 0 AND n.id = ANY (ARRAY[b.id])
     RETURNING n.*, b.command
 )
-INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata, valid_from)
+INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
+    valid_from)
 SELECT n.id, n.version, n.command, n.parent_id, n.name, n.kind, n.state, n.size_bytes, n.sha256, n.metadata,
        coalesce((SELECT max(p.valid_to) FROM filestore.snapshots p WHERE p.node_id = n.id), now())
   FROM buried n
@@ -53,11 +59,13 @@ WITH RECURSIVE below AS (
       FROM filestore.commands c
      CROSS JOIN LATERAL (SELECT k.command_id FROM filestore.snapshots k
            WHERE k.node_id = (c.intent->>'node')::bigint AND k.version = (c.intent->>'previous_version')::bigint OFFSET 0) s
-     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'restore' AND (c.intent->>'tree')::boolean
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'restore'
+       AND (c.intent->>'tree')::boolean
      UNION ALL
     SELECT n.id, b.place || '\x2f'::bytea || n.name, b.deleter, b.level + 1
       FROM below b
-     CROSS JOIN LATERAL (SELECT k.id, k.version, k.name FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
+     CROSS JOIN LATERAL (SELECT k.id, k.version, k.name FROM filestore.nodes k
+                          WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
      CROSS JOIN LATERAL (SELECT FROM filestore.snapshots k
                           WHERE k.node_id = n.id AND k.version = n.version AND k.command_id = b.deleter OFFSET 0) s
 )
@@ -69,7 +77,8 @@ UPDATE filestore.snapshots s
  WHERE b.level > 0 AND s.node_id = ANY (ARRAY[b.id]) AND (s.valid_to IS NULL OR s.content_place = b.place)
 
 -- name: raise
--- The nodes below a directory that is restored live again, under the path their directory has now. After it: they need a living parent.
+-- The nodes below a directory that is restored live again, under the path their directory has now. After it: they need a living
+-- parent.
 WITH RECURSIVE below AS (
     SELECT c.id AS command, n.id, s.command_id AS deleter, n.directory_path, n.directory_text, n.depth, 0 AS level
       FROM filestore.commands c
@@ -77,18 +86,21 @@ WITH RECURSIVE below AS (
                           WHERE k.id = (c.intent->>'node')::bigint OFFSET 0) n
      CROSS JOIN LATERAL (SELECT k.command_id FROM filestore.snapshots k
                           WHERE k.node_id = n.id AND k.version = (c.intent->>'previous_version')::bigint OFFSET 0) s
-     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'restore' AND (c.intent->>'tree')::boolean
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'restore'
+       AND (c.intent->>'tree')::boolean
      UNION ALL
     SELECT b.command, n.id, b.deleter,
            CASE WHEN n.kind = 'directory' THEN b.directory_path || n.name || '\x2f'::bytea END,
            CASE WHEN n.kind = 'directory' THEN b.directory_text || n.name_text || '/' END, b.depth + 1, b.level + 1
       FROM below b
-     CROSS JOIN LATERAL (SELECT k.id, k.version, k.kind, k.name, k.name_text FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
+     CROSS JOIN LATERAL (SELECT k.id, k.version, k.kind, k.name, k.name_text FROM filestore.nodes k
+                          WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
      CROSS JOIN LATERAL (SELECT FROM filestore.snapshots k
                           WHERE k.node_id = n.id AND k.version = n.version AND k.command_id = b.deleter OFFSET 0) s
 ), rest AS (
     -- What had been deleted before stays so. Its directories lie here now.
-    SELECT n.id, b.directory_path || n.name || '\x2f'::bytea AS path, b.directory_text || n.name_text || '/' AS shown, b.depth + 1 AS depth
+    SELECT n.id, b.directory_path || n.name || '\x2f'::bytea AS path, b.directory_text || n.name_text || '/' AS shown,
+           b.depth + 1 AS depth
       FROM below b
      CROSS JOIN LATERAL (SELECT k.id, k.name, k.name_text FROM filestore.nodes k
                           WHERE k.parent_id = b.id AND k.state = 'deleted' AND k.kind = 'directory'
@@ -103,12 +115,14 @@ WITH RECURSIVE below AS (
     UPDATE filestore.nodes n SET directory_path = r.path, directory_text = r.shown, depth = r.depth
       FROM rest r WHERE n.id = ANY (ARRAY[r.id]) AND n.directory_path <> r.path
 ), raised AS (
-    UPDATE filestore.nodes n SET state = 'active', version = n.version + 1, deleted_at = NULL, updated_at = now(), last_modified_at = now(),
+    UPDATE filestore.nodes n
+       SET state = 'active', version = n.version + 1, deleted_at = NULL, updated_at = now(), last_modified_at = now(),
            directory_path = b.directory_path, directory_text = b.directory_text, depth = b.depth
       FROM below b WHERE b.level > 0 AND n.id = ANY (ARRAY[b.id])
     RETURNING n.*, b.command
 )
-INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata, valid_from)
+INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
+    valid_from)
 SELECT n.id, n.version, n.command, n.parent_id, n.name, n.kind, n.state, n.size_bytes, n.sha256, n.metadata,
        coalesce((SELECT max(p.valid_to) FROM filestore.snapshots p WHERE p.node_id = n.id), now())
   FROM raised n
@@ -165,8 +179,10 @@ WITH RECURSIVE below AS (
       FROM below b CROSS JOIN LATERAL (SELECT k.id, k.name, k.name_text FROM filestore.nodes k
                                         WHERE k.parent_id = b.id AND k.state <> 'deleted' OFFSET 0) n
 )
-INSERT INTO filestore.staged_entries (command_id, path, parent, name_text, path_text, depth, source_id, source_version, kind, size_bytes, sha256, was)
-SELECT %(command)s, b.path, b.parent, n.name_text, b.shown, b.level, n.id, n.version, n.kind, n.size_bytes, n.sha256, filestore.node_identity(n)
+INSERT INTO filestore.staged_entries (command_id, path, parent, name_text, path_text, depth, source_id, source_version, kind,
+    size_bytes, sha256, was)
+SELECT %(command)s, b.path, b.parent, n.name_text, b.shown, b.level, n.id, n.version, n.kind, n.size_bytes, n.sha256,
+       filestore.node_identity(n)
   FROM below b CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = b.id OFFSET 0) n WHERE b.level > 0
 
 -- name: plan_return
@@ -180,12 +196,15 @@ WITH RECURSIVE below AS (
     SELECT n.id, CASE b.level WHEN 0 THEN n.name ELSE b.path || '\x2f'::bytea || n.name END, b.path,
            CASE b.level WHEN 0 THEN n.name_text ELSE b.shown || '/' || n.name_text END, b.deleter, b.level + 1
       FROM below b
-     CROSS JOIN LATERAL (SELECT k.id, k.version, k.name, k.name_text FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
+     CROSS JOIN LATERAL (SELECT k.id, k.version, k.name, k.name_text FROM filestore.nodes k
+                          WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
      CROSS JOIN LATERAL (SELECT FROM filestore.snapshots k
                           WHERE k.node_id = n.id AND k.version = n.version AND k.command_id = b.deleter OFFSET 0) s
 )
-INSERT INTO filestore.staged_entries (command_id, path, parent, name_text, path_text, depth, source_id, source_version, kind, size_bytes, sha256, was)
-SELECT %(command)s, b.path, b.parent, n.name_text, b.shown, b.level, n.id, n.version, n.kind, n.size_bytes, n.sha256, filestore.node_identity(n)
+INSERT INTO filestore.staged_entries (command_id, path, parent, name_text, path_text, depth, source_id, source_version, kind,
+    size_bytes, sha256, was)
+SELECT %(command)s, b.path, b.parent, n.name_text, b.shown, b.level, n.id, n.version, n.kind, n.size_bytes, n.sha256,
+       filestore.node_identity(n)
   FROM below b CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = b.id OFFSET 0) n WHERE b.level > 0
 
 -- name: planned_page
@@ -229,17 +248,19 @@ UPDATE filestore.commands c
    SET touched_at = now(), intent = c.intent || jsonb_build_object('stage', c.id, 'staged', %(staged)s::jsonb)
        || CASE WHEN %(tree)s THEN jsonb_build_object('totals', (
               SELECT jsonb_build_object('size', coalesce(sum(size_bytes) FILTER (WHERE kind = 'file'), 0),
-                         'files', count(*) FILTER (WHERE kind <> 'directory'), 'directories', count(*) FILTER (WHERE kind = 'directory'))
+                         'files', count(*) FILTER (WHERE kind <> 'directory'),
+                         'directories', count(*) FILTER (WHERE kind = 'directory'))
                 FROM filestore.staged_entries WHERE command_id = c.id)) ELSE '{}' END
  WHERE c.id = %(command)s AND c.attempt = %(attempt)s AND c.status = 'running'
 
 -- name: reidentify
 -- Where a tree moved or came back item by item, its files are new objects: the nodes learn which.
 UPDATE filestore.nodes n
-   SET s3_etag = nullif(e.identity->>9, ''), s3_version_id = nullif(e.identity->>10, ''), observed_at = now(), observed_by = c.id
+   SET s3_etag = s.etag, s3_version_id = s.version, observed_at = now(), observed_by = c.id
   FROM filestore.commands c
  CROSS JOIN LATERAL (SELECT k.source_id, k.identity FROM filestore.staged_entries k
                       WHERE k.command_id = c.id AND k.kind = 'file' AND k.identity IS NOT NULL OFFSET 0) e
+ CROSS JOIN LATERAL filestore.identity_v1(e.identity) s
  WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' IN ('move', 'restore')
    AND n.id = ANY (ARRAY[e.source_id])
 
@@ -253,27 +274,31 @@ WITH arrived AS (
      CROSS JOIN LATERAL (SELECT k.* FROM filestore.staged_entries k WHERE k.command_id = c.id OFFSET 0) e
       LEFT JOIN LATERAL (SELECT k.node_id FROM filestore.staged_entries k
                           WHERE k.command_id = c.id AND k.path = e.parent OFFSET 0) p ON true
-     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'create' AND (c.intent->>'tree')::boolean
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'create'
+       AND (c.intent->>'tree')::boolean
 ), settled AS (
     INSERT INTO filestore.nodes (id, tenant, mount_id, parent_id, name, name_text, directory_path, directory_text, depth, kind,
         state, version, size_bytes, sha256, checksum, mime_type, original_name, metadata, device, inode, birth_ns, observed_size,
-        observed_mtime_ns, observed_ctime_ns, observed_mode, observed_links, s3_etag, s3_version_id, observed_at, observed_by, last_modified_at)
+        observed_mtime_ns, observed_ctime_ns, observed_mode, observed_links, s3_etag, s3_version_id, observed_at, observed_by,
+        last_modified_at)
     SELECT a.node_id, a.tenant, a.mount_id, a.parent_id,
            CASE octet_length(a.parent) WHEN 0 THEN a.path ELSE substring(a.path FROM octet_length(a.parent) + 2) END, a.name_text,
            CASE WHEN a.kind = 'directory' THEN a.root_path || a.path || '\x2f'::bytea END,
            CASE WHEN a.kind = 'directory' THEN a.root_text || a.path_text || '/' END,
            a.root_depth + a.depth, a.kind, 'active', 1, a.size_bytes, a.sha256, o.checksum, o.mime_type, o.original_name,
            coalesce(v.metadata, '{}'),
-           (a.identity->>0)::bigint, (a.identity->>1)::bigint, (a.identity->>2)::bigint, (a.identity->>3)::bigint,
-           (a.identity->>4)::bigint, (a.identity->>5)::bigint, (a.identity->>7)::integer, (a.identity->>8)::integer,
-           nullif(a.identity->>9, ''), nullif(a.identity->>10, ''), now(), a.command, now()
+           s.device, s.inode, s.birth_ns, s.size, s.mtime_ns, s.ctime_ns, s.mode, s.links, s.etag, s.version,
+           now(), a.command, now()
       FROM arrived a
-     CROSS JOIN LATERAL (SELECT k.checksum, k.mime_type, k.original_name FROM filestore.nodes k WHERE k.id = a.source_id OFFSET 0) o
+     CROSS JOIN LATERAL filestore.identity_v1(a.identity) s
+     CROSS JOIN LATERAL (SELECT k.checksum, k.mime_type, k.original_name FROM filestore.nodes k
+                          WHERE k.id = a.source_id OFFSET 0) o
       LEFT JOIN LATERAL (SELECT k.metadata FROM filestore.snapshots k
                           WHERE k.node_id = a.source_id AND k.version = a.source_version OFFSET 0) v ON true
     RETURNING *
 )
-INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata, valid_from)
+INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
+    valid_from)
 SELECT n.id, 1, n.observed_by, n.parent_id, n.name, n.kind, n.state, n.size_bytes, n.sha256, n.metadata, now() FROM settled n
 
 -- name: settle_rollups
@@ -282,9 +307,11 @@ SELECT n.id, 1, n.observed_by, n.parent_id, n.name, n.kind, n.state, n.size_byte
 WITH RECURSIVE entry AS (
     SELECT n.parent_id, (c.intent->>'node')::bigint AS root, e.kind, e.size_bytes
       FROM filestore.commands c
-     CROSS JOIN LATERAL (SELECT k.node_id, k.kind, k.size_bytes FROM filestore.staged_entries k WHERE k.command_id = c.id OFFSET 0) e
+     CROSS JOIN LATERAL (SELECT k.node_id, k.kind, k.size_bytes FROM filestore.staged_entries k
+                          WHERE k.command_id = c.id OFFSET 0) e
      CROSS JOIN LATERAL (SELECT k.parent_id FROM filestore.nodes k WHERE k.id = e.node_id OFFSET 0) n
-     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'create' AND (c.intent->>'tree')::boolean
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'create'
+       AND (c.intent->>'tree')::boolean
 ), upward AS (
     SELECT parent_id AS directory, root, sum(CASE kind WHEN 'file' THEN size_bytes ELSE 0 END) AS bytes,
            sum((kind <> 'directory')::integer) AS files, sum((kind = 'directory')::integer) AS directories, count(*) AS children

@@ -205,8 +205,8 @@ def _opened(request: Command, verdict: Go | Refuse, atomic_size: int | None) -> 
         return item | {"status": Status.RUNNING, "intent": intent.to_json(), "claims": claims}
     error = verdict.error
     refused = RefusedIntent(
-        # A stage that was lent is its upload's again.
-        stage=request.stage if request.lent_stage is None else None,
+        # A stage that was borrowed is its upload's again.
+        stage=request.stage if request.borrowed_stage is None else None,
         staged=request.staged,
         message=error.message,
         details=error.details,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
+
+import orjson
 
 from schema.commands.command import Status
 from schema.commands.intents import of_json
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
 SQL = load("leftovers")
 
+STUCK_MOST = 1000
+"""Of a mount no more than this are counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
@@ -28,8 +34,18 @@ class Leftover:
     """It is the source of a move to another mount: it still has to go."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """Leftovers of a mount that could not be cleared when that was last tried."""
+
+    count: int
+    since: datetime
+    problem: str
+    """Of the oldest"""
+
+
 async def leftovers(connection: Connection, mount: MountId, ids: Sequence[CommandId] | None) -> list[Leftover]:
-    """What is left to clear on a mount: of these commands, or (None) of all."""
+    """What is left to clear on a mount: of these commands, or (None) all that is due."""
     cursor = await connection.execute(SQL["cleanups"], {"mount": mount, "ids": None if ids is None else list(ids)})
     return [
         Leftover(
@@ -44,6 +60,24 @@ async def leftovers(connection: Connection, mount: MountId, ids: Sequence[Comman
 
 async def close_leftovers(connection: Connection, cleanups: Sequence[int]) -> None:
     await connection.execute(SQL["close_cleanups"], {"ids": list(cleanups)})
+
+
+async def postpone(connection: Connection, problems: Mapping[int, str]) -> None:
+    """These cleanups failed, each for this reason. They are due again after a pause."""
+    if problems:
+        items = [{"id": cleanup, "problem": problem} for cleanup, problem in problems.items()]
+        await connection.execute(SQL["postpone"], {"items": orjson.dumps(items).decode()})
+
+
+async def hasten(connection: Connection, mount: MountId) -> None:
+    """All that was postponed on a mount is due."""
+    await connection.execute(SQL["hasten"], {"mount": mount})
+
+
+async def stuck(connection: Connection) -> dict[MountId, Stuck]:
+    """The mounts where something could not be cleared."""
+    cursor = await connection.execute(SQL["stuck"], {"most": STUCK_MOST})
+    return {MountId(row["mount"]): Stuck(row["stuck"], row["since"], row["problem"]) for row in await cursor.fetchall()}
 
 
 async def disown(connection: Connection, command: CommandId) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, LiteralString
 
 import orjson
 
+from schema.commands.command import Status
 from schema.commands.intents import Intent, copied_of, of_json
 from schema.commands.payloads import Applied, Outcome
 from schema.ids import CommandId, MountId
@@ -19,7 +20,7 @@ from schema.store.outcomes import outcome_of
 if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
 
-SQL, TREES = load("record"), load("trees")
+SQL, ANSWERS, TREES = load("record"), load("answers"), load("trees")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def _row(row: DictRow) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class EndedRow:
+    status: Status
     step: str
     shown: str
     """The path, for people"""
@@ -71,6 +73,11 @@ class EndedRow:
     items: bool = False
     """Its tree went item by item"""
 
+    @property
+    def writes(self) -> bool:
+        """It leaves its node another one than it was."""
+        return self.status is Status.SUCCEEDED and self.step != "none"
+
 
 async def end(connection: Connection, applied: Sequence[Applied]) -> dict[CommandId, EndedRow]:
     """Fence and end: the commands that really end here."""
@@ -78,7 +85,7 @@ async def end(connection: Connection, applied: Sequence[Applied]) -> dict[Comman
     cursor = await connection.execute(SQL["end"], {"items": items})
     return {
         CommandId(row["id"]): EndedRow(
-            row["step"], row["shown"], row["tree"], row["ousts"], row["copies"], row["items"]
+            Status(row["status"]), row["step"], row["shown"], row["tree"], row["ousts"], row["copies"], row["items"]
         )
         for row in await cursor.fetchall()
     }
@@ -92,27 +99,48 @@ async def record(
     Returns the stored answers, and the commands that left something to clear: on their own mount (None), or a source on
     another one. Raises RecordMismatch when a node was not as expected. In a pipeline the statements travel together.
     """
-    values = {"ids": list(ended)}
+    values = {"ids": list(ended), "retention_days": retention_days}
     if any(row.tree for row in ended.values()):
         await trees.allow_time(connection)
-    before, after = _around_the_record(ended.values())
-    for query in before:
-        await connection.execute(query, values | {"retention_days": retention_days})
-    recorded = await connection.execute(SQL["record"], values)
-    for query in after:
-        await connection.execute(query, values)
-    answered = await connection.execute(SQL["answer"], values)
-    row = await recorded.fetchone()
-    assert row is not None
-    if row["written"] != row["expected"]:
-        raise RecordMismatch(f"{row['expected']} nodes to write, {row['written']} written")
-    rows = await answered.fetchall()
+    cursors = {query: await connection.execute(query, values) for query in _statements(ended.values())}
+    rows = await cursors[ANSWERS["answer"]].fetchall()
+    expected = sum(row.writes for row in ended.values())
+    written = sum(cursors[query].rowcount for query in _NODES if query in cursors)
+    if written != expected:
+        raise RecordMismatch(f"{expected} nodes to write, {written} written")
     left = [(CommandId(row["id"]), None) for row in rows if row["leftovers"]]
     leave = [(CommandId(row["id"]), MountId(row["leaves"])) for row in rows if row["leaves"] is not None]
     return [outcome_of(row) for row in rows], [*left, *leave]
 
 
-def _around_the_record(ended: Collection[EndedRow]) -> tuple[list[LiteralString], list[LiteralString]]:
+_NODES = (SQL["create_nodes"], SQL["change_nodes"])
+
+
+def _statements(ended: Collection[EndedRow]) -> list[LiteralString]:
+    """In their order: each sees what the ones before it wrote. The journal and the totals ask what was."""
+    before, after = _around_the_nodes(ended)
+    written = {row.step for row in ended if row.writes}
+    begun = {row.status for row in ended if row.step != "refused"}
+    return [
+        *before,
+        SQL["journal"],
+        *_when(written - {"describe"}, SQL["roll"]),
+        *_when("create" in written, SQL["create_nodes"]),
+        *_when(written - {"create"}, SQL["change_nodes"]),
+        *_when(Status.INCONSISTENT in begun, SQL["doubt"]),
+        *_when(Status.FAILED in begun, SQL["put_back"]),
+        SQL["let_go"],
+        *after,
+        ANSWERS["tell"],
+        ANSWERS["answer"],
+    ]
+
+
+def _when(needed: object, query: LiteralString) -> list[LiteralString]:
+    return [query] if needed else []
+
+
+def _around_the_nodes(ended: Collection[EndedRow]) -> tuple[list[LiteralString], list[LiteralString]]:
     """What has to be written before the nodes of a list themselves, and what after. Mostly little: a list of new files
     needs none of it."""
     before: list[LiteralString] = []

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from schema.errors import RateLimited, StorageFull
 from schema.ids import MountId
 from schema.locks import Lock
 from schema.paths import NodePath
 from schema.sql import load
+from schema.uploads import Announcement, UploadEnd, of_json
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
@@ -32,8 +33,7 @@ class Upload:
     """The uploads this one is made of"""
     received: int
     expected: int | None
-    request: Mapping[str, Any]
-    """What was asked for, as `api.uploads.tus` or `api.uploads.direct` wrote it"""
+    request: Announcement
     expires_at: datetime
     expired: bool = False
 
@@ -50,7 +50,7 @@ class NewUpload:
     mount: MountId | None
     path: NodePath | None
     expected: int | None
-    request: Mapping[str, Any]
+    request: Announcement
     parts: Sequence[str] = ()
 
 
@@ -73,7 +73,7 @@ async def create(connection: Connection, new: NewUpload, keep_seconds: float, mo
         "path": new.path and new.path.raw,
         "parts": json.dumps(list(new.parts)),
         "expected": new.expected,
-        "request": json.dumps(new.request),
+        "request": json.dumps(new.request.to_json()),
         "keep": keep_seconds,
     }
     await connection.execute(SQL["create"], values)
@@ -101,8 +101,8 @@ async def find(connection: Connection, ids: Sequence[str], tenant: str, principa
 
 def _upload(row: DictRow) -> Upload:
     return Upload(
-        row["id"], row["upload_state"], row["mount_id"], row["parts"], row["received"], row["expected"], row["request"],
-        row["expires_at"], row["expired"],
+        row["id"], row["upload_state"], row["mount_id"], row["parts"], row["received"], row["expected"],
+        of_json(row["request"]), row["expires_at"], row["expired"],
     )  # fmt: skip
 
 
@@ -124,10 +124,10 @@ async def advance(connection: Connection, id: str, before: int, received: int, k
 
 
 async def end(
-    connection: Connection, ids: Sequence[str], state: State, ended: Mapping[str, Any] | None, keep_seconds: float
+    connection: Connection, ids: Sequence[str], state: State, ended: UploadEnd | None, keep_seconds: float
 ) -> list[str]:
     """Those that were open until now."""
-    values = {"ids": list(ids), "state": state, "ended": json.dumps(ended), "keep": keep_seconds}
+    values = {"ids": list(ids), "state": state, "ended": json.dumps(ended and ended.to_json()), "keep": keep_seconds}
     cursor = await connection.execute(SQL["end"], values)
     return [row["id"] for row in await cursor.fetchall()]
 

@@ -185,7 +185,7 @@ async def test_without_postgres_a_known_token_hears_503_and_an_unknown_one_too(
         assert (await known.get("/v1/backend-mounts")).status_code == 200
         held = front.app.state.front.tokens
         held._pool = nowhere
-        for one in held._known.values():
+        for one in held._lookups._known.values():
             one.fresh_until = 0
         object.__setattr__(front.app.state.front.services, "pool", nowhere)
         for client in (known, unknown):
@@ -193,7 +193,7 @@ async def test_without_postgres_a_known_token_hears_503_and_an_unknown_one_too(
             assert answer.status_code == 503
             assert answer.json()["error"]["code"] == "UNAVAILABLE"
             assert answer.headers["retry-after"] == "2"
-        for one in held._known.values():
+        for one in held._lookups._known.values():
             one.fresh_until = one.stale_until = 0
         assert (await known.get("/v1/backend-mounts")).status_code == 503
     await nowhere.close()

@@ -6,10 +6,12 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx2
 import pytest
 
+from api.commands import fingerprint as sealing
 from api.commands.fingerprint import fingerprint
 from api.http.fields import METADATA_MAX
 from schema.commands.command import Command, CommandKind, Status
@@ -333,6 +335,20 @@ def test_what_an_earlier_release_stored_under_a_key_still_compares_equal() -> No
     assert (
         fingerprint(made, {"owner": "é", "n": 1}) == "df359801bbc1652046ac884d6988171fd977cf0bf2ab3bdc2c74f47560e6b9c0"
     )
+
+
+def test_the_metadata_of_an_upload_is_written_out_once_for_both_of_its_fingerprints(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = Mock(wraps=sealing._sorted)
+    monkeypatch.setattr(sealing, "_sorted", written)
+    upload = Command(
+        id=CommandId("0"), kind=CommandKind.UPLOAD, mount_id=MountId(7), path="a", tenant="main", principal="ann",
+        token_id=1, sha256=H, has_metadata=True,
+    )  # fmt: skip
+    made = sealing.sealed(upload, {"owner": "ann"})
+    written.assert_called_once()
+    assert made.head == sealing.headed(upload, {"owner": "ann"}).head != made.hash
 
 
 HOSTILE_BUT_LEGAL = [

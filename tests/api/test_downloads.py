@@ -93,14 +93,14 @@ async def test_without_postgres_a_download_is_not_told_and_goes_through_as_fast(
     front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, node: NodeId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     telling = front.app.state.downloads
-    nowhere = make_pool("postgresql://nobody@127.0.0.1:1/none", name="nowhere", timeout=0.5)
+    nowhere = make_pool("postgresql://nobody@127.0.0.1:1/none", name="nowhere", timeout=2)
     await nowhere.open(wait=False)
     monkeypatch.setattr(telling, "_pool", nowhere)
     monkeypatch.setattr(downloads, "WAITING_MAX", 3)
     began = time.perf_counter()
     for _ in range(10):
         assert (await client.get(f"/v1/files/{node}/content")).content == TEXT
-    assert time.perf_counter() - began < 0.5
+    assert time.perf_counter() - began < 10, "twice that, if each had waited for a connection"
     assert await told(front, tree) == []
     assert telling._untold == 10, "noted and dropped: memory does not grow with an outage"
     await nowhere.close()

@@ -35,6 +35,8 @@ from tests.fix_service import MountOfTest, Service
 from workers.engine import health
 from workers.engine.health import Health
 from workers.engine.vitals import _health
+from workers.process import page
+from workers.process.counts import ActivityCounts
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 SECRET = "scrapers-only-0123456789"
@@ -128,16 +130,95 @@ async def test_the_page_is_what_prometheus_reads(front: FrontOfTest) -> None:
     assert not [name for name in page.families if name.endswith("_created")]
 
 
-def documented() -> list[str]:
-    return re.findall(r"^\| `([a-z_]+)` \| (?:counter|gauge|histogram) \|", DOCS.read_text(encoding="utf-8"), re.M)
+def documented(*others: str) -> list[str]:
+    """The metrics of every section of the page but these."""
+    sections = DOCS.read_text(encoding="utf-8").split("\n## ")
+    kept = "\n".join(section for section in sections if section.splitlines()[0] not in others)
+    return re.findall(r"^\| `([a-z_]+)` \| (?:counter|gauge|histogram) \|", kept, re.M)
 
 
 @pytest.mark.parametrize("vitals", [None, KnownVitals()], ids=["alone", "whole"])
 async def test_the_list_in_the_docs_is_what_is_exposed(front: FrontOfTest, vitals: KnownVitals | None) -> None:
     async with other(front, vitals=vitals) as anybody:
         page = await scrape(anybody)
-    exposed = [name + "_total" * (family.type == "counter") for name, family in page.families.items()]
-    assert sorted(exposed) == sorted(documented())
+    assert exposed(page) == sorted(documented("The worker"))
+    assert [name for name, family in page.families.items() if not SAYS_WHAT.match(family.documentation)] == []
+
+
+SAYS_WHAT = re.compile(
+    r"(Number of|Seconds|Age in seconds|1 (if|for)|Always 1|Largest number|process_|.*(in|of) (bytes|seconds|open))",
+    re.I,
+)
+"""How the help of a metric begins: what is counted, or the unit. (The last are prometheus_client's own words.)"""
+
+
+def exposed(page: Scraped) -> list[str]:
+    return sorted(name + "_total" * (family.type == "counter") for name, family in page.families.items())
+
+
+class KnownEngine:
+    """`Observed` of a worker's page that says what it is told."""
+
+    def __init__(self, **states: str) -> None:
+        self.states, self.hangs = {"postgres": "ok", "temporal": "ok", "redis": "ok", "worker": "ok"} | states, False
+
+    async def report(self) -> Mapping[str, Any]:
+        if self.hangs:
+            await asyncio.Event().wait()
+        return self.states
+
+    async def mounts(self) -> list[MountSeen]:
+        return [MountSeen("main", "m", "online")]
+
+    def pools(self) -> Mapping[str, Mapping[str, int]]:
+        return KnownVitals().pools()
+
+    def queues(self) -> int:
+        return 3
+
+
+def worker_page(engine: KnownEngine, counts: ActivityCounts, token: str | None = None) -> httpx2.AsyncClient:
+    transport = httpx2.ASGITransport(page.app(engine, counts, "0.0.1", token))
+    return httpx2.AsyncClient(transport=transport, base_url="http://worker")
+
+
+async def test_a_worker_has_metrics_of_its_own_and_the_docs_list_them() -> None:
+    counts = ActivityCounts()
+    counts.begun("sweep")
+    counts.ended("sweep", "completed", 0.5)
+    counts.begun("apply")
+    async with worker_page(KnownEngine(redis="Redis is away."), counts) as anybody:
+        seen = await scrape(anybody)
+    sections = ("Requests", "Commands", "What is left to do")
+    assert exposed(seen) == sorted([*documented(*sections), "filestore_http_refusals_total"])
+    assert [name for name, family in seen.families.items() if not SAYS_WHAT.match(family.documentation)] == []
+    assert seen("filestore_activities_total", activity="sweep", outcome="completed") == 1
+    assert seen("filestore_activity_duration_seconds_sum", activity="sweep") == 0.5
+    running = {name: seen("filestore_activities_in_progress", activity=name) for name in ("sweep", "apply")}
+    assert running == {"sweep": 0, "apply": 1}
+    up = {name: seen("filestore_dependency_up", dependency=name) for name in ("postgres", "temporal", "redis")}
+    assert up == {"postgres": 1, "temporal": 1, "redis": 0}
+    assert seen("filestore_queues_polled") == 3
+    assert seen("filestore_mount_health", tenant="main", mount="m", health="online") == 1
+
+
+async def test_the_metrics_of_a_worker_need_the_same_token() -> None:
+    async with worker_page(KnownEngine(), ActivityCounts(), SECRET) as anybody:
+        answers = [await anybody.get("/metrics", headers=headers) for headers in ({}, {"authorization": "Bearer x"})]
+        right = await anybody.get("/metrics", headers={"authorization": f"Bearer {SECRET}"})
+    assert [answer.status_code for answer in answers] == [401, 401] and right.status_code == 200
+
+
+async def test_a_worker_whose_engine_hangs_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "_PATIENCE_SECONDS", 0.05)
+    engine = KnownEngine()
+    engine.hangs = True
+    async with worker_page(engine, ActivityCounts()) as anybody:
+        answer, scraped = await anybody.get("/ready"), await scrape(anybody)
+        assert (await anybody.get("/health")).status_code == 200
+    assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
+    assert "did not answer" in answer.json()["checks"]["process"]
+    assert scraped("filestore_dependency_up", dependency="temporal") == 0
 
 
 async def test_the_docs_name_the_type_and_every_label(front: FrontOfTest) -> None:
@@ -596,9 +677,9 @@ async def test_a_disk_that_hangs_holds_up_no_other_mount_and_one_thread(monkeypa
     async def states() -> dict[str, str]:
         return {mount.mount_key: state for mount, state in await looking.mounts()}
 
-    others = {"m1": "ok", "m2": "MOUNT_OFFLINE: it is away", "m4": "OSError: of another kind"}
+    others = {"m1": "ok", "m2": "MOUNT_OFFLINE: it is away", "m4": "Its storage can not be looked at: of another kind."}
     for _ in range(3):
-        assert await states() == others | {"m3": "its storage did not answer in time"}
+        assert await states() == others | {"m3": "Its storage did not answer within 0.5 s."}
     gate.set()
     while (await states())["m3"] != "ok":
         pass
@@ -617,7 +698,8 @@ async def test_a_disk_that_hangs_holds_up_no_other_mount_and_one_thread(monkeypa
     ],
 )  # fmt: skip
 def test_the_health_of_a_mount(state: str, storage: str, shown: str) -> None:
-    assert _health(mount_of(1, state), storage) == shown
+    assert _health(mount_of(1, state), storage, stuck=0) == shown
+    assert _health(mount_of(1, state), storage, stuck=1) == ("degraded" if shown == "online" else shown)
 
 
 # The process

@@ -363,7 +363,7 @@ async def test_a_closed_mount_is_not_sent_the_body(
     line.close()
 
 
-async def until(condition: Any, seconds: float = 5) -> None:
+async def until(condition: Any, seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  it can be about the disk
             await asyncio.sleep(0.01)

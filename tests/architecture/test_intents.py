@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from schema.commands.intents import BY_STEP, NESTED
+from schema.uploads import Announcement
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schema"
-QUERIES = sorted((SCHEMA / "sql").glob("*.sql"))
+QUERIES = [*sorted((SCHEMA / "sql").glob("*.sql")), SCHEMA / "schema.sql"]
 
 OWN = {field.name for kind in BY_STEP.values() for field in fields(kind)} | {"step"}
 """What an intent says itself"""
@@ -19,7 +20,9 @@ FOR_PYTHON_ALONE = {
 }
 """Fields that no query names"""
 
-_COLUMNS = re.compile(r"jsonb_to_record\(c\.intent\) AS \w+\((.*?)\)", re.DOTALL)
+_COLUMNS = re.compile(
+    r"(?:jsonb_to_record\(c\.intent\) AS \w+|CREATE TYPE filestore\.command_intent AS )\((.*?)\)", re.DOTALL
+)
 _PRESENT = re.compile(r"intent\s*\?\|?\s*(?:ARRAY\[([^\]]*)\]|('\w+'))")
 _TAKEN = re.compile(r"\bintent\s*->>?\s*'(\w+)'")
 _ADDED = re.compile(r"c\.intent \|\| jsonb_build_object\((.*?)\)\n", re.DOTALL)
@@ -32,7 +35,7 @@ def named(text: str) -> Iterator[str]:
     for listed, one in _PRESENT.findall(text):
         yield from re.findall(r"'(\w+)'", listed or one)
     for columns in _COLUMNS.findall(text):
-        yield from re.findall(r"(\w+) (?:text|bigint|uuid|jsonb|boolean|filestore\.\w+)", columns)
+        yield from re.findall(r"(\w+) +(?:text|bigint|uuid|jsonb|boolean|filestore\.\w+)", columns)
     for pairs in _ADDED.findall(text):
         yield from re.findall(r"'(\w+)',", pairs)
 
@@ -58,6 +61,44 @@ def test_every_field_is_named_by_sql_or_is_for_python_alone() -> None:
     assert OWN - set(named(text)) == FOR_PYTHON_ALONE
 
 
+UPLOADS = "uploads.sql", "check.sql"
+"""The queries that read what an upload remembers; elsewhere `request` is that of a command"""
+_OF_UPLOADS = re.compile(r"-- name: .*?(?=-- name: |\Z)", re.DOTALL)
+_REMEMBERED = re.compile(r"(?<![.\w])request\s*->>?\s*'(\w+)'|(?<![.\w])request \|\| jsonb_build_object\('(\w+)'")
+
+
+def remembered(text: str) -> set[str]:
+    """Keys that the queries on `stages` name of what an upload remembers."""
+    queries = [query for query in _OF_UPLOADS.findall(text) if "filestore.stages" in query]
+    return {read or added for query in queries for read, added in _REMEMBERED.findall(query)}
+
+
+def test_every_key_that_sql_names_of_an_upload_is_a_field_of_what_is_remembered() -> None:
+    named = remembered("\n".join((SCHEMA / "sql" / file).read_text(encoding="utf-8") for file in UPLOADS))
+    assert named == {"host", "kind", "ended"}
+    assert named <= {field.name for field in fields(Announcement)}
+
+
+def test_the_index_on_open_uploads_names_a_field_of_what_is_remembered() -> None:
+    [index] = re.findall(r"CREATE INDEX stages_\w+ ON filestore.stages \(\(request->>'(\w+)'\)", _schema())
+    assert index in {field.name for field in fields(Announcement)}
+
+
+def _schema() -> str:
+    return (SCHEMA / "schema.sql").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "-- name: a\nSELECT request->>'unheard' FROM filestore.stages",
+        "-- name: a\nUPDATE filestore.stages SET request = request || jsonb_build_object('unheard', 1)",
+    ],
+)
+def test_a_key_of_an_upload_that_is_no_field_is_found(query: str) -> None:
+    assert remembered(query) == {"unheard"}
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -66,6 +107,7 @@ def test_every_field_is_named_by_sql_or_is_for_python_alone() -> None:
         "SELECT c.intent ? 'unheard'",
         "SELECT c.intent ?| ARRAY['node', 'unheard']",
         "FROM jsonb_to_record(c.intent) AS i(step text, unheard bigint)",
+        "CREATE TYPE filestore.command_intent AS (\n    step    text,\n    unheard bigint\n);",
         "SET intent = c.intent || jsonb_build_object('unheard', 1)\n",
     ],
 )

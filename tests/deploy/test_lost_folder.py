@@ -105,3 +105,18 @@ def test_in_the_foreground_the_words_come_to_the_terminal_and_the_exit_code_is_1
                 running.terminate()
     assert "has lost its folder and ends" in said
     assert running.returncode == 1
+
+
+def test_a_stack_that_belongs_to_a_process_ends_with_it(folder: Path) -> None:
+    companion = subprocess.Popen(["sleep", "600"])
+    dev("up", "--background", "--dir", str(folder), "--only", "redis", "--with-pid", str(companion.pid))
+    running = pids(folder)
+    assert set(running) == {"supervisor", "redis"} and all(lives(pid) for pid in running.values())
+    companion.kill()
+    companion.wait()
+    eventually(lambda: not any(lives(pid) for pid in running.values()), ENDS_WITHIN_S)
+    assert "the process that this stack belongs to has ended" in (folder / "logs" / "supervisor.log").read_text()
+    said = dev(
+        "up", "--background", "--dir", str(folder), "--only", "redis", "--with-pid", str(companion.pid), check=False
+    )
+    assert "has ended" in said and not processes_of(folder), "and does not begin without it"

@@ -1,8 +1,11 @@
 """A server is down: honest answers, nothing lost, and everything goes on when it is back."""
 
+import re
+import signal
 import time
 import uuid
 
+import httpx2
 import pytest
 import redis as redis_client
 
@@ -12,6 +15,11 @@ from tests.fix_service import MountOfTest, Service, until
 def ready(service: Service) -> tuple[int, str]:
     answer = service.call("GET", "/ready")
     return answer.status_code, answer.json()["status"]
+
+
+def checks(service: Service) -> dict[str, str]:
+    told: dict[str, str] = service.call("GET", "/ready").json()["checks"]
+    return told
 
 
 def paused(service: Service, name: str) -> "_Paused":
@@ -66,11 +74,38 @@ def test_temporal_down_is_an_honest_503_and_reads_go_on(service: Service, mount:
         assert answer.json()["error"]["code"] in ("OUTCOME_UNKNOWN", "UNAVAILABLE")
         assert service.at(mount, "before").status_code == 200
         assert ready(service) == (503, "unavailable")
+        assert checks(service)["postgres"] == "ok" and "TEMPORAL_ADDRESS" in checks(service)["temporal"]
     assert until(lambda: ready(service)[0] == 200), "ready again"
     assert until(lambda: service.mkdir(mount, "during", key="t-down").status_code in (200, 201)), (
         "the same key succeeds"
     )
     assert sorted(mount.on_disk()) == ["before", "during"]
+
+
+def test_temporal_down_is_told_within_two_seconds_and_the_command_can_be_asked_for(
+    service: Service, mount: MountOfTest
+) -> None:
+    assert service.mkdir(mount, "before").status_code == 201
+    took: list[float] = []
+    with paused(service, "temporal"):
+        for number in range(3):
+            began = time.monotonic()
+            answer = service.mkdir(mount, f"during-{number}", key=f"t-soon-{number}")
+            took.append(time.monotonic() - began)
+            error = answer.json()["error"]
+            assert answer.status_code == 503 and "Temporal" in error["message"] and "same key" in error["message"]
+            asked = service.call("GET", f"/v1/commands/{error['details']['commandId']}")
+            if error["code"] == "OUTCOME_UNKNOWN":
+                assert (asked.status_code, asked.json()["error"]["code"]) == (503, "OUTCOME_UNKNOWN")
+            else:
+                assert (asked.status_code, asked.json()["data"]["status"]) == (200, "failed")
+                assert asked.json()["data"]["code"] == "UNAVAILABLE" and asked.json()["data"]["retryable"]
+    # The machine may be busy with one of them, and not with all.
+    assert sorted(took)[1] < 2.0, took
+    assert until(lambda: ready(service)[0] == 200), "ready again"
+    for number in range(3):
+        key, name = f"t-soon-{number}", f"during-{number}"
+        assert until(lambda key=key, name=name: service.mkdir(mount, name, key=key).status_code in (200, 201))  # type: ignore[misc]
 
 
 def test_temporal_killed_and_restarted_loses_nothing(service: Service, mount: MountOfTest) -> None:
@@ -87,6 +122,9 @@ def test_postgres_down_is_an_honest_503(service: Service, mount: MountOfTest) ->
         began = time.monotonic()
         answer = service.mkdir(mount, "during", key="p-down")
         assert answer.status_code == 503 and "retry-after" in answer.headers, answer.text
+        assert "Temporal" not in answer.text and "Postgres" in answer.text
+        assert ready(service) == (503, "unavailable")
+        assert checks(service)["temporal"] == "ok" and "FILESTORE_DATABASE_URL" in checks(service)["postgres"]
         assert time.monotonic() - began < 60
         # By now what the process remembers of tokens and mounts is old: it asks, and hears nothing.
         began = time.monotonic()
@@ -145,3 +183,44 @@ def test_sigterm_drains_and_exits_zero(service: Service, mount: MountOfTest, nam
     assert statuses and set(statuses) <= {201, 503}
     made = [name for name in mount.on_disk()]
     assert statuses.count(201) <= len(made)
+
+
+def worker_up(service: Service) -> float | None:
+    """As the metrics of the API have it."""
+    page = service.call("GET", "/metrics").text
+    found = re.search(r'^filestore_dependency_up{dependency="worker"} (\S+)$', page, re.MULTILINE)
+    return float(found[1]) if found else None
+
+
+def test_a_stopped_worker_shows_and_so_does_one_that_ended(service: Service, mount: MountOfTest) -> None:
+    assert until(lambda: ready(service) == (200, "ok") and worker_up(service) == 1)
+    process = service.processes["worker"]
+    process.send_signal(signal.SIGSTOP)
+    try:
+        assert until(lambda: ready(service) == (200, "degraded"))
+        assert "last heard of" in checks(service)["worker"]
+        assert until(lambda: worker_up(service) == 0)
+    finally:
+        process.send_signal(signal.SIGCONT)
+    assert until(lambda: ready(service) == (200, "ok") and worker_up(service) == 1)
+    assert service.stop("worker") == {"worker": 0}
+    # At once, and not after its silence. (One that an earlier test has killed may still be named.)
+    assert checks(service)["worker"].startswith(
+        ("No worker of this host runs.", "The worker of this host was last heard")
+    )
+    service.start("worker")
+    assert until(lambda: ready(service) == (200, "ok"))
+
+
+def test_a_worker_says_itself_how_it_is(service: Service, mount: MountOfTest) -> None:
+    with httpx2.Client(timeout=30) as anybody:
+
+        def swept() -> bool:
+            page = anybody.get(f"{service.worker_url}/metrics").text
+            return 'filestore_activities_total{activity="sweep",outcome="completed"}' in page
+
+        assert until(swept)
+        assert until(lambda: anybody.get(f"{service.worker_url}/ready").json()["status"] == "ok")
+        with paused(service, "temporal"):
+            answer = anybody.get(f"{service.worker_url}/ready")
+        assert answer.status_code == 503 and "TEMPORAL_ADDRESS" in answer.json()["checks"]["temporal"]

@@ -1,5 +1,7 @@
 """Whole directories on a mount in a bucket, which knows none: they go item by item, and are one command all the same."""
 
+import base64
+
 import pytest
 
 from tests.e2e.test_commands import refused, result
@@ -144,3 +146,40 @@ def test_a_tree_of_many_items(service: Service, s3: MountInBucket) -> None:
     result(service.move(s3, "twice", "once"), 200)
     result(service.delete(s3, "many", recursive=True), 200)
     assert until(lambda: len(s3.on_disk()) == 61 and s3.on_disk()["once/0042"] == b"42")
+
+
+def long_tree(service: Service, mount: MountInBucket) -> tuple[str, dict[str, bytes | None]]:
+    """A directory whose deepest file has a key of exactly 1,024 bytes: the path of that file, and what is there."""
+    path = "d"
+    result(service.mkdir(mount, path), 201)
+    for _ in range(4):
+        path += "/" + "n" * 190
+        result(service.mkdir(mount, path), 201)
+    path += "/" + "f" * (1024 - len(f"{mount.prefix}/{path}/"))
+    result(service.upload(mount, path, b"deep"), 201)
+    return path, mount.on_disk()
+
+
+def test_a_tree_that_no_key_can_hold_at_its_new_name_is_refused_whole_and_nothing_stays_busy(
+    service: Service, s3: MountInBucket
+) -> None:
+    path, before = long_tree(service, s3)
+    beyond = base64.b64encode(b"d\xff").decode()
+    for way in ("move", "copy"):
+        for target in ({"targetPath": "longer"}, {"targetPathB64": beyond}):
+            body = {"backendMountId": s3.id, "path": "d", **target}
+            refused(service.call("POST", f"/v1/nodes/{way}", json=body), 400, "INVALID_PATH")
+    assert s3.on_disk() == before
+    result(service.upload(s3, path, b"newer", overwrite="true"), 200)  # no claim is left on it
+    result(service.move(s3, "d", "e"), 200)
+    assert until(lambda: s3.on_disk().get("e" + path[1:]) == b"newer" and "d" not in s3.on_disk())
+
+
+def test_a_tree_with_the_longest_keys_can_be_deleted_and_restored(service: Service, each_s3: MountInBucket) -> None:
+    path, before = long_tree(service, each_s3)
+    result(service.delete(each_s3, "d", recursive=True), 200)
+    assert until(lambda: each_s3.on_disk() == {})
+    assert each_s3.in_trash() == [b"deep"]
+    result(service.restore(each_s3, path="d"), 200)
+    assert until(lambda: each_s3.on_disk() == before and each_s3.in_trash() == [])
+    assert content_of(service, each_s3, path) == b"deep"

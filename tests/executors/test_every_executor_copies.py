@@ -266,7 +266,7 @@ def test_a_stage_that_was_lent_is_cleared_by_success_alone(bench: Bench) -> None
     sealed = executor.find_uploaded(stage, 7, sha256)
     assert sealed is not None and bench.executor.find_stage(stage) == sealed.identity
     command = new_command_id()
-    task = Task(command, Step.CREATE, NodePath(b"taken/by/nothing"), stage, sealed.identity, lent=True)
+    task = Task(command, Step.CREATE, NodePath(b"taken/by/nothing"), stage, sealed.identity, borrowed=True)
     assert refused(bench.executor.act(task)) == "PARENT_NOT_FOUND"
     bench.executor.finish(task, False)
     assert list(bench.outside.stages()) == [stage]

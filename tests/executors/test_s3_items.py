@@ -8,7 +8,8 @@ import pytest
 
 from activities.executors.base import Content, Done, Identity, Refused, Source, Step, Task, TreesByItem
 from activities.executors.memory.executor import MemoryExecutor
-from schema.errors import ContentExpired, MountOffline, NodeExists, ParentNotFound, VersionConflict
+from activities.executors.s3.keys import KEY_MAX
+from schema.errors import ContentExpired, InvalidPath, MountOffline, NodeExists, ParentNotFound, VersionConflict
 from schema.ids import new_command_id
 from schema.paths import NodePath
 from tests.executors.bench_s3 import OutsideBucket, outside
@@ -222,3 +223,61 @@ def test_a_line_that_breaks_leaves_it_to_be_done_again(s3_mount: S3Mount, s3_pro
         tree.clear()
     tree.clear()
     assert tree.names == below(b"new")
+
+
+def room_of(s3_mount: S3Mount) -> int:
+    """Bytes in the longest path."""
+    return KEY_MAX - len(s3_mount.prefix.encode()) - 1
+
+
+def too_long(s3_mount: S3Mount) -> bytes:
+    """A name that is possible as such, and too long for the last of what lies below `a`."""
+    return b"n" * (room_of(s3_mount) - len(b"/b/g") + 1)
+
+
+@pytest.mark.parametrize("name", [b"d\xff", None], ids=["not UTF-8", "too long"])
+@pytest.mark.parametrize("step", [Step.MOVE, Step.CREATE])
+def test_names_that_no_key_can_hold_are_refused_before_anything_is_laid_and_leave_nothing_to_clear(
+    bench: Bench, s3_mount: S3Mount, step: Step, name: bytes | None
+) -> None:
+    tree = planted(bench, step)
+    target = NodePath(name or too_long(s3_mount))
+    tree.task = replace(tree.task, target=target) if step is Step.MOVE else replace(tree.task, path=target)
+    with pytest.raises(InvalidPath):
+        tree.executor.check_names(tree.task, tree.sources)
+    before = tree.names
+    tree.clear(succeeded=False)
+    assert tree.names == before
+
+
+def test_what_lies_too_deep_for_its_place_in_the_trash_goes_there_under_a_short_name_and_comes_back(
+    bench: Bench, s3_mount: S3Mount
+) -> None:
+    tree = planted(bench, Step.DELETE)
+    folder = b"a/" + b"/".join([b"d" * 200] * 4)
+    for depth in range(1, 5):
+        path = b"/".join(folder.split(b"/")[: depth + 1])
+        tree.sources.append(Source(path[2:], "directory", bench.has(path, None), NodePath(path)))
+    deepest = folder + b"/" + b"f" * (room_of(s3_mount) - len(folder) - 1)
+    tree.sources.append(Source(deepest[2:], "file", bench.has(deepest, b"deep"), NodePath(deepest)))
+    tree.executor.check_names(tree.task, tree.sources)
+    tree.lay()
+    tree.act()
+    tree.clear()
+    assert tree.names == []
+    place = (tree.task.trash or "").encode() + deepest[1:]
+    assert bench.executor.open_kept(place).read(0, 10) == b"deep"
+    back = replace(
+        tree.task, command=new_command_id(), step=Step.RESTORE, trash=None, place=(tree.task.trash or "").encode()
+    )
+    restored = [
+        replace(source, path=None, place=(tree.task.trash or "").encode() + b"/" + source.relative)
+        for source in tree.sources
+    ]
+    again = BucketTree(bench, back, restored)
+    again.executor.check_names(back, restored)
+    again.lay()
+    again.act()
+    again.clear()
+    assert bench.outside.read(deepest) == b"deep" and bench.outside.read(b"a/b/g") == b"two"
+    assert not bench.outside.trash()

@@ -146,7 +146,7 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
 
 
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
-NODES, EVENTS = load("nodes"), load("events")
+NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
 HASH = b"\0" * 32
 KEY = "commands_tenant_principal_key_key"
 PAGE = {"tenant": "main", "limit": 200, "offset": 0, "after_rank": None, "after_key": None, "after_id": None}
@@ -168,8 +168,16 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "read_running": (RECORD["read_running"], {"ids": IDS}, {"commands_pkey"}),
     "raise_attempt": (RECORD["raise_attempt"], {"ids": IDS}, {"commands_pkey"}),
     "close_snapshots": (RECORD["close_snapshots"], {"ids": IDS, "retention_days": 30}, {"snapshots_pkey"}),
-    "record": (RECORD["record"], {"ids": IDS}, {"nodes_pkey", "commands_pkey"}),
-    "answer": (RECORD["answer"], {"ids": IDS}, {"commands_pkey", "nodes_pkey"}),
+    "oust": (RECORD["oust"], {"ids": IDS}, {"nodes_pkey", "commands_pkey"}),
+    "journal": (RECORD["journal"], {"ids": IDS}, {"nodes_pkey", "commands_pkey"}),
+    "roll": (RECORD["roll"], {"ids": IDS}, {"nodes_pkey", "commands_pkey", "snapshots_pkey"}),
+    "create_nodes": (RECORD["create_nodes"], {"ids": IDS}, {"nodes_pkey", "commands_pkey"}),
+    "change_nodes": (RECORD["change_nodes"], {"ids": IDS}, {"nodes_pkey", "commands_pkey", "snapshots_pkey"}),
+    "doubt": (RECORD["doubt"], {"ids": IDS}, {"nodes_pkey", "commands_pkey"}),
+    "put_back": (RECORD["put_back"], {"ids": IDS}, {"nodes_pkey", "commands_pkey"}),
+    "let_go": (RECORD["let_go"], {"ids": IDS}, {"claims_command", "commands_pkey"}),
+    "answer": (ANSWERS["answer"], {"ids": IDS}, {"commands_pkey", "nodes_pkey"}),
+    "tell": (ANSWERS["tell"], {"ids": IDS}, {"commands_pkey", "nodes_pkey"}),
     "outcomes": (OUTCOMES["outcomes"], {"ids": IDS}, {"commands_pkey"}),
     "cleanups of a list": (LEFTOVERS["cleanups"], {"mount": 1, "ids": IDS}, {"commands_pkey"}),
     "close_cleanups": (LEFTOVERS["close_cleanups"], {"ids": [1]}, {"cleanups_pkey"}),
@@ -207,7 +215,7 @@ async def test_what_the_engine_reads_does_not_grow_with_the_record_for(
     query, values, _ = GENERIC[name]
     if name == "look":
         values = looked_for(mount)
-    elif name != "record":  # it writes nodes, and these commands have none of their own
+    elif name != "journal":  # a command ends once, and these commands have
         values = await of_the_record(connection, values)
     assert touched(await plan(connection, query, values, generic=True, run=True)) < PAGES_MAX
 

@@ -46,8 +46,8 @@ async def test_a_copy_that_was_given_up_keeps_its_lock_until_its_thread_has_ende
         await run
     assert not is_free(executors.of(mount), request.id), "the bytes still move"
     ending.set()
-    await asyncio.sleep(0.05)
-    assert is_free(executors.of(mount), request.id)
+    while not is_free(executors.of(mount), request.id):  # noqa: ASYNC110  the lock is the kernel's
+        await asyncio.sleep(0.01)
 
 
 OTHERS = {

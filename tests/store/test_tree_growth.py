@@ -24,11 +24,13 @@ from schema.store.pool import Pool, make_pool
 from tests.store.conftest import Databases
 from tests.store.helpers import Connection, Protocol, asked, delete, make_mount, mkdir
 
-BEGIN, RECORD, LEFTOVERS, TREES = load("begin"), load("record"), load("leftovers"), load("trees")
-AROUND = ("look", "close_snapshots", "oust", "record", "answer", "disown", "cleanups")
-QUERIES = {name: query for name, query in TREES.items() if name != "allow_time"} | {
-    name: {**BEGIN, **RECORD, **LEFTOVERS}[name] for name in AROUND
-}
+BEGIN, RECORD, ANSWERS, LEFTOVERS, TREES = (
+    load("begin"), load("record"), load("answers"), load("leftovers"), load("trees"),
+)  # fmt: skip
+AROUND = {name: {**BEGIN, **LEFTOVERS}[name] for name in ("look", "disown", "cleanups")}
+ELSEWHERE = ("allow_time", "read_running", "raise_attempt", "end", "doubt", "put_back")
+"""Run as they are, or never for a tree"""
+QUERIES = AROUND | {n: q for n, q in {**RECORD, **ANSWERS, **TREES}.items() if n not in ELSEWHERE}
 NAMES = {query: name for name, query in QUERIES.items()}
 CHECKS = ("check_parents", "check_children")
 PAGE = 100
@@ -153,8 +155,7 @@ class GrowingRecord:
     async def commit(self, connection: Connection, command: CommandId) -> None:
         """As `record` does it."""
         ended = await record_store.end(connection, [self.protocol.applied(command)])
-        before, after = record_store._around_the_record(ended.values())
-        for query in [*before, RECORD["record"], *after, RECORD["answer"]]:
+        for query in record_store._statements(ended.values()):
             await self.execute(connection, NAMES[query], ids=[command], retention_days=30)
 
     async def execute(self, connection: Connection, name: str, **values: Any) -> None:

@@ -12,13 +12,14 @@ from schema.ids import new_command_id
 from schema.store import uploads as store
 from schema.store.pool import Pool
 from schema.store.uploads import Allowance, NewUpload
+from schema.uploads import Announcement
 from tests.store.helpers import Connection
 
 PLENTY = Allowance(10**6, 10**18)
 
 
 def new(principal: str, expected: int | None = 10, **changes: Any) -> NewUpload:
-    told = {"host": "test-host", "kind": "whole"}
+    told = Announcement(kind="whole", host="test-host")
     return NewUpload(str(new_command_id()), "main", principal, None, None, expected, told, **changes)
 
 

@@ -20,7 +20,7 @@ def switch_on(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 
 def named_in(*folders: str) -> dict[Path, list[str]]:
     files = [file for folder in folders for file in (REPOSITORY / folder).rglob("*.py")]
-    return {file: re.findall(r"\ba?reach\(\s*\"([^\"]+)\"", file.read_text()) for file in files}
+    return {file.relative_to(REPOSITORY): re.findall(r"\ba?reach\(\s*\"([^\"]+)\"", file.read_text()) for file in files}
 
 
 def test_every_point_stands_in_the_code_exactly_once_and_in_every_executor_that_acts() -> None:

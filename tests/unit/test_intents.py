@@ -14,7 +14,7 @@ SAMPLES: dict[str, Any] = {
     "stage": "s", "staged": FACTS, "trash": "2026-01-02/mine.0", "message": "m", "drift": "d", "identity": FACTS,
     "replaced_identity": FACTS, "expected": FACTS, "details": {"path": "x"}, "kind": "file", "sha256": "ab" * 32,
     "at": "6162", "place": "6162", "path": "6162", "shown": "ab", "b64": "YWI=", "name": "6162", "state": "active",
-    "lent": True, "long": True, "items": True, "tree": True,
+    "borrowed": True, "long": True, "items": True, "tree": True,
 }  # fmt: skip
 
 
@@ -46,8 +46,8 @@ def test_no_noun_is_left_in_the_json(step: str) -> None:
 def test_what_sql_asks_for_by_its_presence_is_absent_where_it_does_not_apply() -> None:
     created = filled(intents.Create, optional=False).to_json()
     moved = filled(intents.Move, optional=False).to_json()
-    assert not {"source", "departs", "items", "lent"} & created.keys()
-    assert not {"replaced", "items", "lent"} & moved.keys()
+    assert not {"source", "departs", "items", "borrowed"} & created.keys()
+    assert not {"replaced", "items", "borrowed"} & moved.keys()
 
 
 def test_a_row_of_an_earlier_release_is_read_and_its_unknown_keys_passed_over() -> None:

@@ -75,10 +75,10 @@ def test_what_is_only_read_goes_together_and_what_changes_it_waits_for_all_reade
 
 
 def test_nothing_overtakes_an_earlier_command_on_its_path() -> None:
-    flying = [waiting("d/x")]
+    in_flight = [waiting("d/x")]
     delete, child, other = waiting("d", subtree=True), waiting("d/y"), waiting("e")
     queue = queue_of(delete, child, other)
-    assert queue.take(flying, now=0) == [other]
+    assert queue.take(in_flight, now=0) == [other]
     assert queue.take([], now=0) == [delete]
     assert queue.take([delete], now=0) == []
     assert queue.take([], now=0) == [child]
@@ -128,9 +128,9 @@ def test_two_lanes_share_what_there_is() -> None:
 
 def test_a_list_that_would_be_too_short_waits_for_the_other_one() -> None:
     queue = queue_of(waiting("a"), waiting("b"), lanes=2)
-    assert not queue.worth_a_list(flying=32)
-    assert queue.worth_a_list(flying=0)
-    assert queue.worth_a_list(flying=2)
+    assert not queue.worth_a_list(in_flight=32)
+    assert queue.worth_a_list(in_flight=0)
+    assert queue.worth_a_list(in_flight=2)
 
 
 # Several that go together
@@ -165,22 +165,22 @@ def test_what_goes_together_takes_turns_with_everybody_else() -> None:
 
 
 def test_it_waits_as_a_whole_and_everything_behind_it_on_its_paths_waits_with_it() -> None:
-    flying = [waiting("b")]
+    in_flight = [waiting("b")]
     queue = Queue(lanes=1, most=1000)
     queue.put(*group("a", "b"))
     queue.put(waiting("a", "another"))
     queue.put(waiting("c", "another"))
-    assert paths(queue.take(flying, now=0)) == ["c"]
+    assert paths(queue.take(in_flight, now=0)) == ["c"]
     assert paths(queue.take([], now=0)) == ["a", "b"]
     assert paths(queue.take([], now=0)) == ["a"]
 
 
 def test_beyond_its_deadline_all_of_it_is_busy() -> None:
-    flying = [waiting("b")]
+    in_flight = [waiting("b")]
     queue = Queue(lanes=1, most=1000)
     queue.put(*group("a", "b", deadline=5))
-    assert queue.take(flying, now=4) == []
-    batch = queue.take(flying, now=6)
+    assert queue.take(in_flight, now=4) == []
+    batch = queue.take(in_flight, now=6)
     assert [one.request.failure for one in batch] == ["PATH_BUSY"] * 2
 
 

@@ -227,10 +227,10 @@ GOES: list[tuple[str, Command, Situation, dict[str, Any]]] = [
         },
     ),
     (
-        "upload whose content lies in a stage that is lent",
-        request(UPLOAD, lent_stage=OTHER),
+        "upload whose content lies in a stage that is borrowed",
+        request(UPLOAD, borrowed_stage=OTHER),
         found(),
-        {"step": "create", "stage": OTHER, "staged": IDENTITY, "lent": True},
+        {"step": "create", "stage": OTHER, "staged": IDENTITY, "borrowed": True},
     ),
     ("upload on the version it names", request(UPLOAD, if_version=3), ON_FILE, {"step": "replace", "version": 4}),
     ("upload on the content it names", request(UPLOAD, if_hash="ab" * 32), ON_FILE, {"step": "replace"}),

@@ -17,7 +17,6 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from api.dispatch.dispatch import Dispatch
-from schema import errors
 from schema.commands.payloads import Batch
 from schema.ids import MountId
 from schema.mounts import Mount
@@ -25,8 +24,9 @@ from schema.settings import Settings
 from schema.store.pool import Pool
 from workers.engine.queues import Activities, bulk_worker, control_worker, mutation_worker
 from workers.engine.served import ServedMounts
+from workers.engine.starting import Starting
 from workflows.client import connect
-from workflows.commands.start import start_commands, started_here
+from workflows.commands.start import started_here
 
 log = structlog.get_logger("engine")
 
@@ -50,6 +50,7 @@ class Engine:
         self.activities, self._close_bus = activities, close_bus
         self._workers: dict[MountId | str, tuple[Worker, asyncio.Task[None]]] = {}
         self.client: Client | None = None
+        self._starting = Starting(pool)
         self._end = float("inf")
 
     # Life: `run` is the body of the thread
@@ -86,6 +87,7 @@ class Engine:
         """No new work; what runs may finish; what does not is resumed by whoever comes next."""
         if self._dispatch is not None:
             await self._in_time(self._dispatch.drain())
+        self._starting.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -125,6 +127,11 @@ class Engine:
 
     def resting_mounts(self) -> list[MountId]:
         return [mount.id for mount in self._served.here() if self._served.rests(mount.id)]
+
+    @property
+    def queues(self) -> int:
+        """How many task queues of Temporal are polled here. From any thread."""
+        return len(self._workers)
 
     def refresh(self) -> None:
         """From another thread: a mount was made or changed."""
@@ -192,13 +199,8 @@ class Engine:
             await self._match(await self._served.refresh(self.pool))
 
     async def _start_commands(self, commands: Batch) -> Callable[[], Awaitable[object]]:
-        if self.client is None:
-            raise errors.Unavailable("Temporal is not reachable. Nothing was changed; send the same key again.")
-        try:
-            handle = await start_commands(self.client, commands)
-        except RPCError as error:
-            raise errors.OutcomeUnknown(f"Temporal did not confirm the start ({error.status.name.lower()}).") from error
+        handle = await self._starting.start(self.client, commands)
         if self._dispatch is not None and not started_here(handle):
             # Another process may run it: it needs the locks of the stages, and will look whether they are still there.
             self._dispatch.unlock([request.id for request in commands.requests])
-        return handle.result
+        return partial(self._starting.end, handle)

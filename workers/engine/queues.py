@@ -7,7 +7,7 @@ from typing import Any
 
 from temporalio.client import Client
 from temporalio.common import WorkerDeploymentVersion
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig, WorkflowRunner
+from temporalio.worker import Interceptor, UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.commands.apply import Apply
@@ -38,6 +38,8 @@ class Activities:
     finish: Finish
     publish: Publish
     sweep: Sweep
+    interceptors: Sequence[Interceptor] = (Beats(),)
+    """What stands around each of them"""
 
     @property
     def brief(self) -> Sequence[Callable[..., Any]]:
@@ -59,7 +61,7 @@ def mutation_worker(settings: Settings, client: Client, mount: MountId, activiti
         activities=activities.brief,
         no_remote_activities=True,
         max_concurrent_workflow_task_polls=2,
-        **_common(settings),
+        **_common(settings, activities),
     )
 
 
@@ -72,7 +74,7 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activity_task_polls=2,
         max_concurrent_activities=4,
-        **_common(settings),
+        **_common(settings, activities),
     )
 
 
@@ -84,16 +86,16 @@ def control_worker(settings: Settings, client: Client, activities: Activities) -
         activities=[activities.publish.publish],
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activity_task_polls=2,
-        **_common(settings),
+        **_common(settings, activities),
     )
 
 
-def _common(settings: Settings) -> dict[str, Any]:
+def _common(settings: Settings, activities: Activities) -> dict[str, Any]:
     return {
         "workflow_runner": runner(settings),
         "max_cached_workflows": 500,
         # No threads for activities: all are asynchronous, and what blocks inside runs in the threads of its mount.
-        "interceptors": [Beats()],
+        "interceptors": activities.interceptors,
         "max_heartbeat_throttle_interval": timedelta(seconds=EVERY_SECONDS),
         "graceful_shutdown_timeout": timedelta(seconds=min(5.0, settings.drain_seconds)),
         # A build id of our own: otherwise every loaded module is hashed at each start.

@@ -7,7 +7,9 @@ from activities.executors.base import Executor
 from schema import errors
 from schema.ids import MountId
 from schema.mounts import Mount
+from schema.store import leftovers as leftover_store
 from schema.store import mounts as store
+from schema.store.leftovers import Stuck
 from schema.store.pool import Pool
 
 
@@ -18,6 +20,7 @@ class ServedMounts:
         self._executors: dict[MountId, tuple[Mount, Executor]] = {}
         self._guard = threading.Lock()
         self._resting: set[MountId] = set()
+        self._stuck: dict[MountId, Stuck] = {}
         self._withheld: dict[tuple[str, str], str] = {}
         """Mounts whose rows may be out of date, by tenant and key, and why: what they point at may be a stranger's"""
 
@@ -27,6 +30,7 @@ class ServedMounts:
         async with pool.connection() as connection:
             everywhere = await store.every(connection)
             self._resting = await store.resting(connection)
+            self._stuck = await leftover_store.stuck(connection)
         for mount in everywhere:
             self.learn(mount)
         return [mount for mount in everywhere if self._is_here(mount)]
@@ -47,6 +51,10 @@ class ServedMounts:
     def rests(self, mount: MountId) -> bool:
         """Switched off, with nothing under way: it may be asked for things, and refuse them, but has no work."""
         return mount in self._resting
+
+    def stuck(self, mount: MountId) -> Stuck | None:
+        """What could not be cleared on it, as of a second ago."""
+        return self._stuck.get(mount)
 
     def known(self) -> dict[MountId, Mount]:
         return dict(self._mounts)

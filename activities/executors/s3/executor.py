@@ -17,7 +17,7 @@ identity are 0: `tag` is the ETag, `edition` the version id. Of a directory both
 
 import errno
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ from activities.executors.s3.steps.reversal import Reversal
 from activities.executors.s3.steps.trees import Items
 from activities.executors.s3.upload import S3Writer
 from activities.executors.s3.wire.account import account_of, wired
-from schema.errors import ContentExpired, NodeNotFound, NotADirectory, NotSupported, VersionConflict
+from schema.errors import ContentExpired, InvalidPath, NodeNotFound, NotADirectory, NotSupported, VersionConflict
 from schema.ids import CommandId
 from schema.paths import ROOT, NodePath
 
@@ -133,6 +133,9 @@ class S3Executor:
 
     # -- trees ---------------------------------------------------------------------------------------------------------
 
+    def check_names(self, task: Task, page: Sequence[Source]) -> None:
+        Items(self.store, task).check_names(page)
+
     def begin_tree(self, task: Task) -> None:
         with _understood():
             Items(self.store, task).begin()
@@ -164,7 +167,7 @@ class S3Executor:
 
     def finish(self, task: Task, succeeded: bool) -> None:
         with _understood():
-            if task.stage and (succeeded or not task.lent):
+            if task.stage and (succeeded or not task.borrowed):
                 staging.clear(self.store, task, succeeded)
             match task.step:
                 case _ if task.items:
@@ -174,7 +177,8 @@ class S3Executor:
                 case Step.RESTORE if succeeded:
                     self._remove_restored(task)
                 case Step.REPLACE | Step.DELETE | Step.MOVE if not succeeded and task.trash:
-                    self._clear_trash(task)
+                    with suppress(InvalidPath):  # what no key can name was never there
+                        self._clear_trash(task)
             self.store.spool.unmark(task.command)
 
     def _remove_source(self, task: Task) -> None:
@@ -190,10 +194,9 @@ class S3Executor:
 
     def _remove_restored(self, task: Task) -> None:
         assert task.expected
-        key = self.store.keys.in_trash(task.place)
         if task.expected.directory:
-            self.store.bucket.delete(key + "/")
-        elif found := self.store.bucket.head(key):
+            self.store.bucket.delete(self.store.keys.trash_folder(task.place))
+        elif found := self.store.bucket.head(self.store.keys.in_trash(task.place)):
             self._delete_exactly(found.key, found.etag)
 
     def _clear_trash(self, task: Task) -> None:
@@ -201,12 +204,12 @@ class S3Executor:
         before, path = (task.replaced, task.target) if task.step is Step.MOVE else (task.expected, task.path)
         if before is None or path is None:
             return
-        key = self.store.keys.in_trash(task.trash)
         if before.directory:
-            if self.store.bucket.first(self.store.keys.folder(path), 1):
-                self.store.bucket.delete(key + "/")
+            if self.store.is_folder(path):
+                self.store.bucket.delete(self.store.keys.trash_folder(task.trash))
             return
-        there, kept = self.store.bucket.head(self.store.keys.of(path)), self.store.bucket.head(key)
+        kept = self.store.bucket.head(self.store.keys.in_trash(task.trash))
+        there = self.store.bucket.head(self.store.keys.of(path))
         if there and kept and there.is_expected(before) and kept.metadata.get(COMMAND) == task.command:
             self._delete_exactly(kept.key, kept.etag)
 
@@ -223,7 +226,7 @@ class S3Executor:
             try:
                 return S3Content(self.store.bucket, self.store.keys.of(path), self._readers)
             except Missing:
-                if self.store.bucket.first(self.store.keys.folder(path), 1):
+                if self.store.is_folder(path):
                     raise NotADirectory("This is not a regular file, so it has no content to read.") from None
                 self.store.sure()
                 raise NodeNotFound() from None

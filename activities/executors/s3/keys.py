@@ -3,7 +3,10 @@
 <prefix>.filestore/mount.json                   which mount this prefix belongs to
 <prefix>.filestore/stage/<command>              a staged copy, made by the store itself
 <prefix>.filestore/trash/<day>/<command>.<item> what was deleted or replaced
+<prefix>.filestore/trash/<day>/long/<sha256>    the same, for what lies so deep in a deleted tree that its place is no key
 """
+
+import hashlib
 
 from schema import paths
 from schema.errors import Forbidden, InvalidPath, InvalidRequest
@@ -12,6 +15,8 @@ from schema.paths import RESERVED, NodePath
 
 KEY_MAX = 1024
 """Bytes in a key, everywhere."""
+PREFIX_MAX = 900
+"""Bytes in the prefix of a mount: our own keys below it have to fit as well."""
 
 
 class Keys:
@@ -34,10 +39,21 @@ class Keys:
         return self.stages + stage
 
     def in_trash(self, place: bytes | str | None) -> str:
+        return self._in_trash(place, b"")
+
+    def trash_folder(self, place: bytes | str | None) -> str:
+        """The key of a directory in the trash."""
+        return self._in_trash(place, b"/")
+
+    def _in_trash(self, place: bytes | str | None, end: bytes) -> str:
         raw = place.encode("utf-8", "surrogateescape") if isinstance(place, str) else place or b""
         if not raw or any(name in (b"", b".", b"..") for name in raw.split(b"/")):
             raise InvalidRequest(f"{place!r} is not a place in the trash: <day>/<command>.<item>.")
-        return self._key(self.trash, raw)
+        if len(self.trash.encode()) + len(raw + end) > KEY_MAX:
+            # A place is longer than the path was. Every execution finds the same short name for it.
+            day = raw.partition(b"/")[0]
+            raw = day + b"/long/" + hashlib.sha256(raw).hexdigest().encode("ascii")
+        return self._key(self.trash, raw + end)
 
     def path_of(self, key: str) -> NodePath | None:
         """None: a key that is no path of a mount (`a//b`, `a/../b`); it is left alone."""

@@ -8,9 +8,9 @@ import time
 
 from activities.executors.s3.bucket import FREE, Bucket
 from activities.executors.s3.errors import ConditionFailed, Missing
-from activities.executors.s3.keys import Keys
+from activities.executors.s3.keys import KEY_MAX, Keys
 from activities.executors.s3.spool import BucketSpool
-from schema.errors import InvalidRequest, MountOffline
+from schema.errors import InvalidPath, InvalidRequest, MountOffline
 from schema.paths import NodePath
 
 FRESH_SECONDS = 3.0
@@ -100,6 +100,14 @@ class Store:
         self._folders[key] = now
         return True
 
+    def is_folder(self, path: NodePath) -> bool:
+        """Something makes this directory now. A name of 1,024 bytes can be a file's and no directory's."""
+        try:
+            key = self.keys.folder(path)
+        except InvalidPath:
+            return False
+        return bool(self.bucket.first(key, 1))
+
     def delete_folder(self, key: str) -> None:
         """A directory's marker."""
         self._folders.pop(key, None)
@@ -126,6 +134,8 @@ class Store:
     def clear_ghost(self, key: str) -> None:
         """SeaweedFS keeps a directory whose last entry went, lists nothing of it, and refuses its name. Removing the
         marker that is not there removes it; elsewhere that does nothing."""
+        if len(key.encode()) > KEY_MAX:
+            return
         found = self.bucket.head(key)
         if found is None or found.size or self.bucket.first(key, 1):
             return

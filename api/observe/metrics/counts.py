@@ -33,27 +33,27 @@ class Counts:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._requests = Counter(
-            "filestore_http_requests", "Answers begun, by class of status; `none`: the request ended without one.",
+            "filestore_http_requests", "Number of HTTP requests, by class of the status; `none`: no answer was sent.",
             ("method", "route", "status"), registry=self.registry,
         )  # fmt: skip
         self._request_seconds = Histogram(
-            "filestore_http_request_duration_seconds", "From the arrival of a request until its answer begins.",
+            "filestore_http_request_duration_seconds", "Seconds from the arrival of an HTTP request until its answer begins.",
             ("method", "route"), registry=self.registry, buckets=_REQUEST_SECONDS,
         )  # fmt: skip
         self._commands = Counter(
-            "filestore_commands_answered", "Commands that were answered here, by how they ended.",
+            "filestore_commands_answered", "Number of commands that this process answered, by kind, outcome and error code.",
             ("kind", "outcome", "code"), registry=self.registry,
         )  # fmt: skip
         self._command_seconds = Histogram(
-            "filestore_command_duration_seconds", "From when a command is complete here until it is answered.",
+            "filestore_command_duration_seconds", "Seconds from when a command has arrived completely until it is answered.",
             ("kind", "outcome"), registry=self.registry, buckets=_COMMAND_SECONDS,
         )  # fmt: skip
         self._lists = Histogram(
-            "filestore_list_commands", "Commands in each list that was started.",
+            "filestore_list_commands", "Number of commands per list that this process started.",
             registry=self.registry, buckets=_LIST_COMMANDS,
         )  # fmt: skip
         self._refusals = Counter(
-            "filestore_http_refusals", "Connections that were refused or cut off before a route saw a whole request.",
+            "filestore_http_refusals", "Number of HTTP connections that a limit refused or cut off, by limit.",
             ("reason",), registry=self.registry,
         )  # fmt: skip
         for reason in REASONS:

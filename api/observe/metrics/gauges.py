@@ -32,73 +32,114 @@ class Page:
 
     def collect(self) -> Iterator[Metric]:
         yield from self.counts.registry.collect()
-        yield _gauge("build_info", "Always 1; the release is its label.", ("version",), {(self.version,): 1})
+        yield of_build(self.version)
         in_progress = self.counts.requests_in_progress
-        yield _gauge(
-            "http_requests_in_progress", "Requests that have not ended, streams included.", (), {(): in_progress}
-        )
-        yield _gauge("event_followers", "Streams of events that are open here.", (), {(): self.followers})
+        yield gauge(
+            "http_requests_in_progress", "Number of HTTP requests that have not ended, streams included.", (),
+            {(): in_progress},
+        )  # fmt: skip
+        yield gauge("event_followers", "Number of event streams that are open.", (), {(): self.followers})
         yield from self._of_lanes()
-        yield from self._of_pools()
-        yield from self._of_servers()
+        yield from of_pools(self.pools)
+        yield of_servers({"postgres": self.work is not None} | dict(self.servers or {}))
+        yield from of_mounts(self.mounts or ())
         yield from _of_work(self.work)
 
     def _of_lanes(self) -> Iterator[Metric]:
         waiting: Values = {(load.tenant, load.mount_key): load.waiting for load in self.loads}
-        flying: Values = {(load.tenant, load.mount_key): load.flying for load in self.loads}
-        yield _gauge("commands_waiting", "Commands in the queue of this process, by mount.", _MOUNT, waiting)
-        yield _gauge("commands_in_lists", "Commands that this process has started and not answered.", _MOUNT, flying)
+        started: Values = {(load.tenant, load.mount_key): load.in_flight for load in self.loads}
+        yield gauge(
+            "commands_waiting", "Number of commands in the queue of this process that no list has taken yet, by mount.",
+            _MOUNT, waiting,
+        )  # fmt: skip
+        yield gauge(
+            "commands_in_lists", "Number of commands that this process has started and not answered yet, by mount.",
+            _MOUNT, started,
+        )  # fmt: skip
 
-    def _of_pools(self) -> Iterator[Metric]:
-        def told(name: str) -> Values:
-            return {(pool,): stats.get(name, 0) for pool, stats in self.pools.items()}
 
-        waited = {pool: milliseconds / 1000 for pool, milliseconds in told("requests_wait_ms").items()}
-        yield _gauge("pool_connections", "Connections to Postgres that are open.", ("pool",), told("pool_size"))
-        yield _gauge("pool_connections_max", "And how many there can be.", ("pool",), told("pool_max"))
-        yield _gauge("pool_connections_idle", "Those that nobody uses.", ("pool",), told("pool_available"))
-        yield _gauge("pool_waiting", "Who waits for a connection now.", ("pool",), told("requests_waiting"))
-        yield _counter("pool_wait_seconds", "Time spent waiting for a connection.", ("pool",), waited)
-        yield _counter("pool_timeouts", "Who waited in vain.", ("pool",), told("requests_errors"))
+def of_build(version: str) -> Metric:
+    return gauge("build_info", "Always 1. The label is the release of this process.", ("version",), {(version,): 1})
 
-    def _of_servers(self) -> Iterator[Metric]:
-        up: dict[tuple[str, ...], float] = {("postgres",): float(self.work is not None)}
-        up |= {(server,): float(fine) for server, fine in (self.servers or {}).items()}
-        yield _gauge("dependency_up", "Whether this server answers this process.", ("dependency",), up)
-        health: Values = {
-            (seen.tenant, seen.mount_key, one): float(seen.health == one)
-            for seen in self.mounts or ()
-            for one in HEALTH
-        }
-        yield _gauge("mount_health", "1 for what holds, 0 for the others.", (*_MOUNT, "health"), health)
+
+def of_pools(pools: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
+    """Of the pools of connections to Postgres, by name."""
+
+    def values(name: str) -> Values:
+        return {(pool,): stats.get(name, 0) for pool, stats in pools.items()}
+
+    waited = {pool: milliseconds / 1000 for pool, milliseconds in values("requests_wait_ms").items()}
+    for name, help, of in (
+        ("pool_connections", "Number of open connections to Postgres, by pool.", "pool_size"),
+        ("pool_connections_max", "Largest number of connections to Postgres that the pool may open.", "pool_max"),
+        ("pool_connections_idle", "Number of open connections to Postgres that are not in use.", "pool_available"),
+        ("pool_waiting", "Number of tasks that wait for a connection from the pool.", "requests_waiting"),
+    ):
+        yield gauge(name, help, ("pool",), values(of))
+    yield counter(
+        "pool_wait_seconds", "Seconds that tasks have waited for a connection from the pool, all together.",
+        ("pool",), waited,
+    )  # fmt: skip
+    yield counter(
+        "pool_timeouts", "Number of tasks that got no connection from the pool in time.", ("pool",),
+        values("requests_errors"),
+    )  # fmt: skip
+
+
+def of_servers(up: Mapping[str, bool]) -> Metric:
+    values: Values = {(server,): float(fine) for server, fine in up.items()}
+    return gauge(
+        "dependency_up", "1 if this server, or the worker of this host, answers this process; 0 if not.",
+        ("dependency",), values,
+    )  # fmt: skip
+
+
+def of_mounts(mounts: Sequence[MountSeen]) -> Iterator[Metric]:
+    values: Values = {
+        (seen.tenant, seen.mount_key, one): float(seen.health == one) for seen in mounts for one in HEALTH
+    }
+    yield gauge(
+        "mount_health", "1 for the health that the mount has, 0 for every other health.", (*_MOUNT, "health"), values
+    )
+    stuck: Values = {(seen.tenant, seen.mount_key): seen.stuck for seen in mounts}
+    yield gauge(
+        "cleanups_stuck", "Number of leftovers of commands that could not be cleared at the last try, by mount.",
+        _MOUNT, stuck,
+    )  # fmt: skip
 
 
 def _of_work(work: WorkCounts | None) -> Iterator[Metric]:
-    def told(name: str) -> Values:
+    def values(name: str) -> Values:
         # An age of 0 where there is nothing: a rule then reads it without an exception.
         return {} if work is None else {(): getattr(work, name) or 0}
 
-    yield _counter("events_positioned", "Events that were given their position in the feed.", (), told("position"))
-    yield _gauge("events_unpositioned", "Events without a position.", (), told("unpositioned"))
-    yield _gauge("events_unpositioned_oldest_seconds", "Age of the oldest.", (), told("unpositioned_seconds"))
-    yield _gauge("events_unsent", "Events with a position that Redis has not had.", (), told("unsent"))
-    yield _gauge("events_unsent_oldest_seconds", "Age of the oldest.", (), told("unsent_seconds"))
-    yield _gauge("commands_running", "Commands on record that have not ended.", (), told("running"))
-    yield _gauge("commands_running_oldest_seconds", "Age of the oldest attempt.", (), told("running_seconds"))
-    yield _gauge("commands_untouched_seconds", "The longest that nobody was at one.", (), told("untouched_seconds"))
-    yield _gauge("cleanups_waiting", "Commands with something left to clear on the storage.", (), told("cleanups"))
-    yield _gauge("cleanups_oldest_seconds", "Age of the oldest.", (), told("cleanups_seconds"))
+    yield counter("events_positioned", "Number of events that have a position in the feed.", (), values("position"))
+    for name, help, of in (
+        ("events_unpositioned", "Number of events that have no position in the feed yet.", "unpositioned"),
+        ("events_unpositioned_oldest_seconds", "Age in seconds of the oldest event without a position.", "unpositioned_seconds"),
+        ("events_unsent", "Number of events with a position that were not sent to Redis yet.", "unsent"),
+        ("events_unsent_oldest_seconds", "Age in seconds of the oldest event that was not sent to Redis yet.", "unsent_seconds"),
+        ("commands_running", "Number of commands on record that have begun and not ended.", "running"),
+        ("commands_running_oldest_seconds", "Seconds since the oldest attempt of a running command began.", "running_seconds"),
+        (
+            "commands_untouched_seconds", "Seconds since the last sign of work on the running command that waits longest.",
+            "untouched_seconds",
+        ),
+        ("cleanups_waiting", "Number of ended commands whose leftovers on the storage are not cleared yet.", "cleanups"),
+        ("cleanups_oldest_seconds", "Age in seconds of the oldest leftover that is not cleared yet.", "cleanups_seconds"),
+    ):  # fmt: skip
+        yield gauge(name, help, (), values(of))
 
 
-def _gauge(name: str, told: str, labels: Sequence[str], values: Values) -> Metric:
-    family = GaugeMetricFamily(f"filestore_{name}", told, labels=labels)
+def gauge(name: str, help: str, labels: Sequence[str], values: Values) -> Metric:
+    family = GaugeMetricFamily(f"filestore_{name}", help, labels=labels)
     for of, value in values.items():
         family.add_metric(of, value)
     return family
 
 
-def _counter(name: str, told: str, labels: Sequence[str], values: Values) -> Metric:
-    family = CounterMetricFamily(f"filestore_{name}", told, labels=labels)
+def counter(name: str, help: str, labels: Sequence[str], values: Values) -> Metric:
+    family = CounterMetricFamily(f"filestore_{name}", help, labels=labels)
     for of, value in values.items():
         family.add_metric(of, value)
     return family

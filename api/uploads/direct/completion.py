@@ -1,4 +1,4 @@
-"""The content lies in the bucket: proven, it takes the way of every upload, as a stage that is lent to the command.
+"""The content lies in the bucket: proven, it takes the way of every upload, as a stage that is borrowed to the command.
 
 The command has the key of the upload, so it happens once. A failure that can pass leaves the stage to the upload, for the
 next request; after any other the upload has ended, and its content goes.
@@ -15,6 +15,7 @@ from activities.executors.base import Executor, Locks, direct_uploads_of
 from api.commands import headers as intake
 from api.commands import run as commands
 from api.commands.fingerprint import sealed
+from api.commands.headers import CommandHeaders
 from api.services import Front
 from api.submission import Submission
 from api.uploads import ending
@@ -44,16 +45,22 @@ async def complete(request: Request, front: Front, principal: Principal, upload:
         raise InvalidRequest("This upload becomes a file with its last byte. Send that with PATCH.")
     standing.refuse_refused(upload)
     if upload.state == "done":
-        ended = upload.request["ended"]
-        return Outcome(ended["command"], Status.SUCCEEDED, json.dumps(ended["outcome"]), replayed=True)
-    command, clear = _command_of(request, upload, principal), clearing(front, principal, upload)
+        return _again(upload)
+    asked = intake.read_headers(request, None)
+    command, clear = _command_of(asked, upload, principal), clearing(front, principal, upload)
     try:
-        outcome = await _known(front, command) or await _carry_out(request, front, principal, upload, command)
+        outcome = await _known(front, command) or await _carry_out(asked, front, principal, upload, command)
     except FilestoreError as error:
         await ending.refuse(front, upload, error, command.id, clear, passing=STAYS_OPEN)
         raise
     await ending.settle(front, upload, outcome, clear)
     return outcome
+
+
+def _again(upload: Upload) -> Outcome:
+    ended = upload.request.ended
+    assert ended is not None and ended.command is not None
+    return Outcome(ended.command, Status.SUCCEEDED, json.dumps(ended.outcome), replayed=True)
 
 
 async def give_up(front: Front, principal: Principal, upload: Upload) -> None:
@@ -75,12 +82,12 @@ def clearing(front: Front, principal: Principal, upload: Upload) -> ending.Clear
     return clear
 
 
-def _command_of(request: Request, upload: Upload, principal: Principal) -> Command:
+def _command_of(asked: CommandHeaders, upload: Upload, principal: Principal) -> Command:
     """All of it is known from the announcement, so its fingerprint is too, before the bucket is looked at."""
-    command = standing.command_of(upload, principal, intake.read_headers(request, None))
+    command = standing.command_of(upload, principal, asked)
     [told] = standing.told_of(upload)
-    command = replace(command, sha256=told.hex, size=upload.expected or 0, lent_stage=CommandId(upload.id))
-    return sealed(command, upload.request["metadata"])
+    command = replace(command, sha256=told.hex, size=upload.expected or 0, borrowed_stage=CommandId(upload.id))
+    return sealed(command, upload.request.metadata)
 
 
 async def _known(front: Front, command: Command) -> Outcome | None:
@@ -91,7 +98,9 @@ async def _known(front: Front, command: Command) -> Outcome | None:
     return replace(outcome, replayed=True)
 
 
-async def _carry_out(request: Request, front: Front, principal: Principal, upload: Upload, command: Command) -> Outcome:
+async def _carry_out(
+    asked: CommandHeaders, front: Front, principal: Principal, upload: Upload, command: Command
+) -> Outcome:
     # It may be long ago that it was announced: whether the principal may is asked again.
     mount = await incoming.open_mount(front, principal, command.mount_id, command.node_path)
     refuse_closed(mount)
@@ -109,11 +118,8 @@ async def _carry_out(request: Request, front: Front, principal: Principal, uploa
             return known
         raise _nothing(upload)
     locks = await front.threads.run(mount.id, _lock, executor, command.id)
-    metadata, wait = (
-        upload.request["metadata"],
-        intake.wait(front.services.settings, intake.read_headers(request, None)),
-    )
-    return await commands.carry_out(front, Submission(command, metadata, None, staged, locks, wait))
+    wait = intake.wait(front.services.settings, asked)
+    return await commands.carry_out(front, Submission(command, upload.request.metadata, None, staged, locks, wait))
 
 
 def _lock(executor: Executor, command: CommandId) -> Locks:
@@ -125,6 +131,6 @@ def _lock(executor: Executor, command: CommandId) -> Locks:
 
 
 def _nothing(upload: Upload) -> FilestoreError:
-    if datetime.fromisoformat(upload.request["until"]) < datetime.now(UTC):
+    if upload.request.until is not None and upload.request.until < datetime.now(UTC):
         return Gone("The link has expired, and nothing was put under it. Ask for another one.")
     return NothingYet()

@@ -1,6 +1,6 @@
 """POST /v1/uploads/presign: a link under which a bucket takes one content; POST /v1/uploads/{id}/complete: it is a file then."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -37,6 +37,7 @@ from schema.mounts import Mount
 from schema.principals import Principal
 from schema.store import uploads as store
 from schema.store.uploads import NewUpload
+from schema.uploads import Announcement
 
 router = APIRouter(route_class=Plain, tags=["uploads"])
 
@@ -57,13 +58,12 @@ async def presign(request: Request) -> Response:
     principal = await admit(request, "write")
     front = front_of(request)
     told = await read_json(request, DirectUpload)
-    mount, sha256, new = await _announced(request, front, principal, told)
-    executor = front.services.executors.of(mount)
     expires = datetime.now(UTC) + timedelta(seconds=told.expires_in)
+    mount, sha256, new = await _announced(request, front, principal, told, expires)
+    executor = front.services.executors.of(mount)
     link = await front.threads.run(
         mount.id, direct_uploads_of(executor).presign_stage, CommandId(new.id), told.size_bytes, sha256, told.expires_in
     )
-    new = replace(new, request={**new.request, "until": expires.isoformat()})
     keep = told.expires_in + front.services.settings.upload_keep_seconds
     async with front.services.pool.connection() as connection, connection.transaction():
         await store.create(connection, new, keep, standing.allowance(front.services.settings))
@@ -72,17 +72,21 @@ async def presign(request: Request) -> Response:
         "url": link.url,
         "method": "PUT",
         "headers": dict(link.headers),
-        "expiresAt": expires.isoformat(timespec="seconds"),
+        "expiresAt": _shown(expires),
         "completeUrl": f"{standing.address(new.id)}/complete",
-        "completeBefore": (datetime.now(UTC) + timedelta(seconds=keep)).isoformat(timespec="seconds"),
+        "completeBefore": _shown(datetime.now(UTC) + timedelta(seconds=keep)),
     }
     # The link is as good as a token for this one content: nobody on the way may keep it.
     headers = {"cache-control": "no-store", "location": standing.address(new.id)}
     return Response(orjson.dumps({"data": told_back}), 201, headers, JSON)
 
 
+def _shown(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
+
+
 async def _announced(
-    request: Request, front: Front, principal: Principal, told: DirectUpload
+    request: Request, front: Front, principal: Principal, told: DirectUpload, expires: datetime
 ) -> tuple[Mount, bytes, NewUpload]:
     """Where it goes, what it hashes to, and what is remembered of it."""
     sha256, path = _sha256(told), paths.decode(told.path, told.path_b64)
@@ -98,17 +102,10 @@ async def _announced(
     )  # fmt: skip
     command = replace(command, mime_type=mime(told.content_type or ""))
     sealed(command, told.metadata)  # metadata that is too much is refused here
-    request_told = {
-        "host": None,
-        "kind": "direct",
-        "header": None,
-        "command": asdict(command),
-        "metadata": told.metadata,
-        "told": [f"sha256:{sha256}"],
-    }
-    new = NewUpload(
-        str(new_command_id()), principal.tenant, principal.name, mount.id, path, told.size_bytes, request_told
+    announced = Announcement(
+        kind="direct", command=command, metadata=told.metadata, told=(f"sha256:{sha256}",), until=expires
     )
+    new = NewUpload(str(new_command_id()), principal.tenant, principal.name, mount.id, path, told.size_bytes, announced)
     return mount, bytes.fromhex(sha256), new
 
 

@@ -3,18 +3,18 @@
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
 
-from api.commands import headers as intake
 from api.http.digests import Checksum
 from api.http.media import mime, shown_name
 from api.services import Front
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
 from api.uploads.bodies import ResumableFields
+from api.uploads.receive import UploadHeaders
 from api.uploads.spool import refuse_closed
 from api.uploads.tus import protocol
 from api.uploads.tus.completion import check_parts
@@ -25,6 +25,7 @@ from schema.errors import InvalidRequest, PayloadTooLarge
 from schema.ids import CommandId, new_command_id
 from schema.principals import Principal
 from schema.store.uploads import NewUpload, Upload
+from schema.uploads import Announcement, UploadEnd, UploadKind
 
 _NAMESPACE = uuid.UUID("9b0c43f2-58a5-4f0c-9d0b-6a6fb1d6a1c5")
 
@@ -42,7 +43,7 @@ class Announced:
     told: Sequence[Checksum] = ()
 
 
-async def read(request: Request, front: Front, principal: Principal) -> Announced:
+async def read(request: Request, front: Front, principal: Principal, told: UploadHeaders) -> Announced:
     """From the headers. Raises FilestoreError, and pydantic's ValidationError."""
     concat = protocol.concat(request.headers)
     text = request.headers.get("upload-metadata")
@@ -55,10 +56,11 @@ async def read(request: Request, front: Front, principal: Principal) -> Announce
     path = paths.decode(fields.path, fields.path_b64)
     mount = await incoming.open_mount(front, principal, fields.backend_mount_id, path)
     refuse_closed(mount)
-    asked = intake.read_headers(request, fields.idempotency_key)
-    command = incoming.command(request, principal, mount, path, asked, metadata=metadata, overwrite=fields.overwrite)
-    command = replace(command, mime_type=mime(fields.filetype or ""), original_name=shown_name(fields.filename or ""))
-    return Announced(expected, concat, text, command, metadata, incoming.told(request))
+    command = incoming.command(
+        principal, mount, path, told.with_key(fields.idempotency_key), metadata=metadata, overwrite=fields.overwrite,
+        mime_type=mime(fields.filetype or ""), original_name=shown_name(fields.filename or ""),
+    )  # fmt: skip
+    return Announced(expected, concat, text, command, metadata, told.told)
 
 
 async def _length(request: Request, front: Front, principal: Principal, concat: Concat | None) -> int | None:
@@ -83,7 +85,7 @@ def check_length(front: Front, expected: int | None) -> None:
 async def _length_of_parts(front: Front, principal: Principal, concat: Concat) -> int:
     found = await standing.find_all(front, principal, concat.parts)
     parts = [found[part] for part in concat.parts if part in found]
-    if len(parts) < len(concat.parts) or any(part.request["kind"] != "partial" for part in parts):
+    if len(parts) < len(concat.parts) or any(part.request.kind != "partial" for part in parts):
         check_parts(parts, concat.parts)
     if any(part.expected is None for part in parts):
         raise InvalidRequest("One of the parts is not complete.")
@@ -95,14 +97,10 @@ async def _length_of_parts(front: Front, principal: Principal, concat: Concat) -
 def new_upload(announced: Announced, principal: Principal, host: str) -> NewUpload:
     parts = announced.concat.parts if announced.concat else ()
     command = announced.command
-    request = {
-        "host": host,
-        "kind": kind_of(announced.concat),
-        "header": announced.metadata_header,
-        "command": asdict(command) if command else None,
-        "metadata": announced.metadata,
-        "told": [str(one) for one in announced.told],
-    }
+    request = Announcement(
+        kind=kind_of(announced.concat), host=host, header=announced.metadata_header, command=command,
+        metadata=announced.metadata, told=tuple(str(one) for one in announced.told),
+    )  # fmt: skip
     return NewUpload(
         id=_final_id(principal, parts, request) if parts else str(new_command_id()),
         tenant=principal.tenant,
@@ -115,38 +113,39 @@ def new_upload(announced: Announced, principal: Principal, host: str) -> NewUplo
     )
 
 
-def kind_of(concat: Concat | None) -> str:
+def kind_of(concat: Concat | None) -> UploadKind:
     if concat is None:
         return "whole"
     return "partial" if concat.partial else "final"
 
 
-def _final_id(principal: Principal, parts: Sequence[str], request: Mapping[str, Any]) -> str:
+def _final_id(principal: Principal, parts: Sequence[str], request: Announcement) -> str:
     """The same for the same wish: a client that did not get the answer puts the parts together once, however often it asks."""
-    told = {**request, "command": {**request["command"], "id": None, "request_id": None, "trace_id": None}}
+    told = request.to_json()
+    told["command"] |= {"id": None, "request_id": None, "trace_id": None}
     asked = [principal.tenant, principal.name, list(parts), told]
     return str(uuid.uuid5(_NAMESPACE, json.dumps(asked, sort_keys=True)))
 
 
 def headers(upload: Upload, command: CommandId | None = None) -> dict[str, str]:
     told = {"cache-control": "no-store"}
-    kind = upload.request["kind"]
+    kind = upload.request.kind
     if kind != "final" or upload.state == "done":
         told["upload-offset"] = str(upload.expected if upload.state == "done" else upload.received)
     if upload.expected is None:
         told["upload-defer-length"] = "1"
     else:
         told["upload-length"] = str(upload.expected)
-    if upload.request["header"]:
-        told["upload-metadata"] = upload.request["header"]
+    if upload.request.header:
+        told["upload-metadata"] = upload.request.header
     if kind != "whole":
         parts = " ".join(standing.address(part) for part in upload.parts)
         told["upload-concat"] = kind if kind == "partial" else f"final;{parts}"
     if upload.state == "open":
         told["upload-expires"] = protocol.date(upload.expires_at)
-    ended = upload.request.get("ended") or {}
-    if command or ended.get("command"):
-        told[protocol.COMMAND] = command or ended["command"]
-    if ended.get("node") is not None:
-        told[protocol.NODE] = str(ended["node"])
+    ended = upload.request.ended or UploadEnd()
+    if made := command or ended.command:
+        told[protocol.COMMAND] = made
+    if ended.node is not None:
+        told[protocol.NODE] = str(ended.node)
     return told

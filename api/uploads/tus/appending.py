@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from fastapi import Request
 
+from api.commands.headers import CommandHeaders
 from api.http import digests as checksums
 from api.http.body import RequestBody
 from api.services import Front
@@ -23,7 +24,15 @@ from schema.store.uploads import Upload
 
 
 async def go_on(
-    request: Request, front: Front, principal: Principal, body: RequestBody, id: str, offset: int, *, brings_bytes: bool
+    request: Request,
+    front: Front,
+    principal: Principal,
+    asked: CommandHeaders,
+    body: RequestBody,
+    id: str,
+    offset: int,
+    *,
+    brings_bytes: bool,
 ) -> tuple[Upload, CommandId | None]:
     """One chunk; it may be empty. And if that was the last one, the file. The command is told where it still runs."""
     checksum = protocol.checksum(request.headers) if brings_bytes else None
@@ -39,15 +48,15 @@ async def go_on(
         if upload.state == "done":
             return upload, None
         if upload.parts:
-            return await _ended(completion.finish_from_parts(request, front, principal, upload), upload)
+            return await _ended(completion.finish_from_parts(asked, front, principal, upload), upload)
         file = await front.threads.run(SPOOL, area.find, area.folder_of(front.services.settings), id)
         try:
             await front.threads.run(SPOOL, file.cut, upload.received)
             if brings_bytes:
                 upload = await Chunk(front, upload, file, checksum, bool(digests)).take(body, turn)
-            if not upload.complete or upload.request["kind"] == "partial":
+            if not upload.complete or upload.request.kind == "partial":
                 return upload, None
-            return await _ended(completion.finish(request, front, principal, upload, [file]), upload)
+            return await _ended(completion.finish(asked, front, principal, upload, [file]), upload)
         finally:
             file.close()
 

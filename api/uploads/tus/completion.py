@@ -3,11 +3,10 @@ with the next request of the client: the command's key is the upload's, so it ha
 
 from collections.abc import Sequence
 
-from starlette.requests import Request
-
 from api.commands import headers as intake
 from api.commands import run as commands
 from api.commands.answer import error_of
+from api.commands.headers import CommandHeaders
 from api.http.body import Pieces
 from api.services import Front
 from api.submission import OutcomePending
@@ -28,23 +27,23 @@ from schema.store.uploads import State, Upload
 
 
 async def finish(
-    request: Request, front: Front, principal: Principal, upload: Upload, files: Sequence[WaitingUpload]
+    asked: CommandHeaders, front: Front, principal: Principal, upload: Upload, files: Sequence[WaitingUpload]
 ) -> Upload:
     """The upload as it ended. Raises what it was refused with, and OutcomePending.
 
     `files` are in order, and locked. An earlier request that finished it is recognised by the command's key."""
-    command = standing.command_of(upload, principal, intake.read_headers(request, None))
+    command = standing.command_of(upload, principal, asked)
     clear = clearing(front, upload, files)
     outcome = await _known(front, upload, command)
     if outcome is None:
-        outcome = await _carry_out(request, front, principal, upload, command, files, clear)
+        outcome = await _carry_out(asked, front, principal, upload, command, files, clear)
     upload = await ending.settle(front, upload, outcome, clear)
     if outcome.status is not Status.SUCCEEDED:
         raise error_of(outcome)
     return upload
 
 
-async def finish_from_parts(request: Request, front: Front, principal: Principal, upload: Upload) -> Upload:
+async def finish_from_parts(asked: CommandHeaders, front: Front, principal: Principal, upload: Upload) -> Upload:
     """The same for an upload that is made of others. Raises InvalidRequest as well, when they are not all there."""
     found = await standing.find_all(front, principal, upload.parts)
     parts = [found[part] for part in upload.parts if part in found]
@@ -55,7 +54,7 @@ async def finish_from_parts(request: Request, front: Front, principal: Principal
             file = await front.threads.run(SPOOL, area.find, area.folder_of(front.services.settings), part.id)
             files.append(file)
             await front.threads.run(SPOOL, file.cut, part.received)
-        return await finish(request, front, principal, upload, files)
+        return await finish(asked, front, principal, upload, files)
     finally:
         for file in files:
             file.close()
@@ -87,7 +86,7 @@ def clearing(front: Front, upload: Upload, files: Sequence[WaitingUpload]) -> en
 def check_parts(parts: Sequence[Upload], wanted: Sequence[str]) -> None:
     if len(parts) < len(wanted):
         raise NotFound("One of the parts is not there.")
-    if any(part.request["kind"] != "partial" for part in parts):
+    if any(part.request.kind != "partial" for part in parts):
         raise InvalidRequest("An upload is made of partial uploads only.")
     if any(part.state != "open" or part.expired for part in parts):
         raise Gone("One of the parts is no longer there.")
@@ -98,7 +97,7 @@ def check_parts(parts: Sequence[Upload], wanted: Sequence[str]) -> None:
 async def _known(front: Front, upload: Upload, command: Command) -> Outcome | None:
     """How the command ended, if an earlier request got as far. A key of the client's own may be another request's: then only
     the whole way tells. Raises OutcomePending."""
-    if upload.request["command"]["key"] is not None:
+    if standing.announced_by(upload).key is not None:
         return None
     outcome = await ending.known(front, command)
     if outcome is not None and outcome.status is Status.RUNNING:
@@ -107,7 +106,7 @@ async def _known(front: Front, upload: Upload, command: Command) -> Outcome | No
 
 
 async def _carry_out(
-    request: Request,
+    asked: CommandHeaders,
     front: Front,
     principal: Principal,
     upload: Upload,
@@ -119,8 +118,8 @@ async def _carry_out(
         # It may be long ago that it was announced: whether the principal may is asked again.
         mount = await incoming.open_mount(front, principal, command.mount_id, command.node_path)
         refuse_closed(mount)
-        wait = intake.wait(front.services.settings, intake.read_headers(request, None))
-        wanted = UploadRequest(command, mount, upload.request["metadata"], standing.told_of(upload), wait)
+        wait = intake.wait(front.services.settings, asked)
+        wanted = UploadRequest(command, mount, upload.request.metadata, standing.told_of(upload), wait)
         submission = await incoming.stage(front, wanted, _pieces(front, upload, files))
         return await commands.carry_out(front, submission)
     except FilestoreError as error:

@@ -6,10 +6,12 @@ from starlette.responses import Response
 
 from api.access.admission import admit
 from api.commands import headers as intake
+from api.commands.headers import CommandHeaders
 from api.http import openapi
 from api.http.body import RequestBody
 from api.http.routes import Plain
 from api.services import Front, front_of
+from api.uploads import receive as incoming
 from api.uploads import remembered as standing
 from api.uploads.described import UPLOAD_ID
 from api.uploads.remembered import UploadLocked
@@ -73,7 +75,8 @@ async def create(request: Request) -> Response:
 
 async def _create(request: Request, front: Front, principal: Principal, body: RequestBody) -> Response:
     protocol.check_version(request.headers)
-    announced = await announce.read(request, front, principal)
+    told = incoming.read_headers(request)
+    announced = await announce.read(request, front, principal, told)
     with_body = _brings_bytes(request, body)
     new = announce.new_upload(announced, principal, front.services.settings.host_id)
     folder, keep = area.folder_of(front.services.settings), front.services.settings.upload_keep_seconds
@@ -89,11 +92,17 @@ async def _create(request: Request, front: Front, principal: Principal, body: Re
     finally:
         if file is not None:
             file.close()
-    return await _begin(request, front, principal, body, new.id, with_body)
+    return await _begin(request, front, principal, told.asked, body, new.id, with_body)
 
 
 async def _begin(
-    request: Request, front: Front, principal: Principal, body: RequestBody, id: str, with_body: bool
+    request: Request,
+    front: Front,
+    principal: Principal,
+    asked: CommandHeaders,
+    body: RequestBody,
+    id: str,
+    with_body: bool,
 ) -> Response:
     """It is announced, and has an address, whatever comes of its first chunk."""
     command: CommandId | None = None
@@ -102,7 +111,7 @@ async def _begin(
         standing.refuse_refused(upload)
         if with_body or (upload.state == "open" and (upload.complete or upload.parts)):
             offset = 0 if with_body else upload.received
-            upload, command = await go_on(request, front, principal, body, id, offset, brings_bytes=with_body)
+            upload, command = await go_on(request, front, principal, asked, body, id, offset, brings_bytes=with_body)
     except FilestoreError as error:
         refused = answers.refused(request, error)
         refused.headers["location"] = standing.address(id)
@@ -143,8 +152,8 @@ async def go_on_with(request: Request, front: Front, principal: Principal, body:
     if offset is None:
         raise InvalidRequest("Upload-Offset is missing.")
     protocol.check_type(request.headers)
-    intake.read_headers(request, None)  # malformed ones are told before the chunk is taken
-    upload, command = await go_on(request, front, principal, body, id, offset, brings_bytes=True)
+    asked = intake.read_headers(request, None)
+    upload, command = await go_on(request, front, principal, asked, body, id, offset, brings_bytes=True)
     return Response(status_code=204, headers=announce.headers(upload, command))
 
 
@@ -175,6 +184,7 @@ async def ask(request: Request, front: Front, principal: Principal, body: Reques
             log.debug("somebody writes to it", upload=id)
         upload = await standing.find(front, principal, id)
         standing.refuse_refused(upload)
-    if upload.state == "open" and upload.request["kind"] != "partial" and (upload.complete or upload.parts):
-        upload, command = await go_on(request, front, principal, body, id, upload.received, brings_bytes=False)
+    if upload.state == "open" and upload.request.kind != "partial" and (upload.complete or upload.parts):
+        asked = intake.read_headers(request, None)
+        upload, command = await go_on(request, front, principal, asked, body, id, upload.received, brings_bytes=False)
     return Response(status_code=200, headers=announce.headers(upload, command))

@@ -169,7 +169,7 @@ class S3Attempt:
         return NO_PARENT
 
     def is_folder(self, path: NodePath) -> bool:
-        return bool(self.bucket.first(self.keys.folder(path), 1))
+        return self.store.is_folder(path)
 
     def not_free(self, path: NodePath, found: FoundObject | None) -> Refused | None:
         if found is not None or self.is_folder(path):
@@ -193,7 +193,7 @@ class S3Attempt:
             if found is not None and self.is_ours(found):
                 return self.recognised(found.identity)
             if condition == FREE and found is None and not self.is_folder(path):
-                return self.haunted(self.keys.folder(path))
+                return self.haunted(f"{self.keys.of(path)}/")
             return None
         return self.made(made.identity)
 
@@ -459,13 +459,12 @@ class S3Attempt:
         return self.create_folder(target)
 
     def restore(self) -> Result:
-        source_key = self.keys.in_trash(self.task.place)
         if self.expected.directory:
-            return self.restore_folder(source_key + "/")
+            return self.restore_folder(self.keys.trash_folder(self.task.place))
         there = self.seen_before(self.key)
         if before := self.made_before(there):
             return before
-        source = self.bucket.head(source_key)
+        source = self.bucket.head(self.keys.in_trash(self.task.place))
         if source is None or not self.is_kept(source):
             self.store.sure()
             return EXPIRED if source is None else CHANGED

@@ -6,6 +6,7 @@ be ours. Until the record nothing has left its place; whatever fails, what was l
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -40,23 +41,41 @@ class Items:
         return self.task.target or self.task.path
 
     def _laid_at(self, relative: bytes) -> str:
-        """The key where an item will be: below the target, or in the trash."""
+        """The key where a file will be: below the target, or in the trash. Raises InvalidPath."""
         if self.task.step is Step.DELETE:
-            return self.keys.in_trash((self.task.trash or "").encode() + _below(relative))
+            return self.keys.in_trash(self._place(relative))
         return self.keys.of(NodePath(self._target.raw + _below(relative)))
+
+    def _folder_laid_at(self, relative: bytes) -> str:
+        """The same for a directory."""
+        if self.task.step is Step.DELETE:
+            return self.keys.trash_folder(self._place(relative))
+        return self.keys.folder(NodePath(self._target.raw + _below(relative)))
+
+    def _place(self, relative: bytes) -> bytes:
+        return (self.task.trash or "").encode() + _below(relative)
 
     def _came_from(self, source: Source) -> str:
         return self.keys.of(source.path) if source.path is not None else self.keys.in_trash(source.place)
+
+    def _folder_came_from(self, source: Source) -> str:
+        return self.keys.folder(source.path) if source.path is not None else self.keys.trash_folder(source.place)
 
     def _is_ours(self, found: FoundObject | None) -> bool:
         return found is not None and found.command == self.task.command
 
     # -- before the record ---------------------------------------------------------------------------------------------
 
+    def check_names(self, page: Sequence[Source]) -> None:
+        """Raises InvalidPath where the bucket can not hold the directory itself, or one of these where it goes."""
+        self._folder_laid_at(b"")
+        for source in page:
+            (self._folder_laid_at if source.kind == "directory" else self._laid_at)(source.relative)
+
     def begin(self) -> None:
         """The directory itself, first: from here on the name is taken. Raises NodeExists, ParentNotFound, NotADirectory."""
         if self.task.step is Step.DELETE:
-            self.store.put_our_folder(self._laid_at(b"") + "/", self.task.command)
+            self.store.put_our_folder(self._folder_laid_at(b""), self.task.command)
         else:
             result = S3Attempt(self.store, self.task).create_folder(self._target)
             if isinstance(result, Refused):
@@ -69,7 +88,7 @@ class Items:
 
     def _lay_one(self, source: Source) -> Copied:
         if source.kind == "directory":
-            self._lay_folder(self._laid_at(source.relative) + "/")
+            self._lay_folder(self._folder_laid_at(source.relative))
             return Copied(source.relative, source.kind, FOLDER)
         if source.kind != "file":
             raise errors.NotSupported(f"A {source.kind} can not be copied.")
@@ -171,7 +190,8 @@ class Items:
     # -- after the record ----------------------------------------------------------------------------------------------
 
     def clear(self, page: Iterable[Source], succeeded: bool) -> None:
-        """Children come before their parents. Of a command that succeeded the originals go, else what was laid."""
+        """Children come before their parents. Of a command that succeeded the originals go, else what was laid. At a name that
+        the bucket can not hold nothing was laid."""
         page = list(page)
         if succeeded and self.task.step is Step.CREATE:
             return  # a copy leaves its originals
@@ -179,17 +199,20 @@ class Items:
         _at_once(clear_file, [source for source in page if source.kind != "directory"])
         for source in page:
             if source.kind == "directory":
-                key = self._came_from(source) if succeeded else self._laid_at(source.relative)
-                self._clear_folder(key + "/", ours=not succeeded)
+                with suppress(errors.InvalidPath):
+                    key = self._folder_came_from(source) if succeeded else self._folder_laid_at(source.relative)
+                    self._clear_folder(key, ours=not succeeded)
 
     def clear_root(self, succeeded: bool) -> None:
         if not succeeded:
-            return self._clear_folder(self._laid_at(b"") + "/", ours=True)
+            with suppress(errors.InvalidPath):
+                self._clear_folder(self._folder_laid_at(b""), ours=True)
+            return
         match self.task.step:
             case Step.DELETE | Step.MOVE:
                 self._clear_folder(self.keys.folder(self.task.path), ours=False)
             case Step.RESTORE:
-                self._clear_folder(self.keys.in_trash(self.task.place) + "/", ours=False)
+                self._clear_folder(self.keys.trash_folder(self.task.place), ours=False)
 
     def _clear_original(self, source: Source) -> None:
         """Exactly what was laid elsewhere. If it changed meanwhile it stays: that is drift."""
@@ -198,7 +221,10 @@ class Items:
             self._delete(found)
 
     def _clear_laid(self, source: Source) -> None:
-        found = self.bucket.head(self._laid_at(source.relative))
+        try:
+            found = self.bucket.head(self._laid_at(source.relative))
+        except errors.InvalidPath:
+            return
         if found is None or not self._is_ours(found):
             return
         if self.task.step is not Step.CREATE:

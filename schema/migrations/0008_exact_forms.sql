@@ -1,4 +1,5 @@
--- Digests as clients read them are bare hexadecimal, and `pathB64` is there only where the bytes are not UTF-8.
+-- Answers and events have the exact forms that existing clients parse: digests are bare hexadecimal, a source is a path, and
+-- the bytes of a path are there only where they are no text.
 
 -- What clients read of a checksum: the digits alone. The algorithm that it is stored with says how it was compared.
 CREATE FUNCTION filestore.hex_of(checksum text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
@@ -51,3 +52,37 @@ SELECT n.id, n.tenant, n.mount_id, n.parent_id, n.kind, n.state, n.name, n.depth
                 || ',"supportsRange":true,"sizeBytes":' || n.size_bytes || ',"checksum":' || s.checksum
                 || ',"contentHash":' || s.hash || ',"filename":' || s.name || '}' END
          || '}' AS document_text) t;
+
+-- Where a move or a copy came from, under the names that answers and events have for it; empty for other commands. `mount` is
+-- the node's own: only another one is told.
+CREATE FUNCTION filestore.came_from_v2(command text, request jsonb, mount bigint) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN o.name IS NULL THEN '{}' ELSE jsonb_strip_nulls(jsonb_build_object(o.name, request->'path',
+               o.name || 'B64', request->'path_b64',
+               o.name || 'BackendMountId', nullif((request->>'mount_id')::bigint, mount))) END
+      FROM (SELECT CASE command WHEN 'moveNode' THEN 'movedFrom' WHEN 'copyNode' THEN 'copiedFrom' END AS name) o
+$$;
+
+-- The bytes of the paths of a request, where they are no text.
+CREATE FUNCTION filestore.exact_v1(request jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_strip_nulls(jsonb_build_object('pathB64', request->'path_b64', 'targetPathB64', request->'target_b64'))
+$$;
+
+-- The event of a node that leaves with a command and is not its own.
+CREATE FUNCTION filestore.left_event_v2(
+    leaves jsonb, tree jsonb, node bigint, entry bigint, command text, id uuid, key text, principal text
+) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object('backendMountId', leaves->'mount', 'nodeId', leaves->'node', 'path', leaves->'shown',
+        'kind', CASE WHEN (leaves->>'tree')::boolean THEN 'directory' ELSE 'file' END,
+        'state', 'deleted', 'parentId', leaves->'parent', 'version', leaves->'version', 'sizeBytes', leaves->'size',
+        'checksum', leaves->'sha256', 'contentHash', leaves->'sha256', 'metadata',
+        (SELECT n.metadata FROM filestore.nodes n WHERE n.id = (leaves->>'node')::bigint), 'replacedBy', node,
+        'journalId', entry, 'command', command, 'commandId', id, 'idempotencyKey', key, 'principal', principal,
+        'observedAt', now(), 'tree', CASE WHEN (leaves->>'tree')::boolean THEN tree END,
+        'delta', jsonb_build_object('sizeBytes', -CASE WHEN (leaves->>'tree')::boolean
+            THEN coalesce((tree->>'size')::bigint, 0) ELSE (leaves->>'size')::bigint END))
+        || jsonb_strip_nulls(jsonb_build_object('pathB64', leaves->'b64'))
+$$;
+
+-- No release has run with these.
+DROP FUNCTION filestore.came_from_v1(text, jsonb);
+DROP FUNCTION filestore.left_event_v1(jsonb, jsonb, bigint, bigint, text, uuid, text, text);
