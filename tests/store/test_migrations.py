@@ -132,10 +132,6 @@ def test_a_migrator_that_is_killed_leaves_nothing_and_the_next_one_does_it_all(k
     assert [m.version for m in migrate(killed)] == [m.version for m in migrations()]
 
 
-def test_migrations_are_numbered_without_gaps() -> None:
-    assert [m.version for m in migrations()] == list(range(1, len(migrations()) + 1))
-
-
 def test_the_command_says_what_is_pending_and_applies_it(
     empty: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
