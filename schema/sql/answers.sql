@@ -75,7 +75,8 @@ INSERT INTO filestore.outbox (tenant, mount_id, type, data)
 SELECT e.tenant, e.at, e.type, CASE e.rank
     WHEN 0 THEN jsonb_build_object('commandId', e.id, 'command', e.command, 'status', e.status, 'code', e.code,
         'journalId', e.journal_id, 'backendMountId', e.mount_id, 'nodeId', e.node_id,
-        'path', coalesce(e.result->>'path', e.shown), 'idempotencyKey', e.key, 'principal', e.principal, 'result', coalesce(e.result, '{}'), 'observedAt', now())
+        'path', coalesce(e.result->>'path', e.shown), 'idempotencyKey', e.key, 'principal', e.principal,
+        'result', coalesce(e.result, '{}'), 'observedAt', now())
         || CASE WHEN e.result IS NULL THEN jsonb_strip_nulls(jsonb_build_object('pathB64', e.shown_b64)) ELSE e.places END
     WHEN 1 THEN filestore.left_event_v2(e.leaves, e.tree, e.node_id, e.journal_id, e.command, e.id, e.key, e.principal)
     ELSE jsonb_build_object('backendMountId', e.mount_id, 'nodeId', e.node_id, 'path', e.path_text,

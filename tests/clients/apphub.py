@@ -24,7 +24,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, strict=True, frozen=True)
 
 
-class Rollup(Strict):
+class ParsedRollup(Strict):
     node_id: int
     size_bytes: int
     file_count: int
@@ -34,7 +34,7 @@ class Rollup(Strict):
     last_calculated_at: str | None
 
 
-class Download(Strict):
+class ParsedDownload(Strict):
     mode: Literal["stream", "presign"]
     stream_url: str
     presign_url: str | None
@@ -45,7 +45,7 @@ class Download(Strict):
     filename: str | None
 
 
-class Node(Strict):
+class ParsedNode(Strict):
     id: int
     backend_mount_id: int
     parent_id: int | None
@@ -69,16 +69,16 @@ class Node(Strict):
     created_at: str
     updated_at: str
     deleted_at: str | None
-    rollup: Rollup | None
-    download: Download | None
+    rollup: ParsedRollup | None
+    download: ParsedDownload | None
 
     @property
-    def totals(self) -> Rollup:
+    def totals(self) -> ParsedRollup:
         assert self.rollup is not None
         return self.rollup
 
 
-class Result(Strict):
+class ParsedResult(Strict):
     command_type: str
     node_id: int
     backend_mount_id: int
@@ -94,19 +94,19 @@ class Result(Strict):
     copied_from: str | None = None
 
 
-class Outcome(Strict):
+class ParsedOutcome(Strict):
     idempotent: bool
     journal_entry_id: int
-    node: Node | None
-    result: Result
+    node: ParsedNode | None
+    result: ParsedResult
 
     @property
-    def made(self) -> Node:
+    def made(self) -> ParsedNode:
         assert self.node is not None
         return self.node
 
 
-class Mount(Strict):
+class ParsedMount(Strict):
     id: int
     mount_key: str
     display_name: str | None
@@ -127,7 +127,7 @@ class Mount(Strict):
     updated_at: str
 
 
-class Pagination(Strict):
+class ParsedPagination(Strict):
     total: int
     limit: int
     offset: int
@@ -141,9 +141,9 @@ class MountFilters(Strict):
     access_modes: list[str]
 
 
-class Mounts(Strict):
-    mounts: list[Mount]
-    pagination: Pagination
+class ParsedMounts(Strict):
+    mounts: list[ParsedMount]
+    pagination: ParsedPagination
     filters: MountFilters
 
 
@@ -160,20 +160,20 @@ class NodeFilters(ChildFilters):
     depth: int | None
 
 
-class Nodes(Strict):
-    nodes: list[Node]
-    pagination: Pagination
+class ParsedNodes(Strict):
+    nodes: list[ParsedNode]
+    pagination: ParsedPagination
     filters: NodeFilters
 
 
-class Children(Strict):
-    parent: Node
-    children: list[Node]
-    pagination: Pagination
+class ParsedChildren(Strict):
+    parent: ParsedNode
+    children: list[ParsedNode]
+    pagination: ParsedPagination
     filters: ChildFilters
 
 
-class Link(Strict):
+class ParsedLink(Strict):
     url: str
     expires_at: str
     headers: dict[str, str]
@@ -243,64 +243,64 @@ class AppHub:
 
     service: Service
 
-    def create_directory(self, mount: int, path: str, key: str | None = None, **more: Any) -> Outcome:
+    def create_directory(self, mount: int, path: str, key: str | None = None, **more: Any) -> ParsedOutcome:
         return self._command("POST", "/v1/directories", key, backendMountId=mount, path=path, **more)
 
-    def delete_node(self, mount: int, path: str, key: str | None = None, *, recursive: bool = False) -> Outcome:
+    def delete_node(self, mount: int, path: str, key: str | None = None, *, recursive: bool = False) -> ParsedOutcome:
         return self._command("DELETE", "/v1/nodes", key, backendMountId=mount, path=path, recursive=recursive)
 
-    def move_node(self, mount: int, path: str, target: str, **more: Any) -> Outcome:
+    def move_node(self, mount: int, path: str, target: str, **more: Any) -> ParsedOutcome:
         body = {"backendMountId": mount, "path": path, "targetPath": target, "overwrite": False} | more
         return self._command("POST", "/v1/nodes/move", None, **body)
 
-    def copy_node(self, mount: int, path: str, target: str, **more: Any) -> Outcome:
+    def copy_node(self, mount: int, path: str, target: str, **more: Any) -> ParsedOutcome:
         body = {"backendMountId": mount, "path": path, "targetPath": target, "overwrite": False} | more
         return self._command("POST", "/v1/nodes/copy", None, **body)
 
-    def update_metadata(self, mount: int, node: int, **changes: Any) -> Outcome:
+    def update_metadata(self, mount: int, node: int, **changes: Any) -> ParsedOutcome:
         return self._command("PATCH", f"/v1/nodes/{node}/metadata", None, backendMountId=mount, **changes)
 
     def upload_file(
         self, mount: int, path: str, content: bytes, key: str | None = None, headers: dict[str, str] | None = None,
         **fields: str,
-    ) -> Outcome:  # fmt: skip
+    ) -> ParsedOutcome:  # fmt: skip
         """The key goes twice, as a field and as a header."""
         key = key or str(uuid.uuid4())
         form = {"backendMountId": str(mount), "path": path, **fields, "idempotencyKey": key}
         file = {"file": (path.rpartition("/")[2], content, "application/octet-stream")}
         told = {"Idempotency-Key": key, "x-filestore-principal": "apphub", **(headers or {})}
-        return Outcome.model_validate(self._data("POST", "/v1/files", data=form, files=file, headers=told))
+        return ParsedOutcome.model_validate(self._data("POST", "/v1/files", data=form, files=file, headers=told))
 
-    def get_node_by_path(self, mount: int, path: str) -> Node:
+    def get_node_by_path(self, mount: int, path: str) -> ParsedNode:
         params = {"backendMountId": mount, "path": path}
-        return Node.model_validate(self._data("GET", "/v1/nodes/by-path", params=params))
+        return ParsedNode.model_validate(self._data("GET", "/v1/nodes/by-path", params=params))
 
-    def get_node_by_id(self, id: int) -> Node:
-        return Node.model_validate(self._data("GET", f"/v1/nodes/{id}"))
+    def get_node_by_id(self, id: int) -> ParsedNode:
+        return ParsedNode.model_validate(self._data("GET", f"/v1/nodes/{id}"))
 
-    def list_nodes(self, mount: int, **params: Any) -> Nodes:
-        return Nodes.model_validate(self._data("GET", "/v1/nodes", params={"backendMountId": mount, **params}))
+    def list_nodes(self, mount: int, **params: Any) -> ParsedNodes:
+        return ParsedNodes.model_validate(self._data("GET", "/v1/nodes", params={"backendMountId": mount, **params}))
 
-    def list_children(self, node: int, **params: Any) -> Children:
-        return Children.model_validate(self._data("GET", f"/v1/nodes/{node}/children", params=params))
+    def list_children(self, node: int, **params: Any) -> ParsedChildren:
+        return ParsedChildren.model_validate(self._data("GET", f"/v1/nodes/{node}/children", params=params))
 
-    def list_mounts(self, **params: Any) -> Mounts:
-        return Mounts.model_validate(self._data("GET", "/v1/backend-mounts", params=params))
+    def list_mounts(self, **params: Any) -> ParsedMounts:
+        return ParsedMounts.model_validate(self._data("GET", "/v1/backend-mounts", params=params))
 
-    def update_mount(self, mount: int, **changes: Any) -> Mount:
-        return Mount.model_validate(self._data("PATCH", f"/v1/backend-mounts/{mount}", json=changes))
+    def update_mount(self, mount: int, **changes: Any) -> ParsedMount:
+        return ParsedMount.model_validate(self._data("PATCH", f"/v1/backend-mounts/{mount}", json=changes))
 
-    def get_mount(self, mount: int) -> Mount:
-        return Mount.model_validate(self._data("GET", f"/v1/backend-mounts/{mount}"))
+    def get_mount(self, mount: int) -> ParsedMount:
+        return ParsedMount.model_validate(self._data("GET", f"/v1/backend-mounts/{mount}"))
 
-    def presign(self, node: int) -> Link:
-        return Link.model_validate(self._data("GET", f"/v1/files/{node}/presign", params={"expiresIn": 60}))
+    def presign(self, node: int) -> ParsedLink:
+        return ParsedLink.model_validate(self._data("GET", f"/v1/files/{node}/presign", params={"expiresIn": 60}))
 
-    def _command(self, method: str, address: str, key: str | None, **body: Any) -> Outcome:
+    def _command(self, method: str, address: str, key: str | None, **body: Any) -> ParsedOutcome:
         """The key goes twice, in the body and as a header."""
         key = key or str(uuid.uuid4())
         headers = {"Idempotency-Key": key, "x-filestore-principal": "apphub"}
-        return Outcome.model_validate(
+        return ParsedOutcome.model_validate(
             self._data(method, address, json={**body, "idempotencyKey": key}, headers=headers)
         )
 

@@ -1,12 +1,12 @@
 """Mounts in the exact forms that existing clients compare or parse."""
 
-from tests.clients.apphub import AppHub, Mount
+from tests.clients.apphub import AppHub, ParsedMount
 from tests.fix_service import MountOfTest, Service
 
 
 def test_a_mount_passes_a_schema_that_wants_every_field(service: Service, mount: MountOfTest) -> None:
     found = AppHub(service).get_mount(mount.id)
-    assert isinstance(found, Mount) and (found.mount_key, found.backend_kind) == (mount.key, "local")
+    assert isinstance(found, ParsedMount) and (found.mount_key, found.backend_kind) == (mount.key, "local")
     raw = service.call("GET", f"/v1/backend-mounts/{mount.id}").json()["data"]
     assert "lastHealthCheckAt" in raw and "lastHealthStatus" in raw and "pathB64" not in raw
 

@@ -3,10 +3,10 @@
 import base64
 import hashlib
 
-from tests.clients.apphub import AppHub, Children, Node, Nodes
+from tests.clients.apphub import AppHub, ParsedChildren, ParsedNode, ParsedNodes
 from tests.fix_service import MountOfTest, Service
 
-FIELDS = {field.alias for field in Node.model_fields.values()}
+FIELDS = {field.alias for field in ParsedNode.model_fields.values()}
 
 
 def test_a_node_has_exactly_the_fields_that_clients_know(service: Service, mount: MountOfTest) -> None:
@@ -16,7 +16,7 @@ def test_a_node_has_exactly_the_fields_that_clients_know(service: Service, mount
     for path in ("", "a", "a/f"):
         found = service.at(mount, path).json()["data"]
         assert set(found) == FIELDS, path
-        assert Node.model_validate(found).path == path
+        assert ParsedNode.model_validate(found).path == path
 
 
 def test_a_file_is_known_by_bare_hexadecimal_digits(service: Service, mount: MountOfTest) -> None:
@@ -58,12 +58,12 @@ def test_a_list_has_its_conditions_as_arrays(service: Service, mount: MountOfTes
     client = AppHub(service)
     client.create_directory(mount.id, "a")
     listed = client.list_nodes(mount.id)
-    assert isinstance(listed, Nodes) and [node.depth for node in listed.nodes] == [1]
+    assert isinstance(listed, ParsedNodes) and [node.depth for node in listed.nodes] == [1]
     assert (listed.filters.states, listed.filters.kinds, listed.filters.path) == ([], [], None)
     listed = client.list_nodes(
         mount.id, depth=0, driftOnly="false", kinds="file,directory", states="active", search="A"
     )
     assert [listed.filters.kinds, listed.filters.states, listed.filters.depth] == [["file", "directory"], ["active"], 0]
     below = client.list_children(client.get_node_by_path(mount.id, "").id, limit=1)
-    assert isinstance(below, Children) and (below.filters.states, below.filters.kinds) == ([], [])
+    assert isinstance(below, ParsedChildren) and (below.filters.states, below.filters.kinds) == ([], [])
     assert (below.pagination.total, below.pagination.next_offset) == (1, None)
