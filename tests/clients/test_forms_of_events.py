@@ -13,9 +13,9 @@ from tests.fix_service import PATIENCE, MountOfTest, Service
 Told = list[tuple[str, dict[str, Any]]]
 
 
-def told(service: Service, mount: MountOfTest, after: int, count: int) -> Told:
+def told(service: Service, mount: MountOfTest, after: int, count: int, **asked: str) -> Told:
     """The first events of a mount after a position, as the stream sends them to that client."""
-    params: dict[str, Any] = {"backendMountId": mount.id, "lastEventId": after}
+    params: dict[str, Any] = {"backendMountId": mount.id, "lastEventId": after, **asked}
     headers = {"Accept": "text/event-stream"}
     text, found = "", Told()
     with (
@@ -90,8 +90,8 @@ def test_a_download_says_how_it_went_out(service: Service, mount: MountOfTest) -
     node = AppHub(service).upload_file(mount.id, "f", b"abc").result.node_id
     after = last(service)
     service.call("GET", f"/v1/files/{node}/content")
-    downloads = [data for name, data in told(service, mount, after, 4) if name == "node.downloaded"]
-    event = NodeDownloaded.model_validate(downloads[0])
+    [(_, data)] = told(service, mount, after, 1, events="filestore.node.downloaded")
+    event = NodeDownloaded.model_validate(data)
     assert (event.mode, event.range, event.size_bytes, event.path) == ("stream", None, 3, "f")
 
 
