@@ -60,7 +60,8 @@ SELECT (SELECT count(*) FROM found) AS total, (
         'id', m.id, 'mountKey', m.mount_key, 'backendKind', m.backend_kind, 'accessMode', m.access_mode,
         'state', m.state, 'stateReason', m.state_reason, 'rootPath', m.root_path, 'bucket', m.bucket, 'prefix', m.prefix,
         'config', m.config, 'displayName', m.display_name, 'description', m.description, 'contact', m.contact,
-        'labels', m.labels, 'mountUuid', m.mount_uuid, 'hostId', m.host_id, 'epoch', m.epoch,
+        'labels', m.labels, 'lastHealthCheckAt', NULL, 'lastHealthStatus', NULL,
+        'mountUuid', m.mount_uuid, 'hostId', m.host_id, 'epoch', m.epoch,
         'leftovers', m.leftovers,
         'rootNodeId', (SELECT r.id FROM filestore.nodes r
                         WHERE r.mount_id = m.id AND r.directory_path = '' AND r.state <> 'deleted'),
