@@ -136,7 +136,7 @@ def test_without_inodes_nothing_runs_for_ever(service: Service, tiny_disk: Path)
     for day in list(trash.iterdir()):
         day.rename(full / day.name)  # frees nothing
     for answer in (service.delete(mount, "b", key="gone"), service.move(mount, "b", "c", key="onto", overwrite=True)):
-        assert code(answer) == (507, "STORAGE_FULL") and "Free some space" in answer.json()["error"]["message"]
+        assert code(answer) == (507, "STORAGE_FULL") and "free some space" in answer.json()["error"]["message"]
     assert mount.on_disk() == {"b": b"b", "c": b"c"}
     subprocess.run(["mount", "-o", "remount,nr_inodes=10000", str(tiny_disk)], check=True)
     for day in full.iterdir():
