@@ -179,6 +179,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "answer": (ANSWERS["answer"], {"ids": IDS}, {"commands_pkey", "nodes_pkey"}),
     "tell": (ANSWERS["tell"], {"ids": IDS}, {"commands_pkey", "nodes_pkey"}),
     "outcomes": (OUTCOMES["outcomes"], {"ids": IDS}, {"commands_pkey"}),
+    "names of resumed": (OUTCOMES["named"], {"ids": IDS}, {"commands_pkey"}),
     "cleanups of a list": (LEFTOVERS["cleanups"], {"mount": 1, "ids": IDS}, {"commands_pkey"}),
     "close_cleanups": (LEFTOVERS["close_cleanups"], {"ids": [1]}, {"cleanups_pkey"}),
     "give_positions": (EVENTS["give_positions"], {"limit": 1000}, {"outbox_unpositioned"}),
