@@ -23,9 +23,10 @@ class ExecutorsOfMounts(Protocol):
         """At once, without IO. Raises ExecutorNotFound, or MountOffline when the mount lies on another host."""
         ...
 
-    def register(self, mount: Mount) -> Identity | None:
-        """Prepare a mount's storage, and tell which directory its root is; None where storage knows no directories.
-        Blocking. Doing it again is harmless. Raises InvalidRequest, MountOffline, ExecutorNotFound."""
+    def register(self, mount: Mount, others: Sequence[Mount]) -> Identity | None:
+        """Prepare a mount's storage, and tell which directory its root is; None where storage knows no directories. `others`:
+        those that it must not meet. Blocking. Doing it again is harmless. Raises InvalidRequest, MountOffline, ExecutorNotFound.
+        """
         ...
 
     def prove(self, mount: Mount) -> Identity | None:

@@ -55,7 +55,7 @@ class InvalidRequest(FilestoreError):
 
 
 class InvalidChecksum(FilestoreError):
-    """The checksum header is not `sha256:`, `sha1:` or `md5:` followed by hexadecimal digits."""
+    """The algorithm of the checksum is none of `sha256`, `sha1` and `md5`; send one of these, or a plain SHA-256."""
 
     code = "INVALID_CHECKSUM"
 

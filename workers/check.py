@@ -23,9 +23,9 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.service import RPCError
 
 from activities import budgets
-from activities.executors import open_executor
 from activities.executors.base import Entry as StorageEntry
 from activities.executors.base import Executor, Locks
+from activities.executors.kinds import open_executor
 from schema import check, errors
 from schema.check import Finding, FindingKind, ListedFacts, RecordFacts, Severity, StageEntry, StorageFacts
 from schema.ids import CommandId, MountId

@@ -13,8 +13,8 @@ from activities.commands.finish import Finish
 from activities.commands.fresh import FreshAttempts
 from activities.commands.stage import StageCopies
 from activities.events.publish import Bus, Publish
-from activities.executors import prepare_storage, prove_storage
 from activities.executors.base import Executor, Identity
+from activities.executors.kinds import prepare_storage, prove_storage
 from activities.ports import Audience, Executors, Nobody
 from activities.upkeep.sweep import Sweep
 from api.dispatch.dispatch import Dispatch
@@ -94,8 +94,8 @@ class RouteExecutors:
         self._served.learn(mount)
         return self._served.of(mount.id)
 
-    def register(self, mount: Mount) -> Identity | None:
-        return prepare_storage(mount, self._spool_path)
+    def register(self, mount: Mount, others: Sequence[Mount]) -> Identity | None:
+        return prepare_storage(mount, self._spool_path, others)
 
     def prove(self, mount: Mount) -> Identity | None:
         return prove_storage(mount, self._spool_path)

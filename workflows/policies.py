@@ -43,3 +43,12 @@ LONG: dict[str, Any] = {
     "retry_policy": RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=60)),
 }
 """Bytes move for as long as it takes."""
+
+
+def kept(time: timedelta) -> dict[str, Any]:
+    """An activity that goes on for a given time, in another process when its own dies."""
+    return {
+        "schedule_to_close_timeout": time + timedelta(minutes=2),
+        "heartbeat_timeout": timedelta(seconds=10),
+        "retry_policy": RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10)),
+    }

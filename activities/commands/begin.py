@@ -16,7 +16,7 @@ from schema.commands.atomic import decide_atomic, taken
 from schema.commands.claims import Claim
 from schema.commands.command import Command, Status
 from schema.commands.payloads import Batch, Begun, CommandIds, Going, Outcome
-from schema.commands.verdicts import Conflict, Go, Refuse, Resume, Verdict, among, decide
+from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume, Verdict, among, decide
 from schema.faults import areach
 from schema.ids import CommandId, MountId
 from schema.store import begin as begin_store
@@ -88,6 +88,7 @@ class Begin:
             unstaged=[Going(v.id, v.attempt) for v in going if not v.long and v.unstaged],
             long=[v.id for v in going if v.long],
             atomic=atomic_id is not None,
+            aside={request: said for request, verdict in verdicts.items() if (said := _aside(verdict))},
         )
 
     def _verify_stages(self, mount: MountId, strange: Sequence[Command]) -> tuple[Locks, set[CommandId]]:
@@ -168,3 +169,20 @@ class Begin:
             unstaged=[Going(row.id, row.attempt) for row in rows.values() if row.unstaged],
             atomic=commands.atomic,
         )
+
+
+def _aside(verdict: Verdict) -> str:
+    """What a person is shown of a command that does not go; empty for one that does."""
+    match verdict:
+        case Refuse(error=error):
+            return f"failed {error.code}"
+        case Conflict(error):
+            return f"refused {error.code}"
+        case Replay():
+            return "replayed"
+        case Join():
+            return "joined an earlier request"
+        case Busy():
+            return "waits for its path"
+        case _:
+            return ""

@@ -70,7 +70,12 @@ class Commit:
         departures = [CommandIds(mount, [command]) for command, mount in told.leftovers if mount is not None]
         left = [id for id, mount in told.leftovers if mount is None]
         await self._forget(applied.mount_id, told, left)
-        return Ended(applied.mount_id, good, len(told.ended) - good, left, departures)
+        failures = {
+            outcome.id: f"{outcome.status} {outcome.code or ''}".strip()
+            for outcome in told.ended.values()
+            if outcome.status is not Status.SUCCEEDED
+        }
+        return Ended(applied.mount_id, good, len(failures), left, departures, failures)
 
     async def _forget(self, mount: MountId, told: _Told, left: Sequence[CommandId]) -> None:
         """A courtesy: the storage need not keep what would have told a later execution. Everybody is answered already."""

@@ -17,6 +17,7 @@ from activities.executors.base import (
     Content,
     Copied,
     Executor,
+    Fetch,
     Identity,
     Source,
     Step,
@@ -25,6 +26,7 @@ from activities.executors.base import (
     trees_of,
 )
 from activities.executors.drafts import pour
+from activities.progress import beat_once, counted, current, followed
 from schema import errors
 from schema.commands import intents
 from schema.commands.command import Status
@@ -119,6 +121,8 @@ class StageCopies:
         tree = is_tree(row.intent)
         async with self._pool.connection() as connection:
             planned = await trees.plan(connection, row.id, items.planned_node(row)) if tree else 0
+        progress = current()
+        progress.expect(planned + 1)
 
         def read() -> Iterator[Source]:
             """In the copying thread, page by page: a tree may be larger than memory."""
@@ -130,7 +134,8 @@ class StageCopies:
                 after = page[-1].path if page else None
 
         def work() -> Copied:
-            for page in _pages(executor.stage_copy(row.id, read(), fetch)):
+            sources = followed(read(), row.path.text, progress, streamed=fetch is not None)
+            for page in _pages(executor.stage_copy(row.id, sources, fetch)):
                 below = [copy for copy in page if copy.relative]
                 asyncio.run_coroutine_threadsafe(self._keep(row.id, below), loop).result()
             executor.seal([], [row.id])
@@ -140,9 +145,10 @@ class StageCopies:
             return Copied(b"", _appears(row).kind, sealed)
 
         origin = self._origin(mount, row)
-        fetch = partial(fetched, origin) if origin is not None else None
-        if origin is not None and not tree:
-            work = partial(transfer, origin, executor, row)
+        fetch = counted(partial(fetched, origin), progress) if origin is not None else None
+        if fetch is not None and not tree:
+            progress.at(row.path.text)
+            work = partial(transfer, fetch, executor, row)
         root = await self._threads.run(mount, work)
         await areach("stage.staged", row.path.text)
         async with self._pool.connection() as connection, connection.transaction():
@@ -159,17 +165,21 @@ class StageCopies:
         """A tree on storage that knows none: item by item to where it goes, page by page."""
         by_item, task, files, after = trees_of(executor), items.task_of(row), 0, b""
         origin = self._origin(mount, row)
-        fetch = partial(fetched, origin) if origin is not None else None
+        progress = current()
+        fetch = counted(partial(fetched, origin), progress) if origin is not None else None
         async with self._pool.connection() as connection:
-            await trees.plan(connection, row.id, items.planned_node(row), deleted=task.step is Step.RESTORE)
+            planned = await trees.plan(connection, row.id, items.planned_node(row), deleted=task.step is Step.RESTORE)
+        progress.expect(planned)
         await self._check_names(by_item, task, row)
         await self._threads.run(mount, by_item.begin_tree, task)
         while page := await self._page(row.id, after):
             sources = [items.source_of(row, entry) for entry in page]
+            progress.at(f"{row.path.text}/{page[0].shown}")
             laid = await self._threads.run(mount, by_item.lay, task, sources, fetch)
             await self._keep(row.id, laid)
             await areach("stage.laid", row.path.text)
             files += sum(copy.kind != "directory" for copy in laid)
+            progress.done(len(laid), 0 if fetch else sum(copy.size for copy in laid))
             after = page[-1].path
         await self._threads.run(mount, by_item.end_tree, task, files)
         async with self._pool.connection() as connection, connection.transaction():
@@ -196,7 +206,7 @@ class StageCopies:
         async def beat() -> None:
             while True:
                 await asyncio.sleep(_BEAT_SECONDS)
-                activity.heartbeat()
+                beat_once()
                 with suppress(Exception):  # the copy itself does not need Postgres now
                     async with self._pool.connection() as connection:
                         await outcome_store.touch(connection, [command])
@@ -225,11 +235,11 @@ def _changed(source: Source) -> errors.FilestoreError:
     )
 
 
-def transfer(origin: Executor, executor: Executor, row: record_store.Row) -> Copied:
+def transfer(fetch: Fetch, executor: Executor, row: record_store.Row) -> Copied:
     """A file from one mount to another: read, hashed and staged in one pass, and exactly the recorded version."""
     source, at = _root(row), NodePath(bytes.fromhex(_appears(row).at or ""))
     executor.discard_stage(row.id, None)
-    content = fetched(origin, source)
+    content = fetch(source)
     try:
         stage = pour(content, executor.open_stage(row.id, at))
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from temporalio import activity
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from schema.store.pool import Pool
 
 _PAGE = 1000
+_KEEP_SECONDS = 10.0
 
 
 class Bus(Protocol):
@@ -40,6 +42,23 @@ class Publish:
         """Drain the feed. Returns how many events Redis got; 0 too when another process is at it."""
         await self.position()
         return await self.send()
+
+    @activity.defn(name="keepPublishing")
+    async def keep_publishing(self, seconds: float) -> int:
+        """The same every few seconds, for so long since this was scheduled, or until this process ends. One run of a workflow
+        for all that time: a run each time would be all that a person sees in Temporal."""
+        end = activity.info().scheduled_time + timedelta(seconds=seconds)
+        sent = 0
+        while datetime.now(UTC) < end:
+            try:
+                sent += await self.publish()
+            except Exception as error:
+                activity.logger.warning("publishing waits: %r", error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_KEEP_SECONDS):
+                    await activity.wait_for_worker_shutdown()
+                    break
+        return sent
 
     async def position(self) -> store.Backlog:
         """Give positions to all events that can have one, and tell what still waits."""

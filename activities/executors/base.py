@@ -353,6 +353,15 @@ class Executor(Stages, Steps, Reads, Protocol):
 
 
 @runtime_checkable
+class Rooted(Protocol):
+    """The root is a directory that can be told from others."""
+
+    def root_identity(self) -> Identity:
+        """Which directory it is."""
+        ...
+
+
+@runtime_checkable
 class Marks(Protocol):
     """Steps leave marks that only help to recognise them."""
 
@@ -366,8 +375,9 @@ class Marks(Protocol):
 class OwnUploads(Protocol):
     """The storage itself keeps uploads that were begun and not ended."""
 
-    def sweep_uploads(self, older_than_seconds: float) -> int:
-        """Abort what was begun on the storage itself and belongs to no stage: multipart uploads. How many there were."""
+    def sweep_uploads(self) -> int:
+        """Abort what a process of this host noted to have begun on the storage itself, and died before it ended. What is not
+        noted is somebody else's. How many there were."""
         ...
 
 

@@ -62,7 +62,7 @@ class Sweep:
         old += await self._ended(mount, [stage for stage, age in found if age <= self._max_age])
         removed = 0
         if isinstance(executor, OwnUploads):
-            removed = await self._threads.run(mount, executor.sweep_uploads, self._max_age)
+            removed = await self._threads.run(mount, executor.sweep_uploads)
         for start in range(0, len(old), 500):
             removed += await self._clear_some(mount, executor, old[start : start + 500])
         return removed

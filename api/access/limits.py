@@ -4,14 +4,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from activities.executors.kinds import PIECES, reading, writing
 from schema.errors import Overloaded
 from schema.mounts import Mount
 
 MIB = 1024 * 1024
-READING, WRITING = {"s3": 18 * MIB}, {"s3": 34 * MIB}
-"""What one stream takes at most, by kind of mount: a bucket is read ahead in blocks, and written in several parts at once."""
-PIECES = 3 * MIB
-"""Elsewhere: a piece that goes, one that comes, one in the buffers of the connection."""
 
 
 class Lease:
@@ -35,11 +32,11 @@ class Budget:
 
     async def read(self, mount: Mount, size: int) -> Lease:
         """Raises Overloaded."""
-        return await self._take(min(size, READING.get(mount.backend_kind, PIECES)))
+        return await self._take(min(size, reading(mount.backend_kind)))
 
     async def write(self, mount: Mount | None) -> Lease:
         """None: into the folder of resumable uploads. Raises Overloaded."""
-        return await self._take(WRITING.get(mount.backend_kind, PIECES) if mount else PIECES)
+        return await self._take(writing(mount.backend_kind) if mount else PIECES)
 
     async def _take(self, size: int) -> Lease:
         size = min(size, self._total)

@@ -6,19 +6,12 @@ from typing import Literal
 from pydantic import Field
 
 from api.commands.bodies import Mode
-from api.http.shapes import Refusal, Shape, named
+from api.http.shapes import EXACT_PATH, Refusal, Shape, exact, named
 from schema.commands.command import CommandKind
 from schema.nodes import NodeKind, NodeState
 
 Ending = Literal["succeeded", "failed", "inconsistent"]
-
-
-class Origin(Shape):
-    """Where a moved or copied node came from."""
-
-    backend_mount_id: int
-    path: str
-    path_b64: str | None = Field(None, alias="pathB64")
+_OTHER_MOUNT = "Only where it is another mount than that of the node"
 
 
 class Result(Shape):
@@ -28,6 +21,7 @@ class Result(Shape):
     node_id: int | None
     backend_mount_id: int
     path: str
+    path_b64: str = EXACT_PATH
     kind: NodeKind | None
     state: NodeState | None
     size_bytes: int | None
@@ -39,8 +33,12 @@ class Result(Shape):
     original_name: str | None = None
     previous_version: int | None = None
     previous_size_bytes: int | None = None
-    moved_from: Origin | str | None = None
-    copied_from: Origin | str | None = None
+    moved_from: str = Field(default=None, description="The path a move began at")  # type: ignore[assignment]
+    moved_from_b64: str = exact("movedFromB64")
+    moved_from_backend_mount_id: int = Field(default=None, description=_OTHER_MOUNT)  # type: ignore[assignment]
+    copied_from: str = Field(default=None, description="The path of what was copied")  # type: ignore[assignment]
+    copied_from_b64: str = exact("copiedFromB64")
+    copied_from_backend_mount_id: int = Field(default=None, description=_OTHER_MOUNT)  # type: ignore[assignment]
 
 
 class CommandOutcome(Shape):
@@ -75,9 +73,9 @@ class Command(Shape):
     command: CommandKind
     status: Literal["queued", "running"] | Ending
     path: str | None
-    path_b64: str | None = Field(alias="pathB64")
+    path_b64: str = EXACT_PATH
     target_path: str | None
-    target_path_b64: str | None = Field(alias="targetPathB64")
+    target_path_b64: str = exact("targetPathB64")
     backend_mount_id: int
     code: str | None
     retryable: bool | None

@@ -67,9 +67,7 @@ def _standing_of(queued: Queued) -> Standing:
         "command": request.kind,
         "status": status or "queued",
         "path": request.path,
-        "pathB64": request.path_b64,
         "targetPath": request.target,
-        "targetPathB64": request.target_b64,
         "backendMountId": request.runs_on,
         "code": error and error.code,
         "retryable": error is not None and error.retryable,
@@ -79,4 +77,6 @@ def _standing_of(queued: Queued) -> Standing:
         "startedAt": None,
         "endedAt": None,
     }
+    exact = {"pathB64": request.path_b64, "targetPathB64": request.target_b64}
+    document |= {name: value for name, value in exact.items() if value is not None}
     return Standing(request.principal, status, json.dumps(document))

@@ -90,11 +90,13 @@ class EventStream(Response):
 
 
 def readable(principal: Principal, event: Placed) -> bool:
-    """Whether all that an event tells of may be read: of a move, both places."""
+    """Whether all that an event tells of may be read: of a move and of a copy, both places."""
     try:
         authorise(principal, "read", event.mount)
         for path in event.paths:
             authorise(principal, "read", event.mount, NodePath(path))
+        for mount, path in event.sources:
+            authorise(principal, "read", mount, NodePath(path))
     except FilestoreError:
         return False
     return True

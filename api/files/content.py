@@ -121,7 +121,7 @@ def _headers(told: dict[str, str], kind: str, found: Recorded, validators: Valid
         "content-security-policy": "sandbox; default-src 'none'",
     }
     if found.sha256 and found.hash:
-        headers["x-filestore-checksum"] = found.checksum or found.hash
+        headers["x-filestore-checksum"] = found.told or found.hash
         headers["x-filestore-content-hash"] = found.hash
         if not digests.unwanted(told.get("want-repr-digest", "")):
             headers["repr-digest"] = digests.field(found.sha256)
@@ -150,9 +150,8 @@ async def _content_digest(
 def _teller(request: Request, principal: Principal, found: Recorded) -> Callable[[], None]:
     def tell() -> None:
         now = datetime.now(UTC)
-        checksum = found.checksum or found.hash
         downloads_of(request).tell(
-            DownloadEvent(found.node, found.version, found.size, checksum, found.hash, principal.name, now)
+            DownloadEvent(found.node, found.version, found.size, found.told, found.hash, principal.name, now, "stream")
         )
 
     return tell

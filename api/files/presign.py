@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from activities.executors.base import direct_reads_of
 from api.access.admission import admit
+from api.files.downloads import downloads_of
 from api.files.queries import PresignQuery
 from api.files.recorded import REFUSALS, find
 from api.files.shapes import FileLink
@@ -20,6 +21,7 @@ from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import front_of
 from schema.errors import VersionConflict
+from schema.store.downloads import DownloadEvent
 
 router = APIRouter(route_class=Plain, tags=["files"])
 
@@ -48,6 +50,11 @@ async def presign(request: Request) -> Response:
         found.mount, direct_reads_of(executor).presign, found.path, found.identity, query.expires_in,
         disposition(found.name, query.disposition if may_be_shown(media) else "attachment"), media,
     )  # fmt: skip
+    downloads_of(request).tell(
+        DownloadEvent(
+            found.node, found.version, found.size, found.told, found.hash, principal.name, datetime.now(UTC), "presign"
+        )
+    )
     told = {"url": url, "expiresAt": expires.isoformat(timespec="seconds"), "headers": {}, "method": "GET"}
     # The link is as good as a token: nobody on the way may keep it.
     return Response(orjson.dumps({"data": told}), headers={"cache-control": "no-store"}, media_type=JSON)

@@ -46,7 +46,13 @@ class Recorded:
 
     @property
     def hash(self) -> str | None:
-        return f"sha256:{self.sha256.hex()}" if self.sha256 else None
+        """As clients read it: bare hexadecimal."""
+        return self.sha256.hex() if self.sha256 else None
+
+    @property
+    def told(self) -> str | None:
+        """What the client gave as its checksum, without the algorithm; where it gave none, the hash."""
+        return self.checksum.rpartition(":")[2] if self.checksum else self.hash
 
     @property
     def etag(self) -> str:

@@ -13,8 +13,8 @@ from schema.errors import ChecksumMismatch, InvalidChecksum
 
 HEADERS = ("x-filestore-checksum", "x-filestore-content-hash")
 
-_TOLD = re.compile(r"(?:(sha256|sha1|md5):)?([0-9a-f]+)", re.IGNORECASE)
-_BY_LENGTH = {64: "sha256", 40: "sha1", 32: "md5"}
+_HEX = re.compile(r"[0-9a-f]+")
+_LENGTHS = {"sha256": 64, "sha1": 40, "md5": 32}
 
 _DIGESTS = {"sha-256": ("sha256", 32), "sha-512": ("sha512", 64)}
 """The names of RFC 9530, and how many bytes each has. Others are ignored, as the RFC says: the old ones prove nothing."""
@@ -33,6 +33,11 @@ class Checksum:
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"
+
+    @property
+    def whole(self) -> bool:
+        """It has the form of a digest."""
+        return len(self.hex) == _LENGTHS.get(self.algorithm) and bool(_HEX.fullmatch(self.hex))
 
     def compare(self, found: str) -> None:
         """Raises ChecksumMismatch."""
@@ -56,12 +61,17 @@ def carried(headers: Headers) -> list[Checksum]:
 
 
 def read(text: str) -> Checksum:
-    """The algorithm may be left out: the length tells it. Raises InvalidChecksum."""
-    found = _TOLD.fullmatch(text.strip())
-    by_length = _BY_LENGTH.get(len(found[2])) if found else None
-    if found is None or by_length is None or (found[1] and found[1].lower() != by_length):
+    """The algorithm may be left out: the length tells it, and what has no such length is compared as a SHA-256. A value that
+    is no digest at all differs from every digest: that is for `compare` to say. Raises InvalidChecksum."""
+    algorithm, _, value = text.strip().lower().rpartition(":")
+    if algorithm and algorithm not in _LENGTHS:
         raise InvalidChecksum()
-    return Checksum(by_length, found[2].lower())
+    return Checksum(algorithm or _algorithm_of(value), value)
+
+
+def _algorithm_of(value: str) -> str:
+    lengths = {length: name for name, length in _LENGTHS.items()}
+    return lengths.get(len(value), "sha256") if _HEX.fullmatch(value) else "sha256"
 
 
 def _digests(lines: Sequence[str], header: str) -> list[Checksum]:

@@ -21,6 +21,14 @@ def named(model: str) -> Any:
     return Annotated[object, WithJsonSchema({ELSEWHERE: model})]
 
 
+def exact(alias: str) -> Any:
+    """The very bytes of a name or a path, in base64. It is there only where they are not UTF-8, and the text is lossy."""
+    return Field(default=None, alias=alias, description="In base64; only where the bytes are not UTF-8")
+
+
+EXACT_PATH = exact("pathB64")
+
+
 class JsonObject(RootModel[dict[str, Any]]):
     """Fields that depend on the case, or that are a client's own."""
 

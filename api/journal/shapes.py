@@ -2,9 +2,7 @@
 
 from datetime import datetime
 
-from pydantic import Field
-
-from api.http.shapes import JsonObject, Shape
+from api.http.shapes import EXACT_PATH, JsonObject, Shape, exact
 from api.journal.queries import Ending
 from schema.commands.command import CommandKind
 
@@ -18,9 +16,9 @@ class JournalEntry(Shape):
     backend_mount_id: int
     node_id: int | None
     path: str | None
-    path_b64: str | None = Field(alias="pathB64")
+    path_b64: str = EXACT_PATH
     target_path: str | None
-    target_path_b64: str | None = Field(alias="targetPathB64")
+    target_path_b64: str = exact("targetPathB64")
     target_backend_mount_id: int | None
     principal: str
     outcome: Ending

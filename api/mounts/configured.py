@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from activities.executors.base import Identity
+from activities.executors.kinds import kind_of
 from api.http.errors import invalid
 from api.mounts.bodies import NewMountBody
-from api.mounts.register import check_place, new_mount, register, split_config
+from api.mounts.register import new_mount, register, split_config
 from api.services import ExecutorsOfMounts
 from schema.errors import InvalidRequest, MountOffline
 from schema.ids import MountId
@@ -118,7 +119,7 @@ def _differs(name: str, said: object, recorded: object) -> bool:
 
 def _proved(prove: Prove, mount: Mount) -> Identity | None:
     try:
-        check_place(mount)
+        kind_of(mount.backend_kind).check_place(mount)
         return prove(mount)
     except InvalidRequest as error:
         raise MountOffline(f"What the configuration file says can not be used: {error.message}") from error

@@ -2,16 +2,17 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from psycopg.errors import UniqueViolation
 
 from activities.executors.base import Identity
+from activities.executors.kinds import kind_of
 from api.mounts.bodies import MountChanges, MountFields, NewMountBody
 from api.services import ExecutorsOfMounts, Front
-from schema.errors import BackendNotFound, FilestoreError, InvalidRequest, PathBusy
+from schema.errors import BackendNotFound, InvalidRequest, PathBusy
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.principals import Principal
@@ -22,8 +23,8 @@ from schema.store.pool import Pool
 
 _SECRET = re.compile(r"secret|password|passphrase|token|credential|access_?key|private_?key", re.IGNORECASE)
 """Names in `config` whose values are secrets."""
-_PLACE = ("root_path", "bucket", "prefix", "endpoint")
-"""Where the files are. Another place is another set of files."""
+_PLACE = {"root_path", "bucket", "prefix", "config"}
+"""What says where the files are, and how they are reached."""
 
 
 async def register(settings: Settings, pool: Pool, executors: ExecutorsOfMounts, new: NewMount) -> MountId:
@@ -32,15 +33,17 @@ async def register(settings: Settings, pool: Pool, executors: ExecutorsOfMounts,
 
     Raises InvalidRequest, and what the storage says: MountOffline, StorageFull.
     """
-    check_place(new)
+    kind_of(new.backend_kind).check_place(new)
     async with pool.connection() as connection, connection.transaction():
         id = await mounts.create(connection, new, settings.host_id)
         mount = await mounts.find(connection, id, new.tenant) if id else None
     if mount is None:
         raise InvalidRequest(f"There is a mount with the key {new.mount_key!r} already.", field="mountKey")
     try:
-        root = await _prepare(executors, mount)
-    except FilestoreError:
+        async with pool.connection() as connection:
+            others = await mounts.others(connection, mount.id)
+        root = await _prepare(executors, mount, others)
+    except Exception:
         async with pool.connection() as connection:
             await mounts.give_up(connection, mount.id)
         raise
@@ -51,9 +54,9 @@ async def register(settings: Settings, pool: Pool, executors: ExecutorsOfMounts,
     return mount.id
 
 
-async def _prepare(executors: ExecutorsOfMounts, mount: Mount) -> Identity | None:
+async def _prepare(executors: ExecutorsOfMounts, mount: Mount, others: Sequence[Mount]) -> Identity | None:
     """In a thread: storage can be slow."""
-    return await asyncio.to_thread(executors.register, mount)
+    return await asyncio.to_thread(executors.register, mount, others)
 
 
 def new_mount(body: NewMountBody, tenant: str) -> NewMount:
@@ -78,14 +81,6 @@ def new_mount(body: NewMountBody, tenant: str) -> NewMount:
     )
 
 
-def check_place(new: NewMount | Mount) -> None:
-    """Raises InvalidRequest."""
-    if new.backend_kind == "s3" and not new.bucket:
-        raise InvalidRequest("A mount on S3 needs its bucket.", field="bucket")
-    if new.backend_kind == "local" and not (new.root_path or "").startswith("/"):
-        raise InvalidRequest("A local mount needs its rootPath, an absolute path.", field="rootPath")
-
-
 async def change(front: Front, principal: Principal, id: MountId, body: MountChanges) -> None:
     changes = body.model_dump(exclude_unset=True)
     _refuse_nulls(changes)
@@ -101,13 +96,15 @@ async def change(front: Front, principal: Principal, id: MountId, body: MountCha
                 moved = _moved(locked, changes)
                 if moved is not None:
                     changes["epoch"] = moved.epoch
+                if _PLACE & changes.keys() or secrets:
+                    kind_of(locked.mount.backend_kind).check_place(_after(locked.mount, changes, secrets))
                 await mounts.update(connection, id, changes)
                 await mounts.keep_secrets(connection, id, secrets)
                 # As it is from now on, with its new credentials.
-                moved = moved and await mounts.find(connection, id, principal.tenant)
-                if moved is not None:
+                after = moved and await mounts.find(connection, id, principal.tenant)
+                if after is not None:
                     # The mount is inactive and held still: nobody waits for this transaction but its own administrator.
-                    root = await _prepare(front.services.executors, moved)
+                    root = await _prepare(front.services.executors, after, await mounts.others(connection, id))
                     await mounts.record_root(connection, id, root.facts() if root else None)
         except UniqueViolation as error:
             raise InvalidRequest("There is a mount with this key already.", field="mountKey") from error
@@ -122,15 +119,9 @@ def _refuse_nulls(changes: Mapping[str, Any]) -> None:
 def _moved(locked: LockedMount, changes: Mapping[str, Any]) -> Mount | None:
     """The mount at its new place; None where the place stays. Raises InvalidRequest, PathBusy."""
     mount = locked.mount
-    was = {
-        "root_path": mount.root_path,
-        "bucket": mount.bucket,
-        "prefix": mount.prefix,
-        "endpoint": locked.config.get("endpoint"),
-    }
-    endpoint = {"endpoint": changes["config"].get("endpoint")} if "config" in changes else {}
-    now = was | {name: changes[name] for name in _PLACE if name in changes} | endpoint
-    if now == was:
+    moved = replace(_after(mount, changes, {}), epoch=mount.epoch + 1)
+    # Another place is another set of files; how it is reached is not.
+    if _where(moved) == _where(mount):
         return None
     if mount.state != "inactive":
         raise InvalidRequest(
@@ -138,11 +129,17 @@ def _moved(locked: LockedMount, changes: Mapping[str, Any]) -> Mount | None:
         )
     if locked.busy:
         raise PathBusy("Commands of this mount are still running. Try again when they have ended.")
-    moved = replace(
-        mount, root_path=now["root_path"], bucket=now["bucket"], prefix=now["prefix"], epoch=mount.epoch + 1
-    )
-    check_place(moved)
     return moved
+
+
+def _after(mount: Mount, changes: Mapping[str, Any], secrets: Mapping[str, str | None]) -> Mount:
+    """What the changes make of where it lies."""
+    held = {name: value for name, value in {**mount.secrets, **secrets}.items() if value is not None}
+    return replace(mount, **{name: changes[name] for name in _PLACE & changes.keys()}, secrets=held)
+
+
+def _where(mount: Mount) -> tuple[object, ...]:
+    return mount.root_path, mount.bucket, mount.prefix, mount.config.get("endpoint")
 
 
 def split_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str | None]]:

@@ -32,6 +32,8 @@ class Mount(Shape):
     description: str | None
     contact: str | None
     labels: list[str]
+    last_health_check_at: datetime | None
+    last_health_status: str | None
     mount_uuid: str
     host_id: str
     epoch: int

@@ -185,8 +185,9 @@ def _rolled(wanted: RollupFilter | None) -> Rolled | None:
 
 
 def _echo(query: BaseModel) -> str:
-    """The conditions of a list, as they were understood."""
-    return orjson.dumps(query.model_dump(by_alias=True, exclude={"limit", "offset", "cursor"}, mode="json")).decode()
+    """The conditions of a list, as they were understood. Clients know a list of values as an array, asked for or not."""
+    told = query.model_dump(by_alias=True, exclude={"limit", "offset", "cursor"}, mode="json")
+    return orjson.dumps(told | {name: told[name] or [] for name in ("states", "kinds")}).decode()
 
 
 def _list(kind: str, of: int, path: bytes, query: NodesQuery | ChildrenQuery) -> list[object]:

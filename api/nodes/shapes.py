@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.http.shapes import JsonObject, NodePagination, Shape
+from api.http.shapes import EXACT_PATH, JsonObject, NodePagination, Shape, exact
 from api.nodes.queries import RollupState
 from schema.nodes import NodeKind, NodeState
 
@@ -42,7 +42,7 @@ class Node(Shape):
     backend_mount_id: int
     parent_id: int | None
     path: str
-    path_b64: str | None = Field(None, alias="pathB64", description="The bytes of a path that is not UTF-8")
+    path_b64: str = EXACT_PATH
     name: str
     depth: int
     kind: NodeKind
@@ -53,10 +53,10 @@ class Node(Shape):
     state: NodeState
     version: int
     is_symlink: bool
-    last_seen_at: datetime | None
+    last_seen_at: datetime
     last_modified_at: datetime | None
     consistency_state: Literal["active", "inconsistent", "missing"]
-    consistency_checked_at: datetime | None
+    consistency_checked_at: datetime
     last_reconciled_at: datetime | None
     last_drift_detected_at: datetime | None
     created_at: datetime
@@ -88,7 +88,7 @@ class Version(Shape):
     journal_entry_id: int
     parent_id: int | None
     name: str
-    name_b64: str | None = Field(alias="nameB64")
+    name_b64: str = exact("nameB64")
     kind: NodeKind
     state: NodeState
     size_bytes: int

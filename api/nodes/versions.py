@@ -55,17 +55,17 @@ async def versions(request: Request) -> Response:
 
 def _document(node: NodeId, one: SnapshotRow) -> dict[str, object]:
     name = one.name.decode("utf-8", "replace")
-    return {
+    exact = {} if name.encode() == one.name else {"nameB64": base64.b64encode(one.name).decode()}
+    return exact | {
         "version": one.version,
         "commandId": one.command,
         "journalEntryId": one.entry,
         "parentId": one.parent,
         "name": name,
-        "nameB64": None if name.encode() == one.name else base64.b64encode(one.name).decode(),
         "kind": one.kind,
         "state": one.state,
         "sizeBytes": one.size,
-        "contentHash": f"sha256:{one.sha256.hex()}" if one.sha256 else None,
+        "contentHash": one.sha256.hex() if one.sha256 else None,
         "metadata": orjson.Fragment(one.metadata),
         "validFrom": one.valid_from,
         "validTo": one.valid_to,

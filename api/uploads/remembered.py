@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from starlette.responses import Response
 
@@ -108,7 +109,7 @@ def document(upload: Upload) -> Response:
     """All of it, as JSON."""
     command, ended = upload.request.command, upload.request.ended or UploadEnd()
     path = command.node_path if command else None
-    told = {
+    told: dict[str, Any] = {
         "id": upload.id,
         "state": upload.state,
         "kind": upload.request.kind,
@@ -116,11 +117,12 @@ def document(upload: Upload) -> Response:
         "length": upload.expected,
         "backendMountId": upload.mount,
         "path": path.text if path else None,
-        "pathB64": path.b64 if path else None,
         "parts": list(upload.parts),
         "expiresAt": upload.expires_at.isoformat(),
         "commandId": ended.command,
         "outcome": ended.outcome,
         "error": {"code": ended.code, "message": ended.message, "details": ended.details} if ended.code else None,
     }
+    if path and path.b64:
+        told["pathB64"] = path.b64
     return Response(json.dumps({"data": told}).encode(), 200, media_type="application/json")

@@ -3,9 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
-
-from api.http.shapes import Refusal, Shape, named
+from api.http.shapes import EXACT_PATH, Refusal, Shape, named
 
 
 class UploadLink(Shape):
@@ -30,7 +28,7 @@ class Upload(Shape):
     length: int | None
     backend_mount_id: int | None
     path: str | None
-    path_b64: str | None = Field(alias="pathB64")
+    path_b64: str = EXACT_PATH
     parts: list[str]
     expires_at: datetime
     command_id: str | None

@@ -24,6 +24,7 @@ SETTINGS = (
     *("--dynamic-config-value", "frontend.enableCancelWorkerPollsOnShutdown=true"),
     *("--search-attribute", "FsMount=Keyword", "--search-attribute", "FsPath=KeywordList"),
     *("--search-attribute", "FsCommand=KeywordList", "--search-attribute", "FsPrincipal=KeywordList"),
+    *("--search-attribute", "FsOutcome=Keyword", "--search-attribute", "FsSummary=Keyword"),
 )
 
 

@@ -31,6 +31,21 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class NamedCommand:
+    """What a person calls a command."""
+
+    id: CommandId
+    kind: str
+    path: str
+    target: str | None
+    principal: str
+
+    @property
+    def shown_paths(self) -> list[str]:
+        return [self.path] if self.target is None else [self.path, self.target]
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """A validated command, before anybody decided about it; stored as `commands.request`.
 

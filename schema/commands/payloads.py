@@ -22,6 +22,8 @@ class Batch:
     """All of them or none: the id of such a list"""
     turn: int = 0
     """How often its first command was in a list before, and had to wait for its path"""
+    shows: bool = False
+    """Its workflow says how the commands ended where a person looks for it. False: an earlier release started it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Begun:
     """They hold their claims, and go on in workflows of their own"""
     atomic: bool = False
     """All of them or none; nothing of it is long"""
+    aside: dict[CommandId, str] = field(default_factory=dict)
+    """What was decided of those that do not go, by the ids of their requests: `failed` or `refused` with a code, `replayed`, .."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,8 @@ class CommandIds:
     ids: list[CommandId]
     atomic: bool = False
     """They are one whole list of which all are recorded or none."""
+    shows: bool = False
+    """As of `Batch`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,8 @@ class Ended:
     leftovers: list[CommandId] = field(default_factory=list)
     departures: list[CommandIds] = field(default_factory=list)
     """Sources on other mounts that have to go now"""
+    failures: dict[CommandId, str] = field(default_factory=dict)
+    """How those ended that did not succeed: `failed` or `inconsistent`, with a code"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ SELECT f.position AS last, coalesce((SELECT o.position FROM filestore.outbox o W
 
 -- name: page
 -- Positioned events after a cursor. So many rows are looked at, whatever is asked for: a page costs the same for every
--- filter, and tells how far it reaches though nothing in it was wanted. Large events make it shorter.
+-- filter, and tells how far it reaches though nothing in it was wanted. Large events make it shorter. Where a node came from is a
+-- text; events of earlier days have an object there, with all that is told of it.
 WITH looked AS (
     SELECT position, tenant, mount_id, type, data, octet_length(data::text) AS size FROM filestore.outbox
      WHERE position > %(after)s ORDER BY position LIMIT %(limit)s
@@ -70,7 +71,12 @@ WITH looked AS (
     SELECT * FROM (SELECT l.*, sum(l.size) OVER (ORDER BY l.position) - l.size AS before FROM looked l) s WHERE before < %(bytes)s
 )
 SELECT b.first, b.last, e.position, e.tenant, e.mount_id, e.type, e.data::text AS data, e.data->>'path' AS path,
-       e.data->>'pathB64' AS path_b64, e.data->>'movedFrom' AS moved_from
+       e.data->>'pathB64' AS path_b64, coalesce(e.data->'movedFrom'->>'path', e.data->>'movedFrom') AS moved_from,
+       coalesce(e.data->'movedFrom'->>'pathB64', e.data->>'movedFromB64') AS moved_from_b64,
+       coalesce(e.data->'movedFrom'->>'backendMountId', e.data->>'movedFromBackendMountId')::bigint AS moved_from_mount,
+       coalesce(e.data->'copiedFrom'->>'path', e.data->>'copiedFrom') AS copied_from,
+       coalesce(e.data->'copiedFrom'->>'pathB64', e.data->>'copiedFromB64') AS copied_from_b64,
+       coalesce(e.data->'copiedFrom'->>'backendMountId', e.data->>'copiedFromBackendMountId')::bigint AS copied_from_mount
   FROM (SELECT min(position) AS first, max(position) AS last FROM page) b
   LEFT JOIN page e ON (%(tenant)s::text IS NULL OR e.tenant = %(tenant)s)
        AND (%(mount)s::bigint IS NULL OR e.mount_id = %(mount)s) AND (%(types)s::text[] IS NULL OR e.type = ANY(%(types)s))

@@ -40,22 +40,22 @@ WITH found AS (
 )
 SELECT j.id, json_build_object(
     'id', j.id, 'commandId', j.command_id, 'command', j.kind, 'backendMountId', j.mount_id, 'nodeId', j.node_id,
-    'path', j.payload->'path', 'pathB64', j.payload->'path_b64', 'targetPath', j.payload->'target',
-    'targetPathB64', j.payload->'target_b64', 'targetBackendMountId', j.payload->'target_mount_id',
+    'path', j.payload->'path', 'targetPath', j.payload->'target', 'targetBackendMountId', j.payload->'target_mount_id',
     'principal', j.principal, 'outcome', j.outcome, 'code', j.code,
     'retryable', j.retryable, 'context', j.context, 'before', j.before, 'after', j.after, 'key', j.key,
     'requestId', j.request_id, 'traceId', j.trace_id, 'attempt', j.attempt, 'startedAt', j.started_at,
     'recordedAt', j.recorded_at, 'durationMs', round(extract(epoch FROM j.recorded_at - j.started_at) * 1000, 1),
     'workflowId', j.workflow_id, 'executor', j.executor, 'operationId', j.operation_id,
-    'atomicId', j.atomic_id, 'reverses', j.reverses)::text AS document
+    'atomicId', j.atomic_id, 'reverses', j.reverses)::text AS document,
+    filestore.exact_v1(j.payload)::text AS exact
   FROM found j
 
 -- name: command
 -- How a command stands.
 SELECT c.principal, c.status::text, json_build_object(
     'id', c.id, 'href', '/v1/commands/' || c.id, 'command', c.kind, 'status', c.status,
-    'path', c.request->'path', 'pathB64', c.request->'path_b64',
-    'targetPath', c.request->'target', 'targetPathB64', c.request->'target_b64', 'backendMountId', c.mount_id,
+    'path', c.request->'path', 'targetPath', c.request->'target', 'backendMountId', c.mount_id,
     'code', c.code, 'retryable', c.retryable, 'outcome', c.outcome, 'attempt', c.attempt,
-    'createdAt', c.created_at, 'startedAt', c.started_at, 'endedAt', c.ended_at)::text AS document
+    'createdAt', c.created_at, 'startedAt', c.started_at, 'endedAt', c.ended_at)::text AS document,
+    filestore.exact_v1(c.request)::text AS exact
   FROM filestore.commands c WHERE c.id = %(id)s::uuid AND c.tenant = %(tenant)s

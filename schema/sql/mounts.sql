@@ -14,6 +14,16 @@ SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket,
                   FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
   FROM filestore.backend_mounts m ORDER BY id
 
+-- name: others
+-- The mounts that this one must not meet: all that are finished, whoever's, and those whose registration began before its own.
+SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
+       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}') FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
+  FROM filestore.backend_mounts m
+ WHERE m.id <> %(id)s
+   AND (m.id < %(id)s OR EXISTS (SELECT FROM filestore.nodes r
+                                  WHERE r.mount_id = m.id AND r.directory_path = '' AND r.state <> 'deleted'))
+ ORDER BY m.id
+
 -- name: resting
 -- Mounts that are switched off and have nothing under way: nobody has to sweep them, or to carry anything on.
 SELECT m.id FROM filestore.backend_mounts m
@@ -50,7 +60,8 @@ SELECT (SELECT count(*) FROM found) AS total, (
         'id', m.id, 'mountKey', m.mount_key, 'backendKind', m.backend_kind, 'accessMode', m.access_mode,
         'state', m.state, 'stateReason', m.state_reason, 'rootPath', m.root_path, 'bucket', m.bucket, 'prefix', m.prefix,
         'config', m.config, 'displayName', m.display_name, 'description', m.description, 'contact', m.contact,
-        'labels', m.labels, 'mountUuid', m.mount_uuid, 'hostId', m.host_id, 'epoch', m.epoch,
+        'labels', m.labels, 'lastHealthCheckAt', NULL, 'lastHealthStatus', NULL,
+        'mountUuid', m.mount_uuid, 'hostId', m.host_id, 'epoch', m.epoch,
         'leftovers', m.leftovers,
         'rootNodeId', (SELECT r.id FROM filestore.nodes r
                         WHERE r.mount_id = m.id AND r.directory_path = '' AND r.state <> 'deleted'),

@@ -29,6 +29,11 @@ SELECT id::text FROM filestore.commands
    AND atomic_id IS NULL
  ORDER BY touched_at LIMIT 1000
 
+-- name: named
+-- What a person calls these commands: kind, paths and principal, for the names of the runs that resume them.
+SELECT id::text, kind, request->>'path' AS path, request->>'target' AS target, principal
+  FROM filestore.commands WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id
+
 -- name: overdue_atomic
 -- The same for lists of which all are recorded or none: each as a whole, once nobody has touched any of it for a while.
 SELECT array_agg(id::text ORDER BY item) AS ids FROM filestore.commands

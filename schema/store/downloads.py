@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 
@@ -29,6 +29,8 @@ class DownloadEvent:
     hash: str | None
     principal: str
     at: datetime
+    mode: Literal["stream", "presign"]
+    """Its bytes went through this service, or a link to them was given out"""
 
 
 async def tell(connection: Connection, downloads: Sequence[DownloadEvent]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,7 +35,9 @@ class Placed(Event):
     tenant: str
     mount: MountId
     paths: tuple[bytes, ...]
-    """Where its node lies, then where it lay; empty for what has no place"""
+    """Where its node lies, then where it lay on the same mount; empty for what has no place"""
+    sources: tuple[tuple[MountId, bytes], ...] = ()
+    """What else it tells of: where its node came from, or was copied from"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +159,17 @@ async def page(
 def _placed(row: DictRow) -> Placed:
     # One line in a stream: in JSON these are white space between tokens, never part of a text.
     data = row["data"].replace("\n", " ").replace("\r", " ")
-    return Placed(row["position"], row["type"], data, row["tenant"], MountId(row["mount_id"]), _paths(row))
+    mount = MountId(row["mount_id"])
+    here, moved, copied = _raw(row["path"], row["path_b64"]), _source(row, "moved_from"), _source(row, "copied_from")
+    lay = moved[1] if moved is not None and moved[0] == mount else None
+    paths = tuple(path for path in (here, lay) if path is not None)
+    sources = tuple(source for source in (moved, copied) if source is not None)
+    return Placed(row["position"], row["type"], data, row["tenant"], mount, paths, sources)
 
 
-def _paths(row: DictRow) -> tuple[bytes, ...]:
-    """`path` is lossy where `pathB64` stands beside it; `movedFrom` is a path, or an object with the same two."""
-    paths = [_raw(row["path"], row["path_b64"])]
-    if moved := row["moved_from"]:
-        told = json.loads(moved) if moved.startswith("{") else {"path": moved}
-        paths.append(_raw(told.get("path"), told.get("pathB64")))
-    return tuple(path for path in paths if path is not None)
+def _source(row: DictRow, name: str) -> tuple[MountId, bytes] | None:
+    raw, mount = _raw(row[name], row[f"{name}_b64"]), row[f"{name}_mount"]
+    return None if raw is None else (MountId(row["mount_id"] if mount is None else mount), raw)
 
 
 def _raw(text: str | None, b64: str | None) -> bytes | None:

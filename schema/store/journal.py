@@ -13,7 +13,7 @@ from schema.paths import NodePath
 from schema.sql import load
 
 if TYPE_CHECKING:
-    from schema.store.connection import Connection
+    from schema.store.connection import Connection, DictRow
 
 SQL = load("journal")
 _FORWARD = SQL["entries"] + "\n" + SQL["oldest_first"] + "\n" + SQL["page"] + " ORDER BY j.id"
@@ -75,7 +75,12 @@ async def entries(
     cursor = await connection.execute(_FORWARD if oldest_first else _BACK, values, prepare=False)
     rows = await cursor.fetchall()
     page = rows[:limit]
-    return JournalPage(",".join(row["document"] for row in page), page[-1]["id"] if page else None, len(rows) > limit)
+    return JournalPage(",".join(_document(row) for row in page), page[-1]["id"] if page else None, len(rows) > limit)
+
+
+def _document(row: DictRow) -> str:
+    """The exact bytes of paths are told only where there are any: `exact` is an object, mostly an empty one."""
+    return row["document"] if row["exact"] == "{}" else f"{row['document'][:-1]},{row['exact'][1:]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +96,4 @@ class Standing:
 async def command(connection: Connection, command: CommandId, tenant: str) -> Standing | None:
     cursor = await connection.execute(SQL["command"], {"id": command, "tenant": tenant})
     row = await cursor.fetchone()
-    return Standing(row["principal"], Status(row["status"]), row["document"]) if row else None
+    return Standing(row["principal"], Status(row["status"]), _document(row)) if row else None

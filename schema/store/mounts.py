@@ -71,6 +71,12 @@ async def every(connection: Connection) -> list[Mount]:
     return [_mount(row) for row in await cursor.fetchall()]
 
 
+async def others(connection: Connection, mount: MountId) -> list[Mount]:
+    """Those that this one must not meet: files belong to one mount. Of two that are registered at once the later one gives way."""
+    cursor = await connection.execute(SQL["others"], {"id": mount})
+    return [_mount(row) for row in await cursor.fetchall()]
+
+
 async def resting(connection: Connection) -> set[MountId]:
     """Those that are switched off and have nothing under way."""
     cursor = await connection.execute(SQL["resting"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from schema.commands.command import Command, Status
+from schema.commands.command import Command, NamedCommand, Status
 from schema.commands.payloads import Outcome
 from schema.ids import CommandId, MountId
 from schema.sql import load
@@ -62,6 +62,12 @@ def _keyed(request: Command) -> dict[str, Any]:
 async def overdue(connection: Connection, mount: MountId, seconds: float) -> list[CommandId]:
     cursor = await connection.execute(SQL["overdue"], {"mount": mount, "seconds": seconds})
     return [CommandId(row["id"]) for row in await cursor.fetchall()]
+
+
+async def named(connection: Connection, ids: Sequence[CommandId]) -> list[NamedCommand]:
+    """What a person calls these commands."""
+    cursor = await connection.execute(SQL["named"], {"ids": list(ids)})
+    return [NamedCommand(**row) for row in await cursor.fetchall()]
 
 
 async def overdue_atomic(connection: Connection, mount: MountId, seconds: float) -> list[list[CommandId]]:

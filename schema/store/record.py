@@ -131,8 +131,8 @@ def _statements(ended: Collection[EndedRow]) -> list[LiteralString]:
         *_when(Status.FAILED in begun, SQL["put_back"]),
         SQL["let_go"],
         *after,
-        ANSWERS["tell"],
         ANSWERS["answer"],
+        ANSWERS["tell"],
     ]
 
 

@@ -22,8 +22,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from activities import budgets
-from activities.executors import prove_storage
 from activities.executors.base import Executor, Identity
+from activities.executors.kinds import prepare_storage, prove_storage
 from activities.executors.local.executor import LocalExecutor
 from api.app import create_app
 from api.services import Services
@@ -124,6 +124,7 @@ class Disks:
     broken: dict[MountId, errors.FilestoreError] = field(default_factory=dict)
     wrapped: Callable[[Executor], Executor] = lambda executor: executor
     refreshed: int = 0
+    spool: str = "/nowhere/spool"
 
     def of(self, mount: Mount) -> Executor:
         if mount.id in self.broken:
@@ -135,10 +136,10 @@ class Disks:
     def prove(self, mount: Mount) -> Identity | None:
         return prove_storage(mount, "")
 
-    def register(self, mount: Mount) -> Identity | None:
+    def register(self, mount: Mount, others: Sequence[Mount]) -> Identity | None:
         if mount.backend_kind != "local":
             return None
-        return LocalExecutor.register(mount.root_path or "", mount.mount_uuid).root_identity()
+        return prepare_storage(mount, self.spool, others)
 
     async def refresh(self) -> None:
         self.refreshed += 1

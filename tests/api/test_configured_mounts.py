@@ -117,7 +117,7 @@ async def test_the_folder_of_another_mount_is_refused(front: FrontOfTest, tmp_pa
     assert await shown(front, mount) == before
 
 
-@pytest.mark.parametrize("wrong", [{"backendKind": "s3", "bucket": "b"}, {"rootPath": "relative"}])
+@pytest.mark.parametrize("wrong", [{"backendKind": "s3", "bucket": "bucket"}, {"rootPath": "relative"}])
 async def test_an_entry_that_no_longer_fits_its_mount_leaves_the_row_and_says_so(
     front: FrontOfTest, tmp_path: Path, wrong: dict[str, str]
 ) -> None:
@@ -178,7 +178,7 @@ async def test_an_endpoint_without_the_sentinel_gets_a_read_and_nothing_else(
 ) -> None:
     url, arrived = stranger
     account = {"region": "us-east-1", "accessKeyId": "k", "secretAccessKey": "s"}
-    entry = {"mountKey": f"k-{uuid.uuid4().hex[:8]}", "backendKind": "s3", "bucket": "b", "prefix": "p"}
+    entry = {"mountKey": f"k-{uuid.uuid4().hex[:8]}", "backendKind": "s3", "bucket": "bucket", "prefix": "p"}
     mount = await followed(front, {**entry, "config": {**account, "endpoint": "http://127.0.0.1:1"}})
     before = await shown(front, mount)
 

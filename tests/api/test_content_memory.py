@@ -8,7 +8,8 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from api.access.limits import MIB, PIECES, Budget, Lease
+from activities.executors.kinds import PIECES
+from api.access.limits import MIB, Budget, Lease
 from schema.errors import Overloaded
 from tests.api.conftest import FrontOfTest, Tree
 from tests.api.test_writes import SentLine, heads, put, until

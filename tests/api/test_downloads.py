@@ -47,7 +47,8 @@ async def test_a_complete_download_is_an_event(
     assert data == {
         "backendMountId": tree.mount, "nodeId": node, "path": "ten.txt", "kind": "file", "state": "active",
         "parentId": tree.root, "version": 1, "sizeBytes": 10, "checksum": hash, "contentHash": hash,
-        "metadata": {"a": 1}, "journalId": None, "command": None, "commandId": None, "idempotencyKey": None,
+        "metadata": {"a": 1}, "journalId": None, "command": None, "commandId": None, "idempotencyKey": None, "mode": "stream",
+        "range": None,
     }  # fmt: skip
     assert len(announced) == 1
     async with tree.pool.connection() as connection:

@@ -31,7 +31,7 @@ def inode_of(folder: Path) -> int:
     return folder.stat().st_ino
 
 
-S3 = {"backendKind": "s3", "bucket": "b", "prefix": "p/"}
+S3 = {"backendKind": "s3", "bucket": "bucket", "prefix": "p/"}
 
 
 async def test_a_local_mount(front: FrontOfTest, admin: httpx2.AsyncClient, tmp_path: Path) -> None:
@@ -225,6 +225,41 @@ async def test_the_root_changes_only_while_the_mount_rests(
         )
         rows = await cursor.fetchall()
     assert [row["inode"] for row in rows] == [inode_of(new)]
+
+
+@pytest.mark.parametrize(
+    ("made", "bad"),
+    [
+        (S3, {"bucket": "B"}), (S3, {"bucket": None}), (S3, {"prefix": "a/../b"}), (S3, {"config": {"region": "eu 1"}}),
+        (S3, {"config": {"regoin": "eu"}}), (S3, {"config": {"endpoint": "s3:9000"}}), (S3, {"rootPath": "/a"}),
+        (S3, {"config": {"accessKeyId": "a"}}), (None, {"bucket": "bucket"}), (None, {"rootPath": "/a/../b"}),
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_a_change_is_checked_like_a_new_mount(
+    admin: httpx2.AsyncClient, tmp_path: Path, made: dict[str, Any] | None, bad: dict[str, Any]
+) -> None:
+    body = {"mountKey": key(), **made} if made else local(tmp_path)
+    mount = (await admin.post("/v1/backend-mounts", json={**body, "state": "inactive"})).json()["data"]
+    answer = await admin.patch(f"/v1/backend-mounts/{mount['id']}", json=bad)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST"), answer.text
+    assert (await admin.get(f"/v1/backend-mounts/{mount['id']}")).json()["data"] == mount
+
+
+@pytest.mark.parametrize("where", ["inside", "around", "same"])
+async def test_a_mount_never_shares_files_with_another(admin: httpx2.AsyncClient, tmp_path: Path, where: str) -> None:
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    (tmp_path / "free").mkdir()
+    assert (await admin.post("/v1/backend-mounts", json=local(tmp_path / "a" / "b"))).status_code == 201
+    place = {"inside": tmp_path / "a" / "b" / "c", "around": tmp_path / "a", "same": tmp_path / "a" / "b"}[where]
+    body = local(place)
+    answer = await admin.post("/v1/backend-mounts", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST"), answer.text
+    page = (await admin.get("/v1/backend-mounts", params={"search": body["mountKey"]})).json()["data"]
+    assert page["mounts"] == [], "nothing is left"
+    other = (await admin.post("/v1/backend-mounts", json=local(tmp_path / "free", state="inactive"))).json()["data"]
+    moved = await admin.patch(f"/v1/backend-mounts/{other['id']}", json={"rootPath": str(place)})
+    assert moved.status_code == 400, moved.text
 
 
 async def test_a_change_is_known_at_once(front: FrontOfTest, admin: httpx2.AsyncClient, tree: Tree) -> None:

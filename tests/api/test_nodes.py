@@ -27,7 +27,7 @@ async def paths(client: httpx2.AsyncClient, tree: Tree, **params: Any) -> list[s
 
 
 NODE = {
-    "id", "backendMountId", "parentId", "path", "pathB64", "name", "depth", "kind", "sizeBytes", "checksum",
+    "id", "backendMountId", "parentId", "path", "name", "depth", "kind", "sizeBytes", "checksum",
     "contentHash",
     "metadata", "state", "version", "isSymlink", "lastSeenAt", "lastModifiedAt", "consistencyState",
     "consistencyCheckedAt",

@@ -201,15 +201,20 @@ async def test_a_checksum_is_compared(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "sha256:", "sha256:xyz", "crc32:00000000", "a" * 63, "sha1:" + "a" * 64, "md5:" + "a" * 31, "é"]
-)
-async def test_what_is_no_checksum_is_400(client: httpx2.AsyncClient, tree: Tree, text: str) -> None:
+    ("text", "told"),
+    [*((text, (422, "CHECKSUM_MISMATCH")) for text in (
+        "", "sha256:", "sha256:xyz", "a" * 63, "sha1:" + "a" * 64, "md5:" + "a" * 31, "é", "deadbeef", "SHA256:deadbeef")),
+     ("crc32:00000000", (400, "INVALID_CHECKSUM")), ("crc32:", (400, "INVALID_CHECKSUM"))],
+)  # fmt: skip
+async def test_a_checksum_that_differs_is_422_whatever_its_length(
+    client: httpx2.AsyncClient, tree: Tree, text: str, told: tuple[int, str]
+) -> None:
     answer = await client.post(
         "/v1/files", content=form(*fields(tree), (FILE, b"x")),
         headers=[(b"content-type", f"multipart/form-data; boundary={B}".encode()), (b"x-filestore-checksum",
         text.encode())],
     )  # fmt: skip
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_CHECKSUM")
+    assert (answer.status_code, answer.json()["error"]["code"]) == told
 
 
 async def test_an_upload_is_refused_before_its_body_is_read(

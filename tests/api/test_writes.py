@@ -173,7 +173,7 @@ async def test_what_is_no_metadata_is_400(
 
 @pytest.mark.parametrize(("headers", "status"), [
     ({"content_range": "bytes 0-1/5"}, 400), ({"content_encoding": "gzip"}, 400), ({"if_match": "x y"}, 400),
-    ({"x_filestore_checksum": "nonsense"}, 400), ({"idempotency_key": "k" * 300}, 400),
+    ({"x_filestore_checksum": "crc32:nonsense"}, 400), ({"idempotency_key": "k" * 300}, 400),
     ({"content_length": str(2**50)}, 413),
 ])  # fmt: skip
 async def test_what_the_headers_tell_is_refused_before_the_body(

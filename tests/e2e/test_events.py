@@ -33,14 +33,14 @@ async def hung_up() -> Any:
     await close_all()
 
 
-async def test_a_command_tells_of_its_node_then_of_its_end(service: Service, mount: MountOfTest) -> None:
+async def test_a_command_tells_of_its_end_then_of_its_node(service: Service, mount: MountOfTest) -> None:
     reader = await stream(service, mount)
     await mkdir(service, mount, "a")
     await asyncio.to_thread(service.upload, mount, "a/f", b"x")
     assert (await asyncio.to_thread(service.mkdir, mount, "no/b")).status_code == 404
     assert told(await reader.events(6)) == [
-        ("filestore.node.created", "a"), ("filestore.command.completed", "a"), ("filestore.node.created", "a/f"),
-        ("filestore.node.uploaded", "a/f"), ("filestore.command.completed", "a/f"), ("filestore.command.completed", "no/b"),
+        ("filestore.command.completed", "a"), ("filestore.node.created", "a"), ("filestore.command.completed", "a/f"),
+        ("filestore.node.created", "a/f"), ("filestore.node.uploaded", "a/f"), ("filestore.command.completed", "no/b"),
     ]  # fmt: skip
 
 
@@ -53,13 +53,13 @@ async def test_a_stream_goes_on_across_a_restart_and_holds_up_none(service: Serv
     assert codes == {"api": 0}
     async with asyncio.timeout(PATIENCE):
         rest = [block async for block in readers[0].blocks() if block.event]  # to its proper end
-    assert told(rest) == [("filestore.command.completed", "before")]
+    assert told(rest) == [("filestore.node.created", "before")]
     service.start("api")
     await mkdir(service, mount, "after")
     for seen in (readers[0].last_id, (readers[0].last_id or 0) - 1):
         again = await stream(service, mount, headers={"last-event-id": str(seen)})
         found = told(await again.events(2 if seen == readers[0].last_id else 3))
-        assert found[-2:] == [("filestore.node.created", "after"), ("filestore.command.completed", "after")]
+        assert found[-2:] == [("filestore.command.completed", "after"), ("filestore.node.created", "after")]
 
 
 async def test_redis_wakes_and_its_absence_is_only_slower(service: Service, mount: MountOfTest) -> None:

@@ -67,7 +67,7 @@ def test_what_a_client_put_there_becomes_a_file(service: Service, each_s3: Mount
     assert service.journal(s3, path="f.csv") == []
     done = complete(service, link["uploadId"])
     node = result(done, 201)["node"]
-    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    digest = hashlib.sha256(content).hexdigest()
     assert (node["sizeBytes"], node["contentHash"], node["metadata"]) == (len(content), digest, {"n": 1})
     assert s3.on_disk() == {"f.csv": content} and until(lambda: stages(s3) == [])
     got = service.call("GET", f"/v1/files/{node['id']}/content")
@@ -137,9 +137,7 @@ def test_other_content_is_never_made_a_file(service: Service, s3: MountInBucket,
 def test_content_without_proof_is_read(service: Service, s3: MountInBucket) -> None:
     link = result(announce(service, s3, "f", LARGE), 201)
     s3.put(f".filestore/stage/{link['uploadId']}", LARGE)  # without any checksum
-    assert result(complete(service, link["uploadId"]), 201)["node"]["contentHash"] == (
-        f"sha256:{hashlib.sha256(LARGE).hexdigest()}"
-    )
+    assert result(complete(service, link["uploadId"]), 201)["node"]["contentHash"] == hashlib.sha256(LARGE).hexdigest()
 
 
 def test_somebody_elses_upload_is_not_there(service: Service, s3: MountInBucket) -> None:

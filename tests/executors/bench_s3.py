@@ -123,3 +123,11 @@ class OutsideBucket:
 def outside(mount: S3Mount) -> tuple[S3Executor, OutsideBucket]:
     executor = mount.open()
     return executor, OutsideBucket(executor)
+
+
+def uploads_of(executor: S3Executor) -> list[tuple[str, str]]:
+    """Key and id of every multipart upload of the mount that is neither completed nor aborted."""
+    store = executor.store
+    page = store.bucket.client.list_multipart_uploads(Bucket=store.bucket.name, Prefix=store.keys.prefix)
+    assert not page.get("IsTruncated")
+    return [(upload["Key"], upload["UploadId"]) for upload in page.get("Uploads", [])]

@@ -16,7 +16,7 @@ from activities.executors.s3.wire import account as s3_account
 from schema.errors import MountOffline, StorageFull
 from schema.ids import new_command_id
 from schema.paths import NodePath
-from tests.executors.bench_s3 import OutsideBucket
+from tests.executors.bench_s3 import OutsideBucket, uploads_of
 from tests.executors.conftest import DAY, Bench
 from tests.fix_s3 import S3Mount
 from tests.fix_s3_proxy import Fault, S3Proxy
@@ -354,7 +354,7 @@ def test_a_stream_that_breaks_leaves_neither_stage_nor_upload(
     with pytest.raises(MountOffline):
         streamed(executor, b"big", os.urandom(4 * small_parts))
     assert OutsideBucket(executor).stages() == {}
-    assert list(executor.store.bucket.uploads(executor.store.keys.prefix)) == []
+    assert uploads_of(executor) == []
 
 
 def test_a_spooled_file_goes_on_with_the_part_that_broke(

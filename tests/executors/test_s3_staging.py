@@ -2,15 +2,19 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
 from activities.executors.base import Done, OwnUploads, Stage, Step, Task
 from activities.executors.s3 import upload as s3_upload
+from activities.executors.s3.executor import S3Executor
 from schema.ids import CommandId, new_command_id
 from schema.paths import NodePath
-from tests.executors.bench_s3 import OutsideBucket
+from tests.executors.bench_s3 import OutsideBucket, uploads_of
 from tests.executors.conftest import Bench, refused
 from tests.fix_s3 import S3Mount
 
@@ -61,7 +65,7 @@ def test_a_stream_of_any_size_appears_whole(bench: Bench, each_s3_mount: S3Mount
     assert isinstance(later.act(created(stage, b"file")), Done), "again, and recognised"
     later.flush([created(stage, b"file")])
     later.finish(created(stage, b"file"), True)
-    assert bench.outside.stages() == {} and not list(later.store.spool.uploads())
+    assert bench.outside.stages() == {} and not list((later.store.spool.root / "parts").iterdir())
 
 
 def test_an_upload_replaces_under_its_condition(bench: Bench) -> None:
@@ -82,9 +86,7 @@ def test_an_upload_never_lands_on_a_stranger_and_is_taken_back(bench: Bench) -> 
 
 
 def uploads(bench: Bench) -> list[tuple[str, str]]:
-    assert isinstance(bench.outside, OutsideBucket)
-    store = bench.outside.store
-    return [(key, upload) for key, upload, _ in store.bucket.uploads(store.keys.prefix)]
+    return uploads_of(cast(S3Executor, bench.executor))
 
 
 def test_an_upload_that_was_removed_is_a_lost_stage(bench: Bench) -> None:
@@ -132,17 +134,32 @@ def test_a_large_spooled_file_somebody_wrote_into_is_not_published(bench: Bench)
     assert uploads(bench) == []
 
 
-def test_orphaned_uploads_are_swept_and_those_that_somebody_knows_are_not(bench: Bench) -> None:
+def test_a_sweep_aborts_what_a_dead_process_of_ours_has_noted_and_nothing_of_strangers(
+    bench: Bench, s3_mount: S3Mount
+) -> None:
     known = streamed(bench, b"file", os.urandom(PART + 5))
-    assert isinstance(bench.outside, OutsideBucket)
+    assert isinstance(bench.outside, OutsideBucket) and isinstance(bench.executor, OwnUploads)
     store = bench.outside.store
-    store.bucket.begin_parts(store.keys.prefix + "orphan", {})
-    assert len(uploads(bench)) == 2
-    assert isinstance(bench.executor, OwnUploads)
-    assert store.bucket and bench.executor.sweep_uploads(3600) == 0
-    assert bench.executor.sweep_uploads(-60) == 1
-    assert [key for key, _ in uploads(bench)] == [store.keys.prefix + "file"]
-    assert isinstance(bench.executor.act(created(known, b"file")), Done)
+    theirs = store.bucket.begin_parts(store.keys.prefix + "strangers", {})
+    script = """
+import os, sys
+from pathlib import Path
+from activities.executors.s3.spool import BucketSpool
+spool = BucketSpool(Path(sys.argv[1]), sys.argv[2])
+with spool.noting(sys.argv[3], sys.argv[4]):
+    os.kill(os.getpid(), 9)
+"""
+    dead = store.bucket.begin_parts(key := store.keys.prefix + "copy", {})
+    spool = store.spool.root
+    subprocess.run([sys.executable, "-c", script, str(spool.parent), spool.name, key, dead], check=False)
+    living = store.bucket.begin_parts(store.keys.prefix + "large", {})
+    with store.spool.noting(store.keys.prefix + "large", living):
+        assert bench.executor.sweep_uploads() == 1
+        assert bench.executor.sweep_uploads() == 0
+        assert {upload for _, upload in uploads(bench)} >= {theirs, living}
+        assert dead not in {upload for _, upload in uploads(bench)}
+    assert list((spool / "copies").iterdir()) == []
+    assert isinstance(bench.executor.act(created(known, b"file")), Done), "a stage keeps its upload"
 
 
 def test_marks_of_what_is_done_are_listed_for_the_sweep(bench: Bench) -> None:

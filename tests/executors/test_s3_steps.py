@@ -7,15 +7,17 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from activities.executors.base import Done, Identity, Source, Step, Task, Unclear
 from activities.executors.s3.bucket import Bucket
+from activities.executors.s3.executor import S3Executor
 from schema.errors import ContentExpired, NotSupported, VersionConflict
 from schema.ids import new_command_id
 from schema.paths import NodePath
-from tests.executors.bench_s3 import OutsideBucket
+from tests.executors.bench_s3 import OutsideBucket, uploads_of
 from tests.executors.conftest import DAY, Bench, When, refused
 from tests.fix_s3 import VERSIONED, S3Mount
 
@@ -357,7 +359,7 @@ def test_a_copy_larger_than_one_request_is_made_in_parts(bench: Bench, monkeypat
     assert result.identity and result.identity.tag.endswith("-3")
     assert bench.outside.read(b"new") == content and bench.outside.read(b"old") is None
     assert refused(bench.executor.act(move(result.identity, b"new", b"new"))) == "NODE_EXISTS"
-    assert list(bucket.uploads(bench.outside.store.keys.prefix)) == []
+    assert uploads_of(cast(S3Executor, bench.executor)) == []
 
 
 # -- reversed ----------------------------------------------------------------------------------------------------------

@@ -90,8 +90,7 @@ def answer(place: WirePlace, status: int, body: dict[str, Any]) -> ModelAnswer:
 
 
 def node(place: WirePlace, told: dict[str, Any], status: int = 200, *, idempotent: bool = False) -> ModelAnswer:
-    given = told["contentHash"]
     return ModelAnswer(
         status, None, told["id"], place.inside(told["path"]), told["kind"], told["state"], told["version"], told["sizeBytes"],
-        None if given is None else given.removeprefix("sha256:"), canonical(told["metadata"]), idempotent,
+        told["contentHash"], canonical(told["metadata"]), idempotent,
     )  # fmt: skip

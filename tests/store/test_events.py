@@ -125,7 +125,7 @@ async def test_what_is_published_is_not_published_again_and_never_taken_back(
         assert (lag.unpositioned, lag.unpublished) == (0, 1)
 
 
-async def test_a_command_tells_of_its_node_and_of_its_end_in_that_order(
+async def test_a_command_tells_of_its_end_and_of_its_node_in_that_order(
     pool: Pool, protocol: Protocol, mount: MountId
 ) -> None:
     start = await last(pool)
@@ -136,7 +136,7 @@ async def test_a_command_tells_of_its_node_and_of_its_end_in_that_order(
     ends = [data["status"] for type_, data in told if type_ == "filestore.command.completed"]
     assert sorted(ends) == ["failed", "succeeded"]
     types = [type_ for type_, data in told if data["path"] == "x"]
-    assert types == ["filestore.node.created", "filestore.command.completed"]
+    assert types == ["filestore.command.completed", "filestore.node.created"]
 
 
 # Pages
@@ -184,12 +184,19 @@ async def test_an_event_knows_its_places_by_their_bytes(pool: Pool) -> None:
     start = await tell(
         pool, event(1, "a", path="d/\u00e9"), event(1, "b", path="d/\ufffd", pathB64="ZC//"), event(1, "c", path=None),
         event(1, "d", path="to", movedFrom="from"), event(1, "e", path="to", movedFrom={"path": "\ufffd", "pathB64": "/w=="}),
-        event(1, "f"),
+        event(1, "f"), event(1, "g", path="to", movedFrom="\ufffd", movedFromB64="/w=="),
+        event(1, "h", path="to", movedFrom='{"path": "else"}'),
+        event(1, "i", path="to", movedFrom="from", movedFromBackendMountId=2),
+        event(1, "j", path="to", copiedFrom="from"),
     )  # fmt: skip
     async with pool.connection() as connection:
-        places = [e.paths for e in (await store.page(connection, start, 10)).events]
-    assert places == [
-        ("d/\u00e9".encode(),), (b"d/\xff",), (), (b"to", b"from"), (b"to", b"\xff"), (),
+        events = (await store.page(connection, start, 10)).events
+    assert [e.paths for e in events] == [
+        ("d/\u00e9".encode(),), (b"d/\xff",), (), (b"to", b"from"), (b"to", b"\xff"), (), (b"to", b"\xff"),
+        (b"to", b'{"path": "else"}'), (b"to",), (b"to",),
+    ]  # fmt: skip
+    assert [e.sources for e in events[3:5] + events[8:]] == [
+        ((1, b"from"),), ((1, b"\xff"),), ((2, b"from"),), ((1, b"from"),),
     ]  # fmt: skip
 
 

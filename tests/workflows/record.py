@@ -14,12 +14,21 @@ from schema.settings import Settings
 from workflows.client import connect
 
 HISTORIES = Path(__file__).parent / "histories"
-WANTED = {"RunCommands": 12, "ResumeCommands": 8, "SweepMount": 2, "PublishEvents": 1}
-"""How many different shapes of each to keep: a shape is its sequence of event types. Those that are there stay."""
+WANTED = {"RunCommands": 18, "ResumeCommands": 11, "SweepMount": 2, "PublishEvents": 2}
+"""How many different shapes of each to keep: a shape is its sequence of event types and activities. Those that are there stay."""
 
 
-def _shape(history: WorkflowHistory) -> tuple[int, ...]:
-    return tuple(event.event_type for event in history.events)
+def _shape(history: WorkflowHistory) -> tuple[tuple[int, str], ...]:
+    return tuple(
+        (event.event_type, event.activity_task_scheduled_event_attributes.activity_type.name)
+        for event in history.events
+    )
+
+
+def _next(kind: str) -> Path:
+    """A name that no stored history has."""
+    numbers = [int(kept.stem.rpartition("-")[2]) for kept in HISTORIES.glob(f"{kind}-*.json")]
+    return HISTORIES / f"{kind}-{max(numbers, default=0) + 1}.json"
 
 
 async def main() -> int:
@@ -38,7 +47,7 @@ async def main() -> int:
             history = await client.get_workflow_handle(found.id, run_id=found.run_id).fetch_history()
             if _shape(history) not in shapes:
                 shapes.add(_shape(history))
-                (HISTORIES / f"{kind}-{len(shapes)}.json").write_text(history.to_json() + "\n")
+                _next(kind).write_text(history.to_json() + "\n")
         print(f"{kind}: {len(shapes)} shapes")
     return 0
 

@@ -1,6 +1,9 @@
 """Redis: events as one pipelined PUBLISH per page, on the channel that subscribers know; and beside it how far the feed has come,
 for the processes that read the feed themselves."""
 
+import os
+import socket
+import uuid
 from collections.abc import AsyncIterator
 
 import orjson
@@ -13,11 +16,12 @@ class RedisBus:
     def __init__(self, url: str, channel: str) -> None:
         self._client = redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
         self._channel = channel
+        self._origin = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}"
 
     async def send(self, events: list[Event]) -> None:
         async with self._client.pipeline(transaction=False) as pipe:
             for event in events:
-                pipe.publish(self._channel, message(event))
+                pipe.publish(self._channel, message(event, self._origin))
             pipe.publish(positions(self._channel), events[-1].position)
             await pipe.execute()
 
@@ -62,7 +66,7 @@ def positions(channel: str) -> str:
     return f"{channel}:position"
 
 
-def message(event: Event) -> bytes:
-    """{"type", "data", "position"}: subscribers drop positions they have seen."""
-    data = orjson.Fragment(event.data)
-    return orjson.dumps({"type": event.type, "data": data, "position": event.position})
+def message(event: Event, origin: str) -> bytes:
+    """{"origin", "event": {"type", "data"}, "position"}: subscribers look for `event`, and drop positions they have seen."""
+    told = {"type": event.type, "data": orjson.Fragment(event.data)}
+    return orjson.dumps({"origin": origin, "event": told, "position": event.position})

@@ -31,7 +31,7 @@ from schema.store import outcomes as outcome_store
 from schema.store.pool import Pool
 from workers.engine.engine import Engine
 from workflows.commands.start import resume_commands
-from workflows.events.publish import PublishEvents
+from workflows.events.publish import RUN_SECONDS, PublishEvents
 from workflows.queues import CONTROL_QUEUE, bulk_queue
 from workflows.upkeep.sweep_mount import SweepMount
 
@@ -68,21 +68,24 @@ async def resume_overdue(client: Client, pool: Pool, mount: MountId, overdue_sec
     async with pool.connection() as connection:
         overdue = await outcome_store.overdue(connection, mount, overdue_seconds)
         lists = await outcome_store.overdue_atomic(connection, mount, overdue_seconds)
+        every = [*overdue, *(id for whole in lists for id in whole)]
+        named = {one.id: one for one in await outcome_store.named(connection, every)} if every else {}
     handles = []
     for whole in lists:
         log.info("resuming an atomic list", mount=mount, commands=len(whole))
-        handles.append(await resume_commands(client, mount, whole, atomic=True))
+        handles.append(await resume_commands(client, mount, [named[id] for id in whole], atomic=True))
     for start in range(0, len(overdue), 64):
         part = overdue[start : start + 64]
         log.info("resuming", mount=mount, commands=len(part))
-        handles.append(await resume_commands(client, mount, part))
+        handles.append(await resume_commands(client, mount, [named[id] for id in part]))
     return handles
 
 
 async def ensure_schedules(client: Client, settings: Settings, mounts: list[MountId]) -> None:
     """Created where they are missing, and again after Temporal lost its state; changed where the settings say otherwise."""
     every = timedelta(seconds=settings.sweep_seconds)
-    publish = ScheduleActionStartWorkflow(PublishEvents.run, id="publish", task_queue=CONTROL_QUEUE)
+    # Started again when it has ended, and left alone while it runs: one run an hour.
+    publish = ScheduleActionStartWorkflow(PublishEvents.run, RUN_SECONDS, id="publish", task_queue=CONTROL_QUEUE)
     await _ensure(client, "publish", publish, min(every, timedelta(seconds=10)))
     for mount in mounts:
         sweep = ScheduleActionStartWorkflow(
@@ -114,8 +117,17 @@ async def _ensure(client: Client, name: str, action: ScheduleActionStartWorkflow
         await client.create_schedule(name, schedule)
     except ScheduleAlreadyRunningError:
         handle = client.get_schedule_handle(name)
-        if (await handle.describe()).schedule.spec.intervals != schedule.spec.intervals:
+        if not _as_wanted(client, schedule, (await handle.describe()).schedule):
             await handle.update(partial(_follow, schedule))
+
+
+def _as_wanted(client: Client, wanted: Schedule, there: Schedule) -> bool:
+    """By how often it runs, and what it hands over."""
+    assert isinstance(wanted.action, ScheduleActionStartWorkflow)
+    assert isinstance(there.action, ScheduleActionStartWorkflow)
+    payloads = client.data_converter.payload_converter.to_payloads(wanted.action.args)
+    handed = [getattr(payload, "data", None) for payload in there.action.args]
+    return there.spec.intervals == wanted.spec.intervals and handed == [payload.data for payload in payloads]
 
 
 def _follow(wanted: Schedule, there: ScheduleUpdateInput) -> ScheduleUpdate:

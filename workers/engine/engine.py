@@ -22,6 +22,7 @@ from schema.ids import MountId
 from schema.mounts import Mount
 from schema.settings import Settings
 from schema.store.pool import Pool
+from workers.engine import attributes
 from workers.engine.queues import Activities, bulk_worker, control_worker, mutation_worker
 from workers.engine.served import ServedMounts
 from workers.engine.starting import Starting
@@ -142,7 +143,9 @@ class Engine:
         self.loop.call_soon_threadsafe(self.activities.publish.announce)
 
     async def _serve(self) -> None:
-        self.client = await self._connected()
+        client = await self._connected()
+        await attributes.make_sure(client)
+        self.client = client
         if self._dispatch is None:
             self._run_worker("control", control_worker(self.settings, self.client, self.activities))
         while True:

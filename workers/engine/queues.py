@@ -83,7 +83,7 @@ def control_worker(settings: Settings, client: Client, activities: Activities) -
         client,
         task_queue=CONTROL_QUEUE,
         workflows=[PublishEvents],
-        activities=[activities.publish.publish],
+        activities=[activities.publish.publish, activities.publish.keep_publishing],
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activity_task_polls=2,
         **_common(settings, activities),

@@ -2,8 +2,8 @@
 
 import threading
 
-from activities.executors import open_executor
 from activities.executors.base import Executor
+from activities.executors.kinds import open_executor
 from schema import errors
 from schema.ids import MountId
 from schema.mounts import Mount

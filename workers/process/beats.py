@@ -1,10 +1,13 @@
-"""Regular activities say that their process lives. Temporal notices a death by silence, not by a time limit for long work."""
+"""Regular activities say that their process lives, and how far they are. Temporal notices a death by silence, not by a time limit
+for long work."""
 
 import asyncio
 from typing import Any
 
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from activities.progress import PROGRESS, Progress, beat_once
 
 EVERY_SECONDS = 2.0
 
@@ -19,6 +22,7 @@ class _Beating(ActivityInboundInterceptor):
         if activity.info().is_local:
             # It belongs to a workflow task, whose own timeout tells.
             return await super().execute_activity(input)
+        PROGRESS.set(Progress())
         beating = asyncio.create_task(_beat())
         try:
             return await super().execute_activity(input)
@@ -28,5 +32,5 @@ class _Beating(ActivityInboundInterceptor):
 
 async def _beat() -> None:
     while True:
-        activity.heartbeat()
+        beat_once()
         await asyncio.sleep(EVERY_SECONDS)

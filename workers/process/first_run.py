@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 import yaml
 
-from activities.executors import prove_storage
+from activities.executors.kinds import prove_storage
 from api.mounts.configured import TENANT, follow_configured, register_configured
 from api.services import ExecutorsOfMounts
 from schema import errors

@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.commands.finish import Finish
     from activities.commands.stage import StageCopies
     from schema.commands.payloads import AppliedList, Begun, CommandIds, Ended, Staged
+    from workflows.commands.shown import Shown
     from workflows.policies import BACKGROUND, LONG
     from workflows.queues import bulk_queue
 
@@ -23,6 +24,12 @@ class ResumeCommands:
     @workflow.run
     async def run(self, commands: CommandIds) -> int:
         """How many commands ended here."""
+        shown = Shown([], shows=commands.shows, always=True)
+        total = await self._run(commands, shown)
+        shown.end()
+        return total
+
+    async def _run(self, commands: CommandIds, shown: Shown) -> int:
         mount, waiting, atomic, total = commands.mount_id, commands.ids, commands.atomic, 0
         for attempt in range(_ROUNDS):
             begun = await workflow.execute_activity_method(
@@ -46,7 +53,7 @@ class ResumeCommands:
                 )
             late = applied.late + staged.late
             if not (atomic and late):
-                ended = await self._record(AppliedList(mount, applied.done + staged.failed, atomic=atomic))
+                ended = await self._record(AppliedList(mount, applied.done + staged.failed, atomic=atomic), shown)
                 total += ended
                 # Should another attempt have the list, it is looked at again until it has ended.
                 late = waiting if atomic and not ended else late
@@ -56,12 +63,13 @@ class ResumeCommands:
             await workflow.sleep(timedelta(milliseconds=200 * 2 ** min(attempt, 6)))
         return total
 
-    async def _record(self, applied: AppliedList) -> int:
+    async def _record(self, applied: AppliedList, shown: Shown) -> int:
         """How many of them ended."""
         mount = applied.mount_id
         ended: Ended = await workflow.execute_activity_method(
             Commit.commit, applied, summary="the record; claims released", **BACKGROUND
         )
+        shown.tell(ended.failures)
         if ended.leftovers:
             await workflow.execute_activity_method(
                 Finish.finish, CommandIds(mount, ended.leftovers), summary="clear what is left", **BACKGROUND

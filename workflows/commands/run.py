@@ -13,7 +13,9 @@ with workflow.unsafe.imports_passed_through():
     from activities.commands.finish import Finish
     from activities.commands.stage import StageCopies
     from schema.commands.payloads import AppliedList, Batch, Begun, CommandIds, Staged
-    from schema.ids import CommandId, MountId
+    from schema.ids import CommandId
+    from workflows.commands import attributes
+    from workflows.commands.shown import Shown
     from workflows.policies import BRIEF, COURTESY, PERSISTENT
     from workflows.queues import bulk_queue
 
@@ -30,10 +32,17 @@ class ListReport:
 class RunCommands:
     @workflow.run
     async def run(self, commands: Batch) -> ListReport:
+        shown = Shown(commands.requests, shows=commands.shows)
+        report = await self._run(commands, shown)
+        shown.end()
+        return report
+
+    async def _run(self, commands: Batch, shown: Shown) -> ListReport:
         mount = commands.mount_id
         begun = await workflow.execute_local_activity_method(
             Begin.begin, commands, summary="verdicts, intents and claims: nothing is visible yet", **BRIEF
         )
+        shown.tell(begun.aside)
         stood_aside = len(commands.requests) - len(begun.go) - len(begun.unstaged) - len(begun.long)
         if begun.refused:
             await workflow.execute_local_activity_method(
@@ -43,7 +52,7 @@ class RunCommands:
                 **COURTESY,
             )
         for command in begun.long:
-            await _go_on(mount, [command], "a long command goes on by itself")
+            await _go_on(commands, [command], "a long command goes on by itself", shown)
         members = [going.id for going in [*begun.go, *begun.unstaged]]
         staged = Staged(mount, go=begun.go)
         if begun.unstaged:
@@ -51,9 +60,9 @@ class RunCommands:
                 StageCopies.stage, begun, summary="stage small copies: nothing is visible yet", **PERSISTENT
             )
         if commands.atomic_id and staged.late:
-            return await _go_on_atomic(mount, members)
+            return await _go_on_atomic(commands, members, shown)
         if not staged.go and not staged.failed:
-            await _go_on(mount, staged.late, "slow commands go on by themselves")
+            await _go_on(commands, staged.late, "slow commands go on by themselves", shown)
             return ListReport(late=len(begun.long) + len(staged.late), answered_without_running=stood_aside)
 
         # From here on there is only forward: an effect may be visible.
@@ -67,38 +76,45 @@ class RunCommands:
             )
         if commands.atomic_id and applied.late:
             # Nothing of it is recorded before all of it is known.
-            return await _go_on_atomic(mount, members)
+            return await _go_on_atomic(commands, members, shown)
         ended = await workflow.execute_local_activity_method(
             Commit.commit,
             AppliedList(mount, applied.done + staged.failed, atomic=begun.atomic),
             summary="nodes, snapshots, rollups, journal, events; claims released",
             **PERSISTENT,
         )
+        shown.tell(ended.failures)
         if ended.leftovers:
             await workflow.execute_local_activity_method(
                 Finish.finish, CommandIds(mount, ended.leftovers), summary="old content to the trash", **COURTESY
             )
         late = applied.late + staged.late
-        await _go_on(mount, late, f"{len(late)} slow commands go on by themselves")
+        await _go_on(commands, late, f"{len(late)} slow commands go on by themselves", shown)
         return ListReport(ended.succeeded, ended.failed, len(late) + len(begun.long), stood_aside)
 
 
-async def _go_on_atomic(mount: MountId, commands: list[CommandId]) -> ListReport:
-    await _go_on(mount, commands, "a slow list goes on by itself: all of it or none", atomic=True)
+async def _go_on_atomic(batch: Batch, commands: list[CommandId], shown: Shown) -> ListReport:
+    await _go_on(batch, commands, "a slow list goes on by itself: all of it or none", shown, atomic=True)
     return ListReport(late=len(commands))
 
 
-async def _go_on(mount: MountId, commands: list[CommandId], summary: str, *, atomic: bool = False) -> None:
+async def _go_on(batch: Batch, commands: list[CommandId], summary: str, shown: Shown, *, atomic: bool = False) -> None:
     """In a workflow of their own, on the queue for long work: nobody waits behind them."""
     if not commands:
         return
+    shown.goes_on(commands)
+    mount = batch.mount_id
+    # One that runs under the id of an earlier request is one of these.
+    requests = [request for request in batch.requests if request.id in commands] or batch.requests
     # The sweeper may have been faster: then they go on already.
     with suppress(WorkflowAlreadyStartedError):
         await workflow.start_child_workflow(
             "ResumeCommands",
-            CommandIds(mount, commands, atomic),
+            CommandIds(mount, commands, atomic, shows=batch.shows),
             id=f"resume/{mount}/{commands[0]}",
             task_queue=bulk_queue(mount),
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            static_summary=summary,
+            static_summary=f"{attributes.summary(requests)}: {summary}",
+            static_details=attributes.lines(requests),
+            search_attributes=attributes.of_commands(requests, mount, atomic=atomic),
         )

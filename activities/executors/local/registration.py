@@ -23,6 +23,7 @@ def make_mount(root: str, mount_uuid: str) -> None:
     except OSError as error:
         raise InvalidRequest(f"The root can not be opened as a directory: {error.strerror}.") from error
     try:
+        _refuse_system(home)
         _furnish(home, mount_uuid)
     except PermissionError as error:
         raise InvalidRequest("Filestore may not write into the root. Look at its owner and mode.") from error
@@ -40,10 +41,53 @@ def _refuse_nested(root: str) -> None:
             raise InvalidRequest("The root lies inside of another mount. Choose a directory outside of it.")
 
 
+_SYSTEM = frozenset({
+    "autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fusectl",
+    "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tracefs",
+})  # fmt: skip
+
+
+def _refuse_system(home: int) -> None:
+    """What the kernel shows of itself looks like files, and keeps none."""
+    device = os.fstat(home).st_dev
+    which = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+        for line in mounts:
+            facts, _, rest = line.partition(" - ")
+            kind = rest.split(" ", 1)[0]
+            if facts.split(" ")[2] == which and kind in _SYSTEM:
+                raise InvalidRequest(f"The root is part of the system ({kind}), and keeps no files. Choose another.")
+
+
 def _furnish(home: int, mount_uuid: str) -> None:
-    """Our folders below the root; the sentinel last, because it says that everything else is there."""
-    with suppress(FileExistsError):
+    """Our folders below the root; the sentinel last, because it says that everything else is there. What is refused leaves
+    nothing of ours."""
+    made = True
+    try:
         os.mkdir(RESERVED, 0o700, dir_fd=home)
+    except FileExistsError:
+        made = False
+    try:
+        _furnish_reserved(home, mount_uuid)
+    except BaseException:
+        if made:
+            _unfurnish(home)
+        raise
+
+
+def _unfurnish(home: int) -> None:
+    """Only what is empty goes: another process may be furnishing the same root."""
+    reserved = RESERVED.decode()
+    for remove, name in ((os.rmdir, "stage"), (os.rmdir, "trash")):
+        with suppress(OSError):
+            remove(f"{reserved}/{name}", dir_fd=home)
+    with suppress(OSError):
+        if os.listdir(f"/proc/self/fd/{home}/{reserved}") == ["lock"]:
+            os.unlink(f"{reserved}/lock", dir_fd=home)
+        os.rmdir(RESERVED, dir_fd=home)
+
+
+def _furnish_reserved(home: int, mount_uuid: str) -> None:
     try:
         reserved = os.open(RESERVED, OPEN_FOLDER, dir_fd=home)
     except OSError as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import errno
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -19,8 +20,6 @@ from activities.executors.s3.wire.line import Content, WireAnswer
 from activities.executors.s3.wire.wire import Wire, code_of
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mypy_boto3_s3.client import S3Client
 
 COPY_MAX = 5 << 30
@@ -106,9 +105,16 @@ def base64_of(sha256: bytes) -> str:
 
 
 class Bucket:
-    def __init__(self, client: S3Client, wire: Wire, name: str) -> None:
-        """`wire` for what is asked for often, `client` for the rest."""
-        self.client, self.wire, self.name = client, wire, name
+    def __init__(
+        self,
+        client: S3Client,
+        wire: Wire,
+        name: str,
+        noting: Callable[[str, str], AbstractContextManager[None]] = lambda key, upload: nullcontext(),
+    ) -> None:
+        """`wire` for what is asked for often, `client` for the rest. `noting` remembers an upload of this process while it is
+        under way: should the process die, nobody else would know whose it is."""
+        self.client, self.wire, self.name, self._noting = client, wire, name, noting
         self.copy_max, self.copy_part = COPY_MAX, COPY_PART
 
     # -- looking -------------------------------------------------------------------------------------------------------
@@ -237,18 +243,6 @@ class Bucket:
         except (UploadGone, Missing):
             return
 
-    def uploads(self, prefix: str) -> Iterator[tuple[str, str, datetime]]:
-        """Key, id and begin of every multipart upload that is neither completed nor aborted."""
-        asked: Any = {"Bucket": self.name, "Prefix": prefix}
-        while True:
-            with explaining():
-                page = self.client.list_multipart_uploads(**asked)
-            for upload in page.get("Uploads", []):
-                yield upload["Key"], upload["UploadId"], upload["Initiated"]
-            if not page.get("IsTruncated"):
-                return
-            asked |= {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
-
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _copy_in_parts(
@@ -267,13 +261,14 @@ class Bucket:
             told = answer["CopyPartResult"]
             return UploadedPart(number, _told_etag(told.get("ETag")), told.get("ChecksumSHA256", ""), end - start)
 
-        try:
-            with budgets.S3_COPIES.build() as threads:
-                parts = list(threads.map(copy_part, range(1, -(-source.size // self.copy_part) + 1)))
-            return self.end_parts(key, upload, parts, metadata, condition)
-        except BaseException:
-            self.abort_parts(key, upload)
-            raise
+        with self._noting(key, upload):
+            try:
+                with budgets.S3_COPIES.build() as threads:
+                    parts = list(threads.map(copy_part, range(1, -(-source.size // self.copy_part) + 1)))
+                return self.end_parts(key, upload, parts, metadata, condition)
+            except BaseException:
+                self.abort_parts(key, upload)
+                raise
 
     def _source(self, source: FoundObject) -> Any:
         which = {"VersionId": source.version} if source.version else {}

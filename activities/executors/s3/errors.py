@@ -43,6 +43,10 @@ class UploadGone(Exception):
     """There is no such multipart upload (any more): completed, aborted or expired."""
 
 
+class NoBucket(MountOffline):
+    """The bucket does not exist (any more). Look at the mount's bucket and endpoint."""
+
+
 class PastTheEnd(Exception):
     """The range begins behind the last byte."""
 
@@ -85,7 +89,6 @@ _CONDITIONS: dict[str, type[Exception]] = {
 }
 _BY_STATUS: dict[int, type[Exception]] = {404: Missing, 412: ConditionFailed, 409: Contended, 416: PastTheEnd}
 _OFFLINE = {
-    "NoSuchBucket": "The bucket does not exist (any more). Look at the mount's bucket and endpoint.",
     "InvalidAccessKeyId": "The store does not know the mount's access key. Give the mount valid credentials.",
     "SignatureDoesNotMatch": "The mount's secret key does not fit its access key. Give the mount valid credentials.",
     "ExpiredToken": "The mount's temporary credentials have expired. Give the mount new ones.",
@@ -130,6 +133,8 @@ def answered(status: int, code: str, asked: str) -> Exception:
     """What an answer means that is no success. `asked`: what for."""
     if code in _CONDITIONS:
         return _CONDITIONS[code](code)
+    if code == "NoSuchBucket":
+        return NoBucket()
     if code in _OFFLINE:
         return MountOffline(_OFFLINE[code])
     if code in _FULL or status == 507:

@@ -85,7 +85,8 @@ class S3Executor:
         client, wire = wired(
             account_of(config, secrets), bucket, WIDTH + budgets.S3_READS.size + 16, spool / mount_uuid
         )
-        self.store = Store(Bucket(client, wire, bucket), Keys(prefix), BucketSpool(spool, mount_uuid), mount_uuid)
+        waiting = BucketSpool(spool, mount_uuid)
+        self.store = Store(Bucket(client, wire, bucket, waiting.noting), Keys(prefix), waiting, mount_uuid)
         self._uploads = Uploads(self.store)
         self._readers = budgets.S3_READS.build()
 
@@ -99,6 +100,11 @@ class S3Executor:
     def check(self) -> None:
         with _understood():
             self.store.check()
+
+    def sentinel(self) -> str | None:
+        """The mount that the prefix says it belongs to, if it says so."""
+        with _understood():
+            return self.store.sentinel()
 
     def locks(self) -> ByteLocks:
         return self.store.spool.locks()
@@ -135,10 +141,10 @@ class S3Executor:
         with _understood():
             yield from staging.stages(self.store)
 
-    def sweep_uploads(self, older_than_seconds: float) -> int:
-        """How many multipart uploads were aborted, of those that nobody knows and that began so long ago."""
+    def sweep_uploads(self) -> int:
+        """How many multipart uploads were aborted: those of copies whose process has died."""
         with _understood():
-            return staging.sweep_uploads(self.store, older_than_seconds)
+            return staging.sweep_uploads(self.store)
 
     # -- the visible step ----------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import threading
 import time
 
 from activities.executors.s3.bucket import FREE, Bucket
-from activities.executors.s3.errors import ConditionFailed, Missing
+from activities.executors.s3.errors import ConditionFailed, Missing, NoBucket
 from activities.executors.s3.keys import KEY_MAX, Keys
 from activities.executors.s3.spool import BucketSpool
 from schema.errors import InvalidPath, InvalidRequest, MountOffline
@@ -34,7 +34,7 @@ class Store:
 
     def sure(self) -> None:
         """Now, whatever was seen before: a bucket that went away must never be taken for an empty one."""
-        told = self._sentinel()
+        told = self.sentinel()
         if told is None:
             raise MountOffline(
                 "There is no sentinel under the mount's prefix: this is not the bucket it was registered with."
@@ -46,12 +46,15 @@ class Store:
     def register(self) -> None:
         """Write the sentinel, and nothing else. Raises InvalidRequest for the prefix of another mount."""
         content = json.dumps({"mount": self.uuid}).encode() + b"\n"
+        try:
+            self.sentinel()  # before anything is written: some stores would make a bucket that is not there
+        except NoBucket as error:
+            raise InvalidRequest("The bucket does not exist. Make it, or correct its name.", field="bucket") from error
         self._refuse_nested()
-        self._sentinel()  # a bucket that is not there is said before anything is written: some stores would make one
         try:
             self.bucket.put(self.keys.sentinel, content, hashlib.sha256(content).digest(), {}, FREE)
         except (ConditionFailed, Missing):
-            told = self._sentinel()
+            told = self.sentinel()
             if told != self.uuid:
                 raise InvalidRequest(
                     "The bucket and prefix belong to another mount already. Take that mount, or choose another prefix."
@@ -76,7 +79,7 @@ class Store:
         self.bucket.delete(self.keys.sentinel)
         raise InvalidRequest("This store ignores If-None-Match on writes. Filestore needs it; choose another store.")
 
-    def _sentinel(self) -> str | None:
+    def sentinel(self) -> str | None:
         try:
             content, _ = self.bucket.read(self.keys.sentinel, 0, _SENTINEL_MAX)
         except Missing:

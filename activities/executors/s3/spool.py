@@ -3,16 +3,19 @@
 <spool>/<mount uuid>/lock              an empty file: a command's lock is one byte of it
 <spool>/<mount uuid>/stage/<id>        content, or a folder for a directory; empty while the parts are in the bucket
 <spool>/<mount uuid>/parts/<id>        a multipart upload under way: its id, its key, the parts that arrived
+<spool>/<mount uuid>/copies/<id>       a copy that the store makes in parts, while it is under way: locked by who makes it
 <spool>/<mount uuid>/done/<id>         what the visible step made, until the sweep: a later execution may ask. A link whose
                                        target is the text: made whole, in one call
 <spool>/<mount uuid>/kept/<id>         a stage that somebody changed: kept for a person
 """
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -52,7 +55,7 @@ class BucketSpool:
 
     def _at(self, folder: str, stage: str) -> str:
         if not self._made:
-            for name in ("stage", "parts", "done", "kept"):
+            for name in ("stage", "parts", "copies", "done", "kept"):
                 (self.root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._made = True
         if not stage or "/" in stage or stage in (".", ".."):
@@ -147,10 +150,33 @@ class BucketSpool:
             with suppress(FileNotFoundError):
                 os.unlink(name)
 
-    def uploads(self) -> set[str]:
-        """The ids of all uploads under way from here."""
-        names = [name for name in os.listdir(os.path.dirname(self._at("parts", "any"))) if not name.endswith(".draft")]
-        return {upload.id for name in names if (upload := self.upload(CommandId(name)))}
+    @contextmanager
+    def noting(self, key: str, upload: str) -> Iterator[None]:
+        """While the upload of a copy is under way. The lock on the note dies with its process, and tells that it died."""
+        name = self._at("copies", str(uuid.uuid4()))
+        with open(f"{name}.draft", "w", encoding="ascii") as note:
+            with _explaining():
+                fcntl.flock(note, fcntl.LOCK_EX)
+                json.dump({"id": upload, "key": key}, note)
+                note.flush()
+                os.fsync(note.fileno())
+                os.rename(f"{name}.draft", name)
+            try:
+                yield
+            finally:
+                os.unlink(name)
+
+    def abandoned(self) -> Iterator[SpooledUpload]:
+        """The uploads of copies whose process has died; each is forgotten once it was taken care of."""
+        names = [entry.path for entry in os.scandir(os.path.dirname(self._at("copies", "any")))]
+        for name in names:
+            if name.endswith(".draft"):
+                continue
+            with suppress(FileNotFoundError, BlockingIOError), open(name, encoding="ascii") as note:
+                fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                told = json.load(note)
+                yield SpooledUpload(told["id"], told["key"])
+                os.unlink(name)
 
     # -- what is done --------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """Everything that is staged on a mount in a bucket: drafts and streams in the spool, copies made by the store itself."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import islice
 
 from activities.executors.base import Copied, Draft, Identity, Source, Stage, Task
@@ -166,12 +165,11 @@ def clear(store: Store, task: Task, succeeded: bool) -> None:
         store.bucket.delete(store.keys.stage(task.stage))
 
 
-def sweep_uploads(store: Store, older_than_seconds: float) -> int:
-    """Abort multipart uploads below our prefix that nobody on this host knows and that are old: their host is gone, or
-    died between beginning one and noting it. Parts of them are stored and paid for, and shown by no listing."""
-    ours, now, swept = store.spool.uploads(), datetime.now(UTC), 0
-    for key, upload, begun in store.bucket.uploads(store.keys.prefix):
-        if upload not in ours and (now - begun).total_seconds() >= older_than_seconds:
-            store.bucket.abort_parts(key, upload)
-            swept += 1
+def sweep_uploads(store: Store) -> int:
+    """Abort the multipart uploads of copies whose process has died. Their parts are stored and paid for, and shown by no
+    listing. Those of stages go with their stages. An upload that no note of ours names is a stranger's, and stays."""
+    swept = 0
+    for upload in store.spool.abandoned():
+        store.bucket.abort_parts(upload.key, upload.id)
+        swept += 1
     return swept

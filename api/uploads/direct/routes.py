@@ -108,7 +108,7 @@ async def _announced(
 def _sha256(told: DirectUpload) -> str:
     """Raises InvalidChecksum."""
     found = checksums.read(told.content_hash)
-    if found.algorithm != "sha256":
+    if found.algorithm != "sha256" or not found.whole:
         raise InvalidChecksum("contentHash is `sha256:` followed by 64 hexadecimal digits.")
     return found.hex
 

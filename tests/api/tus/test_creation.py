@@ -68,7 +68,7 @@ BAD: list[tuple[dict[str, str], int]] = [
     ({"Upload-Metadata": keys(backendMountId=1, path="..")}, 400), ({"Upload-Metadata": keys(backendMountId=2**40, path="a")}, 404),
     ({"Upload-Metadata": keys(backendMountId=1, path=".filestore/x")}, 403), ({"If-Match": "x y"}, 400),
     ({"Upload-Concat": "other"}, 400), ({"Upload-Concat": "final;"}, 400), ({"Upload-Concat": "final;/v1/uploads/x"}, 400),
-    ({"Content-Type": "text/plain", "Content-Length": "1"}, 415), ({"x-filestore-checksum": "x"}, 400),
+    ({"Content-Type": "text/plain", "Content-Length": "1"}, 415), ({"x-filestore-checksum": "crc32:x"}, 400),
     ({"Repr-Digest": "x y"}, 400),
 ]  # fmt: skip
 

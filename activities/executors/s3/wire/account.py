@@ -27,8 +27,6 @@ CONNECT_SECONDS = 3.0
 READ_SECONDS = 15.0
 """Without a byte for so long a request has failed. Nothing is tried twice here: the workflow does that."""
 
-_SETTINGS = {"endpoint", "region", "forcePathStyle", "caBundle"}
-
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -45,25 +43,16 @@ class Account:
 
 
 def account_of(config: Mapping[str, Any], secrets: Mapping[str, str]) -> Account:
-    """Raises InvalidRequest for what no mount on S3 understands: a misspelt name must not go unnoticed."""
-    for name in config:
-        if name not in _SETTINGS:
-            known = ", ".join(sorted(_SETTINGS))
-            raise InvalidRequest(f"config.{name} is not known on S3 mounts; they take {known}.", field=f"config.{name}")
-    key, secret = secrets.get("accessKeyId"), secrets.get("secretAccessKey")
-    if (key is None) != (secret is None):
-        raise InvalidRequest("A mount brings accessKeyId and secretAccessKey, or neither of them.", field="config")
+    """`S3Kind.check_place` has seen both."""
     endpoint = config.get("endpoint")
-    if endpoint is not None and not str(endpoint).startswith(("http://", "https://")):
-        raise InvalidRequest("config.endpoint starts with http:// or https://.", field="config.endpoint")
     return Account(
         endpoint=endpoint,
         region=config.get("region"),
         # Servers of one's own rarely have a name for each bucket.
         path_style=bool(config.get("forcePathStyle", endpoint is not None)),
         ca_bundle=config.get("caBundle"),
-        key=key,
-        secret=secret,
+        key=secrets.get("accessKeyId"),
+        secret=secrets.get("secretAccessKey"),
         token=secrets.get("sessionToken"),
     )
 
