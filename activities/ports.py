@@ -25,16 +25,3 @@ class Audience(Protocol):
     def begun(self, verdicts: Mapping[CommandId, Verdict]) -> None: ...
 
     def ended(self, outcomes: Sequence[Outcome]) -> None: ...
-
-
-class Nobody:
-    """The audience of a process that serves no clients."""
-
-    def holds(self, request: CommandId) -> bool:
-        return False
-
-    def begun(self, verdicts: Mapping[CommandId, Verdict]) -> None:
-        pass
-
-    def ended(self, outcomes: Sequence[Outcome]) -> None:
-        pass

@@ -6,14 +6,17 @@ is killed has done whole files or nothing. A file that was applied is history: e
 
 import argparse
 import hashlib
+import json
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.resources import files
 
 import psycopg
+from pydantic import ValidationError
 
 from schema.locks import Lock
-from schema.settings import Settings
+from schema.settings import Settings, settings_of_logs, unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +92,57 @@ def main() -> int:
     )
     parser.add_argument("--status", action="store_true", help="say what is pending and change nothing")
     arguments = parser.parse_args()
-    url = Settings().database_url  # type: ignore[call-arg]
     try:
-        if arguments.status:
-            with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
-                waiting = pending(connection)
-            print("\n".join(f"pending {m.version:04d}_{m.name}" for m in waiting) or "up to date")
-            return 1 if waiting else 0
-        for migration in migrate(url):
-            print(f"applied {migration.version:04d}_{migration.name}")
-        return 0
+        return _run(Settings().database_url, status=arguments.status)  # type: ignore[call-arg]
+    except ValidationError as error:
+        for setting, cause in unusable(error):
+            _complain("a setting can not be used", setting=setting, cause=cause)
+        return 2
     except (HistoryChanged, DatabaseIsNewer) as error:
-        print(f"migrate: {error}", file=sys.stderr)
+        _complain(str(error))
     except psycopg.Error as error:
-        print(
-            f"migrate: the database refuses: {error}\nCheck FILESTORE_DATABASE_URL and the server's log.",
-            file=sys.stderr,
+        _complain(
+            f"The database refuses: {str(error).strip()}. Check FILESTORE_DATABASE_URL and the log of the server."
         )
     return 1
+
+
+def _run(url: str, *, status: bool) -> int:
+    if not status:
+        for migration in migrate(url):
+            _say("applied", migration)
+        return 0
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        waiting = pending(connection)
+    for migration in waiting:
+        _say("pending", migration)
+    if not waiting:
+        _say("up to date")
+    return 1 if waiting else 0
+
+
+def _say(word: str, migration: Migration | None = None) -> None:
+    name = f"{migration.version:04d}_{migration.name}" if migration else ""
+    if _as_json():
+        print(_line("info", word, **({"migration": name} if name else {})))
+    else:
+        print(f"{word} {name}".strip())
+
+
+def _complain(event: str, **facts: str) -> None:
+    if _as_json():
+        print(_line("error", event, **facts), file=sys.stderr)
+    else:
+        print(f"migrate: {' '.join([event, *facts.values()])}", file=sys.stderr)
+
+
+def _as_json() -> bool:
+    return settings_of_logs()[0] == "json"
+
+
+def _line(level: str, event: str, **facts: str) -> str:
+    """As the other processes write it."""
+    return json.dumps({"timestamp": datetime.now(UTC).isoformat(), "level": level, "event": event, **facts})
 
 
 if __name__ == "__main__":

@@ -2,15 +2,30 @@
 
 import os
 import socket
+from typing import Literal, get_args
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Level = Literal["debug", "info", "warning", "error"]
 
 
 def default_spool() -> str:
     """As the XDG base directories have it: state that should survive a restart."""
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return os.path.join(state, "filestore", "spool")
+
+
+def settings_of_logs() -> tuple[str, str]:
+    """Format and level. Read apart, and never refused: what is wrong with the other settings is said by the log."""
+    level = os.environ.get("FILESTORE_LOG_LEVEL", "info")
+    return os.environ.get("FILESTORE_LOG_FORMAT", "console"), level if level in get_args(Level) else "info"
+
+
+def unusable(error: ValidationError) -> list[tuple[str, str]]:
+    """Which settings can not be used, and why; never what they are, because some are secret."""
+    found = error.errors(include_url=False, include_input=False)
+    return [(".".join(map(str, one["loc"])), one["msg"]) for one in found]
 
 
 class Settings(BaseSettings):
@@ -102,8 +117,10 @@ class Settings(BaseSettings):
     """Between SIGTERM and exit: running work may finish."""
     sandbox: bool = False
     """Run workflows in Temporal's sandbox: on in the tests, off where milliseconds count."""
-    log_format: str = "console"
+    log_format: Literal["console", "json"] = "console"
     """console or json"""
+    log_level: Level = "info"
+    """Of our own lines. One line per request and per command is `info`."""
 
     @field_validator("redis_url")
     @classmethod

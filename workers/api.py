@@ -1,12 +1,13 @@
 """The API process: `python -m workers.api`. HTTP on the main thread, the engine on its own. SIGTERM drains and exits 0."""
 
 import asyncio
+import os
 import signal
 
 import structlog
 import uvicorn
 
-from api.app import create_app
+from api.app import VERSION, create_app
 from api.events.feed import Feed
 from api.uploads.tus import expiry
 from schema.settings import Settings
@@ -43,6 +44,10 @@ async def serve(settings: Settings) -> None:
     app = create_app(services, parts.counts)
     expiring = asyncio.create_task(expiry.expire_for_ever(app.state.front))
     server = Server(http.config(app, settings, settings.port, parts.counts.refused), engine, app.state.feed)
+    log.info(
+        "started", process="api", pid=os.getpid(), version=VERSION, host_id=settings.host_id, host=settings.host,
+        port=settings.port,
+    )  # fmt: skip
     try:
         await server.serve()
     finally:
@@ -50,11 +55,11 @@ async def serve(settings: Settings) -> None:
         expiring.cancel()
         await asyncio.to_thread(engine.stop)
         await pool.close()
+        log.info("stopped", process="api", pid=os.getpid())
 
 
 def main() -> int:
-    settings = Settings()  # type: ignore[call-arg]
-    logs.configure(settings.log_format)
+    settings = logs.settings()
     limits.raise_descriptors()
     import uvloop
 

@@ -279,8 +279,7 @@ def main() -> int:
     parser.add_argument("--sweep", action="store_true", help="first finish what a crash may have left")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    settings = Settings()  # type: ignore[call-arg]
-    logs.configure(settings.log_format)
+    settings = logs.settings()
     try:
         findings = asyncio.run(
             check_all(settings, level=arguments.level, mounts=arguments.mount, sweep=arguments.sweep)

@@ -15,7 +15,7 @@ from activities.commands.stage import StageCopies
 from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
 from activities.executors.kinds import prepare_storage, prove_storage
-from activities.ports import Audience, Executors, Nobody
+from activities.ports import Audience, Executors
 from activities.upkeep.sweep import Sweep
 from api.dispatch.dispatch import Dispatch
 from api.observe.metrics.counts import Counts
@@ -24,6 +24,7 @@ from schema.mounts import Mount
 from schema.settings import Settings
 from schema.store.pool import Pool, make_pool
 from workers.buses.redis import InlineBus, RedisBus, RedisWakeups
+from workers.engine.audience import LogAudience
 from workers.engine.engine import Engine
 from workers.engine.health import Health
 from workers.engine.queues import Activities
@@ -109,7 +110,7 @@ def _engine(
 ) -> Engine:
     pool = make_connections(settings, budgets.ENGINE_CONNECTIONS, generic_plans=True)
     bus = InlineBus() if settings.redis_url == "inline" else RedisBus(settings.redis_url, settings.events_channel)
-    activities = _activities(settings, pool, served, dispatch or Nobody(), bus)
+    activities = _activities(settings, pool, served, dispatch or LogAudience(), bus)
     activities = replace(activities, interceptors=[*activities.interceptors, *around])
     return Engine(settings, pool, served, activities, bus.close, dispatch)
 

@@ -2,6 +2,7 @@
 an API process that died had begun. Its state is at FILESTORE_WORKER_PORT. SIGTERM drains and exits 0."""
 
 import asyncio
+import os
 import signal
 import socket
 
@@ -43,8 +44,7 @@ def listen(settings: Settings) -> socket.socket | None:
 
 
 def main() -> int:
-    settings = Settings()  # type: ignore[call-arg]
-    logs.configure(settings.log_format)
+    settings = logs.settings()
     limits.raise_descriptors()
     parts = wiring.worker_parts(settings)
     engine, served = parts.engine, parts.served
@@ -63,8 +63,11 @@ def main() -> int:
         signal.signal(name, lambda *_: None)
     listener = listen(settings)
     engine.start(background_work)
+    port = settings.worker_port if listener else 0
+    log.info("started", process="worker", pid=os.getpid(), version=VERSION, host_id=settings.host_id, port=port)
     asyncio.run(serve(settings, parts, listener))
     engine.stop()
+    log.info("stopped", process="worker", pid=os.getpid())
     return 0
 
 

@@ -30,6 +30,6 @@ def config(app: ASGIApp, settings: Settings, port: int, refused: Callable[[str],
         app, host=settings.host, port=port, loop="none", ws="none",
         http=partial(LimitedProtocol, limits=http_limits(settings), refused=refused),  # type: ignore[arg-type]
         timeout_keep_alive=settings.http_keep_alive_seconds,
-        lifespan="off", access_log=False, log_level="warning", server_header=False, proxy_headers=False,
+        lifespan="off", access_log=False, log_config=None, log_level="warning", server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=2,
     )  # fmt: skip

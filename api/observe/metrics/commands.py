@@ -1,14 +1,18 @@
-"""Count every command that is handed over, by how it was answered."""
+"""Count every command that is handed over, by how it was answered, and write a line for it."""
 
 from asyncio import CancelledError
 from collections.abc import Sequence
 from time import perf_counter
+
+import structlog
 
 from api.observe.metrics.counts import DEFECT, Counts
 from api.submission import Commands, OutcomePending, Queued, Submission
 from schema.commands.payloads import Outcome
 from schema.errors import FilestoreError
 from schema.ids import CommandId
+
+log = structlog.get_logger("commands")
 
 
 class CountedCommands:
@@ -24,7 +28,7 @@ class CountedCommands:
         except BaseException as error:
             self._count(submission, *_without_outcome(error), perf_counter() - arrived)
             raise
-        self._count(submission, *_with_outcome(ended), perf_counter() - arrived)
+        self._count(submission, *_with_outcome(ended), perf_counter() - arrived, ended.id)
         return ended
 
     async def submit_atomic(self, submissions: Sequence[Submission]) -> list[Outcome]:
@@ -37,14 +41,23 @@ class CountedCommands:
                 self._count(submission, *told, perf_counter() - arrived)
             raise
         for submission, outcome in zip(submissions, ended, strict=True):
-            self._count(submission, *_with_outcome(outcome), perf_counter() - arrived)
+            self._count(submission, *_with_outcome(outcome), perf_counter() - arrived, outcome.id)
         return ended
 
     def queued(self, command: CommandId) -> Queued | None:
         return self._commands.queued(command)
 
-    def _count(self, submission: Submission, outcome: str, code: str | None, seconds: float) -> None:
-        self._counts.command(submission.request.kind.value, outcome, code, seconds)
+    def _count(
+        self, submission: Submission, outcome: str, code: str | None, seconds: float, row: CommandId | None = None
+    ) -> None:
+        """`row`: the id in the record, which is that of an earlier request where the key was used before."""
+        request = submission.request
+        self._counts.command(request.kind.value, outcome, code, seconds)
+        log.info(
+            "command", command_id=row or request.id, request_id=request.request_id, kind=request.kind.value,
+            outcome=outcome, code=code, mount_id=request.mount_id, path=request.path, target=request.target,
+            principal=request.principal, ms=round(seconds * 1000, 1),
+        )  # fmt: skip
 
 
 def _with_outcome(ended: Outcome) -> tuple[str, str | None]:
