@@ -391,12 +391,21 @@ class OwnUploads(Protocol):
 
 
 @runtime_checkable
+class UploadBounds(Protocol):
+    """The storage can not hold every path, or every size, that Filestore knows."""
+
+    def check_upload(self, path: NodePath, size: int | None) -> None:
+        """Asks nobody. None: the size comes later. Raises InvalidPath, PayloadTooLarge."""
+        ...
+
+
+@runtime_checkable
 class DirectReads(Protocol):
     """The storage hands out content itself, under a link."""
 
-    def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str) -> str:
-        """A URL under which exactly this content can be read for a while without us; `disposition` is the value of its
-        Content-Disposition header."""
+    def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str, media: str) -> str:
+        """A URL under which exactly this content can be read for a while without us; `disposition` and `media` are the values
+        of its Content-Disposition and Content-Type headers."""
         ...
 
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from api.commands.bodies import CommandBody
 from api.http.fields import KEY_MAX
+from api.http.headers import single
 from schema.commands.command import Command, CommandKind, spell
 from schema.errors import InvalidRequest, VersionConflict
 from schema.ids import MountId, NodeId, new_command_id
@@ -69,8 +70,9 @@ def _joined(headers: Headers, name: str) -> str | None:
     return ", ".join(told) if told else None
 
 
-def _key(headers: Mapping[str, str]) -> str | None:
-    key = headers.get("idempotency-key", headers.get("x-idempotency-key"))
+def _key(headers: Headers) -> str | None:
+    name = "Idempotency-Key" if "idempotency-key" in headers else "X-Idempotency-Key"
+    key = single(headers, name)
     if key is not None and not (1 <= len(key) <= KEY_MAX and key.isascii() and key.isprintable()):
         raise InvalidRequest(f"An Idempotency-Key header has 1 to {KEY_MAX} printable ASCII characters.")
     return key

@@ -7,7 +7,7 @@ import orjson
 
 from api.commands import headers as intake
 from api.commands.bodies import Deletion, NewDirectory, NodeMetadata, Relocation, Restoration
-from api.commands.fingerprint import sealed
+from api.commands.fingerprint import sealed, spelled
 from api.commands.headers import CommandHeaders
 from api.services import Front
 from api.submission import Submission
@@ -174,4 +174,4 @@ def _submission(
     command = intake.command(kind, mount, path, asker.principal, asker.asked, **fields)
     metadata = fields.get("metadata")
     wait = intake.wait(asker.front.services.settings, asker.asked)
-    return Submission(sealed(command, metadata, by_id=by_id), metadata, wait_seconds=wait)
+    return Submission(sealed(command, spelled(metadata), by_id=by_id), metadata, wait_seconds=wait)

@@ -1,7 +1,6 @@
 """GET /v1/files/{id}/content: a file's bytes, whole or in ranges, and never others than those its hash stands for."""
 
 import hashlib
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -20,6 +19,7 @@ from api.http.errors import refusal
 from api.http.fields import read_query
 from api.http.headers import joined
 from api.http.ids import read_id
+from api.http.media import served_type
 from api.http.ranges import Range, Unsatisfiable
 from api.http.routes import Plain
 from api.services import front_of
@@ -28,8 +28,6 @@ from schema.principals import Principal
 from schema.store.downloads import DownloadEvent
 
 router = APIRouter(route_class=Plain, tags=["files"])
-
-_MIME = re.compile(r"[\w.+-]+/[\w.+-]+( *; *[\w.+-]+=[\w.+\"-]+)*", re.ASCII)
 
 _HEADERS = [
     openapi.header("Range", "`bytes=0-99`, `bytes=-100`, or several of them"),
@@ -114,11 +112,10 @@ def _caching(validators: Validators) -> dict[str, str]:
 def _headers(told: dict[str, str], kind: str, found: Recorded, validators: Validators) -> dict[str, str]:
     """A stored type is somebody's claim, and the content is a stranger's: browsers must neither guess what it is nor run
     anything of it on our origin, shown inline or not."""
-    mime = found.mime_type or ""
     headers = {
         "accept-ranges": "bytes",
         **_caching(validators),
-        "content-type": mime if _MIME.fullmatch(mime) else "application/octet-stream",
+        "content-type": served_type(found.mime_type),
         "content-disposition": disposition(found.name, kind),
         "x-content-type-options": "nosniff",
         "content-security-policy": "sandbox; default-src 'none'",

@@ -16,6 +16,7 @@ from api.http import openapi
 from api.http.disposition import disposition
 from api.http.fields import read_query
 from api.http.ids import read_id
+from api.http.media import may_be_shown, served_type
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import front_of
@@ -33,8 +34,9 @@ router = APIRouter(route_class=Plain, tags=["files"])
     openapi_extra={"parameters": [openapi.path_id("The file's node"), *openapi.query_of(PresignQuery)]},
 )
 async def presign(request: Request) -> Response:
-    """Anybody with the link can read this very content until it expires, without a token. Only for files on S3 mounts; the
-    others are read at /v1/files/{id}/content."""
+    """Anybody with the link can read this very content until it expires, without a token, with the type that was recorded.
+    `inline` is for what a browser shows without running it: pictures, sound, film, plain text, PDF; anything else is an
+    attachment. Only for files on S3 mounts; the others are read at /v1/files/{id}/content."""
     principal = await admit(request, "read")
     front = front_of(request)
     query = read_query(PresignQuery, request.query_params)
@@ -42,10 +44,11 @@ async def presign(request: Request) -> Response:
     executor = front.services.executors.of(await front.mounts.get(found.mount, principal.tenant))
     if found.identity is None:
         raise VersionConflict("The record does not say which object this is. Reconcile it.", nodeId=found.node)
+    media = served_type(found.mime_type)
     expires = datetime.now(UTC) + timedelta(seconds=query.expires_in)
     url = await front.threads.run(
         found.mount, direct_reads_of(executor).presign, found.path, found.identity, query.expires_in,
-        disposition(found.name, query.disposition),
+        disposition(found.name, query.disposition if may_be_shown(media) else "attachment"), media,
     )  # fmt: skip
     downloads_of(request).tell(
         DownloadEvent(

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -23,7 +24,8 @@ class Disconnected(InvalidRequest):
 
 
 async def read_json(request: Request, model: type[M]) -> M:
-    """Raises pydantic's ValidationError, PayloadTooLarge, Disconnected."""
+    """Raises pydantic's ValidationError, InvalidRequest, PayloadTooLarge, Disconnected."""
+    refuse_coded(request.headers)
     body = bytearray()  # it grows in place: a body in single bytes would be copied for each of them otherwise
     while True:
         message = await request.receive()
@@ -40,6 +42,15 @@ LINGER_BYTES, LINGER_SECONDS = 64 * 1024 * 1024, 5.0
 """How much of an unwanted body is read, so that its sender sees why it is unwanted."""
 Pieces = AsyncGenerator[Sequence[bytes], None]
 """A file's bytes as they come. It raises where they break off, or are not what they were said to be."""
+
+
+def refuse_coded(headers: Headers) -> None:
+    """Content is stored as it comes, so it comes as it is. `chunked` alone is how HTTP frames a body, and says nothing of it.
+    Raises InvalidRequest."""
+    for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
+        codings = {one.strip().lower() for one in ",".join(headers.getlist(name)).split(",")} - {"", plain}
+        if codings:
+            raise InvalidRequest(f"Send the content as it is, without {name}: {', '.join(sorted(codings))}.")
 
 
 class RequestBody:

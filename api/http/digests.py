@@ -47,7 +47,7 @@ class Checksum:
 
 def told(headers: Headers) -> list[Checksum]:
     """The checksums of the file in the headers, the client's own one first. Raises InvalidChecksum."""
-    return [read(headers[name]) for name in HEADERS if name in headers]
+    return [read(value) for name in HEADERS for value in headers.getlist(name)]
 
 
 def represented(headers: Headers) -> list[Checksum]:

@@ -3,6 +3,7 @@
 Unknown fields are ignored, as earlier clients rely on; wrong types are not.
 """
 
+import re
 from collections.abc import Iterator
 from math import isfinite
 from typing import Annotated, Any, TypeVar
@@ -20,8 +21,13 @@ EXACT_MAX = 2**53 - 1
 KEY_MAX = 255
 METADATA_MAX = 256 * 1024
 """Bytes of metadata, as JSON text."""
+HEADER_METADATA_MAX = 32 * 1024
+"""The same where it comes in a header: in base64, beside a path and a name of any length, it stays below the 64 KiB that all
+headers together may have (FILESTORE_HTTP_HEAD_MAX_BYTES)."""
 
 UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]", re.ASCII)
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -81,8 +87,8 @@ def split_list(value: Any) -> Any:
 
 
 def _a_date(value: Any) -> Any:
-    """Dates in JSON are texts, and a number is not one."""
-    if not isinstance(value, str):
+    """Dates in JSON are texts, and a number is not one, in a text neither."""
+    if not isinstance(value, str) or not _DATE.match(value):
         raise ValueError("a date is a text like 2026-11-20T12:00:00Z")
     return value
 

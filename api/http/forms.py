@@ -19,6 +19,8 @@ FIELDS_MAX = 64
 # The parser tells each malformed form to the log as well. Its sender hears of it; that is enough.
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
+_PLAIN = (b"7bit", b"8bit", b"binary", b"")
+"""Of the old encodings of parts those that change nothing (RFC 7578, 4.7)"""
 _EXACT_NAME = re.compile(rb"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
 
 
@@ -85,6 +87,9 @@ class UploadForm:
         self._header = [b"", b""]
 
     def end_headers(self) -> None:
+        if (coding := self._part.headers.get(b"content-transfer-encoding", b"8bit").strip().lower()) not in _PLAIN:
+            shown = coding.decode("ascii", "replace")[:40]
+            raise InvalidRequest(f"A part of a form comes as it is, without Content-Transfer-Encoding: {shown}.")
         told = self._part.headers.get(b"content-disposition", b"")
         _, options = parse_options_header(told)
         self._part.name = _text(options.get(b"name", b""), "A field's name")

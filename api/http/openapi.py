@@ -28,9 +28,10 @@ Success = str | tuple[str, type[BaseModel]]
 _SCHEMAS: dict[str, Any] = {}
 """What the document refers to by name"""
 _ANYWHERE = (
-    "UNAUTHENTICATED", "MISSING_SCOPE", "INVALID_REQUEST", "URI_TOO_LONG", "HEADERS_TOO_LARGE", "UNAVAILABLE",
-    "OVERLOADED", DEFECT,
+    "UNAUTHENTICATED", "MISSING_SCOPE", "INVALID_REQUEST", "REQUEST_TOO_SLOW", "URI_TOO_LONG", "RATE_LIMITED",
+    "HEADERS_TOO_LARGE", "UNAVAILABLE", "OVERLOADED", DEFECT,
 )  # fmt: skip
+"""What any route can be refused with: by the connection, by the token, by what all of them wait for"""
 
 
 # Parameters
@@ -221,7 +222,25 @@ def _document(app: FastAPI) -> dict[str, Any]:
                 operation["security"] = [{"token": []}]
             for answer in operation["responses"].values():
                 _forget_guesses(answer)
+            operation["responses"] = {
+                status: _once(status, answer) for status, answer in operation["responses"].items()
+            }
+    components["responses"] = dict(_COMMON)
     return told
+
+
+_COMMON: dict[str, Any] = {}
+"""Answers that any route can give, by the name under which the document has each of them once"""
+
+
+def _once(status: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """A reference, where a route refuses with this status for no reason of its own."""
+    codes = sorted(code for code in _ANYWHERE if status_of(code) == int(status))
+    if not codes or answer.get(CODES) != codes:
+        return answer
+    name = f"Refused{status}"
+    _COMMON[name] = answer
+    return {"$ref": f"#/components/responses/{name}"}
 
 
 def _forget_guesses(answer: dict[str, Any]) -> None:

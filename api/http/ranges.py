@@ -42,8 +42,16 @@ def wanted(headers: Mapping[str, str], size: int, validators: Validators) -> lis
         if start < end:
             ranges.append((start, end))
     if texts and not ranges:
+        if size == 0 and any(_asks_for_an_end(text) for text in texts):
+            return []  # RFC 9110, 14.1.3: all of it is the answer, and 206 has no way to say that that is nothing
         raise Unsatisfiable(f"No range begins within the {size} bytes.")
     return _few(ranges)
+
+
+def _asks_for_an_end(text: str) -> bool:
+    """A suffix that is not of length zero can be satisfied, whatever there is."""
+    spec = _SPEC.fullmatch(text)
+    return spec is not None and bool(spec[3]) and int(spec[3]) > 0
 
 
 def _resolve(spec: re.Match[str], size: int) -> Range:

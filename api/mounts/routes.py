@@ -22,7 +22,7 @@ from schema.store import mounts
 
 router = APIRouter(route_class=Plain, tags=["mounts"])
 
-_REFUSALS = ("EXECUTOR_NOT_FOUND", "PAYLOAD_TOO_LARGE", "REQUEST_TOO_SLOW", "MOUNT_OFFLINE", "STORAGE_FULL")
+_REFUSALS = ("EXECUTOR_NOT_FOUND", "PAYLOAD_TOO_LARGE", "MOUNT_OFFLINE", "STORAGE_FULL")
 _NEW = {"mountKey": "projects", "backendKind": "local", "rootPath": "/srv/projects"}
 _CHANGES = openapi.body_of(MountChanges, {"state": "inactive", "stateReason": "moving to a new disk"})
 

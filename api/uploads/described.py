@@ -32,7 +32,7 @@ PUT_PARAMETERS = [
     *openapi.query_of(ByPathQuery),
     *_COMMAND,
     openapi.header("If-None-Match", "The name must be free.", enum=["*"]),
-    openapi.header("x-filestore-metadata", "A JSON object; in base64 where it is not ASCII."),
+    openapi.header("x-filestore-metadata", "A JSON object, in UTF-8 or in base64."),
     _CHECKSUM,
     *openapi.digests("the file", "the body, which is the file"),
 ]

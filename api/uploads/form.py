@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.commands import headers as intake
+from api.commands import run as commands
 from api.commands.catalogue import UPLOAD_REFUSALS, answers
 from api.http import digests as checksums
 from api.http.body import Disconnected, Pieces, RequestBody
@@ -46,7 +46,7 @@ async def _upload(request: Request, front: Front, principal: Principal, body: Re
     await _read_fields(form, body)
     wanted = await _wanted(front, principal, form, headers)
     submission = await incoming.stage(front, wanted, _pieces(form, body))
-    return await incoming.answer(request, front, submission)
+    return await commands.answer(request, front, submission, 201)
 
 
 async def _read_fields(form: UploadForm, body: RequestBody) -> None:
@@ -63,12 +63,12 @@ async def _wanted(front: Front, principal: Principal, form: UploadForm, headers:
     metadata = incoming.read_metadata(fields.metadata)
     path = paths.decode(fields.path, fields.path_b64)
     mount = await incoming.open_mount(front, principal, fields.backend_mount_id, path)
+    headers = headers.with_key(fields.idempotency_key)
     command = incoming.command(
-        principal, mount, path, headers.with_key(fields.idempotency_key), metadata=metadata,
+        principal, mount, path, headers, metadata=metadata,
         overwrite=fields.overwrite, mime_type=form.mime_type, original_name=form.filename,
     )  # fmt: skip
-    wait = intake.wait(front.services.settings, headers.asked)
-    return UploadRequest(command, mount, metadata, headers.told, wait)
+    return incoming.wanted(front, command, mount, metadata, headers.told, headers.asked)
 
 
 async def _pieces(form: UploadForm, body: RequestBody) -> Pieces:

@@ -3,14 +3,16 @@
 import base64
 
 from fastapi import APIRouter, Request
+from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from api.commands import headers as intake
+from api.commands import run as commands
 from api.commands.catalogue import UPLOAD_REFUSALS, answers
 from api.http import digests as checksums
 from api.http import openapi
 from api.http.body import RequestBody
-from api.http.fields import METADATA_MAX, read_query
+from api.http.fields import read_query
+from api.http.headers import single, text
 from api.http.media import mime
 from api.http.routes import Plain
 from api.nodes.queries import ByPathQuery
@@ -19,7 +21,7 @@ from api.uploads import receive as incoming
 from api.uploads.described import PUT_PARAMETERS
 from api.uploads.receive import UploadRequest
 from schema import paths
-from schema.errors import InvalidRequest, PayloadTooLarge
+from schema.errors import InvalidRequest
 from schema.principals import Principal
 
 router = APIRouter(route_class=Plain, tags=["commands"])
@@ -45,41 +47,35 @@ async def write(request: Request) -> Response:
 async def _write(request: Request, front: Front, principal: Principal, body: RequestBody) -> Response:
     body.check_size(front.services.settings.upload_max_bytes)
     _refuse_parts(request)
-    wanted = await _wanted(request, front, principal)
+    wanted = await _wanted(request, front, principal, body)
     body.expect_digest(checksums.carried(request.headers))
     submission = await incoming.stage(front, wanted, body.pieces())
-    return await incoming.answer(request, front, submission)
+    return await commands.answer(request, front, submission, 201)
 
 
 def _refuse_parts(request: Request) -> None:
     """The body of a PUT is the whole file (RFC 9110, 14.5), and is stored as it comes."""
     if "content-range" in request.headers:
         raise InvalidRequest("A file is written whole; send its parts as a resumable upload, at /v1/uploads.")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise InvalidRequest("Send the content as it is, without Content-Encoding.")
 
 
-async def _wanted(request: Request, front: Front, principal: Principal) -> UploadRequest:
+async def _wanted(request: Request, front: Front, principal: Principal, body: RequestBody) -> UploadRequest:
     query = read_query(ByPathQuery, request.query_params)
-    metadata = incoming.read_metadata(_metadata(request.headers.get(METADATA)))
+    metadata = incoming.read_header_metadata(_metadata(request.headers))
     path = paths.decode(query.path, query.path_b64)
     headers = incoming.read_headers(request)
     mount = await incoming.open_mount(front, principal, query.backend_mount_id, path)
     mime_type = mime(request.headers.get("content-type", ""))
     command = incoming.command(principal, mount, path, headers, metadata=metadata, overwrite=True, mime_type=mime_type)
-    wait = intake.wait(front.services.settings, headers.asked)
-    return UploadRequest(command, mount, metadata, headers.told, wait)
+    return incoming.wanted(front, command, mount, metadata, headers.told, headers.asked, body.length)
 
 
-def _metadata(text: str | None) -> str | None:
-    """JSON itself, or base64 of it: headers carry no more than ASCII safely."""
-    if text is None or text.lstrip().startswith("{"):
-        plain = text
-    else:
-        try:
-            plain = base64.b64decode(text, validate=True).decode("utf-8")
-        except ValueError as error:
-            raise InvalidRequest(f"{METADATA} is neither a JSON object nor base64 of one.") from error
-    if plain is not None and len(plain) > METADATA_MAX:
-        raise PayloadTooLarge(f"Metadata may have {METADATA_MAX} bytes.")
-    return plain
+def _metadata(headers: Headers) -> str | None:
+    """JSON itself in UTF-8, or base64 of it: not every client can send more than ASCII in a header."""
+    told = single(headers, METADATA)
+    if told is None or told.lstrip().startswith("{"):
+        return told and text(told, METADATA)
+    try:
+        return base64.b64decode(told, validate=True).decode("utf-8")
+    except ValueError as error:
+        raise InvalidRequest(f"{METADATA} is neither a JSON object nor base64 of one.") from error

@@ -5,35 +5,41 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.access.admission import admit
-from api.commands import answer as answers
 from api.commands import headers as intake
-from api.commands import run as commands
-from api.commands.fingerprint import headed, sealed
+from api.commands.fingerprint import headed, sealed, spelled
 from api.commands.headers import CommandHeaders
 from api.http import body as http_body
 from api.http import digests as checksums
 from api.http.body import RequestBody
 from api.http.digests import Checksum
 from api.http.errors import EXPECTED, refusal, refusal_of
+from api.http.fields import HEADER_METADATA_MAX
 from api.services import Front, front_of
-from api.submission import OutcomePending, Submission
+from api.submission import Submission
 from api.uploads.bodies import UploadMetadata
-from api.uploads.spool import Received, Spool, refuse_closed
-from schema.commands.command import Command, CommandKind, Status
-from schema.commands.payloads import Outcome
-from schema.errors import FilestoreError, MountOffline, MountReadOnly, StorageFull, of_the_machine
+from api.uploads.spool import Received, Spool, refuse_impossible
+from schema.commands.command import Command, CommandKind
+from schema.errors import (
+    ChecksumMismatch,
+    FilestoreError,
+    MountOffline,
+    MountReadOnly,
+    PayloadTooLarge,
+    StorageFull,
+    of_the_machine,
+)
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.paths import NodePath
 from schema.principals import Principal, authorise
 
-JOURNALED = (StorageFull, MountOffline, MountReadOnly)
-"""Failures of the storage while a body is staged: recorded as the outcome of a command, like those that come later."""
+JOURNALED = (StorageFull, MountOffline, MountReadOnly, ChecksumMismatch)
+"""What is recorded as the outcome of a command, like failures that come later: what the storage refuses while a body is staged,
+and content that is not what its client said it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +49,12 @@ class UploadRequest:
     command: Command
     mount: Mount
     metadata: Mapping[str, Any] | None
+    spelled: str
+    """The metadata as a text"""
     told: Sequence[Checksum]
     wait_seconds: float | None
+    size: int | None = None
+    """As far as it is known before"""
 
 
 Inner = Callable[[Request, Front, Principal, RequestBody], Awaitable[Response]]
@@ -57,6 +67,7 @@ async def answered(
     front, body = front_of(request), RequestBody(request)
     try:
         principal = await admit(request, "write")
+        http_body.refuse_coded(request.headers)
         told = await inner(request, front, principal, body)
     except EXPECTED as error:
         known = refusal_of(error)
@@ -95,6 +106,16 @@ def read_metadata(text: str | None) -> dict[str, Any] | None:
     return UploadMetadata.model_validate({"metadata": text}).metadata
 
 
+def read_header_metadata(text: str | None) -> dict[str, Any] | None:
+    """The same where the text came in a header. Raises PayloadTooLarge."""
+    if text is not None and len(text.encode()) > HEADER_METADATA_MAX:
+        raise PayloadTooLarge(
+            f"Metadata in a header may have {HEADER_METADATA_MAX} bytes. Send what is more in the field `metadata` of a form, "
+            "or with update-metadata once the file is there."
+        )
+    return read_metadata(text)
+
+
 async def open_mount(front: Front, principal: Principal, id: int, path: NodePath) -> Mount:
     """The mount to which this principal may bring a file with this path. Asked anew where it is closed: it may have been
     opened a moment ago. Raises BackendNotFound, MissingScope."""
@@ -123,6 +144,22 @@ def command(
     return replace(made, checksum=str(own) if own else None, mime_type=mime_type, original_name=original_name)
 
 
+def wanted(
+    front: Front,
+    command: Command,
+    mount: Mount,
+    metadata: Mapping[str, Any] | None,
+    told: Sequence[Checksum],
+    asked: CommandHeaders,
+    size: int | None = None,
+) -> UploadRequest:
+    """What is asked for, with the fingerprint of all but its bytes. Raises PayloadTooLarge for metadata."""
+    text = spelled(metadata)
+    if command.head is None:
+        command = headed(command, text)
+    return UploadRequest(command, mount, metadata, text, told, intake.wait(front.services.settings, asked), size)
+
+
 def overwrites(asked: CommandHeaders, told: bool | None) -> bool:
     """None: the client did not say; who names a version means to replace it."""
     names_a_version = asked.if_version is not None or asked.if_hash is not None or asked.if_exists
@@ -132,13 +169,11 @@ def overwrites(asked: CommandHeaders, told: bool | None) -> bool:
 async def stage(front: Front, wanted: UploadRequest, pieces: http_body.Pieces) -> Submission:
     """The whole file as a command to be carried out, or nothing: what breaks off is taken back.
 
-    Raises what `pieces` raises, PayloadTooLarge, ChecksumMismatch."""
+    Raises what `pieces` raises, and PayloadTooLarge."""
     try:
         received = await _receive(front, wanted, pieces)
     except JOURNALED as error:
-        failed = headed(wanted.command, wanted.metadata)
-        failed = replace(failed, failure=error.code, failure_message=error.message)
-        return Submission(failed, wanted.metadata, wait_seconds=wanted.wait_seconds)
+        return refused(wanted.command, wanted.metadata, error, wanted.wait_seconds)
     except OSError as error:
         if told := of_the_machine(error):
             raise told from error
@@ -146,8 +181,25 @@ async def stage(front: Front, wanted: UploadRequest, pieces: http_body.Pieces) -
     return _submission(wanted, received)
 
 
+def refused(
+    command: Command, metadata: Mapping[str, Any] | None, error: FilestoreError, wait_seconds: float | None
+) -> Submission:
+    """A command that is recorded with this refusal. Wrong content takes no key along: the right content comes under it."""
+    key = None if isinstance(error, ChecksumMismatch) else command.key
+    failed = replace(
+        command,
+        key=key,
+        hash=None,
+        sha256=None,
+        failure=error.code,
+        failure_message=error.message,
+        failure_details=error.details,
+    )
+    return Submission(failed, metadata, wait_seconds=wait_seconds)
+
+
 async def _receive(front: Front, wanted: UploadRequest, pieces: http_body.Pieces) -> Received:
-    refuse_closed(wanted.mount)
+    refuse_impossible(front, wanted.mount, wanted.command.appears_at, wanted.size)
     executor = front.services.executors.of(wanted.mount)
     spool = Spool(
         executor, front.threads, wanted.mount, wanted.command.id, wanted.command.appears_at, list(wanted.told),
@@ -167,25 +219,5 @@ async def _receive(front: Front, wanted: UploadRequest, pieces: http_body.Pieces
 
 def _submission(wanted: UploadRequest, received: Received) -> Submission:
     command = replace(wanted.command, sha256=received.sha256, size=received.size)
-    try:
-        command = sealed(command, wanted.metadata)
-    except FilestoreError:
-        if received.locks is not None:
-            received.locks.close()
-        raise
+    command = sealed(command, wanted.spelled)
     return Submission(command, wanted.metadata, received.content, received.written, received.locks, wanted.wait_seconds)
-
-
-async def answer(request: Request, front: Front, submission: Submission) -> Response:
-    """201 for a new file, 200 for a new version of one."""
-    try:
-        ended = await commands.carry_out(front, submission)
-    except OutcomePending as pending:
-        return answers.pending(pending.command)
-    except FilestoreError as error:
-        return refusal(request, error)
-    return answers.outcome(request, ended, 201 if _created(ended) else 200)
-
-
-def _created(ended: Outcome) -> bool:
-    return ended.status is Status.SUCCEEDED and orjson.loads(ended.body)["result"].get("previousVersion") is None

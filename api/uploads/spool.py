@@ -5,11 +5,11 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 
-from activities.executors.base import Executor, Locks, Stage, StageWriter
+from activities.executors.base import Executor, Locks, Stage, StageWriter, UploadBounds
 from activities.threads import MountThreads
 from api.http import digests as checksums
 from api.http.digests import Checksum
-from api.services import Held, Memory
+from api.services import Front, Held, Memory
 from schema.errors import ChecksumMismatch, MountOffline, MountReadOnly, PathBusy, PayloadTooLarge
 from schema.ids import CommandId
 from schema.mounts import Mount
@@ -142,6 +142,18 @@ class Spool:
         if not self._locks.take(self.id):
             raise PathBusy()
         self._writer = self.executor.open_stage(self.id, self.path)
+
+
+def refuse_impossible(front: Front, mount: Mount, path: NodePath, size: int | None = None) -> None:
+    """What this storage can never hold is refused before its bytes come; so is what is larger than any upload may be. Raises
+    InvalidPath, PayloadTooLarge, ExecutorNotFound, and what `refuse_closed` raises."""
+    refuse_closed(mount)
+    size_max = front.services.settings.upload_max_bytes
+    if size is not None and size > size_max:
+        raise PayloadTooLarge(f"A file may have {size_max} bytes here.")
+    executor = front.services.executors.of(mount)
+    if isinstance(executor, UploadBounds):
+        executor.check_upload(path, size)
 
 
 def refuse_closed(mount: Mount) -> None:

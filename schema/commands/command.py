@@ -4,6 +4,7 @@ Metadata is not in it: that waits in a `stages` row until `begin` takes it into 
 """
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -101,6 +102,7 @@ class Command:
     """Identity of the sealed stage, for commands that make something appear: see `Identity.facts`."""
     failure: str | None = None
     failure_message: str | None = None
+    failure_details: Mapping[str, object] | None = None
     borrowed_stage: CommandId | None = None
     """The stage of an upload that has an id of its own, and outlives a failure of this command. None: its own stage"""
 

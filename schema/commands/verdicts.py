@@ -131,7 +131,7 @@ def opens(request: Command, found: Situation) -> tuple[CommandId, int]:
 
 def _refusal(request: Command, found: Situation) -> errors.FilestoreError | Busy | None:
     if request.failure is not None:
-        return errors.from_code(request.failure, request.failure_message)
+        return errors.from_code(request.failure, request.failure_message, request.failure_details)
     places = [found.here] if found.there is None else [found.here, found.there]
     for place in places:
         if unusable := _unusable(place, writes=place is found.appears or request.kind is not CommandKind.COPY):

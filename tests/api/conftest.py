@@ -79,6 +79,8 @@ class Notebook:
         self.submissions.append(submission)
         if submission.locks is not None:
             submission.locks.close()
+        if submission.request.failure == errors.ChecksumMismatch.code:
+            return refused(submission)
         return self.answers(submission)
 
     async def submit_atomic(self, submissions: Sequence[Submission]) -> list[Outcome]:
@@ -97,6 +99,13 @@ def succeeded(submission: Submission, **result: Any) -> Outcome:
     told = {"commandType": submission.request.kind, "path": submission.request.path} | result
     body = {"idempotent": False, "commandId": submission.request.id, "journalEntryId": 1, "node": None, "result": told}
     return Outcome(submission.request.id, Status.SUCCEEDED, json.dumps(body))
+
+
+def refused(submission: Submission) -> Outcome:
+    """As `begin` records what was refused before it came there."""
+    request = submission.request
+    error = {"code": request.failure, "message": request.failure_message, "details": request.failure_details}
+    return Outcome(request.id, Status.FAILED, json.dumps({"error": error}), request.failure)
 
 
 def failed(submission: Submission, code: str) -> Outcome:

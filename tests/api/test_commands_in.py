@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from api.commands import fingerprint as sealing
-from api.commands.fingerprint import fingerprint
+from api.commands.fingerprint import fingerprint, spelled
 from api.http.fields import METADATA_MAX
 from schema.commands.command import Command, CommandKind, Status
 from schema.ids import CommandId, MountId, NodeId
@@ -330,10 +330,11 @@ def test_what_an_earlier_release_stored_under_a_key_still_compares_equal() -> No
         id=CommandId("0"), kind=CommandKind.DELETE, mount_id=MountId(7), path="reports/2025", tenant="main", principal="ann",
         token_id=1, recursive=True, if_version=3, key="k", request_id="r", node_id=NodeId(9),
     )  # fmt: skip
-    assert fingerprint(request, None) == "256cc81063afdcb028bb049bd4a592f7c622bec8b8f2c7a39f159489c8f1bd57"
+    assert fingerprint(request, "") == "256cc81063afdcb028bb049bd4a592f7c622bec8b8f2c7a39f159489c8f1bd57"
     made = replace(request, kind=CommandKind.CREATE_DIRECTORY, recursive=False, if_version=None)
     assert (
-        fingerprint(made, {"owner": "é", "n": 1}) == "df359801bbc1652046ac884d6988171fd977cf0bf2ab3bdc2c74f47560e6b9c0"
+        fingerprint(made, spelled({"owner": "é", "n": 1}))
+        == "df359801bbc1652046ac884d6988171fd977cf0bf2ab3bdc2c74f47560e6b9c0"
     )
 
 
@@ -346,9 +347,9 @@ def test_the_metadata_of_an_upload_is_written_out_once_for_both_of_its_fingerpri
         id=CommandId("0"), kind=CommandKind.UPLOAD, mount_id=MountId(7), path="a", tenant="main", principal="ann",
         token_id=1, sha256=H, has_metadata=True,
     )  # fmt: skip
-    made = sealing.sealed(upload, {"owner": "ann"})
+    made = sealing.sealed(upload, sealing.spelled({"owner": "ann"}))
     written.assert_called_once()
-    assert made.head == sealing.headed(upload, {"owner": "ann"}).head != made.hash
+    assert made.head == sealing.headed(upload, '{"owner":"ann"}').head != made.hash
 
 
 HOSTILE_BUT_LEGAL = [

@@ -173,7 +173,8 @@ async def test_paths_and_what_lies_below(client: httpx2.AsyncClient, tree: Tree)
     {"outcome": "running"},
      {"command": "drop"}, {"commandId": "x"}, {"commandId": "g" * 36}, {"commandId": "-" * 36}, {"path": ".."},
      {"path": "a\0"}, {"principal": "a\0"}, {"pathB64": "!"}, {"pathPrefix": ".."}, {"pathPrefixB64": "!"},
-     {"before": 0}, {"before": "x"}, {"after": -1}, {"from": "yesterday"}, {"to": "2026-01-01"},
+     {"before": 0}, {"before": "x"}, {"after": -1}, {"from": "yesterday"}, {"from": "0"},
+     {"to": "1767225600"}, {"from": "2026-1-1T00:00:00Z"}, {"to": "2026-01-01"},
      {"operationId": "x"}, {"code": "a\0"}],
 )  # fmt: skip
 async def test_a_bad_question_is_400(client: httpx2.AsyncClient, params: dict[str, Any]) -> None:

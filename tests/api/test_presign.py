@@ -20,13 +20,13 @@ class Linking:
 
     executor: Any
     width: int = 1
-    asked: list[tuple[NodePath, Identity, int, str]] = field(default_factory=list)
+    asked: list[tuple[NodePath, Identity, int, str, str]] = field(default_factory=list)
     broken: bool = False
 
-    def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str) -> str:
+    def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str, media: str) -> str:
         if self.broken:
             raise MountOffline()
-        self.asked.append((path, identity, seconds, disposition))
+        self.asked.append((path, identity, seconds, disposition, media))
         return "https://bucket.example/key?signature=x"
 
     def __getattr__(self, name: str) -> Any:
@@ -47,7 +47,7 @@ def linking(front: FrontOfTest) -> Linking:
 
 @pytest.fixture
 async def node(tree: Tree) -> NodeId:
-    return await tree.file("é.txt", b"x")
+    return await tree.file("é.txt", b"x", mime_type="text/plain")
 
 
 def at(node: NodeId) -> str:
@@ -64,8 +64,8 @@ async def test_a_link_is_for_exactly_this_content(
     expires = datetime.fromisoformat(data.pop("expiresAt"))
     assert data == {"url": "https://bucket.example/key?signature=x", "headers": {}, "method": "GET"}
     assert 58 <= (expires - before).total_seconds() <= 62
-    ((path, identity, seconds, disposition),) = linking.asked
-    assert (path.raw, seconds) == ("é.txt".encode(), 60)
+    ((path, identity, seconds, disposition, media),) = linking.asked
+    assert (path.raw, seconds, media) == ("é.txt".encode(), 60, "text/plain")
     assert disposition == "inline; filename=\"_.txt\"; filename*=UTF-8''%C3%A9.txt"
     opened = linking.executor.open(path)
     opened.close()
@@ -90,3 +90,34 @@ async def test_links_that_are_refused(client: httpx2.AsyncClient, linking: Linki
     linking.broken = True
     assert (await client.get(at(node))).status_code == 503
     assert linking.asked == []
+
+
+SHOWN = ["image/png", "text/plain; charset=utf-8", "application/pdf", "video/mp4", "audio/ogg"]
+NOT_SHOWN = [
+    "text/html", "TEXT/HTML; charset=utf-8", "image/svg+xml", "application/xhtml+xml", "text/xml", "application/xml",
+    "application/javascript", "text/html;text/plain", "unknown/unknown", "application/x-shockwave-flash",
+    "multipart/x-mixed-replace",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("media", "shown"), [*((one, True) for one in SHOWN), *((one, False) for one in NOT_SHOWN)])
+async def test_under_a_link_nothing_of_a_stranger_runs(
+    client: httpx2.AsyncClient, linking: Linking, tree: Tree, media: str, shown: bool
+) -> None:
+    node = await tree.file("page", b"<script>alert(1)</script>", mime_type=media)
+    for asked in ("inline", "attachment"):
+        assert (await client.get(at(node), params={"disposition": asked})).status_code == 200
+        kind = linking.asked[-1][3].partition(";")[0]
+        assert kind == ("inline" if shown and asked == "inline" else "attachment")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "served"),
+    [("text/csv", "text/csv"), (None, "application/octet-stream"), ("no type\r\nx: y", "application/octet-stream")],
+)
+async def test_a_link_carries_the_recorded_type(
+    client: httpx2.AsyncClient, linking: Linking, tree: Tree, recorded: str | None, served: str
+) -> None:
+    node = await tree.file("f", b"x", mime_type=recorded)
+    await client.get(at(node))
+    assert linking.asked[-1][4] == served

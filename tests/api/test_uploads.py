@@ -147,6 +147,22 @@ async def test_whether_to_overwrite(
     assert front.commands.last.request.overwrite is expected
 
 
+async def test_the_fingerprint_covers_the_media_type_and_the_name(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
+    told = {"backendMountId": str(tree.mount), "path": "a"}
+    for name, media in (
+        ("a.txt", "text/plain"),
+        ("a.txt", "text/html"),
+        ("b.txt", "text/plain"),
+        ("a.txt", "text/plain"),
+    ):
+        assert (await client.post("/v1/files", data=told, files={"file": (name, b"x", media)})).status_code == 201
+    requests = [submission.request for submission in front.commands.submissions]
+    for hashes in ([request.hash for request in requests], [request.head for request in requests]):
+        assert len(set(hashes)) == 3 and hashes[0] == hashes[3]
+
+
 async def test_the_fingerprint_covers_the_body(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     async def hash_of(content: bytes, name: str = "a", **headers: str) -> str | None:
         sent = {"backendMountId": str(tree.mount), "path": "a"}
@@ -155,7 +171,7 @@ async def test_the_fingerprint_covers_the_body(front: FrontOfTest, client: httpx
         return front.commands.last.request.hash
 
     first = await hash_of(b"one")
-    assert await hash_of(b"one", name="b") == first
+    assert await hash_of(b"one", name="b") != first
     assert await hash_of(b"two") != first
     assert await hash_of(b"x" * 70_000) not in (None, first, await hash_of(b"y" * 70_000))
     assert await hash_of(b"one", **{"x-filestore-checksum": hashlib.sha256(b"one").hexdigest()}) != first
@@ -174,11 +190,13 @@ async def test_a_checksum_is_compared(
     told = f"{algorithm}:" if prefix else ""
     assert (await send(client, body, **{header: told + right.upper()})).status_code == 201
     assert front.commands.last.request.checksum == f"{algorithm}:{right}"
-    before = len(front.commands.submissions)
-    wrong = await send(client, body, **{header: told + hashlib.new(algorithm, b"else").hexdigest()})
+    named = {header: told + hashlib.new(algorithm, b"else").hexdigest(), "idempotency-key": "k"}
+    wrong = await send(client, body, **named)
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (422, "CHECKSUM_MISMATCH")
     assert wrong.json()["error"]["details"]["found"] == f"{algorithm}:{right}"
-    assert len(front.commands.submissions) == before, "nothing was carried out, and the key is still free"
+    refused = front.commands.last
+    assert (refused.content, refused.written, refused.locks) == (None, None, None), "nothing is carried out"
+    assert (refused.request.failure, refused.request.key) == ("CHECKSUM_MISMATCH", None), "and the key is still free"
     assert len(os.listdir(tree.folder / ".filestore" / "stage")) == (size > spool.MEMORY_MAX), "only the good one's"
 
 
@@ -367,6 +385,32 @@ async def test_only_a_media_type_is_kept(front: FrontOfTest, client: httpx2.Asyn
     part = (f'Content-Disposition: form-data; name="file"; filename="a"\r\nContent-Type: {type}', b"x")
     assert (await send(client, form(*fields(tree), part))).status_code == 201
     assert front.commands.last.request.mime_type == (type if type.startswith("text/html") else None)
+
+
+@pytest.mark.parametrize("coding", ["base64", "quoted-printable", "BASE64", "x-gzip"])
+@pytest.mark.parametrize("part", ["a field", "the file"])
+async def test_a_part_that_was_encoded_is_refused_and_not_stored_as_it_came(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, part: str, coding: str
+) -> None:
+    encoded = f"\r\nContent-Transfer-Encoding: {coding}"
+    first, *rest = fields(tree)
+    if part == "a field":
+        body = form((first[0] + encoded, first[1]), *rest, (FILE, b"aGVsbG8="))
+    else:
+        body = form(first, *rest, (FILE + encoded, b"aGVsbG8="))
+    answer = await send(client, body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
+    assert coding.lower() in answer.json()["error"]["message"]
+    assert front.commands.submissions == []
+
+
+@pytest.mark.parametrize("coding", ["8bit", "binary", "7BIT"])
+async def test_an_encoding_of_a_part_that_changes_nothing_is_taken(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, coding: str
+) -> None:
+    body = form(*fields(tree), (f"{FILE}\r\nContent-Transfer-Encoding: {coding}", b"aGVsbG8="))
+    assert (await send(client, body)).status_code == 201
+    assert front.commands.last.content == b"aGVsbG8="
 
 
 async def test_the_part_named_file_needs_no_filename(

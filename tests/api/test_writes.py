@@ -30,6 +30,12 @@ async def put(
     return await client.put("/v1/files/by-path", params=query, content=content, headers=told)
 
 
+async def put_lines(client: httpx2.AsyncClient, tree: Tree, *lines: tuple[bytes, bytes]) -> httpx2.Response:
+    """Header lines as bytes, each as often as it is told."""
+    query: dict[str, str | int] = {"backendMountId": tree.mount, "path": "a"}
+    return await client.put("/v1/files/by-path", params=query, content=b"x", headers=list(lines))
+
+
 async def post(client: httpx2.AsyncClient, tree: Tree, content: bytes, **headers: str) -> httpx2.Response:
     told = {name.replace("_", "-"): value for name, value in headers.items()}
     told["content-type"] = f"multipart/form-data; boundary={B}"
@@ -105,13 +111,42 @@ METADATA: dict[str, Any] = {"owner": "müller", "n": 2**53 - 1}
         json.dumps(METADATA),
         " " + json.dumps(METADATA),
         base64.b64encode(json.dumps(METADATA, ensure_ascii=False).encode()).decode(),
+        json.dumps(METADATA, ensure_ascii=False),
     ],
 )
 async def test_metadata_comes_in_a_header(
     front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spelt: str
 ) -> None:
-    assert (await put(client, tree, b"x", x_filestore_metadata=spelt)).status_code == 201
+    assert (await put_lines(client, tree, (b"x-filestore-metadata", spelt.encode()))).status_code == 201
     assert front.commands.last.metadata == METADATA and front.commands.last.request.has_metadata
+
+
+async def test_metadata_in_another_encoding_is_refused_and_not_guessed(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
+    latin = json.dumps(METADATA, ensure_ascii=False).encode("latin-1")
+    answer = await put_lines(client, tree, (b"x-filestore-metadata", latin))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
+    assert "UTF-8" in answer.json()["error"]["message"]
+    assert front.commands.submissions == []
+
+
+ONCE = [
+    (b"x-filestore-metadata", b'{"a": 1}', b'{"a": 2}'), (b"idempotency-key", b"one", b"two"),
+    (b"x-filestore-checksum", hashlib.md5(b"x").hexdigest().encode(), b"0" * 32),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "first", "second"), ONCE)
+async def test_of_a_header_that_came_twice_no_value_is_passed_over(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, name: bytes, first: bytes, second: bytes
+) -> None:
+    assert (await put_lines(client, tree, (name, first), (name, first))).status_code == 201
+    front.commands.submissions.clear()
+    for lines in ([(name, first), (name, second)], [(name, second), (name, first)]):
+        answer = await put_lines(client, tree, *lines)
+        assert answer.status_code == (422 if name == b"x-filestore-checksum" else 400), answer.text
+    assert all(submission.request.failure for submission in front.commands.submissions)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +239,22 @@ async def test_a_digest_is_compared(
             (tree.folder / ".filestore" / "stage" / stage).unlink()
         wrong = await send(client, tree, content, **{header: digest(algorithm, body + b"!")})
         assert (wrong.status_code, wrong.json()["error"]["code"]) == (422, "CHECKSUM_MISMATCH")
+        refused = front.commands.submissions.pop()
+        assert (refused.request.failure, refused.content, refused.written) == ("CHECKSUM_MISMATCH", None, None)
+        assert wrong.json()["error"]["details"] == refused.request.failure_details is not None
         assert front.commands.submissions == [] and stages(tree) == []
+
+
+@pytest.mark.parametrize("send", [put, post])
+async def test_wrong_content_is_recorded_and_its_key_stays_free_for_the_right_one(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, send: Any
+) -> None:
+    told = {"idempotency_key": "k", "x_filestore_checksum": "sha256:" + hashlib.sha256(b"right").hexdigest()}
+    assert (await send(client, tree, b"wrong", **told)).status_code == 422
+    refused = front.commands.last.request
+    assert (refused.failure, refused.key, refused.path) == ("CHECKSUM_MISMATCH", None, "a.txt")
+    assert (await send(client, tree, b"right", **told)).status_code == 201
+    assert front.commands.last.request.key == "k"
 
 
 async def test_of_several_digests_each_must_be_right(
@@ -301,6 +351,7 @@ def heads(
     """The head of a request without its length."""
     target = {
         "form": "POST /v1/files", "put": f"PUT /v1/files/by-path?backendMountId={mount or tree.mount}&path={path}",
+        "tus": "PATCH /v1/uploads/01993d5e-7c1a-7000-8000-0123456789ab", "json": "POST /v1/directories",
     }[way]  # fmt: skip
     lines = [f"{target} HTTP/1.1", "Host: x", f"Authorization: Bearer {front.tokens[scope]}"]
     if way == "form":
@@ -318,6 +369,44 @@ async def test_the_body_is_asked_for_when_the_headers_are_good(
     await line.send(heads(front, tree, way, Expect="100-continue", Content_Length=str(len(body))) + b"\r\n\r\n")
     assert await line.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
     await line.send(body)
+    assert (await line.head()).startswith(b"HTTP/1.1 201")
+    line.close()
+    assert front.commands.last.content == b"hello"
+
+
+CODED = [
+    ({"Content_Encoding": "gzip"}, "Content-Encoding: gzip"),
+    ({"Content_Encoding": "identity, BR"}, "Content-Encoding: br"),
+    ({"Transfer_Encoding": "gzip, chunked"}, "Transfer-Encoding: gzip"),
+]
+PLAIN: list[dict[str, Any]] = [
+    {"Content_Encoding": "identity"}, {"Transfer_Encoding": "chunked"}, {"Transfer_Encoding": "Chunked"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", ["form", "put", "tus", "json"])
+@pytest.mark.parametrize(("headers", "named"), CODED)
+async def test_content_that_was_coded_on_its_way_is_refused_before_it_comes(
+    front: FrontOfTest, tree: Tree, address: tuple[str, int], way: str, headers: dict[str, Any], named: str
+) -> None:
+    line = await SentLine.open(address)
+    told = headers if "Transfer_Encoding" in headers else headers | {"Content_Length": "5"}
+    await line.send(heads(front, tree, way, Expect="100-continue", **told) + b"\r\n\r\n")
+    assert (await line.head()).startswith(b"HTTP/1.1 400"), "before 100 Continue"
+    assert named.encode() in await line.reader.readuntil(b"}}")
+    line.close()
+    assert front.commands.submissions == []
+
+
+@pytest.mark.parametrize("headers", PLAIN)
+async def test_a_coding_that_changes_nothing_is_taken(
+    front: FrontOfTest, tree: Tree, address: tuple[str, int], headers: dict[str, Any]
+) -> None:
+    line = await SentLine.open(address)
+    chunked = "Transfer_Encoding" in headers
+    told = headers if chunked else headers | {"Content_Length": "5"}
+    body = b"5\r\nhello\r\n0\r\n\r\n" if chunked else b"hello"
+    await line.send(heads(front, tree, "put", **told) + b"\r\n\r\n" + body)
     assert (await line.head()).startswith(b"HTTP/1.1 201")
     line.close()
     assert front.commands.last.content == b"hello"

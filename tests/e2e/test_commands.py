@@ -128,7 +128,20 @@ def test_a_wrong_checksum_stores_nothing(service: Service, mount: MountOfTest) -
     for size in (10, 300_000):
         answer = service.upload(mount, "f", b"x" * size, headers={"x-filestore-checksum": "sha256:" + "0" * 64})
         refused(answer, 422, "CHECKSUM_MISMATCH")
+        entry = service.journal(mount)[0]
+        assert (entry["outcome"], entry["code"], entry["path"]) == ("failed", "CHECKSUM_MISMATCH", "f")
+        assert entry["commandId"] == answer.headers["x-filestore-command-id"]
     assert mount.on_disk() == {}
+    assert len(service.journal(mount)) == 2
+
+
+def test_the_right_content_comes_under_the_key_of_the_wrong_one(service: Service, mount: MountOfTest) -> None:
+    told = {"x-filestore-checksum": hashlib.sha256(b"right").hexdigest()}
+    refused(service.upload(mount, "f", b"wrong", key="k", headers=told), 422, "CHECKSUM_MISMATCH")
+    result(service.upload(mount, "f", b"right", key="k", headers=told), 201)
+    assert mount.on_disk() == {"f": b"right"}
+    newest, first = service.journal(mount)
+    assert (newest["outcome"], newest["key"], first["outcome"]) == ("succeeded", "k", "failed")
 
 
 def test_the_journal_tells_everything_failures_too(service: Service, mount: MountOfTest) -> None:

@@ -211,7 +211,11 @@ def test_a_copy_is_refused_at_a_taken_name(whole: Bench) -> None:
 def test_only_storage_with_urls_of_its_own_gives_one(bench: Bench) -> None:
     known = bench.has(b"file", b"x")
     try:
-        assert direct_reads_of(bench.executor).presign(NodePath(b"file"), known, 60, "inline").startswith("http")
+        assert (
+            direct_reads_of(bench.executor)
+            .presign(NodePath(b"file"), known, 60, "inline", "text/plain")
+            .startswith("http")
+        )
     except NotSupported:
         assert not isinstance(bench.executor, TreesByItem)
 

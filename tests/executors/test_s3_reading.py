@@ -85,17 +85,17 @@ def test_content_of_the_trash_is_read_by_its_place(bench: Bench) -> None:
 # -- links -------------------------------------------------------------------------------------------------------------
 
 
-def fetched(url: str) -> tuple[bytes, str]:
+def fetched(url: str) -> tuple[bytes, str, str]:
     with urllib.request.urlopen(url, timeout=10) as answer:
-        return answer.read(), answer.headers["content-disposition"]
+        return answer.read(), answer.headers["content-disposition"], answer.headers["content-type"]
 
 
 def test_a_link_reads_this_content_without_us(bench: Bench, each_s3_mount: S3Mount) -> None:
     known = bench.has(b"dir", None) and bench.has(b"dir/a b+c.txt", b"content")
     url = direct_reads_of(bench.executor).presign(
-        NodePath(b"dir/a b+c.txt"), known, 60, 'attachment; filename="a b.txt"'
+        NodePath(b"dir/a b+c.txt"), known, 60, 'attachment; filename="a b.txt"', "text/plain; charset=utf-8"
     )
-    assert fetched(url) == (b"content", 'attachment; filename="a b.txt"')
+    assert fetched(url) == (b"content", 'attachment; filename="a b.txt"', "text/plain; charset=utf-8")
     assert each_s3_mount.server.secret not in url
     if each_s3_mount.bucket == VERSIONED:
         bench.outside.put(b"dir/a b+c.txt", b"newer")
@@ -108,10 +108,10 @@ def test_a_link_is_made_only_to_what_the_record_knows(bench: Bench) -> None:
     known = bench.has(b"file", b"content")
     bench.outside.put(b"file", b"strange")
     with pytest.raises(VersionConflict):
-        direct_reads_of(bench.executor).presign(NodePath(b"file"), known, 60, "inline")
+        direct_reads_of(bench.executor).presign(NodePath(b"file"), known, 60, "inline", "text/plain")
     bench.outside.remove(b"file")
     with pytest.raises(NodeNotFound):
-        direct_reads_of(bench.executor).presign(NodePath(b"file"), known, 60, "inline")
+        direct_reads_of(bench.executor).presign(NodePath(b"file"), known, 60, "inline", "text/plain")
 
 
 # -- names and listings ------------------------------------------------------------------------------------------------

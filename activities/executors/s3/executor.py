@@ -50,10 +50,20 @@ from activities.executors.s3.steps.reversal import Reversal
 from activities.executors.s3.steps.trees import Items
 from activities.executors.s3.upload import S3Writer
 from activities.executors.s3.wire.account import account_of, wired
-from schema.errors import ContentExpired, InvalidPath, NodeNotFound, NotADirectory, NotSupported, VersionConflict
+from schema.errors import (
+    ContentExpired,
+    InvalidPath,
+    NodeNotFound,
+    NotADirectory,
+    NotSupported,
+    PayloadTooLarge,
+    VersionConflict,
+)
 from schema.ids import CommandId
 from schema.paths import ROOT, NodePath
 
+OBJECT_MAX = 5 << 40
+"""Bytes of an object, everywhere."""
 WIDTH = 16
 
 
@@ -105,6 +115,11 @@ class S3Executor:
         key = self.store.keys.of(path) if path is not None else None
         with _understood():
             return S3Writer(self.store.bucket, self.store.spool, stage, key)
+
+    def check_upload(self, path: NodePath, size: int | None) -> None:
+        self.store.keys.of(path)
+        if size is not None and size > OBJECT_MAX:
+            raise PayloadTooLarge(f"An object has {OBJECT_MAX} bytes at most. Send less, or use a local mount.")
 
     def stage_copy(self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None) -> Iterator[Copied]:
         with _understood():
@@ -245,7 +260,7 @@ class S3Executor:
                 self.store.sure()
                 raise ContentExpired() from None
 
-    def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str) -> str:
+    def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str, media: str) -> str:
         """Where the bucket keeps versions the URL names one. Elsewhere the content was looked at now, and the URL reads
         whatever lies there later: a condition in the signature would have to be sent by whoever reads."""
         if identity.directory:
@@ -262,6 +277,7 @@ class S3Executor:
                 "Bucket": self.store.bucket.name,
                 "Key": found.key,
                 "ResponseContentDisposition": disposition,
+                "ResponseContentType": media,
                 **which,
             }
             return self.store.bucket.client.generate_presigned_url(

@@ -14,7 +14,8 @@ from starlette.requests import Request
 from activities.executors.base import Executor, Locks, direct_uploads_of
 from api.commands import headers as intake
 from api.commands import run as commands
-from api.commands.fingerprint import sealed
+from api.commands.answer import error_of
+from api.commands.fingerprint import sealed, spelled
 from api.commands.headers import CommandHeaders
 from api.services import Front
 from api.submission import Submission
@@ -87,7 +88,7 @@ def _command_of(asked: CommandHeaders, upload: Upload, principal: Principal) -> 
     command = standing.command_of(upload, principal, asked)
     [told] = standing.told_of(upload)
     command = replace(command, sha256=told.hex, size=upload.expected or 0, borrowed_stage=CommandId(upload.id))
-    return sealed(command, upload.request.metadata)
+    return sealed(command, spelled(upload.request.metadata))
 
 
 async def _known(front: Front, command: Command) -> Outcome | None:
@@ -105,20 +106,24 @@ async def _carry_out(
     mount = await incoming.open_mount(front, principal, command.mount_id, command.node_path)
     refuse_closed(mount)
     executor = front.services.executors.of(mount)
-    staged = await front.threads.run(
-        mount.id,
-        direct_uploads_of(executor).find_uploaded,
-        CommandId(upload.id),
-        command.size,
-        bytes.fromhex(command.sha256 or ""),
-    )
+    wait = intake.wait(front.services.settings, asked)
+    try:
+        staged = await front.threads.run(
+            mount.id,
+            direct_uploads_of(executor).find_uploaded,
+            CommandId(upload.id),
+            command.size,
+            bytes.fromhex(command.sha256 or ""),
+        )
+    except ChecksumMismatch as error:
+        refusal = incoming.refused(command, upload.request.metadata, error, wait)
+        raise error_of(await commands.carry_out(front, refusal)) from error
     if staged is None:
         # It is taken away when its command has succeeded: that may have been at this very moment.
         if (known := await _known(front, command)) is not None:
             return known
         raise _nothing(upload)
     locks = await front.threads.run(mount.id, _lock, executor, command.id)
-    wait = intake.wait(front.services.settings, asked)
     return await commands.carry_out(front, Submission(command, upload.request.metadata, None, staged, locks, wait))
 
 

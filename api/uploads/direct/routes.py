@@ -13,7 +13,7 @@ from api.commands import answer as answers
 from api.commands import catalogue
 from api.commands import headers as intake
 from api.commands.catalogue import UPLOAD_REFUSALS
-from api.commands.fingerprint import sealed
+from api.commands.fingerprint import headed, spelled
 from api.http import digests as checksums
 from api.http import openapi
 from api.http.body import read_json
@@ -28,10 +28,10 @@ from api.uploads.bodies import DirectUpload
 from api.uploads.described import LINK_EXAMPLE, LINK_PARAMETERS, UPLOAD_ID
 from api.uploads.direct import completion
 from api.uploads.shapes import UploadLink
-from api.uploads.spool import refuse_closed
+from api.uploads.spool import refuse_impossible
 from schema import paths
 from schema.commands.command import CommandKind
-from schema.errors import InvalidChecksum, PayloadTooLarge
+from schema.errors import InvalidChecksum
 from schema.ids import CommandId, new_command_id
 from schema.mounts import Mount
 from schema.principals import Principal
@@ -91,17 +91,13 @@ async def _announced(
     """Where it goes, what it hashes to, and what is remembered of it."""
     sha256, path = _sha256(told), paths.decode(told.path, told.path_b64)
     mount = await incoming.open_mount(front, principal, told.backend_mount_id, path)
-    refuse_closed(mount)
-    size_max = front.services.settings.upload_max_bytes
-    if told.size_bytes > size_max:
-        raise PayloadTooLarge(f"A file may have {size_max} bytes here.")
+    refuse_impossible(front, mount, path, told.size_bytes)
     asked = intake.with_body(intake.read_headers(request, None), told)
     command = intake.command(
         CommandKind.UPLOAD, mount.id, path, principal, asked, metadata=told.metadata,
         overwrite=incoming.overwrites(asked, told.overwrite),
     )  # fmt: skip
-    command = replace(command, mime_type=mime(told.content_type or ""))
-    sealed(command, told.metadata)  # metadata that is too much is refused here
+    command = headed(replace(command, mime_type=mime(told.content_type or "")), spelled(told.metadata))
     announced = Announcement(
         kind="direct", command=command, metadata=told.metadata, told=(f"sha256:{sha256}",), until=expires
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import Request
 
+from api.commands.fingerprint import headed, spelled
 from api.http.digests import Checksum
 from api.http.media import mime, shown_name
 from api.services import Front
@@ -15,7 +16,7 @@ from api.uploads import receive as incoming
 from api.uploads import remembered as standing
 from api.uploads.bodies import ResumableFields
 from api.uploads.receive import UploadHeaders
-from api.uploads.spool import refuse_closed
+from api.uploads.spool import refuse_impossible
 from api.uploads.tus import protocol
 from api.uploads.tus.completion import check_parts
 from api.uploads.tus.protocol import Concat
@@ -46,21 +47,21 @@ class Announced:
 async def read(request: Request, front: Front, principal: Principal, told: UploadHeaders) -> Announced:
     """From the headers. Raises FilestoreError, and pydantic's ValidationError."""
     concat = protocol.concat(request.headers)
-    text = request.headers.get("upload-metadata")
+    text = protocol.metadata_header(request.headers)
     given = protocol.metadata(text)
     expected = await _length(request, front, principal, concat)
     if concat is not None and concat.partial:
         return Announced(expected, concat, text)
     fields = ResumableFields.model_validate(given)
-    metadata = incoming.read_metadata(fields.metadata)
+    metadata = incoming.read_header_metadata(fields.metadata)
     path = paths.decode(fields.path, fields.path_b64)
     mount = await incoming.open_mount(front, principal, fields.backend_mount_id, path)
-    refuse_closed(mount)
+    refuse_impossible(front, mount, path, expected)
     command = incoming.command(
         principal, mount, path, told.with_key(fields.idempotency_key), metadata=metadata, overwrite=fields.overwrite,
         mime_type=mime(fields.filetype or ""), original_name=shown_name(fields.filename or ""),
     )  # fmt: skip
-    return Announced(expected, concat, text, command, metadata, told.told)
+    return Announced(expected, concat, text, headed(command, spelled(metadata)), metadata, told.told)
 
 
 async def _length(request: Request, front: Front, principal: Principal, concat: Concat | None) -> int | None:

@@ -3,7 +3,6 @@ with the next request of the client: the command's key is the upload's, so it ha
 
 from collections.abc import Sequence
 
-from api.commands import headers as intake
 from api.commands import run as commands
 from api.commands.answer import error_of
 from api.commands.headers import CommandHeaders
@@ -13,7 +12,6 @@ from api.submission import OutcomePending
 from api.uploads import ending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
-from api.uploads.receive import UploadRequest
 from api.uploads.remembered import Gone
 from api.uploads.spool import refuse_closed
 from api.uploads.tus import area
@@ -118,8 +116,8 @@ async def _carry_out(
         # It may be long ago that it was announced: whether the principal may is asked again.
         mount = await incoming.open_mount(front, principal, command.mount_id, command.node_path)
         refuse_closed(mount)
-        wait = intake.wait(front.services.settings, asked)
-        wanted = UploadRequest(command, mount, upload.request.metadata, standing.told_of(upload), wait)
+        told = standing.told_of(upload)
+        wanted = incoming.wanted(front, command, mount, upload.request.metadata, told, asked, upload.expected)
         submission = await incoming.stage(front, wanted, _pieces(front, upload, files))
         return await commands.carry_out(front, submission)
     except FilestoreError as error:

@@ -10,6 +10,7 @@ from email.utils import format_datetime
 from starlette.datastructures import Headers
 
 from api.http.digests import Checksum
+from api.http.headers import single
 from api.uploads.remembered import UploadLocked, is_id
 from schema.errors import ChecksumMismatch, FilestoreError, InvalidRequest, VersionConflict
 
@@ -18,7 +19,9 @@ EXTENSIONS = "creation,creation-with-upload,creation-defer-length,checksum,expir
 ALGORITHMS = {"sha1": 20, "sha256": 32, "md5": 16}
 """With the bytes of each."""
 CONTENT_TYPE = "application/offset+octet-stream"
-PARTS_MAX = 10_000
+PARTS_MAX = 1000
+"""Their addresses come in one header, and go out in one: with so many, as `Location` has them, it holds 50 KB of the 64 that
+all headers together may have (FILESTORE_HTTP_HEAD_MAX_BYTES)."""
 COMMAND, NODE = "x-filestore-command", "x-filestore-node"
 """Headers of ours: what an upload has become."""
 
@@ -57,7 +60,7 @@ STATUS: dict[type[FilestoreError], int] = {
 
 
 def check_version(headers: Headers) -> None:
-    if headers.get("tus-resumable") != VERSION:
+    if single(headers, "Tus-Resumable") != VERSION:
         raise WrongVersion()
 
 
@@ -68,7 +71,7 @@ def check_type(headers: Headers) -> None:
 
 def number(headers: Headers, name: str) -> int | None:
     """Raises InvalidRequest."""
-    text = headers.get(name)
+    text = single(headers, name)
     if text is not None and not _NUMBER.fullmatch(text):
         raise InvalidRequest(f"{name} is a number, of at most 18 digits.")
     return None if text is None else int(text)
@@ -76,12 +79,18 @@ def number(headers: Headers, name: str) -> int | None:
 
 def length(headers: Headers) -> int | None:
     """Of a new upload; None where it is told later. Raises InvalidRequest."""
-    told, later = number(headers, "Upload-Length"), headers.get("upload-defer-length")
+    told, later = number(headers, "Upload-Length"), single(headers, "Upload-Defer-Length")
     if later not in (None, "1"):
         raise InvalidRequest("Upload-Defer-Length is 1, or is not there.")
     if (told is None) == (later is None):
         raise InvalidRequest("Send either Upload-Length or Upload-Defer-Length: 1.")
     return told
+
+
+def metadata_header(headers: Headers) -> str | None:
+    """As it came; a list can come in several lines (RFC 9110, 5.3)."""
+    lines = headers.getlist("upload-metadata")
+    return ",".join(lines) if lines else None
 
 
 def metadata(text: str | None) -> dict[str, str]:
@@ -106,7 +115,7 @@ class Concat:
 
 def concat(headers: Headers) -> Concat | None:
     """Raises InvalidRequest."""
-    text = headers.get("upload-concat")
+    text = single(headers, "Upload-Concat")
     if text is None or text == "partial":
         return Concat(True) if text else None
     kind, _, rest = text.partition(";")
@@ -120,7 +129,7 @@ def concat(headers: Headers) -> Concat | None:
 
 def checksum(headers: Headers) -> Checksum | None:
     """`Upload-Checksum`. Raises InvalidRequest."""
-    text = headers.get("upload-checksum")
+    text = single(headers, "Upload-Checksum")
     if text is None:
         return None
     algorithm, _, value = text.partition(" ")

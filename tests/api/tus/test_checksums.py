@@ -50,10 +50,12 @@ async def test_the_digest_of_the_whole_is_compared_at_the_end(
     where = await begin(client, tree, len(content), Repr_Digest=digest("sha-512", content), x_filestore_checksum=sha1)
     assert (await patch(client, where, 0, content)).status_code == 204
     assert front.commands.last.request.checksum == sha1
-    before = len(front.commands.submissions)
+    front.commands.submissions.clear()
     where = await begin(client, tree, 1, Repr_Digest=digest("sha-256", b"y"))
     assert code(await patch(client, where, 0, b"x")) == "CHECKSUM_MISMATCH"
     head = await client.head(where, headers=V)
     assert head.status_code == 422 and "upload-offset" not in head.headers, "nobody takes it for complete"
     assert (await client.get(where)).json()["data"]["error"]["code"] == "CHECKSUM_MISMATCH"
-    assert len(front.commands.submissions) == before and files(spool) == []
+    [refused] = front.commands.submissions
+    assert (refused.request.failure, refused.content, refused.written) == ("CHECKSUM_MISMATCH", None, None)
+    assert files(spool) == []

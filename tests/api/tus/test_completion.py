@@ -59,9 +59,9 @@ async def test_a_failure_that_can_pass_is_healed_by_the_next_request(
 
 
 async def test_a_full_mount_is_journaled_and_healed(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
-    front.disks.broken[tree.mount] = errors.StorageFull()
     front.commands.answers = lambda s: failed(s, s.request.failure) if s.request.failure else succeeded(s)
     where = await begin(client, tree, 5)
+    front.disks.broken[tree.mount] = errors.StorageFull()
     assert (await patch(client, where, 0, b"hello")).status_code == 507
     front.disks.broken.clear()
     assert await offset_of(client, where) == 5

@@ -107,3 +107,39 @@ async def test_rows_of_uploads_are_what_the_schema_allows(pool: Pool, tree: Tree
             await connection.execute(
                 "INSERT INTO filestore.stages (id, principal, expires_at) VALUES (gen_random_uuid(), 'p', now())"
             )
+
+
+async def test_metadata_in_two_lines_is_one_list(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
+    first, second = keys(backendMountId=tree.mount), keys(path="d/a.bin", filename="q3.csv")
+    lines = [
+        ("Tus-Resumable", "1.0.0"),
+        ("Upload-Length", "0"),
+        ("Upload-Metadata", first),
+        ("Upload-Metadata", second),
+    ]
+    answer = await client.post("/v1/uploads", headers=lines)
+    assert answer.status_code == 201, answer.text
+    request = front.commands.last.request
+    assert (request.path, request.original_name) == ("d/a.bin", "q3.csv")
+    twice = [*lines, ("Upload-Metadata", keys(path="another"))]
+    assert (await client.post("/v1/uploads", headers=twice)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("Upload-Length", ("5", "6")), ("Upload-Concat", ("partial", "final;/v1/uploads/" + "0" * 36)),
+        ("Tus-Resumable", ("1.0.0", "0.2.2")), ("Upload-Checksum", ("md5 " + "A" * 22 + "==", "sha1 " + "A" * 27 + "=")),
+    ],
+)  # fmt: skip
+async def test_of_a_header_that_came_twice_no_value_is_passed_over(
+    client: httpx2.AsyncClient, tree: Tree, name: str, values: tuple[str, str]
+) -> None:
+    told = {**CHUNK, "Upload-Length": "5", "Upload-Metadata": about(tree)}
+    told.pop(name, None)
+    for pair in (values, values[::-1]):
+        answer = await client.post(
+            "/v1/uploads", headers=[*told.items(), *((name, value) for value in pair)], content=b"hello"
+        )
+        assert answer.status_code == 400, answer.text
+        assert name in answer.json()["error"]["message"]

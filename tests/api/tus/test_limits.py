@@ -1,6 +1,7 @@
 """What one principal may have announced at a time: resumable uploads and those straight to a bucket alike."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,11 @@ import httpx2
 import pytest
 
 from activities.executors.base import Executor, UploadLink
+from api.http.fields import METADATA_MAX
+from schema.errors import InvalidPath, PayloadTooLarge
+from schema.paths import NodePath
 from tests.api.conftest import FrontOfTest, Tree
-from tests.api.tus.helpers import V, begin, change, create, files, patch
+from tests.api.tus.helpers import V, about, begin, change, create, files, patch
 
 TIB = 2**40
 
@@ -30,8 +34,8 @@ class Presigning:
         return None
 
 
-async def presign(client: httpx2.AsyncClient, tree: Tree, size: int) -> httpx2.Response:
-    body = {"backendMountId": tree.mount, "path": "a.bin", "sizeBytes": size, "contentHash": "sha256:" + "0" * 64}
+async def presign(client: httpx2.AsyncClient, tree: Tree, size: int, path: str = "a.bin") -> httpx2.Response:
+    body = {"backendMountId": tree.mount, "path": path, "sizeBytes": size, "contentHash": "sha256:" + "0" * 64}
     return await client.post("/v1/uploads/presign", json=body)
 
 
@@ -72,6 +76,53 @@ async def test_uploads_straight_to_a_bucket_count_with_the_others(
     await begin(client, tree, 1)
     answers = await asyncio.gather(*[presign(client, tree, 1) for _ in range(10)])
     assert sorted(answer.status_code for answer in answers) == [201] + [status] * 9
+
+
+class Bounded(Presigning):
+    """An executor whose storage can not hold every path, or every size."""
+
+    def check_upload(self, path: NodePath, size: int | None) -> None:
+        if len(path.raw) > 10:
+            raise InvalidPath("longer than a key")
+        if size is not None and size > 100:
+            raise PayloadTooLarge("larger than an object")
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "refusal"),
+    [("a" * 10, 100, None), ("a" * 11, 1, (400, "INVALID_PATH")), ("a", 101, (413, "PAYLOAD_TOO_LARGE"))],
+)
+async def test_what_the_storage_can_never_hold_is_refused_before_its_first_byte(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path, path: str, size: int,
+    refusal: tuple[int, str] | None,
+) -> None:  # fmt: skip
+    front.disks.wrapped = Bounded
+    answers = [
+        await create(client, tree, size, Upload_Metadata=about(tree, path)),
+        await presign(client, tree, size, path),
+        await client.put("/v1/files/by-path", params={"backendMountId": tree.mount, "path": path}, content=b"x" * size),
+    ]
+    for answer in answers:
+        if refusal is None:
+            assert answer.status_code == 201, answer.text
+        else:
+            assert (answer.status_code, answer.json()["error"]["code"]) == refusal
+    assert len(files(spool)) == (refusal is None)
+    assert len(front.commands.submissions) == (refusal is None)
+
+
+async def test_metadata_that_is_too_much_is_refused_before_the_first_byte(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path
+) -> None:
+    """As it is counted: as JSON in ASCII, so that a letter can be six bytes."""
+    front.disks.wrapped = Presigning
+    metadata = {"note": "é" * (METADATA_MAX // 6)}
+    told = about(tree, metadata=json.dumps(metadata, ensure_ascii=False))
+    assert (await create(client, tree, 1, Upload_Metadata=told)).status_code == 413
+    body = {"backendMountId": tree.mount, "path": "a", "sizeBytes": 1, "contentHash": "sha256:" + "0" * 64}
+    answer = await client.post("/v1/uploads/presign", json=body | {"metadata": metadata})
+    assert answer.status_code == 413
+    assert files(spool) == []
 
 
 async def test_by_default_500_uploads_of_5_tib_are_not_announced(
