@@ -69,8 +69,7 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
        WHERE i.n = 0 AND x.id = i.node AND x.mount_id = i.mount LIMIT 1) d ON true
   LEFT JOIN LATERAL (SELECT jsonb_build_object('version', s.version, 'size', s.size_bytes, 'sha256', encode(s.sha256, 'hex'),
            'place', encode(s.content_place, 'hex'), 'expired', s.content_until <= now(),
-           'identity', (SELECT x.intent->'expected' FROM filestore.commands x
-                         WHERE x.id = filestore.command_of(s.content_place))) AS facts
+           'identity', filestore.facts_v1(s.content_identity)) AS facts
        FROM filestore.snapshots s
       WHERE i.n = 0 AND s.node_id = coalesce(d.id, n.id) AND s.version = coalesce(i.version, d.version - 1)
         AND s.state <> 'deleted' AND (i.node IS NOT NULL OR i.version IS NOT NULL) LIMIT 1) o ON true
