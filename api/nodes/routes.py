@@ -30,7 +30,6 @@ from schema import paths
 from schema.errors import InvalidRequest, NodeNotFound, NotADirectory
 from schema.ids import MountId
 from schema.nodes import NodeKind
-from schema.paths import PATH_MAX
 from schema.principals import authorise
 from schema.store import nodes
 from schema.store.nodes import EVERYTHING, LIVING, Matching, PageEnd, Rolled
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(route_class=Plain, tags=["nodes"])
 
-DEPTHS = PATH_MAX + 1
+DEPTHS = cursors.KEY_MAX + 1
 
 
 @router.get(
