@@ -25,7 +25,8 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
        coalesce((c.intent->>'long')::boolean, false) AS known_long,
        c.intent ? 'source' AND c.intent->>'staged' IS NULL AS known_unstaged,
        c.atomic_id::text AS known_atomic_id, (c.intent->>'atomic_size')::integer AS known_atomic_size,
-       p.facts AS parent, n.facts AS node, w.before AS metadata_before, w.after AS metadata_after, g.facts AS gone, d.facts AS named, o.facts AS old,
+       p.facts AS parent, n.facts AS node, w.before AS metadata_before, w.after AS metadata_after, g.facts AS gone,
+       d.facts AS named, o.facts AS old,
        i.below AND n.facts->>'kind' = 'directory'
            AND EXISTS (SELECT FROM filestore.nodes k WHERE k.parent_id = n.id AND k.state <> 'deleted' OFFSET 0) AS has_children,
        CASE WHEN i.below AND coalesce(d.kind, n.facts->>'kind') = 'directory' THEN

@@ -55,7 +55,7 @@ async def command(tree: Tree, kind: str, *, intent: dict[str, Any] | None = None
 
 
 async def snapshot(
-    tree: Tree, node: NodeId, version: int, content: bytes | None, kept: list[Any] | None = None, **columns: Any
+    tree: Tree, node: NodeId, version: int, content: bytes | None, kept: list[Any] | None = None, /, **columns: Any
 ) -> None:
     """A row of the record. `content` None: nothing was ever hashed. `kept`: which file its content is in the trash."""
     values = {

@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
 class PruneRecord:
     @workflow.run
     async def run(self) -> Pruned:
-        pruned = await workflow.execute_activity_method(
+        pruned: Pruned = await workflow.execute_activity_method(
             Retention.prune, summary="old commands with their keys, old events", **BACKGROUND
         )
         if pruned.more:
