@@ -189,8 +189,8 @@ def read_sentinel(reserved: int) -> str | None:
     except FileNotFoundError:
         return None
     try:
-        told = json.loads(os.read(descriptor, 4096))
-        return str(told["mount"])
+        sentinel = json.loads(os.read(descriptor, 4096))
+        return str(sentinel["mount"])
     except (ValueError, KeyError, TypeError):
         return ""
     finally:
