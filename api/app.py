@@ -29,6 +29,7 @@ from api.observe.metrics.commands import CountedCommands
 from api.observe.metrics.counts import Counts
 from api.observe.metrics.looks import Looks
 from api.observe.metrics.requests import CountedRequests
+from api.pages import docs
 from api.services import Front, Services
 from api.uploads import form as uploads
 from api.uploads import put as writes
@@ -57,6 +58,7 @@ ROUTERS = (
     status,
     health,
     metrics,
+    docs,
 )
 
 
@@ -68,6 +70,7 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
         version=VERSION,
         description="One durable control plane for files on local volumes and S3 buckets. Send a token as Bearer.",
         redirect_slashes=False,
+        docs_url=None,  # pages/docs.py
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # api/metrics, and trace ids in the journal
     )
