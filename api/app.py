@@ -6,6 +6,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from api.access.limits import Budget
+from api.access.reads import LongReads
 from api.access.tokens import Tokens
 from api.commands import batch as batches
 from api.commands import routes as mutations
@@ -78,7 +79,10 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
     feed = Feed(services.pool, services.wakeups, services.settings.events_poll_seconds)
     settings = services.settings
     budget = Budget(settings.content_memory_bytes, settings.content_wait_seconds, counts.refused)
-    app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), services.threads, budget)
+    reads = LongReads(services.pool, settings, counts.refused)
+    app.state.front = Front(
+        services, Tokens(services.pool), KnownMounts(services.pool), services.threads, budget, reads
+    )
     app.state.feed, app.state.turns, app.state.counts = feed, Turns(), counts
     app.state.downloads = Downloads(services.pool, services.announce)
     app.state.metrics = metrics.Sources(counts, Looks(services.pool, services.vitals), lambda: feed.followers)
