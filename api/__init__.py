@@ -2,7 +2,8 @@
 
     POST   /v1/files                      uploads/form.py      a form, streamed into a stage, then a command
     PUT    /v1/files/by-path              uploads/put.py       the body is the file, the address says which
-    POST   /v1/uploads, PATCH HEAD GET DELETE /v1/uploads/{id}         uploads/tus/     resumable uploads
+    POST   /v1/uploads, PATCH HEAD /v1/uploads/{id}                    uploads/tus/     resumable uploads
+    GET DELETE POST /v1/uploads/{id}                                   uploads/routes.py  of every kind
     POST   /v1/uploads/presign, /v1/uploads/{id}/complete              uploads/direct/  uploads straight to a bucket
     POST   /v1/directories, /v1/nodes/move /copy /restore, DELETE /v1/nodes, PATCH /v1/nodes/{id}/metadata
                                           commands/routes.py   commands

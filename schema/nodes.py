@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+NODE_METADATA_MAX = 512 * 1024
+"""Bytes of a node's metadata, as the record writes it. What one request may bring (256 KiB, written without blanks) always fits."""
+
 
 class NodeKind(StrEnum):
     DIRECTORY = "directory"

@@ -523,6 +523,11 @@ CREATE FUNCTION filestore.command_of(place bytea) RETURNS uuid LANGUAGE sql IMMU
     SELECT split_part(split_part(encode(place, 'escape'), '/', 2), '.', 1)::uuid
 $$;
 
+-- What a node's metadata becomes by changes that are asked for: {"set": {..}, "unset": [..]}.
+CREATE FUNCTION filestore.described_v1(metadata jsonb, changes jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT (metadata - ARRAY(SELECT jsonb_array_elements_text(changes->'unset'))) || coalesce(changes->'set', '{}')
+$$;
+
 -- Readable shapes -------------------------------------------------------------------------------------------------------
 
 -- Every living node with its canonical path.

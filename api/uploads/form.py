@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.commands import run as commands
 from api.commands.catalogue import UPLOAD_REFUSALS, answers
 from api.http import digests as checksums
 from api.http.body import Disconnected, Pieces, RequestBody
@@ -45,7 +46,7 @@ async def _upload(request: Request, front: Front, principal: Principal, body: Re
     await _read_fields(form, body)
     wanted = await _wanted(front, principal, form, headers)
     submission = await incoming.stage(front, wanted, _pieces(form, body))
-    return await incoming.answer(request, front, submission)
+    return await commands.answer(request, front, submission, 201)
 
 
 async def _read_fields(form: UploadForm, body: RequestBody) -> None:

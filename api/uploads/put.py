@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
+from api.commands import run as commands
 from api.commands.catalogue import UPLOAD_REFUSALS, answers
 from api.http import digests as checksums
 from api.http import openapi
@@ -49,7 +50,7 @@ async def _write(request: Request, front: Front, principal: Principal, body: Req
     wanted = await _wanted(request, front, principal, body)
     body.expect_digest(checksums.carried(request.headers))
     submission = await incoming.stage(front, wanted, body.pieces())
-    return await incoming.answer(request, front, submission)
+    return await commands.answer(request, front, submission, 201)
 
 
 def _refuse_parts(request: Request) -> None:

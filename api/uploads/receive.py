@@ -5,14 +5,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.access.admission import admit
-from api.commands import answer as answers
 from api.commands import headers as intake
-from api.commands import run as commands
 from api.commands.fingerprint import headed, sealed, spelled
 from api.commands.headers import CommandHeaders
 from api.http import body as http_body
@@ -22,11 +19,10 @@ from api.http.digests import Checksum
 from api.http.errors import EXPECTED, refusal, refusal_of
 from api.http.fields import HEADER_METADATA_MAX
 from api.services import Front, front_of
-from api.submission import OutcomePending, Submission
+from api.submission import Submission
 from api.uploads.bodies import UploadMetadata
 from api.uploads.spool import Received, Spool, refuse_impossible
-from schema.commands.command import Command, CommandKind, Status
-from schema.commands.payloads import Outcome
+from schema.commands.command import Command, CommandKind
 from schema.errors import (
     ChecksumMismatch,
     FilestoreError,
@@ -225,18 +221,3 @@ def _submission(wanted: UploadRequest, received: Received) -> Submission:
     command = replace(wanted.command, sha256=received.sha256, size=received.size)
     command = sealed(command, wanted.spelled)
     return Submission(command, wanted.metadata, received.content, received.written, received.locks, wanted.wait_seconds)
-
-
-async def answer(request: Request, front: Front, submission: Submission) -> Response:
-    """201 for a new file, 200 for a new version of one."""
-    try:
-        ended = await commands.carry_out(front, submission)
-    except OutcomePending as pending:
-        return answers.pending(pending.command)
-    except FilestoreError as error:
-        return refusal(request, error)
-    return answers.outcome(request, ended, 201 if _created(ended) else 200)
-
-
-def _created(ended: Outcome) -> bool:
-    return ended.status is Status.SUCCEEDED and orjson.loads(ended.body)["result"].get("previousVersion") is None

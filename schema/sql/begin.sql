@@ -15,7 +15,7 @@ SELECT n.id, p.directory_path || n.name AS path
 -- name: look
 -- What the record says about each request of a list: its key, its mounts, and for each of its ends (n = 0 the path, n = 1 the
 -- target) the parent, the node, the latest deleted one, and whose claim is in the way. `parent` is the stored form of the
--- directory's path, `above` are all paths over it.
+-- directory's path, `above` are all paths over it. Of metadata that changes: how many bytes it has, and how many with what waits.
 -- One look-up after the other for each request: whatever the tables' sizes, nothing here may become a scan.
 SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS fresh_node,
        m.state AS mount_state, m.access_mode AS mount_access,
@@ -25,7 +25,7 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
        coalesce((c.intent->>'long')::boolean, false) AS known_long,
        c.intent ? 'source' AND c.intent->>'staged' IS NULL AS known_unstaged,
        c.atomic_id::text AS known_atomic_id, (c.intent->>'atomic_size')::integer AS known_atomic_size,
-       p.facts AS parent, n.facts AS node, g.facts AS gone, d.facts AS named, o.facts AS old,
+       p.facts AS parent, n.facts AS node, w.before AS metadata_before, w.after AS metadata_after, g.facts AS gone, d.facts AS named, o.facts AS old,
        i.below AND n.facts->>'kind' = 'directory'
            AND EXISTS (SELECT FROM filestore.nodes k WHERE k.parent_id = n.id AND k.state <> 'deleted' OFFSET 0) AS has_children,
        CASE WHEN i.below AND coalesce(d.kind, n.facts->>'kind') = 'directory' THEN
@@ -43,7 +43,7 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
          LIMIT 1) AS busy
   FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id text, n integer, mount bigint, tenant text, principal text, key text,
            path text, parent text, name text, above jsonb, subtree boolean, shared boolean, gone boolean, below boolean,
-           node bigint, version bigint)
+           node bigint, version bigint, describes boolean)
   LEFT JOIN filestore.backend_mounts m ON m.id = i.mount AND m.tenant = i.tenant
   LEFT JOIN LATERAL (SELECT * FROM filestore.commands x
        WHERE i.n = 0 AND x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
@@ -52,6 +52,10 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
          AND x.state <> 'deleted' LIMIT 1) p ON true
   LEFT JOIN LATERAL (SELECT x.id, filestore.node_facts(x) AS facts FROM filestore.nodes x
        WHERE x.parent_id = p.id AND x.name = decode(i.name, 'hex') AND x.state <> 'deleted' LIMIT 1) n ON true
+  LEFT JOIN LATERAL (SELECT octet_length(x.metadata::text) AS before,
+                            octet_length(filestore.described_v1(x.metadata, s.request->'metadata')::text) AS after
+       FROM filestore.nodes x, filestore.stages s
+      WHERE i.describes AND x.id = n.id AND s.id = i.id::uuid LIMIT 1) w ON true
   LEFT JOIN LATERAL (SELECT filestore.node_facts(x) AS facts
        FROM (SELECT xp.id FROM filestore.nodes xp WHERE xp.mount_id = i.mount AND xp.directory_path = decode(i.parent, 'hex')
                 AND xp.directory_path IS NOT NULL AND xp.state <> 'deleted'

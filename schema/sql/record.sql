@@ -190,8 +190,7 @@ WITH changed AS (
         original_name = CASE WHEN i.step = 'replace' AND c.kind <> 'restoreNode'
                              THEN coalesce(o.original_name, c.request->>'original_name') ELSE n.original_name END,
         metadata = CASE i.step WHEN 'replace' THEN coalesce(o.metadata, c.request->'metadata', n.metadata)
-            WHEN 'describe' THEN (n.metadata - ARRAY(SELECT jsonb_array_elements_text(c.request->'metadata'->'unset')))
-                || coalesce(c.request->'metadata'->'set', '{}')
+            WHEN 'describe' THEN filestore.described_v1(n.metadata, c.request->'metadata')
             ELSE n.metadata END,
         device = coalesce(s.device, n.device), inode = coalesce(s.inode, n.inode), birth_ns = coalesce(s.birth_ns, n.birth_ns),
         observed_size = coalesce(s.size, n.observed_size), observed_mtime_ns = coalesce(s.mtime_ns, n.observed_mtime_ns),

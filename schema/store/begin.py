@@ -93,6 +93,7 @@ def _ends(request: Command) -> list[dict[str, Any]]:
         "below": request.kind in _TREES,
         "node": request.node_id if request.kind is CommandKind.RESTORE else None,
         "version": request.content_version,
+        "describes": request.kind is CommandKind.DESCRIBE,
         **_at(request.node_path, subtree=request.kind in _TREES, shared=request.kind is CommandKind.COPY),
     }
     target = request.target_path
@@ -131,6 +132,7 @@ def _situation(request: Command, ends: Mapping[int, DictRow], by_item: Collectio
         known=known,
         named=replace(named, below=row["below"] or 0) if named else None,
         old=_old(row["old"]),
+        metadata=None if row["metadata_after"] is None else (row["metadata_before"], row["metadata_after"]),
     )
 
 

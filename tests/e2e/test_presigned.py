@@ -129,6 +129,8 @@ def test_other_content_is_never_made_a_file(service: Service, s3: MountInBucket,
     assert put(link, content) in (400, 403), "the store itself refuses it"
     s3.put(f".filestore/stage/{link['uploadId']}", content)  # as a store without checks would have it
     refused(complete(service, link["uploadId"]), 422, "CHECKSUM_MISMATCH")
+    [entry] = service.journal(s3)
+    assert (entry["outcome"], entry["code"], entry["path"]) == ("failed", "CHECKSUM_MISMATCH", "f")
     assert s3.on_disk() == {} and stages(s3) == []
     assert put(link) == 200, "the right content can still come"
     result(complete(service, link["uploadId"]), 201)

@@ -8,8 +8,17 @@ import pytest
 
 from activities.executors.base import Content, Done, Identity, Refused, Source, Step, Task, TreesByItem
 from activities.executors.memory.executor import MemoryExecutor
+from activities.executors.s3.executor import OBJECT_MAX
 from activities.executors.s3.keys import KEY_MAX
-from schema.errors import ContentExpired, InvalidPath, MountOffline, NodeExists, ParentNotFound, VersionConflict
+from schema.errors import (
+    ContentExpired,
+    InvalidPath,
+    MountOffline,
+    NodeExists,
+    ParentNotFound,
+    PayloadTooLarge,
+    VersionConflict,
+)
 from schema.ids import new_command_id
 from schema.paths import NodePath
 from tests.executors.bench_s3 import OutsideBucket, outside
@@ -233,6 +242,18 @@ def room_of(s3_mount: S3Mount) -> int:
 def too_long(s3_mount: S3Mount) -> bytes:
     """A name that is possible as such, and too long for the last of what lies below `a`."""
     return b"n" * (room_of(s3_mount) - len(b"/b/g") + 1)
+
+
+def test_what_no_object_can_be_is_known_before_any_byte_of_it(bench: Bench, s3_mount: S3Mount) -> None:
+    executor = s3_mount.open()
+    longest = NodePath(b"/".join([b"n" * 200] * 6)[: room_of(s3_mount)])  # ends within a name
+    executor.check_upload(longest, None)
+    executor.check_upload(longest, OBJECT_MAX)
+    for path in (NodePath(longest.raw + b"n"), NodePath(b"d/\xff")):
+        with pytest.raises(InvalidPath):
+            executor.check_upload(path, 1)
+    with pytest.raises(PayloadTooLarge):
+        executor.check_upload(longest, OBJECT_MAX + 1)
 
 
 @pytest.mark.parametrize("name", [b"d\xff", None], ids=["not UTF-8", "too long"])

@@ -10,6 +10,7 @@ import pytest
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
+from schema.commands.command import CommandKind
 from schema.ids import CommandId, MountId, NodeId
 from schema.migrate import migrate
 from schema.paths import NodePath
@@ -20,7 +21,7 @@ from schema.store import nodes as node_store
 from schema.store import snapshots as snapshot_store
 from schema.store.journal import JournalFilter
 from tests.store.conftest import Databases
-from tests.store.helpers import OPTIONS, Connection, delete, make_mount, mkdir, upload
+from tests.store.helpers import OPTIONS, Connection, asked, delete, make_mount, mkdir, upload
 
 BIG = {"nodes", "commands", "outbox", "journal_entries", "snapshots", "tokens", "rollup_deltas"}
 """Tables that only grow. Claims and cleanups are gone when their commands have ended."""
@@ -44,6 +45,8 @@ FILL = [
               CASE WHEN i %% 500 <> 0 THEN now() END
          FROM generate_series(1, 1000000) i""",
     """INSERT INTO filestore.claims SELECT mount_id, path, 'path', id FROM filestore.commands LIMIT 2000""",
+    """INSERT INTO filestore.stages (id, principal, mount_id, path, request, expires_at)
+       SELECT gen_random_uuid(), principal, mount_id, path, '{"metadata": {}}', now() FROM filestore.commands LIMIT 20000""",
     """INSERT INTO filestore.cleanups (mount_id, command_id, stage_id)
        SELECT mount_id, id, gen_random_uuid() FROM filestore.commands LIMIT 2000""",
     """INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, node_id, path, principal,
@@ -154,14 +157,17 @@ IDS = ["0190a1b2-0000-7000-8000-000000000001", "0190a1b2-0000-7000-8000-00000000
 
 
 def looked_for(mount: MountId) -> dict[str, Any]:
-    requests = [mkdir(mount, "5/new"), upload(mount, "6/7", overwrite=True), delete(mount, "7/10")]
+    requests = [
+        mkdir(mount, "5/new"), upload(mount, "6/7", overwrite=True), delete(mount, "7/10"),
+        asked(CommandKind.DESCRIBE, mount, "7/10"),
+    ]  # fmt: skip
     return {"items": json.dumps([end for request in requests for end in begin_store._ends(request)])}
 
 
 GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "look": (
         BEGIN["look"], {},
-        {"nodes_directory", "nodes_deleted_directory", "nodes_name", "nodes_deleted", KEY, "claims_pkey"},
+        {"nodes_directory", "nodes_deleted_directory", "nodes_name", "nodes_deleted", KEY, "claims_pkey", "stages_pkey"},
     ),
     "end": (RECORD["end"], {"items": "[]"}, {"commands_pkey"}),
     "places": (BEGIN["places"], {"ids": [500, 501]}, {"nodes_pkey"}),

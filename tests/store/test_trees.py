@@ -1,5 +1,6 @@
 """Moves, copies, restores, metadata and whole trees in the record: what they change, and that everything else still agrees."""
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from schema.check import Severity
 from schema.commands.command import Command, CommandKind
 from schema.commands.verdicts import Busy, Go, Refuse
 from schema.ids import MountId
+from schema.nodes import NODE_METADATA_MAX
 from schema.store import begin as begin_store
 from schema.store import check as check_store
 from schema.store import leftovers as leftover_store
@@ -233,19 +235,47 @@ async def test_what_is_no_longer_kept_is_not_restored(tree: StoredTree) -> None:
     assert await tree.refused(restore(tree.mount, "y", node)) == "CONTENT_EXPIRED"
 
 
-async def test_metadata_keeps_its_types_and_what_it_does_not_name(tree: StoredTree) -> None:
-    async def describe(change: dict[str, Any], **conditions: Any) -> Command:
-        request = asked(CommandKind.DESCRIBE, tree.mount, "y", node_id=await tree.node("y"), **conditions)
-        async with tree.pool.connection() as connection:
-            await begin_store.keep_metadata(connection, tree.mount, [(request, change)])
-        return request
+async def described(tree: StoredTree, change: dict[str, Any], **conditions: Any) -> Command:
+    """A change of the metadata of `y`, that waits for `begin`."""
+    request = asked(CommandKind.DESCRIBE, tree.mount, "y", node_id=await tree.node("y"), **conditions)
+    async with tree.pool.connection() as connection:
+        await begin_store.keep_metadata(connection, tree.mount, [(request, change)])
+    return request
 
-    await tree.run(await describe({"set": {"n": 1, "t": True, "none": None, "deep": {"x": [1, "1"]}}, "unset": []}))
-    await tree.run(await describe({"set": {"n": 2}, "unset": ["t", "nothing"]}))
+
+async def test_the_metadata_of_a_node_does_not_grow_beyond_its_limit_request_by_request(tree: StoredTree) -> None:
+    """30 changes of 250 KB made a node of which each further change wrote 30 MB."""
+    most = NODE_METADATA_MAX - len('{"a": "", "b": ""}')
+    node, read = await tree.node("y"), "SELECT octet_length(metadata::text) FROM filestore.nodes WHERE id = %s"
+    await tree.run(await described(tree, {"set": {"a": "x" * (most // 2)}, "unset": []}))
+    await tree.run(await described(tree, {"set": {"b": "x" * (most - most // 2)}, "unset": []}))
+    assert await tree.one(read, node) == NODE_METADATA_MAX
+    for more in ({"set": {"c": 1}, "unset": []}, {"set": {"a": "x" * (most // 2 + 1)}, "unset": []}):
+        assert await tree.refused(await described(tree, more)) == "PAYLOAD_TOO_LARGE"
+    await tree.run(await described(tree, {"set": {"c": 1}, "unset": ["b"]}))
+    assert await tree.one(read, node) < NODE_METADATA_MAX
+    await tree.is_sound()
+
+
+async def test_of_metadata_that_is_beyond_the_limit_since_an_earlier_release_some_can_go(tree: StoredTree) -> None:
+    large = {name: "x" * NODE_METADATA_MAX for name in "abc"}
+    async with tree.pool.connection() as connection:
+        await connection.execute(
+            "UPDATE filestore.nodes SET metadata = %s WHERE id = %s", (json.dumps(large), await tree.node("y"))
+        )
+    assert await tree.refused(await described(tree, {"set": {"d": 1}, "unset": []})) == "PAYLOAD_TOO_LARGE"
+    await tree.run(await described(tree, {"set": {"a": 1}, "unset": ["b"]}))
+
+
+async def test_metadata_keeps_its_types_and_what_it_does_not_name(tree: StoredTree) -> None:
+    await tree.run(
+        await described(tree, {"set": {"n": 1, "t": True, "none": None, "deep": {"x": [1, "1"]}}, "unset": []})
+    )
+    await tree.run(await described(tree, {"set": {"n": 2}, "unset": ["t", "nothing"]}))
     read = "SELECT metadata FROM filestore.nodes WHERE id = %s"
     assert await tree.one(read, await tree.node("y")) == {"n": 2, "none": None, "deep": {"x": [1, "1"]}}
     assert (await tree.paths())["y"] == (3, 1)
-    assert await tree.refused(await describe({"set": {}, "unset": []}, if_version=2)) == "VERSION_CONFLICT"
+    assert await tree.refused(await described(tree, {"set": {}, "unset": []}, if_version=2)) == "VERSION_CONFLICT"
     await tree.run(upload(tree.mount, "y", 2, overwrite=True))
     assert (await tree.one(read, await tree.node("y")))["n"] == 2, "an upload without metadata leaves it"
     places = (

@@ -11,6 +11,7 @@ from schema.commands.decisions import parts
 from schema.commands.situations import KnownNode, OldContent, Place, Situation
 from schema.commands.verdicts import Busy, Go, Refuse, Verdict, decide
 from schema.ids import CommandId, MountId, NodeId
+from schema.nodes import NODE_METADATA_MAX as MOST
 from schema.nodes import NodeKind, NodeState
 
 ONE, TWO = MountId(1), MountId(2)
@@ -114,6 +115,18 @@ REFUSED += [
     ("metadata of nothing", asked(DESCRIBE), found(place()), "NODE_NOT_FOUND"),
     ("metadata of another node", asked(DESCRIBE, node_id=NodeId(8)), found(place(FILE)), "NODE_NOT_FOUND"),
     ("metadata of a stale version", asked(DESCRIBE, if_version=2), found(place(FILE)), "VERSION_CONFLICT"),
+    (
+        "metadata beyond what a node may have",
+        asked(DESCRIBE),
+        found(place(FILE), metadata=(9, MOST + 1)),
+        "PAYLOAD_TOO_LARGE",
+    ),
+    (
+        "more of what is too much",
+        asked(DESCRIBE),
+        found(place(FILE), metadata=(MOST + 7, MOST + 8)),
+        "PAYLOAD_TOO_LARGE",
+    ),
     ("restore of no node", asked(RESTORE), found(place()), "NODE_NOT_FOUND"),
     ("restore of what lives", asked(RESTORE), found(place(), named=FILE, old=KEPT), "NODE_EXISTS"),
     ("restore to a taken name", asked(RESTORE), found(place(OTHER), named=GONE, old=KEPT), "NODE_EXISTS"),
@@ -234,6 +247,11 @@ def test_metadata_touches_no_storage() -> None:
         and go.intent.to_json()["version"] == 4
         and go.intent.to_json()["expected"] is None
     )
+
+
+@pytest.mark.parametrize("sizes", [(2, MOST), (MOST, MOST), (MOST + 9, MOST + 8), (MOST + 9, MOST + 9), None])
+def test_metadata_within_the_limit_and_less_of_what_is_beyond_it_are_taken(sizes: tuple[int, int] | None) -> None:
+    assert went(asked(DESCRIBE), found(place(FILE), metadata=sizes)).intent.step == "describe"
 
 
 def test_a_deleted_node_comes_back_as_itself() -> None:
