@@ -153,7 +153,7 @@ class Memory(Protocol):
         ...
 
 
-class Reads(Protocol):
+class ReadLane(Protocol):
     """Reads that may take long."""
 
     async def run(self, read: "Callable[[Connection], Awaitable[T]]") -> T:
@@ -170,7 +170,7 @@ class Front:
     mounts: Mounts
     threads: MountThreads
     budget: Memory
-    reads: Reads
+    reads: ReadLane
 
 
 def front_of(request: Request) -> Front:

@@ -317,7 +317,7 @@ BAD_QUERIES = [
     {"offset": "-1"},
     {"offset": "9" * 30}, {"states": "active,nope"}, {"kinds": "folder"}, {"driftOnly": "perhaps"},
     {"search": "x" * 1001},
-    {"search": "a\0b"}, {"filters": "x"}, {"filters": "[]"}, {"filters": "1"}, {"filters": '{"nope": 1}'},
+    {"states": ""}, {"kinds": ","}, {"states": ["", ""]}, {"search": "a\0b"}, {"filters": "x"}, {"filters": "[]"}, {"filters": "1"}, {"filters": '{"nope": 1}'},
     {"filters": '{"size": {"least": 1}}'}, {"filters": '{"size": {"min": "1"}}'}, {"filters": '{"size": {"min": -1}}'},
     {"filters": '{"metadata": [{"key": "a", "value": 18446744073709551616}]}'},
     {"filters": '{"size": {"min": 1e30}}'}, {"filters": '{"size": {"min": 9223372036854775808}}'},
