@@ -362,6 +362,15 @@ class Rooted(Protocol):
 
 
 @runtime_checkable
+class TrashByDay(Protocol):
+    """What leaves goes into a folder for its day, and making one takes room."""
+
+    def make_day(self, day: str) -> None:
+        """Ahead of need: when the storage is full it may be too late. Raises StorageFull."""
+        ...
+
+
+@runtime_checkable
 class Marks(Protocol):
     """Steps leave marks that only help to recognise them."""
 

@@ -28,14 +28,13 @@ from schema import paths
 from schema.errors import InvalidRequest, NodeNotFound, NotADirectory
 from schema.ids import MountId
 from schema.nodes import NodeKind
-from schema.paths import PATH_MAX
 from schema.principals import authorise
 from schema.store import nodes
 from schema.store.nodes import EVERYTHING, LIVING, Matching, PageEnd, Rolled
 
 router = APIRouter(route_class=Plain, tags=["nodes"])
 
-DEPTHS = PATH_MAX + 1
+DEPTHS = cursors.KEY_MAX + 1
 
 
 @router.get(
@@ -173,16 +172,16 @@ def _matching(query: NodesQuery | ChildrenQuery) -> Matching:
 def _rolled(wanted: RollupFilter | None) -> Rolled | None:
     if wanted is None:
         return None
-    told = wanted.model_dump()
-    told["calculated_after"] = told.pop("last_calculated_after")
-    told["calculated_before"] = told.pop("last_calculated_before")
-    return Rolled(**told)
+    bounds = wanted.model_dump()
+    bounds["calculated_after"] = bounds.pop("last_calculated_after")
+    bounds["calculated_before"] = bounds.pop("last_calculated_before")
+    return Rolled(**bounds)
 
 
 def _echo(query: BaseModel) -> str:
     """The conditions of a list, as they were understood. Clients know a list of values as an array, asked for or not."""
-    told = query.model_dump(by_alias=True, exclude={"limit", "offset", "cursor"}, mode="json")
-    return orjson.dumps(told | {name: told[name] or [] for name in ("states", "kinds")}).decode()
+    filters = query.model_dump(by_alias=True, exclude={"limit", "offset", "cursor"}, mode="json")
+    return orjson.dumps(filters | {name: filters[name] or [] for name in ("states", "kinds")}).decode()
 
 
 def _list(kind: str, of: int, path: bytes, query: NodesQuery | ChildrenQuery) -> list[object]:

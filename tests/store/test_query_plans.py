@@ -164,10 +164,15 @@ def looked_for(mount: MountId) -> dict[str, Any]:
     return {"items": json.dumps([end for request in requests for end in begin_store._ends(request)])}
 
 
+DEEPER, MUCH_DEEPER = (json.dumps([{"id": IDS[0], "node": 500, "most": most}]) for most in (4000, 300))
 GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "look": (
         BEGIN["look"], {},
         {"nodes_directory", "nodes_deleted_directory", "nodes_name", "nodes_deleted", KEY, "claims_pkey", "stages_pkey"},
+    ),
+    "too_deep": (BEGIN["too_deep"], {"items": DEEPER}, {"nodes_pkey", "nodes_long_directory"}),
+    "too_deep at a long path": (
+        BEGIN["too_deep"], {"items": MUCH_DEEPER}, {"nodes_pkey", "nodes_directory", "nodes_deleted_directory", "nodes_name"},
     ),
     "end": (RECORD["end"], {"items": "[]"}, {"commands_pkey"}),
     "places": (BEGIN["places"], {"ids": [500, 501]}, {"nodes_pkey"}),
@@ -185,6 +190,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "answer": (ANSWERS["answer"], {"ids": IDS}, {"commands_pkey", "nodes_pkey"}),
     "tell": (ANSWERS["tell"], {"ids": IDS}, {"commands_pkey", "nodes_pkey"}),
     "outcomes": (OUTCOMES["outcomes"], {"ids": IDS}, {"commands_pkey"}),
+    "names of resumed": (OUTCOMES["named"], {"ids": IDS}, {"commands_pkey"}),
     "cleanups of a list": (LEFTOVERS["cleanups"], {"mount": 1, "ids": IDS}, {"commands_pkey"}),
     "close_cleanups": (LEFTOVERS["close_cleanups"], {"ids": [1]}, {"cleanups_pkey"}),
     "give_positions": (EVENTS["give_positions"], {"limit": 1000}, {"outbox_unpositioned"}),

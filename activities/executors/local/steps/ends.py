@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from activities.executors.base import Done, Identity, Refused, Result, Task, Unclear
 from activities.executors.local.disk import OPEN_FOLDER, Disk, own_name, split_place, trash_name
-from activities.executors.local.errors import CHANGED, NO_FOLDER, NO_PARENT, NOT_A_FOLDER, VANISHED, refusal
+from activities.executors.local.errors import CHANGED, FULL, NO_FOLDER, NO_PARENT, NOT_A_FOLDER, VANISHED, refusal
 from activities.executors.syscalls import RENAME_NOREPLACE, renameat2
 from schema import faults
 from schema.errors import InvalidRequest, MountOffline
@@ -190,6 +190,12 @@ class Ends:
             except (FileNotFoundError, FileExistsError):
                 self.leave()
                 continue
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                return Unclear(
+                    "Strangers' bytes lie under the command's own name: the disk is too full to keep them elsewhere."
+                )
             self.settle()
             return refused
         return Unclear(
