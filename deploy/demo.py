@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from urllib.parse import quote
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from deploy.demonstration.client import DemoClient, DemoRefused
+from deploy.demonstration.client import DemoClient, DemoRefused, DemoUnreadable
 from deploy.demonstration.input_files import InputFile, find_files
+from deploy.demonstration.progress import WorkShown
 from deploy.demonstration.report import DemoWork, human, journal_table, tree, work_table
 from deploy.stack.folder import REPOSITORY
 
@@ -29,6 +30,8 @@ CLIENTS = 16
 MOUNT_KEY, BUCKET_MOUNT_KEY = "demo-local", "demo-s3"
 # Deleted one by one, before one small directory with all that is in it.
 DELETED_FILES = 3
+# Of all files at most this part is deleted: what was put in is there to be looked at.
+DELETED_PART = 4
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Target:
     mount: int
     directory: str
     pool: ThreadPoolExecutor
+    unreadable: dict[InputFile, str] = field(default_factory=dict)
+    """What could not be read when its turn came, and why"""
 
     def path(self, relative: str) -> str:
         return f"{self.directory}/{relative}" if relative else self.directory
@@ -51,24 +56,46 @@ def main() -> int:
     try:
         client = DemoClient(os.environ["FILESTORE_URL"], os.environ["FILESTORE_TOKEN"])
         put_through(client, folder)
+    except KeyboardInterrupt:
+        print("\nThe demo was stopped. What it had put in by then stays; `make reset` removes all of it.")
+        return 130
     except KeyError as missing:
         return _refuse(f"{missing.args[0]} is not set: use `make demo`, or source .dev/env")
     except DemoRefused as refused:
         return _refuse(f"the service refused: {refused}")
+    except DemoUnreadable as error:
+        return _refuse(f"a file can not be read: {error}")
     except (OSError, http.client.HTTPException) as error:
         return _refuse(f"the service does not answer: {error}")
     return 0
 
 
 def put_through(client: DemoClient, folder: Path) -> None:
-    files = find_files(folder)
-    size = human(sum(file.size for file in files))
-    with ThreadPoolExecutor(CLIENTS) as pool:
+    found = find_files(folder)
+    files, size = found.files, human(sum(file.size for file in found.files))
+    pool = ThreadPoolExecutor(CLIENTS)
+    try:
         target = Target(client, client.mount_id(MOUNT_KEY), time.strftime("demo-%Y%m%d-%H%M%S"), pool)
         print(f"\nPutting {len(files)} files ({size}) of {folder}")
         print(f"into {MOUNT_KEY}:{target.directory}, {CLIENTS} at a time\n")
-        works = [make_directories(target, files), upload(target, files), delete_some(target, files)]
+        if found.skipped:
+            print(f"Left out: {found.said()}\n")
+        works = [make_directories(target, files), upload(target, files)]
+        files = [file for file in files if file not in target.unreadable]
+        works.append(delete_some(target, files))
+    except BaseException:
+        client.stop()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    show(target, files, works)
+
+
+def show(target: Target, files: list[InputFile], works: list[DemoWork]) -> None:
+    client = target.client
     print(work_table(works))
+    for line in list(target.unreadable.values())[:10]:
+        print(f"  could not be read: {line}")
     print("\nWhat is there now, with the rollups that the service keeps:\n")
     print(tree(client, target.mount, target.directory))
     entries = client.journal(target.mount, limit=8)
@@ -95,28 +122,53 @@ def make_directories(target: Target, files: list[InputFile]) -> DemoWork:
         list(level) for _, level in groupby(_directories(files), key=lambda path: path.count("/") if path else -1)
     ]
     began = time.monotonic()
+    shown = WorkShown("make directories", sum(map(len, levels)))
+
+    def make(path: str) -> None:
+        target.client.make_directory(target.mount, target.path(path))
+        shown.done()
+
     for level in levels:
-        _each(target, lambda path: target.client.make_directory(target.mount, target.path(path)), level)
+        _each(target, make, level)
+    shown.end()
     return DemoWork("make directories", sum(map(len, levels)), 0, time.monotonic() - began)
 
 
 def upload(target: Target, files: list[InputFile]) -> DemoWork:
     began = time.monotonic()
-    _each(target, lambda file: target.client.upload(target.mount, target.path(file.relative), file.source), files)
+    shown = WorkShown("upload files", len(files))
+
+    def put(file: InputFile) -> None:
+        try:
+            target.client.upload(target.mount, target.path(file.relative), file.source)
+        except (DemoUnreadable, FileNotFoundError) as error:
+            target.unreadable[file] = str(error)
+        shown.done(file.size)
+
+    _each(target, put, files)
+    shown.end()
     return DemoWork("upload files", len(files), sum(file.size for file in files), time.monotonic() - began)
 
 
 def delete_some(target: Target, files: list[InputFile]) -> DemoWork:
-    """A few files, then the smallest directory: first emptied, then removed."""
-    directory = _smallest_leaf(files)
-    inside = [file for file in files if file.directory == directory]
-    others = [file for file in files if file.directory != directory][-DELETED_FILES:]
+    """A few files, then the smallest directory: first emptied, then removed. Most of the files stay."""
+    others, directory = chosen_for_deletion(files)
+    inside = [file for file in files if directory and file.directory == directory]
     paths = [target.path(file.relative) for file in [*others, *inside]]
     began = time.monotonic()
     _each(target, lambda path: target.client.delete(target.mount, path), paths)
     if directory:
         target.client.delete(target.mount, target.path(directory))
     return DemoWork("delete some", len(paths) + bool(directory), 0, time.monotonic() - began)
+
+
+def chosen_for_deletion(files: list[InputFile]) -> tuple[list[InputFile], str]:
+    """A few files, and a directory (or none, the empty name) that is deleted with what is in it."""
+    directory, most = _smallest_leaf(files), len(files) // DELETED_PART
+    if sum(file.directory == directory for file in files) > most:
+        directory = ""
+    others = [file for file in files if not directory or file.directory != directory]
+    return others[len(others) - min(DELETED_FILES, most) :], directory
 
 
 def _each(target: Target, do: Callable[[Any], object], things: Iterable[Any]) -> None:

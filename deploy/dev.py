@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -111,7 +112,7 @@ def demo(folder: Folder, data: str | None) -> int:
         return 1
     script = str(REPOSITORY / "deploy" / "demo.py")
     words = [sys.executable, script, *([data] if data else [])]
-    return subprocess.run(words, env={**os.environ, **variables}).returncode
+    return _to_its_end(words, {**os.environ, **variables})
 
 
 def check(folder: Folder, words: list[str]) -> int:
@@ -121,7 +122,17 @@ def check(folder: Folder, words: list[str]) -> int:
         print("Filestore does not run here; `make up` starts it.")
         return 3
     argv = [sys.executable, "-m", "workers.check", *words]
-    return subprocess.run(argv, cwd=REPOSITORY, env=application.environment(folder, variables)).returncode
+    return _to_its_end(argv, application.environment(folder, variables), REPOSITORY)
+
+
+def _to_its_end(argv: list[str], environment: Mapping[str, str], cwd: Path | None = None) -> int:
+    """A Ctrl-C reaches the program too: it ends in its own way, and we wait for that."""
+    program = subprocess.Popen(argv, env=environment, cwd=cwd)
+    while True:
+        try:
+            return program.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 def build() -> int:

@@ -281,8 +281,8 @@ _TROUBLE: Mapping[int, str] = {
 
 def of_the_machine(error: BaseException) -> Unavailable | None:
     """What a client hears of an error that the machine has, whatever was asked of it. None: it is another one."""
-    told = _TROUBLE.get(error.errno or 0) if isinstance(error, OSError) else None
-    return None if told is None else Unavailable(told)
+    cause = _TROUBLE.get(error.errno or 0) if isinstance(error, OSError) else None
+    return None if cause is None else Unavailable(cause)
 
 
 def name_of(kind: type[FilestoreError]) -> str:

@@ -113,6 +113,7 @@ CREATE UNIQUE INDEX nodes_directory ON filestore.nodes (mount_id, directory_path
     WHERE directory_path IS NOT NULL AND state <> 'deleted';
 CREATE INDEX nodes_deleted_directory ON filestore.nodes (mount_id, directory_path)
     WHERE directory_path IS NOT NULL AND state = 'deleted';
+CREATE INDEX nodes_long_directory ON filestore.nodes (mount_id, directory_path) WHERE octet_length(directory_path) > 1024;
 CREATE INDEX nodes_deleted ON filestore.nodes (parent_id, name, deleted_at DESC) WHERE state = 'deleted';
 CREATE INDEX nodes_sha256 ON filestore.nodes (sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX nodes_metadata ON filestore.nodes USING gin (metadata jsonb_path_ops) WHERE metadata <> '{}';

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class _Told:
+class _Ending:
     """What is durable, and what `finish` has to clear after it."""
 
     ended: dict[CommandId, Outcome] = field(default_factory=dict)
@@ -60,26 +60,26 @@ class Commit:
 
     @activity.defn(name="commit")
     async def commit(self, applied: AppliedList) -> Ended:
-        told = _Told()
+        ending = _Ending()
         if applied.atomic:
-            await self._atomic(applied, told)
+            await self._atomic(applied, ending)
         else:
-            await self._one_by_one(applied, told)
+            await self._one_by_one(applied, ending)
         await areach("commit.committed")
-        good = sum(outcome.status is Status.SUCCEEDED for outcome in told.ended.values())
-        departures = [CommandIds(mount, [command]) for command, mount in told.leftovers if mount is not None]
-        left = [id for id, mount in told.leftovers if mount is None]
-        await self._forget(applied.mount_id, told, left)
+        good = sum(outcome.status is Status.SUCCEEDED for outcome in ending.ended.values())
+        departures = [CommandIds(mount, [command]) for command, mount in ending.leftovers if mount is not None]
+        left = [id for id, mount in ending.leftovers if mount is None]
+        await self._forget(applied.mount_id, ending, left)
         failures = {
             outcome.id: f"{outcome.status} {outcome.code or ''}".strip()
-            for outcome in told.ended.values()
+            for outcome in ending.ended.values()
             if outcome.status is not Status.SUCCEEDED
         }
         return Ended(applied.mount_id, good, len(failures), left, departures, failures)
 
-    async def _forget(self, mount: MountId, told: _Told, left: Sequence[CommandId]) -> None:
+    async def _forget(self, mount: MountId, ending: _Ending, left: Sequence[CommandId]) -> None:
         """A courtesy: the storage need not keep what would have told a later execution. Everybody is answered already."""
-        ended = [id for id, outcome in told.ended.items() if outcome.status is Status.SUCCEEDED and id not in left]
+        ended = [id for id, outcome in ending.ended.items() if outcome.status is Status.SUCCEEDED and id not in left]
         try:
             executor = self._executors.of(mount)
             if ended and isinstance(executor, Marks):
@@ -87,41 +87,41 @@ class Commit:
         except Exception as error:
             activity.logger.warning("marks of %d commands are left to the sweep: %r", len(ended), error)
 
-    async def _one_by_one(self, applied: AppliedList, told: _Told) -> None:
+    async def _one_by_one(self, applied: AppliedList, ending: _Ending) -> None:
         async def record(part: Sequence[Applied]) -> None:
-            await self._record(part, told)
+            await self._record(part, ending)
 
         for item, error in await by_halves(applied.done, record):
             activity.logger.error("commit of %s fails for good: %r", item.id, error)
-            await self._without_effect(applied.mount_id, item, told)
+            await self._without_effect(applied.mount_id, item, ending)
 
-    async def _without_effect(self, mount: MountId, item: Applied, told: _Told) -> None:
+    async def _without_effect(self, mount: MountId, item: Applied, ending: _Ending) -> None:
         """An item that can not be recorded: its effect is taken back, or the node is declared inconsistent."""
         if item.status is not Status.SUCCEEDED:
-            return await self._record([item], told)
+            return await self._record([item], ending)
         failed = _unrecorded(item)
         async with taken_back(
             self._pool, partial(self._threads.run, mount), self._executors.of(mount), [failed], [item.id]
         ) as back:
-            await self._record([failed if back is None else back[item.id]], told)
+            await self._record([failed if back is None else back[item.id]], ending)
 
     # All or none
 
-    async def _atomic(self, applied: AppliedList, told: _Told) -> None:
+    async def _atomic(self, applied: AppliedList, ending: _Ending) -> None:
         """Recorded by one transaction, or taken back and failed by one: at no time are some of them recorded."""
         items = applied.done
         effects = [item.id for item in items if item.status is Status.SUCCEEDED]
         try:
             if len(effects) == len(items):
                 try:
-                    return await self._record(items, told, whole=True)
+                    return await self._record(items, ending, whole=True)
                 except Exception as error:
                     if isinstance(error, _NotWhole) or passes(error):
                         raise
                     activity.logger.error("commit of an atomic list fails for good: %r", error)
                     items = await self._blamed(items)
             if not effects:
-                return await self._record(none_of(items, {}), told, whole=True)
+                return await self._record(none_of(items, {}), ending, whole=True)
             async with taken_back(
                 self._pool,
                 partial(self._threads.run, applied.mount_id),
@@ -132,10 +132,10 @@ class Commit:
                 if back is None:
                     raise _NotWhole()
                 await areach("commit.taken_back")
-                await self._record(none_of(items, back), told, whole=True)
+                await self._record(none_of(items, back), ending, whole=True)
         except _NotWhole:
             async with self._pool.connection() as connection:
-                self._tell(await _ended(connection, [item.id for item in items]), [], told)
+                self._tell(await _ended(connection, [item.id for item in items]), [], ending)
 
     async def _blamed(self, items: Sequence[Applied]) -> list[Applied]:
         """The items, and those among them that can not be recorded as failures; if that is none of them alone, all."""
@@ -153,7 +153,7 @@ class Commit:
 
     # One transaction
 
-    async def _record(self, items: Sequence[Applied], told: _Told, *, whole: bool = False) -> None:
+    async def _record(self, items: Sequence[Applied], ending: _Ending, *, whole: bool = False) -> None:
         async with self._pool.connection() as connection:
             async with connection.pipeline(), connection.transaction():
                 rows, outcomes, leftovers = await self._write(connection, items)
@@ -164,7 +164,7 @@ class Commit:
             if missing:
                 # Ended by an earlier execution whose COMMIT was not heard of, or taken over by a later attempt.
                 outcomes += await _ended(connection, missing)
-        self._tell(outcomes, leftovers, told)
+        self._tell(outcomes, leftovers, ending)
 
     async def _write(
         self, connection: Connection, items: Sequence[Applied]
@@ -179,13 +179,13 @@ class Commit:
         return rows, outcomes, leftovers
 
     def _tell(
-        self, outcomes: Sequence[Outcome], leftovers: Sequence[tuple[CommandId, MountId | None]], told: _Told
+        self, outcomes: Sequence[Outcome], leftovers: Sequence[tuple[CommandId, MountId | None]], ending: _Ending
     ) -> None:
         """After COMMIT, and before anything else can go wrong: whoever waits is answered from what is durable."""
         self._audience.ended(outcomes)
         self._announce()
-        told.ended.update({outcome.id: outcome for outcome in outcomes})
-        told.leftovers.extend(leftovers)
+        ending.ended.update({outcome.id: outcome for outcome in outcomes})
+        ending.leftovers.extend(leftovers)
 
 
 def _unrecorded(item: Applied) -> Applied:

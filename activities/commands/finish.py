@@ -12,11 +12,11 @@ from temporalio import activity
 
 from activities import items
 from activities.commands.tasks import departure_of, task_of
-from activities.executors.base import Done, Executor, Locks, Source, Step, Task, TreesByItem, trees_of
+from activities.executors.base import Done, Executor, Locks, Refused, Source, Step, Task, TreesByItem, trees_of
 from activities.failures import passes
 from schema.commands import intents
 from schema.commands.payloads import CommandIds
-from schema.errors import FilestoreError, VersionConflict
+from schema.errors import FilestoreError, VersionConflict, from_code
 from schema.faults import areach, reach
 from schema.ids import CommandId, MountId
 from schema.store import leftovers as leftover_store
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 
 _PAGE = 1000
+_CHANGED = frozenset(("VERSION_CONFLICT", "NODE_NOT_FOUND", "PARENT_NOT_FOUND", "NOT_A_DIRECTORY", "CHILDREN_EXIST"))
+"""Refusals of a source that somebody has changed or taken away before it could go"""
 
 
 @dataclass(slots=True)
@@ -188,7 +190,10 @@ def _clear_one(executor: Executor, locks: Locks, leftover: leftover_store.Leftov
         if not locks.take(task.command):
             return
         if leftover.departs:
-            if not isinstance(executor.act(task), Done):
+            result = executor.act(task)
+            if isinstance(result, Refused) and result.code not in _CHANGED:
+                raise from_code(result.code, result.message)  # it is still ours to go: later
+            if not isinstance(result, Done):
                 cleared.changed.append(task.command)
             executor.flush([task])
         executor.finish(task, leftover.succeeded)

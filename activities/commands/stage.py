@@ -61,14 +61,14 @@ class StageCopies:
         nothing of them is visible."""
         staged = Staged(begun.mount_id, go=list(begun.go))
         room = asyncio.Semaphore(self._at_once(begun.mount_id))
-        for told in await asyncio.gather(*(self._tried(begun, going, room) for going in begun.unstaged)):
-            match told:
+        for result in await asyncio.gather(*(self._tried(begun, going, room) for going in begun.unstaged)):
+            match result:
                 case Going():
-                    staged.go.append(told)
+                    staged.go.append(result)
                 case Applied():
-                    staged.failed.append(told)
+                    staged.failed.append(result)
                 case _:
-                    staged.late.append(told)
+                    staged.late.append(result)
         return _none_of(begun, staged) if begun.atomic and staged.failed else staged
 
     def _at_once(self, mount: MountId) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 
 from activities.commands.finish import Finish
-from activities.executors.base import Executor, OwnUploads
-from schema.errors import FilestoreError
+from activities.executors.base import Executor, OwnUploads, TrashByDay
+from schema.errors import FilestoreError, MountReadOnly, StorageFull
 from schema.ids import CommandId, MountId, is_command_id
 from schema.store import leftovers as leftover_store
 from schema.store import rollups
@@ -37,9 +38,21 @@ class Sweep:
     @activity.defn(name="sweep")
     async def sweep(self, mount: MountId) -> Swept:
         folded = await self._fold()
+        await self._make_days(mount)
         cleared = await self._finish.clear(mount, None)
         stages = await self._clear_stages(mount)
         return Swept(cleared, stages, folded)
+
+    async def _make_days(self, mount: MountId) -> None:
+        """Today's and tomorrow's folder in the trash: a full storage can take in no new one, and then nothing could be deleted."""
+        executor, now = self._executors.of(mount), datetime.now(UTC)
+        if not isinstance(executor, TrashByDay):
+            return
+        for day in (now, now + timedelta(days=1)):
+            try:
+                await self._threads.run(mount, executor.make_day, f"{day:%Y-%m-%d}")
+            except (StorageFull, MountReadOnly, PermissionError) as error:
+                activity.logger.warning("the trash of %s could not be made for %s: %r", mount, day.date(), error)
 
     async def _fold(self) -> int:
         total = 0

@@ -56,8 +56,8 @@ def _failure(request: Request, ended: Outcome, headers: dict[str, str]) -> Respo
 
 def error_of(ended: Outcome) -> FilestoreError:
     """What a command that did not succeed was refused with, in the words of its first answer."""
-    told = json.loads(ended.body).get("error", {}) if ended.body else {}
-    return from_code(ended.code or "INTERNAL_SERVER_ERROR", told.get("message"), told.get("details"))
+    recorded = json.loads(ended.body).get("error", {}) if ended.body else {}
+    return from_code(ended.code or "INTERNAL_SERVER_ERROR", recorded.get("message"), recorded.get("details"))
 
 
 def pending(command: CommandId) -> Response:

@@ -97,20 +97,20 @@ async def run(request: Request) -> Response:
     asked = intake.read_headers(request, body.idempotency_key)
     if asked.key is not None and len(asked.key) + len(NUMBER) > KEY_MAX:
         raise InvalidRequest(f"The key of a list has at most {KEY_MAX - len(NUMBER)} characters.")
-    items = [_item(index, told) for index, told in enumerate(body.commands)]
+    items = [_item(index, command) for index, command in enumerate(body.commands)]
     results = await _MODES[body.mode](Asker(front_of(request), principal, asked), items)
     return Response(f'{{"data":{{"mode":"{body.mode}","results":[{",".join(results)}]}}}}'.encode(), media_type=JSON)
 
 
-def _item(index: int, told: Mapping[str, JsonValue]) -> Item:
-    name = told.get("command")
+def _item(index: int, command: Mapping[str, JsonValue]) -> Item:
+    name = command.get("command")
     kind = BY_COMMAND.get(name) if isinstance(name, str) else None
     if kind is None:
         field = f"commands.{index}.command"
         message = f"one of {', '.join(BY_COMMAND)}"
         raise InvalidRequest(f"{field}: {message}.", fields=[{"field": field, "message": message}])
     try:
-        return Item(index, kind, kind.body.model_validate(told))
+        return Item(index, kind, kind.body.model_validate(command))
     except ValidationError as error:
         raise invalid(error, within=f"commands.{index}") from error
 
@@ -233,7 +233,7 @@ def _of_command(refusal: FilestoreError, request: Command) -> FilestoreError:
 
 
 def _refusal(asker: Asker, error: Exception) -> FilestoreError:
-    if (told := refusal_of(error)) is not None:
-        return told
+    if (refusal := refusal_of(error)) is not None:
+        return refusal
     log.error("a command of a list failed", exc_info=error)
     return defect(asker.asked.request_id)

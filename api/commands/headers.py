@@ -66,8 +66,8 @@ def read_headers(request: Request, key: str | None) -> CommandHeaders:
 
 def _joined(headers: Headers, name: str) -> str | None:
     """A header that is sent twice means a list (RFC 9110, 5.3)."""
-    told = headers.getlist(name)
-    return ", ".join(told) if told else None
+    lines = headers.getlist(name)
+    return ", ".join(lines) if lines else None
 
 
 def _key(headers: Headers) -> str | None:
@@ -142,8 +142,8 @@ def _wait(prefer: Sequence[str], query: str | None) -> float | None:
             raise InvalidRequest("wait is a number of seconds.", fields=[{"field": "wait", "message": "not a number"}])
         return float(query)
     preferences: dict[str, str] = {}
-    for told in ",".join(prefer).split(","):
-        name, _, value = told.partition(";")[0].partition("=")
+    for preference in ",".join(prefer).split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
         preferences.setdefault(name.strip().lower(), value.strip().strip('"'))
     if _SECONDS.fullmatch(wait := preferences.get("wait", "")):
         return float(wait)

@@ -43,14 +43,14 @@ async def respond(
     request: Request,
     kind: CommandEntry,
     body: type[CommandBody] | None = None,
-    meant: Callable[[Any], CommandBody] = lambda told: told,
+    meant: Callable[[Any], CommandBody] = lambda parsed: parsed,
 ) -> Response:
     """A whole route: who asks, what for, and how it ended. `body` and `meant`: where the address says a part of it."""
     principal = await admit(request, "write")
     front = front_of(request)
-    told = meant(await read_json(request, body or kind.body))
-    asked = intake.with_body(intake.read_headers(request, told.idempotency_key), told)
-    submission = await kind.submission(Asker(front, principal, asked), told)
+    parsed = meant(await read_json(request, body or kind.body))
+    asked = intake.with_body(intake.read_headers(request, parsed.idempotency_key), parsed)
+    submission = await kind.submission(Asker(front, principal, asked), parsed)
     return await answer(request, front, submission, kind.success)
 
 

@@ -48,10 +48,10 @@ async def show(request: Request) -> Response:
         standing = _standing_of(queued)
     if standing is None or (standing.principal != principal.name and "admin" not in principal.scopes):
         raise NotFound("There is no such command.")
-    told = responses.data(standing.document)
+    answer = responses.data(standing.document)
     if standing.status is None or standing.status is Status.RUNNING:
-        told.headers.update(answers.place_to_ask(CommandId(id)))
-    return told
+        answer.headers.update(answers.place_to_ask(CommandId(id)))
+    return answer
 
 
 def _standing_of(queued: Queued) -> Standing:

@@ -57,7 +57,7 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _text(self) -> AsyncIterator[bytes]:
-        position, told = self._bounds.last if self._after is None else self._after, monotonic()
+        position, sent_at = self._bounds.last if self._after is None else self._after, monotonic()
         # The id alone makes no event, but whoever loses the connection now knows where to go on.
         yield b"retry: %d\nid: %d\n\n" % (RETRY_MS, position)
         if position < self._bounds.first - 1:
@@ -78,15 +78,15 @@ class EventStream(Response):
                     yield _event(STREAM_RESET, part.resumed, json.dumps(reset(position, part.resumed)))
                 for piece in _pieces(event for event in part.events if readable(principal, event)):
                     yield piece
-                    shown, told = part.events[-1].position, monotonic()
+                    shown, sent_at = part.events[-1].position, monotonic()
                 if part.last == position:
-                    await self._feed.beyond(position, self._heartbeat_seconds - (monotonic() - told))
+                    await self._feed.beyond(position, self._heartbeat_seconds - (monotonic() - sent_at))
                 position = part.last
                 await asyncio.sleep(0)  # others follow too
-            if monotonic() - told >= self._heartbeat_seconds:
+            if monotonic() - sent_at >= self._heartbeat_seconds:
                 # With the position, if there were events for others only: going on is cheap then, however long it was quiet.
                 yield b": heartbeat\n\n" if shown == position else b": heartbeat\nid: %d\n\n" % position
-                shown, told = position, monotonic()
+                shown, sent_at = position, monotonic()
 
 
 def readable(principal: Principal, event: Placed) -> bool:

@@ -80,24 +80,24 @@ async def download(request: Request) -> Response:
 
 async def _answer(request: Request, kind: str, principal: Principal, found: Recorded, reader: Reader) -> Response:
     """Conditions first, then ranges: the order of RFC 9110, section 13.2.2."""
-    told = joined(request.headers)
+    asked = joined(request.headers)
     validators = Validators(found.etag, found.modified)
-    if conditions.fails_match(told, validators):
+    if conditions.fails_match(asked, validators):
         raise VersionConflict("The content is not the one that If-Match or If-Unmodified-Since names.")
-    if conditions.not_modified(told, validators):
+    if conditions.not_modified(asked, validators):
         return Response(status_code=304, headers=_caching(validators))
     try:
-        wanted = ranges.wanted(told, reader.size, validators) if request.method == "GET" else []
+        wanted = ranges.wanted(asked, reader.size, validators) if request.method == "GET" else []
     except Unsatisfiable as error:
         answer = refusal(request, InvalidRequest(str(error), size=reader.size), status=416)
         answer.headers["content-range"] = f"bytes */{reader.size}"
         return answer
-    headers = _headers(told, kind, found, validators)
+    headers = _headers(asked, kind, found, validators)
     if request.method != "HEAD":
         size = sum(end - start for start, end in wanted) if wanted else reader.size
         mount = await front_of(request).mounts.get(found.mount, principal.tenant)
         reader.lease = await front_of(request).budget.read(mount, size)
-    ready = await _content_digest(told.get("want-content-digest", ""), found, reader, wanted, headers)
+    ready = await _content_digest(asked.get("want-content-digest", ""), found, reader, wanted, headers)
     if request.method == "HEAD":
         return Streamed(reader, wanted, headers, bodyless=True)
     completed = None if wanted else _teller(request, principal, found)
@@ -109,7 +109,7 @@ def _caching(validators: Validators) -> dict[str, str]:
     return {"etag": validators.etag, "last-modified": validators.last_modified, "cache-control": "private, no-cache"}
 
 
-def _headers(told: dict[str, str], kind: str, found: Recorded, validators: Validators) -> dict[str, str]:
+def _headers(asked: dict[str, str], kind: str, found: Recorded, validators: Validators) -> dict[str, str]:
     """A stored type is somebody's claim, and the content is a stranger's: browsers must neither guess what it is nor run
     anything of it on our origin, shown inline or not."""
     headers = {
@@ -123,7 +123,7 @@ def _headers(told: dict[str, str], kind: str, found: Recorded, validators: Valid
     if found.sha256 and found.hash:
         headers["x-filestore-checksum"] = found.told or found.hash
         headers["x-filestore-content-hash"] = found.hash
-        if not digests.unwanted(told.get("want-repr-digest", "")):
+        if not digests.unwanted(asked.get("want-repr-digest", "")):
             headers["repr-digest"] = digests.field(found.sha256)
     return headers
 

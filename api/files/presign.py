@@ -55,6 +55,6 @@ async def presign(request: Request) -> Response:
             found.node, found.version, found.size, found.told, found.hash, principal.name, datetime.now(UTC), "presign"
         )
     )
-    told = {"url": url, "expiresAt": expires.isoformat(timespec="seconds"), "headers": {}, "method": "GET"}
+    presigned = {"url": url, "expiresAt": expires.isoformat(timespec="seconds"), "headers": {}, "method": "GET"}
     # The link is as good as a token: nobody on the way may keep it.
-    return Response(orjson.dumps({"data": told}), headers={"cache-control": "no-store"}, media_type=JSON)
+    return Response(orjson.dumps({"data": presigned}), headers={"cache-control": "no-store"}, media_type=JSON)

@@ -65,9 +65,9 @@ class RequestBody:
         self.ended = self.told == "0" or not (self.told or "transfer-encoding" in request.headers)
         self._digest = Comparing(())
 
-    def expect_digest(self, told: Sequence[Checksum]) -> None:
+    def expect_digest(self, claimed: Sequence[Checksum]) -> None:
         """Of the whole body, whatever it is made of; `check_digest` says whether it has come."""
-        self._digest = Comparing(told)
+        self._digest = Comparing(claimed)
 
     @property
     def length(self) -> int | None:

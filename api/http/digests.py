@@ -108,19 +108,19 @@ def hasher(algorithm: str) -> Hasher:
 
 
 class Comparing:
-    """Hashes what passes by, and compares it with what was told."""
+    """Hashes what passes by, and compares it with what was claimed."""
 
-    def __init__(self, told: Sequence[Checksum]) -> None:
-        self._told = [(one, hasher(one.algorithm)) for one in told]
+    def __init__(self, claimed: Sequence[Checksum]) -> None:
+        self._claimed = [(one, hasher(one.algorithm)) for one in claimed]
 
     def update(self, data: bytes) -> None:
-        for _, one in self._told:
+        for _, one in self._claimed:
             one.update(data)
 
     def compare(self) -> None:
         """Raises ChecksumMismatch."""
-        for told, found in self._told:
-            told.compare(found.hexdigest())
+        for one, found in self._claimed:
+            one.compare(found.hexdigest())
 
 
 SHA256 = "sha-256"

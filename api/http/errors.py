@@ -140,26 +140,26 @@ def refusal_of(error: Exception) -> FilestoreError | None:
     if isinstance(error, OperationalError | InterfaceError):
         log.warning("postgres is not reachable", error=f"{type(error).__name__}: {error}")
         return Unavailable()
-    if told := of_the_machine(error):
+    if refused := of_the_machine(error):
         log.warning("the machine is in trouble", error=repr(error))
-    return told
+    return refused
 
 
 def install(app: FastAPI) -> None:
     """Every exception that can leave a route has its answer here. The rest is a defect: see `api.http.middleware`."""
 
     async def expected(request: Request, error: Exception) -> Response:
-        told = refusal_of(error)
-        if told is None:
+        refused = refusal_of(error)
+        if refused is None:
             raise error
-        return refusal(request, told)
+        return refusal(request, refused)
 
     async def unrouted(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        told: FilestoreError = NotFound() if error.status_code == 404 else InvalidRequest(f"{error.detail}.")
+        refused: FilestoreError = NotFound() if error.status_code == 404 else InvalidRequest(f"{error.detail}.")
         if error.status_code == 405:
-            told = NotSupported("This address does not take that method. See /docs.")
-        answer = refusal(request, told, status=error.status_code)
+            refused = NotSupported("This address does not take that method. See /docs.")
+        answer = refusal(request, refused, status=error.status_code)
         answer.headers.update(error.headers or {})
         return answer
 

@@ -90,15 +90,15 @@ class UploadForm:
         if (coding := self._part.headers.get(b"content-transfer-encoding", b"8bit").strip().lower()) not in _PLAIN:
             shown = coding.decode("ascii", "replace")[:40]
             raise InvalidRequest(f"A part of a form comes as it is, without Content-Transfer-Encoding: {shown}.")
-        told = self._part.headers.get(b"content-disposition", b"")
-        _, options = parse_options_header(told)
+        disposition = self._part.headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
         self._part.name = _text(options.get(b"name", b""), "A field's name")
-        if b"filename" not in options and b"filename*" not in told.lower() and self._part.name != "file":
+        if b"filename" not in options and b"filename*" not in disposition.lower() and self._part.name != "file":
             if self._part.name in self.fields:
                 raise InvalidRequest(f"The form has the field {self._part.name!r} twice.")
             return
         self.file = self._part
-        self.filename = _filename(told, options.get(b"filename", b""))
+        self.filename = _filename(disposition, options.get(b"filename", b""))
         self.mime_type = mime(self._part.headers.get(b"content-type", b"").decode("latin-1"))
 
     def data(self, data: bytes, start: int, end: int) -> None:
@@ -144,7 +144,7 @@ def _text(raw: bytes, what: str) -> str:
         raise InvalidRequest(f"{what} is not UTF-8; send the path of such a name as pathB64.") from error
 
 
-def _filename(told: bytes, plain: bytes) -> str | None:
-    exact = _EXACT_NAME.search(told)
+def _filename(disposition: bytes, plain: bytes) -> str | None:
+    exact = _EXACT_NAME.search(disposition)
     raw = unquote_to_bytes(exact[1]) if exact else plain
     return shown_name(raw.decode("utf-8", "replace"))

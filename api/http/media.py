@@ -35,5 +35,5 @@ def may_be_shown(media: str) -> bool:
 
 def mime(text: str) -> str | None:
     """A media type, or nothing: whatever else clients send there says nothing about the content."""
-    told = text.strip()
-    return told if _MIME.fullmatch(told) else None
+    kind = text.strip()
+    return kind if _MIME.fullmatch(kind) else None

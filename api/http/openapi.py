@@ -97,8 +97,8 @@ def _query_parameter(name: str, held: Mapping[str, Any], required: bool) -> Para
         schema = {key: value for key, value in schema.items() if key not in ("anyOf", "default")} | kinds[0]
     if "$ref" in schema:
         schema = {"type": "string", "contentMediaType": JSON, "contentSchema": schema}
-    told = {"description": held["description"]} if "description" in held else {}
-    return {"name": name, "in": "query", "required": required, **told, "schema": schema}
+    described = {"description": held["description"]} if "description" in held else {}
+    return {"name": name, "in": "query", "required": required, **described, "schema": schema}
 
 
 # Bodies
@@ -132,11 +132,11 @@ def one_of(models: Mapping[str, type[BaseModel]], tag: str) -> dict[str, Any]:
 
 def answers(success: Mapping[int, Success], *codes: str) -> dict[int | str, Any]:
     """`responses=` of a route: what it answers when it can, and the codes it refuses with."""
-    told: dict[int | str, Any] = {status: _answer(meant) for status, meant in success.items()}
+    described: dict[int | str, Any] = {status: _answer(meant) for status, meant in success.items()}
     every = {*codes, *_ANYWHERE}
     for status in sorted({status_of(code) for code in every}):
-        told[status] = refusals(*sorted(code for code in every if status_of(code) == status))
-    return told
+        described[status] = refusals(*sorted(code for code in every if status_of(code) == status))
+    return described
 
 
 def _answer(meant: Success) -> dict[str, Any]:
@@ -211,12 +211,12 @@ def install(app: FastAPI) -> None:
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
-    told = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    components = told.setdefault("components", {})
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    components = document.setdefault("components", {})
     components["schemas"] = components.get("schemas", {}) | _SCHEMAS
     components["schemas"]["Refusal"]["properties"]["code"]["enum"] = [*sorted(BY_CODE), DEFECT]
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    for path, methods in told["paths"].items():
+    for path, methods in document["paths"].items():
         for operation in methods.values():
             if path.startswith("/v1/"):
                 operation["security"] = [{"token": []}]
@@ -226,7 +226,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
                 status: _once(status, answer) for status, answer in operation["responses"].items()
             }
     components["responses"] = dict(_COMMON)
-    return told
+    return document
 
 
 _COMMON: dict[str, Any] = {}

@@ -43,8 +43,10 @@ async def listed(request: Request) -> Response:
             connection, principal.tenant, kinds=query.kinds, states=query.states, access_modes=query.access_modes,
             search=query.search or None, limit=query.limit, offset=query.offset,
         )  # fmt: skip
-    told = query.model_dump(by_alias=True, exclude={"limit", "offset"})
-    filters = orjson.dumps(told | {name: told[name] or [] for name in ("kinds", "states", "accessModes")}).decode()
+    filters_set = query.model_dump(by_alias=True, exclude={"limit", "offset"})
+    filters = orjson.dumps(
+        filters_set | {name: filters_set[name] or [] for name in ("kinds", "states", "accessModes")}
+    ).decode()
     return Response(
         f'{{"data":{{"mounts":[{page.items}],"pagination":{pagination(page.total, query.limit, query.offset)},'
         f'"filters":{filters}}}}}'.encode(),

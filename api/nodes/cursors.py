@@ -18,7 +18,10 @@ from schema.store.nodes import PageEnd
 
 VERSION = 1
 _HEAD = struct.Struct(">B8sIQ")
-_LENGTH_MAX = (_HEAD.size + PATH_MAX) * 4 // 3 + 4
+KEY_MAX = 4 * PATH_MAX
+"""Nodes can lie deeper than a path can say now: earlier releases moved directories there. A list shows them, and goes on at
+them. Request lines take this much."""
+_LENGTH_MAX = (_HEAD.size + KEY_MAX) * 4 // 3 + 4
 
 
 def write(place: PageEnd, conditions: object) -> str:

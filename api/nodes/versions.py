@@ -46,11 +46,11 @@ async def versions(request: Request) -> Response:
         page = await snapshots.page(connection, node, limit=query.limit + 1, before=query.cursor)
     shown = page[: query.limit]
     following = shown[-1].version if len(page) > query.limit else None
-    told = {
+    listing = {
         "snapshots": [_document(node, one) for one in shown],
         "pagination": {"limit": query.limit, "nextCursor": following},
     }
-    return Response(orjson.dumps({"data": told}), media_type=JSON)
+    return Response(orjson.dumps({"data": listing}), media_type=JSON)
 
 
 def _document(node: NodeId, one: SnapshotRow) -> dict[str, object]:

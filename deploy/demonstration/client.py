@@ -2,10 +2,12 @@
 
 import http.client
 import json
+import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -23,6 +25,10 @@ class DemoRefused(Exception):
     """The service said no, in its own words."""
 
 
+class DemoUnreadable(Exception):
+    """A file of the input could not be read: no fault of the service."""
+
+
 class DemoClient:
     """Speaks for one token; every thread that uses it has a connection of its own."""
 
@@ -30,6 +36,8 @@ class DemoClient:
         self._host = url.removeprefix("http://").rstrip("/")
         self._token = token
         self._own = threading.local()
+        self._connections: list[http.client.HTTPConnection] = []
+        self._stopped = False
 
     def mount_id(self, key: str) -> int:
         mounts = self._get("/v1/backend-mounts?limit=100")["mounts"]
@@ -55,7 +63,7 @@ class DemoClient:
             "content-type": f"multipart/form-data; boundary={boundary}",
             "content-length": str(len(before) + size + len(after)),
         }
-        return self._request("POST", "/v1/files", headers, lambda: _file_between(before, source, after))
+        return self._request("POST", "/v1/files", headers, lambda: _file_between(before, source, size, after))
 
     def content(self, node: int) -> bytes:
         connection = self._connection()
@@ -91,9 +99,12 @@ class DemoClient:
         for left in reversed(range(TRIES)):
             try:
                 status, retry_after, answer = self._exchange(method, path, headers, body)
+            except DemoUnreadable:
+                self.close()  # half of a body is on its way there
+                raise
             except (http.client.HTTPException, OSError):
                 self.close()
-                if not left:
+                if not left or self._stopped:
                     raise
                 time.sleep(0.3 * (TRIES - 1 - left))  # at once the first time
                 continue
@@ -119,8 +130,16 @@ class DemoClient:
     def _connection(self) -> http.client.HTTPConnection:
         if not hasattr(self._own, "connection"):
             self._own.connection = http.client.HTTPConnection(self._host, timeout=330)
+            self._connections.append(self._own.connection)
         connection: http.client.HTTPConnection = self._own.connection
         return connection
+
+    def stop(self) -> None:
+        """From another thread: what is under way ends with an error, and nothing is asked for again."""
+        self._stopped = True
+        for connection in self._connections:
+            with suppress(OSError, AttributeError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """The calling thread's connection; the next request opens it again."""
@@ -131,12 +150,23 @@ def _part(boundary: str, disposition: str, value: str, kind: str = "text/plain; 
     return f"--{boundary}\r\ncontent-disposition: form-data; {disposition}\r\ncontent-type: {kind}\r\n\r\n{value}\r\n"
 
 
-def _file_between(before: bytes, source: Path, after: bytes) -> Iterator[bytes]:
+def _file_between(before: bytes, source: Path, size: int, after: bytes) -> Iterator[bytes]:
+    """Exactly `size` bytes of the file: the length of the whole was announced. Raises DemoUnreadable."""
     yield before
-    with source.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
+    yield from _content(source, size)
     yield after
+
+
+def _content(source: Path, size: int) -> Iterator[bytes]:
+    try:
+        with source.open("rb") as file:
+            while size:
+                if not (chunk := file.read(min(CHUNK_BYTES, size))):
+                    raise DemoUnreadable(f"{source}: it became shorter while it was read")
+                size -= len(chunk)
+                yield chunk
+    except OSError as error:
+        raise DemoUnreadable(f"{source}: {error.strerror}") from None
 
 
 def _words(answer: Answer) -> str:

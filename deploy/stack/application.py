@@ -20,6 +20,7 @@ from deploy.stack.whole_file import write_whole
 
 # Running work is finished or left resumable within this time.
 DRAIN_S = 20
+MOUNT_KEYS = ("demo-local", "demo-s3")
 # A person's own AWS settings that would win over the stack's.
 FOREIGN_AWS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3")
 
@@ -57,13 +58,13 @@ def write_backends(folder: Folder, stack: Mapping[str, str]) -> None:
     """The two demo mounts. The S3 one's keys come from the environment, not from this file."""
     folder.local_mount.mkdir(parents=True, exist_ok=True)
     local = {
-        "mountKey": "demo-local",
+        "mountKey": MOUNT_KEYS[0],
         "backendKind": "local",
         "rootPath": str(folder.local_mount),
         "displayName": "Demo: a local folder",
     }
     s3 = {
-        "mountKey": "demo-s3",
+        "mountKey": MOUNT_KEYS[1],
         "backendKind": "s3",
         "bucket": BUCKET,
         "prefix": "demo",
@@ -114,6 +115,15 @@ def check_parts(variables: Mapping[str, str]) -> None:
 def check_worker(variables: Mapping[str, str]) -> None:
     """Raises ConnectionError where the worker misses something."""
     _complain(variables["FILESTORE_WORKER_URL"], besides=("mounts", "outbox", "worker"))
+
+
+def mounts_amiss(variables: Mapping[str, str]) -> dict[str, str]:
+    """Of the mounts in the configuration, those that the API or the worker can not use yet, and why."""
+    amiss: dict[str, str] = {}
+    for url in (variables["FILESTORE_URL"], variables["FILESTORE_WORKER_URL"]):
+        mounts = readiness(url)["checks"].get("mounts") or {}
+        amiss |= {key: why for key in MOUNT_KEYS if (why := mounts.get(key, "It is not registered yet.")) != "ok"}
+    return amiss
 
 
 def _complain(url: str, besides: Collection[str]) -> None:

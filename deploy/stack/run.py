@@ -1,9 +1,12 @@
 """The story of one stack, from taking its folder to the end of its last process."""
 
+import http.client
 import os
 import signal
 import sys
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -19,6 +22,8 @@ from deploy.stack.say import say
 from deploy.stack.screen import screen
 from deploy.stack.supervisor import StopAsked, Supervisor
 
+# The storage of our own mounts is there by then; what takes longer is away.
+MOUNTS_WITHIN_S = 20
 EVERYTHING = (*infrastructure.VARIABLES, "application")
 
 
@@ -113,6 +118,21 @@ def _start_application(folder: Folder, supervisor: Supervisor, variables: dict[s
     # begun is still done.
     supervisor.start([application.worker(folder, environment)])
     supervisor.start([application.api(folder, environment)])
+    _wait_for_mounts(supervisor, environment)
+
+
+def _wait_for_mounts(supervisor: Supervisor, environment: Mapping[str, str]) -> None:
+    """Each process compares the mounts of the configuration with their storage before it serves them: ready is what can be
+    used. A mount whose storage is away does not keep the others from being used: it is named."""
+    began, amiss = time.monotonic(), {"": ""}
+    while amiss and time.monotonic() - began < MOUNTS_WITHIN_S:
+        supervisor.wait(0.1)
+        with suppress(OSError, http.client.HTTPException):
+            amiss = application.mounts_amiss(environment)
+    if not amiss:
+        say(f"  {'mounts':<10}{', '.join(application.MOUNT_KEYS):<36} ready after {time.monotonic() - began:.1f} s")
+    for key, why in amiss.items():
+        say(f"  mount {key} can not be used yet: {why}")
 
 
 def _run_demo(folder: Folder, supervisor: Supervisor, variables: dict[str, str]) -> None:

@@ -14,6 +14,7 @@ from deploy.stack.part import Part, StartFailed
 from deploy.stack.process import Process
 from deploy.stack.remembered import Remembered
 from deploy.stack.s3_request import StackAccount, s3_request
+from deploy.stack.s3_security import write_security
 from deploy.stack.whole_file import write_whole
 
 BUCKET = "filestore-demo"
@@ -61,7 +62,7 @@ def own(folder: Folder, remembered: Remembered) -> Part:
             # Its orderly end waits 10 s or more for its own subscribers. Killed, it keeps all that it has answered.
             stop_signal=signal.SIGKILL,
         ),
-        prepare=lambda: _prepare(data, accounts_file, ours),
+        prepare=lambda: _prepare(data, accounts_file, ours, remembered),
         furnish=lambda: _create_bucket(ours),
     )
 
@@ -91,6 +92,8 @@ def _settings(port: int, data: Path, accounts_file: Path, remembered: Remembered
         *("-master.port", inner("master"), "-master.port.grpc", inner("master_grpc")),
         *("-volume.port", inner("volume"), "-volume.port.grpc", inner("volume_grpc")),
         *("-filer.port", inner("filer"), "-filer.port.grpc", inner("filer_grpc")),
+        # Nobody but itself needs these two over HTTP, and the master gives keys to everybody who asks.
+        *("-disableHttp", "-filer.disableHttp"),
         # Relative to its folder: a socket's whole path must be short.
         *("-s3.localSocket", "s3.sock", "-filer.localSocket", "filer.sock"),
         # Small volumes for small disks; it has no other server to wait for or to report to.
@@ -107,8 +110,9 @@ def _clear(remembered: Remembered) -> None:
             os.unlink(f"/tmp/seaweedfs-{role}-grpc-{port}.sock")  # noqa: S108 - not our choice
 
 
-def _prepare(data: Path, accounts_file: Path, account: StackAccount) -> None:
-    data.mkdir(exist_ok=True)
+def _prepare(data: Path, accounts_file: Path, account: StackAccount, remembered: Remembered) -> None:
+    data.mkdir(mode=0o700, exist_ok=True)
+    write_security(data, remembered)
     credentials = [{"accessKey": account.key, "secretKey": account.secret}]
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
     identities = [{"name": "filestore", "credentials": credentials, "actions": actions}]

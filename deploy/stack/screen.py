@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,13 +10,11 @@ from deploy.stack.folder import Folder
 from deploy.stack.http_get import http_get
 from deploy.stack.s3 import BUCKET
 
-MOUNTS, MOUNTS_WITHIN_S = 2, 10
-
 
 def screen(folder: Folder, variables: Mapping[str, str]) -> str:
     if "FILESTORE_URL" not in variables:  # a part of the stack, for tests
         return f"ready; the variables are in {folder.env}"
-    mounts = _all_mounts(variables)
+    mounts = _mounts(variables)
     local = _local(mounts)
     env = _short(folder.env)
     auth = '-H "Authorization: Bearer $FILESTORE_TOKEN"'
@@ -42,14 +39,6 @@ Make a directory, upload a file, list:
 {_bucket_lines(mounts, auth)}
 make status, make logs, make demo, make stop: `make help` says more.
 """
-
-
-def _all_mounts(variables: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The API is ready with the first mount; the one in the bucket takes a moment more."""
-    end = time.monotonic() + MOUNTS_WITHIN_S
-    while len(mounts := _mounts(variables)) < MOUNTS and time.monotonic() < end:
-        time.sleep(0.2)
-    return mounts
 
 
 def _mounts(variables: Mapping[str, str]) -> list[dict[str, Any]]:

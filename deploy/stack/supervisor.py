@@ -98,6 +98,10 @@ class Supervisor:
             del self._children[process.name]
         return child.exit_code
 
+    def wait(self, seconds: float) -> None:
+        """Watches for so long."""
+        self._turn(seconds)
+
     def watch(self) -> NoReturn:
         """Keeps all of them running until somebody asks us to stop."""
         while True:

@@ -68,7 +68,7 @@ def _follow(process: "subprocess.Popen[bytes]", began: float) -> list[str]:
     """Shows the passing seconds and the build's latest words until it ends; returns all its words."""
     assert process.stderr is not None
     lines = [""]
-    told = began
+    said_at = began
     os.set_blocking(process.stderr.fileno(), False)
     with selectors.DefaultSelector() as selector, process.stderr as output:
         selector.register(output, selectors.EVENT_READ)
@@ -80,9 +80,9 @@ def _follow(process: "subprocess.Popen[bytes]", began: float) -> list[str]:
                 lines += (words or b"").decode(errors="replace").splitlines()
             if sys.stdout.isatty():
                 print(f"\r\x1b[K  {time.monotonic() - began:4.0f} s  {lines[-1][:80]}", end="", flush=True)
-            elif time.monotonic() - told > LOG_EVERY_S:
-                told = time.monotonic()
-                say(f"  {told - began:.0f} s  {lines[-1]}")
+            elif time.monotonic() - said_at > LOG_EVERY_S:
+                said_at = time.monotonic()
+                say(f"  {said_at - began:.0f} s  {lines[-1]}")
     if sys.stdout.isatty():
         print("\r\x1b[K", end="", flush=True)
     return lines

@@ -14,12 +14,12 @@ def check(rows: Sequence[CommandFacts], entries: Sequence[EntryFacts]) -> Iterat
     for entry in entries:
         of_command[entry.command].append(entry)
     for row in rows:
-        told = of_command.pop(row.id, [])
+        ends = of_command.pop(row.id, [])
         if row.status == "running":
-            before = told
-        elif told:
-            before = told[:-1]
-            for problem in _disagreement(row, told[-1]):
+            before = ends
+        elif ends:
+            before = ends[:-1]
+            for problem in _disagreement(row, ends[-1]):
                 yield Finding(FindingKind.COMMANDS, f"command {row.id}", problem)
         else:
             before = []
@@ -28,7 +28,7 @@ def check(rows: Sequence[CommandFacts], entries: Sequence[EntryFacts]) -> Iterat
             )
         if any(not entry.retryable for entry in before):
             yield Finding(FindingKind.COMMANDS, f"command {row.id}", "It goes on after an entry that was its end.")
-        attempts = [entry.attempt for entry in told]
+        attempts = [entry.attempt for entry in ends]
         if attempts != sorted(set(attempts)):
             yield Finding(FindingKind.COMMANDS, f"command {row.id}", f"Its entries are of the attempts {attempts}.")
     for stray in of_command:
@@ -37,9 +37,9 @@ def check(rows: Sequence[CommandFacts], entries: Sequence[EntryFacts]) -> Iterat
 
 def _disagreement(row: CommandFacts, end: EntryFacts) -> Iterator[str]:
     is_so = (row.status, row.attempt, row.code, row.retryable)
-    told = (end.outcome, end.attempt, end.code, end.retryable)
-    if is_so != told:
-        yield f"The row says (status, attempt, code, retryable) {is_so}, the journal {told}."
+    journaled = (end.outcome, end.attempt, end.code, end.retryable)
+    if is_so != journaled:
+        yield f"The row says (status, attempt, code, retryable) {is_so}, the journal {journaled}."
     must_say = end.id if row.status == "succeeded" else row.code
     if row.said != must_say:
         yield f"Its stored answer names {row.said!r} instead of {must_say!r}."

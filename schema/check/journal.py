@@ -27,9 +27,9 @@ def check(
             continue
         is_so = Image(node.parent, node.name, node.kind, told_state(node.state), node.version, node.size, node.sha256)
         for name in Image.__slots__:
-            told = getattr(image, name) if name != "state" else told_state(image.state)
-            if getattr(is_so, name) != told:
-                message = f"Node {node.id} has {name} {getattr(is_so, name)!r}; the journal says {told!r}."
+            journaled = getattr(image, name) if name != "state" else told_state(image.state)
+            if getattr(is_so, name) != journaled:
+                message = f"Node {node.id} has {name} {getattr(is_so, name)!r}; the journal says {journaled!r}."
                 yield Finding(FindingKind.JOURNAL, path_of(node, by_id), message)
     for missing, image in images.items():
         yield Finding(FindingKind.JOURNAL, shown(image.name), f"Node {missing} is not in the record.")

@@ -103,6 +103,8 @@ class Situation:
     """The node whose id the client gave, in whatever state"""
     old: OldContent | None = None
     """The version the client asked for; of a deleted node the last one that lived"""
+    too_deep: bool = False
+    """Something below the directory would have a path longer than any may be, where it would lie then"""
     metadata: tuple[int, int] | None = None
     """Bytes of the node's metadata, as it is and as a change of it would leave it"""
 

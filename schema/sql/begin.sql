@@ -75,6 +75,43 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
       WHERE i.n = 0 AND s.node_id = coalesce(d.id, n.id) AND s.version = coalesce(i.version, d.version - 1)
         AND s.state <> 'deleted' AND (i.node IS NOT NULL OR i.version IS NOT NULL) LIMIT 1) o ON true
 
+-- name: too_deep
+-- Which of these directories have something below them whose path, counted from the directory, takes more than `most` bytes. Of
+-- a deleted one that is what the same command deleted. Only a directory whose own path leaves less than the longest name (255)
+-- can hold such a thing: as a rule these are the few in an index of long paths, else all below the directory are looked at.
+SELECT i.id
+  FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id text, node bigint, most integer)
+ CROSS JOIN LATERAL (
+     SELECT n.id, n.mount_id, n.state, n.directory_path AS low,
+            substring(n.directory_path FROM 1 FOR octet_length(n.directory_path) - 1) || '\x30'::bytea AS high,
+            octet_length(n.directory_path) + i.most AS longest, s.command_id AS deleter
+       FROM filestore.nodes n
+       LEFT JOIN LATERAL (SELECT k.command_id FROM filestore.snapshots k
+                           WHERE k.node_id = n.id AND k.version = n.version OFFSET 0) s ON true
+      WHERE n.id = i.node AND n.depth > 0 OFFSET 0) t
+ WHERE EXISTS (
+     SELECT FROM (
+         SELECT d.id, d.directory_path, d.state FROM filestore.nodes d
+          WHERE t.longest - 255 >= 1024 AND d.mount_id = t.mount_id AND d.directory_path >= t.low AND d.directory_path < t.high
+            AND octet_length(d.directory_path) > 1024
+         UNION ALL
+         SELECT d.id, d.directory_path, d.state FROM filestore.nodes d
+          WHERE t.longest - 255 < 1024 AND t.state <> 'deleted' AND d.mount_id = t.mount_id AND d.directory_path >= t.low
+            AND d.directory_path < t.high AND d.directory_path IS NOT NULL AND d.state <> 'deleted'
+         UNION ALL
+         SELECT d.id, d.directory_path, d.state FROM filestore.nodes d
+          WHERE t.longest - 255 < 1024 AND t.state = 'deleted' AND d.mount_id = t.mount_id AND d.directory_path >= t.low
+            AND d.directory_path < t.high AND d.directory_path IS NOT NULL AND d.state = 'deleted') d
+      CROSS JOIN LATERAL (SELECT k.name, k.id, k.version FROM filestore.nodes k
+                           WHERE t.state <> 'deleted' AND k.parent_id = d.id AND k.state <> 'deleted'
+                           UNION ALL
+                          SELECT k.name, k.id, k.version FROM filestore.nodes k
+                           WHERE t.state = 'deleted' AND k.parent_id = d.id AND k.state = 'deleted') c
+      WHERE octet_length(d.directory_path) > t.longest - 255 AND (d.state = 'deleted') = (t.state = 'deleted')
+        AND octet_length(d.directory_path) + octet_length(c.name) > t.longest
+        AND (t.state <> 'deleted'
+             OR t.deleter = (SELECT k.command_id FROM filestore.snapshots k WHERE k.node_id = c.id AND k.version = c.version)))
+
 -- name: open
 -- Write the verdicts down: a row per command that goes or is refused, the next attempt of one that failed before, and the
 -- claims of those that go. Metadata joins the request here, out of the `stages` row where it waited.

@@ -15,7 +15,7 @@ from schema.commands.verdicts import Go, Refuse
 from schema.ids import CommandId, MountId, NodeId
 from schema.locks import Lock
 from schema.nodes import NodeKind, NodeState
-from schema.paths import NodePath
+from schema.paths import PATH_MAX, NodePath
 from schema.sql import load
 
 if TYPE_CHECKING:
@@ -74,7 +74,35 @@ async def look(
     ends: dict[str, dict[int, DictRow]] = {}
     for row in await cursor.fetchall():
         ends.setdefault(row["id"], {})[row["n"]] = row
-    return {request.id: _situation(request, ends[request.id], by_item) for request in requests}
+    found = {request.id: _situation(request, ends[request.id], by_item) for request in requests}
+    deep = await _too_deep(connection, requests, found)
+    return {id: replace(situation, too_deep=id in deep) for id, situation in found.items()}
+
+
+async def _too_deep(
+    connection: Connection, requests: Sequence[Command], found: Mapping[CommandId, Situation]
+) -> set[CommandId]:
+    """Those that would bring something below a directory beyond the longest path. Asked only of those that could."""
+    items = [
+        {"id": request.id, "node": node.id, "most": PATH_MAX - len(request.appears_at.raw) - 1}
+        for request in requests
+        if (node := _goes_deeper(request, found[request.id])) is not None
+    ]
+    if not items:
+        return set()
+    cursor = await connection.execute(SQL["too_deep"], {"items": orjson.dumps(items).decode()})
+    return {CommandId(row["id"]) for row in await cursor.fetchall()}
+
+
+def _goes_deeper(request: Command, found: Situation) -> KnownNode | None:
+    """The directory that may lie under a longer path then, with what is below it. Where a deleted one lay is not known here."""
+    if request.kind is CommandKind.RESTORE:
+        node = found.named if request.content_version is None else None
+    elif request.kind in (CommandKind.MOVE, CommandKind.COPY):
+        node = found.here.node if len(request.appears_at.raw) > len(request.node_path.raw) else None
+    else:
+        node = None
+    return node if node is not None and node.kind is NodeKind.DIRECTORY and node.below > 0 else None
 
 
 _TREES = (CommandKind.DELETE, CommandKind.MOVE, CommandKind.COPY, CommandKind.RESTORE)

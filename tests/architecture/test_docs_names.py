@@ -1,5 +1,6 @@
 """What the documentation names is there: files, tests, decisions, links; and each claim of a decision names its test."""
 
+import importlib.util
 import re
 from functools import cache
 from pathlib import Path
@@ -60,6 +61,15 @@ def test_a_test_that_a_page_names_is_there(page: Path) -> None:
 def test_a_link_leads_somewhere(page: Path) -> None:
     links = set(_LINK.findall(page.read_text(encoding="utf-8")))
     assert sorted(link for link in links if not (page.parent / link).exists()) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=shown)
+def test_a_python_that_a_page_runs_is_that_of_the_checkout(page: Path) -> None:
+    """A fresh machine may have no `python`, and none that has our packages."""
+    text = page.read_text(encoding="utf-8")
+    assert re.findall(r"(?<![\w./])python3? +-m [\w.]+", text) == []
+    modules = re.findall(r"\.venv/bin/python -m ([\w.]+)", text)
+    assert [module for module in modules if importlib.util.find_spec(module) is None] == []
 
 
 def test_a_name_that_nothing_has_is_found_out() -> None:

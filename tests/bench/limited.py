@@ -19,10 +19,10 @@ def note_transactions(file: str) -> None:
     record = Commit._record
     notes = open(file, "a", buffering=1)  # noqa: SIM115 - until the process ends
 
-    async def noted(self: Commit, items: Sequence[Any], told: Any, *, whole: bool = False) -> None:
+    async def noted(self: Commit, items: Sequence[Any], ending: Any, *, whole: bool = False) -> None:
         began = time.perf_counter()
         try:
-            await record(self, items, told, whole=whole)
+            await record(self, items, ending, whole=whole)
         finally:  # one that Postgres gave up took its time too
             notes.write(f"{time.time()} {(time.perf_counter() - began) * 1e3}\n")
 

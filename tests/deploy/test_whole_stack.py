@@ -1,19 +1,26 @@
 """All of the stack, with the application: what its status says, and where its mounts point after a restart."""
 
+import http.client
+import json
 import os
 import signal
 import socket
+import ssl
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import redis
 
 from deploy.demonstration.client import DemoClient
-from tests.deploy.stacks import dev, eventually, pids, ran_dev, sourced
+from tests.deploy.stacks import REPOSITORY, dev, eventually, pids, ran_dev, sourced
 
 PATIENCE_S = 60
 
@@ -94,11 +101,110 @@ def put(folder: Path, mount_key: str, path: str, source: Path) -> bytes:
 
 
 def test_all_parts_and_both_mounts_are_well(home: Path) -> None:
-    # The mounts of the file are compared with their storage after the API says that it is there.
     parts = {"postgres", "redis", "nats", "s3", "temporal", "worker", "api", "demo-local", "demo-s3"}
+    log = (home / "logs" / "supervisor.log").read_text()
+    assert "demo-local, demo-s3" in log.partition("Filestore is ready.")[0], (
+        "the mounts are compared before it says ready"
+    )
     eventually(lambda: parts <= status(home)[1].keys(), PATIENCE_S)
     eventually(lambda: is_well(home), PATIENCE_S)
     assert oct((home / "env").stat().st_mode & 0o777) == "0o600"
+
+
+def test_the_check_runs_with_the_settings_of_the_service(home: Path) -> None:
+    eventually(lambda: is_well(home), PATIENCE_S)
+    ran = ran_dev("check", "--dir", str(home), "--", "--sweep", "--level", "content")
+    assert (ran.returncode, ran.stdout.splitlines()[-1:]) == (
+        0, ["Nothing is wrong: journal, nodes, rollups and storage agree."]
+    ), ran.stdout + ran.stderr  # fmt: skip
+    wrong = ran_dev("check", "--dir", str(home), "--", "--mount", "no-such-mount")
+    assert wrong.returncode == 2 and "no-such-mount" in wrong.stderr
+
+
+def test_the_demo_says_what_it_leaves_out_and_keeps_a_folders_only_file(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "only").write_bytes(b"one")
+    (tmp_path / ".hidden").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("only")
+    ran = ran_dev("demo", "--dir", str(home), str(tmp_path))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "Left out: 1 hidden files, 1 symbolic links" in ran.stdout
+    made = [path.name for path in (home / "data" / "mounts" / "demo-local").glob("demo-*/*")]
+    assert made == ["only"]
+
+
+def test_the_demo_ends_cleanly_on_ctrl_c(home: Path, tmp_path: Path) -> None:
+    for number in range(3000):
+        (tmp_path / f"f{number}").write_bytes(b"x")
+    argv = [sys.executable, "-u", str(REPOSITORY / "deploy" / "dev.py"), "demo", "--dir", str(home), str(tmp_path)]
+    env = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    running = subprocess.Popen(
+        argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    assert running.stdout is not None
+    for line in running.stdout:
+        if "at a time" in line:
+            break
+    os.killpg(running.pid, signal.SIGINT)
+    rest, _ = running.communicate(timeout=PATIENCE_S)
+    assert running.returncode == 130 and "The demo was stopped." in rest and "Traceback" not in rest, rest
+
+
+def inner_ports(home: Path) -> dict[str, int]:
+    ports: dict[str, int] = json.loads((home / "remembered.json").read_text())["ports"]
+    return {name: port for name, port in ports.items() if name.startswith("s3_")}
+
+
+def test_the_servers_are_closed_to_other_users_of_the_machine(home: Path) -> None:
+    variables = sourced(home)
+    bare = variables["REDIS_URL"].rpartition("@")[2]
+    with redis.Redis.from_url(f"redis://{bare}") as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    with redis.Redis.from_url(variables["REDIS_URL"]) as ours:
+        assert ours.ping()
+    nats = urlsplit(variables["NATS_URL"])
+    with socket.create_connection((nats.hostname, nats.port or 0), timeout=10) as connection:
+        connection.sendall(b'CONNECT {"verbose": true}\r\nPING\r\n')
+        assert b"Authorization Violation" in _all_of(connection)
+    password = urlsplit(variables["REDIS_URL"]).password or ""
+    for pid in pids(home).values():
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert password.encode() not in words and str(nats.username).encode() not in words
+
+
+def _all_of(connection: socket.socket) -> bytes:
+    pieces = []
+    while piece := connection.recv(4096):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize("path", ["/dir/assign", "/dir/status", "/buckets/filestore-demo/?limit=5", "/1,0123456789"])
+def test_the_inner_ports_of_the_s3_server_tell_nothing(home: Path, path: str) -> None:
+    for name, port in inner_ports(home).items():
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            client.request("GET", path)
+            assert client.getresponse().status in (401, 404), name
+        except (http.client.HTTPException, ConnectionError):
+            assert name.endswith("_grpc"), "only a port that wants TLS says nothing"
+        finally:
+            client.close()
+
+
+def test_the_inner_ports_of_the_s3_server_want_a_certificate_of_ours(home: Path) -> None:
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    anybody.set_alpn_protocols(["h2"])
+    for name in ("s3_master_grpc", "s3_volume_grpc", "s3_filer_grpc", "s3_s3_grpc"):
+        with (
+            socket.create_connection(("127.0.0.1", inner_ports(home)[name]), timeout=10) as plain,
+            pytest.raises(OSError),
+            anybody.wrap_socket(plain) as connection,
+        ):
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9))
+            if not connection.recv(100):
+                raise ConnectionResetError(name)
+            connection.recv(100)
 
 
 def test_an_offline_mount_is_named_and_the_exit_code_is_1(home: Path) -> None:

@@ -3,11 +3,12 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.fix_service import MountOfTest, Service, check_mount, make_mount
+from tests.fix_service import MountOfTest, Service, check_mount, make_mount, until
 
 
 def code(response: object) -> tuple[int, str]:
@@ -91,6 +92,19 @@ def test_a_key_that_failed_before_its_body_was_read_acts_nowhere_else(service: S
     check_mount(service, second)
 
 
+def test_a_new_mode_or_link_is_no_drift(service: Service, mount: MountOfTest) -> None:
+    for name in ("replaced", "deleted", "moved", "copied", "onto"):
+        assert service.upload(mount, name, name.encode()).status_code == 201
+        (mount.root / name).chmod(0o600)
+    subprocess.run(["cp", "-al", str(mount.root), f"{mount.root}.backup"], check=True)
+    assert service.upload(mount, "replaced", b"new", overwrite="true").status_code == 200
+    assert service.delete(mount, "deleted").status_code == 200
+    assert service.move(mount, "moved", "away").status_code == 200
+    assert service.copy(mount, "copied", "copy").status_code == 201
+    assert service.move(mount, "away", "onto", overwrite=True).status_code == 200
+    assert mount.on_disk() == {"replaced": b"new", "copied": b"copied", "copy": b"copied", "onto": b"moved"}
+
+
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     root = tmp_path / "tiny"
@@ -117,6 +131,38 @@ def test_a_full_disk_is_507_and_the_same_key_succeeds_later(service: Service, ti
     assert mount.on_disk() == {"f": big}
     assert [e["outcome"] for e in service.journal(mount) if e["key"] == "full"] == ["succeeded", "failed"]
     check_mount(service, mount)
+
+
+def test_without_inodes_nothing_runs_for_ever(service: Service, tiny_disk: Path) -> None:
+    """The folder of the day was made ahead, so a delete succeeds. Where somebody removed it, it is refused with what to do."""
+    mount = make_mount(service, tiny_disk)
+    trash, today = tiny_disk / ".filestore" / "trash", f"{datetime.now(UTC):%Y-%m-%d}"
+    for name in ("a", "b", "c"):
+        assert service.upload(mount, name, name.encode()).status_code == 201
+    assert until(lambda: len(list(trash.iterdir())) >= 2), "today's and tomorrow's"
+    assert (trash / today).is_dir()
+    (full := tiny_disk / ".filestore" / "full").mkdir()
+    subprocess.run(["mount", "-o", f"remount,nr_inodes={used_inodes(tiny_disk)}", str(tiny_disk)], check=True)
+    with pytest.raises(OSError, match="No space left"):
+        (full / "more").mkdir()
+    assert service.delete(mount, "a").status_code == 200
+    for day in list(trash.iterdir()):
+        day.rename(full / day.name)  # frees nothing
+    for answer in (service.delete(mount, "b", key="gone"), service.move(mount, "b", "c", key="onto", overwrite=True)):
+        assert code(answer) == (507, "STORAGE_FULL") and "free some space" in answer.json()["error"]["message"]
+    assert mount.on_disk() == {"b": b"b", "c": b"c"}
+    subprocess.run(["mount", "-o", "remount,nr_inodes=10000", str(tiny_disk)], check=True)
+    for day in full.iterdir():
+        day.rename(trash / day.name)
+    assert service.move(mount, "b", "c", key="onto", overwrite=True).status_code == 200
+    assert mount.on_disk() == {"c": b"b"}
+    full.rmdir()
+    check_mount(service, mount)
+
+
+def used_inodes(root: Path) -> int:
+    facts = os.statvfs(root)
+    return facts.f_files - facts.f_ffree
 
 
 def test_a_disk_that_turned_read_only_says_so(service: Service, tiny_disk: Path) -> None:

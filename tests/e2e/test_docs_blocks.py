@@ -21,7 +21,10 @@ _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 ADAPTED = {
     "make dev": ("make --dry-run dev", "it stays in the foreground; tests/deploy/test_dev_stack.py starts the stack"),
     "make test": ("make --dry-run test", "it is what runs this"),
-    "python -m pytest tests/executors": ("python -m pytest -q --collect-only tests/executors", "the suite runs them"),
+    ".venv/bin/python -m pytest tests/executors": (
+        ".venv/bin/python -m pytest -q --collect-only tests/executors",
+        "the suite runs them",
+    ),
     "backendMountId=1": ("backendMountId={mount}", "mounts of tests have other ids; in a new stack 1 is a local one"),
 }
 """What can not be run as it stands there, what is run instead, and why."""

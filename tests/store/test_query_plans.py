@@ -164,10 +164,15 @@ def looked_for(mount: MountId) -> dict[str, Any]:
     return {"items": json.dumps([end for request in requests for end in begin_store._ends(request)])}
 
 
+DEEPER, MUCH_DEEPER = (json.dumps([{"id": IDS[0], "node": 500, "most": most}]) for most in (4000, 300))
 GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "look": (
         BEGIN["look"], {},
         {"nodes_directory", "nodes_deleted_directory", "nodes_name", "nodes_deleted", KEY, "claims_pkey", "stages_pkey"},
+    ),
+    "too_deep": (BEGIN["too_deep"], {"items": DEEPER}, {"nodes_pkey", "nodes_long_directory"}),
+    "too_deep at a long path": (
+        BEGIN["too_deep"], {"items": MUCH_DEEPER}, {"nodes_pkey", "nodes_directory", "nodes_deleted_directory", "nodes_name"},
     ),
     "end": (RECORD["end"], {"items": "[]"}, {"commands_pkey"}),
     "places": (BEGIN["places"], {"ids": [500, 501]}, {"nodes_pkey"}),
@@ -185,6 +190,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "answer": (ANSWERS["answer"], {"ids": IDS}, {"commands_pkey", "nodes_pkey"}),
     "tell": (ANSWERS["tell"], {"ids": IDS}, {"commands_pkey", "nodes_pkey"}),
     "outcomes": (OUTCOMES["outcomes"], {"ids": IDS}, {"commands_pkey"}),
+    "names of resumed": (OUTCOMES["named"], {"ids": IDS}, {"commands_pkey"}),
     "cleanups of a list": (LEFTOVERS["cleanups"], {"mount": 1, "ids": IDS}, {"commands_pkey"}),
     "close_cleanups": (LEFTOVERS["close_cleanups"], {"ids": [1]}, {"cleanups_pkey"}),
     "give_positions": (EVENTS["give_positions"], {"limit": 1000}, {"outbox_unpositioned"}),
@@ -239,6 +245,12 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "some children": (node_store._SOME_CHILDREN, {"id": 50, **PAGE}, {"nodes_name"}),
     "a tree": (node_store._TREE, {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9, **PAGE},
                {"nodes_directory", "nodes_name"}),
+    "a search": (node_store._TREE, {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9, **PAGE,
+                                    "search": "Ä77"}, {"nodes_directory", "nodes_name"}),
+    "a search among children": (node_store._SOME_CHILDREN, {"id": 50, **PAGE, "search": "Ä77"}, {"nodes_name"}),
+    "names that collide": (node_store._COLLISIONS, {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9,
+                                                    **PAGE}, {"nodes_directory", "nodes_name"}),
+    "names beside one": (NODES["collides_with"], {"id": 5000}, {"nodes_pkey", "nodes_name"}),
     "a token": (load("tokens")["find"], {"hash": HASH}, {"tokens_hash_key"}),
     "overdue": (OUTCOMES["overdue"], {"seconds": 15.0}, {"commands_running"}),
     "overdue lists": (OUTCOMES["overdue_atomic"], {"seconds": 15.0}, {"commands_running"}),

@@ -68,5 +68,5 @@ def positions(channel: str) -> str:
 
 def message(event: Event, origin: str) -> bytes:
     """{"origin", "event": {"type", "data"}, "position"}: subscribers look for `event`, and drop positions they have seen."""
-    told = {"type": event.type, "data": orjson.Fragment(event.data)}
-    return orjson.dumps({"origin": origin, "event": told, "position": event.position})
+    body = {"type": event.type, "data": orjson.Fragment(event.data)}
+    return orjson.dumps({"origin": origin, "event": body, "position": event.position})

@@ -23,7 +23,9 @@ from workers.engine.served import ServedMounts
 
 _PATIENCE_SECONDS = 1.5
 _TEMPORAL_TIMEOUT = timedelta(seconds=_PATIENCE_SECONDS)
-_NO_WORKER = "No worker of this host runs. Start one (`python -m workers.worker`) with the settings of this service."
+_NO_WORKER = (
+    "No worker of this host runs. Start one (`.venv/bin/python -m workers.worker`) with the settings of this service."
+)
 
 
 @dataclass(frozen=True, slots=True)

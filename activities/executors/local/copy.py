@@ -148,7 +148,7 @@ class _Copy:
                 return self._copy_link(source)
             case kind:
                 raise NotSupported(
-                    f"{_told(source)} is neither file, directory nor link ({kind}); it can not be copied."
+                    f"{_shown(source)} is neither file, directory nor link ({kind}); it can not be copied."
                 )
 
     def _open_folder(self, source: Source) -> None:
@@ -187,9 +187,11 @@ class _Copy:
             self.written.append(made)
             digest = self.pours.pour(content.fileno(), made, before)
             if digest is None or not _untouched(content.identity, self.disk.look(content.fileno(), b"")):
-                raise VersionConflict(f"{_told(source)} was written to while it was copied. Copy it again.")
+                raise VersionConflict(f"{_shown(source)} was written to while it was copied. Copy it again.")
             if source.sha256 not in (None, digest):
-                raise VersionConflict(f"{_told(source)} does not have the content that the record knows. Reconcile it.")
+                raise VersionConflict(
+                    f"{_shown(source)} does not have the content that the record knows. Reconcile it."
+                )
             keep_facts(content.fileno(), before, made)
         finally:
             content.close()
@@ -211,7 +213,7 @@ class _Copy:
         finally:
             content.close()
         if source.sha256 not in (None, digest.digest()):
-            raise VersionConflict(f"{_told(source)} does not have the content that the record knows. Reconcile it.")
+            raise VersionConflict(f"{_shown(source)} does not have the content that the record knows. Reconcile it.")
         os.fchmod(made, FILE_MODE)
         return self._written(source, made, offset, digest.digest())
 
@@ -273,11 +275,13 @@ class _Copy:
         return parent, name
 
     def _same(self, source: Source, found: Identity | None) -> None:
-        """The change time tells of writes that hide behind the old times. Our own way into the trash moved it too."""
+        """The change time tells of writes that hide behind the old times, where no hash will. Our own way into the trash moved
+        it too."""
         known = source.identity
         if found is None or not known.same_content(found):
             raise _changed(source)
-        if source.place is None and known.ctime and not known.directory and known.ctime != found.ctime:
+        hidden = source.place is None and source.sha256 is None and bool(known.ctime) and not known.directory
+        if hidden and known.ctime != found.ctime:
             raise _changed(source)
 
     def _open(self, source: Source) -> LocalContent:
@@ -313,14 +317,14 @@ def _untouched(before: Identity | None, after: Identity | None) -> bool:
     return before.same_content(after) and before.ctime == after.ctime
 
 
-def _told(source: Source) -> str:
+def _shown(source: Source) -> str:
     name = source.path.raw if source.path is not None else source.place or b""
     return repr(name.decode("utf-8", "replace"))
 
 
 def _changed(source: Source) -> VersionConflict:
     return VersionConflict(
-        f"{_told(source)} is not what the record knows, and is untouched. Reconcile it, then copy anew."
+        f"{_shown(source)} is not what the record knows, and is untouched. Reconcile it, then copy anew."
     )
 
 
@@ -330,5 +334,5 @@ def _denied(source: Source) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise Forbidden(
-            f"The disk does not permit Filestore to copy {_told(source)}. Look at its owner and mode."
+            f"The disk does not permit Filestore to copy {_shown(source)}. Look at its owner and mode."
         ) from error

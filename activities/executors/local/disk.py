@@ -141,7 +141,11 @@ class Disk:
             os.close(descriptor)
 
     def sync_day(self, name: bytes) -> None:
-        descriptor = self.day(name)
+        """One that is not there has taken nothing in: on a full disk it could not be made."""
+        try:
+            descriptor = os.open(name, OPEN_FOLDER, dir_fd=self.trash)
+        except FileNotFoundError:
+            return
         try:
             self.sync(descriptor)
         finally:
@@ -185,8 +189,8 @@ def read_sentinel(reserved: int) -> str | None:
     except FileNotFoundError:
         return None
     try:
-        told = json.loads(os.read(descriptor, 4096))
-        return str(told["mount"])
+        sentinel = json.loads(os.read(descriptor, 4096))
+        return str(sentinel["mount"])
     except (ValueError, KeyError, TypeError):
         return ""
     finally:

@@ -5,7 +5,7 @@ import errno
 from activities.executors.base import Refused
 from schema.errors import FilestoreError, MountReadOnly, StorageFull, of_the_machine
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN)
 NOT_A_FOLDER = (errno.ENOTDIR, errno.ELOOP)
@@ -54,7 +54,7 @@ def refusal(error: OSError) -> Refused:
 
 
 def mount_error(error: OSError) -> FilestoreError | None:
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return StorageFull()
     if error.errno in _NO_DESCRIPTOR:
         return of_the_machine(error)

@@ -181,6 +181,11 @@ class LocalExecutor:
                 if disk.look(disk.stage, name) is not None:
                     raise  # it is the trash that is missing
 
+    def make_day(self, day: str) -> None:
+        disk = self._here()
+        with self._explaining():
+            os.close(disk.day(own_name(day)))
+
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def open(self, path: NodePath) -> LocalContent:

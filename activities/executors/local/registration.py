@@ -107,8 +107,8 @@ def _furnish_reserved(home: int, mount_uuid: str) -> None:
 
 
 def _refuse_other(reserved: int, mount_uuid: str) -> None:
-    told = read_sentinel(reserved)
-    if told not in (None, mount_uuid):
+    owner = read_sentinel(reserved)
+    if owner not in (None, mount_uuid):
         raise InvalidRequest("The root belongs to another mount already. Take that mount, or choose another directory.")
 
 

@@ -156,10 +156,10 @@ class Bucket:
         checksum = base64_of(sha256)
         headers = {"content-type": _TYPE, "x-amz-checksum-sha256": checksum, **_ours(metadata), **_on(condition)}
         answer = self.wire.ask("PUT", key, headers=headers, body=content, sha256=sha256.hex())
-        told, etag, version = answer.headers.get("x-amz-checksum-sha256", ""), _etag(answer), _version(answer)
-        _agree(told in ("", checksum), "it stored another content than was sent")
-        if told:
-            return FoundObject(key, etag, len(content), version, dict(metadata), told)
+        stored, etag, version = answer.headers.get("x-amz-checksum-sha256", ""), _etag(answer), _version(answer)
+        _agree(stored in ("", checksum), "it stored another content than was sent")
+        if stored:
+            return FoundObject(key, etag, len(content), version, dict(metadata), stored)
         # A store that says nothing of the checksum at least says the size.
         return self._verified(key, etag, version, len(content), "", metadata)
 
@@ -213,8 +213,8 @@ class Bucket:
             "PUT", key, query={"partNumber": str(number), "uploadId": upload},
             headers={"x-amz-checksum-sha256": checksum}, body=content, sha256=sha256.hex(),
         )  # fmt: skip
-        told = answer.headers.get("x-amz-checksum-sha256", checksum)
-        _agree(told == checksum, "it stored another part than was sent")
+        stored = answer.headers.get("x-amz-checksum-sha256", checksum)
+        _agree(stored == checksum, "it stored another part than was sent")
         return UploadedPart(number, _etag(answer), checksum, len(content))
 
     def end_parts(
@@ -222,19 +222,19 @@ class Bucket:
     ) -> FoundObject:
         """The parts appear as one object. Raises ConditionFailed, Contended, UploadGone."""
         parts = list(parts)
-        told: Any = [
+        named: Any = [
             {"PartNumber": part.number, "ETag": quoted(part.etag), "ChecksumSHA256": part.checksum} for part in parts
         ]
-        for part in told:
+        for part in named:
             if not part["ChecksumSHA256"]:
                 del part["ChecksumSHA256"]
         with explaining():
             wanted: Any = dict(condition)
             answer = self.client.complete_multipart_upload(
-                Bucket=self.name, Key=key, UploadId=upload, MultipartUpload={"Parts": told}, **wanted
+                Bucket=self.name, Key=key, UploadId=upload, MultipartUpload={"Parts": named}, **wanted
             )
         size = sum(part.size for part in parts)
-        return self._verified(key, _told_etag(answer.get("ETag")), answer.get("VersionId") or "", size, "", metadata)
+        return self._verified(key, _bare_etag(answer.get("ETag")), answer.get("VersionId") or "", size, "", metadata)
 
     def abort_parts(self, key: str, upload: str) -> None:
         try:
@@ -258,8 +258,8 @@ class Bucket:
                     Bucket=self.name, Key=key, UploadId=upload, PartNumber=number, CopySource=self._source(source),
                     CopySourceRange=f"bytes={start}-{end - 1}", CopySourceIfMatch=quoted(source.etag),
                 )  # fmt: skip
-            told = answer["CopyPartResult"]
-            return UploadedPart(number, _told_etag(told.get("ETag")), told.get("ChecksumSHA256", ""), end - start)
+            result = answer["CopyPartResult"]
+            return UploadedPart(number, _bare_etag(result.get("ETag")), result.get("ChecksumSHA256", ""), end - start)
 
         with self._noting(key, upload):
             try:
@@ -275,16 +275,16 @@ class Bucket:
         return {"Bucket": self.name, "Key": source.key, **which}
 
     def _verified(
-        self, key: str, told: str, version: str, size: int, checksum: str, metadata: Mapping[str, str]
+        self, key: str, etag: str, version: str, size: int, checksum: str, metadata: Mapping[str, str]
     ) -> FoundObject:
-        """Look at what came out: the object the answer tells of (`told`: its ETag), whole, and ours."""
+        """Look at what came out: the object the answer names (by its `etag`), whole, and ours."""
         found = self.head(key)
         _agree(found is not None, "what it said to have stored is not there")
         assert found is not None
-        if found.etag != told and found.command != metadata.get(COMMAND, ""):
+        if found.etag != etag and found.command != metadata.get(COMMAND, ""):
             # Somebody was there in the meantime: ours is what the answer said.
-            return FoundObject(key, told, size, version, dict(metadata))
-        _agree(found.etag == told and found.size == size, "it stored another content than was sent")
+            return FoundObject(key, etag, size, version, dict(metadata))
+        _agree(found.etag == etag and found.size == size, "it stored another content than was sent")
         same_kind = bool(checksum) and ("-" in checksum) == ("-" in found.checksum)
         _agree(not same_kind or not found.checksum or found.checksum == checksum, "the copy has another checksum")
         return found
@@ -317,7 +317,7 @@ def _version(answer: WireAnswer) -> str:
 
 
 def _etag(answer: WireAnswer) -> str:
-    return _told_etag(answer.headers.get("etag"))
+    return _bare_etag(answer.headers.get("etag"))
 
 
 def _etag_of_copy(answer: WireAnswer) -> str:
@@ -325,11 +325,11 @@ def _etag_of_copy(answer: WireAnswer) -> str:
     found = _ETAG.search(answer.body)
     if found is None:
         raise answered(500, code_of(answer.body), "a copy")
-    return _told_etag(unescape(found[1].decode("latin-1"), {"&quot;": '"', "&#34;": '"'}))
+    return _bare_etag(unescape(found[1].decode("latin-1"), {"&quot;": '"', "&#34;": '"'}))
 
 
-def _told_etag(told: str | None) -> str:
-    etag = (told or "").strip('"')
+def _bare_etag(quoted: str | None) -> str:
+    etag = (quoted or "").strip('"')
     _agree(bool(etag), "it says no ETag of what it stored")
     return etag
 

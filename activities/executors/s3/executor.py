@@ -295,20 +295,20 @@ class S3Executor:
         """In the order of the store. A directory is told before the first entry below it, marked or not. Keys that are no
         paths of a mount (`a//b`) are left out."""
         with _understood():
-            told = {ROOT}
+            listed = {ROOT}
             for one in self.store.bucket.every(self.store.keys.prefix):
                 if not one.key.startswith(self.store.keys.reserved):
-                    yield from self._entries(one, told)
+                    yield from self._entries(one, listed)
             self.store.sure()
 
-    def _entries(self, one: ListedObject, told: set[NodePath]) -> Iterator[Entry]:
+    def _entries(self, one: ListedObject, listed: set[NodePath]) -> Iterator[Entry]:
         path = self.store.keys.path_of(one.key) if one.key != self.store.keys.prefix else None
         if path is None:
             return
         is_folder = one.key.endswith("/")
         for folder in [*path.ancestors(), *([path] if is_folder else [])]:
-            if folder not in told:
-                told.add(folder)
+            if folder not in listed:
+                listed.add(folder)
                 yield Entry(folder, FOLDER, "directory")
         if not is_folder:
             yield Entry(path, self._identity(one), "file")

@@ -107,8 +107,8 @@ def _is_address(endpoint: str) -> bool:
 
 def _endpoint(mount: Mount) -> tuple[str, int | None] | None:
     """Scheme aside: host and port. None is AWS itself, whatever its region: a bucket's name is unique there."""
-    told = mount.config.get("endpoint")
-    if told is None:
+    endpoint = mount.config.get("endpoint")
+    if endpoint is None:
         return None
-    parts = urlsplit(str(told))
+    parts = urlsplit(str(endpoint))
     return (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme)

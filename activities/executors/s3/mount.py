@@ -34,12 +34,12 @@ class Store:
 
     def sure(self) -> None:
         """Now, whatever was seen before: a bucket that went away must never be taken for an empty one."""
-        told = self.sentinel()
-        if told is None:
+        owner = self.sentinel()
+        if owner is None:
             raise MountOffline(
                 "There is no sentinel under the mount's prefix: this is not the bucket it was registered with."
             )
-        if told != self.uuid:
+        if owner != self.uuid:
             raise MountOffline("The prefix belongs to another mount. Nothing was changed.")
         self._seen = time.monotonic()
 
@@ -54,8 +54,8 @@ class Store:
         try:
             self.bucket.put(self.keys.sentinel, content, hashlib.sha256(content).digest(), {}, FREE)
         except (ConditionFailed, Missing):
-            told = self.sentinel()
-            if told != self.uuid:
+            owner = self.sentinel()
+            if owner != self.uuid:
                 raise InvalidRequest(
                     "The bucket and prefix belong to another mount already. Take that mount, or choose another prefix."
                 ) from None

@@ -118,11 +118,11 @@ class BucketSpool:
 
     def entries(self) -> Iterator[tuple[CommandId, float]]:
         """Every stage, and every mark of one that is done, with its age in seconds."""
-        now, told = time.time(), set[str]()
+        now, seen = time.time(), set[str]()
         for folder in ("stage", "parts", "done"):
             for entry in os.scandir(os.path.dirname(self._at(folder, "any"))):
-                if entry.name not in told and not entry.name.endswith(".draft"):
-                    told.add(entry.name)
+                if entry.name not in seen and not entry.name.endswith(".draft"):
+                    seen.add(entry.name)
                     with suppress(FileNotFoundError):
                         yield CommandId(entry.name), max(0.0, now - entry.stat(follow_symlinks=False).st_ctime)
 
@@ -131,10 +131,10 @@ class BucketSpool:
     def upload(self, stage: CommandId) -> SpooledUpload | None:
         try:
             with open(self._at("parts", stage), encoding="ascii") as file:
-                told = json.load(file)
+                note = json.load(file)
         except FileNotFoundError:
             return None
-        return SpooledUpload(told["id"], told["key"], [UploadedPart(**part) for part in told["parts"]], told["sha256"])
+        return SpooledUpload(note["id"], note["key"], [UploadedPart(**part) for part in note["parts"]], note["sha256"])
 
     def keep_upload(self, stage: CommandId, upload: SpooledUpload) -> None:
         """Durable when this returns."""
@@ -174,21 +174,21 @@ class BucketSpool:
                 continue
             with suppress(FileNotFoundError, BlockingIOError), open(name, encoding="ascii") as note:
                 fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                told = json.load(note)
-                yield SpooledUpload(told["id"], told["key"])
+                stored = json.load(note)
+                yield SpooledUpload(stored["id"], stored["key"])
                 os.unlink(name)
 
     # -- what is done --------------------------------------------------------------------------------------------------
 
     def mark(self, command: CommandId, made: Identity) -> None:
         """Not flushed: it only helps to tell our effect, changed by somebody since, from one that never was."""
-        name, told = self._at("done", command), json.dumps(made.facts())
+        name, facts = self._at("done", command), json.dumps(made.facts())
         try:
-            os.symlink(told, name)
+            os.symlink(facts, name)
         except FileExistsError:
             with suppress(FileNotFoundError):
                 os.unlink(f"{name}.draft")
-            os.symlink(told, f"{name}.draft")
+            os.symlink(facts, f"{name}.draft")
             os.rename(f"{name}.draft", name)
 
     def marked(self, command: CommandId) -> Identity | None:

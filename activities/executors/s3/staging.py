@@ -110,8 +110,8 @@ def _key_of(keys: Keys, source: Source) -> str:
 
 
 def is_source(found: FoundObject, source: Source) -> bool:
-    told = found.metadata.get(SHA256)
-    if source.sha256 is not None and told is not None and told != source.sha256.hex():
+    stored = found.metadata.get(SHA256)
+    if source.sha256 is not None and stored is not None and stored != source.sha256.hex():
         return False
     if source.place is not None:  # a copy in the trash: its ETag may be another one
         return found.size == source.identity.size
@@ -119,12 +119,12 @@ def is_source(found: FoundObject, source: Source) -> bool:
 
 
 def stages(store: Store) -> Iterator[tuple[CommandId, float]]:
-    told = set[str]()
+    seen = set[str]()
     for stage, age in store.spool.entries():
-        told.add(stage)
+        seen.add(stage)
         yield stage, age
     for key, age in _copies(store):
-        if key not in told:
+        if key not in seen:
             yield CommandId(key), age
 
 

@@ -36,9 +36,9 @@ class CountedCommands:
         try:
             ended = await self._commands.submit_atomic(submissions)
         except BaseException as error:
-            told = _without_outcome(error)
+            ending = _without_outcome(error)
             for submission in submissions:
-                self._count(submission, *told, perf_counter() - arrived)
+                self._count(submission, *ending, perf_counter() - arrived)
             raise
         for submission, outcome in zip(submissions, ended, strict=True):
             self._count(submission, *_with_outcome(outcome), perf_counter() - arrived, outcome.id)

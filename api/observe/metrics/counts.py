@@ -71,9 +71,9 @@ class Counts:
         key = method, route or UNMATCHED, status // 100
         if (series := self._of_requests.get(key)) is None:
             method, route, hundreds = key
-            told = f"{hundreds}xx" if hundreds else "none"
+            shown = f"{hundreds}xx" if hundreds else "none"
             series = self._of_requests[key] = (
-                self._requests.labels(method, route, told),
+                self._requests.labels(method, route, shown),
                 self._request_seconds.labels(method, route),
             )
         series[0].inc()

@@ -19,6 +19,8 @@ def refuse(request: Command, found: Situation) -> errors.FilestoreError | None:
         return parts.uncertain(node)
     if problem := parts.into_itself(request):
         return problem
+    if problem := parts.too_deep(request, found):
+        return problem
     return parts.no_room(request, found.appears) or parts.in_the_way(request, found.appears, node.kind)
 
 

@@ -7,10 +7,10 @@ from schema import errors
 from schema.commands.claims import Claim
 from schema.commands.command import Command
 from schema.commands.intents import Before, Create, Leaving, Replace
-from schema.commands.situations import KnownNode, Place
+from schema.commands.situations import KnownNode, Place, Situation
 from schema.ids import NodeId
 from schema.nodes import NodeKind
-from schema.paths import NodePath
+from schema.paths import PATH_MAX, NodePath
 
 TREE_INLINE_NODES = 5_000
 """A tree of more nodes than this is recorded by a workflow of its own, so that its neighbours in a list do not wait for it."""
@@ -49,6 +49,16 @@ def no_room(request: Command, place: Place) -> errors.FilestoreError | None:
     if place.parent.kind is not NodeKind.DIRECTORY:
         return errors.NotADirectory("The parent is not a directory.", path=request.appears_at.text)
     return None
+
+
+def too_deep(request: Command, found: Situation) -> errors.FilestoreError | None:
+    """A node that can not be named could not be read, moved or deleted any more."""
+    if not found.too_deep:
+        return None
+    return errors.InvalidPath(
+        f"There, something below the directory would have a path of more than {PATH_MAX} bytes. Choose a shorter target.",
+        path=request.appears_at.text,
+    )
 
 
 def taken(request: Command, node: KnownNode) -> errors.FilestoreError:

@@ -21,7 +21,7 @@ def _node_refusal(request: Command, found: Situation) -> errors.FilestoreError |
         return problem
     if node.state is not NodeState.DELETED:
         return errors.NodeExists("The node is not deleted.", nodeId=node.id, state=str(node.state))
-    if problem := parts.no_room(request, found.appears):
+    if problem := parts.too_deep(request, found) or parts.no_room(request, found.appears):
         return problem
     if found.appears.node is not None:
         return parts.taken(request, found.appears.node)

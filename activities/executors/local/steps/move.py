@@ -81,7 +81,7 @@ class MoveOnto:
             ends.sure()
             return _NOWHERE
         refused = ends.unexpected(ends.path, ends.expected) or ends.unexpected(ends.target, self.replaced)
-        if refused := refused or _take(ends, RENAME_EXCHANGE):
+        if refused := refused or ends.trash.missing or _take(ends, RENAME_EXCHANGE):
             return refused
         # What came out tells here and now whether the look before was out of date. After a crash it no longer does:
         # then somebody may have put his file at the old name since.

@@ -89,10 +89,10 @@ def _place(client: S3Client, account: Account, bucket: str, folder: Path | None)
     """Of AWS itself a mount need not say the region. Asked once, any of its regions tells the right one."""
     if account.endpoint is None:
         try:
-            told: Any = client.head_bucket(Bucket=bucket)
+            answer: Any = client.head_bucket(Bucket=bucket)
         except ClientError as error:
-            told = error.response
-        region = told["ResponseMetadata"].get("HTTPHeaders", {}).get("x-amz-bucket-region")
+            answer = error.response
+        region = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("x-amz-bucket-region")
         if region and region != client.meta.region_name:
             client = connect(replace(account, region=region), 1, folder)
     return place_of(client, bucket)

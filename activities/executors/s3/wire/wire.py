@@ -131,8 +131,8 @@ class Wire:
             sent: Any = HeadersDict({**headers, **_UNSIGNED})
             request = AWSPreparedRequest(method, origin + target, sent, bytes(body), False)
             answer = session.send(request)
-            told = {str(name).lower(): str(value) for name, value in answer.headers.items()}
-            return WireAnswer(answer.status_code, told, answer.content)
+            headers_in = {str(name).lower(): str(value) for name, value in answer.headers.items()}
+            return WireAnswer(answer.status_code, headers_in, answer.content)
 
         return send
 
