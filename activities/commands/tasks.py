@@ -3,6 +3,7 @@
 from activities.executors.base import Identity, Step, Task
 from schema.commands import intents
 from schema.commands.intents import (
+    Changes,
     Create,
     Describe,
     Facts,
@@ -45,6 +46,8 @@ def task_of(row: Row, *, first: bool = False) -> Task | None:
         tree=is_tree(intent),
         place=bytes.fromhex(intent.place) if isinstance(intent, Restore) else None,
         items=row.by_item,
+        expected_sha256=_digest(intent.before.sha256 if isinstance(intent, Replace | Changes) else None),
+        replaced_sha256=_digest(replaced.sha256 if replaced else None),
         borrowed=intent.borrowed,
     )
 
@@ -70,7 +73,12 @@ def departure_of(row: Row, *, items: bool = False) -> Task:
         attempt=2,
         tree=departs.tree,
         items=items,
+        expected_sha256=_digest(departs.sha256),
     )
+
+
+def _digest(sha256: str | None) -> bytes | None:
+    return bytes.fromhex(sha256) if sha256 else None
 
 
 def _identity(facts: Facts | None) -> Identity | None:

@@ -28,8 +28,8 @@ class Identity:
     """Which file this is, whatever its name: device, inode and birth time; and what shows that it was written to since.
 
     Device 0 is the mount's own: disks are numbered anew at every boot. Times are nanoseconds since the epoch. `size`
-    and `mtime` of a directory change with its entries: they are not compared. `ctime` is changed by our own renames: it
-    is recorded, and compared only before the visible step.
+    and `mtime` of a directory change with its entries: they are not compared. `ctime` is changed by renames, and by what
+    changes no content (chmod, a new link): where it alone differs before the visible step, the content is read and decides.
     """
 
     device: int
@@ -113,6 +113,10 @@ class Task:
     """Of a restore: a path below the trash"""
     items: bool = False
     """Of a tree, where storage knows none: what it holds was laid where it goes before the step (`TreesByItem`)."""
+    expected_sha256: bytes | None = None
+    """The content that the record knows of `expected`, where that is a file; ..."""
+    replaced_sha256: bytes | None = None
+    """... and of `replaced`"""
     borrowed: bool = False
     """The stage belongs to an upload that outlives a failure of this command: only a success clears it"""
 

@@ -92,6 +92,19 @@ def test_a_key_that_failed_before_its_body_was_read_acts_nowhere_else(service: S
     check_mount(service, second)
 
 
+def test_a_new_mode_or_link_is_no_drift(service: Service, mount: MountOfTest) -> None:
+    for name in ("replaced", "deleted", "moved", "copied", "onto"):
+        assert service.upload(mount, name, name.encode()).status_code == 201
+        (mount.root / name).chmod(0o600)
+    subprocess.run(["cp", "-al", str(mount.root), f"{mount.root}.backup"], check=True)
+    assert service.upload(mount, "replaced", b"new", overwrite="true").status_code == 200
+    assert service.delete(mount, "deleted").status_code == 200
+    assert service.move(mount, "moved", "away").status_code == 200
+    assert service.copy(mount, "copied", "copy").status_code == 201
+    assert service.move(mount, "away", "onto", overwrite=True).status_code == 200
+    assert mount.on_disk() == {"replaced": b"new", "copied": b"copied", "copy": b"copied", "onto": b"moved"}
+
+
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     root = tmp_path / "tiny"

@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import hashlib
 import itertools
 import json
 import os
@@ -929,3 +930,86 @@ def no_stranger_leaks(disk: Bench) -> Iterator[None]:
     if reserved and reserved.is_dir():
         assert not list(reserved.glob("probe.*")) + list(reserved.glob("mount.json.*"))
         assert {day.name for day in (reserved / "trash").glob("*")} <= {DAY, "kept"}
+
+
+# -- what changes no content, and groups -------------------------------------------------------------------------------
+
+
+def backed_up(path: Path) -> None:
+    os.link(path, path.with_name("backup"))
+
+
+def noted(path: Path) -> None:
+    os.setxattr(path, "user.note", b"seen")
+
+
+def made_private(path: Path) -> None:
+    path.chmod(0o600)
+
+
+def hidden_edit(path: Path) -> None:
+    before = path.stat()
+    path.write_bytes(b"OLD")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def steps_on(disk: Bench, known: Identity, other: Identity) -> dict[str, Task]:
+    old = hashlib.sha256(b"old").digest()
+    tasks = {
+        "replace": disk.replace(b"file", b"new", known), "delete": disk.delete(b"file", known),
+        "move": disk.move(b"file", b"name", known), "onto": disk.move(b"file", b"other", known, replaced=other),
+    }  # fmt: skip
+    tasks["replaced"] = disk.move(b"other", b"file", other, replaced=known)
+    tasks = {name: replace(task, expected_sha256=old, replaced_sha256=old) for name, task in tasks.items()}
+    return tasks
+
+
+@pytest.mark.parametrize("step", ["replace", "delete", "move", "onto", "replaced"])
+@pytest.mark.parametrize("change", [backed_up, noted, made_private])
+def test_what_changes_no_content_does_not_freeze_a_file(
+    disk: Bench, root: Path, step: str, change: Callable[[Path], None]
+) -> None:
+    task = steps_on(disk, disk.has(b"file", b"old"), disk.has(b"other", b"old"))[step]
+    try:
+        change(root / "file")
+    except OSError as error:
+        pytest.skip(f"not on this file system: {error}")
+    disk.done(task)
+
+
+@pytest.mark.parametrize("step", ["replace", "delete", "move", "onto", "replaced"])
+def test_an_edit_behind_the_old_times_is_found_by_its_content(disk: Bench, root: Path, step: str) -> None:
+    task = steps_on(disk, disk.has(b"file", b"old"), disk.has(b"other", b"old"))[step]
+    hidden_edit(root / "file")
+    assert refused(disk.executor.act(task)) == "VERSION_CONFLICT"
+    assert (root / "file").read_bytes() == b"OLD" and (root / "other").read_bytes() == b"old"
+
+
+def test_a_file_with_another_mode_is_copied(disk: Bench, root: Path) -> None:
+    disk.has(b"file", b"old")
+    (source,) = disk.sources(b"file")
+    source = replace(source, sha256=hashlib.sha256(b"old").digest())
+    made_private(root / "file")
+    disk.done(disk.copy([source], b"copy"))
+    assert (root / "copy").read_bytes() == b"old"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files to other groups needs root")
+def test_a_folder_with_a_group_of_its_own_gives_it_to_what_is_put_there(disk: Bench, root: Path) -> None:
+    disk.has(b"team", None)
+    os.chown(root / "team", -1, 4711)
+    (root / "team").chmod(0o2775)
+    disk.has(b"team/file", b"old")
+    disk.has(b"team/sub", None)
+    disk.has(b"team/sub/deep", b"x")
+    known = next(entry.identity for entry in disk.executor.walk() if entry.path.raw == b"team/file")
+    disk.done(disk.replace(b"team/file", b"new", known))
+    disk.has(b"tree", None)
+    disk.has(b"tree/in", b"x")
+    disk.done(disk.copy(disk.sources(b"tree"), b"team/copy"))
+    below = ["file", "sub", "sub/deep", "copy", "copy/in"]
+    assert {name: (root / "team" / name).stat().st_gid for name in below} == dict.fromkeys(below, 4711)
+    for name in ("sub", "copy"):
+        assert (root / "team" / name).stat().st_mode & stat.S_ISGID
+    disk.has(b"elsewhere", b"x")
+    assert (root / "elsewhere").stat().st_gid == os.getegid()

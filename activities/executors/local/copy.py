@@ -275,11 +275,13 @@ class _Copy:
         return parent, name
 
     def _same(self, source: Source, found: Identity | None) -> None:
-        """The change time tells of writes that hide behind the old times. Our own way into the trash moved it too."""
+        """The change time tells of writes that hide behind the old times, where no hash will. Our own way into the trash moved
+        it too."""
         known = source.identity
         if found is None or not known.same_content(found):
             raise _changed(source)
-        if source.place is None and known.ctime and not known.directory and known.ctime != found.ctime:
+        hidden = source.place is None and source.sha256 is None and bool(known.ctime) and not known.directory
+        if hidden and known.ctime != found.ctime:
             raise _changed(source)
 
     def _open(self, source: Source) -> LocalContent:

@@ -1,5 +1,6 @@
 """One execution of one visible step: look, act, look at what came out. It is the shortest place to read the decisions."""
 
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
@@ -217,6 +218,10 @@ class MemoryAttempt:
         if found is None:
             return self.executor.no_parent(path) or _VANISHED
         untouched = found.directory or self.task.attempt > 1 or found.ctime == known.ctime
+        if not untouched:
+            wanted = self.task.expected_sha256 if known is self.task.expected else self.task.replaced_sha256
+            content = self.executor.tree[path.raw].content or b""
+            untouched = wanted is not None and hashlib.sha256(content).digest() == wanted
         return None if known.same_content(found) and untouched else _CHANGED
 
     def not_empty(self, place: Place) -> Refused | None:

@@ -45,7 +45,10 @@ def _original(executor: CopyHolder, source: Source) -> tuple[bytes | None, int]:
     if node is None and kept:
         raise ContentExpired()
     known, found = source.identity, node.identity if node else None
-    untouched = kept or known.directory or not known.ctime or (found is not None and found.ctime == known.ctime)
+    hashed = source.sha256 is not None
+    untouched = (
+        kept or hashed or known.directory or not known.ctime or (found is not None and found.ctime == known.ctime)
+    )
     if node is None or not known.same_content(found) or not untouched:
         raise VersionConflict("A source is not what the record knows. Reconcile it, then copy anew.")
     if source.sha256 not in (None, hashlib.sha256(node.content or b"").digest()):

@@ -2,6 +2,7 @@
 
 from activities.executors.base import Done, Identity, Refused, Result, Unclear
 from activities.executors.local.errors import CHANGED, LOST, TAKEN
+from activities.executors.local.groups import inherit_group
 from activities.executors.local.steps.ends import Ends
 from activities.executors.syscalls import RENAME_EXCHANGE, RENAME_NOREPLACE
 
@@ -17,7 +18,10 @@ class LocalCreate:
         own = ends.look(ends.stage)
         if not ends.staged.same_inode(own):
             return self._before(own)
-        refused = _spoiled(ends, own) or ends.take(ends.stage, ends.path, RENAME_NOREPLACE, TAKEN)
+        refused = _spoiled(ends, own) or ends.path.missing
+        if refused is None:
+            inherit_group(ends.path.place[0], *ends.stage.place, tree=self.task.tree)
+        refused = refused or ends.take(ends.stage, ends.path, RENAME_NOREPLACE, TAKEN)
         return refused or ends.arrived(ends.path, ends.staged, recognised=False)
 
     def _before(self, own: Identity | None) -> Result:
@@ -62,6 +66,8 @@ class LocalReplace:
         recognised = not ends.staged.same_inode(own)
         if not recognised:
             refused = _spoiled(ends, own) or ends.unexpected(ends.path, ends.expected)
+            if refused is None:
+                inherit_group(ends.path.place[0], *ends.stage.place)
             refused = refused or ends.take(ends.stage, ends.path, RENAME_EXCHANGE, TAKEN)
             if refused:
                 return refused

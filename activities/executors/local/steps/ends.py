@@ -1,20 +1,25 @@
 """The names one visible step works on: opened below the root, looked at, renamed, put back, made durable."""
 
 import errno
+import hashlib
 import itertools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from activities.executors.base import Done, Identity, Refused, Result, Task, Unclear
+from activities.executors.local.content import open_file
 from activities.executors.local.disk import OPEN_FOLDER, Disk, own_name, split_place, trash_name
 from activities.executors.local.errors import CHANGED, FULL, NO_FOLDER, NO_PARENT, NOT_A_FOLDER, VANISHED, refusal
 from activities.executors.syscalls import RENAME_NOREPLACE, renameat2
 from schema import faults
-from schema.errors import InvalidRequest, MountOffline
+from schema.errors import InvalidRequest, MountOffline, NotADirectory
 
 ROUNDS = 8
 """How often a step looks again when names vanish between the look and the step. A stranger has to win every time."""
+
+
+_PIECE = 1 << 20
 
 
 class LookAgain(Exception):
@@ -122,14 +127,33 @@ class Ends:
         return self.task.expected
 
     def unexpected(self, end: End, known: Identity) -> Refused | None:
-        """What lies there is not what the record knows. The change time is compared only before the first attempt,
-        because our own renames move it."""
+        """What lies there is not what the record knows. The change time says something only before the first attempt, because
+        our own renames move it; where it alone differs, the content is read: a new mode or link changes none."""
         found = self.look(end)
         if found is None:
             self.sure()
             return end.missing or VANISHED
+        if not known.same_content(found):
+            return CHANGED
         untouched = found.directory or self.task.attempt > 1 or found.ctime == known.ctime
-        return None if known.same_content(found) and untouched else CHANGED
+        return None if untouched or self._has_content(end, known) else CHANGED
+
+    def _has_content(self, end: End, known: Identity) -> bool:
+        """The bytes that the record knows, and nobody wrote while they were read."""
+        wanted = self.task.expected_sha256 if known is self.task.expected else self.task.replaced_sha256
+        if wanted is None:
+            return False
+        try:
+            content = open_file(self.disk, *end.place)
+        except (FileNotFoundError, NotADirectory) as error:
+            raise LookAgain from error
+        try:
+            digest = hashlib.sha256()
+            while piece := os.read(content.fileno(), _PIECE):
+                digest.update(piece)
+            return digest.digest() == wanted and known.same_content(self.disk.look(content.fileno(), b""))
+        finally:
+            content.close()
 
     def not_empty(self, end: End, known: Identity) -> Refused | None:
         """A directory that we made or delete holds something. (It has no content to compare but this.) Where whole
