@@ -89,6 +89,13 @@ class Settings(BaseSettings):
     content_wait_seconds: float = Field(10.0, gt=0)
     """How long a stream waits for its part of that before 503 OVERLOADED."""
 
+    long_reads: int = Field(2, ge=1)
+    """Reads at a time of those that take longer than a moment: lists of large trees, searches, scans of the journal."""
+    read_wait_seconds: float = Field(10.0, gt=0)
+    """How long such a read waits for its turn before 503 OVERLOADED."""
+    read_seconds: float = Field(15.0, gt=0, le=20)
+    """After so long it is given up: 503 OVERLOADED."""
+
     lanes: int = Field(2, ge=1, le=16)
     """Lists in flight per mount: while one is under way the next one gathers."""
     queue_max: int = Field(2000, ge=1)

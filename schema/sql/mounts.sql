@@ -51,8 +51,9 @@ WITH found AS (
        AND (%(states)s::text[] IS NULL
             OR CASE WHEN m.state = 'active' AND s.stuck > 0 THEN 'degraded' ELSE m.state END = ANY(%(states)s))
        AND (%(access_modes)s::text[] IS NULL OR m.access_mode = ANY(%(access_modes)s))
-       AND (%(search)s::text IS NULL OR strpos(lower(concat_ws(chr(10), m.mount_key, m.display_name, m.description, m.contact)),
-                                               lower(%(search)s)) > 0)
+       AND (%(search)s::text IS NULL OR strpos(
+                casefold(concat_ws(chr(10), m.mount_key, m.display_name, m.description, m.contact) COLLATE "pg_unicode_fast"),
+                casefold(%(search)s::text COLLATE "pg_unicode_fast")) > 0)
 ), page AS (
     SELECT * FROM found ORDER BY id LIMIT %(limit)s OFFSET %(offset)s
 )

@@ -242,6 +242,7 @@ async def test_each_event_is_shown_to_who_may_read_its_path(
 
 
 BAD: list[dict[str, Any]] = [
+    {"events": ""},
     {"events": "filestore.node.renamed"}, {"events": f"{CREATED},nope"}, {"events": CREATED.upper()}, {"backendMountId": "x"},
     {"pathPrefix": "../a"}, {"pathPrefix": "a\0"}, {"pathPrefixB64": "!"}, {"lastEventId": "-1"}, {"lastEventId": "x"},
     {"lastEventId": 2**62}, {"lastEventId": "9" * 400}, {"lastEventId": "1.5"},
