@@ -43,7 +43,7 @@ async def go_on(
         upload = await standing.find(front, principal, id)
         standing.refuse_refused(upload)
         if brings_bytes:
-            upload = await _told_length(request, front, principal, upload)
+            upload = await _length_sent(request, front, principal, upload)
             _check_offset(upload, offset, body)
         if upload.state == "done":
             return upload, None
@@ -68,7 +68,7 @@ async def _ended(finishing: Awaitable[Upload], upload: Upload) -> tuple[Upload, 
         return upload, pending.command
 
 
-async def _told_length(request: Request, front: Front, principal: Principal, upload: Upload) -> Upload:
+async def _length_sent(request: Request, front: Front, principal: Principal, upload: Upload) -> Upload:
     expected = protocol.number(request.headers, "Upload-Length")
     if expected is None or expected == upload.expected:
         return upload
