@@ -148,12 +148,22 @@ def refuse_impossible(front: Front, mount: Mount, path: NodePath, size: int | No
     """What this storage can never hold is refused before its bytes come; so is what is larger than any upload may be. Raises
     InvalidPath, PayloadTooLarge, ExecutorNotFound, and what `refuse_closed` raises."""
     refuse_closed(mount)
-    size_max = front.services.settings.upload_max_bytes
-    if size is not None and size > size_max:
-        raise PayloadTooLarge(f"A file may have {size_max} bytes here.")
+    refuse_beyond(front, mount, path, size)
+
+
+def refuse_beyond(front: Front, mount: Mount, path: NodePath, size: int | None) -> None:
+    """The same of a mount that may be closed for a while. Raises InvalidPath, PayloadTooLarge, ExecutorNotFound."""
+    check_size(front, size)
     executor = front.services.executors.of(mount)
     if isinstance(executor, UploadBounds):
         executor.check_upload(path, size)
+
+
+def check_size(front: Front, size: int | None) -> None:
+    """Raises PayloadTooLarge."""
+    size_max = front.services.settings.upload_max_bytes
+    if size is not None and size > size_max:
+        raise PayloadTooLarge(f"A file may have {size_max} bytes here.")
 
 
 def refuse_closed(mount: Mount) -> None:

@@ -16,13 +16,13 @@ from api.uploads import receive as incoming
 from api.uploads import remembered as standing
 from api.uploads.bodies import ResumableFields
 from api.uploads.receive import UploadHeaders
-from api.uploads.spool import refuse_impossible
+from api.uploads.spool import check_size, refuse_impossible
 from api.uploads.tus import protocol
 from api.uploads.tus.completion import check_parts
 from api.uploads.tus.protocol import Concat
 from schema import paths
 from schema.commands.command import Command
-from schema.errors import InvalidRequest, PayloadTooLarge
+from schema.errors import InvalidRequest
 from schema.ids import CommandId, new_command_id
 from schema.principals import Principal
 from schema.store.uploads import NewUpload, Upload
@@ -72,15 +72,8 @@ async def _length(request: Request, front: Front, principal: Principal, concat: 
         raise InvalidRequest("The length of an upload that is made of others is theirs.")
     else:
         expected = await _length_of_parts(front, principal, concat)
-    check_length(front, expected)
+    check_size(front, expected)
     return expected
-
-
-def check_length(front: Front, expected: int | None) -> None:
-    """Raises PayloadTooLarge."""
-    size_max = front.services.settings.upload_max_bytes
-    if expected is not None and expected > size_max:
-        raise PayloadTooLarge(f"A file may have {size_max} bytes here.")
 
 
 async def _length_of_parts(front: Front, principal: Principal, concat: Concat) -> int:
