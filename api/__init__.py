@@ -17,8 +17,9 @@
     GET    /v1/journal                    journal/
     GET    /v1/events/stream, /v1/events  events/              feed.py reads for all of them, sse.py tells
     GET    /health /healthz /ready /readyz, /metrics                   observe/
-    GET    /openapi.json /docs            http/openapi.py
+    GET    /openapi.json                  http/openapi.py
+    GET    /docs                          pages/docs.py
 
 Beside the routes: services.py is what they are given and reach, submission.py a command on its way in, access/ who may
-come in, dispatch/ how commands become lists, http/ how HTTP is spoken.
+come in and how much at once, dispatch/ how commands become lists, http/ how HTTP is spoken.
 """

@@ -6,6 +6,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from api.access.limits import Budget
+from api.access.reads import LongReads
 from api.access.tokens import Tokens
 from api.commands import batch as batches
 from api.commands import routes as mutations
@@ -29,6 +30,7 @@ from api.observe.metrics.commands import CountedCommands
 from api.observe.metrics.counts import Counts
 from api.observe.metrics.looks import Looks
 from api.observe.metrics.requests import CountedRequests
+from api.pages import docs
 from api.services import Front, Services
 from api.uploads import form as uploads
 from api.uploads import put as writes
@@ -57,6 +59,7 @@ ROUTERS = (
     status,
     health,
     metrics,
+    docs,
 )
 
 
@@ -68,6 +71,7 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
         version=VERSION,
         description="One durable control plane for files on local volumes and S3 buckets. Send a token as Bearer.",
         redirect_slashes=False,
+        docs_url=None,  # pages/docs.py
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # api/metrics, and trace ids in the journal
     )
@@ -75,7 +79,10 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
     feed = Feed(services.pool, services.wakeups, services.settings.events_poll_seconds)
     settings = services.settings
     budget = Budget(settings.content_memory_bytes, settings.content_wait_seconds, counts.refused)
-    app.state.front = Front(services, Tokens(services.pool), KnownMounts(services.pool), services.threads, budget)
+    reads = LongReads(services.pool, settings, counts.refused)
+    app.state.front = Front(
+        services, Tokens(services.pool), KnownMounts(services.pool), services.threads, budget, reads
+    )
     app.state.feed, app.state.turns, app.state.counts = feed, Turns(), counts
     app.state.downloads = Downloads(services.pool, services.announce)
     app.state.metrics = metrics.Sources(counts, Looks(services.pool, services.vitals), lambda: feed.followers)

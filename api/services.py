@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from starlette.requests import Request
 
@@ -14,6 +14,11 @@ from schema.mounts import Mount
 from schema.principals import Principal
 from schema.settings import Settings
 from schema.store.pool import Pool
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
+
+T = TypeVar("T")
 
 
 class ExecutorsOfMounts(Protocol):
@@ -152,6 +157,14 @@ class Memory(Protocol):
         ...
 
 
+class ReadLane(Protocol):
+    """Reads that may take long."""
+
+    async def run(self, read: "Callable[[Connection], Awaitable[T]]") -> T:
+        """`read` may be begun anew, and does nothing but read. Raises Overloaded."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Front:
     """What every route can reach: the services it was given, and what this process remembers for a few seconds."""
@@ -161,6 +174,7 @@ class Front:
     mounts: Mounts
     threads: MountThreads
     budget: Memory
+    reads: ReadLane
 
 
 def front_of(request: Request) -> Front:

@@ -89,6 +89,13 @@ class Settings(BaseSettings):
     content_wait_seconds: float = Field(10.0, gt=0)
     """How long a stream waits for its part of that before 503 OVERLOADED."""
 
+    long_reads: int = Field(2, ge=1)
+    """Reads at a time of those that take longer than a moment: lists of large trees, searches, scans of the journal."""
+    read_wait_seconds: float = Field(10.0, gt=0)
+    """How long such a read waits for its turn before 503 OVERLOADED."""
+    read_seconds: float = Field(15.0, gt=0, le=20)
+    """After so long it is given up: 503 OVERLOADED."""
+
     lanes: int = Field(2, ge=1, le=16)
     """Lists in flight per mount: while one is under way the next one gathers."""
     queue_max: int = Field(2000, ge=1)
@@ -106,6 +113,12 @@ class Settings(BaseSettings):
     """A stage without a lock and without a live command is removed when it is older than this."""
     retention_days: int = Field(30, ge=0)
     """How long replaced and deleted content is kept."""
+    keys_keep_days: float = Field(30, gt=0)
+    """How long an idempotency key keeps its command and its answer, at least, once that has ended."""
+    events_keep_days: float = Field(14, gt=0)
+    """How long an event stays in the feed, at least; one that Redis has not had stays until it has."""
+    prune_seconds: float = Field(3600.0, gt=0)
+    """How often what is older is removed."""
     upload_max_bytes: int = Field(5 * 2**40, gt=0)
     upload_keep_seconds: float = Field(86400.0, gt=0)
     """A resumable upload that got nothing for so long is removed."""

@@ -82,8 +82,12 @@ def _usable_key(key: str) -> str:
 
 
 def split_list(value: Any) -> Any:
+    """What is asked for. A list of nothing is refused: taken for none it would select everything."""
     texts = value if isinstance(value, list) else [value]
-    return [part.strip() for text in texts for part in str(text).split(",") if part.strip()] or None
+    found = [part.strip() for text in texts for part in str(text).split(",") if part.strip()]
+    if not found:
+        raise ValueError("the list is empty; leave the name out to ask for everything")
+    return found
 
 
 def _a_date(value: Any) -> Any:

@@ -42,8 +42,11 @@ async def entries(request: Request) -> Response:
         await front.mounts.get(asked.mount, principal.tenant)
     authorise(principal, "read", asked.mount, asked.path or asked.prefix)
     oldest_first = _oldest_first(query)
-    async with front.services.pool.connection() as connection:
-        page = await journal.entries(connection, principal.tenant, asked, limit=query.limit, oldest_first=oldest_first)
+    page = await front.reads.run(
+        lambda connection: journal.entries(
+            connection, principal.tenant, asked, limit=query.limit, oldest_first=oldest_first
+        )
+    )
     filters = query.model_dump(by_alias=True, exclude={"limit", "after", "before"}, mode="json")
     pagination = {
         "limit": query.limit,

@@ -1,7 +1,5 @@
 """Nodes: GET one, by id or by path; GET lists."""
 
-from typing import TYPE_CHECKING
-
 import orjson
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
@@ -25,7 +23,7 @@ from api.nodes.queries import (
     SizeFilter,
 )
 from api.nodes.shapes import ChildrenPage, Node, NodePage
-from api.services import front_of
+from api.services import Front, front_of
 from schema import paths
 from schema.errors import InvalidRequest, NodeNotFound, NotADirectory
 from schema.ids import MountId
@@ -33,9 +31,6 @@ from schema.nodes import NodeKind
 from schema.principals import authorise
 from schema.store import nodes
 from schema.store.nodes import EVERYTHING, LIVING, Matching, PageEnd, Rolled
-
-if TYPE_CHECKING:
-    from schema.store.connection import Connection
 
 router = APIRouter(route_class=Plain, tags=["nodes"])
 
@@ -60,11 +55,12 @@ async def tree(request: Request) -> Response:
     authorise(principal, "read", mount.id, path)
     conditions = _list("tree", mount.id, path.raw, query)
     after = _after(query, conditions, DEPTHS)
-    async with front.services.pool.connection() as connection:
-        page = await nodes.tree(
+    page = await front.reads.run(
+        lambda connection: nodes.tree(
             connection, mount.id, path, depth=query.depth, limit=query.limit, offset=query.offset, after=after,
             matching=_matching(query), collisions=query.collisions,
-        )  # fmt: skip
+        )
+    )  # fmt: skip
     return Response(
         f'{{"data":{{"nodes":[{page.items}],"pagination":{_pagination(query, page, conditions)},'
         f'"filters":{_echo(query)}}}}}'.encode(),
@@ -87,12 +83,10 @@ async def by_path(request: Request) -> Response:
     path = paths.decode(query.path, query.path_b64, allow_root=True)
     mount = await front.mounts.get(MountId(query.backend_mount_id), principal.tenant)
     authorise(principal, "read", mount.id, path)
-    async with front.services.pool.connection() as connection:
-        found = await nodes.by_path(connection, mount.id, path, principal.tenant)
-        if found is None:
-            raise NodeNotFound(backendMountId=mount.id, path=path.text)
-        document = await _document(connection, found, query.collisions)
-    return responses.data(document)
+    found = await front.reads.run(lambda connection: nodes.by_path(connection, mount.id, path, principal.tenant))
+    if found is None:
+        raise NodeNotFound(backendMountId=mount.id, path=path.text)
+    return responses.data(await _document(front, found, query.collisions))
 
 
 @router.get(
@@ -106,20 +100,20 @@ async def by_id(request: Request) -> Response:
     """Deleted ones too."""
     principal = await admit(request, "read")
     query = read_query(NodeQuery, request.query_params)
-    async with front_of(request).services.pool.connection() as connection:
+    front = front_of(request)
+    async with front.services.pool.connection() as connection:
         found = await nodes.by_id(connection, read_id(request), principal.tenant)
-        if found is None:
-            raise NodeNotFound()
-        authorise(principal, "read", found.mount, found.path)
-        document = await _document(connection, found, query.collisions)
-    return responses.data(document)
+    if found is None:
+        raise NodeNotFound()
+    authorise(principal, "read", found.mount, found.path)
+    return responses.data(await _document(front, found, query.collisions))
 
 
-async def _document(connection: "Connection", found: nodes.FoundNode, collisions: bool) -> str:
+async def _document(front: Front, found: nodes.FoundNode, collisions: bool) -> str:
     """The node as clients read it, with the names it collides with where they are asked for."""
     if not collisions:
         return found.document
-    names = await nodes.collides_with(connection, found.id)
+    names = await front.reads.run(lambda connection: nodes.collides_with(connection, found.id))
     return f'{found.document[:-1]},"collidesWith":{names}}}'
 
 
@@ -137,11 +131,12 @@ async def children(request: Request) -> Response:
     directory = read_id(request)
     conditions = _list("children", directory, b"", query)
     after = _after(query, conditions, len(NodeKind))
-    async with front_of(request).services.pool.connection() as connection:
-        found = await nodes.children(
+    found = await front_of(request).reads.run(
+        lambda connection: nodes.children(
             connection, directory, principal.tenant, limit=query.limit, offset=query.offset, after=after,
             matching=_matching(query),
-        )  # fmt: skip
+        )
+    )  # fmt: skip
     if found is None:
         raise NodeNotFound()
     authorise(principal, "read", found.parent.mount, found.parent.path)

@@ -17,7 +17,8 @@ SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket,
 -- name: others
 -- The mounts that this one must not meet: all that are finished, whoever's, and those whose registration began before its own.
 SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
-       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}') FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
+       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}')
+                  FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
   FROM filestore.backend_mounts m
  WHERE m.id <> %(id)s AND m.removed_at IS NULL
    AND (m.id < %(id)s OR EXISTS (SELECT FROM filestore.nodes r
@@ -50,8 +51,9 @@ WITH found AS (
        AND (%(states)s::text[] IS NULL
             OR CASE WHEN m.state = 'active' AND s.stuck > 0 THEN 'degraded' ELSE m.state END = ANY(%(states)s))
        AND (%(access_modes)s::text[] IS NULL OR m.access_mode = ANY(%(access_modes)s))
-       AND (%(search)s::text IS NULL OR strpos(lower(concat_ws(chr(10), m.mount_key, m.display_name, m.description, m.contact)),
-                                               lower(%(search)s)) > 0)
+       AND (%(search)s::text IS NULL OR strpos(
+                casefold(concat_ws(chr(10), m.mount_key, m.display_name, m.description, m.contact) COLLATE "pg_unicode_fast"),
+                casefold(%(search)s::text COLLATE "pg_unicode_fast")) > 0)
 ), page AS (
     SELECT * FROM found ORDER BY id LIMIT %(limit)s OFFSET %(offset)s
 )

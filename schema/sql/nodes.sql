@@ -56,12 +56,15 @@ SELECT p.mount_id, p.path, p.kind::text AS kind, p.document_text AS parent,
  WHERE p.id = %(id)s AND p.tenant = %(tenant)s
 
 -- name: matching
--- A fragment: the conditions clients can set in lists. `n` is a node with `shown`, its path as text.
+-- A fragment: the conditions clients can set in lists. `n` is a node with `shown`, its path as text. Text is compared as Unicode
+-- folds it: `lower` knows the letters of the database's locale alone, and with the locale C that is ASCII.
        n.state::text = ANY(%(states)s)
    AND (%(kinds)s::text[] IS NULL OR n.kind::text = ANY(%(kinds)s))
    AND (NOT %(drift_only)s OR n.state IN ('inconsistent', 'missing'))
-   AND (%(search)s::text IS NULL OR strpos(lower(n.shown), lower(%(search)s)) > 0)
-   AND (%(query)s::text IS NULL OR strpos(lower(n.shown), lower(%(query)s)) > 0)
+   AND (%(search)s::text IS NULL OR strpos(casefold(n.shown COLLATE "pg_unicode_fast"),
+                                           casefold(%(search)s::text COLLATE "pg_unicode_fast")) > 0)
+   AND (%(query)s::text IS NULL OR strpos(casefold(n.shown COLLATE "pg_unicode_fast"),
+                                          casefold(%(query)s::text COLLATE "pg_unicode_fast")) > 0)
    AND n.metadata @> ALL (%(metadata)s::jsonb[])
    AND (%(min_size)s::bigint IS NULL OR n.size_bytes >= %(min_size)s)
    AND (%(max_size)s::bigint IS NULL OR n.size_bytes <= %(max_size)s)

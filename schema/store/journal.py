@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,7 +76,24 @@ async def entries(
     cursor = await connection.execute(_FORWARD if oldest_first else _BACK, values, prepare=False)
     rows = await cursor.fetchall()
     page = rows[:limit]
-    return JournalPage(",".join(_document(row) for row in page), page[-1]["id"] if page else None, len(rows) > limit)
+    return JournalPage(",".join(_entry(row) for row in page), page[-1]["id"] if page else None, len(rows) > limit)
+
+
+def _entry(row: DictRow) -> str:
+    return f'{_document(row)[:-1]},"before":{_readable(row["before"])},"after":{_readable(row["after"])}}}'
+
+
+def _readable(facts: str | None) -> str:
+    """What a node was, with its name as text: the record keeps the bytes of a name in hexadecimal."""
+    if facts is None:
+        return "null"
+    told = json.loads(facts)
+    if not isinstance(told, dict) or "name" not in told:
+        return facts
+    raw = bytes.fromhex(told["name"])
+    exact = NodePath(raw).b64
+    told |= {"name": raw.decode("utf-8", "replace")} | ({} if exact is None else {"nameB64": exact})
+    return json.dumps(told)
 
 
 def _document(row: DictRow) -> str:

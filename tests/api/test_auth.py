@@ -13,7 +13,8 @@ from schema.store import tokens
 from schema.store.pool import Pool, make_pool
 from tests.api.conftest import FrontOfTest, Tree, make_tree
 
-OPEN = {"/health", "/healthz", "/ready", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/oauth2-redirect"}
+PAGES = {"/docs", "/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/favicon-32x32.png"}
+OPEN = {"/health", "/healthz", "/ready", "/readyz", "/metrics", "/openapi.json", *PAGES}
 UNKNOWN = "fst_00000000_" + "A" * 43
 
 

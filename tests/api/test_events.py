@@ -242,6 +242,7 @@ async def test_each_event_is_shown_to_who_may_read_its_path(
 
 
 BAD: list[dict[str, Any]] = [
+    {"events": ""},
     {"events": "filestore.node.renamed"}, {"events": f"{CREATED},nope"}, {"events": CREATED.upper()}, {"backendMountId": "x"},
     {"pathPrefix": "../a"}, {"pathPrefix": "a\0"}, {"pathPrefixB64": "!"}, {"lastEventId": "-1"}, {"lastEventId": "x"},
     {"lastEventId": 2**62}, {"lastEventId": "9" * 400}, {"lastEventId": "1.5"},
@@ -290,10 +291,16 @@ async def test_events_that_are_gone_are_not_passed_over_in_silence(
     for one in (stream, whole):
         await one.close()
     async with httpx2.AsyncClient(base_url=f"http://{address[0]}:{address[1]}") as client:
-        told = await pull(client, read_token, backendMountId=tree.mount, after=last - 5)
-        assert told["reset"] == {"requestedAfter": last - 5, "resumedAfter": last - 2} and len(told["events"]) == 2
+        headers = {"authorization": f"Bearer {read_token}"}
+        gone = await client.get("/v1/events", params={"backendMountId": tree.mount, "after": last - 5}, headers=headers)
+        error = gone.json()["error"]
+        assert (gone.status_code, error["code"]) == (410, "CURSOR_EXPIRED")
+        earliest = error["details"]["earliest"]
+        assert (error["details"]["after"], earliest) == (last - 5, last - 2)
+        told = await pull(client, read_token, backendMountId=tree.mount, after=earliest)
+        assert len(told["events"]) == 2, "nothing is missing right at the edge"
         told = await pull(client, read_token, backendMountId=tree.mount)
-        assert told["reset"] is None and len(told["events"]) == 2, "from the oldest there is"
+        assert len(told["events"]) == 2, "from the oldest there is"
 
 
 async def test_a_slow_reader_whose_events_are_pruned_meanwhile_is_told(
@@ -652,7 +659,7 @@ async def test_pages_go_through_the_feed(client: httpx2.AsyncClient, front: Fron
         data = await pull(client, token, backendMountId=tree.mount, after=after, limit=4)
         seen += data["events"]
         after, pages = data["next"], pages + 1
-        assert data["last"] == last and data["reset"] is None
+        assert data["last"] == last
     assert pages == 3 and [e["data"]["path"] for e in seen] == [f"f{n}" for n in range(10)]
     assert [e["position"] for e in seen] == list(range(start + 1, last + 1)) and {e["type"] for e in seen} == {CREATED}
     data = await pull(client, token, backendMountId=tree.mount, after=start, events=DELETED)

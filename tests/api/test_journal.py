@@ -52,6 +52,18 @@ async def test_an_entry_tells_everything(client: httpx2.AsyncClient, tree: Tree)
     }  # fmt: skip
 
 
+async def test_what_a_node_was_is_told_with_its_name_as_text(client: httpx2.AsyncClient, tree: Tree) -> None:
+    def facts(name: bytes) -> str:
+        return json.dumps(
+            {"id": 7, "parent": 1, "name": name.hex(), "kind": "file", "version": 2, "size": 3, "sha256": None}
+        )
+
+    await write(tree, "d/é", before=facts("é".encode()), after=facts(b"x\xff"))
+    (entry,) = await entries(client, tree)
+    assert (entry["before"]["name"], "nameB64" in entry["before"], entry["before"]["version"]) == ("é", False, 2)
+    assert (entry["after"]["name"], entry["after"]["nameB64"]) == ("x\ufffd", base64.b64encode(b"x\xff").decode())
+
+
 async def test_what_can_be_asked_for(client: httpx2.AsyncClient, tree: Tree) -> None:
     one = await write(tree, "a", principal="ann")
     two = await write(tree, "b", principal="bob", kind="uploadFile", node_id=tree.root)

@@ -297,6 +297,7 @@ async def test_lists(front: FrontOfTest, pool: Any, tmp_path: Path) -> None:
         assert page == {"total": 4, "limit": 2, "offset": 0, "nextOffset": 2}
         for bad in (
             {"limit": 0},
+            {"accessModes": ""},
             {"limit": 101},
             {"kinds": "ftp"},
             {"states": "up"},

@@ -219,6 +219,25 @@ async def test_search_is_plain_text(
         assert await paths(client, tree, filters=json.dumps({"query": search})) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "searches"),
+    [("Ärger", ["ärger", "ÄRGER", "rGeR"]), ("Straße", ["STRASSE", "straße", "STRAẞE"]), ("ЖУК", ["жук", "Жу"]),
+     ("ΣΊΣΥΦΟΣ", ["σίσυφος", "Σίσυφοσ"]), ("Éclair", ["éCLAIR"]), ("ﬁn", ["FIN"]), ("Ⅷ", ["ⅷ"])],
+)  # fmt: skip
+async def test_search_knows_the_cases_of_all_letters(
+    client: httpx2.AsyncClient, tree: Tree, name: str, searches: list[str]
+) -> None:
+    await tree.directory(name)
+    await tree.file(f"{name}/x")
+    await tree.file("other")
+    for search in searches:
+        query = json.dumps({"query": search})
+        assert (
+            await paths(client, tree, search=search) == await paths(client, tree, filters=query) == [name, f"{name}/x"]
+        )
+        assert await names(client, tree.root, search=search) == await names(client, tree.root, filters=query) == [name]
+
+
 async def test_search_among_children_is_for_names(client: httpx2.AsyncClient, tree: Tree) -> None:
     await small_tree(tree)
     assert await names(client, tree.root, search="B") == ["a_b", "ab", "axb"]
@@ -298,6 +317,7 @@ BAD_QUERIES = [
     {"offset": "-1"},
     {"offset": "9" * 30}, {"states": "active,nope"}, {"kinds": "folder"}, {"driftOnly": "perhaps"},
     {"search": "x" * 1001},
+    {"states": ""}, {"kinds": ","}, {"states": ["", ""]},
     {"search": "a\0b"}, {"filters": "x"}, {"filters": "[]"}, {"filters": "1"}, {"filters": '{"nope": 1}'},
     {"filters": '{"size": {"least": 1}}'}, {"filters": '{"size": {"min": "1"}}'}, {"filters": '{"size": {"min": -1}}'},
     {"filters": '{"metadata": [{"key": "a", "value": 18446744073709551616}]}'},

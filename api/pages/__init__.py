@@ -1,0 +1,1 @@
+"""Pages for people, made of what any client could ask for."""
