@@ -8,7 +8,7 @@
     ├── RequestTooSlow                                                        408
     ├── NodeExists, NotADirectory, ChildrenExist, IdempotencyConflict,
     │   ExecutorNotFound, PathBusy                                            409
-    ├── ContentExpired                                                        410
+    ├── ContentExpired, CursorExpired                                         410
     ├── VersionConflict                                                       412
     ├── PayloadTooLarge                                                       413
     ├── UriTooLong                                                            414
@@ -164,6 +164,12 @@ class ContentExpired(FilestoreError):
     """The content of this version is no longer kept."""
 
     code = "CONTENT_EXPIRED"
+
+
+class CursorExpired(FilestoreError):
+    """Events after this position are not kept any more and were not seen. Read the lists anew, then go on with after=earliest."""
+
+    code = "CURSOR_EXPIRED"
 
 
 class VersionConflict(FilestoreError):

@@ -12,6 +12,10 @@ CommandId = NewType("CommandId", str)
 """A UUIDv7 as lower-case text: it also names the stage and the trash entry of the command."""
 
 
+FIRST_COMMAND_ID = CommandId(str(uuid.UUID(int=0)))
+"""No command has this id, nor a lower one."""
+
+
 def new_command_id() -> CommandId:
     """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then randomness.
 
@@ -22,6 +26,11 @@ def new_command_id() -> CommandId:
     value = (milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | (random >> 62 & 0xFFF) << 64
     value |= 0b10 << 62 | random & (1 << 62) - 1
     return CommandId(str(uuid.UUID(int=value)))
+
+
+def first_command_id_of(moment: float) -> CommandId:
+    """The lowest id that is minted at this time, in seconds since 1970."""
+    return CommandId(str(uuid.UUID(int=max(0, int(moment * 1000)) << 80)))
 
 
 def is_command_id(name: str) -> bool:

@@ -113,6 +113,12 @@ class Settings(BaseSettings):
     """A stage without a lock and without a live command is removed when it is older than this."""
     retention_days: int = Field(30, ge=0)
     """How long replaced and deleted content is kept."""
+    keys_keep_days: float = Field(30, gt=0)
+    """How long an idempotency key keeps its command and its answer, at least, once that has ended."""
+    events_keep_days: float = Field(14, gt=0)
+    """How long an event stays in the feed, at least; one that Redis has not had stays until it has."""
+    prune_seconds: float = Field(3600.0, gt=0)
+    """How often what is older is removed."""
     upload_max_bytes: int = Field(5 * 2**40, gt=0)
     upload_keep_seconds: float = Field(86400.0, gt=0)
     """A resumable upload that got nothing for so long is removed."""

@@ -32,6 +32,10 @@ class UploadEnd:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+_STORED_AS = {"claimed": "told"}
+"""Names in stored rows that are others here: rows stay as they were written."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
     """An upload as its client announced it."""
@@ -45,7 +49,7 @@ class Announcement:
     """What is asked for once all bytes are here; None: it is a part of another upload"""
     metadata: Mapping[str, Any] | None = None
     """Of the file"""
-    told: tuple[str, ...] = ()
+    claimed: tuple[str, ...] = ()
     """The checksums of the file that its client named: algorithm:hex"""
     until: datetime | None = None
     """When the link into the bucket expires"""
@@ -53,8 +57,8 @@ class Announcement:
 
     def to_json(self) -> dict[str, Any]:
         """All of the announcement: the id of an upload that is made of others is a hash of it."""
-        written = {field.name: getattr(self, field.name) for field in fields(self)}
-        written |= {"command": asdict(self.command) if self.command else None, "told": list(self.told)}
+        written = {_STORED_AS.get(field.name, field.name): getattr(self, field.name) for field in fields(self)}
+        written |= {"command": asdict(self.command) if self.command else None, "told": list(self.claimed)}
         del written["until"], written["ended"]
         if self.until is not None:
             written["until"] = self.until.isoformat()
@@ -65,7 +69,7 @@ class Announcement:
 
 def of_json(stored: Mapping[str, Any]) -> Announcement:
     values = _known(Announcement, stored)
-    values["told"] = tuple(stored.get("told", ()))
+    values["claimed"] = tuple(stored.get("told", ()))
     if (command := values.get("command")) is not None:
         known = _known(Command, command)
         known["kind"] = CommandKind(known["kind"])

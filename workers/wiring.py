@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from temporalio.worker import Interceptor
 
@@ -16,6 +17,7 @@ from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
 from activities.executors.kinds import prepare_storage, prove_storage
 from activities.ports import Audience, Executors
+from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
 from api.dispatch.dispatch import Dispatch
 from api.observe.metrics.counts import Counts
@@ -128,6 +130,7 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
         finish,
         publish,
         Sweep(pool, executors, steps, finish, settings.stage_max_age_seconds),
+        Retention(pool, timedelta(days=settings.keys_keep_days), timedelta(days=settings.events_keep_days)),
     )
 
 

@@ -14,4 +14,4 @@ def bulk_queue(mount: MountId) -> str:
 
 
 CONTROL_QUEUE = "fs.control"
-"""Work that belongs to no mount: the event feed."""
+"""Work that belongs to no mount: the event feed, and what is pruned."""

@@ -1,6 +1,5 @@
 """Events: GET /v1/events/stream pushes them, GET /v1/events is asked for them. The same feed, the same filters, the same rights."""
 
-import json
 from time import monotonic
 
 from fastapi import APIRouter, Request
@@ -10,7 +9,7 @@ from api.access.admission import admit
 from api.events.feed import Feed, Subscription, feed_of
 from api.events.queries import EventsQuery, StreamQuery
 from api.events.shapes import EventPage
-from api.events.sse import EventStream, readable, reset
+from api.events.sse import EventStream, readable
 from api.http import openapi
 from api.http.fields import ID_MAX, read_query
 from api.http.presence import while_connected
@@ -18,7 +17,7 @@ from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import front_of
 from schema import paths
-from schema.errors import InvalidRequest, Unavailable
+from schema.errors import CursorExpired, InvalidRequest, Unavailable
 from schema.ids import MountId
 from schema.paths import NodePath
 from schema.principals import Principal, authorise
@@ -66,13 +65,15 @@ async def stream(request: Request) -> Response:
     "/v1/events",
     operation_id="listEvents",
     summary="Events after a position",
-    responses=openapi.answers({200: ("A page of events", EventPage)}, "BACKEND_NOT_FOUND", "INVALID_PATH"),
+    responses=openapi.answers(
+        {200: ("A page of events", EventPage)}, "BACKEND_NOT_FOUND", "INVALID_PATH", "CURSOR_EXPIRED"
+    ),
     openapi_extra={"parameters": openapi.query_of(EventsQuery)},
 )
 async def pull(request: Request) -> Response:
     """In the order of commits. Send `next` as the next `after`; without `after` from the oldest that is kept. `wait` holds
-    the answer back until there is one event, or so many seconds. `last` is the end of the feed. `reset` says that events
-    are gone which were not seen."""
+    the answer back until there is one event, or so many seconds. `last` is the end of the feed. `CURSOR_EXPIRED` says that
+    events are gone which were not seen; `earliest` is where those begin that are kept."""
     principal = await admit(request, "read")
     feed = feed_of(request)
     query = read_query(EventsQuery, request.query_params)
@@ -88,16 +89,17 @@ async def pull(request: Request) -> Response:
 async def _poll(request: Request, feed: Feed, wanted: Subscription, query: EventsQuery, bounds: Bounds) -> Response:
     until = monotonic() + query.wait
     position = bounds.first - 1 if query.after is None else query.after
-    lost = None
     if position < bounds.first - 1:
-        lost, position = reset(position, bounds.first - 1), bounds.first - 1
+        raise CursorExpired(after=position, earliest=bounds.first - 1)
     found: list[Placed] = []
     looked = size = 0
     while looked < PARTS and size < POLL_BYTES:
         part = await feed.part(position, wanted)
         principal = await admit(request, "read", wanted.mount, NodePath(wanted.prefix))
-        if part.resumed is not None:
-            lost = reset(position, part.resumed)
+        if part.resumed is not None:  # pruned since the first look
+            if not found:
+                raise CursorExpired(after=position, earliest=part.resumed)
+            break
         if part.last == position:
             if found or feed.closed or monotonic() >= until:
                 break
@@ -114,7 +116,7 @@ async def _poll(request: Request, feed: Feed, wanted: Subscription, query: Event
             found.append(event)
             size += len(event.data)
     events = ",".join(f'{{"position":{e.position},"type":"{e.type}","data":{e.data}}}' for e in found)
-    body = f'{{"data":{{"events":[{events}],"next":{position},"last":{max(bounds.last, position)},"reset":{json.dumps(lost)}}}}}'
+    body = f'{{"data":{{"events":[{events}],"next":{position},"last":{max(bounds.last, position)}}}}}'
     return Response(body.encode(), media_type=JSON)
 
 

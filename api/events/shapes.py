@@ -12,17 +12,9 @@ class Event(Shape):
     data: JsonObject
 
 
-class Reset(Shape):
-    """Events in between are not kept any more and were not seen."""
-
-    requested_after: int
-    resumed_after: int
-
-
 class EventPage(Shape):
     """`next` is the next `after`; `last` is the end of the feed."""
 
     events: list[Event]
     next: int
     last: int
-    reset: Reset | None

@@ -121,7 +121,7 @@ def _headers(asked: dict[str, str], kind: str, found: Recorded, validators: Vali
         "content-security-policy": "sandbox; default-src 'none'",
     }
     if found.sha256 and found.hash:
-        headers["x-filestore-checksum"] = found.told or found.hash
+        headers["x-filestore-checksum"] = found.claimed or found.hash
         headers["x-filestore-content-hash"] = found.hash
         if not digests.unwanted(asked.get("want-repr-digest", "")):
             headers["repr-digest"] = digests.field(found.sha256)
@@ -151,7 +151,9 @@ def _teller(request: Request, principal: Principal, found: Recorded) -> Callable
     def tell() -> None:
         now = datetime.now(UTC)
         downloads_of(request).tell(
-            DownloadEvent(found.node, found.version, found.size, found.told, found.hash, principal.name, now, "stream")
+            DownloadEvent(
+                found.node, found.version, found.size, found.claimed, found.hash, principal.name, now, "stream"
+            )
         )
 
     return tell

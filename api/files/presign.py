@@ -52,7 +52,14 @@ async def presign(request: Request) -> Response:
     )  # fmt: skip
     downloads_of(request).tell(
         DownloadEvent(
-            found.node, found.version, found.size, found.told, found.hash, principal.name, datetime.now(UTC), "presign"
+            found.node,
+            found.version,
+            found.size,
+            found.claimed,
+            found.hash,
+            principal.name,
+            datetime.now(UTC),
+            "presign",
         )
     )
     presigned = {"url": url, "expiresAt": expires.isoformat(timespec="seconds"), "headers": {}, "method": "GET"}

@@ -50,7 +50,7 @@ class Recorded:
         return self.sha256.hex() if self.sha256 else None
 
     @property
-    def told(self) -> str | None:
+    def claimed(self) -> str | None:
         """What the client gave as its checksum, without the algorithm; where it gave none, the hash."""
         return self.checksum.rpartition(":")[2] if self.checksum else self.hash
 

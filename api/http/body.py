@@ -59,10 +59,10 @@ class RequestBody:
 
     def __init__(self, request: Request) -> None:
         self._receive = request.receive
-        self.told = request.headers.get("content-length", "")
+        self.announced = request.headers.get("content-length", "")
         self.waits = request.headers.get("expect", "").lower() == "100-continue"
         self.asked = False
-        self.ended = self.told == "0" or not (self.told or "transfer-encoding" in request.headers)
+        self.ended = self.announced == "0" or not (self.announced or "transfer-encoding" in request.headers)
         self._digest = Comparing(())
 
     def expect_digest(self, claimed: Sequence[Checksum]) -> None:
@@ -72,7 +72,7 @@ class RequestBody:
     @property
     def length(self) -> int | None:
         """As the client says; None where it does not know."""
-        return int(self.told) if self.told.isdigit() else None
+        return int(self.announced) if self.announced.isdigit() else None
 
     def check_size(self, size_max: int, beside: int = 0) -> None:
         """Raises PayloadTooLarge where the client itself says that it is. `beside`: what may come beside the file."""

@@ -45,7 +45,7 @@ class Checksum:
             raise ChecksumMismatch(expected=str(self), found=f"{self.algorithm}:{found}")
 
 
-def told(headers: Headers) -> list[Checksum]:
+def claimed(headers: Headers) -> list[Checksum]:
     """The checksums of the file in the headers, the client's own one first. Raises InvalidChecksum."""
     return [read(value) for name in HEADERS for value in headers.getlist(name)]
 

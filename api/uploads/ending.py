@@ -65,9 +65,9 @@ async def end(front: Front, upload: Upload, state: State, ended: UploadEnd | Non
 
 
 def _file_of(outcome: Outcome) -> UploadEnd:
-    told = json.loads(outcome.body) if outcome.body else {}
-    node = (told.get("result") or {}).get("nodeId") or (told.get("node") or {}).get("id")
-    return UploadEnd(command=outcome.id, node=node, outcome=told)
+    recorded = json.loads(outcome.body) if outcome.body else {}
+    node = (recorded.get("result") or {}).get("nodeId") or (recorded.get("node") or {}).get("id")
+    return UploadEnd(command=outcome.id, node=node, outcome=recorded)
 
 
 def _refusal(error: FilestoreError, command: CommandId) -> UploadEnd:

@@ -68,7 +68,7 @@ async def _wanted(front: Front, principal: Principal, form: UploadForm, headers:
         principal, mount, path, headers, metadata=metadata,
         overwrite=fields.overwrite, mime_type=form.mime_type, original_name=form.filename,
     )  # fmt: skip
-    return incoming.wanted(front, command, mount, metadata, headers.told, headers.asked)
+    return incoming.wanted(front, command, mount, metadata, headers.claimed, headers.asked)
 
 
 async def _pieces(form: UploadForm, body: RequestBody) -> Pieces:

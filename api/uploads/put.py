@@ -67,15 +67,15 @@ async def _wanted(request: Request, front: Front, principal: Principal, body: Re
     mount = await incoming.open_mount(front, principal, query.backend_mount_id, path)
     mime_type = mime(request.headers.get("content-type", ""))
     command = incoming.command(principal, mount, path, headers, metadata=metadata, overwrite=True, mime_type=mime_type)
-    return incoming.wanted(front, command, mount, metadata, headers.told, headers.asked, body.length)
+    return incoming.wanted(front, command, mount, metadata, headers.claimed, headers.asked, body.length)
 
 
 def _metadata(headers: Headers) -> str | None:
     """JSON itself in UTF-8, or base64 of it: not every client can send more than ASCII in a header."""
-    told = single(headers, METADATA)
-    if told is None or told.lstrip().startswith("{"):
-        return told and text(told, METADATA)
+    header = single(headers, METADATA)
+    if header is None or header.lstrip().startswith("{"):
+        return header and text(header, METADATA)
     try:
-        return base64.b64decode(told, validate=True).decode("utf-8")
+        return base64.b64decode(header, validate=True).decode("utf-8")
     except ValueError as error:
         raise InvalidRequest(f"{METADATA} is neither a JSON object nor base64 of one.") from error

@@ -51,7 +51,7 @@ class UploadRequest:
     metadata: Mapping[str, Any] | None
     spelled: str
     """The metadata as a text"""
-    told: Sequence[Checksum]
+    claimed: Sequence[Checksum]
     wait_seconds: float | None
     size: int | None = None
     """As far as it is known before"""
@@ -68,13 +68,13 @@ async def answered(
     try:
         principal = await admit(request, "write")
         http_body.refuse_coded(request.headers)
-        told = await inner(request, front, principal, body)
+        answer = await inner(request, front, principal, body)
     except EXPECTED as error:
         known = refusal_of(error)
         if known is None:
             raise
-        told = refused(request, known)
-    return http_body.if_unread(told, body)
+        answer = refused(request, known)
+    return http_body.if_unread(answer, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class UploadHeaders:
     asked: CommandHeaders
     own: Checksum | None
     """The file's checksum as the client's own word for it"""
-    told: Sequence[Checksum]
+    claimed: Sequence[Checksum]
     """All checksums of the file"""
 
     def with_key(self, key: str | None) -> "UploadHeaders":
@@ -94,9 +94,9 @@ class UploadHeaders:
 
 def read_headers(request: Request) -> UploadHeaders:
     """Raises InvalidRequest, VersionConflict, InvalidChecksum."""
-    own = checksums.told(request.headers)
-    told = [*own, *checksums.represented(request.headers)]
-    return UploadHeaders(intake.read_headers(request, None), own[0] if own else None, told)
+    own = checksums.claimed(request.headers)
+    claimed = [*own, *checksums.represented(request.headers)]
+    return UploadHeaders(intake.read_headers(request, None), own[0] if own else None, claimed)
 
 
 def read_metadata(text: str | None) -> dict[str, Any] | None:
@@ -149,7 +149,7 @@ def wanted(
     command: Command,
     mount: Mount,
     metadata: Mapping[str, Any] | None,
-    told: Sequence[Checksum],
+    claimed: Sequence[Checksum],
     asked: CommandHeaders,
     size: int | None = None,
 ) -> UploadRequest:
@@ -157,13 +157,13 @@ def wanted(
     text = spelled(metadata)
     if command.head is None:
         command = headed(command, text)
-    return UploadRequest(command, mount, metadata, text, told, intake.wait(front.services.settings, asked), size)
+    return UploadRequest(command, mount, metadata, text, claimed, intake.wait(front.services.settings, asked), size)
 
 
-def overwrites(asked: CommandHeaders, told: bool | None) -> bool:
+def overwrites(asked: CommandHeaders, says: bool | None) -> bool:
     """None: the client did not say; who names a version means to replace it."""
     names_a_version = asked.if_version is not None or asked.if_hash is not None or asked.if_exists
-    return (names_a_version if told is None else told) and not asked.must_be_new
+    return (names_a_version if says is None else says) and not asked.must_be_new
 
 
 async def stage(front: Front, wanted: UploadRequest, pieces: http_body.Pieces) -> Submission:
@@ -175,8 +175,8 @@ async def stage(front: Front, wanted: UploadRequest, pieces: http_body.Pieces) -
     except JOURNALED as error:
         return refused(wanted.command, wanted.metadata, error, wanted.wait_seconds)
     except OSError as error:
-        if told := of_the_machine(error):
-            raise told from error
+        if trouble := of_the_machine(error):
+            raise trouble from error
         raise
     return _submission(wanted, received)
 
@@ -202,7 +202,7 @@ async def _receive(front: Front, wanted: UploadRequest, pieces: http_body.Pieces
     refuse_impossible(front, wanted.mount, wanted.command.appears_at, wanted.size)
     executor = front.services.executors.of(wanted.mount)
     spool = Spool(
-        executor, front.threads, wanted.mount, wanted.command.id, wanted.command.appears_at, list(wanted.told),
+        executor, front.threads, wanted.mount, wanted.command.id, wanted.command.appears_at, list(wanted.claimed),
         front.services.settings.upload_max_bytes, front.budget,
     )  # fmt: skip
     try:

@@ -94,8 +94,8 @@ def command_of(upload: Upload, principal: Principal, asked: intake.CommandHeader
     )
 
 
-def told_of(upload: Upload) -> list[Checksum]:
-    return [Checksum(*text.split(":")) for text in upload.request.told]
+def claimed_of(upload: Upload) -> list[Checksum]:
+    return [Checksum(*text.split(":")) for text in upload.request.claimed]
 
 
 # How it is shown
@@ -109,7 +109,7 @@ def document(upload: Upload) -> Response:
     """All of it, as JSON."""
     command, ended = upload.request.command, upload.request.ended or UploadEnd()
     path = command.node_path if command else None
-    told: dict[str, Any] = {
+    shown: dict[str, Any] = {
         "id": upload.id,
         "state": upload.state,
         "kind": upload.request.kind,
@@ -124,5 +124,5 @@ def document(upload: Upload) -> Response:
         "error": {"code": ended.code, "message": ended.message, "details": ended.details} if ended.code else None,
     }
     if path and path.b64:
-        told["pathB64"] = path.b64
-    return Response(json.dumps({"data": told}).encode(), 200, media_type="application/json")
+        shown["pathB64"] = path.b64
+    return Response(json.dumps({"data": shown}).encode(), 200, media_type="application/json")

@@ -42,17 +42,17 @@ class Spool:
         mount: Mount,
         id: CommandId,
         path: NodePath,
-        told: list[Checksum],
+        claimed: list[Checksum],
         size_max: int,
         budget: Memory,
     ) -> None:
         self.executor, self.threads, self.mount, self.id, self.path = executor, threads, mount, id, path
-        self.told, self.size_max, self._budget = told, size_max, budget
+        self.claimed, self.size_max, self._budget = claimed, size_max, budget
         self._lease: Held | None = None
         self.size = 0
         self._held = bytearray()
         """One buffer: as pieces of two bytes, as a client may send them, a megabyte would take twenty."""
-        self._hashers = checksums.hashers(told)
+        self._hashers = checksums.hashers(claimed)
         self._locks: Locks | None = None
         self._writer: StageWriter | None = None
         self._writing: asyncio.Future[None] | None = None
@@ -114,7 +114,7 @@ class Spool:
         return Received(self.size, sha256, content=content)
 
     def _compare(self, sha256: str) -> None:
-        for one in self.told:
+        for one in self.claimed:
             one.compare(sha256 if one.algorithm == "sha256" else self._hashers[one.algorithm].hexdigest())
 
     async def _write(self) -> None:
@@ -148,12 +148,22 @@ def refuse_impossible(front: Front, mount: Mount, path: NodePath, size: int | No
     """What this storage can never hold is refused before its bytes come; so is what is larger than any upload may be. Raises
     InvalidPath, PayloadTooLarge, ExecutorNotFound, and what `refuse_closed` raises."""
     refuse_closed(mount)
-    size_max = front.services.settings.upload_max_bytes
-    if size is not None and size > size_max:
-        raise PayloadTooLarge(f"A file may have {size_max} bytes here.")
+    refuse_beyond(front, mount, path, size)
+
+
+def refuse_beyond(front: Front, mount: Mount, path: NodePath, size: int | None) -> None:
+    """The same of a mount that may be closed for a while. Raises InvalidPath, PayloadTooLarge, ExecutorNotFound."""
+    check_size(front, size)
     executor = front.services.executors.of(mount)
     if isinstance(executor, UploadBounds):
         executor.check_upload(path, size)
+
+
+def check_size(front: Front, size: int | None) -> None:
+    """Raises PayloadTooLarge."""
+    size_max = front.services.settings.upload_max_bytes
+    if size is not None and size > size_max:
+        raise PayloadTooLarge(f"A file may have {size_max} bytes here.")
 
 
 def refuse_closed(mount: Mount) -> None:

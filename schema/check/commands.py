@@ -31,7 +31,9 @@ def check(rows: Sequence[CommandFacts], entries: Sequence[EntryFacts]) -> Iterat
         attempts = [entry.attempt for entry in ends]
         if attempts != sorted(set(attempts)):
             yield Finding(FindingKind.COMMANDS, f"command {row.id}", f"Its entries are of the attempts {attempts}.")
-    for stray in of_command:
+    for stray, told in of_command.items():
+        if all(entry.outlived for entry in told):
+            continue  # its time was over
         yield Finding(FindingKind.COMMANDS, f"command {stray}", "The journal tells of a command that is not there.")
 
 

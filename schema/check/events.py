@@ -16,6 +16,7 @@ def check(entries: Sequence[EntryFacts], all_events: Sequence[EventFacts]) -> It
     Positions follow the journal as far as one node is concerned."""
     have = Counter((event.journal, event.type) for event in all_events)
     expected: set[tuple[int, str]] = set()
+    pruned = {entry.id for entry in entries if entry.untold}
     for entry in entries:
         if entry.foreign:
             expected.add((entry.id, "filestore.node.deleted"))
@@ -26,7 +27,7 @@ def check(entries: Sequence[EntryFacts], all_events: Sequence[EventFacts]) -> It
         if entry.also and entry.also.get("replaced"):
             expected.add((entry.id, "filestore.node.deleted"))
     for journal_id, type_ in sorted(expected):
-        if have[journal_id, type_] != 1:
+        if have[journal_id, type_] != 1 and not (have[journal_id, type_] == 0 and journal_id in pruned):
             yield Finding(
                 FindingKind.EVENTS,
                 f"entry {journal_id}",
@@ -63,9 +64,14 @@ def _disordered(entries: Sequence[EntryFacts], all_events: Sequence[EventFacts])
 
 
 def feed(facts: FeedFacts) -> Iterator[Finding]:
-    """Positions run from 1 to the last one given, each once; nothing waits that could have one."""
-    if facts.positioned != facts.last or (facts.positioned and (facts.lowest, facts.highest) != (1, facts.last)):
+    """Positions run from the first that is kept to the last one given, each once; nothing waits that could have one."""
+    ends = (facts.pruned + 1, facts.last)
+    if facts.positioned != facts.last - facts.pruned or (facts.positioned and (facts.lowest, facts.highest) != ends):
         given = f"{facts.positioned} events have positions from {facts.lowest} to {facts.highest}"
-        yield Finding(FindingKind.FEED, "(feed)", f"{given}; the last one given is {facts.last}.")
+        yield Finding(
+            FindingKind.FEED,
+            "(feed)",
+            f"{given}; the last one given is {facts.last}, those up to {facts.pruned} are pruned.",
+        )
     if facts.overdue:
         yield Finding(FindingKind.FEED, "(feed)", f"{facts.overdue} events could have a position and have none.")

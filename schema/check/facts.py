@@ -64,6 +64,10 @@ class EntryFacts:
     `tree`, everything below a directory"""
     foreign: bool = False
     """Of another mount: only what departed from here concerns this one."""
+    outlived: bool = False
+    """So old that its command may be pruned"""
+    untold: bool = False
+    """So old that its events may be"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,8 @@ class FeedFacts:
     lowest: int | None = None
     highest: int | None = None
     overdue: int = 0
+    pruned: int = 0
+    """Up to this position no event is kept"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
        coalesce((c.intent->>'long')::boolean, false) AS known_long,
        c.intent ? 'source' AND c.intent->>'staged' IS NULL AS known_unstaged,
        c.atomic_id::text AS known_atomic_id, (c.intent->>'atomic_size')::integer AS known_atomic_size,
-       p.facts AS parent, n.facts AS node, w.before AS metadata_before, w.after AS metadata_after, g.facts AS gone, d.facts AS named, o.facts AS old,
+       p.facts AS parent, n.facts AS node, w.before AS metadata_before, w.after AS metadata_after, g.facts AS gone,
+       d.facts AS named, o.facts AS old,
        i.below AND n.facts->>'kind' = 'directory'
            AND EXISTS (SELECT FROM filestore.nodes k WHERE k.parent_id = n.id AND k.state <> 'deleted' OFFSET 0) AS has_children,
        CASE WHEN i.below AND coalesce(d.kind, n.facts->>'kind') = 'directory' THEN
@@ -69,8 +70,7 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
        WHERE i.n = 0 AND x.id = i.node AND x.mount_id = i.mount LIMIT 1) d ON true
   LEFT JOIN LATERAL (SELECT jsonb_build_object('version', s.version, 'size', s.size_bytes, 'sha256', encode(s.sha256, 'hex'),
            'place', encode(s.content_place, 'hex'), 'expired', s.content_until <= now(),
-           'identity', (SELECT x.intent->'expected' FROM filestore.commands x
-                         WHERE x.id = filestore.command_of(s.content_place))) AS facts
+           'identity', filestore.facts_v1(s.content_identity)) AS facts
        FROM filestore.snapshots s
       WHERE i.n = 0 AND s.node_id = coalesce(d.id, n.id) AND s.version = coalesce(i.version, d.version - 1)
         AND s.state <> 'deleted' AND (i.node IS NOT NULL OR i.version IS NOT NULL) LIMIT 1) o ON true

@@ -12,10 +12,13 @@ SELECT id, mount_id, parent_id, name, directory_path, depth, kind::text, state::
   FROM filestore.nodes WHERE mount_id = %(mount)s
 
 -- name: journal
--- All entries, in order; and those of other mounts by which something has moved away from here.
+-- All entries, in order; and those of other mounts by which something has moved away from here. With each, whether its command
+-- may be pruned (`outlived`), and whether its events may be (`untold`).
 SELECT id, command_id::text AS command, attempt, outcome::text, code, retryable, node_id, before, after,
-       context ? 'drift' AS drift, kind, also, mount_id <> %(mount)s AS foreign
-  FROM filestore.journal_entries WHERE mount_id = %(mount)s OR (also->'departed'->>'mount')::bigint = %(mount)s ORDER BY id
+       context ? 'drift' AS drift, kind, also, mount_id <> %(mount)s AS foreign,
+       coalesce(recorded_at <= r.commands_until, false) AS outlived, coalesce(recorded_at <= r.events_until, false) AS untold
+  FROM filestore.journal_entries CROSS JOIN filestore.retention r
+ WHERE mount_id = %(mount)s OR (also->'departed'->>'mount')::bigint = %(mount)s ORDER BY id
 
 -- name: snapshots
 -- All versions of all nodes.
@@ -67,10 +70,10 @@ SELECT id::text FROM filestore.stages
 
 -- name: feed
 -- The event feed of all mounts in numbers. Overdue are events without a position that no open transaction can precede.
-SELECT f.position AS last, o.positioned, o.lowest, o.highest,
+SELECT f.position AS last, r.events_position AS pruned, o.positioned, o.lowest, o.highest,
        (SELECT count(*) FROM filestore.outbox
          WHERE position IS NULL AND transaction < pg_snapshot_xmin(pg_current_snapshot())) AS overdue
-  FROM filestore.event_feed f,
+  FROM filestore.event_feed f, filestore.retention r,
        (SELECT count(*) AS positioned, min(position) AS lowest, max(position) AS highest
           FROM filestore.outbox WHERE position IS NOT NULL) o
 

@@ -56,7 +56,8 @@ SELECT (SELECT count(*) FROM filestore.outbox WHERE position IS NULL) AS unposit
 
 -- name: bounds
 -- The last position that was given, and the lowest that is still kept.
-SELECT f.position AS last, coalesce((SELECT o.position FROM filestore.outbox o WHERE o.position IS NOT NULL
+SELECT f.position AS last, coalesce((SELECT o.position FROM filestore.outbox o
+                                      WHERE o.position > (SELECT r.events_position FROM filestore.retention r)
                                       ORDER BY o.position LIMIT 1), f.position + 1) AS first
   FROM filestore.event_feed f
 

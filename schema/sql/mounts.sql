@@ -17,7 +17,8 @@ SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket,
 -- name: others
 -- The mounts that this one must not meet: all that are finished, whoever's, and those whose registration began before its own.
 SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
-       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}') FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
+       config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}')
+                  FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
   FROM filestore.backend_mounts m
  WHERE m.id <> %(id)s
    AND (m.id < %(id)s OR EXISTS (SELECT FROM filestore.nodes r

@@ -28,17 +28,19 @@ RETURNING c.id::text, c.status::text, c.intent->>'step' AS step, coalesce(c.requ
           c.intent ? 'source' AS copies, c.intent ? 'items' AS items
 
 -- name: close_snapshots
--- The versions that end now. Content that leaves its place: where it is kept, and until when, for all versions that have it.
+-- The versions that end now. Content that leaves its place: where it is kept, until when, and which file it is, for all versions
+-- that have it.
 -- Content that comes back is with its node again.
 WITH ending AS (
     SELECT (c.intent->>'node')::bigint AS node,
            CASE WHEN c.intent->>'step' IN ('replace', 'delete') THEN convert_to(c.intent->>'trash', 'UTF8') END AS place,
+           c.intent->'expected' AS identity,
            CASE c.intent->>'step' WHEN 'restore' THEN decode(c.intent->>'place', 'hex') END AS back
       FROM filestore.commands c
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded'
        AND c.intent->>'step' IN ('replace', 'delete', 'move', 'restore', 'describe')
      UNION ALL
-    SELECT (o.leaves->>'node')::bigint, convert_to(o.leaves->>'trash', 'UTF8'), NULL
+    SELECT (o.leaves->>'node')::bigint, convert_to(o.leaves->>'trash', 'UTF8'), o.leaves->'expected', NULL
       FROM filestore.commands c CROSS JOIN LATERAL filestore.leaving_v1(c.intent) o
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded'
 )
@@ -46,8 +48,10 @@ UPDATE filestore.snapshots s
    SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)),  -- a clock can be set back
        content_place = CASE WHEN s.content_place = e.back THEN NULL ELSE coalesce(s.content_place, e.place) END,
        content_until = CASE WHEN s.content_place = e.back THEN NULL ELSE coalesce(s.content_until,
-           CASE WHEN e.place IS NOT NULL THEN now() + make_interval(days => %(retention_days)s) END) END
-  FROM ending e
+           CASE WHEN e.place IS NOT NULL THEN now() + make_interval(days => %(retention_days)s) END) END,
+       content_identity = CASE WHEN s.content_place = e.back THEN NULL WHEN s.content_place IS NOT NULL THEN s.content_identity
+           WHEN e.place IS NOT NULL THEN f::filestore.file_identity END
+  FROM ending e CROSS JOIN LATERAL filestore.identity_v1(e.identity) f
  WHERE s.node_id = ANY (ARRAY[e.node])
    AND (s.valid_to IS NULL
         OR s.state <> 'deleted' AND (e.place IS NOT NULL AND s.content_place IS NULL OR s.content_place = e.back))

@@ -25,10 +25,7 @@ SELECT s.name, s.state::text, s.size_bytes, s.sha256, k.live, k.place,
                   WHERE f.node_id = s.node_id AND f.version <= s.version AND f.version > coalesce(
                         (SELECT max(d.version) FROM filestore.snapshots d WHERE d.node_id = s.node_id
                             AND d.version < s.version AND d.sha256 IS DISTINCT FROM s.sha256), 0)), s.valid_from) AS since,
-       CASE WHEN n.state = 'deleted' AND x.version = n.version THEN filestore.node_facts(n)->'identity'
-            ELSE (SELECT c.intent->'expected' FROM filestore.commands c
-                   WHERE c.id = x.command_id AND c.intent->>'step' = 'replace'
-                     AND (c.intent->>'node')::bigint = n.id) END AS identity,
+       filestore.facts_v1(h.content_identity) AS identity,
        EXISTS (SELECT FROM filestore.cleanups q WHERE q.command_id = x.command_id)
            OR EXISTS (SELECT FROM filestore.commands c WHERE c.mount_id = n.mount_id AND c.status = 'running'
                          AND (c.intent->>'step' = 'restore' OR (c.intent->>'node')::bigint = n.id)) AS moving
@@ -39,7 +36,7 @@ SELECT s.name, s.state::text, s.size_bytes, s.sha256, k.live, k.place,
   FROM picked s
   JOIN filestore.nodes n ON n.id = s.node_id
   LEFT JOIN LATERAL (
-      SELECT h.version, h.content_place, h.content_until FROM filestore.snapshots h
+      SELECT h.version, h.content_place, h.content_until, h.content_identity FROM filestore.snapshots h
        WHERE s.kind = 'file' AND s.state <> 'deleted' AND h.node_id = s.node_id AND h.version >= s.version
          AND (h.version = s.version OR h.sha256 = s.sha256) AND h.content_place IS NOT NULL AND h.content_until > now()
        ORDER BY h.version LIMIT 1) h ON true
@@ -53,14 +50,15 @@ SELECT s.name, s.state::text, s.size_bytes, s.sha256, k.live, k.place,
  ORDER BY s.version DESC
 
 -- name: what_ended_it
--- A fragment: the version after the last one whose bytes are kept there, and the upload the content came with.
+-- A fragment: the version after the last one whose bytes are kept there, and the upload the content came with: of the journal,
+-- which is kept for longer than commands are.
   LEFT JOIN LATERAL (
       SELECT z.version, z.command_id FROM filestore.snapshots z
        WHERE z.node_id = s.node_id AND z.version > coalesce((SELECT max(y.version) FROM filestore.snapshots y
                                    WHERE y.node_id = s.node_id AND y.content_place = h.content_place), s.version)
        ORDER BY z.version LIMIT 1) x ON true
   LEFT JOIN LATERAL (
-      SELECT c.request->>'mime_type' AS mime_type, c.request->>'checksum' AS checksum
-        FROM filestore.snapshots w JOIN filestore.commands c ON c.id = w.command_id
-       WHERE w.node_id = s.node_id AND w.version <= s.version AND w.sha256 = s.sha256 AND c.kind = 'uploadFile'
+      SELECT j.payload->>'mime_type' AS mime_type, j.payload->>'checksum' AS checksum
+        FROM filestore.snapshots w JOIN filestore.journal_entries j ON j.command_id = w.command_id AND NOT j.retryable
+       WHERE w.node_id = s.node_id AND w.version <= s.version AND w.sha256 = s.sha256 AND j.kind = 'uploadFile'
        ORDER BY w.version DESC LIMIT 1) u ON true

@@ -25,7 +25,8 @@ WITH RECURSIVE below AS (
 )
 UPDATE filestore.snapshots s
    SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)), content_place = b.place,
-       content_until = now() + make_interval(days => %(retention_days)s)
+       content_until = now() + make_interval(days => %(retention_days)s),
+       content_identity = (SELECT filestore.seen_identity_v1(n) FROM filestore.nodes n WHERE n.id = s.node_id)
   FROM below b
  WHERE b.level > 0 AND s.node_id = ANY (ARRAY[b.id]) AND s.state <> 'deleted' AND s.content_place IS NULL
 
@@ -72,7 +73,8 @@ WITH RECURSIVE below AS (
 UPDATE filestore.snapshots s
    SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)),
        content_place = CASE WHEN s.content_place = b.place THEN NULL ELSE s.content_place END,
-       content_until = CASE WHEN s.content_place = b.place THEN NULL ELSE s.content_until END
+       content_until = CASE WHEN s.content_place = b.place THEN NULL ELSE s.content_until END,
+       content_identity = CASE WHEN s.content_place = b.place THEN NULL ELSE s.content_identity END
   FROM below b
  WHERE b.level > 0 AND s.node_id = ANY (ARRAY[b.id]) AND (s.valid_to IS NULL OR s.content_place = b.place)
 

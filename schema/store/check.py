@@ -83,6 +83,7 @@ def _entry(row: DictRow) -> EntryFacts:
     return EntryFacts(
         row["id"], row["command"], row["attempt"], row["outcome"], row["code"], row["retryable"], row["node_id"],
         row["before"], row["after"], bool(row["drift"]), row["kind"], row["also"], row["foreign"],
+        row["outlived"], row["untold"],
     )  # fmt: skip
 
 

@@ -64,7 +64,8 @@ class Allowance:
 
 async def create(connection: Connection, new: NewUpload, keep_seconds: float, most: Allowance) -> None:
     """In a transaction. One that is there already under this id stays as it is. Raises RateLimited, StorageFull."""
-    await _within(connection, new.tenant, new.principal, new.id, 0 if new.parts else new.expected or 0, most)
+    size = 0 if new.parts else new.expected or 0
+    await _within(connection, new.tenant, new.principal, new.id, size, most, ends=len(new.parts))
     values = {
         "id": new.id,
         "tenant": new.tenant,
@@ -79,13 +80,16 @@ async def create(connection: Connection, new: NewUpload, keep_seconds: float, mo
     await connection.execute(SQL["create"], values)
 
 
-async def _within(connection: Connection, tenant: str, principal: str, id: str, size: int, most: Allowance) -> None:
-    """The lock first: a statement sees what was committed before it began, and not what its lock waited for."""
+async def _within(
+    connection: Connection, tenant: str, principal: str, id: str, size: int, most: Allowance, ends: int = 0
+) -> None:
+    """The lock first: a statement sees what was committed before it began, and not what its lock waited for. `ends`: as many
+    others end with this one. So all that may be open can be put together."""
     of = {"tenant": tenant, "principal": principal, "id": id}
     await connection.execute(SQL["one_at_a_time"], of | {"lock": Lock.UPLOADS})
     found = await (await connection.execute(SQL["open_of"], of)).fetchone()
     assert found is not None
-    if found["uploads"] >= most.uploads:
+    if found["uploads"] - ends >= most.uploads:
         raise RateLimited(f"You have {most.uploads} open uploads, the most there may be. Finish some, or give them up.")
     if found["bytes"] + size > most.bytes:
         raise StorageFull(

@@ -48,14 +48,16 @@ async def command(tree: Tree, kind: str, *, intent: dict[str, Any] | None = None
         tree,
         """INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, path, principal, key,
                executor, outcome, payload, started_at)
-           VALUES ('main', %(id)s::uuid, 1, %(kind)s, %(mount)s, 'f', 'p', 'k', 'local', 'succeeded', '{}', now())""",
+           VALUES ('main', %(id)s::uuid, 1, %(kind)s, %(mount)s, 'f', 'p', 'k', 'local', 'succeeded', %(request)s, now())""",
         values,
     )
     return id
 
 
-async def snapshot(tree: Tree, node: NodeId, version: int, content: bytes | None, **columns: Any) -> None:
-    """A row of the record. `content` None: nothing was ever hashed."""
+async def snapshot(
+    tree: Tree, node: NodeId, version: int, content: bytes | None, kept: list[Any] | None = None, /, **columns: Any
+) -> None:
+    """A row of the record. `content` None: nothing was ever hashed. `kept`: which file its content is in the trash."""
     values = {
         "node_id": node, "version": version, "command_id": str(uuid.uuid4()), "parent_id": tree.root, "name": b"f",
         "kind": "file", "state": "active", "size_bytes": len(content or b""), "valid_from": THEN,
@@ -63,7 +65,12 @@ async def snapshot(tree: Tree, node: NodeId, version: int, content: bytes | None
     } | columns  # fmt: skip
     names = ", ".join(values)
     marks = ", ".join(f"%({name})s" for name in values)
-    await run(tree, f"INSERT INTO filestore.snapshots ({names}) VALUES ({marks})", values)
+    known = "(SELECT f FROM filestore.identity_v1(%(kept)s::jsonb) f)"
+    await run(
+        tree,
+        f"INSERT INTO filestore.snapshots ({names}, content_identity) VALUES ({marks}, {known})",
+        values | {"kept": kept and json.dumps(kept)},
+    )
 
 
 def throw_away(tree: Tree, content: bytes, place: str = "", *, folder: str = "trash") -> tuple[bytes, list[Any]]:
@@ -87,9 +94,8 @@ async def replaced(tree: Tree, until: datetime = LATER, path: str = "f") -> Node
     node = await tree.file(path, NEW, version=2, mime_type="text/html", checksum="md5:new", last_modified_at=THEN)
     place, identity = throw_away(tree, OLD)
     first = await command(tree, "uploadFile", mime_type="text/plain", checksum="md5:old")
-    second = await command(tree, "uploadFile", mime_type="text/html", intent={"step": "replace", "node": node,
-                           "expected": identity})  # fmt: skip
-    await snapshot(tree, node, 1, OLD, command_id=first, name=b"once", valid_from=THEN - timedelta(days=1), valid_to=THEN,
+    second = await command(tree, "uploadFile", mime_type="text/html", intent={"step": "replace", "node": node})
+    await snapshot(tree, node, 1, OLD, identity, command_id=first, name=b"once", valid_from=THEN - timedelta(days=1), valid_to=THEN,
                    content_place=place, content_until=until, metadata=json.dumps({"n": 1, "t": "1"}))  # fmt: skip
     await snapshot(tree, node, 2, NEW, command_id=second)
     return node
@@ -191,7 +197,7 @@ async def deleted(tree: Tree) -> NodeId:
         device=device, inode=inode, birth_ns=birth, observed_size=size, observed_mtime_ns=mtime,
         observed_ctime_ns=ctime, observed_mode=mode, observed_links=links, mime_type="text/plain",
     )  # fmt: skip
-    await snapshot(tree, node, 1, OLD, valid_to=THEN, content_place=place, content_until=LATER, name=b"gone")
+    await snapshot(tree, node, 1, OLD, identity, valid_to=THEN, content_place=place, content_until=LATER, name=b"gone")
     await snapshot(tree, node, 2, OLD, state="deleted", name=b"gone")
     return node
 
@@ -208,7 +214,7 @@ async def test_a_deleted_file_can_be_read_while_it_is_kept(client: httpx2.AsyncC
     ]  # fmt: skip
     for file in (tree.folder / ".filestore/trash").rglob("*.0"):
         file.write_bytes(b"x" * len(OLD))
-    assert (await client.get(at(node, 1))).status_code == 412, "the node still knows which file it was"
+    assert (await client.get(at(node, 1))).status_code == 412, "the record still knows which file it was"
 
 
 async def unfinished(tree: Tree, node: NodeId) -> str:
@@ -255,8 +261,8 @@ async def test_all_versions_with_one_content_wait_for_its_finish(
     node = await tree.file("f", NEW, version=3)
     place, identity = throw_away(tree, OLD)
     for version in (1, 2):
-        await snapshot(tree, node, version, OLD, valid_to=THEN, content_place=place, content_until=LATER)
-    third = await command(tree, "uploadFile", intent={"step": "replace", "node": node, "expected": identity})
+        await snapshot(tree, node, version, OLD, identity, valid_to=THEN, content_place=place, content_until=LATER)
+    third = await command(tree, "uploadFile", intent={"step": "replace", "node": node})
     await snapshot(tree, node, 3, NEW, command_id=third)
     trash = next((tree.folder / ".filestore/trash").rglob("*.0"))
     stage = trash.rename(tree.folder / ".filestore/stage" / trash.name)

@@ -4,6 +4,8 @@ import base64
 import json
 import uuid
 
+import pytest
+
 from api.http.fields import HEADER_METADATA_MAX, KEY_MAX
 from api.http.media import NAME_MAX
 from api.uploads.tus.protocol import PARTS_MAX
@@ -42,6 +44,27 @@ def test_an_upload_can_name_as_many_parts_as_it_may_be_made_of(service: Service,
     assert put_together(PARTS_MAX)["message"] == "One of the parts is not there.", "all of them were looked for"
     more = put_together(PARTS_MAX + 1)
     assert (more["status"], more["code"]) == (400, "INVALID_REQUEST") and str(PARTS_MAX) in str(more["message"])
+
+
+@pytest.mark.slow
+def test_a_file_is_made_of_as_many_parts_as_promised(service: Service, mount: MountOfTest) -> None:
+    told = TUS | {"Content-Type": "application/offset+octet-stream", "Upload-Concat": "partial", "Upload-Length": "1"}
+    places = []
+    for number in range(PARTS_MAX):
+        answer = service.call("POST", "/v1/uploads", headers=told, content=bytes([number % 251]))
+        assert answer.status_code == 201, answer.text
+        places.append(answer.headers["location"])
+    about = {
+        "Upload-Metadata": keys(backendMountId=mount.id, path="whole"),
+        "Upload-Concat": f"final;{' '.join(places)}",
+    }
+    answer = service.call("POST", "/v1/uploads", headers=TUS | USUAL | about)
+    assert answer.status_code == 201, answer.text
+    assert mount.on_disk() == {"whole": bytes(number % 251 for number in range(PARTS_MAX))}
+    assert (
+        service.call("HEAD", answer.headers["location"], headers=TUS).headers["upload-concat"].count("/v1/")
+        == PARTS_MAX
+    )
 
 
 def test_metadata_of_the_promised_size_comes_in_a_header(service: Service, mount: MountOfTest) -> None:

@@ -11,7 +11,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from schema.commands.command import CommandKind
-from schema.ids import CommandId, MountId, NodeId
+from schema.ids import FIRST_COMMAND_ID, CommandId, MountId, NodeId
 from schema.migrate import migrate
 from schema.paths import NodePath
 from schema.sql import load
@@ -150,6 +150,8 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
 
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
+RETENTION = load("retention")
+LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 HASH = b"\0" * 32
 KEY = "commands_tenant_principal_key_key"
 PAGE = {"tenant": "main", "limit": 200, "offset": 0, "after_rank": None, "after_key": None, "after_id": None}
@@ -194,6 +196,11 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "cleanups of a list": (LEFTOVERS["cleanups"], {"mount": 1, "ids": IDS}, {"commands_pkey"}),
     "close_cleanups": (LEFTOVERS["close_cleanups"], {"ids": [1]}, {"cleanups_pkey"}),
     "give_positions": (EVENTS["give_positions"], {"limit": 1000}, {"outbox_unpositioned"}),
+    "prune_events": (RETENTION["prune_events"], {"limit": 100, "keep": 0.0}, {"outbox_position", "outbox_pkey"}),
+    "prune_commands": (
+        RETENTION["prune_commands"], {"limit": 100, "keep": 0.0, "after": FIRST_COMMAND_ID, "below": LAST_ID},
+        {"commands_pkey", "claims_command", "cleanups_command"},
+    ),
     "unpublished": (EVENTS["unpublished"], {"limit": 1000}, {"outbox_position"}),
 }  # fmt: skip
 

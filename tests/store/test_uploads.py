@@ -70,6 +70,15 @@ async def test_an_upload_made_of_others_announces_no_bytes_of_its_own(pool: Pool
     assert await announce(pool, new(me, 1), most) is StorageFull
 
 
+async def test_all_that_may_be_open_can_be_put_together(pool: Pool) -> None:
+    me, most = somebody(), Allowance(3, 100)
+    parts = [new(me) for _ in range(3)]
+    assert [await announce(pool, part, most) for part in parts] == [None, None, None]
+    assert await announce(pool, new(me), most) is RateLimited
+    assert await announce(pool, new(me, 30, parts=[part.id for part in parts]), most) is None
+    assert await announce(pool, new(me), most) is RateLimited
+
+
 async def test_a_length_that_is_told_later_counts_from_then_on(pool: Pool) -> None:
     me, most = somebody(), Allowance(9, 20)
     later, other = new(me, None), new(me, 15)

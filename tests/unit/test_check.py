@@ -203,6 +203,22 @@ def test_old_content_may_go_when_its_time_is_over_or_while_it_is_on_its_way() ->
     assert check.wanted_places(record) == [b"day/drop.0"]
 
 
+def test_what_was_pruned_is_not_missed_and_what_is_younger_is() -> None:
+    record, _ = clean()
+    old = [replace(entry, outlived=entry.id < 13, untold=entry.id < 12) for entry in record.journal]
+    kept = [command for command in record.commands if command.id not in ("mkdir", "up", "again")]
+    told = [event for event in record.events if event.journal >= 12]
+    pruned = replace(record, journal=old, commands=kept, events=told)
+    assert check.check(pruned, None) == []
+    assert check.check(replace(pruned, events=record.events), None) == [], "some of that age may still be there"
+    fewer = check.check(replace(pruned, commands=kept[1:], events=[e for e in told if e.journal > 12]), None)
+    assert {(finding.kind, finding.where) for finding in fewer} == {
+        (FindingKind.COMMANDS, "command make"), (FindingKind.EVENTS, "entry 12"),
+    }  # fmt: skip
+    twice = check.check(replace(pruned, events=[*record.events, record.events[0]]), None)
+    assert (FindingKind.EVENTS, "entry 10") in {(finding.kind, finding.where) for finding in twice}
+
+
 def test_without_a_storage_the_record_alone_is_compared() -> None:
     record, _ = clean()
     assert check.check(record, None) == []
@@ -216,12 +232,17 @@ def test_without_a_storage_the_record_alone_is_compared() -> None:
         FeedFacts(4, 5, 1, 5),
         FeedFacts(5, 5, 1, 5, overdue=1),
         FeedFacts(5, 0, None, None),
+        FeedFacts(5, 2, 4, 5, pruned=2),
+        FeedFacts(5, 3, 3, 5),
     ],
 )
 def test_a_feed_with_gaps_or_with_events_that_wait_is_found(facts: FeedFacts) -> None:
     assert [finding.kind for finding in check.feed(facts)] == [FindingKind.FEED]
 
 
-@pytest.mark.parametrize("facts", [FeedFacts(), FeedFacts(5, 5, 1, 5)])
+@pytest.mark.parametrize(
+    "facts",
+    [FeedFacts(), FeedFacts(5, 5, 1, 5), FeedFacts(5, 3, 3, 5, pruned=2), FeedFacts(5, 0, None, None, pruned=5)],
+)
 def test_a_feed_without_gaps_gives_nothing(facts: FeedFacts) -> None:
     assert list(check.feed(facts)) == []

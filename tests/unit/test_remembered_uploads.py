@@ -21,7 +21,7 @@ WHOLE = Announcement(
     header="path YQ==",
     command=COMMAND,
     metadata={"a": [1, None]},
-    told=("sha256:" + "ab" * 32,),
+    claimed=("sha256:" + "ab" * 32,),
 )
 DIRECT = replace(WHOLE, kind="direct", host=None, header=None, until=datetime(2026, 11, 20, 12, 30, 15, 250, UTC))
 FILE = UploadEnd(command=COMMAND.id, node=NodeId(9), outcome={"result": {"nodeId": 9}})

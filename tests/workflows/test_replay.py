@@ -11,9 +11,10 @@ from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
 from workflows.converter import data_converter
 from workflows.events.publish import PublishEvents
+from workflows.upkeep.prune_record import PruneRecord
 from workflows.upkeep.sweep_mount import SweepMount
 
-WORKFLOWS = [RunCommands, ResumeCommands, SweepMount, PublishEvents]
+WORKFLOWS = [RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord]
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
 

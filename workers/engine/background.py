@@ -33,6 +33,7 @@ from workers.engine.engine import Engine
 from workflows.commands.start import resume_commands
 from workflows.events.publish import RUN_SECONDS, PublishEvents
 from workflows.queues import CONTROL_QUEUE, bulk_queue
+from workflows.upkeep.prune_record import PruneRecord
 from workflows.upkeep.sweep_mount import SweepMount
 
 log = structlog.get_logger("background")
@@ -87,6 +88,8 @@ async def ensure_schedules(client: Client, settings: Settings, mounts: list[Moun
     # Started again when it has ended, and left alone while it runs: one run an hour.
     publish = ScheduleActionStartWorkflow(PublishEvents.run, RUN_SECONDS, id="publish", task_queue=CONTROL_QUEUE)
     await _ensure(client, "publish", publish, min(every, timedelta(seconds=10)))
+    prune = ScheduleActionStartWorkflow(PruneRecord.run, id="prune", task_queue=CONTROL_QUEUE)
+    await _ensure(client, "prune", prune, timedelta(seconds=settings.prune_seconds))
     for mount in mounts:
         sweep = ScheduleActionStartWorkflow(
             SweepMount.run,

@@ -16,6 +16,7 @@ from activities.commands.commit import Commit
 from activities.commands.finish import Finish
 from activities.commands.stage import StageCopies
 from activities.events.publish import Publish
+from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
 from schema.ids import MountId
 from schema.settings import Settings
@@ -24,6 +25,7 @@ from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
 from workflows.events.publish import PublishEvents
 from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
+from workflows.upkeep.prune_record import PruneRecord
 from workflows.upkeep.sweep_mount import SweepMount
 
 _VERSION = WorkerDeploymentVersion("filestore", "1")
@@ -38,6 +40,7 @@ class Activities:
     finish: Finish
     publish: Publish
     sweep: Sweep
+    retention: Retention
     interceptors: Sequence[Interceptor] = (Beats(),)
     """What stands around each of them"""
 
@@ -82,8 +85,12 @@ def control_worker(settings: Settings, client: Client, activities: Activities) -
     return Worker(
         client,
         task_queue=CONTROL_QUEUE,
-        workflows=[PublishEvents],
-        activities=[activities.publish.publish, activities.publish.keep_publishing],
+        workflows=[PublishEvents, PruneRecord],
+        activities=[
+            activities.publish.publish,
+            activities.publish.keep_publishing,
+            activities.retention.prune,
+        ],
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activity_task_polls=2,
         **_common(settings, activities),

@@ -86,8 +86,8 @@ def clearing(front: Front, principal: Principal, upload: Upload) -> ending.Clear
 def _command_of(asked: CommandHeaders, upload: Upload, principal: Principal) -> Command:
     """All of it is known from the announcement, so its fingerprint is too, before the bucket is looked at."""
     command = standing.command_of(upload, principal, asked)
-    [told] = standing.told_of(upload)
-    command = replace(command, sha256=told.hex, size=upload.expected or 0, borrowed_stage=CommandId(upload.id))
+    [claimed] = standing.claimed_of(upload)
+    command = replace(command, sha256=claimed.hex, size=upload.expected or 0, borrowed_stage=CommandId(upload.id))
     return sealed(command, spelled(upload.request.metadata))
 
 

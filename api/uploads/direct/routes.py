@@ -57,14 +57,19 @@ async def presign(request: Request) -> Response:
     mounts; the others take bytes at /v1/files and /v1/uploads."""
     principal = await admit(request, "write")
     front = front_of(request)
-    told = await read_json(request, DirectUpload)
-    expires = datetime.now(UTC) + timedelta(seconds=told.expires_in)
-    mount, sha256, new = await _announced(request, front, principal, told, expires)
+    parsed = await read_json(request, DirectUpload)
+    expires = datetime.now(UTC) + timedelta(seconds=parsed.expires_in)
+    mount, sha256, new = await _announced(request, front, principal, parsed, expires)
     executor = front.services.executors.of(mount)
     link = await front.threads.run(
-        mount.id, direct_uploads_of(executor).presign_stage, CommandId(new.id), told.size_bytes, sha256, told.expires_in
+        mount.id,
+        direct_uploads_of(executor).presign_stage,
+        CommandId(new.id),
+        parsed.size_bytes,
+        sha256,
+        parsed.expires_in,
     )
-    keep = told.expires_in + front.services.settings.upload_keep_seconds
+    keep = parsed.expires_in + front.services.settings.upload_keep_seconds
     async with front.services.pool.connection() as connection, connection.transaction():
         await store.create(connection, new, keep, standing.allowance(front.services.settings))
     told_back = {
@@ -86,28 +91,30 @@ def _shown(moment: datetime) -> str:
 
 
 async def _announced(
-    request: Request, front: Front, principal: Principal, told: DirectUpload, expires: datetime
+    request: Request, front: Front, principal: Principal, parsed: DirectUpload, expires: datetime
 ) -> tuple[Mount, bytes, NewUpload]:
     """Where it goes, what it hashes to, and what is remembered of it."""
-    sha256, path = _sha256(told), paths.decode(told.path, told.path_b64)
-    mount = await incoming.open_mount(front, principal, told.backend_mount_id, path)
-    refuse_impossible(front, mount, path, told.size_bytes)
-    asked = intake.with_body(intake.read_headers(request, None), told)
+    sha256, path = _sha256(parsed), paths.decode(parsed.path, parsed.path_b64)
+    mount = await incoming.open_mount(front, principal, parsed.backend_mount_id, path)
+    refuse_impossible(front, mount, path, parsed.size_bytes)
+    asked = intake.with_body(intake.read_headers(request, None), parsed)
     command = intake.command(
-        CommandKind.UPLOAD, mount.id, path, principal, asked, metadata=told.metadata,
-        overwrite=incoming.overwrites(asked, told.overwrite),
+        CommandKind.UPLOAD, mount.id, path, principal, asked, metadata=parsed.metadata,
+        overwrite=incoming.overwrites(asked, parsed.overwrite),
     )  # fmt: skip
-    command = headed(replace(command, mime_type=mime(told.content_type or "")), spelled(told.metadata))
+    command = headed(replace(command, mime_type=mime(parsed.content_type or "")), spelled(parsed.metadata))
     announced = Announcement(
-        kind="direct", command=command, metadata=told.metadata, told=(f"sha256:{sha256}",), until=expires
+        kind="direct", command=command, metadata=parsed.metadata, claimed=(f"sha256:{sha256}",), until=expires
     )
-    new = NewUpload(str(new_command_id()), principal.tenant, principal.name, mount.id, path, told.size_bytes, announced)
+    new = NewUpload(
+        str(new_command_id()), principal.tenant, principal.name, mount.id, path, parsed.size_bytes, announced
+    )
     return mount, bytes.fromhex(sha256), new
 
 
-def _sha256(told: DirectUpload) -> str:
+def _sha256(parsed: DirectUpload) -> str:
     """Raises InvalidChecksum."""
-    found = checksums.read(told.content_hash)
+    found = checksums.read(parsed.content_hash)
     if found.algorithm != "sha256" or not found.whole:
         raise InvalidChecksum("contentHash is `sha256:` followed by 64 hexadecimal digits.")
     return found.hex

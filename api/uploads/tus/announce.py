@@ -16,13 +16,13 @@ from api.uploads import receive as incoming
 from api.uploads import remembered as standing
 from api.uploads.bodies import ResumableFields
 from api.uploads.receive import UploadHeaders
-from api.uploads.spool import refuse_impossible
+from api.uploads.spool import check_size, refuse_impossible
 from api.uploads.tus import protocol
 from api.uploads.tus.completion import check_parts
 from api.uploads.tus.protocol import Concat
 from schema import paths
 from schema.commands.command import Command
-from schema.errors import InvalidRequest, PayloadTooLarge
+from schema.errors import InvalidRequest
 from schema.ids import CommandId, new_command_id
 from schema.principals import Principal
 from schema.store.uploads import NewUpload, Upload
@@ -41,10 +41,10 @@ class Announced:
     command: Command | None = None
     """None: a part of another upload"""
     metadata: Mapping[str, Any] | None = None
-    told: Sequence[Checksum] = ()
+    claimed: Sequence[Checksum] = ()
 
 
-async def read(request: Request, front: Front, principal: Principal, told: UploadHeaders) -> Announced:
+async def read(request: Request, front: Front, principal: Principal, headers_sent: UploadHeaders) -> Announced:
     """From the headers. Raises FilestoreError, and pydantic's ValidationError."""
     concat = protocol.concat(request.headers)
     text = protocol.metadata_header(request.headers)
@@ -58,10 +58,10 @@ async def read(request: Request, front: Front, principal: Principal, told: Uploa
     mount = await incoming.open_mount(front, principal, fields.backend_mount_id, path)
     refuse_impossible(front, mount, path, expected)
     command = incoming.command(
-        principal, mount, path, told.with_key(fields.idempotency_key), metadata=metadata, overwrite=fields.overwrite,
+        principal, mount, path, headers_sent.with_key(fields.idempotency_key), metadata=metadata, overwrite=fields.overwrite,
         mime_type=mime(fields.filetype or ""), original_name=shown_name(fields.filename or ""),
     )  # fmt: skip
-    return Announced(expected, concat, text, headed(command, spelled(metadata)), metadata, told.told)
+    return Announced(expected, concat, text, headed(command, spelled(metadata)), metadata, headers_sent.claimed)
 
 
 async def _length(request: Request, front: Front, principal: Principal, concat: Concat | None) -> int | None:
@@ -72,15 +72,8 @@ async def _length(request: Request, front: Front, principal: Principal, concat: 
         raise InvalidRequest("The length of an upload that is made of others is theirs.")
     else:
         expected = await _length_of_parts(front, principal, concat)
-    check_length(front, expected)
+    check_size(front, expected)
     return expected
-
-
-def check_length(front: Front, expected: int | None) -> None:
-    """Raises PayloadTooLarge."""
-    size_max = front.services.settings.upload_max_bytes
-    if expected is not None and expected > size_max:
-        raise PayloadTooLarge(f"A file may have {size_max} bytes here.")
 
 
 async def _length_of_parts(front: Front, principal: Principal, concat: Concat) -> int:
@@ -100,7 +93,7 @@ def new_upload(announced: Announced, principal: Principal, host: str) -> NewUplo
     command = announced.command
     request = Announcement(
         kind=kind_of(announced.concat), host=host, header=announced.metadata_header, command=command,
-        metadata=announced.metadata, told=tuple(str(one) for one in announced.told),
+        metadata=announced.metadata, claimed=tuple(str(one) for one in announced.claimed),
     )  # fmt: skip
     return NewUpload(
         id=_final_id(principal, parts, request) if parts else str(new_command_id()),
@@ -122,31 +115,31 @@ def kind_of(concat: Concat | None) -> UploadKind:
 
 def _final_id(principal: Principal, parts: Sequence[str], request: Announcement) -> str:
     """The same for the same wish: a client that did not get the answer puts the parts together once, however often it asks."""
-    told = request.to_json()
-    told["command"] |= {"id": None, "request_id": None, "trace_id": None}
-    asked = [principal.tenant, principal.name, list(parts), told]
+    written = request.to_json()
+    written["command"] |= {"id": None, "request_id": None, "trace_id": None}
+    asked = [principal.tenant, principal.name, list(parts), written]
     return str(uuid.uuid5(_NAMESPACE, json.dumps(asked, sort_keys=True)))
 
 
 def headers(upload: Upload, command: CommandId | None = None) -> dict[str, str]:
-    told = {"cache-control": "no-store"}
+    lines = {"cache-control": "no-store"}
     kind = upload.request.kind
     if kind != "final" or upload.state == "done":
-        told["upload-offset"] = str(upload.expected if upload.state == "done" else upload.received)
+        lines["upload-offset"] = str(upload.expected if upload.state == "done" else upload.received)
     if upload.expected is None:
-        told["upload-defer-length"] = "1"
+        lines["upload-defer-length"] = "1"
     else:
-        told["upload-length"] = str(upload.expected)
+        lines["upload-length"] = str(upload.expected)
     if upload.request.header:
-        told["upload-metadata"] = upload.request.header
+        lines["upload-metadata"] = upload.request.header
     if kind != "whole":
         parts = " ".join(standing.address(part) for part in upload.parts)
-        told["upload-concat"] = kind if kind == "partial" else f"final;{parts}"
+        lines["upload-concat"] = kind if kind == "partial" else f"final;{parts}"
     if upload.state == "open":
-        told["upload-expires"] = protocol.date(upload.expires_at)
+        lines["upload-expires"] = protocol.date(upload.expires_at)
     ended = upload.request.ended or UploadEnd()
     if made := command or ended.command:
-        told[protocol.COMMAND] = made
+        lines[protocol.COMMAND] = made
     if ended.node is not None:
-        told[protocol.NODE] = str(ended.node)
-    return told
+        lines[protocol.NODE] = str(ended.node)
+    return lines

@@ -12,16 +12,16 @@ from schema.errors import FilestoreError
 
 
 async def answer(request: Request, inner: Inner) -> Response:
-    told = await incoming.answered(request, inner, refused)
-    told.headers["tus-resumable"] = protocol.VERSION
-    return told
+    response = await incoming.answered(request, inner, refused)
+    response.headers["tus-resumable"] = protocol.VERSION
+    return response
 
 
 def refused(request: Request, error: FilestoreError) -> Response:
-    told = refusal(request, error, status=protocol.STATUS.get(type(error)))
+    response = refusal(request, error, status=protocol.STATUS.get(type(error)))
     if isinstance(error, WrongVersion):
-        told.headers["tus-version"] = protocol.VERSION
-    return told
+        response.headers["tus-version"] = protocol.VERSION
+    return response
 
 
 def upload_id(request: Request) -> str:

@@ -11,8 +11,8 @@ from api.http.body import RequestBody
 from api.services import Front
 from api.submission import OutcomePending
 from api.uploads import remembered as standing
+from api.uploads.spool import check_size, refuse_beyond
 from api.uploads.tus import area, completion, protocol
-from api.uploads.tus.announce import check_length
 from api.uploads.tus.chunks import SPOOL, Chunk
 from api.uploads.tus.protocol import Finished, OffsetConflict, PartOnly
 from api.uploads.tus.turns import turns_of
@@ -43,7 +43,7 @@ async def go_on(
         upload = await standing.find(front, principal, id)
         standing.refuse_refused(upload)
         if brings_bytes:
-            upload = await _told_length(request, front, principal, upload)
+            upload = await _length_sent(request, front, principal, upload)
             _check_offset(upload, offset, body)
         if upload.state == "done":
             return upload, None
@@ -68,18 +68,27 @@ async def _ended(finishing: Awaitable[Upload], upload: Upload) -> tuple[Upload, 
         return upload, pending.command
 
 
-async def _told_length(request: Request, front: Front, principal: Principal, upload: Upload) -> Upload:
+async def _length_sent(request: Request, front: Front, principal: Principal, upload: Upload) -> Upload:
     expected = protocol.number(request.headers, "Upload-Length")
     if expected is None or expected == upload.expected:
         return upload
     if upload.expected is not None:
         raise InvalidRequest(f"The length of this upload is {upload.expected}; it is told once.")
-    check_length(front, expected)
+    await _check_length(front, principal, upload, expected)
     most = standing.allowance(front.services.settings)
     async with front.services.pool.connection() as connection, connection.transaction():
         if not await store.fix_length(connection, upload.id, expected, principal.tenant, principal.name, most):
             raise InvalidRequest("More than that has come already.")
     return replace(upload, expected=expected)
+
+
+async def _check_length(front: Front, principal: Principal, upload: Upload, expected: int) -> None:
+    """As when it is announced. A part of another upload has no mount of its own."""
+    command = upload.request.command
+    if command is None:
+        return check_size(front, expected)
+    mount = await front.mounts.get(command.mount_id, principal.tenant)
+    refuse_beyond(front, mount, command.node_path, expected)
 
 
 def _check_offset(upload: Upload, offset: int, body: RequestBody) -> None:

@@ -28,11 +28,13 @@ ACKNOWLEDGE = 64 * 1024 * 1024
 class Chunk:
     """One request's bytes for one upload."""
 
-    def __init__(self, front: Front, upload: Upload, file: WaitingUpload, told: Checksum | None, whole: bool) -> None:
+    def __init__(
+        self, front: Front, upload: Upload, file: WaitingUpload, claimed: Checksum | None, whole: bool
+    ) -> None:
         """`whole`: all of it or nothing, because only all of it can be compared."""
         self.upload = upload
-        self._front, self._file, self._told, self._whole = front, file, told, whole or told is not None
-        self._hasher = checksums.hasher(told.algorithm) if told else None
+        self._front, self._file, self._claimed, self._whole = front, file, claimed, whole or claimed is not None
+        self._hasher = checksums.hasher(claimed.algorithm) if claimed else None
         self._end = upload.received
         """Where the next piece is written"""
         self._held = bytearray()
@@ -82,13 +84,13 @@ class Chunk:
                     await self._acknowledge()
 
     def _compare(self) -> None:
-        if self._told is None or self._hasher is None:
+        if self._claimed is None or self._hasher is None:
             return
         try:
-            self._told.compare(self._hasher.hexdigest())
+            self._claimed.compare(self._hasher.hexdigest())
         except ChecksumMismatch as error:
-            told = error.details or {}
-            raise ChunkMismatch(expected=told.get("expected"), found=told.get("found")) from error
+            details = error.details or {}
+            raise ChunkMismatch(expected=details.get("expected"), found=details.get("found")) from error
 
     async def _acknowledge(self) -> None:
         """Write, flush, then the row."""

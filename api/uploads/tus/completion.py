@@ -116,8 +116,8 @@ async def _carry_out(
         # It may be long ago that it was announced: whether the principal may is asked again.
         mount = await incoming.open_mount(front, principal, command.mount_id, command.node_path)
         refuse_closed(mount)
-        told = standing.told_of(upload)
-        wanted = incoming.wanted(front, command, mount, upload.request.metadata, told, asked, upload.expected)
+        claimed = standing.claimed_of(upload)
+        wanted = incoming.wanted(front, command, mount, upload.request.metadata, claimed, asked, upload.expected)
         submission = await incoming.stage(front, wanted, _pieces(front, upload, files))
         return await commands.carry_out(front, submission)
     except FilestoreError as error:

@@ -79,12 +79,12 @@ def number(headers: Headers, name: str) -> int | None:
 
 def length(headers: Headers) -> int | None:
     """Of a new upload; None where it is told later. Raises InvalidRequest."""
-    told, later = number(headers, "Upload-Length"), single(headers, "Upload-Defer-Length")
+    length_sent, later = number(headers, "Upload-Length"), single(headers, "Upload-Defer-Length")
     if later not in (None, "1"):
         raise InvalidRequest("Upload-Defer-Length is 1, or is not there.")
-    if (told is None) == (later is None):
+    if (length_sent is None) == (later is None):
         raise InvalidRequest("Send either Upload-Length or Upload-Defer-Length: 1.")
-    return told
+    return length_sent
 
 
 def metadata_header(headers: Headers) -> str | None:

@@ -75,8 +75,8 @@ async def create(request: Request) -> Response:
 
 async def _create(request: Request, front: Front, principal: Principal, body: RequestBody) -> Response:
     protocol.check_version(request.headers)
-    told = incoming.read_headers(request)
-    announced = await announce.read(request, front, principal, told)
+    headers = incoming.read_headers(request)
+    announced = await announce.read(request, front, principal, headers)
     with_body = _brings_bytes(request, body)
     new = announce.new_upload(announced, principal, front.services.settings.host_id)
     folder, keep = area.folder_of(front.services.settings), front.services.settings.upload_keep_seconds
@@ -92,7 +92,7 @@ async def _create(request: Request, front: Front, principal: Principal, body: Re
     finally:
         if file is not None:
             file.close()
-    return await _begin(request, front, principal, told.asked, body, new.id, with_body)
+    return await _begin(request, front, principal, headers.asked, body, new.id, with_body)
 
 
 async def _begin(

@@ -22,7 +22,7 @@ async def test_pages_go_through_the_feed(client: httpx2.AsyncClient, front: Fron
         data = await pull(client, token, backendMountId=tree.mount, after=after, limit=4)
         seen += data["events"]
         after, pages = data["next"], pages + 1
-        assert data["last"] == last and data["reset"] is None
+        assert data["last"] == last
     assert pages == 3 and [e["data"]["path"] for e in seen] == [f"f{n}" for n in range(10)]
     assert [e["position"] for e in seen] == list(range(start + 1, last + 1)) and {e["type"] for e in seen} == {CREATED}
     data = await pull(client, token, backendMountId=tree.mount, after=start, events=DELETED)

@@ -111,6 +111,15 @@ async def test_what_the_storage_can_never_hold_is_refused_before_its_first_byte(
     assert len(front.commands.submissions) == (refusal is None)
 
 
+@pytest.mark.parametrize(("size", "status"), [(100, 204), (101, 413)])
+async def test_a_length_that_is_told_later_is_one_that_the_storage_can_hold(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path, size: int, status: int
+) -> None:
+    front.disks.wrapped = Bounded
+    where = await begin(client, tree, None)
+    assert (await patch(client, where, 0, b"x", Upload_Length=str(size))).status_code == status
+
+
 async def test_metadata_that_is_too_much_is_refused_before_the_first_byte(
     front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path
 ) -> None:

@@ -1,0 +1,64 @@
+"""`prune`: what was promised to be kept for a time, and is older: commands with their keys, and events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic, time
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from schema.ids import FIRST_COMMAND_ID, first_command_id_of
+from schema.store import retention as store
+
+if TYPE_CHECKING:
+    from schema.store.pool import Pool
+
+_PAGE = 1000
+"""Rows of one transaction: some 20 ms, so that nobody waits for it."""
+_LONGEST_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    commands: int = 0
+    events: int = 0
+    more: bool = False
+    """There was no time for all of it: again, at once"""
+
+
+class Retention:
+    def __init__(
+        self, pool: Pool, keys: timedelta, events: timedelta, longest_seconds: float = _LONGEST_SECONDS
+    ) -> None:
+        """`keys`, `events`: for how long they are kept."""
+        self._pool, self._keys, self._events, self._longest = pool, keys, events, longest_seconds
+
+    @activity.defn(name="prune")
+    async def prune(self) -> Pruned:
+        until = monotonic() + self._longest
+        events, events_left = await self._prune_events(until)
+        commands, commands_left = await self._prune_commands(until)
+        return Pruned(commands, events, events_left or commands_left)
+
+    async def _prune_events(self, until: float) -> tuple[int, bool]:
+        """How many, and whether older ones are left."""
+        total = 0
+        while True:
+            async with self._pool.connection() as connection:
+                gone = await store.prune_events(connection, self._events, _PAGE)
+            total += gone
+            if gone < _PAGE or monotonic() > until:
+                return total, gone == _PAGE
+
+    async def _prune_commands(self, until: float) -> tuple[int, bool]:
+        total, after = 0, FIRST_COMMAND_ID
+        below = first_command_id_of(time() - self._keys.total_seconds())
+        while True:
+            async with self._pool.connection() as connection:
+                page = await store.prune_commands(connection, self._keys, _PAGE, below=below, after=after)
+            total += page.gone
+            if page.last is None or monotonic() > until:
+                return total, page.last is not None
+            after = page.last

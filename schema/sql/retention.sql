@@ -1,0 +1,42 @@
+-- What is kept no longer: old commands with their keys, and old events. Each statement takes a page and is a transaction.
+-- `= ANY (ARRAY[...])` where a table is written to: see trees.sql.
+
+-- name: prune_events
+-- The oldest events, whole positions from the first: only what Redis has had, and nothing beyond one that is still to be kept.
+WITH looked AS (
+    SELECT o.id, o.position, o.created_at FROM filestore.outbox o
+     WHERE o.position > (SELECT r.events_position FROM filestore.retention r)
+       AND o.position <= (SELECT f.published FROM filestore.event_feed f)
+     ORDER BY o.position LIMIT %(limit)s
+), old AS (
+    SELECT id, position, created_at FROM looked
+     WHERE position < coalesce((SELECT min(k.position) FROM looked k
+                                 WHERE k.created_at >= now() - make_interval(secs => %(keep)s)), position + 1)
+), gone AS (
+    DELETE FROM filestore.outbox o USING old WHERE o.id = ANY (ARRAY[old.id])
+), told AS (
+    UPDATE filestore.retention r
+       SET events_position = greatest(r.events_position, x.position), events_until = greatest(r.events_until, x.until)
+      FROM (SELECT max(position) AS position, max(created_at) AS until FROM old) x WHERE x.position IS NOT NULL
+)
+SELECT count(*) AS gone FROM old
+
+-- name: prune_commands
+-- Commands whose keys were kept for as long as was promised: a page of ids, which rise with time. Those that run, or have left
+-- something to clear, stay.
+WITH looked AS (
+    SELECT c.id FROM filestore.commands c
+     WHERE c.id > %(after)s::uuid AND c.id < %(below)s::uuid ORDER BY c.id LIMIT %(limit)s
+), gone AS (
+    DELETE FROM filestore.commands c USING looked l
+     WHERE c.id = ANY (ARRAY[l.id]) AND c.ended_at < now() - make_interval(secs => %(keep)s)
+       AND NOT EXISTS (SELECT FROM filestore.cleanups k WHERE k.command_id = c.id OFFSET 0)
+       AND NOT EXISTS (SELECT FROM filestore.claims k WHERE k.command_id = c.id OFFSET 0)
+       AND NOT EXISTS (SELECT FROM filestore.staged_entries k WHERE k.command_id = c.id OFFSET 0)
+    RETURNING c.ended_at
+), told AS (
+    UPDATE filestore.retention r SET commands_until = greatest(r.commands_until, x.until)
+      FROM (SELECT max(ended_at) AS until FROM gone) x WHERE x.until IS NOT NULL
+)
+SELECT (SELECT count(*) FROM gone) AS gone, (SELECT count(*) FROM looked) AS looked,
+       (SELECT l.id::text FROM looked l ORDER BY l.id DESC LIMIT 1) AS last
