@@ -15,7 +15,7 @@ from activities.commands.fresh import FreshAttempts
 from activities.commands.stage import StageCopies
 from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
-from activities.executors.kinds import prepare_storage, prove_storage
+from activities.executors.kinds import prepare_storage, prove_storage, read_sentinel
 from activities.ports import Audience, Executors
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
@@ -99,6 +99,9 @@ class RouteExecutors:
 
     def register(self, mount: Mount, others: Sequence[Mount]) -> Identity | None:
         return prepare_storage(mount, self._spool_path, others)
+
+    def sentinel(self, mount: Mount) -> str | None:
+        return read_sentinel(mount, self._spool_path)
 
     def prove(self, mount: Mount) -> Identity | None:
         return prove_storage(mount, self._spool_path)

@@ -17,9 +17,8 @@ RETURNING id::text, attempt, intent, path, request->>'path' AS shown
 -- The fence: only the attempt the row names may end a command. What `apply` saw joins the intent.
 UPDATE filestore.commands c
    SET status = i.status, code = i.code, retryable = coalesce(i.retryable, false), ended_at = now(), touched_at = now(),
-       intent = c.intent || jsonb_build_object('identity', i.identity, 'message', i.message, 'drift', i.drift)
-           || CASE WHEN i.replaced IS NULL THEN '{}' ELSE jsonb_build_object('replaced_identity', i.replaced) END
-           || CASE WHEN i.leaves IS NULL THEN '{}' ELSE jsonb_build_object('leaves', i.leaves, 'holds', i.holds) END
+       intent = c.intent || jsonb_strip_nulls(jsonb_build_object('identity', i.identity, 'message', i.message, 'drift', i.drift,
+           'replaced_identity', i.replaced, 'leaves', i.leaves, 'holds', i.holds))
   FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id uuid, attempt integer, status filestore.command_status, identity jsonb,
        code text, message text, retryable boolean, drift text, replaced jsonb, leaves boolean, holds boolean)
  WHERE c.id = ANY (ARRAY[i.id]) AND c.status = 'running' AND c.attempt = i.attempt

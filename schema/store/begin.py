@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -210,6 +210,20 @@ async def open_rows(
     return {CommandId(row["id"]) for row in await cursor.fetchall()}
 
 
+_BESIDE = {
+    "id", "tenant", "principal", "token_id", "key", "kind", "hash", "request_id", "trace_id",
+    "staged", "has_metadata", "failure", "failure_message", "failure_details",
+}  # fmt: skip
+"""What columns of the row, its intent, or the metadata itself say already"""
+_STATED = {field.name: field.default for field in fields(Command) if field.name not in _BESIDE}
+
+
+def _asked(request: Command) -> dict[str, Any]:
+    """What is stored of a request, in its row and in the journal: what no other column says, without what has its default."""
+    values = {name: (getattr(request, name), default) for name, default in _STATED.items()}
+    return {name: value for name, (value, default) in values.items() if value != default}
+
+
 def _opened(request: Command, verdict: Go | Refuse, atomic_size: int | None) -> dict[str, Any]:
     item: dict[str, Any] = {
         "id": verdict.id,
@@ -220,8 +234,7 @@ def _opened(request: Command, verdict: Go | Refuse, atomic_size: int | None) -> 
         "key": request.effective_key,
         "kind": request.kind,
         "path": (request.node_path if request.runs_on == request.mount_id else request.appears_at).raw.hex(),
-        "request": {name: value for name in Command.__slots__ if (value := getattr(request, name)) is not None}
-        | {"name_text": request.appears_at.name.decode("utf-8", "replace")},
+        "request": _asked(request) | {"name_text": request.appears_at.name.decode("utf-8", "replace")},
         "hash": request.hash,
         "attempt": verdict.attempt,
         "request_id": request.request_id,

@@ -25,7 +25,7 @@ _COLUMNS = re.compile(
 )
 _PRESENT = re.compile(r"intent\s*\?\|?\s*(?:ARRAY\[([^\]]*)\]|('\w+'))")
 _TAKEN = re.compile(r"\bintent\s*->>?\s*'(\w+)'")
-_ADDED = re.compile(r"c\.intent \|\| jsonb_build_object\((.*?)\)\n", re.DOTALL)
+_ADDED = re.compile(r"c\.intent \|\| (?:jsonb_strip_nulls\()?jsonb_build_object\((.*?)\)\n", re.DOTALL)
 _LEAVING = r"(?:leaves|replaced|departs|'replaced'|'departs')"
 
 

@@ -362,3 +362,17 @@ async def test_a_node_that_is_gone_is_not_described_where_it_lay(
     await protocol.run(mount, late)
     [entry] = await journal(pool, late.id)
     assert (entry["outcome"], entry["code"]) == ("failed", "NODE_NOT_FOUND")
+
+
+async def test_a_request_is_stored_without_what_other_columns_say(
+    protocol: Protocol, pool: Pool, mount: MountId
+) -> None:
+    """It stands in the row of its command and in the journal: each byte of it twice, for ever."""
+    request = upload(mount, "f", 5, overwrite=True, request_id="r", trace_id="t", mime_type="text/plain", key="k")
+    await protocol.run(mount, request)
+    told = {"mount_id": mount, "path": "f", "name_text": "f", "overwrite": True, "mime_type": "text/plain", "size": 5}
+    told["sha256"] = "ab" * 32
+    [row] = await rows(pool, "SELECT request, key, principal FROM filestore.commands WHERE id = %s::uuid", request.id)
+    [entry] = await journal(pool, request.id)
+    assert (row["request"], entry["payload"]) == (told, told)
+    assert (row["key"], row["principal"]) == ("k", request.principal)

@@ -127,7 +127,9 @@ class Engine:
         return [mount.id for mount in self._served.here() if mount.id in self._workers]
 
     def resting_mounts(self) -> list[MountId]:
-        return [mount.id for mount in self._served.here() if self._served.rests(mount.id)]
+        """And those that were removed."""
+        resting = [mount.id for mount in self._served.here() if self._served.rests(mount.id)]
+        return [*resting, *self._served.removed()]
 
     @property
     def queues(self) -> int:
