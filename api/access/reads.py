@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from schema.errors import Overloaded
+from schema.errors import Overloaded, Unavailable
 from schema.settings import Settings
 from schema.store import reads as store
 from schema.store.pool import Pool
@@ -30,7 +30,7 @@ class LongReads:
         self._lane = asyncio.Semaphore(settings.long_reads)
 
     async def run(self, read: Callable[[Connection], Awaitable[T]]) -> T:
-        """`read` only reads: it is begun anew where it turns out to take long. Raises Overloaded."""
+        """`read` only reads: it is begun anew where it turns out to take long. Raises Overloaded, Unavailable."""
         try:
             return await self._quickly(read)
         except _TakesLong:
@@ -43,7 +43,12 @@ class LongReads:
 
     async def _quickly(self, read: Callable[[Connection], Awaitable[T]]) -> T:
         async with self._pool.connection() as connection:
-            return await _within(QUICK_SECONDS, read(connection))
+            try:
+                return await _within(QUICK_SECONDS, read(connection))
+            except _TakesLong as error:
+                if connection.closed:  # the server did not even hear that it was to stop
+                    raise Unavailable() from error
+                raise
 
     async def _turn(self) -> None:
         try:

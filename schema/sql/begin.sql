@@ -47,7 +47,7 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
   FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id text, n integer, mount bigint, tenant text, principal text, key text,
            path text, parent text, name text, above jsonb, subtree boolean, shared boolean, gone boolean, below boolean,
            node bigint, version bigint, describes boolean)
-  LEFT JOIN filestore.backend_mounts m ON m.id = i.mount AND m.tenant = i.tenant
+  LEFT JOIN filestore.backend_mounts m ON m.id = i.mount AND m.tenant = i.tenant AND m.removed_at IS NULL
   LEFT JOIN LATERAL (SELECT * FROM filestore.commands x
        WHERE i.n = 0 AND x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
   LEFT JOIN LATERAL (SELECT x.id, filestore.node_facts(x) AS facts FROM filestore.nodes x

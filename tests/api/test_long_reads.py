@@ -9,7 +9,7 @@ import pytest
 
 from api.access import reads
 from api.access.reads import LongReads
-from schema.errors import Overloaded
+from schema.errors import Overloaded, Unavailable
 from schema.ids import NodeId
 from tests.api.conftest import FrontOfTest, Tree
 
@@ -95,6 +95,21 @@ async def test_a_read_that_takes_too_long_is_given_up_and_the_server_stops_it(fr
     async with front.pool.connection() as connection:
         cursor = await connection.execute("SHOW max_parallel_workers_per_gather")
         assert (await cursor.fetchone() or {})["max_parallel_workers_per_gather"] != "0", "that was for the one read"
+
+
+async def test_a_server_that_does_not_stop_a_read_is_not_asked_again(front: FrontOfTest) -> None:
+    long, _ = lane(front)
+    begun = 0
+
+    async def read(connection: Any) -> None:
+        nonlocal begun
+        begun += 1
+        await connection.close()  # as the driver does it when nobody answers
+        await asyncio.sleep(60)
+
+    with pytest.raises(Unavailable):
+        await long.run(read)
+    assert begun == 1
 
 
 async def test_a_long_read_takes_one_processor(front: FrontOfTest) -> None:

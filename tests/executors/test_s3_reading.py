@@ -14,7 +14,7 @@ from schema.errors import InvalidPath, InvalidRequest, MountOffline, NodeNotFoun
 from schema.paths import NodePath
 from tests.executors.bench_s3 import OutsideBucket
 from tests.executors.conftest import Bench, refused
-from tests.executors.test_every_executor import HOSTILE
+from tests.executors.every.test_create import HOSTILE
 from tests.fix_s3 import VERSIONED, S3Mount, S3Server, new_mount
 from tests.fix_s3_proxy import S3Proxy
 

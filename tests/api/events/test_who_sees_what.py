@@ -1,0 +1,77 @@
+"""Which events a reader is shown: by prefix, by tenant, by rights."""
+
+import base64
+from typing import Any
+
+import httpx2
+import pytest
+
+from api.events import sse as event_stream
+from api.events.feed import below
+from schema import errors
+from schema.events import EventType
+from tests.api.conftest import FrontOfTest, Tree, make_tree
+from tests.api.events.helpers import paths_of, position, pull, tell
+from tests.sse import connect
+
+
+@pytest.mark.parametrize(
+    ("path", "prefix", "is_below"),
+    [(b"a/b", b"a/b", True), (b"a/b/c", b"a/b", True), (b"a/bc", b"a/b", False), (b"a", b"a/b", False), (b"A/b", b"a", False),
+     (b"a\xff/b", b"a\xff", True), (b"a\xff/b", b"a\xfe", False), (b"a\xff", b"a", False), (b"", b"a", False)],
+)  # fmt: skip
+def test_a_prefix_means_whole_names(path: bytes, prefix: bytes, is_below: bool) -> None:
+    assert below(path, prefix) == is_below
+
+
+async def test_names_that_are_no_text_and_both_places_of_a_move(
+    tree: Tree, address: tuple[str, int], read_token: str
+) -> None:
+    prefix = base64.b64encode(b"d\xff").decode()
+    stream = await connect(address, read_token, backendMountId=tree.mount, pathPrefixB64=prefix)
+    await tell(tree, "d\ufffd/1", pathB64=base64.b64encode(b"d\xff/1").decode())
+    await tell(tree, "d\ufffd/2", pathB64=base64.b64encode(b"d\xfe/2").decode())
+    await tell(tree, "d\ufffd/3")
+    moved = {"path": "d\ufffd/4", "pathB64": base64.b64encode(b"d\xff/4").decode()}
+    await tell(tree, "to/4", type_=EventType.NODE_MOVED, movedFrom=moved)
+    assert paths_of(await stream.events(2)) == ["d\ufffd/1", "to/4"]
+    await stream.close()
+
+
+async def test_nobody_sees_another_tenant(
+    front: FrontOfTest, tree: Tree, address: tuple[str, int], tmp_path: Any, read_token: str
+) -> None:
+    theirs = await make_tree(front.pool, tmp_path / "theirs", tenant="theirs")
+    token = await front.token("read", tenant="theirs")
+    mine, other = await connect(address, read_token), await connect(address, token)
+    start = await position(tree.pool)
+    await tell(theirs, "secret", tenant="theirs")
+    await tell(tree, "open")
+    assert paths_of(await mine.events(1)) == ["open"]
+    assert paths_of(await other.events(1)) == ["secret"]
+    resumed = await connect(address, read_token, lastEventId=start)
+    assert paths_of(await resumed.events(1)) == ["open"]
+    refused = await connect(address, read_token, backendMountId=theirs.mount)
+    assert refused.status == 404
+    for stream in (mine, other, resumed, refused):
+        await stream.close()
+
+
+async def test_each_event_is_shown_to_who_may_read_its_path(
+    tree: Tree, address: tuple[str, int], read_token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def authorise(principal: Any, action: str, mount: Any = None, path: Any = None) -> None:
+        if path is not None and path.raw.startswith(b"secret"):
+            raise errors.MissingScope()
+
+    monkeypatch.setattr(event_stream, "authorise", authorise)
+    stream = await connect(address, read_token, backendMountId=tree.mount)
+    start = await position(tree.pool)
+    await tell(tree, "secret/1", "open/1")
+    await tell(tree, "open/2", type_=EventType.NODE_MOVED, movedFrom="secret/2")
+    await tell(tree, "open/3")
+    assert paths_of(await stream.events(2)) == ["open/1", "open/3"]
+    await stream.close()
+    async with httpx2.AsyncClient(base_url=f"http://{address[0]}:{address[1]}") as client:
+        found = await pull(client, read_token, backendMountId=tree.mount, after=start)
+    assert [e["data"]["path"] for e in found["events"]] == ["open/1", "open/3"]
