@@ -60,7 +60,7 @@ def test_ancestors_lead_from_the_root_to_the_parent(raw: bytes) -> None:
         return
     above = path.ancestors()
     assert above[0] == ROOT and above[-1] == path.parent and len(above) == path.depth
-    assert [raw[:length] for length in path.ancestor_lengths()] == [one.raw for one in above]
+    assert [path.raw[:length] for length in path.ancestor_lengths()] == [one.raw for one in above]
     assert path.parent.child(path.name) == path
 
 
