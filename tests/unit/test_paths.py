@@ -154,7 +154,7 @@ def test_the_longest_path_is_taken_and_one_byte_more_is_not() -> None:
 
 def test_a_root_is_a_path_only_where_it_is_asked_for() -> None:
     assert paths.parse("/", allow_root=True) == ROOT
-    assert ROOT.depth == 0 and ROOT.ancestors() == ROOT.ancestor_lengths() == [] and ROOT.as_directory == b""
+    assert ROOT.depth == 0 and ROOT.ancestors() == [] and ROOT.ancestor_lengths() == [] and ROOT.as_directory == b""
 
 
 def test_bytes_that_are_not_utf_8_travel_as_base64() -> None:
