@@ -122,7 +122,7 @@ def _engine(
 
 def _activities(settings: Settings, pool: Pool, executors: Executors, audience: Audience, bus: Bus) -> Activities:
     fresh = FreshAttempts()
-    # Each mount has threads of its own, and copies have others than steps: what hangs or takes long holds up nobody else.
+    # Each mount has threads of its own, and copies have others than steps: a step that hangs or takes long holds up no other mount.
     steps, copies = budgets.STEPS.build(), budgets.COPIES.build()
     finish, publish = Finish(pool, executors, steps), Publish(pool, bus)
     return Activities(

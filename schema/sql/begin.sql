@@ -15,7 +15,8 @@ SELECT n.id, p.directory_path || n.name AS path
 -- name: look
 -- What the record says about each request of a list: its key, its mounts, and for each of its ends (n = 0 the path, n = 1 the
 -- target) the parent, the node, the latest deleted one, and whose claim is in the way. `parent` is the stored form of the
--- directory's path, `above` are all paths over it. Of metadata that changes: how many bytes it has, and how many with what waits.
+-- directory's path, `above` says of all paths over it how many bytes of this one they are. Of metadata that changes: how many bytes
+-- it has, and how many with what waits.
 -- One look-up after the other for each request: whatever the tables' sizes, nothing here may become a scan.
 SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS fresh_node,
        m.state AS mount_state, m.access_mode AS mount_access,
@@ -34,9 +35,10 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
        (SELECT k.command_id::text FROM filestore.claims k
          WHERE k.mount_id = i.mount AND k.path = decode(i.path, 'hex') AND NOT (k.shared AND i.shared)
          UNION ALL
-        SELECT k.command_id::text FROM jsonb_array_elements_text(i.above) a
+        SELECT k.command_id::text FROM (SELECT decode(i.path, 'hex') AS path OFFSET 0) q
+         CROSS JOIN LATERAL jsonb_array_elements_text(i.above) a
           JOIN LATERAL (SELECT s.command_id FROM filestore.claims s
-                         WHERE s.mount_id = i.mount AND s.path = decode(a, 'hex') AND s.kind = 'subtree'
+                         WHERE s.mount_id = i.mount AND s.path = substring(q.path FOR a::integer) AND s.kind = 'subtree'
                            AND NOT (s.shared AND i.shared) LIMIT 1) k ON true
          UNION ALL
         SELECT k.command_id::text FROM filestore.claims k WHERE i.subtree AND k.mount_id = i.mount

@@ -40,7 +40,7 @@ class ServedMounts:
         return [mount for mount in everywhere if self._is_here(mount)]
 
     def learn(self, mount: Mount) -> None:
-        """From anybody who read a mount's row. Rows may be read late: an older epoch does not replace a newer one."""
+        """From any code that read a mount's row. Rows may be read late: an older epoch does not replace a newer one."""
         known = self._mounts.get(mount.id)
         if known is None or known.epoch <= mount.epoch:
             self._mounts[mount.id] = mount
