@@ -699,3 +699,10 @@ CREATE FUNCTION filestore.left_event_v2(
             THEN coalesce((tree->>'size')::bigint, 0) ELSE (leaves->>'size')::bigint END))
         || jsonb_strip_nulls(jsonb_build_object('pathB64', leaves->'b64'))
 $$;
+
+-- What is kept of an intent once its command has ended and nothing is left to clear: what events, the check, and a repeated request
+-- ask for. The rest is in the journal, in the versions, or over.
+CREATE FUNCTION filestore.ended_intent_v1(intent jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT intent - ARRAY['identity', 'expected', 'before', 'source', 'totals', 'trash', 'opened', 'kind', 'at', 'parent',
+        'old_parent', 'version', 'previous_version', 'sha256', 'place', 'drift', 'leaves', 'holds', 'long', 'items']
+$$;
