@@ -45,7 +45,7 @@ PROGRESS: ContextVar[Progress | None] = ContextVar("progress", default=None)
 
 
 def current() -> Progress:
-    """That of this activity, or one that nobody reads."""
+    """That of this activity, or one that is shown nowhere."""
     return PROGRESS.get() or Progress()
 
 

@@ -34,6 +34,10 @@ class ExecutorsOfMounts(Protocol):
         """
         ...
 
+    def sentinel(self, mount: Mount) -> str | None:
+        """Which mount the storage says it is. Blocking. Raises as `register`."""
+        ...
+
     def prove(self, mount: Mount) -> Identity | None:
         """Read a mount's sentinel where this row says it lies, and write nothing; which directory its root is, as `register`.
         Blocking. Raises InvalidRequest, MountOffline, ExecutorNotFound."""

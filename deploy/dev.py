@@ -136,7 +136,7 @@ def _to_its_end(argv: list[str], environment: Mapping[str, str], cwd: Path | Non
 
 
 def build() -> int:
-    """What `up` would build first, for those who start many stacks and can not wait for it in each."""
+    """What `up` would build first, for a caller that starts many stacks and can not wait for it in each."""
     try:
         find_program()
     except StartFailed as error:

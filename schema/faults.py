@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 POINTS: dict[str, str] = {
     "api.sealed": "the stages of a list are durable, its workflow is not started",
-    "api.started": "Temporal has accepted the workflow, nobody is answered",
+    "api.started": "Temporal has accepted the workflow, no client is answered",
     "begin.before_commit": "the transaction with intents and claims is about to commit",
     "begin.committed": "intents and claims are durable, nothing is visible",
     "stage.laid": "some of what a directory holds lies where it goes, all or not; the record does not know (subject: its path)",
@@ -36,7 +36,7 @@ POINTS: dict[str, str] = {
     "commit.item": "one item is about to be recorded (subject: its path)",
     "commit.taken_back": "the effects of an atomic list are taken back, the record does not know",
     "commit.before_commit": "the transaction with the record is about to commit",
-    "commit.committed": "the record is durable, nobody is answered",
+    "commit.committed": "the record is durable, no client is answered",
     "finish.cleared": "some originals of a tree have left, all or not (subject: the path of the tree)",
     "finish.acted": "the leftovers of one command are cleared, its cleanup row is open",
     "finish.closed": "the cleanup rows are closed",

@@ -61,6 +61,10 @@ class NodePath:
         names = self.raw.split(b"/") if self.raw else []
         return [NodePath(b"/".join(names[:depth])) for depth in range(len(names))]
 
+    def ancestor_lengths(self) -> list[int]:
+        """The same as numbers: how many bytes of this path each of them is. All of them spelled out are its square."""
+        return [0, *(at for at, byte in enumerate(self.raw) if byte == 0x2F)] if self.raw else []
+
     def child(self, name: bytes) -> "NodePath":
         return NodePath(self.raw + b"/" + name if self.raw else name)
 

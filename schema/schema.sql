@@ -45,7 +45,7 @@ CREATE TABLE filestore.backend_mounts (
     tenant         text NOT NULL DEFAULT 'main',
     mount_key      text NOT NULL,
     mount_uuid     uuid NOT NULL DEFAULT gen_random_uuid(),  -- also in the sentinel on the storage itself
-    backend_kind   text NOT NULL CHECK (backend_kind IN ('local', 's3')),
+    backend_kind   text NOT NULL,                             -- which executor it has: activities/executors/kinds.py
     root_path      text,
     bucket         text,
     prefix         text,
@@ -63,10 +63,10 @@ CREATE TABLE filestore.backend_mounts (
     epoch          integer NOT NULL DEFAULT 1,                -- rises when the root changes
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (tenant, mount_key),
-    CHECK (backend_kind <> 'local' OR root_path IS NOT NULL),
-    CHECK (backend_kind <> 's3' OR bucket IS NOT NULL)
+    direct_reads   boolean NOT NULL DEFAULT false,            -- its storage hands out content itself, under a link
+    removed_at     timestamptz                                -- forgotten: its rows are history, and nobody finds them
 );
+CREATE UNIQUE INDEX backend_mounts_key ON filestore.backend_mounts (tenant, mount_key) WHERE removed_at IS NULL;
 
 CREATE TABLE filestore.mount_secrets (
     mount_id   bigint NOT NULL REFERENCES filestore.backend_mounts ON DELETE CASCADE,
@@ -577,7 +577,7 @@ SELECT n.id, n.tenant, n.mount_id, n.parent_id, n.kind, n.state, n.name, n.depth
        n.version, n.size_bytes, n.sha256, n.checksum, n.metadata, t.path, t.path_text, t.document_text,
        t.document_text::json AS document
   FROM filestore.nodes n
-  JOIN filestore.backend_mounts m ON m.id = n.mount_id
+  JOIN filestore.backend_mounts m ON m.id = n.mount_id AND m.removed_at IS NULL
   LEFT JOIN filestore.nodes p ON p.id = n.parent_id
  CROSS JOIN LATERAL (
      SELECT CASE WHEN n.depth = 0 THEN ''::bytea ELSE p.directory_path || n.name END AS path,
@@ -608,9 +608,9 @@ SELECT n.id, n.tenant, n.mount_id, n.parent_id, n.kind, n.state, n.name, n.depth
                     || ',"state":"' || r.consistency_state || '","lastCalculatedAt":' || to_json(r.last_calculated_at) || '}'
                   FROM filestore.rollup_of(n.id) r) END
          || ',"download":' || CASE WHEN n.kind <> 'file' OR n.state = 'deleted' THEN 'null' ELSE
-                CASE m.backend_kind WHEN 's3' THEN '{"mode":"presign"' ELSE '{"mode":"stream"' END
+                CASE WHEN m.direct_reads THEN '{"mode":"presign"' ELSE '{"mode":"stream"' END
                 || ',"streamUrl":"/v1/files/' || n.id || '/content","presignUrl":'
-                || CASE m.backend_kind WHEN 's3' THEN '"/v1/files/' || n.id || '/presign"' ELSE 'null' END
+                || CASE WHEN m.direct_reads THEN '"/v1/files/' || n.id || '/presign"' ELSE 'null' END
                 || ',"supportsRange":true,"sizeBytes":' || n.size_bytes || ',"checksum":' || s.checksum
                 || ',"contentHash":' || s.hash || ',"filename":' || s.name || '}' END
          || '}' AS document_text) t;

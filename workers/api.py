@@ -19,7 +19,7 @@ log = structlog.get_logger("api")
 
 
 class Server(uvicorn.Server):
-    """Drains commands before connections close: who waits for an answer gets it. Streams, which have no end, end first."""
+    """Drains commands before connections close: a waiting client gets its answer. Streams have no end, so they end first."""
 
     def __init__(self, config: uvicorn.Config, engine: Engine, feed: Feed) -> None:
         super().__init__(config)

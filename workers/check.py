@@ -2,7 +2,7 @@
 
 Reads the record of each mount, lists its storage, and says where they differ: `schema/check` names what must be
 true. `--level content` reads every file and compares its SHA-256. `--sweep` first carries every running command to its
-end and sweeps, so that whatever is left is nobody's; it needs Temporal and a worker of this host.
+end and sweeps, so that whatever is left belongs to no command; it needs Temporal and a worker of this host.
 
 Exit codes: 0 nothing is wrong (notices may be shown), 1 findings, 2 usage, 3 something could not be checked.
 """
@@ -134,7 +134,7 @@ async def _storage(
 def look(executor: Executor, places: Sequence[bytes], *, content: bool) -> StorageFacts:
     """List everything, and look for old content where it should be kept. Blocking."""
     executor.check()
-    # A listing that takes long would see a stage that came after the record was read as nobody's: stages come first.
+    # A listing that takes long would see a stage that came after the record was read as one without a command: stages come first.
     stages = _stages(executor)
     listing = [_listed(executor, entry, content) for entry in executor.walk()]
     return StorageFacts(listing, {place: _kept_size(executor, place) for place in places}, stages)
@@ -184,14 +184,14 @@ def _held(locks: Locks, stage: CommandId) -> bool:
     try:
         return not locks.take(stage)
     except ValueError:
-        return False  # no command has such a name, so nobody can hold its lock
+        return False  # no command has such a name, so no process can hold its lock
 
 
 # The feed -------------------------------------------------------------------------------------------------------------
 
 
 async def _check_feed(pool: Pool) -> list[Finding]:
-    """Findings on the event feed that last. Whoever serves the feed looks at it about every second: an event that a
+    """Findings on the event feed that last. The process that serves the feed looks at it about every second: an event that a
     transaction, of whatever program, held back until a moment ago is not overdue yet."""
     end = time.monotonic() + _SETTLE_SECONDS
     while True:

@@ -15,7 +15,7 @@ from activities.commands.fresh import FreshAttempts
 from activities.commands.stage import StageCopies
 from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
-from activities.executors.kinds import prepare_storage, prove_storage
+from activities.executors.kinds import prepare_storage, prove_storage, read_sentinel
 from activities.ports import Audience, Executors
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
@@ -100,6 +100,9 @@ class RouteExecutors:
     def register(self, mount: Mount, others: Sequence[Mount]) -> Identity | None:
         return prepare_storage(mount, self._spool_path, others)
 
+    def sentinel(self, mount: Mount) -> str | None:
+        return read_sentinel(mount, self._spool_path)
+
     def prove(self, mount: Mount) -> Identity | None:
         return prove_storage(mount, self._spool_path)
 
@@ -119,7 +122,7 @@ def _engine(
 
 def _activities(settings: Settings, pool: Pool, executors: Executors, audience: Audience, bus: Bus) -> Activities:
     fresh = FreshAttempts()
-    # Each mount has threads of its own, and copies have others than steps: what hangs or takes long holds up nobody else.
+    # Each mount has threads of its own, and copies have others than steps: a step that hangs or takes long holds up no other mount.
     steps, copies = budgets.STEPS.build(), budgets.COPIES.build()
     finish, publish = Finish(pool, executors, steps), Publish(pool, bus)
     return Activities(

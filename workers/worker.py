@@ -32,7 +32,7 @@ async def serve(settings: Settings, parts: wiring.WorkerParts, listener: socket.
 
 
 def listen(settings: Settings) -> socket.socket | None:
-    """None where nobody wants it, and where the port is taken: that is said, and the work goes on."""
+    """None where the settings want none, and where the port is taken: then the log says so, and the work goes on."""
     if settings.worker_port == 0:
         return None
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET

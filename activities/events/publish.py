@@ -34,7 +34,7 @@ class Publish:
         self._wanted, self._unsent = asyncio.Event(), asyncio.Event()
 
     def announce(self) -> None:
-        """There is something to publish: `run` of this process does so at once. Nobody waits for it."""
+        """There is something to publish: `run` of this process does so at once. The caller does not wait for it."""
         self._wanted.set()
 
     @activity.defn(name="publish")
@@ -76,7 +76,7 @@ class Publish:
             return await store.waiting(connection)
 
     async def send(self) -> int:
-        """Send what Redis has not had. Apart from the positions: those who read the feed itself do not wait for Redis."""
+        """Send what Redis has not had. Apart from the positions: a reader of the feed itself does not wait for Redis."""
         async with self._pool.connection() as connection:
             if not await store.lock(connection, Lock.BUS):
                 return 0

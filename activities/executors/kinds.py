@@ -39,6 +39,8 @@ class Kind(Protocol):
     """Bytes of memory that one download takes at most"""
     writing: int
     """And one upload"""
+    direct_reads: bool
+    """Its executor serves `DirectReads`"""
 
     def check_place(self, place: MountPlace) -> None:
         """Is this how a mount of this kind says where it lies? Asks nobody. Raises InvalidRequest."""
@@ -51,6 +53,10 @@ class Kind(Protocol):
     def prepare(self, mount: Mount, spool: Path) -> None:
         """Make the storage of a new mount ready, and put its sentinel there. Doing it again is harmless; what is refused leaves
         nothing behind. Raises InvalidRequest, MountOffline, StorageFull."""
+        ...
+
+    def sentinel(self, mount: Mount, spool: Path) -> str | None:
+        """Which mount the storage says it is, if it says so. Raises MountOffline, InvalidRequest."""
         ...
 
     def meets(self, mount: Mount, other: Mount, spool: Path) -> bool:
@@ -101,6 +107,11 @@ def prepare_storage(mount: Mount, spool_path: str, others: Sequence[Mount] = ())
             )
     kind.prepare(mount, spool)
     return prove_storage(mount, spool_path)
+
+
+def read_sentinel(mount: Mount, spool_path: str) -> str | None:
+    """Which mount the storage says it is. Raises as `prepare_storage`."""
+    return kind_of(mount.backend_kind).sentinel(mount, Path(spool_path))
 
 
 def prove_storage(mount: Mount, spool_path: str) -> Identity | None:

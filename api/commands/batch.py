@@ -64,7 +64,7 @@ class Item:
 
 class Fate(Enum):
     DONE = "it succeeded"
-    FAILED = "it was refused or failed, or nobody knows yet"
+    FAILED = "it was refused or failed, or its outcome is not known yet"
     RUNNING = "it goes on, and the client does not wait any longer"
 
 

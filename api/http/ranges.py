@@ -32,7 +32,7 @@ def wanted(headers: Mapping[str, str], size: int, validators: Validators) -> lis
         return []
     texts = [spec for spec in specs.split(",") if spec.strip(" \t")]
     if len(texts) > SPECS_MAX:
-        raise Unsatisfiable(f"{len(texts)} ranges are more than anybody needs; {RANGES_MAX} are the most.")
+        raise Unsatisfiable(f"{len(texts)} ranges are too many; {RANGES_MAX} are the most.")
     ranges = []
     for text in texts:
         spec = _SPEC.fullmatch(text)

@@ -2,11 +2,19 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from activities.executors.kinds import KINDS
 from api.http.fields import Count, JsonBody, Metadata, Query, Short, Text, split_list
 
-MountKind = Literal["local", "s3"]
+
+def _known_kind(name: str) -> str:
+    if name not in KINDS:
+        raise ValueError(f"there are {', '.join(KINDS)}")
+    return name
+
+
+MountKind = Annotated[str, AfterValidator(_known_kind), WithJsonSchema({"type": "string", "enum": list(KINDS)})]
 MountState = Literal["active", "inactive", "offline", "degraded", "error", "unknown"]
 AccessMode = Literal["rw", "ro"]
 
@@ -31,6 +39,12 @@ class MountFields(JsonBody):
 class NewMountBody(MountFields):
     mount_key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
     backend_kind: MountKind
+    adopt: bool = False
+    """The place is a mount that no service serves any more (its record is lost, or it was removed): it becomes this one"""
+
+
+class RemoveQuery(Query):
+    forget: bool = False
 
 
 class MountChanges(MountFields):

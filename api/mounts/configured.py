@@ -49,7 +49,7 @@ async def register_configured(settings: Settings, pool: Pool, executors: Executo
     followed = await follow_configured(settings, pool, executors.prove, entry)
     if followed is not None:
         return followed
-    id = await register(settings, pool, executors, new_mount(body, TENANT))
+    id = await register(settings, pool, executors, new_mount(body, TENANT), adopt=body.adopt)
     mount = await _find(pool, id)
     assert mount is not None
     return mount
@@ -91,7 +91,7 @@ def difference(mount: Mount, shown: Mapping[str, Any], body: NewMountBody) -> Ch
         raise MountOffline(
             f"The configuration file says {body.backend_kind}, and the mount was registered as {mount.backend_kind}."
         )
-    said = body.model_dump(include=body.model_fields_set - {"mount_key", "backend_kind", "config"})
+    said = body.model_dump(include=body.model_fields_set - {"mount_key", "backend_kind", "config", "adopt"})
     aliases = {name: field.alias or name for name, field in NewMountBody.model_fields.items()}
     recorded = {name: shown[alias] for name, alias in aliases.items() if alias in shown} | {"state": mount.state}
     columns = {name: value for name, value in said.items() if _differs(name, value, recorded[name])}

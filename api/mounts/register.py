@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,12 +13,12 @@ from activities.executors.base import Identity
 from activities.executors.kinds import kind_of
 from api.mounts.bodies import MountChanges, MountFields, NewMountBody
 from api.services import ExecutorsOfMounts, Front
-from schema.errors import BackendNotFound, InvalidRequest, PathBusy
+from schema.errors import BackendNotFound, ChildrenExist, InvalidRequest, PathBusy
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.principals import Principal
 from schema.settings import Settings
-from schema.store import mounts
+from schema.store import begin, mounts
 from schema.store.mounts import LockedMount, NewMount
 from schema.store.pool import Pool
 
@@ -27,8 +28,11 @@ _PLACE = {"root_path", "bucket", "prefix", "config"}
 """What says where the files are, and how they are reached."""
 
 
-async def register(settings: Settings, pool: Pool, executors: ExecutorsOfMounts, new: NewMount) -> MountId:
-    """Make a mount. Its row comes first, inactive, then its storage, then its root; a crash between them leaves a mount
+async def register(
+    settings: Settings, pool: Pool, executors: ExecutorsOfMounts, new: NewMount, *, adopt: bool = False
+) -> MountId:
+    """Make a mount. `adopt`: where the storage says that it is a mount that this service does not know, it is that one from now
+    on. Its row comes first, inactive, then its storage, then its root; a crash between them leaves a mount
     that the same request finishes.
 
     Raises InvalidRequest, and what the storage says: MountOffline, StorageFull.
@@ -40,6 +44,8 @@ async def register(settings: Settings, pool: Pool, executors: ExecutorsOfMounts,
     if mount is None:
         raise InvalidRequest(f"There is a mount with the key {new.mount_key!r} already.", field="mountKey")
     try:
+        if adopt:
+            mount = await _adopted(pool, executors, mount)
         async with pool.connection() as connection:
             others = await mounts.others(connection, mount.id)
         root = await _prepare(executors, mount, others)
@@ -52,6 +58,47 @@ async def register(settings: Settings, pool: Pool, executors: ExecutorsOfMounts,
         await mounts.update(connection, mount.id, {"state": new.state, "state_reason": new.state_reason})
     await executors.refresh()
     return mount.id
+
+
+async def _adopted(pool: Pool, executors: ExecutorsOfMounts, mount: Mount) -> Mount:
+    told = await asyncio.to_thread(executors.sentinel, mount)
+    if told in (None, mount.mount_uuid) or not _is_uuid(told or ""):
+        return mount
+    async with pool.connection() as connection, connection.transaction():
+        if await mounts.has_uuid(connection, told or ""):
+            raise InvalidRequest(
+                "The storage is a mount of this service already. Take that mount, or choose another place."
+            )
+        await mounts.adopt(connection, mount.id, told or "")
+        found = await mounts.find(connection, mount.id, mount.tenant)
+    assert found is not None
+    return found
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
+async def remove(front: Front, principal: Principal, id: MountId, *, forget: bool) -> None:
+    """Forget a mount: nothing on its storage is touched. One change of one row, however much it holds; what refers to it stays as
+    history, and nobody finds it. Raises BackendNotFound, PathBusy, ChildrenExist."""
+    async with front.services.pool.connection() as connection, connection.transaction():
+        await begin.lock_mounts(connection, {id})  # no `begin` has looked at it and not written yet
+        locked = await mounts.lock(connection, id, principal.tenant)
+        if locked is None:
+            raise BackendNotFound(backendMountId=id)
+        if locked.busy:
+            raise PathBusy("Commands of this mount are still running. Try again when they have ended.")
+        if not forget and await mounts.holds_nodes(connection, id):
+            raise ChildrenExist(
+                "The mount has nodes. Send forget=true to remove it all the same: its files stay where they are, and are not "
+                "known any more.",
+                backendMountId=id,
+            )
+        await mounts.remove(connection, id)
 
 
 async def _prepare(executors: ExecutorsOfMounts, mount: Mount, others: Sequence[Mount]) -> Identity | None:
@@ -77,6 +124,7 @@ def new_mount(body: NewMountBody, tenant: str) -> NewMount:
         description=body.description,
         contact=body.contact,
         labels=body.labels or (),
+        direct_reads=kind_of(body.backend_kind).direct_reads,
         tenant=tenant,
     )
 

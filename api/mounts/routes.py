@@ -12,7 +12,7 @@ from api.http.ids import read_mount_id
 from api.http.responses import JSON, pagination
 from api.http.routes import Plain
 from api.mounts import register
-from api.mounts.bodies import MountChanges, MountsQuery, NewMountBody
+from api.mounts.bodies import MountChanges, MountsQuery, NewMountBody, RemoveQuery
 from api.mounts.shapes import Mount, MountPage
 from api.services import Front, front_of
 from schema.errors import BackendNotFound
@@ -83,7 +83,11 @@ async def create(request: Request) -> Response:
     body = await read_json(request, NewMountBody)
     services = front.services
     mount = await register.register(
-        services.settings, services.pool, services.executors, register.new_mount(body, principal.tenant)
+        services.settings,
+        services.pool,
+        services.executors,
+        register.new_mount(body, principal.tenant),
+        adopt=body.adopt,
     )
     front.mounts.forget()
     return await _shown(front, principal, mount, 201)
@@ -107,6 +111,27 @@ async def update(request: Request) -> Response:
     front.mounts.forget()
     await front.services.executors.refresh()
     return await _shown(front, principal, mount, 200)
+
+
+@router.delete(
+    "/v1/backend-mounts/{id}",
+    status_code=204,
+    operation_id="removeMount",
+    summary="Remove a mount",
+    responses=openapi.answers({204: "Removed"}, "BACKEND_NOT_FOUND", "PATH_BUSY", "CHILDREN_EXIST"),
+    openapi_extra={"parameters": [openapi.path_id("The mount"), *openapi.query_of(RemoveQuery)]},
+)
+async def remove(request: Request) -> Response:
+    """Administrators only. Refused while it has nodes, unless `forget=true`. No byte of its storage is touched: its files, and our
+    own folder with what was kept, stay where they are, and `adopt: true` makes the place a mount again. What the journal says of
+    it stays."""
+    principal = await admit(request, "admin")
+    front = front_of(request)
+    query = read_query(RemoveQuery, request.query_params)
+    await register.remove(front, principal, read_mount_id(request), forget=query.forget)
+    front.mounts.forget()
+    await front.services.executors.refresh()
+    return Response(status_code=204)
 
 
 async def _shown(front: Front, principal: Principal, mount: MountId, status: int) -> Response:

@@ -43,7 +43,7 @@ def _relay_until_ready(supervisor: "subprocess.Popen[bytes]", ready: int, log: P
         code = 0 if is_ready else supervisor.wait()
         _relay(words)
     if is_ready:
-        supervisor.returncode = 0  # it lives on without us; nobody will wait for it
+        supervisor.returncode = 0  # it lives on without us, and is not waited for
     return code or (0 if is_ready else 1)
 
 

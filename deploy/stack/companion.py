@@ -6,12 +6,12 @@ import select
 
 class Companion:
     def __init__(self, pid: int | None) -> None:
-        """None: the stack belongs to nobody, and runs until it is stopped."""
+        """None: the stack belongs to no process, and runs until it is stopped."""
         self._ended = False
         self._pidfd: int | None = None
         if pid is not None:
             try:
-                self._pidfd = os.pidfd_open(pid)  # names this process for ever, whoever gets its number later
+                self._pidfd = os.pidfd_open(pid)  # names this process for ever, whichever process gets its number later
             except ProcessLookupError:
                 self._ended = True
 

@@ -63,7 +63,7 @@ class Folder:
         return self.logs / f"{name}.log"
 
     def make(self) -> None:
-        # Private: the folder holds passwords, a token and everybody's files.
+        # Private: the folder holds passwords, a token and files.
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.logs.mkdir(mode=0o700, exist_ok=True)
         (self.path / "data").mkdir(mode=0o700, exist_ok=True)

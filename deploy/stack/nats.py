@@ -43,7 +43,7 @@ def _prepare(data: Path, settings: Path, token: str) -> None:
 
 
 def check(url: str) -> None:
-    """A NATS server introduces itself to whoever connects."""
+    """A NATS server introduces itself on every connection."""
     place = urlsplit(url)
     address = (place.hostname or "127.0.0.1", place.port or 4222)
     with socket.create_connection(address, timeout=2) as connection, connection.makefile("rb") as lines:

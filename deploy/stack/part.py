@@ -19,7 +19,7 @@ class Part:
     variables: Mapping[str, str]
     # Returns when the part does its work, raises whatever its client raises when it does not.
     check: Callable[[], None]
-    # None: somebody else runs it, we only look at it.
+    # None: it runs without us, and we only look at it.
     process: Process | None = None
     # Once, before anything is started: what takes long or can be refused.
     prepare: Callable[[], None] = lambda: None

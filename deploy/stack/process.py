@@ -29,7 +29,7 @@ class Process:
     # Clears what a killed predecessor left; called before every start.
     clear: Callable[[], None] = lambda: None
     stop_signal: signal.Signals = signal.SIGTERM
-    # What the kernel sends it when we are gone. Nobody waits for a clean end then, so: what ends it surely.
+    # What the kernel sends it when we are gone. No process waits for a clean end then, so it is what surely ends it.
     orphan_signal: signal.Signals = signal.SIGKILL
     grace_s: float = 10
 

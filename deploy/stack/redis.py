@@ -48,7 +48,7 @@ def check(url: str) -> None:
     place = urlsplit(url)
     address = (place.hostname or "127.0.0.1", place.port or 6379)
     with socket.create_connection(address, timeout=2) as connection:
-        if place.scheme == "rediss":  # behind TLS; that somebody answers is enough
+        if place.scheme == "rediss":  # behind TLS; that a server answers is enough
             return
         answers = connection.makefile("rb")
         if place.password:

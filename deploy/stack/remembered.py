@@ -44,7 +44,7 @@ class Remembered:
         self._save()
 
     def is_ours(self, variable: str, value: str) -> bool:
-        """A shell that has sourced our own env file does not name somebody else's server."""
+        """A shell that has sourced our own env file does not name a foreign server."""
         return self._given_out.get(variable) == value
 
     def _save(self) -> None:

@@ -38,7 +38,7 @@ class StackOptions:
 
 
 def run(folder: Folder, wanted: StackOptions) -> int:
-    """Runs the stack until somebody stops it; returns the exit code. Raises AlreadyRuns."""
+    """Runs the stack until it is stopped; returns the exit code. Raises AlreadyRuns."""
     ours = hold(folder)
     remembered = Remembered(folder.remembered, prefer_defaults=folder.is_default)
     try:
@@ -136,7 +136,7 @@ def _wait_for_mounts(supervisor: Supervisor, environment: Mapping[str, str]) -> 
 
 
 def _run_demo(folder: Folder, supervisor: Supervisor, variables: dict[str, str]) -> None:
-    """Shows the service at work. Its failure is told, the stack is still of use."""
+    """Shows the service at work. Its failure is shown; the stack is still of use."""
     argv = (sys.executable, "-u", str(REPOSITORY / "deploy" / "demo.py"))
     code = supervisor.run_to_end(Process("demo", argv, cwd=REPOSITORY, log=None, env={**os.environ, **variables}))
     if code == 0:

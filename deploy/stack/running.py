@@ -54,7 +54,7 @@ class Hold:
 
 
 def hold(folder: Folder) -> Hold:
-    """Ours until this process ends: never given back before, so that who waits for the lock waits for the process."""
+    """Ours until this process ends: never given back before, so that waiting for the lock is waiting for the process."""
     while True:
         folder.make()
         descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
@@ -63,7 +63,7 @@ def hold(folder: Folder) -> Hold:
             raise AlreadyRuns
         if _is_at(folder.lock, descriptor):
             return Hold(folder, descriptor)
-        os.close(descriptor)  # removed between the two steps: what we hold is nobody's
+        os.close(descriptor)  # removed between the two steps: what we hold is no folder's lock any more
 
 
 def holder(folder: Folder) -> LockHolder | None:
@@ -106,6 +106,6 @@ def _try_lock(descriptor: int, kind: int, tries: int) -> bool:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
-            # Somebody may only be looking, which takes no time.
+            # Another process may only be looking, which takes no time.
             time.sleep(0.05 if attempt + 1 < tries else 0)
     return False

@@ -92,7 +92,7 @@ def _settings(port: int, data: Path, accounts_file: Path, remembered: Remembered
         *("-master.port", inner("master"), "-master.port.grpc", inner("master_grpc")),
         *("-volume.port", inner("volume"), "-volume.port.grpc", inner("volume_grpc")),
         *("-filer.port", inner("filer"), "-filer.port.grpc", inner("filer_grpc")),
-        # Nobody but itself needs these two over HTTP, and the master gives keys to everybody who asks.
+        # Only the server itself needs these two, and not over HTTP, where the master gives keys to every client.
         *("-disableHttp", "-filer.disableHttp"),
         # Relative to its folder: a socket's whole path must be short.
         *("-s3.localSocket", "s3.sock", "-filer.localSocket", "filer.sock"),

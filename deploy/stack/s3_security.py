@@ -1,5 +1,5 @@
-"""Close the other ports of SeaweedFS to everybody but itself: its roles talk to each other over TLS with certificates of both
-sides, and its files are served only to whoever has a key. All secrets lie in the server's own folder, which is private."""
+"""Close the other ports of SeaweedFS to all but itself: its roles talk to each other over TLS with certificates of both
+sides, and its files are served only for a key. All secrets lie in the server's own folder, which is private."""
 
 import secrets
 from pathlib import Path

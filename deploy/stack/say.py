@@ -1,4 +1,4 @@
-"""One line to whoever watches: a person at a terminal, or the supervisor's log."""
+"""One line for a person at a terminal, or for the supervisor's log."""
 
 import os
 import sys

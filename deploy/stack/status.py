@@ -12,7 +12,7 @@ from deploy.stack.process import process_state
 from deploy.stack.running import holder
 
 ADDRESSES = VARIABLES | {"worker": "FILESTORE_WORKER_URL", "api": "FILESTORE_URL"}
-# As proc(5) has them. A process in one of these answers nobody, and an uninterruptible wait for a disk is none of them.
+# As proc(5) has them. A process in one of these answers no request. An uninterruptible wait for a disk is none of them.
 NOT_RUNNING = {"T": "is stopped (SIGSTOP)", "t": "is stopped by a debugger", "Z": "has ended", "": "has ended"}
 
 

@@ -24,7 +24,7 @@ from deploy.stack.say import say
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 WATCHED = STOP_SIGNALS | {signal.SIGCHLD}
 
-# The first restart comes at once; who dies again within the calm time waits longer each time.
+# The first restart comes at once; a child that dies again within the calm time waits longer each time.
 CALM_AFTER_S = 10.0
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 5.0
@@ -34,7 +34,7 @@ EXISTING_ANSWERS_WITHIN_S = 5.0
 
 
 class StopAsked(Exception):
-    """Somebody wants the stack to end: Ctrl-C, `make stop`, a closed terminal."""
+    """A person wants the stack to end: Ctrl-C, `make stop`, a closed terminal."""
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Supervisor:
         self._turn(seconds)
 
     def watch(self) -> NoReturn:
-        """Keeps all of them running until somebody asks us to stop."""
+        """Keeps all of them running until we are asked to stop."""
         while True:
             self._turn(1)
 
@@ -162,7 +162,7 @@ class Supervisor:
         return dead
 
     def _plan_restart(self, child: Child) -> None:
-        if not child.part or not child.ready_once:  # a start that fails is told by who waits for it
+        if not child.part or not child.ready_once:  # the caller that waits for a start says that it failed
             return
         calm = time.monotonic() - child.started_at > CALM_AFTER_S
         wait_s = 0 if calm else child.backoff_s
@@ -243,7 +243,7 @@ def _ended_processes() -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def _named(part: Part) -> Iterator[None]:
-    """Whatever goes wrong at a part's start is told with its name."""
+    """Every error at a part's start names the part."""
     try:
         yield
     except FolderLost:

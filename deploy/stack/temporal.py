@@ -57,7 +57,7 @@ def own(folder: Folder, remembered: Remembered) -> Part:
 
 def check(variables: Mapping[str, str]) -> None:
     """Asks the UI for the namespace: it passes the question on, so one answer speaks for UI, frontend and database."""
-    if "TEMPORAL_UI_URL" not in variables:  # somebody else's server without a UI
+    if "TEMPORAL_UI_URL" not in variables:  # a foreign server without a UI
         host, _, port = variables["TEMPORAL_ADDRESS"].rpartition(":")
         socket.create_connection((host, int(port)), timeout=2).close()
         return

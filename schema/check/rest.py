@@ -44,11 +44,16 @@ def check(record: RecordFacts, stages: Collection[StageEntry] = (), stage_max_ag
             )
         elif entry.age > stage_max_age:
             yield Finding(
-                FindingKind.REST, f"stage {entry.id}", f"Nobody's, and in the stage folder for {entry.age:.0f} s."
+                FindingKind.REST,
+                f"stage {entry.id}",
+                f"It belongs to no command, and is in the stage folder for {entry.age:.0f} s.",
             )
         else:
             yield Finding(
-                FindingKind.REST, f"stage {entry.id}", "Nobody's, and too young to be removed.", Severity.NOTICE
+                FindingKind.REST,
+                f"stage {entry.id}",
+                "It belongs to no command, and is too young to be removed.",
+                Severity.NOTICE,
             )
 
 

@@ -15,7 +15,8 @@ SELECT n.id, p.directory_path || n.name AS path
 -- name: look
 -- What the record says about each request of a list: its key, its mounts, and for each of its ends (n = 0 the path, n = 1 the
 -- target) the parent, the node, the latest deleted one, and whose claim is in the way. `parent` is the stored form of the
--- directory's path, `above` are all paths over it. Of metadata that changes: how many bytes it has, and how many with what waits.
+-- directory's path, `above` says of all paths over it how many bytes of this one they are. Of metadata that changes: how many bytes
+-- it has, and how many with what waits.
 -- One look-up after the other for each request: whatever the tables' sizes, nothing here may become a scan.
 SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS fresh_node,
        m.state AS mount_state, m.access_mode AS mount_access,
@@ -34,9 +35,10 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
        (SELECT k.command_id::text FROM filestore.claims k
          WHERE k.mount_id = i.mount AND k.path = decode(i.path, 'hex') AND NOT (k.shared AND i.shared)
          UNION ALL
-        SELECT k.command_id::text FROM jsonb_array_elements_text(i.above) a
+        SELECT k.command_id::text FROM (SELECT decode(i.path, 'hex') AS path OFFSET 0) q
+         CROSS JOIN LATERAL jsonb_array_elements_text(i.above) a
           JOIN LATERAL (SELECT s.command_id FROM filestore.claims s
-                         WHERE s.mount_id = i.mount AND s.path = decode(a, 'hex') AND s.kind = 'subtree'
+                         WHERE s.mount_id = i.mount AND s.path = substring(q.path FOR a::integer) AND s.kind = 'subtree'
                            AND NOT (s.shared AND i.shared) LIMIT 1) k ON true
          UNION ALL
         SELECT k.command_id::text FROM filestore.claims k WHERE i.subtree AND k.mount_id = i.mount
@@ -45,7 +47,7 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
   FROM jsonb_to_recordset(%(items)s::jsonb) AS i(id text, n integer, mount bigint, tenant text, principal text, key text,
            path text, parent text, name text, above jsonb, subtree boolean, shared boolean, gone boolean, below boolean,
            node bigint, version bigint, describes boolean)
-  LEFT JOIN filestore.backend_mounts m ON m.id = i.mount AND m.tenant = i.tenant
+  LEFT JOIN filestore.backend_mounts m ON m.id = i.mount AND m.tenant = i.tenant AND m.removed_at IS NULL
   LEFT JOIN LATERAL (SELECT * FROM filestore.commands x
        WHERE i.n = 0 AND x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
   LEFT JOIN LATERAL (SELECT x.id, filestore.node_facts(x) AS facts FROM filestore.nodes x

@@ -5,14 +5,14 @@
 SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
        config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}')
                   FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
-  FROM filestore.backend_mounts m WHERE id = %(id)s AND tenant = %(tenant)s
+  FROM filestore.backend_mounts m WHERE id = %(id)s AND tenant = %(tenant)s AND removed_at IS NULL
 
 -- name: all
 -- Every mount of every tenant, for the processes that serve them.
 SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
        config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}')
                   FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
-  FROM filestore.backend_mounts m ORDER BY id
+  FROM filestore.backend_mounts m WHERE removed_at IS NULL ORDER BY id
 
 -- name: others
 -- The mounts that this one must not meet: all that are finished, whoever's, and those whose registration began before its own.
@@ -20,15 +20,15 @@ SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket,
        config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}')
                   FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
   FROM filestore.backend_mounts m
- WHERE m.id <> %(id)s
+ WHERE m.id <> %(id)s AND m.removed_at IS NULL
    AND (m.id < %(id)s OR EXISTS (SELECT FROM filestore.nodes r
                                   WHERE r.mount_id = m.id AND r.directory_path = '' AND r.state <> 'deleted'))
  ORDER BY m.id
 
 -- name: resting
--- Mounts that are switched off and have nothing under way: nobody has to sweep them, or to carry anything on.
+-- Mounts that are switched off and have nothing under way, or removed: nobody has to sweep them, or to carry anything on.
 SELECT m.id FROM filestore.backend_mounts m
- WHERE m.state = 'inactive'
+ WHERE m.removed_at IS NOT NULL OR m.state = 'inactive'
    AND NOT EXISTS (SELECT FROM filestore.commands c WHERE c.mount_id = m.id AND c.status = 'running')
    AND NOT EXISTS (SELECT FROM filestore.cleanups k WHERE k.mount_id = m.id)
 
@@ -45,7 +45,7 @@ WITH found AS (
          SELECT count(*) AS stuck, min(o.created_at) AS since, (array_agg(o.problem ORDER BY o.id))[1] AS problem
            FROM (SELECT k.id, k.created_at, k.problem FROM filestore.cleanups k
                   WHERE k.mount_id = m.id AND k.problem IS NOT NULL ORDER BY k.id LIMIT 1000) o) s
-     WHERE m.tenant = %(tenant)s
+     WHERE m.tenant = %(tenant)s AND m.removed_at IS NULL
        AND (%(id)s::bigint IS NULL OR m.id = %(id)s)
        AND (%(kinds)s::text[] IS NULL OR m.backend_kind = ANY(%(kinds)s))
        AND (%(states)s::text[] IS NULL
@@ -72,16 +72,17 @@ SELECT (SELECT count(*) FROM found) AS total, (
 -- name: create
 -- A new mount, inactive until its storage is prepared and its root recorded. No row: the key is taken.
 INSERT INTO filestore.backend_mounts (tenant, mount_key, backend_kind, root_path, bucket, prefix, config, access_mode,
-    state, state_reason, display_name, description, contact, labels, host_id)
+    state, state_reason, display_name, description, contact, labels, host_id, direct_reads)
 VALUES (%(tenant)s, %(mount_key)s, %(backend_kind)s, %(root_path)s, %(bucket)s, %(prefix)s, %(config)s, %(access_mode)s,
-    'inactive', 'registration is not finished', %(display_name)s, %(description)s, %(contact)s, %(labels)s, %(host_id)s)
-ON CONFLICT (tenant, mount_key) DO NOTHING
+    'inactive', 'registration is not finished', %(display_name)s, %(description)s, %(contact)s, %(labels)s, %(host_id)s,
+    %(direct_reads)s)
+ON CONFLICT (tenant, mount_key) WHERE removed_at IS NULL DO NOTHING
 RETURNING id
 
 -- name: unfinished
 -- The mount under this key, if a crash left it between its row and its root: the same request finishes it.
 SELECT m.id FROM filestore.backend_mounts m
- WHERE m.tenant = %(tenant)s AND m.mount_key = %(mount_key)s AND m.backend_kind = %(backend_kind)s
+ WHERE m.tenant = %(tenant)s AND m.mount_key = %(mount_key)s AND m.removed_at IS NULL AND m.backend_kind = %(backend_kind)s
    AND m.root_path IS NOT DISTINCT FROM %(root_path)s AND m.bucket IS NOT DISTINCT FROM %(bucket)s
    AND m.prefix IS NOT DISTINCT FROM %(prefix)s AND m.host_id = %(host_id)s
    AND NOT EXISTS (SELECT FROM filestore.nodes r WHERE r.mount_id = m.id)
@@ -89,7 +90,7 @@ SELECT m.id FROM filestore.backend_mounts m
 -- name: finished
 -- The mount under this key, once its root is recorded.
 SELECT m.id FROM filestore.backend_mounts m
- WHERE m.tenant = %(tenant)s AND m.mount_key = %(mount_key)s
+ WHERE m.tenant = %(tenant)s AND m.mount_key = %(mount_key)s AND m.removed_at IS NULL
    AND EXISTS (SELECT FROM filestore.nodes r WHERE r.mount_id = m.id)
 
 -- name: give_up
@@ -116,7 +117,7 @@ SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket,
        config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}')
                   FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets,
        EXISTS (SELECT FROM filestore.commands c WHERE c.mount_id = m.id AND c.status = 'running') AS busy
-  FROM filestore.backend_mounts m WHERE id = %(id)s AND tenant = %(tenant)s FOR UPDATE
+  FROM filestore.backend_mounts m WHERE id = %(id)s AND tenant = %(tenant)s AND removed_at IS NULL FOR UPDATE
 
 -- name: update
 -- Change what is named in `changes`, and nothing else.
@@ -136,3 +137,29 @@ DELETE FROM filestore.mount_secrets WHERE mount_id = %(id)s AND name = ANY(%(nam
 INSERT INTO filestore.mount_secrets (mount_id, name, value)
 SELECT %(id)s, s.name, s.value FROM unnest(%(names)s::text[], %(values)s::text[]) AS s(name, value)
 ON CONFLICT (mount_id, name) DO UPDATE SET value = EXCLUDED.value, updated_at = now()
+
+-- name: holds_nodes
+-- Whether anything lives on the mount beside its root.
+SELECT EXISTS (SELECT FROM filestore.nodes r JOIN filestore.nodes k ON k.parent_id = r.id AND k.state <> 'deleted'
+                WHERE r.mount_id = %(id)s AND r.directory_path = '' AND r.state <> 'deleted') AS holds
+
+-- name: remove
+-- The mount is nobody's any more. What refers to it (nodes, commands, the journal) is history; its secrets go, and what was still
+-- to be cleared on its storage stays there.
+WITH secrets AS (
+    DELETE FROM filestore.mount_secrets WHERE mount_id = %(id)s
+), claims AS (
+    DELETE FROM filestore.claims WHERE mount_id = %(id)s
+), cleanups AS (
+    DELETE FROM filestore.cleanups WHERE mount_id = %(id)s
+)
+UPDATE filestore.backend_mounts SET removed_at = now(), updated_at = now(), epoch = epoch + 1 WHERE id = %(id)s
+
+-- name: has_uuid
+-- Whether a mount of this service, whoever's, is the one that a sentinel names.
+SELECT EXISTS (SELECT FROM filestore.backend_mounts WHERE mount_uuid = %(uuid)s::uuid AND removed_at IS NULL) AS has
+
+-- name: adopt
+-- A mount that is not finished becomes the one that the sentinel on its storage names.
+UPDATE filestore.backend_mounts m SET mount_uuid = %(uuid)s::uuid
+ WHERE m.id = %(id)s AND NOT EXISTS (SELECT FROM filestore.nodes r WHERE r.mount_id = m.id)

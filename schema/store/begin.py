@@ -137,7 +137,7 @@ def _at(path: NodePath, *, subtree: bool, shared: bool = False) -> dict[str, Any
         "path": path.raw.hex(),
         "parent": path.parent.as_directory.hex(),
         "name": path.name.hex(),
-        "above": [above.raw.hex() for above in path.ancestors()],
+        "above": path.ancestor_lengths(),
         "subtree": subtree,
         "shared": shared,
     }

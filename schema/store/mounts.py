@@ -36,6 +36,8 @@ class NewMount:
     contact: str | None = None
     labels: Sequence[str] = ()
     tenant: str = "main"
+    direct_reads: bool = False
+    """Its storage hands out content itself, under a link"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ async def create(connection: Connection, new: NewMount, host_id: str) -> MountId
         "contact": new.contact,
         "labels": list(new.labels),
         "host_id": host_id,
+        "direct_reads": new.direct_reads,
     }
     cursor = await connection.execute(SQL["create"], values)
     row = await cursor.fetchone()
@@ -147,6 +150,27 @@ async def create(connection: Connection, new: NewMount, host_id: str) -> MountId
     mount = MountId(row["id"])
     await keep_secrets(connection, mount, new.secrets)
     return mount
+
+
+async def has_uuid(connection: Connection, mount_uuid: str) -> bool:
+    """A mount of this service is the one that a sentinel names."""
+    row = await (await connection.execute(SQL["has_uuid"], {"uuid": mount_uuid})).fetchone()
+    return bool(row and row["has"])
+
+
+async def adopt(connection: Connection, mount: MountId, mount_uuid: str) -> None:
+    """An unfinished mount is the one that the sentinel on its storage names."""
+    await connection.execute(SQL["adopt"], {"id": mount, "uuid": mount_uuid})
+
+
+async def holds_nodes(connection: Connection, mount: MountId) -> bool:
+    row = await (await connection.execute(SQL["holds_nodes"], {"id": mount})).fetchone()
+    return bool(row and row["holds"])
+
+
+async def remove(connection: Connection, mount: MountId) -> None:
+    """Forget a mount that is held still. Nothing on its storage is touched."""
+    await connection.execute(SQL["remove"], {"id": mount})
 
 
 async def finished(connection: Connection, tenant: str, mount_key: str) -> MountId | None:

@@ -23,7 +23,7 @@ from fastapi import FastAPI
 
 from activities import budgets
 from activities.executors.base import Executor, Identity
-from activities.executors.kinds import prepare_storage, prove_storage
+from activities.executors.kinds import prepare_storage, prove_storage, read_sentinel
 from activities.executors.local.executor import LocalExecutor
 from api.app import create_app
 from api.services import Services
@@ -132,6 +132,9 @@ class Disks:
         if mount.backend_kind != "local":
             raise errors.ExecutorNotFound()
         return self.wrapped(LocalExecutor(mount.root_path or "", mount.mount_uuid))
+
+    def sentinel(self, mount: Mount) -> str | None:
+        return read_sentinel(mount, self.spool)
 
     def prove(self, mount: Mount) -> Identity | None:
         return prove_storage(mount, "")

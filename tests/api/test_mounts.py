@@ -9,6 +9,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from activities.executors.base import DirectReads
+from activities.executors.kinds import KINDS
+from activities.executors.local.executor import LocalExecutor
+from activities.executors.s3.executor import S3Executor
 from api.mounts.register import split_config
 from schema import errors
 from schema.store import mounts
@@ -301,3 +305,97 @@ async def test_lists(front: FrontOfTest, pool: Any, tmp_path: Path) -> None:
             {"offset": -1},
         ):
             assert (await client.get("/v1/backend-mounts", params=bad)).status_code == 400
+
+
+# Removed, and taken over
+
+
+def everything_in(folder: Path) -> dict[str, bytes | None]:
+    return {str(one.relative_to(folder)): one.read_bytes() if one.is_file() else None for one in folder.rglob("*")}
+
+
+async def test_a_mount_with_nodes_is_removed_only_when_they_may_be_forgotten(
+    admin: httpx2.AsyncClient, tree: Tree
+) -> None:
+    node = await tree.file("kept", b"content")
+    before, path = everything_in(tree.folder), f"/v1/backend-mounts/{tree.mount}"
+    mount = (await admin.get(path)).json()["data"]
+    refused = await admin.delete(path)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "CHILDREN_EXIST")
+    assert "forget=true" in refused.json()["error"]["message"]
+    assert (await admin.delete(path, params={"forget": "maybe"})).status_code == 400
+    assert (await admin.get(path)).json()["data"] == mount
+    removed = await admin.delete(path, params={"forget": "true"})
+    assert (removed.status_code, removed.content) == (204, b"")
+    for gone in (path, f"/v1/nodes/{node}", f"/v1/nodes/{mount['rootNodeId']}/children", f"/v1/files/{node}/content"):
+        assert (await admin.get(gone)).status_code == 404, gone
+    at: dict[str, int | str] = {"backendMountId": tree.mount, "path": ""}
+    for route in ("/v1/nodes", "/v1/nodes/by-path"):
+        assert (await admin.get(route, params=at)).status_code == 404
+    found = (await admin.get("/v1/backend-mounts", params={"search": mount["mountKey"]})).json()["data"]
+    assert found["mounts"] == []
+    assert (await admin.delete(path, params={"forget": "true"})).status_code == 404
+    assert (await admin.patch(path, json={"state": "active"})).status_code == 404
+    assert everything_in(tree.folder) == before, "no byte was touched"
+
+
+async def test_an_empty_mount_is_removed_and_its_key_and_place_are_free(
+    front: FrontOfTest, admin: httpx2.AsyncClient, tmp_path: Path
+) -> None:
+    body = local(tmp_path, config={"note": "x"})
+    made = (await admin.post("/v1/backend-mounts", json=body)).json()["data"]
+    for scopes in (("read",), ("read", "write")):
+        async with front.client(await front.token(*scopes)) as other:
+            assert (await other.delete(f"/v1/backend-mounts/{made['id']}")).status_code == 403
+    async with front.client(await front.token("admin", tenant="another")) as stranger:
+        assert (await stranger.delete(f"/v1/backend-mounts/{made['id']}")).status_code == 404
+    assert (await admin.delete(f"/v1/backend-mounts/{made['id']}")).status_code == 204
+    refused = await admin.post("/v1/backend-mounts", json=body)
+    assert refused.status_code == 400 and "adopt: true" in refused.json()["error"]["message"]
+    again = await admin.post("/v1/backend-mounts", json={**body, "adopt": True})
+    assert again.status_code == 201, again.text
+    assert again.json()["data"]["id"] != made["id"] and again.json()["data"]["mountUuid"] == made["mountUuid"]
+    assert json.loads(read(tmp_path / ".filestore" / "mount.json")) == {"mount": made["mountUuid"]}
+
+
+async def test_a_mount_with_work_under_way_is_not_removed(
+    front: FrontOfTest, admin: httpx2.AsyncClient, tree: Tree
+) -> None:
+    command = str(uuid.uuid4())
+    async with front.pool.connection() as connection:
+        await connection.execute(
+            """INSERT INTO filestore.commands (id, principal, key, kind, mount_id, path, request, intent, status)
+               VALUES (%s, 'p', %s, 'uploadFile', %s, 'x', '{}', '{}', 'running')""", [command, command, tree.mount],
+        )  # fmt: skip
+    busy = await admin.delete(f"/v1/backend-mounts/{tree.mount}", params={"forget": "true"})
+    assert (busy.status_code, busy.json()["error"]["code"]) == (409, "PATH_BUSY")
+    async with front.pool.connection() as connection:
+        await connection.execute("DELETE FROM filestore.commands WHERE id = %s", [command])
+
+
+async def test_a_place_whose_record_is_lost_is_taken_over_and_a_living_one_is_not(
+    admin: httpx2.AsyncClient, tmp_path: Path
+) -> None:
+    lost, living, fresh = (tmp_path / name for name in ("lost", "living", "fresh"))
+    for folder in (lost, living, fresh):
+        folder.mkdir()
+    owner = str(uuid.uuid4())
+    LocalExecutor.register(str(lost), owner)
+    (lost / "file").write_bytes(b"kept")
+    assert (await admin.post("/v1/backend-mounts", json=local(lost))).status_code == 400
+    adopted = await admin.post("/v1/backend-mounts", json=local(lost, adopt=True))
+    assert adopted.status_code == 201 and adopted.json()["data"]["mountUuid"] == owner
+    assert (lost / "file").read_bytes() == b"kept"
+    made = await admin.post("/v1/backend-mounts", json=local(fresh, adopt=True))
+    assert made.status_code == 201, "there is nothing to take over: a new mount"
+    assert (await admin.post("/v1/backend-mounts", json=local(living))).status_code == 201
+    body = local(living, adopt=True)
+    assert (await admin.post("/v1/backend-mounts", json=body)).status_code == 400
+    assert (await admin.get("/v1/backend-mounts", params={"search": body["mountKey"]})).json()["data"]["mounts"] == []
+
+
+def test_what_a_kind_says_of_its_executor_is_true() -> None:
+    for kind in KINDS.values():
+        assert kind.reading > 0 and kind.writing > 0
+    assert KINDS["s3"].direct_reads and issubclass(S3Executor, DirectReads)
+    assert not KINDS["local"].direct_reads and not issubclass(LocalExecutor, DirectReads)

@@ -5,6 +5,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from schema.commands.command import Command, CommandKind, Status
 from schema.commands.payloads import Applied
 from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, Resume
@@ -376,3 +378,38 @@ async def test_a_request_is_stored_without_what_other_columns_say(
     [entry] = await journal(pool, request.id)
     assert (row["request"], entry["payload"]) == (told, told)
     assert (row["key"], row["principal"]) == ("k", request.principal)
+
+
+DEEP = "a/" * 2040 + "f"
+"""The most names that a path can have, but for one"""
+
+
+@pytest.mark.parametrize("request_of", [mkdir, upload, delete])
+def test_what_begin_asks_of_a_deep_path_grows_with_its_length_and_not_with_its_square(request_of: Any) -> None:
+    """Every path over it spelled out made 8 MB of it for one command, and two lists of them stopped a mount for ten seconds."""
+    [end] = begin_store._ends(request_of(MountId(1), DEEP))
+    assert len(json.dumps(end)) < 10 * len(DEEP)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "kind", "busy"),
+    [
+        ("a/" * 1000 + "a", "subtree", True),
+        ("a", "subtree", True),
+        ("", "subtree", True),
+        (DEEP, "path", True),
+        ("a/" * 1000 + "a", "path", False),
+        ("a/" * 1000 + "b", "subtree", False),
+        ("a/" * 2040 + "f/g", "subtree", False),
+    ],
+)
+async def test_a_claim_on_any_directory_over_a_deep_path_is_in_its_way(
+    protocol: Protocol, pool: Pool, mount: MountId, claimed: str, kind: str, busy: bool
+) -> None:
+    holder, request = mkdir(mount, "holder"), mkdir(mount, DEEP)
+    await protocol.begin(mount, [holder])
+    claim = "INSERT INTO filestore.claims (mount_id, path, kind, command_id) VALUES (%s, %s, %s, %s)"
+    async with pool.connection() as connection:
+        await connection.execute(claim, (mount, claimed.encode(), kind, holder.id))
+        found = (await begin_store.look(connection, [request]))[request.id]
+    assert found.here.busy == (holder.id if busy else None)

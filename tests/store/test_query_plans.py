@@ -270,6 +270,7 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "the metrics": (load("metrics")["work"], {"most": 10_000}, {"outbox_unpositioned", "outbox_position",
                                                                  "commands_running", "cleanups_pkey"}),
     "the lag": (EVENTS["lag"], {}, {"outbox_unpositioned"}),
+    "whether a mount holds nodes": (load("mounts")["holds_nodes"], {"id": 1}, {"nodes_directory", "nodes_name"}),
     "ended stages": (LEFTOVERS["ended_stages"], {"stages": IDS}, {"commands_pkey"}),
     "live stages": (LEFTOVERS["live_stages"], {"stages": IDS}, {"commands_pkey"}),
 }  # fmt: skip

@@ -60,6 +60,7 @@ def test_ancestors_lead_from_the_root_to_the_parent(raw: bytes) -> None:
         return
     above = path.ancestors()
     assert above[0] == ROOT and above[-1] == path.parent and len(above) == path.depth
+    assert [path.raw[:length] for length in path.ancestor_lengths()] == [one.raw for one in above]
     assert path.parent.child(path.name) == path
 
 
@@ -153,7 +154,7 @@ def test_the_longest_path_is_taken_and_one_byte_more_is_not() -> None:
 
 def test_a_root_is_a_path_only_where_it_is_asked_for() -> None:
     assert paths.parse("/", allow_root=True) == ROOT
-    assert ROOT.depth == 0 and ROOT.ancestors() == [] and ROOT.as_directory == b""
+    assert ROOT.depth == 0 and ROOT.ancestors() == [] and ROOT.ancestor_lengths() == [] and ROOT.as_directory == b""
 
 
 def test_bytes_that_are_not_utf_8_travel_as_base64() -> None:

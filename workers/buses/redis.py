@@ -33,7 +33,7 @@ class RedisBus:
 
 
 class InlineBus:
-    """No Redis: the feed in Postgres is all there is, and whoever wants events reads them there."""
+    """No Redis: the feed in Postgres is all there is, and consumers read events there."""
 
     async def send(self, events: list[Event]) -> None:
         pass

@@ -85,7 +85,7 @@ class Engine:
         await self._shut_down(tasks)
 
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
-        """No new work; what runs may finish; what does not is resumed by whoever comes next."""
+        """No new work. What runs may finish; another process resumes what does not."""
         if self._dispatch is not None:
             await self._in_time(self._dispatch.drain())
         self._starting.close()
@@ -103,7 +103,7 @@ class Engine:
             await asyncio.wait_for(work, max(1.0, self._end - time.monotonic()))
 
     def _ending(self) -> None:
-        """The time to drain runs from the first call on, whoever makes it."""
+        """The time to drain runs from the first call on."""
         self._end = min(self._end, time.monotonic() + self.settings.drain_seconds)
 
     def drain(self) -> None:
@@ -127,7 +127,9 @@ class Engine:
         return [mount.id for mount in self._served.here() if mount.id in self._workers]
 
     def resting_mounts(self) -> list[MountId]:
-        return [mount.id for mount in self._served.here() if self._served.rests(mount.id)]
+        """And those that were removed."""
+        resting = [mount.id for mount in self._served.here() if self._served.rests(mount.id)]
+        return [*resting, *self._served.removed()]
 
     @property
     def queues(self) -> int:
@@ -167,8 +169,8 @@ class Engine:
                 await asyncio.sleep(0.5)
 
     async def _match(self, mounts: list[Mount]) -> None:
-        """One set of workers per mount of this host, no more and no fewer. Whoever serves clients serves every mount, because
-        one that is switched off has to say so."""
+        """One set of workers per mount of this host, no more and no fewer. A process with clients serves every mount,
+        because one that is switched off has to say so."""
         assert self.client is not None
         wanted: dict[MountId | str, Callable[[], Worker]] = {}
         for mount in mounts:

@@ -144,7 +144,7 @@ class Health:
     def _ended(self, name: Hashable, asking: "asyncio.Future[Any]") -> None:
         self._asking.pop(name, None)
         if not asking.cancelled():
-            asking.exception()  # nobody may be left to hear of it
+            asking.exception()  # no caller may be left
 
     async def _mount(self, mount: Mount) -> str:
         looking = self._asking.get(mount.id) or self._ask(mount.id, self._threads.run(mount.id, self._look, mount))

@@ -27,16 +27,20 @@ class ServedMounts:
     async def refresh(self, pool: Pool) -> list[Mount]:
         """Read the mounts; returns those whose queues this host serves. That goes for object stores too: what waits for its
         visible step lies in the spool of one host, and so do the locks."""
+        before = set(self._mounts)
         async with pool.connection() as connection:
             everywhere = await store.every(connection)
             self._resting = await store.resting(connection)
             self._stuck = await leftover_store.stuck(connection)
         for mount in everywhere:
             self.learn(mount)
+        for gone in before - {mount.id for mount in everywhere}:
+            self._mounts.pop(gone, None)
+            self._executors.pop(gone, None)
         return [mount for mount in everywhere if self._is_here(mount)]
 
     def learn(self, mount: Mount) -> None:
-        """From anybody who read a mount's row. Rows may be read late: an older epoch does not replace a newer one."""
+        """From any code that read a mount's row. Rows may be read late: an older epoch does not replace a newer one."""
         known = self._mounts.get(mount.id)
         if known is None or known.epoch <= mount.epoch:
             self._mounts[mount.id] = mount
@@ -51,6 +55,10 @@ class ServedMounts:
     def rests(self, mount: MountId) -> bool:
         """Switched off, with nothing under way: it may be asked for things, and refuse them, but has no work."""
         return mount in self._resting
+
+    def removed(self) -> set[MountId]:
+        """Mounts without work that nobody finds any more."""
+        return self._resting.difference(self._mounts)
 
     def stuck(self, mount: MountId) -> Stuck | None:
         """What could not be cleared on it, as of a second ago."""

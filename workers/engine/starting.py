@@ -54,7 +54,7 @@ class Starting:
             raise _unconfirmed(error.status.name.lower().replace("_", " ")) from error
 
     def _abandon(self, starting: "asyncio.Future[Handle]") -> None:
-        """It may be heard of yet. Nobody waits for that: the command is found by its row if it began."""
+        """Its answer may come yet, and is not waited for: the command is found by its row if it began."""
         self._abandoned.add(starting)
         starting.add_done_callback(self._over)
         starting.cancel()
@@ -72,7 +72,7 @@ class Starting:
 
     async def _until_it_answers(self, client: Client) -> None:
         try:
-            while not await answers(client):  # noqa: ASYNC110  nobody tells us but Temporal itself
+            while not await answers(client):  # noqa: ASYNC110  only Temporal can say it
                 await asyncio.sleep(_AGAIN_SECONDS)
         finally:
             self.silent, self._probing = False, None

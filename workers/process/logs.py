@@ -76,7 +76,7 @@ def _of_libraries(before: list[Processor], rendered: list[Processor]) -> None:
 
 
 def _of_ends() -> None:
-    """What nobody catches."""
+    """Errors that no code catches."""
 
     def of_thread(args: threading.ExceptHookArgs) -> None:
         name = args.thread.name if args.thread else "?"

@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.queues import bulk_queue
 
 _ROUNDS = 20
-"""A held lock means that somebody is still at it. After so many rounds the next sweep tries again."""
+"""A held lock means that another process is still at it. After so many rounds the next sweep tries again."""
 
 
 @workflow.defn(name="ResumeCommands", failure_exception_types=[Exception])

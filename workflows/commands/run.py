@@ -99,7 +99,7 @@ async def _go_on_atomic(batch: Batch, commands: list[CommandId], shown: Shown) -
 
 
 async def _go_on(batch: Batch, commands: list[CommandId], summary: str, shown: Shown, *, atomic: bool = False) -> None:
-    """In a workflow of their own, on the queue for long work: nobody waits behind them."""
+    """In a workflow of their own, on the queue for long work: no other command waits behind them."""
     if not commands:
         return
     shown.goes_on(commands)

@@ -26,7 +26,9 @@ INTO_ITSELF = Refused("INVALID_REQUEST", "A directory can not be moved into itse
 TAKEN = Refused(
     "NODE_EXISTS", "The name is taken on disk by something Filestore does not know; it was not touched. Reconcile it."
 )
-VANISHED = Refused("NODE_NOT_FOUND", "It is no longer there on disk: somebody removed it behind Filestore's back.")
+VANISHED = Refused(
+    "NODE_NOT_FOUND", "It is no longer there on disk: another program removed it behind Filestore's back."
+)
 CHANGED = Refused(
     "VERSION_CONFLICT",
     "It was changed on disk behind Filestore's back, and is untouched. Reconcile it, then decide anew.",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 class LocalKind:
     reading = writing = 3 << 20
+    direct_reads = False
 
     def check_place(self, place: Any) -> None:
         root = place.root_path or ""
@@ -38,6 +39,11 @@ class LocalKind:
         if _overlap(root, os.fspath(spool)):
             raise InvalidRequest("The root lies in the service's own data, or contains it. Choose another directory.")
         make_mount(root, mount.mount_uuid)
+
+    def sentinel(self, mount: Mount, spool: Path) -> str | None:
+        from activities.executors.local.registration import told_by
+
+        return told_by(mount.root_path or "")
 
     def meets(self, mount: Mount, other: Mount, spool: Path) -> bool:
         """Of another host nothing is known; and a root that can not be looked at now is compared by its name."""

@@ -33,6 +33,18 @@ def make_mount(root: str, mount_uuid: str) -> None:
         os.close(home)
 
 
+def told_by(root: str) -> str | None:
+    """Which mount a directory says it is."""
+    try:
+        reserved = os.open(os.path.join(root, RESERVED.decode()), OPEN_FOLDER)
+    except OSError:
+        return None
+    try:
+        return read_sentinel(reserved)
+    finally:
+        os.close(reserved)
+
+
 def _refuse_nested(root: str) -> None:
     """Two mounts must not own the same file: their claims do not see each other."""
     folder = os.path.realpath(root)
@@ -109,7 +121,10 @@ def _furnish_reserved(home: int, mount_uuid: str) -> None:
 def _refuse_other(reserved: int, mount_uuid: str) -> None:
     owner = read_sentinel(reserved)
     if owner not in (None, mount_uuid):
-        raise InvalidRequest("The root belongs to another mount already. Take that mount, or choose another directory.")
+        raise InvalidRequest(
+            "The root belongs to another mount already. Take that mount, or choose another directory; if no service serves it any "
+            "more, send adopt: true."
+        )
 
 
 def _refuse_poor(reserved: int) -> None:

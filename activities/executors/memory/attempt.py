@@ -16,7 +16,7 @@ _BUSY = Refused("PATH_BUSY", "The path changed each time it was looked at. Try a
 NO_PARENT = Refused("PARENT_NOT_FOUND", "The parent directory is not there, whatever the record says. Reconcile it.")
 NO_FOLDER = Refused("NOT_A_DIRECTORY", "A parent directory is a file. Reconcile it.")
 _TAKEN = Refused("NODE_EXISTS", "The name is taken by something Filestore does not know; it was not touched.")
-_VANISHED = Refused("NODE_NOT_FOUND", "It is no longer there: somebody removed it behind Filestore's back.")
+_VANISHED = Refused("NODE_NOT_FOUND", "It is no longer there: another program removed it behind Filestore's back.")
 _CHANGED = Refused("VERSION_CONFLICT", "It was changed behind Filestore's back, and is untouched. Reconcile it.")
 _NOT_EMPTY = Refused("CHILDREN_EXIST", "The directory is not empty. It is untouched; reconcile it.")
 _EXPIRED = Refused("CONTENT_EXPIRED", "It is no longer in the trash, so it can not be restored.")
@@ -112,7 +112,7 @@ class MemoryAttempt:
         if own is not None:
             return self.undo(_CHANGED)
         found = self.look(self.there)
-        drift = "The replaced content was removed from the stage by somebody."
+        drift = "The replaced content was removed from the stage by another program."
         return Done(found, recognised=True, drift=drift) if self.staged.same_inode(found) else _LOST
 
     def delete(self) -> Result:
@@ -128,7 +128,7 @@ class MemoryAttempt:
         if refused := self.not_empty(self.own) if self.expected.same_content(out) else _CHANGED:
             return self.undo(refused)
         taken = recognised and self.look(self.there) is not None
-        return Done(None, recognised, drift="Somebody has put something at this name since." if taken else None)
+        return Done(None, recognised, drift="Another program has put something at this name since." if taken else None)
 
     def restore(self) -> Result:
         own = self.look(self.own)
@@ -164,7 +164,7 @@ class MemoryAttempt:
     def moved(self, recognised: bool) -> Done:
         done = self.arrived(self.expected, recognised)
         if done.drift is None and recognised and self.look(self.path) is not None:
-            return Done(done.identity, True, drift="Somebody has put something at the old name since.")
+            return Done(done.identity, True, drift="Another program has put something at the old name since.")
         return done
 
     def move_onto(self) -> Result:
@@ -203,7 +203,9 @@ class MemoryAttempt:
     def swap_back(self, refused: Refused) -> Result:
         out, found = self.look(self.path), self.look(self.there)
         if not self.replaced.same_inode(out) and not self.expected.same_inode(found):
-            return Unclear("Somebody was there while the files swapped their names, and it could not be taken back.")
+            return Unclear(
+                "Another program was there while the files swapped their names, and it could not be taken back."
+            )
         if out and found:
             self.move(self.path, self.there, exchange=True)
         else:
@@ -251,7 +253,7 @@ class MemoryAttempt:
         found = self.look(self.there)
         if found is not None and ours.same_content(found):
             return Done(found, recognised)
-        return Done(ours, recognised, drift="Somebody has changed or removed it since.")
+        return Done(ours, recognised, drift="Another program has changed or removed it since.")
 
     def undo(self, refused: Refused) -> Result:
         """Strangers' bytes lie under our own name: back to their place, or kept in the trash."""

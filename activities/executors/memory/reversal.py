@@ -13,7 +13,7 @@ def reverse(step: MemoryAttempt, guard: threading.RLock) -> Result:
         if _is_before(step, own, found):
             return Done(step.look(step.path), recognised=True)
         if not _is_after(step, own, found):
-            return Unclear("Somebody has been there since, so the step was not taken back.")
+            return Unclear("Another program has been there since, so the step was not taken back.")
         if step.task.replaced:
             if own:
                 step.move(step.own, step.path)

@@ -64,7 +64,7 @@ TAKEN = Refused(
     "The name is taken in the bucket by something Filestore does not know; it was not touched. Reconcile it.",
 )
 VANISHED = Refused(
-    "NODE_NOT_FOUND", "It is no longer there in the bucket: somebody removed it behind Filestore's back."
+    "NODE_NOT_FOUND", "It is no longer there in the bucket: another program removed it behind Filestore's back."
 )
 CHANGED = Refused(
     "VERSION_CONFLICT",

@@ -27,6 +27,7 @@ _PORTS = {"http": 80, "https": 443}
 class S3Kind:
     reading, writing = 18 * MIB, 34 * MIB
     """A bucket is read ahead in blocks, and written in several parts at once."""
+    direct_reads = True
 
     def check_place(self, place: Any) -> None:
         if not place.bucket:
@@ -50,6 +51,9 @@ class S3Kind:
 
     def prepare(self, mount: Mount, spool: Path) -> None:
         self.open(mount, spool).register()
+
+    def sentinel(self, mount: Mount, spool: Path) -> str | None:
+        return self.open(mount, spool).sentinel()
 
     def meets(self, mount: Mount, other: Mount, spool: Path) -> bool:
         """One bucket can be reached by many names: where the other's sentinel is read through this mount's endpoint, it is the

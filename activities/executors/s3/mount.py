@@ -57,7 +57,8 @@ class Store:
             owner = self.sentinel()
             if owner != self.uuid:
                 raise InvalidRequest(
-                    "The bucket and prefix belong to another mount already. Take that mount, or choose another prefix."
+                    "The bucket and prefix belong to another mount already. Take that mount, or choose another prefix; if no "
+                    "service serves it any more, send adopt: true."
                 ) from None
         else:
             self._probe(content)

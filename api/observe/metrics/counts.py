@@ -22,7 +22,7 @@ _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 _COMMAND_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _LIST_COMMANDS = (1, 2, 4, 8, 16, 32, 48, LIST_MAX)
 
-# When each series began would be a second one for each, and nobody asks.
+# When each series began would be a second one for each, and is not asked for.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 

@@ -35,7 +35,7 @@ class Looked(Generic[T]):
         self._asking: asyncio.Task[None] | None = None
 
     async def answer(self) -> T | None:
-        """None: nobody could tell, or not in time."""
+        """None: there was no answer, or not in time."""
         if self._asking is None and monotonic() - self._asked_at >= self._fresh_seconds:
             self._asking = asyncio.create_task(self._look())
         if self._asking is not None:
@@ -55,7 +55,7 @@ class Looked(Generic[T]):
 
 
 class Looks:
-    """Everything that is asked for. `vitals` is None where nobody knows more than the record does."""
+    """Everything that is asked for. `vitals` is None where only the record is known."""
 
     def __init__(self, pool: Pool, vitals: ProcessVitals | None) -> None:
         self._pool, self._vitals = pool, vitals

@@ -181,7 +181,7 @@ async def ask(request: Request, front: Front, principal: Principal, body: Reques
         try:
             await turns_of(request).silence(id)
         except UploadLocked:
-            log.debug("somebody writes to it", upload=id)
+            log.debug("another request writes to it", upload=id)
         upload = await standing.find(front, principal, id)
         standing.refuse_refused(upload)
     if upload.state == "open" and upload.request.kind != "partial" and (upload.complete or upload.parts):

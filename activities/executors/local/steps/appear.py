@@ -81,7 +81,9 @@ class LocalReplace:
         self.ends.sure()
         found = self.ends.look(self.ends.path)
         if self.ends.staged.same_inode(found):
-            return Done(found, recognised=True, drift="The replaced content was removed from the stage by somebody.")
+            return Done(
+                found, recognised=True, drift="The replaced content was removed from the stage by another program."
+            )
         return LOST
 
     def _put_back(self) -> None:

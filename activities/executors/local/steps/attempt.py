@@ -66,13 +66,13 @@ def _reversed(ends: Ends, step: Visible) -> Result:
     if step.is_before():
         return _settled(ends, recognised=True)
     if not step.is_after():
-        return Unclear("Somebody has been there since, so the step was not taken back.")
+        return Unclear("Another program has been there since, so the step was not taken back.")
     with suppress(FileNotFoundError, FileExistsError):
         step.back()
         if step.is_before():
             return _settled(ends, recognised=False)
         step.forth()
-    return Unclear("Somebody was there while the step was taken back, so it stands.")
+    return Unclear("Another program was there while the step was taken back, so it stands.")
 
 
 def _settled(ends: Ends, recognised: bool) -> Done:

@@ -177,9 +177,9 @@ class Ends:
         if found is not None and ours.same_content(found):
             return Done(found, recognised)
         if found is None:
-            return Done(ours, recognised, drift="Somebody has removed it since.")
+            return Done(ours, recognised, drift="Another program has removed it since.")
         since = "written into it" if ours.same_inode(found) else "put something else in its place"
-        return Done(ours, recognised, drift=f"Somebody has {since} since.")
+        return Done(ours, recognised, drift=f"Another program has {since} since.")
 
     # -- renaming ------------------------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ class LocalMove:
     def _recognised(self) -> Done:
         done = self.ends.arrived(self.ends.target, self.ends.expected, recognised=True)
         if done.drift is None and self.ends.look(self.ends.path) is not None:
-            return Done(done.identity, True, drift="Somebody has put something at the old name since.")
+            return Done(done.identity, True, drift="Another program has put something at the old name since.")
         return done
 
     def is_before(self) -> bool:
@@ -126,11 +126,11 @@ class MoveOnto:
         done = ends.arrived(ends.target, ends.expected, recognised)
         drift = done.drift
         if drift is None and kept is None:
-            drift = "Somebody took away what was replaced before it was kept."
+            drift = "Another program took away what was replaced before it was kept."
         if drift is None and not self.replaced.same_content(kept):
-            drift = "Somebody has written into what was replaced before it was kept."
+            drift = "Another program has written into what was replaced before it was kept."
         if drift is None and recognised and ends.look(ends.path) is not None:
-            drift = "Somebody has put something at the old name since."
+            drift = "Another program has put something at the old name since."
         return Done(done.identity, recognised, drift)
 
     def _undo(self, refused: Refused) -> Result:
@@ -139,7 +139,7 @@ class MoveOnto:
             result = self.ends.undo(self._swap_back, refused)
             if self._is_undone():
                 return result
-        return Unclear("Somebody was there while the files swapped their names, and it could not be taken back.")
+        return Unclear("Another program was there while the files swapped their names, and it could not be taken back.")
 
     def _swap_back(self) -> None:
         ends = self.ends

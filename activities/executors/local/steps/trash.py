@@ -29,7 +29,7 @@ class LocalDelete:
         if refused := ends.not_empty(ends.trash, ends.expected):
             return ends.undo(self._put_back, refused)
         taken = recognised and ends.look(ends.path) is not None
-        return Done(None, recognised, drift="Somebody has put something at this name since." if taken else None)
+        return Done(None, recognised, drift="Another program has put something at this name since." if taken else None)
 
     def _put_back(self) -> None:
         ends = self.ends

@@ -158,7 +158,7 @@ class S3Attempt:
         if made is None:
             return None
         since = "removed it" if found is None else "put something else in its place"
-        return Done(made, recognised=True, drift=f"Somebody has {since} since.")
+        return Done(made, recognised=True, drift=f"Another program has {since} since.")
 
     def no_parent(self, path: NodePath) -> Refused | None:
         if path.depth < 2 or self.store.has_folder(path.parent, anew=self.task.attempt > 1):
@@ -369,7 +369,7 @@ class S3Attempt:
             return None
         if self.in_trash() is None:
             return None
-        return Done(None, True, None if found is None else "Somebody has put something at this name since.")
+        return Done(None, True, None if found is None else "Another program has put something at this name since.")
 
     def delete_folder(self) -> Result:
         key, trash = self.keys.folder(self.task.path), self.trash_key + "/"
@@ -380,7 +380,7 @@ class S3Attempt:
         if not there or others:
             if self.task.attempt > 1 and self.is_ours(self.bucket.head(trash)):
                 taken = bool(others) or self.bucket.head(self.keys.of(self.task.path)) is not None
-                return Done(None, True, "Somebody has put something at this name since." if taken else None)
+                return Done(None, True, "Another program has put something at this name since." if taken else None)
             if others:
                 return _not_empty(others)
             self.store.sure()

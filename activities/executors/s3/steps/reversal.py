@@ -25,7 +25,7 @@ class Reversal(S3Attempt):
                 case Step.DELETE:
                     return self.put_back()
         except (ConditionFailed, Missing, Contended):
-            return Unclear("Somebody was there while the step was taken back, so it stands.")
+            return Unclear("Another program was there while the step was taken back, so it stands.")
 
     def take_back_move(self) -> Result:
         if self.expected.directory:
@@ -120,4 +120,4 @@ class Reversal(S3Attempt):
         return self.lay_back(kept, self.key, FREE) if kept is not None else _STANDS
 
 
-_STANDS = Unclear("Somebody has been there since, so the step was not taken back.")
+_STANDS = Unclear("Another program has been there since, so the step was not taken back.")
