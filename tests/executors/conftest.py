@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import pytest
 
@@ -23,13 +23,16 @@ from activities.executors.base import (
     Task,
     TreesByItem,
 )
+from activities.executors.kinds import KINDS, Kind, open_executor, prepare_storage
 from activities.executors.local.executor import LocalExecutor
 from activities.executors.memory.executor import MemoryExecutor
 from activities.executors.memory.tree import MemoryNode
 from schema import faults
-from schema.ids import CommandId, new_command_id
+from schema.ids import CommandId, MountId, new_command_id
+from schema.mounts import Mount
 from schema.paths import NodePath
 from tests.executors import bench_s3
+from tests.executors.toy import ToyExecutor, ToyKind
 
 DAY = "2026-01-02"
 MOUNT = "0190a1b2-0000-7000-8000-000000000001"
@@ -273,7 +276,13 @@ def flushed(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return paths
 
 
-EXECUTORS = ["local", "memory", "s3"]
+EXECUTORS = ["local", "memory", "s3", "toy"]
+
+
+@pytest.fixture
+def toy_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line that adds an executor."""
+    monkeypatch.setitem(cast(dict[str, Kind], KINDS), "toy", ToyKind())
 
 
 @pytest.fixture(params=EXECUTORS)
@@ -285,6 +294,15 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     if request.param == "memory":
         executor = MemoryExecutor()
         return Bench(executor, OutsideMemory(executor))
+    if request.param == "toy":
+        request.getfixturevalue("toy_kind")
+        mount = Mount(
+            MountId(1), "main", "m", MOUNT, "toy", str(tmp_path / "toy"), None, None, "rw", "active", "here", 1
+        )
+        prepare_storage(mount, str(tmp_path / "spool"))
+        toy = open_executor(mount, str(tmp_path / "spool"))
+        assert isinstance(toy, ToyExecutor)
+        return Bench(toy, OutsideMemory(toy))
     bench: Bench = request.getfixturevalue("disk")
     return bench
 
