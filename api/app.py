@@ -30,6 +30,7 @@ from api.observe.metrics.commands import CountedCommands
 from api.observe.metrics.counts import Counts
 from api.observe.metrics.looks import Looks
 from api.observe.metrics.requests import CountedRequests
+from api.operations import routes as operations
 from api.pages import docs
 from api.services import Front, Services
 from api.uploads import form as uploads
@@ -54,6 +55,7 @@ ROUTERS = (
     mounts,
     journal,
     events,
+    operations,
     batches,
     commands,
     status,

@@ -113,6 +113,9 @@ class Services:
     _: KW_ONLY
     announce: Callable[[], None] = lambda: None
     """Called when there are new events in the feed; from any thread."""
+    drive: Callable[[MountId, str, int, bool], None] = lambda mount, id, turn, plans: None
+    """Called when an operation has something to do: its mount, id and turn, and whether it is to be planned; from any thread.
+    What is lost of that is found in the rows."""
     wakeups: Wakeups | None = None
     threads: MountThreads
     """Those in which routes read and write content"""

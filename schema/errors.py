@@ -7,7 +7,7 @@
     ├── BackendNotFound, NodeNotFound, ParentNotFound, NotFound               404
     ├── RequestTooSlow                                                        408
     ├── NodeExists, NotADirectory, ChildrenExist, IdempotencyConflict,
-    │   ExecutorNotFound, PathBusy                                            409
+    │   ExecutorNotFound, PathBusy, WrongState                                409
     ├── ContentExpired, CursorExpired                                         410
     ├── VersionConflict                                                       412
     ├── PayloadTooLarge                                                       413
@@ -158,6 +158,12 @@ class PathBusy(FilestoreError):
     code = "PATH_BUSY"
     retryable = True
     retry_after_seconds = 1
+
+
+class WrongState(FilestoreError):
+    """What was asked for does not fit the state. Look at the state, and ask for what fits it."""
+
+    code = "WRONG_STATE"
 
 
 class ContentExpired(FilestoreError):

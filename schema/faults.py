@@ -40,6 +40,8 @@ POINTS: dict[str, str] = {
     "finish.cleared": "some originals of a tree have left, all or not (subject: the path of the tree)",
     "finish.acted": "the leftovers of one command are cleared, its cleanup row is open",
     "finish.closed": "the cleanup rows are closed",
+    "operation.planned": "a page of a plan is durable",
+    "operation.next": "the next items of an operation are handed out, their commands are not begun",
     "publish.positioned": "events have their positions, Redis has not seen them",
     "publish.sent": "Redis has the events, the feed does not know",
 }

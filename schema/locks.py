@@ -20,3 +20,5 @@ class Lock(IntEnum):
     """One process folds rollup deltas; ends with the transaction"""
     UPLOADS = 720005
     """One announcement of an upload at a time per principal, so that its limits hold; ends with the transaction"""
+    OPERATIONS = 720006
+    """One operation at a time takes its subtrees; ends with the transaction"""

@@ -16,6 +16,8 @@ from activities.commands.stage import StageCopies
 from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
 from activities.executors.kinds import prepare_storage, prove_storage, read_sentinel
+from activities.operations.chunk import NextChunk
+from activities.operations.plan import PlanItems
 from activities.ports import Audience, Executors
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
@@ -63,7 +65,7 @@ def api_parts(settings: Settings) -> ApiParts:
     health = Health(settings, pool, engine, served, budgets.LOOKS.build())
     services = Services(
         settings, pool, dispatch, RouteExecutors(served, engine, settings.spool_path), health,
-        announce=engine.announce, wakeups=_wakeups(settings), threads=budgets.READS.build(),
+        announce=engine.announce, drive=engine.drive, wakeups=_wakeups(settings), threads=budgets.READS.build(),
         vitals=Vitals(pool, engine, dispatch, served, health),
     )  # fmt: skip
     return ApiParts(services, counts, engine, served)
@@ -134,6 +136,8 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
         publish,
         Sweep(pool, executors, steps, finish, settings.stage_max_age_seconds),
         Retention(pool, timedelta(days=settings.keys_keep_days), timedelta(days=settings.events_keep_days)),
+        PlanItems(pool),
+        NextChunk(pool, executors, steps),
     )
 
 

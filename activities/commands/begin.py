@@ -20,6 +20,7 @@ from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, R
 from schema.faults import areach
 from schema.ids import CommandId, MountId
 from schema.store import begin as begin_store
+from schema.store import operations as operation_store
 from schema.store import record as record_store
 
 if TYPE_CHECKING:
@@ -151,11 +152,16 @@ class Begin:
             if verdict.id not in opened:
                 # The same key came over another mount at the same moment, and was there first.
                 verdicts[request.id] = Conflict()
+        of_operation = any(request.operation_id for request, _ in decided)
+        if of_operation:
+            await operation_store.open_items(connection, list(opened))
         refused = [v.id for _, v in decided if isinstance(v, Refuse) and v.id in opened]
         if not refused:
             return []
         rows = {id: record_store.EndedRow(Status.FAILED, "refused", "") for id in refused}
         ended, _ = await record_store.record(connection, rows, retention_days=0)
+        if of_operation:
+            await operation_store.close_items(connection, refused)
         return ended
 
     @activity.defn(name="adopt")

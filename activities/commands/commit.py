@@ -18,6 +18,7 @@ from schema.commands.command import Status
 from schema.commands.payloads import Applied, AppliedList, CommandIds, Ended, Outcome
 from schema.faults import areach
 from schema.ids import CommandId, MountId
+from schema.store import operations as operation_store
 from schema.store import outcomes as outcome_store
 from schema.store import record as record_store
 
@@ -176,6 +177,8 @@ class Commit:
         if not rows:
             return rows, [], []
         outcomes, leftovers = await record_store.record(connection, rows, retention_days=self._retention_days)
+        if of_operations := [id for id, row in rows.items() if row.of_operation]:
+            await operation_store.close_items(connection, of_operations)
         return rows, outcomes, leftovers
 
     def _tell(

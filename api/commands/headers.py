@@ -9,8 +9,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from api.commands.bodies import CommandBody
-from api.http.fields import KEY_MAX
-from api.http.headers import single
+from api.http.keys import read_key
 from schema.commands.command import Command, CommandKind, spell
 from schema.errors import InvalidRequest, VersionConflict
 from schema.ids import MountId, NodeId, new_command_id
@@ -56,7 +55,7 @@ def read_headers(request: Request, key: str | None) -> CommandHeaders:
     headers = request.headers
     trace = _TRACE.fullmatch(headers.get("traceparent", ""))
     asked = CommandHeaders(
-        key=key if key is not None else _key(headers),
+        key=read_key(headers, key),
         request_id=request.scope["request_id"],
         trace_id=trace[1] if trace else None,
         wait_seconds=_wait(headers.getlist("prefer"), request.query_params.get("wait")),
@@ -68,14 +67,6 @@ def _joined(headers: Headers, name: str) -> str | None:
     """A header that is sent twice means a list (RFC 9110, 5.3)."""
     lines = headers.getlist(name)
     return ", ".join(lines) if lines else None
-
-
-def _key(headers: Headers) -> str | None:
-    name = "Idempotency-Key" if "idempotency-key" in headers else "X-Idempotency-Key"
-    key = single(headers, name)
-    if key is not None and not (1 <= len(key) <= KEY_MAX and key.isascii() and key.isprintable()):
-        raise InvalidRequest(f"An Idempotency-Key header has 1 to {KEY_MAX} printable ASCII characters.")
-    return key
 
 
 def with_conditions(asked: CommandHeaders, if_match: str | None, if_none_match: str | None) -> CommandHeaders:

@@ -9,6 +9,7 @@
     commands         an ended command has one entry at its end, and the stored answer says the same
     events           every entry has its events, once, and those of one node in order
     feed             positions are gapless from 1
+    operations       what an operation counts is what its items say; what is in flight has a command that runs
     rest             after a sweep: nothing runs, nothing is claimed, nothing waits to be cleared
 
 Each is a module of this name with a function `check`; the feed, which belongs to no mount, stands with the events. Facts
@@ -17,7 +18,7 @@ come in as plain values (`facts`; `workers/check.py` gathers them); what is wron
 files there behind our back, or a command already said that they did.
 """
 
-from schema.check import commands, disk, events, journal, kept, rest, rollups, snapshots, tree
+from schema.check import commands, disk, events, journal, kept, operations, rest, rollups, snapshots, tree
 from schema.check.events import COMPLETED, feed
 from schema.check.facts import (
     CommandFacts,
@@ -26,6 +27,7 @@ from schema.check.facts import (
     FeedFacts,
     ListedFacts,
     NodeFacts,
+    OperationFacts,
     RecordFacts,
     SnapshotFacts,
     StageEntry,
@@ -46,6 +48,7 @@ __all__ = [
     "FindingKind",
     "ListedFacts",
     "NodeFacts",
+    "OperationFacts",
     "RecordFacts",
     "Severity",
     "SnapshotFacts",
@@ -69,6 +72,7 @@ def check(record: RecordFacts, storage: StorageFacts | None, *, stage_max_age: f
         *rollups.check(record.nodes, record.rollups),
         *commands.check(record.commands, own),
         *events.check(record.journal, record.events),
+        *operations.check(record.operations),
         *rest.check(record, storage.stages if storage else (), stage_max_age),
     ]
     if storage is not None:

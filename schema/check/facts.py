@@ -156,6 +156,19 @@ class StageEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class OperationFacts:
+    """What an operation counts, and what its items add up to: all, in flight, done, failed, skipped, reversed."""
+
+    id: str
+    state: str
+    claimed: bool
+    counted: Sequence[int]
+    summed: Sequence[int]
+    stray: int = 0
+    """Items in flight whose command does not run"""
+
+
+@dataclass(frozen=True, slots=True)
 class RecordFacts:
     """Everything Postgres knows about one mount."""
 
@@ -172,6 +185,7 @@ class RecordFacts:
     expired_stages: Sequence[str] = ()
     open_uploads: Sequence[str] = ()
     """Whose clients put the content into a stage of the bucket themselves"""
+    operations: Sequence[OperationFacts] = ()
     now: datetime | None = None
 
 

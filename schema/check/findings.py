@@ -25,6 +25,7 @@ class FindingKind(StrEnum):
     COMMANDS = "commands"
     EVENTS = "events"
     FEED = "feed"
+    OPERATIONS = "operations"
     REST = "rest"
     UNCHECKED = "unchecked"
     """Nothing is known to be wrong; it could not be looked at."""

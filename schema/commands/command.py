@@ -105,6 +105,10 @@ class Command:
     failure_details: Mapping[str, object] | None = None
     borrowed_stage: CommandId | None = None
     """The stage of an upload that has an id of its own, and outlives a failure of this command. None: its own stage"""
+    operation_id: str | None = None
+    """The operation that it is an item of, and ..."""
+    item: int | None = None
+    """... which one"""
 
     @property
     def node_path(self) -> NodePath:

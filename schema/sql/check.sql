@@ -68,6 +68,20 @@ SELECT id::text FROM filestore.stages WHERE mount_id = %(mount)s AND upload_stat
 SELECT id::text FROM filestore.stages
  WHERE mount_id = %(mount)s AND upload_state = 'open' AND expires_at > now() AND request->>'kind' = 'direct'
 
+-- name: operations
+-- What each operation counts, and what its items add up to. Stray are items in flight without a command that runs.
+SELECT o.id::text, o.state::text, o.claimed, ARRAY[o.items, o.in_flight, o.done, o.failed, o.skipped, o.reversed] AS counted,
+       i.summed, i.stray
+  FROM filestore.operations o
+ CROSS JOIN LATERAL (
+     SELECT ARRAY[count(*), count(*) FILTER (WHERE x.state = 'running'), count(*) FILTER (WHERE x.state = 'done'),
+                  count(*) FILTER (WHERE x.state = 'failed'), count(*) FILTER (WHERE x.state = 'skipped'),
+                  count(*) FILTER (WHERE x.state = 'reversed')] AS summed,
+            count(*) FILTER (WHERE x.state = 'running' AND NOT EXISTS (
+                SELECT FROM filestore.commands c WHERE c.id = x.command_id AND c.status = 'running')) AS stray
+       FROM filestore.operation_items x WHERE x.operation_id = o.id) i
+ WHERE o.mount_id = %(mount)s
+
 -- name: feed
 -- The event feed of all mounts in numbers. Overdue are events without a position that no open transaction can precede.
 SELECT f.position AS last, r.events_position AS pruned, o.positioned, o.lowest, o.highest,

@@ -24,7 +24,7 @@ UPDATE filestore.commands c
  WHERE c.id = ANY (ARRAY[i.id]) AND c.status = 'running' AND c.attempt = i.attempt
 RETURNING c.id::text, c.status::text, c.intent->>'step' AS step, coalesce(c.request->>'path', '') AS shown,
           coalesce((c.intent->>'tree')::boolean, false) AS tree, c.intent ?| ARRAY['replaced', 'departs'] AS ousts,
-          c.intent ? 'source' AS copies, c.intent ? 'items' AS items
+          c.intent ? 'source' AS copies, c.intent ? 'items' AS items, c.operation_id IS NOT NULL AS of_operation
 
 -- name: close_snapshots
 -- The versions that end now. Content that leaves its place: where it is kept, until when, and which file it is, for all versions

@@ -239,6 +239,8 @@ def _opened(request: Command, verdict: Go | Refuse, atomic_size: int | None) -> 
         "attempt": verdict.attempt,
         "request_id": request.request_id,
         "trace_id": request.trace_id,
+        "operation_id": request.operation_id,
+        "item": request.item,
     }
     if isinstance(verdict, Go):
         claims = [

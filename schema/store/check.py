@@ -11,6 +11,7 @@ from schema.check import (
     EventFacts,
     FeedFacts,
     NodeFacts,
+    OperationFacts,
     RecordFacts,
     SnapshotFacts,
     TotalsFacts,
@@ -42,6 +43,7 @@ async def record(connection: Connection, mount: MountId) -> tuple[RecordFacts, i
             cleanups=[row["command"] async for row in _rows(connection, SQL["cleanups"], mount)],
             expired_stages=[row["id"] async for row in _rows(connection, SQL["expired_stages"], mount)],
             open_uploads=[row["id"] async for row in _rows(connection, SQL["open_uploads"], mount)],
+            operations=[_operation(row) async for row in _rows(connection, SQL["operations"], mount)],
             now=moment["now"],
         )
     return found, moment["last_entry"] or 0
@@ -107,3 +109,7 @@ def _command(row: DictRow) -> CommandFacts:
 
 def _event(row: DictRow) -> EventFacts:
     return EventFacts(row["type"], row["journal"], row["position"])
+
+
+def _operation(row: DictRow) -> OperationFacts:
+    return OperationFacts(row["id"], row["state"], row["claimed"], row["counted"], row["summed"], row["stray"])

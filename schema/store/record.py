@@ -72,6 +72,8 @@ class EndedRow:
     copies: bool = False
     items: bool = False
     """Its tree went item by item"""
+    of_operation: bool = False
+    """It carries out an item of an operation"""
 
     @property
     def writes(self) -> bool:
@@ -85,7 +87,14 @@ async def end(connection: Connection, applied: Sequence[Applied]) -> dict[Comman
     cursor = await connection.execute(SQL["end"], {"items": items})
     return {
         CommandId(row["id"]): EndedRow(
-            Status(row["status"]), row["step"], row["shown"], row["tree"], row["ousts"], row["copies"], row["items"]
+            Status(row["status"]),
+            row["step"],
+            row["shown"],
+            row["tree"],
+            row["ousts"],
+            row["copies"],
+            row["items"],
+            row["of_operation"],
         )
         for row in await cursor.fetchall()
     }

@@ -148,3 +148,53 @@ async def test_whatever_may_look_at_much_goes_this_way(
     answer = await client.get(path.format(root=NodeId(tree.root)), params={"backendMountId": str(tree.mount), **params})
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "OVERLOADED")
     assert answer.headers["retry-after"]
+
+
+NAMES = 300_000
+
+
+async def fill(tree: Tree) -> None:
+    """Three hundred thousand files in one directory; every name collides with another one."""
+    async with tree.pool.connection() as connection, connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        await connection.execute("SET LOCAL statement_timeout = 0")
+        query = """INSERT INTO filestore.nodes (mount_id, parent_id, name, name_text, depth, kind)
+            SELECT %s, %s, convert_to(f.name, 'UTF8'), f.name, 1, 'file'
+              FROM generate_series(1, %s) i, LATERAL (VALUES ('N' || i), ('n' || i)) f(name)"""
+        await connection.execute(query, [tree.mount, tree.root, NAMES // 2])
+    async with tree.pool.connection() as connection:
+        await connection.execute("ANALYZE filestore.nodes")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_readers_of_all_collisions_starve_nobody(
+    front: FrontOfTest, tree: Tree, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reads, "QUICK_SECONDS", 0.25)
+    await fill(tree)
+    alone, at_once, most = LongReads._alone, 0, 0
+
+    async def counted(self: LongReads, read: Any) -> Any:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        try:
+            return await alone(self, read)
+        finally:
+            at_once -= 1
+
+    monkeypatch.setattr(LongReads, "_alone", counted)
+
+    async def ask() -> int:
+        params = {"backendMountId": str(tree.mount), "collisions": "true"}
+        answer = await client.get("/v1/nodes", params=params, timeout=120)
+        assert answer.status_code == 200 or answer.json()["error"]["code"] == "OVERLOADED", answer.text
+        return answer.status_code
+
+    readers = [asyncio.create_task(ask()) for _ in range(READERS)]
+    while not all(reader.done() for reader in readers):
+        assert (await client.get(f"/v1/nodes/{tree.root}")).status_code == 200
+        await asyncio.sleep(0.05)
+    statuses = [reader.result() for reader in readers]
+    assert 200 in statuses and 1 <= most <= front.settings.long_reads

@@ -13,7 +13,7 @@ import httpx2
 
 from tests.fix_service import MountOfTest, Service
 from tests.model import model, wire
-from tests.model.linearizable import NEVER, Operation, listing
+from tests.model.linearizable import NEVER, Invocation, listing
 from tests.model.model import ROOT, ModelAnswer, ModelCommand, ModelMount, NodeName
 
 WEIGHTS = {
@@ -28,7 +28,7 @@ class History:
     place: wire.WirePlace
     start: ModelMount
     ids: dict[NodeName, int]
-    operations: list[Operation] = field(default_factory=list)
+    operations: list[Invocation] = field(default_factory=list)
     seen: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Node and version that somebody was last told of, by path: what conditions name"""
     made: dict[int, str] = field(default_factory=dict)
@@ -69,7 +69,7 @@ async def ask(
             echo = True
             await asyncio.sleep(0.2)
     over = NEVER if answer is None else time.monotonic()
-    history.operations.append(Operation(name, command, sent, over, answer, echo))
+    history.operations.append(Invocation(name, command, sent, over, answer, echo))
     if answer is not None and isinstance(answer.node, int) and answer.path and answer.version:
         history.seen[answer.path] = (answer.node, answer.version)
         if answer.status == 201:
@@ -171,7 +171,7 @@ def choose(history: History, dice: random.Random, tops: Sequence[str]) -> ModelC
             return ModelCommand("get", path)
 
 
-def falsified(history: Sequence[Operation], which: int, **changes: Any) -> list[Operation]:
+def falsified(history: Sequence[Invocation], which: int, **changes: Any) -> list[Invocation]:
     """The same history, but for one answer."""
     one = history[which]
     assert one.answer is not None

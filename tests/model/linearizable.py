@@ -54,7 +54,7 @@ def listing(shown: Iterable[tuple[str, int]]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class Invocation:
     """A command as its client saw it. `answer` tells of nodes by the ids of the service."""
 
     name: str
@@ -80,8 +80,8 @@ class Verdict:
 
     ok: bool
     configurations: int
-    ordered: Sequence[Operation] = ()
-    stuck: Sequence[Operation] = ()
+    ordered: Sequence[Invocation] = ()
+    stuck: Sequence[Invocation] = ()
 
     def __str__(self) -> str:
         if self.ok:
@@ -93,7 +93,7 @@ class Verdict:
         return "\n".join(lines)
 
 
-def check(history: Sequence[Operation], start: ModelMount, ids: Mapping[NodeName, int], step: Step = observed,
+def check(history: Sequence[Invocation], start: ModelMount, ids: Mapping[NodeName, int], step: Step = observed,
           most: int = 500_000) -> Verdict:  # fmt: skip
     """`ids`: of the nodes in `start`. The history names the nodes it made by itself: see `identities`."""
     known = identities(history, ids)
@@ -106,7 +106,7 @@ def check(history: Sequence[Operation], start: ModelMount, ids: Mapping[NodeName
     return Verdict(True, tried)
 
 
-def identities(history: Iterable[Operation], ids: Mapping[NodeName, int]) -> dict[NodeName, int]:
+def identities(history: Iterable[Invocation], ids: Mapping[NodeName, int]) -> dict[NodeName, int]:
     """Which node of the model is which of the service's: whoever was told 201 has made the node that he was told of. Who had
     to ask again was told 200 perhaps: he made it, if he could have and nobody else says so."""
     told = [one for one in history if one.answer is not None and isinstance(one.answer.node, int)]
@@ -121,7 +121,7 @@ def identities(history: Iterable[Operation], ids: Mapping[NodeName, int]) -> dic
     return known
 
 
-def parts(history: Sequence[Operation]) -> list[list[Operation]]:
+def parts(history: Sequence[Invocation]) -> list[list[Invocation]]:
     """Operations that share a top name, directly or through others, stay together."""
     leader: dict[str, str] = {}
 
@@ -134,7 +134,7 @@ def parts(history: Sequence[Operation]) -> list[list[Operation]]:
         first, *others = sorted(one.tops)
         for other in others:
             leader[find(other)] = find(first)
-    found: dict[str, list[Operation]] = defaultdict(list)
+    found: dict[str, list[Invocation]] = defaultdict(list)
     for one in history:
         found[find(min(one.tops))].append(one)
     return list(found.values())
@@ -152,7 +152,7 @@ class _Point:
 
 
 class _Search:
-    def __init__(self, history: Sequence[Operation], known: Mapping[NodeName, int], step: Step, most: int) -> None:
+    def __init__(self, history: Sequence[Invocation], known: Mapping[NodeName, int], step: Step, most: int) -> None:
         self.history = sorted(history, key=lambda one: (one.answered, one.sent))
         self.known, self.step, self.most = known, step, most
         self.names = {id: name for name, id in known.items()}
@@ -216,7 +216,7 @@ class _Search:
             if settled == done:
                 return done, order
 
-    def _after(self, mount: ModelMount, one: Operation) -> ModelMount | None:
+    def _after(self, mount: ModelMount, one: Invocation) -> ModelMount | None:
         """None: this is not what its client was told."""
         answer, command = one.answer, one.command
         if answer is not None and answer.code in WITHOUT_EFFECT:

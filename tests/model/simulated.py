@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tests.model.clients import History, beginning, choose
-from tests.model.linearizable import Operation, observed
+from tests.model.linearizable import Invocation, observed
 from tests.model.model import ModelAnswer, ModelCommand, ModelMount, Step
 
 
@@ -36,7 +36,7 @@ class Simulation:
             waiting.append((sent, effect, answered, choose(self.history, self.dice, tops)))
         self._take_effect(waiting)
 
-    def ask(self, command: ModelCommand, seconds: float = 0.1, after: float = 0.01) -> Operation:
+    def ask(self, command: ModelCommand, seconds: float = 0.1, after: float = 0.01) -> Invocation:
         """One more, after all that was; or while the one before is still under way, with a negative `after`."""
         last = max((one.answered for one in self.history.operations if one.answer), default=0.0)
         sent = last + after
@@ -49,9 +49,9 @@ class Simulation:
             self.mount, told = self.step(self.mount, self._meant(command), name)
             answer = self._as_the_service(told)
             if self.dice.random() < self.lost and command.kind not in ("get", "list", "read"):
-                self.history.operations.append(Operation(name, command, sent))
+                self.history.operations.append(Invocation(name, command, sent))
                 continue
-            self.history.operations.append(Operation(name, command, sent, answered, answer))
+            self.history.operations.append(Invocation(name, command, sent, answered, answer))
             if isinstance(answer.node, int) and answer.path and answer.version:
                 self.history.seen[answer.path] = (answer.node, answer.version)
                 if answer.status == 201:

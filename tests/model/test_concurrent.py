@@ -9,13 +9,13 @@ import pytest
 from tests.fix_service import MountOfTest, Service
 from tests.model import clients
 from tests.model.clients import History, falsified
-from tests.model.linearizable import Operation, Verdict, check
+from tests.model.linearizable import Invocation, Verdict, check
 from tests.model.model import ModelAnswer, ModelCommand
 
 SEED = int(os.environ.get("MODEL_SEED", "20261121"))
 
 
-def verdict(history: History, operations: list[Operation] | None = None) -> Verdict:
+def verdict(history: History, operations: list[Invocation] | None = None) -> Verdict:
     return check(history.operations if operations is None else operations, history.start, history.ids)
 
 

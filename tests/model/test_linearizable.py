@@ -10,7 +10,7 @@ import pytest
 
 from tests.model import model, wire
 from tests.model.clients import History, falsified, fields
-from tests.model.linearizable import Operation, Verdict, _Search, check, identities, observed, parts
+from tests.model.linearizable import Invocation, Verdict, _Search, check, identities, observed, parts
 from tests.model.model import ROOT, ModelAnswer, ModelCommand, ModelMount, NodeName
 from tests.model.simulated import Simulation
 
@@ -24,7 +24,7 @@ def simulated(seed: int, clients: int = 12, each: int = 12, lost: float = 0.0) -
     return simulation
 
 
-def verdict(operations: Sequence[Operation], **rules: object) -> Verdict:
+def verdict(operations: Sequence[Invocation], **rules: object) -> Verdict:
     return check(operations, model.empty(), {ROOT: 0}, **rules)  # type: ignore[arg-type]
 
 
@@ -44,7 +44,7 @@ def test_what_nobody_heard_of_may_have_happened_or_not(seed: int) -> None:
     assert any(one.answer is None for one in operations) and verdict(operations).ok
 
 
-def planted(seed: int) -> tuple[list[Operation], dict[str, int]]:
+def planted(seed: int) -> tuple[list[Invocation], dict[str, int]]:
     """A crowd, and then: a file is made, two replace its version 1, one reads it, it is deleted, one looks for it."""
     simulation = simulated(seed, 8, 8)
     operations = simulation.history.operations
@@ -68,11 +68,11 @@ def planted(seed: int) -> tuple[list[Operation], dict[str, int]]:
     return operations, places
 
 
-Lie = Callable[[list[Operation], dict[str, int]], list[Operation]]
+Lie = Callable[[list[Invocation], dict[str, int]], list[Invocation]]
 
 
 def lie(name: str, make: Callable[[dict[str, ModelAnswer]], dict[str, object]]) -> Lie:
-    def falsify(operations: list[Operation], places: dict[str, int]) -> list[Operation]:
+    def falsify(operations: list[Invocation], places: dict[str, int]) -> list[Invocation]:
         answers = {which: operations[place].answer for which, place in places.items()}
         return falsified(operations, places[name], **make(answers))  # type: ignore[arg-type]
 
@@ -109,7 +109,7 @@ def test_one_false_answer_is_found(which: str) -> None:
     assert not found.ok and found.stuck, which
 
 
-def by_hand(operations: Sequence[Operation], mount: ModelMount, known: dict[NodeName, int]) -> bool:
+def by_hand(operations: Sequence[Invocation], mount: ModelMount, known: dict[NodeName, int]) -> bool:
     """The definition and nothing else: every order there is."""
     search = _Search(operations, known, observed, 0)
     left = [one for one in operations if one.answer is not None]
@@ -148,25 +148,25 @@ def test_real_time_counts() -> None:
     made = ModelAnswer(201, None, 7, "d", "directory", "active", 1, 0, None, "{}")
     absent = ModelAnswer(404, "NODE_NOT_FOUND")
     mkdir, get = (
-        Operation("c1", ModelCommand("mkdir", "d"), 0, 1, made),
-        Operation("c2", ModelCommand("get", "d"), 2, 3, absent),
+        Invocation("c1", ModelCommand("mkdir", "d"), 0, 1, made),
+        Invocation("c2", ModelCommand("get", "d"), 2, 3, absent),
     )
     assert not verdict([mkdir, get]).ok
     assert verdict([mkdir, replace(get, sent=0.5)]).ok
 
 
 def test_an_unknown_outcome_may_come_late_but_not_early() -> None:
-    unknown = Operation("c1", ModelCommand("mkdir", "d"), 1)
+    unknown = Invocation("c1", ModelCommand("mkdir", "d"), 1)
     there = ModelAnswer(200, None, 7, "d", "directory", "active", 1, 0, None, "{}")
-    before = Operation("c2", ModelCommand("get", "d"), 0, 0.5, there)
+    before = Invocation("c2", ModelCommand("get", "d"), 0, 0.5, there)
     assert not verdict([unknown, before]).ok
     after = [
-        Operation("c2", ModelCommand("get", "d"), 2, 3, ModelAnswer(404, "NODE_NOT_FOUND")),
-        Operation("c3", ModelCommand("get", "d"), 4, 5, there),
+        Invocation("c2", ModelCommand("get", "d"), 2, 3, ModelAnswer(404, "NODE_NOT_FOUND")),
+        Invocation("c3", ModelCommand("get", "d"), 4, 5, there),
     ]
     assert verdict([unknown, *after]).ok
     assert not verdict(
-        [unknown, *after, Operation("c4", ModelCommand("get", "d"), 6, 7, ModelAnswer(404, "NODE_NOT_FOUND"))]
+        [unknown, *after, Invocation("c4", ModelCommand("get", "d"), 6, 7, ModelAnswer(404, "NODE_NOT_FOUND"))]
     ).ok
 
 
@@ -175,9 +175,9 @@ def test_who_had_to_ask_again_did_not_make_what_was_there() -> None:
     made = ModelAnswer(201, None, 7, "d", "directory", "active", 1, 0, None, "{}")
     moved = ModelAnswer(200, None, 7, "e", "directory", "active", 2, 0, None, "{}", idempotent=True)
     history = [
-        Operation("c1", ModelCommand("mkdir", "d"), 0, 1, made),
-        Operation("c2", ModelCommand("move", "d", "e"), 2, 3, moved, echo=True),
-        Operation("c3", ModelCommand("restore", "d", node=7), 4, 5, ModelAnswer(409, "NODE_EXISTS")),
+        Invocation("c1", ModelCommand("mkdir", "d"), 0, 1, made),
+        Invocation("c2", ModelCommand("move", "d", "e"), 2, 3, moved, echo=True),
+        Invocation("c3", ModelCommand("restore", "d", node=7), 4, 5, ModelAnswer(409, "NODE_EXISTS")),
     ]
     assert identities(history, {ROOT: 0}) == {ROOT: 0, "c1": 7}
     assert verdict(history).ok
@@ -191,7 +191,7 @@ def test_parts_are_searched_alone() -> None:
         ModelCommand("move", "b/x", "c/x"),
         ModelCommand("get", "c"),
     ]
-    found = parts([Operation(f"c{n}", command, n) for n, command in enumerate(asked)])
+    found = parts([Invocation(f"c{n}", command, n) for n, command in enumerate(asked)])
     assert sorted(len(part) for part in found) == [1, 3]
 
 

@@ -23,7 +23,17 @@ from schema.store.journal import JournalFilter
 from tests.store.conftest import Databases
 from tests.store.helpers import OPTIONS, Connection, asked, delete, make_mount, mkdir, upload
 
-BIG = {"nodes", "commands", "outbox", "journal_entries", "snapshots", "tokens", "rollup_deltas"}
+BIG = {
+    "nodes",
+    "commands",
+    "outbox",
+    "journal_entries",
+    "snapshots",
+    "tokens",
+    "rollup_deltas",
+    "operations",
+    "operation_items",
+}
 """Tables that only grow. Claims and cleanups are gone when their commands have ended."""
 
 FILL = [
@@ -62,6 +72,15 @@ FILL = [
        SELECT n.id, 1, 1, 0, 1 FROM filestore.nodes n, generate_series(1, 30) WHERE n.depth = 1""",
     """INSERT INTO filestore.tokens (principal, hash, hint, scopes)
        SELECT 'user', sha256(i::text::bytea), 'x', '{read}' FROM generate_series(1, 2000) i""",
+    """INSERT INTO filestore.operations (id, tenant, principal, token_id, key, request_hash, kind, mount_id, path, state)
+       SELECT CASE i WHEN 1 THEN '0190a1b2-0000-7000-8000-0000000000aa' ELSE gen_random_uuid() END::uuid, 'main', 'user1', 1,
+              i::text, '', 'copy', %(mount)s, ('p' || i)::bytea,
+              CASE i WHEN 1 THEN 'running' ELSE 'succeeded' END::filestore.operation_state
+         FROM generate_series(1, 10000) i""",
+    """INSERT INTO filestore.operation_items (operation_id, item, kind, state, node_kind, path, node_id, needs, code)
+       SELECT '0190a1b2-0000-7000-8000-0000000000aa', i, 'copy', CASE WHEN i > 999000 THEN 'pending' WHEN i > 998000 THEN 'failed'
+              WHEN i > 997900 THEN 'running' ELSE 'done' END::filestore.item_state, 'file', ('p' || i)::bytea, i, i / 10, 'X'
+         FROM generate_series(1, 1000000) i""",
     "ANALYZE",
 ]
 
@@ -148,6 +167,7 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
     return any(node["Node Type"] == "Sort" and node["Plan Rows"] > 10_000 for node in nodes)
 
 
+OPERATIONS, OPERATION = load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
 RETENTION = load("retention")
@@ -202,6 +222,21 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         {"commands_pkey", "claims_command", "cleanups_command"},
     ),
     "unpublished": (EVENTS["unpublished"], {"limit": 1000}, {"outbox_position"}),
+    "open_items": (OPERATIONS["open_items"], {"ids": IDS}, {"commands_pkey", "operation_items_pkey"}),
+    "close_items": (OPERATIONS["close_items"], {"ids": IDS}, {"commands_pkey"}),
+    "ready": (OPERATIONS["ready"], {"id": OPERATION, "limit": 64}, {"operation_items_state", "operation_items_pkey"}),
+    "ready_back": (OPERATIONS["ready_back"], {"id": OPERATION, "limit": 64}, {"operation_items_state"}),
+    "directory_in_flight": (OPERATIONS["directory_in_flight"], {"id": OPERATION}, {"operation_items_state"}),
+    "left": (OPERATIONS["left"], {"id": OPERATION, "state": "pending"}, {"operation_items_state"}),
+    "hand_out": (OPERATIONS["hand_out"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_pkey"}),
+    "give_up": (OPERATIONS["give_up"], {"id": OPERATION, "items": "[]"}, {"operation_items_pkey"}),
+    "done_items": (OPERATIONS["done_items"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
+    "due operations": (OPERATIONS["due"], {"mount": 1, "silent": 15.0}, {"operations_moving"}),
+    "overlapping": (OPERATIONS["overlapping"], {"mount": 1, "id": OPERATION, "paths": "{}"}, {"operations_claimed"}),
+    "a plan": (OPERATIONS["below"], {"mount": 1, "directory": b"5/", "high": b"50", "name": b"", "limit": 500},
+               {"nodes_directory", "nodes_name"}),
+    "occupants": (OPERATIONS["occupants"], {"mount": 1, "places": "[]"}, {"nodes_directory", "nodes_name"}),
+    "node_at": (OPERATIONS["node_at"], {"mount": 1, "path": b"5/7", "parent": b"5/", "name": b"7"}, {"nodes_directory"}),
 }  # fmt: skip
 
 
@@ -273,6 +308,11 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "whether a mount holds nodes": (load("mounts")["holds_nodes"], {"id": 1}, {"nodes_directory", "nodes_name"}),
     "ended stages": (LEFTOVERS["ended_stages"], {"stages": IDS}, {"commands_pkey"}),
     "live stages": (LEFTOVERS["live_stages"], {"stages": IDS}, {"commands_pkey"}),
+    "an operation": (OPERATIONS["document"], {"id": OPERATION, "tenant": "main"}, set()),
+    "items": (OPERATIONS["items"], {"id": OPERATION, "states": None, "codes": None, "after": 500_000, "limit": 1000},
+              {"operation_items_pkey"}),
+    "errors": (OPERATIONS["errors"], {"id": OPERATION}, {"operation_items_state"}),
+    "what is in flight": (OPERATIONS["current"], {"id": OPERATION}, {"operation_items_state"}),
 }  # fmt: skip
 
 

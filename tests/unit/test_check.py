@@ -16,6 +16,7 @@ from schema.check import (
     FindingKind,
     ListedFacts,
     NodeFacts,
+    OperationFacts,
     RecordFacts,
     Severity,
     SnapshotFacts,
@@ -115,6 +116,20 @@ PLANTED: dict[str, tuple[Plant, FindingKind]] = {
     ),
     "an event of nothing": (in_record(events=plus(EventFacts(COMPLETED, 99, 99))), FindingKind.EVENTS),
     "events of a node out of order": (in_record(events=at(2, position=50)), FindingKind.EVENTS),
+    "an operation that counts what its items do not say": (
+        in_record(operations=lambda _: [OperationFacts("o", "running", True, [3, 0, 2, 0, 0, 0], [3, 0, 1, 0, 0, 0])]),
+        FindingKind.OPERATIONS,
+    ),
+    "an item in flight without a command": (
+        in_record(
+            operations=lambda _: [OperationFacts("o", "running", True, [1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], stray=1)]
+        ),
+        FindingKind.OPERATIONS,
+    ),
+    "an operation that has ended and holds its subtrees": (
+        in_record(operations=lambda _: [OperationFacts("o", "partial", True, [1, 0, 1, 0, 0, 0], [1, 0, 1, 0, 0, 0])]),
+        FindingKind.OPERATIONS,
+    ),
     "a running command": (in_record(commands=plus(CommandFacts("run", "running", 1))), FindingKind.REST),
     "a claim": (in_record(claims=lambda _: [(b"d", "mkdir")]), FindingKind.REST),
     "a cleanup": (in_record(cleanups=lambda _: ["again"]), FindingKind.REST),

@@ -14,7 +14,15 @@ from schema.settings import Settings
 from workflows.client import connect
 
 HISTORIES = Path(__file__).parent / "histories"
-WANTED = {"RunCommands": 18, "ResumeCommands": 11, "SweepMount": 2, "PublishEvents": 2, "PruneRecord": 2}
+WANTED = {
+    "RunCommands": 18,
+    "ResumeCommands": 11,
+    "SweepMount": 2,
+    "PublishEvents": 2,
+    "PruneRecord": 2,
+    "PlanOperation": 2,
+    "RunOperation": 4,
+}
 """How many different shapes of each to keep: a shape is its sequence of event types and activities. Those that are there stay."""
 
 

@@ -11,10 +11,12 @@ from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
 from workflows.converter import data_converter
 from workflows.events.publish import PublishEvents
+from workflows.operations.plan import PlanOperation
+from workflows.operations.run import RunOperation
 from workflows.upkeep.prune_record import PruneRecord
 from workflows.upkeep.sweep_mount import SweepMount
 
-WORKFLOWS = [RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord]
+WORKFLOWS = [RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord, PlanOperation, RunOperation]
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
 

@@ -26,12 +26,15 @@ from temporalio.client import (
 from temporalio.service import RPCError
 
 from schema.ids import MountId
+from schema.operations.operation import OperationState
 from schema.settings import Settings
+from schema.store import operations as operation_store
 from schema.store import outcomes as outcome_store
 from schema.store.pool import Pool
 from workers.engine.engine import Engine
 from workflows.commands.start import resume_commands
 from workflows.events.publish import RUN_SECONDS, PublishEvents
+from workflows.operations.start import drive
 from workflows.queues import CONTROL_QUEUE, bulk_queue
 from workflows.upkeep.prune_record import PruneRecord
 from workflows.upkeep.sweep_mount import SweepMount
@@ -55,6 +58,7 @@ async def run(engine: Engine) -> None:
             scheduled = await drop_schedules(engine.client, scheduled, resting)
             for mount in mounts:
                 await resume_overdue(engine.client, pool, mount, settings.overdue_seconds)
+                await drive_due(engine.client, pool, mount, settings.overdue_seconds)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
             raise
@@ -80,6 +84,14 @@ async def resume_overdue(client: Client, pool: Pool, mount: MountId, overdue_sec
         log.info("resuming", mount=mount, commands=len(part))
         handles.append(await resume_commands(client, mount, [named[id] for id in part]))
     return handles
+
+
+async def drive_due(client: Client, pool: Pool, mount: MountId, silent_seconds: float) -> None:
+    """Start the planner or the runner of each operation that should move, and whose own was not heard of."""
+    async with pool.connection() as connection:
+        due = await operation_store.due(connection, mount, silent_seconds)
+    for operation, state, turn in due:
+        await drive(client, mount, operation, turn, plans=state is OperationState.PLANNING)
 
 
 async def ensure_schedules(client: Client, settings: Settings, mounts: list[MountId]) -> None:

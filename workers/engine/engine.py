@@ -28,6 +28,7 @@ from workers.engine.served import ServedMounts
 from workers.engine.starting import Starting
 from workflows.client import connect
 from workflows.commands.start import started_here
+from workflows.operations.start import drive
 
 log = structlog.get_logger("engine")
 
@@ -143,6 +144,18 @@ class Engine:
     def announce(self) -> None:
         """From another thread: there are new events to publish."""
         self.loop.call_soon_threadsafe(self.activities.publish.announce)
+
+    def drive(self, mount: MountId, operation: str, turn: int, plans: bool) -> None:
+        """From another thread: start or wake what plans or runs an operation. Where that fails, the background work of the
+        mount's host does it."""
+        asyncio.run_coroutine_threadsafe(self._drive(mount, operation, turn, plans), self.loop)
+
+    async def _drive(self, mount: MountId, operation: str, turn: int, plans: bool) -> None:
+        try:
+            if self.client is not None:
+                await drive(self.client, mount, operation, turn, plans=plans)
+        except RPCError as error:
+            log.warning("an operation waits for the background work", operation=operation, error=str(error))
 
     async def _serve(self) -> None:
         client = await self._connected()

@@ -16,6 +16,8 @@ from activities.commands.commit import Commit
 from activities.commands.finish import Finish
 from activities.commands.stage import StageCopies
 from activities.events.publish import Publish
+from activities.operations.chunk import NextChunk
+from activities.operations.plan import PlanItems
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
 from schema.ids import MountId
@@ -24,6 +26,8 @@ from workers.process.beats import EVERY_SECONDS, Beats
 from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
 from workflows.events.publish import PublishEvents
+from workflows.operations.plan import PlanOperation
+from workflows.operations.run import RunOperation
 from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
 from workflows.upkeep.prune_record import PruneRecord
 from workflows.upkeep.sweep_mount import SweepMount
@@ -41,6 +45,8 @@ class Activities:
     publish: Publish
     sweep: Sweep
     retention: Retention
+    plan: PlanItems
+    chunks: NextChunk
     interceptors: Sequence[Interceptor] = (Beats(),)
     """What stands around each of them"""
 
@@ -51,8 +57,8 @@ class Activities:
 
     @property
     def bulk(self) -> Sequence[Callable[..., Any]]:
-        """Those of ResumeCommands and SweepMount."""
-        return [*self.brief, self.begin.adopt, self.sweep.sweep]
+        """Those of long work, and of lists that belong to an operation."""
+        return [*self.brief, self.begin.adopt, self.sweep.sweep, self.plan.plan, self.chunks.next]
 
 
 def mutation_worker(settings: Settings, client: Client, mount: MountId, activities: Activities) -> Worker:
@@ -72,7 +78,7 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
     return Worker(
         client,
         task_queue=bulk_queue(mount),
-        workflows=[ResumeCommands, SweepMount],
+        workflows=[RunCommands, ResumeCommands, SweepMount, PlanOperation, RunOperation],
         activities=activities.bulk,
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activity_task_polls=2,

@@ -1,0 +1,1 @@
+"""Operations: `plan` makes their items page by page, `chunk` hands out the next of them as commands."""

@@ -1,0 +1,214 @@
+"""`next`: what is wanted of an operation, and its next items as commands, in one transaction under the lock of its row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from temporalio import activity
+
+from activities.operations.directories import staged
+from schema.commands.command import Command
+from schema.commands.payloads import LIST_MAX
+from schema.faults import areach
+from schema.ids import MountId, new_command_id
+from schema.operations.chunk import changes_directories, together
+from schema.operations.commands import command_of
+from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationKind, OperationState
+from schema.operations.reversal import reversal
+from schema.operations.turn import reached
+from schema.store import begin as begin_store
+from schema.store import operations as store
+from schema.store.operations import LockedOperation
+
+if TYPE_CHECKING:
+    from activities.ports import Executors
+    from activities.threads import MountThreads
+    from schema.store.connection import Connection
+    from schema.store.pool import Pool
+
+_BUSY_MOST = 12
+"""An item whose path was busy so often is given up: about a minute and a half."""
+_CHUNK_SECONDS = 1.0
+"""Under a limit, a list of commands is what may go in this time."""
+_CHUNK_BYTES = 64 * 1024 * 1024
+"""Of small files in one list, so that it can be stopped soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What the runner does next."""
+
+    mount_id: MountId
+    state: str
+    commands: list[Command] = field(default_factory=list)
+    wait_seconds: float = 0.0
+    """Nothing can go now: look again after this time, or when somebody says so"""
+    over: bool = False
+    """The runner has nothing to do any more"""
+    title: str = ""
+    path: str = ""
+    principal: str = ""
+    progress: str = ""
+    """How far it is, for a person"""
+
+
+class NextChunk:
+    def __init__(self, pool: Pool, executors: Executors, threads: MountThreads) -> None:
+        self._pool, self._executors, self._threads = pool, executors, threads
+
+    @activity.defn(name="next")
+    async def next(self, id: str) -> NextStep:
+        async with self._pool.connection() as connection, connection.transaction():
+            locked = await store.lock(connection, id)
+            if locked is None:
+                return NextStep(MountId(0), "gone", over=True)
+            chunk = _told(locked.operation, await _next(connection, locked))
+        await areach("operation.next")
+        if not chunk.commands:
+            return chunk
+        # What was handed out and is lost here comes again: its items are pending.
+        executor = self._executors.of(chunk.mount_id)
+        commands = await self._threads.run(chunk.mount_id, staged, executor, chunk.commands)
+        return replace(chunk, commands=commands)
+
+
+async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
+    operation = locked.operation
+    if not operation.state.moves:
+        return _over(operation)
+    if there := reached(operation, left=await store.anything_left(connection, operation)):
+        await store.reach(connection, operation.id, there)
+        if there.state is not OperationState.ROLLING_BACK:
+            return NextStep(operation.mount_id, there.state, over=True)
+        return NextStep(operation.mount_id, there.state)
+    if operation.want is not None or operation.state is OperationState.CANCELLING:
+        return await _wait(connection, operation, 0.2)  # until nothing is in flight
+    if (seconds := _until_start(operation)) > 0:
+        return await _wait(connection, operation, min(seconds, 60.0))
+    if not locked.claimed and await store.claim(connection, operation):
+        return await _wait(connection, operation, 1.0)
+    if locked.pace_seconds > 0:
+        return await _wait(connection, operation, locked.pace_seconds)
+    room = min(LIST_MAX, operation.options.concurrency - operation.in_flight, _by_rate(operation))
+    if room <= 0:
+        return await _wait(connection, operation, 0.2)
+    return await _hand_out(connection, locked, room)
+
+
+async def _hand_out(connection: Connection, locked: LockedOperation, room: int) -> NextStep:
+    operation = locked.operation
+    items = together(await store.ready(connection, operation, room), bytes_most=_CHUNK_BYTES)
+    if operation.in_flight and (
+        any(map(changes_directories, items)) or await store.directory_in_flight(connection, operation.id)
+    ):
+        return await _wait(connection, operation, 0.1)  # what it holds, or what it lies in, may be among them
+    given_up = await _given_up(connection, locked, items)
+    if given_up:
+        await store.give_up(connection, operation.id, given_up)
+    going = [one for one in items if one.item not in given_up]
+    if not going:
+        return await _wait(connection, operation, 0.0 if given_up else 0.3)
+    steps = [reversal(one, one.item) if operation.back else one for one in going]
+    commands = await _commands(connection, operation, steps)
+    await store.hand_out(connection, operation.id, [one.item for one in going], _pace(operation, going))
+    return NextStep(operation.mount_id, operation.state, commands)
+
+
+async def _given_up(
+    connection: Connection, locked: LockedOperation, items: Sequence[OperationItem]
+) -> dict[int, tuple[ItemState, str, str]]:
+    operation = locked.operation
+    given_up: dict[int, tuple[ItemState, str, str]] = {}
+    busy = await store.deferred(connection, operation.id, [one.item for one in items], _BUSY_MOST)
+    for item in busy:
+        text = "Other commands held the path, however often it was tried. Retry the operation."
+        given_up[item] = (ItemState.FAILED, "PATH_BUSY", text)
+    trees = [one for one in items if one.nodes > 1 and one.kind in (ItemKind.DELETE, ItemKind.MOVE)]
+    if (
+        trees
+        and not operation.back
+        and operation.options.only_if_unchanged
+        and operation.kind is not OperationKind.UNDO
+    ):
+        for item in await store.changed_trees(connection, operation, locked.planned_entry or 0, trees):
+            text = "What the directory holds has changed since the plan. Make a new plan to see it."
+            given_up[item] = (ItemState.SKIPPED, "VERSION_CONFLICT", text)
+    return given_up
+
+
+async def _commands(connection: Connection, operation: Operation, steps: Sequence[OperationItem]) -> list[Command]:
+    back = [one for one in steps if one.kind is ItemKind.DESCRIBE and one.content_version is not None]
+    described = await store.described(connection, back) if back else {}
+    commands, metadata = [], []
+    for step in steps:
+        changes = _metadata(operation, step, described)
+        command = command_of(operation, step, new_command_id(), metadata=changes)
+        commands.append(command)
+        if changes is not None:
+            metadata.append((command, changes))
+    if metadata:
+        await begin_store.keep_metadata(connection, operation.mount_id, metadata)
+    return commands
+
+
+def _metadata(
+    operation: Operation,
+    step: OperationItem,
+    described: Mapping[int, tuple[Mapping[str, Any], Mapping[str, Any]]],
+) -> Mapping[str, Any] | None:
+    if step.kind is not ItemKind.DESCRIBE:
+        return None
+    if step.content_version is None:
+        return operation.metadata or {}
+    before, after = described.get(step.item, ({}, {}))
+    changed = {
+        key for key in {*before, *after} if before.get(key) != after.get(key) or (key in before) != (key in after)
+    }
+    return {"set": {k: before[k] for k in changed if k in before}, "unset": [k for k in changed if k not in before]}
+
+
+def _by_rate(operation: Operation) -> int:
+    rate = operation.options.files_per_second
+    return LIST_MAX if rate is None else max(1, int(rate * _CHUNK_SECONDS))
+
+
+def _pace(operation: Operation, going: Sequence[OperationItem]) -> float:
+    """How long these keep the operation busy, by its limits."""
+    files, size = operation.options.files_per_second, operation.options.bytes_per_second
+    by_files = len(going) / files if files else 0.0
+    by_bytes = sum(one.size for one in going) / size if size else 0.0
+    return max(by_files, by_bytes)
+
+
+def _until_start(operation: Operation) -> float:
+    start = operation.options.start_at
+    return (start - datetime.now(UTC)).total_seconds() if start is not None else 0.0
+
+
+def _told(operation: Operation, chunk: NextStep) -> NextStep:
+    target = f" to {operation.target_path.text}" if operation.target_path is not None else ""
+    counts = {
+        "done": operation.done, "failed": operation.failed, "skipped": operation.skipped, "put back": operation.reversed,
+        "in flight": operation.in_flight,
+    }  # fmt: skip
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    now = "".join(f"\n- {command.kind} `{command.path}`" for command in chunk.commands[:5])
+    return replace(
+        chunk,
+        title=f"{operation.kind} {operation.path.text or '/'}{target}",
+        path=operation.path.text,
+        principal=operation.principal,
+        progress=f"**{chunk.state}**: {operation.items:,} items{', ' if told else ''}{told}{now}",
+    )
+
+
+async def _wait(connection: Connection, operation: Operation, seconds: float) -> NextStep:
+    await store.touch(connection, operation.id)
+    return NextStep(operation.mount_id, operation.state, wait_seconds=seconds)
+
+
+def _over(operation: Operation) -> NextStep:
+    return NextStep(operation.mount_id, operation.state, over=True)

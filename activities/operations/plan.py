@@ -1,0 +1,153 @@
+"""`plan`: the items of an operation, page by page, from what the record knows. Each page and where it ends are one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from temporalio import activity
+
+from schema import errors
+from schema.faults import areach
+from schema.nodes import NodeKind
+from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationKind, OperationState
+from schema.operations.planning import Planner, alternatives
+from schema.operations.reversal import reversal
+from schema.operations.selection import PlannedNode
+from schema.paths import NodePath, parse
+from schema.store import operations as store
+from schema.store.operations import LockedOperation
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
+    from schema.store.pool import Pool
+
+_PAGE = 500
+
+
+class PlanItems:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @activity.defn(name="plan")
+    async def plan(self, id: str) -> str:
+        """The state of the operation when its plan is complete, or when it is not planned any more."""
+        while True:
+            async with self._pool.connection() as connection, connection.transaction():
+                locked = await store.lock(connection, id)
+                if locked is None or locked.operation.state is not OperationState.PLANNING:
+                    return locked.operation.state if locked else "gone"
+                state = await _page(connection, locked)
+            await areach("operation.planned")
+            activity.heartbeat()
+            if state is not None:
+                return state
+
+
+async def _page(connection: Connection, locked: LockedOperation) -> OperationState | None:
+    """Plan one page. The state that follows, when it was the last one."""
+    operation, cursor = locked.operation, locked.cursor
+    if cursor is None:
+        entry = await store.begin_plan(connection, operation.mount_id, operation.path)
+        if entry is None:
+            raise errors.PathBusy("A command is at work in this subtree. The plan is made after it.")
+        await store.advance_plan(connection, operation.id, [], {"root": 0, "next": 0}, entry)
+        return None
+    page = _undo_page if operation.kind is OperationKind.UNDO else _tree_page
+    items, after = await page(connection, operation, cursor)
+    await store.advance_plan(connection, operation.id, items, after or {}, locked.planned_entry or 0)
+    if after is not None:
+        return None
+    locked = await _again(connection, operation.id)
+    state = _planned(locked.operation)
+    await store.end_plan(connection, operation.id, state)
+    return state
+
+
+async def _again(connection: Connection, id: str) -> LockedOperation:
+    locked = await store.lock(connection, id)
+    assert locked is not None
+    return locked
+
+
+def _planned(operation: Operation) -> OperationState:
+    """`fail`: one conflict, and nothing is begun."""
+    if operation.failed and operation.options.on_conflict == "fail":
+        return OperationState.FAILED
+    return OperationState.PLANNED if operation.plan_only else OperationState.RUNNING
+
+
+async def _tree_page(
+    connection: Connection, operation: Operation, cursor: Mapping[str, Any]
+) -> tuple[list[OperationItem], Mapping[str, Any] | None]:
+    roots = [parse(path) for path in operation.selection.paths] or [operation.path]
+    root = roots[cursor["root"]]
+    base = root.parent if operation.selection.paths else operation.path
+    made = {bytes.fromhex(path): item for path, item in cursor.get("made", {}).items()}
+    planner = Planner(operation, base, cursor["next"], made)
+    found, after = await _found(connection, operation, root, cursor)
+    taken = [node for node in found if operation.selection.takes(node, operation.path)]
+    occupants = await store.occupants(connection, operation.mount_id, _places(planner, taken))
+    for node in taken:
+        planner.add(node, occupants, whole=_whole(operation, node))
+    if not found and "after" not in cursor:
+        planner.items.append(_missing(root, planner.next_item))
+        planner.next_item += 1
+    goes_on = {"next": planner.next_item, "root": cursor["root"]}
+    if after is not None:
+        made_text = {path.hex(): item for path, item in planner.made.items()}
+        return planner.items, goes_on | {"after": [part.hex() for part in after], "made": made_text}
+    last = cursor["root"] + 1 == len(roots)
+    return planner.items, None if last else goes_on | {"root": cursor["root"] + 1}
+
+
+async def _found(
+    connection: Connection, operation: Operation, root: NodePath, cursor: Mapping[str, Any]
+) -> tuple[list[PlannedNode], tuple[bytes, bytes] | None]:
+    """The root of what is meant first; then, unless it goes as a whole, what lies below it."""
+    if "after" in cursor:
+        directory, name = (bytes.fromhex(part) for part in cursor["after"])
+        return await store.below(connection, operation.mount_id, root, (directory, name), _PAGE)
+    node = await store.node_at(connection, operation.mount_id, root)
+    if node is None:
+        return [], None
+    if node.kind is not NodeKind.DIRECTORY or _whole(operation, node):
+        return [node], None
+    return [replace(node, nodes=1, size=0)], (root.as_directory, b"")
+
+
+def _whole(operation: Operation, node: PlannedNode) -> bool:
+    """A directory that is moved or deleted goes in one step, unless only some of what it holds is meant."""
+    whole = operation.kind in (OperationKind.MOVE, OperationKind.DELETE) and not operation.selection.narrows
+    return whole or node.kind is not NodeKind.DIRECTORY
+
+
+def _places(planner: Planner, nodes: Sequence[PlannedNode]) -> list[NodePath]:
+    places = {place for node in nodes for place in planner.targets_of(node)}
+    if planner.operation.options.on_conflict == "rename":
+        targets = [target for node in nodes if (target := planner.target_of(node))]
+        places.update(other for target in targets for other in alternatives(target))
+    return sorted(places)
+
+
+def _missing(path: NodePath, item: int) -> OperationItem:
+    return OperationItem(
+        item=item,
+        kind=ItemKind.DELETE,
+        path=path,
+        state=ItemState.FAILED,
+        code=errors.NodeNotFound.code,
+        message="There is no node at this path.",
+    )
+
+
+async def _undo_page(
+    connection: Connection, operation: Operation, cursor: Mapping[str, Any]
+) -> tuple[list[OperationItem], Mapping[str, Any] | None]:
+    assert operation.undoes is not None
+    done = await store.done_items(connection, operation.undoes, cursor.get("before", 2**31 - 1), _PAGE)
+    items = [reversal(one, number) for number, one in enumerate(done, cursor["next"])]
+    if len(done) < _PAGE:
+        return items, None
+    return items, {"root": 0, "next": cursor["next"] + len(items), "before": done[-1].item}

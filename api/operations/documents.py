@@ -1,0 +1,92 @@
+"""Operations and items from their rows, as JSON."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from schema.operations.operation import OperationItem, OperationState, Options
+from schema.operations.selection import Selection
+from schema.paths import NodePath
+
+_PHASES = {
+    OperationState.PLANNING: "plan",
+    OperationState.PLANNED: "review",
+    OperationState.ROLLING_BACK: "rollback",
+}
+
+
+def document(row: Mapping[str, Any]) -> dict[str, Any]:
+    """`row`: as `schema.store.operations.document` tells it."""
+    state = OperationState(row["state"])
+    planning = state is OperationState.PLANNING
+    path = NodePath(bytes(row["path"]))
+    target = None if row["target_path"] is None else NodePath(bytes(row["target_path"]))
+    return {
+        "id": row["id"], "kind": row["kind"], "state": state, "phase": "end" if state.ended else _PHASES.get(state, "apply"),
+        "want": row["want"], "turn": row["turn"], "backendMountId": row["mount_id"], **spelled("path", path),
+        **spelled("targetPath", target), "selection": _camel(Selection.of_json(row["selection"]).to_json()),
+        "options": _options(Options.of_json(row["options"])), "metadata": row["metadata"],
+        "plan": {
+            "items": row["items"], "nodes": row["nodes"], "bytes": row["bytes"], "conflicts": row["conflicts"],
+            "warnings": _warnings(row),
+        },
+        "progress": _progress(row, state),
+        "errors": [{"code": e["code"], "count": e["count"], "example": e["item"]} for e in row["errors"]],
+        "principal": row["principal"], "createdAt": row["created_at"], "plannedAt": row["planned_at"],
+        "startedAt": row["started_at"], "endedAt": row["ended_at"], "undoes": row["undoes"], "undoneBy": row["undone_by"],
+        "waitsFor": row["waits_for"],
+        "workflowId": f"operation/{row['id']}/plan" if planning else f"operation/{row['id']}/{row['turn']}",
+    }  # fmt: skip
+
+
+def item(one: OperationItem) -> dict[str, Any]:
+    return {
+        "item": one.item, "kind": one.kind, "state": one.state, **spelled("path", one.path),
+        **spelled("targetPath", one.target), "sizeBytes": one.size, "nodes": one.nodes, "code": one.code,
+        "message": one.message, "commandId": one.command_id, "nodeId": one.left_node or one.node_id,
+        "version": one.left_version or one.version,
+    }  # fmt: skip
+
+
+def spelled(name: str, path: NodePath | None) -> dict[str, str | None]:
+    """A path as text, and its exact bytes where the text is not all of it."""
+    if path is None:
+        return {name: None}
+    told: dict[str, str | None] = {name: path.text}
+    return told if path.b64 is None else told | {f"{name}B64": path.b64}
+
+
+def _progress(row: Mapping[str, Any], state: OperationState) -> dict[str, Any]:
+    seconds = row["seconds"] if row["started_at"] is not None and row["seconds"] else None
+    handled = row["done"] + row["failed"] + row["skipped"] + row["reversed"]
+    rate = row["done"] / seconds if seconds else None
+    left = row["done"] if row["back"] else max(0, row["items"] - handled)
+    return {
+        "itemsTotal": row["items"], "itemsDone": row["done"], "itemsFailed": row["failed"], "itemsSkipped": row["skipped"],
+        "itemsReversed": row["reversed"], "itemsRunning": row["in_flight"], "nodesDone": row["nodes_done"],
+        "bytesTotal": row["bytes"], "bytesDone": row["bytes_done"], "itemsPerSecond": rate,
+        "bytesPerSecond": row["bytes_done"] / seconds if seconds else None,
+        "etaSeconds": left / rate if rate and state is OperationState.RUNNING else None,
+        "currentPaths": [NodePath(path).text for path in row["current"]],
+    }  # fmt: skip
+
+
+def _warnings(row: Mapping[str, Any]) -> list[str]:
+    if row["conflicts"] == 0:
+        return []
+    return [f"{row['conflicts']} items can not go as planned: see those with a code."]
+
+
+def _options(options: Options) -> dict[str, Any]:
+    return {
+        "onConflict": options.on_conflict, "onlyIfUnchanged": options.only_if_unchanged, "concurrency": options.concurrency,
+        "filesPerSecond": options.files_per_second, "bytesPerSecond": options.bytes_per_second,
+        "maxErrors": options.max_errors, "startAt": options.start_at,
+    }  # fmt: skip
+
+
+def _camel(told: Mapping[str, Any]) -> dict[str, Any]:
+    def one(name: str) -> str:
+        first, *rest = name.split("_")
+        return first + "".join(part.title() for part in rest)
+
+    return {one(name): value for name, value in told.items()}

@@ -1,0 +1,100 @@
+"""From a body to an operation: what is asked for, whether it makes sense, under which key."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import orjson
+
+from api.operations.bodies import NewOperation
+from api.services import Front
+from schema import paths
+from schema.errors import IdempotencyConflict, InvalidRequest, NotFound
+from schema.ids import MountId, new_command_id
+from schema.operations.control import Control, refused
+from schema.operations.operation import Operation, OperationKind
+from schema.paths import ROOT, NodePath, parse
+from schema.principals import Principal, authorise
+from schema.store import operations as store
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
+
+
+async def operation_of(front: Front, principal: Principal, body: NewOperation) -> Operation:
+    """Raises FilestoreError."""
+    kind = OperationKind(body.kind)
+    path = (
+        ROOT if body.path is None and body.path_b64 is None else paths.decode(body.path, body.path_b64, allow_root=True)
+    )
+    target = None
+    if body.target_path is not None or body.target_path_b64 is not None:
+        target = paths.decode(body.target_path, body.target_path_b64, allow_root=True)
+    selection = body.selection.meant()
+    for one in selection.paths:
+        parse(one)
+    mount = MountId(body.backend_mount_id)
+    await front.mounts.get(mount, principal.tenant)
+    for place in (path, target):
+        authorise(principal, "write", mount, place)
+    operation = Operation(
+        id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,
+        kind=kind, mount_id=mount, path=path, target_path=target, selection=selection, options=body.options.meant(),
+        metadata=body.metadata.model_dump() if body.metadata else None, plan_only=body.plan_only,
+    )  # fmt: skip
+    _sensible(operation)
+    return operation
+
+
+def _sensible(operation: Operation) -> None:
+    """Raises InvalidRequest."""
+    relocates = operation.kind in (OperationKind.COPY, OperationKind.MOVE)
+    if relocates is (operation.target_path is None):
+        raise _invalid("targetPath", "A copy or a move needs a targetPath, and nothing else has one.")
+    if (operation.kind is OperationKind.DESCRIBE) is (operation.metadata is None):
+        raise _invalid("metadata", "`describe` needs `metadata` with `set` or `unset`, and nothing else has it.")
+    whole_root = operation.path == ROOT and not operation.selection.narrows and not operation.selection.paths
+    if whole_root and operation.kind in (OperationKind.MOVE, OperationKind.DELETE):
+        raise _invalid("path", "The root of a mount can not go. Name a path, or a selection.")
+    if operation.target_path is not None and _inside(operation.target_path, operation.path):
+        raise _invalid("targetPath", "The target lies inside of what is copied or moved.")
+
+
+def _inside(path: NodePath, tree: NodePath) -> bool:
+    return path == tree or path.raw.startswith(tree.as_directory)
+
+
+def _invalid(field: str, message: str) -> InvalidRequest:
+    return InvalidRequest(message, fields=[{"field": field, "message": message}])
+
+
+async def create(connection: Connection, operation: Operation, key: str | None, asked: object) -> tuple[str, bool]:
+    """The id of the operation, and whether it is new: the same request under its key joins the one that is there. Raises
+    IdempotencyConflict."""
+    hash = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    if await store.create(connection, operation, key or operation.id, hash):
+        return operation.id, True
+    known = await store.of_key(connection, operation.tenant, operation.principal, key or operation.id)
+    if known is None or known[1] != hash:
+        raise IdempotencyConflict()
+    return known[0], False
+
+
+def undo_of(principal: Principal, original: Operation, *, plan_only: bool) -> Operation:
+    """What puts back what `original` has done. Raises WrongState: it has not ended, or is undone already."""
+    if not original.state.ended or original.undone or not original.done:
+        raise refused(original, Control.UNDO)
+    return Operation(
+        id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,
+        kind=OperationKind.UNDO, mount_id=original.mount_id, path=original.path, target_path=original.target_path,
+        plan_only=plan_only, undoes=original.id, undoes_turn=original.turn,
+    )  # fmt: skip
+
+
+async def locked(connection: Connection, id: str, tenant: str) -> Operation:
+    """Raises NotFound."""
+    found = await store.lock(connection, id)
+    if found is None or found.operation.tenant != tenant:
+        raise NotFound("There is no such operation.")
+    return found.operation

@@ -1,0 +1,109 @@
+"""Operations as clients read them."""
+
+from datetime import datetime
+from typing import Any
+
+from api.http.shapes import JsonObject, Shape
+from schema.operations.operation import ItemKind, ItemState, OperationKind, OperationState
+
+
+class OperationPlan(Shape):
+    """What is to be done, as far as it is planned."""
+
+    items: int
+    nodes: int
+    bytes: int
+    conflicts: int
+    warnings: list[str]
+
+
+class OperationProgress(Shape):
+    items_total: int
+    items_done: int
+    items_failed: int
+    items_skipped: int
+    items_reversed: int
+    items_running: int
+    nodes_done: int
+    bytes_total: int
+    bytes_done: int
+    items_per_second: float | None
+    bytes_per_second: float | None
+    eta_seconds: float | None
+    current_paths: list[str]
+
+
+class OperationError(Shape):
+    """How many items ended with this code, and one of them."""
+
+    code: str
+    count: int
+    example: int
+
+
+class Operation(Shape):
+    id: str
+    kind: OperationKind
+    state: OperationState
+    phase: str
+    want: str | None
+    turn: int
+    backend_mount_id: int
+    path: str
+    path_b64: str = ""
+    target_path: str | None
+    target_path_b64: str = ""
+    selection: JsonObject
+    options: JsonObject
+    metadata: JsonObject | None
+    plan: OperationPlan
+    progress: OperationProgress
+    errors: list[OperationError]
+    principal: str
+    created_at: datetime
+    planned_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    undoes: str | None
+    undone_by: str | None
+    waits_for: str | None
+    workflow_id: str | None
+
+
+class OperationItem(Shape):
+    item: int
+    kind: ItemKind
+    state: ItemState
+    path: str
+    path_b64: str = ""
+    target_path: str | None
+    target_path_b64: str = ""
+    size_bytes: int
+    nodes: int
+    code: str | None
+    message: str | None
+    command_id: str | None
+    node_id: int | None
+    version: int | None
+
+
+class CursorPagination(Shape):
+    limit: int
+    next_cursor: str | None
+
+
+class OperationPage(Shape):
+    operations: list[Operation]
+    pagination: CursorPagination
+
+
+class ItemPage(Shape):
+    items: list[OperationItem]
+    pagination: CursorPagination
+
+
+def example() -> dict[str, Any]:
+    return {
+        "kind": "copy", "backendMountId": 1, "path": "projects/one", "targetPath": "archive/one",
+        "selection": {"include": ["*.csv"]}, "options": {"onConflict": "skip"}, "planOnly": True,
+    }  # fmt: skip

@@ -1,0 +1,42 @@
+"""Which of the next items can go in one list. Pure."""
+
+from collections.abc import Sequence
+
+from schema.nodes import NodeKind
+from schema.operations.operation import OperationItem
+from schema.paths import NodePath
+
+
+def together(steps: Sequence[OperationItem], *, bytes_most: int) -> list[OperationItem]:
+    """As many from the front as do not build on each other and have so many bytes together; one at least.
+
+    A directory comes before what it holds, or after it when it goes: the commands of one list are decided on what was before
+    all of them."""
+    taken, size = list[OperationItem](), 0
+    for step in steps:
+        size += step.size
+        if taken and (size > bytes_most or any(_builds(step, other) for other in taken)):
+            break
+        taken.append(step)
+    return taken
+
+
+def changes_directories(step: OperationItem) -> bool:
+    return step.node_kind is NodeKind.DIRECTORY
+
+
+def _builds(one: OperationItem, other: OperationItem) -> bool:
+    return _above(one, other) or _above(other, one)
+
+
+def _above(one: OperationItem, other: OperationItem) -> bool:
+    """`one` changes a directory, and `other` something below it."""
+    return changes_directories(one) and any(
+        below.raw.startswith(above.as_directory) and below != above
+        for above in _places(one)
+        for below in _places(other)
+    )
+
+
+def _places(item: OperationItem) -> list[NodePath]:
+    return [item.path] if item.target is None else [item.path, item.target]

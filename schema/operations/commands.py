@@ -1,0 +1,47 @@
+"""The command of an item: with the versions that were seen, under a key that is the item's own. Pure."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from schema.commands.command import Command, CommandKind, spell
+from schema.ids import CommandId
+from schema.nodes import NodeKind
+from schema.operations.operation import ItemKind, Operation, OperationItem
+
+KINDS = {
+    ItemKind.MKDIR: CommandKind.CREATE_DIRECTORY,
+    ItemKind.COPY: CommandKind.COPY,
+    ItemKind.MOVE: CommandKind.MOVE,
+    ItemKind.DELETE: CommandKind.DELETE,
+    ItemKind.RESTORE: CommandKind.RESTORE,
+    ItemKind.DESCRIBE: CommandKind.DESCRIBE,
+}
+
+
+def command_of(
+    operation: Operation, item: OperationItem, id: CommandId, *, metadata: Mapping[str, Any] | None = None
+) -> Command:
+    """`item`: of the plan, or its reversal. `metadata`: {set, unset}, of a description."""
+    path, exact = spell(item.path)
+    way = "/back" if operation.back else ""
+    key = f"operation/{operation.id}/{operation.turn}{way}/{item.item}"
+    command = Command(
+        id, KINDS[item.kind], operation.mount_id, path, operation.tenant, operation.principal, operation.token_id,
+        path_b64=exact,
+        key=key,
+        hash=hashlib.sha256(key.encode()).hexdigest(),
+        has_metadata=metadata is not None,
+        recursive=item.node_kind is NodeKind.DIRECTORY and item.kind is ItemKind.DELETE and item.nodes > 1,
+        overwrite=item.target_version is not None,
+        content_version=item.content_version if item.kind is ItemKind.RESTORE else None,
+        node_id=item.node_id if item.kind in (ItemKind.RESTORE, ItemKind.DESCRIBE) else None,
+        if_version=item.version if operation.options.only_if_unchanged or operation.back else None,
+        operation_id=operation.id,
+        item=item.item,
+    )  # fmt: skip
+    if item.target is None:
+        return command
+    target, target_exact = spell(item.target)
+    return replace(command, target=target, target_b64=target_exact)

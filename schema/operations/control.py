@@ -1,0 +1,76 @@
+"""What a request to steer an operation changes in its row. Pure. Only the runner makes `paused`, `cancelled`,
+`rolling_back` and the ends: here stands what is wanted."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from schema.errors import WrongState
+from schema.operations.operation import Operation, OperationState, Want
+
+
+class Control(StrEnum):
+    APPLY = "apply"
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+    """What is done stays"""
+    ROLLBACK = "rollback"
+    """Cancel, and put back what is done"""
+    RETRY = "retry"
+    UNDO = "undo"
+    LIMIT = "limit"
+    """The last two change no state: only whether they fit it is judged here"""
+
+
+@dataclass(frozen=True, slots=True)
+class Steered:
+    """The row from now on."""
+
+    state: OperationState
+    want: Want | None
+    turn: int
+    again: bool = False
+    """Items that failed are pending again"""
+
+
+def steer(operation: Operation, control: Control) -> Steered:
+    """Raises WrongState."""
+    now = operation.state
+    match control:
+        case Control.APPLY if now is OperationState.PLANNED:
+            return _to(operation, OperationState.RUNNING)
+        case Control.PAUSE if now in (OperationState.RUNNING, OperationState.WAITING, OperationState.ROLLING_BACK):
+            return _to(operation, now, Want.PAUSE)
+        case Control.PAUSE if now is OperationState.PAUSED:
+            return _to(operation, now)
+        case Control.RESUME if now is OperationState.PAUSED:
+            return _to(operation, _forth(operation))
+        case Control.RESUME if now.moves and operation.want is Want.PAUSE:
+            return _to(operation, now)
+        case Control.CANCEL | Control.ROLLBACK if now in (OperationState.PLANNING, OperationState.PLANNED):
+            return _to(operation, OperationState.CANCELLED)
+        case Control.CANCEL | Control.ROLLBACK if now.moves or now is OperationState.PAUSED:
+            # Where a rollback is wanted already, a mere cancel does not take it back.
+            back = control is Control.ROLLBACK or operation.want is Want.ROLLBACK
+            return _to(operation, OperationState.CANCELLING, Want.ROLLBACK if back else None)
+        case Control.RETRY if now in (OperationState.PARTIAL, OperationState.FAILED) and not operation.undone:
+            return Steered(_forth(operation), None, operation.turn + 1, again=True)
+        case _:
+            raise refused(operation, control)
+
+
+def refused(operation: Operation, control: Control) -> WrongState:
+    undone = " and is or was undone" if operation.undone and control is Control.RETRY else ""
+    return WrongState(
+        f"The operation is {operation.state}{undone}: it can not be asked to {control}. Look at it, and ask for what fits.",
+        state=str(operation.state),
+        operationId=operation.id,
+    )
+
+
+def _to(operation: Operation, state: OperationState, want: Want | None = None) -> Steered:
+    return Steered(state, want, operation.turn)
+
+
+def _forth(operation: Operation) -> OperationState:
+    return OperationState.ROLLING_BACK if operation.back else OperationState.RUNNING

@@ -1,0 +1,186 @@
+"""An operation and its items, as their rows say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from schema.ids import CommandId, MountId, NodeId
+from schema.nodes import NodeKind
+from schema.operations.selection import Selection
+from schema.paths import NodePath
+
+
+class OperationKind(StrEnum):
+    COPY = "copy"
+    MOVE = "move"
+    DELETE = "delete"
+    DESCRIBE = "describe"
+    """Metadata is changed"""
+    UNDO = "undo"
+    """What another operation has done is put back"""
+
+
+class OperationState(StrEnum):
+    PLANNING = "planning"
+    PLANNED = "planned"
+    RUNNING = "running"
+    WAITING = "waiting"
+    """For another operation: `waits_for` says which"""
+    PAUSED = "paused"
+    CANCELLING = "cancelling"
+    """Nothing new is begun; what is in flight ends first"""
+    ROLLING_BACK = "rolling_back"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    """Some items have failed, or were skipped because they had changed"""
+    FAILED = "failed"
+    """No item was done"""
+    CANCELLED = "cancelled"
+    ROLLED_BACK = "rolled_back"
+
+    @property
+    def moves(self) -> bool:
+        """A runner works on it."""
+        return self in _MOVING
+
+    @property
+    def ended(self) -> bool:
+        return self in _ENDED
+
+
+_MOVING = {OperationState.RUNNING, OperationState.WAITING, OperationState.CANCELLING, OperationState.ROLLING_BACK}
+_ENDED = {
+    OperationState.SUCCEEDED, OperationState.PARTIAL, OperationState.FAILED, OperationState.CANCELLED,
+    OperationState.ROLLED_BACK,
+}  # fmt: skip
+
+
+class Want(StrEnum):
+    """What was asked for and is not reached yet."""
+
+    PAUSE = "pause"
+    ROLLBACK = "rollback"
+
+
+class ItemKind(StrEnum):
+    MKDIR = "mkdir"
+    COPY = "copy"
+    MOVE = "move"
+    DELETE = "delete"
+    RESTORE = "restore"
+    DESCRIBE = "describe"
+
+
+class ItemState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    REVERSED = "reversed"
+
+
+Conflict = Literal["skip", "overwrite", "rename", "fail"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How an operation goes. The limits and `max_errors` can be changed while it runs."""
+
+    on_conflict: Conflict = "fail"
+    """Something lies at a target already. `fail`: then nothing at all is begun"""
+    only_if_unchanged: bool = True
+    """An item whose node is not at the version that the plan saw is skipped"""
+    concurrency: int = 64
+    """Items in flight at once"""
+    files_per_second: float | None = None
+    bytes_per_second: float | None = None
+    max_errors: int | None = None
+    """The operation ends when so many items have failed; a retry goes on"""
+    start_at: datetime | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Without what is as by default."""
+        written = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        if self.start_at is not None:
+            written["start_at"] = self.start_at.isoformat()
+        return written
+
+    @classmethod
+    def of_json(cls, told: Mapping[str, Any]) -> "Options":
+        start = told.get("start_at")
+        return cls(**{**told, "start_at": datetime.fromisoformat(start) if start else None})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What a runner and a control request need to know of one."""
+
+    id: str
+    tenant: str
+    principal: str
+    token_id: int
+    kind: OperationKind
+    mount_id: MountId
+    path: NodePath
+    target_path: NodePath | None = None
+    selection: Selection = field(default_factory=Selection)
+    options: Options = field(default_factory=Options)
+    metadata: Mapping[str, Any] | None = None
+    """Of `describe`: {set, unset}"""
+    state: OperationState = OperationState.PLANNING
+    want: Want | None = None
+    back: bool = False
+    """It goes backwards: done items are put back"""
+    turn: int = 1
+    """Rises with each retry"""
+    plan_only: bool = False
+    undoes: str | None = None
+    undoes_turn: int | None = None
+    """The turn of the original when its undo was planned"""
+    undone: bool = False
+    """An operation that has begun puts this one back, or has done so"""
+    conflicts: int = 0
+    items: int = 0
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    changed: int = 0
+    """Of the skipped ones: those that were not as the plan had seen them"""
+    reversed: int = 0
+    in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationItem:
+    """One step of an operation. Paths are whole, from the mount's root."""
+
+    item: int
+    kind: ItemKind
+    path: NodePath
+    target: NodePath | None = None
+    node_id: NodeId | None = None
+    node_kind: NodeKind = NodeKind.FILE
+    version: int | None = None
+    """Of the node, as the plan saw it"""
+    target_version: int | None = None
+    """Of the file at the target, as the plan saw it: it is replaced"""
+    content_version: int | None = None
+    """Restore: this older version's content. Describe: back to the metadata of this version"""
+    size: int = 0
+    nodes: int = 1
+    """With all that is below it"""
+    needs: int | None = None
+    """The item that makes the directory where this one's node appears"""
+    state: ItemState = ItemState.PENDING
+    code: str | None = None
+    message: str | None = None
+    command_id: CommandId | None = None
+    left_node: NodeId | None = None
+    """The node that was made or changed"""
+    left_version: int | None = None
+    """And its version then: a reversal goes only from there"""
+    replaced_version: int | None = None
+    """The version of the same node that was replaced; None: the node is new, or no content was replaced"""

@@ -1,0 +1,377 @@
+-- Operations and their items. Whatever is counted changes in the transaction that changes the rows it counts.
+
+-- name: create
+-- A key names one operation of its principal. No row: it exists already.
+INSERT INTO filestore.operations (id, tenant, principal, token_id, key, request_hash, kind, mount_id, path, target_path, selection,
+       options, metadata, plan_only, undoes, undoes_turn)
+VALUES (%(id)s, %(tenant)s, %(principal)s, %(token_id)s, %(key)s, decode(%(hash)s, 'hex'), %(kind)s, %(mount)s, %(path)s,
+       %(target)s, %(selection)s::jsonb, %(options)s::jsonb, %(metadata)s::jsonb, %(plan_only)s, %(undoes)s, %(undoes_turn)s)
+ON CONFLICT (tenant, principal, key) DO NOTHING
+RETURNING id::text
+
+-- name: of_key
+-- The operation of a key, and what was asked for under it.
+SELECT id::text, encode(request_hash, 'hex') AS hash FROM filestore.operations
+ WHERE tenant = %(tenant)s AND principal = %(principal)s AND key = %(key)s
+
+-- name: lock
+-- Everything that a decision about an operation rests on, and nothing of it changes until the transaction ends.
+SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path, o.target_path, o.selection, o.options, o.metadata,
+       o.state::text, o.want, o.back, o.turn, o.plan_only, o.undoes::text, o.undoes_turn, o.conflicts, o.items, o.done, o.failed,
+       o.skipped, o.changed, o.reversed, o.in_flight, o.claimed, o.plan_cursor, o.planned_entry, o.paced_until > now() AS paced,
+       greatest(0, extract(epoch FROM o.paced_until - now()))::float AS pace_seconds
+  FROM filestore.operations o WHERE o.id = %(id)s FOR NO KEY UPDATE
+
+-- name: undone
+-- Whether another operation that has begun puts this one back, or did.
+SELECT EXISTS (SELECT FROM filestore.operations u WHERE u.undoes = %(id)s AND u.started_at IS NOT NULL) AS undone
+
+-- name: steer
+-- What a control request changes. The runner looks at once: nobody has touched the row.
+UPDATE filestore.operations
+   SET state = %(state)s::filestore.operation_state, want = %(want)s, turn = %(turn)s,
+       started_at = CASE WHEN %(state)s IN ('running', 'rolling_back') THEN coalesce(started_at, now()) ELSE started_at END,
+       ended_at = CASE WHEN %(state)s = 'cancelled' THEN now() END, claimed = claimed AND %(state)s <> 'cancelled',
+       touched_at = NULL
+ WHERE id = %(id)s
+
+-- name: again
+-- Items that failed are pending again; those that could not be put back are to be put back again. All, or those of a list.
+WITH again AS (
+    UPDATE filestore.operation_items
+       SET state = CASE WHEN left_version IS NULL THEN 'pending' ELSE 'done' END::filestore.item_state, code = NULL, message = NULL,
+           retry_at = NULL
+     WHERE operation_id = %(id)s AND state = 'failed' AND (%(items)s::integer[] IS NULL OR item = ANY(%(items)s::integer[]))
+    RETURNING state
+)
+UPDATE filestore.operations o SET failed = o.failed - n.pending - n.done, done = o.done + n.done
+  FROM (SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'done') AS done FROM again) n
+ WHERE o.id = %(id)s
+
+-- name: heard_of
+-- A control request under a key is carried out once. No row: it was, before.
+INSERT INTO filestore.operation_controls (operation_id, key, control) VALUES (%(id)s, %(key)s, %(control)s)
+ON CONFLICT (operation_id, key) DO NOTHING
+RETURNING key
+
+-- name: control_of
+-- What was asked for under this key.
+SELECT control FROM filestore.operation_controls WHERE operation_id = %(id)s AND key = %(key)s
+
+-- name: limits
+-- Other limits from now on.
+UPDATE filestore.operations SET options = %(options)s::jsonb, paced_until = NULL WHERE id = %(id)s
+
+-- Planning --------------------------------------------------------------------------------------------------------------
+
+-- name: begin_plan
+-- From which journal entry on a change is one that the plan has not seen. Not while a command is at work there: its entry would
+-- be older than what the plan reads.
+SELECT (SELECT coalesce(max(id), 0) FROM filestore.journal_entries) AS entry,
+       EXISTS (SELECT FROM filestore.claims k WHERE k.mount_id = %(mount)s AND NOT k.shared
+                  AND (k.path = %(path)s OR k.path >= %(low)s AND k.path < %(high)s)) AS busy
+
+-- name: node_at
+-- The living node at a path, with what a plan needs to know of it.
+SELECT n.id, n.kind::text, n.state::text, n.version, %(path)s::bytea AS path, n.last_modified_at AS modified, n.metadata,
+       CASE n.kind WHEN 'directory' THEN r.size_bytes ELSE n.size_bytes END AS size,
+       CASE n.kind WHEN 'directory' THEN 1 + r.file_count + r.directory_count ELSE 1 END AS nodes
+  FROM filestore.nodes p
+ CROSS JOIN LATERAL (SELECT x.* FROM filestore.nodes x WHERE x.state <> 'deleted'
+        AND (x.parent_id = p.id AND x.name = %(name)s AND octet_length(%(path)s) > 0
+             OR x.id = p.id AND octet_length(%(path)s) = 0)) n
+  LEFT JOIN LATERAL (SELECT * FROM filestore.rollup_of(n.id) WHERE n.kind = 'directory') r ON true
+ WHERE p.mount_id = %(mount)s AND p.directory_path = %(parent)s AND p.directory_path IS NOT NULL AND p.state <> 'deleted'
+
+-- name: below
+-- The next nodes below a directory, after a place: directories in the order of their paths, each followed by what it holds beside
+-- other directories, by name.
+SELECT n.path, d.directory_path AS directory, n.name, n.id, n.kind::text, n.state::text, n.version, n.size, 1 AS nodes, n.modified,
+       n.metadata
+  FROM (SELECT k.* FROM filestore.nodes k
+         WHERE k.mount_id = %(mount)s AND k.directory_path >= %(directory)s AND k.directory_path < %(high)s
+           AND k.directory_path IS NOT NULL AND k.state <> 'deleted'
+         ORDER BY k.directory_path LIMIT 200) d
+ CROSS JOIN LATERAL (
+    SELECT substring(d.directory_path FOR octet_length(d.directory_path) - 1) AS path, ''::bytea AS name, d.id, d.kind, d.state,
+           d.version, 0::bigint AS size, d.last_modified_at AS modified, d.metadata
+     WHERE d.directory_path > %(directory)s
+     UNION ALL
+    (SELECT d.directory_path || x.name, x.name, x.id, x.kind, x.state, x.version, x.size_bytes, x.last_modified_at, x.metadata
+       FROM filestore.nodes x
+      WHERE x.parent_id = d.id AND x.state <> 'deleted' AND x.kind <> 'directory'
+        AND x.name > CASE WHEN d.directory_path = %(directory)s THEN %(name)s::bytea ELSE ''::bytea END
+      ORDER BY x.name LIMIT %(limit)s)) n
+ ORDER BY d.directory_path, n.name LIMIT %(limit)s
+
+-- name: directory_after
+-- Where to go on when 200 directories held nothing more.
+SELECT k.directory_path FROM filestore.nodes k
+ WHERE k.mount_id = %(mount)s AND k.directory_path > %(directory)s AND k.directory_path < %(high)s
+   AND k.directory_path IS NOT NULL AND k.state <> 'deleted'
+ ORDER BY k.directory_path OFFSET 199 LIMIT 1
+
+-- name: occupants
+-- What lies at these places.
+SELECT decode(i.path, 'hex') AS path, n.kind::text, n.version
+  FROM jsonb_to_recordset(%(places)s::jsonb) AS i(path text, parent text, name text)
+ CROSS JOIN LATERAL (SELECT p.id FROM filestore.nodes p
+        WHERE p.mount_id = %(mount)s AND p.directory_path = decode(i.parent, 'hex') AND p.directory_path IS NOT NULL
+          AND p.state <> 'deleted' LIMIT 1) p
+ CROSS JOIN LATERAL (SELECT x.kind, x.version FROM filestore.nodes x
+        WHERE x.parent_id = p.id AND x.name = decode(i.name, 'hex') AND x.state <> 'deleted' LIMIT 1) n
+
+-- name: done_items
+-- Of an operation that is to be undone: what it has done, newest first.
+SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
+       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version
+  FROM filestore.operation_items i
+ WHERE i.operation_id = %(id)s AND i.state = 'done' AND i.item < %(before)s ORDER BY i.item DESC LIMIT %(limit)s
+
+-- name: put_items
+-- A page of the plan.
+INSERT INTO filestore.operation_items (operation_id, item, kind, path, target, node_id, node_kind, version, target_version,
+       content_version, size_bytes, nodes, needs, state, code, message)
+SELECT %(id)s, i.item, i.kind, decode(i.path, 'hex'), decode(i.target, 'hex'), i.node, i.node_kind, i.version, i.target_version,
+       i.content_version, i.size, i.nodes, i.needs, i.state, i.code, i.message
+  FROM jsonb_to_recordset(%(items)s::jsonb) AS i(item integer, kind text, path text, target text, node bigint,
+       node_kind filestore.node_kind, version bigint, target_version bigint, content_version bigint, size bigint, nodes bigint,
+       needs integer, state filestore.item_state, code text, message text)
+
+-- name: advance_plan
+-- What a page of the plan adds up to, and where it ended.
+UPDATE filestore.operations
+   SET plan_cursor = %(cursor)s::jsonb, planned_entry = %(entry)s, touched_at = now(),
+       items = items + %(items)s, nodes = nodes + %(nodes)s, bytes = bytes + %(bytes)s, conflicts = conflicts + %(conflicts)s,
+       failed = failed + %(failed)s, skipped = skipped + %(skipped)s
+ WHERE id = %(id)s
+
+-- name: end_plan
+-- The plan is complete: it waits, runs, or has failed.
+UPDATE filestore.operations
+   SET state = %(state)s::filestore.operation_state, planned_at = now(), plan_cursor = NULL, touched_at = NULL,
+       started_at = CASE %(state)s WHEN 'running' THEN now() END, ended_at = CASE %(state)s WHEN 'failed' THEN now() END
+ WHERE id = %(id)s
+
+-- A turn of the runner --------------------------------------------------------------------------------------------------
+
+-- name: overlapping
+-- Another operation that is at work in the same subtrees, or above or below them.
+SELECT o.id::text FROM filestore.operations o
+ WHERE o.claimed AND o.mount_id = %(mount)s AND o.id <> %(id)s
+   AND EXISTS (SELECT FROM unnest(ARRAY[o.path, o.target_path]) AS theirs(path), unnest(%(paths)s::bytea[]) AS ours(path)
+                WHERE theirs.path = ours.path OR theirs.path = '' OR ours.path = ''
+                   OR substring(ours.path FOR octet_length(theirs.path) + 1) = theirs.path || '\x2f'::bytea
+                   OR substring(theirs.path FOR octet_length(ours.path) + 1) = ours.path || '\x2f'::bytea)
+ ORDER BY o.id LIMIT 1
+
+-- name: claim
+-- Its subtrees are those of this operation now.
+UPDATE filestore.operations
+   SET claimed = true, waits_for = NULL, touched_at = now(), state = CASE state WHEN 'waiting' THEN 'running' ELSE state END
+ WHERE id = %(id)s
+
+-- name: wait
+-- Another operation has them.
+UPDATE filestore.operations
+   SET waits_for = %(other)s, touched_at = now(), state = CASE state WHEN 'running' THEN 'waiting' ELSE state END
+ WHERE id = %(id)s
+
+-- name: ready
+-- The next items forward: those whose directory is made, and whose turn it is again.
+SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
+       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version
+  FROM filestore.operation_items i
+ WHERE i.operation_id = %(id)s AND i.state = 'pending' AND (i.retry_at IS NULL OR i.retry_at <= now())
+   AND (i.needs IS NULL OR NOT EXISTS (SELECT FROM filestore.operation_items p
+         WHERE p.operation_id = i.operation_id AND p.item = i.needs AND p.state IN ('pending', 'running') OFFSET 0))
+ ORDER BY i.item LIMIT %(limit)s
+
+-- name: ready_back
+-- The next items to put back, newest first.
+SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
+       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version
+  FROM filestore.operation_items i
+ WHERE i.operation_id = %(id)s AND i.state = 'done' AND (i.retry_at IS NULL OR i.retry_at <= now())
+ ORDER BY i.item DESC LIMIT %(limit)s
+
+-- name: left
+-- Whether anything is still to be done, or to be put back.
+SELECT i.item FROM filestore.operation_items i
+ WHERE i.operation_id = %(id)s AND i.state = %(state)s::filestore.item_state ORDER BY i.item LIMIT 1
+
+-- name: directory_in_flight
+-- Whether a directory is being changed just now.
+SELECT i.item FROM filestore.operation_items i
+ WHERE i.operation_id = %(id)s AND i.state = 'running' AND i.node_kind = 'directory' ORDER BY i.item LIMIT 1
+
+-- name: changed_trees
+-- Whole directories that do not hold any more what the plan saw: another count, other bytes, or a command since then.
+SELECT i.item
+  FROM jsonb_to_recordset(%(trees)s::jsonb) AS i(item integer, node bigint, path text, nodes bigint, size bigint)
+ CROSS JOIN LATERAL (SELECT * FROM filestore.rollup_of(i.node)) r
+ WHERE r.file_count + r.directory_count + 1 <> i.nodes OR r.size_bytes <> i.size
+    OR EXISTS (SELECT FROM filestore.journal_entries j
+                WHERE j.mount_id = %(mount)s AND j.id > %(entry)s AND j.outcome = 'succeeded'
+                  AND substring(j.path FOR octet_length(decode(i.path, 'hex')) + 1) = decode(i.path || '2f', 'hex') OFFSET 0)
+
+-- name: described
+-- The metadata of two versions of a node: what a description changed lies between them.
+SELECT x.item, b.metadata AS before, a.metadata AS after
+  FROM jsonb_to_recordset(%(items)s::jsonb) AS x(item integer, node bigint, version bigint)
+  JOIN LATERAL (SELECT s.metadata FROM filestore.snapshots s
+                 WHERE s.node_id = x.node AND s.version = x.version LIMIT 1) b ON true
+  JOIN LATERAL (SELECT s.metadata FROM filestore.snapshots s
+                 WHERE s.node_id = x.node AND s.version = x.version + 1 LIMIT 1) a ON true
+
+-- name: hand_out
+-- These items go to a list of commands now. One whose path is busy is still here afterwards, and waits longer each time.
+UPDATE filestore.operation_items
+   SET deferred = deferred + 1, retry_at = now() + least(10, 0.25 * 2 ^ least(deferred, 8)) * interval '1 second'
+ WHERE operation_id = %(id)s AND item = ANY(%(items)s::integer[])
+
+-- name: pace
+-- What was handed out counts against the limits; a runner is alive.
+UPDATE filestore.operations
+   SET touched_at = now(), paced_until = CASE WHEN %(seconds)s::float > 0
+           THEN greatest(now(), coalesce(paced_until, now())) + %(seconds)s::float * interval '1 second' END
+ WHERE id = %(id)s
+
+-- name: give_up
+-- Items that never went: changed since the plan, or busy for too long.
+WITH given_up AS (
+    UPDATE filestore.operation_items i
+       SET state = x.state, code = x.code, message = x.message
+      FROM jsonb_to_recordset(%(items)s::jsonb) AS x(item integer, state filestore.item_state, code text, message text)
+     WHERE i.operation_id = %(id)s AND i.item = x.item AND i.state IN ('pending', 'done')
+    RETURNING i.state
+)
+UPDATE filestore.operations o SET failed = o.failed + n.failed, skipped = o.skipped + n.skipped, changed = o.changed + n.skipped,
+       done = o.done - CASE WHEN o.back THEN n.failed + n.skipped ELSE 0 END
+  FROM (SELECT count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'skipped') AS skipped
+          FROM given_up) n
+ WHERE o.id = %(id)s
+
+-- name: deferred
+-- Which of these were busy too often.
+SELECT item FROM filestore.operation_items
+ WHERE operation_id = %(id)s AND item = ANY(%(items)s::integer[]) AND deferred >= %(most)s
+
+-- name: reach
+-- A pause, a turn back, or an end is reached.
+UPDATE filestore.operations
+   SET state = %(state)s::filestore.operation_state, back = %(back)s, want = NULL, touched_at = now(),
+       claimed = claimed AND %(state)s IN ('running', 'rolling_back', 'cancelling'),
+       ended_at = CASE WHEN %(state)s IN ('succeeded', 'partial', 'failed', 'cancelled', 'rolled_back') THEN now() END
+ WHERE id = %(id)s
+
+-- name: touch
+-- Its runner is alive.
+UPDATE filestore.operations SET touched_at = now() WHERE id = %(id)s
+
+-- In the transactions of `begin` and `commit` --------------------------------------------------------------------------
+
+-- name: open_items
+-- Commands of items were opened in this transaction: the items are in flight.
+WITH opened AS (
+    UPDATE filestore.operation_items i SET state = 'running', command_id = c.id
+      FROM filestore.commands c
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.operation_id IS NOT NULL
+       AND i.operation_id = ANY (ARRAY[c.operation_id]) AND i.item = c.item AND i.state IN ('pending', 'done')
+    RETURNING i.operation_id, i.left_version
+)
+UPDATE filestore.operations o SET in_flight = o.in_flight + n.opened, done = o.done - n.back
+  FROM (SELECT operation_id, count(*) AS opened, count(left_version) AS back FROM opened GROUP BY operation_id) n
+ WHERE o.id = n.operation_id
+
+-- name: close_items
+-- Their commands end in this transaction. What is not as the plan saw it is skipped, and so is what needs no change; whatever
+-- could not be put back has failed.
+WITH closed AS (
+    UPDATE filestore.operation_items i
+       SET state = e.state, code = CASE WHEN e.state IN ('failed', 'skipped') THEN e.code END,
+           message = CASE WHEN e.state IN ('failed', 'skipped') THEN c.intent->>'message' END,
+           left_node = CASE e.state WHEN 'done' THEN (c.intent->>'node')::bigint ELSE i.left_node END,
+           left_version = CASE e.state WHEN 'done' THEN (c.intent->>'version')::bigint ELSE i.left_version END,
+           replaced_version = CASE WHEN e.state = 'done' AND c.intent->>'step' = 'replace'
+                                   THEN (c.intent->>'previous_version')::bigint
+                                   ELSE i.replaced_version END
+      FROM filestore.commands c
+      JOIN filestore.operations o ON o.id = c.operation_id
+     CROSS JOIN LATERAL (SELECT CASE
+               WHEN c.status = 'succeeded' AND o.back THEN 'reversed'
+               WHEN c.status = 'succeeded' AND c.intent->>'step' = 'none' THEN 'skipped'
+               WHEN c.status = 'succeeded' THEN 'done'
+               WHEN o.back THEN 'failed'
+               WHEN c.code IN ('VERSION_CONFLICT', 'NODE_NOT_FOUND') AND c.status = 'failed' THEN 'skipped'
+               WHEN c.code = 'NODE_EXISTS' AND (c.kind = 'createDirectory' OR o.options->>'on_conflict' = 'skip') THEN 'skipped'
+               ELSE 'failed' END::filestore.item_state AS state,
+           CASE WHEN c.status = 'succeeded' THEN 'NOT_NEEDED' ELSE c.code END AS code) e
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.operation_id IS NOT NULL
+       AND i.operation_id = ANY (ARRAY[c.operation_id]) AND i.item = c.item AND i.state = 'running'
+    RETURNING i.operation_id, i.state, i.code, i.size_bytes, i.nodes
+)
+UPDATE filestore.operations o
+   SET in_flight = o.in_flight - n.closed, done = o.done + n.done, failed = o.failed + n.failed, skipped = o.skipped + n.skipped,
+       changed = o.changed + n.changed, reversed = o.reversed + n.reversed,
+       nodes_done = o.nodes_done + n.nodes, bytes_done = o.bytes_done + n.bytes
+  FROM (SELECT operation_id, count(*) AS closed, count(*) FILTER (WHERE state = 'done') AS done,
+               count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'skipped') AS skipped,
+               count(*) FILTER (WHERE state = 'skipped' AND code IN ('VERSION_CONFLICT', 'NODE_NOT_FOUND')) AS changed,
+               count(*) FILTER (WHERE state = 'reversed') AS reversed,
+               coalesce(sum(nodes) FILTER (WHERE state = 'done'), 0)
+                   - coalesce(sum(nodes) FILTER (WHERE state = 'reversed'), 0) AS nodes,
+               coalesce(sum(size_bytes) FILTER (WHERE state = 'done'), 0)
+                   - coalesce(sum(size_bytes) FILTER (WHERE state = 'reversed'), 0) AS bytes
+          FROM closed GROUP BY operation_id) n
+ WHERE o.id = n.operation_id
+
+-- Reading ---------------------------------------------------------------------------------------------------------------
+
+-- name: document
+-- An operation as clients read it.
+SELECT o.id::text, o.tenant, o.kind, o.state::text, o.want, o.back, o.turn, o.mount_id, o.path, o.target_path, o.selection,
+       o.options, o.metadata, o.items, o.nodes, o.bytes, o.conflicts, o.done, o.failed, o.skipped, o.reversed, o.in_flight,
+       o.nodes_done, o.bytes_done, o.principal, o.created_at, o.planned_at, o.started_at, o.ended_at, o.undoes::text,
+       o.waits_for::text,
+       (SELECT u.id::text FROM filestore.operations u
+         WHERE u.undoes = o.id AND u.state <> 'cancelled' ORDER BY u.created_at DESC LIMIT 1) AS undone_by,
+       extract(epoch FROM coalesce(o.ended_at, now()) - o.started_at)::float AS seconds
+  FROM filestore.operations o WHERE o.id = %(id)s AND o.tenant = %(tenant)s
+
+-- name: errors
+-- By their codes: how many items, and one of them.
+SELECT i.code, count(*) AS count, min(i.item) AS item
+  FROM filestore.operation_items i
+ WHERE i.operation_id = %(id)s AND i.state IN ('failed', 'skipped') GROUP BY i.code ORDER BY count(*) DESC, i.code LIMIT 20
+
+-- name: current
+-- What is in flight.
+SELECT i.path FROM filestore.operation_items i WHERE i.operation_id = %(id)s AND i.state = 'running' ORDER BY i.item LIMIT 5
+
+-- name: listed
+-- The newest first.
+SELECT o.id::text FROM filestore.operations o
+ WHERE o.tenant = %(tenant)s AND (%(before)s::uuid IS NULL OR o.id < %(before)s::uuid)
+   AND (%(states)s::text[] IS NULL OR o.state = ANY(%(states)s::text[]::filestore.operation_state[]))
+   AND (%(kinds)s::text[] IS NULL OR o.kind = ANY(%(kinds)s::text[]))
+   AND (%(mount)s::bigint IS NULL OR o.mount_id = %(mount)s) AND (%(principal)s::text IS NULL OR o.principal = %(principal)s)
+   AND (%(path)s::bytea IS NULL OR o.path = %(path)s)
+ ORDER BY o.id DESC LIMIT %(limit)s
+
+-- name: items
+-- A page of the items.
+SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
+       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version
+  FROM filestore.operation_items i
+ WHERE i.operation_id = %(id)s AND i.item > %(after)s
+   AND (%(states)s::text[] IS NULL OR i.state = ANY(%(states)s::text[]::filestore.item_state[]))
+   AND (%(codes)s::text[] IS NULL OR i.code = ANY(%(codes)s::text[]))
+ ORDER BY i.item LIMIT %(limit)s
+
+-- name: due
+-- Operations of a mount that should move, and whose planner or runner was not heard of for a while.
+SELECT o.id::text, o.state::text, o.turn FROM filestore.operations o
+ WHERE o.mount_id = %(mount)s AND o.state IN ('planning', 'running', 'waiting', 'cancelling', 'rolling_back')
+   AND (o.touched_at IS NULL OR o.touched_at < now() - %(silent)s::float * interval '1 second')
+ ORDER BY o.id LIMIT 100

@@ -1,0 +1,383 @@
+"""Operations and their items: rows, and what changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from schema.ids import CommandId, MountId, NodeId
+from schema.locks import Lock
+from schema.nodes import NodeKind, NodeState
+from schema.operations.control import Steered
+from schema.operations.operation import (
+    ItemKind,
+    ItemState,
+    Operation,
+    OperationItem,
+    OperationKind,
+    OperationState,
+    Options,
+    Want,
+)
+from schema.operations.planning import Occupant
+from schema.operations.selection import PlannedNode, Selection
+from schema.operations.turn import Reached
+from schema.paths import NodePath
+from schema.sql import load
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection, DictRow
+
+SQL = load("operations")
+
+
+@dataclass(frozen=True, slots=True)
+class LockedOperation:
+    """An operation whose row holds still until the transaction ends, and how far its runner is."""
+
+    operation: Operation
+    claimed: bool
+    cursor: Mapping[str, Any] | None
+    """Where the plan goes on"""
+    planned_entry: int | None
+    """The last journal entry that the plan has seen"""
+    pace_seconds: float
+    """For so long the limits forbid more"""
+
+
+async def create(connection: Connection, operation: Operation, key: str, hash: str) -> bool:
+    """False: the key names an operation already."""
+    values = {
+        "id": operation.id, "tenant": operation.tenant, "principal": operation.principal, "token_id": operation.token_id,
+        "key": key, "hash": hash, "kind": operation.kind, "mount": operation.mount_id, "path": operation.path.raw,
+        "target": operation.target_path.raw if operation.target_path else None,
+        "selection": _json(operation.selection.to_json()), "options": _json(operation.options.to_json()),
+        "metadata": None if operation.metadata is None else _json(operation.metadata), "plan_only": operation.plan_only,
+        "undoes": operation.undoes, "undoes_turn": operation.undoes_turn,
+    }  # fmt: skip
+    return await (await connection.execute(SQL["create"], values)).fetchone() is not None
+
+
+async def of_key(connection: Connection, tenant: str, principal: str, key: str) -> tuple[str, str] | None:
+    """The operation of a key, and the hash of the request that made it."""
+    values = {"tenant": tenant, "principal": principal, "key": key}
+    row = await (await connection.execute(SQL["of_key"], values)).fetchone()
+    return None if row is None else (row["id"], row["hash"])
+
+
+async def lock(connection: Connection, id: str) -> LockedOperation | None:
+    """In the caller's transaction. None: there is none of this id."""
+    row = await (await connection.execute(SQL["lock"], {"id": id})).fetchone()
+    if row is None:
+        return None
+    undone = await (await connection.execute(SQL["undone"], {"id": id})).fetchone()
+    operation = _operation(row, undone=bool(undone and undone["undone"]))
+    return LockedOperation(
+        operation, row["claimed"], row["plan_cursor"], row["planned_entry"], float(row["pace_seconds"] or 0)
+    )
+
+
+def _operation(row: DictRow, *, undone: bool) -> Operation:
+    return Operation(
+        id=row["id"], tenant=row["tenant"], principal=row["principal"], token_id=row["token_id"],
+        kind=OperationKind(row["kind"]), mount_id=MountId(row["mount_id"]), path=NodePath(bytes(row["path"])),
+        target_path=None if row["target_path"] is None else NodePath(bytes(row["target_path"])),
+        selection=Selection.of_json(row["selection"]), options=Options.of_json(row["options"]), metadata=row["metadata"],
+        state=OperationState(row["state"]), want=Want(row["want"]) if row["want"] else None, back=row["back"],
+        turn=row["turn"], plan_only=row["plan_only"], undoes=row["undoes"], undoes_turn=row["undoes_turn"], undone=undone,
+        conflicts=row["conflicts"], items=row["items"], done=row["done"], failed=row["failed"], skipped=row["skipped"],
+        changed=row["changed"], reversed=row["reversed"], in_flight=row["in_flight"],
+    )  # fmt: skip
+
+
+# Steering
+
+
+async def heard_of(connection: Connection, id: str, key: str, control: str) -> str | None:
+    """Take note of a control request. What was asked for under this key before; None: it is new."""
+    values = {"id": id, "key": key, "control": control}
+    if await (await connection.execute(SQL["heard_of"], values)).fetchone() is not None:
+        return None
+    row = await (await connection.execute(SQL["control_of"], values)).fetchone()
+    return str(row["control"]) if row else None
+
+
+async def steer(connection: Connection, id: str, steered: Steered, items: Sequence[int] | None = None) -> None:
+    """`items`: of a retry, those that are tried again; None: all that failed."""
+    values = {"id": id, "state": steered.state, "want": steered.want, "turn": steered.turn}
+    await connection.execute(SQL["steer"], values)
+    if steered.again:
+        await connection.execute(SQL["again"], {"id": id, "items": None if items is None else list(items)})
+
+
+async def change_limits(connection: Connection, id: str, options: Options) -> None:
+    await connection.execute(SQL["limits"], {"id": id, "options": _json(options.to_json())})
+
+
+# Planning
+
+
+async def begin_plan(connection: Connection, mount: MountId, path: NodePath) -> int | None:
+    """The last journal entry that a plan made from now on has seen. None: a command is at work there just now."""
+    low, high = _below(path)
+    values = {"mount": mount, "path": path.raw, "low": low, "high": high}
+    row = await (await connection.execute(SQL["begin_plan"], values)).fetchone()
+    assert row is not None
+    return None if row["busy"] else int(row["entry"])
+
+
+async def node_at(connection: Connection, mount: MountId, path: NodePath) -> PlannedNode | None:
+    values = {"mount": mount, "path": path.raw, "parent": path.parent.as_directory, "name": path.name}
+    row = await (await connection.execute(SQL["node_at"], values)).fetchone()
+    return _found(row) if row else None
+
+
+async def below(
+    connection: Connection, mount: MountId, root: NodePath, after: tuple[bytes, bytes], limit: int
+) -> tuple[list[PlannedNode], tuple[bytes, bytes] | None]:
+    """The next nodes below a directory, and where to go on; None: there is no more."""
+    _, high = _below(root)
+    directory, name = after
+    values = {"mount": mount, "directory": directory, "high": high, "name": name, "limit": limit}
+    rows = await (await connection.execute(SQL["below"], values)).fetchall()
+    found = [_found(row) for row in rows]
+    if len(rows) == limit:
+        return found, (bytes(rows[-1]["directory"]), bytes(rows[-1]["name"]))
+    # Fewer than asked for: all of the 200 directories is read, and there may be others behind them.
+    row = await (await connection.execute(SQL["directory_after"], values)).fetchone()
+    return found, (bytes(row["directory_path"]), b"") if row else None
+
+
+async def occupants(connection: Connection, mount: MountId, places: Iterable[NodePath]) -> dict[NodePath, Occupant]:
+    """What lies at these places; those where nothing does are left out."""
+    asked = [
+        {"path": path.raw.hex(), "parent": path.parent.as_directory.hex(), "name": path.name.hex()} for path in places
+    ]
+    if not asked:
+        return {}
+    cursor = await connection.execute(SQL["occupants"], {"mount": mount, "places": _json(asked)})
+    return {
+        NodePath(bytes(row["path"])): Occupant(NodeKind(row["kind"]), row["version"]) for row in await cursor.fetchall()
+    }
+
+
+async def done_items(connection: Connection, id: str, before: int, limit: int) -> list[OperationItem]:
+    """What an operation has done, newest first, from before an item on."""
+    cursor = await connection.execute(SQL["done_items"], {"id": id, "before": before, "limit": limit})
+    return [_item(row) for row in await cursor.fetchall()]
+
+
+async def put_items(connection: Connection, id: str, items: Sequence[OperationItem]) -> None:
+    rows = [
+        {
+            "item": one.item, "kind": one.kind, "path": one.path.raw.hex(),
+            "target": one.target.raw.hex() if one.target else None, "node": one.node_id, "node_kind": one.node_kind,
+            "version": one.version, "target_version": one.target_version, "content_version": one.content_version,
+            "size": one.size, "nodes": one.nodes, "needs": one.needs, "state": one.state, "code": one.code,
+            "message": one.message,
+        }
+        for one in items
+    ]  # fmt: skip
+    if rows:
+        await connection.execute(SQL["put_items"], {"id": id, "items": _json(rows)})
+
+
+async def advance_plan(
+    connection: Connection, id: str, items: Sequence[OperationItem], cursor: Mapping[str, Any], entry: int
+) -> None:
+    pending = [one for one in items if one.state is ItemState.PENDING]
+    failed = sum(one.state is ItemState.FAILED for one in items)
+    skipped = sum(one.state is ItemState.SKIPPED for one in items)
+    await put_items(connection, id, items)
+    values = {
+        "id": id, "cursor": _json(cursor), "entry": entry, "items": len(items), "failed": failed, "skipped": skipped,
+        "conflicts": failed + skipped, "nodes": sum(one.nodes for one in pending), "bytes": sum(one.size for one in pending),
+    }  # fmt: skip
+    await connection.execute(SQL["advance_plan"], values)
+
+
+async def end_plan(connection: Connection, id: str, state: OperationState) -> None:
+    await connection.execute(SQL["end_plan"], {"id": id, "state": state})
+
+
+# A turn of the runner
+
+
+async def claim(connection: Connection, operation: Operation) -> str | None:
+    """Take the subtrees of an operation, all of them or none. Another operation that is at work there; None: they are ours.
+    Two that ask at once come one after the other."""
+    await connection.execute("SELECT pg_advisory_xact_lock(%(lock)s)", {"lock": Lock.OPERATIONS})
+    paths = [path.raw for path in (operation.path, operation.target_path) if path is not None]
+    values = {"id": operation.id, "mount": operation.mount_id, "paths": paths}
+    row = await (await connection.execute(SQL["overlapping"], values)).fetchone()
+    if row is None:
+        await connection.execute(SQL["claim"], {"id": operation.id})
+        return None
+    await connection.execute(SQL["wait"], {"id": operation.id, "other": row["id"]})
+    return str(row["id"])
+
+
+async def ready(connection: Connection, operation: Operation, limit: int) -> list[OperationItem]:
+    """The next items in the direction of the operation."""
+    query = SQL["ready_back"] if operation.back else SQL["ready"]
+    cursor = await connection.execute(query, {"id": operation.id, "limit": limit})
+    return [_item(row) for row in await cursor.fetchall()]
+
+
+async def anything_left(connection: Connection, operation: Operation) -> bool:
+    state = ItemState.DONE if operation.back else ItemState.PENDING
+    return await (await connection.execute(SQL["left"], {"id": operation.id, "state": state})).fetchone() is not None
+
+
+async def directory_in_flight(connection: Connection, id: str) -> bool:
+    return await (await connection.execute(SQL["directory_in_flight"], {"id": id})).fetchone() is not None
+
+
+async def changed_trees(
+    connection: Connection, operation: Operation, entry: int, items: Sequence[OperationItem]
+) -> set[int]:
+    """Which of these whole directories do not hold any more what the plan saw."""
+    trees = [
+        {"item": one.item, "node": one.node_id, "path": one.path.raw.hex(), "nodes": one.nodes, "size": one.size}
+        for one in items
+    ]
+    values = {"mount": operation.mount_id, "entry": entry, "trees": _json(trees)}
+    cursor = await connection.execute(SQL["changed_trees"], values)
+    return {int(row["item"]) for row in await cursor.fetchall()}
+
+
+async def described(
+    connection: Connection, items: Sequence[OperationItem]
+) -> dict[int, tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """The metadata before and after the description that each of these items puts back."""
+    asked = [{"item": one.item, "node": one.node_id, "version": one.content_version} for one in items]
+    cursor = await connection.execute(SQL["described"], {"items": _json(asked)})
+    return {int(row["item"]): (row["before"], row["after"]) for row in await cursor.fetchall()}
+
+
+async def hand_out(connection: Connection, id: str, items: Sequence[int], seconds: float) -> None:
+    """These go to a list of commands. `seconds`: how long the limits forbid more after them."""
+    await connection.execute(SQL["hand_out"], {"id": id, "items": list(items)})
+    await connection.execute(SQL["pace"], {"id": id, "seconds": seconds})
+
+
+async def deferred(connection: Connection, id: str, items: Sequence[int], most: int) -> set[int]:
+    """Which of these found their path busy so often."""
+    cursor = await connection.execute(SQL["deferred"], {"id": id, "items": list(items), "most": most})
+    return {int(row["item"]) for row in await cursor.fetchall()}
+
+
+async def give_up(connection: Connection, id: str, items: Mapping[int, tuple[ItemState, str, str]]) -> None:
+    """Items that never went, with state, code and message."""
+    rows = [
+        {"item": item, "state": state, "code": code, "message": text} for item, (state, code, text) in items.items()
+    ]
+    await connection.execute(SQL["give_up"], {"id": id, "items": _json(rows)})
+
+
+async def reach(connection: Connection, id: str, reached: Reached) -> None:
+    await connection.execute(SQL["reach"], {"id": id, "state": reached.state, "back": reached.back})
+
+
+async def touch(connection: Connection, id: str) -> None:
+    await connection.execute(SQL["touch"], {"id": id})
+
+
+# In the transactions of `begin` and `commit`
+
+
+async def open_items(connection: Connection, commands: Sequence[CommandId]) -> None:
+    """These commands were opened: those of items are in flight."""
+    await connection.execute(SQL["open_items"], {"ids": list(commands)})
+
+
+async def close_items(connection: Connection, commands: Sequence[CommandId]) -> None:
+    """These commands end: so do the items that they carried out."""
+    await connection.execute(SQL["close_items"], {"ids": list(commands)})
+
+
+# Reading
+
+
+@dataclass(frozen=True, slots=True)
+class OperationFilter:
+    states: Sequence[str] | None = None
+    kinds: Sequence[str] | None = None
+    mount: MountId | None = None
+    principal: str | None = None
+    path: NodePath | None = None
+    before: str | None = None
+
+
+async def document(connection: Connection, id: str, tenant: str) -> DictRow | None:
+    """One operation with its errors and what is in flight, as rows have them."""
+    row = await (await connection.execute(SQL["document"], {"id": id, "tenant": tenant})).fetchone()
+    if row is None:
+        return None
+    errors = await (await connection.execute(SQL["errors"], {"id": id})).fetchall()
+    current = await (await connection.execute(SQL["current"], {"id": id})).fetchall()
+    return {**row, "errors": errors, "current": [bytes(one["path"]) for one in current]}
+
+
+async def listed(connection: Connection, tenant: str, asked: OperationFilter, limit: int) -> list[str]:
+    values = {
+        "tenant": tenant, "states": _or_none(asked.states), "kinds": _or_none(asked.kinds), "mount": asked.mount,
+        "principal": asked.principal, "path": asked.path.raw if asked.path else None, "before": asked.before, "limit": limit,
+    }  # fmt: skip
+    return [row["id"] for row in await (await connection.execute(SQL["listed"], values)).fetchall()]
+
+
+async def items(
+    connection: Connection,
+    id: str,
+    *,
+    states: Sequence[str] | None,
+    codes: Sequence[str] | None,
+    after: int,
+    limit: int,
+) -> list[OperationItem]:
+    values = {"id": id, "states": _or_none(states), "codes": _or_none(codes), "after": after, "limit": limit}
+    return [_item(row) for row in await (await connection.execute(SQL["items"], values)).fetchall()]
+
+
+async def due(connection: Connection, mount: MountId, silent_seconds: float) -> list[tuple[str, OperationState, int]]:
+    """Operations that should move and whose workflow was not heard of: id, state, turn."""
+    cursor = await connection.execute(SQL["due"], {"mount": mount, "silent": silent_seconds})
+    return [(row["id"], OperationState(row["state"]), row["turn"]) for row in await cursor.fetchall()]
+
+
+def _or_none(values: Sequence[str] | None) -> list[str] | None:
+    return list(values) if values else None
+
+
+def _below(path: NodePath) -> tuple[bytes, bytes]:
+    """The range of stored directory paths of a directory and all below it."""
+    low = path.as_directory
+    return low, low[:-1] + b"0" if low else b"\xff" * 8
+
+
+def _found(row: DictRow) -> PlannedNode:
+    return PlannedNode(
+        id=NodeId(row["id"]), kind=NodeKind(row["kind"]), state=NodeState(row["state"]), version=row["version"],
+        path=NodePath(bytes(row["path"])), size=row["size"], nodes=row["nodes"], modified=row["modified"],
+        metadata=row["metadata"],
+    )  # fmt: skip
+
+
+def _item(row: DictRow) -> OperationItem:
+    return OperationItem(
+        item=row["item"], kind=ItemKind(row["kind"]), path=NodePath(bytes(row["path"])),
+        target=None if row["target"] is None else NodePath(bytes(row["target"])), node_id=row["node_id"],
+        node_kind=NodeKind(row["node_kind"]), version=row["version"], target_version=row["target_version"],
+        content_version=row["content_version"], size=row["size_bytes"], nodes=row["nodes"], needs=row["needs"],
+        state=ItemState(row["state"]), code=row["code"], message=row["message"],
+        command_id=CommandId(row["command_id"]) if row["command_id"] else None, left_node=row["left_node"],
+        left_version=row["left_version"], replaced_version=row["replaced_version"],
+    )  # fmt: skip
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
