@@ -1,4 +1,5 @@
-"""What can be told, by the names clients know: one list for filters, the OpenAPI document, the docs and whoever writes events."""
+"""The types of events, by the names clients know: one list for filters, the OpenAPI document, the docs and all code that
+writes events."""
 
 from enum import StrEnum
 

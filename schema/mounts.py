@@ -34,5 +34,5 @@ class Mount:
 
     @property
     def serving(self) -> bool:
-        """Commands are taken: nobody switched the mount off. Whether its disk is there is asked of the disk each time."""
+        """The mount takes commands: no administrator switched it off. Each use looks anew whether its disk is there."""
         return self.state in ("active", "degraded")

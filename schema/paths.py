@@ -15,7 +15,7 @@ NAME_MAX = 255
 PATH_MAX = 4096
 """Bytes in a whole path."""
 RESERVED = b".filestore"
-"""The folder at a mount's root where stages, trash, locks and the sentinel live: nobody else's business."""
+"""The folder at a mount's root where stages, trash, locks and the sentinel live. No client reads or writes there."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

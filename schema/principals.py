@@ -1,4 +1,4 @@
-"""Who asks, and the one question of authorisation."""
+"""Principals, and the one question of authorisation."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ Scope = Literal["read", "write", "admin"]
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The bearer of a token. `scopes` is closed upwards: admin may write, who writes may read."""
+    """The bearer of a token. `scopes` holds all that one implies: admin may write, and write may read."""
 
     name: str
     tenant: str

@@ -64,7 +64,7 @@ CREATE TABLE filestore.backend_mounts (
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
     direct_reads   boolean NOT NULL DEFAULT false,            -- its storage hands out content itself, under a link
-    removed_at     timestamptz                                -- forgotten: its rows are history, and nobody finds them
+    removed_at     timestamptz                                -- forgotten: its rows are history, and no request finds them
 );
 CREATE UNIQUE INDEX backend_mounts_key ON filestore.backend_mounts (tenant, mount_key) WHERE removed_at IS NULL;
 

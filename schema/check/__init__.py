@@ -14,8 +14,8 @@
 
 Each is a module of this name with a function `check`; the feed, which belongs to no mount, stands with the events. Facts
 come in as plain values (`facts`; `workers/check.py` gathers them); what is wrong comes out as `Finding`s (`findings`). An
-*error* is something Filestore promises never to happen. A *notice* is something a person may want to know: somebody put
-files there behind our back, or a command already said that they did.
+*error* is something Filestore promises never to happen. A *notice* is something a person may want to know: another
+program put files there, or a command already said that one did.
 """
 
 from schema.check import commands, disk, events, journal, kept, operations, rest, rollups, snapshots, tree

@@ -11,7 +11,7 @@ def check(
     nodes: Sequence[NodeFacts], listing: Sequence[ListedFacts], commands: Sequence[CommandFacts] = ()
 ) -> Iterator[Finding]:
     """Every living node lies at its path: the same kind, the very file we put there, its size and content as recorded.
-    What lies there and is no node is somebody else's business, unless a failed command of ours put it there."""
+    A file there that is no node belongs to another program, unless a failed command of ours put it there."""
     by_id = {node.id: node for node in nodes}
     lying = {entry.path: entry for entry in listing}
     exempt: list[bytes] = []
@@ -24,7 +24,7 @@ def check(
         if node.state in DOUBTED or any(path.startswith(above + b"/") for above in exempt):
             continue
         for problem in _differences(node, lying.get(path)):
-            # A command that recognised its own effect has said that somebody was there since.
+            # A command that recognised its own effect has said that another program changed it since.
             severity = Severity.NOTICE if node.drifted else Severity.ERROR
             yield Finding(FindingKind.DISK, shown(path), problem, severity)
     failed = {

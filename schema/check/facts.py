@@ -33,7 +33,7 @@ class NodeFacts:
     mount: int = 0
     identity: Sequence[int | str] | None = None
     drifted: bool = False
-    """Its last command said that somebody had been there."""
+    """Its last command said that another program had changed it."""
 
     @property
     def living(self) -> bool:

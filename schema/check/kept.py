@@ -54,5 +54,5 @@ def _promised(record: RecordFacts) -> Iterator[SnapshotFacts]:
 
 
 def _command_of(place: bytes) -> str:
-    """Who put it there: <day>/<command>.<item>, and more below it for a tree."""
+    """The command that put it there. The place is <day>/<command>.<item>, and more below it for a tree."""
     return place.split(b"/")[1].partition(b".")[0].decode()

@@ -47,7 +47,7 @@ class NamedCommand:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A validated command, before anybody decided about it; stored as `commands.request`.
+    """A validated command, before `begin` decides about it; stored as `commands.request`.
 
     `id` is minted by the API and names the stage. Where the key is known already the command keeps its first id.
     `failure` is set when staging failed: the command is recorded as refused with that code, so that nothing is silent.

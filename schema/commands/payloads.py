@@ -36,7 +36,7 @@ class Going:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """`go` may act; everybody else is answered already or waits elsewhere."""
+    """Commands in `go` may act. The others are answered already, or wait elsewhere."""
 
     mount_id: MountId
     go: list[Going] = field(default_factory=list)

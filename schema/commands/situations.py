@@ -93,7 +93,7 @@ class Situation:
     """Everything `begin` looks up for one request."""
 
     fresh_node: NodeId
-    """An id nobody has, for the node that may be created."""
+    """An id that no node has, for the node that may be created."""
     here: Place
     """The path of the request"""
     there: Place | None = None

@@ -1,7 +1,7 @@
 -- What a list is answered, and what it tells others. After its record (record.sql), whose rows both statements read.
 
 -- name: answer
--- The answer of each command, stored verbatim. Where nothing is left to clear, nobody will ask its intent what was to be done.
+-- The answer of each command, stored verbatim. Where nothing is left to clear, no later step needs its intent.
 -- `seen` is materialised: a document is rendered once, not once for each field that is taken from it.
 WITH seen AS MATERIALIZED (
     SELECT c.id, c.kind AS command, c.status, c.code, c.mount_id, c.started_at, c.request, c.intent, j.id AS journal_id,

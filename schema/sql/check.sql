@@ -5,7 +5,7 @@
 SELECT now() AS now, (SELECT max(id) FROM filestore.journal_entries WHERE mount_id = %(mount)s) AS last_entry
 
 -- name: nodes
--- All nodes, deleted ones too. `drifted`: the last command, or look, on it said that somebody else had been there.
+-- All nodes, deleted ones too. `drifted`: the last command, or look, on it said that another program had changed it.
 SELECT id, mount_id, parent_id, name, directory_path, depth, kind::text, state::text, version, size_bytes, sha256,
        filestore.node_identity(nodes) AS identity,
        coalesce(last_drift_at >= coalesce(greatest(last_modified_at, last_reconciled_at), created_at), false) AS drifted

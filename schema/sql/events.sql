@@ -29,7 +29,7 @@ SELECT EXISTS (SELECT FROM filestore.outbox WHERE position IS NULL) AS unpositio
        settled, awaited, position > published AS unpublished FROM filestore.event_feed
 
 -- name: await_entries
--- Whoever drew an id of the journal up to this one has a transaction older than the one this statement takes.
+-- A transaction that drew an id of the journal up to this one is older than the one this statement takes.
 -- `drawn` was read by an earlier statement: the other way round an id could be drawn in between.
 UPDATE filestore.event_feed SET awaited = %(drawn)s, awaited_before = pg_current_xact_id() WHERE awaited IS NULL
 

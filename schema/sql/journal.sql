@@ -27,12 +27,12 @@ WITH found AS (
        AND (%(before)s::bigint IS NULL OR j.id < %(before)s)
 
 -- name: oldest_first
--- A fragment: a page for who follows. Ids are drawn before commits: only up to the settled one is nothing missing.
+-- A fragment: a page for a client that follows. Ids are drawn before commits: up to the settled one none is missing.
        AND j.id <= (SELECT f.settled FROM filestore.event_feed f)
      ORDER BY j.id LIMIT %(limit)s + 1
 
 -- name: newest_first
--- A fragment: a page for who browses, from the newest entry there is.
+-- A fragment: a page for a client that browses, from the newest entry there is.
      ORDER BY j.id DESC LIMIT %(limit)s + 1
 
 -- name: page

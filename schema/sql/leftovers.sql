@@ -41,7 +41,7 @@ DELETE FROM filestore.claims k USING closed c, filestore.commands o
  WHERE k.command_id = ANY (ARRAY[c.command_id]) AND k.mount_id = c.mount_id AND o.id = c.command_id AND o.status <> 'running'
 
 -- name: disown
--- The source of a move was changed before it could go: what lies there is somebody else's, and its old content is not kept.
+-- The source of a move was changed before it could go: the file there is another program's, and its old content is not kept.
 WITH RECURSIVE below AS (
     SELECT (c.intent->'departs'->>'node')::bigint AS id, convert_to(c.intent->'departs'->>'trash', 'UTF8') AS place
       FROM filestore.commands c WHERE c.id = %(command)s

@@ -15,7 +15,7 @@ SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket,
   FROM filestore.backend_mounts m WHERE removed_at IS NULL ORDER BY id
 
 -- name: others
--- The mounts that this one must not meet: all that are finished, whoever's, and those whose registration began before its own.
+-- The mounts that this one must not meet: all that are finished, of any tenant, and those whose registration began before its own.
 SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
        config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}')
                   FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
@@ -26,7 +26,7 @@ SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket,
  ORDER BY m.id
 
 -- name: resting
--- Mounts that are switched off and have nothing under way, or removed: nobody has to sweep them, or to carry anything on.
+-- Mounts that are switched off and have nothing under way, or removed: no worker has to sweep them, or to carry anything on.
 SELECT m.id FROM filestore.backend_mounts m
  WHERE m.removed_at IS NOT NULL OR m.state = 'inactive'
    AND NOT EXISTS (SELECT FROM filestore.commands c WHERE c.mount_id = m.id AND c.status = 'running')
@@ -144,7 +144,7 @@ SELECT EXISTS (SELECT FROM filestore.nodes r JOIN filestore.nodes k ON k.parent_
                 WHERE r.mount_id = %(id)s AND r.directory_path = '' AND r.state <> 'deleted') AS holds
 
 -- name: remove
--- The mount is nobody's any more. What refers to it (nodes, commands, the journal) is history; its secrets go, and what was still
+-- Removes the mount. What refers to it (nodes, commands, the journal) is history; its secrets go, and what was still
 -- to be cleared on its storage stays there.
 WITH secrets AS (
     DELETE FROM filestore.mount_secrets WHERE mount_id = %(id)s
@@ -156,7 +156,7 @@ WITH secrets AS (
 UPDATE filestore.backend_mounts SET removed_at = now(), updated_at = now(), epoch = epoch + 1 WHERE id = %(id)s
 
 -- name: has_uuid
--- Whether a mount of this service, whoever's, is the one that a sentinel names.
+-- Whether a sentinel names a mount of this service, of any tenant.
 SELECT EXISTS (SELECT FROM filestore.backend_mounts WHERE mount_uuid = %(uuid)s::uuid AND removed_at IS NULL) AS has
 
 -- name: adopt

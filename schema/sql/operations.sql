@@ -27,7 +27,7 @@ SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path
 SELECT EXISTS (SELECT FROM filestore.operations u WHERE u.undoes = %(id)s AND u.started_at IS NOT NULL) AS undone
 
 -- name: steer
--- What a control request changes. The runner looks at once: nobody has touched the row.
+-- What a control request changes. The runner looks at once: no runner has touched the row.
 UPDATE filestore.operations
    SET state = %(state)s::filestore.operation_state, want = %(want)s, turn = %(turn)s,
        started_at = CASE WHEN %(state)s IN ('running', 'rolling_back') THEN coalesce(started_at, now()) ELSE started_at END,

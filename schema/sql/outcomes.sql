@@ -5,7 +5,7 @@
 UPDATE filestore.commands SET touched_at = now() WHERE id = ANY(%(ids)s::uuid[]) AND status = 'running'
 
 -- name: outcomes
--- How these commands stand, for callers that wait for a row somebody else ends.
+-- How these commands stand, for callers that wait for a row that another process ends.
 SELECT id::text, status::text, code, outcome::text AS body FROM filestore.commands WHERE id = ANY(%(ids)s::uuid[])
 
 -- name: by_key
@@ -23,7 +23,7 @@ SELECT i.request, c.id::text, c.status::text, c.code, c.outcome::text AS body
             AND (NOT c.retryable OR c.ended_at > clock_timestamp() - make_interval(secs => i.age))))
 
 -- name: overdue
--- Running commands that nobody touched for a while: their owner is to be resumed. The lock tells whether it still lives.
+-- Running commands that no process touched for a while: a sweep resumes their owner. The lock tells whether it still lives.
 SELECT id::text FROM filestore.commands
  WHERE mount_id = %(mount)s AND status = 'running' AND touched_at < clock_timestamp() - make_interval(secs => %(seconds)s)
    AND atomic_id IS NULL
@@ -35,7 +35,7 @@ SELECT id::text, kind, request->>'path' AS path, request->>'target' AS target, p
   FROM filestore.commands WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id
 
 -- name: overdue_atomic
--- The same for lists of which all are recorded or none: each as a whole, once nobody has touched any of it for a while.
+-- The same for lists of which all are recorded or none: each as a whole, once no process has touched any of it for a while.
 SELECT array_agg(id::text ORDER BY item) AS ids FROM filestore.commands
  WHERE mount_id = %(mount)s AND status = 'running' AND atomic_id IS NOT NULL
  GROUP BY atomic_id HAVING max(touched_at) < clock_timestamp() - make_interval(secs => %(seconds)s)

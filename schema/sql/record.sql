@@ -237,7 +237,7 @@ UPDATE filestore.nodes n SET observed_ctime_ns = s.ctime_ns
 -- What is left to clear, and the claims that go. Of what succeeded the executor has said whether it left anything; of what
 -- failed its stage may be left. An executor of an earlier release did not say: then whatever it may have left is looked for.
 -- `finish` finds nothing where there is nothing, and the claim on the old name of a move is freed with that.
--- The claim on what still has to go stays until it has gone, in `finish`: nobody may take its name before.
+-- The claim on what still has to go stays until it has gone, in `finish`: no command may take its name before.
 WITH ended AS (
     SELECT c.id, c.mount_id, c.path, c.status = 'succeeded' AS succeeded, i.stage, i.step, c.intent ? 'items' AS items,
            (i.departs->>'mount')::bigint AS departs_from,

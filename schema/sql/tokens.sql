@@ -1,7 +1,7 @@
--- Bearer tokens. Only the SHA-256 of a token is stored; the token itself is shown once, to whoever asked for it.
+-- Bearer tokens. Only the SHA-256 of a token is stored; the token itself is shown once, to the client that made it.
 
 -- name: find
--- Who bears this token, if it is valid now. Notes its use, at most once a minute.
+-- The principal of this token, if it is valid now. Notes its use, at most once a minute.
 WITH noted AS (
     UPDATE filestore.tokens SET last_used_at = now()
      WHERE hash = %(hash)s AND revoked_at IS NULL

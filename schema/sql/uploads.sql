@@ -46,7 +46,7 @@ UPDATE filestore.stages
 RETURNING id::text
 
 -- name: expire
--- Nobody went on with these: they are gone now, and a while later forgotten.
+-- Ends an upload that no client went on with: it is gone now, and a while later forgotten.
 UPDATE filestore.stages SET upload_state = 'gone', expires_at = now() + make_interval(secs => %(keep)s)
  WHERE id = %(id)s AND upload_state = 'open' AND expires_at < now()
 RETURNING id

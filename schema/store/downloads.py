@@ -20,7 +20,7 @@ SQL = load("downloads")
 
 @dataclass(frozen=True, slots=True)
 class DownloadEvent:
-    """What somebody has received, and when."""
+    """What a client has received, and when."""
 
     node: NodeId
     version: int

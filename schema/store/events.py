@@ -30,7 +30,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Placed(Event):
-    """An event, and what it is about: enough to tell who may see it and who wants it."""
+    """An event, and what it is about: enough to tell which principals may see it and which followers want it."""
 
     tenant: str
     mount: MountId

@@ -70,7 +70,7 @@ class JournalPage:
 async def entries(
     connection: Connection, tenant: str, asked: JournalFilter, *, limit: int, oldest_first: bool = False
 ) -> JournalPage:
-    """Oldest first: only what is settled, so that who goes on behind the last one misses nothing. Newest first: everything."""
+    """Oldest first: only what is settled, so that a client that goes on behind the last one misses nothing. Newest first: all."""
     values = asked.values() | {"tenant": tenant, "limit": limit}
     # Planned with these very values: most conditions vanish, and with them whatever would keep the indexes from being used.
     cursor = await connection.execute(_FORWARD if oldest_first else _BACK, values, prepare=False)

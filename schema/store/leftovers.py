@@ -81,7 +81,7 @@ async def stuck(connection: Connection) -> dict[MountId, Stuck]:
 
 
 async def disown(connection: Connection, command: CommandId) -> None:
-    """The source of a move to another mount was changed by somebody: its bytes stay where they are, and are not ours."""
+    """Another program changed the source of a move to another mount: its bytes stay where they are, and are not ours."""
     await connection.execute(SQL["disown"], {"command": command})
 
 

@@ -31,7 +31,7 @@ class WorkCounts:
     """Commands with an intent that have not ended"""
     running_seconds: float | None
     untouched_seconds: float | None
-    """Since anybody who is at such a command has said so"""
+    """Since the last sign of life of a process at work on such a command"""
     cleanups: int
     cleanups_seconds: float | None
 

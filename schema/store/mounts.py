@@ -19,7 +19,7 @@ SQL = load("mounts")
 
 @dataclass(frozen=True, slots=True)
 class NewMount:
-    """A mount as somebody asked for it; checked by whoever built this."""
+    """A mount as a client asked for it. The code that builds this has checked it."""
 
     mount_key: str
     backend_kind: str

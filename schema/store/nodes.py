@@ -219,7 +219,7 @@ async def tree(
     """The node at `path` and all below it, by depth, then by path; after a place or an offset. `depth` counts from there.
     `collisions`: only those below it whose names collide on a file system that ignores case, or normalises names.
 
-    The root itself is left out: it is not something anybody put there.
+    The root itself is left out: no client made it.
     """
     low = path.as_directory
     values = {

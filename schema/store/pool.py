@@ -20,7 +20,7 @@ _GENERIC = (
 
 ANSWER_SECONDS = 25.0
 """How long a server may be silent. One that runs ends a statement earlier (`statement_timeout`); one that is stopped or
-cut off keeps its connections open and tells nobody."""
+cut off keeps its connections open and says nothing."""
 _CHECK_SECONDS = 2.0
 _CHECK_AFTER_SECONDS = 1.0
 _checked: "WeakKeyDictionary[AsyncConnection[DictRow], float]" = WeakKeyDictionary()
@@ -52,7 +52,7 @@ async def _check(connection: AsyncConnection[DictRow]) -> None:
         # Sends an empty query: which rows the connection makes is of no matter.
         await AsyncConnectionPool.check_connection(cast("AsyncConnection[Any]", connection))
         _checked[connection] = monotonic()
-    # Whoever had it before may have needed another limit.
+    # The last user of the connection may have needed another limit.
     limited.answer_seconds = ANSWER_SECONDS
 
 

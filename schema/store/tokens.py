@@ -36,7 +36,7 @@ def digest(token: str) -> bytes:
 
 
 async def find(connection: Connection, hash: bytes) -> Principal | None:
-    """Who bears the token with this digest: None when there is none, or it is revoked or expired."""
+    """The principal of the token with this digest. None: there is no such token, or it is revoked or expired."""
     cursor = await connection.execute(SQL["find"], {"hash": hash})
     row = await cursor.fetchone()
     if row is None:
@@ -52,7 +52,7 @@ async def create(
     tenant: str = "main",
     expires_at: datetime | None = None,
 ) -> tuple[int, str]:
-    """A new token: its id, and the token, which nobody can read again."""
+    """A new token: its id, and the token, which can not be read again."""
     token = mint()
     values = {
         "tenant": tenant,

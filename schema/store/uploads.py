@@ -120,7 +120,7 @@ async def fix_length(
 
 
 async def advance(connection: Connection, id: str, before: int, received: int, keep_seconds: float) -> datetime | None:
-    """Until when it is kept now. None: somebody else went on with it, or it has ended."""
+    """Until when it is kept now. None: another request went on with it, or it has ended."""
     values = {"id": id, "before": before, "received": received, "keep": keep_seconds}
     cursor = await connection.execute(SQL["advance"], values)
     row = await cursor.fetchone()

@@ -1,4 +1,4 @@
-"""One module per kind of command: may it go, what will it do, and what must nobody else touch meanwhile. Pure.
+"""One module per kind of command: may it go, what will it do, and what may no other command touch meanwhile. Pure.
 
 Each has three functions of a request and its situation: `refuse` (an error, or None), `intend` (the intent: everything
 `apply` and `commit` may do, fixed before anything happens) and `claims`. `schema.commands.verdicts` asks them in this order.

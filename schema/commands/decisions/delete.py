@@ -28,7 +28,7 @@ def intend(request: Command, found: Situation) -> Intent:
         assert gone is not None
         return Nothing(node=gone.id, version=gone.version, parent=parent)
     way = parts.way(node, found.here)
-    # Storage that knows no trees deletes an empty directory as one: with nothing below it that nobody knows of.
+    # Storage that knows no trees deletes an empty directory as one item, so that nothing unknown below it goes too.
     tree = request.recursive and node.kind is NodeKind.DIRECTORY and (found.here.whole_trees or way["items"])
     return Delete(**parts.changes(node), **way, parent=parent, tree=tree)
 

@@ -81,8 +81,8 @@ def in_the_way(request: Command, place: Place, kind: NodeKind) -> errors.Filesto
 
 
 def way(node: KnownNode, place: Place) -> dict[str, Any]:
-    """The part of an intent that says how a node and all below it go: with whoever else is in the list, or in a workflow of
-    its own; and in one step or, where storage knows no trees, item by item."""
+    """The part of an intent that says how a node and all below it go: with the other commands of the list, or in a
+    workflow of its own; and in one step or, where storage knows no trees, item by item."""
     items = node.kind is NodeKind.DIRECTORY and node.below > 0 and not place.whole_trees
     return {"long": items or node.below > TREE_INLINE_NODES, "items": items}
 
