@@ -1,10 +1,11 @@
 -- What a list is answered, and what it tells others. After its record (record.sql), whose rows both statements read.
 
 -- name: answer
--- The answer of each command, stored verbatim.
+-- The answer of each command, stored verbatim. Where nothing is left to clear, nobody will ask its intent what was to be done.
 -- `seen` is materialised: a document is rendered once, not once for each field that is taken from it.
 WITH seen AS MATERIALIZED (
     SELECT c.id, c.kind AS command, c.status, c.code, c.mount_id, c.started_at, c.request, c.intent, j.id AS journal_id,
+           EXISTS (SELECT FROM filestore.cleanups k WHERE k.command_id = c.id OFFSET 0) AS leftovers,
            n.id AS node_id, n.kind, n.state, n.version, n.size_bytes, n.path_text, n.document,
            coalesce(filestore.hex_of(n.checksum), encode(n.sha256, 'hex')) AS checksum, encode(n.sha256, 'hex') AS content_hash,
            filestore.came_from_v2(c.kind, c.request, c.mount_id)
@@ -15,7 +16,8 @@ WITH seen AS MATERIALIZED (
       LEFT JOIN LATERAL (SELECT k.* FROM filestore.node_documents k WHERE k.id = j.node_id OFFSET 0) n ON true
      WHERE c.id = ANY(%(ids)s::uuid[])
 ), told AS (
-    UPDATE filestore.commands c SET outcome = CASE WHEN s.status = 'succeeded' THEN
+    UPDATE filestore.commands c SET intent = CASE WHEN s.leftovers THEN c.intent ELSE filestore.ended_intent_v1(c.intent) END,
+        outcome = CASE WHEN s.status = 'succeeded' THEN
         json_build_object('idempotent', s.intent->>'step' = 'none', 'commandId', s.id, 'journalEntryId', s.journal_id,
             'node', s.document, 'result', jsonb_build_object('commandType', s.command, 'nodeId', s.node_id,
                 'backendMountId', s.mount_id, 'path', coalesce(s.path_text, s.request->>'path'), 'kind', s.kind,

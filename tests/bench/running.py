@@ -124,6 +124,7 @@ def service(
         **running.env,
         "FILESTORE_DATABASE_URL": database,
         "FILESTORE_PORT": str(port),
+        "FILESTORE_WORKER_PORT": "0",  # there may be several
         "FILESTORE_BOOTSTRAP_TOKEN": token,
         "FILESTORE_SPOOL_PATH": str(folder / f"spool-{name}"),
     }

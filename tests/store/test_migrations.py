@@ -33,6 +33,8 @@ CATALOG = {
                     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
                     LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
                    WHERE c.relnamespace = 'filestore'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped""",
+    "settings": """SELECT relname, reloptions FROM pg_class
+                    WHERE relnamespace = 'filestore'::regnamespace AND reloptions IS NOT NULL""",
     "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'filestore'",
     "constraints": """SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
                        WHERE connamespace = 'filestore'::regnamespace""",
