@@ -19,9 +19,9 @@ from workflows.commands.start import start_commands
 
 log = structlog.get_logger("temporal")
 
-_PATIENCE_SECONDS = 1.2
-"""A start that takes longer makes us ask."""
-_PROBE_SECONDS = 0.5
+_PATIENCE_SECONDS = 0.6
+"""A start that takes longer makes us ask. Asking takes most of the two seconds, so that a busy server can still answer."""
+_PROBE_SECONDS = 1.2
 _AGAIN_SECONDS = 0.5
 _POSTGRES_SECONDS = 1.0
 

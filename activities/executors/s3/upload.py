@@ -108,8 +108,8 @@ class S3Writer:
             metadata = {COMMAND: self._id}
             upload = SpooledUpload(self._bucket.begin_parts(self._key, metadata), self._key)
             self._parts = _Parts(self._bucket, self._spool, self._id, upload)
-        self._parts.send(bytes(self._held))
-        self._held.clear()
+        content, self._held = self._held, bytearray()
+        self._parts.send(content)
 
     def _in_the_bucket(self) -> Stage:
         assert self._parts is not None
@@ -136,8 +136,8 @@ class _Parts:
         self.next = 1
         spool.keep_upload(stage, upload)
 
-    def send(self, content: bytes) -> None:
-        """Waits while too many are on their way. Raises what became of an earlier one."""
+    def send(self, content: bytearray) -> None:
+        """It is given away, and not copied. Waits while too many are on their way. Raises what became of an earlier one."""
         self._room.acquire()
         try:
             for sent in [sent for sent in self._sent if sent.done()]:
@@ -149,7 +149,7 @@ class _Parts:
             raise
         self.next += 1
 
-    def _put(self, number: int, content: bytes) -> None:
+    def _put(self, number: int, content: bytearray) -> None:
         try:
             sha256 = hashlib.sha256(content).digest()
             part = self._bucket.put_part(self._upload.key, self._upload.id, number, content, sha256)
