@@ -238,6 +238,7 @@ CREATE TABLE filestore.commands (
     touched_at     timestamptz NOT NULL DEFAULT now(),                   -- the sweeper resumes what was not touched for long
     ended_at       timestamptz,
     atomic_id      uuid,                                                 -- the list of which all are recorded or none
+    correlation_id text,                                                 -- the client's name for a piece of work
     UNIQUE (tenant, principal, key),
     CHECK ((status = 'running') = (ended_at IS NULL)),
     CHECK (status <> 'running' OR intent IS NOT NULL)
@@ -439,6 +440,7 @@ CREATE TABLE filestore.journal_entries (
     started_at     timestamptz NOT NULL,
     recorded_at    timestamptz NOT NULL DEFAULT now(),
     atomic_id      uuid,
+    correlation_id text,
     UNIQUE (command_id, attempt)
 );
 -- A command ends once: only failures that another attempt may follow can be there more than once.
@@ -449,6 +451,8 @@ CREATE INDEX journal_entries_node ON filestore.journal_entries (node_id, id) WHE
 CREATE INDEX journal_entries_path ON filestore.journal_entries (mount_id, substring(path FROM 1 FOR 1000), id);
 CREATE INDEX journal_entries_operation ON filestore.journal_entries (operation_id, id) WHERE operation_id IS NOT NULL;
 CREATE INDEX journal_entries_atomic ON filestore.journal_entries (atomic_id, id) WHERE atomic_id IS NOT NULL;
+CREATE INDEX journal_entries_correlation ON filestore.journal_entries (tenant, correlation_id, id)
+    WHERE correlation_id IS NOT NULL;
 CREATE INDEX journal_entries_failures ON filestore.journal_entries (tenant, id) WHERE outcome <> 'succeeded';
 CREATE INDEX journal_entries_time ON filestore.journal_entries USING brin (recorded_at);
 

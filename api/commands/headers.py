@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from api.commands.bodies import CommandBody
-from api.http.keys import read_key
+from api.http.keys import read_correlation, read_key
 from schema.commands.command import Command, CommandKind, spell
 from schema.errors import InvalidRequest, VersionConflict
 from schema.ids import MountId, NodeId, new_command_id
@@ -33,6 +33,7 @@ class CommandHeaders:
     request_id: str
     trace_id: str | None
     wait_seconds: float | None
+    correlation_id: str | None = None
     if_version: int | None = None
     if_hash: str | None = None
     if_exists: bool = False
@@ -59,6 +60,7 @@ def read_headers(request: Request, key: str | None) -> CommandHeaders:
         request_id=request.scope["request_id"],
         trace_id=trace[1] if trace else None,
         wait_seconds=_wait(headers.getlist("prefer"), request.query_params.get("wait")),
+        correlation_id=read_correlation(headers),
     )
     return with_conditions(asked, _joined(headers, "if-match"), _joined(headers, "if-none-match"))
 
@@ -185,6 +187,7 @@ def command(
         must_be_new=asked.must_be_new,
         request_id=asked.request_id,
         trace_id=asked.trace_id,
+        correlation_id=asked.correlation_id,
     )
 
 

@@ -1,4 +1,4 @@
-"""The idempotency key of a request: from its body, which wins, or from its header."""
+"""The names that a client gives: to a request (its idempotency key, from the body, which wins, or a header), and to its work."""
 
 from starlette.datastructures import Headers
 
@@ -12,7 +12,16 @@ def read_key(headers: Headers, told: str | None) -> str | None:
     if told is not None:
         return told
     name = "Idempotency-Key" if "idempotency-key" in headers else "X-Idempotency-Key"
-    key = single(headers, name)
-    if key is not None and not (1 <= len(key) <= KEY_MAX and key.isascii() and key.isprintable()):
-        raise InvalidRequest(f"An Idempotency-Key header has 1 to {KEY_MAX} printable ASCII characters.")
-    return key
+    return _printable(headers, name, "An Idempotency-Key header")
+
+
+def read_correlation(headers: Headers) -> str | None:
+    """The client's name for the piece of work that a command belongs to. Raises InvalidRequest."""
+    return _printable(headers, "X-Correlation-Id", "An X-Correlation-Id header")
+
+
+def _printable(headers: Headers, name: str, subject: str) -> str | None:
+    value = single(headers, name)
+    if value is not None and not (1 <= len(value) <= KEY_MAX and value.isascii() and value.isprintable()):
+        raise InvalidRequest(f"{subject} has 1 to {KEY_MAX} printable ASCII characters.")
+    return value

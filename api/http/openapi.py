@@ -42,6 +42,8 @@ COMMAND_HEADERS = {
     "If-None-Match": "`*`: the name where something appears must be free. A version or a SHA-256: the node must not be it.",
     "Prefer": "`respond-async` or `wait=<seconds>`: answer 202 instead of waiting longer.",
     "X-Request-Id": "Comes back in the answer, and stands in the journal.",
+    "X-Correlation-Id": "A name for the piece of work that this belongs to, sent with each of its commands. It stands in the "
+    "journal, which can be filtered by it, and in events.",
     "traceparent": "W3C trace context; its trace id stands in the journal.",
 }
 

@@ -24,6 +24,7 @@ class JournalQuery(Query):
     command_id: Annotated[str, Field(pattern=UUID)] | None = None
     operation_id: Annotated[str, Field(pattern=UUID)] | None = None
     atomic_id: Annotated[str, Field(pattern=UUID)] | None = None
+    correlation_id: Annotated[Short | None, Field(description="What programs sent as `X-Correlation-Id`")] = None
     recorded_from: Annotated[Moment | None, Field(alias="from")] = None
     recorded_to: Annotated[Moment | None, Field(alias="to")] = None
     after: Count | None = None

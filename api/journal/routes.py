@@ -81,6 +81,7 @@ def _asked(query: JournalQuery) -> JournalFilter:
         command=None if query.command_id is None else CommandId(query.command_id.lower()),
         operation=query.operation_id,
         atomic=query.atomic_id,
+        correlation=query.correlation_id,
         since=query.recorded_from,
         until=query.recorded_to,
         after=query.after,

@@ -30,6 +30,7 @@ class JournalEntry(Shape):
     key: str
     request_id: str | None
     trace_id: str | None
+    correlation_id: str | None
     attempt: int
     started_at: datetime
     recorded_at: datetime

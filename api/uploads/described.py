@@ -6,7 +6,7 @@ from api.http import openapi
 from api.nodes.queries import ByPathQuery
 
 _CHECKSUM = openapi.header("x-filestore-checksum", "`[sha256:|sha1:|md5:]<hex>` of the file.")
-_COMMAND = openapi.headers("Idempotency-Key", "If-Match", "Prefer", "X-Request-Id", "traceparent")
+_COMMAND = openapi.headers("Idempotency-Key", "If-Match", "Prefer", "X-Request-Id", "X-Correlation-Id", "traceparent")
 
 UPLOAD_ID = openapi.path_id("The upload", openapi.COMMAND_ID)
 
@@ -37,8 +37,10 @@ PUT_PARAMETERS = [
     *openapi.digests("the file", "the body, which is the file"),
 ]
 
-LINK_PARAMETERS = openapi.headers("Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id")
+LINK_PARAMETERS = openapi.headers("Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id", "X-Correlation-Id")
 LINK_EXAMPLE = {
     "backendMountId": 1, "path": "reports/2026/q3.csv", "sizeBytes": 7, "contentType": "text/csv",
     "contentHash": "sha256:ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73",
 }  # fmt: skip
+
+COMPLETION_PARAMETERS = [UPLOAD_ID, *openapi.headers("Prefer", "X-Request-Id", "X-Correlation-Id", "traceparent")]

@@ -91,6 +91,7 @@ def command_of(upload: Upload, principal: Principal, asked: intake.CommandHeader
         token_id=principal.token_id,
         request_id=asked.request_id,
         trace_id=asked.trace_id,
+        correlation_id=asked.correlation_id or announced_by(upload).correlation_id,
     )
 
 

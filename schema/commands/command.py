@@ -95,6 +95,8 @@ class Command:
     original_name: str | None = None
     request_id: str | None = None
     trace_id: str | None = None
+    correlation_id: str | None = None
+    """The client's name for the piece of work that it belongs to"""
     sha256: str | None = None
     """hex, of the staged content"""
     size: int = 0

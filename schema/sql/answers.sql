@@ -45,6 +45,7 @@ SELECT id::text, status::text, code, outcome::text AS body, leaves,
 WITH seen AS MATERIALIZED (
     SELECT c.id, c.tenant, c.mount_id, c.kind AS command, c.status, c.code, c.key, c.principal, c.request->>'path' AS shown,
            c.request->>'path_b64' AS shown_b64, c.outcome->'result' AS result,
+           jsonb_strip_nulls(jsonb_build_object('correlationId', c.correlation_id)) AS correlation,
            filestore.came_from_v2(c.kind, c.request, c.mount_id)
                || jsonb_strip_nulls(jsonb_build_object('pathB64', filestore.path_b64_v1(n.path, n.path_text))) AS places,
            c.intent->>'step' AS step, c.intent->'replaced' AS replaced,
@@ -74,7 +75,7 @@ WITH seen AS MATERIALIZED (
      WHERE t.type IS NOT NULL AND (t.rank = 0 OR s.status = 'succeeded')
 )
 INSERT INTO filestore.outbox (tenant, mount_id, type, data)
-SELECT e.tenant, e.at, e.type, CASE e.rank
+SELECT e.tenant, e.at, e.type, e.correlation || CASE e.rank
     WHEN 0 THEN jsonb_build_object('commandId', e.id, 'command', e.command, 'status', e.status, 'code', e.code,
         'journalId', e.journal_id, 'backendMountId', e.mount_id, 'nodeId', e.node_id,
         'path', coalesce(e.result->>'path', e.shown), 'idempotencyKey', e.key, 'principal', e.principal,

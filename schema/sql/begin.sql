@@ -121,17 +121,17 @@ WITH item AS (
     SELECT * FROM jsonb_to_recordset(%(items)s::jsonb) AS x(
         id uuid, stage uuid, tenant text, principal text, token_id bigint, key text, kind text, path text, request jsonb,
         hash text, intent jsonb, status filestore.command_status, attempt integer, code text, retryable boolean, outcome json,
-        request_id text, trace_id text, claims jsonb, operation_id uuid, item integer)
+        request_id text, trace_id text, claims jsonb, operation_id uuid, item integer, correlation_id text)
 ), waiting AS (
     DELETE FROM filestore.stages s USING item WHERE s.id = ANY (ARRAY[item.stage]) RETURNING s.id, s.request
 ), opened AS (
     INSERT INTO filestore.commands AS c (id, tenant, principal, token_id, key, kind, mount_id, path, request, request_hash,
         intent, status, attempt, owner_workflow, code, retryable, outcome, request_id, trace_id, ended_at, atomic_id,
-        operation_id, item)
+        operation_id, item, correlation_id)
     SELECT i.id, i.tenant, i.principal, i.token_id, i.key, i.kind, %(mount)s, decode(i.path, 'hex'),
            i.request || coalesce(w.request, '{}'), decode(i.hash, 'hex'), i.intent, i.status, i.attempt, %(workflow)s, i.code,
            coalesce(i.retryable, false), i.outcome, i.request_id, i.trace_id, CASE WHEN i.status <> 'running' THEN now() END,
-           %(atomic_id)s::uuid, i.operation_id, i.item
+           %(atomic_id)s::uuid, i.operation_id, i.item, i.correlation_id
       FROM item i LEFT JOIN waiting w ON w.id = i.stage
     ON CONFLICT (tenant, principal, key) DO UPDATE SET
         path = excluded.path, request = excluded.request, request_hash = excluded.request_hash, intent = excluded.intent,
@@ -139,7 +139,8 @@ WITH item AS (
         attempt = excluded.attempt, owner_workflow = excluded.owner_workflow, code = excluded.code,
         retryable = excluded.retryable, outcome = excluded.outcome, started_at = now(), touched_at = now(),
         ended_at = excluded.ended_at, request_id = excluded.request_id, trace_id = excluded.trace_id,
-        atomic_id = excluded.atomic_id, operation_id = excluded.operation_id, item = excluded.item
+        atomic_id = excluded.atomic_id, operation_id = excluded.operation_id, item = excluded.item,
+        correlation_id = excluded.correlation_id
      WHERE c.id = excluded.id AND c.kind = excluded.kind AND c.mount_id = excluded.mount_id
        AND c.status = 'failed' AND c.retryable AND c.attempt = excluded.attempt - 1
     RETURNING c.id, c.status, c.path

@@ -21,6 +21,7 @@ WITH found AS (
        AND (%(command)s::uuid IS NULL OR j.command_id = %(command)s)
        AND (%(operation)s::uuid IS NULL OR j.operation_id = %(operation)s)
        AND (%(atomic)s::uuid IS NULL OR j.atomic_id = %(atomic)s)
+       AND (%(correlation)s::text IS NULL OR j.correlation_id = %(correlation)s)
        AND (%(since)s::timestamptz IS NULL OR j.recorded_at >= %(since)s)
        AND (%(until)s::timestamptz IS NULL OR j.recorded_at < %(until)s)
        AND (%(after)s::bigint IS NULL OR j.id > %(after)s)
@@ -43,7 +44,7 @@ SELECT j.id, json_build_object(
     'path', j.payload->'path', 'targetPath', j.payload->'target', 'targetBackendMountId', j.payload->'target_mount_id',
     'principal', j.principal, 'outcome', j.outcome, 'code', j.code,
     'retryable', j.retryable, 'context', j.context, 'key', j.key,
-    'requestId', j.request_id, 'traceId', j.trace_id, 'attempt', j.attempt, 'startedAt', j.started_at,
+    'requestId', j.request_id, 'traceId', j.trace_id, 'correlationId', j.correlation_id, 'attempt', j.attempt, 'startedAt', j.started_at,
     'recordedAt', j.recorded_at, 'durationMs', round(extract(epoch FROM j.recorded_at - j.started_at) * 1000, 1),
     'workflowId', j.workflow_id, 'executor', j.executor, 'operationId', j.operation_id,
     'atomicId', j.atomic_id, 'reverses', j.reverses)::text AS document,

@@ -75,7 +75,7 @@ SELECT o.id, o.version, o.command, o.parent_id, o.name, o.kind, o.state, o.size_
 -- An entry for each command. First of what the record learns: totals are asked for as they were.
 INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, node_id, path, principal, token_id, key,
     executor, outcome, code, retryable, context, payload, before, after, also, trash, workflow_id, operation_id, atomic_id, item,
-    reverses, request_id, trace_id, started_at)
+    reverses, request_id, trace_id, correlation_id, started_at)
 SELECT c.tenant, c.id, c.attempt, c.kind, c.mount_id,
        CASE WHEN c.status = 'succeeded' OR i.before IS NOT NULL THEN i.node END, c.path, c.principal, c.token_id, c.key,
        m.backend_kind, c.status, c.code, c.retryable,
@@ -93,7 +93,8 @@ SELECT c.tenant, c.id, c.attempt, c.kind, c.mount_id,
                 SELECT jsonb_build_object('size', w.bytes, 'files', w.files, 'directories', w.directories)
                   FROM filestore.weight_v1(i) w) END)) END,
        CASE WHEN d.is AND (i.step IN ('replace', 'delete') OR i.replaced IS NOT NULL) THEN i.trash END,
-       c.owner_workflow, c.operation_id, c.atomic_id, c.item, c.reverses, c.request_id, c.trace_id, c.started_at
+       c.owner_workflow, c.operation_id, c.atomic_id, c.item, c.reverses, c.request_id, c.trace_id, c.correlation_id,
+       c.started_at
   FROM filestore.commands c
  CROSS JOIN LATERAL jsonb_populate_record(NULL::filestore.command_intent, c.intent) i
  CROSS JOIN LATERAL (SELECT c.status = 'succeeded' AND i.step <> 'none' AS is) d

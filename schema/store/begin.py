@@ -211,7 +211,7 @@ async def open_rows(
 
 
 _BESIDE = {
-    "id", "tenant", "principal", "token_id", "key", "kind", "hash", "request_id", "trace_id",
+    "id", "tenant", "principal", "token_id", "key", "kind", "hash", "request_id", "trace_id", "correlation_id",
     "staged", "has_metadata", "failure", "failure_message", "failure_details",
 }  # fmt: skip
 """What columns of the row, its intent, or the metadata itself say already"""
@@ -239,6 +239,7 @@ def _opened(request: Command, verdict: Go | Refuse, atomic_size: int | None) -> 
         "attempt": verdict.attempt,
         "request_id": request.request_id,
         "trace_id": request.trace_id,
+        "correlation_id": request.correlation_id,
         "operation_id": request.operation_id,
         "item": request.item,
     }

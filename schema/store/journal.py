@@ -38,6 +38,7 @@ class JournalFilter:
     operation: str | None = None
     atomic: str | None = None
     """A list of which all were recorded or none"""
+    correlation: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     after: int | None = None

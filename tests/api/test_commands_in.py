@@ -269,6 +269,36 @@ async def test_ids_of_request_and_trace_go_with_it(front: FrontOfTest, client: h
     assert len(front.commands.last.request.request_id or "") == 16
 
 
+async def test_the_name_of_a_piece_of_work_goes_with_its_commands(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
+    for name in ("import 7", "~" * 255):
+        await mkdir(client, tree, headers={"x-correlation-id": name})
+        assert front.commands.last.request.correlation_id == name
+    await mkdir(client, tree)
+    assert front.commands.last.request.correlation_id is None
+
+
+@pytest.mark.parametrize("names", [[""], ["c" * 256], ["a\tb"], ["\xe9"], ["a", "b"]])
+async def test_a_name_that_is_no_name_of_a_piece_of_work_is_refused(
+    client: httpx2.AsyncClient, tree: Tree, names: list[str]
+) -> None:
+    sent = [(b"x-correlation-id", name.encode("latin-1")) for name in names]
+    answer = await client.post("/v1/directories", json={"backendMountId": tree.mount, "path": "a"}, headers=sent)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
+    assert "X-Correlation-Id" in answer.json()["error"]["message"]
+
+
+async def test_the_name_of_a_piece_of_work_is_no_part_of_what_is_asked_for(
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
+) -> None:
+    found = []
+    for name in ("one", "two"):
+        await mkdir(client, tree, headers={"x-correlation-id": name})
+        found.append(front.commands.last.request.hash)
+    assert found[0] == found[1]
+
+
 async def fingerprints(front: FrontOfTest, client: httpx2.AsyncClient, *bodies: dict[str, Any]) -> list[str | None]:
     for body in bodies:
         answer = await client.post("/v1/directories", json=body)

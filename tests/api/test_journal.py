@@ -39,6 +39,7 @@ async def test_an_entry_tells_everything(client: httpx2.AsyncClient, tree: Tree)
     command = await write(
         tree, "d/é", outcome="failed", code="NODE_EXISTS", context='{"message": "m"}', node_id=tree.root, attempt=2,
         before='{"big": 123456789012345678901234567890}', request_id="r", trace_id="t", workflow_id="w",
+        correlation_id="import 7",
     )  # fmt: skip
     (entry,) = await entries(client, tree)
     assert entry | {"id": 0, "recordedAt": ""} == {
@@ -47,7 +48,8 @@ async def test_an_entry_tells_everything(client: httpx2.AsyncClient, tree: Tree)
         "principal": "ann", "outcome": "failed", "code": "NODE_EXISTS",
         "retryable": False,
         "context": {"message": "m"}, "before": {"big": 123456789012345678901234567890}, "after": None, "key": command,
-        "requestId": "r", "traceId": "t", "attempt": 2, "startedAt": "2026-01-01T00:00:00+00:00", "recordedAt": "",
+        "requestId": "r", "traceId": "t", "correlationId": "import 7",
+        "attempt": 2, "startedAt": "2026-01-01T00:00:00+00:00", "recordedAt": "",
         "durationMs": 250.0, "workflowId": "w", "executor": "local", "operationId": None, "atomicId": None, "reverses": None,
     }  # fmt: skip
 
@@ -91,6 +93,10 @@ async def test_what_can_be_asked_for(client: httpx2.AsyncClient, tree: Tree) -> 
     listed = await write(tree, "d", atomic_id=OPERATION)
     assert await found(atomicId=OPERATION.upper()) == [listed] and await found(operationId=OPERATION) == [four]
     assert await found(command="moveNode", outcome="inconsistent") == [five]
+    assert await found(correlationId="import 7") == []
+    of_work = await write(tree, "e", correlation_id="import 7")
+    await write(tree, "e", correlation_id="import 70")
+    assert await found(correlationId="import 7") == [of_work]
     assert await found(**{"from": "2026-01-15T00:00:00Z"}) == [five]
     assert await found(to="2026-02-01T00:00:00Z", path="c") == [four], "the end is not in it"
     assert await found(**{"from": "2026-02-01T00:00:00Z", "to": "2026-02-01T00:00:00.000001Z"}) == [five]

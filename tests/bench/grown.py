@@ -34,41 +34,59 @@ REQUESTS = {1: 150, 16: 1200, 64: 2500}
 OLD = "(lpad(to_hex(1600000000000 + i), 12, '0') || '70008000' || lpad(to_hex(i), 12, '0'))::uuid"
 """Ids of 2020: they rise with time"""
 
-GROW = [
+BEFORE = [
     """CREATE TEMPORARY TABLE one AS SELECT c.id AS command, j.id AS entry, j.node_id AS node FROM filestore.commands c
          JOIN filestore.journal_entries j ON j.command_id = c.id WHERE c.kind = 'createDirectory' ORDER BY c.id DESC LIMIT 1""",
     f"""CREATE TEMPORARY TABLE old AS SELECT i, {OLD} AS command, 'old-' || i AS name,
                nextval('filestore.nodes_id_seq') AS node, nextval('filestore.journal_entries_id_seq') AS entry
           FROM generate_series(1, %(count)s) i""",
-    """INSERT INTO filestore.commands SELECT r.* FROM one JOIN filestore.commands c ON c.id = one.command, old,
-         LATERAL jsonb_populate_record(c, jsonb_build_object('id', old.command, 'key', old.name)) r""",
-    """INSERT INTO filestore.nodes SELECT r.* FROM one JOIN filestore.nodes n ON n.id = one.node, old,
-         LATERAL jsonb_populate_record(n, jsonb_build_object('id', old.node, 'name', old.name::bytea, 'name_text', old.name,
-             'directory_path', (old.name || '/')::bytea, 'directory_text', old.name || '/')) r""",
-    """INSERT INTO filestore.snapshots SELECT r.* FROM one JOIN filestore.snapshots s ON s.node_id = one.node, old,
-         LATERAL jsonb_populate_record(s, jsonb_build_object('node_id', old.node, 'name', old.name::bytea)) r""",
-    """INSERT INTO filestore.journal_entries OVERRIDING SYSTEM VALUE
-       SELECT r.* FROM one JOIN filestore.journal_entries j ON j.id = one.entry, old,
-         LATERAL jsonb_populate_record(j, jsonb_build_object('id', old.entry, 'command_id', old.command, 'node_id', old.node,
-             'path', old.name::bytea, 'key', old.name)) r""",
+]
+NAMED = {"name": "old.name::bytea"}
+COPIES = {
+    "commands": ("t.id = one.command", {"id": "old.command", "key": "old.name"}),
+    "nodes": (
+        "t.id = one.node",
+        NAMED | {"id": "old.node", "name_text": "old.name", "directory_path": "(old.name || '/')::bytea",
+                 "directory_text": "old.name || '/'"},
+    ),
+    "snapshots": ("t.node_id = one.node", NAMED | {"node_id": "old.node"}),
+    "journal_entries": (
+        "t.id = one.entry",
+        {"id": "old.entry", "command_id": "old.command", "node_id": "old.node", "path": "old.name::bytea", "key": "old.name"},
+    ),
+}  # fmt: skip
+"""Of each table the row that the last mkdir has left, and what is another in each copy of it"""
+EVENTS = [
+    "SELECT FROM filestore.event_feed FOR UPDATE",
     """INSERT INTO filestore.outbox (tenant, mount_id, type, data, position)
        SELECT o.tenant, o.mount_id, o.type, o.data, f.position + row_number() OVER (ORDER BY old.i, o.id)
          FROM one JOIN filestore.outbox o ON (o.data->>'journalId')::bigint = one.entry, old, filestore.event_feed f""",
     """UPDATE filestore.event_feed SET (position, published) = (SELECT max(position), max(position) FROM filestore.outbox)""",
 ]
+"""Nobody gives positions meanwhile."""
 
 
 def grow(database: str, count: int) -> None:
-    """In one transaction: meanwhile nobody gives positions."""
     with psycopg.connect(database) as connection:
         # What refers to what is as it is in the rows that are copied: looking it up would take most of the time.
         connection.execute("SET LOCAL session_replication_role = replica")
-        connection.execute("SELECT FROM filestore.event_feed FOR UPDATE")
-        for statement in GROW:
+        for statement in BEFORE:
             connection.execute(statement.encode(), {"count": count})
+        for table, (where, changes) in COPIES.items():
+            connection.execute(copies_of(connection, table, where, changes).encode())
+        for statement in EVENTS:
+            connection.execute(statement.encode())
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
+
+
+def copies_of(connection: psycopg.Connection, table: str, where: str, changes: Mapping[str, str]) -> str:
+    asking = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'filestore' AND table_name = %s"
+    columns = [name for (name,) in connection.execute(asking, [table]).fetchall()]
+    values = ", ".join(changes.get(name, f"t.{name}") for name in columns)
+    into = f"INSERT INTO filestore.{table} ({', '.join(columns)}) OVERRIDING SYSTEM VALUE"
+    return f"{into} SELECT {values} FROM one JOIN filestore.{table} t ON {where}, old"
 
 
 def sizes(database: str) -> Mapping[str, int]:
@@ -115,6 +133,8 @@ def main() -> None:
         tell_bytes(empty, mounts["empty"], 500 if given.quick else 5000)
         measure("load", "mkdir", grown.url, 16, 50, *grown.arguments(mounts["grown"]))
         grow(grown.database, given.commands or (20_000 if given.quick else 1_000_000))
+        for name, one in services.items():
+            measure("load", "mkdir", one.url, 64, 100 if given.quick else 1000, *one.arguments(mounts[name]))
         for count in clients:
             requests = count * 5 + 20 if given.quick else REQUESTS.get(count, 2000)
             runs = {

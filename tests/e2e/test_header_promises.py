@@ -19,6 +19,7 @@ USUAL = {
     "Accept": "*/*", "Accept-Encoding": "gzip, deflate, br, zstd", "Accept-Language": "en-US,en;q=0.9,de;q=0.8",
     "Referer": "https://files.example/" + "x" * 200, "Origin": "https://files.example",
     "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "X-Request-Id": "r" * 128,
+    "X-Correlation-Id": "c" * 255,
 }  # fmt: skip
 """What a browser sends beside them"""
 

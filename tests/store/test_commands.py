@@ -380,6 +380,37 @@ async def test_a_request_is_stored_without_what_other_columns_say(
     assert (row["key"], row["principal"]) == ("k", request.principal)
 
 
+async def test_the_name_of_a_piece_of_work_stands_in_the_row_the_journal_and_every_event(
+    protocol: Protocol, pool: Pool, mount: MountId
+) -> None:
+    named = [
+        mkdir(mount, "d", correlation_id="import 7"),
+        upload(mount, "d/f", correlation_id="import 7"),
+        mkdir(mount, "no/e", correlation_id="import 7"),
+        asked(CommandKind.MOVE, mount, "d/f", target="g", correlation_id="import 7"),
+        delete(mount, "d", correlation_id="import 7"),
+    ]
+    for request in named:
+        await protocol.run(mount, request)
+    unnamed = mkdir(mount, "x")
+    await protocol.run(mount, unnamed)
+    for request in named:
+        [row] = await rows(pool, "SELECT correlation_id FROM filestore.commands WHERE id = %s::uuid", request.id)
+        [entry] = await journal(pool, request.id)
+        assert row["correlation_id"] == entry["correlation_id"] == "import 7"
+    told = await rows(
+        pool,
+        "SELECT type, data->>'commandId' AS command, data->>'correlationId' AS work FROM filestore.outbox"
+        " WHERE mount_id = %s",
+        mount,
+    )
+    assert {event["work"] for event in told if event["command"] != unnamed.id} == {"import 7"}
+    assert {event["work"] for event in told if event["command"] == unnamed.id} == {None}
+    assert {event["type"].removeprefix("filestore.") for event in told} == {
+        "command.completed", "node.created", "node.uploaded", "node.updated", "node.moved", "node.deleted",
+    }  # fmt: skip
+
+
 DEEP = "a/" * 2040 + "f"
 """The most names that a path can have, but for one"""
 

@@ -60,10 +60,11 @@ FILL = [
     """INSERT INTO filestore.cleanups (mount_id, command_id, stage_id)
        SELECT mount_id, id, gen_random_uuid() FROM filestore.commands LIMIT 2000""",
     """INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, node_id, path, principal,
-           key, executor, outcome, code, operation_id, atomic_id, payload, started_at)
+           key, executor, outcome, code, operation_id, atomic_id, correlation_id, payload, started_at)
        SELECT 'main', c.id, 1, c.kind, c.mount_id, c.key::bigint, c.path, c.principal, c.key, 'local', CASE WHEN failed THEN
               'failed' ELSE 'succeeded' END::filestore.command_status, CASE WHEN failed THEN 'STORAGE_FULL' END,
-              CASE WHEN key LIKE '%%7' THEN gen_random_uuid() END, CASE WHEN key LIKE '%%8' THEN gen_random_uuid() END, '{}', now()
+              CASE WHEN key LIKE '%%7' THEN gen_random_uuid() END, CASE WHEN key LIKE '%%8' THEN gen_random_uuid() END,
+              CASE WHEN key LIKE '%%9' THEN 'work ' || length(key) END, '{}', now()
          FROM filestore.commands c CROSS JOIN LATERAL (SELECT key LIKE '%%333' AS failed) f WHERE status <> 'running'""",
     """INSERT INTO filestore.outbox (tenant, mount_id, type, data, position)
        SELECT 'main', %(mount)s, 'x', '{}', CASE WHEN i <= 999900 THEN i END FROM generate_series(1, 1000000) i""",
@@ -345,6 +346,8 @@ ASKED: dict[str, tuple[JournalFilter, set[str]]] = {
     "a command": (JournalFilter(command=CommandId(IDS[0])), {"journal_entries_command_id_attempt_key"}),
     "an operation": (JournalFilter(operation=IDS[0]), {"journal_entries_operation"}),
     "an atomic list": (JournalFilter(atomic=IDS[0]), {"journal_entries_atomic"}),
+    "a piece of work": (JournalFilter(correlation="work 3"), {"journal_entries_correlation"}),
+    "the largest piece of work": (JournalFilter(correlation="work 6"), {"journal_entries_correlation", "journal_entries_pkey"}),
     "failures": (JournalFilter(outcomes=["failed", "inconsistent"]), {"journal_entries_failures"}),
     "a code": (JournalFilter(codes=["STORAGE_FULL"]), {"journal_entries_failures"}),
     "a principal": (JournalFilter(principal="user1"), {"journal_entries_pkey"}),

@@ -25,7 +25,7 @@ from api.submission import OutcomePending
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
 from api.uploads.bodies import DirectUpload
-from api.uploads.described import LINK_EXAMPLE, LINK_PARAMETERS, UPLOAD_ID
+from api.uploads.described import COMPLETION_PARAMETERS, LINK_EXAMPLE, LINK_PARAMETERS
 from api.uploads.direct import completion
 from api.uploads.shapes import UploadLink
 from api.uploads.spool import refuse_impossible
@@ -126,7 +126,7 @@ def _sha256(parsed: DirectUpload) -> str:
     operation_id="completeUpload",
     summary="Make what was put into a bucket a file",
     responses=catalogue.answers(201, "NOT_SUPPORTED", "NOT_FOUND", "CONTENT_EXPIRED", *UPLOAD_REFUSALS),
-    openapi_extra={"parameters": [UPLOAD_ID, *openapi.headers("Prefer", "X-Request-Id", "traceparent")]},
+    openapi_extra={"parameters": COMPLETION_PARAMETERS},
 )
 async def complete(request: Request) -> Response:
     """What was put under the link is proven to be the content that was announced, then it takes the way of every upload, with

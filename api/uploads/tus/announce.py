@@ -116,7 +116,7 @@ def kind_of(concat: Concat | None) -> UploadKind:
 def _final_id(principal: Principal, parts: Sequence[str], request: Announcement) -> str:
     """The same for the same wish: a client that did not get the answer puts the parts together once, however often it asks."""
     written = request.to_json()
-    written["command"] |= {"id": None, "request_id": None, "trace_id": None}
+    written["command"] |= {"id": None, "request_id": None, "trace_id": None, "correlation_id": None}
     asked = [principal.tenant, principal.name, list(parts), written]
     return str(uuid.uuid5(_NAMESPACE, json.dumps(asked, sort_keys=True)))
 
