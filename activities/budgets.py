@@ -12,7 +12,7 @@ from activities.threads import MountThreads
 
 @dataclass(frozen=True, slots=True)
 class MountBudget:
-    """Daemon threads of each mount, so that a hung disk holds up nobody but its own callers."""
+    """Daemon threads of each mount, so that a hung disk holds up only its own callers."""
 
     name: str
     size: int

@@ -1,4 +1,4 @@
-"""What the activities are given: executors by mount, and whoever waits in this process for an answer."""
+"""What the activities are given: executors by mount, and the requests of this process that wait for an answer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -16,7 +16,8 @@ class Executors(Protocol):
 
 
 class Audience(Protocol):
-    """Told at once what is durable. Telling is a courtesy: whoever is not here reads the row."""
+    """The requests of this process that wait. They are told at once what is durable. Telling is a courtesy: requests in other
+    processes read the row."""
 
     def holds(self, request: CommandId) -> bool:
         """Is the stage of this request locked by this process, since before it was sealed?"""

@@ -1,4 +1,4 @@
-"""Threads for what blocks: each mount has its own few, so that a hung disk holds up nobody but its own callers.
+"""Threads for what blocks: each mount has its own few, so that a hung disk holds up only its own callers.
 
 They are daemons, unlike those of concurrent.futures: one that hangs on a dead disk must not keep the process alive.
 """

@@ -67,7 +67,7 @@ class Apply:
         return AppliedList(begun.mount_id, done, late)
 
     def _enter(self, begun: Begun) -> tuple[Executor, Locks, set[CommandId]]:
-        """In a thread, because a disk may hang: the mount is there, and the locks of those nobody else is at."""
+        """In a thread, because a disk may hang. Checks that the mount is there, and takes the locks that no process holds."""
         executor = self._executors.of(begun.mount_id)
         executor.check()
         locks = executor.locks()
@@ -77,7 +77,7 @@ class Apply:
         self, begun: Begun, mine: set[CommandId]
     ) -> tuple[dict[CommandId, record_store.Row], set[CommandId]]:
         """The rows, read under the locks: what has ended or went on under another attempt is left alone. And which of them
-        nobody has executed before."""
+        no process has executed before."""
         first = {g.id: g.attempt for g in self._fresh.take(g for g in begun.go if g.id in mine)}
         later = {g.id: g.attempt for g in begun.go if g.id in mine and g.id not in first}
         rows: dict[CommandId, record_store.Row] = {}
@@ -140,7 +140,7 @@ def _applied(row: record_store.Row, result: Result | None) -> Applied:
 
 
 class _Walk:
-    """A list of tasks on its way. Any number of threads may `run` it; whoever finds no more to do flushes for all."""
+    """A list of tasks on its way. Any number of threads may `run` it. The one that finds no more to do flushes for all."""
 
     def __init__(self, executor: Executor, locks: Locks, tasks: list[Task]) -> None:
         self._executor, self._locks = executor, locks
@@ -193,7 +193,7 @@ class _Walk:
         try:
             self._executor.flush([task for task, _ in acted])
         except Exception:
-            # After a failed flush nothing is durable for sure, so nobody is told: the commands are resumed.
+            # After a failed flush nothing is durable for sure, so no client is told: the commands are resumed.
             activity.logger.exception("flush of %d commands failed", len(acted))
         else:
             with self._guard:

@@ -166,7 +166,7 @@ class Begin:
 
     @activity.defn(name="adopt")
     async def adopt(self, commands: CommandIds) -> Begun:
-        """The commands among these that still run, for whoever resumes them."""
+        """The commands among these that still run, for the workflow that resumes them."""
         async with self._pool.connection() as connection:
             rows = await record_store.read_running(connection, commands.ids, raise_attempt=False)
         return Begun(

@@ -79,7 +79,7 @@ class Commit:
         return Ended(applied.mount_id, good, len(failures), left, departures, failures)
 
     async def _forget(self, mount: MountId, ending: _Ending, left: Sequence[CommandId]) -> None:
-        """A courtesy: the storage need not keep what would have told a later execution. Everybody is answered already."""
+        """A courtesy: the storage need not keep what would have told a later execution. All clients have their answers."""
         ended = [id for id, outcome in ending.ended.items() if outcome.status is Status.SUCCEEDED and id not in left]
         try:
             executor = self._executors.of(mount)
@@ -184,7 +184,7 @@ class Commit:
     def _tell(
         self, outcomes: Sequence[Outcome], leftovers: Sequence[tuple[CommandId, MountId | None]], ending: _Ending
     ) -> None:
-        """After COMMIT, and before anything else can go wrong: whoever waits is answered from what is durable."""
+        """After COMMIT, and before anything else can go wrong: clients that wait are answered from what is durable."""
         self._audience.ended(outcomes)
         self._announce()
         ending.ended.update({outcome.id: outcome for outcome in outcomes})

@@ -30,9 +30,9 @@ async def taken_back(
     """For those of `items` that had `effects`: what they are now, with the identity of what lies at its old place again, or
     inconsistent. None: another attempt has them, and nothing was touched. `run` brings a thread of the mount.
 
-    The locks of all items are held until the caller has recorded it: nobody may act on them meanwhile. Dies the process
-    before that, the commands still run, and whoever resumes them takes the steps anew. Raises Unavailable when somebody
-    else is at one of them.
+    The locks of all items are held until the caller has recorded it: no other process may act on them meanwhile. If the
+    process dies before that, the commands still run, and the worker that resumes them takes the steps anew. Raises
+    Unavailable when another process holds one of the locks.
     """
     locks = await run(executor.locks)
     try:
@@ -64,7 +64,7 @@ def _take_back(executor: Executor, item: Applied, row: record_store.Row) -> Appl
             replaced = content.identity.facts()
             content.close()
         except errors.FilestoreError as error:
-            # Somebody came right after us: then it is drift. Where it could not be looked at, all of it is tried again.
+            # Another program came right after us: then it is drift. If the look itself failed, all of it is tried again.
             if error.retryable:
                 raise
     return replace(item, identity=identity, replaced=replaced, drift=None)

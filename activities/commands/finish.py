@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 _CHANGED = frozenset(("VERSION_CONFLICT", "NODE_NOT_FOUND", "PARENT_NOT_FOUND", "NOT_A_DIRECTORY", "CHILDREN_EXIST"))
-"""Refusals of a source that somebody has changed or taken away before it could go"""
+"""Refusals of a source that another program has changed or taken away before it could go"""
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class _Cleared:
     done: list[int] = field(default_factory=list)
     """Their cleanups"""
     changed: list[CommandId] = field(default_factory=list)
-    """Sources among them that somebody had changed: those stay as they are"""
+    """Sources among them that another program had changed: those stay as they are"""
     problems: dict[int, str] = field(default_factory=dict)
     """What could not be cleared, and why"""
 
@@ -101,7 +101,7 @@ class Finish:
             cleared.add(part)
         for one in ended:
             if isinstance(one, BaseException):
-                raise one  # all of them have ended: nobody holds a lock when it is tried again
+                raise one  # all of them have ended: no thread holds a lock when it is tried again
 
     async def _clear_by_item(
         self, mount: MountId, executor: Executor, leftover: leftover_store.Leftover, cleared: _Cleared
@@ -115,7 +115,7 @@ class Finish:
             cleared.problems[leftover.cleanup] = await self._threads.run(mount, _problem, executor, leftover, error)
 
     async def _clear_items(self, mount: MountId, executor: Executor, leftover: leftover_store.Leftover) -> bool:
-        """Page by page, each forgotten when it is cleared: whoever goes on after a crash goes on there. False: another process
+        """Page by page. Each is forgotten when it is cleared, so a worker goes on there after a crash. False: another process
         is at it."""
         row, by_item, run = leftover.row, trees_of(executor), self._threads.run
         task = departure_of(row, items=True) if leftover.departs else items.task_of(row)
@@ -156,7 +156,7 @@ def _goes_by_item(executor: Executor, leftover: leftover_store.Leftover) -> bool
 
 
 def _laid(executor: TreesByItem, task: Task, sources: Sequence[Source]) -> list[Source]:
-    """Those of the sources that lie in the trash now. The others were changed by somebody, and stay where they are."""
+    """Those of the sources that lie in the trash now. Another program has changed the others, and they stay where they are."""
     try:
         executor.lay(task, sources)
         return list(sources)

@@ -7,7 +7,7 @@ from schema.ids import CommandId
 
 
 class FreshAttempts:
-    """Attempts that were opened in this process and that nobody has executed yet.
+    """Attempts that were opened in this process and that no thread has executed yet.
 
     `begin` adds them and `apply` takes them, each once. A fresh attempt needs no higher number in the record before its step,
     and what stands in its way was not made by an earlier execution. An attempt that is lost here, because the process

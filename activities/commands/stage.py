@@ -113,7 +113,7 @@ class StageCopies:
             if copying is None or copying.done():
                 locks.close()
             else:
-                # Given up for dead while its thread goes on: nobody else may stage this before that has ended.
+                # Given up for dead while its thread goes on: no other attempt may stage this before that has ended.
                 copying.add_done_callback(lambda _: locks.close())
 
     async def _copy(self, mount: MountId, executor: Executor, row: record_store.Row) -> None:

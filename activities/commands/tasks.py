@@ -22,7 +22,7 @@ from schema.store.record import Row
 def task_of(row: Row, *, first: bool = False) -> Task | None:
     """None for a command that has nothing to do on the storage.
 
-    `first`: nobody can have acted on this intent yet. The row's attempt does not tell: it also counts attempts that failed
+    `first`: no process can have acted on this intent yet. The row's attempt does not tell: it also counts attempts that failed
     before, each with an intent of its own.
     """
     intent = row.intent

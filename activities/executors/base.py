@@ -66,7 +66,7 @@ class Identity:
         return self.device, self.inode, self.birth, self.tag, self.edition
 
     def same_content(self, other: "Identity | None") -> bool:
-        """The same inode, and nobody wrote into it in place."""
+        """The same inode, and no program wrote into it in place."""
         if other is None or not self.same_inode(other) or self.directory != other.directory:
             return False
         return self.directory or (self.size, self.mtime) == (other.size, other.mtime)
@@ -125,8 +125,8 @@ class Task:
 class Done:
     """The step is taken. `identity` is the node as it now lies there (None after a delete).
 
-    `drift` says that our effect was recognised but somebody else has changed or removed it since; `identity` is then
-    still what we put there, so that the record never takes a stranger's bytes for ours.
+    `drift` says that our effect was recognised but another program has changed or removed it since; `identity` is then
+    still what we put there, so that the record never takes another program's bytes for ours.
     """
 
     identity: Identity | None
@@ -135,7 +135,7 @@ class Done:
     leaves: bool = field(default=False, compare=False)
     """Something is left for `finish` to clear, once the record is committed. Equality is about the effect alone."""
     holds: bool = field(default=False, compare=False)
-    """What was moved still lies under its old name as well, until `finish`: nobody may take that name before"""
+    """What was moved still lies under its old name as well, until `finish`: no command may take that name before"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ class Locks(Protocol):
     """Locks held through one open handle. They are gone when it is closed, or its process dies."""
 
     def take(self, command: CommandId) -> bool:
-        """False: somebody else holds it, the command is still running elsewhere."""
+        """False: another process holds it, and the command is still running there."""
         ...
 
     def release(self, command: CommandId) -> None:
@@ -255,7 +255,7 @@ class Content(Protocol):
         ...
 
     def unchanged(self) -> bool:
-        """Nobody has written into it since it was opened: what was read until now is one version, and not two."""
+        """No program has written into it since it was opened: what was read until now is one version, and not two."""
         ...
 
     def close(self) -> None: ...
@@ -318,8 +318,8 @@ class Steps(Protocol):
 
     def reverse(self, task: Task) -> Result:
         """Take a step of ours back, for an effect that can not be recorded: what appeared returns to the stage, what
-        was replaced or deleted to its place. Done: it is as if nothing had happened, and durable. Unclear: somebody
-        else has been there since; nothing was touched."""
+        was replaced or deleted to its place. Done: it is as if nothing had happened, and durable. Unclear: another
+        program has been there since; nothing was touched."""
         ...
 
     def finish(self, task: Task, succeeded: bool) -> None:
@@ -389,8 +389,8 @@ class OwnUploads(Protocol):
     """The storage itself keeps uploads that were begun and not ended."""
 
     def sweep_uploads(self) -> int:
-        """Abort what a process of this host noted to have begun on the storage itself, and died before it ended. What is not
-        noted is somebody else's. How many there were."""
+        """Abort the uploads that a process of this host began on the storage itself and noted, and died before they ended. What
+        is not noted belongs to another host or program. Returns how many there were."""
         ...
 
 
@@ -399,7 +399,7 @@ class UploadBounds(Protocol):
     """The storage can not hold every path, or every size, that Filestore knows."""
 
     def check_upload(self, path: NodePath, size: int | None) -> None:
-        """Asks nobody. None: the size comes later. Raises InvalidPath, PayloadTooLarge."""
+        """Sends no request. None: the size comes later. Raises InvalidPath, PayloadTooLarge."""
         ...
 
 
@@ -438,7 +438,7 @@ class TreesByItem(Protocol):
     """
 
     def check_names(self, task: Task, page: Sequence[Source]) -> None:
-        """Asks nobody, and lays nothing. Raises InvalidPath where the storage can not hold one of these where it goes."""
+        """Sends no request, and lays nothing. Raises InvalidPath where the storage can not hold one of these where it goes."""
         ...
 
     def begin_tree(self, task: Task) -> None:
@@ -455,8 +455,8 @@ class TreesByItem(Protocol):
         ...
 
     def clear_tree(self, task: Task, page: Sequence[Source], succeeded: bool) -> None:
-        """After the record, children first: the originals leave; of a failed command, what was laid. What somebody
-        changed meanwhile stays. At a name that the storage can not hold there is nothing, and nothing to do."""
+        """After the record, children first: the originals leave; of a failed command, what was laid. What another
+        program changed meanwhile stays. At a name that the storage can not hold there is nothing, and nothing to do."""
         ...
 
 

@@ -43,7 +43,7 @@ class Kind(Protocol):
     """Its executor serves `DirectReads`"""
 
     def check_place(self, place: MountPlace) -> None:
-        """Is this how a mount of this kind says where it lies? Asks nobody. Raises InvalidRequest."""
+        """Checks that a mount of this kind says where it lies in this way. Sends no request. Raises InvalidRequest."""
         ...
 
     def open(self, mount: Mount, spool: Path) -> Executor:

@@ -60,7 +60,7 @@ def _how(flags: int) -> bytes:
 def openat2(folder: int, path: bytes, flags: int) -> int:
     """openat2(2): open `path` below `folder` in one step of the kernel, refusing every link on the way (ELOOP).
 
-    Nobody can swap a folder for a link between our check and our use, because there is no such moment.
+    No program can swap a folder for a link between our check and our use, because there is no such moment.
     """
     descriptor: int = _syscall(_SYS_OPENAT2, folder, path, _how(flags), _HOW.size)
     if descriptor < 0:
@@ -139,7 +139,7 @@ def identity(folder: int, name: bytes, home: int = -1) -> Identity | None:
 
 
 def lock_byte(descriptor: int, offset: int) -> bool:
-    """fcntl(2) F_OFD_SETLK: lock one byte of a file, without waiting. False: somebody else has it.
+    """fcntl(2) F_OFD_SETLK: lock one byte of a file, without waiting. False: another process has it.
 
     The lock belongs to this opening of the file, not to the process (as F_SETLK has it): two openings exclude each
     other within one process too, and the kernel frees the lock when the last descriptor is closed, by SIGKILL as well.

@@ -45,7 +45,7 @@ class NextStep:
     state: str
     commands: list[Command] = field(default_factory=list)
     wait_seconds: float = 0.0
-    """Nothing can go now: look again after this time, or when somebody says so"""
+    """Nothing can go now: look again after this time, or at a signal"""
     over: bool = False
     """The runner has nothing to do any more"""
     title: str = ""

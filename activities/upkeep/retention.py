@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from schema.store.pool import Pool
 
 _PAGE = 1000
-"""Rows of one transaction: some 20 ms, so that nobody waits for it."""
+"""Rows of one transaction: some 20 ms, so that no command waits for it."""
 _LONGEST_SECONDS = 60.0
 
 

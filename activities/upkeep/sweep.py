@@ -89,7 +89,7 @@ class Sweep:
         return ended
 
     async def _clear_some(self, mount: MountId, executor: Executor, stages: list[CommandId]) -> int:
-        """Under their locks: a stage that nobody holds and no live command or leftover knows is nobody's."""
+        """Under their locks: a stage that no process holds, and that no live command or leftover knows, has no owner."""
         locks = executor.locks()
         try:
             free = [stage for stage in stages if locks.take(stage)]

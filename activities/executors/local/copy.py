@@ -42,7 +42,7 @@ def stage_copy(
 ) -> Iterator[Copied]:
     """See the contract. Directories are answered after all files, when they are as they will appear; the root is last.
 
-    Hard links become files of their own. Bits that lend somebody's rights (setuid, setgid) are dropped. The owner comes
+    Hard links become files of their own. Bits that lend a user's rights (setuid, setgid) are dropped. The owner comes
     along where we may give files away. The root of a tree stays writable for its owner: a directory that is not can not
     be renamed. Whatever goes wrong, nothing stays under the stage's name.
     """
@@ -92,7 +92,7 @@ class _Copy:
         self.pours = Pours()
 
     def run(self, sources: Iterable[Source]) -> Generator[Copied, None, Copied | None]:
-        """Every answer but the last, which is returned: whoever has it needs no more of us."""
+        """Yields every answer but the last, which it returns: a caller that has the last one needs no more of us."""
         with self.explaining():
             self.clear()
         lone = None
@@ -226,7 +226,7 @@ class _Copy:
         return copied
 
     def _copy_link(self, source: Source) -> Copied:
-        """As what it is. Where it leads to is nobody's business here."""
+        """Copies the link as a link. Where it leads to does not matter here."""
         folder, name = self._find(source)
         found, before = self.disk.look(folder, name), os.stat(name, dir_fd=folder, follow_symlinks=False)
         try:

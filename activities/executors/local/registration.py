@@ -145,7 +145,7 @@ def _refuse_poor(reserved: int) -> None:
 
 
 def _place_sentinel(reserved: int, mount_uuid: str) -> None:
-    """Whole and durable under another name first: of two who register at once, one wins and the other reads of it."""
+    """Whole and durable under another name first: of two processes that register at once, one wins and the other reads that."""
     if read_sentinel(reserved) == mount_uuid:
         return
     draft = f"mount.json.{os.getpid()}.{time.time_ns()}".encode()

@@ -22,8 +22,8 @@ def discard(disk: Disk, name: bytes, found: Identity, staged: Identity | None) -
 
 
 def _is_ours(disk: Disk, name: bytes, staged: Identity) -> bool:
-    """Nothing in the tree has changed since it was staged. Its root was the last that we touched, and whatever anybody
-    makes, writes, renames or links changes that file's change time."""
+    """Nothing in the tree has changed since it was staged. Its root was the last that we touched, and whatever a
+    program makes, writes, renames or links changes that file's change time."""
     top = _enter(disk.stage, name)
     try:
         for relative in (folders := [b""]):

@@ -21,7 +21,7 @@ Explaining = Callable[[], AbstractContextManager[None]]
 
 
 class LocalWriter:
-    """A staged file that takes a stream. Nobody but us may open it before it is whole."""
+    """A staged file that takes a stream. No other program may open it before it is whole."""
 
     def __init__(self, disk: Disk, stage: CommandId, explaining: Explaining) -> None:
         self._disk, self._id, self._name, self._explaining = disk, stage, own_name(stage), explaining
@@ -103,7 +103,8 @@ def make_folder(disk: Disk, stage: CommandId, explaining: Explaining) -> Stage:
 
 
 def clear_stage(disk: Disk, name: bytes, own: Identity, task: Task, succeeded: bool) -> None:
-    """What is left in the stage after the record is committed. Unlinked is only what we staged and nobody ever saw."""
+    """What is left in the stage after the record is committed. It unlinks only what we staged and no
+    client ever saw."""
     if not succeeded and task.staged and task.staged.same_content(own) and discard(disk, name, own, task.staged):
         return
     if succeeded and task.trash and task.expected and task.expected.same_inode(own):

@@ -249,7 +249,7 @@ class MemoryAttempt:
         return None
 
     def arrived(self, ours: Identity, recognised: bool) -> Done:
-        """Ours is there. What somebody made of it since is drift, and never recorded as ours."""
+        """Ours is there. What another program made of it since is drift, and never recorded as ours."""
         found = self.look(self.there)
         if found is not None and ours.same_content(found):
             return Done(found, recognised)

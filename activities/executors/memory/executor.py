@@ -32,7 +32,7 @@ from schema.paths import NodePath
 
 
 class MemoryExecutor:
-    """`tree`, `stage` and `trash` are open: a test plays the stranger who changes them."""
+    """`tree`, `stage` and `trash` are open: a test changes them as another program would."""
 
     width = 1
 
@@ -130,7 +130,7 @@ class MemoryExecutor:
             if staged is not None and not staged.same_content(found):
                 return False
             if staged is not None and any(node.ctime > staged.ctime for node in self.below(own)):
-                return False  # it was visible for a while, and somebody put something into it
+                return False  # it was visible for a while, and another program put something into it
             cut(*own)
             return True
 

@@ -1,4 +1,4 @@
-"""A step is taken back, where nobody has been there since."""
+"""Takes a step back, where no other program has been there since."""
 
 import threading
 

@@ -27,7 +27,7 @@ COPY_MAX = 5 << 30
 COPY_PART = 1 << 30
 
 COMMAND, SHA256, STAGED, TAG, WAS = (
-    "filestore-command",  # who wrote the object: a later execution recognises its own effect by it
+    "filestore-command",  # the command that wrote the object: a later execution recognises its own effect by it
     "filestore-sha256",  # of the whole content, wherever we know it
     "filestore-staged",  # of a stage that came back: the tag it was staged with
     "filestore-tag",  # of an object in the trash: the ETag it had before
@@ -82,7 +82,7 @@ class FoundObject:
 
     @property
     def command(self) -> str:
-        """Who wrote it; "" for strangers."""
+        """The command that wrote it; "" where another program did."""
         _, _, in_type = self.headers.get("ContentType", "").partition("; command=")
         return self.metadata.get(COMMAND, "") or in_type
 
@@ -113,7 +113,7 @@ class Bucket:
         noting: Callable[[str, str], AbstractContextManager[None]] = lambda key, upload: nullcontext(),
     ) -> None:
         """`wire` for what is asked for often, `client` for the rest. `noting` remembers an upload of this process while it is
-        under way: should the process die, nobody else would know whose it is."""
+        under way: if the process dies, no other note tells which command began it."""
         self.client, self.wire, self.name, self._noting = client, wire, name, noting
         self.copy_max, self.copy_part = COPY_MAX, COPY_PART
 
@@ -282,7 +282,7 @@ class Bucket:
         _agree(found is not None, "what it said to have stored is not there")
         assert found is not None
         if found.etag != etag and found.command != metadata.get(COMMAND, ""):
-            # Somebody was there in the meantime: ours is what the answer said.
+            # Another program wrote there in the meantime: ours is what the answer said.
             return FoundObject(key, etag, size, version, dict(metadata))
         _agree(found.etag == etag and found.size == size, "it stored another content than was sent")
         same_kind = bool(checksum) and ("-" in checksum) == ("-" in found.checksum)

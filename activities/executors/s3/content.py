@@ -1,4 +1,4 @@
-"""A file of a bucket opened for reading: ranges of one object, read ahead while somebody reads on and on.
+"""A file of a bucket opened for reading: ranges of one object, read ahead while a client reads on and on.
 
 Every range is asked for by version, or with If-Match on the ETag: a reader never gets bytes of two different contents.
 Where the bucket keeps no versions, an object that is replaced while it is read breaks the reader off (VersionConflict);
@@ -59,7 +59,7 @@ class S3Content:
         self._first = b""
 
     def _read_on(self, offset: int, end: int) -> bytes:
-        """From blocks at fixed places, and with the next ones ordered before anybody waits for this one."""
+        """From blocks at fixed places. The next ones are ordered before a reader waits for this one."""
         first, last = offset // BLOCK, (end - 1) // BLOCK
         self._drop(first)
         for number in range(first, min(last + AHEAD, (self._found.size - 1) // BLOCK) + 1):

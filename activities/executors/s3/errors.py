@@ -36,7 +36,7 @@ class ConditionFailed(Exception):
 
 
 class Contended(Exception):
-    """Somebody else writes to the key at this very moment: look again."""
+    """Another program writes to the key at this very moment: look again."""
 
 
 class UploadGone(Exception):
@@ -97,7 +97,7 @@ _OFFLINE = {
     "RequestTimeTooSkewed": "The clocks of this host and of the store differ too much. Set this host's clock.",
     "RequestExpired": "The clocks of this host and of the store differ too much. Set this host's clock.",
     "AccessDenied": "The store does not permit this to the mount's credentials. Look at its policies.",
-    "AllAccessDisabled": "All access to the bucket is disabled. Ask whoever runs the store.",
+    "AllAccessDisabled": "All access to the bucket is disabled. Ask the administrator of the store.",
     "PermanentRedirect": "The bucket lies in another region. Look at the mount's region and endpoint.",
     "AuthorizationHeaderMalformed": "The bucket lies in another region. Look at the mount's region and endpoint.",
     "SlowDown": "The store asks to slow down. It will be tried again.",
@@ -153,7 +153,7 @@ def answered(status: int, code: str, asked: str) -> Exception:
         return MountOffline(f"The store answered {status} {code}. It will be tried again.")
     if status in _BY_STATUS:
         return _BY_STATUS[status](code)
-    # A checksum that does not fit (BadDigest), or something nobody here understands.
+    # A checksum that does not fit (BadDigest), or a refusal that no table here lists.
     return OSError(errno.EIO, f"the store answered {status} {code} to {asked}")
 
 

@@ -81,7 +81,7 @@ class S3Executor:
         secrets: Mapping[str, str],
         spool: Path,
     ) -> None:
-        """Asks nobody: a mount that is offline now heals by itself when it is back."""
+        """Sends no request: a mount that is offline now heals by itself when it is back."""
         client, wire = wired(
             account_of(config, secrets), bucket, WIDTH + budgets.S3_READS.size + 16, spool / mount_uuid
         )
@@ -262,7 +262,7 @@ class S3Executor:
 
     def presign(self, path: NodePath, identity: Identity, seconds: int, disposition: str, media: str) -> str:
         """Where the bucket keeps versions the URL names one. Elsewhere the content was looked at now, and the URL reads
-        whatever lies there later: a condition in the signature would have to be sent by whoever reads."""
+        whatever lies there later: each reader would have to send a condition that is in the signature."""
         if identity.directory:
             raise NotSupported("A directory has no content to read.")
         with _understood():
@@ -319,8 +319,8 @@ class S3Executor:
 
 @contextmanager
 def _understood() -> Iterator[None]:
-    """No answer of the store that nobody expected leaves this executor as anything but an OSError."""
+    """An unexpected answer of the store leaves this executor as an OSError."""
     try:
         yield
     except (Missing, ConditionFailed, Contended, UploadGone, PastTheEnd) as error:
-        raise OSError(errno.EIO, f"the store answered what nobody expected: {error!r}") from error
+        raise OSError(errno.EIO, f"the store gave an unexpected answer: {error!r}") from error

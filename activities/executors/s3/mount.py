@@ -127,7 +127,7 @@ class Store:
             self.put_our_folder(key, "")
 
     def put_our_folder(self, key: str, command: str) -> None:
-        """A marker at this key, whoever may have made one before. SeaweedFS answers a condition for directories that
+        """Puts a marker at this key, also where another program has made one. SeaweedFS answers a condition for directories that
         exist by what is in them, and lists no marker of them: an empty object put there overwrites nothing."""
         try:
             self.bucket.put_folder(key, command, FREE)

@@ -1,7 +1,7 @@
 """Content that a client puts straight into a stage of the bucket, and the proof that it is what was announced.
 
-The link is good for one key, one length and one SHA-256, and only while nothing lies there: whoever has it can put this
-content where nothing is visible, once, and nothing else. What a store says of a checksum counts where it has been seen to
+The link is good for one key, one length and one SHA-256, and only while nothing lies there: a client that has it can put
+this content where nothing is visible, once, and nothing else. What a store says of a checksum counts where it has been seen to
 refuse a wrong one; elsewhere the content is read.
 """
 
@@ -38,7 +38,7 @@ class Uploads:
         self._guard = threading.Lock()
 
     def link(self, stage: CommandId, size: int, sha256: bytes, seconds: int) -> UploadLink:
-        """Asks nobody. Raises PayloadTooLarge."""
+        """Sends no request. Raises PayloadTooLarge."""
         if size > PUT_MAX:
             raise PayloadTooLarge(
                 f"One request holds {PUT_MAX} bytes; send more as a resumable upload, at /v1/uploads."
@@ -85,7 +85,7 @@ class Uploads:
             raise ChecksumMismatch(expected=f"sha256:{sha256.hex()}", found=f"sha256:{read.hex()}")
 
     def _refuses_wrong_ones(self) -> bool:
-        """Asked once: a store may keep a checksum as it keeps other headers, and then it is nobody's word but the client's."""
+        """Asked once. A store may keep a checksum as it keeps other headers, and then only the client vouches for it."""
         with self._guard:
             if self._proves is None:
                 self._proves = self._ask()

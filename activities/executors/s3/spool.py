@@ -3,10 +3,10 @@
 <spool>/<mount uuid>/lock              an empty file: a command's lock is one byte of it
 <spool>/<mount uuid>/stage/<id>        content, or a folder for a directory; empty while the parts are in the bucket
 <spool>/<mount uuid>/parts/<id>        a multipart upload under way: its id, its key, the parts that arrived
-<spool>/<mount uuid>/copies/<id>       a copy that the store makes in parts, while it is under way: locked by who makes it
+<spool>/<mount uuid>/copies/<id>       a copy that the store makes in parts, while it is under way: locked by its process
 <spool>/<mount uuid>/done/<id>         what the visible step made, until the sweep: a later execution may ask. A link whose
                                        target is the text: made whole, in one call
-<spool>/<mount uuid>/kept/<id>         a stage that somebody changed: kept for a person
+<spool>/<mount uuid>/kept/<id>         a stage that another program changed: kept for a person
 """
 
 import errno
@@ -83,7 +83,7 @@ class BucketSpool:
                 os.close(descriptor)
 
     def find(self, stage: CommandId) -> Identity | None:
-        """What waits here, as its bytes are now: they are read, so that nobody's changes go unnoticed."""
+        """What waits here, as its bytes are now: they are read, so that no change goes unnoticed."""
         name = self._at("stage", stage)
         try:
             size, sha256 = _hashed(name)
@@ -181,7 +181,7 @@ class BucketSpool:
     # -- what is done --------------------------------------------------------------------------------------------------
 
     def mark(self, command: CommandId, made: Identity) -> None:
-        """Not flushed: it only helps to tell our effect, changed by somebody since, from one that never was."""
+        """Not flushed: it only helps to tell our effect that another program changed from one that never was."""
         name, facts = self._at("done", command), json.dumps(made.facts())
         try:
             os.symlink(facts, name)

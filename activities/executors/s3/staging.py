@@ -148,7 +148,7 @@ def may_have_parts(staged: Identity | None) -> bool:
 
 
 def clear(store: Store, task: Task, succeeded: bool) -> None:
-    """After the record: nothing of the stage stays, but what somebody put in its place."""
+    """After the record: nothing of the stage stays, but what another program put in its place."""
     assert task.stage
     found = store.spool.find(task.stage)
     parts = may_have_parts(task.staged)

@@ -25,7 +25,7 @@ class LocalCreate:
         return refused or ends.arrived(ends.path, ends.staged, recognised=False)
 
     def _before(self, own: Identity | None) -> Result:
-        """The stage has left its name: by our own earlier step, since nobody else has business there."""
+        """The stage has left its name: by our own earlier step, since no other program works there."""
         ends = self.ends
         ends.sure()
         if ends.staged.same_inode(ends.look(ends.path)):
@@ -112,5 +112,5 @@ class LocalReplace:
 
 
 def _spoiled(ends: Ends, own: Identity | None) -> Refused | None:
-    """Somebody wrote into the stage: its checksum is no longer that of the intent."""
+    """Another program wrote into the stage: its checksum is no longer that of the intent."""
     return None if ends.staged.same_content(own) else LOST

@@ -56,7 +56,7 @@ class Ends:
         self.leave()
 
     def leave(self) -> None:
-        """Close all folders. Whoever looks again opens them anew: they may have been moved."""
+        """Close all folders. The next look opens them anew: they may have been moved."""
         self._opened.clear()
         while self._descriptors:
             os.close(self._descriptors.pop())
@@ -139,7 +139,7 @@ class Ends:
         return None if untouched or self._has_content(end, known) else CHANGED
 
     def _has_content(self, end: End, known: Identity) -> bool:
-        """The bytes that the record knows, and nobody wrote while they were read."""
+        """The bytes that the record knows, and no program wrote while they were read."""
         wanted = self.task.expected_sha256 if known is self.task.expected else self.task.replaced_sha256
         if wanted is None:
             return False
@@ -172,7 +172,7 @@ class Ends:
         return Refused("CHILDREN_EXIST", f"The directory is not empty on disk: {shown}. It is untouched; reconcile it.")
 
     def arrived(self, end: End, ours: Identity, recognised: bool) -> Done:
-        """Ours is there. What somebody made of it since is drift, and never recorded as ours."""
+        """Ours is there. What another program made of it since is drift, and never recorded as ours."""
         found = self.look(end)
         if found is not None and ours.same_content(found):
             return Done(found, recognised)

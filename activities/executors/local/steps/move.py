@@ -14,7 +14,7 @@ _NOWHERE = Unclear("A resumed move finds the node neither at its old nor at its 
 
 class LocalMove:
     """From one name to a free one. A move has no name of its own, so the node itself tells: at the target means done,
-    whatever lies at the source meanwhile. What arrived wrongly is not moved back: nobody knows where it belongs."""
+    whatever lies at the source meanwhile. What arrived wrongly is not moved back: no fact tells where it belongs."""
 
     def __init__(self, ends: Ends) -> None:
         self.ends, self.task = ends, ends.task
@@ -33,7 +33,7 @@ class LocalMove:
         return Unclear("What arrived at the new name is not what was to be moved. It was left there.")
 
     def _is_twin(self) -> bool:
-        """A hard link that somebody made at the target is no effect of ours while nobody has acted."""
+        """A hard link that another program made at the target is no effect of ours while no attempt has acted."""
         return self.task.attempt == 1 and self.ends.expected.same_inode(self.ends.look(self.ends.path))
 
     def _recognised(self) -> Done:
@@ -84,7 +84,7 @@ class MoveOnto:
         if refused := refused or ends.trash.missing or _take(ends, RENAME_EXCHANGE):
             return refused
         # What came out tells here and now whether the look before was out of date. After a crash it no longer does:
-        # then somebody may have put his file at the old name since.
+        # then another program may have put its file at the old name since.
         if not self._is_swapped():
             return self._undo(CHANGED)
         return self._go_on(recognised=False)
@@ -134,7 +134,7 @@ class MoveOnto:
         return Done(done.identity, recognised, drift)
 
     def _undo(self, refused: Refused) -> Result:
-        """The exchange is its own inverse. Where neither of the two files is left, nobody knows what belongs where."""
+        """The exchange is its own inverse. Where neither of the two files is left, no fact tells what belongs where."""
         if not self._is_undone():
             result = self.ends.undo(self._swap_back, refused)
             if self._is_undone():

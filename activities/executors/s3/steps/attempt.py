@@ -127,18 +127,18 @@ class S3Attempt:
         return {COMMAND: self.task.command} | ({SHA256: known} if known else {})
 
     def made(self, identity: Identity) -> Done:
-        """The step is taken and verified. The mark helps a later execution, should somebody change the object before."""
+        """The step is taken and verified. The mark helps a later execution if another program changes the object."""
         self.spool.mark(self.task.command, identity)
         return Done(identity)
 
     def recognised(self, identity: Identity) -> Done:
-        """An earlier request's effect. Who made it may not have come to mark it; without a mark its stage would stay."""
+        """An earlier request's effect. Its process may have died before the mark; without a mark its stage would stay."""
         self.spool.mark(self.task.command, identity)
         return Done(identity, recognised=True)
 
     @contextmanager
     def visible_step(self) -> Iterator[None]:
-        """Around the one request that everybody can see."""
+        """Around the one request whose effect all readers can see."""
         faults.reach("apply.act", self.task.path.text)
         self.asked = True
         yield
@@ -177,8 +177,8 @@ class S3Attempt:
         return self.no_parent(path)
 
     def publish(self, path: NodePath, condition: Condition, source: FoundObject | None = None) -> Done | Refused | None:
-        """The visible step of everything that appears: a copy of `source`, or what is staged. None: somebody was faster,
-        the caller looks at who."""
+        """The visible step of everything that appears: a copy of `source`, or what is staged. None: another
+        writer was faster; the caller looks which."""
         key = self.keys.of(path)
         try:
             with self.visible_step():
@@ -363,8 +363,8 @@ class S3Attempt:
         return Done(None)
 
     def deleted_before(self, found: FoundObject | None) -> Done | None:
-        """What was expected lies in the trash, and not at the path: an earlier execution put it there. That somebody
-        overwrote it before is the same as after: the path holds theirs, and ours is kept."""
+        """What was expected lies in the trash, and not at the path: an earlier execution put it there. Another program
+        may have overwritten it before or after: the path holds its object, and ours is kept."""
         if self.task.attempt == 1 and self.spool.marked(self.task.command) is None:
             return None
         if self.in_trash() is None:

@@ -1,4 +1,4 @@
-"""One visible step on a bucket taken back: only where nobody else has been since, and as carefully as it was taken."""
+"""One visible step on a bucket taken back: only where no other program has been since, and as carefully as it was taken."""
 
 from activities.executors.base import Done, Result, Step, Unclear
 from activities.executors.s3.bucket import COMMAND, FREE, SHA256, STAGED, WAS, Condition, FoundObject, only
@@ -8,7 +8,7 @@ from schema.paths import NodePath
 
 
 class Reversal(S3Attempt):
-    """A step of ours taken back. Unclear, and nothing touched, where somebody else has been since."""
+    """A step of ours taken back. Unclear, and nothing touched, where another program has been since."""
 
     def run(self) -> Result:
         if self.task.items:

@@ -58,12 +58,12 @@ def account_of(config: Mapping[str, Any], secrets: Mapping[str, str]) -> Account
 
 
 def connect(account: Account, connections: int, folder: Path | None = None) -> S3Client:
-    """A client for all threads. Asks nobody. `folder`: where certificates that came as text are put."""
+    """A client for all threads. Sends no request. `folder`: where certificates that came as text are put."""
     return _client(_session(account, _core()), account, connections, folder)
 
 
 def wired(account: Account, bucket: str, connections: int, folder: Path | None = None) -> tuple[S3Client, Wire]:
-    """The client, and beside it the wire for what is asked for often. Asks nobody."""
+    """The client, and beside it the wire for what is asked for often. Sends no request."""
     core = _core()
     client = _client(_session(account, core), account, connections, folder)
     wire = Wire(

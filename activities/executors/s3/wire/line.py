@@ -21,7 +21,7 @@ import httptools
 from activities.executors.s3.errors import Broken
 
 RESTED_SECONDS = 1.0
-"""A connection that nobody used for so long is looked at first: the server may have closed it."""
+"""A connection that rested for so long is looked at first: the server may have closed it."""
 _PIECE = 64 << 10
 
 Content = bytes | bytearray | memoryview
@@ -120,7 +120,7 @@ class WireLine:
         return connection
 
     def _secret(self, certificates: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-        """Reading all certificates takes long: once, and not before somebody asks."""
+        """Reading all certificates takes long: once, and not before a request needs them."""
         with self._guard:
             if self._context is None:
                 self._context = certificates()

@@ -1,6 +1,6 @@
 """Requests to one bucket, signed and sent here: what commands and content ask for, many times a second.
 
-boto3 knows where a bucket is and who we are; it is asked for both, once or whenever credentials change. What it would do
+boto3 knows where a bucket is and our credentials; it is asked for both, once or whenever credentials change. What it would do
 for each request takes a millisecond of this process, ten times as long as all of it takes here (decision 19). Nothing is
 tried twice: the workflow does that.
 """
@@ -62,7 +62,7 @@ class Wire:
         connections: int,
         patience: Patience,
     ) -> None:
-        """Asks nobody yet. `verify`: certificates as botocore takes them."""
+        """Sends no request yet. `verify`: certificates as botocore takes them."""
         self._find_place, self._credentials = place, credentials
         self._verify, self._connections, self._patience = verify, connections, patience
         self._known: tuple[Endpoint, str, Send] | None = None
