@@ -20,6 +20,6 @@
     GET    /openapi.json                  http/openapi.py
     GET    /docs                          pages/docs.py
 
-Beside the routes: services.py is what they are given and reach, submission.py a command on its way in, access/ who may
-come in and how much at once, dispatch/ how commands become lists, http/ how HTTP is spoken.
+Beside the routes: services.py is what they are given and reach, submission.py a command on its way in, access/ which
+requests may come in and how many at once, dispatch/ how commands become lists, http/ how HTTP is spoken.
 """

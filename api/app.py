@@ -1,4 +1,4 @@
-"""Put the front together: `create_app(services)`. Whoever made the services opens and closes them."""
+"""Put the front together: `create_app(services)`. The process that made the services opens and closes them."""
 
 from dataclasses import replace
 from functools import partial

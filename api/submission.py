@@ -17,7 +17,7 @@ class Submission:
     """A command on its way in.
 
     A small body is in `content` and not staged yet. A big one is staged and flushed: `written` says as what, and
-    `locks` holds the lock of `request.id`. Whoever takes a submission closes `locks`, however it ends.
+    `locks` holds the lock of `request.id`. The code that takes a submission closes `locks`, however it ends.
     """
 
     request: Command

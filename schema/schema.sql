@@ -245,7 +245,7 @@ CREATE TABLE filestore.commands (
 );
 CREATE INDEX commands_running ON filestore.commands (mount_id, touched_at) WHERE status = 'running';
 
--- The use of a path, or of everything below it: exclusive, or shared by those who only read it. Never freed by time: only the
+-- The use of a path, or of everything below it: exclusive, or shared by commands that only read it. Never freed by time: only the
 -- end of its command releases it.
 CREATE TABLE filestore.claims (
     mount_id   bigint NOT NULL,
@@ -501,7 +501,7 @@ CREATE TABLE filestore.workers (
     connected boolean NOT NULL
 );
 
--- Wrong states are impossible, whoever writes ---------------------------------------------------------------------------
+-- Wrong states are impossible, whichever process writes ---------------------------------------------------------------------------
 
 CREATE FUNCTION filestore.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

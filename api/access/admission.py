@@ -16,9 +16,9 @@ _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 async def admit(
     request: Request, action: Scope, mount: MountId | None = None, path: NodePath | None = None
 ) -> Principal:
-    """The first line of every route: who asks, and may they? Raises Unauthenticated, MissingScope, Unavailable.
+    """The first line of every route: the principal that asks, if it may do this. Raises Unauthenticated, MissingScope, Unavailable.
 
-    The header `x-filestore-principal` of earlier clients is not looked at: only a token says who somebody is.
+    The header `x-filestore-principal` of earlier clients is not looked at: only a token names the principal.
     """
     principal = await front_of(request).tokens.principal_of(bearer_of(request))
     authorise(principal, action, mount, path)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 QUICK_SECONDS = 0.25
-"""What takes no longer needs no lane. Nobody can tell beforehand: the same list is short here and long there."""
+"""What takes no longer needs no lane. It can not be told beforehand: the same list is short here and long there."""
 
 
 class LongReads:

@@ -15,7 +15,7 @@ from schema.errors import FilestoreError, from_code
 from schema.ids import CommandId
 
 ASK_AGAIN_SECONDS = 1
-"""For who asks how a running command stands"""
+"""For a client that asks how a running command stands"""
 _FRESH = re.compile(r'"idempotent"\s*:\s*false')
 _PREVIOUS = re.compile(r'"previousVersion"\s*:\s*[0-9]')
 

@@ -22,7 +22,7 @@ from schema.store import nodes
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks, and what the headers say."""
+    """The principal that asks, and what the headers say."""
 
     front: Front
     principal: Principal

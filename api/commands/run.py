@@ -45,7 +45,7 @@ async def respond(
     body: type[CommandBody] | None = None,
     meant: Callable[[Any], CommandBody] = lambda parsed: parsed,
 ) -> Response:
-    """A whole route: who asks, what for, and how it ended. `body` and `meant`: where the address says a part of it."""
+    """A whole route: the principal, the command, and how it ended. `body` and `meant`: where the address says a part of it."""
     principal = await admit(request, "write")
     front = front_of(request)
     parsed = meant(await read_json(request, body or kind.body))

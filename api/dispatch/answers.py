@@ -1,4 +1,4 @@
-"""Who waits for which command, and how the answer reaches them: told by the activities of this process, or read from the row.
+"""Which request waits for which command, and how its answer comes: from the activities of this process, or from the row.
 
 Lives on the engine's event loop; the callers wait on theirs.
 """
@@ -21,7 +21,7 @@ from schema.store.pool import Pool
 
 _POLL_SECONDS = 0.2
 _SOMEBODY_ELSES_SECONDS = 1.0
-"""After so long a command may have gone on where nobody tells this process of its end."""
+"""After so long a command may have gone on in another process, which does not tell this one of its end."""
 _QUEUED_SECONDS = 1.0
 """So long even a client that does not want to wait waits for `begin`; then it is told that the command is queued."""
 _QUEUED_MAX = 10_000
@@ -110,7 +110,7 @@ class Answers:
         return through
 
     def _durable(self, request: CommandId, row: CommandId, *, goes_on: bool = False) -> None:
-        """From now on the record can be asked. Who waited for no more than that is told so at once."""
+        """From now on the record can be asked. A client that waited for no more than that is told so at once."""
         if queued := self._queued.get(request):
             queued.row = row
         if waiter := self._waiting.get(request):
@@ -146,7 +146,7 @@ class Answers:
         keyed = [waiter.request for waiter in waiters if waiter.request.key is not None]
         known: Mapping[CommandId, Outcome] = {}
         if keyed:
-            with suppress(Exception):  # Postgres is away: then nobody knows
+            with suppress(Exception):  # Postgres is away: then the outcomes are not known
                 async with asyncio.timeout(_QUEUED_SECONDS), self._pool.connection() as connection:
                     known = await outcome_store.by_key(connection, keyed)
         for waiter in waiters:
@@ -168,7 +168,7 @@ class Answers:
         return queued
 
     async def poll(self) -> None:
-        """For ever: read the rows of those who have waited long enough to be somebody else's to answer."""
+        """For ever: read the rows of the requests that have waited so long that another process may have ended their commands."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_POLL_SECONDS)

@@ -65,7 +65,7 @@ class Dispatch:
         try:
             return await waiter.future
         except errors.FilestoreError as error:
-            # Whoever sent neither key nor id gets them back: with them the outcome can be asked for.
+            # A client that sent neither key nor id gets them back: with them it can ask for the outcome.
             known = {"commandId": waiter.row or request.id, "idempotencyKey": request.effective_key}
             error.details = {**known, **(error.details or {})}
             raise
@@ -159,7 +159,7 @@ class Dispatch:
             if isinstance(verdict, Busy):
                 lanes.again(request)
             elif request in through:
-                # The stage belongs to nobody: its command has a row, and a stage, of its own.
+                # The stage has no owner: its command has a row, and a stage, of its own.
                 lanes.done(request, drop_stage=True)
             else:
                 lanes.unlock(request)

@@ -1,8 +1,8 @@
 """The event feed as this process reads it: its newest part once for all followers, the rest for each from the table.
 
 A follower holds a position and nothing else. One task looks for what is new, when Redis says so and at least every half
-second; it keeps the last events in memory, within bounds. Whoever is close behind is served from there; whoever is further
-behind, because it resumes or reads slowly, pages through the table. So nobody's slowness is anybody's memory.
+second; it keeps the last events in memory, within bounds. A follower that is close behind is served from there. One that is
+further behind, because it resumes or reads slowly, pages through the table. So a slow follower costs no memory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ KEPT_BYTES = 8 * 2**20
 READERS = 3
 """Pages read from the table at a time: the other connections of the pool are for requests."""
 LINGER_SECONDS = 5.0
-"""How long the task goes on when nobody follows: a client that polls is back in a moment."""
+"""How long the task goes on when no client follows: a client that polls is back in a moment."""
 LISTEN_AGAIN_SECONDS = 2.0
 
 
@@ -121,7 +121,7 @@ class Feed:
 
     @contextmanager
     def following(self) -> Iterator[None]:
-        """While somebody follows, somebody looks for what is new."""
+        """While a client follows, a task looks for new events."""
         self.followers += 1
         self._start()
         try:
@@ -152,7 +152,7 @@ class Feed:
         for task in self._tasks:
             task.cancel()
         self._tasks, self._ending = [], None
-        # What is missed from now on is not caught up with: whoever comes next begins at the end of the feed.
+        # What is missed from now on is not caught up with: the next follower begins at the end of the feed.
         self._kept, self._kept_bytes, self._base = [], 0, None
 
     async def _look(self) -> None:

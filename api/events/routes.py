@@ -83,7 +83,7 @@ async def pull(request: Request) -> Response:
         return await _poll(request, feed, wanted, query, bounds)
     with feed.following():
         answer = await while_connected(request.receive, _poll(request, feed, wanted, query, bounds))
-    return answer or Response(b"")  # to nobody
+    return answer or Response(b"")  # the client is gone
 
 
 async def _poll(request: Request, feed: Feed, wanted: Subscription, query: EventsQuery, bounds: Bounds) -> Response:

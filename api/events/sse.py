@@ -27,7 +27,7 @@ AGAIN_SECONDS = 1.0
 
 
 class EventStream(Response):
-    """`admitted` tells who asks, as of now; raises when the token does not hold any more."""
+    """`admitted` returns the principal as of now, and raises when the token does not hold any more."""
 
     media_type = "text/event-stream"
 
@@ -58,7 +58,7 @@ class EventStream(Response):
 
     async def _text(self) -> AsyncIterator[bytes]:
         position, sent_at = self._bounds.last if self._after is None else self._after, monotonic()
-        # The id alone makes no event, but whoever loses the connection now knows where to go on.
+        # The id alone makes no event, but a client that loses the connection now knows where to go on.
         yield b"retry: %d\nid: %d\n\n" % (RETRY_MS, position)
         if position < self._bounds.first - 1:
             yield _event(STREAM_RESET, self._bounds.first - 1, json.dumps(reset(position, self._bounds.first - 1)))
@@ -103,7 +103,7 @@ def readable(principal: Principal, event: Placed) -> bool:
 
 
 def reset(asked: int, resumed: int) -> dict[str, int]:
-    """What a reader is told who asked for events that are gone."""
+    """What the answer says to a reader that asked for events that are gone."""
     return {"requestedAfter": asked, "resumedAfter": resumed}
 
 

@@ -105,13 +105,13 @@ async def _answer(request: Request, kind: str, principal: Principal, found: Reco
 
 
 def _caching(validators: Validators) -> dict[str, str]:
-    """Kept by nobody but the client, who asks each time whether it still holds: permissions and files change."""
+    """Only the client keeps it, and asks each time whether it still holds: permissions and files change."""
     return {"etag": validators.etag, "last-modified": validators.last_modified, "cache-control": "private, no-cache"}
 
 
 def _headers(asked: dict[str, str], kind: str, found: Recorded, validators: Validators) -> dict[str, str]:
-    """A stored type is somebody's claim, and the content is a stranger's: browsers must neither guess what it is nor run
-    anything of it on our origin, shown inline or not."""
+    """A stored type is only what a client claimed, and the content is not to be trusted: browsers must neither guess what
+    it is nor run anything of it on our origin, shown inline or not."""
     headers = {
         "accept-ranges": "bytes",
         **_caching(validators),

@@ -53,7 +53,7 @@ class Downloads:
                     await store.tell(connection, part)
                 self._announce()
             except Exception as error:
-                # Whatever it is: it must not reach anybody, and trying again would only gather more.
+                # Whatever it is: no download may fail of it, and trying again would only gather more.
                 self._untold += len(part)
                 log.warning("downloads are not told of", untold=self._untold, error=repr(error))
 

@@ -34,7 +34,7 @@ router = APIRouter(route_class=Plain, tags=["files"])
     openapi_extra={"parameters": [openapi.path_id("The file's node"), *openapi.query_of(PresignQuery)]},
 )
 async def presign(request: Request) -> Response:
-    """Anybody with the link can read this very content until it expires, without a token, with the type that was recorded.
+    """A client with the link can read this very content until it expires, without a token, with the type that was recorded.
     `inline` is for what a browser shows without running it: pictures, sound, film, plain text, PDF; anything else is an
     attachment. Only for files on S3 mounts; the others are read at /v1/files/{id}/content."""
     principal = await admit(request, "read")
@@ -63,5 +63,5 @@ async def presign(request: Request) -> Response:
         )
     )
     presigned = {"url": url, "expiresAt": expires.isoformat(timespec="seconds"), "headers": {}, "method": "GET"}
-    # The link is as good as a token: nobody on the way may keep it.
+    # The link is as good as a token: no cache on the way may keep it.
     return Response(orjson.dumps({"data": presigned}), headers={"cache-control": "no-store"}, media_type=JSON)

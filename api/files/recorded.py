@@ -157,7 +157,7 @@ async def _opened(front: Front, found: Recorded, executor: Executor) -> Content 
 
 def _is_recorded(found: Recorded, seen: Identity) -> bool:
     """Size, and the very file where the record knows it. What an object store keeps is a copy with an identity of its
-    own, but nobody can write into it."""
+    own, but no program can write into it."""
     if found.size != seen.size:
         return False
     if found.identity is None or (found.place is not None and not found.identity.inode):

@@ -23,7 +23,7 @@ PIECE = 1024 * 1024
 
 
 class Changed(Exception):
-    """Somebody writes into the file while it is sent."""
+    """Another program writes into the file while it is sent."""
 
 
 class Reader:
@@ -54,8 +54,8 @@ class Reader:
         return asyncio.ensure_future(self._threads.run(self._mount, read, start, end - start if last else PIECE))
 
     def _checked(self, start: int, length: int) -> bytes:
-        """The last piece. What was read before it could be of another version than it is, if the file was changed
-        meanwhile: nobody must get a whole answer then."""
+        """The last piece. If the file was changed meanwhile, what was read before may be of another version: then no
+        client may get a whole answer."""
         piece = self._whole(start, length)
         if not self._content.unchanged():
             raise Changed("it was written into")
@@ -81,7 +81,7 @@ class Streamed(Response):
     """The file is closed when it is through, or the client is gone.
 
     ASGI's extensions for sending files without copying (`pathsend`, `zerocopysend`) are not offered by uvicorn, and would
-    send bytes that nobody has looked at: see `Reader`.
+    send bytes that were not checked: see `Reader`.
     """
 
     def __init__(

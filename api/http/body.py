@@ -54,8 +54,8 @@ def refuse_coded(headers: Headers) -> None:
 
 
 class RequestBody:
-    """The request's body, piece by piece. Whoever waits for `100 Continue` gets it with the first piece that is asked
-    for, so what the headers alone can tell is looked at before that."""
+    """The request's body, piece by piece. A client that waits for `100 Continue` gets it with the first piece that
+    is asked for, so what the headers alone can tell is looked at before that."""
 
     def __init__(self, request: Request) -> None:
         self._receive = request.receive
@@ -107,14 +107,14 @@ def if_unread(answer: Response, body: RequestBody) -> Response:
     if body.ended:
         return answer
     if body.waits and not body.asked:
-        # Nobody sent anything: its sender waits to be asked, or gives up. It is not known which, so the connection ends.
+        # Nothing was sent: the client waits to be asked, or gives up. It is not known which, so the connection ends.
         answer.headers["connection"] = "close"
         return answer
     return _Hasty(answer)
 
 
 class _Hasty(Response):
-    """An answer before the body is read to its end. Then it is read on for a moment, because a sender who finds the
+    """An answer before the body is read to its end. Then it is read on for a moment, because a client that finds the
     connection closed while it sends may never look for an answer; then the connection closes."""
 
     def __init__(self, answer: Response) -> None:

@@ -11,7 +11,7 @@ _TAGS = re.compile(
 )
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _DATES = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
-"""As everybody writes them; and the two obsolete ways that must be understood."""
+"""The usual way to write them, and the two obsolete ways that must be understood."""
 
 
 @dataclass(frozen=True, slots=True)

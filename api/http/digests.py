@@ -147,7 +147,7 @@ def wishes(text: str) -> dict[str, int]:
 
 
 def unwanted(text: str) -> bool:
-    """Want-Repr-Digest rules out the one algorithm we have. Who wishes for others alone gets it none the less."""
+    """Want-Repr-Digest rules out the one algorithm we have. A client that wishes for others alone gets it none the less."""
     return wishes(text).get(SHA256) == 0
 
 

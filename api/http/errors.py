@@ -1,4 +1,4 @@
-"""Errors as clients see them: one table from code to status, the /v1 envelope, and RFC 9457 for who asks for it."""
+"""Errors as clients see them: one table from code to status, the /v1 envelope, and RFC 9457 for a client that asks for it."""
 
 import json
 from collections.abc import Mapping
@@ -112,7 +112,7 @@ def _json(value: object) -> bytes:
 
 
 def defect(request_id: str) -> FilestoreError:
-    """What a client hears of an exception that nobody thought of."""
+    """What a client hears of an exception that no code expected."""
     return FilestoreError(
         "This is a defect in Filestore, not in your request. Report it with this id.", requestId=request_id
     )

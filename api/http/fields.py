@@ -17,7 +17,7 @@ from schema.errors import InvalidRequest
 
 ID_MAX = 2**63 - 1
 EXACT_MAX = 2**53 - 1
-"""Up to here every number is the same to all who read JSON (RFC 7493, 2.2): beyond, some round it or change its type."""
+"""Up to here every number is the same to all readers of JSON (RFC 7493, 2.2): beyond, some round it or change its type."""
 KEY_MAX = 255
 METADATA_MAX = 256 * 1024
 """Bytes of metadata, as JSON text."""

@@ -26,7 +26,7 @@ _EXACT_NAME = re.compile(rb"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECA
 
 @dataclass(slots=True)
 class FormPart:
-    """The headers of a part, and as much of its content as nobody has taken yet."""
+    """The headers of a part, and as much of its content as was not taken yet."""
 
     headers: dict[bytes, bytes] = field(default_factory=dict)
     name: str = ""

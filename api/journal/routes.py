@@ -62,7 +62,7 @@ async def entries(request: Request) -> Response:
 
 
 def _oldest_first(query: JournalQuery) -> bool:
-    """As asked; otherwise whoever has a place to go on after goes forward."""
+    """As asked; otherwise forward for a client that names a place to go on after."""
     if query.order is not None:
         return query.order == "asc"
     return query.after is not None and query.before is None

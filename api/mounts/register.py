@@ -84,7 +84,7 @@ def _is_uuid(text: str) -> bool:
 
 async def remove(front: Front, principal: Principal, id: MountId, *, forget: bool) -> None:
     """Forget a mount: nothing on its storage is touched. One change of one row, however much it holds; what refers to it stays as
-    history, and nobody finds it. Raises BackendNotFound, PathBusy, ChildrenExist."""
+    history, and no request finds it. Raises BackendNotFound, PathBusy, ChildrenExist."""
     async with front.services.pool.connection() as connection, connection.transaction():
         await begin.lock_mounts(connection, {id})  # no `begin` has looked at it and not written yet
         locked = await mounts.lock(connection, id, principal.tenant)
@@ -151,7 +151,7 @@ async def change(front: Front, principal: Principal, id: MountId, body: MountCha
                 # As it is from now on, with its new credentials.
                 after = moved and await mounts.find(connection, id, principal.tenant)
                 if after is not None:
-                    # The mount is inactive and held still: nobody waits for this transaction but its own administrator.
+                    # The mount is inactive and held still: only its own administrator waits for this transaction.
                     root = await _prepare(front.services.executors, after, await mounts.others(connection, id))
                     await mounts.record_root(connection, id, root.facts() if root else None)
         except UniqueViolation as error:
@@ -205,7 +205,7 @@ def split_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, s
 
 
 def _refuse_hidden_secrets(name: str, value: Any) -> None:
-    """Secrets inside of other values would be shown to everybody."""
+    """Secrets inside of other values would be shown to every reader of the mount."""
     if isinstance(value, str) and "://" in value and "@" in value.partition("://")[2].partition("/")[0]:
         raise InvalidRequest(
             f"config.{name} is an address with a password in it; send secrets by name.", field=f"config.{name}"

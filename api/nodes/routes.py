@@ -204,7 +204,7 @@ def _after(query: NodesQuery | ChildrenQuery, conditions: object, ranks: int) ->
 
 
 def _pagination(query: NodesQuery | ChildrenQuery, page: nodes.NodePage, conditions: object) -> str:
-    """Behind a cursor nobody counts how many came before: there is no next offset."""
+    """Behind a cursor it is not counted how many came before: there is no next offset."""
     further, by_offset = page.further, query.cursor is None
     return orjson.dumps({
         "total": page.total,

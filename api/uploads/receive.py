@@ -161,7 +161,7 @@ def wanted(
 
 
 def overwrites(asked: CommandHeaders, says: bool | None) -> bool:
-    """None: the client did not say; who names a version means to replace it."""
+    """None: the client did not say. One that names a version means to replace it."""
     names_a_version = asked.if_version is not None or asked.if_hash is not None or asked.if_exists
     return (names_a_version if says is None else says) and not asked.must_be_new
 

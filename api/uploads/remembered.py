@@ -40,8 +40,8 @@ def allowance(settings: Settings) -> Allowance:
 
 
 async def find(front: Front, principal: Principal, id: str, *, direct: bool = False) -> Upload:
-    """Raises NotFound for somebody else's, Gone; Unavailable on another host. InvalidRequest for one that goes straight to a
-    bucket, unless `direct` says that such a one will do."""
+    """Raises NotFound for another principal's upload, Gone, Unavailable on another host. InvalidRequest for one that goes
+    straight to a bucket, unless `direct` says that such a one will do."""
     found = (await find_all(front, principal, [id])).get(id) if is_id(id) else None
     if found is None:
         raise NotFound("There is no such upload.")

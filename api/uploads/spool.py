@@ -137,7 +137,7 @@ class Spool:
             hasher.update(piece)
 
     def _open(self) -> None:
-        """First the lock, then the stage: the sweep removes stages that nobody holds."""
+        """First the lock, then the stage: the sweep removes stages that no process holds."""
         self._locks = self.executor.locks()
         if not self._locks.take(self.id):
             raise PathBusy()

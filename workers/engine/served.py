@@ -57,7 +57,7 @@ class ServedMounts:
         return mount in self._resting
 
     def removed(self) -> set[MountId]:
-        """Mounts without work that nobody finds any more."""
+        """Mounts without work that are not registered any more."""
         return self._resting.difference(self._mounts)
 
     def stuck(self, mount: MountId) -> Stuck | None:

@@ -53,7 +53,7 @@ class RunOperation:
         )
 
     def _show(self, chunk: NextStep) -> None:
-        """To a person who looks at the run, and to one who looks for it."""
+        """Shows the run's title, path and progress to a person, and makes it searchable by them."""
         if chunk.title and not self._shown.title:
             workflow.upsert_search_attributes([
                 attributes.FS_SUMMARY.value_set(chunk.title[:200]),

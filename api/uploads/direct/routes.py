@@ -51,7 +51,7 @@ router = APIRouter(route_class=Plain, tags=["uploads"])
     openapi_extra={"parameters": LINK_PARAMETERS, "requestBody": openapi.body_of(DirectUpload, LINK_EXAMPLE)},
 )
 async def presign(request: Request) -> Response:
-    """Anybody with the link can put exactly this content into the mount's bucket, until it expires and without a token.
+    """A client with the link can put exactly this content into the mount's bucket, until it expires and without a token.
     Nothing is visible of it before POST /v1/uploads/{id}/complete makes it a file. `headers` are part of the signature and
     have to be sent as they are. Conditions, key, metadata and `overwrite` are those of the file to come. Only for S3
     mounts; the others take bytes at /v1/files and /v1/uploads."""
@@ -81,7 +81,7 @@ async def presign(request: Request) -> Response:
         "completeUrl": f"{standing.address(new.id)}/complete",
         "completeBefore": _shown(datetime.now(UTC) + timedelta(seconds=keep)),
     }
-    # The link is as good as a token for this one content: nobody on the way may keep it.
+    # The link is as good as a token for this one content: no cache on the way may keep it.
     headers = {"cache-control": "no-store", "location": standing.address(new.id)}
     return Response(orjson.dumps({"data": told_back}), 201, headers, JSON)
 

@@ -9,5 +9,5 @@ chunks.py      bytes that come in: written, flushed, then acknowledged
 completion.py  all of it is here: the same command as for any other upload
 area.py        the files the bytes wait in
 turns.py       one writer at a time
-expiry.py      what nobody went on with
+expiry.py      uploads that no client went on with
 """

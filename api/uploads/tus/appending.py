@@ -38,7 +38,7 @@ async def go_on(
     checksum = protocol.checksum(request.headers) if brings_bytes else None
     digests = checksums.carried(request.headers) if brings_bytes else []
     body.expect_digest(digests)
-    await standing.find(front, principal, id)  # so that somebody else's upload is nothing to wait for
+    await standing.find(front, principal, id)  # so that another principal's upload is nothing to wait for
     async with turns_of(request).take(id) as turn:
         upload = await standing.find(front, principal, id)
         standing.refuse_refused(upload)

@@ -1,6 +1,7 @@
 """Where resumable uploads wait: a file for each, in a folder of this host. Blocking: for a thread.
 
-What is acknowledged is on the disk before: write, flush, then the row. What lies behind the acknowledged offset is nobody's.
+What is acknowledged is on the disk before: write, flush, then the row. What lies behind the acknowledged offset
+does not count.
 """
 
 import errno
@@ -32,7 +33,7 @@ def explaining() -> Iterator[None]:
 
 
 class WaitingUpload:
-    """The open file of one upload, locked: nobody else writes to it, in this process or another. The lock dies with us."""
+    """The open file of one upload, locked: no other request writes to it, in this process or another. The lock dies with us."""
 
     def __init__(self, descriptor: int, place: str) -> None:
         self._descriptor, self._place = descriptor, place

@@ -122,7 +122,7 @@ class Chunk:
         self._file.write(piece, at)
 
     async def _settle(self, *, quietly: bool = False) -> None:
-        """What is being written is written. Whoever stops us here does not stop the thread."""
+        """Waits until the piece is written. A cancelled request does not stop the thread."""
         while self._writing is not None:
             await asyncio.wait([self._writing])
             writing, self._writing = self._writing, None

@@ -1,4 +1,4 @@
-"""Uploads that nobody went on with are removed: every now and then, by each API process, for its host."""
+"""Removes uploads that no client went on with: every now and then, by each API process, for its host."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ ORPHAN_SECONDS = 3600.0
 
 
 async def expire_uploads(front: Front) -> int:
-    """How many were removed. Those that somebody is at are left alone; those that go straight to a bucket are anybody's."""
+    """How many were removed. Those in use are left alone; those that go straight to a bucket belong to no host."""
     folder, host = area.folder_of(front.services.settings), front.services.settings.host_id
     removed, place = 0, store.BEGINNING
     while page := await _page(front, host, place):

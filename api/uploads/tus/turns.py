@@ -1,5 +1,5 @@
-"""One writer at a time for each upload. Who is silent gives way to a newcomer: a client that lost its connection comes back
-on another one, long before anybody notices that the first is dead."""
+"""One writer at a time for each upload. A silent one gives way to a newcomer: a client that lost its connection comes back
+on another one, long before the server notices that the first is dead."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ class Turn:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Raises TimeoutError when somebody else takes over."""
+        """Raises TimeoutError when another writer takes over."""
         self._heard = monotonic()
         try:
             async with asyncio.timeout(None) as self._listening:
