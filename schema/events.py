@@ -24,4 +24,4 @@ class EventType(StrEnum):
 
 
 STREAM_RESET = "filestore.stream.reset"
-"""Never in the feed: a stream says it to a reader for whom events are gone that it has not seen."""
+"""Never in the feed. A stream sends it to a reader that has missed events, because they are gone."""

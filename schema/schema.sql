@@ -501,7 +501,7 @@ CREATE TABLE filestore.workers (
     connected boolean NOT NULL
 );
 
--- Wrong states are impossible, whichever process writes ---------------------------------------------------------------------------
+-- Wrong states are impossible, whichever process writes -----------------------------------------------------------------
 
 CREATE FUNCTION filestore.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

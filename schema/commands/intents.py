@@ -116,7 +116,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nothing(Intent):
-    """What was asked for is so already."""
+    """The node is already as the command asks."""
 
     step: ClassVar[str] = "none"
     node: NodeId
