@@ -115,7 +115,7 @@ class Services:
     """Called when there are new events in the feed; from any thread."""
     drive: Callable[[MountId, str, int, bool], None] = lambda mount, id, turn, plans: None
     """Called when an operation has something to do: its mount, id and turn, and whether it is to be planned; from any thread.
-    What is lost of that is found in the rows."""
+    A call that is lost is made up for from the rows."""
     recompute: Callable[[MountId, int], None] = lambda mount, recompute: None
     """Called when a recompute of rollups was asked for, like `drive`"""
     wakeups: Wakeups | None = None
