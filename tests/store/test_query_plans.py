@@ -181,7 +181,8 @@ OPERATIONS, OPERATION = load("operations"), "0190a1b2-0000-7000-8000-0000000000a
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
 RETENTION, RECOMPUTES = load("retention"), load("recomputes")
-RANGE = {"mount": 1, "low": b"5/", "high": b"50", "run": 1}
+BELOW = {"mount": 1, "low": b"5/", "high": b"50", "run": 1}
+RANGE = {**BELOW, "children": 100_000}
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 HASH = b"\0" * 32
 KEY = "commands_tenant_principal_key_key"
@@ -261,7 +262,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "parent": (RECOMPUTES["parent"], {"directory": 5000}, {"nodes_pkey", "nodes_name"}),
     "prove": (RECOMPUTES["prove"], {"ids": [500, 501], "run": 1}, set()),
     "advance": (RECOMPUTES["advance"], {"run": 1, "cursor": b"", "directories": 1, "waits": 0}, set()),
-    "settle recomputes": (RECOMPUTES["settle"], RANGE, {"rollups_doubtful", "nodes_pkey"}),
+    "settle recomputes": (RECOMPUTES["settle"], BELOW, {"rollups_doubtful", "nodes_pkey"}),
     "doubt of a rollup": (RECOMPUTES["doubt"], {"directory": 500}, {"rollups_pkey"}),
     "end of a recompute": (RECOMPUTES["end"], {"run": 1, "state": "failed", "code": None}, {"nodes_pkey"}),
     "position": (RECOMPUTES["position"], {"mount": 1}, set()),
