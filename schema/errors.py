@@ -292,7 +292,7 @@ _TROUBLE: Mapping[int, str] = {
 
 
 def of_the_machine(error: BaseException) -> Unavailable | None:
-    """The refusal for an error of the machine, whatever the request was. None: the error is of another kind."""
+    """What a client hears of an error that the machine has, whatever was asked of it. None: it is another one."""
     cause = _TROUBLE.get(error.errno or 0) if isinstance(error, OSError) else None
     return None if cause is None else Unavailable(cause)
 

@@ -21,7 +21,8 @@ class EventType(StrEnum):
     JOB_COMPLETED = "filestore.reconciliation.job.completed"
     JOB_FAILED = "filestore.reconciliation.job.failed"
     JOB_CANCELLED = "filestore.reconciliation.job.cancelled"
+    ROLLUP_RECOMPUTED = "filestore.rollup.recomputed"
 
 
 STREAM_RESET = "filestore.stream.reset"
-"""Never in the feed. A stream sends it to a reader that has missed events, because they are gone."""
+"""Never in the feed: a stream says it to a reader for whom events are gone that it has not seen."""

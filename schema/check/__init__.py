@@ -63,7 +63,7 @@ __all__ = [
 
 
 def check(record: RecordFacts, storage: StorageFacts | None, *, stage_max_age: float = 0.0) -> list[Finding]:
-    """Check every invariant of one mount. Without a storage, check those of the record alone."""
+    """Every invariant of one mount. Without a storage, those of the record alone."""
     own = [entry for entry in record.journal if not entry.foreign]
     findings = [
         *tree.check(record.nodes),

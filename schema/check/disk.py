@@ -46,7 +46,7 @@ def check(
 
 
 def _is_file(identity: Sequence[int | str] | None) -> bool:
-    """The identity names an inode. That of an object store does not."""
+    """It says which file it is: an object store knows no inodes."""
     return bool(identity) and identity is not None and identity[1] != 0
 
 

@@ -63,7 +63,7 @@ class EntryFacts:
     """What else changed: `replaced`, the file whose name a move has taken; `departed`, the one that moved to another mount;
     `tree`, everything below a directory"""
     foreign: bool = False
-    """The entry is of another mount: only the node that departed from here concerns this one."""
+    """Of another mount: only what departed from here concerns this one."""
     outlived: bool = False
     """So old that its command may be pruned"""
     untold: bool = False
@@ -184,7 +184,7 @@ class RecordFacts:
     """Commands with something left to clear"""
     expired_stages: Sequence[str] = ()
     open_uploads: Sequence[str] = ()
-    """Uploads whose clients put the content into a stage of the bucket themselves"""
+    """Whose clients put the content into a stage of the bucket themselves"""
     operations: Sequence[OperationFacts] = ()
     now: datetime | None = None
 

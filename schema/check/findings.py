@@ -51,5 +51,5 @@ def path_of(node: NodeFacts, by_id: Mapping[int, NodeFacts]) -> str:
 
 
 def shown(name: bytes) -> str:
-    """A path as text for people, also where its bytes are not UTF-8."""
+    """Whatever the bytes are, for people."""
     return name.decode("utf-8", "backslashreplace")

@@ -1,5 +1,4 @@
-"""Atomic lists: all of their commands are recorded, or none. Pure: the verdicts of single commands in, those of the
-list out."""
+"""Lists of which all commands are recorded, or none. Pure: what the commands of one would be alone, in; what it is, out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -42,8 +41,7 @@ def decide_atomic(
 
 
 def taken(requests: Sequence[Command]) -> dict[CommandId, Verdict]:
-    """The keys belong to commands that were not sent as this list. Nothing is recorded, because their rows are not
-    ours."""
+    """Not as one list, at any rate. Nothing is recorded, because the rows of the keys are not ours."""
     return {request.id: Conflict(errors.IdempotencyConflict(_OTHERWISE)) for request in requests}
 
 
@@ -113,7 +111,7 @@ def _refuse(
 
 
 def none_of(items: Sequence[Applied], back: Mapping[CommandId, Applied]) -> list[Applied]:
-    """How a list ends when one of its `items` failed. `back` has what became of the items that had taken effect."""
+    """How a list ends of which something failed, as `items` say. `back` has what became of those that had taken effect."""
     ended = [back.get(item.id, item) for item in items]
     doubtful = any(item.status is Status.INCONSISTENT for item in ended)
     causes = [item for item in items if item.status is not Status.SUCCEEDED and item.code != errors.NotAttempted.code]

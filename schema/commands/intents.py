@@ -116,7 +116,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nothing(Intent):
-    """The node is already as the command asks."""
+    """What was asked for is so already."""
 
     step: ClassVar[str] = "none"
     node: NodeId

@@ -1,4 +1,4 @@
-"""May a command go ahead? Pure: a request and what `begin` found in the record go in; one verdict comes out.
+"""May a command go ahead? Pure: a request and what `begin` found in the record, in; one verdict, out.
 
 What is particular to one kind of command stands in `schema.commands.decisions`.
 """
@@ -26,7 +26,7 @@ class Go:
 
     @property
     def long(self) -> bool:
-        """It takes longer than the other commands of its list should wait."""
+        """More than the neighbours in a list should wait for."""
         return self.intent.long
 
     @property

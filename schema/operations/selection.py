@@ -53,7 +53,7 @@ class Selection:
         return any(getattr(self, f.name) not in ((), None) for f in fields(self) if f.name != "paths")
 
     def takes(self, node: PlannedNode, below: NodePath) -> bool:
-        """Is this node selected? A directory is only where `kinds` names it: what it holds is judged by itself."""
+        """Is this node meant? Directories are, only where `kinds` names them: what they hold is asked about by itself."""
         if self.narrows and node.kind is NodeKind.DIRECTORY and "directory" not in self.kinds:
             return False
         relative = node.path.text[len(below.text) :].lstrip("/")

@@ -14,8 +14,8 @@ class Reached:
 
 
 def reached(operation: Operation, *, left: bool) -> Reached | None:
-    """None: the operation goes on as it is. `left`: items are still to be done, or to be put back. No state is reached
-    while an item is in flight, because the report would not be true yet."""
+    """None: it goes on as it is. `left`: items are still to be done, or to be put back. Nothing is reached while an item is
+    in flight: what is reported then would not be true yet."""
     if operation.in_flight:
         return None
     if operation.want is Want.PAUSE:

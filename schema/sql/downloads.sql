@@ -1,7 +1,7 @@
 -- Downloads, as events. They change nothing, so they have no journal entry.
 
 -- name: tell
--- An event for each complete download, and for each link to one. The caller tells what was sent; what the node is, is
+-- An event for each complete download, and for each link to one. What was sent is told by the caller; what the node is, is
 -- read here.
 INSERT INTO filestore.outbox (tenant, mount_id, type, data)
 SELECT n.tenant, n.mount_id, 'filestore.node.downloaded',

@@ -33,11 +33,11 @@ async def lock_mounts(connection: Connection, mounts: Collection[MountId]) -> No
 async def look_where_they_lie(
     connection: Connection, requests: Sequence[Command], by_item: Collection[MountId]
 ) -> tuple[list[Command], dict[CommandId, Situation]]:
-    """The requests and what `look` says of them. A request that names a living node by its id has the path where that
-    lies.
+    """The requests, each that names a living node by its id at the path where that lies, and what `look` says of them.
 
-    The locks of their mounts are held, so no other move begins. A move that began before can be recorded between two
-    statements: then both run again, until they agree."""
+    The locks of their mounts are held, so no other move begins. One that began before can be recorded between two
+    statements: then both are done again, until they agree.
+    """
     while True:
         placed = await _placed(connection, requests)
         found = await look(connection, placed, by_item=by_item)
@@ -82,8 +82,7 @@ async def look(
 async def _too_deep(
     connection: Connection, requests: Sequence[Command], found: Mapping[CommandId, Situation]
 ) -> set[CommandId]:
-    """The requests that would give something below a directory a path beyond the longest. Asks only about requests that
-    could."""
+    """Those that would bring something below a directory beyond the longest path. Asked only of those that could."""
     items = [
         {"id": request.id, "node": node.id, "most": PATH_MAX - len(request.appears_at.raw) - 1}
         for request in requests

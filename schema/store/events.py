@@ -86,7 +86,7 @@ async def unlock(connection: Connection, one: Lock) -> None:
 
 
 async def give_positions(connection: Connection, limit: int) -> int:
-    """Give positions; returns how many events got one. The caller holds the lock."""
+    """How many events got one. Only under the lock."""
     return (await connection.execute(SQL["give_positions"], {"limit": limit})).rowcount
 
 

@@ -74,14 +74,13 @@ async def every(connection: Connection) -> list[Mount]:
 
 
 async def others(connection: Connection, mount: MountId) -> list[Mount]:
-    """The mounts that must not share files with this one. Of two mounts that are registered at once the later one gives
-    way."""
+    """Those that this one must not meet: files belong to one mount. Of two that are registered at once the later one gives way."""
     cursor = await connection.execute(SQL["others"], {"id": mount})
     return [_mount(row) for row in await cursor.fetchall()]
 
 
 async def resting(connection: Connection) -> set[MountId]:
-    """The mounts that are switched off and have nothing under way."""
+    """Those that are switched off and have nothing under way."""
     cursor = await connection.execute(SQL["resting"])
     return {MountId(row["id"]) for row in await cursor.fetchall()}
 

@@ -91,9 +91,9 @@ class PageEnd:
     """Where a page ends: what its last node is ordered by. The next page begins behind it, whatever comes and goes meanwhile."""
 
     rank: int
-    """In a tree the depth; in a list of children the kind's place among the kinds"""
+    """Of a tree the depth, of children the kind's place among the kinds"""
     key: bytes
-    """In a tree the path; in a list of children the name"""
+    """Of a tree the path, of children the name"""
     id: int
 
 

@@ -207,8 +207,8 @@ async def end_plan(connection: Connection, id: str, state: OperationState) -> No
 
 
 async def claim(connection: Connection, operation: Operation) -> str | None:
-    """Take the subtrees of an operation, all of them or none. Returns another operation that works there; None: the
-    subtrees are ours. Two operations that ask at once take turns."""
+    """Take the subtrees of an operation, all of them or none. Another operation that is at work there; None: they are ours.
+    Two that ask at once come one after the other."""
     await connection.execute("SELECT pg_advisory_xact_lock(%(lock)s)", {"lock": Lock.OPERATIONS})
     paths = [path.raw for path in (operation.path, operation.target_path) if path is not None]
     values = {"id": operation.id, "mount": operation.mount_id, "paths": paths}
@@ -344,7 +344,7 @@ async def items(
 
 
 async def due(connection: Connection, mount: MountId, silent_seconds: float) -> list[tuple[str, OperationState, int]]:
-    """Operations that should go on and whose workflow gave no sign of life: id, state, turn."""
+    """Operations that should move and whose workflow was not heard of: id, state, turn."""
     cursor = await connection.execute(SQL["due"], {"mount": mount, "silent": silent_seconds})
     return [(row["id"], OperationState(row["state"]), row["turn"]) for row in await cursor.fetchall()]
 

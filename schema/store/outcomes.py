@@ -33,8 +33,8 @@ async def outcomes(connection: Connection, ids: Sequence[CommandId]) -> list[Out
 
 
 async def by_key(connection: Connection, requests: Sequence[Command]) -> dict[CommandId, Outcome]:
-    """How the commands stand that these requests opened before, under any id. Requests that opened none are left out. A
-    request without a hash is taken for the same as any with its key."""
+    """How the commands stand that these requests have opened before, under whatever id, of those that did. A request without
+    a hash is taken for the same as any with its key."""
     return await _by_key(connection, [_keyed(request) for request in requests])
 
 

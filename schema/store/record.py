@@ -126,8 +126,7 @@ _NODES = (SQL["create_nodes"], SQL["change_nodes"])
 
 
 def _statements(ended: Collection[EndedRow]) -> list[LiteralString]:
-    """The statements in their order: each sees what the ones before it wrote. The journal and the totals read the nodes
-    as they were."""
+    """In their order: each sees what the ones before it wrote. The journal and the totals ask what was."""
     before, after = _around_the_nodes(ended)
     written = {row.step for row in ended if row.writes}
     begun = {row.status for row in ended if row.step != "refused"}
@@ -151,8 +150,8 @@ def _when(needed: object, query: LiteralString) -> list[LiteralString]:
 
 
 def _around_the_nodes(ended: Collection[EndedRow]) -> tuple[list[LiteralString], list[LiteralString]]:
-    """The statements that run before those for the nodes of a list, and after them. A list of new files needs none of
-    them."""
+    """What has to be written before the nodes of a list themselves, and what after. Mostly little: a list of new files
+    needs none of it."""
     before: list[LiteralString] = []
     after: list[LiteralString] = []
     steps = {row.step for row in ended if row.tree}

@@ -46,8 +46,7 @@ async def plan(connection: Connection, command: CommandId, directory: int, *, de
 
 
 async def allow_time(connection: Connection) -> None:
-    """Allow more time: for statements until the transaction ends, for their answers until the connection is given
-    back."""
+    """For a statement until the transaction ends; for its answer until the connection is given back."""
     cast("LimitedConnection", connection).answer_seconds = LONGEST_SECONDS
     await connection.execute(SQL["allow_time"], {"timeout": f"{LONGEST_SECONDS:.0f}s"})
 

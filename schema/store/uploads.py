@@ -83,8 +83,8 @@ async def create(connection: Connection, new: NewUpload, keep_seconds: float, mo
 async def _within(
     connection: Connection, tenant: str, principal: str, id: str, size: int, most: Allowance, ends: int = 0
 ) -> None:
-    """Takes the lock in a statement of its own: a statement sees only what was committed before it began. `ends`: so
-    many other uploads end with this one and are not counted, so a principal at its limit can still join its parts."""
+    """The lock first: a statement sees what was committed before it began, and not what its lock waited for. `ends`: as many
+    others end with this one. So all that may be open can be put together."""
     of = {"tenant": tenant, "principal": principal, "id": id}
     await connection.execute(SQL["one_at_a_time"], of | {"lock": Lock.UPLOADS})
     found = await (await connection.execute(SQL["open_of"], of)).fetchone()
@@ -113,14 +113,14 @@ def _upload(row: DictRow) -> Upload:
 async def fix_length(
     connection: Connection, id: str, expected: int, tenant: str, principal: str, most: Allowance
 ) -> bool:
-    """In a transaction. False: the length was set before, or more bytes have come already. Raises StorageFull."""
+    """In a transaction. False: it was told before, or more has come already. Raises StorageFull."""
     await _within(connection, tenant, principal, id, expected, most)
     cursor = await connection.execute(SQL["fix_length"], {"id": id, "expected": expected})
     return await cursor.fetchone() is not None
 
 
 async def advance(connection: Connection, id: str, before: int, received: int, keep_seconds: float) -> datetime | None:
-    """Returns until when the upload is kept now. None: another request went on with it, or it has ended."""
+    """Until when it is kept now. None: another request went on with it, or it has ended."""
     values = {"id": id, "before": before, "received": received, "keep": keep_seconds}
     cursor = await connection.execute(SQL["advance"], values)
     row = await cursor.fetchone()

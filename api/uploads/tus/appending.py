@@ -78,7 +78,7 @@ async def _length_sent(request: Request, front: Front, principal: Principal, upl
     most = standing.allowance(front.services.settings)
     async with front.services.pool.connection() as connection, connection.transaction():
         if not await store.fix_length(connection, upload.id, expected, principal.tenant, principal.name, most):
-            raise InvalidRequest("More bytes than that have come already. Send the length of the whole upload.")
+            raise InvalidRequest("More than that has come already.")
     return replace(upload, expected=expected)
 
 

@@ -17,8 +17,7 @@ def refuse(request: Command, found: Situation) -> errors.FilestoreError | None:
 
 
 def _too_much(found: Situation) -> errors.PayloadTooLarge | None:
-    """Each change writes all metadata again: to the journal, the outbox, the versions. A change that makes it smaller
-    always fits."""
+    """Each change writes all of it again: to the journal, the outbox, the versions. Less than there is, is never too much."""
     before, after = found.metadata or (0, 0)
     if after <= max(before, NODE_METADATA_MAX):
         return None

@@ -118,7 +118,7 @@ def changes(node: KnownNode) -> dict[str, Any]:
 
 
 def onto(new: Create, node: KnownNode) -> Replace:
-    """The intent of a new file, made the intent of this file's next version."""
+    """What would be a new file becomes the next version of this one."""
     values = {field.name: getattr(new, field.name) for field in fields(new)}
     return Replace(**{**changes(node), **values, "node": node.id, "version": node.version + 1, "kind": new.kind})
 
