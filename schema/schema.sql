@@ -522,8 +522,8 @@ CREATE TABLE filestore.event_feed (
 );
 INSERT INTO filestore.event_feed DEFAULT VALUES;
 
--- What is not kept any more. Commands that ended, and events that were written, up to these moments may be gone; events up to
--- this position are.
+-- What is not kept any more: commands that ended, and events that were written, up to these moments may be gone; events up to
+-- this position are gone.
 CREATE TABLE filestore.retention (
     only_row        boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     commands_until  timestamptz,
@@ -532,7 +532,7 @@ CREATE TABLE filestore.retention (
 );
 INSERT INTO filestore.retention DEFAULT VALUES;
 
--- A worker says every few seconds that it lives: only so can others tell that none does.
+-- A worker writes every few seconds that it lives, so that other processes can tell when no worker does.
 CREATE TABLE filestore.workers (
     process text PRIMARY KEY,
     host_id text NOT NULL,
