@@ -99,8 +99,8 @@ async def advance(connection: Connection, run: Recompute, limit: int) -> Recompu
         await _lock(connection, run.mount)
         await allow_time(connection)
         looked, at_end = await _looked(connection, run.mount, run.below, run.cursor, limit, run=run.id)
-        page = [excess for excess, _ in looked]
-        corrected, busy = await _correct(connection, run, page) if any(excess.any for excess in page) else ([], [])
+        concerned = _concerned(looked)
+        corrected, busy = await _correct(connection, run, concerned) if concerned else ([], [])
         waiting = {excess.directory for excess in busy}
         right = [excess.directory for excess, _ in looked if excess.directory not in waiting]
         cursor = None if at_end else looked[-1][1][len(run.below) :]
@@ -111,10 +111,18 @@ async def advance(connection: Connection, run: Recompute, limit: int) -> Recompu
     return RecomputedPage(len(right), corrected, busy, at_end)
 
 
-async def _correct(connection: Connection, run: Recompute, page: Sequence[Excess]) -> tuple[list[Excess], list[Excess]]:
+def _concerned(looked: Sequence[tuple[Excess, bytes]]) -> list[Excess]:
+    """Those that are wrong, and those above them: one that agreed with a wrong child does not any more when that is right."""
+    wrong = [path for excess, path in looked if excess.any]
+    return [excess for excess, path in looked if any(one.startswith(path) for one in wrong)]
+
+
+async def _correct(
+    connection: Connection, run: Recompute, concerned: Sequence[Excess]
+) -> tuple[list[Excess], list[Excess]]:
     """Those that are right now, and those that have to wait. Children first: what a directory says beyond them is known when they
-    are right, and one that agreed with a wrong child does not any more."""
-    ids, shown = [excess.directory for excess in page], {excess.directory: excess.shown for excess in page}
+    are right."""
+    ids, shown = [excess.directory for excess in concerned], {excess.directory: excess.shown for excess in concerned}
     corrected: list[Excess] = []
     await lock_mounts(connection, [run.mount])
     await hold_fold(connection)
