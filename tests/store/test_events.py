@@ -5,12 +5,13 @@ import json
 
 import pytest
 
+from schema.commands.command import CommandKind
 from schema.ids import MountId
 from schema.locks import Lock
 from schema.store import events as store
 from schema.store import journal
 from schema.store.pool import Pool
-from tests.store.helpers import Connection, Protocol, mkdir
+from tests.store.helpers import Connection, Protocol, asked, delete, mkdir, upload
 
 EVENT = "INSERT INTO filestore.outbox (tenant, mount_id, type, data) VALUES ('main', 1, %s, '{}')"
 
@@ -206,6 +207,25 @@ async def test_what_is_kept_begins_where_pruning_ended(pool: Pool, connection: C
     assert await store.bounds(connection) == store.Bounds(start + 2, start + 2)
     await connection.execute("DELETE FROM filestore.outbox")
     assert await store.bounds(connection) == store.Bounds(start + 3, start + 2), "nothing is kept"
+
+
+async def test_commands_that_took_a_whole_directory_along_tell_so(
+    pool: Pool, mount: MountId, protocol: Protocol
+) -> None:
+    start = await last(pool)
+    await protocol.run(mount, mkdir(mount, "a"))
+    await protocol.run(mount, upload(mount, "a/f"))
+    await protocol.run(mount, asked(CommandKind.MOVE, mount, "a", target="b"))
+    await protocol.run(mount, asked(CommandKind.MOVE, mount, "b/f", target="b/g"))
+    await protocol.run(mount, delete(mount, "b", recursive=True))
+    await give(pool)
+    async with pool.connection() as connection:
+        found = (await store.page(connection, start, 100, mount=mount)).events
+    assert [(event.type.removeprefix("filestore."), event.paths) for event in found if event.whole] == [
+        ("command.completed", (b"b", b"a")), ("node.updated", (b"b", b"a")), ("node.moved", (b"b", b"a")),
+        ("command.completed", (b"b",)), ("node.deleted", (b"b",)),
+    ]  # fmt: skip
+    assert len(found) > 5
 
 
 # The journal's watermark
