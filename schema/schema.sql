@@ -170,7 +170,7 @@ CREATE TABLE filestore.snapshots (
     CHECK (valid_to >= valid_from)
 );
 CREATE UNIQUE INDEX snapshots_current ON filestore.snapshots (node_id) WHERE valid_to IS NULL;
-CREATE INDEX snapshots_directory ON filestore.snapshots (parent_id, valid_from);
+CREATE INDEX snapshots_children ON filestore.snapshots (parent_id, kind, name, node_id);
 
 CREATE TABLE filestore.rollups (
     directory_id       bigint PRIMARY KEY REFERENCES filestore.nodes,
@@ -454,6 +454,17 @@ CREATE INDEX journal_entries_atomic ON filestore.journal_entries (atomic_id, id)
 CREATE INDEX journal_entries_correlation ON filestore.journal_entries (tenant, correlation_id, id)
     WHERE correlation_id IS NOT NULL;
 CREATE INDEX journal_entries_failures ON filestore.journal_entries (tenant, id) WHERE outcome <> 'succeeded';
+-- Where the node of a command was to be afterwards: its bytes. No value: where it was.
+CREATE FUNCTION filestore.target_v1(request jsonb) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(decode(request->>'target_b64', 'base64'), convert_to(request->>'target', 'UTF8'))
+$$;
+-- Moves, copies and restores by the other place: where the node was to be, and on which mount it was before.
+CREATE INDEX journal_entries_target ON filestore.journal_entries
+    (mount_id, substring(filestore.target_v1(payload) FROM 1 FOR 1000), id)
+    WHERE payload->>'target' IS NOT NULL;
+CREATE INDEX journal_entries_departure ON filestore.journal_entries
+    ((payload->>'mount_id'), substring(path FROM 1 FOR 1000), id)
+    WHERE payload->>'target_mount_id' IS NOT NULL;
 CREATE INDEX journal_entries_time ON filestore.journal_entries USING brin (recorded_at);
 
 -- Events, written with the change they describe. The publisher gives gapless positions in commit order; consumers read

@@ -20,6 +20,7 @@ from schema.store import journal as journal_store
 from schema.store import nodes as node_store
 from schema.store import snapshots as snapshot_store
 from schema.store.journal import JournalFilter
+from schema.store.lineage import Lineage
 from tests.store.conftest import Databases
 from tests.store.helpers import OPTIONS, Connection, asked, delete, make_mount, mkdir, upload
 
@@ -46,8 +47,8 @@ FILL = [
               CASE WHEN f %% 10 = 0 THEN 'deleted' ELSE 'active' END::filestore.node_state,
               CASE WHEN f %% 10 = 0 THEN now() END
          FROM filestore.nodes d, generate_series(1, 1000) f WHERE d.mount_id = %(mount)s AND d.depth = 1""",
-    """INSERT INTO filestore.snapshots (node_id, version, command_id, name, kind, state, size_bytes, valid_from)
-       SELECT id, 1, gen_random_uuid(), name, kind, state, size_bytes, now() FROM filestore.nodes""",
+    """INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, valid_from)
+       SELECT id, 1, gen_random_uuid(), parent_id, name, kind, state, size_bytes, now() FROM filestore.nodes""",
     """INSERT INTO filestore.commands (id, principal, key, kind, mount_id, path, request, intent, status, ended_at)
        SELECT gen_random_uuid(), 'user' || i %% 7, i::text, 'uploadFile', %(mount)s, ('p' || i)::bytea, '{}',
               jsonb_build_object('stage', gen_random_uuid(), 'step', 'create'),
@@ -363,11 +364,56 @@ async def test_the_journal_is_never_read_or_sorted_whole_for(
     connection, mount = full
     asked, expected = ASKED[name]
     asked = replace(asked, mount=mount) if asked.mount else asked
-    query = journal_store._FORWARD if oldest_first else journal_store._BACK
+    query = journal_store._PLAIN[oldest_first]
     values = asked.values() | {"tenant": "main", "limit": 50}
     nodes = await plan(connection, query, values, generic=False)
     assert scanned(nodes) == set() and not sorts_everything(nodes)
     assert indexes(nodes) & expected
+
+
+LINEAGE: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "named": ({"mounts": [1], "names": [b"5", b"7"], "most": 100}, {"snapshots_children", "nodes_directory"}),
+    "carriers": (
+        {"mounts": [1], "nodes": [5000, 5001], "tenant": "main", "most": 1000},
+        {"snapshots_pkey", "nodes_pkey"},
+    ),
+    "turns": ({"nodes": [5000, 5001], "most": 1000}, {"snapshots_pkey"}),
+}
+
+
+@pytest.mark.parametrize("name", LINEAGE)
+async def test_the_names_and_directories_of_a_node_are_found_by_index(
+    full: tuple[Connection, MountId], name: str
+) -> None:
+    connection, mount = full
+    values, expected = LINEAGE[name]
+    values = values | ({"mounts": [mount]} if "mounts" in values else {})
+    nodes = await plan(connection, load("lineage")[name], values, generic=False, run=True)
+    assert scanned(nodes) == set() and expected <= indexes(nodes)
+    assert touched(nodes) < PAGES_MAX
+
+
+HISTORIES: dict[str, JournalFilter] = {
+    "a path": JournalFilter(path=NodePath(b"p777")),
+    "a deep path": JournalFilter(path=NodePath(b"/".join([b"5", *[b"n"] * 500]))),
+    "a path on all mounts": JournalFilter(mount=None, path=NodePath(b"5/7")),
+    "a prefix": JournalFilter(prefix=NodePath(b"5/7")),
+    "a node": JournalFilter(mount=None, node=NodeId(5000)),
+}
+
+
+@pytest.mark.parametrize("oldest_first", [False, True], ids=["newest", "oldest"])
+@pytest.mark.parametrize("name", HISTORIES)
+async def test_a_history_is_read_by_index_for(full: tuple[Connection, MountId], name: str, oldest_first: bool) -> None:
+    connection, mount = full
+    asked = replace(HISTORIES[name], mount=None if name in ("a node", "a path on all mounts") else mount)
+    found = Lineage([mount], [NodeId(n) for n in range(5000, 5100)], [(NodeId(n), "-infinity", "infinity")
+                    for n in range(2, 400)], IDS * 200)  # fmt: skip
+    values = asked.values() | {"tenant": "main", "limit": 200} | journal_store._places(asked) | found.values()
+    query = journal_store._query(asked, oldest_first)
+    nodes = await plan(connection, query, values, generic=False, run=True)
+    assert scanned(nodes) == set() and not sorts_everything(nodes)
+    assert touched(nodes) < 3 * PAGES_MAX, "a look-up for each node, directory and command, and no more"
 
 
 @pytest.mark.parametrize("limit", [50, 200])

@@ -1,0 +1,17 @@
+-- The journal finds a file by every name it had. A child is looked for in a directory by the name it had there; nothing read the
+-- index by time that this one replaces.
+CREATE INDEX IF NOT EXISTS snapshots_children ON filestore.snapshots (parent_id, kind, name, node_id);
+DROP INDEX IF EXISTS filestore.snapshots_directory;
+
+-- Where the node of a command was to be afterwards: its bytes. No value: where it was.
+CREATE FUNCTION filestore.target_v1(request jsonb) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(decode(request->>'target_b64', 'base64'), convert_to(request->>'target', 'UTF8'))
+$$;
+
+-- Entries of moves, copies and restores by the other place: where the node was to be, and on which mount it was before.
+CREATE INDEX journal_entries_target ON filestore.journal_entries
+    (mount_id, substring(filestore.target_v1(payload) FROM 1 FOR 1000), id)
+    WHERE payload->>'target' IS NOT NULL;
+CREATE INDEX journal_entries_departure ON filestore.journal_entries
+    ((payload->>'mount_id'), substring(path FROM 1 FOR 1000), id)
+    WHERE payload->>'target_mount_id' IS NOT NULL;
