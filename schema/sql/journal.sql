@@ -52,13 +52,14 @@ SELECT b.id FROM unnest(%(mounts)s::bigint[]) AS m(id) CROSS JOIN unnest(%(lengt
        AND (NOT %(whole)s OR j.also ? 'tree')
 
 -- name: by_departure
--- A fragment: the same, of commands that took something from these names to another mount.
+-- A fragment: the same, of commands that took something from these names to another mount: they are recorded where it came to.
 SELECT b.id FROM unnest(%(mounts)s::bigint[]) AS m(id) CROSS JOIN unnest(%(lengths)s::integer[]) AS l(length)
  CROSS JOIN LATERAL (SELECT substring(%(place)s::bytea FROM 1 FOR l.length) AS path OFFSET 0) p
  CROSS JOIN LATERAL (
     SELECT j.id FROM filestore.journal_entries j
-     WHERE j.payload->>'mount_id' = m.id::text AND j.payload->>'target_mount_id' IS NOT NULL AND j.path = p.path
-       AND substring(j.path FROM 1 FOR 1000) = substring(p.path FROM 1 FOR 1000)
+     WHERE j.payload->>'mount_id' = m.id::text AND j.payload->>'target_mount_id' IS NOT NULL
+       AND filestore.source_v1(j.payload) = p.path
+       AND substring(filestore.source_v1(j.payload) FROM 1 FOR 1000) = substring(p.path FROM 1 FOR 1000)
        AND (NOT %(whole)s OR j.also ? 'tree')
 
 -- name: below_place
@@ -87,9 +88,10 @@ SELECT b.id FROM unnest(%(mounts)s::bigint[]) AS m(id)
  CROSS JOIN LATERAL (
     SELECT j.id FROM filestore.journal_entries j
      WHERE j.payload->>'mount_id' = m.id::text AND j.payload->>'target_mount_id' IS NOT NULL
-       AND (j.path = %(prefix)s OR j.path >= %(low)s AND j.path < %(high)s)
-       AND substring(j.path FROM 1 FOR 1000) >= substring(%(prefix)s::bytea FROM 1 FOR 1000)
-       AND substring(j.path FROM 1 FOR 1000) <= substring(%(high)s::bytea FROM 1 FOR 1000)
+       AND (filestore.source_v1(j.payload) = %(prefix)s
+            OR filestore.source_v1(j.payload) >= %(low)s AND filestore.source_v1(j.payload) < %(high)s)
+       AND substring(filestore.source_v1(j.payload) FROM 1 FOR 1000) >= substring(%(prefix)s::bytea FROM 1 FOR 1000)
+       AND substring(filestore.source_v1(j.payload) FROM 1 FOR 1000) <= substring(%(high)s::bytea FROM 1 FOR 1000)
 
 -- name: of_nodes
 -- A fragment: the entries of these nodes, under whatever name.

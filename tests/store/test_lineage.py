@@ -178,7 +178,12 @@ async def test_a_move_to_another_mount_is_part_of_both_histories(told: Told) -> 
     await told.run(mkdir(told.mount, "a"), upload(told.mount, "a/f"))
     left = await told.node("a/f")
     there = Told(told.pool, told.protocol, other)
-    await there.run(mkdir(other, "x"), move(told.mount, "a/f", "x/y", target_mount_id=other))
+    await there.run(mkdir(other, "x"))
+    leaving = move(told.mount, "a/f", "x/y", target_mount_id=other)
+    assert (await told.protocol.begin(other, [leaving])).long == [leaving.id]
+    async with told.pool.connection() as connection:
+        await trees.record_stage(connection, leaving.id, 1, [0, 998, 1, 5, 0, 0, 0, 0o644, 1], tree=False)
+    await told.protocol.commit(other, [told.protocol.applied(leaving.id, size=5)])
     departure = ("moveNode", "a/f")
     assert await told.of(left) == [MADE_F, departure] == await told.at("a/f")
     assert await told.below("a") == [MADE_A, MADE_F, departure]
