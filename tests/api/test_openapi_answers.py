@@ -231,6 +231,15 @@ async def send_to_a_bucket(on: Conversation) -> None:
     await send("POST /v1/uploads/presign", 400, json=link)
 
 
+async def recompute_rollups(on: Conversation) -> None:
+    send, at = on.send, "/v1/rollups/recomputes"
+    made = await send("POST /v1/rollups/recomputes", 202, json=on.here | {"path": "d"})
+    await send("GET /v1/rollups/recomputes/{id}", 200, made.headers["location"])
+    await send("GET /v1/rollups/recomputes/{id}", 404, f"{at}/{GONE}")
+    await send("POST /v1/rollups/recomputes", 409, json=on.here | {"path": "a.txt"})
+    await send("POST /v1/rollups/recomputes", 404, json=on.here | {"path": "nope"})
+
+
 async def ask_without_a_token(on: Conversation) -> None:
     send, document = on.send, on.document
     for operation, _ in operations(document):
@@ -242,7 +251,7 @@ async def ask_without_a_token(on: Conversation) -> None:
 
 CHAPTERS = (
     read_mounts, read_nodes, read_files, read_what_happened, change_mounts, run_commands, run_lists, send_files,
-    send_in_parts, send_to_a_bucket,
+    send_in_parts, send_to_a_bucket, recompute_rollups,
 )  # fmt: skip
 
 
@@ -256,8 +265,8 @@ async def test_answers_are_what_the_document_says(
         on = Conversation(send, front, document, tree, tmp_path, file, folder)
         for chapter in CHAPTERS:
             await chapter(on)
-    async with front.client() as nobody:
-        send.client = nobody
+    async with front.client() as anonymous:
+        send.client = anonymous
         await ask_without_a_token(on)
     asked = {operation for operation, _ in send.seen}
     assert asked >= {operation for operation, _ in operations(document) if operation != "GET /v1/events/stream"}

@@ -1,6 +1,5 @@
 """The plain loop of a worker process: at start and every minute, resume overdue commands and make sure schedules exist.
-
-Plain, and not a workflow, so that even a Temporal server that lost its state loses no command: Postgres says what runs.
+It is no workflow, so that no command is lost even when a Temporal server lost its state: Postgres says what runs.
 """
 
 import asyncio
@@ -30,13 +29,16 @@ from schema.operations.operation import OperationState
 from schema.settings import Settings
 from schema.store import operations as operation_store
 from schema.store import outcomes as outcome_store
+from schema.store import recomputes as recompute_store
 from schema.store.pool import Pool
 from workers.engine.engine import Engine
 from workflows.commands.start import resume_commands
 from workflows.events.publish import RUN_SECONDS, PublishEvents
 from workflows.operations.start import drive
 from workflows.queues import CONTROL_QUEUE, bulk_queue
+from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
+from workflows.upkeep.start import run_recompute
 from workflows.upkeep.sweep_mount import SweepMount
 
 log = structlog.get_logger("background")
@@ -53,12 +55,13 @@ async def run(engine: Engine) -> None:
             mounts = engine.served_mounts()
             await ensure_schedules(engine.client, settings, mounts)
             resting = set(engine.resting_mounts())
-            # At the start any of those at rest may have a schedule of earlier days.
+            # At the start any mount at rest may have a schedule of earlier days.
             scheduled = (resting if scheduled is None else scheduled) | set(mounts)
             scheduled = await drop_schedules(engine.client, scheduled, resting)
             for mount in mounts:
                 await resume_overdue(engine.client, pool, mount, settings.overdue_seconds)
                 await drive_due(engine.client, pool, mount, settings.overdue_seconds)
+                await recompute_due(engine.client, pool, mount, settings.overdue_seconds)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
             raise
@@ -87,15 +90,24 @@ async def resume_overdue(client: Client, pool: Pool, mount: MountId, overdue_sec
 
 
 async def drive_due(client: Client, pool: Pool, mount: MountId, silent_seconds: float) -> None:
-    """Start the planner or the runner of each operation that should move, and whose own was not heard of."""
+    """Start the planner or the runner of each operation that should go on, and whose own gave no sign of life."""
     async with pool.connection() as connection:
         due = await operation_store.due(connection, mount, silent_seconds)
     for operation, state, turn in due:
         await drive(client, mount, operation, turn, plans=state is OperationState.PLANNING)
 
 
+async def recompute_due(client: Client, pool: Pool, mount: MountId, silent_seconds: float) -> None:
+    """Start each recompute of rollups whose own workflow was not heard of."""
+    async with pool.connection() as connection:
+        due = await recompute_store.due(connection, mount, silent_seconds)
+    for recompute in due:
+        await run_recompute(client, mount, recompute)
+
+
 async def ensure_schedules(client: Client, settings: Settings, mounts: list[MountId]) -> None:
-    """Created where they are missing, and again after Temporal lost its state; changed where the settings say otherwise."""
+    """Create schedules where they are missing, also after Temporal lost its state; change those that differ from the
+    settings."""
     every = timedelta(seconds=settings.sweep_seconds)
     # Started again when it has ended, and left alone while it runs: one run an hour.
     publish = ScheduleActionStartWorkflow(PublishEvents.run, RUN_SECONDS, id="publish", task_queue=CONTROL_QUEUE)
@@ -111,13 +123,21 @@ async def ensure_schedules(client: Client, settings: Settings, mounts: list[Moun
             execution_timeout=timedelta(minutes=30),
         )
         await _ensure(client, f"sweep/{mount}", sweep, every)
+        proof = ScheduleActionStartWorkflow(
+            ProveRollups.run,
+            args=[mount, settings.rollup_proof_directories or None],
+            id=f"rollups/proof/{mount}",
+            task_queue=bulk_queue(mount),
+        )
+        await _ensure(client, f"rollups/proof/{mount}", proof, timedelta(seconds=settings.rollup_proof_seconds))
 
 
 async def drop_schedules(client: Client, scheduled: set[MountId], resting: set[MountId]) -> set[MountId]:
     """A mount that is switched off is not swept. Returns the mounts that may still have a schedule."""
     for mount in scheduled.intersection(resting):
-        with suppress(RPCError):
-            await client.get_schedule_handle(f"sweep/{mount}").delete()
+        for schedule in (f"sweep/{mount}", f"rollups/proof/{mount}"):
+            with suppress(RPCError):
+                await client.get_schedule_handle(schedule).delete()
     return scheduled.difference(resting)
 
 
@@ -137,7 +157,7 @@ async def _ensure(client: Client, name: str, action: ScheduleActionStartWorkflow
 
 
 def _as_wanted(client: Client, wanted: Schedule, there: Schedule) -> bool:
-    """By how often it runs, and what it hands over."""
+    """Schedules are compared by how often they run, and by what they hand over."""
     assert isinstance(wanted.action, ScheduleActionStartWorkflow)
     assert isinstance(there.action, ScheduleActionStartWorkflow)
     payloads = client.data_converter.payload_converter.to_payloads(wanted.action.args)
@@ -146,5 +166,5 @@ def _as_wanted(client: Client, wanted: Schedule, there: Schedule) -> bool:
 
 
 def _follow(wanted: Schedule, there: ScheduleUpdateInput) -> ScheduleUpdate:
-    """What the settings say; whether a person has paused it stays."""
+    """Changes a schedule to what the settings say; one that a person has paused stays paused."""
     return ScheduleUpdate(replace(wanted, state=there.description.schedule.state))
