@@ -19,25 +19,28 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
 
 SQL = load("journal")
-_AT = ("by_place", "by_target", "by_departure")
-_HISTORY = ("of_nodes", "of_carriers", "of_commands")
-_BELOW = ("below_place", "below_target", "below_departure", *_AT, *_HISTORY)
+_AT = (SQL["by_place"], SQL["by_target"], SQL["by_departure"])
+_HISTORY = (SQL["of_nodes"], SQL["of_carriers"], SQL["of_commands"])
+_BELOW = (SQL["below_place"], SQL["below_target"], SQL["below_departure"], *_AT, *_HISTORY)
 
 
-def _ordered(text: LiteralString, order: LiteralString) -> LiteralString:
-    return text + "\n" + SQL["conditions"] + "\n" + SQL[order]
+def _ordered(entries: LiteralString, order: LiteralString) -> LiteralString:
+    return entries + "\n" + SQL["conditions"] + "\n" + order
 
 
 def _found_by(ways: Sequence[LiteralString], order: LiteralString) -> LiteralString:
     """Each way of finding entries gives its first ones, by an index of its own; a page is made of these."""
-    picked = "\nUNION\n".join(_ordered(SQL[way], order) + ") b" for way in ways)
-    first = SQL["picked"] + "\n" + SQL[order] + "\n" + SQL["whole_entries"]
+    picked = "\nUNION\n".join(_ordered(way, order) + ") b" for way in ways)
+    first = SQL["picked"] + "\n" + order + "\n" + SQL["whole_entries"]
     return "WITH picked AS (\n" + picked + "\n" + first + "\n" + SQL["page"]
 
 
 def _both(made: Callable[[LiteralString], LiteralString]) -> dict[bool, LiteralString]:
     """By whether the oldest comes first."""
-    return {True: made("oldest_first") + " ORDER BY j.id", False: made("newest_first") + " ORDER BY j.id DESC"}
+    return {
+        True: made(SQL["oldest_first"]) + " ORDER BY j.id",
+        False: made(SQL["newest_first"]) + " ORDER BY j.id DESC",
+    }
 
 
 _PLAIN = _both(lambda order: _ordered(SQL["entries"], order) + "\n" + SQL["page"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from schema.ids import MountId, NodeId
 from schema.paths import NodePath
@@ -47,7 +47,7 @@ async def of_place(connection: Connection, tenant: str, mount: MountId | None, p
     """Of the nodes that are or were at a path, on one mount or on all of the tenant."""
     mounts = await _mounts(connection, tenant, mount)
     values = {"mounts": mounts, "names": place.raw.split(b"/") if place.raw else [], "most": NODES_MAX}
-    nodes = [NodeId(row["id"]) for row in await _rows(connection, "named", values)]
+    nodes = [NodeId(row["id"]) for row in await _rows(connection, SQL["named"], values)]
     return await _lineage(connection, tenant, mounts, nodes)
 
 
@@ -57,17 +57,17 @@ async def of_node(connection: Connection, tenant: str, mount: MountId | None, no
 
 async def _lineage(connection: Connection, tenant: str, mounts: Sequence[MountId], nodes: Sequence[NodeId]) -> Lineage:
     asked = {"tenant": tenant, "mounts": mounts, "nodes": nodes, "most": CARRIERS_MAX + len(nodes)}
-    up = await _rows(connection, "carriers", asked)
+    up = await _rows(connection, SQL["carriers"], asked)
     known = [row["id"] for row in up if row["level"] == 0]
-    turns = await _rows(connection, "turns", {"nodes": known, "most": COMMANDS_MAX})
+    turns = await _rows(connection, SQL["turns"], {"nodes": known, "most": COMMANDS_MAX})
     carriers = [(NodeId(row["id"]), row["since"], row["until"]) for row in up if row["level"] > 0]
     return Lineage(mounts, nodes, carriers, [row["command"] for row in turns])
 
 
 async def _mounts(connection: Connection, tenant: str, mount: MountId | None) -> list[MountId]:
-    return [MountId(row["id"]) for row in await _rows(connection, "mounts", {"tenant": tenant, "mount": mount})]
+    return [MountId(row["id"]) for row in await _rows(connection, SQL["mounts"], {"tenant": tenant, "mount": mount})]
 
 
-async def _rows(connection: Connection, name: str, values: dict[str, Any]) -> list[DictRow]:
+async def _rows(connection: Connection, query: LiteralString, values: dict[str, Any]) -> list[DictRow]:
     # Planned with these very values, as the page that follows is.
-    return await (await connection.execute(SQL[name], values, prepare=False)).fetchall()
+    return await (await connection.execute(query, values, prepare=False)).fetchall()

@@ -203,9 +203,9 @@ async def test_a_history_is_found_by_each_name_and_by_id_and_goes_on_page_by_pag
         assert (await page(client, tree, path=name, order="asc"))[0] == history, name
     last = (await entries(client, tree, path="a/f"))[-1]
     assert (await page(client, tree, nodeId=last["nodeId"]))[0] == history[::-1]
-    seen, told = await page(client, tree, path="b/g", limit=3)
-    assert (seen, told["more"]) == (history[:0:-1], True)
-    assert (await page(client, tree, path="b/g", limit=3, before=told["nextBefore"]))[0] == history[:1]
+    seen, pagination = await page(client, tree, path="b/g", limit=3)
+    assert (seen, pagination["more"]) == (history[:0:-1], True)
+    assert (await page(client, tree, path="b/g", limit=3, before=pagination["nextBefore"]))[0] == history[:1]
     below = (await page(client, tree, pathPrefix="a/new", order="asc"))[0]
     assert below == [str(steps[3].id)], "what happened to the directory above"
     assert (await page(client, tree, path="b/g", command="moveNode", order="asc"))[0] == history[1:3]
