@@ -11,7 +11,7 @@ from schema.store.record import Row
 from schema.store.trees import Planned
 
 DIRECTORY = Identity(0, 0, 0, 0, 0, 0, True)
-"""What storage that knows no directories has to say of one"""
+"""The identity of a directory on storage that knows no directories"""
 
 
 def task_of(row: Row) -> Task:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Progress:
-    """Of one activity. Written from threads: each number is one assignment, and a heartbeat that is a little late is right too."""
+    """The progress of one activity. Threads write it: each number is one assignment, and a heartbeat may be a little
+    late."""
 
     items: int = 0
     items_total: int = 0
@@ -41,11 +42,11 @@ class Progress:
 
 
 PROGRESS: ContextVar[Progress | None] = ContextVar("progress", default=None)
-"""Of the activity that runs here; set around each of them."""
+"""The progress of the activity that runs here; set around each of them."""
 
 
 def current() -> Progress:
-    """That of this activity, or one that is shown nowhere."""
+    """The progress of this activity, or one that is shown nowhere."""
     return PROGRESS.get() or Progress()
 
 

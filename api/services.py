@@ -115,7 +115,7 @@ class Services:
     """Called when there are new events in the feed; from any thread."""
     drive: Callable[[MountId, str, int, bool], None] = lambda mount, id, turn, plans: None
     """Called when an operation has something to do: its mount, id and turn, and whether it is to be planned; from any thread.
-    What is lost of that is found in the rows."""
+    A call that is lost is made up for from the rows."""
     wakeups: Wakeups | None = None
     threads: MountThreads
     """Those in which routes read and write content"""

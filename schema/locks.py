@@ -22,3 +22,5 @@ class Lock(IntEnum):
     """One announcement of an upload at a time per principal, so that its limits hold; ends with the transaction"""
     OPERATIONS = 720006
     """One operation at a time takes its subtrees; ends with the transaction"""
+    RECOMPUTE = 720007
+    """One page of a recompute or proof per mount: the first half of a key of two; ends with the transaction"""

@@ -185,8 +185,10 @@ CREATE TABLE filestore.rollups (
     child_count        bigint NOT NULL DEFAULT 0,
     consistency_state  text NOT NULL DEFAULT 'up_to_date'
                        CHECK (consistency_state IN ('up_to_date', 'pending', 'stale', 'invalid')),
-    last_calculated_at timestamptz NOT NULL DEFAULT now()
+    last_calculated_at timestamptz NOT NULL DEFAULT now(),
+    proven_by          bigint NOT NULL DEFAULT 0                          -- the latest recompute that found or made it right
 );
+CREATE INDEX rollups_doubtful ON filestore.rollups (directory_id) WHERE consistency_state <> 'up_to_date';
 
 -- Appended in a command's transaction, one row per directory and list; folded into rollups later. A reader adds both.
 CREATE TABLE filestore.rollup_deltas (
@@ -198,6 +200,44 @@ CREATE TABLE filestore.rollup_deltas (
     child_count     bigint NOT NULL
 );
 CREATE INDEX rollup_deltas_directory ON filestore.rollup_deltas (directory_id);
+
+CREATE TYPE filestore.recompute_state AS ENUM ('queued', 'running', 'succeeded', 'failed', 'cancelled');
+
+-- A recompute of a directory and everything below it: who asked for it, how far it is, how it ended. One at a time for each
+-- directory.
+CREATE TABLE filestore.rollup_recomputes (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant       text NOT NULL,
+    principal    text NOT NULL,
+    mount_id     bigint NOT NULL REFERENCES filestore.backend_mounts,
+    directory_id bigint NOT NULL REFERENCES filestore.nodes,
+    reason       text NOT NULL CHECK (reason IN ('request', 'proof')),
+    state        filestore.recompute_state NOT NULL DEFAULT 'queued',
+    code         text,
+    cursor       bytea,                                                  -- the path below its directory down to which it has looked
+    waits        integer NOT NULL DEFAULT 0,                             -- how often there was nothing to do but wait
+    directories  bigint NOT NULL DEFAULT 0,
+    differences  bigint NOT NULL DEFAULT 0,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    started_at   timestamptz,
+    touched_at   timestamptz NOT NULL DEFAULT now(),
+    ended_at     timestamptz,
+    CHECK ((state IN ('queued', 'running')) = (ended_at IS NULL))
+);
+CREATE UNIQUE INDEX rollup_recomputes_open ON filestore.rollup_recomputes (directory_id) WHERE ended_at IS NULL;
+CREATE INDEX rollup_recomputes_running ON filestore.rollup_recomputes (mount_id) WHERE ended_at IS NULL;
+CREATE INDEX rollup_recomputes_ended ON filestore.rollup_recomputes (ended_at) WHERE ended_at IS NOT NULL;
+
+-- How far the proof of a mount's rollups is, and what all its proofs together have looked at and found.
+CREATE TABLE filestore.rollup_proofs (
+    mount_id    bigint PRIMARY KEY REFERENCES filestore.backend_mounts,
+    cursor      bytea,
+    rounds      bigint NOT NULL DEFAULT 0,
+    directories bigint NOT NULL DEFAULT 0,
+    differences bigint NOT NULL DEFAULT 0,
+    proven_at   timestamptz,                                             -- when the last whole round ended
+    touched_at  timestamptz NOT NULL DEFAULT now()
+);
 
 -- Commands ------------------------------------------------------------------------------------------------------------
 
@@ -487,8 +527,8 @@ CREATE TABLE filestore.event_feed (
 );
 INSERT INTO filestore.event_feed DEFAULT VALUES;
 
--- What is not kept any more. Commands that ended, and events that were written, up to these moments may be gone; events up to
--- this position are.
+-- What is not kept any more: commands that ended, and events that were written, up to these moments may be gone; events up to
+-- this position are gone.
 CREATE TABLE filestore.retention (
     only_row        boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     commands_until  timestamptz,
@@ -497,7 +537,7 @@ CREATE TABLE filestore.retention (
 );
 INSERT INTO filestore.retention DEFAULT VALUES;
 
--- A worker says every few seconds that it lives: only so can others tell that none does.
+-- A worker writes every few seconds that it lives, so that other processes can tell when no worker does.
 CREATE TABLE filestore.workers (
     process text PRIMARY KEY,
     host_id text NOT NULL,
@@ -663,6 +703,23 @@ LANGUAGE sql STABLE AS $$
                    coalesce(sum(child_count), 0)::bigint AS child_count
               FROM filestore.rollup_deltas WHERE directory_id = directory) d
       LEFT JOIN filestore.rollups r ON r.directory_id = directory
+$$;
+
+-- What a directory's totals say beyond what its children add up to. A command changes both alike, so this changes by no command:
+-- it is zero everywhere below a directory when and only when all totals there are right.
+CREATE FUNCTION filestore.rollup_excess_v1(directory bigint)
+RETURNS TABLE (size_bytes bigint, file_count bigint, directory_count bigint, child_count bigint) LANGUAGE sql STABLE ROWS 1 AS $$
+    SELECT r.size_bytes - c.size_bytes, r.file_count - c.file_count, r.directory_count - c.directory_count,
+           r.child_count - c.child_count
+      FROM filestore.rollup_of(directory) r
+     CROSS JOIN (
+         SELECT coalesce(sum(coalesce(t.file_count, 1)), 0)::bigint AS file_count,
+                coalesce(sum(t.directory_count + 1), 0)::bigint AS directory_count, count(*) AS child_count,
+                coalesce(sum(CASE k.kind WHEN 'file' THEN k.size_bytes ELSE coalesce(t.size_bytes, 0) END), 0)::bigint AS size_bytes
+           FROM filestore.nodes k
+           LEFT JOIN LATERAL (SELECT o.size_bytes, o.file_count, o.directory_count FROM filestore.rollup_of(k.id) o
+                               WHERE k.kind = 'directory' OFFSET 0) t ON true
+          WHERE k.parent_id = directory AND k.state <> 'deleted') c
 $$;
 
 -- What clients read of a checksum: the digits alone. The algorithm that it is stored with says how it was compared.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from schema.store.pool import Pool
 
 _STALL_SECONDS = 0.5
-"""Without progress for so long, the rest of the list goes on in another thread."""
+"""After so long without progress the rest of the list goes on in another thread."""
 
 
 class Apply:
@@ -97,7 +97,8 @@ class Apply:
         return rows, set(first)
 
     async def _within_deadline(self, mount: MountId, walk: _Walk) -> Mapping[CommandId, Result]:
-        """Whatever is done in time. A stuck item keeps its thread and its lock; those behind it get another thread."""
+        """Returns what is done in time. A stuck item keeps its thread and its lock; the items behind it get another
+        thread."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self._deadline
         threads: set[asyncio.Future[None]] = set()
@@ -114,7 +115,7 @@ class Apply:
         return walk.results_so_far()
 
     def _not_there(self, begun: Begun, error: errors.FilestoreError) -> AppliedList:
-        """Without the mount nothing was done by a first attempt; a later one can not know what an earlier one did."""
+        """The mount is away: a first attempt did nothing; a later one can not know what an earlier one did."""
         first = self._fresh.take(begun.go)
         failed = [
             Applied(g.id, g.attempt, Status.FAILED, code=error.code, message=error.message, retryable=error.retryable)
@@ -150,7 +151,7 @@ class _Walk:
         self._results: dict[CommandId, Result] = {}
         self._left = len(tasks)
         self.width = max(1, min(executor.width, len(tasks)))
-        """How many threads are worth it"""
+        """How many threads make it faster"""
         self.ticks = 0
         """Rises with everything that happens."""
         if not tasks:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class _KeyTaken(Exception):
-    """Of an atomic list one key came over another mount at the same moment, and was there first."""
+    """A key of an atomic list came over another mount at the same moment, and was recorded first."""
 
 
 class Begin:
@@ -93,7 +93,8 @@ class Begin:
         )
 
     def _verify_stages(self, mount: MountId, strange: Sequence[Command]) -> tuple[Locks, set[CommandId]]:
-        """Stages that this process did not lock itself are locked now and looked at: gone ones must not begin."""
+        """Lock and look at the stages that this process did not lock itself: a command whose stage is gone must not
+        begin."""
         executor = self._executors.of(mount)
         locks, lost = executor.locks(), set[CommandId]()
         for request in strange:
@@ -108,7 +109,7 @@ class Begin:
     async def _transact(
         self, mount: MountId, workflow: str, requests: Sequence[Command], lost: set[CommandId], atomic_id: str | None
     ) -> tuple[dict[CommandId, Verdict], list[Outcome]]:
-        """The verdicts, and how those ended that are refused."""
+        """The verdicts, and how the refused commands ended."""
         day = datetime.now(UTC).strftime("%Y-%m-%d")
         by_item, away = self._by_item(mount)
         async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
@@ -132,8 +133,9 @@ class Begin:
         return verdicts, ended
 
     def _by_item(self, mount: MountId) -> tuple[set[MountId], errors.FilestoreError | None]:
-        """The mount, if its storage knows no trees: what an intent says of a tree depends on it. A mount whose executor can not
-        be opened is told nothing about: `apply` could not act there either. (What appears decides, so no other mount counts.)"""
+        """The mount, if its storage knows no trees: what an intent says of a tree depends on it. A mount whose executor
+        can not be opened is left out: `apply` could not act there either. Only the mount where something appears
+        counts."""
         try:
             executor = self._executors.of(mount)
         except errors.FilestoreError as error:
@@ -150,7 +152,7 @@ class Begin:
         opened = await begin_store.open_rows(connection, mount, workflow, decided, atomic_id=atomic_id)
         for request, verdict in decided:
             if verdict.id not in opened:
-                # The same key came over another mount at the same moment, and was there first.
+                # The same key came over another mount at the same moment, and was recorded first.
                 verdicts[request.id] = Conflict()
         of_operation = any(request.operation_id for request, _ in decided)
         if of_operation:

@@ -38,11 +38,11 @@ class _Ending:
 
 
 class _NotWhole(Exception):
-    """Of an atomic list not all can end here: another attempt has the others, and ends all."""
+    """Some commands of an atomic list can not end here: another attempt has them, and ends all."""
 
 
 class _Probed(Exception):
-    """It could be recorded; this time it was only tried."""
+    """The transaction could be committed; this time it was only a test."""
 
 
 class Commit:
@@ -97,7 +97,7 @@ class Commit:
             await self._without_effect(applied.mount_id, item, ending)
 
     async def _without_effect(self, mount: MountId, item: Applied, ending: _Ending) -> None:
-        """An item that can not be recorded: its effect is taken back, or the node is declared inconsistent."""
+        """For an item that can not be recorded: take its effect back, or declare the node inconsistent."""
         if item.status is not Status.SUCCEEDED:
             return await self._record([item], ending)
         failed = _unrecorded(item)
@@ -109,7 +109,8 @@ class Commit:
     # All or none
 
     async def _atomic(self, applied: AppliedList, ending: _Ending) -> None:
-        """Recorded by one transaction, or taken back and failed by one: at no time are some of them recorded."""
+        """One transaction records all of them, or one fails all of them after their effects were taken back. The record
+        never holds a part."""
         items = applied.done
         effects = [item.id for item in items if item.status is Status.SUCCEEDED]
         try:
@@ -139,7 +140,7 @@ class Commit:
                 self._tell(await _ended(connection, [item.id for item in items]), [], ending)
 
     async def _blamed(self, items: Sequence[Applied]) -> list[Applied]:
-        """The items, and those among them that can not be recorded as failures; if that is none of them alone, all."""
+        """The items. Those that can not be recorded are failures; where no single one is to blame, all are."""
 
         async def probe(part: Sequence[Applied]) -> None:
             try:

@@ -1,4 +1,4 @@
-"""Effects that can not be recorded are taken back, under the locks of their commands until that is durable."""
+"""Take back effects that can not be recorded. The locks of their commands are held until that is durable."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _STANDS = "The command took effect but could not be recorded or taken back. Reco
 async def taken_back(
     pool: Pool, run: Run, executor: Executor, items: Sequence[Applied], effects: Sequence[CommandId]
 ) -> AsyncIterator[Mapping[CommandId, Applied] | None]:
-    """For those of `items` that had `effects`: what they are now, with the identity of what lies at its old place again, or
-    inconsistent. None: another attempt has them, and nothing was touched. `run` brings a thread of the mount.
+    """What the `items` that had `effects` are now: taken back, with the identity of what lies at its old place again,
+    or inconsistent. None: another attempt has them, and nothing was touched. `run` brings a thread of the mount.
 
     The locks of all items are held until the caller has recorded it: no other process may act on them meanwhile. If the
     process dies before that, the commands still run, and the worker that resumes them takes the steps anew. Raises

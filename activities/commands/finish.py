@@ -90,7 +90,8 @@ class Finish:
     async def _clear_at_once(
         self, mount: MountId, executor: Executor, leftovers: Sequence[leftover_store.Leftover], cleared: _Cleared
     ) -> None:
-        """In some threads, where storage answers several at once; the others are for the steps of the next list."""
+        """Uses some of the threads where storage answers several requests at once; the others are for the steps of the
+        next list."""
         todo = deque(leftovers)
         width = max(1, min(executor.width // 2, len(todo)))
         parts = [_Cleared() for _ in range(width)]
@@ -168,7 +169,7 @@ def _laid(executor: TreesByItem, task: Task, sources: Sequence[Source]) -> list[
 
 
 def _clear(executor: Executor, todo: deque[leftover_store.Leftover], cleared: _Cleared) -> None:
-    """Take from what is to do until nothing is left."""
+    """Take leftovers from the list until it is empty."""
     locks = executor.locks()
     try:
         while todo:
@@ -192,7 +193,7 @@ def _clear_one(executor: Executor, locks: Locks, leftover: leftover_store.Leftov
         if leftover.departs:
             result = executor.act(task)
             if isinstance(result, Refused) and result.code not in _CHANGED:
-                raise from_code(result.code, result.message)  # it is still ours to go: later
+                raise from_code(result.code, result.message)  # it is still ours and has to go: later
             if not isinstance(result, Done):
                 cleared.changed.append(task.command)
             executor.flush([task])
@@ -202,7 +203,8 @@ def _clear_one(executor: Executor, locks: Locks, leftover: leftover_store.Leftov
 
 
 def _problem(executor: Executor, leftover: leftover_store.Leftover, error: Exception) -> str:
-    """What a person is told of it. Raises MountOffline where not this leftover is to blame, but the mount is away."""
+    """The problem in words for a person. Raises MountOffline where the mount is away, so that this leftover is not to
+    blame."""
     executor.check()
     activity.logger.warning("what %s left can not be cleared: %r", leftover.row.id, error)
     why = error.message if isinstance(error, FilestoreError) else f"{type(error).__name__}: {error}"

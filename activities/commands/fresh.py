@@ -10,8 +10,8 @@ class FreshAttempts:
     """Attempts that were opened in this process and that no thread has executed yet.
 
     `begin` adds them and `apply` takes them, each once. A fresh attempt needs no higher number in the record before its step,
-    and what stands in its way was not made by an earlier execution. An attempt that is lost here, because the process
-    ended, is a later one wherever it goes on: that is always safe. One event loop has them; they have no lock.
+    and what stands in its way was not made by an earlier execution. If the process ends, its fresh attempts count as
+    later ones wherever they go on: that is always safe. Only one event loop uses this, so there is no lock.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class FreshAttempts:
         self._attempts.add((command, attempt))
 
     def take(self, going: Iterable[Going]) -> list[Going]:
-        """Those among these that are fresh. From now on they are not."""
+        """Returns the attempts among these that are fresh. From now on they are not."""
         taken = [one for one in going if (one.id, one.attempt) in self._attempts]
         self._attempts.difference_update((one.id, one.attempt) for one in taken)
         return taken

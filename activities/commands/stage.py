@@ -57,8 +57,8 @@ class StageCopies:
 
     @activity.defn(name="stage")
     async def stage(self, begun: Begun) -> Staged:
-        """`begun.unstaged`, as many at once as storage takes. A failure ends its own command only, or its whole atomic list:
-        nothing of them is visible."""
+        """Stage `begun.unstaged`, as many at once as storage takes. A failure ends its own command only, or its whole
+        atomic list: nothing of them is visible."""
         staged = Staged(begun.mount_id, go=list(begun.go))
         room = asyncio.Semaphore(self._at_once(begun.mount_id))
         for result in await asyncio.gather(*(self._tried(begun, going, room) for going in begun.unstaged)):
@@ -78,7 +78,7 @@ class StageCopies:
             return 1  # each is told so
 
     async def _tried(self, begun: Begun, going: Going, room: asyncio.Semaphore) -> Going | Applied | CommandId:
-        """It can go on; how it failed; or its id, when another process is at it."""
+        """Returns the command that can go on, or how it failed, or its id when another process is at it."""
         async with room:
             try:
                 there = await self._stage_one(begun, going)
@@ -186,7 +186,8 @@ class StageCopies:
             await trees.record_stage(connection, row.id, row.attempt, items.DIRECTORY.facts(), tree=True)
 
     async def _check_names(self, by_item: TreesByItem, task: Task, row: record_store.Row) -> None:
-        """Of the whole tree, before anything is laid. Raises InvalidPath, and VersionConflict as `items.source_of`."""
+        """Checks the names of the whole tree, before anything is laid. Raises InvalidPath, and VersionConflict as
+        `items.source_of`."""
         by_item.check_names(task, [])
         after = b""
         while page := await self._page(row.id, after):
@@ -284,7 +285,7 @@ def _pages(copies: Iterable[Copied]) -> Iterator[list[Copied]]:
 
 
 def _none_of(begun: Begun, staged: Staged) -> Staged:
-    """Nothing of the list is visible, and nothing of it will be. (`commit` finds the words for it.)"""
+    """Nothing of the list is visible, and nothing of it will be. `commit` writes the message."""
     failed = {item.id: item for item in staged.failed}
     return Staged(
         begun.mount_id,

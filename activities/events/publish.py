@@ -34,7 +34,8 @@ class Publish:
         self._wanted, self._unsent = asyncio.Event(), asyncio.Event()
 
     def announce(self) -> None:
-        """There is something to publish: `run` of this process does so at once. The caller does not wait for it."""
+        """Say that there is something to publish: `run` of this process does so at once. The caller does not wait for
+        it."""
         self._wanted.set()
 
     @activity.defn(name="publish")
@@ -94,8 +95,9 @@ class Publish:
             return sent
 
     async def run(self, pause_seconds: float = 0.2, idle_seconds: float = 0.8) -> None:
-        """Publish whenever announced, at most once per pause: many lists share one round trip. Unannounced, look now and then:
-        what a transaction held back, or a process left behind that died after its commit, is not announced again."""
+        """Publish whenever announced, at most once per pause: many lists share one round trip. Without an announcement
+        look now and then: events that a transaction held back, or whose process died after its commit, are not
+        announced again."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_positioning(pause_seconds, idle_seconds))
             group.create_task(self._keep_sending(pause_seconds))
@@ -129,7 +131,7 @@ class Publish:
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:
-    """Whether it is set before the time is over."""
+    """Waits for the event. True: it was set before the time was over."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

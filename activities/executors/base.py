@@ -367,10 +367,10 @@ class Rooted(Protocol):
 
 @runtime_checkable
 class TrashByDay(Protocol):
-    """What leaves goes into a folder for its day, and making one takes room."""
+    """Content that leaves goes into a folder for its day, and making one takes room."""
 
     def make_day(self, day: str) -> None:
-        """Ahead of need: when the storage is full it may be too late. Raises StorageFull."""
+        """Make the folder before it is needed: when the storage is full it may be too late. Raises StorageFull."""
         ...
 
 
@@ -379,8 +379,8 @@ class Marks(Protocol):
     """Steps leave marks that only help to recognise them."""
 
     def forget(self, commands: Sequence[CommandId]) -> None:
-        """These are recorded, and left nothing to `finish`: no later execution will ask for their marks. What is not
-        forgotten is left to the sweep."""
+        """Remove the marks of these commands. They are recorded, and left nothing to `finish`, so no later execution
+        asks for their marks. The sweep removes marks that stay here."""
         ...
 
 
@@ -418,13 +418,14 @@ class DirectUploads(Protocol):
     """The storage takes content itself, under a link."""
 
     def presign_stage(self, stage: CommandId, size: int, sha256: bytes, seconds: int) -> UploadLink:
-        """A link for a client that puts content of this size and hash into this stage itself. It begins in this time, and
-        can end later. Raises PayloadTooLarge."""
+        """A link for a client that puts content of this size and hash into this stage itself. The upload must begin in
+        this time, and can end later. Raises PayloadTooLarge."""
         ...
 
     def find_uploaded(self, stage: CommandId, size: int, sha256: bytes) -> Stage | None:
-        """The stage that was put there under such a link, its content proven: it can be made visible like any other. None:
-        nothing is there yet. Raises ChecksumMismatch where it is something else, which is removed."""
+        """The identity of a stage that was put there under such a link. Its content is proven, so it can be made
+        visible like any other stage. None: nothing is there yet. Raises ChecksumMismatch where it is something else,
+        which is removed."""
         ...
 
 
@@ -446,12 +447,12 @@ class TreesByItem(Protocol):
         ...
 
     def lay(self, task: Task, page: Sequence[Source], fetch: Fetch | None = None) -> list[Copied]:
-        """What it holds beside it, parents first. The originals stay. With `fetch` they lie on another mount. Raises
-        VersionConflict, NodeExists, ContentExpired."""
+        """Lay what the directory holds at its new place, parents first. The originals stay. With `fetch` they lie on
+        another mount. Raises VersionConflict, NodeExists, ContentExpired."""
         ...
 
     def end_tree(self, task: Task, files: int) -> None:
-        """All `files` are laid. Raises VersionConflict when there is more below what is to leave."""
+        """All `files` are laid. Raises VersionConflict when more lies below the directory that is to leave."""
         ...
 
     def clear_tree(self, task: Task, page: Sequence[Source], succeeded: bool) -> None:

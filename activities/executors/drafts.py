@@ -16,7 +16,8 @@ PIECE = 1 << 20
 
 
 def pour(content: Content, writer: StageWriter) -> Stage:
-    """All of it, in one pass. Nothing stays of the stage when it fails. The caller closes the content."""
+    """Pour all of the content, in one pass. When it fails, nothing stays of the stage. The caller closes the
+    content."""
     offset = 0
     try:
         while piece := content.read(offset, PIECE):

@@ -11,7 +11,7 @@ from schema.errors import ExecutorNotFound, InvalidRequest
 from schema.mounts import Mount
 
 PIECES = 3 << 20
-"""Memory of one stream as a rule: a piece that goes, one that comes, one in the buffers of the connection."""
+"""Memory of one stream as a rule: a piece that is sent, one that is read, one in the buffers of the connection."""
 
 
 class MountPlace(Protocol):
@@ -32,8 +32,8 @@ class MountPlace(Protocol):
 
 
 class Kind(Protocol):
-    """What there is to know of one kind of storage before it is open. Its module loads no client library: that is imported
-    where it is used."""
+    """What is known of one kind of storage before it is open. Its module loads no client library: the executor imports
+    that."""
 
     reading: int
     """Bytes of memory that one download takes at most"""
@@ -60,7 +60,8 @@ class Kind(Protocol):
         ...
 
     def meets(self, mount: Mount, other: Mount, spool: Path) -> bool:
-        """Whether a file can lie in both, as far as it can be known: one of them contains the other, or they are the same."""
+        """Whether a file can lie in both places, as far as it can be known: one of them contains the other, or they are
+        the same."""
         ...
 
 

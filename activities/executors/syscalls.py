@@ -69,7 +69,8 @@ def openat2(folder: int, path: bytes, flags: int) -> int:
 
 
 def open_each(folder: int, path: bytes, flags: int) -> int:
-    """The same name by name, for kernels and container profiles without openat2: each O_NOFOLLOW from the one before.
+    """Open the path name by name, each with O_NOFOLLOW from the one before, for kernels and container profiles without
+    openat2.
 
     It never leaves `folder` either, since a link is refused wherever it stands (ENOTDIR, or ELOOP at the end). It costs
     two system calls a name, and takes paths longer than PATH_MAX.
@@ -179,6 +180,6 @@ def clone(source: int, target: int) -> bool:
 
 
 def syncfs(descriptor: int) -> None:
-    """syncfs(2): flush a whole file system, other people's bytes too. For a folder that can no longer be found."""
+    """syncfs(2): flush a whole file system, bytes of other programs too. For a folder that can no longer be found."""
     if _syncfs(descriptor):
         raise _failed()

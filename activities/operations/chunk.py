@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 _BUSY_MOST = 12
 """An item whose path was busy so often is given up: about a minute and a half."""
 _CHUNK_SECONDS = 1.0
-"""Under a limit, a list of commands is what may go in this time."""
+"""Where a limit is set, a list holds the commands that may go in this time."""
 _CHUNK_BYTES = 64 * 1024 * 1024
-"""Of small files in one list, so that it can be stopped soon."""
+"""The most small files in one list, so that the operation can be stopped soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def _by_rate(operation: Operation) -> int:
 
 
 def _pace(operation: Operation, going: Sequence[OperationItem]) -> float:
-    """How long these keep the operation busy, by its limits."""
+    """For how many seconds the limits of the operation make it wait after these items."""
     files, size = operation.options.files_per_second, operation.options.bytes_per_second
     by_files = len(going) / files if files else 0.0
     by_bytes = sum(one.size for one in going) / size if size else 0.0

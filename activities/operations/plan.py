@@ -46,7 +46,7 @@ class PlanItems:
 
 
 async def _page(connection: Connection, locked: LockedOperation) -> OperationState | None:
-    """Plan one page. The state that follows, when it was the last one."""
+    """Plan one page. Returns the state that follows, when it was the last page."""
     operation, cursor = locked.operation, locked.cursor
     if cursor is None:
         entry = await store.begin_plan(connection, operation.mount_id, operation.path)
@@ -72,7 +72,7 @@ async def _again(connection: Connection, id: str) -> LockedOperation:
 
 
 def _planned(operation: Operation) -> OperationState:
-    """`fail`: one conflict, and nothing is begun."""
+    """With `onConflict: fail` one conflict ends the operation before anything is begun."""
     if operation.failed and operation.options.on_conflict == "fail":
         return OperationState.FAILED
     return OperationState.PLANNED if operation.plan_only else OperationState.RUNNING

@@ -1,4 +1,4 @@
-"""`prune`: what was promised to be kept for a time, and is older: commands with their keys, and events."""
+"""`prune`: remove commands with their keys, and events, once they are older than the time for which they are kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Pruned:
     commands: int = 0
     events: int = 0
     more: bool = False
-    """There was no time for all of it: again, at once"""
+    """There was no time for all of it: run again at once"""
 
 
 class Retention:

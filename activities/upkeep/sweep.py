@@ -81,7 +81,7 @@ class Sweep:
         return removed
 
     async def _ended(self, mount: MountId, young: list[CommandId]) -> list[CommandId]:
-        """Those whose commands are known to have ended: a crash came between the record and the tidying."""
+        """The stages whose commands are known to have ended: a crash came between the record and `finish`."""
         ended: list[CommandId] = []
         for start in range(0, len(young), 500):
             async with self._pool.connection() as connection:
@@ -102,8 +102,8 @@ class Sweep:
 
 
 def _discard(executor: Executor, stage: CommandId) -> bool:
-    """One that can not be removed is left to the next sweep, and holds up no other. Raises MountOffline where the mount is
-    away."""
+    """Remove a stage. One that can not be removed is left to the next sweep, and holds up no other. Raises MountOffline
+    where the mount is away."""
     try:
         return executor.discard_stage(stage, None)
     except (FilestoreError, OSError) as error:

@@ -23,7 +23,7 @@ class Lease:
 
 
 class Budget:
-    """Of one process, used by its HTTP loop alone. The first to wait is the first to be served."""
+    """The memory of one process, used by its HTTP loop alone. The request that has waited longest is served first."""
 
     def __init__(self, total: int, wait_seconds: float, refused: Callable[[str], None]) -> None:
         self._total = self.free = total

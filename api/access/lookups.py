@@ -1,4 +1,4 @@
-"""What Postgres was asked a moment ago: the answer holds for a while, and is asked for anew by one request at a time."""
+"""Answers of Postgres that hold for a while. One request at a time asks for an answer anew."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Holding:
 
     fresh: float
     grace: float
-    """The request that finds it too old asks again; meanwhile the others go on with it."""
+    """A request that finds an older answer asks again; meanwhile the others use the old one."""
     stale: float = inf
     """How long it holds while Postgres can not be asked"""
 

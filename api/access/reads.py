@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 QUICK_SECONDS = 0.25
-"""What takes no longer needs no lane. It can not be told beforehand: the same list is short here and long there."""
+"""A read that takes no longer needs no lane. It can not be told beforehand: the same list is short here and long
+there."""
 
 
 class LongReads:
-    """Of one process, used by its HTTP loop alone. The first to wait is the first to be served."""
+    """The lane of one process, used by its HTTP loop alone. The read that has waited longest goes first."""
 
     def __init__(self, pool: Pool, settings: Settings, refused: Callable[[str], None]) -> None:
         self._pool, self._refused = pool, refused
@@ -62,7 +63,7 @@ class LongReads:
             ) from error
 
     async def _alone(self, read: Callable[[Connection], Awaitable[T]]) -> T:
-        """On one processor: as many as the lane has, and no more of the server."""
+        """Runs on one processor, so that the lane uses as many processors of the server as it has places."""
         try:
             async with self._pool.connection() as connection, connection.transaction():
                 await store.one_process(connection)

@@ -10,7 +10,7 @@ from schema.store.pool import Pool
 
 FRESH_SECONDS = 4.0
 GRACE_SECONDS = 1.0
-"""Together at most five seconds: so long a revoked token lives."""
+"""Together at most five seconds: for so long a revoked token is still accepted."""
 STALE_SECONDS = 60.0
 """While Postgres can not be asked callers hear 503 from where the trouble is, and not 401."""
 CACHED_MAX = 10_000

@@ -38,7 +38,7 @@ def _status(ended: Outcome, success: int) -> int:
 
 
 def _replaced(body: str) -> bool:
-    """Metadata can look alike: only then is the answer taken apart."""
+    """Metadata can contain the same text: only then is the JSON parsed."""
     return bool(_PREVIOUS.search(body)) and orjson.loads(body)["result"].get("previousVersion") is not None
 
 
@@ -55,7 +55,7 @@ def _failure(request: Request, ended: Outcome, headers: dict[str, str]) -> Respo
 
 
 def error_of(ended: Outcome) -> FilestoreError:
-    """What a command that did not succeed was refused with, in the words of its first answer."""
+    """The error of a command that did not succeed, in the words of its first answer."""
     recorded = json.loads(ended.body).get("error", {}) if ended.body else {}
     return from_code(ended.code or "INTERNAL_SERVER_ERROR", recorded.get("message"), recorded.get("details"))
 

@@ -125,7 +125,7 @@ async def _independent(asker: Asker, items: Sequence[Item]) -> list[str]:
 
 
 async def _ordered(asker: Asker, items: Sequence[Item]) -> list[str]:
-    """Strictly one after the other: nothing may have happened behind a command that failed."""
+    """Strictly one after the other: no command may run after one that failed."""
     settings, loop, looking = asker.front.services.settings, asyncio.get_running_loop(), asyncio.Semaphore(1)
     patience = intake.wait(settings, asker.asked)
     until = loop.time() + (settings.answer_wait_seconds if patience is None else patience)
@@ -227,7 +227,7 @@ def _key(asker: Asker, item: Item) -> str | None:
 
 
 def _of_command(refusal: FilestoreError, request: Command) -> FilestoreError:
-    """With what is needed to ask for this command's outcome, should it be known later."""
+    """Adds what a client needs to ask for this command's outcome later."""
     known = {"commandId": request.id, "idempotencyKey": request.effective_key}
     return from_code(refusal.code, refusal.message, {**known, **(refusal.details or {})})
 

@@ -23,7 +23,7 @@ class CommandEntry:
     submission: Callable[[Asker, Any], Awaitable[Submission]]
     """From a body of that type"""
     success: int
-    """Status of the first good answer; 201 becomes 200 where it took the place of something"""
+    """Status of the first good answer; 201 becomes 200 where the command replaced something"""
     summary: str
     description: str
     example: Mapping[str, Any]

@@ -72,7 +72,8 @@ def _joined(headers: Headers, name: str) -> str | None:
 
 
 def with_conditions(asked: CommandHeaders, if_match: str | None, if_none_match: str | None) -> CommandHeaders:
-    """The same with these conditions; None leaves what there is. Raises VersionConflict, InvalidRequest."""
+    """The same headers with these conditions; None leaves the condition as it is. Raises VersionConflict,
+    InvalidRequest."""
     if if_match is not None:
         tag = _if_match(if_match)
         asked = replace(asked, if_version=tag.version, if_hash=tag.hash, if_exists=tag.anything)
@@ -83,7 +84,7 @@ def with_conditions(asked: CommandHeaders, if_match: str | None, if_none_match: 
 
 
 def with_body(asked: CommandHeaders, body: CommandBody) -> CommandHeaders:
-    """The same with the key and the conditions of the body: they win."""
+    """The same headers with the key and the conditions of the body: they win."""
     if body.idempotency_key is not None:
         asked = replace(asked, key=body.idempotency_key)
     if body.if_match is None and body.if_none_match is None:

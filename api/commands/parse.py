@@ -150,8 +150,9 @@ async def _named(asker: Asker, body: NodeMetadata | Restoration) -> Named:
 
 
 async def _last_deleted(asker: Asker, named: Named) -> NodeId | None:
-    """Where none was deleted the living one: that it is not deleted says the record, or that it was restored before. None:
-    there never was one, or with a key the answer may be the one it got when there was: then the record decides."""
+    """Where no node was deleted, the living one: the record says that it is not deleted, or that it was restored
+    before. None: no node was ever there. With a key the record decides, because the command may have its answer from a
+    time when there was one."""
     tenant = asker.principal.tenant
     async with asker.front.services.pool.connection() as connection:
         found = await nodes.latest_deleted(connection, named.mount, named.path, tenant)

@@ -23,7 +23,7 @@ _POLL_SECONDS = 0.2
 _SOMEBODY_ELSES_SECONDS = 1.0
 """After so long a command may have gone on in another process, which does not tell this one of its end."""
 _QUEUED_SECONDS = 1.0
-"""So long even a client that does not want to wait waits for `begin`; then it is told that the command is queued."""
+"""Even a client that does not want to wait waits for `begin` so long; then it is told that the command is queued."""
 _QUEUED_MAX = 10_000
 """Commands that are remembered because their clients were given their ids; the latest ones"""
 

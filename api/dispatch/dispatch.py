@@ -48,7 +48,7 @@ class Dispatch:
     async def drain(self) -> None:
         """No new work; returns when everything under way is answered."""
         self._closing = True
-        # Once in a life: not worth an event in every lane.
+        # A process stops once: that is not worth an event in every lane.
         while not all(lanes.idle for lanes in self._lanes.values()):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -73,7 +73,7 @@ class Dispatch:
             self._forget([waiter])
 
     async def submit_atomic(self, submissions: Sequence[Submission]) -> list[Outcome]:
-        """The same for all or none, an outcome for each. A list of one is a command like any other."""
+        """The same for an atomic list, an outcome for each. A list of one is a command like any other."""
         if len(submissions) == 1:
             return [await self.submit(submissions[0])]
         waiters = self._hand_over(submissions)

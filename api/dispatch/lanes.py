@@ -26,7 +26,7 @@ from schema.store import begin as begin_store
 from schema.store.pool import Pool
 
 _LOOK_SECONDS = 0.25
-"""How often a lane looks whether its commands are answered, should no message come."""
+"""How often a lane looks whether its commands are answered, in case no message comes."""
 
 log = structlog.get_logger("lanes")
 
@@ -137,9 +137,9 @@ class Lanes:
         await self._until_answered(asyncio.ensure_future(result()), turns)
 
     async def _until_answered(self, ending: asyncio.Future[object], turns: Mapping[CommandId, int]) -> None:
-        """Until all are answered. What the workflow does after that does not concern the lane: the next list gathers by its
-        share. A workflow that has ended without answering some of them left these to another one, and they are answered
-        from their rows."""
+        """Wait until all are answered. What the workflow does after that does not concern the lane: the next list
+        gathers by its share. A workflow that has ended without answering some of them left these to another one, and
+        they are answered from their rows."""
         try:
             while waiting := self._still(turns):
                 if ending.done():

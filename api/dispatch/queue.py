@@ -66,7 +66,7 @@ class Queue:
         self._size += len(turn)
 
     def put_back(self, *turn: WaitingCommand) -> None:
-        """To the front: it had its turn, and another process held a path."""
+        """Put it to the front: it had its turn, and another process held a path."""
         for waiting in turn:
             waiting.bounced = True
         self._of(turn).appendleft(turn)
@@ -76,12 +76,12 @@ class Queue:
         return self._by_principal.setdefault(turn[0].request.principal, deque())
 
     def _share(self, in_flight: int) -> int:
-        """A lane's part of everything there is to do: lists of one size serve all sooner than a long and a short one."""
+        """A lane's part of all commands that wait: lists of one size end sooner than a long and a short one."""
         return -(-(self._size + in_flight) // self._lanes)
 
     def worth_a_list(self, in_flight: int) -> bool:
-        """A list costs much the same however short it is. While another one is under way a full share is worth one; commands
-        that wait for more wait at the longest until that other list is done."""
+        """A list costs much the same however short it is. So while another list is under way, a new one starts only
+        with a full share; commands wait for more at the longest until that other list is done."""
         return self._size > 0 and (in_flight == 0 or self._size >= self._share(in_flight))
 
     def take(self, in_flight: Collection[WaitingCommand], now: float) -> list[WaitingCommand]:

@@ -1,4 +1,4 @@
-"""The event feed as this process reads it: its newest part once for all followers, the rest for each from the table.
+"""The event feed as this process reads it: the newest part once for all followers, older parts from the table for each.
 
 A follower holds a position and nothing else. One task looks for what is new, when Redis says so and at least every half
 second; it keeps the last events in memory, within bounds. A follower that is close behind is served from there. One that is
@@ -132,7 +132,7 @@ class Feed:
                 self._ending = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._stop)
 
     def close(self) -> None:
-        """Every stream ends now, and so does every poll that waits. For the end of the process."""
+        """End every stream and every poll that waits, because the process ends."""
         self.closed = True
         self._stop()
         self._moved.set()

@@ -1,4 +1,5 @@
-"""Events: GET /v1/events/stream pushes them, GET /v1/events is asked for them. The same feed, the same filters, the same rights."""
+"""Events: GET /v1/events/stream pushes them, GET /v1/events returns pages of them. The same feed, the same filters, the
+same rights."""
 
 from time import monotonic
 
@@ -45,8 +46,8 @@ _STREAM = {"description": "The stream", "content": {EventStream.media_type: {"sc
 )
 async def stream(request: Request) -> Response:
     """Server-sent events: `event` is the type, `id` the position, `data` is `{type, data}` on one line. From now on, or
-    right after `Last-Event-ID`: nothing is missed, nothing comes twice. `filestore.stream.reset` says that events are gone
-    which were not seen."""
+    right after `Last-Event-ID`: nothing is missed, nothing comes twice. `filestore.stream.reset` says that events are
+    gone that the client has not seen."""
     principal = await admit(request, "read")
     front = front_of(request)
     query = read_query(StreamQuery, request.query_params)
@@ -72,8 +73,8 @@ async def stream(request: Request) -> Response:
 )
 async def pull(request: Request) -> Response:
     """In the order of commits. Send `next` as the next `after`; without `after` from the oldest that is kept. `wait` holds
-    the answer back until there is one event, or so many seconds. `last` is the end of the feed. `CURSOR_EXPIRED` says that
-    events are gone which were not seen; `earliest` is where those begin that are kept."""
+    the answer back until there is one event, or so many seconds. `last` is the end of the feed. `CURSOR_EXPIRED` says
+    that events are gone that the client has not seen; `earliest` is the position where the kept ones begin."""
     principal = await admit(request, "read")
     feed = feed_of(request)
     query = read_query(EventsQuery, request.query_params)
@@ -130,7 +131,8 @@ async def _wanted(request: Request, principal: Principal, query: StreamQuery | E
 
 
 def _last_event_id(request: Request, query: StreamQuery) -> int | None:
-    """The header is of the last event a client has got; the query, of the last one when it made the address."""
+    """The header names the last event that the client has got. The query names the last one it had when it made the
+    address."""
     text = request.headers.get("last-event-id", "").strip()
     if not text:
         return query.last_event_id

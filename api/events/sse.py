@@ -108,7 +108,7 @@ def reset(asked: int, resumed: int) -> dict[str, int]:
 
 
 def _pieces(events: Iterable[Placed]) -> Iterator[bytes]:
-    """Small enough for a slow client: while it takes one the next is not even made."""
+    """Pieces small enough for a slow client: the next piece is made only when it has taken one."""
     waiting: list[bytes] = []
     size = 0
     for event in events:

@@ -19,7 +19,7 @@ from schema.store.pool import Pool
 log = structlog.get_logger(__name__)
 
 WAITING_MAX = 10_000
-"""Downloads that are noted and not written; what comes on top is not told of."""
+"""The most downloads that are noted and not written; further ones get no event."""
 PART = 1000
 GATHER_SECONDS = 0.1
 """How long events gather before they are written. One statement for each would cost a small file a third of its rate."""

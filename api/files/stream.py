@@ -175,8 +175,8 @@ def _refusal(error: Exception) -> Exception:
 
 
 async def _taken(send: Send, gone: "asyncio.Future[None]") -> bool:
-    """The client has taken what was sent, but for the little the kernel holds. The server lets an empty piece pass when
-    the ones before it are out; a client that left meanwhile is seen one turn of the loop later."""
+    """Has the client taken what was sent, but for the little that the kernel holds? The server lets an empty piece pass
+    when the ones before it are out; a client that left meanwhile is seen one turn of the loop later."""
     await send({"type": "http.response.body", "body": b"", "more_body": True})
     await asyncio.sleep(0)
     return not gone.done()

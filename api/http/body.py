@@ -66,12 +66,12 @@ class RequestBody:
         self._digest = Comparing(())
 
     def expect_digest(self, claimed: Sequence[Checksum]) -> None:
-        """Of the whole body, whatever it is made of; `check_digest` says whether it has come."""
+        """Expect these digests of the whole body; `check_digest` compares them at its end."""
         self._digest = Comparing(claimed)
 
     @property
     def length(self) -> int | None:
-        """As the client says; None where it does not know."""
+        """The length that the client names; None where it does not know."""
         return int(self.announced) if self.announced.isdigit() else None
 
     def check_size(self, size_max: int, beside: int = 0) -> None:
@@ -92,7 +92,7 @@ class RequestBody:
         return piece
 
     def check_digest(self) -> None:
-        """At its end. Raises ChecksumMismatch."""
+        """Called at the end of the body. Raises ChecksumMismatch."""
         self._digest.compare()
 
     async def pieces(self) -> Pieces:

@@ -1,4 +1,4 @@
-"""What a client says its content hashes to, and whether it does."""
+"""The digests that a client names for its content, and whether they are right."""
 
 import base64
 import hashlib
@@ -99,7 +99,8 @@ def _sequence(text: str | None, size: int, header: str) -> bytes:
 
 
 def hashers(checksums: Sequence[Checksum]) -> dict[str, Hasher]:
-    """One for each algorithm that is asked for beside SHA-256, which is computed anyway. No security rests on them."""
+    """A hash for each algorithm that is asked for besides SHA-256, which is computed anyway. No security rests on
+    them."""
     return {one.algorithm: hasher(one.algorithm) for one in checksums if one.algorithm != "sha256"}
 
 

@@ -14,8 +14,8 @@ def joined(headers: Headers) -> dict[str, str]:
 
 
 def single(headers: Headers, name: str) -> str | None:
-    """A header that means one thing, and is no list. Raises InvalidRequest where it comes with two values: one of them would
-    be passed over in silence."""
+    """A header with one value, and no list. Raises InvalidRequest where it comes with two: one of them would be ignored
+    in silence."""
     values = set(headers.getlist(name))
     if len(values) > 1:
         raise InvalidRequest(f"{name} came {len(values)} times, with different values. Send it once.")

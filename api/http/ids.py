@@ -18,7 +18,7 @@ def read_mount_id(request: Request) -> MountId:
 
 
 def _whole_number(request: Request, missing: type[FilestoreError]) -> int:
-    """In the address. One that is too large for us to have given it is just not there."""
+    """An id in the address. One that is too large to have been given is not there."""
     text = request.path_params["id"]
     if not (text.isascii() and text.isdigit()):
         raise InvalidRequest(

@@ -37,7 +37,7 @@ _ANYWHERE = (
 # Parameters
 
 COMMAND_HEADERS = {
-    "Idempotency-Key": "Names this request: sent again with the same key, it is carried out once and answered alike.",
+    "Idempotency-Key": "Names this request. Sent again with the same key, it is carried out once and gets the same answer.",
     "If-Match": "A version (7) or a SHA-256: the node must be this one, or 412.",
     "If-None-Match": "`*`: the name where something appears must be free. A version or a SHA-256: the node must not be it.",
     "Prefer": "`respond-async` or `wait=<seconds>`: answer 202 instead of waiting longer.",
@@ -236,7 +236,7 @@ _COMMON: dict[str, Any] = {}
 
 
 def _once(status: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """A reference, where a route refuses with this status for no reason of its own."""
+    """A reference, where a route refuses with this status only for reasons that all routes share."""
     codes = sorted(code for code in _ANYWHERE if status_of(code) == int(status))
     if not codes or answer.get(CODES) != codes:
         return answer
@@ -246,7 +246,7 @@ def _once(status: str, answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _forget_guesses(answer: dict[str, Any]) -> None:
-    """FastAPI takes every answer for JSON of which nothing is known."""
+    """Remove the JSON without a schema that FastAPI adds to answers it knows nothing of."""
     content = answer.get("content", {})
     if content.get(JSON) == {"schema": {}}:
         del content[JSON]

@@ -1,4 +1,4 @@
-"""Whether the client is still there: what is done for one that is gone is given up at once."""
+"""Whether the client is still there: work for a client that is gone is given up at once."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -52,7 +52,7 @@ class Limits:
 
 
 class _Refused(Exception):
-    """Thrown through the parser. What the client hears is kept beside it."""
+    """Raised through the parser. The answer for the client is kept beside it."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -64,7 +64,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._why: tuple[str, FilestoreError] | None = None
         self._crowded = False
         self._ended = False
-        """It was refused: what still comes is thrown away"""
+        """The connection was refused: bytes that still come are thrown away"""
         self._discarded = 0
         self._in_head, self._begun = True, False
         self._size = self._lines = 0

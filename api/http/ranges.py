@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from api.http.conditions import Validators, range_holds
 
 RANGES_MAX = 32
-"""Parts in one answer. A player, a viewer of documents or a synchroniser needs a few; thousands are there to hurt."""
+"""Parts in one answer. A player, a viewer of documents or a synchroniser needs a few; thousands are an attack."""
 SPECS_MAX = 1000
 """Ranges that are looked at before it is known how many parts they make."""
 GAP = 128

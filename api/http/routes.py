@@ -47,7 +47,8 @@ class Address:
 
     @property
     def allow(self) -> str:
-        """What the document says, and what HTTP adds of itself. A route that only explains a mistake is no promise."""
+        """The methods of the document, and those that HTTP itself adds. A route that only explains a mistake is left
+        out."""
         promised = {method for method, route in self.routes.items() if route.include_in_schema} or {*self.routes}
         return ", ".join(sorted(promised | {"OPTIONS"} | ({"HEAD"} if "GET" in promised else set())))
 

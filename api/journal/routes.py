@@ -31,8 +31,8 @@ router = APIRouter(route_class=Plain, tags=["journal"])
 )
 async def entries(request: Request) -> Response:
     """Newest first; `before` goes on behind an entry: send `pagination.nextBefore`. To follow, send `after`, first 0, then
-    `pagination.nextAfter`: oldest first, and nothing is ever missed. An entry is told to followers when everything before
-    it has been recorded, mostly within a second. `after` and `before` together bound a range, in either `order`. Failed
+    `pagination.nextAfter`: oldest first, and nothing is ever missed. Followers get an entry when everything before it
+    has been recorded, mostly within a second. `after` and `before` together bound a range, in either `order`. Failed
     and refused commands are here too, with code and context."""
     principal = await admit(request, "read")
     front = front_of(request)

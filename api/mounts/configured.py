@@ -22,7 +22,7 @@ from schema.store import mounts
 from schema.store.pool import Pool
 
 TENANT = "main"
-"""Whose mounts a file names."""
+"""The tenant whose mounts a file names."""
 
 Prove = Callable[[Mount], Identity | None]
 """Reads the sentinel of a mount where its row will say it lies, and writes nothing; says which directory a local root is.
@@ -31,7 +31,7 @@ Raises MountOffline where there is none, or another mount's."""
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a file says otherwise than a mount's row."""
+    """The difference between a file's entry and a mount's row."""
 
     columns: Mapping[str, Any]
     secrets: Mapping[str, str | None]

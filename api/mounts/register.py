@@ -181,7 +181,7 @@ def _moved(locked: LockedMount, changes: Mapping[str, Any]) -> Mount | None:
 
 
 def _after(mount: Mount, changes: Mapping[str, Any], secrets: Mapping[str, str | None]) -> Mount:
-    """What the changes make of where it lies."""
+    """Where the mount lies after the changes."""
     held = {name: value for name, value in {**mount.secrets, **secrets}.items() if value is not None}
     return replace(mount, **{name: changes[name] for name in _PLACE & changes.keys()}, secrets=held)
 

@@ -2,7 +2,7 @@
 
     version (1) | digest of the list (8) | rank (4) | node id (8) | name or path
 
-base64url without padding. It is not signed: it opens nothing that the request itself could not ask for.
+base64url without padding. It is not signed: it gives access to nothing that the request itself could not ask for.
 """
 
 import base64

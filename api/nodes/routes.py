@@ -187,13 +187,14 @@ def _rolled(wanted: RollupFilter | None) -> Rolled | None:
 
 
 def _echo(query: BaseModel) -> str:
-    """The conditions of a list, as they were understood. Clients know a list of values as an array, asked for or not."""
+    """The conditions of a list, as they were understood. A list of values is always an array, also where it was not
+    sent."""
     filters = query.model_dump(by_alias=True, exclude={"limit", "offset", "cursor", "as_of"}, mode="json")
     return orjson.dumps(filters | {name: filters[name] or [] for name in ("states", "kinds")}).decode()
 
 
 def _list(kind: str, of: int, path: bytes, query: NodesQuery | ChildrenQuery) -> list[object]:
-    """What makes a list the one it is: a cursor holds for no other. How long its pages are is no part of it."""
+    """What identifies a list: a cursor is valid for that list alone. The size of its pages is no part of it."""
     matter = query.model_dump(
         exclude={"backend_mount_id", "path", "path_b64", "limit", "offset", "cursor", "as_of"}, mode="json"
     )

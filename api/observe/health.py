@@ -42,7 +42,7 @@ async def health(_: Request) -> Response:
 )
 async def ready(request: Request) -> Response:
     """503 while Postgres or Temporal can not be reached. `degraded`: Redis, a mount or the worker of this host is amiss, and work
-    goes on. What is amiss is said in a sentence."""
+    goes on. A sentence says what is amiss."""
     report = await _report(request)
     status = status_of(report)
     body = orjson.dumps({"status": status, "checks": report}, default=str)

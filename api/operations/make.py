@@ -82,7 +82,8 @@ async def create(connection: Connection, operation: Operation, key: str | None, 
 
 
 def undo_of(principal: Principal, original: Operation, *, plan_only: bool) -> Operation:
-    """What puts back what `original` has done. Raises WrongState: it has not ended, or is undone already."""
+    """The operation that puts back what `original` has done. Raises WrongState: it has not ended, or is undone
+    already."""
     if not original.state.ended or original.undone or not original.done:
         raise refused(original, Control.UNDO)
     return Operation(

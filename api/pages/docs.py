@@ -16,7 +16,7 @@ BUNDLE = "fastapi_swagger.resources"
 """The package that carries Swagger UI; `uv.lock` pins which one."""
 START = "start.js"
 SETTINGS = {"url": "openapi.json", "dom_id": "#swagger-ui", "deepLinking": True, "validatorUrl": None}
-"""A validator would be a stranger, and would be sent the document."""
+"""No validator: it would be a server of another party, and would get the document."""
 PAGE = f"""<!doctype html>
 <html lang="en">
 <head>

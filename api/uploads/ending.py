@@ -19,7 +19,7 @@ from schema.uploads import UploadEnd
 FORGET_SECONDS = 7 * 86400.0
 """How long it is told that an upload has ended, and how."""
 PASSING = (MissingScope, ExecutorNotFound, MountReadOnly)
-"""Refusals that are no word about the upload: it can be gone on with when they are settled."""
+"""Refusals that do not end the upload: its client can go on with it when their cause is gone."""
 
 Clear = Callable[[State], Awaitable[None]]
 """Removes the bytes of an upload that has ended so, where nothing needs them any longer"""

@@ -38,8 +38,8 @@ from schema.paths import NodePath
 from schema.principals import Principal, authorise
 
 JOURNALED = (StorageFull, MountOffline, MountReadOnly, ChecksumMismatch)
-"""What is recorded as the outcome of a command, like failures that come later: what the storage refuses while a body is staged,
-and content that is not what its client said it was."""
+"""Errors that are recorded as the outcome of a command, like failures that come later: refusals of the storage while a
+body is staged, and content that is not what its client said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,8 @@ async def stage(front: Front, wanted: UploadRequest, pieces: http_body.Pieces) -
 def refused(
     command: Command, metadata: Mapping[str, Any] | None, error: FilestoreError, wait_seconds: float | None
 ) -> Submission:
-    """A command that is recorded with this refusal. Wrong content takes no key along: the right content comes under it."""
+    """A command that is recorded with this refusal. After wrong content the key stays free: the right content comes
+    under it."""
     key = None if isinstance(error, ChecksumMismatch) else command.key
     failed = replace(
         command,

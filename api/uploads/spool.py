@@ -167,7 +167,8 @@ def check_size(front: Front, size: int | None) -> None:
 
 
 def refuse_closed(mount: Mount) -> None:
-    """What `begin` would refuse is not even asked for: it can be large. Raises MountOffline, MountReadOnly."""
+    """Refuse before the body is read what `begin` would refuse: the body can be large. Raises MountOffline,
+    MountReadOnly."""
     if not mount.serving:
         raise MountOffline(f"The mount is {mount.state}. Nothing was changed.")
     if mount.access_mode == "ro":

@@ -1,4 +1,4 @@
--- What a list is answered, and what it tells others. After its record (record.sql), whose rows both statements read.
+-- The answers and the events of a list. They come after its record (record.sql), whose rows both statements read.
 
 -- name: answer
 -- The answer of each command, stored verbatim. Where nothing is left to clear, no later step needs its intent.
@@ -40,8 +40,8 @@ SELECT id::text, status::text, code, outcome::text AS body, leaves,
   FROM told
 
 -- name: tell
--- Its events, in the order of its commands: first that one has ended, with the result of its answer, then what leaves with it,
--- then of its node.
+-- The events of a list, in the order of its commands: first that a command has ended, with the result of its answer, then the
+-- events of nodes that leave with it, then those of its own node.
 WITH seen AS MATERIALIZED (
     SELECT c.id, c.tenant, c.mount_id, c.kind AS command, c.status, c.code, c.key, c.principal, c.request->>'path' AS shown,
            c.request->>'path_b64' AS shown_b64, c.outcome->'result' AS result,

@@ -15,9 +15,9 @@ SELECT n.id, p.directory_path || n.name AS path
 -- name: look
 -- What the record says about each request of a list: its key, its mounts, and for each of its ends (n = 0 the path, n = 1 the
 -- target) the parent, the node, the latest deleted one, and whose claim is in the way. `parent` is the stored form of the
--- directory's path, `above` says of all paths over it how many bytes of this one they are. Of metadata that changes: how many bytes
--- it has, and how many with what waits.
--- One look-up after the other for each request: whatever the tables' sizes, nothing here may become a scan.
+-- directory's path, `above` says of all paths over it how many bytes of this one they are. For metadata that changes: how many
+-- bytes it has now, and how many after the change. One look-up after the other for each request: whatever the tables' sizes,
+-- nothing here may become a scan.
 SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS fresh_node,
        m.state AS mount_state, m.access_mode AS mount_access,
        c.id::text AS known_id, c.status::text AS known_status, c.attempt AS known_attempt,

@@ -12,7 +12,7 @@ SELECT id, mount_id, parent_id, name, directory_path, depth, kind::text, state::
   FROM filestore.nodes WHERE mount_id = %(mount)s
 
 -- name: journal
--- All entries, in order; and those of other mounts by which something has moved away from here. With each, whether its command
+-- All entries, in order; and those of other mounts by which something has moved away from here. Each says whether its command
 -- may be pruned (`outlived`), and whether its events may be (`untold`).
 SELECT id, command_id::text AS command, attempt, outcome::text, code, retryable, node_id, before, after,
        context ? 'drift' AS drift, kind, also, mount_id <> %(mount)s AS foreign,
@@ -60,7 +60,7 @@ SELECT path, command_id::text AS command FROM filestore.claims WHERE mount_id = 
 SELECT command_id::text AS command FROM filestore.cleanups WHERE mount_id = %(mount)s
 
 -- name: expired_stages
--- What waited for a stage that never came.
+-- Metadata that waits for a command, and has expired.
 SELECT id::text FROM filestore.stages WHERE mount_id = %(mount)s AND upload_state IS NULL AND expires_at < now()
 
 -- name: open_uploads

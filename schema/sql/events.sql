@@ -6,11 +6,11 @@
 SELECT pg_try_advisory_lock(%(lock)s) AS mine
 
 -- name: unlock
--- Let the next one do it.
+-- Give the lock back, so that another process can take it.
 SELECT pg_advisory_unlock(%(lock)s)
 
 -- name: give_positions
--- Events of transactions below the horizon can not be joined by earlier ones any more: they get the next positions.
+-- Give the next positions to events of transactions below the horizon: no earlier event can appear any more.
 WITH ready AS (
     SELECT id, row_number() OVER (ORDER BY transaction, id) AS rank
       FROM (SELECT id, transaction FROM filestore.outbox
@@ -23,7 +23,7 @@ WITH ready AS (
 UPDATE filestore.outbox o SET position = feed.before + ready.rank FROM ready, feed WHERE o.id = ready.id
 
 -- name: waiting
--- What is left to do: events without a position, entries of the journal that are not settled, events Redis has not had.
+-- The work that is left: events without a position, entries of the journal that are not settled, events Redis has not had.
 SELECT EXISTS (SELECT FROM filestore.outbox WHERE position IS NULL) AS unpositioned,
        (SELECT CASE WHEN s.is_called THEN s.last_value ELSE 0 END FROM filestore.journal_entries_id_seq s) AS drawn,
        settled, awaited, position > published AS unpublished FROM filestore.event_feed

@@ -45,8 +45,8 @@ SELECT j.id, json_build_object(
     'principal', j.principal, 'outcome', j.outcome, 'code', j.code,
     'retryable', j.retryable, 'context', j.context, 'key', j.key,
     'requestId', j.request_id, 'traceId', j.trace_id, 'correlationId', j.correlation_id, 'attempt', j.attempt,
-    'startedAt', j.started_at,
-    'recordedAt', j.recorded_at, 'durationMs', round(extract(epoch FROM j.recorded_at - j.started_at) * 1000, 1),
+    'startedAt', j.started_at, 'recordedAt', j.recorded_at,
+    'durationMs', round(extract(epoch FROM j.recorded_at - j.started_at) * 1000, 1),
     'workflowId', j.workflow_id, 'executor', j.executor, 'operationId', j.operation_id,
     'atomicId', j.atomic_id, 'reverses', j.reverses)::text AS document,
     filestore.exact_v1(j.payload)::text AS exact, j.before::text AS before, j.after::text AS after

@@ -33,7 +33,7 @@ SELECT m.id AS mount, s.stuck, s.since, s.problem
  WHERE s.stuck > 0
 
 -- name: close_cleanups
--- These leftovers are cleared; where it was a source that had to go, its name is free now.
+-- These leftovers are cleared. Where one was a source that had to go, the claim on its name ends.
 WITH closed AS (
     DELETE FROM filestore.cleanups WHERE id = ANY(%(ids)s) RETURNING mount_id, command_id
 )
@@ -68,5 +68,5 @@ SELECT s.stage::text FROM unnest(%(stages)s::uuid[]) AS s(stage)
  WHERE EXISTS (SELECT FROM filestore.commands c WHERE c.id = s.stage AND c.mount_id = %(mount)s AND c.status <> 'running' OFFSET 0)
 
 -- name: forget_stages
--- What waited for a `begin` that never came.
+-- Remove metadata that waited for a `begin` that never came.
 DELETE FROM filestore.stages WHERE mount_id = %(mount)s AND upload_state IS NULL AND expires_at < now()

@@ -1,5 +1,5 @@
--- What operators want to know of the record. Asked every few seconds, whatever else is going on: by index, and never further
--- than `most` rows, because what is badly amiss has many.
+-- The numbers of the record for operators. They are read every few seconds, also under load: by index, and never beyond `most`
+-- rows, because a service in trouble has many.
 
 -- name: work
 -- What is left to do in the whole installation, and for how long the oldest of each has waited.

@@ -70,7 +70,7 @@ SELECT (SELECT count(*) FROM found) AS total, (
         'createdAt', m.created_at, 'updatedAt', m.updated_at)::text, ',' ORDER BY m.id) FROM page m) AS items
 
 -- name: create
--- A new mount, inactive until its storage is prepared and its root recorded. No row: the key is taken.
+-- Add a mount, inactive until its storage is prepared and its root recorded. No row: the key is taken.
 INSERT INTO filestore.backend_mounts (tenant, mount_key, backend_kind, root_path, bucket, prefix, config, access_mode,
     state, state_reason, display_name, description, contact, labels, host_id, direct_reads)
 VALUES (%(tenant)s, %(mount_key)s, %(backend_kind)s, %(root_path)s, %(bucket)s, %(prefix)s, %(config)s, %(access_mode)s,
@@ -120,7 +120,7 @@ SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket,
   FROM filestore.backend_mounts m WHERE id = %(id)s AND tenant = %(tenant)s AND removed_at IS NULL FOR UPDATE
 
 -- name: update
--- Change what is named in `changes`, and nothing else.
+-- Change the columns that `changes` names, and no other.
 UPDATE filestore.backend_mounts m SET
     mount_key = c.mount_key, root_path = c.root_path, bucket = c.bucket, prefix = c.prefix, config = c.config,
     access_mode = c.access_mode, state = c.state, state_reason = c.state_reason, display_name = c.display_name,

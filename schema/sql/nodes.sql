@@ -40,8 +40,8 @@ WITH RECURSIVE walk AS (
 SELECT d.id, d.mount_id, d.path, d.document_text AS document FROM latest JOIN filestore.node_documents d ON d.id = latest.id
 
 -- name: children
--- A directory and one page of its living children by kind and name. The hot one: no conditions, one row. `last_` is where
--- the page ends.
+-- A directory and one page of its living children by kind and name. It runs most often: no conditions, one row. `last_` is
+-- where the page ends.
 WITH page AS MATERIALIZED (
     SELECT c.id, c.kind, c.name FROM filestore.nodes c WHERE c.parent_id = %(id)s AND c.state <> 'deleted'
      ORDER BY c.kind, c.name LIMIT %(limit)s OFFSET %(offset)s
@@ -165,7 +165,7 @@ SELECT (SELECT count(*) FROM found) AS total,
   FROM (SELECT) one LEFT JOIN (SELECT * FROM page ORDER BY depth DESC, path DESC, id DESC LIMIT 1) l ON true
 
 -- name: content
--- What is needed to send a file's bytes, and to know them for those on record.
+-- All that is needed to send a file's bytes, and to check that they are those on record.
 SELECT n.id, n.mount_id, n.kind::text, n.state::text, n.version, coalesce(p.directory_path, '') || n.name AS path, n.name_text,
        n.size_bytes, n.sha256, n.checksum, n.mime_type, filestore.node_facts(n)->'identity' AS identity,
        n.last_modified_at, n.created_at,

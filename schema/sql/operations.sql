@@ -1,4 +1,4 @@
--- Operations and their items. Whatever is counted changes in the transaction that changes the rows it counts.
+-- Operations and their items. Counters change in the transaction that changes the rows they count.
 
 -- name: create
 -- A key names one operation of its principal. No row: it exists already.
@@ -15,7 +15,7 @@ SELECT id::text, encode(request_hash, 'hex') AS hash FROM filestore.operations
  WHERE tenant = %(tenant)s AND principal = %(principal)s AND key = %(key)s
 
 -- name: lock
--- Everything that a decision about an operation rests on, and nothing of it changes until the transaction ends.
+-- The row on which decisions about an operation rest, locked until the transaction ends.
 SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path, o.target_path, o.selection, o.options, o.metadata,
        o.state::text, o.want, o.back, o.turn, o.plan_only, o.undoes::text, o.undoes_turn, o.conflicts, o.items, o.done, o.failed,
        o.skipped, o.changed, o.reversed, o.in_flight, o.claimed, o.plan_cursor, o.planned_entry, o.paced_until > now() AS paced,
@@ -65,8 +65,8 @@ UPDATE filestore.operations SET options = %(options)s::jsonb, paced_until = NULL
 -- Planning --------------------------------------------------------------------------------------------------------------
 
 -- name: begin_plan
--- From which journal entry on a change is one that the plan has not seen. Not while a command is at work there: its entry would
--- be older than what the plan reads.
+-- The journal entry after which a change is one that the plan has not seen. `busy`: a command is at work there, and its entry
+-- would be older than what the plan reads.
 SELECT (SELECT coalesce(max(id), 0) FROM filestore.journal_entries) AS entry,
        EXISTS (SELECT FROM filestore.claims k WHERE k.mount_id = %(mount)s AND NOT k.shared
                   AND (k.path = %(path)s OR k.path >= %(low)s AND k.path < %(high)s)) AS busy
@@ -231,7 +231,7 @@ UPDATE filestore.operation_items
  WHERE operation_id = %(id)s AND item = ANY(%(items)s::integer[])
 
 -- name: pace
--- What was handed out counts against the limits; a runner is alive.
+-- Count the items that were handed out against the limits, and note that a runner is alive.
 UPDATE filestore.operations
    SET touched_at = now(), paced_until = CASE WHEN %(seconds)s::float > 0
            THEN greatest(now(), coalesce(paced_until, now())) + %(seconds)s::float * interval '1 second' END
@@ -285,8 +285,8 @@ UPDATE filestore.operations o SET in_flight = o.in_flight + n.opened, done = o.d
  WHERE o.id = n.operation_id
 
 -- name: close_items
--- Their commands end in this transaction. What is not as the plan saw it is skipped, and so is what needs no change; whatever
--- could not be put back has failed.
+-- The commands of items end in this transaction. An item that is not as the plan saw it is skipped, and so is one that needs no
+-- change. One that could not be put back has failed.
 WITH closed AS (
     UPDATE filestore.operation_items i
        SET state = e.state, code = CASE WHEN e.state IN ('failed', 'skipped') THEN e.code END,
@@ -370,7 +370,7 @@ SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version
  ORDER BY i.item LIMIT %(limit)s
 
 -- name: due
--- Operations of a mount that should move, and whose planner or runner was not heard of for a while.
+-- Operations of a mount that should go on, and whose planner or runner gave no sign of life for a while.
 SELECT o.id::text, o.state::text, o.turn FROM filestore.operations o
  WHERE o.mount_id = %(mount)s AND o.state IN ('planning', 'running', 'waiting', 'cancelling', 'rolling_back')
    AND (o.touched_at IS NULL OR o.touched_at < now() - %(silent)s::float * interval '1 second')

@@ -1,7 +1,7 @@
 -- How commands stand: for those that wait for them, and for the sweep.
 
 -- name: touch
--- These commands are in good hands: the sweeper need not resume them.
+-- Note that a process works on these commands: the sweeper need not resume them.
 UPDATE filestore.commands SET touched_at = now() WHERE id = ANY(%(ids)s::uuid[]) AND status = 'running'
 
 -- name: outcomes

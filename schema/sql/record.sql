@@ -1,5 +1,5 @@
 -- A list of commands is executed and recorded: statements of one transaction that travel together, each over the whole list.
--- What an intent says they read as filestore.command_intent; what several of them say stands in functions of the schema.
+-- They read an intent as filestore.command_intent. Logic that several of them share stands in functions of the schema.
 -- LATERAL with OFFSET 0, and `= ANY (ARRAY[...])` where a table is written to: see trees.sql.
 
 -- name: read_running
@@ -72,7 +72,7 @@ SELECT o.id, o.version, o.command, o.parent_id, o.name, o.kind, o.state, o.size_
   FROM ousted o
 
 -- name: journal
--- An entry for each command. First of what the record learns: totals are asked for as they were.
+-- An entry for each command. It is written first, because it has the totals as they were.
 INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, node_id, path, principal, token_id, key,
     executor, outcome, code, retryable, context, payload, before, after, also, trash, workflow_id, operation_id, atomic_id, item,
     reverses, request_id, trace_id, correlation_id, started_at)
@@ -103,7 +103,7 @@ SELECT c.tenant, c.id, c.attempt, c.kind, c.mount_id,
  WHERE c.id = ANY(%(ids)s::uuid[])
 
 -- name: roll
--- What the directories above count from now on. Before the nodes change, for it asks what they were.
+-- Change the totals of the directories above. It runs before the nodes change, because it reads what they were.
 WITH RECURSIVE done AS (
     SELECT c.id, i.step, i.node, i.previous_version, i.parent, i.old_parent, i.size - i.previous_size AS growth,
            i.replaced, i.departs, w.bytes, w.files, w.directories
@@ -121,7 +121,7 @@ WITH RECURSIVE done AS (
         ((d.departs->>'parent')::bigint, NULL, -d.bytes, -d.files, -d.directories, -1)
     ) AS x(directory, deleter, bytes, files, directories, children) WHERE x.directory IS NOT NULL
      UNION ALL
-    -- What comes back without the directory that it went along with: that one still counts it, and is to come back with less.
+    -- A node that comes back without the deleted directory it went with: take it out of that directory's totals.
     SELECT n.parent_id, s.command_id, -d.bytes, -d.files, -d.directories, -1 FROM done d
      CROSS JOIN LATERAL (SELECT k.parent_id FROM filestore.nodes k WHERE k.id = d.node OFFSET 0) n
      CROSS JOIN LATERAL (SELECT k.command_id FROM filestore.snapshots k
@@ -143,7 +143,7 @@ SELECT directory, sum(bytes), sum(files), sum(directories), sum(children) FROM u
 HAVING (sum(bytes), sum(files), sum(directories), sum(children)) IS DISTINCT FROM (0::numeric, 0::numeric, 0::numeric, 0::numeric)
 
 -- name: create_nodes
--- What has appeared, and its first version. A copy has the description of what it was copied from.
+-- Add the nodes that have appeared, and their first versions. A copy has the metadata of its source.
 WITH created AS (
     INSERT INTO filestore.nodes (id, tenant, mount_id, parent_id, name, name_text, directory_path, directory_text, depth, kind,
         state, version, size_bytes, sha256, checksum, mime_type, original_name, metadata, device, inode, birth_ns, observed_size,
@@ -171,7 +171,7 @@ SELECT id, version, observed_by, parent_id, name, kind, state, size_bytes, sha25
 
 -- name: change_nodes
 -- What was there and has changed: where it lies, what it holds, how it is described, whether it lives; and its new version.
--- The record knows the version each had: one that has another is not written, and its caller counts.
+-- A node is written only at the version that the intent knows; the caller compares the numbers.
 WITH changed AS (
     UPDATE filestore.nodes n SET
         version = i.version, updated_at = now(), last_modified_at = now(),

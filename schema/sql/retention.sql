@@ -22,8 +22,8 @@ WITH looked AS (
 SELECT count(*) AS gone FROM old
 
 -- name: prune_commands
--- Commands whose keys were kept for as long as was promised: a page of ids, which rise with time. Those that run, or have left
--- something to clear, stay.
+-- Delete commands whose keys were kept for the promised time: a page of ids, which rise with time. Commands that run, or have
+-- left something to clear, stay.
 WITH looked AS (
     SELECT c.id FROM filestore.commands c
      WHERE c.id > %(after)s::uuid AND c.id < %(below)s::uuid ORDER BY c.id LIMIT %(limit)s

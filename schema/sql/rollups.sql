@@ -4,6 +4,10 @@
 -- One folder at a time: two could deadlock on each other's directories.
 SELECT pg_try_advisory_xact_lock(%(lock)s) AS mine
 
+-- name: hold_fold
+-- The same for what else writes to many rollups: it waits for the one that folds.
+SELECT pg_advisory_xact_lock(%(lock)s)
+
 -- name: fold
 -- Readers add deltas to the folded row within one snapshot, so their sums are exact before, during and after this.
 WITH taken AS (

@@ -7,7 +7,7 @@
 -- `= ANY (ARRAY[...])`: no join can start from the table then, for that is a condition neither to hash nor to merge by.
 
 -- name: allow_time
--- A tree may take longer than what else is recorded: how long in all stands with the activity that waits for it.
+-- A tree may take longer than other records. The activity that waits for it says how long in all.
 SELECT set_config('statement_timeout', %(timeout)s, true)
 
 -- name: close_buried
@@ -31,7 +31,7 @@ UPDATE filestore.snapshots s
  WHERE b.level > 0 AND s.node_id = ANY (ARRAY[b.id]) AND s.state <> 'deleted' AND s.content_place IS NULL
 
 -- name: bury
--- The nodes below such a directory. Before it: no living node may lose its parent.
+-- The nodes below such a directory. It runs before the directory itself changes: no living node may lose its parent.
 WITH RECURSIVE below AS (
     SELECT c.id AS command, (g.leaves->>'node')::bigint AS id, 0 AS level
       FROM filestore.commands c,
@@ -79,8 +79,8 @@ UPDATE filestore.snapshots s
  WHERE b.level > 0 AND s.node_id = ANY (ARRAY[b.id]) AND (s.valid_to IS NULL OR s.content_place = b.place)
 
 -- name: raise
--- The nodes below a directory that is restored live again, under the path their directory has now. After it: they need a living
--- parent.
+-- The nodes below a directory that is restored live again, under the path their directory has now. It runs after the directory
+-- itself changed: they need a living parent.
 WITH RECURSIVE below AS (
     SELECT c.id AS command, n.id, s.command_id AS deleter, n.directory_path, n.directory_text, n.depth, 0 AS level
       FROM filestore.commands c
@@ -100,7 +100,7 @@ WITH RECURSIVE below AS (
      CROSS JOIN LATERAL (SELECT FROM filestore.snapshots k
                           WHERE k.node_id = n.id AND k.version = n.version AND k.command_id = b.deleter OFFSET 0) s
 ), rest AS (
-    -- What had been deleted before stays so. Its directories lie here now.
+    -- Nodes that had been deleted before stay deleted. Their directories lie here now.
     SELECT n.id, b.directory_path || n.name || '\x2f'::bytea AS path, b.directory_text || n.name_text || '/' AS shown,
            b.depth + 1 AS depth
       FROM below b
@@ -226,11 +226,11 @@ SELECT e.path, e.path_text, e.kind::text, 'active' AS state, e.sha256, e.was AS 
 DELETE FROM filestore.staged_entries WHERE command_id = %(command)s AND path >= %(first)s
 
 -- name: forget_entries
--- What an earlier execution planned, and what is done with.
+-- Remove the plan of an earlier execution, or one that is no longer needed.
 DELETE FROM filestore.staged_entries WHERE command_id = ANY(%(ids)s::uuid[])
 
 -- name: forget_settled
--- What is in the record by now, or never will be; but for what `finish` still goes through.
+-- Remove the plans of copies that are in the record by now, or never will be. Plans that `finish` still needs stay.
 WITH done AS MATERIALIZED (
     SELECT c.id FROM filestore.commands c
      WHERE c.id = ANY(%(ids)s::uuid[]) AND NOT c.intent ? 'items' AND (c.status <> 'succeeded' OR NOT c.intent ? 'departs')

@@ -26,13 +26,13 @@ SELECT id::text, mount_id, upload_state, parts, received, expected, request, exp
  WHERE id = ANY(%(ids)s::uuid[]) AND tenant = %(tenant)s AND principal = %(principal)s AND upload_state IS NOT NULL
 
 -- name: fix_length
--- The length that was not known at first. It is told once.
+-- Set the length that was not known at first. It can be set once.
 UPDATE filestore.stages SET expected = %(expected)s
  WHERE id = %(id)s AND upload_state = 'open' AND expected IS NULL AND received <= %(expected)s
 RETURNING id
 
 -- name: advance
--- More of it is durable. Only from where its writer began: two writers never count the same bytes.
+-- Note that more bytes are durable. Only from the offset where the writer began: two writers never count the same bytes.
 UPDATE filestore.stages SET received = %(received)s, expires_at = now() + make_interval(secs => %(keep)s)
  WHERE id = %(id)s AND upload_state = 'open' AND received = %(before)s
 RETURNING expires_at
@@ -59,7 +59,8 @@ SELECT id::text, expires_at FROM filestore.stages
  ORDER BY expires_at, id LIMIT 500
 
 -- name: expire_direct
--- The same of uploads that go straight to a bucket: no host has anything of them, so any will do. Sweeps remove the objects.
+-- The same for uploads that go straight to a bucket: no host holds their bytes, so any host can end them. Sweeps remove the
+-- objects.
 UPDATE filestore.stages SET upload_state = 'gone', expires_at = now() + make_interval(secs => %(keep)s)
  WHERE upload_state = 'open' AND expires_at < now() AND request->>'host' IS NULL AND request->>'kind' = 'direct'
 

@@ -1,7 +1,7 @@
 -- Signs of life of the worker processes: a row each, and no more rows than there were workers in a day.
 
 -- name: beat
--- This process lives, and whether it is connected to Temporal.
+-- Note that this process lives, and whether it is connected to Temporal.
 INSERT INTO filestore.workers (process, host_id, connected) VALUES (%(process)s, %(host)s, %(connected)s)
 ON CONFLICT (process) DO UPDATE SET seen_at = now(), connected = excluded.connected
 

@@ -20,3 +20,8 @@ async def fold(connection: Connection, limit: int = 10_000) -> int:
         return 0
     row = await (await connection.execute(SQL["fold"], {"limit": limit})).fetchone()
     return int(row["folded"]) if row else 0
+
+
+async def hold_fold(connection: Connection) -> None:
+    """Until the transaction ends nothing is folded: for what writes to many rollups, as the fold does."""
+    await connection.execute(SQL["hold_fold"], {"lock": Lock.FOLD})

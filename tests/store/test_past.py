@@ -62,8 +62,10 @@ class RandomWalk:
             return delete(self.mount, some, recursive=True)
         if kind < 11:
             return asked(CommandKind.MOVE, self.mount, some, target=fresh(), overwrite=True)
-        gone = {path for _, was in self.seen for path in was if path not in picture}
-        return asked(CommandKind.RESTORE, self.mount, pick.choice(sorted(gone) or ["a"]))
+        living = {entry[0] for entry in picture.values()}
+        gone = {entry[0]: path for _, was in self.seen for path, entry in was.items() if entry[0] not in living}
+        node = pick.choice(sorted(gone) or [0])
+        return asked(CommandKind.RESTORE, self.mount, gone.get(node, "a"), node_id=node, target=fresh())
 
     async def go(self, steps: int) -> None:
         picture = await self.look()

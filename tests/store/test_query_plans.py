@@ -35,6 +35,8 @@ BIG = {
     "rollup_deltas",
     "operations",
     "operation_items",
+    "rollups",
+    "rollup_recomputes",
 }
 """Tables that only grow. Claims and cleanups are gone when their commands have ended."""
 
@@ -83,6 +85,13 @@ FILL = [
     """UPDATE filestore.event_feed SET position = 999900, published = 999890""",
     """INSERT INTO filestore.rollup_deltas (directory_id, size_bytes, file_count, directory_count, child_count)
        SELECT n.id, 1, 1, 0, 1 FROM filestore.nodes n, generate_series(1, 30) WHERE n.depth = 1""",
+    """INSERT INTO filestore.rollups (directory_id, proven_by, consistency_state)
+       SELECT id, CASE WHEN depth = 1 AND id %% 2 = 0 THEN 1000000 ELSE 0 END, CASE WHEN id %% 5000 = 0 THEN 'invalid'
+              ELSE 'up_to_date' END FROM filestore.nodes""",
+    """INSERT INTO filestore.rollup_recomputes (tenant, principal, mount_id, directory_id, reason, state, ended_at, created_at)
+       SELECT 'main', 'user', %(mount)s, i, 'request', CASE WHEN i <= 3 THEN 'running' ELSE 'succeeded'
+              END::filestore.recompute_state, CASE WHEN i > 3 THEN now() END, now() + interval '1 day'
+         FROM generate_series(1, 100000) i""",
     """INSERT INTO filestore.tokens (principal, hash, hint, scopes)
        SELECT 'user', sha256(i::text::bytea), 'x', '{read}' FROM generate_series(1, 2000) i""",
     """INSERT INTO filestore.operations (id, tenant, principal, token_id, key, request_hash, kind, mount_id, path, state)
@@ -183,7 +192,7 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
 OPERATIONS, OPERATION = load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
-RETENTION, PAST = load("retention"), load("past")
+RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
 NOW = datetime.now(UTC) + timedelta(days=1)
 EVER = NOW + timedelta(days=90)
 THEN = datetime.now(UTC) - timedelta(minutes=5)
@@ -194,6 +203,7 @@ SCANNED = {
     "after_id": 0,
     "after_version": 0,
 }
+RANGE = {"mount": 1, "low": b"5/", "high": b"50", "run": 1}
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 HASH = b"\0" * 32
 KEY = "commands_tenant_principal_key_key"
@@ -258,6 +268,27 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "overlapping": (OPERATIONS["overlapping"], {"mount": 1, "id": OPERATION, "paths": "{}"}, {"operations_claimed"}),
     "a plan": (OPERATIONS["below"], {"mount": 1, "directory": b"5/", "high": b"50", "name": b"", "limit": 500},
                {"nodes_directory", "nodes_name"}),
+    "ask": (RECOMPUTES["ask"], {"directory": 500, "principal": "user", "reason": "request"}, {"nodes_pkey"}),
+    "open_of": (RECOMPUTES["open_of"], {"directory": 500}, set()),
+    "root": (RECOMPUTES["root"], {"mount": 1}, {"nodes_directory"}),
+    "await": (RECOMPUTES["await"], {"directory": 500}, set()),
+    "find": (RECOMPUTES["find"], {"id": 1, "tenant": None}, {"rollup_recomputes_pkey", "nodes_pkey"}),
+    "due recomputes": (RECOMPUTES["due"], {"mount": 1, "silent": 15.0}, {"rollup_recomputes_running"}),
+    "a page of a recompute": (RECOMPUTES["page"], {**RANGE, "limit": 2},
+                              {"nodes_directory", "rollups_pkey", "nodes_name", "rollup_deltas_directory"}),
+    "the last page of a recompute": (RECOMPUTES["page"], {**RANGE, "low": b"", "high": b"\xff" * 256, "run": 1, "limit": 1},
+                                     {"nodes_directory", "rollups_pkey"}),
+    "correct": (RECOMPUTES["correct"], {"ids": [500, 501], "run": 1},
+                {"nodes_pkey", "nodes_name", "rollup_deltas_directory"}),
+    "parent": (RECOMPUTES["parent"], {"directory": 5000}, {"nodes_pkey", "nodes_name"}),
+    "prove": (RECOMPUTES["prove"], {"ids": [500, 501], "run": 1}, set()),
+    "advance": (RECOMPUTES["advance"], {"run": 1, "cursor": b"", "directories": 1, "waits": 0}, set()),
+    "settle recomputes": (RECOMPUTES["settle"], RANGE, {"rollups_doubtful", "nodes_pkey"}),
+    "doubt of a rollup": (RECOMPUTES["doubt"], {"directory": 500}, {"rollups_pkey"}),
+    "end of a recompute": (RECOMPUTES["end"], {"run": 1, "state": "failed", "code": None}, {"nodes_pkey"}),
+    "position": (RECOMPUTES["position"], {"mount": 1}, set()),
+    "mark": (RECOMPUTES["mark"], {"ids": [500, 501]}, {"nodes_pkey"}),
+    "forget recomputes": (RECOMPUTES["forget"], {"keep": 0.0, "limit": 100}, {"rollup_recomputes_ended"}),
     "occupants": (OPERATIONS["occupants"], {"mount": 1, "places": "[]"}, {"nodes_directory", "nodes_name"}),
     "node_at": (OPERATIONS["node_at"], {"mount": 1, "path": b"5/7", "parent": b"5/", "name": b"7"}, {"nodes_directory"}),
 }  # fmt: skip

@@ -104,7 +104,8 @@ async def test_what_a_move_took_the_name_of_is_kept(bin: Bin) -> None:
 async def test_what_came_back_or_is_kept_no_more_is_not_there(bin: Bin) -> None:
     mount = bin.mount
     await bin.run(delete(mount, "a/f"), delete(mount, "a/b/g"))
-    await bin.run(asked(CommandKind.RESTORE, mount, "a/f"))
+    file = next(one.node for one in await bin.entries() if one.path.text == "a/f")
+    await bin.run(asked(CommandKind.RESTORE, mount, "a/f", node_id=file))
     assert await bin.shown() == [("a/b/g", 1, 5)]
     async with bin.pool.connection() as connection:
         await connection.execute("UPDATE filestore.snapshots SET content_until = now() WHERE content_until > now()")

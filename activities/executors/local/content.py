@@ -41,8 +41,8 @@ class LocalContent:
 
 
 def open_file(disk: Disk, folder: int, name: bytes) -> LocalContent:
-    """Looked at before it is opened, because opening a pipe or a device is an effect; and after, because it may have
-    been swapped."""
+    """Look at the file before it is opened, because opening a pipe or a device is an effect; and after, because it may
+    have been swapped."""
     found = disk.look(folder, name)
     if found is None:
         raise FileNotFoundError(errno.ENOENT, "no such file")

@@ -119,7 +119,7 @@ class _Copy:
         return lone
 
     def clear(self) -> None:
-        """What an earlier execution left, or this one leaves."""
+        """Remove what an earlier execution left, or this one leaves."""
         found = self.disk.look(self.disk.stage, self.name)
         if found is not None and not discard(self.disk, self.name, found, None):
             raise OSError(errno.ENOTEMPTY, "the stage fills while it is cleared")
@@ -161,7 +161,7 @@ class _Copy:
         self.folders.append(source)
 
     def _close_folder(self, source: Source) -> Copied:
-        """What it keeps beside its entries, last: making entries changes it, and it may forbid us to."""
+        """Give a directory its own attributes last: making entries changes them, and they may forbid us to make any."""
         assert self.staged is not None, "a directory is the root, or has one"
         made = self.staged.folder(source.relative)
         if self.fetch is not None:
@@ -198,7 +198,7 @@ class _Copy:
         return self._written(source, made, before.st_size, digest)
 
     def _bring_file(self, source: Source, fetch: Fetch) -> Copied:
-        """From another mount: its bytes, and what every new file has beside them."""
+        """Copy a file from another mount: its bytes, and the attributes of every new file."""
         content, digest, offset = fetch(source), hashlib.sha256(), 0
         try:
             parent, name = self._place(source)
@@ -253,7 +253,7 @@ class _Copy:
     # -- where it lies, and where it goes ------------------------------------------------------------------------------
 
     def _find(self, source: Source) -> tuple[int, bytes]:
-        """Its folder and name, and what lies there is what the record knows."""
+        """Returns its folder and name, after a check that what lies there is what the record knows."""
         try:
             if source.place is not None:
                 folder, name = split_place(source.place)

@@ -141,7 +141,7 @@ class Disk:
             os.close(descriptor)
 
     def sync_day(self, name: bytes) -> None:
-        """One that is not there has taken nothing in: on a full disk it could not be made."""
+        """A folder that is not there has taken nothing in: on a full disk it could not be made."""
         try:
             descriptor = os.open(name, OPEN_FOLDER, dir_fd=self.trash)
         except FileNotFoundError:

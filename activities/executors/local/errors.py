@@ -48,7 +48,7 @@ _REFUSALS = {
 
 
 def refusal(error: OSError) -> Refused:
-    """The refusal for a rename that did not happen. What we do not understand stays an error."""
+    """The refusal for a rename that did not happen. An error that no table here lists stays an error."""
     refused = _REFUSALS.get(error.errno or 0)
     if refused is None:
         raise error

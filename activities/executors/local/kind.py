@@ -46,7 +46,8 @@ class LocalKind:
         return told_by(mount.root_path or "")
 
     def meets(self, mount: Mount, other: Mount, spool: Path) -> bool:
-        """Of another host nothing is known; and a root that can not be looked at now is compared by its name."""
+        """Directories of another host are not known, and a root that can not be looked at now is compared by its
+        name."""
         return mount.host_id == other.host_id and _overlap(mount.root_path or "", other.root_path or "")
 
 
@@ -57,7 +58,7 @@ def _overlap(one: str, two: str) -> bool:
 
 
 def _within(inner: str, outer: str) -> bool:
-    """By name; and, for what was mounted in two places, by what the directories above it are."""
+    """Compares by name; and, for storage that is mounted in two places, by the identities of the directories above."""
     if inner == outer or inner.startswith(outer.rstrip("/") + "/"):
         return True
     wanted = _which(outer)

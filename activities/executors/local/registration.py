@@ -60,7 +60,7 @@ _SYSTEM = frozenset({
 
 
 def _refuse_system(home: int) -> None:
-    """What the kernel shows of itself looks like files, and keeps none."""
+    """Refuses file systems by which the kernel shows its own state: they look like files, and keep none."""
     device = os.fstat(home).st_dev
     which = f"{os.major(device)}:{os.minor(device)}"
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
@@ -88,7 +88,7 @@ def _furnish(home: int, mount_uuid: str) -> None:
 
 
 def _unfurnish(home: int) -> None:
-    """Only what is empty goes: another process may be furnishing the same root."""
+    """Removes only empty folders: another process may be preparing the same root."""
     reserved = RESERVED.decode()
     for remove, name in ((os.rmdir, "stage"), (os.rmdir, "trash")):
         with suppress(OSError):

@@ -261,7 +261,7 @@ class MemoryAttempt:
             with suppress(FileNotFoundError, FileExistsError):
                 self.put_back(self.there)
                 return refused
-        return Unclear("Strangers' bytes could not be put back: the path kept changing.")
+        return Unclear("Another program's bytes could not be put back: the path kept changing.")
 
     def put_back(self, place: Place) -> None:
         found = self.look(place)

@@ -87,7 +87,7 @@ class FoundObject:
         return self.metadata.get(COMMAND, "") or in_type
 
     def is_expected(self, expected: Identity) -> bool:
-        """The very object the record knows. Versions are compared where both are known."""
+        """Is it the very object that the record knows? Versions are compared where both are known."""
         same = (self.etag, self.size) == (expected.tag, expected.size) and not expected.directory
         return same and (not expected.edition or not self.version or expected.edition == self.version)
 
@@ -192,7 +192,7 @@ class Bucket:
         return self._verified(key, etag, version, source.size, source.checksum, wanted)
 
     def delete(self, key: str, etag: str | None = None) -> None:
-        """`etag`: only while this content is there. Raises ConditionFailed, also when it is gone already.
+        """`etag`: delete only while this content is there. Raises ConditionFailed, also when it is gone already.
 
         A store without conditional deletes ignores the condition (or says so); every caller has looked right before."""
         self.wire.ask("DELETE", key, headers={} if etag is None else {"if-match": quoted(etag)})

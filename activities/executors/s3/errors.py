@@ -28,7 +28,7 @@ class Broken(Exception):
 
 
 class Missing(Exception):
-    """There is no such object. On a HEAD this may be the bucket: `check` tells."""
+    """There is no such object. After a HEAD the bucket itself may be missing: `check` tells."""
 
 
 class ConditionFailed(Exception):
@@ -111,7 +111,8 @@ _NAMES = {"KeyTooLongError", "InvalidURI", "XMinioInvalidObjectName", "InvalidOb
 
 @contextmanager
 def explaining() -> Iterator[None]:
-    """Errors of the client library and of the line as ours. Never with their texts where these could quote a request."""
+    """Turn errors of the client library and of the line into ours. Their texts are left out where they could quote a
+    request."""
     try:
         yield
     except ClientError as error:
@@ -130,7 +131,7 @@ def explaining() -> Iterator[None]:
 
 
 def answered(status: int, code: str, asked: str) -> Exception:
-    """What an answer means that is no success. `asked`: what for."""
+    """The error that an answer without success means. `asked`: the request."""
     if code in _CONDITIONS:
         return _CONDITIONS[code](code)
     if code == "NoSuchBucket":
@@ -172,7 +173,7 @@ def _of_line(error: Exception) -> Exception:
 
 
 def refusal_of(error: FilestoreError) -> Refused | None:
-    """What concerns this one command and not the mount: it is answered, not tried again."""
+    """The refusal, if the error concerns this one command and not the mount: it is answered, not tried again."""
     if isinstance(error, InvalidPath | PayloadTooLarge | StorageFull | MountReadOnly):
         return Refused(error.code, error.message)
     return None

@@ -3,7 +3,7 @@
 What it guarantees, and why that holds:
 
 - Nothing is visible before its visible step, one conditional request: a put, the completion of an upload, a copy or a
-  delete. What the store does not expect any more it refuses, so no stranger's bytes are overwritten.
+  delete. The store refuses a step whose condition does not hold any more, so no stranger's bytes are overwritten.
 - A step happens once: the command's id is in the metadata of all it writes, so that a later execution recognises it.
 - Nothing is lost: what leaves its place lies in the trash, copied by the store and verified, before it leaves. A crash
   leaves two objects, never none. The source of a move goes after the record is committed.
@@ -11,7 +11,7 @@ What it guarantees, and why that holds:
   inside of a good answer is an error.
 - A bucket that went away is never taken for an empty one: the sentinel is read before anything is said to be missing.
 
-Until the step, content waits in a spool on this host (s3_spool.py) or as parts of an upload (s3_upload.py). Numbers of an
+Until the step, content waits in a spool on this host (spool.py) or as parts of an upload (upload.py). Numbers of an
 identity are 0: `tag` is the ETag, `edition` the version id. Of a directory both are empty: it is a name and nothing more.
 """
 
@@ -203,7 +203,8 @@ class S3Executor:
             self.store.spool.unmark(task.command)
 
     def _remove_source(self, task: Task) -> None:
-        """What was moved, at its old place: exactly that. If it changed meanwhile it stays: that is drift."""
+        """Remove what was moved from its old place, and nothing else. If it changed meanwhile it stays: that is
+        drift."""
         assert task.expected
         self.store.keep_folder(task.path.parent)
         if task.expected.directory:
@@ -221,7 +222,7 @@ class S3Executor:
             self._delete_exactly(found.key, found.etag)
 
     def _clear_trash(self, task: Task) -> None:
-        """A failed command's copy goes while what it is a copy of is still at its place, and only then."""
+        """Remove a failed command's copy only while its original is still at its place."""
         before, path = (task.replaced, task.target) if task.step is Step.MOVE else (task.expected, task.path)
         if before is None or path is None:
             return
@@ -292,7 +293,7 @@ class S3Executor:
             return self._uploads.find(stage, size, sha256)
 
     def walk(self) -> Iterator[Entry]:
-        """In the order of the store. A directory is told before the first entry below it, marked or not. Keys that are no
+        """In the order of the store. A directory comes before the first entry below it, marked or not. Keys that are no
         paths of a mount (`a//b`) are left out."""
         with _understood():
             listed = {ROOT}

@@ -50,7 +50,7 @@ class Keys:
         if not raw or any(name in (b"", b".", b"..") for name in raw.split(b"/")):
             raise InvalidRequest(f"{place!r} is not a place in the trash: <day>/<command>.<item>.")
         if len(self.trash.encode()) + len(raw + end) > KEY_MAX:
-            # A place is longer than the path was. Every execution finds the same short name for it.
+            # The place in the trash is longer than the path was. Every execution makes the same short name for it.
             day = raw.partition(b"/")[0]
             raw = day + b"/long/" + hashlib.sha256(raw).hexdigest().encode("ascii")
         return self._key(self.trash, raw + end)

@@ -77,7 +77,7 @@ def _check_prefix(prefix: str) -> None:
 
 
 def _check_config(config: Any) -> None:
-    """A misspelt name must not go unnoticed."""
+    """Refuse unknown names: a misspelt one must not go unnoticed."""
     for name in config:
         if name not in _SETTINGS:
             known = ", ".join(sorted(_SETTINGS))
@@ -110,7 +110,7 @@ def _is_address(endpoint: str) -> bool:
 
 
 def _endpoint(mount: Mount) -> tuple[str, int | None] | None:
-    """Scheme aside: host and port. None is AWS itself, whatever its region: a bucket's name is unique there."""
+    """Host and port, without the scheme. None is AWS itself, whatever its region: a bucket's name is unique there."""
     endpoint = mount.config.get("endpoint")
     if endpoint is None:
         return None

@@ -14,7 +14,7 @@ from schema.errors import InvalidPath, InvalidRequest, MountOffline
 from schema.paths import NodePath
 
 FRESH_SECONDS = 3.0
-"""So long one look at the sentinel holds: it costs a request, and every list of commands asks."""
+"""For so long a look at the sentinel holds: it costs a request, and every list of commands asks."""
 FOLDERS_MAX = 10_000
 _SENTINEL_MAX = 4096
 
@@ -33,7 +33,7 @@ class Store:
                 self.sure()
 
     def sure(self) -> None:
-        """Now, whatever was seen before: a bucket that went away must never be taken for an empty one."""
+        """Look now, whatever was seen before: a bucket that went away must never be taken for an empty one."""
         owner = self.sentinel()
         if owner is None:
             raise MountOffline(
@@ -93,7 +93,8 @@ class Store:
     # -- directories ---------------------------------------------------------------------------------------------------
 
     def has_folder(self, path: NodePath, *, anew: bool) -> bool:
-        """Something makes this directory. What was seen a moment ago is only asked for `anew`: as the mount itself."""
+        """Does something make this directory? A directory seen a moment ago is looked at again only with `anew`, as the
+        mount is."""
         key, now = self.keys.folder(path), time.monotonic()
         if not anew and now - self._folders.get(key, float("-inf")) < FRESH_SECONDS:
             return True
@@ -105,7 +106,7 @@ class Store:
         return True
 
     def is_folder(self, path: NodePath) -> bool:
-        """Something makes this directory now. A name of 1,024 bytes can be a file's and no directory's."""
+        """Does something make this directory now? A name of 1,024 bytes can be a file's and no directory's."""
         try:
             key = self.keys.folder(path)
         except InvalidPath:
@@ -113,7 +114,7 @@ class Store:
         return bool(self.bucket.first(key, 1))
 
     def delete_folder(self, key: str) -> None:
-        """A directory's marker."""
+        """Delete a directory's marker."""
         self._folders.pop(key, None)
         self.bucket.delete(key)
 

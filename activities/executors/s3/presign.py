@@ -25,7 +25,7 @@ LINK_MAX = 7 * 24 * 3600
 """Seconds: the most that signatures of this kind allow."""
 BLOCK = 8 << 20
 _TYPE = "application/octet-stream"
-"""As of every object that is put here; what the client calls it stands in the record."""
+"""The media type of every object that is put here. The type that the client gave stands in the record."""
 _REFUSED = ("BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch")
 
 
@@ -59,8 +59,8 @@ class Uploads:
         return UploadLink(url, _headers(size, sha256))
 
     def find(self, stage: CommandId, size: int, sha256: bytes) -> Stage | None:
-        """What was put there, proven. None: nothing yet. Raises ChecksumMismatch: then it is removed, so that the right
-        content can come."""
+        """The object that was put there, after proof. None: nothing yet. Raises ChecksumMismatch, and removes the
+        object so that the right content can come."""
         found = self._store.bucket.head(self._store.keys.stage(stage))
         if found is None:
             self._store.sure()
@@ -70,7 +70,7 @@ class Uploads:
         except ChecksumMismatch:
             self._remove(found)
             raise
-        # The ETag alone says which object this is: metadata of a strange store could be its client's own.
+        # The ETag alone says which object this is: its metadata could come from the client that put it.
         return Stage(stage, Identity(0, 0, 0, size, 0, 0, False, tag=f"object:{found.etag}"), sha256)
 
     def _prove(self, found: FoundObject, size: int, sha256: bytes) -> None:

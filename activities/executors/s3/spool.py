@@ -112,7 +112,7 @@ class BucketSpool:
                 os.rmdir(name)
 
     def keep(self, stage: CommandId) -> None:
-        """Not what was staged here: it waits for a person."""
+        """Set aside a stage whose content is not what was staged here: it waits for a person."""
         with suppress(FileNotFoundError):
             os.rename(self._at("stage", stage), self._at("kept", stage))
 
@@ -167,7 +167,7 @@ class BucketSpool:
                 os.unlink(name)
 
     def abandoned(self) -> Iterator[SpooledUpload]:
-        """The uploads of copies whose process has died; each is forgotten once it was taken care of."""
+        """The uploads of copies whose process has died. The note of each is removed once the caller is done with it."""
         names = [entry.path for entry in os.scandir(os.path.dirname(self._at("copies", "any")))]
         for name in names:
             if name.endswith(".draft"):

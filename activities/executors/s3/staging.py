@@ -95,7 +95,8 @@ def copy(store: Store, stage: CommandId, sources: Iterable[Source]) -> Iterator[
 
 
 def _copied(store: Store, source: FoundObject, key: str, metadata: dict[str, str]) -> FoundObject:
-    """What an earlier, broken execution has left there goes first. Only the condition looks for it: mostly there is none."""
+    """Remove first what an earlier, broken execution has left there. Only the condition looks for it: mostly there is
+    none."""
     try:
         return store.bucket.copy(source, key, metadata, FREE)
     except ConditionFailed:
@@ -134,7 +135,7 @@ def _copies(store: Store) -> Iterator[tuple[str, float]]:
 
 
 def flush(store: Store, tasks: Sequence[Task]) -> None:
-    """What the store has answered is durable. Content that was published does not have to wait any more."""
+    """What the store has answered is durable, so the spool need not keep content that was published."""
     for task in tasks:
         if task.stage and store.spool.is_marked(task.command):
             store.spool.drop(task.stage)

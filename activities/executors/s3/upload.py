@@ -137,7 +137,8 @@ class _Parts:
         spool.keep_upload(stage, upload)
 
     def send(self, content: bytearray) -> None:
-        """It is given away, and not copied. Waits while too many are on their way. Raises what became of an earlier one."""
+        """Send a part. The buffer is given away, and not copied. Waits while too many parts are on their way. Raises
+        the error of an earlier part."""
         self._room.acquire()
         try:
             for sent in [sent for sent in self._sent if sent.done()]:

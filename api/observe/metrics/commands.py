@@ -61,7 +61,7 @@ class CountedCommands:
 
 
 def _with_outcome(ended: Outcome) -> tuple[str, str | None]:
-    """What had ended before is no work of now, and is answered much sooner."""
+    """A replayed command is no work of now, and is answered much sooner."""
     return "replayed" if ended.replayed else ended.status.value, ended.code
 
 

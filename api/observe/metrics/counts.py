@@ -1,7 +1,7 @@
 """What is counted as it happens, in memory. From any thread.
 
-A label is a kind, a code, a method or the template of a route, never what a client has sent: there is an end to all of them.
-What a request costs here is measured by tests/bench/metrics.py.
+A label is a kind, a code, a method or the template of a route, never what a client has sent: so the number of labels is
+bounded. What a request costs here is measured by tests/bench/metrics.py.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
@@ -22,7 +22,7 @@ _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 _COMMAND_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _LIST_COMMANDS = (1, 2, 4, 8, 16, 32, 48, LIST_MAX)
 
-# When each series began would be a second one for each, and is not asked for.
+# The time when each series began would be a second series for each, and is not needed.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
@@ -58,7 +58,7 @@ class Counts:
         )  # fmt: skip
         for reason in REASONS:
             self._refusals.labels(reason)
-        # To look a series up costs more than to count: each is looked up once.
+        # Finding a series costs more than counting: each is found once.
         self._of_requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._of_commands: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self.requests_in_progress = 0

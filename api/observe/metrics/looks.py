@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 WORK_SECONDS = 5.0
 SERVERS_SECONDS = 10.0
-"""So long an answer holds: more scrapes, and more scrapers, are no more questions."""
+"""An answer holds so long: more scrapes, and more scrapers, cause no more questions."""
 PATIENCE_SECONDS = 2.0
 """A scrape waits no longer than this, and goes without."""
 STALE_SECONDS = 30.0
@@ -39,7 +39,7 @@ class Looked(Generic[T]):
         if self._asking is None and monotonic() - self._asked_at >= self._fresh_seconds:
             self._asking = asyncio.create_task(self._look())
         if self._asking is not None:
-            # Waiting for it is not owning it: a scraper that goes away leaves the question to the next one.
+            # The question belongs to no single scraper: when one goes away, the next one gets the answer.
             await asyncio.wait([self._asking], timeout=PATIENCE_SECONDS)
         return self._known if monotonic() - self._known_at < STALE_SECONDS else None
 

@@ -23,7 +23,7 @@ def folder_of(settings: Settings) -> str:
 
 @contextmanager
 def explaining() -> Iterator[None]:
-    """A full disk is a refusal; everything else that a disk can say is a defect of it."""
+    """A full disk is a refusal; any other error of the disk is a defect."""
     try:
         yield
     except OSError as error:
@@ -105,7 +105,7 @@ def _lock(descriptor: int, place: str) -> WaitingUpload:
 
 
 def _make_folder(folder: str) -> None:
-    """With those above it that are missing, each of them durable in its own."""
+    """Make the folder, and those above it that are missing, each durable in the one above."""
     if os.path.isdir(folder):
         return
     above = os.path.dirname(os.path.abspath(folder))

@@ -56,7 +56,7 @@ class PartOnly(InvalidRequest):
 STATUS: dict[type[FilestoreError], int] = {
     WrongVersion: 412, WrongType: 415, OffsetConflict: 409, Finished: 409, UploadLocked: 423, ChunkMismatch: 460, PartOnly: 403,
 }  # fmt: skip
-"""Where the protocol wants another status than the code has everywhere else."""
+"""Codes for which the protocol wants another status than they have everywhere else."""
 
 
 def check_version(headers: Headers) -> None:

@@ -104,7 +104,7 @@ async def _begin(
     id: str,
     with_body: bool,
 ) -> Response:
-    """It is announced, and has an address, whatever comes of its first chunk."""
+    """The upload is announced, and has an address, even if its first chunk is refused."""
     command: CommandId | None = None
     try:
         upload = await standing.find(front, principal, id)

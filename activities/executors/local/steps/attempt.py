@@ -31,7 +31,7 @@ class Visible(Protocol):
         ...
 
     def back(self) -> None:
-        """Whatever one end holds goes to the other. Raises FileNotFoundError, FileExistsError."""
+        """Move what one end holds to the other. Raises FileNotFoundError, FileExistsError."""
         ...
 
     def forth(self) -> None: ...
@@ -110,7 +110,7 @@ def flush(disk: Disk, tasks: Sequence[Task]) -> None:
 
 
 def _folders(task: Task) -> Iterator[bytes]:
-    """Below the root: but for the stage and the days of the trash, which are flushed by their own names."""
+    """The folders below the root, but for the stage and the days of the trash: those are flushed by their own names."""
     if task.target is not None:
         yield task.target.parent.raw
     yield task.path.parent.raw

@@ -110,7 +110,7 @@ class Ends:
         return None if end.folder is None else self.disk.look(end.folder, end.name)
 
     def sure(self) -> None:
-        """Before anything is called missing: it is missing on this mount, and not with it."""
+        """Check the mount before anything is called missing, because the mount itself may be gone."""
         if not self.disk.is_intact():
             raise MountOffline("The mount went away, or its reserved folder was replaced. Nothing was changed.")
 
@@ -218,12 +218,12 @@ class Ends:
                 if error.errno not in FULL:
                     raise
                 return Unclear(
-                    "Strangers' bytes lie under the command's own name: the disk is too full to keep them elsewhere."
+                    "Another program's bytes lie under the command's own name: the disk is too full to keep them elsewhere."
                 )
             self.settle()
             return refused
         return Unclear(
-            "Strangers' bytes lie under the command's own name and could not be put back: the path kept changing."
+            "Another program's bytes lie under the command's own name and could not be put back: the path kept changing."
         )
 
     def settle(self) -> None:

@@ -1,4 +1,5 @@
-"""One visible step on a bucket: look, act on a condition, verify. What is ours tells by the command in its metadata.
+"""One visible step on a bucket: look, act on a condition, verify. The command in an object's metadata says that it is
+ours.
 
 A step is one conditional request on the object it is about. What a step takes away lies in the trash before that request,
 so a crash leaves two objects, never none. A copy in the trash is taken away again only by an execution that knows that its
@@ -198,7 +199,8 @@ class S3Attempt:
         return self.made(made.identity)
 
     def haunted(self, key: str) -> Refused:
-        """The store refuses a name at which it shows nothing. Once that may be the rest of a directory, or a moment."""
+        """The store refuses a name at which it shows nothing. The first time this may be the rest of a directory, or it
+        passes."""
         if self.tried_to_clear:
             return HAUNTED
         self.tried_to_clear = True
@@ -258,14 +260,14 @@ class S3Attempt:
     # -- the trash -----------------------------------------------------------------------------------------------------
 
     def in_trash(self) -> FoundObject | None:
-        """Our copy of what is expected, put there by this or an earlier execution."""
+        """Our copy of the expected object, put into the trash by this or an earlier execution."""
         found = self.bucket.head(self.trash_key) if self.task.trash else None
         expected = self.task.replaced or self.expected
         same = found is not None and found.metadata.get(TAG) == expected.tag and found.size == expected.size
         return found if same and self.is_ours(found) else None
 
     def to_trash(self, found: FoundObject) -> Refused | None:
-        """Copy what will be taken away. Nothing is visible of that, so it may be done as often as it takes."""
+        """Copy what will be taken away. The copy is not visible, so it may be made as often as it takes."""
         if self.task.attempt > 1 and self.in_trash() is not None:
             return None
         metadata = {**self.ours(found), TAG: found.etag, WAS: found.command}
@@ -486,7 +488,8 @@ class S3Attempt:
         return self.create_folder(self.task.path)
 
     def is_kept(self, source: FoundObject) -> bool:
-        """What went to the trash then: it was copied, so its ETag may be another one, but it is noted."""
+        """The object that went to the trash then. It was copied, so its ETag may be another one, but its metadata notes
+        the old one."""
         known = self.expected.tag in (source.etag, source.metadata.get(TAG))
         return known and source.size == self.expected.size
 

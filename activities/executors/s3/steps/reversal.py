@@ -70,7 +70,7 @@ class Reversal(S3Attempt):
         return self.lay_back(kept, key, only(found.etag))
 
     def lay_back(self, kept: FoundObject, key: str, condition: Condition) -> Result:
-        """What the trash holds returns to its place, with the command it had before."""
+        """Return what the trash holds to its place, with the command it had before."""
         before = {COMMAND: kept.metadata.get(WAS), SHA256: kept.metadata.get(SHA256)}
         metadata = {name: value for name, value in before.items() if value}
         found = self.bucket.copy(kept, key, metadata, condition)
@@ -79,7 +79,7 @@ class Reversal(S3Attempt):
         return Done(found.identity)
 
     def keep_staged(self, found: FoundObject) -> None:
-        """It returns to the stage: for what still waits in the spool nothing is to do, all else is copied by the store."""
+        """Return it to the stage. Content that still waits in the spool needs nothing; the store copies all else."""
         stage = self.task.stage or self.task.command
         here = self.spool.find(stage)
         if here is not None and self.staged.same_content(here) and here.tag.startswith("spool:"):

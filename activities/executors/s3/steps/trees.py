@@ -106,7 +106,7 @@ class Items:
                 self.store.put_our_folder(key, self.task.command)
 
     def _lay_file(self, source: Source, key: str, *, again: bool = False) -> FoundObject | None:
-        """None, once: the store refuses a name at which it shows nothing; what it may remember there is cleared."""
+        """None, once: the store refused a name at which it shows nothing, and what it may remember there is cleared."""
         found = self.bucket.head(self._came_from(source))
         there = self.bucket.head(key) if found is None or again else None
         if there is not None and self._is_ours(there) and there.size == source.identity.size:
@@ -176,7 +176,7 @@ class Items:
         )
 
     def end(self, files: int) -> None:
-        """What is to leave must be all there is: strangers' objects below the directory would be left without it."""
+        """Nothing else may lie below the directory that is to leave: strangers' objects would be left without it."""
         if self.task.step not in (Step.DELETE, Step.MOVE):
             return
         there = sum(not one.key.endswith("/") for one in self.bucket.every(self.keys.folder(self.task.path)))
@@ -215,7 +215,7 @@ class Items:
                 self._clear_folder(self.keys.trash_folder(self.task.place), ours=False)
 
     def _clear_original(self, source: Source) -> None:
-        """Exactly what was laid elsewhere. If it changed meanwhile it stays: that is drift."""
+        """Remove exactly what was laid elsewhere. If it changed meanwhile it stays: that is drift."""
         found = self.bucket.head(self._came_from(source))
         if found is not None and is_source(found, source):
             self._delete(found)
@@ -251,7 +251,7 @@ _NOTHING = FoundObject("", "", -1)
 
 
 def _stage_of(command: CommandId, relative: bytes) -> CommandId:
-    """Where an item from another mount waits in the spool: the same for every execution."""
+    """The id under which an item from another mount waits in the spool: the same for every execution."""
     return CommandId(str(uuid.uuid5(uuid.UUID(command), relative.hex())))
 
 

@@ -48,7 +48,7 @@ def account_of(config: Mapping[str, Any], secrets: Mapping[str, str]) -> Account
     return Account(
         endpoint=endpoint,
         region=config.get("region"),
-        # Servers of one's own rarely have a name for each bucket.
+        # Private servers rarely have a host name for each bucket.
         path_style=bool(config.get("forcePathStyle", endpoint is not None)),
         ca_bundle=config.get("caBundle"),
         key=secrets.get("accessKeyId"),
@@ -77,7 +77,7 @@ def wired(account: Account, bucket: str, connections: int, folder: Path | None =
 
 
 def _credentials(core: botocore.session.Session) -> Credentials | None:
-    """As they are now: those of a role are renewed before they end."""
+    """The credentials as they are now: those of a role are renewed before they end."""
     found = core.get_credentials()
     if found is None:
         return None
@@ -86,7 +86,7 @@ def _credentials(core: botocore.session.Session) -> Credentials | None:
 
 
 def _place(client: S3Client, account: Account, bucket: str, folder: Path | None) -> Endpoint:
-    """Of AWS itself a mount need not say the region. Asked once, any of its regions tells the right one."""
+    """A mount on AWS need not say its region. Any region of AWS, asked once, tells the right one."""
     if account.endpoint is None:
         try:
             answer: Any = client.head_bucket(Bucket=bucket)

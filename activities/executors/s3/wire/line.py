@@ -36,7 +36,7 @@ class WireAnswer:
 
 
 class WireLine:
-    """To one server, for any number of threads."""
+    """Connections to one server, for any number of threads."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ def _close_all(resting: deque[tuple[socket.socket, float]]) -> None:
 
 
 def _has_something(connection: socket.socket) -> bool:
-    """Between two requests that is an end, or words that belong to nothing."""
+    """Is there something to read? Between two requests that is an end, or bytes that belong to no answer."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return bool(poll.poll(0))

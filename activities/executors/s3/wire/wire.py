@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NOTHING = hashlib.sha256(b"").hexdigest()
 _CODE = re.compile(rb"<Code>([^<]*)</Code>")
 _UNSIGNED = {"accept-encoding": "identity", "user-agent": "filestore"}
-"""Of no importance to the store, and some proxies change them."""
+"""Headers that are not signed: the store does not need them, and some proxies change them."""
 
 Send = Callable[[str, str, Mapping[str, str], Content], WireAnswer]
 """Method, path with query, headers, body."""
@@ -123,7 +123,7 @@ class Wire:
         return send
 
     def _through(self, origin: str, proxies: Mapping[str, str]) -> Send:
-        """A host that has to go through a proxy: as boto3 goes."""
+        """For a host that has to go through a proxy: send the request as boto3 does."""
         patience: Any = (self._patience.connect_seconds, self._patience.read_seconds)
         session = URLLib3Session(self._verify, proxies, patience, self._connections)
 
@@ -138,7 +138,7 @@ class Wire:
 
 
 def code_of(body: bytes) -> str:
-    """Of an error, as the store names it."""
+    """The code of an error, as the store names it."""
     found = _CODE.search(body)
     return found[1].decode("latin-1").strip() if found else ""
 
