@@ -166,10 +166,10 @@ class Doing:
         assert len(ended) == 1, f"in the journal: {ended}"
         again = self.send()
         assert again.status_code == 200 and again.json()["data"]["idempotent"] is True, again.text
-        for told in (self.first, answer, again):
-            if told is not None and told.status_code != 503:
-                assert told.status_code in (200, 201), told.text
-                assert told.json()["data"]["journalEntryId"] == ended[0]["id"], told.text
+        for response in (self.first, answer, again):
+            if response is not None and response.status_code != 503:
+                assert response.status_code in (200, 201), response.text
+                assert response.json()["data"]["journalEntryId"] == ended[0]["id"], response.text
         if self.command == "describe":
             node = self.service.at(self.mount, f"{self.folder}/old").json()["data"]
             assert node["metadata"] == {"after": self.folder}, node

@@ -322,13 +322,13 @@ def _settle(doing: Doing) -> str:
             try:
                 answer = doing.send()
             except httpx2.HTTPError as error:
-                told = repr(error)
+                problem = repr(error)
             else:
                 if answer.status_code in (200, 201):
                     break
-                told = answer.text
-                assert answer.status_code == 503, told
-            assert time.monotonic() < end, f"no outcome: {told}"
+                problem = answer.text
+                assert answer.status_code == 503, problem
+            assert time.monotonic() < end, f"no outcome: {problem}"
             time.sleep(0.1)
         doing.verify(answer)
     except Exception as error:

@@ -103,8 +103,11 @@ async def connect(
 ) -> StreamReader:
     """Open a stream. `limit`: how much is read ahead of the test, beside what the kernel holds."""
     reader, writer = await asyncio.open_connection(*address, limit=limit)
-    told = {"host": "x", "authorization": f"Bearer {token}", **(headers or {})}
-    lines = [f"GET /v1/events/stream?{urlencode(query, doseq=True)} HTTP/1.1", *(f"{n}: {v}" for n, v in told.items())]
+    sent_headers = {"host": "x", "authorization": f"Bearer {token}", **(headers or {})}
+    lines = [
+        f"GET /v1/events/stream?{urlencode(query, doseq=True)} HTTP/1.1",
+        *(f"{n}: {v}" for n, v in sent_headers.items()),
+    ]
     writer.write("\r\n".join([*lines, "", ""]).encode())
     async with asyncio.timeout(PATIENCE):
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")

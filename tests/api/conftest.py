@@ -96,8 +96,14 @@ class Notebook:
 
 
 def succeeded(submission: Submission, **result: Any) -> Outcome:
-    told = {"commandType": submission.request.kind, "path": submission.request.path} | result
-    body = {"idempotent": False, "commandId": submission.request.id, "journalEntryId": 1, "node": None, "result": told}
+    result_shown = {"commandType": submission.request.kind, "path": submission.request.path} | result
+    body = {
+        "idempotent": False,
+        "commandId": submission.request.id,
+        "journalEntryId": 1,
+        "node": None,
+        "result": result_shown,
+    }
     return Outcome(submission.request.id, Status.SUCCEEDED, json.dumps(body))
 
 
@@ -152,10 +158,10 @@ class Disks:
 class Told:
     """`Health` that says what it is told."""
 
-    told: dict[str, Any] = field(default_factory=dict)
+    checks: dict[str, Any] = field(default_factory=dict)
 
     async def report(self) -> dict[str, Any]:
-        return {"postgres": "ok", "redis": "ok", "temporal": "ok", "mounts": {}, "outbox": {}} | self.told
+        return {"postgres": "ok", "redis": "ok", "temporal": "ok", "mounts": {}, "outbox": {}} | self.checks
 
 
 class FrontOfTest:
@@ -172,11 +178,11 @@ class FrontOfTest:
         self.tokens: dict[str, str] = {}
 
     def client(self, token: str | None = None, **headers: str) -> httpx2.AsyncClient:
-        told = {"authorization": f"Bearer {token}"} if token else {}
+        authorization = {"authorization": f"Bearer {token}"} if token else {}
         return httpx2.AsyncClient(
             transport=httpx2.ASGITransport(self.app, raise_app_exceptions=False),
             base_url="http://front",
-            headers=told | headers,
+            headers=authorization | headers,
         )
 
     async def token(self, *scopes: str, principal: str | None = None, tenant: str = "main") -> str:

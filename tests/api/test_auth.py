@@ -226,8 +226,8 @@ async def test_a_tenant_sees_nothing_of_another(
             for name in ("move", "copy"):
                 assert (await client.post(f"/v1/nodes/{name}", json=ends | mounts)).status_code == 404
         for mount in (tree.mount, own.mount):
-            told = {"backendMountId": mount, "set": {"a": 1}}
-            assert (await client.patch(f"/v1/nodes/{node}/metadata", json=told)).status_code == 404
+            change = {"backendMountId": mount, "set": {"a": 1}}
+            assert (await client.patch(f"/v1/nodes/{node}/metadata", json=change)).status_code == 404
             named = {"backendMountId": mount, "nodeId": node}
             assert (await client.post("/v1/nodes/restore", json=named)).status_code == 404
         commands = [{"command": "deleteNode", "path": "theirs.txt", "backendMountId": tree.mount}]

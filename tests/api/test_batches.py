@@ -436,15 +436,15 @@ async def test_too_much_metadata_is_the_refusal_of_one(client: httpx2.AsyncClien
 async def test_answers_are_stored_text_and_not_built_again(
     front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
-    told = '{"idempotent" : false, "node" : {"metadata": {"idempotent": false, "pi": 3.14159265358979323846264338}}}'
+    outcome = '{"idempotent" : false, "node" : {"metadata": {"idempotent": false, "pi": 3.14159265358979323846264338}}}'
     refusal = (
         '{"error" : {"code" : "NODE_EXISTS", "message" : "é }", "details" : {"pi": 3.14159265358979323846264338}}}'
     )
     front.commands.answers = by_path(
-        a=lambda s: replace(succeeded(s), body=told), b=lambda s: replace(failed(s, "NODE_EXISTS"), body=refusal),
+        a=lambda s: replace(succeeded(s), body=outcome), b=lambda s: replace(failed(s, "NODE_EXISTS"), body=refusal),
         c=lambda s: replace(failed(s, "NODE_EXISTS"), body=""),
     )  # fmt: skip
     body = {"commands": [mkdir(tree, path) for path in "abc"]}
     answer = await client.post("/v1/commands", json=body)
-    assert '"data":' + told + "}" in answer.text and '"status":409,' + refusal[1:] in answer.text
+    assert '"data":' + outcome + "}" in answer.text and '"status":409,' + refusal[1:] in answer.text
     assert shown(answer.json()["data"]["results"]) == [201, "NODE_EXISTS", "NODE_EXISTS"]

@@ -105,9 +105,9 @@ async def test_the_key_in_the_body_wins(
 async def test_an_unusable_key_is_400(
     front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, header: bytes | None, body: Any
 ) -> None:
-    told = json.dumps({"backendMountId": tree.mount, "path": "a", "idempotencyKey": body}).encode()
+    content = json.dumps({"backendMountId": tree.mount, "path": "a", "idempotencyKey": body}).encode()
     headers = [(b"idempotency-key", header)] if header is not None else []
-    answer = await client.post("/v1/directories", content=told, headers=headers)
+    answer = await client.post("/v1/directories", content=content, headers=headers)
     assert answer.status_code == 400
     assert front.commands.submissions == []
 
@@ -144,8 +144,8 @@ NONE_MATCH = [
 
 
 async def conditions_of(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, **sent: Any) -> dict[str, Any]:
-    told = {"backendMountId": tree.mount, "path": "a", "targetPath": "b", **sent.get("body", {})}
-    answer = await client.post("/v1/nodes/move", json=told, headers=sent.get("headers"))
+    move = {"backendMountId": tree.mount, "path": "a", "targetPath": "b", **sent.get("body", {})}
+    answer = await client.post("/v1/nodes/move", json=move, headers=sent.get("headers"))
     assert answer.status_code == 200, answer.text
     return {name: getattr(front.commands.last.request, name) for name in NONE}
 
@@ -170,10 +170,10 @@ async def test_conditions_add_up_and_those_of_the_body_win(
     front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     both = {"if-match": "7", "if-none-match": "*"}
-    told = await conditions_of(front, client, tree, headers=both)
-    assert told == NONE | {"if_version": 7, "must_be_new": True}
-    told = await conditions_of(front, client, tree, headers=both, body={"ifMatch": H, "ifNoneMatch": 0})
-    assert told == NONE | {"if_hash": H, "unless_version": 0}
+    conditions = await conditions_of(front, client, tree, headers=both)
+    assert conditions == NONE | {"if_version": 7, "must_be_new": True}
+    conditions = await conditions_of(front, client, tree, headers=both, body={"ifMatch": H, "ifNoneMatch": 0})
+    assert conditions == NONE | {"if_hash": H, "unless_version": 0}
     assert await conditions_of(front, client, tree, headers=both, body={"ifMatch": "*"}) == NONE | {
         "if_exists": True, "must_be_new": True,
     }  # fmt: skip
@@ -188,8 +188,8 @@ async def test_a_condition_that_is_not_one_is_400(
     front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, name: str, text: str
 ) -> None:
     for headers, body in (([(name.encode(), text.encode())], {}), ([], {NAMES_IN_BODIES[name]: text})):
-        told = {"backendMountId": tree.mount, "path": "a", "targetPath": "b", **body}
-        answer = await client.post("/v1/nodes/move", json=told, headers=headers)
+        move = {"backendMountId": tree.mount, "path": "a", "targetPath": "b", **body}
+        answer = await client.post("/v1/nodes/move", json=move, headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
     assert front.commands.submissions == []
 
@@ -432,10 +432,10 @@ async def test_a_name_that_is_not_utf8_comes_as_base64(
     front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     raw = b"dir/\xff\xfe.bin"
-    told = base64.b64encode(raw).decode()
-    assert (await mkdir(client, tree, "ignored", pathB64=told)).status_code == 201
+    encoded = base64.b64encode(raw).decode()
+    assert (await mkdir(client, tree, "ignored", pathB64=encoded)).status_code == 201
     request = front.commands.last.request
-    assert request.node_path.raw == raw and request.path_b64 == told and "�" in request.path
+    assert request.node_path.raw == raw and request.path_b64 == encoded and "�" in request.path
     for bad in ("!!", "YQ", "YQ==\n", "é", base64.b64encode(b"a\0b").decode(), base64.b64encode(b"../x").decode(), ""):
         assert (await mkdir(client, tree, "a", pathB64=bad)).status_code == 400, bad
 

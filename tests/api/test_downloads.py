@@ -21,7 +21,7 @@ async def node(tree: Tree) -> NodeId:
     return await tree.file("ten.txt", TEXT, metadata=json.dumps({"a": 1}))
 
 
-async def told(front: FrontOfTest, tree: Tree) -> list[dict[str, Any]]:
+async def download_events(front: FrontOfTest, tree: Tree) -> list[dict[str, Any]]:
     """The events of this mount, when nothing is under way any more."""
     writing = front.app.state.downloads._writing
     if writing is not None:
@@ -39,7 +39,7 @@ async def test_a_complete_download_is_an_event(
     announced: list[None] = []
     front.app.state.downloads._announce = lambda: announced.append(None)
     answer = await client.get(f"/v1/files/{node}/content")
-    (event,) = await told(front, tree)
+    (event,) = await download_events(front, tree)
     data = event["data"]
     hash = answer.headers["x-filestore-content-hash"]
     assert (event["type"], event["tenant"], event["position"]) == ("filestore.node.downloaded", "main", None)
@@ -65,7 +65,7 @@ async def test_what_is_no_complete_download_is_not_told(
                     {"if-match": '"x"'}):  # fmt: skip
         await client.get(at, headers=headers)
     await client.get(at + "?version=7")
-    assert await told(front, tree) == []
+    assert await download_events(front, tree) == []
 
 
 async def test_a_client_that_left_has_not_downloaded(front: FrontOfTest, tree: Tree, address: tuple[str, int]) -> None:
@@ -78,7 +78,7 @@ async def test_a_client_that_left_has_not_downloaded(front: FrontOfTest, tree: T
     await reader.readuntil(b"\r\n\r\n")
     writer.transport.abort()
     await asyncio.sleep(0.3)
-    assert await told(front, tree) == []
+    assert await download_events(front, tree) == []
 
 
 async def test_many_at_once_are_told_once_each(
@@ -86,7 +86,7 @@ async def test_many_at_once_are_told_once_each(
 ) -> None:
     monkeypatch.setattr(downloads, "PART", 7)
     await asyncio.gather(*(client.get(f"/v1/files/{node}/content") for _ in range(40)))
-    assert len(await told(front, tree)) == 40
+    assert len(await download_events(front, tree)) == 40
 
 
 async def test_without_postgres_a_download_is_not_told_and_goes_through_as_fast(
@@ -101,9 +101,9 @@ async def test_without_postgres_a_download_is_not_told_and_goes_through_as_fast(
     for _ in range(10):
         assert (await client.get(f"/v1/files/{node}/content")).content == TEXT
     assert time.perf_counter() - began < 10, "twice that, if each had waited for a connection"
-    assert await told(front, tree) == []
+    assert await download_events(front, tree) == []
     assert telling._untold == 10, "noted and dropped: memory does not grow with an outage"
     await nowhere.close()
     monkeypatch.setattr(telling, "_pool", front.pool)
     await client.get(f"/v1/files/{node}/content")
-    assert len(await told(front, tree)) == 1
+    assert len(await download_events(front, tree)) == 1

@@ -5,7 +5,7 @@ import json
 import httpx2
 import pytest
 
-from api.http import errors as told
+from api.http import errors as http_errors
 from schema import errors
 from tests.api.conftest import FrontOfTest, Tree, failed, pends
 
@@ -23,8 +23,8 @@ def test_every_code_has_the_status_that_the_tree_draws() -> None:
         if status := re.search(r"\b([45]\d\d)$", line):
             drawn |= dict.fromkeys(names, int(status[1]))
             names = []
-    assert {kind.__name__: told.status_of(code) for code, kind in errors.BY_CODE.items()} == drawn
-    assert set(told.STATUS) == set(errors.BY_CODE)
+    assert {kind.__name__: http_errors.status_of(code) for code, kind in errors.BY_CODE.items()} == drawn
+    assert set(http_errors.STATUS) == set(errors.BY_CODE)
 
 
 async def test_the_envelope_and_the_problem_say_the_same(client: httpx2.AsyncClient) -> None:
@@ -50,7 +50,7 @@ async def test_a_failed_command_answers_its_status_verbatim(
     body = {"backendMountId": tree.mount, "path": "a"}
     answer = await client.post("/v1/directories", json=body)
     id = front.commands.last.request.id
-    assert answer.status_code == told.status_of(code)
+    assert answer.status_code == http_errors.status_of(code)
     assert answer.json() == {"error": {"code": code, "message": "as told", "details": {"commandId": id}}}
     assert answer.headers["x-filestore-command-id"] == id
     retry = errors.BY_CODE[code].retry_after_seconds

@@ -13,7 +13,7 @@ from tests.api.conftest import FrontOfTest
 
 
 @pytest.mark.parametrize(
-    ("told", "status", "word"),
+    ("checks", "status", "word"),
     [
         ({}, 200, "ok"), ({"redis": "inline"}, 200, "ok"), ({"worker": "none runs"}, 200, "degraded"),
         ({"redis": "connection refused"}, 200, "degraded"), ({"mounts": {"1": "offline"}}, 200,
@@ -23,8 +23,8 @@ from tests.api.conftest import FrontOfTest
         ({"temporal": "no", "redis": "no"}, 503, "unavailable"),
     ],
 )  # fmt: skip
-async def test_ready(front: FrontOfTest, told: dict[str, Any], status: int, word: str) -> None:
-    front.health.told = told
+async def test_ready(front: FrontOfTest, checks: dict[str, Any], status: int, word: str) -> None:
+    front.health.checks = checks
     async with front.client() as anybody:
         for path in ("/ready", "/readyz"):
             answer = await anybody.get(path)
@@ -50,13 +50,13 @@ async def test_the_document_describes_every_route(front: FrontOfTest) -> None:
     async with front.client() as anybody:
         document = (await anybody.get("/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
-    told = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    documented = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     real = {
         (method, route.path)
         for route in front.app.routes if isinstance(route, APIRoute) and route.include_in_schema
         for method in route.methods or ()
     }  # fmt: skip
-    assert told == real
+    assert documented == real
     operations = [operation for methods in document["paths"].values() for operation in methods.values()]
     ids = [operation["operationId"] for operation in operations]
     assert len(set(ids)) == len(ids)

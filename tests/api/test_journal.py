@@ -118,28 +118,28 @@ async def page(client: httpx2.AsyncClient, tree: Tree, **params: Any) -> tuple[l
 
 async def test_people_go_back_in_time(client: httpx2.AsyncClient, tree: Tree) -> None:
     written = [await write(tree, f"p{n}") for n in range(7)]
-    seen, told = await page(client, tree, limit=3)
-    while told["nextBefore"] is not None:
-        assert told["more"] and told["nextAfter"] is None
+    seen, pagination = await page(client, tree, limit=3)
+    while pagination["nextBefore"] is not None:
+        assert pagination["more"] and pagination["nextAfter"] is None
         await write(tree, "meanwhile")
-        more, told = await page(client, tree, limit=3, before=told["nextBefore"])
+        more, pagination = await page(client, tree, limit=3, before=pagination["nextBefore"])
         seen += more
-    assert seen == written[::-1] and not told["more"]
+    assert seen == written[::-1] and not pagination["more"]
 
 
 async def test_a_follower_meets_each_entry_once_and_can_always_go_on(client: httpx2.AsyncClient, tree: Tree) -> None:
-    seen, told = await page(client, tree, after=0)
-    assert (seen, told["nextAfter"], told["more"]) == ([], 0, False)
+    seen, pagination = await page(client, tree, after=0)
+    assert (seen, pagination["nextAfter"], pagination["more"]) == ([], 0, False)
     written = [await write(tree, f"p{n}") for n in range(7)]
     await settle(tree)
     for size, more in ((3, True), (3, True), (1, False), (0, False)):
-        found, told = await page(client, tree, after=told["nextAfter"], limit=3)
-        assert (len(found), told["more"], told["nextBefore"]) == (size, more, None)
+        found, pagination = await page(client, tree, after=pagination["nextAfter"], limit=3)
+        assert (len(found), pagination["more"], pagination["nextBefore"]) == (size, more, None)
         seen += found
     assert seen == written
     written.append(await write(tree))
     await settle(tree)
-    assert (await page(client, tree, after=told["nextAfter"]))[0] == written[-1:]
+    assert (await page(client, tree, after=pagination["nextAfter"]))[0] == written[-1:]
 
 
 async def test_a_follower_is_not_told_what_others_may_still_come_before(client: httpx2.AsyncClient, tree: Tree) -> None:

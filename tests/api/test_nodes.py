@@ -84,12 +84,12 @@ async def test_bytes_that_are_not_utf8(client: httpx2.AsyncClient, tree: Tree) -
     raw = b"d\xff/f\xfe"
     await tree.directory(b"d\xff")
     node = await tree.file(raw)
-    told = base64.b64encode(raw).decode()
-    answer = await client.get("/v1/nodes/by-path", params={"backendMountId": tree.mount, "pathB64": told})
-    assert answer.json()["data"]["id"] == node and answer.json()["data"]["pathB64"] == told
+    encoded = base64.b64encode(raw).decode()
+    answer = await client.get("/v1/nodes/by-path", params={"backendMountId": tree.mount, "pathB64": encoded})
+    assert answer.json()["data"]["id"] == node and answer.json()["data"]["pathB64"] == encoded
     lossy = await client.get(f"/v1/nodes/by-path?backendMountId={tree.mount}&path=d%FF")
     assert (lossy.status_code, lossy.json()["error"]["code"]) == (400, "INVALID_REQUEST")
-    assert await paths(client, tree, pathB64=told) == ["d\ufffd/f\ufffd"]
+    assert await paths(client, tree, pathB64=encoded) == ["d\ufffd/f\ufffd"]
 
 
 @pytest.mark.parametrize("id", ["0", "9" * 18, "9" * 19, "9" * 100])
@@ -307,9 +307,11 @@ async def test_the_conditions_come_back(client: httpx2.AsyncClient, tree: Tree) 
     params: dict[str, Any] = {"backendMountId": tree.mount, "path": "a", "states": "active,missing", "kinds": "file",
     "search": "x",
                               "filters": '{"size":{"min":1}}'}  # fmt: skip
-    told = (await client.get("/v1/nodes", params=params)).json()["data"]["filters"]
-    assert told["states"] == ["active", "missing"] and told["kinds"] == ["file"] and told["path"] == "a"
-    assert told["filters"]["size"] == {"min": 1, "max": None} and told["driftOnly"] is False
+    understood = (await client.get("/v1/nodes", params=params)).json()["data"]["filters"]
+    assert (
+        understood["states"] == ["active", "missing"] and understood["kinds"] == ["file"] and understood["path"] == "a"
+    )
+    assert understood["filters"]["size"] == {"min": 1, "max": None} and understood["driftOnly"] is False
 
 
 BAD_QUERIES = [
@@ -556,14 +558,14 @@ async def test_a_tree_shows_what_collides_in_it(client: httpx2.AsyncClient, tree
     assert await paths(client, tree, collisions="true", path="e") == []
     assert await paths(client, tree, collisions="true", search="d/a") == ["d/A", "d/a"], "with other conditions"
     page = await client.get("/v1/nodes", params={"backendMountId": tree.mount, "collisions": "true", "limit": 3})
-    told = page.json()["data"]
-    assert told["pagination"]["total"] == 4 and told["filters"]["collisions"] is True
+    listed = page.json()["data"]
+    assert listed["pagination"]["total"] == 4 and listed["filters"]["collisions"] is True
     rest = await client.get(
         "/v1/nodes",
-        params={"backendMountId": tree.mount, "collisions": "true", "cursor": told["pagination"]["nextCursor"]},
+        params={"backendMountId": tree.mount, "collisions": "true", "cursor": listed["pagination"]["nextCursor"]},
     )
     assert [node["path"] for node in rest.json()["data"]["nodes"]] == ["d/x/é"]
     other = await client.get(
-        "/v1/nodes", params={"backendMountId": tree.mount, "cursor": told["pagination"]["nextCursor"]}
+        "/v1/nodes", params={"backendMountId": tree.mount, "cursor": listed["pagination"]["nextCursor"]}
     )
     assert other.status_code == 400, "a cursor holds for its list alone"

@@ -72,7 +72,7 @@ kinds = st.sampled_from([*BY_COMMAND]) | text
 command_lists = st.fixed_dictionaries(
     {
         "commands": st.lists(
-            st.tuples(nearly | likely, kinds).map(lambda told: told[0] | {"command": told[1]}) | values, max_size=4
+            st.tuples(nearly | likely, kinds).map(lambda pair: pair[0] | {"command": pair[1]}) | values, max_size=4
         )
     },
     optional={"mode": st.sampled_from(["independent", "ordered", "atomic"]) | text, "idempotencyKey": text},
@@ -104,8 +104,8 @@ async def checked(front: FrontOfTest, method: str, path: str, **options: Any) ->
         answer = await client.request(method, path, **options)
     assert answer.status_code != 500, (method, path, options, answer.text)
     if answer.status_code >= 400 and answer.status_code not in (405, 416):
-        told = answer.json()
-        code = told["error"]["code"] if "error" in told else told["code"]
+        refusal = answer.json()
+        code = refusal["error"]["code"] if "error" in refusal else refusal["code"]
         assert code in BY_CODE and STATUS[code] == answer.status_code
 
 
@@ -129,21 +129,21 @@ async def test_bodies(
     front: FrontOfTest, tree: Tree, route: tuple[str, str], body: bytes, headers: dict[str, bytes]
 ) -> None:
     body = body.replace(b'"backendMountId": 1', b'"backendMountId": %d' % tree.mount)
-    told = [(name.encode(), value) for name, value in headers.items()]
-    await checked(front, *route, content=body, headers=told)
-    await checked(front, "PATCH", f"/v1/backend-mounts/{tree.mount}", content=body, headers=told)
+    lines = [(name.encode(), value) for name, value in headers.items()]
+    await checked(front, *route, content=body, headers=lines)
+    await checked(front, "PATCH", f"/v1/backend-mounts/{tree.mount}", content=body, headers=lines)
 
 
 @fuzzed
 @given(st.sampled_from([*ON_NODES, *NAMED, ("PATCH", "metadata")]), nearly, waits, headers)
 async def test_commands_on_nodes(
-    front: FrontOfTest, tree: Tree, route: tuple[str, str], told: dict[str, Any], wait: str, headers: dict[str, bytes]
+    front: FrontOfTest, tree: Tree, route: tuple[str, str], fields: dict[str, Any], wait: str, headers: dict[str, bytes]
 ) -> None:
     method, path = route
     if path == "metadata":
-        node = told["nodeId"] if isinstance(told.get("nodeId"), int) else tree.root
+        node = fields["nodeId"] if isinstance(fields.get("nodeId"), int) else tree.root
         path = f"/v1/nodes/{node}/metadata"
-    body = as_json(told).replace(b'ountId": 1', b'ountId": %d' % tree.mount)
+    body = as_json(fields).replace(b'ountId": 1', b'ountId": %d' % tree.mount)
     options = {"params": {"wait": wait}} if wait else {}
     sent = [(name.encode(), value) for name, value in headers.items()]
     await checked(front, method, path, content=body, headers=sent, **options)
@@ -152,18 +152,18 @@ async def test_commands_on_nodes(
 @fuzzed
 @given(command_lists, headers)
 async def test_lists_of_commands(
-    front: FrontOfTest, tree: Tree, told: dict[str, Any], headers: dict[str, bytes]
+    front: FrontOfTest, tree: Tree, fields: dict[str, Any], headers: dict[str, bytes]
 ) -> None:
-    body = as_json(told).replace(b'ountId": 1', b'ountId": %d' % tree.mount)
+    body = as_json(fields).replace(b'ountId": 1', b'ountId": %d' % tree.mount)
     sent = [(name.encode(), value) for name, value in headers.items() if not name.startswith("if-")]
     async with front.client(front.tokens["admin"]) as client:
         answer = await client.post("/v1/commands", content=body, headers=sent)
     assert answer.status_code in (200, 400), answer.text
     if answer.status_code == 200:
         results = answer.json()["data"]["results"]
-        assert [one["index"] for one in results] == list(range(len(told["commands"])))
+        assert [one["index"] for one in results] == list(range(len(fields["commands"])))
         for one in results:
-            assert one["status"] != 500, (told, one)
+            assert one["status"] != 500, (fields, one)
             assert one["status"] < 400 or STATUS[one["error"]["code"]] == one["status"]
 
 
@@ -181,18 +181,18 @@ async def test_queries(
     path = {"children": f"/v1/nodes/{tree.root}/children", "presign": f"/v1/files/{tree.root}/presign"}.get(
         where, where
     )
-    told = [(name.encode(), value) for name, value in headers.items()]
+    lines = [(name.encode(), value) for name, value in headers.items()]
     given_mount = [("backendMountId", str(tree.mount))] if where.startswith(OF_A_MOUNT) else []
     pairs: list[tuple[str, str | int | float | bool | None]] = [
         (name, value.encode("utf-8", "replace").decode()) for name, value in [*given_mount, *query]
     ]
-    await checked(front, "GET", path, params=httpx2.QueryParams(pairs), headers=told)
+    await checked(front, "GET", path, params=httpx2.QueryParams(pairs), headers=lines)
 
 
 @fuzzed
 @given(st.binary(max_size=60), headers)
 async def test_addresses(front: FrontOfTest, raw: bytes, headers: dict[str, bytes]) -> None:
-    told = [(name.encode(), value) for name, value in headers.items()]
+    lines = [(name.encode(), value) for name, value in headers.items()]
     odd = "".join(f"%{byte:02X}" for byte in raw)
     for path in (
         f"/v1/nodes/{odd}",
@@ -201,9 +201,9 @@ async def test_addresses(front: FrontOfTest, raw: bytes, headers: dict[str, byte
         f"/v1/backend-mounts/{odd}",
         f"/{odd}",
     ):
-        await checked(front, "GET", path, headers=told)
-    await checked(front, "POST", f"/v1/commands/{odd}", content=b"{}", headers=told)
-    await checked(front, "PATCH", f"/v1/nodes/{odd}/metadata", content=b'{"backendMountId":1}', headers=told)
+        await checked(front, "GET", path, headers=lines)
+    await checked(front, "POST", f"/v1/commands/{odd}", content=b"{}", headers=lines)
+    await checked(front, "PATCH", f"/v1/nodes/{odd}/metadata", content=b'{"backendMountId":1}', headers=lines)
 
 
 parts = st.lists(
@@ -224,12 +224,12 @@ async def test_forms(
     cut: int,
     headers: dict[str, bytes],
 ) -> None:
-    told = [(name.encode(), value) for name, value in headers.items() if name != "content-type"]
-    told.append((b"content-type", b"multipart/form-data; boundary=edge"))
+    lines = [(name.encode(), value) for name, value in headers.items() if name != "content-type"]
+    lines.append((b"content-type", b"multipart/form-data; boundary=edge"))
     body = b""
     first = [("backendMountId", None, str(tree.mount).encode()), ("path", None, b"a")] if good else []
     for name, filename, content in [*first, *parts]:
         more = f'; filename="{filename}"'.encode("utf-8", "replace") if filename is not None else b""
         body += b'--edge\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % (name.encode(), more, content)
     body += b"--edge--\r\n"
-    await checked(front, "POST", "/v1/files", content=body[: len(body) - cut], headers=told)
+    await checked(front, "POST", "/v1/files", content=body[: len(body) - cut], headers=lines)

@@ -17,8 +17,8 @@ from tests.api.conftest import FrontOfTest
 
 @pytest.fixture
 def document(front: FrontOfTest) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(json.dumps(front.app.openapi()))
-    return told
+    described: dict[str, Any] = json.loads(json.dumps(front.app.openapi()))
+    return described
 
 
 def parts(value: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -152,7 +152,7 @@ async def read_what_happened(on: Conversation) -> None:
     await send("GET /v1/commands/{id}", 404, f"/v1/commands/{uuid.uuid4()}")
     for path in ("/health", "/ready", "/metrics"):
         await send(f"GET {path}", 200)
-    front.health.told = {"postgres": "no"}
+    front.health.checks = {"postgres": "no"}
     await send("GET /ready", 503)
 
 

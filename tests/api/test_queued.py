@@ -29,9 +29,14 @@ async def test_it_is_queued(front: FrontOfTest) -> None:
     queued = waiting(front)
     answer = await ask(front, queued.request.id)
     assert answer.status_code == 200, answer.text
-    told = answer.json()["data"]
-    assert (told["status"], told["command"], told["path"], told["targetPath"]) == ("queued", "moveNode", "a", "b")
-    assert (told["id"], told["outcome"], told["attempt"]) == (queued.request.id, None, 0)
+    command = answer.json()["data"]
+    assert (command["status"], command["command"], command["path"], command["targetPath"]) == (
+        "queued",
+        "moveNode",
+        "a",
+        "b",
+    )
+    assert (command["id"], command["outcome"], command["attempt"]) == (queued.request.id, None, 0)
     assert answer.headers["location"] == f"/v1/commands/{queued.request.id}" and answer.headers["retry-after"] == "1"
 
 
@@ -47,9 +52,9 @@ async def test_why_it_never_began(front: FrontOfTest, error: errors.FilestoreErr
     queued = waiting(front)
     queued.error = error
     answer = await ask(front, queued.request.id)
-    told = answer.json()["data"]
-    assert (told["status"], told["code"], told["retryable"]) == ("failed", error.code, error.retryable)
-    assert told["outcome"]["error"]["message"] == error.message and "retry-after" not in answer.headers
+    command = answer.json()["data"]
+    assert (command["status"], command["code"], command["retryable"]) == ("failed", error.code, error.retryable)
+    assert command["outcome"]["error"]["message"] == error.message and "retry-after" not in answer.headers
 
 
 async def test_that_it_is_not_known_whether_it_began(front: FrontOfTest) -> None:

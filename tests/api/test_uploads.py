@@ -45,8 +45,8 @@ def fields(tree: Tree, path: str = "a.txt", **more: str) -> list[tuple[str, byte
 async def send(
     client: httpx2.AsyncClient, body: bytes | AsyncIterator[bytes], boundary: str = B, **headers: str
 ) -> httpx2.Response:
-    told = {"content-type": f"multipart/form-data; boundary={boundary}"} | headers
-    return await client.post("/v1/files", content=body, headers=told)
+    sent_headers = {"content-type": f"multipart/form-data; boundary={boundary}"} | headers
+    return await client.post("/v1/files", content=body, headers=sent_headers)
 
 
 async def in_pieces(body: bytes) -> AsyncIterator[bytes]:
@@ -150,14 +150,14 @@ async def test_whether_to_overwrite(
 async def test_the_fingerprint_covers_the_media_type_and_the_name(
     front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
-    told = {"backendMountId": str(tree.mount), "path": "a"}
+    fields = {"backendMountId": str(tree.mount), "path": "a"}
     for name, media in (
         ("a.txt", "text/plain"),
         ("a.txt", "text/html"),
         ("b.txt", "text/plain"),
         ("a.txt", "text/plain"),
     ):
-        assert (await client.post("/v1/files", data=told, files={"file": (name, b"x", media)})).status_code == 201
+        assert (await client.post("/v1/files", data=fields, files={"file": (name, b"x", media)})).status_code == 201
     requests = [submission.request for submission in front.commands.submissions]
     for hashes in ([request.hash for request in requests], [request.head for request in requests]):
         assert len(set(hashes)) == 3 and hashes[0] == hashes[3]
@@ -187,10 +187,10 @@ async def test_a_checksum_is_compared(
     content = os.urandom(size)
     right = hashlib.new(algorithm, content).hexdigest()
     body = form(*fields(tree), (FILE, content))
-    told = f"{algorithm}:" if prefix else ""
-    assert (await send(client, body, **{header: told + right.upper()})).status_code == 201
+    marker = f"{algorithm}:" if prefix else ""
+    assert (await send(client, body, **{header: marker + right.upper()})).status_code == 201
     assert front.commands.last.request.checksum == f"{algorithm}:{right}"
-    named = {header: told + hashlib.new(algorithm, b"else").hexdigest(), "idempotency-key": "k"}
+    named = {header: marker + hashlib.new(algorithm, b"else").hexdigest(), "idempotency-key": "k"}
     wrong = await send(client, body, **named)
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (422, "CHECKSUM_MISMATCH")
     assert wrong.json()["error"]["details"]["found"] == f"{algorithm}:{right}"
@@ -201,20 +201,20 @@ async def test_a_checksum_is_compared(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "refusal"),
     [*((text, (422, "CHECKSUM_MISMATCH")) for text in (
         "", "sha256:", "sha256:xyz", "a" * 63, "sha1:" + "a" * 64, "md5:" + "a" * 31, "é", "deadbeef", "SHA256:deadbeef")),
      ("crc32:00000000", (400, "INVALID_CHECKSUM")), ("crc32:", (400, "INVALID_CHECKSUM"))],
 )  # fmt: skip
 async def test_a_checksum_that_differs_is_422_whatever_its_length(
-    client: httpx2.AsyncClient, tree: Tree, text: str, told: tuple[int, str]
+    client: httpx2.AsyncClient, tree: Tree, text: str, refusal: tuple[int, str]
 ) -> None:
     answer = await client.post(
         "/v1/files", content=form(*fields(tree), (FILE, b"x")),
         headers=[(b"content-type", f"multipart/form-data; boundary={B}".encode()), (b"x-filestore-checksum",
         text.encode())],
     )  # fmt: skip
-    assert (answer.status_code, answer.json()["error"]["code"]) == told
+    assert (answer.status_code, answer.json()["error"]["code"]) == refusal
 
 
 async def test_an_upload_is_refused_before_its_body_is_read(
@@ -230,8 +230,8 @@ async def test_an_upload_is_refused_before_its_body_is_read(
             yield b"x" * 65536
 
     async with front.client(front.tokens["read"]) as client:
-        told = {"content-type": f"multipart/form-data; boundary={B}"}
-        answer = await asyncio.wait_for(client.post("/v1/files", content=endless(), headers=told), 20)
+        form_headers = {"content-type": f"multipart/form-data; boundary={B}"}
+        answer = await asyncio.wait_for(client.post("/v1/files", content=endless(), headers=form_headers), 20)
         assert answer.status_code == 403
     assert read <= 6, "so much is read that its sender looks up"
 
@@ -354,7 +354,7 @@ async def test_a_form_may_come_in_any_pieces(
 
 
 @pytest.mark.parametrize(
-    ("told", "name"),
+    ("disposition", "name"),
     [
         ('filename="plain.txt"', "plain.txt"), ('filename=""', None), ('filename="é.txt"', "é.txt"),
         ('filename="C:\\dir\\a.txt"', "a.txt"), ('filename="../../etc/passwd"', "passwd"), ('filename="dir/"', None),
@@ -363,9 +363,9 @@ async def test_a_form_may_come_in_any_pieces(
     ],
 )  # fmt: skip
 async def test_a_filename_is_for_people_and_never_a_path(
-    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, told: str, name: str | None
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, disposition: str, name: str | None
 ) -> None:
-    part = (f'Content-Disposition: form-data; name="file"; {told}', b"x")
+    part = (f'Content-Disposition: form-data; name="file"; {disposition}', b"x")
     assert (await send(client, form(*fields(tree), part))).status_code == 201
     assert front.commands.last.request.original_name == name
     assert front.commands.last.request.path == "a.txt"

@@ -105,9 +105,9 @@ async def test_an_older_version_is_as_it_was(client: httpx2.AsyncClient, node: N
     answer, now = await client.get(at(node, 1)), await client.get(at(node))
     assert (answer.status_code, answer.content, now.content) == (200, OLD, NEW)
     digest = hashlib.sha256(OLD)
-    told = {name: answer.headers[name] for name in ("etag", "last-modified", "content-length", "content-type",
+    shown = {name: answer.headers[name] for name in ("etag", "last-modified", "content-length", "content-type",
             "content-disposition", "x-filestore-checksum", "x-filestore-content-hash", "repr-digest")}  # fmt: skip
-    assert told == {
+    assert shown == {
         "etag": f'"{digest.hexdigest()}"', "last-modified": "Thu, 19 Nov 2026 12:00:00 GMT",
         "content-length": str(len(OLD)), "content-type": "text/plain",
         "content-disposition": 'attachment; filename="once"', "x-filestore-checksum": "old",

@@ -26,8 +26,8 @@ async def put(
     client: httpx2.AsyncClient, tree: Tree, content: bytes | AsyncIterator[bytes], path: str = "a.txt", **headers: str
 ) -> httpx2.Response:
     query: dict[str, str | int] = {"backendMountId": tree.mount, "path": path}
-    told = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await client.put("/v1/files/by-path", params=query, content=content, headers=told)
+    sent_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await client.put("/v1/files/by-path", params=query, content=content, headers=sent_headers)
 
 
 async def put_lines(client: httpx2.AsyncClient, tree: Tree, *lines: tuple[bytes, bytes]) -> httpx2.Response:
@@ -37,9 +37,9 @@ async def put_lines(client: httpx2.AsyncClient, tree: Tree, *lines: tuple[bytes,
 
 
 async def post(client: httpx2.AsyncClient, tree: Tree, content: bytes, **headers: str) -> httpx2.Response:
-    told = {name.replace("_", "-"): value for name, value in headers.items()}
-    told["content-type"] = f"multipart/form-data; boundary={B}"
-    return await client.post("/v1/files", content=form(tree, content), headers=told)
+    sent_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    sent_headers["content-type"] = f"multipart/form-data; boundary={B}"
+    return await client.post("/v1/files", content=form(tree, content), headers=sent_headers)
 
 
 def form(tree: Tree, content: bytes) -> bytes:
@@ -249,11 +249,11 @@ async def test_a_digest_is_compared(
 async def test_wrong_content_is_recorded_and_its_key_stays_free_for_the_right_one(
     front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, send: Any
 ) -> None:
-    told = {"idempotency_key": "k", "x_filestore_checksum": "sha256:" + hashlib.sha256(b"right").hexdigest()}
-    assert (await send(client, tree, b"wrong", **told)).status_code == 422
+    claim = {"idempotency_key": "k", "x_filestore_checksum": "sha256:" + hashlib.sha256(b"right").hexdigest()}
+    assert (await send(client, tree, b"wrong", **claim)).status_code == 422
     refused = front.commands.last.request
     assert (refused.failure, refused.key, refused.path) == ("CHECKSUM_MISMATCH", None, "a.txt")
-    assert (await send(client, tree, b"right", **told)).status_code == 201
+    assert (await send(client, tree, b"right", **claim)).status_code == 201
     assert front.commands.last.request.key == "k"
 
 
@@ -261,8 +261,8 @@ async def test_of_several_digests_each_must_be_right(
     front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
     good, bad = digest("sha-256", b"x"), digest("sha-512", b"y")
-    told = f"md5=:AAAA:, {good},{digest('sha-512', b'x')}"
-    assert (await put(client, tree, b"x", repr_digest=told)).status_code == 201
+    digests = f"md5=:AAAA:, {good},{digest('sha-512', b'x')}"
+    assert (await put(client, tree, b"x", repr_digest=digests)).status_code == 201
     assert (await put(client, tree, b"x", repr_digest=f"{good}, {bad}")).status_code == 422
     assert (await put(client, tree, b"x", repr_digest=f"{digest('sha-256', b'y')}, {good}")).status_code == 201, (
         "the last one counts"
@@ -283,13 +283,13 @@ async def test_of_several_digests_each_must_be_right(
     assert (await client.put("/v1/files/by-path", params=query, content=b"x", headers=lines)).status_code == 422
 
 
-@pytest.mark.parametrize("told", ["md5=:AAAA:", "unixsum=30637", "crc32c=:a:;q=1, adler=1", "sha=:x:"])
-async def test_an_algorithm_we_do_not_know_is_ignored(client: httpx2.AsyncClient, tree: Tree, told: str) -> None:
-    assert (await put(client, tree, b"x", repr_digest=told, content_digest=told)).status_code == 201
+@pytest.mark.parametrize("digests", ["md5=:AAAA:", "unixsum=30637", "crc32c=:a:;q=1, adler=1", "sha=:x:"])
+async def test_an_algorithm_we_do_not_know_is_ignored(client: httpx2.AsyncClient, tree: Tree, digests: str) -> None:
+    assert (await put(client, tree, b"x", repr_digest=digests, content_digest=digests)).status_code == 201
 
 
 @pytest.mark.parametrize(
-    "told",
+    "value",
     [
         "",
         "sha-256",
@@ -307,10 +307,10 @@ async def test_an_algorithm_we_do_not_know_is_ignored(client: httpx2.AsyncClient
 )
 @pytest.mark.parametrize("header", [b"repr-digest", b"content-digest"])
 async def test_a_malformed_digest_is_400(
-    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, told: str, header: bytes
+    front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, value: str, header: bytes
 ) -> None:
     query: dict[str, str | int] = {"backendMountId": tree.mount, "path": "a"}
-    answer = await client.put("/v1/files/by-path", params=query, content=b"x", headers=[(header, told.encode())])
+    answer = await client.put("/v1/files/by-path", params=query, content=b"x", headers=[(header, value.encode())])
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_CHECKSUM")
     assert front.commands.submissions == []
 
@@ -390,8 +390,8 @@ async def test_content_that_was_coded_on_its_way_is_refused_before_it_comes(
     front: FrontOfTest, tree: Tree, address: tuple[str, int], way: str, headers: dict[str, Any], named: str
 ) -> None:
     line = await SentLine.open(address)
-    told = headers if "Transfer_Encoding" in headers else headers | {"Content_Length": "5"}
-    await line.send(heads(front, tree, way, Expect="100-continue", **told) + b"\r\n\r\n")
+    framing = headers if "Transfer_Encoding" in headers else headers | {"Content_Length": "5"}
+    await line.send(heads(front, tree, way, Expect="100-continue", **framing) + b"\r\n\r\n")
     assert (await line.head()).startswith(b"HTTP/1.1 400"), "before 100 Continue"
     assert named.encode() in await line.reader.readuntil(b"}}")
     line.close()
@@ -404,9 +404,9 @@ async def test_a_coding_that_changes_nothing_is_taken(
 ) -> None:
     line = await SentLine.open(address)
     chunked = "Transfer_Encoding" in headers
-    told = headers if chunked else headers | {"Content_Length": "5"}
+    framing = headers if chunked else headers | {"Content_Length": "5"}
     body = b"5\r\nhello\r\n0\r\n\r\n" if chunked else b"hello"
-    await line.send(heads(front, tree, "put", **told) + b"\r\n\r\n" + body)
+    await line.send(heads(front, tree, "put", **framing) + b"\r\n\r\n" + body)
     assert (await line.head()).startswith(b"HTTP/1.1 201")
     line.close()
     assert front.commands.last.content == b"hello"
@@ -427,8 +427,8 @@ async def test_a_refused_body_is_not_asked_for(
     front: FrontOfTest, tree: Tree, address: tuple[str, int], way: str, headers: dict[str, Any], status: bytes
 ) -> None:
     line = await SentLine.open(address)
-    told = {"Expect": "100-continue", "Content_Length": "1000", **headers}
-    head = heads(front, tree, way, **told)
+    framing = {"Expect": "100-continue", "Content_Length": "1000", **headers}
+    head = heads(front, tree, way, **framing)
     if "Content_Type" in headers:
         head = head.replace(f"Content-Type: multipart/form-data; boundary={B}\r\n".encode(), b"")
     await line.send(head + b"\r\n\r\n")

@@ -268,8 +268,10 @@ class AppHub:
         key = key or str(uuid.uuid4())
         form = {"backendMountId": str(mount), "path": path, **fields, "idempotencyKey": key}
         file = {"file": (path.rpartition("/")[2], content, "application/octet-stream")}
-        told = {"Idempotency-Key": key, "x-filestore-principal": "apphub", **(headers or {})}
-        return ParsedOutcome.model_validate(self._data("POST", "/v1/files", data=form, files=file, headers=told))
+        sent_headers = {"Idempotency-Key": key, "x-filestore-principal": "apphub", **(headers or {})}
+        return ParsedOutcome.model_validate(
+            self._data("POST", "/v1/files", data=form, files=file, headers=sent_headers)
+        )
 
     def get_node_by_path(self, mount: int, path: str) -> ParsedNode:
         params = {"backendMountId": mount, "path": path}
@@ -313,10 +315,10 @@ class AppHub:
 
 
 def _error(answer: httpx2.Response) -> AppHubError:
-    told = answer.json()
-    assert set(told) == {"error"} and set(told["error"]) == {"code", "message", "details"}, told
+    refusal = answer.json()
+    assert set(refusal) == {"error"} and set(refusal["error"]) == {"code", "message", "details"}, refusal
     assert answer.headers["content-type"] == "application/json"
-    return AppHubError(answer.status_code, told["error"]["code"], told["error"]["details"])
+    return AppHubError(answer.status_code, refusal["error"]["code"], refusal["error"]["details"])
 
 
 def frames(text: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -13,7 +13,7 @@ from tests.fix_service import PATIENCE, MountOfTest, Service
 Told = list[tuple[str, dict[str, Any]]]
 
 
-def told(service: Service, mount: MountOfTest, after: int, count: int, **asked: str) -> Told:
+def sent_events(service: Service, mount: MountOfTest, after: int, count: int, **asked: str) -> Told:
     """The first events of a mount after a position, as the stream sends them to that client."""
     params: dict[str, Any] = {"backendMountId": mount.id, "lastEventId": after, **asked}
     headers = {"Accept": "text/event-stream"}
@@ -40,7 +40,7 @@ def last(service: Service) -> int:
 def events_of(service: Service, mount: MountOfTest, count: int, act: Callable[[AppHub], object]) -> Told:
     after = last(service)
     act(AppHub(service))
-    return told(service, mount, after, count)
+    return sent_events(service, mount, after, count)
 
 
 def test_a_command_is_told_first_then_what_became_of_its_node(service: Service, mount: MountOfTest) -> None:
@@ -90,7 +90,7 @@ def test_a_download_says_how_it_went_out(service: Service, mount: MountOfTest) -
     node = AppHub(service).upload_file(mount.id, "f", b"abc").result.node_id
     after = last(service)
     service.call("GET", f"/v1/files/{node}/content")
-    [(_, data)] = told(service, mount, after, 1, events="filestore.node.downloaded")
+    [(_, data)] = sent_events(service, mount, after, 1, events="filestore.node.downloaded")
     event = NodeDownloaded.model_validate(data)
     assert (event.mode, event.range, event.size_bytes, event.path) == ("stream", None, 3, "f")
 

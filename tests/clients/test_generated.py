@@ -57,9 +57,9 @@ def test_a_generated_python_client_lists_mounts_and_nodes(
         capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert listed.returncode == 0, listed.stderr
-    told = json.loads(listed.stdout)
-    assert [mount.id, mount.key] in told["mounts"]
-    assert [node[:3] for node in told["nodes"]] == [["reports", "directory", 0], ["reports/a.csv", "file", 4]]
+    listing = json.loads(listed.stdout)
+    assert [mount.id, mount.key] in listing["mounts"]
+    assert [node[:3] for node in listing["nodes"]] == [["reports", "directory", 0], ["reports/a.csv", "file", 4]]
 
 
 PROGRAM = """

@@ -136,9 +136,9 @@ def test_a_wrong_checksum_stores_nothing(service: Service, mount: MountOfTest) -
 
 
 def test_the_right_content_comes_under_the_key_of_the_wrong_one(service: Service, mount: MountOfTest) -> None:
-    told = {"x-filestore-checksum": hashlib.sha256(b"right").hexdigest()}
-    refused(service.upload(mount, "f", b"wrong", key="k", headers=told), 422, "CHECKSUM_MISMATCH")
-    result(service.upload(mount, "f", b"right", key="k", headers=told), 201)
+    claim = {"x-filestore-checksum": hashlib.sha256(b"right").hexdigest()}
+    refused(service.upload(mount, "f", b"wrong", key="k", headers=claim), 422, "CHECKSUM_MISMATCH")
+    result(service.upload(mount, "f", b"right", key="k", headers=claim), 201)
     assert mount.on_disk() == {"f": b"right"}
     newest, first = service.journal(mount)
     assert (newest["outcome"], newest["key"], first["outcome"]) == ("succeeded", "k", "failed")
@@ -173,10 +173,10 @@ def test_events_reach_redis_in_commit_order_without_gaps(service: Service, mount
     while len(seen) < len(expected):
         message = channel.get_message(timeout=PATIENCE)
         assert message is not None, f"only {[m['type'] for m in seen]} arrived"
-        told = json.loads(message["data"])
-        assert set(told) == {"origin", "event", "position"} and set(told["event"]) == {"type", "data"}
-        if told["event"]["data"]["backendMountId"] == mount.id:
-            seen.append(told["event"] | told)
+        envelope = json.loads(message["data"])
+        assert set(envelope) == {"origin", "event", "position"} and set(envelope["event"]) == {"type", "data"}
+        if envelope["event"]["data"]["backendMountId"] == mount.id:
+            seen.append(envelope["event"] | envelope)
     channel.close()
     client.close()
     assert [event["type"].removeprefix("filestore.") for event in seen] == expected

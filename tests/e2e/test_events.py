@@ -23,7 +23,7 @@ async def mkdir(service: Service, mount: MountOfTest, path: str) -> None:
     assert answer.status_code == 201, answer.text
 
 
-def told(blocks: list[SentBlock]) -> list[tuple[str | None, str]]:
+def types_and_paths(blocks: list[SentBlock]) -> list[tuple[str | None, str]]:
     return [(block.event, block.data["data"]["path"]) for block in blocks]
 
 
@@ -38,7 +38,7 @@ async def test_a_command_tells_of_its_end_then_of_its_node(service: Service, mou
     await mkdir(service, mount, "a")
     await asyncio.to_thread(service.upload, mount, "a/f", b"x")
     assert (await asyncio.to_thread(service.mkdir, mount, "no/b")).status_code == 404
-    assert told(await reader.events(6)) == [
+    assert types_and_paths(await reader.events(6)) == [
         ("filestore.command.completed", "a"), ("filestore.node.created", "a"), ("filestore.command.completed", "a/f"),
         ("filestore.node.created", "a/f"), ("filestore.node.uploaded", "a/f"), ("filestore.command.completed", "no/b"),
     ]  # fmt: skip
@@ -53,12 +53,12 @@ async def test_a_stream_goes_on_across_a_restart_and_holds_up_none(service: Serv
     assert codes == {"api": 0}
     async with asyncio.timeout(PATIENCE):
         rest = [block async for block in readers[0].blocks() if block.event]  # to its proper end
-    assert told(rest) == [("filestore.node.created", "before")]
+    assert types_and_paths(rest) == [("filestore.node.created", "before")]
     service.start("api")
     await mkdir(service, mount, "after")
     for seen in (readers[0].last_id, (readers[0].last_id or 0) - 1):
         again = await stream(service, mount, headers={"last-event-id": str(seen)})
-        found = told(await again.events(2 if seen == readers[0].last_id else 3))
+        found = types_and_paths(await again.events(2 if seen == readers[0].last_id else 3))
         assert found[-2:] == [("filestore.command.completed", "after"), ("filestore.node.created", "after")]
 
 
@@ -72,11 +72,11 @@ async def test_redis_wakes_and_its_absence_is_only_slower(service: Service, moun
     try:
         for turn in range(3):
             await mkdir(service, mount, f"without-{turn}")
-            assert told(await reader.events(1)) == [("filestore.node.created", f"without-{turn}")]
+            assert types_and_paths(await reader.events(1)) == [("filestore.node.created", f"without-{turn}")]
     finally:
         os.kill(pid, signal.SIGCONT)
     await mkdir(service, mount, "again")
-    assert told(await reader.events(1)) == [("filestore.node.created", "again")]
+    assert types_and_paths(await reader.events(1)) == [("filestore.node.created", "again")]
 
 
 async def test_without_any_redis(service: Service, mount: MountOfTest) -> None:
@@ -86,7 +86,7 @@ async def test_without_any_redis(service: Service, mount: MountOfTest) -> None:
         reader = await stream(service, mount, events="filestore.node.created")
         for turn in range(5):
             await mkdir(service, mount, f"d{turn}")
-            assert told(await reader.events(1)) == [("filestore.node.created", f"d{turn}")]
+            assert types_and_paths(await reader.events(1)) == [("filestore.node.created", f"d{turn}")]
         entries = service.journal(mount, after=0)
         deadline = time.monotonic() + PATIENCE
         while len(entries) < 5 and time.monotonic() < deadline:
@@ -114,7 +114,7 @@ async def test_many_commands_at_once_are_told_once_each(service: Service, mount:
         for blocks in found:
             positions = [block.id or 0 for block in blocks]
             assert positions == sorted(set(positions))
-            assert sorted(path for _, path in told(blocks)) == [f"d{number:03}" for number in range(200)]
+            assert sorted(path for _, path in types_and_paths(blocks)) == [f"d{number:03}" for number in range(200)]
         seen: list[str] = []
         after = 0
         while len(seen) < 200:

@@ -35,11 +35,11 @@ def keys(**values: str | int) -> str:
 
 
 def test_an_upload_can_name_as_many_parts_as_it_may_be_made_of(service: Service, mount: MountOfTest) -> None:
-    told = TUS | USUAL | {"Upload-Metadata": keys(backendMountId=mount.id, path="whole")}
+    sent_headers = TUS | USUAL | {"Upload-Metadata": keys(backendMountId=mount.id, path="whole")}
 
     def put_together(parts: int) -> dict[str, object]:
         places = " ".join(f"/v1/uploads/{uuid.uuid4()}" for _ in range(parts))
-        answer = service.call("POST", "/v1/uploads", headers=told | {"Upload-Concat": f"final;{places}"})
+        answer = service.call("POST", "/v1/uploads", headers=sent_headers | {"Upload-Concat": f"final;{places}"})
         return {"status": answer.status_code, **answer.json()["error"]}
 
     assert put_together(PARTS_MAX)["message"] == "One of the parts is not there.", "all of them were looked for"
@@ -49,10 +49,14 @@ def test_an_upload_can_name_as_many_parts_as_it_may_be_made_of(service: Service,
 
 @pytest.mark.slow
 def test_a_file_is_made_of_as_many_parts_as_promised(service: Service, mount: MountOfTest) -> None:
-    told = TUS | {"Content-Type": "application/offset+octet-stream", "Upload-Concat": "partial", "Upload-Length": "1"}
+    sent_headers = TUS | {
+        "Content-Type": "application/offset+octet-stream",
+        "Upload-Concat": "partial",
+        "Upload-Length": "1",
+    }
     places = []
     for number in range(PARTS_MAX):
-        answer = service.call("POST", "/v1/uploads", headers=told, content=bytes([number % 251]))
+        answer = service.call("POST", "/v1/uploads", headers=sent_headers, content=bytes([number % 251]))
         assert answer.status_code == 201, answer.text
         places.append(answer.headers["location"])
     about = {
@@ -69,11 +73,11 @@ def test_a_file_is_made_of_as_many_parts_as_promised(service: Service, mount: Mo
 
 
 def test_metadata_of_the_promised_size_comes_in_a_header(service: Service, mount: MountOfTest) -> None:
-    told = base64.b64encode(spelled(HEADER_METADATA_MAX).encode()).decode()
+    encoded = base64.b64encode(spelled(HEADER_METADATA_MAX).encode()).decode()
     where = f"/v1/files/by-path?backendMountId={mount.id}&path=a"
-    result(service.call("PUT", where, content=b"x", headers=USUAL | {"x-filestore-metadata": told}), 201)
-    told = base64.b64encode(spelled(HEADER_METADATA_MAX + 1).encode()).decode()
-    answer = service.call("PUT", where, content=b"y", headers=USUAL | {"x-filestore-metadata": told})
+    result(service.call("PUT", where, content=b"x", headers=USUAL | {"x-filestore-metadata": encoded}), 201)
+    encoded = base64.b64encode(spelled(HEADER_METADATA_MAX + 1).encode()).decode()
+    answer = service.call("PUT", where, content=b"y", headers=USUAL | {"x-filestore-metadata": encoded})
     assert "form" in refused(answer, 413, "PAYLOAD_TOO_LARGE")["message"]
     assert mount.on_disk() == {"a": b"x"}
 

@@ -151,7 +151,7 @@ def test_the_end_of_a_long_command_is_told_soon(service: Service, mount: MountOf
         assert service.mkdir(mount, f"plain{number}").status_code == 201
         plain = time.monotonic() - began
         answer = service.copy(mount, "tree", f"copy{number}")
-        told = time.time()
+        arrived = time.time()
         assert answer.status_code == 201, answer.text
         with psycopg.connect(service.env["FILESTORE_DATABASE_URL"]) as connection:
             row = connection.execute(
@@ -159,6 +159,6 @@ def test_the_end_of_a_long_command_is_told_soon(service: Service, mount: MountOf
                 (answer.json()["data"]["commandId"],),
             ).fetchone()
         assert row is not None
-        late.append(told - row[0] - 2 * plain)
+        late.append(arrived - row[0] - 2 * plain)
     # A poll each 0.2 s; the best of some says how often it looks, whatever else this machine does meanwhile.
     assert min(late) < 0.3 and sorted(late)[2] < 0.6, late

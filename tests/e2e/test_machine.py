@@ -78,8 +78,8 @@ def test_few_descriptors_are_kept_for_what_is_under_way(service: Service, mount:
         ]
         assert [code(answer) for answer in answers] == [(503, "UNAVAILABLE")] * 7
         assert {answer.headers["connection"] for answer in answers} == {"close"}
-        told = service.call("GET", "/v1/backend-mounts", headers={"accept": "application/problem+json"}).json()
-        assert (told["status"], told["code"], told["retryable"]) == (503, "UNAVAILABLE", True)
+        problem = service.call("GET", "/v1/backend-mounts", headers={"accept": "application/problem+json"}).json()
+        assert (problem["status"], problem["code"], problem["retryable"]) == (503, "UNAVAILABLE", True)
         assert service.call("GET", "/health").status_code == 200
     assert mount.on_disk() == {"f": b"old"} and len(service.journal(mount)) == 1
     assert service.upload(mount, "f", BIG, key(mount, "big"), overwrite="true").status_code == 200
@@ -143,7 +143,7 @@ async def test_more_clients_than_descriptors(service: Service, mount: MountOfTes
 
 
 def test_with_none_at_all_connections_are_cut_or_refused_and_it_heals(service: Service, mount: MountOfTest) -> None:
-    def told(client: httpx2.Client) -> object:
+    def refusal_of(client: httpx2.Client) -> object:
         body = {"backendMountId": mount.id, "path": "d", "idempotencyKey": key(mount, "d")}
         try:
             return code(client.post("/v1/directories", json=body))
@@ -156,8 +156,8 @@ def test_with_none_at_all_connections_are_cut_or_refused_and_it_heals(service: S
             for _ in range(3):
                 # Which of the two depends on what the process itself has just closed.
                 with service.client() as new:
-                    assert told(new) in ("cut", (503, "UNAVAILABLE"))
-            assert told(connected) in ("cut", (503, "UNAVAILABLE"))
+                    assert refusal_of(new) in ("cut", (503, "UNAVAILABLE"))
+            assert refusal_of(connected) in ("cut", (503, "UNAVAILABLE"))
     assert mount.on_disk() == {}
 
     def healed() -> bool:
@@ -203,7 +203,7 @@ FULL, BROKEN = (507, "STORAGE_FULL"), (503, "UNAVAILABLE")
 @pytest.mark.sampled(5)
 @pytest.mark.parametrize("content", [b"small", BIG], ids=["small", "big"])
 @pytest.mark.parametrize(
-    ("call", "number", "told"),
+    ("call", "number", "refusal"),
     [
         ("write", errno.EDQUOT, FULL),
         ("write", errno.ENOSPC, FULL),
@@ -220,17 +220,17 @@ def test_content_the_disk_does_not_take(
     failing: Failing,
     call: str,
     number: int,
-    told: tuple[int, str],
+    refusal: tuple[int, str],
     content: bytes,
 ) -> None:
     assert service.upload(mount, "f", b"old").status_code == 201
     with failing(call, number, mount.root / ".filestore" / "stage" / "0"):
         answer = service.upload(mount, "f", content, key(mount, "f"), overwrite="true")
-        assert (answer.status_code, answer.json()["error"]["code"]) == told, answer.text
-        assert ("retry-after" in answer.headers) is (told[0] >= 500)
+        assert (answer.status_code, answer.json()["error"]["code"]) == refusal, answer.text
+        assert ("retry-after" in answer.headers) is (refusal[0] >= 500)
         assert mount.on_disk() == {"f": b"old"}
         assert service.call("GET", f"/v1/files/{_id(service, mount)}/content").content == b"old"
-    if told[0] >= 500:
+    if refusal[0] >= 500:
         assert service.upload(mount, "f", content, key(mount, "f"), overwrite="true").status_code == 200
         assert mount.on_disk() == {"f": content}
 

@@ -153,8 +153,8 @@ def test_what_lies_at_the_target_is_a_choice(
 
 def test_metadata_is_set_on_what_a_selection_takes_and_put_back_key_by_key(service: Service, tree: MountOfTest) -> None:
     def metadata(path: str) -> dict[str, Any]:
-        told: dict[str, Any] = result(service.at(tree, path), 200)["metadata"]
-        return told
+        found: dict[str, Any] = result(service.at(tree, path), 200)["metadata"]
+        return found
 
     changes = {"set": {"reviewed": True, "of": "all"}, "unset": ["none"]}
     operation = ended(

@@ -18,8 +18,8 @@ def ready(service: Service) -> tuple[int, str]:
 
 
 def checks(service: Service) -> dict[str, str]:
-    told: dict[str, str] = service.call("GET", "/ready").json()["checks"]
-    return told
+    answered: dict[str, str] = service.call("GET", "/ready").json()["checks"]
+    return answered
 
 
 def paused(service: Service, name: str) -> "_Paused":

@@ -23,8 +23,8 @@ LARGE = os.urandom(1 << 20) * 20
 
 
 def announce(service: Service, mount: MountOfTest, path: str, content: bytes = CONTENT, **body: Any) -> httpx2.Response:
-    told = {"sizeBytes": len(content), "contentHash": f"sha256:{hashlib.sha256(content).hexdigest()}"}
-    asked = {"backendMountId": mount.id, "path": path, **told, **body}
+    announced = {"sizeBytes": len(content), "contentHash": f"sha256:{hashlib.sha256(content).hexdigest()}"}
+    asked = {"backendMountId": mount.id, "path": path, **announced, **body}
     return service.call("POST", "/v1/uploads/presign", json=asked)
 
 
@@ -45,8 +45,8 @@ def complete(service: Service, upload: str, **options: Any) -> httpx2.Response:
 
 
 def shown(service: Service, upload: str) -> dict[str, Any]:
-    told: dict[str, Any] = result(service.call("GET", f"/v1/uploads/{upload}"), 200)
-    return told
+    document: dict[str, Any] = result(service.call("GET", f"/v1/uploads/{upload}"), 200)
+    return document
 
 
 def stages(s3: MountInBucket) -> list[str]:
@@ -56,11 +56,11 @@ def stages(s3: MountInBucket) -> list[str]:
 @pytest.mark.parametrize("content", [CONTENT, b"", LARGE], ids=["small", "empty", "large"])
 def test_what_a_client_put_there_becomes_a_file(service: Service, each_s3: MountInBucket, content: bytes) -> None:
     s3 = each_s3
-    told = announce(
+    announced = announce(
         service, s3, "f.csv", content, contentType="text/csv", metadata={"n": 1}, idempotencyKey=f"k{s3.id}"
     )
-    link = result(told, 201)
-    assert told.headers["cache-control"] == "no-store" and link["method"] == "PUT"
+    link = result(announced, 201)
+    assert announced.headers["cache-control"] == "no-store" and link["method"] == "PUT"
     assert put(link, content) == 200
     assert s3.on_disk() == {} and stages(s3) == [link["uploadId"]], "it lies where nobody sees it"
     refused(service.at(s3, "f.csv"), 404, "NODE_NOT_FOUND")

@@ -37,9 +37,9 @@ def head(service: Service, url: str) -> httpx2.Response:
 
 def test_a_file_comes_in_pieces_and_goes_out_whole(service: Service, mount: MountOfTest) -> None:
     content = os.urandom(20 * MIB)
-    told = about(mount, "big.bin", filename="big.bin", filetype="application/zip", metadata='{"n": 1}')
+    metadata = about(mount, "big.bin", filename="big.bin", filetype="application/zip", metadata='{"n": 1}')
     uploader = client_of(service).uploader(
-        file_stream=io.BytesIO(content), chunk_size=6 * MIB, metadata=told, upload_checksum=True
+        file_stream=io.BytesIO(content), chunk_size=6 * MIB, metadata=metadata, upload_checksum=True
     )
     uploader.upload()
     answer = head(service, uploader.url or "")
@@ -106,12 +106,16 @@ def test_parts_become_one_file(service: Service, mount: MountOfTest) -> None:
     pieces = [os.urandom(MIB), os.urandom(300_000), b"end"]
     places = []
     for piece in pieces:
-        told: dict[str, Any] = {"Tus-Resumable": "1.0.0", "Upload-Concat": "partial", "Upload-Length": str(len(piece))}
-        told["Content-Type"] = "application/offset+octet-stream"
-        places.append(service.call("POST", "/v1/uploads", headers=told, content=piece).headers["location"])
+        sent_headers: dict[str, Any] = {
+            "Tus-Resumable": "1.0.0",
+            "Upload-Concat": "partial",
+            "Upload-Length": str(len(piece)),
+        }
+        sent_headers["Content-Type"] = "application/offset+octet-stream"
+        places.append(service.call("POST", "/v1/uploads", headers=sent_headers, content=piece).headers["location"])
     named = ",".join(f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in about(mount, "f").items())
-    told = {"Tus-Resumable": "1.0.0", "Upload-Concat": "final;" + " ".join(places), "Upload-Metadata": named}
-    answer = service.call("POST", "/v1/uploads", headers=told)
+    sent_headers = {"Tus-Resumable": "1.0.0", "Upload-Concat": "final;" + " ".join(places), "Upload-Metadata": named}
+    answer = service.call("POST", "/v1/uploads", headers=sent_headers)
     assert answer.status_code == 201, answer.text
     assert mount.on_disk() == {"f": b"".join(pieces)} and waiting(service) == []
 

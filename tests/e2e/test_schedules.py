@@ -19,7 +19,7 @@ async def test_a_schedule_follows_the_settings_and_stays_paused(service: Service
     action = ScheduleActionStartWorkflow(PublishEvents.run, id=name, task_queue="of-nobody")
     handle = client.get_schedule_handle(name)
 
-    async def told(hours: int) -> ScheduleDescription:
+    async def schedule_of(hours: int) -> ScheduleDescription:
         await _ensure(client, name, action, timedelta(hours=hours))
         return await handle.describe()
 
@@ -27,12 +27,12 @@ async def test_a_schedule_follows_the_settings_and_stays_paused(service: Service
         return [interval.every for interval in there.schedule.spec.intervals]
 
     try:
-        assert every(await told(2)) == [timedelta(hours=2)]
+        assert every(await schedule_of(2)) == [timedelta(hours=2)]
         await handle.pause(note="a person looks at it")
-        there = await told(3)
+        there = await schedule_of(3)
         assert every(there) == [timedelta(hours=3)]
         assert there.schedule.state.paused and there.schedule.state.note == "a person looks at it"
         changed = there.info.last_updated_at
-        assert (await told(3)).info.last_updated_at == changed, "nothing is written where nothing differs"
+        assert (await schedule_of(3)).info.last_updated_at == changed, "nothing is written where nothing differs"
     finally:
         await handle.delete()

@@ -61,7 +61,7 @@ async def test_every_kind_of_command(without_redis: Service, mount: MountOfTest)
             file_stream=io.BytesIO(big), chunk_size=1 << 20, metadata=about(mount, "tus")
         )
         uploader.upload()
-        told = await stream.events(1 + len(service.journal(mount)))
+        events = await stream.events(1 + len(service.journal(mount)))
     finally:
         await close_all()
     assert mount.on_disk() == {
@@ -69,7 +69,7 @@ async def test_every_kind_of_command(without_redis: Service, mount: MountOfTest)
         "copy/moved": b"written", "made-1": None, "made-2": None, "made-2/in": None, "made-3": None,
     }  # fmt: skip
     # The end of a command comes before what it changed.
-    assert [one.event for one in told[:2]] == ["filestore.command.completed", "filestore.node.created"]
-    assert told[1].data["data"]["path"] == "d"
+    assert [one.event for one in events[:2]] == ["filestore.command.completed", "filestore.node.created"]
+    assert events[1].data["data"]["path"] == "d"
     assert service.call("GET", f"/v1/files/{file}/content").content == b"one"
     assert until(lambda: service.call("GET", "/ready").json()["checks"]["outbox"]["unpublished"] == 0)

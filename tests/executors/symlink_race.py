@@ -53,17 +53,17 @@ class Race:
         disk.has(b"folder", None)
         self.file = disk.has(b"folder/file", b"ours")
         self.moving, self.at = disk.has(b"moving", b"moving"), b"moving"
-        self.told: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
 
     def run(self, tries: int, seed: int = 0) -> "Counter[str]":
         kinds = [self.read, self.move, self.copy, self.create_and_delete, self.restore, self.move_onto]
         chance = random.Random(seed)
         with swapping(self.root):
-            while self.told.total() < tries:
+            while self.counts.total() < tries:
                 chance.choice(kinds)()
         assert {file.name: file.read_bytes() for file in self.secret.iterdir()} == dict.fromkeys(NAMES, SECRET)
         assert not [file for file in self.root.rglob("*") if file.is_file() and file.read_bytes() == SECRET]
-        return self.told
+        return self.counts
 
     def act(self, kind: str, task: Task) -> Identity | Refused | None:
         """What lies there now; or the refusal, which says that the way was a link."""
@@ -71,18 +71,18 @@ class Race:
         assert isinstance(result, (Done, Refused)), result
         assert isinstance(result, Refused) or result.drift is None, result
         assert isinstance(result, Done) or result.code == "NOT_A_DIRECTORY", result
-        self.told[f"{kind} {'done' if isinstance(result, Done) else 'refused'}"] += 1
+        self.counts[f"{kind} {'done' if isinstance(result, Done) else 'refused'}"] += 1
         return result.identity if isinstance(result, Done) else result
 
     def read(self) -> None:
         try:
             content = self.disk.executor.open(NodePath(b"folder/file"))
         except NodeNotFound:
-            self.told["read refused"] += 1
+            self.counts["read refused"] += 1
             return
         assert content.read(0, 99) == b"ours"
         content.close()
-        self.told["read done"] += 1
+        self.counts["read done"] += 1
 
     def move(self) -> None:
         target = b"moving" if self.at == b"folder/moving" else b"folder/moving"
@@ -95,11 +95,11 @@ class Race:
         try:
             (copied,) = self.disk.executor.stage_copy(stage, [source])
         except VersionConflict:
-            self.told["copy refused"] += 1
+            self.counts["copy refused"] += 1
             return
         assert self.disk.outside.stages()[stage] == b"ours"
         assert self.disk.executor.discard_stage(stage, copied.identity)
-        self.told["copy done"] += 1
+        self.counts["copy done"] += 1
 
     def create_and_delete(self) -> None:
         task = self.disk.create(b"folder/new", b"new")

@@ -26,7 +26,7 @@ def copied(disk: Bench, path: bytes = b"t", target: bytes = b"copy") -> None:
     disk.done(disk.copy(disk.sources(path), target))
 
 
-def told(path: Path) -> tuple[int, int, int, int]:
+def attributes_of(path: Path) -> tuple[int, int, int, int]:
     found = path.lstat()
     return stat.S_IMODE(found.st_mode), found.st_mtime_ns, found.st_uid, found.st_gid
 
@@ -46,7 +46,7 @@ def test_mode_times_and_owner_come_along(disk: Bench, root: Path) -> None:
     atime = (root / "t" / "sub" / "file").stat().st_atime_ns
     copied(disk)
     for name in ("", "sub", "sub/file"):
-        assert told(root / "copy" / name) == told(root / "t" / name), name
+        assert attributes_of(root / "copy" / name) == attributes_of(root / "t" / name), name
     assert (root / "copy" / "sub" / "file").stat().st_atime_ns == atime
 
 
@@ -56,7 +56,7 @@ def test_bits_that_lend_rights_are_dropped(disk: Bench, root: Path) -> None:
     (root / "t" / "file").chmod(0o6755)
     (root / "t").chmod(0o2755)
     copied(disk)
-    assert (told(root / "copy")[0], told(root / "copy" / "file")[0]) == (0o755, 0o755)
+    assert (attributes_of(root / "copy")[0], attributes_of(root / "copy" / "file")[0]) == (0o755, 0o755)
 
 
 def test_folders_nobody_may_write_to_are_copied_and_removed(disk: Bench, root: Path) -> None:

@@ -30,7 +30,7 @@ def no_descriptor_left() -> Iterator[None]:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def refused_for_descriptors() -> Iterator[None]:
     with pytest.raises(Unavailable, match="no file descriptor left"), no_descriptor_left():
         yield
 
@@ -45,7 +45,7 @@ def test_what_opens_something_says_so(disk: Bench) -> None:
         lambda: list(disk.executor.stages()),
     ]
     for ask in asked:
-        with told():
+        with refused_for_descriptors():
             ask()
     assert disk.outside.stages() == {}
     assert [entry.path.raw for entry in disk.executor.walk()] == [b"file"]
@@ -54,7 +54,7 @@ def test_what_opens_something_says_so(disk: Bench) -> None:
 def test_a_mount_that_can_not_be_opened_is_not_called_offline(root: Path) -> None:
     executor = LocalExecutor(str(root), MOUNT)
     for _ in range(2):
-        with told():
+        with refused_for_descriptors():
             executor.check()
     executor.check()
 
@@ -80,12 +80,12 @@ def test_a_step_that_could_not_look_is_taken_later(disk: Bench) -> None:
         disk.restore(place, b"back", back),
     ]
     for task in tasks:
-        with told():
+        with refused_for_descriptors():
             disk.executor.act(task)
     assert [disk.outside.read(name) for name in (b"new", b"old", b"gone", b"moved")] == [None, b"1", b"2", b"3"]
     for task in tasks:
         assert isinstance(disk.executor.act(task), Done)
-    with told():
+    with refused_for_descriptors():
         disk.executor.flush(tasks)
     disk.executor.flush(tasks)  # no flush has failed: none was tried
     for task in tasks:
@@ -98,6 +98,6 @@ def test_a_copy_begins_anew(disk: Bench) -> None:
     disk.has(b"tree", None)
     disk.has(b"tree/file", b"x")
     sources, stage = disk.sources(b"tree"), new_command_id()
-    with told():
+    with refused_for_descriptors():
         list(disk.executor.stage_copy(stage, sources))
     assert len(list(disk.executor.stage_copy(stage, sources))) == 2

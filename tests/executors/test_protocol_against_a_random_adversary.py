@@ -122,8 +122,8 @@ class Game:
                 result = self.bench.executor.act(replace(task, attempt=attempt))
             except Killed:
                 continue
-            told = result.code if isinstance(result, Refused) else type(result).__name__
-            self.story.append(f"{told} {getattr(result, 'recognised', '')} {bool(getattr(result, 'drift', ''))}")
+            outcome = result.code if isinstance(result, Refused) else type(result).__name__
+            self.story.append(f"{outcome} {getattr(result, 'recognised', '')} {bool(getattr(result, 'drift', ''))}")
             assert not isinstance(result, Unclear) or task.step in (Step.MOVE, Step.RESTORE)
             if not self.may(0.2):
                 return result

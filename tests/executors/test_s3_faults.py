@@ -162,13 +162,13 @@ def test_no_secret_stands_in_an_error_or_a_repr(s3_mount: S3Mount) -> None:
     executor = s3_mount.open(secretAccessKey="canary-of-a-secret", sessionToken="canary-of-a-token")
     with pytest.raises(MountOffline) as raised:
         executor.check()
-    chain, told = raised.value.__cause__, [repr(raised.value), raised.value.message]
+    chain, texts = raised.value.__cause__, [repr(raised.value), raised.value.message]
     while chain is not None:
-        told.append(repr(chain) + str(chain))
+        texts.append(repr(chain) + str(chain))
         chain = chain.__cause__ or chain.__context__
     account = s3_account.account_of({}, {"accessKeyId": "canary-of-a-key", "secretAccessKey": "canary-of-a-secret"})
-    told += [repr(executor), repr(vars(executor)), repr(account)]
-    assert "canary" not in "".join(told)
+    texts += [repr(executor), repr(vars(executor)), repr(account)]
+    assert "canary" not in "".join(texts)
 
 
 @pytest.mark.parametrize(("status", "code"), [(507, "Whatever"), (403, "QuotaExceeded"), (503, "InsufficientCapacity")])

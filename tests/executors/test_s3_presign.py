@@ -25,8 +25,8 @@ def link(executor: S3Executor, stage: CommandId, seconds: int = 60) -> UploadLin
 
 
 def put(link: UploadLink, content: bytes = CONTENT, url: str | None = None, without: str = "", **headers: str) -> int:
-    told = {**link.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    sent = {name: value for name, value in told.items() if name != without}
+    sent_headers = {**link.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    sent = {name: value for name, value in sent_headers.items() if name != without}
     return httpx2.put(url or link.url, content=content, headers=sent).status_code
 
 
@@ -106,8 +106,8 @@ def test_a_store_that_keeps_any_checksum_is_not_believed(s3_mount: S3Mount, s3_p
     put_as_a_stranger(executor, stage, OTHER)
     # From here on it takes what comes, and says that it has the checksum it was told.
     executor.store.bucket.client.meta.events.register("before-call.s3.PutObject", without_checksum)
-    told = {"x-amz-checksum-sha256": link(executor, stage).headers["x-amz-checksum-sha256"]}
-    s3_proxy.on(Fault("HEAD", stage, times=99, headers=told))
+    sent_headers = {"x-amz-checksum-sha256": link(executor, stage).headers["x-amz-checksum-sha256"]}
+    s3_proxy.on(Fault("HEAD", stage, times=99, headers=sent_headers))
     with pytest.raises(ChecksumMismatch) as refused:
         found(executor, stage)
     assert refused.value.details == {

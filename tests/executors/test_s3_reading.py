@@ -144,8 +144,8 @@ def test_a_walk_tells_what_others_made_of_the_bucket(s3_mount: S3Mount) -> None:
     outside = OutsideBucket(executor)
     for key in (b"a/b/c", b"a-b", b"a/", b"z", b"empty/", b"e&<>\"'/%2F+ x"):
         outside.put(key, b"" if key.endswith(b"/") else key)
-    told = {entry.path.raw: (entry.kind, entry.identity.size) for entry in executor.walk()}
-    assert told == {
+    listed = {entry.path.raw: (entry.kind, entry.identity.size) for entry in executor.walk()}
+    assert listed == {
         b"a": ("directory", 0), b"a/b": ("directory", 0), b"a/b/c": ("file", 5), b"a-b": ("file", 3), b"z": ("file", 1),
         b"empty": ("directory", 0), b"e&<>\"'": ("directory", 0), b"e&<>\"'/%2F+ x": ("file", 13),
     }  # fmt: skip

@@ -53,6 +53,6 @@ def test_a_first_execution_asks_for_nothing_that_its_condition_tells(
 
 
 def requests(proxy: S3Proxy) -> list[str]:
-    told = ["LIST" if "list-type" in target else method for method, target in proxy.asked]
+    methods = ["LIST" if "list-type" in target else method for method, target in proxy.asked]
     proxy.asked.clear()
-    return told
+    return methods

@@ -51,8 +51,8 @@ def test_an_old_object_that_is_shown_is_never_taken_for_the_new_one(bench: Bench
     command = new_command_id()
     move = Task(command, Step.MOVE, NodePath(b"source"), expected=source, target=NodePath(b"new"), replaced=known,
                 trash=f"{DAY}/{command}.0")  # fmt: skip
-    told = {"ETag": f'"{known.tag}"', "x-amz-meta-filestore-command": "somebody-else"}
-    s3_proxy.on(Fault("HEAD", "/new", times=99, headers=told))
+    stale_headers = {"ETag": f'"{known.tag}"', "x-amz-meta-filestore-command": "somebody-else"}
+    s3_proxy.on(Fault("HEAD", "/new", times=99, headers=stale_headers))
     done = bench.executor.act(move)
     s3_proxy.calm()
     assert isinstance(done, Done) and done.identity is not None

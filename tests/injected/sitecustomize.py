@@ -12,11 +12,11 @@ _FOLDER = os.environ.get("FAILING_CALLS", "")
 
 
 def _failing(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-    told = os.path.join(_FOLDER, name)
+    instruction = os.path.join(_FOLDER, name)
 
     def call(*arguments: Any, **options: Any) -> Any:
-        if os.path.exists(told):
-            with open(told, encoding="utf-8") as file:
+        if os.path.exists(instruction):
+            with open(instruction, encoding="utf-8") as file:
                 number, _, below = file.read().partition(" ")
             descriptor = options.get("dir_fd", arguments[0])
             if os.readlink(f"/proc/self/fd/{descriptor}").startswith(below):

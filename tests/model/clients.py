@@ -93,8 +93,8 @@ async def _told(history: History, client: httpx2.AsyncClient, command: ModelComm
         case "list":
             params: dict[str, Any] = {"backendMountId": place.mount.id, "path": command.path, "limit": 200}
             nodes = (await client.get("/v1/nodes", params=params)).json()["data"]["nodes"]
-            told = listing((one["path"], one["version"]) for one in nodes)
-            return ModelAnswer(200, metadata=told) if nodes else ModelAnswer(404, "NODE_NOT_FOUND")
+            listed = listing((one["path"], one["version"]) for one in nodes)
+            return ModelAnswer(200, metadata=listed) if nodes else ModelAnswer(404, "NODE_NOT_FOUND")
         case "read":
             response = await client.get(f"/v1/files/{command.node}/content")
             if response.status_code == 200:

@@ -37,7 +37,7 @@ def observed(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[
         return mount, ModelAnswer(404, "NODE_NOT_FOUND")
     match command.kind:
         case "get":
-            return mount, model.told(mount, node, 200)
+            return mount, model.success(mount, node, 200)
         case "list":
             return mount, ModelAnswer(
                 200, metadata=listing((mount.path(one), one.version) for one in model.listed(mount, node))
@@ -109,10 +109,10 @@ def check(history: Sequence[Invocation], start: ModelMount, ids: Mapping[NodeNam
 def identities(history: Iterable[Invocation], ids: Mapping[NodeName, int]) -> dict[NodeName, int]:
     """Which node of the model is which of the service's: whoever was told 201 has made the node that he was told of. Who had
     to ask again was told 200 perhaps: he made it, if he could have and nobody else says so."""
-    told = [one for one in history if one.answer is not None and isinstance(one.answer.node, int)]
+    named = [one for one in history if one.answer is not None and isinstance(one.answer.node, int)]
     known = dict(ids)
-    makers = [one for one in told if one.answer is not None and one.answer.status == 201]
-    for one in sorted(told, key=lambda one: one.sent):
+    makers = [one for one in named if one.answer is not None and one.answer.status == 201]
+    for one in sorted(named, key=lambda one: one.sent):
         if one.echo and one.command.kind in ("mkdir", "upload", "copy"):
             makers.append(one)
     for one in makers:
@@ -187,8 +187,8 @@ class _Search:
                 unheard = mount if one.answer is None else None
                 waiting.append(_Point(done | 1 << place, after, (*order, place), unheard))
         _, order, done = best
-        told = [self.history[place] for place in order]
-        return Verdict(False, len(seen), told, [self.history[place] for place in self._candidates(done)])
+        ordered = [self.history[place] for place in order]
+        return Verdict(False, len(seen), ordered, [self.history[place] for place in self._candidates(done)])
 
     def _as_well(self, before: ModelMount, unheard: int, place: int, after: ModelMount) -> bool:
         """The unheard one could come after this one as well, and nobody would see a difference: that order is tried

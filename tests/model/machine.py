@@ -182,8 +182,8 @@ class Machine(RuleBasedStateMachine):
         return made if node is None or node.id not in self.walk.ids else replace(made, path="", node=node.id)
 
     @staticmethod
-    def _tag(node: ModelNode | None, told: str | None) -> str | None:
-        match told:
+    def _tag(node: ModelNode | None, kind: str | None) -> str | None:
+        match kind:
             case "now":
                 return str(node.version if node else 1)
             case "content":
@@ -193,7 +193,7 @@ class Machine(RuleBasedStateMachine):
             case "never":
                 return f'"{model.digest(b"never")}"'
             case _:
-                return told
+                return kind
 
 
 class CrashingMachine(Machine):

@@ -210,7 +210,7 @@ def replayed(answer: ModelAnswer) -> ModelAnswer:
     return answer if answer.code else replace(answer, status=200, idempotent=True)
 
 
-def told(mount: ModelMount, node: ModelNode, status: int, *, idempotent: bool = False) -> ModelAnswer:
+def success(mount: ModelMount, node: ModelNode, status: int, *, idempotent: bool = False) -> ModelAnswer:
     return ModelAnswer(
         status, None, node.id, mount.path(node), "directory" if node.is_directory else "file",
         "active" if node.living else "deleted", node.version, len(node.content or b""), node.sha256, node.metadata, idempotent,
@@ -301,7 +301,7 @@ def _written(mount: ModelMount, node: ModelNode | None, parent: NodeName, name: 
         node = _next(node, content=content, metadata=node.metadata if metadata is None else metadata)
         status = 200
     after = mount.put(node)
-    return after, told(after, node, status)
+    return after, success(after, node, status)
 
 
 # The commands
@@ -314,7 +314,7 @@ def _mkdir(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[Mo
     _check_conditions(command, None)
     node = ModelNode(name, parent, own, None, metadata=command.metadata or "{}")
     after = mount.put(node)
-    return after, told(after, node, 201)
+    return after, success(after, node, 201)
 
 
 def _upload(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
@@ -334,14 +334,14 @@ def _delete(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[M
         gone = mount.deleted_at(command.path)
         if gone is None:
             raise ModelRefused("NODE_NOT_FOUND")
-        return mount, told(mount, gone, 200, idempotent=True)
+        return mount, success(mount, gone, 200, idempotent=True)
     _check_conditions(command, node)
     below = mount.living_below(node) if node.is_directory else []
     if below and not command.recursive:
         raise ModelRefused("CHILDREN_EXIST")
     when = mount.deletions + 1
     after = mount.put(*(_dead(one, name, when) for one in [node, *below]), deletions=when)
-    return after, told(after, after.nodes[node.id], 200)
+    return after, success(after, after.nodes[node.id], 200)
 
 
 def _move(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
@@ -353,7 +353,7 @@ def _move(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[Mod
         when += 1
         mount = mount.put(_dead(replaced, name, when))
     after = mount.put(moved, deletions=when)
-    return after, told(after, moved, 200)
+    return after, success(after, moved, 200)
 
 
 def _copy(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
@@ -367,7 +367,7 @@ def _copy(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[Mod
         assert one.parent is not None
         copies[one.id] = ModelNode((name, one.id), copies[one.parent].id, one.name, one.content, metadata=one.metadata)
     after = mount.put(*copies.values())
-    return after, told(after, copies[node.id], 201)
+    return after, success(after, copies[node.id], 201)
 
 
 def _named(mount: ModelMount, command: ModelCommand) -> ModelNode:
@@ -386,7 +386,7 @@ def _describe(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple
     kept = {key: value for key, value in json.loads(node.metadata).items() if key not in command.unset}
     described = _next(node, metadata=canonical(kept | json.loads(command.metadata or "{}")))
     after = mount.put(described)
-    return after, told(after, described, 200)
+    return after, success(after, described, 200)
 
 
 def _restore(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[ModelMount, ModelAnswer]:
@@ -409,7 +409,7 @@ def _restore(mount: ModelMount, command: ModelCommand, name: NodeName) -> tuple[
     along = mount.below(node, lambda one: not one.living and one.deleter == deleter) if node.is_directory else ()
     back = _next(node, living=True, deleter=None, parent=parent, name=own)
     after = mount.put(back, *[_next(one, living=True, deleter=None) for one in along])
-    return after, told(after, back, 200)
+    return after, success(after, back, 200)
 
 
 def _restore_version(mount: ModelMount, command: ModelCommand, version: int) -> tuple[ModelMount, ModelAnswer]:
@@ -421,9 +421,9 @@ def _restore_version(mount: ModelMount, command: ModelCommand, version: int) -> 
     if content is None:
         raise ModelRefused("NOT_FOUND")
     if written == node.written:
-        return mount, told(mount, node, 200, idempotent=True)
+        return mount, success(mount, node, 200, idempotent=True)
     after = mount.put(_next(node, content=content))
-    return after, told(after, after.nodes[node.id], 200)
+    return after, success(after, after.nodes[node.id], 200)
 
 
 _RULES: dict[str, Step] = {

@@ -46,8 +46,8 @@ class Simulation:
     def _take_effect(self, commands: Sequence[tuple[float, float, float, ModelCommand]]) -> None:
         for sent, _, answered, command in sorted(commands, key=lambda one: one[1]):
             name = f"s{next(self.history.numbers)}"
-            self.mount, told = self.step(self.mount, self._meant(command), name)
-            answer = self._as_the_service(told)
+            self.mount, modelled = self.step(self.mount, self._meant(command), name)
+            answer = self._as_the_service(modelled)
             if self.dice.random() < self.lost and command.kind not in ("get", "list", "read"):
                 self.history.operations.append(Invocation(name, command, sent))
                 continue

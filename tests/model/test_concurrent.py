@@ -39,7 +39,7 @@ async def test_every_answer_fits_one_order(
 async def test_a_false_answer_in_a_true_history_is_found(service: Service, mount: MountOfTest) -> None:
     history = clients.begin(mount)
     await clients.work(history, service, SEED, 8, 6, ("t", "u"))
-    told: dict[str, ModelAnswer] = {}
+    answers: dict[str, ModelAnswer] = {}
     places: dict[str, int] = {}
     async with service.async_client() as client:
         for name, command in (
@@ -52,12 +52,12 @@ async def test_a_false_answer_in_a_true_history_is_found(service: Service, mount
         ):
             answer = await clients.ask(history, client, command)
             assert answer is not None
-            told[name], places[name] = answer, len(history.operations) - 1
+            answers[name], places[name] = answer, len(history.operations) - 1
     assert verdict(history).ok
-    assert told["first"].version == 2 and told["second"].code == "VERSION_CONFLICT" and told["gone"].code
+    assert answers["first"].version == 2 and answers["second"].code == "VERSION_CONFLICT" and answers["gone"].code
     for name, false in (
-        ("second", replace(told["first"], size=5)),  # an update is lost
-        ("get", replace(told["made"], status=200)),  # old content after the new one was acknowledged
-        ("gone", told["get"]),  # what was deleted is there
+        ("second", replace(answers["first"], size=5)),  # an update is lost
+        ("get", replace(answers["made"], status=200)),  # old content after the new one was acknowledged
+        ("gone", answers["get"]),  # what was deleted is there
     ):
         assert not verdict(history, falsified(history.operations, places[name], **clients.fields(false))).ok, name

@@ -80,24 +80,24 @@ def lie(name: str, make: Callable[[dict[str, ModelAnswer]], dict[str, object]]) 
 
 
 def as_told(answer: ModelAnswer, **changes: object) -> dict[str, object]:
-    told = replace(answer, **changes)  # type: ignore[arg-type]
-    return {field: getattr(told, field) for field in ModelAnswer.__slots__}
+    changed = replace(answer, **changes)  # type: ignore[arg-type]
+    return {field: getattr(changed, field) for field in ModelAnswer.__slots__}
 
 
 LIES: dict[str, Lie] = {
     "both replaced version 1: an update is lost":
-        lie("second", lambda told: as_told(told["first"], size=5, sha256=model.digest(b"newer"))),
-    "the old content is read after the new one was acknowledged": lie("read", lambda told: {"sha256": model.digest(b"old")}),
+        lie("second", lambda given: as_told(given["first"], size=5, sha256=model.digest(b"newer"))),
+    "the old content is read after the new one was acknowledged": lie("read", lambda given: {"sha256": model.digest(b"old")}),
     "the old version is shown after the new one was acknowledged":
-        lie("get", lambda told: as_told(told["made"], status=200)),
-    "a deleted file is found": lie("gone", lambda told: as_told(told["get"], path="q/f")),
-    "a file that is there is not found": lie("get", lambda told: as_told(ModelAnswer(404, "NODE_NOT_FOUND"))),
-    "the file was there, and is made anew": lie("first", lambda told: as_told(told["made"], node=999_999)),
-    "another node is told of": lie("get", lambda told: {"node": told["half"].node or 999_999}),
-    "the list shows a directory without what is in it": lie("half", lambda told: {"metadata": '[["q", 2]]'}),
-    "the list shows what is not there": lie("list", lambda told: {"metadata": '[["p", 1], ["p/f", 2], ["p/g", 1]]'}),
-    "the delete of what is there is refused": lie("deleted", lambda told: as_told(ModelAnswer(404, "NODE_NOT_FOUND"))),
-    "the condition fails though nobody changed it": lie("first", lambda told: as_told(ModelAnswer(412, "VERSION_CONFLICT"))),
+        lie("get", lambda given: as_told(given["made"], status=200)),
+    "a deleted file is found": lie("gone", lambda given: as_told(given["get"], path="q/f")),
+    "a file that is there is not found": lie("get", lambda given: as_told(ModelAnswer(404, "NODE_NOT_FOUND"))),
+    "the file was there, and is made anew": lie("first", lambda given: as_told(given["made"], node=999_999)),
+    "another node is told of": lie("get", lambda given: {"node": given["half"].node or 999_999}),
+    "the list shows a directory without what is in it": lie("half", lambda given: {"metadata": '[["q", 2]]'}),
+    "the list shows what is not there": lie("list", lambda given: {"metadata": '[["p", 1], ["p/f", 2], ["p/g", 1]]'}),
+    "the delete of what is there is refused": lie("deleted", lambda given: as_told(ModelAnswer(404, "NODE_NOT_FOUND"))),
+    "the condition fails though nobody changed it": lie("first", lambda given: as_told(ModelAnswer(412, "VERSION_CONFLICT"))),
 }  # fmt: skip
 
 

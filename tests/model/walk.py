@@ -163,7 +163,7 @@ class Walk:
 
     def _agree_on(self, node: ModelNode, document: dict[str, Any]) -> None:
         self._agree(
-            model.told(self.model, node, 200),
+            model.success(self.model, node, 200),
             wire.node(self.place, document),
             ModelCommand("look", self.model.path(node)),
         )

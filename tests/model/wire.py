@@ -89,8 +89,8 @@ def answer(place: WirePlace, status: int, body: dict[str, Any]) -> ModelAnswer:
     return node(place, outcome["node"], status, idempotent=outcome["idempotent"])
 
 
-def node(place: WirePlace, told: dict[str, Any], status: int = 200, *, idempotent: bool = False) -> ModelAnswer:
+def node(place: WirePlace, body: dict[str, Any], status: int = 200, *, idempotent: bool = False) -> ModelAnswer:
     return ModelAnswer(
-        status, None, told["id"], place.inside(told["path"]), told["kind"], told["state"], told["version"], told["sizeBytes"],
-        told["contentHash"], canonical(told["metadata"]), idempotent,
+        status, None, body["id"], place.inside(body["path"]), body["kind"], body["state"], body["version"], body["sizeBytes"],
+        body["contentHash"], canonical(body["metadata"]), idempotent,
     )  # fmt: skip

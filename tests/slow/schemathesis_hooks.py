@@ -10,10 +10,10 @@ MOUNT = int(os.environ.get("FILESTORE_FUZZED_MOUNT", "1"))
 
 def _here(held: Any) -> Any:
     if isinstance(held, dict):
-        told = {name: _here(value) for name, value in held.items()}
-        if _is_id(told.get("backendMountId")):
-            told["backendMountId"] = MOUNT
-        return told
+        values = {name: _here(value) for name, value in held.items()}
+        if _is_id(values.get("backendMountId")):
+            values["backendMountId"] = MOUNT
+        return values
     return [_here(value) for value in held] if isinstance(held, list) else held
 
 

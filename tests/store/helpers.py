@@ -70,14 +70,14 @@ class Protocol:
     """`begin` and `commit` as the workflow runs them, without a disk: what `apply` would have done is told here."""
 
     def __init__(self, pool: Pool) -> None:
-        self.pool, self.told = pool, Listener()
+        self.pool, self.audience = pool, Listener()
         self._inodes = 100
         self.serve(OneExecutor())
 
     def serve(self, executors: Executors) -> None:
         threads = budgets.STEPS.build()
-        self._begin = Begin(self.pool, executors, threads, self.told, FreshAttempts())
-        self._commit = Commit(self.pool, executors, threads, self.told, lambda: None, 30)
+        self._begin = Begin(self.pool, executors, threads, self.audience, FreshAttempts())
+        self._commit = Commit(self.pool, executors, threads, self.audience, lambda: None, 30)
 
     async def begin(self, mount: MountId, requests: Sequence[Command], workflow: str | None = None) -> Begun:
         environment = ActivityEnvironment()
@@ -92,7 +92,7 @@ class Protocol:
         begun = await self.begin(mount, requests)
         by_id = {request.id: request for request in requests}
         await self.commit(mount, [self._said(going, by_id.get(going.id)) for going in begun.go])
-        return {request.id: self.told.verdicts[request.id] for request in requests}
+        return {request.id: self.audience.verdicts[request.id] for request in requests}
 
     def _said(self, going: Going, request: Command | None) -> Applied:
         """As a disk does: what was replaced waits in the stage, and nothing else is left."""
@@ -105,7 +105,7 @@ class Protocol:
         return Applied(command, attempt, Status.SUCCEEDED, identity, leaves=False, holds=False)
 
     def outcome(self, command: CommandId) -> Outcome:
-        return self.told.outcomes[command]
+        return self.audience.outcomes[command]
 
 
 def asked(kind: CommandKind, mount: MountId, path: str, **changes: Any) -> Command:

@@ -40,7 +40,7 @@ async def of_mount(pool: Pool, mount: MountId) -> list[dict[str, Any]]:
 
 
 def kinds(protocol: Protocol, *requests: Command) -> list[type]:
-    return [type(protocol.told.verdicts[request.id]) for request in requests]
+    return [type(protocol.audience.verdicts[request.id]) for request in requests]
 
 
 def again(request: Command) -> Command:
@@ -101,7 +101,7 @@ async def test_one_busy_path_bounces_all_and_opens_nothing(protocol: Protocol, p
     await protocol.begin(mount, [holder])
     requests = [mkdir(mount, "a"), mkdir(mount, "b")]
     await begin(protocol, mount, *requests)
-    assert [protocol.told.verdicts[request.id] for request in requests] == [Busy(holder.id)] * 2
+    assert [protocol.audience.verdicts[request.id] for request in requests] == [Busy(holder.id)] * 2
     assert len(await of_mount(pool, mount)) == 1
 
 

@@ -114,7 +114,7 @@ def run(settings: Settings, *arguments: str) -> "subprocess.CompletedProcess[str
 async def test_the_command_prints_json_and_says_the_rest_with_its_code(settings: Settings, disk: Path) -> None:
     (disk / "theirs").touch()
     result = run(settings, "--mount", disk.name, "--level", "content", "--json")
-    told = json.loads(result.stdout)
-    assert (result.returncode, told["exitCode"]) == (0, 0)
-    assert [finding["where"] for finding in told["findings"]] == [f"{disk.name}: theirs"]
+    report = json.loads(result.stdout)
+    assert (result.returncode, report["exitCode"]) == (0, 0)
+    assert [finding["where"] for finding in report["findings"]] == [f"{disk.name}: theirs"]
     assert run(settings, "--mount", "nobody").returncode == 2

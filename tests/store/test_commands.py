@@ -51,7 +51,7 @@ async def test_a_list_with_every_kind_of_verdict(protocol: Protocol, pool: Pool,
         "goes too": upload(mount, "f", overwrite=True, size=9),
     }
     begun = await protocol.begin(mount, list(items.values()))
-    verdicts = {name: protocol.told.verdicts[request.id] for name, request in items.items()}
+    verdicts = {name: protocol.audience.verdicts[request.id] for name, request in items.items()}
     assert {name: type(verdict) for name, verdict in verdicts.items()} == {
         "goes": Go,
         "is in the way of the one before": Busy,
@@ -153,7 +153,7 @@ async def test_the_same_key_twice_in_one_list_makes_one_command(protocol: Protoc
 async def test_the_same_key_with_another_request_in_one_list_is_a_conflict(protocol: Protocol, mount: MountId) -> None:
     one, another = mkdir(mount, "x", key="k"), mkdir(mount, "y", key="k")
     await protocol.begin(mount, [one, another])
-    kinds = [type(protocol.told.verdicts[request.id]) for request in (one, another)]
+    kinds = [type(protocol.audience.verdicts[request.id]) for request in (one, another)]
     assert kinds == [Go, Conflict]
 
 
@@ -161,7 +161,7 @@ async def test_the_same_key_at_once_is_one_command(protocol: Protocol, pool: Poo
     requests = [mkdir(mount, "x", key="k") for _ in range(8)]
     begun = await asyncio.gather(*(protocol.begin(mount, [request]) for request in requests))
     assert sum(len(one.go) for one in begun) == 1
-    assert sorted(type(protocol.told.verdicts[r.id]).__name__ for r in requests) == ["Go", *["Join"] * 7]
+    assert sorted(type(protocol.audience.verdicts[r.id]).__name__ for r in requests) == ["Go", *["Join"] * 7]
 
 
 async def test_the_same_key_over_two_mounts_at_once_is_one_command(
@@ -172,7 +172,7 @@ async def test_the_same_key_over_two_mounts_at_once_is_one_command(
     for turn in range(10):
         pair = [mkdir(one, f"x{turn}", key=f"k{turn}", principal="both") for one in (mount, second)]
         await asyncio.gather(*(protocol.begin(request.mount_id, [request]) for request in pair))
-        assert sorted(type(protocol.told.verdicts[r.id]).__name__ for r in pair) == ["Conflict", "Go"]
+        assert sorted(type(protocol.audience.verdicts[r.id]).__name__ for r in pair) == ["Conflict", "Go"]
     claimed = "SELECT count(*) FROM filestore.claims WHERE mount_id IN (%s, %s)"
     assert (await rows(pool, claimed, mount, second))[0]["count"] == 10
 
@@ -181,7 +181,7 @@ async def test_a_begin_that_is_run_again_finds_what_it_opened(protocol: Protocol
     request = mkdir(mount, "x")
     first = await protocol.begin(mount, [request], workflow="w")
     again = await protocol.begin(mount, [request], workflow="w")
-    assert isinstance(protocol.told.verdicts[request.id], Resume)
+    assert isinstance(protocol.audience.verdicts[request.id], Resume)
     assert again.go == first.go
 
 
@@ -372,11 +372,11 @@ async def test_a_request_is_stored_without_what_other_columns_say(
     """It stands in the row of its command and in the journal: each byte of it twice, for ever."""
     request = upload(mount, "f", 5, overwrite=True, request_id="r", trace_id="t", mime_type="text/plain", key="k")
     await protocol.run(mount, request)
-    told = {"mount_id": mount, "path": "f", "name_text": "f", "overwrite": True, "mime_type": "text/plain", "size": 5}
-    told["sha256"] = "ab" * 32
+    facts = {"mount_id": mount, "path": "f", "name_text": "f", "overwrite": True, "mime_type": "text/plain", "size": 5}
+    facts["sha256"] = "ab" * 32
     [row] = await rows(pool, "SELECT request, key, principal FROM filestore.commands WHERE id = %s::uuid", request.id)
     [entry] = await journal(pool, request.id)
-    assert (row["request"], entry["payload"]) == (told, told)
+    assert (row["request"], entry["payload"]) == (facts, facts)
     assert (row["key"], row["principal"]) == ("k", request.principal)
 
 
@@ -398,15 +398,15 @@ async def test_the_name_of_a_piece_of_work_stands_in_the_row_the_journal_and_eve
         [row] = await rows(pool, "SELECT correlation_id FROM filestore.commands WHERE id = %s::uuid", request.id)
         [entry] = await journal(pool, request.id)
         assert row["correlation_id"] == entry["correlation_id"] == "import 7"
-    told = await rows(
+    events = await rows(
         pool,
         "SELECT type, data->>'commandId' AS command, data->>'correlationId' AS work FROM filestore.outbox"
         " WHERE mount_id = %s",
         mount,
     )
-    assert {event["work"] for event in told if event["command"] != unnamed.id} == {"import 7"}
-    assert {event["work"] for event in told if event["command"] == unnamed.id} == {None}
-    assert {event["type"].removeprefix("filestore.") for event in told} == {
+    assert {event["work"] for event in events if event["command"] != unnamed.id} == {"import 7"}
+    assert {event["work"] for event in events if event["command"] == unnamed.id} == {None}
+    assert {event["type"].removeprefix("filestore.") for event in events} == {
         "command.completed", "node.created", "node.uploaded", "node.updated", "node.moved", "node.deleted",
     }  # fmt: skip
 

@@ -132,10 +132,10 @@ async def test_a_command_tells_of_its_end_and_of_its_node_in_that_order(
     await protocol.run(mount, mkdir(mount, "x"), mkdir(mount, "no/x"))
     await give(pool)
     async with pool.connection() as connection:
-        told = [(e.type, json.loads(e.data)) for e in (await store.page(connection, start, 10)).events]
-    ends = [data["status"] for type_, data in told if type_ == "filestore.command.completed"]
+        sent = [(e.type, json.loads(e.data)) for e in (await store.page(connection, start, 10)).events]
+    ends = [data["status"] for type_, data in sent if type_ == "filestore.command.completed"]
     assert sorted(ends) == ["failed", "succeeded"]
-    types = [type_ for type_, data in told if data["path"] == "x"]
+    types = [type_ for type_, data in sent if data["path"] == "x"]
     assert types == ["filestore.command.completed", "filestore.node.created"]
 
 

@@ -168,20 +168,20 @@ class GrowingRecord:
         assert row is not None
         self.visits[name] += visited(row["QUERY PLAN"])
         cursor = await connection.execute("DELETE FROM check_plans RETURNING name, plan")
-        for told in await cursor.fetchall():
-            self.visits[told["name"]] += visited(told["plan"])
+        for line in await cursor.fetchall():
+            self.visits[line["name"]] += visited(line["plan"])
 
 
 def _told(name: str, body: str) -> str:
     """The same check, which tells the plans of its queries."""
     query = re.compile(r"SELECT (\S+) INTO wrong(\s.*?);", re.DOTALL)
     assert len(query.findall(body)) == body.count("SELECT n") > 0
-    told = (
+    notice = (
         r"FOR line IN EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) SELECT \1 \2 LOOP"
         f" INSERT INTO check_plans VALUES ('{name}', line); END LOOP; "
         r"\g<0>"
     )
-    body = query.sub(told, body).replace("DECLARE wrong bigint;", "DECLARE wrong bigint; line json;")
+    body = query.sub(notice, body).replace("DECLARE wrong bigint;", "DECLARE wrong bigint; line json;")
     return f"CREATE OR REPLACE FUNCTION filestore.{name}() RETURNS trigger LANGUAGE plpgsql AS $body${body}$body$"
 
 

@@ -36,7 +36,7 @@ async def test_a_tree_goes_item_by_item_where_the_executor_says_so(protocol: Pro
     protocol.serve(Served(ByItem()))
     gone = delete(mount, "a", recursive=True)
     begun = await protocol.begin(mount, [gone])
-    verdict = protocol.told.verdicts[gone.id]
+    verdict = protocol.audience.verdicts[gone.id]
     assert isinstance(verdict, Go) and verdict.intent.items and begun.long == [gone.id]
 
 
@@ -44,6 +44,6 @@ async def test_nothing_begins_where_the_executor_can_not_be_opened(protocol: Pro
     protocol.serve(Served(None))
     request = mkdir(mount, "a")
     assert (await protocol.begin(mount, [request])).refused == [request.id]
-    verdict = protocol.told.verdicts[request.id]
+    verdict = protocol.audience.verdicts[request.id]
     assert isinstance(verdict, Refuse) and verdict.error.code == "MOUNT_OFFLINE"
     assert protocol.outcome(request.id).code == "MOUNT_OFFLINE"

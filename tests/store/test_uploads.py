@@ -19,8 +19,8 @@ PLENTY = Allowance(10**6, 10**18)
 
 
 def new(principal: str, expected: int | None = 10, **changes: Any) -> NewUpload:
-    told = Announcement(kind="whole", host="test-host")
-    return NewUpload(str(new_command_id()), "main", principal, None, None, expected, told, **changes)
+    announcement = Announcement(kind="whole", host="test-host")
+    return NewUpload(str(new_command_id()), "main", principal, None, None, expected, announcement, **changes)
 
 
 def somebody() -> str:

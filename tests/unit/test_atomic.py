@@ -40,7 +40,7 @@ def known(of: Command, **changes: Any) -> KnownCommand:
 A, B, C = (request(path) for path in "abc")
 
 
-def told(
+def judged(
     *verdicts: Verdict, requests: tuple[Command, ...] = (A, B, C), seen: dict[str, KnownCommand] | None = None
 ) -> list[Verdict]:
     found = {one.id: Situation(NodeId(1), HERE, known=(seen or {}).get(one.path)) for one in requests}
@@ -55,15 +55,15 @@ def codes(verdicts: list[Verdict]) -> list[str]:
 
 def test_all_go() -> None:
     verdicts = [go(A), go(B), go(C)]
-    assert told(*verdicts) == verdicts
+    assert judged(*verdicts) == verdicts
 
 
 def test_one_that_waits_makes_all_wait() -> None:
-    assert told(go(A), Busy(CommandId("other")), go(C)) == [Busy(CommandId("other"))] * 3
+    assert judged(go(A), Busy(CommandId("other")), go(C)) == [Busy(CommandId("other"))] * 3
 
 
 def test_one_that_is_refused_refuses_all_for_good() -> None:
-    verdicts = told(go(A), refuse(B, errors.NodeNotFound()), Busy(CommandId("other")))
+    verdicts = judged(go(A), refuse(B, errors.NodeNotFound()), Busy(CommandId("other")))
     assert codes(verdicts) == ["NOT_ATTEMPTED", "NODE_NOT_FOUND", "NOT_ATTEMPTED"], "what is definite does not wait"
     assert [(one.id, one.attempt, one.retryable) for one in verdicts if isinstance(one, Refuse)] == [
         (A.id, 1, False), (B.id, 1, False), (C.id, 1, False),
@@ -75,20 +75,20 @@ def test_one_that_is_refused_refuses_all_for_good() -> None:
 
 
 def test_what_can_pass_is_retryable_for_all() -> None:
-    verdicts = told(go(A), refuse(B, errors.StorageFull()), refuse(C, errors.StageLost()))
+    verdicts = judged(go(A), refuse(B, errors.StorageFull()), refuse(C, errors.StageLost()))
     assert codes(verdicts) == ["NOT_ATTEMPTED", "STORAGE_FULL", "STAGE_LOST"]
     assert [one.retryable for one in verdicts if isinstance(one, Refuse)] == [True] * 3
 
 
 def test_beside_something_definite_nobody_can_come_back() -> None:
-    verdicts = told(go(A), refuse(B, errors.StorageFull()), refuse(C, errors.NodeNotFound()))
+    verdicts = judged(go(A), refuse(B, errors.StorageFull()), refuse(C, errors.NodeNotFound()))
     assert codes(verdicts) == ["NOT_ATTEMPTED", "NOT_ATTEMPTED", "NODE_NOT_FOUND"]
     assert [one.retryable for one in verdicts if isinstance(one, Refuse)] == [False] * 3
 
 
 def test_a_refused_list_opens_the_next_attempt_of_what_failed_before() -> None:
     seen = {"a": known(A, id=CommandId("earlier"), attempt=4, retryable=True)}
-    verdicts = told(Busy(CommandId("other")), refuse(B, errors.NodeNotFound()), go(C), seen=seen)
+    verdicts = judged(Busy(CommandId("other")), refuse(B, errors.NodeNotFound()), go(C), seen=seen)
     assert isinstance(verdicts[0], Refuse) and (verdicts[0].id, verdicts[0].attempt) == ("earlier", 5)
 
 
@@ -107,7 +107,7 @@ def test_a_refused_list_opens_the_next_attempt_of_what_failed_before() -> None:
 )
 def test_those_in_each_others_way_are_named(first: Command, second: Command) -> None:
     second = replace(second, id=CommandId("second"))
-    verdicts = told(go(first), go(second), go(A), requests=(first, second, A))
+    verdicts = judged(go(first), go(second), go(A), requests=(first, second, A))
     assert codes(verdicts) == ["INVALID_REQUEST", "INVALID_REQUEST", "NOT_ATTEMPTED"]
     assert isinstance(verdicts[0], Refuse) and verdicts[0].error.details == {"paths": [first.path, second.path]}
 
@@ -116,17 +116,17 @@ def test_both_ends_of_one_command_are_not_in_its_own_way() -> None:
     move = request("x", CommandKind.MOVE, target="y")
     claims = [Claim(MOUNT, b"x", True), Claim(MOUNT, b"x", True)]
     verdicts = [replace(go(move), claims=claims), go(A)]
-    assert told(*verdicts, requests=(move, A)) == verdicts
+    assert judged(*verdicts, requests=(move, A)) == verdicts
 
 
 def test_what_is_long_or_leaves_the_mount_does_not_go_atomic() -> None:
     away = request("b", CommandKind.MOVE, target="b", target_mount_id=MountId(2))
-    verdicts = told(go(A, long=True), go(away), go(C), requests=(A, away, C))
+    verdicts = judged(go(A, long=True), go(away), go(C), requests=(A, away, C))
     assert codes(verdicts) == ["NOT_SUPPORTED", "NOT_SUPPORTED", "NOT_ATTEMPTED"]
 
 
 def test_a_key_of_another_request_is_the_answer_of_all_and_nothing_is_recorded() -> None:
-    assert codes(told(go(A), Conflict(), refuse(C, errors.NodeNotFound()))) == ["IDEMPOTENCY_CONFLICT"] * 3
+    assert codes(judged(go(A), Conflict(), refuse(C, errors.NodeNotFound()))) == ["IDEMPOTENCY_CONFLICT"] * 3
 
 
 ALL = {one.path: known(one) for one in (A, B, C)}
@@ -141,7 +141,7 @@ ALL = {one.path: known(one) for one in (A, B, C)}
     ],
 )
 def test_the_same_list_again_is_passed_on(verdicts: list[Verdict]) -> None:
-    assert told(*verdicts, seen=ALL) == verdicts
+    assert judged(*verdicts, seen=ALL) == verdicts
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_the_same_list_again_is_passed_on(verdicts: list[Verdict]) -> None:
 )
 def test_a_mixture_is_refused_and_nothing_is_recorded(seen: dict[str, KnownCommand]) -> None:
     verdicts: list[Verdict] = [Replay(seen[one.path]) if one.path in seen else go(one) for one in (A, B, C)]
-    assert codes(told(*verdicts, seen=seen)) == ["IDEMPOTENCY_CONFLICT"] * 3
+    assert codes(judged(*verdicts, seen=seen)) == ["IDEMPOTENCY_CONFLICT"] * 3
 
 
 # How a list ends of which something failed

@@ -222,11 +222,11 @@ def test_what_was_pruned_is_not_missed_and_what_is_younger_is() -> None:
     record, _ = clean()
     old = [replace(entry, outlived=entry.id < 13, untold=entry.id < 12) for entry in record.journal]
     kept = [command for command in record.commands if command.id not in ("mkdir", "up", "again")]
-    told = [event for event in record.events if event.journal >= 12]
-    pruned = replace(record, journal=old, commands=kept, events=told)
+    later = [event for event in record.events if event.journal >= 12]
+    pruned = replace(record, journal=old, commands=kept, events=later)
     assert check.check(pruned, None) == []
     assert check.check(replace(pruned, events=record.events), None) == [], "some of that age may still be there"
-    fewer = check.check(replace(pruned, commands=kept[1:], events=[e for e in told if e.journal > 12]), None)
+    fewer = check.check(replace(pruned, commands=kept[1:], events=[e for e in later if e.journal > 12]), None)
     assert {(finding.kind, finding.where) for finding in fewer} == {
         (FindingKind.COMMANDS, "command make"), (FindingKind.EVENTS, "entry 12"),
     }  # fmt: skip

@@ -37,6 +37,6 @@ class Repeated(Query):
 
 
 def test_a_repeated_name_of_a_query_is_a_list_and_a_single_one_is_not() -> None:
-    told = [("a", str(number)) for number in range(200_000)]
-    found = read_query(Repeated, QueryParams([*told, ("b", "x")]))
+    pairs = [("a", str(number)) for number in range(200_000)]
+    found = read_query(Repeated, QueryParams([*pairs, ("b", "x")]))
     assert (found.b, len(found.a), found.a[:2], found.a[-1]) == ("x", 200_000, ["0", "1"], "199999")

@@ -80,12 +80,12 @@ SELECTED: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("conditions", "told", "meant"), SELECTED)
+@pytest.mark.parametrize(("conditions", "facts", "meant"), SELECTED)
 def test_a_selection_takes_what_meets_every_condition(
-    conditions: dict[str, Any], told: dict[str, Any], meant: bool
+    conditions: dict[str, Any], facts: dict[str, Any], meant: bool
 ) -> None:
     selection = Selection(**conditions)
-    assert selection.takes(node("a/f.txt", **told), NodePath(b"a")) is meant
+    assert selection.takes(node("a/f.txt", **facts), NodePath(b"a")) is meant
     assert Selection.of_json(selection.to_json()) == selection
 
 
@@ -265,7 +265,7 @@ BACK: list[tuple[dict[str, Any], tuple[object, ...]]] = [
 @pytest.mark.parametrize(("changes", "expected"), BACK)
 def test_how_an_item_is_put_back(changes: dict[str, Any], expected: tuple[object, ...]) -> None:
     back = reversal(replace(DONE, **changes), 0)
-    told = (
+    shown = (
         back.kind,
         back.path.text,
         back.target and back.target.text,
@@ -273,7 +273,7 @@ def test_how_an_item_is_put_back(changes: dict[str, Any], expected: tuple[object
         back.version,
         back.content_version,
     )
-    assert told == expected and back.state is ItemState.PENDING and back.size == 5
+    assert shown == expected and back.state is ItemState.PENDING and back.size == 5
 
 
 def test_the_command_of_an_item_names_the_versions_that_were_seen() -> None:

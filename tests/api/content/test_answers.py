@@ -39,7 +39,7 @@ async def test_head_is_get_without_the_bytes(client: httpx2.AsyncClient, node: N
 
 
 @pytest.mark.parametrize(
-    ("told", "status", "content", "range"),
+    ("header", "status", "content", "range"),
     [
         ("bytes=2-4", 206, b"234", "bytes 2-4/10"), ("bytes=0-", 206, TEXT, "bytes 0-9/10"),
         ("bytes=-3", 206, b"789", "bytes 7-9/10"), ("bytes=8-100", 206, b"89", "bytes 8-9/10"),
@@ -48,9 +48,9 @@ async def test_head_is_get_without_the_bytes(client: httpx2.AsyncClient, node: N
     ],
 )  # fmt: skip
 async def test_a_range(
-    client: httpx2.AsyncClient, node: NodeId, told: str, status: int, content: bytes | None, range: str | None
+    client: httpx2.AsyncClient, node: NodeId, header: str, status: int, content: bytes | None, range: str | None
 ) -> None:
-    answer = await client.get(at(node), headers={"range": told})
+    answer = await client.get(at(node), headers={"range": header})
     assert (answer.status_code, answer.headers.get("content-range")) == (status, range)
     if content is not None:
         assert answer.content == content
@@ -98,12 +98,12 @@ async def test_every_condition_with_every_other(client: httpx2.AsyncClient, node
     tag = (await client.head(at(node))).headers["etag"]
     given = {"same": tag, "weak": f"W/{tag}", "other": '"x"', "both": f'"x", {tag}', "*": "*"}
     for match, unmodified, none, modified in itertools.product(TAGS, DATES, TAGS, DATES):
-        told = {"if-match": given.get(match or ""), "if-unmodified-since": unmodified,
+        conditions = {"if-match": given.get(match or ""), "if-unmodified-since": unmodified,
                 "if-none-match": given.get(none or ""), "if-modified-since": modified, "range": "bytes=0-1"}  # fmt: skip
         right = match in ("same", "both", "*") if match else unmodified != OLDER
         fresh = none == "other" if none else modified not in (SAME, NEWER)
         status = 412 if not right else 304 if not fresh else 206 if method == "GET" else 200
-        sent = {name: value for name, value in told.items() if value is not None}
+        sent = {name: value for name, value in conditions.items() if value is not None}
         answer = await client.request(method, at(node), headers=sent)
         assert answer.status_code == status, sent
         assert answer.content in {412: (answer.content,), 304: (b"",), 206: (b"01",), 200: (b"",)}[status]
@@ -135,9 +135,9 @@ def parts_of(answer: httpx2.Response) -> list[tuple[int, int, bytes]]:
     found = []
     for part in parts:
         head, _, body = part.partition(b"\r\n\r\n")
-        told = re.search(rb"Content-Range: bytes (\d+)-(\d+)/", head)
-        assert told
-        found.append((int(told[1]), int(told[2]) + 1, body))
+        content_range = re.search(rb"Content-Range: bytes (\d+)-(\d+)/", head)
+        assert content_range
+        found.append((int(content_range[1]), int(content_range[2]) + 1, body))
     return found
 
 
@@ -170,9 +170,9 @@ async def test_a_thousand_random_ranges(
             continue
         assert answer.status_code == 206 and answer.headers["content-length"] == str(len(answer.content))
         if "content-range" in answer.headers:
-            told = re.fullmatch(r"bytes (\d+)-(\d+)/5000", answer.headers["content-range"])
-            assert told
-            parts = [(int(told[1]), int(told[2]) + 1, answer.content)]
+            content_range = re.fullmatch(r"bytes (\d+)-(\d+)/5000", answer.headers["content-range"])
+            assert content_range
+            parts = [(int(content_range[1]), int(content_range[2]) + 1, answer.content)]
         else:
             parts = parts_of(answer)
             assert len(parts) > 1

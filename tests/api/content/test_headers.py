@@ -36,13 +36,15 @@ async def test_digests_as_they_are_wished_for(client: httpx2.AsyncClient, tree: 
     assert long.status_code == 206 and "content-digest" not in long.headers
 
 
-@pytest.mark.parametrize(("kind", "told"), [(None, "attachment"), ("inline", "inline"), ("attachment", "attachment")])
+@pytest.mark.parametrize(
+    ("kind", "disposition"), [(None, "attachment"), ("inline", "inline"), ("attachment", "attachment")]
+)
 async def test_shown_or_saved_nothing_of_it_runs(
-    client: httpx2.AsyncClient, tree: Tree, kind: str | None, told: str
+    client: httpx2.AsyncClient, tree: Tree, kind: str | None, disposition: str
 ) -> None:
     node = await tree.file("page.svg", b"<svg onload='alert(1)'/>", mime_type="image/svg+xml")
     answer = await client.get(at(node), params={"disposition": kind} if kind else {})
-    assert answer.headers["content-disposition"] == f'{told}; filename="page.svg"'
+    assert answer.headers["content-disposition"] == f'{disposition}; filename="page.svg"'
     assert answer.headers["content-security-policy"].startswith("sandbox;"), "no allow-scripts, no allow-same-origin"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["content-type"] == "image/svg+xml"

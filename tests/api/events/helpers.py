@@ -52,9 +52,9 @@ def paths_of(blocks: list[SentBlock]) -> list[str]:
 async def serving(front: FrontOfTest, **settings: Any) -> AsyncIterator[tuple[tuple[str, int], feed.Feed]]:
     """Another server process, as far as clients can tell: a feed of its own, with these settings."""
     wakeups, pool = settings.pop("wakeups", None), settings.pop("pool", front.pool)
-    told = Settings(host_id="test-host", **settings)
+    configured = Settings(host_id="test-host", **settings)
     services = Services(
-        told, pool, front.commands, front.disks, front.health, wakeups=wakeups, threads=budgets.READS.build()
+        configured, pool, front.commands, front.disks, front.health, wakeups=wakeups, threads=budgets.READS.build()
     )
     app = create_app(services)
     server = uvicorn.Server(

@@ -60,10 +60,10 @@ async def test_events_that_are_gone_are_not_passed_over_in_silence(
         assert (gone.status_code, error["code"]) == (410, "CURSOR_EXPIRED")
         earliest = error["details"]["earliest"]
         assert (error["details"]["after"], earliest) == (last - 5, last - 2)
-        told = await pull(client, read_token, backendMountId=tree.mount, after=earliest)
-        assert len(told["events"]) == 2, "nothing is missing right at the edge"
-        told = await pull(client, read_token, backendMountId=tree.mount)
-        assert len(told["events"]) == 2, "from the oldest there is"
+        pulled = await pull(client, read_token, backendMountId=tree.mount, after=earliest)
+        assert len(pulled["events"]) == 2, "nothing is missing right at the edge"
+        pulled = await pull(client, read_token, backendMountId=tree.mount)
+        assert len(pulled["events"]) == 2, "from the oldest there is"
 
 
 async def test_a_slow_reader_whose_events_are_pruned_meanwhile_is_told(

@@ -77,9 +77,9 @@ def other(
     front: FrontOfTest, *, vitals: ProcessVitals | None = None, pool: Pool | None = None, **settings: Any
 ) -> httpx2.AsyncClient:
     """A client of another process, as far as anybody can tell: its own counts, these vitals, these settings."""
-    told = Settings(host_id="test-host", **settings)
+    configured = Settings(host_id="test-host", **settings)
     services = Services(
-        told,
+        configured,
         pool or front.pool,
         front.commands,
         front.disks,

@@ -125,13 +125,13 @@ async def test_a_worker_whose_engine_hangs_says_so(monkeypatch: pytest.MonkeyPat
 
 async def test_the_docs_name_the_type_and_every_label(front: FrontOfTest) -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \| (\w+) \| (.*?) \|", DOCS.read_text(encoding="utf-8"), re.M)
-    told = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    documented = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
     known = KnownVitals([Load("main", "m", 1, 2)], [MountSeen("main", "m", "online")])
     async with other(front, vitals=known) as anybody:
         await anybody.post("/v1/directories", json={"backendMountId": 1, "path": "a"})
         page = await scrape(anybody)
     for family in page.families.values():
-        kind, labels = told[family.name + "_total" * (family.type == "counter")]
+        kind, labels = documented[family.name + "_total" * (family.type == "counter")]
         assert kind == family.type, family.name
         for sample in family.samples:
             assert set(sample.labels) - {"le"} == labels, sample.name
@@ -140,6 +140,6 @@ async def test_the_docs_name_the_type_and_every_label(front: FrontOfTest) -> Non
 async def test_the_document_lists_the_route(front: FrontOfTest) -> None:
     async with front.client() as anybody:
         document = (await anybody.get("/openapi.json")).json()
-    told = document["paths"]["/metrics"]["get"]
-    assert list(told["responses"]["200"]["content"]) == ["text/plain"]
-    assert "FILESTORE_METRICS_TOKEN" in told["description"] and "401" in told["responses"]
+    route = document["paths"]["/metrics"]["get"]
+    assert list(route["responses"]["200"]["content"]) == ["text/plain"]
+    assert "FILESTORE_METRICS_TOKEN" in route["description"] and "401" in route["responses"]

@@ -25,8 +25,8 @@ async def test_a_request_is_counted_under_the_template_of_its_route(
     assert page("filestore_http_requests_total", method="GET", route="/v1/nodes/{id}", status="4xx") == 2
     assert page("filestore_http_requests_total", method="GET", route="/v1/backend-mounts", status="2xx") == 1
     assert page("filestore_http_request_duration_seconds_count", method="GET", route="/v1/nodes/{id}") == 2
-    told = page("filestore_http_request_duration_seconds_sum", method="GET", route="/v1/nodes/{id}")
-    assert told is not None and 0 < told < 60
+    seconds = page("filestore_http_request_duration_seconds_sum", method="GET", route="/v1/nodes/{id}")
+    assert seconds is not None and 0 < seconds < 60
     assert "123456789" not in page.text and "987654321" not in page.text
     assert page("filestore_http_requests_in_progress") == 1, "the scrape itself"
 
@@ -90,8 +90,8 @@ async def test_who_leaves_without_an_answer_is_counted_too(
     await asyncio.gather(request, return_exceptions=True)
     page = await scrape(client)
     assert page("filestore_http_requests_total", method="POST", route="/v1/directories", status="none") == 1
-    told = {"kind": "createDirectory", "outcome": "abandoned", "code": "none"}
-    assert page("filestore_commands_answered_total", **told) == 1
+    labels = {"kind": "createDirectory", "outcome": "abandoned", "code": "none"}
+    assert page("filestore_commands_answered_total", **labels) == 1
 
 
 def full(submission: Submission) -> Outcome:
@@ -129,8 +129,8 @@ async def test_a_command_is_counted_by_how_it_was_answered(
     expected = {"kind": "createDirectory", "outcome": outcome, "code": code}
     assert page.labels("filestore_commands_answered_total") == [expected]
     assert page("filestore_commands_answered_total", **expected) == 1
-    told = {"kind": "createDirectory", "outcome": outcome}
-    assert page("filestore_command_duration_seconds_count", **told) == 1
+    labels = {"kind": "createDirectory", "outcome": outcome}
+    assert page("filestore_command_duration_seconds_count", **labels) == 1
 
 
 async def test_each_command_of_a_list_is_counted(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:

@@ -40,8 +40,8 @@ def ask(client: httpx2.AsyncClient, call: Call, body: dict[str, Any], **options:
 
 async def describe(client: httpx2.AsyncClient, tree: Tree, node: int, **body: Any) -> httpx2.Response:
     headers = body.pop("headers", {})
-    told = {"backendMountId": tree.mount, **body}
-    return await client.patch(f"/v1/nodes/{node}/metadata", json=told, headers=headers)
+    sent = {"backendMountId": tree.mount, **body}
+    return await client.patch(f"/v1/nodes/{node}/metadata", json=sent, headers=headers)
 
 
 TAKES: dict[str, set[str]] = {

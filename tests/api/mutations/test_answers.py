@@ -68,14 +68,14 @@ async def test_a_running_command_says_where_and_when_to_ask_again(front: FrontOf
     async with front.client(await front.token("read", principal="ann")) as ann:
         answer = await ann.get(f"/v1/commands/{running.upper()}")
         assert (answer.headers["location"], answer.headers["retry-after"]) == (f"/v1/commands/{running}", "1")
-        told = answer.json()["data"]
-        assert (told["status"], told["command"], told["path"], told["targetPath"]) == (
+        command = answer.json()["data"]
+        assert (command["status"], command["command"], command["path"], command["targetPath"]) == (
             Status.RUNNING,
             "moveNode",
             "a",
             "b",
         )
-        assert told["href"] == f"/v1/commands/{running}"
+        assert command["href"] == f"/v1/commands/{running}"
         answer = await ann.get(f"/v1/commands/{ended}")
         assert answer.status_code == 200 and not {"location", "retry-after"} & set(answer.headers)
         assert answer.json()["data"]["href"] == f"/v1/commands/{ended}"

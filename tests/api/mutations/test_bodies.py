@@ -77,10 +77,10 @@ async def test_a_malformed_body_is_400(front: FrontOfTest, client: httpx2.AsyncC
     at_target = sent.replace(b'"path"', b'"path":"a","targetPath"')
     relocations = [f"/v1/{where}" for where in ("nodes/move", "nodes/copy", "commands/move", "commands/copy")]
     asked = [(f"/v1/commands/{kind.name}", sent) for kind in KINDS]
-    asked += [(path, told) for path in relocations for told in (sent, at_target)]
-    for path, told in asked:
-        answer = await client.post(path, content=told)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST"), (path, told)
+    asked += [(path, content) for path in relocations for content in (sent, at_target)]
+    for path, content in asked:
+        answer = await client.post(path, content=content)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST"), (path, content)
     assert front.commands.submissions == []
 
 

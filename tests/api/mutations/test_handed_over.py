@@ -21,8 +21,8 @@ EMPTY = {field.name: field.default for field in fields(Command)}
 
 def said(request: Command) -> dict[str, Any]:
     """What is particular to this request."""
-    told = {name: getattr(request, name) for name in EMPTY if name not in SAME}
-    return {name: value for name, value in told.items() if value != EMPTY[name]}
+    handed = {name: getattr(request, name) for name in EMPTY if name not in SAME}
+    return {name: value for name, value in handed.items() if value != EMPTY[name]}
 
 
 @pytest.mark.parametrize("kind", RELOCATIONS)

@@ -28,9 +28,11 @@ def about(tree: Tree, path: str = "a.bin", **more: Any) -> str:
 
 
 async def create(client: httpx2.AsyncClient, tree: Tree, length: int | None, **headers: str) -> httpx2.Response:
-    told = V | {"Upload-Metadata": about(tree)} | {name.replace("_", "-"): text for name, text in headers.items()}
-    told |= {"Upload-Defer-Length": "1"} if length is None else {"Upload-Length": str(length)}
-    return await client.post("/v1/uploads", headers=told)
+    sent_headers = (
+        V | {"Upload-Metadata": about(tree)} | {name.replace("_", "-"): text for name, text in headers.items()}
+    )
+    sent_headers |= {"Upload-Defer-Length": "1"} if length is None else {"Upload-Length": str(length)}
+    return await client.post("/v1/uploads", headers=sent_headers)
 
 
 async def begin(client: httpx2.AsyncClient, tree: Tree, length: int | None, **headers: str) -> str:
@@ -42,8 +44,10 @@ async def begin(client: httpx2.AsyncClient, tree: Tree, length: int | None, **he
 async def patch(
     client: httpx2.AsyncClient, where: str, offset: int, content: bytes | AsyncIterator[bytes], **headers: str
 ) -> httpx2.Response:
-    told = CHUNK | {"Upload-Offset": str(offset)} | {name.replace("_", "-"): text for name, text in headers.items()}
-    return await client.patch(where, content=content, headers=told)
+    sent_headers = (
+        CHUNK | {"Upload-Offset": str(offset)} | {name.replace("_", "-"): text for name, text in headers.items()}
+    )
+    return await client.patch(where, content=content, headers=sent_headers)
 
 
 async def offset_of(client: httpx2.AsyncClient, where: str) -> int:

@@ -48,9 +48,14 @@ async def test_chunks_become_a_file(front: FrontOfTest, client: httpx2.AsyncClie
     assert (head.headers["upload-offset"], head.headers["upload-length"]) == ("3000000", "3000000")
     assert head.headers["upload-metadata"] == metadata and head.headers["cache-control"] == "no-store"
     assert (head.headers["x-filestore-command"], head.headers["x-filestore-node"]) == (request.id, "77")
-    told = (await client.get(where)).json()["data"]
-    assert (told["state"], told["offset"], told["length"], told["path"]) == ("done", 3_000_000, 3_000_000, "d/é.bin")
-    assert told["outcome"]["result"]["nodeId"] == 77 and told["commandId"] == request.id
+    upload = (await client.get(where)).json()["data"]
+    assert (upload["state"], upload["offset"], upload["length"], upload["path"]) == (
+        "done",
+        3_000_000,
+        3_000_000,
+        "d/é.bin",
+    )
+    assert upload["outcome"]["result"]["nodeId"] == 77 and upload["commandId"] == request.id
     assert (await patch(client, where, 3_000_000, b"")).status_code == 204, "nothing more is fine"
     assert (await patch(client, where, 0, content)).status_code == 409
     assert len(front.commands.submissions) == 1
@@ -80,7 +85,7 @@ async def test_bad_chunks(front: FrontOfTest, client: httpx2.AsyncClient, tree: 
     assert await offset_of(client, where) == 5 and front.commands.submissions == []
     for method in ("PATCH", "HEAD", "DELETE", "GET"):
         for id in ("1", str(uuid.uuid4()), "%2e%2e", where.rpartition("/")[2] + "0"):
-            told = CHUNK | {"Upload-Offset": "0"}
-            assert (await client.request(method, f"/v1/uploads/{id}", headers=told)).status_code == 404
+            sent_headers = CHUNK | {"Upload-Offset": "0"}
+            assert (await client.request(method, f"/v1/uploads/{id}", headers=sent_headers)).status_code == 404
     assert (await client.head(where)).status_code == 412
     assert (await client.delete(where)).status_code == 412

@@ -22,13 +22,13 @@ async def test_a_chunk_with_a_wrong_checksum_is_not_taken(
     where = await begin(client, tree, size + 3)
     assert (await patch(client, where, 0, b"abc")).status_code == 204
 
-    def told(of: bytes) -> str:
+    def checksum_of(of: bytes) -> str:
         return f"{algorithm} {base64.b64encode(hashlib.new(algorithm, of).digest()).decode()}"
 
-    answer = await patch(client, where, 3, content, Upload_Checksum=told(b"else"))
+    answer = await patch(client, where, 3, content, Upload_Checksum=checksum_of(b"else"))
     assert (answer.status_code, code(answer)) == (460, "CHECKSUM_MISMATCH")
     assert await offset_of(client, where) == 3 and (spool / files(spool)[0]).stat().st_size == 3
-    assert (await patch(client, where, 3, content, Upload_Checksum=told(content))).status_code == 204
+    assert (await patch(client, where, 3, content, Upload_Checksum=checksum_of(content))).status_code == 204
     assert content_of(front, tree) == b"abc" + content
 
 

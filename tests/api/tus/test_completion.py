@@ -28,8 +28,8 @@ async def test_a_refused_command_ends_the_upload(
     assert head.status_code == answer.status_code and "upload-offset" not in head.headers
     assert code(await patch(client, where, 5, b"")) == refusal
     assert len(front.commands.submissions) == 1 and files(spool) == []
-    told = (await client.get(where)).json()["data"]
-    assert (told["state"], told["error"]["code"]) == ("refused", refusal)
+    upload = (await client.get(where)).json()["data"]
+    assert (upload["state"], upload["error"]["code"]) == ("refused", refusal)
 
 
 @pytest.mark.parametrize("refusal", ["MOUNT_OFFLINE", "STORAGE_FULL", "PATH_BUSY", "STAGE_LOST"])
@@ -50,8 +50,8 @@ async def test_a_failure_that_can_pass_is_healed_by_the_next_request(
     head = await client.head(where, headers=V)
     assert head.status_code == answer.status_code and "upload-offset" not in head.headers
     front.commands.answers = succeeded
-    told = CHUNK | {"Upload-Offset": "5"}
-    answer = await client.request(by, where, headers=told)
+    sent_headers = CHUNK | {"Upload-Offset": "5"}
+    answer = await client.request(by, where, headers=sent_headers)
     assert answer.status_code in (200, 204) and answer.headers["upload-offset"] == "5"
     assert answer.headers["x-filestore-command"] == front.commands.last.request.id
     assert len({s.request.key for s in front.commands.submissions}) == 1, "one key, one command"

@@ -12,8 +12,8 @@ from tests.api.tus.helpers import V, about, begin, change, content_of, files, pa
 
 
 async def part(client: httpx2.AsyncClient, content: bytes) -> str:
-    told = V | {"Upload-Concat": "partial", "Upload-Length": str(len(content))}
-    answer = await client.post("/v1/uploads", headers=told)
+    sent_headers = V | {"Upload-Concat": "partial", "Upload-Length": str(len(content))}
+    answer = await client.post("/v1/uploads", headers=sent_headers)
     assert answer.status_code == 201, answer.text
     where = answer.headers["location"]
     assert (await patch(client, where, 0, content)).status_code == 204
@@ -23,8 +23,8 @@ async def part(client: httpx2.AsyncClient, content: bytes) -> str:
 async def join(
     client: httpx2.AsyncClient, tree: Tree, parts: list[str], path: str = "a.bin", **headers: str
 ) -> httpx2.Response:
-    told = V | {"Upload-Concat": "final;" + " ".join(parts), "Upload-Metadata": about(tree, path)} | headers
-    return await client.post("/v1/uploads", headers=told)
+    sent_headers = V | {"Upload-Concat": "final;" + " ".join(parts), "Upload-Metadata": about(tree, path)} | headers
+    return await client.post("/v1/uploads", headers=sent_headers)
 
 
 async def test_parts_that_came_in_parallel_become_one_file(
@@ -51,8 +51,8 @@ async def test_parts_that_came_in_parallel_become_one_file(
 
 async def test_what_can_not_be_joined(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:
     good, whole = await part(client, b"abc"), await begin(client, tree, 5)
-    told = V | {"Upload-Concat": "partial", "Upload-Length": "5"}
-    unfinished = (await client.post("/v1/uploads", headers=told)).headers["location"]
+    sent_headers = V | {"Upload-Concat": "partial", "Upload-Length": "5"}
+    unfinished = (await client.post("/v1/uploads", headers=sent_headers)).headers["location"]
     later = (
         await client.post("/v1/uploads", headers=V | {"Upload-Concat": "partial", "Upload-Defer-Length": "1"})
     ).headers["location"]

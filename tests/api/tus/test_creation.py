@@ -14,12 +14,12 @@ from tests.api.tus.helpers import CHUNK, V, about, begin, code, content_of, crea
 async def test_the_first_chunk_can_come_with_the_creation(
     front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree
 ) -> None:
-    told = CHUNK | {"Upload-Length": "10", "Upload-Metadata": about(tree)}
-    answer = await client.post("/v1/uploads", headers=told, content=b"hello")
+    sent_headers = CHUNK | {"Upload-Length": "10", "Upload-Metadata": about(tree)}
+    answer = await client.post("/v1/uploads", headers=sent_headers, content=b"hello")
     assert (answer.status_code, answer.headers["upload-offset"]) == (201, "5")
     assert (await patch(client, answer.headers["location"], 5, b"world")).status_code == 204
     assert content_of(front, tree) == b"helloworld"
-    answer = await client.post("/v1/uploads", headers=told, content=b"helloworld")
+    answer = await client.post("/v1/uploads", headers=sent_headers, content=b"helloworld")
     assert (answer.status_code, answer.headers["upload-offset"]) == (201, "10")
     assert answer.headers["x-filestore-command"] == front.commands.last.request.id
 
@@ -77,8 +77,10 @@ BAD: list[tuple[dict[str, str], int]] = [
 async def test_bad_creations(
     front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, spool: Path, headers: dict[str, str], status: int
 ) -> None:
-    told = V | {"Upload-Length": "1", "Upload-Metadata": about(tree)} | headers
-    answer = await client.post("/v1/uploads", headers=told, content=b"x" if "Content-Length" in headers else b"")
+    sent_headers = V | {"Upload-Length": "1", "Upload-Metadata": about(tree)} | headers
+    answer = await client.post(
+        "/v1/uploads", headers=sent_headers, content=b"x" if "Content-Length" in headers else b""
+    )
     assert answer.status_code == status, answer.text
     assert answer.headers["tus-resumable"] == "1.0.0"
     assert ("tus-version" in answer.headers) == (status == 412)
@@ -135,11 +137,11 @@ async def test_metadata_in_two_lines_is_one_list(front: FrontOfTest, client: htt
 async def test_of_a_header_that_came_twice_no_value_is_passed_over(
     client: httpx2.AsyncClient, tree: Tree, name: str, values: tuple[str, str]
 ) -> None:
-    told = {**CHUNK, "Upload-Length": "5", "Upload-Metadata": about(tree)}
-    told.pop(name, None)
+    sent_headers = {**CHUNK, "Upload-Length": "5", "Upload-Metadata": about(tree)}
+    sent_headers.pop(name, None)
     for pair in (values, values[::-1]):
         answer = await client.post(
-            "/v1/uploads", headers=[*told.items(), *((name, value) for value in pair)], content=b"hello"
+            "/v1/uploads", headers=[*sent_headers.items(), *((name, value) for value in pair)], content=b"hello"
         )
         assert answer.status_code == 400, answer.text
         assert name in answer.json()["error"]["message"]

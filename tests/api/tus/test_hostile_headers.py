@@ -36,7 +36,7 @@ async def test_whatever_the_headers_hold_it_is_no_500(
     client: httpx2.AsyncClient, tree: Tree, headers: dict[str, bytes], content: bytes
 ) -> None:
     where = await begin(client, tree, 10)
-    told = [(b"tus-resumable", b"1.0.0"), *((name.encode(), value) for name, value in headers.items())]
+    lines = [(b"tus-resumable", b"1.0.0"), *((name.encode(), value) for name, value in headers.items())]
     known = {name.lower() for name in headers}
     more = [
         (name.encode(), value.encode())
@@ -44,12 +44,12 @@ async def test_whatever_the_headers_hold_it_is_no_500(
         if name.lower() not in known
     ]
     for method, address, sent in (
-        ("POST", "/v1/uploads", told),
-        ("PATCH", where, told + more),
-        ("POST", where, told),
-        ("HEAD", where, told),
+        ("POST", "/v1/uploads", lines),
+        ("PATCH", where, lines + more),
+        ("POST", where, lines),
+        ("HEAD", where, lines),
     ):
         answer = await client.request(method, address, headers=sent, content=content if method != "HEAD" else b"")
         assert answer.status_code != 500, (method, sent, answer.text)
     query: dict[str, str | int] = {"backendMountId": tree.mount, "path": "a"}
-    assert (await client.put("/v1/files/by-path", params=query, headers=told, content=content)).status_code != 500
+    assert (await client.put("/v1/files/by-path", params=query, headers=lines, content=content)).status_code != 500

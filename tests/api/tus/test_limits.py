@@ -126,8 +126,8 @@ async def test_metadata_that_is_too_much_is_refused_before_the_first_byte(
     """As it is counted: as JSON in ASCII, so that a letter can be six bytes."""
     front.disks.wrapped = Presigning
     metadata = {"note": "é" * (METADATA_MAX // 6)}
-    told = about(tree, metadata=json.dumps(metadata, ensure_ascii=False))
-    assert (await create(client, tree, 1, Upload_Metadata=told)).status_code == 413
+    upload_metadata = about(tree, metadata=json.dumps(metadata, ensure_ascii=False))
+    assert (await create(client, tree, 1, Upload_Metadata=upload_metadata)).status_code == 413
     body = {"backendMountId": tree.mount, "path": "a", "sizeBytes": 1, "contentHash": "sha256:" + "0" * 64}
     answer = await client.post("/v1/uploads/presign", json=body | {"metadata": metadata})
     assert answer.status_code == 413

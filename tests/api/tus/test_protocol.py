@@ -18,8 +18,8 @@ async def test_what_can_be_done_is_told(client: httpx2.AsyncClient) -> None:
 
 async def test_another_method_can_be_meant(client: httpx2.AsyncClient, front: FrontOfTest, tree: Tree) -> None:
     where = await begin(client, tree, 5)
-    told = CHUNK | {"Upload-Offset": "0", "X-HTTP-Method-Override": "PATCH"}
-    assert (await client.post(where, content=b"hel", headers=told)).status_code == 204
+    sent_headers = CHUNK | {"Upload-Offset": "0", "X-HTTP-Method-Override": "PATCH"}
+    assert (await client.post(where, content=b"hel", headers=sent_headers)).status_code == 204
     answer = await client.post(where, headers=V | {"X-HTTP-Method-Override": "HEAD"})
     assert (answer.status_code, answer.headers["upload-offset"]) == (200, "3")
     assert (await client.post(where, headers=V)).status_code == 400

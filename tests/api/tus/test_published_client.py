@@ -81,13 +81,13 @@ async def test_the_published_client_goes_on_after_the_server_was_stopped(
             client = TusClient(
                 f"http://127.0.0.1:{port}/v1/uploads", headers={"Authorization": f"Bearer {front.tokens['write']}"}
             )
-            told = {
+            announced = {
                 "backendMountId": str(tree.mount),
                 "path": "big.bin",
                 "filename": "big.bin",
                 "filetype": "application/zip",
             }
-            uploader = client.uploader(file_stream=io.BytesIO(content), chunk_size=7 * 1024 * 1024, metadata=told)
+            uploader = client.uploader(file_stream=io.BytesIO(content), chunk_size=7 * 1024 * 1024, metadata=announced)
             uploader.upload(stop_at=21 * 1024 * 1024)
             url = uploader.url
         assert url is not None

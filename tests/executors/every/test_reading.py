@@ -86,11 +86,11 @@ def test_a_walk_tells_parents_before_children_and_hides_the_reserved_folder(benc
     bench.staged(b"invisible")
     bench.done(bench.delete(b"gone", bench.has(b"gone", b"x")))
     entries = list(bench.executor.walk())
-    told: set[bytes] = {b""}
+    seen: set[bytes] = {b""}
     for entry in entries:
-        assert entry.path.parent.raw in told
-        told.add(entry.path.raw)
-    assert told == {b"", b"a", b"a-b", b"a/b", b"a/b/c", b"a/b/c/file", b"a/.filestore"}
+        assert entry.path.parent.raw in seen
+        seen.add(entry.path.raw)
+    assert seen == {b"", b"a", b"a-b", b"a/b", b"a/b/c", b"a/b/c/file", b"a/.filestore"}
     assert {entry.path.raw: entry.kind for entry in entries}[b"a/b/c/file"] == "file"
     assert {entry.path.raw: entry.kind for entry in entries}[b"a/b/c"] == "directory"
 

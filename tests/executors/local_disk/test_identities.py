@@ -15,8 +15,8 @@ from tests.executors.conftest import MOUNT, Bench, refused
 
 def test_an_identity_agrees_with_stat_and_fits_a_bigint(disk: Bench, root: Path) -> None:
     found = disk.has(b"file", b"12345")
-    told = (root / "file").stat()
-    expected = (told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns, told.st_mode, told.st_nlink)
+    status = (root / "file").stat()
+    expected = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode, status.st_nlink)
     assert (found.inode, found.size, found.mtime, found.ctime, found.mode, found.links) == expected
     assert found.device == 0
     assert abs(found.birth - time.time_ns()) < 60_000_000_000

@@ -90,8 +90,8 @@ def test_a_step_whose_process_was_killed_is_taken_once(
     script = """
 import pickle
 from activities.executors.local.executor import LocalExecutor
-root, mount, told = sys.argv[1:]
-LocalExecutor(root, mount).act(pickle.loads(bytes.fromhex(told)))
+root, mount, task = sys.argv[1:]
+LocalExecutor(root, mount).act(pickle.loads(bytes.fromhex(task)))
 """
     died = python(script, str(root), MOUNT, pickle.dumps(task).hex(), FILESTORE_FAULT=fault)
     died.communicate()
