@@ -33,6 +33,7 @@ from api.observe.metrics.looks import Looks
 from api.observe.metrics.requests import CountedRequests
 from api.operations import routes as operations
 from api.pages import docs
+from api.rollups import routes as rollups
 from api.services import Front, Services
 from api.uploads import form as uploads
 from api.uploads import put as writes
@@ -60,6 +61,7 @@ ROUTERS = (
     journal,
     events,
     operations,
+    rollups,
     batches,
     commands,
     status,

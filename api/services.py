@@ -116,6 +116,8 @@ class Services:
     drive: Callable[[MountId, str, int, bool], None] = lambda mount, id, turn, plans: None
     """Called when an operation has something to do: its mount, id and turn, and whether it is to be planned; from any thread.
     A call that is lost is made up for from the rows."""
+    recompute: Callable[[MountId, int], None] = lambda mount, recompute: None
+    """Called when a recompute of rollups was asked for, like `drive`"""
     wakeups: Wakeups | None = None
     threads: MountThreads
     """Those in which routes read and write content"""

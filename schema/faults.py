@@ -42,6 +42,7 @@ POINTS: dict[str, str] = {
     "finish.closed": "the cleanup rows are closed",
     "operation.planned": "a page of a plan is durable",
     "operation.next": "the next items of an operation are handed out, their commands are not begun",
+    "recompute.page": "a page of directories is recomputed, and its corrections and where it ends are durable",
     "publish.positioned": "events have their positions, Redis has not seen them",
     "publish.sent": "Redis has the events, the feed does not know",
 }

@@ -119,6 +119,10 @@ class Settings(BaseSettings):
     """How long an event stays in the feed, at least; one that Redis has not had stays until it has."""
     prune_seconds: float = Field(3600.0, gt=0)
     """How often what is older is removed."""
+    rollup_proof_seconds: float = Field(3600.0, gt=0)
+    """How often the totals of each mount are compared with what its directories hold."""
+    rollup_proof_directories: int = Field(20_000, ge=0)
+    """How many directories each time; the next one goes on behind them. 0: all."""
     upload_max_bytes: int = Field(5 * 2**40, gt=0)
     upload_keep_seconds: float = Field(86400.0, gt=0)
     """A resumable upload that got nothing for so long is removed."""

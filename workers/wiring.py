@@ -19,6 +19,7 @@ from activities.executors.kinds import prepare_storage, prove_storage, read_sent
 from activities.operations.chunk import NextChunk
 from activities.operations.plan import PlanItems
 from activities.ports import Audience, Executors
+from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
 from api.dispatch.dispatch import Dispatch
@@ -65,7 +66,8 @@ def api_parts(settings: Settings) -> ApiParts:
     health = Health(settings, pool, engine, served, budgets.LOOKS.build())
     services = Services(
         settings, pool, dispatch, RouteExecutors(served, engine, settings.spool_path), health,
-        announce=engine.announce, drive=engine.drive, wakeups=_wakeups(settings), threads=budgets.READS.build(),
+        announce=engine.announce, drive=engine.drive, recompute=engine.recompute,
+        wakeups=_wakeups(settings), threads=budgets.READS.build(),
         vitals=Vitals(pool, engine, dispatch, served, health),
     )  # fmt: skip
     return ApiParts(services, counts, engine, served)
@@ -136,6 +138,7 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
         publish,
         Sweep(pool, executors, steps, finish, settings.stage_max_age_seconds),
         Retention(pool, timedelta(days=settings.keys_keep_days), timedelta(days=settings.events_keep_days)),
+        Recomputes(pool, publish.announce),
         PlanItems(pool),
         NextChunk(pool, executors, steps),
     )

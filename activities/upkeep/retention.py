@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from schema.ids import FIRST_COMMAND_ID, first_command_id_of
+from schema.store import recomputes
 from schema.store import retention as store
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Retention:
         until = monotonic() + self._longest
         events, events_left = await self._prune_events(until)
         commands, commands_left = await self._prune_commands(until)
+        await self._prune_recomputes(until)
         return Pruned(commands, events, events_left or commands_left)
 
     async def _prune_events(self, until: float) -> tuple[int, bool]:
@@ -51,6 +53,13 @@ class Retention:
             total += gone
             if gone < _PAGE or monotonic() > until:
                 return total, gone == _PAGE
+
+    async def _prune_recomputes(self, until: float) -> None:
+        while True:
+            async with self._pool.connection() as connection:
+                gone = await recomputes.forget(connection, self._keys, _PAGE)
+            if gone < _PAGE or monotonic() > until:
+                return
 
     async def _prune_commands(self, until: float) -> tuple[int, bool]:
         total, after = 0, FIRST_COMMAND_ID

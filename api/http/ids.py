@@ -3,7 +3,7 @@
 from fastapi import Request
 
 from api.http.fields import ID_MAX
-from schema.errors import BackendNotFound, FilestoreError, InvalidRequest, NodeNotFound
+from schema.errors import BackendNotFound, FilestoreError, InvalidRequest, NodeNotFound, NotFound
 from schema.ids import MountId, NodeId
 
 
@@ -15,6 +15,11 @@ def read_id(request: Request) -> NodeId:
 def read_mount_id(request: Request) -> MountId:
     """The id of a mount. Raises InvalidRequest, BackendNotFound."""
     return MountId(_whole_number(request, BackendNotFound))
+
+
+def read_recompute_id(request: Request) -> int:
+    """The id of a recompute of rollups. Raises InvalidRequest, NotFound."""
+    return _whole_number(request, NotFound)
 
 
 def _whole_number(request: Request, missing: type[FilestoreError]) -> int:

@@ -9,6 +9,12 @@ SELECT f.position, f.position - f.published AS unsent,
        (SELECT count(*) FROM (SELECT FROM filestore.outbox WHERE position IS NULL ORDER BY id LIMIT %(most)s) o) AS unpositioned,
        (SELECT extract(epoch FROM now() - o.created_at)::float8 FROM filestore.outbox o
          WHERE o.position IS NULL ORDER BY o.id LIMIT 1) AS unpositioned_seconds,
+       (SELECT coalesce(sum(p.differences), 0)::bigint FROM filestore.rollup_proofs p) AS rollup_differences,
+       (SELECT count(*) FROM (SELECT FROM filestore.rollups r WHERE r.consistency_state <> 'up_to_date'
+                                 AND r.consistency_state = 'invalid' ORDER BY r.directory_id LIMIT %(most)s) r) AS rollups_invalid,
+       (SELECT extract(epoch FROM now() - min(p.touched_at))::float8 FROM filestore.rollup_proofs p
+          JOIN filestore.backend_mounts m ON m.id = p.mount_id
+         WHERE m.removed_at IS NULL AND m.state IN ('active', 'degraded')) AS rollup_proof_seconds,
        c.running, c.running_seconds, c.untouched_seconds,
        (SELECT count(*) FROM (SELECT FROM filestore.cleanups ORDER BY id LIMIT %(most)s) k) AS cleanups,
        (SELECT extract(epoch FROM now() - k.created_at)::float8 FROM filestore.cleanups k ORDER BY k.id LIMIT 1) AS cleanups_seconds

@@ -25,11 +25,22 @@ SELECT n.id FROM filestore.nodes n
 INSERT INTO filestore.rollups AS r (directory_id, consistency_state) VALUES (%(directory)s, 'pending')
 ON CONFLICT (directory_id) DO UPDATE SET consistency_state = 'pending' WHERE r.consistency_state <> 'invalid'
 
+-- name: document
+-- One as clients read it.
+SELECT n.mount_id, n.path,
+       (jsonb_build_object('id', r.id, 'state', r.state, 'code', r.code, 'reason', r.reason, 'backendMountId', r.mount_id,
+            'nodeId', r.directory_id, 'path', n.path_text, 'principal', r.principal, 'directories', r.directories,
+            'differences', r.differences, 'createdAt', r.created_at, 'startedAt', r.started_at, 'endedAt', r.ended_at)
+        || CASE WHEN convert_to(n.path_text, 'UTF8') = n.path THEN '{}'::jsonb
+                ELSE jsonb_build_object('pathB64', translate(encode(n.path, 'base64'), E'\n', '')) END)::text AS document
+  FROM filestore.rollup_recomputes r JOIN filestore.node_documents n ON n.id = r.directory_id
+ WHERE r.id = %(id)s AND r.tenant = %(tenant)s
+
 -- name: find
 -- One, with where its directory lies now; and whether that still lives.
 SELECT r.*, n.directory_path, n.directory_text, n.state <> 'deleted' AS living
   FROM filestore.rollup_recomputes r JOIN filestore.nodes n ON n.id = r.directory_id
- WHERE r.id = %(id)s AND (%(tenant)s::text IS NULL OR r.tenant = %(tenant)s)
+ WHERE r.id = %(id)s
 
 -- name: due
 -- Those of a mount that have not ended, and were not heard of for a while.

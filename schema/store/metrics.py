@@ -34,6 +34,11 @@ class WorkCounts:
     """Since the last sign of life of a process at work on such a command"""
     cleanups: int
     cleanups_seconds: float | None
+    rollup_differences: int
+    """Directories whose totals did not add up, as all proofs together have found"""
+    rollups_invalid: int
+    rollup_proof_seconds: float | None
+    """Since the last proof of the mount that waits longest for its next"""
 
 
 async def work(connection: Connection) -> WorkCounts:

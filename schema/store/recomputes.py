@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from schema.ids import MountId
 from schema.locks import Lock
-from schema.paths import NAME_MAX
+from schema.paths import NAME_MAX, NodePath
 from schema.recomputes import Excess, Recompute, RecomputeState
 from schema.sql import load
 from schema.store.begin import lock_mounts
@@ -60,13 +60,29 @@ async def ask(connection: Connection, directory: int, principal: str, reason: st
 
 
 async def find(connection: Connection, id: int) -> Recompute | None:
-    row = await (await connection.execute(SQL["find"], {"id": id, "tenant": None})).fetchone()
+    row = await (await connection.execute(SQL["find"], {"id": id})).fetchone()
     if row is None:
         return None
     return Recompute(
         row["id"], MountId(row["mount_id"]), row["directory_id"], RecomputeState(row["state"]),
         bytes(row["directory_path"]), row["living"], None if row["cursor"] is None else bytes(row["cursor"]), row["waits"],
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RecomputeDocument:
+    """The JSON text that clients read, and where its directory lies now: that tells who may read it."""
+
+    text: str
+    mount: MountId
+    path: NodePath
+
+
+async def document(connection: Connection, id: int, tenant: str) -> RecomputeDocument | None:
+    row = await (await connection.execute(SQL["document"], {"id": id, "tenant": tenant})).fetchone()
+    if row is None:
+        return None
+    return RecomputeDocument(row["document"], MountId(row["mount_id"]), NodePath(bytes(row["path"])))
 
 
 async def due(connection: Connection, mount: MountId, silent_seconds: float) -> list[int]:

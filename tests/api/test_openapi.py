@@ -114,7 +114,11 @@ def test_what_waits_is_not_described_as_an_outcome(document: dict[str, Any]) -> 
     assert len(waiting) > 10
     for answer in waiting:
         schema = answer["content"]["application/json"]["schema"]
-        assert schema["properties"]["data"]["$ref"].rpartition("/")[2] in ("PendingCommand", "Operation")
+        assert schema["properties"]["data"]["$ref"].rpartition("/")[2] in (
+            "PendingCommand",
+            "Operation",
+            "RollupRecompute",
+        )
 
 
 def test_decorators_are_short(front: FrontOfTest) -> None:

@@ -250,6 +250,15 @@ async def send_to_a_bucket(on: Conversation) -> None:
     await send("POST /v1/uploads/presign", 400, json=link)
 
 
+async def recompute_rollups(on: Conversation) -> None:
+    send, at = on.send, "/v1/rollups/recomputes"
+    made = await send("POST /v1/rollups/recomputes", 202, json=on.here | {"path": "d"})
+    await send("GET /v1/rollups/recomputes/{id}", 200, made.headers["location"])
+    await send("GET /v1/rollups/recomputes/{id}", 404, f"{at}/{GONE}")
+    await send("POST /v1/rollups/recomputes", 409, json=on.here | {"path": "a.txt"})
+    await send("POST /v1/rollups/recomputes", 404, json=on.here | {"path": "nope"})
+
+
 async def ask_without_a_token(on: Conversation) -> None:
     send, document = on.send, on.document
     for operation, _ in operations(document):
@@ -261,7 +270,7 @@ async def ask_without_a_token(on: Conversation) -> None:
 
 CHAPTERS = (
     read_mounts, read_nodes, read_what_was, read_files, read_what_happened, change_mounts, run_commands, run_lists, send_files,
-    send_in_parts, send_to_a_bucket,
+    send_in_parts, send_to_a_bucket, recompute_rollups,
 )  # fmt: skip
 
 

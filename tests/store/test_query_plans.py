@@ -272,7 +272,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "open_of": (RECOMPUTES["open_of"], {"directory": 500}, set()),
     "root": (RECOMPUTES["root"], {"mount": 1}, {"nodes_directory"}),
     "await": (RECOMPUTES["await"], {"directory": 500}, set()),
-    "find": (RECOMPUTES["find"], {"id": 1, "tenant": None}, {"rollup_recomputes_pkey", "nodes_pkey"}),
+    "find": (RECOMPUTES["find"], {"id": 1}, {"rollup_recomputes_pkey", "nodes_pkey"}),
     "due recomputes": (RECOMPUTES["due"], {"mount": 1, "silent": 15.0}, {"rollup_recomputes_running"}),
     "a page of a recompute": (RECOMPUTES["page"], {**RANGE, "limit": 2},
                               {"nodes_directory", "rollups_pkey", "nodes_name", "rollup_deltas_directory"}),
@@ -380,6 +380,7 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "items": (OPERATIONS["items"], {"id": OPERATION, "states": None, "codes": None, "after": 500_000, "limit": 1000},
               {"operation_items_pkey"}),
     "errors": (OPERATIONS["errors"], {"id": OPERATION}, {"operation_items_state"}),
+    "a recompute": (RECOMPUTES["document"], {"id": 500, "tenant": "main"}, {"rollup_recomputes_pkey", "nodes_pkey"}),
     "what is in flight": (OPERATIONS["current"], {"id": OPERATION}, {"operation_items_state"}),
 }  # fmt: skip
 

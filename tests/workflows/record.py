@@ -20,6 +20,8 @@ WANTED = {
     "SweepMount": 2,
     "PublishEvents": 2,
     "PruneRecord": 2,
+    "RecomputeRollups": 3,
+    "ProveRollups": 3,
     "PlanOperation": 2,
     "RunOperation": 4,
 }

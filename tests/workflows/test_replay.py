@@ -13,10 +13,15 @@ from workflows.converter import data_converter
 from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
+from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
+from workflows.upkeep.recompute_rollups import RecomputeRollups
 from workflows.upkeep.sweep_mount import SweepMount
 
-WORKFLOWS = [RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord, PlanOperation, RunOperation]
+WORKFLOWS = [
+    RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord, RecomputeRollups, ProveRollups, PlanOperation,
+    RunOperation,
+]  # fmt: skip
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
 

@@ -30,13 +30,16 @@ from schema.operations.operation import OperationState
 from schema.settings import Settings
 from schema.store import operations as operation_store
 from schema.store import outcomes as outcome_store
+from schema.store import recomputes as recompute_store
 from schema.store.pool import Pool
 from workers.engine.engine import Engine
 from workflows.commands.start import resume_commands
 from workflows.events.publish import RUN_SECONDS, PublishEvents
 from workflows.operations.start import drive
 from workflows.queues import CONTROL_QUEUE, bulk_queue
+from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
+from workflows.upkeep.start import run_recompute
 from workflows.upkeep.sweep_mount import SweepMount
 
 log = structlog.get_logger("background")
@@ -59,6 +62,7 @@ async def run(engine: Engine) -> None:
             for mount in mounts:
                 await resume_overdue(engine.client, pool, mount, settings.overdue_seconds)
                 await drive_due(engine.client, pool, mount, settings.overdue_seconds)
+                await recompute_due(engine.client, pool, mount, settings.overdue_seconds)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
             raise
@@ -94,6 +98,14 @@ async def drive_due(client: Client, pool: Pool, mount: MountId, silent_seconds: 
         await drive(client, mount, operation, turn, plans=state is OperationState.PLANNING)
 
 
+async def recompute_due(client: Client, pool: Pool, mount: MountId, silent_seconds: float) -> None:
+    """Start each recompute of rollups whose own workflow was not heard of."""
+    async with pool.connection() as connection:
+        due = await recompute_store.due(connection, mount, silent_seconds)
+    for recompute in due:
+        await run_recompute(client, mount, recompute)
+
+
 async def ensure_schedules(client: Client, settings: Settings, mounts: list[MountId]) -> None:
     """Created where they are missing, and again after Temporal lost its state; changed where the settings say otherwise."""
     every = timedelta(seconds=settings.sweep_seconds)
@@ -111,13 +123,21 @@ async def ensure_schedules(client: Client, settings: Settings, mounts: list[Moun
             execution_timeout=timedelta(minutes=30),
         )
         await _ensure(client, f"sweep/{mount}", sweep, every)
+        proof = ScheduleActionStartWorkflow(
+            ProveRollups.run,
+            args=[mount, settings.rollup_proof_directories or None],
+            id=f"rollups/proof/{mount}",
+            task_queue=bulk_queue(mount),
+        )
+        await _ensure(client, f"rollups/proof/{mount}", proof, timedelta(seconds=settings.rollup_proof_seconds))
 
 
 async def drop_schedules(client: Client, scheduled: set[MountId], resting: set[MountId]) -> set[MountId]:
     """A mount that is switched off is not swept. Returns the mounts that may still have a schedule."""
     for mount in scheduled.intersection(resting):
-        with suppress(RPCError):
-            await client.get_schedule_handle(f"sweep/{mount}").delete()
+        for schedule in (f"sweep/{mount}", f"rollups/proof/{mount}"):
+            with suppress(RPCError):
+                await client.get_schedule_handle(schedule).delete()
     return scheduled.difference(resting)
 
 

@@ -29,6 +29,7 @@ from workers.engine.starting import Starting
 from workflows.client import connect
 from workflows.commands.start import started_here
 from workflows.operations.start import drive
+from workflows.upkeep.start import run_recompute
 
 log = structlog.get_logger("engine")
 
@@ -156,6 +157,17 @@ class Engine:
                 await drive(self.client, mount, operation, turn, plans=plans)
         except RPCError as error:
             log.warning("an operation waits for the background work", operation=operation, error=str(error))
+
+    def recompute(self, mount: MountId, recompute: int) -> None:
+        """From another thread: start a recompute of rollups; as with `drive`."""
+        asyncio.run_coroutine_threadsafe(self._recompute(mount, recompute), self.loop)
+
+    async def _recompute(self, mount: MountId, recompute: int) -> None:
+        try:
+            if self.client is not None:
+                await run_recompute(self.client, mount, recompute)
+        except RPCError as error:
+            log.warning("a recompute waits for the background work", recompute=recompute, error=str(error))
 
     async def _serve(self) -> None:
         client = await self._connected()

@@ -18,6 +18,7 @@ from activities.commands.stage import StageCopies
 from activities.events.publish import Publish
 from activities.operations.chunk import NextChunk
 from activities.operations.plan import PlanItems
+from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
 from schema.ids import MountId
@@ -29,7 +30,9 @@ from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
 from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
+from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
+from workflows.upkeep.recompute_rollups import RecomputeRollups
 from workflows.upkeep.sweep_mount import SweepMount
 
 _VERSION = WorkerDeploymentVersion("filestore", "1")
@@ -45,6 +48,7 @@ class Activities:
     publish: Publish
     sweep: Sweep
     retention: Retention
+    recomputes: Recomputes
     plan: PlanItems
     chunks: NextChunk
     interceptors: Sequence[Interceptor] = (Beats(),)
@@ -58,7 +62,8 @@ class Activities:
     @property
     def bulk(self) -> Sequence[Callable[..., Any]]:
         """Those of long work, and of lists that belong to an operation."""
-        return [*self.brief, self.begin.adopt, self.sweep.sweep, self.plan.plan, self.chunks.next]
+        upkeep: list[Callable[..., Any]] = [self.sweep.sweep, self.recomputes.recompute, self.recomputes.prove]
+        return [*self.brief, self.begin.adopt, *upkeep, self.plan.plan, self.chunks.next]
 
 
 def mutation_worker(settings: Settings, client: Client, mount: MountId, activities: Activities) -> Worker:
@@ -78,7 +83,15 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
     return Worker(
         client,
         task_queue=bulk_queue(mount),
-        workflows=[RunCommands, ResumeCommands, SweepMount, PlanOperation, RunOperation],
+        workflows=[
+            RunCommands,
+            ResumeCommands,
+            SweepMount,
+            RecomputeRollups,
+            ProveRollups,
+            PlanOperation,
+            RunOperation,
+        ],
         activities=activities.bulk,
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activity_task_polls=2,

@@ -114,6 +114,10 @@ def _of_work(work: WorkCounts | None) -> Iterator[Metric]:
         return {} if work is None else {(): getattr(work, name) or 0}
 
     yield counter("events_positioned", "Number of events that have a position in the feed.", (), values("position"))
+    yield counter(
+        "rollup_differences", "Number of directories of which a proof has found that their totals do not add up.", (),
+        values("rollup_differences"),
+    )  # fmt: skip
     for name, help, of in (
         ("events_unpositioned", "Number of events that have no position in the feed yet.", "unpositioned"),
         ("events_unpositioned_oldest_seconds", "Age in seconds of the oldest event without a position.", "unpositioned_seconds"),
@@ -124,6 +128,11 @@ def _of_work(work: WorkCounts | None) -> Iterator[Metric]:
         (
             "commands_untouched_seconds", "Seconds since the last sign of work on the running command that waits longest.",
             "untouched_seconds",
+        ),
+        ("rollups_invalid", "Number of directories whose totals are known to be wrong and not recomputed yet.", "rollups_invalid"),
+        (
+            "rollup_proof_oldest_seconds", "Seconds since the last proof of the mount that waits longest for its next one.",
+            "rollup_proof_seconds",
         ),
         ("cleanups_waiting", "Number of ended commands whose leftovers on the storage are not cleared yet.", "cleanups"),
         ("cleanups_oldest_seconds", "Age in seconds of the oldest leftover that is not cleared yet.", "cleanups_seconds"),

@@ -1,0 +1,1 @@
+"""Totals of directories: have them recomputed."""
