@@ -21,7 +21,8 @@ PERSISTENT: dict[str, Any] = {
         initial_interval=timedelta(milliseconds=100), backoff_coefficient=2, maximum_interval=timedelta(seconds=3)
     ),
 }
-"""After something is visible: the record must follow. What even this does not reach is resumed by the sweeper."""
+"""For activities after the visible step: the record must follow. Commands that even this policy gives up are resumed by
+the sweeper."""
 
 COURTESY: dict[str, Any] = {
     "start_to_close_timeout": timedelta(seconds=10),

@@ -46,7 +46,7 @@ class InlineBus:
 
 
 class RedisWakeups:
-    """`Wakeups` for the HTTP front: one message a page, whatever the events in it weigh."""
+    """`Wakeups` for the HTTP front: one message a page, however large its events are."""
 
     def __init__(self, url: str, channel: str) -> None:
         self._url, self._channel = url, positions(channel)

@@ -1,6 +1,5 @@
 """The plain loop of a worker process: at start and every minute, resume overdue commands and make sure schedules exist.
-
-Plain, and not a workflow, so that even a Temporal server that lost its state loses no command: Postgres says what runs.
+It is no workflow, so that no command is lost even when a Temporal server lost its state: Postgres says what runs.
 """
 
 import asyncio
@@ -56,7 +55,7 @@ async def run(engine: Engine) -> None:
             mounts = engine.served_mounts()
             await ensure_schedules(engine.client, settings, mounts)
             resting = set(engine.resting_mounts())
-            # At the start any of those at rest may have a schedule of earlier days.
+            # At the start any mount at rest may have a schedule of earlier days.
             scheduled = (resting if scheduled is None else scheduled) | set(mounts)
             scheduled = await drop_schedules(engine.client, scheduled, resting)
             for mount in mounts:
@@ -91,7 +90,7 @@ async def resume_overdue(client: Client, pool: Pool, mount: MountId, overdue_sec
 
 
 async def drive_due(client: Client, pool: Pool, mount: MountId, silent_seconds: float) -> None:
-    """Start the planner or the runner of each operation that should move, and whose own was not heard of."""
+    """Start the planner or the runner of each operation that should go on, and whose own gave no sign of life."""
     async with pool.connection() as connection:
         due = await operation_store.due(connection, mount, silent_seconds)
     for operation, state, turn in due:
@@ -107,7 +106,8 @@ async def recompute_due(client: Client, pool: Pool, mount: MountId, silent_secon
 
 
 async def ensure_schedules(client: Client, settings: Settings, mounts: list[MountId]) -> None:
-    """Created where they are missing, and again after Temporal lost its state; changed where the settings say otherwise."""
+    """Create schedules where they are missing, also after Temporal lost its state; change those that differ from the
+    settings."""
     every = timedelta(seconds=settings.sweep_seconds)
     # Started again when it has ended, and left alone while it runs: one run an hour.
     publish = ScheduleActionStartWorkflow(PublishEvents.run, RUN_SECONDS, id="publish", task_queue=CONTROL_QUEUE)
@@ -157,7 +157,7 @@ async def _ensure(client: Client, name: str, action: ScheduleActionStartWorkflow
 
 
 def _as_wanted(client: Client, wanted: Schedule, there: Schedule) -> bool:
-    """By how often it runs, and what it hands over."""
+    """Schedules are compared by how often they run, and by what they hand over."""
     assert isinstance(wanted.action, ScheduleActionStartWorkflow)
     assert isinstance(there.action, ScheduleActionStartWorkflow)
     payloads = client.data_converter.payload_converter.to_payloads(wanted.action.args)
@@ -166,5 +166,5 @@ def _as_wanted(client: Client, wanted: Schedule, there: Schedule) -> bool:
 
 
 def _follow(wanted: Schedule, there: ScheduleUpdateInput) -> ScheduleUpdate:
-    """What the settings say; whether a person has paused it stays."""
+    """Changes a schedule to what the settings say; one that a person has paused stays paused."""
     return ScheduleUpdate(replace(wanted, state=there.description.schedule.state))

@@ -87,7 +87,7 @@ class Engine:
         await self._shut_down(tasks)
 
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
-        """No new work. What runs may finish; another process resumes what does not."""
+        """Take no new work. What runs may finish; another process resumes what does not."""
         if self._dispatch is not None:
             await self._in_time(self._dispatch.drain())
         self._starting.close()
@@ -109,7 +109,8 @@ class Engine:
         self._end = min(self._end, time.monotonic() + self.settings.drain_seconds)
 
     def drain(self) -> None:
-        """From another thread: no new commands; returns when those under way are answered, or the time for it is over."""
+        """From another thread: take no new commands; returns when those under way are answered, or the time for it is
+        over."""
         self._ending()
         if self._dispatch is None:
             return
@@ -129,7 +130,7 @@ class Engine:
         return [mount.id for mount in self._served.here() if mount.id in self._workers]
 
     def resting_mounts(self) -> list[MountId]:
-        """And those that were removed."""
+        """The mounts that are switched off with nothing under way, and those that were removed."""
         resting = [mount.id for mount in self._served.here() if self._served.rests(mount.id)]
         return [*resting, *self._served.removed()]
 
@@ -194,8 +195,8 @@ class Engine:
                 await asyncio.sleep(0.5)
 
     async def _match(self, mounts: list[Mount]) -> None:
-        """One set of workers per mount of this host, no more and no fewer. A process with clients serves every mount,
-        because one that is switched off has to say so."""
+        """Keep exactly one set of workers per mount of this host. A process with clients serves every mount, because
+        one that is switched off has to say so."""
         assert self.client is not None
         wanted: dict[MountId | str, Callable[[], Worker]] = {}
         for mount in mounts:

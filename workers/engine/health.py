@@ -32,7 +32,7 @@ _NO_WORKER = (
 class Dependency:
     name: str
     setting: str
-    """What says where it is"""
+    """The setting that says where the server is"""
 
 
 POSTGRES = Dependency("Postgres", "FILESTORE_DATABASE_URL")
@@ -51,7 +51,7 @@ class Health:
     def __init__(
         self, settings: Settings, pool: Pool, engine: Engine, served: ServedMounts, threads: MountThreads
     ) -> None:
-        """Everything is asked on the loop that `pool` belongs to."""
+        """All questions run on the loop that `pool` belongs to."""
         self._settings, self._pool, self._engine, self._served = settings, pool, engine, served
         self._threads = threads
         self._asking: dict[Hashable, asyncio.Future[Any]] = {}
@@ -79,7 +79,7 @@ class Health:
         return list(zip(here, await asyncio.gather(*map(self._mount, here)), strict=True))
 
     def _shown(self, mount: Mount, state: str) -> str:
-        """Its storage, and what is amiss with what lies there."""
+        """The state of a mount in words: of its storage, and of leftovers there that can not be cleared."""
         stuck = self._served.stuck(mount.id)
         if state != "ok" or stuck is None:
             return state
@@ -129,8 +129,8 @@ class Health:
         return worker_word(sign)
 
     async def _asked(self, name: str, server: Dependency, question: Callable[[], Awaitable[Any]]) -> Any:
-        """The answer, or why there is none in time. A question that hangs is left to itself: to cancel it may take
-        longer than to wait for it, and until it ends the next caller waits for the same one."""
+        """The answer, or why there is none in time. A question that hangs is not cancelled: that may take longer than
+        to wait for it. Until it ends the next caller waits for the same one."""
         asking = self._asking.get(name) or self._ask(name, question())
         done, _ = await asyncio.wait([asking], timeout=_PATIENCE_SECONDS)
         error = asking.exception() if done else TimeoutError()

@@ -37,7 +37,7 @@ async def run(engine: Engine) -> None:
 
 
 async def _leave(engine: Engine, process: str) -> None:
-    """A courtesy: that this worker is gone shows at once, and not after its silence."""
+    """A courtesy: other processes see at once that this worker is gone, and not only after some silence."""
     try:
         async with asyncio.timeout(1), engine.pool.connection(timeout=1) as connection:
             await store.leave(connection, process)

@@ -52,16 +52,16 @@ class Activities:
     plan: PlanItems
     chunks: NextChunk
     interceptors: Sequence[Interceptor] = (Beats(),)
-    """What stands around each of them"""
+    """Interceptors around each activity"""
 
     @property
     def brief(self) -> Sequence[Callable[..., Any]]:
-        """Those of RunCommands: local activities, wherever the workflow runs."""
+        """The activities of RunCommands: they are local, wherever the workflow runs."""
         return [self.begin.begin, self.stage.stage, self.apply.apply, self.commit.commit, self.finish.finish]
 
     @property
     def bulk(self) -> Sequence[Callable[..., Any]]:
-        """Those of long work, and of lists that belong to an operation."""
+        """The activities of long work, and of lists that belong to an operation."""
         upkeep: list[Callable[..., Any]] = [self.sweep.sweep, self.recomputes.recompute, self.recomputes.prove]
         return [*self.brief, self.begin.adopt, *upkeep, self.plan.plan, self.chunks.next]
 
@@ -130,5 +130,5 @@ def _common(settings: Settings, activities: Activities) -> dict[str, Any]:
 
 
 def runner(settings: Settings) -> WorkflowRunner:
-    """The sandbox proves determinism in the tests; in service it would double the CPU of a list."""
+    """The sandbox proves determinism in the tests; in service it would double the processor time of a list."""
     return SandboxedWorkflowRunner() if settings.sandbox else UnsandboxedWorkflowRunner()

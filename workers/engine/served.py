@@ -53,7 +53,7 @@ class ServedMounts:
         self._withheld.pop((tenant, key), None)
 
     def rests(self, mount: MountId) -> bool:
-        """Switched off, with nothing under way: it may be asked for things, and refuse them, but has no work."""
+        """The mount is switched off, with nothing under way: it may get requests, and refuse them, but has no work."""
         return mount in self._resting
 
     def removed(self) -> set[MountId]:
@@ -61,7 +61,7 @@ class ServedMounts:
         return self._resting.difference(self._mounts)
 
     def stuck(self, mount: MountId) -> Stuck | None:
-        """What could not be cleared on it, as of a second ago."""
+        """Leftovers that could not be cleared on the mount, as of a second ago."""
         return self._stuck.get(mount)
 
     def known(self) -> dict[MountId, Mount]:

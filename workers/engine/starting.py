@@ -20,7 +20,8 @@ from workflows.commands.start import start_commands
 log = structlog.get_logger("temporal")
 
 _PATIENCE_SECONDS = 0.6
-"""A start that takes longer makes us ask. Asking takes most of the two seconds, so that a busy server can still answer."""
+"""After a start has taken so long, Temporal is asked. The question may take most of the two seconds, so that a busy
+server can still answer."""
 _PROBE_SECONDS = 1.2
 _AGAIN_SECONDS = 0.5
 _POSTGRES_SECONDS = 1.0
@@ -54,7 +55,7 @@ class Starting:
             raise _unconfirmed(error.status.name.lower().replace("_", " ")) from error
 
     def _abandon(self, starting: "asyncio.Future[Handle]") -> None:
-        """Its answer may come yet, and is not waited for: the command is found by its row if it began."""
+        """The answer of the start may still come, and is not waited for: if the command began, its row tells."""
         self._abandoned.add(starting)
         starting.add_done_callback(self._over)
         starting.cancel()
@@ -119,7 +120,7 @@ def _unconfirmed(why: str) -> errors.OutcomeUnknown:
 
 
 def _unanswered(error: WorkflowFailureError, *, postgres: bool) -> errors.OutcomeUnknown:
-    """What a client is told of a list that ended without saying how its commands did."""
+    """The error for the clients of a list that ended without saying how its commands did."""
     if postgres:
         return errors.OutcomeUnknown(cause=type(error.cause).__name__)
     return errors.OutcomeUnknown(

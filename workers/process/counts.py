@@ -11,7 +11,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300
 
 
 class ActivityCounts:
-    """Of one process. `registry` has all of it, and what the kernel knows of the process."""
+    """The counters of one process. `registry` has all of them, and what the kernel knows of the process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

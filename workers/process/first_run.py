@@ -33,7 +33,8 @@ Follow = Callable[[Any], Awaitable[Mount | None]]
 
 
 def read_mounts(path: str | None) -> list[Any]:
-    """The `mounts` of a YAML or JSON file, or the list it is; none of a file that can not be read, which is said."""
+    """The `mounts` of a YAML or JSON file, or the file's own list. A file that can not be read has none, and the log
+    says so."""
     if not path:
         return []
     try:
@@ -56,7 +57,7 @@ def withhold(served: ServedMounts, entries: Sequence[Any]) -> None:
 async def prepare(
     settings: Settings, pool: Pool, executors: ExecutorsOfMounts, served: ServedMounts, entries: Sequence[Any]
 ) -> None:
-    """Of the process that serves clients: it makes what is not there yet."""
+    """For the process that serves clients: it registers mounts that are not there yet."""
     new = await _unregistered(settings, pool, entries)
     follow = partial(register_configured, settings, pool, executors)
     tries = [Try(served, entry, follow) for entry in entries]
@@ -68,13 +69,13 @@ async def prepare(
 
 
 async def follow_all(settings: Settings, pool: Pool, served: ServedMounts, entries: Sequence[Any]) -> None:
-    """Of every other process: a mount that is not registered yet is none of its business."""
+    """For every other process: it leaves a mount that is not registered yet alone."""
     prove = partial(prove_storage, spool_path=settings.spool_path)
     await _all([Try(served, entry, partial(follow_configured, settings, pool, prove)) for entry in entries])
 
 
 async def _unregistered(settings: Settings, pool: Pool, entries: Sequence[Any]) -> list[Any]:
-    """Once Postgres is there. Makes the bootstrap token valid before anything else."""
+    """Runs once Postgres is there. Makes the bootstrap token valid before anything else."""
     while True:
         try:
             async with pool.connection() as connection:
@@ -110,7 +111,7 @@ class Try:
                 pause = min(2 * pause, AGAIN_MAX_SECONDS)
 
     async def once(self) -> None:
-        """An entry that can not be understood is said once, and left out; all else is tried again."""
+        """The log names an entry that can not be understood once, and it is left out; all else is tried again."""
         try:
             mount = await self.follow(self.entry)
         except errors.InvalidRequest as error:

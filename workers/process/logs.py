@@ -18,7 +18,8 @@ log = structlog.get_logger("process")
 
 
 def settings() -> Settings:
-    """Logging first, then the settings: what is wrong with them is said as everything else is. Exits with 2 then."""
+    """Sets up logging first, then reads the settings, so that the log says what is wrong with them. Exits with 2
+    then."""
     configure(*settings_of_logs())
     try:
         return Settings()  # type: ignore[call-arg]
@@ -29,7 +30,7 @@ def settings() -> Settings:
 
 
 def configure(log_format: str, level: str = "info") -> None:
-    """`level`: that of our own lines. Libraries are heard from warnings on."""
+    """`level` is for our own lines. Libraries log from warnings on."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

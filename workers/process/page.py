@@ -27,7 +27,7 @@ _SILENT = {"process": f"The engine of this worker did not answer within {_PATIEN
 
 
 class Observed(Protocol):
-    """What the engine of the process is asked. Every answer comes from the engine's own loop."""
+    """The questions for the engine of the process. Every answer comes from the engine's own loop."""
 
     async def report(self) -> Mapping[str, Any]: ...
 

@@ -65,7 +65,7 @@ class RunCommands:
             await _go_on(commands, staged.late, "slow commands go on by themselves", shown)
             return ListReport(late=len(begun.long) + len(staged.late), answered_without_running=stood_aside)
 
-        # From here on there is only forward: an effect may be visible.
+        # From here on the workflow only goes forward: an effect may be visible.
         applied = AppliedList(mount)
         if staged.go:
             applied = await workflow.execute_local_activity_method(

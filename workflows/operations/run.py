@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.policies import BACKGROUND
 
 _CHUNKS_MAX = 200
-"""Of one history; then the workflow begins anew, with nothing to carry but the id."""
+"""The most chunks of one history; then the workflow begins anew, with nothing to carry but the id."""
 
 
 @workflow.defn(name="RunOperation", failure_exception_types=[Exception])

@@ -27,7 +27,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Counts:
-    """Of one process. `registry` has all of it, and what the kernel knows of the process."""
+    """The counters of one process. `registry` has all of them, and what the kernel knows of the process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
