@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from schema.ids import MountId, NodeId
 from schema.nodes import NodeKind
@@ -15,7 +15,7 @@ from schema.sql import load
 if TYPE_CHECKING:
     from schema.store.connection import Connection
 
-SQL = {**load("snapshots"), **load("past")}
+SQL: Mapping[str, LiteralString] = {**load("snapshots"), **load("past")}
 _VERSION = SQL["version"] + "\n" + SQL["columns"] + "\n" + SQL["where_kept"]
 _CHILDREN = SQL["children"] + "\n" + SQL["columns"] + "\n" + SQL["where_kept"] + "\n" + SQL["in_order"]
 
