@@ -203,7 +203,7 @@ CREATE INDEX rollup_deltas_directory ON filestore.rollup_deltas (directory_id);
 
 CREATE TYPE filestore.recompute_state AS ENUM ('queued', 'running', 'succeeded', 'failed', 'cancelled');
 
--- A recompute of a directory and everything below it: who asked for it, how far it is, how it ended. One at a time for each
+-- A recompute of a directory and everything below it: its principal, how far it is, how it ended. One at a time for each
 -- directory.
 CREATE TABLE filestore.rollup_recomputes (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

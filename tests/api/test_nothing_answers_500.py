@@ -1,4 +1,5 @@
-"""Bodies, queries and addresses that nobody thought of. Whatever comes, the answer is one of ours, and never 500."""
+"""Bodies, queries and addresses that no client should send. Whatever comes, the answer is one of ours, and never
+500."""
 
 import json
 from typing import Any

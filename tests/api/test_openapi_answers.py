@@ -284,8 +284,8 @@ async def test_answers_are_what_the_document_says(
         on = Conversation(send, front, document, tree, tmp_path, file, folder)
         for chapter in CHAPTERS:
             await chapter(on)
-    async with front.client() as nobody:
-        send.client = nobody
+    async with front.client() as anonymous:
+        send.client = anonymous
         await ask_without_a_token(on)
     asked = {operation for operation, _ in send.seen}
     assert asked >= {operation for operation, _ in operations(document) if operation != "GET /v1/events/stream"}

@@ -246,7 +246,7 @@ async def test_who_follows_the_journal_never_misses_an_entry_that_commits_late(
     assert early < late
     await other.commit()
     await settle(pool)
-    assert await follow(pool, mount) == [], "whoever went on behind the later one would never see the earlier one"
+    assert await follow(pool, mount) == [], "a follower behind the later one would never see the earlier one"
     await connection.commit()
     await settle(pool)
     assert await follow(pool, mount) == [early, late]
@@ -269,7 +269,7 @@ async def test_ids_that_were_drawn_before_the_watermark_and_transactions_that_ar
     await settle(pool, 1)
     assert await follow(pool, mount) in ([], [first, second])
     await settle(pool)
-    assert await follow(pool, mount) == [first, second], "the third is open, and holds up nobody before it"
+    assert await follow(pool, mount) == [first, second], "the third is open, and holds up none before it"
     await connection.rollback()
     await settle(pool)
     fourth = await write(connection, mount)
