@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 import psycopg
@@ -18,6 +19,7 @@ from schema.sql import load
 from schema.store import begin as begin_store
 from schema.store import journal as journal_store
 from schema.store import nodes as node_store
+from schema.store import past as past_store
 from schema.store import snapshots as snapshot_store
 from schema.store.journal import JournalFilter
 from schema.store.lineage import Lineage
@@ -44,13 +46,23 @@ FILL = [
        SELECT %(mount)s, r.id, d::text::bytea, d::text, (d || '/')::bytea, d || '/', 1, 'directory'
          FROM generate_series(1, 1000) d, filestore.nodes r WHERE r.mount_id = %(mount)s AND r.depth = 0""",
     """INSERT INTO filestore.nodes (mount_id, parent_id, name, name_text, depth, kind, size_bytes, sha256, inode,
-           device, birth_ns, state, deleted_at)
+           device, birth_ns, version, state, deleted_at)
        SELECT %(mount)s, d.id, f::text::bytea, f::text, 2, 'file', f, sha256(f::text::bytea), f, 0, f,
+              CASE WHEN f %% 10 = 0 THEN 2 ELSE 1 END,
               CASE WHEN f %% 10 = 0 THEN 'deleted' ELSE 'active' END::filestore.node_state,
               CASE WHEN f %% 10 = 0 THEN now() END
          FROM filestore.nodes d, generate_series(1, 1000) f WHERE d.mount_id = %(mount)s AND d.depth = 1""",
+    """INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, valid_from,
+           valid_to, content_place, content_until)
+       SELECT n.id, 1, gen_random_uuid(), n.parent_id, n.name, n.kind, 'active', n.size_bytes, d.at - interval '1 day',
+              CASE WHEN n.version = 2 THEN d.at END,
+              CASE WHEN n.version = 2 THEN ('2026-11-29/' || gen_random_uuid() || '.0')::bytea END,
+              CASE WHEN n.version = 2 THEN d.at + interval '30 days' END
+         FROM filestore.nodes n CROSS JOIN LATERAL (SELECT now() - n.id * interval '1 millisecond' AS at) d
+        WHERE n.depth > 0""",
     """INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, valid_from)
-       SELECT id, 1, gen_random_uuid(), parent_id, name, kind, state, size_bytes, now() FROM filestore.nodes""",
+       SELECT n.id, 2, c.command_id, n.parent_id, n.name, n.kind, 'deleted', n.size_bytes, c.valid_to
+         FROM filestore.nodes n JOIN filestore.snapshots c ON c.node_id = n.id WHERE n.version = 2""",
     """INSERT INTO filestore.commands (id, principal, key, kind, mount_id, path, request, intent, status, ended_at)
        SELECT gen_random_uuid(), 'user' || i %% 7, i::text, 'uploadFile', %(mount)s, ('p' || i)::bytea, '{}',
               jsonb_build_object('stage', gen_random_uuid(), 'step', 'create'),
@@ -181,7 +193,17 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
 OPERATIONS, OPERATION = load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
-RETENTION, RECOMPUTES = load("retention"), load("recomputes")
+RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
+NOW = datetime.now(UTC) + timedelta(days=1)
+EVER = NOW + timedelta(days=90)
+THEN = datetime.now(UTC) - timedelta(minutes=5)
+"""Five minutes ago a third of what was deleted still lived."""
+SCANNED = {
+    "scan": past_store.SCAN,
+    "after_time": datetime.now(UTC) - timedelta(minutes=4),
+    "after_id": 0,
+    "after_version": 0,
+}
 RANGE = {"mount": 1, "low": b"5/", "high": b"50", "run": 1}
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 HASH = b"\0" * 32
@@ -323,6 +345,20 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "a search": (node_store._TREE, {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9, **PAGE,
                                     "search": "Ä77"}, {"nodes_directory", "nodes_name"}),
     "a search among children": (node_store._SOME_CHILDREN, {"id": 50, **PAGE, "search": "Ä77"}, {"nodes_name"}),
+    "what a directory held": (past_store._CHILDREN, {"id": 500, "at": THEN, "limit": 201, "after_kind": "file",
+                                                     "after_name": b"5", "after_id": 500}, {"snapshots_children"}),
+    "how many it held": (PAST["count_children"], {"id": 500, "at": THEN}, {"snapshots_children"}),
+    "nodes on a path then": (PAST["chain"], {"start": 500, "names": [b"7"], "at": THEN}, {"snapshots_children"}),
+    "a node then": (past_store._VERSION, {"id": 5000, "at": THEN}, {"snapshots_pkey"}),
+    "its path then": (PAST["path"], {"id": 5000, "root": 500, "at": THEN}, set()),
+    "the root then": (PAST["root"], {"id": 5000, "tenant": "main"}, {"nodes_directory"}),
+    "differences": (PAST["differences"], {"before": 500, "after": 500, "since": THEN, "until": NOW, "limit": 100, **SCANNED},
+                    {"snapshots_begun", "snapshots_pkey", "nodes_pkey"}),
+    "differences of what a path names": (PAST["bases"], {"before": 500, "after": 501, "since": THEN, "until": NOW},
+                                         {"snapshots_pkey"}),
+    "the trash": (load("trash")["kept"], {"root": 1, "path": b"", "scan": 100, "limit": 100, "before_until": EVER,
+                                          "before_id": 0, "before_version": 0},
+                  {"snapshots_kept", "snapshots_pkey", "nodes_pkey", "journal_entries_end"}),
     "names that collide": (node_store._COLLISIONS, {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9,
                                                     **PAGE}, {"nodes_directory", "nodes_name"}),
     "names beside one": (NODES["collides_with"], {"id": 5000}, {"nodes_pkey", "nodes_name"}),

@@ -1,7 +1,4 @@
--- The journal finds a file by every name it had. A child is looked for in a directory by the name it had there; nothing read the
--- index by time that this one replaces.
-CREATE INDEX IF NOT EXISTS snapshots_children ON filestore.snapshots (parent_id, kind, name, node_id);
-DROP INDEX IF EXISTS filestore.snapshots_directory;
+-- The journal finds a file by every name it had: also by what a command was to bring to a name, or took from one to another mount.
 
 -- Where the node of a command was, and where it was to be afterwards: the bytes of these paths. No target: where it was.
 CREATE FUNCTION filestore.source_v1(request jsonb) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
