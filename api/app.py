@@ -22,6 +22,7 @@ from api.http.routes import surround
 from api.journal import routes as journal
 from api.mounts import routes as mounts
 from api.mounts.known import KnownMounts
+from api.nodes import diff, past, trash
 from api.nodes import routes as nodes
 from api.nodes import versions as snapshots
 from api.observe import health
@@ -50,6 +51,9 @@ ROUTERS = (
     uploads_of_every_kind,
     mutations,
     nodes,
+    past,
+    diff,
+    trash,
     content,
     presign,
     snapshots,

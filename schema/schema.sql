@@ -170,7 +170,12 @@ CREATE TABLE filestore.snapshots (
     CHECK (valid_to >= valid_from)
 );
 CREATE UNIQUE INDEX snapshots_current ON filestore.snapshots (node_id) WHERE valid_to IS NULL;
-CREATE INDEX snapshots_directory ON filestore.snapshots (parent_id, valid_from);
+-- What a directory held at a time, by kind and name; which versions began in a span; and what the trash keeps. A place there has
+-- a day and a name: what lies deeper came there with the directory that it is in.
+CREATE INDEX snapshots_children ON filestore.snapshots (parent_id, kind, name, node_id);
+CREATE INDEX snapshots_begun ON filestore.snapshots (valid_from, node_id, version);
+CREATE INDEX snapshots_kept ON filestore.snapshots (content_until, node_id, version)
+    WHERE content_place IS NOT NULL AND position('\x2f'::bytea IN substring(content_place FROM 12)) = 0;
 
 CREATE TABLE filestore.rollups (
     directory_id       bigint PRIMARY KEY REFERENCES filestore.nodes,
@@ -198,7 +203,7 @@ CREATE INDEX rollup_deltas_directory ON filestore.rollup_deltas (directory_id);
 
 CREATE TYPE filestore.recompute_state AS ENUM ('queued', 'running', 'succeeded', 'failed', 'cancelled');
 
--- A recompute of a directory and everything below it: who asked for it, how far it is, how it ended. One at a time for each
+-- A recompute of a directory and everything below it: its principal, how far it is, how it ended. One at a time for each
 -- directory.
 CREATE TABLE filestore.rollup_recomputes (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -494,6 +499,20 @@ CREATE INDEX journal_entries_atomic ON filestore.journal_entries (atomic_id, id)
 CREATE INDEX journal_entries_correlation ON filestore.journal_entries (tenant, correlation_id, id)
     WHERE correlation_id IS NOT NULL;
 CREATE INDEX journal_entries_failures ON filestore.journal_entries (tenant, id) WHERE outcome <> 'succeeded';
+-- Where the node of a command was, and where it was to be afterwards: the bytes of these paths. No target: where it was.
+CREATE FUNCTION filestore.source_v1(request jsonb) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(decode(request->>'path_b64', 'base64'), convert_to(request->>'path', 'UTF8'))
+$$;
+CREATE FUNCTION filestore.target_v1(request jsonb) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(decode(request->>'target_b64', 'base64'), convert_to(request->>'target', 'UTF8'))
+$$;
+-- Moves, copies and restores by the other place: where the node was to be, and on which mount it was before.
+CREATE INDEX journal_entries_target ON filestore.journal_entries
+    (mount_id, substring(filestore.target_v1(payload) FROM 1 FOR 1000), id)
+    WHERE payload->>'target' IS NOT NULL;
+CREATE INDEX journal_entries_departure ON filestore.journal_entries
+    ((payload->>'mount_id'), substring(filestore.source_v1(payload) FROM 1 FOR 1000), id)
+    WHERE payload->>'target_mount_id' IS NOT NULL;
 CREATE INDEX journal_entries_time ON filestore.journal_entries USING brin (recorded_at);
 
 -- Events, written with the change they describe. The publisher gives gapless positions in commit order; consumers read
@@ -867,3 +886,23 @@ ALTER TABLE filestore.commands SET (autovacuum_vacuum_scale_factor = 0.02);
 ALTER TABLE filestore.outbox SET (autovacuum_vacuum_scale_factor = 0.02);
 ALTER TABLE filestore.claims SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 ALTER TABLE filestore.rollup_deltas SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+
+-- What was -----------------------------------------------------------------------------------------------------------------
+
+-- The version that a node had at a time. No row: it was not there yet. Of a deleted node it is the version that says so.
+CREATE FUNCTION filestore.version_at_v1(node bigint, moment timestamptz) RETURNS SETOF filestore.snapshots
+LANGUAGE sql STABLE ROWS 1 AS $$
+    SELECT s.* FROM filestore.snapshots s WHERE s.node_id = node AND s.valid_from <= moment ORDER BY s.version DESC LIMIT 1
+$$;
+
+-- Where a node lay below a directory at a time: the path from there. NULL: it did not lie there, or did not live.
+CREATE FUNCTION filestore.path_below_v1(node bigint, directory bigint, moment timestamptz) RETURNS bytea LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE up AS (
+        SELECT node AS id, NULL::bytea AS path
+         UNION ALL
+        SELECT s.parent_id, CASE WHEN u.path IS NULL THEN s.name ELSE s.name || '\x2f'::bytea || u.path END
+          FROM up u CROSS JOIN LATERAL filestore.version_at_v1(u.id, moment) s
+         WHERE u.id <> directory AND s.state <> 'deleted'
+    )
+    SELECT coalesce(u.path, ''::bytea) FROM up u WHERE u.id = directory
+$$;

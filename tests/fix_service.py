@@ -141,7 +141,7 @@ class Service:
         )
 
     def make_token(self, principal: str, *scopes: str) -> str:
-        """A token of somebody else, straight into the database: there is no route for it yet."""
+        """A token of another principal, straight into the database: there is no route for it yet."""
         token = f"fst_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
         with psycopg.connect(self.env["FILESTORE_DATABASE_URL"], autocommit=True) as connection:
             connection.execute(
@@ -235,7 +235,8 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def database(stack: Stack) -> Iterator[str]:
-    """A migrated database of this run alone. Mount ids start anywhere: their queues must meet nobody else's."""
+    """A migrated database of this run alone. Mount ids start anywhere: their queues must not meet those of another
+    run."""
     server = stack.env["FILESTORE_DATABASE_URL"]
     name = f"run_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(server, autocommit=True) as connection:

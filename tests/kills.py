@@ -112,7 +112,8 @@ def every_crash() -> Iterator[Crash]:
 
 
 def _crashes(victim: str, point: str, again: str | None = None) -> Iterator[Crash]:
-    """Who waits within a transaction keeps a connection: a process has fewer of them than there are commands."""
+    """A thread that waits within a transaction keeps a connection: a process has fewer of them than there are
+    commands."""
     commands = passing(victim, *filter(None, (point, again)))
     within = {"api.started", "begin.before_commit", "commit.before_commit"}
     parts = 2 if within.intersection((point, again)) else 1
@@ -216,7 +217,7 @@ def run(scene: Scene, crash: Crash) -> None:
     doings = scene.doings(crash.commands)
     with ThreadPoolExecutor(len(doings)) as threads:
         list(threads.map(Doing.prepare, doings))
-        # Nobody but the victim is at the commands until it dies.
+        # Only the victim is at the commands until it dies.
         scene.service.kill("worker")
         if crash.victim == "api":
             _crash_api(scene, crash.point, doings)
@@ -273,7 +274,7 @@ def _crash_server(scene: Scene, crash: Crash, doings: Sequence[Doing]) -> None:
 
 @contextmanager
 def _sent(doings: Sequence[Doing]) -> Iterator[list[threading.Thread]]:
-    """All at once; afterwards everybody was told something, or nothing for good."""
+    """All at once; afterwards each client got an answer, or will never get one."""
 
     def send(doing: Doing) -> None:
         with suppress(httpx2.HTTPError):

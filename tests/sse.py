@@ -59,7 +59,8 @@ class StreamReader:
         return found
 
     async def some(self, count: int, seconds: float) -> list[SentBlock]:
-        """What comes within that time, and no more events than that. Whoever gives up in the middle of a block has not got it."""
+        """What comes within that time, and no more events than that. A reader that gives up in the middle of a block
+        has not got it."""
         found: list[SentBlock] = []
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -52,8 +52,12 @@ class Subscription:
             event.tenant == self.tenant
             and (self.mount is None or event.mount == self.mount)
             and (self.types is None or event.type in self.types)
-            and (not self.prefix or any(below(path, self.prefix) for path in event.paths))
+            and (not self.prefix or any(self._concerns(path, event) for path in event.paths))
         )
+
+    def _concerns(self, path: bytes, event: Placed) -> bool:
+        """What is at the prefix or below it; and a directory above it that was moved, deleted, restored or copied whole."""
+        return below(path, self.prefix) or (event.whole and below(self.prefix, path))
 
 
 def below(path: bytes, prefix: bytes) -> bool:

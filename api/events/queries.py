@@ -7,7 +7,10 @@ from pydantic import BeforeValidator, Field
 from api.http.fields import Count, Id, Query, Text, split_list
 from schema.events import EventType
 
-_PREFIX = "A node and all below it, by whole names; of a move, either place"
+_PREFIX = (
+    "A node and all below it, by whole names; of a move, either place; and a directory above it that was moved, "
+    "copied, deleted or restored whole"
+)
 
 
 class _EventConditions(Query):

@@ -8,15 +8,16 @@ from api.http.fields import UUID, Count, Id, Moment, Query, Short, Text, split_l
 from schema.commands.command import CommandKind
 
 Ending = Literal["succeeded", "failed", "inconsistent"]
+_PREFIX = "The history of this path, all that was done below it, and to a whole directory above it"
 
 
 class JournalQuery(Query):
     backend_mount_id: Id | None = None
-    path: Text | None = None
+    path: Annotated[Text | None, Field(description="The history of what is at this path, or once was")] = None
     path_b64: Text | None = Field(None, alias="pathB64")
-    path_prefix: Text | None = None
+    path_prefix: Annotated[Text | None, Field(description=_PREFIX)] = None
     path_prefix_b64: Text | None = Field(None, alias="pathPrefixB64")
-    node_id: Id | None = None
+    node_id: Annotated[Id | None, Field(description="The history of this node, under whatever name")] = None
     principal: Short | None = None
     command: Annotated[list[CommandKind] | None, BeforeValidator(split_list)] = None
     outcome: Annotated[list[Ending] | None, BeforeValidator(split_list)] = None

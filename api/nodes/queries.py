@@ -67,6 +67,9 @@ _COLLISIONS = "Tell in `collidesWith` the names beside it that only case or Unic
 _COLLIDING = "Only those below the path whose names collide where case or Unicode normalisation do not count"
 
 
+_AS_OF = "A time: what was there then. One later than now means now"
+
+
 class _NodeConditions(Query):
     search: Short | None = None
     states: Annotated[list[NodeState] | None, BeforeValidator(split_list)] = None
@@ -81,6 +84,7 @@ class ChildrenQuery(_NodeConditions):
     limit: Annotated[int, Field(ge=1, le=200)] = 100
     offset: Annotated[Count, Field(description=_OFFSET)] = 0
     cursor: Annotated[Text | None, Field(description=_CURSOR)] = None
+    as_of: Annotated[Moment | None, Field(description=f"{_AS_OF}. Beside it only `limit` and `cursor`")] = None
 
 
 class NodesQuery(_NodeConditions):
@@ -105,9 +109,29 @@ class NodeQuery(Query):
 
 
 class NodeByPathQuery(ByPathQuery):
+    as_of: Annotated[Moment | None, Field(description=_AS_OF)] = None
     collisions: Annotated[bool, Field(description=_COLLISIONS)] = False
 
 
 class SnapshotsQuery(Query):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Id | None = None
+
+
+class TreeQuery(ByPathQuery):
+    depth: Annotated[int | None, Field(ge=1, le=10_000, description="Levels, counted from `path`")] = None
+    as_of: Annotated[Moment | None, Field(description=_AS_OF)] = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 100
+    cursor: Annotated[Text | None, Field(description="`pagination.nextCursor` of the page before")] = None
+
+
+class DiffQuery(ByPathQuery):
+    since: Annotated[Moment, Field(alias="from")]
+    until: Annotated[Moment | None, Field(alias="to", description="By default now")] = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 100
+    cursor: Annotated[Text | None, Field(description="`pagination.nextCursor` of the page before")] = None
+
+
+class TrashQuery(ByPathQuery):
+    limit: Annotated[int, Field(ge=1, le=200)] = 100
+    cursor: Annotated[Text | None, Field(description="`pagination.nextCursor` of the page before")] = None

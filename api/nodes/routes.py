@@ -11,7 +11,7 @@ from api.http.fields import read_query
 from api.http.ids import read_id
 from api.http.responses import JSON
 from api.http.routes import Plain
-from api.nodes import cursors
+from api.nodes import cursors, past
 from api.nodes.queries import (
     ChildrenQuery,
     Filters,
@@ -76,13 +76,17 @@ async def tree(request: Request) -> Response:
     openapi_extra={"parameters": openapi.query_of(NodeByPathQuery)},
 )
 async def by_path(request: Request) -> Response:
-    """The living one; where there is none, the one deleted last. The empty path is the mount's root."""
+    """The living one; where there is none, the one deleted last. The empty path is the mount's root. With `asOf` the one that
+    lived there then."""
     principal = await admit(request, "read")
     front = front_of(request)
     query = read_query(NodeByPathQuery, request.query_params)
     path = paths.decode(query.path, query.path_b64, allow_root=True)
     mount = await front.mounts.get(MountId(query.backend_mount_id), principal.tenant)
     authorise(principal, "read", mount.id, path)
+    if query.as_of is not None:
+        node = await past.at_path(front, principal, mount.id, path, query.as_of)
+        return Response(orjson.dumps({"data": node}), media_type=JSON)
     found = await front.reads.run(lambda connection: nodes.by_path(connection, mount.id, path, principal.tenant))
     if found is None:
         raise NodeNotFound(backendMountId=mount.id, path=path.text)
@@ -125,10 +129,14 @@ async def _document(front: Front, found: nodes.FoundNode, collisions: bool) -> s
     openapi_extra={"parameters": [openapi.path_id("The directory's node"), *openapi.query_of(ChildrenQuery)]},
 )
 async def children(request: Request) -> Response:
-    """Ordered by kind, then by the bytes of the name. Deleted nodes are left out unless `states` asks for them."""
+    """Ordered by kind, then by the bytes of the name. Deleted nodes are left out unless `states` asks for them. With `asOf` what
+    it held then, though it was moved or deleted meanwhile."""
     principal = await admit(request, "read")
     query = read_query(ChildrenQuery, request.query_params)
     directory = read_id(request)
+    if query.as_of is not None:
+        page = await past.children(front_of(request), principal, directory, query, query.as_of)
+        return Response(orjson.dumps({"data": page}), media_type=JSON)
     conditions = _list("children", directory, b"", query)
     after = _after(query, conditions, len(NodeKind))
     found = await front_of(request).reads.run(
@@ -181,14 +189,14 @@ def _rolled(wanted: RollupFilter | None) -> Rolled | None:
 def _echo(query: BaseModel) -> str:
     """The conditions of a list, as they were understood. A list of values is always an array, also where it was not
     sent."""
-    filters = query.model_dump(by_alias=True, exclude={"limit", "offset", "cursor"}, mode="json")
+    filters = query.model_dump(by_alias=True, exclude={"limit", "offset", "cursor", "as_of"}, mode="json")
     return orjson.dumps(filters | {name: filters[name] or [] for name in ("states", "kinds")}).decode()
 
 
 def _list(kind: str, of: int, path: bytes, query: NodesQuery | ChildrenQuery) -> list[object]:
     """What identifies a list: a cursor is valid for that list alone. The size of its pages is no part of it."""
     matter = query.model_dump(
-        exclude={"backend_mount_id", "path", "path_b64", "limit", "offset", "cursor"}, mode="json"
+        exclude={"backend_mount_id", "path", "path_b64", "limit", "offset", "cursor", "as_of"}, mode="json"
     )
     return [kind, of, path.hex(), matter]
 

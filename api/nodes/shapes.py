@@ -7,6 +7,7 @@ from pydantic import Field
 
 from api.http.shapes import EXACT_PATH, JsonObject, NodePagination, Shape, exact
 from api.nodes.queries import RollupState
+from schema.commands.command import CommandKind
 from schema.nodes import NodeKind, NodeState
 
 
@@ -64,6 +65,8 @@ class Node(Shape):
     deleted_at: datetime | None
     rollup: Rollup | None
     download: Download | None
+    valid_from: datetime = Field(default=None, description="Of this version; only with `asOf`")  # type: ignore[assignment]
+    valid_to: datetime | None = Field(default=None, description="Until when; only with `asOf`")
     collides_with: list[str] = Field(default_factory=list, description="Only where `collisions` asks for it")
 
 
@@ -109,3 +112,81 @@ class VersionPagination(Shape):
 class VersionPage(Shape):
     snapshots: list[Version]
     pagination: VersionPagination
+
+
+class ListPagination(Shape):
+    limit: int
+    next_cursor: str | None = Field(description="Send it as `cursor` to go on; null at the end")
+
+
+class PastTree(Shape):
+    """`node` is the one at the path, `nodes` are those below it."""
+
+    as_of: datetime
+    node: Node
+    nodes: list[Node]
+    pagination: ListPagination
+
+
+class DifferenceSide(Shape):
+    """A node at one of the two times."""
+
+    path: str
+    path_b64: str = EXACT_PATH
+    version: int
+    size_bytes: int
+    content_hash: str | None
+    valid_from: datetime
+
+
+class Difference(Shape):
+    """A node that was moved can have other content, too: compare its two sides."""
+
+    change: Literal["added", "removed", "moved", "changed"]
+    node_id: int
+    kind: NodeKind
+    before: DifferenceSide | None
+    after: DifferenceSide | None
+
+
+class DifferencePage(Shape):
+    since: datetime = Field(alias="from")
+    until: datetime = Field(alias="to")
+    differences: list[Difference]
+    pagination: ListPagination
+
+
+class RestoreRequest(Shape):
+    """A request that brings something back. `targetPath` may be added, where its name is taken or its directory is gone."""
+
+    method: Literal["POST"]
+    path: str
+    body: JsonObject
+
+
+class TrashedVersion(Shape):
+    """A version that is kept. Counts are there for directories alone."""
+
+    node_id: int
+    backend_mount_id: int
+    path: str = Field(description="Where it lay")
+    path_b64: str = EXACT_PATH
+    kind: NodeKind
+    version: int
+    size_bytes: int
+    file_count: int | None
+    directory_count: int | None
+    content_hash: str | None
+    content_url: str | None
+    kept_since: datetime
+    kept_until: datetime
+    command_id: str
+    command: CommandKind | None
+    principal: str | None
+    journal_entry_id: int | None
+    restore: list[RestoreRequest]
+
+
+class TrashListing(Shape):
+    entries: list[TrashedVersion]
+    pagination: ListPagination

@@ -64,7 +64,8 @@ SELECT f.position AS last, coalesce((SELECT o.position FROM filestore.outbox o
 -- name: page
 -- Positioned events after a cursor. So many rows are looked at, whatever is asked for: a page costs the same for every
 -- filter, and tells how far it reaches though nothing in it was wanted. Large events make it shorter. Where a node came from is a
--- text; events of earlier days have an object there, with all that is told of it.
+-- text; events of earlier days have an object there, with all that is told of it. `whole`: what happened to a directory
+-- happened to all that lies below it.
 WITH looked AS (
     SELECT position, tenant, mount_id, type, data, octet_length(data::text) AS size FROM filestore.outbox
      WHERE position > %(after)s ORDER BY position LIMIT %(limit)s
@@ -77,7 +78,10 @@ SELECT b.first, b.last, e.position, e.tenant, e.mount_id, e.type, e.data::text A
        coalesce(e.data->'movedFrom'->>'backendMountId', e.data->>'movedFromBackendMountId')::bigint AS moved_from_mount,
        coalesce(e.data->'copiedFrom'->>'path', e.data->>'copiedFrom') AS copied_from,
        coalesce(e.data->'copiedFrom'->>'pathB64', e.data->>'copiedFromB64') AS copied_from_b64,
-       coalesce(e.data->'copiedFrom'->>'backendMountId', e.data->>'copiedFromBackendMountId')::bigint AS copied_from_mount
+       coalesce(e.data->'copiedFrom'->>'backendMountId', e.data->>'copiedFromBackendMountId')::bigint AS copied_from_mount,
+       coalesce(e.data->>'tree' IS NOT NULL OR e.type = 'filestore.node.missing'
+           OR e.type = 'filestore.command.completed' AND e.data->'result'->>'kind' = 'directory'
+              AND e.data->>'command' IN ('moveNode', 'copyNode', 'deleteNode', 'restoreNode'), false) AS whole
   FROM (SELECT min(position) AS first, max(position) AS last FROM page) b
   LEFT JOIN page e ON (%(tenant)s::text IS NULL OR e.tenant = %(tenant)s)
        AND (%(mount)s::bigint IS NULL OR e.mount_id = %(mount)s) AND (%(types)s::text[] IS NULL OR e.type = ANY(%(types)s))

@@ -130,7 +130,7 @@ UPDATE filestore.rollups r SET consistency_state = 'up_to_date'
  WHERE r.directory_id = ANY (ARRAY[d.directory_id])
 
 -- name: doubt
--- A recompute of this directory ended without an answer: nobody knows whether its totals are right.
+-- A recompute of this directory ended without an answer: it is not known whether its totals are right.
 UPDATE filestore.rollups SET consistency_state = 'stale'
  WHERE directory_id = %(directory)s AND consistency_state <> 'invalid'
 

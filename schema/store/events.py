@@ -38,6 +38,8 @@ class Placed(Event):
     """Where its node lies, then where it lay on the same mount; empty for what has no place"""
     sources: tuple[tuple[MountId, bytes], ...] = ()
     """What else it tells of: where its node came from, or was copied from"""
+    whole: bool = False
+    """What happened to its directory happened to all that lies below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def _placed(row: DictRow) -> Placed:
     lay = moved[1] if moved is not None and moved[0] == mount else None
     paths = tuple(path for path in (here, lay) if path is not None)
     sources = tuple(source for source in (moved, copied) if source is not None)
-    return Placed(row["position"], row["type"], data, row["tenant"], mount, paths, sources)
+    return Placed(row["position"], row["type"], data, row["tenant"], mount, paths, sources, row["whole"])
 
 
 def _source(row: DictRow, name: str) -> tuple[MountId, bytes] | None:

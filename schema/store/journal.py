@@ -3,27 +3,56 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from schema.commands.command import Status
 from schema.ids import CommandId, MountId, NodeId
 from schema.paths import NodePath
 from schema.sql import load
+from schema.store import lineage
+from schema.store.lineage import Lineage
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
 
 SQL = load("journal")
-_FORWARD = SQL["entries"] + "\n" + SQL["oldest_first"] + "\n" + SQL["page"] + " ORDER BY j.id"
-_BACK = SQL["entries"] + "\n" + SQL["newest_first"] + "\n" + SQL["page"] + " ORDER BY j.id DESC"
+_AT = (SQL["by_place"], SQL["by_target"], SQL["by_departure"])
+_HISTORY = (SQL["of_nodes"], SQL["of_carriers"], SQL["of_commands"])
+_BELOW = (SQL["below_place"], SQL["below_target"], SQL["below_departure"], *_AT, *_HISTORY)
+
+
+def _ordered(entries: LiteralString, order: LiteralString) -> LiteralString:
+    return entries + "\n" + SQL["conditions"] + "\n" + order
+
+
+def _found_by(ways: Sequence[LiteralString], order: LiteralString) -> LiteralString:
+    """Each way of finding entries gives its first ones, by an index of its own; a page is made of these."""
+    picked = "\nUNION\n".join(_ordered(way, order) + ") b" for way in ways)
+    first = SQL["picked"] + "\n" + order + "\n" + SQL["whole_entries"]
+    return "WITH picked AS (\n" + picked + "\n" + first + "\n" + SQL["page"]
+
+
+def _both(made: Callable[[LiteralString], LiteralString]) -> dict[bool, LiteralString]:
+    """By whether the oldest comes first."""
+    return {
+        True: made(SQL["oldest_first"]) + " ORDER BY j.id",
+        False: made(SQL["newest_first"]) + " ORDER BY j.id DESC",
+    }
+
+
+_PLAIN = _both(lambda order: _ordered(SQL["entries"], order) + "\n" + SQL["page"])
+_OF_NODE = _both(lambda order: _found_by(_HISTORY, order))
+_OF_PATH = _both(lambda order: _found_by((*_AT, *_HISTORY), order))
+_OF_PREFIX = _both(lambda order: _found_by(_BELOW, order))
 
 
 @dataclass(frozen=True, slots=True)
 class JournalFilter:
-    """Which entries; all of it at once, None asks for nothing."""
+    """Which entries; all of it at once, None asks for nothing. A path, a prefix or a node alone asks for its history; several of
+    them ask for what an entry says itself."""
 
     mount: MountId | None = None
     path: NodePath | None = None
@@ -43,6 +72,18 @@ class JournalFilter:
     until: datetime | None = None
     after: int | None = None
     before: int | None = None
+
+    @property
+    def place(self) -> NodePath | None:
+        """The path or the prefix of which the history is asked for."""
+        prefix = self.prefix if self.prefix is not None and self.prefix.raw else None
+        if (self.path, prefix, self.node).count(None) < 2:
+            return None
+        return prefix if self.path is None else self.path
+
+    @property
+    def is_of_node(self) -> bool:
+        return self.node is not None and self.path is None and (self.prefix is None or not self.prefix.raw)
 
     def values(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in JournalFilter.__dataclass_fields__}
@@ -72,12 +113,49 @@ async def entries(
     connection: Connection, tenant: str, asked: JournalFilter, *, limit: int, oldest_first: bool = False
 ) -> JournalPage:
     """Oldest first: only what is settled, so that a client that goes on behind the last one misses nothing. Newest first: all."""
-    values = asked.values() | {"tenant": tenant, "limit": limit}
-    # Planned with these very values: most conditions vanish, and with them whatever would keep the indexes from being used.
-    cursor = await connection.execute(_FORWARD if oldest_first else _BACK, values, prepare=False)
-    rows = await cursor.fetchall()
+    rows = await _rows(connection, tenant, asked, limit, oldest_first)
     page = rows[:limit]
     return JournalPage(",".join(_entry(row) for row in page), page[-1]["id"] if page else None, len(rows) > limit)
+
+
+async def _rows(
+    connection: Connection, tenant: str, asked: JournalFilter, limit: int, oldest_first: bool
+) -> list[DictRow]:
+    values = asked.values() | {"tenant": tenant, "limit": limit}
+    if asked.place is None and not asked.is_of_node:
+        return await _read(connection, _PLAIN[oldest_first], values)
+    async with connection.transaction():
+        # One moment for all that is read: a node that takes the name in between would be missed by a client that follows.
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        found = await _lineage(connection, tenant, asked)
+        return await _read(connection, _query(asked, oldest_first), values | _places(asked) | found.values())
+
+
+async def _read(connection: Connection, query: LiteralString, values: dict[str, Any]) -> list[DictRow]:
+    # Planned with these very values: most conditions vanish, and with them whatever would keep the indexes from being used.
+    return await (await connection.execute(query, values, prepare=False)).fetchall()
+
+
+async def _lineage(connection: Connection, tenant: str, asked: JournalFilter) -> Lineage:
+    if asked.place is not None:
+        return await lineage.of_place(connection, tenant, asked.mount, asked.place)
+    assert asked.node is not None
+    return await lineage.of_node(connection, tenant, asked.mount, asked.node)
+
+
+def _query(asked: JournalFilter, oldest_first: bool) -> LiteralString:
+    if asked.place is None:
+        return _OF_NODE[oldest_first]
+    return (_OF_PREFIX if asked.path is None else _OF_PATH)[oldest_first]
+
+
+def _places(asked: JournalFilter) -> dict[str, Any]:
+    """The names that are looked for: a path itself; of a prefix the directories above it, when they went along whole."""
+    if asked.place is None:
+        return {}
+    whole = asked.path is None
+    lengths = asked.place.ancestor_lengths()[1:] if whole else [len(asked.place.raw)]
+    return {"place": asked.place.raw, "lengths": lengths, "whole": whole}
 
 
 def _entry(row: DictRow) -> str:

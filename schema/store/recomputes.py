@@ -73,7 +73,7 @@ async def find(connection: Connection, id: int) -> Recompute | None:
 
 @dataclass(frozen=True, slots=True)
 class RecomputeDocument:
-    """The JSON text that clients read, and where its directory lies now: that tells who may read it."""
+    """The JSON text that clients read, and where its directory lies now, which decides which principals may read it."""
 
     text: str
     mount: MountId

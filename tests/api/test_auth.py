@@ -1,4 +1,4 @@
-"""Who may: tokens, scopes, tenants. Only a token says who somebody is."""
+"""Access: tokens, scopes, tenants. Only a token names the principal."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -35,16 +35,16 @@ async def ask(client: httpx2.AsyncClient, method: str, path: str) -> httpx2.Resp
 async def test_no_route_but_health_and_docs_answers_without_a_token(front: FrontOfTest) -> None:
     routes = every_route(front)
     assert len(routes) > 15
-    async with front.client() as anybody:
+    async with front.client() as anonymous:
         for method, path in routes:
-            answer = await ask(anybody, method, path)
+            answer = await ask(anonymous, method, path)
             if path in OPEN:
                 assert answer.status_code == 200, path
             else:
                 assert answer.status_code == 401, (method, path)
                 assert answer.headers["www-authenticate"] == "Bearer"
         for path in ("/openapi.json", "/docs"):
-            assert (await anybody.get(path)).status_code == 200
+            assert (await anonymous.get(path)).status_code == 200
     others = {getattr(route, "path", "") for route in front.app.routes if not isinstance(route, APIRoute)}
     assert others <= OPEN, "a route that is not one of ours, and that nothing guards"
 

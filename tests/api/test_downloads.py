@@ -1,4 +1,4 @@
-"""Complete downloads are told of, once each; nothing that happens to the telling reaches whoever downloads."""
+"""A complete download makes one event; a failure to write events never reaches the client that downloads."""
 
 import asyncio
 import json

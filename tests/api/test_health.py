@@ -25,12 +25,12 @@ from tests.api.conftest import FrontOfTest
 )  # fmt: skip
 async def test_ready(front: FrontOfTest, checks: dict[str, Any], status: int, word: str) -> None:
     front.health.checks = checks
-    async with front.client() as anybody:
+    async with front.client() as anonymous:
         for path in ("/ready", "/readyz"):
-            answer = await anybody.get(path)
+            answer = await anonymous.get(path)
             assert (answer.status_code, answer.json()["status"]) == (status, word)
             assert answer.json()["checks"]["outbox"] == {}
-        assert (await anybody.get("/healthz")).json() == {"status": "ok"}
+        assert (await anonymous.get("/healthz")).json() == {"status": "ok"}
 
 
 async def test_a_check_that_hangs_is_an_answer_too(front: FrontOfTest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,15 +40,15 @@ async def test_a_check_that_hangs_is_an_answer_too(front: FrontOfTest, monkeypat
 
     monkeypatch.setattr(health, "REPORT_SECONDS", 0.05)
     front.health.report = hang  # type: ignore[method-assign]
-    async with front.client() as anybody:
-        answer = await anybody.get("/ready")
+    async with front.client() as anonymous:
+        answer = await anonymous.get("/ready")
     assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
-    assert "temporal" not in answer.json()["checks"], "nobody is blamed who was not heard"
+    assert "temporal" not in answer.json()["checks"], "a server that did not answer for itself is not blamed"
 
 
 async def test_the_document_describes_every_route(front: FrontOfTest) -> None:
-    async with front.client() as anybody:
-        document = (await anybody.get("/openapi.json")).json()
+    async with front.client() as anonymous:
+        document = (await anonymous.get("/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
     documented = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     real = {
@@ -77,8 +77,8 @@ async def test_the_document_describes_every_route(front: FrontOfTest) -> None:
 
 
 async def test_every_reference_of_the_document_leads_somewhere(front: FrontOfTest) -> None:
-    async with front.client() as anybody:
-        document = (await anybody.get("/openapi.json")).json()
+    async with front.client() as anonymous:
+        document = (await anonymous.get("/openapi.json")).json()
 
     def references(value: Any) -> list[str]:
         if isinstance(value, dict):

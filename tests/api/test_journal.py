@@ -8,8 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from schema.commands.command import CommandKind
 from schema.store import events
 from tests.api.conftest import FrontOfTest, Tree
+from tests.store.helpers import Protocol, asked, delete, mkdir, upload
 
 OPERATION = "01993d5e-7c1a-7000-8000-0123456789ab"
 
@@ -183,6 +185,30 @@ async def test_paths_and_what_lies_below(client: httpx2.AsyncClient, tree: Tree)
     assert [e["commandId"] for e in await entries(client, tree, path=long)] == [made[long]]
     raw = base64.b64encode(b"a/b").decode()
     assert {e["path"] for e in await entries(client, tree, pathPrefixB64=raw)} == {"a/b", "a/b/c"}
+
+
+async def test_a_history_is_found_by_each_name_and_by_id_and_goes_on_page_by_page(
+    client: httpx2.AsyncClient, tree: Tree
+) -> None:
+    protocol, m = Protocol(tree.pool), tree.mount
+    steps = [
+        mkdir(m, "a"), upload(m, "a/f"), asked(CommandKind.MOVE, m, "a/f", target="a/g"),
+        asked(CommandKind.MOVE, m, "a", target="b"), delete(m, "b", recursive=True),
+    ]  # fmt: skip
+    for step in steps:
+        await protocol.run(m, step)
+    history = [str(step.id) for step in steps[1:]]
+    await settle(tree)
+    for name in ("a/f", "a/g", "b/g"):
+        assert (await page(client, tree, path=name, order="asc"))[0] == history, name
+    last = (await entries(client, tree, path="a/f"))[-1]
+    assert (await page(client, tree, nodeId=last["nodeId"]))[0] == history[::-1]
+    seen, pagination = await page(client, tree, path="b/g", limit=3)
+    assert (seen, pagination["more"]) == (history[:0:-1], True)
+    assert (await page(client, tree, path="b/g", limit=3, before=pagination["nextBefore"]))[0] == history[:1]
+    below = (await page(client, tree, pathPrefix="a/new", order="asc"))[0]
+    assert below == [str(steps[3].id)], "what happened to the directory above"
+    assert (await page(client, tree, path="b/g", command="moveNode", order="asc"))[0] == history[1:3]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Reads that take long have a lane and a time of their own: whoever else reads is answered meanwhile."""
+"""Reads that take long have a lane and a time of their own: other readers are answered meanwhile."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -104,7 +104,7 @@ async def test_a_server_that_does_not_stop_a_read_is_not_asked_again(front: Fron
     async def read(connection: Any) -> None:
         nonlocal begun
         begun += 1
-        await connection.close()  # as the driver does it when nobody answers
+        await connection.close()  # as the driver does it when the server does not answer
         await asyncio.sleep(60)
 
     with pytest.raises(Unavailable):

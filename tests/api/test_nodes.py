@@ -479,7 +479,7 @@ async def test_whatever_is_no_cursor_is_400(client: httpx2.AsyncClient, tree: Tr
 
 
 async def test_a_forged_place_in_the_right_list_is_only_a_place(client: httpx2.AsyncClient, tree: Tree) -> None:
-    """Whoever makes cursors up gets a page of what could be asked for anyway."""
+    """A client that makes cursors up gets a page of what it could ask for anyway."""
     await small_tree(tree)
     children = f"/v1/nodes/{tree.root}/children"
     cursor = await cursor_of(client, children)
@@ -538,7 +538,7 @@ async def test_names_that_case_or_normalisation_alone_tell_apart(client: httpx2.
     assert await collides(client, nodes["README"]) == ["Readme"], "only the living count"
     assert await collides(client, tree.root) == []
     plain = await client.get(f"/v1/nodes/{nodes['README']}")
-    assert set(plain.json()["data"]) == NODE, "nobody pays who does not ask"
+    assert set(plain.json()["data"]) == NODE, "a client that does not ask does not pay"
 
 
 async def test_a_deleted_node_collides_with_nothing(client: httpx2.AsyncClient, tree: Tree) -> None:

@@ -1,4 +1,5 @@
-"""Bodies, queries and addresses that nobody thought of. Whatever comes, the answer is one of ours, and never 500."""
+"""Bodies, queries and addresses that no client should send. Whatever comes, the answer is one of ours, and never
+500."""
 
 import json
 from typing import Any
@@ -49,7 +50,7 @@ NAMES = [
     "commandId",
     "accessModes", "expiresIn", "stateReason", "targetPath", "targetPathB64", "targetBackendMountId", "overwrite", "version",
     "set", "unset", "ifMatch", "ifNoneMatch", "mode", "commands", "wait",
-    "cursor", "before", "pathPrefix", "from", "to", "code", "operationId", "atomicId", "events",
+    "cursor", "before", "pathPrefix", "from", "to", "asOf", "correlationId", "code", "operationId", "atomicId", "events",
 ]  # fmt: skip
 objects = st.dictionaries(st.sampled_from(NAMES), values, max_size=8)
 likely = st.fixed_dictionaries(
@@ -167,7 +168,10 @@ async def test_lists_of_commands(
             assert one["status"] < 400 or STATUS[one["error"]["code"]] == one["status"]
 
 
-LISTS = ["/v1/nodes", "/v1/nodes/by-path", "/v1/backend-mounts", "/v1/journal", "/v1/events"]
+LISTS = [
+    "/v1/nodes", "/v1/nodes/by-path", "/v1/tree", "/v1/diff", "/v1/trash", "/v1/backend-mounts", "/v1/journal", "/v1/events",
+]  # fmt: skip
+OF_A_MOUNT = ("/v1/nodes", "/v1/tree", "/v1/diff", "/v1/trash")
 
 
 @fuzzed
@@ -179,7 +183,7 @@ async def test_queries(
         where, where
     )
     lines = [(name.encode(), value) for name, value in headers.items()]
-    given_mount = [("backendMountId", str(tree.mount))] if where.startswith("/v1/nodes") else []
+    given_mount = [("backendMountId", str(tree.mount))] if where.startswith(OF_A_MOUNT) else []
     pairs: list[tuple[str, str | int | float | bool | None]] = [
         (name, value.encode("utf-8", "replace").decode()) for name, value in [*given_mount, *query]
     ]

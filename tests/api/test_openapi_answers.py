@@ -111,6 +111,25 @@ async def read_nodes(on: Conversation) -> None:
     await send("GET /v1/nodes/{id}/snapshots", 200, f"/v1/nodes/{folder}/snapshots")
 
 
+async def read_what_was(on: Conversation) -> None:
+    """The nodes of these tests have no versions: of what there was the root alone is left. test_past.py has more."""
+    send, here, now = on.send, on.here, {"asOf": "2026-01-01T00:00:00Z"}
+    await send("GET /v1/nodes/by-path", 200, params=here | now)
+    await send("GET /v1/nodes/by-path", 404, params=here | now | {"path": "nope"})
+    await send("GET /v1/nodes/{id}/children", 200, f"/v1/nodes/{on.tree.root}/children", params=now)
+    await send("GET /v1/nodes/{id}/children", 400, f"/v1/nodes/{on.tree.root}/children", params=now | {"search": "a"})
+    await send("GET /v1/tree", 200, params=here)
+    await send("GET /v1/tree", 200, params=here | now | {"depth": 1, "limit": 1})
+    await send("GET /v1/tree", 400, params=here | {"cursor": "x"})
+    await send("GET /v1/tree", 404, params=here | {"path": "nope"})
+    await send("GET /v1/diff", 200, params=here | {"from": "2026-01-01T00:00:00Z"})
+    await send("GET /v1/diff", 400, params=here)
+    await send("GET /v1/trash", 200, params=here)
+    await send("GET /v1/trash", 400, params=here | {"limit": 0})
+    await send("GET /v1/trash", 404, params={"backendMountId": GONE})
+    await send("GET /v1/diff", 404, params=here | {"from": "2026-01-01T00:00:00Z", "path": "nope"})
+
+
 async def read_files(on: Conversation) -> None:
     send, file, folder = on.send, on.file, on.folder
     await send("GET /v1/files/{id}/content", 200, f"/v1/files/{file}/content")
@@ -250,7 +269,7 @@ async def ask_without_a_token(on: Conversation) -> None:
 
 
 CHAPTERS = (
-    read_mounts, read_nodes, read_files, read_what_happened, change_mounts, run_commands, run_lists, send_files,
+    read_mounts, read_nodes, read_what_was, read_files, read_what_happened, change_mounts, run_commands, run_lists, send_files,
     send_in_parts, send_to_a_bucket, recompute_rollups,
 )  # fmt: skip
 
@@ -265,8 +284,8 @@ async def test_answers_are_what_the_document_says(
         on = Conversation(send, front, document, tree, tmp_path, file, folder)
         for chapter in CHAPTERS:
             await chapter(on)
-    async with front.client() as nobody:
-        send.client = nobody
+    async with front.client() as anonymous:
+        send.client = anonymous
         await ask_without_a_token(on)
     asked = {operation for operation, _ in send.seen}
     assert asked >= {operation for operation, _ in operations(document) if operation != "GET /v1/events/stream"}

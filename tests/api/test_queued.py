@@ -1,4 +1,4 @@
-"""A command that was answered with 202 before it had a row is told of from memory, to those who may know."""
+"""A command that was answered with 202 before it had a row is shown from memory, to principals that may see it."""
 
 from datetime import UTC, datetime
 

@@ -179,7 +179,7 @@ async def test_content_that_went_on_unchanged_is_where_it_went(client: httpx2.As
 
 
 async def test_content_that_was_never_hashed_is_not_guessed(client: httpx2.AsyncClient, tree: Tree) -> None:
-    """Without a hash nobody can tell whether the next version still had it."""
+    """Without a hash it is not known whether the next version still had it."""
     node = await tree.file("f", NEW, version=2, sha256=None)
     await snapshot(tree, node, 1, None, size_bytes=len(NEW), valid_to=THEN)
     await snapshot(tree, node, 2, None, size_bytes=len(NEW))
@@ -376,9 +376,9 @@ async def test_names_that_are_not_text_and_directories(client: httpx2.AsyncClien
 async def test_who_may_see_versions(front: FrontOfTest, client: httpx2.AsyncClient, node: NodeId) -> None:
     stranger = await front.token("read", tenant="other")
     for path in (f"/v1/nodes/{node}/snapshots", at(node, 1)):
-        async with front.client(stranger) as other, front.client() as nobody:
+        async with front.client(stranger) as other, front.client() as anonymous:
             assert (await other.get(path)).status_code == 404
-            assert (await nobody.get(path)).status_code == 401
+            assert (await anonymous.get(path)).status_code == 401
     assert (await client.get(f"/v1/nodes/{10**15}/snapshots")).status_code == 404
     for bad in ("limit=0", "limit=201", "cursor=0", "cursor=x", "limit=x"):
         assert (await client.get(f"/v1/nodes/{node}/snapshots?{bad}")).status_code == 400, bad

@@ -1,4 +1,4 @@
-"""What keeps the code as it is drawn: names, lightness, queries that nobody can talk into something else."""
+"""What keeps the code as it is drawn: names, lightness, queries that no value can change."""
 
 import ast
 import importlib.metadata
@@ -106,7 +106,7 @@ def queries() -> Iterator[tuple[str, str, str]]:
 def test_a_query_says_what_it_is_for_and_is_used(noun: str, name: str, text: str) -> None:
     assert re.match(r"-- \w.{10,}", text), "the line after its name is a comment"
     users = [file for file in sources() if f'load("{noun}")' in file.read_text(encoding="utf-8")]
-    assert any(f'["{name}"]' in file.read_text(encoding="utf-8") for file in users), "nobody asks it"
+    assert any(f'["{name}"]' in file.read_text(encoding="utf-8") for file in users), "no code asks it"
 
 
 _RUNS = {"execute", "executemany", "stream", "copy"}

@@ -63,7 +63,7 @@ EVENTS = [
          FROM one JOIN filestore.outbox o ON (o.data->>'journalId')::bigint = one.entry, old, filestore.event_feed f""",
     """UPDATE filestore.event_feed SET (position, published) = (SELECT max(position), max(position) FROM filestore.outbox)""",
 ]
-"""Nobody gives positions meanwhile."""
+"""No process gives positions meanwhile."""
 
 
 def grow(database: str, count: int) -> None:

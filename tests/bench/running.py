@@ -116,7 +116,7 @@ def service(
     database = server.rsplit("/", 1)[0] + "/" + name
     migrate(database)
     with psycopg.connect(database, autocommit=True) as connection:
-        # Queues in Temporal bear the mount's id: they must meet nobody else's.
+        # Queues in Temporal bear the mount's id: they must not meet those of another run.
         start = random.randrange(1000, 2**30)
         connection.execute(f"ALTER SEQUENCE filestore.backend_mounts_id_seq RESTART WITH {start}".encode())
     port, token = free_port(), f"fst_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"

@@ -192,14 +192,14 @@ def test_the_inner_ports_of_the_s3_server_tell_nothing(home: Path, path: str) ->
 
 
 def test_the_inner_ports_of_the_s3_server_want_a_certificate_of_ours(home: Path) -> None:
-    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
-    anybody.set_alpn_protocols(["h2"])
+    anonymous = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anonymous.check_hostname, anonymous.verify_mode = False, ssl.CERT_NONE
+    anonymous.set_alpn_protocols(["h2"])
     for name in ("s3_master_grpc", "s3_volume_grpc", "s3_filer_grpc", "s3_s3_grpc"):
         with (
             socket.create_connection(("127.0.0.1", inner_ports(home)[name]), timeout=10) as plain,
             pytest.raises(OSError),
-            anybody.wrap_socket(plain) as connection,
+            anonymous.wrap_socket(plain) as connection,
         ):
             connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9))
             if not connection.recv(100):

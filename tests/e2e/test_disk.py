@@ -1,4 +1,4 @@
-"""The disk behind a mount misbehaves, or somebody else works on it."""
+"""The disk behind a mount misbehaves, or another program works on it."""
 
 import os
 import subprocess
@@ -134,7 +134,8 @@ def test_a_full_disk_is_507_and_the_same_key_succeeds_later(service: Service, ti
 
 
 def test_without_inodes_nothing_runs_for_ever(service: Service, tiny_disk: Path) -> None:
-    """The folder of the day was made ahead, so a delete succeeds. Where somebody removed it, it is refused with what to do."""
+    """The folder of the day was made ahead, so a delete succeeds. Where another program removed it, the delete is
+    refused with what to do."""
     mount = make_mount(service, tiny_disk)
     trash, today = tiny_disk / ".filestore" / "trash", f"{datetime.now(UTC):%Y-%m-%d}"
     for name in ("a", "b", "c"):

@@ -92,9 +92,7 @@ async def test_without_any_redis(service: Service, mount: MountOfTest) -> None:
         while len(entries) < 5 and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
             entries = service.journal(mount, after=0)
-        assert [entry["path"] for entry in entries] == [f"d{turn}" for turn in range(5)], (
-            "who follows hears of them too"
-        )
+        assert [entry["path"] for entry in entries] == [f"d{turn}" for turn in range(5)], "a follower hears of them too"
         feed = service.call("GET", "/ready").json()["checks"]["outbox"]
         assert (feed["unpositioned"], feed["unpublished"]) == (0, 0)
     finally:

@@ -1,4 +1,4 @@
-"""Concurrent clients: one effect per key, one order per path, nobody starves, and one bad item hurts nobody else."""
+"""Concurrent clients: one effect per key, one order per path, no client starves, and one bad item hurts no other."""
 
 import asyncio
 import time

@@ -49,7 +49,7 @@ def test_a_mount_is_removed_untouched_and_taken_over_again(
         assert service.call("DELETE", f"/v1/backend-mounts/{mount.id}?forget=true").status_code == 204
         refused(service.mkdir(mount, "b"), 404, "BACKEND_NOT_FOUND")
         refused(service.at(mount, "a"), 404, "BACKEND_NOT_FOUND")
-        assert until(lambda mount=mount: not is_scheduled(service, mount)), "nobody sweeps it"  # type: ignore[misc]
+        assert until(lambda mount=mount: not is_scheduled(service, mount)), "no worker sweeps it"  # type: ignore[misc]
         assert mount.on_disk() == before
         names = ("mountKey", "backendKind", "rootPath", "bucket", "prefix", "config")
         body = {name: document[name] for name in names if document[name] is not None}

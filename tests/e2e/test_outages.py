@@ -27,7 +27,7 @@ def paused(service: Service, name: str) -> "_Paused":
 
 
 class _Paused:
-    """A server that answers nobody: stopped, so that the supervisor does not bring it back at once."""
+    """A server that answers no request: stopped, so that the supervisor does not bring it back at once."""
 
     def __init__(self, service: Service, name: str) -> None:
         self._service, self._name = service, name
@@ -213,14 +213,14 @@ def test_a_stopped_worker_shows_and_so_does_one_that_ended(service: Service, mou
 
 
 def test_a_worker_says_itself_how_it_is(service: Service, mount: MountOfTest) -> None:
-    with httpx2.Client(timeout=30) as anybody:
+    with httpx2.Client(timeout=30) as anonymous:
 
         def swept() -> bool:
-            page = anybody.get(f"{service.worker_url}/metrics").text
+            page = anonymous.get(f"{service.worker_url}/metrics").text
             return 'filestore_activities_total{activity="sweep",outcome="completed"}' in page
 
         assert until(swept)
-        assert until(lambda: anybody.get(f"{service.worker_url}/ready").json()["status"] == "ok")
+        assert until(lambda: anonymous.get(f"{service.worker_url}/ready").json()["status"] == "ok")
         with paused(service, "temporal"):
-            answer = anybody.get(f"{service.worker_url}/ready")
+            answer = anonymous.get(f"{service.worker_url}/ready")
         assert answer.status_code == 503 and "TEMPORAL_ADDRESS" in answer.json()["checks"]["temporal"]

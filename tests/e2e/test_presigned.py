@@ -62,7 +62,7 @@ def test_what_a_client_put_there_becomes_a_file(service: Service, each_s3: Mount
     link = result(announced, 201)
     assert announced.headers["cache-control"] == "no-store" and link["method"] == "PUT"
     assert put(link, content) == 200
-    assert s3.on_disk() == {} and stages(s3) == [link["uploadId"]], "it lies where nobody sees it"
+    assert s3.on_disk() == {} and stages(s3) == [link["uploadId"]], "it lies where no listing shows it"
     refused(service.at(s3, "f.csv"), 404, "NODE_NOT_FOUND")
     assert service.journal(s3, path="f.csv") == []
     done = complete(service, link["uploadId"])
@@ -217,7 +217,7 @@ def test_a_file_that_the_store_shows_late_is_not_answered_before(
     upload = uploaded(service, s3, "f")
     late = s3_proxy.on(Fault("HEAD", f"{s3.prefix}/f", times=3, status=404, code="NoSuchKey"))
     result(complete(service, upload), 201)
-    assert late.struck == 3, "nobody was answered before somebody had seen it"
+    assert late.struck == 3, "no client was answered before a look had seen it"
     assert s3.on_disk() == {"f": CONTENT}
     check_mount(service, s3)
     retire(service, s3)
@@ -249,7 +249,7 @@ def expire(service: Service, upload: str) -> None:
 
 
 def link_ends(service: Service, upload: str) -> None:
-    """The time of its link is over, and nobody had to wait for that."""
+    """The time of its link is over, and no request had to wait for that."""
     with psycopg.connect(service.env["FILESTORE_DATABASE_URL"], autocommit=True) as connection:
         connection.execute(
             "UPDATE filestore.stages SET request = jsonb_set(request, '{until}', to_jsonb(now() - interval '1 s')) WHERE id = %s",
@@ -280,7 +280,7 @@ def test_what_nobody_completes_is_swept_after_its_time(service: Service, s3: Mou
         assert put(link) == 200
         result(complete(service, link["uploadId"]), 201)
         assert until(lambda: stages(s3) == [])
-        assert put(link) == 200, "the link still lives, and nobody needs what it brings"
+        assert put(link) == 200, "the link still lives, and no upload needs what it brings"
         check_mount(service, s3)
         assert stages(s3) == []
     finally:

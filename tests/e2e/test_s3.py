@@ -59,7 +59,8 @@ def test_what_is_recorded_leaves_nothing_in_the_spool(service: Service, s3: Moun
 
 
 def test_what_a_crash_left_of_an_ended_command_goes_with_the_next_sweep(service: Service, s3: MountInBucket) -> None:
-    """However young it is: the record knows that nobody needs it. What nobody knows stays until it is old."""
+    """However young it is: the record knows that no command needs it. A stage that no command knows stays until it is
+    old."""
     spools = Path(service.env["FILESTORE_SPOOL_PATH"])
     before = set(spools.glob("*"))
     ended, stranger = result(service.upload(s3, "f", b"content"), 201)["commandId"], str(uuid.uuid4())

@@ -1,4 +1,4 @@
-"""What a person finds in Temporal: the story of a file, by its path; and what nobody may find there."""
+"""What a person finds in Temporal: the story of a file, by its path; and what must not be found there."""
 
 import asyncio
 import json

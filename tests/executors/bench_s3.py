@@ -1,4 +1,4 @@
-"""The bench on a bucket: a stranger who writes to it with a client of its own."""
+"""The bench on a bucket: a stranger that writes to it with a client of its own."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A bench for one executor: short words for what a command does, and a stranger who works behind its back."""
+"""A bench for one executor: short words for what a command does, and a stranger that works behind its back."""
 
 import itertools
 import os
@@ -39,7 +39,8 @@ MOUNT = "0190a1b2-0000-7000-8000-000000000001"
 
 
 class Outside(Protocol):
-    """Everything somebody can do to the storage without us, and a look at it that does not go through the executor."""
+    """Everything another program can do to the storage without us, and a look at it that does not go through the
+    executor."""
 
     def put(self, path: bytes, content: bytes) -> None:
         """A new file at this name; whatever was there is gone."""

@@ -1,4 +1,4 @@
-"""An open file knows whether somebody has written into it since; renames and deletes do not concern it."""
+"""An open file knows whether another program has written into it since; renames and deletes do not concern it."""
 
 from schema.paths import NodePath
 from tests.executors.conftest import Bench

@@ -195,7 +195,7 @@ def test_a_move_onto_a_file_is_taken_back_when_one_was_swapped_in_the_last_momen
     task, known = onto(bench)
     when("apply.act", lambda: getattr(bench.outside, how)(name, b"strange"))
     result = bench.executor.act(task)
-    if (name, how) == (b"new", "edit"):  # it is the very file that was to be moved, and somebody wrote into it
+    if (name, how) == (b"new", "edit"):  # it is the very file that was to be moved, and another program wrote into it
         assert isinstance(result, Done) and result.drift and known.same_content(result.identity)
         assert bench.outside.read(b"old") == b"strange"
         return

@@ -210,7 +210,7 @@ def test_a_conflict_of_writers_is_looked_at_again(bench: Bench, s3_proxy: S3Prox
 
 
 def assert_nothing_was_asked_for(result: Result) -> None:
-    """It broke on the way to the visible step: an answer for the client, who tries again, and no later execution."""
+    """It broke on the way to the visible step: an answer for the client, which tries again, and no later execution."""
     assert isinstance(result, Refused) and result.code == "MOUNT_OFFLINE", result
 
 

@@ -51,7 +51,7 @@ def test_readers_that_stall_hold_their_part_and_nothing_after_they_are_closed(
     pieces = [reader.read(1 << 20, 1 << 20) for reader in readers]
     for reader in readers:
         for block in list(reader._blocks.values()):  # type: ignore[attr-defined]
-            block.result()  # all that is read ahead has come: now nobody takes it
+            block.result()  # all that is read ahead has come: now no reader takes it
     full = held() - start
     assert full >= STREAMS * AHEAD * BLOCK, "they read ahead"
     assert full <= STREAMS * KINDS["s3"].reading

@@ -27,7 +27,7 @@ def test_the_answer_to_a_put_is_proof_enough(bench: Bench, s3_proxy: S3Proxy) ->
     fault = s3_proxy.on(shown_late(99))
     done = bench.executor.act(bench.create(b"new", b"content"))
     assert isinstance(done, Done) and not done.recognised and done.identity and done.identity.size == 7
-    assert fault.struck == 0, "nobody looked before the step, nor after it"
+    assert fault.struck == 0, "no request looked before the step, nor after it"
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])

@@ -30,9 +30,9 @@ class History:
     ids: dict[NodeName, int]
     operations: list[Invocation] = field(default_factory=list)
     seen: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Node and version that somebody was last told of, by path: what conditions name"""
+    """Node and version that a client was last told of, by path: what conditions name"""
     made: dict[int, str] = field(default_factory=dict)
-    """Nodes that somebody was told he has made, and where"""
+    """Nodes that a client was told it has made, and where"""
     numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def tally(self) -> Counter[tuple[str, int, str | None]]:

@@ -2,10 +2,10 @@
 
 The search is that of Wing and Gong ("Testing and verifying concurrent objects", 1993) with Lowe's memory of configurations
 ("Testing for linearizability", 2017): whichever commands have been ordered already, and whatever the state is after them, is
-tried once. Commands whose outcome nobody knows may take effect at any time after they were sent, or never. Commands that
-change nothing and were answered as the state says need no choice: if they fit now, then they fit now in any order there is.
-A history falls into parts that share no name at the top of the tree, and each is searched for itself: Horn and Kroening
-("Faster linearizability checking via P-compositionality", 2015).
+tried once. Commands whose outcome no client knows may take effect at any time after they were sent, or never. Commands
+that change nothing and were answered as the state says need no choice: if they fit now, then they fit now in any order
+there is. A history falls into parts that share no name at the top of the tree, and each is searched for itself: Horn
+and Kroening ("Faster linearizability checking via P-compositionality", 2015).
 """
 
 import json
@@ -63,9 +63,9 @@ class Invocation:
     sent: float
     answered: float = NEVER
     answer: ModelAnswer | None = None
-    """None: nobody knows what became of it"""
+    """None: no client knows what became of it"""
     echo: bool = False
-    """The client had to ask again: of a stored answer nobody can tell whether it was 200 or 201 at first"""
+    """The client had to ask again: a stored answer does not tell whether it was 200 or 201 at first"""
 
     @property
     def tops(self) -> set[str]:
@@ -76,7 +76,7 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`stuck` explains a refusal: the longest order that was found, and who could not come next."""
+    """`stuck` explains a refusal: the longest order that was found, and which operations could not come next."""
 
     ok: bool
     configurations: int
@@ -107,8 +107,8 @@ def check(history: Sequence[Invocation], start: ModelMount, ids: Mapping[NodeNam
 
 
 def identities(history: Iterable[Invocation], ids: Mapping[NodeName, int]) -> dict[NodeName, int]:
-    """Which node of the model is which of the service's: whoever was told 201 has made the node that he was told of. Who had
-    to ask again was told 200 perhaps: he made it, if he could have and nobody else says so."""
+    """Which node of the model is which of the service's: a client that got 201 has made the node in its answer. One
+    that had to ask again perhaps got 200: it made the node, if it could have and no other client says so."""
     named = [one for one in history if one.answer is not None and isinstance(one.answer.node, int)]
     known = dict(ids)
     makers = [one for one in named if one.answer is not None and one.answer.status == 201]
@@ -142,7 +142,7 @@ def parts(history: Sequence[Invocation]) -> list[list[Invocation]]:
 
 @dataclass(frozen=True, slots=True)
 class _Point:
-    """A configuration: who has been ordered already (as bits), and the state after them."""
+    """A configuration: the operations that are ordered already (as bits), and the state after them."""
 
     done: int
     mount: ModelMount
@@ -167,7 +167,7 @@ class _Search:
             point = waiting.pop()
             mount = point.mount
             done, order = self._settle(point.done, mount, point.order)
-            # Who fits only after an unheard one is a reason for that one to be where it is.
+            # An operation that fits only after an unheard one is a reason for that one to be where it is.
             before = point.before if done == point.done else None
             if done & self.answered == self.answered:
                 return Verdict(True, len(seen))
@@ -191,8 +191,9 @@ class _Search:
         return Verdict(False, len(seen), ordered, [self.history[place] for place in self._candidates(done)])
 
     def _as_well(self, before: ModelMount, unheard: int, place: int, after: ModelMount) -> bool:
-        """The unheard one could come after this one as well, and nobody would see a difference: that order is tried
-        instead, so that it comes no earlier than somebody needs it. Two unheard ones keep the order they have here."""
+        """The unheard one could come after this one as well, and no client would see a difference: that order is tried
+        instead, so that it comes no earlier than another operation needs it. Two unheard ones keep the order they have
+        here."""
         if self.history[place].answer is None and place > unheard:
             return False
         first = self._after(before, self.history[place])
@@ -200,7 +201,7 @@ class _Search:
         return then is not None and then.key == after.key
 
     def _candidates(self, done: int) -> list[int]:
-        """Who can be next: nobody who is still to come was answered before he was sent."""
+        """Operations that can be next: none that is still to come was answered before they were sent."""
         left = [place for place in range(len(self.history)) if not done >> place & 1]
         first = self.history[left[0]].answered if left else NEVER
         return [place for place in left if self.history[place].sent <= first]
@@ -223,7 +224,7 @@ class _Search:
             return mount
         if isinstance(command.node, int):
             if command.node not in self.names:
-                return mount  # nobody knows which node of the model it is: anything may be said of it
+                return mount  # it is not known which node of the model it is: anything may be said of it
             command = replace(command, node=self.names[command.node])
             if command.node not in mount.nodes:
                 return None  # it is still to be made

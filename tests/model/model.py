@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 NodeName = Hashable
-"""Who a node is. The command that makes it gives the name, so that it is the same in whatever order commands are tried."""
+"""The identity of a node. The command that makes it gives the name, so that it is the same in whatever order commands
+are tried."""
 
 ROOT: NodeName = "root"
 
@@ -65,7 +66,7 @@ class ModelMount:
 
     @property
     def key(self) -> Hashable:
-        """Equal for states that nobody can tell apart by any later answer but the order of deletions."""
+        """Equal for states that no later answer can tell apart, but for the order of deletions."""
         return frozenset(self.nodes.values())
 
     # Looking

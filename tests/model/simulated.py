@@ -11,7 +11,7 @@ from tests.model.model import ModelAnswer, ModelCommand, ModelMount, Step
 
 
 class Simulation:
-    """Clients on a clock of their own. `lost`: how often nobody hears the answer."""
+    """Clients on a clock of their own. `lost`: how often no client hears the answer."""
 
     def __init__(self, history: History, seed: int, lost: float = 0.0, step: Step = observed) -> None:
         self.history, self.dice, self.lost, self.step = history, random.Random(seed), lost, step

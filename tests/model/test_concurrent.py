@@ -33,7 +33,7 @@ async def test_every_answer_fits_one_order(
     print(found, dict(history.tally()))
     assert found.ok, str(found)
     untold = [one for one in history.operations if one.answer is None]
-    assert not untold, f"nobody died, so everybody is told: {untold}"
+    assert not untold, f"no process died, so every client has its answer: {untold}"
 
 
 async def test_a_false_answer_in_a_true_history_is_found(service: Service, mount: MountOfTest) -> None:

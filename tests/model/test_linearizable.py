@@ -124,7 +124,7 @@ def by_hand(operations: Sequence[Invocation], mount: ModelMount, known: dict[Nod
 
 
 def test_shortcuts_change_no_verdict() -> None:
-    """Small histories, true and false, some of whose answers nobody heard: the search says what all orders say."""
+    """Small histories, true and false, some of whose answers no client heard: the search says what all orders say."""
     seen = set()
     for seed in range(400):
         dice = random.Random(seed)

@@ -52,7 +52,7 @@ class Walk:
         if expected.recorded:
             self.stored[key] = model.replayed(expected)
         if command.kind == "copy" and answer.kind == "directory":
-            self.look()  # and learn who is who in the copy
+            self.look()  # and learn which node is which in the copy
 
     def send_again(self, which: int) -> None:
         """The same key with the same request: the stored outcome, and no effect."""
@@ -104,7 +104,7 @@ class Walk:
             self.ids[name] = id
         return self.ids.get(name) == id
 
-    # What everybody can see
+    # What every client can see
 
     def look(self) -> None:
         """The tree, its totals, and the disk are the model's."""

@@ -82,7 +82,7 @@ def _body(place: WirePlace, command: ModelCommand, key: str | None, node: Callab
 
 
 def answer(place: WirePlace, status: int, body: dict[str, Any]) -> ModelAnswer:
-    """`node` is the service's own id here: who compares knows which node of the model it must be."""
+    """`node` is the service's own id here: the caller that compares knows which node of the model it must be."""
     if "error" in body:
         return ModelAnswer(status, body["error"]["code"])
     outcome = body["data"]

@@ -181,7 +181,7 @@ async def test_one_that_can_not_be_recorded_is_found_and_named(protocol: Protoco
     requests = await described(protocol, pool, mount, *"abcde")
     begun = await begin(protocol, mount, *requests)
     async with pool.connection() as connection:
-        # As if somebody had changed the node past the claim.
+        # As if another process had changed the node past the claim.
         await connection.execute("UPDATE filestore.nodes SET version = 7 WHERE id = %s", (requests[3].node_id,))
     ended = await commit(protocol, mount, *(Applied(going.id, 1, Status.SUCCEEDED) for going in begun.go))
     assert (ended.succeeded, ended.failed) == (0, 5)
@@ -230,7 +230,7 @@ async def test_an_overdue_list_is_resumed_as_one_and_never_by_halves(
         ids: list[CommandId] = [request.id for request in requests]
         aged = "UPDATE filestore.commands SET touched_at = now() - interval '1 hour' WHERE id = ANY(%s::uuid[])"
         await connection.execute(aged, (ids[:2],))
-        assert await outcome_store.overdue_atomic(connection, mount, 60) == [], "somebody touched one of them just now"
+        assert await outcome_store.overdue_atomic(connection, mount, 60) == [], "a process touched one of them just now"
     begun = await ActivityEnvironment().run(protocol._begin.adopt, CommandIds(mount, ids, atomic=True))
     assert begun.atomic and {going.id for going in begun.go} == set(ids)
 

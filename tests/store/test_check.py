@@ -74,5 +74,5 @@ async def test_a_change_past_the_commands_is_found(
 async def test_the_feed_is_read(pool: Pool, lived_in: MountId) -> None:
     async with pool.connection() as connection:
         facts = await store.feed(connection)
-        assert facts.overdue > 0, "nobody has given positions yet"
+        assert facts.overdue > 0, "no process has given positions yet"
         assert await store.outstanding(connection, [lived_in]) == facts.overdue

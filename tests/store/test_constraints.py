@@ -1,4 +1,4 @@
-"""Wrong states are refused by the database, whoever writes."""
+"""The database refuses wrong states, whichever process writes."""
 
 import uuid
 from typing import Any

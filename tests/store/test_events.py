@@ -5,12 +5,13 @@ import json
 
 import pytest
 
+from schema.commands.command import CommandKind
 from schema.ids import MountId
 from schema.locks import Lock
 from schema.store import events as store
 from schema.store import journal
 from schema.store.pool import Pool
-from tests.store.helpers import Connection, Protocol, mkdir
+from tests.store.helpers import Connection, Protocol, asked, delete, mkdir, upload
 
 EVENT = "INSERT INTO filestore.outbox (tenant, mount_id, type, data) VALUES ('main', 1, %s, '{}')"
 
@@ -208,6 +209,25 @@ async def test_what_is_kept_begins_where_pruning_ended(pool: Pool, connection: C
     assert await store.bounds(connection) == store.Bounds(start + 3, start + 2), "nothing is kept"
 
 
+async def test_commands_that_took_a_whole_directory_along_tell_so(
+    pool: Pool, mount: MountId, protocol: Protocol
+) -> None:
+    start = await last(pool)
+    await protocol.run(mount, mkdir(mount, "a"))
+    await protocol.run(mount, upload(mount, "a/f"))
+    await protocol.run(mount, asked(CommandKind.MOVE, mount, "a", target="b"))
+    await protocol.run(mount, asked(CommandKind.MOVE, mount, "b/f", target="b/g"))
+    await protocol.run(mount, delete(mount, "b", recursive=True))
+    await give(pool)
+    async with pool.connection() as connection:
+        found = (await store.page(connection, start, 100, mount=mount)).events
+    assert [(event.type.removeprefix("filestore."), event.paths) for event in found if event.whole] == [
+        ("command.completed", (b"b", b"a")), ("node.updated", (b"b", b"a")), ("node.moved", (b"b", b"a")),
+        ("command.completed", (b"b",)), ("node.deleted", (b"b",)),
+    ]  # fmt: skip
+    assert len(found) > 5
+
+
 # The journal's watermark
 
 ENTRY = """
@@ -246,7 +266,7 @@ async def test_who_follows_the_journal_never_misses_an_entry_that_commits_late(
     assert early < late
     await other.commit()
     await settle(pool)
-    assert await follow(pool, mount) == [], "whoever went on behind the later one would never see the earlier one"
+    assert await follow(pool, mount) == [], "a follower behind the later one would never see the earlier one"
     await connection.commit()
     await settle(pool)
     assert await follow(pool, mount) == [early, late]
@@ -269,7 +289,7 @@ async def test_ids_that_were_drawn_before_the_watermark_and_transactions_that_ar
     await settle(pool, 1)
     assert await follow(pool, mount) in ([], [first, second])
     await settle(pool)
-    assert await follow(pool, mount) == [first, second], "the third is open, and holds up nobody before it"
+    assert await follow(pool, mount) == [first, second], "the third is open, and holds up none before it"
     await connection.rollback()
     await settle(pool)
     fourth = await write(connection, mount)

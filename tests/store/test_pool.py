@@ -1,4 +1,4 @@
-"""A server that is stopped keeps its connections open and answers nobody: whoever asks it hears so in time."""
+"""A server that is stopped keeps its connections open and answers no request: callers hear so in time."""
 
 import os
 import signal

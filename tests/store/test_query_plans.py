@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 import psycopg
@@ -18,8 +19,10 @@ from schema.sql import load
 from schema.store import begin as begin_store
 from schema.store import journal as journal_store
 from schema.store import nodes as node_store
+from schema.store import past as past_store
 from schema.store import snapshots as snapshot_store
 from schema.store.journal import JournalFilter
+from schema.store.lineage import Lineage
 from tests.store.conftest import Databases
 from tests.store.helpers import OPTIONS, Connection, asked, delete, make_mount, mkdir, upload
 
@@ -43,13 +46,23 @@ FILL = [
        SELECT %(mount)s, r.id, d::text::bytea, d::text, (d || '/')::bytea, d || '/', 1, 'directory'
          FROM generate_series(1, 1000) d, filestore.nodes r WHERE r.mount_id = %(mount)s AND r.depth = 0""",
     """INSERT INTO filestore.nodes (mount_id, parent_id, name, name_text, depth, kind, size_bytes, sha256, inode,
-           device, birth_ns, state, deleted_at)
+           device, birth_ns, version, state, deleted_at)
        SELECT %(mount)s, d.id, f::text::bytea, f::text, 2, 'file', f, sha256(f::text::bytea), f, 0, f,
+              CASE WHEN f %% 10 = 0 THEN 2 ELSE 1 END,
               CASE WHEN f %% 10 = 0 THEN 'deleted' ELSE 'active' END::filestore.node_state,
               CASE WHEN f %% 10 = 0 THEN now() END
          FROM filestore.nodes d, generate_series(1, 1000) f WHERE d.mount_id = %(mount)s AND d.depth = 1""",
-    """INSERT INTO filestore.snapshots (node_id, version, command_id, name, kind, state, size_bytes, valid_from)
-       SELECT id, 1, gen_random_uuid(), name, kind, state, size_bytes, now() FROM filestore.nodes""",
+    """INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, valid_from,
+           valid_to, content_place, content_until)
+       SELECT n.id, 1, gen_random_uuid(), n.parent_id, n.name, n.kind, 'active', n.size_bytes, d.at - interval '1 day',
+              CASE WHEN n.version = 2 THEN d.at END,
+              CASE WHEN n.version = 2 THEN ('2026-11-29/' || gen_random_uuid() || '.0')::bytea END,
+              CASE WHEN n.version = 2 THEN d.at + interval '30 days' END
+         FROM filestore.nodes n CROSS JOIN LATERAL (SELECT now() - n.id * interval '1 millisecond' AS at) d
+        WHERE n.depth > 0""",
+    """INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, valid_from)
+       SELECT n.id, 2, c.command_id, n.parent_id, n.name, n.kind, 'deleted', n.size_bytes, c.valid_to
+         FROM filestore.nodes n JOIN filestore.snapshots c ON c.node_id = n.id WHERE n.version = 2""",
     """INSERT INTO filestore.commands (id, principal, key, kind, mount_id, path, request, intent, status, ended_at)
        SELECT gen_random_uuid(), 'user' || i %% 7, i::text, 'uploadFile', %(mount)s, ('p' || i)::bytea, '{}',
               jsonb_build_object('stage', gen_random_uuid(), 'step', 'create'),
@@ -180,7 +193,17 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
 OPERATIONS, OPERATION = load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
-RETENTION, RECOMPUTES = load("retention"), load("recomputes")
+RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
+NOW = datetime.now(UTC) + timedelta(days=1)
+EVER = NOW + timedelta(days=90)
+THEN = datetime.now(UTC) - timedelta(minutes=5)
+"""Five minutes ago a third of what was deleted still lived."""
+SCANNED = {
+    "scan": past_store.SCAN,
+    "after_time": datetime.now(UTC) - timedelta(minutes=4),
+    "after_id": 0,
+    "after_version": 0,
+}
 BELOW = {"mount": 1, "low": b"5/", "high": b"50", "run": 1}
 RANGE = {**BELOW, "children": 100_000}
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
@@ -323,6 +346,20 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "a search": (node_store._TREE, {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9, **PAGE,
                                     "search": "Ä77"}, {"nodes_directory", "nodes_name"}),
     "a search among children": (node_store._SOME_CHILDREN, {"id": 50, **PAGE, "search": "Ä77"}, {"nodes_name"}),
+    "what a directory held": (past_store._CHILDREN, {"id": 500, "at": THEN, "limit": 201, "after_kind": "file",
+                                                     "after_name": b"5", "after_id": 500}, {"snapshots_children"}),
+    "how many it held": (PAST["count_children"], {"id": 500, "at": THEN}, {"snapshots_children"}),
+    "nodes on a path then": (PAST["chain"], {"start": 500, "names": [b"7"], "at": THEN}, {"snapshots_children"}),
+    "a node then": (past_store._VERSION, {"id": 5000, "at": THEN}, {"snapshots_pkey"}),
+    "its path then": (PAST["path"], {"id": 5000, "root": 500, "at": THEN}, set()),
+    "the root then": (PAST["root"], {"id": 5000, "tenant": "main"}, {"nodes_directory"}),
+    "differences": (PAST["differences"], {"before": 500, "after": 500, "since": THEN, "until": NOW, "limit": 100, **SCANNED},
+                    {"snapshots_begun", "snapshots_pkey", "nodes_pkey"}),
+    "differences of what a path names": (PAST["bases"], {"before": 500, "after": 501, "since": THEN, "until": NOW},
+                                         {"snapshots_pkey"}),
+    "the trash": (load("trash")["kept"], {"root": 1, "path": b"", "scan": 100, "limit": 100, "before_until": EVER,
+                                          "before_id": 0, "before_version": 0},
+                  {"snapshots_kept", "snapshots_pkey", "nodes_pkey", "journal_entries_end"}),
     "names that collide": (node_store._COLLISIONS, {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9,
                                                     **PAGE}, {"nodes_directory", "nodes_name"}),
     "names beside one": (NODES["collides_with"], {"id": 5000}, {"nodes_pkey", "nodes_name"}),
@@ -396,11 +433,56 @@ async def test_the_journal_is_never_read_or_sorted_whole_for(
     connection, mount = full
     asked, expected = ASKED[name]
     asked = replace(asked, mount=mount) if asked.mount else asked
-    query = journal_store._FORWARD if oldest_first else journal_store._BACK
+    query = journal_store._PLAIN[oldest_first]
     values = asked.values() | {"tenant": "main", "limit": 50}
     nodes = await plan(connection, query, values, generic=False)
     assert scanned(nodes) == set() and not sorts_everything(nodes)
     assert indexes(nodes) & expected
+
+
+LINEAGE: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "named": ({"mounts": [1], "names": [b"5", b"7"], "most": 100}, {"snapshots_children", "nodes_directory"}),
+    "carriers": (
+        {"mounts": [1], "nodes": [5000, 5001], "tenant": "main", "most": 1000},
+        {"snapshots_pkey", "nodes_pkey"},
+    ),
+    "turns": ({"nodes": [5000, 5001], "most": 1000}, {"snapshots_pkey"}),
+}
+
+
+@pytest.mark.parametrize("name", LINEAGE)
+async def test_the_names_and_directories_of_a_node_are_found_by_index(
+    full: tuple[Connection, MountId], name: str
+) -> None:
+    connection, mount = full
+    values, expected = LINEAGE[name]
+    values = values | ({"mounts": [mount]} if "mounts" in values else {})
+    nodes = await plan(connection, load("lineage")[name], values, generic=False, run=True)
+    assert scanned(nodes) == set() and expected <= indexes(nodes)
+    assert touched(nodes) < PAGES_MAX
+
+
+HISTORIES: dict[str, JournalFilter] = {
+    "a path": JournalFilter(path=NodePath(b"p777")),
+    "a deep path": JournalFilter(path=NodePath(b"/".join([b"5", *[b"n"] * 500]))),
+    "a path on all mounts": JournalFilter(mount=None, path=NodePath(b"5/7")),
+    "a prefix": JournalFilter(prefix=NodePath(b"5/7")),
+    "a node": JournalFilter(mount=None, node=NodeId(5000)),
+}
+
+
+@pytest.mark.parametrize("oldest_first", [False, True], ids=["newest", "oldest"])
+@pytest.mark.parametrize("name", HISTORIES)
+async def test_a_history_is_read_by_index_for(full: tuple[Connection, MountId], name: str, oldest_first: bool) -> None:
+    connection, mount = full
+    asked = replace(HISTORIES[name], mount=None if name in ("a node", "a path on all mounts") else mount)
+    found = Lineage([mount], [NodeId(n) for n in range(5000, 5100)], [(NodeId(n), "-infinity", "infinity")
+                    for n in range(2, 400)], IDS * 200)  # fmt: skip
+    values = asked.values() | {"tenant": "main", "limit": 200} | journal_store._places(asked) | found.values()
+    query = journal_store._query(asked, oldest_first)
+    nodes = await plan(connection, query, values, generic=False, run=True)
+    assert scanned(nodes) == set() and not sorts_everything(nodes)
+    assert touched(nodes) < 3 * PAGES_MAX, "a look-up for each node, directory and command, and no more"
 
 
 @pytest.mark.parametrize("limit", [50, 200])

@@ -29,7 +29,7 @@ NOW, LONG = timedelta(0), timedelta(days=1)
 
 @pytest.fixture(scope="module")
 async def own(new_database: Databases) -> AsyncIterator[Pool]:
-    """A database of this module: what is pruned is everybody's."""
+    """A database of this module: pruning concerns all rows of a database."""
     url = new_database()
     migrate.migrate(url)
     opened = make_pool(url, name="retention", min_size=1, max_size=4, generic_plans=True)
@@ -135,7 +135,7 @@ async def test_events_go_from_the_first_and_only_what_redis_has_had(
         bounds = await event_store.bounds(connection)
         assert bounds.first == last + 1 and bounds.last == last + 2
         page = await event_store.page(connection, 0, 100)
-        assert page.first == last + 1, "whoever asks for more is told where they begin"
+        assert page.first == last + 1, "a client that asks for more learns where they begin"
     await publish(own)
     await prune(own, events=NOW)
     async with own.connection() as connection:

@@ -77,7 +77,7 @@ async def test_one_folder_at_a_time(
 ) -> None:
     await protocol.run(mount, upload(mount, "a", 1), upload(mount, "b", 1))
     assert await store.fold(connection, 1) == 1
-    assert await store.fold(other, 1) == 0, "somebody is at it"
+    assert await store.fold(other, 1) == 0, "another process is at it"
     await connection.commit()
     await protocol.run(mount, upload(mount, "c", 1))
     assert await store.fold(other, 1) == 1

@@ -1,4 +1,5 @@
-"""Open uploads of a principal are limited, exactly, whoever announces at the same time; and those whose time is over are found."""
+"""Open uploads of a principal are limited, exactly, whichever clients announce at the same time; and those whose time
+is over are found."""
 
 import asyncio
 import json
@@ -23,7 +24,7 @@ def new(principal: str, expected: int | None = 10, **changes: Any) -> NewUpload:
     return NewUpload(str(new_command_id()), "main", principal, None, None, expected, announcement, **changes)
 
 
-def somebody() -> str:
+def new_principal() -> str:
     return f"user-{uuid.uuid4().hex[:8]}"
 
 
@@ -42,15 +43,15 @@ async def announce(pool: Pool, upload: NewUpload, most: Allowance, keep: float =
 async def test_of_many_announced_at_once_exactly_those_that_fit_are_taken(
     pool: Pool, most: Allowance, fit: int, refusal: type[FilestoreError]
 ) -> None:
-    me = somebody()
+    me = new_principal()
     answers = await asyncio.gather(*[announce(pool, new(me), most) for _ in range(60)])
     assert answers.count(None) == fit
     assert answers.count(refusal) == 60 - fit
-    assert await announce(pool, new(somebody()), most) is None  # another principal has a limit of its own
+    assert await announce(pool, new(new_principal()), most) is None  # another principal has a limit of its own
 
 
 async def test_what_has_ended_or_expired_and_the_same_upload_again_do_not_count(pool: Pool) -> None:
-    me, most = somebody(), Allowance(2, 20)
+    me, most = new_principal(), Allowance(2, 20)
     ended, expired, same = new(me), new(me), new(me)
     assert await announce(pool, ended, most) is None
     assert await announce(pool, expired, most, keep=-1) is None
@@ -63,7 +64,7 @@ async def test_what_has_ended_or_expired_and_the_same_upload_again_do_not_count(
 
 
 async def test_an_upload_made_of_others_announces_no_bytes_of_its_own(pool: Pool) -> None:
-    me, most = somebody(), Allowance(9, 20)
+    me, most = new_principal(), Allowance(9, 20)
     parts = [new(me), new(me)]
     assert [await announce(pool, part, most) for part in parts] == [None, None]
     assert await announce(pool, new(me, 20, parts=[part.id for part in parts]), most) is None
@@ -71,7 +72,7 @@ async def test_an_upload_made_of_others_announces_no_bytes_of_its_own(pool: Pool
 
 
 async def test_all_that_may_be_open_can_be_put_together(pool: Pool) -> None:
-    me, most = somebody(), Allowance(3, 100)
+    me, most = new_principal(), Allowance(3, 100)
     parts = [new(me) for _ in range(3)]
     assert [await announce(pool, part, most) for part in parts] == [None, None, None]
     assert await announce(pool, new(me), most) is RateLimited
@@ -80,7 +81,7 @@ async def test_all_that_may_be_open_can_be_put_together(pool: Pool) -> None:
 
 
 async def test_a_length_that_is_told_later_counts_from_then_on(pool: Pool) -> None:
-    me, most = somebody(), Allowance(9, 20)
+    me, most = new_principal(), Allowance(9, 20)
     later, other = new(me, None), new(me, 15)
     assert [await announce(pool, one, most) for one in (later, other)] == [None, None]
     async with pool.connection() as connection:

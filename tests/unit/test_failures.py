@@ -1,4 +1,4 @@
-"""A list that fails is halved until the culprit is alone; a failure that passes by itself is nobody's fault."""
+"""A list that fails is halved until the culprit is alone; a failure that passes by itself is no item's fault."""
 
 from collections.abc import Sequence
 

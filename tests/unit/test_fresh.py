@@ -1,4 +1,4 @@
-"""Which attempts are certain to be first ones: opened here, and executed by nobody yet."""
+"""Which attempts are certain to be first ones: opened here, and executed by no thread yet."""
 
 from activities.commands.fresh import FreshAttempts
 from schema.commands.payloads import Going

@@ -81,7 +81,7 @@ def test_without_postgres_an_answer_holds_until_it_is_stale(clock: Clock, second
     clock.now += seconds
     if holds:
         assert find(held, away) == "one"
-        assert find(held, away) == "one", "and for the grace nobody asks"
+        assert find(held, away) == "one", "and for the grace no request asks"
         assert away.times == 1
     else:
         with pytest.raises(OperationalError):

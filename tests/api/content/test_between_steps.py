@@ -24,7 +24,7 @@ from tests.api.content.helpers import TEXT, at, get, open_files, replace, write_
 
 @dataclass
 class Meddling:
-    """An executor beside which somebody changes the disk, right before a file is opened, or right after."""
+    """An executor beside which another program changes the disk, right before a file is opened, or right after."""
 
     executor: Any
     meddle: Callable[[], None]
@@ -162,7 +162,7 @@ def overwrite_end(file: Path, tail: bytes) -> None:
 async def test_a_file_that_is_written_into_while_it_is_sent_breaks_off(
     front: FrontOfTest, tree: Tree, address: tuple[str, int]
 ) -> None:
-    """As long as it was, but of two versions: nobody may get all of it."""
+    """As long as it was, but of two versions: no client may get all of it."""
     size = 24_000_000
     node = await tree.file("big", b"x" * size)
     reader, writer = await asyncio.open_connection(*address, limit=1024)

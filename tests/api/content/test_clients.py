@@ -18,7 +18,7 @@ from tests.api.content.helpers import at, get, open_files
 
 async def settled(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  nobody tells
+        while not condition():  # noqa: ASYNC110  no event tells
             await asyncio.sleep(0.01)
 
 

@@ -23,7 +23,7 @@ from tests.sse import SentBlock
 CREATED, DELETED, COMPLETED = EventType.NODE_CREATED, EventType.NODE_DELETED, EventType.COMMAND_COMPLETED
 
 
-async def write(tree: Tree, *paths: str, type_: str = CREATED, tenant: str = "main", **data: Any) -> None:
+async def write(tree: Tree, /, *paths: str, type_: str = CREATED, tenant: str = "main", **data: Any) -> None:
     """Events of one transaction, as `commit` writes them; they have no positions yet."""
     query = "INSERT INTO filestore.outbox (tenant, mount_id, type, data) VALUES (%s, %s, %s, %s)"
     async with tree.pool.connection() as connection, connection.transaction():
@@ -39,7 +39,7 @@ async def position(pool: Pool) -> int:
         return (await store.bounds(connection)).last
 
 
-async def tell(tree: Tree, *paths: str, **data: Any) -> int:
+async def tell(tree: Tree, /, *paths: str, **data: Any) -> int:
     await write(tree, *paths, **data)
     return await position(tree.pool)
 

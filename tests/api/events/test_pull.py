@@ -96,13 +96,13 @@ async def test_a_poll_whose_client_is_gone_waits_no_more(front: FrontOfTest, tre
 
 async def test_who_may_not_read_gets_nothing(front: FrontOfTest, address: tuple[str, int]) -> None:
     for path in ("/v1/events", "/v1/events/stream"):
-        async with front.client() as nobody:
-            assert (await nobody.get(path)).status_code == 401
+        async with front.client() as anonymous:
+            assert (await anonymous.get(path)).status_code == 401
 
 
 async def test_the_document_names_every_type(front: FrontOfTest) -> None:
-    async with front.client() as anybody:
-        document = (await anybody.get("/openapi.json")).json()
+    async with front.client() as anonymous:
+        document = (await anonymous.get("/openapi.json")).json()
     assert document["components"]["schemas"]["EventType"]["enum"] == [type_.value for type_ in EventType]
     stream = document["paths"]["/v1/events/stream"]["get"]
     assert "text/event-stream" in stream["responses"]["200"]["content"]

@@ -1,4 +1,4 @@
-"""Readers who come, go, and are slow."""
+"""Readers that come, go, and are slow."""
 
 import asyncio
 import random

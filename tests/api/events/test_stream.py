@@ -18,7 +18,7 @@ async def test_what_a_stream_looks_like(
     assert stream.headers["cache-control"] == "no-store" and "content-length" not in stream.headers
     opening = await stream.opening()
     assert opening.lines == ["retry: 2000", f"id: {last}"], (
-        "from now on; who is cut off before the first event can resume"
+        "from now on; a client that is cut off before the first event can resume"
     )
     await tell(tree, "a/é\n", metadata={"n": 1.0, "text": "two\nlines"})
     (block,) = await stream.events(1)

@@ -38,6 +38,31 @@ async def test_names_that_are_no_text_and_both_places_of_a_move(
     await stream.close()
 
 
+async def test_followers_of_a_name_hear_what_happens_to_the_directories_above_it(
+    tree: Tree, address: tuple[str, int], read_token: str
+) -> None:
+    stream = await connect(address, read_token, backendMountId=tree.mount, pathPrefix="a/b")
+    start = await position(tree.pool)
+    whole = {"tree": {"files": 2}}
+    done = {"result": {"kind": "directory"}}
+    await tell(tree, "a", type_=EventType.NODE_UPDATED, tree=None)
+    await tell(tree, "a/c", "ab", "a/bc", type_=EventType.NODE_DELETED, **whole)
+    await tell(tree, "a", type_=EventType.COMMAND_COMPLETED, command="createDirectory", **done)
+    await tell(tree, "a", type_=EventType.NODE_DELETED, **whole)
+    await tell(tree, "z", type_=EventType.NODE_MOVED, movedFrom="a", **whole)
+    await tell(tree, "z", type_=EventType.COMMAND_COMPLETED, command="moveNode", movedFrom="a", **done)
+    await tell(tree, "a", type_=EventType.NODE_MISSING)
+    heard = await stream.events(4)
+    assert [(block.event, block.data["data"]["path"]) for block in heard] == [
+        (EventType.NODE_DELETED, "a"), (EventType.NODE_MOVED, "z"), (EventType.COMMAND_COMPLETED, "z"),
+        (EventType.NODE_MISSING, "a"),
+    ]  # fmt: skip
+    await stream.close()
+    async with httpx2.AsyncClient(base_url=f"http://{address[0]}:{address[1]}") as client:
+        pulled = await pull(client, read_token, backendMountId=tree.mount, pathPrefix="a/b", after=start)
+    assert [event["position"] for event in pulled["events"]] == [block.id for block in heard]
+
+
 async def test_nobody_sees_another_tenant(
     front: FrontOfTest, tree: Tree, address: tuple[str, int], tmp_path: Any, read_token: str
 ) -> None:

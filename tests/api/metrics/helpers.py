@@ -76,7 +76,7 @@ class KnownVitals:
 def other(
     front: FrontOfTest, *, vitals: ProcessVitals | None = None, pool: Pool | None = None, **settings: Any
 ) -> httpx2.AsyncClient:
-    """A client of another process, as far as anybody can tell: its own counts, these vitals, these settings."""
+    """A client of what looks like another process: its own counts, these vitals, these settings."""
     configured = Settings(host_id="test-host", **settings)
     services = Services(
         configured,

@@ -88,8 +88,8 @@ def test_the_health_of_a_mount(state: str, storage: str, shown: str) -> None:
 def test_the_running_service_tells_all_of_it(service: Service, mount: MountOfTest) -> None:
     made, refused = service.mkdir(mount, "a"), service.mkdir(mount, "missing/b")
     assert (made.status_code, refused.status_code) == (201, 404)
-    with httpx2.Client(timeout=30) as anybody:
-        page = Scraped(anybody.get(f"{service.url}/metrics").text)
+    with httpx2.Client(timeout=30) as anonymous:
+        page = Scraped(anonymous.get(f"{service.url}/metrics").text)
     done = {"kind": "createDirectory", "outcome": "succeeded", "code": "none"}
     assert cast("float", page("filestore_commands_answered_total", **done)) >= 1
     not_done = {"kind": "createDirectory", "outcome": "failed", "code": "PARENT_NOT_FOUND"}

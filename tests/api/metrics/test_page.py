@@ -19,8 +19,8 @@ DOCS = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
 
 
 async def test_the_page_is_what_prometheus_reads(front: FrontOfTest) -> None:
-    async with front.client() as anybody:
-        answer = await anybody.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    async with front.client() as anonymous:
+        answer = await anonymous.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
@@ -41,8 +41,8 @@ def documented(*others: str) -> list[str]:
 
 @pytest.mark.parametrize("vitals", [None, KnownVitals()], ids=["alone", "whole"])
 async def test_the_list_in_the_docs_is_what_is_exposed(front: FrontOfTest, vitals: KnownVitals | None) -> None:
-    async with other(front, vitals=vitals) as anybody:
-        page = await scrape(anybody)
+    async with other(front, vitals=vitals) as anonymous:
+        page = await scrape(anonymous)
     assert exposed(page) == sorted(documented("The worker"))
     assert [name for name, family in page.families.items() if not SAYS_WHAT.match(family.documentation)] == []
 
@@ -89,8 +89,8 @@ async def test_a_worker_has_metrics_of_its_own_and_the_docs_list_them() -> None:
     counts.begun("sweep")
     counts.ended("sweep", "completed", 0.5)
     counts.begun("apply")
-    async with worker_page(KnownEngine(redis="Redis is away."), counts) as anybody:
-        seen = await scrape(anybody)
+    async with worker_page(KnownEngine(redis="Redis is away."), counts) as anonymous:
+        seen = await scrape(anonymous)
     sections = ("Requests", "Commands", "What is left to do")
     assert exposed(seen) == sorted([*documented(*sections), "filestore_http_refusals_total"])
     assert [name for name, family in seen.families.items() if not SAYS_WHAT.match(family.documentation)] == []
@@ -105,9 +105,9 @@ async def test_a_worker_has_metrics_of_its_own_and_the_docs_list_them() -> None:
 
 
 async def test_the_metrics_of_a_worker_need_the_same_token() -> None:
-    async with worker_page(KnownEngine(), ActivityCounts(), SECRET) as anybody:
-        answers = [await anybody.get("/metrics", headers=headers) for headers in ({}, {"authorization": "Bearer x"})]
-        right = await anybody.get("/metrics", headers={"authorization": f"Bearer {SECRET}"})
+    async with worker_page(KnownEngine(), ActivityCounts(), SECRET) as anonymous:
+        answers = [await anonymous.get("/metrics", headers=headers) for headers in ({}, {"authorization": "Bearer x"})]
+        right = await anonymous.get("/metrics", headers={"authorization": f"Bearer {SECRET}"})
     assert [answer.status_code for answer in answers] == [401, 401] and right.status_code == 200
 
 
@@ -115,9 +115,9 @@ async def test_a_worker_whose_engine_hangs_says_so(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(page, "_PATIENCE_SECONDS", 0.05)
     engine = KnownEngine()
     engine.hangs = True
-    async with worker_page(engine, ActivityCounts()) as anybody:
-        answer, scraped = await anybody.get("/ready"), await scrape(anybody)
-        assert (await anybody.get("/health")).status_code == 200
+    async with worker_page(engine, ActivityCounts()) as anonymous:
+        answer, scraped = await anonymous.get("/ready"), await scrape(anonymous)
+        assert (await anonymous.get("/health")).status_code == 200
     assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
     assert "did not answer" in answer.json()["checks"]["process"]
     assert scraped("filestore_dependency_up", dependency="temporal") == 0
@@ -127,9 +127,9 @@ async def test_the_docs_name_the_type_and_every_label(front: FrontOfTest) -> Non
     rows = re.findall(r"^\| `([a-z_]+)` \| (\w+) \| (.*?) \|", DOCS.read_text(encoding="utf-8"), re.M)
     documented = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
     known = KnownVitals([Load("main", "m", 1, 2)], [MountSeen("main", "m", "online")])
-    async with other(front, vitals=known) as anybody:
-        await anybody.post("/v1/directories", json={"backendMountId": 1, "path": "a"})
-        page = await scrape(anybody)
+    async with other(front, vitals=known) as anonymous:
+        await anonymous.post("/v1/directories", json={"backendMountId": 1, "path": "a"})
+        page = await scrape(anonymous)
     for family in page.families.values():
         kind, labels = documented[family.name + "_total" * (family.type == "counter")]
         assert kind == family.type, family.name
@@ -138,8 +138,8 @@ async def test_the_docs_name_the_type_and_every_label(front: FrontOfTest) -> Non
 
 
 async def test_the_document_lists_the_route(front: FrontOfTest) -> None:
-    async with front.client() as anybody:
-        document = (await anybody.get("/openapi.json")).json()
+    async with front.client() as anonymous:
+        document = (await anonymous.get("/openapi.json")).json()
     route = document["paths"]["/metrics"]["get"]
     assert list(route["responses"]["200"]["content"]) == ["text/plain"]
     assert "FILESTORE_METRICS_TOKEN" in route["description"] and "401" in route["responses"]

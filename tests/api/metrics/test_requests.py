@@ -59,15 +59,15 @@ async def test_a_request_is_counted_when_its_answer_begins_or_when_there_is_none
     async def send(message: Any) -> None:
         begun.set()
 
-    async with front.client() as anybody:
+    async with front.client() as anonymous:
         stream = asyncio.create_task(front.app(scope, receive, send))
         await asyncio.wait_for(begun.wait(), 10)
-        page = await scrape(anybody)
+        page = await scrape(anonymous)
         assert page("filestore_http_requests_total", method="GET", route=route, status="2xx") == 1, "it goes on"
         assert page("filestore_event_followers") == 1 and page("filestore_http_requests_in_progress") == 2
         gone.set()
         await asyncio.wait_for(stream, 10)
-        page = await scrape(anybody)
+        page = await scrape(anonymous)
         assert page("filestore_event_followers") == 0 and page("filestore_http_requests_in_progress") == 1
         assert page("filestore_http_requests_total", method="GET", route=route, status="2xx") == 1, "once"
     front.app.state.feed.close()
@@ -99,7 +99,7 @@ def full(submission: Submission) -> Outcome:
 
 
 def raised_elsewhere(submission: Submission) -> Outcome:
-    raise RuntimeError("nobody thought of this")
+    raise RuntimeError("no code expected this")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the page must never tell, and who may read it."""
+"""What the page must never show, and which clients may read it."""
 
 import asyncio
 import hashlib
@@ -42,38 +42,38 @@ async def test_nothing_a_client_sends_becomes_a_label(front: FrontOfTest, tree: 
 
 
 async def test_a_thousand_addresses_are_no_more_series_than_one(front: FrontOfTest) -> None:
-    async with front.client() as anybody:
-        await anybody.get("/nothing/0")
-        before = (await scrape(anybody)).text.count("\n")
-        await asyncio.gather(*(anybody.request(f"M{number}", f"/nothing/{number}") for number in range(1000)))
-        await anybody.request("ODD", "/nothing")
-        series = (await scrape(anybody)).text.count("\n")
+    async with front.client() as anonymous:
+        await anonymous.get("/nothing/0")
+        before = (await scrape(anonymous)).text.count("\n")
+        await asyncio.gather(*(anonymous.request(f"M{number}", f"/nothing/{number}") for number in range(1000)))
+        await anonymous.request("ODD", "/nothing")
+        series = (await scrape(anonymous)).text.count("\n")
         for number in range(100):
-            await anybody.request(f"N{number}", f"/nothing/again/{number}")
-        assert (await scrape(anybody)).text.count("\n") == series
+            await anonymous.request(f"N{number}", f"/nothing/again/{number}")
+        assert (await scrape(anonymous)).text.count("\n") == series
     assert series - before < 60, "those of one other method, and of the page itself"
 
 
 async def test_a_mount_key_can_not_break_the_page(front: FrontOfTest) -> None:
     key = 'a"b\\n{c="d"}\\'
     seen = [MountSeen("main", key, "online"), MountSeen("other", key, "offline")]
-    async with other(front, vitals=KnownVitals([Load("main", key, 5, 6), Load("other", key, 0, 0)], seen)) as anybody:
-        page = await scrape(anybody)
+    async with other(front, vitals=KnownVitals([Load("main", key, 5, 6), Load("other", key, 0, 0)], seen)) as anonymous:
+        page = await scrape(anonymous)
     assert page("filestore_commands_waiting", tenant="main", mount=key) == 5
     assert page("filestore_mount_health", tenant="other", mount=key, health="offline") == 1
 
 
 async def test_with_a_token_set_nothing_else_opens_the_page(front: FrontOfTest) -> None:
-    async with other(front, metrics_token=SECRET) as anybody:
+    async with other(front, metrics_token=SECRET) as anonymous:
         for given in (None, f"Bearer {SECRET[:-1]}", f"Bearer {SECRET}x", f"Basic {SECRET}", SECRET, "Bearer", "Bearer é",
                       f"Bearer {front.tokens['admin']}"):  # fmt: skip
-            answer = await anybody.get("/metrics", headers=[(b"authorization", given.encode())] if given else [])
+            answer = await anonymous.get("/metrics", headers=[(b"authorization", given.encode())] if given else [])
             assert answer.status_code == 401, given
             assert answer.headers["www-authenticate"] == "Bearer"
             assert answer.json()["error"]["code"] == "UNAUTHENTICATED" and SECRET not in answer.text
-        answer = await anybody.get("/metrics", headers={"authorization": f"bearer {SECRET}"})
+        answer = await anonymous.get("/metrics", headers={"authorization": f"bearer {SECRET}"})
         assert answer.status_code == 200 and SECRET not in answer.text
-        opened = await anybody.get("/v1/backend-mounts", headers={"authorization": f"Bearer {SECRET}"})
+        opened = await anonymous.get("/v1/backend-mounts", headers={"authorization": f"Bearer {SECRET}"})
         assert opened.status_code == 401, "it opens nothing else"
 
 

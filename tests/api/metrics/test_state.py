@@ -21,8 +21,8 @@ async def test_vitals_are_shown_under_the_mounts_the_pools_and_the_servers(front
     known = KnownVitals(
         [Load("main", "disk", 12, 34)], [MountSeen("main", "disk", "degraded"), MountSeen("main", "off", "inactive")]
     )
-    async with other(front, vitals=known) as anybody:
-        page = await scrape(anybody)
+    async with other(front, vitals=known) as anonymous:
+        page = await scrape(anonymous)
     assert page("filestore_commands_waiting", tenant="main", mount="disk") == 12
     assert page("filestore_commands_in_lists", tenant="main", mount="disk") == 34
     shown = {one: page("filestore_mount_health", tenant="main", mount="disk", health=one)
@@ -107,31 +107,33 @@ def less_patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 async def test_many_scrapes_are_one_question(front: FrontOfTest) -> None:
     known = KnownVitals(seconds=0.05)
-    async with other(front, vitals=known) as anybody:
-        await asyncio.gather(*(scrape(anybody) for _ in range(20)))
-        await scrape(anybody)
+    async with other(front, vitals=known) as anonymous:
+        await asyncio.gather(*(scrape(anonymous) for _ in range(20)))
+        await scrape(anonymous)
     assert known.asked == 1
 
 
 async def test_a_server_that_hangs_holds_up_no_scrape(front: FrontOfTest, monkeypatch: pytest.MonkeyPatch) -> None:
     with less_patient(monkeypatch):
-        async with other(front, vitals=KnownVitals(mounts_=[MountSeen("main", "m", "online")], seconds=30)) as anybody:
-            page = await scrape(anybody)
+        async with other(
+            front, vitals=KnownVitals(mounts_=[MountSeen("main", "m", "online")], seconds=30)
+        ) as anonymous:
+            page = await scrape(anonymous)
     assert page("filestore_dependency_up", dependency="postgres") == 1
-    assert page("filestore_dependency_up", dependency="temporal") is None, "nobody knows"
+    assert page("filestore_dependency_up", dependency="temporal") is None, "it is not known"
     assert page.families["filestore_mount_health"].samples == []
 
 
 async def test_an_old_answer_is_not_shown_for_ever(front: FrontOfTest, monkeypatch: pytest.MonkeyPatch) -> None:
     known = KnownVitals()
     monkeypatch.setattr(looks, "SERVERS_SECONDS", 0.0)
-    async with other(front, vitals=known) as anybody:
-        assert (await scrape(anybody))("filestore_dependency_up", dependency="temporal") == 1
+    async with other(front, vitals=known) as anonymous:
+        assert (await scrape(anonymous))("filestore_dependency_up", dependency="temporal") == 1
         known.seconds = 30
         with less_patient(monkeypatch):
-            assert (await scrape(anybody))("filestore_dependency_up", dependency="temporal") == 1, "a moment old"
+            assert (await scrape(anonymous))("filestore_dependency_up", dependency="temporal") == 1, "a moment old"
             monkeypatch.setattr(looks, "STALE_SECONDS", 0.0)
-            assert (await scrape(anybody))("filestore_dependency_up", dependency="temporal") is None
+            assert (await scrape(anonymous))("filestore_dependency_up", dependency="temporal") is None
 
 
 async def test_an_answer_that_failed_is_not_replaced_by_an_older_one() -> None:
@@ -150,8 +152,8 @@ async def test_without_postgres_the_page_says_so(front: FrontOfTest, monkeypatch
     away = make_pool("postgresql://nobody@127.0.0.1:1/none", name="away", timeout=0.2)
     await away.open(wait=False)
     with less_patient(monkeypatch):
-        async with other(front, pool=away, vitals=KnownVitals()) as anybody:
-            page = await scrape(anybody)
+        async with other(front, pool=away, vitals=KnownVitals()) as anonymous:
+            page = await scrape(anonymous)
     await away.close()
     assert page("filestore_dependency_up", dependency="postgres") == 0
     assert page("filestore_commands_running") is None and page("filestore_events_unsent") is None

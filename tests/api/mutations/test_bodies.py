@@ -1,4 +1,4 @@
-"""What is refused before anybody tries: bodies, metadata, rights."""
+"""What is refused before a command is tried: bodies, metadata, rights."""
 
 import json
 from pathlib import Path
@@ -132,12 +132,12 @@ async def test_too_much_metadata_is_413(front: FrontOfTest, client: httpx2.Async
 async def test_who_may_only_read_changes_nothing(front: FrontOfTest, tree: Tree) -> None:
     node = await tree.file("a")
     body = {"backendMountId": tree.mount, "path": "a", "targetPath": "b"}
-    async with front.client(front.tokens["read"]) as reader, front.client() as nobody:
+    async with front.client(front.tokens["read"]) as reader, front.client() as anonymous:
         for method, path in [*EVERY, ("POST", "/v1/commands"), ("POST", "/v1/commands/nonsense")]:
             address = path.replace("{node}", str(node))
             answer = await reader.request(method, address, json=body)
             assert (answer.status_code, answer.json()["error"]["code"]) == (403, "MISSING_SCOPE"), (method, path)
-            assert (await nobody.request(method, address, json=body)).status_code == 401
+            assert (await anonymous.request(method, address, json=body)).status_code == 401
     assert front.commands.submissions == []
 
 

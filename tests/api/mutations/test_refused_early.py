@@ -1,4 +1,4 @@
-"""What is refused before anybody tries: places and nodes."""
+"""What is refused before a command is tried: places and nodes."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who may go on with an upload, and when."""
+"""Which principals may go on with an upload, and when."""
 
 from typing import Any
 

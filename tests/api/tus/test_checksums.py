@@ -54,7 +54,7 @@ async def test_the_digest_of_the_whole_is_compared_at_the_end(
     where = await begin(client, tree, 1, Repr_Digest=digest("sha-256", b"y"))
     assert code(await patch(client, where, 0, b"x")) == "CHECKSUM_MISMATCH"
     head = await client.head(where, headers=V)
-    assert head.status_code == 422 and "upload-offset" not in head.headers, "nobody takes it for complete"
+    assert head.status_code == 422 and "upload-offset" not in head.headers, "no client takes it for complete"
     assert (await client.get(where)).json()["data"]["error"]["code"] == "CHECKSUM_MISMATCH"
     [refused] = front.commands.submissions
     assert (refused.request.failure, refused.content, refused.written) == ("CHECKSUM_MISMATCH", None, None)

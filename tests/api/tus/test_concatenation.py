@@ -63,7 +63,7 @@ async def test_what_can_not_be_joined(front: FrontOfTest, client: httpx2.AsyncCl
         assert (await join(client, tree, parts)).status_code == status, parts
     assert (await join(client, tree, [good], **{"Upload-Length": "3"})).status_code == 400
     async with front.client(front.tokens["admin"]) as other:
-        assert (await join(other, tree, [good])).status_code == 404, "somebody else's parts"
+        assert (await join(other, tree, [good])).status_code == 404, "another principal's parts"
     change(front, upload_max_bytes=2)
     assert (await join(client, tree, [good])).status_code == 413
     assert front.commands.submissions == []

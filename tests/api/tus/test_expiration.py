@@ -1,4 +1,4 @@
-"""The end of what nobody goes on with."""
+"""The end of uploads that no client goes on with."""
 
 import os
 import time
@@ -27,7 +27,7 @@ async def test_an_expired_upload_is_gone_and_takes_no_space(
 ) -> None:
     where, other = await begin(client, tree, 10), await begin(client, tree, 10)
     await age(pool, where)
-    assert (await client.head(where, headers=V)).status_code == 410, "before anybody swept"
+    assert (await client.head(where, headers=V)).status_code == 410, "before a sweep"
     assert (await patch(client, where, 0, b"hello")).status_code == 410
     async with pool.connection() as connection:  # the sweep of the mount leaves uploads alone
         await leftover_store.forget_stages(connection, tree.mount)
