@@ -188,7 +188,7 @@ async def _followed(front: Front, id: str, principal: Principal) -> AsyncIterato
 )
 async def apply(request: Request) -> Response:
     """Exactly this plan. An item that has changed since is skipped."""
-    return await _steered(request, Control.APPLY, await read_json(request, ControlBody))
+    return await _steered(request, await admit(request, "write"), Control.APPLY, await read_json(request, ControlBody))
 
 
 @router.post(
@@ -201,7 +201,7 @@ async def apply(request: Request) -> Response:
 )
 async def pause(request: Request) -> Response:
     """`want` says so at once; the state is `paused` when nothing is in flight any more."""
-    return await _steered(request, Control.PAUSE, await read_json(request, ControlBody))
+    return await _steered(request, await admit(request, "write"), Control.PAUSE, await read_json(request, ControlBody))
 
 
 @router.post(
@@ -214,7 +214,7 @@ async def pause(request: Request) -> Response:
 )
 async def resume(request: Request) -> Response:
     """After a pause, where it stopped."""
-    return await _steered(request, Control.RESUME, await read_json(request, ControlBody))
+    return await _steered(request, await admit(request, "write"), Control.RESUME, await read_json(request, ControlBody))
 
 
 @router.post(
@@ -227,8 +227,9 @@ async def resume(request: Request) -> Response:
 )
 async def cancel(request: Request) -> Response:
     """What is done stays; with `rollback` it is put back, the newest first."""
+    principal = await admit(request, "write")
     body = await read_json(request, CancelBody)
-    return await _steered(request, Control.ROLLBACK if body.rollback else Control.CANCEL, body)
+    return await _steered(request, principal, Control.ROLLBACK if body.rollback else Control.CANCEL, body)
 
 
 @router.post(
@@ -241,8 +242,9 @@ async def cancel(request: Request) -> Response:
 )
 async def retry(request: Request) -> Response:
     """All items that failed, or those in `items`."""
+    principal = await admit(request, "write")
     body = await read_json(request, RetryBody)
-    return await _steered(request, Control.RETRY, body, body.items)
+    return await _steered(request, principal, Control.RETRY, body, body.items)
 
 
 @router.post(
@@ -299,9 +301,10 @@ async def limit(request: Request) -> Response:
     return _answer(shown, 200)
 
 
-async def _steered(request: Request, control: Control, body: ControlBody, chosen: list[int] | None = None) -> Response:
+async def _steered(
+    request: Request, principal: Principal, control: Control, body: ControlBody, chosen: list[int] | None = None
+) -> Response:
     """What is asked for stands in the row before it is answered; the same key again is answered alike."""
-    principal = await admit(request, "write")
     front, id = front_of(request), _id(request)
     key = read_key(request.headers, body.idempotency_key)
     async with front.services.pool.connection() as connection, connection.transaction():

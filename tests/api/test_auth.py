@@ -67,6 +67,14 @@ NEEDS = {
     **{("POST", f"/v1/commands/{kind.name}"): "write" for kind in KINDS},
     ("POST", "/v1/backend-mounts"): "admin",
     ("PATCH", "/v1/backend-mounts/{id}"): "admin",
+    ("DELETE", "/v1/backend-mounts/{id}"): "admin",
+    ("POST", "/v1/rollups/recomputes"): "write",
+    ("POST", "/v1/operations"): "write",
+    ("PATCH", "/v1/operations/{id}"): "write",
+    **{
+        ("POST", f"/v1/operations/{{id}}/{control}"): "write"
+        for control in ("apply", "pause", "resume", "cancel", "retry", "undo")
+    },
 }
 ORDER = ("read", "write", "admin")
 
