@@ -161,9 +161,9 @@ class Begin:
         if not refused:
             return []
         rows = {id: record_store.EndedRow(Status.FAILED, "refused", "") for id in refused}
-        ended, _ = await record_store.record(connection, rows, retention_days=0)
         if of_operation:
             await operation_store.close_items(connection, refused)
+        ended, _ = await record_store.record(connection, rows, retention_days=0)
         return ended
 
     @activity.defn(name="adopt")

@@ -177,9 +177,10 @@ class Commit:
                 await areach("commit.item", rows[item.id].shown)
         if not rows:
             return rows, [], []
-        outcomes, leftovers = await record_store.record(connection, rows, retention_days=self._retention_days)
         if of_operations := [id for id, row in rows.items() if row.of_operation]:
+            # Before the record: of what has ended it keeps less of the intent.
             await operation_store.close_items(connection, of_operations)
+        outcomes, leftovers = await record_store.record(connection, rows, retention_days=self._retention_days)
         return rows, outcomes, leftovers
 
     def _tell(

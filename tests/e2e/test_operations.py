@@ -43,7 +43,7 @@ def reached(
         return seen[0]["state"] == state if there is None else there(seen[0])
 
     assert until(is_there), (seen, items(service, operation))
-    assert seen[0]["state"] == state, seen[0]
+    assert seen[0]["state"] == state, (seen[0]["progress"], seen[0]["errors"])
     return seen[0]
 
 

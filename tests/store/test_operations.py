@@ -1,0 +1,138 @@
+"""Items of an operation open and close in the transactions of their commands, and are counted there."""
+
+from dataclasses import replace
+
+import pytest
+
+from schema.commands.command import CommandKind
+from schema.ids import MountId, new_command_id
+from schema.nodes import NodeKind
+from schema.operations.commands import command_of
+from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationKind, OperationState
+from schema.operations.turn import Reached
+from schema.paths import NodePath
+from schema.store import operations as store
+from schema.store.pool import Pool
+from tests.store.helpers import Protocol, asked, make_mount, mkdir, upload
+
+COUNTED = ("in_flight", "done", "failed", "skipped", "changed", "reversed")
+
+
+@pytest.fixture
+async def tree(pool: Pool, protocol: Protocol) -> MountId:
+    async with pool.connection() as connection:
+        mount = await make_mount(connection)
+    await protocol.run(mount, mkdir(mount, "d"))
+    await protocol.run(mount, upload(mount, "d/f"), upload(mount, "d/g"))
+    return mount
+
+
+async def planned(pool: Pool, mount: MountId, *items: OperationItem) -> Operation:
+    operation = Operation(
+        id=str(new_command_id()), tenant="main", principal="ann", token_id=1, kind=OperationKind.MOVE, mount_id=mount,
+        path=NodePath(b"d"), target_path=NodePath(b"e"),
+    )  # fmt: skip
+    async with pool.connection() as connection, connection.transaction():
+        assert await store.create(connection, operation, operation.id, "00")
+        await store.advance_plan(connection, operation.id, items, {}, 0)
+        await store.end_plan(connection, operation.id, OperationState.RUNNING)
+    return operation
+
+
+async def now(pool: Pool, operation: Operation) -> tuple[Operation, list[OperationItem]]:
+    async with pool.connection() as connection:
+        locked = await store.lock(connection, operation.id)
+        assert locked is not None
+        items = await store.items(connection, operation.id, states=None, codes=None, after=-1, limit=100)
+    return locked.operation, items
+
+
+def counted(operation: Operation) -> dict[str, int]:
+    return {name: count for name in COUNTED if (count := getattr(operation, name))}
+
+
+def move(item: int, name: str, version: int = 1) -> OperationItem:
+    path, target = NodePath(b"d/" + name.encode()), NodePath(b"d/moved " + name.encode())
+    return OperationItem(item=item, kind=ItemKind.MOVE, path=path, target=target, version=version)
+
+
+async def carry_out(protocol: Protocol, mount: MountId, operation: Operation, step: OperationItem) -> None:
+    begun = await protocol.begin(mount, [command_of(operation, step, new_command_id())])
+    await protocol.commit(mount, [protocol.applied(going.id, going.attempt) for going in begun.go])
+
+
+async def test_an_item_is_in_flight_with_its_command_and_done_with_its_record(
+    pool: Pool, protocol: Protocol, tree: MountId
+) -> None:
+    operation = await planned(pool, tree, move(0, "f"), move(1, "g", version=7), move(2, "none"))
+    steps = (await now(pool, operation))[1]
+    commands = [command_of(operation, step, new_command_id()) for step in steps]
+    begun = await protocol.begin(tree, commands)
+    row, items = await now(pool, operation)
+    assert [item.state for item in items] == [ItemState.RUNNING, ItemState.SKIPPED, ItemState.SKIPPED]
+    assert [item.code for item in items] == [None, "VERSION_CONFLICT", "NODE_NOT_FOUND"]
+    assert counted(row) == {"in_flight": 1, "skipped": 2, "changed": 2}
+    await protocol.commit(tree, [protocol.applied(going.id, going.attempt) for going in begun.go])
+    row, items = await now(pool, operation)
+    assert items[0].state is ItemState.DONE and items[0].left_version == 2 and items[0].left_node is not None
+    assert counted(row) == {"done": 1, "skipped": 2, "changed": 2}
+    again = await protocol.begin(tree, commands)
+    assert again.go == [] and counted((await now(pool, operation))[0]) == counted(row), "once, however often it is sent"
+
+
+async def test_what_is_put_back_is_not_done_any_more(pool: Pool, protocol: Protocol, tree: MountId) -> None:
+    operation = await planned(pool, tree, move(0, "f"))
+    await carry_out(protocol, tree, operation, (await now(pool, operation))[1][0])
+    async with pool.connection() as connection:
+        await store.reach(connection, operation.id, Reached(OperationState.ROLLING_BACK, True))
+    row, [done] = await now(pool, operation)
+    back = replace(move(0, "f"), path=NodePath(b"d/moved f"), target=NodePath(b"d/f"), version=done.left_version)
+    await carry_out(protocol, tree, row, back)
+    row, [item] = await now(pool, operation)
+    assert item.state is ItemState.REVERSED and counted(row) == {"reversed": 1}
+
+
+async def test_a_busy_item_stays_pending(pool: Pool, protocol: Protocol, tree: MountId) -> None:
+    operation = await planned(pool, tree, move(0, "f"))
+    await protocol.begin(tree, [asked(CommandKind.DESCRIBE, tree, "d/f")])
+    begun = await protocol.begin(tree, [command_of(operation, move(0, "f"), new_command_id())])
+    row, [item] = await now(pool, operation)
+    assert begun.go == [] and item.state is ItemState.PENDING and counted(row) == {}
+
+
+async def test_the_next_items_are_those_whose_directory_is_made(pool: Pool, tree: MountId) -> None:
+    directory = OperationItem(item=0, kind=ItemKind.MKDIR, path=NodePath(b"e"), node_kind=NodeKind.DIRECTORY)
+    inside = replace(move(1, "f"), needs=0)
+    operation = await planned(pool, tree, directory, inside, move(2, "g"))
+    async with pool.connection() as connection:
+        assert [one.item for one in await store.ready(connection, operation, 9)] == [0, 2]
+        await store.hand_out(connection, operation.id, [0], 0.0)
+        assert [one.item for one in await store.ready(connection, operation, 9)] == [2], "handed out: not again at once"
+        await store.give_up(connection, operation.id, {0: (ItemState.FAILED, "STORAGE_FULL", "full")})
+        assert [one.item for one in await store.ready(connection, operation, 9)] == [1, 2]
+
+
+async def test_two_operations_take_their_subtrees_one_after_the_other(pool: Pool, tree: MountId) -> None:
+    first, second, apart = [await planned(pool, tree, move(0, "f")) for _ in range(3)]
+    async with pool.connection() as connection, connection.transaction():
+        assert await store.claim(connection, first) is None
+        assert await store.claim(connection, second) == first.id
+        for path in (b"d/below", b"", b"e"):
+            assert await store.claim(connection, replace(second, path=NodePath(path), target_path=None)) == first.id
+        assert await store.claim(connection, replace(apart, path=NodePath(b"dx"), target_path=None)) is None
+        await store.reach(connection, apart.id, Reached(OperationState.SUCCEEDED, False))
+        await store.reach(connection, first.id, Reached(OperationState.PAUSED, False))
+        assert await store.claim(connection, second) is None, "an operation that is paused holds nothing"
+
+
+async def test_a_plan_goes_on_where_it_was_whatever_the_page(pool: Pool, protocol: Protocol, tree: MountId) -> None:
+    await protocol.run(tree, mkdir(tree, "d/e"), mkdir(tree, "d!"), mkdir(tree, "d/empty"))
+    await protocol.run(tree, upload(tree, "d/e/x"), upload(tree, "d!/no"), mkdir(tree, "d/e/e"))
+    for limit in (1, 2, 3, 50):
+        found: list[str] = []
+        after: tuple[bytes, bytes] | None = (b"d/", b"")
+        while after is not None:
+            async with pool.connection() as connection:
+                page, after = await store.below(connection, tree, NodePath(b"d"), after, limit)
+            found += [node.path.text for node in page]
+        assert found == ["d/f", "d/g", "d/e", "d/e/x", "d/e/e", "d/empty"], limit
