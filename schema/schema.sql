@@ -330,7 +330,7 @@ CREATE TABLE filestore.operations (
     plan_only     boolean NOT NULL DEFAULT false,
     plan_cursor   jsonb,
     planned_entry bigint,
-    undoes        uuid REFERENCES filestore.operations,
+    undoes        uuid REFERENCES filestore.operations ON DELETE SET NULL,
     undoes_turn   integer,
     claimed       boolean NOT NULL DEFAULT false,
     waits_for     uuid,
@@ -359,6 +359,7 @@ CREATE INDEX operations_moving ON filestore.operations (mount_id)
     WHERE state IN ('planning', 'running', 'waiting', 'cancelling', 'rolling_back');
 CREATE INDEX operations_claimed ON filestore.operations (mount_id) WHERE claimed;
 CREATE INDEX operations_undoes ON filestore.operations (undoes) WHERE undoes IS NOT NULL;
+CREATE INDEX operations_ended ON filestore.operations (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX operations_tenant ON filestore.operations (tenant, id);
 
 CREATE TABLE filestore.operation_items (

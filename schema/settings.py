@@ -117,6 +117,8 @@ class Settings(BaseSettings):
     """How long an idempotency key keeps its command and its answer, at least, once that has ended."""
     events_keep_days: float = Field(14, gt=0)
     """How long an event stays in the feed, at least; one that Redis has not had stays until it has."""
+    operations_keep_days: float = Field(90, gt=0)
+    """How long an operation and its items can be looked at and undone, at least, once it has ended."""
     prune_seconds: float = Field(3600.0, gt=0)
     """How often what is older is removed."""
     rollup_proof_seconds: float = Field(3600.0, gt=0)

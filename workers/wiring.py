@@ -137,7 +137,12 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
         finish,
         publish,
         Sweep(pool, executors, steps, finish, settings.stage_max_age_seconds),
-        Retention(pool, timedelta(days=settings.keys_keep_days), timedelta(days=settings.events_keep_days)),
+        Retention(
+            pool,
+            timedelta(days=settings.keys_keep_days),
+            timedelta(days=settings.events_keep_days),
+            timedelta(days=settings.operations_keep_days),
+        ),
         Recomputes(pool, publish.announce),
         PlanItems(pool),
         NextChunk(pool, executors, steps),

@@ -25,24 +25,42 @@ _LONGEST_SECONDS = 60.0
 class Pruned:
     commands: int = 0
     events: int = 0
+    operations: int = 0
+    """Rows of operations and their items"""
     more: bool = False
     """There was no time for all of it: run again at once"""
 
 
 class Retention:
     def __init__(
-        self, pool: Pool, keys: timedelta, events: timedelta, longest_seconds: float = _LONGEST_SECONDS
+        self,
+        pool: Pool,
+        keys: timedelta,
+        events: timedelta,
+        operations: timedelta,
+        longest_seconds: float = _LONGEST_SECONDS,
     ) -> None:
-        """`keys`, `events`: for how long they are kept."""
-        self._pool, self._keys, self._events, self._longest = pool, keys, events, longest_seconds
+        """`keys`, `events`, `operations`: for how long they are kept."""
+        self._pool, self._keys, self._events, self._operations = pool, keys, events, operations
+        self._longest = longest_seconds
 
     @activity.defn(name="prune")
     async def prune(self) -> Pruned:
         until = monotonic() + self._longest
         events, events_left = await self._prune_events(until)
         commands, commands_left = await self._prune_commands(until)
+        operations, operations_left = await self._prune_operations(until)
         await self._prune_recomputes(until)
-        return Pruned(commands, events, events_left or commands_left)
+        return Pruned(commands, events, operations, more=events_left or commands_left or operations_left)
+
+    async def _prune_operations(self, until: float) -> tuple[int, bool]:
+        total = 0
+        while True:
+            async with self._pool.connection() as connection:
+                gone = await store.prune_operations(connection, self._operations, _PAGE)
+            total += gone
+            if not gone or monotonic() > until:
+                return total, gone > 0
 
     async def _prune_events(self, until: float) -> tuple[int, bool]:
         """How many, and whether older ones are left."""

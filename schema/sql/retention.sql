@@ -40,3 +40,24 @@ WITH looked AS (
 )
 SELECT (SELECT count(*) FROM gone) AS gone, (SELECT count(*) FROM looked) AS looked,
        (SELECT l.id::text FROM looked l ORDER BY l.id DESC LIMIT 1) AS last
+
+-- name: prune_operations
+-- A page of the items of the operation that ended first, and with the last of them the operation itself.
+WITH old AS (
+    SELECT o.id FROM filestore.operations o
+     WHERE o.ended_at < now() - make_interval(secs => %(keep)s) ORDER BY o.ended_at LIMIT 1
+), looked AS (
+    SELECT x.operation_id, x.item
+      FROM old CROSS JOIN LATERAL (SELECT i.operation_id, i.item FROM filestore.operation_items i
+                                    WHERE i.operation_id = old.id ORDER BY i.item LIMIT %(limit)s) x
+), gone AS (
+    DELETE FROM filestore.operation_items i USING looked l
+     WHERE i.operation_id = ANY (ARRAY[l.operation_id]) AND i.item = ANY (ARRAY[l.item])
+), whole AS (
+    SELECT old.id FROM old WHERE (SELECT count(*) FROM looked) < %(limit)s
+), asked AS (
+    DELETE FROM filestore.operation_controls c USING whole w WHERE c.operation_id = ANY (ARRAY[w.id])
+), ended AS (
+    DELETE FROM filestore.operations o USING whole w WHERE o.id = ANY (ARRAY[w.id])
+)
+SELECT (SELECT count(*) FROM looked) + (SELECT count(*) FROM whole) AS gone

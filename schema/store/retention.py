@@ -31,6 +31,14 @@ async def prune_events(connection: Connection, keep: timedelta, limit: int) -> i
     return int(row["gone"])
 
 
+async def prune_operations(connection: Connection, keep: timedelta, limit: int) -> int:
+    """How many rows are gone now; 0: no older operation is left."""
+    values = {"keep": keep.total_seconds(), "limit": limit}
+    row = await (await connection.execute(SQL["prune_operations"], values)).fetchone()
+    assert row is not None
+    return int(row["gone"])
+
+
 async def prune_commands(
     connection: Connection, keep: timedelta, limit: int, *, below: CommandId, after: CommandId = FIRST_COMMAND_ID
 ) -> PrunedPage:

@@ -13,11 +13,14 @@ from schema import check, migrate
 from schema.check import Severity
 from schema.commands.command import CommandKind, Status
 from schema.commands.verdicts import Go, Replay
-from schema.ids import FIRST_COMMAND_ID, CommandId, MountId, NodeId
+from schema.ids import FIRST_COMMAND_ID, CommandId, MountId, NodeId, new_command_id
+from schema.operations.operation import ItemKind, Operation, OperationItem, OperationKind, OperationState
+from schema.paths import NodePath
 from schema.store import begin as begin_store
 from schema.store import check as check_store
 from schema.store import events as event_store
 from schema.store import leftovers as leftover_store
+from schema.store import operations as operation_store
 from schema.store import retention as store
 from schema.store import snapshots
 from schema.store.pool import Pool, make_pool
@@ -73,7 +76,7 @@ async def publish(pool: Pool) -> int:
 
 
 async def prune(pool: Pool, keys: timedelta = LONG, events: timedelta = LONG) -> Pruned:
-    return await ActivityEnvironment().run(Retention(pool, keys, events).prune)
+    return await ActivityEnvironment().run(Retention(pool, keys, events, LONG).prune)
 
 
 async def test_a_command_is_kept_for_as_long_as_its_key_was_promised(
@@ -159,7 +162,7 @@ async def test_nothing_goes_beyond_an_event_that_is_still_to_be_kept(
 async def test_what_was_not_done_in_time_is_told(own: Pool, protocol: Protocol, mount: MountId) -> None:
     await prune(own, keys=NOW, events=NOW)
     await protocol.run(mount, mkdir(mount, "a"))
-    retention = Retention(own, NOW, NOW, longest_seconds=-1)
+    retention = Retention(own, NOW, NOW, NOW, longest_seconds=-1)
     assert (await ActivityEnvironment().run(retention.prune)).more is False, "a page is enough for it"
 
 
@@ -246,3 +249,31 @@ EARLIER = f"""
            (2, 2, '{COMMAND}', 'f', 'file', 'active', 5, now(), NULL, NULL),
            (3, 1, '{COMMAND}', 'g', 'file', 'active', 5, now(), now(), '2026-11-29/{COMMAND}.0/g');
 """
+
+
+async def planned(pool: Pool, mount: MountId, items: int, *, ended: bool, undoes: str | None = None) -> str:
+    """An operation with items of its own, that has ended or not."""
+    operation = Operation(
+        id=str(new_command_id()), tenant="main", principal="ann", token_id=1, kind=OperationKind.DELETE, mount_id=mount,
+        path=NodePath(b"d"), undoes=undoes,
+    )  # fmt: skip
+    rows = [OperationItem(item=number, kind=ItemKind.DELETE, path=NodePath(b"d/f")) for number in range(items)]
+    async with pool.connection() as connection:
+        assert await operation_store.create(connection, operation, operation.id, "00")
+        await operation_store.put_items(connection, operation.id, rows)
+        await operation_store.heard_of(connection, operation.id, "key", "pause")
+        if ended:
+            await operation_store.end_plan(connection, operation.id, OperationState.FAILED)
+    return operation.id
+
+
+async def test_an_operation_goes_page_by_page_some_time_after_its_end(own: Pool, mount: MountId) -> None:
+    ended = await planned(own, mount, 2500, ended=True)
+    undo = await planned(own, mount, 3, ended=False, undoes=ended)
+    assert await ActivityEnvironment().run(Retention(own, LONG, LONG, LONG).prune) == Pruned()
+    pruned = await ActivityEnvironment().run(Retention(own, LONG, LONG, NOW).prune)
+    assert pruned == Pruned(operations=2501)
+    left = "SELECT array_agg(id::text) FROM filestore.operations WHERE mount_id = %s"
+    assert await one(own, left, mount) == [undo]
+    assert await one(own, "SELECT undoes FROM filestore.operations WHERE id = %s", undo) is None
+    assert await one(own, "SELECT count(*) FROM filestore.operation_items WHERE operation_id = %s", undo) == 3
