@@ -25,6 +25,7 @@ ADAPTED = {
         ".venv/bin/python -m pytest -q --collect-only tests/executors",
         "the suite runs them",
     ),
+    '"backendMountId": 1,': ('"backendMountId": {mount},', "the same in JSON"),
     "backendMountId=1": ("backendMountId={mount}", "mounts of tests have other ids; in a new stack 1 is a local one"),
 }
 """What can not be run as it stands there, what is run instead, and why."""

@@ -227,23 +227,6 @@ def test_one_look_at_the_sentinel_holds_for_a_moment(s3_mount: S3Mount, s3_proxy
     assert s3_proxy.count("GET", "mount.json") == 1
 
 
-@pytest.mark.parametrize(
-    ("config", "secrets"),
-    [
-        ({"endpont": "http://x"}, {}),
-        ({"endpoint": "ftp://x"}, {}),
-        ({}, {"accessKeyId": "half"}),
-    ],
-)
-def test_a_config_that_nobody_understands_is_refused(
-    s3_mount: S3Mount, tmp_path: Path, config: dict[str, str], secrets: dict[str, str]
-) -> None:
-    from activities.executors.s3.executor import S3Executor
-
-    with pytest.raises(InvalidRequest):
-        S3Executor("bucket", "", s3_mount.uuid, config, secrets, tmp_path)
-
-
 def test_an_identity_from_a_listing_is_what_steps_are_checked_against(bench: Bench) -> None:
     bench.outside.put(b"found", b"by reconciliation")
     (entry,) = bench.executor.walk()
