@@ -53,16 +53,22 @@ SELECT pg_advisory_xact_lock(%(lock)s::integer, (%(mount)s::bigint & 2147483647)
 
 -- name: page
 -- The next directories that no recompute from this one on has proven, with what their totals say beyond their children; all in
--- one snapshot, what lies deeper first. Directories that came later were counted right by the commands that made them.
-SELECT l.id, l.directory_path, l.directory_text, e.size_bytes, e.file_count, e.directory_count, e.child_count
-  FROM (SELECT n.id, n.directory_path, n.directory_text FROM filestore.nodes n
-         WHERE n.mount_id = %(mount)s AND n.directory_path >= %(low)s AND n.directory_path < %(high)s
-           AND n.directory_path IS NOT NULL AND n.state <> 'deleted'
-           AND n.created_at < coalesce((SELECT c.created_at FROM filestore.rollup_recomputes c WHERE c.id = %(run)s), 'infinity')
-           AND NOT EXISTS (SELECT FROM filestore.rollups r
-                            WHERE r.directory_id = n.id AND r.proven_by >= %(run)s OFFSET 0)
-         ORDER BY n.directory_path DESC LIMIT %(limit)s OFFSET 0) l
+-- one snapshot, what lies deeper first. Directories that came later were counted right by the commands that made them. So many
+-- directories, or fewer of them where they hold many children; `there`: so many there would be.
+SELECT l.id, l.directory_path, l.directory_text, l.there, e.size_bytes, e.file_count, e.directory_count, e.child_count
+  FROM (SELECT c.*, count(*) OVER () AS there,
+               sum(greatest(t.child_count, 0)) OVER (ORDER BY c.directory_path DESC) - greatest(t.child_count, 0) AS before
+          FROM (SELECT n.id, n.directory_path, n.directory_text FROM filestore.nodes n
+                 WHERE n.mount_id = %(mount)s AND n.directory_path >= %(low)s AND n.directory_path < %(high)s
+                   AND n.directory_path IS NOT NULL AND n.state <> 'deleted'
+                   AND n.created_at < coalesce((SELECT q.created_at FROM filestore.rollup_recomputes q WHERE q.id = %(run)s),
+                                               'infinity')
+                   AND NOT EXISTS (SELECT FROM filestore.rollups r
+                                    WHERE r.directory_id = n.id AND r.proven_by >= %(run)s OFFSET 0)
+                 ORDER BY n.directory_path DESC LIMIT %(limit)s OFFSET 0) c
+         CROSS JOIN LATERAL filestore.rollup_of(c.id) t OFFSET 0) l
  CROSS JOIN LATERAL filestore.rollup_excess_v1(l.id) e
+ WHERE l.before < %(children)s
  ORDER BY l.directory_path DESC
 
 -- name: correct

@@ -23,6 +23,8 @@ SQL = load("recomputes")
 
 _EVERY_RUN = 2**63 - 1
 """No recompute is as late: nothing counts as proven"""
+_CHILDREN = 100_000
+"""All directories of a page together have about so many children at the most, or the page has one directory alone."""
 _WAITS_MAX = 300
 """So often a recompute finds nothing to do but wait for commands that move what is wrong; then it gives up."""
 
@@ -95,12 +97,12 @@ async def advance(connection: Connection, run: Recompute, limit: int) -> Recompu
     is. One transaction: a crash costs looking once more."""
     async with connection.transaction():
         await _lock(connection, run.mount)
-        looked = await _looked(connection, run.mount, run.below, run.cursor, limit, run=run.id)
-        page = [excess for excess, _ in looked]
-        corrected, busy = await _correct(connection, run, page) if any(excess.any for excess in page) else ([], [])
+        await allow_time(connection)
+        looked, at_end = await _looked(connection, run.mount, run.below, run.cursor, limit, run=run.id)
+        concerned = _concerned(looked)
+        corrected, busy = await _correct(connection, run, concerned) if concerned else ([], [])
         waiting = {excess.directory for excess in busy}
         right = [excess.directory for excess, _ in looked if excess.directory not in waiting]
-        at_end = len(looked) < limit
         cursor = None if at_end else looked[-1][1][len(run.below) :]
         await hold_fold(connection)
         await connection.execute(SQL["prove"], {"ids": right, "run": run.id})
@@ -109,10 +111,18 @@ async def advance(connection: Connection, run: Recompute, limit: int) -> Recompu
     return RecomputedPage(len(right), corrected, busy, at_end)
 
 
-async def _correct(connection: Connection, run: Recompute, page: Sequence[Excess]) -> tuple[list[Excess], list[Excess]]:
+def _concerned(looked: Sequence[tuple[Excess, bytes]]) -> list[Excess]:
+    """Those that are wrong, and those above them: one that agreed with a wrong child does not any more when that is right."""
+    wrong = [path for excess, path in looked if excess.any]
+    return [excess for excess, path in looked if any(one.startswith(path) for one in wrong)]
+
+
+async def _correct(
+    connection: Connection, run: Recompute, concerned: Sequence[Excess]
+) -> tuple[list[Excess], list[Excess]]:
     """Those that are right now, and those that have to wait. Children first: what a directory says beyond them is known when they
-    are right, and one that agreed with a wrong child does not any more."""
-    ids, shown = [excess.directory for excess in page], {excess.directory: excess.shown for excess in page}
+    are right."""
+    ids, shown = [excess.directory for excess in concerned], {excess.directory: excess.shown for excess in concerned}
     corrected: list[Excess] = []
     await lock_mounts(connection, [run.mount])
     await hold_fold(connection)
@@ -131,7 +141,8 @@ async def finish(connection: Connection, run: Recompute) -> RecomputeEnd:
     await _lock(connection, run.mount)
     await hold_fold(connection)
     await allow_time(connection)
-    if await _looked(connection, run.mount, run.below, None, 1, run=run.id):
+    left, _ = await _looked(connection, run.mount, run.below, None, 1, run=run.id)
+    if left:
         return RecomputeEnd(ended=False)
     await connection.execute(SQL["settle"], {"run": run.id, "mount": run.mount, **_range(run.below)})
     await _end(connection, run, RecomputeState.SUCCEEDED)
@@ -183,9 +194,9 @@ async def prove(connection: Connection, mount: MountId, limit: int) -> ProvenPag
     difference is never expected, so it is not expected to be the only one."""
     async with connection.transaction():
         await _lock(connection, mount)
-        looked = await _looked(connection, mount, b"", await position(connection, mount), limit)
+        await allow_time(connection)
+        looked, at_end = await _looked(connection, mount, b"", await position(connection, mount), limit)
         wrong = [excess for excess, _ in looked if excess.any]
-        at_end = len(looked) < limit
         values = {"mount": mount, "cursor": None if at_end else looked[-1][1], "whole": at_end}
         recompute = await _report(connection, mount, wrong) if wrong else None
         await connection.execute(SQL["proceed"], {**values, "directories": len(looked), "differences": len(wrong)})
@@ -208,13 +219,14 @@ async def _lock(connection: Connection, mount: MountId) -> None:
 
 async def _looked(
     connection: Connection, mount: MountId, below: bytes, cursor: bytes | None, limit: int, *, run: int = _EVERY_RUN
-) -> list[tuple[Excess, bytes]]:
-    """The next directories, each with its path in stored form."""
-    values = {"mount": mount, "run": run, "limit": limit, **_range(below)}
+) -> tuple[list[tuple[Excess, bytes]], bool]:
+    """The next directories, each with its path in stored form; and whether no other comes after them."""
+    values = {"mount": mount, "run": run, "limit": limit, "children": _CHILDREN, **_range(below)}
     if cursor is not None:
         values["high"] = below + cursor
     rows = await (await connection.execute(SQL["page"], values)).fetchall()
-    return [(_excess(row, row["directory_text"]), bytes(row["directory_path"])) for row in rows]
+    at_end = not rows or len(rows) == rows[0]["there"] < limit
+    return [(_excess(row, row["directory_text"]), bytes(row["directory_path"])) for row in rows], at_end
 
 
 def _range(below: bytes) -> dict[str, bytes]:

@@ -204,7 +204,8 @@ SCANNED = {
     "after_id": 0,
     "after_version": 0,
 }
-RANGE = {"mount": 1, "low": b"5/", "high": b"50", "run": 1}
+BELOW = {"mount": 1, "low": b"5/", "high": b"50", "run": 1}
+RANGE = {**BELOW, "children": 100_000}
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 HASH = b"\0" * 32
 KEY = "commands_tenant_principal_key_key"
@@ -284,7 +285,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "parent": (RECOMPUTES["parent"], {"directory": 5000}, {"nodes_pkey", "nodes_name"}),
     "prove": (RECOMPUTES["prove"], {"ids": [500, 501], "run": 1}, set()),
     "advance": (RECOMPUTES["advance"], {"run": 1, "cursor": b"", "directories": 1, "waits": 0}, set()),
-    "settle recomputes": (RECOMPUTES["settle"], RANGE, {"rollups_doubtful", "nodes_pkey"}),
+    "settle recomputes": (RECOMPUTES["settle"], BELOW, {"rollups_doubtful", "nodes_pkey"}),
     "doubt of a rollup": (RECOMPUTES["doubt"], {"directory": 500}, {"rollups_pkey"}),
     "end of a recompute": (RECOMPUTES["end"], {"run": 1, "state": "failed", "code": None}, {"nodes_pkey"}),
     "position": (RECOMPUTES["position"], {"mount": 1}, set()),

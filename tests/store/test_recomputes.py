@@ -4,7 +4,9 @@ import asyncio
 import random
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
+from activities.upkeep.recompute import ProofPart, Recomputes
 from schema.commands.command import CommandKind
 from schema.ids import MountId
 from schema.recomputes import RecomputeState
@@ -238,6 +240,61 @@ async def test_it_goes_on_where_a_crash_left_it(pool: Pool, tree: MountId) -> No
         await store.advance(connection, run, 2)
     await to_the_end(pool, id, 2)
     assert (await ended(pool, id))[:2] == ("succeeded", 0)
+
+
+def activities(pool: Pool, page: int = 500) -> tuple[Recomputes, list[None]]:
+    told: list[None] = []
+    return Recomputes(pool, lambda: told.append(None), page=page), told
+
+
+async def test_the_activity_waits_for_what_is_busy_and_gives_up_in_the_end(
+    pool: Pool, protocol: Protocol, tree: MountId
+) -> None:
+    await rows(pool, LIE, tree, "e/")
+    begun = await protocol.begin(tree, [asked(CommandKind.MOVE, tree, "e", target="a/e")])
+    id, (recomputes, told) = await ask(pool, tree), activities(pool)
+    steps = [await ActivityEnvironment().run(recomputes.recompute, id) for _ in range(3)]
+    assert [step.state for step in steps] == ["running"] * 3 and steps[-1].waits and not told
+    await rows(pool, "UPDATE filestore.rollup_recomputes SET waits = 300 WHERE id = %s", id)
+    assert (await ActivityEnvironment().run(recomputes.recompute, id)).state == "failed"
+    assert await ended(pool, id) == ("failed", 0, "PATH_BUSY") and told == [None]
+    assert await state(pool, tree, "") == "stale"
+    await protocol.commit(tree, [protocol.applied(begun.go[0].id)])
+    again = await ActivityEnvironment().run(recomputes.recompute, await ask(pool, tree))
+    assert again.state == "succeeded" and await totals(pool, tree) == await truth(pool, tree)
+
+
+async def test_a_recompute_of_a_directory_that_is_deleted_meanwhile_is_cancelled(
+    pool: Pool, protocol: Protocol, tree: MountId
+) -> None:
+    id, (recomputes, told) = await ask(pool, tree, "a/b/"), activities(pool)
+    await protocol.run(tree, delete(tree, "a", recursive=True))
+    assert (await ActivityEnvironment().run(recomputes.recompute, id)).state == "cancelled"
+    assert await ended(pool, id) == ("cancelled", 0, "NODE_NOT_FOUND") and told == [None]
+    assert (await ActivityEnvironment().run(recomputes.recompute, id)).state == "cancelled", "once more is harmless"
+    assert told == [None]
+
+
+async def test_a_proof_goes_on_where_the_last_one_stopped_and_begins_again_after_the_end(
+    pool: Pool, tree: MountId
+) -> None:
+    recomputes, _ = activities(pool, page=2)
+    steps = [await ActivityEnvironment().run(recomputes.prove, ProofPart(tree, most)) for most in (3, 5, None)]
+    assert [(step.looked, step.wrong, step.more) for step in steps] == [(3, 0, False), (3, 0, False), (6, 0, False)]
+    query = "SELECT rounds, directories, differences, cursor FROM filestore.rollup_proofs WHERE mount_id = %s"
+    assert await rows(pool, query, tree) == [(2, 12, 0, None)]
+
+
+async def test_a_page_is_shorter_where_directories_hold_many_children(
+    pool: Pool, tree: MountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_CHILDREN", 2)
+    await rows(pool, LIE, tree, "a/")
+    async with pool.connection() as connection:
+        pages = [await store.prove(connection, tree, 100) for _ in range(4)]
+    assert [page.looked for page in pages] == [2, 2, 1, 1] and [page.at_end for page in pages] == [False] * 3 + [True]
+    await to_the_end(pool, await ask(pool, tree))
+    assert await totals(pool, tree) == await truth(pool, tree)
 
 
 async def test_a_proof_marks_what_is_wrong_and_has_the_mount_recomputed(pool: Pool, tree: MountId) -> None:
