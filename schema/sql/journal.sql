@@ -31,6 +31,10 @@ WITH found AS (
        AND (%(after)s::bigint IS NULL OR j.id > %(after)s)
        AND (%(before)s::bigint IS NULL OR j.id < %(before)s)
 
+-- name: settled
+-- Up to which id no entry is missing.
+SELECT f.settled FROM filestore.event_feed f
+
 -- name: by_place
 -- A fragment: entries about names, each a beginning of `place` (its `lengths` say which). `whole`: only those of commands that
 -- took all below the name along.

@@ -124,11 +124,14 @@ async def _rows(
     values = asked.values() | {"tenant": tenant, "limit": limit}
     if asked.place is None and not asked.is_of_node:
         return await _read(connection, _PLAIN[oldest_first], values)
-    async with connection.transaction():
-        # One moment for all that is read: a node that takes the name in between would be missed by a client that follows.
-        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        found = await _lineage(connection, tenant, asked)
-        return await _read(connection, _query(asked, oldest_first), values | _places(asked) | found.values())
+    if oldest_first:
+        # Looked at first: of every entry up to here the versions are there to be found. A node that takes the name while we
+        # look has its entry in a later page, and a client that follows does not miss it.
+        (row,) = await _read(connection, SQL["settled"], {})
+        beyond = row["settled"] + 1
+        values["before"] = beyond if asked.before is None else min(asked.before, beyond)
+    found = await _lineage(connection, tenant, asked)
+    return await _read(connection, _query(asked, oldest_first), values | _places(asked) | found.values())
 
 
 async def _read(connection: Connection, query: LiteralString, values: dict[str, Any]) -> list[DictRow]:

@@ -129,6 +129,7 @@ READS: list[tuple[str, dict[str, str]]] = [
     ("/v1/nodes", {"filters": '{"rollup":{"minFileCount":1}}'}), ("/v1/nodes/by-path", {"path": "gone"}),
     ("/v1/nodes/{root}", {"collisions": "true"}), ("/v1/nodes/{root}/children", {}),
     ("/v1/nodes/{root}/children", {"search": "x"}), ("/v1/journal", {"code": "PATH_BUSY"}),
+    ("/v1/journal", {"path": "gone"}),
 ]  # fmt: skip
 
 

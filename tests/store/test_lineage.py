@@ -10,7 +10,7 @@ from schema.commands.command import Command, CommandKind
 from schema.commands.verdicts import Go
 from schema.ids import MountId, NodeId
 from schema.paths import NodePath
-from schema.store import events, journal, trees
+from schema.store import events, journal, lineage, trees
 from schema.store.journal import JournalFilter
 from schema.store.pool import Pool
 from tests.store.helpers import Protocol, asked, delete, make_mount, mkdir, upload
@@ -43,13 +43,16 @@ class JournaledMount:
     async def found(self, asked: JournalFilter) -> list[Entry]:
         """In both orders, and page by page: always the same."""
         async with self.pool.connection() as connection:
-            await events.settle_entries(connection)
-            await events.settle_entries(connection)
+            await self.settle(connection)
             back = await journal.entries(connection, "main", asked, limit=200)
             ids = await self._followed(connection, asked)
         entries = _read(back.items)[::-1]
         assert [entry["id"] for entry in entries] == ids
         return [(entry["command"], entry["path"]) for entry in entries]
+
+    async def settle(self, connection: Any) -> None:
+        await events.settle_entries(connection)
+        await events.settle_entries(connection)
 
     async def _followed(self, connection: Any, asked: JournalFilter) -> list[int]:
         ids: list[int] = []
@@ -218,3 +221,38 @@ async def test_with_a_node_a_path_asks_for_what_an_entry_says_itself(here: Journ
     await here.run(upload(m, "f"), move(m, "f", "g"), move(m, "g", "h"))
     node = await here.node("h")
     assert await here.found(JournalFilter(node=node, path=NodePath(b"g"))) == [("moveNode", "g")]
+
+
+async def test_a_history_can_be_read_within_a_transaction(here: JournaledMount) -> None:
+    """As the lane for long reads does it, after a statement of its own."""
+    await here.run(upload(here.mount, "f"), move(here.mount, "f", "g"))
+    async with here.pool.connection() as connection:
+        await here.settle(connection)
+        async with connection.transaction():
+            await connection.execute("SELECT 1")
+            asked_for = JournalFilter(mount=here.mount, path=NodePath(b"g"), after=0)
+            page = await journal.entries(connection, "main", asked_for, limit=10, oldest_first=True)
+    assert [entry["command"] for entry in _read(page.items)] == ["uploadFile", "moveNode"]
+
+
+async def test_a_node_that_takes_the_name_while_a_client_reads_is_not_missed(
+    here: JournaledMount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    m, of_place = here.mount, lineage.of_place
+    await here.run(mkdir(m, "a"), mkdir(m, "d"), upload(m, "d/f"))
+
+    async def slow(connection: Any, *place: Any) -> lineage.Lineage:
+        found = await of_place(connection, *place)
+        await here.run(move(m, "d", "a/d"), upload(m, "a/d/f", overwrite=True))
+        await here.settle(connection)
+        return found
+
+    asked_for = JournalFilter(mount=m, path=NodePath(b"a/d/f"))
+    async with here.pool.connection() as connection:
+        await here.settle(connection)
+        with monkeypatch.context() as patch:
+            patch.setattr(lineage, "of_place", slow)
+            first = await journal.entries(connection, "main", replace(asked_for, after=0), limit=10, oldest_first=True)
+        after = first.last or 0
+        second = await journal.entries(connection, "main", replace(asked_for, after=after), limit=10, oldest_first=True)
+    assert (first.items, [entry["path"] for entry in _read(second.items)]) == ("", ["d/f", "d", "a/d/f"])
