@@ -32,6 +32,7 @@ from api.observe.metrics.counts import Counts
 from api.observe.metrics.looks import Looks
 from api.observe.metrics.requests import CountedRequests
 from api.operations import routes as operations
+from api.operations import steering
 from api.pages import docs
 from api.rollups import routes as rollups
 from api.services import Front, Services
@@ -61,6 +62,7 @@ ROUTERS = (
     journal,
     events,
     operations,
+    steering,
     rollups,
     batches,
     commands,

@@ -1,5 +1,6 @@
 """Operations on the real stack: planned, applied, steered, put back. Each test ends with the consistency check."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -263,3 +264,13 @@ def test_a_killed_worker_and_api_lose_no_item_and_do_none_twice(service: Service
     ]
     assert len(copies) == len({entry["path"] for entry in copies})
     assert tree.on_disk() == before | copied("z/copy") | {f"z/copy/empty/{n:02}": b"x" for n in range(60)}
+
+
+def test_it_can_be_followed_until_its_end(service: Service, tree: MountOfTest) -> None:
+    operation = asked(service, tree, "copy", path="a", targetPath="z/copy", options={"filesPerSecond": 8})
+    with service.client() as client, client.stream("GET", f"/v1/operations/{operation['id']}/stream") as stream:
+        lines = [line for line in stream.iter_lines() if line.startswith("data: ")]
+    seen = [json.loads(line.removeprefix("data: ")) for line in lines]
+    assert seen[-1]["state"] == "succeeded" and seen[-1]["progress"]["itemsDone"] == 8
+    done = [one["progress"]["itemsDone"] for one in seen]
+    assert done == sorted(done) and len(set(done)) > 2

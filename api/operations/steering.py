@@ -1,0 +1,166 @@
+"""Steer an operation: what is asked for stands in its row before it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.access.admission import admit
+from api.http import openapi
+from api.http.body import read_json
+from api.http.keys import read_key
+from api.http.routes import Plain
+from api.operations import answers, make
+from api.operations.bodies import CancelBody, ControlBody, LimitsChange, RetryBody, UndoBody
+from api.operations.shapes import Operation
+from api.services import front_of
+from schema.errors import IdempotencyConflict
+from schema.operations.control import Control, Steered, refused, steer
+from schema.operations.operation import OperationState
+from schema.principals import Principal
+from schema.store import operations as store
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
+
+router = APIRouter(route_class=Plain, tags=["operations"])
+
+_LIMITS = openapi.body_of(LimitsChange, {"options": {"filesPerSecond": 20}})
+_PLAIN = (
+    (Control.APPLY, "Run a plan", "Exactly this plan. An item that has changed since is skipped."),
+    (Control.PAUSE, "Pause", "`want` says so at once; the state is `paused` when nothing is in flight any more."),
+    (Control.RESUME, "Go on", "After a pause, where it stopped."),
+)
+"""Requests that say nothing but what is asked for"""
+
+
+def _plain(control: Control) -> Callable[[Request], Awaitable[Response]]:
+    async def asked(request: Request) -> Response:
+        principal = await admit(request, "write")
+        return await _steered(request, principal, control, await read_json(request, ControlBody))
+
+    return asked
+
+
+for _control, _summary, _text in _PLAIN:
+    router.post(
+        f"/v1/operations/{{id}}/{_control}", status_code=202, operation_id=f"{_control}Operation", summary=_summary,
+        description=_text, responses=openapi.answers(answers.ACCEPTED, *answers.REFUSALS),
+        openapi_extra={"parameters": answers.PARAMETERS, "requestBody": openapi.body_of(ControlBody, {})},
+    )(_plain(_control))  # fmt: skip
+
+
+@router.post(
+    "/v1/operations/{id}/cancel",
+    status_code=202,
+    operation_id="cancelOperation",
+    summary="Cancel",
+    responses=openapi.answers(answers.ACCEPTED, *answers.REFUSALS),
+    openapi_extra={"parameters": answers.PARAMETERS, "requestBody": openapi.body_of(CancelBody, {"rollback": True})},
+)
+async def cancel(request: Request) -> Response:
+    """What is done stays; with `rollback` it is put back, the newest first."""
+    principal = await admit(request, "write")
+    body = await read_json(request, CancelBody)
+    return await _steered(request, principal, Control.ROLLBACK if body.rollback else Control.CANCEL, body)
+
+
+@router.post(
+    "/v1/operations/{id}/retry",
+    status_code=202,
+    operation_id="retryOperation",
+    summary="Try again what failed",
+    responses=openapi.answers(answers.ACCEPTED, *answers.REFUSALS),
+    openapi_extra={"parameters": answers.PARAMETERS, "requestBody": openapi.body_of(RetryBody, {"items": [17]})},
+)
+async def retry(request: Request) -> Response:
+    """All items that failed, or those in `items`."""
+    principal = await admit(request, "write")
+    body = await read_json(request, RetryBody)
+    return await _steered(request, principal, Control.RETRY, body, body.items)
+
+
+@router.post(
+    "/v1/operations/{id}/undo",
+    status_code=202,
+    operation_id="undoOperation",
+    summary="Undo",
+    responses=openapi.answers({202: ("The operation that puts it back", Operation)}, *answers.REFUSALS),
+    openapi_extra={"parameters": answers.PARAMETERS, "requestBody": openapi.body_of(UndoBody, {"planOnly": True})},
+)
+async def undo(request: Request) -> Response:
+    """A new operation that puts back what this one has done, newest first. What was changed since is left, and listed. An
+    undo can be undone."""
+    principal = await admit(request, "write")
+    front, id = front_of(request), answers.read_id(request)
+    body = await read_json(request, UndoBody)
+    key = read_key(request.headers, body.idempotency_key)
+    async with front.services.pool.connection() as connection, connection.transaction():
+        original = await make.locked(connection, id, principal.tenant)
+        known = await store.of_key(connection, principal.tenant, principal.name, key) if key else None
+        if known is None:
+            operation = make.undo_of(principal, original, plan_only=body.plan_only)
+        else:
+            operation = await make.locked(connection, known[0], principal.tenant)
+        made, new = await make.create(connection, operation, key, {"undo": id, "planOnly": body.plan_only})
+        shown = await answers.document(connection, made, principal)
+    if new:
+        front.services.drive(operation.mount_id, made, 1, True)
+    return answers.answered(shown, 202)
+
+
+@router.patch(
+    "/v1/operations/{id}",
+    operation_id="limitOperation",
+    summary="Change the limits",
+    responses=openapi.answers({200: ("As it stands now", Operation)}, *answers.REFUSALS),
+    openapi_extra={"parameters": answers.PARAMETERS, "requestBody": _LIMITS},
+)
+async def limit(request: Request) -> Response:
+    """Of an operation that has not ended. Only the options that are sent change; null takes a limit away."""
+    principal = await admit(request, "write")
+    front, id = front_of(request), answers.read_id(request)
+    told = (await read_json(request, LimitsChange)).options
+    changes: dict[str, Any] = {name: getattr(told, name) for name in told.model_fields_set}
+    if changes.get("concurrency", 1) is None:
+        del changes["concurrency"]
+    async with front.services.pool.connection() as connection, connection.transaction():
+        operation = await make.locked(connection, id, principal.tenant)
+        if operation.state.ended:
+            raise refused(operation, Control.LIMIT)
+        await store.change_limits(connection, id, replace(operation.options, **changes))
+        shown = await answers.document(connection, id, principal)
+    front.services.drive(operation.mount_id, id, operation.turn, operation.state is OperationState.PLANNING)
+    return answers.answered(shown, 200)
+
+
+async def _steered(
+    request: Request, principal: Principal, control: Control, body: ControlBody, chosen: list[int] | None = None
+) -> Response:
+    """What is asked for stands in the row before it is answered; the same key again is answered alike."""
+    front, id = front_of(request), answers.read_id(request)
+    key = read_key(request.headers, body.idempotency_key)
+    async with front.services.pool.connection() as connection, connection.transaction():
+        operation = await make.locked(connection, id, principal.tenant)
+        steered: Steered | None = None
+        if not await _heard_before(connection, id, key, control):
+            steered = steer(operation, control)
+            await store.steer(connection, id, steered, chosen)
+        shown = await answers.document(connection, id, principal)
+    if steered is not None and steered.state.moves:
+        front.services.drive(operation.mount_id, id, steered.turn, False)
+    return answers.answered(shown, 202)
+
+
+async def _heard_before(connection: Connection, id: str, key: str | None, control: Control) -> bool:
+    """Raises IdempotencyConflict: under this key something else was asked for."""
+    if key is None:
+        return False
+    before = await store.heard_of(connection, id, key, control)
+    if before not in (None, control):
+        raise IdempotencyConflict()
+    return before is not None
