@@ -1,6 +1,7 @@
 """Access: tokens, scopes, tenants. Only a token names the principal."""
 
 import asyncio
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import httpx2
@@ -212,8 +213,9 @@ async def test_a_tenant_sees_nothing_of_another(
     front: FrontOfTest, pool: Pool, tree: Tree, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     node = await tree.file("theirs.txt", b"theirs")
-    own = await make_tree(pool, tmp_path_factory.mktemp("own"), tenant="other")
-    token = await front.token("admin", tenant="other")
+    another = f"tenant-{uuid.uuid4().hex[:8]}"
+    own = await make_tree(pool, tmp_path_factory.mktemp("own"), tenant=another)
+    token = await front.token("admin", tenant=another)
     async with front.client(token) as client:
         for path in (f"/v1/nodes/{node}", f"/v1/nodes/{tree.root}/children", f"/v1/files/{node}/content",
                      f"/v1/backend-mounts/{tree.mount}", f"/v1/nodes?backendMountId={tree.mount}",

@@ -26,9 +26,19 @@ def about(mount: MountOfTest, path: str, **more: str) -> dict[str, str]:
     return {"backendMountId": str(mount.id), "path": path, **more}
 
 
+_others: set[str] = set()
+
+
+@pytest.fixture(autouse=True)
+def others(service: Service) -> None:
+    """What uploads of earlier tests have left is theirs."""
+    _others.clear()
+    _others.update(waiting(service))
+
+
 def waiting(service: Service) -> list[str]:
     folder = Path(service.env["FILESTORE_SPOOL_PATH"]) / "uploads"
-    return os.listdir(folder) if folder.exists() else []
+    return sorted(set(os.listdir(folder) if folder.exists() else []) - _others)
 
 
 def head(service: Service, url: str) -> httpx2.Response:
