@@ -16,7 +16,7 @@ from schema.faults import areach
 from schema.ids import MountId, new_command_id
 from schema.operations.chunk import changes_directories, together
 from schema.operations.commands import command_of
-from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationKind, OperationState
+from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationState
 from schema.operations.reversal import reversal
 from schema.operations.turn import reached
 from schema.store import begin as begin_store
@@ -79,7 +79,8 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
     operation = locked.operation
     if not operation.state.moves:
         return _over(operation)
-    if there := reached(operation, left=await store.anything_left(connection, operation)):
+    left, stuck = await store.anything_left(connection, operation), await store.stuck(connection, operation)
+    if there := reached(operation, left=left, stuck=stuck):
         await store.reach(connection, operation.id, there)
         if there.state is not OperationState.ROLLING_BACK:
             return NextStep(operation.mount_id, there.state, over=True)
@@ -126,16 +127,13 @@ async def _given_up(
     for item in busy:
         text = "Other commands held the path, however often it was tried. Retry the operation."
         given_up[item] = (ItemState.FAILED, "PATH_BUSY", text)
-    trees = [one for one in items if one.nodes > 1 and one.kind in (ItemKind.DELETE, ItemKind.MOVE)]
-    if (
-        trees
-        and not operation.back
-        and operation.options.only_if_unchanged
-        and operation.kind is not OperationKind.UNDO
-    ):
+    steps = [reversal(one, one.item) if operation.back else one for one in items]
+    trees = [one for one in steps if one.nodes > 1 and one.kind in (ItemKind.DELETE, ItemKind.MOVE)]
+    if trees and (operation.options.only_if_unchanged or operation.back):
+        state = ItemState.FAILED if operation.back else ItemState.SKIPPED
         for item in await store.changed_trees(connection, operation, locked.planned_entry or 0, trees):
-            text = "What the directory holds has changed since the plan. Make a new plan to see it."
-            given_up[item] = (ItemState.SKIPPED, "VERSION_CONFLICT", text)
+            text = "What the directory holds is not what it was. Make a new plan to see it."
+            given_up[item] = (state, "VERSION_CONFLICT", text)
     return given_up
 
 

@@ -92,7 +92,7 @@ async def _tree_page(
     for node in taken:
         planner.add(node, occupants, whole=_whole(operation, node))
     if not found and "after" not in cursor:
-        planner.items.append(_missing(root, planner.next_item))
+        planner.items.append(_missing(operation, root, planner.next_item))
         planner.next_item += 1
     goes_on = {"next": planner.next_item, "root": cursor["root"]}
     if after is not None:
@@ -131,10 +131,10 @@ def _places(planner: Planner, nodes: Sequence[PlannedNode]) -> list[NodePath]:
     return sorted(places)
 
 
-def _missing(path: NodePath, item: int) -> OperationItem:
+def _missing(operation: Operation, path: NodePath, item: int) -> OperationItem:
     return OperationItem(
         item=item,
-        kind=ItemKind.DELETE,
+        kind=ItemKind(operation.kind),
         path=path,
         state=ItemState.FAILED,
         code=errors.NodeNotFound.code,

@@ -1,15 +1,31 @@
 """Operations as clients ask for them."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from api.http.fields import UUID, Count, Id, JsonBody, Key, Metadata, Moment, Query, Short, Text, split_list
 from schema.operations.operation import ItemState, OperationKind, OperationState, Options
-from schema.operations.selection import Selection
+from schema.operations.selection import Selection, glob
 
-Rate = Annotated[float, Field(gt=0, le=1e12, strict=False)]
-Globs = Annotated[list[Short], Field(max_length=100)]
+Rate = Annotated[float, Field(ge=1e-3, le=1e12, strict=False)]
+WILDCARDS_MAX = 3
+"""`*` in one glob: matching takes longer with each of them."""
+
+
+def _usable_glob(pattern: str) -> str:
+    if pattern.replace("**", "*").count("*") > WILDCARDS_MAX:
+        raise ValueError(f"a glob has {WILDCARDS_MAX} wildcards * at most")
+    try:
+        glob(pattern)
+    except re.error as error:
+        raise ValueError(f"not a glob: {error}") from error
+    return pattern
+
+
+Glob = Annotated[Short, AfterValidator(_usable_glob)]
+Globs = Annotated[list[Glob], Field(max_length=20)]
 
 
 class SelectionBody(JsonBody):
@@ -79,7 +95,7 @@ class CancelBody(ControlBody):
 
 
 class RetryBody(ControlBody):
-    items: Annotated[list[Count], Field(min_length=1, max_length=10_000)] | None = None
+    items: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1, max_length=10_000)] | None = None
 
 
 class UndoBody(ControlBody):

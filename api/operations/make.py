@@ -33,7 +33,8 @@ async def operation_of(front: Front, principal: Principal, body: NewOperation) -
         target = paths.decode(body.target_path, body.target_path_b64, allow_root=True)
     selection = body.selection.meant()
     for one in selection.paths:
-        parse(one)
+        if not _inside(parse(one), path):
+            raise _invalid("selection.paths", "Each of these paths lies below `path`.")
     mount = MountId(body.backend_mount_id)
     await front.mounts.get(mount, principal.tenant)
     for place in (path, target):

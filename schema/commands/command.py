@@ -107,6 +107,8 @@ class Command:
     failure_details: Mapping[str, object] | None = None
     borrowed_stage: CommandId | None = None
     """The stage of an upload that has an id of its own, and outlives a failure of this command. None: its own stage"""
+    target_version: int | None = None
+    """Of the file that is replaced at the target: it must be this one still"""
     operation_id: str | None = None
     """The operation that it is an item of, and ..."""
     item: int | None = None

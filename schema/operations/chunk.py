@@ -10,8 +10,8 @@ from schema.paths import NodePath
 def together(steps: Sequence[OperationItem], *, bytes_most: int) -> list[OperationItem]:
     """As many from the front as do not build on each other and have so many bytes together; one at least.
 
-    A directory comes before what it holds, or after it when it goes: the commands of one list are decided on what was before
-    all of them."""
+    A directory comes before what it holds, or after it when it goes, and a name is free before another node takes it: the
+    commands of one list are decided on what was before all of them."""
     taken, size = list[OperationItem](), 0
     for step in steps:
         size += step.size
@@ -26,7 +26,7 @@ def changes_directories(step: OperationItem) -> bool:
 
 
 def _builds(one: OperationItem, other: OperationItem) -> bool:
-    return _above(one, other) or _above(other, one)
+    return _above(one, other) or _above(other, one) or not set(_places(one)).isdisjoint(_places(other))
 
 
 def _above(one: OperationItem, other: OperationItem) -> bool:

@@ -53,7 +53,7 @@ def steer(operation: Operation, control: Control) -> Steered:
             # Where a rollback is wanted already, a mere cancel does not take it back.
             back = control is Control.ROLLBACK or operation.want is Want.ROLLBACK
             return _to(operation, OperationState.CANCELLING, Want.ROLLBACK if back else None)
-        case Control.RETRY if now in (OperationState.PARTIAL, OperationState.FAILED) and not operation.undone:
+        case Control.RETRY if now in (OperationState.PARTIAL, OperationState.FAILED) and _can_retry(operation):
             return Steered(_forth(operation), None, operation.turn + 1, again=True)
         case _:
             raise refused(operation, control)
@@ -66,6 +66,10 @@ def refused(operation: Operation, control: Control) -> WrongState:
         state=str(operation.state),
         operationId=operation.id,
     )
+
+
+def _can_retry(operation: Operation) -> bool:
+    return operation.started and not operation.undone
 
 
 def _to(operation: Operation, state: OperationState, want: Want | None = None) -> Steered:

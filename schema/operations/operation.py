@@ -140,6 +140,8 @@ class Operation:
     undoes: str | None = None
     undoes_turn: int | None = None
     """The turn of the original when its undo was planned"""
+    started: bool = True
+    """It has run; a plan that was refused has not"""
     undone: bool = False
     """An operation that has begun puts this one back, or has done so"""
     conflicts: int = 0

@@ -7,7 +7,8 @@ remembers only the directories above the place it has reached, however large the
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from schema.nodes import NodeKind
+from schema.ids import NodeId
+from schema.nodes import NodeKind, NodeState
 from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationKind
 from schema.operations.selection import PlannedNode
 from schema.paths import PATH_MAX, NodePath
@@ -19,6 +20,8 @@ class Occupant:
 
     kind: NodeKind
     version: int
+    node: NodeId | None = None
+    size: int = 0
 
 
 @dataclass(slots=True)
@@ -79,6 +82,14 @@ class Planner:
         occupants: Mapping[NodePath, Occupant], needs: int | None,
     ) -> None:  # fmt: skip
         match self.operation.options.on_conflict:
+            case "overwrite" if there.kind is node.kind is NodeKind.FILE and kind is ItemKind.MOVE:
+                # In two steps, so that both can be put back: the file at the target goes to the trash first.
+                old = PlannedNode(
+                    id=there.node or NodeId(0), kind=there.kind, state=NodeState.ACTIVE, version=there.version, path=target,
+                    size=there.size,
+                )  # fmt: skip
+                self._put(ItemKind.DELETE, old)
+                self._put(kind, node, target=target, needs=self.items[-1].item)
             case "overwrite" if there.kind is node.kind is NodeKind.FILE:
                 self._put(kind, node, target=target, needs=needs, target_version=there.version)
             case "overwrite":

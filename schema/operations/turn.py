@@ -13,9 +13,9 @@ class Reached:
     back: bool
 
 
-def reached(operation: Operation, *, left: bool) -> Reached | None:
-    """None: it goes on as it is. `left`: items are still to be done, or to be put back. Nothing is reached while an item is
-    in flight: what is reported then would not be true yet."""
+def reached(operation: Operation, *, left: bool, stuck: bool = False) -> Reached | None:
+    """None: it goes on as it is. `left`: items are still to be done, or to be put back. `stuck`: some could not be put back.
+    Nothing is reached while an item is in flight: what is reported then would not be true yet."""
     if operation.in_flight:
         return None
     if operation.want is Want.PAUSE:
@@ -25,7 +25,7 @@ def reached(operation: Operation, *, left: bool) -> Reached | None:
             return Reached(OperationState.ROLLING_BACK, True)
         return Reached(OperationState.CANCELLED, operation.back)
     if not left or _too_many(operation):
-        return Reached(_back(operation) if operation.back else _forward(operation), operation.back)
+        return Reached(_back(operation, stuck) if operation.back else _forward(operation), operation.back)
     return None
 
 
@@ -40,5 +40,5 @@ def _forward(operation: Operation) -> OperationState:
     return OperationState.PARTIAL if operation.done else OperationState.FAILED
 
 
-def _back(operation: Operation) -> OperationState:
-    return OperationState.PARTIAL if operation.done or operation.failed else OperationState.ROLLED_BACK
+def _back(operation: Operation, stuck: bool) -> OperationState:
+    return OperationState.PARTIAL if operation.done or stuck else OperationState.ROLLED_BACK

@@ -18,13 +18,15 @@ SELECT id::text, encode(request_hash, 'hex') AS hash FROM filestore.operations
 -- The row on which decisions about an operation rest, locked until the transaction ends.
 SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path, o.target_path, o.selection, o.options, o.metadata,
        o.state::text, o.want, o.back, o.turn, o.plan_only, o.undoes::text, o.undoes_turn, o.conflicts, o.items, o.done, o.failed,
-       o.skipped, o.changed, o.reversed, o.in_flight, o.claimed, o.plan_cursor, o.planned_entry, o.paced_until > now() AS paced,
+       o.skipped, o.changed, o.reversed, o.in_flight, o.claimed, o.plan_cursor, o.planned_entry, 
+       o.started_at IS NOT NULL AS started,
        greatest(0, extract(epoch FROM o.paced_until - now()))::float AS pace_seconds
   FROM filestore.operations o WHERE o.id = %(id)s FOR NO KEY UPDATE
 
 -- name: undone
 -- Whether another operation that has begun puts this one back, or did.
-SELECT EXISTS (SELECT FROM filestore.operations u WHERE u.undoes = %(id)s AND u.started_at IS NOT NULL) AS undone
+SELECT EXISTS (SELECT FROM filestore.operations u
+                WHERE u.undoes = %(id)s AND u.started_at IS NOT NULL AND (u.ended_at IS NULL OR u.done > 0)) AS undone
 
 -- name: steer
 -- What a control request changes. The runner looks at once: no runner has touched the row.
@@ -32,16 +34,18 @@ UPDATE filestore.operations
    SET state = %(state)s::filestore.operation_state, want = %(want)s, turn = %(turn)s,
        started_at = CASE WHEN %(state)s IN ('running', 'rolling_back') THEN coalesce(started_at, now()) ELSE started_at END,
        ended_at = CASE WHEN %(state)s = 'cancelled' THEN now() END, claimed = claimed AND %(state)s <> 'cancelled',
-       touched_at = NULL
+       touched_at = NULL, waits_for = NULL
  WHERE id = %(id)s
 
 -- name: again
--- Items that failed are pending again; those that could not be put back are to be put back again. All, or those of a list.
+-- Items that failed are pending again; those that could not be put back are to be put back again. All, or those of a list. Where
+-- the plan found no node there is nothing to try.
 WITH again AS (
     UPDATE filestore.operation_items
        SET state = CASE WHEN left_version IS NULL THEN 'pending' ELSE 'done' END::filestore.item_state, code = NULL, message = NULL,
-           retry_at = NULL
-     WHERE operation_id = %(id)s AND state = 'failed' AND (%(items)s::integer[] IS NULL OR item = ANY(%(items)s::integer[]))
+           retry_at = NULL, deferred = 0
+     WHERE operation_id = %(id)s AND state = 'failed' AND (node_id IS NOT NULL OR kind = 'mkdir')
+       AND (%(items)s::integer[] IS NULL OR item = ANY(%(items)s::integer[]))
     RETURNING state
 )
 UPDATE filestore.operations o SET failed = o.failed - n.pending - n.done, done = o.done + n.done
@@ -105,20 +109,20 @@ SELECT n.path, d.directory_path AS directory, n.name, n.id, n.kind::text, n.stat
  ORDER BY d.directory_path, n.name LIMIT %(limit)s
 
 -- name: directory_after
--- Where to go on when 200 directories held nothing more.
+-- The last of 200 directories: there may be others behind it.
 SELECT k.directory_path FROM filestore.nodes k
  WHERE k.mount_id = %(mount)s AND k.directory_path > %(directory)s AND k.directory_path < %(high)s
    AND k.directory_path IS NOT NULL AND k.state <> 'deleted'
- ORDER BY k.directory_path OFFSET 199 LIMIT 1
+ ORDER BY k.directory_path OFFSET 198 LIMIT 1
 
 -- name: occupants
 -- What lies at these places.
-SELECT decode(i.path, 'hex') AS path, n.kind::text, n.version
+SELECT decode(i.path, 'hex') AS path, n.kind::text, n.version, n.id, n.size_bytes
   FROM jsonb_to_recordset(%(places)s::jsonb) AS i(path text, parent text, name text)
  CROSS JOIN LATERAL (SELECT p.id FROM filestore.nodes p
         WHERE p.mount_id = %(mount)s AND p.directory_path = decode(i.parent, 'hex') AND p.directory_path IS NOT NULL
           AND p.state <> 'deleted' LIMIT 1) p
- CROSS JOIN LATERAL (SELECT x.kind, x.version FROM filestore.nodes x
+ CROSS JOIN LATERAL (SELECT x.kind, x.version, x.id, x.size_bytes FROM filestore.nodes x
         WHERE x.parent_id = p.id AND x.name = decode(i.name, 'hex') AND x.state <> 'deleted' LIMIT 1) n
 
 -- name: done_items
@@ -200,6 +204,11 @@ SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version
 SELECT i.item FROM filestore.operation_items i
  WHERE i.operation_id = %(id)s AND i.state = %(state)s::filestore.item_state ORDER BY i.item LIMIT 1
 
+-- name: stuck
+-- Whether something that was done could not be put back.
+SELECT i.item FROM filestore.operation_items i
+ WHERE i.operation_id = %(id)s AND i.state = 'failed' AND i.left_version IS NOT NULL ORDER BY i.item LIMIT 1
+
 -- name: directory_in_flight
 -- Whether a directory is being changed just now.
 SELECT i.item FROM filestore.operation_items i
@@ -213,6 +222,7 @@ SELECT i.item
  WHERE r.file_count + r.directory_count + 1 <> i.nodes OR r.size_bytes <> i.size
     OR EXISTS (SELECT FROM filestore.journal_entries j
                 WHERE j.mount_id = %(mount)s AND j.id > %(entry)s AND j.outcome = 'succeeded'
+                  AND j.operation_id IS DISTINCT FROM %(id)s::uuid
                   AND substring(j.path FOR octet_length(decode(i.path, 'hex')) + 1) = decode(i.path || '2f', 'hex') OFFSET 0)
 
 -- name: described
@@ -260,7 +270,7 @@ SELECT item FROM filestore.operation_items
 -- name: reach
 -- A pause, a turn back, or an end is reached.
 UPDATE filestore.operations
-   SET state = %(state)s::filestore.operation_state, back = %(back)s, want = NULL, touched_at = now(),
+   SET state = %(state)s::filestore.operation_state, back = %(back)s, want = NULL, touched_at = now(), waits_for = NULL,
        claimed = claimed AND %(state)s IN ('running', 'rolling_back', 'cancelling'),
        ended_at = CASE WHEN %(state)s IN ('succeeded', 'partial', 'failed', 'cancelled', 'rolled_back') THEN now() END
  WHERE id = %(id)s
@@ -274,7 +284,7 @@ UPDATE filestore.operations SET touched_at = now() WHERE id = %(id)s
 -- name: open_items
 -- Commands of items were opened in this transaction: the items are in flight.
 WITH opened AS (
-    UPDATE filestore.operation_items i SET state = 'running', command_id = c.id
+    UPDATE filestore.operation_items i SET state = 'running', command_id = c.id, deferred = 0, retry_at = NULL
       FROM filestore.commands c
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.operation_id IS NOT NULL
        AND i.operation_id = ANY (ARRAY[c.operation_id]) AND i.item = c.item AND i.state IN ('pending', 'done')

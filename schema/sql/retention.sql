@@ -45,7 +45,9 @@ SELECT (SELECT count(*) FROM gone) AS gone, (SELECT count(*) FROM looked) AS loo
 -- A page of the items of the operation that ended first, and with the last of them the operation itself.
 WITH old AS (
     SELECT o.id FROM filestore.operations o
-     WHERE o.ended_at < now() - make_interval(secs => %(keep)s) ORDER BY o.ended_at LIMIT 1
+     WHERE o.ended_at < now() - make_interval(secs => %(keep)s)
+       AND NOT EXISTS (SELECT FROM filestore.operations u WHERE u.undoes = o.id AND u.ended_at IS NULL OFFSET 0)
+     ORDER BY o.ended_at LIMIT 1 FOR UPDATE SKIP LOCKED
 ), looked AS (
     SELECT x.operation_id, x.item
       FROM old CROSS JOIN LATERAL (SELECT i.operation_id, i.item FROM filestore.operation_items i

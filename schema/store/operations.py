@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
 
 SQL = load("operations")
+_BEHIND = b"\xff" * 256
+"""Behind every name that a directory can hold"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ def _operation(row: DictRow, *, undone: bool) -> Operation:
         target_path=None if row["target_path"] is None else NodePath(bytes(row["target_path"])),
         selection=Selection.of_json(row["selection"]), options=Options.of_json(row["options"]), metadata=row["metadata"],
         state=OperationState(row["state"]), want=Want(row["want"]) if row["want"] else None, back=row["back"],
-        turn=row["turn"], plan_only=row["plan_only"], undoes=row["undoes"], undoes_turn=row["undoes_turn"], undone=undone,
+        turn=row["turn"], plan_only=row["plan_only"], undoes=row["undoes"], undoes_turn=row["undoes_turn"], started=row["started"],
+        undone=undone,
         conflicts=row["conflicts"], items=row["items"], done=row["done"], failed=row["failed"], skipped=row["skipped"],
         changed=row["changed"], reversed=row["reversed"], in_flight=row["in_flight"],
     )  # fmt: skip
@@ -146,9 +149,9 @@ async def below(
     found = [_found(row) for row in rows]
     if len(rows) == limit:
         return found, (bytes(rows[-1]["directory"]), bytes(rows[-1]["name"]))
-    # Fewer than asked for: all of the 200 directories is read, and there may be others behind them.
+    # Fewer than asked for: all of the 200 directories is read, and there may be others behind the last of them.
     row = await (await connection.execute(SQL["directory_after"], values)).fetchone()
-    return found, (bytes(row["directory_path"]), b"") if row else None
+    return found, (bytes(row["directory_path"]), _BEHIND) if row else None
 
 
 async def occupants(connection: Connection, mount: MountId, places: Iterable[NodePath]) -> dict[NodePath, Occupant]:
@@ -160,7 +163,10 @@ async def occupants(connection: Connection, mount: MountId, places: Iterable[Nod
         return {}
     cursor = await connection.execute(SQL["occupants"], {"mount": mount, "places": _json(asked)})
     return {
-        NodePath(bytes(row["path"])): Occupant(NodeKind(row["kind"]), row["version"]) for row in await cursor.fetchall()
+        NodePath(bytes(row["path"])): Occupant(
+            NodeKind(row["kind"]), row["version"], NodeId(row["id"]), row["size_bytes"]
+        )
+        for row in await cursor.fetchall()
     }
 
 
@@ -232,6 +238,13 @@ async def anything_left(connection: Connection, operation: Operation) -> bool:
     return await (await connection.execute(SQL["left"], {"id": operation.id, "state": state})).fetchone() is not None
 
 
+async def stuck(connection: Connection, operation: Operation) -> bool:
+    """Whether something could not be put back."""
+    if not operation.back:
+        return False
+    return await (await connection.execute(SQL["stuck"], {"id": operation.id})).fetchone() is not None
+
+
 async def directory_in_flight(connection: Connection, id: str) -> bool:
     return await (await connection.execute(SQL["directory_in_flight"], {"id": id})).fetchone() is not None
 
@@ -244,7 +257,7 @@ async def changed_trees(
         {"item": one.item, "node": one.node_id, "path": one.path.raw.hex(), "nodes": one.nodes, "size": one.size}
         for one in items
     ]
-    values = {"mount": operation.mount_id, "entry": entry, "trees": _json(trees)}
+    values = {"id": operation.id, "mount": operation.mount_id, "entry": entry, "trees": _json(trees)}
     cursor = await connection.execute(SQL["changed_trees"], values)
     return {int(row["item"]) for row in await cursor.fetchall()}
 

@@ -236,13 +236,23 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(service: Service, tre
         {"kind": "copy", "path": "a"}, {"kind": "delete"}, {"kind": "move", "path": "a", "targetPath": "a/b/x"},
         {"kind": "describe", "path": "a"}, {"kind": "delete", "path": "a", "targetPath": "z"}, {"kind": "fold", "path": "a"},
         {"kind": "delete", "path": "a/../b"}, {"kind": "delete", "path": "a", "options": {"onConflict": "ask"}},
-        {"kind": "delete", "path": "a", "options": {"concurrency": 0}}, {"kind": "delete", "path": 7},
+        {"kind": "delete", "path": "a", "options": {"concurrency": 0}},
+        {"kind": "delete", "path": "a", "selection": {"include": ["[z-a]"]}},
+        {"kind": "delete", "path": "a", "selection": {"include": ["*a*a*a*a*a"]}},
+        {"kind": "delete", "path": "a", "selection": {"paths": ["z/copy"]}},
+        {"kind": "delete", "path": "a", "options": {"filesPerSecond": 1e-300}}, {"kind": "delete", "path": 7},
     ]  # fmt: skip
     for body in wrong:
         answer = service.call("POST", "/v1/operations", json={"backendMountId": tree.id, **body})
         assert answer.status_code == 400, (body, answer.text)
     nowhere = asked(service, tree, "delete", path="a/not there")
     assert ended(service, nowhere, "failed")["errors"][0]["code"] == "NODE_NOT_FOUND"
+    result(service.mkdir(tree, "a/not there"), 201)
+    again = service.call("POST", f"/v1/operations/{nowhere['id']}/retry", json={})
+    refused(again, 409, "WRONG_STATE")  # nothing of it was ever begun
+    assert "a/not there" in tree.on_disk()
+    retried = service.call("POST", f"/v1/operations/{nowhere['id']}/retry", json={"items": [3_000_000_000]})
+    refused(retried, 400, "INVALID_REQUEST")
     refused(service.call("GET", "/v1/operations/" + "0" * 8), 404, "NOT_FOUND")
     refused(service.call("POST", f"/v1/operations/{nowhere['id']}/pause", json={}), 409, "WRONG_STATE")
 
@@ -274,3 +284,24 @@ def test_it_can_be_followed_until_its_end(service: Service, tree: MountOfTest) -
     assert seen[-1]["state"] == "succeeded" and seen[-1]["progress"]["itemsDone"] == 8
     done = [one["progress"]["itemsDone"] for one in seen]
     assert done == sorted(done) and len(set(done)) > 2
+
+
+def test_files_move_over_others_and_both_come_back(service: Service, tree: MountOfTest) -> None:
+    result(service.upload(tree, "z/f", b"old"), 201)
+    before = tree.on_disk()
+    body = {"path": "a", "targetPath": "z", "selection": {"include": ["f"]}, "options": {"onConflict": "overwrite"}}
+    moved = ended(service, asked(service, tree, "move", **body))
+    assert tree.on_disk()["z/f"] == b"one" and "a/f" not in tree.on_disk()
+    ended(service, steered(service, moved, "undo"))
+    assert tree.on_disk() == before
+
+
+def test_another_node_of_the_same_version_is_not_taken_for_the_one_of_the_plan(
+    service: Service, tree: MountOfTest
+) -> None:
+    copied_one = ended(service, asked(service, tree, "copy", path="a/f", targetPath="z/f"))
+    result(service.delete(tree, "z/f"), 200)
+    result(service.upload(tree, "z/f", b"a stranger's, and the first version too"), 201)
+    undo = ended(service, steered(service, copied_one, "undo"), "failed")
+    assert [one["code"] for one in undo["errors"]] == ["VERSION_CONFLICT"]
+    assert tree.on_disk()["z/f"].startswith(b"a stranger's")  # type: ignore[union-attr]

@@ -136,3 +136,18 @@ async def test_a_plan_goes_on_where_it_was_whatever_the_page(pool: Pool, protoco
                 page, after = await store.below(connection, tree, NodePath(b"d"), after, limit)
             found += [node.path.text for node in page]
         assert found == ["d/f", "d/g", "d/e", "d/e/x", "d/e/e", "d/empty"], limit
+
+
+async def test_a_plan_finds_each_of_more_directories_than_it_reads_at_once(
+    pool: Pool, protocol: Protocol, tree: MountId
+) -> None:
+    names = [f"d/n{number:03}" for number in range(230)]
+    for start in range(0, len(names), 50):
+        await protocol.run(tree, *[mkdir(tree, name) for name in names[start : start + 50]])
+    found: list[str] = []
+    after: tuple[bytes, bytes] | None = (b"d/", b"")
+    while after is not None:
+        async with pool.connection() as connection:
+            page, after = await store.below(connection, tree, NodePath(b"d"), after, 500)
+        found += [node.path.text for node in page]
+    assert found == ["d/f", "d/g", *names]

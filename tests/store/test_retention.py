@@ -270,9 +270,15 @@ async def planned(pool: Pool, mount: MountId, items: int, *, ended: bool, undoes
 async def test_an_operation_goes_page_by_page_some_time_after_its_end(own: Pool, mount: MountId) -> None:
     ended = await planned(own, mount, 2500, ended=True)
     undo = await planned(own, mount, 3, ended=False, undoes=ended)
-    assert await ActivityEnvironment().run(Retention(own, LONG, LONG, LONG).prune) == Pruned()
-    pruned = await ActivityEnvironment().run(Retention(own, LONG, LONG, NOW).prune)
-    assert pruned == Pruned(operations=2501)
+    prune_all = Retention(own, LONG, LONG, LONG).prune
+    assert await ActivityEnvironment().run(prune_all) == Pruned(), "it is young"
+    await one(
+        own, "UPDATE filestore.operations SET ended_at = now() - interval '2 days' WHERE id = %s RETURNING 1", ended
+    )
+    assert await ActivityEnvironment().run(prune_all) == Pruned(), "what puts it back has not ended"
+    async with own.connection() as connection:
+        await operation_store.end_plan(connection, undo, OperationState.FAILED)
+    assert await ActivityEnvironment().run(prune_all) == Pruned(operations=2501)
     left = "SELECT array_agg(id::text) FROM filestore.operations WHERE mount_id = %s"
     assert await one(own, left, mount) == [undo]
     assert await one(own, "SELECT undoes FROM filestore.operations WHERE id = %s", undo) is None

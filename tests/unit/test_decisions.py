@@ -298,3 +298,14 @@ def test_a_tree_between_mounts_goes_as_the_target_knows_it_and_its_source_leaves
     assert to_bucket.long and to_bucket.intent.to_json()["items"] and to_bucket.intent.to_json()["departs"]["tree"]
     to_disk = went(asked(MOVE, target_mount_id=TWO), found(place(FOLDER, whole_trees=False), place(mount=TWO)))
     assert to_disk.long and "items" not in to_disk.intent.to_json() and to_disk.intent.to_json()["departs"]["tree"]
+
+
+def test_an_item_of_a_plan_means_the_node_and_the_target_that_were_seen() -> None:
+    assert went(asked(MOVE, operation_id="o", node_id=FILE.id), between(FILE))
+    other = asked(MOVE, operation_id="o", node_id=NodeId(FILE.id + 1))
+    over = asked(COPY, operation_id="o", node_id=FILE.id, overwrite=True, target_version=OTHER.version)
+    assert went(over, between(FILE, OTHER))
+    changed = replace(over, target_version=OTHER.version + 1)
+    for request, found in ((other, between(FILE)), (changed, between(FILE, OTHER))):
+        got = verdict(request, found)
+        assert isinstance(got, Refuse) and got.error.code == "VERSION_CONFLICT"

@@ -145,6 +145,15 @@ def test_what_lies_at_a_target(choice: Any, kind: NodeKind, expected: tuple[obje
     assert (one.target.text, one.code, one.state, one.target_version) == expected
 
 
+def test_a_move_over_a_file_sends_that_one_to_the_trash_first() -> None:
+    options = Options(on_conflict="overwrite")
+    planner = Planner(operation(OperationKind.MOVE, options=options), NodePath(b"a"), 0, {b"z/copy": None})
+    planner.add(node("a/f"), {NodePath(b"z/copy/f"): Occupant(NodeKind.FILE, 4, NodeId(8), 7)}, whole=True)
+    old, new = planner.items
+    assert (old.kind, old.path.text, old.node_id, old.version, old.size) == (ItemKind.DELETE, "z/copy/f", 8, 4, 7)
+    assert (new.kind, new.needs, new.target_version) == (ItemKind.MOVE, old.item, None), "both can be put back"
+
+
 def test_a_free_name_is_found_beside_the_taken_ones() -> None:
     taken = Occupant(NodeKind.FILE, 1)
     assert free_name(NodePath(b"d/a.tar.gz"), {NodePath(b"d/a.tar (1).gz"): taken}) == NodePath(b"d/a.tar (2).gz")
@@ -205,6 +214,11 @@ def test_what_a_request_changes(
         assert steer(now, control) == Steered(*expected, turn=5 if again else 4, again=again)
 
 
+def test_a_plan_that_was_refused_is_not_run_by_a_retry() -> None:
+    with pytest.raises(WrongState):
+        steer(operation(state=S.FAILED, started=False, failed=1), Control.RETRY)
+
+
 def test_what_went_backwards_goes_on_backwards_and_what_was_undone_is_not_retried() -> None:
     assert steer(operation(state=S.PAUSED, back=True), Control.RESUME).state is S.ROLLING_BACK
     assert steer(operation(state=S.PARTIAL, back=True), Control.RETRY).state is S.ROLLING_BACK
@@ -235,13 +249,19 @@ TURNS: list[tuple[dict[str, Any], bool, Reached | None]] = [
     ({"state": S.RUNNING, "failed": 3, "done": 1, "options": Options(max_errors=3)}, True, Reached(S.PARTIAL, False)),
     ({"state": S.ROLLING_BACK, "back": True, "done": 1}, True, None),
     ({"state": S.ROLLING_BACK, "back": True, "reversed": 4}, False, Reached(S.ROLLED_BACK, True)),
-    ({"state": S.ROLLING_BACK, "back": True, "reversed": 4, "failed": 1}, False, Reached(S.PARTIAL, True)),
+    ({"state": S.ROLLING_BACK, "back": True, "reversed": 4, "failed": 1}, False, Reached(S.ROLLED_BACK, True)),
+    ({"state": S.ROLLING_BACK, "back": True, "reversed": 4, "done": 1}, False, Reached(S.PARTIAL, True)),
 ]
 
 
 @pytest.mark.parametrize(("row", "left", "expected"), TURNS)
 def test_when_it_pauses_turns_back_and_ends(row: dict[str, Any], left: bool, expected: Reached | None) -> None:
     assert reached(operation(**row), left=left) == expected
+
+
+def test_a_rollback_that_could_not_put_back_all_is_partial() -> None:
+    back = operation(state=S.ROLLING_BACK, back=True, reversed=4, failed=1)
+    assert reached(back, left=False, stuck=True) == Reached(S.PARTIAL, True)
 
 
 # Putting back
@@ -280,6 +300,7 @@ def test_the_command_of_an_item_names_the_versions_that_were_seen() -> None:
     item = replace(DONE, state=ItemState.PENDING, target_version=2)
     command = command_of(operation(turn=2), item, new_command_id())
     assert (command.kind, command.path, command.target, command.if_version) == (CommandKind.COPY, "a/f", "z/f", 3)
+    assert (command.node_id, command.target_version) == (1, 2)
     assert command.overwrite and command.key == "operation/01/2/4" and (command.operation_id, command.item) == ("01", 4)
     other = command_of(operation(turn=3), item, new_command_id())
     assert other.key != command.key and other.hash != command.hash
@@ -307,6 +328,7 @@ TOGETHER: list[tuple[list[OperationItem], int]] = [
     ([item("d", ItemKind.MKDIR, directory=True), item("x", target=NodePath(b"d/x"))], 1),
     ([item("d/x", ItemKind.DELETE), item("dx", ItemKind.DELETE), item("d", ItemKind.DELETE, directory=True)], 2),
     ([item("d/e", ItemKind.RESTORE, directory=True), item("d/e/f", ItemKind.RESTORE)], 1),
+    ([item("z", target=NodePath(b"a")), item("z", ItemKind.RESTORE)], 1),
     ([item("a", size=60), item("b", size=40), item("c", size=1)], 2),
     ([item("a", size=1000), item("b")], 1),
     ([], 0),

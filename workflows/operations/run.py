@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ChildWorkflowError
 
 with workflow.unsafe.imports_passed_through():
     from activities.operations.chunk import NextChunk, NextStep
@@ -44,13 +44,17 @@ class RunOperation:
 
     async def _carry_out(self, id: str, chunk: NextStep) -> None:
         """As any list of commands; long ones go on by themselves, and `next` counts them as in flight."""
-        await workflow.execute_child_workflow(
-            RunCommands.run,
-            Batch(chunk.mount_id, chunk.commands, shows=True),
-            id=f"operation/{id}/list/{chunk.commands[0].id}",
-            static_summary=attributes.summary(chunk.commands),
-            search_attributes=attributes.of_commands(chunk.commands, chunk.mount_id),
-        )
+        try:
+            await workflow.execute_child_workflow(
+                RunCommands.run,
+                Batch(chunk.mount_id, chunk.commands, shows=True),
+                id=f"operation/{id}/list/{chunk.commands[0].id}",
+                static_summary=attributes.summary(chunk.commands),
+                search_attributes=attributes.of_commands(chunk.commands, chunk.mount_id),
+            )
+        except ChildWorkflowError:
+            # Nothing of it began, or the sweep resumes it: its items are pending, or in flight.
+            await workflow.sleep(timedelta(seconds=3))
 
     def _show(self, chunk: NextStep) -> None:
         """Shows the run's title, path and progress to a person, and makes it searchable by them."""

@@ -19,7 +19,9 @@ COPY_INLINE_BYTES = 4 * 1024 * 1024
 
 
 def stale(request: Command, node: KnownNode | None) -> errors.FilestoreError | None:
-    """The client named a version, a content or a state, and this is not it."""
+    """The client named a version, a content or a state, and this is not it. (A plan names its nodes as well.)"""
+    if request.operation_id is not None and node is not None and request.node_id not in (None, node.id):
+        return errors.VersionConflict("Another node lies here than the plan has seen.", currentNodeId=node.id)
     version, digest = (node.version, node.sha256) if node else (None, None)
     if request.if_exists and node is None:
         return errors.VersionConflict("There is no node at this path, and the request asks for one.")
@@ -77,6 +79,8 @@ def in_the_way(request: Command, place: Place, kind: NodeKind) -> errors.Filesto
             f"There is a {node.kind} at the target; only a file can be replaced, and only by a file. Delete it first.",
             path=request.appears_at.text,
         )
+    if request.target_version is not None and node.version != request.target_version:
+        return errors.VersionConflict("The file at the target has changed.", currentVersion=node.version)
     return None if node.is_certain else uncertain(node)
 
 
