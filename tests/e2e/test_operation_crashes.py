@@ -38,7 +38,7 @@ def copied(mount: MountOfTest, source: str, target: str) -> dict[str, bytes | No
     return lies | {target + path[len(source) :]: lies[path] for path in lies if (path + "/").startswith(source + "/")}
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("nth", [1, 3])
 @pytest.mark.parametrize("point", POINTS)
 def test_a_worker_that_dies_loses_no_item_and_does_none_twice(
