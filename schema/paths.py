@@ -65,6 +65,10 @@ class NodePath:
         """The same as numbers: how many bytes of this path each of them is. All of them spelled out are its square."""
         return [0, *(at for at, byte in enumerate(self.raw) if byte == 0x2F)] if self.raw else []
 
+    def is_below(self, directory: "NodePath") -> bool:
+        """Somewhere inside of it; nothing is inside of itself."""
+        return self != directory and self.raw.startswith(directory.as_directory)
+
     def child(self, name: bytes) -> "NodePath":
         return NodePath(self.raw + b"/" + name if self.raw else name)
 

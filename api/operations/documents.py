@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 from schema.operations.operation import OperationItem, OperationState, Options
 from schema.operations.selection import Selection
 from schema.paths import NodePath
@@ -85,8 +87,4 @@ def _options(options: Options) -> dict[str, Any]:
 
 
 def _camel(told: Mapping[str, Any]) -> dict[str, Any]:
-    def one(name: str) -> str:
-        first, *rest = name.split("_")
-        return first + "".join(part.title() for part in rest)
-
-    return {one(name): value for name, value in told.items()}
+    return {to_camel(name): value for name, value in told.items()}

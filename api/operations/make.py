@@ -63,7 +63,7 @@ def _sensible(operation: Operation) -> None:
 
 
 def _inside(path: NodePath, tree: NodePath) -> bool:
-    return path == tree or path.raw.startswith(tree.as_directory)
+    return path == tree or path.is_below(tree)
 
 
 def _invalid(field: str, message: str) -> InvalidRequest:

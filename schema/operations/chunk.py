@@ -31,11 +31,7 @@ def _builds(one: OperationItem, other: OperationItem) -> bool:
 
 def _above(one: OperationItem, other: OperationItem) -> bool:
     """`one` changes a directory, and `other` something below it."""
-    return changes_directories(one) and any(
-        below.raw.startswith(above.as_directory) and below != above
-        for above in _places(one)
-        for below in _places(other)
-    )
+    return changes_directories(one) and any(below.is_below(above) for above in _places(one) for below in _places(other))
 
 
 def _places(item: OperationItem) -> list[NodePath]:

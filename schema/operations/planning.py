@@ -134,7 +134,7 @@ class Planner:
     def _inside(self, path: NodePath) -> bool:
         """A directory that a copy of a tree has to make where it is missing."""
         base = self.operation.target_path
-        return base is not None and (path == base or path.raw.startswith(base.as_directory))
+        return base is not None and (path == base or path.is_below(base))
 
     def _refused(
         self, node: PlannedNode, target: NodePath, code: str, message: str, state: ItemState = ItemState.FAILED
