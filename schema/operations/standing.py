@@ -11,7 +11,7 @@ from schema.operations.operation import CHANGED, ItemState, OperationState, Want
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class HeldOperation:
     """What `begin` needs to know of an operation."""
 
     id: str
@@ -26,7 +26,7 @@ class Standing:
     """There was such an item in this turn"""
 
 
-def opens(standing: Standing | None, item: ItemState | None, command: Command) -> bool:
+def opens(standing: HeldOperation | None, item: ItemState | None, command: Command) -> bool:
     """It was handed out before, in a transaction of its own. Since then its operation may have paused, given up its subtrees,
     turned back, ended, or been taken up again."""
     if standing is None or item is None or command.item is None:

@@ -1,5 +1,5 @@
--- Items of operations in the transactions of `begin` and `commit`. Always in this order: the rows of the operations, in the order of
--- their ids; then mounts and commands; then items. So whatever else steers an operation never waits for what waits for it.
+-- Items of operations in the transactions of `begin` and `commit`. Always in this order: the rows of the operations, in the order
+-- of their ids; then mounts and commands; then items. So whatever else steers an operation never waits for what waits for it.
 
 -- name: lock
 -- The operations that these commands want to begin for: their rows hold still until the transaction ends.

@@ -10,7 +10,7 @@ import orjson
 from schema.commands.command import Command
 from schema.ids import CommandId
 from schema.operations.operation import ItemState, OperationState, Want
-from schema.operations.standing import Admission, Standing, opens
+from schema.operations.standing import Admission, HeldOperation, opens
 from schema.sql import load
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def _items(commands: Iterable[Command]) -> str:
     ]).decode()  # fmt: skip
 
 
-def _standing(row: DictRow) -> Standing:
-    return Standing(
+def _standing(row: DictRow) -> HeldOperation:
+    return HeldOperation(
         row["id"], OperationState(row["state"]), Want(row["want"]) if row["want"] else None, row["back"], row["turn"],
         row["claimed"], row["stops"], row["changed"],
     )  # fmt: skip
