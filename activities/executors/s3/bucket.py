@@ -129,7 +129,7 @@ class Bucket:
     def every(self, prefix: str, most: int | None = None) -> Iterator[ListedObject]:
         return listed(self.wire, prefix, most)
 
-    def pages(self, prefix: str, token: str | None, most: int) -> Iterator[tuple[Iterator[ListedObject], str | None]]:
+    def pages(self, prefix: str, token: str | None, most: int) -> Iterator[tuple[list[ListedObject], str | None]]:
         return pages(self.wire, prefix, token, most)
 
     def first(self, prefix: str, most: int) -> list[ListedObject]:
