@@ -352,6 +352,9 @@ CREATE TABLE filestore.operations (
     planned_at    timestamptz,
     started_at    timestamptz,
     ended_at      timestamptz,
+    failed_before  bigint NOT NULL DEFAULT 0,
+    changed_before bigint NOT NULL DEFAULT 0,
+    refusal        text,
     UNIQUE (tenant, principal, key),
     CHECK (in_flight >= 0 AND done >= 0 AND failed >= 0 AND skipped >= 0 AND reversed >= 0)
 );
@@ -559,6 +562,20 @@ CREATE TABLE filestore.workers (
     started_at timestamptz NOT NULL DEFAULT now(),
     seen_at timestamptz NOT NULL DEFAULT now(),
     connected boolean NOT NULL
+);
+
+-- Drift ---------------------------------------------------------------------------------------------------------------
+
+-- Reasons to look at a place of a mount, until a look has begun that covers them. Losing one costs time only: an audit finds what
+-- it spoke of. So they are not worth a write-ahead log.
+CREATE UNLOGGED TABLE filestore.drift_hints (
+    mount_id   bigint NOT NULL,
+    key        bytea NOT NULL GENERATED ALWAYS AS (sha256(path)) STORED,  -- a key has a limit, a path has none
+    path       bytea NOT NULL,
+    subtree    boolean NOT NULL,                                          -- everything below it, too
+    reason     text NOT NULL,
+    noticed_at timestamptz NOT NULL DEFAULT now(),                        -- when it was first heard of
+    PRIMARY KEY (mount_id, key)
 );
 
 -- Wrong states are impossible, whichever process writes ---------------------------------------------------------------------------
