@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from schema.drift.judge import Conclusion, Parent, Verdict, missed
+from schema.drift.judge import Conclusion, DriftVerdict, Parent, missed
 from schema.drift.policy import HEALING, DriftAction, Phase, Policy
 from schema.drift.sightings import Believed, Sighting, unchanged
 from schema.nodes import NodeKind, NodeState
@@ -90,7 +90,7 @@ class Report:
 
 
 @dataclass(slots=True)
-class Outcome:
+class LookOutcome:
     """All that one look makes of a mount, before any of it is written."""
 
     acts: list[Act] = field(default_factory=list)
@@ -121,7 +121,7 @@ class Terms:
         return self.by_hand or self.policy.phase is Phase.ENFORCE
 
 
-def weigh(conclusions: Sequence[Conclusion], terms: Terms) -> Outcome:
+def weigh(conclusions: Sequence[Conclusion], terms: Terms) -> LookOutcome:
     """Conclusions come parents first."""
     return _Weighing(terms, conclusions).run()
 
@@ -129,12 +129,12 @@ def weigh(conclusions: Sequence[Conclusion], terms: Terms) -> Outcome:
 class _Weighing:
     def __init__(self, terms: Terms, conclusions: Sequence[Conclusion]) -> None:
         self._terms, self._policy, self._conclusions = terms, terms.policy, conclusions
-        self._out = Outcome()
+        self._out = LookOutcome()
         self._covered: set[bytes] = set()
         """Directories of which a finding, or their own state, speaks for all below them"""
         self._needed = self._directories_of_moves()
 
-    def run(self) -> Outcome:
+    def run(self) -> LookOutcome:
         for conclusion in self._conclusions:
             self._one(conclusion)
         return self._out
@@ -145,7 +145,7 @@ class _Weighing:
         needed: set[bytes] = set()
         for conclusion in self._conclusions:
             parent = conclusion.parent
-            if conclusion.verdict is Verdict.MOVED:
+            if conclusion.verdict is DriftVerdict.MOVED:
                 while isinstance(parent, bytes) and parent not in needed:
                     needed.add(parent)
                     parent = parent.rpartition(b"/")[0]
@@ -153,10 +153,10 @@ class _Weighing:
 
     def _one(self, conclusion: Conclusion) -> None:
         sighting = conclusion.sighting
-        if sighting.above in self._covered and conclusion.verdict is not Verdict.MOVED:
+        if sighting.above in self._covered and conclusion.verdict is not DriftVerdict.MOVED:
             if sighting.kind == NodeKind.DIRECTORY or (conclusion.node is not None and conclusion.node.is_directory):
                 self._covered.add(sighting.path)
-            if conclusion.verdict is not Verdict.GONE:
+            if conclusion.verdict is not DriftVerdict.GONE:
                 return
         self._VERDICTS[conclusion.verdict](self, conclusion)
 
@@ -247,18 +247,18 @@ class _Weighing:
         self._out.settled.append(conclusion.sighting.path)
 
     _VERDICTS: ClassVar = {
-        Verdict.SAME: _same,
-        Verdict.CHANGED: _changed,
-        Verdict.REPLACED: _changed,
-        Verdict.MOVED: _moved,
-        Verdict.NEW: _new,
-        Verdict.GONE: _gone,
-        Verdict.STILL_MISSING: _stands,
-        Verdict.UNREADABLE: _unreadable,
-        Verdict.LINKED: _linked,
-        Verdict.UNSURE: _unsure,
-        Verdict.LEFT: _settled,
-        Verdict.NOTHING: _settled,
+        DriftVerdict.SAME: _same,
+        DriftVerdict.CHANGED: _changed,
+        DriftVerdict.REPLACED: _changed,
+        DriftVerdict.MOVED: _moved,
+        DriftVerdict.NEW: _new,
+        DriftVerdict.GONE: _gone,
+        DriftVerdict.STILL_MISSING: _stands,
+        DriftVerdict.UNREADABLE: _unreadable,
+        DriftVerdict.LINKED: _linked,
+        DriftVerdict.UNSURE: _unsure,
+        DriftVerdict.LEFT: _settled,
+        DriftVerdict.NOTHING: _settled,
     }
 
     # What the policy says

@@ -17,7 +17,7 @@ Parent = int | bytes
 Place = tuple[Parent, bytes]
 
 
-class Verdict(StrEnum):
+class DriftVerdict(StrEnum):
     NOTHING = "nothing"
     """Neither the record nor the storage has anything here"""
     SAME = "same"
@@ -42,7 +42,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    verdict: Verdict
+    verdict: DriftVerdict
     sighting: Sighting
     parent: Parent
     node: Believed | None = None
@@ -66,13 +66,13 @@ class Scope:
 
 
 _ENTERED = (
-    Verdict.SAME,
-    Verdict.REPLACED,
-    Verdict.MOVED,
-    Verdict.NEW,
-    Verdict.GONE,
-    Verdict.STILL_MISSING,
-    Verdict.UNSURE,
+    DriftVerdict.SAME,
+    DriftVerdict.REPLACED,
+    DriftVerdict.MOVED,
+    DriftVerdict.NEW,
+    DriftVerdict.GONE,
+    DriftVerdict.STILL_MISSING,
+    DriftVerdict.UNSURE,
 )
 """Of a directory: what is below it can be judged"""
 _PASSES = 20
@@ -134,7 +134,7 @@ class _Pass:
         act = self.acts.get(above.path)
         if act is None or act.verdict not in _ENTERED:
             return None
-        if act.verdict is Verdict.NEW:
+        if act.verdict is DriftVerdict.NEW:
             return above.path
         return act.node.id if act.node is not None else None
 
@@ -149,7 +149,7 @@ class _Pass:
         if sighting.state is SightState.ABSENT:
             return self._absent(sighting, parent, here)
         if sighting.state is SightState.UNREADABLE:
-            return Conclusion(Verdict.UNREADABLE, sighting, parent, here)
+            return Conclusion(DriftVerdict.UNREADABLE, sighting, parent, here)
         if sighting.state is SightState.CHANGING:
             return None
         if sighting.key is not None and sighting.key in self._record.held:
@@ -158,16 +158,16 @@ class _Pass:
 
     def _absent(self, sighting: Sighting, parent: Parent, here: Believed | None) -> Conclusion | None:
         if here is None:
-            return Conclusion(Verdict.NOTHING, sighting, parent)
+            return Conclusion(DriftVerdict.NOTHING, sighting, parent)
         arrived = self._elsewhere(here, sighting)
         if arrived is not None:
             self._needs[sighting.path] = arrived.path, here.id
-            return Conclusion(Verdict.LEFT, sighting, parent, here)
+            return Conclusion(DriftVerdict.LEFT, sighting, parent, here)
         if here.is_missing:
-            return Conclusion(Verdict.STILL_MISSING, sighting, parent, here)
+            return Conclusion(DriftVerdict.STILL_MISSING, sighting, parent, here)
         if not sighting.stable:
             return None  # `stable`
-        return Conclusion(Verdict.GONE if self._whole else Verdict.UNSURE, sighting, parent, here)  # `wide`
+        return Conclusion(DriftVerdict.GONE if self._whole else DriftVerdict.UNSURE, sighting, parent, here)  # `wide`
 
     def _present(self, sighting: Sighting, parent: Parent, here: Believed | None) -> Conclusion | None:
         if here is not None and same_file(here, sighting):
@@ -184,21 +184,21 @@ class _Pass:
             self._needs[sighting.path] = arrived.path, here.id
             here = None
         if here is not None and not (self._whole and sighting.stable):
-            return None if here.is_missing else Conclusion(Verdict.UNSURE, sighting, parent, here)
+            return None if here.is_missing else Conclusion(DriftVerdict.UNSURE, sighting, parent, here)
         if owner is not None:
-            return Conclusion(Verdict.MOVED, sighting, parent, owner, here)
+            return Conclusion(DriftVerdict.MOVED, sighting, parent, owner, here)
         if here is None:
-            return Conclusion(Verdict.NEW, sighting, parent)
+            return Conclusion(DriftVerdict.NEW, sighting, parent)
         if here.kind != sighting.kind:
-            return Conclusion(Verdict.NEW, sighting, parent, None, here)
-        return Conclusion(Verdict.REPLACED, sighting, parent, here)
+            return Conclusion(DriftVerdict.NEW, sighting, parent, None, here)
+        return Conclusion(DriftVerdict.REPLACED, sighting, parent, here)
 
     def _linked(self, sighting: Sighting, parent: Parent, here: Believed | None) -> Conclusion | None:
         """Two names of one file, for good; or a file that was renamed under our eyes, or from where nothing was looked at: that
         waits."""
         certain = self._whole or len(self._places(sighting)) > 1
         if certain and sighting.links > 1 and sighting.kind != NodeKind.DIRECTORY:
-            return Conclusion(Verdict.LINKED, sighting, parent, here)
+            return Conclusion(DriftVerdict.LINKED, sighting, parent, here)
         return None
 
     # Which file is whose
@@ -243,19 +243,19 @@ class _Pass:
         arrival = self.acts.get(other)
         return (
             arrival is not None
-            and arrival.verdict is Verdict.MOVED
+            and arrival.verdict is DriftVerdict.MOVED
             and arrival.node is not None
             and arrival.node.id == node
         )
 
 
-def _content(node: Believed, sighting: Sighting) -> Verdict:
+def _content(node: Believed, sighting: Sighting) -> DriftVerdict:
     """`hash_decides`: another ctime is no drift by itself."""
     if sighting.kind != "file":
-        return Verdict.SAME
+        return DriftVerdict.SAME
     if sighting.key is None and not sighting.sha256:
-        return Verdict.SAME if list(node.facts[9:10]) == list(sighting.facts[9:10]) else Verdict.CHANGED
-    return Verdict.SAME if node.sha256 == sighting.sha256 else Verdict.CHANGED
+        return DriftVerdict.SAME if list(node.facts[9:10]) == list(sighting.facts[9:10]) else DriftVerdict.CHANGED
+    return DriftVerdict.SAME if node.sha256 == sighting.sha256 else DriftVerdict.CHANGED
 
 
 def missed(node: Believed, generation: int) -> Believed | None:

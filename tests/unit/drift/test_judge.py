@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from schema.drift.acts import Deed, Outcome
-from schema.drift.judge import Scope, Verdict, judge, missed
+from schema.drift.acts import Deed, LookOutcome
+from schema.drift.judge import DriftVerdict, Scope, judge, missed
 from schema.drift.sightings import Believed, Record, Sighting, SightState, key_of
 from tests.unit.drift.world import ASKED, ENFORCED, World, settled
 
 CHANGING = SightState.CHANGING
 
 
-def verdicts(world: World, seen: list[Sighting] | None = None, *, whole: bool = True) -> dict[bytes, Verdict]:
+def verdicts(world: World, seen: list[Sighting] | None = None, *, whole: bool = True) -> dict[bytes, DriftVerdict]:
     judged = world.judged(world.see() if seen is None else seen, whole=whole)
     return {one.sighting.path: one.verdict for one in judged.conclusions}
 
 
-def deeds(outcome: Outcome) -> list[Deed]:
+def deeds(outcome: LookOutcome) -> list[Deed]:
     return [act.deed for act in outcome.acts]
 
 
@@ -74,14 +74,14 @@ def test_wide_a_look_at_both_ends_sees_a_move() -> None:
     world = settled(b"a")
     world.rename(b"a", b"b")
     assert verdicts(world, only(world, b"b"), whole=False) == {}
-    assert verdicts(world, whole=False) == {b"a": Verdict.LEFT, b"b": Verdict.MOVED}
+    assert verdicts(world, whole=False) == {b"a": DriftVerdict.LEFT, b"b": DriftVerdict.MOVED}
 
 
 def test_stable_a_directory_that_changed_while_it_was_listed_loses_nothing() -> None:
     world = settled(b"a", b"b")
     world.remove(b"a")
     world.put(b"b", b"other")
-    assert verdicts(world, [replace(one, stable=False) for one in world.see()]) == {b"b": Verdict.UNSURE}
+    assert verdicts(world, [replace(one, stable=False) for one in world.see()]) == {b"b": DriftVerdict.UNSURE}
 
 
 def test_racy_and_restat_a_file_that_changes_is_left_alone() -> None:
@@ -125,14 +125,14 @@ def test_intent_a_file_of_a_running_command_waits_wherever_it_is_seen() -> None:
 def test_readback_times_that_a_command_stored_prove_nothing() -> None:
     world = settled(b"a")
     world.nodes[2] = replace(world.nodes[2], provisional=True)
-    assert verdicts(world) == {b"a": Verdict.SAME}
+    assert verdicts(world) == {b"a": DriftVerdict.SAME}
     assert deeds(world.look()) == [Deed.STAMPS]
 
 
 def test_hash_decides_another_ctime_is_no_drift_by_itself() -> None:
     world = settled(b"a")
     world.disk[b"a"].time += 1
-    assert (verdicts(world), deeds(world.look())) == ({b"a": Verdict.SAME}, [Deed.STAMPS])
+    assert (verdicts(world), deeds(world.look())) == ({b"a": DriftVerdict.SAME}, [Deed.STAMPS])
 
 
 # Whose file it is
@@ -145,7 +145,7 @@ def test_btime_a_number_that_is_used_again_is_another_file() -> None:
     file = world.put(b"b", b"other")
     facts = (0, inode, *file.facts[2:])
     seen = [replace(one, facts=facts) if one.path == b"b" else one for one in world.see()]
-    assert verdicts(world, seen) == {b"a": Verdict.GONE, b"b": Verdict.NEW}
+    assert verdicts(world, seen) == {b"a": DriftVerdict.GONE, b"b": DriftVerdict.NEW}
 
 
 def test_id_first_a_swap_is_two_moves_and_no_change_of_content() -> None:
@@ -153,7 +153,7 @@ def test_id_first_a_swap_is_two_moves_and_no_change_of_content() -> None:
     world.rename(b"a", b"t")
     world.rename(b"b", b"a")
     world.rename(b"t", b"b")
-    assert verdicts(world) == {b"a": Verdict.MOVED, b"b": Verdict.MOVED}
+    assert verdicts(world) == {b"a": DriftVerdict.MOVED, b"b": DriftVerdict.MOVED}
     assert deeds(world.look()) == [Deed.PLACE, Deed.PLACE]
     assert (world.now(2).path, world.now(3).path) == (b"b", b"a")
 
@@ -163,7 +163,7 @@ def test_together_who_waits_makes_waiting_what_depends_on_it() -> None:
     world.rename(b"b", b"c")
     world.rename(b"a", b"b")
     world.put(b"a", b"new")
-    assert verdicts(world) == {b"a": Verdict.NEW, b"b": Verdict.MOVED, b"c": Verdict.MOVED}
+    assert verdicts(world) == {b"a": DriftVerdict.NEW, b"b": DriftVerdict.MOVED, b"c": DriftVerdict.MOVED}
     seen = [replace(one, waits=one.path == b"c") for one in world.see()]
     assert verdicts(world, seen) == {}
 
@@ -175,7 +175,7 @@ def test_revive_a_file_that_comes_back_is_its_old_node() -> None:
     world.look()
     world.look()
     world.disk[b"b"] = file
-    assert verdicts(world)[b"b"] is Verdict.MOVED
+    assert verdicts(world)[b"b"] is DriftVerdict.MOVED
     world.look()
     assert (world.now(2).path, world.now(2).state) == (b"b", "active")
 
@@ -211,7 +211,7 @@ def test_a_name_goes_on_where_a_program_saves_by_rename() -> None:
     world = settled(b"a")
     world.put(b"t", b"saved")
     world.rename(b"t", b"a")
-    assert verdicts(world) == {b"a": Verdict.REPLACED}
+    assert verdicts(world) == {b"a": DriftVerdict.REPLACED}
     world.look()
     assert (world.now(2).version, world.now(2).sha256) == (2, b"saved")
 
@@ -244,7 +244,7 @@ def test_an_object_is_known_by_its_key_and_its_etag_says_what_it_holds() -> None
     other = Sighting(b"a", SightState.SEEN, "file", (*facts[:9], "etag-2", ""), b"y", within=1)
     same = replace(other, facts=facts, sha256=b"x")
     said = [judge([one], Record([node]), Scope(True)).conclusions[0].verdict for one in (other, same)]
-    assert said == [Verdict.CHANGED, Verdict.SAME]
+    assert said == [DriftVerdict.CHANGED, DriftVerdict.SAME]
 
 
 # The policy

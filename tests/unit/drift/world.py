@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from schema.drift.acts import Act, Deed, Outcome, Terms, weigh
+from schema.drift.acts import Act, Deed, LookOutcome, Terms, weigh
 from schema.drift.judge import Judgement, Scope, judge, lost
 from schema.drift.policy import DriftAction, Phase, Policy
 from schema.drift.sightings import Believed, Record, Sighting, SightState, key_of, unchanged
@@ -116,13 +116,13 @@ class World:
     def record(self, change: Callable[[Believed], Believed] = lambda node: node) -> Record:
         return Record([change(node) for node in self.believed])
 
-    def look(self, policy: Policy = ENFORCED, *, whole: bool = True, by_hand: bool = False) -> Outcome:
+    def look(self, policy: Policy = ENFORCED, *, whole: bool = True, by_hand: bool = False) -> LookOutcome:
         self.generation += 1
         return self.conclude(self.see(), policy, whole=whole, by_hand=by_hand)
 
     def conclude(
         self, seen: list[Sighting], policy: Policy = ENFORCED, *, whole: bool = True, by_hand: bool = False
-    ) -> Outcome:
+    ) -> LookOutcome:
         outcome = weigh(judge(seen, self.record(), Scope(whole)).conclusions, Terms(policy, self.generation, by_hand))
         self.apply(outcome.acts)
         return outcome
