@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
+from activities.operations.restores import trash_page
 from schema import errors
 from schema.faults import areach
 from schema.nodes import NodeKind
@@ -54,13 +55,12 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
             raise errors.PathBusy("A command is at work in this subtree. The plan is made after it.")
         await store.advance_plan(connection, operation.id, [], {"root": 0, "next": 0}, entry)
         return None
-    page = _undo_page if operation.kind is OperationKind.UNDO else _tree_page
-    items, after = await page(connection, operation, cursor)
+    items, after = await _PAGES.get(operation.kind, _tree_page)(connection, operation, cursor)
     await store.advance_plan(connection, operation.id, items, after or {}, locked.planned_entry or 0)
-    if after is not None:
+    if after is not None and not after.get("end"):
         return None
     locked = await _again(connection, operation.id)
-    state = _planned(locked.operation)
+    state = _planned(locked.operation, blocked=(after or {}).get("blocked"))
     await store.end_plan(connection, operation.id, state)
     return state
 
@@ -71,9 +71,10 @@ async def _again(connection: Connection, id: str) -> LockedOperation:
     return locked
 
 
-def _planned(operation: Operation) -> OperationState:
-    """With `onConflict: fail` one conflict ends the operation before anything is begun."""
-    if operation.failed and operation.options.on_conflict == "fail":
+def _planned(operation: Operation, *, blocked: bool | None = None) -> OperationState:
+    """With `onConflict: fail` one conflict ends the operation before anything is begun. `blocked`: whether there was one, where
+    not every item that can not go is a conflict."""
+    if (operation.failed if blocked is None else blocked) and operation.options.on_conflict == "fail":
         return OperationState.FAILED
     return OperationState.PLANNED if operation.plan_only else OperationState.RUNNING
 
@@ -151,3 +152,7 @@ async def _undo_page(
     if len(done) < _PAGE:
         return items, None
     return items, {"root": 0, "next": cursor["next"] + len(items), "before": done[-1].item}
+
+
+_PAGES = {OperationKind.UNDO: _undo_page, OperationKind.RESTORE: trash_page}
+"""How the pages are made of those kinds that are not planned from the nodes of a subtree"""

@@ -73,7 +73,7 @@ class DescribedMetadata(JsonBody):
 
 
 class NewOperation(JsonBody):
-    kind: Annotated[Literal["copy", "move", "delete", "describe"], Field()]
+    kind: Annotated[Literal["copy", "move", "delete", "restore", "describe"], Field()]
     backend_mount_id: Id
     path: Text | None = None
     path_b64: Text | None = Field(None, alias="pathB64")

@@ -18,6 +18,8 @@ class OperationKind(StrEnum):
     DELETE = "delete"
     DESCRIBE = "describe"
     """Metadata is changed"""
+    RESTORE = "restore"
+    """What the trash keeps comes back, or a subtree becomes what it was at a time"""
     UNDO = "undo"
     """What another operation has done is put back"""
 
