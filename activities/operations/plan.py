@@ -12,6 +12,7 @@ from activities.operations.restores import trash_page
 from schema import errors
 from schema.faults import areach
 from schema.nodes import NodeKind
+from schema.operations.control import STALE
 from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationKind, OperationState
 from schema.operations.planning import Planner, alternatives
 from schema.operations.reversal import reversal
@@ -61,7 +62,7 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
         return None
     locked = await _again(connection, operation.id)
     state = _planned(locked.operation, blocked=(after or {}).get("blocked"))
-    await store.end_plan(connection, operation.id, state)
+    await store.end_plan(connection, operation.id, state, STALE if locked.operation.stale else None)
     return state
 
 
@@ -72,9 +73,10 @@ async def _again(connection: Connection, id: str) -> LockedOperation:
 
 
 def _planned(operation: Operation, *, blocked: bool | None = None) -> OperationState:
-    """With `onConflict: fail` one conflict ends the operation before anything is begun. `blocked`: whether there was one, where
-    not every item that can not go is a conflict."""
-    if (operation.failed if blocked is None else blocked) and operation.options.on_conflict == "fail":
+    """With `onConflict: fail` one conflict ends the operation before anything is begun, and so does an undo of what moved on.
+    `blocked`: whether there was one, where not every item that can not go is a conflict."""
+    conflict = operation.failed if blocked is None else blocked
+    if operation.stale or (conflict and operation.options.on_conflict == "fail"):
         return OperationState.FAILED
     return OperationState.PLANNED if operation.plan_only else OperationState.RUNNING
 
