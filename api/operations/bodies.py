@@ -59,6 +59,7 @@ class OptionsBody(LimitsBody):
     on_conflict: Literal["skip", "overwrite", "rename", "fail"] = "fail"
     only_if_unchanged: bool = True
     start_at: Moment | None = None
+    remove_new: bool = False
 
     def meant(self) -> Options:
         told = self.model_dump(exclude_none=True)
@@ -79,6 +80,7 @@ class NewOperation(JsonBody):
     path_b64: Text | None = Field(None, alias="pathB64")
     target_path: Text | None = None
     target_path_b64: Text | None = Field(None, alias="targetPathB64")
+    as_of: Moment | None = None
     selection: SelectionBody = Field(default_factory=SelectionBody)
     options: OptionsBody = Field(default_factory=OptionsBody)
     metadata: DescribedMetadata | None = None
