@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
 from activities.operations.restores import trash_page
+from activities.operations.rewinds import past_page
 from schema import errors
 from schema.faults import areach
 from schema.nodes import NodeKind
@@ -56,7 +57,7 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
             raise errors.PathBusy("A command is at work in this subtree. The plan is made after it.")
         await store.advance_plan(connection, operation.id, [], {"root": 0, "next": 0}, entry)
         return None
-    items, after = await _PAGES.get(operation.kind, _tree_page)(connection, operation, cursor)
+    items, after = await _pages(operation)(connection, operation, cursor)
     await store.advance_plan(connection, operation.id, items, after or {}, locked.planned_entry or 0)
     if after is not None and not after.get("end"):
         return None
@@ -156,5 +157,12 @@ async def _undo_page(
     return items, {"root": 0, "next": cursor["next"] + len(items), "before": done[-1].item}
 
 
-_PAGES = {OperationKind.UNDO: _undo_page, OperationKind.RESTORE: trash_page}
-"""How the pages are made of those kinds that are not planned from the nodes of a subtree"""
+def _pages(operation: Operation) -> Callable[..., Awaitable[tuple[list[OperationItem], Mapping[str, Any] | None]]]:
+    """What makes the pages of its plan."""
+    match operation.kind:
+        case OperationKind.UNDO:
+            return _undo_page
+        case OperationKind.RESTORE:
+            return trash_page if operation.options.as_of is None else past_page
+        case _:
+            return _tree_page

@@ -39,7 +39,9 @@ async def trash_page(
     root = roots[cursor["root"]]
     made = {bytes.fromhex(path): item for path, item in cursor.get("made", {}).items()}
     planner = RestorePlanner(operation, cursor["next"], made, dict(cursor.get("back", {})))
-    page = _Page(connection, operation, root, planner, list(cursor.get("trees", [])), some=cursor.get("some", False))
+    page = TrashPlan(
+        connection, operation, root, planner, list(cursor.get("trees", [])), some=cursor.get("some", False)
+    )
     page.handled = cursor.get("handled", 0)
     rest: Cursor = {"after": cursor.get("after"), "ended": cursor.get("ended", False)}
     if page.trees:
@@ -64,7 +66,7 @@ async def trash_page(
     return planner.items, goes_on
 
 
-class _Page:
+class TrashPlan:
     """What a page reads, and the planner that makes its items of it."""
 
     def __init__(

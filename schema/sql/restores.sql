@@ -71,3 +71,32 @@ SELECT n.id, n.kind::text, n.version, n.state = 'deleted' AS gone, p.directory_p
                        JOIN filestore.snapshots s ON s.node_id = k.id AND s.version = k.version
                       WHERE k.id = n.parent_id AND n.state = 'deleted' AND k.state = 'deleted' OFFSET 0) d ON true
   LEFT JOIN LATERAL (SELECT k.* FROM filestore.rollup_of(n.id) k WHERE n.kind = 'directory') r ON true
+
+-- name: since
+-- Of nodes with the directory and the name that they had at a time: how they are now; of a deleted one where it lay, what deleted it
+-- and whether what it was is kept. `rival`: another node under that name that was deleted along with that directory.
+SELECT n.id, n.version, n.state = 'deleted' AS gone, p.directory_path || n.name AS place, s.left, s.kept, n.sha256,
+       n.metadata::text, coalesce(r.size_bytes, n.size_bytes) AS size, 1 + coalesce(r.file_count + r.directory_count, 0) AS nodes,
+       v.id AS rival, v.kind::text AS rival_kind, v.version AS rival_version, v.size_bytes AS rival_size
+  FROM jsonb_to_recordset(%(nodes)s::jsonb) AS x(id bigint, parent bigint, name text)
+ CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = x.id OFFSET 0) n
+ CROSS JOIN LATERAL (SELECT k.directory_path FROM filestore.nodes k WHERE k.id = n.parent_id OFFSET 0) p
+  LEFT JOIN LATERAL (
+      SELECT k.command_id::text AS left, EXISTS (
+                 SELECT FROM filestore.snapshots o WHERE o.node_id = n.id AND o.version = n.version - 1
+                    AND o.content_place IS NOT NULL AND o.content_until > now() OFFSET 0) AS kept
+        FROM filestore.snapshots k WHERE n.state = 'deleted' AND k.node_id = n.id AND k.version = n.version OFFSET 0) s ON true
+  LEFT JOIN LATERAL (SELECT k.* FROM filestore.rollup_of(n.id) k WHERE n.kind = 'directory' AND n.state = 'deleted') r ON true
+  LEFT JOIN LATERAL (
+      SELECT k.id, k.kind, k.version, k.size_bytes
+        FROM filestore.nodes d
+        JOIN filestore.snapshots e ON e.node_id = d.id AND e.version = d.version
+        JOIN filestore.nodes k ON k.parent_id = d.id AND k.name = decode(x.name, 'hex') AND k.state = 'deleted' AND k.id <> n.id
+        JOIN filestore.snapshots f ON f.node_id = k.id AND f.version = k.version AND f.command_id = e.command_id
+       WHERE d.id = x.parent AND d.state = 'deleted' LIMIT 1) v ON true
+
+-- name: were
+-- Of nodes: where they lay below a directory at a time (NULL: nowhere), and whether they were at all.
+SELECT x.id, filestore.path_below_v1(x.id, %(base)s, %(at)s) AS path,
+       EXISTS (SELECT FROM filestore.snapshots s WHERE s.node_id = x.id AND s.valid_from <= %(at)s OFFSET 0) AS was
+  FROM unnest(%(nodes)s::bigint[]) AS x(id)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import orjson
+
 from schema.ids import MountId, NodeId
 from schema.nodes import NodeKind, NodeState
+from schema.operations.planning import Occupant
+from schema.operations.rewind import Since
 from schema.operations.selection import PlannedNode
 from schema.paths import NodePath
 from schema.sql import load
+from schema.store.past import PastNode
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
@@ -82,6 +87,40 @@ async def kept_now(connection: Connection, nodes: Iterable[NodeId]) -> dict[Node
         )
         for row in rows
     }  # fmt: skip
+
+
+async def since(
+    connection: Connection, nodes: Sequence[PastNode]
+) -> dict[NodeId, tuple[Since, tuple[NodeId, Occupant] | None]]:
+    """How nodes of an earlier time are now. And another node that was deleted along with the directory which this one lay in, under
+    its name."""
+    asked = [{"id": one.id, "parent": one.parent, "name": one.name.hex()} for one in nodes]
+    cursor = await connection.execute(SQL["since"], {"nodes": orjson.dumps(asked).decode()})
+    found = {}
+    for row in await cursor.fetchall():
+        now = Since(
+            path=NodePath(bytes(row["place"])), version=row["version"], gone=row["gone"], left=row["left"],
+            kept=row["kept"] is not False, size=int(row["size"]), metadata=row["metadata"], nodes=int(row["nodes"]),
+            sha256=None if row["sha256"] is None else bytes(row["sha256"]),
+        )  # fmt: skip
+        found[NodeId(row["id"])] = now, _rival(row)
+    return found
+
+
+def _rival(row: DictRow) -> tuple[NodeId, Occupant] | None:
+    if row["rival"] is None:
+        return None
+    id = NodeId(row["rival"])
+    return id, Occupant(NodeKind(row["rival_kind"]), row["rival_version"], id, row["rival_size"])
+
+
+async def were(
+    connection: Connection, nodes: Iterable[NodeId], base: NodeId, at: datetime
+) -> dict[NodeId, tuple[bytes | None, bool]]:
+    """Where nodes lay below a directory at a time, and whether they were at all."""
+    values = {"nodes": list(nodes), "base": base, "at": at}
+    rows = await (await connection.execute(SQL["were"], values)).fetchall()
+    return {NodeId(row["id"]): (None if row["path"] is None else bytes(row["path"]), row["was"]) for row in rows}
 
 
 def _deleted(row: DictRow, path: bytes, at: datetime) -> PlannedNode:
