@@ -17,7 +17,8 @@ SELECT n.id, n.kind::text, n.version, n.deleted_at AS modified, %(path)s::bytea 
 -- their paths, each followed by what it held beside other directories, by name.
 WITH top AS MATERIALIZED (
     SELECT n.id, n.mount_id, n.directory_path AS low,
-           substring(n.directory_path FROM 1 FOR octet_length(n.directory_path) - 1) || '\x30'::bytea AS high, s.command_id AS deleter
+           substring(n.directory_path FROM 1 FOR octet_length(n.directory_path) - 1) || '\x30'::bytea AS high,
+           s.command_id AS deleter
       FROM filestore.nodes n
       JOIN filestore.snapshots s ON s.node_id = n.id AND s.version = n.version
      WHERE n.id = %(top)s AND n.state = 'deleted'
@@ -66,15 +67,16 @@ SELECT n.id, n.kind::text, n.version, n.state = 'deleted' AS gone, p.directory_p
             WHERE y.parent_id = n.parent_id AND y.name = n.name AND y.state = 'deleted' AND y.deleted_at > n.deleted_at) AS outdone
   FROM unnest(%(nodes)s::bigint[]) AS x(id)
  CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = x.id OFFSET 0) n
-  LEFT JOIN LATERAL (SELECT k.directory_path FROM filestore.nodes k WHERE k.id = n.parent_id AND n.state <> 'deleted' OFFSET 0) p ON true
+  LEFT JOIN LATERAL (SELECT k.directory_path FROM filestore.nodes k
+                      WHERE k.id = n.parent_id AND n.state <> 'deleted' OFFSET 0) p ON true
   LEFT JOIN LATERAL (SELECT k.directory_path, s.command_id::text AS left FROM filestore.nodes k
                        JOIN filestore.snapshots s ON s.node_id = k.id AND s.version = k.version
                       WHERE k.id = n.parent_id AND n.state = 'deleted' AND k.state = 'deleted' OFFSET 0) d ON true
   LEFT JOIN LATERAL (SELECT k.* FROM filestore.rollup_of(n.id) k WHERE n.kind = 'directory') r ON true
 
 -- name: since
--- Of nodes with the directory and the name that they had at a time: how they are now; of a deleted one where it lay, what deleted it
--- and whether what it was is kept. `rival`: another node under that name that was deleted along with that directory.
+-- Of nodes with the directory and the name that they had at a time: how they are now; of a deleted one where it lay, what deleted
+-- it and whether what it was is kept. `rival`: another node under that name that was deleted along with that directory.
 SELECT n.id, n.version, n.state = 'deleted' AS gone, p.directory_path || n.name AS place, s.left, s.kept, n.sha256,
        n.metadata::text, coalesce(r.size_bytes, n.size_bytes) AS size, 1 + coalesce(r.file_count + r.directory_count, 0) AS nodes,
        v.id AS rival, v.kind::text AS rival_kind, v.version AS rival_version, v.size_bytes AS rival_size

@@ -107,7 +107,9 @@ async def planned(plans: Plans, options: Options, path: str = "") -> tuple[Opera
         row = await (await connection.execute("SELECT max(id::text) AS id FROM filestore.operations")).fetchone()
         assert row is not None
         locked = await store.lock(connection, row["id"])
-        await connection.execute("UPDATE filestore.operations SET state = 'running' WHERE id = %s", (row["id"],))
+        await connection.execute(
+            "UPDATE filestore.operations SET state = 'running', claimed = true WHERE id = %s", (row["id"],)
+        )
     assert locked is not None and locked.operation.path == operation.path
     return locked.operation, items
 
