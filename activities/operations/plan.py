@@ -150,7 +150,9 @@ async def _undo_page(
     connection: Connection, operation: Operation, cursor: Mapping[str, Any]
 ) -> tuple[list[OperationItem], Mapping[str, Any] | None]:
     assert operation.undoes is not None
-    done = await store.done_items(connection, operation.undoes, cursor.get("before", 2**31 - 1), _PAGE)
+    original = await store.find(connection, operation.undoes)
+    assert original is not None, "it is kept while an undo of it has not ended"
+    done = await store.done_items(connection, original, cursor.get("before"), _PAGE)
     items = [reversal(one, number) for number, one in enumerate(done, cursor["next"])]
     if len(done) < _PAGE:
         return items, None

@@ -168,6 +168,16 @@ class Operation:
     reversed: int = 0
     in_flight: int = 0
 
+    @property
+    def descends(self) -> bool:
+        """Forward it takes its items from the last to the first: directories go that are planned before what they hold."""
+        return self.kind is OperationKind.DELETE and "directory" in self.selection.kinds
+
+    @property
+    def walks_down(self) -> bool:
+        """In its direction now it takes its items from the last to the first."""
+        return self.descends is not self.back
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationItem:
