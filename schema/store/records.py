@@ -180,17 +180,19 @@ def statement(
         "path": wanted.prefix.raw if wanted.prefix else b"", "low": low, "high": high,
     }  # fmt: skip
     below = wanted.prefix is not None and wanted.prefix.raw != b""
-    parts: list[LiteralString] = [SQL["search"]]
-    parts += [SQL["living"]] if not wanted.deleted else []
-    parts += [SQL["words"]] if wanted.query else []
-    parts += [SQL["tags"]] if wanted.tags else []
-    parts += [SQL["owner"]] if wanted.owner is not None else []
-    parts += [SQL["namespace"]] if wanted.namespace is not None else []
-    parts += [SQL["metadata"]] if wanted.metadata else []
-    parts += [SQL["mount"]] if wanted.mount is not None else []
-    parts += [SQL["any_mount"]] if below and wanted.mount is None else []
-    parts += [SQL["below"]] if below else []
-    return "\n".join([*parts, SQL["searched"]]), values
+    asked: list[tuple[LiteralString, bool]] = [
+        (SQL["living"], not wanted.deleted),
+        (SQL["words"], bool(wanted.query)),
+        (SQL["tags"], bool(wanted.tags)),
+        (SQL["owner"], wanted.owner is not None),
+        (SQL["namespace"], wanted.namespace is not None),
+        (SQL["metadata"], bool(wanted.metadata)),
+        (SQL["mount"], wanted.mount is not None),
+        (SQL["any_mount"], below and wanted.mount is None),
+        (SQL["below"], below),
+    ]
+    parts: list[LiteralString] = [part for part, on in asked if on]
+    return "\n".join([SQL["search"], *parts, SQL["searched"]]), values
 
 
 def _range(prefix: NodePath | None) -> tuple[bytes, bytes]:
