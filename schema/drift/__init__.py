@@ -1,0 +1,1 @@
+"""What happens on a mount without us: hints to look, gathered and folded. Pure: the standard library alone."""
