@@ -28,7 +28,7 @@ class Pace:
 
 
 @dataclass(slots=True)
-class Waiting:
+class WaitingName:
     """What waits at one place."""
 
     reason: str
@@ -56,7 +56,7 @@ class _Place:
 
     def __init__(self) -> None:
         self.names: dict[bytes, _Place] = {}
-        self.waiting: Waiting | None = None
+        self.waiting: WaitingName | None = None
         self.total = 0
 
 
@@ -78,7 +78,7 @@ class Gathering:
         """Something happened at this place. `writing`: a program may go on writing into it; None: that is as it was."""
         waiting = self._covering(names)
         if waiting is None:
-            waiting = self._waiting_at(names, Waiting(reason, now, now, False, subtree))
+            waiting = self._waiting_at(names, WaitingName(reason, now, now, False, subtree))
             waiting.reason = reason
             if subtree:
                 waiting.subtree = True
@@ -122,7 +122,7 @@ class Gathering:
         names = tuple(hint.path.split(b"/")) if hint.path else ()
         self.note(names, hint.reason, now, subtree=hint.subtree, first=rested.first)
 
-    def _covering(self, names: Names) -> Waiting | None:
+    def _covering(self, names: Names) -> WaitingName | None:
         """The hint for a whole tree that this place lies in."""
         place = self._root
         if place.waiting is not None and place.waiting.subtree:
@@ -145,7 +145,7 @@ class Gathering:
             way.append(below)
         return way
 
-    def _waiting_at(self, names: Names, new: Waiting) -> Waiting:
+    def _waiting_at(self, names: Names, new: WaitingName) -> WaitingName:
         way = self._way(names)
         for name in names[len(way) - 1 :]:
             below = way[-1].names[name] = _Place()
@@ -157,11 +157,11 @@ class Gathering:
                 one.total += 1
         return place.waiting
 
-    def _at(self, names: Names) -> Waiting | None:
+    def _at(self, names: Names) -> WaitingName | None:
         way = self._way(names)
         return way[-1].waiting if len(way) > len(names) else None
 
-    def _below(self, names: Names) -> Iterator[tuple[Names, Waiting]]:
+    def _below(self, names: Names) -> Iterator[tuple[Names, WaitingName]]:
         way = self._way(names)
         if len(way) > len(names):
             yield from ((path, one) for path, one in _all_waiting(way[-1]) if path)
@@ -194,11 +194,11 @@ class Gathering:
     def _fold(self, names: Names, now: float) -> None:
         first = min(one.first for _, one in _all_waiting(self._way(names)[-1]))
         self._forget_below(names)
-        waiting = self._waiting_at(names, Waiting(Reason.STORM, first, now, writing=False, subtree=True))
+        waiting = self._waiting_at(names, WaitingName(Reason.STORM, first, now, writing=False, subtree=True))
         waiting.reason, waiting.subtree, waiting.first = Reason.STORM, True, min(first, waiting.first)
 
 
-def _all_waiting(top: _Place) -> Iterator[tuple[Names, Waiting]]:
+def _all_waiting(top: _Place) -> Iterator[tuple[Names, WaitingName]]:
     """With the names below `top`. A stack of our own: paths on a disk are deeper than Python's."""
     stack: list[tuple[_Place, Names]] = [(top, ())]
     while stack:

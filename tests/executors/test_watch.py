@@ -15,8 +15,8 @@ import pytest
 from activities.executors.local.registration import make_mount
 from activities.executors.local.watch.limit import WatchLimit
 from activities.executors.local.watch.mount import Delivered, MountWatch, WatchPhase
-from activities.executors.local.watch.queue import KernelQueue, Queue, Read
-from activities.executors.local.watch.seen import Seen
+from activities.executors.local.watch.queue import EventQueue, EventRead, KernelQueue
+from activities.executors.local.watch.seen import SeenName
 from schema.drift.fold import Breadth, fold
 from schema.drift.gather import Pace
 from schema.drift.hints import Hint
@@ -36,7 +36,7 @@ class Watching:
     guard: threading.Lock = field(default_factory=threading.Lock)
     failing: bool = False
 
-    def start(self, limit: int = 0, open_queue: Callable[[], Queue] = lambda: KernelQueue().start()) -> "Watching":
+    def start(self, limit: int = 0, open_queue: Callable[[], EventQueue] = lambda: KernelQueue().start()) -> "Watching":
         self.watch = MountWatch(
             str(self.root), self.mount_uuid, self.deliver, PACE, WatchLimit(limit), open_queue
         ).start()
@@ -44,7 +44,7 @@ class Watching:
         self.hints.clear()
         return self
 
-    def deliver(self, seen: Sequence[Seen], breadth: Breadth) -> "Future[Delivered]":
+    def deliver(self, seen: Sequence[SeenName], breadth: Breadth) -> "Future[Delivered]":
         future: Future[Delivered] = Future()
         if self.failing:
             future.set_exception(ConnectionError("no database"))
@@ -311,5 +311,5 @@ def test_a_queue_without_room_says_that_it_lost_events() -> None:
 
     reads = [read for read in iter(lambda: queue.take(0), None)]
     assert [len(read.buffer) for read in reads] == [40, 40, 16]
-    assert isinstance(reads[0], Read)
+    assert isinstance(reads[0], EventRead)
     queue.close()

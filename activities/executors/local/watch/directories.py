@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from activities.executors.local.disk import OPEN_FOLDER, Disk
 from activities.executors.local.errors import NOT_A_FOLDER
 from activities.executors.local.watch.limit import WatchLimit
-from activities.executors.local.watch.queue import Queue
+from activities.executors.local.watch.queue import EventQueue
 from activities.executors.local.watch.tree import Watched, WatchedTree, names_of
 from activities.executors.syscalls import open_beneath
 from schema.drift.gather import Gathering, Names
@@ -34,7 +34,7 @@ class TreeInDoubt(Exception):
 class Directories:
     """It belongs to one thread; `tree` alone is read by others."""
 
-    def __init__(self, disk: Disk, queue: Queue, gathering: Gathering, limit: WatchLimit) -> None:
+    def __init__(self, disk: Disk, queue: EventQueue, gathering: Gathering, limit: WatchLimit) -> None:
         self._disk, self._queue, self._gathering, self._limit = disk, queue, gathering, limit
         self.tree = WatchedTree()
         self.beyond = 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from activities.executors.local.watch import inotify
 from activities.executors.local.watch.directories import Directories, RootInDoubt, TreeInDoubt
-from activities.executors.local.watch.queue import Queue
+from activities.executors.local.watch.queue import EventQueue
 from activities.executors.local.watch.tree import Watched, names_of
 from schema.drift.gather import Gathering, Names
 from schema.drift.hints import Reason
@@ -30,7 +30,7 @@ _OF_NAMES = inotify.CREATE | inotify.DELETE | inotify.MOVED_FROM | inotify.MOVED
 
 
 @dataclass(slots=True)
-class Leaving:
+class MovingAway:
     """What lies between the two events of its move. `directory`: where it is a watched one."""
 
     directory: Watched | None
@@ -41,10 +41,10 @@ class Leaving:
 class Follower:
     """It belongs to one thread."""
 
-    def __init__(self, directories: Directories, queue: Queue, gathering: Gathering) -> None:
+    def __init__(self, directories: Directories, queue: EventQueue, gathering: Gathering) -> None:
         self._directories, self._queue, self._gathering = directories, queue, gathering
         self.events = self.lost = 0
-        self._leaving: dict[int, Leaving] = {}
+        self._leaving: dict[int, MovingAway] = {}
         self._doubt: float | None = None
         self._walked = 0.0
 
@@ -120,7 +120,7 @@ class Follower:
             else:
                 self._gathering.moved(left.names, names, now)
         elif mask & inotify.MOVED_FROM:
-            self._leaving[cookie] = Leaving(None, names, now)
+            self._leaving[cookie] = MovingAway(None, names, now)
             note(names, Reason.GONE, now)
         elif mask & inotify.DELETE:
             note(names, Reason.GONE, now, writing=False)
@@ -136,7 +136,7 @@ class Follower:
         elif mask & inotify.MOVED_FROM:
             if known is not None:
                 self._directories.tree.detach(known)
-            self._leaving[cookie] = Leaving(known, names, now)
+            self._leaving[cookie] = MovingAway(known, names, now)
             self._gathering.note(names, Reason.GONE, now)
         elif mask & inotify.DELETE:
             self._directories.give_up(known)

@@ -15,8 +15,9 @@ from activities.executors.local.watch import inotify
 from activities.executors.local.watch.directories import Directories, RootInDoubt
 from activities.executors.local.watch.follow import Follower
 from activities.executors.local.watch.limit import WatchLimit
-from activities.executors.local.watch.queue import KernelQueue, Queue
-from activities.executors.local.watch.seen import Seen, look_at
+from activities.executors.local.watch.queue import EventQueue, KernelQueue
+from activities.executors.local.watch.seen import SeenName, look_at
+from activities.threads import loop_thread
 from schema.drift.fold import FEW, Breadth
 from schema.drift.gather import Gathering, Pace, Rested
 from schema.drift.hints import Reason
@@ -67,20 +68,20 @@ class Delivered:
     """Of commands that have not ended: they wait again"""
 
 
-Deliver = Callable[[Sequence[Seen], Breadth], "Future[Delivered]"]
+Deliver = Callable[[Sequence[SeenName], Breadth], "Future[Delivered]"]
 """Pass on what rests. Called in the thread of the watch; it does not wait for the answer."""
 
 
 class MountWatch:
     def __init__(
         self, root: str, mount_uuid: str, deliver: Deliver, pace: Pace, limit: WatchLimit,
-        open_queue: Callable[[], Queue] = lambda: KernelQueue().start(),
+        open_queue: Callable[[], EventQueue] = lambda: KernelQueue().start(),
     ) -> None:  # fmt: skip
         self._root, self._uuid, self._deliver, self._limit = root, mount_uuid, deliver, limit
         self._open_queue = open_queue
         self._gathering = Gathering(pace)
-        self._delivery: tuple[Future[Delivered], Sequence[Seen]] | None = None
-        self._queue: Queue | None = None
+        self._delivery: tuple[Future[Delivered], Sequence[SeenName]] | None = None
+        self._queue: EventQueue | None = None
         self._follower: Follower | None = None
         self._directories: Directories | None = None
         self._phase, self._cause = WatchPhase.STARTING, ""
@@ -90,7 +91,7 @@ class MountWatch:
         self._heard = time.monotonic()
         self._doubted = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread = loop_thread("watch", self._run)
 
     def start(self) -> "MountWatch":
         self._thread.start()
@@ -159,7 +160,7 @@ class MountWatch:
         except OSError as error:
             raise RootInDoubt(f"Its root can not be opened: {error.strerror}.") from error
 
-    def _follow(self, disk: Disk, queue: Queue, follower: Follower, directories: Directories) -> None:
+    def _follow(self, disk: Disk, queue: EventQueue, follower: Follower, directories: Directories) -> None:
         rest_at = look_at_root = 0.0
         while not self._stop.is_set():
             read = queue.take(_TICK_SECONDS)

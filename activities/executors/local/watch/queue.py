@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from activities.executors.local.watch import inotify
+from activities.threads import loop_thread
 
 _PIECE = 1 << 20
 _GATHER_SECONDS = 0.003
@@ -21,14 +22,14 @@ _GATHER_SECONDS = 0.003
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class EventRead:
     """Events as they were read, and when."""
 
     at: float
     buffer: bytes
 
 
-class Queue(Protocol):
+class EventQueue(Protocol):
     """Where a watch of a mount gets its events from."""
 
     def add(self, directory: int) -> int:
@@ -39,7 +40,7 @@ class Queue(Protocol):
         """No events of this directory any more. Harmless where there is no such watch."""
         ...
 
-    def take(self, seconds: float) -> Read | None:
+    def take(self, seconds: float) -> EventRead | None:
         """The next events, waited for so long. A queue that has lost some says so as the kernel does: by an OVERFLOW."""
         ...
 
@@ -55,17 +56,17 @@ OVERFLOWN = inotify._HEAD.pack(-1, inotify.OVERFLOW, 0, 0)
 
 
 class KernelQueue:
-    """`Queue` on inotify."""
+    """`EventQueue` on inotify."""
 
     def __init__(self, most_bytes: int = 64 << 20) -> None:
         """Raises OSError: EMFILE where the user may have no more queues."""
         self._descriptor = inotify.open_queue()
         self._stop, self._stopping = os.pipe2(os.O_CLOEXEC)
         self._most = most_bytes
-        self._reads: deque[Read] = deque()
+        self._reads: deque[EventRead] = deque()
         self._bytes = 0
         self._guard = threading.Condition()
-        self._reader = threading.Thread(target=self._read_all, name="watch-reader", daemon=True)
+        self._reader = loop_thread("watch-reader", self._read_all)
 
     def start(self) -> "KernelQueue":
         self._reader.start()
@@ -78,7 +79,7 @@ class KernelQueue:
         with suppress(OSError):
             inotify.remove_watch(self._descriptor, watch)
 
-    def take(self, seconds: float) -> Read | None:
+    def take(self, seconds: float) -> EventRead | None:
         with self._guard:
             if not self._reads:
                 self._guard.wait(seconds)
@@ -114,6 +115,6 @@ class KernelQueue:
                 if self._reads and self._reads[-1].buffer is OVERFLOWN:
                     return
                 buffer = OVERFLOWN
-            self._reads.append(Read(time.monotonic(), buffer))
+            self._reads.append(EventRead(time.monotonic(), buffer))
             self._bytes += len(buffer)
             self._guard.notify()

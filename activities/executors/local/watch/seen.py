@@ -13,7 +13,7 @@ from schema.drift.gather import Rested
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenName:
     """`sure`: it was looked at. Then no identity means that nothing is there."""
 
     rested: Rested
@@ -21,9 +21,9 @@ class Seen:
     sure: bool = False
 
 
-def look_at(disk: Disk | None, rested: Sequence[Rested]) -> list[Seen]:
+def look_at(disk: Disk | None, rested: Sequence[Rested]) -> list[SeenName]:
     """Nothing is sure of trees, and of what can not be looked at."""
-    seen = [Seen(one) for one in rested if disk is None or one.hint.subtree or not one.hint.path]
+    seen = [SeenName(one) for one in rested if disk is None or one.hint.subtree or not one.hint.path]
     if disk is None:
         return seen
     by_folder: dict[bytes, list[Rested]] = defaultdict(list)
@@ -35,11 +35,11 @@ def look_at(disk: Disk | None, rested: Sequence[Rested]) -> list[Seen]:
     return seen
 
 
-def _in_folder(disk: Disk, path: bytes, names: Sequence[Rested]) -> Iterator[Seen]:
+def _in_folder(disk: Disk, path: bytes, names: Sequence[Rested]) -> Iterator[SeenName]:
     try:
         folder = open_beneath(disk.root, path or b".", OPEN_FOLDER)
     except OSError as error:
-        yield from (Seen(one, sure=error.errno in (*GONE, *NOT_A_FOLDER)) for one in names)
+        yield from (SeenName(one, sure=error.errno in (*GONE, *NOT_A_FOLDER)) for one in names)
         return
     try:
         for one in names:
@@ -48,8 +48,8 @@ def _in_folder(disk: Disk, path: bytes, names: Sequence[Rested]) -> Iterator[See
         os.close(folder)
 
 
-def _at(disk: Disk, folder: int, one: Rested) -> Seen:
+def _at(disk: Disk, folder: int, one: Rested) -> SeenName:
     try:
-        return Seen(one, disk.look(folder, one.hint.path.rpartition(b"/")[2]), sure=True)
+        return SeenName(one, disk.look(folder, one.hint.path.rpartition(b"/")[2]), sure=True)
     except OSError:
-        return Seen(one)
+        return SeenName(one)
