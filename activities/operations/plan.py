@@ -11,6 +11,7 @@ from temporalio import activity
 from schema import errors
 from schema.faults import areach
 from schema.nodes import NodeKind
+from schema.operations.control import STALE
 from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationKind, OperationState
 from schema.operations.planning import Planner, alternatives
 from schema.operations.reversal import reversal
@@ -61,7 +62,7 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
         return None
     locked = await _again(connection, operation.id)
     state = _planned(locked.operation)
-    await store.end_plan(connection, operation.id, state)
+    await store.end_plan(connection, operation.id, state, STALE if locked.operation.stale else None)
     return state
 
 
@@ -72,8 +73,8 @@ async def _again(connection: Connection, id: str) -> LockedOperation:
 
 
 def _planned(operation: Operation) -> OperationState:
-    """With `onConflict: fail` one conflict ends the operation before anything is begun."""
-    if operation.failed and operation.options.on_conflict == "fail":
+    """With `onConflict: fail` one conflict ends the operation before anything is begun, and so does an undo of what moved on."""
+    if operation.stale or (operation.failed and operation.options.on_conflict == "fail"):
         return OperationState.FAILED
     return OperationState.PLANNED if operation.plan_only else OperationState.RUNNING
 
@@ -146,7 +147,9 @@ async def _undo_page(
     connection: Connection, operation: Operation, cursor: Mapping[str, Any]
 ) -> tuple[list[OperationItem], Mapping[str, Any] | None]:
     assert operation.undoes is not None
-    done = await store.done_items(connection, operation.undoes, cursor.get("before", 2**31 - 1), _PAGE)
+    original = await store.find(connection, operation.undoes)
+    assert original is not None, "it is kept while an undo of it has not ended"
+    done = await store.done_items(connection, original, cursor.get("before"), _PAGE)
     items = [reversal(one, number) for number, one in enumerate(done, cursor["next"])]
     if len(done) < _PAGE:
         return items, None

@@ -1,1 +1,1 @@
-"""What happens on a mount without us: hints to look, gathered and folded. Pure: the standard library alone."""
+"""Drift: what looks at a mount saw, how that is judged against the record, and what the mount's policy makes of it. Pure."""
