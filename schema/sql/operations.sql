@@ -259,13 +259,13 @@ SELECT i.item
                   AND substring(j.path FOR octet_length(decode(i.path, 'hex')) + 1) = decode(i.path || '2f', 'hex') OFFSET 0)
 
 -- name: described
--- The metadata of two versions of a node: what a description changed lies between them.
+-- The metadata of two versions of a node: what is to be put back lies between them.
 SELECT x.item, b.metadata AS before, a.metadata AS after
-  FROM jsonb_to_recordset(%(items)s::jsonb) AS x(item integer, node bigint, version bigint)
+  FROM jsonb_to_recordset(%(items)s::jsonb) AS x(item integer, node bigint, version bigint, after bigint)
   JOIN LATERAL (SELECT s.metadata FROM filestore.snapshots s
                  WHERE s.node_id = x.node AND s.version = x.version LIMIT 1) b ON true
   JOIN LATERAL (SELECT s.metadata FROM filestore.snapshots s
-                 WHERE s.node_id = x.node AND s.version = x.version + 1 LIMIT 1) a ON true
+                 WHERE s.node_id = x.node AND s.version = x.after LIMIT 1) a ON true
 
 -- name: hand_out
 -- These items go to a list of commands now. One whose path is busy is still here afterwards, and waits longer each time.

@@ -292,8 +292,10 @@ async def changed_trees(
 async def described(
     connection: Connection, items: Sequence[OperationItem]
 ) -> dict[int, tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """The metadata before and after the description that each of these items puts back."""
-    asked = [{"item": one.item, "node": one.node_id, "version": one.content_version} for one in items]
+    """The metadata that each of these items puts back, and that which the version has from which it goes."""
+    asked = [
+        {"item": one.item, "node": one.node_id, "version": one.content_version, "after": one.version} for one in items
+    ]
     cursor = await connection.execute(SQL["described"], {"items": _json(asked)})
     return {int(row["item"]): (row["before"], row["after"]) for row in await cursor.fetchall()}
 
