@@ -1,27 +1,39 @@
 """Bearer token -> principal. A token is looked up at most every few seconds, so a revoked one dies within five."""
 
 import re
+from collections.abc import Collection
 
 from starlette.requests import Request
 
 from api.services import front_of
+from schema.access.actions import Action
+from schema.access.decision import may
 from schema.errors import Unauthenticated
 from schema.ids import MountId
 from schema.paths import NodePath
-from schema.principals import Principal, Scope, authorise
+from schema.principals import Principal, authorise
 
 _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
 
 async def admit(
-    request: Request, action: Scope, mount: MountId | None = None, path: NodePath | None = None
+    request: Request, action: Action, mount: MountId | None = None, path: NodePath | None = None
 ) -> Principal:
-    """The first line of every route: the principal that asks, if it may do this. Raises Unauthenticated, MissingScope, Unavailable.
+    """The first line of every route: the principal that asks, if it may do this. Raises Unauthenticated, Unavailable, and
+    as `authorise`.
 
     The header `x-filestore-principal` of earlier clients is not looked at: only a token names the principal.
     """
     principal = await front_of(request).tokens.principal_of(bearer_of(request))
     authorise(principal, action, mount, path)
+    return principal
+
+
+async def admit_any(request: Request, actions: Collection[Action]) -> Principal:
+    """The same of a route that does several things: the principal may do one of them, and is asked again about each."""
+    principal = await front_of(request).tokens.principal_of(bearer_of(request))
+    if not any(may(principal.access, action).allowed for action in actions):
+        authorise(principal, min(actions))
     return principal
 
 

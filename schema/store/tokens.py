@@ -9,7 +9,8 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from schema.principals import Principal, widen
+from schema.access.decision import access_of
+from schema.principals import Principal
 from schema.sql import load
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ async def find(connection: Connection, hash: bytes) -> Principal | None:
     row = await cursor.fetchone()
     if row is None:
         return None
-    return Principal(row["principal"], row["tenant"], row["id"], widen(frozenset(row["scopes"])))
+    return Principal(row["principal"], row["tenant"], row["id"], access_of(row["scopes"]))
 
 
 async def create(
