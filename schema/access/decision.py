@@ -12,7 +12,7 @@ from schema.paths import ROOT, NodePath
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class Permission:
     """`reason` says of a refusal which rule made it; of several that hold, the one with the longest pattern."""
 
     allowed: bool
@@ -20,7 +20,7 @@ class Decision:
     rule: Rule | None = None
 
 
-ALLOWED = Decision(True)
+ALLOWED = Permission(True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def _withheld(grant: Grant) -> frozenset[Action]:
 
 def may(
     access: Access, action: Action, mount: MountId | None = None, path: NodePath | None = None, *, tree: bool = False
-) -> Decision:
+) -> Permission:
     """No mount: is there a place at all? No path: is there one on this mount? `tree`: also whatever is below the path."""
     if mount is None or action in WITHOUT_PLACE:
         return ALLOWED if access.somewhere(action) else _lacks(action)
@@ -99,22 +99,22 @@ def may(
     return _explained(access, action, mount, path, tree=tree)
 
 
-def _lacks(action: Action) -> Decision:
-    return Decision(False, f"The token has no scope with the action {action!r}: {', '.join(scopes_with(action))}.")
+def _lacks(action: Action) -> Permission:
+    return Permission(False, f"The token has no scope with the action {action!r}: {', '.join(scopes_with(action))}.")
 
 
-def _explained(access: Access, action: Action, mount: MountId, path: NodePath, *, tree: bool) -> Decision:
+def _explained(access: Access, action: Action, mount: MountId, path: NodePath, *, tree: bool) -> Permission:
     some = [rule for rule in access.rules if rule.concerns(action, mount)]
     denies = [rule for rule in some if rule.effect == "deny" and rule.pattern.holds(path)]
     if denies:
         rule = max(denies, key=lambda one: len(one.pattern.text))
-        return Decision(False, f"The grant for {rule.pattern.text!r} denies {action!r} here.", rule)
+        return Permission(False, f"The grant for {rule.pattern.text!r} denies {action!r} here.", rule)
     below = [rule for rule in some if rule.effect == "deny" and rule.pattern.may_meet_below(path)]
     if tree and below:
         rule = max(below, key=lambda one: len(one.pattern.text))
-        return Decision(
+        return Permission(
             False,
             f"The grant for {rule.pattern.text!r} denies {action!r} below this path, and all below it is meant.",
             rule,
         )
-    return Decision(False, f"No grant of the token allows {action!r} here.")
+    return Permission(False, f"No grant of the token allows {action!r} here.")
