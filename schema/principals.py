@@ -10,13 +10,27 @@ from schema.paths import NodePath
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLimits:
+    """What one token may take of one process. None: no limit."""
+
+    requests_per_second: float | None = None
+    uploads_max: int | None = None
+    """At a time"""
+
+
+NO_LIMITS = TokenLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
-    """The bearer of a token."""
+    """The bearer of a token. `state` is another one whenever its token may do something else."""
 
     name: str
     tenant: str
     token_id: int
     access: Access = field(default_factory=lambda: access_of(()), compare=False)
+    limits: TokenLimits = NO_LIMITS
+    state: str = ""
 
 
 def authorise(
@@ -41,6 +55,8 @@ def refusal(
 ) -> FilestoreError:
     """What is said where `may` has said no."""
     access = principal.access
+    if access.suspended and not access.somewhere(action):
+        return Forbidden(f"The tenant {principal.tenant!r} is suspended. Ask its administrator.", action=action)
     if not access.somewhere(action):
         return MissingScope(
             f"This needs the action {action!r}, and no scope of the token of {principal.name!r} has it.", scope=action

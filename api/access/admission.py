@@ -1,4 +1,4 @@
-"""Bearer token -> principal. A token is looked up at most every few seconds, so a revoked one dies within five."""
+"""Bearer token -> principal: the first line of every route."""
 
 import re
 from collections.abc import Collection
@@ -13,27 +13,38 @@ from schema.ids import MountId
 from schema.paths import NodePath
 from schema.principals import Principal, authorise
 
+_COUNTED = "filestore.counted"
 _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
 
 async def admit(
     request: Request, action: Action, mount: MountId | None = None, path: NodePath | None = None
 ) -> Principal:
-    """The first line of every route: the principal that asks, if it may do this. Raises Unauthenticated, Unavailable, and
-    as `authorise`.
+    """The first line of every route: the principal that asks, if it may do this. Raises Unauthenticated,
+    Unavailable, RateLimited, and as `authorise`.
 
     The header `x-filestore-principal` of earlier clients is not looked at: only a token names the principal.
     """
-    principal = await front_of(request).tokens.principal_of(bearer_of(request))
+    principal = await _principal(request)
     authorise(principal, action, mount, path)
     return principal
 
 
 async def admit_any(request: Request, actions: Collection[Action]) -> Principal:
     """The same of a route that does several things: the principal may do one of them, and is asked again about each."""
-    principal = await front_of(request).tokens.principal_of(bearer_of(request))
+    principal = await _principal(request)
     if not any(may(principal.access, action).allowed for action in actions):
         authorise(principal, min(actions))
+    return principal
+
+
+async def _principal(request: Request) -> Principal:
+    """A request counts once, however often its route looks whether the token still holds."""
+    front = front_of(request)
+    principal = await front.tokens.principal_of(bearer_of(request))
+    if not request.scope.get(_COUNTED):
+        request.scope[_COUNTED] = True
+        front.rates.take(principal)
     return principal
 
 

@@ -1,6 +1,6 @@
 """The one decision: may a principal do this, here?"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from schema.access.actions import ACTIONS, WITHOUT_PLACE, Action, given, scopes_with, withheld
@@ -31,6 +31,7 @@ class Access:
     rules: Sequence[Rule]
     narrowed: bool = False
     """Grants say where: it may not do all that its scopes say on all mounts."""
+    suspended: bool = False
     _places: dict[tuple[Action, MountId], Places] = field(default_factory=dict, compare=False, repr=False)
 
     def places(self, action: Action, mount: MountId) -> Places:
@@ -63,21 +64,23 @@ class Access:
         return None if any(rule.mount is None for rule in some) else {r.mount for r in some if r.mount is not None}
 
 
-def access_of(scopes: Iterable[str], grants: Iterable[Grant] = (), *, suspended: bool = False) -> Access:
+def access_of(scopes: Iterable[str], grants: Iterable[Grant] = (), *, suspended: str | None = None) -> Access:
     """Without a grant that allows something, the scopes hold on every mount of the tenant. With one, each grant says what
-    holds at its place. `suspended`: nothing but reading is left."""
+    holds at its place. `suspended`: its tenant is; `changes` leaves reading."""
     names, grants = tuple(scopes), tuple(grants)
-    kept = given(names) & {"read"} if suspended else given(names)
-    rules = [_rule(grant, names) for grant in grants]
-    if suspended:
-        rules = [r if r.effect == "deny" else Rule(r.effect, r.mount, r.pattern, r.actions & {"read"}) for r in rules]
-    if not any(rule.effect == "allow" for rule in rules):
-        rules.append(Rule("allow", None, pattern(""), kept - WITHOUT_PLACE))
-    return Access(kept, rules, bool(grants))
+    left = _LEFT[suspended]
+    rules = [_rule(grant, names, left) for grant in grants]
+    if not any(grant.effect == "allow" for grant in grants):
+        rules.append(Rule("allow", None, pattern(""), (given(names) & left) - WITHOUT_PLACE))
+    return Access(given(names) & left, rules, bool(grants), suspended is not None)
 
 
-def _rule(grant: Grant, scopes: Sequence[str]) -> Rule:
-    actions = given(grant.scopes or scopes) if grant.effect == "allow" else _withheld(grant)
+_LEFT: Mapping[str | None, frozenset[Action]] = {None: ACTIONS, "changes": frozenset({"read"}), "all": frozenset()}
+"""What a tenant may still do, by how it is suspended"""
+
+
+def _rule(grant: Grant, scopes: Sequence[str], left: frozenset[Action]) -> Rule:
+    actions = given(grant.scopes or scopes) & left if grant.effect == "allow" else _withheld(grant)
     return Rule(grant.effect, grant.mount, pattern(grant.pattern), actions - WITHOUT_PLACE)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from schema.access.patterns import Pattern
+from schema.access.patterns import Pattern, pattern
 from schema.paths import NodePath
 
 Globs = dict[bytes, re.Pattern[str]]
@@ -99,3 +99,6 @@ class Places:
             "allowed": list(self.allowed.bounds), "allowed_glob": self.allowed.expression,
             "denied": list(self.denied.bounds), "denied_glob": self.denied.expression,
         }  # fmt: skip
+
+
+EVERYWHERE = Places(reach([pattern("")]), reach([]))

@@ -24,6 +24,19 @@ CREATE TABLE filestore.grants (
 );
 CREATE INDEX grants_token ON filestore.grants (token_id, id);
 
+-- The grants of a token, as clients read them, in the order in which they were given.
+CREATE FUNCTION filestore.grants_of_v1(token bigint) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT coalesce(jsonb_agg(jsonb_build_object('backendMountId', g.mount_id, 'pattern', g.pattern, 'effect', g.effect,
+               'scopes', to_jsonb(g.scopes)) ORDER BY g.id), '[]')
+      FROM filestore.grants g WHERE g.token_id = token
+$$;
+
+-- Whether a path is held by patterns. `bounds`: where subtrees begin and end, in order; `glob`: the others, on bytes as Latin-1
+-- text. The same as Reach.holds in schema/access/places.py.
+CREATE FUNCTION filestore.held_v1(path bytea, bounds bytea[], glob text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT width_bucket(path || '\x2f'::bytea, bounds) % 2 = 1 OR coalesce(convert_from(path, 'LATIN1') ~ glob, false)
+$$;
+
 CREATE TABLE filestore.tenants (
     name         text PRIMARY KEY,
     display_name text,

@@ -128,7 +128,7 @@ def test_the_short_names_mean_what_they_meant() -> None:
 
 def test_a_suspended_tenant_only_reads() -> None:
     for grants in ([], [Grant("a", scopes=["write"])]):
-        access = access_of(["admin"], grants, suspended=True)
+        access = access_of(["admin"], grants, suspended="changes")
         assert may(access, "read", ONE, NodePath(b"a")).allowed
         assert not any(may(access, action, ONE, NodePath(b"a")).allowed for action in ACTIONS - {"read"})
 
