@@ -9,11 +9,14 @@ Settings come from the environment. A token is printed once, alone on standard o
 principal `operator`. Exit codes: 0 done, 1 refused, 2 usage, 3 Postgres can not be asked.
 """
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import json
 import sys
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg.rows import dict_row
@@ -22,9 +25,11 @@ from schema.access.actions import SCOPES
 from schema.access.acts import Act, ActKind
 from schema.principals import Principal
 from schema.store import acts, tokens
-from schema.store.connection import Connection
 from schema.store.tokens import NewToken
 from workers.process import logs
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
 
 OPERATOR = "operator"
 

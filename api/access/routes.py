@@ -32,6 +32,7 @@ router = APIRouter(route_class=Plain, tags=["access"])
 
 _PARAMETERS = [openapi.path_id("The token"), *openapi.query_of(OfTenantQuery)]
 _REFUSALS = ("NOT_FOUND", "FORBIDDEN", "PAYLOAD_TOO_LARGE")
+_CHANGES = openapi.body_of(TokenChanges, {"description": "reports, read only"})
 _EXAMPLE: dict[str, Any] = {
     "principal": "reports",
     "scopes": ["filestore:read"],
@@ -115,10 +116,7 @@ async def show(request: Request) -> Response:
     operation_id="updateToken",
     summary="Change what a token may do",
     responses=openapi.answers({200: ("As it is now", Token)}, "BACKEND_NOT_FOUND", *_REFUSALS),
-    openapi_extra={
-        "parameters": _PARAMETERS,
-        "requestBody": openapi.body_of(TokenChanges, {"description": "reports, read only"}),
-    },
+    openapi_extra={"parameters": _PARAMETERS, "requestBody": _CHANGES},
 )
 async def change(request: Request) -> Response:
     """Only the fields that are sent change; grants are replaced as a whole. It holds in every process within a second."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(route_class=Plain, tags=["access"])
 
+_CHANGES = openapi.body_of(TenantFields, {"state": "suspended", "reads": True})
 _PARAMETERS = [openapi.path_id("The tenant's name", "main") | {"schema": {"type": "string"}}]
 
 
@@ -94,10 +95,7 @@ async def show(request: Request) -> Response:
     operation_id="updateTenant",
     summary="Suspend a tenant, or let it go on",
     responses=openapi.answers({200: ("As it is now", Tenant)}, "NOT_FOUND", "FORBIDDEN", "PAYLOAD_TOO_LARGE"),
-    openapi_extra={
-        "parameters": _PARAMETERS,
-        "requestBody": openapi.body_of(TenantFields, {"state": "suspended", "reads": True}),
-    },
+    openapi_extra={"parameters": _PARAMETERS, "requestBody": _CHANGES},
 )
 async def change(request: Request) -> Response:
     """Only the fields that are sent change. What a suspended tenant has under way ends; nothing new begins. With `reads` its tokens

@@ -21,9 +21,9 @@ from workers import tokens as operators
 
 NAMES = st.sampled_from([b"a", b"b", b"ab", b"a-", b"a0", b"\xff", "é".encode(), b"x.key", b"A"])
 PATHS = st.lists(NAMES, max_size=4).map(lambda names: NodePath(b"/".join(names)))
-PATTERNS = st.sampled_from(
-    ["", "a", "a/b", "ab", "a-", "a0", "é", "*", "a/*", "**/b", "a/**/b", "*.key", "**/*.key", "?", "a?", "[ab]", "[!a]", "é/*", "a.b*", "(*"]
-).map(pattern)  # fmt: skip
+SUBTREES = ["", "a", "a/b", "ab", "a-", "a0", "é"]
+GLOBS = ["*", "a/*", "**/b", "a/**/b", "*.key", "**/*.key", "?", "a?", "[ab]", "[!a]", "é/*", "a.b*", "(*"]
+PATTERNS = st.sampled_from([*SUBTREES, *GLOBS]).map(pattern)
 
 
 @given(st.lists(PATTERNS, max_size=5), st.lists(PATTERNS, max_size=3), st.lists(PATHS, min_size=1, max_size=20))
@@ -124,7 +124,7 @@ async def test_operators_make_list_rotate_and_revoke(record_url: str, capsys: py
     token = capsys.readouterr().out.strip()
     async with await Connection.connect(record_url) as connection:
         cursor = await connection.execute("SELECT id FROM filestore.tokens WHERE hash = %s", [tokens.digest(token)])
-        [(id,)] = await cursor.fetchall()  # type: ignore[misc]
+        [(id,)] = await cursor.fetchall()
     assert await operators.run(record_url, asked("rotate", str(id))) == 0
     assert tokens.is_token(capsys.readouterr().out.strip())
     assert await operators.run(record_url, asked("list")) == 0
