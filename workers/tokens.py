@@ -22,7 +22,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from schema.access.actions import SCOPES
-from schema.access.acts import Act, ActKind
+from schema.access.acts import ActKind, AdministrativeAct
 from schema.principals import Principal
 from schema.store import acts, tokens
 from schema.store.tokens import NewToken
@@ -84,7 +84,7 @@ _COMMANDS = {"create": _create, "list": _list, "rotate": _rotate, "revoke": _rev
 async def _record(connection: Connection, kind: ActKind, tenant: str, id: int) -> None:
     [(_, document)] = await tokens.listed(connection, tenant, only=id)
     by = Principal(OPERATOR, tenant, 0)
-    await acts.record(connection, Act(kind=kind, tenant=tenant, by=by, after=json.loads(document)))
+    await acts.record(connection, AdministrativeAct(kind=kind, tenant=tenant, by=by, after=json.loads(document)))
 
 
 def _refused(why: str) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
-from schema.access.acts import Act, ActKind
+from schema.access.acts import ActKind, AdministrativeAct
 from schema.ids import MountId
 from schema.principals import Principal
 from schema.store import acts
@@ -29,7 +29,7 @@ async def record(
 ) -> None:
     """In the transaction of what is done. `fields`: `payload`, `before`, `after` of the act."""
     correlation = request.headers.get("x-correlation-id", "")
-    act = Act(
+    act = AdministrativeAct(
         kind=kind, tenant=tenant or principal.tenant, by=principal, mount=mount,
         request_id=request.scope.get("request_id"),
         correlation_id=correlation if correlation.isprintable() and 0 < len(correlation) <= _SHOWN else None, **fields,

@@ -18,7 +18,7 @@ CHANGES: frozenset[Action] = frozenset({"write", "move", "delete", "restore", "d
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class ScopeActions:
     """`gives`: the actions of a token or a grant with this scope; what may be changed may be read. `withholds`: those that go
     where it is denied; what may not be read may not be changed."""
 
@@ -26,12 +26,12 @@ class Scope:
     withholds: frozenset[Action]
 
 
-def _scope(gives: Iterable[Action], withholds: Iterable[Action]) -> Scope:
-    return Scope(frozenset(gives), frozenset(withholds))
+def _scope(gives: Iterable[Action], withholds: Iterable[Action]) -> ScopeActions:
+    return ScopeActions(frozenset(gives), frozenset(withholds))
 
 
 _ADMINISTERS: frozenset[Action] = frozenset({"mounts", "credentials", "tokens", "audit"})
-SCOPES: Mapping[str, Scope] = {
+SCOPES: Mapping[str, ScopeActions] = {
     "filestore:read": _scope({"read"}, ACTIONS),
     "filestore:write": _scope({"read", "write", "describe", "restore"}, CHANGES),
     "filestore:delete": _scope({"read", "move", "delete"}, {"move", "delete"}),

@@ -22,7 +22,7 @@ class ActKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Act:
+class AdministrativeAct:
     """`before` and `after`: the subject as clients read it. No secret is ever in one."""
 
     kind: ActKind

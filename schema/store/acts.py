@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from schema.access.acts import Act
+from schema.access.acts import AdministrativeAct
 from schema.ids import new_command_id
 from schema.sql import load
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SQL = load("acts")
 
 
-async def record(connection: Connection, act: Act) -> None:
+async def record(connection: Connection, act: AdministrativeAct) -> None:
     """In the transaction of what was done."""
     values = {
         "tenant": act.tenant, "id": new_command_id(), "kind": act.kind, "mount": act.mount, "principal": act.by.name,
