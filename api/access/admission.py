@@ -8,7 +8,7 @@ from starlette.requests import Request
 from api.services import front_of
 from schema.access.actions import Action
 from schema.access.decision import may
-from schema.errors import Unauthenticated
+from schema.errors import Forbidden, Unauthenticated
 from schema.ids import MountId
 from schema.paths import NodePath
 from schema.principals import Principal, authorise
@@ -35,6 +35,16 @@ async def admit_any(request: Request, actions: Collection[Action]) -> Principal:
     principal = await _principal(request)
     if not any(may(principal.access, action).allowed for action in actions):
         authorise(principal, min(actions))
+    return principal
+
+
+async def admit_everywhere(request: Request, action: Action) -> Principal:
+    """The same of a route about all mounts there are or will be: a grant for some of them is not enough."""
+    principal = await admit(request, action)
+    if not principal.access.everywhere(action):
+        raise Forbidden(
+            f"This needs {action!r} on every mount, and grants of the token say where it holds.", action=action
+        )
     return principal
 
 

@@ -4,7 +4,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.access.admission import admit
+from api.access.admission import admit, admit_everywhere
 from api.http import openapi, responses
 from api.http.body import read_json
 from api.http.fields import read_query
@@ -78,7 +78,7 @@ async def show(request: Request) -> Response:
 async def create(request: Request) -> Response:
     """Administrators only. The root of a local mount must exist on this host; Filestore keeps its own folder `.filestore` in
     it. Secrets in `config` (accessKeyId, secretAccessKey, sessionToken, ...) are stored apart and never come back."""
-    principal = await admit(request, "mounts")
+    principal = await admit_everywhere(request, "mounts")
     front = front_of(request)
     body = await read_json(request, NewMountBody)
     services = front.services
