@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from schema.access.actions import ACTIONS, WITHOUT_PLACE, Action, given, scopes_with, withheld
 from schema.access.patterns import pattern
 from schema.access.places import Places, reach
-from schema.access.rules import Grant, Rule
+from schema.access.rules import Grant, GrantRule
 from schema.ids import MountId
 from schema.paths import ROOT, NodePath
 
@@ -17,7 +17,7 @@ class Permission:
 
     allowed: bool
     reason: str = ""
-    rule: Rule | None = None
+    rule: GrantRule | None = None
 
 
 ALLOWED = Permission(True)
@@ -28,7 +28,7 @@ class Access:
     """What a token may do: made once, asked often. `general`: where no place is asked about. `rules`: where one is."""
 
     general: frozenset[Action]
-    rules: Sequence[Rule]
+    rules: Sequence[GrantRule]
     narrowed: bool = False
     """Grants say where: it may not do all that its scopes say on all mounts."""
     suspended: bool = False
@@ -71,7 +71,7 @@ def access_of(scopes: Iterable[str], grants: Iterable[Grant] = (), *, suspended:
     left = _LEFT[suspended]
     rules = [_rule(grant, names, left) for grant in grants]
     if not any(grant.effect == "allow" for grant in grants):
-        rules.append(Rule("allow", None, pattern(""), (given(names) & left) - WITHOUT_PLACE))
+        rules.append(GrantRule("allow", None, pattern(""), (given(names) & left) - WITHOUT_PLACE))
     return Access(given(names) & left, rules, bool(grants), suspended is not None)
 
 
@@ -79,9 +79,9 @@ _LEFT: Mapping[str | None, frozenset[Action]] = {None: ACTIONS, "changes": froze
 """What a tenant may still do, by how it is suspended"""
 
 
-def _rule(grant: Grant, scopes: Sequence[str], left: frozenset[Action]) -> Rule:
+def _rule(grant: Grant, scopes: Sequence[str], left: frozenset[Action]) -> GrantRule:
     actions = given(grant.scopes or scopes) & left if grant.effect == "allow" else _withheld(grant)
-    return Rule(grant.effect, grant.mount, pattern(grant.pattern), actions - WITHOUT_PLACE)
+    return GrantRule(grant.effect, grant.mount, pattern(grant.pattern), actions - WITHOUT_PLACE)
 
 
 def _withheld(grant: Grant) -> frozenset[Action]:

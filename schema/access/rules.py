@@ -24,7 +24,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class GrantRule:
     """A grant, ready to be asked."""
 
     effect: Effect
