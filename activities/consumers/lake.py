@@ -176,26 +176,30 @@ def _file_of(extension: str) -> str:
 
 def _attach(place: LakePlace, *, read_only: bool) -> str:
     options = [
-        f"DATA_PATH {_text(place.folder)}",
-        f"METADATA_SCHEMA {_text(CATALOGUE)}",
+        f"DATA_PATH {literal(place.folder)}",
+        f"METADATA_SCHEMA {literal(CATALOGUE)}",
         *(["READ_ONLY"] if read_only else []),
     ]
-    return f"ATTACH {_text('ducklake:postgres:' + place.database_url)} AS lake ({', '.join(options)})"
+    return f"ATTACH {literal('ducklake:postgres:' + place.database_url)} AS lake ({', '.join(options)})"
 
 
 def _secret(place: LakePlace) -> str:
     endpoint = place.s3_endpoint or ""
     fields = [
-        f"KEY_ID {_text(place.s3_key or '')}",
-        f"SECRET {_text(place.s3_secret or '')}",
-        f"REGION {_text(place.s3_region)}",
+        f"KEY_ID {literal(place.s3_key or '')}",
+        f"SECRET {literal(place.s3_secret or '')}",
+        f"REGION {literal(place.s3_region)}",
     ]
     if endpoint:
         secure = str(not endpoint.startswith("http://")).lower()
-        fields += [f"ENDPOINT {_text(endpoint.split('://')[-1].rstrip('/'))}", "URL_STYLE 'path'", f"USE_SSL {secure}"]
+        fields += [
+            f"ENDPOINT {literal(endpoint.split('://')[-1].rstrip('/'))}",
+            "URL_STYLE 'path'",
+            f"USE_SSL {secure}",
+        ]
     return f"CREATE OR REPLACE SECRET lake (TYPE s3, {', '.join(fields)})"
 
 
-def _text(value: str) -> str:
+def literal(value: str) -> str:
     """A literal of DuckDB."""
     return "'" + value.replace("'", "''") + "'"

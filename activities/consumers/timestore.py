@@ -17,9 +17,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from activities.consumers.lake import Lake, LakeConflict
 from schema.consumers.following import Following
 from schema.faults import areach
-from schema.locks import Lock
 from schema.store import activity as store
-from schema.store import events
 
 if TYPE_CHECKING:
     from schema.store.pool import Pool
@@ -61,7 +59,7 @@ class Timestore:
     async def step(self) -> int:
         """Take in the next batch; how many positions. 0: there is nothing, or another process is at it."""
         async with self._pool.connection() as connection:
-            if not await events.lock(connection, Lock.TIMESTORE):
+            if not await store.lock(connection):
                 return 0
             try:
                 async with self._turn:
@@ -69,7 +67,7 @@ class Timestore:
             except LakeConflict:
                 return 0  # another process took it in
             finally:
-                await events.unlock(connection, Lock.TIMESTORE)
+                await store.unlock(connection)
 
     async def complain(self, problem: str) -> None:
         self._problem = problem
@@ -118,7 +116,7 @@ class Timestore:
                     pages = [table(page) async for page in store.journal(connection, cursor.position)]
                     return await asyncio.to_thread(self._lake.rebuild, pages, cursor.position)
             finally:
-                await events.unlock(connection, Lock.TIMESTORE)
+                await store.unlock(connection)
 
     async def _take(self, connection: Any) -> int:
         cursor = await asyncio.to_thread(self._lake.cursor)

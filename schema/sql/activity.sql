@@ -16,6 +16,14 @@ SELECT f.position AS last, (SELECT extract(epoch FROM now() - o.created_at)::flo
                              WHERE o.position > %(position)s ORDER BY o.position LIMIT 1) AS lag_seconds
   FROM filestore.event_feed f
 
+-- name: lock
+-- One process takes events into the lake at a time; the lock belongs to the session.
+SELECT pg_try_advisory_lock(%(lock)s) AS mine
+
+-- name: unlock
+-- Give it back, so that another process can take it.
+SELECT pg_advisory_unlock(%(lock)s)
+
 -- name: hold
 -- Wait until no process takes events in, and keep it so; the session gives the lock back.
 SELECT pg_advisory_lock(%(lock)s)

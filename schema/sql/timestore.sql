@@ -106,21 +106,22 @@ WITH shifts AS (
             OR event_type = 'filestore.node.moved' AND filestore_below(moved_from, $path))
 ), steps AS (
     SELECT greatest(time_bucket(to_seconds($step), observed_at, $from::TIMESTAMPTZ),
-                    $from::TIMESTAMPTZ - to_seconds($step)) AS at,
+                    $from::TIMESTAMPTZ - to_seconds($step)) AS "at",
            sum(bytes) AS bytes, sum(files) AS files FROM shifts GROUP BY 1
 ), every AS (
     SELECT unnest(generate_series($from::TIMESTAMPTZ - to_seconds($step), $to::TIMESTAMPTZ - to_seconds(0.000001),
-                                  to_seconds($step))) AS at
+                                  to_seconds($step))) AS "at"
 ), summed AS (
-    SELECT at, coalesce(bytes, 0)::BIGINT AS "deltaBytes", coalesce(files, 0)::BIGINT AS "deltaFiles",
-           sum(coalesce(bytes, 0)) OVER (ORDER BY at)::BIGINT AS "sizeBytes",
-           sum(coalesce(files, 0)) OVER (ORDER BY at)::BIGINT AS "fileCount" FROM every LEFT JOIN steps USING (at)
+    SELECT "at", coalesce(bytes, 0)::BIGINT AS "deltaBytes", coalesce(files, 0)::BIGINT AS "deltaFiles",
+           sum(coalesce(bytes, 0)) OVER (ORDER BY "at")::BIGINT AS "sizeBytes",
+           sum(coalesce(files, 0)) OVER (ORDER BY "at")::BIGINT AS "fileCount" FROM every LEFT JOIN steps USING ("at")
 )
-SELECT at, "sizeBytes", "fileCount", "deltaBytes", "deltaFiles" FROM summed WHERE at >= $from::TIMESTAMPTZ ORDER BY at LIMIT $limit
+SELECT "at", "sizeBytes", "fileCount", "deltaBytes", "deltaFiles" FROM summed
+ WHERE "at" >= $from::TIMESTAMPTZ ORDER BY "at" LIMIT $limit
 
 -- name: churn
 -- What appeared, changed, moved and went in each step.
-SELECT time_bucket(to_seconds($step), observed_at, $from::TIMESTAMPTZ) AS at,
+SELECT time_bucket(to_seconds($step), observed_at, $from::TIMESTAMPTZ) AS "at",
        count(*) FILTER (event_type = 'filestore.node.created') AS created,
        count(*) FILTER (event_type = 'filestore.node.updated' AND command = 'uploadFile') AS overwritten,
        count(*) FILTER (event_type = 'filestore.node.moved') AS moved,
@@ -165,7 +166,7 @@ SELECT command, count(*) AS commands, count(*) FILTER (status <> 'succeeded') AS
 
 -- name: failures
 -- The share of commands that failed in each step, and the commonest code.
-SELECT time_bucket(to_seconds($step), observed_at, $from::TIMESTAMPTZ) AS at, count(*) AS commands,
+SELECT time_bucket(to_seconds($step), observed_at, $from::TIMESTAMPTZ) AS "at", count(*) AS commands,
        count(*) FILTER (status <> 'succeeded') AS failed, failed / commands AS rate,
        mode(code) FILTER (status <> 'succeeded') AS code
   FROM filestore_activity
@@ -184,7 +185,7 @@ WITH noticed AS (
      WHERE event_type = 'filestore.drift.detected' AND observed_at >= $from::TIMESTAMPTZ AND observed_at < $to::TIMESTAMPTZ
        AND ($mount IS NULL OR backend_mount_id = $mount) AND ($path IS NULL OR filestore_below(path, $path))
 )
-SELECT time_bucket(to_seconds($step), observed_at, $from::TIMESTAMPTZ) AS at, count(*) AS detected,
+SELECT time_bucket(to_seconds($step), observed_at, $from::TIMESTAMPTZ) AS "at", count(*) AS detected,
        count(*) FILTER (ended IS NULL) AS open,
        avg(epoch(ended - observed_at)) AS "meanSeconds", quantile_cont(epoch(ended - observed_at), 0.95) AS "p95Seconds",
        max(epoch(ended - observed_at)) AS "maxSeconds"
@@ -193,22 +194,22 @@ SELECT time_bucket(to_seconds($step), observed_at, $from::TIMESTAMPTZ) AS at, co
 -- name: forecast
 -- The straight line through what each mount held at the end of each step: bytes a day, and how well it fits.
 WITH steps AS (
-    SELECT backend_mount_id, time_bucket(to_seconds($step), greatest(observed_at, $from::TIMESTAMPTZ), $from::TIMESTAMPTZ) AS at,
+    SELECT backend_mount_id, time_bucket(to_seconds($step), greatest(observed_at, $from::TIMESTAMPTZ), $from::TIMESTAMPTZ) AS "at",
            sum(size_delta) AS bytes
       FROM filestore_activity
      WHERE observed_at < $to::TIMESTAMPTZ AND ($mount IS NULL OR backend_mount_id = $mount)
        AND ($path IS NULL OR filestore_below(path, $path)) AND size_delta <> 0
      GROUP BY ALL
 ), every AS (
-    SELECT m.backend_mount_id, s.at FROM (SELECT DISTINCT backend_mount_id FROM steps) m,
+    SELECT m.backend_mount_id, s."at" FROM (SELECT DISTINCT backend_mount_id FROM steps) m,
            (SELECT unnest(generate_series($from::TIMESTAMPTZ, $to::TIMESTAMPTZ - to_seconds(0.000001),
-                                          to_seconds($step))) AS at) s
+                                          to_seconds($step))) AS "at") s
 ), summed AS (
-    SELECT backend_mount_id, at, sum(coalesce(bytes, 0)) OVER (PARTITION BY backend_mount_id ORDER BY at) AS bytes
-      FROM every LEFT JOIN steps USING (backend_mount_id, at)
+    SELECT backend_mount_id, "at", sum(coalesce(bytes, 0)) OVER (PARTITION BY backend_mount_id ORDER BY "at") AS bytes
+      FROM every LEFT JOIN steps USING (backend_mount_id, "at")
 )
-SELECT backend_mount_id AS "backendMountId", max_by(bytes, at)::BIGINT AS "sizeBytes",
-       regr_slope(bytes, epoch(at)) * 86400 AS "bytesPerDay", regr_r2(bytes, epoch(at)) AS fit
+SELECT backend_mount_id AS "backendMountId", max_by(bytes, "at")::BIGINT AS "sizeBytes",
+       regr_slope(bytes, epoch("at")) * 86400 AS "bytesPerDay", regr_r2(bytes, epoch("at")) AS fit
   FROM summed GROUP BY 1 ORDER BY 1 LIMIT $limit
 
 -- name: below

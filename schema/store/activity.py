@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from psycopg.rows import tuple_row
-
 from schema.locks import Lock
 from schema.sql import load
 
@@ -39,6 +37,8 @@ class Ahead:
 
 async def page(connection: Connection, after: int, limit: int) -> ActivityPage:
     values = {"after": after, "limit": limit, "bytes": PAGE_BYTES}
+    from psycopg.rows import tuple_row  # a module that is imported for its types must not load the driver
+
     async with connection.cursor(row_factory=tuple_row) as cursor:
         rows = await (await cursor.execute(SQL["page"], values)).fetchall()
     return ActivityPage(rows[-1][0] if rows else None, rows)
@@ -48,6 +48,16 @@ async def ahead(connection: Connection, position: int) -> Ahead:
     row = await (await connection.execute(SQL["ahead"], {"position": position})).fetchone()
     assert row is not None
     return Ahead(row["last"], row["lag_seconds"])
+
+
+async def lock(connection: Connection) -> bool:
+    """For this session; False while another one has it."""
+    row = await (await connection.execute(SQL["lock"], {"lock": Lock.TIMESTORE})).fetchone()
+    return bool(row and row["mine"])
+
+
+async def unlock(connection: Connection) -> None:
+    await connection.execute(SQL["unlock"], {"lock": Lock.TIMESTORE})
 
 
 async def hold(connection: Connection) -> None:
