@@ -21,6 +21,7 @@ SOURCES = [
     file
     for name in ("schema", "activities", "workflows", "api", "workers")
     for file in (REPOSITORY / name).rglob("*.py")
+    if "sdk" not in file.parts
 ]
 BUILDERS = {
     "ThreadPoolExecutor": {"activities/budgets.py"},

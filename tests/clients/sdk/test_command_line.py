@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from filestore_sdk.cli import exits
 from filestore_sdk.cli.rows import SCHEMAS
