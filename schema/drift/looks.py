@@ -54,6 +54,16 @@ class Look:
     plan: Mapping[str, Any] | None = None
     counts: Mapping[str, Any] | None = None
 
+    def covers(self, path: bytes) -> bool:
+        """Whether it looked at this place."""
+        return self.whole or any(_lies_in(path, place) for place in self.places)
+
+
+def _lies_in(path: bytes, place: LookPlace) -> bool:
+    if not place.path:
+        return place.subtree or not path
+    return path == place.path or (place.subtree and path.startswith(place.path + b"/"))
+
 
 class Blocked:
     """Places where commands work, or have worked since the look began. A directory is one with all it holds, and one that holds

@@ -63,7 +63,8 @@ WITH RECURSIVE below AS (
     SELECT k.id, b.path || '\x2f'::bytea || k.name
       FROM below b CROSS JOIN LATERAL (
           SELECT n.id, n.name FROM filestore.nodes n
-           WHERE n.parent_id = b.id AND n.state <> 'deleted' AND n.kind = 'directory' AND n.inode <> ALL(%(seen)s::bigint[]) OFFSET 0) k
+           WHERE n.parent_id = b.id AND n.state <> 'deleted' AND n.kind = 'directory' AND n.inode <> ALL(%(seen)s::bigint[])
+          OFFSET 0) k
 )
 SELECT n.id, n.parent_id, n.name, b.path || '\x2f'::bytea || n.name AS path, n.kind::text, n.state::text, n.version,
        filestore.node_identity(n) AS facts, n.sha256, n.size_bytes, n.observed_by IS NOT NULL AS provisional, n.missed_in, n.judged
@@ -187,7 +188,8 @@ UPDATE filestore.nodes n SET
     last_drift_at = CASE WHEN i.rise > 0 THEN now() ELSE n.last_drift_at END,
     last_modified_at = CASE WHEN NOT i.content THEN n.last_modified_at
         WHEN s.mtime_ns > 0 THEN to_timestamp(s.mtime_ns / 1e9) ELSE now() END
-  FROM (SELECT x.node, x.version, x.rise, x.parent, decode(x.name, 'hex') AS name, x.name_text, x.content, x.drift, x.sha256, x.facts
+  FROM (SELECT x.node, x.version, x.rise, x.parent, decode(x.name, 'hex') AS name, x.name_text, x.content, x.drift, x.sha256,
+               x.facts
           FROM jsonb_to_recordset(%(acts)s::jsonb) AS x(node bigint, version bigint, rise integer, parent bigint, name text,
                name_text text, content boolean, drift boolean, sha256 text, facts jsonb)) i
  CROSS JOIN LATERAL filestore.identity_v1(i.facts) s
@@ -221,10 +223,10 @@ SELECT n.id, n.version, i.command, n.parent_id, n.name, n.kind, n.state, n.size_
 -- An entry for each node that has a new version.
 INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, node_id, path, principal, key, executor,
     outcome, context, payload, before, after, started_at)
-SELECT m.tenant, i.command, 1, 'reconcileNode', m.id, n.id, decode(i.path, 'hex'), %(principal)s, i.command::text, m.backend_kind,
-       'succeeded', jsonb_build_object('look', %(look)s, 'verdict', i.verdict), i.payload, i.before,
+SELECT m.tenant, i.command, 1, 'reconcileNode', m.id, n.id, decode(i.path, 'hex'), %(principal)s::text, i.command::text,
+       m.backend_kind, 'succeeded', jsonb_build_object('look', %(look)s::bigint, 'verdict', i.verdict), i.payload, i.before,
        jsonb_build_object('id', n.id, 'parent', n.parent_id, 'name', encode(n.name, 'hex'), 'kind', n.kind, 'state', n.state,
-           'version', n.version, 'size', n.size_bytes, 'sha256', encode(n.sha256, 'hex')), %(started)s
+           'version', n.version, 'size', n.size_bytes, 'sha256', encode(n.sha256, 'hex')), %(started)s::timestamptz
   FROM jsonb_to_recordset(%(acts)s::jsonb) AS i(n integer, node bigint, command uuid, path text, verdict text, payload jsonb,
        before jsonb)
  CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = i.node OFFSET 0) n
@@ -238,9 +240,9 @@ SELECT n.tenant, n.mount_id, i.type, jsonb_build_object('backendMountId', n.moun
         'kind', n.kind, 'state', n.state, 'parentId', n.parent_id, 'version', n.version, 'sizeBytes', n.size_bytes,
         'checksum', coalesce(filestore.hex_of(n.checksum), encode(n.sha256, 'hex')), 'contentHash', encode(n.sha256, 'hex'),
         'metadata', n.metadata, 'journalId', j.id, 'command', 'reconcileNode', 'commandId', i.command, 'idempotencyKey', NULL,
-        'principal', %(principal)s, 'observedAt', now(),
+        'principal', %(principal)s::text, 'observedAt', now(),
         'consistencyState', CASE WHEN n.state = 'deleted' THEN 'active' ELSE n.state::text END, 'consistencyCheckedAt', now(),
-        'lastReconciledAt', now(), 'previousState', i.previous, 'reason', %(reason)s,
+        'lastReconciledAt', now(), 'previousState', i.previous, 'reason', %(reason)s::text,
         'delta', jsonb_build_object('sizeBytes', coalesce(i.delta, 0)))
         || jsonb_strip_nulls(jsonb_build_object('pathB64', filestore.path_b64_v1(n.path, n.path_text), 'movedFrom', i.moved_from,
                'movedFromB64', i.moved_from_b64))
@@ -255,7 +257,8 @@ SELECT n.tenant, n.mount_id, i.type, jsonb_build_object('backendMountId', n.moun
 -- Drift that was noticed, at places with a node and at places without.
 INSERT INTO filestore.outbox (tenant, mount_id, type, data)
 SELECT m.tenant, m.id, 'filestore.drift.detected', jsonb_build_object('backendMountId', m.id, 'nodeId', i.node, 'path', i.path,
-       'detectedAt', now(), 'reason', i.kind, 'reporter', %(reason)s, 'metadata', jsonb_build_object('look', %(look)s))
+       'detectedAt', now(), 'reason', i.kind, 'reporter', %(reason)s::text,
+       'metadata', jsonb_build_object('look', %(look)s::bigint))
        || jsonb_strip_nulls(jsonb_build_object('pathB64', i.path_b64))
   FROM jsonb_to_recordset(%(events)s::jsonb) AS i(n integer, node bigint, path text, path_b64 text, kind text)
  CROSS JOIN LATERAL (SELECT k.id, k.tenant FROM filestore.backend_mounts k WHERE k.id = %(mount)s OFFSET 0) m
@@ -263,7 +266,8 @@ SELECT m.tenant, m.id, 'filestore.drift.detected', jsonb_build_object('backendMo
 
 -- name: report
 -- Findings open, or say something else by now. One that says the same, and one that a person told to ignore, stays as it is.
-INSERT INTO filestore.findings AS f (tenant, mount_id, path, kind, state, node_id, node_version, believed, observed, action, look_id)
+INSERT INTO filestore.findings AS f (tenant, mount_id, path, kind, state, node_id, node_version, believed, observed, action,
+       look_id)
 SELECT m.tenant, m.id, decode(i.path, 'hex'), i.kind, i.state, i.node, n.version, i.believed, i.observed, i.action, %(look)s
   FROM jsonb_to_recordset(%(reports)s::jsonb) AS i(path text, kind text, state filestore.finding_state, node bigint, believed jsonb,
        observed jsonb, action text)
@@ -282,6 +286,10 @@ SELECT m.tenant, m.id, decode(i.path, 'hex'), i.kind, i.state, i.node, n.version
        kind = excluded.kind, node_id = excluded.node_id, node_version = excluded.node_version, believed = excluded.believed,
        observed = excluded.observed, action = excluded.action, look_id = excluded.look_id
 RETURNING f.id, f.node_id, f.path, f.kind, f.state::text, f.version, f.first_seen = f.last_seen AS fresh
+
+-- name: standing
+-- Where findings stand.
+SELECT path FROM filestore.findings WHERE mount_id = %(mount)s AND ended_at IS NULL AND state <> 'ignored'
 
 -- name: settle
 -- Findings of places where all is well.

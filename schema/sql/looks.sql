@@ -40,16 +40,16 @@ SELECT i.n, coalesce(o.id, h.id) AS id, coalesce(o.fingerprint, h.fingerprint) A
 -- name: children
 -- All that these directories hold, but for nodes without a name.
 SELECT n.id, n.parent_id, n.name, n.kind::text, n.state::text, n.device, n.inode, n.birth_ns, n.observed_size,
-       n.observed_mtime_ns, n.observed_ctime_ns, n.observed_mode, n.observed_links, n.s3_etag, n.observed_by IS NOT NULL AS provisional,
-       n.missed_in
+       n.observed_mtime_ns, n.observed_ctime_ns, n.observed_mode, n.observed_links, n.s3_etag,
+       n.observed_by IS NOT NULL AS provisional, n.missed_in
   FROM filestore.nodes n
  WHERE n.parent_id = ANY(%(ids)s::bigint[]) AND n.state <> 'deleted' AND position('\x00'::bytea IN n.name) = 0
 
 -- name: child
 -- What the record has at these names.
 SELECT n.id, n.parent_id, n.name, n.kind::text, n.state::text, n.device, n.inode, n.birth_ns, n.observed_size,
-       n.observed_mtime_ns, n.observed_ctime_ns, n.observed_mode, n.observed_links, n.s3_etag, n.observed_by IS NOT NULL AS provisional,
-       n.missed_in
+       n.observed_mtime_ns, n.observed_ctime_ns, n.observed_mode, n.observed_links, n.s3_etag,
+       n.observed_by IS NOT NULL AS provisional, n.missed_in
   FROM filestore.nodes p
   JOIN filestore.nodes n ON n.parent_id = p.id AND n.name = %(name)s AND n.state <> 'deleted'
  WHERE p.mount_id = %(mount)s AND p.directory_path = %(directory)s AND p.directory_path IS NOT NULL AND p.state <> 'deleted'
@@ -70,10 +70,6 @@ SELECT %(look)s, decode(x.path, 'hex'), x.within, x.state, x.kind, x.facts, deco
 -- name: entries
 -- All that a look came upon.
 SELECT path, within, state, kind, facts, sha256, stable, code, message FROM filestore.look_entries WHERE look_id = %(look)s
-
--- name: unsettle
--- Below these directories names came or went until the look ended.
-UPDATE filestore.look_entries SET stable = false WHERE look_id = %(look)s AND path = ANY(%(paths)s::bytea[])
 
 -- name: matched
 -- These directories were listed, and hold just what the record says: a listing that has this digest again need not be compared.

@@ -55,6 +55,7 @@ async def conclude(connection: Connection, look: Look, now: datetime) -> Conclud
     sightings = [replace(one, waits=one.path in blocked) for one in sightings]
     judgement = await _judged(connection, look, sightings, blocked, held)
     outcome = weigh(judgement.conclusions, terms)
+    outcome.settled += await _over(connection, look, outcome, judgement, sightings)
     nodes = await _size(connection, look.mount)
     if look.whole and look.released_by is None and terms.policy.brake.holds(outcome.changes, nodes):
         return Concluded(outcome, judgement.waiting, nodes, held=True)
@@ -71,6 +72,18 @@ async def _seen(connection: Connection, look: Look, terms: Terms, now: datetime)
         for one in await looks.entries(connection, look.id)
         if not terms.policy.ignores(one.path, now) and not any(path in ignored for path in _upwards(one.path))
     ]
+
+
+async def _over(
+    connection: Connection, look: Look, outcome: LookOutcome, judgement: Judgement, sightings: Sequence[Sighting]
+) -> list[bytes]:
+    """Where findings stand, and the look covered the place and came upon nothing: neither there nor in the record is anything
+    that differs."""
+    cursor = await connection.execute(SQL["standing"], {"mount": look.mount})
+    standing = [bytes(row["path"]) for row in await cursor.fetchall()]
+    open_still = {one.path for one in sightings} - set(outcome.settled) | set(judgement.waiting)
+    covered = [path for path in standing if look.covers(path)]
+    return [path for path in covered if not any(above in open_still for above in _upwards(path))]
 
 
 def _upwards(path: bytes) -> Iterator[bytes]:

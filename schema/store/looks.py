@@ -146,7 +146,7 @@ async def put_entries(connection: Connection, look: int, sightings: Sequence[Sig
             "path": one.path.hex(), "within": one.within, "state": one.state, "kind": one.kind, "facts": one.facts,
             "sha256": one.sha256.hex() if one.sha256 else None, "stable": one.stable, "code": one.code, "message": one.message,
         }
-        for one in sightings
+        for one in {one.path: one for one in sightings}.values()
     ]  # fmt: skip
     await connection.execute(SQL["put_entries"], {"look": look, "entries": orjson.dumps(entries).decode()})
 
@@ -167,11 +167,6 @@ async def known_hashes(connection: Connection, look: int) -> dict[bytes, tuple[t
     """Facts and hash of what an earlier execution of this look has read."""
     cursor = await connection.execute(SQL["known_hashes"], {"look": look})
     return {bytes(row["path"]): (tuple(row["facts"]), bytes(row["sha256"])) for row in await cursor.fetchall()}
-
-
-async def unsettle(connection: Connection, look: int, paths: Sequence[bytes]) -> None:
-    if paths:
-        await connection.execute(SQL["unsettle"], {"look": look, "paths": list(paths)})
 
 
 async def matched(connection: Connection, digests: Mapping[int, bytes]) -> None:
