@@ -5,6 +5,7 @@ In one order: names are given up, directories come and go to their places from t
 
 from __future__ import annotations
 
+import base64
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -254,11 +255,11 @@ async def _tell(connection: Connection, work: _Written) -> None:
 
 def _entry(work: _Written, n: int, command: CommandId) -> dict[str, Any]:
     act = work.acts[n]
-    path = NodePath(act.node.path if act.node is not None else act.sighting.path)
-    payload = {"path": path.text, "path_b64": path.b64, "reason": work.look.reason}
+    text, exact = spelled(act.node.path if act.node is not None else act.sighting.path)
+    payload = {"path": text, "path_b64": exact, "reason": work.look.reason}
     if act.deed is Deed.PLACE:
-        target = NodePath(act.sighting.path)
-        payload |= {"target": target.text, "target_b64": target.b64}
+        text, exact = spelled(act.sighting.path)
+        payload |= {"target": text, "target_b64": exact}
     return {
         "n": n, "node": work.node(act), "command": command, "path": act.sighting.path.hex(), "verdict": act.deed,
         "payload": {key: value for key, value in payload.items() if value is not None}, "before": _before(act.node),
@@ -285,13 +286,13 @@ def _events(work: _Written, n: int, act: Act) -> Iterable[dict[str, Any]]:
     }.get(act.deed, [])
     if act.deed is Deed.STAMPS and not types and act.node is not None and act.node.state != NodeState.ACTIVE:
         types = [EventType.NODE_RECONCILED]
-    source = NodePath(act.node.path) if act.deed is Deed.PLACE and act.node is not None else None
+    source = spelled(act.node.path) if act.deed is Deed.PLACE and act.node is not None else (None, None)
     for rank, type in enumerate(types):
         yield {
             "n": n, "rank": rank, "node": work.node(act), "type": type, "command": work.commands.get(n),
             "previous": act.node.state if act.node is not None else None,
             "delta": size_of(act) - (act.node.size if act.node is not None else 0),
-            "moved_from": source.text if source else None, "moved_from_b64": source.b64 if source else None,
+            "moved_from": source[0], "moved_from_b64": source[1],
         }  # fmt: skip
 
 
@@ -306,9 +307,9 @@ _KINDS = {Deed.CONTENT: "changed", Deed.PLACE: "moved", Deed.DISPLACE: "missing"
 
 
 def _detected(n: int, node: int | None, act: Act) -> dict[str, Any]:
-    path = NodePath(act.sighting.path)
+    text, exact = spelled(act.sighting.path)
     kind = _KINDS.get(act.deed) or ("changed" if act.sighting.there else "missing")
-    return {"n": n, "node": node, "path": path.text, "path_b64": path.b64, "kind": kind}
+    return {"n": n, "node": node, "path": text, "path_b64": exact, "kind": kind}
 
 
 # Findings
@@ -322,10 +323,10 @@ async def _find(connection: Connection, look: Look, outcome: LookOutcome) -> Non
         return
     cursor = await connection.execute(SQL["report"], values | {"reports": _json([_report(r) for r in outcome.reports])})
     fresh = [row for row in await cursor.fetchall() if row["fresh"]]
+    places = [spelled(bytes(row["path"])) for row in fresh]
     events = [
-        {"n": n, "node": row["node_id"], "path": path.text, "path_b64": path.b64, "kind": row["kind"]}
+        {"n": n, "node": row["node_id"], "path": places[n][0], "path_b64": places[n][1], "kind": row["kind"]}
         for n, row in enumerate(fresh)
-        if (path := NodePath(bytes(row["path"])))
     ]
     if events:
         await connection.execute(SQL["detect"], values | {"events": _json(events)})
@@ -337,6 +338,13 @@ def _report(report: Report) -> dict[str, Any]:
         "node": report.node.id if report.node is not None else None, "believed": report.believed,
         "observed": report.observed,
     }  # fmt: skip
+
+
+def spelled(path: bytes) -> tuple[str, str | None]:
+    """A path as JSON carries it: its text, and its bytes where the text does not say them. A text holds no NUL."""
+    if b"\0" in path:
+        return _text(path), base64.b64encode(path).decode("ascii")
+    return NodePath(path).text, NodePath(path).b64
 
 
 def _text(name: bytes) -> str:
