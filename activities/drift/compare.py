@@ -7,7 +7,7 @@ from hashlib import blake2b
 from activities.executors.base import Seen, Unseen
 from schema.drift.sightings import Sighting, SightState, same_facts
 from schema.nodes import NodeKind
-from schema.store.looks import Child
+from schema.store.looks import BelievedChild
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,14 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparedListing:
     sightings: Sequence[Sighting]
     """What differs, or may"""
     same: bool
     """All of it is as the record has it, and the record has read it itself"""
 
 
-def compare(listing: Listing, within: int | None, children: Iterable[Child]) -> Compared:
+def compare(listing: Listing, within: int | None, children: Iterable[BelievedChild]) -> ComparedListing:
     known = {child.name: child for child in children}
     sightings = [one for entry in listing.entries if (one := _sighting(listing, entry, within, known)) is not None]
     told = {entry.path for entry in listing.entries} | {one.path for one in listing.unseen}
@@ -44,17 +44,19 @@ def compare(listing: Listing, within: int | None, children: Iterable[Child]) -> 
         if path not in told:
             sightings.append(Sighting(path, SightState.ABSENT, within=within, stable=listing.stable))
     sightings += [_unseen(one, within) for one in listing.unseen if one.path != listing.path]
-    return Compared(sightings, same=not sightings and within is not None)
+    return ComparedListing(sightings, same=not sightings and within is not None)
 
 
-def _sighting(listing: Listing, entry: Seen, within: int | None, known: Mapping[bytes, Child]) -> Sighting | None:
+def _sighting(
+    listing: Listing, entry: Seen, within: int | None, known: Mapping[bytes, BelievedChild]
+) -> Sighting | None:
     child = known.get(entry.path.rpartition(b"/")[2])
     if child is not None and child.kind == entry.kind and _as_read(child, entry):
         return None
     return Sighting(entry.path, SightState.SEEN, entry.kind, entry.facts, None, within, listing.stable)
 
 
-def _as_read(child: Child, entry: Seen) -> bool:
+def _as_read(child: BelievedChild, entry: Seen) -> bool:
     directory = entry.kind == NodeKind.DIRECTORY
     return (
         child.at_rest and bool(child.facts) and same_facts(child.facts, entry.facts, directory=directory, proven=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
-from activities.drift.reading import Reader
+from activities.drift.reading import LookReader
 from schema.drift.looks import LookPlace, LookState
 from schema.errors import MountOffline
 from schema.faults import areach
@@ -94,7 +94,7 @@ class Observe:
         if found.state is not LookState.READING:
             return not found.state.ended
         try:
-            reader = Reader(self._pool, self._threads, self._executors.of(found.mount), found)
+            reader = LookReader(self._pool, self._threads, self._executors.of(found.mount), found)
             await reader.read()
         except MountOffline as error:
             await self._give_up(look, LookState.DISCARDED, str(error))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from activities.drift.compare import Compared, Listing, compare
+from activities.drift.compare import ComparedListing, Listing, compare
 from activities.drift.hashing import hashed
 from activities.executors.base import Executor, Folders, ScanPage, Seen, SeenFolder, Unseen
 from schema.drift.looks import Look, LookPlace
@@ -21,7 +21,7 @@ from schema.faults import areach
 from schema.nodes import NodeKind
 from schema.paths import RESERVED, NodePath
 from schema.store import looks as store
-from schema.store.looks import Child, ListedDirectory
+from schema.store.looks import BelievedChild, ListedDirectory
 
 if TYPE_CHECKING:
     from activities.threads import MountThreads
@@ -35,7 +35,7 @@ _BATCH = 64
 """Directories that are compared with the record at once, and entries that are hashed at once"""
 
 
-class Reader:
+class LookReader:
     """One execution of one look."""
 
     def __init__(self, pool: Pool, threads: MountThreads, executor: Executor, look: Look) -> None:
@@ -149,7 +149,9 @@ class Reader:
             async with self.pool.connection() as connection:
                 await store.matched(connection, matched)
 
-    async def _compared(self, listing: Listing, known: ListedDirectory, children: dict[int, list[Child]]) -> Compared:
+    async def _compared(
+        self, listing: Listing, known: ListedDirectory, children: dict[int, list[BelievedChild]]
+    ) -> ComparedListing:
         held = children.get(known.id, []) if known.id is not None else []
         compared = await self._run(partial(compare, listing, known.id, held))
         await self._keep(listing.path, await self._hashed(compared.sightings), listing=True)
@@ -318,8 +320,8 @@ def _digests(listings: Sequence[Listing]) -> list[bytes]:
     return [one.digest for one in listings]
 
 
-def _by_parent(children: Sequence[Child]) -> dict[int, list[Child]]:
-    found: dict[int, list[Child]] = {}
+def _by_parent(children: Sequence[BelievedChild]) -> dict[int, list[BelievedChild]]:
+    found: dict[int, list[BelievedChild]] = {}
     for child in children:
         found.setdefault(child.parent, []).append(child)
     return found

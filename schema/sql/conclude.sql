@@ -1,13 +1,5 @@
 -- A look is concluded: one transaction under the lock of its mount, on one snapshot of the record.
 
--- name: lock
--- The lock of `begin`, held by the session: the transaction that follows must not be older than it.
-SELECT pg_advisory_lock(%(lock)s::integer, (%(mount)s::bigint & 2147483647)::integer)
-
--- name: unlock
--- Given back when that transaction has ended, however it did.
-SELECT pg_advisory_unlock(%(lock)s::integer, (%(mount)s::bigint & 2147483647)::integer)
-
 -- name: claims
 -- What commands have claimed now.
 SELECT path, kind = 'subtree' AS subtree FROM filestore.claims WHERE mount_id = %(mount)s

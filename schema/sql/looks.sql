@@ -16,7 +16,7 @@ SELECT m.tenant, m.id, %(reason)s, %(principal)s, %(by_hand)s, %(places)s, %(sub
 RETURNING id
 
 -- name: find
--- One look.
+-- One look, as it stands.
 SELECT id, tenant, mount_id, reason, principal, by_hand, places, subtrees, whole, state::text, entries, conclusions, claimed, seen,
        plan, released_by, counts, problem, started_at, ended_at
   FROM filestore.looks WHERE id = %(look)s

@@ -13,9 +13,9 @@ from schema.drift.judge import Judgement, Scope, judge, lost
 from schema.drift.looks import Blocked, Look
 from schema.drift.sightings import Believed, FileKey, Record, Sighting, SightState, key_of
 from schema.ids import MountId
-from schema.locks import Lock
 from schema.sql import load
 from schema.store import judged, looks
+from schema.store.begin import held_mount
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
@@ -37,14 +37,9 @@ class Concluded:
 async def one_snapshot(connection: Connection, mount: MountId) -> AsyncIterator[None]:
     """The lock of the mount, and then a transaction that sees the record as it is once no `begin` is under way. Commands may end
     meanwhile; their claims are in the snapshot."""
-    values = {"lock": Lock.BEGIN, "mount": mount}
-    await connection.execute(SQL["lock"], values)
-    try:
-        async with connection.transaction():
-            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            yield
-    finally:
-        await connection.execute(SQL["unlock"], values)
+    async with held_mount(connection, mount), connection.transaction():
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
 
 
 async def conclude(connection: Connection, look: Look, now: datetime) -> Concluded:

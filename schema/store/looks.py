@@ -99,7 +99,7 @@ def _listed(row: DictRow) -> ListedDirectory:
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class BelievedChild:
     """A node as its directory holds it, with what was last seen of it."""
 
     id: int
@@ -111,18 +111,18 @@ class Child:
     """Active, seen by a look, and missed by none: where its facts are the same, all is well"""
 
 
-async def children(connection: Connection, directories: Sequence[int]) -> list[Child]:
+async def children(connection: Connection, directories: Sequence[int]) -> list[BelievedChild]:
     cursor = await connection.execute(SQL["children"], {"ids": list(directories)})
     return [_child(row) for row in await cursor.fetchall()]
 
 
-async def child(connection: Connection, mount: MountId, directory: bytes, name: bytes) -> list[Child]:
+async def child(connection: Connection, mount: MountId, directory: bytes, name: bytes) -> list[BelievedChild]:
     values = {"mount": mount, "directory": directory + b"/" if directory else b"", "name": name}
     cursor = await connection.execute(SQL["child"], values)
     return [_child(row) for row in await cursor.fetchall()]
 
 
-def _child(row: DictRow) -> Child:
+def _child(row: DictRow) -> BelievedChild:
     at_rest = row["state"] == "active" and not row["provisional"] and row["missed_in"] is None
     facts: tuple[int | str, ...] = ()
     if row["inode"] is not None:
@@ -132,7 +132,7 @@ def _child(row: DictRow) -> Child:
         )  # fmt: skip
         if row["s3_etag"] is not None:
             facts = (*facts, row["s3_etag"])
-    return Child(row["id"], row["parent_id"], bytes(row["name"]), row["kind"], facts, at_rest)
+    return BelievedChild(row["id"], row["parent_id"], bytes(row["name"]), row["kind"], facts, at_rest)
 
 
 # What a look came upon
