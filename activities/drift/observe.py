@@ -45,6 +45,8 @@ class LookOrder:
     """hex; each with all below it where `subtree` says so"""
     subtree: bool = False
     hinted: bool = False
+    allows: int = 0
+    """So many changes a person has said yes to"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Observe:
                 principal=order.principal,
                 whole=order.whole,
                 by_hand=order.by_hand,
+                allows=order.allows,
             )
 
     @activity.defn(name="read_look")
@@ -106,6 +109,17 @@ class Observe:
         async with self._pool.connection() as connection, connection.transaction():
             await store.give_up(connection, look, state, problem)
             await store.forget_entries(connection, look)
+
+    @activity.defn(name="discard_look")
+    async def discard(self, look: int, problem: str) -> None:
+        await self._give_up(look, LookState.DISCARDED, problem)
+
+    @activity.defn(name="answer_of_look")
+    async def answer(self, look: int) -> bool | None:
+        """Of a look that a brake holds: a person has said yes, or no; None: neither."""
+        async with self._pool.connection() as connection:
+            found = await store.find(connection, look)
+        return False if found.state.ended else (True if found.released_by is not None else None)
 
     @activity.defn(name="conclude_look")
     async def conclude(self, look: int) -> LookEnd:

@@ -30,6 +30,11 @@ class LookPlace:
     path: bytes
     subtree: bool = False
 
+    def covers(self, path: bytes) -> bool:
+        if not self.path:
+            return self.subtree or not path
+        return path == self.path or (self.subtree and path.startswith(self.path + b"/"))
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -56,13 +61,12 @@ class Look:
 
     def covers(self, path: bytes) -> bool:
         """Whether it looked at this place."""
-        return self.whole or any(_lies_in(path, place) for place in self.places)
+        return self.whole or any(place.covers(path) for place in self.places)
 
-
-def _lies_in(path: bytes, place: LookPlace) -> bool:
-    if not place.path:
-        return place.subtree or not path
-    return path == place.path or (place.subtree and path.startswith(place.path + b"/"))
+    @property
+    def allows(self) -> int:
+        """So many changes a person has said yes to."""
+        return int((self.plan or {}).get("allows", 0))
 
 
 class Blocked:

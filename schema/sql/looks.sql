@@ -7,8 +7,10 @@ SELECT policy, policy_version, policy_by FROM filestore.drift_mounts WHERE mount
 -- name: begin
 -- A look begins, before the storage is read. What is claimed now, and the entries that the journal will have beyond this one, are
 -- commands that work beside it.
-INSERT INTO filestore.looks (tenant, mount_id, reason, principal, by_hand, places, subtrees, whole, entries, conclusions, claimed)
+INSERT INTO filestore.looks (tenant, mount_id, reason, principal, by_hand, places, subtrees, whole, plan, entries, conclusions,
+       claimed)
 SELECT m.tenant, m.id, %(reason)s, %(principal)s, %(by_hand)s, %(places)s, %(subtrees)s, %(whole)s,
+       CASE WHEN %(allows)s::bigint > 0 THEN jsonb_build_object('allows', %(allows)s::bigint) END,
        coalesce((SELECT max(id) FROM filestore.journal_entries), 0),
        coalesce((SELECT d.conclusions FROM filestore.drift_mounts d WHERE d.mount_id = m.id), 0),
        ARRAY(SELECT c.path FROM filestore.claims c WHERE c.mount_id = m.id)

@@ -14,13 +14,16 @@ from schema.drift.looks import Blocked, Look
 from schema.drift.sightings import Believed, FileKey, Record, Sighting, SightState, key_of
 from schema.ids import MountId
 from schema.sql import load
-from schema.store import judged, looks
+from schema.store import drift_hints, judged, looks
 from schema.store.begin import held_mount
+from schema.store.drift_hints import Hint
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
 
 SQL = load("conclude")
+_HINTS = 1000
+"""Places that wait and are noted for another look; an audit finds the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ async def one_snapshot(connection: Connection, mount: MountId) -> AsyncIterator[
 
 async def conclude(connection: Connection, look: Look, now: datetime) -> Concluded:
     """In the transaction of `one_snapshot`."""
-    terms = Terms((await looks.policy(connection, look.mount)).policy, look.id, look.by_hand)
+    terms = Terms((await looks.policy(connection, look.mount)).policy, look.id, look.by_hand, look.places)
     blocked, held = await _beside(connection, look)
     sightings = await _seen(connection, look, terms, now)
     sightings = [replace(one, waits=one.path in blocked) for one in sightings]
@@ -52,9 +55,10 @@ async def conclude(connection: Connection, look: Look, now: datetime) -> Conclud
     outcome = weigh(judgement.conclusions, terms)
     outcome.settled += await _over(connection, look, outcome, judgement, sightings)
     nodes = await _size(connection, look.mount)
-    if look.whole and look.released_by is None and terms.policy.brake.holds(outcome.changes, nodes):
+    if look.whole and outcome.changes > look.allows and terms.policy.brake.holds(outcome.changes, nodes):
         return Concluded(outcome, judgement.waiting, nodes, held=True)
     await judged.write(connection, look, outcome)
+    await drift_hints.hint(connection, look.mount, [Hint(path, reason="waited") for path in judgement.waiting[:_HINTS]])
     return Concluded(outcome, judgement.waiting, nodes)
 
 

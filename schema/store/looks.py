@@ -43,10 +43,11 @@ async def begin(
     principal: str,
     whole: bool,
     by_hand: bool = False,
+    allows: int = 0,
 ) -> int:
-    """Before the storage is read. Returns the generation."""
+    """Before the storage is read. Returns the generation. `allows`: so many changes a person has said yes to."""
     values = {
-        "mount": mount, "reason": reason, "principal": principal, "by_hand": by_hand, "whole": whole,
+        "mount": mount, "reason": reason, "principal": principal, "by_hand": by_hand, "whole": whole, "allows": allows,
         "places": [place.path for place in places], "subtrees": [place.subtree for place in places],
     }  # fmt: skip
     row = await (await connection.execute(SQL["begin"], values)).fetchone()
