@@ -4,6 +4,18 @@
 -- What a mount does about drift.
 SELECT policy, policy_version, policy_by FROM filestore.drift_mounts WHERE mount_id = %(mount)s
 
+-- name: put_policy
+-- What a mount does about drift from now on.
+INSERT INTO filestore.drift_mounts AS d (mount_id, policy, policy_version, policy_by)
+VALUES (%(mount)s, %(policy)s::jsonb, 1, %(principal)s)
+    ON CONFLICT (mount_id) DO UPDATE SET policy = excluded.policy, policy_version = d.policy_version + 1,
+       policy_by = excluded.policy_by, touched_at = now()
+
+-- name: audited_mounts
+-- The policies of these mounts that ask for audits.
+SELECT mount_id, policy FROM filestore.drift_mounts
+ WHERE mount_id = ANY(%(mounts)s::bigint[]) AND jsonb_array_length(coalesce(nullif(policy->'audits', 'null'), '[]')) > 0
+
 -- name: begin
 -- A look begins, before the storage is read. What is claimed now, and the entries that the journal will have beyond this one, are
 -- commands that work beside it.
@@ -106,3 +118,25 @@ DELETE FROM filestore.look_entries WHERE look_id = %(look)s
 -- Looks that wait for a yes on the mounts of a tenant.
 SELECT id, mount_id, reason, plan, started_at FROM filestore.looks
  WHERE mount_id = %(mount)s AND ended_at IS NULL AND state = 'waiting' ORDER BY id
+
+-- name: consistency
+-- How a mount, or a part of it, is: when all of it was looked at last, what was found, what waits.
+SELECT d.audited_at, a.id AS audit, a.reason, a.state::text, a.started_at, a.ended_at, a.seen, a.counts,
+       (SELECT coalesce(jsonb_object_agg(k.kind, k.found), '{}') FROM (
+            SELECT f.kind, count(*) AS found FROM filestore.findings f
+             WHERE f.mount_id = m.id AND f.ended_at IS NULL AND f.state <> 'ignored'
+               AND (%(path)s::bytea = '' OR f.path = %(path)s
+                    OR substring(f.path FROM 1 FOR octet_length(%(path)s) + 1) = %(path)s || '\x2f'::bytea)
+             GROUP BY f.kind) k) AS findings,
+       (SELECT count(*) FROM filestore.findings f
+         WHERE f.mount_id = m.id AND f.ended_at IS NULL AND f.state IN ('open', 'waiting')) + (SELECT count(*) FROM filestore.looks l WHERE l.mount_id = m.id AND l.ended_at IS NULL AND l.state = 'waiting') AS waiting,
+       (SELECT count(*) FROM filestore.drift_hints h WHERE h.mount_id = m.id) AS hints,
+       (SELECT max(l.started_at) FROM filestore.looks l
+         WHERE l.mount_id = m.id AND l.state = 'concluded' AND EXISTS (
+               SELECT FROM unnest(l.places, l.subtrees) AS p(path, subtree)
+                WHERE p.subtree AND (p.path = '' OR p.path = %(path)s
+                      OR substring(%(path)s::bytea FROM 1 FOR octet_length(p.path) + 1) = p.path || '\x2f'::bytea))) AS fresh_since
+  FROM filestore.backend_mounts m
+  LEFT JOIN filestore.drift_mounts d ON d.mount_id = m.id
+  LEFT JOIN filestore.looks a ON a.id = d.audit
+ WHERE m.id = %(mount)s

@@ -33,9 +33,10 @@ SELECT j.id, j.mount_id, j.path, jsonb_build_object('id', j.id, 'jobKey', 'recon
        'durationMs', round(extract(epoch FROM j.completed_at - j.started_at) * 1000),
        'updatedAt', j.updated_at)::text AS document
   FROM filestore.reconciliation_jobs j
- WHERE j.tenant = %(tenant)s AND (%(job)s::bigint IS NULL OR j.id = %(job)s) AND (%(mount)s::bigint IS NULL OR j.mount_id = %(mount)s)
-   AND (%(prefix)s::bytea IS NULL OR j.path = %(prefix)s OR substring(j.path FROM 1 FOR octet_length(%(prefix)s) + 1)
-        = %(prefix)s || '\x2f'::bytea)
+ WHERE j.tenant = %(tenant)s AND (%(job)s::bigint IS NULL OR j.id = %(job)s)
+   AND (%(mount)s::bigint IS NULL OR j.mount_id = %(mount)s)
+   AND (%(prefix)s::bytea IS NULL OR j.path = %(prefix)s
+        OR substring(j.path FROM 1 FOR octet_length(%(prefix)s) + 1) = %(prefix)s || '\x2f'::bytea)
    AND (%(statuses)s::text[] IS NULL OR j.status::text = ANY(%(statuses)s))
  ORDER BY j.id DESC LIMIT %(limit)s OFFSET %(offset)s
 
@@ -43,20 +44,21 @@ SELECT j.id, j.mount_id, j.path, jsonb_build_object('id', j.id, 'jobKey', 'recon
 -- How many jobs there are that a list would show.
 SELECT count(*) AS total FROM filestore.reconciliation_jobs j
  WHERE j.tenant = %(tenant)s AND (%(mount)s::bigint IS NULL OR j.mount_id = %(mount)s)
-   AND (%(prefix)s::bytea IS NULL OR j.path = %(prefix)s OR substring(j.path FROM 1 FOR octet_length(%(prefix)s) + 1)
-        = %(prefix)s || '\x2f'::bytea)
+   AND (%(prefix)s::bytea IS NULL OR j.path = %(prefix)s
+        OR substring(j.path FROM 1 FOR octet_length(%(prefix)s) + 1) = %(prefix)s || '\x2f'::bytea)
    AND (%(statuses)s::text[] IS NULL OR j.status::text = ANY(%(statuses)s))
 
 -- name: tell
 -- The event of a job: all of it.
 INSERT INTO filestore.outbox (tenant, mount_id, type, data)
-SELECT j.tenant, j.mount_id, 'filestore.reconciliation.job.' || %(what)s::text, %(document)s::json
+SELECT j.tenant, j.mount_id, %(type)s, %(document)s::json
   FROM filestore.reconciliation_jobs j WHERE j.id = %(job)s
 
 -- name: due
 -- Jobs of a mount that were not heard of for a while.
-SELECT id FROM filestore.reconciliation_jobs
- WHERE mount_id = %(mount)s AND completed_at IS NULL AND updated_at < now() - make_interval(secs => %(silent)s) ORDER BY id LIMIT 100
+SELECT id, tenant FROM filestore.reconciliation_jobs
+ WHERE mount_id = %(mount)s AND completed_at IS NULL AND updated_at < now() - make_interval(secs => %(silent)s)
+ ORDER BY id LIMIT 100
 
 -- name: node_at
 -- What the record has at a path.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from schema.drift.looks import Look, LookPlace, LookState
-from schema.drift.policy import Policy
+from schema.drift.policy import AuditTarget, Policy
 from schema.drift.sightings import Sighting, SightState
 from schema.ids import MountId
 from schema.sql import load
@@ -32,6 +33,44 @@ async def policy(connection: Connection, mount: MountId) -> MountPolicy:
     if row is None:
         return MountPolicy(Policy())
     return MountPolicy(Policy.of_json(row["policy"]), row["policy_version"], row["policy_by"])
+
+
+async def put_policy(connection: Connection, mount: MountId, policy: Policy, principal: str) -> None:
+    told = orjson.dumps(policy.to_json()).decode()
+    await connection.execute(SQL["put_policy"], {"mount": mount, "policy": told, "principal": principal})
+
+
+async def audit_targets(connection: Connection, mounts: Sequence[MountId]) -> list[tuple[MountId, AuditTarget]]:
+    """What the policies of these mounts want audited, and how often."""
+    cursor = await connection.execute(SQL["audited_mounts"], {"mounts": list(mounts)})
+    return [
+        (MountId(row["mount_id"]), target)
+        for row in await cursor.fetchall()
+        for target in Policy.of_json(row["policy"]).audits
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """How a mount, or a part of it, is."""
+
+    fresh_since: datetime | None
+    last_audit: Mapping[str, Any] | None
+    findings: Mapping[str, int]
+    waiting: int
+    hints: int
+
+
+async def consistency(connection: Connection, mount: MountId, path: bytes) -> Consistency:
+    row = await (await connection.execute(SQL["consistency"], {"mount": mount, "path": path})).fetchone()
+    assert row is not None, "the mount was found a moment ago"
+    audit = None
+    if row["audit"] is not None:
+        audit = {
+            "look": row["audit"], "reason": row["reason"], "state": row["state"], "startedAt": row["started_at"],
+            "endedAt": row["ended_at"], "seen": row["seen"], "counts": row["counts"] or {},
+        }  # fmt: skip
+    return Consistency(row["fresh_since"], audit, row["findings"], row["waiting"], row["hints"])
 
 
 async def begin(

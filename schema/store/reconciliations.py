@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from schema.events import EventType
 from schema.ids import MountId
 from schema.paths import NodePath
 from schema.sql import load
@@ -71,7 +72,7 @@ async def ask(connection: Connection, new: NewJob) -> int:
     }  # fmt: skip
     row = await (await connection.execute(SQL["ask"], values)).fetchone()
     assert row is not None
-    await _tell(connection, row["id"], new.tenant, "queued")
+    await _tell(connection, row["id"], new.tenant, EventType.JOB_QUEUED)
     return int(row["id"])
 
 
@@ -80,7 +81,7 @@ async def start(connection: Connection, job: int, tenant: str) -> StartedJob | N
     row = await (await connection.execute(SQL["start"], {"job": job})).fetchone()
     if row is None:
         return None
-    await _tell(connection, job, tenant, "started")
+    await _tell(connection, job, tenant, EventType.JOB_STARTED)
     return StartedJob(
         MountId(row["mount_id"]), bytes(row["path"]), row["reason"], row["principal"], row["detect_children"],
         row["requested_hash"],
@@ -106,15 +107,15 @@ async def finish(
     cursor = await connection.execute(SQL["finish"], values)
     if not cursor.rowcount:
         return False
-    what = {"failed": "failed", "cancelled": "cancelled"}.get(status, "completed")
-    await _tell(connection, job, tenant, what)
+    ends = {"failed": EventType.JOB_FAILED, "cancelled": EventType.JOB_CANCELLED}
+    await _tell(connection, job, tenant, ends.get(status, EventType.JOB_COMPLETED))
     return True
 
 
-async def _tell(connection: Connection, job: int, tenant: str, what: str) -> None:
+async def _tell(connection: Connection, job: int, tenant: str, type: EventType) -> None:
     shown = await document(connection, job, tenant)
     assert shown is not None, "it was written in this transaction"
-    await connection.execute(SQL["tell"], {"job": job, "what": what, "document": shown.text})
+    await connection.execute(SQL["tell"], {"job": job, "type": type, "document": shown.text})
 
 
 async def document(connection: Connection, job: int, tenant: str) -> JobDocument | None:
@@ -137,9 +138,10 @@ async def listed(
     return jobs, int(counted["total"])
 
 
-async def due(connection: Connection, mount: MountId, silent_seconds: float) -> list[int]:
+async def due(connection: Connection, mount: MountId, silent_seconds: float) -> list[tuple[int, str]]:
+    """Each with its tenant."""
     cursor = await connection.execute(SQL["due"], {"mount": mount, "silent": silent_seconds})
-    return [row["id"] for row in await cursor.fetchall()]
+    return [(row["id"], row["tenant"]) for row in await cursor.fetchall()]
 
 
 @dataclass(frozen=True, slots=True)
