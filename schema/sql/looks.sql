@@ -129,7 +129,8 @@ SELECT d.audited_at, a.id AS audit, a.reason, a.state::text, a.started_at, a.end
                     OR substring(f.path FROM 1 FOR octet_length(%(path)s) + 1) = %(path)s || '\x2f'::bytea)
              GROUP BY f.kind) k) AS findings,
        (SELECT count(*) FROM filestore.findings f
-         WHERE f.mount_id = m.id AND f.ended_at IS NULL AND f.state IN ('open', 'waiting')) + (SELECT count(*) FROM filestore.looks l WHERE l.mount_id = m.id AND l.ended_at IS NULL AND l.state = 'waiting') AS waiting,
+         WHERE f.mount_id = m.id AND f.ended_at IS NULL AND f.state IN ('open', 'waiting'))
+       + (SELECT count(*) FROM filestore.looks l WHERE l.mount_id = m.id AND l.ended_at IS NULL AND l.state = 'waiting') AS waiting,
        (SELECT count(*) FROM filestore.drift_hints h WHERE h.mount_id = m.id) AS hints,
        (SELECT max(l.started_at) FROM filestore.looks l
          WHERE l.mount_id = m.id AND l.state = 'concluded' AND EXISTS (
