@@ -14,7 +14,7 @@ from tests.fix_s3_proxy import S3Proxy
 from tests.fix_service import Service
 
 
-class Waiting:
+class ClientThatWaits:
     """An asynchronous client, used as if it waited: each call runs in a loop of its own thread."""
 
     def __init__(self, target: Any, loop: asyncio.AbstractEventLoop) -> None:
@@ -23,7 +23,7 @@ class Waiting:
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._target, name)
         if not callable(found):
-            return Waiting(found, self._loop)
+            return ClientThatWaits(found, self._loop)
 
         def call(*arguments: Any, **named: Any) -> Any:
             result = found(*arguments, **named)
@@ -62,14 +62,14 @@ def loop_of_clients() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @dataclass(frozen=True)
-class Place:
+class Upstream:
     endpoint: str
 
 
 @pytest.fixture
 def proxy(service: Service) -> Iterator[S3Proxy]:
     """Between client and service; it breaks what it is told to break."""
-    between = S3Proxy(Place(service.url))  # type: ignore[arg-type]
+    between = S3Proxy(Upstream(service.url))  # type: ignore[arg-type]
     yield between
     between.close()
 
@@ -81,7 +81,7 @@ def make(manner: str, url: str, token: str, loop: asyncio.AbstractEventLoop, **o
     async def made() -> AsyncClient:
         return AsyncClient(url, token, **options)
 
-    return Waiting(asyncio.run_coroutine_threadsafe(made(), loop).result(30), loop)
+    return ClientThatWaits(asyncio.run_coroutine_threadsafe(made(), loop).result(30), loop)
 
 
 @pytest.fixture(params=["waits", "async"])

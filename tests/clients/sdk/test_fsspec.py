@@ -21,7 +21,7 @@ from tests.fix_service import MountOfTest, Service
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestRemovedIn10Warning")
 
 
-class Places(AbstractFixtures):  # type: ignore[misc]
+class PlacesOfFiles(AbstractFixtures):  # type: ignore[misc]
     @pytest.fixture
     def fs(self, service: Service) -> FilestoreFileSystem:
         return FilestoreFileSystem(url=service.url, token=service.token)
@@ -39,23 +39,23 @@ class Places(AbstractFixtures):  # type: ignore[misc]
         return True
 
 
-class TestCopy(Places, AbstractCopyTests):  # type: ignore[misc]
+class TestCopy(PlacesOfFiles, AbstractCopyTests):  # type: ignore[misc]
     pass
 
 
-class TestGet(Places, AbstractGetTests):  # type: ignore[misc]
+class TestGet(PlacesOfFiles, AbstractGetTests):  # type: ignore[misc]
     pass
 
 
-class TestPut(Places, AbstractPutTests):  # type: ignore[misc]
+class TestPut(PlacesOfFiles, AbstractPutTests):  # type: ignore[misc]
     pass
 
 
-class TestOpen(Places, AbstractOpenTests):  # type: ignore[misc]
+class TestOpen(PlacesOfFiles, AbstractOpenTests):  # type: ignore[misc]
     pass
 
 
-class TestPipe(Places, AbstractPipeTests):  # type: ignore[misc]
+class TestPipe(PlacesOfFiles, AbstractPipeTests):  # type: ignore[misc]
     pass
 
 
