@@ -281,6 +281,10 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         load("watchers")["recorded"], {"mount": 1, "paths": "{5/7}", "parents": "{5/}", "names": "{7}"},
         {"nodes_directory", "nodes_name", "claims_pkey"},
     ),
+    "our own ETags": (
+        load("bucket_notifications")["on_record"],
+        {"mount": 1, "paths": "{5/7}", "parents": "{5/}", "names": "{7}", "etags": "{x}"}, {"nodes_directory", "nodes_name"},
+    ),
     "ask": (RECOMPUTES["ask"], {"directory": 500, "principal": "user", "reason": "request"}, {"nodes_pkey"}),
     "open_of": (RECOMPUTES["open_of"], {"directory": 500}, set()),
     "root": (RECOMPUTES["root"], {"mount": 1}, {"nodes_directory"}),
