@@ -59,6 +59,7 @@ class OptionsBody(LimitsBody):
     on_conflict: Literal["skip", "overwrite", "rename", "fail"] = "fail"
     only_if_unchanged: bool = True
     start_at: Moment | None = None
+    hashes: Literal["now", "later"] = "later"
 
     def meant(self) -> Options:
         told = self.model_dump(exclude_none=True)
@@ -73,7 +74,7 @@ class DescribedMetadata(JsonBody):
 
 
 class NewOperation(JsonBody):
-    kind: Annotated[Literal["copy", "move", "delete", "describe"], Field()]
+    kind: Annotated[Literal["copy", "move", "delete", "describe", "import"], Field()]
     backend_mount_id: Id
     path: Text | None = None
     path_b64: Text | None = Field(None, alias="pathB64")

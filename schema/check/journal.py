@@ -67,6 +67,8 @@ def replay(
         if entry.after is not None:
             images[entry.after["id"]] = _image(entry.after)
             trees.follow(entry)
+        elif entry.also and "made" in entry.also:
+            trees.appear(entry)
         elif entry.outcome == "inconsistent" and entry.node in images and images[entry.node].state == NodeState.ACTIVE:
             # The node itself says so too, without a new version.
             images[entry.node] = replace(images[entry.node], state=NodeState.INCONSISTENT.value)
@@ -100,16 +102,20 @@ class _Trees:
                 self._turn(id, NodeState.DELETED)
                 self._gone_by[id] = entry.command
         elif entry.before is None:
-            for made in self._made_by[entry.command]:
-                if made.node != top:
-                    self._images[made.node] = Image(
-                        made.parent, made.name, made.kind, NodeState.ACTIVE.value, 1, made.size, made.sha256
-                    )
+            self.appear(entry, top)
         elif entry.before["state"] == NodeState.DELETED:
             gone = self._below(top, lambda image: image.state == NodeState.DELETED)
             for id in [id for id in gone if self._gone_by.get(id) == deleter]:
                 self._turn(id, NodeState.ACTIVE)
                 del self._gone_by[id]
+
+    def appear(self, entry: EntryFacts, top: int | None = None) -> None:
+        """What a copy made below its top, or an import without one: the first versions of that command."""
+        for made in self._made_by[entry.command]:
+            if made.node != top:
+                self._images[made.node] = Image(
+                    made.parent, made.name, made.kind, NodeState.ACTIVE.value, 1, made.size, made.sha256
+                )
 
     def depart(self, entry: EntryFacts) -> None:
         also = entry.also or {}

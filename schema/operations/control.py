@@ -4,8 +4,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from schema.errors import WrongState
-from schema.operations.operation import Operation, OperationState, Want
+from schema.errors import NotSupported, WrongState
+from schema.operations.operation import Operation, OperationKind, OperationState, Want
 
 
 class Control(StrEnum):
@@ -36,6 +36,8 @@ class Steered:
 def steer(operation: Operation, control: Control) -> Steered:
     """Raises WrongState."""
     now = operation.state
+    if operation.kind is OperationKind.IMPORT and control is Control.ROLLBACK:
+        raise not_put_back()
     match control:
         case Control.APPLY if now is OperationState.PLANNED:
             return _to(operation, OperationState.RUNNING)
@@ -65,6 +67,13 @@ def refused(operation: Operation, control: Control) -> WrongState:
         f"The operation is {operation.state}{undone}: it can not be asked to {control}. Look at it, and ask for what fits.",
         state=str(operation.state),
         operationId=operation.id,
+    )
+
+
+def not_put_back() -> NotSupported:
+    return NotSupported(
+        "An import has changed nothing on the storage, so there is nothing to put back. Cancel it, or delete the nodes: both "
+        "leave what it has recorded."
     )
 
 

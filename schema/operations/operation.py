@@ -20,6 +20,8 @@ class OperationKind(StrEnum):
     """Metadata is changed"""
     UNDO = "undo"
     """What another operation has done is put back"""
+    IMPORT = "import"
+    """What lies on the storage becomes known to the record"""
 
 
 class OperationState(StrEnum):
@@ -71,6 +73,8 @@ class ItemKind(StrEnum):
     DELETE = "delete"
     RESTORE = "restore"
     DESCRIBE = "describe"
+    IMPORT = "import"
+    """A name that an import could not record, or looks at again"""
 
 
 class ItemState(StrEnum):
@@ -100,6 +104,8 @@ class Options:
     max_errors: int | None = None
     """The operation ends when so many items have failed; a retry goes on"""
     start_at: datetime | None = None
+    hashes: Literal["now", "later"] = "later"
+    """Of an import: whether it reads the contents, too. Later: files have no hash until another one does"""
 
     def to_json(self) -> dict[str, Any]:
         """Without what is as by default."""
