@@ -31,7 +31,7 @@ _CHANGED = "It was changed while it was read, or since it was recorded. It has n
 
 @dataclass(slots=True)
 class Hashed:
-    hashes: dict[NodeId, bytes] = field(default_factory=dict)
+    hashes: dict[NodeId, tuple[int, bytes]] = field(default_factory=dict)
     items: list[ImportItem] = field(default_factory=list)
     size: int = 0
     place: Place | None = None
@@ -77,7 +77,7 @@ def _take(done: Hashed, one: Unhashed, answer: bytes | None) -> None:
         item = ImportItem(one.path.raw, "file", ItemState.SKIPPED, "VERSION_CONFLICT", _CHANGED, one.size)
         done.items.append(item)
     else:
-        done.hashes[one.id] = answer
+        done.hashes[one.id] = (one.version, answer)
         done.size += one.size
 
 

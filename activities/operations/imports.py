@@ -258,14 +258,14 @@ class ImportTree:
                 if following is None:
                     return  # nothing is done yet
             cursor = _counted(turn.cursor)
-            cursor["hashed"] = turn.cursor.get("hashed", 0) + len(done.hashes)
             cursor["hashed_bytes"] = turn.cursor.get("hashed_bytes", 0) + done.size
             cursor["over"] = following is None
             if following is not None:
                 cursor["hashed_to"] = [part.hex() for part in following]
             async with self._pool.connection() as connection, connection.transaction():
                 operation = await _locked(connection, turn)
-                await store.put_hashes(connection, done.hashes)
+                hashed = await store.put_hashes(connection, operation, UUID(new_command_id()), done.hashes)
+                cursor["hashed"] = turn.cursor.get("hashed", 0) + hashed
                 states = await store.put_items(connection, operation.id, done.items, again=True)
                 rate = operation.options.bytes_per_second
                 await store.advance(

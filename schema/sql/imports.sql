@@ -68,12 +68,13 @@ INSERT INTO filestore.rollup_deltas (directory_id, size_bytes, file_count, direc
 SELECT directory, sum(bytes), sum(files), sum(directories), sum(children) FROM upward GROUP BY directory
 
 -- name: journal
--- One entry for the page. What it made are the first versions that name its command, and `made` says how many they are.
+-- One entry for a page. What it made are the first versions that name its command, and `made` says how many they are; `hashed` are
+-- the contents that were read.
 WITH entry AS (
     INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, path, principal, token_id, key, executor,
         outcome, payload, also, workflow_id, operation_id, started_at)
     SELECT o.tenant, %(page)s::uuid, 1, 'import', o.mount_id, o.path, o.principal, o.token_id, %(page)s::uuid::text, m.backend_kind,
-           'succeeded', %(payload)s::jsonb, jsonb_build_object('made', %(made)s::jsonb),
+           'succeeded', %(payload)s::jsonb, %(also)s::jsonb,
            'operation/' || o.id || '/' || o.turn, o.id, now()
       FROM filestore.operations o
      CROSS JOIN LATERAL (SELECT k.backend_kind FROM filestore.backend_mounts k WHERE k.id = o.mount_id OFFSET 0) m
@@ -84,7 +85,7 @@ INSERT INTO filestore.outbox (tenant, mount_id, type, data)
 SELECT e.tenant, e.mount_id, 'filestore.command.completed', jsonb_build_object('commandId', e.command_id, 'command', e.kind,
        'status', 'succeeded', 'code', NULL, 'journalId', e.id, 'backendMountId', e.mount_id, 'nodeId', NULL,
        'path', e.payload->'path', 'idempotencyKey', e.key, 'principal', e.principal, 'operationId', e.operation_id,
-       'result', jsonb_build_object('tree', %(made)s::jsonb), 'observedAt', now())
+       'result', %(result)s::jsonb, 'observedAt', now())
   FROM entry e
 
 -- name: put_items
@@ -150,15 +151,14 @@ UPDATE filestore.operations
 DELETE FROM filestore.operation_items WHERE operation_id = %(id)s
 
 -- name: unhashed
--- The next files below a directory whose content has no hash: by directory, and by name in it. A version after the first has
--- entries in the journal that say so.
+-- The next files below a directory, and which of them have no hash: by directory, and by name in it.
 SELECT d.directory_path AS directory, n.* FROM (
     SELECT k.id, k.directory_path FROM filestore.nodes k
      WHERE k.mount_id = %(mount)s AND k.directory_path >= %(directory)s AND k.directory_path < %(high)s
        AND k.directory_path IS NOT NULL AND k.state <> 'deleted'
      ORDER BY k.directory_path LIMIT 200) d
  CROSS JOIN LATERAL (
-    SELECT x.id, x.name, x.version, x.kind = 'file' AND x.sha256 IS NULL AND x.version = 1 AND x.state = 'active' AS lacks,
+    SELECT x.id, x.name, x.version, x.sha256 IS NULL AND x.state = 'active' AS lacks,
            x.size_bytes, filestore.node_identity(x) AS identity
       FROM filestore.nodes x
      WHERE x.parent_id = d.id AND x.state <> 'deleted' AND x.kind = 'file'
@@ -175,17 +175,15 @@ SELECT k.directory_path FROM filestore.nodes k
  ORDER BY k.directory_path OFFSET 198 LIMIT 1
 
 -- name: put_hashes
--- Content that was read while it held still. A node that a command has changed since is left as it is.
+-- Content that was read while it held still. A node that a command has changed since is left as it is. Earlier versions whose
+-- content never left its place share it.
 WITH hashed AS (
     UPDATE filestore.nodes n SET sha256 = decode(h.sha256, 'hex'), updated_at = now()
-      FROM unnest(%(ids)s::bigint[], %(hashes)s::text[]) AS h(id, sha256)
-     WHERE n.id = ANY (ARRAY[h.id]) AND n.version = 1 AND n.state = 'active' AND n.sha256 IS NULL
-    RETURNING n.id, n.sha256
+      FROM unnest(%(ids)s::bigint[], %(versions)s::bigint[], %(hashes)s::text[]) AS h(id, version, sha256)
+     WHERE n.id = ANY (ARRAY[h.id]) AND n.version = h.version AND n.state = 'active' AND n.sha256 IS NULL
+    RETURNING n.id, n.size_bytes, n.sha256
+), versions AS (
+    UPDATE filestore.snapshots s SET sha256 = h.sha256 FROM hashed h
+     WHERE s.node_id = ANY (ARRAY[h.id]) AND s.sha256 IS NULL AND s.content_place IS NULL AND s.size_bytes = h.size_bytes
 )
-UPDATE filestore.snapshots s SET sha256 = h.sha256 FROM hashed h WHERE s.node_id = ANY (ARRAY[h.id]) AND s.version = 1
-
--- name: keep_cursor
--- Where the hashes are.
-UPDATE filestore.operations SET plan_cursor = %(cursor)s::jsonb, touched_at = now(), paced_until = CASE WHEN %(seconds)s::float > 0
-           THEN greatest(now(), coalesce(paced_until, now())) + %(seconds)s::float * interval '1 second' END
- WHERE id = %(id)s
+SELECT h.id, encode(h.sha256, 'hex') AS sha256 FROM hashed h

@@ -90,8 +90,16 @@ async def put_nodes(connection: Connection, operation: Operation, page: UUID, ne
             await copy.write(row)
     await connection.execute(SQL["put_snapshots"], {"ids": [node.id for node in new]})
     await connection.execute(SQL["roll"], _totals(new))
+    await _journal(connection, operation, page, {"made": made(new)}, {"tree": made(new)})
+
+
+async def _journal(
+    connection: Connection, operation: Operation, page: UUID, also: Mapping[str, Any], result: Mapping[str, Any]
+) -> None:
     spelled = {"path": operation.path.text} | ({"path_b64": operation.path.b64} if operation.path.b64 else {})
-    values = {"id": operation.id, "page": str(page), "payload": _json(spelled), "made": _json(made(new))}
+    values = {
+        "id": operation.id, "page": str(page), "payload": _json(spelled), "also": _json(also), "result": _json(result),
+    }  # fmt: skip
     await connection.execute(SQL["journal"], values)
 
 
@@ -196,6 +204,7 @@ class Unhashed:
     """A file, and whether its content still has no hash."""
 
     id: NodeId
+    version: int
     path: NodePath
     lacks: bool
     size: int
@@ -221,8 +230,8 @@ async def unhashed(
     found = await (await connection.execute(SQL["unhashed"], values)).fetchall()
     files = [
         Unhashed(
-            NodeId(row["id"]), NodePath(bytes(row["directory"]) + bytes(row["name"])), row["lacks"], row["size_bytes"],
-            row["identity"] or (),
+            NodeId(row["id"]), row["version"], NodePath(bytes(row["directory"]) + bytes(row["name"])), row["lacks"],
+            row["size_bytes"], row["identity"] or (),
         )
         for row in found
     ]  # fmt: skip
@@ -233,13 +242,21 @@ async def unhashed(
     return files, (bytes(row["directory_path"]), _BEHIND) if row else None
 
 
-async def put_hashes(connection: Connection, hashes: Mapping[NodeId, bytes]) -> None:
-    values = {"ids": list(hashes), "hashes": [sha256.hex() for sha256 in hashes.values()]}
-    await connection.execute(SQL["put_hashes"], values)
-
-
-async def keep_cursor(connection: Connection, id: str, cursor: Mapping[str, Any], seconds: float) -> None:
-    await connection.execute(SQL["keep_cursor"], {"id": id, "cursor": _json(cursor), "seconds": seconds})
+async def put_hashes(
+    connection: Connection, operation: Operation, page: UUID, hashes: Mapping[NodeId, tuple[int, bytes]]
+) -> int:
+    """By node: the version that was read, and its hash. One that has changed since is left as it is. Returns how many."""
+    if not hashes:
+        return 0
+    values = {
+        "ids": list(hashes), "versions": [version for version, _ in hashes.values()],
+        "hashes": [sha256.hex() for _, sha256 in hashes.values()],
+    }  # fmt: skip
+    rows = await (await connection.execute(SQL["put_hashes"], values)).fetchall()
+    if rows:
+        hashed = {str(row["id"]): row["sha256"] for row in rows}
+        await _journal(connection, operation, page, {"hashed": hashed}, {"hashed": len(rows)})
+    return len(rows)
 
 
 def _json(value: object) -> str:

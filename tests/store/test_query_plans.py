@@ -157,7 +157,7 @@ def _literal(value: Any) -> str:
     if isinstance(value, bytes):
         return f"'\\x{value.hex()}'"
     if isinstance(value, list):
-        kind = {str: "uuid", bytes: "bytea"}.get(type(value[0]), "bigint")
+        kind = "uuid" if isinstance(value[0], str) else "bytea" if isinstance(value[0], bytes) else "bigint"
         return "ARRAY[" + ", ".join(_literal(item) for item in value) + f"]::{kind}[]"
     return str(value) if isinstance(value, int | float) else f"'{value}'"
 
@@ -301,7 +301,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     ),
     "refused of an import": (IMPORTS["refused"], {"id": OPERATION}, {"operation_items_state"}),
     "waiting of an import": (IMPORTS["waiting"], {"id": OPERATION, "limit": 100}, {"operation_items_state"}),
-    "defer of an import": (IMPORTS["defer"], {"id": OPERATION, "items": [7, 8], "most": 12}, {"operation_items_pkey"}),
+    "defer of an import": (IMPORTS["defer"], {"id": OPERATION, "items": [7, 8], "most": 12}, {"operation_items_state"}),
     "last item of an import": (IMPORTS["next_item"], {"id": OPERATION}, {"operation_items_pkey"}),
     "unhashed": (
         IMPORTS["unhashed"], {"mount": 1, "limit": 100, "directory": b"5/", "name": b"", "high": b"50", "only": None},
@@ -309,7 +309,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     ),
     "unhashed behind": (IMPORTS["directory_after"], {"mount": 1, "directory": b"5/", "high": b"6"}, {"nodes_directory"}),
     "put_hashes": (
-        IMPORTS["put_hashes"], {"ids": [500], "hashes": "{" + "ab" * 32 + "}"}, {"nodes_pkey", "snapshots_pkey"},
+        IMPORTS["put_hashes"], {"ids": [500], "versions": [1], "hashes": "{" + "ab" * 32 + "}"}, {"nodes_pkey", "snapshots_pkey"},
     ),
     "occupants": (OPERATIONS["occupants"], {"mount": 1, "places": "[]"}, {"nodes_directory", "nodes_name"}),
     "node_at": (OPERATIONS["node_at"], {"mount": 1, "path": b"5/7", "parent": b"5/", "name": b"7"}, {"nodes_directory"}),
