@@ -58,8 +58,10 @@ class LimitsBody(JsonBody):
 class OptionsBody(LimitsBody):
     on_conflict: Literal["skip", "overwrite", "rename", "fail"] = "fail"
     only_if_unchanged: bool = True
+    on_changed: Literal["skip", "stop"] = "skip"
     start_at: Moment | None = None
     hashes: Literal["now", "later"] = "later"
+    remove_new: bool = False
 
     def meant(self) -> Options:
         told = self.model_dump(exclude_none=True)
@@ -74,12 +76,13 @@ class DescribedMetadata(JsonBody):
 
 
 class NewOperation(JsonBody):
-    kind: Annotated[Literal["copy", "move", "delete", "describe", "import"], Field()]
+    kind: Annotated[Literal["copy", "move", "delete", "restore", "describe", "import"], Field()]
     backend_mount_id: Id
     path: Text | None = None
     path_b64: Text | None = Field(None, alias="pathB64")
     target_path: Text | None = None
     target_path_b64: Text | None = Field(None, alias="targetPathB64")
+    as_of: Moment | None = None
     selection: SelectionBody = Field(default_factory=SelectionBody)
     options: OptionsBody = Field(default_factory=OptionsBody)
     metadata: DescribedMetadata | None = None

@@ -26,6 +26,7 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
         "id": row["id"], "kind": row["kind"], "state": state, "phase": _phase(row, state),
         "want": row["want"], "turn": row["turn"], "backendMountId": row["mount_id"], **spelled("path", path),
         **spelled("targetPath", target), "selection": _camel(Selection.of_json(row["selection"]).to_json()),
+        "asOf": Options.of_json(row["options"]).as_of,
         "options": _options(Options.of_json(row["options"])), "metadata": row["metadata"],
         "plan": {
             "items": row["items"], "nodes": row["nodes"], "bytes": row["bytes"], "conflicts": row["conflicts"],
@@ -86,16 +87,19 @@ def _progress(row: Mapping[str, Any], state: OperationState) -> dict[str, Any]:
 
 
 def _warnings(row: Mapping[str, Any]) -> list[str]:
+    refusal = [row["refusal"]] if row["refusal"] else []
     if row["conflicts"] == 0:
-        return []
-    return [f"{row['conflicts']} items can not go as planned: see those with a code."]
+        return refusal
+    return [*refusal, f"{row['conflicts']} items can not go as planned: see those with a code."]
 
 
 def _options(options: Options) -> dict[str, Any]:
     return {
-        "onConflict": options.on_conflict, "onlyIfUnchanged": options.only_if_unchanged, "concurrency": options.concurrency,
+        "onConflict": options.on_conflict, "onlyIfUnchanged": options.only_if_unchanged,
+        "onChanged": options.on_changed, "concurrency": options.concurrency,
         "filesPerSecond": options.files_per_second, "bytesPerSecond": options.bytes_per_second,
-        "maxErrors": options.max_errors, "startAt": options.start_at, "hashes": options.hashes,
+        "maxErrors": options.max_errors, "startAt": options.start_at, "removeNew": options.remove_new,
+        "hashes": options.hashes,
     }  # fmt: skip
 
 

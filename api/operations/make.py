@@ -42,7 +42,8 @@ async def operation_of(front: Front, principal: Principal, body: NewOperation) -
         authorise(principal, "write", mount, place)
     operation = Operation(
         id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,
-        kind=kind, mount_id=mount, path=path, target_path=target, selection=selection, options=body.options.meant(),
+        kind=kind, mount_id=mount, path=path, target_path=target, selection=selection,
+        options=replace(body.options.meant(), as_of=body.as_of),
         metadata=body.metadata.model_dump() if body.metadata else None, plan_only=body.plan_only,
     )  # fmt: skip
     _sensible(operation)
@@ -65,6 +66,13 @@ def _sensible(operation: Operation) -> None:
         )
     if operation.kind is not OperationKind.IMPORT and operation.options.hashes != "later":
         raise _invalid("options.hashes", "Only an import has hashes to make.")
+    options = operation.options
+    if (options.as_of is not None or options.remove_new) and operation.kind is not OperationKind.RESTORE:
+        raise _invalid("asOf", "Only `restore` goes back to a time.")
+    if options.as_of is not None and (operation.selection.narrows or operation.selection.paths):
+        raise _invalid("selection", "A subtree goes back to a time as a whole: name its path, without a selection.")
+    if options.remove_new and options.as_of is None:
+        raise _invalid("options.removeNew", "It belongs to `asOf`: without a time nothing is new.")
     whole_root = operation.path == ROOT and not operation.selection.narrows and not operation.selection.paths
     if whole_root and operation.kind in (OperationKind.MOVE, OperationKind.DELETE):
         raise _invalid("path", "The root of a mount can not go. Name a path, or a selection.")

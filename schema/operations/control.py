@@ -22,6 +22,9 @@ class Control(StrEnum):
     """The last two change no state: only whether they fit it is judged here"""
 
 
+STALE = "What this would undo went on after the plan was made, or is undone already. Look at it, and undo it anew."
+
+
 @dataclass(frozen=True, slots=True)
 class Steered:
     """The row from now on."""
@@ -39,6 +42,8 @@ def steer(operation: Operation, control: Control) -> Steered:
     if operation.kind is OperationKind.IMPORT and control is Control.ROLLBACK:
         raise not_put_back()
     match control:
+        case Control.APPLY | Control.RETRY if operation.stale:
+            raise WrongState(STALE, state=str(now), operationId=operation.id)
         case Control.APPLY if now is OperationState.PLANNED:
             return _to(operation, OperationState.RUNNING)
         case Control.PAUSE if now in (OperationState.RUNNING, OperationState.WAITING, OperationState.ROLLING_BACK):
@@ -72,8 +77,8 @@ def refused(operation: Operation, control: Control) -> WrongState:
 
 def not_put_back() -> NotSupported:
     return NotSupported(
-        "An import has changed nothing on the storage, so there is nothing to put back. Cancel it, or delete the nodes: both "
-        "leave what it has recorded."
+        "An import has changed nothing on the storage, so there is nothing to put back. Cancel it without `rollback`: what it "
+        "has recorded stays."
     )
 
 

@@ -18,6 +18,8 @@ class OperationKind(StrEnum):
     DELETE = "delete"
     DESCRIBE = "describe"
     """Metadata is changed"""
+    RESTORE = "restore"
+    """What the trash keeps comes back, or a subtree becomes what it was at a time"""
     UNDO = "undo"
     """What another operation has done is put back"""
     IMPORT = "import"
@@ -87,6 +89,8 @@ class ItemState(StrEnum):
 
 
 Conflict = Literal["skip", "overwrite", "rename", "fail"]
+CHANGED = ("VERSION_CONFLICT", "NODE_NOT_FOUND")
+"""Codes of an item that is not as its plan saw it"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,27 +101,31 @@ class Options:
     """Something lies at a target already. `fail`: then nothing at all is begun"""
     only_if_unchanged: bool = True
     """An item whose node is not at the version that the plan saw is skipped"""
+    on_changed: Literal["skip", "stop"] = "skip"
+    """`stop`: at such an item the operation ends; what comes before it in the plan is done, and nothing behind it"""
     concurrency: int = 64
     """Items in flight at once"""
     files_per_second: float | None = None
     bytes_per_second: float | None = None
     max_errors: int | None = None
-    """The operation ends when so many items have failed; a retry goes on"""
+    """The operation ends when so many items have failed in one turn; a retry goes on"""
     start_at: datetime | None = None
     hashes: Literal["now", "later"] = "later"
     """Of an import: whether it reads the contents, too. Later: files have no hash until another one does"""
+    as_of: datetime | None = None
+    """Restore: the subtree becomes what it was at this time"""
+    remove_new: bool = False
+    """And what was not there then goes to the trash. Otherwise it is only listed"""
 
     def to_json(self) -> dict[str, Any]:
         """Without what is as by default."""
         written = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
-        if self.start_at is not None:
-            written["start_at"] = self.start_at.isoformat()
-        return written
+        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in written.items()}
 
     @classmethod
     def of_json(cls, told: Mapping[str, Any]) -> "Options":
-        start = told.get("start_at")
-        return cls(**{**told, "start_at": datetime.fromisoformat(start) if start else None})
+        times = {name: datetime.fromisoformat(told[name]) for name in ("start_at", "as_of") if told.get(name)}
+        return cls(**{**told, **times})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +158,8 @@ class Operation:
     """It has run; a plan that was refused has not"""
     undone: bool = False
     """An operation that has begun puts this one back, or has done so"""
+    stale: bool = False
+    """Of an undo: its original was taken up again since it was planned, or another one puts it back"""
     conflicts: int = 0
     items: int = 0
     done: int = 0
@@ -157,8 +167,22 @@ class Operation:
     skipped: int = 0
     changed: int = 0
     """Of the skipped ones: those that were not as the plan had seen them"""
+    failed_before: int = 0
+    """Of the failed ones: those of the plan and of earlier turns"""
+    changed_before: int = 0
+    """Of the changed ones: those of earlier turns"""
     reversed: int = 0
     in_flight: int = 0
+
+    @property
+    def descends(self) -> bool:
+        """Forward it takes its items from the last to the first: directories go that are planned before what they hold."""
+        return self.kind is OperationKind.DELETE and "directory" in self.selection.kinds
+
+    @property
+    def walks_down(self) -> bool:
+        """In its direction now it takes its items from the last to the first."""
+        return self.descends is not self.back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

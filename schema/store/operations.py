@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 SQL = load("operations")
 _BEHIND = b"\xff" * 256
 """Behind every name that a directory can hold"""
+ITEM_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +72,32 @@ async def of_key(connection: Connection, tenant: str, principal: str, key: str) 
 
 
 async def lock(connection: Connection, id: str) -> LockedOperation | None:
-    """In the caller's transaction. None: there is none of this id."""
-    row = await (await connection.execute(SQL["lock"], {"id": id})).fetchone()
+    """In the caller's transaction; with it, what it undoes. None: there is none of this id."""
+    await connection.execute(SQL["lock_both"], {"id": id})
+    row = await _row(connection, id)
     if row is None:
         return None
-    undone = await (await connection.execute(SQL["undone"], {"id": id})).fetchone()
-    operation = _operation(row, undone=bool(undone and undone["undone"]))
+    operation = _operation(row)
     return LockedOperation(
         operation, row["claimed"], row["plan_cursor"], row["planned_entry"], float(row["pace_seconds"] or 0)
     )
 
 
-def _operation(row: DictRow, *, undone: bool) -> Operation:
+async def find(connection: Connection, id: str) -> Operation | None:
+    """As it stands, without a lock."""
+    row = await _row(connection, id)
+    return None if row is None else _operation(row)
+
+
+async def _row(connection: Connection, id: str) -> DictRow | None:
+    row = await (await connection.execute(SQL["find"], {"id": id})).fetchone()
+    if row is None:
+        return None
+    others = await (await connection.execute(SQL["undone"], {"id": id})).fetchone()
+    return row | (others or {})
+
+
+def _operation(row: DictRow) -> Operation:
     return Operation(
         id=row["id"], tenant=row["tenant"], principal=row["principal"], token_id=row["token_id"],
         kind=OperationKind(row["kind"]), mount_id=MountId(row["mount_id"]), path=NodePath(bytes(row["path"])),
@@ -90,7 +105,7 @@ def _operation(row: DictRow, *, undone: bool) -> Operation:
         selection=Selection.of_json(row["selection"]), options=Options.of_json(row["options"]), metadata=row["metadata"],
         state=OperationState(row["state"]), want=Want(row["want"]) if row["want"] else None, back=row["back"],
         turn=row["turn"], plan_only=row["plan_only"], undoes=row["undoes"], undoes_turn=row["undoes_turn"], started=row["started"],
-        undone=undone,
+        undone=row["undone"], stale=row["stale"], failed_before=row["failed_before"], changed_before=row["changed_before"],
         conflicts=row["conflicts"], items=row["items"], done=row["done"], failed=row["failed"], skipped=row["skipped"],
         changed=row["changed"], reversed=row["reversed"], in_flight=row["in_flight"],
     )  # fmt: skip
@@ -170,10 +185,13 @@ async def occupants(connection: Connection, mount: MountId, places: Iterable[Nod
     }
 
 
-async def done_items(connection: Connection, id: str, before: int, limit: int) -> list[OperationItem]:
+async def done_items(
+    connection: Connection, operation: Operation, before: int | None, limit: int
+) -> list[OperationItem]:
     """What an operation has done, newest first, from before an item on."""
-    cursor = await connection.execute(SQL["done_items"], {"id": id, "before": before, "limit": limit})
-    return [_item(row) for row in await cursor.fetchall()]
+    query, start = (SQL["done_up"], -1) if operation.descends else (SQL["done_down"], ITEM_MAX)
+    values = {"id": operation.id, "before": start if before is None else before, "limit": limit}
+    return [_item(row) for row in await (await connection.execute(query, values)).fetchall()]
 
 
 async def put_items(connection: Connection, id: str, items: Sequence[OperationItem]) -> None:
@@ -205,8 +223,9 @@ async def advance_plan(
     await connection.execute(SQL["advance_plan"], values)
 
 
-async def end_plan(connection: Connection, id: str, state: OperationState) -> None:
-    await connection.execute(SQL["end_plan"], {"id": id, "state": state})
+async def end_plan(connection: Connection, id: str, state: OperationState, refusal: str | None = None) -> None:
+    """`refusal`: why it does not run."""
+    await connection.execute(SQL["end_plan"], {"id": id, "state": state, "refusal": refusal})
 
 
 # A turn of the runner
@@ -228,14 +247,26 @@ async def claim(connection: Connection, operation: Operation) -> str | None:
 
 async def ready(connection: Connection, operation: Operation, limit: int) -> list[OperationItem]:
     """The next items in the direction of the operation."""
-    query = SQL["ready_back"] if operation.back else SQL["ready"]
-    cursor = await connection.execute(query, {"id": operation.id, "limit": limit})
+    query = SQL["ready_down"] if operation.walks_down else SQL["ready_up"]
+    cursor = await connection.execute(query, {"id": operation.id, "state": _open_state(operation), "limit": limit})
     return [_item(row) for row in await cursor.fetchall()]
 
 
+async def unfinished(connection: Connection, operation: Operation, last: int, limit: int) -> list[OperationItem]:
+    """What is in flight, and what comes before the `last` item that is looked at and waits for a busy path."""
+    low, high = (last, ITEM_MAX) if operation.walks_down else (0, last)
+    values = {"id": operation.id, "state": _open_state(operation), "low": low, "high": high, "limit": limit}
+    return [_item(row) for row in await (await connection.execute(SQL["unfinished"], values)).fetchall()]
+
+
+def _open_state(operation: Operation) -> ItemState:
+    """Of the items that are still to go."""
+    return ItemState.DONE if operation.back else ItemState.PENDING
+
+
 async def anything_left(connection: Connection, operation: Operation) -> bool:
-    state = ItemState.DONE if operation.back else ItemState.PENDING
-    return await (await connection.execute(SQL["left"], {"id": operation.id, "state": state})).fetchone() is not None
+    values = {"id": operation.id, "state": _open_state(operation)}
+    return await (await connection.execute(SQL["left"], values)).fetchone() is not None
 
 
 async def stuck(connection: Connection, operation: Operation) -> bool:
@@ -243,10 +274,6 @@ async def stuck(connection: Connection, operation: Operation) -> bool:
     if not operation.back:
         return False
     return await (await connection.execute(SQL["stuck"], {"id": operation.id})).fetchone() is not None
-
-
-async def directory_in_flight(connection: Connection, id: str) -> bool:
-    return await (await connection.execute(SQL["directory_in_flight"], {"id": id})).fetchone() is not None
 
 
 async def changed_trees(
@@ -265,8 +292,10 @@ async def changed_trees(
 async def described(
     connection: Connection, items: Sequence[OperationItem]
 ) -> dict[int, tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """The metadata before and after the description that each of these items puts back."""
-    asked = [{"item": one.item, "node": one.node_id, "version": one.content_version} for one in items]
+    """The metadata that each of these items puts back, and that which the version has from which it goes."""
+    asked = [
+        {"item": one.item, "node": one.node_id, "version": one.content_version, "after": one.version} for one in items
+    ]
     cursor = await connection.execute(SQL["described"], {"items": _json(asked)})
     return {int(row["item"]): (row["before"], row["after"]) for row in await cursor.fetchall()}
 
@@ -297,19 +326,6 @@ async def reach(connection: Connection, id: str, reached: Reached) -> None:
 
 async def touch(connection: Connection, id: str) -> None:
     await connection.execute(SQL["touch"], {"id": id})
-
-
-# In the transactions of `begin` and `commit`
-
-
-async def open_items(connection: Connection, commands: Sequence[CommandId]) -> None:
-    """These commands were opened: those of items are in flight."""
-    await connection.execute(SQL["open_items"], {"ids": list(commands)})
-
-
-async def close_items(connection: Connection, commands: Sequence[CommandId]) -> None:
-    """These commands end: so do the items that they carried out."""
-    await connection.execute(SQL["close_items"], {"ids": list(commands)})
 
 
 # Reading

@@ -190,7 +190,7 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
     return any(node["Node Type"] == "Sort" and node["Plan Rows"] > 10_000 for node in nodes)
 
 
-OPERATIONS, OPERATION = load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
+ITEMS, OPERATIONS, OPERATION = load("item_commands"), load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
 IMPORTS = load("imports")
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
@@ -258,19 +258,30 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         {"commands_pkey", "claims_command", "cleanups_command"},
     ),
     "unpublished": (EVENTS["unpublished"], {"limit": 1000}, {"outbox_position"}),
-    "open_items": (OPERATIONS["open_items"], {"ids": IDS}, {"commands_pkey", "operation_items_pkey"}),
-    "close_items": (OPERATIONS["close_items"], {"ids": IDS}, {"commands_pkey"}),
-    "ready": (OPERATIONS["ready"], {"id": OPERATION, "limit": 64}, {"operation_items_state", "operation_items_pkey"}),
-    "ready_back": (OPERATIONS["ready_back"], {"id": OPERATION, "limit": 64}, {"operation_items_state"}),
-    "directory_in_flight": (OPERATIONS["directory_in_flight"], {"id": OPERATION}, {"operation_items_state"}),
+    "open_items": (ITEMS["open_items"], {"ids": IDS}, {"commands_pkey", "operation_items_pkey"}),
+    "close_items": (ITEMS["close_items"], {"ids": IDS}, {"commands_pkey"}),
+    "operations of a list": (ITEMS["lock"], {"ids": [OPERATION]}, {"operations_pkey"}),
+    "operations of commands": (ITEMS["lock_of_commands"], {"ids": IDS}, {"operations_pkey", "commands_pkey"}),
+    "states of items": (ITEMS["states"], {"items": "[]"}, {"operation_items_pkey"}),
+    "set_aside": (ITEMS["set_aside"], {"items": "[]"}, {"operation_items_pkey"}),
+    "ready_up": (OPERATIONS["ready_up"], {"id": OPERATION, "state": "pending", "limit": 64},
+                 {"operation_items_state", "operation_items_pkey"}),
+    "ready_down": (OPERATIONS["ready_down"], {"id": OPERATION, "state": "done", "limit": 64}, {"operation_items_state"}),
+    "unfinished": (OPERATIONS["unfinished"], {"id": OPERATION, "state": "pending", "low": 0, "high": 999_500, "limit": 1000},
+                   {"operation_items_state"}),
     "left": (OPERATIONS["left"], {"id": OPERATION, "state": "pending"}, {"operation_items_state"}),
     "hand_out": (OPERATIONS["hand_out"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_pkey"}),
     "give_up": (OPERATIONS["give_up"], {"id": OPERATION, "items": "[]"}, {"operation_items_pkey"}),
-    "done_items": (OPERATIONS["done_items"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
+    "done_up": (OPERATIONS["done_up"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
+    "done_down": (OPERATIONS["done_down"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
     "due operations": (OPERATIONS["due"], {"mount": 1, "silent": 15.0}, {"operations_moving"}),
     "overlapping": (OPERATIONS["overlapping"], {"mount": 1, "id": OPERATION, "paths": "{}"}, {"operations_claimed"}),
     "a plan": (OPERATIONS["below"], {"mount": 1, "directory": b"5/", "high": b"50", "name": b"", "limit": 500},
                {"nodes_directory", "nodes_name"}),
+    "what is recorded at names": (
+        load("watchers")["recorded"], {"mount": 1, "paths": "{5/7}", "parents": "{5/}", "names": "{7}"},
+        {"nodes_directory", "nodes_name", "claims_pkey"},
+    ),
     "ask": (RECOMPUTES["ask"], {"directory": 500, "principal": "user", "reason": "request"}, {"nodes_pkey"}),
     "open_of": (RECOMPUTES["open_of"], {"directory": 500}, set()),
     "root": (RECOMPUTES["root"], {"mount": 1}, {"nodes_directory"}),
