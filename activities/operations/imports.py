@@ -24,7 +24,7 @@ from schema import errors
 from schema.faults import areach
 from schema.ids import new_command_id
 from schema.operations import imports as judging
-from schema.operations.imports import ImportItem, Judgement, within
+from schema.operations.imports import ImportItem, JudgedPage, within
 from schema.operations.operation import ItemState, Operation, OperationState
 from schema.paths import NodePath
 from schema.store import imports as store
@@ -300,11 +300,11 @@ def _goes_on(operation: Operation) -> bool:
 
 async def _judged(
     connection: Connection, operation: Operation, page: ScanPage, busy: set[bytes], refused: set[bytes]
-) -> Judgement:
+) -> JudgedPage:
     above = {entry.path.rpartition(b"/")[0] for entry in page.entries}
     folders = await store.folders(connection, operation.mount_id, above)
     known = await store.known(connection, page.entries, folders)
-    seen = Judgement(folders, known, busy, refused)
+    seen = JudgedPage(folders, known, busy, refused)
     for entry in page.entries:
         seen.add(entry)
     return seen

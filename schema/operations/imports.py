@@ -97,7 +97,7 @@ _LONG = (
 
 
 @dataclass(slots=True)
-class Judgement:
+class JudgedPage:
     """Of one page, name by name; directories come before what they hold."""
 
     folders: dict[bytes, ParentFolder]

@@ -8,7 +8,7 @@ import pytest
 from activities.executors.base import Seen
 from schema.check import EntryFacts, SnapshotFacts, replay
 from schema.ids import NodeId
-from schema.operations.imports import Judgement, Known, ParentFolder, with_ids, within
+from schema.operations.imports import JudgedPage, Known, ParentFolder, with_ids, within
 from tests.unit.clean_record import NEW, T0, before, identity
 
 ROOT = {b"": ParentFolder(1, 0, "")}
@@ -26,8 +26,8 @@ def known(entry: Seen, **changes: object) -> Known:
 
 def judged(
     entries: Sequence[Seen], there: dict[bytes, Known] | None = None, busy: set[bytes] | None = None
-) -> Judgement:
-    judgement = Judgement(dict(ROOT), there or {}, busy or set(), set())
+) -> JudgedPage:
+    judgement = JudgedPage(dict(ROOT), there or {}, busy or set(), set())
     for entry in entries:
         judgement.add(entry)
     return judgement
@@ -65,7 +65,7 @@ def test_a_name_whose_directory_is_not_there_waits_as_that_directory() -> None:
 
 def test_names_beyond_what_the_record_holds_are_told_and_nothing_below_them_is_tried() -> None:
     deep = b"/".join([b"d" * 250] * 11)
-    judgement = Judgement({**ROOT, deep.rpartition(b"/")[0]: ParentFolder(5, 10, "")}, {}, set(), set())
+    judgement = JudgedPage({**ROOT, deep.rpartition(b"/")[0]: ParentFolder(5, 10, "")}, {}, set(), set())
     for entry in (seen(deep, "directory"), seen(deep + b"/f"), seen(b"n" * 1025)):
         judgement.add(entry)
     assert [item.code for item in judgement.items] == ["INVALID_PATH"] * 2 and not judgement.new and not judgement.waits
