@@ -21,6 +21,7 @@ from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
 from activities.executors.kinds import open_executor, prepare_storage, prove_storage, read_sentinel
 from activities.operations.chunk import NextChunk
+from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
 from activities.ports import Audience, Executors
 from activities.upkeep.recompute import Recomputes
@@ -198,6 +199,7 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
         Recomputes(pool, publish.announce),
         PlanItems(pool),
         NextChunk(pool, executors, steps),
+        ImportTree(pool, executors, copies, publish.announce),
         Observe(pool, executors, copies, publish.announce),
         Jobs(pool, publish.announce),
     )
