@@ -61,6 +61,12 @@ def record_url(new_database: Databases) -> str:
     """A migrated database that the tests of a run share; each makes mounts of its own."""
     url = new_database()
     migrate(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            """INSERT INTO filestore.tokens (id, principal, hash, hint, scopes) OVERRIDING SYSTEM VALUE
+               VALUES (1, 'admin', sha256('of the commands of the tests'), 'fst_', '{admin}')"""
+        )
+        connection.execute("ALTER SEQUENCE filestore.tokens_id_seq RESTART WITH 2")
     return url
 
 
