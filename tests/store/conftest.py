@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from schema.ids import MountId
 from schema.migrate import migrate
 from schema.store.pool import Pool, make_pool
-from tests.store.helpers import OPTIONS, Connection, Protocol, make_mount
+from tests.store.helpers import OPTIONS, TOKEN_OF_COMMANDS, Connection, Protocol, make_mount
 
 Databases = Callable[[], str]
 
@@ -62,11 +62,7 @@ def record_url(new_database: Databases) -> str:
     url = new_database()
     migrate(url)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(
-            """INSERT INTO filestore.tokens (id, principal, hash, hint, scopes) OVERRIDING SYSTEM VALUE
-               VALUES (1, 'admin', sha256('of the commands of the tests'), 'fst_', '{admin}')"""
-        )
-        connection.execute("ALTER SEQUENCE filestore.tokens_id_seq RESTART WITH 2")
+        connection.execute(TOKEN_OF_COMMANDS)
     return url
 
 
