@@ -622,6 +622,25 @@ CREATE UNLOGGED TABLE filestore.drift_hints (
     PRIMARY KEY (mount_id, key)
 );
 
+-- How the watch of each local mount is: its process writes it every few seconds, other processes show it. Not worth a write-ahead
+-- log: it is written anew at once.
+CREATE UNLOGGED TABLE filestore.watchers (
+    mount_id     bigint PRIMARY KEY,
+    host_id      text NOT NULL,
+    process      text NOT NULL,
+    phase        text NOT NULL,
+    cause        text NOT NULL,                                           -- a sentence, where the phase needs one
+    lag_seconds  double precision NOT NULL,
+    directories  bigint NOT NULL,                                         -- that are watched
+    unwatched    bigint NOT NULL,                                         -- and that are not, not counting those below them
+    events       bigint NOT NULL,                                         -- these and the next since `since`
+    lost         bigint NOT NULL,
+    hints        bigint NOT NULL,
+    own          bigint NOT NULL,
+    since        timestamptz NOT NULL DEFAULT now(),                      -- when its process began
+    seen_at      timestamptz NOT NULL DEFAULT now()
+);
+
 -- The Metastore -------------------------------------------------------------------------------------------------------
 
 -- A namespace names what kind of thing its records are. Its schema says what their metadata must look like; NULL: anything.
