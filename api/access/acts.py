@@ -19,7 +19,7 @@ _SHOWN = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ActDetails:
     """The subject before and after, as clients read it, and what else was asked. Never a secret."""
 
     payload: dict[str, Any] | None = None
@@ -32,7 +32,7 @@ async def record(
     request: Request,
     principal: Principal,
     kind: ActKind,
-    told: Told,
+    told: ActDetails,
     *,
     tenant: str | None = None,
     mount: MountId | None = None,

@@ -66,7 +66,12 @@ async def create(request: Request) -> Response:
         id, token = await tokens.issue(connection, new)
         shown = await _document(connection, id, tenant)
         await acts.record(
-            connection, request, principal, ActKind.CREATE_TOKEN, acts.Told(after=json.loads(shown)), tenant=tenant
+            connection,
+            request,
+            principal,
+            ActKind.CREATE_TOKEN,
+            acts.ActDetails(after=json.loads(shown)),
+            tenant=tenant,
         )
     return _issued(shown, token, 201)
 
@@ -144,7 +149,7 @@ async def change(request: Request) -> Response:
             request,
             principal,
             ActKind.UPDATE_TOKEN,
-            acts.Told(before=before, after=json.loads(shown)),
+            acts.ActDetails(before=before, after=json.loads(shown)),
             tenant=tenant,
         )
     return responses.data(shown)
@@ -170,7 +175,12 @@ async def rotate(request: Request) -> Response:
             raise WrongState("The token is revoked. Make a new one.", state="revoked")
         shown = await _document(connection, id, tenant)
         await acts.record(
-            connection, request, principal, ActKind.ROTATE_TOKEN, acts.Told(after=json.loads(shown)), tenant=tenant
+            connection,
+            request,
+            principal,
+            ActKind.ROTATE_TOKEN,
+            acts.ActDetails(after=json.loads(shown)),
+            tenant=tenant,
         )
     return _issued(shown, token, 200)
 
@@ -192,7 +202,12 @@ async def revoke(request: Request) -> Response:
         shown = await _document(connection, id, tenant)
         if ended:
             await acts.record(
-                connection, request, principal, ActKind.REVOKE_TOKEN, acts.Told(after=json.loads(shown)), tenant=tenant
+                connection,
+                request,
+                principal,
+                ActKind.REVOKE_TOKEN,
+                acts.ActDetails(after=json.loads(shown)),
+                tenant=tenant,
             )
     return responses.data(shown)
 

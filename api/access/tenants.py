@@ -51,7 +51,9 @@ async def create(request: Request) -> Response:
                 f"There is a tenant {body.id!r} already.", fields=[{"field": "id", "message": "taken"}]
             )
         shown = await _document(connection, body.id)
-        await acts.record(connection, request, principal, ActKind.CREATE_TENANT, acts.Told(after=json.loads(shown)))
+        await acts.record(
+            connection, request, principal, ActKind.CREATE_TENANT, acts.ActDetails(after=json.loads(shown))
+        )
     answer = responses.data(shown)
     answer.status_code = 201
     return answer
@@ -109,7 +111,11 @@ async def change(request: Request) -> Response:
         await tenants.change(connection, name, _changes(body, before))
         shown = await _document(connection, name)
         await acts.record(
-            connection, request, principal, ActKind.UPDATE_TENANT, acts.Told(before=before, after=json.loads(shown))
+            connection,
+            request,
+            principal,
+            ActKind.UPDATE_TENANT,
+            acts.ActDetails(before=before, after=json.loads(shown)),
         )
     return responses.data(shown)
 

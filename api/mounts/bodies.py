@@ -52,7 +52,7 @@ class MountChanges(MountFields):
     """Only the fields that are there are changed."""
 
 
-class Credentials(JsonBody):
+class MountCredentials(JsonBody):
     """The secrets that are named change; null withdraws one. `credentials`: those of any other name."""
 
     access_key_id: Short | None = None

@@ -17,7 +17,7 @@ from api.http.ids import read_mount_id
 from api.http.responses import JSON, pagination
 from api.http.routes import Plain
 from api.mounts import credentials, register
-from api.mounts.bodies import Credentials, MountChanges, MountsQuery, NewMountBody, RemoveQuery
+from api.mounts.bodies import MountChanges, MountCredentials, MountsQuery, NewMountBody, RemoveQuery
 from api.mounts.locations import check_location
 from api.mounts.register import WriteAct
 from api.mounts.shapes import Mount, MountPage
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 router = APIRouter(route_class=Plain, tags=["mounts"])
 
 _REFUSALS = ("EXECUTOR_NOT_FOUND", "PAYLOAD_TOO_LARGE", "MOUNT_OFFLINE", "STORAGE_FULL")
-_CREDENTIALS = openapi.body_of(Credentials, {"accessKeyId": "...", "secretAccessKey": "..."})
+_CREDENTIALS = openapi.body_of(MountCredentials, {"accessKeyId": "...", "secretAccessKey": "..."})
 _NEW = {"mountKey": "projects", "backendKind": "local", "rootPath": "/srv/projects"}
 _CHANGES = openapi.body_of(MountChanges, {"state": "inactive", "stateReason": "moving to a new disk"})
 
@@ -170,7 +170,7 @@ async def change_credentials(request: Request) -> Response:
     and not what they are."""
     principal, mount = await admit(request, "credentials"), read_mount_id(request)
     authorise(principal, "credentials", mount, ROOT)
-    front, body = front_of(request), await read_json(request, Credentials)
+    front, body = front_of(request), await read_json(request, MountCredentials)
     act = _act(request, principal, mount, ActKind.CHANGE_CREDENTIALS)
     await credentials.change(front, principal, mount, body.named(), act)
     front.mounts.forget()
@@ -182,7 +182,7 @@ def _act(request: Request, principal: Principal, mount: MountId | None, kind: Ac
     """Writes down what is done, in the transaction that does it."""
 
     async def write(connection: Connection, of: MountId, **fields: dict[str, Any]) -> None:
-        told = acts.Told(**fields)
+        told = acts.ActDetails(**fields)
         await acts.record(connection, request, principal, kind, told, mount=mount or of)
 
     return write
