@@ -72,7 +72,7 @@ def _query(**query: Any) -> Callable[[Subject], Sent]:
 
 
 def _names(path: str) -> Callable[[Subject, str], bool]:
-    return lambda subject, text: f'"path":"{path}"' in text.replace('": "', '":"')
+    return lambda subject, text: f'"path":"{path}"' in text.replace(" ", "")
 
 
 _FORM = {"path": "team/new"}
@@ -123,7 +123,7 @@ def _of(id: Callable[[Subject], object], **more: Any) -> dict[str, Any]:
 
 
 def _tokens(subject: Subject, text: str) -> bool:
-    return f'"id" : {subject.token},' in text
+    return f'"id":{subject.token},' in text.replace(" ", "")
 
 
 def _tenants(subject: Subject) -> Sent:
@@ -135,7 +135,7 @@ def _namespace(subject: Subject) -> Sent:
 
 
 def _mounts(subject: Subject, text: str) -> bool:
-    return f'"id" : {subject.mount},' in text
+    return f'"id":{subject.mount},' in text.replace(" ", "")
 
 
 def _operations(subject: Subject, text: str) -> bool:

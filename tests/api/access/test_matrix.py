@@ -15,12 +15,12 @@ from schema.commands.command import CommandKind
 from schema.ids import MountId
 from schema.operations.operation import Operation, OperationKind
 from schema.paths import NodePath
-from schema.store import operations, recomputes, tokens
+from schema.store import nodes, operations, recomputes, tokens
 from schema.store.tokens import NewToken
 from tests.api.access.rows import ROWS, MatrixRow, Subject
 from tests.api.conftest import FrontOfTest, Tree, make_tree
 from tests.api.events.helpers import tell
-from tests.store.helpers import Protocol, asked
+from tests.store.helpers import Protocol, asked, mkdir
 
 METHODS = {"get", "post", "put", "patch", "delete", "head", "options"}
 UNKNOWN = "fst_00000000_" + "A" * 43
@@ -57,7 +57,13 @@ def test_every_operation_has_a_row_and_every_row_an_operation(front: FrontOfTest
 
 async def subject_of(front: FrontOfTest, tree: Tree) -> Subject:
     protocol = Protocol(tree.pool)
-    directory = await tree.directory("team")
+    made = mkdir(MountId(tree.mount), "team")
+    await protocol.run(MountId(tree.mount), made)
+    (tree.folder / "team").mkdir()
+    async with front.pool.connection() as connection:
+        found = await nodes.by_path(connection, MountId(tree.mount), NodePath(b"team"), "main")
+    assert found is not None
+    directory = found.id
     file = await tree.file("team/f", b"content")
     gone = await tree.file("team/gone", state="deleted", deleted_at="2026-01-01Z")
     await tell(tree, "team/f")
@@ -70,6 +76,8 @@ async def subject_of(front: FrontOfTest, tree: Tree) -> Subject:
             mount_id=MountId(tree.mount), path=NodePath(b"team"),
         )  # fmt: skip
         await operations.create(connection, operation, operation.id, "00")
+        ended = "UPDATE filestore.operations SET state = 'cancelled', ended_at = now() WHERE id = %s"  # a stream of it ends
+        await connection.execute(ended, [operation.id])
         token, _ = await tokens.create(connection, "subject", ["read"])
     assert recompute is not None
     subject = Subject(
