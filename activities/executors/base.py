@@ -422,6 +422,24 @@ class Rooted(Protocol):
 
 
 @runtime_checkable
+class Notifying(Protocol):
+    """The storage can tell of what is written to it."""
+
+    def put_canary(self) -> None:
+        """Write an object of ours that means nothing: the storage tells of it, if it tells of anything. Raises MountOffline."""
+        ...
+
+
+@runtime_checkable
+class Folders(Protocol):
+    """The storage has directories whose times tell that names came or went."""
+
+    def folders_now(self, paths: Sequence[bytes]) -> list[tuple[int | str, ...] | None]:
+        """The identity of each directory as it is now; None: it is not there any more."""
+        ...
+
+
+@runtime_checkable
 class TrashByDay(Protocol):
     """Content that leaves goes into a folder for its day, and making one takes room."""
 

@@ -20,4 +20,5 @@ _AT_PATH: dict[OperationKind, Action] = {
     OperationKind.DESCRIBE: "describe",
     OperationKind.RESTORE: "restore",
     OperationKind.UNDO: "operate",
+    OperationKind.IMPORT: "reconcile",
 }

@@ -145,7 +145,8 @@ def _places_of(row: DictRow) -> EntryPlaces:
     if row["act"]:
         return EntryPlaces(True, ())
     mount = MountId(row["mount_id"])
-    ends = [(MountId(row["source_mount"] or mount), row["source"]), (mount, row["target"])]
+    source = row["place"] if row["source"] is None else row["source"]
+    ends = [(MountId(row["source_mount"] or mount), source), (mount, row["target"])]
     return EntryPlaces(False, [(at, NodePath(bytes(path))) for at, path in ends if path is not None])
 
 

@@ -76,7 +76,9 @@ async def subject_of(front: FrontOfTest, tree: Tree) -> Subject:
             mount_id=MountId(tree.mount), path=NodePath(b"team"),
         )  # fmt: skip
         await operations.create(connection, operation, operation.id, "00")
-        ended = "UPDATE filestore.operations SET state = 'cancelled', ended_at = now() WHERE id = %s"  # a stream of it ends
+        ended = (
+            "UPDATE filestore.operations SET state = 'cancelled', ended_at = now() WHERE id = %s"  # a stream of it ends
+        )
         await connection.execute(ended, [operation.id])
         token, _ = await tokens.create(connection, "subject", ["read"])
     assert recompute is not None
