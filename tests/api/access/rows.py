@@ -230,6 +230,7 @@ ROWS: Mapping[str, MatrixRow] = {
     "updateNodeMetadataCommand": MatrixRow("describe", sends=_body(path="team/f", set={"a": 1})),
     "restoreNodeCommand": MatrixRow("restore", sends=_RESTORE),
     "getCommand": MatrixRow("read"),
+    "notifyS3": MatrixRow("reconcile", "tenant", lambda subject: {"json": {"Records": []}}),
     "health": MatrixRow("read", "open"),
     "ready": MatrixRow("read", "open"),
     "metrics": MatrixRow("read", "open"),
