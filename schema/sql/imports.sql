@@ -91,9 +91,10 @@ SELECT e.tenant, e.mount_id, 'filestore.command.completed', jsonb_build_object('
 -- name: tell
 -- When an import has ended: an event for each directory on the way to what it recorded, and one with `tree` for the whole.
 WITH made AS (
-    SELECT coalesce(sum((j.also->'made'->>'size')::bigint), 0) AS size,
-           coalesce(sum((j.also->'made'->>'files')::bigint), 0) AS files, coalesce(sum((j.also->'made'->>'directories')::bigint), 0) AS directories
-      FROM filestore.journal_entries j WHERE j.operation_id = %(id)s AND j.also ? 'made'
+    SELECT coalesce(sum(m.size), 0) AS size, coalesce(sum(m.files), 0) AS files, coalesce(sum(m.directories), 0) AS directories
+      FROM filestore.journal_entries j
+     CROSS JOIN LATERAL jsonb_to_record(j.also->'made') AS m(size bigint, files bigint, directories bigint)
+     WHERE j.operation_id = %(id)s
 )
 INSERT INTO filestore.outbox (tenant, mount_id, type, data)
 SELECT o.tenant, o.mount_id, 'filestore.node.updated', jsonb_build_object('backendMountId', o.mount_id, 'nodeId', n.id,
