@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import subprocess
 import threading
 import time
 import uuid
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from activities.executors.local.registration import make_mount
+from activities.executors.local.watch import mount
 from activities.executors.local.watch.limit import WatchLimit
 from activities.executors.local.watch.mount import Delivered, MountWatch, WatchPhase
 from activities.executors.local.watch.queue import EventQueue, EventRead, KernelQueue
@@ -75,7 +77,9 @@ class Watching:
 
 
 @pytest.fixture
-def watching(tmp_path: Path) -> Iterator[Watching]:
+def watching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watching]:
+    for pause in ("_AGAIN_SECONDS", "_ROOT_SECONDS"):
+        monkeypatch.setattr(mount, pause, 0.2)
     root, mount_uuid = tmp_path / "mount", str(uuid.uuid4())
     root.mkdir()
     make_mount(str(root), mount_uuid)
@@ -227,7 +231,7 @@ def test_whatever_moves_about_every_directory_is_watched_under_its_name_in_the_e
     outside.mkdir()
     watching.start()
     nemeses = [DirectoryNemesis(watching.root, outside, random.Random(SEED + n)) for n in range(3)]
-    threads = [threading.Thread(target=nemesis.run, args=(400,)) for nemesis in nemeses]
+    threads = [threading.Thread(target=nemesis.run, args=(250,)) for nemesis in nemeses]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -245,16 +249,16 @@ def test_whatever_moves_about_every_directory_is_watched_under_its_name_in_the_e
 def test_a_storm_becomes_few_hints(watching: Watching) -> None:
     watching.start()
     (watching.root / "flat").mkdir()
-    for n in range(5_000):
+    for n in range(3_000):
         os.close(os.open(watching.root / "flat" / f"{n}", os.O_CREAT | os.O_WRONLY))
-    watching.covered(*(f"flat/{n}" for n in range(5_000)))
+    watching.covered(*(f"flat/{n}" for n in range(3_000)))
     watching.rests()
 
     assert watching.watch.status().lost == 0
     assert len(watching.hints) < 30
     watching.hints.clear()
     shutil.rmtree(watching.root / "flat")
-    watching.covered("flat", "flat/0", "flat/4999")
+    watching.covered("flat", "flat/0", "flat/2999")
     watching.rests()
     assert len(watching.hints) < 30
 
@@ -333,6 +337,31 @@ def test_a_root_that_is_moved_away_is_offline_and_watched_again_when_it_is_back(
     (watching.root / "later").write_bytes(b"x")
 
     watching.covered("later")
+
+
+@pytest.fixture
+def disk_in_it(watching: Watching) -> Iterator[Path]:
+    """A file system of its own below the root."""
+    place = watching.root / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], capture_output=True, check=False)
+
+
+def test_a_disk_below_the_root_that_is_unmounted_is_looked_at_and_what_it_covered_is_watched(
+    watching: Watching, disk_in_it: Path
+) -> None:
+    (disk_in_it / "deep").mkdir()
+    watching.start()
+    assert watching.watch.watched() == {b"", b"disk", b"disk/deep"}
+    subprocess.run(["umount", str(disk_in_it)], check=True)
+    watching.until(lambda: Hint(b"disk", True, "lost") in watching.hints)
+    watching.until(lambda: watching.watch.watched() == {b"", b"disk"})
+    watching.rests()
+    (disk_in_it / "later").write_bytes(b"x")
+    watching.covered("disk/later")
 
 
 def test_our_own_folder_taken_away_is_a_doubt_of_the_mount(watching: Watching) -> None:

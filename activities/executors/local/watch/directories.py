@@ -80,6 +80,10 @@ class Directories:
             for watch in self.tree.drop(directory):
                 self._queue.remove(watch)
 
+    def list_later(self, directory: Watched) -> None:
+        """It may hold directories that are not watched."""
+        self._in_motion[directory] = 0
+
     def list_again(self, now: float) -> None:
         """Watch what is new in directories that were in motion."""
         again, self._in_motion = self._in_motion, {}

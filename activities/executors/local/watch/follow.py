@@ -111,6 +111,7 @@ class Follower:
             self._gathering.note(names, Reason.GONE, now)
         else:
             self._gathering.note(names, Reason.LOST, now, subtree=True)
+            self._directories.list_later(directory.parent)  # what an unmounted disk had covered is there again
 
     def _of_file(self, names: Names, mask: int, cookie: int, now: float) -> None:
         note = self._gathering.note
