@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -42,8 +42,9 @@ class Watching:
     failing: bool = False
 
     def start(self, limit: int = 0, open_queue: Callable[[], EventQueue] = lambda: KernelQueue().start()) -> "Watching":
+        pace = replace(PACE, unwatched=1.0)
         self.watch = MountWatch(
-            str(self.root), self.mount_uuid, self.deliver, PACE, WatchLimit(limit), open_queue
+            str(self.root), self.mount_uuid, self.deliver, pace, WatchLimit(limit), open_queue
         ).start()
         self.until(lambda: any(hint.reason == "started" for hint in self.hints))
         self.hints.clear()
@@ -312,11 +313,13 @@ def test_beyond_the_limit_the_tree_is_watched_from_the_top_and_the_status_says_s
     watching.until(lambda: watching.watch.status().phase is WatchPhase.PARTIAL)
     status = watching.watch.status()
     assert (status.directories, status.unwatched) == (100, 51 + 99)
-    assert status.cause == "150 directories are beyond the limit of watches, and left to audits."
+    assert status.cause == "150 directories are beyond the limit of watches, and looked at from time to time."
     (watching.root / "at the top").write_bytes(b"x")
     (watching.root / "new").mkdir()
     (watching.root / "new/f").write_bytes(b"x")
     watching.covered("at the top", "new", "new/f")
+    (watching.root / "d149/deep/unseen").write_bytes(b"x")
+    watching.covered("d149/deep/unseen", "d3/deep/whatever")
 
 
 def test_a_root_that_is_moved_away_is_offline_and_watched_again_when_it_is_back(
