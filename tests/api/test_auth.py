@@ -77,6 +77,8 @@ NEEDS = {
     **{("GET", path): "admin" for path in ("/v1/tokens", "/v1/tokens/{id}", "/v1/tenants", "/v1/tenants/{id}")},
     **{("PATCH", path): "admin" for path in ("/v1/tokens/{id}", "/v1/tenants/{id}")},
     ("PUT", "/v1/backend-mounts/{id}/credentials"): "admin",
+    ("POST", "/v1/holds"): "admin",
+    **{(method, "/v1/holds/{id}"): "admin" for method in ("PATCH", "DELETE")},
     **{(method, "/v1/metastore/records/{id}"): "write" for method in ("PUT", "PATCH", "DELETE")},
     ("POST", "/v1/metastore/namespaces"): "admin",
     **{(method, "/v1/metastore/namespaces/{name}"): "admin" for method in ("PUT", "DELETE")},
