@@ -98,8 +98,8 @@ _EXAMPLE = {"backendMountId": 1, "path": "contracts", "kind": "legal", "reason":
 )
 async def create(request: Request) -> Response:
     """From the answer on nothing at the path or below it is deleted, overwritten or moved, by whatever command of whatever
-    token: 423 `HELD`. New content may come. `legal` and `protect` end when they are released, or at `until`; `retain` ends at `until` and is
-    not released before. While a command takes something away there: 409, try again."""
+    token: 423 `HELD`. New content may come. `legal` and `protect` end when they are released, or at `until`; `retain` ends at
+    `until` and is not released before. While a command takes something away there: 409, try again."""
     principal = await admit(request, "mounts")
     front, body = front_of(request), await read_json(request, NewHold)
     mount = await front.mounts.get(MountId(body.backend_mount_id), principal.tenant)

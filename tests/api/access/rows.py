@@ -232,6 +232,26 @@ ROWS: Mapping[str, MatrixRow] = {
     "restoreNodeCommand": MatrixRow("restore", sends=_RESTORE),
     "getCommand": MatrixRow("read"),
     "notifyS3": MatrixRow("reconcile", "tenant", lambda subject: {"json": {"Records": []}}),
+    **dict.fromkeys(
+        (
+            "timestoreGrowth",
+            "timestoreChurn",
+            "timestoreHot",
+            "timestoreLargest",
+            "timestoreOldest",
+            "timestorePrincipals",
+            "timestoreCommands",
+            "timestoreFailures",
+            "timestoreLag",
+            "timestoreDuplicates",
+            "timestoreForecast",
+        ),
+        MatrixRow("read", sends=_query(path="team")),
+    ),
+    "getTimestore": MatrixRow("read", "tenant"),
+    "timestoreSql": MatrixRow(
+        "audit", "tenant", lambda subject: {"json": {"sql": "SELECT 1"}}, scopes=("filestore:admin",)
+    ),
     "createHold": MatrixRow("mounts", sends=_body(path="team/f", reason="why")),
     "listHolds": MatrixRow("read", sends=_query(), lists=_names("team/held")),
     "getHold": MatrixRow("read"),
