@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from schema.access.holds import Hold, takes
+from schema.access.holds import HoldInForce, takes
 from schema.commands.command import Command
 from schema.commands.situations import Situation
 from schema.commands.verdicts import Go, Refuse, Verdict
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HeldContent:
-    _by_command: Mapping[CommandId, Hold]
+    _by_command: Mapping[CommandId, HoldInForce]
 
     def judged(self, command: Command, verdict: Verdict) -> Verdict:
         """The verdict, or that what it would take away is held."""

@@ -14,7 +14,7 @@ HoldKind = Literal["legal", "retain", "protect"]
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class HoldInForce:
     """`until`: None where only a person ends it. `by`: the principal that set it."""
 
     id: int

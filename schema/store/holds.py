@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from schema.access.holds import Hold, Taking
+from schema.access.holds import HoldInForce, Taking
 from schema.ids import MountId
 from schema.paths import NodePath
 from schema.sql import load
@@ -41,7 +41,7 @@ class LockedHold:
     """Its time is not over."""
 
 
-async def in_the_way(connection: Connection, takings: Sequence[Taking]) -> dict[int, Hold]:
+async def in_the_way(connection: Connection, takings: Sequence[Taking]) -> dict[int, HoldInForce]:
     """By their place in `takings`: the hold on what one of them would take."""
     items = [
         {"n": n, "mount": one.mount, "path": one.path.raw.hex(), "above": one.path.ancestor_lengths(), "tree": one.tree}
@@ -49,7 +49,7 @@ async def in_the_way(connection: Connection, takings: Sequence[Taking]) -> dict[
     ]
     cursor = await connection.execute(SQL["in_the_way"], {"items": json.dumps(items)})
     return {
-        row["n"]: Hold(
+        row["n"]: HoldInForce(
             row["id"], row["kind"], NodePath(bytes(row["path"])), row["reason"], row["until"], row["created_by"]
         )
         for row in await cursor.fetchall()
