@@ -74,7 +74,7 @@ async def test_an_act_on_a_mount_is_no_command_to_the_check(protocol: Protocol, 
             connection, AdministrativeAct(kind=kind, tenant="main", by=by, mount=mount, after={"id": mount})
         )
         after, _ = await check_store.record(connection, mount)
-    assert after.entries == before.entries
+    assert after.journal == before.journal
 
 
 async def test_a_suspended_tenant_begins_nothing(protocol: Protocol, pool: Pool, mount: MountId) -> None:
