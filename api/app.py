@@ -42,6 +42,7 @@ from api.operations import steering
 from api.pages import docs
 from api.rollups import routes as rollups
 from api.services import Front, Services
+from api.subscriptions import routes as subscriptions
 from api.uploads import form as uploads
 from api.uploads import put as writes
 from api.uploads import routes as uploads_of_every_kind
@@ -69,6 +70,7 @@ ROUTERS = (
     mounts,
     journal,
     events,
+    subscriptions,
     operations,
     steering,
     rollups,
