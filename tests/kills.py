@@ -33,6 +33,7 @@ POSTGRES_AT = (
 ELSEWHERE = {
     "deliver.sent",
     "metastore.taken",
+    "timestore.taken",
     "commit.taken_back",
     "stage.laid",
     "finish.cleared",

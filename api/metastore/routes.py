@@ -24,13 +24,13 @@ from api.metastore.shapes import MetastoreRecord, MetastoreState, RecordHistory,
 from api.metastore.switch import refuse_if_off
 from api.services import front_of
 from schema import paths
-from schema.errors import FilestoreError, InvalidRequest, NodeNotFound, NotFound
+from schema.errors import InvalidRequest, NodeNotFound, NotFound
 from schema.ids import MountId, NodeId
 from schema.metastore.records import DEFAULT_NAMESPACE, Description, RecordEdit
-from schema.principals import Principal, authorise
+from schema.principals import Principal, authorise, readable
 from schema.store import metastore
 from schema.store import records as store
-from schema.store.records import FoundRecord, RecordDocument, RecordSearch
+from schema.store.records import RecordDocument, RecordSearch
 
 _Body = TypeVar("_Body", NewRecord, RecordChanges)
 
@@ -81,9 +81,8 @@ async def show(request: Request) -> Response:
     node = read_id(request)
     async with front_of(request).services.pool.connection() as connection:
         place = await store.node_place(connection, node, principal.tenant)
-        if place is None:
+        if place is None or not readable(principal, place.mount, place.path):
             raise NodeNotFound()
-        authorise(principal, "read", place.mount, place.path)
         found = await store.document(connection, node, principal.tenant)
     if found is None:
         raise NotFound("The Metastore has no record of this node yet. Try again shortly, or PUT one.")
@@ -146,7 +145,7 @@ async def patch(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     """The record is closed, and its history keeps what was said. It follows its node on; PUT or PATCH opens it again. Doing it
     again is harmless."""
-    principal = await admit(request, "write")
+    principal = await admit(request, "describe")
     refuse_if_off(request)
     version = wanted_version(request.headers, None, None)
     return _record(await writing.remove(request, principal, read_id(request), version))
@@ -167,9 +166,8 @@ async def history(request: Request) -> Response:
     before = store.FIRST if query.cursor is None else _read_cursor(query.cursor)
     async with front_of(request).services.pool.connection() as connection:
         place = await store.node_place(connection, node, principal.tenant)
-        if place is None:
+        if place is None or not readable(principal, place.mount, place.path):
             raise NodeNotFound()
-        authorise(principal, "read", place.mount, place.path)
         found = await store.history(connection, node, before, query.limit + 1)
     page = found[: query.limit]
     further = page[-1].version if len(found) > query.limit else None
@@ -191,14 +189,14 @@ async def search(request: Request) -> Response:
     wanted = _wanted(body)
     if wanted.mount is not None:
         await front.mounts.get(wanted.mount, principal.tenant)
-    authorise(principal, "read", wanted.mount, wanted.prefix)
+    authorise(principal, "read", wanted.mount)
     after = 0 if body.cursor is None else _read_cursor(body.cursor)
     found = await front.reads.run(
         lambda connection: store.search(connection, principal.tenant, wanted, after, body.limit + 1)
     )
     page = found[: body.limit]
     further = page[-1].node if len(found) > body.limit else None
-    return _page("records", [one.text for one in page if _readable(principal, one)], body.limit, further)
+    return _page("records", [one.text for one in page if readable(principal, one.mount, one.path)], body.limit, further)
 
 
 def _wanted(body: RecordQuery) -> RecordSearch:
@@ -224,16 +222,8 @@ def words(query: str) -> str:
     return "".join(joined)
 
 
-def _readable(principal: Principal, found: FoundRecord) -> bool:
-    try:
-        authorise(principal, "read", found.mount, found.path)
-    except FilestoreError:
-        return False
-    return True
-
-
 async def _asked(request: Request, model: type[_Body]) -> tuple[Principal, NodeId, _Body]:
-    principal = await admit(request, "write")
+    principal = await admit(request, "describe")
     refuse_if_off(request)
     return principal, read_id(request), await read_json(request, model)
 

@@ -40,8 +40,19 @@ from schema.store import mounts, tokens
 from schema.store.mounts import NewMount
 from schema.store.pool import Pool, make_pool
 from schema.store.tokens import NewToken
+from tests.store.helpers import TOKEN_OF_COMMANDS
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schema" / "schema.sql"
+
+
+@pytest.fixture
+def lake_database(api_database: str) -> Iterator[str]:
+    """For the catalogue of one lake."""
+    name, server = f"lake_{uuid.uuid4().hex[:8]}", api_database.rsplit("/", 1)[0]
+    with psycopg.connect(api_database, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        yield f"{server}/{name}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +64,7 @@ def api_database(request: pytest.FixtureRequest) -> Iterator[str]:
     url = server.rsplit("/", 1)[0] + "/" + name
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(SCHEMA.read_bytes())
+        connection.execute(TOKEN_OF_COMMANDS)
     yield url
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

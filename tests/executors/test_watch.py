@@ -1,18 +1,22 @@
 """A watch of a local mount on a real disk: every change has a hint that covers it, and a doubt has one that is wide enough."""
 
 import os
+import random
 import shutil
+import subprocess
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from activities.executors.local.registration import make_mount
+from activities.executors.local.watch import mount
 from activities.executors.local.watch.limit import WatchLimit
 from activities.executors.local.watch.mount import Delivered, MountWatch, WatchPhase
 from activities.executors.local.watch.queue import EventQueue, EventRead, KernelQueue
@@ -20,6 +24,7 @@ from activities.executors.local.watch.seen import SeenName
 from schema.drift.fold import Breadth, fold
 from schema.drift.gather import Pace
 from schema.drift.hints import Hint
+from tests.sampling import SEED
 
 PATIENCE = 30.0
 PACE = Pace(quiet=0.1, rest=0.5, longest=5.0, storm=0.5)
@@ -37,8 +42,9 @@ class Watching:
     failing: bool = False
 
     def start(self, limit: int = 0, open_queue: Callable[[], EventQueue] = lambda: KernelQueue().start()) -> "Watching":
+        pace = replace(PACE, unwatched=1.0)
         self.watch = MountWatch(
-            str(self.root), self.mount_uuid, self.deliver, PACE, WatchLimit(limit), open_queue
+            str(self.root), self.mount_uuid, self.deliver, pace, WatchLimit(limit), open_queue
         ).start()
         self.until(lambda: any(hint.reason == "started" for hint in self.hints))
         self.hints.clear()
@@ -72,7 +78,9 @@ class Watching:
 
 
 @pytest.fixture
-def watching(tmp_path: Path) -> Iterator[Watching]:
+def watching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watching]:
+    for pause in ("_AGAIN_SECONDS", "_ROOT_SECONDS"):
+        monkeypatch.setattr(mount, pause, 0.2)
     root, mount_uuid = tmp_path / "mount", str(uuid.uuid4())
     root.mkdir()
     make_mount(str(root), mount_uuid)
@@ -174,19 +182,84 @@ def test_directories_that_change_their_names_in_a_circle_are_followed(watching: 
     watching.covered("a/in/a", "b/in/b", "c/in/c")
 
 
+@dataclass
+class DirectoryNemesis:
+    """Makes, moves, removes, takes out and brings back directories at random."""
+
+    root: Path
+    outside: Path
+    random: random.Random
+
+    def run(self, steps: int) -> None:
+        for _ in range(steps):
+            with suppress(OSError, IndexError):
+                self.step(self.somewhere(), self.random.choice("abcdef"), self.random.random())
+
+    def somewhere(self) -> Path:
+        here = self.root
+        for _ in range(self.random.randrange(4)):
+            below = [entry for entry in here.iterdir() if entry.is_dir() and entry.name != ".filestore"]
+            here = self.random.choice(below) if below else here
+        return here
+
+    def step(self, here: Path, name: str, chance: float) -> None:
+        if chance < 0.5:
+            (here / name / self.random.choice("abc")).mkdir(parents=True)
+        elif chance < 0.93 and here == self.root:
+            (self.outside / self.random.choice(os.listdir(self.outside))).rename(here / name)
+        elif chance < 0.75:
+            here.rename(self.somewhere() / name)
+        elif chance < 0.85:
+            here.rename(self.outside / uuid.uuid4().hex)
+        elif chance < 0.93:
+            (self.outside / self.random.choice(os.listdir(self.outside))).rename(here / name)
+        else:
+            shutil.rmtree(here) if here != self.root else (here / name).mkdir()
+
+
+def directories_of(root: Path) -> set[bytes]:
+    found = {b""}
+    for folder, below, _ in os.walk(root):
+        below[:] = [name for name in below if name != ".filestore"]
+        found |= {os.fsencode(os.path.relpath(os.path.join(folder, name), root)) for name in below}
+    return found
+
+
+def test_whatever_moves_about_every_directory_is_watched_under_its_name_in_the_end(
+    watching: Watching, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    watching.start()
+    nemeses = [DirectoryNemesis(watching.root, outside, random.Random(SEED + n)) for n in range(3)]
+    threads = [threading.Thread(target=nemesis.run, args=(250,)) for nemesis in nemeses]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    there = directories_of(watching.root)
+    watching.until(lambda: watching.watch.watched() == there)
+    watching.rests()
+    watching.hints.clear()
+    for folder in there:
+        (watching.root / os.fsdecode(folder) / "at the end").write_bytes(b"x")
+    watching.covered(*(os.path.join(os.fsdecode(folder), "at the end") for folder in there))
+
+
 def test_a_storm_becomes_few_hints(watching: Watching) -> None:
     watching.start()
     (watching.root / "flat").mkdir()
-    for n in range(5_000):
+    for n in range(3_000):
         os.close(os.open(watching.root / "flat" / f"{n}", os.O_CREAT | os.O_WRONLY))
-    watching.covered(*(f"flat/{n}" for n in range(5_000)))
+    watching.covered(*(f"flat/{n}" for n in range(3_000)))
     watching.rests()
 
     assert watching.watch.status().lost == 0
     assert len(watching.hints) < 30
     watching.hints.clear()
     shutil.rmtree(watching.root / "flat")
-    watching.covered("flat", "flat/0", "flat/4999")
+    watching.covered("flat", "flat/0", "flat/2999")
     watching.rests()
     assert len(watching.hints) < 30
 
@@ -240,11 +313,13 @@ def test_beyond_the_limit_the_tree_is_watched_from_the_top_and_the_status_says_s
     watching.until(lambda: watching.watch.status().phase is WatchPhase.PARTIAL)
     status = watching.watch.status()
     assert (status.directories, status.unwatched) == (100, 51 + 99)
-    assert status.cause == "150 directories are beyond the limit of watches, and left to audits."
+    assert status.cause == "150 directories are beyond the limit of watches, and looked at from time to time."
     (watching.root / "at the top").write_bytes(b"x")
     (watching.root / "new").mkdir()
     (watching.root / "new/f").write_bytes(b"x")
     watching.covered("at the top", "new", "new/f")
+    (watching.root / "d149/deep/unseen").write_bytes(b"x")
+    watching.covered("d149/deep/unseen", "d3/deep/whatever")
 
 
 def test_a_root_that_is_moved_away_is_offline_and_watched_again_when_it_is_back(
@@ -265,6 +340,31 @@ def test_a_root_that_is_moved_away_is_offline_and_watched_again_when_it_is_back(
     (watching.root / "later").write_bytes(b"x")
 
     watching.covered("later")
+
+
+@pytest.fixture
+def disk_in_it(watching: Watching) -> Iterator[Path]:
+    """A file system of its own below the root."""
+    place = watching.root / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], capture_output=True, check=False)
+
+
+def test_a_disk_below_the_root_that_is_unmounted_is_looked_at_and_what_it_covered_is_watched(
+    watching: Watching, disk_in_it: Path
+) -> None:
+    (disk_in_it / "deep").mkdir()
+    watching.start()
+    assert watching.watch.watched() == {b"", b"disk", b"disk/deep"}
+    subprocess.run(["umount", str(disk_in_it)], check=True)
+    watching.until(lambda: Hint(b"disk", True, "lost") in watching.hints)
+    watching.until(lambda: watching.watch.watched() == {b"", b"disk"})
+    watching.rests()
+    (disk_in_it / "later").write_bytes(b"x")
+    watching.covered("disk/later")
 
 
 def test_our_own_folder_taken_away_is_a_doubt_of_the_mount(watching: Watching) -> None:

@@ -20,15 +20,13 @@ from schema.drift.hints import Reason
 from schema.paths import RESERVED
 
 _TRIES = 3
+_LEFT_OUT_MAX = 1000
+"""So many unwatched directories are known by name; beyond it the whole mount stands for them"""
 _OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE)
 
 
 class RootInDoubt(Exception):
     """The root of the mount, or our folder in it, is not what was opened: nothing that is seen there says anything."""
-
-
-class TreeInDoubt(Exception):
-    """A directory is not where it should be."""
 
 
 class Directories:
@@ -40,6 +38,9 @@ class Directories:
         self.beyond = 0
         """Directories that the limit left unwatched, not counting those below them"""
         self.unreadable = 0
+        self._left_out: set[Names] = set()
+        self.in_doubt = False
+        """A directory is not where it should be, and no listing settles it"""
         self._in_motion: dict[Watched, int] = {}
         """Directories to be listed again, and how often that was tried"""
 
@@ -47,7 +48,9 @@ class Directories:
         """The whole tree, however much of it is watched already. Raises RootInDoubt."""
         before, self.tree = self.tree, WatchedTree()
         self.beyond = self.unreadable = 0
+        self._left_out.clear()
         self._in_motion.clear()
+        self.in_doubt = False
         self.watch([(None, b"")], None)
         for watch in before.watches() - self.tree.watches():
             self._queue.remove(watch)
@@ -81,12 +84,16 @@ class Directories:
             for watch in self.tree.drop(directory):
                 self._queue.remove(watch)
 
+    def list_later(self, directory: Watched) -> None:
+        """It may hold directories that are not watched."""
+        self._in_motion[directory] = 0
+
     def list_again(self, now: float) -> None:
-        """Watch what is new in directories that were in motion. Raises TreeInDoubt: one is not where it should be."""
+        """Watch what is new in directories that were in motion."""
         again, self._in_motion = self._in_motion, {}
         for directory, tries in again.items():
-            if directory.watch is None:
-                continue  # its own events have said that it is gone
+            if not self.tree.is_attached(directory):
+                continue  # its own events have said, or will say, where it is
             new = self._new_in(directory)
             if new is not None:
                 for name in new:
@@ -95,7 +102,12 @@ class Directories:
             elif tries < _TRIES:
                 self._in_motion[directory] = tries + 1  # its events may just be on their way
             else:
-                raise TreeInDoubt
+                self.in_doubt = True
+
+    def note_left_out(self, now: float) -> None:
+        """What lies in directories that are not watched has no events: it is looked at from time to time."""
+        for names in self._left_out:
+            self._gathering.note(names, Reason.UNWATCHED, now, subtree=True)
 
     def has_room(self) -> bool:
         return self._limit.has_room(self, len(self.tree))
@@ -127,10 +139,14 @@ class Directories:
         watch = self._watch_number(folder) if self.has_room() else None
         if watch is None:
             self.beyond += 1
+            self._left_out.add(names if len(self._left_out) < _LEFT_OUT_MAX else ())
             self._note_tree(names, noted)
             return None
         before = self.tree.of(watch)
         if before is not None and not self._steps_aside(before, parent, name):
+            return None
+        if parent is not None and not self.tree.is_attached(parent):
+            self.in_doubt = True  # it was found in itself: events of its move are still to come
             return None
         if parent is not None and (other := parent.directories.get(name)):
             self.give_up(other)
@@ -146,11 +162,12 @@ class Directories:
 
     def _steps_aside(self, before: Watched, parent: Watched | None, name: bytes) -> bool:
         """A watched directory was found at this place. False: that is its place, or it can be reached at both (a bind mount)."""
-        if before.parent is None or (before.parent is parent and before.name == name):
+        if before.parent is None:
             return False
-        if self._is_at(before):
-            return False
-        self._in_motion[before.parent] = 0
+        if self.tree.is_attached(before):
+            if (before.parent is parent and before.name == name) or self._is_at(before):
+                return False
+            self._in_motion[before.parent] = 0
         self.tree.drop(before)  # the number of its watch goes on at the new place
         return True
 

@@ -5,13 +5,13 @@ the smallest tree that has it.
   watched any more.
 - A directory that is not where it should be leads to a listing of its parent. Where that is not there either, or where events
   were lost, the whole tree is walked again.
-- Beyond the limit of watches the tree is watched from the top. What lies below is left to audits.
+- Beyond the limit of watches the tree is watched from the top. What lies below is noted from time to time.
 """
 
 from dataclasses import dataclass
 
 from activities.executors.local.watch import inotify
-from activities.executors.local.watch.directories import Directories, RootInDoubt, TreeInDoubt
+from activities.executors.local.watch.directories import Directories, RootInDoubt
 from activities.executors.local.watch.queue import EventQueue
 from activities.executors.local.watch.tree import Watched, names_of
 from schema.drift.gather import Gathering, Names
@@ -46,14 +46,14 @@ class Follower:
         self.events = self.lost = 0
         self._leaving: dict[int, MovingAway] = {}
         self._doubt: float | None = None
-        self._walked = 0.0
+        self._walked = self._noted_left_out = 0.0
 
     def walk(self, reason: Reason, now: float) -> None:
         """Watch the whole tree. The hint comes after it: what happens from here on has events. Raises RootInDoubt."""
         self._leaving.clear()
         self._directories.watch_anew()
         self._gathering.note((), reason, now, subtree=True)
-        self._doubt, self._walked = None, now
+        self._doubt, self._walked, self._noted_left_out = None, now, now
 
     def handle(self, event: inotify.Event, now: float) -> None:
         """Raises RootInDoubt."""
@@ -81,18 +81,22 @@ class Follower:
         calm = self._queue.waits_since() is None
         if calm:
             self._end_moves(now)
-            try:
-                self._directories.list_again(now)
-            except TreeInDoubt:
-                self._lose(now)
+            self._directories.list_again(now)
+        if self._directories.in_doubt:
+            self._lose(now)
         if self._doubt is not None and (calm or now - self._doubt > _CALM_SECONDS):
             self.walk(Reason.LOST, now)
         elif self._directories.beyond and now - self._walked > _AGAIN_SECONDS and self._directories.has_room():
             self.walk(Reason.STARTED, now)
+        if now - self._noted_left_out > self._gathering.pace.unwatched:
+            self._directories.note_left_out(now)
+            self._noted_left_out = now
 
     def _lose(self, now: float) -> None:
-        self.lost += 1
-        self._doubt = now if self._doubt is None else self._doubt
+        """The tree is walked again; until then more of it is no further loss."""
+        if self._doubt is None:
+            self.lost += 1
+            self._doubt = now
 
     def _end_moves(self, now: float) -> None:
         """Of directories that left the mount."""
@@ -110,6 +114,7 @@ class Follower:
             self._gathering.note(names, Reason.GONE, now)
         else:
             self._gathering.note(names, Reason.LOST, now, subtree=True)
+            self._directories.list_later(directory.parent)  # what an unmounted disk had covered is there again
 
     def _of_file(self, names: Names, mask: int, cookie: int, now: float) -> None:
         note = self._gathering.note
@@ -153,7 +158,10 @@ class Follower:
             self._gathering.note(names, Reason.ARRIVED, now)
         else:
             self._gathering.moved(left.names, names, now)
-        if left is not None and left.directory is not None and left.directory.watch is not None:
-            self._directories.tree.move(left.directory, parent, name)
-        else:
+        came, tree = left.directory if left else None, self._directories.tree
+        if came is None or came.watch is None:
             self._directories.watch([(parent, name)], now)
+        elif tree.is_in(parent, came):
+            self._directories.in_doubt = True  # into itself: earlier events found it where it is by now
+        else:
+            tree.move(came, parent, name)

@@ -121,6 +121,11 @@ class MountWatch:
             hints=self._hints, own=self._own, waiting=len(self._gathering),
         )  # fmt: skip
 
+    def watched(self) -> set[bytes]:
+        """From any thread: the paths of the directories that are watched."""
+        directories = self._directories
+        return directories.tree.paths() if directories else set()
+
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
@@ -180,7 +185,9 @@ class MountWatch:
     def _say(self, directories: Directories) -> None:
         causes = []
         if directories.beyond:
-            causes.append(f"{directories.beyond} directories are beyond the limit of watches, and left to audits.")
+            causes.append(
+                f"{directories.beyond} directories are beyond the limit of watches, and looked at from time to time."
+            )
         if directories.unreadable:
             causes.append(f"{directories.unreadable} directories can not be read.")
         self._cause = " ".join(causes)
