@@ -81,6 +81,7 @@ NEEDS = {
     ("POST", "/v1/metastore/namespaces"): "admin",
     **{(method, "/v1/metastore/namespaces/{name}"): "admin" for method in ("PUT", "DELETE")},
     ("POST", "/v1/notifications/s3"): "write",
+    ("POST", "/v1/timestore/sql"): "admin",
     **{(method, "/v1/subscriptions"): "write" for method in ("GET", "POST")},
     **{(method, "/v1/subscriptions/{id}"): "write" for method in ("GET", "PATCH", "DELETE")},
     ("GET", "/v1/subscriptions/{id}/deliveries"): "write",

@@ -67,6 +67,10 @@ def _body(**body: Any) -> Callable[[Subject], Sent]:
     return lambda subject: {"json": subject.here | body}
 
 
+def _json(**body: Any) -> Callable[[Subject], Sent]:
+    return lambda subject: {"json": body}
+
+
 def _query(**query: Any) -> Callable[[Subject], Sent]:
     return lambda subject: {"params": subject.here | query}
 
@@ -145,6 +149,11 @@ def _operations(subject: Subject, text: str) -> bool:
 _CREATE = MatrixRow("write", sends=_body(path="team/new"))
 _DELETE = MatrixRow("delete", sends=_body(path="team/f"))
 _STEERED = MatrixRow("operate", sends=lambda subject: {"json": {}})
+_SUBSCRIBED: Mapping[str, dict[str, Any]] = {
+    "getSubscription": {}, "updateSubscription": {"state": "active"}, "deleteSubscription": {}, "listDeliveries": {},
+    "redriveDeliveries": {}, "replaySubscription": {"after": "0"}, "rotateSubscriptionSecret": {}, "testSubscription": {},
+}  # fmt: skip
+"""None of these ids is a subscription's: what they answer then, another tenant hears of one that is there."""
 _AS_WAS = {"from": "2026-01-01T00:00:00Z"}
 
 ROWS: Mapping[str, MatrixRow] = {
@@ -231,6 +240,12 @@ ROWS: Mapping[str, MatrixRow] = {
     "restoreNodeCommand": MatrixRow("restore", sends=_RESTORE),
     "getCommand": MatrixRow("read"),
     "notifyS3": MatrixRow("reconcile", "tenant", lambda subject: {"json": {"Records": []}}),
+    "createSubscription": MatrixRow("operate", "tenant", lambda subject: {"json": {"url": "https://example.org/"}}),
+    "listSubscriptions": MatrixRow("operate", "tenant"),
+    **{
+        name: MatrixRow("operate", "tenant", _json(**body), id=lambda subject: subject.operation)
+        for name, body in _SUBSCRIBED.items()
+    },
     "health": MatrixRow("read", "open"),
     "ready": MatrixRow("read", "open"),
     "metrics": MatrixRow("read", "open"),
