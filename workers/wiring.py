@@ -18,6 +18,7 @@ from activities.executors.base import Executor, Identity
 from activities.executors.kinds import prepare_storage, prove_storage, read_sentinel
 from activities.operations.chunk import NextChunk
 from activities.operations.plan import PlanItems
+from activities.operations.verify import VerifyFiles
 from activities.ports import Audience, Executors
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
@@ -146,6 +147,7 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
         Recomputes(pool, publish.announce),
         PlanItems(pool),
         NextChunk(pool, executors, steps),
+        VerifyFiles(pool, executors, copies),
     )
 
 

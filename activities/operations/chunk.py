@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from temporalio import activity
 
 from activities.operations.directories import staged
+from activities.operations.work import WORKS, Portion, portion
 from schema.commands.command import Command
 from schema.commands.payloads import LIST_MAX
 from schema.faults import areach
@@ -47,6 +48,9 @@ class NextStep:
     mount_id: MountId
     state: str
     commands: list[Command] = field(default_factory=list)
+    portion: Portion | None = None
+    """Items that are no commands"""
+    kind: str = ""
     wait_seconds: float = 0.0
     """Nothing can go now: look again after this time, or at a signal"""
     over: bool = False
@@ -88,6 +92,8 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
         if there.state is not OperationState.ROLLING_BACK:
             return NextStep(operation.mount_id, there.state, over=True)
         return NextStep(operation.mount_id, there.state)
+    if operation.kind in WORKS and operation.in_flight:
+        return await _work(connection, operation)
     if operation.want is not None or operation.state is OperationState.CANCELLING:
         return await _wait(connection, operation, 0.2)  # until nothing is in flight
     if (seconds := _until_start(operation)) > 0:
@@ -96,10 +102,19 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
         return await _wait(connection, operation, 1.0)
     if locked.pace_seconds > 0:
         return await _wait(connection, operation, locked.pace_seconds)
+    if operation.kind in WORKS:
+        return await _work(connection, operation)
     room = min(LIST_MAX, operation.options.concurrency - operation.in_flight, _by_rate(operation))
     if room <= 0:
         return await _wait(connection, operation, 0.2)
     return await _hand_out(connection, locked, room)
+
+
+async def _work(connection: Connection, operation: Operation) -> NextStep:
+    there = await portion(connection, operation)
+    if there is None:
+        return await _wait(connection, operation, 0.3)
+    return NextStep(operation.mount_id, operation.state, portion=there, kind=operation.kind)
 
 
 async def _hand_out(connection: Connection, locked: LockedOperation, room: int) -> NextStep:

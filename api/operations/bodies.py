@@ -75,7 +75,7 @@ class DescribedMetadata(JsonBody):
 
 
 class NewOperation(JsonBody):
-    kind: Annotated[Literal["copy", "move", "delete", "restore", "describe"], Field()]
+    kind: Annotated[Literal["copy", "move", "delete", "restore", "describe", "verify"], Field()]
     backend_mount_id: Id
     path: Text | None = None
     path_b64: Text | None = Field(None, alias="pathB64")

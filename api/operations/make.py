@@ -94,7 +94,7 @@ async def create(connection: Connection, operation: Operation, key: str | None, 
 def undo_of(principal: Principal, original: Operation, *, plan_only: bool) -> Operation:
     """The operation that puts back what `original` has done. Raises WrongState: it has not ended, or is undone
     already."""
-    if not original.state.ended or original.undone or not original.done:
+    if not original.state.ended or original.undone or not original.done or not original.kind.can_be_undone:
         raise refused(original, Control.UNDO)
     return Operation(
         id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,

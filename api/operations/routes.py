@@ -40,9 +40,9 @@ _STREAM_BEAT = 20.0
     openapi_extra={"requestBody": openapi.body_of(NewOperation, example())},
 )
 async def create(request: Request) -> Response:
-    """Copy, move, delete, restore or describe a whole subtree, or what a selection takes of it. First its plan is made: every item,
-    with its conflicts. With `planOnly` it waits then, to be looked at and applied; otherwise it runs. The same request under
-    the same key joins the operation that is there."""
+    """Copy, move, delete, restore, describe or verify a whole subtree, or what a selection takes of it. First its plan is made:
+    every item, with its conflicts. With `planOnly` it waits then, to be looked at and applied; otherwise it runs. The same request
+    under the same key joins the operation that is there."""
     principal = await admit(request, "write")
     front = front_of(request)
     body = await read_json(request, NewOperation)

@@ -20,8 +20,14 @@ class OperationKind(StrEnum):
     """Metadata is changed"""
     RESTORE = "restore"
     """What the trash keeps comes back, or a subtree becomes what it was at a time"""
+    VERIFY = "verify"
+    """Files are read again, and compared with their hashes"""
     UNDO = "undo"
     """What another operation has done is put back"""
+
+    @property
+    def can_be_undone(self) -> bool:
+        return self is not OperationKind.VERIFY
 
 
 class OperationState(StrEnum):
@@ -73,6 +79,7 @@ class ItemKind(StrEnum):
     DELETE = "delete"
     RESTORE = "restore"
     DESCRIBE = "describe"
+    VERIFY = "verify"
 
 
 class ItemState(StrEnum):

@@ -56,6 +56,9 @@ class Planner:
                 self._put(ItemKind.DELETE, node)
             case OperationKind.DESCRIBE:
                 self._put(ItemKind.DESCRIBE, node)
+            case OperationKind.VERIFY:
+                if node.kind is NodeKind.FILE:
+                    self._put(ItemKind.VERIFY, node)
             case OperationKind.MOVE | OperationKind.COPY:
                 self._appear(node, occupants, whole=whole)
             case _:

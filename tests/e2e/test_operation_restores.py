@@ -1,9 +1,10 @@
-"""Restores as operations on the real stack: from the trash, with a plan, and undone again."""
+"""Restores and verifications as operations on the real stack."""
 
 from datetime import UTC, datetime
 
 from tests.e2e.test_commands import refused, result
 from tests.e2e.test_operations import asked, ended, items, reached, steered, tree
+from tests.fix_s3_service import MountInBucket
 from tests.fix_service import MountOfTest, Service
 
 __all__ = ["tree"]
@@ -67,3 +68,12 @@ def test_a_subtree_goes_back_to_a_time_and_forward_again(service: Service, tree:
     assert ended(service, early, "failed")["errors"][0]["code"] == "NODE_NOT_FOUND"
     body = {"kind": "delete", "backendMountId": tree.id, "path": "a", "asOf": at}
     refused(service.call("POST", "/v1/operations", json=body), 400, "INVALID_REQUEST")
+
+
+def test_files_are_verified_on_a_disk_and_in_a_bucket(service: Service, tree: MountOfTest, s3: MountInBucket) -> None:
+    result(service.upload(s3, "one", b"one"), 201)
+    disk = asked(service, tree, "verify", path="a", options={"bytesPerSecond": 1000})
+    bucket = asked(service, s3, "verify")
+    refused(service.call("POST", f"/v1/operations/{disk['id']}/cancel", json={"rollback": True}), 409, "WRONG_STATE")
+    assert ended(service, disk)["progress"]["bytesDone"] == 15 and ended(service, bucket)["progress"]["itemsDone"] == 1
+    refused(service.call("POST", f"/v1/operations/{disk['id']}/undo", json={}), 409, "WRONG_STATE")

@@ -18,6 +18,7 @@ from activities.commands.stage import StageCopies
 from activities.events.publish import Publish
 from activities.operations.chunk import NextChunk
 from activities.operations.plan import PlanItems
+from activities.operations.verify import VerifyFiles
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
@@ -51,6 +52,7 @@ class Activities:
     recomputes: Recomputes
     plan: PlanItems
     chunks: NextChunk
+    verify: VerifyFiles
     interceptors: Sequence[Interceptor] = (Beats(),)
     """Interceptors around each activity"""
 
@@ -63,7 +65,7 @@ class Activities:
     def bulk(self) -> Sequence[Callable[..., Any]]:
         """The activities of long work, and of lists that belong to an operation."""
         upkeep: list[Callable[..., Any]] = [self.sweep.sweep, self.recomputes.recompute, self.recomputes.prove]
-        return [*self.brief, self.begin.adopt, *upkeep, self.plan.plan, self.chunks.next]
+        return [*self.brief, self.begin.adopt, *upkeep, self.plan.plan, self.chunks.next, self.verify.verify]
 
 
 def mutation_worker(settings: Settings, client: Client, mount: MountId, activities: Activities) -> Worker:

@@ -10,13 +10,17 @@ from temporalio.exceptions import ApplicationError, ChildWorkflowError
 
 with workflow.unsafe.imports_passed_through():
     from activities.operations.chunk import NextChunk, NextStep
+    from activities.operations.verify import VerifyFiles
+    from activities.operations.work import Portion
     from schema.commands.payloads import Batch
     from workflows.commands import attributes
     from workflows.commands.run import RunCommands
-    from workflows.policies import BACKGROUND
+    from workflows.policies import BACKGROUND, LONG
 
 _CHUNKS_MAX = 200
 """The most chunks of one history; then the workflow begins anew, with nothing to carry but the id."""
+
+WORKS = {"verify": VerifyFiles.verify}
 
 
 @workflow.defn(name="RunOperation", failure_exception_types=[Exception])
@@ -37,6 +41,8 @@ class RunOperation:
                 return self._end(chunk)
             if chunk.commands:
                 await self._carry_out(id, chunk)
+            elif chunk.portion is not None:
+                await self._work(chunk.kind, chunk.portion)
             elif chunk.wait_seconds > 0:
                 with suppress(asyncio.TimeoutError):
                     await workflow.wait_condition(lambda: self._nudged, timeout=timedelta(seconds=chunk.wait_seconds))
@@ -55,6 +61,12 @@ class RunOperation:
         except ChildWorkflowError:
             # Nothing of it began, or the sweep resumes it: its items are pending, or in flight.
             await workflow.sleep(timedelta(seconds=3))
+
+    async def _work(self, kind: str, portion: Portion) -> None:
+        """Items that are no commands. What it does not end is in flight still, and comes again."""
+        await workflow.execute_activity_method(
+            WORKS[kind], portion, summary=f"{kind} {len(portion.items)} items", **LONG
+        )
 
     def _show(self, chunk: NextStep) -> None:
         """Shows the run's title, path and progress to a person, and makes it searchable by them."""
