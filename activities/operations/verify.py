@@ -18,7 +18,7 @@ from activities.progress import Progress, beat_once, current
 from schema import errors
 from schema.faults import areach
 from schema.operations.operation import ItemState
-from schema.operations.pace import Pace
+from schema.operations.pace import ReadPace
 from schema.store import work_items as store
 from schema.store.work_items import FileItem, ItemEnd
 
@@ -49,7 +49,7 @@ class VerifyFiles:
         return sum(ends)
 
     async def _one(
-        self, portion: Portion, file: FileItem, room: asyncio.Semaphore, pace: Pace, progress: Progress
+        self, portion: Portion, file: FileItem, room: asyncio.Semaphore, pace: ReadPace, progress: Progress
     ) -> bool:
         """Its end is recorded at once: what was read is not read again after a crash."""
         async with room:
@@ -64,7 +64,7 @@ class VerifyFiles:
         progress.done(1, 0)
         return end.state is not ItemState.PENDING
 
-    async def _judged(self, portion: Portion, file: FileItem, pace: Pace) -> tuple[ItemEnd, bytes | None]:
+    async def _judged(self, portion: Portion, file: FileItem, pace: ReadPace) -> tuple[ItemEnd, bytes | None]:
         if pace.stopped:
             return ItemEnd(file.item, ItemState.PENDING), None
         if not file.as_planned:
@@ -83,9 +83,9 @@ class VerifyFiles:
         return _compared(file, digest, same), digest
 
     @asynccontextmanager
-    async def _followed(self, operation: str) -> AsyncIterator[Pace]:
+    async def _followed(self, operation: str) -> AsyncIterator[ReadPace]:
         """The pace of this operation, as it is set now; stopped when it does not go on."""
-        pace = Pace()
+        pace = ReadPace()
 
         async def look() -> None:
             while True:
@@ -110,7 +110,7 @@ class VerifyFiles:
             pace.stop()
 
 
-def _hashed(executor: Executor, file: FileItem, pace: Pace) -> tuple[bytes | None, bool]:
+def _hashed(executor: Executor, file: FileItem, pace: ReadPace) -> tuple[bytes | None, bool]:
     """In a thread. The hash of what lies there, None when it was stopped; and whether it is the very file that the record knows."""
     content = executor.open(file.path)
     try:

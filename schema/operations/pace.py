@@ -4,7 +4,7 @@ import threading
 import time
 
 
-class Pace:
+class ReadPace:
     """Threads wait here after each piece. The rate can change, and all of it can stop, while they wait."""
 
     def __init__(self) -> None:
