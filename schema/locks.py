@@ -24,3 +24,5 @@ class Lock(IntEnum):
     """One operation at a time takes its subtrees; ends with the transaction"""
     RECOMPUTE = 720007
     """One page of a recompute or proof per mount: the first half of a key of two; ends with the transaction"""
+    TRASH = 720099
+    """Plans that count on what the trash keeps share it; what is purged is marked alone. Ends with the transaction"""

@@ -64,7 +64,8 @@ CREATE TABLE filestore.backend_mounts (
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
     direct_reads   boolean NOT NULL DEFAULT false,            -- its storage hands out content itself, under a link
-    removed_at     timestamptz                                -- forgotten: its rows are history, and no request finds them
+    removed_at     timestamptz,                               -- forgotten: its rows are history, and no request finds them
+    retention      jsonb NOT NULL DEFAULT '{}'                -- how long its trash keeps what, shorter than the service does
 );
 CREATE UNIQUE INDEX backend_mounts_key ON filestore.backend_mounts (tenant, mount_key) WHERE removed_at IS NULL;
 
@@ -435,6 +436,7 @@ CREATE TABLE filestore.operation_items (
     PRIMARY KEY (operation_id, item)
 );
 CREATE INDEX operation_items_state ON filestore.operation_items (operation_id, state, item);
+CREATE INDEX operation_items_restores ON filestore.operation_items (node_id) WHERE kind = 'restore';
 
 CREATE TABLE filestore.operation_controls (
     operation_id uuid NOT NULL REFERENCES filestore.operations,

@@ -20,6 +20,8 @@ from activities.executors.base import Executor, Identity
 from activities.executors.kinds import prepare_storage, prove_storage, read_sentinel
 from activities.operations.chunk import NextChunk
 from activities.operations.plan import PlanItems
+from activities.operations.purge import PurgeItems
+from activities.operations.retain import RetainTrash
 from activities.operations.verify import VerifyFiles
 from activities.ports import Audience, Executors
 from activities.upkeep.recompute import Recomputes
@@ -182,6 +184,8 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
         PlanItems(pool),
         NextChunk(pool, executors, steps),
         VerifyFiles(pool, executors, copies),
+        PurgeItems(pool, executors, copies),
+        RetainTrash(pool),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from temporalio import activity
 
 from activities.operations.directories import staged
-from activities.operations.work import WORKS, Portion, portion
+from activities.operations.work import Portion, portion
 from schema.commands.command import Command
 from schema.commands.payloads import LIST_MAX
 from schema.faults import areach
@@ -92,17 +92,17 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
         if there.state is not OperationState.ROLLING_BACK:
             return NextStep(operation.mount_id, there.state, over=True)
         return NextStep(operation.mount_id, there.state)
-    if operation.kind in WORKS and operation.in_flight:
+    if operation.kind.works_alone and operation.in_flight:
         return await _work(connection, operation)
     if operation.want is not None or operation.state is OperationState.CANCELLING:
         return await _wait(connection, operation, 0.2)  # until nothing is in flight
     if (seconds := _until_start(operation)) > 0:
         return await _wait(connection, operation, min(seconds, 60.0))
-    if not locked.claimed and await store.claim(connection, operation):
+    if not operation.kind.works_alone and not locked.claimed and await store.claim(connection, operation):
         return await _wait(connection, operation, 1.0)
     if locked.pace_seconds > 0:
         return await _wait(connection, operation, locked.pace_seconds)
-    if operation.kind in WORKS:
+    if operation.kind.works_alone:
         return await _work(connection, operation)
     room = min(LIST_MAX, operation.options.concurrency - operation.in_flight, _by_rate(operation))
     if room <= 0:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
+from activities.operations.purge import purge_page
 from activities.operations.restores import trash_page
 from activities.operations.rewinds import past_page
 from schema import errors
@@ -20,6 +21,7 @@ from schema.operations.reversal import reversal
 from schema.operations.selection import PlannedNode
 from schema.paths import NodePath, parse
 from schema.store import operations as store
+from schema.store import purges
 from schema.store.operations import LockedOperation
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from schema.store.pool import Pool
 
 _PAGE = 500
+_EXPIRED, _GONE = errors.ContentExpired.code, "What it would bring back is kept no longer."
 
 
 class PlanItems:
@@ -53,10 +56,12 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
     operation, cursor = locked.operation, locked.cursor
     if cursor is None:
         entry = await store.begin_plan(connection, operation.mount_id, operation.path)
-        if entry is None:
+        if entry is None and operation.kind is not OperationKind.PURGE:
             raise errors.PathBusy("A command is at work in this subtree. The plan is made after it.")
-        await store.advance_plan(connection, operation.id, [], {"root": 0, "next": 0}, entry)
+        await store.advance_plan(connection, operation.id, [], {"root": 0, "next": 0}, entry or 0)
         return None
+    if operation.kind in (OperationKind.UNDO, OperationKind.RESTORE):
+        await purges.share(connection)
     items, after = await _pages(operation)(connection, operation, cursor)
     await store.advance_plan(connection, operation.id, items, after or {}, locked.planned_entry or 0)
     if after is not None and not after.get("end"):
@@ -154,8 +159,12 @@ async def _undo_page(
     assert original is not None, "it is kept while an undo of it has not ended"
     done = await store.done_items(connection, original, cursor.get("before"), _PAGE)
     items = [reversal(one, number) for number, one in enumerate(done, cursor["next"])]
+    gone = await purges.expired(connection, items)
+    items = [
+        replace(one, state=ItemState.FAILED, code=_EXPIRED, message=_GONE) if one.item in gone else one for one in items
+    ]
     if len(done) < _PAGE:
-        return items, None
+        return items, {"end": True, "blocked": False}
     return items, {"root": 0, "next": cursor["next"] + len(items), "before": done[-1].item}
 
 
@@ -166,5 +175,7 @@ def _pages(operation: Operation) -> Callable[..., Awaitable[tuple[list[Operation
             return _undo_page
         case OperationKind.RESTORE:
             return trash_page if operation.options.as_of is None else past_page
+        case OperationKind.PURGE:
+            return purge_page
         case _:
             return _tree_page

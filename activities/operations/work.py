@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from schema.ids import MountId
-from schema.operations.operation import Operation, OperationItem, OperationKind
+from schema.operations.operation import Operation, OperationItem
 from schema.store import operations as store
 from schema.store import work_items
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
 
-WORKS = (OperationKind.VERIFY,)
-"""Kinds whose items are no commands"""
 _ITEMS = 256
 _BYTES = 256 * 1024 * 1024
 """The most files that one step has, so that what it has found is told soon"""

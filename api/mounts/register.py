@@ -132,6 +132,8 @@ def new_mount(body: NewMountBody, tenant: str) -> NewMount:
 async def change(front: Front, principal: Principal, id: MountId, body: MountChanges) -> None:
     changes = body.model_dump(exclude_unset=True)
     _refuse_nulls(changes)
+    if "retention" in changes:
+        changes["retention"] = body.retention.model_dump(exclude_none=True) if body.retention else {}
     config, secrets = split_config(changes.pop("config") or {}) if "config" in changes else (None, {})
     if config is not None:
         changes["config"] = config

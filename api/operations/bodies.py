@@ -61,6 +61,8 @@ class OptionsBody(LimitsBody):
     on_changed: Literal["skip", "stop"] = "skip"
     start_at: Moment | None = None
     remove_new: bool = False
+    older_than: Annotated[float, Field(ge=0, le=1e10, strict=False)] | None = None
+    keep_bytes: Count | None = None
 
     def meant(self) -> Options:
         told = self.model_dump(exclude_none=True)
@@ -75,7 +77,7 @@ class DescribedMetadata(JsonBody):
 
 
 class NewOperation(JsonBody):
-    kind: Annotated[Literal["copy", "move", "delete", "restore", "describe", "verify"], Field()]
+    kind: Annotated[Literal["copy", "move", "delete", "restore", "describe", "verify", "purge"], Field()]
     backend_mount_id: Id
     path: Text | None = None
     path_b64: Text | None = Field(None, alias="pathB64")

@@ -86,6 +86,7 @@ def _options(options: Options) -> dict[str, Any]:
         "onChanged": options.on_changed, "concurrency": options.concurrency,
         "filesPerSecond": options.files_per_second, "bytesPerSecond": options.bytes_per_second,
         "maxErrors": options.max_errors, "startAt": options.start_at, "removeNew": options.remove_new,
+        "olderThan": options.older_than, "keepBytes": options.keep_bytes,
     }  # fmt: skip
 
 

@@ -62,6 +62,8 @@ def _sensible(operation: Operation) -> None:
         raise _invalid("asOf", "Only `restore` goes back to a time.")
     if options.as_of is not None and (operation.selection.narrows or operation.selection.paths):
         raise _invalid("selection", "A subtree goes back to a time as a whole: name its path, without a selection.")
+    if (options.older_than is not None or options.keep_bytes is not None) and operation.kind is not OperationKind.PURGE:
+        raise _invalid("options.olderThan", "Only `purge` goes by age and size.")
     if options.remove_new and options.as_of is None:
         raise _invalid("options.removeNew", "It belongs to `asOf`: without a time nothing is new.")
     whole_root = operation.path == ROOT and not operation.selection.narrows and not operation.selection.paths

@@ -46,6 +46,8 @@ async def create(request: Request) -> Response:
     principal = await admit(request, "write")
     front = front_of(request)
     body = await read_json(request, NewOperation)
+    if body.kind == "purge":
+        await admit(request, "mounts")
     operation = await make.operation_of(front, principal, body)
     key = read_key(request.headers, body.idempotency_key)
     asked = body.model_dump(mode="json", exclude={"idempotency_key"})

@@ -22,12 +22,19 @@ class OperationKind(StrEnum):
     """What the trash keeps comes back, or a subtree becomes what it was at a time"""
     VERIFY = "verify"
     """Files are read again, and compared with their hashes"""
+    PURGE = "purge"
+    """What the trash keeps is removed for good"""
     UNDO = "undo"
     """What another operation has done is put back"""
 
     @property
     def can_be_undone(self) -> bool:
-        return self is not OperationKind.VERIFY
+        return self not in (OperationKind.VERIFY, OperationKind.PURGE)
+
+    @property
+    def works_alone(self) -> bool:
+        """Its items are no commands, and change nothing that another operation could claim."""
+        return self in (OperationKind.VERIFY, OperationKind.PURGE)
 
 
 class OperationState(StrEnum):
@@ -80,6 +87,7 @@ class ItemKind(StrEnum):
     RESTORE = "restore"
     DESCRIBE = "describe"
     VERIFY = "verify"
+    PURGE = "purge"
 
 
 class ItemState(StrEnum):
@@ -117,6 +125,10 @@ class Options:
     """Restore: the subtree becomes what it was at this time"""
     remove_new: bool = False
     """And what was not there then goes to the trash. Otherwise it is only listed"""
+    older_than: float | None = None
+    """Purge: what has lain in the trash for so many seconds"""
+    keep_bytes: int | None = None
+    """Purge: of what is newest, so many bytes stay"""
 
     def to_json(self) -> dict[str, Any]:
         """Without what is as by default."""

@@ -20,8 +20,8 @@ def reversal(done: OperationItem, item: int) -> OperationItem:
             return _from(done, item, ItemKind.RESTORE, at, content_version=done.replaced_version)
         case ItemKind.COPY | ItemKind.RESTORE | ItemKind.MKDIR:
             return _from(done, item, ItemKind.DELETE, at)
-        case ItemKind.VERIFY:
-            raise AssertionError("nothing was changed: there is nothing to put back")
+        case ItemKind.VERIFY | ItemKind.PURGE:
+            raise AssertionError("it has no reversal: an operation of this kind is not undone")
 
 
 def _from(

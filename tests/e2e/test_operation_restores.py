@@ -77,3 +77,21 @@ def test_files_are_verified_on_a_disk_and_in_a_bucket(service: Service, tree: Mo
     refused(service.call("POST", f"/v1/operations/{disk['id']}/cancel", json={"rollback": True}), 409, "WRONG_STATE")
     assert ended(service, disk)["progress"]["bytesDone"] == 15 and ended(service, bucket)["progress"]["itemsDone"] == 1
     refused(service.call("POST", f"/v1/operations/{disk['id']}/undo", json={}), 409, "WRONG_STATE")
+
+
+def test_the_trash_is_purged_on_a_disk_and_in_a_bucket(service: Service, tree: MountOfTest, s3: MountInBucket) -> None:
+    result(service.mkdir(s3, "a"), 201)
+    for path in ("a/f", "a/g"):
+        result(service.upload(s3, path, b"one"), 201)
+    for mount in (tree, s3):
+        result(service.upload(mount, "a/f", b"newer", overwrite=True), 200)
+        result(service.delete(mount, "a", recursive=True), 200)
+    service.settle()
+    assert list((tree.root / ".filestore/trash").rglob("*.0")) and s3.every_key(".filestore/trash/")
+    for mount, count in ((tree, 2), (s3, 2)):
+        purge = asked(service, mount, "purge", options={"olderThan": 0})
+        assert ended(service, purge)["progress"]["itemsDone"] == count
+    assert [path for path in (tree.root / ".filestore/trash").rglob("*") if path.parent.name != "trash"] == []
+    assert s3.every_key(".filestore/trash/") == []
+    back = asked(service, tree, "restore", path="a")
+    assert ended(service, back, "failed")["errors"][0]["code"] == "CONTENT_EXPIRED"

@@ -18,6 +18,8 @@ from activities.commands.stage import StageCopies
 from activities.events.publish import Publish
 from activities.operations.chunk import NextChunk
 from activities.operations.plan import PlanItems
+from activities.operations.purge import PurgeItems
+from activities.operations.retain import RetainTrash
 from activities.operations.verify import VerifyFiles
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
@@ -33,6 +35,7 @@ from workflows.operations.run import RunOperation
 from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
+from workflows.upkeep.purge_trash import PurgeTrash
 from workflows.upkeep.recompute_rollups import RecomputeRollups
 from workflows.upkeep.sweep_mount import SweepMount
 
@@ -53,6 +56,8 @@ class Activities:
     plan: PlanItems
     chunks: NextChunk
     verify: VerifyFiles
+    purge: PurgeItems
+    retain: RetainTrash
     interceptors: Sequence[Interceptor] = (Beats(),)
     """Interceptors around each activity"""
 
@@ -65,7 +70,16 @@ class Activities:
     def bulk(self) -> Sequence[Callable[..., Any]]:
         """The activities of long work, and of lists that belong to an operation."""
         upkeep: list[Callable[..., Any]] = [self.sweep.sweep, self.recomputes.recompute, self.recomputes.prove]
-        return [*self.brief, self.begin.adopt, *upkeep, self.plan.plan, self.chunks.next, self.verify.verify]
+        return [
+            *self.brief,
+            self.begin.adopt,
+            *upkeep,
+            self.plan.plan,
+            self.chunks.next,
+            self.verify.verify,
+            self.purge.purge,
+            self.retain.retain,
+        ]
 
 
 def mutation_worker(settings: Settings, client: Client, mount: MountId, activities: Activities) -> Worker:
@@ -91,6 +105,7 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
             SweepMount,
             RecomputeRollups,
             ProveRollups,
+            PurgeTrash,
             PlanOperation,
             RunOperation,
         ],

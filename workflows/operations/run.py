@@ -1,15 +1,18 @@
 """RunOperation: the items of an operation as lists of commands, until it pauses or ends. It remembers nothing."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, ChildWorkflowError
 
 with workflow.unsafe.imports_passed_through():
     from activities.operations.chunk import NextChunk, NextStep
+    from activities.operations.purge import PurgeItems
     from activities.operations.verify import VerifyFiles
     from activities.operations.work import Portion
     from schema.commands.payloads import Batch
@@ -20,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
 _CHUNKS_MAX = 200
 """The most chunks of one history; then the workflow begins anew, with nothing to carry but the id."""
 
-WORKS = {"verify": VerifyFiles.verify}
+WORKS: dict[str, Callable[[Any, Portion], Awaitable[int]]] = {"verify": VerifyFiles.verify, "purge": PurgeItems.purge}
 
 
 @workflow.defn(name="RunOperation", failure_exception_types=[Exception])
