@@ -30,6 +30,7 @@ from api.mounts.known import KnownMounts
 from api.nodes import diff, past, trash
 from api.nodes import routes as nodes
 from api.nodes import versions as snapshots
+from api.notifications import routes as notifications
 from api.observe import health
 from api.observe.metrics import routes as metrics
 from api.observe.metrics.commands import CountedCommands
@@ -71,6 +72,7 @@ ROUTERS = (
     operations,
     steering,
     rollups,
+    notifications,
     metastore,
     namespaces,
     batches,

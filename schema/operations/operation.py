@@ -26,6 +26,8 @@ class OperationKind(StrEnum):
     """What the trash keeps is removed for good"""
     UNDO = "undo"
     """What another operation has done is put back"""
+    IMPORT = "import"
+    """What lies on the storage becomes known to the record"""
 
     @property
     def can_be_undone(self) -> bool:
@@ -88,6 +90,8 @@ class ItemKind(StrEnum):
     DESCRIBE = "describe"
     VERIFY = "verify"
     PURGE = "purge"
+    IMPORT = "import"
+    """A name that an import could not record, or looks at again"""
 
 
 class ItemState(StrEnum):
@@ -121,6 +125,8 @@ class Options:
     max_errors: int | None = None
     """The operation ends when so many items have failed in one turn; a retry goes on"""
     start_at: datetime | None = None
+    hashes: Literal["now", "later"] = "later"
+    """Of an import: whether it reads the contents, too. Later: files have no hash until another one does"""
     as_of: datetime | None = None
     """Restore: the subtree becomes what it was at this time"""
     remove_new: bool = False

@@ -20,7 +20,7 @@ def reversal(done: OperationItem, item: int) -> OperationItem:
             return _from(done, item, ItemKind.RESTORE, at, content_version=done.replaced_version)
         case ItemKind.COPY | ItemKind.RESTORE | ItemKind.MKDIR:
             return _from(done, item, ItemKind.DELETE, at)
-        case ItemKind.VERIFY | ItemKind.PURGE:
+        case ItemKind.VERIFY | ItemKind.PURGE | ItemKind.IMPORT:
             raise AssertionError("it has no reversal: an operation of this kind is not undone")
 
 

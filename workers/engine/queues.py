@@ -19,6 +19,7 @@ from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
 from activities.events.publish import Publish
 from activities.operations.chunk import NextChunk
+from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
 from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
@@ -63,6 +64,7 @@ class Activities:
     verify: VerifyFiles
     purge: PurgeItems
     retain: RetainTrash
+    imports: ImportTree
     observe: Observe
     jobs: Jobs
     interceptors: Sequence[Interceptor] = (Beats(),)
@@ -77,8 +79,9 @@ class Activities:
     def bulk(self) -> Sequence[Callable[..., Any]]:
         """The activities of long work, and of lists that belong to an operation."""
         upkeep: list[Callable[..., Any]] = [self.sweep.sweep, self.recomputes.recompute, self.recomputes.prove]
-        work: list[Callable[..., Any]] = [self.verify.verify, self.purge.purge, self.retain.retain]
-        return [*self.brief, self.begin.adopt, *upkeep, self.plan.plan, self.chunks.next, *work, *self._drift]
+        operations: list[Callable[..., Any]] = [self.plan.plan, self.chunks.next, self.imports.import_tree]
+        alone: list[Callable[..., Any]] = [self.verify.verify, self.purge.purge, self.retain.retain]
+        return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift]
 
     @property
     def _drift(self) -> Sequence[Callable[..., Any]]:
