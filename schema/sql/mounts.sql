@@ -125,7 +125,8 @@ SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket,
 UPDATE filestore.backend_mounts m SET
     mount_key = c.mount_key, root_path = c.root_path, bucket = c.bucket, prefix = c.prefix, config = c.config,
     access_mode = c.access_mode, state = c.state, state_reason = c.state_reason, display_name = c.display_name,
-    description = c.description, contact = c.contact, labels = c.labels, retention = c.retention, epoch = c.epoch, updated_at = now()
+    description = c.description, contact = c.contact, labels = c.labels, retention = c.retention, epoch = c.epoch,
+    updated_at = now()
   FROM filestore.backend_mounts o, jsonb_populate_record(o, %(changes)s::jsonb) c
  WHERE m.id = %(id)s AND o.id = m.id
 
