@@ -150,7 +150,7 @@ async def _steered(
     async with front.services.pool.connection() as connection, connection.transaction():
         operation = await make.locked(connection, id, principal.tenant)
         steered: Steered | None = None
-        if not await _heard_before(connection, id, key, control):
+        if not await _heard_before(connection, id, key, control, body):
             steered = steer(operation, control)
             await store.steer(connection, id, steered, chosen)
             if steered.again and operation.kind is OperationKind.IMPORT:
@@ -161,11 +161,13 @@ async def _steered(
     return answers.answered(shown, 202)
 
 
-async def _heard_before(connection: Connection, id: str, key: str | None, control: Control) -> bool:
-    """Raises IdempotencyConflict: under this key something else was asked for."""
+async def _heard_before(connection: Connection, id: str, key: str | None, control: Control, body: ControlBody) -> bool:
+    """Raises IdempotencyConflict: under this key something else was asked for, or of other items."""
     if key is None:
         return False
-    before = await store.heard_of(connection, id, key, control)
-    if before not in (None, control):
+    same = await store.heard_of(
+        connection, id, key, control, make.hash_of(body.model_dump(exclude={"idempotency_key"}))
+    )
+    if same is False:
         raise IdempotencyConflict()
-    return before is not None
+    return same is not None

@@ -104,6 +104,8 @@ class ItemState(StrEnum):
 
 
 Conflict = Literal["skip", "overwrite", "rename", "fail"]
+LEFT_MOST = 12
+"""An item that was left for later so often is given up: about a minute and a half."""
 CHANGED = ("VERSION_CONFLICT", "NODE_NOT_FOUND")
 """Codes of an item that is not as its plan saw it"""
 

@@ -22,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.policies import BACKGROUND, LONG, TURN
 
 _CHUNKS_MAX = 200
-"""The most chunks of one history; then the workflow begins anew, with nothing to carry but the id."""
+"""The most chunks of one history, should Temporal not ask for a new one before; there is nothing to carry but the id."""
 
 WORKS: dict[str, Callable[[Any, Portion], Awaitable[int]]] = {"verify": VerifyFiles.verify, "purge": PurgeItems.purge}
 
@@ -36,6 +36,8 @@ class RunOperation:
     @workflow.run
     async def run(self, id: str) -> str:
         for _ in range(_CHUNKS_MAX):
+            if workflow.info().is_continue_as_new_suggested():
+                break
             self._nudged = False
             chunk: NextStep = await workflow.execute_activity_method(
                 NextChunk.next, id, summary="what is wanted, and what goes next", **BACKGROUND
