@@ -20,5 +20,7 @@ _AT_PATH: dict[OperationKind, Action] = {
     OperationKind.DESCRIBE: "describe",
     OperationKind.RESTORE: "restore",
     OperationKind.UNDO: "operate",
+    OperationKind.VERIFY: "read",
+    OperationKind.PURGE: "delete",
     OperationKind.IMPORT: "reconcile",
 }
