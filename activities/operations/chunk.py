@@ -175,7 +175,7 @@ async def _hand_out(connection: Connection, locked: LockedOperation, room: int) 
     steps = [reversal(one, one.item) if operation.back else one for one in going]
     commands = await _commands(connection, operation, steps)
     await store.hand_out(connection, operation.id, [one.item for one in going], _pace(operation, going))
-    return NextStep(operation.mount_id, operation.state, commands)
+    return NextStep(commands[0].runs_on, operation.state, commands)
 
 
 async def _until_one_can_go(connection: Connection, operation: Operation) -> float:
@@ -224,7 +224,7 @@ async def _commands(connection: Connection, operation: Operation, steps: Sequenc
         if changes is not None:
             metadata.append((command, changes))
     if metadata:
-        await begin_store.keep_metadata(connection, operation.mount_id, metadata)
+        await begin_store.keep_metadata(connection, metadata[0][0].mount_id, metadata)
     return commands
 
 

@@ -96,7 +96,7 @@ async def _tree_page(
     found, after = await _found(connection, operation, root, cursor)
     taken = [node for node in found if operation.selection.takes(node, operation.path)]
     places = _places(planner, taken)
-    occupants = await store.occupants(connection, operation.mount_id, places)
+    occupants = await store.occupants(connection, operation.target_mount or operation.mount_id, places)
     if len(roots) > 1 or operation.options.on_conflict == "rename":  # otherwise each node has a target of its own
         occupants |= await store.goes_to(connection, operation.id, places)
     for node in taken:

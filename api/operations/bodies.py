@@ -84,6 +84,7 @@ class NewOperation(JsonBody):
     path_b64: Text | None = Field(None, alias="pathB64")
     target_path: Text | None = None
     target_path_b64: Text | None = Field(None, alias="targetPathB64")
+    target_backend_mount_id: Id | None = None
     as_of: Moment | None = None
     selection: SelectionBody = Field(default_factory=SelectionBody)
     options: OptionsBody = Field(default_factory=OptionsBody)

@@ -39,14 +39,18 @@ async def operation_of(front: Front, principal: Principal, body: NewOperation) -
             raise _invalid("selection.paths", "Each of these paths lies below `path`.")
     mount = MountId(body.backend_mount_id)
     await front.mounts.get(mount, principal.tenant)
+    there = None
+    if body.target_backend_mount_id is not None and body.target_backend_mount_id != mount:
+        there = MountId(body.target_backend_mount_id)
+        await front.mounts.get(there, principal.tenant)
     operation = Operation(
         id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,
-        kind=kind, mount_id=mount, path=path, target_path=target, selection=selection,
+        kind=kind, mount_id=mount, path=path, target_path=target, target_mount=there, selection=selection,
         options=replace(body.options.meant(), as_of=body.as_of),
         metadata=body.metadata.model_dump() if body.metadata else None, plan_only=body.plan_only,
     )  # fmt: skip
-    for action, place in needs(operation):
-        authorise(principal, action, mount, place)
+    for action, on, place in needs(operation):
+        authorise(principal, action, on, place)
     _sensible(operation)
     if kind is OperationKind.IMPORT:
         state = OperationState.PLANNED if body.plan_only else OperationState.RUNNING
@@ -79,7 +83,10 @@ def _sensible(operation: Operation) -> None:
     whole_root = operation.path == ROOT and not operation.selection.narrows and not operation.selection.paths
     if whole_root and operation.kind in (OperationKind.MOVE, OperationKind.DELETE):
         raise _invalid("path", "The root of a mount can not go. Name a path, or a selection.")
-    if operation.target_path is not None and _inside(operation.target_path, operation.path):
+    if operation.target_mount is not None and operation.target_path is None:
+        raise _invalid("targetBackendMountId", "Only a copy or a move goes to another mount.")
+    same = operation.target_mount is None
+    if same and operation.target_path is not None and _inside(operation.target_path, operation.path):
         raise _invalid("targetPath", "The target lies inside of what is copied or moved.")
 
 
@@ -116,6 +123,7 @@ def undo_of(principal: Principal, original: Operation, *, plan_only: bool) -> Op
     return Operation(
         id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,
         kind=OperationKind.UNDO, mount_id=original.mount_id, path=original.path, target_path=original.target_path,
+        target_mount=original.target_mount,
         plan_only=plan_only, undoes=original.id, undoes_turn=original.turn,
     )  # fmt: skip
 

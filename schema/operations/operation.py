@@ -161,6 +161,8 @@ class Operation:
     mount_id: MountId
     path: NodePath
     target_path: NodePath | None = None
+    target_mount: MountId | None = None
+    """Where it copies or moves to; None: on its own mount"""
     selection: Selection = field(default_factory=Selection)
     options: Options = field(default_factory=Options)
     metadata: Mapping[str, Any] | None = None
@@ -237,3 +239,12 @@ class OperationItem:
     """And its version then: a reversal goes only from there"""
     replaced_version: int | None = None
     """The version of the same node that was replaced; None: the node is new, or no content was replaced"""
+    mount: MountId | None = None
+    """Of the path; None: that of the operation"""
+    target_mount: MountId | None = None
+    """Of the target; None: that of the operation"""
+
+    @property
+    def appears_on(self) -> MountId | None:
+        """The mount where it takes effect."""
+        return self.mount if self.target is None else self.target_mount

@@ -297,10 +297,10 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "buried": (RESTORES["buried"], {"top": 500, "directory": b"", "name": b"", "limit": 64},
                {"nodes_pkey", "nodes_deleted_directory", "nodes_deleted"}),
     "due operations": (OPERATIONS["due"], {"mount": 1, "silent": 15.0, "after": None}, {"operations_moving"}),
-    "changed trees": (OPERATIONS["changed_trees"], {"id": OPERATION, "mount": 1, "entry": 10**9, "trees": "[]"},
+    "changed trees": (OPERATIONS["changed_trees"], {"id": OPERATION, "entry": 10**9, "trees": "[]"},
                       {"journal_entries_command_id_attempt_key", "operations_pkey"}),
     "comes_back": (OPERATIONS["comes_back"], {"id": OPERATION, "state": "pending"}, {"operation_items_state"}),
-    "overlapping": (OPERATIONS["overlapping"], {"mount": 1, "id": OPERATION, "paths": "{}"}, {"operations_claimed"}),
+    "overlapping": (OPERATIONS["overlapping"], {"mounts": "{}", "id": OPERATION, "paths": "{}"}, {"operations_claimed"}),
     "a plan": (OPERATIONS["below"], {"mount": 1, "directory": b"5/", "high": b"50", "name": b"", "limit": 500},
                {"nodes_directory", "nodes_name"}),
     "what is recorded at names": (

@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.commands import attributes
     from workflows.commands.run import RunCommands
     from workflows.policies import BACKGROUND, LONG, TURN
+    from workflows.queues import bulk_queue
 
 _CHUNKS_MAX = 200
 """The most chunks of one history, should Temporal not ask for a new one before; there is nothing to carry but the id."""
@@ -71,6 +72,7 @@ class RunOperation:
                 RunCommands.run,
                 Batch(chunk.mount_id, chunk.commands, shows=True),
                 id=f"operation/{id}/list/{chunk.commands[0].id}",
+                task_queue=bulk_queue(chunk.mount_id),
                 static_summary=attributes.summary(chunk.commands),
                 search_attributes=attributes.of_commands(chunk.commands, chunk.mount_id),
             )
