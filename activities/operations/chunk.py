@@ -204,7 +204,7 @@ async def _given_up(
         text = "Other commands held the path, however often it was tried. Retry the operation."
         given_up[item] = (ItemState.FAILED, "PATH_BUSY", text)
     steps = [reversal(one, one.item) if operation.back else one for one in items]
-    trees = [one for one in steps if one.nodes > 1 and one.kind in (ItemKind.DELETE, ItemKind.MOVE)]
+    trees = [one for one in steps if one.nodes > 1 and one.kind in (ItemKind.DELETE, ItemKind.MOVE, ItemKind.COPY)]
     if trees and (operation.options.only_if_unchanged or operation.back):
         state = ItemState.FAILED if operation.back else ItemState.SKIPPED
         for item in await store.changed_trees(connection, operation, locked.planned_entry or 0, trees):

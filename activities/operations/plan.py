@@ -11,6 +11,7 @@ from temporalio import activity
 from activities.operations.purge import purge_page
 from activities.operations.restores import trash_page
 from activities.operations.rewinds import past_page
+from activities.operations.subtrees import whole_trees
 from schema import errors
 from schema.faults import areach
 from schema.nodes import NodeKind
@@ -99,15 +100,19 @@ async def _tree_page(
     occupants = await store.occupants(connection, operation.target_mount or operation.mount_id, places)
     if len(roots) > 1 or operation.options.on_conflict == "rename":  # otherwise each node has a target of its own
         occupants |= await store.goes_to(connection, operation.id, places)
+    trees = await whole_trees(connection, operation, taken, bytes.fromhex(cursor.get("inside", "")))
     for node in taken:
-        planner.add(node, occupants, whole=_whole(operation, node))
+        if not trees.add(planner, node, occupants):
+            planner.add(node, occupants, whole=_whole(operation, node))
+    after = trees.skipped(after)
     if not found and "after" not in cursor:
         planner.items.append(_missing(operation, root, planner.next_item))
         planner.next_item += 1
     goes_on = {"next": planner.next_item, "root": cursor["root"]}
     if after is not None:
         made_text = {path.hex(): item for path, item in planner.made.items()}
-        return planner.items, goes_on | {"after": [part.hex() for part in after], "made": made_text}
+        return planner.items, goes_on | {"after": [part.hex() for part in after], "made": made_text,
+                                         "inside": trees.inside.hex()}  # fmt: skip
     last = cursor["root"] + 1 == len(roots)
     return planner.items, None if last else goes_on | {"root": cursor["root"] + 1}
 
