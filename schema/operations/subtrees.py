@@ -6,7 +6,7 @@ from schema.operations.operation import Operation, OperationKind
 
 NODES_LEAST = 100
 """A smaller one goes file by file: that takes no time, and says more"""
-NODES_MOST = 5_000
+NODES_MOST = 10_000
 BYTES_MOST = 256 * 1024 * 1024
 """So that a pause or a stop is reached soon: what is in flight ends first"""
 

@@ -19,7 +19,7 @@ from tests.store.helpers import Protocol, mkdir, upload
 
 @pytest.mark.parametrize(
     ("nodes", "size", "plain", "goes"),
-    [(100, 0, True, True), (99, 0, True, False), (5000, 1 << 28, True, True), (5001, 0, True, False),
+    [(100, 0, True, True), (99, 0, True, False), (10_000, 1 << 28, True, True), (10_001, 0, True, False),
      (100, (1 << 28) + 1, True, False), (100, 0, False, False)],
 )  # fmt: skip
 def test_neither_too_small_nor_too_large(nodes: int, size: int, plain: bool, goes: bool) -> None:
