@@ -30,6 +30,7 @@ class Subject:
     tenant: str
     namespace: str
     command: str
+    hold: int
     metastore: bool = True
 
     @property
@@ -43,7 +44,7 @@ class Subject:
             "/v1/tokens/": self.token, "/v1/tenants/": self.tenant, "/v1/uploads/": self.upload,
             "/v1/backend-mounts/": self.mount, "/v1/operations/": self.operation, "/v1/rollups/recomputes/": self.recompute,
             "/v1/metastore/records/": self.file, "/v1/commands/": self.command, "/v1/nodes/": self.file,
-            "/v1/files/": self.file,
+            "/v1/files/": self.file, "/v1/holds/": self.hold,
         }  # fmt: skip
 
 
@@ -150,10 +151,10 @@ _CREATE = MatrixRow("write", sends=_body(path="team/new"))
 _DELETE = MatrixRow("delete", sends=_body(path="team/f"))
 _STEERED = MatrixRow("operate", sends=lambda subject: {"json": {}})
 _SUBSCRIBED: Mapping[str, dict[str, Any]] = {
-    "getSubscription": {}, "updateSubscription": {"state": "active"}, "deleteSubscription": {}, "listDeliveries": {},
-    "redriveDeliveries": {}, "replaySubscription": {"after": "0"}, "rotateSubscriptionSecret": {}, "testSubscription": {},
+    "getSubscription": {}, "updateSubscription": {"state": "paused"}, "listDeliveries": {},
+    "redriveDeliveries": {}, "replaySubscription": {"after": "0"}, "rotateSubscriptionSecret": {},
+    "testSubscription": {}, "deleteSubscription": {},
 }  # fmt: skip
-"""None of these ids is a subscription's: what they answer then, another tenant hears of one that is there."""
 _AS_WAS = {"from": "2026-01-01T00:00:00Z"}
 
 ROWS: Mapping[str, MatrixRow] = {
@@ -243,9 +244,34 @@ ROWS: Mapping[str, MatrixRow] = {
     "createSubscription": MatrixRow("operate", "tenant", lambda subject: {"json": {"url": "https://example.org/"}}),
     "listSubscriptions": MatrixRow("operate", "tenant"),
     **{
-        name: MatrixRow("operate", "tenant", _json(**body), id=lambda subject: subject.operation)
+        name: MatrixRow("operate", "tenant", _json(**body), id=lambda subject: subject.subscription)
         for name, body in _SUBSCRIBED.items()
     },
+    **dict.fromkeys(
+        (
+            "timestoreGrowth",
+            "timestoreChurn",
+            "timestoreHot",
+            "timestoreLargest",
+            "timestoreOldest",
+            "timestorePrincipals",
+            "timestoreCommands",
+            "timestoreFailures",
+            "timestoreLag",
+            "timestoreDuplicates",
+            "timestoreForecast",
+        ),
+        MatrixRow("read", sends=_query(path="team")),
+    ),
+    "getTimestore": MatrixRow("read", "tenant"),
+    "timestoreSql": MatrixRow(
+        "audit", "tenant", lambda subject: {"json": {"sql": "SELECT 1"}}, scopes=("filestore:admin",)
+    ),
+    "createHold": MatrixRow("mounts", sends=_body(path="team/f", reason="why")),
+    "listHolds": MatrixRow("read", sends=_query(), lists=_names("team/held")),
+    "getHold": MatrixRow("read"),
+    "extendHold": MatrixRow("mounts", sends=lambda subject: {"json": {"until": "2099-01-01T00:00:00Z"}}),
+    "releaseHold": MatrixRow("mounts"),
     "health": MatrixRow("read", "open"),
     "ready": MatrixRow("read", "open"),
     "metrics": MatrixRow("read", "open"),
