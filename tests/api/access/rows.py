@@ -31,6 +31,7 @@ class Subject:
     namespace: str
     command: str
     hold: int
+    subscription: str = ""
     metastore: bool = True
 
     @property
