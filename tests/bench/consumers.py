@@ -1,7 +1,7 @@
 """What the consumers take in and find: `python -m tests.bench.consumers [--events 200000] [--rounds 5]`.
 
-Metastore: records a second from a backlog, and searches over as many records. Timestore: events a second beside a bare insert of the
-same rows as Arrow into the same kind of lake; growth and churn beside the same queries over a plain table of DuckDB.
+Metastore: records a second from a backlog, and searches over as many records. Timestore: events a second beside a bare insert of
+the same rows as Arrow into the same kind of lake; growth and churn beside the same queries over a plain table of DuckDB.
 """
 
 import argparse
