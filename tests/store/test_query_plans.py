@@ -20,9 +20,11 @@ from schema.store import begin as begin_store
 from schema.store import journal as journal_store
 from schema.store import nodes as node_store
 from schema.store import past as past_store
+from schema.store import records as record_store
 from schema.store import snapshots as snapshot_store
 from schema.store.journal import JournalFilter
 from schema.store.lineage import Lineage
+from schema.store.records import RecordSearch
 from tests.store.conftest import Databases
 from tests.store.helpers import OPTIONS, Connection, asked, delete, make_mount, mkdir, upload
 
@@ -38,6 +40,8 @@ BIG = {
     "operation_items",
     "rollups",
     "rollup_recomputes",
+    "metastore_records",
+    "metastore_history",
 }
 """Tables that only grow. Claims and cleanups are gone when their commands have ended."""
 
@@ -104,6 +108,15 @@ FILL = [
        SELECT '0190a1b2-0000-7000-8000-0000000000aa', i, 'copy', CASE WHEN i > 999000 THEN 'pending' WHEN i > 998000 THEN 'failed'
               WHEN i > 997900 THEN 'running' ELSE 'done' END::filestore.item_state, 'file', ('p' || i)::bytea, i, i / 10, 'X'
          FROM generate_series(1, 1000000) i""",
+    """INSERT INTO filestore.metastore_records (node_id, tenant, mount_id, parent_id, path, path_text, kind, state, node_version,
+           size_bytes, node_metadata, namespace, tags, owner, metadata)
+       SELECT i, 'main', %(mount)s, 1, ('folder-' || i %% 1000 || '/' || i)::bytea, 'folder-' || i %% 1000 || '/' || i, 'file',
+              'active', 1, i, '{}', CASE WHEN i %% 1000 = 0 THEN 'rare' ELSE 'filestore' END,
+              CASE WHEN i %% 4 = 0 THEN ARRAY['t' || i %% 1000] ELSE '{}' END, CASE WHEN i %% 4 = 0 THEN 'u' || i %% 500 END,
+              CASE WHEN i %% 4 = 0 THEN jsonb_build_object('p', i %% 2000) ELSE '{}' END
+         FROM generate_series(1, 100000) i""",
+    """INSERT INTO filestore.metastore_history (node_id, version, change, changed_at, path_text, namespace, tags, metadata)
+       SELECT i / 10, i %% 10, 'updated', now(), 'p', 'filestore', '{}', '{}' FROM generate_series(1, 100000) i""",
     "ANALYZE",
 ]
 
@@ -231,6 +244,8 @@ def looked_for(mount: MountId) -> dict[str, Any]:
 
 
 DEEPER, MUCH_DEEPER = (json.dumps([{"id": IDS[0], "node": 500, "most": most}]) for most in (4000, 300))
+METASTORE, RECORDS, ACTIVITY = load("metastore"), load("records"), load("activity")
+SYNCED = json.dumps([{"node": 500, "told": True}, {"node": 501}])
 GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "look": (
         BEGIN["look"], {},
@@ -340,6 +355,15 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         IMPORTS["put_hashes"], {"ids": [500], "versions": [1], "hashes": "{" + "ab" * 32 + "}"}, {"nodes_pkey", "snapshots_pkey"},
     ),
     "occupants": (OPERATIONS["occupants"], {"mount": 1, "places": "[]"}, {"nodes_directory", "nodes_name"}),
+    "events of the Metastore": (METASTORE["page"], {"after": 999_000, "limit": 100, "bytes": 4_000_000}, {"outbox_position"}),
+    "events of the Timestore": (ACTIVITY["page"], {"after": 999_000, "limit": 100, "bytes": 4_000_000}, {"outbox_position"}),
+    "hold records": (METASTORE["hold"], {"nodes": [500, 501]}, {"metastore_records_pkey"}),
+    "sync": (METASTORE["sync"], {"items": SYNCED, "namespace": "filestore"}, {"nodes_pkey", "metastore_records_pkey"}),
+    "carry": (METASTORE["carry"], {"items": json.dumps([{"node": 500, "origin": 501}])}, {"metastore_records_pkey"}),
+    "living": (METASTORE["living"], {"directory": 500, "origin": None, "after": None, "limit": 100}, {"nodes_name"}),
+    "buried": (METASTORE["buried"], {"directory": 500, "after": None, "limit": 100, "buried": NOW.isoformat()}, {"nodes_deleted"}),
+    "scan of nodes": (METASTORE["scan"], {"after": 500, "last": 10**9, "limit": 100}, {"nodes_pkey"}),
+    "state of the Metastore": (METASTORE["state"], {}, {"outbox_position"}),
     "node_at": (OPERATIONS["node_at"], {"mount": 1, "path": b"5/7", "parent": b"5/", "name": b"7"}, {"nodes_directory"}),
 }  # fmt: skip
 
@@ -457,6 +481,30 @@ async def test_what_a_reader_reads_does_not_grow_with_the_record_for(
     query, values, _ = READS[name]
     values = {"mount": mount, **node_store.EVERYTHING.values(), **await of_the_record(connection, values)}
     assert touched(await plan(connection, query, values, generic=False, run=True)) < PAGES_MAX
+
+
+SEARCHED: dict[str, tuple[RecordSearch, str]] = {
+    "words": (RecordSearch(query="4711"), "metastore_records_words"),
+    "tags": (RecordSearch(tags=["t4"]), "metastore_records_tags"),
+    "an owner": (RecordSearch(owner="u4"), "metastore_records_owner"),
+    "metadata": (RecordSearch(metadata={"p": 4}), "metastore_records_metadata"),
+    "a namespace": (RecordSearch(namespace="rare"), "metastore_records_namespace"),
+    "a path": (RecordSearch(mount=MountId(0), prefix=NodePath(b"folder-7")), "metastore_records_path"),
+    "a path on any mount": (RecordSearch(prefix=NodePath(b"folder-7")), "metastore_records_path"),
+}
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+async def test_a_search_of_records_goes_by_the_index_of_what_is_looked_for(
+    full: tuple[Connection, MountId], name: str
+) -> None:
+    connection, mount = full
+    wanted, index = SEARCHED[name]
+    wanted = replace(wanted, mount=mount) if wanted.mount is not None else wanted
+    query, values = record_store.statement("main", wanted, 0, 50)
+    nodes = await plan(connection, query, values, generic=False, run=True)
+    assert scanned(nodes) == set() and index in indexes(nodes)
+    assert touched(nodes) < PAGES_MAX
 
 
 ASKED: dict[str, tuple[JournalFilter, set[str]]] = {
