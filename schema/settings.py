@@ -160,6 +160,8 @@ class Settings(BaseSettings):
     operations_keep_days: float = Field(90, gt=0)
     """How long an operation and its items can be looked at and undone, at least, once it has ended."""
     prune_seconds: float = Field(3600.0, gt=0)
+    purge_seconds: float = Field(3600.0, gt=0)
+    """Between looks for what the trash of a mount keeps no longer."""
     """How often what is older is removed."""
     rollup_proof_seconds: float = Field(3600.0, gt=0)
     """How often the totals of each mount are compared with what its directories hold."""
@@ -173,6 +175,8 @@ class Settings(BaseSettings):
     """... where a program has it open for writing, for so long; ..."""
     watch_longest_seconds: float = Field(15.0, gt=0)
     """... and so long after the first change in any case."""
+    watch_unwatched_seconds: float = Field(900.0, gt=0)
+    """How often directories that can not be watched are looked at"""
     watch_directories_max: int = Field(0, ge=0)
     """Directories that are watched at most, of all mounts of the host. 0: as many as the kernel allows."""
     notifications_token: str | None = Field(None, min_length=1)
