@@ -352,6 +352,7 @@ CREATE TABLE filestore.operations (
     planned_at    timestamptz,
     started_at    timestamptz,
     ended_at      timestamptz,
+    correlation_id text,                                                 -- the client's name for a piece of work
     UNIQUE (tenant, principal, key),
     CHECK (in_flight >= 0 AND done >= 0 AND failed >= 0 AND skipped >= 0 AND reversed >= 0)
 );
@@ -499,6 +500,8 @@ CREATE INDEX journal_entries_operation ON filestore.journal_entries (operation_i
 CREATE INDEX journal_entries_atomic ON filestore.journal_entries (atomic_id, id) WHERE atomic_id IS NOT NULL;
 CREATE INDEX journal_entries_correlation ON filestore.journal_entries (tenant, correlation_id, id)
     WHERE correlation_id IS NOT NULL;
+CREATE INDEX journal_entries_principal ON filestore.journal_entries (tenant, principal, id);
+CREATE INDEX journal_entries_token ON filestore.journal_entries (token_id, id) WHERE token_id IS NOT NULL;
 CREATE INDEX journal_entries_failures ON filestore.journal_entries (tenant, id) WHERE outcome <> 'succeeded';
 -- Where the node of a command was, and where it was to be afterwards: the bytes of these paths. No target: where it was.
 CREATE FUNCTION filestore.source_v1(request jsonb) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$

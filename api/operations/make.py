@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection
 
 
-async def operation_of(front: Front, principal: Principal, body: NewOperation) -> Operation:
+async def operation_of(front: Front, principal: Principal, body: NewOperation, correlation: str | None) -> Operation:
     """Raises FilestoreError."""
     kind = OperationKind(body.kind)
     path = (
@@ -43,6 +43,7 @@ async def operation_of(front: Front, principal: Principal, body: NewOperation) -
         id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,
         kind=kind, mount_id=mount, path=path, target_path=target, selection=selection, options=body.options.meant(),
         metadata=body.metadata.model_dump() if body.metadata else None, plan_only=body.plan_only,
+        correlation_id=correlation,
     )  # fmt: skip
     _sensible(operation)
     return operation
@@ -82,7 +83,7 @@ async def create(connection: Connection, operation: Operation, key: str | None, 
     return known[0], False
 
 
-def undo_of(principal: Principal, original: Operation, *, plan_only: bool) -> Operation:
+def undo_of(principal: Principal, original: Operation, *, plan_only: bool, correlation: str | None) -> Operation:
     """The operation that puts back what `original` has done. Raises WrongState: it has not ended, or is undone
     already."""
     if not original.state.ended or original.undone or not original.done:
@@ -90,7 +91,7 @@ def undo_of(principal: Principal, original: Operation, *, plan_only: bool) -> Op
     return Operation(
         id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,
         kind=OperationKind.UNDO, mount_id=original.mount_id, path=original.path, target_path=original.target_path,
-        plan_only=plan_only, undoes=original.id, undoes_turn=original.turn,
+        plan_only=plan_only, undoes=original.id, undoes_turn=original.turn, correlation_id=correlation,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from api.access.admission import admit
 from api.http import openapi
 from api.http.body import read_json
 from api.http.fields import read_query
-from api.http.keys import read_key
+from api.http.keys import read_correlation, read_key
 from api.http.routes import Plain
 from api.operations import answers, documents, make
 from api.operations.bodies import ItemsQuery, NewOperation, OperationsQuery
@@ -37,7 +37,7 @@ _STREAM_BEAT = 20.0
     operation_id="createOperation",
     summary="Change a tree",
     responses=openapi.answers(answers.ACCEPTED, "BACKEND_NOT_FOUND", "INVALID_PATH", "FORBIDDEN", *answers.REFUSALS),
-    openapi_extra={"requestBody": openapi.body_of(NewOperation, example())},
+    openapi_extra={"parameters": answers.NAMES, "requestBody": openapi.body_of(NewOperation, example())},
 )
 async def create(request: Request) -> Response:
     """Copy, move, delete or describe a whole subtree, or what a selection takes of it. First its plan is made: every item,
@@ -46,7 +46,7 @@ async def create(request: Request) -> Response:
     principal = await admit(request, "write")
     front = front_of(request)
     body = await read_json(request, NewOperation)
-    operation = await make.operation_of(front, principal, body)
+    operation = await make.operation_of(front, principal, body, read_correlation(request.headers))
     key = read_key(request.headers, body.idempotency_key)
     asked = body.model_dump(mode="json", exclude={"idempotency_key"})
     async with front.services.pool.connection() as connection:

@@ -67,6 +67,7 @@ class Operation(Shape):
     undoes: str | None
     undone_by: str | None
     waits_for: str | None
+    correlation_id: str | None
     workflow_id: str | None
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.http import openapi
 from api.http.body import read_json
-from api.http.keys import read_key
+from api.http.keys import read_correlation, read_key
 from api.http.routes import Plain
 from api.operations import answers, make
 from api.operations.bodies import CancelBody, ControlBody, LimitsChange, RetryBody, UndoBody
@@ -90,7 +90,10 @@ async def retry(request: Request) -> Response:
     operation_id="undoOperation",
     summary="Undo",
     responses=openapi.answers({202: ("The operation that puts it back", Operation)}, *answers.REFUSALS),
-    openapi_extra={"parameters": answers.PARAMETERS, "requestBody": openapi.body_of(UndoBody, {"planOnly": True})},
+    openapi_extra={
+        "parameters": [*answers.PARAMETERS, *answers.NAMES],
+        "requestBody": openapi.body_of(UndoBody, {"planOnly": True}),
+    },
 )
 async def undo(request: Request) -> Response:
     """A new operation that puts back what this one has done, newest first. What was changed since is left, and listed. An
@@ -98,12 +101,12 @@ async def undo(request: Request) -> Response:
     principal = await admit(request, "write")
     front, id = front_of(request), answers.read_id(request)
     body = await read_json(request, UndoBody)
-    key = read_key(request.headers, body.idempotency_key)
+    key, correlation = read_key(request.headers, body.idempotency_key), read_correlation(request.headers)
     async with front.services.pool.connection() as connection, connection.transaction():
         original = await make.locked(connection, id, principal.tenant)
         known = await store.of_key(connection, principal.tenant, principal.name, key) if key else None
         if known is None:
-            operation = make.undo_of(principal, original, plan_only=body.plan_only)
+            operation = make.undo_of(principal, original, plan_only=body.plan_only, correlation=correlation)
         else:
             operation = await make.locked(connection, known[0], principal.tenant)
         made, new = await make.create(connection, operation, key, {"undo": id, "planOnly": body.plan_only})

@@ -144,6 +144,8 @@ class Operation:
     """It has run; a plan that was refused has not"""
     undone: bool = False
     """An operation that has begun puts this one back, or has done so"""
+    correlation_id: str | None = None
+    """The client's name for the piece of work that it belongs to, with each of its items"""
     conflicts: int = 0
     items: int = 0
     done: int = 0

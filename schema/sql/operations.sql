@@ -3,9 +3,10 @@
 -- name: create
 -- A key names one operation of its principal. No row: it exists already.
 INSERT INTO filestore.operations (id, tenant, principal, token_id, key, request_hash, kind, mount_id, path, target_path, selection,
-       options, metadata, plan_only, undoes, undoes_turn)
+       options, metadata, plan_only, undoes, undoes_turn, correlation_id)
 VALUES (%(id)s, %(tenant)s, %(principal)s, %(token_id)s, %(key)s, decode(%(hash)s, 'hex'), %(kind)s, %(mount)s, %(path)s,
-       %(target)s, %(selection)s::jsonb, %(options)s::jsonb, %(metadata)s::jsonb, %(plan_only)s, %(undoes)s, %(undoes_turn)s)
+       %(target)s, %(selection)s::jsonb, %(options)s::jsonb, %(metadata)s::jsonb, %(plan_only)s, %(undoes)s, %(undoes_turn)s,
+       %(correlation)s)
 ON CONFLICT (tenant, principal, key) DO NOTHING
 RETURNING id::text
 
@@ -18,8 +19,8 @@ SELECT id::text, encode(request_hash, 'hex') AS hash FROM filestore.operations
 -- The row on which decisions about an operation rest, locked until the transaction ends.
 SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path, o.target_path, o.selection, o.options, o.metadata,
        o.state::text, o.want, o.back, o.turn, o.plan_only, o.undoes::text, o.undoes_turn, o.conflicts, o.items, o.done, o.failed,
-       o.skipped, o.changed, o.reversed, o.in_flight, o.claimed, o.plan_cursor, o.planned_entry, 
-       o.started_at IS NOT NULL AS started,
+       o.skipped, o.changed, o.reversed, o.in_flight, o.claimed, o.plan_cursor, o.planned_entry,
+       o.correlation_id, o.started_at IS NOT NULL AS started,
        greatest(0, extract(epoch FROM o.paced_until - now()))::float AS pace_seconds
   FROM filestore.operations o WHERE o.id = %(id)s FOR NO KEY UPDATE
 
@@ -343,7 +344,7 @@ UPDATE filestore.operations o
 SELECT o.id::text, o.tenant, o.kind, o.state::text, o.want, o.back, o.turn, o.mount_id, o.path, o.target_path, o.selection,
        o.options, o.metadata, o.items, o.nodes, o.bytes, o.conflicts, o.done, o.failed, o.skipped, o.reversed, o.in_flight,
        o.nodes_done, o.bytes_done, o.principal, o.created_at, o.planned_at, o.started_at, o.ended_at, o.undoes::text,
-       o.waits_for::text,
+       o.waits_for::text, o.correlation_id,
        (SELECT u.id::text FROM filestore.operations u
          WHERE u.undoes = o.id AND u.state <> 'cancelled' ORDER BY u.created_at DESC LIMIT 1) AS undone_by,
        extract(epoch FROM coalesce(o.ended_at, now()) - o.started_at)::float AS seconds

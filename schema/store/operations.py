@@ -58,7 +58,7 @@ async def create(connection: Connection, operation: Operation, key: str, hash: s
         "target": operation.target_path.raw if operation.target_path else None,
         "selection": _json(operation.selection.to_json()), "options": _json(operation.options.to_json()),
         "metadata": None if operation.metadata is None else _json(operation.metadata), "plan_only": operation.plan_only,
-        "undoes": operation.undoes, "undoes_turn": operation.undoes_turn,
+        "undoes": operation.undoes, "undoes_turn": operation.undoes_turn, "correlation": operation.correlation_id,
     }  # fmt: skip
     return await (await connection.execute(SQL["create"], values)).fetchone() is not None
 
@@ -90,7 +90,7 @@ def _operation(row: DictRow, *, undone: bool) -> Operation:
         selection=Selection.of_json(row["selection"]), options=Options.of_json(row["options"]), metadata=row["metadata"],
         state=OperationState(row["state"]), want=Want(row["want"]) if row["want"] else None, back=row["back"],
         turn=row["turn"], plan_only=row["plan_only"], undoes=row["undoes"], undoes_turn=row["undoes_turn"], started=row["started"],
-        undone=undone,
+        undone=undone, correlation_id=row["correlation_id"],
         conflicts=row["conflicts"], items=row["items"], done=row["done"], failed=row["failed"], skipped=row["skipped"],
         changed=row["changed"], reversed=row["reversed"], in_flight=row["in_flight"],
     )  # fmt: skip

@@ -420,7 +420,8 @@ ASKED: dict[str, tuple[JournalFilter, set[str]]] = {
     "the largest piece of work": (JournalFilter(correlation="work 6"), {"journal_entries_correlation", "journal_entries_pkey"}),
     "failures": (JournalFilter(outcomes=["failed", "inconsistent"]), {"journal_entries_failures"}),
     "a code": (JournalFilter(codes=["STORAGE_FULL"]), {"journal_entries_failures"}),
-    "a principal": (JournalFilter(principal="user1"), {"journal_entries_pkey"}),
+    "a principal": (JournalFilter(principal="user1"), {"journal_entries_principal", "journal_entries_pkey"}),
+    "a principal of few entries": (JournalFilter(principal="nobody"), {"journal_entries_principal"}),
     "everything": (JournalFilter(), {"journal_entries_pkey"}),
 }  # fmt: skip
 

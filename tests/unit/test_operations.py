@@ -314,6 +314,11 @@ def test_the_command_of_an_item_names_the_versions_that_were_seen() -> None:
     )
 
 
+def test_an_item_belongs_to_the_work_the_principal_and_the_token_of_its_operation() -> None:
+    command = command_of(operation(correlation_id="session 7"), DONE, new_command_id())
+    assert (command.correlation_id, command.principal, command.token_id) == ("session 7", "ann", 1)
+
+
 # What goes together
 
 
