@@ -564,6 +564,20 @@ CREATE TABLE filestore.workers (
     connected boolean NOT NULL
 );
 
+-- Drift ---------------------------------------------------------------------------------------------------------------
+
+-- Reasons to look at a place of a mount, until a look has begun that covers them. Losing one costs time only: an audit finds what
+-- it spoke of. So they are not worth a write-ahead log.
+CREATE UNLOGGED TABLE filestore.drift_hints (
+    mount_id   bigint NOT NULL,
+    key        bytea NOT NULL GENERATED ALWAYS AS (sha256(path)) STORED,  -- a key has a limit, a path has none
+    path       bytea NOT NULL,
+    subtree    boolean NOT NULL,                                          -- everything below it, too
+    reason     text NOT NULL,
+    noticed_at timestamptz NOT NULL DEFAULT now(),                        -- when it was first heard of
+    PRIMARY KEY (mount_id, key)
+);
+
 -- Wrong states are impossible, whichever process writes ---------------------------------------------------------------------------
 
 CREATE FUNCTION filestore.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
