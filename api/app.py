@@ -32,7 +32,7 @@ from api.observe.metrics.counts import Counts
 from api.observe.metrics.looks import Looks
 from api.observe.metrics.requests import CountedRequests
 from api.operations import routes as operations
-from api.operations import steering
+from api.operations import steering, undo
 from api.pages import docs
 from api.rollups import routes as rollups
 from api.services import Front, Services
@@ -63,6 +63,7 @@ ROUTERS = (
     events,
     operations,
     steering,
+    undo,
     rollups,
     batches,
     commands,

@@ -21,6 +21,7 @@ from schema.operations.reversal import reversal
 from schema.operations.turn import reached
 from schema.store import begin as begin_store
 from schema.store import operations as store
+from schema.store import undo as undo_store
 from schema.store.operations import LockedOperation
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ async def _hand_out(connection: Connection, locked: LockedOperation, room: int) 
     if not going:
         return await _wait(connection, operation, 0.0 if given_up else 0.3)
     steps = [reversal(one, one.item) if operation.back else one for one in going]
+    if operation.back and operation.undo is not None:
+        steps = await undo_store.raised(connection, operation.id, steps)
     commands = await _commands(connection, operation, steps)
     await store.hand_out(connection, operation.id, [one.item for one in going], _pace(operation, going))
     return NextStep(operation.mount_id, operation.state, commands)

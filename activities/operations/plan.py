@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
+from activities.operations import undo
 from schema import errors
 from schema.faults import areach
 from schema.nodes import NodeKind
@@ -48,15 +49,21 @@ class PlanItems:
 async def _page(connection: Connection, locked: LockedOperation) -> OperationState | None:
     """Plan one page. Returns the state that follows, when it was the last page."""
     operation, cursor = locked.operation, locked.cursor
+    if cursor is None and operation.undo is not None:
+        bound, start = await undo.begin(connection, operation, locked.created_at)
+        await store.advance_plan(connection, operation.id, [], start, bound)
+        return None
     if cursor is None:
         entry = await store.begin_plan(connection, operation.mount_id, operation.path)
         if entry is None:
             raise errors.PathBusy("A command is at work in this subtree. The plan is made after it.")
         await store.advance_plan(connection, operation.id, [], {"root": 0, "next": 0}, entry)
         return None
-    page = _undo_page if operation.kind is OperationKind.UNDO else _tree_page
+    page = undo.page if operation.undo else _undo_page if operation.kind is OperationKind.UNDO else _tree_page
     items, after = await page(connection, operation, cursor)
-    await store.advance_plan(connection, operation.id, items, after or {}, locked.planned_entry or 0)
+    changed_codes = undo.LEFT_CODES if operation.undo else ()
+    seen = locked.planned_entry or 0
+    await store.advance_plan(connection, operation.id, items, after or {}, seen, changed_codes=changed_codes)
     if after is not None:
         return None
     locked = await _again(connection, operation.id)

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, RootModel
 
 from api.http.fields import UUID, Count, Id, JsonBody, Key, Metadata, Moment, Query, Short, Text, split_list
 from schema.operations.operation import ItemState, OperationKind, OperationState, Options
@@ -84,6 +84,43 @@ class NewOperation(JsonBody):
     metadata: DescribedMetadata | None = None
     plan_only: bool = False
     idempotency_key: Key | None = None
+
+
+class UndoSelectionBody(JsonBody):
+    """Whose changes, or which, are put back: those that meet every condition. A misspelt one would take too much: unknown names
+    are refused here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    principal: Short | None = None
+    token_id: Id | None = None
+    correlation_id: Short | None = None
+    since: Moment | None = Field(None, alias="from")
+    until: Moment | None = Field(None, alias="to")
+    path: Text | None = None
+    path_b64: Text | None = Field(None, alias="pathB64")
+    command_ids: Annotated[list[Annotated[str, Field(pattern=UUID)]], Field(min_length=1, max_length=1000)] | None = (
+        None
+    )
+
+
+class NewUndo(JsonBody):
+    """What a selection takes of all changes is put back."""
+
+    kind: Literal["undo"]
+    backend_mount_id: Id | None = None
+    selection: UndoSelectionBody
+    options: OptionsBody = Field(default_factory=OptionsBody)
+    plan_only: bool = False
+    idempotency_key: Key | None = None
+
+
+class OperationBody(RootModel[Annotated[NewOperation | NewUndo, Field(discriminator="kind")]]):
+    """Either of them, by its kind."""
+
+
+class KindBody(JsonBody):
+    kind: str
 
 
 class ControlBody(JsonBody):

@@ -5,8 +5,9 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from schema.operations.operation import OperationItem, OperationState, Options
+from schema.operations.operation import OperationItem, OperationKind, OperationState, Options
 from schema.operations.selection import Selection
+from schema.operations.undo_selection import UndoSelection
 from schema.paths import NodePath
 
 _PHASES = {
@@ -25,7 +26,7 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": row["id"], "kind": row["kind"], "state": state, "phase": "end" if state.ended else _PHASES.get(state, "apply"),
         "want": row["want"], "turn": row["turn"], "backendMountId": row["mount_id"], **spelled("path", path),
-        **spelled("targetPath", target), "selection": _camel(Selection.of_json(row["selection"]).to_json()),
+        **spelled("targetPath", target), "selection": _selection(row),
         "options": _options(Options.of_json(row["options"])), "metadata": row["metadata"],
         "plan": {
             "items": row["items"], "nodes": row["nodes"], "bytes": row["bytes"], "conflicts": row["conflicts"],
@@ -84,6 +85,18 @@ def _options(options: Options) -> dict[str, Any]:
         "filesPerSecond": options.files_per_second, "bytesPerSecond": options.bytes_per_second,
         "maxErrors": options.max_errors, "startAt": options.start_at,
     }  # fmt: skip
+
+
+def _selection(row: Mapping[str, Any]) -> dict[str, Any]:
+    if row["kind"] != OperationKind.UNDO:
+        return _camel(Selection.of_json(row["selection"]).to_json())
+    asked = UndoSelection.of_json(row["selection"])
+    told = {
+        "principal": asked.principal, "tokenId": asked.token_id, "correlationId": asked.correlation_id, "from": asked.since,
+        "to": asked.until, **(spelled("path", asked.path) if asked.path is not None else {}),
+        "commandIds": list(asked.commands), "operationId": asked.operation_id,
+    }  # fmt: skip
+    return {name: value for name, value in told.items() if value not in (None, [])}
 
 
 def _camel(told: Mapping[str, Any]) -> dict[str, Any]:

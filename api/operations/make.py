@@ -14,6 +14,7 @@ from schema.errors import IdempotencyConflict, InvalidRequest, NotFound
 from schema.ids import MountId, new_command_id
 from schema.operations.control import Control, refused
 from schema.operations.operation import Operation, OperationKind
+from schema.operations.undo_selection import UndoSelection
 from schema.paths import ROOT, NodePath, parse
 from schema.principals import Principal, authorise
 from schema.store import operations as store
@@ -91,6 +92,8 @@ def undo_of(principal: Principal, original: Operation, *, plan_only: bool, corre
     return Operation(
         id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,
         kind=OperationKind.UNDO, mount_id=original.mount_id, path=original.path, target_path=original.target_path,
+        # Of an undo by selection a node can have several items: only the journal says how they follow each other.
+        undo=None if original.undo is None else UndoSelection(operation_id=original.id),
         plan_only=plan_only, undoes=original.id, undoes_turn=original.turn, correlation_id=correlation,
     )  # fmt: skip
 

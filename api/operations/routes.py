@@ -10,18 +10,18 @@ from starlette.responses import Response, StreamingResponse
 
 from api.access.admission import admit
 from api.http import openapi
-from api.http.body import read_json
+from api.http.body import read_text
 from api.http.fields import read_query
 from api.http.keys import read_correlation, read_key
 from api.http.routes import Plain
-from api.operations import answers, documents, make
-from api.operations.bodies import ItemsQuery, NewOperation, OperationsQuery
+from api.operations import answers, documents, make, undo
+from api.operations.bodies import ItemsQuery, KindBody, NewOperation, NewUndo, OperationBody, OperationsQuery
 from api.operations.shapes import ItemPage, Operation, OperationPage, example
 from api.services import front_of
 from schema import paths
 from schema.errors import FilestoreError
 from schema.ids import MountId
-from schema.operations.operation import OperationState
+from schema.operations.operation import OperationKind, OperationState
 from schema.store import operations as store
 from schema.store.operations import OperationFilter
 
@@ -37,15 +37,20 @@ _STREAM_BEAT = 20.0
     operation_id="createOperation",
     summary="Change a tree",
     responses=openapi.answers(answers.ACCEPTED, "BACKEND_NOT_FOUND", "INVALID_PATH", "FORBIDDEN", *answers.REFUSALS),
-    openapi_extra={"parameters": answers.NAMES, "requestBody": openapi.body_of(NewOperation, example())},
+    openapi_extra={"parameters": answers.NAMES, "requestBody": openapi.body_of(OperationBody, example())},
 )
 async def create(request: Request) -> Response:
     """Copy, move, delete or describe a whole subtree, or what a selection takes of it. First its plan is made: every item,
     with its conflicts. With `planOnly` it waits then, to be looked at and applied; otherwise it runs. The same request under
-    the same key joins the operation that is there."""
+    the same key joins the operation that is there. `undo` puts back what a selection takes of all changes, the newest first:
+    each node goes back to before the latest changes that are all the selection's, and what anything else changed since is left
+    as it is, and listed."""
     principal = await admit(request, "write")
     front = front_of(request)
-    body = await read_json(request, NewOperation)
+    text = await read_text(request)
+    if KindBody.model_validate_json(text).kind == OperationKind.UNDO:
+        return await undo.undo(request, principal, NewUndo.model_validate_json(text))
+    body = NewOperation.model_validate_json(text)
     operation = await make.operation_of(front, principal, body, read_correlation(request.headers))
     key = read_key(request.headers, body.idempotency_key)
     asked = body.model_dump(mode="json", exclude={"idempotency_key"})

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from schema.ids import CommandId, MountId, NodeId
 from schema.nodes import NodeKind
 from schema.operations.selection import Selection
+from schema.operations.undo_selection import UndoSelection
 from schema.paths import NodePath
 
 
@@ -19,7 +20,7 @@ class OperationKind(StrEnum):
     DESCRIBE = "describe"
     """Metadata is changed"""
     UNDO = "undo"
-    """What another operation has done is put back"""
+    """What another operation has done is put back, or what a selection takes of all changes"""
 
 
 class OperationState(StrEnum):
@@ -137,6 +138,8 @@ class Operation:
     turn: int = 1
     """Rises with each retry"""
     plan_only: bool = False
+    undo: UndoSelection | None = None
+    """Of an undo: which changes are put back. None: those of `undoes`"""
     undoes: str | None = None
     undoes_turn: int | None = None
     """The turn of the original when its undo was planned"""

@@ -20,7 +20,7 @@ SELECT id::text, encode(request_hash, 'hex') AS hash FROM filestore.operations
 SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path, o.target_path, o.selection, o.options, o.metadata,
        o.state::text, o.want, o.back, o.turn, o.plan_only, o.undoes::text, o.undoes_turn, o.conflicts, o.items, o.done, o.failed,
        o.skipped, o.changed, o.reversed, o.in_flight, o.claimed, o.plan_cursor, o.planned_entry,
-       o.correlation_id, o.started_at IS NOT NULL AS started,
+       o.correlation_id, o.created_at, o.started_at IS NOT NULL AS started,
        greatest(0, extract(epoch FROM o.paced_until - now()))::float AS pace_seconds
   FROM filestore.operations o WHERE o.id = %(id)s FOR NO KEY UPDATE
 
@@ -148,7 +148,7 @@ SELECT %(id)s, i.item, i.kind, decode(i.path, 'hex'), decode(i.target, 'hex'), i
 UPDATE filestore.operations
    SET plan_cursor = %(cursor)s::jsonb, planned_entry = %(entry)s, touched_at = now(),
        items = items + %(items)s, nodes = nodes + %(nodes)s, bytes = bytes + %(bytes)s, conflicts = conflicts + %(conflicts)s,
-       failed = failed + %(failed)s, skipped = skipped + %(skipped)s
+       failed = failed + %(failed)s, skipped = skipped + %(skipped)s, changed = changed + %(changed)s
  WHERE id = %(id)s
 
 -- name: end_plan
@@ -220,20 +220,20 @@ SELECT i.item FROM filestore.operation_items i
 SELECT i.item
   FROM jsonb_to_recordset(%(trees)s::jsonb) AS i(item integer, node bigint, path text, nodes bigint, size bigint)
  CROSS JOIN LATERAL (SELECT * FROM filestore.rollup_of(i.node)) r
- WHERE r.file_count + r.directory_count + 1 <> i.nodes OR r.size_bytes <> i.size
+ WHERE r.file_count + r.directory_count + 1 <> i.nodes OR r.size_bytes <> coalesce(i.size, r.size_bytes)
     OR EXISTS (SELECT FROM filestore.journal_entries j
                 WHERE j.mount_id = %(mount)s AND j.id > %(entry)s AND j.outcome = 'succeeded'
                   AND j.operation_id IS DISTINCT FROM %(id)s::uuid
                   AND substring(j.path FOR octet_length(decode(i.path, 'hex')) + 1) = decode(i.path || '2f', 'hex') OFFSET 0)
 
 -- name: described
--- The metadata of two versions of a node: what a description changed lies between them.
+-- The metadata of two versions of a node: what was changed lies between them.
 SELECT x.item, b.metadata AS before, a.metadata AS after
-  FROM jsonb_to_recordset(%(items)s::jsonb) AS x(item integer, node bigint, version bigint)
+  FROM jsonb_to_recordset(%(items)s::jsonb) AS x(item integer, node bigint, version bigint, until bigint)
   JOIN LATERAL (SELECT s.metadata FROM filestore.snapshots s
                  WHERE s.node_id = x.node AND s.version = x.version LIMIT 1) b ON true
   JOIN LATERAL (SELECT s.metadata FROM filestore.snapshots s
-                 WHERE s.node_id = x.node AND s.version = x.version + 1 LIMIT 1) a ON true
+                 WHERE s.node_id = x.node AND s.version = x.until LIMIT 1) a ON true
 
 -- name: hand_out
 -- These items go to a list of commands now. One whose path is busy is still here afterwards, and waits longer each time.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -25,6 +26,7 @@ from schema.operations.operation import (
 from schema.operations.planning import Occupant
 from schema.operations.selection import PlannedNode, Selection
 from schema.operations.turn import Reached
+from schema.operations.undo_selection import UndoSelection
 from schema.paths import NodePath
 from schema.sql import load
 
@@ -48,6 +50,7 @@ class LockedOperation:
     """The last journal entry that the plan has seen"""
     pace_seconds: float
     """For so long the limits forbid more"""
+    created_at: datetime
 
 
 async def create(connection: Connection, operation: Operation, key: str, hash: str) -> bool:
@@ -56,7 +59,7 @@ async def create(connection: Connection, operation: Operation, key: str, hash: s
         "id": operation.id, "tenant": operation.tenant, "principal": operation.principal, "token_id": operation.token_id,
         "key": key, "hash": hash, "kind": operation.kind, "mount": operation.mount_id, "path": operation.path.raw,
         "target": operation.target_path.raw if operation.target_path else None,
-        "selection": _json(operation.selection.to_json()), "options": _json(operation.options.to_json()),
+        "selection": _json((operation.undo or operation.selection).to_json()), "options": _json(operation.options.to_json()),
         "metadata": None if operation.metadata is None else _json(operation.metadata), "plan_only": operation.plan_only,
         "undoes": operation.undoes, "undoes_turn": operation.undoes_turn, "correlation": operation.correlation_id,
     }  # fmt: skip
@@ -78,8 +81,9 @@ async def lock(connection: Connection, id: str) -> LockedOperation | None:
     undone = await (await connection.execute(SQL["undone"], {"id": id})).fetchone()
     operation = _operation(row, undone=bool(undone and undone["undone"]))
     return LockedOperation(
-        operation, row["claimed"], row["plan_cursor"], row["planned_entry"], float(row["pace_seconds"] or 0)
-    )
+        operation, row["claimed"], row["plan_cursor"], row["planned_entry"], float(row["pace_seconds"] or 0),
+        row["created_at"],
+    )  # fmt: skip
 
 
 def _operation(row: DictRow, *, undone: bool) -> Operation:
@@ -87,13 +91,20 @@ def _operation(row: DictRow, *, undone: bool) -> Operation:
         id=row["id"], tenant=row["tenant"], principal=row["principal"], token_id=row["token_id"],
         kind=OperationKind(row["kind"]), mount_id=MountId(row["mount_id"]), path=NodePath(bytes(row["path"])),
         target_path=None if row["target_path"] is None else NodePath(bytes(row["target_path"])),
-        selection=Selection.of_json(row["selection"]), options=Options.of_json(row["options"]), metadata=row["metadata"],
+        **_selection(row), options=Options.of_json(row["options"]), metadata=row["metadata"],
         state=OperationState(row["state"]), want=Want(row["want"]) if row["want"] else None, back=row["back"],
         turn=row["turn"], plan_only=row["plan_only"], undoes=row["undoes"], undoes_turn=row["undoes_turn"], started=row["started"],
         undone=undone, correlation_id=row["correlation_id"],
         conflicts=row["conflicts"], items=row["items"], done=row["done"], failed=row["failed"], skipped=row["skipped"],
         changed=row["changed"], reversed=row["reversed"], in_flight=row["in_flight"],
     )  # fmt: skip
+
+
+def _selection(row: DictRow) -> dict[str, Any]:
+    """An undo that puts back no other operation has a selection of changes, and no other kind has one."""
+    if row["kind"] == OperationKind.UNDO and row["selection"]:
+        return {"undo": UndoSelection.of_json(row["selection"])}
+    return {"selection": Selection.of_json(row["selection"])}
 
 
 # Steering
@@ -192,14 +203,17 @@ async def put_items(connection: Connection, id: str, items: Sequence[OperationIt
 
 
 async def advance_plan(
-    connection: Connection, id: str, items: Sequence[OperationItem], cursor: Mapping[str, Any], entry: int
-) -> None:
+    connection: Connection, id: str, items: Sequence[OperationItem], cursor: Mapping[str, Any], entry: int,
+    *, changed_codes: Collection[str] = (),
+) -> None:  # fmt: skip
+    """`changed_codes`: items that are skipped with one of these keep the operation from succeeding whole."""
     pending = [one for one in items if one.state is ItemState.PENDING]
     failed = sum(one.state is ItemState.FAILED for one in items)
     skipped = sum(one.state is ItemState.SKIPPED for one in items)
     await put_items(connection, id, items)
     values = {
         "id": id, "cursor": _json(cursor), "entry": entry, "items": len(items), "failed": failed, "skipped": skipped,
+        "changed": sum(one.state is ItemState.SKIPPED and one.code in changed_codes for one in items),
         "conflicts": failed + skipped, "nodes": sum(one.nodes for one in pending), "bytes": sum(one.size for one in pending),
     }  # fmt: skip
     await connection.execute(SQL["advance_plan"], values)
@@ -254,9 +268,11 @@ async def changed_trees(
 ) -> set[int]:
     """Which of these whole directories do not hold any more what the plan saw."""
     trees = [
-        {"item": one.item, "node": one.node_id, "path": one.path.raw.hex(), "nodes": one.nodes, "size": one.size}
+        {"item": one.item, "node": one.node_id, "path": one.path.raw.hex(), "nodes": one.nodes,
+         # Undo by selection brings content back at once, and then it is not what it was at each step between.
+         "size": one.size if operation.undo is None else None}
         for one in items
-    ]
+    ]  # fmt: skip
     values = {"id": operation.id, "mount": operation.mount_id, "entry": entry, "trees": _json(trees)}
     cursor = await connection.execute(SQL["changed_trees"], values)
     return {int(row["item"]) for row in await cursor.fetchall()}
@@ -266,7 +282,9 @@ async def described(
     connection: Connection, items: Sequence[OperationItem]
 ) -> dict[int, tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """The metadata before and after the description that each of these items puts back."""
-    asked = [{"item": one.item, "node": one.node_id, "version": one.content_version} for one in items]
+    asked = [
+        {"item": one.item, "node": one.node_id, "version": one.content_version, "until": one.version} for one in items
+    ]
     cursor = await connection.execute(SQL["described"], {"items": _json(asked)})
     return {int(row["item"]): (row["before"], row["after"]) for row in await cursor.fetchall()}
 
