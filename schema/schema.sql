@@ -352,6 +352,9 @@ CREATE TABLE filestore.operations (
     planned_at    timestamptz,
     started_at    timestamptz,
     ended_at      timestamptz,
+    failed_before  bigint NOT NULL DEFAULT 0,
+    changed_before bigint NOT NULL DEFAULT 0,
+    refusal        text,
     correlation_id text,                                                 -- the client's name for a piece of work
     UNIQUE (tenant, principal, key),
     CHECK (in_flight >= 0 AND done >= 0 AND failed >= 0 AND skipped >= 0 AND reversed >= 0)

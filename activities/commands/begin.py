@@ -20,7 +20,7 @@ from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, R
 from schema.faults import areach
 from schema.ids import CommandId, MountId
 from schema.store import begin as begin_store
-from schema.store import operations as operation_store
+from schema.store import item_commands
 from schema.store import record as record_store
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class Begin:
         day = datetime.now(UTC).strftime("%Y-%m-%d")
         by_item, away = self._by_item(mount)
         async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
+            admission = await item_commands.admit(connection, requests)
             await begin_store.lock_mounts(connection, {mount} | {m for r in requests for m in r.mounts})
             requests, found = await begin_store.look_where_they_lie(connection, requests, by_item)
             held: list[tuple[Claim, CommandId]] = []
@@ -123,9 +124,12 @@ class Begin:
                     verdict = Refuse(verdict.id, verdict.attempt, errors.StageLost())
                 if isinstance(verdict, Go) and away is not None:
                     verdict = Refuse(verdict.id, verdict.attempt, away)
+                verdict = admission.judged(request, verdict)
                 verdicts[request.id] = verdict if atomic_id else among(verdict, held)
             if atomic_id:
                 verdicts = decide_atomic(requests, found, verdicts)
+            if admission.aside:
+                await item_commands.set_aside(connection, [r for r in requests if r.id in admission.aside])
             ended = await self._write(connection, mount, workflow, requests, verdicts, atomic_id)
             if atomic_id and len({isinstance(verdict, Conflict) for verdict in verdicts.values()}) > 1:
                 raise _KeyTaken()
@@ -156,13 +160,13 @@ class Begin:
                 verdicts[request.id] = Conflict()
         of_operation = any(request.operation_id for request, _ in decided)
         if of_operation:
-            await operation_store.open_items(connection, list(opened))
+            await item_commands.open_items(connection, list(opened))
         refused = [v.id for _, v in decided if isinstance(v, Refuse) and v.id in opened]
         if not refused:
             return []
         rows = {id: record_store.EndedRow(Status.FAILED, "refused", "") for id in refused}
         if of_operation:
-            await operation_store.close_items(connection, refused)
+            await item_commands.close_items(connection, refused)
         ended, _ = await record_store.record(connection, rows, retention_days=0)
         return ended
 

@@ -18,7 +18,7 @@ from schema.commands.command import Status
 from schema.commands.payloads import Applied, AppliedList, CommandIds, Ended, Outcome
 from schema.faults import areach
 from schema.ids import CommandId, MountId
-from schema.store import operations as operation_store
+from schema.store import item_commands
 from schema.store import outcomes as outcome_store
 from schema.store import record as record_store
 
@@ -179,7 +179,7 @@ class Commit:
             return rows, [], []
         if of_operations := [id for id, row in rows.items() if row.of_operation]:
             # Before the record: of what has ended it keeps less of the intent.
-            await operation_store.close_items(connection, of_operations)
+            await item_commands.close_items(connection, of_operations)
         outcomes, leftovers = await record_store.record(connection, rows, retention_days=self._retention_days)
         return rows, outcomes, leftovers
 

@@ -16,7 +16,7 @@ The protocol it serves (docs/command-protocol.md) rests on these sentences:
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from schema.errors import NotSupported
 from schema.ids import CommandId
@@ -191,6 +191,50 @@ class Entry:
     """file, directory, symlink or special"""
 
 
+class Seen(NamedTuple):
+    """One name that a scan saw. The path is bytes as they are: no command may take them, and no check has been there."""
+
+    path: bytes
+    kind: str
+    """file, directory, symlink or special"""
+    facts: tuple[int | str, ...]
+    """Its identity, as `Identity.facts` says it"""
+
+    @property
+    def identity(self) -> Identity:
+        return Identity.of_facts(self.facts)
+
+
+class SeenFolder(NamedTuple):
+    """A directory whose names a scan has told, each of them."""
+
+    path: bytes
+    facts: tuple[int | str, ...]
+    """Its identity before it was listed"""
+    stable: bool
+    """It was the same directory with the same times after it was listed: a name that was not told is not there."""
+
+
+class Unseen(NamedTuple):
+    """What a scan could not look at. Nothing is known of it, and nothing of what lies below it."""
+
+    path: bytes
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScanPage:
+    """Some of what lies below a path. A scan that broke off goes on after `cursor`."""
+
+    entries: Sequence[Seen]
+    cursor: bytes
+    folders: Sequence[SeenFolder] = ()
+    """The directories whose listing ended with this page. An object store has none: what a whole scan of it did not tell
+    has to be asked for by its key."""
+    unseen: Sequence[Unseen] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One file or directory to copy: exactly this one, as the record knows it."""
@@ -260,6 +304,9 @@ class Content(Protocol):
 
     def close(self) -> None: ...
 
+
+SCAN_MOST = 2000
+"""Names in a page of a scan, where the caller does not say."""
 
 Fetch = Callable[[Source], Content]
 """Opens a source that lies on another mount: the recorded version of it. Raises VersionConflict."""
@@ -340,6 +387,15 @@ class Reads(Protocol):
 
     def walk(self) -> Iterator[Entry]:
         """Every entry of the mount but our own reserved folder, parents before children. Never follows a link."""
+        ...
+
+    def scan(self, path: NodePath, after: bytes = b"", most: int = SCAN_MOST) -> Iterator[ScanPage]:
+        """What lies at a path and below it, as a walk tells it, in pages of at most `most` names: first the directories on
+        the way to it, then itself, then what is below. For names that no command takes, too. With the cursor of an earlier
+        page it goes on after that page, whatever has changed since; a name may then be told again.
+
+        Ends without an error only when the mount was there from start to end; each page was read from the mount itself.
+        What can not be looked at is told as unseen, and the rest goes on. Raises NodeNotFound when nothing is at the path."""
         ...
 
 

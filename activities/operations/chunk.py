@@ -14,7 +14,7 @@ from schema.commands.command import Command
 from schema.commands.payloads import LIST_MAX
 from schema.faults import areach
 from schema.ids import MountId, new_command_id
-from schema.operations.chunk import changes_directories, together
+from schema.operations.chunk import changes_directories, together, until_a_stop
 from schema.operations.commands import command_of
 from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationState
 from schema.operations.reversal import reversal
@@ -108,6 +108,7 @@ async def _hand_out(connection: Connection, locked: LockedOperation, room: int) 
     ):
         return await _wait(connection, operation, 0.1)  # what it holds, or what it lies in, may be among them
     given_up = await _given_up(connection, locked, items)
+    items, given_up = until_a_stop(operation, items, given_up)
     if given_up:
         await store.give_up(connection, operation.id, given_up)
     going = [one for one in items if one.item not in given_up]

@@ -12,6 +12,7 @@ from activities.operations import undo
 from schema import errors
 from schema.faults import areach
 from schema.nodes import NodeKind
+from schema.operations.control import STALE
 from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationKind, OperationState
 from schema.operations.planning import Planner, alternatives
 from schema.operations.reversal import reversal
@@ -68,7 +69,7 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
         return None
     locked = await _again(connection, operation.id)
     state = _planned(locked.operation)
-    await store.end_plan(connection, operation.id, state)
+    await store.end_plan(connection, operation.id, state, STALE if locked.operation.stale else None)
     return state
 
 
@@ -79,8 +80,8 @@ async def _again(connection: Connection, id: str) -> LockedOperation:
 
 
 def _planned(operation: Operation) -> OperationState:
-    """With `onConflict: fail` one conflict ends the operation before anything is begun."""
-    if operation.failed and operation.options.on_conflict == "fail":
+    """With `onConflict: fail` one conflict ends the operation before anything is begun, and so does an undo of what moved on."""
+    if operation.stale or (operation.failed and operation.options.on_conflict == "fail"):
         return OperationState.FAILED
     return OperationState.PLANNED if operation.plan_only else OperationState.RUNNING
 

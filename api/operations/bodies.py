@@ -58,6 +58,7 @@ class LimitsBody(JsonBody):
 class OptionsBody(LimitsBody):
     on_conflict: Literal["skip", "overwrite", "rename", "fail"] = "fail"
     only_if_unchanged: bool = True
+    on_changed: Literal["skip", "stop"] = "skip"
     start_at: Moment | None = None
 
     def meant(self) -> Options:

@@ -74,14 +74,16 @@ def _progress(row: Mapping[str, Any], state: OperationState) -> dict[str, Any]:
 
 
 def _warnings(row: Mapping[str, Any]) -> list[str]:
+    refusal = [row["refusal"]] if row["refusal"] else []
     if row["conflicts"] == 0:
-        return []
-    return [f"{row['conflicts']} items can not go as planned: see those with a code."]
+        return refusal
+    return [*refusal, f"{row['conflicts']} items can not go as planned: see those with a code."]
 
 
 def _options(options: Options) -> dict[str, Any]:
     return {
-        "onConflict": options.on_conflict, "onlyIfUnchanged": options.only_if_unchanged, "concurrency": options.concurrency,
+        "onConflict": options.on_conflict, "onlyIfUnchanged": options.only_if_unchanged,
+        "onChanged": options.on_changed, "concurrency": options.concurrency,
         "filesPerSecond": options.files_per_second, "bytesPerSecond": options.bytes_per_second,
         "maxErrors": options.max_errors, "startAt": options.start_at,
     }  # fmt: skip

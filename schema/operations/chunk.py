@@ -1,9 +1,9 @@
 """Which of the next items can go in one list. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from schema.nodes import NodeKind
-from schema.operations.operation import OperationItem
+from schema.operations.operation import CHANGED, ItemState, Operation, OperationItem
 from schema.paths import NodePath
 
 
@@ -19,6 +19,17 @@ def together(steps: Sequence[OperationItem], *, bytes_most: int) -> list[Operati
             break
         taken.append(step)
     return taken
+
+
+def until_a_stop(
+    operation: Operation, items: Sequence[OperationItem], given_up: Mapping[int, tuple[ItemState, str, str]]
+) -> tuple[list[OperationItem], dict[int, tuple[ItemState, str, str]]]:
+    """Where a changed item stops the operation: what comes before it goes, and the stop comes when it is the first."""
+    at = next((n for n, one in enumerate(items) if given_up.get(one.item, ("", ""))[1] in CHANGED), None)
+    if at is None or operation.options.on_changed != "stop" or operation.back:
+        return list(items), dict(given_up)
+    going = items[: max(at, 1)]
+    return list(going), {one.item: given_up[one.item] for one in going if one.item in given_up}
 
 
 def changes_directories(step: OperationItem) -> bool:

@@ -20,13 +20,17 @@ KINDS = {
 }
 
 
+def key_of(operation: str, turn: int, back: bool, item: int) -> str:
+    """It says in which turn and direction the item was handed out, so that it goes in no other."""
+    return f"operation/{operation}/{turn}{'/back' if back else ''}/{item}"
+
+
 def command_of(
     operation: Operation, item: OperationItem, id: CommandId, *, metadata: Mapping[str, Any] | None = None
 ) -> Command:
     """`item`: of the plan, or its reversal. `metadata`: {set, unset}, of a description."""
     path, exact = spell(item.path)
-    way = "/back" if operation.back else ""
-    key = f"operation/{operation.id}/{operation.turn}{way}/{item.item}"
+    key = key_of(operation.id, operation.turn, operation.back, item.item)
     command = Command(
         id, KINDS[item.kind], operation.mount_id, path, operation.tenant, operation.principal, operation.token_id,
         path_b64=exact,

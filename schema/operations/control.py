@@ -22,6 +22,9 @@ class Control(StrEnum):
     """The last two change no state: only whether they fit it is judged here"""
 
 
+STALE = "What this would undo went on after the plan was made, or is undone already. Look at it, and undo it anew."
+
+
 @dataclass(frozen=True, slots=True)
 class Steered:
     """The row from now on."""
@@ -37,6 +40,8 @@ def steer(operation: Operation, control: Control) -> Steered:
     """Raises WrongState."""
     now = operation.state
     match control:
+        case Control.APPLY | Control.RETRY if operation.stale:
+            raise WrongState(STALE, state=str(now), operationId=operation.id)
         case Control.APPLY if now is OperationState.PLANNED:
             return _to(operation, OperationState.RUNNING)
         case Control.PAUSE if now in (OperationState.RUNNING, OperationState.WAITING, OperationState.ROLLING_BACK):

@@ -84,6 +84,8 @@ class ItemState(StrEnum):
 
 
 Conflict = Literal["skip", "overwrite", "rename", "fail"]
+CHANGED = ("VERSION_CONFLICT", "NODE_NOT_FOUND")
+"""Codes of an item that is not as its plan saw it"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +96,14 @@ class Options:
     """Something lies at a target already. `fail`: then nothing at all is begun"""
     only_if_unchanged: bool = True
     """An item whose node is not at the version that the plan saw is skipped"""
+    on_changed: Literal["skip", "stop"] = "skip"
+    """`stop`: at such an item the operation ends; what comes before it in the plan is done, and nothing behind it"""
     concurrency: int = 64
     """Items in flight at once"""
     files_per_second: float | None = None
     bytes_per_second: float | None = None
     max_errors: int | None = None
-    """The operation ends when so many items have failed; a retry goes on"""
+    """The operation ends when so many items have failed in one turn; a retry goes on"""
     start_at: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -149,6 +153,8 @@ class Operation:
     """An operation that has begun puts this one back, or has done so"""
     correlation_id: str | None = None
     """The client's name for the piece of work that it belongs to, with each of its items"""
+    stale: bool = False
+    """Of an undo: its original was taken up again since it was planned, or another one puts it back"""
     conflicts: int = 0
     items: int = 0
     done: int = 0
@@ -156,6 +162,10 @@ class Operation:
     skipped: int = 0
     changed: int = 0
     """Of the skipped ones: those that were not as the plan had seen them"""
+    failed_before: int = 0
+    """Of the failed ones: those of the plan and of earlier turns"""
+    changed_before: int = 0
+    """Of the changed ones: those of earlier turns"""
     reversed: int = 0
     in_flight: int = 0
 

@@ -24,14 +24,20 @@ def reached(operation: Operation, *, left: bool, stuck: bool = False) -> Reached
         if operation.want is Want.ROLLBACK and (operation.done or operation.back):
             return Reached(OperationState.ROLLING_BACK, True)
         return Reached(OperationState.CANCELLED, operation.back)
-    if not left or _too_many(operation):
+    if not left or _too_many(operation) or stops(operation):
         return Reached(_back(operation, stuck) if operation.back else _forward(operation), operation.back)
     return None
 
 
 def _too_many(operation: Operation) -> bool:
     most = operation.options.max_errors
-    return most is not None and not operation.back and operation.failed >= most
+    return most is not None and not operation.back and operation.failed - operation.failed_before >= most
+
+
+def stops(operation: Operation) -> bool:
+    """An item of this turn was not as the plan saw it, and then the whole operation ends."""
+    changed = operation.changed - operation.changed_before
+    return operation.options.on_changed == "stop" and not operation.back and changed > 0
 
 
 def _forward(operation: Operation) -> OperationState:

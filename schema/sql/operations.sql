@@ -15,32 +15,45 @@ RETURNING id::text
 SELECT id::text, encode(request_hash, 'hex') AS hash FROM filestore.operations
  WHERE tenant = %(tenant)s AND principal = %(principal)s AND key = %(key)s
 
--- name: lock
--- The row on which decisions about an operation rest, locked until the transaction ends.
+-- name: lock_both
+-- The rows on which decisions about an operation rest, locked until the transaction ends: its own, and that of what it undoes.
+SELECT o.id::text FROM filestore.operations o
+ WHERE o.id IN (SELECT unnest(ARRAY[x.id, x.undoes]) FROM filestore.operations x WHERE x.id = %(id)s)
+ ORDER BY o.id FOR NO KEY UPDATE
+
+-- name: find
+-- An operation as its row says.
 SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path, o.target_path, o.selection, o.options, o.metadata,
        o.state::text, o.want, o.back, o.turn, o.plan_only, o.undoes::text, o.undoes_turn, o.conflicts, o.items, o.done, o.failed,
-       o.skipped, o.changed, o.reversed, o.in_flight, o.claimed, o.plan_cursor, o.planned_entry,
+       o.skipped, o.changed, o.reversed, o.in_flight, o.claimed, o.plan_cursor, o.planned_entry, o.failed_before, o.changed_before,
        o.correlation_id, o.created_at, o.started_at IS NOT NULL AS started,
        greatest(0, extract(epoch FROM o.paced_until - now()))::float AS pace_seconds
-  FROM filestore.operations o WHERE o.id = %(id)s FOR NO KEY UPDATE
+  FROM filestore.operations o WHERE o.id = %(id)s
 
 -- name: undone
--- Whether another operation that has begun puts this one back, or did.
+-- Whether another operation that has begun puts this one back, or did; and, of an undo, whether its original is no more as the
+-- plan saw it: taken up again, or put back by another one.
 SELECT EXISTS (SELECT FROM filestore.operations u
-                WHERE u.undoes = %(id)s AND u.started_at IS NOT NULL AND (u.ended_at IS NULL OR u.done > 0)) AS undone
+                WHERE u.undoes = %(id)s AND u.started_at IS NOT NULL AND (u.ended_at IS NULL OR u.done > 0)) AS undone,
+       EXISTS (SELECT FROM filestore.operations o JOIN filestore.operations w ON w.id = o.undoes
+                WHERE o.id = %(id)s AND (w.ended_at IS NULL OR w.turn <> o.undoes_turn
+                   OR EXISTS (SELECT FROM filestore.operations u
+                               WHERE u.undoes = w.id AND u.id <> o.id AND u.started_at IS NOT NULL
+                                 AND (u.ended_at IS NULL OR u.done > 0)))) AS stale
 
 -- name: steer
 -- What a control request changes. The runner looks at once: no runner has touched the row.
 UPDATE filestore.operations
    SET state = %(state)s::filestore.operation_state, want = %(want)s, turn = %(turn)s,
        started_at = CASE WHEN %(state)s IN ('running', 'rolling_back') THEN coalesce(started_at, now()) ELSE started_at END,
+       failed_before = CASE state WHEN 'planned' THEN failed ELSE failed_before END,
        ended_at = CASE WHEN %(state)s = 'cancelled' THEN now() END, claimed = claimed AND %(state)s <> 'cancelled',
        touched_at = NULL, waits_for = NULL
  WHERE id = %(id)s
 
 -- name: again
 -- Items that failed are pending again; those that could not be put back are to be put back again. All, or those of a list. Where
--- the plan found no node there is nothing to try.
+-- the plan found no node there is nothing to try. Errors and changes count anew.
 WITH again AS (
     UPDATE filestore.operation_items
        SET state = CASE WHEN left_version IS NULL THEN 'pending' ELSE 'done' END::filestore.item_state, code = NULL, message = NULL,
@@ -49,7 +62,9 @@ WITH again AS (
        AND (%(items)s::integer[] IS NULL OR item = ANY(%(items)s::integer[]))
     RETURNING state
 )
-UPDATE filestore.operations o SET failed = o.failed - n.pending - n.done, done = o.done + n.done
+UPDATE filestore.operations o
+   SET failed = o.failed - n.pending - n.done, failed_before = o.failed - n.pending - n.done, changed_before = o.changed,
+       done = o.done + n.done
   FROM (SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'done') AS done FROM again) n
  WHERE o.id = %(id)s
 
@@ -155,7 +170,8 @@ UPDATE filestore.operations
 -- The plan is complete: it waits, runs, or has failed.
 UPDATE filestore.operations
    SET state = %(state)s::filestore.operation_state, planned_at = now(), plan_cursor = NULL, touched_at = NULL,
-       started_at = CASE %(state)s WHEN 'running' THEN now() END, ended_at = CASE %(state)s WHEN 'failed' THEN now() END
+       started_at = CASE %(state)s WHEN 'running' THEN now() END, ended_at = CASE %(state)s WHEN 'failed' THEN now() END,
+       failed_before = failed, refusal = %(refusal)s
  WHERE id = %(id)s
 
 -- A turn of the runner --------------------------------------------------------------------------------------------------
@@ -280,63 +296,6 @@ UPDATE filestore.operations
 -- Its runner is alive.
 UPDATE filestore.operations SET touched_at = now() WHERE id = %(id)s
 
--- In the transactions of `begin` and `commit` --------------------------------------------------------------------------
-
--- name: open_items
--- Commands of items were opened in this transaction: the items are in flight.
-WITH opened AS (
-    UPDATE filestore.operation_items i SET state = 'running', command_id = c.id, deferred = 0, retry_at = NULL
-      FROM filestore.commands c
-     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.operation_id IS NOT NULL
-       AND i.operation_id = ANY (ARRAY[c.operation_id]) AND i.item = c.item AND i.state IN ('pending', 'done')
-    RETURNING i.operation_id, i.left_version
-)
-UPDATE filestore.operations o SET in_flight = o.in_flight + n.opened, done = o.done - n.back
-  FROM (SELECT operation_id, count(*) AS opened, count(left_version) AS back FROM opened GROUP BY operation_id) n
- WHERE o.id = n.operation_id
-
--- name: close_items
--- The commands of items end in this transaction. An item that is not as the plan saw it is skipped, and so is one that needs no
--- change. One that could not be put back has failed.
-WITH closed AS (
-    UPDATE filestore.operation_items i
-       SET state = e.state, code = CASE WHEN e.state IN ('failed', 'skipped') THEN e.code END,
-           message = CASE WHEN e.state IN ('failed', 'skipped') THEN c.intent->>'message' END,
-           left_node = CASE e.state WHEN 'done' THEN (c.intent->>'node')::bigint ELSE i.left_node END,
-           left_version = CASE e.state WHEN 'done' THEN (c.intent->>'version')::bigint ELSE i.left_version END,
-           replaced_version = CASE WHEN e.state = 'done' AND c.intent->>'step' = 'replace'
-                                   THEN (c.intent->>'previous_version')::bigint
-                                   ELSE i.replaced_version END
-      FROM filestore.commands c
-      JOIN filestore.operations o ON o.id = c.operation_id
-     CROSS JOIN LATERAL (SELECT CASE
-               WHEN c.status = 'succeeded' AND o.back THEN 'reversed'
-               WHEN c.status = 'succeeded' AND c.intent->>'step' = 'none' THEN 'skipped'
-               WHEN c.status = 'succeeded' THEN 'done'
-               WHEN o.back THEN 'failed'
-               WHEN c.code IN ('VERSION_CONFLICT', 'NODE_NOT_FOUND') AND c.status = 'failed' THEN 'skipped'
-               WHEN c.code = 'NODE_EXISTS' AND (c.kind = 'createDirectory' OR o.options->>'on_conflict' = 'skip') THEN 'skipped'
-               ELSE 'failed' END::filestore.item_state AS state,
-           CASE WHEN c.status = 'succeeded' THEN 'NOT_NEEDED' ELSE c.code END AS code) e
-     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.operation_id IS NOT NULL
-       AND i.operation_id = ANY (ARRAY[c.operation_id]) AND i.item = c.item AND i.state = 'running'
-    RETURNING i.operation_id, i.state, i.code, i.size_bytes, i.nodes
-)
-UPDATE filestore.operations o
-   SET in_flight = o.in_flight - n.closed, done = o.done + n.done, failed = o.failed + n.failed, skipped = o.skipped + n.skipped,
-       changed = o.changed + n.changed, reversed = o.reversed + n.reversed,
-       nodes_done = o.nodes_done + n.nodes, bytes_done = o.bytes_done + n.bytes
-  FROM (SELECT operation_id, count(*) AS closed, count(*) FILTER (WHERE state = 'done') AS done,
-               count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'skipped') AS skipped,
-               count(*) FILTER (WHERE state = 'skipped' AND code IN ('VERSION_CONFLICT', 'NODE_NOT_FOUND')) AS changed,
-               count(*) FILTER (WHERE state = 'reversed') AS reversed,
-               coalesce(sum(nodes) FILTER (WHERE state = 'done'), 0)
-                   - coalesce(sum(nodes) FILTER (WHERE state = 'reversed'), 0) AS nodes,
-               coalesce(sum(size_bytes) FILTER (WHERE state = 'done'), 0)
-                   - coalesce(sum(size_bytes) FILTER (WHERE state = 'reversed'), 0) AS bytes
-          FROM closed GROUP BY operation_id) n
- WHERE o.id = n.operation_id
-
 -- Reading ---------------------------------------------------------------------------------------------------------------
 
 -- name: document
@@ -344,7 +303,7 @@ UPDATE filestore.operations o
 SELECT o.id::text, o.tenant, o.kind, o.state::text, o.want, o.back, o.turn, o.mount_id, o.path, o.target_path, o.selection,
        o.options, o.metadata, o.items, o.nodes, o.bytes, o.conflicts, o.done, o.failed, o.skipped, o.reversed, o.in_flight,
        o.nodes_done, o.bytes_done, o.principal, o.created_at, o.planned_at, o.started_at, o.ended_at, o.undoes::text,
-       o.waits_for::text, o.correlation_id,
+       o.waits_for::text, o.refusal, o.correlation_id,
        (SELECT u.id::text FROM filestore.operations u
          WHERE u.undoes = o.id AND u.state <> 'cancelled' ORDER BY u.created_at DESC LIMIT 1) AS undone_by,
        extract(epoch FROM coalesce(o.ended_at, now()) - o.started_at)::float AS seconds

@@ -74,19 +74,20 @@ async def of_key(connection: Connection, tenant: str, principal: str, key: str) 
 
 
 async def lock(connection: Connection, id: str) -> LockedOperation | None:
-    """In the caller's transaction. None: there is none of this id."""
-    row = await (await connection.execute(SQL["lock"], {"id": id})).fetchone()
+    """In the caller's transaction; with it, what it undoes. None: there is none of this id."""
+    await connection.execute(SQL["lock_both"], {"id": id})
+    row = await (await connection.execute(SQL["find"], {"id": id})).fetchone()
     if row is None:
         return None
-    undone = await (await connection.execute(SQL["undone"], {"id": id})).fetchone()
-    operation = _operation(row, undone=bool(undone and undone["undone"]))
+    others = await (await connection.execute(SQL["undone"], {"id": id})).fetchone()
+    operation = _operation(row | (others or {}))
     return LockedOperation(
         operation, row["claimed"], row["plan_cursor"], row["planned_entry"], float(row["pace_seconds"] or 0),
         row["created_at"],
     )  # fmt: skip
 
 
-def _operation(row: DictRow, *, undone: bool) -> Operation:
+def _operation(row: DictRow) -> Operation:
     return Operation(
         id=row["id"], tenant=row["tenant"], principal=row["principal"], token_id=row["token_id"],
         kind=OperationKind(row["kind"]), mount_id=MountId(row["mount_id"]), path=NodePath(bytes(row["path"])),
@@ -94,7 +95,8 @@ def _operation(row: DictRow, *, undone: bool) -> Operation:
         **_selection(row), options=Options.of_json(row["options"]), metadata=row["metadata"],
         state=OperationState(row["state"]), want=Want(row["want"]) if row["want"] else None, back=row["back"],
         turn=row["turn"], plan_only=row["plan_only"], undoes=row["undoes"], undoes_turn=row["undoes_turn"], started=row["started"],
-        undone=undone, correlation_id=row["correlation_id"],
+        undone=row["undone"], stale=row["stale"], failed_before=row["failed_before"], changed_before=row["changed_before"],
+        correlation_id=row["correlation_id"],
         conflicts=row["conflicts"], items=row["items"], done=row["done"], failed=row["failed"], skipped=row["skipped"],
         changed=row["changed"], reversed=row["reversed"], in_flight=row["in_flight"],
     )  # fmt: skip
@@ -219,8 +221,9 @@ async def advance_plan(
     await connection.execute(SQL["advance_plan"], values)
 
 
-async def end_plan(connection: Connection, id: str, state: OperationState) -> None:
-    await connection.execute(SQL["end_plan"], {"id": id, "state": state})
+async def end_plan(connection: Connection, id: str, state: OperationState, refusal: str | None = None) -> None:
+    """`refusal`: why it does not run."""
+    await connection.execute(SQL["end_plan"], {"id": id, "state": state, "refusal": refusal})
 
 
 # A turn of the runner
@@ -315,19 +318,6 @@ async def reach(connection: Connection, id: str, reached: Reached) -> None:
 
 async def touch(connection: Connection, id: str) -> None:
     await connection.execute(SQL["touch"], {"id": id})
-
-
-# In the transactions of `begin` and `commit`
-
-
-async def open_items(connection: Connection, commands: Sequence[CommandId]) -> None:
-    """These commands were opened: those of items are in flight."""
-    await connection.execute(SQL["open_items"], {"ids": list(commands)})
-
-
-async def close_items(connection: Connection, commands: Sequence[CommandId]) -> None:
-    """These commands end: so do the items that they carried out."""
-    await connection.execute(SQL["close_items"], {"ids": list(commands)})
 
 
 # Reading

@@ -9,6 +9,8 @@ from tests.fix_s3 import S3Mount
 
 DIFFERENT = {
     "test_a_created_file_appears_with_its_staged_identity": "the identity of what appears is its ETag, told by the store",
+    "test_names_that_no_command_takes_are_told_as_they_are": "the store takes no backslash: test_s3_reading.py, "
+    "test_keys_that_are_no_paths_are_told_as_unseen",
     "test_any_name_a_disk_takes_is_taken": "keys are UTF-8: test_s3_names.py",
     "test_a_stage_somebody_wrote_into_is_not_published": "kept in the spool: test_s3_steps.py",
     "test_a_file_under_the_name_of_the_stage_is_not_published": "its hash decides: test_s3_steps.py",

@@ -10,8 +10,9 @@ import pytest
 
 from activities.executors.base import Identity, direct_reads_of
 from activities.executors.s3 import content as s3_content
+from activities.executors.s3.listing import ListedObject
 from schema.errors import InvalidPath, InvalidRequest, MountOffline, NodeNotFound, NotADirectory, VersionConflict
-from schema.paths import NodePath
+from schema.paths import ROOT, NodePath
 from tests.executors.bench_s3 import OutsideBucket
 from tests.executors.conftest import Bench, refused
 from tests.executors.every.test_create import HOSTILE
@@ -152,6 +153,28 @@ def test_a_walk_tells_what_others_made_of_the_bucket(s3_mount: S3Mount) -> None:
     assert executor.open(NodePath(b"z")).identity.tag == next(
         entry.identity.tag for entry in executor.walk() if entry.path.raw == b"z"
     )
+
+
+def test_keys_that_are_no_paths_are_told_as_unseen(s3_mount: S3Mount, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store of these tests takes no such keys, so a listing is played to the scan."""
+    executor = s3_mount.open()
+    prefix = executor.store.keys.prefix
+    keys = ["a//b", "a/../b", "./c", "nul\0", "back\\slash/" + "n" * 300, "good"]
+    page = [ListedObject(prefix + key, "etag", 3) for key in keys]
+    monkeypatch.setattr(executor.store.bucket, "pages", lambda *_: iter([(page, None)]))
+    (told,) = executor.scan(ROOT)
+    assert [seen.path for seen in told.entries] == [b"back\\slash", b"back\\slash/" + b"n" * 300, b"good"]
+    assert [(one.path, one.code) for one in told.unseen] == [(key.encode(), "INVALID_PATH") for key in keys[:4]]
+
+
+def test_nothing_is_lost_at_the_end_of_a_full_page(s3_mount: S3Mount) -> None:
+    """The store says that nothing follows a page that ends with a directory's marker, when only its content is left."""
+    executor = s3_mount.open()
+    outside = OutsideBucket(executor)
+    for key in (b"z/", b"z/last"):
+        outside.put(key, b"" if key.endswith(b"/") else b"x")
+    pages = executor.store.bucket.pages(executor.store.keys.folder(NodePath(b"z")), None, 1)
+    assert [one.key.rpartition("/z/")[2] for page, _ in pages for one in page] == ["", "last"]
 
 
 def test_a_walk_goes_over_all_pages(s3_mount: S3Mount, monkeypatch: pytest.MonkeyPatch) -> None:

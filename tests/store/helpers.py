@@ -75,7 +75,8 @@ class Protocol:
         self.serve(OneExecutor())
 
     def serve(self, executors: Executors) -> None:
-        threads = budgets.STEPS.build()
+        self.executors, self.threads = executors, budgets.STEPS.build()
+        threads = self.threads
         self._begin = Begin(self.pool, executors, threads, self.audience, FreshAttempts())
         self._commit = Commit(self.pool, executors, threads, self.audience, lambda: None, 30)
 

@@ -8,14 +8,13 @@ from schema.commands.command import CommandKind
 from schema.ids import MountId, new_command_id
 from schema.nodes import NodeKind
 from schema.operations.commands import command_of
-from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationKind, OperationState
+from schema.operations.operation import ItemKind, ItemState, OperationItem, OperationState
 from schema.operations.turn import Reached
 from schema.paths import NodePath
 from schema.store import operations as store
 from schema.store.pool import Pool
 from tests.store.helpers import Protocol, asked, make_mount, mkdir, upload
-
-COUNTED = ("in_flight", "done", "failed", "skipped", "changed", "reversed")
+from tests.store.operation_rows import carry_out, counted, move, now, running, set_row
 
 
 @pytest.fixture
@@ -27,44 +26,10 @@ async def tree(pool: Pool, protocol: Protocol) -> MountId:
     return mount
 
 
-async def planned(pool: Pool, mount: MountId, *items: OperationItem) -> Operation:
-    operation = Operation(
-        id=str(new_command_id()), tenant="main", principal="ann", token_id=1, kind=OperationKind.MOVE, mount_id=mount,
-        path=NodePath(b"d"), target_path=NodePath(b"e"),
-    )  # fmt: skip
-    async with pool.connection() as connection, connection.transaction():
-        assert await store.create(connection, operation, operation.id, "00")
-        await store.advance_plan(connection, operation.id, items, {}, 0)
-        await store.end_plan(connection, operation.id, OperationState.RUNNING)
-    return operation
-
-
-async def now(pool: Pool, operation: Operation) -> tuple[Operation, list[OperationItem]]:
-    async with pool.connection() as connection:
-        locked = await store.lock(connection, operation.id)
-        assert locked is not None
-        items = await store.items(connection, operation.id, states=None, codes=None, after=-1, limit=100)
-    return locked.operation, items
-
-
-def counted(operation: Operation) -> dict[str, int]:
-    return {name: count for name in COUNTED if (count := getattr(operation, name))}
-
-
-def move(item: int, name: str, version: int = 1) -> OperationItem:
-    path, target = NodePath(b"d/" + name.encode()), NodePath(b"d/moved " + name.encode())
-    return OperationItem(item=item, kind=ItemKind.MOVE, path=path, target=target, version=version)
-
-
-async def carry_out(protocol: Protocol, mount: MountId, operation: Operation, step: OperationItem) -> None:
-    begun = await protocol.begin(mount, [command_of(operation, step, new_command_id())])
-    await protocol.commit(mount, [protocol.applied(going.id, going.attempt) for going in begun.go])
-
-
 async def test_an_item_is_in_flight_with_its_command_and_done_with_its_record(
     pool: Pool, protocol: Protocol, tree: MountId
 ) -> None:
-    operation = await planned(pool, tree, move(0, "f"), move(1, "g", version=7), move(2, "none"))
+    operation = await running(pool, tree, move(0, "f"), move(1, "g", version=7), move(2, "none"))
     steps = (await now(pool, operation))[1]
     commands = [command_of(operation, step, new_command_id()) for step in steps]
     begun = await protocol.begin(tree, commands)
@@ -81,19 +46,19 @@ async def test_an_item_is_in_flight_with_its_command_and_done_with_its_record(
 
 
 async def test_what_is_put_back_is_not_done_any_more(pool: Pool, protocol: Protocol, tree: MountId) -> None:
-    operation = await planned(pool, tree, move(0, "f"))
-    await carry_out(protocol, tree, operation, (await now(pool, operation))[1][0])
+    operation = await running(pool, tree, move(0, "f"))
+    await carry_out(protocol, operation, (await now(pool, operation))[1][0])
     async with pool.connection() as connection:
         await store.reach(connection, operation.id, Reached(OperationState.ROLLING_BACK, True))
     row, [done] = await now(pool, operation)
     back = replace(move(0, "f"), path=NodePath(b"d/moved f"), target=NodePath(b"d/f"), version=done.left_version)
-    await carry_out(protocol, tree, row, back)
+    await carry_out(protocol, row, back)
     row, [item] = await now(pool, operation)
     assert item.state is ItemState.REVERSED and counted(row) == {"reversed": 1}
 
 
 async def test_a_busy_item_stays_pending(pool: Pool, protocol: Protocol, tree: MountId) -> None:
-    operation = await planned(pool, tree, move(0, "f"))
+    operation = await running(pool, tree, move(0, "f"))
     await protocol.begin(tree, [asked(CommandKind.DESCRIBE, tree, "d/f")])
     begun = await protocol.begin(tree, [command_of(operation, move(0, "f"), new_command_id())])
     row, [item] = await now(pool, operation)
@@ -103,7 +68,7 @@ async def test_a_busy_item_stays_pending(pool: Pool, protocol: Protocol, tree: M
 async def test_the_next_items_are_those_whose_directory_is_made(pool: Pool, tree: MountId) -> None:
     directory = OperationItem(item=0, kind=ItemKind.MKDIR, path=NodePath(b"e"), node_kind=NodeKind.DIRECTORY)
     inside = replace(move(1, "f"), needs=0)
-    operation = await planned(pool, tree, directory, inside, move(2, "g"))
+    operation = await running(pool, tree, directory, inside, move(2, "g"))
     async with pool.connection() as connection:
         assert [one.item for one in await store.ready(connection, operation, 9)] == [0, 2]
         await store.hand_out(connection, operation.id, [0], 0.0)
@@ -113,7 +78,9 @@ async def test_the_next_items_are_those_whose_directory_is_made(pool: Pool, tree
 
 
 async def test_two_operations_take_their_subtrees_one_after_the_other(pool: Pool, tree: MountId) -> None:
-    first, second, apart = [await planned(pool, tree, move(0, "f")) for _ in range(3)]
+    first, second, apart = [await running(pool, tree, move(0, "f")) for _ in range(3)]
+    for one in (first, second, apart):
+        await set_row(pool, one, "claimed = false")
     async with pool.connection() as connection, connection.transaction():
         assert await store.claim(connection, first) is None
         assert await store.claim(connection, second) == first.id

@@ -190,7 +190,7 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
     return any(node["Node Type"] == "Sort" and node["Plan Rows"] > 10_000 for node in nodes)
 
 
-OPERATIONS, OPERATION = load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
+ITEMS, OPERATIONS, OPERATION = load("item_commands"), load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
 RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
@@ -257,8 +257,12 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         {"commands_pkey", "claims_command", "cleanups_command"},
     ),
     "unpublished": (EVENTS["unpublished"], {"limit": 1000}, {"outbox_position"}),
-    "open_items": (OPERATIONS["open_items"], {"ids": IDS}, {"commands_pkey", "operation_items_pkey"}),
-    "close_items": (OPERATIONS["close_items"], {"ids": IDS}, {"commands_pkey"}),
+    "open_items": (ITEMS["open_items"], {"ids": IDS}, {"commands_pkey", "operation_items_pkey"}),
+    "close_items": (ITEMS["close_items"], {"ids": IDS}, {"commands_pkey"}),
+    "operations of a list": (ITEMS["lock"], {"ids": [OPERATION]}, {"operations_pkey"}),
+    "operations of commands": (ITEMS["lock_of_commands"], {"ids": IDS}, {"operations_pkey", "commands_pkey"}),
+    "states of items": (ITEMS["states"], {"items": "[]"}, {"operation_items_pkey"}),
+    "set_aside": (ITEMS["set_aside"], {"items": "[]"}, {"operation_items_pkey"}),
     "ready": (OPERATIONS["ready"], {"id": OPERATION, "limit": 64}, {"operation_items_state", "operation_items_pkey"}),
     "ready_back": (OPERATIONS["ready_back"], {"id": OPERATION, "limit": 64}, {"operation_items_state"}),
     "directory_in_flight": (OPERATIONS["directory_in_flight"], {"id": OPERATION}, {"operation_items_state"}),

@@ -10,7 +10,7 @@ from schema.commands.command import CommandKind
 from schema.errors import WrongState
 from schema.ids import MountId, NodeId, new_command_id
 from schema.nodes import NodeKind, NodeState
-from schema.operations.chunk import together
+from schema.operations.chunk import together, until_a_stop
 from schema.operations.commands import command_of
 from schema.operations.control import Control, Steered, steer
 from schema.operations.operation import (
@@ -219,6 +219,13 @@ def test_a_plan_that_was_refused_is_not_run_by_a_retry() -> None:
         steer(operation(state=S.FAILED, started=False, failed=1), Control.RETRY)
 
 
+def test_an_undo_of_what_went_on_is_neither_run_nor_retried() -> None:
+    for state, control in ((S.PLANNED, Control.APPLY), (S.PARTIAL, Control.RETRY)):
+        with pytest.raises(WrongState, match="undo it anew"):
+            steer(operation(OperationKind.UNDO, state=state, stale=True), control)
+    assert steer(operation(OperationKind.UNDO, state=S.PLANNED, stale=True), Control.CANCEL).state is S.CANCELLED
+
+
 def test_what_went_backwards_goes_on_backwards_and_what_was_undone_is_not_retried() -> None:
     assert steer(operation(state=S.PAUSED, back=True), Control.RESUME).state is S.ROLLING_BACK
     assert steer(operation(state=S.PARTIAL, back=True), Control.RETRY).state is S.ROLLING_BACK
@@ -235,6 +242,15 @@ TURNS: list[tuple[dict[str, Any], bool, Reached | None]] = [
     ({"state": S.RUNNING, "want": Want.PAUSE}, True, Reached(S.PAUSED, False)),
     ({"state": S.RUNNING, "want": Want.PAUSE}, False, Reached(S.PAUSED, False)),
     ({"state": S.ROLLING_BACK, "want": Want.PAUSE, "back": True}, True, Reached(S.PAUSED, True)),
+    (
+        {"state": S.RUNNING, "failed": 5, "failed_before": 3, "done": 1, "options": Options(max_errors=2)},
+        True,
+        Reached(S.PARTIAL, False),
+    ),
+    ({"state": S.RUNNING, "failed": 5, "failed_before": 4, "options": Options(max_errors=2)}, True, None),
+    ({"state": S.RUNNING, "changed": 1}, True, None),
+    ({"state": S.RUNNING, "changed": 1, "options": Options(on_changed="stop")}, True, Reached(S.FAILED, False)),
+    ({"state": S.RUNNING, "changed": 1, "changed_before": 1, "options": Options(on_changed="stop")}, True, None),
     ({"state": S.CANCELLING}, True, Reached(S.CANCELLED, False)),
     ({"state": S.CANCELLING, "in_flight": 2}, True, None),
     ({"state": S.CANCELLING, "want": Want.ROLLBACK, "done": 3}, True, Reached(S.ROLLING_BACK, True)),
@@ -343,3 +359,12 @@ TOGETHER: list[tuple[list[OperationItem], int]] = [
 @pytest.mark.parametrize(("steps", "many"), TOGETHER)
 def test_what_builds_on_something_else_is_not_in_one_list_with_it(steps: list[OperationItem], many: int) -> None:
     assert together(steps, bytes_most=100) == steps[:many]
+
+
+def test_a_changed_tree_stops_the_operation_when_it_is_the_first_that_is_left() -> None:
+    stop, trees = Options(on_changed="stop"), [replace(item("a"), item=n) for n in (4, 5, 6)]
+    changed = {5: (ItemState.SKIPPED, "VERSION_CONFLICT", ""), 6: (ItemState.FAILED, "PATH_BUSY", "")}
+    assert until_a_stop(operation(options=stop), trees, changed) == (trees[:1], {})
+    assert until_a_stop(operation(options=stop), trees[1:], changed) == (trees[1:2], {5: changed[5]})
+    assert until_a_stop(operation(), trees, changed) == (trees, changed)
+    assert until_a_stop(operation(options=stop, back=True), trees, changed) == (trees, changed)

@@ -26,7 +26,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from activities.executors.base import Copied, Draft, Entry, Fetch, Identity, Result, Source, Stage, Task
+from activities.executors.base import (
+    SCAN_MOST,
+    Copied,
+    Draft,
+    Entry,
+    Fetch,
+    Identity,
+    Result,
+    ScanPage,
+    Source,
+    Stage,
+    Task,
+)
 from activities.executors.byte_locks import ByteLocks
 from activities.executors.drafts import staged
 from activities.executors.local import copy as local_copy
@@ -34,6 +46,7 @@ from activities.executors.local.content import LocalContent, list_folder, list_n
 from activities.executors.local.disk import Disk, own_name, split_place
 from activities.executors.local.errors import GONE, NOT_A_FOLDER, mount_error
 from activities.executors.local.registration import make_mount
+from activities.executors.local.scan import scan
 from activities.executors.local.steps import attempt as local_attempt
 from activities.executors.local.tree import discard
 from activities.executors.local.writer import LocalWriter, clear_stage, make_folder
@@ -238,3 +251,21 @@ class LocalExecutor:
         self.check()
         if self._disk is not disk:
             raise MountOffline("The mount was away while it was listed. List it again.")
+
+    def scan(self, path: NodePath, after: bytes = b"", most: int = SCAN_MOST) -> Iterator[ScanPage]:
+        disk = self._here()
+        with self._explaining():
+            try:
+                for page in scan(disk, path.raw, after, most):
+                    self._same(disk)
+                    yield page
+            except NodeNotFound:
+                self._same(disk)
+                raise
+        self.check()
+        self._same(disk)
+
+    def _same(self, disk: Disk) -> None:
+        """What was read is thrown away when another disk stands there now: it says nothing of this mount."""
+        if self._here() is not disk:
+            raise MountOffline("The mount was away while it was scanned. Scan it again.")

@@ -3,11 +3,12 @@
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from activities.executors.base import (
+    SCAN_MOST,
     Copied,
     Done,
     Draft,
@@ -16,6 +17,9 @@ from activities.executors.base import (
     Identity,
     Refused,
     Result,
+    ScanPage,
+    Seen,
+    SeenFolder,
     Source,
     Stage,
     Step,
@@ -207,3 +211,30 @@ class MemoryExecutor:
         for name, found in nodes:
             yield Entry(NodePath(name), found, "directory" if found.directory else "file")
         self.check()
+
+    def scan(self, path: NodePath, after: bytes = b"", most: int = SCAN_MOST) -> Iterator[ScanPage]:
+        """A cursor is the last name that was told."""
+        self.check()
+        with self.guard:
+            known = {name: node.identity for name, node in self.tree.items()}
+        if path.raw and path.raw not in known:
+            raise NodeNotFound()
+        way = [folder.raw for folder in [*path.ancestors()[1:], path] if folder.raw]
+        names = sorted(name for name in known if name > after and (name in way or NodePath(name).is_below(path)))
+        for start in range(0, len(names), most):
+            self.check()
+            yield self._page(names[start : start + most], known)
+        top = known.get(path.raw)
+        folders = [
+            name for name in known if known[name].directory and (name == path.raw or NodePath(name).is_below(path))
+        ]
+        told = [SeenFolder(name, tuple(known[name].facts()), True) for name in folders]
+        if top is None:
+            told.insert(0, SeenFolder(b"", tuple(MemoryNode(None, 0, 0, 0).identity.facts()), True))
+        self.check()
+        yield ScanPage((), names[-1] if names else after, told)
+
+    def _page(self, names: Sequence[bytes], known: Mapping[bytes, Identity]) -> ScanPage:
+        kinds = {True: "directory", False: "file"}
+        seen = [Seen(name, kinds[known[name].directory], tuple(known[name].facts())) for name in names]
+        return ScanPage(seen, names[-1])

@@ -15,7 +15,7 @@ from xml.sax.saxutils import unescape
 from activities import budgets
 from activities.executors.base import Identity
 from activities.executors.s3.errors import Missing, UploadGone, answered, explaining
-from activities.executors.s3.listing import ListedObject, listed
+from activities.executors.s3.listing import ListedObject, listed, pages
 from activities.executors.s3.wire.line import Content, WireAnswer
 from activities.executors.s3.wire.wire import Wire, code_of
 
@@ -128,6 +128,9 @@ class Bucket:
 
     def every(self, prefix: str, most: int | None = None) -> Iterator[ListedObject]:
         return listed(self.wire, prefix, most)
+
+    def pages(self, prefix: str, token: str | None, most: int) -> Iterator[tuple[list[ListedObject], str | None]]:
+        return pages(self.wire, prefix, token, most)
 
     def first(self, prefix: str, most: int) -> list[ListedObject]:
         return list(self.every(prefix, most))

@@ -23,12 +23,14 @@ from typing import Any
 
 from activities import budgets
 from activities.executors.base import (
+    SCAN_MOST,
     Copied,
     Draft,
     Entry,
     Fetch,
     Identity,
     Result,
+    ScanPage,
     Source,
     Stage,
     Step,
@@ -44,6 +46,7 @@ from activities.executors.s3.keys import Keys
 from activities.executors.s3.listing import ListedObject
 from activities.executors.s3.mount import Store
 from activities.executors.s3.presign import LINK_MAX, Uploads
+from activities.executors.s3.scan import scan
 from activities.executors.s3.spool import BucketSpool
 from activities.executors.s3.steps.attempt import FOLDER, S3Attempt
 from activities.executors.s3.steps.reversal import Reversal
@@ -300,6 +303,12 @@ class S3Executor:
             for one in self.store.bucket.every(self.store.keys.prefix):
                 if not one.key.startswith(self.store.keys.reserved):
                     yield from self._entries(one, listed)
+            self.store.sure()
+
+    def scan(self, path: NodePath, after: bytes = b"", most: int = SCAN_MOST) -> Iterator[ScanPage]:
+        with _understood():
+            self.store.check()
+            yield from scan(self.store, path, after, most)
             self.store.sure()
 
     def _entries(self, one: ListedObject, listed: set[NodePath]) -> Iterator[Entry]:

@@ -34,20 +34,49 @@ class ListedObject:
 
 def listed(wire: Wire, prefix: str, most: int | None = None) -> Iterator[ListedObject]:
     """Every key below the prefix, in the store's own order (SeaweedFS has another one than AWS); or the first `most`."""
-    asked = {"list-type": "2", "encoding-type": "url", "prefix": prefix}
-    if most is not None:
-        asked["max-keys"] = str(most)
+    for page, _ in pages(wire, prefix, None, most):
+        yield from page
+        if most is not None:
+            return
+
+
+PAGE = 1000
+"""Keys in a page, at most, everywhere."""
+
+
+def pages(
+    wire: Wire, prefix: str, after: str | None, most: int | None
+) -> Iterator[tuple[list[ListedObject], str | None]]:
+    """Every key, page by page, each with the place from where the next one is asked for; or all that come after such a place.
+
+    SeaweedFS says that nothing follows a page whose last key is the marker of a directory, when only what that holds is left.
+    So a full page is never taken for the last one."""
     while True:
+        asked = {"list-type": "2", "encoding-type": "url", "prefix": prefix, "max-keys": str(min(most or PAGE, PAGE))}
+        if after is not None:
+            asked[_BY[after[0]]] = after[1:]
         page = wire.ask("GET", None, query=asked).body
         if b"</ListBucketResult>" not in page:
             raise OSError(errno.EIO, "the store answered something else than a listing")
-        yield from map(_read, _CONTENTS.findall(page))
-        if most is not None or not _NEXT.search(page):
+        keys = list(map(_read, _CONTENTS.findall(page)))
+        after = _next(page)
+        if after is None and len(keys) >= min(most or PAGE, PAGE):
+            after = "k" + keys[-1].key
+        yield keys, after
+        if after is None:
             return
-        token = _TOKEN.search(page)
-        if token is None:
-            raise OSError(errno.EIO, "the store's listing says that it goes on, and not where")
-        asked["continuation-token"] = unescape(token[1].decode("utf-8"), _QUOTES)
+
+
+_BY = {"t": "continuation-token", "k": "start-after"}
+
+
+def _next(page: bytes) -> str | None:
+    if not _NEXT.search(page):
+        return None
+    token = _TOKEN.search(page)
+    if token is None:
+        raise OSError(errno.EIO, "the store's listing says that it goes on, and not where")
+    return "t" + unescape(token[1].decode("utf-8"), _QUOTES)
 
 
 def _read(contents: bytes) -> ListedObject:

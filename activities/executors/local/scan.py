@@ -1,0 +1,181 @@
+"""A scan of a local disk: directory by directory in the order of their names, each listed and stat'ed through one descriptor.
+
+It goes into a directory after all names of the directory above were told. So a cursor is the directory that was told last:
+what is still to come follows from it and from what lies there now. A directory that was told in part is told again.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from activities.executors import syscalls
+from activities.executors.base import ScanPage, Seen, SeenFolder, Unseen
+from activities.executors.local.disk import OPEN_FOLDER, Disk
+from activities.executors.local.errors import NOT_A_FOLDER
+from activities.executors.syscalls import open_beneath
+from schema.errors import NodeNotFound
+from schema.paths import RESERVED
+
+Facts = tuple[int, int, int, int, int, int, int, int, int]
+
+_TYPE = 0o170000
+_KINDS = {0o100000: "file", 0o040000: "directory", 0o120000: "symlink"}
+_GONE = (errno.ENOENT, *NOT_A_FOLDER)
+_UNSEEN = {
+    errno.EACCES: ("FORBIDDEN", "The disk does not let Filestore look here. Look at owner and mode, then scan again."),
+    errno.EPERM: ("FORBIDDEN", "The disk does not let Filestore look here. Look at its attributes, then scan again."),
+    errno.EIO: (
+        "UNAVAILABLE",
+        "The disk could not read this. Look at the kernel's log and at the disk, then scan again.",
+    ),
+}
+
+
+def scan(disk: Disk, top: bytes, after: bytes, most: int) -> Iterator[ScanPage]:
+    batch = _Batch(most, after)
+    if after:
+        waiting = _waiting(disk, top, after[1:])
+    else:
+        batch.entries.extend(_way(disk, top))
+        waiting = [] if batch.entries and batch.entries[-1].kind != "directory" else [top]
+    while waiting:
+        path = waiting.pop()
+        below = list[bytes]()
+        yield from _tell(disk, path, batch, below)
+        batch.cursor = b"/" + path
+        waiting.extend(reversed(below))
+    if batch.filled:
+        yield batch.take()
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What waits for its page."""
+
+    most: int
+    cursor: bytes
+    entries: list[Seen] = field(default_factory=list)
+    folders: list[SeenFolder] = field(default_factory=list)
+    unseen: list[Unseen] = field(default_factory=list)
+
+    @property
+    def filled(self) -> int:
+        return len(self.entries) + len(self.folders) + len(self.unseen)
+
+    def take(self) -> ScanPage:
+        page = ScanPage(self.entries, self.cursor, self.folders, self.unseen)
+        self.entries, self.folders, self.unseen = [], [], []
+        return page
+
+
+def _tell(disk: Disk, path: bytes, batch: _Batch, below: list[bytes]) -> Iterator[ScanPage]:
+    """The names of one directory, and those of them that are directories. One that is gone, or is a file or a link by now, is
+    not told; and the listing in which it was seen is not taken for a later one."""
+    try:
+        folder = open_beneath(disk.root, path or b".", OPEN_FOLDER)
+    except OSError as error:
+        if error.errno not in _GONE:
+            batch.unseen.append(_unseen(path, error))
+        return
+    try:
+        buffer = syscalls.new_buffer()
+        before, names = _facts(disk, folder, b"", buffer), _names(folder, path)
+        for start in range(0, len(names), batch.most):
+            _look(disk, folder, path, names[start : start + batch.most], batch, below, buffer)
+            if batch.filled >= batch.most:
+                yield batch.take()
+        after = _facts(disk, folder, b"", buffer)
+        assert before is not None and after is not None, "an open descriptor is always there"
+        batch.folders.append(SeenFolder(path, before, before == after))
+    except OSError as error:
+        batch.unseen.append(_unseen(path, error))
+    finally:
+        os.close(folder)
+
+
+def _look(
+    disk: Disk, folder: int, path: bytes, names: list[bytes], batch: _Batch, below: list[bytes], buffer: syscalls.Buffer
+) -> None:
+    above = path + b"/" if path else b""
+    for name in names:
+        try:
+            found = _facts(disk, folder, name, buffer)
+        except OSError as error:
+            batch.unseen.append(_unseen(above + name, error))
+            continue
+        if found is None:
+            continue
+        kind = _KINDS.get(found[7] & _TYPE, "special")
+        batch.entries.append(Seen(above + name, kind, found))
+        if kind == "directory":
+            below.append(above + name)
+
+
+def _facts(disk: Disk, folder: int, name: bytes, buffer: syscalls.Buffer) -> Facts | None:
+    return syscalls.facts(folder, name, disk.place.st_dev, buffer)
+
+
+def _names(folder: int, path: bytes) -> list[bytes]:
+    names = sorted(map(os.fsencode, os.listdir(folder)))
+    if not path and RESERVED in names:
+        names.remove(RESERVED)
+    return names
+
+
+def _unseen(path: bytes, error: OSError) -> Unseen:
+    """Raises what concerns the whole mount, or means a defect."""
+    known = _UNSEEN.get(error.errno or 0)
+    if known is None:
+        raise error
+    return Unseen(path, *known)
+
+
+def _way(disk: Disk, top: bytes) -> Iterator[Seen]:
+    """The directories that lead to a path, and itself. Nothing leads to the root."""
+    names = top.split(b"/") if top else []
+    for depth, name in enumerate(names):
+        path = b"/".join(names[: depth + 1])
+        found = _find(disk, b"/".join(names[:depth]), name)
+        if found is None:
+            raise NodeNotFound(f"Nothing lies at {path.decode('utf-8', 'replace')} on the storage.")
+        yield Seen(path, _KINDS.get(found[7] & _TYPE, "special"), found)
+
+
+def _find(disk: Disk, above: bytes, name: bytes) -> Facts | None:
+    try:
+        folder = open_beneath(disk.root, above or b".", OPEN_FOLDER)
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
+        return None
+    try:
+        return _facts(disk, folder, name, syscalls.new_buffer())
+    finally:
+        os.close(folder)
+
+
+def _waiting(disk: Disk, top: bytes, done: bytes) -> list[bytes]:
+    """The directories that come after `done`, the next one last: those below it, and those after it and after each directory
+    on the way to it."""
+    here, waiting = top, list[bytes]()
+    for name in done[len(top) :].split(b"/"):
+        if name:
+            waiting += reversed([below for below in _below(disk, here) if below.rpartition(b"/")[2] > name])
+            here = here + b"/" + name if here else name
+    return waiting + _below(disk, here)[::-1]
+
+
+def _below(disk: Disk, path: bytes) -> list[bytes]:
+    try:
+        folder = open_beneath(disk.root, path or b".", OPEN_FOLDER)
+    except OSError as error:
+        if error.errno not in (*_GONE, *_UNSEEN):
+            raise
+        return []
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(os.fsencode(entry.name) for entry in entries if entry.is_dir(follow_symlinks=False))
+    finally:
+        os.close(folder)
+    return [path + b"/" + name if path else name for name in names if path or name != RESERVED]
