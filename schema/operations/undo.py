@@ -158,9 +158,6 @@ class UndoPlanner:
     next_item: int
     runs: Mapping[NodeId, Run]
     steps: list[Step] = field(default_factory=list)
-    _touched: dict[bytes | NodeId, int] = field(default_factory=dict)
-    """The last item at a path or below it, and of a node"""
-    _directories: dict[bytes, int] = field(default_factory=dict)
 
     def add(self, changes: Iterable[Change]) -> None:
         for change in changes:
@@ -218,26 +215,9 @@ class UndoPlanner:
         )
 
     def _numbered(self, item: OperationItem, version: int) -> OperationItem:
-        """With its number, and the item that it waits for: the last one of its node, at its places, below or above them."""
-        places = [item.path, *([item.target] if item.target is not None else [])]
-        earlier = [self._touched.get(place.raw) for place in places]
-        earlier += [self._directories.get(above.raw) for place in places for above in place.ancestors()]
-        earlier.append(None if item.node_id is None else self._touched.get(item.node_id))
-        numbered = replace(
-            item, item=self.next_item, version=version, needs=max((n for n in earlier if n is not None), default=None)
-        )
-        if item.state is ItemState.PENDING:
-            self._remember(numbered, places)
+        numbered = replace(item, item=self.next_item, version=version)
         self.next_item += 1
         return numbered
-
-    def _remember(self, item: OperationItem, places: Sequence[NodePath]) -> None:
-        if item.node_id is not None:
-            self._touched[item.node_id] = item.item
-        for place in places:
-            self._touched.update(dict.fromkeys((place.raw, *(above.raw for above in place.ancestors())), item.item))
-            if item.node_kind is NodeKind.DIRECTORY:
-                self._directories[place.raw] = item.item
 
 
 def _reversed(change: Change) -> OperationItem:

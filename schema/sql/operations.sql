@@ -208,13 +208,21 @@ SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version
          WHERE p.operation_id = i.operation_id AND p.item = i.needs AND p.state IN ('pending', 'running') OFFSET 0))
  ORDER BY i.item LIMIT %(limit)s
 
--- name: ready_back
--- The next items to put back, newest first.
+-- name: ready_in_order
+-- The next items of an undo. Each builds on those before it: none goes ahead of one that `waits` for its turn.
 SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
-       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version
+       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version,
+       coalesce(i.retry_at > now(), false) AS waits
   FROM filestore.operation_items i
- WHERE i.operation_id = %(id)s AND i.state = 'done' AND (i.retry_at IS NULL OR i.retry_at <= now())
- ORDER BY i.item DESC LIMIT %(limit)s
+ WHERE i.operation_id = %(id)s AND i.state = 'pending' ORDER BY i.item LIMIT %(limit)s
+
+-- name: ready_back
+-- The next items to put back, newest first, and in this order as well.
+SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
+       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version,
+       coalesce(i.retry_at > now(), false) AS waits
+  FROM filestore.operation_items i
+ WHERE i.operation_id = %(id)s AND i.state = 'done' ORDER BY i.item DESC LIMIT %(limit)s
 
 -- name: left
 -- Whether anything is still to be done, or to be put back.

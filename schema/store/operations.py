@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -245,9 +246,11 @@ async def claim(connection: Connection, operation: Operation) -> str | None:
 
 async def ready(connection: Connection, operation: Operation, limit: int) -> list[OperationItem]:
     """The next items in the direction of the operation."""
-    query = SQL["ready_back"] if operation.back else SQL["ready"]
+    undoes = operation.kind is OperationKind.UNDO
+    query = SQL["ready_back"] if operation.back else SQL["ready_in_order"] if undoes else SQL["ready"]
     cursor = await connection.execute(query, {"id": operation.id, "limit": limit})
-    return [_item(row) for row in await cursor.fetchall()]
+    rows = await cursor.fetchall()
+    return [_item(row) for row in takewhile(lambda row: not row.get("waits", False), rows)]
 
 
 async def anything_left(connection: Connection, operation: Operation) -> bool:

@@ -65,6 +65,7 @@ NEEDS = {
     ("PATCH", "/v1/nodes/{id}/metadata"): "write",
     ("POST", "/v1/commands"): "write",
     ("POST", "/v1/commands/{name}"): "write",
+    ("POST", "/v1/commands/{id}/undo"): "write",
     **{("POST", f"/v1/commands/{kind.name}"): "write" for kind in KINDS},
     ("POST", "/v1/backend-mounts"): "admin",
     ("PATCH", "/v1/backend-mounts/{id}"): "admin",

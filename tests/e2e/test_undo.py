@@ -242,13 +242,16 @@ def _undo_mixed(service: Service, mount: MountOfTest, other: Writer, agent: Writ
     expected = {path: content for path, content in before.items() if path.startswith(("mine", "a", "z"))}
     expected |= {path: content for path, content in after.items() if path.startswith("theirs")} | {"both": None}
     expected |= {path: content for path in mixed.shared if (content := mixed.left(path)) is not None}
-    assert mount.on_disk() == expected, (
-        seed,
-        items(service, done, state="failed"),
-        items(service, done, state="skipped"),
-    )
+    assert mount.on_disk() == expected, _told(service, done, seed)
     listed = {one["path"] for one in items(service, done, state="skipped")}
     assert listed == {path for path, history in mixed.shared.items() if _left_to_another(mixed, history)}, seed
+
+
+def _told(service: Service, done: dict[str, Any], seed: int) -> str:
+    """What a person needs to find out what went wrong."""
+    bad = [one for one in items(service, done) if one["state"] in ("failed", "skipped")]
+    fields = ("item", "kind", "path", "targetPath", "code", "message", "version")
+    return "\n".join([f"seed {seed}", *(str([one[name] for name in fields]) for one in bad)])
 
 
 def _left_to_another(mixed: Mixed, history: list[tuple[str, bytes]]) -> bool:
