@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(route_class=Plain, tags=["operations"])
 
+_NAMED = [*answers.PARAMETERS, *answers.NAMES]
 _LIMITS = openapi.body_of(LimitsChange, {"options": {"filesPerSecond": 20}})
 _PLAIN = (
     (Control.APPLY, "Run a plan", "Exactly this plan. An item that has changed since is skipped."),
@@ -90,10 +91,7 @@ async def retry(request: Request) -> Response:
     operation_id="undoOperation",
     summary="Undo",
     responses=openapi.answers({202: ("The operation that puts it back", Operation)}, *answers.REFUSALS),
-    openapi_extra={
-        "parameters": [*answers.PARAMETERS, *answers.NAMES],
-        "requestBody": openapi.body_of(UndoBody, {"planOnly": True}),
-    },
+    openapi_extra={"parameters": _NAMED, "requestBody": openapi.body_of(UndoBody, {"planOnly": True})},
 )
 async def undo(request: Request) -> Response:
     """A new operation that puts back what this one has done, newest first. What was changed since is left, and listed. An

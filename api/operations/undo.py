@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection
 
 router = APIRouter(route_class=Plain, tags=["operations"])
+_PARAMETERS = [openapi.path_id("The command", openapi.COMMAND_ID), *answers.NAMES]
 
 
 @router.post(
@@ -39,10 +40,7 @@ router = APIRouter(route_class=Plain, tags=["operations"])
     operation_id="undoCommand",
     summary="Undo a command",
     responses=openapi.answers(answers.ACCEPTED, *answers.REFUSALS),
-    openapi_extra={
-        "parameters": [openapi.path_id("The command", openapi.COMMAND_ID), *answers.NAMES],
-        "requestBody": openapi.body_of(UndoBody, {"planOnly": True}),
-    },
+    openapi_extra={"parameters": _PARAMETERS, "requestBody": openapi.body_of(UndoBody, {"planOnly": True})},
 )
 async def undo_command(request: Request) -> Response:
     """An operation that puts back what this one command has changed, if nothing else has changed it since."""

@@ -16,7 +16,7 @@ from schema.paths import NodePath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class NodePlace:
     """A name in a directory, whatever the directory is called now."""
 
     parent: NodeId
@@ -31,11 +31,11 @@ class Replaced:
     version: int
     """The last one with its content"""
     size: int
-    place: Place
+    place: NodePlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class JournalChange:
     """An entry of the journal that the selection takes."""
 
     entry: int
@@ -50,7 +50,7 @@ class Change:
     """The node was deleted before"""
     path: NodePath
     target: NodePath | None = None
-    was: Place | None = None
+    was: NodePlace | None = None
     """Where the node was before"""
     size: int = 0
     nodes: int = 1
@@ -125,12 +125,12 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class UndoStep:
     """An item, and what has to be asked of the record before it can be planned."""
 
     item: OperationItem
     entry: int
-    appears: Place | None = None
+    appears: NodePlace | None = None
     """Here it brings its node back: nobody else may have put anything there since"""
     tree: bool = False
     """It takes along what lies below"""
@@ -157,13 +157,13 @@ class UndoPlanner:
 
     next_item: int
     runs: Mapping[NodeId, Run]
-    steps: list[Step] = field(default_factory=list)
+    steps: list[UndoStep] = field(default_factory=list)
 
-    def add(self, changes: Iterable[Change]) -> None:
+    def add(self, changes: Iterable[JournalChange]) -> None:
         for change in changes:
             self._add(change)
 
-    def _add(self, change: Change) -> None:
+    def _add(self, change: JournalChange) -> None:
         run = self.runs.get(change.node)
         if change.crossed:
             self._leave(change, "NOT_SUPPORTED")
@@ -181,31 +181,39 @@ class UndoPlanner:
         if change.replaced is not None and run is not None and run.has(change.version):
             self._return(change, change.replaced)
 
-    def _leave(self, change: Change, code: str) -> None:
+    def _leave(self, change: JournalChange, code: str) -> None:
         kind = ItemKind.DESCRIBE if change.kind is CommandKind.DESCRIBE else ItemKind.RESTORE
         item = _item(change, kind, change.place) if change.revises else _reversed(change)
         self._put(left(item, code), change, change.version)
 
-    def _return(self, change: Change, gone: Replaced) -> None:
+    def _return(self, change: JournalChange, gone: Replaced) -> None:
         """The file whose name a move had taken comes back, when the move has gone back."""
         run, version = self.runs.get(gone.node), gone.version + 1
         item = OperationItem(
             item=0, kind=ItemKind.RESTORE, path=change.place, node_id=gone.node, version=version, size=gone.size
         )
         if run is None or not run.has(version):
-            self.steps.append(Step(item=left(self._numbered(item, version), "VERSION_CONFLICT"), entry=change.entry))
+            self.steps.append(
+                UndoStep(item=left(self._numbered(item, version), "VERSION_CONFLICT"), entry=change.entry)
+            )
             return
         item = self._numbered(item, run.version_at(version))
-        self.steps.append(Step(item=item, entry=change.entry, appears=gone.place, content=gone.version))
+        self.steps.append(UndoStep(item=item, entry=change.entry, appears=gone.place, content=gone.version))
 
     def _put(
-        self, item: OperationItem, change: Change, version: int, *, tree: bool = False, content: int | None = None
+        self,
+        item: OperationItem,
+        change: JournalChange,
+        version: int,
+        *,
+        tree: bool = False,
+        content: int | None = None,
     ) -> None:
         item = self._numbered(item, version)
         restores = item.kind is ItemKind.RESTORE and item.content_version is None
         comes_back = item.kind is ItemKind.MOVE or restores
         self.steps.append(
-            Step(
+            UndoStep(
                 item=item,
                 entry=change.entry,
                 appears=change.was if comes_back else None,
@@ -220,7 +228,7 @@ class UndoPlanner:
         return numbered
 
 
-def _reversed(change: Change) -> OperationItem:
+def _reversed(change: JournalChange) -> OperationItem:
     """What puts one change of place or life back."""
     if change.kind is CommandKind.MOVE and not change.crossed:
         return _item(change, ItemKind.MOVE, change.place, target=change.path)
@@ -230,7 +238,7 @@ def _reversed(change: Change) -> OperationItem:
 
 
 def _item(
-    change: Change,
+    change: JournalChange,
     kind: ItemKind,
     path: NodePath,
     *,

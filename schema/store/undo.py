@@ -13,7 +13,7 @@ from schema.commands.command import CommandKind
 from schema.ids import MountId, NodeId
 from schema.nodes import NodeKind
 from schema.operations.operation import OperationItem
-from schema.operations.undo import Change, Place, Replaced, Run, RunVersion, Step
+from schema.operations.undo import JournalChange, NodePlace, Replaced, Run, RunVersion, UndoStep
 from schema.operations.undo_selection import MACHINES, UndoSelection
 from schema.paths import NodePath
 from schema.sql import load
@@ -55,47 +55,47 @@ class Taken:
         }  # fmt: skip
 
 
-async def _rows(connection: Connection, name: str, values: dict[str, Any]) -> list[DictRow]:
+async def _rows(connection: Connection, query: LiteralString, values: dict[str, Any]) -> list[DictRow]:
     # Planned with these very values: most conditions vanish, and with them whatever would keep the indexes from being used.
-    return await (await connection.execute(QUERIES[name], values, prepare=False)).fetchall()
+    return await (await connection.execute(query, values, prepare=False)).fetchall()
 
 
 async def touched(
     connection: Connection, tenant: str, selection: UndoSelection
 ) -> list[tuple[MountId, NodePath | None, NodePath | None]]:
     """The mounts where the selection has changes; of a few named commands their paths and targets as well."""
-    rows = await _rows(connection, "places", Taken(tenant, MountId(0), selection).values())
+    rows = await _rows(connection, QUERIES["places"], Taken(tenant, MountId(0), selection).values())
     return [(MountId(row["mount_id"]), _path(row["path"]), _path(row["target"])) for row in rows]
 
 
 async def begin(connection: Connection, taken: Taken, asked_at: datetime) -> tuple[int, list[str]] | None:
     """The last entry that the undo looks at, and which pieces of work are meant as a whole. None: a command that began before
     the undo was asked for has not ended."""
-    (row,) = await _rows(connection, "running", taken.values() | {"asked_at": asked_at})
+    (row,) = await _rows(connection, QUERIES["running"], taken.values() | {"asked_at": asked_at})
     if row["running"]:
         return None
-    (last,) = await _rows(connection, "bound", {})
+    (last,) = await _rows(connection, QUERIES["bound"], {})
     if taken.selection.since is None and taken.selection.until is None:
         return last["bound"], []
     values = Taken(taken.tenant, taken.mount, taken.selection, last["bound"]).values()
-    return last["bound"], [row["correlation_id"] for row in await _rows(connection, "units", values)]
+    return last["bound"], [row["correlation_id"] for row in await _rows(connection, QUERIES["units"], values)]
 
 
-async def changes(connection: Connection, taken: Taken, below: int, limit: int) -> list[Change]:
+async def changes(connection: Connection, taken: Taken, below: int, limit: int) -> list[JournalChange]:
     """The newest first, from below an entry on."""
-    rows = await _rows(connection, "changes", taken.values() | {"below": below, "limit": limit})
+    rows = await _rows(connection, QUERIES["changes"], taken.values() | {"below": below, "limit": limit})
     return [_change(row) for row in rows]
 
 
 async def runs(connection: Connection, taken: Taken, nodes: Collection[NodeId]) -> dict[NodeId, Run]:
-    rows = await _rows(connection, "runs", taken.values() | {"nodes": sorted(nodes)})
+    rows = await _rows(connection, QUERIES["runs"], taken.values() | {"nodes": sorted(nodes)})
     of_node: dict[NodeId, list[DictRow]] = {}
     for row in rows:
         of_node.setdefault(NodeId(row["node"]), []).append(row)
     return {node: _run(versions) for node, versions in of_node.items()}
 
 
-async def refused(connection: Connection, taken: Taken, steps: Sequence[Step]) -> dict[int, str]:
+async def refused(connection: Connection, taken: Taken, steps: Sequence[UndoStep]) -> dict[int, str]:
     """Which of these items can not go, with their codes."""
     places = [
         {"item": s.item.item, "parent": s.appears.parent, "name": s.appears.name.hex(), "node": s.item.node_id, "entry": s.entry}
@@ -107,15 +107,14 @@ async def refused(connection: Connection, taken: Taken, steps: Sequence[Step]) -
     ]
     values = taken.values()
     asked = (
-        ("expired", {"contents": contents}, "CONTENT_EXPIRED"),
-        ("changed_below", {"trees": trees}, "VERSION_CONFLICT"),
-        ("taken_places", {"places": places}, "NODE_EXISTS"),
+        (QUERIES["expired"], "contents", contents, "CONTENT_EXPIRED"),
+        (QUERIES["changed_below"], "trees", trees, "VERSION_CONFLICT"),
+        (QUERIES["taken_places"], "places", places, "NODE_EXISTS"),
     )
     found: dict[int, str] = {}
-    for name, items, code in asked:
-        ((key, listed),) = items.items()
+    for query, key, listed, code in asked:
         if listed:
-            rows = await _rows(connection, name, values | {key: orjson.dumps(listed).decode()})
+            rows = await _rows(connection, query, values | {key: orjson.dumps(listed).decode()})
             found |= {row["item"]: code for row in rows}
     return found
 
@@ -124,7 +123,7 @@ async def raised(connection: Connection, id: str, steps: Sequence[OperationItem]
     """Items that go back, of an undo that can have several for one node: each goes from the version that the later ones have
     left, unless something else has changed the node since."""
     asked = [{"item": one.item, "node": one.node_id, "version": one.version} for one in steps]
-    rows = await _rows(connection, "own_versions", {"id": id, "items": orjson.dumps(asked).decode()})
+    rows = await _rows(connection, QUERIES["own_versions"], {"id": id, "items": orjson.dumps(asked).decode()})
     now = {row["item"]: row["version"] for row in rows}
     return [replace(one, version=now.get(one.item, one.version)) for one in steps]
 
@@ -149,10 +148,10 @@ def _version(row: DictRow) -> RunVersion:
     return RunVersion(row["version"], content=content, metadata=content or (lived and kind == CommandKind.DESCRIBE))
 
 
-def _change(row: DictRow) -> Change:
+def _change(row: DictRow) -> JournalChange:
     before, also = row["before"], row["also"] or {}
     tree = also.get("tree")
-    return Change(
+    return JournalChange(
         entry=row["id"],
         kind=CommandKind(row["kind"]),
         node=NodeId(row["node_id"]),
@@ -180,8 +179,8 @@ def _replaced(gone: Mapping[str, Any] | None) -> Replaced | None:
     )
 
 
-def _place(node: Mapping[str, Any]) -> Place:
-    return Place(parent=node["parent"], name=bytes.fromhex(node["name"]))
+def _place(node: Mapping[str, Any]) -> NodePlace:
+    return NodePlace(parent=node["parent"], name=bytes.fromhex(node["name"]))
 
 
 def _path(raw: bytes | None) -> NodePath | None:
