@@ -63,6 +63,7 @@ S3_CALLS = (S3_READS, S3_PARTS, S3_COPIES, S3_ITEMS)
 
 API_CONNECTIONS = ConnectionBudget("filestore-api", 2, 8, "reads of routes, and writes of mounts")
 ENGINE_CONNECTIONS = ConnectionBudget("filestore-engine", 4, 12, "commands, events and background work")
+CONSUMER_CONNECTIONS = ConnectionBudget("filestore-consumers", 1, 4, "what follows the feed: Metastore and Timestore")
 CHECK_CONNECTIONS = ConnectionBudget("filestore-check", 1, 4, "the consistency check")
 
-CONNECTIONS = (API_CONNECTIONS, ENGINE_CONNECTIONS, CHECK_CONNECTIONS)
+CONNECTIONS = (API_CONNECTIONS, ENGINE_CONNECTIONS, CONSUMER_CONNECTIONS, CHECK_CONNECTIONS)

@@ -20,6 +20,8 @@ from api.http import errors, middleware, openapi
 from api.http.descriptors import EnoughDescriptors
 from api.http.routes import surround
 from api.journal import routes as journal
+from api.metastore import namespaces
+from api.metastore import routes as metastore
 from api.mounts import routes as mounts
 from api.mounts.known import KnownMounts
 from api.nodes import diff, past, trash
@@ -65,6 +67,8 @@ ROUTERS = (
     steering,
     undo,
     rollups,
+    metastore,
+    namespaces,
     batches,
     commands,
     status,

@@ -44,6 +44,7 @@ POINTS: dict[str, str] = {
     "operation.next": "the next items of an operation are handed out, their commands are not begun",
     "recompute.page": "a page of directories is recomputed, and its corrections and where it ends are durable",
     "publish.positioned": "events have their positions, Redis has not seen them",
+    "metastore.taken": "a batch of events is in the records, its transaction is not committed",
     "publish.sent": "Redis has the events, the feed does not know",
 }
 

@@ -68,6 +68,11 @@ class Settings(BaseSettings):
     events_poll_seconds: float = Field(0.5, gt=0, le=1)
     """How often new events are looked for where Redis does not tell of them."""
 
+    consumers_port: int = Field(8082, ge=0, le=65535)
+    """Where the process of the consumers answers /health, /ready and /metrics, on `host`; 0: nowhere."""
+    metastore: bool = True
+    """Whether records follow the nodes, and can be read and changed."""
+
     http_line_max_bytes: int = Field(32 * 1024, ge=1024)
     """Of the address in a request line. The longest path there can be takes 12 KiB of it."""
     http_head_max_bytes: int = Field(64 * 1024, ge=1024)

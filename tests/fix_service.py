@@ -329,8 +329,3 @@ def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
             return False
         time.sleep(0.02)
     return True
-
-
-def later(case: Any) -> Any:
-    """A case that is as good as another one that `make test` runs: left to `make test-slow`."""
-    return pytest.param(case, marks=[pytest.mark.slow])

@@ -30,7 +30,14 @@ POSTGRES_AT = (
     "api.sealed", "begin.before_commit", "begin.committed", "stage.staged", "stage.recorded", "apply.locked",
     "apply.flushed", "commit.before_commit", "commit.committed", "finish.acted", "publish.positioned", "publish.sent",
 )  # fmt: skip
-ELSEWHERE = {"commit.taken_back", "stage.laid", "finish.cleared", "operation.planned", "operation.next"}
+ELSEWHERE = {
+    "metastore.taken",
+    "commit.taken_back",
+    "stage.laid",
+    "finish.cleared",
+    "operation.planned",
+    "operation.next",
+}
 """No command of the sweep passes these: see `every_crash`."""
 REDIS_AT = ("commit.before_commit", "commit.committed", "publish.positioned", "publish.sent")
 IN_WORKER = (

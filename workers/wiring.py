@@ -1,8 +1,9 @@
 """The composition root: settings in, connected parts out. Only processes import it, and nothing is joined anywhere else."""
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from temporalio.worker import Interceptor
 
@@ -13,6 +14,7 @@ from activities.commands.commit import Commit
 from activities.commands.finish import Finish
 from activities.commands.fresh import FreshAttempts
 from activities.commands.stage import StageCopies
+from activities.consumers.metastore import Metastore
 from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
 from activities.executors.kinds import prepare_storage, prove_storage, read_sentinel
@@ -36,6 +38,7 @@ from workers.engine.queues import Activities
 from workers.engine.served import ServedMounts
 from workers.engine.vitals import Vitals, WorkerVitals
 from workers.process.counts import ActivityCounts, CountedActivities
+from workers.process.following import Consumer
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,30 @@ class WorkerParts:
     served: ServedMounts
     observed: WorkerVitals
     counts: ActivityCounts
+
+
+CONSUMERS = ("metastore",)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerParts:
+    """What the process of the consumers runs: nothing of it is open or started yet."""
+
+    pool: Pool
+    consumers: Sequence[Consumer]
+    wakeups: RedisWakeups | None
+
+    def upkeep(self) -> Sequence[Coroutine[Any, Any, None]]:
+        """What is done beside the batches."""
+        return ()
+
+
+def consumer_parts(settings: Settings, names: Sequence[str]) -> ConsumerParts:
+    """`names`: only these; none: those that are switched on."""
+    pool = make_connections(settings, budgets.CONSUMER_CONNECTIONS, generic_plans=True)
+    wanted = names or [name for name, on in {"metastore": settings.metastore}.items() if on]
+    consumers: list[Consumer] = [Metastore(pool)] if "metastore" in wanted else []
+    return ConsumerParts(pool, consumers, _wakeups(settings))
 
 
 def api_parts(settings: Settings) -> ApiParts:

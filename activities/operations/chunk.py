@@ -14,7 +14,7 @@ from schema.commands.command import Command
 from schema.commands.payloads import LIST_MAX
 from schema.faults import areach
 from schema.ids import MountId, new_command_id
-from schema.operations.chunk import changes_directories, together, until_a_stop
+from schema.operations.chunk import together, until_a_stop
 from schema.operations.commands import command_of
 from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationState
 from schema.operations.reversal import reversal
@@ -36,6 +36,9 @@ _CHUNK_SECONDS = 1.0
 """Where a limit is set, a list holds the commands that may go in this time."""
 _CHUNK_BYTES = 64 * 1024 * 1024
 """The most small files in one list, so that the operation can be stopped soon."""
+_LOOK_AHEAD = 256
+"""Items among which those of the next list are found: some may have to wait for others."""
+_UNFINISHED_MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +105,7 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
 
 async def _hand_out(connection: Connection, locked: LockedOperation, room: int) -> NextStep:
     operation = locked.operation
-    items = together(await store.ready(connection, operation, room), bytes_most=_CHUNK_BYTES)
-    if operation.in_flight and (
-        any(map(changes_directories, items)) or await store.directory_in_flight(connection, operation.id)
-    ):
-        return await _wait(connection, operation, 0.1)  # what it holds, or what it lies in, may be among them
+    items = await _next_items(connection, operation, room)
     given_up = await _given_up(connection, locked, items)
     items, given_up = until_a_stop(operation, items, given_up)
     if given_up:
@@ -120,6 +119,16 @@ async def _hand_out(connection: Connection, locked: LockedOperation, room: int) 
     commands = await _commands(connection, operation, steps)
     await store.hand_out(connection, operation.id, [one.item for one in going], _pace(operation, going))
     return NextStep(operation.mount_id, operation.state, commands)
+
+
+async def _next_items(connection: Connection, operation: Operation, room: int) -> list[OperationItem]:
+    steps = await store.ready(connection, operation, _LOOK_AHEAD)
+    if not steps:
+        return []
+    unfinished = await store.unfinished(connection, operation, steps[-1].item, _UNFINISHED_MOST)
+    if len(unfinished) >= _UNFINISHED_MOST:
+        return []  # they are through, or given up, before long
+    return together(steps, unfinished, room=room, bytes_most=_CHUNK_BYTES)
 
 
 async def _given_up(

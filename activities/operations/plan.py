@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
 from activities.operations import undo
+from activities.operations.restores import trash_page
+from activities.operations.rewinds import past_page
 from schema import errors
 from schema.faults import areach
 from schema.nodes import NodeKind
@@ -60,15 +62,14 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
             raise errors.PathBusy("A command is at work in this subtree. The plan is made after it.")
         await store.advance_plan(connection, operation.id, [], {"root": 0, "next": 0}, entry)
         return None
-    page = undo.page if operation.undo else _undo_page if operation.kind is OperationKind.UNDO else _tree_page
-    items, after = await page(connection, operation, cursor)
+    items, after = await _pages(operation)(connection, operation, cursor)
     changed_codes = undo.LEFT_CODES if operation.undo else ()
     seen = locked.planned_entry or 0
     await store.advance_plan(connection, operation.id, items, after or {}, seen, changed_codes=changed_codes)
-    if after is not None:
+    if after is not None and not after.get("end"):
         return None
     locked = await _again(connection, operation.id)
-    state = _planned(locked.operation)
+    state = _planned(locked.operation, blocked=(after or {}).get("blocked"))
     await store.end_plan(connection, operation.id, state, STALE if locked.operation.stale else None)
     return state
 
@@ -79,9 +80,11 @@ async def _again(connection: Connection, id: str) -> LockedOperation:
     return locked
 
 
-def _planned(operation: Operation) -> OperationState:
-    """With `onConflict: fail` one conflict ends the operation before anything is begun, and so does an undo of what moved on."""
-    if operation.stale or (operation.failed and operation.options.on_conflict == "fail"):
+def _planned(operation: Operation, *, blocked: bool | None = None) -> OperationState:
+    """With `onConflict: fail` one conflict ends the operation before anything is begun, and so does an undo of what moved on.
+    `blocked`: whether there was one, where not every item that can not go is a conflict."""
+    conflict = operation.failed if blocked is None else blocked
+    if operation.stale or (conflict and operation.options.on_conflict == "fail"):
         return OperationState.FAILED
     return OperationState.PLANNED if operation.plan_only else OperationState.RUNNING
 
@@ -154,8 +157,23 @@ async def _undo_page(
     connection: Connection, operation: Operation, cursor: Mapping[str, Any]
 ) -> tuple[list[OperationItem], Mapping[str, Any] | None]:
     assert operation.undoes is not None
-    done = await store.done_items(connection, operation.undoes, cursor.get("before", 2**31 - 1), _PAGE)
+    original = await store.find(connection, operation.undoes)
+    assert original is not None, "it is kept while an undo of it has not ended"
+    done = await store.done_items(connection, original, cursor.get("before"), _PAGE)
     items = [reversal(one, number) for number, one in enumerate(done, cursor["next"])]
     if len(done) < _PAGE:
         return items, None
     return items, {"root": 0, "next": cursor["next"] + len(items), "before": done[-1].item}
+
+
+def _pages(operation: Operation) -> Callable[..., Awaitable[tuple[list[OperationItem], Mapping[str, Any] | None]]]:
+    """What makes the pages of its plan."""
+    match operation.kind:
+        case OperationKind.UNDO if operation.undo is not None:
+            return undo.page
+        case OperationKind.UNDO:
+            return _undo_page
+        case OperationKind.RESTORE:
+            return trash_page if operation.options.as_of is None else past_page
+        case _:
+            return _tree_page

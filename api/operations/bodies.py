@@ -60,6 +60,7 @@ class OptionsBody(LimitsBody):
     only_if_unchanged: bool = True
     on_changed: Literal["skip", "stop"] = "skip"
     start_at: Moment | None = None
+    remove_new: bool = False
 
     def meant(self) -> Options:
         told = self.model_dump(exclude_none=True)
@@ -74,12 +75,13 @@ class DescribedMetadata(JsonBody):
 
 
 class NewOperation(JsonBody):
-    kind: Annotated[Literal["copy", "move", "delete", "describe"], Field()]
+    kind: Annotated[Literal["copy", "move", "delete", "restore", "describe"], Field()]
     backend_mount_id: Id
     path: Text | None = None
     path_b64: Text | None = Field(None, alias="pathB64")
     target_path: Text | None = None
     target_path_b64: Text | None = Field(None, alias="targetPathB64")
+    as_of: Moment | None = None
     selection: SelectionBody = Field(default_factory=SelectionBody)
     options: OptionsBody = Field(default_factory=OptionsBody)
     metadata: DescribedMetadata | None = None

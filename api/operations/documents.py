@@ -27,6 +27,7 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
         "id": row["id"], "kind": row["kind"], "state": state, "phase": "end" if state.ended else _PHASES.get(state, "apply"),
         "want": row["want"], "turn": row["turn"], "backendMountId": row["mount_id"], **spelled("path", path),
         **spelled("targetPath", target), "selection": _selection(row),
+        "asOf": Options.of_json(row["options"]).as_of,
         "options": _options(Options.of_json(row["options"])), "metadata": row["metadata"],
         "plan": {
             "items": row["items"], "nodes": row["nodes"], "bytes": row["bytes"], "conflicts": row["conflicts"],
@@ -85,7 +86,7 @@ def _options(options: Options) -> dict[str, Any]:
         "onConflict": options.on_conflict, "onlyIfUnchanged": options.only_if_unchanged,
         "onChanged": options.on_changed, "concurrency": options.concurrency,
         "filesPerSecond": options.files_per_second, "bytesPerSecond": options.bytes_per_second,
-        "maxErrors": options.max_errors, "startAt": options.start_at,
+        "maxErrors": options.max_errors, "startAt": options.start_at, "removeNew": options.remove_new,
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -42,7 +43,8 @@ async def operation_of(front: Front, principal: Principal, body: NewOperation, c
         authorise(principal, "write", mount, place)
     operation = Operation(
         id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,
-        kind=kind, mount_id=mount, path=path, target_path=target, selection=selection, options=body.options.meant(),
+        kind=kind, mount_id=mount, path=path, target_path=target, selection=selection,
+        options=replace(body.options.meant(), as_of=body.as_of),
         metadata=body.metadata.model_dump() if body.metadata else None, plan_only=body.plan_only,
         correlation_id=correlation,
     )  # fmt: skip
@@ -57,6 +59,13 @@ def _sensible(operation: Operation) -> None:
         raise _invalid("targetPath", "A copy or a move needs a targetPath, and nothing else has one.")
     if (operation.kind is OperationKind.DESCRIBE) is (operation.metadata is None):
         raise _invalid("metadata", "`describe` needs `metadata` with `set` or `unset`, and nothing else has it.")
+    options = operation.options
+    if (options.as_of is not None or options.remove_new) and operation.kind is not OperationKind.RESTORE:
+        raise _invalid("asOf", "Only `restore` goes back to a time.")
+    if options.as_of is not None and (operation.selection.narrows or operation.selection.paths):
+        raise _invalid("selection", "A subtree goes back to a time as a whole: name its path, without a selection.")
+    if options.remove_new and options.as_of is None:
+        raise _invalid("options.removeNew", "It belongs to `asOf`: without a time nothing is new.")
     whole_root = operation.path == ROOT and not operation.selection.narrows and not operation.selection.paths
     if whole_root and operation.kind in (OperationKind.MOVE, OperationKind.DELETE):
         raise _invalid("path", "The root of a mount can not go. Name a path, or a selection.")

@@ -40,7 +40,7 @@ _STREAM_BEAT = 20.0
     openapi_extra={"parameters": answers.NAMES, "requestBody": openapi.body_of(OperationBody, example())},
 )
 async def create(request: Request) -> Response:
-    """Copy, move, delete or describe a whole subtree, or what a selection takes of it. First its plan is made: every item,
+    """Copy, move, delete, restore or describe a whole subtree, or what a selection takes of it. First its plan is made: every item,
     with its conflicts. With `planOnly` it waits then, to be looked at and applied; otherwise it runs. The same request under
     the same key joins the operation that is there. `undo` puts back what a selection takes of all changes, the newest first:
     each node goes back to before the latest changes that are all the selection's, and what anything else changed since is left

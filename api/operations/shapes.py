@@ -54,6 +54,7 @@ class Operation(Shape):
     target_path: str | None
     target_path_b64: str = ""
     selection: JsonObject
+    as_of: datetime | None
     options: JsonObject
     metadata: JsonObject | None
     plan: OperationPlan

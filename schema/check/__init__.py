@@ -10,6 +10,7 @@
     events           every entry has its events, once, and those of one node in order
     feed             positions are gapless from 1
     operations       what an operation counts is what its items say; what is in flight has a command that runs
+    metastore        once it has caught up, the records are the nodes
     rest             after a sweep: nothing runs, nothing is claimed, nothing waits to be cleared
 
 Each is a module of this name with a function `check`; the feed, which belongs to no mount, stands with the events. Facts
@@ -18,7 +19,7 @@ come in as plain values (`facts`; `workers/check.py` gathers them); what is wron
 program put files there, or a command already said that one did.
 """
 
-from schema.check import commands, disk, events, journal, kept, operations, rest, rollups, snapshots, tree
+from schema.check import commands, disk, events, journal, kept, metastore, operations, rest, rollups, snapshots, tree
 from schema.check.events import COMPLETED, feed
 from schema.check.facts import (
     CommandFacts,
@@ -28,6 +29,7 @@ from schema.check.facts import (
     ListedFacts,
     NodeFacts,
     OperationFacts,
+    RecordedFacts,
     RecordFacts,
     SnapshotFacts,
     StageEntry,
@@ -50,6 +52,7 @@ __all__ = [
     "NodeFacts",
     "OperationFacts",
     "RecordFacts",
+    "RecordedFacts",
     "Severity",
     "SnapshotFacts",
     "StageEntry",
@@ -73,6 +76,7 @@ def check(record: RecordFacts, storage: StorageFacts | None, *, stage_max_age: f
         *commands.check(record.commands, own),
         *events.check(record.journal, record.events),
         *operations.check(record.operations),
+        *metastore.check(record.nodes, record.metastore),
         *rest.check(record, storage.stages if storage else (), stage_max_age),
     ]
     if storage is not None:

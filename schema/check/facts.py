@@ -169,6 +169,21 @@ class OperationFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedFacts:
+    """A record of the Metastore, as far as it says what its node is. `removed`: a client closed it."""
+
+    node: int
+    state: str
+    version: int
+    size: int
+    sha256: bytes | None
+    parent: int | None
+    path: bytes
+    closed: bool = False
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RecordFacts:
     """Everything Postgres knows about one mount."""
 
@@ -186,6 +201,8 @@ class RecordFacts:
     open_uploads: Sequence[str] = ()
     """Whose clients put the content into a stage of the bucket themselves"""
     operations: Sequence[OperationFacts] = ()
+    metastore: Sequence[RecordedFacts] | None = None
+    """None: the Metastore has not caught up with the feed, so nothing can be said of it"""
     now: datetime | None = None
 
 

@@ -26,6 +26,7 @@ class FindingKind(StrEnum):
     EVENTS = "events"
     FEED = "feed"
     OPERATIONS = "operations"
+    METASTORE = "metastore"
     REST = "rest"
     UNCHECKED = "unchecked"
     """Nothing is known to be wrong; it could not be looked at."""

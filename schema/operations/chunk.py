@@ -1,24 +1,70 @@
 """Which of the next items can go in one list. Pure."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from schema.nodes import NodeKind
 from schema.operations.operation import CHANGED, ItemState, Operation, OperationItem
 from schema.paths import NodePath
 
+PATHS_MAX = 32 * 1024
+"""The most bytes of paths in one list, so that what Temporal keeps of it stays small"""
 
-def together(steps: Sequence[OperationItem], *, bytes_most: int) -> list[OperationItem]:
-    """As many from the front as do not build on each other and have so many bytes together; one at least.
 
-    A directory comes before what it holds, or after it when it goes, and a name is free before another node takes it: the
-    commands of one list are decided on what was before all of them."""
-    taken, size = list[OperationItem](), 0
-    for step in steps:
-        size += step.size
-        if taken and (size > bytes_most or any(_builds(step, other) for other in taken)):
+def together(
+    steps: Sequence[OperationItem], unfinished: Sequence[OperationItem] = (), *, room: int = 64, bytes_most: int
+) -> list[OperationItem]:
+    """Those that go next, at most `room`; of the files so many bytes, unless a single one has more. `steps`: in the order in
+    which the operation walks. `unfinished`: of the items before the last of them those that are in flight or wait for a busy path.
+
+    What builds on an item before it waits for that: a directory is there before what it holds, or goes after it, and a name is
+    free before another node takes it. The commands of one list are decided on what was before all of them."""
+    ground, taken, size, paths = _Ground(), list[OperationItem](), 0, 0
+    waiting = {one.item for one in unfinished}
+    for step in _walk(steps, unfinished):
+        builds = ground.carries(step)
+        ground.add(step)
+        if builds or step.item in waiting:
+            continue
+        size, paths = size + step.size, paths + sum(len(place.raw) for place in _places(step))
+        if len(taken) == room or (taken and (size > bytes_most or paths > PATHS_MAX)):
             break
         taken.append(step)
     return taken
+
+
+def _walk(steps: Sequence[OperationItem], unfinished: Sequence[OperationItem]) -> list[OperationItem]:
+    """What is in flight first: nothing goes where that is at work. Then all the others in the order of the steps."""
+    down = len(steps) > 1 and steps[0].item > steps[-1].item
+    running = [one for one in unfinished if one.state is ItemState.RUNNING]
+    others = [*steps, *(one for one in unfinished if one.state is not ItemState.RUNNING)]
+    return running + sorted(others, key=lambda one: one.item, reverse=down)
+
+
+@dataclass(slots=True)
+class _Ground:
+    """Where items are that others may build on."""
+
+    places: set[NodePath] = field(default_factory=set)
+    directories: set[NodePath] = field(default_factory=set)
+    above: set[NodePath] = field(default_factory=set)
+    """The directories above those places"""
+
+    def carries(self, step: OperationItem) -> bool:
+        for place in _places(step):
+            if place in self.places or not self.directories.isdisjoint(place.ancestors()):
+                return True
+            if changes_directories(step) and place in self.above:
+                return True
+        return False
+
+    def add(self, step: OperationItem) -> None:
+        places = _places(step)
+        self.places.update(places)
+        if changes_directories(step):
+            self.directories.update(places)
+        for place in places:
+            self.above.update(place.ancestors())
 
 
 def until_a_stop(
@@ -34,15 +80,6 @@ def until_a_stop(
 
 def changes_directories(step: OperationItem) -> bool:
     return step.node_kind is NodeKind.DIRECTORY
-
-
-def _builds(one: OperationItem, other: OperationItem) -> bool:
-    return _above(one, other) or _above(other, one) or not set(_places(one)).isdisjoint(_places(other))
-
-
-def _above(one: OperationItem, other: OperationItem) -> bool:
-    """`one` changes a directory, and `other` something below it."""
-    return changes_directories(one) and any(below.is_below(above) for above in _places(one) for below in _places(other))
 
 
 def _places(item: OperationItem) -> list[NodePath]:

@@ -19,6 +19,8 @@ class OperationKind(StrEnum):
     DELETE = "delete"
     DESCRIBE = "describe"
     """Metadata is changed"""
+    RESTORE = "restore"
+    """What the trash keeps comes back, or a subtree becomes what it was at a time"""
     UNDO = "undo"
     """What another operation has done is put back, or what a selection takes of all changes"""
 
@@ -105,18 +107,20 @@ class Options:
     max_errors: int | None = None
     """The operation ends when so many items have failed in one turn; a retry goes on"""
     start_at: datetime | None = None
+    as_of: datetime | None = None
+    """Restore: the subtree becomes what it was at this time"""
+    remove_new: bool = False
+    """And what was not there then goes to the trash. Otherwise it is only listed"""
 
     def to_json(self) -> dict[str, Any]:
         """Without what is as by default."""
         written = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
-        if self.start_at is not None:
-            written["start_at"] = self.start_at.isoformat()
-        return written
+        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in written.items()}
 
     @classmethod
     def of_json(cls, told: Mapping[str, Any]) -> "Options":
-        start = told.get("start_at")
-        return cls(**{**told, "start_at": datetime.fromisoformat(start) if start else None})
+        times = {name: datetime.fromisoformat(told[name]) for name in ("start_at", "as_of") if told.get(name)}
+        return cls(**{**told, **times})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +172,16 @@ class Operation:
     """Of the changed ones: those of earlier turns"""
     reversed: int = 0
     in_flight: int = 0
+
+    @property
+    def descends(self) -> bool:
+        """Forward it takes its items from the last to the first: directories go that are planned before what they hold."""
+        return self.kind is OperationKind.DELETE and "directory" in self.selection.kinds
+
+    @property
+    def walks_down(self) -> bool:
+        """In its direction now it takes its items from the last to the first."""
+        return self.descends is not self.back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

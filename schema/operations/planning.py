@@ -58,8 +58,8 @@ class Planner:
                 self._put(ItemKind.DESCRIBE, node)
             case OperationKind.MOVE | OperationKind.COPY:
                 self._appear(node, occupants, whole=whole)
-            case OperationKind.UNDO:
-                raise AssertionError("an undo is planned from the items of its original")
+            case _:
+                raise AssertionError("this kind is not planned from the nodes of a subtree")
 
     def _appear(self, node: PlannedNode, occupants: Mapping[NodePath, Occupant], *, whole: bool) -> None:
         target = self.target_of(node)

@@ -1,8 +1,17 @@
 -- Everything the record knows of one mount, for the consistency check. Read in one snapshot of the database.
 
 -- name: moment
--- When the snapshot was taken, and how far the journal of this mount had come.
-SELECT now() AS now, (SELECT max(id) FROM filestore.journal_entries WHERE mount_id = %(mount)s) AS last_entry
+-- When the snapshot was taken, how far the journal of this mount had come, and whether the Metastore had seen all of the feed.
+SELECT now() AS now, (SELECT max(id) FROM filestore.journal_entries WHERE mount_id = %(mount)s) AS last_entry,
+       c.position = f.position AND c.scanned IS NULL AND NOT EXISTS (SELECT FROM filestore.metastore_trees)
+       AND NOT EXISTS (SELECT FROM filestore.outbox WHERE position IS NULL) AS caught_up
+  FROM filestore.metastore_cursor c CROSS JOIN filestore.event_feed f
+
+-- name: metastore
+-- What the Metastore says the nodes are.
+SELECT node_id AS node, state::text, node_version AS version, size_bytes AS size, sha256, parent_id AS parent, path,
+       deleted_at IS NOT NULL AS closed, removed
+  FROM filestore.metastore_records WHERE mount_id = %(mount)s
 
 -- name: nodes
 -- All nodes, deleted ones too. `drifted`: the last command, or look, on it said that another program had changed it.

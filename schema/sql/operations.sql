@@ -141,12 +141,19 @@ SELECT decode(i.path, 'hex') AS path, n.kind::text, n.version, n.id, n.size_byte
  CROSS JOIN LATERAL (SELECT x.kind, x.version, x.id, x.size_bytes FROM filestore.nodes x
         WHERE x.parent_id = p.id AND x.name = decode(i.name, 'hex') AND x.state <> 'deleted' LIMIT 1) n
 
--- name: done_items
+-- name: done_down
 -- Of an operation that is to be undone: what it has done, newest first.
 SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
        i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version
   FROM filestore.operation_items i
  WHERE i.operation_id = %(id)s AND i.state = 'done' AND i.item < %(before)s ORDER BY i.item DESC LIMIT %(limit)s
+
+-- name: done_up
+-- The same of one that went from its last item to the first.
+SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
+       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version
+  FROM filestore.operation_items i
+ WHERE i.operation_id = %(id)s AND i.state = 'done' AND i.item > %(before)s ORDER BY i.item LIMIT %(limit)s
 
 -- name: put_items
 -- A page of the plan.
@@ -198,31 +205,38 @@ UPDATE filestore.operations
    SET waits_for = %(other)s, touched_at = now(), state = CASE state WHEN 'running' THEN 'waiting' ELSE state END
  WHERE id = %(id)s
 
--- name: ready
--- The next items forward: those whose directory is made, and whose turn it is again.
+-- name: ready_up
+-- The next items in the order of the plan: those whose directory is made, and whose turn it is again.
 SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
        i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version
   FROM filestore.operation_items i
- WHERE i.operation_id = %(id)s AND i.state = 'pending' AND (i.retry_at IS NULL OR i.retry_at <= now())
-   AND (i.needs IS NULL OR NOT EXISTS (SELECT FROM filestore.operation_items p
+ WHERE i.operation_id = %(id)s AND i.state = %(state)s::filestore.item_state AND (i.retry_at IS NULL OR i.retry_at <= now())
+   AND (i.state <> 'pending' OR i.needs IS NULL OR NOT EXISTS (SELECT FROM filestore.operation_items p
          WHERE p.operation_id = i.operation_id AND p.item = i.needs AND p.state IN ('pending', 'running') OFFSET 0))
  ORDER BY i.item LIMIT %(limit)s
 
--- name: ready_in_order
--- The next items of an undo. Each builds on those before it: none goes ahead of one that `waits` for its turn.
+-- name: ready_down
+-- The same from the last one on: backwards, or where directories go after what they hold.
 SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
-       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version,
-       coalesce(i.retry_at > now(), false) AS waits
+       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version
   FROM filestore.operation_items i
- WHERE i.operation_id = %(id)s AND i.state = 'pending' ORDER BY i.item LIMIT %(limit)s
+ WHERE i.operation_id = %(id)s AND i.state = %(state)s::filestore.item_state AND (i.retry_at IS NULL OR i.retry_at <= now())
+ ORDER BY i.item DESC LIMIT %(limit)s
 
--- name: ready_back
--- The next items to put back, newest first, and in this order as well.
-SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
-       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version,
-       coalesce(i.retry_at > now(), false) AS waits
-  FROM filestore.operation_items i
- WHERE i.operation_id = %(id)s AND i.state = 'done' ORDER BY i.item DESC LIMIT %(limit)s
+-- name: unfinished
+-- Of the items from one to another those in flight, and those left for later because their path was busy.
+(SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version,
+        i.size_bytes, i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version,
+        i.replaced_version
+   FROM filestore.operation_items i
+  WHERE i.operation_id = %(id)s AND i.state = 'running' ORDER BY i.item LIMIT %(limit)s)
+UNION ALL
+(SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version,
+        i.size_bytes, i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version,
+        i.replaced_version
+   FROM filestore.operation_items i
+  WHERE i.operation_id = %(id)s AND i.state = %(state)s::filestore.item_state AND i.retry_at > now()
+    AND i.item BETWEEN %(low)s AND %(high)s LIMIT %(limit)s)
 
 -- name: left
 -- Whether anything is still to be done, or to be put back.
@@ -233,11 +247,6 @@ SELECT i.item FROM filestore.operation_items i
 -- Whether something that was done could not be put back.
 SELECT i.item FROM filestore.operation_items i
  WHERE i.operation_id = %(id)s AND i.state = 'failed' AND i.left_version IS NOT NULL ORDER BY i.item LIMIT 1
-
--- name: directory_in_flight
--- Whether a directory is being changed just now.
-SELECT i.item FROM filestore.operation_items i
- WHERE i.operation_id = %(id)s AND i.state = 'running' AND i.node_kind = 'directory' ORDER BY i.item LIMIT 1
 
 -- name: changed_trees
 -- Whole directories that do not hold any more what the plan saw: another count, other bytes, or a command since then.
@@ -251,13 +260,13 @@ SELECT i.item
                   AND substring(j.path FOR octet_length(decode(i.path, 'hex')) + 1) = decode(i.path || '2f', 'hex') OFFSET 0)
 
 -- name: described
--- The metadata of two versions of a node: what was changed lies between them.
+-- The metadata of two versions of a node: what is to be put back lies between them.
 SELECT x.item, b.metadata AS before, a.metadata AS after
-  FROM jsonb_to_recordset(%(items)s::jsonb) AS x(item integer, node bigint, version bigint, until bigint)
+  FROM jsonb_to_recordset(%(items)s::jsonb) AS x(item integer, node bigint, version bigint, after bigint)
   JOIN LATERAL (SELECT s.metadata FROM filestore.snapshots s
                  WHERE s.node_id = x.node AND s.version = x.version LIMIT 1) b ON true
   JOIN LATERAL (SELECT s.metadata FROM filestore.snapshots s
-                 WHERE s.node_id = x.node AND s.version = x.until LIMIT 1) a ON true
+                 WHERE s.node_id = x.node AND s.version = x.after LIMIT 1) a ON true
 
 -- name: hand_out
 -- These items go to a list of commands now. One whose path is busy is still here afterwards, and waits longer each time.

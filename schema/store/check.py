@@ -12,6 +12,7 @@ from schema.check import (
     FeedFacts,
     NodeFacts,
     OperationFacts,
+    RecordedFacts,
     RecordFacts,
     SnapshotFacts,
     TotalsFacts,
@@ -44,6 +45,7 @@ async def record(connection: Connection, mount: MountId) -> tuple[RecordFacts, i
             expired_stages=[row["id"] async for row in _rows(connection, SQL["expired_stages"], mount)],
             open_uploads=[row["id"] async for row in _rows(connection, SQL["open_uploads"], mount)],
             operations=[_operation(row) async for row in _rows(connection, SQL["operations"], mount)],
+            metastore=await _metastore(connection, mount) if moment["caught_up"] else None,
             now=moment["now"],
         )
     return found, moment["last_entry"] or 0
@@ -72,6 +74,10 @@ async def _rows(connection: Connection, query: LiteralString, mount: MountId) ->
         await cursor.execute(query, {"mount": mount})
         async for row in cursor:
             yield row
+
+
+async def _metastore(connection: Connection, mount: MountId) -> list[RecordedFacts]:
+    return [RecordedFacts(**row) async for row in _rows(connection, SQL["metastore"], mount)]
 
 
 def _node(row: DictRow) -> NodeFacts:

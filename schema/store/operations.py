@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 SQL = load("operations")
 _BEHIND = b"\xff" * 256
 """Behind every name that a directory can hold"""
+ITEM_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +77,28 @@ async def of_key(connection: Connection, tenant: str, principal: str, key: str) 
 async def lock(connection: Connection, id: str) -> LockedOperation | None:
     """In the caller's transaction; with it, what it undoes. None: there is none of this id."""
     await connection.execute(SQL["lock_both"], {"id": id})
-    row = await (await connection.execute(SQL["find"], {"id": id})).fetchone()
+    row = await _row(connection, id)
     if row is None:
         return None
-    others = await (await connection.execute(SQL["undone"], {"id": id})).fetchone()
-    operation = _operation(row | (others or {}))
+    operation = _operation(row)
     return LockedOperation(
         operation, row["claimed"], row["plan_cursor"], row["planned_entry"], float(row["pace_seconds"] or 0),
         row["created_at"],
     )  # fmt: skip
+
+
+async def find(connection: Connection, id: str) -> Operation | None:
+    """As it stands, without a lock."""
+    row = await _row(connection, id)
+    return None if row is None else _operation(row)
+
+
+async def _row(connection: Connection, id: str) -> DictRow | None:
+    row = await (await connection.execute(SQL["find"], {"id": id})).fetchone()
+    if row is None:
+        return None
+    others = await (await connection.execute(SQL["undone"], {"id": id})).fetchone()
+    return row | (others or {})
 
 
 def _operation(row: DictRow) -> Operation:
@@ -184,10 +197,13 @@ async def occupants(connection: Connection, mount: MountId, places: Iterable[Nod
     }
 
 
-async def done_items(connection: Connection, id: str, before: int, limit: int) -> list[OperationItem]:
+async def done_items(
+    connection: Connection, operation: Operation, before: int | None, limit: int
+) -> list[OperationItem]:
     """What an operation has done, newest first, from before an item on."""
-    cursor = await connection.execute(SQL["done_items"], {"id": id, "before": before, "limit": limit})
-    return [_item(row) for row in await cursor.fetchall()]
+    query, start = (SQL["done_up"], -1) if operation.descends else (SQL["done_down"], ITEM_MAX)
+    values = {"id": operation.id, "before": start if before is None else before, "limit": limit}
+    return [_item(row) for row in await (await connection.execute(query, values)).fetchall()]
 
 
 async def put_items(connection: Connection, id: str, items: Sequence[OperationItem]) -> None:
@@ -246,16 +262,26 @@ async def claim(connection: Connection, operation: Operation) -> str | None:
 
 async def ready(connection: Connection, operation: Operation, limit: int) -> list[OperationItem]:
     """The next items in the direction of the operation."""
-    undoes = operation.kind is OperationKind.UNDO
-    query = SQL["ready_back"] if operation.back else SQL["ready_in_order"] if undoes else SQL["ready"]
-    cursor = await connection.execute(query, {"id": operation.id, "limit": limit})
-    rows = await cursor.fetchall()
-    return [_item(row) for row in takewhile(lambda row: not row.get("waits", False), rows)]
+    query = SQL["ready_down"] if operation.walks_down else SQL["ready_up"]
+    cursor = await connection.execute(query, {"id": operation.id, "state": _open_state(operation), "limit": limit})
+    return [_item(row) for row in await cursor.fetchall()]
+
+
+async def unfinished(connection: Connection, operation: Operation, last: int, limit: int) -> list[OperationItem]:
+    """What is in flight, and what comes before the `last` item that is looked at and waits for a busy path."""
+    low, high = (last, ITEM_MAX) if operation.walks_down else (0, last)
+    values = {"id": operation.id, "state": _open_state(operation), "low": low, "high": high, "limit": limit}
+    return [_item(row) for row in await (await connection.execute(SQL["unfinished"], values)).fetchall()]
+
+
+def _open_state(operation: Operation) -> ItemState:
+    """Of the items that are still to go."""
+    return ItemState.DONE if operation.back else ItemState.PENDING
 
 
 async def anything_left(connection: Connection, operation: Operation) -> bool:
-    state = ItemState.DONE if operation.back else ItemState.PENDING
-    return await (await connection.execute(SQL["left"], {"id": operation.id, "state": state})).fetchone() is not None
+    values = {"id": operation.id, "state": _open_state(operation)}
+    return await (await connection.execute(SQL["left"], values)).fetchone() is not None
 
 
 async def stuck(connection: Connection, operation: Operation) -> bool:
@@ -263,10 +289,6 @@ async def stuck(connection: Connection, operation: Operation) -> bool:
     if not operation.back:
         return False
     return await (await connection.execute(SQL["stuck"], {"id": operation.id})).fetchone() is not None
-
-
-async def directory_in_flight(connection: Connection, id: str) -> bool:
-    return await (await connection.execute(SQL["directory_in_flight"], {"id": id})).fetchone() is not None
 
 
 async def changed_trees(
@@ -287,9 +309,9 @@ async def changed_trees(
 async def described(
     connection: Connection, items: Sequence[OperationItem]
 ) -> dict[int, tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """The metadata before and after the description that each of these items puts back."""
+    """The metadata that each of these items puts back, and that which the version has from which it goes."""
     asked = [
-        {"item": one.item, "node": one.node_id, "version": one.content_version, "until": one.version} for one in items
+        {"item": one.item, "node": one.node_id, "version": one.content_version, "after": one.version} for one in items
     ]
     cursor = await connection.execute(SQL["described"], {"items": _json(asked)})
     return {int(row["item"]): (row["before"], row["after"]) for row in await cursor.fetchall()}

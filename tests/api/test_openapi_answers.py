@@ -259,6 +259,40 @@ async def recompute_rollups(on: Conversation) -> None:
     await send("POST /v1/rollups/recomputes", 404, json=on.here | {"path": "nope"})
 
 
+async def say_something(on: Conversation) -> None:
+    send, record = on.send, f"/v1/metastore/records/{on.file}"
+    await send("GET /v1/metastore", 200)
+    await send("GET /v1/metastore/records/{id}", 404, record)
+    await send(
+        "PUT /v1/metastore/records/{id}", 200, record, json={"tags": ["a"], "owner": "ann", "metadata": {"k": 1}}
+    )
+    await send("PUT /v1/metastore/records/{id}", 400, record, json={"namespace": "no name"})
+    await send("PATCH /v1/metastore/records/{id}", 200, record, json={"addTags": ["b"], "set": {"l": 2}})
+    await send("PATCH /v1/metastore/records/{id}", 412, record, json={"version": 99})
+    await send("PATCH /v1/metastore/records/{id}", 404, f"/v1/metastore/records/{GONE}", json={})
+    await send("GET /v1/metastore/records/{id}", 200, record)
+    await send("GET /v1/metastore/records/{id}/history", 200, f"{record}/history")
+    await send("GET /v1/metastore/records/{id}/history", 400, f"{record}/history", params={"cursor": "?"})
+    await send("POST /v1/metastore/search", 200, json={"query": "a.txt", "tags": ["a"], "limit": 1, **on.here})
+    await send("POST /v1/metastore/search", 400, json={"cursor": "x"})
+    await send("DELETE /v1/metastore/records/{id}", 200, record)
+    await send("DELETE /v1/metastore/records/{id}", 412, record, headers={"if-match": '"1"'})
+
+
+async def name_namespaces(on: Conversation) -> None:
+    send, name = on.send, f"n{uuid.uuid4().hex[:8]}"
+    here = f"/v1/metastore/namespaces/{name}"
+    rules = [{"pathPrefix": name, "mode": "correct", **on.here}]
+    await send("POST /v1/metastore/namespaces", 201, json={"name": name, "schema": {"type": "object"}, "rules": rules})
+    await send("POST /v1/metastore/namespaces", 400, json={"name": name, "schema": {"type": 7}})
+    await send("PUT /v1/metastore/namespaces/{name}", 200, here, json={"rules": rules})
+    await send("PUT /v1/metastore/namespaces/{name}", 412, here, json={"version": 9})
+    await send("GET /v1/metastore/namespaces", 200)
+    await send("GET /v1/metastore/namespaces/{name}", 200, here)
+    await send("DELETE /v1/metastore/namespaces/{name}", 204, here)
+    await send("GET /v1/metastore/namespaces/{name}", 404, here)
+
+
 async def ask_without_a_token(on: Conversation) -> None:
     send, document = on.send, on.document
     for operation, _ in operations(document):
@@ -270,7 +304,7 @@ async def ask_without_a_token(on: Conversation) -> None:
 
 CHAPTERS = (
     read_mounts, read_nodes, read_what_was, read_files, read_what_happened, change_mounts, run_commands, run_lists, send_files,
-    send_in_parts, send_to_a_bucket, recompute_rollups,
+    send_in_parts, send_to_a_bucket, recompute_rollups, say_something, name_namespaces,
 )  # fmt: skip
 
 

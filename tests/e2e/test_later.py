@@ -50,6 +50,7 @@ def test_who_does_not_want_to_wait_finds_the_command_at_once(service: Service, m
     assert len(mount.on_disk()) == 20
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("options", [{"headers": ASYNC}, {"params": {"wait": "0"}}, {"headers": {"Prefer": "wait=0"}}])
 def test_the_command_is_durable_when_202_says_that_it_goes_on(
     service: Service, mount: MountOfTest, tmp_path: Path, options: dict[str, Any]

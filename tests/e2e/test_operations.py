@@ -257,6 +257,7 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(service: Service, tre
     refused(service.call("POST", f"/v1/operations/{nowhere['id']}/pause", json={}), 409, "WRONG_STATE")
 
 
+@pytest.mark.slow  # `make test` samples the crashes of tests/e2e/test_operation_crashes.py
 def test_a_killed_worker_and_api_lose_no_item_and_do_none_twice(service: Service, tree: MountOfTest) -> None:
     for number in range(60):
         result(service.upload(tree, f"a/empty/{number:02}", b"x"), 201)

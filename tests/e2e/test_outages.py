@@ -154,6 +154,7 @@ def test_redis_down_commands_go_on_and_events_wait(service: Service, mount: Moun
     assert service.call("GET", "/ready").json()["checks"]["redis"] == "ok"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("names", [("api",), ("worker",), ("api", "worker")], ids="+".join)
 def test_sigterm_drains_and_exits_zero(service: Service, mount: MountOfTest, names: tuple[str, ...]) -> None:
     import threading

@@ -1,4 +1,4 @@
-"""A handful of crashes on a mount in a bucket; tests/slow/test_s3_crashes.py has all of them."""
+"""A few crashes on a mount in a bucket; tests/slow/test_s3_crashes.py has all of them."""
 
 import pytest
 
@@ -16,6 +16,7 @@ CASES = [
 ]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_crash_leaves_one_outcome(service: Service, s3: MountInBucket, mount: MountOfTest, case: Case) -> None:
     kills_s3.run(service, s3, mount, case)

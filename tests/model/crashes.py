@@ -12,8 +12,8 @@ from tests.dying import kill_api_at, kill_worker_again_at, kill_worker_at
 from tests.fix_service import Service
 from tests.model.walk import Disturbance
 
-_NOT_HERE = ("commit.item", "commit.taken_back", "stage.laid", "finish.cleared")
-"""Within a transaction; or never passed by one command on a local disk"""
+_NOT_HERE = ("commit.item", "commit.taken_back", "stage.laid", "finish.cleared", "metastore.taken")
+"""Within a transaction; never passed by one command on a local disk; or of the consumers"""
 IN_API = tuple(point for point in POINTS if point not in _NOT_HERE)
 IN_WORKER = (
     "apply.locked", "apply.act", "apply.acted", "apply.flushed", "commit.before_commit", "commit.committed", "finish.acted",

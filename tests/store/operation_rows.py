@@ -1,11 +1,18 @@
 """Operations and their items in the record, as a plan and a runner leave them, for the tests of this folder."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from temporalio.testing import ActivityEnvironment
+
+from activities.operations.chunk import NextChunk, NextStep
+from activities.operations.plan import PlanItems
 from schema.commands.command import Command
+from schema.commands.payloads import Begun
 from schema.ids import MountId, new_command_id
 from schema.operations.commands import command_of
+from schema.operations.control import Control, steer
 from schema.operations.operation import ItemKind, Operation, OperationItem, OperationKind, OperationState
 from schema.paths import NodePath
 from schema.store import operations as store
@@ -70,3 +77,89 @@ async def carry_out(protocol: Protocol, operation: Operation, *steps: OperationI
     mount = operation.mount_id
     begun = await protocol.begin(mount, handed_out(operation, steps))
     await protocol.commit(mount, [protocol.applied(going.id, going.attempt) for going in begun.go])
+
+
+@dataclass
+class Runner:
+    """A runner of operations in the record alone: each command that goes takes its step, and time passes when it waits."""
+
+    pool: Pool
+    protocol: Protocol
+
+    async def next(self, operation: Operation) -> NextStep:
+        activity = NextChunk(self.pool, self.protocol.executors, self.protocol.threads)
+        return await ActivityEnvironment().run(activity.next, operation.id)
+
+    async def plan(self, operation: Operation) -> str:
+        state: str = await ActivityEnvironment().run(PlanItems(self.pool).plan, operation.id)
+        return state
+
+    async def begin(self, step: NextStep, workflow: str | None = None) -> Begun:
+        return await self.protocol.begin(step.mount_id, step.commands, workflow)
+
+    async def end(self, begun: Begun) -> None:
+        going = [*begun.go, *begun.unstaged]
+        await self.protocol.commit(begun.mount_id, [self.protocol.applied(one.id, one.attempt) for one in going])
+
+    async def turn(self, operation: Operation) -> NextStep:
+        """What is wanted, and the next list with all that it does."""
+        step = await self.next(operation)
+        if step.commands:
+            await self.end(await self.begin(step))
+        elif not step.over:
+            await self.time_passes(operation)
+        return step
+
+    async def to_the_end(self, operation: Operation, most: int = 100) -> str:
+        """The state in which the runner leaves it."""
+        for _ in range(most):
+            step = await self.turn(operation)
+            if step.over:
+                return step.state
+        raise AssertionError((await now(self.pool, operation))[0])
+
+    async def time_passes(self, operation: Operation) -> None:
+        """What waits for a time waits no longer."""
+        async with self.pool.connection() as connection:
+            items = "UPDATE filestore.operation_items SET retry_at = NULL WHERE operation_id = %s"
+            await connection.execute(items, [operation.id])
+        await set_row(self.pool, operation, "paced_until = NULL")
+
+
+async def steered(pool: Pool, operation: Operation, control: Control, items: Sequence[int] | None = None) -> Operation:
+    """As a route does it. Raises WrongState."""
+    async with pool.connection() as connection, connection.transaction():
+        locked = await store.lock(connection, operation.id)
+        assert locked is not None
+        await store.steer(connection, operation.id, steer(locked.operation, control), items)
+    return (await now(pool, operation))[0]
+
+
+async def asked_for(pool: Pool, mount: MountId, **values: Any) -> Operation:
+    """An operation as a request makes it: nothing of it is planned."""
+    told: dict[str, Any] = {"tenant": "main", "principal": "ann", "token_id": 1, "path": NodePath(b"d")}
+    operation = Operation(id=str(new_command_id()), mount_id=mount, **(told | values))
+    async with pool.connection() as connection:
+        assert await store.create(connection, operation, operation.id, "00")
+    return operation
+
+
+async def undo_of(pool: Pool, original: Operation, **changes: Any) -> Operation:
+    now_of = (await now(pool, original))[0]
+    return await asked_for(
+        pool, original.mount_id, kind=OperationKind.UNDO, path=original.path, target_path=original.target_path,
+        undoes=original.id, undoes_turn=now_of.turn, **changes,
+    )  # fmt: skip
+
+
+async def lies(pool: Pool, mount: MountId) -> dict[str, tuple[str, int]]:
+    """The living nodes of a mount, by their paths: kind and size."""
+    query = """SELECT d.directory_path AS path, ''::bytea AS name, d.kind::text, 0 AS size FROM filestore.nodes d
+                WHERE d.mount_id = %(mount)s AND d.kind = 'directory' AND d.state <> 'deleted' AND d.depth > 0
+                UNION ALL
+               SELECT p.directory_path, n.name, n.kind::text, n.size_bytes FROM filestore.nodes n
+                 JOIN filestore.nodes p ON p.id = n.parent_id
+                WHERE n.mount_id = %(mount)s AND n.kind <> 'directory' AND n.state <> 'deleted'"""
+    async with pool.connection() as connection:
+        rows = await (await connection.execute(query, {"mount": mount})).fetchall()
+    return {(bytes(row["path"]) + bytes(row["name"])).decode().rstrip("/"): (row["kind"], row["size"]) for row in rows}

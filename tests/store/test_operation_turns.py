@@ -5,19 +5,28 @@ from dataclasses import replace
 
 import psycopg
 import pytest
-from temporalio.testing import ActivityEnvironment
 
-from activities.operations.chunk import NextChunk
-from activities.operations.plan import PlanItems
 from schema.errors import WrongState
-from schema.ids import MountId, NodeId, new_command_id
-from schema.operations.control import Control, steer
-from schema.operations.operation import ItemState, Operation, OperationKind, OperationState, Options
+from schema.ids import MountId, NodeId
+from schema.operations.control import Control
+from schema.operations.operation import ItemState, Operation, OperationState, Options
 from schema.operations.turn import Reached
 from schema.store import operations as store
 from schema.store.pool import Pool
 from tests.store.helpers import Connection, Protocol, make_mount, mkdir, upload
-from tests.store.operation_rows import carry_out, counted, handed_out, move, now, planned, running, set_row
+from tests.store.operation_rows import (
+    Runner,
+    carry_out,
+    counted,
+    handed_out,
+    move,
+    now,
+    planned,
+    running,
+    set_row,
+    steered,
+    undo_of,
+)
 
 LATER = {
     "paused": "state = 'paused', claimed = false",
@@ -40,12 +49,9 @@ async def tree(pool: Pool, protocol: Protocol) -> MountId:
     return mount
 
 
-async def steered(pool: Pool, operation: Operation, control: Control) -> Operation:
-    async with pool.connection() as connection, connection.transaction():
-        locked = await store.lock(connection, operation.id)
-        assert locked is not None
-        await store.steer(connection, operation.id, steer(locked.operation, control))
-    return (await now(pool, operation))[0]
+@pytest.fixture
+def runner(pool: Pool, protocol: Protocol) -> Runner:
+    return Runner(pool, protocol)
 
 
 @pytest.mark.parametrize("change", LATER.values(), ids=LATER)
@@ -131,7 +137,7 @@ async def blocked(connection: Connection) -> None:
 
 
 async def test_a_change_stops_the_operation_at_its_turn_and_nothing_goes_behind_it(
-    pool: Pool, protocol: Protocol, tree: MountId
+    pool: Pool, protocol: Protocol, tree: MountId, runner: Runner
 ) -> None:
     stop = Options(on_changed="stop")
     operation = await running(pool, tree, move(0, "f"), move(1, "g", version=7), move(2, "h"), options=stop)
@@ -141,7 +147,7 @@ async def test_a_change_stops_the_operation_at_its_turn_and_nothing_goes_behind_
     await protocol.commit(tree, [protocol.applied(going.id, going.attempt) for going in begun.go])
     row, items = await now(pool, operation)
     assert [item.state for item in items] == [ItemState.DONE, ItemState.SKIPPED, ItemState.PENDING]
-    ended = await ActivityEnvironment().run(next_of(pool, protocol).next, row.id)
+    ended = await runner.next(row)
     assert ended.over and ended.state == OperationState.PARTIAL
     again = await steered(pool, row, Control.RETRY)
     await set_row(pool, again, "claimed = true")
@@ -150,38 +156,24 @@ async def test_a_change_stops_the_operation_at_its_turn_and_nothing_goes_behind_
     assert items[2].state is ItemState.DONE, "a retry goes on behind it"
 
 
-def next_of(pool: Pool, protocol: Protocol) -> NextChunk:
-    return NextChunk(pool, protocol.executors, protocol.threads)
-
-
 async def test_errors_of_the_plan_and_of_earlier_turns_do_not_end_a_retry(
-    pool: Pool, protocol: Protocol, tree: MountId
+    pool: Pool, protocol: Protocol, tree: MountId, runner: Runner
 ) -> None:
     failed = replace(move(0, "none"), state=ItemState.FAILED, code="NODE_EXISTS", node_id=None)
     busy = replace(move(1, "f"), node_id=NodeId(1))
     operation = await planned(pool, tree, failed, busy, move(2, "g"), options=Options(max_errors=1))
     operation = await steered(pool, operation, Control.APPLY)
     assert (operation.failed, operation.failed_before) == (1, 1)
-    assert not (await ActivityEnvironment().run(next_of(pool, protocol).next, operation.id)).over
+    assert not (await runner.next(operation)).over
     async with pool.connection() as connection:
         await store.give_up(connection, operation.id, {1: (ItemState.FAILED, "PATH_BUSY", "busy")})
-    assert (await ActivityEnvironment().run(next_of(pool, protocol).next, operation.id)).state == "failed"
+    assert (await runner.next(operation)).state == "failed"
     await set_row(pool, operation, "options = options - 'max_errors'")
     operation = await steered(pool, operation, Control.RETRY)
     assert (operation.failed, operation.failed_before, operation.turn) == (1, 1, 2)
 
 
 # Undo, and what it undoes
-
-
-async def undo_of(pool: Pool, original: Operation) -> Operation:
-    undo = replace(
-        original, id=str(new_command_id()), kind=OperationKind.UNDO, undoes=original.id, undoes_turn=original.turn,
-        plan_only=True,
-    )  # fmt: skip
-    async with pool.connection() as connection:
-        assert await store.create(connection, undo, undo.id, "00")
-    return undo
 
 
 async def ended(pool: Pool, protocol: Protocol, tree: MountId) -> Operation:
@@ -194,17 +186,12 @@ async def ended(pool: Pool, protocol: Protocol, tree: MountId) -> Operation:
     return (await now(pool, operation))[0]
 
 
-async def plan(pool: Pool, operation: Operation) -> str:
-    state: str = await ActivityEnvironment().run(PlanItems(pool).plan, operation.id)
-    return state
-
-
 async def test_an_undo_does_not_start_after_its_original_was_taken_up_again(
-    pool: Pool, protocol: Protocol, tree: MountId
+    pool: Pool, protocol: Protocol, tree: MountId, runner: Runner
 ) -> None:
     original = await ended(pool, protocol, tree)
-    waits, plans = await undo_of(pool, original), await undo_of(pool, original)
-    assert await plan(pool, waits) == OperationState.PLANNED
+    waits, plans = await undo_of(pool, original, plan_only=True), await undo_of(pool, original, plan_only=True)
+    assert await runner.plan(waits) == OperationState.PLANNED
     await steered(pool, original, Control.RETRY)
     with pytest.raises(WrongState, match="went on after the plan"):
         await steered(pool, waits, Control.APPLY)
@@ -212,17 +199,17 @@ async def test_an_undo_does_not_start_after_its_original_was_taken_up_again(
     with pytest.raises(WrongState):
         await steered(pool, waits, Control.APPLY)
     await set_row(pool, plans, "plan_only = false")
-    assert await plan(pool, plans) == OperationState.FAILED
+    assert await runner.plan(plans) == OperationState.FAILED
     async with pool.connection() as connection:
         shown = await store.document(connection, plans.id, "main")
     assert shown is not None and "undo it anew" in shown["refusal"]
     assert (await steered(pool, waits, Control.CANCEL)).state is OperationState.CANCELLED, "a way on"
 
 
-async def test_of_two_undos_one_starts(pool: Pool, protocol: Protocol, tree: MountId) -> None:
+async def test_of_two_undos_one_starts(pool: Pool, protocol: Protocol, tree: MountId, runner: Runner) -> None:
     original = await ended(pool, protocol, tree)
-    one, two = await undo_of(pool, original), await undo_of(pool, original)
-    assert await plan(pool, one) == await plan(pool, two) == OperationState.PLANNED
+    one, two = await undo_of(pool, original, plan_only=True), await undo_of(pool, original, plan_only=True)
+    assert await runner.plan(one) == await runner.plan(two) == OperationState.PLANNED
     assert (await steered(pool, one, Control.APPLY)).state is OperationState.RUNNING
     with pytest.raises(WrongState):
         await steered(pool, two, Control.APPLY)
@@ -231,11 +218,11 @@ async def test_of_two_undos_one_starts(pool: Pool, protocol: Protocol, tree: Mou
 
 
 async def test_an_undo_holds_its_original_still_while_it_starts(
-    pool: Pool, protocol: Protocol, tree: MountId, other: Connection
+    pool: Pool, protocol: Protocol, tree: MountId, runner: Runner, other: Connection
 ) -> None:
     original = await ended(pool, protocol, tree)
-    undo = await undo_of(pool, original)
-    await plan(pool, undo)
+    undo = await undo_of(pool, original, plan_only=True)
+    await runner.plan(undo)
     async with other.transaction():
         assert await store.lock(other, undo.id)
         async with pool.connection() as connection:

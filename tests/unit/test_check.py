@@ -17,6 +17,7 @@ from schema.check import (
     ListedFacts,
     NodeFacts,
     OperationFacts,
+    RecordedFacts,
     RecordFacts,
     Severity,
     SnapshotFacts,
@@ -42,7 +43,30 @@ from tests.unit.clean_record import (
     without,
 )
 
+RECORDED = [
+    RecordedFacts(2, "active", 1, 0, None, 1, b"d"),
+    RecordedFacts(3, "active", 2, 7, NEW, 2, b"d/f"),
+    RecordedFacts(4, "deleted", 2, 3, OLD, 1, b"elsewhere", closed=True),
+]
+"""What the Metastore has of the clean record"""
+
+
+def recorded(at: int, **changes: object) -> Plant:
+    """One of its records says something else; without changes it is missing."""
+    own = [*RECORDED[:at], *([replace(RECORDED[at], **changes)] if changes else []), *RECORDED[at + 1 :]]  # type: ignore[arg-type]
+    return in_record(metastore=lambda _: own)
+
+
 PLANTED: dict[str, tuple[Plant, FindingKind]] = {
+    "no record in the Metastore": (recorded(1), FindingKind.METASTORE),
+    "a record of another state": (recorded(1, state="missing"), FindingKind.METASTORE),
+    "a record of an older version": (recorded(1, version=1), FindingKind.METASTORE),
+    "a record of another size": (recorded(1, size=8), FindingKind.METASTORE),
+    "a record of another parent": (recorded(1, parent=1), FindingKind.METASTORE),
+    "a record at another path": (recorded(1, path=b"e/f"), FindingKind.METASTORE),
+    "a closed record of a living node": (recorded(1, closed=True), FindingKind.METASTORE),
+    "an open record of a deleted node": (recorded(2, closed=False), FindingKind.METASTORE),
+    "a record of no node": (recorded(2, node=99), FindingKind.METASTORE),
     "two roots": (
         in_record(nodes=plus(NodeFacts(9, None, b"", "directory", "active", 1, depth=0, directory_path=b""))),
         FindingKind.TREE,
@@ -145,6 +169,13 @@ def errors_in(findings: list[Finding]) -> set[FindingKind]:
 
 def test_a_clean_record_gives_nothing() -> None:
     assert check.check(*clean()) == []
+
+
+def test_records_that_are_the_nodes_give_nothing_and_a_client_may_have_closed_one() -> None:
+    closed = [*RECORDED[:1], replace(RECORDED[1], closed=True, removed=True), RECORDED[2]]
+    for records in (RECORDED, closed):
+        record, storage = clean()
+        assert check.check(replace(record, metastore=records), storage) == []
 
 
 def test_an_empty_mount_gives_nothing() -> None:

@@ -343,22 +343,44 @@ def item(path: str, kind: ItemKind = ItemKind.COPY, *, directory: bool = False, 
     return OperationItem(item=0, kind=kind, path=NodePath(path.encode()), node_kind=node_kind, **changes)
 
 
-TOGETHER: list[tuple[list[OperationItem], int]] = [
-    ([item("a/f"), item("a/g"), item("b")], 3),
-    ([item("d", ItemKind.MKDIR, directory=True), item("e", ItemKind.MKDIR, directory=True), item("f")], 3),
-    ([item("d", ItemKind.MKDIR, directory=True), item("x", target=NodePath(b"d/x"))], 1),
-    ([item("d/x", ItemKind.DELETE), item("dx", ItemKind.DELETE), item("d", ItemKind.DELETE, directory=True)], 2),
-    ([item("d/e", ItemKind.RESTORE, directory=True), item("d/e/f", ItemKind.RESTORE)], 1),
-    ([item("z", target=NodePath(b"a")), item("z", ItemKind.RESTORE)], 1),
-    ([item("a", size=60), item("b", size=40), item("c", size=1)], 2),
-    ([item("a", size=1000), item("b")], 1),
-    ([], 0),
-]
+TOGETHER: list[tuple[list[OperationItem], list[int]]] = [
+    ([item("a/f"), item("a/g"), item("b")], [0, 1, 2]),
+    ([item("d", ItemKind.MKDIR, directory=True), item("e", ItemKind.MKDIR, directory=True), item("f")], [0, 1, 2]),
+    ([item("d", ItemKind.MKDIR, directory=True), item("x", target=NodePath(b"d/x")), item("y")], [0, 2]),
+    ([item("d/x", ItemKind.DELETE), item("dx", ItemKind.DELETE), item("d", ItemKind.DELETE, directory=True)], [0, 1]),
+    ([item("d/e", ItemKind.RESTORE, directory=True), item("d/e/f", ItemKind.RESTORE), item("d/e/f/g")], [0]),
+    ([item("z", target=NodePath(b"a")), item("z", ItemKind.RESTORE)], [0]),
+    ([item("a", size=60), item("b", size=40), item("c", size=1), item("d")], [0, 1]),
+    ([item("a", size=1000), item("b")], [0]),
+    ([item("a" * 4000), *[item(f"{n}" * 4000) for n in range(9)]], [0, 1, 2, 3, 4, 5, 6, 7]),
+    ([], []),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("steps", "many"), TOGETHER)
-def test_what_builds_on_something_else_is_not_in_one_list_with_it(steps: list[OperationItem], many: int) -> None:
-    assert together(steps, bytes_most=100) == steps[:many]
+def numbered(steps: list[OperationItem]) -> list[OperationItem]:
+    return [replace(step, item=number) for number, step in enumerate(steps)]
+
+
+@pytest.mark.parametrize(("steps", "taken"), TOGETHER)
+def test_what_builds_on_something_else_is_not_in_one_list_with_it(steps: list[OperationItem], taken: list[int]) -> None:
+    assert [one.item for one in together(numbered(steps), bytes_most=100)] == taken
+
+
+def test_what_builds_on_an_item_that_is_not_through_waits_for_it_and_the_others_go_on() -> None:
+    steps = numbered([
+        item("d/e/x", ItemKind.DELETE), item("d/y", ItemKind.DELETE), item("d/e", ItemKind.DELETE, directory=True),
+        item("b", ItemKind.DELETE), item("d", ItemKind.DELETE, directory=True),
+    ])  # fmt: skip
+    busy, ready = steps[:1], steps[1:]
+    assert [one.item for one in together(ready, busy, bytes_most=100)] == [1, 3], "also the directory above that one"
+    flies = [replace(steps[4], state=ItemState.RUNNING)]
+    assert [one.item for one in together(steps[:4], flies, bytes_most=100)] == [3], (
+        "what is in flight, wherever it stands"
+    )
+    later = [steps[2]]
+    assert [one.item for one in together(steps[:2], later, bytes_most=100)] == [0, 1], "what comes later does not count"
+    back = together(steps[:0:-1], steps[4:], bytes_most=100)
+    assert [one.item for one in back] == [3], "backwards the last one is before the others"
 
 
 def test_a_changed_tree_stops_the_operation_when_it_is_the_first_that_is_left() -> None:

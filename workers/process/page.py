@@ -72,7 +72,7 @@ def app(observed: Observed, counts: ActivityCounts, version: str, token: str | N
         return Response(body, 503 if status == "unavailable" else 200, media_type="application/json")
 
     async def metrics(request: Request) -> Response:
-        if not _allowed(request, token):
+        if not allowed(request, token):
             return Response("Send the token that FILESTORE_METRICS_TOKEN names, as Bearer.\n", 401)
         report, mounts = await asyncio.gather(_in_time(observed.report(), {}), _in_time(observed.mounts(), []))
         scrape = Scrape(counts, version, observed.pools(), observed.queues(), report, mounts)
@@ -81,7 +81,7 @@ def app(observed: Observed, counts: ActivityCounts, version: str, token: str | N
     return Starlette(routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)])
 
 
-def _allowed(request: Request, token: str | None) -> bool:
+def allowed(request: Request, token: str | None) -> bool:
     sent = request.headers.get("authorization", "").encode("latin-1")
     return token is None or hmac.compare_digest(sent, f"Bearer {token}".encode())
 

@@ -1,0 +1,1 @@
+"""The Metastore over HTTP: records of nodes, their search, and namespaces."""

@@ -1,0 +1,89 @@
+"""Change what is said of a node: one transaction from the version that the client means to the record that it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+
+from api.metastore.conditions import check_version
+from api.metastore.schemas import check_metadata
+from api.services import front_of
+from schema.errors import NodeNotFound
+from schema.ids import NodeId
+from schema.metastore.namespaces import settle
+from schema.metastore.records import Description, tidy
+from schema.principals import Principal, authorise
+from schema.store import records as store
+from schema.store.records import HeldRecord, RecordDocument
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
+
+Change = Callable[[Description], Description]
+
+
+async def write(
+    request: Request, principal: Principal, node: NodeId, version: int | None, change: Change, *, asks_namespace: bool
+) -> RecordDocument:
+    """Makes the record where the feed has not told of its node yet. Raises NodeNotFound, VersionConflict, InvalidRequest."""
+    async with front_of(request).services.pool.connection() as connection, connection.transaction():
+        was = await _held(connection, principal, node)
+        check_version(version, was.version)
+        now = tidy(change(was.described))
+        rule = await store.rule(connection, principal.tenant, was.mount, was.path)
+        settled = settle(now.namespace, rule, asked=asks_namespace)
+        now = Description(settled.namespace, now.tags, now.owner, now.metadata)
+        schema = await _checked(connection, principal.tenant, now)
+        await store.change(
+            connection, was, now, change="updated", principal=principal.name, schema=schema, violation=settled.violation
+        )
+        return await shown(connection, principal, node)
+
+
+async def remove(request: Request, principal: Principal, node: NodeId, version: int | None) -> RecordDocument:
+    """Close a record and forget what was said; its history keeps it. Raises NodeNotFound, VersionConflict."""
+    async with front_of(request).services.pool.connection() as connection, connection.transaction():
+        was = await _held(connection, principal, node)
+        check_version(version, was.version)
+        if not was.removed:
+            now = Description(was.described.namespace)
+            await store.change(
+                connection,
+                was,
+                now,
+                change="removed",
+                principal=principal.name,
+                schema=None,
+                violation=None,
+                removed=True,
+            )
+        return await shown(connection, principal, node)
+
+
+async def shown(connection: Connection, principal: Principal, node: NodeId) -> RecordDocument:
+    found = await store.document(connection, node, principal.tenant)
+    if found is None:
+        raise NodeNotFound()
+    return found
+
+
+async def _held(connection: Connection, principal: Principal, node: NodeId) -> HeldRecord:
+    place = await store.node_place(connection, node, principal.tenant)
+    if place is None:
+        raise NodeNotFound()
+    authorise(principal, "write", place.mount, place.path)
+    held = await store.hold(connection, node, principal.tenant) or await store.make(connection, node, principal.tenant)
+    if held is None:
+        raise NodeNotFound()
+    return held
+
+
+async def _checked(connection: Connection, tenant: str, now: Description) -> str | None:
+    """Which schema the metadata fits. None: its namespace has none."""
+    schema = await store.schema_of(connection, tenant, now.namespace)
+    if schema is None:
+        return None
+    check_metadata(dict(now.metadata), schema.document)
+    return f"{now.namespace}@{schema.number}"
