@@ -52,4 +52,5 @@ class UndoSelection:
                 values[name] = datetime.fromisoformat(values[name])
         if "path" in values:
             values["path"] = NodePath(bytes.fromhex(values["path"]))
-        return cls(**values | {"commands": tuple(values.get("commands", ()))})
+        values["commands"] = tuple(values.get("commands", ()))
+        return cls(**values)

@@ -106,7 +106,7 @@ async def refused(connection: Connection, taken: Taken, steps: Sequence[UndoStep
         {"item": s.item.item, "node": s.item.node_id, "version": s.content} for s in steps if s.content is not None
     ]
     values = taken.values()
-    asked = (
+    asked: tuple[tuple[LiteralString, str, list[dict[str, Any]], str], ...] = (
         (QUERIES["expired"], "contents", contents, "CONTENT_EXPIRED"),
         (QUERIES["changed_below"], "trees", trees, "VERSION_CONFLICT"),
         (QUERIES["taken_places"], "places", places, "NODE_EXISTS"),
