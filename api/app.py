@@ -16,6 +16,7 @@ from api.events import routes as events
 from api.events.feed import Feed
 from api.files import content, presign
 from api.files.downloads import Downloads
+from api.freezes import routes as freezes
 from api.http import errors, middleware, openapi
 from api.http.descriptors import EnoughDescriptors
 from api.http.routes import surround
@@ -66,6 +67,7 @@ ROUTERS = (
     operations,
     steering,
     undo,
+    freezes,
     rollups,
     metastore,
     namespaces,

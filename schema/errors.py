@@ -13,6 +13,7 @@
     ├── PayloadTooLarge                                                       413
     ├── UriTooLong                                                            414
     ├── ChecksumMismatch                                                      422
+    ├── Frozen                                                                423
     ├── NotAttempted                                                          424
     ├── RateLimited                                                           429
     ├── HeadersTooLarge                                                       431
@@ -200,6 +201,14 @@ class ChecksumMismatch(FilestoreError):
     """The content does not have the checksum that came with it. Nothing was stored; send it again."""
 
     code = "CHECKSUM_MISMATCH"
+
+
+class Frozen(FilestoreError):
+    """An administrator has frozen this mount: nothing is changed on it now. Send the same key again when it is lifted."""
+
+    code = "FROZEN"
+    retryable = True
+    retry_after_seconds = 30
 
 
 class NotAttempted(FilestoreError):

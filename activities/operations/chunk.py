@@ -13,6 +13,7 @@ from activities.operations.directories import staged
 from schema.commands.command import Command
 from schema.commands.payloads import LIST_MAX
 from schema.faults import areach
+from schema.freezes import Freeze
 from schema.ids import MountId, new_command_id
 from schema.operations.chunk import together, until_a_stop
 from schema.operations.commands import command_of
@@ -20,6 +21,7 @@ from schema.operations.operation import ItemKind, ItemState, Operation, Operatio
 from schema.operations.reversal import reversal
 from schema.operations.turn import reached
 from schema.store import begin as begin_store
+from schema.store import freezes as freeze_store
 from schema.store import operations as store
 from schema.store import undo as undo_store
 from schema.store.operations import LockedOperation
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 _BUSY_MOST = 12
 """An item whose path was busy so often is given up: about a minute and a half."""
+_FREEZE_LOOK = 10.0
+"""Seconds. Who lifts a freeze wakes the runners; this is for a wake-up that was lost."""
 _CHUNK_SECONDS = 1.0
 """Where a limit is set, a list holds the commands that may go in this time."""
 _CHUNK_BYTES = 64 * 1024 * 1024
@@ -93,6 +97,8 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
         return await _wait(connection, operation, 0.2)  # until nothing is in flight
     if (seconds := _until_start(operation)) > 0:
         return await _wait(connection, operation, min(seconds, 60.0))
+    if freeze := await freeze_store.of_mount(connection, operation.tenant, operation.mount_id):
+        return await _freeze(connection, operation, freeze)
     if not locked.claimed and await store.claim(connection, operation):
         return await _wait(connection, operation, 1.0)
     if locked.pace_seconds > 0:
@@ -101,6 +107,15 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
     if room <= 0:
         return await _wait(connection, operation, 0.2)
     return await _hand_out(connection, locked, room)
+
+
+async def _freeze(connection: Connection, operation: Operation, freeze: Freeze) -> NextStep:
+    """Nothing new begins on the mount. What is in flight ends, and then the operation gives up its subtrees, as in a pause."""
+    if operation.in_flight:
+        return await _wait(connection, operation, 0.2)
+    await store.wait(connection, operation.id, None)
+    left = _FREEZE_LOOK if freeze.until is None else (freeze.until - datetime.now(UTC)).total_seconds()
+    return NextStep(operation.mount_id, operation.state, wait_seconds=min(max(left, 0.2), _FREEZE_LOOK))
 
 
 async def _hand_out(connection: Connection, locked: LockedOperation, room: int) -> NextStep:

@@ -52,6 +52,7 @@ STATUS: Mapping[str, int] = {
     "PAYLOAD_TOO_LARGE": 413,
     "URI_TOO_LONG": 414,
     "CHECKSUM_MISMATCH": 422,
+    "FROZEN": 423,
     "NOT_ATTEMPTED": 424,
     "RATE_LIMITED": 429,
     "HEADERS_TOO_LARGE": 431,

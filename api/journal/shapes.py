@@ -3,8 +3,7 @@
 from datetime import datetime
 
 from api.http.shapes import EXACT_PATH, JsonObject, Shape, exact
-from api.journal.queries import Ending
-from schema.commands.command import CommandKind
+from api.journal.queries import Ending, Recorded
 
 
 class JournalEntry(Shape):
@@ -12,7 +11,7 @@ class JournalEntry(Shape):
 
     id: int
     command_id: str
-    command: CommandKind
+    command: Recorded
     backend_mount_id: int
     node_id: int | None
     path: str | None

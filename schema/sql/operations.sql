@@ -200,9 +200,9 @@ UPDATE filestore.operations
  WHERE id = %(id)s
 
 -- name: wait
--- Another operation has them.
+-- Another operation has them, or a freeze holds on the mount.
 UPDATE filestore.operations
-   SET waits_for = %(other)s, touched_at = now(), state = CASE state WHEN 'running' THEN 'waiting' ELSE state END
+   SET waits_for = %(other)s, claimed = false, touched_at = now(), state = CASE state WHEN 'running' THEN 'waiting' ELSE state END
  WHERE id = %(id)s
 
 -- name: ready_up
@@ -249,7 +249,8 @@ SELECT i.item FROM filestore.operation_items i
  WHERE i.operation_id = %(id)s AND i.state = 'failed' AND i.left_version IS NOT NULL ORDER BY i.item LIMIT 1
 
 -- name: changed_trees
--- Whole directories that do not hold any more what the plan saw: another count, other bytes, or a command since then.
+-- Whole directories that do not hold any more what the plan saw: another count, other bytes, or a command since then. A copy only
+-- reads where it comes from.
 SELECT i.item
   FROM jsonb_to_recordset(%(trees)s::jsonb) AS i(item integer, node bigint, path text, nodes bigint, size bigint)
  CROSS JOIN LATERAL (SELECT * FROM filestore.rollup_of(i.node)) r
@@ -257,7 +258,10 @@ SELECT i.item
     OR EXISTS (SELECT FROM filestore.journal_entries j
                 WHERE j.mount_id = %(mount)s AND j.id > %(entry)s AND j.outcome = 'succeeded'
                   AND j.operation_id IS DISTINCT FROM %(id)s::uuid
-                  AND substring(j.path FOR octet_length(decode(i.path, 'hex')) + 1) = decode(i.path || '2f', 'hex') OFFSET 0)
+                  AND (j.kind <> 'copyNode'
+                       AND substring(j.path FOR octet_length(decode(i.path, 'hex')) + 1) = decode(i.path || '2f', 'hex')
+                       OR substring(filestore.target_v1(j.payload) FOR octet_length(decode(i.path, 'hex')) + 1)
+                          = decode(i.path || '2f', 'hex')) OFFSET 0)
 
 -- name: described
 -- The metadata of two versions of a node: what is to be put back lies between them.
@@ -320,7 +324,8 @@ UPDATE filestore.operations SET touched_at = now() WHERE id = %(id)s
 SELECT o.id::text, o.tenant, o.kind, o.state::text, o.want, o.back, o.turn, o.mount_id, o.path, o.target_path, o.selection,
        o.options, o.metadata, o.items, o.nodes, o.bytes, o.conflicts, o.done, o.failed, o.skipped, o.reversed, o.in_flight,
        o.nodes_done, o.bytes_done, o.principal, o.created_at, o.planned_at, o.started_at, o.ended_at, o.undoes::text,
-       o.waits_for::text, o.refusal, o.correlation_id,
+       coalesce(o.waits_for::text, (SELECT 'freeze/' || (z.facts->>'id') FROM filestore.freeze_of_v1(o.tenant, o.mount_id) z
+           WHERE o.state IN ('waiting', 'rolling_back'))) AS waits_for, o.refusal, o.correlation_id,
        (SELECT u.id::text FROM filestore.operations u
          WHERE u.undoes = o.id AND u.state <> 'cancelled' ORDER BY u.created_at DESC LIMIT 1) AS undone_by,
        extract(epoch FROM coalesce(o.ended_at, now()) - o.started_at)::float AS seconds

@@ -256,8 +256,13 @@ async def claim(connection: Connection, operation: Operation) -> str | None:
     if row is None:
         await connection.execute(SQL["claim"], {"id": operation.id})
         return None
-    await connection.execute(SQL["wait"], {"id": operation.id, "other": row["id"]})
+    await wait(connection, operation.id, row["id"])
     return str(row["id"])
+
+
+async def wait(connection: Connection, id: str, other: str | None) -> None:
+    """It holds no subtree any more. `other`: the operation that it waits for."""
+    await connection.execute(SQL["wait"], {"id": id, "other": other})
 
 
 async def ready(connection: Connection, operation: Operation, limit: int) -> list[OperationItem]:

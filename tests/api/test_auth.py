@@ -71,6 +71,8 @@ NEEDS = {
     ("PATCH", "/v1/backend-mounts/{id}"): "admin",
     ("DELETE", "/v1/backend-mounts/{id}"): "admin",
     ("POST", "/v1/rollups/recomputes"): "write",
+    ("POST", "/v1/freeze"): "admin",
+    ("DELETE", "/v1/freeze/{id}"): "admin",
     ("POST", "/v1/operations"): "write",
     ("PATCH", "/v1/operations/{id}"): "write",
     **{
