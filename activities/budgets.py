@@ -65,5 +65,6 @@ API_CONNECTIONS = ConnectionBudget("filestore-api", 2, 8, "reads of routes, and 
 ENGINE_CONNECTIONS = ConnectionBudget("filestore-engine", 4, 12, "commands, events and background work")
 CONSUMER_CONNECTIONS = ConnectionBudget("filestore-consumers", 1, 4, "what follows the feed: Metastore and Timestore")
 CHECK_CONNECTIONS = ConnectionBudget("filestore-check", 1, 4, "the consistency check")
+WATCH_CONNECTIONS = ConnectionBudget("filestore-watch", 1, 4, "hints of watchers, and what the record says of names")
 
-CONNECTIONS = (API_CONNECTIONS, ENGINE_CONNECTIONS, CONSUMER_CONNECTIONS, CHECK_CONNECTIONS)
+CONNECTIONS = (API_CONNECTIONS, ENGINE_CONNECTIONS, CONSUMER_CONNECTIONS, CHECK_CONNECTIONS, WATCH_CONNECTIONS)

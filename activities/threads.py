@@ -72,3 +72,8 @@ class MountThreads:
         future: asyncio.Future[T] = loop.create_future()
         crew.put((loop, future, partial(work, *args, **kwargs)))
         return await future
+
+
+def loop_thread(name: str, run: Callable[[], None]) -> Thread:
+    """A daemon thread, not started yet, that does one thing for as long as a mount is watched."""
+    return Thread(target=run, name=name, daemon=True)

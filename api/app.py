@@ -5,7 +5,10 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from api.access import routes as tokens
+from api.access import tenants
 from api.access.limits import Budget
+from api.access.rates import Rates
 from api.access.reads import LongReads
 from api.access.tokens import Tokens
 from api.commands import batch as batches
@@ -48,6 +51,8 @@ from api.uploads.tus.turns import Turns
 
 VERSION = "0.1.0"
 ROUTERS = (
+    tokens,
+    tenants,
     uploads,
     writes,
     direct,
@@ -98,8 +103,9 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
     budget = Budget(settings.content_memory_bytes, settings.content_wait_seconds, counts.refused)
     reads = LongReads(services.pool, settings, counts.refused)
     app.state.front = Front(
-        services, Tokens(services.pool), KnownMounts(services.pool), services.threads, budget, reads
-    )
+        services, Tokens(services.pool), KnownMounts(services.pool), services.threads, budget, reads,
+        Rates(counts.refused),
+    )  # fmt: skip
     app.state.feed, app.state.turns, app.state.counts = feed, Turns(), counts
     app.state.downloads = Downloads(services.pool, services.announce)
     app.state.metrics = metrics.Sources(counts, Looks(services.pool, services.vitals), lambda: feed.followers)

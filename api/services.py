@@ -1,6 +1,7 @@
 """What the HTTP front needs from the rest of the process. It is handed over once, to `create_app`."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -132,6 +133,18 @@ class Principals(Protocol):
         ...
 
 
+class RatesOfTokens(Protocol):
+    """What each token may take of this process."""
+
+    def take(self, principal: Principal) -> None:
+        """One request. Raises RateLimited."""
+        ...
+
+    def upload(self, principal: Principal) -> AbstractContextManager[None]:
+        """One request that brings content. Raises RateLimited."""
+        ...
+
+
 class Mounts(Protocol):
     """The mounts as this process knows them."""
 
@@ -180,6 +193,7 @@ class Front:
     threads: MountThreads
     budget: Memory
     reads: ReadLane
+    rates: RatesOfTokens
 
 
 def front_of(request: Request) -> Front:

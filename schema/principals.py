@@ -1,37 +1,80 @@
-"""Principals, and the one question of authorisation."""
+"""Principals, and how the one decision about them is told to clients."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
-from schema.errors import MissingScope
+from schema.access.actions import Action
+from schema.access.decision import Access, access_of, may
+from schema.errors import BackendNotFound, FilestoreError, Forbidden, MissingScope, NodeNotFound
 from schema.ids import MountId
 from schema.paths import NodePath
 
-Scope = Literal["read", "write", "admin"]
+
+@dataclass(frozen=True, slots=True)
+class TokenLimits:
+    """What one token may take of one process. None: no limit."""
+
+    requests_per_second: float | None = None
+    uploads_max: int | None = None
+    """At a time"""
+
+
+NO_LIMITS = TokenLimits()
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The bearer of a token. `scopes` holds all that one implies: admin may write, and write may read."""
+    """The bearer of a token. `state` is another one whenever its token may do something else."""
 
     name: str
     tenant: str
     token_id: int
-    scopes: frozenset[str]
+    access: Access = field(default_factory=lambda: access_of(()), compare=False)
+    limits: TokenLimits = NO_LIMITS
+    state: str = ""
 
 
-def widen(scopes: frozenset[str]) -> frozenset[str]:
-    if "admin" in scopes:
-        return scopes | {"write", "read"}
-    return scopes | {"read"} if "write" in scopes else scopes
+def authorise(
+    principal: Principal,
+    action: Action,
+    mount: MountId | None = None,
+    path: NodePath | None = None,
+    *,
+    tree: bool = False,
+) -> None:
+    """Every route asks here, with all it knows; no other place decides. `tree`: what is below the path is meant, too.
 
-
-def authorise(principal: Principal, action: Scope, mount: MountId | None = None, path: NodePath | None = None) -> None:
-    """Every route asks here, with all it knows; path allow lists will be answered here and nowhere else.
-
-    Raises MissingScope.
+    What a principal may not read does not exist for it, so it hears what it would hear of nothing. Raises MissingScope,
+    Forbidden, BackendNotFound, NodeNotFound.
     """
-    if action not in principal.scopes:
-        raise MissingScope(
-            f"This route needs the scope {action!r}; the token of {principal.name!r} lacks it.", scope=action
+    if not may(principal.access, action, mount, path, tree=tree).allowed:
+        raise refusal(principal, action, mount, path, tree=tree)
+
+
+def refusal(
+    principal: Principal, action: Action, mount: MountId | None, path: NodePath | None, *, tree: bool = False
+) -> FilestoreError:
+    """What is said where `may` has said no."""
+    access = principal.access
+    if access.suspended and not access.somewhere(action):
+        return Forbidden(f"The tenant {principal.tenant!r} is suspended. Ask its administrator.", action=action)
+    if not access.somewhere(action):
+        return MissingScope(
+            f"This needs the action {action!r}, and no scope of the token of {principal.name!r} has it.", scope=action
         )
+    if mount is not None and not may(access, "read", mount).allowed:
+        return BackendNotFound(backendMountId=mount)
+    if mount is not None and path is not None and not may(access, "read", mount, path).allowed:
+        return NodeNotFound(backendMountId=mount, path=path.text)
+    said = may(access, action, mount, path, tree=tree)
+    place = {} if path is None else {"path": path.text}
+    return Forbidden(
+        f"{said.reason} Choose another place, or ask an administrator for a grant.",
+        action=action,
+        backendMountId=mount,
+        **place,
+    )
+
+
+def readable(principal: Principal, mount: MountId, path: NodePath | None = None) -> bool:
+    """Whether it exists for this principal. What is looked up by an id alone is answered as though there were nothing where not."""
+    return may(principal.access, "read", mount, path).allowed

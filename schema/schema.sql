@@ -247,12 +247,56 @@ CREATE TABLE filestore.tokens (
     principal    text NOT NULL,
     hash         bytea NOT NULL UNIQUE CHECK (octet_length(hash) = 32),  -- SHA-256 of the token; the token itself is nowhere
     hint         text NOT NULL,                                          -- its first characters, to tell tokens apart
-    scopes       text[] NOT NULL CHECK (scopes <@ ARRAY['read', 'write', 'admin']),
+    scopes       text[] NOT NULL CHECK (scopes <@ ARRAY['read', 'write', 'admin', 'filestore:read', 'filestore:write',
+                     'filestore:delete', 'filestore:operate', 'filestore:share', 'filestore:credentials', 'filestore:admin']),
     created_at   timestamptz NOT NULL DEFAULT now(),
     expires_at   timestamptz,
     revoked_at   timestamptz,
-    last_used_at timestamptz
+    last_used_at timestamptz,
+    description  text,
+    version      bigint NOT NULL DEFAULT 1,                              -- rises with every change of what it may do
+    previous_hash bytea UNIQUE CHECK (octet_length(previous_hash) = 32), -- of the token before the last rotation, while it holds
+    previous_until timestamptz,
+    requests_per_second real CHECK (requests_per_second > 0),
+    uploads_max  integer CHECK (uploads_max > 0),                        -- at a time
+    created_by   text,
+    CONSTRAINT tokens_previous_check CHECK ((previous_hash IS NULL) = (previous_until IS NULL))
 );
+CREATE INDEX tokens_tenant ON filestore.tokens (tenant, id);
+
+-- Where a token holds: on one mount or all, for paths that fit the pattern. No scopes: see schema/access/rules.py.
+CREATE TABLE filestore.grants (
+    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    token_id bigint NOT NULL REFERENCES filestore.tokens ON DELETE CASCADE,
+    mount_id bigint REFERENCES filestore.backend_mounts,
+    pattern  text NOT NULL,
+    effect   text NOT NULL CHECK (effect IN ('allow', 'deny')),
+    scopes   text[] NOT NULL DEFAULT '{}'
+);
+CREATE INDEX grants_token ON filestore.grants (token_id, id);
+
+-- The grants of a token, as clients read them, in the order in which they were given.
+CREATE FUNCTION filestore.grants_of_v1(token bigint) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT coalesce(jsonb_agg(jsonb_build_object('backendMountId', g.mount_id, 'pattern', g.pattern, 'effect', g.effect,
+               'scopes', to_jsonb(g.scopes)) ORDER BY g.id), '[]')
+      FROM filestore.grants g WHERE g.token_id = token
+$$;
+
+-- Whether a path is held by patterns. `bounds`: where subtrees begin and end, in order; `glob`: the others, on bytes as Latin-1
+-- text. The same as Reach.holds in schema/access/places.py.
+CREATE FUNCTION filestore.held_v1(path bytea, bounds bytea[], glob text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT width_bucket(path || '\x2f'::bytea, bounds) % 2 = 1 OR coalesce(convert_from(path, 'LATIN1') ~ glob, false)
+$$;
+
+-- A tenant without a row is one that nothing was ever said about.
+CREATE TABLE filestore.tenants (
+    name         text PRIMARY KEY,
+    display_name text,
+    suspended    text CHECK (suspended IN ('all', 'changes')),           -- NULL: it is not; `changes`: reading goes on
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    updated_at   timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO filestore.tenants (name) VALUES ('main');
 
 -- The truth about a command: one mutable row. Claims, intent and status change only in `begin`, `commit` and `fail`.
 CREATE TABLE filestore.commands (
@@ -487,7 +531,7 @@ CREATE TABLE filestore.journal_entries (
     command_id     uuid NOT NULL,
     attempt        integer NOT NULL,
     kind           text NOT NULL,
-    mount_id       bigint NOT NULL,
+    mount_id       bigint,                                               -- NULL: an administrative act that is about no mount
     node_id        bigint,
     path           bytea NOT NULL,
     principal      text NOT NULL,
@@ -601,6 +645,25 @@ CREATE UNLOGGED TABLE filestore.drift_hints (
     reason     text NOT NULL,
     noticed_at timestamptz NOT NULL DEFAULT now(),                        -- when it was first heard of
     PRIMARY KEY (mount_id, key)
+);
+
+-- How the watch of each local mount is: its process writes it every few seconds, other processes show it. Not worth a write-ahead
+-- log: it is written anew at once.
+CREATE UNLOGGED TABLE filestore.watchers (
+    mount_id     bigint PRIMARY KEY,
+    host_id      text NOT NULL,
+    process      text NOT NULL,
+    phase        text NOT NULL,
+    cause        text NOT NULL,                                           -- a sentence, where the phase needs one
+    lag_seconds  double precision NOT NULL,
+    directories  bigint NOT NULL,                                         -- that are watched
+    unwatched    bigint NOT NULL,                                         -- and that are not, not counting those below them
+    events       bigint NOT NULL,                                         -- these and the next since `since`
+    lost         bigint NOT NULL,
+    hints        bigint NOT NULL,
+    own          bigint NOT NULL,
+    since        timestamptz NOT NULL DEFAULT now(),                      -- when its process began
+    seen_at      timestamptz NOT NULL DEFAULT now()
 );
 
 -- The Metastore -------------------------------------------------------------------------------------------------------

@@ -130,6 +130,16 @@ class Settings(BaseSettings):
     """How often the totals of each mount are compared with what its directories hold."""
     rollup_proof_directories: int = Field(20_000, ge=0)
     """How many directories each time; the next one goes on behind them. 0: all."""
+    watch: bool = True
+    """The watcher process of this host watches its local mounts"""
+    watch_quiet_seconds: float = Field(0.5, gt=0)
+    """A name is looked at once nothing has happened to it for so long; ..."""
+    watch_rest_seconds: float = Field(3.0, gt=0)
+    """... where a program has it open for writing, for so long; ..."""
+    watch_longest_seconds: float = Field(15.0, gt=0)
+    """... and so long after the first change in any case."""
+    watch_directories_max: int = Field(0, ge=0)
+    """Directories that are watched at most, of all mounts of the host. 0: as many as the kernel allows."""
     upload_max_bytes: int = Field(5 * 2**40, gt=0)
     upload_keep_seconds: float = Field(86400.0, gt=0)
     """A resumable upload that got nothing for so long is removed."""

@@ -60,7 +60,7 @@ class Service:
     def start(self, *names: str, fault: str = "", **settings: str) -> None:
         """Start `api`, `worker` or both (default), with this fault switched on."""
         for name in names or ("api", "worker"):
-            module = {"api": "workers.api", "worker": "workers.worker"}[name]
+            module = {"api": "workers.api", "worker": "workers.worker", "watcher": "workers.watcher"}[name]
             with open(self.folder / f"{name}.log", "ab") as log:
                 self.processes[name] = subprocess.Popen(
                     [sys.executable, "-m", module],
@@ -270,6 +270,8 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
         "FILESTORE_SWEEP_SECONDS": "1",
         "FILESTORE_OVERDUE_SECONDS": "2",
         "FILESTORE_SANDBOX": "true",
+        # Tests of the watcher start one, and switch it on.
+        "FILESTORE_WATCH": "false",
     }
     os.environ.update({name: value for name, value in env.items() if name != "FILESTORE_PORT"})
     service = Service(stack, folder, port, token, env)

@@ -39,6 +39,7 @@ from workers.engine.served import ServedMounts
 from workers.engine.vitals import Vitals, WorkerVitals
 from workers.process.counts import ActivityCounts, CountedActivities
 from workers.process.following import Consumer
+from workers.watching.watches import Watches
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,12 @@ def worker_parts(settings: Settings) -> WorkerParts:
     engine = _engine(settings, served, None, [CountedActivities(counts)])
     health = Health(settings, engine.pool, engine, served, budgets.LOOKS.build())
     return WorkerParts(engine, served, WorkerVitals(engine, served, health), counts)
+
+
+def watches(settings: Settings) -> tuple[Watches, Pool]:
+    """What the watcher process runs, and its connections."""
+    pool = make_connections(settings, budgets.WATCH_CONNECTIONS, generic_plans=True)
+    return Watches(settings, pool), pool
 
 
 def make_connections(settings: Settings, budget: budgets.ConnectionBudget, *, generic_plans: bool = False) -> Pool:

@@ -1,27 +1,60 @@
-"""Bearer token -> principal. A token is looked up at most every few seconds, so a revoked one dies within five."""
+"""Bearer token -> principal: the first line of every route."""
 
 import re
+from collections.abc import Collection
 
 from starlette.requests import Request
 
 from api.services import front_of
-from schema.errors import Unauthenticated
+from schema.access.actions import Action
+from schema.access.decision import may
+from schema.errors import Forbidden, Unauthenticated
 from schema.ids import MountId
 from schema.paths import NodePath
-from schema.principals import Principal, Scope, authorise
+from schema.principals import Principal, authorise
 
+_COUNTED = "filestore.counted"
 _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
 
 async def admit(
-    request: Request, action: Scope, mount: MountId | None = None, path: NodePath | None = None
+    request: Request, action: Action, mount: MountId | None = None, path: NodePath | None = None
 ) -> Principal:
-    """The first line of every route: the principal that asks, if it may do this. Raises Unauthenticated, MissingScope, Unavailable.
+    """The first line of every route: the principal that asks, if it may do this. Raises Unauthenticated,
+    Unavailable, RateLimited, and as `authorise`.
 
     The header `x-filestore-principal` of earlier clients is not looked at: only a token names the principal.
     """
-    principal = await front_of(request).tokens.principal_of(bearer_of(request))
+    principal = await _principal(request)
     authorise(principal, action, mount, path)
+    return principal
+
+
+async def admit_any(request: Request, actions: Collection[Action]) -> Principal:
+    """The same of a route that does several things: the principal may do one of them, and is asked again about each."""
+    principal = await _principal(request)
+    if not any(may(principal.access, action).allowed for action in actions):
+        authorise(principal, min(actions))
+    return principal
+
+
+async def admit_everywhere(request: Request, action: Action) -> Principal:
+    """The same of a route about all mounts there are or will be: a grant for some of them is not enough."""
+    principal = await admit(request, action)
+    if not principal.access.everywhere(action):
+        raise Forbidden(
+            f"This needs {action!r} on every mount, and grants of the token say where it holds.", action=action
+        )
+    return principal
+
+
+async def _principal(request: Request) -> Principal:
+    """A request counts once, however often its route looks whether the token still holds."""
+    front = front_of(request)
+    principal = await front.tokens.principal_of(bearer_of(request))
+    if not request.scope.get(_COUNTED):
+        request.scope[_COUNTED] = True
+        front.rates.take(principal)
     return principal
 
 

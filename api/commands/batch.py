@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic.types import JsonValue
 from starlette.responses import Response
 
-from api.access.admission import admit
+from api.access.admission import admit_any
 from api.commands import answer as answers
 from api.commands import headers as intake
 from api.commands import run as commands
@@ -27,6 +27,7 @@ from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import front_of
 from api.submission import OutcomePending, Submission
+from schema.access.actions import CHANGES
 from schema.commands.command import Command, Status
 from schema.commands.payloads import LIST_MAX
 from schema.errors import FilestoreError, InvalidRequest, NotAttempted, from_code
@@ -90,7 +91,7 @@ async def run(request: Request) -> Response:
     Each element has the fields that its own route takes, and `ifMatch` and `ifNoneMatch` instead of headers. The answer
     is 200 with one result for each, in their order: the status that it would have had alone, and `data` or `error`. A
     malformed list is refused as a whole, before anything is done."""
-    principal = await admit(request, "write")
+    principal = await admit_any(request, CHANGES)
     if "if-match" in request.headers or "if-none-match" in request.headers:
         raise InvalidRequest("A condition is about one command: send it as its `ifMatch` or `ifNoneMatch`.")
     body = await read_json(request, CommandList)

@@ -12,11 +12,12 @@ from api.commands.headers import CommandHeaders
 from api.services import Front
 from api.submission import Submission
 from schema import paths
+from schema.access.actions import Action
 from schema.commands.command import CommandKind
 from schema.errors import InvalidPath, InvalidRequest, NodeNotFound, NotSupported
 from schema.ids import MountId, NodeId
 from schema.paths import ROOT, NodePath
-from schema.principals import Principal, Scope, authorise
+from schema.principals import Principal, authorise, readable
 from schema.store import nodes
 
 
@@ -49,19 +50,19 @@ async def create_directory(asker: Asker, body: NewDirectory) -> Submission:
 async def delete(asker: Asker, body: Deletion) -> Submission:
     _nothing_appears(asker)
     path = paths.decode(body.path, body.path_b64)
-    mount = await _mount(asker, body.backend_mount_id, "write", path)
+    mount = await _mount(asker, body.backend_mount_id, "delete", path)
     return _submission(asker, CommandKind.DELETE, mount, path, recursive=body.recursive)
 
 
 async def move(asker: Asker, body: Relocation) -> Submission:
-    return await _relocate(asker, CommandKind.MOVE, "write", body)
+    return await _relocate(asker, CommandKind.MOVE, "move", body)
 
 
 async def copy(asker: Asker, body: Relocation) -> Submission:
     return await _relocate(asker, CommandKind.COPY, "read", body)
 
 
-async def _relocate(asker: Asker, kind: CommandKind, source_needs: Scope, body: Relocation) -> Submission:
+async def _relocate(asker: Asker, kind: CommandKind, source_needs: Action, body: Relocation) -> Submission:
     path, target = paths.decode(body.path, body.path_b64), _target(body.target_path, body.target_path_b64)
     mount = await _mount(asker, body.backend_mount_id, source_needs, path)
     target_mount = await _mount(asker, body.target_backend_mount_id or mount, "write", target)
@@ -75,7 +76,7 @@ async def _relocate(asker: Asker, kind: CommandKind, source_needs: Scope, body: 
 async def describe(asker: Asker, body: NodeMetadata) -> Submission:
     _nothing_appears(asker)
     changes = _changes(body)
-    named = await _named(asker, body)
+    named = await _named(asker, body, "describe")
     if named.path == ROOT:
         raise NotSupported("The root of a mount takes no metadata.")
     if named.deleted and asker.asked.key is None:
@@ -95,13 +96,13 @@ def _changes(body: NodeMetadata) -> dict[str, Any]:
 
 
 async def restore(asker: Asker, body: Restoration) -> Submission:
-    named = await _named(asker, body)
+    named = await _named(asker, body, "restore")
     if named.path == ROOT:
         raise InvalidPath("The path is empty; the root of a mount can not be changed.")
     target = None
     if body.target_path is not None or body.target_path_b64 is not None:
         target = _target(body.target_path, body.target_path_b64)
-        authorise(asker.principal, "write", named.mount, target)
+        authorise(asker.principal, "restore", named.mount, target)
     node = named.id
     if body.version is not None:
         _nothing_appears(asker)
@@ -118,7 +119,7 @@ async def restore(asker: Asker, body: Restoration) -> Submission:
 # Parts
 
 
-async def _mount(asker: Asker, id: int, needs: Scope, path: NodePath) -> MountId:
+async def _mount(asker: Asker, id: int, needs: Action, path: NodePath) -> MountId:
     mount = await asker.front.mounts.get(MountId(id), asker.principal.tenant)
     authorise(asker.principal, needs, mount.id, path)
     return mount.id
@@ -131,7 +132,7 @@ def _target(path: str | None, b64: str | None) -> NodePath:
         raise InvalidPath(error.message, field="targetPath") from error
 
 
-async def _named(asker: Asker, body: NodeMetadata | Restoration) -> Named:
+async def _named(asker: Asker, body: NodeMetadata | Restoration, needs: Action) -> Named:
     by_path = body.path is not None or body.path_b64 is not None
     if by_path == (body.node_id is not None):
         raise InvalidRequest(
@@ -139,13 +140,13 @@ async def _named(asker: Asker, body: NodeMetadata | Restoration) -> Named:
         )
     if body.node_id is None:
         path = paths.decode(body.path, body.path_b64, allow_root=True)
-        return Named(await _mount(asker, body.backend_mount_id, "write", path), path)
+        return Named(await _mount(asker, body.backend_mount_id, needs, path), path)
     mount = await asker.front.mounts.get(MountId(body.backend_mount_id), asker.principal.tenant)
     async with asker.front.services.pool.connection() as connection:
         found = await nodes.file(connection, NodeId(body.node_id), asker.principal.tenant)
-    if found is None or found.mount != mount.id:
+    if found is None or found.mount != mount.id or not readable(asker.principal, mount.id, found.path):
         raise NodeNotFound(nodeId=body.node_id, backendMountId=mount.id)
-    authorise(asker.principal, "write", mount.id, found.path)
+    authorise(asker.principal, needs, mount.id, found.path)
     return Named(mount.id, found.path, found.id, found.state == "deleted")
 
 

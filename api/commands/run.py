@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api.access.admission import admit
+from api.access.admission import admit, admit_any
 from api.commands import answer as answers
 from api.commands import catalogue as kinds
 from api.commands import headers as intake
@@ -20,6 +20,8 @@ from api.http.fields import UUID
 from api.http.routes import Plain
 from api.services import Front, front_of
 from api.submission import OutcomePending, Submission
+from schema.access.actions import CHANGES
+from schema.access.commands import FIRST
 from schema.commands.payloads import Outcome
 from schema.errors import NotFound
 
@@ -46,7 +48,7 @@ async def respond(
     meant: Callable[[Any], CommandBody] = lambda parsed: parsed,
 ) -> Response:
     """A whole route: the principal, the command, and how it ended. `body` and `meant`: where the address says a part of it."""
-    principal = await admit(request, "write")
+    principal = await admit(request, FIRST[kind.kind])
     front = front_of(request)
     parsed = meant(await read_json(request, body or kind.body))
     asked = intake.with_body(intake.read_headers(request, parsed.idempotency_key), parsed)
@@ -71,6 +73,6 @@ for _kind in KINDS:
 async def unknown(request: Request) -> Response:
     if re.fullmatch(UUID, request.path_params["name"]):
         raise HTTPException(405, headers={"allow": "GET, HEAD, OPTIONS"})  # the place to ask for a command
-    await admit(request, "write")
+    await admit_any(request, CHANGES)
     names = [kind.name for kind in KINDS]
     raise NotFound(f"There is no command of this name. There are: {', '.join(names)}.", commands=names)

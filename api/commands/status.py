@@ -15,6 +15,7 @@ from api.http.fields import UUID
 from api.http.routes import Plain
 from api.services import front_of
 from api.submission import Queued
+from schema.access.decision import may
 from schema.commands.command import Status
 from schema.errors import NotFound, OutcomeUnknown
 from schema.ids import CommandId
@@ -46,7 +47,7 @@ async def show(request: Request) -> Response:
         standing = await journal.command(connection, (queued and queued.row) or CommandId(id), principal.tenant)
     if standing is None and queued is not None and queued.request.tenant == principal.tenant:
         standing = _standing_of(queued)
-    if standing is None or (standing.principal != principal.name and "admin" not in principal.scopes):
+    if standing is None or (standing.principal != principal.name and not may(principal.access, "audit").allowed):
         raise NotFound("There is no such command.")
     answer = responses.data(standing.document)
     if standing.status is None or standing.status is Status.RUNNING:

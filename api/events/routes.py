@@ -20,7 +20,6 @@ from api.services import front_of
 from schema import paths
 from schema.errors import CursorExpired, InvalidRequest, Unavailable
 from schema.ids import MountId
-from schema.paths import NodePath
 from schema.principals import Principal, authorise
 from schema.store.events import Bounds, Placed
 
@@ -56,7 +55,7 @@ async def stream(request: Request) -> Response:
     bounds = await _bounds(feed_of(request), after)
 
     async def admitted() -> Principal:
-        return await admit(request, "read", wanted.mount, NodePath(wanted.prefix))
+        return await admit(request, "read", wanted.mount)
 
     heartbeat = front.services.settings.events_heartbeat_seconds
     return EventStream(feed_of(request), wanted, after, bounds, admitted, heartbeat)
@@ -96,7 +95,7 @@ async def _poll(request: Request, feed: Feed, wanted: Subscription, query: Event
     looked = size = 0
     while looked < PARTS and size < POLL_BYTES:
         part = await feed.part(position, wanted)
-        principal = await admit(request, "read", wanted.mount, NodePath(wanted.prefix))
+        principal = await admit(request, "read", wanted.mount)
         if part.resumed is not None:  # pruned since the first look
             if not found:
                 raise CursorExpired(after=position, earliest=part.resumed)
@@ -126,7 +125,7 @@ async def _wanted(request: Request, principal: Principal, query: StreamQuery | E
     mount = None if query.backend_mount_id is None else MountId(query.backend_mount_id)
     if mount is not None:
         await front_of(request).mounts.get(mount, principal.tenant)
-    authorise(principal, "read", mount, prefix)
+    authorise(principal, "read", mount)
     return Subscription(principal.tenant, mount, prefix.raw, query.events)
 
 

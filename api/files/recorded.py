@@ -10,7 +10,7 @@ from api.services import Front
 from schema.errors import ContentExpired, FilestoreError, NodeNotFound, NotADirectory, PathBusy, VersionConflict
 from schema.ids import MountId, NodeId
 from schema.paths import NodePath
-from schema.principals import Principal, authorise
+from schema.principals import Principal, readable
 from schema.store import nodes, snapshots
 from schema.store.nodes import FileRecord
 from schema.store.snapshots import KeptContent
@@ -65,9 +65,8 @@ async def find(front: Front, principal: Principal, node: NodeId, version: int | 
     NotADirectory, ContentExpired."""
     async with front.services.pool.connection() as connection:
         record = await nodes.file(connection, node, principal.tenant)
-        if record is None:
+        if record is None or not readable(principal, record.mount, record.path):
             raise NodeNotFound()
-        authorise(principal, "read", record.mount, record.path)
         if record.kind != "file":
             raise NotADirectory(f"This is a {record.kind}; only files have content.")
         if version is None or (version == record.version and record.state != "deleted"):

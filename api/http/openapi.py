@@ -28,7 +28,7 @@ Success = str | tuple[str, type[BaseModel]]
 _SCHEMAS: dict[str, Any] = {}
 """What the document refers to by name"""
 _ANYWHERE = (
-    "UNAUTHENTICATED", "MISSING_SCOPE", "INVALID_REQUEST", "REQUEST_TOO_SLOW", "URI_TOO_LONG", "RATE_LIMITED",
+    "UNAUTHENTICATED", "MISSING_SCOPE", "FORBIDDEN", "INVALID_REQUEST", "REQUEST_TOO_SLOW", "URI_TOO_LONG", "RATE_LIMITED",
     "HEADERS_TOO_LARGE", "UNAVAILABLE", "OVERLOADED", DEFECT,
 )  # fmt: skip
 """What any route can be refused with: by the connection, by the token, by what all of them wait for"""

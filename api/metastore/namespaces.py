@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from psycopg.errors import UniqueViolation
 from starlette.responses import Response
 
-from api.access.admission import admit
+from api.access.admission import admit, admit_everywhere
 from api.http import openapi, responses
 from api.http.body import read_json
 from api.http.routes import Plain
@@ -104,7 +104,7 @@ async def put(request: Request) -> Response:
 )
 async def delete(request: Request) -> Response:
     """Its rules and its schema go. Its records stay in it."""
-    principal = await admit(request, "admin")
+    principal = await admit_everywhere(request, "mounts")
     refuse_if_off(request)
     async with front_of(request).services.pool.connection() as connection, connection.transaction():
         if await store.hold_namespace(connection, principal.tenant, request.path_params["name"]) is None:
@@ -114,7 +114,7 @@ async def delete(request: Request) -> Response:
 
 
 async def _put(request: Request, named: str | None) -> Response:
-    principal = await admit(request, "admin")
+    principal = await admit_everywhere(request, "mounts")
     refuse_if_off(request)
     front, body = front_of(request), await read_json(request, NewNamespace)
     name = checked_name(named or body.name or "")

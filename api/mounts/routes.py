@@ -4,7 +4,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.access.admission import admit
+from api.access.admission import admit, admit_everywhere
 from api.http import openapi, responses
 from api.http.body import read_json
 from api.http.fields import read_query
@@ -78,7 +78,7 @@ async def show(request: Request) -> Response:
 async def create(request: Request) -> Response:
     """Administrators only. The root of a local mount must exist on this host; Filestore keeps its own folder `.filestore` in
     it. Secrets in `config` (accessKeyId, secretAccessKey, sessionToken, ...) are stored apart and never come back."""
-    principal = await admit(request, "admin")
+    principal = await admit_everywhere(request, "mounts")
     front = front_of(request)
     body = await read_json(request, NewMountBody)
     services = front.services
@@ -103,7 +103,7 @@ async def create(request: Request) -> Response:
 async def update(request: Request) -> Response:
     """Administrators only. Only the fields that are sent change; a secret that is sent as null is withdrawn. The root changes
     only while the mount is inactive and no command of it is running; its epoch rises then."""
-    principal = await admit(request, "admin")
+    principal = await admit(request, "mounts")
     front = front_of(request)
     mount = read_mount_id(request)
     body = await read_json(request, MountChanges)
@@ -125,7 +125,7 @@ async def remove(request: Request) -> Response:
     """Administrators only. Refused while it has nodes, unless `forget=true`. No byte of its storage is touched: its files, and our
     own folder with what was kept, stay where they are, and `adopt: true` makes the place a mount again. What the journal says of
     it stays."""
-    principal = await admit(request, "admin")
+    principal = await admit(request, "mounts")
     front = front_of(request)
     query = read_query(RemoveQuery, request.query_params)
     await register.remove(front, principal, read_mount_id(request), forget=query.forget)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from schema import paths
 from schema.errors import InvalidRequest, NodeNotFound
 from schema.ids import MountId
 from schema.paths import NodePath
-from schema.principals import authorise
+from schema.principals import Principal, authorise, readable
 from schema.store import past
 from schema.store.nodes import PageEnd
 from schema.store.past import Compared, Difference, Scanned, Side
@@ -69,7 +69,7 @@ async def diff(request: Request) -> Response:
     until, after = _place(query, conditions := _conditions(query, mount.id, path))
 
     async def read(connection: Connection) -> _Page:
-        return await _page(connection, query, mount.id, path, until or await past.now(connection), after)
+        return await _page(connection, query, principal, mount.id, path, until or await past.now(connection), after)
 
     page = await front.reads.run(read)
     further = None if page.end is None else _further(page.end, page.compared.until, conditions)
@@ -83,8 +83,9 @@ async def diff(request: Request) -> Response:
 
 
 async def _page(
-    connection: Connection, query: DiffQuery, mount: MountId, path: NodePath, until: datetime, after: Scanned | None
-) -> _Page:
+    connection: Connection, query: DiffQuery, principal: Principal, mount: MountId, path: NodePath, until: datetime,
+    after: Scanned | None,
+) -> _Page:  # fmt: skip
     """The first page tells of the path itself, where it names another node now."""
     if query.since > until:
         raise InvalidRequest("`from` is later than `to`. Send the earlier time as `from`.")
@@ -99,8 +100,23 @@ async def _page(
         if end is None or len(found) >= query.limit:
             break
         look = await past.differences(connection, compared, after=end, limit=query.limit - len(found))
-        found, end = [*found, *look.found], look.end
+        shown = (_shown(one, principal, mount, path) for one in look.found)
+        found, end = [*found, *(one for one in shown if one is not None)], look.end
     return _Page(compared, found, end)
+
+
+def _shown(one: Difference, principal: Principal, mount: MountId, path: NodePath) -> Difference | None:
+    """What of it the principal may read: what came from a place it may not read was added, and what went to one was removed."""
+
+    def seen(side: Side | None) -> Side | None:
+        return side if side is not None and readable(principal, mount, _at(side, path)) else None
+
+    before, after = seen(one.before), seen(one.after)
+    if before is None and after is None:
+        return None
+    if (before, after) == (one.before, one.after):
+        return one
+    return replace(one, before=before, after=after, change="added" if before is None else "removed")
 
 
 def _conditions(query: DiffQuery, mount: MountId, path: NodePath) -> object:
@@ -127,8 +143,12 @@ def _document(one: Difference, path: NodePath) -> dict[str, Any]:
     return {"change": one.change, "nodeId": one.node, "kind": one.kind, "before": before, "after": after}
 
 
+def _at(side: Side, path: NodePath) -> NodePath:
+    return NodePath(b"/".join(part for part in (path.raw, side.path) if part))
+
+
 def _side(side: Side, path: NodePath) -> dict[str, Any]:
-    here = NodePath(b"/".join(part for part in (path.raw, side.path) if part))
+    here = _at(side, path)
     exact = {} if here.b64 is None else {"pathB64": here.b64}
     return exact | {
         "path": here.text,

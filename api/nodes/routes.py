@@ -1,5 +1,7 @@
 """Nodes: GET one, by id or by path; GET lists."""
 
+from dataclasses import replace
+
 import orjson
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
@@ -26,9 +28,10 @@ from api.nodes.shapes import ChildrenPage, Node, NodePage
 from api.services import Front, front_of
 from schema import paths
 from schema.errors import InvalidRequest, NodeNotFound, NotADirectory
-from schema.ids import MountId
+from schema.ids import MountId, NodeId
 from schema.nodes import NodeKind
-from schema.principals import authorise
+from schema.paths import ROOT
+from schema.principals import Principal, authorise, readable
 from schema.store import nodes
 from schema.store.nodes import EVERYTHING, LIVING, Matching, PageEnd, Rolled
 
@@ -46,19 +49,20 @@ DEPTHS = cursors.KEY_MAX + 1
 )
 async def tree(request: Request) -> Response:
     """Ordered by depth, then by the bytes of the path. Deleted nodes are left out unless `states` asks for them; the root of
-    a mount is never in a list."""
+    a mount is never in a list, nor is what the token may not read."""
     principal = await admit(request, "read")
     front = front_of(request)
     query = read_query(NodesQuery, request.query_params)
     path = paths.decode(query.path, query.path_b64, allow_root=True)
     mount = await front.mounts.get(MountId(query.backend_mount_id), principal.tenant)
-    authorise(principal, "read", mount.id, path)
+    authorise(principal, "read", mount.id)
     conditions = _list("tree", mount.id, path.raw, query)
     after = _after(query, conditions, DEPTHS)
+    matching = _matching(query, principal, mount.id)
     page = await front.reads.run(
         lambda connection: nodes.tree(
             connection, mount.id, path, depth=query.depth, limit=query.limit, offset=query.offset, after=after,
-            matching=_matching(query), collisions=query.collisions,
+            matching=matching, collisions=query.collisions,
         )
     )  # fmt: skip
     return Response(
@@ -107,9 +111,8 @@ async def by_id(request: Request) -> Response:
     front = front_of(request)
     async with front.services.pool.connection() as connection:
         found = await nodes.by_id(connection, read_id(request), principal.tenant)
-    if found is None:
+    if found is None or not readable(principal, found.mount, found.path):
         raise NodeNotFound()
-    authorise(principal, "read", found.mount, found.path)
     return responses.data(await _document(front, found, query.collisions))
 
 
@@ -139,15 +142,9 @@ async def children(request: Request) -> Response:
         return Response(orjson.dumps({"data": page}), media_type=JSON)
     conditions = _list("children", directory, b"", query)
     after = _after(query, conditions, len(NodeKind))
-    found = await front_of(request).reads.run(
-        lambda connection: nodes.children(
-            connection, directory, principal.tenant, limit=query.limit, offset=query.offset, after=after,
-            matching=_matching(query),
-        )
-    )  # fmt: skip
-    if found is None:
+    found = await _children(front_of(request), principal, directory, query, after)
+    if found is None or not readable(principal, found.parent.mount, found.parent.path):
         raise NodeNotFound()
-    authorise(principal, "read", found.parent.mount, found.parent.path)
     if found.kind != "directory":
         raise NotADirectory(f"This is a {found.kind}; only directories have children.")
     return Response(
@@ -157,7 +154,36 @@ async def children(request: Request) -> Response:
     )
 
 
-def _matching(query: NodesQuery | ChildrenQuery) -> Matching:
+async def _children(
+    front: Front, principal: Principal, directory: NodeId, query: ChildrenQuery, after: PageEnd | None
+) -> nodes.Children | None:
+    """Where the directory lies is looked up first for those only who may not read all there is."""
+    matching, path = _matching(query), ROOT
+    if principal.access.narrowed:
+        async with front.services.pool.connection() as connection:
+            found = await nodes.by_id(connection, directory, principal.tenant)
+        if found is None:
+            return None
+        matching, path = _matching(query, principal, found.mount), found.path
+    return await front.reads.run(
+        lambda connection: nodes.children(
+            connection, directory, principal.tenant, limit=query.limit, offset=query.offset, after=after,
+            matching=matching, path=path,
+        )
+    )  # fmt: skip
+
+
+def _matching(
+    query: NodesQuery | ChildrenQuery, principal: Principal | None = None, mount: MountId | None = None
+) -> Matching:
+    """What is asked for, of that what the principal may read."""
+    asked = _asked(query)
+    if principal is None or mount is None or (places := principal.access.places("read", mount)).whole:
+        return asked
+    return replace(asked, readable=places)
+
+
+def _asked(query: NodesQuery | ChildrenQuery) -> Matching:
     if not query.model_fields_set & {"search", "states", "kinds", "drift_only", "filters"}:
         return EVERYTHING
     filters = query.filters or Filters()

@@ -23,7 +23,7 @@ from schema import paths
 from schema.errors import InvalidRequest
 from schema.ids import MountId
 from schema.paths import NodePath
-from schema.principals import authorise
+from schema.principals import Principal, authorise, readable
 from schema.store import past, trash
 from schema.store.nodes import PageEnd
 from schema.store.trash import KeptUntil, TrashEntry, TrashPage
@@ -55,10 +55,10 @@ async def listed(request: Request) -> Response:
     query = read_query(TrashQuery, request.query_params)
     path = paths.decode(query.path, query.path_b64, allow_root=True)
     mount = await front.mounts.get(MountId(query.backend_mount_id), principal.tenant)
-    authorise(principal, "read", mount.id, path)
+    authorise(principal, "read", mount.id)
     conditions = ["trash", mount.id, path.raw.hex()]
     after = _after(query, conditions)
-    page = await front.reads.run(lambda connection: _page(connection, mount.id, path, after, query.limit))
+    page = await front.reads.run(lambda connection: _page(connection, principal, mount.id, path, after, query.limit))
     further = None if page.end is None else _further(page.end, conditions)
     shown = {
         "entries": [_document(one, mount.id) for one in page.entries],
@@ -67,7 +67,9 @@ async def listed(request: Request) -> Response:
     return Response(orjson.dumps({"data": shown}), media_type=JSON)
 
 
-async def _page(connection: Connection, mount: MountId, path: NodePath, after: KeptUntil, limit: int) -> TrashPage:
+async def _page(
+    connection: Connection, principal: Principal, mount: MountId, path: NodePath, after: KeptUntil, limit: int
+) -> TrashPage:
     root = await past.root_of(connection, mount)
     if root is None:
         return TrashPage([], None)
@@ -77,7 +79,7 @@ async def _page(connection: Connection, mount: MountId, path: NodePath, after: K
         if end is None or len(found) >= limit:
             break
         look = await trash.kept(connection, mount, root, path, after=end, limit=limit - len(found))
-        found, end = [*found, *look.entries], look.end
+        found, end = [*found, *(one for one in look.entries if readable(principal, mount, one.path))], look.end
     return TrashPage(found, end)
 
 

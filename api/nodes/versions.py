@@ -17,7 +17,7 @@ from api.nodes.shapes import VersionPage
 from api.services import front_of
 from schema.errors import NodeNotFound
 from schema.ids import NodeId
-from schema.principals import authorise
+from schema.principals import readable
 from schema.store import nodes, snapshots
 from schema.store.snapshots import SnapshotRow
 
@@ -39,9 +39,8 @@ async def versions(request: Request) -> Response:
     node = read_id(request)
     async with front_of(request).services.pool.connection() as connection:
         known = await nodes.file(connection, node, principal.tenant)
-        if known is None:
+        if known is None or not readable(principal, known.mount, known.path):
             raise NodeNotFound()
-        authorise(principal, "read", known.mount, known.path)
         # One more than asked for tells whether there is a page after this one.
         page = await snapshots.page(connection, node, limit=query.limit + 1, before=query.cursor)
     shown = page[: query.limit]

@@ -18,7 +18,7 @@ from schema import paths
 from schema.errors import NodeNotFound, NotADirectory, NotFound
 from schema.ids import MountId
 from schema.paths import ROOT, NodePath
-from schema.principals import authorise
+from schema.principals import authorise, readable
 from schema.store import nodes
 from schema.store import recomputes as store
 
@@ -40,13 +40,13 @@ async def recompute(request: Request) -> Response:
     """Of a directory and of all below it, beside whatever changes there; without a path, of the whole mount. While it waits or
     runs the directory's rollup is `pending`; its end is the event `filestore.rollup.recomputed`. The same request joins the
     one that is under way."""
-    principal = await admit(request, "write")
+    principal = await admit(request, "reconcile")
     front, body = front_of(request), await read_json(request, NewRecompute)
     path = (
         ROOT if body.path is None and body.path_b64 is None else paths.decode(body.path, body.path_b64, allow_root=True)
     )
     mount = await front.mounts.get(MountId(body.backend_mount_id), principal.tenant)
-    authorise(principal, "write", mount.id, path)
+    authorise(principal, "reconcile", mount.id, path)
     async with front.services.pool.connection() as connection:
         found = await nodes.by_path(connection, mount.id, path, principal.tenant)
         if found is None:
@@ -83,7 +83,6 @@ async def show(request: Request) -> Response:
     principal = await admit(request, "read")
     async with front_of(request).services.pool.connection() as connection:
         shown = await store.document(connection, read_recompute_id(request), principal.tenant)
-    if shown is None:
+    if shown is None or not readable(principal, shown.mount, shown.path):
         raise NotFound("There is no such recompute.")
-    authorise(principal, "read", shown.mount, shown.path)
     return responses.data(shown.text)

@@ -1,7 +1,7 @@
 """Bytes on their way in, whatever carries them: a body is read piece by piece, staged, handed over as a command, answered."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,6 +58,7 @@ class UploadRequest:
     """As far as it is known before"""
 
 
+_BRINGS = {"POST", "PUT", "PATCH"}
 Inner = Callable[[Request, Front, Principal, RequestBody], Awaitable[Response]]
 
 
@@ -69,7 +70,8 @@ async def answered(
     try:
         principal = await admit(request, "write")
         http_body.refuse_coded(request.headers)
-        answer = await inner(request, front, principal, body)
+        with front.rates.upload(principal) if request.method in _BRINGS else nullcontext():
+            answer = await inner(request, front, principal, body)
     except EXPECTED as error:
         known = refusal_of(error)
         if known is None:

@@ -92,6 +92,19 @@ def api(folder: Folder, environment: Mapping[str, str]) -> Part:
     return Part("api", "HTTP API", url, {}, check=partial(check_api, environment), process=process)
 
 
+def watcher(folder: Folder, environment: Mapping[str, str]) -> Part:
+    """After the API, which says whether it was heard of."""
+    process = _python("watcher", "workers.watcher", folder, environment)
+    address = str(folder.local_mount)
+    return Part("watcher", "Changes on disk", address, {}, check=partial(check_watcher, environment), process=process)
+
+
+def check_watcher(variables: Mapping[str, str]) -> None:
+    """Raises ConnectionError where the API has not heard of it."""
+    if (said := readiness(variables["FILESTORE_URL"])["checks"].get("watcher")) not in ("ok", "off"):
+        raise ConnectionError(str(said))
+
+
 def check_api(variables: Mapping[str, str]) -> None:
     """It can do its work, knows our token, and has registered mounts: at its first start the latter take a moment."""
     url = variables["FILESTORE_URL"]
@@ -109,12 +122,12 @@ def readiness(url: str) -> dict[str, Any]:
 
 def check_parts(variables: Mapping[str, str]) -> None:
     """Raises ConnectionError where the API misses something. Its mounts and the worker have lines of their own."""
-    _complain(variables["FILESTORE_URL"], besides=("mounts", "outbox", "worker"))
+    _complain(variables["FILESTORE_URL"], besides=("mounts", "outbox", "worker", "watcher"))
 
 
 def check_worker(variables: Mapping[str, str]) -> None:
     """Raises ConnectionError where the worker misses something."""
-    _complain(variables["FILESTORE_WORKER_URL"], besides=("mounts", "outbox", "worker"))
+    _complain(variables["FILESTORE_WORKER_URL"], besides=("mounts", "outbox", "worker", "watcher"))
 
 
 def mounts_amiss(variables: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,8 @@ from deploy.stack.pids_file import read_pids
 from deploy.stack.process import process_state
 from deploy.stack.running import holder
 
-ADDRESSES = VARIABLES | {"worker": "FILESTORE_WORKER_URL", "api": "FILESTORE_URL"}
+ADDRESSES = VARIABLES | {"worker": "FILESTORE_WORKER_URL", "api": "FILESTORE_URL", "watcher": "FILESTORE_URL"}
+WITHOUT_ADDRESS = ("watcher",)  # the API says how it is
 # As proc(5) has them. A process in one of these answers no request. An uninterruptible wait for a disk is none of them.
 NOT_RUNNING = {"T": "is stopped (SIGSTOP)", "t": "is stopped by a debugger", "Z": "has ended", "": "has ended"}
 
@@ -28,7 +29,8 @@ def status(folder: Folder) -> tuple[str, bool]:
     supervisor = NOT_RUNNING.get(process_state(runs.pid), "" if runs.ready else "(still starting)")
     lines = [f"{'supervisor':<12}{runs.pid:>8}  {os.path.relpath(folder.path)}  {supervisor}".rstrip()]
     for name in names:
-        address = variables.get(ADDRESSES.get(name, ""), "").rpartition("@")[2]
+        variable = "" if name in WITHOUT_ADDRESS else ADDRESSES.get(name, "")
+        address = variables.get(variable, "").rpartition("@")[2]
         lines.append(f"{name:<12}{pids.get(name, '-'):>8}  {health[name]:<10}{address}".rstrip())
     lines += [f"{'mount':<12}{'':>8}  {state:<10}{key}" for key, state in mounts.items()]
     return "\n".join(lines), not supervisor and all(word == "ok" for word in (*health.values(), *mounts.values()))
@@ -71,6 +73,8 @@ def _check(name: str, folder: Folder, variables: Mapping[str, str]) -> None:
             temporal.check(variables)
         case "worker":
             application.check_worker(variables)
+        case "watcher":
+            application.check_watcher(variables)
         case "api":
             application.check_parts(variables)
             application.check_api(variables)

@@ -56,8 +56,8 @@ SELECT p.mount_id, p.path, p.kind::text AS kind, p.document_text AS parent,
  WHERE p.id = %(id)s AND p.tenant = %(tenant)s
 
 -- name: matching
--- A fragment: the conditions clients can set in lists. `n` is a node with `shown`, its path as text. Text is compared as Unicode
--- folds it: `lower` knows the letters of the database's locale alone, and with the locale C that is ASCII.
+-- A fragment: the conditions clients can set in lists. `n` is a node with its `path`, and `shown`, that as text. Text is compared
+-- as Unicode folds it: `lower` knows the letters of the database's locale alone, and with the locale C that is ASCII.
        n.state::text = ANY(%(states)s)
    AND (%(kinds)s::text[] IS NULL OR n.kind::text = ANY(%(kinds)s))
    AND (NOT %(drift_only)s OR n.state IN ('inconsistent', 'missing'))
@@ -66,6 +66,8 @@ SELECT p.mount_id, p.path, p.kind::text AS kind, p.document_text AS parent,
    AND (%(query)s::text IS NULL OR strpos(casefold(n.shown COLLATE "pg_unicode_fast"),
                                           casefold(%(query)s::text COLLATE "pg_unicode_fast")) > 0)
    AND n.metadata @> ALL (%(metadata)s::jsonb[])
+   AND (%(all_readable)s OR filestore.held_v1(n.path, %(allowed)s::bytea[], %(allowed_glob)s)
+                            AND NOT filestore.held_v1(n.path, %(denied)s::bytea[], %(denied_glob)s))
    AND (%(min_size)s::bigint IS NULL OR n.size_bytes >= %(min_size)s)
    AND (%(max_size)s::bigint IS NULL OR n.size_bytes <= %(max_size)s)
    AND (%(seen_after)s::timestamptz IS NULL OR n.observed_at >= %(seen_after)s)
@@ -88,9 +90,10 @@ SELECT p.mount_id, p.path, p.kind::text AS kind, p.document_text AS parent,
 -- A fragment: the children of a directory that match. Two branches, because living and deleted names have an index each.
 WITH found AS MATERIALIZED (
     SELECT n.id, n.kind, n.name FROM (
-        SELECT c.*, c.name_text AS shown FROM filestore.nodes c WHERE c.parent_id = %(id)s AND c.state <> 'deleted'
+        SELECT c.*, %(directory)s::bytea || c.name AS path, c.name_text AS shown
+          FROM filestore.nodes c WHERE c.parent_id = %(id)s AND c.state <> 'deleted'
          UNION ALL
-        SELECT c.*, c.name_text AS shown FROM filestore.nodes c
+        SELECT c.*, %(directory)s::bytea || c.name AS path, c.name_text AS shown FROM filestore.nodes c
          WHERE c.parent_id = %(id)s AND c.state = 'deleted' AND %(deleted)s) n
      WHERE
 

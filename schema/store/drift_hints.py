@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from schema.drift.hints import Hint as Hint
 from schema.ids import MountId
 from schema.sql import load
 
@@ -14,17 +15,6 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection
 
 SQL = load("drift_hints")
-
-
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """`path` as the storage has it, b"" for the root: it may be one that no command accepts. `reason` is for people."""
-
-    path: bytes
-    subtree: bool = False
-    """Look at everything below it, too"""
-    reason: str = "watcher"
-    noticed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

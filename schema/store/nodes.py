@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from schema.access.places import EVERYWHERE, Places
 from schema.ids import MountId, NodeId
 from schema.nodes import NodeKind, NodeState
-from schema.paths import NAME_MAX, NodePath
+from schema.paths import NAME_MAX, ROOT, NodePath
 from schema.sql import load
 
 if TYPE_CHECKING:
@@ -69,13 +70,17 @@ class Matching:
     seen_after: datetime | None = None
     seen_before: datetime | None = None
     rollup: Rolled | None = None
+    readable: Places | None = None
+    """Only what the asker may read. None: that is all"""
 
     def values(self) -> dict[str, Any]:
         rollup = self.rollup or Rolled()
         totals = {name: getattr(rollup, name) for name in Rolled.__dataclass_fields__}
         totals["rollup_states"] = totals.pop("states")
-        own = {name: getattr(self, name) for name in Matching.__dataclass_fields__ if name != "rollup"}
-        return totals | own | {
+        own = {
+            name: getattr(self, name) for name in Matching.__dataclass_fields__ if name not in ("rollup", "readable")
+        }
+        return totals | own | (self.readable or EVERYWHERE).values() | {
             "states": list(self.states),
             "metadata": [json.dumps({key: value}) for key, value in self.metadata],
             "rolled_up": self.rollup is not None,
@@ -176,9 +181,11 @@ async def children(
     offset: int = 0,
     after: PageEnd | None = None,
     matching: Matching = EVERYTHING,
+    path: NodePath = ROOT,
 ) -> Children | None:
-    """By kind, then by name; after a place or an offset. None when there is no such node; whether it is a directory says `kind`."""
-    values = {"id": directory, "tenant": tenant, "limit": limit, "offset": offset}
+    """By kind, then by name; after a place or an offset. None when there is no such node; whether it is a directory says `kind`.
+    `path`: where it lies, if `matching` says what is readable."""
+    values = {"id": directory, "tenant": tenant, "limit": limit, "offset": offset, "directory": path.as_directory}
     if matching == EVERYTHING and after is None:
         cursor = await connection.execute(SQL["children"], values)
     else:

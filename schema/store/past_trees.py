@@ -3,7 +3,7 @@ down to where it begins, however large the tree is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -47,26 +47,28 @@ class _Open:
 
 
 async def page(
-    connection: Connection, top: PastNode, at: datetime, *, after: TreePlace | None, depth: int | None, limit: int
-) -> TreePage:
-    """What lies below the top, down to `depth` levels."""
+    connection: Connection, top: PastNode, at: datetime, *, after: TreePlace | None, depth: int | None, limit: int,
+    shown: Callable[[bytes], bool] = lambda path: True,
+) -> TreePage:  # fmt: skip
+    """What lies below the top, down to `depth` levels, and is to be shown."""
     if top.kind is not NodeKind.DIRECTORY:
         return TreePage([], False)
     ways = await _opened(connection, top.id, at, after, depth)
-    shown: list[tuple[bytes, PastNode]] = []
-    while ways and len(shown) <= limit:
+    found: list[tuple[bytes, PastNode]] = []
+    while ways and len(found) <= limit:
         directory = ways[-1]
         if not directory.waiting:
-            await _read(connection, directory, at, limit + 1 - len(shown))
+            await _read(connection, directory, at, limit + 1 - len(found))
         if not directory.waiting:
             ways.pop()
             continue
         node = directory.waiting.pop(0)
         path = _below(directory.path, node.name)
-        shown.append((path, node))
+        if shown(path):
+            found.append((path, node))
         if node.kind is NodeKind.DIRECTORY and (depth is None or directory.level < depth):
             ways.append(_Open(node.id, path, directory.level + 1, past.FIRST))
-    return TreePage(shown[:limit], len(shown) > limit)
+    return TreePage(found[:limit], len(found) > limit)
 
 
 async def _read(connection: Connection, directory: _Open, at: datetime, limit: int) -> None:

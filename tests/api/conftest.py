@@ -29,6 +29,7 @@ from api.app import create_app
 from api.services import Services
 from api.submission import OutcomePending, Queued, Submission
 from schema import errors
+from schema.access.rules import Grant
 from schema.commands.command import Status
 from schema.commands.payloads import Outcome
 from schema.ids import CommandId, MountId, NodeId
@@ -38,6 +39,7 @@ from schema.settings import Settings
 from schema.store import mounts, tokens
 from schema.store.mounts import NewMount
 from schema.store.pool import Pool, make_pool
+from schema.store.tokens import NewToken
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schema" / "schema.sql"
 
@@ -185,10 +187,13 @@ class FrontOfTest:
             headers=authorization | headers,
         )
 
-    async def token(self, *scopes: str, principal: str | None = None, tenant: str = "main") -> str:
-        async with self.pool.connection() as connection:
-            name = principal or f"user-{uuid.uuid4().hex[:8]}"
-            _, token = await tokens.create(connection, name, scopes, tenant=tenant)
+    async def token(
+        self, *scopes: str, principal: str | None = None, tenant: str = "main", grants: Sequence[Grant] = ()
+    ) -> str:
+        name = principal or f"user-{uuid.uuid4().hex[:8]}"
+        async with self.pool.connection() as connection, connection.transaction():
+            new = NewToken(principal=name, scopes=scopes, tenant=tenant, grants=grants)
+            _, token = await tokens.issue(connection, new)
         return token
 
 

@@ -280,6 +280,10 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "overlapping": (OPERATIONS["overlapping"], {"mount": 1, "id": OPERATION, "paths": "{}"}, {"operations_claimed"}),
     "a plan": (OPERATIONS["below"], {"mount": 1, "directory": b"5/", "high": b"50", "name": b"", "limit": 500},
                {"nodes_directory", "nodes_name"}),
+    "what is recorded at names": (
+        load("watchers")["recorded"], {"mount": 1, "paths": "{5/7}", "parents": "{5/}", "names": "{7}"},
+        {"nodes_directory", "nodes_name", "claims_pkey"},
+    ),
     "ask": (RECOMPUTES["ask"], {"directory": 500, "principal": "user", "reason": "request"}, {"nodes_pkey"}),
     "open_of": (RECOMPUTES["open_of"], {"directory": 500}, set()),
     "root": (RECOMPUTES["root"], {"mount": 1}, {"nodes_directory"}),

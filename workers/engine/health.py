@@ -14,6 +14,7 @@ from schema import errors
 from schema.mounts import Mount
 from schema.settings import Settings
 from schema.store import events
+from schema.store import watchers as watcher_store
 from schema.store import workers as worker_store
 from schema.store.pool import Pool
 from workers.buses.redis import RedisBus
@@ -25,6 +26,10 @@ _PATIENCE_SECONDS = 1.5
 _TEMPORAL_TIMEOUT = timedelta(seconds=_PATIENCE_SECONDS)
 _NO_WORKER = (
     "No worker of this host runs. Start one (`.venv/bin/python -m workers.worker`) with the settings of this service."
+)
+_NO_WATCHER = (
+    "No watcher of this host runs. Start one (`.venv/bin/python -m workers.watcher`) with the settings of this service, or set "
+    "FILESTORE_WATCH=false."
 )
 
 
@@ -57,11 +62,15 @@ class Health:
         self._asking: dict[Hashable, asyncio.Future[Any]] = {}
 
     async def report(self) -> dict[str, Any]:
-        """`ok` or a cause for postgres, temporal, redis (`inline` without one) and the worker; mounts by key; the feed's lag."""
-        postgres, servers, mounts = await asyncio.gather(self._feed(), self.servers(), self.mounts())
+        """`ok` or a cause for postgres, temporal, redis (`inline` without one), the worker and the watcher (`off` where it is
+        switched off); mounts by key; the feed's lag."""
+        postgres, servers, mounts, watcher = await asyncio.gather(
+            self._feed(), self.servers(), self.mounts(), self._watcher_state()
+        )
         return {
             "postgres": _word(postgres),
             **servers,
+            "watcher": watcher,
             "mounts": {mount.mount_key: self._shown(mount, state) for mount, state in mounts},
             "outbox": None if isinstance(postgres, Amiss) else postgres,
         }
@@ -128,6 +137,21 @@ class Health:
             return "Nothing is known of the worker, because Postgres does not tell."
         return worker_word(sign)
 
+    async def _watcher_state(self) -> str:
+        if not self._settings.watch:
+            return "off"
+        if not any(mount.backend_kind == "local" and mount.serving for mount in self._served.here()):
+            return "ok"
+
+        async def ask() -> float | None:
+            async with self._pool.connection(timeout=_PATIENCE_SECONDS) as connection:
+                return await watcher_store.silent_seconds(connection, self._settings.host_id)
+
+        silent = await self._asked("watcher", POSTGRES, ask)
+        if isinstance(silent, Amiss):
+            return "Nothing is known of the watcher, because Postgres does not tell."
+        return watcher_word(silent)
+
     async def _asked(self, name: str, server: Dependency, question: Callable[[], Awaitable[Any]]) -> Any:
         """The answer, or why there is none in time. A question that hangs is not cancelled: that may take longer than
         to wait for it. Until it ends the next caller waits for the same one."""
@@ -180,6 +204,18 @@ def worker_word(sign: worker_store.SignOfLife | None) -> str:
         )
     if not sign.connected:
         return "The worker of this host is not connected to Temporal. Check TEMPORAL_ADDRESS and the log of the worker."
+    return "ok"
+
+
+def watcher_word(silent: float | None) -> str:
+    """`ok`, or what is amiss with the watcher of this host."""
+    if silent is None:
+        return _NO_WATCHER
+    if silent > watcher_store.SILENT_SECONDS:
+        return (
+            f"The watcher of this host was last heard of {silent:.0f} s ago: it is stopped, dead, or can not reach Postgres. Look "
+            "at its log, and start it again. Until then audits alone find what changes."
+        )
     return "ok"
 
 

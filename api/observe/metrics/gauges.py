@@ -1,7 +1,8 @@
 """How things stand at the moment of a scrape. Every family is there each time; where nothing is known it has no samples."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -9,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 from api.observe.metrics.counts import Counts
 from api.services import Load, MountSeen
 from schema.store.metrics import WorkCounts
+from schema.store.watchers import WatchOfMount, WatchRow
 
 HEALTH = ("online", "degraded", "offline", "inactive")
 _MOUNT = ("tenant", "mount")
@@ -29,6 +31,7 @@ class Page:
     work: WorkCounts | None
     servers: Mapping[str, bool] | None
     mounts: Sequence[MountSeen] | None
+    watches: Sequence[WatchOfMount] | None = None
 
     def collect(self) -> Iterator[Metric]:
         yield from self.counts.registry.collect()
@@ -43,6 +46,7 @@ class Page:
         yield from of_pools(self.pools)
         yield of_servers({"postgres": self.work is not None} | dict(self.servers or {}))
         yield from of_mounts(self.mounts or ())
+        yield from of_watches(self.watches or ())
         yield from _of_work(self.work)
 
     def _of_lanes(self) -> Iterator[Metric]:
@@ -106,6 +110,39 @@ def of_mounts(mounts: Sequence[MountSeen]) -> Iterator[Metric]:
         "cleanups_stuck", "Number of leftovers of commands that could not be cleared at the last try, by mount.",
         _MOUNT, stuck,
     )  # fmt: skip
+
+
+def of_watches(watches: Sequence[WatchOfMount]) -> Iterator[Metric]:
+    """Of the watches of local mounts, as their processes said last."""
+
+    def values(number: Callable[[WatchRow], float]) -> Values:
+        return {(one.tenant, one.mount_key): number(one.watch) for one in watches}
+
+    yield gauge(
+        "watch_up", "1 if the mount is watched, whole or in part; 0 if not.", _MOUNT,
+        values(lambda watch: watch.state in ("watching", "partial")),
+    )  # fmt: skip
+    for name, help, number in (
+        (
+            "watch_lag_seconds",
+            "Age in seconds of the oldest event that the watcher has not looked at yet, by mount.",
+            "lag",
+        ),
+        ("watch_directories", "Number of directories that are watched, by mount.", "directories"),
+        (
+            "watch_unwatched",
+            "Number of directories that are not watched, not counting those below them, by mount.",
+            "unwatched",
+        ),
+    ):
+        yield gauge(name, help, _MOUNT, values(attrgetter(number)))
+    for name, help, number in (
+        ("watch_events", "Number of events that the kernel sent about the mount.", "events"),
+        ("watch_losses", "Number of times that events of the mount were lost or in doubt.", "lost"),
+        ("watch_hints", "Number of looks that the watcher asked for, by mount.", "hints"),
+        ("watch_own", "Number of changed names that were as our own commands left them, by mount.", "own"),
+    ):
+        yield counter(name, help, _MOUNT, values(attrgetter(number)))
 
 
 def _of_work(work: WorkCounts | None) -> Iterator[Metric]:

@@ -8,9 +8,10 @@ from typing import Generic, TypeVar
 import structlog
 
 from api.services import MountSeen, ProcessVitals
-from schema.store import metrics
+from schema.store import metrics, watchers
 from schema.store.metrics import WorkCounts
 from schema.store.pool import Pool
+from schema.store.watchers import WatchOfMount
 
 T = TypeVar("T")
 
@@ -61,11 +62,16 @@ class Looks:
         self._pool, self._vitals = pool, vitals
         self.work: Looked[WorkCounts] = Looked(self._work, WORK_SECONDS)
         self.servers: Looked[dict[str, bool]] = Looked(self._servers, SERVERS_SECONDS)
+        self.watches: Looked[list[WatchOfMount]] = Looked(self._watches, WORK_SECONDS)
         self.mounts: Looked[list[MountSeen]] = Looked(self._mounts, SERVERS_SECONDS)
 
     async def _work(self) -> WorkCounts:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
             return await metrics.work(connection)
+
+    async def _watches(self) -> list[WatchOfMount]:
+        async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
+            return await watchers.every(connection)
 
     async def _servers(self) -> dict[str, bool]:
         return {} if self._vitals is None else dict(await self._vitals.servers())

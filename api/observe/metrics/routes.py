@@ -62,7 +62,9 @@ def _admit(request: Request, token: str | None) -> None:
 async def _page(request: Request, front: Front) -> Page:
     services, seen = front.services, cast(Sources, request.app.state.metrics)
     looks = seen.looks
-    work, servers, mounts = await asyncio.gather(looks.work.answer(), looks.servers.answer(), looks.mounts.answer())
+    work, servers, mounts, watches = await asyncio.gather(
+        looks.work.answer(), looks.servers.answer(), looks.mounts.answer(), looks.watches.answer()
+    )
     vitals = services.vitals
     return Page(
         counts=seen.counts,
@@ -73,4 +75,5 @@ async def _page(request: Request, front: Front) -> Page:
         work=work,
         servers=servers,
         mounts=mounts,
+        watches=watches,
     )

@@ -6,9 +6,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from api.events import sse as event_stream
 from api.events.feed import below
-from schema import errors
+from schema.access.rules import Grant
 from schema.events import EventType
 from tests.api.conftest import FrontOfTest, Tree, make_tree
 from tests.api.events.helpers import paths_of, position, pull, tell
@@ -83,14 +82,10 @@ async def test_nobody_sees_another_tenant(
 
 
 async def test_each_event_is_shown_to_who_may_read_its_path(
-    tree: Tree, address: tuple[str, int], read_token: str, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, tree: Tree, address: tuple[str, int]
 ) -> None:
-    def authorise(principal: Any, action: str, mount: Any = None, path: Any = None) -> None:
-        if path is not None and path.raw.startswith(b"secret"):
-            raise errors.MissingScope()
-
-    monkeypatch.setattr(event_stream, "authorise", authorise)
-    stream = await connect(address, read_token, backendMountId=tree.mount)
+    token = await front.token("read", grants=[Grant("secret", "deny")])
+    stream = await connect(address, token, backendMountId=tree.mount)
     start = await position(tree.pool)
     await tell(tree, "secret/1", "open/1")
     await tell(tree, "open/2", type_=EventType.NODE_MOVED, movedFrom="secret/2")
@@ -98,5 +93,5 @@ async def test_each_event_is_shown_to_who_may_read_its_path(
     assert paths_of(await stream.events(2)) == ["open/1", "open/3"]
     await stream.close()
     async with httpx2.AsyncClient(base_url=f"http://{address[0]}:{address[1]}") as client:
-        found = await pull(client, read_token, backendMountId=tree.mount, after=start)
+        found = await pull(client, token, backendMountId=tree.mount, after=start)
     assert [e["data"]["path"] for e in found["events"]] == ["open/1", "open/3"]

@@ -144,7 +144,7 @@ async def test_who_may_only_read_changes_nothing(front: FrontOfTest, tree: Tree)
 async def test_both_ends_are_authorised(
     front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Paths that a token may use will be asked for in this one place: it has to hear of every one."""
+    """What a token may do with a path is asked in this one place: it has to hear of every one."""
     asked: list[Any] = []
     monkeypatch.setattr(
         submissions, "authorise", lambda _, action, mount, path: asked.append((action, mount, path.text))
@@ -156,15 +156,15 @@ async def test_both_ends_are_authorised(
     one = {"backendMountId": tree.mount}
     here, there = tree.mount, other.mount
     for name, body, expected in (
-        ("move", ends, [("write", here, "a"), ("write", there, "b")]),
+        ("move", ends, [("move", here, "a"), ("write", there, "b")]),
         ("copy", ends, [("read", here, "a"), ("write", there, "b")]),
-        ("delete", ends, [("write", here, "a")]),
+        ("delete", ends, [("delete", here, "a")]),
         ("create-directory", ends, [("write", here, "a")]),
-        ("update-metadata", one | {"path": "a"}, [("write", here, "a")]),
-        ("update-metadata", one | {"nodeId": node}, [("write", here, "f")]),
-        ("restore", one | {"nodeId": gone}, [("write", here, "gone")]),
-        ("restore", one | {"path": "gone", "targetPath": "b"}, [("write", here, "gone"), ("write", here, "b")]),
-        ("restore", one | {"nodeId": node, "version": 1}, [("write", here, "f")]),
+        ("update-metadata", one | {"path": "a"}, [("describe", here, "a")]),
+        ("update-metadata", one | {"nodeId": node}, [("describe", here, "f")]),
+        ("restore", one | {"nodeId": gone}, [("restore", here, "gone")]),
+        ("restore", one | {"path": "gone", "targetPath": "b"}, [("restore", here, "gone"), ("restore", here, "b")]),
+        ("restore", one | {"nodeId": node, "version": 1}, [("restore", here, "f")]),
     ):
         asked.clear()
         assert (await client.post(f"/v1/commands/{name}", json=body)).is_success

@@ -1,0 +1,36 @@
+"""Administrative acts: what is done to who may do what, and to mounts. They stand in the journal beside the commands."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from schema.ids import MountId
+from schema.principals import Principal
+
+
+class ActKind(StrEnum):
+    CREATE_TOKEN = "createToken"  # noqa: S105
+    UPDATE_TOKEN = "updateToken"  # noqa: S105
+    ROTATE_TOKEN = "rotateToken"  # noqa: S105
+    REVOKE_TOKEN = "revokeToken"  # noqa: S105
+    CREATE_TENANT = "createTenant"
+    UPDATE_TENANT = "updateTenant"
+    CREATE_MOUNT = "createMount"
+    UPDATE_MOUNT = "updateMount"
+    REMOVE_MOUNT = "removeMount"
+    CHANGE_CREDENTIALS = "changeCredentials"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdministrativeAct:
+    """`before` and `after`: the subject as clients read it. No secret is ever in one."""
+
+    kind: ActKind
+    tenant: str
+    by: Principal
+    mount: MountId | None = None
+    payload: dict[str, Any] = field(default_factory=dict)
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    request_id: str | None = None
+    correlation_id: str | None = None

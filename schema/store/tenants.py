@@ -1,0 +1,34 @@
+"""Read and write tenants."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from schema.sql import load
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
+
+SQL = load("tenants")
+
+
+async def create(connection: Connection, name: str, display_name: str | None, suspended: str | None) -> bool:
+    """False: there is one of this name."""
+    values = {"name": name, "display_name": display_name, "suspended": suspended}
+    return await (await connection.execute(SQL["put"], values)).fetchone() is not None
+
+
+async def change(connection: Connection, name: str, changes: Mapping[str, Any]) -> bool:
+    """False: there is none of this name."""
+    values = {"name": name, "changes": json.dumps(dict(changes))}
+    return await (await connection.execute(SQL["change"], values)).fetchone() is not None
+
+
+async def listed(
+    connection: Connection, *, only: str | None = None, after: str | None = None, limit: int = 1
+) -> list[tuple[str, str]]:
+    """Name and document, as JSON text."""
+    cursor = await connection.execute(SQL["list"], {"only": only, "after": after, "limit": limit})
+    return [(row["name"], row["document"]) for row in await cursor.fetchall()]

@@ -1,0 +1,1 @@
+"""What the watcher process does with the watches of its mounts."""
