@@ -10,6 +10,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.access import acts
 from api.access.admission import admit
 from api.freezes.bodies import FreezesQuery, NewFreezeBody
 from api.freezes.shapes import FreezePage, FreezeShape
@@ -17,10 +18,11 @@ from api.http import openapi
 from api.http.body import read_json
 from api.http.fields import read_query
 from api.http.ids import read_freeze_id
-from api.http.keys import read_correlation, read_key
+from api.http.keys import read_key
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import front_of
+from schema.access.acts import ActKind
 from schema.errors import IdempotencyConflict, InvalidRequest, NotFound, WrongState
 from schema.ids import MountId, new_command_id
 from schema.principals import Principal
@@ -50,7 +52,7 @@ async def freeze(request: Request) -> Response:
     """From the answer on no change begins in the scope, in whatever process: it is refused as `FROZEN` with the reason, and
     operations wait. What has begun before ends: `inFlight` counts it. Reads go on. It holds across restarts, until it is lifted or
     `until` has come."""
-    principal = await admit(request, "admin")
+    principal = await admit(request, "mounts")
     front, body = front_of(request), await read_json(request, NewFreezeBody)
     if body.until is not None and body.until <= datetime.now(UTC):
         raise InvalidRequest("The end lies in the past.", fields=[{"field": "until", "message": "in the past"}])
@@ -58,12 +60,18 @@ async def freeze(request: Request) -> Response:
     if mount is not None:
         await front.mounts.get(mount, principal.tenant)
     key = read_key(request.headers, body.idempotency_key)
-    new = _on_behalf(request, principal, mount, body.reason, body.until, key)
+    new = NewFreeze(
+        tenant=principal.tenant, principal=principal.name, mount=mount, reason=body.reason, until=body.until,
+        key=key or str(new_command_id()),
+    )  # fmt: skip
     async with front.services.pool.connection() as connection:
         async with connection.transaction():
             made = await store.create(connection, new)
             if made is None:
                 raise IdempotencyConflict()
+            if made[1]:
+                payload = {"freezeId": made[0], "reason": body.reason}
+                await acts.record(connection, request, principal, ActKind.FREEZE, mount=mount, payload=payload)
         shown = await _shown(connection, made[0], principal)
     front.mounts.forget()
     return _answer(shown, 201 if made[1] else 200)
@@ -92,34 +100,26 @@ async def listed(request: Request) -> Response:
     operation_id="liftFreeze",
     summary="Lift a freeze",
     responses=openapi.answers({200: ("The freeze", FreezeShape)}, "NOT_FOUND", "WRONG_STATE"),
-    openapi_extra={"parameters": [openapi.path_id("The freeze"), *_NAMES]},
+    openapi_extra={"parameters": [openapi.path_id("The freeze"), *openapi.headers("X-Correlation-Id")]},
 )
 async def lift(request: Request) -> Response:
     """Changes are taken again, and the operations that waited go on."""
-    principal = await admit(request, "admin")
+    principal = await admit(request, "mounts")
     front, id = front_of(request), read_freeze_id(request)
-    by = _on_behalf(request, principal, None, "", None, read_key(request.headers, None))
     async with front.services.pool.connection() as connection:
         async with connection.transaction():
-            mounts = await store.lift(connection, id, by)
+            lifted = await store.lift(connection, id, principal.tenant, principal.name)
+            if lifted is not None:
+                payload = {"freezeId": id}
+                await acts.record(connection, request, principal, ActKind.LIFT_FREEZE, mount=lifted[0], payload=payload)
         shown = await _shown(connection, id, principal)
-        if mounts is None:
+        if lifted is None:
             raise WrongState("The freeze has ended before. GET /v1/freeze lists those that hold.", freezeId=id)
-        waiting = await store.waiting(connection, mounts)
+        waiting = await store.waiting(connection, lifted[1])
     front.mounts.forget()
     for mount, operation, turn in waiting:
         front.services.drive(mount, operation, turn, False)
     return _answer(shown, 200)
-
-
-def _on_behalf(
-    request: Request, principal: Principal, mount: MountId | None, reason: str, until: datetime | None, key: str | None
-) -> NewFreeze:
-    return NewFreeze(
-        tenant=principal.tenant, principal=principal.name, token_id=principal.token_id, mount=mount, reason=reason,
-        until=until, key=key or str(new_command_id()), correlation_id=read_correlation(request.headers),
-        request_id=request.scope["request_id"],
-    )  # fmt: skip
 
 
 async def _shown(connection: Connection, id: int, principal: Principal) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from api.http.fields import UUID, Count, Id, Moment, Query, Short, Text, split_list
+from schema.access.acts import ActKind
 from schema.commands.command import CommandKind
 
-Recorded = CommandKind | Literal["freeze", "lift"]
+Recorded = CommandKind | ActKind
 """Commands, and what administrators have done beside them"""
 Ending = Literal["succeeded", "failed", "inconsistent"]
 _PREFIX = "The history of this path, all that was done below it, and to a whole directory above it"

@@ -19,6 +19,8 @@ class ActKind(StrEnum):
     UPDATE_MOUNT = "updateMount"
     REMOVE_MOUNT = "removeMount"
     CHANGE_CREDENTIALS = "changeCredentials"
+    FREEZE = "freeze"
+    LIFT_FREEZE = "liftFreeze"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

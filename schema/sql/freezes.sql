@@ -27,14 +27,6 @@ SELECT z.facts FROM filestore.freeze_of_v1(%(tenant)s, %(mount)s) z
 SELECT m.id FROM filestore.backend_mounts m
  WHERE m.tenant = %(tenant)s AND m.removed_at IS NULL AND (%(mount)s::bigint IS NULL OR m.id = %(mount)s) ORDER BY m.id
 
--- name: journal
--- That a freeze began or ended, for each of its mounts.
-INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, path, principal, token_id, key, executor, outcome,
-    payload, correlation_id, request_id, started_at)
-SELECT m.tenant, gen_random_uuid(), 1, %(kind)s, m.id, '', %(principal)s, %(token)s, %(key)s, m.backend_kind, 'succeeded',
-       %(payload)s::jsonb, %(correlation)s, %(request)s, now()
-  FROM filestore.backend_mounts m WHERE m.id = ANY(%(mounts)s::bigint[])
-
 -- name: listed
 -- The newest first: those that hold, or all that ever were. `in_flight`: commands that began before, and have not ended.
 SELECT f.id, f.mount_id, f.reason, f.principal, f.until, f.created_at, f.lifted_at, f.lifted_by,

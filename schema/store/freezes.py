@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from schema.freezes import Freeze
 from schema.ids import MountId
 from schema.sql import load
@@ -24,14 +22,11 @@ SQL = load("freezes")
 class NewFreeze:
     tenant: str
     principal: str
-    token_id: int
     mount: MountId | None
     """None: all mounts of the tenant"""
     reason: str
     until: datetime | None
     key: str
-    correlation_id: str | None = None
-    request_id: str | None = None
 
     @property
     def scope(self) -> dict[str, Any]:
@@ -41,12 +36,10 @@ class NewFreeze:
 async def create(connection: Connection, new: NewFreeze) -> tuple[int, bool] | None:
     """Its id, and whether it is new. In the caller's transaction, which waits for every `begin` on these mounts: what begins after
     it sees the freeze. None: the key names another freeze."""
-    mounts = await _locked(connection, new.scope)
+    await begin.lock_mounts(connection, await _mounts(connection, new.scope))
     values = new.scope | {"principal": new.principal, "key": new.key, "reason": new.reason, "until": new.until}
     row = await (await connection.execute(SQL["create"], values)).fetchone()
     if row is not None:
-        told = {"freezeId": row["id"], "reason": new.reason, "until": new.until.isoformat() if new.until else None}
-        await _journal(connection, "freeze", new, mounts, told)
         return row["id"], True
     known = await (await connection.execute(SQL["of_key"], values)).fetchone()
     assert known is not None
@@ -54,16 +47,15 @@ async def create(connection: Connection, new: NewFreeze) -> tuple[int, bool] | N
     return (known["id"], False) if same else None
 
 
-async def lift(connection: Connection, id: int, by: NewFreeze) -> list[MountId] | None:
-    """The mounts on which it has held. None: it had ended before, or was never there. `by`: on whose behalf."""
-    row = await (
-        await connection.execute(SQL["lift"], {"id": id, "tenant": by.tenant, "principal": by.principal})
-    ).fetchone()
+async def lift(
+    connection: Connection, id: int, tenant: str, principal: str
+) -> tuple[MountId | None, list[MountId]] | None:
+    """The mount of its scope, and all on which it has held. None: it had ended before, or was never there."""
+    values = {"id": id, "tenant": tenant, "principal": principal}
+    row = await (await connection.execute(SQL["lift"], values)).fetchone()
     if row is None:
         return None
-    mounts = await _mounts(connection, {"tenant": by.tenant, "mount": row["mount_id"]})
-    await _journal(connection, "lift", by, mounts, {"freezeId": id})
-    return mounts
+    return row["mount_id"], await _mounts(connection, {"tenant": tenant, "mount": row["mount_id"]})
 
 
 async def of_mount(connection: Connection, tenant: str, mount: MountId) -> Freeze | None:
@@ -84,21 +76,5 @@ async def waiting(connection: Connection, mounts: Sequence[MountId]) -> list[tup
     return [(MountId(row["mount_id"]), row["id"], row["turn"]) for row in rows]
 
 
-async def _locked(connection: Connection, scope: Mapping[str, Any]) -> list[MountId]:
-    mounts = await _mounts(connection, scope)
-    await begin.lock_mounts(connection, mounts)
-    return mounts
-
-
 async def _mounts(connection: Connection, scope: Mapping[str, Any]) -> list[MountId]:
     return [MountId(row["id"]) for row in await (await connection.execute(SQL["mounts"], scope)).fetchall()]
-
-
-async def _journal(
-    connection: Connection, kind: str, by: NewFreeze, mounts: Sequence[MountId], payload: Mapping[str, Any]
-) -> None:
-    values = {
-        "kind": kind, "principal": by.principal, "token": by.token_id, "key": by.key, "mounts": list(mounts),
-        "payload": orjson.dumps(payload).decode(), "correlation": by.correlation_id, "request": by.request_id,
-    }  # fmt: skip
-    await connection.execute(SQL["journal"], values)

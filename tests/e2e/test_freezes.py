@@ -36,4 +36,7 @@ def test_a_frozen_mount_refuses_changes_and_keeps_operations_waiting_until_it_is
     refused(service.call("DELETE", f"/v1/freeze/{freeze['id']}"), 409, "WRONG_STATE")
     result(service.upload(mount, "new", b"new", key="u"), 201)
     assert ended(service, operation)["progress"]["itemsDone"] == 13 and "new" in mount.on_disk()
-    assert [entry["command"] for entry in service.journal(mount, command="freeze,lift")] == ["lift", "freeze"]
+    assert [entry["command"] for entry in service.journal(mount, command="freeze,liftFreeze")] == [
+        "liftFreeze",
+        "freeze",
+    ]
