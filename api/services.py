@@ -119,6 +119,8 @@ class Services:
     A call that is lost is made up for from the rows."""
     recompute: Callable[[MountId, int], None] = lambda mount, recompute: None
     """Called when a recompute of rollups was asked for, like `drive`"""
+    drift: Callable[[Callable[[Any], Awaitable[None]]], None] = lambda start: None
+    """Called with what starts or steers a look, like `drive`"""
     wakeups: Wakeups | None = None
     threads: MountThreads
     """Those in which routes read and write content"""

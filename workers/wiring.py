@@ -15,6 +15,8 @@ from activities.commands.finish import Finish
 from activities.commands.fresh import FreshAttempts
 from activities.commands.stage import StageCopies
 from activities.consumers.metastore import Metastore
+from activities.drift.jobs import Jobs
+from activities.drift.observe import Observe
 from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
 from activities.executors.kinds import prepare_storage, prove_storage, read_sentinel
@@ -94,7 +96,7 @@ def api_parts(settings: Settings) -> ApiParts:
     health = Health(settings, pool, engine, served, budgets.LOOKS.build())
     services = Services(
         settings, pool, dispatch, RouteExecutors(served, engine, settings.spool_path), health,
-        announce=engine.announce, drive=engine.drive, recompute=engine.recompute,
+        announce=engine.announce, drive=engine.drive, recompute=engine.recompute, drift=engine.drift,
         wakeups=_wakeups(settings), threads=budgets.READS.build(),
         vitals=Vitals(pool, engine, dispatch, served, health),
     )  # fmt: skip
@@ -180,6 +182,8 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
         Recomputes(pool, publish.announce),
         PlanItems(pool),
         NextChunk(pool, executors, steps),
+        Observe(pool, executors, copies, publish.announce),
+        Jobs(pool, publish.announce),
     )
 
 

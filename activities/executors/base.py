@@ -422,6 +422,15 @@ class Rooted(Protocol):
 
 
 @runtime_checkable
+class Folders(Protocol):
+    """The storage has directories whose times tell that names came or went."""
+
+    def folders_now(self, paths: Sequence[bytes]) -> list[tuple[int | str, ...] | None]:
+        """The identity of each directory as it is now; None: it is not there any more."""
+        ...
+
+
+@runtime_checkable
 class TrashByDay(Protocol):
     """Content that leaves goes into a folder for its day, and making one takes room."""
 

@@ -12,7 +12,8 @@ def check(rows: Sequence[CommandFacts], entries: Sequence[EntryFacts]) -> Iterat
     Before that there are only failures that another attempt may follow. A running one has no more than those."""
     of_command: dict[str, list[EntryFacts]] = defaultdict(list)
     for entry in entries:
-        of_command[entry.command].append(entry)
+        if not entry.of_a_look:
+            of_command[entry.command].append(entry)
     for row in rows:
         ends = of_command.pop(row.id, [])
         if row.status == "running":

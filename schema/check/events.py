@@ -12,7 +12,7 @@ COMPLETED = "filestore.command.completed"
 
 
 def check(entries: Sequence[EntryFacts], all_events: Sequence[EventFacts]) -> Iterator[Finding]:
-    """Every entry has one event that its command has ended; one that changed a node has one event of that kind besides.
+    """Every entry of a command has one event that it has ended; one that changed a node has one event of that kind besides.
     Positions follow the journal as far as one node is concerned."""
     have = Counter((event.journal, event.type) for event in all_events)
     expected: set[tuple[int, str]] = set()
@@ -21,7 +21,8 @@ def check(entries: Sequence[EntryFacts], all_events: Sequence[EventFacts]) -> It
         if entry.foreign:
             expected.add((entry.id, "filestore.node.deleted"))
             continue
-        expected.add((entry.id, COMPLETED))
+        if not entry.of_a_look:
+            expected.add((entry.id, COMPLETED))
         if change := _change(entry):
             expected.add((entry.id, change))
         if entry.also and entry.also.get("replaced"):
@@ -46,6 +47,8 @@ def _change(entry: EntryFacts) -> str | None:
         return None
     if entry.after["state"] == NodeState.DELETED:
         return "filestore.node.deleted"
+    if entry.of_a_look and entry.after["state"] == NodeState.MISSING:
+        return "filestore.node.missing"
     return "filestore.node.updated" if entry.before else "filestore.node.created"
 
 

@@ -11,6 +11,10 @@ DOUBTED = (NodeState.INCONSISTENT, NodeState.MISSING)
 """States in which the record itself says that the storage may differ."""
 
 
+LOOKED = "reconcileNode"
+"""The kind of the journal entries of looks."""
+
+
 def told_state(state: str) -> str:
     """A state as far as the journal tells it."""
     return NodeState.ACTIVE.value if state in DOUBTED else state
@@ -68,6 +72,11 @@ class EntryFacts:
     """So old that its command may be pruned"""
     untold: bool = False
     """So old that its events may be"""
+
+    @property
+    def of_a_look(self) -> bool:
+        """No command did it: a look found it so, or a person decided on what one had found."""
+        return self.kind == LOOKED
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ def _promised(record: RecordFacts) -> Iterator[SnapshotFacts]:
     the next one.)"""
     current = {node.id: node for node in record.nodes}
     on_their_way = set(record.cleanups)
+    overwritten = _overwritten(record)
     for snapshot in record.snapshots:
         if snapshot.valid_to is None or snapshot.kind != NodeKind.FILE or snapshot.state == NodeState.DELETED:
             continue
@@ -47,10 +48,30 @@ def _promised(record: RecordFacts) -> Iterator[SnapshotFacts]:
             continue
         node = current.get(snapshot.node)
         shared = node is not None and node.living and (node.size, node.sha256) == (snapshot.size, snapshot.sha256)
-        if snapshot.place is None and shared:
+        if snapshot.place is None and (shared or (snapshot.node, snapshot.version) in overwritten):
             continue
         if snapshot.until is None or record.now is None or snapshot.until > record.now:
             yield snapshot
+
+
+def _overwritten(record: RecordFacts) -> set[tuple[int, int]]:
+    """Versions whose content another program has overwritten or removed, as a look found: that was never ours to keep."""
+    looks = {entry.command for entry in record.journal if entry.of_a_look}
+    lost, later = set[tuple[int, int]](), dict[int, tuple[SnapshotFacts, bool]]()
+    for snapshot in sorted(record.snapshots, key=lambda one: -one.version):
+        after = later.get(snapshot.node)
+        by_look = False
+        if after is not None:
+            same = (after[0].size, after[0].sha256, after[0].state == NodeState.DELETED) == (
+                snapshot.size,
+                snapshot.sha256,
+                False,
+            )
+            by_look = after[1] if same else after[0].command in looks
+            if by_look:
+                lost.add((snapshot.node, snapshot.version))
+        later[snapshot.node] = snapshot, by_look
+    return lost
 
 
 def _command_of(place: bytes) -> str:

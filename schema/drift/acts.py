@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from schema.drift.judge import Conclusion, DriftVerdict, Parent, missed
+from schema.drift.looks import LookPlace
 from schema.drift.policy import HEALING, DriftAction, Phase, Policy
 from schema.drift.sightings import Believed, Sighting, unchanged
 from schema.nodes import NodeKind, NodeState
@@ -115,10 +116,14 @@ class Terms:
     policy: Policy
     generation: int
     by_hand: bool = False
+    places: Sequence[LookPlace] = (LookPlace(b"", subtree=True),)
+    """By hand only these are acted on, whatever else was looked at"""
 
-    @property
-    def acts(self) -> bool:
-        return self.by_hand or self.policy.phase is Phase.ENFORCE
+    def acts_on(self, conclusion: Conclusion) -> bool:
+        if self.policy.phase is Phase.ENFORCE:
+            return True
+        paths = [conclusion.sighting.path, *([conclusion.node.path] if conclusion.node is not None else [])]
+        return self.by_hand and any(place.covers(path) for place in self.places for path in paths)
 
 
 def weigh(conclusions: Sequence[Conclusion], terms: Terms) -> LookOutcome:
@@ -180,7 +185,7 @@ class _Weighing:
         self._out.counts["moved"] += 1
         node, sighting = conclusion.node, conclusion.sighting
         assert node is not None
-        if not self._terms.acts:
+        if not self._terms.acts_on(conclusion):
             return self._report(DriftKind.MOVED, conclusion, DriftAction.ASK, FindingState.OPEN)
         content = sighting.kind == NodeKind.FILE and node.sha256 != sighting.sha256
         self._displace(conclusion)
@@ -190,7 +195,7 @@ class _Weighing:
     def _new(self, conclusion: Conclusion) -> None:
         self._out.counts["new"] += 1
         sighting = conclusion.sighting
-        needed = sighting.path in self._needed and self._terms.acts
+        needed = sighting.path in self._needed and self._terms.acts_on(conclusion)
         if needed or self._does(DriftKind.NEW, conclusion):
             self._displace(conclusion)
             self._out.settled.append(sighting.path)
@@ -204,7 +209,7 @@ class _Weighing:
         top = sighting.above not in self._covered
         if node.is_directory:
             self._covered.add(sighting.path)
-        if not self._terms.acts:
+        if not self._terms.acts_on(conclusion):
             self._out.counts["missing"] += 1
             return self._report(DriftKind.MISSING, conclusion, DriftAction.ASK, FindingState.OPEN) if top else None
         after = missed(node, self._terms.generation)
@@ -224,7 +229,7 @@ class _Weighing:
     def _stands(self, conclusion: Conclusion) -> None:
         """What the policy says of a node that is MISSING: a finding, unless that is enough by itself."""
         action = self._policy.on_missing
-        if self._terms.acts and action in (DriftAction.ASK, DriftAction.RESTORE):
+        if self._terms.acts_on(conclusion) and action in (DriftAction.ASK, DriftAction.RESTORE):
             state = FindingState.WAITING if action is DriftAction.RESTORE else FindingState.OPEN
             self._report(DriftKind.MISSING, conclusion, action, state)
         if conclusion.node is not None and conclusion.node.is_directory:
@@ -265,7 +270,7 @@ class _Weighing:
 
     def _does(self, kind: DriftKind, conclusion: Conclusion) -> bool:
         """The record follows at once. Otherwise there is a finding, and the node is in doubt."""
-        if not self._terms.acts:
+        if not self._terms.acts_on(conclusion):
             self._report(kind, conclusion, DriftAction.ASK, FindingState.OPEN)
             return False
         action = self._policy.on_new if kind is DriftKind.NEW else self._policy.on_changed
@@ -278,7 +283,7 @@ class _Weighing:
 
     def _doubt(self, conclusion: Conclusion) -> None:
         node = conclusion.node or conclusion.displaces
-        if self._terms.acts and node is not None and node.state == NodeState.ACTIVE:
+        if self._terms.acts_on(conclusion) and node is not None and node.state == NodeState.ACTIVE:
             self._out.acts.append(Act(Deed.DOUBT, conclusion.sighting, node, conclusion.parent))
 
     def _displace(self, conclusion: Conclusion) -> None:

@@ -30,6 +30,11 @@ class LookPlace:
     path: bytes
     subtree: bool = False
 
+    def covers(self, path: bytes) -> bool:
+        if not self.path:
+            return self.subtree or not path
+        return path == self.path or (self.subtree and path.startswith(self.path + b"/"))
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -53,6 +58,15 @@ class Look:
     released_by: str | None = None
     plan: Mapping[str, Any] | None = None
     counts: Mapping[str, Any] | None = None
+
+    def covers(self, path: bytes) -> bool:
+        """Whether it looked at this place."""
+        return self.whole or any(place.covers(path) for place in self.places)
+
+    @property
+    def allows(self) -> int:
+        """So many changes a person has said yes to."""
+        return int((self.plan or {}).get("allows", 0))
 
 
 class Blocked:

@@ -120,9 +120,13 @@ def same_file(node: Believed, sighting: Sighting) -> bool:
 
 def unchanged(node: Believed, facts: Sequence[int | str]) -> bool:
     """Nothing speaks for another content: size, times and version are those the record has read itself."""
-    if not node.facts or node.provisional:
-        return False
-    tags = list(node.facts[9:10]), list(facts[9:10])
-    if node.is_directory:
-        return list(node.facts[:3]) == list(facts[:3])
-    return list(node.facts[:6]) == list(facts[:6]) and tags[0] == tags[1]
+    return bool(node.facts) and same_facts(node.facts, facts, directory=node.is_directory, proven=not node.provisional)
+
+
+def same_facts(was: Sequence[int | str], facts: Sequence[int | str], *, directory: bool, proven: bool) -> bool:
+    """Of an object its ETag says it. Of a directory only which one it is, for its names are compared one by one."""
+    if directory:
+        return list(was[:3]) == list(facts[:3])
+    if len(facts) > 9:
+        return (was[3], list(was[9:10])) == (facts[3], list(facts[9:10]))
+    return proven and list(was[:6]) == list(facts[:6])

@@ -5,6 +5,14 @@
 -- One `begin` at a time per mount: verdicts are given on a record that holds still. Released by the end of the transaction.
 SELECT pg_advisory_xact_lock(%(lock)s::integer, (%(mount)s::bigint & 2147483647)::integer)
 
+-- name: hold_mount
+-- The lock of `begin`, held by the session: the transaction that follows must not be older than it.
+SELECT pg_advisory_lock(%(lock)s::integer, (%(mount)s::bigint & 2147483647)::integer)
+
+-- name: let_mount_go
+-- Given back when that transaction has ended, however it did.
+SELECT pg_advisory_unlock(%(lock)s::integer, (%(mount)s::bigint & 2147483647)::integer)
+
 -- name: places
 -- Where nodes that were named by their ids lie now.
 SELECT n.id, p.directory_path || n.name AS path

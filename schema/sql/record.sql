@@ -226,7 +226,7 @@ UPDATE filestore.nodes n SET state = 'inconsistent', updated_at = now(), last_dr
 
 -- name: put_back
 -- Taking an effect back moved the ctime of what it put back: the nodes learn the new one, or it would be drift.
-UPDATE filestore.nodes n SET observed_ctime_ns = s.ctime_ns
+UPDATE filestore.nodes n SET observed_ctime_ns = s.ctime_ns, observed_by = c.id
   FROM filestore.commands c
  CROSS JOIN LATERAL (VALUES (c.intent->>'node', c.intent->'identity'),
                             (c.intent->'replaced'->>'node', c.intent->'replaced_identity')) AS b(node, identity)

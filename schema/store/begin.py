@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,17 @@ async def lock_mounts(connection: Connection, mounts: Collection[MountId]) -> No
     """Always in the same order, so that two lists never wait for each other."""
     for mount in sorted(mounts):
         await connection.execute(SQL["lock_mount"], {"lock": Lock.BEGIN, "mount": mount})
+
+
+@asynccontextmanager
+async def held_mount(connection: Connection, mount: MountId) -> AsyncIterator[None]:
+    """The lock of a mount by the session: for a transaction that must not be older than the lock."""
+    values = {"lock": Lock.BEGIN, "mount": mount}
+    await connection.execute(SQL["hold_mount"], values)
+    try:
+        yield
+    finally:
+        await connection.execute(SQL["let_mount_go"], values)
 
 
 async def look_where_they_lie(

@@ -7,7 +7,7 @@ from temporalio.client import ScheduleActionStartWorkflow, ScheduleDescription
 
 from schema.settings import Settings
 from tests.fix_service import Service
-from workers.engine.background import _ensure
+from workers.engine.schedules import ensure
 from workflows.client import connect
 from workflows.events.publish import PublishEvents
 
@@ -20,7 +20,7 @@ async def test_a_schedule_follows_the_settings_and_stays_paused(service: Service
     handle = client.get_schedule_handle(name)
 
     async def schedule_of(hours: int) -> ScheduleDescription:
-        await _ensure(client, name, action, timedelta(hours=hours))
+        await ensure(client, name, action, timedelta(hours=hours))
         return await handle.describe()
 
     def every(there: ScheduleDescription) -> list[timedelta]:

@@ -4,23 +4,13 @@ It is no workflow, so that no command is lost even when a Temporal server lost i
 
 import asyncio
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import structlog
 from temporalio.client import (
     Client,
-    Schedule,
     ScheduleActionStartWorkflow,
-    ScheduleAlreadyRunningError,
-    ScheduleIntervalSpec,
-    ScheduleOverlapPolicy,
-    SchedulePolicy,
-    ScheduleSpec,
-    ScheduleUpdate,
-    ScheduleUpdateInput,
 )
 from temporalio.service import RPCError
 
@@ -31,7 +21,9 @@ from schema.store import operations as operation_store
 from schema.store import outcomes as outcome_store
 from schema.store import recomputes as recompute_store
 from schema.store.pool import Pool
+from workers.engine import drift
 from workers.engine.engine import Engine
+from workers.engine.schedules import ensure
 from workflows.commands.start import resume_commands
 from workflows.events.publish import RUN_SECONDS, PublishEvents
 from workflows.operations.start import drive
@@ -62,6 +54,8 @@ async def run(engine: Engine) -> None:
                 await resume_overdue(engine.client, pool, mount, settings.overdue_seconds)
                 await drive_due(engine.client, pool, mount, settings.overdue_seconds)
                 await recompute_due(engine.client, pool, mount, settings.overdue_seconds)
+                await drift.start_due(engine.client, pool, mount, settings.overdue_seconds)
+            await drift.ensure_audits(engine.client, pool, mounts)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
             raise
@@ -111,9 +105,9 @@ async def ensure_schedules(client: Client, settings: Settings, mounts: list[Moun
     every = timedelta(seconds=settings.sweep_seconds)
     # Started again when it has ended, and left alone while it runs: one run an hour.
     publish = ScheduleActionStartWorkflow(PublishEvents.run, RUN_SECONDS, id="publish", task_queue=CONTROL_QUEUE)
-    await _ensure(client, "publish", publish, min(every, timedelta(seconds=10)))
+    await ensure(client, "publish", publish, min(every, timedelta(seconds=10)))
     prune = ScheduleActionStartWorkflow(PruneRecord.run, id="prune", task_queue=CONTROL_QUEUE)
-    await _ensure(client, "prune", prune, timedelta(seconds=settings.prune_seconds))
+    await ensure(client, "prune", prune, timedelta(seconds=settings.prune_seconds))
     for mount in mounts:
         sweep = ScheduleActionStartWorkflow(
             SweepMount.run,
@@ -122,14 +116,14 @@ async def ensure_schedules(client: Client, settings: Settings, mounts: list[Moun
             task_queue=bulk_queue(mount),
             execution_timeout=timedelta(minutes=30),
         )
-        await _ensure(client, f"sweep/{mount}", sweep, every)
+        await ensure(client, f"sweep/{mount}", sweep, every)
         proof = ScheduleActionStartWorkflow(
             ProveRollups.run,
             args=[mount, settings.rollup_proof_directories or None],
             id=f"rollups/proof/{mount}",
             task_queue=bulk_queue(mount),
         )
-        await _ensure(client, f"rollups/proof/{mount}", proof, timedelta(seconds=settings.rollup_proof_seconds))
+        await ensure(client, f"rollups/proof/{mount}", proof, timedelta(seconds=settings.rollup_proof_seconds))
 
 
 async def drop_schedules(client: Client, scheduled: set[MountId], resting: set[MountId]) -> set[MountId]:
@@ -139,32 +133,3 @@ async def drop_schedules(client: Client, scheduled: set[MountId], resting: set[M
             with suppress(RPCError):
                 await client.get_schedule_handle(schedule).delete()
     return scheduled.difference(resting)
-
-
-async def _ensure(client: Client, name: str, action: ScheduleActionStartWorkflow, every: timedelta) -> None:
-    schedule = Schedule(
-        action=action,
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)], jitter=every / 10),
-        # After an outage one sweep is enough: no catching up on missed ones.
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
-    )
-    try:
-        await client.create_schedule(name, schedule)
-    except ScheduleAlreadyRunningError:
-        handle = client.get_schedule_handle(name)
-        if not _as_wanted(client, schedule, (await handle.describe()).schedule):
-            await handle.update(partial(_follow, schedule))
-
-
-def _as_wanted(client: Client, wanted: Schedule, there: Schedule) -> bool:
-    """Schedules are compared by how often they run, and by what they hand over."""
-    assert isinstance(wanted.action, ScheduleActionStartWorkflow)
-    assert isinstance(there.action, ScheduleActionStartWorkflow)
-    payloads = client.data_converter.payload_converter.to_payloads(wanted.action.args)
-    handed = [getattr(payload, "data", None) for payload in there.action.args]
-    return there.spec.intervals == wanted.spec.intervals and handed == [payload.data for payload in payloads]
-
-
-def _follow(wanted: Schedule, there: ScheduleUpdateInput) -> ScheduleUpdate:
-    """Changes a schedule to what the settings say; one that a person has paused stays paused."""
-    return ScheduleUpdate(replace(wanted, state=there.description.schedule.state))

@@ -170,6 +170,17 @@ class Engine:
         except RPCError as error:
             log.warning("a recompute waits for the background work", recompute=recompute, error=str(error))
 
+    def drift(self, start: Callable[[Client], Awaitable[None]]) -> None:
+        """From another thread: start or steer what looks at a mount; as with `drive`."""
+        asyncio.run_coroutine_threadsafe(self._drift(start), self.loop)
+
+    async def _drift(self, start: Callable[[Client], Awaitable[None]]) -> None:
+        try:
+            if self.client is not None:
+                await start(self.client)
+        except RPCError as error:
+            log.warning("a look waits for the background work", error=str(error))
+
     async def _serve(self) -> None:
         client = await self._connected()
         await attributes.make_sure(client)

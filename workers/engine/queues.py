@@ -15,6 +15,8 @@ from activities.commands.begin import Begin
 from activities.commands.commit import Commit
 from activities.commands.finish import Finish
 from activities.commands.stage import StageCopies
+from activities.drift.jobs import Jobs
+from activities.drift.observe import Observe
 from activities.events.publish import Publish
 from activities.operations.chunk import NextChunk
 from activities.operations.plan import PlanItems
@@ -26,6 +28,9 @@ from schema.settings import Settings
 from workers.process.beats import EVERY_SECONDS, Beats
 from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
+from workflows.drift.audit import AuditMount
+from workflows.drift.look_at import LookAt
+from workflows.drift.reconcile import ReconcilePlace
 from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
@@ -51,6 +56,8 @@ class Activities:
     recomputes: Recomputes
     plan: PlanItems
     chunks: NextChunk
+    observe: Observe
+    jobs: Jobs
     interceptors: Sequence[Interceptor] = (Beats(),)
     """Interceptors around each activity"""
 
@@ -63,7 +70,12 @@ class Activities:
     def bulk(self) -> Sequence[Callable[..., Any]]:
         """The activities of long work, and of lists that belong to an operation."""
         upkeep: list[Callable[..., Any]] = [self.sweep.sweep, self.recomputes.recompute, self.recomputes.prove]
-        return [*self.brief, self.begin.adopt, *upkeep, self.plan.plan, self.chunks.next]
+        return [*self.brief, self.begin.adopt, *upkeep, self.plan.plan, self.chunks.next, *self._drift]
+
+    @property
+    def _drift(self) -> Sequence[Callable[..., Any]]:
+        steps: list[Callable[..., Any]] = [self.observe.begin, self.observe.read, self.observe.conclude]
+        return [*steps, self.observe.discard, self.observe.answer, self.jobs.start, self.jobs.end]
 
 
 def mutation_worker(settings: Settings, client: Client, mount: MountId, activities: Activities) -> Worker:
@@ -91,6 +103,9 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
             ProveRollups,
             PlanOperation,
             RunOperation,
+            LookAt,
+            AuditMount,
+            ReconcilePlace,
         ],
         activities=activities.bulk,
         max_concurrent_workflow_task_polls=2,

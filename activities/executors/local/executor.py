@@ -46,7 +46,7 @@ from activities.executors.local.content import LocalContent, list_folder, list_n
 from activities.executors.local.disk import Disk, own_name, split_place
 from activities.executors.local.errors import GONE, NOT_A_FOLDER, mount_error
 from activities.executors.local.registration import make_mount
-from activities.executors.local.scan import scan
+from activities.executors.local.scan import folders_now, scan
 from activities.executors.local.steps import attempt as local_attempt
 from activities.executors.local.tree import discard
 from activities.executors.local.writer import LocalWriter, clear_stage, make_folder
@@ -264,6 +264,13 @@ class LocalExecutor:
                 raise
         self.check()
         self._same(disk)
+
+    def folders_now(self, paths: Sequence[bytes]) -> list[tuple[int | str, ...] | None]:
+        disk = self._here()
+        with self._explaining():
+            found = folders_now(disk, paths)
+        self._same(disk)
+        return found
 
     def _same(self, disk: Disk) -> None:
         """What was read is thrown away when another disk stands there now: it says nothing of this mount."""

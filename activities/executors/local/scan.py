@@ -6,7 +6,7 @@ what is still to come follows from it and from what lies there now. A directory 
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from activities.executors import syscalls
@@ -179,3 +179,20 @@ def _below(disk: Disk, path: bytes) -> list[bytes]:
     finally:
         os.close(folder)
     return [path + b"/" + name if path else name for name in names if path or name != RESERVED]
+
+
+def folders_now(disk: Disk, paths: Sequence[bytes]) -> list[tuple[int | str, ...] | None]:
+    buffer, found = syscalls.new_buffer(), list[tuple[int | str, ...] | None]()
+    for path in paths:
+        try:
+            folder = open_beneath(disk.root, path or b".", OPEN_FOLDER)
+        except OSError as error:
+            if error.errno not in (*_GONE, *_UNSEEN):
+                raise
+            found.append(None)
+            continue
+        try:
+            found.append(_facts(disk, folder, b"", buffer))
+        finally:
+            os.close(folder)
+    return found

@@ -1,0 +1,1 @@
+"""Drift: looks at a mount, heals, and scrubs."""

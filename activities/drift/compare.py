@@ -1,0 +1,71 @@
+"""A directory as a scan told it beside the same directory in the record: which names are not just as the record has them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from activities.executors.base import Seen, Unseen
+from schema.drift.sightings import Sighting, SightState, same_facts
+from schema.nodes import NodeKind
+from schema.store.looks import BelievedChild
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A directory whose names were told, each of them, and what could not be looked at in it."""
+
+    path: bytes
+    facts: Sequence[int | str]
+    stable: bool
+    entries: Sequence[Seen]
+    unseen: Sequence[Unseen] = ()
+
+    @property
+    def digest(self) -> bytes:
+        """Of all that the listing says. Two listings with the same one say the same."""
+        told = [(entry.path.rpartition(b"/")[2], entry.facts) for entry in self.entries]
+        return blake2b(repr(sorted(told)).encode(), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedListing:
+    sightings: Sequence[Sighting]
+    """What differs, or may"""
+    same: bool
+    """All of it is as the record has it, and the record has read it itself"""
+
+
+def compare(listing: Listing, within: int | None, children: Iterable[BelievedChild]) -> ComparedListing:
+    known = {child.name: child for child in children}
+    sightings = [one for entry in listing.entries if (one := _sighting(listing, entry, within, known)) is not None]
+    told = {entry.path for entry in listing.entries} | {one.path for one in listing.unseen}
+    for child in known.values():
+        path = _below(listing.path, child.name)
+        if path not in told:
+            sightings.append(Sighting(path, SightState.ABSENT, within=within, stable=listing.stable))
+    sightings += [_unseen(one, within) for one in listing.unseen if one.path != listing.path]
+    return ComparedListing(sightings, same=not sightings and within is not None)
+
+
+def _sighting(
+    listing: Listing, entry: Seen, within: int | None, known: Mapping[bytes, BelievedChild]
+) -> Sighting | None:
+    child = known.get(entry.path.rpartition(b"/")[2])
+    if child is not None and child.kind == entry.kind and _as_read(child, entry):
+        return None
+    return Sighting(entry.path, SightState.SEEN, entry.kind, entry.facts, None, within, listing.stable)
+
+
+def _as_read(child: BelievedChild, entry: Seen) -> bool:
+    directory = entry.kind == NodeKind.DIRECTORY
+    return (
+        child.at_rest and bool(child.facts) and same_facts(child.facts, entry.facts, directory=directory, proven=True)
+    )
+
+
+def _unseen(one: Unseen, within: int | None) -> Sighting:
+    return Sighting(one.path, SightState.UNREADABLE, within=within, code=one.code, message=one.message)
+
+
+def _below(path: bytes, name: bytes) -> bytes:
+    return path + b"/" + name if path else name

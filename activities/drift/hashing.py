@@ -1,0 +1,89 @@
+"""The content of a file that a look came upon: read through its descriptor, and told only when nothing wrote to it meanwhile."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from activities.executors.base import Content, Executor
+from schema.drift.sightings import Sighting, SightState
+from schema.errors import Forbidden, NodeNotFound, NotADirectory
+from schema.paths import NodePath
+
+PIECE = 1 << 20
+GRAIN_NS = 50_000_000
+"""A stamp that is not older than this proves nothing: the clock of the file system may not have moved on since."""
+REST_SECONDS = 0.06
+_ATTEMPTS = 3
+
+Read = Callable[[int], None]
+"""Called with the bytes of each piece: it may slow the reader down"""
+
+
+def hashed(executor: Executor, sighting: Sighting, read: Read = lambda size: None) -> Sighting:
+    """The sighting with the hash of its content; or as changing, or unreadable. `racy`, `restat`."""
+    for attempt in range(_ATTEMPTS):
+        found = _once(executor, sighting, read)
+        if found.state is not SightState.CHANGING or attempt == _ATTEMPTS - 1:
+            return found
+        time.sleep(REST_SECONDS)
+        sighting = replace(found, state=SightState.SEEN)
+    raise AssertionError("the last attempt returns")
+
+
+def _once(executor: Executor, sighting: Sighting, read: Read) -> Sighting:
+    changing = replace(sighting, state=SightState.CHANGING, sha256=None)
+    try:
+        content = executor.open(NodePath(sighting.path))
+    except (NodeNotFound, NotADirectory):
+        return changing
+    except (PermissionError, Forbidden):
+        return replace(
+            sighting, state=SightState.UNREADABLE, code="FORBIDDEN", message="Filestore may not read this file."
+        )
+    except OSError as error:
+        return replace(
+            sighting, state=SightState.UNREADABLE, code="UNAVAILABLE", message=error.strerror or "It can not be read."
+        )
+    try:
+        facts = _facts(content)
+        changing = replace(changing, facts=facts)
+        if not _same_place(sighting, facts) or _fresh(facts):
+            return changing
+        digest = _digest(content, read)
+        with_it = executor.open(NodePath(sighting.path))
+        after = _facts(with_it)
+        with_it.close()
+    except (NodeNotFound, NotADirectory):
+        return changing
+    except OSError as error:
+        return replace(
+            sighting, state=SightState.UNREADABLE, code="UNAVAILABLE", message=error.strerror or "It can not be read."
+        )
+    finally:
+        content.close()
+    if after != facts:
+        return changing
+    return replace(sighting, state=SightState.SEEN, facts=facts, sha256=digest)
+
+
+def _facts(content: Content) -> tuple[int | str, ...]:
+    return tuple(content.identity.facts())
+
+
+def _same_place(sighting: Sighting, facts: tuple[int | str, ...]) -> bool:
+    """The file that was listed, or the object that was: of those the listing knows no version."""
+    return facts[:3] == sighting.facts[:3] and facts[9:10] == sighting.facts[9:10]
+
+
+def _fresh(facts: tuple[int | str, ...]) -> bool:
+    return bool(facts[5]) and time.time_ns() - int(facts[5]) < GRAIN_NS
+
+
+def _digest(content: Content, read: Read) -> bytes:
+    digest, offset = hashlib.sha256(), 0
+    while piece := content.read(offset, PIECE):
+        digest.update(piece)
+        offset += len(piece)
+        read(len(piece))
+    return digest.digest()

@@ -1,0 +1,330 @@
+"""A look reads: the scan of an executor, directory by directory, beside what the record has. All of it before anything is judged.
+
+What it came upon is kept in the record as it goes, so that another execution of the same look need not hash it again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from activities.drift.compare import ComparedListing, Listing, compare
+from activities.drift.hashing import hashed
+from activities.executors.base import Executor, Folders, ScanPage, Seen, SeenFolder, Unseen
+from schema.drift.looks import Look, LookPlace
+from schema.drift.sightings import Sighting, SightState
+from schema.errors import NodeNotFound
+from schema.faults import areach
+from schema.nodes import NodeKind
+from schema.paths import RESERVED, NodePath
+from schema.store import looks as store
+from schema.store.looks import BelievedChild, ListedDirectory
+
+if TYPE_CHECKING:
+    from activities.threads import MountThreads
+    from schema.store.pool import Pool
+
+T = TypeVar("T")
+
+_ROUNDS = 5
+"""How often directories that changed meanwhile are listed again before the look ends"""
+_BATCH = 64
+"""Directories that are compared with the record at once, and entries that are hashed at once"""
+
+
+class LookReader:
+    """One execution of one look."""
+
+    def __init__(self, pool: Pool, threads: MountThreads, executor: Executor, look: Look) -> None:
+        self.pool, self.threads, self.executor, self.look = pool, threads, executor, look
+        self.seen = 0
+        self._found: dict[bytes, list[Sighting]] = {}
+        self._folders: dict[bytes, Sequence[int | str]] = {}
+        self._hashes: dict[bytes, tuple[tuple[int | str, ...], bytes]] = {}
+
+    async def read(self) -> None:
+        """Raises MountOffline where the mount was not there for all of it: nothing is known then."""
+        async with self.pool.connection() as connection:
+            self._hashes = await store.known_hashes(connection, self.look.id)
+        await self._run(self.executor.check)
+        for place in [LookPlace(b"", subtree=True)] if self.look.whole else self.look.places:
+            if place.path != RESERVED and not place.path.startswith(RESERVED + b"/"):
+                await (self._tree if place.subtree or not place.path else self._name)(place.path)
+        await self._close()
+        await self._run(self.executor.check)
+        async with self.pool.connection() as connection:
+            await store.read(connection, self.look.id, self.seen)
+
+    # Names
+
+    async def _tree(self, path: bytes) -> None:
+        """Everything at a path and below it."""
+        try:
+            async for listings, way in self._listings(path):
+                await self._compare(listings)
+                await self._keep_way(way)
+        except NodeNotFound:
+            await self._absent(path)
+
+    async def _name(self, path: bytes) -> None:
+        """What lies at this very name, and the directories on the way to it."""
+        pages = self.executor.scan(NodePath(path), most=1)
+        try:
+            page = await self._run(partial(next, pages, None))
+        except NodeNotFound:
+            return await self._absent(path)
+        entries = [entry for entry in (page.entries if page else ()) if (path + b"/").startswith(entry.path + b"/")]
+        await self._keep_way(entries)
+
+    async def _absent(self, path: bytes) -> None:
+        above, _, name = path.rpartition(b"/")
+        async with self.pool.connection() as connection:
+            known = await store.child(connection, self.look.mount, above, name)
+        if known:
+            await self._keep(path, [Sighting(path, SightState.ABSENT, within=known[0].parent)])
+
+    async def _keep_way(self, way: Sequence[Seen]) -> None:
+        """Entries that no listing of this look told: each is compared by itself."""
+        for entry in way:
+            above, _, name = entry.path.rpartition(b"/")
+            async with self.pool.connection() as connection:
+                known = await store.child(connection, self.look.mount, above, name)
+                if known:
+                    within: int | None = known[0].parent
+                else:
+                    listed = await store.directories(connection, self.look.mount, [(above, (0, 0, 0))])
+                    within = listed[0].id
+            if self.look.by_hand:
+                # A look by hand is asked to have the content read, whatever the times say.
+                known = [replace(child, at_rest=False) for child in known]
+            alone = Listing(above, (), True, [entry])
+            await self._keep(entry.path, await self._hashed(compare(alone, within, known).sightings))
+
+    async def _keep_unseen(self, unseen: Sequence[Unseen]) -> None:
+        """Directories that could not be listed: what they hold is not gone."""
+        for one in unseen:
+            above, _, name = one.path.rpartition(b"/")
+            async with self.pool.connection() as connection:
+                known = await store.child(connection, self.look.mount, above, name)
+            within = known[0].parent if known else None
+            found = Sighting(
+                one.path, SightState.UNREADABLE, NodeKind.DIRECTORY, within=within, code=one.code, message=one.message
+            )
+            await self._keep(one.path, [found])
+
+    # Directories
+
+    async def _listings(self, path: bytes) -> AsyncIterator[tuple[list[Listing], list[Seen]]]:
+        """Directories of which all names were told, as they come; and entries on the way to the path."""
+        pages, gathered = self.executor.scan(NodePath(path)), _Gathered(path, isinstance(self.executor, Folders))
+        while (page := await self._run(partial(next, pages, None))) is not None:
+            self.seen += len(page.entries)
+            yield gathered.take(page), gathered.way
+            gathered.way = []
+            await areach("drift.page")
+        yield gathered.rest(), gathered.way
+        await self._keep_unseen(gathered.unseen)
+
+    async def _compare(self, listings: Sequence[Listing]) -> None:
+        for start in range(0, len(listings), _BATCH):
+            await self._compare_some(listings[start : start + _BATCH])
+
+    async def _compare_some(self, listings: Sequence[Listing]) -> None:
+        async with self.pool.connection() as connection:
+            known = await store.directories(connection, self.look.mount, [(one.path, one.facts) for one in listings])
+            digests = await self._run(partial(_digests, listings))
+            doubtful = [n for n, one in enumerate(known) if one.doubted or one.fingerprint != digests[n]]
+            ids = [id for n in doubtful if (id := known[n].id) is not None]
+            children = _by_parent(await store.children(connection, ids) if ids else [])
+        matched: dict[int, bytes] = {}
+        for n, listing in enumerate(listings):
+            self._folders[listing.path] = listing.facts
+            if n in doubtful:
+                compared = await self._compared(listing, known[n], children)
+                if compared.same and listing.stable and (id := known[n].id) is not None:
+                    matched[id] = digests[n]
+            else:
+                self._found.pop(listing.path, None)
+        if matched:
+            async with self.pool.connection() as connection:
+                await store.matched(connection, matched)
+
+    async def _compared(
+        self, listing: Listing, known: ListedDirectory, children: dict[int, list[BelievedChild]]
+    ) -> ComparedListing:
+        held = children.get(known.id, []) if known.id is not None else []
+        compared = await self._run(partial(compare, listing, known.id, held))
+        await self._keep(listing.path, await self._hashed(compared.sightings), listing=True)
+        return compared
+
+    # What it came upon
+
+    async def _keep(self, place: bytes, sightings: Sequence[Sighting], *, listing: bool = False) -> None:
+        """A directory that is listed again says all of it anew."""
+        key = place + b"/" if listing else place
+        if not sightings and key not in self._found:
+            return
+        self._found[key] = list(sightings)
+        async with self.pool.connection() as connection:
+            await store.put_entries(connection, self.look.id, sightings)
+
+    async def _hashed(self, sightings: Sequence[Sighting]) -> list[Sighting]:
+        """Files with the hash of their content, unless an execution before this one has read the same content."""
+        out: list[Sighting] = []
+        for one in sightings:
+            before = self._hashes.get(one.path)
+            if one.kind != NodeKind.FILE or one.state is not SightState.SEEN:
+                out.append(one)
+            elif (
+                before is not None
+                and before[0][:6] == one.facts[:6]
+                and before[0][9:10] == one.facts[9:10]
+                and one.facts[5]
+            ):
+                out.append(replace(one, facts=before[0], sha256=before[1]))
+            else:
+                out.append(await self._run(partial(hashed, self.executor, one)))
+        return out
+
+    # The end
+
+    async def _close(self) -> None:
+        """Directories that changed since they were listed are listed again, until they rest. Where one never does, nothing can be
+        said to be gone: it may have gone there."""
+        changed: list[bytes] = []
+        again = False
+        for _ in range(_ROUNDS):
+            changed = await self._changed()
+            if not changed:
+                break
+            again = True
+            for path in changed:
+                await self._list_again(path)
+        restless = bool(changed) and bool(await self._changed())
+        await self._confirm_absent()
+        if again or restless:
+            await self._rewrite(restless)
+
+    async def _changed(self) -> list[bytes]:
+        if not isinstance(self.executor, Folders):
+            return []
+        paths = list(self._folders)
+        now = await self._run(partial(self.executor.folders_now, paths))
+        return [
+            path for path, facts in zip(paths, now, strict=True) if facts is None or facts != tuple(self._folders[path])
+        ]
+
+    async def _list_again(self, path: bytes) -> None:
+        """This directory, and directories that have come into it."""
+        del self._folders[path]
+        gathered, pages = _Gathered(path, folders=True), self.executor.scan(NodePath(path))
+        entries: list[Seen] = []
+        try:
+            while (page := await self._run(partial(next, pages, None))) is not None:
+                listings = [one for one in gathered.take(page) if one.path == path]
+                await self._compare(listings)
+                if listings:
+                    entries = list(listings[0].entries)
+                    break
+        except NodeNotFound:
+            self._found.pop(path + b"/", None)
+            return
+        for entry in entries:
+            if entry.kind == NodeKind.DIRECTORY and entry.path not in self._folders:
+                await self._tree(entry.path)
+
+    async def _confirm_absent(self) -> None:
+        """A page of a bucket is no snapshot: each object that was not listed is asked for."""
+        if isinstance(self.executor, Folders):
+            return
+        for place, sightings in self._found.items():
+            self._found[place] = [one for one in sightings if not await self._is_there(one)]
+
+    async def _is_there(self, sighting: Sighting) -> bool:
+        if sighting.state is not SightState.ABSENT:
+            return False
+        try:
+            content = await self._run(partial(self.executor.open, NodePath(sighting.path)))
+        except NodeNotFound:
+            return False
+        except Exception:
+            return True
+        content.close()
+        return True
+
+    async def _rewrite(self, restless: bool) -> None:
+        kept = [replace(one, stable=one.stable and not restless) for found in self._found.values() for one in found]
+        async with self.pool.connection() as connection, connection.transaction():
+            await store.forget_entries(connection, self.look.id)
+            await store.put_entries(connection, self.look.id, kept)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await self.threads.run(self.look.mount, work)
+
+
+class _Gathered:
+    """Entries of pages, put together to directories. An executor tells when the names of a directory have all been told; of
+    another storage that follows from the order of its keys."""
+
+    def __init__(self, top: bytes, folders: bool) -> None:
+        self._top, self._told_by_folders = top, folders
+        self._open: dict[bytes, list[Seen]] = {}
+        self._unseen: defaultdict[bytes, list[Unseen]] = defaultdict(list)
+        self.way: list[Seen] = []
+
+    @property
+    def unseen(self) -> list[Unseen]:
+        """What no listing has taken along."""
+        return [one for found in self._unseen.values() for one in found]
+
+    def take(self, page: ScanPage) -> list[Listing]:
+        done: list[Listing] = []
+        for entry in page.entries:
+            if entry.path == self._top or not (entry.path + b"/").startswith(self._top + b"/" if self._top else b""):
+                self.way.append(entry)
+                if not self._told_by_folders and entry.kind == NodeKind.DIRECTORY and entry.path == self._top:
+                    self._open.setdefault(entry.path, [])
+                continue
+            above = entry.path.rpartition(b"/")[0]
+            if not self._told_by_folders:
+                done += self._leave(above)
+                if entry.kind == NodeKind.DIRECTORY:
+                    self._open.setdefault(entry.path, [])
+            self._open.setdefault(above, []).append(entry)
+        for one in page.unseen:
+            self._unseen[one.path.rpartition(b"/")[0]].append(one)
+        done += [self._listing(folder) for folder in page.folders]
+        return done
+
+    def _leave(self, above: bytes) -> list[Listing]:
+        """Directories that this key is not in are at their end."""
+        ended = [path for path in self._open if not (above + b"/").startswith(path + b"/") and path]
+        return [self._end(path) for path in ended]
+
+    def rest(self) -> list[Listing]:
+        if self._told_by_folders:
+            return []
+        if not self._top:
+            self._open.setdefault(b"", [])
+        return [self._end(path) for path in list(self._open)]
+
+    def _end(self, path: bytes) -> Listing:
+        return self._listing(SeenFolder(path, (0, 0, 0), True))
+
+    def _listing(self, folder: SeenFolder) -> Listing:
+        entries = self._open.pop(folder.path, [])
+        return Listing(folder.path, folder.facts, folder.stable, entries, self._unseen.pop(folder.path, []))
+
+
+def _digests(listings: Sequence[Listing]) -> list[bytes]:
+    return [one.digest for one in listings]
+
+
+def _by_parent(children: Sequence[BelievedChild]) -> dict[int, list[BelievedChild]]:
+    found: dict[int, list[BelievedChild]] = {}
+    for child in children:
+        found.setdefault(child.parent, []).append(child)
+    return found

@@ -1,0 +1,143 @@
+-- Looks at a mount: how one begins, what it compares with, what it came upon, how it ends.
+
+-- name: policy
+-- What a mount does about drift.
+SELECT policy, policy_version, policy_by FROM filestore.drift_mounts WHERE mount_id = %(mount)s
+
+-- name: put_policy
+-- What a mount does about drift from now on.
+INSERT INTO filestore.drift_mounts AS d (mount_id, policy, policy_version, policy_by)
+VALUES (%(mount)s, %(policy)s::jsonb, 1, %(principal)s)
+    ON CONFLICT (mount_id) DO UPDATE SET policy = excluded.policy, policy_version = d.policy_version + 1,
+       policy_by = excluded.policy_by, touched_at = now()
+
+-- name: audited_mounts
+-- The policies of these mounts that ask for audits.
+SELECT mount_id, policy FROM filestore.drift_mounts
+ WHERE mount_id = ANY(%(mounts)s::bigint[]) AND jsonb_array_length(coalesce(nullif(policy->'audits', 'null'), '[]')) > 0
+
+-- name: begin
+-- A look begins, before the storage is read. What is claimed now, and the entries that the journal will have beyond this one, are
+-- commands that work beside it.
+INSERT INTO filestore.looks (tenant, mount_id, reason, principal, by_hand, places, subtrees, whole, plan, entries, conclusions,
+       claimed)
+SELECT m.tenant, m.id, %(reason)s, %(principal)s, %(by_hand)s, %(places)s, %(subtrees)s, %(whole)s,
+       CASE WHEN %(allows)s::bigint > 0 THEN jsonb_build_object('allows', %(allows)s::bigint) END,
+       coalesce((SELECT max(id) FROM filestore.journal_entries), 0),
+       coalesce((SELECT d.conclusions FROM filestore.drift_mounts d WHERE d.mount_id = m.id), 0),
+       ARRAY(SELECT c.path FROM filestore.claims c WHERE c.mount_id = m.id)
+  FROM filestore.backend_mounts m WHERE m.id = %(mount)s
+RETURNING id
+
+-- name: find
+-- One look, as it stands.
+SELECT id, tenant, mount_id, reason, principal, by_hand, places, subtrees, whole, state::text, entries, conclusions, claimed, seen,
+       plan, released_by, counts, problem, started_at, ended_at
+  FROM filestore.looks WHERE id = %(look)s
+
+-- name: directories
+-- The directories that a page of a scan has listed, as the record knows them: by their file first, then by their name.
+SELECT i.n, coalesce(o.id, h.id) AS id, coalesce(o.fingerprint, h.fingerprint) AS fingerprint,
+       EXISTS (SELECT FROM filestore.nodes k WHERE k.mount_id = %(mount)s AND k.parent_id = coalesce(o.id, h.id)
+                  AND k.state IN ('inconsistent', 'missing') OFFSET 0) AS doubted
+  FROM unnest(%(paths)s::bytea[], %(devices)s::bigint[], %(inodes)s::bigint[], %(births)s::bigint[])
+       WITH ORDINALITY AS i(path, device, inode, birth, n)
+  LEFT JOIN LATERAL (
+       SELECT k.id, k.listing_fingerprint AS fingerprint FROM filestore.nodes k
+        WHERE k.mount_id = %(mount)s AND k.inode = i.inode AND k.inode <> 0 AND k.state <> 'deleted' AND k.birth_ns = i.birth
+          AND k.device = i.device AND k.kind = 'directory' LIMIT 1) o ON true
+  LEFT JOIN LATERAL (
+       SELECT k.id, k.listing_fingerprint AS fingerprint FROM filestore.nodes k
+        WHERE o.id IS NULL AND k.mount_id = %(mount)s AND k.directory_path = i.path AND k.directory_path IS NOT NULL
+          AND k.state <> 'deleted' LIMIT 1) h ON true
+
+-- name: children
+-- All that these directories hold, but for nodes without a name.
+SELECT n.id, n.parent_id, n.name, n.kind::text, n.state::text, n.device, n.inode, n.birth_ns, n.observed_size,
+       n.observed_mtime_ns, n.observed_ctime_ns, n.observed_mode, n.observed_links, n.s3_etag,
+       n.observed_by IS NOT NULL AS provisional, n.missed_in
+  FROM filestore.nodes n
+ WHERE n.parent_id = ANY(%(ids)s::bigint[]) AND n.state <> 'deleted' AND position('\x00'::bytea IN n.name) = 0
+
+-- name: child
+-- What the record has at these names.
+SELECT n.id, n.parent_id, n.name, n.kind::text, n.state::text, n.device, n.inode, n.birth_ns, n.observed_size,
+       n.observed_mtime_ns, n.observed_ctime_ns, n.observed_mode, n.observed_links, n.s3_etag,
+       n.observed_by IS NOT NULL AS provisional, n.missed_in
+  FROM filestore.nodes p
+  JOIN filestore.nodes n ON n.parent_id = p.id AND n.name = %(name)s AND n.state <> 'deleted'
+ WHERE p.mount_id = %(mount)s AND p.directory_path = %(directory)s AND p.directory_path IS NOT NULL AND p.state <> 'deleted'
+
+-- name: known_hashes
+-- What this look, or an earlier execution of it, has hashed already, and is still the same.
+SELECT path, facts, sha256 FROM filestore.look_entries WHERE look_id = %(look)s AND sha256 IS NOT NULL
+
+-- name: put_entries
+-- What a page came upon. A page that is read again says the same of a name, or something newer.
+INSERT INTO filestore.look_entries (look_id, path, within, state, kind, facts, sha256, stable, code, message)
+SELECT %(look)s, decode(x.path, 'hex'), x.within, x.state, x.kind, x.facts, decode(x.sha256, 'hex'), x.stable, x.code, x.message
+  FROM jsonb_to_recordset(%(entries)s::jsonb) AS x(path text, within bigint, state text, kind text, facts jsonb, sha256 text,
+       stable boolean, code text, message text)
+    ON CONFLICT (look_id, key) DO UPDATE SET within = excluded.within, state = excluded.state, kind = excluded.kind,
+       facts = excluded.facts, sha256 = excluded.sha256, stable = excluded.stable, code = excluded.code, message = excluded.message
+
+-- name: entries
+-- All that a look came upon.
+SELECT path, within, state, kind, facts, sha256, stable, code, message FROM filestore.look_entries WHERE look_id = %(look)s
+
+-- name: matched
+-- These directories were listed, and hold just what the record says: a listing that has this digest again need not be compared.
+UPDATE filestore.nodes n SET listing_fingerprint = x.digest
+  FROM unnest(%(ids)s::bigint[], %(digests)s::bytea[]) AS x(id, digest)
+ WHERE n.id = ANY (ARRAY[x.id]) AND n.listing_fingerprint IS DISTINCT FROM x.digest
+
+-- name: read
+-- How much a look has seen, while it reads.
+UPDATE filestore.looks SET seen = %(seen)s WHERE id = %(look)s AND state = 'reading'
+
+-- name: hold
+-- A look that would change much waits for a yes, and says what it would do.
+UPDATE filestore.looks SET state = 'waiting', plan = %(plan)s WHERE id = %(look)s AND state = 'reading'
+
+-- name: release
+-- The yes, for this look alone.
+UPDATE filestore.looks SET released_by = %(principal)s
+ WHERE id = %(look)s AND mount_id = %(mount)s AND state = 'waiting' AND released_by IS NULL
+RETURNING id
+
+-- name: give_up
+-- A look that ends without a conclusion.
+UPDATE filestore.looks SET state = %(state)s::filestore.look_state, problem = %(problem)s, ended_at = now()
+ WHERE id = %(look)s AND ended_at IS NULL
+
+-- name: forget_entries
+-- What a look came upon, once it has ended.
+DELETE FROM filestore.look_entries WHERE look_id = %(look)s
+
+-- name: held
+-- Looks that wait for a yes on the mounts of a tenant.
+SELECT id, mount_id, reason, plan, started_at FROM filestore.looks
+ WHERE mount_id = %(mount)s AND ended_at IS NULL AND state = 'waiting' ORDER BY id
+
+-- name: consistency
+-- How a mount, or a part of it, is: when all of it was looked at last, what was found, what waits.
+SELECT d.audited_at, a.id AS audit, a.reason, a.state::text, a.started_at, a.ended_at, a.seen, a.counts,
+       (SELECT coalesce(jsonb_object_agg(k.kind, k.found), '{}') FROM (
+            SELECT f.kind, count(*) AS found FROM filestore.findings f
+             WHERE f.mount_id = m.id AND f.ended_at IS NULL AND f.state <> 'ignored'
+               AND (%(path)s::bytea = '' OR f.path = %(path)s
+                    OR substring(f.path FROM 1 FOR octet_length(%(path)s) + 1) = %(path)s || '\x2f'::bytea)
+             GROUP BY f.kind) k) AS findings,
+       (SELECT count(*) FROM filestore.findings f
+         WHERE f.mount_id = m.id AND f.ended_at IS NULL AND f.state IN ('open', 'waiting'))
+       + (SELECT count(*) FROM filestore.looks l WHERE l.mount_id = m.id AND l.ended_at IS NULL AND l.state = 'waiting') AS waiting,
+       (SELECT count(*) FROM filestore.drift_hints h WHERE h.mount_id = m.id) AS hints,
+       (SELECT max(l.started_at) FROM filestore.looks l
+         WHERE l.mount_id = m.id AND l.state = 'concluded' AND EXISTS (
+               SELECT FROM unnest(l.places, l.subtrees) AS p(path, subtree)
+                WHERE p.subtree AND (p.path = '' OR p.path = %(path)s
+                      OR substring(%(path)s::bytea FROM 1 FOR octet_length(p.path) + 1) = p.path || '\x2f'::bytea))) AS fresh_since
+  FROM filestore.backend_mounts m
+  LEFT JOIN filestore.drift_mounts d ON d.mount_id = m.id
+  LEFT JOIN filestore.looks a ON a.id = d.audit
+ WHERE m.id = %(mount)s

@@ -1,0 +1,200 @@
+"""A look is concluded: judged on the record as it is now, and written, in one transaction under the lock of its mount."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from schema.drift.acts import LookOutcome, Terms, weigh
+from schema.drift.judge import Judgement, Scope, judge, lost
+from schema.drift.looks import Blocked, Look
+from schema.drift.sightings import Believed, FileKey, Record, Sighting, SightState, key_of
+from schema.ids import MountId
+from schema.sql import load
+from schema.store import drift_hints, judged, looks
+from schema.store.begin import held_mount
+from schema.store.drift_hints import Hint
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection, DictRow
+
+SQL = load("conclude")
+_HINTS = 1000
+"""Places that wait and are noted for another look; an audit finds the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """What came of a look. `held`: nothing was written, because a brake holds it."""
+
+    outcome: LookOutcome
+    waiting: Sequence[bytes]
+    nodes: int
+    held: bool = False
+
+
+@asynccontextmanager
+async def one_snapshot(connection: Connection, mount: MountId) -> AsyncIterator[None]:
+    """The lock of the mount, and then a transaction that sees the record as it is once no `begin` is under way. Commands may end
+    meanwhile; their claims are in the snapshot."""
+    async with held_mount(connection, mount), connection.transaction():
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
+
+
+async def conclude(connection: Connection, look: Look, now: datetime) -> Concluded:
+    """In the transaction of `one_snapshot`."""
+    terms = Terms((await looks.policy(connection, look.mount)).policy, look.id, look.by_hand, look.places)
+    blocked, held = await _beside(connection, look)
+    sightings = await _seen(connection, look, terms, now)
+    sightings = [replace(one, waits=one.path in blocked) for one in sightings]
+    judgement = await _judged(connection, look, sightings, blocked, held)
+    outcome = weigh(judgement.conclusions, terms)
+    outcome.settled += await _over(connection, look, outcome, judgement, sightings)
+    nodes = await _size(connection, look.mount)
+    if look.whole and outcome.changes > look.allows and terms.policy.brake.holds(outcome.changes, nodes):
+        return Concluded(outcome, judgement.waiting, nodes, held=True)
+    await judged.write(connection, look, outcome)
+    await drift_hints.hint(connection, look.mount, [Hint(path, reason="waited") for path in judgement.waiting[:_HINTS]])
+    return Concluded(outcome, judgement.waiting, nodes)
+
+
+async def _seen(connection: Connection, look: Look, terms: Terms, now: datetime) -> list[Sighting]:
+    """What the look came upon, but for places that are ignored."""
+    cursor = await connection.execute(SQL["ignored"], {"mount": look.mount})
+    ignored = {bytes(row["path"]) for row in await cursor.fetchall()}
+    return [
+        one
+        for one in await looks.entries(connection, look.id)
+        if not terms.policy.ignores(one.path, now) and not any(path in ignored for path in _upwards(one.path))
+    ]
+
+
+async def _over(
+    connection: Connection, look: Look, outcome: LookOutcome, judgement: Judgement, sightings: Sequence[Sighting]
+) -> list[bytes]:
+    """Where findings stand, and the look covered the place and came upon nothing: neither there nor in the record is anything
+    that differs."""
+    cursor = await connection.execute(SQL["standing"], {"mount": look.mount})
+    standing = [bytes(row["path"]) for row in await cursor.fetchall()]
+    open_still = {one.path for one in sightings} - set(outcome.settled) | set(judgement.waiting)
+    covered = [path for path in standing if look.covers(path)]
+    return [path for path in covered if not any(above in open_still for above in _upwards(path))]
+
+
+def _upwards(path: bytes) -> Iterator[bytes]:
+    yield path
+    while b"/" in path:
+        path = path.rpartition(b"/")[0]
+        yield path
+
+
+# Who works beside it
+
+
+async def _beside(connection: Connection, look: Look) -> tuple[Blocked, frozenset[FileKey]]:
+    claims = await (await connection.execute(SQL["claims"], {"mount": look.mount})).fetchall()
+    values = {"mount": look.mount, "entries": look.entries}
+    since = await (await connection.execute(SQL["since"], values)).fetchall()
+    paths = [*look.claimed, *(bytes(row["path"]) for row in claims)]
+    paths += [bytes(row[name]) for row in since for name in ("path", "target", "source") if row[name] is not None]
+    nodes = sorted({node for row in since for node in row["nodes"]})
+    return Blocked(paths), frozenset([*await _intents(connection, look.mount), *await _identities(connection, nodes)])
+
+
+async def _intents(connection: Connection, mount: MountId) -> set[FileKey]:
+    cursor = await connection.execute(SQL["intents"], {"mount": mount})
+    return {key for row in await cursor.fetchall() for key in _keys([row["intent"], row["identity"]])}
+
+
+def _keys(told: Any) -> Iterator[FileKey]:
+    """Every identity that stands in an intent, wherever."""
+    if isinstance(told, dict):
+        for value in told.values():
+            yield from _keys(value)
+    elif isinstance(told, list):
+        if len(told) >= 9 and all(isinstance(fact, int) for fact in told[:9]):
+            if (key := key_of(told)) is not None:
+                yield key
+        else:
+            for value in told:
+                yield from _keys(value)
+
+
+async def _identities(connection: Connection, nodes: Sequence[int]) -> list[FileKey]:
+    if not nodes:
+        return []
+    cursor = await connection.execute(SQL["identities"], {"ids": list(nodes)})
+    return [(row["device"], row["inode"], row["birth_ns"]) for row in await cursor.fetchall() if row["inode"]]
+
+
+# What the record has
+
+
+async def _judged(
+    connection: Connection, look: Look, sightings: list[Sighting], blocked: Blocked, held: frozenset[FileKey]
+) -> Judgement:
+    found = await _believed(connection, look, sightings, blocked)
+    record = Record(list(found.values()), held)
+    if look.whole and (tops := lost(sightings, record)):
+        below = await _below(connection, look, tops, sightings, blocked)
+        known = {one.path for one in sightings}
+        sightings = sightings + [
+            Sighting(node.path, SightState.ABSENT, within=node.parent, waits=node.path in blocked)
+            for node in below
+            if node.path not in known
+        ]
+        # The path by which its entry goes tells a node apart from what has its name now; the record knows it by its own.
+        found = {node.id: node for node in below} | found
+        record = Record(list(found.values()), held)
+    return judge(sightings, record, Scope(look.whole))
+
+
+async def _believed(
+    connection: Connection, look: Look, sightings: Sequence[Sighting], blocked: Blocked
+) -> dict[int, Believed]:
+    """The nodes of the files that were seen, and those at the names at which they were seen: a directory that moved is known by
+    its file, and what it holds by that directory."""
+    inodes = sorted({one.key[1] for one in sightings if one.key is not None})
+    places = sorted({(one.within, one.name) for one in sightings if one.within is not None})
+    rows = [
+        *await _rows(connection, SQL["nodes_of"], {"mount": look.mount, "inodes": inodes}),
+        *await _rows(connection, SQL["nodes_at"], {"parents": [p for p, _ in places], "names": [n for _, n in places]}),
+    ]
+    if look.whole:
+        rows += await _rows(connection, SQL["nameless"], {"mount": look.mount})
+    return {row["id"]: _node(row, look, blocked) for row in rows}
+
+
+async def _below(
+    connection: Connection,
+    look: Look,
+    tops: Sequence[tuple[Believed, bytes]],
+    sightings: Sequence[Sighting],
+    blocked: Blocked,
+) -> list[Believed]:
+    seen = sorted({one.key[1] for one in sightings if one.there and one.key is not None})
+    values = {"tops": [node.id for node, _ in tops], "paths": [path for _, path in tops], "seen": seen}
+    return [_node(row, look, blocked) for row in await _rows(connection, SQL["nodes_below"], values)]
+
+
+async def _rows(connection: Connection, query: LiteralString, values: dict[str, Any]) -> list[DictRow]:
+    return await (await connection.execute(query, values)).fetchall()
+
+
+def _node(row: DictRow, look: Look, blocked: Blocked) -> Believed:
+    path = bytes(row["path"])
+    busy = path in blocked or (row["judged"] is not None and row["judged"] > look.conclusions)
+    return Believed(
+        row["id"], row["parent_id"], bytes(row["name"]), path, row["kind"], row["state"], row["version"],
+        tuple(row["facts"] or ()), None if row["sha256"] is None else bytes(row["sha256"]), row["size_bytes"],
+        row["provisional"], row["missed_in"], busy,
+    )  # fmt: skip
+
+
+async def _size(connection: Connection, mount: MountId) -> int:
+    row = await (await connection.execute(SQL["size"], {"mount": mount})).fetchone()
+    return int(row["nodes"]) if row else 0

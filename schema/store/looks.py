@@ -1,0 +1,255 @@
+"""Looks: they begin, compare pages of a scan with the record, keep what they came upon, and end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from schema.drift.looks import Look, LookPlace, LookState
+from schema.drift.policy import AuditTarget, Policy
+from schema.drift.sightings import Sighting, SightState
+from schema.ids import MountId
+from schema.sql import load
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection, DictRow
+
+SQL = load("looks")
+
+
+@dataclass(frozen=True, slots=True)
+class MountPolicy:
+    policy: Policy
+    version: int = 0
+    by: str | None = None
+
+
+async def policy(connection: Connection, mount: MountId) -> MountPolicy:
+    row = await (await connection.execute(SQL["policy"], {"mount": mount})).fetchone()
+    if row is None:
+        return MountPolicy(Policy())
+    return MountPolicy(Policy.of_json(row["policy"]), row["policy_version"], row["policy_by"])
+
+
+async def put_policy(connection: Connection, mount: MountId, policy: Policy, principal: str) -> None:
+    told = orjson.dumps(policy.to_json()).decode()
+    await connection.execute(SQL["put_policy"], {"mount": mount, "policy": told, "principal": principal})
+
+
+async def audit_targets(connection: Connection, mounts: Sequence[MountId]) -> list[tuple[MountId, AuditTarget]]:
+    """What the policies of these mounts want audited, and how often."""
+    cursor = await connection.execute(SQL["audited_mounts"], {"mounts": list(mounts)})
+    return [
+        (MountId(row["mount_id"]), target)
+        for row in await cursor.fetchall()
+        for target in Policy.of_json(row["policy"]).audits
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """How a mount, or a part of it, is."""
+
+    fresh_since: datetime | None
+    last_audit: Mapping[str, Any] | None
+    findings: Mapping[str, int]
+    waiting: int
+    hints: int
+
+
+async def consistency(connection: Connection, mount: MountId, path: bytes) -> Consistency:
+    row = await (await connection.execute(SQL["consistency"], {"mount": mount, "path": path})).fetchone()
+    assert row is not None, "the mount was found a moment ago"
+    audit = None
+    if row["audit"] is not None:
+        audit = {
+            "look": row["audit"], "reason": row["reason"], "state": row["state"], "startedAt": row["started_at"],
+            "endedAt": row["ended_at"], "seen": row["seen"], "counts": row["counts"] or {},
+        }  # fmt: skip
+    return Consistency(row["fresh_since"], audit, row["findings"], row["waiting"], row["hints"])
+
+
+async def begin(
+    connection: Connection,
+    mount: MountId,
+    places: Sequence[LookPlace],
+    *,
+    reason: str,
+    principal: str,
+    whole: bool,
+    by_hand: bool = False,
+    allows: int = 0,
+) -> int:
+    """Before the storage is read. Returns the generation. `allows`: so many changes a person has said yes to."""
+    values = {
+        "mount": mount, "reason": reason, "principal": principal, "by_hand": by_hand, "whole": whole, "allows": allows,
+        "places": [place.path for place in places], "subtrees": [place.subtree for place in places],
+    }  # fmt: skip
+    row = await (await connection.execute(SQL["begin"], values)).fetchone()
+    assert row is not None, "the mount was there a moment ago"
+    return int(row["id"])
+
+
+async def find(connection: Connection, look: int) -> Look:
+    row = await (await connection.execute(SQL["find"], {"look": look})).fetchone()
+    assert row is not None, "looks are kept for longer than they take"
+    places = [LookPlace(bytes(path), subtree) for path, subtree in zip(row["places"], row["subtrees"], strict=True)]
+    return Look(
+        row["id"], row["tenant"], MountId(row["mount_id"]), row["reason"], row["principal"], row["by_hand"], places,
+        row["whole"], LookState(row["state"]), row["entries"], row["conclusions"], [bytes(path) for path in row["claimed"]],
+        row["started_at"], row["released_by"], row["plan"], row["counts"],
+    )  # fmt: skip
+
+
+# What the record has, while a look reads
+
+
+@dataclass(frozen=True, slots=True)
+class ListedDirectory:
+    """A directory of the storage. `id` None: the record does not know it. `doubted`: it holds a node that is in doubt."""
+
+    id: int | None
+    fingerprint: bytes | None
+    doubted: bool
+
+
+async def directories(
+    connection: Connection, mount: MountId, listed: Sequence[tuple[bytes, Sequence[int | str]]]
+) -> list[ListedDirectory]:
+    """Paths with the identity that the storage told, and an answer for each of them."""
+    values = {
+        "mount": mount,
+        "paths": [path + b"/" if path else b"" for path, _ in listed],
+        "devices": [facts[0] for _, facts in listed],
+        "inodes": [facts[1] for _, facts in listed],
+        "births": [facts[2] for _, facts in listed],
+    }
+    cursor = await connection.execute(SQL["directories"], values)
+    rows = {row["n"]: row for row in await cursor.fetchall()}
+    return [_listed(rows[n]) for n in range(1, len(listed) + 1)]
+
+
+def _listed(row: DictRow) -> ListedDirectory:
+    digest = row["fingerprint"]
+    return ListedDirectory(row["id"], None if digest is None else bytes(digest), row["doubted"])
+
+
+@dataclass(frozen=True, slots=True)
+class BelievedChild:
+    """A node as its directory holds it, with what was last seen of it."""
+
+    id: int
+    parent: int
+    name: bytes
+    kind: str
+    facts: tuple[int | str, ...]
+    at_rest: bool
+    """Active, seen by a look, and missed by none: where its facts are the same, all is well"""
+
+
+async def children(connection: Connection, directories: Sequence[int]) -> list[BelievedChild]:
+    cursor = await connection.execute(SQL["children"], {"ids": list(directories)})
+    return [_child(row) for row in await cursor.fetchall()]
+
+
+async def child(connection: Connection, mount: MountId, directory: bytes, name: bytes) -> list[BelievedChild]:
+    values = {"mount": mount, "directory": directory + b"/" if directory else b"", "name": name}
+    cursor = await connection.execute(SQL["child"], values)
+    return [_child(row) for row in await cursor.fetchall()]
+
+
+def _child(row: DictRow) -> BelievedChild:
+    at_rest = row["state"] == "active" and not row["provisional"] and row["missed_in"] is None
+    facts: tuple[int | str, ...] = ()
+    if row["inode"] is not None:
+        facts = (
+            row["device"], row["inode"], row["birth_ns"], row["observed_size"], row["observed_mtime_ns"],
+            row["observed_ctime_ns"], int(row["kind"] == "directory"), row["observed_mode"], row["observed_links"],
+        )  # fmt: skip
+        if row["s3_etag"] is not None:
+            facts = (*facts, row["s3_etag"])
+    return BelievedChild(row["id"], row["parent_id"], bytes(row["name"]), row["kind"], facts, at_rest)
+
+
+# What a look came upon
+
+
+async def put_entries(connection: Connection, look: int, sightings: Sequence[Sighting]) -> None:
+    if not sightings:
+        return
+    entries = [
+        {
+            "path": one.path.hex(), "within": one.within, "state": one.state, "kind": one.kind, "facts": one.facts,
+            "sha256": one.sha256.hex() if one.sha256 else None, "stable": one.stable, "code": one.code, "message": one.message,
+        }
+        for one in {one.path: one for one in sightings}.values()
+    ]  # fmt: skip
+    await connection.execute(SQL["put_entries"], {"look": look, "entries": orjson.dumps(entries).decode()})
+
+
+async def entries(connection: Connection, look: int) -> list[Sighting]:
+    cursor = await connection.execute(SQL["entries"], {"look": look})
+    return [
+        Sighting(
+            bytes(row["path"]), SightState(row["state"]), row["kind"], tuple(row["facts"]),
+            None if row["sha256"] is None else bytes(row["sha256"]), row["within"], row["stable"],
+            code=row["code"], message=row["message"],
+        )
+        for row in await cursor.fetchall()
+    ]  # fmt: skip
+
+
+async def known_hashes(connection: Connection, look: int) -> dict[bytes, tuple[tuple[int | str, ...], bytes]]:
+    """Facts and hash of what an earlier execution of this look has read."""
+    cursor = await connection.execute(SQL["known_hashes"], {"look": look})
+    return {bytes(row["path"]): (tuple(row["facts"]), bytes(row["sha256"])) for row in await cursor.fetchall()}
+
+
+async def matched(connection: Connection, digests: Mapping[int, bytes]) -> None:
+    """In one order, so that looks that overlap do not wait for each other."""
+    ids = sorted(digests)
+    await connection.execute(SQL["matched"], {"ids": ids, "digests": [digests[id] for id in ids]})
+
+
+async def forget_entries(connection: Connection, look: int) -> None:
+    await connection.execute(SQL["forget_entries"], {"look": look})
+
+
+# How it goes on
+
+
+async def read(connection: Connection, look: int, seen: int) -> None:
+    await connection.execute(SQL["read"], {"look": look, "seen": seen})
+
+
+async def hold(connection: Connection, look: int, plan: Mapping[str, Any]) -> None:
+    await connection.execute(SQL["hold"], {"look": look, "plan": orjson.dumps(plan).decode()})
+
+
+async def release(connection: Connection, mount: MountId, look: int, principal: str) -> bool:
+    """False: it does not wait, or somebody else has said yes before."""
+    cursor = await connection.execute(SQL["release"], {"look": look, "mount": mount, "principal": principal})
+    return cursor.rowcount > 0
+
+
+async def give_up(connection: Connection, look: int, state: LookState, problem: str) -> None:
+    await connection.execute(SQL["give_up"], {"look": look, "state": state, "problem": problem})
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLook:
+    id: int
+    mount: MountId
+    reason: str
+    plan: Mapping[str, Any]
+
+
+async def held(connection: Connection, mount: MountId) -> list[HeldLook]:
+    cursor = await connection.execute(SQL["held"], {"mount": mount})
+    return [
+        HeldLook(row["id"], MountId(row["mount_id"]), row["reason"], row["plan"]) for row in await cursor.fetchall()
+    ]

@@ -1,0 +1,1 @@
+"""Drift: looks because of hints, audits, reconciliations by hand."""
