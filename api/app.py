@@ -37,8 +37,8 @@ from api.observe.metrics.commands import CountedCommands
 from api.observe.metrics.counts import Counts
 from api.observe.metrics.looks import Looks
 from api.observe.metrics.requests import CountedRequests
+from api.operations import many, steering, undo
 from api.operations import routes as operations
-from api.operations import steering, undo
 from api.pages import docs
 from api.rollups import routes as rollups
 from api.services import Front, Services
@@ -70,6 +70,7 @@ ROUTERS = (
     journal,
     events,
     operations,
+    many,
     steering,
     undo,
     freezes,

@@ -404,6 +404,7 @@ CREATE TABLE filestore.operations (
     changed_before bigint NOT NULL DEFAULT 0,
     refusal        text,
     correlation_id text,                                                 -- the client's name for a piece of work
+    done_before   bigint NOT NULL DEFAULT 0,                             -- when it was last retried
     UNIQUE (tenant, principal, key),
     CHECK (in_flight >= 0 AND done >= 0 AND failed >= 0 AND skipped >= 0 AND reversed >= 0)
 );
@@ -446,6 +447,8 @@ CREATE TABLE filestore.operation_controls (
     key          text NOT NULL,
     control      text NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT now(),
+    reason       text,
+    principal    text,
     PRIMARY KEY (operation_id, key)
 );
 

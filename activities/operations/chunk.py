@@ -19,7 +19,7 @@ from schema.operations.chunk import together, until_a_stop
 from schema.operations.commands import command_of
 from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationState
 from schema.operations.reversal import reversal
-from schema.operations.turn import reached
+from schema.operations.turn import probes, reached
 from schema.store import begin as begin_store
 from schema.store import freezes as freeze_store
 from schema.store import operations as store
@@ -103,7 +103,8 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
         return await _wait(connection, operation, 1.0)
     if locked.pace_seconds > 0:
         return await _wait(connection, operation, locked.pace_seconds)
-    room = min(LIST_MAX, operation.options.concurrency - operation.in_flight, _by_rate(operation))
+    concurrency = 1 if probes(operation) else operation.options.concurrency
+    room = min(LIST_MAX, concurrency - operation.in_flight, _by_rate(operation))
     if room <= 0:
         return await _wait(connection, operation, 0.2)
     return await _hand_out(connection, locked, room)

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, RootModel
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
 from api.http.fields import UUID, Count, Id, JsonBody, Key, Metadata, Moment, Query, Short, Text, split_list
 from schema.operations.operation import ItemState, OperationKind, OperationState, Options
@@ -127,7 +127,44 @@ class KindBody(JsonBody):
 
 
 class ControlBody(JsonBody):
+    reason: Short | None = None
     idempotency_key: Key | None = None
+
+
+def _says_something(reason: str) -> str:
+    if not reason.strip():
+        raise ValueError("the reason is empty")
+    return reason
+
+
+class OperationsSelection(JsonBody):
+    """Which operations are steered: those that meet every condition. Unknown names are refused, because a misspelt one would take
+    too many. Without `state` those that can be asked for it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: Annotated[list[OperationState], Field(min_length=1)] | None = None
+    kind: Annotated[list[OperationKind], Field(min_length=1)] | None = None
+    backend_mount_id: Id | None = None
+    path: Text | None = None
+    principal: Short | None = None
+    ids: Annotated[list[Annotated[str, Field(pattern=UUID)]], Field(min_length=1, max_length=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _selects(self) -> "OperationsSelection":
+        if not self.model_fields_set:
+            raise ValueError("it names nothing, and would take every operation")
+        return self
+
+
+class ManyBody(JsonBody):
+    selection: OperationsSelection
+    reason: Annotated[Short, AfterValidator(_says_something)]
+    idempotency_key: Key | None = None
+
+
+class CancelManyBody(ManyBody):
+    rollback: bool = False
 
 
 class CancelBody(ControlBody):

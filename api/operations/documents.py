@@ -37,7 +37,7 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
         "errors": [{"code": e["code"], "count": e["count"], "example": e["item"]} for e in row["errors"]],
         "principal": row["principal"], "createdAt": row["created_at"], "plannedAt": row["planned_at"],
         "startedAt": row["started_at"], "endedAt": row["ended_at"], "undoes": row["undoes"], "undoneBy": row["undone_by"],
-        "waitsFor": row["waits_for"], "correlationId": row["correlation_id"],
+        "steered": row["steered"], "waitsFor": row["waits_for"], "correlationId": row["correlation_id"],
         "workflowId": f"operation/{row['id']}/plan" if planning else f"operation/{row['id']}/{row['turn']}",
     }  # fmt: skip
 

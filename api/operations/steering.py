@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
@@ -19,6 +19,8 @@ from api.operations.bodies import CancelBody, ControlBody, LimitsChange, RetryBo
 from api.operations.shapes import Operation
 from api.services import front_of
 from schema.errors import IdempotencyConflict
+from schema.ids import new_command_id
+from schema.operations import operation as operations
 from schema.operations.control import Control, Steered, refused, steer
 from schema.operations.operation import OperationState
 from schema.principals import Principal
@@ -146,22 +148,40 @@ async def _steered(
     front, id = front_of(request), answers.read_id(request)
     key = read_key(request.headers, body.idempotency_key)
     async with front.services.pool.connection() as connection, connection.transaction():
-        operation = await make.locked(connection, id, principal.tenant)
-        steered: Steered | None = None
-        if not await _heard_before(connection, id, key, control):
-            steered = steer(operation, control)
-            await store.steer(connection, id, steered, chosen)
+        asked = AskedControl(control, body.reason, key, chosen)
+        operation, steered = await steer_one(connection, principal, id, asked)
         shown = await answers.document(connection, id, principal)
     if steered is not None and steered.state.moves:
         front.services.drive(operation.mount_id, id, steered.turn, False)
     return answers.answered(shown, 202)
 
 
-async def _heard_before(connection: Connection, id: str, key: str | None, control: Control) -> bool:
+@dataclass(frozen=True, slots=True)
+class AskedControl:
+    control: Control
+    reason: str | None
+    key: str | None
+    items: list[int] | None = None
+    """Of a retry: these alone"""
+
+
+async def steer_one(
+    connection: Connection, principal: Principal, id: str, asked: AskedControl
+) -> tuple[operations.Operation, Steered | None]:
+    """In the caller's transaction. The operation as it was, and what its row says from now on; None: it was asked for under
+    this key before. Raises NotFound, WrongState, IdempotencyConflict."""
+    operation = await make.locked(connection, id, principal.tenant)
+    if await _heard_before(connection, id, asked, principal):
+        return operation, None
+    steered = steer(operation, asked.control)
+    await store.steer(connection, id, steered, asked.items)
+    return operation, steered
+
+
+async def _heard_before(connection: Connection, id: str, asked: AskedControl, principal: Principal) -> bool:
     """Raises IdempotencyConflict: under this key something else was asked for."""
-    if key is None:
-        return False
-    before = await store.heard_of(connection, id, key, control)
-    if before not in (None, control):
+    key = asked.key or str(new_command_id())
+    before = await store.heard_of(connection, id, key, asked.control, reason=asked.reason, principal=principal.name)
+    if before not in (None, asked.control):
         raise IdempotencyConflict()
     return before is not None

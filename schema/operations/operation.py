@@ -159,6 +159,8 @@ class Operation:
     """The client's name for the piece of work that it belongs to, with each of its items"""
     stale: bool = False
     """Of an undo: its original was taken up again since it was planned, or another one puts it back"""
+    done_before: int = 0
+    """Items that were done when it was last retried"""
     conflicts: int = 0
     items: int = 0
     done: int = 0

@@ -26,7 +26,7 @@ SELECT o.id::text FROM filestore.operations o
 SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path, o.target_path, o.selection, o.options, o.metadata,
        o.state::text, o.want, o.back, o.turn, o.plan_only, o.undoes::text, o.undoes_turn, o.conflicts, o.items, o.done, o.failed,
        o.skipped, o.changed, o.reversed, o.in_flight, o.claimed, o.plan_cursor, o.planned_entry, o.failed_before, o.changed_before,
-       o.correlation_id, o.created_at, o.started_at IS NOT NULL AS started,
+       o.done_before, o.correlation_id, o.created_at, o.started_at IS NOT NULL AS started,
        greatest(0, extract(epoch FROM o.paced_until - now()))::float AS pace_seconds
   FROM filestore.operations o WHERE o.id = %(id)s
 
@@ -64,13 +64,14 @@ WITH again AS (
 )
 UPDATE filestore.operations o
    SET failed = o.failed - n.pending - n.done, failed_before = o.failed - n.pending - n.done, changed_before = o.changed,
-       done = o.done + n.done
+       done = o.done + n.done, done_before = o.done + n.done
   FROM (SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'done') AS done FROM again) n
  WHERE o.id = %(id)s
 
 -- name: heard_of
 -- A control request under a key is carried out once. No row: it was, before.
-INSERT INTO filestore.operation_controls (operation_id, key, control) VALUES (%(id)s, %(key)s, %(control)s)
+INSERT INTO filestore.operation_controls (operation_id, key, control, reason, principal)
+VALUES (%(id)s, %(key)s, %(control)s, %(reason)s, %(principal)s)
 ON CONFLICT (operation_id, key) DO NOTHING
 RETURNING key
 
@@ -328,6 +329,8 @@ SELECT o.id::text, o.tenant, o.kind, o.state::text, o.want, o.back, o.turn, o.mo
            WHERE o.state IN ('waiting', 'rolling_back'))) AS waits_for, o.refusal, o.correlation_id,
        (SELECT u.id::text FROM filestore.operations u
          WHERE u.undoes = o.id AND u.state <> 'cancelled' ORDER BY u.created_at DESC LIMIT 1) AS undone_by,
+       (SELECT json_build_object('control', k.control, 'reason', k.reason, 'principal', k.principal, 'at', k.created_at)
+          FROM filestore.operation_controls k WHERE k.operation_id = o.id ORDER BY k.created_at DESC LIMIT 1) AS steered,
        extract(epoch FROM coalesce(o.ended_at, now()) - o.started_at)::float AS seconds
   FROM filestore.operations o WHERE o.id = %(id)s AND o.tenant = %(tenant)s
 
@@ -348,7 +351,9 @@ SELECT o.id::text FROM filestore.operations o
    AND (%(states)s::text[] IS NULL OR o.state = ANY(%(states)s::text[]::filestore.operation_state[]))
    AND (%(kinds)s::text[] IS NULL OR o.kind = ANY(%(kinds)s::text[]))
    AND (%(mount)s::bigint IS NULL OR o.mount_id = %(mount)s) AND (%(principal)s::text IS NULL OR o.principal = %(principal)s)
-   AND (%(path)s::bytea IS NULL OR o.path = %(path)s)
+   AND (%(path)s::bytea IS NULL OR o.path = %(path)s
+        OR substring(o.path FOR octet_length(%(path)s) + 1) = %(path)s || '\x2f'::bytea OR %(path)s = ''::bytea)
+   AND (%(ids)s::uuid[] IS NULL OR o.id = ANY(%(ids)s::uuid[]))
  ORDER BY o.id DESC LIMIT %(limit)s
 
 -- name: items

@@ -110,7 +110,7 @@ def _operation(row: DictRow) -> Operation:
         state=OperationState(row["state"]), want=Want(row["want"]) if row["want"] else None, back=row["back"],
         turn=row["turn"], plan_only=row["plan_only"], undoes=row["undoes"], undoes_turn=row["undoes_turn"], started=row["started"],
         undone=row["undone"], stale=row["stale"], failed_before=row["failed_before"], changed_before=row["changed_before"],
-        correlation_id=row["correlation_id"],
+        correlation_id=row["correlation_id"], done_before=row["done_before"],
         conflicts=row["conflicts"], items=row["items"], done=row["done"], failed=row["failed"], skipped=row["skipped"],
         changed=row["changed"], reversed=row["reversed"], in_flight=row["in_flight"],
     )  # fmt: skip
@@ -126,9 +126,11 @@ def _selection(row: DictRow) -> dict[str, Any]:
 # Steering
 
 
-async def heard_of(connection: Connection, id: str, key: str, control: str) -> str | None:
+async def heard_of(
+    connection: Connection, id: str, key: str, control: str, *, reason: str | None, principal: str
+) -> str | None:
     """Take note of a control request. What was asked for under this key before; None: it is new."""
-    values = {"id": id, "key": key, "control": control}
+    values = {"id": id, "key": key, "control": control, "reason": reason, "principal": principal}
     if await (await connection.execute(SQL["heard_of"], values)).fetchone() is not None:
         return None
     row = await (await connection.execute(SQL["control_of"], values)).fetchone()
@@ -360,7 +362,9 @@ class OperationFilter:
     mount: MountId | None = None
     principal: str | None = None
     path: NodePath | None = None
+    """There, or below"""
     before: str | None = None
+    ids: Sequence[str] | None = None
 
 
 async def document(connection: Connection, id: str, tenant: str) -> DictRow | None:
@@ -377,6 +381,7 @@ async def listed(connection: Connection, tenant: str, asked: OperationFilter, li
     values = {
         "tenant": tenant, "states": _or_none(asked.states), "kinds": _or_none(asked.kinds), "mount": asked.mount,
         "principal": asked.principal, "path": asked.path.raw if asked.path else None, "before": asked.before, "limit": limit,
+        "ids": _or_none(asked.ids),
     }  # fmt: skip
     return [row["id"] for row in await (await connection.execute(SQL["listed"], values)).fetchall()]
 

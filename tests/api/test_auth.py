@@ -82,6 +82,7 @@ NEEDS = {
     ("DELETE", "/v1/freeze/{id}"): "admin",
     ("POST", "/v1/operations"): "write",
     ("PATCH", "/v1/operations/{id}"): "write",
+    **{("POST", f"/v1/operations/{control}"): "write" for control in ("pause", "resume", "cancel", "retry")},
     **{
         ("POST", f"/v1/operations/{{id}}/{control}"): "write"
         for control in ("apply", "pause", "resume", "cancel", "retry", "undo")
