@@ -31,6 +31,7 @@ from api.mounts.known import KnownMounts
 from api.nodes import diff, past, trash
 from api.nodes import routes as nodes
 from api.nodes import versions as snapshots
+from api.notifications import routes as notifications
 from api.observe import health
 from api.observe.metrics import routes as metrics
 from api.observe.metrics.commands import CountedCommands
@@ -75,6 +76,7 @@ ROUTERS = (
     undo,
     freezes,
     rollups,
+    notifications,
     metastore,
     namespaces,
     batches,

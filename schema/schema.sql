@@ -786,6 +786,16 @@ CREATE UNLOGGED TABLE filestore.watchers (
     seen_at      timestamptz NOT NULL DEFAULT now()
 );
 
+-- What is known of the notifications of a bucket, for mounts that ever had one, and of our canary object there.
+CREATE TABLE filestore.bucket_notifications (
+    mount_id           bigint PRIMARY KEY REFERENCES filestore.backend_mounts,
+    keys               bigint NOT NULL DEFAULT 0,                         -- that were named, ours not counted
+    heard_at           timestamptz NOT NULL DEFAULT now(),                -- of any notification
+    canary_put_at      timestamptz,
+    canary_heard_at    timestamptz,
+    canary_waits_since timestamptz                                        -- of the oldest one not heard of; NULL: none
+);
+
 -- The Metastore -------------------------------------------------------------------------------------------------------
 
 -- A namespace names what kind of thing its records are. Its schema says what their metadata must look like; NULL: anything.

@@ -17,7 +17,7 @@ from schema.freezes import Freeze
 from schema.ids import MountId, new_command_id
 from schema.operations.chunk import together, until_a_stop
 from schema.operations.commands import command_of
-from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationState
+from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationKind, OperationState
 from schema.operations.reversal import reversal
 from schema.operations.turn import probes, reached
 from schema.store import begin as begin_store
@@ -56,6 +56,8 @@ class NextStep:
     """Nothing can go now: look again after this time, or at a signal"""
     over: bool = False
     """The runner has nothing to do any more"""
+    imports: bool = False
+    """The scan goes on"""
     title: str = ""
     path: str = ""
     principal: str = ""
@@ -87,7 +89,7 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
     operation = locked.operation
     if not operation.state.moves:
         return _over(operation)
-    left, stuck = await store.anything_left(connection, operation), await store.stuck(connection, operation)
+    left, stuck = await _left(connection, locked), await store.stuck(connection, operation)
     if there := reached(operation, left=left, stuck=stuck):
         await store.reach(connection, operation.id, there)
         if there.state is not OperationState.ROLLING_BACK:
@@ -103,6 +105,9 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
         return await _wait(connection, operation, 1.0)
     if locked.pace_seconds > 0:
         return await _wait(connection, operation, locked.pace_seconds)
+    if operation.kind is OperationKind.IMPORT:
+        await store.touch(connection, operation.id)
+        return NextStep(operation.mount_id, operation.state, imports=True)
     concurrency = 1 if probes(operation) else operation.options.concurrency
     room = min(LIST_MAX, concurrency - operation.in_flight, _by_rate(operation))
     if room <= 0:
@@ -117,6 +122,12 @@ async def _freeze(connection: Connection, operation: Operation, freeze: Freeze) 
     await store.wait(connection, operation.id, None)
     left = _FREEZE_LOOK if freeze.until is None else (freeze.until - datetime.now(UTC)).total_seconds()
     return NextStep(operation.mount_id, operation.state, wait_seconds=min(max(left, 0.2), _FREEZE_LOOK))
+
+
+async def _left(connection: Connection, locked: LockedOperation) -> bool:
+    if locked.operation.kind is OperationKind.IMPORT:
+        return not (locked.cursor or {}).get("over")
+    return await store.anything_left(connection, locked.operation)
 
 
 async def _hand_out(connection: Connection, locked: LockedOperation, room: int) -> NextStep:

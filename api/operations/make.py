@@ -14,7 +14,7 @@ from schema import paths
 from schema.errors import IdempotencyConflict, InvalidRequest, NotFound
 from schema.ids import MountId, new_command_id
 from schema.operations.control import Control, refused
-from schema.operations.operation import Operation, OperationKind
+from schema.operations.operation import Operation, OperationKind, OperationState
 from schema.operations.undo_selection import UndoSelection
 from schema.paths import ROOT, NodePath, parse
 from schema.principals import Principal, authorise
@@ -49,6 +49,9 @@ async def operation_of(front: Front, principal: Principal, body: NewOperation, c
         correlation_id=correlation,
     )  # fmt: skip
     _sensible(operation)
+    if kind is OperationKind.IMPORT:
+        state = OperationState.PLANNED if body.plan_only else OperationState.RUNNING
+        return replace(operation, state=state)
     return operation
 
 
@@ -59,6 +62,12 @@ def _sensible(operation: Operation) -> None:
         raise _invalid("targetPath", "A copy or a move needs a targetPath, and nothing else has one.")
     if (operation.kind is OperationKind.DESCRIBE) is (operation.metadata is None):
         raise _invalid("metadata", "`describe` needs `metadata` with `set` or `unset`, and nothing else has it.")
+    if operation.kind is OperationKind.IMPORT and (operation.selection.narrows or operation.selection.paths):
+        raise _invalid(
+            "selection", "An import takes everything below its path. Name a path, and leave the selection out."
+        )
+    if operation.kind is not OperationKind.IMPORT and operation.options.hashes != "later":
+        raise _invalid("options.hashes", "Only an import has hashes to make.")
     options = operation.options
     if (options.as_of is not None or options.remove_new) and operation.kind is not OperationKind.RESTORE:
         raise _invalid("asOf", "Only `restore` goes back to a time.")

@@ -44,7 +44,10 @@ async def create(request: Request) -> Response:
     with its conflicts. With `planOnly` it waits then, to be looked at and applied; otherwise it runs. The same request under
     the same key joins the operation that is there. `undo` puts back what a selection takes of all changes, the newest first:
     each node goes back to before the latest changes that are all the selection's, and what anything else changed since is left
-    as it is, and listed."""
+    as it is, and listed.
+
+    An `import` makes known what lies on the storage below `path` already. It has no plan: it scans, and `planOnly` waits with
+    that."""
     principal = await admit(request, "write")
     front = front_of(request)
     text = await read_text(request)
@@ -57,8 +60,8 @@ async def create(request: Request) -> Response:
     async with front.services.pool.connection() as connection:
         id, new = await make.create(connection, operation, key, asked)
         shown = await answers.document(connection, id, principal)
-    if new:
-        front.services.drive(operation.mount_id, id, 1, True)
+    if new and operation.state is not OperationState.PLANNED:
+        front.services.drive(operation.mount_id, id, 1, operation.state is OperationState.PLANNING)
     return answers.answered(shown, 202)
 
 

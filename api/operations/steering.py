@@ -21,9 +21,10 @@ from api.services import front_of
 from schema.errors import IdempotencyConflict
 from schema.ids import new_command_id
 from schema.operations import operation as operations
-from schema.operations.control import Control, Steered, refused, steer
-from schema.operations.operation import OperationState
+from schema.operations.control import Control, Steered, not_put_back, refused, steer
+from schema.operations.operation import OperationKind, OperationState
 from schema.principals import Principal
+from schema.store import imports
 from schema.store import operations as store
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ async def undo(request: Request) -> Response:
         original = await make.locked(connection, id, principal.tenant)
         known = await store.of_key(connection, principal.tenant, principal.name, key) if key else None
         if known is None:
+            if original.kind is OperationKind.IMPORT:
+                raise not_put_back()
             operation = make.undo_of(principal, original, plan_only=body.plan_only, correlation=correlation)
         else:
             operation = await make.locked(connection, known[0], principal.tenant)
@@ -175,6 +178,8 @@ async def steer_one(
         return operation, None
     steered = steer(operation, asked.control)
     await store.steer(connection, id, steered, asked.items)
+    if steered.again and operation.kind is OperationKind.IMPORT:
+        await imports.begin_anew(connection, id)
     return operation, steered
 
 

@@ -23,6 +23,8 @@ class OperationKind(StrEnum):
     """What the trash keeps comes back, or a subtree becomes what it was at a time"""
     UNDO = "undo"
     """What another operation has done is put back, or what a selection takes of all changes"""
+    IMPORT = "import"
+    """What lies on the storage becomes known to the record"""
 
 
 class OperationState(StrEnum):
@@ -74,6 +76,8 @@ class ItemKind(StrEnum):
     DELETE = "delete"
     RESTORE = "restore"
     DESCRIBE = "describe"
+    IMPORT = "import"
+    """A name that an import could not record, or looks at again"""
 
 
 class ItemState(StrEnum):
@@ -107,6 +111,8 @@ class Options:
     max_errors: int | None = None
     """The operation ends when so many items have failed in one turn; a retry goes on"""
     start_at: datetime | None = None
+    hashes: Literal["now", "later"] = "later"
+    """Of an import: whether it reads the contents, too. Later: files have no hash until another one does"""
     as_of: datetime | None = None
     """Restore: the subtree becomes what it was at this time"""
     remove_new: bool = False

@@ -3,10 +3,12 @@
 -- name: create
 -- A key names one operation of its principal. No row: it exists already.
 INSERT INTO filestore.operations (id, tenant, principal, token_id, key, request_hash, kind, mount_id, path, target_path, selection,
-       options, metadata, plan_only, undoes, undoes_turn, correlation_id)
+       options, metadata, plan_only, undoes, undoes_turn, state, planned_at, started_at,
+       correlation_id)
 VALUES (%(id)s, %(tenant)s, %(principal)s, %(token_id)s, %(key)s, decode(%(hash)s, 'hex'), %(kind)s, %(mount)s, %(path)s,
        %(target)s, %(selection)s::jsonb, %(options)s::jsonb, %(metadata)s::jsonb, %(plan_only)s, %(undoes)s, %(undoes_turn)s,
-       %(correlation)s)
+       %(state)s::filestore.operation_state, CASE WHEN %(state)s <> 'planning' THEN now() END,
+       CASE %(state)s WHEN 'running' THEN now() END, %(correlation)s)
 ON CONFLICT (tenant, principal, key) DO NOTHING
 RETURNING id::text
 
@@ -323,8 +325,8 @@ UPDATE filestore.operations SET touched_at = now() WHERE id = %(id)s
 -- name: document
 -- An operation as clients read it.
 SELECT o.id::text, o.tenant, o.kind, o.state::text, o.want, o.back, o.turn, o.mount_id, o.path, o.target_path, o.selection,
-       o.options, o.metadata, o.items, o.nodes, o.bytes, o.conflicts, o.done, o.failed, o.skipped, o.reversed, o.in_flight,
-       o.nodes_done, o.bytes_done, o.principal, o.created_at, o.planned_at, o.started_at, o.ended_at, o.undoes::text,
+       o.options, o.metadata, o.plan_cursor, o.items, o.nodes, o.bytes, o.conflicts, o.done, o.failed, o.skipped, o.reversed,
+       o.in_flight, o.nodes_done, o.bytes_done, o.principal, o.created_at, o.planned_at, o.started_at, o.ended_at, o.undoes::text,
        coalesce(o.waits_for::text, (SELECT 'freeze/' || (z.facts->>'id') FROM filestore.freeze_of_v1(o.tenant, o.mount_id) z
            WHERE o.state IN ('waiting', 'rolling_back'))) AS waits_for, o.refusal, o.correlation_id,
        (SELECT u.id::text FROM filestore.operations u

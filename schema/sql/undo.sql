@@ -4,7 +4,8 @@
 -- name: taken
 -- A fragment: a change that the selection takes. Only what has changed something counts, and what machines did is not meant unless
 -- the selection says so. `units`: pieces of work of which a part lies in the time that is asked for.
-j.tenant = %(tenant)s AND j.outcome = 'succeeded' AND j.after IS NOT NULL AND j.node_id IS NOT NULL AND j.id <= %(bound)s
+j.tenant = %(tenant)s AND j.outcome = 'succeeded' AND j.after IS NOT NULL AND j.id <= %(bound)s
+       AND j.kind = ANY(%(kinds)s::text[])
        AND (%(principal)s::text IS NULL OR j.principal = %(principal)s)
        AND (%(token)s::bigint IS NULL OR j.token_id = %(token)s)
        AND (%(correlation)s::text IS NULL OR j.correlation_id = %(correlation)s)

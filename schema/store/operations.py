@@ -62,7 +62,8 @@ async def create(connection: Connection, operation: Operation, key: str, hash: s
         "target": operation.target_path.raw if operation.target_path else None,
         "selection": _json((operation.undo or operation.selection).to_json()), "options": _json(operation.options.to_json()),
         "metadata": None if operation.metadata is None else _json(operation.metadata), "plan_only": operation.plan_only,
-        "undoes": operation.undoes, "undoes_turn": operation.undoes_turn, "correlation": operation.correlation_id,
+        "undoes": operation.undoes, "undoes_turn": operation.undoes_turn, "state": operation.state,
+        "correlation": operation.correlation_id,
     }  # fmt: skip
     return await (await connection.execute(SQL["create"], values)).fetchone() is not None
 

@@ -49,7 +49,7 @@ class Taken:
             "tenant": self.tenant, "mount": self.mount, "bound": self.bound, "principal": asked.principal,
             "token": asked.token_id, "correlation": asked.correlation_id, "commands": list(asked.commands) or None,
             "operation": asked.operation_id, "since": asked.since, "until": asked.until, "units": list(self.units),
-            "machines": MACHINES,
+            "machines": MACHINES, "kinds": list(CommandKind),
             "path": asked.path.raw if asked.path is not None and asked.path.raw else None,
             "authored": asked.names_its_author,
         }  # fmt: skip
