@@ -12,7 +12,7 @@ class JournalEntry(Shape):
     id: int
     command_id: str
     command: Recorded
-    backend_mount_id: int
+    backend_mount_id: int | None
     node_id: int | None
     path: str | None
     path_b64: str = EXACT_PATH
