@@ -43,6 +43,7 @@ from workers.engine.served import ServedMounts
 from workers.engine.vitals import Vitals, WorkerVitals
 from workers.process.counts import ActivityCounts, CountedActivities
 from workers.process.following import Consumer
+from workers.watching.looks import LookStarts
 from workers.watching.notifications import Canaries, NotificationQueue
 from workers.watching.watches import Watches
 
@@ -122,15 +123,17 @@ class WatcherParts:
     """None: switched off"""
     canaries: Canaries
     queue: NotificationQueue | None
+    looks: LookStarts
 
 
 def watcher_parts(settings: Settings) -> WatcherParts:
     pool = make_connections(settings, budgets.WATCH_CONNECTIONS, generic_plans=True)
-    watches = Watches(settings, pool) if settings.watch else None
+    looks = LookStarts(settings)
+    watches = Watches(settings, pool, looks) if settings.watch else None
     canaries = Canaries(settings, pool, budgets.LOOKS.build(), open_executor)
     stream = settings.notifications_stream
     queue = RedisNotifications(settings.redis_url, stream) if stream and settings.redis_url != "inline" else None
-    return WatcherParts(pool, watches, canaries, queue)
+    return WatcherParts(pool, watches, canaries, queue, looks)
 
 
 def make_connections(settings: Settings, budget: budgets.ConnectionBudget, *, generic_plans: bool = False) -> Pool:

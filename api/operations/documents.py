@@ -37,7 +37,7 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
         "errors": [{"code": e["code"], "count": e["count"], "example": e["item"]} for e in row["errors"]],
         "principal": row["principal"], "createdAt": row["created_at"], "plannedAt": row["planned_at"],
         "startedAt": row["started_at"], "endedAt": row["ended_at"], "undoes": row["undoes"], "undoneBy": row["undone_by"],
-        "steered": row["steered"], "waitsFor": row["waits_for"], "correlationId": row["correlation_id"],
+        "steered": row["steered"], "waitsFor": _waits_for(row, state), "correlationId": row["correlation_id"],
         "workflowId": f"operation/{row['id']}/plan" if planning else f"operation/{row['id']}/{row['turn']}",
     }  # fmt: skip
 
@@ -85,6 +85,12 @@ def _progress(row: Mapping[str, Any], state: OperationState) -> dict[str, Any]:
         "itemsHashed": imported.get("hashed", 0) if imported is not None else None,
         "bytesHashed": imported.get("hashed_bytes", 0) if imported is not None else None,
     }  # fmt: skip
+
+
+def _waits_for(row: Mapping[str, Any], state: OperationState) -> str | None:
+    """The operation that is at work there; or the mount that is away."""
+    away = row["away_mount"] if state.moves else None
+    return row["waits_for"] if away is None else f"mount {away}"
 
 
 def _warnings(row: Mapping[str, Any]) -> list[str]:

@@ -93,13 +93,18 @@ def _invalid(field: str, message: str) -> InvalidRequest:
 async def create(connection: Connection, operation: Operation, key: str | None, asked: object) -> tuple[str, bool]:
     """The id of the operation, and whether it is new: the same request under its key joins the one that is there. Raises
     IdempotencyConflict."""
-    hash = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    hash = hash_of(asked)
     if await store.create(connection, operation, key or operation.id, hash):
         return operation.id, True
     known = await store.of_key(connection, operation.tenant, operation.principal, key or operation.id)
     if known is None or known[1] != hash:
         raise IdempotencyConflict()
     return known[0], False
+
+
+def hash_of(asked: object) -> str:
+    """What tells a request from another one under the same key."""
+    return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def undo_of(principal: Principal, original: Operation, *, plan_only: bool, correlation: str | None) -> Operation:

@@ -58,7 +58,7 @@ def _many(control: Control, model: type[ManyBody]) -> Callable[[Request], Awaita
         body = await read_json(request, model)
         back = isinstance(body, CancelManyBody) and body.rollback
         key = read_key(request.headers, body.idempotency_key)
-        wanted = AskedControl(Control.ROLLBACK if back else control, body.reason, key)
+        wanted = AskedControl(Control.ROLLBACK if back else control, body, key)
         front = front_of(request)
         results = [
             await _one(front, principal, id, wanted) async for id in _ids(front, principal, control, body.selection)

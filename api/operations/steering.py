@@ -15,7 +15,7 @@ from api.http.body import read_json
 from api.http.keys import read_correlation, read_key
 from api.http.routes import Plain
 from api.operations import answers, make
-from api.operations.bodies import CancelBody, ControlBody, LimitsChange, RetryBody, UndoBody
+from api.operations.bodies import CancelBody, ControlBody, LimitsChange, ManyBody, RetryBody, UndoBody
 from api.operations.shapes import Operation
 from api.services import front_of
 from schema.errors import IdempotencyConflict
@@ -151,7 +151,7 @@ async def _steered(
     front, id = front_of(request), answers.read_id(request)
     key = read_key(request.headers, body.idempotency_key)
     async with front.services.pool.connection() as connection, connection.transaction():
-        asked = AskedControl(control, body.reason, key, chosen)
+        asked = AskedControl(control, body, key, chosen)
         operation, steered = await steer_one(connection, principal, id, asked)
         shown = await answers.document(connection, id, principal)
     if steered is not None and steered.state.moves:
@@ -162,7 +162,7 @@ async def _steered(
 @dataclass(frozen=True, slots=True)
 class AskedControl:
     control: Control
-    reason: str | None
+    body: ControlBody | ManyBody
     key: str | None
     items: list[int] | None = None
     """Of a retry: these alone"""
@@ -184,9 +184,12 @@ async def steer_one(
 
 
 async def _heard_before(connection: Connection, id: str, asked: AskedControl, principal: Principal) -> bool:
-    """Raises IdempotencyConflict: under this key something else was asked for."""
+    """Raises IdempotencyConflict: under this key something else was asked for, or of other items."""
     key = asked.key or str(new_command_id())
-    before = await store.heard_of(connection, id, key, asked.control, reason=asked.reason, principal=principal.name)
-    if before not in (None, asked.control):
+    hash = make.hash_of(asked.body.model_dump(mode="json", exclude={"idempotency_key"}))
+    same = await store.heard_of(
+        connection, id, key, asked.control, hash, reason=asked.body.reason, principal=principal.name
+    )
+    if same is False:
         raise IdempotencyConflict()
-    return before is not None
+    return same is not None

@@ -90,6 +90,8 @@ class ItemState(StrEnum):
 
 
 Conflict = Literal["skip", "overwrite", "rename", "fail"]
+LEFT_MOST = 12
+"""An item that was left for later so often is given up: about a minute and a half."""
 CHANGED = ("VERSION_CONFLICT", "NODE_NOT_FOUND")
 """Codes of an item that is not as its plan saw it"""
 
@@ -165,8 +167,6 @@ class Operation:
     """The client's name for the piece of work that it belongs to, with each of its items"""
     stale: bool = False
     """Of an undo: its original was taken up again since it was planned, or another one puts it back"""
-    done_before: int = 0
-    """Items that were done when it was last retried"""
     conflicts: int = 0
     items: int = 0
     done: int = 0

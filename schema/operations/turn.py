@@ -29,13 +29,6 @@ def reached(operation: Operation, *, left: bool, stuck: bool = False) -> Reached
     return None
 
 
-def probes(operation: Operation) -> bool:
-    """After a retry one item goes alone, until one of them was done: a backend that was hurt is not stormed. Three that have failed
-    say that the rest has to find out for itself."""
-    tried = operation.failed - operation.failed_before
-    return operation.turn > 1 and not operation.back and operation.done <= operation.done_before and tried < 3
-
-
 def _too_many(operation: Operation) -> bool:
     most = operation.options.max_errors
     return most is not None and not operation.back and operation.failed - operation.failed_before >= most

@@ -25,7 +25,7 @@ def test_a_frozen_mount_refuses_changes_and_keeps_operations_waiting_until_it_is
         refused(answer, 423, "FROZEN")
         told = {"freezeId": freeze["id"], "reason": "The array is rebuilt.", "until": None}
         assert told.items() <= answer.json()["error"]["details"].items()
-    assert reached(service, operation, "waiting")["waitsFor"] == f"freeze/{freeze['id']}"
+    assert reached(service, operation, "waiting")["waitsFor"] == f"freeze {freeze['id']}"
     lies = mount.on_disk()
     assert result(service.at(mount, "a/1"), 200)["sizeBytes"] == 7, "reads go on"
     service.restart()

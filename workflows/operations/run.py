@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.policies import BACKGROUND, TURN
 
 _CHUNKS_MAX = 200
-"""The most chunks of one history; then the workflow begins anew, with nothing to carry but the id."""
+"""The most chunks of one history, should Temporal not ask for a new one before; there is nothing to carry but the id."""
 
 
 @workflow.defn(name="RunOperation", failure_exception_types=[Exception])
@@ -29,6 +29,8 @@ class RunOperation:
     @workflow.run
     async def run(self, id: str) -> str:
         for _ in range(_CHUNKS_MAX):
+            if workflow.info().is_continue_as_new_suggested():
+                break
             self._nudged = False
             chunk: NextStep = await workflow.execute_activity_method(
                 NextChunk.next, id, summary="what is wanted, and what goes next", **BACKGROUND
