@@ -16,6 +16,7 @@ from api.freezes.bodies import FreezesQuery, NewFreezeBody
 from api.freezes.shapes import FreezePage, FreezeShape
 from api.http import openapi
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.ids import read_freeze_id
 from api.http.keys import read_key
@@ -84,6 +85,7 @@ async def freeze(request: Request) -> Response:
     responses=openapi.answers({200: ("A page of freezes", FreezePage)}),
     openapi_extra={"parameters": openapi.query_of(FreezesQuery)},
 )
+@exported("freezes", FreezeShape, 100)
 async def listed(request: Request) -> Response:
     """Those that hold, the newest first; with `past` all that ever were."""
     principal = await admit(request, "read")

@@ -11,12 +11,13 @@ from starlette.responses import Response, StreamingResponse
 from api.access.admission import admit
 from api.http import openapi
 from api.http.body import read_text
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.keys import read_correlation, read_key
 from api.http.routes import Plain
 from api.operations import answers, documents, make, undo
 from api.operations.bodies import ItemsQuery, KindBody, NewOperation, NewUndo, OperationBody, OperationsQuery
-from api.operations.shapes import ItemPage, Operation, OperationPage, example
+from api.operations.shapes import ItemPage, Operation, OperationItem, OperationPage, example
 from api.services import front_of
 from schema import paths
 from schema.errors import FilestoreError
@@ -72,6 +73,7 @@ async def create(request: Request) -> Response:
     responses=openapi.answers({200: ("A page of operations", OperationPage)}),
     openapi_extra={"parameters": openapi.query_of(OperationsQuery)},
 )
+@exported("operations", Operation, 100)
 async def listed(request: Request) -> Response:
     """Of the caller's tenant, the newest first."""
     principal = await admit(request, "read")
@@ -112,6 +114,7 @@ async def show(request: Request) -> Response:
     responses=openapi.answers({200: ("A page of items", ItemPage)}, "NOT_FOUND"),
     openapi_extra={"parameters": [*answers.PARAMETERS, *openapi.query_of(ItemsQuery)]},
 )
+@exported("items", OperationItem, 1000)
 async def items(request: Request) -> Response:
     """In the order of the plan: what is to be done, what was done, what failed and why."""
     principal = await admit(request, "read")
