@@ -1,8 +1,8 @@
 """Whole lists as JSON lines or CSV: `format=jsonl|csv`, or an `Accept` that asks for it.
 
-The route itself gives the pages, one after the other, so a list is exported with the conditions, the rights and the order that it has
-anyway, and of a list of any length one page is in memory. What goes wrong on the first page is refused as ever. Later it is the last
-line of JSON lines, `{"error": {...}}`; and in both forms the body breaks off, which no client takes for its end.
+The route itself gives the pages, one after the other, so a list is exported with the conditions, the rights and the order that
+it has anyway, and of a list of any length one page is in memory. What goes wrong on the first page is refused as ever. Later it is
+the last line of JSON lines, `{"error": {...}}`; and in both forms the body breaks off, which no client takes for its end.
 """
 
 import csv

@@ -23,7 +23,7 @@ WANTED = {
     "RecomputeRollups": 3,
     "ProveRollups": 3,
     "PlanOperation": 2,
-    "RunOperation": 4,
+    "RunOperation": 5,
 }
 """How many different shapes of each to keep: a shape is its sequence of event types and activities. Those that are there stay."""
 
