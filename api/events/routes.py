@@ -27,6 +27,7 @@ from schema.principals import Principal, authorise
 from schema.store.events import Bounds, Placed
 
 router = APIRouter(route_class=Plain, tags=["events"])
+_REFUSALS = ("BACKEND_NOT_FOUND", "INVALID_PATH", "CURSOR_EXPIRED")
 
 
 def _following(data: Mapping[str, Any]) -> Mapping[str, str] | None:
@@ -74,10 +75,8 @@ async def stream(request: Request) -> Response:
     "/v1/events",
     operation_id="listEvents",
     summary="Events after a position",
-    responses=openapi.answers(
-        {200: ("A page of events", EventPage)}, "BACKEND_NOT_FOUND", "INVALID_PATH", "CURSOR_EXPIRED"
-    ),
-    openapi_extra={"parameters": openapi.query_of(EventsQuery)},
+    responses=openapi.listed(openapi.answers({200: ("A page of events", EventPage)}, *_REFUSALS)),
+    openapi_extra={"parameters": openapi.list_of(EventsQuery)},
 )
 @exported("events", Event, 1000, _following, "cloudevents")
 async def pull(request: Request) -> Response:

@@ -82,8 +82,8 @@ async def freeze(request: Request) -> Response:
     "/v1/freeze",
     operation_id="listFreezes",
     summary="The freezes",
-    responses=openapi.answers({200: ("A page of freezes", FreezePage)}),
-    openapi_extra={"parameters": openapi.query_of(FreezesQuery)},
+    responses=openapi.listed(openapi.answers({200: ("A page of freezes", FreezePage)})),
+    openapi_extra={"parameters": openapi.list_of(FreezesQuery)},
 )
 @exported("freezes", FreezeShape, 100)
 async def listed(request: Request) -> Response:

@@ -7,6 +7,7 @@ the last line of JSON lines, `{"error": {...}}`; and in both forms the body brea
 
 import csv
 import io
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -129,7 +130,7 @@ class _Pages:
         if answer.status_code != 200:
             self.refusal = answer
             return None
-        data = orjson.loads(bytes(answer.body))["data"]
+        data = json.loads(bytes(answer.body))["data"]  # exact for numbers of any size
         self._next = self._export.following(data)
         rows: Sequence[Row] = data[self._export.rows]
         return rows
@@ -152,15 +153,15 @@ async def _written(form: str, export: Export, first: Sequence[Row], pages: _Page
         if form == "jsonl":
             refused = refusal_of(error) or FilestoreError("The list breaks off here. Ask for it anew.")
             yield _lines([{"error": {"code": refused.code, "message": refused.message, "details": refused.details}}])
-        raise _BreaksOff() from error
+        raise BreaksOff() from error
 
 
-class _BreaksOff(Exception):
+class BreaksOff(Exception):
     """The body ends without its end."""
 
 
 def _lines(rows: Sequence[Row]) -> bytes:
-    return b"".join(orjson.dumps(row) + b"\n" for row in rows)
+    return b"".join(_json(row) + b"\n" for row in rows)
 
 
 def _cells(rows: Sequence[Sequence[str]]) -> bytes:
@@ -175,4 +176,11 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return f"'{value}" if value.startswith(_FORMULA) else value
-    return orjson.dumps(value).decode()
+    return _json(value).decode()
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # a number of more than 64 bits
+        return json.dumps(value, ensure_ascii=False).encode()

@@ -38,8 +38,10 @@ def _following(data: Mapping[str, Any]) -> Mapping[str, str] | None:
     "/v1/journal",
     operation_id="listJournal",
     summary="What was done",
-    responses=openapi.answers({200: ("A page of entries", JournalPage)}, "INVALID_PATH", "BACKEND_NOT_FOUND"),
-    openapi_extra={"parameters": openapi.query_of(JournalQuery)},
+    responses=openapi.listed(
+        openapi.answers({200: ("A page of entries", JournalPage)}, "INVALID_PATH", "BACKEND_NOT_FOUND")
+    ),
+    openapi_extra={"parameters": openapi.list_of(JournalQuery)},
 )
 @exported("entries", JournalEntry, 200, _following)
 async def entries(request: Request) -> Response:

@@ -32,8 +32,8 @@ _CHANGES = openapi.body_of(MountChanges, {"state": "inactive", "stateReason": "m
     "/v1/backend-mounts",
     operation_id="listMounts",
     summary="The mounts",
-    responses=openapi.answers({200: ("A page of mounts", MountPage)}),
-    openapi_extra={"parameters": openapi.query_of(MountsQuery)},
+    responses=openapi.listed(openapi.answers({200: ("A page of mounts", MountPage)})),
+    openapi_extra={"parameters": openapi.list_of(MountsQuery)},
 )
 @exported("mounts", Mount, 100, by_offset)
 async def listed(request: Request) -> Response:

@@ -45,8 +45,10 @@ DEPTHS = cursors.KEY_MAX + 1
     "/v1/nodes",
     operation_id="listNodes",
     summary="The nodes at and below a path",
-    responses=openapi.answers({200: ("A page of nodes", NodePage)}, "BACKEND_NOT_FOUND", "INVALID_PATH"),
-    openapi_extra={"parameters": openapi.query_of(NodesQuery)},
+    responses=openapi.listed(
+        openapi.answers({200: ("A page of nodes", NodePage)}, "BACKEND_NOT_FOUND", "INVALID_PATH")
+    ),
+    openapi_extra={"parameters": openapi.list_of(NodesQuery)},
 )
 @exported("nodes", Node, 200)
 async def tree(request: Request) -> Response:
@@ -130,8 +132,10 @@ async def _document(front: Front, found: nodes.FoundNode, collisions: bool) -> s
     "/v1/nodes/{id}/children",
     operation_id="listChildren",
     summary="What a directory holds",
-    responses=openapi.answers({200: ("A page of children", ChildrenPage)}, "NODE_NOT_FOUND", "NOT_A_DIRECTORY"),
-    openapi_extra={"parameters": [openapi.path_id("The directory's node"), *openapi.query_of(ChildrenQuery)]},
+    responses=openapi.listed(
+        openapi.answers({200: ("A page of children", ChildrenPage)}, "NODE_NOT_FOUND", "NOT_A_DIRECTORY")
+    ),
+    openapi_extra={"parameters": [openapi.path_id("The directory's node"), *openapi.list_of(ChildrenQuery)]},
 )
 @exported("children", Node, 200)
 async def children(request: Request) -> Response:

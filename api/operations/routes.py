@@ -70,8 +70,8 @@ async def create(request: Request) -> Response:
     "/v1/operations",
     operation_id="listOperations",
     summary="The operations",
-    responses=openapi.answers({200: ("A page of operations", OperationPage)}),
-    openapi_extra={"parameters": openapi.query_of(OperationsQuery)},
+    responses=openapi.listed(openapi.answers({200: ("A page of operations", OperationPage)})),
+    openapi_extra={"parameters": openapi.list_of(OperationsQuery)},
 )
 @exported("operations", Operation, 100)
 async def listed(request: Request) -> Response:
@@ -111,8 +111,8 @@ async def show(request: Request) -> Response:
     "/v1/operations/{id}/items",
     operation_id="listOperationItems",
     summary="The items of an operation",
-    responses=openapi.answers({200: ("A page of items", ItemPage)}, "NOT_FOUND"),
-    openapi_extra={"parameters": [*answers.PARAMETERS, *openapi.query_of(ItemsQuery)]},
+    responses=openapi.listed(openapi.answers({200: ("A page of items", ItemPage)}, "NOT_FOUND")),
+    openapi_extra={"parameters": [*answers.PARAMETERS, *openapi.list_of(ItemsQuery)]},
 )
 @exported("items", OperationItem, 1000)
 async def items(request: Request) -> Response:
