@@ -71,8 +71,8 @@ async def freeze(request: Request) -> Response:
             if made is None:
                 raise IdempotencyConflict()
             if made[1]:
-                payload = {"freezeId": made[0], "reason": body.reason}
-                await acts.record(connection, request, principal, ActKind.FREEZE, mount=mount, payload=payload)
+                told = acts.ActDetails(payload={"freezeId": made[0], "reason": body.reason})
+                await acts.record(connection, request, principal, ActKind.FREEZE, told, mount=mount)
         shown = await _shown(connection, made[0], principal)
     front.mounts.forget()
     return _answer(shown, 201 if made[1] else 200)
@@ -112,8 +112,8 @@ async def lift(request: Request) -> Response:
         async with connection.transaction():
             lifted = await store.lift(connection, id, principal.tenant, principal.name)
             if lifted is not None:
-                payload = {"freezeId": id}
-                await acts.record(connection, request, principal, ActKind.LIFT_FREEZE, mount=lifted[0], payload=payload)
+                told = acts.ActDetails(payload={"freezeId": id})
+                await acts.record(connection, request, principal, ActKind.LIFT_FREEZE, told, mount=lifted[0])
         shown = await _shown(connection, id, principal)
         if lifted is None:
             raise WrongState("The freeze has ended before. GET /v1/freeze lists those that hold.", freezeId=id)

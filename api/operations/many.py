@@ -20,7 +20,7 @@ from api.operations.shapes import SteeredOperations
 from api.operations.steering import AskedControl, steer_one
 from api.services import Front, front_of
 from schema import paths
-from schema.errors import FilestoreError
+from schema.errors import FilestoreError, NotFound
 from schema.ids import MountId
 from schema.operations.control import Control
 from schema.operations.operation import OperationState
@@ -54,15 +54,16 @@ _TEXT = (
 
 def _many(control: Control, model: type[ManyBody]) -> Callable[[Request], Awaitable[Response]]:
     async def asked(request: Request) -> Response:
-        principal = await admit(request, "write")
+        principal = await admit(request, "operate")
         body = await read_json(request, model)
         back = isinstance(body, CancelManyBody) and body.rollback
         key = read_key(request.headers, body.idempotency_key)
         wanted = AskedControl(Control.ROLLBACK if back else control, body, key)
         front = front_of(request)
-        results = [
+        each = [
             await _one(front, principal, id, wanted) async for id in _ids(front, principal, control, body.selection)
         ]
+        results = [one for one in each if one is not None]
         accepted = sum(one["outcome"] == "accepted" for one in results)
         counts = {"accepted": accepted, "refused": len(results) - accepted}
         return answers.as_json({"results": results, "counts": counts})
@@ -99,13 +100,16 @@ async def _ids(
         asked = replace(asked, before=page[-1])
 
 
-async def _one(front: Front, principal: Principal, id: str, asked: AskedControl) -> dict[str, Any]:
-    """In a transaction of its own: an operation that can not be asked for it stops no other one."""
+async def _one(front: Front, principal: Principal, id: str, asked: AskedControl) -> dict[str, Any] | None:
+    """In a transaction of its own: an operation that can not be asked for it stops no other one. None: it is not there for this
+    principal."""
     refusal: FilestoreError | None = None
     async with front.services.pool.connection() as connection:
         try:
             async with connection.transaction():
                 _, steered = await steer_one(connection, principal, id, asked)
+        except NotFound:
+            return None
         except FilestoreError as error:
             refusal, steered = error, None
         found = await store.find(connection, id)

@@ -19,6 +19,7 @@ from api.operations import answers, make
 from api.operations.bodies import NewUndo, UndoBody, UndoSelectionBody
 from api.services import Front, front_of
 from schema import paths
+from schema.access.operations import needs
 from schema.errors import InvalidRequest, NotFound
 from schema.ids import CommandId, MountId, new_command_id
 from schema.operations.operation import Operation, OperationKind
@@ -44,7 +45,7 @@ _PARAMETERS = [openapi.path_id("The command", openapi.COMMAND_ID), *answers.NAME
 )
 async def undo_command(request: Request) -> Response:
     """An operation that puts back what this one command has changed, if nothing else has changed it since."""
-    principal = await admit(request, "write")
+    principal = await admit(request, "operate")
     id = request.path_params["id"].lower()
     if not re.fullmatch(UUID, id):
         raise NotFound("There is no such command.")
@@ -80,12 +81,14 @@ async def _operation(
         raise _invalid("options.onlyIfUnchanged", "An undo never goes over what was changed since.")
     mount, path = await _where(connection, principal, body.backend_mount_id, selection)
     await front.mounts.get(mount, principal.tenant)
-    authorise(principal, "write", mount, path)
-    return Operation(
+    operation = Operation(
         id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,
         kind=OperationKind.UNDO, mount_id=mount, path=path, options=options,
         undo=selection, plan_only=body.plan_only, correlation_id=correlation,
     )  # fmt: skip
+    for action, place in needs(operation):
+        authorise(principal, action, mount, place)
+    return operation
 
 
 def _selection(body: UndoSelectionBody) -> UndoSelection:
