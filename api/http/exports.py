@@ -114,7 +114,7 @@ class _Pages:
 
     def __init__(self, route: Route, request: Request, export: Export) -> None:
         self._route, self._request, self._export = route, request, export
-        self._params = [(n, v) for n, v in request.query_params.multi_items() if n not in ("format", "limit")]
+        self._params = [(n, v) for n, v in request.query_params.multi_items() if n not in ("format", "limit", "offset")]
         self._next: Mapping[str, str] | None = {}
         self.refusal = Response()
         """What the route has answered instead of a page"""
