@@ -20,7 +20,7 @@ from schema.errors import InvalidRequest, Unavailable
 HOSTILE = ["two\nlines", 'a "quote"', "a,comma", "=cmd|' /C calc'!A0", "\r", "ümläut", "-1", "plain"]
 
 
-class Row(BaseModel):
+class ListedRow(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
     item: int
@@ -38,7 +38,7 @@ def request(query: str = "", accept: str = "*/*") -> Request:
 def lists(
     rows: list[dict[str, Any]], asked: list[dict[str, str]], *, fails_at: int = 10**9
 ) -> Callable[[Request], Any]:
-    @exported("items", Row, 3)
+    @exported("items", ListedRow, 3)
     async def route(request: Request) -> Response:
         params = dict(request.query_params)
         asked.append(params)
@@ -126,7 +126,7 @@ async def test_what_goes_wrong_first_is_refused_and_later_breaks_the_body_off() 
 
 @pytest.mark.slow
 async def test_a_million_rows_take_the_memory_of_a_page() -> None:
-    @exported("items", Row, 1000)
+    @exported("items", ListedRow, 1000)
     async def route(request: Request) -> Response:
         start = int(request.query_params.get("cursor", 0))
         following = str(start + 1000) if start < 999_000 else None
