@@ -108,7 +108,7 @@ def hash_of(asked: object) -> str:
     return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def undo_of(principal: Principal, original: Operation, *, plan_only: bool, correlation: str | None) -> Operation:
+def undo_of(principal: Principal, original: Operation, *, plan_only: bool, correlation: str | None = None) -> Operation:
     """The operation that puts back what `original` has done. Raises WrongState: it has not ended, or is undone
     already."""
     if not original.state.ended or original.undone or not original.done:
