@@ -168,6 +168,11 @@ class CancelManyBody(ManyBody):
     rollback: bool = False
 
 
+class ApplyBody(ControlBody):
+    only_if_unchanged: bool = False
+    """As a whole or not at all: refused where anything has changed at or below the path since the plan was made"""
+
+
 class CancelBody(ControlBody):
     rollback: bool = False
 

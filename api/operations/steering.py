@@ -15,10 +15,10 @@ from api.http.body import read_json
 from api.http.keys import read_correlation, read_key
 from api.http.routes import Plain
 from api.operations import answers, make
-from api.operations.bodies import CancelBody, ControlBody, LimitsChange, ManyBody, RetryBody, UndoBody
+from api.operations.bodies import ApplyBody, CancelBody, ControlBody, LimitsChange, ManyBody, RetryBody, UndoBody
 from api.operations.shapes import Operation
 from api.services import front_of
-from schema.errors import IdempotencyConflict
+from schema.errors import IdempotencyConflict, VersionConflict
 from schema.ids import new_command_id
 from schema.operations import operation as operations
 from schema.operations.control import Control, Steered, not_put_back, refused, steer
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 router = APIRouter(route_class=Plain, tags=["operations"])
 
+_CHANGES_SHOWN = 10
 _NAMED = [*answers.PARAMETERS, *answers.NAMES]
 _LIMITS = openapi.body_of(LimitsChange, {"options": {"filesPerSecond": 20}})
 _PLAIN = (
-    (Control.APPLY, "Run a plan", "Exactly this plan. An item that has changed since is skipped."),
     (Control.PAUSE, "Pause", "`want` says so at once; the state is `paused` when nothing is in flight any more."),
     (Control.RESUME, "Go on", "After a pause, where it stopped."),
 )
@@ -56,6 +56,21 @@ for _control, _summary, _text in _PLAIN:
         description=_text, responses=openapi.answers(answers.ACCEPTED, *answers.REFUSALS),
         openapi_extra={"parameters": answers.PARAMETERS, "requestBody": openapi.body_of(ControlBody, {})},
     )(_plain(_control))  # fmt: skip
+
+
+@router.post(
+    "/v1/operations/{id}/apply",
+    status_code=202,
+    operation_id="applyOperation",
+    summary="Run a plan",
+    responses=openapi.answers(answers.ACCEPTED, "VERSION_CONFLICT", *answers.REFUSALS),
+    openapi_extra={"parameters": answers.PARAMETERS, "requestBody": openapi.body_of(ApplyBody, {})},
+)
+async def apply(request: Request) -> Response:
+    """Exactly this plan. An item that has changed since is skipped; with `onlyIfUnchanged` the plan is refused as a whole where
+    anything has changed at or below its path, with these paths."""
+    principal = await admit(request, "operate")
+    return await _steered(request, principal, Control.APPLY, await read_json(request, ApplyBody))
 
 
 @router.post(
@@ -177,10 +192,23 @@ async def steer_one(
     if await _heard_before(connection, id, asked, principal):
         return operation, None
     steered = steer(operation, asked.control)
+    if isinstance(asked.body, ApplyBody) and asked.body.only_if_unchanged:
+        await _refuse_changed(connection, id)
     await store.steer(connection, id, steered, asked.items)
     if steered.again and operation.kind is OperationKind.IMPORT:
         await imports.begin_anew(connection, id)
     return operation, steered
+
+
+async def _refuse_changed(connection: Connection, id: str) -> None:
+    """Raises VersionConflict."""
+    changed = await store.changed_since(connection, id, _CHANGES_SHOWN)
+    if changed:
+        raise VersionConflict(
+            "Something has changed at or below the path since the plan was made. Make a new plan to see it, or apply this one "
+            "without onlyIfUnchanged.",
+            paths=[path.text for path in changed],
+        )
 
 
 async def _heard_before(connection: Connection, id: str, asked: AskedControl, principal: Principal) -> bool:

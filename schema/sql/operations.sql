@@ -275,6 +275,17 @@ SELECT i.item
                   AND t.low IN (CASE WHEN j.kind <> 'copyNode' THEN substring(j.path FOR t.size) END,
                                 substring(filestore.target_v1(j.payload) FOR t.size)) OFFSET 0)
 
+-- name: changed_since
+-- What has changed at and below the path of a plan since it was made: the first few of it. A copy only reads where it comes from.
+SELECT j.id, coalesce(filestore.target_v1(j.payload), j.path) AS path
+  FROM filestore.operations o
+  JOIN filestore.journal_entries j ON j.mount_id = o.mount_id AND j.id > o.planned_entry
+ WHERE o.id = %(id)s AND j.outcome = 'succeeded' AND j.after IS NOT NULL AND j.operation_id IS DISTINCT FROM o.id
+   AND (o.path = ''::bytea OR (o.path || '\x2f'::bytea) IN (
+        CASE WHEN j.kind <> 'copyNode' THEN substring(j.path || '\x2f'::bytea FOR octet_length(o.path) + 1) END,
+        substring(filestore.target_v1(j.payload) || '\x2f'::bytea FOR octet_length(o.path) + 1)))
+ ORDER BY j.id LIMIT %(limit)s
+
 -- name: described
 -- The metadata of two versions of a node: what is to be put back lies between them.
 SELECT x.item, b.metadata AS before, a.metadata AS after

@@ -344,6 +344,12 @@ async def changed_trees(
     return {int(row["item"]) for row in await cursor.fetchall()}
 
 
+async def changed_since(connection: Connection, id: str, limit: int) -> list[NodePath]:
+    """Where something has changed at and below the path of a plan since it was made, the first few."""
+    rows = await (await connection.execute(SQL["changed_since"], {"id": id, "limit": limit})).fetchall()
+    return [NodePath(bytes(row["path"])) for row in rows]
+
+
 async def described(
     connection: Connection, items: Sequence[OperationItem]
 ) -> dict[int, tuple[Mapping[str, Any], Mapping[str, Any]]]:

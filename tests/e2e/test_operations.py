@@ -100,6 +100,9 @@ def test_a_plan_waits_is_shown_and_applied_as_it_was(service: Service, tree: Mou
     ]  # fmt: skip
     result(service.upload(tree, "a/b/c/h.csv", b"newer", overwrite=True), 200)
     result(service.upload(tree, "a/b/c/late.csv", b"late"), 201)
+    whole = service.call("POST", f"/v1/operations/{operation['id']}/apply", json={"onlyIfUnchanged": True})
+    refused(whole, 412, "VERSION_CONFLICT")
+    assert whole.json()["error"]["details"]["paths"] == ["a/b/c/h.csv", "a/b/c/late.csv"]
     steered(service, operation, "apply")
     done = ended(service, operation, "partial")
     assert {one["path"]: (one["state"], one["code"]) for one in items(service, operation)} == {

@@ -286,6 +286,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "give_up": (OPERATIONS["give_up"], {"id": OPERATION, "items": "[]"}, {"operation_items_pkey"}),
     "done_up": (OPERATIONS["done_up"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
     "done_down": (OPERATIONS["done_down"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
+    "changed_since": (OPERATIONS["changed_since"], {"id": OPERATION, "limit": 10}, {"operations_pkey", "journal_entries_mount"}),
     "due operations": (OPERATIONS["due"], {"mount": 1, "silent": 15.0, "after": None}, {"operations_moving"}),
     "changed trees": (OPERATIONS["changed_trees"], {"id": OPERATION, "mount": 1, "entry": 10**9, "trees": "[]"},
                       {"journal_entries_command_id_attempt_key", "operations_pkey"}),
