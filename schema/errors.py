@@ -13,7 +13,7 @@
     ├── PayloadTooLarge                                                       413
     ├── UriTooLong                                                            414
     ├── ChecksumMismatch                                                      422
-    ├── Frozen                                                                423
+    ├── Frozen, ContentHeld                                                   423
     ├── NotAttempted                                                          424
     ├── RateLimited                                                           429
     ├── HeadersTooLarge                                                       431
@@ -209,6 +209,12 @@ class Frozen(FilestoreError):
     code = "FROZEN"
     retryable = True
     retry_after_seconds = 30
+
+
+class ContentHeld(FilestoreError):
+    """What would be taken away is held. `details` say by whom, why and until when; wait, or ask for its release."""
+
+    code = "HELD"
 
 
 class NotAttempted(FilestoreError):

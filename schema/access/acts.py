@@ -21,6 +21,9 @@ class ActKind(StrEnum):
     CHANGE_CREDENTIALS = "changeCredentials"
     FREEZE = "freeze"
     LIFT_FREEZE = "liftFreeze"
+    CREATE_HOLD = "createHold"
+    EXTEND_HOLD = "extendHold"
+    RELEASE_HOLD = "releaseHold"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
