@@ -41,11 +41,11 @@ _STREAM_BEAT = 20.0
     openapi_extra={"parameters": answers.NAMES, "requestBody": openapi.body_of(OperationBody, example())},
 )
 async def create(request: Request) -> Response:
-    """Copy, move, delete, restore or describe a whole subtree, or what a selection takes of it. First its plan is made: every item,
-    with its conflicts. With `planOnly` it waits then, to be looked at and applied; otherwise it runs. The same request under
-    the same key joins the operation that is there. `undo` puts back what a selection takes of all changes, the newest first:
-    each node goes back to before the latest changes that are all the selection's, and what anything else changed since is left
-    as it is, and listed.
+    """Copy, move, delete, restore, describe or verify a whole subtree, or what a selection takes of it. First its plan is made:
+    every item, with its conflicts. With `planOnly` it waits then, to be looked at and applied; otherwise it runs. The same request
+    under the same key joins the operation that is there. `undo` puts back what a selection takes of all changes, the newest
+    first: each node goes back to before the latest changes that are all the selection's, and what anything else changed since is
+    left as it is, and listed.
 
     An `import` makes known what lies on the storage below `path` already. It has no plan: it scans, and `planOnly` waits with
     that."""
@@ -55,6 +55,8 @@ async def create(request: Request) -> Response:
     if KindBody.model_validate_json(text).kind == OperationKind.UNDO:
         return await undo.undo(request, principal, NewUndo.model_validate_json(text))
     body = NewOperation.model_validate_json(text)
+    if body.kind == "purge":
+        await admit(request, "mounts")
     operation = await make.operation_of(front, principal, body, read_correlation(request.headers))
     key = read_key(request.headers, body.idempotency_key)
     asked = body.model_dump(mode="json", exclude={"idempotency_key"})

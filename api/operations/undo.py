@@ -86,8 +86,8 @@ async def _operation(
         kind=OperationKind.UNDO, mount_id=mount, path=path, options=options,
         undo=selection, plan_only=body.plan_only, correlation_id=correlation,
     )  # fmt: skip
-    for action, place in needs(operation):
-        authorise(principal, action, mount, place)
+    for action, on, place in needs(operation):
+        authorise(principal, action, on, place)
     return operation
 
 
