@@ -366,7 +366,8 @@ SELECT o.id::text, o.tenant, o.kind, o.state::text, o.want, o.back, o.turn, o.mo
        o.options, o.metadata, o.plan_cursor, o.items, o.nodes, o.bytes, o.conflicts, o.done, o.failed, o.skipped, o.reversed,
        o.in_flight, o.nodes_done, o.bytes_done, o.principal, o.created_at, o.planned_at, o.started_at, o.ended_at, o.undoes::text,
        coalesce(o.waits_for::text, (SELECT 'freeze ' || (z.facts->>'id') FROM filestore.freeze_of_v1(o.tenant, o.mount_id) z
-           WHERE o.state IN ('waiting', 'rolling_back'))) AS waits_for, o.refusal, o.away_mount, o.correlation_id, o.target_mount_id,
+           WHERE o.state IN ('waiting', 'rolling_back'))) AS waits_for, o.refusal, o.away_mount, o.correlation_id,
+       o.target_mount_id,
        (SELECT u.id::text FROM filestore.operations u
          WHERE u.undoes = o.id AND u.state <> 'cancelled' ORDER BY u.created_at DESC LIMIT 1) AS undone_by,
        (SELECT json_build_object('control', k.control, 'reason', k.reason, 'principal', k.principal, 'at', k.created_at)
