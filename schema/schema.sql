@@ -64,7 +64,8 @@ CREATE TABLE filestore.backend_mounts (
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
     direct_reads   boolean NOT NULL DEFAULT false,            -- its storage hands out content itself, under a link
-    removed_at     timestamptz                                -- forgotten: its rows are history, and no request finds them
+    removed_at     timestamptz,                               -- forgotten: its rows are history, and no request finds them
+    retention      jsonb NOT NULL DEFAULT '{}'                -- how long its trash keeps what, shorter than the service does
 );
 CREATE UNIQUE INDEX backend_mounts_key ON filestore.backend_mounts (tenant, mount_key) WHERE removed_at IS NULL;
 
@@ -302,6 +303,36 @@ CREATE TABLE filestore.tenants (
 );
 INSERT INTO filestore.tenants (name) VALUES ('main');
 
+-- What lies at a path, and all below it, is not taken away until the hold ends.
+CREATE TABLE filestore.holds (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant      text NOT NULL,
+    mount_id    bigint NOT NULL REFERENCES filestore.backend_mounts,
+    path        bytea NOT NULL,
+    kind        text NOT NULL CHECK (kind IN ('legal', 'retain', 'protect')),
+    reason      text NOT NULL,
+    until       timestamptz,
+    created_by  text NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    released_by text,
+    released_at timestamptz,
+    CHECK (kind <> 'retain' OR until IS NOT NULL),
+    CHECK ((released_at IS NULL) = (released_by IS NULL))
+);
+CREATE INDEX holds_in_force ON filestore.holds (mount_id, path) WHERE released_at IS NULL;
+CREATE INDEX holds_tenant ON filestore.holds (tenant, id);
+
+-- The hold on a path with the longest path, as clients read it. No row: nothing holds it.
+CREATE FUNCTION filestore.protection_v1(mount bigint, place bytea) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object('id', h.id, 'kind', h.kind, 'until', h.until, 'by', h.created_by, 'reason', h.reason)
+      FROM (SELECT substring(place FOR n - 1) AS path FROM generate_series(1, octet_length(place)) n
+             WHERE get_byte(place, n - 1) = 47
+             UNION ALL SELECT place UNION ALL SELECT ''::bytea) a
+      JOIN filestore.holds h ON h.mount_id = mount AND h.path = a.path AND h.released_at IS NULL
+       AND (h.until IS NULL OR h.until > now())
+     ORDER BY octet_length(h.path) DESC, h.id LIMIT 1
+$$;
+
 -- The truth about a command: one mutable row. Claims, intent and status change only in `begin`, `commit` and `fail`.
 CREATE TABLE filestore.commands (
     id             uuid PRIMARY KEY,
@@ -407,6 +438,7 @@ CREATE TABLE filestore.operations (
     away_mount     bigint,
     away_tries     integer NOT NULL DEFAULT 0,
     away_until     timestamptz,
+    target_mount_id bigint REFERENCES filestore.backend_mounts,  -- where it copies or moves to, if that is another mount
     UNIQUE (tenant, principal, key),
     CHECK (in_flight >= 0 AND done >= 0 AND failed >= 0 AND skipped >= 0 AND reversed >= 0)
 );
@@ -440,9 +472,12 @@ CREATE TABLE filestore.operation_items (
     retry_at         timestamptz,
     code             text,
     message          text,
+    mount_id         bigint,                                     -- of the path, and ...
+    target_mount_id  bigint,                                     -- ... of the target; NULL: that of the operation
     PRIMARY KEY (operation_id, item)
 );
 CREATE INDEX operation_items_state ON filestore.operation_items (operation_id, state, item);
+CREATE INDEX operation_items_restores ON filestore.operation_items (node_id) WHERE kind = 'restore';
 -- What an item of a plan makes appear, by the place: two of them do not go to one.
 CREATE INDEX operation_items_appears ON filestore.operation_items (operation_id, coalesce(target, path))
     WHERE kind IN ('mkdir', 'copy', 'move', 'restore');
@@ -499,7 +534,7 @@ CREATE TRIGGER items_removed AFTER DELETE ON filestore.operation_items
 -- An item as the plan, the runner and clients read it: its columns are named here alone.
 CREATE VIEW filestore.operation_steps AS
 SELECT operation_id, item, kind, path, target, node_id, node_kind, version, target_version, content_version, size_bytes, nodes,
-       needs, state, code, message, command_id, left_node, left_version, replaced_version, retry_at
+       needs, state, code, message, command_id, left_node, left_version, replaced_version, retry_at, mount_id, target_mount_id
   FROM filestore.operation_items;
 
 CREATE TABLE filestore.operation_controls (
