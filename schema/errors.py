@@ -166,6 +166,12 @@ class WrongState(FilestoreError):
     code = "WRONG_STATE"
 
 
+class StaleFinding(FilestoreError):
+    """What lies there is not what this finding says any more. Look at the finding as it is now, and decide again."""
+
+    code = "STALE_FINDING"
+
+
 class ContentExpired(FilestoreError):
     """The content of this version is no longer kept."""
 

@@ -253,3 +253,11 @@ async def held(connection: Connection, mount: MountId) -> list[HeldLook]:
     return [
         HeldLook(row["id"], MountId(row["mount_id"]), row["reason"], row["plan"]) for row in await cursor.fetchall()
     ]
+
+
+async def held_one(connection: Connection, look: int, tenant: str) -> HeldLook | None:
+    """None: no look of this id waits for a yes."""
+    row = await (await connection.execute(SQL["find"], {"look": look})).fetchone()
+    if row is None or row["tenant"] != tenant or row["state"] != LookState.WAITING:
+        return None
+    return HeldLook(row["id"], MountId(row["mount_id"]), row["reason"], row["plan"])

@@ -24,6 +24,9 @@ WANTED = {
     "ProveRollups": 3,
     "PlanOperation": 2,
     "RunOperation": 4,
+    "LookAt": 2,
+    "AuditMount": 2,
+    "ReconcilePlace": 3,
 }
 """How many different shapes of each to keep: a shape is its sequence of event types and activities. Those that are there stay."""
 
