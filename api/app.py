@@ -33,6 +33,7 @@ from api.mounts.known import KnownMounts
 from api.nodes import diff, past, trash
 from api.nodes import routes as nodes
 from api.nodes import versions as snapshots
+from api.notifications import routes as notifications
 from api.observe import health
 from api.observe.metrics import routes as metrics
 from api.observe.metrics.commands import CountedCommands
@@ -77,6 +78,7 @@ ROUTERS = (
     reconciliations,
     drift_policy,
     inbox,
+    notifications,
     metastore,
     namespaces,
     batches,

@@ -140,6 +140,12 @@ class Settings(BaseSettings):
     """... and so long after the first change in any case."""
     watch_directories_max: int = Field(0, ge=0)
     """Directories that are watched at most, of all mounts of the host. 0: as many as the kernel allows."""
+    notifications_token: str | None = Field(None, min_length=1)
+    """What a store has to send as Bearer with notifications of buckets; it opens nothing else. None: an administrator's token."""
+    notifications_stream: str | None = Field(None, min_length=1)
+    """A Redis stream that the watcher takes such notifications from. None: they come by HTTP alone."""
+    notifications_canary_seconds: float = Field(60.0, gt=0)
+    """How often our canary object is written to buckets that have sent notifications."""
     upload_max_bytes: int = Field(5 * 2**40, gt=0)
     upload_keep_seconds: float = Field(86400.0, gt=0)
     """A resumable upload that got nothing for so long is removed."""

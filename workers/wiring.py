@@ -19,8 +19,9 @@ from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
 from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
-from activities.executors.kinds import prepare_storage, prove_storage, read_sentinel
+from activities.executors.kinds import open_executor, prepare_storage, prove_storage, read_sentinel
 from activities.operations.chunk import NextChunk
+from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
 from activities.ports import Audience, Executors
 from activities.upkeep.recompute import Recomputes
@@ -32,6 +33,7 @@ from api.services import Services
 from schema.mounts import Mount
 from schema.settings import Settings
 from schema.store.pool import Pool, make_pool
+from workers.buses.notifications import RedisNotifications
 from workers.buses.redis import InlineBus, RedisBus, RedisWakeups
 from workers.engine.audience import LogAudience
 from workers.engine.engine import Engine
@@ -41,6 +43,7 @@ from workers.engine.served import ServedMounts
 from workers.engine.vitals import Vitals, WorkerVitals
 from workers.process.counts import ActivityCounts, CountedActivities
 from workers.process.following import Consumer
+from workers.watching.notifications import Canaries, NotificationQueue
 from workers.watching.watches import Watches
 
 
@@ -110,10 +113,24 @@ def worker_parts(settings: Settings) -> WorkerParts:
     return WorkerParts(engine, served, WorkerVitals(engine, served, health), counts)
 
 
-def watches(settings: Settings) -> tuple[Watches, Pool]:
-    """What the watcher process runs, and its connections."""
+@dataclass(frozen=True, slots=True)
+class WatcherParts:
+    """What the watcher process runs: nothing of it is open or started yet."""
+
+    pool: Pool
+    watches: Watches | None
+    """None: switched off"""
+    canaries: Canaries
+    queue: NotificationQueue | None
+
+
+def watcher_parts(settings: Settings) -> WatcherParts:
     pool = make_connections(settings, budgets.WATCH_CONNECTIONS, generic_plans=True)
-    return Watches(settings, pool), pool
+    watches = Watches(settings, pool) if settings.watch else None
+    canaries = Canaries(settings, pool, budgets.LOOKS.build(), open_executor)
+    stream = settings.notifications_stream
+    queue = RedisNotifications(settings.redis_url, stream) if stream and settings.redis_url != "inline" else None
+    return WatcherParts(pool, watches, canaries, queue)
 
 
 def make_connections(settings: Settings, budget: budgets.ConnectionBudget, *, generic_plans: bool = False) -> Pool:
@@ -182,6 +199,7 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
         Recomputes(pool, publish.announce),
         PlanItems(pool),
         NextChunk(pool, executors, steps),
+        ImportTree(pool, executors, copies, publish.announce),
         Observe(pool, executors, copies, publish.announce),
         Jobs(pool, publish.announce),
     )

@@ -46,6 +46,16 @@ LONG: dict[str, Any] = {
 """Bytes move for as long as it takes."""
 
 
+TURN: dict[str, Any] = {
+    "start_to_close_timeout": timedelta(hours=24),
+    "heartbeat_timeout": timedelta(seconds=10),
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10), maximum_attempts=5
+    ),
+}
+"""One turn of many: what it could not do a runner that begins anew tries again."""
+
+
 def kept(time: timedelta) -> dict[str, Any]:
     """An activity that goes on for a given time, in another process when its own dies."""
     return {

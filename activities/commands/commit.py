@@ -35,6 +35,8 @@ class _Ending:
 
     ended: dict[CommandId, Outcome] = field(default_factory=dict)
     leftovers: list[tuple[CommandId, MountId | None]] = field(default_factory=list)
+    operations: set[str] = field(default_factory=set)
+    """Whose items they were, each as id/turn"""
 
 
 class _NotWhole(Exception):
@@ -76,7 +78,8 @@ class Commit:
             for outcome in ending.ended.values()
             if outcome.status is not Status.SUCCEEDED
         }
-        return Ended(applied.mount_id, good, len(failures), left, departures, failures)
+        operations = sorted(ending.operations)
+        return Ended(applied.mount_id, good, len(failures), left, departures, failures, operations)
 
     async def _forget(self, mount: MountId, ending: _Ending, left: Sequence[CommandId]) -> None:
         """A courtesy: the storage need not keep what would have told a later execution. All clients have their answers."""
@@ -158,7 +161,7 @@ class Commit:
     async def _record(self, items: Sequence[Applied], ending: _Ending, *, whole: bool = False) -> None:
         async with self._pool.connection() as connection:
             async with connection.pipeline(), connection.transaction():
-                rows, outcomes, leftovers = await self._write(connection, items)
+                rows, outcomes, leftovers, operations = await self._write(connection, items)
                 if whole and len(rows) < len(items):
                     raise _NotWhole()
                 await areach("commit.before_commit")
@@ -166,22 +169,27 @@ class Commit:
             if missing:
                 # Ended by an earlier execution whose COMMIT was not heard of, or taken over by a later attempt.
                 outcomes += await _ended(connection, missing)
+        ending.operations.update(operations)
         self._tell(outcomes, leftovers, ending)
 
     async def _write(
         self, connection: Connection, items: Sequence[Applied]
-    ) -> tuple[dict[CommandId, record_store.EndedRow], list[Outcome], list[tuple[CommandId, MountId | None]]]:
+    ) -> tuple[
+        dict[CommandId, record_store.EndedRow], list[Outcome], list[tuple[CommandId, MountId | None]], list[str]
+    ]:
+        """What ended, how, what it leaves, and the operations whose items these were."""
         rows = await record_store.end(connection, items)
         for item in items:
             if item.status is Status.SUCCEEDED and item.id in rows:
                 await areach("commit.item", rows[item.id].shown)
         if not rows:
-            return rows, [], []
+            return rows, [], [], []
+        operations: list[str] = []
         if of_operations := [id for id, row in rows.items() if row.of_operation]:
             # Before the record: of what has ended it keeps less of the intent.
-            await item_commands.close_items(connection, of_operations)
+            operations = [f"{id}/{turn}" for id, turn in await item_commands.close_items(connection, of_operations)]
         outcomes, leftovers = await record_store.record(connection, rows, retention_days=self._retention_days)
-        return rows, outcomes, leftovers
+        return rows, outcomes, leftovers, operations
 
     def _tell(
         self, outcomes: Sequence[Outcome], leftovers: Sequence[tuple[CommandId, MountId | None]], ending: _Ending

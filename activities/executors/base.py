@@ -422,6 +422,15 @@ class Rooted(Protocol):
 
 
 @runtime_checkable
+class Notifying(Protocol):
+    """The storage can tell of what is written to it."""
+
+    def put_canary(self) -> None:
+        """Write an object of ours that means nothing: the storage tells of it, if it tells of anything. Raises MountOffline."""
+        ...
+
+
+@runtime_checkable
 class Folders(Protocol):
     """The storage has directories whose times tell that names came or went."""
 

@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING, Any
 from temporalio import activity
 
 from activities.operations.directories import staged
+from schema import errors
 from schema.commands.command import Command
 from schema.commands.payloads import LIST_MAX
 from schema.faults import areach
 from schema.ids import MountId, new_command_id
 from schema.operations.chunk import together, until_a_stop
 from schema.operations.commands import command_of
-from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationState
+from schema.operations.operation import (
+    LEFT_MOST,
+    ItemKind,
+    ItemState,
+    Operation,
+    OperationItem,
+    OperationKind,
+    OperationState,
+)
 from schema.operations.reversal import reversal
 from schema.operations.turn import reached
 from schema.store import begin as begin_store
@@ -29,12 +38,14 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection
     from schema.store.pool import Pool
 
-_BUSY_MOST = 12
-"""An item whose path was busy so often is given up: about a minute and a half."""
 _CHUNK_SECONDS = 1.0
 """Where a limit is set, a list holds the commands that may go in this time."""
 _CHUNK_BYTES = 64 * 1024 * 1024
 """The most small files in one list, so that the operation can be stopped soon."""
+_NUDGED_SECONDS = 30.0
+"""What is in flight wakes the runner when it ends. Should that be lost, it looks after this time."""
+_OTHERS_SECONDS = 2.0
+"""Nothing wakes it when another operation ends, or a mount comes back: it looks again after this time."""
 _LOOK_AHEAD = 256
 """Items among which those of the next list are found: some may have to wait for others."""
 _UNFINISHED_MOST = 1000
@@ -51,6 +62,8 @@ class NextStep:
     """Nothing can go now: look again after this time, or at a signal"""
     over: bool = False
     """The runner has nothing to do any more"""
+    imports: bool = False
+    """The scan goes on"""
     title: str = ""
     path: str = ""
     principal: str = ""
@@ -73,7 +86,10 @@ class NextChunk:
         if not chunk.commands:
             return chunk
         # What was handed out and is lost here comes again: its items are pending.
-        executor = self._executors.of(chunk.mount_id)
+        try:
+            executor = self._executors.of(chunk.mount_id)
+        except errors.FilestoreError:
+            return chunk  # `begin` says why to each of them
         commands = await self._threads.run(chunk.mount_id, staged, executor, chunk.commands)
         return replace(chunk, commands=commands)
 
@@ -82,24 +98,50 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
     operation = locked.operation
     if not operation.state.moves:
         return _over(operation)
-    left, stuck = await store.anything_left(connection, operation), await store.stuck(connection, operation)
+    left, stuck = await _left(connection, locked), await store.stuck(connection, operation)
     if there := reached(operation, left=left, stuck=stuck):
         await store.reach(connection, operation.id, there)
         if there.state is not OperationState.ROLLING_BACK:
             return NextStep(operation.mount_id, there.state, over=True)
         return NextStep(operation.mount_id, there.state)
     if operation.want is not None or operation.state is OperationState.CANCELLING:
-        return await _wait(connection, operation, 0.2)  # until nothing is in flight
+        return await _wait(connection, operation, _NUDGED_SECONDS)  # until nothing is in flight
     if (seconds := _until_start(operation)) > 0:
         return await _wait(connection, operation, min(seconds, 60.0))
-    if not locked.claimed and await store.claim(connection, operation):
-        return await _wait(connection, operation, 1.0)
+    if locked.away_mount is not None and (seconds := await _until_there(connection, locked)) > 0:
+        return await _wait(connection, operation, seconds)
+    has_them = locked.claimed and operation.state is not OperationState.WAITING
+    if not has_them and await store.claim(connection, operation):
+        return await _wait(connection, operation, _OTHERS_SECONDS)
     if locked.pace_seconds > 0:
         return await _wait(connection, operation, locked.pace_seconds)
+    if operation.kind is OperationKind.IMPORT:
+        await store.touch(connection, operation.id)
+        return NextStep(operation.mount_id, operation.state, imports=True)
     room = min(LIST_MAX, operation.options.concurrency - operation.in_flight, _by_rate(operation))
     if room <= 0:
-        return await _wait(connection, operation, 0.2)
-    return await _hand_out(connection, locked, room)
+        return await _wait(connection, operation, _NUDGED_SECONDS)
+    return await _hand_out(connection, locked, room if locked.away_mount is None else 1)
+
+
+async def _until_there(connection: Connection, locked: LockedOperation) -> float:
+    """A mount that was away is tried with one item, when nothing is in flight; until then others may have the subtrees."""
+    operation, mount = locked.operation, locked.away_mount
+    assert mount is not None
+    if operation.in_flight:
+        return _NUDGED_SECONDS
+    seconds = locked.away_seconds
+    if seconds <= 0 and not await store.usable(connection, mount):
+        seconds = _OTHERS_SECONDS
+    if seconds > 0 and locked.claimed:
+        await store.let_go(connection, operation.id)
+    return seconds
+
+
+async def _left(connection: Connection, locked: LockedOperation) -> bool:
+    if locked.operation.kind is OperationKind.IMPORT:
+        return not (locked.cursor or {}).get("over")
+    return await store.anything_left(connection, locked.operation)
 
 
 async def _hand_out(connection: Connection, locked: LockedOperation, room: int) -> NextStep:
@@ -111,11 +153,17 @@ async def _hand_out(connection: Connection, locked: LockedOperation, room: int) 
         await store.give_up(connection, operation.id, given_up)
     going = [one for one in items if one.item not in given_up]
     if not going:
-        return await _wait(connection, operation, 0.0 if given_up else 0.3)
+        return await _wait(connection, operation, 0.0 if given_up else await _until_one_can_go(connection, operation))
     steps = [reversal(one, one.item) if operation.back else one for one in going]
     commands = await _commands(connection, operation, steps)
     await store.hand_out(connection, operation.id, [one.item for one in going], _pace(operation, going))
     return NextStep(operation.mount_id, operation.state, commands)
+
+
+async def _until_one_can_go(connection: Connection, operation: Operation) -> float:
+    seconds = await store.comes_back(connection, operation)
+    longest = _NUDGED_SECONDS if operation.in_flight else _OTHERS_SECONDS
+    return longest if seconds is None else min(longest, max(0.05, seconds))
 
 
 async def _next_items(connection: Connection, operation: Operation, room: int) -> list[OperationItem]:
@@ -133,7 +181,7 @@ async def _given_up(
 ) -> dict[int, tuple[ItemState, str, str]]:
     operation = locked.operation
     given_up: dict[int, tuple[ItemState, str, str]] = {}
-    busy = await store.deferred(connection, operation.id, [one.item for one in items], _BUSY_MOST)
+    busy = await store.deferred(connection, operation.id, [one.item for one in items], LEFT_MOST)
     for item in busy:
         text = "Other commands held the path, however often it was tried. Retry the operation."
         given_up[item] = (ItemState.FAILED, "PATH_BUSY", text)

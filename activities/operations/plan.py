@@ -15,7 +15,7 @@ from schema.faults import areach
 from schema.nodes import NodeKind
 from schema.operations.control import STALE
 from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationKind, OperationState
-from schema.operations.planning import Planner, alternatives
+from schema.operations.planning import Planner, alternatives, topmost
 from schema.operations.reversal import reversal
 from schema.operations.selection import PlannedNode
 from schema.paths import NodePath, parse
@@ -52,9 +52,7 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
     """Plan one page. Returns the state that follows, when it was the last page."""
     operation, cursor = locked.operation, locked.cursor
     if cursor is None:
-        entry = await store.begin_plan(connection, operation.mount_id, operation.path)
-        if entry is None:
-            raise errors.PathBusy("A command is at work in this subtree. The plan is made after it.")
+        entry = await store.begin_plan(connection, operation)
         await store.advance_plan(connection, operation.id, [], {"root": 0, "next": 0}, entry)
         return None
     items, after = await _pages(operation)(connection, operation, cursor)
@@ -85,14 +83,17 @@ def _planned(operation: Operation, *, blocked: bool | None = None) -> OperationS
 async def _tree_page(
     connection: Connection, operation: Operation, cursor: Mapping[str, Any]
 ) -> tuple[list[OperationItem], Mapping[str, Any] | None]:
-    roots = [parse(path) for path in operation.selection.paths] or [operation.path]
+    roots = topmost([parse(path) for path in operation.selection.paths]) or [operation.path]
     root = roots[cursor["root"]]
     base = root.parent if operation.selection.paths else operation.path
     made = {bytes.fromhex(path): item for path, item in cursor.get("made", {}).items()}
     planner = Planner(operation, base, cursor["next"], made)
     found, after = await _found(connection, operation, root, cursor)
     taken = [node for node in found if operation.selection.takes(node, operation.path)]
-    occupants = await store.occupants(connection, operation.mount_id, _places(planner, taken))
+    places = _places(planner, taken)
+    occupants = await store.occupants(connection, operation.mount_id, places)
+    if len(roots) > 1 or operation.options.on_conflict == "rename":  # otherwise each node has a target of its own
+        occupants |= await store.goes_to(connection, operation.id, places)
     for node in taken:
         planner.add(node, occupants, whole=_whole(operation, node))
     if not found and "after" not in cursor:

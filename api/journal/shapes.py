@@ -1,6 +1,7 @@
 """Entries of the journal, as clients read them."""
 
 from datetime import datetime
+from typing import Literal
 
 from api.http.shapes import EXACT_PATH, JsonObject, Shape, exact
 from api.journal.queries import Ending
@@ -12,7 +13,7 @@ class JournalEntry(Shape):
 
     id: int
     command_id: str
-    command: CommandKind
+    command: CommandKind | Literal["import"]
     backend_mount_id: int
     node_id: int | None
     path: str | None

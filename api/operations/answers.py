@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
 PARAMETERS = [openapi.path_id("The operation", openapi.COMMAND_ID)]
 ACCEPTED: dict[int, openapi.Success] = {202: ("As it stands now", Operation)}
-REFUSALS = ("NOT_FOUND", "WRONG_STATE", "IDEMPOTENCY_CONFLICT", "PAYLOAD_TOO_LARGE", "REQUEST_TOO_SLOW")
+REFUSALS = (
+    "NOT_FOUND",
+    "WRONG_STATE",
+    "NOT_SUPPORTED",
+    "IDEMPOTENCY_CONFLICT",
+    "PAYLOAD_TOO_LARGE",
+    "REQUEST_TOO_SLOW",
+)
 
 
 def read_id(request: Request) -> str:

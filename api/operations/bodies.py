@@ -60,6 +60,7 @@ class OptionsBody(LimitsBody):
     only_if_unchanged: bool = True
     on_changed: Literal["skip", "stop"] = "skip"
     start_at: Moment | None = None
+    hashes: Literal["now", "later"] = "later"
     remove_new: bool = False
 
     def meant(self) -> Options:
@@ -75,7 +76,7 @@ class DescribedMetadata(JsonBody):
 
 
 class NewOperation(JsonBody):
-    kind: Annotated[Literal["copy", "move", "delete", "restore", "describe"], Field()]
+    kind: Annotated[Literal["copy", "move", "delete", "restore", "describe", "import"], Field()]
     backend_mount_id: Id
     path: Text | None = None
     path_b64: Text | None = Field(None, alias="pathB64")

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from schema.operations.operation import OperationItem, OperationState, Options
+from schema.operations.operation import OperationItem, OperationKind, OperationState, Options
 from schema.operations.selection import Selection
 from schema.paths import NodePath
 
@@ -23,7 +23,7 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
     path = NodePath(bytes(row["path"]))
     target = None if row["target_path"] is None else NodePath(bytes(row["target_path"]))
     return {
-        "id": row["id"], "kind": row["kind"], "state": state, "phase": "end" if state.ended else _PHASES.get(state, "apply"),
+        "id": row["id"], "kind": row["kind"], "state": state, "phase": _phase(row, state),
         "want": row["want"], "turn": row["turn"], "backendMountId": row["mount_id"], **spelled("path", path),
         **spelled("targetPath", target), "selection": _camel(Selection.of_json(row["selection"]).to_json()),
         "asOf": Options.of_json(row["options"]).as_of,
@@ -36,9 +36,17 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
         "errors": [{"code": e["code"], "count": e["count"], "example": e["item"]} for e in row["errors"]],
         "principal": row["principal"], "createdAt": row["created_at"], "plannedAt": row["planned_at"],
         "startedAt": row["started_at"], "endedAt": row["ended_at"], "undoes": row["undoes"], "undoneBy": row["undone_by"],
-        "waitsFor": row["waits_for"],
+        "waitsFor": _waits_for(row, state),
         "workflowId": f"operation/{row['id']}/plan" if planning else f"operation/{row['id']}/{row['turn']}",
     }  # fmt: skip
+
+
+def _phase(row: Mapping[str, Any], state: OperationState) -> str:
+    if state.ended:
+        return "end"
+    if row["kind"] == OperationKind.IMPORT and state is not OperationState.PLANNED:
+        return "hash" if (row["plan_cursor"] or {}).get("settled") else "scan"
+    return _PHASES.get(state, "apply")
 
 
 def item(one: OperationItem) -> dict[str, Any]:
@@ -63,14 +71,25 @@ def _progress(row: Mapping[str, Any], state: OperationState) -> dict[str, Any]:
     handled = row["done"] + row["failed"] + row["skipped"] + row["reversed"]
     rate = row["done"] / seconds if seconds else None
     left = row["done"] if row["back"] else max(0, row["items"] - handled)
+    imported = (row["plan_cursor"] or {}) if row["kind"] == OperationKind.IMPORT else None
+    at = [imported["at"]] if imported and imported.get("at") and state is OperationState.RUNNING else []
     return {
         "itemsTotal": row["items"], "itemsDone": row["done"], "itemsFailed": row["failed"], "itemsSkipped": row["skipped"],
         "itemsReversed": row["reversed"], "itemsRunning": row["in_flight"], "nodesDone": row["nodes_done"],
         "bytesTotal": row["bytes"], "bytesDone": row["bytes_done"], "itemsPerSecond": rate,
         "bytesPerSecond": row["bytes_done"] / seconds if seconds else None,
-        "etaSeconds": left / rate if rate and state is OperationState.RUNNING else None,
-        "currentPaths": [NodePath(path).text for path in row["current"]],
+        "etaSeconds": left / rate if rate and imported is None and state is OperationState.RUNNING else None,
+        "currentPaths": at or [NodePath(path).text for path in row["current"]],
+        "itemsKnown": imported.get("known", 0) if imported is not None else None,
+        "itemsHashed": imported.get("hashed", 0) if imported is not None else None,
+        "bytesHashed": imported.get("hashed_bytes", 0) if imported is not None else None,
     }  # fmt: skip
+
+
+def _waits_for(row: Mapping[str, Any], state: OperationState) -> str | None:
+    """The operation that is at work there; or the mount that is away."""
+    away = row["away_mount"] if state.moves else None
+    return row["waits_for"] if away is None else f"mount {away}"
 
 
 def _warnings(row: Mapping[str, Any]) -> list[str]:
@@ -86,6 +105,7 @@ def _options(options: Options) -> dict[str, Any]:
         "onChanged": options.on_changed, "concurrency": options.concurrency,
         "filesPerSecond": options.files_per_second, "bytesPerSecond": options.bytes_per_second,
         "maxErrors": options.max_errors, "startAt": options.start_at, "removeNew": options.remove_new,
+        "hashes": options.hashes,
     }  # fmt: skip
 
 

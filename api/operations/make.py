@@ -14,7 +14,7 @@ from schema import paths
 from schema.errors import IdempotencyConflict, InvalidRequest, NotFound
 from schema.ids import MountId, new_command_id
 from schema.operations.control import Control, refused
-from schema.operations.operation import Operation, OperationKind
+from schema.operations.operation import Operation, OperationKind, OperationState
 from schema.paths import ROOT, NodePath, parse
 from schema.principals import Principal, authorise
 from schema.store import operations as store
@@ -47,6 +47,9 @@ async def operation_of(front: Front, principal: Principal, body: NewOperation) -
         metadata=body.metadata.model_dump() if body.metadata else None, plan_only=body.plan_only,
     )  # fmt: skip
     _sensible(operation)
+    if kind is OperationKind.IMPORT:
+        state = OperationState.PLANNED if body.plan_only else OperationState.RUNNING
+        return replace(operation, state=state)
     return operation
 
 
@@ -57,6 +60,12 @@ def _sensible(operation: Operation) -> None:
         raise _invalid("targetPath", "A copy or a move needs a targetPath, and nothing else has one.")
     if (operation.kind is OperationKind.DESCRIBE) is (operation.metadata is None):
         raise _invalid("metadata", "`describe` needs `metadata` with `set` or `unset`, and nothing else has it.")
+    if operation.kind is OperationKind.IMPORT and (operation.selection.narrows or operation.selection.paths):
+        raise _invalid(
+            "selection", "An import takes everything below its path. Name a path, and leave the selection out."
+        )
+    if operation.kind is not OperationKind.IMPORT and operation.options.hashes != "later":
+        raise _invalid("options.hashes", "Only an import has hashes to make.")
     options = operation.options
     if (options.as_of is not None or options.remove_new) and operation.kind is not OperationKind.RESTORE:
         raise _invalid("asOf", "Only `restore` goes back to a time.")
@@ -82,13 +91,18 @@ def _invalid(field: str, message: str) -> InvalidRequest:
 async def create(connection: Connection, operation: Operation, key: str | None, asked: object) -> tuple[str, bool]:
     """The id of the operation, and whether it is new: the same request under its key joins the one that is there. Raises
     IdempotencyConflict."""
-    hash = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    hash = hash_of(asked)
     if await store.create(connection, operation, key or operation.id, hash):
         return operation.id, True
     known = await store.of_key(connection, operation.tenant, operation.principal, key or operation.id)
     if known is None or known[1] != hash:
         raise IdempotencyConflict()
     return known[0], False
+
+
+def hash_of(asked: object) -> str:
+    """What tells a request from another one under the same key."""
+    return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def undo_of(principal: Principal, original: Operation, *, plan_only: bool) -> Operation:

@@ -42,7 +42,10 @@ _STREAM_BEAT = 20.0
 async def create(request: Request) -> Response:
     """Copy, move, delete, restore or describe a whole subtree, or what a selection takes of it. First its plan is made: every item,
     with its conflicts. With `planOnly` it waits then, to be looked at and applied; otherwise it runs. The same request under
-    the same key joins the operation that is there."""
+    the same key joins the operation that is there.
+
+    An `import` makes known what lies on the storage below `path` already. It has no plan: it scans, and `planOnly` waits with
+    that."""
     principal = await admit(request, "write")
     front = front_of(request)
     body = await read_json(request, NewOperation)
@@ -52,8 +55,8 @@ async def create(request: Request) -> Response:
     async with front.services.pool.connection() as connection:
         id, new = await make.create(connection, operation, key, asked)
         shown = await answers.document(connection, id, principal)
-    if new:
-        front.services.drive(operation.mount_id, id, 1, True)
+    if new and operation.state is not OperationState.PLANNED:
+        front.services.drive(operation.mount_id, id, 1, operation.state is OperationState.PLANNING)
     return answers.answered(shown, 202)
 
 

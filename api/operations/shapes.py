@@ -31,6 +31,10 @@ class OperationProgress(Shape):
     bytes_per_second: float | None
     eta_seconds: float | None
     current_paths: list[str]
+    items_known: int | None
+    """Of an import: names that the record had already"""
+    items_hashed: int | None
+    bytes_hashed: int | None
 
 
 class OperationError(Shape):

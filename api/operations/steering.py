@@ -19,9 +19,10 @@ from api.operations.bodies import CancelBody, ControlBody, LimitsChange, RetryBo
 from api.operations.shapes import Operation
 from api.services import front_of
 from schema.errors import IdempotencyConflict
-from schema.operations.control import Control, Steered, refused, steer
-from schema.operations.operation import OperationState
+from schema.operations.control import Control, Steered, not_put_back, refused, steer
+from schema.operations.operation import OperationKind, OperationState
 from schema.principals import Principal
+from schema.store import imports
 from schema.store import operations as store
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ async def undo(request: Request) -> Response:
         original = await make.locked(connection, id, principal.tenant)
         known = await store.of_key(connection, principal.tenant, principal.name, key) if key else None
         if known is None:
+            if original.kind is OperationKind.IMPORT:
+                raise not_put_back()
             operation = make.undo_of(principal, original, plan_only=body.plan_only)
         else:
             operation = await make.locked(connection, known[0], principal.tenant)
@@ -147,20 +150,24 @@ async def _steered(
     async with front.services.pool.connection() as connection, connection.transaction():
         operation = await make.locked(connection, id, principal.tenant)
         steered: Steered | None = None
-        if not await _heard_before(connection, id, key, control):
+        if not await _heard_before(connection, id, key, control, body):
             steered = steer(operation, control)
             await store.steer(connection, id, steered, chosen)
+            if steered.again and operation.kind is OperationKind.IMPORT:
+                await imports.begin_anew(connection, id)
         shown = await answers.document(connection, id, principal)
     if steered is not None and steered.state.moves:
         front.services.drive(operation.mount_id, id, steered.turn, False)
     return answers.answered(shown, 202)
 
 
-async def _heard_before(connection: Connection, id: str, key: str | None, control: Control) -> bool:
-    """Raises IdempotencyConflict: under this key something else was asked for."""
+async def _heard_before(connection: Connection, id: str, key: str | None, control: Control, body: ControlBody) -> bool:
+    """Raises IdempotencyConflict: under this key something else was asked for, or of other items."""
     if key is None:
         return False
-    before = await store.heard_of(connection, id, key, control)
-    if before not in (None, control):
+    same = await store.heard_of(
+        connection, id, key, control, make.hash_of(body.model_dump(exclude={"idempotency_key"}))
+    )
+    if same is False:
         raise IdempotencyConflict()
-    return before is not None
+    return same is not None

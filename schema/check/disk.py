@@ -77,6 +77,6 @@ def _differences(node: NodeFacts, lying: ListedFacts | None) -> Iterator[str]:
         yield f"It has {lying.size} bytes; the record has {node.size}."
     if node.identity is not None and node.identity[4] != lying.identity[4]:
         yield "It was written to since the record was made."
-    if lying.sha256 is not None and lying.sha256 != node.sha256:
-        recorded = node.sha256.hex() if node.sha256 else None
-        yield f"Its content has SHA-256 {lying.sha256.hex()}; the record has {recorded}."
+    # What was imported has no hash until its content was read.
+    if lying.sha256 is not None and node.sha256 is not None and lying.sha256 != node.sha256:
+        yield f"Its content has SHA-256 {lying.sha256.hex()}; the record has {node.sha256.hex()}."

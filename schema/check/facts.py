@@ -175,6 +175,8 @@ class OperationFacts:
     summed: Sequence[int]
     stray: int = 0
     """Items in flight whose command does not run"""
+    miscounted: int = 0
+    """Codes of which it counts more or fewer items than there are"""
 
 
 @dataclass(frozen=True, slots=True)

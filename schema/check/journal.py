@@ -1,7 +1,7 @@
 """The journal: replayed, it makes the nodes there are."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,7 +57,9 @@ def replay(
     what a copy made from the first versions of that command."""
     images: dict[int, Image] = {}
     findings: list[Finding] = []
-    trees = _Trees(images, all_snapshots)
+    entries = list(entries)
+    read_later = {int(id) for entry in entries for id in (entry.also or {}).get("hashed", ())}
+    trees = _Trees(images, all_snapshots, read_later)
     for entry in entries:
         if entry.foreign:
             trees.depart(entry)
@@ -67,6 +69,9 @@ def replay(
         if entry.after is not None:
             images[entry.after["id"]] = _image(entry.after)
             trees.follow(entry)
+        elif entry.kind == "import":
+            trees.appear(entry)
+            trees.read(entry)
         elif entry.outcome == "inconsistent" and entry.node in images and images[entry.node].state == NodeState.ACTIVE:
             # The node itself says so too, without a new version.
             images[entry.node] = replace(images[entry.node], state=NodeState.INCONSISTENT.value)
@@ -76,8 +81,11 @@ def replay(
 class _Trees:
     """What an entry changes besides the node it names."""
 
-    def __init__(self, images: dict[int, Image], all_snapshots: Sequence[SnapshotFacts]) -> None:
-        self._images = images
+    def __init__(
+        self, images: dict[int, Image], all_snapshots: Sequence[SnapshotFacts], read_later: Collection[int]
+    ) -> None:
+        """`read_later`: nodes whose content had no hash when they were made."""
+        self._images, self._read_later = images, read_later
         self._gone_by: dict[int, str] = {}
         self._made_by: dict[str, list[SnapshotFacts]] = defaultdict(list)
         for snapshot in all_snapshots:
@@ -100,16 +108,27 @@ class _Trees:
                 self._turn(id, NodeState.DELETED)
                 self._gone_by[id] = entry.command
         elif entry.before is None:
-            for made in self._made_by[entry.command]:
-                if made.node != top:
-                    self._images[made.node] = Image(
-                        made.parent, made.name, made.kind, NodeState.ACTIVE.value, 1, made.size, made.sha256
-                    )
+            self.appear(entry, top)
         elif entry.before["state"] == NodeState.DELETED:
             gone = self._below(top, lambda image: image.state == NodeState.DELETED)
             for id in [id for id in gone if self._gone_by.get(id) == deleter]:
                 self._turn(id, NodeState.ACTIVE)
                 del self._gone_by[id]
+
+    def appear(self, entry: EntryFacts, top: int | None = None) -> None:
+        """What a copy made below its top, or an import without one: the first versions of that command."""
+        for made in self._made_by[entry.command]:
+            if made.node != top:
+                sha256 = None if made.node in self._read_later else made.sha256
+                self._images[made.node] = Image(
+                    made.parent, made.name, made.kind, NodeState.ACTIVE.value, 1, made.size, sha256
+                )
+
+    def read(self, entry: EntryFacts) -> None:
+        """The contents that an import has read have their hashes from then on, without a new version."""
+        for id, sha256 in (entry.also or {}).get("hashed", {}).items():
+            if image := self._images.get(int(id)):
+                self._images[int(id)] = replace(image, sha256=bytes.fromhex(sha256))
 
     def depart(self, entry: EntryFacts) -> None:
         also = entry.also or {}

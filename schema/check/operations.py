@@ -20,5 +20,7 @@ def check(operations: Sequence[OperationFacts]) -> Iterator[Finding]:
             yield Finding(
                 FindingKind.OPERATIONS, where, f"{one.stray} items are in flight, and no command of theirs runs."
             )
+        if one.miscounted:
+            yield Finding(FindingKind.OPERATIONS, where, f"It counts the items of {one.miscounted} codes wrongly.")
         if one.claimed and not OperationState(one.state).moves:
             yield Finding(FindingKind.OPERATIONS, where, f"It is {one.state}, and holds its subtrees still.")

@@ -117,6 +117,8 @@ class Ended:
     """Sources on other mounts that have to go now"""
     failures: dict[CommandId, str] = field(default_factory=dict)
     """How those ended that did not succeed: `failed` or `inconsistent`, with a code"""
+    operations: list[str] = field(default_factory=list)
+    """Those whose items these were, each as id/turn"""
 
 
 @dataclass(frozen=True, slots=True)

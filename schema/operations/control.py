@@ -4,8 +4,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from schema.errors import WrongState
-from schema.operations.operation import Operation, OperationState, Want
+from schema.errors import NotSupported, WrongState
+from schema.operations.operation import Operation, OperationKind, OperationState, Want
 
 
 class Control(StrEnum):
@@ -39,6 +39,8 @@ class Steered:
 def steer(operation: Operation, control: Control) -> Steered:
     """Raises WrongState."""
     now = operation.state
+    if operation.kind is OperationKind.IMPORT and control is Control.ROLLBACK:
+        raise not_put_back()
     match control:
         case Control.APPLY | Control.RETRY if operation.stale:
             raise WrongState(STALE, state=str(now), operationId=operation.id)
@@ -70,6 +72,13 @@ def refused(operation: Operation, control: Control) -> WrongState:
         f"The operation is {operation.state}{undone}: it can not be asked to {control}. Look at it, and ask for what fits.",
         state=str(operation.state),
         operationId=operation.id,
+    )
+
+
+def not_put_back() -> NotSupported:
+    return NotSupported(
+        "An import has changed nothing on the storage, so there is nothing to put back. Cancel it without `rollback`: what it "
+        "has recorded stays."
     )
 
 

@@ -22,6 +22,8 @@ class OperationKind(StrEnum):
     """What the trash keeps comes back, or a subtree becomes what it was at a time"""
     UNDO = "undo"
     """What another operation has done is put back"""
+    IMPORT = "import"
+    """What lies on the storage becomes known to the record"""
 
 
 class OperationState(StrEnum):
@@ -73,6 +75,8 @@ class ItemKind(StrEnum):
     DELETE = "delete"
     RESTORE = "restore"
     DESCRIBE = "describe"
+    IMPORT = "import"
+    """A name that an import could not record, or looks at again"""
 
 
 class ItemState(StrEnum):
@@ -85,6 +89,8 @@ class ItemState(StrEnum):
 
 
 Conflict = Literal["skip", "overwrite", "rename", "fail"]
+LEFT_MOST = 12
+"""An item that was left for later so often is given up: about a minute and a half."""
 CHANGED = ("VERSION_CONFLICT", "NODE_NOT_FOUND")
 """Codes of an item that is not as its plan saw it"""
 
@@ -106,6 +112,8 @@ class Options:
     max_errors: int | None = None
     """The operation ends when so many items have failed in one turn; a retry goes on"""
     start_at: datetime | None = None
+    hashes: Literal["now", "later"] = "later"
+    """Of an import: whether it reads the contents, too. Later: files have no hash until another one does"""
     as_of: datetime | None = None
     """Restore: the subtree becomes what it was at this time"""
     remove_new: bool = False

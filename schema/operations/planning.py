@@ -4,14 +4,14 @@ Directories come before what they hold, in the order of their paths' bytes: what
 remembers only the directories above the place it has reached, however large the tree.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from schema.ids import NodeId
 from schema.nodes import NodeKind, NodeState
 from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationKind
 from schema.operations.selection import PlannedNode
-from schema.paths import PATH_MAX, NodePath
+from schema.paths import NAME_MAX, PATH_MAX, NodePath
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class Occupant:
     version: int
     node: NodeId | None = None
     size: int = 0
+    item: int | None = None
+    """Nothing lies there yet: this item of the same plan goes there"""
 
 
 @dataclass(slots=True)
@@ -35,6 +37,8 @@ class Planner:
     made: dict[bytes, int | None] = field(default_factory=dict)
     """Of the target directories above the place that was reached: the item that makes it; None: it is there already"""
     items: list[OperationItem] = field(default_factory=list)
+    goes: dict[NodePath, Occupant] = field(default_factory=dict)
+    """Where items of this page make something appear"""
 
     def targets_of(self, node: PlannedNode) -> list[NodePath]:
         """Whose occupants `add` asks for."""
@@ -71,7 +75,7 @@ class Planner:
             self._directory(target, occupants)
             return
         kind = ItemKind.MOVE if self.operation.kind is OperationKind.MOVE else ItemKind.COPY
-        there = occupants.get(target)
+        there = self._at(target, occupants)
         if there is None:
             self._put(kind, node, target=target, needs=needs)
         else:
@@ -82,6 +86,8 @@ class Planner:
         occupants: Mapping[NodePath, Occupant], needs: int | None,
     ) -> None:  # fmt: skip
         match self.operation.options.on_conflict:
+            case "overwrite" if there.item is not None:
+                self._refused(node, target, "NODE_EXISTS", f"Item {there.item} of this plan goes there already.")
             case "overwrite" if there.kind is node.kind is NodeKind.FILE and kind is ItemKind.MOVE:
                 # In two steps, so that both can be put back: the file at the target goes to the trash first.
                 old = PlannedNode(
@@ -95,7 +101,7 @@ class Planner:
             case "overwrite":
                 message = f"There is a {there.kind} at the target: only a file can be replaced, and only by a file."
                 self._refused(node, target, "NOT_A_DIRECTORY", message)
-            case "rename" if free := free_name(target, occupants):
+            case "rename" if free := free_name(target, {**occupants, **self.goes}):
                 self._put(kind, node, target=free, needs=needs)
             case "skip":
                 self._refused(node, target, "NODE_EXISTS", "It is left as it is.", ItemState.SKIPPED)
@@ -110,10 +116,10 @@ class Planner:
         if path.raw in self.made:
             return self.made[path.raw]
         needs = self._directory(path.parent, occupants)
-        there = occupants.get(path)
+        there = self._at(path, occupants)
         if there is not None and there.kind is NodeKind.DIRECTORY:
-            self.made[path.raw] = None
-            return None
+            self.made[path.raw] = there.item
+            return there.item
         number = self._number()
         item = OperationItem(
             item=number, kind=ItemKind.MKDIR, path=path, node_kind=NodeKind.DIRECTORY, needs=needs, nodes=1
@@ -121,7 +127,7 @@ class Planner:
         if there is not None:
             message = f"There is a {there.kind} where this directory should be."
             item = replace(item, state=ItemState.FAILED, code="NODE_EXISTS", message=message)
-        self.items.append(item)
+        self._append(item)
         self.made[path.raw] = number
         return number
 
@@ -154,13 +160,22 @@ class Planner:
         code: str | None = None,
         message: str | None = None,
     ) -> None:
-        self.items.append(
+        self._append(
             OperationItem(
                 item=self._number(), kind=kind, path=node.path, target=target, node_id=node.id, node_kind=node.kind,
                 version=node.version, target_version=target_version, size=node.size, nodes=node.nodes, needs=needs,
                 state=state, code=code, message=message,
             )
         )  # fmt: skip
+
+    def _append(self, item: OperationItem) -> None:
+        self.items.append(item)
+        if item.kind is not ItemKind.DELETE and item.state is ItemState.PENDING:
+            at = item.target or item.path
+            self.goes[at] = Occupant(item.node_kind, item.version or 0, size=item.size, item=item.item)
+
+    def _at(self, place: NodePath, occupants: Mapping[NodePath, Occupant]) -> Occupant | None:
+        return self.goes.get(place) or occupants.get(place)
 
     def _number(self) -> int:
         self.next_item += 1
@@ -171,12 +186,32 @@ RENAMES = 20
 """How many names `rename` tries."""
 
 
+_ENDING_MAX = 64
+"""A longer one is no ending, but part of the name."""
+
+
 def alternatives(path: NodePath) -> list[NodePath]:
-    """Names beside this one, as desktops give them: `a (1).txt`."""
+    """Names beside this one, as desktops give them: `a (1).txt`. What makes a name too long is cut off before the number."""
     stem, dot, ending = path.name.rpartition(b".")
-    if not stem:
+    if not stem or len(ending) > _ENDING_MAX:
         stem, dot, ending = path.name, b"", b""
-    return [path.parent.child(stem + b" (%d)" % number + dot + ending) for number in range(1, RENAMES + 1)]
+    rests = [b" (%d)" % number + dot + ending for number in range(1, RENAMES + 1)]
+    return [path.parent.child(_cut(stem, NAME_MAX - len(rest)) + rest) for rest in rests]
+
+
+def _cut(name: bytes, most: int) -> bytes:
+    """So many bytes of it, and no part of a character."""
+    if len(name) <= most:
+        return name
+    while most > 0 and name[most] & 0xC0 == 0x80:
+        most -= 1
+    return name[:most]
+
+
+def topmost(paths: Sequence[NodePath]) -> list[NodePath]:
+    """Each of them that is not below another one, once, in their order."""
+    distinct = dict.fromkeys(paths)
+    return [path for path in distinct if distinct.keys().isdisjoint(path.ancestors())]
 
 
 def free_name(path: NodePath, occupants: Mapping[NodePath, Occupant]) -> NodePath | None:

@@ -20,6 +20,8 @@ def reversal(done: OperationItem, item: int) -> OperationItem:
             return _from(done, item, ItemKind.RESTORE, at, content_version=done.replaced_version)
         case ItemKind.COPY | ItemKind.RESTORE | ItemKind.MKDIR:
             return _from(done, item, ItemKind.DELETE, at)
+        case ItemKind.IMPORT:
+            raise AssertionError("nothing puts an import back")
 
 
 def _from(

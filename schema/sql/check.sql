@@ -78,17 +78,29 @@ SELECT id::text FROM filestore.stages
  WHERE mount_id = %(mount)s AND upload_state = 'open' AND expires_at > now() AND request->>'kind' = 'direct'
 
 -- name: operations
--- What each operation counts, and what its items add up to. Stray are items in flight without a command that runs.
+-- What each operation counts, and what its items add up to. Stray are items in flight without a command that runs; miscounted are
+-- codes of which it counts more or fewer items than there are.
+-- What an import has done has no items: the journal says how many nodes it made. Its items that wait are not counted.
 SELECT o.id::text, o.state::text, o.claimed, ARRAY[o.items, o.in_flight, o.done, o.failed, o.skipped, o.reversed] AS counted,
-       i.summed, i.stray
+       i.summed, i.stray, w.miscounted
   FROM filestore.operations o
  CROSS JOIN LATERAL (
-     SELECT ARRAY[count(*), count(*) FILTER (WHERE x.state = 'running'), count(*) FILTER (WHERE x.state = 'done'),
+     SELECT ARRAY[m.made + count(x.item) FILTER (WHERE o.kind <> 'import' OR x.state <> 'pending'),
+                  count(*) FILTER (WHERE x.state = 'running'), m.made + count(*) FILTER (WHERE x.state = 'done'),
                   count(*) FILTER (WHERE x.state = 'failed'), count(*) FILTER (WHERE x.state = 'skipped'),
                   count(*) FILTER (WHERE x.state = 'reversed')] AS summed,
             count(*) FILTER (WHERE x.state = 'running' AND NOT EXISTS (
                 SELECT FROM filestore.commands c WHERE c.id = x.command_id AND c.status = 'running')) AS stray
-       FROM filestore.operation_items x WHERE x.operation_id = o.id) i
+       FROM (SELECT coalesce(sum((j.also->'made'->>'files')::bigint + (j.also->'made'->>'directories')::bigint), 0) AS made
+               FROM filestore.journal_entries j WHERE o.kind = 'import' AND j.operation_id = o.id) m
+       LEFT JOIN filestore.operation_items x ON x.operation_id = o.id
+      GROUP BY m.made) i
+ CROSS JOIN LATERAL (
+     SELECT count(*) AS miscounted
+       FROM (SELECT code, count(*) FROM filestore.operation_items
+              WHERE operation_id = o.id AND state IN ('failed', 'skipped') AND code IS NOT NULL GROUP BY code) a
+       FULL JOIN (SELECT code, count FROM filestore.operation_errors WHERE operation_id = o.id AND count <> 0) e USING (code)
+      WHERE a.count IS DISTINCT FROM e.count) w
  WHERE o.mount_id = %(mount)s
 
 -- name: feed

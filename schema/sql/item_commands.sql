@@ -27,7 +27,7 @@ SELECT o.id::text FROM filestore.operations o
 -- name: open_items
 -- Commands of items were opened in this transaction: the items are in flight.
 WITH opened AS (
-    UPDATE filestore.operation_items i SET state = 'running', command_id = c.id, deferred = 0, retry_at = NULL
+    UPDATE filestore.operation_items i SET state = 'running', command_id = c.id, retry_at = NULL
       FROM filestore.commands c
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.operation_id IS NOT NULL
        AND i.operation_id = ANY (ARRAY[c.operation_id]) AND i.item = c.item AND i.state IN ('pending', 'done')
@@ -39,42 +39,57 @@ UPDATE filestore.operations o SET in_flight = o.in_flight + n.opened, done = o.d
 
 -- name: close_items
 -- The commands of items end in this transaction. An item that is not as the plan saw it is skipped, and so is one that needs no
--- change. One that could not be put back has failed.
-WITH closed AS (
+-- change. One that could not be put back has failed. Where the mount was away, or a server that is needed, the item is to go again:
+-- for the mount the operation waits, and it does not count against the item; the rest is tried so many times. Any other end says
+-- that the mount is there.
+WITH ending AS (
+    SELECT c.operation_id, c.item, c.intent, c.mount_id, o.back,
+           coalesce(c.code = 'MOUNT_OFFLINE' AND c.status = 'failed', false) AS away,
+           CASE WHEN c.status = 'succeeded' THEN 'NOT_NEEDED' ELSE c.code END AS code,
+           CASE WHEN c.status = 'succeeded' AND o.back THEN 'reversed'
+                WHEN c.status = 'succeeded' AND c.intent->>'step' = 'none' THEN 'skipped'
+                WHEN c.status = 'succeeded' THEN 'done'
+                WHEN c.code = 'MOUNT_OFFLINE' AND c.status = 'failed' THEN 'again'
+                WHEN c.code = 'UNAVAILABLE' AND c.status = 'failed' AND x.deferred < %(most)s THEN 'again'
+                WHEN o.back THEN 'failed'
+                WHEN c.code IN ('VERSION_CONFLICT', 'NODE_NOT_FOUND') AND c.status = 'failed' THEN 'skipped'
+                WHEN c.code = 'NODE_EXISTS' AND (c.kind = 'createDirectory' OR o.options->>'on_conflict' = 'skip') THEN 'skipped'
+                ELSE 'failed' END AS ends
+      FROM filestore.commands c JOIN filestore.operations o ON o.id = c.operation_id
+      JOIN filestore.operation_items x ON x.operation_id = c.operation_id AND x.item = c.item
+     WHERE c.id = ANY(%(ids)s::uuid[])
+), closed AS (
     UPDATE filestore.operation_items i
-       SET state = e.state, code = CASE WHEN e.state IN ('failed', 'skipped') THEN e.code END,
-           message = CASE WHEN e.state IN ('failed', 'skipped') THEN c.intent->>'message' END,
-           left_node = CASE e.state WHEN 'done' THEN (c.intent->>'node')::bigint ELSE i.left_node END,
-           left_version = CASE e.state WHEN 'done' THEN (c.intent->>'version')::bigint ELSE i.left_version END,
-           replaced_version = CASE WHEN e.state = 'done' AND c.intent->>'step' = 'replace'
-                                   THEN (c.intent->>'previous_version')::bigint
-                                   ELSE i.replaced_version END
-      FROM filestore.commands c
-      JOIN filestore.operations o ON o.id = c.operation_id
-     CROSS JOIN LATERAL (SELECT CASE
-               WHEN c.status = 'succeeded' AND o.back THEN 'reversed'
-               WHEN c.status = 'succeeded' AND c.intent->>'step' = 'none' THEN 'skipped'
-               WHEN c.status = 'succeeded' THEN 'done'
-               WHEN o.back THEN 'failed'
-               WHEN c.code IN ('VERSION_CONFLICT', 'NODE_NOT_FOUND') AND c.status = 'failed' THEN 'skipped'
-               WHEN c.code = 'NODE_EXISTS' AND (c.kind = 'createDirectory' OR o.options->>'on_conflict' = 'skip') THEN 'skipped'
-               ELSE 'failed' END::filestore.item_state AS state,
-           CASE WHEN c.status = 'succeeded' THEN 'NOT_NEEDED' ELSE c.code END AS code) e
-     WHERE c.id = ANY(%(ids)s::uuid[]) AND c.operation_id IS NOT NULL
-       AND i.operation_id = ANY (ARRAY[c.operation_id]) AND i.item = c.item AND i.state = 'running'
-    RETURNING i.operation_id, i.state, i.code, i.size_bytes, i.nodes
+       SET state = CASE WHEN x.ends <> 'again' THEN x.ends WHEN x.back THEN 'done' ELSE 'pending' END::filestore.item_state,
+           code = CASE WHEN x.ends IN ('failed', 'skipped') THEN x.code END,
+           message = CASE WHEN x.ends IN ('failed', 'skipped') THEN x.intent->>'message' END,
+           left_node = CASE x.ends WHEN 'done' THEN (x.intent->>'node')::bigint ELSE i.left_node END,
+           left_version = CASE x.ends WHEN 'done' THEN (x.intent->>'version')::bigint ELSE i.left_version END,
+           replaced_version = CASE WHEN x.ends = 'done' AND x.intent->>'step' = 'replace'
+                                   THEN (x.intent->>'previous_version')::bigint ELSE i.replaced_version END,
+           deferred = CASE WHEN x.ends <> 'again' THEN 0 WHEN x.away THEN greatest(0, i.deferred - 1) ELSE i.deferred END,
+           retry_at = CASE WHEN x.ends = 'again' AND NOT x.away
+                           THEN now() + least(10, 0.25 * 2 ^ least(i.deferred, 8)) * interval '1 second' END
+      FROM ending x
+     WHERE i.operation_id = ANY (ARRAY[x.operation_id]) AND i.item = x.item AND i.state = 'running'
+    RETURNING i.operation_id, i.code, i.size_bytes, i.nodes, x.ends, x.back, x.away, x.mount_id
 )
 UPDATE filestore.operations o
    SET in_flight = o.in_flight - n.closed, done = o.done + n.done, failed = o.failed + n.failed, skipped = o.skipped + n.skipped,
        changed = o.changed + n.changed, reversed = o.reversed + n.reversed,
-       nodes_done = o.nodes_done + n.nodes, bytes_done = o.bytes_done + n.bytes
-  FROM (SELECT operation_id, count(*) AS closed, count(*) FILTER (WHERE state = 'done') AS done,
-               count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'skipped') AS skipped,
-               count(*) FILTER (WHERE state = 'skipped' AND code IN ('VERSION_CONFLICT', 'NODE_NOT_FOUND')) AS changed,
-               count(*) FILTER (WHERE state = 'reversed') AS reversed,
-               coalesce(sum(nodes) FILTER (WHERE state = 'done'), 0)
-                   - coalesce(sum(nodes) FILTER (WHERE state = 'reversed'), 0) AS nodes,
-               coalesce(sum(size_bytes) FILTER (WHERE state = 'done'), 0)
-                   - coalesce(sum(size_bytes) FILTER (WHERE state = 'reversed'), 0) AS bytes
+       nodes_done = o.nodes_done + n.nodes, bytes_done = o.bytes_done + n.bytes,
+       away_mount = n.away, away_tries = CASE WHEN n.away IS NULL THEN 0 ELSE o.away_tries + 1 END,
+       away_until = CASE WHEN n.away IS NOT NULL THEN now() + least(30, 2 ^ least(o.away_tries, 5)) * interval '1 second' END,
+       state = CASE WHEN n.away IS NOT NULL AND o.state = 'running' THEN 'waiting' ELSE o.state END
+  FROM (SELECT operation_id, count(*) AS closed, count(*) FILTER (WHERE ends = 'done' OR ends = 'again' AND back) AS done,
+               count(*) FILTER (WHERE ends = 'failed') AS failed, count(*) FILTER (WHERE ends = 'skipped') AS skipped,
+               count(*) FILTER (WHERE ends = 'skipped' AND code IN ('VERSION_CONFLICT', 'NODE_NOT_FOUND')) AS changed,
+               count(*) FILTER (WHERE ends = 'reversed') AS reversed,
+               coalesce(sum(nodes) FILTER (WHERE ends = 'done'), 0)
+                   - coalesce(sum(nodes) FILTER (WHERE ends = 'reversed'), 0) AS nodes,
+               coalesce(sum(size_bytes) FILTER (WHERE ends = 'done'), 0)
+                   - coalesce(sum(size_bytes) FILTER (WHERE ends = 'reversed'), 0) AS bytes,
+               max(mount_id) FILTER (WHERE away) AS away
           FROM closed GROUP BY operation_id) n
  WHERE o.id = n.operation_id
+RETURNING o.id::text, o.turn

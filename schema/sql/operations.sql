@@ -3,9 +3,11 @@
 -- name: create
 -- A key names one operation of its principal. No row: it exists already.
 INSERT INTO filestore.operations (id, tenant, principal, token_id, key, request_hash, kind, mount_id, path, target_path, selection,
-       options, metadata, plan_only, undoes, undoes_turn)
+       options, metadata, plan_only, undoes, undoes_turn, state, planned_at, started_at)
 VALUES (%(id)s, %(tenant)s, %(principal)s, %(token_id)s, %(key)s, decode(%(hash)s, 'hex'), %(kind)s, %(mount)s, %(path)s,
-       %(target)s, %(selection)s::jsonb, %(options)s::jsonb, %(metadata)s::jsonb, %(plan_only)s, %(undoes)s, %(undoes_turn)s)
+       %(target)s, %(selection)s::jsonb, %(options)s::jsonb, %(metadata)s::jsonb, %(plan_only)s, %(undoes)s, %(undoes_turn)s,
+       %(state)s::filestore.operation_state, CASE WHEN %(state)s <> 'planning' THEN now() END,
+       CASE %(state)s WHEN 'running' THEN now() END)
 ON CONFLICT (tenant, principal, key) DO NOTHING
 RETURNING id::text
 
@@ -26,7 +28,8 @@ SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path
        o.state::text, o.want, o.back, o.turn, o.plan_only, o.undoes::text, o.undoes_turn, o.conflicts, o.items, o.done, o.failed,
        o.skipped, o.changed, o.reversed, o.in_flight, o.claimed, o.plan_cursor, o.planned_entry, o.failed_before, o.changed_before,
        o.started_at IS NOT NULL AS started,
-       greatest(0, extract(epoch FROM o.paced_until - now()))::float AS pace_seconds
+       greatest(0, extract(epoch FROM o.paced_until - now()))::float AS pace_seconds,
+       o.away_mount, greatest(0, extract(epoch FROM o.away_until - now()))::float AS away_seconds
   FROM filestore.operations o WHERE o.id = %(id)s
 
 -- name: undone
@@ -46,8 +49,9 @@ UPDATE filestore.operations
    SET state = %(state)s::filestore.operation_state, want = %(want)s, turn = %(turn)s,
        started_at = CASE WHEN %(state)s IN ('running', 'rolling_back') THEN coalesce(started_at, now()) ELSE started_at END,
        failed_before = CASE state WHEN 'planned' THEN failed ELSE failed_before END,
+       changed_before = CASE state WHEN 'planned' THEN changed ELSE changed_before END,
        ended_at = CASE WHEN %(state)s = 'cancelled' THEN now() END, claimed = claimed AND %(state)s <> 'cancelled',
-       touched_at = NULL, waits_for = NULL
+       touched_at = NULL, waits_for = NULL, away_until = NULL
  WHERE id = %(id)s
 
 -- name: again
@@ -69,13 +73,14 @@ UPDATE filestore.operations o
 
 -- name: heard_of
 -- A control request under a key is carried out once. No row: it was, before.
-INSERT INTO filestore.operation_controls (operation_id, key, control) VALUES (%(id)s, %(key)s, %(control)s)
+INSERT INTO filestore.operation_controls (operation_id, key, control, request_hash)
+VALUES (%(id)s, %(key)s, %(control)s, %(hash)s)
 ON CONFLICT (operation_id, key) DO NOTHING
 RETURNING key
 
 -- name: control_of
 -- What was asked for under this key.
-SELECT control FROM filestore.operation_controls WHERE operation_id = %(id)s AND key = %(key)s
+SELECT control, request_hash FROM filestore.operation_controls WHERE operation_id = %(id)s AND key = %(key)s
 
 -- name: limits
 -- Other limits from now on.
@@ -84,11 +89,17 @@ UPDATE filestore.operations SET options = %(options)s::jsonb, paced_until = NULL
 -- Planning --------------------------------------------------------------------------------------------------------------
 
 -- name: begin_plan
--- The journal entry after which a change is one that the plan has not seen. `busy`: a command is at work there, and its entry
--- would be older than what the plan reads.
+-- The journal entry after which a change is one that the plan has not seen, and the commands that are at work there, below or
+-- above: their entries may be older than that one, and the plan has not seen them either.
 SELECT (SELECT coalesce(max(id), 0) FROM filestore.journal_entries) AS entry,
-       EXISTS (SELECT FROM filestore.claims k WHERE k.mount_id = %(mount)s AND NOT k.shared
-                  AND (k.path = %(path)s OR k.path >= %(low)s AND k.path < %(high)s)) AS busy
+       ARRAY(SELECT DISTINCT k.command_id::text FROM filestore.claims k
+              WHERE k.mount_id = %(mount)s AND NOT k.shared
+                AND (k.path = %(path)s OR k.path >= %(low)s AND k.path < %(high)s
+                  OR k.kind = 'subtree' AND k.path = ANY(%(above)s::bytea[]))) AS beside
+
+-- name: begun_plan
+-- They are kept with the plan.
+UPDATE filestore.operations SET planned_beside = %(beside)s::uuid[] WHERE id = %(id)s
 
 -- name: node_at
 -- The living node at a path, with what a plan needs to know of it.
@@ -140,18 +151,25 @@ SELECT decode(i.path, 'hex') AS path, n.kind::text, n.version, n.id, n.size_byte
  CROSS JOIN LATERAL (SELECT x.kind, x.version, x.id, x.size_bytes FROM filestore.nodes x
         WHERE x.parent_id = p.id AND x.name = decode(i.name, 'hex') AND x.state <> 'deleted' LIMIT 1) n
 
+-- name: goes_to
+-- Which items of a plan make something appear at these places.
+SELECT x.path, x.item, x.node_kind, x.version, x.size_bytes
+  FROM unnest(%(places)s::bytea[]) AS place(path)
+ CROSS JOIN LATERAL (
+     SELECT coalesce(i.target, i.path) AS path, i.item, i.node_kind, i.version, i.size_bytes, i.state
+       FROM filestore.operation_items i
+      WHERE i.operation_id = %(id)s AND coalesce(i.target, i.path) = place.path
+        AND i.kind IN ('mkdir', 'copy', 'move', 'restore') OFFSET 0) x
+ WHERE x.state = 'pending'
+
 -- name: done_down
 -- Of an operation that is to be undone: what it has done, newest first.
-SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
-       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version
-  FROM filestore.operation_items i
+SELECT i.* FROM filestore.operation_steps i
  WHERE i.operation_id = %(id)s AND i.state = 'done' AND i.item < %(before)s ORDER BY i.item DESC LIMIT %(limit)s
 
 -- name: done_up
 -- The same of one that went from its last item to the first.
-SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
-       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version
-  FROM filestore.operation_items i
+SELECT i.* FROM filestore.operation_steps i
  WHERE i.operation_id = %(id)s AND i.state = 'done' AND i.item > %(before)s ORDER BY i.item LIMIT %(limit)s
 
 -- name: put_items
@@ -177,7 +195,7 @@ UPDATE filestore.operations
 UPDATE filestore.operations
    SET state = %(state)s::filestore.operation_state, planned_at = now(), plan_cursor = NULL, touched_at = NULL,
        started_at = CASE %(state)s WHEN 'running' THEN now() END, ended_at = CASE %(state)s WHEN 'failed' THEN now() END,
-       failed_before = failed, refusal = %(refusal)s
+       failed_before = failed, changed_before = changed, refusal = %(refusal)s
  WHERE id = %(id)s
 
 -- A turn of the runner --------------------------------------------------------------------------------------------------
@@ -206,9 +224,7 @@ UPDATE filestore.operations
 
 -- name: ready_up
 -- The next items in the order of the plan: those whose directory is made, and whose turn it is again.
-SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
-       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version
-  FROM filestore.operation_items i
+SELECT i.* FROM filestore.operation_steps i
  WHERE i.operation_id = %(id)s AND i.state = %(state)s::filestore.item_state AND (i.retry_at IS NULL OR i.retry_at <= now())
    AND (i.state <> 'pending' OR i.needs IS NULL OR NOT EXISTS (SELECT FROM filestore.operation_items p
          WHERE p.operation_id = i.operation_id AND p.item = i.needs AND p.state IN ('pending', 'running') OFFSET 0))
@@ -216,24 +232,16 @@ SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version
 
 -- name: ready_down
 -- The same from the last one on: backwards, or where directories go after what they hold.
-SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
-       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version
-  FROM filestore.operation_items i
+SELECT i.* FROM filestore.operation_steps i
  WHERE i.operation_id = %(id)s AND i.state = %(state)s::filestore.item_state AND (i.retry_at IS NULL OR i.retry_at <= now())
  ORDER BY i.item DESC LIMIT %(limit)s
 
 -- name: unfinished
 -- Of the items from one to another those in flight, and those left for later because their path was busy.
-(SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version,
-        i.size_bytes, i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version,
-        i.replaced_version
-   FROM filestore.operation_items i
+(SELECT i.* FROM filestore.operation_steps i
   WHERE i.operation_id = %(id)s AND i.state = 'running' ORDER BY i.item LIMIT %(limit)s)
 UNION ALL
-(SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version,
-        i.size_bytes, i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version,
-        i.replaced_version
-   FROM filestore.operation_items i
+(SELECT i.* FROM filestore.operation_steps i
   WHERE i.operation_id = %(id)s AND i.state = %(state)s::filestore.item_state AND i.retry_at > now()
     AND i.item BETWEEN %(low)s AND %(high)s LIMIT %(limit)s)
 
@@ -248,15 +256,21 @@ SELECT i.item FROM filestore.operation_items i
  WHERE i.operation_id = %(id)s AND i.state = 'failed' AND i.left_version IS NOT NULL ORDER BY i.item LIMIT 1
 
 -- name: changed_trees
--- Whole directories that do not hold any more what the plan saw: another count, other bytes, or a command since then.
+-- Whole directories that do not hold any more what the plan saw: another count, other bytes, or a command since then, or one that
+-- was at work when the plan began. It changed something there, or brought something there.
 SELECT i.item
   FROM jsonb_to_recordset(%(trees)s::jsonb) AS i(item integer, node bigint, path text, nodes bigint, size bigint)
+ CROSS JOIN LATERAL (SELECT decode(i.path || '2f', 'hex') AS low, length(i.path) / 2 + 1 AS size) t
  CROSS JOIN LATERAL (SELECT * FROM filestore.rollup_of(i.node)) r
  WHERE r.file_count + r.directory_count + 1 <> i.nodes OR r.size_bytes <> i.size
     OR EXISTS (SELECT FROM filestore.journal_entries j
                 WHERE j.mount_id = %(mount)s AND j.id > %(entry)s AND j.outcome = 'succeeded'
                   AND j.operation_id IS DISTINCT FROM %(id)s::uuid
-                  AND substring(j.path FOR octet_length(decode(i.path, 'hex')) + 1) = decode(i.path || '2f', 'hex') OFFSET 0)
+                  AND t.low IN (substring(j.path FOR t.size), substring(filestore.target_v1(j.payload) FOR t.size)) OFFSET 0)
+    OR EXISTS (SELECT FROM filestore.operations o
+                 JOIN filestore.journal_entries j ON j.command_id = ANY(o.planned_beside)
+                WHERE o.id = %(id)s::uuid AND j.mount_id = %(mount)s AND j.outcome = 'succeeded'
+                  AND t.low IN (substring(j.path FOR t.size), substring(filestore.target_v1(j.payload) FOR t.size)) OFFSET 0)
 
 -- name: described
 -- The metadata of two versions of a node: what is to be put back lies between them.
@@ -308,6 +322,21 @@ UPDATE filestore.operations
        ended_at = CASE WHEN %(state)s IN ('succeeded', 'partial', 'failed', 'cancelled', 'rolled_back') THEN now() END
  WHERE id = %(id)s
 
+-- name: usable
+-- Whether commands are taken on a mount now.
+SELECT m.state::text IN ('active', 'degraded') AS usable FROM filestore.backend_mounts m WHERE m.id = %(mount)s
+
+-- name: let_go
+-- Its mount is away: others may have the subtrees meanwhile.
+UPDATE filestore.operations SET claimed = false, touched_at = now() WHERE id = %(id)s
+
+-- name: comes_back
+-- In how many seconds one of the first items is tried again that were left for later.
+SELECT extract(epoch FROM min(x.retry_at) - now())::float AS seconds
+  FROM (SELECT i.retry_at FROM filestore.operation_items i
+         WHERE i.operation_id = %(id)s AND i.state = %(state)s::filestore.item_state ORDER BY i.item LIMIT 1000) x
+ WHERE x.retry_at > now()
+
 -- name: touch
 -- Its runner is alive.
 UPDATE filestore.operations SET touched_at = now() WHERE id = %(id)s
@@ -317,9 +346,9 @@ UPDATE filestore.operations SET touched_at = now() WHERE id = %(id)s
 -- name: document
 -- An operation as clients read it.
 SELECT o.id::text, o.tenant, o.kind, o.state::text, o.want, o.back, o.turn, o.mount_id, o.path, o.target_path, o.selection,
-       o.options, o.metadata, o.items, o.nodes, o.bytes, o.conflicts, o.done, o.failed, o.skipped, o.reversed, o.in_flight,
-       o.nodes_done, o.bytes_done, o.principal, o.created_at, o.planned_at, o.started_at, o.ended_at, o.undoes::text,
-       o.waits_for::text, o.refusal,
+       o.options, o.metadata, o.plan_cursor, o.items, o.nodes, o.bytes, o.conflicts, o.done, o.failed, o.skipped, o.reversed,
+       o.in_flight, o.nodes_done, o.bytes_done, o.principal, o.created_at, o.planned_at, o.started_at, o.ended_at, o.undoes::text,
+       o.waits_for::text, o.refusal, o.away_mount,
        (SELECT u.id::text FROM filestore.operations u
          WHERE u.undoes = o.id AND u.state <> 'cancelled' ORDER BY u.created_at DESC LIMIT 1) AS undone_by,
        extract(epoch FROM coalesce(o.ended_at, now()) - o.started_at)::float AS seconds
@@ -327,9 +356,8 @@ SELECT o.id::text, o.tenant, o.kind, o.state::text, o.want, o.back, o.turn, o.mo
 
 -- name: errors
 -- By their codes: how many items, and one of them.
-SELECT i.code, count(*) AS count, min(i.item) AS item
-  FROM filestore.operation_items i
- WHERE i.operation_id = %(id)s AND i.state IN ('failed', 'skipped') GROUP BY i.code ORDER BY count(*) DESC, i.code LIMIT 20
+SELECT e.code, e.count, e.item FROM filestore.operation_errors e
+ WHERE e.operation_id = %(id)s AND e.count > 0 ORDER BY e.count DESC, e.code LIMIT 20
 
 -- name: current
 -- What is in flight.
@@ -347,9 +375,7 @@ SELECT o.id::text FROM filestore.operations o
 
 -- name: items
 -- A page of the items.
-SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version, i.target_version, i.content_version, i.size_bytes,
-       i.nodes, i.needs, i.state::text, i.code, i.message, i.command_id::text, i.left_node, i.left_version, i.replaced_version
-  FROM filestore.operation_items i
+SELECT i.* FROM filestore.operation_steps i
  WHERE i.operation_id = %(id)s AND i.item > %(after)s
    AND (%(states)s::text[] IS NULL OR i.state = ANY(%(states)s::text[]::filestore.item_state[]))
    AND (%(codes)s::text[] IS NULL OR i.code = ANY(%(codes)s::text[]))
@@ -360,4 +386,5 @@ SELECT i.item, i.kind, i.path, i.target, i.node_id, i.node_kind::text, i.version
 SELECT o.id::text, o.state::text, o.turn FROM filestore.operations o
  WHERE o.mount_id = %(mount)s AND o.state IN ('planning', 'running', 'waiting', 'cancelling', 'rolling_back')
    AND (o.touched_at IS NULL OR o.touched_at < now() - %(silent)s::float * interval '1 second')
+   AND (%(after)s::uuid IS NULL OR o.id > %(after)s::uuid)
  ORDER BY o.id LIMIT 100

@@ -118,4 +118,12 @@ def _event(row: DictRow) -> EventFacts:
 
 
 def _operation(row: DictRow) -> OperationFacts:
-    return OperationFacts(row["id"], row["state"], row["claimed"], row["counted"], row["summed"], row["stray"])
+    return OperationFacts(
+        row["id"],
+        row["state"],
+        row["claimed"],
+        row["counted"],
+        row["summed"],
+        row["stray"],
+        row["miscounted"],
+    )

@@ -9,7 +9,7 @@ import orjson
 
 from schema.commands.command import Command
 from schema.ids import CommandId
-from schema.operations.operation import ItemState, OperationState, Want
+from schema.operations.operation import LEFT_MOST, ItemState, OperationState, Want
 from schema.operations.standing import Admission, HeldOperation, opens
 from schema.sql import load
 
@@ -47,10 +47,11 @@ async def open_items(connection: Connection, commands: Collection[CommandId]) ->
     await connection.execute(SQL["open_items"], {"ids": list(commands)})
 
 
-async def close_items(connection: Connection, commands: Collection[CommandId]) -> None:
-    """These commands end: so do the items that they carried out."""
+async def close_items(connection: Connection, commands: Collection[CommandId]) -> list[tuple[str, int]]:
+    """These commands end: so do the items that they carried out. Returns their operations, with their turns."""
     await connection.execute(SQL["lock_of_commands"], {"ids": list(commands)})
-    await connection.execute(SQL["close_items"], {"ids": list(commands)})
+    cursor = await connection.execute(SQL["close_items"], {"ids": list(commands), "most": LEFT_MOST})
+    return [(row["id"], row["turn"]) for row in await cursor.fetchall()]
 
 
 def _items(commands: Iterable[Command]) -> str:

@@ -49,6 +49,10 @@ class LockedOperation:
     """The last journal entry that the plan has seen"""
     pace_seconds: float
     """For so long the limits forbid more"""
+    away_mount: MountId | None = None
+    """It was not there when it was tried last; the next try is with one item"""
+    away_seconds: float = 0.0
+    """For so long it is not tried again"""
 
 
 async def create(connection: Connection, operation: Operation, key: str, hash: str) -> bool:
@@ -59,7 +63,7 @@ async def create(connection: Connection, operation: Operation, key: str, hash: s
         "target": operation.target_path.raw if operation.target_path else None,
         "selection": _json(operation.selection.to_json()), "options": _json(operation.options.to_json()),
         "metadata": None if operation.metadata is None else _json(operation.metadata), "plan_only": operation.plan_only,
-        "undoes": operation.undoes, "undoes_turn": operation.undoes_turn,
+        "undoes": operation.undoes, "undoes_turn": operation.undoes_turn, "state": operation.state,
     }  # fmt: skip
     return await (await connection.execute(SQL["create"], values)).fetchone() is not None
 
@@ -79,8 +83,9 @@ async def lock(connection: Connection, id: str) -> LockedOperation | None:
         return None
     operation = _operation(row)
     return LockedOperation(
-        operation, row["claimed"], row["plan_cursor"], row["planned_entry"], float(row["pace_seconds"] or 0)
-    )
+        operation, row["claimed"], row["plan_cursor"], row["planned_entry"], float(row["pace_seconds"] or 0),
+        None if row["away_mount"] is None else MountId(row["away_mount"]), float(row["away_seconds"] or 0),
+    )  # fmt: skip
 
 
 async def find(connection: Connection, id: str) -> Operation | None:
@@ -114,13 +119,13 @@ def _operation(row: DictRow) -> Operation:
 # Steering
 
 
-async def heard_of(connection: Connection, id: str, key: str, control: str) -> str | None:
-    """Take note of a control request. What was asked for under this key before; None: it is new."""
-    values = {"id": id, "key": key, "control": control}
+async def heard_of(connection: Connection, id: str, key: str, control: str, hash: str) -> bool | None:
+    """Take note of a control request. Whether the same was asked for under this key before; None: it is new."""
+    values = {"id": id, "key": key, "control": control, "hash": hash}
     if await (await connection.execute(SQL["heard_of"], values)).fetchone() is not None:
         return None
     row = await (await connection.execute(SQL["control_of"], values)).fetchone()
-    return str(row["control"]) if row else None
+    return row is not None and row["control"] == control and row["request_hash"] in (None, hash)
 
 
 async def steer(connection: Connection, id: str, steered: Steered, items: Sequence[int] | None = None) -> None:
@@ -138,13 +143,17 @@ async def change_limits(connection: Connection, id: str, options: Options) -> No
 # Planning
 
 
-async def begin_plan(connection: Connection, mount: MountId, path: NodePath) -> int | None:
-    """The last journal entry that a plan made from now on has seen. None: a command is at work there just now."""
+async def begin_plan(connection: Connection, operation: Operation) -> int:
+    """The last journal entry that a plan made from now on has seen. What commands change that are at work there now is kept in mind
+    as not seen: a plan waits for nothing."""
+    path = operation.path
     low, high = _below(path)
-    values = {"mount": mount, "path": path.raw, "low": low, "high": high}
+    above = [one.raw for one in path.ancestors()]
+    values = {"mount": operation.mount_id, "path": path.raw, "low": low, "high": high, "above": above}
     row = await (await connection.execute(SQL["begin_plan"], values)).fetchone()
     assert row is not None
-    return None if row["busy"] else int(row["entry"])
+    await connection.execute(SQL["begun_plan"], {"id": operation.id, "beside": row["beside"]})
+    return int(row["entry"])
 
 
 async def node_at(connection: Connection, mount: MountId, path: NodePath) -> PlannedNode | None:
@@ -180,6 +189,20 @@ async def occupants(connection: Connection, mount: MountId, places: Iterable[Nod
     return {
         NodePath(bytes(row["path"])): Occupant(
             NodeKind(row["kind"]), row["version"], NodeId(row["id"]), row["size_bytes"]
+        )
+        for row in await cursor.fetchall()
+    }
+
+
+async def goes_to(connection: Connection, id: str, places: Iterable[NodePath]) -> dict[NodePath, Occupant]:
+    """Where items of this plan make something appear, among these places."""
+    asked = [path.raw for path in places]
+    if not asked:
+        return {}
+    cursor = await connection.execute(SQL["goes_to"], {"id": id, "places": asked})
+    return {
+        NodePath(bytes(row["path"])): Occupant(
+            NodeKind(row["node_kind"]), row["version"] or 0, size=row["size_bytes"], item=row["item"]
         )
         for row in await cursor.fetchall()
     }
@@ -324,6 +347,24 @@ async def reach(connection: Connection, id: str, reached: Reached) -> None:
     await connection.execute(SQL["reach"], {"id": id, "state": reached.state, "back": reached.back})
 
 
+async def usable(connection: Connection, mount: MountId) -> bool:
+    """Whether commands are taken on a mount now."""
+    row = await (await connection.execute(SQL["usable"], {"mount": mount})).fetchone()
+    return row is not None and bool(row["usable"])
+
+
+async def let_go(connection: Connection, id: str) -> None:
+    """Give the subtrees up, until they are claimed anew."""
+    await connection.execute(SQL["let_go"], {"id": id})
+
+
+async def comes_back(connection: Connection, operation: Operation) -> float | None:
+    """In how many seconds an item that was left for later is tried again; None: there is none."""
+    values = {"id": operation.id, "state": _open_state(operation)}
+    row = await (await connection.execute(SQL["comes_back"], values)).fetchone()
+    return row["seconds"] if row else None
+
+
 async def touch(connection: Connection, id: str) -> None:
     await connection.execute(SQL["touch"], {"id": id})
 
@@ -372,9 +413,11 @@ async def items(
     return [_item(row) for row in await (await connection.execute(SQL["items"], values)).fetchall()]
 
 
-async def due(connection: Connection, mount: MountId, silent_seconds: float) -> list[tuple[str, OperationState, int]]:
-    """Operations that should move and whose workflow was not heard of: id, state, turn."""
-    cursor = await connection.execute(SQL["due"], {"mount": mount, "silent": silent_seconds})
+async def due(
+    connection: Connection, mount: MountId, silent_seconds: float, after: str | None = None
+) -> list[tuple[str, OperationState, int]]:
+    """A page of the operations that should move and whose workflow was not heard of: id, state, turn."""
+    cursor = await connection.execute(SQL["due"], {"mount": mount, "silent": silent_seconds, "after": after})
     return [(row["id"], OperationState(row["state"]), row["turn"]) for row in await cursor.fetchall()]
 
 
@@ -403,7 +446,7 @@ def _item(row: DictRow) -> OperationItem:
         node_kind=NodeKind(row["node_kind"]), version=row["version"], target_version=row["target_version"],
         content_version=row["content_version"], size=row["size_bytes"], nodes=row["nodes"], needs=row["needs"],
         state=ItemState(row["state"]), code=row["code"], message=row["message"],
-        command_id=CommandId(row["command_id"]) if row["command_id"] else None, left_node=row["left_node"],
+        command_id=CommandId(str(row["command_id"])) if row["command_id"] else None, left_node=row["left_node"],
         left_version=row["left_version"], replaced_version=row["replaced_version"],
     )  # fmt: skip
 

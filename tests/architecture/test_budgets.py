@@ -21,6 +21,7 @@ SOURCES = [
     file
     for name in ("schema", "activities", "workflows", "api", "workers")
     for file in (REPOSITORY / name).rglob("*.py")
+    if not file.is_relative_to(REPOSITORY / "api/sdk")
 ]
 BUILDERS = {
     "ThreadPoolExecutor": {"activities/budgets.py"},

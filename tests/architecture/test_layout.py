@@ -187,9 +187,11 @@ def test_the_check_for_built_queries_lets_the_others_pass(code: str) -> None:
 
 
 def class_names() -> Counter[str]:
-    """Of product and tests, but for the shapes of answers, which are called as the document calls them."""
+    """Of service and tests, but for the shapes of answers, which are called as the document calls them. The clients are a
+    distribution of their own, whose errors are called as the service's."""
     folders = [*PACKAGES, "deploy", "tests"]
     files = [file for folder in folders for file in (REPOSITORY / folder).rglob("*.py") if file.name != "shapes.py"]
+    files = [file for file in files if not file.is_relative_to(REPOSITORY / "api/sdk")]
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
     return Counter(node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef))
 

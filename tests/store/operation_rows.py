@@ -6,10 +6,12 @@ from typing import Any
 
 from temporalio.testing import ActivityEnvironment
 
+from activities.executors.base import Executor
 from activities.operations.chunk import NextChunk, NextStep
 from activities.operations.plan import PlanItems
-from schema.commands.command import Command
-from schema.commands.payloads import Begun
+from schema.commands.command import Command, Status
+from schema.commands.payloads import Applied, Begun
+from schema.errors import MountOffline
 from schema.ids import MountId, new_command_id
 from schema.operations.commands import command_of
 from schema.operations.control import Control, steer
@@ -101,6 +103,13 @@ class Runner:
         going = [*begun.go, *begun.unstaged]
         await self.protocol.commit(begun.mount_id, [self.protocol.applied(one.id, one.attempt) for one in going])
 
+    async def fail(self, begun: Begun, code: str) -> None:
+        """None of it takes its step."""
+        failed = [
+            Applied(g.id, g.attempt, Status.FAILED, code=code, message="not now", retryable=True) for g in begun.go
+        ]
+        await self.protocol.commit(begun.mount_id, failed)
+
     async def turn(self, operation: Operation) -> NextStep:
         """What is wanted, and the next list with all that it does."""
         step = await self.next(operation)
@@ -123,7 +132,7 @@ class Runner:
         async with self.pool.connection() as connection:
             items = "UPDATE filestore.operation_items SET retry_at = NULL WHERE operation_id = %s"
             await connection.execute(items, [operation.id])
-        await set_row(self.pool, operation, "paced_until = NULL")
+        await set_row(self.pool, operation, "paced_until = NULL, away_until = NULL")
 
 
 async def steered(pool: Pool, operation: Operation, control: Control, items: Sequence[int] | None = None) -> Operation:
@@ -163,3 +172,10 @@ async def lies(pool: Pool, mount: MountId) -> dict[str, tuple[str, int]]:
     async with pool.connection() as connection:
         rows = await (await connection.execute(query, {"mount": mount})).fetchall()
     return {(bytes(row["path"]) + bytes(row["name"])).decode().rstrip("/"): (row["kind"], row["size"]) for row in rows}
+
+
+class Away:
+    """No executor: the mount is not there."""
+
+    def of(self, mount: MountId) -> Executor:
+        raise MountOffline()

@@ -157,7 +157,7 @@ def _literal(value: Any) -> str:
     if isinstance(value, bytes):
         return f"'\\x{value.hex()}'"
     if isinstance(value, list):
-        kind = "uuid" if isinstance(value[0], str) else "bigint"
+        kind = "uuid" if isinstance(value[0], str) else "bytea" if isinstance(value[0], bytes) else "bigint"
         return "ARRAY[" + ", ".join(_literal(item) for item in value) + f"]::{kind}[]"
     return str(value) if isinstance(value, int | float) else f"'{value}'"
 
@@ -191,6 +191,7 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
 
 
 ITEMS, OPERATIONS, OPERATION = load("item_commands"), load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
+IMPORTS = load("imports")
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
 RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
@@ -258,7 +259,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     ),
     "unpublished": (EVENTS["unpublished"], {"limit": 1000}, {"outbox_position"}),
     "open_items": (ITEMS["open_items"], {"ids": IDS}, {"commands_pkey", "operation_items_pkey"}),
-    "close_items": (ITEMS["close_items"], {"ids": IDS}, {"commands_pkey"}),
+    "close_items": (ITEMS["close_items"], {"ids": IDS, "most": 12}, {"commands_pkey", "operation_items_pkey"}),
     "operations of a list": (ITEMS["lock"], {"ids": [OPERATION]}, {"operations_pkey"}),
     "operations of commands": (ITEMS["lock_of_commands"], {"ids": IDS}, {"operations_pkey", "commands_pkey"}),
     "states of items": (ITEMS["states"], {"items": "[]"}, {"operation_items_pkey"}),
@@ -273,13 +274,20 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "give_up": (OPERATIONS["give_up"], {"id": OPERATION, "items": "[]"}, {"operation_items_pkey"}),
     "done_up": (OPERATIONS["done_up"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
     "done_down": (OPERATIONS["done_down"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
-    "due operations": (OPERATIONS["due"], {"mount": 1, "silent": 15.0}, {"operations_moving"}),
+    "due operations": (OPERATIONS["due"], {"mount": 1, "silent": 15.0, "after": None}, {"operations_moving"}),
+    "changed trees": (OPERATIONS["changed_trees"], {"id": OPERATION, "mount": 1, "entry": 10**9, "trees": "[]"},
+                      {"journal_entries_command_id_attempt_key", "operations_pkey"}),
+    "comes_back": (OPERATIONS["comes_back"], {"id": OPERATION, "state": "pending"}, {"operation_items_state"}),
     "overlapping": (OPERATIONS["overlapping"], {"mount": 1, "id": OPERATION, "paths": "{}"}, {"operations_claimed"}),
     "a plan": (OPERATIONS["below"], {"mount": 1, "directory": b"5/", "high": b"50", "name": b"", "limit": 500},
                {"nodes_directory", "nodes_name"}),
     "what is recorded at names": (
         load("watchers")["recorded"], {"mount": 1, "paths": "{5/7}", "parents": "{5/}", "names": "{7}"},
         {"nodes_directory", "nodes_name", "claims_pkey"},
+    ),
+    "our own ETags": (
+        load("bucket_notifications")["on_record"],
+        {"mount": 1, "paths": "{5/7}", "parents": "{5/}", "names": "{7}", "etags": "{x}"}, {"nodes_directory", "nodes_name"},
     ),
     "ask": (RECOMPUTES["ask"], {"directory": 500, "principal": "user", "reason": "request"}, {"nodes_pkey"}),
     "open_of": (RECOMPUTES["open_of"], {"directory": 500}, set()),
@@ -302,6 +310,26 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "position": (RECOMPUTES["position"], {"mount": 1}, set()),
     "mark": (RECOMPUTES["mark"], {"ids": [500, 501]}, {"nodes_pkey"}),
     "forget recomputes": (RECOMPUTES["forget"], {"keep": 0.0, "limit": 100}, {"rollup_recomputes_ended"}),
+    "goes_to": (OPERATIONS["goes_to"], {"id": OPERATION, "places": "{p7}"}, {"operation_items_appears"}),
+    "stamp": (IMPORTS["stamp"], {"mount": 1}, {"journal_entries_pkey"}),
+    "touched": (IMPORTS["touched"], {"mount": 1, "entry": 999_990}, {"journal_entries_pkey"}),
+    "folders of a page": (IMPORTS["folders"], {"mount": 1, "paths": [b"5/", b"6/"]}, {"nodes_directory"}),
+    "known in a page": (IMPORTS["known"], {"parents": [500, 501], "names": [b"1", b"2"]}, {"nodes_name"}),
+    "totals of a page": (
+        IMPORTS["roll"], {"directories": [500], "bytes": [1], "files": [1], "folders": [0]}, {"nodes_pkey"},
+    ),
+    "refused of an import": (IMPORTS["refused"], {"id": OPERATION}, {"operation_items_state"}),
+    "waiting of an import": (IMPORTS["waiting"], {"id": OPERATION, "limit": 100}, {"operation_items_state"}),
+    "defer of an import": (IMPORTS["defer"], {"id": OPERATION, "items": [7, 8], "most": 12}, {"operation_items_state"}),
+    "last item of an import": (IMPORTS["next_item"], {"id": OPERATION}, {"operation_items_pkey"}),
+    "unhashed": (
+        IMPORTS["unhashed"], {"mount": 1, "limit": 100, "directory": b"5/", "name": b"", "high": b"50", "only": None},
+        {"nodes_directory", "nodes_name"},
+    ),
+    "unhashed behind": (IMPORTS["directory_after"], {"mount": 1, "directory": b"5/", "high": b"6"}, {"nodes_directory"}),
+    "put_hashes": (
+        IMPORTS["put_hashes"], {"ids": [500], "versions": [1], "hashes": "{" + "ab" * 32 + "}"}, {"nodes_pkey", "snapshots_pkey"},
+    ),
     "occupants": (OPERATIONS["occupants"], {"mount": 1, "places": "[]"}, {"nodes_directory", "nodes_name"}),
     "node_at": (OPERATIONS["node_at"], {"mount": 1, "path": b"5/7", "parent": b"5/", "name": b"7"}, {"nodes_directory"}),
 }  # fmt: skip
@@ -392,7 +420,7 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "an operation": (OPERATIONS["document"], {"id": OPERATION, "tenant": "main"}, set()),
     "items": (OPERATIONS["items"], {"id": OPERATION, "states": None, "codes": None, "after": 500_000, "limit": 1000},
               {"operation_items_pkey"}),
-    "errors": (OPERATIONS["errors"], {"id": OPERATION}, {"operation_items_state"}),
+    "errors": (OPERATIONS["errors"], {"id": OPERATION}, set()),
     "a recompute": (RECOMPUTES["document"], {"id": 500, "tenant": "main"}, {"rollup_recomputes_pkey", "nodes_pkey"}),
     "what is in flight": (OPERATIONS["current"], {"id": OPERATION}, {"operation_items_state"}),
 }  # fmt: skip

@@ -261,7 +261,7 @@ async def planned(pool: Pool, mount: MountId, items: int, *, ended: bool, undoes
     async with pool.connection() as connection:
         assert await operation_store.create(connection, operation, operation.id, "00")
         await operation_store.put_items(connection, operation.id, rows)
-        await operation_store.heard_of(connection, operation.id, "key", "pause")
+        await operation_store.heard_of(connection, operation.id, "key", "pause", "00")
         if ended:
             await operation_store.end_plan(connection, operation.id, OperationState.FAILED)
     return operation.id

@@ -150,6 +150,14 @@ PLANTED: dict[str, tuple[Plant, FindingKind]] = {
         ),
         FindingKind.OPERATIONS,
     ),
+    "an operation that counts a code wrongly": (
+        in_record(
+            operations=lambda _: [
+                OperationFacts("o", "running", True, [1, 0, 0, 1, 0, 0], [1, 0, 0, 1, 0, 0], miscounted=1)
+            ]
+        ),
+        FindingKind.OPERATIONS,
+    ),
     "an operation that has ended and holds its subtrees": (
         in_record(operations=lambda _: [OperationFacts("o", "partial", True, [1, 0, 1, 0, 0, 0], [1, 0, 1, 0, 0, 0])]),
         FindingKind.OPERATIONS,

@@ -23,7 +23,7 @@ from schema.operations.operation import (
     Options,
     Want,
 )
-from schema.operations.planning import Occupant, Planner, free_name
+from schema.operations.planning import Occupant, Planner, alternatives, free_name, topmost
 from schema.operations.reversal import reversal
 from schema.operations.selection import PlannedNode, Selection, glob
 from schema.operations.turn import Reached, reached
@@ -160,6 +160,54 @@ def test_a_free_name_is_found_beside_the_taken_ones() -> None:
     assert free_name(NodePath(b".bashrc"), {}) == NodePath(b".bashrc (1)")
     every = {NodePath(b"a (%d)" % number): taken for number in range(1, 21)}
     assert free_name(NodePath(b"a"), every) is None
+
+
+LONG = [
+    (b"a" * 255, b"a" * 251 + b" (1)"),
+    (b"a" * 251 + b".txt", b"a" * 247 + b" (1).txt"),
+    ("\N{SNOWMAN}".encode() * 85, "\N{SNOWMAN}".encode() * 83 + b" (1)"),
+    (b"x" + "\N{SNOWMAN}".encode() * 84, b"x" + "\N{SNOWMAN}".encode() * 83 + b" (1)"),
+    (b"\xff" * 255, b"\xff" * 251 + b" (1)"),
+    (b"a." + b"e" * 253, b"a." + b"e" * 249 + b" (1)"),
+]
+
+
+@pytest.mark.parametrize(("name", "other"), LONG)
+def test_a_name_that_would_be_too_long_is_cut_between_two_characters(name: bytes, other: bytes) -> None:
+    first, *_, last = alternatives(NodePath(b"d/" + name))
+    assert first.name == other and len(last.name) <= 255
+
+
+def test_two_items_of_a_plan_do_not_go_to_one_place() -> None:
+    """`f.txt` is there; its other name is that of the next file."""
+    there = {NodePath(b"z/copy/f.txt"): Occupant(NodeKind.FILE, 4)}
+    planner = Planner(operation(options=Options(on_conflict="rename")), NodePath(b"a"), 0, {b"z/copy": None})
+    for name in ("a/f.txt", "a/f (1).txt"):
+        planner.add(node(name), there, whole=True)
+    assert planned(planner) == [
+        (0, "copy", "z/copy/f (1).txt", None, None), (1, "copy", "z/copy/f (1) (1).txt", None, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("choice", "state"), [("fail", "failed"), ("skip", "skipped"), ("overwrite", "failed"), ("rename", "pending")]
+)
+def test_what_an_earlier_page_brings_somewhere_is_in_the_way(choice: Any, state: str) -> None:
+    planner = Planner(operation(options=Options(on_conflict=choice)), NodePath(b"a"), 9, {b"z/copy": None})
+    planner.add(node("a/f"), {NodePath(b"z/copy/f"): Occupant(NodeKind.FILE, 3, item=2)}, whole=True)
+    [one] = planner.items
+    assert (one.state, one.code) == (state, None if choice == "rename" else "NODE_EXISTS")
+
+
+def test_a_directory_that_an_earlier_page_makes_is_not_made_again() -> None:
+    planner = Planner(operation(), NodePath(b"a"), 9)
+    planner.add(node("a/f"), {NodePath(b"z/copy"): Occupant(D, 0, item=2)}, whole=False)
+    assert planned(planner) == [(9, "copy", "z/copy/f", 2, None)]
+
+
+def test_of_paths_within_each_other_the_topmost_counts() -> None:
+    paths = [NodePath(path) for path in (b"a/b", b"c", b"a", b"a/b/c", b"ab", b"c")]
+    assert topmost(paths) == [NodePath(b"c"), NodePath(b"a"), NodePath(b"ab")]
 
 
 def test_a_target_that_no_path_can_name_is_refused_in_the_plan() -> None:

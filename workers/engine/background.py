@@ -85,10 +85,15 @@ async def resume_overdue(client: Client, pool: Pool, mount: MountId, overdue_sec
 
 async def drive_due(client: Client, pool: Pool, mount: MountId, silent_seconds: float) -> None:
     """Start the planner or the runner of each operation that should go on, and whose own gave no sign of life."""
-    async with pool.connection() as connection:
-        due = await operation_store.due(connection, mount, silent_seconds)
-    for operation, state, turn in due:
-        await drive(client, mount, operation, turn, plans=state is OperationState.PLANNING)
+    after: str | None = None
+    while True:
+        async with pool.connection() as connection:
+            due = await operation_store.due(connection, mount, silent_seconds, after)
+        if not due:
+            return
+        for operation, state, turn in due:
+            await drive(client, mount, operation, turn, plans=state is OperationState.PLANNING)
+            after = operation
 
 
 async def recompute_due(client: Client, pool: Pool, mount: MountId, silent_seconds: float) -> None:

@@ -19,6 +19,7 @@ from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
 from activities.events.publish import Publish
 from activities.operations.chunk import NextChunk
+from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
@@ -56,6 +57,7 @@ class Activities:
     recomputes: Recomputes
     plan: PlanItems
     chunks: NextChunk
+    imports: ImportTree
     observe: Observe
     jobs: Jobs
     interceptors: Sequence[Interceptor] = (Beats(),)
@@ -70,7 +72,8 @@ class Activities:
     def bulk(self) -> Sequence[Callable[..., Any]]:
         """The activities of long work, and of lists that belong to an operation."""
         upkeep: list[Callable[..., Any]] = [self.sweep.sweep, self.recomputes.recompute, self.recomputes.prove]
-        return [*self.brief, self.begin.adopt, *upkeep, self.plan.plan, self.chunks.next, *self._drift]
+        operations: list[Callable[..., Any]] = [self.plan.plan, self.chunks.next, self.imports.import_tree]
+        return [*self.brief, self.begin.adopt, *upkeep, *operations, *self._drift]
 
     @property
     def _drift(self) -> Sequence[Callable[..., Any]]:

@@ -1,8 +1,10 @@
 """ResumeCommands: carry to their end commands that are long, that were too slow for their list, or whose owner died."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import workflow
+from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.commands.apply import Apply
@@ -82,4 +84,12 @@ class ResumeCommands:
                 summary="the source goes, on its own mount",
                 **BACKGROUND,
             )
+        await _wake(ended.operations)
         return ended.succeeded + ended.failed
+
+
+async def _wake(operations: list[str]) -> None:
+    """Their runners wait for what was in flight."""
+    for operation in operations:
+        with suppress(FailureError):  # none runs: then nothing waits
+            await workflow.get_external_workflow_handle(f"operation/{operation}").signal("nudge")

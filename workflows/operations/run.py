@@ -10,13 +10,14 @@ from temporalio.exceptions import ApplicationError, ChildWorkflowError
 
 with workflow.unsafe.imports_passed_through():
     from activities.operations.chunk import NextChunk, NextStep
+    from activities.operations.imports import ImportTree
     from schema.commands.payloads import Batch
     from workflows.commands import attributes
     from workflows.commands.run import RunCommands
-    from workflows.policies import BACKGROUND
+    from workflows.policies import BACKGROUND, TURN
 
 _CHUNKS_MAX = 200
-"""The most chunks of one history; then the workflow begins anew, with nothing to carry but the id."""
+"""The most chunks of one history, should Temporal not ask for a new one before; there is nothing to carry but the id."""
 
 
 @workflow.defn(name="RunOperation", failure_exception_types=[Exception])
@@ -28,6 +29,8 @@ class RunOperation:
     @workflow.run
     async def run(self, id: str) -> str:
         for _ in range(_CHUNKS_MAX):
+            if workflow.info().is_continue_as_new_suggested():
+                break
             self._nudged = False
             chunk: NextStep = await workflow.execute_activity_method(
                 NextChunk.next, id, summary="what is wanted, and what goes next", **BACKGROUND
@@ -37,10 +40,20 @@ class RunOperation:
                 return self._end(chunk)
             if chunk.commands:
                 await self._carry_out(id, chunk)
-            elif chunk.wait_seconds > 0:
-                with suppress(asyncio.TimeoutError):
-                    await workflow.wait_condition(lambda: self._nudged, timeout=timedelta(seconds=chunk.wait_seconds))
+            elif chunk.imports:
+                await self._wait(
+                    await workflow.execute_activity_method(
+                        ImportTree.import_tree, id, summary="what lies on the storage, page by page", **TURN
+                    )
+                )
+            else:
+                await self._wait(chunk.wait_seconds)
         workflow.continue_as_new(id)
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds > 0:
+            with suppress(asyncio.TimeoutError):
+                await workflow.wait_condition(lambda: self._nudged, timeout=timedelta(seconds=seconds))
 
     async def _carry_out(self, id: str, chunk: NextStep) -> None:
         """As any list of commands; long ones go on by themselves, and `next` counts them as in flight."""

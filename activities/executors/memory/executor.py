@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -213,28 +213,28 @@ class MemoryExecutor:
         self.check()
 
     def scan(self, path: NodePath, after: bytes = b"", most: int = SCAN_MOST) -> Iterator[ScanPage]:
-        """A cursor is the last name that was told."""
+        """A cursor is the last name that was told. Each page is of its own moment."""
         self.check()
-        with self.guard:
-            known = {name: node.identity for name, node in self.tree.items()}
-        if path.raw and path.raw not in known:
-            raise NodeNotFound()
         way = [folder.raw for folder in [*path.ancestors()[1:], path] if folder.raw]
-        names = sorted(name for name in known if name > after and (name in way or NodePath(name).is_below(path)))
-        for start in range(0, len(names), most):
+        if path.raw and path.raw not in self.tree:
+            raise NodeNotFound()
+        while True:
             self.check()
-            yield self._page(names[start : start + most], known)
-        top = known.get(path.raw)
-        folders = [
-            name for name in known if known[name].directory and (name == path.raw or NodePath(name).is_below(path))
-        ]
-        told = [SeenFolder(name, tuple(known[name].facts()), True) for name in folders]
-        if top is None:
-            told.insert(0, SeenFolder(b"", tuple(MemoryNode(None, 0, 0, 0).identity.facts()), True))
-        self.check()
-        yield ScanPage((), names[-1] if names else after, told)
+            with self.guard:
+                names = [name for name in self.tree if name > after and (name in way or NodePath(name).is_below(path))]
+                page = [self._seen(name) for name in sorted(names)[:most]]
+            if not page:
+                break
+            after = page[-1].path
+            yield ScanPage(page, after)
+        with self.guard:
+            inside = [name for name in self.tree if name == path.raw or NodePath(name).is_below(path)]
+            folders = [
+                SeenFolder(seen.path, seen.facts, True) for seen in map(self._seen, inside) if seen.kind == "directory"
+            ]
+        top = [] if path.raw else [SeenFolder(b"", tuple(MemoryNode(None, 0, 0, 0).identity.facts()), True)]
+        yield ScanPage((), after, [*top, *folders])
 
-    def _page(self, names: Sequence[bytes], known: Mapping[bytes, Identity]) -> ScanPage:
-        kinds = {True: "directory", False: "file"}
-        seen = [Seen(name, kinds[known[name].directory], tuple(known[name].facts())) for name in names]
-        return ScanPage(seen, names[-1])
+    def _seen(self, name: bytes) -> Seen:
+        found = self.tree[name].identity
+        return Seen(name, "directory" if found.directory else "file", tuple(found.facts()))

@@ -104,6 +104,10 @@ class S3Executor:
         with _understood():
             self.store.check()
 
+    def put_canary(self) -> None:
+        with _understood():
+            self.store.put_canary()
+
     def sentinel(self) -> str | None:
         """The mount that the prefix says it belongs to, if it says so."""
         with _understood():

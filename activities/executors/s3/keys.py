@@ -1,6 +1,7 @@
 """Paths and keys: a file is `<prefix><path>`, a directory is an empty object `<prefix><path>/`, ours are reserved.
 
 <prefix>.filestore/mount.json                   which mount this prefix belongs to
+<prefix>.filestore/canary                       written again and again: the store's notification of it is waited for
 <prefix>.filestore/stage/<command>              a staged copy, made by the store itself
 <prefix>.filestore/trash/<day>/<command>.<item> what was deleted or replaced
 <prefix>.filestore/trash/<day>/long/<sha256>    the same, for what lies so deep in a deleted tree that its place is no key
@@ -24,6 +25,7 @@ class Keys:
         self.prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
         self.reserved = f"{self.prefix}{RESERVED.decode()}/"
         self.sentinel = f"{self.reserved}mount.json"
+        self.canary = f"{self.reserved}canary"
         self.stages = f"{self.reserved}stage/"
         self.trash = f"{self.reserved}trash/"
 

@@ -80,6 +80,12 @@ class Store:
         self.bucket.delete(self.keys.sentinel)
         raise InvalidRequest("This store ignores If-None-Match on writes. Filestore needs it; choose another store.")
 
+    def put_canary(self) -> None:
+        """Over the last one. Only where the prefix is this mount's."""
+        self.check()
+        content = str(time.time_ns()).encode()
+        self.bucket.put(self.keys.canary, content, hashlib.sha256(content).digest(), {}, {})
+
     def sentinel(self) -> str | None:
         try:
             content, _ = self.bucket.read(self.keys.sentinel, 0, _SENTINEL_MAX)

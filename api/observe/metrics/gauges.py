@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import Metric
 
 from api.observe.metrics.counts import Counts
 from api.services import Load, MountSeen
+from schema.store.bucket_notifications import NotificationsOfMount
 from schema.store.metrics import WorkCounts
 from schema.store.watchers import WatchOfMount, WatchRow
 
@@ -32,6 +33,7 @@ class Page:
     servers: Mapping[str, bool] | None
     mounts: Sequence[MountSeen] | None
     watches: Sequence[WatchOfMount] | None = None
+    notifications: Sequence[NotificationsOfMount] | None = None
 
     def collect(self) -> Iterator[Metric]:
         yield from self.counts.registry.collect()
@@ -47,6 +49,7 @@ class Page:
         yield of_servers({"postgres": self.work is not None} | dict(self.servers or {}))
         yield from of_mounts(self.mounts or ())
         yield from of_watches(self.watches or ())
+        yield from of_notifications(self.notifications or ())
         yield from _of_work(self.work)
 
     def _of_lanes(self) -> Iterator[Metric]:
@@ -143,6 +146,16 @@ def of_watches(watches: Sequence[WatchOfMount]) -> Iterator[Metric]:
         ("watch_own", "Number of changed names that were as our own commands left them, by mount.", "own"),
     ):
         yield counter(name, help, _MOUNT, values(attrgetter(number)))
+
+
+def of_notifications(notifications: Sequence[NotificationsOfMount]) -> Iterator[Metric]:
+    """Of buckets that have ever sent one."""
+    silent: Values = {(one.tenant, one.mount_key): one.notifications.state == "silent" for one in notifications}
+    keys: Values = {(one.tenant, one.mount_key): one.notifications.keys for one in notifications}
+    yield gauge(
+        "notifications_silent", "1 if the notifications of the bucket have fallen silent, 0 if not.", _MOUNT, silent
+    )
+    yield counter("notified_keys", "Number of keys that notifications of the bucket named, by mount.", _MOUNT, keys)
 
 
 def _of_work(work: WorkCounts | None) -> Iterator[Metric]:

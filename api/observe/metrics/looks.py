@@ -8,7 +8,8 @@ from typing import Generic, TypeVar
 import structlog
 
 from api.services import MountSeen, ProcessVitals
-from schema.store import metrics, watchers
+from schema.store import bucket_notifications, metrics, watchers
+from schema.store.bucket_notifications import NotificationsOfMount
 from schema.store.metrics import WorkCounts
 from schema.store.pool import Pool
 from schema.store.watchers import WatchOfMount
@@ -63,6 +64,7 @@ class Looks:
         self.work: Looked[WorkCounts] = Looked(self._work, WORK_SECONDS)
         self.servers: Looked[dict[str, bool]] = Looked(self._servers, SERVERS_SECONDS)
         self.watches: Looked[list[WatchOfMount]] = Looked(self._watches, WORK_SECONDS)
+        self.notifications: Looked[list[NotificationsOfMount]] = Looked(self._notifications, WORK_SECONDS)
         self.mounts: Looked[list[MountSeen]] = Looked(self._mounts, SERVERS_SECONDS)
 
     async def _work(self) -> WorkCounts:
@@ -72,6 +74,10 @@ class Looks:
     async def _watches(self) -> list[WatchOfMount]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
             return await watchers.every(connection)
+
+    async def _notifications(self) -> list[NotificationsOfMount]:
+        async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
+            return await bucket_notifications.every(connection)
 
     async def _servers(self) -> dict[str, bool]:
         return {} if self._vitals is None else dict(await self._vitals.servers())

@@ -62,9 +62,10 @@ def _admit(request: Request, token: str | None) -> None:
 async def _page(request: Request, front: Front) -> Page:
     services, seen = front.services, cast(Sources, request.app.state.metrics)
     looks = seen.looks
-    work, servers, mounts, watches = await asyncio.gather(
-        looks.work.answer(), looks.servers.answer(), looks.mounts.answer(), looks.watches.answer()
-    )
+    work, servers, mounts, watches, notifications = await asyncio.gather(
+        looks.work.answer(), looks.servers.answer(), looks.mounts.answer(), looks.watches.answer(),
+        looks.notifications.answer(),
+    )  # fmt: skip
     vitals = services.vitals
     return Page(
         counts=seen.counts,
@@ -76,4 +77,5 @@ async def _page(request: Request, front: Front) -> Page:
         servers=servers,
         mounts=mounts,
         watches=watches,
+        notifications=notifications,
     )

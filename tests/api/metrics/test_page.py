@@ -43,7 +43,7 @@ def documented(*others: str) -> list[str]:
 async def test_the_list_in_the_docs_is_what_is_exposed(front: FrontOfTest, vitals: KnownVitals | None) -> None:
     async with other(front, vitals=vitals) as anonymous:
         page = await scrape(anonymous)
-    assert exposed(page) == sorted(documented("The worker"))
+    assert exposed(page) == sorted(documented("The worker", "Consumers"))
     assert [name for name, family in page.families.items() if not SAYS_WHAT.match(family.documentation)] == []
 
 
@@ -91,7 +91,7 @@ async def test_a_worker_has_metrics_of_its_own_and_the_docs_list_them() -> None:
     counts.begun("apply")
     async with worker_page(KnownEngine(redis="Redis is away."), counts) as anonymous:
         seen = await scrape(anonymous)
-    sections = ("Requests", "Commands", "What is left to do", "Watches of local mounts")
+    sections = ("Requests", "Commands", "What is left to do", "Watches and notifications", "Consumers")
     assert exposed(seen) == sorted([*documented(*sections), "filestore_http_refusals_total"])
     assert [name for name, family in seen.families.items() if not SAYS_WHAT.match(family.documentation)] == []
     assert seen("filestore_activities_total", activity="sweep", outcome="completed") == 1

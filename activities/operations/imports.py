@@ -1,0 +1,339 @@
+"""`import`: what a scan of the storage sees becomes nodes, page by page; then, where that is wanted, contents get their hashes.
+
+A page and the place where the scan goes on are one transaction. It holds the operation's row, so that a pause that was
+answered is kept, and no lock of the mount but for its last moment: single commands go on meanwhile, and a name that one of
+them is at is looked at again when that has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from temporalio import activity
+
+from activities.executors.base import ScanPage
+from activities.operations.hashes import hash_some
+from schema import errors
+from schema.faults import areach
+from schema.ids import new_command_id
+from schema.operations import imports as judging
+from schema.operations.imports import ImportItem, JudgedPage, within
+from schema.operations.operation import ItemState, Operation, OperationState
+from schema.paths import NodePath
+from schema.store import imports as store
+from schema.store import operations as operation_store
+from schema.store.begin import lock_mounts
+from schema.store.imports import Stamp
+
+if TYPE_CHECKING:
+    from activities.executors.base import Executor
+    from activities.ports import Executors
+    from activities.threads import MountThreads
+    from schema.store.connection import Connection
+    from schema.store.pool import Pool
+
+PAGE = 2000
+"""Names in one transaction"""
+_TURN_SECONDS = 10.0
+"""After so long the runner looks what is wanted, and shows how far it is."""
+_LOOKS_MOST = 12
+"""So often a name that commands are at is looked at again: about a minute and a half."""
+_AGAIN = 100
+"""So many of them in one turn"""
+_NAME_TAKEN = "23505"
+"""What Postgres says of a second living node with one name"""
+_TRIES = 5
+"""A page that commands came into is written anew without their names, so often"""
+
+
+class _Stopped(Exception):
+    """Another thing is wanted of the operation now, or another runner is at it."""
+
+
+class _Touched(Exception):
+    """Commands were at names of this page while it was written."""
+
+    def __init__(self, paths: set[bytes]) -> None:
+        self.paths = paths
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One execution: what it works on, and how far it is."""
+
+    operation: Operation
+    executor: Executor
+    cursor: dict[str, Any]
+    refused: set[bytes]
+    again: bool
+    """What is seen may have been seen before"""
+    until: float = field(default_factory=lambda: monotonic() + _TURN_SECONDS)
+
+
+class ImportTree:
+    def __init__(self, pool: Pool, executors: Executors, threads: MountThreads, announce: Callable[[], None]) -> None:
+        self._pool, self._executors, self._threads, self._announce = pool, executors, threads, announce
+
+    @activity.defn(name="import")
+    async def import_tree(self, id: str) -> float:
+        """Go on for a while. Returns for how many seconds there is nothing to do."""
+        try:
+            turn = await self._turn(id)
+            if not turn.cursor.get("scanned"):
+                await self._scan(turn)
+            elif not turn.cursor.get("settled"):
+                return await self._look_again(turn)
+            else:
+                await self._hash(turn)
+        except _Stopped:
+            return 0.0
+        except (errors.MountOffline, errors.Unavailable) as error:
+            activity.logger.warning("an import waits for its mount: %s", error.message)
+            return 3.0
+        return 0.0
+
+    async def _turn(self, id: str) -> _Turn:
+        async with self._pool.connection() as connection, connection.transaction():
+            locked = await operation_store.lock(connection, id)
+            if locked is None or not _goes_on(locked.operation):
+                raise _Stopped
+            operation, refused = locked.operation, await store.refused(connection, id)
+        cursor = dict(locked.cursor or {})
+        return _Turn(operation, self._executors.of(operation.mount_id), cursor, refused, bool(cursor))
+
+    # -- what lies there -----------------------------------------------------------------------------------------------
+
+    async def _scan(self, turn: _Turn) -> None:
+        begun = after = bytes.fromhex(turn.cursor.get("after", ""))
+        try:
+            async with aclosing(self._pages(turn, turn.operation.path, after)) as pages:
+                async for page, stamp in pages:
+                    await self._write(turn, page, stamp, _moved(turn.cursor, page))
+                    turn.again = turn.again and page.cursor == begun
+                    # In the middle of a directory the next turn would begin it anew.
+                    if page.cursor != after and (monotonic() > turn.until or _pace(turn.operation, 1) > 0):
+                        return
+                    after = page.cursor
+        except errors.NodeNotFound as error:
+            item = ImportItem(turn.operation.path.raw, "special", ItemState.FAILED, error.code, error.message)
+            return await self._close(turn, [item])
+        await self._close(turn, [])
+
+    async def _pages(self, turn: _Turn, path: NodePath, after: bytes) -> AsyncGenerator[tuple[ScanPage, Stamp], None]:
+        """Each page with the stamp that was taken before it was read; the next one is read meanwhile."""
+        rate = turn.operation.options.files_per_second
+        most = PAGE if rate is None else max(1, min(PAGE, int(rate)))
+        mount, scan = turn.operation.mount_id, turn.executor.scan(path, after, most)
+
+        async def read() -> tuple[ScanPage | None, Stamp]:
+            async with self._pool.connection() as connection:
+                stamp = await store.stamp(connection, mount)
+            return await self._threads.run(mount, next, scan, None), stamp
+
+        reading = asyncio.create_task(read())
+        try:
+            while True:
+                page, stamp = await reading
+                if page is None:
+                    return
+                reading = asyncio.create_task(read())
+                yield page, stamp
+        finally:
+            with suppress(Exception):
+                await reading
+            await self._threads.run(mount, _close, scan)
+
+    async def _write(
+        self, turn: _Turn, page: ScanPage, stamp: Stamp, cursor: dict[str, Any], *, item: int | None = None
+    ) -> set[bytes]:
+        """The names in it that wait. Raises _Stopped."""
+        busy = set(stamp.claimed)
+        for _ in range(_TRIES):
+            try:
+                async with self._pool.connection() as connection, connection.transaction():
+                    waits = await self._write_in(connection, turn, page, stamp, busy, cursor, item)
+                break
+            except _Touched as error:
+                busy |= error.paths
+            except Exception as error:
+                if getattr(error, "sqlstate", None) != _NAME_TAKEN:
+                    raise
+                activity.logger.info("a command took a name of this page; the page is written anew")
+        else:
+            raise errors.PathBusy("Commands came into each attempt to write this page. It is tried again.")
+        turn.cursor = cursor
+        self._announce()
+        await areach("import.page")
+        return waits
+
+    async def _write_in(
+        self, connection: Connection, turn: _Turn, page: ScanPage, stamp: Stamp, busy: set[bytes],
+        cursor: dict[str, Any], item: int | None,
+    ) -> set[bytes]:  # fmt: skip
+        turn.operation = operation = await _locked(connection, turn)
+        mount = operation.mount_id
+        now_busy, _ = await store.touched(connection, mount, stamp)
+        seen = await _judged(connection, operation, page, busy | now_busy, turn.refused)
+        ids, now = await store.fresh_ids(connection, len(seen.new))
+        new = judging.with_ids(seen.new, ids)
+        if new:
+            await store.put_nodes(connection, operation, UUID(new_command_id()), new, now)
+        await areach("import.written")
+        await lock_mounts(connection, [mount])
+        late, arrived = await store.touched(connection, mount, stamp)
+        late -= busy | now_busy
+        if late and any(within(node.found.path, late) for node in new):
+            raise _Touched(late)
+        if item is not None:
+            await store.seen_again(connection, operation.id, item)
+        waits = seen.waits | {path for path in arrived if _inside(path, operation.path.raw)}
+        items = [*seen.items, *_unseen(page), *map(judging.waiting, sorted(waits))]
+        states = await store.put_items(connection, operation.id, items, again=turn.again or bool(waits))
+        cursor["known"] = turn.cursor.get("known", 0) + seen.already
+        pace = _pace(operation, len(page.entries))
+        await store.advance(
+            connection, operation.id, cursor, done=len(new), size=store.size_of(new), items=states, seconds=pace
+        )
+        return waits
+
+    async def _close(self, turn: _Turn, items: list[ImportItem]) -> None:
+        """All is seen."""
+        cursor = {**turn.cursor, "n": turn.cursor.get("n", 0) + 1, "scanned": True}
+        async with self._pool.connection() as connection, connection.transaction():
+            operation = await _locked(connection, turn)
+            states = await store.put_items(connection, operation.id, items, again=True)
+            await store.advance(connection, operation.id, cursor, items=states)
+
+    # -- what waited for commands --------------------------------------------------------------------------------------
+
+    async def _look_again(self, turn: _Turn) -> float:
+        async with self._pool.connection() as connection, connection.transaction():
+            operation = await _locked(connection, turn)
+            waiting = await store.waiting(connection, operation.id, _AGAIN)
+            await store.defer(connection, operation.id, [item for item, _ in waiting], _LOOKS_MOST)
+            if not waiting:
+                if await operation_store.anything_left(connection, operation):
+                    return 0.5
+                cursor = {**turn.cursor, "n": turn.cursor.get("n", 0) + 1, "settled": True}
+                cursor["over"] = operation.options.hashes != "now"
+                await store.advance(connection, operation.id, cursor)
+        for item, path in waiting:
+            await self._look_at(turn, item, NodePath(path))
+        return 0.0
+
+    async def _look_at(self, turn: _Turn, item: int, path: NodePath) -> None:
+        """A name, and all below it. Nothing there: the command took it away."""
+        turn.again, waits = True, set[bytes]()
+        with suppress(errors.NodeNotFound):
+            async with aclosing(self._pages(turn, path, b"")) as pages:
+                async for page, stamp in pages:
+                    waits |= await self._write(turn, page, stamp, _counted(turn.cursor))
+        if not within(path.raw, waits):
+            async with self._pool.connection() as connection:
+                stamp = await store.stamp(connection, turn.operation.mount_id)
+            await self._write(turn, ScanPage((), b""), stamp, _counted(turn.cursor), item=item)
+
+    # -- hashes --------------------------------------------------------------------------------------------------------
+
+    async def _hash(self, turn: _Turn) -> None:
+        """Until the turn is over, or all contents have a hash."""
+        while monotonic() < turn.until:
+            place = turn.cursor.get("hashed_to")
+            after = (bytes.fromhex(place[0]), bytes.fromhex(place[1])) if place else None
+            operation = turn.operation
+            async with self._pool.connection() as connection:
+                files, following = await store.unhashed(connection, operation.mount_id, operation.path, after, PAGE)
+            done = await hash_some(
+                self._threads, operation.mount_id, turn.executor, files, partial(self._wanted, operation.id)
+            )
+            if not done.whole:
+                following = done.place or after
+                if following is None:
+                    return  # nothing is done yet
+            cursor = _counted(turn.cursor)
+            cursor["hashed_bytes"] = turn.cursor.get("hashed_bytes", 0) + done.size
+            cursor["over"] = following is None
+            if following is not None:
+                cursor["hashed_to"] = [part.hex() for part in following]
+            async with self._pool.connection() as connection, connection.transaction():
+                operation = await _locked(connection, turn)
+                hashed = await store.put_hashes(connection, operation, UUID(new_command_id()), done.hashes)
+                cursor["hashed"] = turn.cursor.get("hashed", 0) + hashed
+                states = await store.put_items(connection, operation.id, done.items, again=True)
+                rate = operation.options.bytes_per_second
+                await store.advance(
+                    connection, operation.id, cursor, items=states, seconds=done.size / rate if rate else 0.0
+                )
+            turn.cursor = cursor
+            await areach("import.hashed")
+            if following is None or rate:
+                return
+
+    async def _wanted(self, id: str) -> bool:
+        """Whether it is to go on."""
+        async with self._pool.connection() as connection, connection.transaction():
+            locked = await operation_store.lock(connection, id)
+            await operation_store.touch(connection, id)
+        return locked is not None and _goes_on(locked.operation)
+
+
+async def _locked(connection: Connection, turn: _Turn) -> Operation:
+    """Raises _Stopped."""
+    locked = await operation_store.lock(connection, turn.operation.id)
+    if locked is None or not _goes_on(locked.operation) or not locked.claimed:
+        raise _Stopped
+    if (locked.cursor or {}).get("n", 0) != turn.cursor.get("n", 0):
+        raise _Stopped
+    return locked.operation
+
+
+def _goes_on(operation: Operation) -> bool:
+    return operation.state is OperationState.RUNNING and operation.want is None
+
+
+async def _judged(
+    connection: Connection, operation: Operation, page: ScanPage, busy: set[bytes], refused: set[bytes]
+) -> JudgedPage:
+    above = {entry.path.rpartition(b"/")[0] for entry in page.entries}
+    folders = await store.folders(connection, operation.mount_id, above)
+    known = await store.known(connection, page.entries, folders)
+    seen = JudgedPage(folders, known, busy, refused)
+    for entry in page.entries:
+        seen.add(entry)
+    return seen
+
+
+def _unseen(page: ScanPage) -> Iterator[ImportItem]:
+    return (ImportItem(one.path, "special", ItemState.FAILED, one.code, one.message) for one in page.unseen)
+
+
+def _moved(cursor: dict[str, Any], page: ScanPage) -> dict[str, Any]:
+    at = page.entries[-1].path.decode("utf-8", "replace")[:500] if page.entries else cursor.get("at", "")
+    return {**_counted(cursor), "after": page.cursor.hex(), "at": at}
+
+
+def _counted(cursor: dict[str, Any]) -> dict[str, Any]:
+    return {**cursor, "n": cursor.get("n", 0) + 1}
+
+
+def _pace(operation: Operation, files: int) -> float:
+    """For how many seconds the limits make it wait after a page."""
+    rate = operation.options.files_per_second
+    return files / rate if rate else 0.0
+
+
+def _inside(path: bytes, root: bytes) -> bool:
+    return not root or path == root or path.startswith(root + b"/")
+
+
+def _close(scan: Iterator[ScanPage]) -> None:
+    close = getattr(scan, "close", None)
+    if close is not None:
+        close()

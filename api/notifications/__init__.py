@@ -1,0 +1,1 @@
+"""Notifications of buckets: reasons to look, sent by stores."""

@@ -1,0 +1,202 @@
+"""What has a name of its own in the client: mounts, operations, drift, tokens, links."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from filestore_sdk import errors, paths
+from filestore_sdk._async import machine
+from filestore_sdk._async.part import AnyMount, Part
+from filestore_sdk.models import Document, Item, Mount, Operation, decode
+
+
+class Group:
+    def __init__(self, part: Part) -> None:
+        self._part = part
+
+    async def _get(self, address: str, /, **params: Any) -> Any:
+        return await self._part._get(address, **params)
+
+    async def _change(self, method: str, path: str, body: dict[str, Any], key: str | None = None) -> Any:
+        return await self._part._change(method, path, body, key)
+
+    async def _cursor_pages(self, address: str, field: str, /, **params: Any) -> AsyncIterator[Document]:
+        cursor: str | None = None
+        first = True
+        while first or cursor:
+            page = await self._get(address, cursor=cursor, **params)
+            for document in page[field]:
+                yield document
+            cursor, first = page["pagination"].get("nextCursor"), False
+
+
+class Mounts(Group):
+    async def list(self) -> AsyncIterator[Mount]:
+        offset: Any = 0
+        while offset is not None:
+            page = await self._get("/v1/backend-mounts", limit=100, offset=offset)
+            for document in page["mounts"]:
+                yield decode(Mount, document)
+            offset = page["pagination"].get("nextOffset")
+
+    async def get(self, mount: AnyMount) -> Mount:
+        id = await self._part.mount_id(mount)
+        return decode(Mount, await self._get(f"/v1/backend-mounts/{id}"))
+
+    async def create(self, **fields: Any) -> Mount:
+        """Register a mount: `mountKey`, `backendKind`, `rootPath` or `bucket`, and more, as the server documents them."""
+        return decode(Mount, await self._change("POST", "/v1/backend-mounts", fields))
+
+    async def update(self, mount: AnyMount, **fields: Any) -> Mount:
+        id = await self._part.mount_id(mount)
+        return decode(Mount, await self._change("PATCH", f"/v1/backend-mounts/{id}", fields))
+
+
+class Operations(Group):
+    """Bulk changes over trees: planned, watched, steered, undone."""
+
+    async def start(
+        self, kind: str, mount: AnyMount, path: paths.AnyPath = "", *, target: paths.AnyPath | None = None,
+        target_mount: AnyMount | None = None, selection: Document | None = None, options: Document | None = None,
+        plan_only: bool = False, key: str | None = None, **more: Any,
+    ) -> Operation:  # fmt: skip
+        """Begin an operation; with `plan_only` it waits as `planned` until `apply`."""
+        body: dict[str, Any] = {"kind": kind, "backendMountId": await self._part.mount_id(mount), **paths.wire(path)}
+        body |= paths.wire(target, "targetPath") if target is not None else {}
+        if target_mount is not None:
+            body["targetBackendMountId"] = await self._part.mount_id(target_mount)
+        body |= {"selection": selection, "options": options, "planOnly": plan_only or None, **more}
+        return decode(Operation, await self._change("POST", "/v1/operations", body, key))
+
+    async def get(self, id: str) -> Operation:
+        return decode(Operation, await self._get(f"/v1/operations/{id}"))
+
+    async def list(
+        self, *, state: Iterable[str] | None = None, kind: Iterable[str] | None = None, mount: AnyMount | None = None
+    ) -> AsyncIterator[Operation]:
+        asked = {
+            "state": list_of(state),
+            "kind": list_of(kind),
+            "backendMountId": None if mount is None else await self._part.mount_id(mount),
+        }
+        async for document in self._cursor_pages("/v1/operations", "operations", limit=100, **asked):
+            yield decode(Operation, document)
+
+    async def items(self, id: str, *, state: Iterable[str] | None = None) -> AsyncIterator[Item]:
+        pages = self._cursor_pages(f"/v1/operations/{id}/items", "items", limit=200, state=list_of(state))
+        async for document in pages:
+            yield decode(Item, document)
+
+    async def apply(self, id: str) -> Operation:
+        return await self._steer(id, "apply")
+
+    async def pause(self, id: str) -> Operation:
+        return await self._steer(id, "pause")
+
+    async def resume(self, id: str) -> Operation:
+        return await self._steer(id, "resume")
+
+    async def cancel(self, id: str, *, rollback: bool = False) -> Operation:
+        return await self._steer(id, "cancel", rollback=rollback or None)
+
+    async def retry(self, id: str, *, items: Iterable[int] | None = None) -> Operation:
+        return await self._steer(id, "retry", items=list_of(items))
+
+    async def undo(self, id: str, *, plan_only: bool = False) -> Operation:
+        return await self._steer(id, "undo", planOnly=plan_only or None)
+
+    async def limit(self, id: str, **options: Any) -> Operation:
+        """Change limits while it runs: `concurrency`, `filesPerSecond`, `bytesPerSecond`, `maxErrors`."""
+        return decode(Operation, await self._change("PATCH", f"/v1/operations/{id}", {"options": options}))
+
+    async def _steer(self, id: str, verb: str, **body: Any) -> Operation:
+        return decode(Operation, await self._change("POST", f"/v1/operations/{id}/{verb}", body))
+
+    async def wait(self, id: str, *, timeout: float | None = None, planned: bool = False) -> Operation:
+        """The operation once it has ended (or, with `planned`, once its plan is there). Raises StillRunning."""
+        end = None if timeout is None else time.monotonic() + timeout
+        pause = 0.1
+        while True:
+            found = await self.get(id)
+            if found.ended or (planned and found.state not in ("planning", "waiting")):
+                return found
+            if end is not None and time.monotonic() > end:
+                raise errors.StillRunning(f"The operation {id} is {found.state}.", command_id=id)
+            await machine.sleep(pause)
+            pause = min(2.0, pause * 1.5)
+
+
+class Drift(Group):
+    """What is on the mounts and not in the record."""
+
+    async def list(
+        self, *, mount: AnyMount | None = None, state: Iterable[str] | None = None
+    ) -> AsyncIterator[Document]:
+        id = None if mount is None else await self._part.mount_id(mount)
+        async for document in self._cursor_pages("/v1/drift", "findings", backendMountId=id, state=list_of(state)):
+            yield document
+
+    async def get(self, id: str) -> Document:
+        found: Document = await self._get(f"/v1/drift/{id}")
+        return found
+
+    async def decide(self, decision: str, ids: Iterable[Document | str], **more: Any) -> Document:
+        """`accept`, `restore`, `quarantine` or `ignore` these findings, each as it was shown."""
+        chosen = [one if isinstance(one, str) else {"id": one["id"], "version": one["version"]} for one in ids]
+        body = {"decision": decision, "ids": chosen, **more}
+        decided: Document = await self._change("POST", "/v1/drift/decide", body)
+        return decided
+
+    async def reconcile(self, mount: AnyMount, path: paths.AnyPath = "", *, reason: str = "manual") -> Document:
+        """Have a place compared with the record."""
+        body: dict[str, Any] = {
+            "backendMountId": await self._part.mount_id(mount),
+            **paths.wire(path),
+            "reason": reason,
+        }
+        started: Document = await self._change("POST", "/v1/reconciliation", body)
+        return started
+
+
+class Tokens(Group):
+    async def list(self) -> AsyncIterator[Document]:
+        async for document in self._cursor_pages("/v1/tokens", "tokens"):
+            yield document
+
+    async def create(self, principal: str, scopes: Iterable[str], **more: Any) -> Document:
+        """A new token; its secret stands in `token` of this answer, and nowhere else."""
+        made: Document = await self._change("POST", "/v1/tokens", {"principal": principal, "scopes": [*scopes], **more})
+        return made
+
+    async def rotate(self, id: str, **more: Any) -> Document:
+        rotated: Document = await self._change("POST", f"/v1/tokens/{id}/rotate", more)
+        return rotated
+
+    async def revoke(self, id: str) -> Document:
+        revoked: Document = await self._change("POST", f"/v1/tokens/{id}/revoke", {})
+        return revoked
+
+
+class Links(Group):
+    async def list(self) -> AsyncIterator[Document]:
+        async for document in self._cursor_pages("/v1/links", "links"):
+            yield document
+
+    async def create(self, mount: AnyMount, path: paths.AnyPath, *, kind: str = "read", **more: Any) -> Document:
+        body: dict[str, Any] = {
+            "backendMountId": await self._part.mount_id(mount),
+            **paths.wire(path),
+            "kind": kind,
+            **more,
+        }
+        made: Document = await self._change("POST", "/v1/links", body)
+        return made
+
+    async def revoke(self, id: str) -> None:
+        await self._change("DELETE", f"/v1/links/{id}", {})
+
+
+def list_of(given: Iterable[Any] | None) -> Any:
+    return None if given is None else [*given]

@@ -1,0 +1,2 @@
+# Made of _async by `python -m filestore_sdk.unasync`: change that, and make this again.
+"""The client in both manners: `_async` is written by hand, `_sync` is made of it by `python -m filestore_sdk.unasync`."""

@@ -1,0 +1,183 @@
+"""Verbs that change: mkdir, mv, cp, rm, restore, describe, undo. What destroys asks first, and shows the server's plan."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from filestore_sdk import errors
+from filestore_sdk.cli import exits, rows
+from filestore_sdk.cli.addresses import NotAnAddress, Remote, is_remote, remote
+from filestore_sdk.cli.ops import followed, planned
+from filestore_sdk.cli.run import Stopped, session
+from filestore_sdk.models import Outcome
+
+Place = Annotated[str, typer.Argument(help="mount:path")]
+Key = Annotated[str | None, typer.Option("--key", help="an idempotency key of your own")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="show the server's plan, and do nothing")]
+IfVersion = Annotated[int | None, typer.Option("--if-version", help="only if the node has this version")]
+
+
+def add(app: typer.Typer) -> None:
+    for verb in (mkdir, mv, cp, rm, restore, describe, undo):
+        app.command()(verb)
+
+
+def _done(outcome: Outcome) -> None:
+    told = session()
+    told.out.row(rows.outcome(outcome), lambda row: told.out.name(row["path"] or ""))
+
+
+def mkdir(
+    places: Annotated[list[str], typer.Argument(help="mount:path ...")],
+    parents: Annotated[
+        bool, typer.Option("-p", "--parents", help="those above it too; no error if it is there")
+    ] = False,
+    key: Key = None,
+) -> None:
+    """Make directories."""
+    client = session().client
+    for place in places:
+        at = remote(place)
+        _done(client.mkdir(at.mount, at.path, parents=parents, exist_ok=parents, key=key))
+
+
+def _target(source: Remote, place: str) -> Remote:
+    """Where a source goes: into a directory that is there, or to the very path."""
+    at = remote(place)
+    if at.contents or not at.path:
+        return at.at(source.name)
+    try:
+        found = session().client.stat(at.mount, at.path)
+    except errors.NodeNotFound:
+        return at
+    return at.at(source.name) if found.is_directory else at
+
+
+def mv(
+    source: Place,
+    target: Place,
+    overwrite: Annotated[bool, typer.Option("-f", "--overwrite", help="replace a file that is there")] = False,
+    dry_run: DryRun = False,
+    if_version: IfVersion = None,
+    key: Key = None,
+) -> None:
+    """Move or rename a file, or a directory with everything below it."""
+    _relocate("move", source, target, overwrite, dry_run, if_version, key)
+
+
+def cp(
+    source: Place,
+    target: Place,
+    overwrite: Annotated[bool, typer.Option("-f", "--overwrite", help="replace a file that is there")] = False,
+    dry_run: DryRun = False,
+    if_version: IfVersion = None,
+    key: Key = None,
+) -> None:
+    """Copy a file, or a directory with everything below it, at the server."""
+    _relocate("copy", source, target, overwrite, dry_run, if_version, key)
+
+
+def _relocate(
+    verb: str, source: str, target: str, overwrite: bool, dry_run: bool, if_version: int | None, key: str | None
+) -> None:
+    for one in (source, target):
+        if not is_remote(one):
+            raise NotAnAddress(
+                f"{one!r} is a local path: `filestore put` and `filestore get` carry files to and from here."
+            )
+    client, at = session().client, remote(source)
+    to = _target(at, target)
+    if dry_run:
+        options = {"onConflict": "overwrite"} if overwrite else None
+        planned(
+            client.operations.start(
+                verb, at.mount, at.path, target=to.path, options=options, plan_only=True,
+                target_mount=None if to.mount == at.mount else to.mount,
+            )
+        )  # fmt: skip
+        return
+    change = client.move if verb == "move" else client.copy
+    elsewhere = None if to.mount == at.mount else to.mount
+    _done(change(at.mount, at.path, to.path, target_mount=elsewhere, overwrite=overwrite, if_match=if_version, key=key))
+
+
+def rm(
+    places: Annotated[list[str], typer.Argument(help="mount:path ...")],
+    recursive: Annotated[
+        bool, typer.Option("-r", "--recursive", help="directories with everything below them")
+    ] = False,
+    dry_run: DryRun = False,
+    if_version: IfVersion = None,
+    key: Key = None,
+) -> None:
+    """Delete. What was deleted stays in the trash for a while: `filestore restore` brings it back."""
+    told = session()
+    for place in places:
+        at = remote(place)
+        if dry_run:
+            planned(told.client.operations.start("delete", at.mount, at.path, plan_only=True))
+            continue
+        found = told.client.stat(at.mount, at.path)
+        if found.is_directory and recursive and found.rollup and found.rollup.child_count:
+            told.confirm(f"Delete {at} with its {found.rollup.file_count} files?")
+        _done(told.client.delete(at.mount, at.path, recursive=recursive, if_match=if_version, key=key))
+
+
+def restore(
+    place: Place,
+    version: Annotated[int | None, typer.Option("--version", help="the content of this version")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="another path on the same mount")] = None,
+    key: Key = None,
+) -> None:
+    """Bring back what was deleted, or an older version's content."""
+    at = remote(place)
+    target = remote(to).path if to and is_remote(to) else to
+    _done(session().client.restore(at.mount, at.path, version=version, target=target, key=key))
+
+
+def describe(
+    place: Place,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, value as JSON or text; again for more")
+    ] = None,
+    unset: Annotated[list[str] | None, typer.Option("--unset", help="a key; again for more")] = None,
+    if_version: IfVersion = None,
+    key: Key = None,
+) -> None:
+    """Set and unset metadata of a file or directory."""
+    at = remote(place)
+    values = dict(_pair(one) for one in set or ())
+    if not values and not unset:
+        raise Stopped("Say what to change: --set key=value, --unset key.", exits.USAGE)
+    _done(session().client.describe(at.mount, at.path, set=values, unset=unset or (), if_match=if_version, key=key))
+
+
+def _pair(given: str) -> tuple[str, Any]:
+    name, equals, value = given.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{given!r}: write key=value")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def undo(
+    id: Annotated[str, typer.Argument(help="the id of an operation or of a command")],
+    dry_run: DryRun = False,
+) -> None:
+    """Put back what an operation or a command did. What changed since is left, and listed."""
+    client = session().client
+    try:
+        operation = client.operations.undo(id, plan_only=dry_run)
+    except errors.Missing:
+        command = client.command(id)
+        mount = int(command.raw["backendMountId"])
+        operation = client.operations.start("undo", mount, selection={"commandIds": [id]}, plan_only=dry_run)
+    if dry_run:
+        planned(operation)
+    else:
+        followed(operation)

@@ -1,0 +1,151 @@
+"""Verbs that carry bytes: put, get, sync. Whole folders too; what is there already and equal does not travel."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from typing import Annotated
+
+import typer
+
+from filestore_sdk import errors, paths
+from filestore_sdk.cli import exits, rows
+from filestore_sdk.cli.addresses import NotAnAddress, Remote, is_remote, local, remote
+from filestore_sdk.cli.output import Output
+from filestore_sdk.cli.run import Stopped, session
+from filestore_sdk.cli.trees import Tally, Trees, progress_of
+
+Recursive = Annotated[bool, typer.Option("-r", "--recursive", help="a folder with everything below it")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="show what would travel, and do nothing")]
+AtOnce = Annotated[int, typer.Option("--at-once", help="transfers side by side", min=1, max=64)]
+
+
+def add(app: typer.Typer) -> None:
+    for verb in (put, get, sync):
+        app.command()(verb)
+
+
+def put(
+    source: Annotated[str, typer.Argument(help="a local file or folder; - is standard input")],
+    target: Annotated[str, typer.Argument(help="mount:path")],
+    recursive: Recursive = False,
+    no_overwrite: Annotated[bool, typer.Option("-n", "--no-overwrite", help="leave what is there")] = False,
+    parents: Annotated[bool, typer.Option("-p", "--parents", help="make the directories above it")] = False,
+    dry_run: DryRun = False,
+    at_once: AtOnce = 8,
+) -> None:
+    """Send a file, or a folder with -r. The same command again goes on where it was, and sends only what has changed."""
+    to, file = remote(target), local(source)
+    if source == "-":
+        _from_stdin(to, overwrite=not no_overwrite, parents=parents)
+    elif os.path.isdir(file):
+        if not recursive:
+            raise Stopped(f"{source} is a folder: give -r to send all of it.", exits.USAGE)
+        name = os.path.basename(os.path.abspath(file))
+        _tree(Trees(session().client, at_once), "up", file, _inside(to, name), dry_run=dry_run)
+    else:
+        _one_up(file, _inside(to, os.path.basename(file)), not no_overwrite, parents, dry_run)
+
+
+def _inside(to: Remote, name: str) -> Remote:
+    """Into the directory that is there, or as the very path."""
+    if to.contents or not to.path:
+        return to.at(name)
+    try:
+        found = session().client.stat(to.mount, to.path)
+    except errors.NodeNotFound:
+        return to
+    return to.at(name) if found.is_directory else to
+
+
+def _one_up(file: str, to: Remote, overwrite: bool, parents: bool, dry_run: bool) -> None:
+    told = session()
+    size = os.stat(file).st_size
+    if not dry_run:
+        with progress_of(told.out, size, to.name) as progress:
+            Trees(told.client, 1).send(file, to, size, overwrite=overwrite, parents=parents, progress=progress)
+    told.out.row(rows.transferred("send", to.path, size), lambda row: told.out.name(to.path))
+
+
+def _from_stdin(to: Remote, *, overwrite: bool, parents: bool) -> None:
+    """Kept in memory up to 8 MiB, then in a temporary file: a resumable upload has to be able to go back."""
+    told = session()
+    with tempfile.SpooledTemporaryFile(max_size=8 * 1024 * 1024) as kept:
+        while piece := sys.stdin.buffer.read(1024 * 1024):
+            kept.write(piece)
+        kept.seek(0)
+        outcome = told.client.put(to.mount, to.path, kept, overwrite=overwrite, parents=parents)
+    told.out.row(rows.outcome(outcome), lambda row: told.out.name(to.path))
+
+
+def get(
+    source: Annotated[str, typer.Argument(help="mount:path")],
+    target: Annotated[str, typer.Argument(help="a local file or folder")] = ".",
+    recursive: Recursive = False,
+    version: Annotated[int | None, typer.Option("--version", help="an older version's content")] = None,
+    dry_run: DryRun = False,
+    at_once: AtOnce = 8,
+) -> None:
+    """Fetch a file, or a directory with -r. A file is there whole and checked, or as it was before."""
+    told, at, to = session(), remote(source), local(target)
+    found = told.client.stat(at.mount, at.path)
+    if found.is_directory:
+        if not recursive:
+            raise Stopped(f"{source} is a directory: give -r to fetch all of it.", exits.USAGE)
+        folder = os.path.join(to, at.name) if os.path.isdir(to) and not at.contents and at.path else to
+        _tree(Trees(told.client, at_once), "down", folder, at, dry_run=dry_run)
+        return
+    file = os.path.join(to, at.name) if os.path.isdir(to) else to
+    if not dry_run:
+        with progress_of(told.out, found.size_bytes, at.name) as progress:
+            told.client.get(at.mount, at.path, file, version=version, progress=progress)
+    told.out.row(rows.transferred("send", file, found.size_bytes), lambda row: told.out.name(file))
+
+
+def sync(
+    source: Annotated[str, typer.Argument(help="a local folder, or mount:path")],
+    target: Annotated[str, typer.Argument(help="mount:path, or a local folder")],
+    delete: Annotated[bool, typer.Option("--delete", help="take away what the source has not")] = False,
+    max_delete: Annotated[int, typer.Option("--max-delete", help="stop before more deletions than this")] = 100,
+    dry_run: DryRun = False,
+    at_once: AtOnce = 8,
+) -> None:
+    """Make the target like the source, one way. With --delete what is not in the source goes, behind a brake."""
+    if is_remote(source) == is_remote(target):
+        raise NotAnAddress("One side has to be a local folder, and the other one mount:path.")
+    told = session()
+    up = is_remote(target)
+    folder, at = (local(source), remote(target)) if up else (local(target), remote(source))
+    if up and not os.path.isdir(folder):
+        raise Stopped(f"{source} is no folder here.", exits.NOT_FOUND)
+    trees = Trees(told.client, at_once)
+    _tree(trees, "up" if up else "down", folder, at, dry_run=dry_run, delete=delete, max_delete=max_delete)
+
+
+def _tree(
+    trees: Trees, way: str, folder: str, at: Remote, *, dry_run: bool, delete: bool = False, max_delete: int = 0
+) -> None:
+    told = session()
+    out, tally = told.out, Tally()
+    with progress_of(out, None, paths.shown(folder)) as progress:
+        steps = trees.carry(way, folder, at, dry_run=dry_run, delete=delete, tally=tally, progress=progress)
+        told_of = (row for row in steps if row["reason"] != "there already" or out.form != "text")
+        out.rows(told_of, lambda row: _line(out, row))
+    doomed = trees.doomed
+    if doomed and not dry_run:
+        if len(doomed) > max_delete and not told.yes:
+            raise Stopped(
+                f"Nothing was deleted: {len(doomed)} would go, more than --max-delete {max_delete}. "
+                "Look with --dry-run, then raise it or give --yes.",
+                exits.PARTIAL,
+            )
+        out.rows(trees.delete(way, folder, at, tally), lambda row: _line(out, row))
+    out.say(str(tally))
+    if tally.failed:
+        raise Stopped("", exits.PARTIAL if tally.sent or tally.same else exits.FAILED)
+
+
+def _line(out: Output, row: rows.Row) -> str:
+    why = row["error"] or row["reason"]
+    return f"{row['action']:6} {out.name(row['path'])}" + (f"  ({why})" if why else "")

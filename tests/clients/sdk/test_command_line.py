@@ -1,0 +1,229 @@
+"""The `filestore` command as people and programs run it: in pipes, in a terminal, with any name."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+from filestore_sdk.cli import exits
+from filestore_sdk.cli.rows import SCHEMAS
+
+from tests.fix_service import MountOfTest, Service
+from tests.fix_stack import REPOSITORY
+
+COMMAND = [sys.executable, "-c", "from filestore_sdk.cli import main; main()"]
+
+
+@dataclass
+class Shell:
+    env: dict[str, str]
+    folder: Path
+
+    def run(self, *arguments: str | bytes, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            input=given,
+            capture_output=True,
+            env=self.env,
+            cwd=self.folder,
+            timeout=120,
+            check=False,
+        )
+
+    def text(self, *arguments: str | bytes, code: int = 0, given: bytes = b"") -> str:
+        done = self.run(*arguments, given=given)
+        assert done.returncode == code, (done.stdout, done.stderr)
+        return done.stdout.decode(errors="surrogateescape")
+
+    def rows(self, schema: str, *arguments: str) -> list[dict[str, Any]]:
+        """The same in both forms of JSON, each result as its schema says."""
+        listed = json.loads(self.text(*arguments, "--json"))
+        rows = listed if isinstance(listed, list) else [listed]
+        for row in rows:
+            jsonschema.validate(row, SCHEMAS[schema])
+        return rows
+
+
+@pytest.fixture
+def shell(service: Service, tmp_path: Path) -> Shell:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    env = {
+        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY / "api/sdk"),
+        "FILESTORE_URL": service.url, "FILESTORE_TOKEN": service.token,
+    }  # fmt: skip
+    return Shell(env, folder)
+
+
+def test_every_verb_that_lists_has_json_of_its_schema(shell: Shell, mount: MountOfTest) -> None:
+    at = mount.key
+    (shell.folder / "f").write_bytes(b"one")
+    shell.text("mkdir", "-p", f"{at}:a/b")
+    assert shell.text("put", "f", f"{at}:a/") == "a/f\n"
+    assert shell.text("ls", f"{at}:a") == "b/\nf\n"
+    assert shell.text("cat", f"{at}:a/f", "--offset", "1", "--count", "1") == "n"
+    assert [row["path"] for row in shell.rows("node", "ls", f"{at}:a")] == ["a/b", "a/f"]
+    assert [row["path"] for row in shell.rows("node", "ls", "-R", f"{at}:")] == ["a", "a/b", "a/f"]
+    assert [row["path"] for row in shell.rows("node", "find", f"{at}:", "F", "--kind", "file")] == ["a/f"]
+    assert [row["kind"] for row in shell.rows("node", "tree", f"{at}:")] == ["directory", "directory", "file"]
+    assert shell.rows("node", "stat", f"{at}:a/f")[0]["sizeBytes"] == 3
+    assert shell.rows("usage", "du", f"{at}:a")[-1] == {"path": "a", "sizeBytes": 3, "files": 1, "directories": 1}
+    assert shell.rows("outcome", "describe", f"{at}:a/f", "--set", "k=1")[0]["version"] == 2
+    assert shell.rows("outcome", "cp", f"{at}:a/f", f"{at}:a/b")[0]["path"] == "a/b/f"
+    assert shell.rows("outcome", "mv", f"{at}:a/b/f", f"{at}:a/g")[0]["path"] == "a/g"
+    assert [row["version"] for row in shell.rows("version", "versions", f"{at}:a/f")] == [2, 1]
+    assert shell.rows("entry", "history", f"{at}:a/g")[0]["command"] == "moveNode"
+    assert shell.rows("mount", "mounts")
+    assert {row["type"] for row in shell.rows("event", "events", f"{at}:", "--type", "filestore.node.moved")} == {
+        "filestore.node.moved"
+    }
+    assert [row["path"] for row in shell.rows("item", "rm", "-r", f"{at}:a", "--dry-run")] == ["a"]
+    assert shell.rows("check", "doctor")[0]["ok"] is True
+    shell.text("rm", "-r", f"{at}:a", "--yes")
+    assert shell.text("ls", f"{at}:") == ""
+    shell.text("restore", f"{at}:a")
+    operation = shell.rows("operation", "ops", "list")[0]["id"]
+    assert shell.rows("operation", "ops", "show", operation)[0]["state"] == "cancelled", "what was only shown"
+
+
+def test_the_end_has_a_number_for_each_kind(shell: Shell, mount: MountOfTest) -> None:
+    at = mount.key
+    for code, arguments in (
+        (exits.NOT_FOUND, ("cat", f"{at}:none")),
+        (exits.NOT_FOUND, ("ls", "nomount:")),
+        (exits.USAGE, ("ls",)),
+        (exits.USAGE, ("ls", "no-address")),
+        (exits.USAGE, ("put", "-n")),
+        (exits.FAILED, ("put", "no-such-file", f"{at}:x")),
+        (exits.NOT_ALLOWED, ("ls", f"{at}:", "--token", "fst_wrong")),
+        (exits.AGAIN, ("ls", f"{at}:", "--url", "http://127.0.0.1:9")),
+    ):
+        done = shell.run(*arguments)
+        assert done.returncode == code, (arguments, done)
+        assert b"Traceback" not in done.stderr and done.stderr.count(b"\n") <= 3 and done.stdout == b""
+    shell.text("mkdir", f"{at}:d")
+    assert b"next:" in shell.run("mkdir", f"{at}:d").stderr
+    assert shell.run("mkdir", f"{at}:d").returncode == exits.CONFLICT
+
+
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("name", [b"\xff", b"new\nline", b"'q\"", b"-dash", b"\x1b[31mred", b"n" * 255])
+def test_any_name_passes_through_every_verb(shell: Shell, mount: MountOfTest, name: bytes) -> None:
+    place = mount.key.encode() + b":d/" + name
+    shell.text("mkdir", f"{mount.key}:d")
+    shell.text("put", "-", place, given=b"odd")
+    assert shell.run("ls", "-0", f"{mount.key}:d").stdout == name + b"\0"
+    assert b"\x1b" not in shell.run("ls", f"{mount.key}:d").stdout
+    [row] = json.loads(shell.text("ls", f"{mount.key}:d", "--json"))
+    assert ("pathB64" in row) == (name == b"\xff")
+    assert shell.text("cat", place) == "odd"
+    shell.text("get", "-r", f"{mount.key}:d", "back")
+    assert os.listdir(os.fsencode(shell.folder / "back")) == [name]
+    shell.text("mv", place, place[:-1] + b"2")
+    shell.text("rm", place[:-1] + b"2")
+
+
+def folder_of(root: Path, count: int) -> None:
+    for number in range(count):
+        place = root / f"d{number % 3}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{number}").write_bytes(b"%d" % number)
+
+
+def test_a_folder_goes_up_changed_and_up_again_and_comes_down_equal(shell: Shell, mount: MountOfTest) -> None:
+    tree = shell.folder / "tree"
+    folder_of(tree, 30)
+    (tree / "link").symlink_to("d0")
+    first = json.loads(shell.text("put", "-r", "tree", f"{mount.key}:up/", "--json"))
+    assert sorted({(row["action"], row["reason"]) for row in first}) == [
+        ("mkdir", "new"), ("send", "new"), ("skip", "a symbolic link: only files and directories travel"),
+    ]  # fmt: skip
+    for row in first:
+        jsonschema.validate(row, SCHEMAS["transferred"])
+    (tree / "d0/0").write_bytes(b"X")
+    (tree / "d1/1").unlink()
+    again = json.loads(shell.text("put", "-r", "tree", f"{mount.key}:up/", "--json"))
+    assert [row["path"] for row in again if row["action"] == "send"] == ["d0/0"], "only what has changed travels"
+    plan = json.loads(shell.text("sync", "tree", f"{mount.key}:up/tree", "--delete", "--dry-run", "--json"))
+    assert [(row["action"], row["path"]) for row in plan if row["action"] != "skip"] == [("delete", "d1/1")]
+    stopped = shell.run("sync", "tree", f"{mount.key}:up/tree", "--delete", "--max-delete", "0")
+    assert stopped.returncode == exits.PARTIAL and b"--max-delete" in stopped.stderr
+    shell.text("sync", "tree", f"{mount.key}:up/tree", "--delete")
+    shell.text("sync", f"{mount.key}:up/tree", "down")
+    (tree / "link").unlink()
+    assert subprocess.run(["diff", "-r", tree, shell.folder / "down"], check=False).returncode == 0
+
+
+def test_one_that_is_killed_goes_on_where_it_was(shell: Shell, mount: MountOfTest) -> None:
+    tree = shell.folder / "tree"
+    folder_of(tree, 120)
+    (tree / "large").write_bytes(os.urandom(20 * 1024 * 1024))
+    first = subprocess.Popen(
+        [*COMMAND, "put", "-r", "tree", f"{mount.key}:"], cwd=shell.folder, env=shell.env,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert first.stdout is not None
+    for _ in range(10):
+        assert first.stdout.readline()
+    first.kill()
+    first.wait()
+    first.stdout.close()
+    shell.text("put", "-r", "tree", f"{mount.key}:")
+    shell.text("get", "-r", f"{mount.key}:tree", "back")
+    assert subprocess.run(["diff", "-r", tree, shell.folder / "back"], check=False).returncode == 0
+
+
+def test_profiles_are_kept_for_their_owner_alone(shell: Shell, service: Service, mount: MountOfTest) -> None:
+    bare = Shell({name: value for name, value in shell.env.items() if not name.startswith("FILESTORE_")}, shell.folder)
+    assert b"config set" in bare.run("mounts").stderr
+    bare.text("config", "set", "url", service.url)
+    bare.text("config", "set", "token", "-", given=service.token.encode())
+    file = Path(bare.text("config", "path").strip())
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert mount.key in bare.text("mounts")
+    file.chmod(0o644)
+    assert bare.run("mounts").returncode == exits.USAGE
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    ours, theirs = pty.openpty()
+    yield ours, theirs
+    for handle in (ours, theirs):
+        os.close(handle)
+
+
+def test_on_a_terminal_it_asks_and_shows_a_bar(shell: Shell, mount: MountOfTest, terminal: tuple[int, int]) -> None:
+    ours, theirs = terminal
+    shell.text("put", "-", f"{mount.key}:d/f", "-p", given=b"1")
+    asked = subprocess.Popen(
+        [*COMMAND, "rm", "-r", f"{mount.key}:d"], env=shell.env | {"TERM": "xterm"}, cwd=shell.folder,
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    seen, end = b"", time.monotonic() + 60
+    while b"[y/N]" not in seen and time.monotonic() < end:
+        if select.select([ours], [], [], 0.1)[0]:
+            seen += os.read(ours, 1000)
+    assert b"1 files" in seen
+    os.write(ours, b"n\n")
+    assert asked.wait(60) == exits.CANCELLED
+    assert mount.on_disk() == {"d": None, "d/f": b"1"}
+    (shell.folder / "large").write_bytes(os.urandom(9 * 1024 * 1024))
+    sent = subprocess.Popen(
+        [*COMMAND, "put", "large", f"{mount.key}:"], env=shell.env | {"TERM": "xterm"}, cwd=shell.folder, stderr=theirs,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    shown = b""
+    while sent.poll() is None or select.select([ours], [], [], 0.1)[0]:
+        if select.select([ours], [], [], 0.1)[0]:
+            shown += os.read(ours, 10_000)
+    assert sent.returncode == 0 and b"MB" in shown and "━".encode() in shown
