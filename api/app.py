@@ -45,6 +45,8 @@ from api.operations import steering
 from api.pages import docs
 from api.rollups import routes as rollups
 from api.services import Front, Services
+from api.timestore import routes as timestore
+from api.timestore.readers import Readers
 from api.uploads import form as uploads
 from api.uploads import put as writes
 from api.uploads import routes as uploads_of_every_kind
@@ -81,6 +83,7 @@ ROUTERS = (
     notifications,
     metastore,
     namespaces,
+    timestore,
     batches,
     commands,
     status,
@@ -112,6 +115,7 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
         Rates(counts.refused),
     )  # fmt: skip
     app.state.feed, app.state.turns, app.state.counts = feed, Turns(), counts
+    app.state.readers = Readers(settings)
     app.state.downloads = Downloads(services.pool, services.announce)
     app.state.metrics = metrics.Sources(counts, Looks(services.pool, services.vitals), lambda: feed.followers)
     for module in ROUTERS:

@@ -24,3 +24,5 @@ class Lock(IntEnum):
     """One operation at a time takes its subtrees; ends with the transaction"""
     RECOMPUTE = 720007
     """One page of a recompute or proof per mount: the first half of a key of two; ends with the transaction"""
+    TIMESTORE = 720008
+    """One process takes events into the Timestore; held by its session, for as long as a batch takes"""

@@ -16,6 +16,10 @@ def default_spool() -> str:
     return os.path.join(state, "filestore", "spool")
 
 
+def default_timestore() -> str:
+    return os.path.join(os.path.dirname(default_spool()), "timestore")
+
+
 def settings_of_logs() -> tuple[str, str]:
     """Format and level. Read apart, and never refused: what is wrong with the other settings is said by the log."""
     level = os.environ.get("FILESTORE_LOG_LEVEL", "info")
@@ -72,6 +76,32 @@ class Settings(BaseSettings):
     """Where the process of the consumers answers /health, /ready and /metrics, on `host`; 0: nowhere."""
     metastore: bool = True
     """Whether records follow the nodes, and can be read and changed."""
+    timestore: bool = True
+    """Whether what happens is kept for analysis, and can be asked for."""
+    timestore_path: str = Field(default_factory=default_timestore)
+    """Where its Parquet files lie: a folder that all its processes share, or s3://bucket/prefix"""
+    timestore_s3_endpoint: str | None = Field(
+        None, validation_alias=AliasChoices("FILESTORE_TIMESTORE_S3_ENDPOINT", "AWS_ENDPOINT_URL")
+    )
+    timestore_s3_region: str = Field(
+        "us-east-1", validation_alias=AliasChoices("FILESTORE_TIMESTORE_S3_REGION", "AWS_REGION")
+    )
+    timestore_s3_key: str | None = Field(
+        None, validation_alias=AliasChoices("FILESTORE_TIMESTORE_S3_KEY", "AWS_ACCESS_KEY_ID")
+    )
+    timestore_s3_secret: str | None = Field(
+        None, validation_alias=AliasChoices("FILESTORE_TIMESTORE_S3_SECRET", "AWS_SECRET_ACCESS_KEY")
+    )
+    timestore_memory_bytes: int = Field(512 * 2**20, ge=64 * 2**20)
+    """For a query; for the consumer, too."""
+    timestore_seconds: float = Field(20.0, gt=0)
+    """A query that takes longer is given up."""
+    timestore_rows_max: int = Field(10_000, ge=1)
+    """Rows of an answer to a query of an operator."""
+    timestore_compact_seconds: float = Field(900.0, gt=0)
+    """How often small files are merged, and those removed that no snapshot has."""
+    timestore_snapshots_hours: float = Field(24.0, ge=0)
+    """How long a former state of the data can still be read."""
 
     http_line_max_bytes: int = Field(32 * 1024, ge=1024)
     """Of the address in a request line. The longest path there can be takes 12 KiB of it."""

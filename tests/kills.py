@@ -32,6 +32,7 @@ POSTGRES_AT = (
 )  # fmt: skip
 ELSEWHERE = {
     "metastore.taken",
+    "timestore.taken",
     "commit.taken_back",
     "stage.laid",
     "finish.cleared",

@@ -35,6 +35,15 @@ async def serve(settings: Settings, parts: wiring.ConsumerParts, listener: socke
     await parts.pool.close()
 
 
+async def rebuild(parts: wiring.ConsumerParts) -> int:
+    assert parts.timestore is not None
+    await parts.pool.open()
+    rows = await parts.timestore.rebuild()
+    await parts.pool.close()
+    log.info("the Timestore is written anew", rows=rows)
+    return 0
+
+
 async def _page_until_told(settings: Settings, parts: wiring.ConsumerParts, listener: socket.socket | None) -> None:
     if listener is None:
         stop = asyncio.Event()
@@ -60,11 +69,16 @@ def listen(settings: Settings) -> socket.socket | None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m workers.consumers")
-    parser.add_argument("names", nargs="*", choices=[*wiring.CONSUMERS, []], help="only these")
-    names = parser.parse_args().names
+    parser.add_argument("names", nargs="*", help=f"only these: {', '.join(wiring.CONSUMERS)}")
+    parser.add_argument("--rebuild", action="store_true", help="write the Timestore anew from the journal, and end")
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.names if name not in wiring.CONSUMERS]:
+        parser.error(f"there is no consumer {unknown[0]!r}")
     settings = logs.settings()
     limits.raise_descriptors()
-    parts = wiring.consumer_parts(settings, names)
+    if arguments.rebuild:
+        return asyncio.run(rebuild(wiring.consumer_parts(settings, ["timestore"])))
+    parts = wiring.consumer_parts(settings, arguments.names)
     shown = [one.name for one in parts.consumers]
     log.info("started", process="consumers", pid=os.getpid(), version=VERSION, consumers=shown)
     # uvicorn raises the signal again once it has shut down; that is not an error of ours.

@@ -38,11 +38,12 @@ async def serve(settings: Settings) -> None:
 
 
 def _work(parts: wiring.WatcherParts) -> Iterator[Coroutine[Any, Any, None]]:
+    yield parts.looks.run()
     yield parts.canaries.run()
     if parts.watches is not None:
         yield parts.watches.run()
     if parts.queue is not None:
-        yield notifications.follow(parts.queue, parts.pool)
+        yield notifications.follow(parts.queue, parts.pool, parts.looks.wanted)
 
 
 def main() -> int:

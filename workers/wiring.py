@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from temporalio.worker import Interceptor
 
 from activities import budgets
@@ -14,7 +15,9 @@ from activities.commands.commit import Commit
 from activities.commands.finish import Finish
 from activities.commands.fresh import FreshAttempts
 from activities.commands.stage import StageCopies
+from activities.consumers.lake import Lake, LakePlace
 from activities.consumers.metastore import Metastore
+from activities.consumers.timestore import Timestore
 from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
 from activities.events.publish import Bus, Publish
@@ -43,6 +46,7 @@ from workers.engine.served import ServedMounts
 from workers.engine.vitals import Vitals, WorkerVitals
 from workers.process.counts import ActivityCounts, CountedActivities
 from workers.process.following import Consumer
+from workers.watching.looks import LookStarts
 from workers.watching.notifications import Canaries, NotificationQueue
 from workers.watching.watches import Watches
 
@@ -68,7 +72,9 @@ class WorkerParts:
     counts: ActivityCounts
 
 
-CONSUMERS = ("metastore",)
+log = structlog.get_logger("wiring")
+
+CONSUMERS = ("metastore", "timestore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +84,32 @@ class ConsumerParts:
     pool: Pool
     consumers: Sequence[Consumer]
     wakeups: RedisWakeups | None
+    timestore: Timestore | None
+    compact_seconds: float
 
     def upkeep(self) -> Sequence[Coroutine[Any, Any, None]]:
         """What is done beside the batches."""
-        return ()
+        return [] if self.timestore is None else [self.timestore.compact_every(self.compact_seconds, log.warning)]
 
 
 def consumer_parts(settings: Settings, names: Sequence[str]) -> ConsumerParts:
     """`names`: only these; none: those that are switched on."""
     pool = make_connections(settings, budgets.CONSUMER_CONNECTIONS, generic_plans=True)
-    wanted = names or [name for name, on in {"metastore": settings.metastore}.items() if on]
+    switched_on = {"metastore": settings.metastore, "timestore": settings.timestore}
+    wanted = names or [name for name, on in switched_on.items() if on]
+    timestore = None
+    if "timestore" in wanted:
+        timestore = Timestore(pool, Lake(lake_place(settings)), settings.timestore_snapshots_hours * 3600)
     consumers: list[Consumer] = [Metastore(pool)] if "metastore" in wanted else []
-    return ConsumerParts(pool, consumers, _wakeups(settings))
+    consumers += [timestore] if timestore is not None else []
+    return ConsumerParts(pool, consumers, _wakeups(settings), timestore, settings.timestore_compact_seconds)
+
+
+def lake_place(settings: Settings) -> LakePlace:
+    return LakePlace(
+        settings.database_url, settings.timestore_path, settings.timestore_memory_bytes, settings.timestore_s3_endpoint,
+        settings.timestore_s3_region, settings.timestore_s3_key, settings.timestore_s3_secret,
+    )  # fmt: skip
 
 
 def api_parts(settings: Settings) -> ApiParts:
@@ -122,15 +142,17 @@ class WatcherParts:
     """None: switched off"""
     canaries: Canaries
     queue: NotificationQueue | None
+    looks: LookStarts
 
 
 def watcher_parts(settings: Settings) -> WatcherParts:
     pool = make_connections(settings, budgets.WATCH_CONNECTIONS, generic_plans=True)
-    watches = Watches(settings, pool) if settings.watch else None
+    looks = LookStarts(settings)
+    watches = Watches(settings, pool, looks) if settings.watch else None
     canaries = Canaries(settings, pool, budgets.LOOKS.build(), open_executor)
     stream = settings.notifications_stream
     queue = RedisNotifications(settings.redis_url, stream) if stream and settings.redis_url != "inline" else None
-    return WatcherParts(pool, watches, canaries, queue)
+    return WatcherParts(pool, watches, canaries, queue, looks)
 
 
 def make_connections(settings: Settings, budget: budgets.ConnectionBudget, *, generic_plans: bool = False) -> Pool:

@@ -29,6 +29,7 @@ from schema.operations.operation import (
 from schema.operations.reversal import reversal
 from schema.operations.turn import reached
 from schema.store import begin as begin_store
+from schema.store import imports as import_store
 from schema.store import operations as store
 from schema.store.operations import LockedOperation
 
@@ -101,6 +102,8 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
     left, stuck = await _left(connection, locked), await store.stuck(connection, operation)
     if there := reached(operation, left=left, stuck=stuck):
         await store.reach(connection, operation.id, there)
+        if operation.kind is OperationKind.IMPORT and there.state.ended:
+            await import_store.tell(connection, operation)
         if there.state is not OperationState.ROLLING_BACK:
             return NextStep(operation.mount_id, there.state, over=True)
         return NextStep(operation.mount_id, there.state)

@@ -205,10 +205,12 @@ class ImportTree:
 
     async def _close(self, turn: _Turn, items: list[ImportItem]) -> None:
         """All is seen."""
-        cursor = {**turn.cursor, "n": turn.cursor.get("n", 0) + 1, "scanned": True}
+        cursor = {**_counted(turn.cursor), "scanned": True}
         async with self._pool.connection() as connection, connection.transaction():
             operation = await _locked(connection, turn)
             states = await store.put_items(connection, operation.id, items, again=True)
+            if not await operation_store.anything_left(connection, operation):
+                cursor |= _settled(operation)
             await store.advance(connection, operation.id, cursor, items=states)
 
     # -- what waited for commands --------------------------------------------------------------------------------------
@@ -221,9 +223,7 @@ class ImportTree:
             if not waiting:
                 if await operation_store.anything_left(connection, operation):
                     return 0.5
-                cursor = {**turn.cursor, "n": turn.cursor.get("n", 0) + 1, "settled": True}
-                cursor["over"] = operation.options.hashes != "now"
-                await store.advance(connection, operation.id, cursor)
+                await store.advance(connection, operation.id, _counted(turn.cursor) | _settled(operation))
         for item, path in waiting:
             await self._look_at(turn, item, NodePath(path))
         return 0.0
@@ -317,6 +317,11 @@ def _unseen(page: ScanPage) -> Iterator[ImportItem]:
 def _moved(cursor: dict[str, Any], page: ScanPage) -> dict[str, Any]:
     at = page.entries[-1].path.decode("utf-8", "replace")[:500] if page.entries else cursor.get("at", "")
     return {**_counted(cursor), "after": page.cursor.hex(), "at": at}
+
+
+def _settled(operation: Operation) -> dict[str, Any]:
+    """No name waits any more."""
+    return {"settled": True, "over": operation.options.hashes != "now"}
 
 
 def _counted(cursor: dict[str, Any]) -> dict[str, Any]:

@@ -24,13 +24,13 @@ from api.metastore.shapes import MetastoreRecord, MetastoreState, RecordHistory,
 from api.metastore.switch import refuse_if_off
 from api.services import front_of
 from schema import paths
-from schema.errors import FilestoreError, InvalidRequest, NodeNotFound, NotFound
+from schema.errors import InvalidRequest, NodeNotFound, NotFound
 from schema.ids import MountId, NodeId
 from schema.metastore.records import DEFAULT_NAMESPACE, Description, RecordEdit
-from schema.principals import Principal, authorise
+from schema.principals import Principal, authorise, readable
 from schema.store import metastore
 from schema.store import records as store
-from schema.store.records import FoundRecord, RecordDocument, RecordSearch
+from schema.store.records import RecordDocument, RecordSearch
 
 _Body = TypeVar("_Body", NewRecord, RecordChanges)
 
@@ -146,7 +146,7 @@ async def patch(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     """The record is closed, and its history keeps what was said. It follows its node on; PUT or PATCH opens it again. Doing it
     again is harmless."""
-    principal = await admit(request, "write")
+    principal = await admit(request, "describe")
     refuse_if_off(request)
     version = wanted_version(request.headers, None, None)
     return _record(await writing.remove(request, principal, read_id(request), version))
@@ -198,7 +198,7 @@ async def search(request: Request) -> Response:
     )
     page = found[: body.limit]
     further = page[-1].node if len(found) > body.limit else None
-    return _page("records", [one.text for one in page if _readable(principal, one)], body.limit, further)
+    return _page("records", [one.text for one in page if readable(principal, one.mount, one.path)], body.limit, further)
 
 
 def _wanted(body: RecordQuery) -> RecordSearch:
@@ -224,16 +224,8 @@ def words(query: str) -> str:
     return "".join(joined)
 
 
-def _readable(principal: Principal, found: FoundRecord) -> bool:
-    try:
-        authorise(principal, "read", found.mount, found.path)
-    except FilestoreError:
-        return False
-    return True
-
-
 async def _asked(request: Request, model: type[_Body]) -> tuple[Principal, NodeId, _Body]:
-    principal = await admit(request, "write")
+    principal = await admit(request, "describe")
     refuse_if_off(request)
     return principal, read_id(request), await read_json(request, model)
 

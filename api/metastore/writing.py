@@ -73,7 +73,7 @@ async def _held(connection: Connection, principal: Principal, node: NodeId) -> H
     place = await store.node_place(connection, node, principal.tenant)
     if place is None:
         raise NodeNotFound()
-    authorise(principal, "write", place.mount, place.path)
+    authorise(principal, "describe", place.mount, place.path)
     held = await store.hold(connection, node, principal.tenant) or await store.make(connection, node, principal.tenant)
     if held is None:
         raise NodeNotFound()

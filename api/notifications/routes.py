@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from functools import partial
 
 import orjson
 from fastapi import APIRouter, Request
@@ -21,6 +22,7 @@ from schema.mounts import Mount
 from schema.paths import ROOT
 from schema.principals import Principal
 from schema.store import bucket_notifications, mounts
+from workflows.drift.start import look_at
 
 router = APIRouter(route_class=Plain, tags=["drift"])
 
@@ -43,8 +45,10 @@ async def notify(request: Request) -> Response:
     named = named_keys((await read_json(request, BucketNotification)).root)
     async with front_of(request).services.pool.connection() as connection:
         meant = [mount for mount in await mounts.every(connection) if principal is None or _may_look(principal, mount)]
-        hints = await bucket_notifications.notice(connection, meant, named)
-    return responses.data(orjson.dumps({"hints": hints}).decode())
+        hinted = await bucket_notifications.notice(connection, meant, named)
+    for mount in hinted:
+        front_of(request).services.drift(partial(look_at, mount=mount))
+    return responses.data(orjson.dumps({"mounts": len(hinted)}).decode())
 
 
 async def _principal(request: Request) -> Principal | None:

@@ -4,6 +4,6 @@ from api.http.shapes import Shape
 
 
 class Noticed(Shape):
-    """`hints`: how many places are looked at for it."""
+    """`mounts`: how many are looked at for it."""
 
-    hints: int
+    mounts: int

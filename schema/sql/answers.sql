@@ -50,7 +50,7 @@ WITH seen AS MATERIALIZED (
                || jsonb_strip_nulls(jsonb_build_object('pathB64', filestore.path_b64_v1(n.path, n.path_text))) AS places,
            c.intent->>'step' AS step, c.intent->'replaced' AS replaced,
            c.intent->'departs' AS departs, (c.intent->>'size')::bigint AS size,
-           (c.intent->>'previous_size')::bigint AS previous_size, j.id AS journal_id, j.also->'tree' AS tree,
+           (c.intent->>'previous_size')::bigint AS previous_size, j.id AS journal_id, j.also->'tree' AS tree, c.started_at,
            n.id AS node_id, n.parent_id, n.kind, n.state, n.version, n.size_bytes, n.metadata, n.path_text,
            coalesce(filestore.hex_of(n.checksum), encode(n.sha256, 'hex')) AS checksum, encode(n.sha256, 'hex') AS content_hash
       FROM filestore.commands c
@@ -62,7 +62,9 @@ WITH seen AS MATERIALIZED (
      WHERE c.id = ANY(%(ids)s::uuid[])
 ), events AS (
     SELECT s.*, t.rank, t.type, t.leaves, coalesce((t.leaves->>'mount')::bigint, s.mount_id) AS at,
-           coalesce((s.tree->>'size')::bigint, s.size) AS weight
+           coalesce((s.tree->>'size')::bigint, s.size) AS weight,
+           coalesce((s.tree->>'files')::bigint, (coalesce(t.leaves->>'tree', '') <> 'true'
+               AND (t.leaves IS NOT NULL OR s.kind <> 'directory'))::integer) AS files
       FROM seen s, LATERAL (VALUES
           (0, 'filestore.command.completed', NULL),
           (1, CASE WHEN s.replaced IS NOT NULL THEN 'filestore.node.deleted' END, s.replaced),
@@ -79,14 +81,19 @@ SELECT e.tenant, e.at, e.type, e.correlation || CASE e.rank
     WHEN 0 THEN jsonb_build_object('commandId', e.id, 'command', e.command, 'status', e.status, 'code', e.code,
         'journalId', e.journal_id, 'backendMountId', e.mount_id, 'nodeId', e.node_id,
         'path', coalesce(e.result->>'path', e.shown), 'idempotencyKey', e.key, 'principal', e.principal,
-        'result', coalesce(e.result, '{}'), 'observedAt', now())
+        'result', coalesce(e.result, '{}'), 'startedAt', e.started_at, 'observedAt', now())
         || CASE WHEN e.result IS NULL THEN jsonb_strip_nulls(jsonb_build_object('pathB64', e.shown_b64)) ELSE e.places END
     WHEN 1 THEN filestore.left_event_v2(e.leaves, e.tree, e.node_id, e.journal_id, e.command, e.id, e.key, e.principal)
+        || jsonb_build_object('delta', jsonb_build_object(
+            'fileCount', -CASE WHEN e.leaves->>'tree' = 'true' THEN e.files ELSE 1 END,
+            'sizeBytes', -coalesce(CASE e.leaves->>'tree' WHEN 'true' THEN e.tree->'size' ELSE e.leaves->'size' END, '0')::bigint))
     ELSE jsonb_build_object('backendMountId', e.mount_id, 'nodeId', e.node_id, 'path', e.path_text,
         'kind', e.kind, 'state', e.state, 'parentId', e.parent_id, 'version', e.version, 'sizeBytes', e.size_bytes,
         'checksum', e.checksum, 'contentHash', e.content_hash, 'metadata', e.metadata, 'journalId', e.journal_id,
         'command', e.command, 'commandId', e.id, 'idempotencyKey', e.key, 'principal', e.principal, 'observedAt', now(),
         'tree', e.tree,
         'delta', jsonb_build_object('sizeBytes', CASE e.step WHEN 'create' THEN e.weight WHEN 'restore' THEN e.weight
-            WHEN 'delete' THEN -e.weight WHEN 'replace' THEN e.size - e.previous_size ELSE 0 END)) || e.places END
+            WHEN 'delete' THEN -e.weight WHEN 'replace' THEN e.size - e.previous_size ELSE 0 END,
+            'fileCount', CASE e.step WHEN 'create' THEN e.files WHEN 'restore' THEN e.files WHEN 'delete' THEN -e.files ELSE 0 END))
+            || e.places END
   FROM events e ORDER BY e.journal_id, e.rank

@@ -88,6 +88,29 @@ SELECT e.tenant, e.mount_id, 'filestore.command.completed', jsonb_build_object('
        'result', %(result)s::jsonb, 'observedAt', now())
   FROM entry e
 
+-- name: tell
+-- When an import has ended: an event for each directory on the way to what it recorded, and one with `tree` for the whole.
+WITH made AS (
+    SELECT coalesce(sum(m.size), 0) AS size, coalesce(sum(m.files), 0) AS files, coalesce(sum(m.directories), 0) AS directories
+      FROM filestore.journal_entries j
+     CROSS JOIN LATERAL jsonb_to_record(j.also->'made') AS m(size bigint, files bigint, directories bigint)
+     WHERE j.operation_id = %(id)s
+)
+INSERT INTO filestore.outbox (tenant, mount_id, type, data)
+SELECT o.tenant, o.mount_id, 'filestore.node.updated', jsonb_build_object('backendMountId', o.mount_id, 'nodeId', n.id,
+       'path', n.path_text, 'pathB64', filestore.path_b64_v1(n.path, n.path_text), 'kind', n.kind, 'state', n.state,
+       'parentId', n.parent_id, 'version', n.version, 'sizeBytes', n.size_bytes,
+       'checksum', coalesce(filestore.hex_of(n.checksum), encode(n.sha256, 'hex')), 'contentHash', encode(n.sha256, 'hex'),
+       'metadata', n.metadata, 'journalId', NULL, 'command', o.kind, 'commandId', o.id, 'idempotencyKey', o.key,
+       'principal', o.principal, 'operationId', o.id, 'observedAt', now(), 'tree',
+       CASE WHEN t.place = cardinality(%(nodes)s::bigint[]) THEN to_jsonb(m) END,
+       'delta', jsonb_build_object('sizeBytes', CASE WHEN t.place = cardinality(%(nodes)s::bigint[]) THEN m.size ELSE 0 END))
+  FROM filestore.operations o CROSS JOIN made m
+ CROSS JOIN unnest(%(nodes)s::bigint[]) WITH ORDINALITY AS t(id, place)
+ CROSS JOIN LATERAL (SELECT k.* FROM filestore.node_documents k WHERE k.id = t.id OFFSET 0) n
+ WHERE o.id = %(id)s
+ ORDER BY t.place
+
 -- name: put_items
 -- What needs a person or another look. Of a directory that is told again, its names are here already.
 INSERT INTO filestore.operation_items (operation_id, item, kind, path, node_kind, state, code, message, size_bytes)

@@ -136,7 +136,7 @@ WITH seen AS MATERIALIZED (
            r.namespace AS demanded, r.mode
       FROM jsonb_to_recordset(%(items)s::jsonb) AS i(node bigint, told boolean, journal bigint, command text, key text,
                principal text, reason text, previous filestore.node_state, observed timestamptz)
-     CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = i.node OFFSET 0) n
+     CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = i.node AND k.parent_id IS NOT NULL OFFSET 0) n
       LEFT JOIN LATERAL (SELECT k.directory_path, k.directory_text FROM filestore.nodes k
                           WHERE k.id = n.parent_id OFFSET 0) p ON true
      CROSS JOIN LATERAL (SELECT coalesce(p.directory_path || n.name, ''::bytea) AS path,

@@ -45,9 +45,9 @@ class NotificationsOfMount:
     notifications: NotificationRow
 
 
-async def notice(connection: Connection, mounts: Sequence[Mount], named: Sequence[NamedKey]) -> int:
-    """Make hints of these keys, for the mounts they belong to. Returns how many. Repeating it is harmless."""
-    hinted = 0
+async def notice(connection: Connection, mounts: Sequence[Mount], named: Sequence[NamedKey]) -> list[MountId]:
+    """Make hints of these keys, for the mounts they belong to. Returns those that got one. Repeating it is harmless."""
+    hinted: list[MountId] = []
     etags = {(one.bucket, one.key): one.etag for one in named if one.etag}
     for mount in mounts:
         if mount.backend_kind != "s3" or not mount.bucket:
@@ -63,7 +63,7 @@ async def notice(connection: Connection, mounts: Sequence[Mount], named: Sequenc
             # What was told while no notification came is not known: the whole mount is looked at.
             hints += [Hint(b"", True, Reason.LOST)] if silent else []
             await drift_hints.hint(connection, mount.id, hints)
-        hinted += len(hints)
+        hinted += [mount.id] if hints else []
     return hinted
 
 

@@ -175,6 +175,29 @@ async def advance(
     await connection.execute(SQL["advance"], values)
 
 
+async def tell(connection: Connection, operation: Operation) -> None:
+    """An import has ended: the events that tell of the whole. Where nothing was recorded there is nothing to tell."""
+    path = operation.path
+    way = [folder.raw for folder in path.ancestors()[1:]] + ([path.raw] if path.raw else [])
+    there = await folders(connection, operation.mount_id, [b"", *way])
+    nodes = [there[one].id for one in (way or [b""]) if one in there]
+    last = await known_at(connection, path, there)
+    if last is not None and last not in nodes:
+        nodes.append(last)
+    if operation.done and nodes:
+        await connection.execute(SQL["tell"], {"id": operation.id, "nodes": nodes})
+
+
+async def known_at(connection: Connection, path: NodePath, there: Mapping[bytes, ParentFolder]) -> int | None:
+    """The living node at a path, by the directory that it lies in."""
+    folder = there.get(path.parent.raw)
+    if folder is None or not path.raw:
+        return None
+    values = {"parents": [folder.id], "names": [path.name]}
+    row = await (await connection.execute(SQL["known"], values)).fetchone()
+    return None if row is None else int(row["id"])
+
+
 async def refused(connection: Connection, id: str) -> set[bytes]:
     cursor = await connection.execute(SQL["refused"], {"id": id})
     return {bytes(row["path"]) for row in await cursor.fetchall()}

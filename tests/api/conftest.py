@@ -44,6 +44,16 @@ from schema.store.tokens import NewToken
 SCHEMA = Path(__file__).resolve().parents[2] / "schema" / "schema.sql"
 
 
+@pytest.fixture
+def lake_database(api_database: str) -> Iterator[str]:
+    """For the catalogue of one lake."""
+    name, server = f"lake_{uuid.uuid4().hex[:8]}", api_database.rsplit("/", 1)[0]
+    with psycopg.connect(api_database, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        yield f"{server}/{name}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
 @pytest.fixture(scope="session")
 def api_database(request: pytest.FixtureRequest) -> Iterator[str]:
     server = os.environ.get("TEST_DATABASE_URL") or request.getfixturevalue("stack").env["FILESTORE_DATABASE_URL"]

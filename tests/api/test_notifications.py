@@ -46,10 +46,10 @@ async def test_a_notification_is_a_hint_for_those_who_may_reconcile(front: Front
             answer = await client.post("/v1/notifications/s3", json=body)
         assert answer.status_code == status, answer.text
         if status == 200:
-            assert answer.json() == {"data": {"hints": 2}}
+            assert answer.json() == {"data": {"mounts": 1}}
     assert await hinted(front, mount) == [b"a b.txt", "ü".encode()]
     async with front.client(await front.token("admin", tenant="other")) as client:
-        assert (await client.post("/v1/notifications/s3", json=body)).json() == {"data": {"hints": 0}}
+        assert (await client.post("/v1/notifications/s3", json=body)).json() == {"data": {"mounts": 0}}
     async with front.client() as client:
         assert (await client.post("/v1/notifications/s3", json=body)).status_code == 401
     assert await hinted(front, mount) == []
@@ -65,7 +65,7 @@ async def test_the_token_of_the_stores_opens_this_route_and_no_other(front: Fron
     async with httpx2.AsyncClient(transport=transport, base_url="http://front", headers=headers) as store:
         body = event(bucket, "p/x")
         body["Records"] += event(others_bucket, "p/y")["Records"]
-        assert (await store.post("/v1/notifications/s3", json=body)).json() == {"data": {"hints": 2}}
+        assert (await store.post("/v1/notifications/s3", json=body)).json() == {"data": {"mounts": 2}}
         assert (await store.get("/v1/backend-mounts")).status_code == 401
     assert (await hinted(front, mount), await hinted(front, other)) == ([b"x"], [b"y"])
     async with front.client(SECRET) as client:
@@ -80,4 +80,4 @@ async def test_what_is_no_notification_is_refused(front: FrontOfTest) -> None:
             )
             assert answer.status_code == status, answer.text
         test = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}
-        assert (await client.post("/v1/notifications/s3", json=test)).json() == {"data": {"hints": 0}}
+        assert (await client.post("/v1/notifications/s3", json=test)).json() == {"data": {"mounts": 0}}

@@ -8,8 +8,12 @@ from typing import Any
 import httpx2
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+from activities.consumers.lake import Lake, LakePlace
 from api.http.openapi import CODES
+from api.timestore.questions import QUESTIONS
+from api.timestore.readers import Readers
 from schema.ids import NodeId
+from schema.settings import Settings
 from tests.api.conftest import FrontOfTest, Tree, failed, pends, succeeded
 from tests.api.test_openapi import document, operations, resolved
 
@@ -319,6 +323,24 @@ async def look_for_drift(on: Conversation) -> None:
     await send("POST /v1/drift/decide", 404, json={"ids": [{"id": GONE, "version": 1}], "decision": "accept"})
 
 
+async def ask_what_happened(on: Conversation, place: Path, database: str) -> None:
+    """Of a lake without events. The forms and numbers are elsewhere."""
+    one = Lake(LakePlace(database, str(place / "lake"), 128 * 2**20))
+    one.cursor()
+    one.close()
+    on.front.app.state.readers = Readers(
+        Settings(database_url=database, timestore_path=str(place / "lake"))  # type: ignore[call-arg]
+    )
+    for name in [one.name for one in QUESTIONS]:
+        await on.send(f"GET /v1/timestore/{name}", 200, params=on.here)
+    await on.send("GET /v1/timestore", 200)
+    await on.send("GET /v1/timestore/growth", 400, params={"step": "x"})
+    await on.send("GET /v1/timestore/growth", 404, params={"backendMountId": GONE})
+    await on.send("POST /v1/timestore/sql", 200, json={"sql": "SELECT 1"})
+    await on.send("POST /v1/timestore/sql", 400, json={"sql": "DROP TABLE x"})
+    on.front.app.state.readers.close()
+
+
 async def ask_without_a_token(on: Conversation) -> None:
     send, document = on.send, on.document
     for operation, _ in operations(document):
@@ -335,7 +357,7 @@ CHAPTERS = (
 
 
 async def test_answers_are_what_the_document_says(
-    front: FrontOfTest, document: dict[str, Any], tree: Tree, tmp_path: Path
+    front: FrontOfTest, document: dict[str, Any], tree: Tree, tmp_path: Path, lake_database: str
 ) -> None:
     file, folder = await tree.file("a.txt", b"abc"), await tree.directory("d")
     await tree.file("A.txt", b"abc")
@@ -344,6 +366,7 @@ async def test_answers_are_what_the_document_says(
         on = Conversation(send, front, document, tree, tmp_path, file, folder)
         for chapter in CHAPTERS:
             await chapter(on)
+        await ask_what_happened(on, tmp_path, lake_database)
     async with front.client() as anonymous:
         send.client = anonymous
         await ask_without_a_token(on)

@@ -183,7 +183,7 @@ def test_events_reach_redis_in_commit_order_without_gaps(service: Service, mount
     positions = [event["position"] for event in seen]
     assert positions == list(range(positions[0], positions[0] + len(positions)))
     assert all(event["origin"] for event in seen), "the process that sent it"
-    assert seen[6]["data"]["delta"] == {"sizeBytes": 1} and seen[6]["data"]["version"] == 2
+    assert seen[6]["data"]["delta"] == {"sizeBytes": 1, "fileCount": 0} and seen[6]["data"]["version"] == 2
 
 
 def test_a_bucket_that_is_not_there_is_said_so_without_its_secret(service: Service, mount: MountOfTest) -> None:

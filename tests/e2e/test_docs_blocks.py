@@ -54,10 +54,15 @@ def in_shell() -> list[Block]:
     return [block for block in blocks() if block.language in SHELL]
 
 
-def adapted(text: str, mount: int) -> str:
+def in_python() -> list[Block]:
+    """Programs: the pages of the clients."""
+    return [block for block in blocks() if block.language == "python" and block.page.startswith("docs/clients/")]
+
+
+def adapted(text: str, mount: MountOfTest) -> str:
     for written, (instead, _) in ADAPTED.items():
-        text = re.sub(re.escape(written) + r"(?!\S)", instead.format(mount=mount), text)
-    return text
+        text = re.sub(re.escape(written) + r"(?!\S)", instead.format(mount=mount.id), text)
+    return text.replace("demo-local", mount.key)
 
 
 @pytest.fixture
@@ -88,7 +93,7 @@ def test_what_is_adapted_is_written_somewhere() -> None:
 def test_a_shell_block_runs(block: Block, mount: MountOfTest, home: Path) -> None:
     assert shutil.which("curl"), "README.md needs curl"
     ran = subprocess.run(
-        ["bash", "-eu", "-o", "pipefail", "-c", adapted(block.text, mount.id)],
+        ["bash", "-eu", "-o", "pipefail", "-c", adapted(block.text, mount)],
         cwd=home,
         env={
             **os.environ,
@@ -99,6 +104,16 @@ def test_a_shell_block_runs(block: Block, mount: MountOfTest, home: Path) -> Non
         text=True,
         check=False,
     )
+    assert ran.returncode == 0, f"{block.text}\n{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
+
+
+@pytest.mark.parametrize("block", in_python(), ids=str)
+def test_a_program_runs(block: Block, mount: MountOfTest, service: Service) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", adapted(block.text, mount)],
+        env={**os.environ, "FILESTORE_URL": service.url, "FILESTORE_TOKEN": service.token, "PYTHONPATH": "api/sdk"},
+        cwd=REPOSITORY, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert ran.returncode == 0, f"{block.text}\n{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.test_commands import refused, result
 from tests.e2e.test_operations import asked, ended, items, reached, shown, steered
+from tests.fix_s3_service import MountInBucket
 from tests.fix_service import PATIENCE, MountOfTest, Service
 
 
@@ -135,3 +136,20 @@ def test_a_worker_that_dies_records_each_name_once(
     done = ended(service, operation)
     assert done["progress"]["itemsDone"] == len(made) + 13
     assert by_path(service, mount, "old/5/below/5.txt")["contentHash"] is not None
+
+
+def test_a_bucket_is_imported_and_its_objects_are_used_like_all_else(service: Service, s3: MountInBucket) -> None:
+    made = {f"old/{folder}/{number}": f"{folder}{number}".encode() for folder in "ab" for number in range(5)}
+    for path, content in made.items():
+        s3.put(path, content)
+    s3.put("marked/", b"")
+    done = ended(service, asked(service, s3, "import", path="", options={"hashes": "now"}))
+    assert done["progress"]["itemsDone"] == len(made) + 4 and done["progress"]["itemsHashed"] == len(made)
+    node = by_path(service, s3, "old/a/3")
+    assert service.call("GET", f"/v1/files/{node['id']}/content").content == made["old/a/3"]
+    again = ended(service, asked(service, s3, "import", path=""))
+    assert (again["progress"]["itemsDone"], again["progress"]["itemsKnown"]) == (0, len(made) + 4)
+    result(service.upload(s3, "old/a/3", b"newer", overwrite=True), 200)
+    ended(service, asked(service, s3, "move", path="old/b", targetPath="marked/moved"))
+    s3.put("late", b"x")
+    assert ended(service, asked(service, s3, "import", path="late"))["progress"]["itemsDone"] == 1

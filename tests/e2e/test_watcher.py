@@ -20,6 +20,15 @@ def row(service: Service, mount: MountOfTest) -> dict[str, Any]:
         return found or {"phase": "", "hints": 0, "own": 0, "lost": 0}
 
 
+def places_of_looks(service: Service, mount: MountOfTest) -> set[bytes]:
+    """Of looks that have ended."""
+    query = (
+        "SELECT unnest(places) FROM filestore.looks WHERE mount_id = %s AND reason = 'drift' AND ended_at IS NOT NULL"
+    )
+    with psycopg.connect(service.env["FILESTORE_DATABASE_URL"]) as connection:
+        return {bytes(place) for (place,) in connection.execute(query, (mount.id,))}
+
+
 def rests(service: Service, mount: MountOfTest) -> dict[str, Any]:
     """The row once two of its beats say the same, the second after all that was going on has rested."""
     while True:
@@ -56,6 +65,9 @@ def test_hands_have_hints_and_commands_have_none(service: Service, watched: Moun
     after = rests(service, watched)
     assert after["own"] - begun["own"] >= 30
     assert after["hints"] - begun["hints"] <= 2, "of forty commands"
+
+    (watched.root / "d9" / "by hand").write_bytes(b"by hand")
+    assert until(lambda: b"d9/by hand" in places_of_looks(service, watched)), "a look is begun at once"
 
     process = service.processes["watcher"]
     process.send_signal(signal.SIGSTOP)

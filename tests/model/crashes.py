@@ -12,7 +12,7 @@ from tests.dying import kill_api_at, kill_worker_again_at, kill_worker_at
 from tests.fix_service import Service
 from tests.model.walk import Disturbance
 
-_NOT_HERE = ("commit.item", "commit.taken_back", "stage.laid", "finish.cleared", "metastore.taken")
+_NOT_HERE = ("commit.item", "commit.taken_back", "stage.laid", "finish.cleared", "metastore.taken", "timestore.taken")
 """Within a transaction; never passed by one command on a local disk; or of the consumers"""
 IN_API = tuple(point for point in POINTS if point not in _NOT_HERE)
 IN_WORKER = (

@@ -32,8 +32,8 @@ async def test_a_notification_is_a_hint_however_often_it_comes(connection: Conne
         NamedKey(there.bucket or "", b"other"),
         NamedKey("foreign", b"p/x"),
     ]
-    assert await store.notice(connection, [there], named) == 1
-    assert await store.notice(connection, [there], named) == 1
+    assert await store.notice(connection, [there], named) == [mount]
+    assert await store.notice(connection, [there], named) == [mount]
     assert await hinted(connection, mount) == {b"a b": False}
     row = await store.notifications_of(connection, mount)
     assert row is not None and (row.keys, row.state) == (2, "heard")
@@ -48,7 +48,7 @@ async def test_what_our_own_command_wrote_is_no_hint(
     await connection.execute("UPDATE filestore.nodes SET s3_etag = 'e' WHERE mount_id = %s AND kind = 'file'", (mount,))
     bucket = there.bucket or ""
     named = [NamedKey(bucket, b"d/ours", "e"), NamedKey(bucket, b"d/theirs", "f"), NamedKey(bucket, b"d/ours/x", "e")]
-    assert await store.notice(connection, [there], named) == 2
+    assert await store.notice(connection, [there], named) == [mount]
     assert await hinted(connection, mount) == {b"d/theirs": False, b"d/ours/x": False}
 
 

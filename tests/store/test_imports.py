@@ -68,6 +68,7 @@ class Imports:
                 assert locked is not None
                 if end := reached(locked.operation, left=not (locked.cursor or {}).get("over")):
                     await store.reach(connection, operation.id, end)
+                    await import_store.tell(connection, locked.operation)
                     return replace(locked.operation, state=end.state)
                 await connection.execute("UPDATE filestore.operation_items SET retry_at = NULL")
             await self.turn(operation)
@@ -117,6 +118,11 @@ class Imports:
         assert len(paths) == len(set(paths)), "a name is there once"
         return {bytes(row["path"]): (row["kind"], row["size_bytes"], row["sha256"]) for row in found}
 
+    async def told(self, kind: str) -> list[dict[str, Any]]:
+        async with self.pool.connection() as connection:
+            query = "SELECT data FROM outbox WHERE mount_id = %s AND type = %s ORDER BY id"
+            return [row["data"] for row in await (await connection.execute(query, [self.mount, kind])).fetchall()]
+
     async def holds(self) -> None:
         """The record is what lies there, and the check finds nothing."""
         assert set(await self.nodes()) == set(self.executor.tree)
@@ -157,6 +163,21 @@ async def test_what_lies_there_becomes_nodes_and_a_second_import_finds_nothing_n
     again = await imports.imported()
     assert (again.state, again.done, again.items) == (OperationState.SUCCEEDED, 0, 0)
     await imports.holds()
+    assert [(event["path"], event["tree"]) for event in await imports.told("filestore.node.updated")] == [
+        ("", {"size": 10, "files": 4, "directories": 3})
+    ]
+    assert [event["result"] for event in await imports.told("filestore.command.completed")] == [
+        {"tree": {"size": 10, "files": 4, "directories": 3}}
+    ]
+
+
+async def test_a_part_is_told_of_with_the_way_to_it(imports: Imports) -> None:
+    imports.lies(MADE)
+    await imports.imported(b"a/b/one")
+    told = await imports.told("filestore.node.updated")
+    assert [(event["path"], event["kind"], bool(event["tree"])) for event in told] == [
+        ("a", "directory", False), ("a/b", "directory", False), ("a/b/one", "file", True),
+    ]  # fmt: skip
 
 
 async def test_a_subtree_is_imported_with_the_way_to_it_and_a_missing_one_is_said(imports: Imports) -> None:

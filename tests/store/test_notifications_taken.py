@@ -49,7 +49,8 @@ async def test_notifications_of_a_stream_are_hints_and_done_and_what_is_none_is_
     await died.close()
 
     queue = RedisNotifications(stack.env["REDIS_URL"], stream)
-    following = asyncio.create_task(follow(queue, pool))
+    wanted: list[MountId] = []
+    following = asyncio.create_task(follow(queue, pool, wanted.extend))
     for _ in range(1500):
         if not await client.xlen(stream):
             break
@@ -60,6 +61,7 @@ async def test_notifications_of_a_stream_are_hints_and_done_and_what_is_none_is_
         await following
     await queue.close()
     await client.aclose()
+    assert set(wanted) == {mount}
     async with pool.connection() as connection:
         assert sorted(hint.path for hint in await drift_hints.take(connection, mount, 10)) == [b"first", b"last"]
 

@@ -23,7 +23,7 @@ WANTED = {
     "RecomputeRollups": 3,
     "ProveRollups": 3,
     "PlanOperation": 2,
-    "RunOperation": 4,
+    "RunOperation": 5,
     "LookAt": 2,
     "AuditMount": 2,
     "ReconcilePlace": 3,

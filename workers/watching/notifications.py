@@ -36,14 +36,15 @@ class NotificationQueue(Protocol):
     async def close(self) -> None: ...
 
 
-async def follow(queue: NotificationQueue, pool: Pool) -> None:
-    """Until it is cancelled. What is no notification is dropped, and the log says so."""
+async def follow(queue: NotificationQueue, pool: Pool, wanted: Callable[[Sequence[MountId]], None]) -> None:
+    """Until it is cancelled. `wanted`: called with the mounts that a look is due at. What is no notification is dropped, and the
+    log says so."""
     while True:
         try:
             taken = await queue.take(_MOST_AT_ONCE)
             named = [key for one in taken for key in _named(one)]
             async with pool.connection() as connection:
-                await store.notice(connection, await mount_store.every(connection), named)
+                wanted(await store.notice(connection, await mount_store.every(connection), named))
             await queue.done([one.id for one in taken])
         except Exception as error:
             log.warning("the queue of notifications waits", error=repr(error))

@@ -24,6 +24,7 @@ from schema.settings import Settings
 from schema.store import mounts as mount_store
 from schema.store import watchers as store
 from schema.store.pool import Pool
+from workers.watching.looks import LookStarts
 from workers.watching.passing import pass_on
 
 log = structlog.get_logger("watcher")
@@ -40,8 +41,8 @@ class HeldWatch:
 class Watches:
     """On one loop, which `pool` belongs to."""
 
-    def __init__(self, settings: Settings, pool: Pool) -> None:
-        self._settings, self._pool = settings, pool
+    def __init__(self, settings: Settings, pool: Pool, looks: LookStarts) -> None:
+        self._settings, self._pool, self._looks = settings, pool, looks
         self._process = f"{os.getpid()}@{settings.host_id}/{uuid.uuid4().hex[:8]}"
         self._pace = Pace(
             settings.watch_quiet_seconds, settings.watch_rest_seconds, settings.watch_longest_seconds
@@ -90,9 +91,15 @@ class Watches:
         loop = asyncio.get_running_loop()
 
         def deliver(seen: Sequence[SeenName], breadth: Breadth) -> "Future[Delivered]":
-            return asyncio.run_coroutine_threadsafe(pass_on(self._pool, mount.id, seen, breadth), loop)
+            return asyncio.run_coroutine_threadsafe(self._pass_on(mount.id, seen, breadth), loop)
 
         return MountWatch(mount.root_path or "", mount.mount_uuid, deliver, self._pace, self._limit).start()
+
+    async def _pass_on(self, mount: MountId, seen: Sequence[SeenName], breadth: Breadth) -> Delivered:
+        delivered = await pass_on(self._pool, mount, seen, breadth)
+        if delivered.hints:
+            self._looks.wanted([mount])
+        return delivered
 
     async def _beat(self) -> None:
         said = [

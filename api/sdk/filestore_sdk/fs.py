@@ -26,7 +26,6 @@ from fsspec.utils import tokenize
 from filestore_sdk import errors, paths
 from filestore_sdk._async.client import AsyncClient
 from filestore_sdk._async.content import SMALL
-from filestore_sdk.cli.profiles import chosen
 from filestore_sdk.models import Node
 
 ATOMIC_MOST = 64
@@ -61,8 +60,7 @@ class FilestoreFileSystem(AsyncFileSystem):  # type: ignore[misc]
         loop: Any = None, correlation_id: str | None = None, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(asynchronous=asynchronous, loop=loop, **options)
-        where = chosen(url, token, profile)
-        self.client = AsyncClient(where.url, where.token, correlation_id=correlation_id)
+        self.client = AsyncClient(url, token, profile=profile, correlation_id=correlation_id)
 
     # Addresses
 

@@ -46,10 +46,8 @@ async def test_an_agent_writes_plans_and_is_rewound(service: Service, mount: Mou
         assert mount.on_disk() == {"mine": b"not the agent's"}
         await call(agent, "undo", id=plan["id"])
         assert mount.on_disk()["d/notes.md"] == b"two"
-        correlated = [
-            one["correlationId"] for one in service.journal(mount) if one["principal"] and one["path"] != "mine"
-        ]
-        assert set(correlated) == {"mcp-test-1"}
+        single = [one for one in service.journal(mount) if one["operationId"] is None and one["path"] != "mine"]
+        assert {one["correlationId"] for one in single} == {"mcp-test-1"}
 
 
 async def test_a_reader_has_no_tool_that_changes_and_a_root_is_a_wall(service: Service, mount: MountOfTest) -> None:

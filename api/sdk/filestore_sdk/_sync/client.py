@@ -12,10 +12,12 @@ from filestore_sdk._sync.groups import Drift, Links, Mounts, Operations, Tokens
 from filestore_sdk._sync.history import History
 from filestore_sdk._sync.http import Http
 from filestore_sdk._sync.nodes import Nodes
+from filestore_sdk.profiles import chosen
 
 
 class Client(Content, Nodes, History):
-    """A connection to one server, with one token.
+    """A connection to one server, with one token. Without `url` and `token` they come from FILESTORE_URL and FILESTORE_TOKEN,
+    or from a profile of the `filestore` command. Raises NoProfile where nothing says them.
 
     `timeout`: seconds until a single request is given up; `retries`: attempts after the first, for what is safe to send
     again; `patience`: seconds that a call waits for a long command; `correlation_id`: stands in the journal beside all that
@@ -23,20 +25,16 @@ class Client(Content, Nodes, History):
     """
 
     def __init__(
-        self, url: str, token: str, *, timeout: float = 60.0, retries: int = 5, patience: float = 3600.0,
-        correlation_id: str | None = None, http: httpx2.Client | None = None,
+        self, url: str | None = None, token: str | None = None, *, profile: str | None = None, timeout: float = 60.0,
+        retries: int = 5, patience: float = 3600.0, correlation_id: str | None = None, http: httpx2.Client | None = None,
     ) -> None:  # fmt: skip
+        where = chosen(url, token, profile)
         super().__init__(
             Http(
-                url,
-                token,
-                timeout=timeout,
-                retries=retries,
-                patience=patience,
-                correlation_id=correlation_id,
-                http=http,
+                where.url, where.token, timeout=timeout, retries=retries, patience=patience,
+                correlation_id=correlation_id, http=http,
             )
-        )
+        )  # fmt: skip
         self.mounts = Mounts(self)
         self.operations = Operations(self)
         self.drift = Drift(self)

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer._completion_shared import get_completion_script
 
-from filestore_sdk import errors
-from filestore_sdk.cli import exits, profiles, rows
+from filestore_sdk import errors, profiles
+from filestore_sdk.cli import exits, rows
 from filestore_sdk.cli.addresses import remote
 from filestore_sdk.cli.run import Session, Stopped, session
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from filestore_sdk.cli import exits, profiles
+from filestore_sdk import profiles
+from filestore_sdk.cli import exits
 from filestore_sdk.cli.run import Stopped, session
 
 app = typer.Typer(help="Profiles: where servers are, and their tokens.", no_args_is_help=True, rich_markup_mode=None)

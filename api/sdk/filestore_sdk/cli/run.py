@@ -16,7 +16,7 @@ from filestore_sdk import errors
 from filestore_sdk.cli import exits
 from filestore_sdk.cli.addresses import NotAnAddress
 from filestore_sdk.cli.output import Output
-from filestore_sdk.cli.profiles import NoProfile, chosen
+from filestore_sdk.profiles import NoProfile
 
 if TYPE_CHECKING:
     from filestore_sdk._sync.client import Client
@@ -39,8 +39,8 @@ class Session:
     def client(self) -> Client:
         from filestore_sdk._sync.client import Client
 
-        where = chosen(self.url, self.token, self.profile)
-        return Client(where.url, where.token, correlation_id=os.environ.get("FILESTORE_CORRELATION_ID"))
+        correlation = os.environ.get("FILESTORE_CORRELATION_ID")
+        return Client(self.url, self.token, profile=self.profile, correlation_id=correlation)
 
     def confirm(self, question: str) -> None:
         """Ask before something is destroyed; `--yes` answers, and where nobody can be asked it has to be there."""

@@ -1,0 +1,135 @@
+"""The Timestore's consumer: a batch of the feed becomes rows of the lake, and its cursor moves in the same transaction there.
+
+Events are gathered to batches of thousands or for a second, whichever comes first, because a commit of the lake takes some ten
+milliseconds, however many rows it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from activities.consumers.lake import Lake, LakeConflict
+from schema.consumers.following import Following
+from schema.faults import areach
+from schema.store import activity as store
+
+if TYPE_CHECKING:
+    from schema.store.pool import Pool
+
+BATCH = 50_000
+GATHERED = 2000
+GATHER_SECONDS = 1.0
+
+_COLUMNS = pa.schema(
+    [
+        ("position", pa.int64()), ("type", pa.string()), ("tenant", pa.string()), ("mount_id", pa.int64()),
+        ("created_at", pa.timestamp("us", tz="UTC")), ("data", pa.string()),
+    ]
+)  # fmt: skip
+
+
+def table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
+    """Position, type, tenant, mount, time and data of events."""
+    columns = zip(*rows, strict=True) if rows else ([] for _ in _COLUMNS)
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, _COLUMNS, strict=True)], schema=_COLUMNS
+    )
+
+
+class Timestore:
+    name = "timestore"
+
+    def __init__(
+        self, pool: Pool, lake: Lake, keep_seconds: float, batch: int = BATCH, gather_seconds: float = GATHER_SECONDS
+    ) -> None:
+        """`keep_seconds`: so long a former state of the lake can still be read."""
+        self._pool, self._lake, self._keep, self._batch, self._gather = pool, lake, keep_seconds, batch, gather_seconds
+        self._turn = asyncio.Lock()
+        """One call to the lake at a time"""
+        self._took = monotonic()
+        self._problem: str | None = None
+        self._looked: datetime | None = None
+
+    async def step(self) -> int:
+        """Take in the next batch; how many positions. 0: there is nothing, or another process is at it."""
+        async with self._pool.connection() as connection:
+            if not await store.lock(connection):
+                return 0
+            try:
+                async with self._turn:
+                    return await self._take(connection)
+            except LakeConflict:
+                return 0  # another process took it in
+            finally:
+                await store.unlock(connection)
+
+    async def complain(self, problem: str) -> None:
+        self._problem = problem
+
+    async def state(self) -> Following:
+        async with self._turn:
+            cursor = await asyncio.to_thread(self._lake.cursor)
+        async with self._pool.connection() as connection:
+            ahead = await store.ahead(connection, cursor.position)
+        idle = None if cursor.moved_at is None else (datetime.now(UTC) - cursor.moved_at).total_seconds()
+        return Following(
+            cursor.position,
+            ahead.last,
+            False,
+            cursor.written,
+            cursor.moved_at,
+            self._looked,
+            idle,
+            ahead.lag_seconds,
+            self._problem,
+        )
+
+    async def compact(self) -> None:
+        """Merge small files. The work of a schedule."""
+        async with self._turn:
+            await asyncio.to_thread(self._lake.compact, self._keep)
+
+    async def compact_every(self, seconds: float, said: Any) -> None:
+        """Until it is cancelled. `said` is told of what fails, and it is tried again at the next time."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await self.compact()
+            except Exception as error:
+                said("the Timestore's files are not merged", error=repr(error))
+
+    async def rebuild(self) -> int:
+        """Write what the journal tells anew; how many rows that is. What no journal tells (downloads, drift) stays."""
+        while await self.step():
+            pass
+        async with self._pool.connection() as connection:
+            await store.hold(connection)
+            try:
+                async with self._turn:
+                    cursor = await asyncio.to_thread(self._lake.cursor)
+                    pages = [table(page) async for page in store.journal(connection, cursor.position)]
+                    return await asyncio.to_thread(self._lake.rebuild, pages, cursor.position)
+            finally:
+                await store.unlock(connection)
+
+    async def _take(self, connection: Any) -> int:
+        cursor = await asyncio.to_thread(self._lake.cursor)
+        self._looked = datetime.now(UTC)
+        page = await store.page(connection, cursor.position, self._batch)
+        if page.last is None:
+            self._problem = None
+            return 0
+        if len(page.rows) < GATHERED and (early := self._took + self._gather - monotonic()) > 0:
+            await asyncio.sleep(early)
+            page = await store.page(connection, cursor.position, self._batch)
+        assert page.last is not None
+        await asyncio.to_thread(self._lake.take, table(page.rows), cursor.position, page.last)
+        await areach("timestore.taken")
+        self._took, self._problem = monotonic(), None
+        return page.last - cursor.position

@@ -1,0 +1,1 @@
+"""The Timestore over HTTP: what happened, by time."""

@@ -1,0 +1,1 @@
+"""The Timestore: what happened, kept for analysis."""
