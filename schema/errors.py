@@ -7,7 +7,7 @@
     ├── BackendNotFound, NodeNotFound, ParentNotFound, NotFound               404
     ├── RequestTooSlow                                                        408
     ├── NodeExists, NotADirectory, ChildrenExist, IdempotencyConflict,
-    │   ExecutorNotFound, PathBusy, WrongState                                409
+    │   ExecutorNotFound, PathBusy, WrongState, StaleFinding                  409
     ├── ContentExpired, CursorExpired                                         410
     ├── VersionConflict                                                       412
     ├── PayloadTooLarge                                                       413
