@@ -9,6 +9,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from activities.drift.observe import LookOrder
 from api.access.admission import admit
 from api.drift import decide
 from api.drift.bodies import DecisionBody
@@ -22,6 +23,7 @@ from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import front_of
 from schema import paths
+from schema.drift.looks import LookState
 from schema.errors import InvalidRequest, NotFound, WrongState
 from schema.ids import MountId
 from schema.principals import authorise, readable
@@ -127,11 +129,17 @@ async def _answer(request: Request, *, yes: bool) -> Response:
         if look is None or not readable(principal, look.mount):
             raise NotFound("No look of this id waits.")
         authorise(principal, "reconcile", look.mount)
-        done = await looks.release(connection, look.mount, id, principal.name) if yes else True
-        if not done:
+        if not yes:
+            await looks.give_up(connection, id, LookState.DISCARDED, f"{principal.name} has refused it.")
+        elif not await looks.release(connection, look.mount, id, principal.name):
             raise WrongState("A person has said yes to this look already.")
-    front.services.drift(partial(answer_audit, mount=look.mount, look=id, yes=yes))
-    answer = _data({"looks": [{"id": id, "backendMountId": look.mount, "reason": look.reason, "plan": look.plan}]})
+    plan = look.plan or {}
+    order = LookOrder(
+        look.mount, look.reason, principal.name, True, look.by_hand, [place.path.hex() for place in look.places],
+        all(place.subtree for place in look.places), allows=int(plan.get("changes", 0)),
+    )  # fmt: skip
+    front.services.drift(partial(answer_audit, order=order, look=id, yes=yes))
+    answer = _data({"looks": [{"id": id, "backendMountId": look.mount, "reason": look.reason, "plan": plan}]})
     answer.status_code = 202
     return answer
 

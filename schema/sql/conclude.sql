@@ -13,6 +13,7 @@ SELECT j.path, CASE WHEN j.payload->>'target' IS NOT NULL THEN filestore.target_
   FROM filestore.journal_entries j
  WHERE j.id > %(entries)s AND j.kind <> 'reconcileNode'
    AND (j.mount_id = %(mount)s OR j.payload->>'mount_id' = %(mount)s::text)
+ ORDER BY j.id LIMIT %(most)s
 
 -- name: intents
 -- The files of commands that run: what they staged, and what they expect to find.

@@ -25,8 +25,13 @@ if TYPE_CHECKING:
 SQL = load("conclude")
 ACCEPT = "accept"
 """Of a look because a person accepted what lies there: it follows whatever is new or changed at its places, and no more"""
+_ENDED_MOST = 1_000_000
 _HINTS = 1000
 """Places that wait and are noted for another look; an audit finds the rest."""
+
+
+class LookOverrun(Exception):
+    """So much was done beside a look that nothing it saw counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +111,10 @@ def _upwards(path: bytes) -> Iterator[bytes]:
 
 async def _beside(connection: Connection, look: Look) -> tuple[Blocked, frozenset[FileKey]]:
     claims = await (await connection.execute(SQL["claims"], {"mount": look.mount})).fetchall()
-    values = {"mount": look.mount, "entries": look.entries}
+    values = {"mount": look.mount, "entries": look.entries, "most": _ENDED_MOST}
     since = await (await connection.execute(SQL["since"], values)).fetchall()
+    if len(since) == _ENDED_MOST:
+        raise LookOverrun(f"{_ENDED_MOST} commands have ended since the look began: it says nothing any more.")
     paths = [*look.claimed, *(bytes(row["path"]) for row in claims)]
     paths += [bytes(row[name]) for row in since for name in ("path", "target", "source") if row[name] is not None]
     nodes = sorted({node for row in since for node in row["nodes"]})

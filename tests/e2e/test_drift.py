@@ -126,3 +126,22 @@ def test_hints_lead_to_looks_until_none_waits(service: Service, tree: MountOfTes
             connection.execute(HINT, (tree.id, path))
     assert until(lambda: states(service, tree).get("b") == "missing"), states(service, tree)
     assert service.at(tree, "a").json()["data"]["sizeBytes"] == 6
+
+
+def test_a_brake_holds_a_look_that_would_change_much_until_a_person_says_yes(
+    service: Service, tree: MountOfTest
+) -> None:
+    policy(service, tree, brake={"share": 0.2, "count": 100})
+    reconciled(service, tree, "", detectChildren=True)
+    shutil.rmtree(tree.root / "d")
+    job = reconciled(service, tree, "", detectChildren=True)
+    assert (job["status"], job["error"]["code"]) == ("failed", "BRAKE")
+    assert set(states(service, tree).values()) == {"active"}
+    [held] = result(service.call("GET", "/v1/drift/looks", params={"backendMountId": tree.id}), 200)["looks"]
+    assert (held["plan"]["changes"], held["plan"]["counts"]) == (4, {"missed": 4})
+    result(service.call("POST", f"/v1/drift/looks/{held['id']}/release"), 202)
+    assert until(lambda: states(service, tree)["d/e/f"] == "missing"), states(service, tree)
+    assert until(
+        lambda: result(service.call("GET", "/v1/drift/looks", params={"backendMountId": tree.id}), 200)["looks"] == []
+    )
+    assert states(service, tree)["a"] == "active"
