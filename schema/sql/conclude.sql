@@ -201,7 +201,7 @@ UPDATE filestore.nodes n SET state = 'inconsistent', missed_in = i.missed_in, ju
 UPDATE filestore.nodes n SET state = 'missing', version = n.version + 1, judged = %(conclusion)s, updated_at = now(),
        last_drift_at = now(), consistency_checked_at = now(), last_reconciled_at = now()
   FROM jsonb_to_recordset(%(acts)s::jsonb) AS i(node bigint, version bigint)
- WHERE n.id = ANY (ARRAY[i.node]) AND n.version = i.version AND n.state IN ('inconsistent', 'missing')
+ WHERE n.id = ANY (ARRAY[i.node]) AND n.version = i.version
 
 -- name: forget
 -- A node and all below it leave the record. What was there is not kept: it was gone before.

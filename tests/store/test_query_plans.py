@@ -345,7 +345,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "children of a look": (LOOKS["children"], {"ids": [500, 501]}, {"nodes_name"}),
     "a name of a look": (LOOKS["child"], {"mount": 1, "directory": b"5/", "name": b"7"}, {"nodes_directory", "nodes_name"}),
     "nodes_at": (CONCLUDE["nodes_at"], {"parents": [500], "names": [b"7"]}, {"nodes_name", "nodes_pkey"}),
-    "nodes_of": (CONCLUDE["nodes_of"], {"mount": 1, "inodes": [7]}, {"nodes_inode", "nodes_pkey"}),
+    "nodes_of": (CONCLUDE["nodes_of"], {"mount": 1, "inodes": [2**40]}, {"nodes_inode", "nodes_pkey"}),
     "nodes_below": (CONCLUDE["nodes_below"], {"tops": [500], "paths": [b"5"], "seen": [7]}, {"nodes_name"}),
     "since a look": (CONCLUDE["since"], {"mount": 1, "entries": 2**40, "most": 10**6}, {"journal_entries_pkey"}),
     "change_nodes of a look": (CONCLUDE["change_nodes"], {"acts": "[]", "conclusion": 1}, {"nodes_pkey"}),
