@@ -74,6 +74,8 @@ class _Turn:
     refused: set[bytes]
     again: bool
     """What is seen may have been seen before"""
+    fresh: set[bytes] = field(default_factory=set)
+    """Directories that this turn has recorded: what they hold is not looked for, unless a name turns out to be taken"""
     until: float = field(default_factory=lambda: monotonic() + _TURN_SECONDS)
 
 
@@ -166,6 +168,7 @@ class ImportTree:
                 if getattr(error, "sqlstate", None) != _NAME_TAKEN:
                     raise
                 activity.logger.info("a command took a name of this page; the page is written anew")
+                turn.fresh.clear()
         else:
             raise errors.PathBusy("Commands came into each attempt to write this page. It is tried again.")
         turn.cursor = cursor
@@ -180,7 +183,7 @@ class ImportTree:
         turn.operation = operation = await _locked(connection, turn)
         mount = operation.mount_id
         now_busy, _ = await store.touched(connection, mount, stamp)
-        seen = await _judged(connection, operation, page, busy | now_busy, turn.refused)
+        seen = await _judged(connection, turn, page, busy | now_busy)
         ids, now = await store.fresh_ids(connection, len(seen.new))
         new = judging.with_ids(seen.new, ids)
         if new:
@@ -201,6 +204,7 @@ class ImportTree:
         await store.advance(
             connection, operation.id, cursor, done=len(new), size=store.size_of(new), items=states, seconds=pace
         )
+        turn.fresh.update(node.found.path for node in new if node.found.kind == "directory")
         return waits
 
     async def _close(self, turn: _Turn, items: list[ImportItem]) -> None:
@@ -298,13 +302,12 @@ def _goes_on(operation: Operation) -> bool:
     return operation.state is OperationState.RUNNING and operation.want is None
 
 
-async def _judged(
-    connection: Connection, operation: Operation, page: ScanPage, busy: set[bytes], refused: set[bytes]
-) -> JudgedPage:
+async def _judged(connection: Connection, turn: _Turn, page: ScanPage, busy: set[bytes]) -> JudgedPage:
     above = {entry.path.rpartition(b"/")[0] for entry in page.entries}
-    folders = await store.folders(connection, operation.mount_id, above)
-    known = await store.known(connection, page.entries, folders)
-    seen = JudgedPage(folders, known, busy, refused)
+    folders = await store.folders(connection, turn.operation.mount_id, above)
+    older = {path: folder for path, folder in folders.items() if path not in turn.fresh}
+    known = await store.known(connection, page.entries, older)
+    seen = JudgedPage(folders, known, busy, turn.refused)
     for entry in page.entries:
         seen.add(entry)
     return seen

@@ -49,9 +49,8 @@ COPY filestore.nodes (id, mount_id, parent_id, depth, size_bytes, device, inode,
 
 -- name: put_snapshots
 -- Their first versions, which tell the journal what the import made.
-INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, valid_from)
-SELECT n.id, 1, n.observed_by, n.parent_id, n.name, n.kind, n.state, n.size_bytes, n.sha256, now()
-  FROM filestore.nodes n WHERE n.id = ANY(%(ids)s::bigint[])
+COPY filestore.snapshots (node_id, version, parent_id, size_bytes, valid_from, command_id, kind, state, name)
+    FROM STDIN (FORMAT binary)
 
 -- name: roll
 -- The totals of the directories in which they appeared, and of all above.
