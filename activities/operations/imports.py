@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection
     from schema.store.pool import Pool
 
-PAGE = 2000
+PAGE = 4000
 """Names in one transaction"""
 _TURN_SECONDS = 10.0
 """After so long the runner looks what is wanted, and shows how far it is."""
@@ -47,8 +47,8 @@ _LOOKS_MOST = 12
 """So often a name that commands are at is looked at again: about a minute and a half."""
 _AGAIN = 100
 """So many of them in one turn"""
-_NAME_TAKEN = "23505"
-"""What Postgres says of a second living node with one name"""
+_OTHERS_CAME = ("23505", "40P01")
+"""What Postgres says when others record the same name: a second living node, or two transactions that wait for each other"""
 _TRIES = 5
 """A page that commands came into is written anew without their names, so often"""
 
@@ -165,9 +165,9 @@ class ImportTree:
             except _Touched as error:
                 busy |= error.paths
             except Exception as error:
-                if getattr(error, "sqlstate", None) != _NAME_TAKEN:
+                if getattr(error, "sqlstate", None) not in _OTHERS_CAME:
                     raise
-                activity.logger.info("a command took a name of this page; the page is written anew")
+                activity.logger.info("a name of this page was recorded meanwhile; the page is written anew")
                 turn.fresh.clear()
         else:
             raise errors.PathBusy("Commands came into each attempt to write this page. It is tried again.")

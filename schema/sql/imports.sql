@@ -41,6 +41,11 @@ SELECT array_agg(nextval('filestore.nodes_id_seq')) AS ids,
        (extract(epoch FROM now()) * 1000000)::bigint - 946684800000000 AS now
   FROM generate_series(1, %(count)s)
 
+-- name: not_flushed
+-- The end of this transaction need not be on disk before the next one begins: what a power cut takes of an import goes with the
+-- place where its scan goes on, and the flush of any other transaction takes both along.
+SELECT set_config('synchronous_commit', 'off', true)
+
 -- name: put_nodes
 -- The columns in the order in which schema/store/import_rows.py writes them.
 COPY filestore.nodes (id, mount_id, parent_id, depth, size_bytes, device, inode, birth_ns, observed_size, observed_mtime_ns,

@@ -85,6 +85,7 @@ async def fresh_ids(connection: Connection, count: int) -> tuple[list[NodeId], i
 
 async def put_nodes(connection: Connection, operation: Operation, page: UUID, new: Sequence[NewNode], now: int) -> None:
     """New nodes, their first versions, the totals above them, and the entry of the journal that tells of them."""
+    await connection.execute(SQL["not_flushed"])
     await _copy(connection, SQL["put_nodes"], node_rows(new, operation.mount_id, operation.tenant, page, now))
     await _copy(connection, SQL["put_snapshots"], snapshot_rows(new, page, now))
     await connection.execute(SQL["roll"], _totals(new))
