@@ -235,6 +235,7 @@ class ImportTree:
     async def _look_at(self, turn: _Turn, item: int, path: NodePath) -> None:
         """A name, and all below it. Nothing there: the command took it away."""
         turn.again, waits = True, set[bytes]()
+        turn.fresh.clear()  # what leads to a name is told again
         with suppress(errors.NodeNotFound):
             async with aclosing(self._pages(turn, path, b"")) as pages:
                 async for page, stamp in pages:
