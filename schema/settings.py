@@ -62,6 +62,11 @@ class Settings(BaseSettings):
     """A folder of this host, durable, for bytes that are not on their mount yet."""
     backends_path: str | None = None
     """YAML or JSON file with mounts to register at start."""
+    local_roots: str = ""
+    """Folders of this host, separated by colons: a local mount that a client asks for lies below one of them. Nothing: anywhere
+    but in the system's own folders. Mounts of `backends_path` are the operator's own, and lie anywhere."""
+    endpoints_allowed: str = ""
+    """Hosts, addresses and networks, separated by commas, that an S3 endpoint may be although they are loopback or link-local."""
     bootstrap_token: str | None = None
     """An admin token that is made valid at start; only its hash is stored."""
     metrics_token: str | None = Field(None, min_length=1)
@@ -191,6 +196,14 @@ class Settings(BaseSettings):
     """console or json"""
     log_level: Level = "info"
     """Of our own lines. One line per request and per command is `info`."""
+
+    @property
+    def roots_of_mounts(self) -> list[str]:
+        return [root for root in self.local_roots.split(":") if root]
+
+    @property
+    def allowed_endpoints(self) -> list[str]:
+        return [one.strip().lower() for one in self.endpoints_allowed.split(",") if one.strip()]
 
     @field_validator("redis_url")
     @classmethod

@@ -262,6 +262,7 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
         "FILESTORE_WORKER_PORT": str(free_port()),
         "FILESTORE_BOOTSTRAP_TOKEN": token,
         "FILESTORE_HOST_ID": "test-host",
+        "FILESTORE_ENDPOINTS_ALLOWED": "127.0.0.0/8,::1",
         "FILESTORE_SPOOL_PATH": str(folder / "spool"),
         "FILESTORE_EVENTS_CHANNEL": f"events-{uuid.uuid4().hex[:8]}",
         # Short, so that tests need not wait for what a minute would do.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.commands.fresh import FreshAttempts
+from activities.commands.rights import Rights
 from activities.executors.base import Identity, Locks, TreesByItem
 from activities.failures import by_halves, in_one
 from schema import errors
@@ -45,7 +46,7 @@ class Begin:
     ) -> None:
         """`fresh` is the one that `Apply` of this process takes from."""
         self._pool, self._executors, self._threads = pool, executors, threads
-        self._audience, self._fresh = audience, fresh
+        self._audience, self._fresh, self._rights = audience, fresh, Rights()
 
     @activity.defn(name="begin")
     async def begin(self, commands: Batch) -> Begun:
@@ -116,6 +117,7 @@ class Begin:
             admission = await item_commands.admit(connection, requests)
             await begin_store.lock_mounts(connection, {mount} | {m for r in requests for m in r.mounts})
             requests, found = await begin_store.look_where_they_lie(connection, requests, by_item)
+            rights = await self._rights.standing(connection, requests)
             held: list[tuple[Claim, CommandId]] = []
             verdicts: dict[CommandId, Verdict] = {}
             for request in requests:
@@ -124,7 +126,7 @@ class Begin:
                     verdict = Refuse(verdict.id, verdict.attempt, errors.StageLost())
                 if isinstance(verdict, Go) and away is not None:
                     verdict = Refuse(verdict.id, verdict.attempt, away)
-                verdict = admission.judged(request, verdict)
+                verdict = rights.judged(request, found[request.id], admission.judged(request, verdict))
                 verdicts[request.id] = verdict if atomic_id else among(verdict, held)
             if atomic_id:
                 verdicts = decide_atomic(requests, found, verdicts)

@@ -65,7 +65,14 @@ async def create(request: Request) -> Response:
         await issuing.check_mounts(connection, tenant, grants)
         id, token = await tokens.issue(connection, new)
         shown = await _document(connection, id, tenant)
-        await acts.record(connection, request, principal, ActKind.CREATE_TOKEN, tenant=tenant, after=json.loads(shown))
+        await acts.record(
+            connection,
+            request,
+            principal,
+            ActKind.CREATE_TOKEN,
+            acts.ActDetails(after=json.loads(shown)),
+            tenant=tenant,
+        )
     return _issued(shown, token, 201)
 
 
@@ -138,7 +145,12 @@ async def change(request: Request) -> Response:
         await tokens.change(connection, id, changes, grants)
         shown = await _document(connection, id, tenant)
         await acts.record(
-            connection, request, principal, ActKind.UPDATE_TOKEN, tenant=tenant, before=before, after=json.loads(shown)
+            connection,
+            request,
+            principal,
+            ActKind.UPDATE_TOKEN,
+            acts.ActDetails(before=before, after=json.loads(shown)),
+            tenant=tenant,
         )
     return responses.data(shown)
 
@@ -162,7 +174,14 @@ async def rotate(request: Request) -> Response:
         if token is None:
             raise WrongState("The token is revoked. Make a new one.", state="revoked")
         shown = await _document(connection, id, tenant)
-        await acts.record(connection, request, principal, ActKind.ROTATE_TOKEN, tenant=tenant, after=json.loads(shown))
+        await acts.record(
+            connection,
+            request,
+            principal,
+            ActKind.ROTATE_TOKEN,
+            acts.ActDetails(after=json.loads(shown)),
+            tenant=tenant,
+        )
     return _issued(shown, token, 200)
 
 
@@ -183,7 +202,12 @@ async def revoke(request: Request) -> Response:
         shown = await _document(connection, id, tenant)
         if ended:
             await acts.record(
-                connection, request, principal, ActKind.REVOKE_TOKEN, tenant=tenant, after=json.loads(shown)
+                connection,
+                request,
+                principal,
+                ActKind.REVOKE_TOKEN,
+                acts.ActDetails(after=json.loads(shown)),
+                tenant=tenant,
             )
     return responses.data(shown)
 

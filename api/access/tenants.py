@@ -51,7 +51,9 @@ async def create(request: Request) -> Response:
                 f"There is a tenant {body.id!r} already.", fields=[{"field": "id", "message": "taken"}]
             )
         shown = await _document(connection, body.id)
-        await acts.record(connection, request, principal, ActKind.CREATE_TENANT, after=json.loads(shown))
+        await acts.record(
+            connection, request, principal, ActKind.CREATE_TENANT, acts.ActDetails(after=json.loads(shown))
+        )
     answer = responses.data(shown)
     answer.status_code = 201
     return answer
@@ -108,7 +110,13 @@ async def change(request: Request) -> Response:
             raise InvalidRequest("You would lock yourself out: this tenant looks after the others.")
         await tenants.change(connection, name, _changes(body, before))
         shown = await _document(connection, name)
-        await acts.record(connection, request, principal, ActKind.UPDATE_TENANT, before=before, after=json.loads(shown))
+        await acts.record(
+            connection,
+            request,
+            principal,
+            ActKind.UPDATE_TENANT,
+            acts.ActDetails(before=before, after=json.loads(shown)),
+        )
     return responses.data(shown)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -15,10 +16,12 @@ from api.http.fields import UUID
 from api.http.routes import Plain
 from api.services import front_of
 from api.submission import Queued
+from schema import paths
 from schema.access.decision import may
 from schema.commands.command import Status
 from schema.errors import NotFound, OutcomeUnknown
-from schema.ids import CommandId
+from schema.ids import CommandId, MountId
+from schema.principals import Principal, readable
 from schema.store import journal
 from schema.store.journal import Standing
 
@@ -49,10 +52,18 @@ async def show(request: Request) -> Response:
         standing = _standing_of(queued)
     if standing is None or (standing.principal != principal.name and not may(principal.access, "audit").allowed):
         raise NotFound("There is no such command.")
+    if principal.access.narrowed and not _readable(principal, json.loads(standing.document)):
+        raise NotFound("There is no such command.")
     answer = responses.data(standing.document)
     if standing.status is None or standing.status is Status.RUNNING:
         answer.headers.update(answers.place_to_ask(CommandId(id)))
     return answer
+
+
+def _readable(principal: Principal, shown: dict[str, Any]) -> bool:
+    """Its outcome tells of what lies there now."""
+    path = paths.decode(shown["path"], shown.get("pathB64"), allow_root=True)
+    return readable(principal, MountId(shown["backendMountId"]), path)
 
 
 def _standing_of(queued: Queued) -> Standing:

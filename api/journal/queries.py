@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from api.http.fields import UUID, Count, Id, Moment, Query, Short, Text, split_list
+from schema.access.acts import ActKind
 from schema.commands.command import CommandKind
 
 Ending = Literal["succeeded", "failed", "inconsistent"]
@@ -19,7 +20,7 @@ class JournalQuery(Query):
     path_prefix_b64: Text | None = Field(None, alias="pathPrefixB64")
     node_id: Annotated[Id | None, Field(description="The history of this node, under whatever name")] = None
     principal: Short | None = None
-    command: Annotated[list[CommandKind | Literal["import"]] | None, BeforeValidator(split_list)] = None
+    command: Annotated[list[CommandKind | ActKind | Literal["import"]] | None, BeforeValidator(split_list)] = None
     outcome: Annotated[list[Ending] | None, BeforeValidator(split_list)] = None
     code: Annotated[list[Short] | None, BeforeValidator(split_list)] = None
     command_id: Annotated[str, Field(pattern=UUID)] | None = None

@@ -5,6 +5,7 @@ from typing import Literal
 
 from api.http.shapes import EXACT_PATH, JsonObject, Shape, exact
 from api.journal.queries import Ending
+from schema.access.acts import ActKind
 from schema.commands.command import CommandKind
 
 
@@ -13,8 +14,8 @@ class JournalEntry(Shape):
 
     id: int
     command_id: str
-    command: CommandKind | Literal["import"]
-    backend_mount_id: int
+    command: CommandKind | ActKind | Literal["import"]
+    backend_mount_id: int | None
     node_id: int | None
     path: str | None
     path_b64: str = EXACT_PATH

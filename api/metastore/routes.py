@@ -81,9 +81,8 @@ async def show(request: Request) -> Response:
     node = read_id(request)
     async with front_of(request).services.pool.connection() as connection:
         place = await store.node_place(connection, node, principal.tenant)
-        if place is None:
+        if place is None or not readable(principal, place.mount, place.path):
             raise NodeNotFound()
-        authorise(principal, "read", place.mount, place.path)
         found = await store.document(connection, node, principal.tenant)
     if found is None:
         raise NotFound("The Metastore has no record of this node yet. Try again shortly, or PUT one.")
@@ -167,9 +166,8 @@ async def history(request: Request) -> Response:
     before = store.FIRST if query.cursor is None else _read_cursor(query.cursor)
     async with front_of(request).services.pool.connection() as connection:
         place = await store.node_place(connection, node, principal.tenant)
-        if place is None:
+        if place is None or not readable(principal, place.mount, place.path):
             raise NodeNotFound()
-        authorise(principal, "read", place.mount, place.path)
         found = await store.history(connection, node, before, query.limit + 1)
     page = found[: query.limit]
     further = page[-1].version if len(found) > query.limit else None
@@ -191,7 +189,7 @@ async def search(request: Request) -> Response:
     wanted = _wanted(body)
     if wanted.mount is not None:
         await front.mounts.get(wanted.mount, principal.tenant)
-    authorise(principal, "read", wanted.mount, wanted.prefix)
+    authorise(principal, "read", wanted.mount)
     after = 0 if body.cursor is None else _read_cursor(body.cursor)
     found = await front.reads.run(
         lambda connection: store.search(connection, principal.tenant, wanted, after, body.limit + 1)

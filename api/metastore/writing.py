@@ -14,7 +14,7 @@ from schema.errors import NodeNotFound
 from schema.ids import NodeId
 from schema.metastore.namespaces import settle
 from schema.metastore.records import Description, tidy
-from schema.principals import Principal, authorise
+from schema.principals import Principal, authorise, readable
 from schema.store import records as store
 from schema.store.records import HeldRecord, RecordDocument
 
@@ -71,7 +71,7 @@ async def shown(connection: Connection, principal: Principal, node: NodeId) -> R
 
 async def _held(connection: Connection, principal: Principal, node: NodeId) -> HeldRecord:
     place = await store.node_place(connection, node, principal.tenant)
-    if place is None:
+    if place is None or not readable(principal, place.mount, place.path):
         raise NodeNotFound()
     authorise(principal, "describe", place.mount, place.path)
     held = await store.hold(connection, node, principal.tenant) or await store.make(connection, node, principal.tenant)

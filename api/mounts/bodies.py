@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
 
 from activities.executors.kinds import KINDS
 from api.http.fields import Count, JsonBody, Metadata, Query, Short, Text, split_list
@@ -49,6 +50,19 @@ class RemoveQuery(Query):
 
 class MountChanges(MountFields):
     """Only the fields that are there are changed."""
+
+
+class MountCredentials(JsonBody):
+    """The secrets that are named change; null withdraws one. `credentials`: those of any other name."""
+
+    access_key_id: Short | None = None
+    secret_access_key: Short | None = None
+    session_token: Annotated[Text, Field(max_length=10_000)] | None = None
+    credentials: Annotated[dict[Short, Short | None], Field(max_length=20)] = Field(default_factory=dict)
+
+    def named(self) -> dict[str, str | None]:
+        flat = {to_camel(name): getattr(self, name) for name in self.model_fields_set - {"credentials"}}
+        return flat | self.credentials
 
 
 class MountsQuery(Query):

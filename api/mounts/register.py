@@ -1,11 +1,14 @@
 """Mounts are registered and changed. Secrets go in and never come out."""
 
+from __future__ import annotations
+
 import asyncio
+import json
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg.errors import UniqueViolation
 
@@ -22,6 +25,11 @@ from schema.store import begin, mounts
 from schema.store.mounts import LockedMount, NewMount
 from schema.store.pool import Pool
 
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
+
+WriteAct = Callable[..., Awaitable[None]]
+"""Takes the connection, the mount, and what the act tells: `payload`, `before`, `after`"""
 _SECRET = re.compile(r"secret|password|passphrase|token|credential|access_?key|private_?key", re.IGNORECASE)
 """Names in `config` whose values are secrets."""
 _PLACE = {"root_path", "bucket", "prefix", "config"}
@@ -29,11 +37,12 @@ _PLACE = {"root_path", "bucket", "prefix", "config"}
 
 
 async def register(
-    settings: Settings, pool: Pool, executors: ExecutorsOfMounts, new: NewMount, *, adopt: bool = False
-) -> MountId:
-    """Make a mount. `adopt`: where the storage says that it is a mount that this service does not know, it is that one from now
-    on. Its row comes first, inactive, then its storage, then its root; a crash between them leaves a mount
-    that the same request finishes.
+    settings: Settings, pool: Pool, executors: ExecutorsOfMounts, new: NewMount, *, adopt: bool = False,
+    act: WriteAct | None = None,
+) -> MountId:  # fmt: skip
+    """Make a mount. `act`: writes it down as what an administrator did. `adopt`: where the storage says that it is a mount that
+    this service does not know, it is that one from now on. Its row comes first, inactive, then its storage, then its root; a
+    crash between them leaves a mount that the same request finishes.
 
     Raises InvalidRequest, and what the storage says: MountOffline, StorageFull.
     """
@@ -56,6 +65,8 @@ async def register(
     async with pool.connection() as connection, connection.transaction():
         await mounts.record_root(connection, mount.id, root.facts() if root else None)
         await mounts.update(connection, mount.id, {"state": new.state, "state_reason": new.state_reason})
+        if act is not None:
+            await act(connection, mount.id, after=await _shown(connection, mount))
     await executors.refresh()
     return mount.id
 
@@ -82,7 +93,7 @@ def _is_uuid(text: str) -> bool:
         return False
 
 
-async def remove(front: Front, principal: Principal, id: MountId, *, forget: bool) -> None:
+async def remove(front: Front, principal: Principal, id: MountId, act: WriteAct, *, forget: bool) -> None:
     """Forget a mount: nothing on its storage is touched. One change of one row, however much it holds; what refers to it stays as
     history, and no request finds it. Raises BackendNotFound, PathBusy, ChildrenExist."""
     async with front.services.pool.connection() as connection, connection.transaction():
@@ -98,7 +109,14 @@ async def remove(front: Front, principal: Principal, id: MountId, *, forget: boo
                 "known any more.",
                 backendMountId=id,
             )
+        await act(connection, id, before=await _shown(connection, locked.mount))
         await mounts.remove(connection, id)
+
+
+async def _shown(connection: Connection, mount: Mount) -> dict[str, Any]:
+    """As clients read it: without its secrets."""
+    shown = await mounts.show(connection, mount.id, mount.tenant)
+    return json.loads(shown) if shown else {}
 
 
 async def _prepare(executors: ExecutorsOfMounts, mount: Mount, others: Sequence[Mount]) -> Identity | None:
@@ -129,7 +147,11 @@ def new_mount(body: NewMountBody, tenant: str) -> NewMount:
     )
 
 
-async def change(front: Front, principal: Principal, id: MountId, body: MountChanges) -> None:
+def names_secrets(body: MountChanges) -> bool:
+    return any(_SECRET.search(name) for name in body.config or {})
+
+
+async def change(front: Front, principal: Principal, id: MountId, body: MountChanges, act: WriteAct) -> None:
     changes = body.model_dump(exclude_unset=True)
     _refuse_nulls(changes)
     config, secrets = split_config(changes.pop("config") or {}) if "config" in changes else (None, {})
@@ -146,8 +168,11 @@ async def change(front: Front, principal: Principal, id: MountId, body: MountCha
                     changes["epoch"] = moved.epoch
                 if _PLACE & changes.keys() or secrets:
                     kind_of(locked.mount.backend_kind).check_place(_after(locked.mount, changes, secrets))
+                before = await _shown(connection, locked.mount)
                 await mounts.update(connection, id, changes)
                 await mounts.keep_secrets(connection, id, secrets)
+                told = {"payload": {"credentials": sorted(secrets)}} if secrets else {}
+                await act(connection, id, before=before, after=await _shown(connection, locked.mount), **told)
                 # As it is from now on, with its new credentials.
                 after = moved and await mounts.find(connection, id, principal.tenant)
                 if after is not None:

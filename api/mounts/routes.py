@@ -1,9 +1,14 @@
 """Mounts: list, show, register, change. Secrets go in and never come out."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.access import acts
 from api.access.admission import admit, admit_everywhere
 from api.http import openapi, responses
 from api.http.body import read_json
@@ -11,18 +16,26 @@ from api.http.fields import read_query
 from api.http.ids import read_mount_id
 from api.http.responses import JSON, pagination
 from api.http.routes import Plain
-from api.mounts import register
-from api.mounts.bodies import MountChanges, MountsQuery, NewMountBody, RemoveQuery
+from api.mounts import credentials, register
+from api.mounts.bodies import MountChanges, MountCredentials, MountsQuery, NewMountBody, RemoveQuery
+from api.mounts.locations import check_location
+from api.mounts.register import WriteAct
 from api.mounts.shapes import Mount, MountPage
 from api.services import Front, front_of
+from schema.access.acts import ActKind
 from schema.errors import BackendNotFound
 from schema.ids import MountId
-from schema.principals import Principal
+from schema.paths import ROOT
+from schema.principals import Principal, authorise
 from schema.store import mounts
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
 
 router = APIRouter(route_class=Plain, tags=["mounts"])
 
 _REFUSALS = ("EXECUTOR_NOT_FOUND", "PAYLOAD_TOO_LARGE", "MOUNT_OFFLINE", "STORAGE_FULL")
+_CREDENTIALS = openapi.body_of(MountCredentials, {"accessKeyId": "...", "secretAccessKey": "..."})
 _NEW = {"mountKey": "projects", "backendKind": "local", "rootPath": "/srv/projects"}
 _CHANGES = openapi.body_of(MountChanges, {"state": "inactive", "stateReason": "moving to a new disk"})
 
@@ -41,7 +54,8 @@ async def listed(request: Request) -> Response:
     async with front_of(request).services.pool.connection() as connection:
         page = await mounts.listed(
             connection, principal.tenant, kinds=query.kinds, states=query.states, access_modes=query.access_modes,
-            search=query.search or None, limit=query.limit, offset=query.offset,
+            search=query.search or None, limit=query.limit, offset=query.offset, among=principal.access.mounts("read"),
+            without=principal.access.closed_mounts("read"),
         )  # fmt: skip
     filters_set = query.model_dump(by_alias=True, exclude={"limit", "offset"})
     filters = orjson.dumps(
@@ -63,8 +77,9 @@ async def listed(request: Request) -> Response:
 )
 async def show(request: Request) -> Response:
     """Its secrets are never shown."""
-    principal = await admit(request, "read")
-    return await _shown(front_of(request), principal, read_mount_id(request), 200)
+    principal, mount = await admit(request, "read"), read_mount_id(request)
+    authorise(principal, "read", mount)
+    return await _shown(front_of(request), principal, mount, 200)
 
 
 @router.post(
@@ -82,12 +97,14 @@ async def create(request: Request) -> Response:
     front = front_of(request)
     body = await read_json(request, NewMountBody)
     services = front.services
+    await check_location(services.settings, body.root_path, body.config or {})
     mount = await register.register(
         services.settings,
         services.pool,
         services.executors,
         register.new_mount(body, principal.tenant),
         adopt=body.adopt,
+        act=_act(request, principal, None, ActKind.CREATE_MOUNT),
     )
     front.mounts.forget()
     return await _shown(front, principal, mount, 201)
@@ -106,8 +123,12 @@ async def update(request: Request) -> Response:
     principal = await admit(request, "mounts")
     front = front_of(request)
     mount = read_mount_id(request)
+    authorise(principal, "mounts", mount, ROOT)
     body = await read_json(request, MountChanges)
-    await register.change(front, principal, mount, body)
+    if register.names_secrets(body):
+        authorise(principal, "credentials", mount, ROOT)
+    await check_location(front.services.settings, body.root_path, body.config or {})
+    await register.change(front, principal, mount, body, _act(request, principal, mount, ActKind.UPDATE_MOUNT))
     front.mounts.forget()
     await front.services.executors.refresh()
     return await _shown(front, principal, mount, 200)
@@ -126,12 +147,45 @@ async def remove(request: Request) -> Response:
     own folder with what was kept, stay where they are, and `adopt: true` makes the place a mount again. What the journal says of
     it stays."""
     principal = await admit(request, "mounts")
-    front = front_of(request)
+    front, mount = front_of(request), read_mount_id(request)
+    authorise(principal, "mounts", mount, ROOT)
     query = read_query(RemoveQuery, request.query_params)
-    await register.remove(front, principal, read_mount_id(request), forget=query.forget)
+    act = _act(request, principal, mount, ActKind.REMOVE_MOUNT)
+    await register.remove(front, principal, mount, act, forget=query.forget)
     front.mounts.forget()
     await front.services.executors.refresh()
     return Response(status_code=204)
+
+
+@router.put(
+    "/v1/backend-mounts/{id}/credentials",
+    operation_id="changeMountCredentials",
+    summary="Change the secrets of a mount",
+    responses=openapi.answers({200: ("The mount", Mount)}, "BACKEND_NOT_FOUND", "NOT_SUPPORTED", *_REFUSALS),
+    openapi_extra={"parameters": [openapi.path_id("The mount")], "requestBody": _CREDENTIALS},
+)
+async def change_credentials(request: Request) -> Response:
+    """The new ones are tried first: where the storage does not show the mount under them, the old ones stay. Only those that are
+    sent change; null withdraws one. Processes use the new ones within seconds, without a restart. The journal names them,
+    and not what they are."""
+    principal, mount = await admit(request, "credentials"), read_mount_id(request)
+    authorise(principal, "credentials", mount, ROOT)
+    front, body = front_of(request), await read_json(request, MountCredentials)
+    act = _act(request, principal, mount, ActKind.CHANGE_CREDENTIALS)
+    await credentials.change(front, principal, mount, body.named(), act)
+    front.mounts.forget()
+    await front.services.executors.refresh()
+    return await _shown(front, principal, mount, 200)
+
+
+def _act(request: Request, principal: Principal, mount: MountId | None, kind: ActKind) -> WriteAct:
+    """Writes down what is done, in the transaction that does it."""
+
+    async def write(connection: Connection, of: MountId, **fields: dict[str, Any]) -> None:
+        told = acts.ActDetails(**fields)
+        await acts.record(connection, request, principal, kind, told, mount=mount or of)
+
+    return write
 
 
 async def _shown(front: Front, principal: Principal, mount: MountId, status: int) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -15,7 +16,10 @@ from api.http.responses import JSON
 from api.operations import documents
 from api.operations.shapes import Operation
 from schema.errors import NotFound
-from schema.principals import Principal
+from schema.ids import MountId
+from schema.operations.operation import OperationItem
+from schema.paths import NodePath
+from schema.principals import Principal, readable
 from schema.store import operations as store
 
 if TYPE_CHECKING:
@@ -44,9 +48,30 @@ def read_id(request: Request) -> str:
 async def document(connection: Connection, id: str, principal: Principal) -> dict[str, Any]:
     """Raises NotFound."""
     row = await store.document(connection, id, principal.tenant)
-    if row is None:
+    if row is None or not _visible(principal, row):
         raise NotFound("There is no such operation.")
-    return documents.document(row)
+    shown = documents.document(row)
+    if principal.access.narrowed:
+        running = (NodePath(bytes(path)) for path in row["current"])
+        shown["progress"]["currentPaths"] = [one.text for one in running if readable(principal, row["mount_id"], one)]
+    return shown
+
+
+async def seen(connection: Connection, id: str, principal: Principal) -> dict[str, Any] | None:
+    try:
+        return await document(connection, id, principal)
+    except NotFound:
+        return None
+
+
+def item_seen(principal: Principal, mount: MountId, item: OperationItem) -> bool:
+    return all(readable(principal, mount, place) for place in (item.path, item.target) if place is not None)
+
+
+def _visible(principal: Principal, row: Mapping[str, Any]) -> bool:
+    """An operation is what it is about: its path, and its target."""
+    places = (NodePath(bytes(place)) for place in (row["path"], row["target_path"]) if place is not None)
+    return all(readable(principal, row["mount_id"], place) for place in places)
 
 
 def answered(shown: dict[str, Any], status: int) -> Response:

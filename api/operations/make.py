@@ -11,12 +11,13 @@ import orjson
 from api.operations.bodies import NewOperation
 from api.services import Front
 from schema import paths
+from schema.access.operations import needs
 from schema.errors import IdempotencyConflict, InvalidRequest, NotFound
 from schema.ids import MountId, new_command_id
 from schema.operations.control import Control, refused
 from schema.operations.operation import Operation, OperationKind, OperationState
 from schema.paths import ROOT, NodePath, parse
-from schema.principals import Principal, authorise
+from schema.principals import Principal, authorise, readable
 from schema.store import operations as store
 
 if TYPE_CHECKING:
@@ -38,14 +39,14 @@ async def operation_of(front: Front, principal: Principal, body: NewOperation) -
             raise _invalid("selection.paths", "Each of these paths lies below `path`.")
     mount = MountId(body.backend_mount_id)
     await front.mounts.get(mount, principal.tenant)
-    for place in (path, target):
-        authorise(principal, "write", mount, place)
     operation = Operation(
         id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,
         kind=kind, mount_id=mount, path=path, target_path=target, selection=selection,
         options=replace(body.options.meant(), as_of=body.as_of),
         metadata=body.metadata.model_dump() if body.metadata else None, plan_only=body.plan_only,
     )  # fmt: skip
+    for action, place in needs(operation):
+        authorise(principal, action, mount, place)
     _sensible(operation)
     if kind is OperationKind.IMPORT:
         state = OperationState.PLANNED if body.plan_only else OperationState.RUNNING
@@ -117,9 +118,14 @@ def undo_of(principal: Principal, original: Operation, *, plan_only: bool) -> Op
     )  # fmt: skip
 
 
-async def locked(connection: Connection, id: str, tenant: str) -> Operation:
-    """Raises NotFound."""
+async def locked(connection: Connection, id: str, principal: Principal) -> Operation:
+    """To be steered. Raises NotFound, Forbidden."""
     found = await store.lock(connection, id)
-    if found is None or found.operation.tenant != tenant:
+    if found is None or found.operation.tenant != principal.tenant:
         raise NotFound("There is no such operation.")
-    return found.operation
+    operation = found.operation
+    for place in (operation.path, operation.target_path):
+        if place is not None and not readable(principal, operation.mount_id, place):
+            raise NotFound("There is no such operation.")
+    authorise(principal, "operate", operation.mount_id, operation.path)
+    return operation

@@ -46,7 +46,7 @@ async def create(request: Request) -> Response:
 
     An `import` makes known what lies on the storage below `path` already. It has no plan: it scans, and `planOnly` waits with
     that."""
-    principal = await admit(request, "write")
+    principal = await admit(request, "operate")
     front = front_of(request)
     body = await read_json(request, NewOperation)
     operation = await make.operation_of(front, principal, body)
@@ -68,7 +68,8 @@ async def create(request: Request) -> Response:
     openapi_extra={"parameters": openapi.query_of(OperationsQuery)},
 )
 async def listed(request: Request) -> Response:
-    """Of the caller's tenant, the newest first."""
+    """Of the caller's tenant, the newest first. A page can be short where the token may not read all places: go on until
+    `nextCursor` is null."""
     principal = await admit(request, "read")
     query = read_query(OperationsQuery, request.query_params)
     asked = OperationFilter(
@@ -81,7 +82,7 @@ async def listed(request: Request) -> Response:
     )
     async with front_of(request).services.pool.connection() as connection:
         ids = await store.listed(connection, principal.tenant, asked, query.limit)
-        shown = [await answers.document(connection, id, principal) for id in ids]
+        shown = [one for id in ids if (one := await answers.seen(connection, id, principal)) is not None]
     following = ids[-1] if len(ids) == query.limit else None
     return answers.as_json({"operations": shown, "pagination": {"limit": query.limit, "nextCursor": following}})
 
@@ -112,14 +113,15 @@ async def items(request: Request) -> Response:
     principal = await admit(request, "read")
     query, id = read_query(ItemsQuery, request.query_params), answers.read_id(request)
     async with front_of(request).services.pool.connection() as connection:
-        await answers.document(connection, id, principal)
+        mount = MountId((await answers.document(connection, id, principal))["backendMountId"])
         found = await store.items(
             connection, id, states=query.state, codes=query.code, limit=query.limit,
             after=-1 if query.cursor is None else query.cursor,
         )  # fmt: skip
     following = str(found[-1].item) if len(found) == query.limit else None
     page = {"limit": query.limit, "nextCursor": following}
-    return answers.as_json({"items": [documents.item(one) for one in found], "pagination": page})
+    shown = [documents.item(one) for one in found if answers.item_seen(principal, mount, one)]
+    return answers.as_json({"items": shown, "pagination": page})
 
 
 @router.get(

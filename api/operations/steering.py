@@ -41,7 +41,7 @@ _PLAIN = (
 
 def _plain(control: Control) -> Callable[[Request], Awaitable[Response]]:
     async def asked(request: Request) -> Response:
-        principal = await admit(request, "write")
+        principal = await admit(request, "operate")
         return await _steered(request, principal, control, await read_json(request, ControlBody))
 
     return asked
@@ -65,7 +65,7 @@ for _control, _summary, _text in _PLAIN:
 )
 async def cancel(request: Request) -> Response:
     """What is done stays; with `rollback` it is put back, the newest first."""
-    principal = await admit(request, "write")
+    principal = await admit(request, "operate")
     body = await read_json(request, CancelBody)
     return await _steered(request, principal, Control.ROLLBACK if body.rollback else Control.CANCEL, body)
 
@@ -80,7 +80,7 @@ async def cancel(request: Request) -> Response:
 )
 async def retry(request: Request) -> Response:
     """All items that failed, or those in `items`."""
-    principal = await admit(request, "write")
+    principal = await admit(request, "operate")
     body = await read_json(request, RetryBody)
     return await _steered(request, principal, Control.RETRY, body, body.items)
 
@@ -96,19 +96,19 @@ async def retry(request: Request) -> Response:
 async def undo(request: Request) -> Response:
     """A new operation that puts back what this one has done, newest first. What was changed since is left, and listed. An
     undo can be undone."""
-    principal = await admit(request, "write")
+    principal = await admit(request, "operate")
     front, id = front_of(request), answers.read_id(request)
     body = await read_json(request, UndoBody)
     key = read_key(request.headers, body.idempotency_key)
     async with front.services.pool.connection() as connection, connection.transaction():
-        original = await make.locked(connection, id, principal.tenant)
+        original = await make.locked(connection, id, principal)
         known = await store.of_key(connection, principal.tenant, principal.name, key) if key else None
         if known is None:
             if original.kind is OperationKind.IMPORT:
                 raise not_put_back()
             operation = make.undo_of(principal, original, plan_only=body.plan_only)
         else:
-            operation = await make.locked(connection, known[0], principal.tenant)
+            operation = await make.locked(connection, known[0], principal)
         made, new = await make.create(connection, operation, key, {"undo": id, "planOnly": body.plan_only})
         shown = await answers.document(connection, made, principal)
     if new:
@@ -125,14 +125,14 @@ async def undo(request: Request) -> Response:
 )
 async def limit(request: Request) -> Response:
     """Of an operation that has not ended. Only the options that are sent change; null takes a limit away."""
-    principal = await admit(request, "write")
+    principal = await admit(request, "operate")
     front, id = front_of(request), answers.read_id(request)
     told = (await read_json(request, LimitsChange)).options
     changes: dict[str, Any] = {name: getattr(told, name) for name in told.model_fields_set}
     if changes.get("concurrency", 1) is None:
         del changes["concurrency"]
     async with front.services.pool.connection() as connection, connection.transaction():
-        operation = await make.locked(connection, id, principal.tenant)
+        operation = await make.locked(connection, id, principal)
         if operation.state.ended:
             raise refused(operation, Control.LIMIT)
         await store.change_limits(connection, id, replace(operation.options, **changes))
@@ -148,7 +148,7 @@ async def _steered(
     front, id = front_of(request), answers.read_id(request)
     key = read_key(request.headers, body.idempotency_key)
     async with front.services.pool.connection() as connection, connection.transaction():
-        operation = await make.locked(connection, id, principal.tenant)
+        operation = await make.locked(connection, id, principal)
         steered: Steered | None = None
         if not await _heard_before(connection, id, key, control, body):
             steered = steer(operation, control)

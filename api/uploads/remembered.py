@@ -14,7 +14,7 @@ from api.services import Front
 from schema.commands.command import Command
 from schema.errors import ContentExpired, InvalidRequest, NotFound, PathBusy, Unavailable, from_code
 from schema.ids import new_command_id
-from schema.principals import Principal
+from schema.principals import Principal, authorise, readable
 from schema.settings import Settings
 from schema.store import uploads as store
 from schema.store.uploads import Allowance, Upload
@@ -45,6 +45,8 @@ async def find(front: Front, principal: Principal, id: str, *, direct: bool = Fa
     found = (await find_all(front, principal, [id])).get(id) if is_id(id) else None
     if found is None:
         raise NotFound("There is no such upload.")
+    if (announced := found.request.command) is not None:
+        _refuse_lost(principal, announced)
     if found.state == "gone" or (found.state == "open" and found.expired):
         raise Gone()
     if is_direct(found) and not direct:
@@ -53,6 +55,13 @@ async def find(front: Front, principal: Principal, id: str, *, direct: bool = Fa
     if found.state == "open" and host is not None and host != front.services.settings.host_id:
         raise Unavailable(f"The bytes of this upload wait on the host {host!r}. Go on with it there.")
     return found
+
+
+def _refuse_lost(principal: Principal, announced: Command) -> None:
+    """What the token may not write any more is not gone on with. Raises NotFound, Forbidden."""
+    if not readable(principal, announced.mount_id, announced.node_path):
+        raise NotFound("There is no such upload.")
+    authorise(principal, "write", announced.mount_id, announced.node_path)
 
 
 def is_direct(upload: Upload) -> bool:

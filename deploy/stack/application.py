@@ -4,8 +4,10 @@ import json
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import Collection, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -47,6 +49,9 @@ def environment(folder: Folder, stack: Mapping[str, str]) -> dict[str, str]:
         "FILESTORE_WORKER_PORT": stack["FILESTORE_WORKER_URL"].rpartition(":")[2],
         "FILESTORE_BACKENDS_PATH": str(folder.backends),
         "FILESTORE_SPOOL_PATH": str(folder.data("spool")),
+        # What is tried out by hand: folders of the stack, and temporary ones; the S3 server of the stack.
+        "FILESTORE_LOCAL_ROOTS": f"{folder.local_mount.parent}:{tempfile.gettempdir()}:{Path.home()}",
+        "FILESTORE_ENDPOINTS_ALLOWED": "127.0.0.1,::1",
         "FILESTORE_BOOTSTRAP_TOKEN": stack["FILESTORE_TOKEN"],
         "FILESTORE_TEMPORAL_UI_URL": stack.get("TEMPORAL_UI_URL", ""),
         "PYTHONUNBUFFERED": "1",

@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from schema.access.actions import Action
+from schema.access.decision import Access, may
 from schema.commands.command import Command, CommandKind
+from schema.commands.situations import Situation
+from schema.errors import Forbidden
 from schema.ids import MountId
+from schema.nodes import NodeKind
 from schema.paths import NodePath
 
 NEEDS: Mapping[CommandKind, Action] = {
@@ -30,3 +34,25 @@ def needs(command: Command) -> Sequence[tuple[Action, MountId, NodePath]]:
     if target is None or action is None:
         return [here]
     return [here, (action, command.runs_on, target)]
+
+
+def refusal(command: Command, found: Situation, access: Access) -> Forbidden | None:
+    """Why a command may not begin. Of a directory all is meant that lies below it, or will."""
+    tree = _takes_a_tree(command, found)
+    for action, mount, path in needs(command):
+        decision = may(access, action, mount, path, tree=tree)
+        if not decision.allowed:
+            return Forbidden(
+                f"{decision.reason} Nothing was changed.", action=action, backendMountId=mount, path=path.text
+            )
+    return None
+
+
+def _takes_a_tree(command: Command, found: Situation) -> bool:
+    if command.kind is CommandKind.RESTORE:
+        node = found.named if command.content_version is None else None
+    elif command.kind in (CommandKind.DELETE, CommandKind.MOVE, CommandKind.COPY):
+        node = found.here.node
+    else:
+        node = None
+    return node is not None and node.kind is NodeKind.DIRECTORY

@@ -58,6 +58,11 @@ class Access:
         return any(r.effect == "allow" and action in r.actions and r.mount is None and r.pattern.start == ROOT
                    and r.pattern.expression is None for r in self.rules)  # fmt: skip
 
+    def closed_mounts(self, action: Action) -> set[MountId]:
+        """Those that grants close as a whole."""
+        named = {rule.mount for rule in self.rules if rule.effect == "deny" and rule.mount is not None}
+        return {mount for mount in named if self.places(action, mount).none}
+
     def mounts(self, action: Action) -> set[MountId] | None:
         """Those on which there may be a place for it. None: all."""
         some = [rule for rule in self.rules if rule.effect == "allow" and action in rule.actions]

@@ -90,7 +90,8 @@ class Places:
 
     @property
     def none(self) -> bool:
-        return not self.allowed.bounds and not self.allowed.globs
+        """Nothing is allowed, or all is denied."""
+        return (not self.allowed.bounds and not self.allowed.globs) or list(self.denied.bounds) == [b""]
 
     def values(self) -> dict[str, Any]:
         """The parameters of the query fragments that select readable paths."""

@@ -25,6 +25,11 @@ def key_of(operation: str, turn: int, back: bool, item: int) -> str:
     return f"operation/{operation}/{turn}{'/back' if back else ''}/{item}"
 
 
+def goes_back(command: Command) -> bool:
+    """Whether it puts back what its own operation has done."""
+    return command.operation_id is not None and "/back/" in (command.key or "")
+
+
 def command_of(
     operation: Operation, item: OperationItem, id: CommandId, *, metadata: Mapping[str, Any] | None = None
 ) -> Command:

@@ -46,7 +46,8 @@ WITH found AS (
            FROM (SELECT k.id, k.created_at, k.problem FROM filestore.cleanups k
                   WHERE k.mount_id = m.id AND k.problem IS NOT NULL ORDER BY k.id LIMIT 1000) o) s
      WHERE m.tenant = %(tenant)s AND m.removed_at IS NULL
-       AND (%(id)s::bigint IS NULL OR m.id = %(id)s)
+       AND (%(id)s::bigint IS NULL OR m.id = %(id)s) AND (%(ids)s::bigint[] IS NULL OR m.id = ANY(%(ids)s::bigint[]))
+       AND m.id <> ALL (%(without)s::bigint[])
        AND (%(kinds)s::text[] IS NULL OR m.backend_kind = ANY(%(kinds)s))
        AND (%(states)s::text[] IS NULL
             OR CASE WHEN m.state = 'active' AND s.stuck > 0 THEN 'degraded' ELSE m.state END = ANY(%(states)s))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, LiteralString
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
 
 SQL = load("journal")
+LOOKS = 16
+"""So often a page looks for more, before it is returned with what there is."""
 _AT = (SQL["by_place"], SQL["by_target"], SQL["by_departure"])
 _HISTORY = (SQL["of_nodes"], SQL["of_carriers"], SQL["of_commands"])
 _BELOW = (SQL["below_place"], SQL["below_target"], SQL["below_departure"], *_AT, *_HISTORY)
@@ -110,12 +112,42 @@ class JournalPage:
 
 
 async def entries(
-    connection: Connection, tenant: str, asked: JournalFilter, *, limit: int, oldest_first: bool = False
-) -> JournalPage:
-    """Oldest first: only what is settled, so that a client that goes on behind the last one misses nothing. Newest first: all."""
-    rows = await _rows(connection, tenant, asked, limit, oldest_first)
-    page = rows[:limit]
-    return JournalPage(",".join(_entry(row) for row in page), page[-1]["id"] if page else None, len(rows) > limit)
+    connection: Connection, tenant: str, asked: JournalFilter, *, limit: int, oldest_first: bool = False,
+    shown: Callable[[EntryPlaces], bool] = lambda entry: True,
+) -> JournalPage:  # fmt: skip
+    """Oldest first: only what is settled, so that a client that goes on behind the last one misses nothing. Newest first: all.
+    `shown` leaves entries out: then a page can be short."""
+    found: list[DictRow] = []
+    last: int | None = None
+    more = False
+    for _ in range(LOOKS):
+        rows = await _rows(connection, tenant, asked, limit, oldest_first)
+        page, more = rows[:limit], len(rows) > limit
+        last = page[-1]["id"] if page else last
+        found += [row for row in page if shown(_places_of(row))][: limit - len(found)]
+        if not more or len(found) >= limit:
+            break
+        asked = replace(asked, after=last) if oldest_first else replace(asked, before=last)
+    if len(found) == limit:
+        more, last = more or last != found[-1]["id"], found[-1]["id"]
+    return JournalPage(",".join(_entry(row) for row in found), last, more)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPlaces:
+    """What an entry tells of: who may not read all of it is not shown the entry. `act`: it is no command."""
+
+    act: bool
+    places: Sequence[tuple[MountId, NodePath]]
+
+
+def _places_of(row: DictRow) -> EntryPlaces:
+    if row["act"]:
+        return EntryPlaces(True, ())
+    mount = MountId(row["mount_id"])
+    source = row["place"] if row["source"] is None else row["source"]
+    ends = [(MountId(row["source_mount"] or mount), source), (mount, row["target"])]
+    return EntryPlaces(False, [(at, NodePath(bytes(path))) for at, path in ends if path is not None])
 
 
 async def _rows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -102,10 +102,15 @@ async def listed(
     limit: int = 1,
     offset: int = 0,
     only: MountId | None = None,
+    among: Collection[MountId] | None = None,
+    without: Collection[MountId] = (),
 ) -> MountPage:
+    """`among`: only these. None: all of the tenant. `without`: and none of these."""
     values = {
         "tenant": tenant,
         "id": only,
+        "ids": None if among is None else sorted(among),
+        "without": sorted(without),
         "kinds": kinds,
         "states": states,
         "access_modes": access_modes,

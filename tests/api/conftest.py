@@ -40,6 +40,7 @@ from schema.store import mounts, tokens
 from schema.store.mounts import NewMount
 from schema.store.pool import Pool, make_pool
 from schema.store.tokens import NewToken
+from tests.store.helpers import TOKEN_OF_COMMANDS
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schema" / "schema.sql"
 
@@ -63,6 +64,7 @@ def api_database(request: pytest.FixtureRequest) -> Iterator[str]:
     url = server.rsplit("/", 1)[0] + "/" + name
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(SCHEMA.read_bytes())
+        connection.execute(TOKEN_OF_COMMANDS)
     yield url
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

@@ -1,12 +1,14 @@
 """A watch of a local mount on a real disk: every change has a hint that covers it, and a doubt has one that is wide enough."""
 
 import os
+import random
 import shutil
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from activities.executors.local.watch.seen import SeenName
 from schema.drift.fold import Breadth, fold
 from schema.drift.gather import Pace
 from schema.drift.hints import Hint
+from tests.sampling import SEED
 
 PATIENCE = 30.0
 PACE = Pace(quiet=0.1, rest=0.5, longest=5.0, storm=0.5)
@@ -172,6 +175,71 @@ def test_directories_that_change_their_names_in_a_circle_are_followed(watching: 
         (watching.root / name / "in" / name).write_bytes(b"x")
 
     watching.covered("a/in/a", "b/in/b", "c/in/c")
+
+
+@dataclass
+class DirectoryNemesis:
+    """Makes, moves, removes, takes out and brings back directories at random."""
+
+    root: Path
+    outside: Path
+    random: random.Random
+
+    def run(self, steps: int) -> None:
+        for _ in range(steps):
+            with suppress(OSError, IndexError):
+                self.step(self.somewhere(), self.random.choice("abcdef"), self.random.random())
+
+    def somewhere(self) -> Path:
+        here = self.root
+        for _ in range(self.random.randrange(4)):
+            below = [entry for entry in here.iterdir() if entry.is_dir() and entry.name != ".filestore"]
+            here = self.random.choice(below) if below else here
+        return here
+
+    def step(self, here: Path, name: str, chance: float) -> None:
+        if chance < 0.5:
+            (here / name / self.random.choice("abc")).mkdir(parents=True)
+        elif chance < 0.93 and here == self.root:
+            (self.outside / self.random.choice(os.listdir(self.outside))).rename(here / name)
+        elif chance < 0.75:
+            here.rename(self.somewhere() / name)
+        elif chance < 0.85:
+            here.rename(self.outside / uuid.uuid4().hex)
+        elif chance < 0.93:
+            (self.outside / self.random.choice(os.listdir(self.outside))).rename(here / name)
+        else:
+            shutil.rmtree(here) if here != self.root else (here / name).mkdir()
+
+
+def directories_of(root: Path) -> set[bytes]:
+    found = {b""}
+    for folder, below, _ in os.walk(root):
+        below[:] = [name for name in below if name != ".filestore"]
+        found |= {os.fsencode(os.path.relpath(os.path.join(folder, name), root)) for name in below}
+    return found
+
+
+def test_whatever_moves_about_every_directory_is_watched_under_its_name_in_the_end(
+    watching: Watching, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    watching.start()
+    nemeses = [DirectoryNemesis(watching.root, outside, random.Random(SEED + n)) for n in range(3)]
+    threads = [threading.Thread(target=nemesis.run, args=(400,)) for nemesis in nemeses]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    there = directories_of(watching.root)
+    watching.until(lambda: watching.watch.watched() == there)
+    watching.rests()
+    watching.hints.clear()
+    for folder in there:
+        (watching.root / os.fsdecode(folder) / "at the end").write_bytes(b"x")
+    watching.covered(*(os.path.join(os.fsdecode(folder), "at the end") for folder in there))
 
 
 def test_a_storm_becomes_few_hints(watching: Watching) -> None:

@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from schema.ids import MountId
 from schema.migrate import migrate
 from schema.store.pool import Pool, make_pool
-from tests.store.helpers import OPTIONS, Connection, Protocol, make_mount
+from tests.store.helpers import OPTIONS, TOKEN_OF_COMMANDS, Connection, Protocol, make_mount
 
 Databases = Callable[[], str]
 
@@ -61,6 +61,8 @@ def record_url(new_database: Databases) -> str:
     """A migrated database that the tests of a run share; each makes mounts of its own."""
     url = new_database()
     migrate(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(TOKEN_OF_COMMANDS)
     return url
 
 

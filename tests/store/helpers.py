@@ -66,6 +66,14 @@ class OneExecutor:
         return self._executor
 
 
+TOKEN_OF_COMMANDS = b"""
+INSERT INTO filestore.tokens (id, principal, hash, hint, scopes) OVERRIDING SYSTEM VALUE
+VALUES (1, 'admin', sha256('of the commands of the tests'), 'fst_', '{admin}');
+ALTER SEQUENCE filestore.tokens_id_seq RESTART WITH 2;
+"""
+"""The token that `asked` names: it may do everything."""
+
+
 class Protocol:
     """`begin` and `commit` as the workflow runs them, without a disk: what `apply` would have done is told here."""
 

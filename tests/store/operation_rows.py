@@ -1,5 +1,6 @@
 """Operations and their items in the record, as a plan and a runner leave them, for the tests of this folder."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,14 @@ from schema.commands.command import Command, Status
 from schema.commands.payloads import Applied, Begun
 from schema.errors import MountOffline
 from schema.ids import MountId, new_command_id
+from schema.nodes import NodeKind
 from schema.operations.commands import command_of
 from schema.operations.control import Control, steer
 from schema.operations.operation import ItemKind, Operation, OperationItem, OperationKind, OperationState
 from schema.paths import NodePath
 from schema.store import operations as store
 from schema.store.pool import Pool
-from tests.store.helpers import Protocol
+from tests.store.helpers import Connection, Protocol
 
 COUNTED = ("in_flight", "done", "failed", "skipped", "changed", "reversed")
 
@@ -179,3 +181,31 @@ class Away:
 
     def of(self, mount: MountId) -> Executor:
         raise MountOffline()
+
+
+async def blocked(connection: Connection) -> None:
+    """Until another transaction waits for this one."""
+    query = "SELECT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    async with asyncio.timeout(20):
+        while not await (await connection.execute(query)).fetchone():  # noqa: ASYNC110  no event tells
+            await asyncio.sleep(0.01)
+
+
+def copy(item: int, name: str, target: str) -> OperationItem:
+    return OperationItem(
+        item=item, kind=ItemKind.COPY, path=NodePath(name.encode()), target=NodePath(target.encode()), version=1
+    )
+
+
+def mkdir_of(item: int, name: str) -> OperationItem:
+    return OperationItem(item=item, kind=ItemKind.MKDIR, path=NodePath(name.encode()), node_kind=NodeKind.DIRECTORY)
+
+
+def delete_of(item: int, name: str, version: int = 1) -> OperationItem:
+    return OperationItem(item=item, kind=ItemKind.DELETE, path=NodePath(name.encode()), version=version)
+
+
+def moved(item: int, name: str, target: str) -> OperationItem:
+    return OperationItem(
+        item=item, kind=ItemKind.MOVE, path=NodePath(name.encode()), target=NodePath(target.encode()), version=1
+    )

@@ -16,6 +16,7 @@ from schema.store.pool import Pool
 from tests.store.helpers import Connection, Protocol, make_mount, mkdir, upload
 from tests.store.operation_rows import (
     Runner,
+    blocked,
     carry_out,
     counted,
     handed_out,
@@ -126,14 +127,6 @@ async def test_commit_and_next_lock_an_operation_before_its_items(
         await blocked(other)
         await store.hand_out(other, operation.id, [0], 0.0)
     assert (await ends).succeeded == 1
-
-
-async def blocked(connection: Connection) -> None:
-    """Until another transaction waits for this one."""
-    query = "SELECT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-    async with asyncio.timeout(20):
-        while not await (await connection.execute(query)).fetchone():  # noqa: ASYNC110  no event tells
-            await asyncio.sleep(0.01)
 
 
 async def test_a_change_stops_the_operation_at_its_turn_and_nothing_goes_behind_it(

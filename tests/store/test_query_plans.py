@@ -210,7 +210,15 @@ RANGE = {**BELOW, "children": 100_000}
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 HASH = b"\0" * 32
 KEY = "commands_tenant_principal_key_key"
-PAGE = {"tenant": "main", "limit": 200, "offset": 0, "after_rank": None, "after_key": None, "after_id": None}
+PAGE = {
+    "tenant": "main",
+    "directory": b"",
+    "limit": 200,
+    "offset": 0,
+    "after_rank": None,
+    "after_key": None,
+    "after_id": None,
+}
 IDS = ["0190a1b2-0000-7000-8000-000000000001", "0190a1b2-0000-7000-8000-000000000002"]
 
 
@@ -234,6 +242,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     ),
     "end": (RECORD["end"], {"items": "[]"}, {"commands_pkey"}),
     "places": (BEGIN["places"], {"ids": [500, 501]}, {"nodes_pkey"}),
+    "tokens of a list": (load("tokens")["standing"], {"ids": [500, 501]}, {"tokens_pkey"}),
     "read_running": (RECORD["read_running"], {"ids": IDS}, {"commands_pkey"}),
     "raise_attempt": (RECORD["raise_attempt"], {"ids": IDS}, {"commands_pkey"}),
     "close_snapshots": (RECORD["close_snapshots"], {"ids": IDS, "retention_days": 30}, {"snapshots_pkey"}),
@@ -402,7 +411,11 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "names that collide": (node_store._COLLISIONS, {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9,
                                                     **PAGE}, {"nodes_directory", "nodes_name"}),
     "names beside one": (NODES["collides_with"], {"id": 5000}, {"nodes_pkey", "nodes_name"}),
-    "a token": (load("tokens")["find"], {"hash": HASH}, {"tokens_hash_key"}),
+    "a token": (load("tokens")["find"], {"hash": HASH, "known": None}, {"tokens_hash_key", "tokens_previous_hash_key"}),
+    "what a token may do": (load("tokens")["load"], {"id": 500}, {"tokens_pkey"}),
+    "tokens": (load("tokens")["list"], {"tenant": "main", "only": None, "before": None, "principal": None, "revoked": True,
+                                        "limit": 26}, {"tokens_tenant"}),
+    "the use of tokens": (load("tokens")["note_use"], {"ids": [500, 501]}, {"tokens_pkey"}),
     "overdue": (OUTCOMES["overdue"], {"seconds": 15.0}, {"commands_running"}),
     "overdue lists": (OUTCOMES["overdue_atomic"], {"seconds": 15.0}, {"commands_running"}),
     "by_key": (OUTCOMES["by_key"], {"items": json.dumps([KEYED])}, {KEY}),

@@ -27,10 +27,6 @@ class RootInDoubt(Exception):
     """The root of the mount, or our folder in it, is not what was opened: nothing that is seen there says anything."""
 
 
-class TreeInDoubt(Exception):
-    """A directory is not where it should be."""
-
-
 class Directories:
     """It belongs to one thread; `tree` alone is read by others."""
 
@@ -40,6 +36,8 @@ class Directories:
         self.beyond = 0
         """Directories that the limit left unwatched, not counting those below them"""
         self.unreadable = 0
+        self.in_doubt = False
+        """A directory is not where it should be, and no listing settles it"""
         self._in_motion: dict[Watched, int] = {}
         """Directories to be listed again, and how often that was tried"""
 
@@ -48,6 +46,7 @@ class Directories:
         before, self.tree = self.tree, WatchedTree()
         self.beyond = self.unreadable = 0
         self._in_motion.clear()
+        self.in_doubt = False
         self.watch([(None, b"")], None)
         for watch in before.watches() - self.tree.watches():
             self._queue.remove(watch)
@@ -82,11 +81,11 @@ class Directories:
                 self._queue.remove(watch)
 
     def list_again(self, now: float) -> None:
-        """Watch what is new in directories that were in motion. Raises TreeInDoubt: one is not where it should be."""
+        """Watch what is new in directories that were in motion."""
         again, self._in_motion = self._in_motion, {}
         for directory, tries in again.items():
-            if directory.watch is None:
-                continue  # its own events have said that it is gone
+            if not self.tree.is_attached(directory):
+                continue  # its own events have said, or will say, where it is
             new = self._new_in(directory)
             if new is not None:
                 for name in new:
@@ -95,7 +94,7 @@ class Directories:
             elif tries < _TRIES:
                 self._in_motion[directory] = tries + 1  # its events may just be on their way
             else:
-                raise TreeInDoubt
+                self.in_doubt = True
 
     def has_room(self) -> bool:
         return self._limit.has_room(self, len(self.tree))
@@ -132,6 +131,9 @@ class Directories:
         before = self.tree.of(watch)
         if before is not None and not self._steps_aside(before, parent, name):
             return None
+        if parent is not None and not self.tree.is_attached(parent):
+            self.in_doubt = True  # it was found in itself: events of its move are still to come
+            return None
         if parent is not None and (other := parent.directories.get(name)):
             self.give_up(other)
         return self.tree.put(parent, name, watch)
@@ -146,11 +148,12 @@ class Directories:
 
     def _steps_aside(self, before: Watched, parent: Watched | None, name: bytes) -> bool:
         """A watched directory was found at this place. False: that is its place, or it can be reached at both (a bind mount)."""
-        if before.parent is None or (before.parent is parent and before.name == name):
+        if before.parent is None:
             return False
-        if self._is_at(before):
-            return False
-        self._in_motion[before.parent] = 0
+        if self.tree.is_attached(before):
+            if (before.parent is parent and before.name == name) or self._is_at(before):
+                return False
+            self._in_motion[before.parent] = 0
         self.tree.drop(before)  # the number of its watch goes on at the new place
         return True
 

@@ -11,7 +11,7 @@ the smallest tree that has it.
 from dataclasses import dataclass
 
 from activities.executors.local.watch import inotify
-from activities.executors.local.watch.directories import Directories, RootInDoubt, TreeInDoubt
+from activities.executors.local.watch.directories import Directories, RootInDoubt
 from activities.executors.local.watch.queue import EventQueue
 from activities.executors.local.watch.tree import Watched, names_of
 from schema.drift.gather import Gathering, Names
@@ -81,18 +81,19 @@ class Follower:
         calm = self._queue.waits_since() is None
         if calm:
             self._end_moves(now)
-            try:
-                self._directories.list_again(now)
-            except TreeInDoubt:
-                self._lose(now)
+            self._directories.list_again(now)
+        if self._directories.in_doubt:
+            self._lose(now)
         if self._doubt is not None and (calm or now - self._doubt > _CALM_SECONDS):
             self.walk(Reason.LOST, now)
         elif self._directories.beyond and now - self._walked > _AGAIN_SECONDS and self._directories.has_room():
             self.walk(Reason.STARTED, now)
 
     def _lose(self, now: float) -> None:
-        self.lost += 1
-        self._doubt = now if self._doubt is None else self._doubt
+        """The tree is walked again; until then more of it is no further loss."""
+        if self._doubt is None:
+            self.lost += 1
+            self._doubt = now
 
     def _end_moves(self, now: float) -> None:
         """Of directories that left the mount."""
@@ -153,7 +154,10 @@ class Follower:
             self._gathering.note(names, Reason.ARRIVED, now)
         else:
             self._gathering.moved(left.names, names, now)
-        if left is not None and left.directory is not None and left.directory.watch is not None:
-            self._directories.tree.move(left.directory, parent, name)
-        else:
+        came, tree = left.directory if left else None, self._directories.tree
+        if came is None or came.watch is None:
             self._directories.watch([(parent, name)], now)
+        elif tree.is_in(parent, came):
+            self._directories.in_doubt = True  # into itself: earlier events found it where it is by now
+        else:
+            tree.move(came, parent, name)

@@ -121,6 +121,11 @@ class MountWatch:
             hints=self._hints, own=self._own, waiting=len(self._gathering),
         )  # fmt: skip
 
+    def watched(self) -> set[bytes]:
+        """From any thread: the paths of the directories that are watched."""
+        directories = self._directories
+        return directories.tree.paths() if directories else set()
+
     def _run(self) -> None:
         while not self._stop.is_set():
             try:

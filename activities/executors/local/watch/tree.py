@@ -28,6 +28,9 @@ class WatchedTree:
     def watches(self) -> set[int]:
         return set(self._by_watch)
 
+    def paths(self) -> set[bytes]:
+        return {b"/".join(names_of(directory)) for directory in list(self._by_watch.values())}
+
     def of(self, watch: int) -> Watched | None:
         return self._by_watch.get(watch)
 
@@ -42,9 +45,24 @@ class WatchedTree:
         return directory
 
     def move(self, directory: Watched, parent: Watched, name: bytes) -> None:
+        """Not into itself: `is_in` tells."""
         self.detach(directory)
         directory.parent, directory.name = parent, name
         parent.directories[name] = directory
+
+    def is_in(self, directory: Watched, other: Watched) -> bool:
+        """The one is the other, or lies somewhere in it."""
+        here: Watched | None = directory
+        while here is not None and here is not other:
+            here = here.parent
+        return here is other
+
+    def is_attached(self, directory: Watched) -> bool:
+        """It can be reached from the root; not while one of its parents is between the two events of a move, or was dropped."""
+        here = directory
+        while (parent := here.parent) is not None and parent.directories.get(here.name) is here:
+            here = parent
+        return here is self.root and directory.watch is not None
 
     def detach(self, directory: Watched) -> None:
         """Out of its parent; its own tree stays together."""

@@ -1,0 +1,237 @@
+"""For each operation of the document one request about a subject: who may send it, and how it shows that the subject is there.
+
+A route without a row here fails `test_matrix.py`: add one, with the action and the place that it is about.
+"""
+
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from schema.access.actions import Action
+
+Place = Literal["path", "mount", "tenant", "open"]
+"""What a grant can be about: a path, a whole mount, nothing (the scopes decide), or the route is open to all"""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the requests are about. All of it lies at or below `team` on one mount."""
+
+    mount: int
+    directory: int
+    file: int
+    gone: int
+    operation: str
+    recompute: int
+    upload: str
+    token: int
+    tenant: str
+    namespace: str
+    command: str
+    metastore: bool = True
+
+    @property
+    def here(self) -> dict[str, Any]:
+        return {"backendMountId": self.mount}
+
+    @property
+    def ids(self) -> dict[str, Any]:
+        """What stands in for an id in each address."""
+        return {
+            "/v1/tokens/": self.token, "/v1/tenants/": self.tenant, "/v1/uploads/": self.upload,
+            "/v1/backend-mounts/": self.mount, "/v1/operations/": self.operation, "/v1/rollups/recomputes/": self.recompute,
+            "/v1/metastore/records/": self.file, "/v1/commands/": self.command, "/v1/nodes/": self.file,
+            "/v1/files/": self.file,
+        }  # fmt: skip
+
+
+Sent = Mapping[str, Any]
+NOTHING: Sent = {}
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixRow:
+    action: Action
+    place: Place = "path"
+    sends: Callable[[Subject], Sent] = field(default=lambda subject: NOTHING)
+    lists: Callable[[Subject, str], bool] | None = None
+    """Of a list: whether the subject is in this answer. None: the answer is about the subject alone, or is refused"""
+    scopes: tuple[str, ...] = ()
+    """Those that are needed, where one is not enough"""
+    id: Callable[[Subject], object] | None = None
+
+
+def _body(**body: Any) -> Callable[[Subject], Sent]:
+    return lambda subject: {"json": subject.here | body}
+
+
+def _query(**query: Any) -> Callable[[Subject], Sent]:
+    return lambda subject: {"params": subject.here | query}
+
+
+def _names(path: str) -> Callable[[Subject, str], bool]:
+    return lambda subject, text: f'"path":"{path}"' in text.replace(" ", "")
+
+
+_FORM = {"path": "team/new"}
+_MOVE = _body(path="team/f", targetPath="team/g")
+_MOVES = ("filestore:delete", "filestore:write")
+_RESTORE = _body(path="team/gone")
+_META = _body(nodeId=None, path="team/f", set={"a": 1})
+_TUS = {"tus-resumable": "1.0.0"}
+
+
+def _upload(subject: Subject) -> Sent:
+    return {"data": {**_FORM, "backendMountId": str(subject.mount)}, "files": {"file": ("n", b"1")}}
+
+
+def _announce(subject: Subject) -> Sent:
+    import base64
+
+    told = {"backendMountId": str(subject.mount), "path": "team/new"}
+    text = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in told.items())
+    return {"headers": {**_TUS, "upload-length": "1", "upload-metadata": text}}
+
+
+def _presigned(subject: Subject) -> Sent:
+    return {"json": subject.here | {"path": "team/new", "sizeBytes": 1, "contentHash": f"sha256:{'0' * 64}"}}
+
+
+def _chunk(subject: Subject) -> Sent:
+    return {
+        "headers": {**_TUS, "upload-offset": "0", "content-type": "application/offset+octet-stream"},
+        "content": b"1",
+    }
+
+
+def _override(subject: Subject) -> Sent:
+    return {"headers": {**_TUS, "x-http-method-override": "HEAD"}}
+
+
+def _batch(subject: Subject) -> Sent:
+    return {"json": {"commands": [{"command": "createDirectory", "path": "team/new", **subject.here}]}}
+
+
+def _batched(subject: Subject, text: str) -> bool:
+    return bool(json.loads(text)["data"]["results"][0]["status"] < 400)
+
+
+def _of(id: Callable[[Subject], object], **more: Any) -> dict[str, Any]:
+    return {"id": id, **more}
+
+
+def _tokens(subject: Subject, text: str) -> bool:
+    return f'"id":{subject.token},' in text.replace(" ", "")
+
+
+def _tenants(subject: Subject) -> Sent:
+    return {"json": {"id": f"t{uuid.uuid4().hex[:8]}"}}
+
+
+def _namespace(subject: Subject) -> Sent:
+    return {"json": {"name": f"n{uuid.uuid4().hex[:8]}"}}
+
+
+def _mounts(subject: Subject, text: str) -> bool:
+    return f'"id":{subject.mount},' in text.replace(" ", "")
+
+
+def _operations(subject: Subject, text: str) -> bool:
+    return subject.operation in text
+
+
+_CREATE = MatrixRow("write", sends=_body(path="team/new"))
+_DELETE = MatrixRow("delete", sends=_body(path="team/f"))
+_STEERED = MatrixRow("operate", sends=lambda subject: {"json": {}})
+_AS_WAS = {"from": "2026-01-01T00:00:00Z"}
+
+ROWS: Mapping[str, MatrixRow] = {
+    "createToken": MatrixRow("tokens", "tenant", lambda subject: {"json": {"principal": "x", "scopes": []}}),
+    "listTokens": MatrixRow("tokens", "tenant", lambda subject: {"params": {"limit": 100}}, _tokens),
+    "getToken": MatrixRow("tokens", "tenant"),
+    "updateToken": MatrixRow("tokens", "tenant", lambda subject: {"json": {"description": "d"}}),
+    "rotateToken": MatrixRow("tokens", "tenant", lambda subject: {"json": {}}),
+    "revokeToken": MatrixRow("tokens", "tenant"),
+    "createTenant": MatrixRow("tokens", "tenant", _tenants),
+    "listTenants": MatrixRow("tokens", "tenant"),
+    "getTenant": MatrixRow("tokens", "tenant"),
+    "updateTenant": MatrixRow("tokens", "tenant", lambda subject: {"json": {"displayName": "d"}}),
+    "uploadFile": MatrixRow("write", sends=_upload),
+    "writeFile": MatrixRow("write", sends=lambda subject: {"params": subject.here | _FORM, "content": b"1"}),
+    "presignUpload": MatrixRow("write", sends=_presigned),
+    "completeUpload": MatrixRow("write"),
+    "uploadOptions": MatrixRow("read", "tenant"),
+    "createUpload": MatrixRow("write", sends=_announce),
+    "continueUpload": MatrixRow("write", sends=_chunk),
+    "headUpload": MatrixRow("write", sends=lambda subject: {"headers": _TUS}),
+    "getUpload": MatrixRow("write"),
+    "terminateUpload": MatrixRow("write", sends=lambda subject: {"headers": _TUS}),
+    "overrideMethod": MatrixRow("write", sends=_override),
+    "createDirectory": _CREATE,
+    "deleteNode": _DELETE,
+    "moveNode": MatrixRow("move", sends=_MOVE, scopes=_MOVES),
+    "copyNode": MatrixRow("write", sends=_body(path="team/f", targetPath="team/g")),
+    "restoreNode": MatrixRow("restore", sends=_RESTORE),
+    "updateNodeMetadata": MatrixRow("describe", sends=lambda subject: {"json": subject.here | {"set": {"a": 1}}}),
+    "listNodes": MatrixRow("read", sends=_query(), lists=_names("team/f")),
+    "getNodeByPath": MatrixRow("read", sends=_query(path="team/f")),
+    "getNode": MatrixRow("read"),
+    "listChildren": MatrixRow("read", id=lambda subject: subject.directory),
+    "getTree": MatrixRow("read", sends=_query(path="team")),
+    "getDiff": MatrixRow("read", sends=_query(path="team", **_AS_WAS)),
+    "listTrash": MatrixRow("read", sends=_query(), lists=_names("team/f")),
+    "getFileContent": MatrixRow("read"),
+    "presignFile": MatrixRow("read"),
+    "listSnapshots": MatrixRow("read"),
+    "listMounts": MatrixRow("read", "mount", lambda subject: {"params": {"limit": 100}}, _mounts),
+    "getMount": MatrixRow("read", "mount"),
+    "createMount": MatrixRow("mounts", "tenant", lambda subject: {"json": {}}),
+    "updateMount": MatrixRow("mounts", "mount", lambda subject: {"json": {}}),
+    "removeMount": MatrixRow("mounts", "mount"),
+    "changeMountCredentials": MatrixRow("credentials", "mount", lambda subject: {"json": {"accessKeyId": "x"}}),
+    "listJournal": MatrixRow("read", sends=_query(), lists=_names("team/f")),
+    "streamEvents": MatrixRow(
+        "read", "mount", lambda subject: {"params": subject.here, "headers": {"last-event-id": "none"}}
+    ),
+    "listEvents": MatrixRow("read", sends=_query(limit=1000), lists=_names("team/f")),
+    "createOperation": MatrixRow(
+        "operate", sends=_body(kind="delete", path="team"), scopes=("filestore:operate", "filestore:delete")
+    ),
+    "listOperations": MatrixRow("read", lists=_operations),
+    "getOperation": MatrixRow("read"),
+    "listOperationItems": MatrixRow("read"),
+    "followOperation": MatrixRow("read"),
+    **dict.fromkeys(
+        ("applyOperation", "pauseOperation", "resumeOperation", "cancelOperation", "retryOperation", "undoOperation"),
+        _STEERED,
+    ),
+    "limitOperation": MatrixRow("operate", sends=lambda subject: {"json": {"options": {"concurrency": 1}}}),
+    "recomputeRollups": MatrixRow("reconcile", sends=_body(path="team")),
+    "getRollupRecompute": MatrixRow("read"),
+    "getMetastore": MatrixRow("read", "tenant"),
+    "getRecord": MatrixRow("read"),
+    "putRecord": MatrixRow("write", sends=lambda subject: {"json": {"tags": ["a"]}}),
+    "patchRecord": MatrixRow("write", sends=lambda subject: {"json": {"addTags": ["b"]}}),
+    "deleteRecord": MatrixRow("write"),
+    "getRecordHistory": MatrixRow("read"),
+    "searchRecords": MatrixRow("read", sends=_body(tags=["found"]), lists=_names("team/f")),
+    "listNamespaces": MatrixRow("read", "tenant"),
+    "getNamespace": MatrixRow("read", "tenant"),
+    "createNamespace": MatrixRow("mounts", "tenant", _namespace),
+    "putNamespace": MatrixRow("mounts", "tenant", lambda subject: {"json": {}}),
+    "deleteNamespace": MatrixRow("mounts", "tenant"),
+    "runCommands": MatrixRow("write", sends=_batch, lists=_batched),
+    "createDirectoryCommand": _CREATE,
+    "deleteNodeCommand": _DELETE,
+    "moveNodeCommand": MatrixRow("move", sends=_MOVE, scopes=_MOVES),
+    "copyNodeCommand": MatrixRow("write", sends=_body(path="team/f", targetPath="team/g")),
+    "updateNodeMetadataCommand": MatrixRow("describe", sends=_body(path="team/f", set={"a": 1})),
+    "restoreNodeCommand": MatrixRow("restore", sends=_RESTORE),
+    "getCommand": MatrixRow("read"),
+    "notifyS3": MatrixRow("reconcile", "tenant", lambda subject: {"json": {"Records": []}}),
+    "health": MatrixRow("read", "open"),
+    "ready": MatrixRow("read", "open"),
+    "metrics": MatrixRow("read", "open"),
+}
