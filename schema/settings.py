@@ -173,6 +173,8 @@ class Settings(BaseSettings):
     """... where a program has it open for writing, for so long; ..."""
     watch_longest_seconds: float = Field(15.0, gt=0)
     """... and so long after the first change in any case."""
+    watch_unwatched_seconds: float = Field(900.0, gt=0)
+    """How often directories that can not be watched are looked at"""
     watch_directories_max: int = Field(0, ge=0)
     """Directories that are watched at most, of all mounts of the host. 0: as many as the kernel allows."""
     notifications_token: str | None = Field(None, min_length=1)

@@ -23,6 +23,8 @@ class Pace:
     longest: float = 15.0
     storm: float = 2.0
     """After more than a few at once the next are taken so much later"""
+    unwatched: float = 900.0
+    """How often trees that can not be watched are looked at"""
     most: int = 20_000
     """Names that wait at most: beyond it the fullest directories become one hint each"""
 

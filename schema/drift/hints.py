@@ -22,6 +22,8 @@ class Reason(StrEnum):
     """Events were lost, or their order leaves a doubt"""
     STARTED = "started"
     """Nobody watched this tree until now"""
+    UNWATCHED = "unwatched"
+    """This tree is beyond the limit of watches"""
     MOUNT = "mount"
     """The root itself is in doubt: unmounted, moved, replaced"""
     NOTIFIED = "notified"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from schema.drift.own import RecordedName
 from schema.ids import MountId
 from schema.sql import load
+from schema.store import bucket_notifications
+from schema.store.bucket_notifications import NotificationRow
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -73,9 +75,18 @@ async def leave(connection: Connection, process: str, still: Sequence[int] = ())
 
 
 async def of_mount(connection: Connection, mount: MountId) -> WatchRow | None:
-    """None where no watcher has said anything of it."""
+    """What tells of changes of a mount: its watch; of a bucket, its notifications. None where neither was ever heard of."""
     row = await (await connection.execute(SQL["of_mount"], {"mount": mount})).fetchone()
-    return _watch(row) if row else None
+    if row is not None:
+        return _watch(row)
+    told = await bucket_notifications.notifications_of(connection, mount)
+    return _of_notifications(told) if told else None
+
+
+def _of_notifications(told: NotificationRow) -> WatchRow:
+    """`notified`, or `silent`. It is late by as long as a canary has been waited for."""
+    silent = told.waits if told.state == "silent" else 0.0
+    return WatchRow(told.mount_id, "notified", "", told.waits, 0, 0, told.keys, 0, 0, 0, told.heard_at, silent)
 
 
 async def every(connection: Connection) -> list[WatchOfMount]:

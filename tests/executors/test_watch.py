@@ -3,18 +3,20 @@
 import os
 import random
 import shutil
+import subprocess
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from activities.executors.local.registration import make_mount
+from activities.executors.local.watch import mount
 from activities.executors.local.watch.limit import WatchLimit
 from activities.executors.local.watch.mount import Delivered, MountWatch, WatchPhase
 from activities.executors.local.watch.queue import EventQueue, EventRead, KernelQueue
@@ -40,8 +42,9 @@ class Watching:
     failing: bool = False
 
     def start(self, limit: int = 0, open_queue: Callable[[], EventQueue] = lambda: KernelQueue().start()) -> "Watching":
+        pace = replace(PACE, unwatched=1.0)
         self.watch = MountWatch(
-            str(self.root), self.mount_uuid, self.deliver, PACE, WatchLimit(limit), open_queue
+            str(self.root), self.mount_uuid, self.deliver, pace, WatchLimit(limit), open_queue
         ).start()
         self.until(lambda: any(hint.reason == "started" for hint in self.hints))
         self.hints.clear()
@@ -75,7 +78,9 @@ class Watching:
 
 
 @pytest.fixture
-def watching(tmp_path: Path) -> Iterator[Watching]:
+def watching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watching]:
+    for pause in ("_AGAIN_SECONDS", "_ROOT_SECONDS"):
+        monkeypatch.setattr(mount, pause, 0.2)
     root, mount_uuid = tmp_path / "mount", str(uuid.uuid4())
     root.mkdir()
     make_mount(str(root), mount_uuid)
@@ -227,7 +232,7 @@ def test_whatever_moves_about_every_directory_is_watched_under_its_name_in_the_e
     outside.mkdir()
     watching.start()
     nemeses = [DirectoryNemesis(watching.root, outside, random.Random(SEED + n)) for n in range(3)]
-    threads = [threading.Thread(target=nemesis.run, args=(400,)) for nemesis in nemeses]
+    threads = [threading.Thread(target=nemesis.run, args=(250,)) for nemesis in nemeses]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -245,16 +250,16 @@ def test_whatever_moves_about_every_directory_is_watched_under_its_name_in_the_e
 def test_a_storm_becomes_few_hints(watching: Watching) -> None:
     watching.start()
     (watching.root / "flat").mkdir()
-    for n in range(5_000):
+    for n in range(3_000):
         os.close(os.open(watching.root / "flat" / f"{n}", os.O_CREAT | os.O_WRONLY))
-    watching.covered(*(f"flat/{n}" for n in range(5_000)))
+    watching.covered(*(f"flat/{n}" for n in range(3_000)))
     watching.rests()
 
     assert watching.watch.status().lost == 0
     assert len(watching.hints) < 30
     watching.hints.clear()
     shutil.rmtree(watching.root / "flat")
-    watching.covered("flat", "flat/0", "flat/4999")
+    watching.covered("flat", "flat/0", "flat/2999")
     watching.rests()
     assert len(watching.hints) < 30
 
@@ -308,11 +313,13 @@ def test_beyond_the_limit_the_tree_is_watched_from_the_top_and_the_status_says_s
     watching.until(lambda: watching.watch.status().phase is WatchPhase.PARTIAL)
     status = watching.watch.status()
     assert (status.directories, status.unwatched) == (100, 51 + 99)
-    assert status.cause == "150 directories are beyond the limit of watches, and left to audits."
+    assert status.cause == "150 directories are beyond the limit of watches, and looked at from time to time."
     (watching.root / "at the top").write_bytes(b"x")
     (watching.root / "new").mkdir()
     (watching.root / "new/f").write_bytes(b"x")
     watching.covered("at the top", "new", "new/f")
+    (watching.root / "d149/deep/unseen").write_bytes(b"x")
+    watching.covered("d149/deep/unseen", "d3/deep/whatever")
 
 
 def test_a_root_that_is_moved_away_is_offline_and_watched_again_when_it_is_back(
@@ -333,6 +340,31 @@ def test_a_root_that_is_moved_away_is_offline_and_watched_again_when_it_is_back(
     (watching.root / "later").write_bytes(b"x")
 
     watching.covered("later")
+
+
+@pytest.fixture
+def disk_in_it(watching: Watching) -> Iterator[Path]:
+    """A file system of its own below the root."""
+    place = watching.root / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], capture_output=True, check=False)
+
+
+def test_a_disk_below_the_root_that_is_unmounted_is_looked_at_and_what_it_covered_is_watched(
+    watching: Watching, disk_in_it: Path
+) -> None:
+    (disk_in_it / "deep").mkdir()
+    watching.start()
+    assert watching.watch.watched() == {b"", b"disk", b"disk/deep"}
+    subprocess.run(["umount", str(disk_in_it)], check=True)
+    watching.until(lambda: Hint(b"disk", True, "lost") in watching.hints)
+    watching.until(lambda: watching.watch.watched() == {b"", b"disk"})
+    watching.rests()
+    (disk_in_it / "later").write_bytes(b"x")
+    watching.covered("disk/later")
 
 
 def test_our_own_folder_taken_away_is_a_doubt_of_the_mount(watching: Watching) -> None:

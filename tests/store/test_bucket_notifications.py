@@ -7,7 +7,7 @@ from schema.drift.notifications import NamedKey
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.store import bucket_notifications as store
-from schema.store import drift_hints, mounts
+from schema.store import drift_hints, mounts, watchers
 from tests.store.helpers import Connection, Protocol, mkdir, upload
 
 
@@ -92,8 +92,9 @@ async def test_a_canary_that_is_heard_of_before_its_writing_is_recorded_is_not_w
 
 
 async def state(connection: Connection, mount: MountId) -> str:
-    row = await store.notifications_of(connection, mount)
-    assert row is not None
+    row, watch = await store.notifications_of(connection, mount), await watchers.of_mount(connection, mount)
+    assert row is not None and watch is not None
+    assert (watch.state == "silent") == (row.state == "silent") and watch.lag == row.waits
     return row.state
 
 

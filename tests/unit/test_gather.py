@@ -122,7 +122,7 @@ def below(path: Names) -> bytes:
 def test_no_place_is_forgotten_whatever_the_order(events: list[tuple[str, Names, Names]], most: int) -> None:
     """A model that follows moves says where each change lies in the end: a hint of the end, or one taken before the move, covers
     it."""
-    gathering = Gathering(Pace(1.0, 5.0, 20.0, most))
+    gathering = Gathering(Pace(1.0, 5.0, 20.0, most=most))
     waiting: set[Names] = set()
     for now, (what, path, other) in enumerate(events):
         if what == "take":

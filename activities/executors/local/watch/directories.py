@@ -20,6 +20,8 @@ from schema.drift.hints import Reason
 from schema.paths import RESERVED
 
 _TRIES = 3
+_LEFT_OUT_MAX = 1000
+"""So many unwatched directories are known by name; beyond it the whole mount stands for them"""
 _OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE)
 
 
@@ -36,6 +38,7 @@ class Directories:
         self.beyond = 0
         """Directories that the limit left unwatched, not counting those below them"""
         self.unreadable = 0
+        self._left_out: set[Names] = set()
         self.in_doubt = False
         """A directory is not where it should be, and no listing settles it"""
         self._in_motion: dict[Watched, int] = {}
@@ -45,6 +48,7 @@ class Directories:
         """The whole tree, however much of it is watched already. Raises RootInDoubt."""
         before, self.tree = self.tree, WatchedTree()
         self.beyond = self.unreadable = 0
+        self._left_out.clear()
         self._in_motion.clear()
         self.in_doubt = False
         self.watch([(None, b"")], None)
@@ -80,6 +84,10 @@ class Directories:
             for watch in self.tree.drop(directory):
                 self._queue.remove(watch)
 
+    def list_later(self, directory: Watched) -> None:
+        """It may hold directories that are not watched."""
+        self._in_motion[directory] = 0
+
     def list_again(self, now: float) -> None:
         """Watch what is new in directories that were in motion."""
         again, self._in_motion = self._in_motion, {}
@@ -95,6 +103,11 @@ class Directories:
                 self._in_motion[directory] = tries + 1  # its events may just be on their way
             else:
                 self.in_doubt = True
+
+    def note_left_out(self, now: float) -> None:
+        """What lies in directories that are not watched has no events: it is looked at from time to time."""
+        for names in self._left_out:
+            self._gathering.note(names, Reason.UNWATCHED, now, subtree=True)
 
     def has_room(self) -> bool:
         return self._limit.has_room(self, len(self.tree))
@@ -126,6 +139,7 @@ class Directories:
         watch = self._watch_number(folder) if self.has_room() else None
         if watch is None:
             self.beyond += 1
+            self._left_out.add(names if len(self._left_out) < _LEFT_OUT_MAX else ())
             self._note_tree(names, noted)
             return None
         before = self.tree.of(watch)

@@ -5,7 +5,7 @@ the smallest tree that has it.
   watched any more.
 - A directory that is not where it should be leads to a listing of its parent. Where that is not there either, or where events
   were lost, the whole tree is walked again.
-- Beyond the limit of watches the tree is watched from the top. What lies below is left to audits.
+- Beyond the limit of watches the tree is watched from the top. What lies below is noted from time to time.
 """
 
 from dataclasses import dataclass
@@ -46,14 +46,14 @@ class Follower:
         self.events = self.lost = 0
         self._leaving: dict[int, MovingAway] = {}
         self._doubt: float | None = None
-        self._walked = 0.0
+        self._walked = self._noted_left_out = 0.0
 
     def walk(self, reason: Reason, now: float) -> None:
         """Watch the whole tree. The hint comes after it: what happens from here on has events. Raises RootInDoubt."""
         self._leaving.clear()
         self._directories.watch_anew()
         self._gathering.note((), reason, now, subtree=True)
-        self._doubt, self._walked = None, now
+        self._doubt, self._walked, self._noted_left_out = None, now, now
 
     def handle(self, event: inotify.Event, now: float) -> None:
         """Raises RootInDoubt."""
@@ -88,6 +88,9 @@ class Follower:
             self.walk(Reason.LOST, now)
         elif self._directories.beyond and now - self._walked > _AGAIN_SECONDS and self._directories.has_room():
             self.walk(Reason.STARTED, now)
+        if now - self._noted_left_out > self._gathering.pace.unwatched:
+            self._directories.note_left_out(now)
+            self._noted_left_out = now
 
     def _lose(self, now: float) -> None:
         """The tree is walked again; until then more of it is no further loss."""
@@ -111,6 +114,7 @@ class Follower:
             self._gathering.note(names, Reason.GONE, now)
         else:
             self._gathering.note(names, Reason.LOST, now, subtree=True)
+            self._directories.list_later(directory.parent)  # what an unmounted disk had covered is there again
 
     def _of_file(self, names: Names, mask: int, cookie: int, now: float) -> None:
         note = self._gathering.note

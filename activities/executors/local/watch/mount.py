@@ -185,7 +185,9 @@ class MountWatch:
     def _say(self, directories: Directories) -> None:
         causes = []
         if directories.beyond:
-            causes.append(f"{directories.beyond} directories are beyond the limit of watches, and left to audits.")
+            causes.append(
+                f"{directories.beyond} directories are beyond the limit of watches, and looked at from time to time."
+            )
         if directories.unreadable:
             causes.append(f"{directories.unreadable} directories can not be read.")
         self._cause = " ".join(causes)
