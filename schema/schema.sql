@@ -64,7 +64,8 @@ CREATE TABLE filestore.backend_mounts (
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
     direct_reads   boolean NOT NULL DEFAULT false,            -- its storage hands out content itself, under a link
-    removed_at     timestamptz                                -- forgotten: its rows are history, and no request finds them
+    removed_at     timestamptz,                               -- forgotten: its rows are history, and no request finds them
+    retention      jsonb NOT NULL DEFAULT '{}'                -- how long its trash keeps what, shorter than the service does
 );
 CREATE UNIQUE INDEX backend_mounts_key ON filestore.backend_mounts (tenant, mount_key) WHERE removed_at IS NULL;
 
@@ -437,6 +438,7 @@ CREATE TABLE filestore.operations (
     away_mount     bigint,
     away_tries     integer NOT NULL DEFAULT 0,
     away_until     timestamptz,
+    target_mount_id bigint REFERENCES filestore.backend_mounts,  -- where it copies or moves to, if that is another mount
     UNIQUE (tenant, principal, key),
     CHECK (in_flight >= 0 AND done >= 0 AND failed >= 0 AND skipped >= 0 AND reversed >= 0)
 );
@@ -470,9 +472,12 @@ CREATE TABLE filestore.operation_items (
     retry_at         timestamptz,
     code             text,
     message          text,
+    mount_id         bigint,                                     -- of the path, and ...
+    target_mount_id  bigint,                                     -- ... of the target; NULL: that of the operation
     PRIMARY KEY (operation_id, item)
 );
 CREATE INDEX operation_items_state ON filestore.operation_items (operation_id, state, item);
+CREATE INDEX operation_items_restores ON filestore.operation_items (node_id) WHERE kind = 'restore';
 -- What an item of a plan makes appear, by the place: two of them do not go to one.
 CREATE INDEX operation_items_appears ON filestore.operation_items (operation_id, coalesce(target, path))
     WHERE kind IN ('mkdir', 'copy', 'move', 'restore');
@@ -529,7 +534,7 @@ CREATE TRIGGER items_removed AFTER DELETE ON filestore.operation_items
 -- An item as the plan, the runner and clients read it: its columns are named here alone.
 CREATE VIEW filestore.operation_steps AS
 SELECT operation_id, item, kind, path, target, node_id, node_kind, version, target_version, content_version, size_bytes, nodes,
-       needs, state, code, message, command_id, left_node, left_version, replaced_version, retry_at
+       needs, state, code, message, command_id, left_node, left_version, replaced_version, retry_at, mount_id, target_mount_id
   FROM filestore.operation_items;
 
 CREATE TABLE filestore.operation_controls (
