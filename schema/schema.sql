@@ -805,10 +805,12 @@ CREATE TABLE filestore.findings (
     first_seen   timestamptz NOT NULL DEFAULT now(),
     last_seen    timestamptz NOT NULL DEFAULT now(),
     ended_at     timestamptz,
+    shown        text NOT NULL DEFAULT '',                               -- its path for people, lossy
     CHECK ((state IN ('open', 'waiting', 'ignored')) = (ended_at IS NULL))
 );
 CREATE UNIQUE INDEX findings_standing ON filestore.findings (mount_id, key) WHERE ended_at IS NULL;
 CREATE INDEX findings_mount ON filestore.findings (mount_id, id);
+CREATE INDEX findings_tenant ON filestore.findings (tenant, id);
 CREATE INDEX findings_due ON filestore.findings (mount_id, id) WHERE state = 'waiting';
 
 CREATE TYPE filestore.job_status AS ENUM ('queued', 'running', 'succeeded', 'failed', 'skipped', 'cancelled');
@@ -832,6 +834,7 @@ CREATE TABLE filestore.reconciliation_jobs (
     started_at      timestamptz,
     completed_at    timestamptz,
     updated_at      timestamptz NOT NULL DEFAULT now(),
+    shown           text NOT NULL DEFAULT '',                            -- its path for people, lossy
     CHECK ((status IN ('queued', 'running')) = (completed_at IS NULL))
 );
 CREATE INDEX reconciliation_jobs_open ON filestore.reconciliation_jobs (mount_id, id) WHERE completed_at IS NULL;
