@@ -5,8 +5,8 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from api.access import holds, tenants
 from api.access import routes as tokens
-from api.access import tenants
 from api.access.limits import Budget
 from api.access.rates import Rates
 from api.access.reads import LongReads
@@ -55,6 +55,7 @@ VERSION = "0.1.0"
 ROUTERS = (
     tokens,
     tenants,
+    holds,
     uploads,
     writes,
     direct,

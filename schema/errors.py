@@ -13,6 +13,7 @@
     ├── PayloadTooLarge                                                       413
     ├── UriTooLong                                                            414
     ├── ChecksumMismatch                                                      422
+    ├── ContentHeld                                                           423
     ├── NotAttempted                                                          424
     ├── RateLimited                                                           429
     ├── HeadersTooLarge                                                       431
@@ -200,6 +201,12 @@ class ChecksumMismatch(FilestoreError):
     """The content does not have the checksum that came with it. Nothing was stored; send it again."""
 
     code = "CHECKSUM_MISMATCH"
+
+
+class ContentHeld(FilestoreError):
+    """What would be taken away is held. `details` say by whom, why and until when; wait, or ask for its release."""
+
+    code = "HELD"
 
 
 class NotAttempted(FilestoreError):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
+from activities.commands import holds
 from activities.commands.fresh import FreshAttempts
 from activities.commands.rights import Rights
 from activities.executors.base import Identity, Locks, TreesByItem
@@ -118,6 +119,7 @@ class Begin:
             await begin_store.lock_mounts(connection, {mount} | {m for r in requests for m in r.mounts})
             requests, found = await begin_store.look_where_they_lie(connection, requests, by_item)
             rights = await self._rights.standing(connection, requests)
+            held_content = await holds.standing(connection, requests, found)
             held: list[tuple[Claim, CommandId]] = []
             verdicts: dict[CommandId, Verdict] = {}
             for request in requests:
@@ -126,7 +128,8 @@ class Begin:
                     verdict = Refuse(verdict.id, verdict.attempt, errors.StageLost())
                 if isinstance(verdict, Go) and away is not None:
                     verdict = Refuse(verdict.id, verdict.attempt, away)
-                verdict = rights.judged(request, found[request.id], admission.judged(request, verdict))
+                verdict = held_content.judged(request, admission.judged(request, verdict))
+                verdict = rights.judged(request, found[request.id], verdict)
                 verdicts[request.id] = verdict if atomic_id else among(verdict, held)
             if atomic_id:
                 verdicts = decide_atomic(requests, found, verdicts)

@@ -61,6 +61,7 @@ STATUS: Mapping[str, int] = {
     "STAGE_LOST": 503,
     "OVERLOADED": 503,
     "STORAGE_FULL": 507,
+    "HELD": 423,
 }
 PROBLEM = "application/problem+json"
 

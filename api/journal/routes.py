@@ -15,6 +15,7 @@ from api.journal.queries import JournalQuery
 from api.journal.shapes import JournalPage
 from api.services import front_of
 from schema import paths
+from schema.access.acts import ActKind
 from schema.access.decision import may
 from schema.ids import CommandId, MountId, NodeId
 from schema.paths import NodePath
@@ -48,7 +49,12 @@ async def entries(request: Request) -> Response:
     oldest_first = _oldest_first(query)
     page = await front.reads.run(
         lambda connection: journal.entries(
-            connection, principal.tenant, asked, limit=query.limit, oldest_first=oldest_first, shown=_shown(principal)
+            connection,
+            principal.tenant,
+            asked,
+            limit=query.limit,
+            oldest_first=oldest_first,
+            shown=_shown(principal, asked),
         )
     )
     filters = query.model_dump(by_alias=True, exclude={"limit", "after", "before"}, mode="json")
@@ -65,9 +71,11 @@ async def entries(request: Request) -> Response:
     )
 
 
-def _shown(principal: Principal) -> Callable[[EntryPlaces], bool]:
-    """Whether an entry is to be shown: of a move and of a copy both places may be read. Administrative acts need `audit`."""
-    audits = may(principal.access, "audit").allowed
+def _shown(principal: Principal, asked: JournalFilter) -> Callable[[EntryPlaces], bool]:
+    """Whether an entry is to be shown: of a move and of a copy both places may be read. Administrative acts need `audit`, and are
+    no part of the history of a mount's files: among those they are shown where `command` names them."""
+    named = asked.mount is None or any(isinstance(kind, ActKind) for kind in asked.kinds or ())
+    audits = named and may(principal.access, "audit").allowed
 
     def shown(entry: EntryPlaces) -> bool:
         if entry.act:

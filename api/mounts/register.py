@@ -16,12 +16,12 @@ from activities.executors.base import Identity
 from activities.executors.kinds import kind_of
 from api.mounts.bodies import MountChanges, MountFields, NewMountBody
 from api.services import ExecutorsOfMounts, Front
-from schema.errors import BackendNotFound, ChildrenExist, InvalidRequest, PathBusy
+from schema.errors import BackendNotFound, ChildrenExist, ContentHeld, InvalidRequest, PathBusy
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.principals import Principal
 from schema.settings import Settings
-from schema.store import begin, mounts
+from schema.store import begin, holds, mounts
 from schema.store.mounts import LockedMount, NewMount
 from schema.store.pool import Pool
 
@@ -109,6 +109,8 @@ async def remove(front: Front, principal: Principal, id: MountId, act: WriteAct,
                 "known any more.",
                 backendMountId=id,
             )
+        if await holds.on_mount(connection, id):
+            raise ContentHeld("Something on the mount is held. GET /v1/holds lists it.", backendMountId=id)
         await act(connection, id, before=await _shown(connection, locked.mount))
         await mounts.remove(connection, id)
 

@@ -118,10 +118,13 @@ async def by_id(request: Request) -> Response:
 
 async def _document(front: Front, found: nodes.FoundNode, collisions: bool) -> str:
     """The node as clients read it, with the names it collides with where they are asked for."""
+    document = found.document
+    if found.protection is not None:
+        document = f'{document[:-1]},"protection":{found.protection}}}'
     if not collisions:
-        return found.document
+        return document
     names = await front.reads.run(lambda connection: nodes.collides_with(connection, found.id))
-    return f'{found.document[:-1]},"collidesWith":{names}}}'
+    return f'{document[:-1]},"collidesWith":{names}}}'
 
 
 @router.get(

@@ -67,6 +67,7 @@ class Node(Shape):
     download: Download | None
     valid_from: datetime = Field(default=None, description="Of this version; only with `asOf`")  # type: ignore[assignment]
     valid_to: datetime | None = Field(default=None, description="Until when; only with `asOf`")
+    protection: JsonObject = Field(default=None, description="The hold on it, where there is one")  # type: ignore[assignment]
     collides_with: list[str] = Field(default_factory=list, description="Only where `collisions` asks for it")
 
 

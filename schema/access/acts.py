@@ -19,6 +19,9 @@ class ActKind(StrEnum):
     UPDATE_MOUNT = "updateMount"
     REMOVE_MOUNT = "removeMount"
     CHANGE_CREDENTIALS = "changeCredentials"
+    CREATE_HOLD = "createHold"
+    EXTEND_HOLD = "extendHold"
+    RELEASE_HOLD = "releaseHold"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,8 +22,7 @@ SELECT id, mount_id, parent_id, name, directory_path, depth, kind::text, state::
 
 -- name: journal
 -- All entries, in order; and those of other mounts by which something has moved away from here. Each says whether its command
--- may be pruned (`outlived`), and whether its events may be (`untold`). Administrative acts are no
--- commands, and have no events.
+-- may be pruned (`outlived`), and whether its events may be (`untold`). Administrative acts are about no node.
 SELECT id, command_id::text AS command, attempt, outcome::text, code, retryable, node_id, before, after,
        context ? 'drift' AS drift, kind, also, mount_id <> %(mount)s AS foreign,
        coalesce(recorded_at <= r.commands_until, false) AS outlived, coalesce(recorded_at <= r.events_until, false) AS untold

@@ -3,7 +3,8 @@
 
 -- name: by_id
 -- One node, deleted ones too.
-SELECT id, mount_id, path, document_text AS document FROM filestore.node_documents
+SELECT id, mount_id, path, document_text AS document, filestore.protection_v1(mount_id, path)::text AS protection
+  FROM filestore.node_documents
  WHERE id = %(id)s AND tenant = %(tenant)s
 
 -- name: root
@@ -13,7 +14,7 @@ SELECT id, mount_id, path, document_text AS document FROM filestore.node_documen
 
 -- name: living
 -- The living node at a path.
-SELECT d.id, d.mount_id, d.path, d.document_text AS document
+SELECT d.id, d.mount_id, d.path, d.document_text AS document, filestore.protection_v1(d.mount_id, d.path)::text AS protection
   FROM filestore.nodes p
   JOIN filestore.nodes n ON n.parent_id = p.id AND n.name = %(name)s AND n.state <> 'deleted'
   JOIN filestore.node_documents d ON d.id = n.id

@@ -36,6 +36,8 @@ class FoundNode:
     mount: MountId
     path: NodePath
     document: str
+    protection: str | None = None
+    """The hold on it, as JSON text"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ class FileRecord:
 def _found(row: Mapping[str, Any] | None) -> FoundNode | None:
     if row is None:
         return None
-    return FoundNode(NodeId(row["id"]), MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["document"])
+    path = NodePath(bytes(row["path"]))
+    return FoundNode(NodeId(row["id"]), MountId(row["mount_id"]), path, row["document"], row.get("protection"))
 
 
 async def by_id(connection: Connection, node: NodeId, tenant: str) -> FoundNode | None:

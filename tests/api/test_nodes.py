@@ -501,7 +501,8 @@ async def test_a_list_is_one_statement_however_many_directories_are_in_it(
     plain = psycopg.AsyncConnection.execute
 
     async def counted(connection: Any, query: Any, *arguments: Any, **options: Any) -> Any:
-        asked.append(query)
+        if "filestore.node" in str(query):  # the token may be asked about anew meanwhile
+            asked.append(query)
         return await plain(connection, query, *arguments, **options)
 
     monkeypatch.setattr(psycopg.AsyncConnection, "execute", counted)

@@ -242,6 +242,10 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     ),
     "end": (RECORD["end"], {"items": "[]"}, {"commands_pkey"}),
     "places": (BEGIN["places"], {"ids": [500, 501]}, {"nodes_pkey"}),
+    "holds in the way": (
+        load("holds")["in_the_way"],
+        {"items": json.dumps([{"n": 0, "mount": 1, "path": "6162", "above": [0, 1], "tree": True}])}, {"holds_in_force"},
+    ),
     "tokens of a list": (load("tokens")["standing"], {"ids": [500, 501]}, {"tokens_pkey"}),
     "read_running": (RECORD["read_running"], {"ids": IDS}, {"commands_pkey"}),
     "raise_attempt": (RECORD["raise_attempt"], {"ids": IDS}, {"commands_pkey"}),

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
+from schema.access.acts import ActKind, AdministrativeAct
 from schema.access.rules import Grant
 from schema.commands.command import Command, CommandKind
 from schema.commands.verdicts import Go, Refuse, Replay
 from schema.ids import MountId, NodeId
-from schema.store import tenants, tokens
+from schema.principals import Principal
+from schema.store import acts, tenants, tokens
+from schema.store import check as check_store
 from schema.store.pool import Pool
 from schema.store.tokens import NewToken
 from tests.store.helpers import Protocol, asked, delete, mkdir, upload
@@ -60,6 +63,18 @@ async def test_a_revoked_token_begins_nothing_and_its_ended_commands_keep_their_
     assert await code(protocol, mount, mkdir(mount, "b", token_id=id)) == "FORBIDDEN"
     again = mkdir(mount, "a", token_id=id, key="done")
     assert isinstance((await protocol.run(mount, again))[again.id], Replay)
+
+
+async def test_an_act_on_a_mount_is_no_command_to_the_check(protocol: Protocol, pool: Pool, mount: MountId) -> None:
+    await protocol.run(mount, mkdir(mount, "a"))
+    async with pool.connection() as connection:
+        before, _ = await check_store.record(connection, mount)
+        kind, by = ActKind.UPDATE_MOUNT, Principal("ann", "main", 1)
+        await acts.record(
+            connection, AdministrativeAct(kind=kind, tenant="main", by=by, mount=mount, after={"id": mount})
+        )
+        after, _ = await check_store.record(connection, mount)
+    assert after.journal == before.journal
 
 
 async def test_a_suspended_tenant_begins_nothing(protocol: Protocol, pool: Pool, mount: MountId) -> None:

@@ -30,6 +30,7 @@ class Subject:
     tenant: str
     namespace: str
     command: str
+    hold: int
     metastore: bool = True
 
     @property
@@ -43,7 +44,7 @@ class Subject:
             "/v1/tokens/": self.token, "/v1/tenants/": self.tenant, "/v1/uploads/": self.upload,
             "/v1/backend-mounts/": self.mount, "/v1/operations/": self.operation, "/v1/rollups/recomputes/": self.recompute,
             "/v1/metastore/records/": self.file, "/v1/commands/": self.command, "/v1/nodes/": self.file,
-            "/v1/files/": self.file,
+            "/v1/files/": self.file, "/v1/holds/": self.hold,
         }  # fmt: skip
 
 
@@ -231,6 +232,31 @@ ROWS: Mapping[str, MatrixRow] = {
     "restoreNodeCommand": MatrixRow("restore", sends=_RESTORE),
     "getCommand": MatrixRow("read"),
     "notifyS3": MatrixRow("reconcile", "tenant", lambda subject: {"json": {"Records": []}}),
+    **dict.fromkeys(
+        (
+            "timestoreGrowth",
+            "timestoreChurn",
+            "timestoreHot",
+            "timestoreLargest",
+            "timestoreOldest",
+            "timestorePrincipals",
+            "timestoreCommands",
+            "timestoreFailures",
+            "timestoreLag",
+            "timestoreDuplicates",
+            "timestoreForecast",
+        ),
+        MatrixRow("read", sends=_query(path="team")),
+    ),
+    "getTimestore": MatrixRow("read", "tenant"),
+    "timestoreSql": MatrixRow(
+        "audit", "tenant", lambda subject: {"json": {"sql": "SELECT 1"}}, scopes=("filestore:admin",)
+    ),
+    "createHold": MatrixRow("mounts", sends=_body(path="team/f", reason="why")),
+    "listHolds": MatrixRow("read", sends=_query(), lists=_names("team/held")),
+    "getHold": MatrixRow("read"),
+    "extendHold": MatrixRow("mounts", sends=lambda subject: {"json": {"until": "2099-01-01T00:00:00Z"}}),
+    "releaseHold": MatrixRow("mounts"),
     "health": MatrixRow("read", "open"),
     "ready": MatrixRow("read", "open"),
     "metrics": MatrixRow("read", "open"),

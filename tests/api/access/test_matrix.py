@@ -15,7 +15,7 @@ from schema.commands.command import CommandKind
 from schema.ids import MountId
 from schema.operations.operation import Operation, OperationKind
 from schema.paths import NodePath
-from schema.store import nodes, operations, recomputes, tokens
+from schema.store import holds, nodes, operations, recomputes, tokens
 from schema.store.tokens import NewToken
 from tests.api.access.rows import ROWS, MatrixRow, Subject
 from tests.api.conftest import FrontOfTest, Tree, make_tree
@@ -81,6 +81,8 @@ async def subject_of(front: FrontOfTest, tree: Tree) -> Subject:
         )
         await connection.execute(ended, [operation.id])
         token, _ = await tokens.create(connection, "subject", ["read"])
+        held = NodePath(b"team/held")
+        hold = await holds.create(connection, "main", MountId(tree.mount), held, "legal", "case 1", None, "ann")
     assert recompute is not None
     subject = Subject(
         tree.mount,
@@ -94,6 +96,7 @@ async def subject_of(front: FrontOfTest, tree: Tree) -> Subject:
         "main",
         f"n{uuid.uuid4().hex[:8]}",
         command.id,
+        hold,
     )
     async with front.client(await front.token(*FULL, principal="ann")) as client:
         put = await client.put(f"/v1/metastore/records/{file}", json={"tags": ["found"]})
