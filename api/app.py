@@ -15,6 +15,9 @@ from api.commands import batch as batches
 from api.commands import routes as mutations
 from api.commands import run as commands
 from api.commands import status
+from api.drift import inbox
+from api.drift import jobs as reconciliations
+from api.drift import policy as drift_policy
 from api.events import routes as events
 from api.events.feed import Feed
 from api.files import content, presign
@@ -75,6 +78,9 @@ ROUTERS = (
     operations,
     steering,
     rollups,
+    reconciliations,
+    drift_policy,
+    inbox,
     notifications,
     metastore,
     namespaces,

@@ -7,7 +7,7 @@
     ├── BackendNotFound, NodeNotFound, ParentNotFound, NotFound               404
     ├── RequestTooSlow                                                        408
     ├── NodeExists, NotADirectory, ChildrenExist, IdempotencyConflict,
-    │   ExecutorNotFound, PathBusy, WrongState                                409
+    │   ExecutorNotFound, PathBusy, WrongState, StaleFinding                  409
     ├── ContentExpired, CursorExpired                                         410
     ├── VersionConflict                                                       412
     ├── PayloadTooLarge                                                       413
@@ -165,6 +165,12 @@ class WrongState(FilestoreError):
     """What was asked for does not fit the state. Look at the state, and ask for what fits it."""
 
     code = "WRONG_STATE"
+
+
+class StaleFinding(FilestoreError):
+    """What lies there is not what this finding says any more. Look at the finding as it is now, and decide again."""
+
+    code = "STALE_FINDING"
 
 
 class ContentExpired(FilestoreError):

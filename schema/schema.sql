@@ -64,7 +64,8 @@ CREATE TABLE filestore.backend_mounts (
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
     direct_reads   boolean NOT NULL DEFAULT false,            -- its storage hands out content itself, under a link
-    removed_at     timestamptz                                -- forgotten: its rows are history, and no request finds them
+    removed_at     timestamptz,                               -- forgotten: its rows are history, and no request finds them
+    retention      jsonb NOT NULL DEFAULT '{}'                -- how long its trash keeps what, shorter than the service does
 );
 CREATE UNIQUE INDEX backend_mounts_key ON filestore.backend_mounts (tenant, mount_key) WHERE removed_at IS NULL;
 
@@ -437,6 +438,7 @@ CREATE TABLE filestore.operations (
     away_mount     bigint,
     away_tries     integer NOT NULL DEFAULT 0,
     away_until     timestamptz,
+    target_mount_id bigint REFERENCES filestore.backend_mounts,  -- where it copies or moves to, if that is another mount
     UNIQUE (tenant, principal, key),
     CHECK (in_flight >= 0 AND done >= 0 AND failed >= 0 AND skipped >= 0 AND reversed >= 0)
 );
@@ -470,9 +472,12 @@ CREATE TABLE filestore.operation_items (
     retry_at         timestamptz,
     code             text,
     message          text,
+    mount_id         bigint,                                     -- of the path, and ...
+    target_mount_id  bigint,                                     -- ... of the target; NULL: that of the operation
     PRIMARY KEY (operation_id, item)
 );
 CREATE INDEX operation_items_state ON filestore.operation_items (operation_id, state, item);
+CREATE INDEX operation_items_restores ON filestore.operation_items (node_id) WHERE kind = 'restore';
 -- What an item of a plan makes appear, by the place: two of them do not go to one.
 CREATE INDEX operation_items_appears ON filestore.operation_items (operation_id, coalesce(target, path))
     WHERE kind IN ('mkdir', 'copy', 'move', 'restore');
@@ -529,7 +534,7 @@ CREATE TRIGGER items_removed AFTER DELETE ON filestore.operation_items
 -- An item as the plan, the runner and clients read it: its columns are named here alone.
 CREATE VIEW filestore.operation_steps AS
 SELECT operation_id, item, kind, path, target, node_id, node_kind, version, target_version, content_version, size_bytes, nodes,
-       needs, state, code, message, command_id, left_node, left_version, replaced_version, retry_at
+       needs, state, code, message, command_id, left_node, left_version, replaced_version, retry_at, mount_id, target_mount_id
   FROM filestore.operation_items;
 
 CREATE TABLE filestore.operation_controls (
@@ -800,10 +805,12 @@ CREATE TABLE filestore.findings (
     first_seen   timestamptz NOT NULL DEFAULT now(),
     last_seen    timestamptz NOT NULL DEFAULT now(),
     ended_at     timestamptz,
+    shown        text NOT NULL DEFAULT '',                               -- its path for people, lossy
     CHECK ((state IN ('open', 'waiting', 'ignored')) = (ended_at IS NULL))
 );
 CREATE UNIQUE INDEX findings_standing ON filestore.findings (mount_id, key) WHERE ended_at IS NULL;
 CREATE INDEX findings_mount ON filestore.findings (mount_id, id);
+CREATE INDEX findings_tenant ON filestore.findings (tenant, id);
 CREATE INDEX findings_due ON filestore.findings (mount_id, id) WHERE state = 'waiting';
 
 CREATE TYPE filestore.job_status AS ENUM ('queued', 'running', 'succeeded', 'failed', 'skipped', 'cancelled');
@@ -827,6 +834,7 @@ CREATE TABLE filestore.reconciliation_jobs (
     started_at      timestamptz,
     completed_at    timestamptz,
     updated_at      timestamptz NOT NULL DEFAULT now(),
+    shown           text NOT NULL DEFAULT '',                            -- its path for people, lossy
     CHECK ((status IN ('queued', 'running')) = (completed_at IS NULL))
 );
 CREATE INDEX reconciliation_jobs_open ON filestore.reconciliation_jobs (mount_id, id) WHERE completed_at IS NULL;

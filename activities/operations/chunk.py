@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from temporalio import activity
 
 from activities.operations.directories import staged
+from activities.operations.work import Portion, portion
 from schema import errors
 from schema.commands.command import Command
 from schema.commands.payloads import LIST_MAX
@@ -59,6 +60,9 @@ class NextStep:
     mount_id: MountId
     state: str
     commands: list[Command] = field(default_factory=list)
+    portion: Portion | None = None
+    """Items that are no commands"""
+    kind: str = ""
     wait_seconds: float = 0.0
     """Nothing can go now: look again after this time, or at a signal"""
     over: bool = False
@@ -107,6 +111,8 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
         if there.state is not OperationState.ROLLING_BACK:
             return NextStep(operation.mount_id, there.state, over=True)
         return NextStep(operation.mount_id, there.state)
+    if operation.kind.works_alone and operation.in_flight:
+        return await _work(connection, operation)
     if operation.want is not None or operation.state is OperationState.CANCELLING:
         return await _wait(connection, operation, _NUDGED_SECONDS)  # until nothing is in flight
     if (seconds := _until_start(operation)) > 0:
@@ -114,10 +120,12 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
     if locked.away_mount is not None and (seconds := await _until_there(connection, locked)) > 0:
         return await _wait(connection, operation, seconds)
     has_them = locked.claimed and operation.state is not OperationState.WAITING
-    if not has_them and await store.claim(connection, operation):
+    if not has_them and not operation.kind.works_alone and await store.claim(connection, operation):
         return await _wait(connection, operation, _OTHERS_SECONDS)
     if locked.pace_seconds > 0:
         return await _wait(connection, operation, locked.pace_seconds)
+    if operation.kind.works_alone:
+        return await _work(connection, operation)
     if operation.kind is OperationKind.IMPORT:
         await store.touch(connection, operation.id)
         return NextStep(operation.mount_id, operation.state, imports=True)
@@ -141,6 +149,13 @@ async def _until_there(connection: Connection, locked: LockedOperation) -> float
     return seconds
 
 
+async def _work(connection: Connection, operation: Operation) -> NextStep:
+    there = await portion(connection, operation)
+    if there is None:
+        return await _wait(connection, operation, 0.3)
+    return NextStep(operation.mount_id, operation.state, portion=there, kind=operation.kind)
+
+
 async def _left(connection: Connection, locked: LockedOperation) -> bool:
     if locked.operation.kind is OperationKind.IMPORT:
         return not (locked.cursor or {}).get("over")
@@ -160,7 +175,7 @@ async def _hand_out(connection: Connection, locked: LockedOperation, room: int) 
     steps = [reversal(one, one.item) if operation.back else one for one in going]
     commands = await _commands(connection, operation, steps)
     await store.hand_out(connection, operation.id, [one.item for one in going], _pace(operation, going))
-    return NextStep(operation.mount_id, operation.state, commands)
+    return NextStep(commands[0].runs_on, operation.state, commands)
 
 
 async def _until_one_can_go(connection: Connection, operation: Operation) -> float:
@@ -189,7 +204,7 @@ async def _given_up(
         text = "Other commands held the path, however often it was tried. Retry the operation."
         given_up[item] = (ItemState.FAILED, "PATH_BUSY", text)
     steps = [reversal(one, one.item) if operation.back else one for one in items]
-    trees = [one for one in steps if one.nodes > 1 and one.kind in (ItemKind.DELETE, ItemKind.MOVE)]
+    trees = [one for one in steps if one.nodes > 1 and one.kind in (ItemKind.DELETE, ItemKind.MOVE, ItemKind.COPY)]
     if trees and (operation.options.only_if_unchanged or operation.back):
         state = ItemState.FAILED if operation.back else ItemState.SKIPPED
         for item in await store.changed_trees(connection, operation, locked.planned_entry or 0, trees):
@@ -209,7 +224,7 @@ async def _commands(connection: Connection, operation: Operation, steps: Sequenc
         if changes is not None:
             metadata.append((command, changes))
     if metadata:
-        await begin_store.keep_metadata(connection, operation.mount_id, metadata)
+        await begin_store.keep_metadata(connection, metadata[0][0].mount_id, metadata)
     return commands
 
 

@@ -27,6 +27,11 @@ def read_token_id(request: Request) -> int:
     return _whole_number(request, NotFound)
 
 
+def read_drift_id(request: Request) -> int:
+    """The id of a finding, a look, or a job. Raises InvalidRequest, NotFound."""
+    return _whole_number(request, NotFound)
+
+
 def _whole_number(request: Request, missing: type[FilestoreError]) -> int:
     """An id in the address. One that is too large to have been given is not there."""
     text = request.path_params["id"]

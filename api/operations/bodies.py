@@ -62,6 +62,8 @@ class OptionsBody(LimitsBody):
     start_at: Moment | None = None
     hashes: Literal["now", "later"] = "later"
     remove_new: bool = False
+    older_than: Annotated[float, Field(ge=0, le=1e10, strict=False)] | None = None
+    keep_bytes: Count | None = None
 
     def meant(self) -> Options:
         told = self.model_dump(exclude_none=True)
@@ -76,12 +78,13 @@ class DescribedMetadata(JsonBody):
 
 
 class NewOperation(JsonBody):
-    kind: Annotated[Literal["copy", "move", "delete", "restore", "describe", "import"], Field()]
+    kind: Annotated[Literal["copy", "move", "delete", "restore", "describe", "verify", "purge", "import"], Field()]
     backend_mount_id: Id
     path: Text | None = None
     path_b64: Text | None = Field(None, alias="pathB64")
     target_path: Text | None = None
     target_path_b64: Text | None = Field(None, alias="targetPathB64")
+    target_backend_mount_id: Id | None = None
     as_of: Moment | None = None
     selection: SelectionBody = Field(default_factory=SelectionBody)
     options: OptionsBody = Field(default_factory=OptionsBody)

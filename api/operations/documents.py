@@ -25,6 +25,7 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": row["id"], "kind": row["kind"], "state": state, "phase": _phase(row, state),
         "want": row["want"], "turn": row["turn"], "backendMountId": row["mount_id"], **spelled("path", path),
+        "targetBackendMountId": row["target_mount_id"] if target is None else row["target_mount_id"] or row["mount_id"],
         **spelled("targetPath", target), "selection": _camel(Selection.of_json(row["selection"]).to_json()),
         "asOf": Options.of_json(row["options"]).as_of,
         "options": _options(Options.of_json(row["options"])), "metadata": row["metadata"],
@@ -52,6 +53,7 @@ def _phase(row: Mapping[str, Any], state: OperationState) -> str:
 def item(one: OperationItem) -> dict[str, Any]:
     return {
         "item": one.item, "kind": one.kind, "state": one.state, **spelled("path", one.path),
+        "backendMountId": one.mount, "targetBackendMountId": one.target_mount,
         **spelled("targetPath", one.target), "sizeBytes": one.size, "nodes": one.nodes, "code": one.code,
         "message": one.message, "commandId": one.command_id, "nodeId": one.left_node or one.node_id,
         "version": one.left_version or one.version,
@@ -105,6 +107,7 @@ def _options(options: Options) -> dict[str, Any]:
         "onChanged": options.on_changed, "concurrency": options.concurrency,
         "filesPerSecond": options.files_per_second, "bytesPerSecond": options.bytes_per_second,
         "maxErrors": options.max_errors, "startAt": options.start_at, "removeNew": options.remove_new,
+        "olderThan": options.older_than, "keepBytes": options.keep_bytes,
         "hashes": options.hashes,
     }  # fmt: skip
 

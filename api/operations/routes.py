@@ -40,15 +40,17 @@ _STREAM_BEAT = 20.0
     openapi_extra={"requestBody": openapi.body_of(NewOperation, example())},
 )
 async def create(request: Request) -> Response:
-    """Copy, move, delete, restore or describe a whole subtree, or what a selection takes of it. First its plan is made: every item,
-    with its conflicts. With `planOnly` it waits then, to be looked at and applied; otherwise it runs. The same request under
-    the same key joins the operation that is there.
+    """Copy, move, delete, restore, describe or verify a whole subtree, or what a selection takes of it. First its plan is made:
+    every item, with its conflicts. With `planOnly` it waits then, to be looked at and applied; otherwise it runs. The same request
+    under the same key joins the operation that is there.
 
     An `import` makes known what lies on the storage below `path` already. It has no plan: it scans, and `planOnly` waits with
     that."""
     principal = await admit(request, "operate")
     front = front_of(request)
     body = await read_json(request, NewOperation)
+    if body.kind == "purge":
+        await admit(request, "mounts")
     operation = await make.operation_of(front, principal, body)
     key = read_key(request.headers, body.idempotency_key)
     asked = body.model_dump(mode="json", exclude={"idempotency_key"})

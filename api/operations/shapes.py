@@ -55,6 +55,7 @@ class Operation(Shape):
     backend_mount_id: int
     path: str
     path_b64: str = ""
+    target_backend_mount_id: int | None
     target_path: str | None
     target_path_b64: str = ""
     selection: JsonObject
@@ -76,9 +77,13 @@ class Operation(Shape):
 
 
 class OperationItem(Shape):
+    """Of a mount null says that it is that of the operation."""
+
     item: int
     kind: ItemKind
     state: ItemState
+    backend_mount_id: int | None
+    target_backend_mount_id: int | None
     path: str
     path_b64: str = ""
     target_path: str | None

@@ -26,6 +26,8 @@ def together(
         ground.add(step)
         if builds or step.item in waiting:
             continue
+        if taken and taken[0].appears_on != step.appears_on:
+            break  # a list is of one mount
         size, paths = size + step.size, paths + sum(map(_written, _places(step)))
         if len(taken) == room or (taken and (size > bytes_most or paths > PATHS_MAX)):
             break

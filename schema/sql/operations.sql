@@ -3,11 +3,11 @@
 -- name: create
 -- A key names one operation of its principal. No row: it exists already.
 INSERT INTO filestore.operations (id, tenant, principal, token_id, key, request_hash, kind, mount_id, path, target_path, selection,
-       options, metadata, plan_only, undoes, undoes_turn, state, planned_at, started_at)
+       options, metadata, plan_only, undoes, undoes_turn, state, planned_at, started_at, target_mount_id)
 VALUES (%(id)s, %(tenant)s, %(principal)s, %(token_id)s, %(key)s, decode(%(hash)s, 'hex'), %(kind)s, %(mount)s, %(path)s,
        %(target)s, %(selection)s::jsonb, %(options)s::jsonb, %(metadata)s::jsonb, %(plan_only)s, %(undoes)s, %(undoes_turn)s,
        %(state)s::filestore.operation_state, CASE WHEN %(state)s <> 'planning' THEN now() END,
-       CASE %(state)s WHEN 'running' THEN now() END)
+       CASE %(state)s WHEN 'running' THEN now() END, %(target_mount)s)
 ON CONFLICT (tenant, principal, key) DO NOTHING
 RETURNING id::text
 
@@ -27,7 +27,7 @@ SELECT o.id::text FROM filestore.operations o
 SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path, o.target_path, o.selection, o.options, o.metadata,
        o.state::text, o.want, o.back, o.turn, o.plan_only, o.undoes::text, o.undoes_turn, o.conflicts, o.items, o.done, o.failed,
        o.skipped, o.changed, o.reversed, o.in_flight, o.claimed, o.plan_cursor, o.planned_entry, o.failed_before, o.changed_before,
-       o.started_at IS NOT NULL AS started,
+       o.started_at IS NOT NULL AS started, o.target_mount_id,
        greatest(0, extract(epoch FROM o.paced_until - now()))::float AS pace_seconds,
        o.away_mount, greatest(0, extract(epoch FROM o.away_until - now()))::float AS away_seconds
   FROM filestore.operations o WHERE o.id = %(id)s
@@ -175,12 +175,13 @@ SELECT i.* FROM filestore.operation_steps i
 -- name: put_items
 -- A page of the plan.
 INSERT INTO filestore.operation_items (operation_id, item, kind, path, target, node_id, node_kind, version, target_version,
-       content_version, size_bytes, nodes, needs, state, code, message)
+       content_version, size_bytes, nodes, needs, state, code, message, mount_id, target_mount_id)
 SELECT %(id)s, i.item, i.kind, decode(i.path, 'hex'), decode(i.target, 'hex'), i.node, i.node_kind, i.version, i.target_version,
-       i.content_version, i.size, i.nodes, i.needs, i.state, i.code, i.message
+       i.content_version, i.size, i.nodes, i.needs, i.state, i.code, i.message, i.mount, i.target_mount
   FROM jsonb_to_recordset(%(items)s::jsonb) AS i(item integer, kind text, path text, target text, node bigint,
        node_kind filestore.node_kind, version bigint, target_version bigint, content_version bigint, size bigint, nodes bigint,
-       needs integer, state filestore.item_state, code text, message text)
+       needs integer, state filestore.item_state, code text, message text,
+       mount bigint, target_mount bigint)
 
 -- name: advance_plan
 -- What a page of the plan adds up to, and where it ended.
@@ -203,8 +204,10 @@ UPDATE filestore.operations
 -- name: overlapping
 -- Another operation that is at work in the same subtrees, or above or below them.
 SELECT o.id::text FROM filestore.operations o
- WHERE o.claimed AND o.mount_id = %(mount)s AND o.id <> %(id)s
-   AND EXISTS (SELECT FROM unnest(ARRAY[o.path, o.target_path]) AS theirs(path), unnest(%(paths)s::bytea[]) AS ours(path)
+ WHERE o.claimed AND o.id <> %(id)s
+   AND EXISTS (SELECT FROM (VALUES (o.mount_id, o.path), (coalesce(o.target_mount_id, o.mount_id), o.target_path))
+                             AS theirs(mount, path)
+                 JOIN unnest(%(mounts)s::bigint[], %(paths)s::bytea[]) AS ours(mount, path) ON ours.mount = theirs.mount
                 WHERE theirs.path = ours.path OR theirs.path = '' OR ours.path = ''
                    OR substring(ours.path FOR octet_length(theirs.path) + 1) = theirs.path || '\x2f'::bytea
                    OR substring(theirs.path FOR octet_length(ours.path) + 1) = ours.path || '\x2f'::bytea)
@@ -259,17 +262,17 @@ SELECT i.item FROM filestore.operation_items i
 -- Whole directories that do not hold any more what the plan saw: another count, other bytes, or a command since then, or one that
 -- was at work when the plan began. It changed something there, or brought something there.
 SELECT i.item
-  FROM jsonb_to_recordset(%(trees)s::jsonb) AS i(item integer, node bigint, path text, nodes bigint, size bigint)
+  FROM jsonb_to_recordset(%(trees)s::jsonb) AS i(item integer, node bigint, path text, nodes bigint, size bigint, mount bigint)
  CROSS JOIN LATERAL (SELECT decode(i.path || '2f', 'hex') AS low, length(i.path) / 2 + 1 AS size) t
  CROSS JOIN LATERAL (SELECT * FROM filestore.rollup_of(i.node)) r
  WHERE r.file_count + r.directory_count + 1 <> i.nodes OR r.size_bytes <> i.size
     OR EXISTS (SELECT FROM filestore.journal_entries j
-                WHERE j.mount_id = %(mount)s AND j.id > %(entry)s AND j.outcome = 'succeeded'
+                WHERE j.mount_id = i.mount AND j.id > %(entry)s AND j.outcome = 'succeeded'
                   AND j.operation_id IS DISTINCT FROM %(id)s::uuid
                   AND t.low IN (substring(j.path FOR t.size), substring(filestore.target_v1(j.payload) FOR t.size)) OFFSET 0)
     OR EXISTS (SELECT FROM filestore.operations o
                  JOIN filestore.journal_entries j ON j.command_id = ANY(o.planned_beside)
-                WHERE o.id = %(id)s::uuid AND j.mount_id = %(mount)s AND j.outcome = 'succeeded'
+                WHERE o.id = %(id)s::uuid AND j.mount_id = i.mount AND j.outcome = 'succeeded'
                   AND t.low IN (substring(j.path FOR t.size), substring(filestore.target_v1(j.payload) FOR t.size)) OFFSET 0)
 
 -- name: described
@@ -348,7 +351,7 @@ UPDATE filestore.operations SET touched_at = now() WHERE id = %(id)s
 SELECT o.id::text, o.tenant, o.kind, o.state::text, o.want, o.back, o.turn, o.mount_id, o.path, o.target_path, o.selection,
        o.options, o.metadata, o.plan_cursor, o.items, o.nodes, o.bytes, o.conflicts, o.done, o.failed, o.skipped, o.reversed,
        o.in_flight, o.nodes_done, o.bytes_done, o.principal, o.created_at, o.planned_at, o.started_at, o.ended_at, o.undoes::text,
-       o.waits_for::text, o.refusal, o.away_mount,
+       o.waits_for::text, o.refusal, o.away_mount, o.target_mount_id,
        (SELECT u.id::text FROM filestore.operations u
          WHERE u.undoes = o.id AND u.state <> 'cancelled' ORDER BY u.created_at DESC LIMIT 1) AS undone_by,
        extract(epoch FROM coalesce(o.ended_at, now()) - o.started_at)::float AS seconds

@@ -64,6 +64,7 @@ async def create(connection: Connection, operation: Operation, key: str, hash: s
         "selection": _json(operation.selection.to_json()), "options": _json(operation.options.to_json()),
         "metadata": None if operation.metadata is None else _json(operation.metadata), "plan_only": operation.plan_only,
         "undoes": operation.undoes, "undoes_turn": operation.undoes_turn, "state": operation.state,
+        "target_mount": operation.target_mount,
     }  # fmt: skip
     return await (await connection.execute(SQL["create"], values)).fetchone() is not None
 
@@ -110,7 +111,8 @@ def _operation(row: DictRow) -> Operation:
         selection=Selection.of_json(row["selection"]), options=Options.of_json(row["options"]), metadata=row["metadata"],
         state=OperationState(row["state"]), want=Want(row["want"]) if row["want"] else None, back=row["back"],
         turn=row["turn"], plan_only=row["plan_only"], undoes=row["undoes"], undoes_turn=row["undoes_turn"], started=row["started"],
-        undone=row["undone"], stale=row["stale"], failed_before=row["failed_before"], changed_before=row["changed_before"],
+        undone=row["undone"], target_mount=row["target_mount_id"],
+        stale=row["stale"], failed_before=row["failed_before"], changed_before=row["changed_before"],
         conflicts=row["conflicts"], items=row["items"], done=row["done"], failed=row["failed"], skipped=row["skipped"],
         changed=row["changed"], reversed=row["reversed"], in_flight=row["in_flight"],
     )  # fmt: skip
@@ -224,7 +226,7 @@ async def put_items(connection: Connection, id: str, items: Sequence[OperationIt
             "target": one.target.raw.hex() if one.target else None, "node": one.node_id, "node_kind": one.node_kind,
             "version": one.version, "target_version": one.target_version, "content_version": one.content_version,
             "size": one.size, "nodes": one.nodes, "needs": one.needs, "state": one.state, "code": one.code,
-            "message": one.message,
+            "message": one.message, "mount": one.mount, "target_mount": one.target_mount,
         }
         for one in items
     ]  # fmt: skip
@@ -258,8 +260,10 @@ async def claim(connection: Connection, operation: Operation) -> str | None:
     """Take the subtrees of an operation, all of them or none. Another operation that is at work there; None: they are ours.
     Two that ask at once come one after the other."""
     await connection.execute("SELECT pg_advisory_xact_lock(%(lock)s)", {"lock": Lock.OPERATIONS})
-    paths = [path.raw for path in (operation.path, operation.target_path) if path is not None]
-    values = {"id": operation.id, "mount": operation.mount_id, "paths": paths}
+    trees = [(operation.mount_id, operation.path)]
+    if operation.target_path is not None:
+        trees.append((operation.target_mount or operation.mount_id, operation.target_path))
+    values = {"id": operation.id, "mounts": [mount for mount, _ in trees], "paths": [path.raw for _, path in trees]}
     row = await (await connection.execute(SQL["overlapping"], values)).fetchone()
     if row is None:
         await connection.execute(SQL["claim"], {"id": operation.id})
@@ -304,10 +308,17 @@ async def changed_trees(
 ) -> set[int]:
     """Which of these whole directories do not hold any more what the plan saw."""
     trees = [
-        {"item": one.item, "node": one.node_id, "path": one.path.raw.hex(), "nodes": one.nodes, "size": one.size}
+        {
+            "item": one.item,
+            "node": one.node_id,
+            "path": one.path.raw.hex(),
+            "nodes": one.nodes,
+            "size": one.size,
+            "mount": one.mount or operation.mount_id,
+        }
         for one in items
     ]
-    values = {"id": operation.id, "mount": operation.mount_id, "entry": entry, "trees": _json(trees)}
+    values = {"id": operation.id, "entry": entry, "trees": _json(trees)}
     cursor = await connection.execute(SQL["changed_trees"], values)
     return {int(row["item"]) for row in await cursor.fetchall()}
 
@@ -448,6 +459,7 @@ def _item(row: DictRow) -> OperationItem:
         state=ItemState(row["state"]), code=row["code"], message=row["message"],
         command_id=CommandId(str(row["command_id"])) if row["command_id"] else None, left_node=row["left_node"],
         left_version=row["left_version"], replaced_version=row["replaced_version"],
+        mount=row["mount_id"], target_mount=row["target_mount_id"],
     )  # fmt: skip
 
 

@@ -190,11 +190,14 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
     return any(node["Node Type"] == "Sort" and node["Plan Rows"] > 10_000 for node in nodes)
 
 
+WORK, RESTORES = load("work_items"), load("restores")
 ITEMS, OPERATIONS, OPERATION = load("item_commands"), load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
 IMPORTS = load("imports")
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
 RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
+LOOKS, CONCLUDE = load("looks"), load("conclude")
+LISTED = {"paths": [b"5/", b"6/"], "devices": [0, 0], "inodes": [7, 8], "births": [7, 8]}
 NOW = datetime.now(UTC) + timedelta(days=1)
 EVER = NOW + timedelta(days=90)
 THEN = datetime.now(UTC) - timedelta(minutes=5)
@@ -287,11 +290,23 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "give_up": (OPERATIONS["give_up"], {"id": OPERATION, "items": "[]"}, {"operation_items_pkey"}),
     "done_up": (OPERATIONS["done_up"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
     "done_down": (OPERATIONS["done_down"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
+    "work in flight": (WORK["in_flight"], {"id": OPERATION, "limit": 64}, {"operation_items_state"}),
+    "work begins": (WORK["begin"], {"id": OPERATION, "items": [7, 8], "seconds": 0.0}, {"operation_items_state"}),
+    "work ends": (WORK["end"], {"id": OPERATION, "items": "[]"}, {"operation_items_state"}),
+    "files of work": (WORK["files"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_pkey", "nodes_pkey"}),
+    "verified": (WORK["verified"], {"node": 5000, "version": 1, "sha256": HASH}, {"nodes_pkey", "snapshots_pkey"}),
+    "deleted at a path": (RESTORES["gone_at"], {"mount": 1, "path": b"5/10", "parent": b"5/", "name": b"10"},
+                          {"nodes_directory", "nodes_deleted_directory", "nodes_deleted"}),
+    "kept now": (RESTORES["kept_now"], {"nodes": [500, 5000]}, {"nodes_pkey", "snapshots_pkey"}),
+    "since a time": (RESTORES["since"], {"nodes": "[]"}, {"nodes_pkey", "snapshots_pkey"}),
+    "were at a time": (RESTORES["were"], {"nodes": [5000], "base": 500, "at": NOW}, {"snapshots_pkey"}),
+    "buried": (RESTORES["buried"], {"top": 500, "directory": b"", "name": b"", "limit": 64},
+               {"nodes_pkey", "nodes_deleted_directory", "nodes_deleted"}),
     "due operations": (OPERATIONS["due"], {"mount": 1, "silent": 15.0, "after": None}, {"operations_moving"}),
-    "changed trees": (OPERATIONS["changed_trees"], {"id": OPERATION, "mount": 1, "entry": 10**9, "trees": "[]"},
+    "changed trees": (OPERATIONS["changed_trees"], {"id": OPERATION, "entry": 10**9, "trees": "[]"},
                       {"journal_entries_command_id_attempt_key", "operations_pkey"}),
     "comes_back": (OPERATIONS["comes_back"], {"id": OPERATION, "state": "pending"}, {"operation_items_state"}),
-    "overlapping": (OPERATIONS["overlapping"], {"mount": 1, "id": OPERATION, "paths": "{}"}, {"operations_claimed"}),
+    "overlapping": (OPERATIONS["overlapping"], {"mounts": "{}", "id": OPERATION, "paths": "{}"}, {"operations_claimed"}),
     "a plan": (OPERATIONS["below"], {"mount": 1, "directory": b"5/", "high": b"50", "name": b"", "limit": 500},
                {"nodes_directory", "nodes_name"}),
     "what is recorded at names": (
@@ -343,6 +358,17 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "put_hashes": (
         IMPORTS["put_hashes"], {"ids": [500], "versions": [1], "hashes": "{" + "ab" * 32 + "}"}, {"nodes_pkey", "snapshots_pkey"},
     ),
+    "directories of a look": (LOOKS["directories"], {"mount": 1, **LISTED}, {"nodes_directory", "nodes_inode"}),
+    "children of a look": (LOOKS["children"], {"ids": [500, 501]}, {"nodes_name"}),
+    "a name of a look": (LOOKS["child"], {"mount": 1, "directory": b"5/", "name": b"7"}, {"nodes_directory", "nodes_name"}),
+    "nodes_at": (CONCLUDE["nodes_at"], {"parents": [500], "names": [b"7"]}, {"nodes_name", "nodes_pkey"}),
+    "nodes_of": (CONCLUDE["nodes_of"], {"mount": 1, "inodes": [2**40]}, {"nodes_inode", "nodes_pkey"}),
+    "nodes_below": (CONCLUDE["nodes_below"], {"tops": [500], "paths": [b"5"], "seen": [7]}, {"nodes_name"}),
+    "since a look": (CONCLUDE["since"], {"mount": 1, "entries": 2**40, "most": 10**6}, {"journal_entries_pkey"}),
+    "change_nodes of a look": (CONCLUDE["change_nodes"], {"acts": "[]", "conclusion": 1}, {"nodes_pkey"}),
+    "doubt of a look": (CONCLUDE["doubt"], {"acts": "[]", "conclusion": 1}, {"nodes_pkey"}),
+    "miss of a look": (CONCLUDE["miss"], {"acts": "[]", "conclusion": 1}, {"nodes_pkey"}),
+    "roll of a look": (CONCLUDE["roll"], {"shifts": "[]"}, {"nodes_pkey"}),
     "occupants": (OPERATIONS["occupants"], {"mount": 1, "places": "[]"}, {"nodes_directory", "nodes_name"}),
     "node_at": (OPERATIONS["node_at"], {"mount": 1, "path": b"5/7", "parent": b"5/", "name": b"7"}, {"nodes_directory"}),
 }  # fmt: skip

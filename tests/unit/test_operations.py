@@ -147,6 +147,29 @@ def test_what_lies_at_a_target(choice: Any, kind: NodeKind, expected: tuple[obje
     assert (one.target.text, one.code, one.state, one.target_version) == expected
 
 
+def test_what_goes_to_another_mount_says_so_and_comes_back_from_there() -> None:
+    there, here = (
+        MountId(8),
+        operation(OperationKind.MOVE, target_mount=MountId(8), options=Options(on_conflict="overwrite")),
+    )
+    planner = Planner(here, NodePath(b"a"), 0)
+    planner.add(node("a/f"), {NodePath(b"z/copy/f"): Occupant(NodeKind.FILE, 4)}, whole=True)
+    mkdir, delete, move = planner.items
+    assert [(one.kind, one.mount, one.target_mount) for one in planner.items] == [
+        ("mkdir", there, None), ("delete", there, None), ("move", None, there),
+    ]  # fmt: skip
+    commands = [command_of(here, one, new_command_id()) for one in planner.items]
+    assert [(one.mount_id, one.target_mount_id, one.runs_on) for one in commands] == [
+        (there, None, there), (there, None, there), (7, there, there),
+    ]  # fmt: skip
+    back = [reversal(replace(one, left_node=NodeId(9), left_version=2), one.item) for one in (move, delete, mkdir)]
+    assert [(one.kind, one.mount, one.target_mount) for one in back] == [
+        ("move", there, None), ("restore", there, None), ("delete", there, None),
+    ]  # fmt: skip
+    assert command_of(here, back[0], new_command_id()).runs_on == 7
+    assert together(back, bytes_most=10) == back[:1], "a list is of one mount"
+
+
 def test_a_move_over_a_file_sends_that_one_to_the_trash_first() -> None:
     options = Options(on_conflict="overwrite")
     planner = Planner(operation(OperationKind.MOVE, options=options), NodePath(b"a"), 0, {b"z/copy": None})
