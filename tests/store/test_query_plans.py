@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 from schema.commands.command import CommandKind
 from schema.ids import FIRST_COMMAND_ID, CommandId, MountId, NodeId
 from schema.migrate import migrate
+from schema.operations.undo_selection import UndoSelection
 from schema.paths import NodePath
 from schema.sql import load
 from schema.store import begin as begin_store
@@ -22,6 +23,7 @@ from schema.store import nodes as node_store
 from schema.store import past as past_store
 from schema.store import records as record_store
 from schema.store import snapshots as snapshot_store
+from schema.store import undo as undo_store
 from schema.store.journal import JournalFilter
 from schema.store.lineage import Lineage
 from schema.store.records import RecordSearch
@@ -79,11 +81,12 @@ FILL = [
     """INSERT INTO filestore.cleanups (mount_id, command_id, stage_id)
        SELECT mount_id, id, gen_random_uuid() FROM filestore.commands LIMIT 2000""",
     """INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, node_id, path, principal,
-           key, executor, outcome, code, operation_id, atomic_id, correlation_id, payload, started_at)
+           key, executor, outcome, code, operation_id, atomic_id, correlation_id, payload, started_at, after)
        SELECT 'main', c.id, 1, c.kind, c.mount_id, c.key::bigint, c.path, c.principal, c.key, 'local', CASE WHEN failed THEN
               'failed' ELSE 'succeeded' END::filestore.command_status, CASE WHEN failed THEN 'STORAGE_FULL' END,
               CASE WHEN key LIKE '%%7' THEN gen_random_uuid() END, CASE WHEN key LIKE '%%8' THEN gen_random_uuid() END,
-              CASE WHEN key LIKE '%%9' THEN 'work ' || length(key) END, '{}', now()
+              CASE WHEN key LIKE '%%9' THEN 'work ' || length(key) END, '{}', now(),
+              '{"kind": "file", "version": 1, "size": 5}'
          FROM filestore.commands c CROSS JOIN LATERAL (SELECT key LIKE '%%333' AS failed) f WHERE status <> 'running'""",
     """INSERT INTO filestore.outbox (tenant, mount_id, type, data, position)
        SELECT 'main', %(mount)s, 'x', '{}', CASE WHEN i <= 999900 THEN i END FROM generate_series(1, 1000000) i""",
@@ -209,6 +212,8 @@ IMPORTS = load("imports")
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
 RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
+LOOKS, CONCLUDE = load("looks"), load("conclude")
+LISTED = {"paths": [b"5/", b"6/"], "devices": [0, 0], "inodes": [7, 8], "births": [7, 8]}
 NOW = datetime.now(UTC) + timedelta(days=1)
 EVER = NOW + timedelta(days=90)
 THEN = datetime.now(UTC) - timedelta(minutes=5)
@@ -303,6 +308,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "give_up": (OPERATIONS["give_up"], {"id": OPERATION, "items": "[]"}, {"operation_items_pkey"}),
     "done_up": (OPERATIONS["done_up"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
     "done_down": (OPERATIONS["done_down"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
+    "changed_since": (OPERATIONS["changed_since"], {"id": OPERATION, "limit": 10}, {"operations_pkey", "journal_entries_mount"}),
     "work in flight": (WORK["in_flight"], {"id": OPERATION, "limit": 64}, {"operation_items_state"}),
     "work begins": (WORK["begin"], {"id": OPERATION, "items": [7, 8], "seconds": 0.0}, {"operation_items_state"}),
     "work ends": (WORK["end"], {"id": OPERATION, "items": "[]"}, {"operation_items_state"}),
@@ -371,6 +377,17 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "put_hashes": (
         IMPORTS["put_hashes"], {"ids": [500], "versions": [1], "hashes": "{" + "ab" * 32 + "}"}, {"nodes_pkey", "snapshots_pkey"},
     ),
+    "directories of a look": (LOOKS["directories"], {"mount": 1, **LISTED}, {"nodes_directory", "nodes_inode"}),
+    "children of a look": (LOOKS["children"], {"ids": [500, 501]}, {"nodes_name"}),
+    "a name of a look": (LOOKS["child"], {"mount": 1, "directory": b"5/", "name": b"7"}, {"nodes_directory", "nodes_name"}),
+    "nodes_at": (CONCLUDE["nodes_at"], {"parents": [500], "names": [b"7"]}, {"nodes_name", "nodes_pkey"}),
+    "nodes_of": (CONCLUDE["nodes_of"], {"mount": 1, "inodes": [2**40]}, {"nodes_inode", "nodes_pkey"}),
+    "nodes_below": (CONCLUDE["nodes_below"], {"tops": [500], "paths": [b"5"], "seen": [7]}, {"nodes_name"}),
+    "since a look": (CONCLUDE["since"], {"mount": 1, "entries": 2**40, "most": 10**6}, {"journal_entries_pkey"}),
+    "change_nodes of a look": (CONCLUDE["change_nodes"], {"acts": "[]", "conclusion": 1}, {"nodes_pkey"}),
+    "doubt of a look": (CONCLUDE["doubt"], {"acts": "[]", "conclusion": 1}, {"nodes_pkey"}),
+    "miss of a look": (CONCLUDE["miss"], {"acts": "[]", "conclusion": 1}, {"nodes_pkey"}),
+    "roll of a look": (CONCLUDE["roll"], {"shifts": "[]"}, {"nodes_pkey"}),
     "occupants": (OPERATIONS["occupants"], {"mount": 1, "places": "[]"}, {"nodes_directory", "nodes_name"}),
     "events of the Metastore": (METASTORE["page"], {"after": 999_000, "limit": 100, "bytes": 4_000_000}, {"outbox_position"}),
     "events of the Timestore": (ACTIVITY["page"], {"after": 999_000, "limit": 100, "bytes": 4_000_000}, {"outbox_position"}),
@@ -538,7 +555,8 @@ ASKED: dict[str, tuple[JournalFilter, set[str]]] = {
     "the largest piece of work": (JournalFilter(correlation="work 6"), {"journal_entries_correlation", "journal_entries_pkey"}),
     "failures": (JournalFilter(outcomes=["failed", "inconsistent"]), {"journal_entries_failures"}),
     "a code": (JournalFilter(codes=["STORAGE_FULL"]), {"journal_entries_failures"}),
-    "a principal": (JournalFilter(principal="user1"), {"journal_entries_pkey"}),
+    "a principal": (JournalFilter(principal="user1"), {"journal_entries_principal", "journal_entries_pkey"}),
+    "a principal of few entries": (JournalFilter(principal="nobody"), {"journal_entries_principal"}),
     "everything": (JournalFilter(), {"journal_entries_pkey"}),
 }  # fmt: skip
 
@@ -615,3 +633,57 @@ async def test_going_on_at_a_place_reads_no_more_than_the_first_page(
     tree = {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9, "after_rank": 2}
     nodes = await plan(connection, node_store._TREE, values | tree, generic=False)
     assert scanned(nodes) == set() and {"nodes_directory", "nodes_name"} <= indexes(nodes)
+
+
+SELECTED: dict[str, tuple[UndoSelection, set[str]]] = {
+    "a principal": (UndoSelection(principal="nobody"), {"journal_entries_principal"}),
+    "a token": (UndoSelection(token_id=7), {"journal_entries_token"}),
+    "a piece of work": (UndoSelection(correlation_id="work 3"), {"journal_entries_correlation"}),
+    "commands": (
+        UndoSelection(commands=tuple(map(CommandId, IDS))), {"journal_entries_end", "journal_entries_command_id_attempt_key"},
+    ),
+    "an operation": (UndoSelection(operation_id=IDS[0]), {"journal_entries_operation"}),
+    "a time": (UndoSelection(since=THEN, until=NOW), {"journal_entries_mount", "journal_entries_pkey"}),
+    "a path": (UndoSelection(path=NodePath(b"p777")), {"journal_entries_mount", "journal_entries_pkey"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SELECTED)
+async def test_what_an_undo_takes_is_found_by_index_for(full: tuple[Connection, MountId], name: str) -> None:
+    connection, mount = full
+    selection, expected = SELECTED[name]
+    values = undo_store.Taken("main", mount, selection, 2_000_000).values() | {"below": 900_000, "limit": 500}
+    nodes = await plan(connection, undo_store.QUERIES["changes"], values, generic=False)
+    assert scanned(nodes) == set() and not sorts_everything(nodes)
+    assert indexes(nodes) & expected
+
+
+BETWEEN: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "runs": ({"nodes": [5000, 5001]}, {"snapshots_pkey", "nodes_pkey", "journal_entries_end"}),
+    "running": ({"asked_at": NOW}, {"commands_running"}),
+    "taken_places": (
+        {"places": json.dumps([{"item": 1, "parent": 5, "name": "37", "node": 5000, "entry": 7}])},
+        {"snapshots_children", "journal_entries_end"},
+    ),
+    "changed_below": (
+        {"trees": json.dumps([{"item": 1, "path": "35", "entry": 7}])},
+        {"journal_entries_path", "journal_entries_target"},
+    ),
+    "expired": ({"contents": json.dumps([{"item": 1, "node": 5000, "version": 1}])}, {"snapshots_pkey"}),
+    "own_versions": (
+        {"id": OPERATION, "items": json.dumps([{"item": 1, "node": 5000, "version": 1}])},
+        {"snapshots_pkey", "nodes_pkey"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+async def test_what_came_between_the_changes_of_an_undo_is_found_by_index(
+    full: tuple[Connection, MountId], name: str
+) -> None:
+    connection, mount = full
+    more, expected = BETWEEN[name]
+    values = undo_store.Taken("main", mount, UndoSelection(principal="user1"), 2_000_000).values() | more
+    nodes = await plan(connection, undo_store.QUERIES[name], values, generic=False, run=True)
+    assert scanned(nodes) == set() and expected <= indexes(nodes)
+    assert touched(nodes) < PAGES_MAX
