@@ -66,6 +66,7 @@ NEEDS = {
     ("PATCH", "/v1/nodes/{id}/metadata"): "write",
     ("POST", "/v1/commands"): "write",
     ("POST", "/v1/commands/{name}"): "write",
+    ("POST", "/v1/commands/{id}/undo"): "write",
     **{("POST", f"/v1/commands/{kind.name}"): "write" for kind in KINDS},
     ("POST", "/v1/backend-mounts"): "admin",
     ("PATCH", "/v1/backend-mounts/{id}"): "admin",
@@ -89,8 +90,11 @@ NEEDS = {
     ("GET", "/v1/subscriptions/{id}/deliveries"): "write",
     **{("POST", f"/v1/subscriptions/{{id}}/{verb}"): "write" for verb in ("redrive", "replay", "rotate", "test")},
     ("POST", "/v1/rollups/recomputes"): "write",
+    ("POST", "/v1/freeze"): "admin",
+    ("DELETE", "/v1/freeze/{id}"): "admin",
     ("POST", "/v1/operations"): "write",
     ("PATCH", "/v1/operations/{id}"): "write",
+    **{("POST", f"/v1/operations/{control}"): "write" for control in ("pause", "resume", "cancel", "retry")},
     **{
         ("POST", f"/v1/operations/{{id}}/{control}"): "write"
         for control in ("apply", "pause", "resume", "cancel", "retry", "undo")

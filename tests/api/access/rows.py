@@ -32,6 +32,8 @@ class Subject:
     command: str
     hold: int
     subscription: str = ""
+    ended: str = ""
+    """A subscription that is removed"""
     metastore: bool = True
 
     @property
@@ -154,7 +156,7 @@ _STEERED = MatrixRow("operate", sends=lambda subject: {"json": {}})
 _SUBSCRIBED: Mapping[str, dict[str, Any]] = {
     "getSubscription": {}, "updateSubscription": {"state": "paused"}, "listDeliveries": {},
     "redriveDeliveries": {}, "replaySubscription": {"after": "0"}, "rotateSubscriptionSecret": {},
-    "testSubscription": {}, "deleteSubscription": {},
+    "testSubscription": {},
 }  # fmt: skip
 _AS_WAS = {"from": "2026-01-01T00:00:00Z"}
 
@@ -244,6 +246,7 @@ ROWS: Mapping[str, MatrixRow] = {
     "notifyS3": MatrixRow("reconcile", "tenant", lambda subject: {"json": {"Records": []}}),
     "createSubscription": MatrixRow("operate", "tenant", lambda subject: {"json": {"url": "https://example.org/"}}),
     "listSubscriptions": MatrixRow("operate", "tenant"),
+    "deleteSubscription": MatrixRow("operate", "tenant", id=lambda subject: subject.ended),
     **{
         name: MatrixRow("operate", "tenant", _json(**body), id=lambda subject: subject.subscription)
         for name, body in _SUBSCRIBED.items()

@@ -102,9 +102,9 @@ async def subject_of(front: FrontOfTest, tree: Tree) -> Subject:
         put = await client.put(f"/v1/metastore/records/{file}", json={"tags": ["found"]})
         assert put.status_code == 200, put.text
         assert (await client.put(f"/v1/metastore/namespaces/{subject.namespace}", json={})).is_success
-        subscribed = await client.post("/v1/subscriptions", json={"url": "https://example.org/"})
-        assert subscribed.status_code == 201, subscribed.text
-    return replace(subject, subscription=subscribed.json()["data"]["id"])
+        subscribed = [await client.post("/v1/subscriptions", json={"url": "https://example.org/"}) for _ in range(2)]
+        kept, ended = (answer.json()["data"]["id"] for answer in subscribed)
+    return replace(subject, subscription=kept, ended=ended)
 
 
 def address(one: MatrixOperation, subject: Subject, upload: str) -> str:
