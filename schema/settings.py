@@ -160,6 +160,8 @@ class Settings(BaseSettings):
     operations_keep_days: float = Field(90, gt=0)
     """How long an operation and its items can be looked at and undone, at least, once it has ended."""
     prune_seconds: float = Field(3600.0, gt=0)
+    purge_seconds: float = Field(3600.0, gt=0)
+    """Between looks for what the trash of a mount keeps no longer."""
     """How often what is older is removed."""
     rollup_proof_seconds: float = Field(3600.0, gt=0)
     """How often the totals of each mount are compared with what its directories hold."""

@@ -26,6 +26,9 @@ from activities.executors.kinds import open_executor, prepare_storage, prove_sto
 from activities.operations.chunk import NextChunk
 from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
+from activities.operations.purge import PurgeItems
+from activities.operations.retain import RetainTrash
+from activities.operations.verify import VerifyFiles
 from activities.ports import Audience, Executors
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
@@ -221,6 +224,9 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
         Recomputes(pool, publish.announce),
         PlanItems(pool),
         NextChunk(pool, executors, steps),
+        VerifyFiles(pool, executors, copies),
+        PurgeItems(pool, executors, copies),
+        RetainTrash(pool),
         ImportTree(pool, executors, copies, publish.announce),
         Observe(pool, executors, copies, publish.announce),
         Jobs(pool, publish.announce),

@@ -30,6 +30,7 @@ from workflows.operations.start import drive
 from workflows.queues import CONTROL_QUEUE, bulk_queue
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
+from workflows.upkeep.purge_trash import PurgeTrash
 from workflows.upkeep.start import run_recompute
 from workflows.upkeep.sweep_mount import SweepMount
 
@@ -129,12 +130,14 @@ async def ensure_schedules(client: Client, settings: Settings, mounts: list[Moun
             task_queue=bulk_queue(mount),
         )
         await ensure(client, f"rollups/proof/{mount}", proof, timedelta(seconds=settings.rollup_proof_seconds))
+        purge = ScheduleActionStartWorkflow(PurgeTrash.run, mount, id=f"trash/{mount}", task_queue=bulk_queue(mount))
+        await ensure(client, f"trash/{mount}", purge, timedelta(seconds=settings.purge_seconds))
 
 
 async def drop_schedules(client: Client, scheduled: set[MountId], resting: set[MountId]) -> set[MountId]:
     """A mount that is switched off is not swept. Returns the mounts that may still have a schedule."""
     for mount in scheduled.intersection(resting):
-        for schedule in (f"sweep/{mount}", f"rollups/proof/{mount}"):
+        for schedule in (f"sweep/{mount}", f"rollups/proof/{mount}", f"trash/{mount}"):
             with suppress(RPCError):
                 await client.get_schedule_handle(schedule).delete()
     return scheduled.difference(resting)

@@ -21,6 +21,9 @@ from activities.events.publish import Publish
 from activities.operations.chunk import NextChunk
 from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
+from activities.operations.purge import PurgeItems
+from activities.operations.retain import RetainTrash
+from activities.operations.verify import VerifyFiles
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
@@ -38,6 +41,7 @@ from workflows.operations.run import RunOperation
 from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
+from workflows.upkeep.purge_trash import PurgeTrash
 from workflows.upkeep.recompute_rollups import RecomputeRollups
 from workflows.upkeep.sweep_mount import SweepMount
 
@@ -57,6 +61,9 @@ class Activities:
     recomputes: Recomputes
     plan: PlanItems
     chunks: NextChunk
+    verify: VerifyFiles
+    purge: PurgeItems
+    retain: RetainTrash
     imports: ImportTree
     observe: Observe
     jobs: Jobs
@@ -73,7 +80,8 @@ class Activities:
         """The activities of long work, and of lists that belong to an operation."""
         upkeep: list[Callable[..., Any]] = [self.sweep.sweep, self.recomputes.recompute, self.recomputes.prove]
         operations: list[Callable[..., Any]] = [self.plan.plan, self.chunks.next, self.imports.import_tree]
-        return [*self.brief, self.begin.adopt, *upkeep, *operations, *self._drift]
+        alone: list[Callable[..., Any]] = [self.verify.verify, self.purge.purge, self.retain.retain]
+        return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift]
 
     @property
     def _drift(self) -> Sequence[Callable[..., Any]]:
@@ -104,6 +112,7 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
             SweepMount,
             RecomputeRollups,
             ProveRollups,
+            PurgeTrash,
             PlanOperation,
             RunOperation,
             LookAt,
