@@ -42,6 +42,9 @@ POINTS: dict[str, str] = {
     "finish.closed": "the cleanup rows are closed",
     "operation.planned": "a page of a plan is durable",
     "operation.next": "the next items of an operation are handed out, their commands are not begun",
+    "operation.worked": "a file was read again, its item is in flight",
+    "purge.marked": "content is kept no longer, and lies in the trash still",
+    "purge.unlinked": "it is removed, the record does not say so",
     "import.written": "a page of an import is written, its transaction has not ended",
     "import.page": "a page of an import and where its scan goes on are durable",
     "import.hashed": "hashes of an import and where it goes on are durable",
@@ -52,6 +55,7 @@ POINTS: dict[str, str] = {
     "recompute.page": "a page of directories is recomputed, and its corrections and where it ends are durable",
     "publish.positioned": "events have their positions, Redis has not seen them",
     "metastore.taken": "a batch of events is in the records, its transaction is not committed",
+    "deliver.sent": "the target of a webhook has answered, the record does not know",
     "timestore.taken": "a batch of events and the cursor are in the lake, nothing else was told",
     "publish.sent": "Redis has the events, the feed does not know",
 }

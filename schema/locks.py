@@ -26,3 +26,5 @@ class Lock(IntEnum):
     """One page of a recompute or proof per mount: the first half of a key of two; ends with the transaction"""
     TIMESTORE = 720008
     """One process takes events into the Timestore; held by its session, for as long as a batch takes"""
+    TRASH = 720009
+    """Plans that count on what the trash keeps share it; what is purged is marked alone. Ends with the transaction"""

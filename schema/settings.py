@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     events_poll_seconds: float = Field(0.5, gt=0, le=1)
     """How often new events are looked for where Redis does not tell of them."""
 
+    webhooks_allowed: str = ""
+    """Networks and hosts, separated by commas, that webhooks may be sent to besides https addresses of the open internet:
+    `10.0.0.0/8`, `hooks.internal`. Plain http is allowed there, too."""
+
     consumers_port: int = Field(8082, ge=0, le=65535)
     """Where the process of the consumers answers /health, /ready and /metrics, on `host`; 0: nowhere."""
     metastore: bool = True
@@ -160,6 +164,8 @@ class Settings(BaseSettings):
     operations_keep_days: float = Field(90, gt=0)
     """How long an operation and its items can be looked at and undone, at least, once it has ended."""
     prune_seconds: float = Field(3600.0, gt=0)
+    purge_seconds: float = Field(3600.0, gt=0)
+    """Between looks for what the trash of a mount keeps no longer."""
     """How often what is older is removed."""
     rollup_proof_seconds: float = Field(3600.0, gt=0)
     """How often the totals of each mount are compared with what its directories hold."""
@@ -198,6 +204,10 @@ class Settings(BaseSettings):
     """console or json"""
     log_level: Level = "info"
     """Of our own lines. One line per request and per command is `info`."""
+
+    @property
+    def allowed_webhooks(self) -> list[str]:
+        return [one.strip().lower() for one in self.webhooks_allowed.split(",") if one.strip()]
 
     @property
     def roots_of_mounts(self) -> list[str]:

@@ -31,6 +31,7 @@ POSTGRES_AT = (
     "apply.flushed", "commit.before_commit", "commit.committed", "finish.acted", "publish.positioned", "publish.sent",
 )  # fmt: skip
 ELSEWHERE = {
+    "deliver.sent",
     "metastore.taken",
     "timestore.taken",
     "commit.taken_back",
@@ -38,6 +39,9 @@ ELSEWHERE = {
     "finish.cleared",
     "operation.planned",
     "operation.next",
+    "operation.worked",
+    "purge.marked",
+    "purge.unlinked",
     "import.written",
     "import.page",
     "import.hashed",
@@ -102,7 +106,7 @@ def every_crash() -> Iterator[Crash]:
 
     - `commit.item` lies within a transaction, as `commit.before_commit` does: nothing of it is left after either.
     - `commit.taken_back` is passed by lists of all or none alone: tests/e2e/test_atomic.py dies there.
-    - `operation.planned` and `operation.next` are passed by operations alone: tests/e2e/test_operation_crashes.py dies there.
+    - `operation.*` and `purge.*` are passed by operations alone: tests/e2e/test_operation_crashes.py dies there.
     - `import.written`, `import.page` and `import.hashed` are passed by imports alone: tests/e2e/test_imports.py dies there.
     - `stage.laid` and `finish.cleared` are passed by trees in buckets alone: tests/kills_s3.py dies there.
     - Temporal is spoken to between activities only: for it, all points of one activity are the same.

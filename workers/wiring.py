@@ -20,12 +20,16 @@ from activities.consumers.metastore import Metastore
 from activities.consumers.timestore import Timestore
 from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
+from activities.events.deliver import Deliver
 from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
 from activities.executors.kinds import open_executor, prepare_storage, prove_storage, read_sentinel
 from activities.operations.chunk import NextChunk
 from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
+from activities.operations.purge import PurgeItems
+from activities.operations.retain import RetainTrash
+from activities.operations.verify import VerifyFiles
 from activities.ports import Audience, Executors
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
@@ -211,6 +215,7 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
         Commit(pool, executors, steps, audience, publish.announce, settings.retention_days),
         finish,
         publish,
+        Deliver(pool, settings.allowed_webhooks),
         Sweep(pool, executors, steps, finish, settings.stage_max_age_seconds),
         Retention(
             pool,
@@ -221,6 +226,9 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
         Recomputes(pool, publish.announce),
         PlanItems(pool),
         NextChunk(pool, executors, steps),
+        VerifyFiles(pool, executors, copies),
+        PurgeItems(pool, executors, copies),
+        RetainTrash(pool),
         ImportTree(pool, executors, copies, publish.announce),
         Observe(pool, executors, copies, publish.announce),
         Jobs(pool, publish.announce),

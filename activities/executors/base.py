@@ -449,6 +449,15 @@ class TrashByDay(Protocol):
 
 
 @runtime_checkable
+class PurgesTrash(Protocol):
+    """What the trash keeps can be removed for good."""
+
+    def purge(self, place: bytes) -> None:
+        """Remove what lies at this place, a directory with everything below it. It may be gone already. Never follows a link."""
+        ...
+
+
+@runtime_checkable
 class Marks(Protocol):
     """Steps leave marks that only help to recognise them."""
 
@@ -533,6 +542,13 @@ class TreesByItem(Protocol):
         """After the record, children first: the originals leave; of a failed command, what was laid. What another
         program changed meanwhile stays. At a name that the storage can not hold there is nothing, and nothing to do."""
         ...
+
+
+def purges_of(executor: Executor) -> PurgesTrash:
+    """Raises NotSupported."""
+    if not isinstance(executor, PurgesTrash):
+        raise NotSupported("The storage of this mount can not purge its trash. Look at the mount's backend.")
+    return executor
 
 
 def trees_of(executor: Executor) -> TreesByItem:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from temporalio import activity
 
 from activities.operations.directories import staged
+from activities.operations.work import Portion, portion
 from schema import errors
 from schema.commands.command import Command
 from schema.commands.payloads import LIST_MAX
 from schema.faults import areach
+from schema.freezes import Freeze
 from schema.ids import MountId, new_command_id
 from schema.operations.chunk import together, until_a_stop
 from schema.operations.commands import command_of
@@ -29,8 +31,10 @@ from schema.operations.operation import (
 from schema.operations.reversal import reversal
 from schema.operations.turn import reached
 from schema.store import begin as begin_store
+from schema.store import freezes as freeze_store
 from schema.store import imports as import_store
 from schema.store import operations as store
+from schema.store import undo as undo_store
 from schema.store.operations import LockedOperation
 
 if TYPE_CHECKING:
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection
     from schema.store.pool import Pool
 
+_FREEZE_LOOK = 10.0
+"""Seconds. Who lifts a freeze wakes the runners; this is for a wake-up that was lost."""
 _CHUNK_SECONDS = 1.0
 """Where a limit is set, a list holds the commands that may go in this time."""
 _CHUNK_BYTES = 64 * 1024 * 1024
@@ -59,6 +65,9 @@ class NextStep:
     mount_id: MountId
     state: str
     commands: list[Command] = field(default_factory=list)
+    portion: Portion | None = None
+    """Items that are no commands"""
+    kind: str = ""
     wait_seconds: float = 0.0
     """Nothing can go now: look again after this time, or at a signal"""
     over: bool = False
@@ -107,17 +116,23 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
         if there.state is not OperationState.ROLLING_BACK:
             return NextStep(operation.mount_id, there.state, over=True)
         return NextStep(operation.mount_id, there.state)
+    if operation.kind.works_alone and operation.in_flight:
+        return await _work(connection, operation)
     if operation.want is not None or operation.state is OperationState.CANCELLING:
         return await _wait(connection, operation, _NUDGED_SECONDS)  # until nothing is in flight
     if (seconds := _until_start(operation)) > 0:
         return await _wait(connection, operation, min(seconds, 60.0))
+    if freeze := await freeze_store.of_mount(connection, operation.tenant, operation.mount_id):
+        return await _freeze(connection, operation, freeze)
     if locked.away_mount is not None and (seconds := await _until_there(connection, locked)) > 0:
         return await _wait(connection, operation, seconds)
     has_them = locked.claimed and operation.state is not OperationState.WAITING
-    if not has_them and await store.claim(connection, operation):
+    if not has_them and not operation.kind.works_alone and await store.claim(connection, operation):
         return await _wait(connection, operation, _OTHERS_SECONDS)
     if locked.pace_seconds > 0:
         return await _wait(connection, operation, locked.pace_seconds)
+    if operation.kind.works_alone:
+        return await _work(connection, operation)
     if operation.kind is OperationKind.IMPORT:
         await store.touch(connection, operation.id)
         return NextStep(operation.mount_id, operation.state, imports=True)
@@ -141,6 +156,22 @@ async def _until_there(connection: Connection, locked: LockedOperation) -> float
     return seconds
 
 
+async def _freeze(connection: Connection, operation: Operation, freeze: Freeze) -> NextStep:
+    """Nothing new begins on the mount. What is in flight ends, and then the operation gives up its subtrees, as in a pause."""
+    if operation.in_flight:
+        return await _wait(connection, operation, _NUDGED_SECONDS)
+    await store.wait(connection, operation.id, None)
+    left = _FREEZE_LOOK if freeze.until is None else (freeze.until - datetime.now(UTC)).total_seconds()
+    return NextStep(operation.mount_id, operation.state, wait_seconds=min(max(left, 0.2), _FREEZE_LOOK))
+
+
+async def _work(connection: Connection, operation: Operation) -> NextStep:
+    there = await portion(connection, operation)
+    if there is None:
+        return await _wait(connection, operation, 0.3)
+    return NextStep(operation.mount_id, operation.state, portion=there, kind=operation.kind)
+
+
 async def _left(connection: Connection, locked: LockedOperation) -> bool:
     if locked.operation.kind is OperationKind.IMPORT:
         return not (locked.cursor or {}).get("over")
@@ -158,9 +189,11 @@ async def _hand_out(connection: Connection, locked: LockedOperation, room: int) 
     if not going:
         return await _wait(connection, operation, 0.0 if given_up else await _until_one_can_go(connection, operation))
     steps = [reversal(one, one.item) if operation.back else one for one in going]
+    if operation.back and operation.undo is not None:
+        steps = await undo_store.raised(connection, operation.id, steps)
     commands = await _commands(connection, operation, steps)
     await store.hand_out(connection, operation.id, [one.item for one in going], _pace(operation, going))
-    return NextStep(operation.mount_id, operation.state, commands)
+    return NextStep(commands[0].runs_on, operation.state, commands)
 
 
 async def _until_one_can_go(connection: Connection, operation: Operation) -> float:
@@ -189,7 +222,7 @@ async def _given_up(
         text = "Other commands held the path, however often it was tried. Retry the operation."
         given_up[item] = (ItemState.FAILED, "PATH_BUSY", text)
     steps = [reversal(one, one.item) if operation.back else one for one in items]
-    trees = [one for one in steps if one.nodes > 1 and one.kind in (ItemKind.DELETE, ItemKind.MOVE)]
+    trees = [one for one in steps if one.nodes > 1 and one.kind in (ItemKind.DELETE, ItemKind.MOVE, ItemKind.COPY)]
     if trees and (operation.options.only_if_unchanged or operation.back):
         state = ItemState.FAILED if operation.back else ItemState.SKIPPED
         for item in await store.changed_trees(connection, operation, locked.planned_entry or 0, trees):
@@ -209,7 +242,7 @@ async def _commands(connection: Connection, operation: Operation, steps: Sequenc
         if changes is not None:
             metadata.append((command, changes))
     if metadata:
-        await begin_store.keep_metadata(connection, operation.mount_id, metadata)
+        await begin_store.keep_metadata(connection, metadata[0][0].mount_id, metadata)
     return commands
 
 

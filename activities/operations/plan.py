@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
+from activities.operations import undo
+from activities.operations.purge import purge_page
 from activities.operations.restores import trash_page
 from activities.operations.rewinds import past_page
+from activities.operations.subtrees import whole_trees
 from schema import errors
 from schema.faults import areach
 from schema.nodes import NodeKind
@@ -20,6 +23,7 @@ from schema.operations.reversal import reversal
 from schema.operations.selection import PlannedNode
 from schema.paths import NodePath, parse
 from schema.store import operations as store
+from schema.store import purges
 from schema.store.operations import LockedOperation
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from schema.store.pool import Pool
 
 _PAGE = 500
+_EXPIRED, _GONE = errors.ContentExpired.code, "What it would bring back is kept no longer."
 
 
 class PlanItems:
@@ -51,12 +56,20 @@ class PlanItems:
 async def _page(connection: Connection, locked: LockedOperation) -> OperationState | None:
     """Plan one page. Returns the state that follows, when it was the last page."""
     operation, cursor = locked.operation, locked.cursor
+    if cursor is None and operation.undo is not None:
+        bound, start = await undo.begin(connection, operation, locked.created_at)
+        await store.advance_plan(connection, operation.id, [], start, bound)
+        return None
     if cursor is None:
         entry = await store.begin_plan(connection, operation)
         await store.advance_plan(connection, operation.id, [], {"root": 0, "next": 0}, entry)
         return None
+    if operation.kind in (OperationKind.UNDO, OperationKind.RESTORE):
+        await purges.share(connection)
     items, after = await _pages(operation)(connection, operation, cursor)
-    await store.advance_plan(connection, operation.id, items, after or {}, locked.planned_entry or 0)
+    changed_codes = undo.LEFT_CODES if operation.undo else ()
+    seen = locked.planned_entry or 0
+    await store.advance_plan(connection, operation.id, items, after or {}, seen, changed_codes=changed_codes)
     if after is not None and not after.get("end"):
         return None
     locked = await _again(connection, operation.id)
@@ -91,18 +104,22 @@ async def _tree_page(
     found, after = await _found(connection, operation, root, cursor)
     taken = [node for node in found if operation.selection.takes(node, operation.path)]
     places = _places(planner, taken)
-    occupants = await store.occupants(connection, operation.mount_id, places)
+    occupants = await store.occupants(connection, operation.target_mount or operation.mount_id, places)
     if len(roots) > 1 or operation.options.on_conflict == "rename":  # otherwise each node has a target of its own
         occupants |= await store.goes_to(connection, operation.id, places)
+    trees = await whole_trees(connection, operation, taken, bytes.fromhex(cursor.get("inside", "")))
     for node in taken:
-        planner.add(node, occupants, whole=_whole(operation, node))
+        if not trees.add(planner, node, occupants):
+            planner.add(node, occupants, whole=_whole(operation, node))
+    after = trees.skipped(after)
     if not found and "after" not in cursor:
         planner.items.append(_missing(operation, root, planner.next_item))
         planner.next_item += 1
     goes_on = {"next": planner.next_item, "root": cursor["root"]}
     if after is not None:
         made_text = {path.hex(): item for path, item in planner.made.items()}
-        return planner.items, goes_on | {"after": [part.hex() for part in after], "made": made_text}
+        return planner.items, goes_on | {"after": [part.hex() for part in after], "made": made_text,
+                                         "inside": trees.inside.hex()}  # fmt: skip
     last = cursor["root"] + 1 == len(roots)
     return planner.items, None if last else goes_on | {"root": cursor["root"] + 1}
 
@@ -155,17 +172,25 @@ async def _undo_page(
     assert original is not None, "it is kept while an undo of it has not ended"
     done = await store.done_items(connection, original, cursor.get("before"), _PAGE)
     items = [reversal(one, number) for number, one in enumerate(done, cursor["next"])]
+    gone = await purges.expired(connection, items)
+    items = [
+        replace(one, state=ItemState.FAILED, code=_EXPIRED, message=_GONE) if one.item in gone else one for one in items
+    ]
     if len(done) < _PAGE:
-        return items, None
+        return items, {"end": True, "blocked": False}
     return items, {"root": 0, "next": cursor["next"] + len(items), "before": done[-1].item}
 
 
 def _pages(operation: Operation) -> Callable[..., Awaitable[tuple[list[OperationItem], Mapping[str, Any] | None]]]:
     """What makes the pages of its plan."""
     match operation.kind:
+        case OperationKind.UNDO if operation.undo is not None:
+            return undo.page
         case OperationKind.UNDO:
             return _undo_page
         case OperationKind.RESTORE:
             return trash_page if operation.options.as_of is None else past_page
+        case OperationKind.PURGE:
+            return purge_page
         case _:
             return _tree_page

@@ -42,7 +42,7 @@ async def past_page(connection: Connection, operation: Operation, cursor: Cursor
             rest = await page.along(list(cursor["trees"]), cursor.get("after"))
         case _:
             rest = page.directories(list(cursor["directories"]))
-    emptied = [[id, version, path.raw.hex()] for id, version, path in page.rewinder.emptied]
+    emptied = [[id, version, path.raw.hex(), moves] for id, version, path, moves in page.rewinder.emptied]
     directories = [*cursor.get("directories", []), *emptied]
     blocked = cursor.get("blocked", False) or page.rewinder.blocked
     going = {"base": base, "directories": directories, "blocked": blocked, **_written(page.rewinder), **rest}
@@ -150,12 +150,11 @@ class RewindPlan:
                 continue
             if was:
                 self.rewinder.moved_in(node.id, node.version, self.rewinder.now(node.path), node.kind)
-            elif node.kind is not NodeKind.DIRECTORY or not await self._was_a_directory(node.path):
+            elif await self._new(node, node.version, self.rewinder.now(node.path)):
                 within = node.path.as_directory if node.kind is NodeKind.DIRECTORY else within
-                self._new(node, node.version, self.rewinder.now(node.path))
         if further is not None:
             return {"phase": "new", "after": [part.hex() for part in further], "within": within.hex()}
-        return {"phase": "along", "trees": list(self.rewinder.back)}
+        return {"phase": "along", "trees": list(range(len(self.rewinder.back)))}
 
     async def along(self, trees: list[Any], after: Sequence[str] | None) -> Cursor:
         """The next of what comes back with a directory, and was not in it at the time."""
@@ -167,29 +166,36 @@ class RewindPlan:
         were = await self._were([one.id for one in page.nodes])
         for node in page.nodes:
             path, was = were[node.id]
-            if path is None and not was:
-                self._new(node, node.version + 1, self.rewinder.lands(way, b"/" + node.path.raw))
+            mine = self.rewinder.way_of(way.left, way.lay + b"/" + node.path.raw) is way
+            if path is None and not was and mine:
+                await self._new(node, node.version + 1, self.rewinder.lands(way, b"/" + node.path.raw))
         if page.after is None:
             return {"phase": "along", "trees": trees[1:]}
         return {"phase": "along", "trees": trees, "after": [part.hex() for part in page.after]}
 
     def directories(self, directories: list[Any]) -> Cursor:
-        """New directories, those inside before those around them."""
-        for id, version, path in sorted(directories, key=lambda one: bytes.fromhex(one[2]), reverse=True):
-            self.rewinder.remove(NodeId(id), version, NodePath(bytes.fromhex(path)), NodeKind.DIRECTORY, 0)
+        """What is left of the directories that go."""
+        read = [(NodeId(id), version, NodePath(bytes.fromhex(path)), moves) for id, version, path, moves in directories]
+        self.rewinder.remove_empty(read)
         return {"end": True}
 
-    def _new(self, node: PlannedNode, version: int, path: NodePath) -> None:
+    async def _new(self, node: PlannedNode, version: int, path: NodePath) -> bool:
+        """False: it is a directory where one was, and holds what that one held."""
+        if node.kind is NodeKind.DIRECTORY and await self._was_a_directory(path):
+            return False
         version += node.id in self.rewinder.aside
         if node.kind is NodeKind.DIRECTORY and self.operation.options.remove_new:
-            self.rewinder.emptied.append((node.id, version, path))
+            self.rewinder.empty(node.id, version, path)
         else:
             self.rewinder.remove(node.id, version, path, node.kind, node.size)
+        return True
 
     async def _was_a_directory(self, path: NodePath) -> bool:
         """One was there, and another one is now: what that one held is in it."""
         at = self.operation.options.as_of
         assert at is not None
+        if path != self.operation.path and not path.is_below(self.operation.path):
+            return False
         names = path.raw[len(self.operation.path.as_directory) :].split(b"/")
         found = await past.chain(self.connection, self.base, names, at)
         return len(found) > len(names) and found[-1][1] is NodeKind.DIRECTORY
@@ -209,10 +215,8 @@ def _rewinder(operation: Operation, cursor: Cursor) -> Rewinder:
         made={bytes.fromhex(path): item for path, item in cursor["made"].items()},
         moved=[(bytes.fromhex(source), bytes.fromhex(target)) for source, target in cursor["moved"]],
         aside={int(id): bytes.fromhex(path) for id, path in cursor["aside"].items()},
-        back={
-            left: Return(bytes.fromhex(lay), bytes.fromhex(goes), moves, NodeId(node))
-            for left, (lay, goes, moves, node) in cursor["back"].items()
-        },
+        back=[Return(left, bytes.fromhex(lay), bytes.fromhex(goes), moves, NodeId(node))
+              for left, lay, goes, moves, node in cursor["back"]],
         lost=bytes.fromhex(cursor["lost"]),
     )  # fmt: skip
 
@@ -222,6 +226,6 @@ def _written(rewinder: Rewinder) -> dict[str, Any]:
         "next": rewinder.next_item, "made": {path.hex(): item for path, item in rewinder.made.items()},
         "moved": [[source.hex(), target.hex()] for source, target in rewinder.moved],
         "aside": {str(id): path.hex() for id, path in rewinder.aside.items()},
-        "back": {left: [one.lay.hex(), one.goes.hex(), one.moves, one.node] for left, one in rewinder.back.items()},
+        "back": [[one.left, one.lay.hex(), one.goes.hex(), one.moves, one.node] for one in rewinder.back],
         "lost": rewinder.lost.hex(),
     }  # fmt: skip

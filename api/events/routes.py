@@ -1,17 +1,21 @@
 """Events: GET /v1/events/stream pushes them, GET /v1/events returns pages of them. The same feed, the same filters, the
 same rights."""
 
+from collections.abc import Mapping
 from time import monotonic
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access.admission import admit
-from api.events.feed import Feed, Subscription, feed_of
+from api.events.feed import Feed, feed_of
+from api.events.forms import FORMS, cloud, compact
 from api.events.queries import EventsQuery, StreamQuery
-from api.events.shapes import EventPage
+from api.events.shapes import Event, EventPage
 from api.events.sse import EventStream, readable
 from api.http import openapi
+from api.http.exports import exported
 from api.http.fields import ID_MAX, read_query
 from api.http.presence import while_connected
 from api.http.responses import JSON
@@ -21,9 +25,16 @@ from schema import paths
 from schema.errors import CursorExpired, InvalidRequest, Unavailable
 from schema.ids import MountId
 from schema.principals import Principal, authorise
-from schema.store.events import Bounds, Placed
+from schema.store.events import Bounds, EventFilter, Placed
 
 router = APIRouter(route_class=Plain, tags=["events"])
+_REFUSALS = ("BACKEND_NOT_FOUND", "INVALID_PATH", "CURSOR_EXPIRED")
+
+
+def _following(data: Mapping[str, Any]) -> Mapping[str, str] | None:
+    """As far as the feed is long when its end is reached."""
+    return None if data["next"] >= data["last"] else {"after": str(data["next"])}
+
 
 PARTS = 20
 """Parts of the feed one poll looks through at most, wanted or not."""
@@ -58,18 +69,18 @@ async def stream(request: Request) -> Response:
         return await admit(request, "read", wanted.mount)
 
     heartbeat = front.services.settings.events_heartbeat_seconds
-    return EventStream(feed_of(request), wanted, after, bounds, admitted, heartbeat)
+    form = cloud if query.format == "cloudevents" else compact
+    return EventStream(feed_of(request), wanted, after, bounds, admitted, heartbeat, form)
 
 
 @router.get(
     "/v1/events",
     operation_id="listEvents",
     summary="Events after a position",
-    responses=openapi.answers(
-        {200: ("A page of events", EventPage)}, "BACKEND_NOT_FOUND", "INVALID_PATH", "CURSOR_EXPIRED"
-    ),
-    openapi_extra={"parameters": openapi.query_of(EventsQuery)},
+    responses=openapi.listed(openapi.answers({200: ("A page of events", EventPage)}, *_REFUSALS)),
+    openapi_extra={"parameters": openapi.list_of(EventsQuery)},
 )
+@exported("events", Event, 1000, _following, "cloudevents")
 async def pull(request: Request) -> Response:
     """In the order of commits. Send `next` as the next `after`; without `after` from the oldest that is kept. `wait` holds
     the answer back until there is one event, or so many seconds. `last` is the end of the feed. `CURSOR_EXPIRED` says
@@ -86,7 +97,7 @@ async def pull(request: Request) -> Response:
     return answer or Response(b"")  # the client is gone
 
 
-async def _poll(request: Request, feed: Feed, wanted: Subscription, query: EventsQuery, bounds: Bounds) -> Response:
+async def _poll(request: Request, feed: Feed, wanted: EventFilter, query: EventsQuery, bounds: Bounds) -> Response:
     until = monotonic() + query.wait
     position = bounds.first - 1 if query.after is None else query.after
     if position < bounds.first - 1:
@@ -115,18 +126,19 @@ async def _poll(request: Request, feed: Feed, wanted: Subscription, query: Event
                 break
             found.append(event)
             size += len(event.data)
-    events = ",".join(f'{{"position":{e.position},"type":"{e.type}","data":{e.data}}}' for e in found)
-    body = f'{{"data":{{"events":[{events}],"next":{position},"last":{max(bounds.last, position)}}}}}'
+    events = ",".join(map(FORMS[query.format], found))
+    further = f'"next":{position},"nextCursor":"{position}"'
+    body = f'{{"data":{{"events":[{events}],{further},"last":{max(bounds.last, position)}}}}}'
     return Response(body.encode(), media_type=JSON)
 
 
-async def _wanted(request: Request, principal: Principal, query: StreamQuery | EventsQuery) -> Subscription:
+async def _wanted(request: Request, principal: Principal, query: StreamQuery | EventsQuery) -> EventFilter:
     prefix = paths.decode(query.path_prefix, query.path_prefix_b64, allow_root=True)
     mount = None if query.backend_mount_id is None else MountId(query.backend_mount_id)
     if mount is not None:
         await front_of(request).mounts.get(mount, principal.tenant)
     authorise(principal, "read", mount)
-    return Subscription(principal.tenant, mount, prefix.raw, query.events)
+    return EventFilter(principal.tenant, mount, prefix.raw, query.events or query.types)
 
 
 def _last_event_id(request: Request, query: StreamQuery) -> int | None:

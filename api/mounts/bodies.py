@@ -48,8 +48,18 @@ class RemoveQuery(Query):
     forget: bool = False
 
 
+class RetentionBody(JsonBody):
+    """What the trash of a mount keeps at most. Null: as long as the service does."""
+
+    older_than: Annotated[float, Field(ge=0, le=1e10, strict=False)] | None = None
+    """Seconds"""
+    keep_bytes: Count | None = None
+
+
 class MountChanges(MountFields):
     """Only the fields that are there are changed."""
+
+    retention: RetentionBody | None = None
 
 
 class MountCredentials(JsonBody):

@@ -156,6 +156,8 @@ def names_secrets(body: MountChanges) -> bool:
 async def change(front: Front, principal: Principal, id: MountId, body: MountChanges, act: WriteAct) -> None:
     changes = body.model_dump(exclude_unset=True)
     _refuse_nulls(changes)
+    if "retention" in changes:
+        changes["retention"] = body.retention.model_dump(exclude_none=True) if body.retention else {}
     config, secrets = split_config(changes.pop("config") or {}) if "config" in changes else (None, {})
     if config is not None:
         changes["config"] = config

@@ -15,6 +15,13 @@ class Leftovers(Shape):
     problem: str
 
 
+class Retention(Shape):
+    """What its trash keeps at most: seconds, and bytes. Null: as the service does."""
+
+    older_than: float | None
+    keep_bytes: int | None
+
+
 class Mount(Shape):
     """A volume or a bucket. Its secrets are never shown."""
 
@@ -38,6 +45,7 @@ class Mount(Shape):
     host_id: str
     epoch: int
     leftovers: Leftovers | None
+    retention: Retention
     root_node_id: int | None
     created_at: datetime
     updated_at: datetime

@@ -16,6 +16,7 @@ from schema.errors import IdempotencyConflict, InvalidRequest, NotFound
 from schema.ids import MountId, new_command_id
 from schema.operations.control import Control, refused
 from schema.operations.operation import Operation, OperationKind, OperationState
+from schema.operations.undo_selection import UndoSelection
 from schema.paths import ROOT, NodePath, parse
 from schema.principals import Principal, authorise, readable
 from schema.store import operations as store
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection
 
 
-async def operation_of(front: Front, principal: Principal, body: NewOperation) -> Operation:
+async def operation_of(front: Front, principal: Principal, body: NewOperation, correlation: str | None) -> Operation:
     """Raises FilestoreError."""
     kind = OperationKind(body.kind)
     path = (
@@ -39,14 +40,19 @@ async def operation_of(front: Front, principal: Principal, body: NewOperation) -
             raise _invalid("selection.paths", "Each of these paths lies below `path`.")
     mount = MountId(body.backend_mount_id)
     await front.mounts.get(mount, principal.tenant)
+    there = None
+    if body.target_backend_mount_id is not None and body.target_backend_mount_id != mount:
+        there = MountId(body.target_backend_mount_id)
+        await front.mounts.get(there, principal.tenant)
     operation = Operation(
         id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,
-        kind=kind, mount_id=mount, path=path, target_path=target, selection=selection,
+        kind=kind, mount_id=mount, path=path, target_path=target, target_mount=there, selection=selection,
         options=replace(body.options.meant(), as_of=body.as_of),
         metadata=body.metadata.model_dump() if body.metadata else None, plan_only=body.plan_only,
+        correlation_id=correlation,
     )  # fmt: skip
-    for action, place in needs(operation):
-        authorise(principal, action, mount, place)
+    for action, on, place in needs(operation):
+        authorise(principal, action, on, place)
     _sensible(operation)
     if kind is OperationKind.IMPORT:
         state = OperationState.PLANNED if body.plan_only else OperationState.RUNNING
@@ -72,12 +78,17 @@ def _sensible(operation: Operation) -> None:
         raise _invalid("asOf", "Only `restore` goes back to a time.")
     if options.as_of is not None and (operation.selection.narrows or operation.selection.paths):
         raise _invalid("selection", "A subtree goes back to a time as a whole: name its path, without a selection.")
+    if (options.older_than is not None or options.keep_bytes is not None) and operation.kind is not OperationKind.PURGE:
+        raise _invalid("options.olderThan", "Only `purge` goes by age and size.")
     if options.remove_new and options.as_of is None:
         raise _invalid("options.removeNew", "It belongs to `asOf`: without a time nothing is new.")
     whole_root = operation.path == ROOT and not operation.selection.narrows and not operation.selection.paths
     if whole_root and operation.kind in (OperationKind.MOVE, OperationKind.DELETE):
         raise _invalid("path", "The root of a mount can not go. Name a path, or a selection.")
-    if operation.target_path is not None and _inside(operation.target_path, operation.path):
+    if operation.target_mount is not None and operation.target_path is None:
+        raise _invalid("targetBackendMountId", "Only a copy or a move goes to another mount.")
+    same = operation.target_mount is None
+    if same and operation.target_path is not None and _inside(operation.target_path, operation.path):
         raise _invalid("targetPath", "The target lies inside of what is copied or moved.")
 
 
@@ -106,15 +117,18 @@ def hash_of(asked: object) -> str:
     return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def undo_of(principal: Principal, original: Operation, *, plan_only: bool) -> Operation:
+def undo_of(principal: Principal, original: Operation, *, plan_only: bool, correlation: str | None = None) -> Operation:
     """The operation that puts back what `original` has done. Raises WrongState: it has not ended, or is undone
     already."""
-    if not original.state.ended or original.undone or not original.done:
+    if not original.state.ended or original.undone or not original.done or not original.kind.can_be_undone:
         raise refused(original, Control.UNDO)
     return Operation(
         id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,
         kind=OperationKind.UNDO, mount_id=original.mount_id, path=original.path, target_path=original.target_path,
-        plan_only=plan_only, undoes=original.id, undoes_turn=original.turn,
+        target_mount=original.target_mount,
+        # Of an undo by selection a node can have several items: only the journal says how they follow each other.
+        undo=None if original.undo is None else UndoSelection(operation_id=original.id),
+        plan_only=plan_only, undoes=original.id, undoes_turn=original.turn, correlation_id=correlation,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Operations as clients read them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from api.http.shapes import JsonObject, Shape
 from schema.operations.operation import ItemKind, ItemState, OperationKind, OperationState
@@ -45,6 +45,34 @@ class OperationError(Shape):
     example: int
 
 
+class OperationControl(Shape):
+    """What was asked of it last, why, and by whom."""
+
+    control: str
+    reason: str | None
+    principal: str | None
+    at: datetime
+
+
+class SteeredOperation(Shape):
+    id: str
+    outcome: Literal["accepted", "refused"]
+    state: OperationState
+    want: str | None
+    code: str | None
+    message: str | None
+
+
+class SteeringCounts(Shape):
+    accepted: int
+    refused: int
+
+
+class SteeredOperations(Shape):
+    results: list[SteeredOperation]
+    counts: SteeringCounts
+
+
 class Operation(Shape):
     id: str
     kind: OperationKind
@@ -55,6 +83,7 @@ class Operation(Shape):
     backend_mount_id: int
     path: str
     path_b64: str = ""
+    target_backend_mount_id: int | None
     target_path: str | None
     target_path_b64: str = ""
     selection: JsonObject
@@ -71,14 +100,20 @@ class Operation(Shape):
     ended_at: datetime | None
     undoes: str | None
     undone_by: str | None
+    steered: OperationControl | None
     waits_for: str | None
+    correlation_id: str | None
     workflow_id: str | None
 
 
 class OperationItem(Shape):
+    """Of a mount null says that it is that of the operation."""
+
     item: int
     kind: ItemKind
     state: ItemState
+    backend_mount_id: int | None
+    target_backend_mount_id: int | None
     path: str
     path_b64: str = ""
     target_path: str | None

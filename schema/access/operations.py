@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 
 from schema.access.actions import Action
+from schema.ids import MountId
 from schema.operations.operation import Operation, OperationKind
 from schema.paths import NodePath
 
 
-def needs(operation: Operation) -> Sequence[tuple[Action, NodePath]]:
-    """On its mount. Each item is asked about by itself when its command begins."""
-    here: list[tuple[Action, NodePath]] = [("operate", operation.path), (_AT_PATH[operation.kind], operation.path)]
-    return here if operation.target_path is None else [*here, ("write", operation.target_path)]
+def needs(operation: Operation) -> Sequence[tuple[Action, MountId, NodePath]]:
+    """Each item is asked about by itself when its command begins."""
+    mount, path = operation.mount_id, operation.path
+    here: list[tuple[Action, MountId, NodePath]] = [("operate", mount, path), (_AT_PATH[operation.kind], mount, path)]
+    if operation.target_path is None:
+        return here
+    return [*here, ("write", operation.target_mount or mount, operation.target_path)]
 
 
 _AT_PATH: dict[OperationKind, Action] = {
@@ -20,5 +24,7 @@ _AT_PATH: dict[OperationKind, Action] = {
     OperationKind.DESCRIBE: "describe",
     OperationKind.RESTORE: "restore",
     OperationKind.UNDO: "operate",
+    OperationKind.VERIFY: "read",
+    OperationKind.PURGE: "delete",
     OperationKind.IMPORT: "reconcile",
 }

@@ -36,8 +36,9 @@ def command_of(
     """`item`: of the plan, or its reversal. `metadata`: {set, unset}, of a description."""
     path, exact = spell(item.path)
     key = key_of(operation.id, operation.turn, operation.back, item.item)
+    mount = item.mount or operation.mount_id
     command = Command(
-        id, KINDS[item.kind], operation.mount_id, path, operation.tenant, operation.principal, operation.token_id,
+        id, KINDS[item.kind], mount, path, operation.tenant, operation.principal, operation.token_id,
         path_b64=exact,
         key=key,
         hash=hashlib.sha256(key.encode()).hexdigest(),
@@ -48,10 +49,12 @@ def command_of(
         node_id=item.node_id,
         target_version=item.target_version,
         if_version=item.version if operation.options.only_if_unchanged or operation.back else None,
+        correlation_id=operation.correlation_id,
         operation_id=operation.id,
         item=item.item,
     )  # fmt: skip
     if item.target is None:
         return command
     target, target_exact = spell(item.target)
-    return replace(command, target=target, target_b64=target_exact)
+    there = item.target_mount or operation.mount_id
+    return replace(command, target=target, target_b64=target_exact, target_mount_id=None if there == mount else there)

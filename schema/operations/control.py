@@ -44,6 +44,8 @@ def steer(operation: Operation, control: Control) -> Steered:
     match control:
         case Control.APPLY | Control.RETRY if operation.stale:
             raise WrongState(STALE, state=str(now), operationId=operation.id)
+        case Control.ROLLBACK if not operation.kind.can_be_undone:
+            raise refused(operation, control)
         case Control.APPLY if now is OperationState.PLANNED:
             return _to(operation, OperationState.RUNNING)
         case Control.PAUSE if now in (OperationState.RUNNING, OperationState.WAITING, OperationState.ROLLING_BACK):
@@ -67,6 +69,9 @@ def steer(operation: Operation, control: Control) -> Steered:
 
 
 def refused(operation: Operation, control: Control) -> WrongState:
+    if control in (Control.ROLLBACK, Control.UNDO) and not operation.kind.can_be_undone:
+        text = f"What `{operation.kind}` has done can not be put back. Cancel it, or leave it as it is."
+        return WrongState(text, state=str(operation.state), operationId=operation.id)
     undone = " and is or was undone" if operation.undone and control is Control.RETRY else ""
     return WrongState(
         f"The operation is {operation.state}{undone}: it can not be asked to {control}. Look at it, and ask for what fits.",

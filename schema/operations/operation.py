@@ -9,6 +9,7 @@ from typing import Any, Literal
 from schema.ids import CommandId, MountId, NodeId
 from schema.nodes import NodeKind
 from schema.operations.selection import Selection
+from schema.operations.undo_selection import UndoSelection
 from schema.paths import NodePath
 
 
@@ -20,10 +21,23 @@ class OperationKind(StrEnum):
     """Metadata is changed"""
     RESTORE = "restore"
     """What the trash keeps comes back, or a subtree becomes what it was at a time"""
+    VERIFY = "verify"
+    """Files are read again, and compared with their hashes"""
+    PURGE = "purge"
+    """What the trash keeps is removed for good"""
     UNDO = "undo"
-    """What another operation has done is put back"""
+    """What another operation has done is put back, or what a selection takes of all changes"""
     IMPORT = "import"
     """What lies on the storage becomes known to the record"""
+
+    @property
+    def can_be_undone(self) -> bool:
+        return self not in (OperationKind.VERIFY, OperationKind.PURGE)
+
+    @property
+    def works_alone(self) -> bool:
+        """Its items are no commands, and change nothing that another operation could claim."""
+        return self in (OperationKind.VERIFY, OperationKind.PURGE)
 
 
 class OperationState(StrEnum):
@@ -75,6 +89,8 @@ class ItemKind(StrEnum):
     DELETE = "delete"
     RESTORE = "restore"
     DESCRIBE = "describe"
+    VERIFY = "verify"
+    PURGE = "purge"
     IMPORT = "import"
     """A name that an import could not record, or looks at again"""
 
@@ -118,6 +134,10 @@ class Options:
     """Restore: the subtree becomes what it was at this time"""
     remove_new: bool = False
     """And what was not there then goes to the trash. Otherwise it is only listed"""
+    older_than: float | None = None
+    """Purge: what has lain in the trash for so many seconds"""
+    keep_bytes: int | None = None
+    """Purge: of what is newest, so many bytes stay"""
 
     def to_json(self) -> dict[str, Any]:
         """Without what is as by default."""
@@ -142,6 +162,8 @@ class Operation:
     mount_id: MountId
     path: NodePath
     target_path: NodePath | None = None
+    target_mount: MountId | None = None
+    """Where it copies or moves to; None: on its own mount"""
     selection: Selection = field(default_factory=Selection)
     options: Options = field(default_factory=Options)
     metadata: Mapping[str, Any] | None = None
@@ -153,6 +175,8 @@ class Operation:
     turn: int = 1
     """Rises with each retry"""
     plan_only: bool = False
+    undo: UndoSelection | None = None
+    """Of an undo: which changes are put back. None: those of `undoes`"""
     undoes: str | None = None
     undoes_turn: int | None = None
     """The turn of the original when its undo was planned"""
@@ -160,6 +184,8 @@ class Operation:
     """It has run; a plan that was refused has not"""
     undone: bool = False
     """An operation that has begun puts this one back, or has done so"""
+    correlation_id: str | None = None
+    """The client's name for the piece of work that it belongs to, with each of its items"""
     stale: bool = False
     """Of an undo: its original was taken up again since it was planned, or another one puts it back"""
     conflicts: int = 0
@@ -218,3 +244,12 @@ class OperationItem:
     """And its version then: a reversal goes only from there"""
     replaced_version: int | None = None
     """The version of the same node that was replaced; None: the node is new, or no content was replaced"""
+    mount: MountId | None = None
+    """Of the path; None: that of the operation"""
+    target_mount: MountId | None = None
+    """Of the target; None: that of the operation"""
+
+    @property
+    def appears_on(self) -> MountId | None:
+        """The mount where it takes effect."""
+        return self.mount if self.target is None else self.target_mount

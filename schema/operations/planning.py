@@ -7,7 +7,7 @@ remembers only the directories above the place it has reached, however large the
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from schema.ids import NodeId
+from schema.ids import MountId, NodeId
 from schema.nodes import NodeKind, NodeState
 from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationKind
 from schema.operations.selection import PlannedNode
@@ -60,6 +60,9 @@ class Planner:
                 self._put(ItemKind.DELETE, node)
             case OperationKind.DESCRIBE:
                 self._put(ItemKind.DESCRIBE, node)
+            case OperationKind.VERIFY:
+                if node.kind is NodeKind.FILE:
+                    self._put(ItemKind.VERIFY, node)
             case OperationKind.MOVE | OperationKind.COPY:
                 self._appear(node, occupants, whole=whole)
             case _:
@@ -94,7 +97,7 @@ class Planner:
                     id=there.node or NodeId(0), kind=there.kind, state=NodeState.ACTIVE, version=there.version, path=target,
                     size=there.size,
                 )  # fmt: skip
-                self._put(ItemKind.DELETE, old)
+                self._put(ItemKind.DELETE, old, mount=self.operation.target_mount)
                 self._put(kind, node, target=target, needs=self.items[-1].item)
             case "overwrite" if there.kind is node.kind is NodeKind.FILE:
                 self._put(kind, node, target=target, needs=needs, target_version=there.version)
@@ -122,7 +125,13 @@ class Planner:
             return there.item
         number = self._number()
         item = OperationItem(
-            item=number, kind=ItemKind.MKDIR, path=path, node_kind=NodeKind.DIRECTORY, needs=needs, nodes=1
+            item=number,
+            kind=ItemKind.MKDIR,
+            path=path,
+            node_kind=NodeKind.DIRECTORY,
+            needs=needs,
+            nodes=1,
+            mount=self.operation.target_mount,
         )
         if there is not None:
             message = f"There is a {there.kind} where this directory should be."
@@ -159,12 +168,14 @@ class Planner:
         state: ItemState = ItemState.PENDING,
         code: str | None = None,
         message: str | None = None,
+        mount: MountId | None = None,
     ) -> None:
         self._append(
             OperationItem(
                 item=self._number(), kind=kind, path=node.path, target=target, node_id=node.id, node_kind=node.kind,
                 version=node.version, target_version=target_version, size=node.size, nodes=node.nodes, needs=needs,
-                state=state, code=code, message=message,
+                state=state, code=code, message=message, mount=mount,
+                target_mount=self.operation.target_mount if target is not None else None,
             )
         )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """How what an item has done is put back: as an item of the same kinds, so that an undo can be undone. Pure."""
 
+from schema.ids import MountId
 from schema.nodes import NodeKind
 from schema.operations.operation import ItemKind, OperationItem
 from schema.paths import NodePath
@@ -8,20 +9,21 @@ from schema.paths import NodePath
 def reversal(done: OperationItem, item: int) -> OperationItem:
     """`done` has taken effect; `item` is the number of what puts it back. It goes only from the version that was left."""
     at = done.target or done.path
+    on = done.appears_on
     match done.kind:
         case ItemKind.MOVE:
-            return _from(done, item, ItemKind.MOVE, at, target=done.path)
+            return _from(done, item, ItemKind.MOVE, at, mount=on, target=done.path, target_mount=done.mount)
         case ItemKind.DELETE:
-            return _from(done, item, ItemKind.RESTORE, done.path)
+            return _from(done, item, ItemKind.RESTORE, done.path, mount=on)
         case ItemKind.DESCRIBE:
             assert done.left_version is not None
-            return _from(done, item, ItemKind.DESCRIBE, done.path, content_version=done.left_version - 1)
+            return _from(done, item, ItemKind.DESCRIBE, done.path, mount=on, content_version=done.left_version - 1)
         case ItemKind.COPY | ItemKind.RESTORE if done.replaced_version is not None:
-            return _from(done, item, ItemKind.RESTORE, at, content_version=done.replaced_version)
+            return _from(done, item, ItemKind.RESTORE, at, mount=on, content_version=done.replaced_version)
         case ItemKind.COPY | ItemKind.RESTORE | ItemKind.MKDIR:
-            return _from(done, item, ItemKind.DELETE, at)
-        case ItemKind.IMPORT:
-            raise AssertionError("nothing puts an import back")
+            return _from(done, item, ItemKind.DELETE, at, mount=on)
+        case ItemKind.VERIFY | ItemKind.PURGE | ItemKind.IMPORT:
+            raise AssertionError("it has no reversal: an operation of this kind is not undone")
 
 
 def _from(
@@ -30,7 +32,9 @@ def _from(
     kind: ItemKind,
     path: NodePath,
     *,
+    mount: MountId | None,
     target: NodePath | None = None,
+    target_mount: MountId | None = None,
     content_version: int | None = None,
 ) -> OperationItem:
     return OperationItem(
@@ -38,6 +42,8 @@ def _from(
         kind=kind,
         path=path,
         target=target,
+        mount=mount,
+        target_mount=target_mount,
         node_id=done.left_node,
         node_kind=NodeKind.DIRECTORY if done.kind is ItemKind.MKDIR else done.node_kind,
         version=done.left_version,

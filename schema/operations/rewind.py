@@ -69,8 +69,9 @@ class InTheWay:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """A deleted directory that comes back: where it lay, where it goes, and how many others have moved before."""
+    """A deleted directory that comes back: what deleted it, where it lay, where it goes, and how many others have moved before."""
 
+    left: str
     lay: bytes
     goes: bytes
     moves: int
@@ -89,13 +90,13 @@ class Rewinder:
     """Directories that moved, from where to where, in the order of their items"""
     aside: dict[int, bytes] = field(default_factory=dict)
     """Nodes that were moved aside, and where to"""
-    back: dict[str, Return] = field(default_factory=dict)
-    """Commands that deleted directories which come back"""
+    back: list[Return] = field(default_factory=list)
+    """Deleted directories that come back"""
     lost: bytes = b""
     """A directory that can not go back: what it held is not asked about"""
     items: list[OperationItem] = field(default_factory=list)
-    emptied: list[tuple[NodeId, int, NodePath]] = field(default_factory=list)
-    """Directories that go when all that they hold has gone, with version and path"""
+    emptied: list[tuple[NodeId, int, NodePath, int]] = field(default_factory=list)
+    """Directories that go when all that they hold has gone, with version and path, and how many others had moved by then"""
 
     @property
     def blocked(self) -> bool:
@@ -107,11 +108,13 @@ class Rewinder:
             return NodePath(self.aside[id])
         if not now.gone:
             return self.now(now.path)
-        if now.left in self.back:
-            way = self.back[now.left]
-            if now.path.raw == way.lay or now.path.raw.startswith(way.lay + b"/"):
-                return self.lands(way, now.path.raw[len(way.lay) :])
-        return None
+        way = self.way_of(now.left, now.path.raw)
+        return None if way is None else self.lands(way, now.path.raw[len(way.lay) :])
+
+    def way_of(self, left: str | None, lay: bytes) -> Return | None:
+        """With which directory something comes back: the innermost, for what has come back by itself is not in those around it."""
+        ways = [one for one in self.back if one.left == left and (lay == one.lay or lay.startswith(one.lay + b"/"))]
+        return max(ways, key=lambda one: len(one.lay), default=None)
 
     def lands(self, way: Return, below: bytes) -> NodePath:
         """Where something in a directory that comes back lies when the items so far are done."""
@@ -161,6 +164,16 @@ class Rewinder:
             item = replace(item, state=ItemState.SKIPPED, code="NEW_SINCE", message=text)
         self.items.append(item)
 
+    def empty(self, node: NodeId, version: int, path: NodePath) -> None:
+        """This directory goes at the end, when all that it holds has gone."""
+        self.emptied.append((node, version, path, len(self.moved)))
+
+    def remove_empty(self, directories: Sequence[tuple[NodeId, int, NodePath, int]]) -> None:
+        """Those inside before those around them."""
+        lie = [(_moved(path, self.moved[moves:]), node, version) for node, version, path, moves in directories]
+        for path, node, version in sorted(lie, reverse=True):
+            self.remove(node, version, path, NodeKind.DIRECTORY, 0)
+
     def moved_in(self, node: NodeId, version: int, path: NodePath, kind: NodeKind) -> None:
         """It was elsewhere at the time: outside of what goes back, which is not asked about."""
         text = "It lay outside of this subtree at the time, and stays. Move it by itself."
@@ -184,7 +197,7 @@ class Rewinder:
                 text = "Another directory lies where this one was. What this one held goes into that one."
                 self._refused(then, now, "NODE_EXISTS", text, ItemState.SKIPPED)
                 if place is not None and self.operation.options.remove_new:
-                    self.emptied.append((then.id, version, place))
+                    self.empty(then.id, version, place)
                 return False
             target, removed = self._cleared(then, now, there, occupants)
             needs = needs if removed is None else removed
@@ -265,7 +278,7 @@ class Rewinder:
         if item.kind is ItemKind.MOVE and place is not None:
             self.moved.append((place.raw, target.raw))
         elif item.kind is ItemKind.RESTORE and now.left is not None:
-            self.back[now.left] = Return(now.path.raw, target.raw, len(self.moved), then.id)
+            self.back.append(Return(now.left, now.path.raw, target.raw, len(self.moved), then.id))
 
     def _content(self, then: Then, now: Since, version: int) -> None:
         """Its content, then its metadata, become those that it had."""

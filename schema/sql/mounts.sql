@@ -4,7 +4,8 @@
 -- What executors and commands need to know about one mount.
 SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
        config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}')
-                  FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
+                  FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets,
+       (SELECT z.facts FROM filestore.freeze_of_v1(m.tenant, m.id) z) AS freeze
   FROM filestore.backend_mounts m WHERE id = %(id)s AND tenant = %(tenant)s AND removed_at IS NULL
 
 -- name: all
@@ -38,7 +39,7 @@ SELECT m.id FROM filestore.backend_mounts m
 WITH found AS (
     SELECT m.id, m.tenant, m.mount_key, m.mount_uuid, m.backend_kind, m.root_path, m.bucket, m.prefix, m.config, m.access_mode,
            CASE WHEN m.state = 'active' AND s.stuck > 0 THEN 'degraded' ELSE m.state END AS state, m.state_reason,
-           m.display_name, m.description, m.contact, m.labels, m.host_id, m.epoch, m.created_at, m.updated_at,
+           m.display_name, m.description, m.contact, m.labels, m.retention, m.host_id, m.epoch, m.created_at, m.updated_at,
            CASE WHEN s.stuck > 0 THEN json_build_object('stuck', s.stuck, 'since', s.since, 'problem', s.problem) END AS leftovers
       FROM filestore.backend_mounts m
      CROSS JOIN LATERAL (
@@ -66,6 +67,7 @@ SELECT (SELECT count(*) FROM found) AS total, (
         'labels', m.labels, 'lastHealthCheckAt', NULL, 'lastHealthStatus', NULL,
         'mountUuid', m.mount_uuid, 'hostId', m.host_id, 'epoch', m.epoch,
         'leftovers', m.leftovers,
+        'retention', json_build_object('olderThan', m.retention->'older_than', 'keepBytes', m.retention->'keep_bytes'),
         'rootNodeId', (SELECT r.id FROM filestore.nodes r
                         WHERE r.mount_id = m.id AND r.directory_path = '' AND r.state <> 'deleted'),
         'createdAt', m.created_at, 'updatedAt', m.updated_at)::text, ',' ORDER BY m.id) FROM page m) AS items
@@ -125,7 +127,8 @@ SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket,
 UPDATE filestore.backend_mounts m SET
     mount_key = c.mount_key, root_path = c.root_path, bucket = c.bucket, prefix = c.prefix, config = c.config,
     access_mode = c.access_mode, state = c.state, state_reason = c.state_reason, display_name = c.display_name,
-    description = c.description, contact = c.contact, labels = c.labels, epoch = c.epoch, updated_at = now()
+    description = c.description, contact = c.contact, labels = c.labels, retention = c.retention, epoch = c.epoch,
+    updated_at = now()
   FROM filestore.backend_mounts o, jsonb_populate_record(o, %(changes)s::jsonb) c
  WHERE m.id = %(id)s AND o.id = m.id
 

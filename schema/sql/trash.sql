@@ -4,10 +4,11 @@
 -- Versions whose content is kept, those for longest first, of a mount and below a path. Of a deleted tree the top alone: the
 -- rest has its place inside of it. Several versions can share one content: it is told of the last of them. Who did it stands in the
 -- journal, which is kept for longer than commands are. So many versions are looked at, of whatever mount: `last_` is the last.
+-- `least`: what is kept no longer is seen, too, down to there.
 WITH seen AS MATERIALIZED (
     SELECT s.* FROM filestore.snapshots s
      WHERE s.content_place IS NOT NULL AND position('\x2f'::bytea IN substring(s.content_place FROM 12)) = 0
-       AND s.content_until > now()
+       AND s.content_until > coalesce(%(least)s::timestamptz, now())
        AND (s.content_until, s.node_id, s.version)
            < (%(before_until)s::timestamptz, %(before_id)s::bigint, %(before_version)s::bigint)
      ORDER BY s.content_until DESC, s.node_id DESC, s.version DESC LIMIT %(scan)s

@@ -30,6 +30,7 @@ class KeptUntil:
 
 LAST = KeptUntil(datetime(9999, 12, 31, tzinfo=UTC), 0, 0)
 """Nothing is kept for longer."""
+EVER = datetime(1, 1, 2, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,15 @@ class TrashPage:
 
 
 async def kept(
-    connection: Connection, mount: MountId, root: NodeId, path: NodePath, *, after: KeptUntil = LAST, limit: int
-) -> TrashPage:
-    """One look: at most SCAN versions, at most `limit` entries, those that are kept for longest first."""
+    connection: Connection, mount: MountId, root: NodeId, path: NodePath, *, after: KeptUntil = LAST, limit: int,
+    expired: bool = False,
+) -> TrashPage:  # fmt: skip
+    """One look: at most SCAN versions, at most `limit` entries, those that are kept for longest first. `expired`: also those that
+    are kept no longer, and lie there still."""
     values: dict[str, Any] = {
         "mount": mount, "root": root, "path": path.raw, "scan": SCAN, "limit": limit,
         "before_until": after.until, "before_id": after.node, "before_version": after.version,
+        "least": EVER if expired else None,
     }  # fmt: skip
     rows = await (await connection.execute(SQL["kept"], values)).fetchall()
     entries = [_entry(row) for row in rows if row["node_id"] is not None]

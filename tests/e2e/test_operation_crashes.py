@@ -81,3 +81,21 @@ def test_a_request_that_nobody_hears_of_is_carried_out_from_the_row(service: Ser
     service.start("worker")
     done = ended(service, operation, "cancelled")
     assert done["progress"]["itemsRunning"] == 0 and done["progress"]["itemsDone"] < FILES
+
+
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize(
+    ("kind", "point"), [("verify", "operation.worked"), ("purge", "purge.marked"), ("purge", "purge.unlinked")]
+)
+def test_a_worker_that_dies_at_items_that_are_no_commands_ends_them_once(
+    service: Service, tree: MountOfTest, kind: str, point: str
+) -> None:
+    if kind == "purge":
+        for number in range(FILES):
+            result(service.delete(tree, f"a/{'bc'[number % 2]}/{number:02}"), 200)
+    with_fault(service, f"{point}=kill@1")
+    options = {"olderThan": 0} if kind == "purge" else {}
+    operation = asked(service, tree, kind, options=options)
+    dies(service)
+    progress = ended(service, operation)["progress"]
+    assert (progress["itemsDone"], progress["itemsRunning"]) == (FILES, 0)

@@ -1,9 +1,10 @@
-"""Restores as operations on the real stack: from the trash, with a plan, and undone again."""
+"""Restores and verifications as operations on the real stack."""
 
 from datetime import UTC, datetime
 
 from tests.e2e.test_commands import refused, result
 from tests.e2e.test_operations import asked, ended, items, reached, steered, tree
+from tests.fix_s3_service import MountInBucket
 from tests.fix_service import MountOfTest, Service
 
 __all__ = ["tree"]
@@ -67,3 +68,30 @@ def test_a_subtree_goes_back_to_a_time_and_forward_again(service: Service, tree:
     assert ended(service, early, "failed")["errors"][0]["code"] == "NODE_NOT_FOUND"
     body = {"kind": "delete", "backendMountId": tree.id, "path": "a", "asOf": at}
     refused(service.call("POST", "/v1/operations", json=body), 400, "INVALID_REQUEST")
+
+
+def test_files_are_verified_on_a_disk_and_in_a_bucket(service: Service, tree: MountOfTest, s3: MountInBucket) -> None:
+    result(service.upload(s3, "one", b"one"), 201)
+    disk = asked(service, tree, "verify", path="a", options={"bytesPerSecond": 1000})
+    bucket = asked(service, s3, "verify")
+    refused(service.call("POST", f"/v1/operations/{disk['id']}/cancel", json={"rollback": True}), 409, "WRONG_STATE")
+    assert ended(service, disk)["progress"]["bytesDone"] == 15 and ended(service, bucket)["progress"]["itemsDone"] == 1
+    refused(service.call("POST", f"/v1/operations/{disk['id']}/undo", json={}), 409, "WRONG_STATE")
+
+
+def test_the_trash_is_purged_on_a_disk_and_in_a_bucket(service: Service, tree: MountOfTest, s3: MountInBucket) -> None:
+    result(service.mkdir(s3, "a"), 201)
+    for path in ("a/f", "a/g"):
+        result(service.upload(s3, path, b"one"), 201)
+    for mount in (tree, s3):
+        result(service.upload(mount, "a/f", b"newer", overwrite=True), 200)
+        result(service.delete(mount, "a", recursive=True), 200)
+    service.settle()
+    assert list((tree.root / ".filestore/trash").rglob("*.0")) and s3.every_key(".filestore/trash/")
+    for mount, count in ((tree, 2), (s3, 2)):
+        purge = asked(service, mount, "purge", options={"olderThan": 0})
+        assert ended(service, purge)["progress"]["itemsDone"] == count
+    assert [path for path in (tree.root / ".filestore/trash").rglob("*") if path.parent.name != "trash"] == []
+    assert s3.every_key(".filestore/trash/") == []
+    back = asked(service, tree, "restore", path="a")
+    assert ended(service, back, "failed")["errors"][0]["code"] == "CONTENT_EXPIRED"

@@ -20,16 +20,19 @@ from schema.settings import Settings
 from schema.store import operations as operation_store
 from schema.store import outcomes as outcome_store
 from schema.store import recomputes as recompute_store
+from schema.store import subscriptions as subscription_store
 from schema.store.pool import Pool
 from workers.engine import drift
 from workers.engine.engine import Engine
 from workers.engine.schedules import ensure
 from workflows.commands.start import resume_commands
 from workflows.events.publish import RUN_SECONDS, PublishEvents
+from workflows.events.start import deliver_to
 from workflows.operations.start import drive
 from workflows.queues import CONTROL_QUEUE, bulk_queue
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
+from workflows.upkeep.purge_trash import PurgeTrash
 from workflows.upkeep.start import run_recompute
 from workflows.upkeep.sweep_mount import SweepMount
 
@@ -56,6 +59,7 @@ async def run(engine: Engine) -> None:
                 await recompute_due(engine.client, pool, mount, settings.overdue_seconds)
                 await drift.start_due(engine.client, pool, mount, settings.overdue_seconds)
             await drift.ensure_audits(engine.client, pool, mounts)
+            await deliver_due(engine.client, pool)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
             raise
@@ -63,6 +67,14 @@ async def run(engine: Engine) -> None:
             log.warning("sweeping waits", error=repr(error))
             pause = min(1.0, settings.sweep_seconds)
         await asyncio.sleep(pause)
+
+
+async def deliver_due(client: Client, pool: Pool) -> None:
+    """Start what delivers the events of active subscriptions, where nothing does."""
+    async with pool.connection() as connection:
+        active = await subscription_store.active(connection)
+    for subscription in active:
+        await deliver_to(client, subscription, wake=False)
 
 
 async def resume_overdue(client: Client, pool: Pool, mount: MountId, overdue_seconds: float) -> list[Any]:
@@ -129,12 +141,14 @@ async def ensure_schedules(client: Client, settings: Settings, mounts: list[Moun
             task_queue=bulk_queue(mount),
         )
         await ensure(client, f"rollups/proof/{mount}", proof, timedelta(seconds=settings.rollup_proof_seconds))
+        purge = ScheduleActionStartWorkflow(PurgeTrash.run, mount, id=f"trash/{mount}", task_queue=bulk_queue(mount))
+        await ensure(client, f"trash/{mount}", purge, timedelta(seconds=settings.purge_seconds))
 
 
 async def drop_schedules(client: Client, scheduled: set[MountId], resting: set[MountId]) -> set[MountId]:
     """A mount that is switched off is not swept. Returns the mounts that may still have a schedule."""
     for mount in scheduled.intersection(resting):
-        for schedule in (f"sweep/{mount}", f"rollups/proof/{mount}"):
+        for schedule in (f"sweep/{mount}", f"rollups/proof/{mount}", f"trash/{mount}"):
             with suppress(RPCError):
                 await client.get_schedule_handle(schedule).delete()
     return scheduled.difference(resting)

@@ -17,10 +17,14 @@ from activities.commands.finish import Finish
 from activities.commands.stage import StageCopies
 from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
+from activities.events.deliver import Deliver
 from activities.events.publish import Publish
 from activities.operations.chunk import NextChunk
 from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
+from activities.operations.purge import PurgeItems
+from activities.operations.retain import RetainTrash
+from activities.operations.verify import VerifyFiles
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
@@ -32,12 +36,14 @@ from workflows.commands.run import RunCommands
 from workflows.drift.audit import AuditMount
 from workflows.drift.look_at import LookAt
 from workflows.drift.reconcile import ReconcilePlace
+from workflows.events.deliver import DeliverEvents
 from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
 from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
+from workflows.upkeep.purge_trash import PurgeTrash
 from workflows.upkeep.recompute_rollups import RecomputeRollups
 from workflows.upkeep.sweep_mount import SweepMount
 
@@ -52,11 +58,15 @@ class Activities:
     commit: Commit
     finish: Finish
     publish: Publish
+    deliveries: Deliver
     sweep: Sweep
     retention: Retention
     recomputes: Recomputes
     plan: PlanItems
     chunks: NextChunk
+    verify: VerifyFiles
+    purge: PurgeItems
+    retain: RetainTrash
     imports: ImportTree
     observe: Observe
     jobs: Jobs
@@ -73,7 +83,8 @@ class Activities:
         """The activities of long work, and of lists that belong to an operation."""
         upkeep: list[Callable[..., Any]] = [self.sweep.sweep, self.recomputes.recompute, self.recomputes.prove]
         operations: list[Callable[..., Any]] = [self.plan.plan, self.chunks.next, self.imports.import_tree]
-        return [*self.brief, self.begin.adopt, *upkeep, *operations, *self._drift]
+        alone: list[Callable[..., Any]] = [self.verify.verify, self.purge.purge, self.retain.retain]
+        return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift]
 
     @property
     def _drift(self) -> Sequence[Callable[..., Any]]:
@@ -104,6 +115,7 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
             SweepMount,
             RecomputeRollups,
             ProveRollups,
+            PurgeTrash,
             PlanOperation,
             RunOperation,
             LookAt,
@@ -122,12 +134,14 @@ def control_worker(settings: Settings, client: Client, activities: Activities) -
     return Worker(
         client,
         task_queue=CONTROL_QUEUE,
-        workflows=[PublishEvents, PruneRecord],
+        workflows=[PublishEvents, PruneRecord, DeliverEvents],
         activities=[
             activities.publish.publish,
             activities.publish.keep_publishing,
             activities.retention.prune,
+            activities.deliveries.deliver,
         ],
+        max_concurrent_activities=500,  # each subscription has one that mostly waits
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activity_task_polls=2,
         **_common(settings, activities),

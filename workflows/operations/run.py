@@ -1,9 +1,11 @@
 """RunOperation: the items of an operation as lists of commands, until it pauses or ends. It remembers nothing."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, ChildWorkflowError
@@ -11,13 +13,19 @@ from temporalio.exceptions import ApplicationError, ChildWorkflowError
 with workflow.unsafe.imports_passed_through():
     from activities.operations.chunk import NextChunk, NextStep
     from activities.operations.imports import ImportTree
+    from activities.operations.purge import PurgeItems
+    from activities.operations.verify import VerifyFiles
+    from activities.operations.work import Portion
     from schema.commands.payloads import Batch
     from workflows.commands import attributes
     from workflows.commands.run import RunCommands
-    from workflows.policies import BACKGROUND, TURN
+    from workflows.policies import BACKGROUND, LONG, TURN
+    from workflows.queues import bulk_queue
 
 _CHUNKS_MAX = 200
 """The most chunks of one history, should Temporal not ask for a new one before; there is nothing to carry but the id."""
+
+WORKS: dict[str, Callable[[Any, Portion], Awaitable[int]]] = {"verify": VerifyFiles.verify, "purge": PurgeItems.purge}
 
 
 @workflow.defn(name="RunOperation", failure_exception_types=[Exception])
@@ -40,6 +48,8 @@ class RunOperation:
                 return self._end(chunk)
             if chunk.commands:
                 await self._carry_out(id, chunk)
+            elif chunk.portion is not None:
+                await self._work(chunk.kind, chunk.portion)
             elif chunk.imports:
                 await self._wait(
                     await workflow.execute_activity_method(
@@ -62,12 +72,19 @@ class RunOperation:
                 RunCommands.run,
                 Batch(chunk.mount_id, chunk.commands, shows=True),
                 id=f"operation/{id}/list/{chunk.commands[0].id}",
+                task_queue=bulk_queue(chunk.mount_id),
                 static_summary=attributes.summary(chunk.commands),
                 search_attributes=attributes.of_commands(chunk.commands, chunk.mount_id),
             )
         except ChildWorkflowError:
             # Nothing of it began, or the sweep resumes it: its items are pending, or in flight.
             await workflow.sleep(timedelta(seconds=3))
+
+    async def _work(self, kind: str, portion: Portion) -> None:
+        """Items that are no commands. What it does not end is in flight still, and comes again."""
+        await workflow.execute_activity_method(
+            WORKS[kind], portion, summary=f"{kind} {len(portion.items)} items", **LONG
+        )
 
     def _show(self, chunk: NextStep) -> None:
         """Shows the run's title, path and progress to a person, and makes it searchable by them."""

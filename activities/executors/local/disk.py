@@ -181,6 +181,32 @@ class Disk:
             return False
         return True
 
+    def remove_tree(self, folder: int, name: bytes) -> None:
+        """Unlink it, with all that it holds where it is a directory, however deep that is. No link is followed."""
+        found = self.look(folder, name)
+        if found is None or not found.directory:
+            self.remove(folder, name, False)
+            return
+        directories = [name]
+        for path in directories:  # it grows while it is read
+            opened = open_beneath(folder, path, OPEN_FOLDER)
+            try:
+                for inside in os.listdir(opened):
+                    below, entry = os.fsencode(inside), self.look(opened, os.fsencode(inside))
+                    if entry is not None and entry.directory:
+                        directories.append(path + b"/" + below)
+                    else:
+                        self.remove(opened, below, False)
+            finally:
+                os.close(opened)
+        for path in reversed(directories):
+            above, _, last = path.rpartition(b"/")
+            opened = open_beneath(folder, above or b".", OPEN_FOLDER)
+            try:
+                self.remove(opened, last, True)
+            finally:
+                os.close(opened)
+
 
 def read_sentinel(reserved: int) -> str | None:
     """The mount this disk says it is; None without a sentinel, an empty text for one that can not be read."""

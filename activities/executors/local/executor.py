@@ -199,6 +199,22 @@ class LocalExecutor:
         with self._explaining():
             os.close(disk.day(own_name(day)))
 
+    def purge(self, place: bytes) -> None:
+        folder, name = split_place(place)
+        disk = self._here()
+        with self._explaining():
+            try:
+                holds = disk.kept(folder)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, *NOT_A_FOLDER):
+                    raise
+                return
+            try:
+                disk.remove_tree(holds, name)
+            finally:
+                os.close(holds)
+        self._same(disk)
+
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def open(self, path: NodePath) -> LocalContent:

@@ -180,6 +180,12 @@ class MemoryExecutor:
                 return self.move(own, (self.trash, task.trash.encode()))
         self.keep(own, task)
 
+    def purge(self, place: bytes) -> None:
+        self.check()
+        with self.guard:
+            for name in [name for name in self.trash if name == place or name.startswith(place + b"/")]:
+                del self.trash[name]
+
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def open(self, path: NodePath) -> MemoryContent:

@@ -209,6 +209,14 @@ class S3Executor:
                         self._clear_trash(task)
             self.store.spool.unmark(task.command)
 
+    def purge(self, place: bytes) -> None:
+        with _understood():
+            keys, bucket = self.store.keys, self.store.bucket
+            bucket.delete(keys.in_trash(place))
+            folder = keys.trash_folder(place)
+            for one in bucket.every(folder):
+                bucket.delete(one.key)
+
     def _remove_source(self, task: Task) -> None:
         """Remove what was moved from its old place, and nothing else. If it changed meanwhile it stays: that is
         drift."""

@@ -1,0 +1,138 @@
+"""`verify`: read files again and compare their hashes with the record's. It changes nothing but when that was, and a hash that was
+not known yet."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.executors.base import Executor, Identity
+from activities.executors.drafts import PIECE
+from activities.operations.work import Portion
+from activities.progress import Progress, beat_once, current
+from schema import errors
+from schema.faults import areach
+from schema.operations.operation import ItemState
+from schema.operations.pace import ReadPace
+from schema.store import work_items as store
+from schema.store.work_items import FileItem, ItemEnd
+
+if TYPE_CHECKING:
+    from activities.ports import Executors
+    from activities.threads import MountThreads
+    from schema.store.pool import Pool
+
+_AT_ONCE = 4
+"""Files that are read at once: half of the threads that long work has on a mount."""
+_LOOK_SECONDS = 1.0
+"""How often it looks whether the operation still goes on, and how fast."""
+
+
+class VerifyFiles:
+    def __init__(self, pool: Pool, executors: Executors, threads: MountThreads) -> None:
+        self._pool, self._executors, self._threads = pool, executors, threads
+
+    @activity.defn(name="verify")
+    async def verify(self, portion: Portion) -> int:
+        """How many were read. What an operation that pauses has not read waits for another turn."""
+        async with self._pool.connection() as connection:
+            files = await store.files(connection, portion.operation, portion.items)
+        room, progress = asyncio.Semaphore(_AT_ONCE), current()
+        progress.expect(len(files))
+        async with self._followed(portion.operation) as pace:
+            ends = await asyncio.gather(*(self._one(portion, file, room, pace, progress) for file in files))
+        return sum(ends)
+
+    async def _one(
+        self, portion: Portion, file: FileItem, room: asyncio.Semaphore, pace: ReadPace, progress: Progress
+    ) -> bool:
+        """Its end is recorded at once: what was read is not read again after a crash."""
+        async with room:
+            if file.as_planned and not pace.stopped:
+                progress.at(file.path.text)
+            end, digest = await self._judged(portion, file, pace)
+            await areach("operation.worked", file.path.text)
+            async with self._pool.connection() as connection, connection.transaction():
+                if end.state is ItemState.DONE and digest is not None:
+                    await store.verified(connection, file.node, file.version, digest)
+                await store.end(connection, portion.operation, [end])
+        progress.done(1, 0)
+        return end.state is not ItemState.PENDING
+
+    async def _judged(self, portion: Portion, file: FileItem, pace: ReadPace) -> tuple[ItemEnd, bytes | None]:
+        if pace.stopped:
+            return ItemEnd(file.item, ItemState.PENDING), None
+        if not file.as_planned:
+            text = "The file is not as the plan saw it. Make a new plan to verify it."
+            return ItemEnd(file.item, ItemState.SKIPPED, errors.VersionConflict.code, text), None
+        try:
+            executor = self._executors.of(portion.mount_id)
+            digest, same = await self._threads.run(portion.mount_id, _hashed, executor, file, pace)
+        except errors.FilestoreError as error:
+            return ItemEnd(file.item, ItemState.FAILED, error.code, error.message), None
+        except OSError as error:
+            text = f"It can not be read: {error.strerror or error!r}. Look at the storage, and retry."
+            return ItemEnd(file.item, ItemState.FAILED, "UNREADABLE", text), None
+        if digest is None:
+            return ItemEnd(file.item, ItemState.PENDING), None
+        return _compared(file, digest, same), digest
+
+    @asynccontextmanager
+    async def _followed(self, operation: str) -> AsyncIterator[ReadPace]:
+        """The pace of this operation, as it is set now; stopped when it does not go on."""
+        pace = ReadPace()
+
+        async def look() -> None:
+            while True:
+                async with self._pool.connection() as connection:
+                    goes, rate = await store.wanted(connection, operation)
+                pace.set(rate)
+                if not goes:
+                    pace.stop()
+                beat_once()
+                await asyncio.sleep(_LOOK_SECONDS)
+
+        async with self._pool.connection() as connection:
+            goes, rate = await store.wanted(connection, operation)
+        pace.set(rate)
+        if not goes:
+            pace.stop()
+        looking = asyncio.create_task(look())
+        try:
+            yield pace
+        finally:
+            looking.cancel()
+            pace.stop()
+
+
+def _hashed(executor: Executor, file: FileItem, pace: ReadPace) -> tuple[bytes | None, bool]:
+    """In a thread. The hash of what lies there, None when it was stopped; and whether it is the very file that the record knows."""
+    content = executor.open(file.path)
+    try:
+        digest, offset = hashlib.sha256(), 0
+        while piece := content.read(offset, PIECE):
+            digest.update(piece)
+            offset += len(piece)
+            if not pace.wait(len(piece)):
+                return None, False
+        known = file.identity is not None and Identity.of_facts(file.identity).same_content(content.identity)
+        return digest.digest(), known and content.unchanged()
+    finally:
+        content.close()
+
+
+def _compared(file: FileItem, digest: bytes, same: bool) -> ItemEnd:
+    """The hash decides; where the record has none, it is of the file that the record knows, or of another."""
+    if file.sha256 == digest or (file.sha256 is None and same):
+        return ItemEnd(file.item, ItemState.DONE)
+    known = "no hash" if file.sha256 is None else f"the hash {file.sha256.hex()}"
+    text = (
+        f"The bytes are not those of the record: they have the hash {digest.hex()}, and the record has {known}. "
+        "Restore an older version, or reconcile the file."
+    )
+    return ItemEnd(file.item, ItemState.FAILED, "CONTENT_CHANGED", text)

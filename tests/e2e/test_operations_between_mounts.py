@@ -1,0 +1,33 @@
+"""Operations from one mount to another: local disks and buckets, in every direction."""
+
+import pytest
+
+from tests.e2e.test_commands import refused, result
+from tests.e2e.test_operations import asked, ended, items, steered
+from tests.e2e.test_trees_between_mounts import Two, at, two
+from tests.fix_service import Service, until
+
+__all__ = ["two"]
+
+
+@pytest.mark.sampled(1)
+def test_a_tree_is_copied_and_moved_to_another_mount_and_both_are_undone(service: Service, two: Two) -> None:
+    here, there = two
+    result(service.mkdir(there, "d/a"), 201)
+    result(service.upload(there, "d/a/f", b"old"), 201)
+    before = there.on_disk()
+    body = {"path": "a", "targetBackendMountId": there.id, "targetPath": "d/a"}
+    stopped = asked(service, here, "copy", **body)
+    assert ended(service, stopped, "failed")["errors"][0]["code"] == "NODE_EXISTS" and there.on_disk() == before
+    copied = ended(service, asked(service, here, "copy", **body, options={"onConflict": "overwrite"}))
+    assert copied["targetBackendMountId"] == there.id and there.on_disk() == before | at("d/a")
+    ended(service, steered(service, copied, "undo"))
+    assert until(lambda: there.on_disk() == before) and here.on_disk() == at("a")
+    moved = ended(service, asked(service, here, "move", **body | {"targetPath": "d/moved"}))
+    assert until(lambda: here.on_disk() == {}) and there.on_disk() == before | at("d/moved")
+    assert [one["targetBackendMountId"] for one in items(service, moved)] == [there.id]
+    undo = ended(service, steered(service, moved, "undo"))
+    assert until(lambda: there.on_disk() == before) and here.on_disk() == at("a")
+    assert [(one["backendMountId"], one["targetBackendMountId"]) for one in items(service, undo)] == [(there.id, None)]
+    wrong = {"kind": "delete", "backendMountId": here.id, "path": "a", "targetBackendMountId": there.id}
+    refused(service.call("POST", "/v1/operations", json=wrong), 400, "INVALID_REQUEST")
