@@ -15,11 +15,12 @@ from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
+from workflows.upkeep.purge_trash import PurgeTrash
 from workflows.upkeep.recompute_rollups import RecomputeRollups
 from workflows.upkeep.sweep_mount import SweepMount
 
 WORKFLOWS = [
-    RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord, RecomputeRollups, ProveRollups, PlanOperation,
+    RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord, RecomputeRollups, ProveRollups, PurgeTrash, PlanOperation,
     RunOperation,
 ]  # fmt: skip
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
