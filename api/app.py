@@ -15,10 +15,14 @@ from api.commands import batch as batches
 from api.commands import routes as mutations
 from api.commands import run as commands
 from api.commands import status
+from api.drift import inbox
+from api.drift import jobs as reconciliations
+from api.drift import policy as drift_policy
 from api.events import routes as events
 from api.events.feed import Feed
 from api.files import content, presign
 from api.files.downloads import Downloads
+from api.freezes import routes as freezes
 from api.http import errors, middleware, openapi
 from api.http.descriptors import EnoughDescriptors
 from api.http.routes import surround
@@ -37,8 +41,8 @@ from api.observe.metrics.commands import CountedCommands
 from api.observe.metrics.counts import Counts
 from api.observe.metrics.looks import Looks
 from api.observe.metrics.requests import CountedRequests
+from api.operations import many, steering, undo
 from api.operations import routes as operations
-from api.operations import steering
 from api.pages import docs
 from api.rollups import routes as rollups
 from api.services import Front, Services
@@ -73,8 +77,14 @@ ROUTERS = (
     journal,
     events,
     operations,
+    many,
     steering,
+    undo,
+    freezes,
     rollups,
+    reconciliations,
+    drift_policy,
+    inbox,
     notifications,
     metastore,
     namespaces,

@@ -7,13 +7,13 @@
     ├── BackendNotFound, NodeNotFound, ParentNotFound, NotFound               404
     ├── RequestTooSlow                                                        408
     ├── NodeExists, NotADirectory, ChildrenExist, IdempotencyConflict,
-    │   ExecutorNotFound, PathBusy, WrongState                                409
+    │   ExecutorNotFound, PathBusy, WrongState, StaleFinding                  409
     ├── ContentExpired, CursorExpired                                         410
     ├── VersionConflict                                                       412
     ├── PayloadTooLarge                                                       413
     ├── UriTooLong                                                            414
     ├── ChecksumMismatch                                                      422
-    ├── ContentHeld                                                           423
+    ├── Frozen, ContentHeld                                                   423
     ├── NotAttempted                                                          424
     ├── RateLimited                                                           429
     ├── HeadersTooLarge                                                       431
@@ -167,6 +167,12 @@ class WrongState(FilestoreError):
     code = "WRONG_STATE"
 
 
+class StaleFinding(FilestoreError):
+    """What lies there is not what this finding says any more. Look at the finding as it is now, and decide again."""
+
+    code = "STALE_FINDING"
+
+
 class ContentExpired(FilestoreError):
     """The content of this version is no longer kept."""
 
@@ -201,6 +207,14 @@ class ChecksumMismatch(FilestoreError):
     """The content does not have the checksum that came with it. Nothing was stored; send it again."""
 
     code = "CHECKSUM_MISMATCH"
+
+
+class Frozen(FilestoreError):
+    """An administrator has frozen this mount: nothing is changed on it now. Send the same key again when it is lifted."""
+
+    code = "FROZEN"
+    retryable = True
+    retry_after_seconds = 30
 
 
 class ContentHeld(FilestoreError):

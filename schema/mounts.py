@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from schema.freezes import Freeze
 from schema.ids import MountId
 
 
@@ -26,6 +27,8 @@ class Mount:
     config: Mapping[str, Any] = field(default_factory=dict, hash=False)
     secrets: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     """For the executor alone: they are never logged, shown or put into a payload."""
+    freeze: Freeze | None = None
+    """Nothing is changed on it now"""
 
     @property
     def place(self) -> tuple[object, ...]:

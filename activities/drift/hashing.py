@@ -8,6 +8,7 @@ from dataclasses import replace
 from activities.executors.base import Content, Executor
 from schema.drift.sightings import Sighting, SightState
 from schema.errors import Forbidden, NodeNotFound, NotADirectory
+from schema.nodes import NodeKind
 from schema.paths import NodePath
 
 PIECE = 1 << 20
@@ -29,6 +30,19 @@ def hashed(executor: Executor, sighting: Sighting, read: Read = lambda size: Non
         time.sleep(REST_SECONDS)
         sighting = replace(found, state=SightState.SEEN)
     raise AssertionError("the last attempt returns")
+
+
+def sighted(executor: Executor, path: bytes) -> Sighting:
+    """What lies at a path now, with its hash."""
+    try:
+        page = next(executor.scan(NodePath(path), most=1), None)
+    except NodeNotFound:
+        page = None
+    found = next((one for one in (page.entries if page else ()) if one.path == path), None)
+    if found is None:
+        return Sighting(path, SightState.ABSENT)
+    seen = Sighting(path, SightState.SEEN, found.kind, found.facts)
+    return hashed(executor, seen) if found.kind == NodeKind.FILE else seen
 
 
 def _once(executor: Executor, sighting: Sighting, read: Read) -> Sighting:

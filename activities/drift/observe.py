@@ -78,6 +78,8 @@ class Observe:
                 places = [LookPlace(hint.path, hint.subtree) for hint in hints]
             if not places and order.hinted:
                 return None
+            if order.allows:
+                await store.forget_released(connection, order.mount)
             return await store.begin(
                 connection,
                 order.mount,
@@ -126,6 +128,9 @@ class Observe:
         for _ in range(_ATTEMPTS - 1):
             try:
                 return await self._conclude(look)
+            except conclude_store.LookOverrun as error:
+                await self._give_up(look, LookState.DISCARDED, str(error))
+                return LookEnd(look, LookState.DISCARDED, problem=str(error))
             except Exception as error:
                 if not isinstance(error, JudgedMismatch) and getattr(error, "sqlstate", None) != _UNREPEATABLE:
                     raise

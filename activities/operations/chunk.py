@@ -15,6 +15,7 @@ from schema import errors
 from schema.commands.command import Command
 from schema.commands.payloads import LIST_MAX
 from schema.faults import areach
+from schema.freezes import Freeze
 from schema.ids import MountId, new_command_id
 from schema.operations.chunk import together, until_a_stop
 from schema.operations.commands import command_of
@@ -30,8 +31,10 @@ from schema.operations.operation import (
 from schema.operations.reversal import reversal
 from schema.operations.turn import reached
 from schema.store import begin as begin_store
+from schema.store import freezes as freeze_store
 from schema.store import imports as import_store
 from schema.store import operations as store
+from schema.store import undo as undo_store
 from schema.store.operations import LockedOperation
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection
     from schema.store.pool import Pool
 
+_FREEZE_LOOK = 10.0
+"""Seconds. Who lifts a freeze wakes the runners; this is for a wake-up that was lost."""
 _CHUNK_SECONDS = 1.0
 """Where a limit is set, a list holds the commands that may go in this time."""
 _CHUNK_BYTES = 64 * 1024 * 1024
@@ -117,6 +122,8 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
         return await _wait(connection, operation, _NUDGED_SECONDS)  # until nothing is in flight
     if (seconds := _until_start(operation)) > 0:
         return await _wait(connection, operation, min(seconds, 60.0))
+    if freeze := await freeze_store.of_mount(connection, operation.tenant, operation.mount_id):
+        return await _freeze(connection, operation, freeze)
     if locked.away_mount is not None and (seconds := await _until_there(connection, locked)) > 0:
         return await _wait(connection, operation, seconds)
     has_them = locked.claimed and operation.state is not OperationState.WAITING
@@ -149,6 +156,15 @@ async def _until_there(connection: Connection, locked: LockedOperation) -> float
     return seconds
 
 
+async def _freeze(connection: Connection, operation: Operation, freeze: Freeze) -> NextStep:
+    """Nothing new begins on the mount. What is in flight ends, and then the operation gives up its subtrees, as in a pause."""
+    if operation.in_flight:
+        return await _wait(connection, operation, _NUDGED_SECONDS)
+    await store.wait(connection, operation.id, None)
+    left = _FREEZE_LOOK if freeze.until is None else (freeze.until - datetime.now(UTC)).total_seconds()
+    return NextStep(operation.mount_id, operation.state, wait_seconds=min(max(left, 0.2), _FREEZE_LOOK))
+
+
 async def _work(connection: Connection, operation: Operation) -> NextStep:
     there = await portion(connection, operation)
     if there is None:
@@ -173,6 +189,8 @@ async def _hand_out(connection: Connection, locked: LockedOperation, room: int) 
     if not going:
         return await _wait(connection, operation, 0.0 if given_up else await _until_one_can_go(connection, operation))
     steps = [reversal(one, one.item) if operation.back else one for one in going]
+    if operation.back and operation.undo is not None:
+        steps = await undo_store.raised(connection, operation.id, steps)
     commands = await _commands(connection, operation, steps)
     await store.hand_out(connection, operation.id, [one.item for one in going], _pace(operation, going))
     return NextStep(commands[0].runs_on, operation.state, commands)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection
     from schema.store.pool import Pool
 
-PAGE = 2000
+PAGE = 4000
 """Names in one transaction"""
 _TURN_SECONDS = 10.0
 """After so long the runner looks what is wanted, and shows how far it is."""
@@ -47,8 +47,8 @@ _LOOKS_MOST = 12
 """So often a name that commands are at is looked at again: about a minute and a half."""
 _AGAIN = 100
 """So many of them in one turn"""
-_NAME_TAKEN = "23505"
-"""What Postgres says of a second living node with one name"""
+_OTHERS_CAME = ("23505", "40P01")
+"""What Postgres says when others record the same name: a second living node, or two transactions that wait for each other"""
 _TRIES = 5
 """A page that commands came into is written anew without their names, so often"""
 
@@ -74,6 +74,8 @@ class _Turn:
     refused: set[bytes]
     again: bool
     """What is seen may have been seen before"""
+    fresh: set[bytes] = field(default_factory=set)
+    """Directories that this turn has recorded: what they hold is not looked for, unless a name turns out to be taken"""
     until: float = field(default_factory=lambda: monotonic() + _TURN_SECONDS)
 
 
@@ -163,9 +165,10 @@ class ImportTree:
             except _Touched as error:
                 busy |= error.paths
             except Exception as error:
-                if getattr(error, "sqlstate", None) != _NAME_TAKEN:
+                if getattr(error, "sqlstate", None) not in _OTHERS_CAME:
                     raise
-                activity.logger.info("a command took a name of this page; the page is written anew")
+                activity.logger.info("a name of this page was recorded meanwhile; the page is written anew")
+                turn.fresh.clear()
         else:
             raise errors.PathBusy("Commands came into each attempt to write this page. It is tried again.")
         turn.cursor = cursor
@@ -180,7 +183,7 @@ class ImportTree:
         turn.operation = operation = await _locked(connection, turn)
         mount = operation.mount_id
         now_busy, _ = await store.touched(connection, mount, stamp)
-        seen = await _judged(connection, operation, page, busy | now_busy, turn.refused)
+        seen = await _judged(connection, turn, page, busy | now_busy)
         ids, now = await store.fresh_ids(connection, len(seen.new))
         new = judging.with_ids(seen.new, ids)
         if new:
@@ -201,6 +204,7 @@ class ImportTree:
         await store.advance(
             connection, operation.id, cursor, done=len(new), size=store.size_of(new), items=states, seconds=pace
         )
+        turn.fresh.update(node.found.path for node in new if node.found.kind == "directory")
         return waits
 
     async def _close(self, turn: _Turn, items: list[ImportItem]) -> None:
@@ -231,6 +235,7 @@ class ImportTree:
     async def _look_at(self, turn: _Turn, item: int, path: NodePath) -> None:
         """A name, and all below it. Nothing there: the command took it away."""
         turn.again, waits = True, set[bytes]()
+        turn.fresh.clear()  # what leads to a name is told again
         with suppress(errors.NodeNotFound):
             async with aclosing(self._pages(turn, path, b"")) as pages:
                 async for page, stamp in pages:
@@ -298,13 +303,12 @@ def _goes_on(operation: Operation) -> bool:
     return operation.state is OperationState.RUNNING and operation.want is None
 
 
-async def _judged(
-    connection: Connection, operation: Operation, page: ScanPage, busy: set[bytes], refused: set[bytes]
-) -> JudgedPage:
+async def _judged(connection: Connection, turn: _Turn, page: ScanPage, busy: set[bytes]) -> JudgedPage:
     above = {entry.path.rpartition(b"/")[0] for entry in page.entries}
-    folders = await store.folders(connection, operation.mount_id, above)
-    known = await store.known(connection, page.entries, folders)
-    seen = JudgedPage(folders, known, busy, refused)
+    folders = await store.folders(connection, turn.operation.mount_id, above)
+    older = {path: folder for path, folder in folders.items() if path not in turn.fresh}
+    known = await store.known(connection, page.entries, older)
+    seen = JudgedPage(folders, known, busy, turn.refused)
     for entry in page.entries:
         seen.add(entry)
     return seen

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
+from activities.operations import undo
 from activities.operations.purge import purge_page
 from activities.operations.restores import trash_page
 from activities.operations.rewinds import past_page
@@ -55,6 +56,10 @@ class PlanItems:
 async def _page(connection: Connection, locked: LockedOperation) -> OperationState | None:
     """Plan one page. Returns the state that follows, when it was the last page."""
     operation, cursor = locked.operation, locked.cursor
+    if cursor is None and operation.undo is not None:
+        bound, start = await undo.begin(connection, operation, locked.created_at)
+        await store.advance_plan(connection, operation.id, [], start, bound)
+        return None
     if cursor is None:
         entry = await store.begin_plan(connection, operation)
         await store.advance_plan(connection, operation.id, [], {"root": 0, "next": 0}, entry)
@@ -62,7 +67,9 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
     if operation.kind in (OperationKind.UNDO, OperationKind.RESTORE):
         await purges.share(connection)
     items, after = await _pages(operation)(connection, operation, cursor)
-    await store.advance_plan(connection, operation.id, items, after or {}, locked.planned_entry or 0)
+    changed_codes = undo.LEFT_CODES if operation.undo else ()
+    seen = locked.planned_entry or 0
+    await store.advance_plan(connection, operation.id, items, after or {}, seen, changed_codes=changed_codes)
     if after is not None and not after.get("end"):
         return None
     locked = await _again(connection, operation.id)
@@ -177,6 +184,8 @@ async def _undo_page(
 def _pages(operation: Operation) -> Callable[..., Awaitable[tuple[list[OperationItem], Mapping[str, Any] | None]]]:
     """What makes the pages of its plan."""
     match operation.kind:
+        case OperationKind.UNDO if operation.undo is not None:
+            return undo.page
         case OperationKind.UNDO:
             return _undo_page
         case OperationKind.RESTORE:

@@ -1,7 +1,9 @@
 """Events: GET /v1/events/stream pushes them, GET /v1/events returns pages of them. The same feed, the same filters, the
 same rights."""
 
+from collections.abc import Mapping
 from time import monotonic
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -9,9 +11,10 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.events.feed import Feed, Subscription, feed_of
 from api.events.queries import EventsQuery, StreamQuery
-from api.events.shapes import EventPage
+from api.events.shapes import Event, EventPage
 from api.events.sse import EventStream, readable
 from api.http import openapi
+from api.http.exports import exported
 from api.http.fields import ID_MAX, read_query
 from api.http.presence import while_connected
 from api.http.responses import JSON
@@ -24,6 +27,13 @@ from schema.principals import Principal, authorise
 from schema.store.events import Bounds, Placed
 
 router = APIRouter(route_class=Plain, tags=["events"])
+_REFUSALS = ("BACKEND_NOT_FOUND", "INVALID_PATH", "CURSOR_EXPIRED")
+
+
+def _following(data: Mapping[str, Any]) -> Mapping[str, str] | None:
+    """As far as the feed is long when its end is reached."""
+    return None if data["next"] >= data["last"] else {"after": str(data["next"])}
+
 
 PARTS = 20
 """Parts of the feed one poll looks through at most, wanted or not."""
@@ -65,11 +75,10 @@ async def stream(request: Request) -> Response:
     "/v1/events",
     operation_id="listEvents",
     summary="Events after a position",
-    responses=openapi.answers(
-        {200: ("A page of events", EventPage)}, "BACKEND_NOT_FOUND", "INVALID_PATH", "CURSOR_EXPIRED"
-    ),
-    openapi_extra={"parameters": openapi.query_of(EventsQuery)},
+    responses=openapi.listed(openapi.answers({200: ("A page of events", EventPage)}, *_REFUSALS)),
+    openapi_extra={"parameters": openapi.list_of(EventsQuery)},
 )
+@exported("events", Event, 1000, _following, "cloudevents")
 async def pull(request: Request) -> Response:
     """In the order of commits. Send `next` as the next `after`; without `after` from the oldest that is kept. `wait` holds
     the answer back until there is one event, or so many seconds. `last` is the end of the feed. `CURSOR_EXPIRED` says

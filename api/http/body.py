@@ -25,6 +25,11 @@ class Disconnected(InvalidRequest):
 
 async def read_json(request: Request, model: type[M]) -> M:
     """Raises pydantic's ValidationError, InvalidRequest, PayloadTooLarge, Disconnected."""
+    return model.model_validate_json(await read_text(request))
+
+
+async def read_text(request: Request) -> bytes:
+    """A JSON body, as it came. Raises InvalidRequest, PayloadTooLarge, Disconnected."""
     refuse_coded(request.headers)
     body = bytearray()  # it grows in place: a body in single bytes would be copied for each of them otherwise
     while True:
@@ -35,7 +40,7 @@ async def read_json(request: Request, model: type[M]) -> M:
         if len(body) > BODY_MAX:
             raise PayloadTooLarge(f"A JSON body may have {BODY_MAX} bytes.")
         if not message.get("more_body", False):
-            return model.model_validate_json(body)
+            return bytes(body)
 
 
 LINGER_BYTES, LINGER_SECONDS = 64 * 1024 * 1024, 5.0

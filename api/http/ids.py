@@ -22,8 +22,18 @@ def read_recompute_id(request: Request) -> int:
     return _whole_number(request, NotFound)
 
 
+def read_freeze_id(request: Request) -> int:
+    """The id of a freeze. Raises InvalidRequest, NotFound."""
+    return _whole_number(request, NotFound)
+
+
 def read_token_id(request: Request) -> int:
     """The id of a token. Raises InvalidRequest, NotFound."""
+    return _whole_number(request, NotFound)
+
+
+def read_drift_id(request: Request) -> int:
+    """The id of a finding, a look, or a job. Raises InvalidRequest, NotFound."""
     return _whole_number(request, NotFound)
 
 

@@ -84,6 +84,26 @@ COMMAND_ID = "01993d5e-7c1a-7000-8000-0123456789ab"
 """An example"""
 
 
+FORMAT: Parameter = {
+    "name": "format", "in": "query", "required": False,
+    "description": "The whole list, whatever `limit` says, as JSON lines or CSV. An `Accept` of `application/jsonl` or `text/csv` "
+    "asks for it as well. A body that breaks off is not all of it; the last of its JSON lines has the `error`.",
+    "schema": {"type": "string", "enum": ["json", "jsonl", "csv"]},
+}  # fmt: skip
+"""A parameter of lists"""
+
+
+def listed(responses: dict[int | str, Any]) -> dict[int | str, Any]:
+    """The answers of a list that is given whole as well."""
+    responses[200]["content"] |= {kind: {"schema": {"type": "string"}} for kind in ("application/jsonl", "text/csv")}
+    return responses
+
+
+def list_of(model: type[BaseModel]) -> list[Parameter]:
+    """The same of a list that is given whole as well."""
+    return [*query_of(model), FORMAT]
+
+
 def query_of(model: type[BaseModel]) -> list[Parameter]:
     """The fields of a query model as parameters. In a query there is no null: what is not sent is not there."""
     schema = _described(model, "validation")

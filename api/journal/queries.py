@@ -8,6 +8,8 @@ from api.http.fields import UUID, Count, Id, Moment, Query, Short, Text, split_l
 from schema.access.acts import ActKind
 from schema.commands.command import CommandKind
 
+Recorded = CommandKind | ActKind | Literal["import"]
+"""Commands, and what administrators have done beside them"""
 Ending = Literal["succeeded", "failed", "inconsistent"]
 _PREFIX = "The history of this path, all that was done below it, and to a whole directory above it"
 
@@ -20,7 +22,7 @@ class JournalQuery(Query):
     path_prefix_b64: Text | None = Field(None, alias="pathPrefixB64")
     node_id: Annotated[Id | None, Field(description="The history of this node, under whatever name")] = None
     principal: Short | None = None
-    command: Annotated[list[CommandKind | ActKind | Literal["import"]] | None, BeforeValidator(split_list)] = None
+    command: Annotated[list[Recorded] | None, BeforeValidator(split_list)] = None
     outcome: Annotated[list[Ending] | None, BeforeValidator(split_list)] = None
     code: Annotated[list[Short] | None, BeforeValidator(split_list)] = None
     command_id: Annotated[str, Field(pattern=UUID)] | None = None

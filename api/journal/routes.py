@@ -1,6 +1,7 @@
 """GET /v1/journal: what was done, by whom, how it ended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request
@@ -8,11 +9,12 @@ from starlette.responses import Response
 
 from api.access.admission import admit
 from api.http import openapi
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.journal.queries import JournalQuery
-from api.journal.shapes import JournalPage
+from api.journal.shapes import JournalEntry, JournalPage
 from api.services import front_of
 from schema import paths
 from schema.access.acts import ActKind
@@ -26,13 +28,24 @@ from schema.store.journal import EntryPlaces, JournalFilter
 router = APIRouter(route_class=Plain, tags=["journal"])
 
 
+def _following(data: Mapping[str, Any]) -> Mapping[str, str] | None:
+    """Newest first to the end; oldest first as far as the journal is settled."""
+    page = data["pagination"]
+    if not page["more"]:
+        return None
+    return {"before": str(page["nextBefore"])} if page["nextAfter"] is None else {"after": str(page["nextAfter"])}
+
+
 @router.get(
     "/v1/journal",
     operation_id="listJournal",
     summary="What was done",
-    responses=openapi.answers({200: ("A page of entries", JournalPage)}, "INVALID_PATH", "BACKEND_NOT_FOUND"),
-    openapi_extra={"parameters": openapi.query_of(JournalQuery)},
+    responses=openapi.listed(
+        openapi.answers({200: ("A page of entries", JournalPage)}, "INVALID_PATH", "BACKEND_NOT_FOUND")
+    ),
+    openapi_extra={"parameters": openapi.list_of(JournalQuery)},
 )
+@exported("entries", JournalEntry, 200, _following)
 async def entries(request: Request) -> Response:
     """Newest first; `before` goes on behind an entry: send `pagination.nextBefore`. To follow, send `after`, first 0, then
     `pagination.nextAfter`: oldest first, and nothing is ever missed. Followers get an entry when everything before it

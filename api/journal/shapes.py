@@ -1,12 +1,9 @@
 """Entries of the journal, as clients read them."""
 
 from datetime import datetime
-from typing import Literal
 
 from api.http.shapes import EXACT_PATH, JsonObject, Shape, exact
-from api.journal.queries import Ending
-from schema.access.acts import ActKind
-from schema.commands.command import CommandKind
+from api.journal.queries import Ending, Recorded
 
 
 class JournalEntry(Shape):
@@ -14,7 +11,7 @@ class JournalEntry(Shape):
 
     id: int
     command_id: str
-    command: CommandKind | ActKind | Literal["import"]
+    command: Recorded
     backend_mount_id: int | None
     node_id: int | None
     path: str | None

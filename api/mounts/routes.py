@@ -12,6 +12,7 @@ from api.access import acts
 from api.access.admission import admit, admit_everywhere
 from api.http import openapi, responses
 from api.http.body import read_json
+from api.http.exports import by_offset, exported
 from api.http.fields import read_query
 from api.http.ids import read_mount_id
 from api.http.responses import JSON, pagination
@@ -44,9 +45,10 @@ _CHANGES = openapi.body_of(MountChanges, {"state": "inactive", "stateReason": "m
     "/v1/backend-mounts",
     operation_id="listMounts",
     summary="The mounts",
-    responses=openapi.answers({200: ("A page of mounts", MountPage)}),
-    openapi_extra={"parameters": openapi.query_of(MountsQuery)},
+    responses=openapi.listed(openapi.answers({200: ("A page of mounts", MountPage)})),
+    openapi_extra={"parameters": openapi.list_of(MountsQuery)},
 )
+@exported("mounts", Mount, 100, by_offset)
 async def listed(request: Request) -> Response:
     """Of the caller's tenant, by id. `search` looks in key, name, description and contact, in any case."""
     principal = await admit(request, "read")

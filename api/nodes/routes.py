@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api.access.admission import admit
 from api.http import openapi, responses
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.ids import read_id
 from api.http.responses import JSON
@@ -44,9 +45,12 @@ DEPTHS = cursors.KEY_MAX + 1
     "/v1/nodes",
     operation_id="listNodes",
     summary="The nodes at and below a path",
-    responses=openapi.answers({200: ("A page of nodes", NodePage)}, "BACKEND_NOT_FOUND", "INVALID_PATH"),
-    openapi_extra={"parameters": openapi.query_of(NodesQuery)},
+    responses=openapi.listed(
+        openapi.answers({200: ("A page of nodes", NodePage)}, "BACKEND_NOT_FOUND", "INVALID_PATH")
+    ),
+    openapi_extra={"parameters": openapi.list_of(NodesQuery)},
 )
+@exported("nodes", Node, 200)
 async def tree(request: Request) -> Response:
     """Ordered by depth, then by the bytes of the path. Deleted nodes are left out unless `states` asks for them; the root of
     a mount is never in a list, nor is what the token may not read."""
@@ -131,9 +135,12 @@ async def _document(front: Front, found: nodes.FoundNode, collisions: bool) -> s
     "/v1/nodes/{id}/children",
     operation_id="listChildren",
     summary="What a directory holds",
-    responses=openapi.answers({200: ("A page of children", ChildrenPage)}, "NODE_NOT_FOUND", "NOT_A_DIRECTORY"),
-    openapi_extra={"parameters": [openapi.path_id("The directory's node"), *openapi.query_of(ChildrenQuery)]},
+    responses=openapi.listed(
+        openapi.answers({200: ("A page of children", ChildrenPage)}, "NODE_NOT_FOUND", "NOT_A_DIRECTORY")
+    ),
+    openapi_extra={"parameters": [openapi.path_id("The directory's node"), *openapi.list_of(ChildrenQuery)]},
 )
+@exported("children", Node, 200)
 async def children(request: Request) -> Response:
     """Ordered by kind, then by the bytes of the name. Deleted nodes are left out unless `states` asks for them. With `asOf` what
     it held then, though it was moved or deleted meanwhile."""

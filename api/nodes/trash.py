@@ -11,13 +11,14 @@ from starlette.responses import Response
 
 from api.access.admission import admit
 from api.http import openapi
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.nodes import cursors
 from api.nodes.past import micros, moment
 from api.nodes.queries import TrashQuery
-from api.nodes.shapes import TrashListing
+from api.nodes.shapes import TrashedVersion, TrashListing
 from api.services import front_of
 from schema import paths
 from schema.errors import InvalidRequest
@@ -43,9 +44,12 @@ _RESTORE = "/v1/nodes/restore"
     "/v1/trash",
     operation_id="listTrash",
     summary="What overwrites and deletions have kept",
-    responses=openapi.answers({200: ("A page of it", TrashListing)}, "BACKEND_NOT_FOUND", "INVALID_PATH"),
-    openapi_extra={"parameters": openapi.query_of(TrashQuery)},
+    responses=openapi.listed(
+        openapi.answers({200: ("A page of it", TrashListing)}, "BACKEND_NOT_FOUND", "INVALID_PATH")
+    ),
+    openapi_extra={"parameters": openapi.list_of(TrashQuery)},
 )
+@exported("entries", TrashedVersion, 100)
 async def listed(request: Request) -> Response:
     """Of a mount, below a path and at it, what is kept for longest first: as a rule what went last. A deleted directory is one
     entry, with the totals of what went with it. `restore` is the way back: these requests, one after the other. A page can

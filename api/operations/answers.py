@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection
 
 PARAMETERS = [openapi.path_id("The operation", openapi.COMMAND_ID)]
+NAMES = openapi.headers("Idempotency-Key", "X-Correlation-Id")
 ACCEPTED: dict[int, openapi.Success] = {202: ("As it stands now", Operation)}
 REFUSALS = (
     "NOT_FOUND",

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
 from api.http.fields import UUID, Count, Id, JsonBody, Key, Metadata, Moment, Query, Short, Text, split_list
 from schema.operations.operation import ItemState, OperationKind, OperationState, Options
@@ -93,8 +93,87 @@ class NewOperation(JsonBody):
     idempotency_key: Key | None = None
 
 
-class ControlBody(JsonBody):
+class UndoSelectionBody(JsonBody):
+    """Whose changes, or which, are put back: those that meet every condition. A misspelt one would take too much: unknown names
+    are refused here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    principal: Short | None = None
+    token_id: Id | None = None
+    correlation_id: Short | None = None
+    since: Moment | None = Field(None, alias="from")
+    until: Moment | None = Field(None, alias="to")
+    path: Text | None = None
+    path_b64: Text | None = Field(None, alias="pathB64")
+    command_ids: Annotated[list[Annotated[str, Field(pattern=UUID)]], Field(min_length=1, max_length=1000)] | None = (
+        None
+    )
+
+
+class NewUndo(JsonBody):
+    """What a selection takes of all changes is put back."""
+
+    kind: Literal["undo"]
+    backend_mount_id: Id | None = None
+    selection: UndoSelectionBody
+    options: OptionsBody = Field(default_factory=OptionsBody)
+    plan_only: bool = False
     idempotency_key: Key | None = None
+
+
+class OperationBody(RootModel[Annotated[NewOperation | NewUndo, Field(discriminator="kind")]]):
+    """Either of them, by its kind."""
+
+
+class KindBody(JsonBody):
+    kind: str
+
+
+class ControlBody(JsonBody):
+    reason: Short | None = None
+    idempotency_key: Key | None = None
+
+
+def _says_something(reason: str) -> str:
+    if not reason.strip():
+        raise ValueError("the reason is empty")
+    return reason
+
+
+class OperationsSelection(JsonBody):
+    """Which operations are steered: those that meet every condition. Unknown names are refused, because a misspelt one would take
+    too many. Without `state` those that can be asked for it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: Annotated[list[OperationState], Field(min_length=1)] | None = None
+    kind: Annotated[list[OperationKind], Field(min_length=1)] | None = None
+    backend_mount_id: Id | None = None
+    path: Text | None = None
+    principal: Short | None = None
+    ids: Annotated[list[Annotated[str, Field(pattern=UUID)]], Field(min_length=1, max_length=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _selects(self) -> "OperationsSelection":
+        if not self.model_fields_set:
+            raise ValueError("it names nothing, and would take every operation")
+        return self
+
+
+class ManyBody(JsonBody):
+    selection: OperationsSelection
+    reason: Annotated[Short, AfterValidator(_says_something)]
+    idempotency_key: Key | None = None
+
+
+class CancelManyBody(ManyBody):
+    rollback: bool = False
+
+
+class ApplyBody(ControlBody):
+    only_if_unchanged: bool = False
+    """As a whole or not at all: refused where anything has changed at or below the path since the plan was made"""
 
 
 class CancelBody(ControlBody):

@@ -7,6 +7,7 @@ from pydantic.alias_generators import to_camel
 
 from schema.operations.operation import OperationItem, OperationKind, OperationState, Options
 from schema.operations.selection import Selection
+from schema.operations.undo_selection import UndoSelection
 from schema.paths import NodePath
 
 _PHASES = {
@@ -26,7 +27,7 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
         "id": row["id"], "kind": row["kind"], "state": state, "phase": _phase(row, state),
         "want": row["want"], "turn": row["turn"], "backendMountId": row["mount_id"], **spelled("path", path),
         "targetBackendMountId": row["target_mount_id"] if target is None else row["target_mount_id"] or row["mount_id"],
-        **spelled("targetPath", target), "selection": _camel(Selection.of_json(row["selection"]).to_json()),
+        **spelled("targetPath", target), "selection": _selection(row),
         "asOf": Options.of_json(row["options"]).as_of,
         "options": _options(Options.of_json(row["options"])), "metadata": row["metadata"],
         "plan": {
@@ -37,7 +38,7 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
         "errors": [{"code": e["code"], "count": e["count"], "example": e["item"]} for e in row["errors"]],
         "principal": row["principal"], "createdAt": row["created_at"], "plannedAt": row["planned_at"],
         "startedAt": row["started_at"], "endedAt": row["ended_at"], "undoes": row["undoes"], "undoneBy": row["undone_by"],
-        "waitsFor": _waits_for(row, state),
+        "steered": row["steered"], "waitsFor": _waits_for(row, state), "correlationId": row["correlation_id"],
         "workflowId": f"operation/{row['id']}/plan" if planning else f"operation/{row['id']}/{row['turn']}",
     }  # fmt: skip
 
@@ -110,6 +111,18 @@ def _options(options: Options) -> dict[str, Any]:
         "olderThan": options.older_than, "keepBytes": options.keep_bytes,
         "hashes": options.hashes,
     }  # fmt: skip
+
+
+def _selection(row: Mapping[str, Any]) -> dict[str, Any]:
+    if row["kind"] != OperationKind.UNDO:
+        return _camel(Selection.of_json(row["selection"]).to_json())
+    asked = UndoSelection.of_json(row["selection"])
+    told = {
+        "principal": asked.principal, "tokenId": asked.token_id, "correlationId": asked.correlation_id, "from": asked.since,
+        "to": asked.until, **(spelled("path", asked.path) if asked.path is not None else {}),
+        "commandIds": list(asked.commands), "operationId": asked.operation_id,
+    }  # fmt: skip
+    return {name: value for name, value in told.items() if value not in (None, [])}
 
 
 def _camel(told: Mapping[str, Any]) -> dict[str, Any]:

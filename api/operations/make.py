@@ -16,6 +16,7 @@ from schema.errors import IdempotencyConflict, InvalidRequest, NotFound
 from schema.ids import MountId, new_command_id
 from schema.operations.control import Control, refused
 from schema.operations.operation import Operation, OperationKind, OperationState
+from schema.operations.undo_selection import UndoSelection
 from schema.paths import ROOT, NodePath, parse
 from schema.principals import Principal, authorise, readable
 from schema.store import operations as store
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection
 
 
-async def operation_of(front: Front, principal: Principal, body: NewOperation) -> Operation:
+async def operation_of(front: Front, principal: Principal, body: NewOperation, correlation: str | None) -> Operation:
     """Raises FilestoreError."""
     kind = OperationKind(body.kind)
     path = (
@@ -48,6 +49,7 @@ async def operation_of(front: Front, principal: Principal, body: NewOperation) -
         kind=kind, mount_id=mount, path=path, target_path=target, target_mount=there, selection=selection,
         options=replace(body.options.meant(), as_of=body.as_of),
         metadata=body.metadata.model_dump() if body.metadata else None, plan_only=body.plan_only,
+        correlation_id=correlation,
     )  # fmt: skip
     for action, on, place in needs(operation):
         authorise(principal, action, on, place)
@@ -115,7 +117,7 @@ def hash_of(asked: object) -> str:
     return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def undo_of(principal: Principal, original: Operation, *, plan_only: bool) -> Operation:
+def undo_of(principal: Principal, original: Operation, *, plan_only: bool, correlation: str | None = None) -> Operation:
     """The operation that puts back what `original` has done. Raises WrongState: it has not ended, or is undone
     already."""
     if not original.state.ended or original.undone or not original.done or not original.kind.can_be_undone:
@@ -124,7 +126,9 @@ def undo_of(principal: Principal, original: Operation, *, plan_only: bool) -> Op
         id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,
         kind=OperationKind.UNDO, mount_id=original.mount_id, path=original.path, target_path=original.target_path,
         target_mount=original.target_mount,
-        plan_only=plan_only, undoes=original.id, undoes_turn=original.turn,
+        # Of an undo by selection a node can have several items: only the journal says how they follow each other.
+        undo=None if original.undo is None else UndoSelection(operation_id=original.id),
+        plan_only=plan_only, undoes=original.id, undoes_turn=original.turn, correlation_id=correlation,
     )  # fmt: skip
 
 

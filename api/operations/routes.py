@@ -10,18 +10,19 @@ from starlette.responses import Response, StreamingResponse
 
 from api.access.admission import admit
 from api.http import openapi
-from api.http.body import read_json
+from api.http.body import read_text
+from api.http.exports import exported
 from api.http.fields import read_query
-from api.http.keys import read_key
+from api.http.keys import read_correlation, read_key
 from api.http.routes import Plain
-from api.operations import answers, documents, make
-from api.operations.bodies import ItemsQuery, NewOperation, OperationsQuery
-from api.operations.shapes import ItemPage, Operation, OperationPage, example
+from api.operations import answers, documents, make, undo
+from api.operations.bodies import ItemsQuery, KindBody, NewOperation, NewUndo, OperationBody, OperationsQuery
+from api.operations.shapes import ItemPage, Operation, OperationItem, OperationPage, example
 from api.services import front_of
 from schema import paths
 from schema.errors import FilestoreError
 from schema.ids import MountId
-from schema.operations.operation import OperationState
+from schema.operations.operation import OperationKind, OperationState
 from schema.store import operations as store
 from schema.store.operations import OperationFilter
 
@@ -37,21 +38,26 @@ _STREAM_BEAT = 20.0
     operation_id="createOperation",
     summary="Change a tree",
     responses=openapi.answers(answers.ACCEPTED, "BACKEND_NOT_FOUND", "INVALID_PATH", "FORBIDDEN", *answers.REFUSALS),
-    openapi_extra={"requestBody": openapi.body_of(NewOperation, example())},
+    openapi_extra={"parameters": answers.NAMES, "requestBody": openapi.body_of(OperationBody, example())},
 )
 async def create(request: Request) -> Response:
     """Copy, move, delete, restore, describe or verify a whole subtree, or what a selection takes of it. First its plan is made:
     every item, with its conflicts. With `planOnly` it waits then, to be looked at and applied; otherwise it runs. The same request
-    under the same key joins the operation that is there.
+    under the same key joins the operation that is there. `undo` puts back what a selection takes of all changes, the newest
+    first: each node goes back to before the latest changes that are all the selection's, and what anything else changed since is
+    left as it is, and listed.
 
     An `import` makes known what lies on the storage below `path` already. It has no plan: it scans, and `planOnly` waits with
     that."""
     principal = await admit(request, "operate")
     front = front_of(request)
-    body = await read_json(request, NewOperation)
+    text = await read_text(request)
+    if KindBody.model_validate_json(text).kind == OperationKind.UNDO:
+        return await undo.undo(request, principal, NewUndo.model_validate_json(text))
+    body = NewOperation.model_validate_json(text)
     if body.kind == "purge":
         await admit(request, "mounts")
-    operation = await make.operation_of(front, principal, body)
+    operation = await make.operation_of(front, principal, body, read_correlation(request.headers))
     key = read_key(request.headers, body.idempotency_key)
     asked = body.model_dump(mode="json", exclude={"idempotency_key"})
     async with front.services.pool.connection() as connection:
@@ -66,9 +72,10 @@ async def create(request: Request) -> Response:
     "/v1/operations",
     operation_id="listOperations",
     summary="The operations",
-    responses=openapi.answers({200: ("A page of operations", OperationPage)}),
-    openapi_extra={"parameters": openapi.query_of(OperationsQuery)},
+    responses=openapi.listed(openapi.answers({200: ("A page of operations", OperationPage)})),
+    openapi_extra={"parameters": openapi.list_of(OperationsQuery)},
 )
+@exported("operations", Operation, 100)
 async def listed(request: Request) -> Response:
     """Of the caller's tenant, the newest first. A page can be short where the token may not read all places: go on until
     `nextCursor` is null."""
@@ -107,9 +114,10 @@ async def show(request: Request) -> Response:
     "/v1/operations/{id}/items",
     operation_id="listOperationItems",
     summary="The items of an operation",
-    responses=openapi.answers({200: ("A page of items", ItemPage)}, "NOT_FOUND"),
-    openapi_extra={"parameters": [*answers.PARAMETERS, *openapi.query_of(ItemsQuery)]},
+    responses=openapi.listed(openapi.answers({200: ("A page of items", ItemPage)}, "NOT_FOUND")),
+    openapi_extra={"parameters": [*answers.PARAMETERS, *openapi.list_of(ItemsQuery)]},
 )
+@exported("items", OperationItem, 1000)
 async def items(request: Request) -> Response:
     """In the order of the plan: what is to be done, what was done, what failed and why."""
     principal = await admit(request, "read")

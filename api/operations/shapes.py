@@ -1,7 +1,7 @@
 """Operations as clients read them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from api.http.shapes import JsonObject, Shape
 from schema.operations.operation import ItemKind, ItemState, OperationKind, OperationState
@@ -45,6 +45,34 @@ class OperationError(Shape):
     example: int
 
 
+class OperationControl(Shape):
+    """What was asked of it last, why, and by whom."""
+
+    control: str
+    reason: str | None
+    principal: str | None
+    at: datetime
+
+
+class SteeredOperation(Shape):
+    id: str
+    outcome: Literal["accepted", "refused"]
+    state: OperationState
+    want: str | None
+    code: str | None
+    message: str | None
+
+
+class SteeringCounts(Shape):
+    accepted: int
+    refused: int
+
+
+class SteeredOperations(Shape):
+    results: list[SteeredOperation]
+    counts: SteeringCounts
+
+
 class Operation(Shape):
     id: str
     kind: OperationKind
@@ -72,7 +100,9 @@ class Operation(Shape):
     ended_at: datetime | None
     undoes: str | None
     undone_by: str | None
+    steered: OperationControl | None
     waits_for: str | None
+    correlation_id: str | None
     workflow_id: str | None
 
 

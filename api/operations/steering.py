@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
@@ -12,13 +12,15 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.http import openapi
 from api.http.body import read_json
-from api.http.keys import read_key
+from api.http.keys import read_correlation, read_key
 from api.http.routes import Plain
 from api.operations import answers, make
-from api.operations.bodies import CancelBody, ControlBody, LimitsChange, RetryBody, UndoBody
+from api.operations.bodies import ApplyBody, CancelBody, ControlBody, LimitsChange, ManyBody, RetryBody, UndoBody
 from api.operations.shapes import Operation
 from api.services import front_of
-from schema.errors import IdempotencyConflict
+from schema.errors import IdempotencyConflict, VersionConflict
+from schema.ids import new_command_id
+from schema.operations import operation as operations
 from schema.operations.control import Control, Steered, not_put_back, refused, steer
 from schema.operations.operation import OperationKind, OperationState
 from schema.principals import Principal
@@ -30,9 +32,10 @@ if TYPE_CHECKING:
 
 router = APIRouter(route_class=Plain, tags=["operations"])
 
+_CHANGES_SHOWN = 10
+_NAMED = [*answers.PARAMETERS, *answers.NAMES]
 _LIMITS = openapi.body_of(LimitsChange, {"options": {"filesPerSecond": 20}})
 _PLAIN = (
-    (Control.APPLY, "Run a plan", "Exactly this plan. An item that has changed since is skipped."),
     (Control.PAUSE, "Pause", "`want` says so at once; the state is `paused` when nothing is in flight any more."),
     (Control.RESUME, "Go on", "After a pause, where it stopped."),
 )
@@ -53,6 +56,21 @@ for _control, _summary, _text in _PLAIN:
         description=_text, responses=openapi.answers(answers.ACCEPTED, *answers.REFUSALS),
         openapi_extra={"parameters": answers.PARAMETERS, "requestBody": openapi.body_of(ControlBody, {})},
     )(_plain(_control))  # fmt: skip
+
+
+@router.post(
+    "/v1/operations/{id}/apply",
+    status_code=202,
+    operation_id="applyOperation",
+    summary="Run a plan",
+    responses=openapi.answers(answers.ACCEPTED, "VERSION_CONFLICT", *answers.REFUSALS),
+    openapi_extra={"parameters": answers.PARAMETERS, "requestBody": openapi.body_of(ApplyBody, {})},
+)
+async def apply(request: Request) -> Response:
+    """Exactly this plan. An item that has changed since is skipped; with `onlyIfUnchanged` the plan is refused as a whole where
+    anything has changed at or below its path, with these paths."""
+    principal = await admit(request, "operate")
+    return await _steered(request, principal, Control.APPLY, await read_json(request, ApplyBody))
 
 
 @router.post(
@@ -91,7 +109,7 @@ async def retry(request: Request) -> Response:
     operation_id="undoOperation",
     summary="Undo",
     responses=openapi.answers({202: ("The operation that puts it back", Operation)}, *answers.REFUSALS),
-    openapi_extra={"parameters": answers.PARAMETERS, "requestBody": openapi.body_of(UndoBody, {"planOnly": True})},
+    openapi_extra={"parameters": _NAMED, "requestBody": openapi.body_of(UndoBody, {"planOnly": True})},
 )
 async def undo(request: Request) -> Response:
     """A new operation that puts back what this one has done, newest first. What was changed since is left, and listed. An
@@ -99,14 +117,14 @@ async def undo(request: Request) -> Response:
     principal = await admit(request, "operate")
     front, id = front_of(request), answers.read_id(request)
     body = await read_json(request, UndoBody)
-    key = read_key(request.headers, body.idempotency_key)
+    key, correlation = read_key(request.headers, body.idempotency_key), read_correlation(request.headers)
     async with front.services.pool.connection() as connection, connection.transaction():
         original = await make.locked(connection, id, principal)
         known = await store.of_key(connection, principal.tenant, principal.name, key) if key else None
         if known is None:
             if original.kind is OperationKind.IMPORT:
                 raise not_put_back()
-            operation = make.undo_of(principal, original, plan_only=body.plan_only)
+            operation = make.undo_of(principal, original, plan_only=body.plan_only, correlation=correlation)
         else:
             operation = await make.locked(connection, known[0], principal)
         made, new = await make.create(connection, operation, key, {"undo": id, "planOnly": body.plan_only})
@@ -148,25 +166,57 @@ async def _steered(
     front, id = front_of(request), answers.read_id(request)
     key = read_key(request.headers, body.idempotency_key)
     async with front.services.pool.connection() as connection, connection.transaction():
-        operation = await make.locked(connection, id, principal)
-        steered: Steered | None = None
-        if not await _heard_before(connection, id, key, control, body):
-            steered = steer(operation, control)
-            await store.steer(connection, id, steered, chosen)
-            if steered.again and operation.kind is OperationKind.IMPORT:
-                await imports.begin_anew(connection, id)
+        asked = AskedControl(control, body, key, chosen)
+        operation, steered = await steer_one(connection, principal, id, asked)
         shown = await answers.document(connection, id, principal)
     if steered is not None and steered.state.moves:
         front.services.drive(operation.mount_id, id, steered.turn, False)
     return answers.answered(shown, 202)
 
 
-async def _heard_before(connection: Connection, id: str, key: str | None, control: Control, body: ControlBody) -> bool:
+@dataclass(frozen=True, slots=True)
+class AskedControl:
+    control: Control
+    body: ControlBody | ManyBody
+    key: str | None
+    items: list[int] | None = None
+    """Of a retry: these alone"""
+
+
+async def steer_one(
+    connection: Connection, principal: Principal, id: str, asked: AskedControl
+) -> tuple[operations.Operation, Steered | None]:
+    """In the caller's transaction. The operation as it was, and what its row says from now on; None: it was asked for under
+    this key before. Raises NotFound, WrongState, IdempotencyConflict."""
+    operation = await make.locked(connection, id, principal)
+    if await _heard_before(connection, id, asked, principal):
+        return operation, None
+    steered = steer(operation, asked.control)
+    if isinstance(asked.body, ApplyBody) and asked.body.only_if_unchanged:
+        await _refuse_changed(connection, id)
+    await store.steer(connection, id, steered, asked.items)
+    if steered.again and operation.kind is OperationKind.IMPORT:
+        await imports.begin_anew(connection, id)
+    return operation, steered
+
+
+async def _refuse_changed(connection: Connection, id: str) -> None:
+    """Raises VersionConflict."""
+    changed = await store.changed_since(connection, id, _CHANGES_SHOWN)
+    if changed:
+        raise VersionConflict(
+            "Something has changed at or below the path since the plan was made. Make a new plan to see it, or apply this one "
+            "without onlyIfUnchanged.",
+            paths=[path.text for path in changed],
+        )
+
+
+async def _heard_before(connection: Connection, id: str, asked: AskedControl, principal: Principal) -> bool:
     """Raises IdempotencyConflict: under this key something else was asked for, or of other items."""
-    if key is None:
-        return False
+    key = asked.key or str(new_command_id())
+    hash = make.hash_of(asked.body.model_dump(mode="json", exclude={"idempotency_key"}))
     same = await store.heard_of(
-        connection, id, key, control, make.hash_of(body.model_dump(exclude={"idempotency_key"}))
+        connection, id, key, asked.control, hash, reason=asked.body.reason, principal=principal.name
     )
     if same is False:
         raise IdempotencyConflict()

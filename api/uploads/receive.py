@@ -26,6 +26,7 @@ from schema.commands.command import Command, CommandKind
 from schema.errors import (
     ChecksumMismatch,
     FilestoreError,
+    Frozen,
     MountOffline,
     MountReadOnly,
     PayloadTooLarge,
@@ -37,7 +38,7 @@ from schema.mounts import Mount
 from schema.paths import NodePath
 from schema.principals import Principal, authorise
 
-JOURNALED = (StorageFull, MountOffline, MountReadOnly, ChecksumMismatch)
+JOURNALED = (StorageFull, MountOffline, MountReadOnly, Frozen, ChecksumMismatch)
 """Errors that are recorded as the outcome of a command, like failures that come later: refusals of the storage while a
 body is staged, and content that is not what its client said."""
 
@@ -122,7 +123,7 @@ async def open_mount(front: Front, principal: Principal, id: int, path: NodePath
     """The mount to which this principal may bring a file with this path. Asked anew where it is closed: it may have been
     opened a moment ago. Raises BackendNotFound, MissingScope."""
     mount = await front.mounts.get(MountId(id), principal.tenant)
-    if not mount.serving or mount.access_mode == "ro":
+    if not mount.serving or mount.access_mode == "ro" or mount.freeze is not None:
         mount = await front.mounts.get(mount.id, principal.tenant, fresh=True)
     authorise(principal, "write", mount.id, path)
     return mount

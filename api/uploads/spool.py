@@ -168,8 +168,10 @@ def check_size(front: Front, size: int | None) -> None:
 
 def refuse_closed(mount: Mount) -> None:
     """Refuse before the body is read what `begin` would refuse: the body can be large. Raises MountOffline,
-    MountReadOnly."""
+    MountReadOnly, Frozen."""
     if not mount.serving:
         raise MountOffline(f"The mount is {mount.state}. Nothing was changed.")
     if mount.access_mode == "ro":
         raise MountReadOnly()
+    if mount.freeze is not None:
+        raise mount.freeze.refusal()

@@ -19,6 +19,8 @@ class ActKind(StrEnum):
     UPDATE_MOUNT = "updateMount"
     REMOVE_MOUNT = "removeMount"
     CHANGE_CREDENTIALS = "changeCredentials"
+    FREEZE = "freeze"
+    LIFT_FREEZE = "liftFreeze"
     CREATE_HOLD = "createHold"
     EXTEND_HOLD = "extendHold"
     RELEASE_HOLD = "releaseHold"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schema.commands.command import Status
+from schema.freezes import Freeze
 from schema.ids import CommandId, MountId, NodeId
 from schema.nodes import NodeKind, NodeState
 
@@ -86,6 +87,8 @@ class Place:
     """The latest deleted node at this path, if nothing lives there"""
     busy: CommandId | None = None
     """Whose claim is in the way"""
+    freeze: Freeze | None = None
+    """Nothing is changed on the mount now"""
 
 
 @dataclass(frozen=True, slots=True)

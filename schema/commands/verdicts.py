@@ -148,6 +148,8 @@ def _unusable(place: Place, *, writes: bool) -> errors.FilestoreError | None:
         return errors.BackendNotFound()
     if place.mount_state not in ("active", "degraded"):
         return errors.MountOffline(f"The mount is {place.mount_state}. An administrator can set it active.")
+    if writes and place.freeze is not None:
+        return place.freeze.refusal()
     return errors.MountReadOnly() if writes and place.mount_access != "rw" else None
 
 

@@ -49,6 +49,7 @@ def command_of(
         node_id=item.node_id,
         target_version=item.target_version,
         if_version=item.version if operation.options.only_if_unchanged or operation.back else None,
+        correlation_id=operation.correlation_id,
         operation_id=operation.id,
         item=item.item,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from schema.ids import CommandId, MountId, NodeId
 from schema.nodes import NodeKind
 from schema.operations.selection import Selection
+from schema.operations.undo_selection import UndoSelection
 from schema.paths import NodePath
 
 
@@ -25,7 +26,7 @@ class OperationKind(StrEnum):
     PURGE = "purge"
     """What the trash keeps is removed for good"""
     UNDO = "undo"
-    """What another operation has done is put back"""
+    """What another operation has done is put back, or what a selection takes of all changes"""
     IMPORT = "import"
     """What lies on the storage becomes known to the record"""
 
@@ -174,6 +175,8 @@ class Operation:
     turn: int = 1
     """Rises with each retry"""
     plan_only: bool = False
+    undo: UndoSelection | None = None
+    """Of an undo: which changes are put back. None: those of `undoes`"""
     undoes: str | None = None
     undoes_turn: int | None = None
     """The turn of the original when its undo was planned"""
@@ -181,6 +184,8 @@ class Operation:
     """It has run; a plan that was refused has not"""
     undone: bool = False
     """An operation that has begun puts this one back, or has done so"""
+    correlation_id: str | None = None
+    """The client's name for the piece of work that it belongs to, with each of its items"""
     stale: bool = False
     """Of an undo: its original was taken up again since it was planned, or another one puts it back"""
     conflicts: int = 0

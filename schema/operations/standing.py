@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from schema.commands.command import Command
 from schema.commands.verdicts import Conflict, Go, Refuse, Verdict
-from schema.errors import WrongState
+from schema.errors import Frozen, WrongState
 from schema.ids import CommandId
 from schema.operations.commands import key_of
 from schema.operations.operation import CHANGED, ItemState, OperationState, Want
@@ -58,6 +58,10 @@ class Admission:
         if command.id in self.aside or command.operation_id in self._stopped:
             self.aside.add(command.id)
             return Conflict(WrongState(_NOT_NOW, operationId=command.operation_id))
+        if isinstance(verdict, Refuse) and isinstance(verdict.error, Frozen):
+            # Its operation waits for the end of the freeze, and so does the item.
+            self.aside.add(command.id)
+            return Conflict(verdict.error)
         if isinstance(verdict, Refuse) and verdict.error.code in CHANGED and command.operation_id in self.stops:
             self._stopped.add(command.operation_id)
         return verdict

@@ -27,7 +27,7 @@ SELECT n.id, p.directory_path || n.name AS path
 -- bytes it has now, and how many after the change. One look-up after the other for each request: whatever the tables' sizes,
 -- nothing here may become a scan.
 SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS fresh_node,
-       m.state AS mount_state, m.access_mode AS mount_access,
+       m.state AS mount_state, m.access_mode AS mount_access, z.facts AS freeze,
        c.id::text AS known_id, c.status::text AS known_status, c.attempt AS known_attempt,
        encode(c.request_hash, 'hex') AS known_hash, c.retryable AS known_retryable, c.code AS known_code,
        c.owner_workflow AS known_owner, c.outcome::text AS known_outcome, c.request->>'head' AS known_head,
@@ -56,6 +56,7 @@ SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS 
            path text, parent text, name text, above jsonb, subtree boolean, shared boolean, gone boolean, below boolean,
            node bigint, version bigint, describes boolean)
   LEFT JOIN filestore.backend_mounts m ON m.id = i.mount AND m.tenant = i.tenant AND m.removed_at IS NULL
+  LEFT JOIN LATERAL filestore.freeze_of_v1(i.tenant, i.mount) z ON true
   LEFT JOIN LATERAL (SELECT * FROM filestore.commands x
        WHERE i.n = 0 AND x.tenant = i.tenant AND x.principal = i.principal AND x.key = i.key LIMIT 1) c ON true
   LEFT JOIN LATERAL (SELECT x.id, filestore.node_facts(x) AS facts FROM filestore.nodes x

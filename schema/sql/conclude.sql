@@ -13,6 +13,7 @@ SELECT j.path, CASE WHEN j.payload->>'target' IS NOT NULL THEN filestore.target_
   FROM filestore.journal_entries j
  WHERE j.id > %(entries)s AND j.kind <> 'reconcileNode'
    AND (j.mount_id = %(mount)s OR j.payload->>'mount_id' = %(mount)s::text)
+ ORDER BY j.id LIMIT %(most)s
 
 -- name: intents
 -- The files of commands that run: what they staged, and what they expect to find.
@@ -200,7 +201,29 @@ UPDATE filestore.nodes n SET state = 'inconsistent', missed_in = i.missed_in, ju
 UPDATE filestore.nodes n SET state = 'missing', version = n.version + 1, judged = %(conclusion)s, updated_at = now(),
        last_drift_at = now(), consistency_checked_at = now(), last_reconciled_at = now()
   FROM jsonb_to_recordset(%(acts)s::jsonb) AS i(node bigint, version bigint)
- WHERE n.id = ANY (ARRAY[i.node]) AND n.version = i.version AND n.state IN ('inconsistent', 'missing')
+ WHERE n.id = ANY (ARRAY[i.node]) AND n.version = i.version
+
+-- name: forget
+-- A node and all below it leave the record. What was there is not kept: it was gone before.
+WITH RECURSIVE below AS (
+    SELECT n.id FROM filestore.nodes n WHERE n.id = %(node)s AND n.version = %(version)s AND n.state <> 'deleted'
+     UNION ALL
+    SELECT k.id FROM below b CROSS JOIN LATERAL (
+        SELECT n.id FROM filestore.nodes n WHERE n.parent_id = b.id AND n.state <> 'deleted' OFFSET 0) k
+), ended AS (
+    UPDATE filestore.snapshots s SET valid_to = greatest(now(), s.valid_from)
+      FROM below b WHERE s.node_id = ANY (ARRAY[b.id]) AND s.valid_to IS NULL
+    RETURNING s.node_id, s.valid_to
+), forgotten AS (
+    UPDATE filestore.nodes n SET state = 'deleted', version = n.version + 1, deleted_at = now(), updated_at = now()
+      FROM below b WHERE n.id = ANY (ARRAY[b.id])
+    RETURNING n.*
+)
+INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
+    valid_from)
+SELECT f.id, f.version, %(command)s::uuid, f.parent_id, f.name, f.kind, f.state, f.size_bytes, f.sha256, f.metadata,
+       coalesce(e.valid_to, now())
+  FROM forgotten f LEFT JOIN ended e ON e.node_id = f.id
 
 -- name: snapshots
 -- The versions that begin now.
@@ -214,13 +237,14 @@ SELECT n.id, n.version, i.command, n.parent_id, n.name, n.kind, n.state, n.size_
 -- name: journal
 -- An entry for each node that has a new version.
 INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, node_id, path, principal, key, executor,
-    outcome, context, payload, before, after, started_at)
+    outcome, context, payload, before, also, after, started_at)
 SELECT m.tenant, i.command, 1, 'reconcileNode', m.id, n.id, decode(i.path, 'hex'), %(principal)s::text, i.command::text,
        m.backend_kind, 'succeeded', jsonb_build_object('look', %(look)s::bigint, 'verdict', i.verdict), i.payload, i.before,
+       nullif(i.also, 'null'),
        jsonb_build_object('id', n.id, 'parent', n.parent_id, 'name', encode(n.name, 'hex'), 'kind', n.kind, 'state', n.state,
            'version', n.version, 'size', n.size_bytes, 'sha256', encode(n.sha256, 'hex')), %(started)s::timestamptz
   FROM jsonb_to_recordset(%(acts)s::jsonb) AS i(n integer, node bigint, command uuid, path text, verdict text, payload jsonb,
-       before jsonb)
+       before jsonb, also jsonb)
  CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = i.node OFFSET 0) n
  CROSS JOIN LATERAL (SELECT k.* FROM filestore.backend_mounts k WHERE k.id = %(mount)s OFFSET 0) m
  ORDER BY i.n
@@ -259,10 +283,11 @@ SELECT m.tenant, m.id, 'filestore.drift.detected', jsonb_build_object('backendMo
 -- name: report
 -- Findings open, or say something else by now. One that says the same, and one that a person told to ignore, stays as it is.
 INSERT INTO filestore.findings AS f (tenant, mount_id, path, kind, state, node_id, node_version, believed, observed, action,
-       look_id)
-SELECT m.tenant, m.id, decode(i.path, 'hex'), i.kind, i.state, i.node, n.version, i.believed, i.observed, i.action, %(look)s
-  FROM jsonb_to_recordset(%(reports)s::jsonb) AS i(path text, kind text, state filestore.finding_state, node bigint, believed jsonb,
-       observed jsonb, action text)
+       look_id, shown)
+SELECT m.tenant, m.id, decode(i.path, 'hex'), i.kind, i.state, i.node, n.version, i.believed, i.observed, i.action, %(look)s,
+       i.shown
+  FROM jsonb_to_recordset(%(reports)s::jsonb) AS i(path text, shown text, kind text, state filestore.finding_state,
+       node bigint, believed jsonb, observed jsonb, action text)
  CROSS JOIN LATERAL (SELECT k.id, k.tenant FROM filestore.backend_mounts k WHERE k.id = %(mount)s OFFSET 0) m
   LEFT JOIN LATERAL (SELECT k.version FROM filestore.nodes k WHERE k.id = i.node OFFSET 0) n ON true
  ORDER BY sha256(decode(i.path, 'hex'))

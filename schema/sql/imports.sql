@@ -41,6 +41,11 @@ SELECT array_agg(nextval('filestore.nodes_id_seq')) AS ids,
        (extract(epoch FROM now()) * 1000000)::bigint - 946684800000000 AS now
   FROM generate_series(1, %(count)s)
 
+-- name: not_flushed
+-- The end of this transaction need not be on disk before the next one begins: what a power cut takes of an import goes with the
+-- place where its scan goes on, and the flush of any other transaction takes both along.
+SELECT set_config('synchronous_commit', 'off', true)
+
 -- name: put_nodes
 -- The columns in the order in which schema/store/import_rows.py writes them.
 COPY filestore.nodes (id, mount_id, parent_id, depth, size_bytes, device, inode, birth_ns, observed_size, observed_mtime_ns,
@@ -49,9 +54,8 @@ COPY filestore.nodes (id, mount_id, parent_id, depth, size_bytes, device, inode,
 
 -- name: put_snapshots
 -- Their first versions, which tell the journal what the import made.
-INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, valid_from)
-SELECT n.id, 1, n.observed_by, n.parent_id, n.name, n.kind, n.state, n.size_bytes, n.sha256, now()
-  FROM filestore.nodes n WHERE n.id = ANY(%(ids)s::bigint[])
+COPY filestore.snapshots (node_id, version, parent_id, size_bytes, valid_from, command_id, kind, state, name)
+    FROM STDIN (FORMAT binary)
 
 -- name: roll
 -- The totals of the directories in which they appeared, and of all above.

@@ -105,6 +105,11 @@ UPDATE filestore.looks SET released_by = %(principal)s
  WHERE id = %(look)s AND mount_id = %(mount)s AND state = 'waiting' AND released_by IS NULL
 RETURNING id
 
+-- name: forget_released
+-- Looks of a mount that a person has released, when the look begins that this allows.
+UPDATE filestore.looks SET state = 'discarded', problem = 'A person has released it.', ended_at = now()
+ WHERE mount_id = %(mount)s AND ended_at IS NULL AND state = 'waiting' AND released_by IS NOT NULL
+
 -- name: give_up
 -- A look that ends without a conclusion.
 UPDATE filestore.looks SET state = %(state)s::filestore.look_state, problem = %(problem)s, ended_at = now()
@@ -132,11 +137,12 @@ SELECT d.audited_at, a.id AS audit, a.reason, a.state::text, a.started_at, a.end
          WHERE f.mount_id = m.id AND f.ended_at IS NULL AND f.state IN ('open', 'waiting'))
        + (SELECT count(*) FROM filestore.looks l WHERE l.mount_id = m.id AND l.ended_at IS NULL AND l.state = 'waiting') AS waiting,
        (SELECT count(*) FROM filestore.drift_hints h WHERE h.mount_id = m.id) AS hints,
-       (SELECT max(l.started_at) FROM filestore.looks l
+       (SELECT l.started_at FROM filestore.looks l
          WHERE l.mount_id = m.id AND l.state = 'concluded' AND EXISTS (
                SELECT FROM unnest(l.places, l.subtrees) AS p(path, subtree)
                 WHERE p.subtree AND (p.path = '' OR p.path = %(path)s
-                      OR substring(%(path)s::bytea FROM 1 FOR octet_length(p.path) + 1) = p.path || '\x2f'::bytea))) AS fresh_since
+                      OR substring(%(path)s::bytea FROM 1 FOR octet_length(p.path) + 1) = p.path || '\x2f'::bytea))
+         ORDER BY l.id DESC LIMIT 1) AS fresh_since
   FROM filestore.backend_mounts m
   LEFT JOIN filestore.drift_mounts d ON d.mount_id = m.id
   LEFT JOIN filestore.looks a ON a.id = d.audit

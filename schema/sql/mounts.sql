@@ -4,7 +4,8 @@
 -- What executors and commands need to know about one mount.
 SELECT id, tenant, mount_key, mount_uuid::text, backend_kind, root_path, bucket, prefix, access_mode, state, host_id, epoch,
        config, (SELECT coalesce(json_object_agg(s.name, s.value), '{}')
-                  FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets
+                  FROM filestore.mount_secrets s WHERE s.mount_id = m.id) AS secrets,
+       (SELECT z.facts FROM filestore.freeze_of_v1(m.tenant, m.id) z) AS freeze
   FROM filestore.backend_mounts m WHERE id = %(id)s AND tenant = %(tenant)s AND removed_at IS NULL
 
 -- name: all

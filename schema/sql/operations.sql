@@ -3,11 +3,12 @@
 -- name: create
 -- A key names one operation of its principal. No row: it exists already.
 INSERT INTO filestore.operations (id, tenant, principal, token_id, key, request_hash, kind, mount_id, path, target_path, selection,
-       options, metadata, plan_only, undoes, undoes_turn, state, planned_at, started_at, target_mount_id)
+       options, metadata, plan_only, undoes, undoes_turn, state, planned_at, started_at, target_mount_id,
+       correlation_id)
 VALUES (%(id)s, %(tenant)s, %(principal)s, %(token_id)s, %(key)s, decode(%(hash)s, 'hex'), %(kind)s, %(mount)s, %(path)s,
        %(target)s, %(selection)s::jsonb, %(options)s::jsonb, %(metadata)s::jsonb, %(plan_only)s, %(undoes)s, %(undoes_turn)s,
        %(state)s::filestore.operation_state, CASE WHEN %(state)s <> 'planning' THEN now() END,
-       CASE %(state)s WHEN 'running' THEN now() END, %(target_mount)s)
+       CASE %(state)s WHEN 'running' THEN now() END, %(target_mount)s, %(correlation)s)
 ON CONFLICT (tenant, principal, key) DO NOTHING
 RETURNING id::text
 
@@ -27,7 +28,7 @@ SELECT o.id::text FROM filestore.operations o
 SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path, o.target_path, o.selection, o.options, o.metadata,
        o.state::text, o.want, o.back, o.turn, o.plan_only, o.undoes::text, o.undoes_turn, o.conflicts, o.items, o.done, o.failed,
        o.skipped, o.changed, o.reversed, o.in_flight, o.claimed, o.plan_cursor, o.planned_entry, o.failed_before, o.changed_before,
-       o.started_at IS NOT NULL AS started, o.target_mount_id,
+       o.correlation_id, o.created_at, o.started_at IS NOT NULL AS started, o.target_mount_id,
        greatest(0, extract(epoch FROM o.paced_until - now()))::float AS pace_seconds,
        o.away_mount, greatest(0, extract(epoch FROM o.away_until - now()))::float AS away_seconds
   FROM filestore.operations o WHERE o.id = %(id)s
@@ -73,8 +74,8 @@ UPDATE filestore.operations o
 
 -- name: heard_of
 -- A control request under a key is carried out once. No row: it was, before.
-INSERT INTO filestore.operation_controls (operation_id, key, control, request_hash)
-VALUES (%(id)s, %(key)s, %(control)s, %(hash)s)
+INSERT INTO filestore.operation_controls (operation_id, key, control, request_hash, reason, principal)
+VALUES (%(id)s, %(key)s, %(control)s, %(hash)s, %(reason)s, %(principal)s)
 ON CONFLICT (operation_id, key) DO NOTHING
 RETURNING key
 
@@ -188,7 +189,7 @@ SELECT %(id)s, i.item, i.kind, decode(i.path, 'hex'), decode(i.target, 'hex'), i
 UPDATE filestore.operations
    SET plan_cursor = %(cursor)s::jsonb, planned_entry = %(entry)s, touched_at = now(),
        items = items + %(items)s, nodes = nodes + %(nodes)s, bytes = bytes + %(bytes)s, conflicts = conflicts + %(conflicts)s,
-       failed = failed + %(failed)s, skipped = skipped + %(skipped)s
+       failed = failed + %(failed)s, skipped = skipped + %(skipped)s, changed = changed + %(changed)s
  WHERE id = %(id)s
 
 -- name: end_plan
@@ -220,9 +221,9 @@ UPDATE filestore.operations
  WHERE id = %(id)s
 
 -- name: wait
--- Another operation has them.
+-- Another operation has them, or a freeze holds on the mount.
 UPDATE filestore.operations
-   SET waits_for = %(other)s, touched_at = now(), state = CASE state WHEN 'running' THEN 'waiting' ELSE state END
+   SET waits_for = %(other)s, claimed = false, touched_at = now(), state = CASE state WHEN 'running' THEN 'waiting' ELSE state END
  WHERE id = %(id)s
 
 -- name: ready_up
@@ -260,20 +261,33 @@ SELECT i.item FROM filestore.operation_items i
 
 -- name: changed_trees
 -- Whole directories that do not hold any more what the plan saw: another count, other bytes, or a command since then, or one that
--- was at work when the plan began. It changed something there, or brought something there.
+-- was at work when the plan began. It changed something there, or brought something there; a copy only reads where it comes from.
 SELECT i.item
   FROM jsonb_to_recordset(%(trees)s::jsonb) AS i(item integer, node bigint, path text, nodes bigint, size bigint, mount bigint)
  CROSS JOIN LATERAL (SELECT decode(i.path || '2f', 'hex') AS low, length(i.path) / 2 + 1 AS size) t
  CROSS JOIN LATERAL (SELECT * FROM filestore.rollup_of(i.node)) r
- WHERE r.file_count + r.directory_count + 1 <> i.nodes OR r.size_bytes <> i.size
+ WHERE r.file_count + r.directory_count + 1 <> i.nodes OR r.size_bytes <> coalesce(i.size, r.size_bytes)
     OR EXISTS (SELECT FROM filestore.journal_entries j
                 WHERE j.mount_id = i.mount AND j.id > %(entry)s AND j.outcome = 'succeeded'
                   AND j.operation_id IS DISTINCT FROM %(id)s::uuid
-                  AND t.low IN (substring(j.path FOR t.size), substring(filestore.target_v1(j.payload) FOR t.size)) OFFSET 0)
+                  AND t.low IN (CASE WHEN j.kind <> 'copyNode' THEN substring(j.path FOR t.size) END,
+                                substring(filestore.target_v1(j.payload) FOR t.size)) OFFSET 0)
     OR EXISTS (SELECT FROM filestore.operations o
                  JOIN filestore.journal_entries j ON j.command_id = ANY(o.planned_beside)
                 WHERE o.id = %(id)s::uuid AND j.mount_id = i.mount AND j.outcome = 'succeeded'
-                  AND t.low IN (substring(j.path FOR t.size), substring(filestore.target_v1(j.payload) FOR t.size)) OFFSET 0)
+                  AND t.low IN (CASE WHEN j.kind <> 'copyNode' THEN substring(j.path FOR t.size) END,
+                                substring(filestore.target_v1(j.payload) FOR t.size)) OFFSET 0)
+
+-- name: changed_since
+-- What has changed at and below the path of a plan since it was made: the first few of it. A copy only reads where it comes from.
+SELECT j.id, coalesce(filestore.target_v1(j.payload), j.path) AS path
+  FROM filestore.operations o
+  JOIN filestore.journal_entries j ON j.mount_id = o.mount_id AND j.id > o.planned_entry
+ WHERE o.id = %(id)s AND j.outcome = 'succeeded' AND j.after IS NOT NULL AND j.operation_id IS DISTINCT FROM o.id
+   AND (o.path = ''::bytea OR (o.path || '\x2f'::bytea) IN (
+        CASE WHEN j.kind <> 'copyNode' THEN substring(j.path || '\x2f'::bytea FOR octet_length(o.path) + 1) END,
+        substring(filestore.target_v1(j.payload) || '\x2f'::bytea FOR octet_length(o.path) + 1)))
+ ORDER BY j.id LIMIT %(limit)s
 
 -- name: described
 -- The metadata of two versions of a node: what is to be put back lies between them.
@@ -351,9 +365,13 @@ UPDATE filestore.operations SET touched_at = now() WHERE id = %(id)s
 SELECT o.id::text, o.tenant, o.kind, o.state::text, o.want, o.back, o.turn, o.mount_id, o.path, o.target_path, o.selection,
        o.options, o.metadata, o.plan_cursor, o.items, o.nodes, o.bytes, o.conflicts, o.done, o.failed, o.skipped, o.reversed,
        o.in_flight, o.nodes_done, o.bytes_done, o.principal, o.created_at, o.planned_at, o.started_at, o.ended_at, o.undoes::text,
-       o.waits_for::text, o.refusal, o.away_mount, o.target_mount_id,
+       coalesce(o.waits_for::text, (SELECT 'freeze ' || (z.facts->>'id') FROM filestore.freeze_of_v1(o.tenant, o.mount_id) z
+           WHERE o.state IN ('waiting', 'rolling_back'))) AS waits_for, o.refusal, o.away_mount, o.correlation_id,
+       o.target_mount_id,
        (SELECT u.id::text FROM filestore.operations u
          WHERE u.undoes = o.id AND u.state <> 'cancelled' ORDER BY u.created_at DESC LIMIT 1) AS undone_by,
+       (SELECT json_build_object('control', k.control, 'reason', k.reason, 'principal', k.principal, 'at', k.created_at)
+          FROM filestore.operation_controls k WHERE k.operation_id = o.id ORDER BY k.created_at DESC LIMIT 1) AS steered,
        extract(epoch FROM coalesce(o.ended_at, now()) - o.started_at)::float AS seconds
   FROM filestore.operations o WHERE o.id = %(id)s AND o.tenant = %(tenant)s
 
@@ -373,7 +391,9 @@ SELECT o.id::text FROM filestore.operations o
    AND (%(states)s::text[] IS NULL OR o.state = ANY(%(states)s::text[]::filestore.operation_state[]))
    AND (%(kinds)s::text[] IS NULL OR o.kind = ANY(%(kinds)s::text[]))
    AND (%(mount)s::bigint IS NULL OR o.mount_id = %(mount)s) AND (%(principal)s::text IS NULL OR o.principal = %(principal)s)
-   AND (%(path)s::bytea IS NULL OR o.path = %(path)s)
+   AND (%(path)s::bytea IS NULL OR o.path = %(path)s
+        OR substring(o.path FOR octet_length(%(path)s) + 1) = %(path)s || '\x2f'::bytea OR %(path)s = ''::bytea)
+   AND (%(ids)s::uuid[] IS NULL OR o.id = ANY(%(ids)s::uuid[]))
  ORDER BY o.id DESC LIMIT %(limit)s
 
 -- name: items

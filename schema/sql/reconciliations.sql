@@ -3,8 +3,10 @@
 -- name: ask
 -- A job is queued, and its event is written.
 WITH job AS (
-    INSERT INTO filestore.reconciliation_jobs (tenant, principal, mount_id, node_id, path, reason, detect_children, requested_hash)
-    VALUES (%(tenant)s, %(principal)s, %(mount)s, %(node)s, %(path)s, %(reason)s, %(detect_children)s, %(requested_hash)s)
+    INSERT INTO filestore.reconciliation_jobs (tenant, principal, mount_id, node_id, path, reason, detect_children, requested_hash,
+        shown)
+    VALUES (%(tenant)s, %(principal)s, %(mount)s, %(node)s, %(path)s, %(reason)s, %(detect_children)s, %(requested_hash)s,
+        %(shown)s)
     RETURNING *
 )
 SELECT id FROM job
@@ -25,13 +27,14 @@ RETURNING id
 
 -- name: documents
 -- Jobs as clients read them, the newest first.
-SELECT j.id, j.mount_id, j.path, jsonb_build_object('id', j.id, 'jobKey', 'reconcile:' || j.mount_id || ':' || j.id,
-       'backendMountId', j.mount_id, 'nodeId', j.node_id, 'path', convert_from(j.path, 'UTF8'), 'reason', j.reason,
+SELECT j.id, j.mount_id, j.path, (jsonb_build_object('id', j.id, 'jobKey', 'reconcile:' || j.mount_id || ':' || j.id,
+       'backendMountId', j.mount_id, 'nodeId', j.node_id, 'path', j.shown, 'reason', j.reason,
        'status', j.status, 'detectChildren', j.detect_children, 'requestedHash', j.requested_hash, 'attempt', j.attempt,
        'result', j.result, 'error', j.error, 'enqueuedAt', j.enqueued_at, 'startedAt', j.started_at,
        'completedAt', j.completed_at,
        'durationMs', round(extract(epoch FROM j.completed_at - j.started_at) * 1000),
-       'updatedAt', j.updated_at)::text AS document
+       'updatedAt', j.updated_at)
+       || jsonb_strip_nulls(jsonb_build_object('pathB64', filestore.path_b64_v1(j.path, j.shown))))::text AS document
   FROM filestore.reconciliation_jobs j
  WHERE j.tenant = %(tenant)s AND (%(job)s::bigint IS NULL OR j.id = %(job)s)
    AND (%(mount)s::bigint IS NULL OR j.mount_id = %(mount)s)

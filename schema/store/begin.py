@@ -13,6 +13,7 @@ from schema.commands.command import Command, CommandKind, Status
 from schema.commands.intents import RefusedIntent
 from schema.commands.situations import KnownCommand, KnownNode, OldContent, Place, Situation
 from schema.commands.verdicts import Go, Refuse
+from schema.freezes import Freeze
 from schema.ids import CommandId, MountId, NodeId
 from schema.locks import Lock
 from schema.nodes import NodeKind, NodeState
@@ -183,6 +184,7 @@ def _place(mount: MountId, row: DictRow, by_item: Collection[MountId]) -> Place:
         node=_known_node(row["node"], row["has_children"], row["below"]),
         gone=_known_node(row["gone"]),
         busy=CommandId(row["busy"]) if row["busy"] else None,
+        freeze=Freeze.of_json(row["freeze"]) if row["freeze"] else None,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 from schema.drift.acts import LookOutcome, Terms, weigh
 from schema.drift.judge import Judgement, Scope, judge, lost
 from schema.drift.looks import Blocked, Look
+from schema.drift.policy import DriftAction, Phase
 from schema.drift.sightings import Believed, FileKey, Record, Sighting, SightState, key_of
 from schema.ids import MountId
 from schema.sql import load
@@ -22,8 +23,15 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
 
 SQL = load("conclude")
+ACCEPT = "accept"
+"""Of a look because a person accepted what lies there: it follows whatever is new or changed at its places, and no more"""
+_ENDED_MOST = 1_000_000
 _HINTS = 1000
 """Places that wait and are noted for another look; an audit finds the rest."""
+
+
+class LookOverrun(Exception):
+    """So much was done beside a look that nothing it saw counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +55,18 @@ async def one_snapshot(connection: Connection, mount: MountId) -> AsyncIterator[
 
 async def conclude(connection: Connection, look: Look, now: datetime) -> Concluded:
     """In the transaction of `one_snapshot`."""
-    terms = Terms((await looks.policy(connection, look.mount)).policy, look.id, look.by_hand, look.places)
+    policy = (await looks.policy(connection, look.mount)).policy
+    if look.reason == ACCEPT:
+        policy = replace(policy, phase=Phase.OBSERVE, on_new=DriftAction.IMPORT, on_changed=DriftAction.IMPORT)
+    terms = Terms(policy, look.id, look.by_hand, look.places)
     blocked, held = await _beside(connection, look)
     sightings = await _seen(connection, look, terms, now)
     sightings = [replace(one, waits=one.path in blocked) for one in sightings]
     judgement = await _judged(connection, look, sightings, blocked, held)
-    outcome = weigh(judgement.conclusions, terms)
+    conclusions = judgement.conclusions
+    if look.reason == ACCEPT:
+        conclusions = [one for one in conclusions if terms.acts_on(one)]
+    outcome = weigh(conclusions, terms)
     outcome.settled += await _over(connection, look, outcome, judgement, sightings)
     nodes = await _size(connection, look.mount)
     if look.whole and outcome.changes > look.allows and terms.policy.brake.holds(outcome.changes, nodes):
@@ -97,8 +111,10 @@ def _upwards(path: bytes) -> Iterator[bytes]:
 
 async def _beside(connection: Connection, look: Look) -> tuple[Blocked, frozenset[FileKey]]:
     claims = await (await connection.execute(SQL["claims"], {"mount": look.mount})).fetchall()
-    values = {"mount": look.mount, "entries": look.entries}
+    values = {"mount": look.mount, "entries": look.entries, "most": _ENDED_MOST}
     since = await (await connection.execute(SQL["since"], values)).fetchall()
+    if len(since) == _ENDED_MOST:
+        raise LookOverrun(f"{_ENDED_MOST} commands have ended since the look began: it says nothing any more.")
     paths = [*look.claimed, *(bytes(row["path"]) for row in claims)]
     paths += [bytes(row[name]) for row in since for name in ("path", "target", "source") if row[name] is not None]
     nodes = sorted({node for row in since for node in row["nodes"]})
@@ -183,6 +199,11 @@ async def _below(
 
 async def _rows(connection: Connection, query: LiteralString, values: dict[str, Any]) -> list[DictRow]:
     return await (await connection.execute(query, values)).fetchall()
+
+
+def node_of(row: DictRow, look: Look) -> Believed:
+    """A node that nothing works at."""
+    return _node(row, look, Blocked([]))
 
 
 def _node(row: DictRow, look: Look, blocked: Blocked) -> Believed:

@@ -1,5 +1,5 @@
-"""New nodes as the bytes that Postgres copies in: its binary format, whole rows at once. A driver that writes value by value
-takes longer than the scan."""
+"""New nodes and their first versions as the bytes that Postgres copies in: its binary format, whole rows at once. A driver that
+writes value by value takes longer than the scan."""
 
 import struct
 from collections.abc import Iterable
@@ -20,7 +20,11 @@ _EARLIEST, _LATEST = -210_000_000_000_000_000, 9_000_000_000_000_000_000
 """Times that Postgres takes; a file can say any"""
 
 
-def rows(nodes: Iterable[NewNode], mount: int, tenant: str, page: UUID, now: int) -> Iterable[bytes]:
+_SNAPSHOT = struct.Struct(">h" + "iq" * 5 + "i16s")
+_SNAPSHOT_COLUMNS = 9
+
+
+def node_rows(nodes: Iterable[NewNode], mount: int, tenant: str, page: UUID, now: int) -> Iterable[bytes]:
     """`now`: in microseconds as Postgres counts them."""
     by, of_tenant = page.bytes, _text(tenant.encode())
     kinds = {kind: _text(kind.encode()) for kind in ("file", "directory", "symlink", "special")}
@@ -41,6 +45,18 @@ def rows(nodes: Iterable[NewNode], mount: int, tenant: str, page: UUID, now: int
         if kind == "directory":
             below = _text(node.found.path + b"/") + _text(node.shown.encode())
         yield b"".join((fixed, kinds[kind], of_tenant, _text(name), shown, etag, below))
+    yield _END
+
+
+def snapshot_rows(nodes: Iterable[NewNode], page: UUID, now: int) -> Iterable[bytes]:
+    by, state = page.bytes, _text(b"active")
+    kinds = {kind: _text(kind.encode()) + state for kind in ("file", "directory", "symlink", "special")}
+    yield _HEAD
+    for node in nodes:
+        kind = node.found.kind
+        size = node.found.facts[3] if kind == "file" else 0
+        fixed = _SNAPSHOT.pack(_SNAPSHOT_COLUMNS, 8, node.id, 8, 1, 8, node.parent, 8, size, 8, now, 16, by)
+        yield fixed + kinds[kind] + _text(node.name)
     yield _END
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 from uuid import UUID
 
 import orjson
@@ -14,7 +14,7 @@ from schema.operations.imports import Found, ImportItem, Known, NewNode, ParentF
 from schema.operations.operation import ItemState, Operation
 from schema.paths import NodePath
 from schema.sql import load
-from schema.store.import_rows import rows
+from schema.store.import_rows import node_rows, snapshot_rows
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -85,12 +85,17 @@ async def fresh_ids(connection: Connection, count: int) -> tuple[list[NodeId], i
 
 async def put_nodes(connection: Connection, operation: Operation, page: UUID, new: Sequence[NewNode], now: int) -> None:
     """New nodes, their first versions, the totals above them, and the entry of the journal that tells of them."""
-    async with connection.cursor() as cursor, cursor.copy(SQL["put_nodes"]) as copy:
-        for row in _joined(rows(new, operation.mount_id, operation.tenant, page, now)):
-            await copy.write(row)
-    await connection.execute(SQL["put_snapshots"], {"ids": [node.id for node in new]})
+    await connection.execute(SQL["not_flushed"])
+    await _copy(connection, SQL["put_nodes"], node_rows(new, operation.mount_id, operation.tenant, page, now))
+    await _copy(connection, SQL["put_snapshots"], snapshot_rows(new, page, now))
     await connection.execute(SQL["roll"], _totals(new))
     await _journal(connection, operation, page, {"made": made(new)}, {"tree": made(new)})
+
+
+async def _copy(connection: Connection, query: LiteralString, parts: Iterable[bytes]) -> None:
+    async with connection.cursor() as cursor, cursor.copy(query) as copy:
+        for part in _joined(parts):
+            await copy.write(part)
 
 
 async def _journal(

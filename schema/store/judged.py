@@ -72,6 +72,32 @@ async def write(connection: Connection, look: Look, outcome: LookOutcome) -> Non
     await connection.execute(SQL["conclude"], {"look": look.id, "counts": counts})
 
 
+async def delete(connection: Connection, look: Look, node: Believed) -> None:
+    """A node whose file is gone leaves the record, with all below it: a person has said that this is right."""
+    command = new_command_id()
+    row = await (await connection.execute(SQL["weigh"], {"directory": node.id})).fetchone()
+    assert row is not None
+    files, directories = (row["file_count"], row["directory_count"]) if node.is_directory else (1, 0)
+    size = row["size_bytes"] if node.is_directory else node.size
+    await _roll(connection, [_shift(node.parent or 0, -size, -files, -directories, -1)])
+    cursor = await connection.execute(SQL["forget"], {"node": node.id, "version": node.version, "command": command})
+    if not cursor.rowcount:
+        raise JudgedMismatch("the node that was to leave the record is another one by now")
+    act = {
+        "n": 0, "node": node.id, "command": command, "path": node.path.hex(), "verdict": "accepted", "before": _before(node),
+        "payload": {"path": spelled(node.path)[0], "path_b64": spelled(node.path)[1], "reason": look.reason},
+        "also": {"tree": {"size": size, "files": files, "directories": directories}} if node.is_directory else None,
+    }  # fmt: skip
+    values = {"mount": look.mount, "principal": look.principal, "look": look.id, "reason": look.reason}
+    await connection.execute(SQL["journal"], values | {"acts": _json([act]), "started": look.started_at})
+    event = {
+        "n": 0, "rank": 0, "node": node.id, "type": EventType.NODE_DELETED, "command": command, "previous": node.state,
+        "delta": -size,
+    }  # fmt: skip
+    await connection.execute(SQL["tell"], values | {"events": _json([event])})
+    await connection.execute(SQL["conclude"], {"look": look.id, "counts": _json({"accepted": 1})})
+
+
 async def _write_nodes(connection: Connection, work: _Written) -> None:
     work.commands = {n: new_command_id() for n, act in enumerate(work.acts) if rises(act)}
     ended = [act.node.id for n, act in enumerate(work.acts) if n in work.commands and act.node is not None]
@@ -334,7 +360,8 @@ async def _find(connection: Connection, look: Look, outcome: LookOutcome) -> Non
 
 def _report(report: Report) -> dict[str, Any]:
     return {
-        "path": report.path.hex(), "kind": report.kind, "state": report.state, "action": report.action,
+        "path": report.path.hex(), "shown": spelled(report.path)[0], "kind": report.kind, "state": report.state,
+        "action": report.action,
         "node": report.node.id if report.node is not None else None, "believed": report.believed,
         "observed": report.observed,
     }  # fmt: skip

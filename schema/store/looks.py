@@ -253,3 +253,16 @@ async def held(connection: Connection, mount: MountId) -> list[HeldLook]:
     return [
         HeldLook(row["id"], MountId(row["mount_id"]), row["reason"], row["plan"]) for row in await cursor.fetchall()
     ]
+
+
+async def held_one(connection: Connection, look: int, tenant: str) -> Look | None:
+    """None: no look of this id waits for a yes."""
+    row = await (await connection.execute(SQL["find"], {"look": look})).fetchone()
+    if row is None or row["tenant"] != tenant or row["state"] != LookState.WAITING:
+        return None
+    return await find(connection, look)
+
+
+async def forget_released(connection: Connection, mount: MountId) -> None:
+    """Looks that a person has released are over when the look begins that their yes allows."""
+    await connection.execute(SQL["forget_released"], {"mount": mount})

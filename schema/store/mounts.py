@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from schema.freezes import Freeze
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.sql import load
@@ -58,7 +59,10 @@ class MountPage:
 
 
 def _mount(row: Mapping[str, Any]) -> Mount:
-    return Mount(**{name: row[name] for name in Mount.__dataclass_fields__})
+    """Only commands are told of a freeze: executors serve reads all the same."""
+    values = {name: row[name] for name in Mount.__dataclass_fields__ if name != "freeze"}
+    freeze = row.get("freeze")
+    return Mount(**values, freeze=None if freeze is None else Freeze.of_json(freeze))
 
 
 async def find(connection: Connection, mount: MountId, tenant: str) -> Mount | None:

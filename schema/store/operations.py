@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -25,6 +26,7 @@ from schema.operations.operation import (
 from schema.operations.planning import Occupant
 from schema.operations.selection import PlannedNode, Selection
 from schema.operations.turn import Reached
+from schema.operations.undo_selection import UndoSelection
 from schema.paths import NodePath
 from schema.sql import load
 
@@ -49,6 +51,7 @@ class LockedOperation:
     """The last journal entry that the plan has seen"""
     pace_seconds: float
     """For so long the limits forbid more"""
+    created_at: datetime
     away_mount: MountId | None = None
     """It was not there when it was tried last; the next try is with one item"""
     away_seconds: float = 0.0
@@ -61,9 +64,10 @@ async def create(connection: Connection, operation: Operation, key: str, hash: s
         "id": operation.id, "tenant": operation.tenant, "principal": operation.principal, "token_id": operation.token_id,
         "key": key, "hash": hash, "kind": operation.kind, "mount": operation.mount_id, "path": operation.path.raw,
         "target": operation.target_path.raw if operation.target_path else None,
-        "selection": _json(operation.selection.to_json()), "options": _json(operation.options.to_json()),
+        "selection": _json((operation.undo or operation.selection).to_json()), "options": _json(operation.options.to_json()),
         "metadata": None if operation.metadata is None else _json(operation.metadata), "plan_only": operation.plan_only,
         "undoes": operation.undoes, "undoes_turn": operation.undoes_turn, "state": operation.state,
+        "correlation": operation.correlation_id,
         "target_mount": operation.target_mount,
     }  # fmt: skip
     return await (await connection.execute(SQL["create"], values)).fetchone() is not None
@@ -85,6 +89,7 @@ async def lock(connection: Connection, id: str) -> LockedOperation | None:
     operation = _operation(row)
     return LockedOperation(
         operation, row["claimed"], row["plan_cursor"], row["planned_entry"], float(row["pace_seconds"] or 0),
+        row["created_at"],
         None if row["away_mount"] is None else MountId(row["away_mount"]), float(row["away_seconds"] or 0),
     )  # fmt: skip
 
@@ -108,22 +113,39 @@ def _operation(row: DictRow) -> Operation:
         id=row["id"], tenant=row["tenant"], principal=row["principal"], token_id=row["token_id"],
         kind=OperationKind(row["kind"]), mount_id=MountId(row["mount_id"]), path=NodePath(bytes(row["path"])),
         target_path=None if row["target_path"] is None else NodePath(bytes(row["target_path"])),
-        selection=Selection.of_json(row["selection"]), options=Options.of_json(row["options"]), metadata=row["metadata"],
+        **_selection(row), options=Options.of_json(row["options"]), metadata=row["metadata"],
         state=OperationState(row["state"]), want=Want(row["want"]) if row["want"] else None, back=row["back"],
         turn=row["turn"], plan_only=row["plan_only"], undoes=row["undoes"], undoes_turn=row["undoes_turn"], started=row["started"],
         undone=row["undone"], target_mount=row["target_mount_id"],
         stale=row["stale"], failed_before=row["failed_before"], changed_before=row["changed_before"],
+        correlation_id=row["correlation_id"],
         conflicts=row["conflicts"], items=row["items"], done=row["done"], failed=row["failed"], skipped=row["skipped"],
         changed=row["changed"], reversed=row["reversed"], in_flight=row["in_flight"],
     )  # fmt: skip
 
 
+def _selection(row: DictRow) -> dict[str, Any]:
+    """An undo that puts back no other operation has a selection of changes, and no other kind has one."""
+    if row["kind"] == OperationKind.UNDO and row["selection"]:
+        return {"undo": UndoSelection.of_json(row["selection"])}
+    return {"selection": Selection.of_json(row["selection"])}
+
+
 # Steering
 
 
-async def heard_of(connection: Connection, id: str, key: str, control: str, hash: str) -> bool | None:
+async def heard_of(
+    connection: Connection,
+    id: str,
+    key: str,
+    control: str,
+    hash: str,
+    *,
+    reason: str | None = None,
+    principal: str = "",
+) -> bool | None:
     """Take note of a control request. Whether the same was asked for under this key before; None: it is new."""
-    values = {"id": id, "key": key, "control": control, "hash": hash}
+    values = {"id": id, "key": key, "control": control, "hash": hash, "reason": reason, "principal": principal or None}
     if await (await connection.execute(SQL["heard_of"], values)).fetchone() is not None:
         return None
     row = await (await connection.execute(SQL["control_of"], values)).fetchone()
@@ -235,14 +257,17 @@ async def put_items(connection: Connection, id: str, items: Sequence[OperationIt
 
 
 async def advance_plan(
-    connection: Connection, id: str, items: Sequence[OperationItem], cursor: Mapping[str, Any], entry: int
-) -> None:
+    connection: Connection, id: str, items: Sequence[OperationItem], cursor: Mapping[str, Any], entry: int,
+    *, changed_codes: Collection[str] = (),
+) -> None:  # fmt: skip
+    """`changed_codes`: items that are skipped with one of these keep the operation from succeeding whole."""
     pending = [one for one in items if one.state is ItemState.PENDING]
     failed = sum(one.state is ItemState.FAILED for one in items)
     skipped = sum(one.state is ItemState.SKIPPED for one in items)
     await put_items(connection, id, items)
     values = {
         "id": id, "cursor": _json(cursor), "entry": entry, "items": len(items), "failed": failed, "skipped": skipped,
+        "changed": sum(one.state is ItemState.SKIPPED and one.code in changed_codes for one in items),
         "conflicts": failed + skipped, "nodes": sum(one.nodes for one in pending), "bytes": sum(one.size for one in pending),
     }  # fmt: skip
     await connection.execute(SQL["advance_plan"], values)
@@ -268,8 +293,13 @@ async def claim(connection: Connection, operation: Operation) -> str | None:
     if row is None:
         await connection.execute(SQL["claim"], {"id": operation.id})
         return None
-    await connection.execute(SQL["wait"], {"id": operation.id, "other": row["id"]})
+    await wait(connection, operation.id, row["id"])
     return str(row["id"])
+
+
+async def wait(connection: Connection, id: str, other: str | None) -> None:
+    """It holds no subtree any more. `other`: the operation that it waits for."""
+    await connection.execute(SQL["wait"], {"id": id, "other": other})
 
 
 async def ready(connection: Connection, operation: Operation, limit: int) -> list[OperationItem]:
@@ -313,7 +343,8 @@ async def changed_trees(
             "node": one.node_id,
             "path": one.path.raw.hex(),
             "nodes": one.nodes,
-            "size": one.size,
+            # Undo by selection brings content back at once, and then it is not what it was at each step between.
+            "size": one.size if operation.undo is None else None,
             "mount": one.mount or operation.mount_id,
         }
         for one in items
@@ -321,6 +352,12 @@ async def changed_trees(
     values = {"id": operation.id, "entry": entry, "trees": _json(trees)}
     cursor = await connection.execute(SQL["changed_trees"], values)
     return {int(row["item"]) for row in await cursor.fetchall()}
+
+
+async def changed_since(connection: Connection, id: str, limit: int) -> list[NodePath]:
+    """Where something has changed at and below the path of a plan since it was made, the first few."""
+    rows = await (await connection.execute(SQL["changed_since"], {"id": id, "limit": limit})).fetchall()
+    return [NodePath(bytes(row["path"])) for row in rows]
 
 
 async def described(
@@ -390,7 +427,9 @@ class OperationFilter:
     mount: MountId | None = None
     principal: str | None = None
     path: NodePath | None = None
+    """There, or below"""
     before: str | None = None
+    ids: Sequence[str] | None = None
 
 
 async def document(connection: Connection, id: str, tenant: str) -> DictRow | None:
@@ -407,6 +446,7 @@ async def listed(connection: Connection, tenant: str, asked: OperationFilter, li
     values = {
         "tenant": tenant, "states": _or_none(asked.states), "kinds": _or_none(asked.kinds), "mount": asked.mount,
         "principal": asked.principal, "path": asked.path.raw if asked.path else None, "before": asked.before, "limit": limit,
+        "ids": _or_none(asked.ids),
     }  # fmt: skip
     return [row["id"] for row in await (await connection.execute(SQL["listed"], values)).fetchall()]
 

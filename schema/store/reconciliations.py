@@ -69,6 +69,7 @@ async def ask(connection: Connection, new: NewJob) -> int:
     values = {
         "tenant": new.tenant, "principal": new.principal, "mount": new.mount, "node": new.node, "path": new.path.raw,
         "reason": new.reason, "detect_children": new.detect_children, "requested_hash": new.requested_hash,
+        "shown": new.path.text,
     }  # fmt: skip
     row = await (await connection.execute(SQL["ask"], values)).fetchone()
     assert row is not None

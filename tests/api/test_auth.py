@@ -66,6 +66,7 @@ NEEDS = {
     ("PATCH", "/v1/nodes/{id}/metadata"): "write",
     ("POST", "/v1/commands"): "write",
     ("POST", "/v1/commands/{name}"): "write",
+    ("POST", "/v1/commands/{id}/undo"): "write",
     **{("POST", f"/v1/commands/{kind.name}"): "write" for kind in KINDS},
     ("POST", "/v1/backend-mounts"): "admin",
     ("PATCH", "/v1/backend-mounts/{id}"): "admin",
@@ -85,8 +86,11 @@ NEEDS = {
     ("POST", "/v1/metastore/namespaces"): "admin",
     **{(method, "/v1/metastore/namespaces/{name}"): "admin" for method in ("PUT", "DELETE")},
     ("POST", "/v1/rollups/recomputes"): "write",
+    ("POST", "/v1/freeze"): "admin",
+    ("DELETE", "/v1/freeze/{id}"): "admin",
     ("POST", "/v1/operations"): "write",
     ("PATCH", "/v1/operations/{id}"): "write",
+    **{("POST", f"/v1/operations/{control}"): "write" for control in ("pause", "resume", "cancel", "retry")},
     **{
         ("POST", f"/v1/operations/{{id}}/{control}"): "write"
         for control in ("apply", "pause", "resume", "cancel", "retry", "undo")

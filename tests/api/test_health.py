@@ -16,6 +16,7 @@ from tests.api.conftest import FrontOfTest
     ("checks", "status", "word"),
     [
         ({}, 200, "ok"), ({"redis": "inline"}, 200, "ok"), ({"worker": "none runs"}, 200, "degraded"),
+        ({"watcher": "off"}, 200, "ok"), ({"watcher": "none runs"}, 200, "degraded"),
         ({"redis": "connection refused"}, 200, "degraded"), ({"mounts": {"1": "offline"}}, 200,
         "degraded"),
         ({"mounts": {"1": "ok"}}, 200, "ok"), ({"postgres": "no"}, 503, "unavailable"), ({"temporal": "no"}, 503,

@@ -297,6 +297,32 @@ async def name_namespaces(on: Conversation) -> None:
     await send("GET /v1/metastore/namespaces/{name}", 404, here)
 
 
+async def look_for_drift(on: Conversation) -> None:
+    send, mount = on.send, on.tree.mount
+    policy, consistency = f"/v1/backend-mounts/{mount}/policy", f"/v1/backend-mounts/{mount}/consistency"
+    job = (await send("POST /v1/reconciliation", 202, json=on.here | {"path": "a.txt"})).json()["data"]["id"]
+    await send("POST /v1/reconciliation", 400, json=on.here | {"path": ".."})
+    await send("POST /v1/reconciliation", 404, json={"backendMountId": GONE})
+    await send("GET /v1/reconciliation/jobs", 200, params=on.here | {"status": "queued,running", "path": "a.txt"})
+    await send("GET /v1/reconciliation/jobs/{id}", 200, f"/v1/reconciliation/jobs/{job}")
+    await send("GET /v1/reconciliation/jobs/{id}", 404, f"/v1/reconciliation/jobs/{GONE}")
+    await send("GET /v1/backend-mounts/{id}/policy", 200, policy)
+    ignore = ["*.tmp", {"pattern": "cache/", "until": "2126-01-01T00:00:00Z"}]
+    await send("PUT /v1/backend-mounts/{id}/policy", 200, policy, json={"phase": "enforce", "ignore": ignore})
+    await send("PUT /v1/backend-mounts/{id}/policy", 400, policy, json={"phase": "sleep"})
+    await send("GET /v1/backend-mounts/{id}/consistency", 200, consistency, params={"path": "d"})
+    await send("GET /v1/drift", 200, params=on.here | {"kind": "new", "state": "open,ignored"})
+    await send("GET /v1/drift", 400, params={"cursor": "x"})
+    await send("GET /v1/drift/{id}", 404, f"/v1/drift/{GONE}")
+    await send("GET /v1/drift/looks", 200, params=on.here)
+    for answer in ("release", "refuse"):
+        await send(f"POST /v1/drift/looks/{{id}}/{answer}", 404, f"/v1/drift/looks/{GONE}/{answer}")
+    chosen = {"selection": on.here, "decision": "ignore", "planOnly": True}
+    await send("POST /v1/drift/decide", 200, json=chosen)
+    await send("POST /v1/drift/decide", 400, json={"decision": "accept"})
+    await send("POST /v1/drift/decide", 404, json={"ids": [{"id": GONE, "version": 1}], "decision": "accept"})
+
+
 async def ask_what_happened(on: Conversation, place: Path, database: str) -> None:
     """Of a lake without events. The forms and numbers are elsewhere."""
     one = Lake(LakePlace(database, str(place / "lake"), 128 * 2**20))
@@ -326,7 +352,7 @@ async def ask_without_a_token(on: Conversation) -> None:
 
 CHAPTERS = (
     read_mounts, read_nodes, read_what_was, read_files, read_what_happened, change_mounts, run_commands, run_lists, send_files,
-    send_in_parts, send_to_a_bucket, recompute_rollups, say_something, name_namespaces,
+    send_in_parts, send_to_a_bucket, recompute_rollups, say_something, name_namespaces, look_for_drift,
 )  # fmt: skip
 
 

@@ -100,6 +100,9 @@ def test_a_plan_waits_is_shown_and_applied_as_it_was(service: Service, tree: Mou
     ]  # fmt: skip
     result(service.upload(tree, "a/b/c/h.csv", b"newer", overwrite=True), 200)
     result(service.upload(tree, "a/b/c/late.csv", b"late"), 201)
+    whole = service.call("POST", f"/v1/operations/{operation['id']}/apply", json={"onlyIfUnchanged": True})
+    refused(whole, 412, "VERSION_CONFLICT")
+    assert whole.json()["error"]["details"]["paths"] == ["a/b/c/h.csv", "a/b/c/late.csv"]
     steered(service, operation, "apply")
     done = ended(service, operation, "partial")
     assert {one["path"]: (one["state"], one["code"]) for one in items(service, operation)} == {
@@ -205,7 +208,11 @@ def test_a_rollback_leaves_what_somebody_else_has_changed(service: Service, tree
     }  # fmt: skip
     assert [one["code"] for one in done["errors"]] == ["CHILDREN_EXIST"]
     result(service.delete(tree, "z/copy/mine"), 200)
-    steered(service, operation, "retry")
+    steered(service, operation, "retry", idempotencyKey="again", items=[0])
+    other = service.call(
+        "POST", f"/v1/operations/{operation['id']}/retry", json={"idempotencyKey": "again", "items": [1]}
+    )
+    refused(other, 409, "IDEMPOTENCY_CONFLICT")
     ended(service, operation, "rolled_back")
     assert "z/copy" not in tree.on_disk()
 

@@ -142,6 +142,19 @@ async def test_a_parent_that_never_was_is_refused(tree: PlantedTree) -> None:
             await tree.node(2**60, b"orphan")
 
 
+async def test_a_root_without_a_mount_is_refused(tree: PlantedTree) -> None:
+    root = (
+        "INSERT INTO filestore.nodes (mount_id, name, name_text, directory_path, directory_text, depth, kind)"
+        " VALUES (%s, '', '', '', '', 0, 'directory')"
+    )
+    await tree.refused(pg.ForeignKeyViolation, root, (2**60,), "nodes_no_orphan")
+
+
+async def test_a_node_is_never_removed(tree: PlantedTree) -> None:
+    node = await tree.node(tree.root, b"f")
+    await tree.refused(pg.RestrictViolation, "DELETE FROM filestore.nodes WHERE id = %s", (node,))
+
+
 async def test_a_directory_with_living_children_can_not_be_deleted(tree: PlantedTree) -> None:
     directory = await tree.node(tree.root, b"d", kind="directory")
     child = await tree.node(directory, b"f", depth=2)

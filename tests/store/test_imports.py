@@ -289,6 +289,32 @@ async def test_two_runners_do_each_page_once(imports: Imports, monkeypatch: pyte
     await imports.holds()
 
 
+async def test_executions_that_die_again_and_again_record_each_name_once(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance, died = random.Random(7), 0
+    names: dict[bytes, bytes | None] = {b"d%d" % n: None for n in range(6)}
+    names |= {b"d%d/f%d" % (n, k): b"x" for n in range(6) for k in range(5)}
+    imports.lies(names)
+    monkeypatch.setattr(importing, "PAGE", 3)
+
+    async def dies(point: str, subject: str = "") -> None:
+        if chance.random() < 0.3:
+            raise RuntimeError("it died here")
+
+    monkeypatch.setattr(importing, "areach", dies)
+    operation = await imports.asked(hashes="now")
+    for _ in range(200):
+        try:
+            done = await imports.run(operation)
+            break
+        except RuntimeError:
+            died += 1
+    assert died > 3 and (done.state, done.done) == (OperationState.SUCCEEDED, len(names))
+    assert all(node[2] for node in (await imports.nodes()).values() if node[0] == "file")
+    await imports.holds()
+
+
 # -- beside commands ---------------------------------------------------------------------------------------------------
 
 

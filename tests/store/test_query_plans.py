@@ -14,15 +14,19 @@ from psycopg.rows import dict_row
 from schema.commands.command import CommandKind
 from schema.ids import FIRST_COMMAND_ID, CommandId, MountId, NodeId
 from schema.migrate import migrate
+from schema.operations.undo_selection import UndoSelection
 from schema.paths import NodePath
 from schema.sql import load
 from schema.store import begin as begin_store
 from schema.store import journal as journal_store
 from schema.store import nodes as node_store
 from schema.store import past as past_store
+from schema.store import records as record_store
 from schema.store import snapshots as snapshot_store
+from schema.store import undo as undo_store
 from schema.store.journal import JournalFilter
 from schema.store.lineage import Lineage
+from schema.store.records import RecordSearch
 from tests.store.conftest import Databases
 from tests.store.helpers import OPTIONS, Connection, asked, delete, make_mount, mkdir, upload
 
@@ -38,6 +42,8 @@ BIG = {
     "operation_items",
     "rollups",
     "rollup_recomputes",
+    "metastore_records",
+    "metastore_history",
 }
 """Tables that only grow. Claims and cleanups are gone when their commands have ended."""
 
@@ -75,11 +81,12 @@ FILL = [
     """INSERT INTO filestore.cleanups (mount_id, command_id, stage_id)
        SELECT mount_id, id, gen_random_uuid() FROM filestore.commands LIMIT 2000""",
     """INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, node_id, path, principal,
-           key, executor, outcome, code, operation_id, atomic_id, correlation_id, payload, started_at)
+           key, executor, outcome, code, operation_id, atomic_id, correlation_id, payload, started_at, after)
        SELECT 'main', c.id, 1, c.kind, c.mount_id, c.key::bigint, c.path, c.principal, c.key, 'local', CASE WHEN failed THEN
               'failed' ELSE 'succeeded' END::filestore.command_status, CASE WHEN failed THEN 'STORAGE_FULL' END,
               CASE WHEN key LIKE '%%7' THEN gen_random_uuid() END, CASE WHEN key LIKE '%%8' THEN gen_random_uuid() END,
-              CASE WHEN key LIKE '%%9' THEN 'work ' || length(key) END, '{}', now()
+              CASE WHEN key LIKE '%%9' THEN 'work ' || length(key) END, '{}', now(),
+              '{"kind": "file", "version": 1, "size": 5}'
          FROM filestore.commands c CROSS JOIN LATERAL (SELECT key LIKE '%%333' AS failed) f WHERE status <> 'running'""",
     """INSERT INTO filestore.outbox (tenant, mount_id, type, data, position)
        SELECT 'main', %(mount)s, 'x', '{}', CASE WHEN i <= 999900 THEN i END FROM generate_series(1, 1000000) i""",
@@ -104,6 +111,15 @@ FILL = [
        SELECT '0190a1b2-0000-7000-8000-0000000000aa', i, 'copy', CASE WHEN i > 999000 THEN 'pending' WHEN i > 998000 THEN 'failed'
               WHEN i > 997900 THEN 'running' ELSE 'done' END::filestore.item_state, 'file', ('p' || i)::bytea, i, i / 10, 'X'
          FROM generate_series(1, 1000000) i""",
+    """INSERT INTO filestore.metastore_records (node_id, tenant, mount_id, parent_id, path, path_text, kind, state, node_version,
+           size_bytes, node_metadata, namespace, tags, owner, metadata)
+       SELECT i, 'main', %(mount)s, 1, ('folder-' || i %% 1000 || '/' || i)::bytea, 'folder-' || i %% 1000 || '/' || i, 'file',
+              'active', 1, i, '{}', CASE WHEN i %% 1000 = 0 THEN 'rare' ELSE 'filestore' END,
+              CASE WHEN i %% 4 = 0 THEN ARRAY['t' || i %% 1000] ELSE '{}' END, CASE WHEN i %% 4 = 0 THEN 'u' || i %% 500 END,
+              CASE WHEN i %% 4 = 0 THEN jsonb_build_object('p', i %% 2000) ELSE '{}' END
+         FROM generate_series(1, 100000) i""",
+    """INSERT INTO filestore.metastore_history (node_id, version, change, changed_at, path_text, namespace, tags, metadata)
+       SELECT i / 10, i %% 10, 'updated', now(), 'p', 'filestore', '{}', '{}' FROM generate_series(1, 100000) i""",
     "ANALYZE",
 ]
 
@@ -196,6 +212,8 @@ IMPORTS = load("imports")
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
 RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
+LOOKS, CONCLUDE = load("looks"), load("conclude")
+LISTED = {"paths": [b"5/", b"6/"], "devices": [0, 0], "inodes": [7, 8], "births": [7, 8]}
 NOW = datetime.now(UTC) + timedelta(days=1)
 EVER = NOW + timedelta(days=90)
 THEN = datetime.now(UTC) - timedelta(minutes=5)
@@ -232,6 +250,8 @@ def looked_for(mount: MountId) -> dict[str, Any]:
 
 
 DEEPER, MUCH_DEEPER = (json.dumps([{"id": IDS[0], "node": 500, "most": most}]) for most in (4000, 300))
+METASTORE, RECORDS, ACTIVITY = load("metastore"), load("records"), load("activity")
+SYNCED = json.dumps([{"node": 500, "told": True}, {"node": 501}])
 GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "look": (
         BEGIN["look"], {},
@@ -243,10 +263,6 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     ),
     "end": (RECORD["end"], {"items": "[]"}, {"commands_pkey"}),
     "places": (BEGIN["places"], {"ids": [500, 501]}, {"nodes_pkey"}),
-    "holds in the way": (
-        load("holds")["in_the_way"],
-        {"items": json.dumps([{"n": 0, "mount": 1, "path": "6162", "above": [0, 1], "tree": True}])}, {"holds_in_force"},
-    ),
     "tokens of a list": (load("tokens")["standing"], {"ids": [500, 501]}, {"tokens_pkey"}),
     "read_running": (RECORD["read_running"], {"ids": IDS}, {"commands_pkey"}),
     "raise_attempt": (RECORD["raise_attempt"], {"ids": IDS}, {"commands_pkey"}),
@@ -288,6 +304,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "give_up": (OPERATIONS["give_up"], {"id": OPERATION, "items": "[]"}, {"operation_items_pkey"}),
     "done_up": (OPERATIONS["done_up"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
     "done_down": (OPERATIONS["done_down"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
+    "changed_since": (OPERATIONS["changed_since"], {"id": OPERATION, "limit": 10}, {"operations_pkey", "journal_entries_mount"}),
     "work in flight": (WORK["in_flight"], {"id": OPERATION, "limit": 64}, {"operation_items_state"}),
     "work begins": (WORK["begin"], {"id": OPERATION, "items": [7, 8], "seconds": 0.0}, {"operation_items_state"}),
     "work ends": (WORK["end"], {"id": OPERATION, "items": "[]"}, {"operation_items_state"}),
@@ -364,7 +381,28 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "put_hashes": (
         IMPORTS["put_hashes"], {"ids": [500], "versions": [1], "hashes": "{" + "ab" * 32 + "}"}, {"nodes_pkey", "snapshots_pkey"},
     ),
+    "directories of a look": (LOOKS["directories"], {"mount": 1, **LISTED}, {"nodes_directory", "nodes_inode"}),
+    "children of a look": (LOOKS["children"], {"ids": [500, 501]}, {"nodes_name"}),
+    "a name of a look": (LOOKS["child"], {"mount": 1, "directory": b"5/", "name": b"7"}, {"nodes_directory", "nodes_name"}),
+    "nodes_at": (CONCLUDE["nodes_at"], {"parents": [500], "names": [b"7"]}, {"nodes_name", "nodes_pkey"}),
+    "nodes_of": (CONCLUDE["nodes_of"], {"mount": 1, "inodes": [2**40]}, {"nodes_inode", "nodes_pkey"}),
+    "nodes_below": (CONCLUDE["nodes_below"], {"tops": [500], "paths": [b"5"], "seen": [7]}, {"nodes_name"}),
+    "since a look": (CONCLUDE["since"], {"mount": 1, "entries": 2**40, "most": 10**6}, {"journal_entries_pkey"}),
+    "change_nodes of a look": (CONCLUDE["change_nodes"], {"acts": "[]", "conclusion": 1}, {"nodes_pkey"}),
+    "doubt of a look": (CONCLUDE["doubt"], {"acts": "[]", "conclusion": 1}, {"nodes_pkey"}),
+    "miss of a look": (CONCLUDE["miss"], {"acts": "[]", "conclusion": 1}, {"nodes_pkey"}),
+    "roll of a look": (CONCLUDE["roll"], {"shifts": "[]"}, {"nodes_pkey"}),
     "occupants": (OPERATIONS["occupants"], {"mount": 1, "places": "[]"}, {"nodes_directory", "nodes_name"}),
+    "events of the Metastore": (METASTORE["page"], {"after": 999_000, "limit": 100, "bytes": 4_000_000}, {"outbox_position"}),
+    "events of the Timestore": (ACTIVITY["page"], {"after": 999_000, "limit": 100, "bytes": 4_000_000}, {"outbox_position"}),
+    "hold records": (METASTORE["hold"], {"nodes": [500, 501]}, {"metastore_records_pkey"}),
+    "sync": (METASTORE["sync"], {"items": SYNCED, "namespace": "filestore"}, {"nodes_pkey", "metastore_records_pkey"}),
+    "carry": (METASTORE["carry"], {"items": json.dumps([{"node": 500, "origin": 501}])}, {"metastore_records_pkey"}),
+    "living children": (METASTORE["living"], {"directory": 500, "origin": None, "after": None, "limit": 100}, {"nodes_name"}),
+    "buried children": (METASTORE["buried"],
+                        {"directory": 500, "after": None, "limit": 100, "buried": NOW.isoformat()}, {"nodes_deleted"}),
+    "scan of nodes": (METASTORE["scan"], {"after": 500, "last": 10**9, "limit": 100}, {"nodes_pkey"}),
+    "state of the Metastore": (METASTORE["state"], {}, {"outbox_position"}),
     "node_at": (OPERATIONS["node_at"], {"mount": 1, "path": b"5/7", "parent": b"5/", "name": b"7"}, {"nodes_directory"}),
 }  # fmt: skip
 
@@ -439,7 +477,7 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "a token": (load("tokens")["find"], {"hash": HASH, "known": None}, {"tokens_hash_key", "tokens_previous_hash_key"}),
     "what a token may do": (load("tokens")["load"], {"id": 500}, {"tokens_pkey"}),
     "tokens": (load("tokens")["list"], {"tenant": "main", "only": None, "before": None, "principal": None, "revoked": True,
-                                        "limit": 26}, {"tokens_tenant"}),
+                                        "limit": 26}, {"tokens_pkey"}),
     "the use of tokens": (load("tokens")["note_use"], {"ids": [500, 501]}, {"tokens_pkey"}),
     "overdue": (OUTCOMES["overdue"], {"seconds": 15.0}, {"commands_running"}),
     "overdue lists": (OUTCOMES["overdue_atomic"], {"seconds": 15.0}, {"commands_running"}),
@@ -484,6 +522,30 @@ async def test_what_a_reader_reads_does_not_grow_with_the_record_for(
     assert touched(await plan(connection, query, values, generic=False, run=True)) < PAGES_MAX
 
 
+SEARCHED: dict[str, tuple[RecordSearch, str]] = {
+    "words": (RecordSearch(query="4711"), "metastore_records_words"),
+    "tags": (RecordSearch(tags=["t4"]), "metastore_records_tags"),
+    "an owner": (RecordSearch(owner="u4"), "metastore_records_owner"),
+    "metadata": (RecordSearch(metadata={"p": 4}), "metastore_records_metadata"),
+    "a namespace": (RecordSearch(namespace="rare"), "metastore_records_namespace"),
+    "a path": (RecordSearch(mount=MountId(0), prefix=NodePath(b"folder-7")), "metastore_records_path"),
+    "a path on any mount": (RecordSearch(prefix=NodePath(b"folder-7")), "metastore_records_path"),
+}
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+async def test_a_search_of_records_goes_by_the_index_of_what_is_looked_for(
+    full: tuple[Connection, MountId], name: str
+) -> None:
+    connection, mount = full
+    wanted, index = SEARCHED[name]
+    wanted = replace(wanted, mount=mount) if wanted.mount is not None else wanted
+    query, values = record_store.statement("main", wanted, 0, 50)
+    nodes = await plan(connection, query, values, generic=False, run=True)
+    assert scanned(nodes) == set() and index in indexes(nodes)
+    assert touched(nodes) < PAGES_MAX
+
+
 ASKED: dict[str, tuple[JournalFilter, set[str]]] = {
     "a mount": (JournalFilter(mount=MountId(1)), {"journal_entries_mount", "journal_entries_pkey"}),
     "a path": (JournalFilter(mount=MountId(1), path=NodePath(b"p777")), {"journal_entries_path"}),
@@ -497,7 +559,8 @@ ASKED: dict[str, tuple[JournalFilter, set[str]]] = {
     "the largest piece of work": (JournalFilter(correlation="work 6"), {"journal_entries_correlation", "journal_entries_pkey"}),
     "failures": (JournalFilter(outcomes=["failed", "inconsistent"]), {"journal_entries_failures"}),
     "a code": (JournalFilter(codes=["STORAGE_FULL"]), {"journal_entries_failures"}),
-    "a principal": (JournalFilter(principal="user1"), {"journal_entries_pkey"}),
+    "a principal": (JournalFilter(principal="user1"), {"journal_entries_principal", "journal_entries_pkey"}),
+    "a principal of few entries": (JournalFilter(principal="nobody"), {"journal_entries_principal"}),
     "everything": (JournalFilter(), {"journal_entries_pkey"}),
 }  # fmt: skip
 
@@ -574,3 +637,57 @@ async def test_going_on_at_a_place_reads_no_more_than_the_first_page(
     tree = {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9, "after_rank": 2}
     nodes = await plan(connection, node_store._TREE, values | tree, generic=False)
     assert scanned(nodes) == set() and {"nodes_directory", "nodes_name"} <= indexes(nodes)
+
+
+SELECTED: dict[str, tuple[UndoSelection, set[str]]] = {
+    "a principal": (UndoSelection(principal="nobody"), {"journal_entries_principal"}),
+    "a token": (UndoSelection(token_id=7), {"journal_entries_token"}),
+    "a piece of work": (UndoSelection(correlation_id="work 3"), {"journal_entries_correlation"}),
+    "commands": (
+        UndoSelection(commands=tuple(map(CommandId, IDS))), {"journal_entries_end", "journal_entries_command_id_attempt_key"},
+    ),
+    "an operation": (UndoSelection(operation_id=IDS[0]), {"journal_entries_operation"}),
+    "a time": (UndoSelection(since=THEN, until=NOW), {"journal_entries_mount", "journal_entries_pkey"}),
+    "a path": (UndoSelection(path=NodePath(b"p777")), {"journal_entries_mount", "journal_entries_pkey"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SELECTED)
+async def test_what_an_undo_takes_is_found_by_index_for(full: tuple[Connection, MountId], name: str) -> None:
+    connection, mount = full
+    selection, expected = SELECTED[name]
+    values = undo_store.Taken("main", mount, selection, 2_000_000).values() | {"below": 900_000, "limit": 500}
+    nodes = await plan(connection, undo_store.QUERIES["changes"], values, generic=False)
+    assert scanned(nodes) == set() and not sorts_everything(nodes)
+    assert indexes(nodes) & expected
+
+
+BETWEEN: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "runs": ({"nodes": [5000, 5001]}, {"snapshots_pkey", "nodes_pkey", "journal_entries_end"}),
+    "running": ({"asked_at": NOW}, {"commands_running"}),
+    "taken_places": (
+        {"places": json.dumps([{"item": 1, "parent": 5, "name": "37", "node": 5000, "entry": 7}])},
+        {"snapshots_children", "journal_entries_end"},
+    ),
+    "changed_below": (
+        {"trees": json.dumps([{"item": 1, "path": "35", "entry": 7}])},
+        {"journal_entries_path", "journal_entries_target"},
+    ),
+    "expired": ({"contents": json.dumps([{"item": 1, "node": 5000, "version": 1}])}, {"snapshots_pkey"}),
+    "own_versions": (
+        {"id": OPERATION, "items": json.dumps([{"item": 1, "node": 5000, "version": 1}])},
+        {"snapshots_pkey", "nodes_pkey"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+async def test_what_came_between_the_changes_of_an_undo_is_found_by_index(
+    full: tuple[Connection, MountId], name: str
+) -> None:
+    connection, mount = full
+    more, expected = BETWEEN[name]
+    values = undo_store.Taken("main", mount, UndoSelection(principal="user1"), 2_000_000).values() | more
+    nodes = await plan(connection, undo_store.QUERIES[name], values, generic=False, run=True)
+    assert scanned(nodes) == set() and expected <= indexes(nodes)
+    assert touched(nodes) < PAGES_MAX

@@ -5,7 +5,7 @@ from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
 from schema.store.workers import SignOfLife
-from workers.engine.health import POSTGRES, REDIS, TEMPORAL, sentence, worker_word
+from workers.engine.health import POSTGRES, REDIS, TEMPORAL, sentence, watcher_word, worker_word
 
 SILENT = "Postgres did not answer within 1.5 s. Check that it runs, and that FILESTORE_DATABASE_URL names it."
 
@@ -45,3 +45,15 @@ def test_each_server_has_its_own_setting() -> None:
 def test_a_worker_is_known_by_its_signs_of_life(sign: SignOfLife | None, said: str) -> None:
     assert worker_word(sign).startswith(said)
     assert worker_word(sign) == "ok" or worker_word(sign).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("silent", "said"),
+    [
+        (0.0, "ok"), (15.0, "ok"), (None, "No watcher of this host runs."),
+        (15.5, "The watcher of this host was last heard of 16 s ago"),
+    ],
+)  # fmt: skip
+def test_a_watcher_is_known_by_its_signs_of_life(silent: float | None, said: str) -> None:
+    assert watcher_word(silent).startswith(said)
+    assert watcher_word(silent) == "ok" or watcher_word(silent).endswith(".")

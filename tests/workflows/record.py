@@ -25,6 +25,9 @@ WANTED = {
     "PlanOperation": 2,
     "RunOperation": 7,
     "PurgeTrash": 2,
+    "LookAt": 2,
+    "AuditMount": 2,
+    "ReconcilePlace": 3,
 }
 """How many different shapes of each to keep: a shape is its sequence of event types and activities. Those that are there stay."""
 

@@ -10,6 +10,9 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
 from workflows.converter import data_converter
+from workflows.drift.audit import AuditMount
+from workflows.drift.look_at import LookAt
+from workflows.drift.reconcile import ReconcilePlace
 from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
@@ -20,8 +23,8 @@ from workflows.upkeep.recompute_rollups import RecomputeRollups
 from workflows.upkeep.sweep_mount import SweepMount
 
 WORKFLOWS = [
-    RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord, RecomputeRollups, ProveRollups, PurgeTrash, PlanOperation,
-    RunOperation,
+    RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord, RecomputeRollups, ProveRollups, PlanOperation,
+    RunOperation, LookAt, AuditMount, ReconcilePlace, PurgeTrash,
 ]  # fmt: skip
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 

@@ -2,6 +2,7 @@
 
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.drift.jobs import JobRef
 from activities.drift.observe import LookOrder
@@ -40,8 +41,16 @@ async def audit(client: Client, order: LookOrder) -> None:
     )
 
 
-async def answer_audit(client: Client, mount: MountId, look: int, yes: bool) -> None:
-    await client.get_workflow_handle_for(AuditMount.run, audit_of(mount)).signal(AuditMount.answer, Answer(look, yes))
+async def answer_audit(client: Client, order: LookOrder, look: int, yes: bool) -> None:
+    """Tell the audit that waits. Where none does any more, a yes begins one, which may change as much as the plan said."""
+    try:
+        handle = client.get_workflow_handle_for(AuditMount.run, audit_of(order.mount))
+        await handle.signal(AuditMount.answer, Answer(look, yes))
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        if yes:
+            await audit(client, order)
 
 
 async def reconcile(client: Client, mount: MountId, job: JobRef) -> None:

@@ -1,0 +1,1 @@
+"""Drift over HTTP: reconciliations by hand, the policy of a mount, the inbox and its decisions."""

@@ -1,0 +1,182 @@
+"""The inbox: what waits for a person, and the looks that a brake holds."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from activities.drift.observe import LookOrder
+from api.access.admission import admit
+from api.drift import decide
+from api.drift.bodies import DecisionBody
+from api.drift.queries import FindingsQuery, HeldLooksQuery
+from api.drift.shapes import Decided, DriftFinding, FindingPage, HeldLooks, example
+from api.http import openapi
+from api.http.body import read_json
+from api.http.fields import ID_MAX, read_query
+from api.http.ids import read_drift_id
+from api.http.responses import JSON
+from api.http.routes import Plain
+from api.services import front_of
+from schema import paths
+from schema.drift.looks import LookState
+from schema.errors import InvalidRequest, NotFound, WrongState
+from schema.ids import MountId
+from schema.principals import authorise, readable
+from schema.store import findings as store
+from schema.store import looks
+from workflows.drift.start import answer_audit
+
+router = APIRouter(route_class=Plain, tags=["drift"])
+
+_REFUSALS = (
+    "NOT_FOUND",
+    "STALE_FINDING",
+    "PATH_BUSY",
+    "WRONG_STATE",
+    "MOUNT_OFFLINE",
+    "FORBIDDEN",
+    "BACKEND_NOT_FOUND",
+)
+
+
+@router.get(
+    "/v1/drift",
+    operation_id="listFindings",
+    summary="What differs and waits",
+    responses=openapi.answers({200: ("A page of findings", FindingPage)}, "INVALID_PATH"),
+    openapi_extra={"parameters": openapi.query_of(FindingsQuery)},
+)
+async def listed(request: Request) -> Response:
+    """Of the caller's tenant, the oldest first: what we believed, what lies there, since when. A page can be short, or empty, and
+    have a `nextCursor`: go on until that is null."""
+    principal = await admit(request, "read")
+    query = read_query(FindingsQuery, request.query_params)
+    states = query.state if query.state is not None else ["open", "waiting"]
+    asked = store.FindingFilter(
+        mount=None if query.backend_mount_id is None else MountId(query.backend_mount_id),
+        kinds=query.kind,
+        states=states,
+        path=None if query.path is None else paths.parse(query.path, allow_root=True),
+    )
+    async with front_of(request).services.pool.connection() as connection:
+        found = await store.listed(connection, principal.tenant, asked, after=_after(query), limit=query.limit)
+    further = str(found[-1].id) if len(found) == query.limit else None
+    shown = [one.document for one in found if readable(principal, one.mount, one.path)]
+    return _data({"findings": shown, "pagination": {"limit": query.limit, "nextCursor": further}})
+
+
+def _after(query: FindingsQuery) -> int:
+    if query.cursor is None:
+        return 0
+    if not (query.cursor.isascii() and query.cursor.isdigit() and int(query.cursor[:20]) <= ID_MAX):
+        raise InvalidRequest("The cursor is not one of this service: send it as it came, or none.")
+    return int(query.cursor)
+
+
+@router.get(
+    "/v1/drift/looks",
+    operation_id="listHeldLooks",
+    summary="Looks that wait for a yes",
+    responses=openapi.answers({200: ("The looks", HeldLooks)}, "BACKEND_NOT_FOUND"),
+    openapi_extra={"parameters": openapi.query_of(HeldLooksQuery)},
+)
+async def held(request: Request) -> Response:
+    """Of a mount: audits that would change more than its brake allows, and the plan of each."""
+    principal = await admit(request, "read")
+    query, front = read_query(HeldLooksQuery, request.query_params), front_of(request)
+    mount = await front.mounts.get(MountId(query.backend_mount_id), principal.tenant)
+    authorise(principal, "read", mount.id)
+    async with front.services.pool.connection() as connection:
+        found = await looks.held(connection, mount.id)
+    shown = [{"id": one.id, "backendMountId": mount.id, "reason": one.reason, "plan": one.plan} for one in found]
+    return _data({"looks": shown})
+
+
+@router.post(
+    "/v1/drift/looks/{id}/release",
+    operation_id="releaseLook",
+    summary="Say yes to the plan of a look",
+    responses=openapi.answers({202: ("It goes on", HeldLooks)}, "NOT_FOUND", "WRONG_STATE", "FORBIDDEN"),
+    openapi_extra={"parameters": [openapi.path_id("The look")]},
+)
+async def release(request: Request) -> Response:
+    """For this plan alone: the mount is looked at once more, and what would change more than this plan waits again."""
+    return await _answer(request, yes=True)
+
+
+@router.post(
+    "/v1/drift/looks/{id}/refuse",
+    operation_id="refuseLook",
+    summary="Say no to the plan of a look",
+    responses=openapi.answers({202: ("It is thrown away", HeldLooks)}, "NOT_FOUND", "WRONG_STATE", "FORBIDDEN"),
+    openapi_extra={"parameters": [openapi.path_id("The look")]},
+)
+async def refuse(request: Request) -> Response:
+    """Nothing is changed. The next audit looks again."""
+    return await _answer(request, yes=False)
+
+
+async def _answer(request: Request, *, yes: bool) -> Response:
+    principal = await admit(request, "reconcile")
+    front, id = front_of(request), read_drift_id(request)
+    async with front.services.pool.connection() as connection:
+        look = await looks.held_one(connection, id, principal.tenant)
+        if look is None or not readable(principal, look.mount):
+            raise NotFound("No look of this id waits.")
+        authorise(principal, "reconcile", look.mount)
+        if not yes:
+            await looks.give_up(connection, id, LookState.DISCARDED, f"{principal.name} has refused it.")
+        elif not await looks.release(connection, look.mount, id, principal.name):
+            raise WrongState("A person has said yes to this look already.")
+    plan = look.plan or {}
+    order = LookOrder(
+        look.mount, look.reason, principal.name, True, look.by_hand, [place.path.hex() for place in look.places],
+        all(place.subtree for place in look.places), allows=int(plan.get("changes", 0)),
+    )  # fmt: skip
+    front.services.drift(partial(answer_audit, order=order, look=id, yes=yes))
+    answer = _data({"looks": [{"id": id, "backendMountId": look.mount, "reason": look.reason, "plan": plan}]})
+    answer.status_code = 202
+    return answer
+
+
+@router.get(
+    "/v1/drift/{id}",
+    operation_id="getFinding",
+    summary="A finding",
+    responses=openapi.answers({200: ("The finding", DriftFinding)}, "NOT_FOUND"),
+    openapi_extra={"parameters": [openapi.path_id("The finding")]},
+)
+async def show(request: Request) -> Response:
+    """What we believed, what lies there, since when, and what was decided by whom."""
+    principal = await admit(request, "read")
+    asked = store.FindingFilter(ids=[read_drift_id(request)])
+    async with front_of(request).services.pool.connection() as connection:
+        found = await store.listed(connection, principal.tenant, asked, after=0, limit=1)
+    if not found or not readable(principal, found[0].mount, found[0].path):
+        raise NotFound("There is no such finding.")
+    return _data(found[0].document)
+
+
+@router.post(
+    "/v1/drift/decide",
+    operation_id="decideFindings",
+    summary="Decide about findings",
+    responses=openapi.answers({200: ("What was decided, or the plan", Decided)}, *_REFUSALS),
+    openapi_extra={"requestBody": openapi.body_of(DecisionBody, example())},
+)
+async def decided(request: Request) -> Response:
+    """Each finding is named with the version that was shown: what was seen anew since is refused, with what it says now, and
+    nothing is decided. `accept`: the place is looked at once more, and the record follows it. `restore` and `quarantine` wait
+    for a heal. `ignore`: neither record nor heals touch the place, up to `until`."""
+    principal = await admit(request, "reconcile")
+    front, body = front_of(request), await read_json(request, DecisionBody)
+    return _data(await decide.decide(front, principal, body))
+
+
+def _data(shown: Any) -> Response:
+    return Response(orjson.dumps({"data": shown}), media_type=JSON)

@@ -1,0 +1,146 @@
+"""Drift as clients read it."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from api.http.shapes import EXACT_PATH, JsonObject, Pagination, Shape
+from schema.drift.acts import DriftKind, FindingState
+from schema.drift.policy import DriftAction, Phase
+
+
+class Enqueued(Shape):
+    enqueued: Literal[True]
+    id: int
+    job_id: int
+    job_key: str
+
+
+class ReconciliationJob(Shape):
+    id: int
+    job_key: str
+    backend_mount_id: int
+    node_id: int | None
+    path: str
+    path_b64: str = EXACT_PATH
+    reason: Literal["drift", "audit", "manual"]
+    status: Literal["queued", "running", "succeeded", "failed", "skipped", "cancelled"]
+    detect_children: bool
+    requested_hash: bool
+    attempt: int
+    result: JsonObject | None
+    error: JsonObject | None
+    enqueued_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    duration_ms: float | None
+    updated_at: datetime
+
+
+class JobPage(Shape):
+    jobs: list[ReconciliationJob]
+    pagination: Pagination
+    filters: JsonObject
+
+
+class BrakeShape(Shape):
+    share: float
+    count: int
+
+
+class AuditShape(Shape):
+    path: str
+    every_seconds: int
+
+
+class ScrubShape(Shape):
+    every_seconds: int
+
+
+class DriftPolicy(Shape):
+    phase: Phase
+    on_new: DriftAction
+    on_changed: DriftAction
+    on_missing: DriftAction
+    on_unreadable: DriftAction
+    brake: BrakeShape
+    audits: list[AuditShape]
+    scrub: ScrubShape | None
+    ignore: list[str | JsonObject]
+    version: int
+    by: str | None
+
+
+class WatcherShape(Shape):
+    state: str
+    lag_seconds: float | None
+    lost: int
+
+
+class ScrubCoverage(Shape):
+    """`coverage`: the share of all bytes that were read again within the promised time."""
+
+    coverage: float | None
+    oldest_verified: datetime | None
+
+
+class MountConsistency(Shape):
+    fresh_since: datetime | None
+    last_audit: JsonObject | None
+    watcher: WatcherShape
+    scrub: ScrubCoverage
+    findings: JsonObject
+    waiting: int
+    hints: int
+
+
+class DriftFinding(Shape):
+    id: int
+    kind: DriftKind
+    backend_mount_id: int
+    node_id: int | None
+    path: str
+    path_b64: str = EXACT_PATH
+    believed: JsonObject
+    observed: JsonObject
+    first_seen: datetime
+    last_seen: datetime
+    state: FindingState
+    action: str
+    by: str | None
+    version: int
+    until: datetime | None
+    ended_at: datetime | None
+    look_id: int
+
+
+class FindingPagination(Shape):
+    limit: int
+    next_cursor: str | None
+
+
+class FindingPage(Shape):
+    findings: list[DriftFinding]
+    pagination: FindingPagination
+
+
+class Decided(Shape):
+    """`decided` false: this is the plan, and nothing was done."""
+
+    decision: str
+    decided: bool
+    findings: list[DriftFinding]
+
+
+class HeldLookShape(Shape):
+    id: int
+    backend_mount_id: int
+    reason: str
+    plan: JsonObject
+
+
+class HeldLooks(Shape):
+    looks: list[HeldLookShape]
+
+
+def example() -> dict[str, Any]:
+    return {"ids": [{"id": 7, "version": 1}], "decision": "accept"}

@@ -1,0 +1,1 @@
+"""Freezes over HTTP."""

@@ -1,0 +1,152 @@
+-- Undo by selection: which changes a selection takes, and what came between them. `taken` stands wherever a query asks whether an
+-- entry `j` is one of the selection's: the same words when entries are listed and when the versions of a node are looked through.
+
+-- name: taken
+-- A fragment: a change that the selection takes. Only what has changed something counts, and what machines did is not meant unless
+-- the selection says so. `units`: pieces of work of which a part lies in the time that is asked for.
+j.tenant = %(tenant)s AND j.outcome = 'succeeded' AND j.after IS NOT NULL AND j.id <= %(bound)s
+       AND j.kind = ANY(%(kinds)s::text[])
+       AND (%(principal)s::text IS NULL OR j.principal = %(principal)s)
+       AND (%(token)s::bigint IS NULL OR j.token_id = %(token)s)
+       AND (%(correlation)s::text IS NULL OR j.correlation_id = %(correlation)s)
+       AND (%(commands)s::uuid[] IS NULL OR j.command_id = ANY(%(commands)s::uuid[]))
+       AND (%(operation)s::uuid IS NULL OR j.operation_id = %(operation)s)
+       AND ((%(since)s::timestamptz IS NULL OR j.recorded_at >= %(since)s)
+            AND (%(until)s::timestamptz IS NULL OR j.recorded_at < %(until)s) OR j.correlation_id = ANY(%(units)s::text[]))
+       AND (%(path)s::bytea IS NULL
+            OR j.kind <> 'copyNode' AND (filestore.source_v1(j.payload) = %(path)s
+               OR substring(filestore.source_v1(j.payload) FOR octet_length(%(path)s) + 1) = %(path)s || '\x2f'::bytea)
+            OR filestore.target_v1(j.payload) = %(path)s
+            OR substring(filestore.target_v1(j.payload) FOR octet_length(%(path)s) + 1) = %(path)s || '\x2f'::bytea)
+       AND (%(authored)s OR j.principal <> %(machines)s AND NOT starts_with(j.principal, %(machines)s || '/'))
+
+-- name: bound
+-- The last entry that an undo looks at.
+SELECT coalesce(max(id), 0) AS bound FROM filestore.journal_entries
+
+-- name: running
+-- Whether a command that the selection would take began before the undo was asked for, and has not ended.
+SELECT EXISTS (SELECT FROM filestore.commands c
+                WHERE c.status = 'running' AND c.mount_id = %(mount)s AND c.created_at < %(asked_at)s
+                  AND (%(principal)s::text IS NULL OR c.principal = %(principal)s)
+                  AND (%(token)s::bigint IS NULL OR c.token_id = %(token)s)
+                  AND (%(correlation)s::text IS NULL OR c.correlation_id = %(correlation)s)
+                  AND (%(operation)s::uuid IS NULL OR c.operation_id = %(operation)s)
+                  AND (%(commands)s::uuid[] IS NULL OR c.id = ANY(%(commands)s::uuid[]))) AS running
+
+-- name: units
+-- The pieces of work that lie partly within the time of the selection, and partly outside: they are meant as a whole.
+SELECT x.correlation_id
+  FROM (SELECT DISTINCT j.correlation_id FROM filestore.journal_entries j
+         WHERE j.correlation_id IS NOT NULL AND j.mount_id = %(mount)s AND /* taken */ true) x
+ WHERE EXISTS (SELECT FROM filestore.journal_entries k
+                WHERE k.tenant = %(tenant)s AND k.correlation_id = x.correlation_id
+                  AND (k.recorded_at < %(since)s::timestamptz OR k.recorded_at >= %(until)s::timestamptz) OFFSET 0)
+
+-- name: places
+-- Where the changes of a selection lie: their mounts, and for a few named commands their paths as well.
+SELECT DISTINCT j.mount_id, CASE WHEN %(commands)s::uuid[] IS NOT NULL THEN filestore.source_v1(j.payload) END AS path,
+       CASE WHEN %(commands)s::uuid[] IS NOT NULL THEN filestore.target_v1(j.payload) END AS target
+  FROM filestore.journal_entries j WHERE /* taken */ true LIMIT 2000
+
+-- name: changes
+-- The next changes that are put back, newest first. `followed`: a later version of the same node is the selection's, too;
+-- `superseded`: by a change of content or metadata.
+SELECT p.*, EXISTS (
+           SELECT FROM filestore.snapshots s CROSS JOIN LATERAL (
+               SELECT j.id FROM filestore.journal_entries j
+                WHERE j.command_id = s.command_id AND NOT j.retryable AND /* taken */ true OFFSET 0) e
+            WHERE s.node_id = p.node_id AND s.version > p.version OFFSET 0) AS followed,
+       EXISTS (
+           SELECT FROM filestore.snapshots s CROSS JOIN LATERAL (
+               SELECT j.id FROM filestore.journal_entries j
+                WHERE j.command_id = s.command_id AND NOT j.retryable AND j.node_id = s.node_id
+                  AND (j.kind = 'updateNodeMetadata' OR j.kind IN ('uploadFile', 'copyNode', 'restoreNode')
+                       AND j.before->>'state' <> 'deleted')
+                  AND /* taken */ true OFFSET 0) e
+            WHERE s.node_id = p.node_id AND s.version > p.version OFFSET 0) AS superseded
+  FROM (SELECT j.id, j.kind, j.node_id, j.after->>'kind' AS node_kind, (j.after->>'version')::bigint AS version,
+               (j.after->>'size')::bigint AS size, j.before, j.also, filestore.source_v1(j.payload) AS path,
+               filestore.target_v1(j.payload) AS target
+          FROM filestore.journal_entries j
+         WHERE j.mount_id = %(mount)s AND j.id < %(below)s AND /* taken */ true
+         ORDER BY j.id DESC LIMIT %(limit)s) p
+ ORDER BY p.id DESC
+
+-- name: runs
+-- The versions of nodes, newest first, down to the first one that is not the selection's. `own`: the change was the node's own, and
+-- no directory's, nor that of a move that took its name.
+WITH RECURSIVE run AS (
+    SELECT n.id AS node, n.version AS current, n.version, x.*
+      FROM filestore.nodes n CROSS JOIN LATERAL (
+          SELECT j.kind, j.node_id = s.node_id AS own, coalesce(j.before->>'state', 'none') AS was,
+                 coalesce(/* taken */ true, false) AS mine
+            FROM filestore.snapshots s LEFT JOIN filestore.journal_entries j ON j.command_id = s.command_id AND NOT j.retryable
+           WHERE s.node_id = n.id AND s.version = n.version OFFSET 0) x
+     WHERE n.id = ANY(%(nodes)s::bigint[])
+     UNION ALL
+    SELECT r.node, r.current, r.version - 1, x.*
+      FROM run r CROSS JOIN LATERAL (
+          SELECT j.kind, j.node_id = s.node_id AS own, coalesce(j.before->>'state', 'none') AS was,
+                 coalesce(/* taken */ true, false) AS mine
+            FROM filestore.snapshots s LEFT JOIN filestore.journal_entries j ON j.command_id = s.command_id AND NOT j.retryable
+           WHERE s.node_id = r.node AND s.version = r.version - 1 OFFSET 0) x
+     WHERE r.mine
+)
+SELECT r.node, r.current, r.version, r.mine, r.kind, r.own, r.was, b.same_content, b.same_metadata
+  FROM run r
+  LEFT JOIN LATERAL (
+      SELECT (s.sha256, s.size_bytes) IS NOT DISTINCT FROM (n.sha256, n.size_bytes) AS same_content,
+             s.metadata = n.metadata AS same_metadata
+        FROM filestore.snapshots s, filestore.nodes n
+       WHERE NOT r.mine AND s.node_id = r.node AND s.version = r.version AND n.id = r.node) b ON true
+ ORDER BY r.node, r.version DESC
+
+-- name: taken_places
+-- Which of these names somebody outside of the selection has used for another node since.
+SELECT x.item
+  FROM jsonb_to_recordset(%(places)s::jsonb) AS x(item integer, parent bigint, name text, node bigint, entry bigint)
+ WHERE EXISTS (
+     SELECT FROM filestore.snapshots s CROSS JOIN LATERAL (
+         SELECT j.id FROM filestore.journal_entries j
+          WHERE j.command_id = s.command_id AND NOT j.retryable AND j.id > x.entry
+            AND NOT coalesce(/* taken */ true, false) OFFSET 0) e
+      WHERE s.parent_id = x.parent AND s.kind = ANY(enum_range(NULL::filestore.node_kind)) AND s.name = decode(x.name, 'hex')
+        AND s.node_id <> x.node OFFSET 0)
+
+-- name: changed_below
+-- Below which of these directories something outside of the selection has changed since. A copy only reads where it comes from.
+SELECT x.item
+  FROM jsonb_to_recordset(%(trees)s::jsonb) AS x(item integer, path text, entry bigint)
+ CROSS JOIN LATERAL (SELECT decode(x.path || '2f', 'hex') AS low, decode(x.path || '30', 'hex') AS high OFFSET 0) p
+ WHERE EXISTS (
+     SELECT FROM filestore.journal_entries j
+      WHERE j.mount_id = %(mount)s AND j.kind <> 'copyNode' AND j.path >= p.low AND j.path < p.high
+        AND substring(j.path FROM 1 FOR 1000) >= substring(p.low FROM 1 FOR 1000)
+        AND substring(j.path FROM 1 FOR 1000) <= substring(p.high FROM 1 FOR 1000)
+        AND j.id > x.entry AND j.outcome = 'succeeded' AND j.after IS NOT NULL AND NOT coalesce(/* taken */ true, false) OFFSET 0)
+    OR EXISTS (
+     SELECT FROM filestore.journal_entries j
+      WHERE j.mount_id = %(mount)s AND j.payload->>'target' IS NOT NULL
+        AND filestore.target_v1(j.payload) >= p.low AND filestore.target_v1(j.payload) < p.high
+        AND substring(filestore.target_v1(j.payload) FROM 1 FOR 1000) >= substring(p.low FROM 1 FOR 1000)
+        AND substring(filestore.target_v1(j.payload) FROM 1 FOR 1000) <= substring(p.high FROM 1 FOR 1000)
+        AND j.id > x.entry AND j.outcome = 'succeeded' AND j.after IS NOT NULL AND NOT coalesce(/* taken */ true, false) OFFSET 0)
+
+-- name: expired
+-- For which of these items what they need is not kept any more.
+SELECT x.item
+  FROM jsonb_to_recordset(%(contents)s::jsonb) AS x(item integer, node bigint, version bigint)
+ CROSS JOIN LATERAL (SELECT s.content_until FROM filestore.snapshots s
+                      WHERE s.node_id = x.node AND s.version = x.version OFFSET 0) s
+ WHERE s.content_until <= now()
+
+-- name: own_versions
+-- Which version the nodes of these items have now, where nothing but this operation has changed them since the items did.
+SELECT x.item, n.version
+  FROM jsonb_to_recordset(%(items)s::jsonb) AS x(item integer, node bigint, version bigint)
+ CROSS JOIN LATERAL (SELECT k.version FROM filestore.nodes k WHERE k.id = x.node OFFSET 0) n
+ WHERE NOT EXISTS (
+     SELECT FROM filestore.snapshots s
+       LEFT JOIN filestore.journal_entries j ON j.command_id = s.command_id AND NOT j.retryable
+      WHERE s.node_id = x.node AND s.version > x.version AND j.operation_id IS DISTINCT FROM %(id)s::uuid OFFSET 0)

@@ -1,0 +1,187 @@
+"""What an undo by selection reads: the changes that it takes, the runs of their nodes, and what came between."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, LiteralString
+
+import orjson
+
+from schema.commands.command import CommandKind
+from schema.ids import MountId, NodeId
+from schema.nodes import NodeKind
+from schema.operations.operation import OperationItem
+from schema.operations.undo import JournalChange, NodePlace, Replaced, Run, RunVersion, UndoStep
+from schema.operations.undo_selection import MACHINES, UndoSelection
+from schema.paths import NodePath
+from schema.sql import load
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection, DictRow
+
+SQL = load("undo")
+FOREVER = 2**62
+
+
+def _whole(query: LiteralString) -> LiteralString:
+    return query.replace("/* taken */ true", "(" + SQL["taken"] + ")")
+
+
+QUERIES: Mapping[str, LiteralString] = {name: _whole(query) for name, query in SQL.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A selection, as the queries ask for it."""
+
+    tenant: str
+    mount: MountId
+    selection: UndoSelection
+    bound: int = FOREVER
+    """The last entry that counts"""
+    units: Sequence[str] = ()
+
+    def values(self) -> dict[str, Any]:
+        asked = self.selection
+        return {
+            "tenant": self.tenant, "mount": self.mount, "bound": self.bound, "principal": asked.principal,
+            "token": asked.token_id, "correlation": asked.correlation_id, "commands": list(asked.commands) or None,
+            "operation": asked.operation_id, "since": asked.since, "until": asked.until, "units": list(self.units),
+            "machines": MACHINES, "kinds": list(CommandKind),
+            "path": asked.path.raw if asked.path is not None and asked.path.raw else None,
+            "authored": asked.names_its_author,
+        }  # fmt: skip
+
+
+async def _rows(connection: Connection, query: LiteralString, values: dict[str, Any]) -> list[DictRow]:
+    # Planned with these very values: most conditions vanish, and with them whatever would keep the indexes from being used.
+    return await (await connection.execute(query, values, prepare=False)).fetchall()
+
+
+async def touched(
+    connection: Connection, tenant: str, selection: UndoSelection
+) -> list[tuple[MountId, NodePath | None, NodePath | None]]:
+    """The mounts where the selection has changes; of a few named commands their paths and targets as well."""
+    rows = await _rows(connection, QUERIES["places"], Taken(tenant, MountId(0), selection).values())
+    return [(MountId(row["mount_id"]), _path(row["path"]), _path(row["target"])) for row in rows]
+
+
+async def begin(connection: Connection, taken: Taken, asked_at: datetime) -> tuple[int, list[str]] | None:
+    """The last entry that the undo looks at, and which pieces of work are meant as a whole. None: a command that began before
+    the undo was asked for has not ended."""
+    (row,) = await _rows(connection, QUERIES["running"], taken.values() | {"asked_at": asked_at})
+    if row["running"]:
+        return None
+    (last,) = await _rows(connection, QUERIES["bound"], {})
+    if taken.selection.since is None and taken.selection.until is None:
+        return last["bound"], []
+    values = Taken(taken.tenant, taken.mount, taken.selection, last["bound"]).values()
+    return last["bound"], [row["correlation_id"] for row in await _rows(connection, QUERIES["units"], values)]
+
+
+async def changes(connection: Connection, taken: Taken, below: int, limit: int) -> list[JournalChange]:
+    """The newest first, from below an entry on."""
+    rows = await _rows(connection, QUERIES["changes"], taken.values() | {"below": below, "limit": limit})
+    return [_change(row) for row in rows]
+
+
+async def runs(connection: Connection, taken: Taken, nodes: Collection[NodeId]) -> dict[NodeId, Run]:
+    rows = await _rows(connection, QUERIES["runs"], taken.values() | {"nodes": sorted(nodes)})
+    of_node: dict[NodeId, list[DictRow]] = {}
+    for row in rows:
+        of_node.setdefault(NodeId(row["node"]), []).append(row)
+    return {node: _run(versions) for node, versions in of_node.items()}
+
+
+async def refused(connection: Connection, taken: Taken, steps: Sequence[UndoStep]) -> dict[int, str]:
+    """Which of these items can not go, with their codes."""
+    places = [
+        {"item": s.item.item, "parent": s.appears.parent, "name": s.appears.name.hex(), "node": s.item.node_id, "entry": s.entry}
+        for s in steps if s.appears is not None
+    ]  # fmt: skip
+    trees = [{"item": s.item.item, "path": s.item.path.raw.hex(), "entry": s.entry} for s in steps if s.tree]
+    contents = [
+        {"item": s.item.item, "node": s.item.node_id, "version": s.content} for s in steps if s.content is not None
+    ]
+    values = taken.values()
+    asked: tuple[tuple[LiteralString, str, list[dict[str, Any]], str], ...] = (
+        (QUERIES["expired"], "contents", contents, "CONTENT_EXPIRED"),
+        (QUERIES["changed_below"], "trees", trees, "VERSION_CONFLICT"),
+        (QUERIES["taken_places"], "places", places, "NODE_EXISTS"),
+    )
+    found: dict[int, str] = {}
+    for query, key, listed, code in asked:
+        if listed:
+            rows = await _rows(connection, query, values | {key: orjson.dumps(listed).decode()})
+            found |= {row["item"]: code for row in rows}
+    return found
+
+
+async def raised(connection: Connection, id: str, steps: Sequence[OperationItem]) -> list[OperationItem]:
+    """Items that go back, of an undo that can have several for one node: each goes from the version that the later ones have
+    left, unless something else has changed the node since."""
+    asked = [{"item": one.item, "node": one.node_id, "version": one.version} for one in steps]
+    rows = await _rows(connection, QUERIES["own_versions"], {"id": id, "items": orjson.dumps(asked).decode()})
+    now = {row["item"]: row["version"] for row in rows}
+    return [replace(one, version=now.get(one.item, one.version)) for one in steps]
+
+
+def _run(rows: Sequence[DictRow]) -> Run:
+    """`rows`: newest first; the last one may be what was there before the run."""
+    mine = [row for row in rows if row["mine"]]
+    before = rows[-1] if not rows[-1]["mine"] else None
+    return Run(
+        current=rows[0]["current"],
+        versions=[_version(row) for row in mine],
+        made=bool(mine) and mine[-1]["version"] == 1,
+        same_content=bool(before and before["same_content"]),
+        same_metadata=bool(before and before["same_metadata"]),
+    )
+
+
+def _version(row: DictRow) -> RunVersion:
+    kind, lived = row["kind"], row["own"] and row["was"] not in ("none", "deleted")
+    content = lived and kind in (CommandKind.UPLOAD, CommandKind.COPY, CommandKind.RESTORE)
+    # What replaces content can bring metadata along.
+    return RunVersion(row["version"], content=content, metadata=content or (lived and kind == CommandKind.DESCRIBE))
+
+
+def _change(row: DictRow) -> JournalChange:
+    before, also = row["before"], row["also"] or {}
+    tree = also.get("tree")
+    return JournalChange(
+        entry=row["id"],
+        kind=CommandKind(row["kind"]),
+        node=NodeId(row["node_id"]),
+        node_kind=NodeKind(row["node_kind"]),
+        version=row["version"],
+        previous=before["version"] if before else None,
+        revived=bool(before) and before["state"] == "deleted",
+        path=NodePath(bytes(row["path"])),
+        target=_path(row["target"]),
+        was=_place(before) if before and before["parent"] is not None else None,
+        size=tree["size"] if tree else row["size"],
+        nodes=tree["files"] + tree["directories"] if tree else 1,
+        replaced=_replaced(also.get("replaced")),
+        crossed=bool(also.get("departed")),
+        followed=row["followed"],
+        superseded=row["superseded"],
+    )
+
+
+def _replaced(gone: Mapping[str, Any] | None) -> Replaced | None:
+    return (
+        None
+        if gone is None
+        else Replaced(node=gone["id"], version=gone["version"], size=gone["size"], place=_place(gone))
+    )
+
+
+def _place(node: Mapping[str, Any]) -> NodePlace:
+    return NodePlace(parent=node["parent"], name=bytes.fromhex(node["name"]))
+
+
+def _path(raw: bytes | None) -> NodePath | None:
+    return None if raw is None else NodePath(bytes(raw))

@@ -1,0 +1,42 @@
+"""A freeze on the real stack: changes are refused, operations wait, reads go on; lifted, everything goes on."""
+
+from tests.e2e.test_commands import refused, result
+from tests.e2e.test_operations import asked, ended, has_done, reached, shown
+from tests.fix_service import MountOfTest, Service
+
+
+def test_a_frozen_mount_refuses_changes_and_keeps_operations_waiting_until_it_is_lifted(
+    service: Service, mount: MountOfTest
+) -> None:
+    result(service.mkdir(mount, "a"), 201)
+    for number in range(12):
+        result(service.upload(mount, f"a/{number}", b"content"), 201)
+    operation = asked(service, mount, "copy", path="a", targetPath="z", options={"filesPerSecond": 4})
+    has_done(service, operation, 2)
+    body = {"scope": {"backendMountId": mount.id}, "reason": "The array is rebuilt."}
+    freeze = result(service.call("POST", "/v1/freeze", json=body, headers={"Idempotency-Key": mount.key}), 201)
+    again = service.call("POST", "/v1/freeze", json=body, headers={"Idempotency-Key": mount.key})
+    assert result(again, 200)["id"] == freeze["id"] and freeze["holds"]
+    for answer in (
+        service.upload(mount, "new", b"new", key="u"),
+        service.mkdir(mount, "new"),
+        service.delete(mount, "a/1"),
+    ):
+        refused(answer, 423, "FROZEN")
+        told = {"freezeId": freeze["id"], "reason": "The array is rebuilt.", "until": None}
+        assert told.items() <= answer.json()["error"]["details"].items()
+    assert reached(service, operation, "waiting")["waitsFor"] == f"freeze {freeze['id']}"
+    lies = mount.on_disk()
+    assert result(service.at(mount, "a/1"), 200)["sizeBytes"] == 7, "reads go on"
+    service.restart()
+    refused(service.upload(mount, "new", b"new", key="u"), 423, "FROZEN")
+    assert mount.on_disk() == lies and shown(service, operation)["state"] == "waiting"
+    assert freeze["id"] in [one["id"] for one in result(service.call("GET", "/v1/freeze"), 200)["freezes"]]
+    assert result(service.call("DELETE", f"/v1/freeze/{freeze['id']}"), 200)["holds"] is False
+    refused(service.call("DELETE", f"/v1/freeze/{freeze['id']}"), 409, "WRONG_STATE")
+    result(service.upload(mount, "new", b"new", key="u"), 201)
+    assert ended(service, operation)["progress"]["itemsDone"] == 13 and "new" in mount.on_disk()
+    assert [entry["command"] for entry in service.journal(mount, command="freeze,liftFreeze")] == [
+        "liftFreeze",
+        "freeze",
+    ]
