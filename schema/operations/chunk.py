@@ -28,7 +28,7 @@ def together(
             continue
         if taken and taken[0].appears_on != step.appears_on:
             break  # a list is of one mount
-        size, paths = size + step.size, paths + sum(len(place.raw) for place in _places(step))
+        size, paths = size + step.size, paths + sum(map(_written, _places(step)))
         if len(taken) == room or (taken and (size > bytes_most or paths > PATHS_MAX)):
             break
         taken.append(step)
@@ -78,6 +78,11 @@ def until_a_stop(
         return list(items), dict(given_up)
     going = items[: max(at, 1)]
     return list(going), {one.item: given_up[one.item] for one in going if one.item in given_up}
+
+
+def _written(path: NodePath) -> int:
+    """About how many bytes of JSON. What is no text is written twice: for people, and exactly."""
+    return len(path.raw) if path.b64 is None else 5 * len(path.raw)
 
 
 def changes_directories(step: OperationItem) -> bool:

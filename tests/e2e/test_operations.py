@@ -208,7 +208,11 @@ def test_a_rollback_leaves_what_somebody_else_has_changed(service: Service, tree
     }  # fmt: skip
     assert [one["code"] for one in done["errors"]] == ["CHILDREN_EXIST"]
     result(service.delete(tree, "z/copy/mine"), 200)
-    steered(service, operation, "retry")
+    steered(service, operation, "retry", idempotencyKey="again", items=[0])
+    other = service.call(
+        "POST", f"/v1/operations/{operation['id']}/retry", json={"idempotencyKey": "again", "items": [1]}
+    )
+    refused(other, 409, "IDEMPOTENCY_CONFLICT")
     ended(service, operation, "rolled_back")
     assert "z/copy" not in tree.on_disk()
 

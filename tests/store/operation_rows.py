@@ -11,7 +11,7 @@ from activities.executors.base import Executor
 from activities.operations.chunk import NextChunk, NextStep
 from activities.operations.plan import PlanItems
 from schema.commands.command import Command, Status
-from schema.commands.payloads import Applied, Begun
+from schema.commands.payloads import Applied, Begun, Ended
 from schema.errors import MountOffline
 from schema.ids import MountId, new_command_id
 from schema.nodes import NodeKind
@@ -101,9 +101,9 @@ class Runner:
     async def begin(self, step: NextStep, workflow: str | None = None) -> Begun:
         return await self.protocol.begin(step.mount_id, step.commands, workflow)
 
-    async def end(self, begun: Begun) -> None:
+    async def end(self, begun: Begun) -> Ended:
         going = [*begun.go, *begun.unstaged]
-        await self.protocol.commit(begun.mount_id, [self.protocol.applied(one.id, one.attempt) for one in going])
+        return await self.protocol.commit(begun.mount_id, [self.protocol.applied(one.id, one.attempt) for one in going])
 
     async def fail(self, begun: Begun, code: str) -> None:
         """None of it takes its step."""

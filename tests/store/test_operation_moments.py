@@ -138,7 +138,7 @@ def applied(tree: Tree, items: list[OperationItem], gone: Tree, *, down: bool) -
     return tree
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("seed", range(60))
 async def test_the_tree_is_what_the_items_say_at_whatever_moment_something_happens(
     pool: Pool, protocol: Protocol, tree: MountId, seed: int

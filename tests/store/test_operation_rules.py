@@ -172,8 +172,9 @@ async def test_open(pool: Pool, tree: MountId, runner: Runner) -> None:
     operation = await running(pool, tree, *MIXED)
     begun = await runner.begin(await runner.next(operation))
     assert await states(pool, operation) == [R, R, R] and counted((await now(pool, operation))[0]) == {"in_flight": 3}
-    await runner.end(begun)
+    ended = await runner.end(begun)
     assert await states(pool, operation) == [D, D, D]
+    assert ended.operations == [f"{operation.id}/1"], "whose runner is woken"
 
 
 async def test_close(pool: Pool, tree: MountId, runner: Runner) -> None:

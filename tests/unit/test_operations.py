@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from activities.operations.chunk import NextStep
 from schema.commands.command import CommandKind
 from schema.errors import WrongState
 from schema.ids import MountId, NodeId, new_command_id
@@ -28,6 +29,7 @@ from schema.operations.reversal import reversal
 from schema.operations.selection import PlannedNode, Selection, glob
 from schema.operations.turn import Reached, reached
 from schema.paths import ROOT, NodePath
+from workflows.converter import SharedPayloadConverter
 
 S = OperationState
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
@@ -435,6 +437,17 @@ def numbered(steps: list[OperationItem]) -> list[OperationItem]:
 @pytest.mark.parametrize(("steps", "taken"), TOGETHER)
 def test_what_builds_on_something_else_is_not_in_one_list_with_it(steps: list[OperationItem], taken: list[int]) -> None:
     assert [one.item for one in together(numbered(steps), bytes_most=100)] == taken
+
+
+@pytest.mark.parametrize("name", [b"x" * 4000, b"\xff" * 4000, b"\xff" * 250, b"x" * 250])
+def test_a_list_stays_small_whatever_its_paths_are(name: bytes) -> None:
+    steps = [
+        replace(item(f"{n}/"), item=n, path=NodePath(b"%d/" % n + name), target=NodePath(b"t%d/" % n + name))
+        for n in range(64)
+    ]
+    commands = [command_of(operation(), step, new_command_id()) for step in together(steps, bytes_most=100)]
+    payload = SharedPayloadConverter().to_payload(NextStep(MountId(7), "running", commands))
+    assert commands and len(payload.data) < 100 * 1024
 
 
 def test_what_builds_on_an_item_that_is_not_through_waits_for_it_and_the_others_go_on() -> None:
