@@ -280,6 +280,7 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
         "FILESTORE_SWEEP_SECONDS": "1",
         "FILESTORE_OVERDUE_SECONDS": "2",
         "FILESTORE_SANDBOX": "true",
+        "FILESTORE_WEBHOOKS_ALLOWED": "127.0.0.0/8",
         # Tests of the watcher start one, and switch it on.
         "FILESTORE_WATCH": "false",
     }

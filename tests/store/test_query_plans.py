@@ -206,7 +206,7 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
     return any(node["Node Type"] == "Sort" and node["Plan Rows"] > 10_000 for node in nodes)
 
 
-WORK, RESTORES = load("work_items"), load("restores")
+WORK, RESTORES, PURGES = load("work_items"), load("restores"), load("purges")
 ITEMS, OPERATIONS, OPERATION = load("item_commands"), load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
 IMPORTS = load("imports")
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
@@ -263,10 +263,6 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     ),
     "end": (RECORD["end"], {"items": "[]"}, {"commands_pkey"}),
     "places": (BEGIN["places"], {"ids": [500, 501]}, {"nodes_pkey"}),
-    "holds in the way": (
-        load("holds")["in_the_way"],
-        {"items": json.dumps([{"n": 0, "mount": 1, "path": "6162", "above": [0, 1], "tree": True}])}, {"holds_in_force"},
-    ),
     "tokens of a list": (load("tokens")["standing"], {"ids": [500, 501]}, {"tokens_pkey"}),
     "read_running": (RECORD["read_running"], {"ids": IDS}, {"commands_pkey"}),
     "raise_attempt": (RECORD["raise_attempt"], {"ids": IDS}, {"commands_pkey"}),
@@ -321,6 +317,14 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "were at a time": (RESTORES["were"], {"nodes": [5000], "base": 500, "at": NOW}, {"snapshots_pkey"}),
     "buried": (RESTORES["buried"], {"top": 500, "directory": b"", "name": b"", "limit": 64},
                {"nodes_pkey", "nodes_deleted_directory", "nodes_deleted"}),
+    "places of a purge": (PURGES["places"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_pkey", "snapshots_pkey"}),
+    "what a purge leaves": (PURGES["below"] + "\n" + PURGES["counted_on"], {"places": "[]", "mount": 1},
+                            {"nodes_deleted", "snapshots_pkey", "operation_items_restores", "operations_pkey"}),
+    "mark of a purge": (PURGES["below"] + "\n" + PURGES["mark"], {"places": "[]"}, {"nodes_deleted", "snapshots_pkey"}),
+    "end of a purge": (PURGES["below"] + "\n" + PURGES["clear"], {"places": "[]"}, {"nodes_deleted", "snapshots_pkey"}),
+    "expired restores": (PURGES["expired"], {"items": "[]"}, {"snapshots_pkey"}),
+    "weight of a subtree": (load("subtrees")["weigh"], {"mount": 1, "ids": [500], "most": 10_000},
+                            {"nodes_pkey", "nodes_directory", "nodes_name"}),
     "due operations": (OPERATIONS["due"], {"mount": 1, "silent": 15.0, "after": None}, {"operations_moving"}),
     "changed trees": (OPERATIONS["changed_trees"], {"id": OPERATION, "entry": 10**9, "trees": "[]"},
                       {"journal_entries_command_id_attempt_key", "operations_pkey"}),
@@ -473,7 +477,7 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "a token": (load("tokens")["find"], {"hash": HASH, "known": None}, {"tokens_hash_key", "tokens_previous_hash_key"}),
     "what a token may do": (load("tokens")["load"], {"id": 500}, {"tokens_pkey"}),
     "tokens": (load("tokens")["list"], {"tenant": "main", "only": None, "before": None, "principal": None, "revoked": True,
-                                        "limit": 26}, {"tokens_tenant"}),
+                                        "limit": 26}, {"tokens_pkey"}),
     "the use of tokens": (load("tokens")["note_use"], {"ids": [500, 501]}, {"tokens_pkey"}),
     "overdue": (OUTCOMES["overdue"], {"seconds": 15.0}, {"commands_running"}),
     "overdue lists": (OUTCOMES["overdue_atomic"], {"seconds": 15.0}, {"commands_running"}),
