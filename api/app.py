@@ -46,6 +46,7 @@ from api.operations import routes as operations
 from api.pages import docs
 from api.rollups import routes as rollups
 from api.services import Front, Services
+from api.subscriptions import routes as subscriptions
 from api.timestore import routes as timestore
 from api.timestore.readers import Readers
 from api.uploads import form as uploads
@@ -76,6 +77,7 @@ ROUTERS = (
     mounts,
     journal,
     events,
+    subscriptions,
     operations,
     many,
     steering,

@@ -55,6 +55,7 @@ POINTS: dict[str, str] = {
     "recompute.page": "a page of directories is recomputed, and its corrections and where it ends are durable",
     "publish.positioned": "events have their positions, Redis has not seen them",
     "metastore.taken": "a batch of events is in the records, its transaction is not committed",
+    "deliver.sent": "the target of a webhook has answered, the record does not know",
     "timestore.taken": "a batch of events and the cursor are in the lake, nothing else was told",
     "publish.sent": "Redis has the events, the feed does not know",
 }

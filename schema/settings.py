@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     events_poll_seconds: float = Field(0.5, gt=0, le=1)
     """How often new events are looked for where Redis does not tell of them."""
 
+    webhooks_allowed: str = ""
+    """Networks and hosts, separated by commas, that webhooks may be sent to besides https addresses of the open internet:
+    `10.0.0.0/8`, `hooks.internal`. Plain http is allowed there, too."""
+
     consumers_port: int = Field(8082, ge=0, le=65535)
     """Where the process of the consumers answers /health, /ready and /metrics, on `host`; 0: nowhere."""
     metastore: bool = True
@@ -200,6 +204,10 @@ class Settings(BaseSettings):
     """console or json"""
     log_level: Level = "info"
     """Of our own lines. One line per request and per command is `info`."""
+
+    @property
+    def allowed_webhooks(self) -> list[str]:
+        return [one.strip().lower() for one in self.webhooks_allowed.split(",") if one.strip()]
 
     @property
     def roots_of_mounts(self) -> list[str]:

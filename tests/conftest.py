@@ -17,5 +17,6 @@ pytest_plugins = [
     "tests.fix_s3",
     "tests.fix_s3_proxy",
     "tests.fix_s3_service",
+    "tests.fix_webhooks",
     "tests.kills",
 ]

@@ -60,7 +60,12 @@ class Service:
     def start(self, *names: str, fault: str = "", **settings: str) -> None:
         """Start `api`, `worker` or both (default), with this fault switched on."""
         for name in names or ("api", "worker"):
-            module = {"api": "workers.api", "worker": "workers.worker", "watcher": "workers.watcher"}[name]
+            module = {
+                "api": "workers.api",
+                "worker": "workers.worker",
+                "watcher": "workers.watcher",
+                "consumers": "workers.consumers",
+            }[name]
             with open(self.folder / f"{name}.log", "ab") as log:
                 self.processes[name] = subprocess.Popen(
                     [sys.executable, "-m", module],
@@ -108,6 +113,8 @@ class Service:
 
     def ensure_running(self) -> None:
         """As the next test expects it: both processes, no fault."""
+        if "consumers" in self.processes:
+            self.kill("consumers")
         if set(self.processes) != {"api", "worker"} or any(p.poll() is not None for p in self.processes.values()):
             self.kill()
             self.start()
@@ -260,6 +267,8 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
         "FILESTORE_DATABASE_URL": database,
         "FILESTORE_PORT": str(port),
         "FILESTORE_WORKER_PORT": str(free_port()),
+        "FILESTORE_CONSUMERS_PORT": str(free_port()),
+        "FILESTORE_TIMESTORE_PATH": str(folder / "lake"),
         "FILESTORE_BOOTSTRAP_TOKEN": token,
         "FILESTORE_HOST_ID": "test-host",
         "FILESTORE_ENDPOINTS_ALLOWED": "127.0.0.0/8,::1",
@@ -271,6 +280,7 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
         "FILESTORE_SWEEP_SECONDS": "1",
         "FILESTORE_OVERDUE_SECONDS": "2",
         "FILESTORE_SANDBOX": "true",
+        "FILESTORE_WEBHOOKS_ALLOWED": "127.0.0.0/8",
         # Tests of the watcher start one, and switch it on.
         "FILESTORE_WATCH": "false",
     }

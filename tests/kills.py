@@ -31,6 +31,7 @@ POSTGRES_AT = (
     "apply.flushed", "commit.before_commit", "commit.committed", "finish.acted", "publish.positioned", "publish.sent",
 )  # fmt: skip
 ELSEWHERE = {
+    "deliver.sent",
     "metastore.taken",
     "timestore.taken",
     "commit.taken_back",

@@ -20,6 +20,7 @@ from activities.consumers.metastore import Metastore
 from activities.consumers.timestore import Timestore
 from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
+from activities.events.deliver import Deliver
 from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
 from activities.executors.kinds import open_executor, prepare_storage, prove_storage, read_sentinel
@@ -214,6 +215,7 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
         Commit(pool, executors, steps, audience, publish.announce, settings.retention_days),
         finish,
         publish,
+        Deliver(pool, settings.allowed_webhooks),
         Sweep(pool, executors, steps, finish, settings.stage_max_age_seconds),
         Retention(
             pool,

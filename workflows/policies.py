@@ -63,3 +63,11 @@ def kept(time: timedelta) -> dict[str, Any]:
         "heartbeat_timeout": timedelta(seconds=10),
         "retry_policy": RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10)),
     }
+
+
+DELIVERY: dict[str, Any] = {
+    "start_to_close_timeout": timedelta(minutes=3),
+    "heartbeat_timeout": timedelta(seconds=10),
+    "retry_policy": RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)),
+}
+"""A turn of a webhook. A target that does not answer is no failure of the activity: its row says when the next attempt is due."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from schema.faults import areach
 from schema.store import activity as store
 
 if TYPE_CHECKING:
+    from schema.store.connection import Connection
     from schema.store.pool import Pool
 
 BATCH = 50_000
@@ -42,6 +44,15 @@ def table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ActivityBatch:
+    """`last`: the position up to which it reaches; None: there are no events."""
+
+    last: int | None
+    rows: int
+    table: pa.Table
+
+
 class Timestore:
     name = "timestore"
 
@@ -55,6 +66,8 @@ class Timestore:
         self._took = monotonic()
         self._problem: str | None = None
         self._looked: datetime | None = None
+        self._next: tuple[int, asyncio.Task[ActivityBatch]] | None = None
+        """The batch after this position, on its way while the one before it is taken in"""
 
     async def step(self) -> int:
         """Take in the next batch; how many positions. 0: there is nothing, or another process is at it."""
@@ -118,18 +131,36 @@ class Timestore:
             finally:
                 await store.unlock(connection)
 
-    async def _take(self, connection: Any) -> int:
+    async def _take(self, connection: Connection) -> int:
         cursor = await asyncio.to_thread(self._lake.cursor)
         self._looked = datetime.now(UTC)
-        page = await store.page(connection, cursor.position, self._batch)
-        if page.last is None:
-            self._problem = None
-            return 0
-        if len(page.rows) < GATHERED and (early := self._took + self._gather - monotonic()) > 0:
+        batch = await self._batch_after(connection, cursor.position)
+        if batch.rows < GATHERED and batch.last and (early := self._took + self._gather - monotonic()) > 0:
             await asyncio.sleep(early)
-            page = await store.page(connection, cursor.position, self._batch)
-        assert page.last is not None
-        await asyncio.to_thread(self._lake.take, table(page.rows), cursor.position, page.last)
+            batch = await self._read(connection, cursor.position)
+        self._problem = None
+        if batch.last is None:
+            return 0
+        if batch.rows == self._batch:
+            self._next = batch.last, asyncio.create_task(self._read_on(batch.last))
+        await asyncio.to_thread(self._lake.take, batch.table, cursor.position, batch.last)
         await areach("timestore.taken")
-        self._took, self._problem = monotonic(), None
-        return page.last - cursor.position
+        self._took = monotonic()
+        return batch.last - cursor.position
+
+    async def _batch_after(self, connection: Connection, position: int) -> ActivityBatch:
+        """The next batch; it may have been read while the one before it was taken in."""
+        ahead, self._next = self._next, None
+        if ahead is not None and ahead[0] == position:
+            return await ahead[1]
+        if ahead is not None:
+            ahead[1].cancel()
+        return await self._read(connection, position)
+
+    async def _read_on(self, position: int) -> ActivityBatch:
+        async with self._pool.connection() as connection:
+            return await self._read(connection, position)
+
+    async def _read(self, connection: Connection, position: int) -> ActivityBatch:
+        page = await store.page(connection, position, self._batch)
+        return ActivityBatch(page.last, len(page.rows), await asyncio.to_thread(table, page.rows))

@@ -8,7 +8,7 @@ further behind, because it resumes or reads slowly, pages through the table. So 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -16,10 +16,8 @@ from typing import TYPE_CHECKING, cast
 import structlog
 from starlette.requests import Request
 
-from schema.events import EventType
-from schema.ids import MountId
 from schema.store import events as store
-from schema.store.events import Bounds, Placed
+from schema.store.events import Bounds, EventFilter, Placed
 
 if TYPE_CHECKING:
     from api.services import Wakeups
@@ -36,33 +34,6 @@ READERS = 3
 LINGER_SECONDS = 5.0
 """How long the task goes on when no client follows: a client that polls is back in a moment."""
 LISTEN_AGAIN_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """What a reader asks for. All of it holds at once; None asks for nothing."""
-
-    tenant: str
-    mount: MountId | None = None
-    prefix: bytes = b""
-    types: Sequence[EventType] | None = None
-
-    def takes(self, event: Placed) -> bool:
-        return (
-            event.tenant == self.tenant
-            and (self.mount is None or event.mount == self.mount)
-            and (self.types is None or event.type in self.types)
-            and (not self.prefix or any(self._concerns(path, event) for path in event.paths))
-        )
-
-    def _concerns(self, path: bytes, event: Placed) -> bool:
-        """What is at the prefix or below it; and a directory above it that was moved, deleted, restored or copied whole."""
-        return below(path, self.prefix) or (event.whole and below(self.prefix, path))
-
-
-def below(path: bytes, prefix: bytes) -> bool:
-    """Whether `path` is `prefix` or lies below it: by whole names, byte for byte."""
-    return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in (b"", b"/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +71,7 @@ class Feed:
         async with self._pool.connection() as connection:
             return await store.bounds(connection)
 
-    async def part(self, after: int, wanted: Subscription) -> FeedPart:
+    async def part(self, after: int, wanted: EventFilter) -> FeedPart:
         """What comes next after a position. Nothing new: an empty part that ends where it began."""
         if self._base is not None and self._base <= after:
             events = self._kept[after - self._base : after - self._base + PAGE]

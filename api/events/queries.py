@@ -1,6 +1,6 @@
 """Queries about events."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -18,13 +18,23 @@ class _EventConditions(Query):
     path_prefix: Annotated[Text | None, Field(description=_PREFIX)] = None
     path_prefix_b64: Text | None = Field(None, alias="pathPrefixB64")
     events: Annotated[list[EventType] | None, BeforeValidator(split_list)] = None
+    types: Annotated[
+        list[EventType] | None, BeforeValidator(split_list), Field(description="Another name of `events`")
+    ] = None
+
+
+_Format = Annotated[
+    Literal["plain", "cloudevents"], Field(description="`cloudevents`: as CloudEvents 1.0 has it, in JSON")
+]
 
 
 class StreamQuery(_EventConditions):
+    format: _Format = "plain"
     last_event_id: Count | None = None
 
 
 class EventsQuery(_EventConditions):
+    format: _Format = "plain"
     after: Count | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     wait: Annotated[float, Field(ge=0, le=30)] = 0

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access.admission import admit
-from api.events.feed import Feed, Subscription, feed_of
+from api.events.feed import Feed, feed_of
+from api.events.forms import FORMS, cloud, compact
 from api.events.queries import EventsQuery, StreamQuery
 from api.events.shapes import Event, EventPage
 from api.events.sse import EventStream, readable
@@ -24,7 +25,7 @@ from schema import paths
 from schema.errors import CursorExpired, InvalidRequest, Unavailable
 from schema.ids import MountId
 from schema.principals import Principal, authorise
-from schema.store.events import Bounds, Placed
+from schema.store.events import Bounds, EventFilter, Placed
 
 router = APIRouter(route_class=Plain, tags=["events"])
 _REFUSALS = ("BACKEND_NOT_FOUND", "INVALID_PATH", "CURSOR_EXPIRED")
@@ -68,7 +69,8 @@ async def stream(request: Request) -> Response:
         return await admit(request, "read", wanted.mount)
 
     heartbeat = front.services.settings.events_heartbeat_seconds
-    return EventStream(feed_of(request), wanted, after, bounds, admitted, heartbeat)
+    form = cloud if query.format == "cloudevents" else compact
+    return EventStream(feed_of(request), wanted, after, bounds, admitted, heartbeat, form)
 
 
 @router.get(
@@ -95,7 +97,7 @@ async def pull(request: Request) -> Response:
     return answer or Response(b"")  # the client is gone
 
 
-async def _poll(request: Request, feed: Feed, wanted: Subscription, query: EventsQuery, bounds: Bounds) -> Response:
+async def _poll(request: Request, feed: Feed, wanted: EventFilter, query: EventsQuery, bounds: Bounds) -> Response:
     until = monotonic() + query.wait
     position = bounds.first - 1 if query.after is None else query.after
     if position < bounds.first - 1:
@@ -124,18 +126,19 @@ async def _poll(request: Request, feed: Feed, wanted: Subscription, query: Event
                 break
             found.append(event)
             size += len(event.data)
-    events = ",".join(f'{{"position":{e.position},"type":"{e.type}","data":{e.data}}}' for e in found)
-    body = f'{{"data":{{"events":[{events}],"next":{position},"last":{max(bounds.last, position)}}}}}'
+    events = ",".join(map(FORMS[query.format], found))
+    further = f'"next":{position},"nextCursor":"{position}"'
+    body = f'{{"data":{{"events":[{events}],{further},"last":{max(bounds.last, position)}}}}}'
     return Response(body.encode(), media_type=JSON)
 
 
-async def _wanted(request: Request, principal: Principal, query: StreamQuery | EventsQuery) -> Subscription:
+async def _wanted(request: Request, principal: Principal, query: StreamQuery | EventsQuery) -> EventFilter:
     prefix = paths.decode(query.path_prefix, query.path_prefix_b64, allow_root=True)
     mount = None if query.backend_mount_id is None else MountId(query.backend_mount_id)
     if mount is not None:
         await front_of(request).mounts.get(mount, principal.tenant)
     authorise(principal, "read", mount)
-    return Subscription(principal.tenant, mount, prefix.raw, query.events)
+    return EventFilter(principal.tenant, mount, prefix.raw, query.events or query.types)
 
 
 def _last_event_id(request: Request, query: StreamQuery) -> int | None:

@@ -11,14 +11,13 @@ from psycopg import InterfaceError, OperationalError
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.events.feed import Feed, Subscription
+from api.events.feed import Feed
+from api.events.forms import compact
 from api.http.presence import while_connected
-from schema.access.decision import may
 from schema.errors import FilestoreError, Unavailable
 from schema.events import STREAM_RESET
-from schema.paths import NodePath
 from schema.principals import Principal
-from schema.store.events import Bounds, Placed
+from schema.store.events import Bounds, EventFilter, Placed, visible
 
 RETRY_MS = 2000
 """How long a client waits before it comes back."""
@@ -35,16 +34,17 @@ class EventStream(Response):
     def __init__(
         self,
         feed: Feed,
-        wanted: Subscription,
+        wanted: EventFilter,
         after: int | None,
         bounds: Bounds,
         admitted: Callable[[], Awaitable[Principal]],
         heartbeat_seconds: float,
+        form: Callable[[Placed], str] = compact,
     ) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._feed, self._wanted, self._after, self._bounds = feed, wanted, after, bounds
-        self._admitted, self._heartbeat_seconds = admitted, heartbeat_seconds
+        self._admitted, self._heartbeat_seconds, self._form = admitted, heartbeat_seconds, form
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._feed.following():
@@ -62,7 +62,7 @@ class EventStream(Response):
         # The id alone makes no event, but a client that loses the connection now knows where to go on.
         yield b"retry: %d\nid: %d\n\n" % (RETRY_MS, position)
         if position < self._bounds.first - 1:
-            yield _event(STREAM_RESET, self._bounds.first - 1, json.dumps(reset(position, self._bounds.first - 1)))
+            yield _event(STREAM_RESET, self._bounds.first - 1, _reset(position, self._bounds.first - 1))
             position = self._bounds.first - 1
         shown = position
         while not self._feed.closed:
@@ -76,8 +76,8 @@ class EventStream(Response):
                 return  # the token is revoked or has expired: nothing more is shown, and coming back is refused
             else:
                 if part.resumed is not None:
-                    yield _event(STREAM_RESET, part.resumed, json.dumps(reset(position, part.resumed)))
-                for piece in _pieces(event for event in part.events if readable(principal, event)):
+                    yield _event(STREAM_RESET, part.resumed, _reset(position, part.resumed))
+                for piece in _pieces((event for event in part.events if readable(principal, event)), self._form):
                     yield piece
                     shown, sent_at = part.events[-1].position, monotonic()
                 if part.last == position:
@@ -91,13 +91,7 @@ class EventStream(Response):
 
 
 def readable(principal: Principal, event: Placed) -> bool:
-    """Whether all that an event tells of may be read: of a move and of a copy, both places."""
-    if not principal.access.narrowed:
-        return may(principal.access, "read").allowed
-    places = [(event.mount, path) for path in event.paths] + list(event.sources)
-    return all(may(principal.access, "read", mount, NodePath(path)).allowed for mount, path in places) and (
-        bool(places) or principal.access.places("read", event.mount).whole
-    )
+    return visible(principal.access, event)
 
 
 def reset(asked: int, resumed: int) -> dict[str, int]:
@@ -105,12 +99,16 @@ def reset(asked: int, resumed: int) -> dict[str, int]:
     return {"requestedAfter": asked, "resumedAfter": resumed}
 
 
-def _pieces(events: Iterable[Placed]) -> Iterator[bytes]:
+def _reset(asked: int, resumed: int) -> str:
+    return json.dumps({"type": STREAM_RESET, "data": reset(asked, resumed)}, separators=(",", ":"))
+
+
+def _pieces(events: Iterable[Placed], form: Callable[[Placed], str]) -> Iterator[bytes]:
     """Pieces small enough for a slow client: the next piece is made only when it has taken one."""
     waiting: list[bytes] = []
     size = 0
     for event in events:
-        waiting.append(_event(event.type, event.position, event.data))
+        waiting.append(_event(event.type, event.position, form(event)))
         size += len(waiting[-1])
         if size >= PIECE_BYTES:
             yield b"".join(waiting)
@@ -119,5 +117,5 @@ def _pieces(events: Iterable[Placed]) -> Iterator[bytes]:
         yield b"".join(waiting)
 
 
-def _event(type_: str, position: int, data: str) -> bytes:
-    return f'event: {type_}\nid: {position}\ndata: {{"type":"{type_}","data":{data}}}\n\n'.encode()
+def _event(type_: str, position: int, told: str) -> bytes:
+    return f"event: {type_}\nid: {position}\ndata: {told}\n\n".encode()

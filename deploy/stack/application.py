@@ -36,6 +36,7 @@ def variables(remembered: Remembered) -> dict[str, str]:
     return {
         "FILESTORE_URL": f"http://127.0.0.1:{remembered.port('api', 8080)}",
         "FILESTORE_WORKER_URL": f"http://127.0.0.1:{remembered.port('worker', 8081)}",
+        "FILESTORE_CONSUMERS_URL": f"http://127.0.0.1:{remembered.port('consumers', 8082)}",
         "FILESTORE_TOKEN": remembered.secret("token", new_token),
     }
 
@@ -47,6 +48,8 @@ def environment(folder: Folder, stack: Mapping[str, str]) -> dict[str, str]:
         "FILESTORE_HOST": "127.0.0.1",
         "FILESTORE_PORT": stack["FILESTORE_URL"].rpartition(":")[2],
         "FILESTORE_WORKER_PORT": stack["FILESTORE_WORKER_URL"].rpartition(":")[2],
+        "FILESTORE_CONSUMERS_PORT": stack["FILESTORE_CONSUMERS_URL"].rpartition(":")[2],
+        "FILESTORE_TIMESTORE_PATH": str(folder.data("timestore")),
         "FILESTORE_BACKENDS_PATH": str(folder.backends),
         "FILESTORE_SPOOL_PATH": str(folder.data("spool")),
         # What is tried out by hand: folders of the stack, and temporary ones; the S3 server of the stack.
@@ -108,6 +111,20 @@ def check_watcher(variables: Mapping[str, str]) -> None:
     """Raises ConnectionError where the API has not heard of it."""
     if (said := readiness(variables["FILESTORE_URL"])["checks"].get("watcher")) not in ("ok", "off"):
         raise ConnectionError(str(said))
+
+
+def consumers(folder: Folder, environment: Mapping[str, str]) -> Part:
+    """After the API, which is of use without them."""
+    url = environment["FILESTORE_CONSUMERS_URL"]
+    process = _python("consumers", "workers.consumers", folder, environment)
+    return Part(
+        "consumers", "Metastore and Timestore", url, {}, check=partial(check_consumers, environment), process=process
+    )
+
+
+def check_consumers(variables: Mapping[str, str]) -> None:
+    """Raises ConnectionError where one of them stands still."""
+    http_get(f"{variables['FILESTORE_CONSUMERS_URL']}/ready")
 
 
 def check_api(variables: Mapping[str, str]) -> None:

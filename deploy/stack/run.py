@@ -118,7 +118,7 @@ def _start_application(folder: Folder, supervisor: Supervisor, variables: dict[s
     # begun is still done.
     supervisor.start([application.worker(folder, environment)])
     supervisor.start([application.api(folder, environment)])
-    supervisor.start([application.watcher(folder, environment)])
+    supervisor.start([application.watcher(folder, environment), application.consumers(folder, environment)])
     _wait_for_mounts(supervisor, environment)
 
 

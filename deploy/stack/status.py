@@ -11,7 +11,11 @@ from deploy.stack.pids_file import read_pids
 from deploy.stack.process import process_state
 from deploy.stack.running import holder
 
-ADDRESSES = VARIABLES | {"worker": "FILESTORE_WORKER_URL", "api": "FILESTORE_URL", "watcher": "FILESTORE_URL"}
+ADDRESSES = (
+    VARIABLES
+    | {"worker": "FILESTORE_WORKER_URL", "api": "FILESTORE_URL", "watcher": "FILESTORE_URL"}
+    | {"consumers": "FILESTORE_CONSUMERS_URL"}
+)
 WITHOUT_ADDRESS = ("watcher",)  # the API says how it is
 # As proc(5) has them. A process in one of these answers no request. An uninterruptible wait for a disk is none of them.
 NOT_RUNNING = {"T": "is stopped (SIGSTOP)", "t": "is stopped by a debugger", "Z": "has ended", "": "has ended"}
@@ -71,6 +75,8 @@ def _check(name: str, folder: Folder, variables: Mapping[str, str]) -> None:
             s3.check(s3.account(variables))
         case "temporal":
             temporal.check(variables)
+        case "consumers":
+            application.check_consumers(variables)
         case "worker":
             application.check_worker(variables)
         case "watcher":

@@ -35,29 +35,31 @@ UPDATE lake.consumer_cursor SET position = $position, written = written + $writt
 -- change besides (uploaded, moved, copied) has none.
 INSERT INTO lake.filestore_activity BY NAME
 WITH told AS (
-    SELECT position, type, tenant, mount_id, created_at, data,
-           json_extract_string(data, ['$.observedAt', '$.detectedAt', '$.nodeId', '$.path', '$.movedFrom', '$.copiedFrom',
-               '$.kind', '$.state', '$.previousState', '$.consistencyState', '$.version', '$.sizeBytes', '$.delta.sizeBytes',
-               '$.delta.fileCount', '$.tree.size', '$.tree.files', '$.contentHash', '$.journalId', '$.command', '$.commandId',
-               '$.status', '$.code', '$.principal', '$.idempotencyKey', '$.correlationId', '$.startedAt', '$.reason',
-               '$.metadata']) AS e,
+    SELECT position, type, tenant, mount_id, created_at,
+           json_transform(data, '{"observedAt": "TIMESTAMPTZ", "detectedAt": "TIMESTAMPTZ", "startedAt": "TIMESTAMPTZ",
+               "nodeId": "BIGINT", "path": "VARCHAR", "movedFrom": "VARCHAR", "copiedFrom": "VARCHAR", "kind": "VARCHAR",
+               "state": "VARCHAR", "previousState": "VARCHAR", "consistencyState": "VARCHAR", "version": "BIGINT",
+               "sizeBytes": "BIGINT", "delta": {"sizeBytes": "BIGINT", "fileCount": "BIGINT"},
+               "tree": {"size": "BIGINT", "files": "BIGINT"}, "contentHash": "VARCHAR", "journalId": "BIGINT", "command": "VARCHAR",
+               "commandId": "VARCHAR", "status": "VARCHAR", "code": "VARCHAR", "principal": "VARCHAR", "idempotencyKey": "VARCHAR",
+               "correlationId": "VARCHAR", "reason": "VARCHAR", "metadata": "JSON"}') AS e,
            type IN ('filestore.node.created', 'filestore.node.updated', 'filestore.node.deleted') AS changes,
            type = 'filestore.command.completed' AS ends
       FROM batch
 )
-SELECT position, coalesce(try_cast(e[1] AS TIMESTAMPTZ), try_cast(e[2] AS TIMESTAMPTZ), created_at) AS observed_at,
-       type AS event_type, tenant, mount_id AS backend_mount_id, try_cast(e[3] AS BIGINT) AS node_id, e[4] AS path,
-       CASE WHEN NOT ends THEN coalesce(e[5], e[6]) END AS moved_from, e[7] AS kind, e[8] AS state, e[9] AS previous_state,
-       coalesce(e[10], nullif(e[8], 'deleted')) AS consistency_state, try_cast(e[11] AS BIGINT) AS version,
-       CASE WHEN e[7] = 'directory' THEN 0 ELSE try_cast(e[12] AS BIGINT) END AS size_bytes,
-       CASE WHEN changes THEN coalesce(try_cast(e[13] AS BIGINT), 0) ELSE 0 END AS size_delta,
-       CASE WHEN changes THEN coalesce(try_cast(e[14] AS BIGINT), 0) ELSE 0 END AS file_delta,
-       try_cast(e[15] AS BIGINT) AS tree_bytes, try_cast(e[16] AS BIGINT) AS tree_files, e[17] AS content_hash,
-       try_cast(e[18] AS BIGINT) AS journal_id, e[19] AS command, e[20] AS command_id, e[21] AS status, e[22] AS code,
-       e[23] AS principal, e[24] AS idempotency_key, e[25] AS correlation_id,
-       (epoch_us(try_cast(e[1] AS TIMESTAMPTZ)) - epoch_us(try_cast(e[26] AS TIMESTAMPTZ))) / 1000.0 AS duration_ms,
-       e[27] AS reconciliation_reason, CASE WHEN changes THEN e[28] END AS metadata_json
-  FROM told ORDER BY observed_at
+SELECT position, coalesce(e.observedAt, e.detectedAt, created_at) AS observed_at, type AS event_type, tenant,
+       mount_id AS backend_mount_id, e.nodeId AS node_id, e.path AS path,
+       CASE WHEN NOT ends THEN coalesce(e.movedFrom, e.copiedFrom) END AS moved_from, e.kind AS kind, e.state AS state,
+       e.previousState AS previous_state, coalesce(e.consistencyState, nullif(e.state, 'deleted')) AS consistency_state,
+       e.version AS version, CASE WHEN e.kind = 'directory' THEN 0 ELSE e.sizeBytes END AS size_bytes,
+       CASE WHEN changes THEN coalesce(e.delta.sizeBytes, 0) ELSE 0 END AS size_delta,
+       CASE WHEN changes THEN coalesce(e.delta.fileCount, 0) ELSE 0 END AS file_delta,
+       e.tree.size AS tree_bytes, e.tree.files AS tree_files, e.contentHash AS content_hash, e.journalId AS journal_id,
+       e.command AS command, e.commandId AS command_id, e.status AS status, e.code AS code, e.principal AS principal,
+       e.idempotencyKey AS idempotency_key, e.correlationId AS correlation_id,
+       (epoch_us(e.observedAt) - epoch_us(e.startedAt)) / 1000.0 AS duration_ms, e.reason AS reconciliation_reason,
+       CASE WHEN changes THEN e.metadata::VARCHAR END AS metadata_json
+  FROM told
 
 -- name: forget_journal
 -- What the journal tells is about to be written anew.

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from schema.access.decision import Access, may
 from schema.ids import MountId
 from schema.locks import Lock
+from schema.paths import NodePath
 from schema.sql import load
 
 if TYPE_CHECKING:
@@ -40,6 +42,43 @@ class Placed(Event):
     """What else it tells of: where its node came from, or was copied from"""
     whole: bool = False
     """What happened to its directory happened to all that lies below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """What a reader asks for. All of it holds at once; None asks for nothing."""
+
+    tenant: str
+    mount: MountId | None = None
+    prefix: bytes = b""
+    types: Sequence[str] | None = None
+
+    def takes(self, event: Placed) -> bool:
+        return (
+            event.tenant == self.tenant
+            and (self.mount is None or event.mount == self.mount)
+            and (self.types is None or event.type in self.types)
+            and (not self.prefix or any(self._concerns(path, event) for path in event.paths))
+        )
+
+    def _concerns(self, path: bytes, event: Placed) -> bool:
+        """What is at the prefix or below it; and a directory above it that was moved, deleted, restored or copied whole."""
+        return below(path, self.prefix) or (event.whole and below(self.prefix, path))
+
+
+def below(path: bytes, prefix: bytes) -> bool:
+    """Whether `path` is `prefix` or lies below it: by whole names, byte for byte."""
+    return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in (b"", b"/")
+
+
+def visible(access: Access, event: Placed) -> bool:
+    """Whether all that an event tells of may be read: of a move and of a copy, both places."""
+    if not access.narrowed:
+        return may(access, "read").allowed
+    places = [(event.mount, path) for path in event.paths] + list(event.sources)
+    return all(may(access, "read", mount, NodePath(path)).allowed for mount, path in places) and (
+        bool(places) or access.places("read", event.mount).whole
+    )
 
 
 @dataclass(frozen=True, slots=True)

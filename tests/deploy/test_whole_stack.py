@@ -101,7 +101,19 @@ def put(folder: Path, mount_key: str, path: str, source: Path) -> bytes:
 
 
 def test_all_parts_and_both_mounts_are_well(home: Path) -> None:
-    parts = {"postgres", "redis", "nats", "s3", "temporal", "worker", "api", "watcher", "demo-local", "demo-s3"}
+    parts = {
+        "postgres",
+        "redis",
+        "nats",
+        "s3",
+        "temporal",
+        "worker",
+        "api",
+        "watcher",
+        "consumers",
+        "demo-local",
+        "demo-s3",
+    }
     log = (home / "logs" / "supervisor.log").read_text()
     assert "demo-local, demo-s3" in log.partition("Filestore is ready.")[0], (
         "the mounts are compared before it says ready"

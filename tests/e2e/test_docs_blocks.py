@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fix_service import MountOfTest, Service
+from tests.fix_service import MountOfTest, Service, until
 from tests.fix_stack import REPOSITORY
 
 SHELL = ("sh", "bash", "shell", "console")
@@ -66,7 +66,15 @@ def adapted(text: str, mount: MountOfTest) -> str:
 
 
 @pytest.fixture
-def home(service: Service, tmp_path: Path) -> Path:
+def lake(service: Service) -> None:
+    """The blocks ask the Timestore, too: there is one once its consumer has run."""
+    if not (Path(service.env["FILESTORE_TIMESTORE_PATH"]) / "main").exists():
+        service.start("consumers")
+        assert until(lambda: service.call("GET", "/v1/timestore").status_code == 200)
+
+
+@pytest.fixture
+def home(service: Service, lake: None, tmp_path: Path) -> Path:
     """A folder like a checkout beside a development stack that runs: its `.dev/env`, and all of ours by link."""
     folder = tmp_path / "checkout"
     (folder / ".dev").mkdir(parents=True)

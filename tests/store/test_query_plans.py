@@ -21,10 +21,12 @@ from schema.store import begin as begin_store
 from schema.store import journal as journal_store
 from schema.store import nodes as node_store
 from schema.store import past as past_store
+from schema.store import records as record_store
 from schema.store import snapshots as snapshot_store
 from schema.store import undo as undo_store
 from schema.store.journal import JournalFilter
 from schema.store.lineage import Lineage
+from schema.store.records import RecordSearch
 from tests.store.conftest import Databases
 from tests.store.helpers import OPTIONS, Connection, asked, delete, make_mount, mkdir, upload
 
@@ -40,6 +42,8 @@ BIG = {
     "operation_items",
     "rollups",
     "rollup_recomputes",
+    "metastore_records",
+    "metastore_history",
 }
 """Tables that only grow. Claims and cleanups are gone when their commands have ended."""
 
@@ -107,6 +111,15 @@ FILL = [
        SELECT '0190a1b2-0000-7000-8000-0000000000aa', i, 'copy', CASE WHEN i > 999000 THEN 'pending' WHEN i > 998000 THEN 'failed'
               WHEN i > 997900 THEN 'running' ELSE 'done' END::filestore.item_state, 'file', ('p' || i)::bytea, i, i / 10, 'X'
          FROM generate_series(1, 1000000) i""",
+    """INSERT INTO filestore.metastore_records (node_id, tenant, mount_id, parent_id, path, path_text, kind, state, node_version,
+           size_bytes, node_metadata, namespace, tags, owner, metadata)
+       SELECT i, 'main', %(mount)s, 1, ('folder-' || i %% 1000 || '/' || i)::bytea, 'folder-' || i %% 1000 || '/' || i, 'file',
+              'active', 1, i, '{}', CASE WHEN i %% 1000 = 0 THEN 'rare' ELSE 'filestore' END,
+              CASE WHEN i %% 4 = 0 THEN ARRAY['t' || i %% 1000] ELSE '{}' END, CASE WHEN i %% 4 = 0 THEN 'u' || i %% 500 END,
+              CASE WHEN i %% 4 = 0 THEN jsonb_build_object('p', i %% 2000) ELSE '{}' END
+         FROM generate_series(1, 100000) i""",
+    """INSERT INTO filestore.metastore_history (node_id, version, change, changed_at, path_text, namespace, tags, metadata)
+       SELECT i / 10, i %% 10, 'updated', now(), 'p', 'filestore', '{}', '{}' FROM generate_series(1, 100000) i""",
     "ANALYZE",
 ]
 
@@ -193,7 +206,7 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
     return any(node["Node Type"] == "Sort" and node["Plan Rows"] > 10_000 for node in nodes)
 
 
-WORK, RESTORES = load("work_items"), load("restores")
+WORK, RESTORES, PURGES = load("work_items"), load("restores"), load("purges")
 ITEMS, OPERATIONS, OPERATION = load("item_commands"), load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
 IMPORTS = load("imports")
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
@@ -237,6 +250,8 @@ def looked_for(mount: MountId) -> dict[str, Any]:
 
 
 DEEPER, MUCH_DEEPER = (json.dumps([{"id": IDS[0], "node": 500, "most": most}]) for most in (4000, 300))
+METASTORE, RECORDS, ACTIVITY = load("metastore"), load("records"), load("activity")
+SYNCED = json.dumps([{"node": 500, "told": True}, {"node": 501}])
 GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "look": (
         BEGIN["look"], {},
@@ -248,10 +263,6 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     ),
     "end": (RECORD["end"], {"items": "[]"}, {"commands_pkey"}),
     "places": (BEGIN["places"], {"ids": [500, 501]}, {"nodes_pkey"}),
-    "holds in the way": (
-        load("holds")["in_the_way"],
-        {"items": json.dumps([{"n": 0, "mount": 1, "path": "6162", "above": [0, 1], "tree": True}])}, {"holds_in_force"},
-    ),
     "tokens of a list": (load("tokens")["standing"], {"ids": [500, 501]}, {"tokens_pkey"}),
     "read_running": (RECORD["read_running"], {"ids": IDS}, {"commands_pkey"}),
     "raise_attempt": (RECORD["raise_attempt"], {"ids": IDS}, {"commands_pkey"}),
@@ -307,6 +318,14 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "were at a time": (RESTORES["were"], {"nodes": [5000], "base": 500, "at": NOW}, {"snapshots_pkey"}),
     "buried": (RESTORES["buried"], {"top": 500, "directory": b"", "name": b"", "limit": 64},
                {"nodes_pkey", "nodes_deleted_directory", "nodes_deleted"}),
+    "places of a purge": (PURGES["places"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_pkey", "snapshots_pkey"}),
+    "what a purge leaves": (PURGES["below"] + "\n" + PURGES["counted_on"], {"places": "[]", "mount": 1},
+                            {"nodes_deleted", "snapshots_pkey", "operation_items_restores", "operations_pkey"}),
+    "mark of a purge": (PURGES["below"] + "\n" + PURGES["mark"], {"places": "[]"}, {"nodes_deleted", "snapshots_pkey"}),
+    "end of a purge": (PURGES["below"] + "\n" + PURGES["clear"], {"places": "[]"}, {"nodes_deleted", "snapshots_pkey"}),
+    "expired restores": (PURGES["expired"], {"items": "[]"}, {"snapshots_pkey"}),
+    "weight of a subtree": (load("subtrees")["weigh"], {"mount": 1, "ids": [500], "most": 10_000},
+                            {"nodes_pkey", "nodes_directory", "nodes_name"}),
     "due operations": (OPERATIONS["due"], {"mount": 1, "silent": 15.0, "after": None}, {"operations_moving"}),
     "changed trees": (OPERATIONS["changed_trees"], {"id": OPERATION, "entry": 10**9, "trees": "[]"},
                       {"journal_entries_command_id_attempt_key", "operations_pkey"}),
@@ -375,6 +394,16 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "miss of a look": (CONCLUDE["miss"], {"acts": "[]", "conclusion": 1}, {"nodes_pkey"}),
     "roll of a look": (CONCLUDE["roll"], {"shifts": "[]"}, {"nodes_pkey"}),
     "occupants": (OPERATIONS["occupants"], {"mount": 1, "places": "[]"}, {"nodes_directory", "nodes_name"}),
+    "events of the Metastore": (METASTORE["page"], {"after": 999_000, "limit": 100, "bytes": 4_000_000}, {"outbox_position"}),
+    "events of the Timestore": (ACTIVITY["page"], {"after": 999_000, "limit": 100, "bytes": 4_000_000}, {"outbox_position"}),
+    "hold records": (METASTORE["hold"], {"nodes": [500, 501]}, {"metastore_records_pkey"}),
+    "sync": (METASTORE["sync"], {"items": SYNCED, "namespace": "filestore"}, {"nodes_pkey", "metastore_records_pkey"}),
+    "carry": (METASTORE["carry"], {"items": json.dumps([{"node": 500, "origin": 501}])}, {"metastore_records_pkey"}),
+    "living children": (METASTORE["living"], {"directory": 500, "origin": None, "after": None, "limit": 100}, {"nodes_name"}),
+    "buried children": (METASTORE["buried"],
+                        {"directory": 500, "after": None, "limit": 100, "buried": NOW.isoformat()}, {"nodes_deleted"}),
+    "scan of nodes": (METASTORE["scan"], {"after": 500, "last": 10**9, "limit": 100}, {"nodes_pkey"}),
+    "state of the Metastore": (METASTORE["state"], {}, {"outbox_position"}),
     "node_at": (OPERATIONS["node_at"], {"mount": 1, "path": b"5/7", "parent": b"5/", "name": b"7"}, {"nodes_directory"}),
 }  # fmt: skip
 
@@ -449,7 +478,7 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "a token": (load("tokens")["find"], {"hash": HASH, "known": None}, {"tokens_hash_key", "tokens_previous_hash_key"}),
     "what a token may do": (load("tokens")["load"], {"id": 500}, {"tokens_pkey"}),
     "tokens": (load("tokens")["list"], {"tenant": "main", "only": None, "before": None, "principal": None, "revoked": True,
-                                        "limit": 26}, {"tokens_tenant"}),
+                                        "limit": 26}, {"tokens_pkey"}),
     "the use of tokens": (load("tokens")["note_use"], {"ids": [500, 501]}, {"tokens_pkey"}),
     "overdue": (OUTCOMES["overdue"], {"seconds": 15.0}, {"commands_running"}),
     "overdue lists": (OUTCOMES["overdue_atomic"], {"seconds": 15.0}, {"commands_running"}),
@@ -492,6 +521,30 @@ async def test_what_a_reader_reads_does_not_grow_with_the_record_for(
     query, values, _ = READS[name]
     values = {"mount": mount, **node_store.EVERYTHING.values(), **await of_the_record(connection, values)}
     assert touched(await plan(connection, query, values, generic=False, run=True)) < PAGES_MAX
+
+
+SEARCHED: dict[str, tuple[RecordSearch, str]] = {
+    "words": (RecordSearch(query="4711"), "metastore_records_words"),
+    "tags": (RecordSearch(tags=["t4"]), "metastore_records_tags"),
+    "an owner": (RecordSearch(owner="u4"), "metastore_records_owner"),
+    "metadata": (RecordSearch(metadata={"p": 4}), "metastore_records_metadata"),
+    "a namespace": (RecordSearch(namespace="rare"), "metastore_records_namespace"),
+    "a path": (RecordSearch(mount=MountId(0), prefix=NodePath(b"folder-7")), "metastore_records_path"),
+    "a path on any mount": (RecordSearch(prefix=NodePath(b"folder-7")), "metastore_records_path"),
+}
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+async def test_a_search_of_records_goes_by_the_index_of_what_is_looked_for(
+    full: tuple[Connection, MountId], name: str
+) -> None:
+    connection, mount = full
+    wanted, index = SEARCHED[name]
+    wanted = replace(wanted, mount=mount) if wanted.mount is not None else wanted
+    query, values = record_store.statement("main", wanted, 0, 50)
+    nodes = await plan(connection, query, values, generic=False, run=True)
+    assert scanned(nodes) == set() and index in indexes(nodes)
+    assert touched(nodes) < PAGES_MAX
 
 
 ASKED: dict[str, tuple[JournalFilter, set[str]]] = {

@@ -18,12 +18,13 @@ from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
+from workflows.upkeep.purge_trash import PurgeTrash
 from workflows.upkeep.recompute_rollups import RecomputeRollups
 from workflows.upkeep.sweep_mount import SweepMount
 
 WORKFLOWS = [
     RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord, RecomputeRollups, ProveRollups, PlanOperation,
-    RunOperation, LookAt, AuditMount, ReconcilePlace,
+    RunOperation, LookAt, AuditMount, ReconcilePlace, PurgeTrash,
 ]  # fmt: skip
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 

@@ -20,12 +20,14 @@ from schema.settings import Settings
 from schema.store import operations as operation_store
 from schema.store import outcomes as outcome_store
 from schema.store import recomputes as recompute_store
+from schema.store import subscriptions as subscription_store
 from schema.store.pool import Pool
 from workers.engine import drift
 from workers.engine.engine import Engine
 from workers.engine.schedules import ensure
 from workflows.commands.start import resume_commands
 from workflows.events.publish import RUN_SECONDS, PublishEvents
+from workflows.events.start import deliver_to
 from workflows.operations.start import drive
 from workflows.queues import CONTROL_QUEUE, bulk_queue
 from workflows.upkeep.prove_rollups import ProveRollups
@@ -57,6 +59,7 @@ async def run(engine: Engine) -> None:
                 await recompute_due(engine.client, pool, mount, settings.overdue_seconds)
                 await drift.start_due(engine.client, pool, mount, settings.overdue_seconds)
             await drift.ensure_audits(engine.client, pool, mounts)
+            await deliver_due(engine.client, pool)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
             raise
@@ -64,6 +67,14 @@ async def run(engine: Engine) -> None:
             log.warning("sweeping waits", error=repr(error))
             pause = min(1.0, settings.sweep_seconds)
         await asyncio.sleep(pause)
+
+
+async def deliver_due(client: Client, pool: Pool) -> None:
+    """Start what delivers the events of active subscriptions, where nothing does."""
+    async with pool.connection() as connection:
+        active = await subscription_store.active(connection)
+    for subscription in active:
+        await deliver_to(client, subscription, wake=False)
 
 
 async def resume_overdue(client: Client, pool: Pool, mount: MountId, overdue_seconds: float) -> list[Any]:

@@ -17,6 +17,7 @@ from activities.commands.finish import Finish
 from activities.commands.stage import StageCopies
 from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
+from activities.events.deliver import Deliver
 from activities.events.publish import Publish
 from activities.operations.chunk import NextChunk
 from activities.operations.imports import ImportTree
@@ -35,6 +36,7 @@ from workflows.commands.run import RunCommands
 from workflows.drift.audit import AuditMount
 from workflows.drift.look_at import LookAt
 from workflows.drift.reconcile import ReconcilePlace
+from workflows.events.deliver import DeliverEvents
 from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
@@ -56,6 +58,7 @@ class Activities:
     commit: Commit
     finish: Finish
     publish: Publish
+    deliveries: Deliver
     sweep: Sweep
     retention: Retention
     recomputes: Recomputes
@@ -131,12 +134,14 @@ def control_worker(settings: Settings, client: Client, activities: Activities) -
     return Worker(
         client,
         task_queue=CONTROL_QUEUE,
-        workflows=[PublishEvents, PruneRecord],
+        workflows=[PublishEvents, PruneRecord, DeliverEvents],
         activities=[
             activities.publish.publish,
             activities.publish.keep_publishing,
             activities.retention.prune,
+            activities.deliveries.deliver,
         ],
+        max_concurrent_activities=500,  # each subscription has one that mostly waits
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activity_task_polls=2,
         **_common(settings, activities),

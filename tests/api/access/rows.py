@@ -31,6 +31,9 @@ class Subject:
     namespace: str
     command: str
     hold: int
+    subscription: str = ""
+    ended: str = ""
+    """A subscription that is removed"""
     metastore: bool = True
 
     @property
@@ -66,6 +69,10 @@ class MatrixRow:
 
 def _body(**body: Any) -> Callable[[Subject], Sent]:
     return lambda subject: {"json": subject.here | body}
+
+
+def _json(**body: Any) -> Callable[[Subject], Sent]:
+    return lambda subject: {"json": body}
 
 
 def _query(**query: Any) -> Callable[[Subject], Sent]:
@@ -146,6 +153,11 @@ def _operations(subject: Subject, text: str) -> bool:
 _CREATE = MatrixRow("write", sends=_body(path="team/new"))
 _DELETE = MatrixRow("delete", sends=_body(path="team/f"))
 _STEERED = MatrixRow("operate", sends=lambda subject: {"json": {}})
+_SUBSCRIBED: Mapping[str, dict[str, Any]] = {
+    "getSubscription": {}, "updateSubscription": {"state": "paused"}, "listDeliveries": {},
+    "redriveDeliveries": {}, "replaySubscription": {"after": "0"}, "rotateSubscriptionSecret": {},
+    "testSubscription": {},
+}  # fmt: skip
 _AS_WAS = {"from": "2026-01-01T00:00:00Z"}
 
 ROWS: Mapping[str, MatrixRow] = {
@@ -232,6 +244,13 @@ ROWS: Mapping[str, MatrixRow] = {
     "restoreNodeCommand": MatrixRow("restore", sends=_RESTORE),
     "getCommand": MatrixRow("read"),
     "notifyS3": MatrixRow("reconcile", "tenant", lambda subject: {"json": {"Records": []}}),
+    "createSubscription": MatrixRow("operate", "tenant", lambda subject: {"json": {"url": "https://example.org/"}}),
+    "listSubscriptions": MatrixRow("operate", "tenant"),
+    "deleteSubscription": MatrixRow("operate", "tenant", id=lambda subject: subject.ended),
+    **{
+        name: MatrixRow("operate", "tenant", _json(**body), id=lambda subject: subject.subscription)
+        for name, body in _SUBSCRIBED.items()
+    },
     **dict.fromkeys(
         (
             "timestoreGrowth",

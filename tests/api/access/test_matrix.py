@@ -3,7 +3,7 @@ subject."""
 
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
@@ -102,7 +102,9 @@ async def subject_of(front: FrontOfTest, tree: Tree) -> Subject:
         put = await client.put(f"/v1/metastore/records/{file}", json={"tags": ["found"]})
         assert put.status_code == 200, put.text
         assert (await client.put(f"/v1/metastore/namespaces/{subject.namespace}", json={})).is_success
-    return subject
+        subscribed = [await client.post("/v1/subscriptions", json={"url": "https://example.org/"}) for _ in range(2)]
+        kept, ended = (answer.json()["data"]["id"] for answer in subscribed)
+    return replace(subject, subscription=kept, ended=ended)
 
 
 def address(one: MatrixOperation, subject: Subject, upload: str) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from api.events.feed import below
 from schema.access.rules import Grant
 from schema.events import EventType
+from schema.store.events import below
 from tests.api.conftest import FrontOfTest, Tree, make_tree
 from tests.api.events.helpers import paths_of, position, pull, tell
 from tests.sse import connect

@@ -1,0 +1,192 @@
+"""`deliver`: events of one subscription go to its target, in order, each at least once under the same id."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from time import monotonic, time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx2
+from temporalio import activity
+
+from schema.faults import areach
+from schema.store import events as event_store
+from schema.store import subscriptions as store
+from schema.store.events import visible
+from schema.subscriptions import attempts, webhook
+from schema.subscriptions.attempts import DeliveryAttempt, DeliveryStep
+from schema.subscriptions.targets import refused_address
+
+if TYPE_CHECKING:
+    from schema.store.events import Placed
+    from schema.store.pool import Pool
+    from schema.store.subscriptions import Due
+
+PAGE = 20
+"""A pause is noticed after so many messages."""
+TURN_SECONDS = 60.0
+"""After so long the workflow gets the word."""
+LOOK_SECONDS = 0.25
+ANSWER_SECONDS = 15.0
+"""For all of a target's answer: head and body."""
+ANSWER_BYTES = 64 * 1024
+DELIVERED_KEPT = timedelta(days=1)
+DEAD_KEPT = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTurn:
+    """`ended`: there is nothing to deliver any more. Otherwise the next turn is due after so many seconds."""
+
+    ended: bool
+    seconds: float = 0.0
+
+
+class Deliver:
+    """`allowed`: hosts and networks beyond the open internet that events may go to."""
+
+    def __init__(self, pool: Pool, allowed: Sequence[str]) -> None:
+        self._pool, self._allowed = pool, allowed
+
+    @activity.defn(name="deliver")
+    async def deliver(self, id: str) -> DeliveryTurn:
+        """Deliver what there is and what comes, for a minute, or until an attempt fails."""
+        until = monotonic() + TURN_SECONDS
+        async with self._pool.connection() as connection:
+            await store.forget(connection, id, DELIVERED_KEPT, DEAD_KEPT)
+        timeout = httpx2.Timeout(ANSWER_SECONDS)
+        async with httpx2.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False) as http:
+            while monotonic() < until:
+                if (turn := await self._step(http, id)) is not None:
+                    return turn
+        return DeliveryTurn(ended=False)
+
+    async def _step(self, http: httpx2.AsyncClient, id: str) -> DeliveryTurn | None:
+        async with self._pool.connection() as connection:
+            due = await store.load_due(connection, id)
+        if due is None:
+            return DeliveryTurn(ended=True)
+        if due.access is None:
+            return await self._broken(id, "The token that made this subscription is not valid any more.")
+        if await self._redrive(http, due):
+            return None
+        if due.seconds > 0:
+            return DeliveryTurn(ended=False, seconds=due.seconds)
+        if due.position == due.last:
+            await asyncio.sleep(LOOK_SECONDS)
+            return None
+        return await self._page(http, due)
+
+    async def _page(self, http: httpx2.AsyncClient, due: Due) -> DeliveryTurn | None:
+        wanted = due.wanted
+        async with self._pool.connection() as connection:
+            page = await event_store.page(
+                connection, due.position, PAGE, tenant=wanted.tenant, mount=wanted.mount, types=wanted.types
+            )
+        if page.first is not None and page.first > due.position + 1:
+            gone = f"Events after {due.position} are not kept any more. Read the lists anew, then replay after {page.first - 1}."
+            return await self._broken(due.id, gone)
+        for event in page.events:
+            assert due.access is not None
+            if not (wanted.takes(event) and visible(due.access, event)):
+                continue
+            turn = await self._one(http, due, event)
+            if turn is not None:
+                return turn
+            due = replace(due, failures=0, failing_seconds=0.0)
+        async with self._pool.connection() as connection:
+            await store.advance(connection, due, page.last)
+        return None
+
+    async def _one(self, http: httpx2.AsyncClient, due: Due, event: Placed) -> DeliveryTurn | None:
+        """Deliver one event, and write down what became of it. None: the next one may follow."""
+        attempt = await self._send(http, due, event.position, event.type, event.data)
+        await areach("deliver.sent")
+        decision = attempts.decide(attempt, due.failures, due.failing_seconds)
+        async with self._pool.connection() as connection:
+            if decision.step is DeliveryStep.NEXT:
+                await store.delivered(connection, due, event.position, event.type, attempt)
+                return None
+            await store.failed(
+                connection, due, event.position, event.type, attempt, error=decision.reason or "", seconds=decision.seconds,
+                dead=decision.step is DeliveryStep.GIVE_UP,
+            )  # fmt: skip
+        if decision.step is DeliveryStep.BREAK:
+            return await self._broken(due.id, decision.reason or "")
+        return None if decision.step is DeliveryStep.GIVE_UP else DeliveryTurn(ended=False, seconds=decision.seconds)
+
+    async def _redrive(self, http: httpx2.AsyncClient, due: Due) -> bool:
+        """Send one dead letter once more. False: there is none."""
+        async with self._pool.connection() as connection:
+            letter = await store.dead_letter(connection, due.id)
+        if letter is None:
+            return False
+        attempt = DeliveryAttempt(None, "the event is not kept any more")
+        if letter.data is not None:
+            attempt = await self._send(http, due, letter.position, letter.type, letter.data)
+        error = None if attempt.succeeded else attempts.said(attempt)
+        async with self._pool.connection() as connection:
+            await store.redriven(connection, due.id, letter.position, attempt, error)
+        return True
+
+    async def _broken(self, id: str, reason: str) -> DeliveryTurn:
+        async with self._pool.connection() as connection:
+            await store.break_off(connection, id, reason)
+        return DeliveryTurn(ended=True)
+
+    async def _send(self, http: httpx2.AsyncClient, due: Due, position: int, type: str, data: str) -> DeliveryAttempt:
+        body = webhook.body_of(type, position, data, datetime.now(UTC).isoformat())
+        return await send(http, due.url, due.secrets, webhook.message_id(due.id, position), body, self._allowed)
+
+
+async def send(
+    http: httpx2.AsyncClient, url: str, secrets: Sequence[str], id: str, body: bytes, allowed: Sequence[str]
+) -> DeliveryAttempt:
+    """One attempt: bounded in time and bytes, without redirects, to an address that was looked at."""
+    began = monotonic()
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            attempt = await _asked(http, url, webhook.headers(secrets, id, int(time()), body), body, allowed)
+    except TimeoutError:
+        attempt = DeliveryAttempt(None, f"no whole answer came within {ANSWER_SECONDS:.0f} s")
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+        attempt = DeliveryAttempt(None, f"{type(error).__name__}: {error}".rstrip(": ")[:500])
+    return replace(attempt, milliseconds=(monotonic() - began) * 1000)
+
+
+async def _asked(
+    http: httpx2.AsyncClient, url: str, headers: dict[str, str], body: bytes, allowed: Sequence[str]
+) -> DeliveryAttempt:
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    address = await _address_of(host, port, allowed)
+    if isinstance(address, DeliveryAttempt):
+        return address
+    # To the very address that was looked at: a name can stand for another one a moment later.
+    place = f"[{address}]" if ":" in address else address
+    target = parts._replace(netloc=f"{place}:{port}").geturl()
+    named = {**headers, "host": parts.netloc}
+    request = http.build_request("POST", target, content=body, headers=named, extensions={"sni_hostname": host})
+    answer = await http.send(request, stream=True)
+    try:
+        size = 0
+        async for piece in answer.aiter_raw():
+            size += len(piece)
+            if size > ANSWER_BYTES:
+                break  # the status says all there is to know
+    finally:
+        await answer.aclose()
+    retry_after = answer.headers.get("retry-after", "")
+    return DeliveryAttempt(answer.status_code, retry_after=float(retry_after) if retry_after.isdigit() else None)
+
+
+async def _address_of(host: str, port: int, allowed: Sequence[str]) -> str | DeliveryAttempt:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(one[4][0]) for one in found]
+    refused = [why for why in (None if host in allowed else refused_address(one, allowed) for one in addresses) if why]
+    return DeliveryAttempt(None, f"{host} {refused[0]}") if refused else addresses[0]

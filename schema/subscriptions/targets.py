@@ -1,0 +1,61 @@
+"""Which addresses events are sent to. Pure; names are looked up elsewhere."""
+
+import ipaddress
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from schema.errors import InvalidRequest
+
+
+def check_url(url: str, allowed: Sequence[str]) -> None:
+    """Raises InvalidRequest. `allowed`: networks and hosts that the operator allows, also without TLS."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidRequest("`url` is no address of a web server: send https://host/path.", field="url")
+    if parts.username or parts.password or parts.fragment:
+        raise InvalidRequest("`url` holds a user, a password or a fragment; send it without.", field="url")
+    if parts.scheme == "http" and not _is_allowed_host(parts.hostname, allowed):
+        raise InvalidRequest(
+            "`url` is not https: events would travel in the clear. Send https, or have the operator allow this host with "
+            "FILESTORE_WEBHOOKS_ALLOWED.",
+            field="url",
+        )
+    try:
+        address = ipaddress.ip_address(parts.hostname)
+    except ValueError:
+        return
+    if (why := refused_address(str(address), allowed)) is not None:
+        raise InvalidRequest(f"`url` {why}", field="url")
+
+
+def refused_address(text: str, allowed: Sequence[str]) -> str | None:
+    """Why nothing is sent to this address; None: it may be. Only addresses of the open internet, and what is allowed."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None) or address
+    if _is_allowed(address, allowed) or (inner.is_global and not inner.is_multicast):
+        return None
+    return f"leads to {text}, which is no address of the open internet. Have the operator allow it with FILESTORE_WEBHOOKS_ALLOWED."
+
+
+def _is_allowed(address: ipaddress.IPv4Address | ipaddress.IPv6Address, allowed: Sequence[str]) -> bool:
+    return any(
+        address.version == network.version and address in network
+        for network in (_network(one) for one in allowed)
+        if network
+    )
+
+
+def _is_allowed_host(host: str, allowed: Sequence[str]) -> bool:
+    if host in allowed:
+        return True
+    try:
+        return _is_allowed(ipaddress.ip_address(host), allowed)
+    except ValueError:
+        return False
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None  # a host's name
