@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(route_class=Plain, tags=["freezes"])
 
+_REFUSALS = ("BACKEND_NOT_FOUND", "FORBIDDEN", "IDEMPOTENCY_CONFLICT")
 _NAMES = openapi.headers("Idempotency-Key", "X-Correlation-Id")
 _BODY = openapi.body_of(
     NewFreezeBody, {"scope": {"backendMountId": 1}, "reason": "The array is rebuilt.", "until": "2026-12-01T06:00:00Z"}
@@ -47,9 +48,7 @@ _BODY = openapi.body_of(
     status_code=201,
     operation_id="freeze",
     summary="Freeze a mount, or all",
-    responses=openapi.answers(
-        {201: ("The freeze", FreezeShape)}, "BACKEND_NOT_FOUND", "FORBIDDEN", "IDEMPOTENCY_CONFLICT"
-    ),
+    responses=openapi.answers({201: ("The freeze", FreezeShape)}, *_REFUSALS),
     openapi_extra={"parameters": _NAMES, "requestBody": _BODY},
 )
 async def freeze(request: Request) -> Response:
@@ -86,7 +85,7 @@ async def freeze(request: Request) -> Response:
     "/v1/freeze",
     operation_id="listFreezes",
     summary="The freezes",
-    responses=openapi.listed(openapi.answers({200: ("A page of freezes", FreezePage)})),
+    responses=openapi.listed("A page of freezes", FreezePage),
     openapi_extra={"parameters": openapi.list_of(FreezesQuery)},
 )
 @exported("freezes", FreezeShape, 100)
