@@ -34,14 +34,16 @@ SELECT DISTINCT (o.data->>'journalId')::bigint AS entry FROM filestore.outbox o
  WHERE (o.position > %(position)s OR o.position IS NULL) AND o.data->>'journalId' IS NOT NULL
 
 -- name: journal
--- The events of the next entries, as far as rows are made of them, told by the journal and the versions alone.
+-- The events of the next entries, as far as rows are made of them, told by the journal and the versions alone. Administrative
+-- acts (`record`) have no events.
 WITH entry AS (
     SELECT j.*, j.after IS NOT NULL AND j.outcome = 'succeeded' AS changes, (j.after->>'version')::bigint AS version,
            coalesce((j.also->'tree'->>'size')::bigint, (j.after->>'size')::bigint, 0) AS weight,
            coalesce((j.also->'tree'->>'files')::bigint, (j.after->>'kind' <> 'directory')::integer) AS files,
            coalesce(j.payload->>'target', j.payload->>'path') AS target
       FROM filestore.journal_entries j
-     WHERE j.id > %(after)s AND NOT j.id = ANY(%(untold)s::bigint[]) ORDER BY j.id LIMIT %(limit)s
+     WHERE j.id > %(after)s AND NOT j.id = ANY(%(untold)s::bigint[]) AND j.executor <> 'record'
+     ORDER BY j.id LIMIT %(limit)s
 ), told AS (
     SELECT e.*, t.rank, t.type, t.node, t.told_mount, t.told_path, t.told_version
       FROM entry e CROSS JOIN LATERAL (VALUES

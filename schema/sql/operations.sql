@@ -280,13 +280,12 @@ SELECT i.item
 
 -- name: changed_since
 -- What has changed at and below the path of a plan since it was made: the first few of it. A copy only reads where it comes from.
-SELECT j.id, coalesce(filestore.target_v1(j.payload), j.path) AS path
-  FROM filestore.operations o
-  JOIN filestore.journal_entries j ON j.mount_id = o.mount_id AND j.id > o.planned_entry
- WHERE o.id = %(id)s AND j.outcome = 'succeeded' AND j.after IS NOT NULL AND j.operation_id IS DISTINCT FROM o.id
-   AND (o.path = ''::bytea OR (o.path || '\x2f'::bytea) IN (
-        CASE WHEN j.kind <> 'copyNode' THEN substring(j.path || '\x2f'::bytea FOR octet_length(o.path) + 1) END,
-        substring(filestore.target_v1(j.payload) || '\x2f'::bytea FOR octet_length(o.path) + 1)))
+SELECT j.id, coalesce(filestore.target_v1(j.payload), j.path) AS path FROM filestore.journal_entries j
+ WHERE j.mount_id = %(mount)s AND j.id > %(entry)s AND j.outcome = 'succeeded' AND j.after IS NOT NULL
+   AND j.operation_id IS DISTINCT FROM %(id)s::uuid
+   AND (%(path)s::bytea = ''::bytea OR (%(path)s::bytea || '\x2f'::bytea) IN (
+        CASE WHEN j.kind <> 'copyNode' THEN substring(j.path || '\x2f'::bytea FOR octet_length(%(path)s::bytea) + 1) END,
+        substring(filestore.target_v1(j.payload) || '\x2f'::bytea FOR octet_length(%(path)s::bytea) + 1)))
  ORDER BY j.id LIMIT %(limit)s
 
 -- name: described

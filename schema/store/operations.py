@@ -356,7 +356,13 @@ async def changed_trees(
 
 async def changed_since(connection: Connection, id: str, limit: int) -> list[NodePath]:
     """Where something has changed at and below the path of a plan since it was made, the first few."""
-    rows = await (await connection.execute(SQL["changed_since"], {"id": id, "limit": limit})).fetchall()
+    locked = await lock(connection, id)
+    assert locked is not None
+    values = {
+        "id": id, "limit": limit, "mount": locked.operation.mount_id, "path": locked.operation.path.raw,
+        "entry": locked.planned_entry or 0,
+    }  # fmt: skip
+    rows = await (await connection.execute(SQL["changed_since"], values)).fetchall()
     return [NodePath(bytes(row["path"])) for row in rows]
 
 

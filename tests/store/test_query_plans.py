@@ -325,7 +325,8 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "give_up": (OPERATIONS["give_up"], {"id": OPERATION, "items": "[]"}, {"operation_items_pkey"}),
     "done_up": (OPERATIONS["done_up"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
     "done_down": (OPERATIONS["done_down"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
-    "changed_since": (OPERATIONS["changed_since"], {"id": OPERATION, "limit": 10}, {"operations_pkey", "journal_entries_mount"}),
+    # By the mount's entries, or by all of them: the fill has one mount.
+    "changed_since": (OPERATIONS["changed_since"], {"id": OPERATION, "limit": 10, "mount": 1, "path": b"d", "entry": 10**9}, set()),
     "work in flight": (WORK["in_flight"], {"id": OPERATION, "limit": 64}, {"operation_items_state"}),
     "work begins": (WORK["begin"], {"id": OPERATION, "items": [7, 8], "seconds": 0.0}, {"operation_items_state"}),
     "work ends": (WORK["end"], {"id": OPERATION, "items": "[]"}, {"operation_items_state"}),

@@ -24,7 +24,9 @@ async def test_pages_go_through_the_feed(client: httpx2.AsyncClient, front: Fron
         after, pages = data["next"], pages + 1
         assert data["last"] == last
     assert pages == 3 and [e["data"]["path"] for e in seen] == [f"f{n}" for n in range(10)]
-    assert [e["position"] for e in seen] == list(range(start + 1, last + 1)) and {e["type"] for e in seen} == {CREATED}
+    places = [e["position"] for e in seen]  # an event of an earlier test can lie between them
+    assert places == sorted(set(places)) and start < places[0] and places[-1] == last
+    assert {e["type"] for e in seen} == {CREATED}
     data = await pull(client, token, backendMountId=tree.mount, after=start, events=DELETED)
     assert (data["events"], data["next"]) == ([], last), "looked at, and not wanted"
     data = await pull(client, token, after=last)
