@@ -41,11 +41,16 @@ async def admit_any(request: Request, actions: Collection[Action]) -> Principal:
 async def admit_everywhere(request: Request, action: Action) -> Principal:
     """The same of a route about all mounts there are or will be: a grant for some of them is not enough."""
     principal = await admit(request, action)
+    check_everywhere(principal, action)
+    return principal
+
+
+def check_everywhere(principal: Principal, action: Action) -> None:
+    """Raises Forbidden."""
     if not principal.access.everywhere(action):
         raise Forbidden(
             f"This needs {action!r} on every mount, and grants of the token say where it holds.", action=action
         )
-    return principal
 
 
 async def _principal(request: Request) -> Principal:

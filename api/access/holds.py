@@ -83,6 +83,7 @@ class HoldPage(Shape):
 
 _PARAMETERS = [openapi.path_id("The hold")]
 _CHANGES = openapi.body_of(HoldChanges, {"until": "2031-01-01T00:00:00Z"})
+_CREATE_REFUSALS = ("BACKEND_NOT_FOUND", "NODE_NOT_FOUND", "INVALID_PATH", "PATH_BUSY")
 _EXAMPLE = {"backendMountId": 1, "path": "contracts", "kind": "legal", "reason": "case 2026/17"}
 
 
@@ -91,9 +92,7 @@ _EXAMPLE = {"backendMountId": 1, "path": "contracts", "kind": "legal", "reason":
     status_code=201,
     operation_id="createHold",
     summary="Hold what is at a path",
-    responses=openapi.answers(
-        {201: ("The hold", ContentHold)}, "BACKEND_NOT_FOUND", "NODE_NOT_FOUND", "INVALID_PATH", "PATH_BUSY"
-    ),
+    responses=openapi.answers({201: ("The hold", ContentHold)}, *_CREATE_REFUSALS),
     openapi_extra={"requestBody": openapi.body_of(NewHold, _EXAMPLE)},
 )
 async def create(request: Request) -> Response:

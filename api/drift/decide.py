@@ -32,7 +32,7 @@ _MOST = 1000
 async def decide(front: Front, principal: Principal, body: DecisionBody) -> Mapping[str, Any]:
     shown = await _shown(front, principal, body)
     for one in shown:
-        authorise(principal, "reconcile", one.mount, one.path)
+        authorise(principal, "reconcile", one.mount, one.path, tree=_is_tree(one))
         check_fits(DriftKind(one.document["kind"]), body.decision)
         if not FindingState(one.document["state"]).stands:
             raise WrongState("It is decided, and over.", id=one.id, state=one.document["state"])
@@ -41,6 +41,11 @@ async def decide(front: Front, principal: Principal, body: DecisionBody) -> Mapp
             await _decide(front, principal, body, mount, [one for one in shown if one.mount == mount])
         shown = await _again(front, principal, shown)
     return {"decision": body.decision, "decided": not body.plan_only, "findings": [one.document for one in shown]}
+
+
+def _is_tree(one: ShownFinding) -> bool:
+    """A decision about a directory is about what is below it, too."""
+    return NodeKind.DIRECTORY in (one.document["believed"].get("kind"), one.document["observed"].get("kind"))
 
 
 async def _shown(front: Front, principal: Principal, body: DecisionBody) -> list[ShownFinding]:

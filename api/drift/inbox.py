@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -23,10 +24,11 @@ from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import front_of
 from schema import paths
-from schema.drift.looks import LookState
+from schema.drift.looks import LookPlace, LookState
 from schema.errors import InvalidRequest, NotFound, WrongState
 from schema.ids import MountId
-from schema.principals import authorise, readable
+from schema.paths import NodePath
+from schema.principals import Principal, authorise, readable
 from schema.store import findings as store
 from schema.store import looks
 from workflows.drift.start import answer_audit
@@ -93,7 +95,11 @@ async def held(request: Request) -> Response:
     authorise(principal, "read", mount.id)
     async with front.services.pool.connection() as connection:
         found = await looks.held(connection, mount.id)
-    shown = [{"id": one.id, "backendMountId": mount.id, "reason": one.reason, "plan": one.plan} for one in found]
+    shown = [
+        {"id": one.id, "backendMountId": mount.id, "reason": one.reason, "plan": one.plan}
+        for one in found
+        if _seen(principal, mount.id, one.places)
+    ]
     return _data({"looks": shown})
 
 
@@ -121,14 +127,20 @@ async def refuse(request: Request) -> Response:
     return await _answer(request, yes=False)
 
 
+def _seen(principal: Principal, mount: MountId, places: Sequence[LookPlace]) -> bool:
+    """A look is what it is about: all of its places."""
+    return all(readable(principal, mount, NodePath(place.path)) for place in places)
+
+
 async def _answer(request: Request, *, yes: bool) -> Response:
     principal = await admit(request, "reconcile")
     front, id = front_of(request), read_drift_id(request)
     async with front.services.pool.connection() as connection:
         look = await looks.held_one(connection, id, principal.tenant)
-        if look is None or not readable(principal, look.mount):
+        if look is None or not _seen(principal, look.mount, look.places):
             raise NotFound("No look of this id waits.")
-        authorise(principal, "reconcile", look.mount)
+        for place in look.places:
+            authorise(principal, "reconcile", look.mount, NodePath(place.path), tree=place.subtree)
         if not yes:
             await looks.give_up(connection, id, LookState.DISCARDED, f"{principal.name} has refused it.")
         elif not await looks.release(connection, look.mount, id, principal.name):

@@ -21,6 +21,7 @@ from api.http.routes import Plain
 from api.services import front_of
 from schema import paths
 from schema.ids import MountId
+from schema.paths import ROOT
 from schema.principals import authorise
 from schema.store import looks as store
 from schema.store import watchers
@@ -60,7 +61,7 @@ async def put(request: Request) -> Response:
     principal = await admit(request, "mounts")
     front, body = front_of(request), await read_json(request, PolicyBody)
     mount = await front.mounts.get(read_mount_id(request), principal.tenant)
-    authorise(principal, "mounts", mount.id)
+    authorise(principal, "mounts", mount.id, ROOT)
     for audit in body.audits:
         paths.parse(audit.path, allow_root=True)
     async with front.services.pool.connection() as connection:

@@ -77,7 +77,7 @@ async def stream(request: Request) -> Response:
     "/v1/events",
     operation_id="listEvents",
     summary="Events after a position",
-    responses=openapi.listed(openapi.answers({200: ("A page of events", EventPage)}, *_REFUSALS)),
+    responses=openapi.listed("A page of events", EventPage, *_REFUSALS),
     openapi_extra={"parameters": openapi.list_of(EventsQuery)},
 )
 @exported("events", Event, 1000, _following, "cloudevents")

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access import acts
-from api.access.admission import admit
+from api.access.admission import admit, check_everywhere
 from api.freezes.bodies import FreezesQuery, NewFreezeBody
 from api.freezes.shapes import FreezePage, FreezeShape
 from api.http import openapi
@@ -26,7 +26,8 @@ from api.services import front_of
 from schema.access.acts import ActKind
 from schema.errors import IdempotencyConflict, InvalidRequest, NotFound, WrongState
 from schema.ids import MountId, new_command_id
-from schema.principals import Principal
+from schema.paths import ROOT
+from schema.principals import Principal, authorise, readable
 from schema.store import freezes as store
 from schema.store.freezes import NewFreeze
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(route_class=Plain, tags=["freezes"])
 
+_REFUSALS = ("BACKEND_NOT_FOUND", "FORBIDDEN", "IDEMPOTENCY_CONFLICT")
 _NAMES = openapi.headers("Idempotency-Key", "X-Correlation-Id")
 _BODY = openapi.body_of(
     NewFreezeBody, {"scope": {"backendMountId": 1}, "reason": "The array is rebuilt.", "until": "2026-12-01T06:00:00Z"}
@@ -46,7 +48,7 @@ _BODY = openapi.body_of(
     status_code=201,
     operation_id="freeze",
     summary="Freeze a mount, or all",
-    responses=openapi.answers({201: ("The freeze", FreezeShape)}, "BACKEND_NOT_FOUND", "IDEMPOTENCY_CONFLICT"),
+    responses=openapi.answers({201: ("The freeze", FreezeShape)}, *_REFUSALS),
     openapi_extra={"parameters": _NAMES, "requestBody": _BODY},
 )
 async def freeze(request: Request) -> Response:
@@ -60,6 +62,7 @@ async def freeze(request: Request) -> Response:
     mount = None if body.scope.backend_mount_id is None else MountId(body.scope.backend_mount_id)
     if mount is not None:
         await front.mounts.get(mount, principal.tenant)
+    _authorise(principal, mount)
     key = read_key(request.headers, body.idempotency_key)
     new = NewFreeze(
         tenant=principal.tenant, principal=principal.name, mount=mount, reason=body.reason, until=body.until,
@@ -82,26 +85,28 @@ async def freeze(request: Request) -> Response:
     "/v1/freeze",
     operation_id="listFreezes",
     summary="The freezes",
-    responses=openapi.listed(openapi.answers({200: ("A page of freezes", FreezePage)})),
+    responses=openapi.listed("A page of freezes", FreezePage),
     openapi_extra={"parameters": openapi.list_of(FreezesQuery)},
 )
 @exported("freezes", FreezeShape, 100)
 async def listed(request: Request) -> Response:
-    """Those that hold, the newest first; with `past` all that ever were."""
+    """Those that hold, the newest first; with `past` all that ever were. A page can be short where the token may not read all
+    mounts: go on until `nextCursor` is null."""
     principal = await admit(request, "read")
     query = read_query(FreezesQuery, request.query_params)
     async with front_of(request).services.pool.connection() as connection:
         rows = await store.listed(connection, principal.tenant, past=query.past, before=query.cursor, limit=query.limit)
     following = str(rows[-1]["id"]) if len(rows) == query.limit else None
     page = {"limit": query.limit, "nextCursor": following}
-    return _answer({"freezes": [_document(row) for row in rows], "pagination": page}, 200)
+    shown = [_document(row) for row in rows if _seen(principal, row["mount_id"])]
+    return _answer({"freezes": shown, "pagination": page}, 200)
 
 
 @router.delete(
     "/v1/freeze/{id}",
     operation_id="liftFreeze",
     summary="Lift a freeze",
-    responses=openapi.answers({200: ("The freeze", FreezeShape)}, "NOT_FOUND", "WRONG_STATE"),
+    responses=openapi.answers({200: ("The freeze", FreezeShape)}, "NOT_FOUND", "FORBIDDEN", "WRONG_STATE"),
     openapi_extra={"parameters": [openapi.path_id("The freeze"), *openapi.headers("X-Correlation-Id")]},
 )
 async def lift(request: Request) -> Response:
@@ -110,6 +115,8 @@ async def lift(request: Request) -> Response:
     front, id = front_of(request), read_freeze_id(request)
     async with front.services.pool.connection() as connection:
         async with connection.transaction():
+            scope = (await _shown(connection, id, principal))["scope"]
+            _authorise(principal, scope.get("backendMountId"))
             lifted = await store.lift(connection, id, principal.tenant, principal.name)
             if lifted is not None:
                 told = acts.ActDetails(payload={"freezeId": id})
@@ -124,10 +131,22 @@ async def lift(request: Request) -> Response:
     return _answer(shown, 200)
 
 
+def _authorise(principal: Principal, mount: MountId | None) -> None:
+    """A freeze is about a whole mount, or about every mount. Raises BackendNotFound, NodeNotFound, Forbidden."""
+    if mount is not None:
+        authorise(principal, "mounts", mount, ROOT)
+    else:
+        check_everywhere(principal, "mounts")
+
+
+def _seen(principal: Principal, mount: MountId | None) -> bool:
+    return mount is None or readable(principal, mount)
+
+
 async def _shown(connection: Connection, id: int, principal: Principal) -> dict[str, Any]:
     """Raises NotFound."""
     rows = await store.listed(connection, principal.tenant, past=True, before=None, limit=1, id=id)
-    if not rows:
+    if not rows or not _seen(principal, rows[0]["mount_id"]):
         raise NotFound("There is no such freeze.")
     return _document(rows[0])
 

@@ -93,8 +93,9 @@ FORMAT: Parameter = {
 """A parameter of lists"""
 
 
-def listed(responses: dict[int | str, Any]) -> dict[int | str, Any]:
+def listed(page: str, model: type[BaseModel], *codes: str) -> dict[int | str, Any]:
     """The answers of a list that is given whole as well."""
+    responses = answers({200: (page, model)}, *codes)
     responses[200]["content"] |= {kind: {"schema": {"type": "string"}} for kind in ("application/jsonl", "text/csv")}
     return responses
 

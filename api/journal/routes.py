@@ -40,9 +40,7 @@ def _following(data: Mapping[str, Any]) -> Mapping[str, str] | None:
     "/v1/journal",
     operation_id="listJournal",
     summary="What was done",
-    responses=openapi.listed(
-        openapi.answers({200: ("A page of entries", JournalPage)}, "INVALID_PATH", "BACKEND_NOT_FOUND")
-    ),
+    responses=openapi.listed("A page of entries", JournalPage, "INVALID_PATH", "BACKEND_NOT_FOUND"),
     openapi_extra={"parameters": openapi.list_of(JournalQuery)},
 )
 @exported("entries", JournalEntry, 200, _following)

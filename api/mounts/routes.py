@@ -45,7 +45,7 @@ _CHANGES = openapi.body_of(MountChanges, {"state": "inactive", "stateReason": "m
     "/v1/backend-mounts",
     operation_id="listMounts",
     summary="The mounts",
-    responses=openapi.listed(openapi.answers({200: ("A page of mounts", MountPage)})),
+    responses=openapi.listed("A page of mounts", MountPage),
     openapi_extra={"parameters": openapi.list_of(MountsQuery)},
 )
 @exported("mounts", Mount, 100, by_offset)

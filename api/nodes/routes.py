@@ -45,9 +45,7 @@ DEPTHS = cursors.KEY_MAX + 1
     "/v1/nodes",
     operation_id="listNodes",
     summary="The nodes at and below a path",
-    responses=openapi.listed(
-        openapi.answers({200: ("A page of nodes", NodePage)}, "BACKEND_NOT_FOUND", "INVALID_PATH")
-    ),
+    responses=openapi.listed("A page of nodes", NodePage, "BACKEND_NOT_FOUND", "INVALID_PATH"),
     openapi_extra={"parameters": openapi.list_of(NodesQuery)},
 )
 @exported("nodes", Node, 200)
@@ -135,9 +133,7 @@ async def _document(front: Front, found: nodes.FoundNode, collisions: bool) -> s
     "/v1/nodes/{id}/children",
     operation_id="listChildren",
     summary="What a directory holds",
-    responses=openapi.listed(
-        openapi.answers({200: ("A page of children", ChildrenPage)}, "NODE_NOT_FOUND", "NOT_A_DIRECTORY")
-    ),
+    responses=openapi.listed("A page of children", ChildrenPage, "NODE_NOT_FOUND", "NOT_A_DIRECTORY"),
     openapi_extra={"parameters": [openapi.path_id("The directory's node"), *openapi.list_of(ChildrenQuery)]},
 )
 @exported("children", Node, 200)

@@ -44,9 +44,7 @@ _RESTORE = "/v1/nodes/restore"
     "/v1/trash",
     operation_id="listTrash",
     summary="What overwrites and deletions have kept",
-    responses=openapi.listed(
-        openapi.answers({200: ("A page of it", TrashListing)}, "BACKEND_NOT_FOUND", "INVALID_PATH")
-    ),
+    responses=openapi.listed("A page of it", TrashListing, "BACKEND_NOT_FOUND", "INVALID_PATH"),
     openapi_extra={"parameters": openapi.list_of(TrashQuery)},
 )
 @exported("entries", TrashedVersion, 100)

@@ -72,7 +72,7 @@ async def create(request: Request) -> Response:
     "/v1/operations",
     operation_id="listOperations",
     summary="The operations",
-    responses=openapi.listed(openapi.answers({200: ("A page of operations", OperationPage)})),
+    responses=openapi.listed("A page of operations", OperationPage),
     openapi_extra={"parameters": openapi.list_of(OperationsQuery)},
 )
 @exported("operations", Operation, 100)
@@ -114,7 +114,7 @@ async def show(request: Request) -> Response:
     "/v1/operations/{id}/items",
     operation_id="listOperationItems",
     summary="The items of an operation",
-    responses=openapi.listed(openapi.answers({200: ("A page of items", ItemPage)}, "NOT_FOUND")),
+    responses=openapi.listed("A page of items", ItemPage, "NOT_FOUND"),
     openapi_extra={"parameters": [*answers.PARAMETERS, *openapi.list_of(ItemsQuery)]},
 )
 @exported("items", OperationItem, 1000)

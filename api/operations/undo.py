@@ -25,7 +25,7 @@ from schema.ids import CommandId, MountId, new_command_id
 from schema.operations.operation import Operation, OperationKind
 from schema.operations.undo_selection import UndoSelection
 from schema.paths import ROOT, NodePath
-from schema.principals import Principal, authorise
+from schema.principals import Principal, authorise, readable
 from schema.store import undo as store
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ async def _where(
         return MountId(mount), ROOT
     found = [one for one in await store.touched(connection, principal.tenant, selection) if mount in (None, one[0])]
     mounts = sorted({one[0] for one in found})
-    if not mounts:
+    hidden = selection.commands and not all(_seen(principal, *one) for one in found)
+    mounts = [one for one in mounts if readable(principal, one)]
+    if hidden or not mounts:
         raise NotFound("The selection has no change that could be put back. GET /v1/journal shows what was done.")
     if len(mounts) > 1:
         listed = ", ".join(map(str, mounts))
@@ -126,6 +128,11 @@ async def _where(
     if not selection.commands:
         return mounts[0], ROOT
     return mounts[0], _common([place for one in found for place in one[1:] if place is not None])
+
+
+def _seen(principal: Principal, mount: MountId, path: NodePath | None, target: NodePath | None) -> bool:
+    """A command is what it is about: what touches an unreadable place is not there."""
+    return all(readable(principal, mount, place) for place in (path, target) if place is not None)
 
 
 def _common(places: Sequence[NodePath]) -> NodePath:

@@ -48,6 +48,7 @@ from schema.subscriptions import webhook
 from schema.subscriptions.targets import check_url
 from workflows.events.start import deliver_to
 
+_CREATE_REFUSALS = ("BACKEND_NOT_FOUND", "INVALID_PATH", "RATE_LIMITED")
 router = APIRouter(route_class=Plain, tags=["events"])
 
 MOST = 50
@@ -69,12 +70,7 @@ _EXAMPLE: dict[str, Any] = {
     status_code=201,
     operation_id="createSubscription",
     summary="Have events sent to an address",
-    responses=openapi.answers(
-        {201: ("The subscription, with its secret", NewlySubscribed)},
-        "BACKEND_NOT_FOUND",
-        "INVALID_PATH",
-        "RATE_LIMITED",
-    ),
+    responses=openapi.answers({201: ("The subscription, with its secret", NewlySubscribed)}, *_CREATE_REFUSALS),
     openapi_extra={"requestBody": openapi.body_of(NewSubscription, _EXAMPLE)},
 )
 async def create(request: Request) -> Response:

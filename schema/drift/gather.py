@@ -14,9 +14,9 @@ Names = tuple[bytes, ...]
 """A path as its names; the root has none"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How long names rest, in seconds, and how many may wait."""
+    """How long names rest, in seconds, and how many may wait. By name alone: a number in another's place is still a pace."""
 
     quiet: float = 0.5
     rest: float = 3.0
@@ -188,8 +188,9 @@ class Gathering:
                 return
 
     def _fold_fullest(self, now: float) -> None:
-        """The deepest directories that hold a good part of all become one hint each, until half of the room is free."""
-        while self._root.total > self.pace.most // 2:
+        """The deepest directories that hold a good part of all become one hint each, until half of the room is free.
+        One hint stays in any case: the root's, which covers all."""
+        while self._root.total > max(1, self.pace.most // 2):
             for names in _deepest(self._root, max(2, self.pace.most // 16)):
                 self._fold(names, now)
 

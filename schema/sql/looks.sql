@@ -121,7 +121,7 @@ DELETE FROM filestore.look_entries WHERE look_id = %(look)s
 
 -- name: held
 -- Looks that wait for a yes on the mounts of a tenant.
-SELECT id, mount_id, reason, plan, started_at FROM filestore.looks
+SELECT id, mount_id, reason, plan, places, subtrees, started_at FROM filestore.looks
  WHERE mount_id = %(mount)s AND ended_at IS NULL AND state = 'waiting' ORDER BY id
 
 -- name: consistency

@@ -41,6 +41,8 @@ SELECT j.id, j.mount_id, j.path, (jsonb_build_object('id', j.id, 'jobKey', 'reco
    AND (%(prefix)s::bytea IS NULL OR j.path = %(prefix)s
         OR substring(j.path FROM 1 FOR octet_length(%(prefix)s) + 1) = %(prefix)s || '\x2f'::bytea)
    AND (%(statuses)s::text[] IS NULL OR j.status::text = ANY(%(statuses)s))
+   AND (%(mounts)s::bigint[] IS NULL
+        OR (j.mount_id, j.path) IN (SELECT * FROM unnest(%(mounts)s::bigint[], %(paths)s::bytea[])))
  ORDER BY j.id DESC LIMIT %(limit)s OFFSET %(offset)s
 
 -- name: count
@@ -50,6 +52,13 @@ SELECT count(*) AS total FROM filestore.reconciliation_jobs j
    AND (%(prefix)s::bytea IS NULL OR j.path = %(prefix)s
         OR substring(j.path FROM 1 FOR octet_length(%(prefix)s) + 1) = %(prefix)s || '\x2f'::bytea)
    AND (%(statuses)s::text[] IS NULL OR j.status::text = ANY(%(statuses)s))
+   AND (%(mounts)s::bigint[] IS NULL
+        OR (j.mount_id, j.path) IN (SELECT * FROM unnest(%(mounts)s::bigint[], %(paths)s::bytea[])))
+
+-- name: places
+-- Where the jobs of a list look: the client may not read all of these places.
+SELECT DISTINCT j.mount_id, j.path FROM filestore.reconciliation_jobs j
+ WHERE j.tenant = %(tenant)s AND (%(mount)s::bigint IS NULL OR j.mount_id = %(mount)s)
 
 -- name: tell
 -- The event of a job: all of it.

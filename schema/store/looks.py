@@ -97,12 +97,15 @@ async def begin(
 async def find(connection: Connection, look: int) -> Look:
     row = await (await connection.execute(SQL["find"], {"look": look})).fetchone()
     assert row is not None, "looks are kept for longer than they take"
-    places = [LookPlace(bytes(path), subtree) for path, subtree in zip(row["places"], row["subtrees"], strict=True)]
     return Look(
-        row["id"], row["tenant"], MountId(row["mount_id"]), row["reason"], row["principal"], row["by_hand"], places,
+        row["id"], row["tenant"], MountId(row["mount_id"]), row["reason"], row["principal"], row["by_hand"], _places(row),
         row["whole"], LookState(row["state"]), row["entries"], row["conclusions"], [bytes(path) for path in row["claimed"]],
         row["started_at"], row["released_by"], row["plan"], row["counts"],
     )  # fmt: skip
+
+
+def _places(row: DictRow) -> list[LookPlace]:
+    return [LookPlace(bytes(path), subtree) for path, subtree in zip(row["places"], row["subtrees"], strict=True)]
 
 
 # What the record has, while a look reads
@@ -246,12 +249,14 @@ class HeldLook:
     mount: MountId
     reason: str
     plan: Mapping[str, Any]
+    places: Sequence[LookPlace]
 
 
 async def held(connection: Connection, mount: MountId) -> list[HeldLook]:
     cursor = await connection.execute(SQL["held"], {"mount": mount})
     return [
-        HeldLook(row["id"], MountId(row["mount_id"]), row["reason"], row["plan"]) for row in await cursor.fetchall()
+        HeldLook(row["id"], MountId(row["mount_id"]), row["reason"], row["plan"], _places(row))
+        for row in await cursor.fetchall()
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection
 
 SQL = load("reconciliations")
+Seen = Callable[[MountId, NodePath], bool]
+"""Whether a job that looks there exists for a client"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class JobFilter:
             "mount": self.mount,
             "prefix": self.prefix.raw if self.prefix is not None and self.prefix.raw else None,
             "statuses": None if self.statuses is None else list(self.statuses),
+            "mounts": None,
+            "paths": None,
         }
 
 
@@ -128,10 +132,14 @@ async def document(connection: Connection, job: int, tenant: str) -> JobDocument
 
 
 async def listed(
-    connection: Connection, tenant: str, asked: JobFilter, *, limit: int, offset: int
+    connection: Connection, tenant: str, asked: JobFilter, *, limit: int, offset: int, seen: Seen | None = None
 ) -> tuple[list[JobDocument], int]:
-    """A page, and how many there are in all."""
+    """A page, and how many there are in all, of those places that are `seen`. None: all are."""
     values = {"tenant": tenant, "job": None, "limit": limit, "offset": offset, **asked.values()}
+    if seen is not None:
+        rows = await (await connection.execute(SQL["places"], values)).fetchall()
+        among = [row for row in rows if seen(MountId(row["mount_id"]), NodePath(bytes(row["path"])))]
+        values |= {"mounts": [row["mount_id"] for row in among], "paths": [row["path"] for row in among]}
     rows = await (await connection.execute(SQL["documents"], values)).fetchall()
     counted = await (await connection.execute(SQL["count"], values)).fetchone()
     assert counted is not None

@@ -24,8 +24,10 @@ from schema.store import past as past_store
 from schema.store import records as record_store
 from schema.store import snapshots as snapshot_store
 from schema.store import undo as undo_store
+from schema.store.findings import FindingFilter
 from schema.store.journal import JournalFilter
 from schema.store.lineage import Lineage
+from schema.store.reconciliations import JobFilter
 from schema.store.records import RecordSearch
 from tests.store.conftest import Databases
 from tests.store.helpers import OPTIONS, Connection, asked, delete, make_mount, mkdir, upload
@@ -44,6 +46,10 @@ BIG = {
     "rollup_recomputes",
     "metastore_records",
     "metastore_history",
+    "holds",
+    "findings",
+    "looks",
+    "reconciliation_jobs",
 }
 """Tables that only grow. Claims and cleanups are gone when their commands have ended."""
 
@@ -120,6 +126,20 @@ FILL = [
          FROM generate_series(1, 100000) i""",
     """INSERT INTO filestore.metastore_history (node_id, version, change, changed_at, path_text, namespace, tags, metadata)
        SELECT i / 10, i %% 10, 'updated', now(), 'p', 'filestore', '{}', '{}' FROM generate_series(1, 100000) i""",
+    """INSERT INTO filestore.holds (tenant, mount_id, path, kind, reason, created_by, released_by, released_at)
+       SELECT 'main', %(mount)s, ('p' || i)::bytea, 'legal', 'x', 'user', CASE WHEN i %% 100 <> 0 THEN 'user' END,
+              CASE WHEN i %% 100 <> 0 THEN now() END FROM generate_series(1, 50000) i""",
+    """INSERT INTO filestore.looks (tenant, mount_id, reason, principal, places, subtrees, whole, state, entries, conclusions,
+           claimed, ended_at)
+       SELECT 'main', %(mount)s, 'audit', 'x', '{""}', '{true}', true, CASE WHEN i %% 5000 = 0 THEN 'waiting' ELSE 'concluded'
+              END::filestore.look_state, 0, 0, '{}', CASE WHEN i %% 5000 <> 0 THEN now() END FROM generate_series(1, 50000) i""",
+    """INSERT INTO filestore.findings (tenant, mount_id, path, kind, state, believed, observed, action, look_id, ended_at)
+       SELECT 'main', %(mount)s, ('p' || i)::bytea, 'new', CASE WHEN i %% 500 = 0 THEN 'open' ELSE 'accepted'
+              END::filestore.finding_state, '{}', '{}', 'import', 1, CASE WHEN i %% 500 <> 0 THEN now() END
+         FROM generate_series(1, 50000) i""",
+    """INSERT INTO filestore.reconciliation_jobs (tenant, principal, mount_id, path, reason, status, completed_at)
+       SELECT 'main', 'x', %(mount)s, ('p' || i)::bytea, 'manual', CASE WHEN i %% 5000 = 0 THEN 'running' ELSE 'succeeded'
+              END::filestore.job_status, CASE WHEN i %% 5000 <> 0 THEN now() END FROM generate_series(1, 50000) i""",
     "ANALYZE",
 ]
 
@@ -212,7 +232,8 @@ IMPORTS = load("imports")
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
 RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
-LOOKS, CONCLUDE = load("looks"), load("conclude")
+LOOKS, CONCLUDE, HOLDS = load("looks"), load("conclude"), load("holds")
+HELD = json.dumps([{"n": 1, "mount": 1, "path": "35", "above": [0], "tree": True}])
 LISTED = {"paths": [b"5/", b"6/"], "devices": [0, 0], "inodes": [7, 8], "births": [7, 8]}
 NOW = datetime.now(UTC) + timedelta(days=1)
 EVER = NOW + timedelta(days=90)
@@ -382,6 +403,14 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "put_hashes": (
         IMPORTS["put_hashes"], {"ids": [500], "versions": [1], "hashes": "{" + "ab" * 32 + "}"}, {"nodes_pkey", "snapshots_pkey"},
     ),
+    "holds in the way": (HOLDS["in_the_way"], {"items": HELD}, {"holds_in_force"}),
+    "what is taken now": (HOLDS["taken_now"], {"mount": 1, "path": b"5", "above": [b""], "low": b"5/", "high": b"50"}, set()),
+    "whether a mount has holds": (HOLDS["on_mount"], {"mount": 1}, {"holds_in_force"}),
+    "a hold": (HOLDS["lock"], {"id": 500, "tenant": "main"}, {"holds_tenant"}),
+    "held looks": (LOOKS["held"], {"mount": 1}, {"looks_open"}),
+    "a look": (LOOKS["find"], {"look": 500}, {"looks_pkey"}),
+    "findings of a decision": (load("findings")["lock"], {"ids": [500, 501]}, {"findings_pkey"}),
+    "jobs that are due": (load("reconciliations")["due"], {"mount": 1, "silent": 9.0}, {"reconciliation_jobs_open"}),
     "directories of a look": (LOOKS["directories"], {"mount": 1, **LISTED}, {"nodes_directory", "nodes_inode"}),
     "children of a look": (LOOKS["children"], {"ids": [500, 501]}, {"nodes_name"}),
     "a name of a look": (LOOKS["child"], {"mount": 1, "directory": b"5/", "name": b"7"}, {"nodes_directory", "nodes_name"}),
@@ -470,7 +499,7 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "differences of what a path names": (PAST["bases"], {"before": 500, "after": 501, "since": THEN, "until": NOW},
                                          {"snapshots_pkey"}),
     "the trash": (load("trash")["kept"], {"root": 1, "path": b"", "scan": 100, "limit": 100, "before_until": EVER,
-                                          "before_id": 0, "before_version": 0},
+                                          "before_id": 0, "before_version": 0, "least": None},
                   {"snapshots_kept", "snapshots_pkey", "nodes_pkey", "journal_entries_end"}),
     "names that collide": (node_store._COLLISIONS, {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9,
                                                     **PAGE}, {"nodes_directory", "nodes_name"}),
@@ -494,6 +523,13 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "whether a mount holds nodes": (load("mounts")["holds_nodes"], {"id": 1}, {"nodes_directory", "nodes_name"}),
     "ended stages": (LEFTOVERS["ended_stages"], {"stages": IDS}, {"commands_pkey"}),
     "live stages": (LEFTOVERS["live_stages"], {"stages": IDS}, {"commands_pkey"}),
+    "holds": (HOLDS["list"], {"tenant": "main", "only": None, "before": None, "ended": True, "limit": 26}, set()),
+    "jobs": (load("reconciliations")["documents"],
+             {"tenant": "main", "job": None, "limit": 50, "offset": 0, **JobFilter().values()}, set()),
+    "a job": (load("reconciliations")["documents"],
+              {"tenant": "main", "limit": 1, "offset": 0, **JobFilter().values(), "job": 500}, {"reconciliation_jobs_pkey"}),
+    "a finding": (load("findings")["documents"], {"tenant": "main", "after": 0, "limit": 1, **FindingFilter(ids=[500]).values()},
+                  {"findings_tenant"}),
     "an operation": (OPERATIONS["document"], {"id": OPERATION, "tenant": "main"}, set()),
     "items": (OPERATIONS["items"], {"id": OPERATION, "states": None, "codes": None, "after": 500_000, "limit": 1000},
               {"operation_items_pkey"}),

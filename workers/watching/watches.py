@@ -45,9 +45,11 @@ class Watches:
         self._settings, self._pool, self._looks = settings, pool, looks
         self._process = f"{os.getpid()}@{settings.host_id}/{uuid.uuid4().hex[:8]}"
         self._pace = Pace(
-            settings.watch_quiet_seconds, settings.watch_rest_seconds, settings.watch_longest_seconds,
+            quiet=settings.watch_quiet_seconds,
+            rest=settings.watch_rest_seconds,
+            longest=settings.watch_longest_seconds,
             unwatched=settings.watch_unwatched_seconds,
-        )  # fmt: skip
+        )
         self._limit = WatchLimit(settings.watch_directories_max)
         self._held: dict[MountId, HeldWatch] = {}
         self._postgres_since: float | None = None

@@ -34,6 +34,15 @@ class Subject:
     subscription: str = ""
     ended: str = ""
     """A subscription that is removed"""
+    finding: int = 0
+    """An open one, at `team/f`"""
+    look: int = 0
+    """One that a brake holds, of `team` and all below it"""
+    look_refused: int = 0
+    job: int = 0
+    freeze: int = 0
+    """It has ended: one that holds would keep the other requests from being carried out"""
+    freeze_to_lift: int = 0
     metastore: bool = True
 
     @property
@@ -47,7 +56,8 @@ class Subject:
             "/v1/tokens/": self.token, "/v1/tenants/": self.tenant, "/v1/uploads/": self.upload,
             "/v1/backend-mounts/": self.mount, "/v1/operations/": self.operation, "/v1/rollups/recomputes/": self.recompute,
             "/v1/metastore/records/": self.file, "/v1/commands/": self.command, "/v1/nodes/": self.file,
-            "/v1/files/": self.file, "/v1/holds/": self.hold,
+            "/v1/files/": self.file, "/v1/holds/": self.hold, "/v1/drift/looks/": self.look, "/v1/drift/": self.finding,
+            "/v1/reconciliation/jobs/": self.job, "/v1/freeze/": self.freeze_to_lift,
         }  # fmt: skip
 
 
@@ -148,6 +158,32 @@ def _mounts(subject: Subject, text: str) -> bool:
 
 def _operations(subject: Subject, text: str) -> bool:
     return subject.operation in text
+
+
+def _steered(subject: Subject) -> Sent:
+    return {"json": {"selection": {"ids": [subject.operation]}, "reason": "why"}}
+
+
+def _freeze(subject: Subject) -> Sent:
+    """The one that has ended, once more: it refuses nothing that is asked later."""
+    return {"json": {"scope": subject.here, "reason": "why", "idempotencyKey": f"freeze of {subject.mount}"}}
+
+
+def _freezes(subject: Subject, text: str) -> bool:
+    return any(one["id"] == subject.freeze for one in json.loads(text)["data"]["freezes"])
+
+
+def _held_looks(subject: Subject, text: str) -> bool:
+    return any(one["id"] == subject.look for one in json.loads(text)["data"]["looks"])
+
+
+def _findings(subject: Subject, text: str) -> bool:
+    return any(one["id"] == subject.finding for one in json.loads(text)["data"]["findings"])
+
+
+def _jobs(subject: Subject, text: str) -> bool:
+    shown = json.loads(text)["data"]
+    return bool(shown["jobs"] or shown["pagination"]["total"])
 
 
 _CREATE = MatrixRow("write", sends=_body(path="team/new"))
@@ -271,6 +307,31 @@ ROWS: Mapping[str, MatrixRow] = {
     "timestoreSql": MatrixRow(
         "audit", "tenant", lambda subject: {"json": {"sql": "SELECT 1"}}, scopes=("filestore:admin",)
     ),
+    **dict.fromkeys(
+        ("pauseOperations", "resumeOperations", "cancelOperations", "retryOperations"),
+        MatrixRow("operate", sends=_steered, lists=_operations),
+    ),
+    "undoCommand": MatrixRow("operate", sends=_json(planOnly=True)),
+    "reconcile": MatrixRow("reconcile", sends=_body(path="team/f")),
+    "listReconciliations": MatrixRow("read", sends=_query(), lists=_jobs),
+    "getReconciliation": MatrixRow("read"),
+    "getMountPolicy": MatrixRow("read", "mount"),
+    "putMountPolicy": MatrixRow("mounts", "mount", _json(phase="observe")),
+    "getMountConsistency": MatrixRow("read", sends=lambda subject: {"params": {"path": "team"}}),
+    "listFindings": MatrixRow("read", sends=_query(), lists=_findings),
+    "getFinding": MatrixRow("read"),
+    "decideFindings": MatrixRow(
+        "reconcile",
+        sends=lambda subject: {
+            "json": {"ids": [{"id": subject.finding, "version": 1}], "decision": "ignore", "planOnly": True}
+        },
+    ),
+    "listHeldLooks": MatrixRow("read", sends=_query(), lists=_held_looks),
+    "releaseLook": MatrixRow("reconcile"),
+    "refuseLook": MatrixRow("reconcile", id=lambda subject: subject.look_refused),
+    "freeze": MatrixRow("mounts", "mount", _freeze),
+    "listFreezes": MatrixRow("read", "mount", lambda subject: {"params": {"past": "true", "limit": 100}}, _freezes),
+    "liftFreeze": MatrixRow("mounts", "mount"),
     "createHold": MatrixRow("mounts", sends=_body(path="team/f", reason="why")),
     "listHolds": MatrixRow("read", sends=_query(), lists=_names("team/held")),
     "getHold": MatrixRow("read"),

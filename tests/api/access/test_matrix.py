@@ -4,6 +4,7 @@ subject."""
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -12,10 +13,11 @@ import pytest
 from schema.access.actions import SCOPES, Action
 from schema.access.rules import Grant
 from schema.commands.command import CommandKind
+from schema.drift.looks import LookPlace
 from schema.ids import MountId
 from schema.operations.operation import Operation, OperationKind
 from schema.paths import NodePath
-from schema.store import holds, nodes, operations, recomputes, tokens
+from schema.store import freezes, holds, looks, nodes, operations, recomputes, reconciliations, tokens
 from schema.store.tokens import NewToken
 from tests.api.access.rows import ROWS, MatrixRow, Subject
 from tests.api.conftest import FrontOfTest, Tree, make_tree
@@ -104,7 +106,41 @@ async def subject_of(front: FrontOfTest, tree: Tree) -> Subject:
         assert (await client.put(f"/v1/metastore/namespaces/{subject.namespace}", json={})).is_success
         subscribed = [await client.post("/v1/subscriptions", json={"url": "https://example.org/"}) for _ in range(2)]
         kept, ended = (answer.json()["data"]["id"] for answer in subscribed)
-    return replace(subject, subscription=kept, ended=ended)
+    return await with_drift(front, replace(subject, subscription=kept, ended=ended))
+
+
+FINDING = """INSERT INTO filestore.findings (tenant, mount_id, path, kind, state, believed, observed, action, look_id, shown)
+             VALUES ('main', %s, 'team/f', 'changed', 'open', '{}', '{}', 'ask', %s, 'team/f') RETURNING id"""
+
+
+async def with_drift(front: FrontOfTest, subject: Subject) -> Subject:
+    """A finding and a job at `team/f`, two looks that wait for a yes, a freeze that has ended and one that was not lifted."""
+    mount = MountId(subject.mount)
+    async with front.pool.connection() as connection, connection.transaction():
+        held = [
+            await looks.begin(
+                connection, mount, [LookPlace(b"team", subtree=True)], reason="audit", principal="ann", whole=False
+            )
+            for _ in range(2)
+        ]
+        for one in held:
+            await looks.hold(connection, one, {"changes": 1})
+        found = await (await connection.execute(FINDING.encode(), [mount, held[0]])).fetchone()
+        job = await reconciliations.ask(
+            connection, reconciliations.NewJob("main", "ann", mount, NodePath(b"team/f"), "manual")
+        )
+        new = freezes.NewFreeze(
+            tenant="main", principal="ann", mount=mount, reason="why", until=None, key=f"freeze of {mount}"
+        )
+        ended = await freezes.create(connection, new)
+        over = replace(new, key=f"another of {mount}", until=datetime(2026, 1, 1, tzinfo=UTC))
+        other = await freezes.create(connection, over)
+        assert found is not None and ended is not None and other is not None
+        await freezes.lift(connection, ended[0], "main", "ann")
+    return replace(
+        subject, finding=found["id"], look=held[0], look_refused=held[1], job=job, freeze=ended[0],
+        freeze_to_lift=other[0],
+    )  # fmt: skip
 
 
 def address(one: MatrixOperation, subject: Subject, upload: str) -> str:
