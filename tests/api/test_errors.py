@@ -55,7 +55,7 @@ async def test_a_failed_command_answers_its_status_verbatim(
     assert answer.headers["x-filestore-command-id"] == id
     retry = errors.BY_CODE[code].retry_after_seconds
     assert answer.headers.get("retry-after") == (None if retry is None else str(retry))
-    assert (retry is not None) == (answer.status_code in (408, 429, 503, 507) or code == "PATH_BUSY")
+    assert (retry is not None) == (answer.status_code in (408, 429, 503, 507) or code in ("PATH_BUSY", "FROZEN"))
 
     problem = (await client.post("/v1/directories", json=body, headers=PROBLEM)).json()
     assert problem["code"] == code and problem["detail"] == "as told"

@@ -20,7 +20,7 @@ from filestore_client.api.nodes import list_nodes
 
 url, token, mount = sys.argv[1], sys.argv[2], int(sys.argv[3])
 client = AuthenticatedClient(base_url=url, token=token)
-mounts = list_mounts.sync(client=client, limit=100)
+mounts = list_mounts.sync(client=client, limit=100, search=sys.argv[4])
 nodes = list_nodes.sync(client=client, backend_mount_id=mount)
 print(json.dumps({
     "mounts": [[one.id, one.mount_key] for one in mounts.data.mounts],
@@ -53,7 +53,7 @@ def test_a_generated_python_client_lists_mounts_and_nodes(
     assert made.returncode == 0, made.stdout + made.stderr
     assert "schema has resulted in the removal" not in made.stdout, made.stdout
     listed = subprocess.run(
-        [sys.executable, "-c", LISTING, service.url, service.token, str(mount.id)],
+        [sys.executable, "-c", LISTING, service.url, service.token, str(mount.id), mount.key],
         capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert listed.returncode == 0, listed.stderr

@@ -12,6 +12,19 @@ from filestore_sdk import AsyncClient, Client
 
 from tests.fix_s3_proxy import S3Proxy
 from tests.fix_service import Service
+from tests.sampling import SEED, chosen
+
+ACCEPTANCE = 10
+"""Cases of fsspec's own suite in `make test`; all of them in `make test-slow`"""
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    cases = [item for item in items if "sdk/test_fsspec.py::Test" in item.nodeid]
+    kept = chosen([item.nodeid for item in cases], ACCEPTANCE, SEED)
+    for item in cases:
+        if item.nodeid not in kept:
+            item.add_marker(pytest.mark.slow)
 
 
 class ClientThatWaits:
