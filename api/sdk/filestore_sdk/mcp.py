@@ -150,15 +150,13 @@ class Agent:
         try:
             begun = await self.client.operations.undo(id)
         except errors.Missing:
-            command = await self.client.command(id)
-            mount = int(command.raw["backendMountId"])
-            begun = await self.client.operations.start("undo", mount, selection={"commandIds": [id]})
+            begun = await self.client.operations.undo_changes(commands=[id])
         return _operation(await self.client.operations.wait(begun.id))
 
     async def undo_session(self, place: str) -> dict[str, Any]:
         """Put back everything that was changed in this session on the mount of `place`, and nothing else."""
         at = self.at(place)
-        begun = await self.client.operations.start("undo", at.mount, selection={"correlationId": self.session})
+        begun = await self.client.operations.undo_changes(at.mount, correlation_id=self.session)
         return _operation(await self.client.operations.wait(begun.id))
 
 

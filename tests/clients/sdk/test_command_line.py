@@ -95,6 +95,19 @@ def test_every_verb_that_lists_has_json_of_its_schema(shell: Shell, mount: Mount
     assert shell.rows("operation", "ops", "show", operation)[0]["state"] == "cancelled", "what was only shown"
 
 
+def test_what_came_behind_its_back_is_looked_at_and_sessions_are_undone(shell: Shell, mount: MountOfTest) -> None:
+    (mount.root / "stranger").write_bytes(b"1")
+    shell.text("fsck", f"{mount.key}:")
+    assert shell.text("ls", f"{mount.key}:") == "stranger\n"
+    shell.env["FILESTORE_CORRELATION_ID"] = mount.key
+    shell.text("mkdir", f"{mount.key}:d")
+    shell.text("mv", f"{mount.key}:stranger", f"{mount.key}:d")
+    plan = shell.rows("item", "undo", "--session", mount.key, "--dry-run")
+    assert len(plan) == 2 and mount.on_disk() == {"d": None, "d/stranger": b"1"}
+    assert shell.rows("operation", "undo", "--session", mount.key)[0]["state"] == "succeeded"
+    assert mount.on_disk() == {"stranger": b"1"}
+
+
 def test_the_end_has_a_number_for_each_kind(shell: Shell, mount: MountOfTest) -> None:
     at = mount.key
     for code, arguments in (

@@ -46,8 +46,24 @@ async def test_an_agent_writes_plans_and_is_rewound(service: Service, mount: Mou
         assert mount.on_disk() == {"mine": b"not the agent's"}
         await call(agent, "undo", id=plan["id"])
         assert mount.on_disk()["d/notes.md"] == b"two"
-        single = [one for one in service.journal(mount) if one["operationId"] is None and one["path"] != "mine"]
-        assert {one["correlationId"] for one in single} == {"mcp-test-1"}
+        agents = [one for one in service.journal(mount) if one["path"] != "mine"]
+        assert {one["correlationId"] for one in agents} == {"mcp-test-1"}
+
+
+async def test_a_session_is_put_back_and_nothing_of_others(service: Service, mount: MountOfTest) -> None:
+    service.upload(mount, "mine", b"1")
+    session = f"mcp-{mount.key}"
+    async with (
+        AsyncClient(service.url, service.token, correlation_id=session) as client,
+        Client(server(client, session, writable=True)) as agent,
+    ):
+        at = f"{mount.key}:"
+        await call(agent, "write", place=at + "a", text="one")
+        await call(agent, "write", place=at + "mine", text="spoiled", overwrite=True)
+        await call(agent, "move", place=at + "a", to=at + "b")
+        service.upload(mount, "theirs", b"2")
+        assert (await call(agent, "undo_session", place=at))["state"] == "succeeded"
+        assert mount.on_disk() == {"mine": b"1", "theirs": b"2"}
 
 
 async def test_a_reader_has_no_tool_that_changes_and_a_root_is_a_wall(service: Service, mount: MountOfTest) -> None:

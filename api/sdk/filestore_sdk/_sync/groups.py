@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Iterable
+from datetime import datetime
 from typing import Any
 
 from filestore_sdk import errors, paths
@@ -108,6 +109,28 @@ class Operations(Group):
     def undo(self, id: str, *, plan_only: bool = False) -> Operation:
         return self._steer(id, "undo", planOnly=plan_only or None)
 
+    def undo_changes(
+        self, mount: AnyMount | None = None, *, principal: str | None = None, correlation_id: str | None = None,
+        commands: Iterable[str] | None = None, path: paths.AnyPath | None = None, since: datetime | None = None,
+        until: datetime | None = None, plan_only: bool = False, key: str | None = None,
+    ) -> Operation:  # fmt: skip
+        """Put back all that a principal, a session or these commands changed, and nothing that others have changed since."""
+        chosen: dict[str, Any] = {
+            "principal": principal,
+            "correlationId": correlation_id,
+            "commandIds": list_of(commands),
+            "from": since.isoformat() if since else None,
+            "to": until.isoformat() if until else None,
+            **(paths.wire(path) if path is not None else {}),
+        }
+        body: dict[str, Any] = {
+            "kind": "undo",
+            "selection": {name: value for name, value in chosen.items() if value is not None},
+            "planOnly": plan_only or None,
+            "backendMountId": None if mount is None else self._part.mount_id(mount),
+        }
+        return decode(Operation, self._change("POST", "/v1/operations", body, key))
+
     def limit(self, id: str, **options: Any) -> Operation:
         """Change limits while it runs: `concurrency`, `filesPerSecond`, `bytesPerSecond`, `maxErrors`."""
         return decode(Operation, self._change("PATCH", f"/v1/operations/{id}", {"options": options}))
@@ -139,23 +162,26 @@ class Drift(Group):
         for document in self._cursor_pages("/v1/drift", "findings", backendMountId=id, state=list_of(state)):
             yield document
 
-    def get(self, id: str) -> Document:
+    def get(self, id: int | str) -> Document:
         found: Document = self._get(f"/v1/drift/{id}")
         return found
 
-    def decide(self, decision: str, ids: Iterable[Document | str], **more: Any) -> Document:
+    def decide(self, decision: str, findings: Iterable[Document], **more: Any) -> Document:
         """`accept`, `restore`, `quarantine` or `ignore` these findings, each as it was shown."""
-        chosen = [one if isinstance(one, str) else {"id": one["id"], "version": one["version"]} for one in ids]
+        chosen = [{"id": one["id"], "version": one["version"]} for one in findings]
         body = {"decision": decision, "ids": chosen, **more}
         decided: Document = self._change("POST", "/v1/drift/decide", body)
         return decided
 
-    def reconcile(self, mount: AnyMount, path: paths.AnyPath = "", *, reason: str = "manual") -> Document:
-        """Have a place compared with the record."""
+    def reconcile(
+        self, mount: AnyMount, path: paths.AnyPath = "", *, reason: str = "manual", below: bool = True
+    ) -> Document:
+        """Have a place, and all below it, compared with the record; the answer has the id of the job."""
         body: dict[str, Any] = {
             "backendMountId": self._part.mount_id(mount),
             **paths.wire(path),
             "reason": reason,
+            "detectChildren": below,
         }
         started: Document = self._change("POST", "/v1/reconciliation", body)
         return started

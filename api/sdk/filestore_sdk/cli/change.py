@@ -10,9 +10,10 @@ import typer
 from filestore_sdk import errors
 from filestore_sdk.cli import exits, rows
 from filestore_sdk.cli.addresses import NotAnAddress, Remote, is_remote, remote
+from filestore_sdk.cli.look import moment_of
 from filestore_sdk.cli.ops import followed, planned
 from filestore_sdk.cli.run import Stopped, session
-from filestore_sdk.models import Outcome
+from filestore_sdk.models import Operation, Outcome
 
 Place = Annotated[str, typer.Argument(help="mount:path")]
 Key = Annotated[str | None, typer.Option("--key", help="an idempotency key of your own")]
@@ -166,18 +167,34 @@ def _pair(given: str) -> tuple[str, Any]:
 
 
 def undo(
-    id: Annotated[str, typer.Argument(help="the id of an operation or of a command")],
+    id: Annotated[str | None, typer.Argument(help="the id of an operation or of a command")] = None,
+    session_id: Annotated[str | None, typer.Option("--session", help="all of this correlation id")] = None,
+    principal: Annotated[str | None, typer.Option("--principal", help="all that it changed")] = None,
+    at: Annotated[str | None, typer.Option("--at", help="mount:path: what was changed there or below")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="a time, or an age like 2h")] = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Put back what an operation or a command did. What changed since is left, and listed."""
+    """Put back what an operation, a command, a session or a principal did. What others changed since is left, and listed."""
     client = session().client
-    try:
-        operation = client.operations.undo(id, plan_only=dry_run)
-    except errors.Missing:
-        command = client.command(id)
-        mount = int(command.raw["backendMountId"])
-        operation = client.operations.start("undo", mount, selection={"commandIds": [id]}, plan_only=dry_run)
+    if id is not None:
+        operation = _undo_one(id, dry_run)
+    elif session_id or principal or at:
+        place = remote(at) if at else None
+        operation = client.operations.undo_changes(
+            place.mount if place else None, principal=principal, correlation_id=session_id,
+            path=place.path if place and place.path else None, since=moment_of(since) if since else None, plan_only=dry_run,
+        )  # fmt: skip
+    else:
+        raise Stopped("Say what to undo: an id, --session, --principal or --at.", exits.USAGE)
     if dry_run:
         planned(operation)
     else:
         followed(operation)
+
+
+def _undo_one(id: str, dry_run: bool) -> Operation:
+    client = session().client
+    try:
+        return client.operations.undo(id, plan_only=dry_run)
+    except errors.Missing:
+        return client.operations.undo_changes(commands=[id], plan_only=dry_run)
