@@ -72,20 +72,21 @@ def test_a_vanished_mount_is_offline_and_heals(service: Service, tmp_path: Path)
 
 def test_a_key_that_failed_before_its_body_was_read_acts_nowhere_else(service: Service, tmp_path: Path) -> None:
     mount, second = make_mount(service, tmp_path / "vanishing"), make_mount(service, tmp_path / "second")
+    key = f"moved {mount.key}"
     assert service.mkdir(mount, "p").status_code == service.mkdir(mount, "q").status_code == 201
     assert service.mkdir(second, "p").status_code == 201
     mount.root.rename(tmp_path / "elsewhere")
-    assert code(service.upload(mount, "p/one", b"1", key="moved")) == (503, "MOUNT_OFFLINE")
-    assert code(service.upload(mount, "q/two", b"1", key="moved")) == (409, "IDEMPOTENCY_CONFLICT"), "offline too"
+    assert code(service.upload(mount, "p/one", b"1", key=key)) == (503, "MOUNT_OFFLINE")
+    assert code(service.upload(mount, "q/two", b"1", key=key)) == (409, "IDEMPOTENCY_CONFLICT"), "offline too"
     (tmp_path / "elsewhere").rename(mount.root)
     conflict = (409, "IDEMPOTENCY_CONFLICT")
-    assert code(service.upload(mount, "q/two", b"1", key="moved")) == conflict
-    assert code(service.upload(second, "p/one", b"1", key="moved")) == conflict
-    assert code(service.mkdir(mount, "q/two", key="moved")) == conflict
-    assert code(service.upload(mount, "p/one", b"1", key="moved", overwrite="true")) == conflict
+    assert code(service.upload(mount, "q/two", b"1", key=key)) == conflict
+    assert code(service.upload(second, "p/one", b"1", key=key)) == conflict
+    assert code(service.mkdir(mount, "q/two", key=key)) == conflict
+    assert code(service.upload(mount, "p/one", b"1", key=key, overwrite="true")) == conflict
     assert second.on_disk() == {"p": None} and mount.on_disk() == {"p": None, "q": None}
-    assert service.upload(mount, "p/one", b"1", key="moved").status_code == 201
-    assert code(service.upload(mount, "q/two", b"1", key="moved")) == conflict
+    assert service.upload(mount, "p/one", b"1", key=key).status_code == 201
+    assert code(service.upload(mount, "q/two", b"1", key=key)) == conflict
     assert mount.on_disk() == {"p": None, "q": None, "p/one": b"1"}
     check_mount(service, mount)
     check_mount(service, second)

@@ -31,7 +31,7 @@ async def test_the_same_key_at_once_has_one_effect(service: Service, mount: Moun
 async def test_the_same_key_at_once_with_other_bodies_has_one_winner(service: Service, mount: MountOfTest) -> None:
     async with service.async_client() as client:
         answers = await asyncio.gather(*[
-            client.post("/v1/directories", json={"backendMountId": mount.id, "path": f"d{i}", "idempotencyKey": "one-key"})
+            client.post("/v1/directories", json={"backendMountId": mount.id, "path": f"d{i}", "idempotencyKey": f"one {mount.key}"})
             for i in range(10)
         ])  # fmt: skip
     assert Counter(a.status_code for a in answers) == {201: 1, 409: 9}

@@ -25,7 +25,7 @@ from schema.store import retention as store
 from schema.store import snapshots
 from schema.store.pool import Pool, make_pool
 from tests.store.conftest import Databases
-from tests.store.helpers import Protocol, asked, delete, make_mount, mkdir, upload
+from tests.store.helpers import TOKEN_OF_COMMANDS, Protocol, asked, delete, make_mount, mkdir, upload
 
 NOW, LONG = timedelta(0), timedelta(days=1)
 
@@ -35,6 +35,8 @@ async def own(new_database: Databases) -> AsyncIterator[Pool]:
     """A database of this module: pruning concerns all rows of a database."""
     url = new_database()
     migrate.migrate(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(TOKEN_OF_COMMANDS)
     opened = make_pool(url, name="retention", min_size=1, max_size=4, generic_plans=True)
     await opened.open(wait=True)
     yield opened

@@ -22,7 +22,7 @@ from schema.store import record as record_store
 from schema.store import trees as tree_store
 from schema.store.pool import Pool, make_pool
 from tests.store.conftest import Databases
-from tests.store.helpers import Connection, Protocol, asked, delete, make_mount, mkdir
+from tests.store.helpers import TOKEN_OF_COMMANDS, Connection, Protocol, asked, delete, make_mount, mkdir
 
 BEGIN, RECORD, ANSWERS, LEFTOVERS, TREES = (
     load("begin"), load("record"), load("answers"), load("leftovers"), load("trees"),
@@ -208,6 +208,8 @@ FEW, MANY = 30, 300
 async def grown(request: pytest.FixtureRequest, new_database: Databases) -> AsyncIterator[dict[str, Visits]]:
     url = new_database()
     migrate(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(TOKEN_OF_COMMANDS)
     pool = make_pool(url, name="growth", min_size=1, max_size=1, generic_plans=True)
     await pool.open(wait=True)
     async with pool.connection() as connection:
