@@ -119,7 +119,7 @@ def test_commands_in_the_tree_go_on_while_it_is_imported_and_nothing_is_doubled(
     assert done["progress"]["itemsHashed"] == len(made)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("nth", [1, 3])
 @pytest.mark.parametrize("point", ["import.written", "import.page", "import.hashed"])
 def test_a_worker_that_dies_records_each_name_once(
