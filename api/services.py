@@ -103,6 +103,17 @@ class ProcessVitals(Protocol):
         ...
 
 
+class Starts(Protocol):
+    """Has `begin(client, **named)` start or wake a workflow; from any thread. A call that is lost is made up for from the
+    rows."""
+
+    def __call__(self, begin: Callable[..., Awaitable[None]], /, **named: Any) -> None: ...
+
+
+def _nothing_starts(begin: Callable[..., Awaitable[None]], /, **named: Any) -> None:
+    """Without an engine the rows wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     settings: Settings
@@ -114,13 +125,7 @@ class Services:
     _: KW_ONLY
     announce: Callable[[], None] = lambda: None
     """Called when there are new events in the feed; from any thread."""
-    drive: Callable[[MountId, str, int, bool], None] = lambda mount, id, turn, plans: None
-    """Called when an operation has something to do: its mount, id and turn, and whether it is to be planned; from any thread.
-    A call that is lost is made up for from the rows."""
-    recompute: Callable[[MountId, int], None] = lambda mount, recompute: None
-    """Called when a recompute of rollups was asked for, like `drive`"""
-    drift: Callable[[Callable[[Any], Awaitable[None]]], None] = lambda start: None
-    """Called with what starts or steers a look, like `drive`"""
+    start: Starts = _nothing_starts
     wakeups: Wakeups | None = None
     threads: MountThreads
     """Those in which routes read and write content"""

@@ -123,7 +123,7 @@ def api_parts(settings: Settings) -> ApiParts:
     health = Health(settings, pool, engine, served, budgets.LOOKS.build())
     services = Services(
         settings, pool, dispatch, RouteExecutors(served, engine, settings.spool_path), health,
-        announce=engine.announce, drive=engine.drive, recompute=engine.recompute, drift=engine.drift,
+        announce=engine.announce, start=engine.start_workflow,
         wakeups=_wakeups(settings), threads=budgets.READS.build(),
         vitals=Vitals(pool, engine, dispatch, served, health),
     )  # fmt: skip

@@ -140,7 +140,7 @@ async def _accept(front: Front, principal: Principal, mount: Mount, shown: Shown
     front.services.announce()
     if kind is DriftKind.MOVED or now.kind == NodeKind.DIRECTORY:
         order = LookOrder(mount.id, ACCEPT, principal.name, True, True, [shown.path.raw.hex()], True)
-        front.services.drift(partial(audit, order=order))
+        front.services.start(audit, order=order)
 
 
 def _as_shown(now: Mapping[str, Any], was: Mapping[str, Any]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import orjson
@@ -150,7 +149,7 @@ async def _answer(request: Request, *, yes: bool) -> Response:
         look.mount, look.reason, principal.name, True, look.by_hand, [place.path.hex() for place in look.places],
         all(place.subtree for place in look.places), allows=int(plan.get("changes", 0)),
     )  # fmt: skip
-    front.services.drift(partial(answer_audit, order=order, look=id, yes=yes))
+    front.services.start(answer_audit, order=order, look=id, yes=yes)
     answer = _data({"looks": [{"id": id, "backendMountId": look.mount, "reason": look.reason, "plan": plan}]})
     answer.status_code = 202
     return answer

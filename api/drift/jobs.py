@@ -56,7 +56,7 @@ async def ask(request: Request) -> Response:
     async with front.services.pool.connection() as connection, connection.transaction():
         job = await store.ask(connection, new)
     front.services.announce()
-    front.services.drift(partial(reconcile, mount=mount.id, job=JobRef(job, principal.tenant)))
+    front.services.start(reconcile, mount=mount.id, job=JobRef(job, principal.tenant))
     shown = {"enqueued": True, "id": job, "jobId": job, "jobKey": f"reconcile:{mount.id}:{job}"}
     answer = responses.data(orjson.dumps(shown).decode())
     answer.status_code = 202

@@ -30,6 +30,7 @@ from schema.paths import ROOT
 from schema.principals import Principal, authorise, readable
 from schema.store import freezes as store
 from schema.store.freezes import NewFreeze
+from workflows.operations.start import drive
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -127,7 +128,7 @@ async def lift(request: Request) -> Response:
         waiting = await store.waiting(connection, lifted[1])
     front.mounts.forget()
     for mount, operation, turn in waiting:
-        front.services.drive(mount, operation, turn, False)
+        front.services.start(drive, mount=mount, id=operation, turn=turn, plans=False)
     return _answer(shown, 200)
 
 

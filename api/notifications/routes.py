@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from functools import partial
 
 import orjson
 from fastapi import APIRouter, Request
@@ -47,7 +46,7 @@ async def notify(request: Request) -> Response:
         meant = [mount for mount in await mounts.every(connection) if principal is None or _may_look(principal, mount)]
         hinted = await bucket_notifications.notice(connection, meant, named)
     for mount in hinted:
-        front_of(request).services.drift(partial(look_at, mount=mount))
+        front_of(request).services.start(look_at, mount=mount)
     return responses.data(orjson.dumps({"mounts": len(hinted)}).decode())
 
 

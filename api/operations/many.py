@@ -27,6 +27,7 @@ from schema.operations.operation import OperationState
 from schema.principals import Principal
 from schema.store import operations as store
 from schema.store.operations import OperationFilter
+from workflows.operations.start import drive
 
 router = APIRouter(route_class=Plain, tags=["operations"])
 
@@ -115,7 +116,7 @@ async def _one(front: Front, principal: Principal, id: str, asked: AskedControl)
         found = await store.find(connection, id)
     assert found is not None
     if steered is not None and steered.state.moves:
-        front.services.drive(found.mount_id, id, steered.turn, False)
+        front.services.start(drive, mount=found.mount_id, id=id, turn=steered.turn, plans=False)
     return {
         "id": id, "outcome": "accepted" if refusal is None else "refused", "state": found.state, "want": found.want,
         "code": None if refusal is None else refusal.code, "message": None if refusal is None else refusal.message,

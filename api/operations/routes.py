@@ -25,6 +25,7 @@ from schema.ids import MountId
 from schema.operations.operation import OperationKind, OperationState
 from schema.store import operations as store
 from schema.store.operations import OperationFilter
+from workflows.operations.start import drive
 
 router = APIRouter(route_class=Plain, tags=["operations"])
 
@@ -64,7 +65,9 @@ async def create(request: Request) -> Response:
         id, new = await make.create(connection, operation, key, asked)
         shown = await answers.document(connection, id, principal)
     if new and operation.state is not OperationState.PLANNED:
-        front.services.drive(operation.mount_id, id, 1, operation.state is OperationState.PLANNING)
+        front.services.start(
+            drive, mount=operation.mount_id, id=id, turn=1, plans=operation.state is OperationState.PLANNING
+        )
     return answers.answered(shown, 202)
 
 

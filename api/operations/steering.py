@@ -26,6 +26,7 @@ from schema.operations.operation import OperationKind, OperationState
 from schema.principals import Principal
 from schema.store import imports
 from schema.store import operations as store
+from workflows.operations.start import drive
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -130,7 +131,7 @@ async def undo(request: Request) -> Response:
         made, new = await make.create(connection, operation, key, {"undo": id, "planOnly": body.plan_only})
         shown = await answers.document(connection, made, principal)
     if new:
-        front.services.drive(operation.mount_id, made, 1, True)
+        front.services.start(drive, mount=operation.mount_id, id=made, turn=1, plans=True)
     return answers.answered(shown, 202)
 
 
@@ -155,7 +156,9 @@ async def limit(request: Request) -> Response:
             raise refused(operation, Control.LIMIT)
         await store.change_limits(connection, id, replace(operation.options, **changes))
         shown = await answers.document(connection, id, principal)
-    front.services.drive(operation.mount_id, id, operation.turn, operation.state is OperationState.PLANNING)
+    front.services.start(
+        drive, mount=operation.mount_id, id=id, turn=operation.turn, plans=operation.state is OperationState.PLANNING
+    )
     return answers.answered(shown, 200)
 
 
@@ -170,7 +173,7 @@ async def _steered(
         operation, steered = await steer_one(connection, principal, id, asked)
         shown = await answers.document(connection, id, principal)
     if steered is not None and steered.state.moves:
-        front.services.drive(operation.mount_id, id, steered.turn, False)
+        front.services.start(drive, mount=operation.mount_id, id=id, turn=steered.turn, plans=False)
     return answers.answered(shown, 202)
 
 

@@ -27,6 +27,7 @@ from schema.operations.undo_selection import UndoSelection
 from schema.paths import ROOT, NodePath
 from schema.principals import Principal, authorise, readable
 from schema.store import undo as store
+from workflows.operations.start import drive
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -69,7 +70,7 @@ async def undo(request: Request, principal: Principal, body: NewUndo) -> Respons
         id, new = await make.create(connection, operation, key, asked)
         shown = await answers.document(connection, id, principal)
     if new:
-        front.services.drive(operation.mount_id, id, 1, True)
+        front.services.start(drive, mount=operation.mount_id, id=id, turn=1, plans=True)
     return answers.answered(shown, 202)
 
 

@@ -21,6 +21,7 @@ from schema.paths import ROOT, NodePath
 from schema.principals import authorise, readable
 from schema.store import nodes
 from schema.store import recomputes as store
+from workflows.upkeep.start import run_recompute
 
 router = APIRouter(route_class=Plain, tags=["rollups"])
 
@@ -56,7 +57,7 @@ async def recompute(request: Request) -> Response:
         shown = None if id is None else await store.document(connection, id, principal.tenant)
     if id is None or shown is None:
         raise _no_directory(found, mount.id, path)
-    front.services.recompute(mount.id, id)
+    front.services.start(run_recompute, mount=mount.id, recompute=id)
     answer = responses.data(shown.text)
     answer.status_code = 202
     answer.headers["location"] = f"/v1/rollups/recomputes/{id}"

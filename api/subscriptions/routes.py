@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import httpx2
@@ -302,7 +301,7 @@ def _missing() -> NotFound:
 
 
 def _wake(front: Front, id: str) -> None:
-    front.services.drift(partial(deliver_to, subscription=id))
+    front.services.start(deliver_to, subscription=id)
 
 
 def _answer(document: dict[str, Any], status: int = 200) -> Response:

@@ -6,9 +6,10 @@ Apart from the HTTP loop on purpose: eager starts need client and worker in one 
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import structlog
 import uvloop
@@ -28,8 +29,6 @@ from workers.engine.served import ServedMounts
 from workers.engine.starting import Starting
 from workflows.client import connect
 from workflows.commands.start import started_here
-from workflows.operations.start import drive
-from workflows.upkeep.start import run_recompute
 
 log = structlog.get_logger("engine")
 
@@ -147,39 +146,18 @@ class Engine:
         """From another thread: there are new events to publish."""
         self.loop.call_soon_threadsafe(self.activities.publish.announce)
 
-    def drive(self, mount: MountId, operation: str, turn: int, plans: bool) -> None:
-        """From another thread: start or wake what plans or runs an operation. Where that fails, the background work of the
+    def start_workflow(self, begin: Callable[..., Awaitable[None]], /, **named: Any) -> None:
+        """From another thread: `begin(client, **named)` starts or wakes a workflow. Where that fails, the background work of the
         mount's host does it."""
-        asyncio.run_coroutine_threadsafe(self._drive(mount, operation, turn, plans), self.loop)
+        asyncio.run_coroutine_threadsafe(self._start_workflow(begin, named), self.loop)
 
-    async def _drive(self, mount: MountId, operation: str, turn: int, plans: bool) -> None:
+    async def _start_workflow(self, begin: Callable[..., Awaitable[None]], named: Mapping[str, Any]) -> None:
         try:
             if self.client is not None:
-                await drive(self.client, mount, operation, turn, plans=plans)
+                await begin(self.client, **named)
         except RPCError as error:
-            log.warning("an operation waits for the background work", operation=operation, error=str(error))
-
-    def recompute(self, mount: MountId, recompute: int) -> None:
-        """From another thread: start a recompute of rollups; as with `drive`."""
-        asyncio.run_coroutine_threadsafe(self._recompute(mount, recompute), self.loop)
-
-    async def _recompute(self, mount: MountId, recompute: int) -> None:
-        try:
-            if self.client is not None:
-                await run_recompute(self.client, mount, recompute)
-        except RPCError as error:
-            log.warning("a recompute waits for the background work", recompute=recompute, error=str(error))
-
-    def drift(self, start: Callable[[Client], Awaitable[None]]) -> None:
-        """From another thread: start or steer what looks at a mount; as with `drive`."""
-        asyncio.run_coroutine_threadsafe(self._drift(start), self.loop)
-
-    async def _drift(self, start: Callable[[Client], Awaitable[None]]) -> None:
-        try:
-            if self.client is not None:
-                await start(self.client)
-        except RPCError as error:
-            log.warning("a look waits for the background work", error=str(error))
+            told = {name: str(value) for name, value in named.items()}
+            log.warning("a workflow waits for the background work", begins=begin.__name__, error=str(error), **told)
 
     async def _serve(self) -> None:
         client = await self._connected()
