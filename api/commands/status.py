@@ -1,7 +1,6 @@
 """GET /v1/commands/{id}: how a command stands."""
 
 import json
-import re
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,7 +11,7 @@ from api.commands import answer as answers
 from api.commands.shapes import Command
 from api.http import openapi, responses
 from api.http.errors import envelope
-from api.http.fields import UUID
+from api.http.ids import read_uuid
 from api.http.routes import Plain
 from api.services import front_of
 from api.submission import Queued
@@ -40,9 +39,7 @@ async def show(request: Request) -> Response:
     `queued`: it was answered with 202 before it was recorded, and only the process that answered knows of it. Only its own
     principal and administrators are told."""
     principal = await admit(request, "read")
-    id = request.path_params["id"].lower()
-    if not re.fullmatch(UUID, id):
-        raise NotFound("There is no such command.")
+    id = read_uuid(request, "command")
     services = front_of(request).services
     # In this order: what leaves the queue between the two is in the record.
     queued = services.commands.queued(CommandId(id))

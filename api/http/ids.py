@@ -1,8 +1,10 @@
 """Ids in addresses."""
 
+import re
+
 from fastapi import Request
 
-from api.http.fields import ID_MAX
+from api.http.fields import ID_MAX, UUID
 from schema.errors import BackendNotFound, FilestoreError, InvalidRequest, NodeNotFound, NotFound
 from schema.ids import MountId, NodeId
 
@@ -35,6 +37,14 @@ def read_token_id(request: Request) -> int:
 def read_drift_id(request: Request) -> int:
     """The id of a finding, a look, or a job. Raises InvalidRequest, NotFound."""
     return _whole_number(request, NotFound)
+
+
+def read_uuid(request: Request, what: str) -> str:
+    """The id of a command, an operation, a subscription. `what`: what there is none of. Raises NotFound."""
+    id = str(request.path_params["id"]).lower()
+    if not re.fullmatch(UUID, id):
+        raise NotFound(f"There is no such {what}.")
+    return id
 
 
 def _whole_number(request: Request, missing: type[FilestoreError]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from api.http import openapi
-from api.http.fields import UUID
+from api.http.ids import read_uuid
 from api.http.responses import JSON
 from api.operations import documents
 from api.operations.shapes import Operation
@@ -40,10 +39,7 @@ REFUSALS = (
 
 def read_id(request: Request) -> str:
     """Raises NotFound."""
-    id: str = request.path_params["id"].lower()
-    if not re.fullmatch(UUID, id):
-        raise NotFound("There is no such operation.")
-    return id
+    return read_uuid(request, "operation")
 
 
 async def document(connection: Connection, id: str, principal: Principal) -> dict[str, Any]:

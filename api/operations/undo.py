@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.http import openapi
 from api.http.body import read_json
-from api.http.fields import UUID
+from api.http.ids import read_uuid
 from api.http.keys import read_correlation, read_key
 from api.http.routes import Plain
 from api.operations import answers, make
@@ -47,9 +46,7 @@ _PARAMETERS = [openapi.path_id("The command", openapi.COMMAND_ID), *answers.NAME
 async def undo_command(request: Request) -> Response:
     """An operation that puts back what this one command has changed, if nothing else has changed it since."""
     principal = await admit(request, "operate")
-    id = request.path_params["id"].lower()
-    if not re.fullmatch(UUID, id):
-        raise NotFound("There is no such command.")
+    id = read_uuid(request, "command")
     body = await read_json(request, UndoBody)
     asked = NewUndo(
         kind="undo",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -16,7 +15,8 @@ from activities.events.deliver import send
 from api.access.admission import admit
 from api.http import openapi, responses
 from api.http.body import read_json
-from api.http.fields import UUID, read_query
+from api.http.fields import read_query
+from api.http.ids import read_uuid
 from api.http.routes import Plain
 from api.services import Front, front_of
 from api.subscriptions import documents
@@ -290,10 +290,7 @@ async def _shown(connection: Any, id: str, principal: Principal) -> dict[str, An
 
 
 def _id(request: Request) -> str:
-    id = str(request.path_params["id"]).lower()
-    if not re.fullmatch(UUID, id):
-        raise _missing()
-    return id
+    return read_uuid(request, "subscription")
 
 
 def _missing() -> NotFound:
