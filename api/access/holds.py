@@ -13,13 +13,12 @@ from starlette.responses import Response
 from api.access import acts
 from api.access.acts import ActDetails
 from api.access.admission import admit
-from api.access.shapes import CursorPagination
 from api.http import openapi, responses
 from api.http.body import read_json
 from api.http.fields import Id, JsonBody, Moment, Query, Short, Text, read_query
 from api.http.ids import read_token_id
 from api.http.routes import Plain
-from api.http.shapes import EXACT_PATH, Shape
+from api.http.shapes import EXACT_PATH, CursorPagination, Shape
 from api.services import front_of
 from schema import paths
 from schema.access.acts import ActKind

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.http.shapes import Shape
+from api.http.shapes import CursorPagination, Shape
 
 
 class TokenGrant(Shape):
@@ -37,11 +37,6 @@ class Token(Shape):
 
 class IssuedToken(Token):
     token: str = Field(description="The token itself. It is shown once, here")
-
-
-class CursorPagination(Shape):
-    limit: int
-    next_cursor: str | None
 
 
 class TokenPage(Shape):

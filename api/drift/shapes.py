@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from api.http.shapes import EXACT_PATH, JsonObject, Pagination, Shape
+from api.http.shapes import EXACT_PATH, CursorPagination, JsonObject, Pagination, Shape
 from schema.drift.acts import DriftKind, FindingState
 from schema.drift.policy import DriftAction, Phase
 
@@ -113,14 +113,9 @@ class DriftFinding(Shape):
     look_id: int
 
 
-class FindingPagination(Shape):
-    limit: int
-    next_cursor: str | None
-
-
 class FindingPage(Shape):
     findings: list[DriftFinding]
-    pagination: FindingPagination
+    pagination: CursorPagination
 
 
 class Decided(Shape):

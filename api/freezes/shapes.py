@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from api.http.shapes import JsonObject, Shape
+from api.http.shapes import CursorPagination, JsonObject, Shape
 
 
 class FreezeShape(Shape):
@@ -19,11 +19,6 @@ class FreezeShape(Shape):
     lifted_by: str | None
 
 
-class FreezePagination(Shape):
-    limit: int
-    next_cursor: str | None
-
-
 class FreezePage(Shape):
     freezes: list[FreezeShape]
-    pagination: FreezePagination
+    pagination: CursorPagination

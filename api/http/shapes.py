@@ -68,5 +68,10 @@ class Pagination(Shape):
     next_offset: int | None
 
 
+class CursorPagination(Shape):
+    limit: int
+    next_cursor: str | None = Field(description="Send it as `cursor` to go on; null at the end")
+
+
 class NodePagination(Pagination):
     next_cursor: str | None = Field(description="Send it as `cursor` to go on; null at the end")

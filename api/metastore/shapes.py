@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from api.http.shapes import EXACT_PATH, JsonObject, Shape
+from api.http.shapes import EXACT_PATH, CursorPagination, JsonObject, Shape
 from schema.metastore.namespaces import Mode
 from schema.nodes import NodeKind, NodeState
 
@@ -66,19 +66,14 @@ class RecordVersion(Shape):
     deleted_at: datetime | None
 
 
-class RecordPagination(Shape):
-    limit: int
-    next_cursor: str | None = Field(description="Send it as `cursor` to go on; null at the end")
-
-
 class RecordHistory(Shape):
     versions: list[RecordVersion]
-    pagination: RecordPagination
+    pagination: CursorPagination
 
 
 class RecordList(Shape):
     records: list[MetastoreRecord]
-    pagination: RecordPagination
+    pagination: CursorPagination
 
 
 class PathRule(Shape):

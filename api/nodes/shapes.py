@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.http.shapes import EXACT_PATH, JsonObject, NodePagination, Shape, exact
+from api.http.shapes import EXACT_PATH, CursorPagination, JsonObject, NodePagination, Shape, exact
 from api.nodes.queries import RollupState
 from schema.commands.command import CommandKind
 from schema.nodes import NodeKind, NodeState
@@ -115,18 +115,13 @@ class VersionPage(Shape):
     pagination: VersionPagination
 
 
-class ListPagination(Shape):
-    limit: int
-    next_cursor: str | None = Field(description="Send it as `cursor` to go on; null at the end")
-
-
 class PastTree(Shape):
     """`node` is the one at the path, `nodes` are those below it."""
 
     as_of: datetime
     node: Node
     nodes: list[Node]
-    pagination: ListPagination
+    pagination: CursorPagination
 
 
 class DifferenceSide(Shape):
@@ -154,7 +149,7 @@ class DifferencePage(Shape):
     since: datetime = Field(alias="from")
     until: datetime = Field(alias="to")
     differences: list[Difference]
-    pagination: ListPagination
+    pagination: CursorPagination
 
 
 class RestoreRequest(Shape):
@@ -190,4 +185,4 @@ class TrashedVersion(Shape):
 
 class TrashListing(Shape):
     entries: list[TrashedVersion]
-    pagination: ListPagination
+    pagination: CursorPagination

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from api.http.shapes import JsonObject, Shape
+from api.http.shapes import CursorPagination, JsonObject, Shape
 from schema.operations.operation import ItemKind, ItemState, OperationKind, OperationState
 
 
@@ -125,11 +125,6 @@ class OperationItem(Shape):
     command_id: str | None
     node_id: int | None
     version: int | None
-
-
-class CursorPagination(Shape):
-    limit: int
-    next_cursor: str | None
 
 
 class OperationPage(Shape):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from api.http.shapes import JsonObject, Shape
+from api.http.shapes import CursorPagination, JsonObject, Shape
 from schema.subscriptions.attempts import DeliveryState, SubscriptionState
 
 
@@ -41,19 +41,14 @@ class Delivery(Shape):
     attempted_at: datetime
 
 
-class CursorPages(Shape):
-    limit: int
-    next_cursor: str | None
-
-
 class SubscriptionPage(Shape):
     subscriptions: list[Subscription]
-    pagination: CursorPages
+    pagination: CursorPagination
 
 
 class DeliveryPage(Shape):
     deliveries: list[Delivery]
-    pagination: CursorPages
+    pagination: CursorPagination
 
 
 class Redriven(Shape):
