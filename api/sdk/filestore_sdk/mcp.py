@@ -6,10 +6,10 @@ correlation id of its session, and `undo_session` puts all of it back. Large cha
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
-from itertools import count
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
@@ -167,13 +167,11 @@ def _operation(found: Operation) -> dict[str, Any]:
 async def _first(found: AsyncIterator[Any], limit: int) -> list[dict[str, Any]]:
     """So many results, as JSON has them."""
     taken: list[dict[str, Any]] = []
-    for _ in count():
-        if len(taken) >= limit:
-            break
-        try:
-            taken.append({name: _json(value) for name, value in (await anext(found)).items()})
-        except StopAsyncIteration:
-            break
+    if limit > 0:
+        async for row in found:
+            taken.append({name: _json(value) for name, value in row.items()})
+            if len(taken) == limit:
+                break
     return taken
 
 
@@ -209,7 +207,6 @@ def server(client: AsyncClient, session: str, *, writable: bool = False, root: R
 
 def _refusing(tool: Callable[..., Any]) -> Callable[..., Any]:
     """Refusals of the server as the agent can use them: code, cause, next step."""
-    import functools
 
     @functools.wraps(tool)
     async def called(*arguments: Any, **named: Any) -> Any:

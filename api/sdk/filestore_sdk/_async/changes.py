@@ -32,11 +32,10 @@ class Changes(Part):
             return await self._there_already(mount, path, taken)
 
     async def _there_already(self, mount: AnyMount, path: paths.AnyPath, taken: errors.NodeExists) -> Outcome:
-        place: dict[str, Any] = {"backendMountId": await self.mount_id(mount), **paths.wire(path)}
-        node = await self._get("/v1/nodes/by-path", **place)
-        if node["kind"] != "directory" or node["state"] == "deleted":
+        node = await self._by_path(mount, path)
+        if not node.is_directory or node.state == "deleted":
             raise taken
-        return decode(Outcome, {"idempotent": True, "node": node, "result": {}})
+        return decode(Outcome, {"idempotent": True, "node": node.raw, "result": {}})
 
     async def makedirs(self, mount: AnyMount, path: paths.AnyPath) -> None:
         """A directory and all above it; what is there already stays."""
@@ -49,14 +48,11 @@ class Changes(Part):
             await self.mkdir(mount, one, exist_ok=True)
 
     async def _is_directory(self, mount: AnyMount, path: str) -> bool:
-        place: dict[str, Any] = {"backendMountId": await self.mount_id(mount), **paths.wire(path)}
         try:
-            node = await self._get("/v1/nodes/by-path", **place)
+            node = await self._living(mount, path)
         except errors.NodeNotFound:
             return False
-        if node["state"] == "deleted":
-            return False
-        if node["kind"] != "directory":
+        if not node.is_directory:
             raise errors.NotADirectory(f"{paths.shown(path)} is a file.", status=409)
         return True
 

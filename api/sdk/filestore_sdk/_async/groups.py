@@ -23,24 +23,11 @@ class Group:
     async def _change(self, method: str, path: str, body: dict[str, Any], key: str | None = None) -> Any:
         return await self._part._change(method, path, body, key)
 
-    async def _cursor_pages(self, address: str, field: str, /, **params: Any) -> AsyncIterator[Document]:
-        cursor: str | None = None
-        first = True
-        while first or cursor:
-            page = await self._get(address, cursor=cursor, **params)
-            for document in page[field]:
-                yield document
-            cursor, first = page["pagination"].get("nextCursor"), False
-
 
 class Mounts(Group):
     async def list(self) -> AsyncIterator[Mount]:
-        offset: Any = 0
-        while offset is not None:
-            page = await self._get("/v1/backend-mounts", limit=100, offset=offset)
-            for document in page["mounts"]:
-                yield decode(Mount, document)
-            offset = page["pagination"].get("nextOffset")
+        async for mount in self._part._every_mount():
+            yield mount
 
     async def get(self, mount: AnyMount) -> Mount:
         id = await self._part.mount_id(mount)
@@ -82,11 +69,11 @@ class Operations(Group):
             "kind": list_of(kind),
             "backendMountId": None if mount is None else await self._part.mount_id(mount),
         }
-        async for document in self._cursor_pages("/v1/operations", "operations", limit=100, **asked):
+        async for document in self._part._pages("/v1/operations", "operations", limit=100, **asked):
             yield decode(Operation, document)
 
     async def items(self, id: str, *, state: Iterable[str] | None = None) -> AsyncIterator[Item]:
-        pages = self._cursor_pages(f"/v1/operations/{id}/items", "items", limit=200, state=list_of(state))
+        pages = self._part._pages(f"/v1/operations/{id}/items", "items", limit=200, state=list_of(state))
         async for document in pages:
             yield decode(Item, document)
 
@@ -158,7 +145,7 @@ class Drift(Group):
         self, *, mount: AnyMount | None = None, state: Iterable[str] | None = None
     ) -> AsyncIterator[Document]:
         id = None if mount is None else await self._part.mount_id(mount)
-        async for document in self._cursor_pages("/v1/drift", "findings", backendMountId=id, state=list_of(state)):
+        async for document in self._part._pages("/v1/drift", "findings", backendMountId=id, state=list_of(state)):
             yield document
 
     async def get(self, id: int | str) -> Document:
@@ -188,7 +175,7 @@ class Drift(Group):
 
 class Tokens(Group):
     async def list(self) -> AsyncIterator[Document]:
-        async for document in self._cursor_pages("/v1/tokens", "tokens"):
+        async for document in self._part._pages("/v1/tokens", "tokens"):
             yield document
 
     async def create(self, principal: str, scopes: Iterable[str], **more: Any) -> Document:
@@ -207,7 +194,7 @@ class Tokens(Group):
 
 class Links(Group):
     async def list(self) -> AsyncIterator[Document]:
-        async for document in self._cursor_pages("/v1/links", "links"):
+        async for document in self._part._pages("/v1/links", "links"):
             yield document
 
     async def create(self, mount: AnyMount, path: paths.AnyPath, *, kind: str = "read", **more: Any) -> Document:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
-from filestore_sdk import errors
+from filestore_sdk import errors, paths
 from filestore_sdk._async.http import AsyncHttp
-from filestore_sdk.models import Mount, decode
+from filestore_sdk.models import Document, Mount, Node, decode
 from filestore_sdk.requests import Request, new_key, parameters
 
 AnyMount = int | str | Mount
@@ -30,13 +32,39 @@ class Part:
         return self._mount_ids[mount]
 
     async def _learn_mounts(self) -> None:
+        async for mount in self._every_mount():
+            self._mount_ids[mount.mount_key] = mount.id
+
+    async def _every_mount(self) -> AsyncIterator[Mount]:
         offset: Any = 0
         while offset is not None:
             page = await self._get("/v1/backend-mounts", limit=100, offset=offset)
             for document in page["mounts"]:
-                mount = decode(Mount, document)
-                self._mount_ids[mount.mount_key] = mount.id
+                yield decode(Mount, document)
             offset = page["pagination"].get("nextOffset")
+
+    async def _by_path(self, mount: AnyMount, path: paths.AnyPath, as_of: datetime | None = None) -> Node:
+        """What lies at a path, or was deleted there last. Raises NodeNotFound."""
+        place: dict[str, Any] = dict(paths.wire(path))
+        found = await self._get("/v1/nodes/by-path", backendMountId=await self.mount_id(mount), asOf=as_of, **place)
+        return decode(Node, found)
+
+    async def _living(self, mount: AnyMount, path: paths.AnyPath) -> Node:
+        """What lies at a path now. Raises NodeNotFound, also for what was deleted."""
+        found = await self._by_path(mount, path)
+        if found.state == "deleted":
+            raise errors.NodeNotFound(f"{paths.shown(path)} was deleted.", status=404, details={"nodeId": found.id})
+        return found
+
+    async def _pages(self, address: str, field: str, /, **params: Any) -> AsyncIterator[Document]:
+        """Every element of a list, page by page; one that stays is met exactly once."""
+        cursor: str | None = None
+        first = True
+        while first or cursor:
+            page = await self._get(address, cursor=cursor, **params)
+            for document in page[field]:
+                yield document
+            cursor, first = page["pagination"].get("nextCursor"), False
 
     async def _get(self, address: str, /, **params: Any) -> Any:
         return await self._http.data(Request("GET", address, params=parameters(**params)))

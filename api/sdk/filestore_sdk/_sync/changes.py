@@ -33,11 +33,10 @@ class Changes(Part):
             return self._there_already(mount, path, taken)
 
     def _there_already(self, mount: AnyMount, path: paths.AnyPath, taken: errors.NodeExists) -> Outcome:
-        place: dict[str, Any] = {"backendMountId": self.mount_id(mount), **paths.wire(path)}
-        node = self._get("/v1/nodes/by-path", **place)
-        if node["kind"] != "directory" or node["state"] == "deleted":
+        node = self._by_path(mount, path)
+        if not node.is_directory or node.state == "deleted":
             raise taken
-        return decode(Outcome, {"idempotent": True, "node": node, "result": {}})
+        return decode(Outcome, {"idempotent": True, "node": node.raw, "result": {}})
 
     def makedirs(self, mount: AnyMount, path: paths.AnyPath) -> None:
         """A directory and all above it; what is there already stays."""
@@ -50,14 +49,11 @@ class Changes(Part):
             self.mkdir(mount, one, exist_ok=True)
 
     def _is_directory(self, mount: AnyMount, path: str) -> bool:
-        place: dict[str, Any] = {"backendMountId": self.mount_id(mount), **paths.wire(path)}
         try:
-            node = self._get("/v1/nodes/by-path", **place)
+            node = self._living(mount, path)
         except errors.NodeNotFound:
             return False
-        if node["state"] == "deleted":
-            return False
-        if node["kind"] != "directory":
+        if not node.is_directory:
             raise errors.NotADirectory(f"{paths.shown(path)} is a file.", status=409)
         return True
 

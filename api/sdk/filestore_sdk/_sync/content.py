@@ -106,9 +106,8 @@ class Content(Uploads, Changes):
         version: int | None = None,
     ) -> bytes:
         """The bytes of a file, or those from `start` to before `end`. A whole file is checked by its SHA-256."""
-        node = self._file(mount, path)
-        parts = [part for part in self.chunks(node, start=start, end=end, version=version)]
-        return b"".join(parts)
+        pieces = self.stream(mount, path, start=start, end=end, version=version)
+        return b"".join([piece for piece in pieces])
 
     def stream(
         self,
@@ -213,10 +212,7 @@ class Content(Uploads, Changes):
             progress(0, 0)
 
     def _file(self, mount: AnyMount, path: paths.AnyPath) -> Node:
-        place: dict[str, Any] = {"backendMountId": self.mount_id(mount), **paths.wire(path)}
-        node = decode(Node, self._get("/v1/nodes/by-path", **place))
-        if node.state == "deleted":
-            raise errors.NodeNotFound(f"{paths.shown(path)} was deleted.", status=404, details={"nodeId": node.id})
+        node = self._living(mount, path)
         if node.is_directory:
             raise errors.NotADirectory(f"{paths.shown(path)} is a directory.", status=409)
         return node

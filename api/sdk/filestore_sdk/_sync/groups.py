@@ -24,24 +24,11 @@ class Group:
     def _change(self, method: str, path: str, body: dict[str, Any], key: str | None = None) -> Any:
         return self._part._change(method, path, body, key)
 
-    def _cursor_pages(self, address: str, field: str, /, **params: Any) -> Iterator[Document]:
-        cursor: str | None = None
-        first = True
-        while first or cursor:
-            page = self._get(address, cursor=cursor, **params)
-            for document in page[field]:
-                yield document
-            cursor, first = page["pagination"].get("nextCursor"), False
-
 
 class Mounts(Group):
     def list(self) -> Iterator[Mount]:
-        offset: Any = 0
-        while offset is not None:
-            page = self._get("/v1/backend-mounts", limit=100, offset=offset)
-            for document in page["mounts"]:
-                yield decode(Mount, document)
-            offset = page["pagination"].get("nextOffset")
+        for mount in self._part._every_mount():
+            yield mount
 
     def get(self, mount: AnyMount) -> Mount:
         id = self._part.mount_id(mount)
@@ -83,11 +70,11 @@ class Operations(Group):
             "kind": list_of(kind),
             "backendMountId": None if mount is None else self._part.mount_id(mount),
         }
-        for document in self._cursor_pages("/v1/operations", "operations", limit=100, **asked):
+        for document in self._part._pages("/v1/operations", "operations", limit=100, **asked):
             yield decode(Operation, document)
 
     def items(self, id: str, *, state: Iterable[str] | None = None) -> Iterator[Item]:
-        pages = self._cursor_pages(f"/v1/operations/{id}/items", "items", limit=200, state=list_of(state))
+        pages = self._part._pages(f"/v1/operations/{id}/items", "items", limit=200, state=list_of(state))
         for document in pages:
             yield decode(Item, document)
 
@@ -159,7 +146,7 @@ class Drift(Group):
         self, *, mount: AnyMount | None = None, state: Iterable[str] | None = None
     ) -> Iterator[Document]:
         id = None if mount is None else self._part.mount_id(mount)
-        for document in self._cursor_pages("/v1/drift", "findings", backendMountId=id, state=list_of(state)):
+        for document in self._part._pages("/v1/drift", "findings", backendMountId=id, state=list_of(state)):
             yield document
 
     def get(self, id: int | str) -> Document:
@@ -189,7 +176,7 @@ class Drift(Group):
 
 class Tokens(Group):
     def list(self) -> Iterator[Document]:
-        for document in self._cursor_pages("/v1/tokens", "tokens"):
+        for document in self._part._pages("/v1/tokens", "tokens"):
             yield document
 
     def create(self, principal: str, scopes: Iterable[str], **more: Any) -> Document:
@@ -208,7 +195,7 @@ class Tokens(Group):
 
 class Links(Group):
     def list(self) -> Iterator[Document]:
-        for document in self._cursor_pages("/v1/links", "links"):
+        for document in self._part._pages("/v1/links", "links"):
             yield document
 
     def create(self, mount: AnyMount, path: paths.AnyPath, *, kind: str = "read", **more: Any) -> Document:

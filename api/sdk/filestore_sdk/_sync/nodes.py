@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -17,10 +18,7 @@ PAGE = 200
 class Nodes(Part):
     def stat(self, mount: AnyMount, path: paths.AnyPath = "", *, as_of: datetime | None = None) -> Node:
         """The node at a path; the root of the mount by the empty one. Raises NodeNotFound, also for what was deleted."""
-        found = self._by_path(mount, path, as_of)
-        if found.state == "deleted" and as_of is None:
-            raise errors.NodeNotFound(f"{paths.shown(path)} was deleted.", status=404, details={"nodeId": found.id})
-        return found
+        return (self._living(mount, path) if as_of is None else self._by_path(mount, path, as_of))
 
     def exists(self, mount: AnyMount, path: paths.AnyPath = "") -> bool:
         try:
@@ -33,11 +31,6 @@ class Nodes(Part):
         """The node of this id, wherever it lies by now; deleted ones too."""
         return decode(Node, self._get(f"/v1/nodes/{id}"))
 
-    def _by_path(self, mount: AnyMount, path: paths.AnyPath, as_of: datetime | None = None) -> Node:
-        place: dict[str, Any] = dict(paths.wire(path))
-        found = self._get("/v1/nodes/by-path", backendMountId=self.mount_id(mount), asOf=as_of, **place)
-        return decode(Node, found)
-
     def children(
         self, mount: AnyMount, path: paths.AnyPath = "", *, kinds: list[str] | None = None, search: str | None = None
     ) -> Iterator[Node]:
@@ -45,43 +38,41 @@ class Nodes(Part):
         parent = self.stat(mount, path)
         if not parent.is_directory:
             raise errors.NotADirectory(f"{paths.shown(path)} is a file.", status=409)
-        for document in self._pages(f"/v1/nodes/{parent.id}/children", "children", kinds=kinds, search=search):
+        for document in self._pages(
+            f"/v1/nodes/{parent.id}/children", "children", limit=PAGE, kinds=kinds, search=search
+        ):
             yield decode(Node, document)
 
     def walk(
         self, mount: AnyMount, path: paths.AnyPath = "", *, depth: int | None = None, kinds: list[str] | None = None
     ) -> Iterator[Node]:
         """All below a path, without itself, a directory before what it holds; `depth` levels, or all."""
-        pending = [paths.text(path)]
-        levels = [0]
+        pending = [(paths.text(path), 0)]
         while pending:
-            place, level = pending.pop(), levels.pop()
-            below: list[str] = []
+            place, level = pending.pop()
+            below: list[tuple[str, int]] = []
             for child in self.children(mount, place):
                 if kinds is None or child.kind in kinds:
                     yield child
                 if child.is_directory and (depth is None or level + 1 < depth):
-                    below.append(child.path)
+                    below.append((child.path, level + 1))
             pending += reversed(below)
-            levels += [level + 1] * len(below)
 
     def search(
         self, mount: AnyMount, text: str | None = None, *, path: paths.AnyPath = "", kinds: list[str] | None = None,
         filters: Document | None = None,
     ) -> Iterator[Node]:  # fmt: skip
         """Nodes at or below a path with this text in their path, in any case; `filters` as the server documents them."""
-        import json
-
         place: dict[str, Any] = dict(paths.wire(path))
         conditions = json.dumps(filters) if filters else None
         asked = {"backendMountId": self.mount_id(mount), "search": text, "kinds": kinds, "filters": conditions}
-        for document in self._pages("/v1/nodes", "nodes", **asked, **place):
+        for document in self._pages("/v1/nodes", "nodes", limit=PAGE, **asked, **place):
             yield decode(Node, document)
 
     def versions(self, mount: AnyMount, path: paths.AnyPath) -> Iterator[Version]:
         """The versions of what lies at a path, or was deleted there last; newest first."""
         found = self._by_path(mount, path)
-        for document in self._pages(f"/v1/nodes/{found.id}/snapshots", "snapshots"):
+        for document in self._pages(f"/v1/nodes/{found.id}/snapshots", "snapshots", limit=PAGE):
             yield decode(Version, document)
 
     def tree(
@@ -90,7 +81,7 @@ class Nodes(Part):
         """All below a path at one moment, a directory before what it holds."""
         place: dict[str, Any] = dict(paths.wire(path))
         asked = {"backendMountId": self.mount_id(mount), "asOf": as_of}
-        for document in self._pages("/v1/tree", "nodes", **asked, **place):
+        for document in self._pages("/v1/tree", "nodes", limit=PAGE, **asked, **place):
             yield decode(Node, document)
 
     def diff(
@@ -99,22 +90,14 @@ class Nodes(Part):
         """What was added, removed, moved or changed below a path between two times."""
         place: dict[str, Any] = {**paths.wire(path), "from": since, "to": until}
         for document in self._pages(
-            "/v1/diff", "differences", backendMountId=self.mount_id(mount), **place
+            "/v1/diff", "differences", limit=PAGE, backendMountId=self.mount_id(mount), **place
         ):
             yield document
 
     def trash(self, mount: AnyMount, path: paths.AnyPath = "") -> Iterator[Document]:
         """What overwrites and deletions have kept below a path."""
         place: dict[str, Any] = dict(paths.wire(path))
-        for document in self._pages("/v1/trash", "entries", backendMountId=self.mount_id(mount), **place):
+        for document in self._pages(
+            "/v1/trash", "entries", limit=PAGE, backendMountId=self.mount_id(mount), **place
+        ):
             yield document
-
-    def _pages(self, address: str, field: str, /, **params: Any) -> Iterator[Document]:
-        """Every element of a list, page by page; one that stays is met exactly once."""
-        cursor: str | None = None
-        first = True
-        while first or cursor:
-            page = self._get(address, limit=PAGE, cursor=cursor, **params)
-            for document in page.get(field) or ():
-                yield document
-            cursor, first = page["pagination"].get("nextCursor"), False

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from filestore_sdk import errors
 from filestore_sdk.cli import exits, rows
 from filestore_sdk.cli.addresses import NotAnAddress, Remote, is_remote, remote
-from filestore_sdk.cli.look import moment_of
 from filestore_sdk.cli.ops import followed, planned
 from filestore_sdk.cli.run import Stopped, session
+from filestore_sdk.cli.values import moment_of, pair
 from filestore_sdk.models import Operation, Outcome
 
 Place = Annotated[str, typer.Argument(help="mount:path")]
@@ -150,20 +149,10 @@ def describe(
 ) -> None:
     """Set and unset metadata of a file or directory."""
     at = remote(place)
-    values = dict(_pair(one) for one in set or ())
+    values = dict(map(pair, set or ()))
     if not values and not unset:
         raise Stopped("Say what to change: --set key=value, --unset key.", exits.USAGE)
     _done(session().client.describe(at.mount, at.path, set=values, unset=unset or (), if_match=if_version, key=key))
-
-
-def _pair(given: str) -> tuple[str, Any]:
-    name, equals, value = given.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"{given!r}: write key=value")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def undo(

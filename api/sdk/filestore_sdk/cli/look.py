@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +13,8 @@ from filestore_sdk.cli import rows
 from filestore_sdk.cli.addresses import remote
 from filestore_sdk.cli.output import moment, size
 from filestore_sdk.cli.run import session
-from filestore_sdk.models import Node, time
+from filestore_sdk.cli.values import moment_of, pair
+from filestore_sdk.models import Node
 
 Place = Annotated[str, typer.Argument(help="mount:path")]
 
@@ -113,7 +113,7 @@ def find(
         bounds = {"min": min_bytes, "max": max_bytes}
         filters["size"] = {name: value for name, value in bounds.items() if value is not None}
     if meta:
-        filters["metadata"] = [_pair(one) for one in meta]
+        filters["metadata"] = [{"key": key, "value": value} for key, value in map(pair, meta)]
     kinds = [kind] if kind else None
     found = told.client.search(at.mount, text, path=at.path, kinds=kinds, filters=filters or None)
     out = told.out
@@ -121,18 +121,6 @@ def find(
         (rows.node(one) if out.form != "text" else {"_path": one.path} for one in found),
         lambda row: out.name(row["_path"]),
     )
-
-
-def _pair(given: str) -> dict[str, Any]:
-    import json
-
-    key, equals, value = given.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"{given!r}: write key=value")
-    try:
-        return {"key": key, "value": json.loads(value)}
-    except ValueError:
-        return {"key": key, "value": value}
 
 
 def du(place: Place) -> None:
@@ -200,13 +188,3 @@ def diff(
         return f"{row['change']:8} {out.name(paths.from_wire(side) or '')}"
 
     out.rows((dict(one) for one in found), line)
-
-
-def moment_of(given: str) -> datetime:
-    """`2026-01-31T12:00:00Z`, or how long ago: 30s, 10m, 2h, 3d."""
-    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-    if given[:-1].isdigit() and given[-1] in units:
-        return datetime.now(timezone.utc) - timedelta(**{units[given[-1]]: int(given[:-1])})
-    if found := time(given):
-        return found
-    raise typer.BadParameter(f"{given!r} is no time: write 2026-01-31T12:00:00Z, or an age like 2h")
