@@ -59,13 +59,13 @@ def check_endpoint(host: str, addresses: Collection[str], allowed: Sequence[str]
         return
     for text in addresses:
         address = ipaddress.ip_address(text.partition("%")[0])
-        if not _is_allowed(address, allowed) and (kind := _kind(_inner(address))) is not None:
+        if not is_allowed(address, allowed) and (kind := _kind(stands_for(address))) is not None:
             raise _refused(host, kind)
     if name in _METADATA:
         raise _refused(host, "a service for metadata of this machine")
 
 
-def _is_allowed(address: Address, allowed: Sequence[str]) -> bool:
+def is_allowed(address: Address, allowed: Sequence[str]) -> bool:
     for one in allowed:
         try:
             network = ipaddress.ip_network(one, strict=False)
@@ -76,7 +76,7 @@ def _is_allowed(address: Address, allowed: Sequence[str]) -> bool:
     return False
 
 
-def _inner(address: Address) -> Address:
+def stands_for(address: Address) -> Address:
     """The IPv4 address that one of IPv6 stands for, where it does."""
     if isinstance(address, ipaddress.IPv4Address):
         return address

@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from schema.access.locations import is_allowed, stands_for
 from schema.errors import InvalidRequest
 
 
@@ -31,31 +32,16 @@ def check_url(url: str, allowed: Sequence[str]) -> None:
 def refused_address(text: str, allowed: Sequence[str]) -> str | None:
     """Why nothing is sent to this address; None: it may be. Only addresses of the open internet, and what is allowed."""
     address = ipaddress.ip_address(text.partition("%")[0])
-    inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None) or address
-    if _is_allowed(address, allowed) or (inner.is_global and not inner.is_multicast):
+    inner = stands_for(address)
+    if is_allowed(address, allowed) or (inner.is_global and not inner.is_multicast):
         return None
     return f"leads to {text}, which is no address of the open internet. Have the operator allow it with FILESTORE_WEBHOOKS_ALLOWED."
-
-
-def _is_allowed(address: ipaddress.IPv4Address | ipaddress.IPv6Address, allowed: Sequence[str]) -> bool:
-    return any(
-        address.version == network.version and address in network
-        for network in (_network(one) for one in allowed)
-        if network
-    )
 
 
 def _is_allowed_host(host: str, allowed: Sequence[str]) -> bool:
     if host in allowed:
         return True
     try:
-        return _is_allowed(ipaddress.ip_address(host), allowed)
+        return is_allowed(ipaddress.ip_address(host), allowed)
     except ValueError:
         return False
-
-
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None  # a host's name
