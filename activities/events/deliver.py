@@ -17,6 +17,7 @@ from temporalio import activity
 from schema.faults import areach
 from schema.store import events as event_store
 from schema.store import subscriptions as store
+from schema.store import tokens
 from schema.store.events import visible
 from schema.subscriptions import attempts, webhook
 from schema.subscriptions.attempts import DeliveryAttempt, DeliveryStep
@@ -71,9 +72,10 @@ class Deliver:
             due = await store.load_due(connection, id)
         if due is None:
             return DeliveryTurn(ended=True)
-        if due.access is None:
+        if not due.valid:
             return await self._broken(id, "The token that made this subscription is not valid any more.")
-        if await self._redrive(http, due):
+        if due.redrive:
+            await self._redrive(http, due)
             return None
         if due.seconds > 0:
             return DeliveryTurn(ended=False, seconds=due.seconds)
@@ -85,15 +87,16 @@ class Deliver:
     async def _page(self, http: httpx2.AsyncClient, due: Due) -> DeliveryTurn | None:
         wanted = due.wanted
         async with self._pool.connection() as connection:
+            access = await tokens.load_access(connection, due.token)
             page = await event_store.page(
                 connection, due.position, PAGE, tenant=wanted.tenant, mount=wanted.mount, types=wanted.types
             )
+        assert access is not None, "the row refers to its token"
         if page.first is not None and page.first > due.position + 1:
             gone = f"Events after {due.position} are not kept any more. Read the lists anew, then replay after {page.first - 1}."
             return await self._broken(due.id, gone)
         for event in page.events:
-            assert due.access is not None
-            if not (wanted.takes(event) and visible(due.access, event)):
+            if not (wanted.takes(event) and visible(access, event)):
                 continue
             turn = await self._one(http, due, event)
             if turn is not None:
@@ -120,19 +123,18 @@ class Deliver:
             return await self._broken(due.id, decision.reason or "")
         return None if decision.step is DeliveryStep.GIVE_UP else DeliveryTurn(ended=False, seconds=decision.seconds)
 
-    async def _redrive(self, http: httpx2.AsyncClient, due: Due) -> bool:
-        """Send one dead letter once more. False: there is none."""
+    async def _redrive(self, http: httpx2.AsyncClient, due: Due) -> None:
+        """Send one dead letter once more."""
         async with self._pool.connection() as connection:
             letter = await store.dead_letter(connection, due.id)
         if letter is None:
-            return False
+            return
         attempt = DeliveryAttempt(None, "the event is not kept any more")
         if letter.data is not None:
             attempt = await self._send(http, due, letter.position, letter.type, letter.data)
         error = None if attempt.succeeded else attempts.said(attempt)
         async with self._pool.connection() as connection:
             await store.redriven(connection, due.id, letter.position, attempt, error)
-        return True
 
     async def _broken(self, id: str, reason: str) -> DeliveryTurn:
         async with self._pool.connection() as connection:

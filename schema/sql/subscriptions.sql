@@ -72,6 +72,7 @@ SELECT id::text AS id FROM filestore.subscriptions WHERE state = 'active' ORDER 
 -- What the next delivery needs to know. `seconds`: until the next attempt is due; `failing`: since when nothing was taken.
 SELECT s.tenant, s.token_id, s.url, s.secret, s.filter, s.position, s.replays, s.failures, f.position AS last,
        CASE WHEN s.previous_until > now() THEN s.previous_secret END AS previous_secret,
+       EXISTS (SELECT FROM filestore.deliveries d WHERE d.subscription_id = s.id AND d.state = 'redrive') AS redrive,
        greatest(0, extract(epoch FROM s.next_attempt_at - now()))::float8 AS seconds,
        coalesce(extract(epoch FROM now() - s.failing_since), 0)::float8 AS failing
   FROM filestore.subscriptions s, filestore.event_feed f WHERE s.id = %(id)s::uuid AND s.state = 'active'

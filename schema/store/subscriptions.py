@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from schema.access.decision import Access
 from schema.ids import MountId
 from schema.sql import load
 from schema.store import tokens
@@ -24,14 +23,16 @@ SQL = load("subscriptions")
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A subscription, and what its next delivery needs. `access`: what its token may see now; None: it is not valid any more.
+    """A subscription, and what its next delivery needs. `valid`: its token is. `redrive`: a dead letter is to be sent once more.
     `seconds`: until the next attempt is due."""
 
     id: str
     url: str
     secrets: Sequence[str]
     wanted: EventFilter
-    access: Access | None
+    token: int
+    valid: bool
+    redrive: bool
     position: int
     last: int
     replays: int
@@ -133,12 +134,11 @@ async def load_due(connection: Connection, id: str) -> Due | None:
     row = await (await connection.execute(SQL["load"], {"id": id})).fetchone()
     if row is None:
         return None
-    valid = (await tokens.standing(connection, [row["token_id"]])).get(row["token_id"])
-    access = None if valid is None else await tokens.load_access(connection, row["token_id"])
+    valid = (await tokens.standing(connection, [row["token_id"]])).get(row["token_id"]) is not None
     secrets = [secret for secret in (row["secret"], row["previous_secret"]) if secret]
     return Due(
-        id, row["url"], secrets, filter_of(row["tenant"], row["filter"]), access, row["position"], row["last"],
-        row["replays"], row["failures"], row["seconds"] or 0.0, row["failing"],
+        id, row["url"], secrets, filter_of(row["tenant"], row["filter"]), row["token_id"], valid, row["redrive"],
+        row["position"], row["last"], row["replays"], row["failures"], row["seconds"] or 0.0, row["failing"],
     )  # fmt: skip
 
 
