@@ -20,14 +20,14 @@ AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownEvents:
     """Events, at least one."""
 
     events: list[Placed]
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostEvents:
     """What came between these positions is not kept any more."""
 
     asked: int
@@ -35,7 +35,7 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
+class QuietFeed:
     """There was nothing to show for a while. `moved`: there were events for others, up to here."""
 
     position: int
@@ -61,10 +61,10 @@ class FollowedFeed:
         self._wanted, self._bounds = wanted, bounds
         self._admitted, self._heartbeat_seconds = admitted, heartbeat_seconds
 
-    async def parts(self) -> AsyncIterator[Shown | Lost | Quiet]:
+    async def parts(self) -> AsyncIterator[ShownEvents | LostEvents | QuietFeed]:
         position, shown_at = self.start, monotonic()
         if position < self._bounds.first - 1:
-            yield Lost(position, self._bounds.first - 1)
+            yield LostEvents(position, self._bounds.first - 1)
             position = self._bounds.first - 1
         shown = position
         while not self.feed.closed:
@@ -79,9 +79,9 @@ class FollowedFeed:
                 return
             else:
                 if part.resumed is not None:
-                    yield Lost(position, part.resumed)
+                    yield LostEvents(position, part.resumed)
                 if events := [event for event in part.events if readable(principal, event)]:
-                    yield Shown(events)
+                    yield ShownEvents(events)
                     shown, shown_at = part.events[-1].position, monotonic()
                 if part.last == position:
                     await self.feed.beyond(position, self._heartbeat_seconds - (monotonic() - shown_at))
@@ -89,7 +89,7 @@ class FollowedFeed:
                 await asyncio.sleep(0)  # others follow too
             if monotonic() - shown_at >= self._heartbeat_seconds:
                 # With the position, if there were events for others only: going on is cheap then, however long it was quiet.
-                yield Quiet(position, moved=shown != position)
+                yield QuietFeed(position, moved=shown != position)
                 shown, shown_at = position, monotonic()
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.events.following import FollowedFeed, Lost, Quiet, reset
+from api.events.following import FollowedFeed, LostEvents, QuietFeed, reset
 from api.events.forms import plain
 from api.http.presence import while_connected
 from schema.events import STREAM_POSITION, STREAM_RESET
@@ -42,9 +42,9 @@ class EventSocket(Response):
     async def _frames(self) -> AsyncIterator[str]:
         async for part in self._followed.parts():
             match part:
-                case Lost(asked, resumed):
+                case LostEvents(asked, resumed):
                     yield _said(STREAM_RESET, resumed, reset(asked, resumed))
-                case Quiet(position, _):
+                case QuietFeed(position, _):
                     yield _said(STREAM_POSITION, position, {})
                 case _:
                     for event in part.events:

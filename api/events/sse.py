@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.events.following import FollowedFeed, Lost, Quiet, reset
+from api.events.following import FollowedFeed, LostEvents, QuietFeed, reset
 from api.events.forms import compact
 from api.http.presence import while_connected
 from schema.events import STREAM_RESET
@@ -43,9 +43,9 @@ class EventStream(Response):
         yield b"retry: %d\nid: %d\n\n" % (RETRY_MS, self._followed.start)
         async for part in self._followed.parts():
             match part:
-                case Lost(asked, resumed):
+                case LostEvents(asked, resumed):
                     yield _event(STREAM_RESET, resumed, _reset(asked, resumed))
-                case Quiet(position, moved):
+                case QuietFeed(position, moved):
                     yield b": heartbeat\nid: %d\n\n" % position if moved else b": heartbeat\n\n"
                 case _:
                     for piece in _pieces(part.events, self._form):
