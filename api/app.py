@@ -7,10 +7,12 @@ from fastapi import FastAPI
 
 from api.access import holds, tenants
 from api.access import routes as tokens
+from api.access.audited import AuditedReads
 from api.access.limits import Budget
 from api.access.rates import Rates
 from api.access.reads import LongReads
 from api.access.tokens import Tokens
+from api.audit import routes as audit
 from api.commands import batch as batches
 from api.commands import routes as mutations
 from api.commands import run as commands
@@ -77,6 +79,7 @@ ROUTERS = (
     snapshots,
     mounts,
     journal,
+    audit,
     events,
     subscriptions,
     operations,
@@ -123,6 +126,7 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
         Rates(counts.refused),
     )  # fmt: skip
     app.state.feed, app.state.turns, app.state.counts = feed, Turns(), counts
+    app.state.audited = AuditedReads(services.pool, settings.audit_reads)
     app.state.readers = Readers(settings)
     app.state.downloads = Downloads(services.pool, services.announce)
     app.state.metrics = metrics.Sources(counts, Looks(services.pool, services.vitals), lambda: feed.followers)

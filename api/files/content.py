@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access.admission import admit
+from api.access.audited import note_read
 from api.files.downloads import downloads_of
 from api.files.queries import ContentQuery
 from api.files.recorded import REFUSALS, Recorded, open_recorded
@@ -23,6 +24,7 @@ from api.http.media import served_type
 from api.http.ranges import Range, Unsatisfiable
 from api.http.routes import Plain
 from api.services import front_of
+from schema.access.acts import ActKind
 from schema.errors import InvalidRequest, VersionConflict
 from schema.principals import Principal
 from schema.store.downloads import DownloadEvent
@@ -97,6 +99,14 @@ async def _answer(request: Request, kind: str, principal: Principal, found: Reco
         size = sum(end - start for start, end in wanted) if wanted else reader.size
         mount = await front_of(request).mounts.get(found.mount, principal.tenant)
         reader.lease = await front_of(request).budget.read(mount, size)
+        read = {
+            "nodeId": found.node,
+            "path": found.path.text,
+            "version": found.version,
+            "hash": found.hash,
+            "ranges": wanted,
+        }
+        await note_read(request, principal, ActKind.READ_CONTENT, found.mount, read)
     ready = await _content_digest(asked.get("want-content-digest", ""), found, reader, wanted, headers)
     if request.method == "HEAD":
         return Streamed(reader, wanted, headers, bodyless=True)

@@ -24,6 +24,8 @@ class ActKind(StrEnum):
     CREATE_HOLD = "createHold"
     EXTEND_HOLD = "extendHold"
     RELEASE_HOLD = "releaseHold"
+    READ_CONTENT = "readContent"
+    READ_JOURNAL = "readJournal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -240,6 +240,7 @@ ROWS: Mapping[str, MatrixRow] = {
     "updateMount": MatrixRow("mounts", "mount", lambda subject: {"json": {}}),
     "removeMount": MatrixRow("mounts", "mount"),
     "changeMountCredentials": MatrixRow("credentials", "mount", lambda subject: {"json": {"accessKeyId": "x"}}),
+    "verifyAudit": MatrixRow("audit", "tenant"),
     "listJournal": MatrixRow("read", sends=_query(), lists=_names("team/f")),
     "streamEvents": MatrixRow(
         "read", "mount", lambda subject: {"params": subject.here, "headers": {"last-event-id": "none"}}
