@@ -50,7 +50,8 @@ WITH page AS MATERIALIZED (
            ELSE '\x00000000000000000000000000000000'::bytea END AS digest
       FROM page p WHERE position('\x00'::bytea IN p.path) = 0
 )
-SELECT count(*) AS found, string_agg(path, '\x00'::bytea ORDER BY path) AS paths, string_agg(digest, ''::bytea ORDER BY path) AS digests,
+SELECT count(*) AS found, string_agg(path, '\x00'::bytea ORDER BY path) AS paths,
+       string_agg(digest, ''::bytea ORDER BY path) AS digests,
        (SELECT p.path FROM page p ORDER BY p.path DESC LIMIT 1) AS last, (SELECT count(*) FROM page) AS taken
   FROM named
 
