@@ -32,7 +32,7 @@ from tests.bench.running import BUCKET, BenchService, servers, service, stack
 IN_DIRECTORY = 100
 
 
-def fill(top: Path, files: int, size: int, *, flat: bool) -> int:
+def fill(top: Path, files: int, size: int, *, flat: bool, empty: bool = False) -> int:
     """How many names there are, with the directory itself."""
     top.mkdir()
     content, folders = os.urandom(size), 0
@@ -41,7 +41,7 @@ def fill(top: Path, files: int, size: int, *, flat: bool) -> int:
         if not flat and number % IN_DIRECTORY == 0:
             folders += 1 + (not below.parent.exists())
             below.mkdir(parents=True)
-        (below / f"file {number:07}.txt").write_bytes(b"%d" % number + content)
+        (below / f"file {number:07}.txt").write_bytes(b"" if empty else b"%d" % number + content)
     return files + folders + 1
 
 
