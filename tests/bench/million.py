@@ -2,10 +2,10 @@
 
     python -m tests.bench.million [--files 1000000] [--quick]
 
-The files are empty and made on the disk. Then: the import; a plan with one item per file, which is dropped; a verification of all
-of them, one item per file; the move of the whole directory; its deletion and the undo of that. Beside each a client makes directories,
-one after the other, as it does alone before. Prints rates, latencies with their ratios, peak memory, the bytes that the record has
-for each name, and of all workflows the longest history and the largest event.
+The files are empty and made on the disk. Then: the import; a plan with one item per file, which is dropped; a verification of
+all of them, one item per file; the move of the whole directory; its deletion and the undo of that. Beside each a client makes
+directories, one after the other, as it does alone before. Prints rates, latencies with their ratios, peak memory, the bytes that
+the record has for each name, and of all workflows the longest history and the largest event.
 """
 
 import argparse
