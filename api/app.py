@@ -30,6 +30,9 @@ from api.http.descriptors import EnoughDescriptors
 from api.http.routes import surround
 from api.http.sockets import Sockets
 from api.journal import routes as journal
+from api.links import follow
+from api.links import routes as links
+from api.links.admission import LinkPasswords
 from api.metastore import namespaces
 from api.metastore import routes as metastore
 from api.mounts import routes as mounts
@@ -64,6 +67,8 @@ ROUTERS = (
     tokens,
     tenants,
     holds,
+    links,
+    follow,
     uploads,
     writes,
     direct,
@@ -126,6 +131,7 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
         Rates(counts.refused),
     )  # fmt: skip
     app.state.feed, app.state.turns, app.state.counts = feed, Turns(), counts
+    app.state.link_passwords = LinkPasswords()
     app.state.audited = AuditedReads(services.pool, settings.audit_reads)
     app.state.readers = Readers(settings)
     app.state.downloads = Downloads(services.pool, services.announce)
