@@ -51,6 +51,8 @@ POINTS: dict[str, str] = {
     "drift.page": "a look has read a page of the storage; what it came upon so far may be kept or not",
     "drift.read": "a look has read all it is about, nothing is judged",
     "drift.judged": "the transaction with the conclusion of a look is about to commit",
+    "drift.staged": "copies for heals are staged, none of their commands has begun",
+    "drift.healed": "the commands of heals have ended, their findings do not know of those that failed",
     "drift.concluded": "the conclusion of a look is durable",
     "recompute.page": "a page of directories is recomputed, and its corrections and where it ends are durable",
     "publish.positioned": "events have their positions, Redis has not seen them",

@@ -18,6 +18,7 @@ from activities.commands.stage import StageCopies
 from activities.consumers.lake import Lake, LakePlace
 from activities.consumers.metastore import Metastore
 from activities.consumers.timestore import Timestore
+from activities.drift.heal import Heal
 from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
 from activities.events.deliver import Deliver
@@ -232,6 +233,7 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
         ImportTree(pool, executors, copies, publish.announce),
         Observe(pool, executors, copies, publish.announce),
         Jobs(pool, publish.announce),
+        Heal(pool, executors, copies),
     )
 
 

@@ -109,6 +109,7 @@ class DriftFinding(Shape):
     by: str | None
     version: int
     until: datetime | None
+    problem: JsonObject | None
     ended_at: datetime | None
     look_id: int
 

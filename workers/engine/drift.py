@@ -10,12 +10,12 @@ from temporalio.client import Client, ScheduleActionStartWorkflow
 
 from activities.drift.jobs import JobRef
 from activities.drift.observe import LookOrder
-from schema.store import drift_hints
+from schema.store import drift_hints, heals
 from schema.store import looks as look_store
 from schema.store import reconciliations as job_store
 from workers.engine.schedules import ensure
 from workflows.drift.audit import AuditMount
-from workflows.drift.start import look_at, reconcile
+from workflows.drift.start import heal, look_at, reconcile
 from workflows.queues import bulk_queue
 
 if TYPE_CHECKING:
@@ -27,12 +27,15 @@ _PREFIX = "drift-audit/"
 
 
 async def start_due(client: Client, pool: Pool, mount: MountId, silent_seconds: float) -> None:
-    """Hints without a look, and jobs whose workflow was not heard of."""
+    """Hints without a look, findings without a heal, and jobs whose workflow was not heard of."""
     async with pool.connection() as connection:
         hinted = await drift_hints.waiting(connection)
         jobs = await job_store.due(connection, mount, silent_seconds)
+        healable = await heals.due_mounts(connection, [mount])
     if mount in hinted:
         await look_at(client, mount)
+    if healable:
+        await heal(client, mount)
     for job, tenant in jobs:
         await reconcile(client, mount, JobRef(job, tenant))
 

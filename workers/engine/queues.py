@@ -15,6 +15,7 @@ from activities.commands.begin import Begin
 from activities.commands.commit import Commit
 from activities.commands.finish import Finish
 from activities.commands.stage import StageCopies
+from activities.drift.heal import Heal
 from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
 from activities.events.deliver import Deliver
@@ -34,6 +35,7 @@ from workers.process.beats import EVERY_SECONDS, Beats
 from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
 from workflows.drift.audit import AuditMount
+from workflows.drift.heal import HealFindings
 from workflows.drift.look_at import LookAt
 from workflows.drift.reconcile import ReconcilePlace
 from workflows.events.deliver import DeliverEvents
@@ -70,6 +72,7 @@ class Activities:
     imports: ImportTree
     observe: Observe
     jobs: Jobs
+    heal: Heal
     interceptors: Sequence[Interceptor] = (Beats(),)
     """Interceptors around each activity"""
 
@@ -89,7 +92,8 @@ class Activities:
     @property
     def _drift(self) -> Sequence[Callable[..., Any]]:
         steps: list[Callable[..., Any]] = [self.observe.begin, self.observe.read, self.observe.conclude]
-        return [*steps, self.observe.discard, self.observe.answer, self.jobs.start, self.jobs.end]
+        heals: list[Callable[..., Any]] = [self.heal.prepare, self.heal.end]
+        return [*steps, self.observe.discard, self.observe.answer, self.jobs.start, self.jobs.end, *heals]
 
 
 def mutation_worker(settings: Settings, client: Client, mount: MountId, activities: Activities) -> Worker:
@@ -121,6 +125,7 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
             LookAt,
             AuditMount,
             ReconcilePlace,
+            HealFindings,
         ],
         activities=activities.bulk,
         max_concurrent_workflow_task_polls=2,
