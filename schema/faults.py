@@ -53,6 +53,7 @@ POINTS: dict[str, str] = {
     "drift.judged": "the transaction with the conclusion of a look is about to commit",
     "drift.staged": "copies for heals are staged, none of their commands has begun",
     "drift.healed": "the commands of heals have ended, their findings do not know of those that failed",
+    "drift.scrubbed": "a page of contents was read again, how far that is was not kept",
     "drift.concluded": "the conclusion of a look is durable",
     "recompute.page": "a page of directories is recomputed, and its corrections and where it ends are durable",
     "publish.positioned": "events have their positions, Redis has not seen them",

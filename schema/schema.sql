@@ -763,7 +763,8 @@ CREATE TABLE filestore.drift_mounts (
     conclusions    bigint NOT NULL DEFAULT 0,
     audited_at     timestamptz,
     audit          bigint,
-    touched_at     timestamptz NOT NULL DEFAULT now()
+    touched_at     timestamptz NOT NULL DEFAULT now(),
+    scrub          jsonb                                               -- how far its contents were read again
 );
 
 CREATE TYPE filestore.look_state AS ENUM ('reading', 'waiting', 'concluded', 'discarded', 'failed');

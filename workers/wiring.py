@@ -22,6 +22,7 @@ from activities.consumers.timestore import Timestore
 from activities.drift.heal import Heal
 from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
+from activities.drift.scrub import Scrub
 from activities.events.deliver import Deliver
 from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
@@ -245,6 +246,7 @@ def _activities(
         Observe(pool, executors, copies, publish.announce),
         Jobs(pool, publish.announce),
         Heal(pool, executors, copies),
+        Scrub(pool, executors, copies, publish.announce),
     )
 
 

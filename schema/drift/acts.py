@@ -55,6 +55,7 @@ class DriftKind(StrEnum):
     MOVED = "moved"
     UNREADABLE = "unreadable"
     LINKED = "linked"
+    DAMAGED = "damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +241,14 @@ class _Weighing:
         self._out.counts["unreadable"] += 1
         self._report(DriftKind.UNREADABLE, conclusion, self._policy.on_unreadable, FindingState.OPEN)
 
+    def _damaged(self, conclusion: Conclusion) -> None:
+        """No program has meant it: the record follows it on no policy, and our copy comes back if there is one."""
+        self._out.counts["damaged"] += 1
+        acts = self._terms.acts_on(conclusion)
+        action, state = (DriftAction.RESTORE, FindingState.WAITING) if acts else (DriftAction.ASK, FindingState.OPEN)
+        self._report(DriftKind.DAMAGED, conclusion, action, state)
+        self._doubt(conclusion)
+
     def _linked(self, conclusion: Conclusion) -> None:
         self._out.counts["linked"] += 1
         self._report(DriftKind.LINKED, conclusion, DriftAction.ASK, FindingState.OPEN)
@@ -262,6 +271,7 @@ class _Weighing:
         DriftVerdict.STILL_MISSING: _stands,
         DriftVerdict.UNREADABLE: _unreadable,
         DriftVerdict.LINKED: _linked,
+        DriftVerdict.DAMAGED: _damaged,
         DriftVerdict.UNSURE: _unsure,
         DriftVerdict.LEFT: _settled,
         DriftVerdict.NOTHING: _settled,

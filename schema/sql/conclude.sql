@@ -317,8 +317,9 @@ SELECT m.tenant, m.id, decode(i.path, 'hex'), i.kind, i.state, i.node, n.version
 RETURNING f.id, f.node_id, f.path, f.kind, f.state::text, f.version, f.first_seen = f.last_seen AS fresh
 
 -- name: standing
--- Where findings stand.
-SELECT path FROM filestore.findings WHERE mount_id = %(mount)s AND ended_at IS NULL AND state <> 'ignored'
+-- Where findings stand that a look without a trace of them ends. Damage shows only when its bytes are read.
+SELECT path FROM filestore.findings
+ WHERE mount_id = %(mount)s AND ended_at IS NULL AND state <> 'ignored' AND kind <> 'damaged'
 
 -- name: settle
 -- Findings of places where all is well.

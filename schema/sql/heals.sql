@@ -43,7 +43,7 @@ SELECT f.id, f.tenant, f.path, f.kind, f.version, f.node_id, f.node_version, f.o
 
 -- name: next_due
 -- In how many seconds the next heal may go.
-SELECT greatest(0, extract(epoch FROM min(f.due_at) - now()))::float8 AS seconds FROM filestore.findings f
+SELECT extract(epoch FROM min(f.due_at) - now())::float8 AS seconds FROM filestore.findings f
  WHERE f.mount_id = %(mount)s AND f.state = 'waiting' AND (f.plan IS NULL OR f.plan = 0 OR f.decided_by IS NOT NULL)
 
 -- name: copies

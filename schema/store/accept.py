@@ -28,6 +28,12 @@ async def accept(connection: Connection, look: Look, finding: HeldFinding, sight
     await judged.write(connection, look, LookOutcome(acts=await acts(connection, look, finding, sighting)))
 
 
+async def node(connection: Connection, look: Look, id: int) -> Believed | None:
+    """A node as the record has it now."""
+    row = await (await connection.execute(SQL["node"], {"id": id})).fetchone()
+    return None if row is None else node_of(row, look)
+
+
 async def acts(connection: Connection, look: Look, finding: HeldFinding, sighting: Sighting) -> list[Act]:
     """What makes a record of what lies there. Raises StaleFinding."""
     return await _acts(connection, finding, sighting, await _here(connection, look, finding))

@@ -104,7 +104,7 @@ async def due(connection: Connection, mount: MountId, limit: int) -> list[DueFin
 async def next_due(connection: Connection, mount: MountId) -> float | None:
     """Seconds. None: nothing waits."""
     row = await (await connection.execute(SQL["next_due"], {"mount": mount})).fetchone()
-    return row["seconds"] if row is not None else None
+    return None if row is None or row["seconds"] is None else max(0.0, row["seconds"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Drift on the real stack: what another program does to a mount becomes the record, or waits for a person."""
 
+import os
 import shutil
 from typing import Any
 
@@ -170,13 +171,12 @@ def test_what_was_decided_is_put_right_from_our_copies(service: Service, tree: M
     found = inbox(service, tree)["d"]
     body = {"ids": [{"id": found["id"], "version": found["version"]}], "decision": "restore"}
     assert result(service.call("POST", "/v1/drift/decide", json=body), 200)["findings"][0]["state"] == "waiting"
-    assert until(lambda: (tree.root / "d" / "c").exists() and inbox(service, tree, state="waiting") == {})
+    assert until(lambda: (tree.root / "d" / "c").exists() and "d/e/f" in inbox(service, tree, state="open"))
     assert states(service, tree) == {
         "a": "active", "b": "active", "copy-of-a": "active", "copy-of-c": "active", "d": "active", "d/c": "active",
         "d/e": "active", "d/e/f": "missing",
     }  # fmt: skip
-    lost = inbox(service, tree)["d/e/f"]
-    assert (lost["state"], lost["problem"]["code"]) == ("open", "CONTENT_EXPIRED")
+    assert inbox(service, tree)["d/e/f"]["problem"]["code"] == "CONTENT_EXPIRED"
     node = service.at(tree, "a").json()["data"]
     versions = result(service.call("GET", f"/v1/nodes/{node['id']}/snapshots"), 200)["snapshots"]
     assert [(one["version"], one["sizeBytes"]) for one in versions[:2]] == [
@@ -185,4 +185,17 @@ def test_what_was_decided_is_put_right_from_our_copies(service: Service, tree: M
     ]
     content = service.call("GET", versions[1]["contentUrl"])
     assert content.content == b"theirs"
+    place = tree.root / "a"
+    was = place.stat()
+    place.write_bytes(b"x")
+    os.utime(place, ns=(was.st_atime_ns, was.st_mtime_ns))
+    policy(service, tree, onMissing="ask", scrub={"everySeconds": 2})
+    assert until(lambda: place.read_bytes() == b"a")
+    assert until(lambda: scrub_of(service, tree)["coverage"] == 1.0 and scrub_of(service, tree)["oldestVerified"])
+    policy(service, tree)
     check_mounts([tree])
+
+
+def scrub_of(service: Service, mount: MountOfTest) -> dict[str, Any]:
+    scrub: dict[str, Any] = result(service.call("GET", f"/v1/backend-mounts/{mount.id}/consistency"), 200)["scrub"]
+    return scrub

@@ -57,6 +57,7 @@ async def test_what_policy_says_is_put_right_and_what_lay_there_is_kept(drifting
     after = await drifting.nodes()
     assert (after["a"], after["b"]) == (before["a"], before["b"])
     assert (await drifting.findings(), await drifting.problems()) == ({}, [])
+    assert (await steps_of(drifting).prepare(drifting.mount)).wait_seconds is None
     assert (await drifting.look()).counts.keys() <= {"touched"}
     entries = await drifting.rows(
         "SELECT kind FROM filestore.journal_entries WHERE mount_id = %s AND kind <> 'reconcileNode'", drifting.mount

@@ -233,6 +233,7 @@ BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcom
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
 RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
 LOOKS, CONCLUDE, HOLDS, HEALS = load("looks"), load("conclude"), load("holds"), load("heals")
+SCRUB = load("scrub")
 HELD = json.dumps([{"n": 1, "mount": 1, "path": "35", "above": [0], "tree": True}])
 LISTED = {"paths": [b"5/", b"6/"], "devices": [0, 0], "inodes": [7, 8], "births": [7, 8]}
 NOW = datetime.now(UTC) + timedelta(days=1)
@@ -422,6 +423,11 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "the plan of heals": (HEALS["plan"], {"ids": [500, 501], "plan": 0}, {"findings_pkey"}),
     "the answer to heals": (HEALS["answer"], {"yes": True, "look": 500}, {"findings_plan"}),
     "what a directory held that is back": (HEALS["open_below"], {"findings": [500]}, {"findings_pkey", "nodes_name"}),
+    "contents to scrub": (SCRUB["page"], {"mount": 1, "directory": b"5/", "name": b"", "limit": 128},
+                          {"nodes_directory", "nodes_name"}),
+    "contents to scrub behind": (SCRUB["behind"], {"mount": 1, "directory": b"5/"}, {"nodes_directory"}),
+    "how far a scrub is": (SCRUB["progress"], {"mount": 1}, {"nodes_directory"}),
+    "damage": (SCRUB["seen_damaged"], {"node": 500, "version": 1, "ctime": 7}, {"nodes_pkey"}),
     "content that is lost": (CONCLUDE["lose_content"], {"ids": [500, 501]}, {"snapshots_pkey"}),
     "findings of a decision": (load("findings")["lock"], {"ids": [500, 501]}, {"findings_pkey"}),
     "jobs that are due": (load("reconciliations")["due"], {"mount": 1, "silent": 9.0}, {"reconciliation_jobs_open"}),

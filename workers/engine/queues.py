@@ -18,6 +18,7 @@ from activities.commands.stage import StageCopies
 from activities.drift.heal import Heal
 from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
+from activities.drift.scrub import Scrub
 from activities.events.deliver import Deliver
 from activities.events.publish import Publish
 from activities.operations.chunk import NextChunk
@@ -38,6 +39,7 @@ from workflows.drift.audit import AuditMount
 from workflows.drift.heal import HealFindings
 from workflows.drift.look_at import LookAt
 from workflows.drift.reconcile import ReconcilePlace
+from workflows.drift.scrub import ScrubMount
 from workflows.events.deliver import DeliverEvents
 from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
@@ -73,6 +75,7 @@ class Activities:
     observe: Observe
     jobs: Jobs
     heal: Heal
+    scrub: Scrub
     interceptors: Sequence[Interceptor] = (Beats(),)
     """Interceptors around each activity"""
 
@@ -92,7 +95,7 @@ class Activities:
     @property
     def _drift(self) -> Sequence[Callable[..., Any]]:
         steps: list[Callable[..., Any]] = [self.observe.begin, self.observe.read, self.observe.conclude]
-        heals: list[Callable[..., Any]] = [self.heal.prepare, self.heal.end]
+        heals: list[Callable[..., Any]] = [self.heal.prepare, self.heal.end, self.scrub.scrub]
         return [*steps, self.observe.discard, self.observe.answer, self.jobs.start, self.jobs.end, *heals]
 
 
@@ -126,6 +129,7 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
             AuditMount,
             ReconcilePlace,
             HealFindings,
+            ScrubMount,
         ],
         activities=activities.bulk,
         max_concurrent_workflow_task_polls=2,
