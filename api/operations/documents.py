@@ -82,7 +82,7 @@ def _progress(row: Mapping[str, Any], state: OperationState) -> dict[str, Any]:
         "bytesTotal": row["bytes"], "bytesDone": row["bytes_done"], "itemsPerSecond": rate,
         "bytesPerSecond": row["bytes_done"] / seconds if seconds else None,
         "etaSeconds": left / rate if rate and imported is None and state is OperationState.RUNNING else None,
-        "currentPaths": at or [NodePath(path).text for path in row["current"]],
+        "currentPaths": at or [NodePath(path).text for _, path in row["current"]],
         "itemsKnown": imported.get("known", 0) if imported is not None else None,
         "itemsHashed": imported.get("hashed", 0) if imported is not None else None,
         "bytesHashed": imported.get("hashed_bytes", 0) if imported is not None else None,
@@ -120,7 +120,7 @@ def _selection(row: Mapping[str, Any]) -> dict[str, Any]:
     told = {
         "principal": asked.principal, "tokenId": asked.token_id, "correlationId": asked.correlation_id, "from": asked.since,
         "to": asked.until, **(spelled("path", asked.path) if asked.path is not None else {}),
-        "commandIds": list(asked.commands), "operationId": asked.operation_id,
+        "commandIds": list(asked.commands), "operationId": asked.operation_id, "backendMountIds": list(asked.mounts),
     }  # fmt: skip
     return {name: value for name, value in told.items() if value not in (None, [])}
 

@@ -127,7 +127,8 @@ def undo_of(principal: Principal, original: Operation, *, plan_only: bool, corre
         kind=OperationKind.UNDO, mount_id=original.mount_id, path=original.path, target_path=original.target_path,
         target_mount=original.target_mount,
         # Of an undo by selection a node can have several items: only the journal says how they follow each other.
-        undo=None if original.undo is None else UndoSelection(operation_id=original.id),
+        undo=None if original.undo is None else UndoSelection(operation_id=original.id, mounts=original.undo.mounts),
+        subtrees=original.subtrees,
         plan_only=plan_only, undoes=original.id, undoes_turn=original.turn, correlation_id=correlation,
     )  # fmt: skip
 
@@ -138,8 +139,8 @@ async def locked(connection: Connection, id: str, principal: Principal) -> Opera
     if found is None or found.operation.tenant != principal.tenant:
         raise NotFound("There is no such operation.")
     operation = found.operation
-    for place in (operation.path, operation.target_path):
-        if place is not None and not readable(principal, operation.mount_id, place):
-            raise NotFound("There is no such operation.")
-    authorise(principal, "operate", operation.mount_id, operation.path)
+    if not all(readable(principal, *claim) for claim in [(operation.mount_id, operation.path), *operation.claims]):
+        raise NotFound("There is no such operation.")
+    for subtree in operation.subtrees or [(operation.mount_id, operation.path)]:
+        authorise(principal, "operate", *subtree)
     return operation

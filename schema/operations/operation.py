@@ -1,6 +1,6 @@
 """An operation and its items, as their rows say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
@@ -188,6 +188,8 @@ class Operation:
     """The client's name for the piece of work that it belongs to, with each of its items"""
     stale: bool = False
     """Of an undo: its original was taken up again since it was planned, or another one puts it back"""
+    subtrees: Sequence[tuple[MountId, NodePath]] | None = None
+    """What it claims against other operations. None: its path and its target"""
     conflicts: int = 0
     items: int = 0
     done: int = 0
@@ -201,6 +203,19 @@ class Operation:
     """Of the changed ones: those of earlier turns"""
     reversed: int = 0
     in_flight: int = 0
+
+    @property
+    def claims(self) -> list[tuple[MountId, NodePath]]:
+        """The subtrees that are its own while it moves."""
+        if self.subtrees is not None:
+            return list(self.subtrees)
+        here = [(self.mount_id, self.path)]
+        return here if self.target_path is None else [*here, (self.target_mount or self.mount_id, self.target_path)]
+
+    @property
+    def mounts(self) -> list[MountId]:
+        """Where it may change something; its own one, whose host runs it, comes first."""
+        return list(dict.fromkeys([self.mount_id, *(mount for mount, _ in self.claims)]))
 
     @property
     def descends(self) -> bool:

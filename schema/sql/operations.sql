@@ -4,11 +4,12 @@
 -- A key names one operation of its principal. No row: it exists already.
 INSERT INTO filestore.operations (id, tenant, principal, token_id, key, request_hash, kind, mount_id, path, target_path, selection,
        options, metadata, plan_only, undoes, undoes_turn, state, planned_at, started_at, target_mount_id,
-       correlation_id)
+       correlation_id, claim_mounts, claim_paths)
 VALUES (%(id)s, %(tenant)s, %(principal)s, %(token_id)s, %(key)s, decode(%(hash)s, 'hex'), %(kind)s, %(mount)s, %(path)s,
        %(target)s, %(selection)s::jsonb, %(options)s::jsonb, %(metadata)s::jsonb, %(plan_only)s, %(undoes)s, %(undoes_turn)s,
        %(state)s::filestore.operation_state, CASE WHEN %(state)s <> 'planning' THEN now() END,
-       CASE %(state)s WHEN 'running' THEN now() END, %(target_mount)s, %(correlation)s)
+       CASE %(state)s WHEN 'running' THEN now() END, %(target_mount)s, %(correlation)s, %(claim_mounts)s::bigint[],
+       %(claim_paths)s::bytea[])
 ON CONFLICT (tenant, principal, key) DO NOTHING
 RETURNING id::text
 
@@ -28,7 +29,7 @@ SELECT o.id::text FROM filestore.operations o
 SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path, o.target_path, o.selection, o.options, o.metadata,
        o.state::text, o.want, o.back, o.turn, o.plan_only, o.undoes::text, o.undoes_turn, o.conflicts, o.items, o.done, o.failed,
        o.skipped, o.changed, o.reversed, o.in_flight, o.claimed, o.plan_cursor, o.planned_entry, o.failed_before, o.changed_before,
-       o.correlation_id, o.created_at, o.started_at IS NOT NULL AS started, o.target_mount_id,
+       o.correlation_id, o.created_at, o.started_at IS NOT NULL AS started, o.target_mount_id, o.claim_mounts, o.claim_paths,
        greatest(0, extract(epoch FROM o.paced_until - now()))::float AS pace_seconds,
        o.away_mount, greatest(0, extract(epoch FROM o.away_until - now()))::float AS away_seconds
   FROM filestore.operations o WHERE o.id = %(id)s
@@ -184,6 +185,10 @@ SELECT %(id)s, i.item, i.kind, decode(i.path, 'hex'), decode(i.target, 'hex'), i
        needs integer, state filestore.item_state, code text, message text,
        mount bigint, target_mount bigint)
 
+-- name: cover
+-- What it claims, now that its items are known.
+UPDATE filestore.operations SET claim_mounts = %(mounts)s::bigint[], claim_paths = %(paths)s::bytea[] WHERE id = %(id)s
+
 -- name: advance_plan
 -- What a page of the plan adds up to, and where it ended.
 UPDATE filestore.operations
@@ -206,8 +211,11 @@ UPDATE filestore.operations
 -- Another operation that is at work in the same subtrees, or above or below them.
 SELECT o.id::text FROM filestore.operations o
  WHERE o.claimed AND o.id <> %(id)s
-   AND EXISTS (SELECT FROM (VALUES (o.mount_id, o.path), (coalesce(o.target_mount_id, o.mount_id), o.target_path))
-                             AS theirs(mount, path)
+   AND EXISTS (SELECT FROM (SELECT o.mount_id, o.path WHERE o.claim_paths IS NULL
+                            UNION ALL
+                            SELECT coalesce(o.target_mount_id, o.mount_id), o.target_path WHERE o.claim_paths IS NULL
+                            UNION ALL
+                            SELECT c.mount, c.path FROM unnest(o.claim_mounts, o.claim_paths) AS c(mount, path)) AS theirs(mount, path)
                  JOIN unnest(%(mounts)s::bigint[], %(paths)s::bytea[]) AS ours(mount, path) ON ours.mount = theirs.mount
                 WHERE theirs.path = ours.path OR theirs.path = '' OR ours.path = ''
                    OR substring(ours.path FOR octet_length(theirs.path) + 1) = theirs.path || '\x2f'::bytea
@@ -330,6 +338,16 @@ UPDATE filestore.operations o SET failed = o.failed + n.failed, skipped = o.skip
 SELECT item FROM filestore.operation_items
  WHERE operation_id = %(id)s AND item = ANY(%(items)s::integer[]) AND deferred >= %(most)s
 
+-- name: unmet
+-- Which of these do not go because the item that they need did not, with its code.
+SELECT i.item, coalesce(p.code, 'VERSION_CONFLICT') AS code
+  FROM unnest(%(items)s::integer[]) AS x(item)
+ CROSS JOIN LATERAL (SELECT k.item, k.needs FROM filestore.operation_items k
+                      WHERE k.operation_id = %(id)s AND k.item = x.item OFFSET 0) i
+ CROSS JOIN LATERAL (SELECT k.state, k.code FROM filestore.operation_items k
+                      WHERE k.operation_id = %(id)s AND k.item = i.needs OFFSET 0) p
+ WHERE p.state IN ('failed', 'skipped')
+
 -- name: reach
 -- A pause, a turn back, or an end is reached.
 UPDATE filestore.operations
@@ -364,8 +382,10 @@ UPDATE filestore.operations SET touched_at = now() WHERE id = %(id)s
 SELECT o.id::text, o.tenant, o.kind, o.state::text, o.want, o.back, o.turn, o.mount_id, o.path, o.target_path, o.selection,
        o.options, o.metadata, o.plan_cursor, o.items, o.nodes, o.bytes, o.conflicts, o.done, o.failed, o.skipped, o.reversed,
        o.in_flight, o.nodes_done, o.bytes_done, o.principal, o.created_at, o.planned_at, o.started_at, o.ended_at, o.undoes::text,
-       coalesce(o.waits_for::text, (SELECT 'freeze ' || (z.facts->>'id') FROM filestore.freeze_of_v1(o.tenant, o.mount_id) z
-           WHERE o.state IN ('waiting', 'rolling_back'))) AS waits_for, o.refusal, o.away_mount, o.correlation_id,
+       coalesce(o.waits_for::text, (SELECT 'freeze ' || (z.facts->>'id')
+          FROM unnest(o.mount_id || coalesce(o.claim_mounts, ARRAY[o.target_mount_id])) AS m(id)
+         CROSS JOIN LATERAL filestore.freeze_of_v1(o.tenant, m.id) z
+         WHERE o.state IN ('waiting', 'rolling_back') LIMIT 1)) AS waits_for, o.refusal, o.away_mount, o.correlation_id,
        o.target_mount_id,
        (SELECT u.id::text FROM filestore.operations u
          WHERE u.undoes = o.id AND u.state <> 'cancelled' ORDER BY u.created_at DESC LIMIT 1) AS undone_by,
@@ -381,7 +401,7 @@ SELECT e.code, e.count, e.item FROM filestore.operation_errors e
 
 -- name: current
 -- What is in flight.
-SELECT i.path FROM filestore.operation_items i WHERE i.operation_id = %(id)s AND i.state = 'running' ORDER BY i.item LIMIT 5
+SELECT i.path, i.mount_id FROM filestore.operation_items i WHERE i.operation_id = %(id)s AND i.state = 'running' ORDER BY i.item LIMIT 5
 
 -- name: listed
 -- The newest first.

@@ -351,6 +351,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "changed trees": (OPERATIONS["changed_trees"], {"id": OPERATION, "entry": 10**9, "trees": "[]"},
                       {"journal_entries_command_id_attempt_key", "operations_pkey"}),
     "comes_back": (OPERATIONS["comes_back"], {"id": OPERATION, "state": "pending"}, {"operation_items_state"}),
+    "unmet": (OPERATIONS["unmet"], {"id": OPERATION, "items": "{}"}, {"operation_items_pkey"}),
     "overlapping": (OPERATIONS["overlapping"], {"mounts": "{}", "id": OPERATION, "paths": "{}"}, {"operations_claimed"}),
     "a plan": (OPERATIONS["below"], {"mount": 1, "directory": b"5/", "high": b"50", "name": b"", "limit": 500},
                {"nodes_directory", "nodes_name"}),
@@ -693,7 +694,7 @@ SELECTED: dict[str, tuple[UndoSelection, set[str]]] = {
 async def test_what_an_undo_takes_is_found_by_index_for(full: tuple[Connection, MountId], name: str) -> None:
     connection, mount = full
     selection, expected = SELECTED[name]
-    values = undo_store.Taken("main", mount, selection, 2_000_000).values() | {"below": 900_000, "limit": 500}
+    values = undo_store.Taken("main", [mount], selection, 2_000_000).values() | {"below": 900_000, "limit": 500}
     nodes = await plan(connection, undo_store.QUERIES["changes"], values, generic=False)
     assert scanned(nodes) == set() and not sorts_everything(nodes)
     assert indexes(nodes) & expected
@@ -707,8 +708,18 @@ BETWEEN: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"snapshots_children", "journal_entries_end"},
     ),
     "changed_below": (
-        {"trees": json.dumps([{"item": 1, "path": "35", "entry": 7}])},
+        {"trees": json.dumps([{"path": "35", "entry": 7, "mount": 1}])},
         {"journal_entries_path", "journal_entries_target"},
+    ),
+    # Of a directory without children: each child costs a few pages more.
+    "strangers": (
+        {"directories": [5000], "limit": 1000},
+        {"nodes_pkey", "nodes_name", "snapshots_pkey", "journal_entries_end"},
+    ),
+    "above": ({"directories": [5, 6]}, {"nodes_pkey"}),
+    "made_in": (
+        {"directory": 5, "kind": "directory", "name": b"", "command": OPERATION, "limit": 200},
+        {"snapshots_children"},
     ),
     "expired": ({"contents": json.dumps([{"item": 1, "node": 5000, "version": 1}])}, {"snapshots_pkey"}),
     "own_versions": (
@@ -724,7 +735,7 @@ async def test_what_came_between_the_changes_of_an_undo_is_found_by_index(
 ) -> None:
     connection, mount = full
     more, expected = BETWEEN[name]
-    values = undo_store.Taken("main", mount, UndoSelection(principal="user1"), 2_000_000).values() | more
+    values = undo_store.Taken("main", [mount], UndoSelection(principal="user1"), 2_000_000).values() | more
     nodes = await plan(connection, undo_store.QUERIES[name], values, generic=False, run=True)
     assert scanned(nodes) == set() and expected <= indexes(nodes)
     assert touched(nodes) < PAGES_MAX
