@@ -39,6 +39,8 @@ SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path
 -- plan saw it: taken up again, or put back by another one.
 SELECT EXISTS (SELECT FROM filestore.operations u
                 WHERE u.undoes = %(id)s AND u.started_at IS NOT NULL AND (u.ended_at IS NULL OR u.done > 0)) AS undone,
+       (SELECT w.kind FROM filestore.operations o JOIN filestore.operations w ON w.id = o.undoes
+         WHERE o.id = %(id)s) AS undoes_kind,
        EXISTS (SELECT FROM filestore.operations o JOIN filestore.operations w ON w.id = o.undoes
                 WHERE o.id = %(id)s AND (w.ended_at IS NULL OR w.turn <> o.undoes_turn
                    OR EXISTS (SELECT FROM filestore.operations u
@@ -391,8 +393,18 @@ SELECT o.id::text, o.tenant, o.kind, o.state::text, o.want, o.back, o.turn, o.mo
          WHERE u.undoes = o.id AND u.state <> 'cancelled' ORDER BY u.created_at DESC LIMIT 1) AS undone_by,
        (SELECT json_build_object('control', k.control, 'reason', k.reason, 'principal', k.principal, 'at', k.created_at)
           FROM filestore.operation_controls k WHERE k.operation_id = o.id ORDER BY k.created_at DESC LIMIT 1) AS steered,
-       extract(epoch FROM coalesce(o.ended_at, now()) - o.started_at)::float AS seconds
-  FROM filestore.operations o WHERE o.id = %(id)s AND o.tenant = %(tenant)s
+       extract(epoch FROM coalesce(o.ended_at, now()) - o.started_at)::float AS seconds,
+       extract(epoch FROM now() - o.created_at)::float AS planning_seconds, x.expected
+  FROM filestore.operations o
+  LEFT JOIN LATERAL (
+      SELECT coalesce((SELECT w.done FROM filestore.operations w WHERE w.id = o.undoes),
+                      (SELECT 1 + r.file_count + r.directory_count
+                         FROM filestore.nodes d CROSS JOIN LATERAL filestore.rollup_of(d.id) r
+                        WHERE d.mount_id = o.mount_id AND d.directory_path IS NOT NULL AND d.state <> 'deleted'
+                          AND d.directory_path = CASE o.path WHEN '' THEN ''::bytea ELSE o.path || '\x2f'::bytea END
+                        LIMIT 1)) AS expected
+       WHERE (o.state = 'planning' OR o.kind = 'import' AND o.state = 'running') AND NOT o.selection ? 'paths') x ON true
+ WHERE o.id = %(id)s AND o.tenant = %(tenant)s
 
 -- name: errors
 -- By their codes: how many items, and one of them.
