@@ -60,8 +60,13 @@ UPDATE filestore.operations
 
 -- name: again
 -- Items that failed are pending again; those that could not be put back are to be put back again. All, or those of a list. Where
--- the plan found no node there is nothing to try. Errors and changes count anew.
-WITH again AS (
+-- the plan found no node there is nothing to try. Errors and changes count anew. Where a server was to blame, it is tried with one
+-- item first.
+WITH hurt AS (
+    SELECT EXISTS (SELECT FROM filestore.operation_items i
+                    WHERE i.operation_id = %(id)s AND i.state = 'failed' AND i.code IN ('UNAVAILABLE', 'MOUNT_OFFLINE')
+                      AND (%(items)s::integer[] IS NULL OR i.item = ANY(%(items)s::integer[]))) AS is
+), again AS (
     UPDATE filestore.operation_items
        SET state = CASE WHEN left_version IS NULL THEN 'pending' ELSE 'done' END::filestore.item_state, code = NULL, message = NULL,
            retry_at = NULL, deferred = 0
@@ -71,8 +76,10 @@ WITH again AS (
 )
 UPDATE filestore.operations o
    SET failed = o.failed - n.pending - n.done, failed_before = o.failed - n.pending - n.done, changed_before = o.changed,
-       done = o.done + n.done
-  FROM (SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'done') AS done FROM again) n
+       done = o.done + n.done, away_tries = 0,
+       away_mount = CASE WHEN hurt.is THEN coalesce(o.target_mount_id, o.mount_id) ELSE o.away_mount END
+  FROM (SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'done') AS done FROM again) n,
+       hurt
  WHERE o.id = %(id)s
 
 -- name: heard_of
