@@ -43,7 +43,7 @@ async def page(
     connection: Connection, operation: Operation, cursor: Cursor
 ) -> tuple[list[OperationItem], Cursor | None]:
     """The items of the page, and where the next one begins. None: it was the last, and the operation claims what its items need."""
-    at = Page(
+    at = UndoPage(
         connection, operation, _taken(operation, cursor["bound"], cursor["units"]), Passed.of_json(cursor["passed"])
     )
     going: Cursor | None
@@ -63,7 +63,7 @@ async def page(
 
 
 @dataclass(slots=True)
-class Page:
+class UndoPage:
     connection: Connection
     operation: Operation
     taken: Taken

@@ -224,7 +224,8 @@ SELECT o.id::text FROM filestore.operations o
                             UNION ALL
                             SELECT coalesce(o.target_mount_id, o.mount_id), o.target_path WHERE o.claim_paths IS NULL
                             UNION ALL
-                            SELECT c.mount, c.path FROM unnest(o.claim_mounts, o.claim_paths) AS c(mount, path)) AS theirs(mount, path)
+                            SELECT c.mount, c.path FROM unnest(o.claim_mounts, o.claim_paths) AS c(mount, path))
+                             AS theirs(mount, path)
                  JOIN unnest(%(mounts)s::bigint[], %(paths)s::bytea[]) AS ours(mount, path) ON ours.mount = theirs.mount
                 WHERE theirs.path = ours.path OR theirs.path = '' OR ours.path = ''
                    OR substring(ours.path FOR octet_length(theirs.path) + 1) = theirs.path || '\x2f'::bytea
@@ -420,7 +421,8 @@ SELECT e.code, e.count, e.item FROM filestore.operation_errors e
 
 -- name: current
 -- What is in flight.
-SELECT i.path, i.mount_id FROM filestore.operation_items i WHERE i.operation_id = %(id)s AND i.state = 'running' ORDER BY i.item LIMIT 5
+SELECT i.path, i.mount_id FROM filestore.operation_items i
+ WHERE i.operation_id = %(id)s AND i.state = 'running' ORDER BY i.item LIMIT 5
 
 -- name: listed
 -- The newest first.

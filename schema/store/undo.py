@@ -26,7 +26,7 @@ SQL = load("undo")
 FOREVER = 2**62
 
 
-def _whole(query: LiteralString) -> LiteralString:
+def with_taken(query: LiteralString) -> LiteralString:
     return query.replace("/* taken */ true", "(" + SQL["taken"] + ")")
 
 
@@ -37,7 +37,7 @@ def _of_mounts(query: LiteralString, mounts: Sequence[MountId]) -> LiteralString
 
 _ONE_MOUNT: LiteralString = "j.mount_id = %(mount)s"
 _SEVERAL: LiteralString = "j.mount_id = ANY(%(mounts)s::bigint[])"
-QUERIES: Mapping[str, LiteralString] = {name: _whole(query) for name, query in SQL.items()}
+QUERIES: Mapping[str, LiteralString] = {name: with_taken(query) for name, query in SQL.items()}
 
 
 @dataclass(frozen=True, slots=True)

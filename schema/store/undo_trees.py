@@ -10,18 +10,20 @@ from schema.ids import CommandId, MountId, NodeId
 from schema.nodes import NodeKind
 from schema.operations.undo import TreeNode
 from schema.paths import NodePath
-from schema.store.undo import QUERIES, Taken, rows_of
+from schema.sql import load
+from schema.store.undo import Taken, rows_of, with_taken
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
 
+SQL = load("undo_trees")
 _STRANGERS_MOST = 1000
 """Of the directories of one page so many are listed: any one of them keeps its directory"""
 BEFORE_ALL = (NodeKind.DIRECTORY, b"")
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
+class ForeignNode:
     """A node that something outside of the selection has changed last."""
 
     node: NodeId
@@ -35,17 +37,17 @@ class Stranger:
     """The selection has never changed it"""
 
 
-async def strangers(connection: Connection, taken: Taken, directories: Collection[NodeId]) -> list[Stranger]:
+async def strangers(connection: Connection, taken: Taken, directories: Collection[NodeId]) -> list[ForeignNode]:
     """What lies in these directories, and keeps them."""
     if not directories:
         return []
     values = taken.values() | {"directories": sorted(directories), "limit": _STRANGERS_MOST}
     return [
-        Stranger(
+        ForeignNode(
             NodeId(row["node"]), NodeKind(row["kind"]), row["version"], row["size"], MountId(row["mount_id"]),
             NodePath(bytes(row["path"])), NodeId(row["directory"]), row["foreign"],
         )
-        for row in await rows_of(connection, QUERIES["strangers"], values)
+        for row in await rows_of(connection, with_taken(SQL["strangers"]), values)
     ]  # fmt: skip
 
 
@@ -53,7 +55,7 @@ async def above(connection: Connection, directories: Collection[NodeId]) -> set[
     """These, and all directories above them."""
     if not directories:
         return set()
-    found = await rows_of(connection, QUERIES["above"], {"directories": sorted(directories)})
+    found = await rows_of(connection, SQL["above"], {"directories": sorted(directories)})
     return {NodeId(row["id"]) for row in found}
 
 
@@ -67,5 +69,5 @@ async def made_in(
             node=NodeId(row["node"]), kind=NodeKind(row["kind"]), version=row["version"], name=bytes(row["name"]),
             size=row["size"], gone=row["gone"],
         )
-        for row in await rows_of(connection, QUERIES["made_in"], values)
+        for row in await rows_of(connection, SQL["made_in"], values)
     ]  # fmt: skip

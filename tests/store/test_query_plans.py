@@ -230,6 +230,7 @@ WORK, RESTORES, PURGES = load("work_items"), load("restores"), load("purges")
 ITEMS, OPERATIONS, OPERATION = load("item_commands"), load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
 FORGETS = load("forgets")
 IMPORTS = load("imports")
+UNDO_TREES = load("undo_trees")
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
 RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
@@ -756,6 +757,7 @@ async def test_what_came_between_the_changes_of_an_undo_is_found_by_index(
     connection, mount = full
     more, expected = BETWEEN[name]
     values = undo_store.Taken("main", [mount], UndoSelection(principal="user1"), 2_000_000).values() | more
-    nodes = await plan(connection, undo_store.QUERIES[name], values, generic=False, run=True)
+    query = undo_store.QUERIES.get(name) or undo_store.with_taken(UNDO_TREES[name])
+    nodes = await plan(connection, query, values, generic=False, run=True)
     assert scanned(nodes) == set() and expected <= indexes(nodes)
     assert touched(nodes) < PAGES_MAX
