@@ -4,12 +4,11 @@
 -- A key names one operation of its principal. No row: it exists already.
 INSERT INTO filestore.operations (id, tenant, principal, token_id, key, request_hash, kind, mount_id, path, target_path, selection,
        options, metadata, plan_only, undoes, undoes_turn, state, planned_at, started_at, target_mount_id,
-       correlation_id, claim_mounts, claim_paths)
+       correlation_id)
 VALUES (%(id)s, %(tenant)s, %(principal)s, %(token_id)s, %(key)s, decode(%(hash)s, 'hex'), %(kind)s, %(mount)s, %(path)s,
        %(target)s, %(selection)s::jsonb, %(options)s::jsonb, %(metadata)s::jsonb, %(plan_only)s, %(undoes)s, %(undoes_turn)s,
        %(state)s::filestore.operation_state, CASE WHEN %(state)s <> 'planning' THEN now() END,
-       CASE %(state)s WHEN 'running' THEN now() END, %(target_mount)s, %(correlation)s, %(claim_mounts)s::bigint[],
-       %(claim_paths)s::bytea[])
+       CASE %(state)s WHEN 'running' THEN now() END, %(target_mount)s, %(correlation)s)
 ON CONFLICT (tenant, principal, key) DO NOTHING
 RETURNING id::text
 
@@ -29,7 +28,7 @@ SELECT o.id::text FROM filestore.operations o
 SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path, o.target_path, o.selection, o.options, o.metadata,
        o.state::text, o.want, o.back, o.turn, o.plan_only, o.undoes::text, o.undoes_turn, o.conflicts, o.items, o.done, o.failed,
        o.skipped, o.changed, o.reversed, o.in_flight, o.claimed, o.plan_cursor, o.planned_entry, o.failed_before, o.changed_before,
-       o.correlation_id, o.created_at, o.started_at IS NOT NULL AS started, o.target_mount_id, o.claim_mounts, o.claim_paths,
+       o.correlation_id, o.created_at, o.started_at IS NOT NULL AS started, o.target_mount_id,
        greatest(0, extract(epoch FROM o.paced_until - now()))::float AS pace_seconds,
        o.away_mount, greatest(0, extract(epoch FROM o.away_until - now()))::float AS away_seconds
   FROM filestore.operations o WHERE o.id = %(id)s
@@ -196,7 +195,7 @@ SELECT %(id)s, i.item, i.kind, decode(i.path, 'hex'), decode(i.target, 'hex'), i
 
 -- name: cover
 -- What it claims, now that its items are known.
-UPDATE filestore.operations SET claim_mounts = %(mounts)s::bigint[], claim_paths = %(paths)s::bytea[] WHERE id = %(id)s
+UPDATE filestore.operations SET selection = selection || jsonb_build_object('claims', %(claims)s::jsonb) WHERE id = %(id)s
 
 -- name: advance_plan
 -- What a page of the plan adds up to, and where it ended.
@@ -217,14 +216,14 @@ UPDATE filestore.operations
 -- A turn of the runner --------------------------------------------------------------------------------------------------
 
 -- name: overlapping
--- Another operation that is at work in the same subtrees, or above or below them.
+-- Another operation that is at work in the same subtrees, or above or below them. An undo by selection names those that it claims.
 SELECT o.id::text FROM filestore.operations o
  WHERE o.claimed AND o.id <> %(id)s
-   AND EXISTS (SELECT FROM (SELECT o.mount_id, o.path WHERE o.claim_paths IS NULL
+   AND EXISTS (SELECT FROM (SELECT o.mount_id, o.path WHERE NOT o.selection ? 'claims'
                             UNION ALL
-                            SELECT coalesce(o.target_mount_id, o.mount_id), o.target_path WHERE o.claim_paths IS NULL
+                            SELECT coalesce(o.target_mount_id, o.mount_id), o.target_path WHERE NOT o.selection ? 'claims'
                             UNION ALL
-                            SELECT c.mount, c.path FROM unnest(o.claim_mounts, o.claim_paths) AS c(mount, path))
+                            SELECT (c->>0)::bigint, decode(c->>1, 'hex') FROM jsonb_array_elements(o.selection->'claims') c)
                              AS theirs(mount, path)
                  JOIN unnest(%(mounts)s::bigint[], %(paths)s::bytea[]) AS ours(mount, path) ON ours.mount = theirs.mount
                 WHERE theirs.path = ours.path OR theirs.path = '' OR ours.path = ''
@@ -393,7 +392,8 @@ SELECT o.id::text, o.tenant, o.kind, o.state::text, o.want, o.back, o.turn, o.mo
        o.options, o.metadata, o.plan_cursor, o.items, o.nodes, o.bytes, o.conflicts, o.done, o.failed, o.skipped, o.reversed,
        o.in_flight, o.nodes_done, o.bytes_done, o.principal, o.created_at, o.planned_at, o.started_at, o.ended_at, o.undoes::text,
        coalesce(o.waits_for::text, (SELECT 'freeze ' || (z.facts->>'id')
-          FROM unnest(o.mount_id || coalesce(o.claim_mounts, ARRAY[o.target_mount_id])) AS m(id)
+          FROM (SELECT o.mount_id UNION SELECT o.target_mount_id
+                UNION SELECT (c->>0)::bigint FROM jsonb_array_elements(o.selection->'claims') c) AS m(id)
          CROSS JOIN LATERAL filestore.freeze_of_v1(o.tenant, m.id) z
          WHERE o.state IN ('waiting', 'rolling_back') LIMIT 1)) AS waits_for, o.refusal, o.away_mount, o.correlation_id,
        o.target_mount_id,
