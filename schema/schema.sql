@@ -442,8 +442,6 @@ CREATE TABLE filestore.operations (
     away_until     timestamptz,
     target_mount_id bigint REFERENCES filestore.backend_mounts,  -- where it copies or moves to, if that is another mount
     correlation_id text,                                                 -- the client's name for a piece of work
-    claim_mounts   bigint[],                                             -- what it claims; NULL: its path and its target
-    claim_paths    bytea[],
     UNIQUE (tenant, principal, key),
     CHECK (in_flight >= 0 AND done >= 0 AND failed >= 0 AND skipped >= 0 AND reversed >= 0)
 );

@@ -116,7 +116,7 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
         if there.state is not OperationState.ROLLING_BACK:
             return NextStep(operation.mount_id, there.state, over=True)
         return NextStep(operation.mount_id, there.state)
-    if operation.kind.works_alone and operation.in_flight:
+    if operation.works_alone and operation.in_flight:
         return await _work(connection, operation)
     if operation.want is not None or operation.state is OperationState.CANCELLING:
         return await _wait(connection, operation, _NUDGED_SECONDS)  # until nothing is in flight
@@ -131,7 +131,7 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
         return await _wait(connection, operation, _OTHERS_SECONDS)
     if locked.pace_seconds > 0:
         return await _wait(connection, operation, locked.pace_seconds)
-    if operation.kind.works_alone:
+    if operation.works_alone:
         return await _work(connection, operation)
     if operation.kind is OperationKind.IMPORT:
         await store.touch(connection, operation.id)
@@ -169,7 +169,9 @@ async def _work(connection: Connection, operation: Operation) -> NextStep:
     there = await portion(connection, operation)
     if there is None:
         return await _wait(connection, operation, 0.3)
-    return NextStep(operation.mount_id, operation.state, portion=there, kind=operation.kind)
+    return NextStep(
+        operation.mount_id, operation.state, portion=there, kind="forget" if operation.forgets else operation.kind
+    )
 
 
 async def _left(connection: Connection, locked: LockedOperation) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from api.operations.eta import eta
 from schema.operations.operation import OperationItem, OperationKind, OperationState, Options
 from schema.operations.selection import Selection
 from schema.operations.undo_selection import UndoSelection
@@ -71,9 +72,7 @@ def spelled(name: str, path: NodePath | None) -> dict[str, str | None]:
 
 def _progress(row: Mapping[str, Any], state: OperationState) -> dict[str, Any]:
     seconds = row["seconds"] if row["started_at"] is not None and row["seconds"] else None
-    handled = row["done"] + row["failed"] + row["skipped"] + row["reversed"]
     rate = row["done"] / seconds if seconds else None
-    left = row["done"] if row["back"] else max(0, row["items"] - handled)
     imported = (row["plan_cursor"] or {}) if row["kind"] == OperationKind.IMPORT else None
     at = [imported["at"]] if imported and imported.get("at") and state is OperationState.RUNNING else []
     return {
@@ -81,7 +80,7 @@ def _progress(row: Mapping[str, Any], state: OperationState) -> dict[str, Any]:
         "itemsReversed": row["reversed"], "itemsRunning": row["in_flight"], "nodesDone": row["nodes_done"],
         "bytesTotal": row["bytes"], "bytesDone": row["bytes_done"], "itemsPerSecond": rate,
         "bytesPerSecond": row["bytes_done"] / seconds if seconds else None,
-        "etaSeconds": left / rate if rate and imported is None and state is OperationState.RUNNING else None,
+        "etaSeconds": eta(row, state),
         "currentPaths": at or [NodePath(path).text for _, path in row["current"]],
         "itemsKnown": imported.get("known", 0) if imported is not None else None,
         "itemsHashed": imported.get("hashed", 0) if imported is not None else None,

@@ -14,7 +14,7 @@ from schema import paths
 from schema.access.operations import needs
 from schema.errors import IdempotencyConflict, InvalidRequest, NotFound
 from schema.ids import MountId, new_command_id
-from schema.operations.control import Control, refused
+from schema.operations.control import Control, not_put_back, refused
 from schema.operations.operation import Operation, OperationKind, OperationState
 from schema.operations.undo_selection import UndoSelection
 from schema.paths import ROOT, NodePath, parse
@@ -119,7 +119,11 @@ def hash_of(asked: object) -> str:
 
 def undo_of(principal: Principal, original: Operation, *, plan_only: bool, correlation: str | None = None) -> Operation:
     """The operation that puts back what `original` has done. Raises WrongState: it has not ended, or is undone
-    already."""
+    already; NotSupported, Forbidden."""
+    if original.forgets:
+        raise not_put_back(original)
+    if original.kind is OperationKind.IMPORT:
+        authorise(principal, "reconcile", original.mount_id, original.path)
     if not original.state.ended or original.undone or not original.done or not original.kind.can_be_undone:
         raise refused(original, Control.UNDO)
     return Operation(

@@ -93,6 +93,8 @@ class ItemKind(StrEnum):
     PURGE = "purge"
     IMPORT = "import"
     """A name that an import could not record, or looks at again"""
+    FORGET = "forget"
+    """A node leaves the record, and nothing on the storage is touched: of the undo of an import"""
 
 
 class ItemState(StrEnum):
@@ -178,6 +180,7 @@ class Operation:
     undo: UndoSelection | None = None
     """Of an undo: which changes are put back. None: those of `undoes`"""
     undoes: str | None = None
+    undoes_kind: OperationKind | None = None
     undoes_turn: int | None = None
     """The turn of the original when its undo was planned"""
     started: bool = True
@@ -203,6 +206,20 @@ class Operation:
     """Of the changed ones: those of earlier turns"""
     reversed: int = 0
     in_flight: int = 0
+
+    @property
+    def forgets(self) -> bool:
+        """It undoes an import: its items are no commands, and are not put back."""
+        return self.undoes_kind is OperationKind.IMPORT
+
+    @property
+    def works_alone(self) -> bool:
+        """Its items are no commands."""
+        return self.kind.works_alone or self.forgets
+
+    @property
+    def can_be_undone(self) -> bool:
+        return self.kind.can_be_undone and not self.forgets
 
     @property
     def claims(self) -> list[tuple[MountId, NodePath]]:

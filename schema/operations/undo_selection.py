@@ -48,7 +48,7 @@ class UndoSelection:
 
     @classmethod
     def of_json(cls, stored: Mapping[str, Any]) -> "UndoSelection":
-        values = dict(stored)
+        values = {name: value for name, value in stored.items() if name != "claims"}
         for name in ("since", "until"):
             if name in values:
                 values[name] = datetime.fromisoformat(values[name])

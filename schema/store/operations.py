@@ -64,12 +64,11 @@ async def create(connection: Connection, operation: Operation, key: str, hash: s
         "id": operation.id, "tenant": operation.tenant, "principal": operation.principal, "token_id": operation.token_id,
         "key": key, "hash": hash, "kind": operation.kind, "mount": operation.mount_id, "path": operation.path.raw,
         "target": operation.target_path.raw if operation.target_path else None,
-        "selection": _json((operation.undo or operation.selection).to_json()), "options": _json(operation.options.to_json()),
+        "selection": _json(_selected(operation)), "options": _json(operation.options.to_json()),
         "metadata": None if operation.metadata is None else _json(operation.metadata), "plan_only": operation.plan_only,
         "undoes": operation.undoes, "undoes_turn": operation.undoes_turn, "state": operation.state,
         "correlation": operation.correlation_id,
         "target_mount": operation.target_mount,
-        **_claims(operation.subtrees),
     }  # fmt: skip
     return await (await connection.execute(SQL["create"], values)).fetchone() is not None
 
@@ -117,7 +116,8 @@ def _operation(row: DictRow) -> Operation:
         **_selection(row), options=Options.of_json(row["options"]), metadata=row["metadata"],
         state=OperationState(row["state"]), want=Want(row["want"]) if row["want"] else None, back=row["back"],
         turn=row["turn"], plan_only=row["plan_only"], undoes=row["undoes"], undoes_turn=row["undoes_turn"], started=row["started"],
-        undone=row["undone"], target_mount=row["target_mount_id"],
+        undone=row["undone"], undoes_kind=None if row["undoes_kind"] is None else OperationKind(row["undoes_kind"]),
+        target_mount=row["target_mount_id"],
         stale=row["stale"], failed_before=row["failed_before"], changed_before=row["changed_before"],
         correlation_id=row["correlation_id"], subtrees=_subtrees(row),
         conflicts=row["conflicts"], items=row["items"], done=row["done"], failed=row["failed"], skipped=row["skipped"],
@@ -125,24 +125,27 @@ def _operation(row: DictRow) -> Operation:
     )  # fmt: skip
 
 
-def _claims(subtrees: Sequence[tuple[MountId, NodePath]] | None) -> dict[str, Any]:
-    if subtrees is None:
-        return {"claim_mounts": None, "claim_paths": None}
-    return {"claim_mounts": [mount for mount, _ in subtrees], "claim_paths": [path.raw for _, path in subtrees]}
+def _selected(operation: Operation) -> dict[str, Any]:
+    """What it is about, and what it claims where that is not its path."""
+    selected = (operation.undo or operation.selection).to_json()
+    return selected if operation.subtrees is None else selected | {"claims": _claims(operation.subtrees)}
+
+
+def _claims(subtrees: Iterable[tuple[MountId, NodePath]]) -> list[tuple[int, str]]:
+    return [(mount, path.raw.hex()) for mount, path in subtrees]
 
 
 def _subtrees(row: DictRow) -> list[tuple[MountId, NodePath]] | None:
-    if row["claim_paths"] is None:
+    if "claims" not in row["selection"]:
         return None
-    pairs = zip(row["claim_mounts"], row["claim_paths"], strict=True)
-    return [(MountId(mount), NodePath(bytes(path))) for mount, path in pairs]
+    return [(MountId(mount), NodePath(bytes.fromhex(path))) for mount, path in row["selection"]["claims"]]
 
 
 def _selection(row: DictRow) -> dict[str, Any]:
     """An undo that puts back no other operation has a selection of changes, and no other kind has one."""
-    if row["kind"] == OperationKind.UNDO and row["selection"]:
+    if row["kind"] == OperationKind.UNDO and row["selection"].keys() - {"claims"}:
         return {"undo": UndoSelection.of_json(row["selection"])}
-    return {"selection": Selection.of_json(row["selection"])}
+    return {"selection": Selection() if "claims" in row["selection"] else Selection.of_json(row["selection"])}
 
 
 # Steering
@@ -289,9 +292,7 @@ async def advance_plan(
 
 async def cover(connection: Connection, id: str, subtrees: Collection[tuple[MountId, NodePath]]) -> None:
     """These are what it claims, and nothing else."""
-    claims = _claims(sorted(subtrees))
-    values = {"id": id, "mounts": claims["claim_mounts"], "paths": claims["claim_paths"]}
-    await connection.execute(SQL["cover"], values)
+    await connection.execute(SQL["cover"], {"id": id, "claims": _json(_claims(sorted(subtrees)))})
 
 
 async def end_plan(connection: Connection, id: str, state: OperationState, refusal: str | None = None) -> None:

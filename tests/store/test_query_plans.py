@@ -228,6 +228,7 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
 
 WORK, RESTORES, PURGES = load("work_items"), load("restores"), load("purges")
 ITEMS, OPERATIONS, OPERATION = load("item_commands"), load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
+FORGETS = load("forgets")
 IMPORTS = load("imports")
 UNDO_TREES = load("undo_trees")
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
@@ -392,6 +393,25 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "known in a page": (IMPORTS["known"], {"parents": [500, 501], "names": [b"1", b"2"]}, {"nodes_name"}),
     "totals of a page": (
         IMPORTS["roll"], {"directories": [500], "bytes": [1], "files": [1], "folders": [0]}, {"nodes_pkey"},
+    ),
+    "page of a forgotten import": (FORGETS["page_before"], {"import": OPERATION, "below": 10**9}, {"journal_entries_operation"}),
+    "made by a page": (FORGETS["made"], {"at": NOW, "command": OPERATION}, {"snapshots_begun", "nodes_pkey"}),
+    "moved since an import": (FORGETS["moved"], {"directories": [5, 6], "entry": 7}, {"nodes_pkey", "journal_entries_node"}),
+    "holding others": (
+        FORGETS["holding"], {"directories": [5], "import": OPERATION}, {"nodes_name", "snapshots_pkey"},
+    ),
+    "claims beside a forgotten import": (FORGETS["claims"], {"mount": 1}, set()),
+    "portion of a forgotten import": (FORGETS["portion"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_pkey"}),
+    "forget": (
+        FORGETS["forget"], {"ids": [500], "versions": [1], "page": OPERATION}, {"nodes_pkey", "nodes_name", "snapshots_pkey"},
+    ),
+    "first that waits": (FORGETS["waiting"], {"id": OPERATION}, {"operation_items_state"}),
+    "standing": (FORGETS["standing"], {"ids": [500], "versions": [1]}, {"nodes_pkey"}),
+    "told of forgotten ones": (
+        FORGETS["tell"], {"id": OPERATION, "page": OPERATION, "nodes": [500]}, {"operations_pkey", "nodes_pkey"},
+    ),
+    "put off": (
+        FORGETS["put_off"], {"id": OPERATION, "items": [7, 8], "most": 12, "message": "busy"}, {"operation_items_pkey"},
     ),
     "refused of an import": (IMPORTS["refused"], {"id": OPERATION}, {"operation_items_state"}),
     "waiting of an import": (IMPORTS["waiting"], {"id": OPERATION, "limit": 100}, {"operation_items_state"}),
