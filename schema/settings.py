@@ -112,6 +112,12 @@ class Settings(BaseSettings):
     timestore_snapshots_hours: float = Field(24.0, ge=0)
     """How long a former state of the data can still be read."""
 
+    archive_path: str | None = None
+    """Where the journal is archived: a folder, or s3://bucket/prefix, whose endpoint, region and credentials are those of the
+    environment (AWS_...). None: nowhere."""
+    archive_seconds: float = Field(3600.0, gt=0)
+    """How often what the journal has more is written there."""
+
     http_line_max_bytes: int = Field(32 * 1024, ge=1024)
     """Of the address in a request line. The longest path there can be takes 12 KiB of it."""
     http_head_max_bytes: int = Field(64 * 1024, ge=1024)

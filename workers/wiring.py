@@ -31,6 +31,8 @@ from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
 from activities.operations.verify import VerifyFiles
 from activities.ports import Audience, Executors
+from activities.upkeep.archive import Archive
+from activities.upkeep.archive_places import open_place
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
@@ -223,6 +225,7 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
             timedelta(days=settings.events_keep_days),
             timedelta(days=settings.operations_keep_days),
         ),
+        Archive(pool, None if settings.archive_path is None else open_place(settings.archive_path)),
         Recomputes(pool, publish.announce),
         PlanItems(pool),
         NextChunk(pool, executors, steps),

@@ -58,6 +58,17 @@ class NodeEventData(Shape):
     delta: EventDelta
     correlation_id: str = absent("Where the command came with one")
     operation_id: str = absent("Where an operation did it")
+    moved_from: str = absent("Of a move: where it lay")
+    moved_from_b64: str = exact("movedFromB64")
+    moved_from_backend_mount_id: int = absent("Where it was another mount")
+    copied_from: str = absent("Of a copy: what it was made of")
+    copied_from_b64: str = exact("copiedFromB64")
+    copied_from_backend_mount_id: int = absent("Where it is another mount")
+    consistency_state: Literal["active", "inconsistent", "missing"] = absent("Where a look at the storage said so")
+    consistency_checked_at: datetime = absent()
+    last_reconciled_at: datetime = absent()
+    previous_state: NodeState | None = absent()
+    reason: str = absent("Why the storage was looked at")
 
 
 class NodeDeletedData(NodeEventData):
@@ -65,22 +76,14 @@ class NodeDeletedData(NodeEventData):
 
 
 class NodeMovedData(NodeEventData):
-    moved_from: str = ""
-    moved_from_b64: str = exact("movedFromB64")
-    moved_from_backend_mount_id: int = absent("Where it is another mount")
+    moved_from: str
 
 
 class NodeCopiedData(NodeEventData):
-    copied_from: str = ""
-    copied_from_b64: str = exact("copiedFromB64")
-    copied_from_backend_mount_id: int = absent("Where it is another mount")
+    copied_from: str
 
 
-class NodeChangedData(NodeMovedData, NodeCopiedData):
-    """Of a move and of a copy, this says where from, too."""
-
-
-class NodeObservedData(NodeMovedData):
+class NodeObservedData(NodeEventData):
     """What lies on the storage was compared with the record."""
 
     consistency_state: Literal["active", "inconsistent", "missing"]
@@ -88,16 +91,6 @@ class NodeObservedData(NodeMovedData):
     last_reconciled_at: datetime
     previous_state: NodeState | None
     reason: str
-
-
-class NodeUpdatedData(NodeChangedData):
-    """Where a look at the storage found it, what that look said is here as well."""
-
-    consistency_state: Literal["active", "inconsistent", "missing"] = absent()
-    consistency_checked_at: datetime = absent()
-    last_reconciled_at: datetime = absent()
-    previous_state: NodeState | None = None
-    reason: str = absent()
 
 
 class NodeDownloadedData(Shape):
@@ -222,11 +215,11 @@ class EventDefinition:
 
 
 EVENTS: Mapping[EventType, EventDefinition] = {
-    EventType.NODE_CREATED: EventDefinition(NodeUpdatedData, "A node was created."),
-    EventType.NODE_UPDATED: EventDefinition(NodeUpdatedData, "A node was changed, moved or restored."),
+    EventType.NODE_CREATED: EventDefinition(NodeEventData, "A node was created."),
+    EventType.NODE_UPDATED: EventDefinition(NodeEventData, "A node was changed, moved or restored."),
     EventType.NODE_DELETED: EventDefinition(NodeDeletedData, "A node was deleted, or gave its place to another."),
     EventType.NODE_UPLOADED: EventDefinition(NodeEventData, "Its content came from a client."),
-    EventType.NODE_MOVED: EventDefinition(NodeUpdatedData, "A node has another place now."),
+    EventType.NODE_MOVED: EventDefinition(NodeMovedData, "A node has another place now."),
     EventType.NODE_COPIED: EventDefinition(NodeCopiedData, "A node is a copy of another one."),
     EventType.NODE_RECONCILED: EventDefinition(NodeObservedData, "The record says what lies on the storage."),
     EventType.NODE_MISSING: EventDefinition(NodeObservedData, "A node is not on the storage any more."),

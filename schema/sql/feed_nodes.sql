@@ -19,8 +19,8 @@ SELECT b.looked, d.id, d.mount_id, d.path, d.document
   LEFT JOIN looked l ON l.wanted
   LEFT JOIN LATERAL (
       SELECT k.id, k.mount_id, k.path,
-             (jsonb_build_object('backendMountId', k.mount_id, 'nodeId', k.id, 'path', k.path_text, 'kind', k.kind, 'state', k.state,
-                 'parentId', k.parent_id, 'version', k.version, 'sizeBytes', k.size_bytes,
+             (jsonb_build_object('backendMountId', k.mount_id, 'nodeId', k.id, 'path', k.path_text, 'kind', k.kind,
+                 'state', k.state, 'parentId', k.parent_id, 'version', k.version, 'sizeBytes', k.size_bytes,
                  'checksum', coalesce(filestore.hex_of(k.checksum), encode(k.sha256, 'hex')),
                  'contentHash', encode(k.sha256, 'hex'), 'metadata', k.metadata)
                  || jsonb_strip_nulls(jsonb_build_object('pathB64', filestore.path_b64_v1(k.path, k.path_text))))::text AS document

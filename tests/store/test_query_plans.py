@@ -230,7 +230,8 @@ WORK, RESTORES, PURGES = load("work_items"), load("restores"), load("purges")
 ITEMS, OPERATIONS, OPERATION = load("item_commands"), load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
 IMPORTS = load("imports")
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
-NODES, EVENTS, ANSWERS, FEED_NODES = load("nodes"), load("events"), load("answers"), load("feed_nodes")
+NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
+FEED_NODES, ARCHIVE = load("feed_nodes"), load("archive")
 RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
 LOOKS, CONCLUDE, HOLDS = load("looks"), load("conclude"), load("holds")
 HELD = json.dumps([{"n": 1, "mount": 1, "path": "35", "above": [0], "tree": True}])
@@ -309,6 +310,10 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         {"commands_pkey", "claims_command", "cleanups_command"},
     ),
     "unpublished": (EVENTS["unpublished"], {"limit": 1000}, {"outbox_position"}),
+    "archived entries": (ARCHIVE["entries"], {"after": 5000, "last": 10**6, "limit": 200}, {"journal_entries_pkey"}),
+    "archived versions": (ARCHIVE["versions"], {"after": 5000, "last": 5200},
+                          {"journal_entries_pkey", "snapshots_begun", "snapshots_pkey", "nodes_pkey"}),
+    "versions beside nodes": (ARCHIVE["differences"], {"after": 5000, "limit": 200}, {"nodes_pkey", "snapshots_current"}),
     "all nodes begin": (FEED_NODES["begin"], {}, {"nodes_pkey"}),
     "all nodes": (FEED_NODES["page"], {"tenant": "main", "mount": 1, "after": 5000, "last": 10**6, "limit": 100}, {"nodes_pkey"}),
     "open_items": (ITEMS["open_items"], {"ids": IDS}, {"commands_pkey", "operation_items_pkey"}),

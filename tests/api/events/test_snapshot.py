@@ -107,7 +107,7 @@ async def recorded(tree: Tree) -> Nodes:
     return {row["id"]: (row["path_text"], row["version"], row["size_bytes"]) for row in rows}
 
 
-class Writer:
+class WriterByChance:
     """Commands by chance: those that are refused change nothing."""
 
     def __init__(self, tree: Tree, seed: int) -> None:
@@ -151,7 +151,7 @@ async def test_a_snapshot_and_the_feed_after_it_are_the_nodes(
     front: FrontOfTest, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(snapshot, "LOOKED", 3)  # few at a time, so that much is written between two looks
-    writer = Writer(tree, seed)
+    writer = WriterByChance(tree, seed)
     await writer.plant()
     await writer.write()
     async with front.client(read_token) as client:
