@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from api.app import VERSION
 from api.drift.shapes import ReconciliationJob
 from api.events.asyncapi import document, message_name
 from api.events.payloads import EVENTS, JobEventData
 from schema.events import EventType
+from schema.version import VERSION
 from tests.api.conftest import FrontOfTest
 from tests.events_forms import unlike
 
