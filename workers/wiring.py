@@ -44,7 +44,7 @@ from schema.secrets.keyring import Keyring
 from schema.settings import Settings
 from schema.store.pool import Pool, make_pool
 from workers.buses.notifications import RedisNotifications
-from workers.buses.redis import InlineBus, RedisBus, RedisWakeups
+from workers.buses.redis import EventsStream, InlineBus, RedisBus, RedisWakeups
 from workers.engine.audience import LogAudience
 from workers.engine.engine import Engine
 from workers.engine.health import Health
@@ -216,7 +216,10 @@ def _engine(
     around: Sequence[Interceptor] = (),
 ) -> Engine:
     pool = make_connections(settings, budgets.ENGINE_CONNECTIONS, generic_plans=True)
-    bus = InlineBus() if settings.redis_url == "inline" else RedisBus(settings.redis_url, settings.events_channel)
+    stream = EventsStream(settings.events_stream, settings.events_stream_length) if settings.events_stream else None
+    bus = (
+        InlineBus() if settings.redis_url == "inline" else RedisBus(settings.redis_url, settings.events_channel, stream)
+    )
     activities = _activities(settings, pool, served, dispatch or LogAudience(), bus, keys)
     activities = replace(activities, interceptors=[*activities.interceptors, *around])
     return Engine(settings, pool, served, activities, bus.close, dispatch)
