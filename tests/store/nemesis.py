@@ -19,7 +19,8 @@ _BASE = os.open("/", os.O_PATH)
 
 
 class NemesisContents:
-    """Contents that no other file has, all of one length. What was written, and what the nemesis itself has destroyed."""
+    """Contents that no other file has, all of one length, so that one is written over another whole. What was written, and what the
+    nemesis itself has destroyed."""
 
     def __init__(self, word: bytes = b"content") -> None:
         self._word = word

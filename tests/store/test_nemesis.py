@@ -137,7 +137,7 @@ async def a_day_with_a_nemesis(
     await drifting.policy(**policy)
     steps = steps_of(drifting)
     nemesis = Nemesis(drifting.root, tmp_path / "bag", random.Random(seed + 1), tokens)
-    clients = Clients(drifting, steps, dice, NemesisContents(b"of clients"))
+    clients = Clients(drifting, steps, dice, NemesisContents(b"clients"))
     with at_work(nemesis, 0.002):
         for number in range(rounds):
             await asyncio.gather(*(clients.run() for _ in range(3)), drifting.look(whole=number % 2 == 0))
