@@ -257,9 +257,11 @@ def _content(node: Believed, sighting: Sighting) -> DriftVerdict:
         return DriftVerdict.SAME
     if sighting.key is None and not sighting.sha256:
         return DriftVerdict.SAME if list(node.facts[9:10]) == list(sighting.facts[9:10]) else DriftVerdict.CHANGED
+    if node.sha256 is None and list(node.facts[3:5]) == list(sighting.facts[3:5]):
+        return DriftVerdict.SAME  # nobody has read it yet: there is no content that it could differ from
     if node.sha256 == sighting.sha256:
         return DriftVerdict.SAME
-    untouched = sighting.key is not None and node.sha256 is not None and unchanged(node, sighting.facts)
+    untouched = sighting.key is not None and unchanged(node, sighting.facts)
     return DriftVerdict.DAMAGED if untouched else DriftVerdict.CHANGED
 
 
