@@ -20,6 +20,7 @@ from api.commands import status
 from api.drift import inbox
 from api.drift import jobs as reconciliations
 from api.drift import policy as drift_policy
+from api.events import asyncapi, snapshot
 from api.events import routes as events
 from api.events.feed import Feed
 from api.files import content, presign
@@ -86,6 +87,8 @@ ROUTERS = (
     journal,
     audit,
     events,
+    asyncapi,
+    snapshot,
     subscriptions,
     operations,
     many,
