@@ -19,13 +19,16 @@ from activities.commands.finish import Finish
 from activities.commands.fresh import FreshAttempts
 from activities.commands.stage import StageCopies
 from activities.consumers.metastore import Metastore
+from activities.drift.heal import Heal
 from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
+from activities.drift.scrub import Scrub
 from activities.events.deliver import Deliver
 from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
 from activities.executors.kinds import open_executor, prepare_storage, prove_storage, read_sentinel
 from activities.operations.chunk import NextChunk
+from activities.operations.forget import ForgetNodes
 from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
 from activities.operations.purge import PurgeItems
@@ -254,10 +257,13 @@ def _activities(
         NextChunk(pool, executors, steps),
         VerifyFiles(pool, executors, copies),
         PurgeItems(pool, executors, copies),
+        ForgetNodes(pool, publish.announce),
         RetainTrash(pool),
         ImportTree(pool, executors, copies, publish.announce),
         Observe(pool, executors, copies, publish.announce),
         Jobs(pool, publish.announce),
+        Heal(pool, executors, copies),
+        Scrub(pool, executors, copies, publish.announce),
     )
 
 

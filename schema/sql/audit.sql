@@ -33,7 +33,7 @@ SELECT h.number, h.hash, h.last_id AS last, h.moved_id AS moved,
  WHERE j.id > %(after)s AND j.id <= %(settled)s ORDER BY j.id LIMIT %(limit)s
 
 -- name: add
--- A seal.
+-- A seal behind the last one.
 INSERT INTO filestore.audit_seals (number, format, after_id, last_id, entries, root, leaves, previous, hash, sealed_at)
 VALUES (%(number)s, %(format)s, %(after)s, %(last)s, %(entries)s, %(root)s, %(leaves)s, %(previous)s, %(hash)s, %(sealed_at)s)
 

@@ -32,7 +32,7 @@ UPDATE filestore.links SET uses = uses + 1, last_used_at = now()
 RETURNING uses
 
 -- name: revoke
--- It ends.
+-- A link ends, at once and for good.
 UPDATE filestore.links SET revoked_at = now() WHERE id = %(id)s AND tenant = %(tenant)s AND revoked_at IS NULL RETURNING id
 
 -- name: list

@@ -15,11 +15,14 @@ from activities.commands.begin import Begin
 from activities.commands.commit import Commit
 from activities.commands.finish import Finish
 from activities.commands.stage import StageCopies
+from activities.drift.heal import Heal
 from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
+from activities.drift.scrub import Scrub
 from activities.events.deliver import Deliver
 from activities.events.publish import Publish
 from activities.operations.chunk import NextChunk
+from activities.operations.forget import ForgetNodes
 from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
 from activities.operations.purge import PurgeItems
@@ -34,8 +37,10 @@ from workers.process.beats import EVERY_SECONDS, Beats
 from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
 from workflows.drift.audit import AuditMount
+from workflows.drift.heal import HealFindings
 from workflows.drift.look_at import LookAt
 from workflows.drift.reconcile import ReconcilePlace
+from workflows.drift.scrub import ScrubMount
 from workflows.events.deliver import DeliverEvents
 from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
@@ -66,10 +71,13 @@ class Activities:
     chunks: NextChunk
     verify: VerifyFiles
     purge: PurgeItems
+    forgets: ForgetNodes
     retain: RetainTrash
     imports: ImportTree
     observe: Observe
     jobs: Jobs
+    heal: Heal
+    scrub: Scrub
     interceptors: Sequence[Interceptor] = (Beats(),)
     """Interceptors around each activity"""
 
@@ -83,13 +91,19 @@ class Activities:
         """The activities of long work, and of lists that belong to an operation."""
         upkeep: list[Callable[..., Any]] = [self.sweep.sweep, self.recomputes.recompute, self.recomputes.prove]
         operations: list[Callable[..., Any]] = [self.plan.plan, self.chunks.next, self.imports.import_tree]
-        alone: list[Callable[..., Any]] = [self.verify.verify, self.purge.purge, self.retain.retain]
+        alone: list[Callable[..., Any]] = [
+            self.verify.verify,
+            self.purge.purge,
+            self.forgets.forget,
+            self.retain.retain,
+        ]
         return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift]
 
     @property
     def _drift(self) -> Sequence[Callable[..., Any]]:
         steps: list[Callable[..., Any]] = [self.observe.begin, self.observe.read, self.observe.conclude]
-        return [*steps, self.observe.discard, self.observe.answer, self.jobs.start, self.jobs.end]
+        heals: list[Callable[..., Any]] = [self.heal.prepare, self.heal.end, self.scrub.scrub]
+        return [*steps, self.observe.discard, self.observe.answer, self.jobs.start, self.jobs.end, *heals]
 
 
 def mutation_worker(settings: Settings, client: Client, mount: MountId, activities: Activities) -> Worker:
@@ -121,6 +135,8 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
             LookAt,
             AuditMount,
             ReconcilePlace,
+            HealFindings,
+            ScrubMount,
         ],
         activities=activities.bulk,
         max_concurrent_workflow_task_polls=2,

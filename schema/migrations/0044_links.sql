@@ -2,7 +2,7 @@
 CREATE TABLE filestore.links (
     id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant              text NOT NULL,
-    token_id            bigint NOT NULL REFERENCES filestore.tokens,     -- of its maker: the link never gives more than this one may
+    token_id            bigint NOT NULL REFERENCES filestore.tokens,     -- of its maker: it never gives more than this may
     principal           text NOT NULL,
     mount_id            bigint NOT NULL REFERENCES filestore.backend_mounts,
     path                bytea NOT NULL,
