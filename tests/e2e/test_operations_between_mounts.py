@@ -1,9 +1,12 @@
 """Operations from one mount to another: local disks and buckets, in every direction."""
 
+import asyncio
+
 import pytest
 
 from tests.e2e.test_commands import refused, result
 from tests.e2e.test_operations import asked, ended, items, steered
+from tests.e2e.test_temporal_view import found
 from tests.e2e.test_trees_between_mounts import Two, at, two
 from tests.e2e.test_undo import Writer
 from tests.fix_service import Service, until
@@ -22,6 +25,8 @@ def test_a_tree_is_copied_and_moved_to_another_mount_and_both_are_undone(service
     assert ended(service, stopped, "failed")["errors"][0]["code"] == "NODE_EXISTS" and there.on_disk() == before
     copied = ended(service, asked(service, here, "copy", **body, options={"onConflict": "overwrite"}))
     assert copied["targetBackendMountId"] == there.id and there.on_disk() == before | at("d/a")
+    query = f"WorkflowType = 'ResumeCommands' AND FsMount = '{there.id}'"
+    assert until(lambda: bool(asyncio.run(found(query)))) and len(asyncio.run(found(query))) < 3, "files go on together"
     ended(service, steered(service, copied, "undo"))
     assert until(lambda: there.on_disk() == before) and here.on_disk() == at("a")
     moved = ended(service, asked(service, here, "move", **body | {"targetPath": "d/moved"}))

@@ -132,7 +132,9 @@ class Runner:
     async def time_passes(self, operation: Operation) -> None:
         """What waits for a time waits no longer."""
         async with self.pool.connection() as connection:
-            items = "UPDATE filestore.operation_items SET retry_at = NULL WHERE operation_id = %s"
+            items = (
+                "UPDATE filestore.operation_items SET retry_at = NULL WHERE operation_id = %s AND retry_at IS NOT NULL"
+            )
             await connection.execute(items, [operation.id])
         await set_row(self.pool, operation, "paced_until = NULL, away_until = NULL")
 

@@ -183,11 +183,12 @@ async def worn_out(pool: Pool, operation: Operation) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 async def test_fifteen_thousand_items_that_a_dead_server_refused_go_in_order_and_within_their_limits_when_it_is_back(
     pool: Pool, protocol: Protocol, tree: MountId, runner: Runner
 ) -> None:
     many = 15_000
-    limits = Options(concurrency=50, files_per_second=40)
+    limits = Options(concurrency=64, files_per_second=60)
     made = await running(pool, tree, *[mkdir_of(number, f"e/{number}") for number in range(many)], options=limits)
     await worn_out(pool, made)
     lost = list[int]()
@@ -206,7 +207,7 @@ async def test_fifteen_thousand_items_that_a_dead_server_refused_go_in_order_and
             assert (await runner.next(made)).commands == [], "the rest waits for its time"
         await runner.time_passes(made)
     assert [item for some in went for item in some] == list(range(many)), "each once, in the order of the plan"
-    assert len(went[0]) == 1 and {len(some) for some in went[1:-1]} == {40}
+    assert len(went[0]) == 1 and {len(some) for some in went[1:-1]} == {60}
     row, _ = await now(pool, made)
     assert counted(row) == {"done": many} and row.state == "succeeded"
 
