@@ -28,6 +28,7 @@ from schema.operations.operation import (
 from schema.operations.reversal import reversal
 from schema.paths import NodePath
 from schema.principals import Principal
+from schema.store import operation_turns as turn_store
 from schema.store import operations as store
 from schema.store import record as record_store
 from schema.store.pool import Pool
@@ -283,7 +284,7 @@ async def test_at_once_while_the_other_one_takes_them(
     first = await steered(pool, await planned(pool, tree, *MIXED, path=there, target_path=back), Control.APPLY)
     second = await steered(pool, await planned(pool, tree, *MIXED, path=back, target_path=there), Control.APPLY)
     async with other.transaction():
-        assert await store.claim(other, first) is None
+        assert await turn_store.claim(other, first) is None
         looks = asyncio.create_task(runner.next(second))
         await blocked(other)
     assert (await looks).commands == [] and (await now(pool, second))[0].state is OperationState.WAITING

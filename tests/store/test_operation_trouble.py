@@ -13,6 +13,7 @@ from schema.ids import MountId
 from schema.operations.control import Control
 from schema.operations.operation import LEFT_MOST, ItemState, Operation, OperationKind, OperationState, Options
 from schema.paths import NodePath
+from schema.store import operation_turns as turn_store
 from schema.store import operations as store
 from schema.store.pool import Pool
 from tests.store.helpers import OneExecutor, Protocol, asked, make_mount, mkdir, upload
@@ -73,7 +74,7 @@ async def test_an_operation_waits_for_a_mount_that_is_away_and_tries_it_with_one
         shown = await store.document(connection, copy.id, "main")
         assert shown is not None and shown["away_mount"] == tree and shown["errors"] == []
         other = await asked_for(pool, tree, kind=OperationKind.DELETE)
-        assert await store.claim(connection, other) is None, "meanwhile another one can have the subtrees"
+        assert await turn_store.claim(connection, other) is None, "meanwhile another one can have the subtrees"
         await set_row(pool, other, "claimed = false")
     await runner.time_passes(copy)
     assert [command.item for command in (await runner.turn(copy)).commands] == [0]
@@ -254,7 +255,7 @@ async def test_errors_are_counted_by_the_items_that_change(pool: Pool, protocol:
             for n in dice.sample(range(9), 3)
         }
         async with pool.connection() as connection:
-            await store.give_up(connection, operation.id, codes)
+            await turn_store.give_up(connection, operation.id, codes)
             await connection.execute(
                 "UPDATE filestore.operation_items SET node_id = 1 WHERE operation_id = %s", [operation.id]
             )
