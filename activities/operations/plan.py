@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection
     from schema.store.pool import Pool
 
-_PAGE = 500
+_PAGE = 2000
 _EXPIRED, _GONE = errors.ContentExpired.code, "What it would bring back is kept no longer."
 
 
