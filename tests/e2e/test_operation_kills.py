@@ -108,6 +108,7 @@ def succeeded(service: Service, operation: dict[str, Any]) -> list[tuple[int, in
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(4 * 3600)
 @pytest.mark.parametrize("seed", [int(os.environ.get("KILLS_SEED", "1"))])
 def test_processes_that_die_all_the_time_lose_no_item_and_do_none_twice(
     service: Service, large: MountOfTest, seed: int
