@@ -102,7 +102,8 @@ async def _tree_page(
     made = {bytes.fromhex(path): item for path, item in cursor.get("made", {}).items()}
     planner = Planner(operation, base, cursor["next"], made)
     found, after = await _found(connection, operation, root, cursor)
-    taken = [node for node in found if operation.selection.takes(node, operation.path)]
+    chosen = operation.selection
+    taken = [node for node in found if chosen.takes(node, operation.path)] if chosen.narrows else found
     places = _places(planner, taken)
     occupants = await store.occupants(connection, operation.target_mount or operation.mount_id, places)
     if len(roots) > 1 or operation.options.on_conflict == "rename":  # otherwise each node has a target of its own
