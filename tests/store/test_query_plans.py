@@ -50,6 +50,7 @@ BIG = {
     "findings",
     "looks",
     "reconciliation_jobs",
+    "deliveries",
 }
 """Tables that only grow. Claims and cleanups are gone when their commands have ended."""
 
@@ -108,6 +109,13 @@ FILL = [
          FROM generate_series(1, 100000) i""",
     """INSERT INTO filestore.tokens (principal, hash, hint, scopes)
        SELECT 'user', sha256(i::text::bytea), 'x', '{read}' FROM generate_series(1, 2000) i""",
+    """INSERT INTO filestore.subscriptions (id, tenant, token_id, principal, url, secret, filter, position, state)
+       SELECT ('0190a1b2-0000-7000-8000-' || lpad(i::text, 12, '0'))::uuid, 'main', (SELECT min(id) FROM filestore.tokens), 'user',
+              'https://example.org', 'x', '{}', 1000, CASE WHEN i %% 10 = 0 THEN 'active' ELSE 'paused' END
+         FROM generate_series(1, 200) i""",
+    """INSERT INTO filestore.deliveries (subscription_id, position, type, state, attempts, milliseconds, attempted_at)
+       SELECT s.id, i, 'x', CASE WHEN i %% 500 = 0 THEN 'dead' WHEN i %% 501 = 0 THEN 'redrive' ELSE 'delivered' END, 1, 5,
+              now() - i * interval '1 minute' FROM filestore.subscriptions s, generate_series(1, 1000) i""",
     """INSERT INTO filestore.operations (id, tenant, principal, token_id, key, request_hash, kind, mount_id, path, state)
        SELECT CASE i WHEN 1 THEN '0190a1b2-0000-7000-8000-0000000000aa' ELSE gen_random_uuid() END::uuid, 'main', 'user1', 1,
               i::text, '', 'copy', %(mount)s, ('p' || i)::bytea,
@@ -228,9 +236,13 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
 
 WORK, RESTORES, PURGES = load("work_items"), load("restores"), load("purges")
 ITEMS, OPERATIONS, OPERATION = load("item_commands"), load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
+FORGETS = load("forgets")
 IMPORTS = load("imports")
+UNDO_TREES = load("undo_trees")
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
+FEED_NODES, ARCHIVE, SUBSCRIPTIONS = load("feed_nodes"), load("archive"), load("subscriptions")
+SUBSCRIPTION = "0190a1b2-0000-7000-8000-000000000010"
 RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
 LOOKS, CONCLUDE, HOLDS, HEALS = load("looks"), load("conclude"), load("holds"), load("heals")
 SCRUB = load("scrub")
@@ -310,6 +322,12 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         {"commands_pkey", "claims_command", "cleanups_command"},
     ),
     "unpublished": (EVENTS["unpublished"], {"limit": 1000}, {"outbox_position"}),
+    "archived entries": (ARCHIVE["entries"], {"after": 5000, "last": 10**6, "limit": 200}, {"journal_entries_pkey"}),
+    "archived versions": (ARCHIVE["versions"], {"after": 5000, "last": 5200},
+                          {"journal_entries_pkey", "snapshots_begun", "snapshots_pkey", "nodes_pkey"}),
+    "versions beside nodes": (ARCHIVE["differences"], {"after": 5000, "limit": 200}, {"nodes_pkey", "snapshots_current"}),
+    "all nodes begin": (FEED_NODES["begin"], {}, {"nodes_pkey"}),
+    "all nodes": (FEED_NODES["page"], {"tenant": "main", "mount": 1, "after": 5000, "last": 10**6, "limit": 100}, {"nodes_pkey"}),
     "open_items": (ITEMS["open_items"], {"ids": IDS}, {"commands_pkey", "operation_items_pkey"}),
     "close_items": (ITEMS["close_items"], {"ids": IDS, "most": 12}, {"commands_pkey", "operation_items_pkey"}),
     "operations of a list": (ITEMS["lock"], {"ids": [OPERATION]}, {"operations_pkey"}),
@@ -352,6 +370,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "changed trees": (OPERATIONS["changed_trees"], {"id": OPERATION, "entry": 10**9, "trees": "[]"},
                       {"journal_entries_command_id_attempt_key", "operations_pkey"}),
     "comes_back": (OPERATIONS["comes_back"], {"id": OPERATION, "state": "pending"}, {"operation_items_state"}),
+    "unmet": (OPERATIONS["unmet"], {"id": OPERATION, "items": "{}"}, {"operation_items_pkey"}),
     "overlapping": (OPERATIONS["overlapping"], {"mounts": "{}", "id": OPERATION, "paths": "{}"}, {"operations_claimed"}),
     "a plan": (OPERATIONS["below"], {"mount": 1, "directory": b"5/", "high": b"50", "name": b"", "limit": 500},
                {"nodes_directory", "nodes_name"}),
@@ -391,6 +410,25 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "known in a page": (IMPORTS["known"], {"parents": [500, 501], "names": [b"1", b"2"]}, {"nodes_name"}),
     "totals of a page": (
         IMPORTS["roll"], {"directories": [500], "bytes": [1], "files": [1], "folders": [0]}, {"nodes_pkey"},
+    ),
+    "page of a forgotten import": (FORGETS["page_before"], {"import": OPERATION, "below": 10**9}, {"journal_entries_operation"}),
+    "made by a page": (FORGETS["made"], {"at": NOW, "command": OPERATION}, {"snapshots_begun", "nodes_pkey"}),
+    "moved since an import": (FORGETS["moved"], {"directories": [5, 6], "entry": 7}, {"nodes_pkey", "journal_entries_node"}),
+    "holding others": (
+        FORGETS["holding"], {"directories": [5], "import": OPERATION}, {"nodes_name", "snapshots_pkey"},
+    ),
+    "claims beside a forgotten import": (FORGETS["claims"], {"mount": 1}, set()),
+    "portion of a forgotten import": (FORGETS["portion"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_pkey"}),
+    "forget": (
+        FORGETS["forget"], {"ids": [500], "versions": [1], "page": OPERATION}, {"nodes_pkey", "nodes_name", "snapshots_pkey"},
+    ),
+    "first that waits": (FORGETS["waiting"], {"id": OPERATION}, {"operation_items_state"}),
+    "standing": (FORGETS["standing"], {"ids": [500], "versions": [1]}, {"nodes_pkey"}),
+    "told of forgotten ones": (
+        FORGETS["tell"], {"id": OPERATION, "page": OPERATION, "nodes": [500]}, {"operations_pkey", "nodes_pkey"},
+    ),
+    "put off": (
+        FORGETS["put_off"], {"id": OPERATION, "items": [7, 8], "most": 12, "message": "busy"}, {"operation_items_pkey"},
     ),
     "refused of an import": (IMPORTS["refused"], {"id": OPERATION}, {"operation_items_state"}),
     "waiting of an import": (IMPORTS["waiting"], {"id": OPERATION, "limit": 100}, {"operation_items_state"}),
@@ -550,6 +588,15 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
               {"tenant": "main", "limit": 1, "offset": 0, **JobFilter().values(), "job": 500}, {"reconciliation_jobs_pkey"}),
     "a finding": (load("findings")["documents"], {"tenant": "main", "after": 0, "limit": 1, **FindingFilter(ids=[500]).values()},
                   {"findings_tenant"}),
+    "deliveries": (SUBSCRIPTIONS["deliveries"], {"id": SUBSCRIPTION, "tenant": "main", "before": 500, "states": None, "limit": 50},
+                   {"deliveries_pkey"}),
+    "what is due for a target": (SUBSCRIPTIONS["load"], {"id": SUBSCRIPTION}, {"deliveries_redrive"}),
+    "dead letters once more": (SUBSCRIPTIONS["to_redrive"], {"id": SUBSCRIPTION}, {"deliveries_redrive", "outbox_position"}),
+    "dead letters": (SUBSCRIPTIONS["redrive"], {"id": SUBSCRIPTION, "tenant": "main", "positions": [500]}, {"deliveries_pkey"}),
+    "a delivery": (SUBSCRIPTIONS["redriven"], {"id": SUBSCRIPTION, "position": 501, "succeeded": True, "status": 200, "error": None,
+                                               "milliseconds": 1.0}, {"deliveries_pkey"}),
+    "deliveries that are old": (SUBSCRIPTIONS["forget"], {"id": SUBSCRIPTION, "delivered_seconds": 3600.0, "dead_seconds": 7200.0},
+                                {"deliveries_old", "deliveries_pkey"}),
     "an operation": (OPERATIONS["document"], {"id": OPERATION, "tenant": "main"}, set()),
     "items": (OPERATIONS["items"], {"id": OPERATION, "states": None, "codes": None, "after": 500_000, "limit": 1000},
               {"operation_items_pkey"}),
@@ -713,7 +760,7 @@ SELECTED: dict[str, tuple[UndoSelection, set[str]]] = {
 async def test_what_an_undo_takes_is_found_by_index_for(full: tuple[Connection, MountId], name: str) -> None:
     connection, mount = full
     selection, expected = SELECTED[name]
-    values = undo_store.Taken("main", mount, selection, 2_000_000).values() | {"below": 900_000, "limit": 500}
+    values = undo_store.Taken("main", [mount], selection, 2_000_000).values() | {"below": 900_000, "limit": 500}
     nodes = await plan(connection, undo_store.QUERIES["changes"], values, generic=False)
     assert scanned(nodes) == set() and not sorts_everything(nodes)
     assert indexes(nodes) & expected
@@ -727,8 +774,18 @@ BETWEEN: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"snapshots_children", "journal_entries_end"},
     ),
     "changed_below": (
-        {"trees": json.dumps([{"item": 1, "path": "35", "entry": 7}])},
+        {"trees": json.dumps([{"path": "35", "entry": 7, "mount": 1}])},
         {"journal_entries_path", "journal_entries_target"},
+    ),
+    # Of a directory without children: each child costs a few pages more.
+    "strangers": (
+        {"directories": [5000], "limit": 1000},
+        {"nodes_pkey", "nodes_name", "snapshots_pkey", "journal_entries_end"},
+    ),
+    "above": ({"directories": [5, 6]}, {"nodes_pkey"}),
+    "made_in": (
+        {"directory": 5, "kind": "directory", "name": b"", "command": OPERATION, "limit": 200},
+        {"snapshots_children"},
     ),
     "expired": ({"contents": json.dumps([{"item": 1, "node": 5000, "version": 1}])}, {"snapshots_pkey"}),
     "own_versions": (
@@ -744,7 +801,8 @@ async def test_what_came_between_the_changes_of_an_undo_is_found_by_index(
 ) -> None:
     connection, mount = full
     more, expected = BETWEEN[name]
-    values = undo_store.Taken("main", mount, UndoSelection(principal="user1"), 2_000_000).values() | more
-    nodes = await plan(connection, undo_store.QUERIES[name], values, generic=False, run=True)
+    values = undo_store.Taken("main", [mount], UndoSelection(principal="user1"), 2_000_000).values() | more
+    query = undo_store.QUERIES.get(name) or undo_store.with_taken(UNDO_TREES[name])
+    nodes = await plan(connection, query, values, generic=False, run=True)
     assert scanned(nodes) == set() and expected <= indexes(nodes)
     assert touched(nodes) < PAGES_MAX

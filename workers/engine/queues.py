@@ -22,11 +22,13 @@ from activities.drift.scrub import Scrub
 from activities.events.deliver import Deliver
 from activities.events.publish import Publish
 from activities.operations.chunk import NextChunk
+from activities.operations.forget import ForgetNodes
 from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
 from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
 from activities.operations.verify import VerifyFiles
+from activities.upkeep.archive import Archive
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
@@ -45,6 +47,7 @@ from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
 from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
+from workflows.upkeep.archive_journal import ArchiveJournal
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
 from workflows.upkeep.purge_trash import PurgeTrash
@@ -65,11 +68,13 @@ class Activities:
     deliveries: Deliver
     sweep: Sweep
     retention: Retention
+    archive: Archive
     recomputes: Recomputes
     plan: PlanItems
     chunks: NextChunk
     verify: VerifyFiles
     purge: PurgeItems
+    forgets: ForgetNodes
     retain: RetainTrash
     imports: ImportTree
     observe: Observe
@@ -89,7 +94,12 @@ class Activities:
         """The activities of long work, and of lists that belong to an operation."""
         upkeep: list[Callable[..., Any]] = [self.sweep.sweep, self.recomputes.recompute, self.recomputes.prove]
         operations: list[Callable[..., Any]] = [self.plan.plan, self.chunks.next, self.imports.import_tree]
-        alone: list[Callable[..., Any]] = [self.verify.verify, self.purge.purge, self.retain.retain]
+        alone: list[Callable[..., Any]] = [
+            self.verify.verify,
+            self.purge.purge,
+            self.forgets.forget,
+            self.retain.retain,
+        ]
         return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift]
 
     @property
@@ -143,11 +153,12 @@ def control_worker(settings: Settings, client: Client, activities: Activities) -
     return Worker(
         client,
         task_queue=CONTROL_QUEUE,
-        workflows=[PublishEvents, PruneRecord, DeliverEvents],
+        workflows=[PublishEvents, PruneRecord, ArchiveJournal, DeliverEvents],
         activities=[
             activities.publish.publish,
             activities.publish.keep_publishing,
             activities.retention.prune,
+            activities.archive.archive,
             activities.deliveries.deliver,
         ],
         max_concurrent_activities=500,  # each subscription has one that mostly waits
