@@ -233,6 +233,7 @@ def _activities(
             timedelta(days=settings.keys_keep_days),
             timedelta(days=settings.events_keep_days),
             timedelta(days=settings.operations_keep_days),
+            drift=timedelta(days=settings.drift_keep_days),
         ),
         Recomputes(pool, publish.announce),
         PlanItems(pool),

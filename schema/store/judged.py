@@ -59,7 +59,10 @@ class _Written:
 async def write(connection: Connection, look: Look, outcome: LookOutcome) -> None:
     """Raises JudgedMismatch."""
     work = _Written(look, outcome.acts)
-    values = {"mount": look.mount, "whole": look.whole, "started": look.started_at, "look": look.id}
+    counts = orjson.dumps(dict(outcome.counts)).decode()
+    values = {
+        "mount": look.mount, "whole": look.whole, "started": look.started_at, "look": look.id, "found": counts,
+    }  # fmt: skip
     row = await (await connection.execute(SQL["count"], values)).fetchone()
     assert row is not None
     work.conclusion = row["conclusions"]
@@ -68,7 +71,6 @@ async def write(connection: Connection, look: Look, outcome: LookOutcome) -> Non
         await _write_nodes(connection, work)
         await _tell(connection, work)
     await _find(connection, look, outcome)
-    counts = orjson.dumps(dict(outcome.counts)).decode()
     await connection.execute(SQL["conclude"], {"look": look.id, "counts": counts})
 
 

@@ -9,7 +9,9 @@ import structlog
 
 from api.services import MountSeen, ProcessVitals
 from schema.store import bucket_notifications, metrics, watchers
+from schema.store import looks as drift
 from schema.store.bucket_notifications import NotificationsOfMount
+from schema.store.looks import DriftOfMount
 from schema.store.metrics import WorkCounts
 from schema.store.pool import Pool
 from schema.store.watchers import WatchOfMount
@@ -18,6 +20,7 @@ T = TypeVar("T")
 
 WORK_SECONDS = 5.0
 SERVERS_SECONDS = 10.0
+DRIFT_SECONDS = 15.0
 """An answer holds so long: more scrapes, and more scrapers, cause no more questions."""
 PATIENCE_SECONDS = 2.0
 """A scrape waits no longer than this, and goes without."""
@@ -65,6 +68,7 @@ class Looks:
         self.servers: Looked[dict[str, bool]] = Looked(self._servers, SERVERS_SECONDS)
         self.watches: Looked[list[WatchOfMount]] = Looked(self._watches, WORK_SECONDS)
         self.notifications: Looked[list[NotificationsOfMount]] = Looked(self._notifications, WORK_SECONDS)
+        self.drift: Looked[list[DriftOfMount]] = Looked(self._drift, DRIFT_SECONDS)
         self.mounts: Looked[list[MountSeen]] = Looked(self._mounts, SERVERS_SECONDS)
 
     async def _work(self) -> WorkCounts:
@@ -78,6 +82,10 @@ class Looks:
     async def _notifications(self) -> list[NotificationsOfMount]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
             return await bucket_notifications.every(connection)
+
+    async def _drift(self) -> list[DriftOfMount]:
+        async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
+            return await drift.numbers(connection)
 
     async def _servers(self) -> dict[str, bool]:
         return {} if self._vitals is None else dict(await self._vitals.servers())
