@@ -753,6 +753,8 @@ CREATE UNLOGGED TABLE filestore.drift_hints (
     PRIMARY KEY (mount_id, key)
 );
 
+CREATE INDEX drift_hints_oldest ON filestore.drift_hints (mount_id, noticed_at, key);
+
 -- What a mount does about drift, and how far its looks are.
 CREATE TABLE filestore.drift_mounts (
     mount_id       bigint PRIMARY KEY REFERENCES filestore.backend_mounts,
@@ -854,7 +856,7 @@ CREATE TABLE filestore.findings (
 CREATE UNIQUE INDEX findings_standing ON filestore.findings (mount_id, key) WHERE ended_at IS NULL;
 CREATE INDEX findings_mount ON filestore.findings (mount_id, id);
 CREATE INDEX findings_tenant ON filestore.findings (tenant, id);
-CREATE INDEX findings_states ON filestore.findings (mount_id, state);
+CREATE INDEX findings_healed ON filestore.findings (mount_id) WHERE state = 'healed';
 CREATE INDEX findings_ended ON filestore.findings (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX findings_open ON filestore.findings (tenant, id) WHERE ended_at IS NULL;
 CREATE INDEX findings_due ON filestore.findings (mount_id, id) WHERE state = 'waiting';

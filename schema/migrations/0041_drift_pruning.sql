@@ -7,4 +7,5 @@ CREATE INDEX reconciliation_jobs_ended ON filestore.reconciliation_jobs (complet
 
 -- What looks have found on a mount, by verdict, and how its findings stand.
 ALTER TABLE filestore.drift_mounts ADD COLUMN found jsonb NOT NULL DEFAULT '{}';
-CREATE INDEX findings_states ON filestore.findings (mount_id, state);
+CREATE INDEX findings_healed ON filestore.findings (mount_id) WHERE state = 'healed';
+CREATE INDEX drift_hints_oldest ON filestore.drift_hints (mount_id, noticed_at, key);

@@ -80,6 +80,15 @@ SELECT n.id, n.parent_id, n.name, n.kind::text, n.state::text, n.device, n.inode
   FROM filestore.nodes n
  WHERE n.parent_id = ANY(%(ids)s::bigint[]) AND n.state <> 'deleted' AND position('\x00'::bytea IN n.name) = 0
 
+-- name: children_between
+-- The same of one directory, and of the names in a range: of a large one not all at once.
+SELECT n.id, n.parent_id, n.name, n.kind::text, n.state::text, n.device, n.inode, n.birth_ns, n.observed_size,
+       n.observed_mtime_ns, n.observed_ctime_ns, n.observed_mode, n.observed_links, n.s3_etag,
+       n.observed_by IS NOT NULL AS provisional, n.missed_in
+  FROM filestore.nodes n
+ WHERE n.parent_id = %(directory)s AND n.name > %(after)s AND n.name <= %(upto)s AND n.state <> 'deleted'
+   AND position('\x00'::bytea IN n.name) = 0
+
 -- name: child
 -- What the record has at these names.
 SELECT n.id, n.parent_id, n.name, n.kind::text, n.state::text, n.device, n.inode, n.birth_ns, n.observed_size,
@@ -198,8 +207,9 @@ SELECT d.found, a.id AS audit, a.reason, a.state::text, a.started_at, a.ended_at
 SELECT m.tenant, m.mount_key, coalesce(d.found, '{}') AS found,
        extract(epoch FROM now() - d.audited_at)::float8 AS audit_seconds,
        (SELECT coalesce(jsonb_object_agg(k.state, k.found), '{}') FROM (
-            SELECT f.state::text, count(*) AS found FROM filestore.findings f WHERE f.mount_id = m.id GROUP BY f.state) k
-       ) AS findings,
+            SELECT f.state::text, count(*) AS found FROM filestore.findings f
+             WHERE f.mount_id = m.id AND f.ended_at IS NULL GROUP BY f.state) k) AS findings,
+       (SELECT count(*) FROM filestore.findings f WHERE f.mount_id = m.id AND f.state = 'healed') AS healed,
        (SELECT count(*) FROM filestore.looks l WHERE l.mount_id = m.id AND l.ended_at IS NULL AND l.state = 'waiting') AS held,
        coalesce(h.hints, 0) AS hints, coalesce(h.seconds, 0) AS hint_seconds
   FROM filestore.backend_mounts m

@@ -84,14 +84,15 @@ async def consistency(connection: Connection, mount: MountId, path: bytes) -> Co
 
 @dataclass(frozen=True, slots=True)
 class DriftOfMount:
-    """`audit_seconds`: since the last look at all of it began; None: there was none. `findings`: by state, as long as they are
-    kept."""
+    """`audit_seconds`: since the last look at all of it began; None: there was none. `findings`: those that stand, by state.
+    `healed`: those that are over because all is well again, as long as they are kept."""
 
     tenant: str
     mount_key: str
     found: Mapping[str, int]
     audit_seconds: float | None
     findings: Mapping[str, int]
+    healed: int
     held: int
     hints: int
     hint_seconds: float
@@ -236,6 +237,13 @@ class BelievedChild:
 
 async def children(connection: Connection, directories: Sequence[int]) -> list[BelievedChild]:
     cursor = await connection.execute(SQL["children"], {"ids": list(directories)})
+    return [_child(row) for row in await cursor.fetchall()]
+
+
+async def children_between(connection: Connection, directory: int, after: bytes, upto: bytes) -> list[BelievedChild]:
+    """Those with names behind one, up to another."""
+    values = {"directory": directory, "after": after, "upto": upto}
+    cursor = await connection.execute(SQL["children_between"], values)
     return [_child(row) for row in await cursor.fetchall()]
 
 

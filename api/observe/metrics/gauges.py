@@ -168,12 +168,13 @@ def of_drift(mounts: Sequence[DriftOfMount]) -> Iterator[Metric]:
         "drift_found", "Number of places to which looks gave this verdict, by mount.", (*_MOUNT, "verdict"), found
     )
     states: Values = {(one.tenant, one.mount_key, state): n for one in mounts for state, n in one.findings.items()}
-    yield gauge("drift_findings", "Number of findings that are kept, by mount and state.", (*_MOUNT, "state"), states)
+    yield gauge("drift_findings", "Number of findings that stand, by mount and state.", (*_MOUNT, "state"), states)
     audits: Values = {(one.tenant, one.mount_key): one.audit_seconds for one in mounts if one.audit_seconds is not None}
     yield gauge(
         "drift_audit_age_seconds", "Seconds since the last look at all of the mount began, by mount.", _MOUNT, audits
     )
     for name, help, number in (
+        ("drift_healed", "Number of findings that are kept and over because all is well again, by mount.", "healed"),
         ("drift_looks_held", "Number of audits that wait for a yes, by mount.", "held"),
         ("drift_hints", "Number of places that wait for a look, by mount.", "hints"),
         (
