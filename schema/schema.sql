@@ -181,6 +181,7 @@ CREATE UNIQUE INDEX snapshots_current ON filestore.snapshots (node_id) WHERE val
 -- a day and a name: what lies deeper came there with the directory that it is in.
 CREATE INDEX snapshots_children ON filestore.snapshots (parent_id, kind, name, node_id);
 CREATE INDEX snapshots_begun ON filestore.snapshots (valid_from, node_id, version);
+CREATE INDEX snapshots_copies ON filestore.snapshots (sha256) WHERE content_place IS NOT NULL;
 CREATE INDEX snapshots_kept ON filestore.snapshots (content_until, node_id, version)
     WHERE content_place IS NOT NULL AND position('\x2f'::bytea IN substring(content_place FROM 12)) = 0;
 
@@ -765,6 +766,7 @@ CREATE TABLE filestore.drift_mounts (
     audited_at     timestamptz,
     audit          bigint,
     touched_at     timestamptz NOT NULL DEFAULT now(),
+    scrub          jsonb,                                              -- how far its contents were read again
     found          jsonb NOT NULL DEFAULT '{}'                           -- how often looks came to each verdict
 );
 
@@ -851,6 +853,10 @@ CREATE TABLE filestore.findings (
     last_seen    timestamptz NOT NULL DEFAULT now(),
     ended_at     timestamptz,
     shown        text NOT NULL DEFAULT '',                               -- its path for people, lossy
+    plan         bigint,                                                 -- NULL: no brake was asked; 0: it may go; else a look
+    problem      jsonb,                                                  -- why it was not healed
+    tries        integer NOT NULL DEFAULT 0,
+    due_at       timestamptz NOT NULL DEFAULT now(),                     -- no heal before this
     CHECK ((state IN ('open', 'waiting', 'ignored')) = (ended_at IS NULL))
 );
 CREATE UNIQUE INDEX findings_standing ON filestore.findings (mount_id, key) WHERE ended_at IS NULL;
@@ -859,7 +865,14 @@ CREATE INDEX findings_tenant ON filestore.findings (tenant, id);
 CREATE INDEX findings_healed ON filestore.findings (mount_id) WHERE state = 'healed';
 CREATE INDEX findings_ended ON filestore.findings (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX findings_open ON filestore.findings (tenant, id) WHERE ended_at IS NULL;
-CREATE INDEX findings_due ON filestore.findings (mount_id, id) WHERE state = 'waiting';
+CREATE INDEX findings_due ON filestore.findings (mount_id, due_at, id) WHERE state = 'waiting';
+CREATE INDEX findings_plan ON filestore.findings (plan) WHERE plan > 0 AND ended_at IS NULL;
+
+-- A finding that is renewed says the same as before: what was decided about it stands.
+CREATE FUNCTION filestore.same_finding_v1(f filestore.findings, x filestore.findings) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT f.observed = x.observed AND f.kind = x.kind
+           AND (f.node_id, f.node_version) IS NOT DISTINCT FROM (x.node_id, x.node_version)
+$$;
 
 CREATE TYPE filestore.job_status AS ENUM ('queued', 'running', 'succeeded', 'failed', 'skipped', 'cancelled');
 

@@ -29,8 +29,8 @@ from schema.ids import MountId
 from schema.paths import NodePath
 from schema.principals import Principal, authorise, readable
 from schema.store import findings as store
-from schema.store import looks
-from workflows.drift.start import answer_audit
+from schema.store import heals, looks
+from workflows.drift.start import answer_audit, heal
 
 router = APIRouter(route_class=Plain, tags=["drift"])
 
@@ -140,16 +140,21 @@ async def _answer(request: Request, *, yes: bool) -> Response:
             raise NotFound("No look of this id waits.")
         for place in look.places:
             authorise(principal, "reconcile", look.mount, NodePath(place.path), tree=place.subtree)
+        if look.reason == heals.HEAL and not await heals.answer(connection, look.mount, id, principal.name, yes=yes):
+            raise WrongState("A person has said yes to this look already.")
         if not yes:
             await looks.give_up(connection, id, LookState.DISCARDED, f"{principal.name} has refused it.")
-        elif not await looks.release(connection, look.mount, id, principal.name):
+        elif look.reason != heals.HEAL and not await looks.release(connection, look.mount, id, principal.name):
             raise WrongState("A person has said yes to this look already.")
     plan = look.plan or {}
     order = LookOrder(
         look.mount, look.reason, principal.name, True, look.by_hand, [place.path.hex() for place in look.places],
         all(place.subtree for place in look.places), allows=int(plan.get("changes", 0)),
     )  # fmt: skip
-    front.services.start(answer_audit, order=order, look=id, yes=yes)
+    if look.reason == heals.HEAL:
+        front.services.start(heal, mount=look.mount)
+    else:
+        front.services.start(answer_audit, order=order, look=id, yes=yes)
     answer = _data({"looks": [{"id": id, "backendMountId": look.mount, "reason": look.reason, "plan": plan}]})
     answer.status_code = 202
     return answer

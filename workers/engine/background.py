@@ -58,7 +58,7 @@ async def run(engine: Engine) -> None:
                 await drive_due(engine.client, pool, mount, settings.overdue_seconds)
                 await recompute_due(engine.client, pool, mount, settings.overdue_seconds)
                 await drift.start_due(engine.client, pool, mount, settings.overdue_seconds)
-            await drift.ensure_audits(engine.client, pool, mounts)
+            await drift.ensure_schedules(engine.client, pool, mounts)
             await deliver_due(engine.client, pool)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
@@ -151,4 +151,5 @@ async def drop_schedules(client: Client, scheduled: set[MountId], resting: set[M
         for schedule in (f"sweep/{mount}", f"rollups/proof/{mount}", f"trash/{mount}"):
             with suppress(RPCError):
                 await client.get_schedule_handle(schedule).delete()
+    await drift.drop_schedules(client, scheduled.intersection(resting))
     return scheduled.difference(resting)
