@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
 from schema.sql import load
 from schema.store import looks
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 SQL = load("drift_pruning")
 
-KINDS = ("looks", "findings", "jobs")
+KINDS = (SQL["prune_looks"], SQL["prune_findings"], SQL["prune_jobs"])
 
 
-async def prune(connection: Connection, kind: str, keep: timedelta, limit: int) -> int:
-    """How many of this kind are gone now; fewer than `limit`: no older ones are left."""
-    cursor = await connection.execute(SQL[f"prune_{kind}"], {"keep": keep.total_seconds(), "limit": limit})
+async def prune(connection: Connection, kind: LiteralString, keep: timedelta, limit: int) -> int:
+    """How many of one of the `KINDS` are gone now; fewer than `limit`: no older ones are left."""
+    cursor = await connection.execute(kind, {"keep": keep.total_seconds(), "limit": limit})
     return cursor.rowcount
 
 
