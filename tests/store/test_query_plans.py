@@ -236,7 +236,8 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
 
 
 WORK, RESTORES, PURGES = load("work_items"), load("restores"), load("purges")
-ITEMS, OPERATIONS, OPERATION = load("item_commands"), load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
+ITEMS, OPERATION = load("item_commands"), "0190a1b2-0000-7000-8000-0000000000aa"
+OPERATIONS = {**load("operations"), **load("operation_plans"), **load("operation_turns")}
 FORGETS = load("forgets")
 IMPORTS = load("imports")
 UNDO_TREES = load("undo_trees")
@@ -468,7 +469,6 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
                           {"nodes_directory", "nodes_name"}),
     "contents to scrub behind": (SCRUB["behind"], {"mount": 1, "directory": b"5/"}, {"nodes_directory"}),
     "how far a scrub is": (SCRUB["progress"], {"mount": 1}, {"nodes_directory"}),
-    "how far scrubs are": (SCRUB["every"], {}, {"nodes_directory"}),
     "damage": (SCRUB["seen_damaged"], {"node": 500, "version": 1, "ctime": 7}, {"nodes_pkey"}),
     "content that is lost": (CONCLUDE["lose_content"], {"ids": [500, 501]}, {"snapshots_pkey"}),
     "findings of a decision": (load("findings")["lock"], {"ids": [500, 501]}, {"findings_pkey"}),
