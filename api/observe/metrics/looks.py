@@ -10,10 +10,12 @@ import structlog
 from api.services import MountSeen, ProcessVitals
 from schema.store import bucket_notifications, metrics, watchers
 from schema.store import looks as drift
+from schema.store import scrub as scrubs
 from schema.store.bucket_notifications import NotificationsOfMount
 from schema.store.looks import DriftOfMount
 from schema.store.metrics import WorkCounts
 from schema.store.pool import Pool
+from schema.store.scrub import ScrubOfMount
 from schema.store.watchers import WatchOfMount
 
 T = TypeVar("T")
@@ -69,6 +71,7 @@ class Looks:
         self.watches: Looked[list[WatchOfMount]] = Looked(self._watches, WORK_SECONDS)
         self.notifications: Looked[list[NotificationsOfMount]] = Looked(self._notifications, WORK_SECONDS)
         self.drift: Looked[list[DriftOfMount]] = Looked(self._drift, DRIFT_SECONDS)
+        self.scrubs: Looked[list[ScrubOfMount]] = Looked(self._scrubs, SERVERS_SECONDS)
         self.mounts: Looked[list[MountSeen]] = Looked(self._mounts, SERVERS_SECONDS)
 
     async def _work(self) -> WorkCounts:
@@ -86,6 +89,10 @@ class Looks:
     async def _drift(self) -> list[DriftOfMount]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
             return await drift.numbers(connection)
+
+    async def _scrubs(self) -> list[ScrubOfMount]:
+        async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
+            return await scrubs.every(connection)
 
     async def _servers(self) -> dict[str, bool]:
         return {} if self._vitals is None else dict(await self._vitals.servers())
