@@ -754,6 +754,8 @@ CREATE UNLOGGED TABLE filestore.drift_hints (
     PRIMARY KEY (mount_id, key)
 );
 
+CREATE INDEX drift_hints_oldest ON filestore.drift_hints (mount_id, noticed_at, key);
+
 -- What a mount does about drift, and how far its looks are.
 CREATE TABLE filestore.drift_mounts (
     mount_id       bigint PRIMARY KEY REFERENCES filestore.backend_mounts,
@@ -764,7 +766,8 @@ CREATE TABLE filestore.drift_mounts (
     audited_at     timestamptz,
     audit          bigint,
     touched_at     timestamptz NOT NULL DEFAULT now(),
-    scrub          jsonb                                               -- how far its contents were read again
+    scrub          jsonb,                                              -- how far its contents were read again
+    found          jsonb NOT NULL DEFAULT '{}'                           -- how often looks came to each verdict
 );
 
 CREATE TYPE filestore.look_state AS ENUM ('reading', 'waiting', 'concluded', 'discarded', 'failed');
@@ -796,6 +799,8 @@ CREATE TABLE filestore.looks (
 );
 CREATE INDEX looks_open ON filestore.looks (mount_id, id) WHERE ended_at IS NULL;
 CREATE INDEX looks_mount ON filestore.looks (mount_id, id DESC);
+CREATE INDEX looks_ended ON filestore.looks (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX looks_trees ON filestore.looks (mount_id, id DESC) WHERE state = 'concluded' AND true = ANY (subtrees);
 
 -- What a look came upon that is not just as the record has it. It lives as long as its look, and a new look finds it again.
 CREATE UNLOGGED TABLE filestore.look_entries (
@@ -857,6 +862,9 @@ CREATE TABLE filestore.findings (
 CREATE UNIQUE INDEX findings_standing ON filestore.findings (mount_id, key) WHERE ended_at IS NULL;
 CREATE INDEX findings_mount ON filestore.findings (mount_id, id);
 CREATE INDEX findings_tenant ON filestore.findings (tenant, id);
+CREATE INDEX findings_healed ON filestore.findings (mount_id) WHERE state = 'healed';
+CREATE INDEX findings_ended ON filestore.findings (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX findings_open ON filestore.findings (tenant, id) WHERE ended_at IS NULL;
 CREATE INDEX findings_due ON filestore.findings (mount_id, due_at, id) WHERE state = 'waiting';
 CREATE INDEX findings_plan ON filestore.findings (plan) WHERE plan > 0 AND ended_at IS NULL;
 
@@ -892,6 +900,7 @@ CREATE TABLE filestore.reconciliation_jobs (
 );
 CREATE INDEX reconciliation_jobs_open ON filestore.reconciliation_jobs (mount_id, id) WHERE completed_at IS NULL;
 CREATE INDEX reconciliation_jobs_tenant ON filestore.reconciliation_jobs (tenant, mount_id, id);
+CREATE INDEX reconciliation_jobs_ended ON filestore.reconciliation_jobs (completed_at) WHERE completed_at IS NOT NULL;
 
 -- How the watch of each local mount is: its process writes it every few seconds, other processes show it. Not worth a write-ahead
 -- log: it is written anew at once.
@@ -1518,3 +1527,51 @@ CREATE TABLE filestore.deliveries (
 );
 CREATE INDEX deliveries_redrive ON filestore.deliveries (subscription_id, position) WHERE state = 'redrive';
 CREATE INDEX deliveries_old ON filestore.deliveries (subscription_id, attempted_at);
+
+-- The journal is sealed: each seal is a hash of the entries behind the one before it, and of that one.
+CREATE TABLE filestore.audit_seals (
+    number    bigint PRIMARY KEY,
+    format    smallint NOT NULL,                       -- how a line is made of an entry
+    after_id  bigint NOT NULL,                         -- it covers the entries behind this one
+    last_id   bigint NOT NULL CHECK (last_id > after_id),
+    entries   integer NOT NULL CHECK (entries > 0),
+    root      bytea NOT NULL CHECK (octet_length(root) = 32),
+    leaves    bytea NOT NULL,                          -- 16 bytes for each entry: they name the one that differs
+    previous  bytea NOT NULL CHECK (octet_length(previous) = 32),
+    hash      bytea NOT NULL CHECK (octet_length(hash) = 32),
+    sealed_at timestamptz NOT NULL
+);
+ALTER TABLE filestore.audit_seals ALTER COLUMN leaves SET STORAGE EXTERNAL;
+CREATE TRIGGER seals_are_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON filestore.audit_seals
+    FOR EACH STATEMENT EXECUTE FUNCTION filestore.refuse_change();
+
+CREATE TABLE filestore.audit_head (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    number   bigint NOT NULL DEFAULT 0,                -- the last seal
+    hash     bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
+    last_id  bigint NOT NULL DEFAULT 0,
+    moved_id bigint NOT NULL DEFAULT 0                 -- entries up to this one, the last of a seal, lie in an archive
+);
+INSERT INTO filestore.audit_head DEFAULT VALUES;
+
+-- Share links: what they are for, and how often they were used. The key that signs one is sealed like other secrets.
+CREATE TABLE filestore.links (
+    id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant              text NOT NULL,
+    token_id            bigint NOT NULL REFERENCES filestore.tokens,     -- of its maker: it never gives more than this may
+    principal           text NOT NULL,
+    mount_id            bigint NOT NULL REFERENCES filestore.backend_mounts,
+    path                bytea NOT NULL,
+    kind                text NOT NULL CHECK (kind IN ('read', 'list', 'upload')),
+    description         text,
+    key                 text NOT NULL DEFAULT '' CHECK (key ~ '^(sealed:|$)'),
+    password            text CHECK (password ~ '^scrypt:'),              -- its hash
+    max_uses            integer CHECK (max_uses > 0),
+    uses                integer NOT NULL DEFAULT 0 CHECK (max_uses IS NULL OR uses <= max_uses),
+    requests_per_second double precision NOT NULL,
+    expires_at          timestamptz,
+    revoked_at          timestamptz,
+    created_at          timestamptz NOT NULL DEFAULT now(),
+    last_used_at        timestamptz
+);
+CREATE INDEX links_of ON filestore.links (tenant, id DESC);
