@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from schema.ids import FIRST_COMMAND_ID, first_command_id_of
-from schema.store import recomputes
+from schema.store import project_log, recomputes
 from schema.store import retention as store
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _PAGE = 1000
 """Rows of one transaction: some 20 ms, so that no command waits for it."""
 _LONGEST_SECONDS = 60.0
+_BATCH_SECONDS = 7 * 86400.0
+"""For so long the name of a batch of a project answers"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Retention:
         commands, commands_left = await self._prune_commands(until)
         operations, operations_left = await self._prune_operations(until)
         await self._prune_recomputes(until)
+        async with self._pool.connection() as connection:
+            await project_log.prune_batches(connection, _BATCH_SECONDS)
         return Pruned(commands, events, operations, more=events_left or commands_left or operations_left)
 
     async def _prune_operations(self, until: float) -> tuple[int, bool]:
