@@ -30,6 +30,7 @@ WANTED = {
     "ReconcilePlace": 3,
     "HealFindings": 2,
     "ScrubMount": 2,
+    "SyncCommit": 2,
 }
 """How many different shapes of each to keep: a shape is its sequence of event types and activities. Those that are there stay."""
 

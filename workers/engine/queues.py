@@ -27,6 +27,7 @@ from activities.operations.plan import PlanItems
 from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
 from activities.operations.verify import VerifyFiles
+from activities.sync.commit import SyncCommits
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
@@ -45,6 +46,7 @@ from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
 from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
+from workflows.sync.commit import SyncCommit
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
 from workflows.upkeep.purge_trash import PurgeTrash
@@ -76,6 +78,7 @@ class Activities:
     jobs: Jobs
     heal: Heal
     scrub: Scrub
+    commits: SyncCommits
     interceptors: Sequence[Interceptor] = (Beats(),)
     """Interceptors around each activity"""
 
@@ -104,8 +107,8 @@ def mutation_worker(settings: Settings, client: Client, mount: MountId, activiti
     return Worker(
         client,
         task_queue=mutation_queue(mount),
-        workflows=[RunCommands],
-        activities=activities.brief,
+        workflows=[RunCommands, SyncCommit],
+        activities=[*activities.brief, activities.commits.commit, activities.commits.publish],
         no_remote_activities=True,
         max_concurrent_workflow_task_polls=2,
         **_common(settings, activities),
