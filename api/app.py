@@ -53,6 +53,7 @@ from api.sync import conflicts as project_conflicts
 from api.sync import contents as project_contents
 from api.sync import nodes as project_nodes
 from api.sync import routes as projects
+from api.sync import tiers as project_tiers
 from api.timestore import routes as timestore
 from api.timestore.readers import Readers
 from api.uploads import form as uploads
@@ -102,6 +103,7 @@ ROUTERS = (
     project_contents,
     project_commits,
     project_conflicts,
+    project_tiers,
     batches,
     commands,
     status,

@@ -53,6 +53,8 @@ class Settings(BaseSettings):
         "redis://127.0.0.1:6380/0", validation_alias=AliasChoices("REDIS_URL", "FILESTORE_REDIS_URL")
     )
     """`inline`, or nothing: no Redis; events stay in the feed."""
+    sync_grace_seconds: float = Field(7200.0, ge=0)
+    """For so long condemned contents of projects wait before they are deleted: longer than any upload lasts."""
     nats_url: str = Field("", validation_alias=AliasChoices("NATS_URL", "FILESTORE_NATS_URL"))
     """Where projects are hot, with its token as `nats://token@host:port`. Nothing: they are cold alone."""
     temporal_address: str = Field(

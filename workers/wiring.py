@@ -37,6 +37,7 @@ from activities.sync.contents import Contents
 from activities.sync.hot import HotStore, NoHotStore
 from activities.sync.nats.link import NatsLink
 from activities.sync.nats.store import NatsHot
+from activities.sync.tiers import Tiers
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
@@ -241,6 +242,7 @@ def _activities(
     # Each mount has threads of its own, and copies have others than steps: a step that hangs or takes long holds up no other mount.
     steps, copies = budgets.STEPS.build(), budgets.COPIES.build()
     finish, publish = Finish(pool, executors, steps), Publish(pool, bus)
+    contents = Contents(pool, hot_store(settings), executors, copies)
     return Activities(
         Begin(pool, executors, steps, audience, fresh),
         StageCopies(pool, executors, copies),
@@ -267,7 +269,8 @@ def _activities(
         Jobs(pool, publish.announce),
         Heal(pool, executors, copies),
         Scrub(pool, executors, copies, publish.announce),
-        SyncCommits(Contents(pool, hot_store(settings), executors, copies), publish.announce),
+        SyncCommits(contents, publish.announce),
+        Tiers(contents, publish.announce),
     )
 
 

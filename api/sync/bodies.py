@@ -110,7 +110,7 @@ class ProjectTreeQuery(Query):
     cursor: Text | None = None
 
 
-class HistoryQuery(Query):
+class ProjectHistoryQuery(Query):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Count | None = None
 
@@ -127,3 +127,21 @@ def change_of_body(body: ChangeBody, path: bytes, source: bytes | None) -> PathC
         ChangeKind(body.kind), path, source, body.sha or "", body.size_bytes, default if body.mode is None else body.mode,
         body.base_sha or "", checked="base_sha" in body.model_fields_set,
     )  # fmt: skip
+
+
+class NothingBody(JsonBody):
+    """Nothing has to be said."""
+
+
+class EvictBody(JsonBody):
+    idle_seconds: Seconds = 0.0
+
+
+class PinBody(JsonBody):
+    shas: Annotated[list[Sha], Field(max_length=10_000)] | None = None
+    until: Moment | None = None
+
+
+class JobsQuery(Query):
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Text | None = None

@@ -175,3 +175,39 @@ class ConflictPage(Shape):
 
 class Decided(Shape):
     decided: int
+
+
+class JobShape(Shape):
+    id: str
+    kind: str
+    state: str
+    phase: str
+    items_done: int
+    bytes_done: int
+    problem: str | None
+    principal: str
+    started_at: datetime
+    ended_at: datetime | None
+
+
+class JobPage(Shape):
+    jobs: list[JobShape]
+    pagination: CursorPagination
+
+
+class Pinned(Shape):
+    pinned: int
+
+
+class ProjectMetrics(Shape):
+    hot_objects: int
+    hot_bytes: int
+    cold_objects: int
+    cold_bytes: int
+    missing_objects: int
+    revision: int
+    unpublished: int
+    """Revisions that the hot store was not told of"""
+    conflicts: int
+    lag: JsonObject
+    """By node, revisions that it has not followed"""

@@ -62,6 +62,11 @@ SELECT o.*, encode(o.sha, 'hex') AS name FROM filestore.project_objects o
    AND (o.last_access, o.sha) > (%(after)s::timestamptz, %(after_sha)s::bytea)
  ORDER BY o.last_access, o.sha LIMIT %(limit)s
 
+-- name: after
+-- A page of all objects of a project, by name.
+SELECT o.* FROM filestore.project_objects o
+ WHERE o.project_id = %(project)s AND o.sha > %(after)s ORDER BY o.sha LIMIT %(limit)s
+
 -- name: touch
 -- They were read. What was read a minute ago is not written again.
 UPDATE filestore.project_objects SET last_access = now()

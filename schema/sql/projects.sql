@@ -80,9 +80,9 @@ ON CONFLICT (project_id, kind) WHERE state = 'running' DO NOTHING RETURNING *
 -- The job of this kind that runs.
 SELECT j.* FROM filestore.project_jobs j WHERE j.project_id = %(project)s AND j.kind = %(kind)s AND j.state = 'running'
 
--- name: job
--- One job, whatever became of it.
-SELECT j.* FROM filestore.project_jobs j WHERE j.id = %(id)s
+-- name: running_jobs
+-- Those that have not ended.
+SELECT j.* FROM filestore.project_jobs j WHERE j.project_id = %(project)s AND j.state = 'running'
 
 -- name: advance_job
 -- How far it is.

@@ -102,6 +102,12 @@ async def in_tier(
     return [_row(row) for row in await (await connection.execute(SQL["in_tier"], values)).fetchall()]
 
 
+async def after(connection: Connection, project: int, sha: bytes, limit: int) -> list[ObjectRow]:
+    """All objects, by name."""
+    rows = await connection.execute(SQL["after"], {"project": project, "after": sha, "limit": limit})
+    return [_row(row) for row in await rows.fetchall()]
+
+
 async def touch(connection: Connection, project: int, shas: Iterable[str]) -> None:
     await connection.execute(SQL["touch"], {"project": project, "shas": _raw(shas)})
 

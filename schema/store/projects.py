@@ -171,8 +171,8 @@ async def begin_job(
             return row, False
 
 
-async def job(connection: Connection, id: str) -> DictRow | None:
-    return await (await connection.execute(SQL["job"], {"id": id})).fetchone()
+async def running_jobs(connection: Connection, project: int) -> list[DictRow]:
+    return await (await connection.execute(SQL["running_jobs"], {"project": project})).fetchall()
 
 
 async def advance_job(

@@ -102,7 +102,22 @@ NEEDS = {
     **{(method, "/v1/projects/{name}"): "admin" for method in ("PATCH", "DELETE")},
     **{
         ("POST", f"/v1/projects/{{name}}/{what}"): "write"
-        for what in ("nodes", "intent", "objects", "commits", "conflicts/decide")
+        for what in (
+            "nodes",
+            "intent",
+            "objects",
+            "commits",
+            "conflicts/decide",
+            "promote",
+            "evict",
+            "repair",
+            "resync",
+            "gc",
+            "deactivate",
+            "reactivate",
+            "pin",
+            "unpin",
+        )
     },
     **{(method, "/v1/projects/{name}/nodes/{node}"): "write" for method in ("PATCH", "DELETE")},
     ("PUT", "/v1/projects/{name}/objects/{sha}"): "write",

@@ -28,6 +28,7 @@ from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
 from activities.operations.verify import VerifyFiles
 from activities.sync.commit import SyncCommits
+from activities.sync.tiers import Tiers
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
@@ -47,6 +48,7 @@ from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
 from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
 from workflows.sync.commit import SyncCommit
+from workflows.sync.tiers import ProjectWork
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
 from workflows.upkeep.purge_trash import PurgeTrash
@@ -79,6 +81,7 @@ class Activities:
     heal: Heal
     scrub: Scrub
     commits: SyncCommits
+    tiers: Tiers
     interceptors: Sequence[Interceptor] = (Beats(),)
     """Interceptors around each activity"""
 
@@ -93,7 +96,13 @@ class Activities:
         upkeep: list[Callable[..., Any]] = [self.sweep.sweep, self.recomputes.recompute, self.recomputes.prove]
         operations: list[Callable[..., Any]] = [self.plan.plan, self.chunks.next, self.imports.import_tree]
         alone: list[Callable[..., Any]] = [self.verify.verify, self.purge.purge, self.retain.retain]
-        return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift]
+        return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift, *self._sync]
+
+    @property
+    def _sync(self) -> Sequence[Callable[..., Any]]:
+        one = self.tiers
+        pages: list[Callable[..., Any]] = [one.archive, one.evict, one.rehydrate, one.look, one.condemn, one.collect]
+        return [*pages, one.drop_hot, one.step, self.commits.publish]
 
     @property
     def _drift(self) -> Sequence[Callable[..., Any]]:
@@ -131,6 +140,7 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
             LookAt,
             AuditMount,
             ReconcilePlace,
+            ProjectWork,
             HealFindings,
             ScrubMount,
         ],

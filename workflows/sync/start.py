@@ -4,10 +4,12 @@ from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 
 from activities.sync.commit import CommitEnd, CommitRef
+from activities.sync.tiers import TierOrder
 from schema.ids import MountId
 from workflows.commands.attributes import FS_MOUNT
-from workflows.queues import mutation_queue
+from workflows.queues import bulk_queue, mutation_queue
 from workflows.sync.commit import SyncCommit
+from workflows.sync.tiers import ProjectJob, ProjectWork
 
 
 async def commit(client: Client, ref: CommitRef, node: str) -> CommitEnd:
@@ -24,6 +26,25 @@ async def commit(client: Client, ref: CommitRef, node: str) -> CommitEnd:
     )
     end: CommitEnd = await handle.result()
     return end
+
+
+async def work(client: Client, job: ProjectJob) -> None:
+    """Doing it once more is harmless: one of its kind at a time."""
+    await client.start_workflow(
+        ProjectWork.run,
+        job,
+        id=f"project/{job.order.project}/{job.kind}",
+        task_queue=bulk_queue(job.order.mount),
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary=f"{job.kind} project {job.order.project}",
+        search_attributes=of_mount(job.order.mount),
+    )
+
+
+async def tell_hot(client: Client, mount: MountId, project: int) -> None:
+    """The hot store did not hear of the head."""
+    order = TierOrder(mount, project)
+    await work(client, ProjectJob("publish", order))
 
 
 def of_mount(mount: MountId) -> TypedSearchAttributes:

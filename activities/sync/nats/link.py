@@ -35,6 +35,10 @@ class Refusal(Exception):
         self.code = int(error.get("err_code", 0))
 
 
+class NoStream(HotUnavailable):
+    """Nothing listens: there is no such stream, or JetStream is not up yet."""
+
+
 class NatsLink:
     """It belongs to the loop that first uses it."""
 
@@ -132,11 +136,20 @@ class NatsLink:
         """Acknowledged. Raises HotUnavailable, Refusal."""
         return await (await self.send(subject, content, headers))
 
+    async def has_no_stream(self) -> None:
+        """Silence means that a stream is not there only where JetStream itself answers. Raises HotUnavailable."""
+        try:
+            await self.api("INFO")
+        except Refusal as refusal:
+            raise HotUnavailable from refusal
+
     async def ask(self, subject: str, content: bytes = b"", seconds: float = ACK_SECONDS) -> Msg:
-        """Raises HotUnavailable."""
+        """Raises HotUnavailable; NoStream where nothing listens to it."""
         client = await self.client()
         try:
             return await client.request(subject, content, timeout=seconds)
+        except nats.errors.NoRespondersError as error:
+            raise NoStream from error
         except (OSError, TimeoutError, nats.errors.Error) as error:
             raise HotUnavailable from error
 

@@ -25,6 +25,7 @@ from activities.sync.nats.link import (
     WINDOW_BYTES,
     WRONG_SEQUENCE,
     NatsLink,
+    NoStream,
     Refusal,
     status_of,
 )
@@ -304,7 +305,11 @@ class NatsHot:
 
     async def _direct(self, stream: str, subject: str) -> Msg | None:
         """The last message of a subject."""
-        message = await self._link.ask(f"$JS.API.DIRECT.GET.{stream}.{subject}")
+        try:
+            message = await self._link.ask(f"$JS.API.DIRECT.GET.{stream}.{subject}")
+        except NoStream:
+            await self._link.has_no_stream()
+            return None
         return None if status_of(message) in ("404", "408") else message
 
     async def _asked(self, stream: str, asked: Mapping[str, Any]) -> AsyncGenerator[Msg]:
@@ -313,6 +318,8 @@ class NatsHot:
             self._link.messages(f"$JS.API.DIRECT.GET.{stream}", json.dumps(asked).encode())
         ) as messages:
             async for message in messages:
+                if status_of(message) == "503":
+                    await self._link.has_no_stream()
                 if status_of(message):
                     return
                 yield message
