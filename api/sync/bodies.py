@@ -110,7 +110,7 @@ class ProjectTreeQuery(Query):
     cursor: Text | None = None
 
 
-class HistoryQuery(Query):
+class ProjectHistoryQuery(Query):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Count | None = None
 

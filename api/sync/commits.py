@@ -22,14 +22,14 @@ from api.http.fields import read_query
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import front_of
-from api.sync.bodies import CommitBody, HistoryQuery, ProjectChangesQuery, ProjectTreeQuery, change_of_body
+from api.sync.bodies import CommitBody, ProjectChangesQuery, ProjectHistoryQuery, ProjectTreeQuery, change_of_body
 from api.sync.found import PATH_NAME, answer, project_of
 from api.sync.news import ProjectNews
 from api.sync.shapes import Committed, ProjectChangePage, RevisionPage, TreePage
 from schema import errors
 from schema.paths import decode
 from schema.store import project_log, projects, revisions
-from schema.store.revisions import Batch, CommitRefused
+from schema.store.revisions import ChangeBatch, CommitRefused
 from schema.sync.changes import PathChange, dump_changes
 from schema.sync.happenings import shown_path
 from schema.sync.manifests import PageEntry, PageMissing, empty_root, find_path
@@ -75,7 +75,7 @@ async def commit(request: Request) -> Response:
     digest = hashlib.sha256(json.dumps([body.base, body.node, dump_changes(changes)]).encode()).digest()
     async with front.services.pool.connection() as connection:
         try:
-            offered = Batch(batch, body.node, principal.name, digest, body.base, changes)
+            offered = ChangeBatch(batch, body.node, principal.name, digest, body.base, changes)
             outcome = await revisions.offer(connection, project.id, offered)
         except CommitRefused as refused:
             raise errors.IdempotencyConflict() from refused
@@ -243,12 +243,12 @@ def _entry(one: PageEntry) -> dict[str, Any]:
     operation_id="listCommits",
     summary="The history of a project",
     responses=openapi.answers({200: ("A page of revisions", RevisionPage)}, "NOT_FOUND"),
-    openapi_extra={"parameters": [PATH_NAME, *openapi.query_of(HistoryQuery)]},
+    openapi_extra={"parameters": [PATH_NAME, *openapi.query_of(ProjectHistoryQuery)]},
 )
 async def history(request: Request) -> Response:
     """The newest first."""
     _, project = await project_of(request, "read")
-    query = read_query(HistoryQuery, request.query_params)
+    query = read_query(ProjectHistoryQuery, request.query_params)
     async with front_of(request).services.pool.connection() as connection:
         rows = await project_log.commits(connection, project.id, query.limit, query.cursor)
     shown = [

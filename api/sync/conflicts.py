@@ -20,7 +20,7 @@ from api.sync.found import PATH_NAME, answer, project_of
 from api.sync.shapes import ConflictPage, Decided
 from schema.errors import Unavailable
 from schema.store import project_log, revisions
-from schema.store.revisions import Batch
+from schema.store.revisions import ChangeBatch
 from schema.sync.changes import ChangeKind, PathChange
 from schema.sync.happenings import shown_path
 from schema.sync.merge import conflict_name
@@ -69,7 +69,7 @@ async def decide(request: Request) -> Response:
     changes = [change for row in rows if (change := _change(row, body.decision)) is not None]
     if changes:
         batch = uuid.uuid4().hex
-        offered = Batch(batch, "inbox", principal.name, batch.encode(), None, changes)
+        offered = ChangeBatch(batch, "inbox", principal.name, batch.encode(), None, changes)
         async with front.services.pool.connection() as connection:
             await revisions.offer(connection, project.id, offered)
         end = await front.services.carry(carry_out, ref=CommitRef(project.mount, project.id, batch), node="inbox")

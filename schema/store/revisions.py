@@ -27,7 +27,7 @@ SQL = load("revisions")
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ChangeBatch:
     """What a node sends at once."""
 
     name: str
@@ -46,7 +46,7 @@ class CommitRefused(Exception):
         self.code, self.details = code, details
 
 
-async def offer(connection: Connection, project: int, batch: Batch) -> dict[str, Any] | None:
+async def offer(connection: Connection, project: int, batch: ChangeBatch) -> dict[str, Any] | None:
     """Its outcome, where it has one. Raises CommitRefused: the name is another batch's."""
     values = {
         "project": project, "batch": batch.name, "node": batch.node, "principal": batch.principal, "digest": batch.digest,

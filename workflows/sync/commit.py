@@ -1,4 +1,4 @@
-"""SyncCommit: a batch of a node becomes a revision, and the hot store hears of it. No change is visible to other nodes otherwise."""
+"""SyncCommit: a batch of a node becomes a revision, and the hot store hears of it. Nothing else makes a change visible."""
 
 from temporalio import workflow
 

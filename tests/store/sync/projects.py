@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from schema.ids import MountId
 from schema.store import objects, projects, revisions
 from schema.store.projects import NewProject, Project
-from schema.store.revisions import Batch
+from schema.store.revisions import ChangeBatch
 from schema.sync.changes import ChangeKind, PathChange
 from schema.sync.merge import ConflictRule
 from schema.sync.tiers import TierMove
@@ -48,7 +48,7 @@ async def send(
     name: str | None = None,
 ) -> dict[str, object]:  # fmt: skip
     name = name or uuid.uuid4().hex
-    batch = Batch(name, node, "admin", _digest(changes), base, changes)
+    batch = ChangeBatch(name, node, "admin", _digest(changes), base, changes)
     outcome = await revisions.offer(connection, project.id, batch)
     return outcome if outcome is not None else await revisions.commit(connection, project.id, name)
 

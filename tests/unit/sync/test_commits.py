@@ -91,7 +91,7 @@ class Node:
         self.seen: dict[bytes, TreeEntry] = {}
         self.agreed: dict[bytes, TreeEntry] = {}
 
-    def round(self, project: "Project", random_: random.Random, *, whole: bool) -> None:
+    def round(self, project: "ProjectModel", random_: random.Random, *, whole: bool) -> None:
         if whole or random_.random() < 0.7:
             self.seen = dict(project.tree)
         made = plan(self.local, self.seen, self.agreed, project.rule, self.name)
@@ -121,7 +121,7 @@ class Node:
                 self.seen[change.path] = self.agreed[change.path] = change.entry
 
 
-class Project:
+class ProjectModel:
     def __init__(self, rule: ConflictRule) -> None:
         self.rule, self.tree = rule, dict[bytes, TreeEntry]()
         self.losers: set[str] = set()
@@ -143,7 +143,7 @@ class Project:
 def test_three_nodes_that_plan_on_old_views_end_with_one_tree_and_lose_nothing(rule: ConflictRule) -> None:
     for seed in range(60):
         random_ = random.Random(seed)
-        project, nodes = Project(rule), [Node(f"n{number}") for number in range(3)]
+        project, nodes = ProjectModel(rule), [Node(f"n{number}") for number in range(3)]
         nodes[0].local = random_tree(random_)
         for _ in range(25):
             node = random_.choice(nodes)
@@ -158,7 +158,7 @@ def test_three_nodes_that_plan_on_old_views_end_with_one_tree_and_lose_nothing(r
 
 def test_a_program_that_rewrites_one_path_never_conflicts_with_itself() -> None:
     random_ = random.Random(5)
-    project, node = Project(LAST), Node("n1")
+    project, node = ProjectModel(LAST), Node("n1")
     for count in range(200):
         node.local[b"f"] = a_file(f"{count:064x}", 1)
         node.round(project, random_, whole=random_.random() < 0.5)
