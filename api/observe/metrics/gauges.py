@@ -11,6 +11,7 @@ from api.observe.metrics.counts import Counts
 from api.services import Load, MountSeen
 from schema.store.bucket_notifications import NotificationsOfMount
 from schema.store.metrics import WorkCounts
+from schema.store.scrub import ScrubOfMount
 from schema.store.watchers import WatchOfMount, WatchRow
 
 HEALTH = ("online", "degraded", "offline", "inactive")
@@ -34,6 +35,7 @@ class Page:
     mounts: Sequence[MountSeen] | None
     watches: Sequence[WatchOfMount] | None = None
     notifications: Sequence[NotificationsOfMount] | None = None
+    scrubs: Sequence[ScrubOfMount] | None = None
 
     def collect(self) -> Iterator[Metric]:
         yield from self.counts.registry.collect()
@@ -50,6 +52,7 @@ class Page:
         yield from of_mounts(self.mounts or ())
         yield from of_watches(self.watches or ())
         yield from of_notifications(self.notifications or ())
+        yield from of_scrubs(self.scrubs or ())
         yield from _of_work(self.work)
 
     def _of_lanes(self) -> Iterator[Metric]:
@@ -156,6 +159,21 @@ def of_notifications(notifications: Sequence[NotificationsOfMount]) -> Iterator[
         "notifications_silent", "1 if the notifications of the bucket have fallen silent, 0 if not.", _MOUNT, silent
     )
     yield counter("notified_keys", "Number of keys that notifications of the bucket named, by mount.", _MOUNT, keys)
+
+
+def of_scrubs(scrubs: Sequence[ScrubOfMount]) -> Iterator[Metric]:
+    covered: Values = {(one.tenant, one.mount_key): one.coverage for one in scrubs}
+    yield gauge(
+        "scrub_coverage", "Share of the bytes of the mount that were read again within the promised time, by mount.", _MOUNT,
+        covered,
+    )  # fmt: skip
+    damaged: Values = {(one.tenant, one.mount_key): one.damaged for one in scrubs}
+    yield gauge(
+        "scrub_damaged",
+        "Number of files that the last two rounds of the scrub found damaged, by mount.",
+        _MOUNT,
+        damaged,
+    )
 
 
 def _of_work(work: WorkCounts | None) -> Iterator[Metric]:
