@@ -5,7 +5,7 @@ import socket
 import tempfile
 from typing import Literal, get_args
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -49,8 +49,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FILESTORE_", frozen=True, extra="ignore", populate_by_name=True)
 
     database_url: str = "postgresql://filestore@127.0.0.1:5433/filestore"
+    events_mode: Literal["redis", "inline"] = "redis"
+    """`inline`: as though there were no Redis, whatever `redis_url` says."""
     redis_url: str = Field(
-        "redis://127.0.0.1:6380/0", validation_alias=AliasChoices("REDIS_URL", "FILESTORE_REDIS_URL")
+        "redis://127.0.0.1:6380/0",
+        validation_alias=AliasChoices("REDIS_URL", "FILESTORE_REDIS_URL"),
+        validate_default=True,
     )
     """`inline`, or nothing: no Redis; events stay in the feed."""
     sync_grace_seconds: float = Field(7200.0, ge=0)
@@ -95,11 +99,27 @@ class Settings(BaseSettings):
     metrics_token: str | None = Field(None, min_length=1)
     """What a scraper has to send as Bearer to read /metrics. None: it is open, like health."""
     events_channel: str = "apphub:filestore"
+    events_stream: str | None = Field(None, min_length=1)
+    """A Redis stream that events are added to as well, for consumer groups. None: none."""
+    events_stream_length: int = Field(100_000, ge=0)
+    """About so many events are kept there; 0: all, until somebody trims it."""
     events_heartbeat_seconds: float = Field(15.0, gt=0)
     """A stream of events that has nothing to tell says so this often."""
     events_poll_seconds: float = Field(0.5, gt=0, le=1)
     """How often new events are looked for where Redis does not tell of them."""
 
+    audit_seal_seconds: float = Field(2.0, gt=0)
+    """How often the journal is sealed"""
+    audit_copies: str | None = Field(None, min_length=1)
+    """Where seals are copied to: a file of the host, or s3://bucket/prefix. None: nowhere."""
+    audit_s3_endpoint: str | None = Field(
+        None, validation_alias=AliasChoices("FILESTORE_AUDIT_S3_ENDPOINT", "AWS_ENDPOINT_URL")
+    )
+    audit_s3_region: str = Field("us-east-1", validation_alias=AliasChoices("FILESTORE_AUDIT_S3_REGION", "AWS_REGION"))
+    audit_lock_days: int = Field(0, ge=0)
+    """So long the bucket lets nobody remove a copy (Object Lock, compliance mode). 0: it is not asked for."""
+    audit_reads: float = Field(0.0, ge=0, le=1)
+    """Which share of the reads of content and of the journal stands in the journal. 1: all, and none is answered without."""
     webhooks_allowed: str = ""
     """Networks and hosts, separated by commas, that webhooks may be sent to besides https addresses of the open internet:
     `10.0.0.0/8`, `hooks.internal`. Plain http is allowed there, too."""
@@ -134,6 +154,12 @@ class Settings(BaseSettings):
     """How often small files are merged, and those removed that no snapshot has."""
     timestore_snapshots_hours: float = Field(24.0, ge=0)
     """How long a former state of the data can still be read."""
+
+    archive_path: str | None = None
+    """Where the journal is archived: a folder, or s3://bucket/prefix, whose endpoint, region and credentials are those of the
+    environment (AWS_...). None: nowhere."""
+    archive_seconds: float = Field(3600.0, gt=0)
+    """How often what the journal has more is written there."""
 
     http_line_max_bytes: int = Field(32 * 1024, ge=1024)
     """Of the address in a request line. The longest path there can be takes 12 KiB of it."""
@@ -250,5 +276,5 @@ class Settings(BaseSettings):
 
     @field_validator("redis_url")
     @classmethod
-    def _no_redis(cls, url: str) -> str:
-        return url or "inline"
+    def _no_redis(cls, url: str, info: ValidationInfo) -> str:
+        return "inline" if info.data.get("events_mode") == "inline" else url or "inline"

@@ -27,6 +27,7 @@ import pytest
 from schema.check import Finding
 from schema.migrate import migrate
 from schema.settings import Settings
+from tests.events_forms import unlike_in_feed
 from tests.fix_stack import REPOSITORY, Stack
 from workers import check
 from workflows.client import connect
@@ -274,6 +275,7 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
         "FILESTORE_ENDPOINTS_ALLOWED": "127.0.0.0/8,::1",
         "FILESTORE_SPOOL_PATH": str(folder / "spool"),
         "FILESTORE_SECRETS_KEYS_PATH": str(folder / "secrets.keys"),
+        "FILESTORE_AUDIT_COPIES": str(folder / "seals"),
         "FILESTORE_EVENTS_CHANNEL": f"events-{uuid.uuid4().hex[:8]}",
         # Short, so that tests need not wait for what a minute would do.
         # Long, so that a machine with other things to do makes no test of the waiting fail.
@@ -290,6 +292,7 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
     service.start()
     yield service
     service.kill()
+    assert unlike_in_feed(database) == [], "events that the AsyncAPI document does not describe"
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import structlog
 from temporalio.worker import Interceptor
 
 from activities import budgets
+from activities.audit.copies import copies_of
+from activities.audit.seal import Sealer
 from activities.commands.apply import Apply
 from activities.commands.begin import Begin
 from activities.commands.commit import Commit
@@ -39,6 +41,8 @@ from activities.sync.hot import HotStore, NoHotStore
 from activities.sync.nats.link import NatsLink
 from activities.sync.nats.store import NatsHot
 from activities.sync.tiers import Tiers
+from activities.upkeep.archive import Archive
+from activities.upkeep.archive_places import open_place
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
@@ -51,7 +55,7 @@ from schema.secrets.keyring import Keyring
 from schema.settings import Settings
 from schema.store.pool import Pool, make_pool
 from workers.buses.notifications import RedisNotifications
-from workers.buses.redis import InlineBus, RedisBus, RedisWakeups
+from workers.buses.redis import EventsStream, InlineBus, RedisBus, RedisWakeups
 from workers.engine.audience import LogAudience
 from workers.engine.engine import Engine
 from workers.engine.health import Health
@@ -88,6 +92,7 @@ class WorkerParts:
     served: ServedMounts
     observed: WorkerVitals
     counts: ActivityCounts
+    sealer: Sealer
 
 
 log = structlog.get_logger("wiring")
@@ -158,7 +163,11 @@ def worker_parts(settings: Settings) -> WorkerParts:
     served, counts = ServedMounts(settings.host_id, settings.spool_path, keys), ActivityCounts()
     engine = _engine(settings, served, None, keys, [CountedActivities(counts)])
     health = Health(settings, engine.pool, engine, served, budgets.LOOKS.build())
-    return WorkerParts(engine, served, WorkerVitals(engine, served, health), counts)
+    return WorkerParts(engine, served, WorkerVitals(engine, served, health), counts, sealer(settings, engine.pool))
+
+
+def sealer(settings: Settings, pool: Pool) -> Sealer:
+    return Sealer(pool, copies_of(settings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +239,10 @@ def _engine(
     around: Sequence[Interceptor] = (),
 ) -> Engine:
     pool = make_connections(settings, budgets.ENGINE_CONNECTIONS, generic_plans=True)
-    bus = InlineBus() if settings.redis_url == "inline" else RedisBus(settings.redis_url, settings.events_channel)
+    stream = EventsStream(settings.events_stream, settings.events_stream_length) if settings.events_stream else None
+    bus = (
+        InlineBus() if settings.redis_url == "inline" else RedisBus(settings.redis_url, settings.events_channel, stream)
+    )
     activities = _activities(settings, pool, served, dispatch or LogAudience(), bus, keys)
     activities = replace(activities, interceptors=[*activities.interceptors, *around])
     return Engine(settings, pool, served, activities, bus.close, dispatch)
@@ -259,6 +271,7 @@ def _activities(
             timedelta(days=settings.events_keep_days),
             timedelta(days=settings.operations_keep_days),
         ),
+        Archive(pool, None if settings.archive_path is None else open_place(settings.archive_path)),
         Recomputes(pool, publish.announce),
         PlanItems(pool),
         NextChunk(pool, executors, steps),

@@ -24,6 +24,10 @@ class ActKind(StrEnum):
     CREATE_HOLD = "createHold"
     EXTEND_HOLD = "extendHold"
     RELEASE_HOLD = "releaseHold"
+    CREATE_LINK = "createLink"
+    REVOKE_LINK = "revokeLink"
+    READ_CONTENT = "readContent"
+    READ_JOURNAL = "readJournal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
