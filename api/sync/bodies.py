@@ -142,6 +142,6 @@ class PinBody(JsonBody):
     until: Moment | None = None
 
 
-class JobsQuery(Query):
+class ProjectJobsQuery(Query):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Text | None = None

@@ -15,7 +15,7 @@ from api.http.body import read_json
 from api.http.fields import read_query
 from api.http.routes import Plain
 from api.services import front_of
-from api.sync.bodies import EvictBody, JobsQuery, NothingBody, PinBody
+from api.sync.bodies import EvictBody, ProjectJobsQuery, NothingBody, PinBody
 from api.sync.found import PATH_NAME, answer, project_of
 from api.sync.shapes import JobPage, JobShape, Pinned, ProjectMetrics
 from schema.errors import NotFound, WrongState
@@ -198,12 +198,12 @@ async def unpin(request: Request) -> Response:
     operation_id="listProjectJobs",
     summary="The jobs of a project",
     responses=openapi.answers({200: ("A page of jobs", JobPage)}, "NOT_FOUND"),
-    openapi_extra={"parameters": [PATH_NAME, *openapi.query_of(JobsQuery)]},
+    openapi_extra={"parameters": [PATH_NAME, *openapi.query_of(ProjectJobsQuery)]},
 )
 async def jobs(request: Request) -> Response:
     """The newest first, with how far each is."""
     _, project = await project_of(request, "read")
-    query = read_query(JobsQuery, request.query_params)
+    query = read_query(ProjectJobsQuery, request.query_params)
     async with front_of(request).services.pool.connection() as connection:
         rows = await projects.jobs(connection, project.id, query.limit, _place(query.cursor))
     following = f"{rows[-1]['started_at'].isoformat()}~{rows[-1]['id']}" if len(rows) == query.limit else None

@@ -36,6 +36,8 @@ CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, sha TEXT, ino INTEGER, 
                                   mode INTEGER);
 """
 
+_FORGET = "DELETE FROM facts; DELETE FROM seen; DELETE FROM agreed; DELETE FROM files;"
+
 
 class AgentState:
     """`revisions`: of a path that the project has, or had until then, the revision that last changed it as this node knows."""
@@ -46,8 +48,7 @@ class AgentState:
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(_TABLES)
         if self._fact("project") != project:
-            for table in ("facts", "seen", "agreed", "files"):
-                self._db.execute(f"DELETE FROM {table}")  # noqa: S608  our own names
+            self._db.executescript(_FORGET)
             self._db.execute("INSERT INTO facts VALUES ('project', ?)", (project,))
         self.cursor = self._fact("cursor") or "0"
         self.seen: dict[bytes, TreeEntry] = {}
