@@ -22,6 +22,7 @@ from schema.operations.planning import Planner, alternatives, topmost
 from schema.operations.reversal import reversal
 from schema.operations.selection import PlannedNode
 from schema.paths import NodePath, parse
+from schema.store import operation_plans as plan_store
 from schema.store import operations as store
 from schema.store import purges
 from schema.store.operations import LockedOperation
@@ -58,23 +59,23 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
     operation, cursor = locked.operation, locked.cursor
     if cursor is None and operation.undo is not None:
         bound, start = await undo.begin(connection, operation, locked.created_at)
-        await store.advance_plan(connection, operation.id, [], start, bound)
+        await plan_store.advance_plan(connection, operation.id, [], start, bound)
         return None
     if cursor is None:
-        entry = await store.begin_plan(connection, operation)
-        await store.advance_plan(connection, operation.id, [], {"root": 0, "next": 0}, entry)
+        entry = await plan_store.begin_plan(connection, operation)
+        await plan_store.advance_plan(connection, operation.id, [], {"root": 0, "next": 0}, entry)
         return None
     if operation.kind in (OperationKind.UNDO, OperationKind.RESTORE):
         await purges.share(connection)
     items, after = await _pages(operation)(connection, operation, cursor)
     changed_codes = undo.LEFT_CODES if operation.undo else forget.STAYS_CODES if operation.forgets else ()
     seen = locked.planned_entry or 0
-    await store.advance_plan(connection, operation.id, items, after or {}, seen, changed_codes=changed_codes)
+    await plan_store.advance_plan(connection, operation.id, items, after or {}, seen, changed_codes=changed_codes)
     if after is not None and not after.get("end"):
         return None
     locked = await _again(connection, operation.id)
     state = _planned(locked.operation, blocked=(after or {}).get("blocked"))
-    await store.end_plan(connection, operation.id, state, STALE if locked.operation.stale else None)
+    await plan_store.end_plan(connection, operation.id, state, STALE if locked.operation.stale else None)
     return state
 
 
@@ -104,9 +105,9 @@ async def _tree_page(
     found, after = await _found(connection, operation, root, cursor)
     taken = [node for node in found if operation.selection.takes(node, operation.path)]
     places = _places(planner, taken)
-    occupants = await store.occupants(connection, operation.target_mount or operation.mount_id, places)
+    occupants = await plan_store.occupants(connection, operation.target_mount or operation.mount_id, places)
     if len(roots) > 1 or operation.options.on_conflict == "rename":  # otherwise each node has a target of its own
-        occupants |= await store.goes_to(connection, operation.id, places)
+        occupants |= await plan_store.goes_to(connection, operation.id, places)
     trees = await whole_trees(connection, operation, taken, bytes.fromhex(cursor.get("inside", "")))
     for node in taken:
         if not trees.add(planner, node, occupants):
@@ -131,8 +132,8 @@ async def _found(
     """The root of what is meant first; then, unless it goes as a whole, what lies below it."""
     if "after" in cursor:
         directory, name = (bytes.fromhex(part) for part in cursor["after"])
-        return await store.below(connection, operation.mount_id, root, (directory, name), _PAGE)
-    node = await store.node_at(connection, operation.mount_id, root)
+        return await plan_store.below(connection, operation.mount_id, root, (directory, name), _PAGE)
+    node = await plan_store.node_at(connection, operation.mount_id, root)
     if node is None:
         return [], None
     if node.kind is not NodeKind.DIRECTORY or _whole(operation, node):
@@ -171,7 +172,7 @@ async def _undo_page(
     assert operation.undoes is not None
     original = await store.find(connection, operation.undoes)
     assert original is not None, "it is kept while an undo of it has not ended"
-    done = await store.done_items(connection, original, cursor.get("before"), _PAGE)
+    done = await plan_store.done_items(connection, original, cursor.get("before"), _PAGE)
     items = [reversal(one, number) for number, one in enumerate(done, cursor["next"])]
     gone = await purges.expired(connection, items)
     items = [

@@ -15,7 +15,7 @@ from api.http.body import read_json
 from api.http.fields import read_query
 from api.http.routes import Plain
 from api.services import front_of
-from api.sync.bodies import EvictBody, ProjectJobsQuery, NothingBody, PinBody
+from api.sync.bodies import EvictBody, NothingBody, PinBody, ProjectJobsQuery
 from api.sync.found import PATH_NAME, answer, project_of
 from api.sync.shapes import JobPage, JobShape, Pinned, ProjectMetrics
 from schema.errors import NotFound, WrongState

@@ -236,7 +236,8 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
 
 
 WORK, RESTORES, PURGES = load("work_items"), load("restores"), load("purges")
-ITEMS, OPERATIONS, OPERATION = load("item_commands"), load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
+ITEMS, OPERATION = load("item_commands"), "0190a1b2-0000-7000-8000-0000000000aa"
+OPERATIONS = {**load("operations"), **load("operation_plans"), **load("operation_turns")}
 FORGETS = load("forgets")
 IMPORTS = load("imports")
 UNDO_TREES = load("undo_trees")

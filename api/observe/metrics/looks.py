@@ -9,8 +9,10 @@ import structlog
 
 from api.services import MountSeen, ProcessVitals
 from schema.store import bucket_notifications, metrics, watchers
+from schema.store import looks as drift
 from schema.store import scrub as scrubs
 from schema.store.bucket_notifications import NotificationsOfMount
+from schema.store.looks import DriftOfMount
 from schema.store.metrics import WorkCounts
 from schema.store.pool import Pool
 from schema.store.scrub import ScrubOfMount
@@ -20,6 +22,7 @@ T = TypeVar("T")
 
 WORK_SECONDS = 5.0
 SERVERS_SECONDS = 10.0
+DRIFT_SECONDS = 15.0
 """An answer holds so long: more scrapes, and more scrapers, cause no more questions."""
 PATIENCE_SECONDS = 2.0
 """A scrape waits no longer than this, and goes without."""
@@ -67,6 +70,7 @@ class Looks:
         self.servers: Looked[dict[str, bool]] = Looked(self._servers, SERVERS_SECONDS)
         self.watches: Looked[list[WatchOfMount]] = Looked(self._watches, WORK_SECONDS)
         self.notifications: Looked[list[NotificationsOfMount]] = Looked(self._notifications, WORK_SECONDS)
+        self.drift: Looked[list[DriftOfMount]] = Looked(self._drift, DRIFT_SECONDS)
         self.scrubs: Looked[list[ScrubOfMount]] = Looked(self._scrubs, SERVERS_SECONDS)
         self.mounts: Looked[list[MountSeen]] = Looked(self._mounts, SERVERS_SECONDS)
 
@@ -81,6 +85,10 @@ class Looks:
     async def _notifications(self) -> list[NotificationsOfMount]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
             return await bucket_notifications.every(connection)
+
+    async def _drift(self) -> list[DriftOfMount]:
+        async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
+            return await drift.numbers(connection)
 
     async def _scrubs(self) -> list[ScrubOfMount]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
