@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     """Folders, separated by colons, with files that a stored secret may refer to as `file:/path`"""
     bootstrap_token: str | None = None
     """An admin token that is made valid at start; only its hash is stored."""
+    oidc_path: str | None = Field(None, min_length=1)
+    """YAML or JSON file of issuers whose tokens (OpenID Connect) are taken, and what they are worth"""
     metrics_token: str | None = Field(None, min_length=1)
     """What a scraper has to send as Bearer to read /metrics. None: it is open, like health."""
     events_channel: str = "apphub:filestore"
