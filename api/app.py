@@ -55,6 +55,12 @@ from api.pages import docs
 from api.rollups import routes as rollups
 from api.services import Front, Services
 from api.subscriptions import routes as subscriptions
+from api.sync import commits as project_commits
+from api.sync import conflicts as project_conflicts
+from api.sync import contents as project_contents
+from api.sync import nodes as project_nodes
+from api.sync import routes as projects
+from api.sync import tiers as project_tiers
 from api.timestore import routes as timestore
 from api.timestore.readers import Readers
 from api.uploads import form as uploads
@@ -104,6 +110,12 @@ ROUTERS = (
     metastore,
     namespaces,
     timestore,
+    projects,
+    project_nodes,
+    project_contents,
+    project_commits,
+    project_conflicts,
+    project_tiers,
     batches,
     commands,
     status,

@@ -57,6 +57,10 @@ class Settings(BaseSettings):
         validate_default=True,
     )
     """`inline`, or nothing: no Redis; events stay in the feed."""
+    sync_grace_seconds: float = Field(7200.0, ge=0)
+    """For so long condemned contents of projects wait before they are deleted: longer than any upload lasts."""
+    nats_url: str = Field("", validation_alias=AliasChoices("NATS_URL", "FILESTORE_NATS_URL"))
+    """Where projects are hot, with its token as `nats://token@host:port`. Nothing: they are cold alone."""
     temporal_address: str = Field(
         "127.0.0.1:7233", validation_alias=AliasChoices("TEMPORAL_ADDRESS", "FILESTORE_TEMPORAL_ADDRESS")
     )

@@ -22,7 +22,7 @@ from schema.store import outcomes as outcome_store
 from schema.store import recomputes as recompute_store
 from schema.store import subscriptions as subscription_store
 from schema.store.pool import Pool
-from workers.engine import drift
+from workers.engine import drift, sync
 from workers.engine.engine import Engine
 from workers.engine.schedules import ensure
 from workflows.commands.start import resume_commands
@@ -61,6 +61,7 @@ async def run(engine: Engine) -> None:
                 await drift.start_due(engine.client, pool, mount, settings.overdue_seconds)
             await drift.ensure_schedules(engine.client, pool, mounts)
             await deliver_due(engine.client, pool)
+            await sync.start_due(engine.client, pool, mounts, settings.sync_grace_seconds)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
             raise
