@@ -424,7 +424,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "claims beside a forgotten import": (FORGETS["claims"], {"mount": 1}, set()),
     "portion of a forgotten import": (FORGETS["portion"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_state"}),
     "forget": (
-        FORGETS["forget"], {"ids": [500], "versions": [1], "page": OPERATION}, {"nodes_pkey", "nodes_name", "snapshots_pkey"},
+        FORGETS["forget"], {"ids": [500], "versions": [1], "page": OPERATION}, {"nodes_pkey", "nodes_name", "snapshots_current"},
     ),
     "first that waits": (FORGETS["waiting"], {"id": OPERATION}, {"operation_items_state"}),
     "standing": (FORGETS["standing"], {"ids": [500], "versions": [1]}, {"nodes_pkey"}),
