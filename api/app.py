@@ -5,7 +5,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from api.access import holds, tenants
+from api.access import holds, quotas, tenants
 from api.access import routes as tokens
 from api.access.limits import Budget
 from api.access.rates import Rates
@@ -61,6 +61,7 @@ ROUTERS = (
     tokens,
     tenants,
     holds,
+    quotas,
     uploads,
     writes,
     direct,

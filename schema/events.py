@@ -21,6 +21,7 @@ class EventType(StrEnum):
     JOB_COMPLETED = "filestore.reconciliation.job.completed"
     JOB_FAILED = "filestore.reconciliation.job.failed"
     JOB_CANCELLED = "filestore.reconciliation.job.cancelled"
+    QUOTA_SOFT = "filestore.quota.soft"
     ROLLUP_RECOMPUTED = "filestore.rollup.recomputed"
 
 

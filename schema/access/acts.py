@@ -24,6 +24,9 @@ class ActKind(StrEnum):
     CREATE_HOLD = "createHold"
     EXTEND_HOLD = "extendHold"
     RELEASE_HOLD = "releaseHold"
+    CREATE_QUOTA = "createQuota"
+    UPDATE_QUOTA = "updateQuota"
+    REMOVE_QUOTA = "removeQuota"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from schema.operations.operation import OperationState
 from schema.settings import Settings
 from schema.store import operations as operation_store
 from schema.store import outcomes as outcome_store
+from schema.store import quotas as quota_store
 from schema.store import recomputes as recompute_store
 from schema.store import subscriptions as subscription_store
 from schema.store.pool import Pool
@@ -60,6 +61,8 @@ async def run(engine: Engine) -> None:
                 await drift.start_due(engine.client, pool, mount, settings.overdue_seconds)
             await drift.ensure_audits(engine.client, pool, mounts)
             await deliver_due(engine.client, pool)
+            async with pool.connection() as connection:
+                await quota_store.look(connection)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
             raise

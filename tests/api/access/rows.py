@@ -43,6 +43,8 @@ class Subject:
     freeze: int = 0
     """It has ended: one that holds would keep the other requests from being carried out"""
     freeze_to_lift: int = 0
+    quota: int = 0
+    quota_to_remove: int = 0
     metastore: bool = True
 
     @property
@@ -58,6 +60,7 @@ class Subject:
             "/v1/metastore/records/": self.file, "/v1/commands/": self.command, "/v1/nodes/": self.file,
             "/v1/files/": self.file, "/v1/holds/": self.hold, "/v1/drift/looks/": self.look, "/v1/drift/": self.finding,
             "/v1/reconciliation/jobs/": self.job, "/v1/freeze/": self.freeze_to_lift,
+            "/v1/quotas/": self.quota,
         }  # fmt: skip
 
 
@@ -179,6 +182,10 @@ def _held_looks(subject: Subject, text: str) -> bool:
 
 def _findings(subject: Subject, text: str) -> bool:
     return any(one["id"] == subject.finding for one in json.loads(text)["data"]["findings"])
+
+
+def _quotas(subject: Subject, text: str) -> bool:
+    return any(one["id"] == subject.quota for one in json.loads(text)["data"]["quotas"])
 
 
 def _jobs(subject: Subject, text: str) -> bool:
@@ -337,6 +344,11 @@ ROWS: Mapping[str, MatrixRow] = {
     "getHold": MatrixRow("read"),
     "extendHold": MatrixRow("mounts", sends=lambda subject: {"json": {"until": "2099-01-01T00:00:00Z"}}),
     "releaseHold": MatrixRow("mounts"),
+    "createQuota": MatrixRow("mounts", sends=_body(path="team/f", maxBytes=10**15)),
+    "listQuotas": MatrixRow("read", sends=_query(limit=100), lists=_quotas),
+    "getQuota": MatrixRow("read"),
+    "updateQuota": MatrixRow("mounts", sends=_json(softBytes=10**15)),
+    "removeQuota": MatrixRow("mounts", id=lambda subject: subject.quota_to_remove),
     "health": MatrixRow("read", "open"),
     "ready": MatrixRow("read", "open"),
     "metrics": MatrixRow("read", "open"),

@@ -11,13 +11,15 @@ import httpx2
 import pytest
 
 from schema.access.actions import SCOPES, Action
+from schema.access.quotas import Limit, QuotaScope
 from schema.access.rules import Grant
 from schema.commands.command import CommandKind
 from schema.drift.looks import LookPlace
 from schema.ids import MountId
 from schema.operations.operation import Operation, OperationKind
 from schema.paths import NodePath
-from schema.store import freezes, holds, looks, nodes, operations, recomputes, reconciliations, tokens
+from schema.store import freezes, holds, looks, nodes, operations, quotas, recomputes, reconciliations, tokens
+from schema.store.quotas import NewQuota
 from schema.store.tokens import NewToken
 from tests.api.access.rows import ROWS, MatrixRow, Subject
 from tests.api.conftest import FrontOfTest, Tree, make_tree
@@ -137,8 +139,13 @@ async def with_drift(front: FrontOfTest, subject: Subject) -> Subject:
         other = await freezes.create(connection, over)
         assert found is not None and ended is not None and other is not None
         await freezes.lift(connection, ended[0], "main", "ann")
+        scope = QuotaScope(mount, NodePath(b"team"))
+        most, soft = Limit(bytes=10**15), Limit()
+        quota = NewQuota(tenant="main", scope=scope, most=most, soft=soft, trash=False, operators=False, by="ann")
+        quota_ids = [await quotas.create(connection, quota) for _ in range(2)]
     return replace(
-        subject, finding=found["id"], look=held[0], look_refused=held[1], job=job, freeze=ended[0],
+        subject, quota=quota_ids[0], quota_to_remove=quota_ids[1],
+        finding=found["id"], look=held[0], look_refused=held[1], job=job, freeze=ended[0],
         freeze_to_lift=other[0],
     )  # fmt: skip
 
