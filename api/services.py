@@ -13,6 +13,7 @@ from api.submission import Commands
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.principals import Principal
+from schema.secrets.keyring import PLAIN, Keyring
 from schema.settings import Settings
 from schema.store.pool import Pool
 
@@ -130,6 +131,8 @@ class Services:
     threads: MountThreads
     """Those in which routes read and write content"""
     vitals: ProcessVitals | None = None
+    keys: Keyring = PLAIN
+    """Those that stored secrets are sealed with"""
 
 
 class Principals(Protocol):

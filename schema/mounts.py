@@ -26,7 +26,7 @@ class Mount:
     epoch: int
     config: Mapping[str, Any] = field(default_factory=dict, hash=False)
     secrets: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
-    """For the executor alone: they are never logged, shown or put into a payload."""
+    """As they are stored: sealed, or references. They are opened for the executor alone, and never logged or shown."""
     freeze: Freeze | None = None
     """Nothing is changed on it now"""
 

@@ -2,12 +2,14 @@
 
 import os
 import socket
+import tempfile
 from typing import Literal, get_args
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Level = Literal["debug", "info", "warning", "error"]
+_FOR_DATA = ("/srv", "/mnt", "/media", "/data", "/dev/shm", "/tmp", "/var/tmp")  # noqa: S108
 
 
 def default_spool() -> str:
@@ -30,6 +32,15 @@ def unusable(error: ValidationError) -> list[tuple[str, str]]:
     """Which settings can not be used, and why; never what they are, because some are secret."""
     found = error.errors(include_url=False, include_input=False)
     return [(".".join(map(str, one["loc"])), one["msg"]) for one in found]
+
+
+def default_roots() -> str:
+    """Where hosts keep data that is nobody's own, or what is temporary: nothing of the system, and no home."""
+    return ":".join(dict.fromkeys([*_FOR_DATA, tempfile.gettempdir()]))
+
+
+def default_keys() -> str:
+    return os.path.join(os.path.dirname(default_spool()), "secrets.keys")
 
 
 class Settings(BaseSettings):
@@ -62,11 +73,19 @@ class Settings(BaseSettings):
     """A folder of this host, durable, for bytes that are not on their mount yet."""
     backends_path: str | None = None
     """YAML or JSON file with mounts to register at start."""
-    local_roots: str = ""
-    """Folders of this host, separated by colons: a local mount that a client asks for lies below one of them. Nothing: anywhere
-    but in the system's own folders. Mounts of `backends_path` are the operator's own, and lie anywhere."""
+    local_roots: str = Field(default_factory=default_roots)
+    """Folders of this host, separated by colons: a local mount that a client asks for lies below one of them; an empty list
+    refuses all. Mounts of `backends_path` are the operator's own, and lie anywhere."""
     endpoints_allowed: str = ""
     """Hosts, addresses and networks, separated by commas, that an S3 endpoint may be although they are loopback or link-local."""
+    secrets_keys: str | None = Field(None, min_length=1)
+    """`<id>:<32 bytes as base64>`, separated by commas: the keys that stored secrets are sealed with. The first one seals."""
+    secrets_keys_path: str = Field(default_factory=default_keys)
+    """A file with the same, a line each, where there is no `secrets_keys`. It is made when the first secret is stored."""
+    secrets_env: str = "FILESTORE_SECRET_*"
+    """Environment variables that a stored secret may refer to as `env:NAME`; separated by commas, `*` stands for anything."""
+    secrets_folders: str = "/run/secrets"
+    """Folders, separated by colons, with files that a stored secret may refer to as `file:/path`"""
     bootstrap_token: str | None = None
     """An admin token that is made valid at start; only its hash is stored."""
     metrics_token: str | None = Field(None, min_length=1)
@@ -212,6 +231,14 @@ class Settings(BaseSettings):
     @property
     def roots_of_mounts(self) -> list[str]:
         return [root for root in self.local_roots.split(":") if root]
+
+    @property
+    def variables_of_secrets(self) -> list[str]:
+        return [one.strip() for one in self.secrets_env.split(",") if one.strip()]
+
+    @property
+    def folders_of_secrets(self) -> list[str]:
+        return [folder for folder in self.secrets_folders.split(":") if folder]
 
     @property
     def allowed_endpoints(self) -> list[str]:

@@ -32,6 +32,7 @@ from schema.ids import CommandId, MountId
 from schema.mounts import Mount
 from schema.nodes import NodeKind
 from schema.paths import NodePath
+from schema.secrets.configured import keyring_of
 from schema.settings import Settings
 from schema.store import check as store
 from schema.store import leftovers
@@ -123,7 +124,7 @@ async def _storage(
     if mount.host_id != settings.host_id:
         return None, [_unchecked("(mount)", f"It is served on host {mount.host_id!r}; this is {settings.host_id!r}.")]
     try:
-        executor = open_executor(mount, settings.spool_path)
+        executor = open_executor(mount, settings.spool_path, keyring_of(settings))
         return await asyncio.to_thread(look, executor, check.wanted_places(record), content=level == "content"), []
     except errors.FilestoreError as error:
         return None, [_unchecked("(mount)", f"{error.code}: {error.message}")]

@@ -3,6 +3,7 @@
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -38,6 +39,8 @@ from api.dispatch.dispatch import Dispatch
 from api.observe.metrics.counts import Counts
 from api.services import Services
 from schema.mounts import Mount
+from schema.secrets.configured import keyring_of
+from schema.secrets.keyring import Keyring
 from schema.settings import Settings
 from schema.store.pool import Pool, make_pool
 from workers.buses.notifications import RedisNotifications
@@ -117,22 +120,24 @@ def lake_place(settings: Settings) -> LakePlace:
 
 
 def api_parts(settings: Settings) -> ApiParts:
-    served, counts = ServedMounts(settings.host_id, settings.spool_path), Counts()
+    keys = keyring_of(settings)
+    served, counts = ServedMounts(settings.host_id, settings.spool_path, keys), Counts()
     dispatch = Dispatch(settings, served, budgets.STAGES.build(), counts.list_started)
-    engine, pool = _engine(settings, served, dispatch), make_connections(settings, budgets.API_CONNECTIONS)
+    engine, pool = _engine(settings, served, dispatch, keys), make_connections(settings, budgets.API_CONNECTIONS)
     health = Health(settings, pool, engine, served, budgets.LOOKS.build())
     services = Services(
-        settings, pool, dispatch, RouteExecutors(served, engine, settings.spool_path), health,
+        settings, pool, dispatch, RouteExecutors(served, engine, settings.spool_path, keys), health,
         announce=engine.announce, start=engine.start_workflow,
         wakeups=_wakeups(settings), threads=budgets.READS.build(),
-        vitals=Vitals(pool, engine, dispatch, served, health),
+        vitals=Vitals(pool, engine, dispatch, served, health), keys=keys,
     )  # fmt: skip
     return ApiParts(services, counts, engine, served)
 
 
 def worker_parts(settings: Settings) -> WorkerParts:
-    served, counts = ServedMounts(settings.host_id, settings.spool_path), ActivityCounts()
-    engine = _engine(settings, served, None, [CountedActivities(counts)])
+    keys = keyring_of(settings)
+    served, counts = ServedMounts(settings.host_id, settings.spool_path, keys), ActivityCounts()
+    engine = _engine(settings, served, None, keys, [CountedActivities(counts)])
     health = Health(settings, engine.pool, engine, served, budgets.LOOKS.build())
     return WorkerParts(engine, served, WorkerVitals(engine, served, health), counts)
 
@@ -153,7 +158,7 @@ def watcher_parts(settings: Settings) -> WatcherParts:
     pool = make_connections(settings, budgets.WATCH_CONNECTIONS, generic_plans=True)
     looks = LookStarts(settings)
     watches = Watches(settings, pool, looks) if settings.watch else None
-    canaries = Canaries(settings, pool, budgets.LOOKS.build(), open_executor)
+    canaries = Canaries(settings, pool, budgets.LOOKS.build(), partial(open_executor, keys=keyring_of(settings)))
     stream = settings.notifications_stream
     queue = RedisNotifications(settings.redis_url, stream) if stream and settings.redis_url != "inline" else None
     return WatcherParts(pool, watches, canaries, queue, looks)
@@ -173,37 +178,43 @@ def make_connections(settings: Settings, budget: budgets.ConnectionBudget, *, ge
 class RouteExecutors:
     """`Executors` for the routes, on the mounts this process serves."""
 
-    def __init__(self, served: ServedMounts, engine: Engine, spool_path: str) -> None:
-        self._served, self._engine, self._spool_path = served, engine, spool_path
+    def __init__(self, served: ServedMounts, engine: Engine, spool_path: str, keys: Keyring) -> None:
+        self._served, self._engine, self._spool_path, self._keys = served, engine, spool_path, keys
 
     def of(self, mount: Mount) -> Executor:
         self._served.learn(mount)
         return self._served.of(mount.id)
 
     def register(self, mount: Mount, others: Sequence[Mount]) -> Identity | None:
-        return prepare_storage(mount, self._spool_path, others)
+        return prepare_storage(mount, self._spool_path, others, self._keys)
 
     def sentinel(self, mount: Mount) -> str | None:
-        return read_sentinel(mount, self._spool_path)
+        return read_sentinel(mount, self._spool_path, self._keys)
 
     def prove(self, mount: Mount) -> Identity | None:
-        return prove_storage(mount, self._spool_path)
+        return prove_storage(mount, self._spool_path, self._keys)
 
     async def refresh(self) -> None:
         self._engine.refresh()
 
 
 def _engine(
-    settings: Settings, served: ServedMounts, dispatch: Dispatch | None, around: Sequence[Interceptor] = ()
+    settings: Settings,
+    served: ServedMounts,
+    dispatch: Dispatch | None,
+    keys: Keyring,
+    around: Sequence[Interceptor] = (),
 ) -> Engine:
     pool = make_connections(settings, budgets.ENGINE_CONNECTIONS, generic_plans=True)
     bus = InlineBus() if settings.redis_url == "inline" else RedisBus(settings.redis_url, settings.events_channel)
-    activities = _activities(settings, pool, served, dispatch or LogAudience(), bus)
+    activities = _activities(settings, pool, served, dispatch or LogAudience(), bus, keys)
     activities = replace(activities, interceptors=[*activities.interceptors, *around])
     return Engine(settings, pool, served, activities, bus.close, dispatch)
 
 
-def _activities(settings: Settings, pool: Pool, executors: Executors, audience: Audience, bus: Bus) -> Activities:
+def _activities(
+    settings: Settings, pool: Pool, executors: Executors, audience: Audience, bus: Bus, keys: Keyring
+) -> Activities:
     fresh = FreshAttempts()
     # Each mount has threads of its own, and copies have others than steps: a step that hangs or takes long holds up no other mount.
     steps, copies = budgets.STEPS.build(), budgets.COPIES.build()
@@ -215,7 +226,7 @@ def _activities(settings: Settings, pool: Pool, executors: Executors, audience: 
         Commit(pool, executors, steps, audience, publish.announce, settings.retention_days),
         finish,
         publish,
-        Deliver(pool, settings.allowed_webhooks),
+        Deliver(pool, settings.allowed_webhooks, keys),
         Sweep(pool, executors, steps, finish, settings.stage_max_age_seconds),
         Retention(
             pool,

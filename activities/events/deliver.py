@@ -15,6 +15,8 @@ import httpx2
 from temporalio import activity
 
 from schema.faults import areach
+from schema.secrets.keyring import of_subscription
+from schema.secrets.references import SecretUnreadable
 from schema.store import events as event_store
 from schema.store import subscriptions as store
 from schema.store import tokens
@@ -24,6 +26,7 @@ from schema.subscriptions.attempts import DeliveryAttempt, DeliveryStep
 from schema.subscriptions.targets import refused_address
 
 if TYPE_CHECKING:
+    from schema.secrets.keyring import Keyring
     from schema.store.events import Placed
     from schema.store.pool import Pool
     from schema.store.subscriptions import Due
@@ -49,10 +52,10 @@ class DeliveryTurn:
 
 
 class Deliver:
-    """`allowed`: hosts and networks beyond the open internet that events may go to."""
+    """`allowed`: hosts and networks beyond the open internet that events may go to. `keys`: those that secrets are sealed with."""
 
-    def __init__(self, pool: Pool, allowed: Sequence[str]) -> None:
-        self._pool, self._allowed = pool, allowed
+    def __init__(self, pool: Pool, allowed: Sequence[str], keys: Keyring) -> None:
+        self._pool, self._allowed, self._keys = pool, allowed, keys
 
     @activity.defn(name="deliver")
     async def deliver(self, id: str) -> DeliveryTurn:
@@ -143,7 +146,11 @@ class Deliver:
 
     async def _send(self, http: httpx2.AsyncClient, due: Due, position: int, type: str, data: str) -> DeliveryAttempt:
         body = webhook.body_of(type, position, data, datetime.now(UTC).isoformat())
-        return await send(http, due.url, due.secrets, webhook.message_id(due.id, position), body, self._allowed)
+        try:
+            secrets = [self._keys.open(of_subscription(due.id), one) for one in due.secrets]
+        except SecretUnreadable as error:
+            return DeliveryAttempt(None, str(error))
+        return await send(http, due.url, secrets, webhook.message_id(due.id, position), body, self._allowed)
 
 
 async def send(

@@ -9,6 +9,7 @@ from activities.executors.local.kind import LocalKind
 from activities.executors.s3.kind import S3Kind
 from schema.errors import ExecutorNotFound, InvalidRequest
 from schema.mounts import Mount
+from schema.secrets.keyring import PLAIN, Keyring
 
 PIECES = 3 << 20
 """Memory of one stream as a rule: a piece that is sent, one that is read, one in the buffers of the connection."""
@@ -88,17 +89,19 @@ def writing(kind: str) -> int:
     return KINDS[kind].writing if kind in KINDS else PIECES
 
 
-def open_executor(mount: Mount, spool_path: str) -> Executor:
-    """Raises ExecutorNotFound, or MountOffline when the storage is not there."""
-    return kind_of(mount.backend_kind).open(mount, Path(spool_path))
+def open_executor(mount: Mount, spool_path: str, keys: Keyring = PLAIN) -> Executor:
+    """`keys`: those that its secrets are sealed with. Raises ExecutorNotFound, or MountOffline when the storage is not there."""
+    return kind_of(mount.backend_kind).open(keys.opened(mount), Path(spool_path))
 
 
-def prepare_storage(mount: Mount, spool_path: str, others: Sequence[Mount] = ()) -> Identity | None:
+def prepare_storage(
+    mount: Mount, spool_path: str, others: Sequence[Mount] = (), keys: Keyring = PLAIN
+) -> Identity | None:
     """Make the storage of a new mount ready, and say which directory its root is (None where there are no directories).
 
     `others`: the mounts that it must not meet. Raises InvalidRequest, MountOffline, ExecutorNotFound.
     """
-    kind, spool = kind_of(mount.backend_kind), Path(spool_path)
+    kind, spool, mount = kind_of(mount.backend_kind), Path(spool_path), keys.opened(mount)
     kind.check_place(mount)
     for other in others:
         if other.backend_kind == mount.backend_kind and kind.meets(mount, other, spool):
@@ -110,16 +113,16 @@ def prepare_storage(mount: Mount, spool_path: str, others: Sequence[Mount] = ())
     return prove_storage(mount, spool_path)
 
 
-def read_sentinel(mount: Mount, spool_path: str) -> str | None:
+def read_sentinel(mount: Mount, spool_path: str, keys: Keyring = PLAIN) -> str | None:
     """Which mount the storage says it is. Raises as `prepare_storage`."""
-    return kind_of(mount.backend_kind).sentinel(mount, Path(spool_path))
+    return kind_of(mount.backend_kind).sentinel(keys.opened(mount), Path(spool_path))
 
 
-def prove_storage(mount: Mount, spool_path: str) -> Identity | None:
+def prove_storage(mount: Mount, spool_path: str, keys: Keyring = PLAIN) -> Identity | None:
     """Read the mount's sentinel where the row says it lies, and write nothing. Answers as `prepare_storage`.
 
     Raises InvalidRequest, MountOffline, ExecutorNotFound.
     """
-    executor = open_executor(mount, spool_path)
+    executor = open_executor(mount, spool_path, keys)
     executor.check()
     return executor.root_identity() if isinstance(executor, Rooted) else None

@@ -62,13 +62,16 @@ class MountChanges(MountFields):
     retention: RetentionBody | None = None
 
 
+Secret = Annotated[Short, Field(min_length=1)]
+
+
 class MountCredentials(JsonBody):
     """The secrets that are named change; null withdraws one. `credentials`: those of any other name."""
 
-    access_key_id: Short | None = None
-    secret_access_key: Short | None = None
+    access_key_id: Secret | None = None
+    secret_access_key: Secret | None = None
     session_token: Annotated[Text, Field(max_length=10_000)] | None = None
-    credentials: Annotated[dict[Short, Short | None], Field(max_length=20)] = Field(default_factory=dict)
+    credentials: Annotated[dict[Short, Secret | None], Field(max_length=20)] = Field(default_factory=dict)
 
     def named(self) -> dict[str, str | None]:
         flat = {to_camel(name): getattr(self, name) for name in self.model_fields_set - {"credentials"}}

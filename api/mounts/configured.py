@@ -17,6 +17,8 @@ from api.services import ExecutorsOfMounts
 from schema.errors import InvalidRequest, MountOffline
 from schema.ids import MountId
 from schema.mounts import Mount
+from schema.secrets.keyring import Keyring, of_mount, sealed_all
+from schema.secrets.references import SecretUnreadable
 from schema.settings import Settings
 from schema.store import mounts
 from schema.store.pool import Pool
@@ -41,21 +43,23 @@ class Change:
     """It is reached in another way: place, account or credentials"""
 
 
-async def register_configured(settings: Settings, pool: Pool, executors: ExecutorsOfMounts, entry: object) -> Mount:
+async def register_configured(
+    settings: Settings, pool: Pool, executors: ExecutorsOfMounts, keys: Keyring, entry: object
+) -> Mount:
     """The mount of an entry, written like the body of POST /v1/backend-mounts. One that is there already follows it.
 
     Raises like `register` and `follow_configured`."""
     body = read_entry(entry)
-    followed = await follow_configured(settings, pool, executors.prove, entry)
+    followed = await follow_configured(settings, pool, executors.prove, keys, entry)
     if followed is not None:
         return followed
-    id = await register(settings, pool, executors, new_mount(body, TENANT), adopt=body.adopt)
+    id = await register(settings, pool, executors, new_mount(body, TENANT), keys, adopt=body.adopt)
     mount = await _find(pool, id)
     assert mount is not None
     return mount
 
 
-async def follow_configured(settings: Settings, pool: Pool, prove: Prove, entry: object) -> Mount | None:
+async def follow_configured(settings: Settings, pool: Pool, prove: Prove, keys: Keyring, entry: object) -> Mount | None:
     """Make a registered mount what its entry says; what the entry does not name stays. None: it is not registered yet.
 
     Another place is written down once the mount's own sentinel was read there. Raises InvalidRequest for an entry that can
@@ -69,7 +73,7 @@ async def follow_configured(settings: Settings, pool: Pool, prove: Prove, entry:
         mount, shown = known
         if mount.host_id != settings.host_id:  # its own host can look at its storage, and follows its own file
             return mount
-        change = difference(mount, shown, body)
+        change = await asyncio.to_thread(difference, mount, shown, body, keys)
         if change is None:
             return mount
         root = await asyncio.to_thread(_proved, prove, change.mount) if change.moves else None
@@ -85,7 +89,7 @@ def read_entry(entry: object) -> NewMountBody:
         raise invalid(error) from error
 
 
-def difference(mount: Mount, shown: Mapping[str, Any], body: NewMountBody) -> Change | None:
+def difference(mount: Mount, shown: Mapping[str, Any], body: NewMountBody, keys: Keyring) -> Change | None:
     """`shown`: the mount as clients read it. Raises MountOffline where the file names a mount of another kind."""
     if body.backend_kind != mount.backend_kind:
         raise MountOffline(
@@ -98,17 +102,29 @@ def difference(mount: Mount, shown: Mapping[str, Any], body: NewMountBody) -> Ch
     secrets = dict[str, str | None]()
     if body.config is not None:
         config, named = split_config(body.config)
-        secrets = {name: value for name, value in named.items() if value != mount.secrets.get(name)}
+        secrets = {name: value for name, value in named.items() if not _is_kept(keys, mount, name, value)}
         columns |= {"config": config} if config != mount.config else {}
     if not columns and not secrets:
         return None
     place = {name: columns[name] for name in ("root_path", "bucket", "prefix", "config") if name in columns}
     if not place and not secrets:
         return Change(columns, {}, mount, moves=False)
-    kept = {name: value for name, value in {**mount.secrets, **secrets}.items() if value is not None}
+    sealed = sealed_all(keys, mount.id, secrets)
+    kept = {name: value for name, value in {**mount.secrets, **sealed}.items() if value is not None}
     # The epoch tells rows that were read late from this one.
     after = replace(mount, **place, secrets=kept, epoch=mount.epoch + 1)
-    return Change({**columns, "epoch": after.epoch}, secrets, after, moves=True)
+    return Change({**columns, "epoch": after.epoch}, sealed, after, moves=True)
+
+
+def _is_kept(keys: Keyring, mount: Mount, name: str, told: str | None) -> bool:
+    """Whether the row has this secret. One that can not be opened is written anew."""
+    stored = mount.secrets.get(name)
+    if stored is None or told is None:
+        return stored == told
+    try:
+        return told in (stored, keys.open(of_mount(mount.id, name), stored))
+    except SecretUnreadable:
+        return False
 
 
 def _differs(name: str, said: object, recorded: object) -> bool:

@@ -11,6 +11,7 @@ from schema.errors import BackendNotFound, InvalidRequest, NotSupported, PathBus
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.principals import Principal
+from schema.secrets.keyring import sealed_all
 from schema.store import mounts
 
 TRIES = 3
@@ -27,8 +28,9 @@ async def change(
         mount = await front.mounts.get(id, principal.tenant, fresh=True)
         if not kind_of(mount.backend_kind).direct_reads:
             raise NotSupported("A mount of this kind has no credentials.")
-        await asyncio.to_thread(_try, front, _after(mount, secrets))
-        if await _write(front, mount, secrets, act):
+        sealed = await asyncio.to_thread(sealed_all, front.services.keys, id, secrets)
+        await asyncio.to_thread(_try, front, _after(mount, sealed))
+        if await _write(front, mount, sealed, act):
             return
     raise PathBusy("The mount is being changed by others. Try again when they have ended.")
 

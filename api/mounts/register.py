@@ -20,6 +20,7 @@ from schema.errors import BackendNotFound, ChildrenExist, ContentHeld, InvalidRe
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.principals import Principal
+from schema.secrets.keyring import Keyring, sealed_all
 from schema.settings import Settings
 from schema.store import begin, holds, mounts
 from schema.store.mounts import LockedMount, NewMount
@@ -37,7 +38,7 @@ _PLACE = {"root_path", "bucket", "prefix", "config"}
 
 
 async def register(
-    settings: Settings, pool: Pool, executors: ExecutorsOfMounts, new: NewMount, *, adopt: bool = False,
+    settings: Settings, pool: Pool, executors: ExecutorsOfMounts, new: NewMount, keys: Keyring, *, adopt: bool = False,
     act: WriteAct | None = None,
 ) -> MountId:  # fmt: skip
     """Make a mount. `act`: writes it down as what an administrator did. `adopt`: where the storage says that it is a mount that
@@ -49,6 +50,8 @@ async def register(
     kind_of(new.backend_kind).check_place(new)
     async with pool.connection() as connection, connection.transaction():
         id = await mounts.create(connection, new, settings.host_id)
+        if id is not None:
+            await mounts.keep_secrets(connection, id, await asyncio.to_thread(sealed_all, keys, id, new.secrets))
         mount = await mounts.find(connection, id, new.tenant) if id else None
     if mount is None:
         raise InvalidRequest(f"There is a mount with the key {new.mount_key!r} already.", field="mountKey")
@@ -158,15 +161,19 @@ async def change(front: Front, principal: Principal, id: MountId, body: MountCha
     _refuse_nulls(changes)
     if "retention" in changes:
         changes["retention"] = body.retention.model_dump(exclude_none=True) if body.retention else {}
-    config, secrets = split_config(changes.pop("config") or {}) if "config" in changes else (None, {})
+    config, named = split_config(changes.pop("config") or {}) if "config" in changes else (None, {})
     if config is not None:
         changes["config"] = config
+    secrets = await asyncio.to_thread(sealed_all, front.services.keys, id, named)
+    tried = await _try(front, principal, id, changes, secrets) if secrets else None
     async with front.services.pool.connection() as connection:
         try:
             async with connection.transaction():
                 locked = await mounts.lock(connection, id, principal.tenant)
                 if locked is None:
                     raise BackendNotFound(backendMountId=id)
+                if tried is not None and tried != locked.mount:
+                    raise PathBusy("The mount is being changed by others. Try again when they have ended.")
                 moved = _moved(locked, changes)
                 if moved is not None:
                     changes["epoch"] = moved.epoch
@@ -185,6 +192,21 @@ async def change(front: Front, principal: Principal, id: MountId, body: MountCha
                     await mounts.record_root(connection, id, root.facts() if root else None)
         except UniqueViolation as error:
             raise InvalidRequest("There is a mount with this key already.", field="mountKey") from error
+
+
+async def _try(
+    front: Front, principal: Principal, id: MountId, changes: Mapping[str, Any], secrets: Mapping[str, str | None]
+) -> Mount:
+    """Where the place stays, its storage must show the mount under the new secrets; at another place that is seen when it is
+    prepared. The mount as it was then. Raises InvalidRequest, MountOffline."""
+    mount = await front.mounts.get(id, principal.tenant, fresh=True)
+    # The epoch tells rows that were read late from this one.
+    after = replace(_after(mount, changes, secrets), epoch=mount.epoch + 1)
+    kind = kind_of(mount.backend_kind)
+    kind.check_place(after)
+    if kind.direct_reads and _where(after) == _where(mount):
+        await asyncio.to_thread(front.services.executors.prove, after)
+    return mount
 
 
 def _refuse_nulls(changes: Mapping[str, Any]) -> None:

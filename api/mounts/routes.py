@@ -105,6 +105,7 @@ async def create(request: Request) -> Response:
         services.pool,
         services.executors,
         register.new_mount(body, principal.tenant),
+        services.keys,
         adopt=body.adopt,
         act=_act(request, principal, None, ActKind.CREATE_MOUNT),
     )

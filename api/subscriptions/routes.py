@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -38,9 +39,11 @@ from api.subscriptions.shapes import (
     SubscriptionPage,
     TestDelivery,
 )
-from schema.errors import CursorExpired, InvalidRequest, NotFound, RateLimited
+from schema.errors import CursorExpired, InvalidRequest, NotFound, RateLimited, Unavailable
 from schema.ids import MountId
 from schema.principals import Principal, authorise
+from schema.secrets.keyring import of_subscription
+from schema.secrets.references import SecretUnreadable
 from schema.store import events as event_store
 from schema.store import subscriptions as store
 from schema.subscriptions import webhook
@@ -86,7 +89,8 @@ async def create(request: Request) -> Response:
             raise RateLimited(
                 f"There are {MOST} subscriptions already, which is the most. Remove one that is not needed."
             )
-        await store.create(connection, id, principal, body.url, secret, filter.stored(), body.description)
+        sealed = front.services.keys.seal(of_subscription(id), secret)
+        await store.create(connection, id, principal, body.url, sealed, filter.stored(), body.description)
         shown = await _shown(connection, id, principal)
     _wake(front, id)
     return _answer(shown | {"secret": secret}, 201)
@@ -251,8 +255,9 @@ async def rotate(request: Request) -> Response:
     principal = await admit(request, "operate")
     front, body, id = front_of(request), await read_json(request, SecretRotation), _id(request)
     secret = webhook.new_secret()
+    sealed = front.services.keys.seal(of_subscription(id), secret)
     async with front.services.pool.connection() as connection, connection.transaction():
-        if not await store.rotate(connection, id, principal.tenant, secret, timedelta(seconds=body.overlap_seconds)):
+        if not await store.rotate(connection, id, principal.tenant, sealed, timedelta(seconds=body.overlap_seconds)):
             raise _missing()
         shown = await _shown(connection, id, principal)
     return _answer(shown | {"secret": secret})
@@ -276,9 +281,18 @@ async def test(request: Request) -> Response:
     message = webhook.message_id(id, 0) + uuid.uuid4().hex[:8]
     body = webhook.body_of(TEST, row["position"], "{}", row["updated_at"].isoformat())
     allowed = front.services.settings.allowed_webhooks
+    secret = _secret_of(front, row)
     async with httpx2.AsyncClient(follow_redirects=False, trust_env=False) as http:
-        attempt = await send(http, row["url"], [row["secret"]], message, body, allowed)
+        attempt = await send(http, row["url"], [secret], message, body, allowed)
     return _answer({"status": attempt.status, "error": attempt.error, "milliseconds": round(attempt.milliseconds, 1)})
+
+
+def _secret_of(front: Front, row: Mapping[str, Any]) -> str:
+    """Raises Unavailable."""
+    try:
+        return front.services.keys.open(of_subscription(str(row["id"])), row["secret"])
+    except SecretUnreadable as error:
+        raise Unavailable(f"The secret of the subscription can not be used on this host. {error}") from error
 
 
 async def _shown(connection: Any, id: str, principal: Principal) -> dict[str, Any]:

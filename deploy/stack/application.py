@@ -52,6 +52,7 @@ def environment(folder: Folder, stack: Mapping[str, str]) -> dict[str, str]:
         "FILESTORE_TIMESTORE_PATH": str(folder.data("timestore")),
         "FILESTORE_BACKENDS_PATH": str(folder.backends),
         "FILESTORE_SPOOL_PATH": str(folder.data("spool")),
+        "FILESTORE_SECRETS_KEYS_PATH": str(folder.data("secrets.keys")),
         # What is tried out by hand: folders of the stack, and temporary ones; the S3 server of the stack.
         "FILESTORE_LOCAL_ROOTS": f"{folder.local_mount.parent}:{tempfile.gettempdir()}:{Path.home()}",
         "FILESTORE_ENDPOINTS_ALLOWED": "127.0.0.1,::1",

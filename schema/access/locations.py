@@ -6,23 +6,6 @@ from pathlib import PurePosixPath
 
 from schema.errors import InvalidRequest
 
-_SYSTEM = (
-    "/bin",
-    "/boot",
-    "/dev",
-    "/etc",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/libx32",
-    "/proc",
-    "/run",
-    "/sbin",
-    "/sys",
-    "/usr",
-)
-_EXCEPT = ("/dev/shm",)  # noqa: S108
-"""A disk in memory"""
 _METADATA = frozenset(
     {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
 )
@@ -34,21 +17,14 @@ _V4_METADATA = {ipaddress.ip_address("169.254.169.254"), ipaddress.ip_address("1
 
 
 def check_root(real: str, roots: Sequence[str]) -> None:
-    """`real`: where a local root really lies, without links. No roots: anywhere but in the system's own folders. Raises
-    InvalidRequest."""
+    """`real`: where a local root really lies, without links. `roots`: it lies below one of them. Raises InvalidRequest."""
     path = PurePosixPath(real)
-    if roots:
-        if not any(path.is_relative_to(root) for root in roots):
-            raise InvalidRequest(
-                "rootPath does not lie below a folder that is meant for mounts. Choose one below FILESTORE_LOCAL_ROOTS of this "
-                "host, or ask its operator.",
-                field="rootPath",
-            )
-        return
-    if any(path.is_relative_to(folder) for folder in _EXCEPT):
-        return
-    if path == PurePosixPath("/") or any(path.is_relative_to(folder) for folder in _SYSTEM):
-        raise InvalidRequest("rootPath is a folder of the system itself. Choose another one.", field="rootPath")
+    if not any(path.is_relative_to(root) for root in roots):
+        raise InvalidRequest(
+            "rootPath does not lie below a folder that is meant for mounts. Choose one below FILESTORE_LOCAL_ROOTS of this "
+            "host, or ask its operator.",
+            field="rootPath",
+        )
 
 
 def check_endpoint(host: str, addresses: Collection[str], allowed: Sequence[str]) -> None:

@@ -92,6 +92,12 @@ SELECT nextval('filestore.nodes_id_seq') AS id FROM generate_series(1, %(count)s
 -- Versions that end now.
 UPDATE filestore.snapshots SET valid_to = greatest(now(), valid_from) WHERE node_id = ANY(%(ids)s::bigint[]) AND valid_to IS NULL
 
+-- name: lose_content
+-- Content that another program wrote over is kept nowhere: versions that had it lose it with this one.
+UPDATE filestore.snapshots s SET content_until = greatest(now(), s.valid_from)
+ WHERE s.node_id = ANY(%(ids)s::bigint[]) AND s.content_place IS NULL AND s.content_until IS NULL AND s.state <> 'deleted'
+   AND s.kind = 'file'
+
 -- name: give_up_names
 -- Files that move, or lose their name to another one: a name with a NUL is one that no file has.
 UPDATE filestore.nodes SET name = name || '\x00'::bytea || convert_to(id::text, 'UTF8'),

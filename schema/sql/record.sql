@@ -53,7 +53,8 @@ UPDATE filestore.snapshots s
   FROM ending e CROSS JOIN LATERAL filestore.identity_v1(e.identity) f
  WHERE s.node_id = ANY (ARRAY[e.node])
    AND (s.valid_to IS NULL
-        OR s.state <> 'deleted' AND (e.place IS NOT NULL AND s.content_place IS NULL OR s.content_place = e.back))
+        OR s.state <> 'deleted' AND (e.place IS NOT NULL AND s.content_place IS NULL AND s.content_until IS NULL
+                                     OR s.content_place = e.back))
 
 -- name: oust
 -- The files whose names moves have taken, and those that moved to another mount, where they are other nodes.

@@ -1,4 +1,4 @@
-"""Read and write configured mounts. Their secrets go into a table of their own, and come back for executors alone."""
+"""Read and write configured mounts. Their secrets lie sealed in a table of their own: `schema/secrets` opens them."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ async def listed(
 
 
 async def create(connection: Connection, new: NewMount, host_id: str) -> MountId | None:
-    """A mount that is not finished: it has no root yet, and is inactive. Asked again after a crash: the same one.
+    """A mount that is not finished: it has no root and no secrets yet, and is inactive. Asked again after a crash: the same one.
 
     None: the key is taken by another mount.
     """
@@ -156,9 +156,7 @@ async def create(connection: Connection, new: NewMount, host_id: str) -> MountId
         row = await cursor.fetchone()
     if row is None:
         return None
-    mount = MountId(row["id"])
-    await keep_secrets(connection, mount, new.secrets)
-    return mount
+    return MountId(row["id"])
 
 
 async def has_uuid(connection: Connection, mount_uuid: str) -> bool:
@@ -216,7 +214,7 @@ async def update(connection: Connection, mount: MountId, changes: Mapping[str, A
 
 
 async def keep_secrets(connection: Connection, mount: MountId, secrets: Mapping[str, str | None]) -> None:
-    """Store or, where the value is None, withdraw secrets. Those that are not named stay."""
+    """Store or, where the value is None, withdraw secrets, sealed as they are. Those that are not named stay."""
     gone = [name for name, value in secrets.items() if value is None]
     kept = {name: value for name, value in secrets.items() if value is not None}
     if gone:

@@ -40,6 +40,7 @@ from schema.store import mounts, tokens
 from schema.store.mounts import NewMount
 from schema.store.pool import Pool, make_pool
 from schema.store.tokens import NewToken
+from tests.fix_keys import KEYS
 from tests.store.helpers import TOKEN_OF_COMMANDS
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schema" / "schema.sql"
@@ -145,6 +146,9 @@ class Disks:
     wrapped: Callable[[Executor], Executor] = lambda executor: executor
     refreshed: int = 0
     spool: str = "/nowhere/spool"
+    proved: list[Mount] = field(default_factory=list)
+    reaches: bool = False
+    """Buckets are asked when a mount is proved"""
 
     def of(self, mount: Mount) -> Executor:
         if mount.id in self.broken:
@@ -154,15 +158,18 @@ class Disks:
         return self.wrapped(LocalExecutor(mount.root_path or "", mount.mount_uuid))
 
     def sentinel(self, mount: Mount) -> str | None:
-        return read_sentinel(mount, self.spool)
+        return read_sentinel(mount, self.spool, KEYS)
 
     def prove(self, mount: Mount) -> Identity | None:
-        return prove_storage(mount, "")
+        if mount.id in self.broken:
+            raise self.broken[mount.id]
+        self.proved.append(KEYS.opened(mount))
+        return prove_storage(mount, "", KEYS) if mount.backend_kind == "local" or self.reaches else None
 
     def register(self, mount: Mount, others: Sequence[Mount]) -> Identity | None:
         if mount.backend_kind != "local":
             return None
-        return prepare_storage(mount, self.spool, others)
+        return prepare_storage(mount, self.spool, others, KEYS)
 
     async def refresh(self) -> None:
         self.refreshed += 1
@@ -186,7 +193,9 @@ class FrontOfTest:
         self.commands, self.disks, self.health = Notebook(), Disks(), Told()
         self.settings = Settings(host_id="test-host", upload_max_bytes=32 * 1024 * 1024)  # type: ignore[call-arg]
         self.app: FastAPI = create_app(
-            Services(self.settings, pool, self.commands, self.disks, self.health, threads=budgets.READS.build())
+            Services(
+                self.settings, pool, self.commands, self.disks, self.health, threads=budgets.READS.build(), keys=KEYS
+            )
         )
         self.services: Services = self.app.state.front.services
         self.tokens: dict[str, str] = {}

@@ -15,6 +15,7 @@ from schema import errors
 from schema.mounts import Mount
 from schema.store import mounts
 from tests.api.conftest import FrontOfTest
+from tests.fix_keys import KEYS
 
 
 def local(folder: Path, **more: Any) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def untouched(folder: Path) -> bool:
 async def followed(front: FrontOfTest, entry: object) -> Mount:
     """As the API process does at its start."""
     services = front.services
-    return await register_configured(services.settings, services.pool, services.executors, entry)
+    return await register_configured(services.settings, services.pool, services.executors, KEYS, entry)
 
 
 async def shown(front: FrontOfTest, mount: Mount) -> dict[str, Any]:
@@ -68,7 +69,7 @@ async def test_what_the_file_says_is_followed_and_what_it_leaves_open_stays(fron
     now = await shown(front, mount)
     assert (now["displayName"], now["labels"], now["config"]) == ("Two", ["b"], {"note": 2})
     assert (now["state"], now["contact"]) == ("inactive", "a person")
-    assert after.secrets == {"secretAccessKey": "new"}
+    assert KEYS.opened(after).secrets == {"secretAccessKey": "new"}
     assert after.epoch == mount.epoch + 1
     assert await followed(front, {"mountKey": mount.mount_key, "backendKind": "local"}) == after
 
@@ -133,7 +134,7 @@ async def test_other_processes_follow_and_make_nothing(front: FrontOfTest, tmp_p
     services, entry = front.services, local(tmp_path)
 
     async def seen(entry: object) -> Mount | None:
-        return await follow_configured(services.settings, services.pool, services.executors.prove, entry)
+        return await follow_configured(services.settings, services.pool, services.executors.prove, KEYS, entry)
 
     assert await seen(entry) is None
     assert untouched(tmp_path)
@@ -148,7 +149,7 @@ async def test_a_mount_of_another_host_is_left_to_that_host(front: FrontOfTest, 
     before = await shown(front, mount)
     elsewhere = services.settings.model_copy(update={"host_id": "another"})
     changed = {**entry, "displayName": "Two", "rootPath": "/nowhere"}
-    assert await follow_configured(elsewhere, services.pool, services.executors.prove, changed) == mount
+    assert await follow_configured(elsewhere, services.pool, services.executors.prove, KEYS, changed) == mount
     assert await shown(front, mount) == before
 
 
@@ -177,6 +178,7 @@ async def test_an_endpoint_without_the_sentinel_gets_a_read_and_nothing_else(
     front: FrontOfTest, stranger: tuple[str, list[str]]
 ) -> None:
     url, arrived = stranger
+    front.disks.reaches = True
     account = {"region": "us-east-1", "accessKeyId": "k", "secretAccessKey": "s"}
     entry = {"mountKey": f"k-{uuid.uuid4().hex[:8]}", "backendKind": "s3", "bucket": "bucket", "prefix": "p"}
     mount = await followed(front, {**entry, "config": {**account, "endpoint": "http://127.0.0.1:1"}})

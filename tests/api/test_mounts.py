@@ -15,8 +15,10 @@ from activities.executors.local.executor import LocalExecutor
 from activities.executors.s3.executor import S3Executor
 from api.mounts.register import split_config
 from schema import errors
+from schema.secrets.keyring import of_mount
 from schema.store import mounts
 from tests.api.conftest import FrontOfTest, Tree, make_tree
+from tests.fix_keys import KEYS
 
 
 def key() -> str:
@@ -90,7 +92,9 @@ async def test_secrets_go_in_and_never_come_out(front: FrontOfTest, admin: httpx
     assert not [text for text in [*texts, capsys.readouterr().out] if "CANARY" in text]
     async with front.pool.connection() as connection:
         cursor = await connection.execute("SELECT name, value FROM filestore.mount_secrets WHERE mount_id = %s", [id])
-        held = {row["name"]: row["value"] for row in await cursor.fetchall()}
+        stored = {row["name"]: row["value"] for row in await cursor.fetchall()}
+    assert not [text for text in stored.values() if "CANARY" in text or not text.startswith("sealed:test:")]
+    held = {name: KEYS.open(of_mount(id, name), text) for name, text in stored.items()}
     kept = {name: value for name, value in SECRETS.items() if name != "sessionToken"}
     assert held == kept | {"secretAccessKey": "CANARY-6"}
 

@@ -27,6 +27,7 @@ from schema.errors import ExecutorNotFound, InvalidRequest
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.paths import NodePath
+from schema.secrets.keyring import PLAIN
 from schema.settings import Settings
 from schema.store import mounts
 from schema.store.pool import Pool
@@ -98,7 +99,7 @@ class Carried:
 async def test_commands_go_through_a_kind_that_is_a_folder_and_a_line(pool: Pool, tmp_path: Path) -> None:
     file, spool = tmp_path / "toy", str(tmp_path / "spool")
     settings = Settings(host_id="test-host", spool_path=spool)  # type: ignore[call-arg]
-    id = await register.register(settings, pool, Routes(spool), register.new_mount(body_of(file), "main"))
+    id = await register.register(settings, pool, Routes(spool), register.new_mount(body_of(file), "main"), PLAIN)
     served = ServedMounts("test-host", spool)
     await served.refresh(pool)
     mount = Carried(pool, served, id)
@@ -113,7 +114,7 @@ async def test_commands_go_through_a_kind_that_is_a_folder_and_a_line(pool: Pool
     assert list(mount.executor.walk()) == []
     assert sorted(node.content or b"" for node in mount.executor.trash.values()) == [b"first", b"second"]
     with pytest.raises(InvalidRequest, match="never share files"):
-        await register.register(settings, pool, Routes(spool), register.new_mount(body_of(file), "main"))
+        await register.register(settings, pool, Routes(spool), register.new_mount(body_of(file), "main"), PLAIN)
     async with pool.connection() as connection:
         await mounts.remove(connection, id)
 

@@ -1,5 +1,6 @@
 """Looks at a real disk bring a real record there: nodes, versions, totals, journal and events, and the check agrees."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -227,3 +228,18 @@ async def test_an_ignored_place_is_left_alone(drifting: Drifting) -> None:
     await drifting.settle()
     states = await drifting.states()
     assert ("x.tmp" in states, states["d/a"], "y" in states) == (False, "active", True)
+
+
+async def test_content_that_another_program_wrote_over_is_not_taken_for_what_is_kept_later(drifting: Drifting) -> None:
+    first = hashlib.sha256(b"a").digest()
+    drifting.write("a", "theirs")
+    await drifting.settle(1)
+    sent = upload(drifting.mount, "a", 3, overwrite=True)
+    await drifting.protocol.run(drifting.mount, sent)
+    query = """SELECT s.version, s.sha256, s.content_place IS NOT NULL AS kept, s.content_until <= now() AS lost
+                 FROM filestore.snapshots s WHERE s.node_id = %s ORDER BY s.version"""
+    versions = await drifting.rows(query, (await drifting.nodes())["a"][0])
+    assert [(row["sha256"] == first, row["kept"], row["lost"]) for row in versions[:2]] == [
+        (True, False, True),
+        (False, True, False),
+    ]

@@ -7,6 +7,7 @@ from activities.executors.kinds import open_executor
 from schema import errors
 from schema.ids import MountId
 from schema.mounts import Mount
+from schema.secrets.keyring import PLAIN, Keyring
 from schema.store import leftovers as leftover_store
 from schema.store import mounts as store
 from schema.store.leftovers import Stuck
@@ -14,10 +15,12 @@ from schema.store.pool import Pool
 
 
 class ServedMounts:
-    def __init__(self, host_id: str, spool_path: str) -> None:
-        self._host_id, self._spool_path = host_id, spool_path
+    def __init__(self, host_id: str, spool_path: str, keys: Keyring = PLAIN) -> None:
+        self._host_id, self._spool_path, self._keys = host_id, spool_path, keys
         self._mounts: dict[MountId, Mount] = {}
         self._executors: dict[MountId, tuple[Mount, Executor]] = {}
+        self._referred: dict[MountId, tuple[object, ...]] = {}
+        """The files that secrets of open mounts were read from, as they were then"""
         self._guard = threading.Lock()
         self._resting: set[MountId] = set()
         self._stuck: dict[MountId, Stuck] = {}
@@ -37,7 +40,16 @@ class ServedMounts:
         for gone in before - {mount.id for mount in everywhere}:
             self._mounts.pop(gone, None)
             self._executors.pop(gone, None)
+        self._follow_references()
         return [mount for mount in everywhere if self._is_here(mount)]
+
+    def _follow_references(self) -> None:
+        """A mount is opened anew when a file that its secrets refer to was written."""
+        for id, before in list(self._referred.items()):
+            held = self._executors.get(id)
+            if held is None or self._keys.fingerprint(held[0]) != before:
+                self._executors.pop(id, None)
+                self._referred.pop(id, None)
 
     def learn(self, mount: Mount) -> None:
         """From any code that read a mount's row. Rows may be read late: an older epoch does not replace a newer one."""
@@ -86,5 +98,7 @@ class ServedMounts:
         with self._guard:
             held = self._executors.get(mount)
             if held is None or held[0].place != known.place:
-                held = self._executors[mount] = known, open_executor(known, self._spool_path)
+                if referred := self._keys.fingerprint(known):
+                    self._referred[mount] = referred
+                held = self._executors[mount] = known, open_executor(known, self._spool_path, self._keys)
         return held[1]

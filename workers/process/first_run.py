@@ -20,8 +20,10 @@ from api.mounts.configured import TENANT, follow_configured, register_configured
 from api.services import ExecutorsOfMounts
 from schema import errors
 from schema.mounts import Mount
+from schema.secrets.configured import keyring_of
+from schema.secrets.keyring import Keyring
 from schema.settings import Settings
-from schema.store import mounts, tokens
+from schema.store import mounts, secrets, tokens
 from schema.store.pool import Pool
 from workers.engine.served import ServedMounts
 
@@ -58,8 +60,10 @@ async def prepare(
     settings: Settings, pool: Pool, executors: ExecutorsOfMounts, served: ServedMounts, entries: Sequence[Any]
 ) -> None:
     """For the process that serves clients: it registers mounts that are not there yet."""
+    keys = keyring_of(settings)
     new = await _unregistered(settings, pool, entries)
-    follow = partial(register_configured, settings, pool, executors)
+    await _seal_what_is_plain(pool, keys)
+    follow = partial(register_configured, settings, pool, executors, keys)
     tries = [Try(served, entry, follow) for entry in entries]
     for one in tries:
         if one.entry in new:  # one after the other: their ids are in the order of the file
@@ -70,8 +74,9 @@ async def prepare(
 
 async def follow_all(settings: Settings, pool: Pool, served: ServedMounts, entries: Sequence[Any]) -> None:
     """For every other process: it leaves a mount that is not registered yet alone."""
-    prove = partial(prove_storage, spool_path=settings.spool_path)
-    await _all([Try(served, entry, partial(follow_configured, settings, pool, prove)) for entry in entries])
+    keys = keyring_of(settings)
+    prove = partial(prove_storage, spool_path=settings.spool_path, keys=keys)
+    await _all([Try(served, entry, partial(follow_configured, settings, pool, prove, keys)) for entry in entries])
 
 
 async def _unregistered(settings: Settings, pool: Pool, entries: Sequence[Any]) -> list[Any]:
@@ -85,6 +90,16 @@ async def _unregistered(settings: Settings, pool: Pool, entries: Sequence[Any]) 
         except Exception as error:
             log.warning("first run waits", error=repr(error))
             await asyncio.sleep(AGAIN_FIRST_SECONDS)
+
+
+async def _seal_what_is_plain(pool: Pool, keys: Keyring) -> None:
+    """Secrets that a release stored which did not seal them. What can not be sealed now goes on as it is."""
+    try:
+        async with pool.connection() as connection:
+            if sealed := await secrets.reseal(connection, keys, plain_only=True):
+                log.info("secrets were sealed", number=sealed)
+    except Exception as error:
+        log.error("secrets that are not sealed could not be", error=repr(error))
 
 
 async def _all(tries: Sequence["Try"]) -> None:

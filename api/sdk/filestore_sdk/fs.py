@@ -56,11 +56,12 @@ class FilestoreFileSystem(AsyncFileSystem):  # type: ignore[misc]
     transaction_type = Together
 
     def __init__(
-        self, url: str | None = None, token: str | None = None, profile: str | None = None, *, asynchronous: bool = False,
-        loop: Any = None, correlation_id: str | None = None, **options: Any,
+        self, url: str | None = None, token: str | None = None, profile: str | None = None, *, endpoint: str | None = None,
+        asynchronous: bool = False, loop: Any = None, correlation_id: str | None = None, **options: Any,
     ) -> None:  # fmt: skip
+        """`endpoint` is `url` by another name: pandas and `fsspec.open` have a `url` of their own, which is the file's."""
         super().__init__(asynchronous=asynchronous, loop=loop, **options)
-        self.client = AsyncClient(url, token, profile=profile, correlation_id=correlation_id)
+        self.client = AsyncClient(url or endpoint, token, profile=profile, correlation_id=correlation_id)
 
     # Addresses
 
