@@ -27,7 +27,7 @@ from api.uploads import remembered as standing
 from api.uploads.bodies import DirectUpload
 from api.uploads.described import COMPLETION_PARAMETERS, LINK_EXAMPLE, LINK_PARAMETERS
 from api.uploads.direct import completion
-from api.uploads.quotas import check_room
+from api.uploads.room import check_room
 from api.uploads.shapes import UploadLink
 from api.uploads.spool import refuse_impossible
 from schema import paths

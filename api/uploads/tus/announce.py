@@ -15,8 +15,8 @@ from api.services import Front
 from api.uploads import receive as incoming
 from api.uploads import remembered as standing
 from api.uploads.bodies import ResumableFields
-from api.uploads.quotas import check_room
 from api.uploads.receive import UploadHeaders
+from api.uploads.room import check_room
 from api.uploads.spool import check_size, refuse_impossible
 from api.uploads.tus import protocol
 from api.uploads.tus.completion import check_parts
