@@ -113,3 +113,7 @@ SELECT n.size_bytes
            AND p.directory_path IS NOT NULL AND p.state <> 'deleted' OFFSET 0) p
  CROSS JOIN LATERAL (SELECT k.size_bytes FROM filestore.nodes k
                       WHERE k.parent_id = p.id AND k.name = %(name)s AND k.state <> 'deleted' OFFSET 0) n
+
+-- name: planned
+-- What an operation has planned to do, all together.
+SELECT o.bytes, o.nodes FROM filestore.operations o WHERE o.id = %(id)s
