@@ -12,6 +12,7 @@ from activities.operations import undo
 from activities.operations.purge import purge_page
 from activities.operations.restores import trash_page
 from activities.operations.rewinds import past_page
+from activities.operations.room import shortfall
 from activities.operations.subtrees import whole_trees
 from schema import errors
 from schema.faults import areach
@@ -74,7 +75,8 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
         return None
     locked = await _again(connection, operation.id)
     state = _planned(locked.operation, blocked=(after or {}).get("blocked"))
-    await store.end_plan(connection, operation.id, state, STALE if locked.operation.stale else None)
+    warning = STALE if locked.operation.stale else await shortfall(connection, locked.operation)
+    await store.end_plan(connection, operation.id, state, warning)
     return state
 
 

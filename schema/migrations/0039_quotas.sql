@@ -14,7 +14,7 @@ CREATE TABLE filestore.quotas (
     soft_bytes  bigint CHECK (soft_bytes >= 0),
     soft_nodes  bigint CHECK (soft_nodes >= 0),
     trash       boolean NOT NULL DEFAULT false,                          -- what the trash keeps counts, too
-    operators   boolean NOT NULL DEFAULT false,                          -- set for the tenant by the operators, and changed by them alone
+    operators   boolean NOT NULL DEFAULT false,                          -- set by the operators, and changed by them alone
     peak_bytes  bigint NOT NULL DEFAULT 0,
     peak_nodes  bigint NOT NULL DEFAULT 0,
     soft_since  timestamptz,                                             -- since when a soft limit is passed
@@ -46,7 +46,8 @@ CREATE TABLE filestore.charge_deltas (
 CREATE INDEX charge_deltas_of ON filestore.charge_deltas (mount_id, principal);
 ALTER TABLE filestore.charge_deltas SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 
--- Whatever statement writes nodes: what it changes of what principals have there. The rows are joined with nothing: see check_parents.
+-- Whatever statement writes nodes: what it changes of what principals have there. The rows are joined with nothing: see
+-- check_parents.
 CREATE FUNCTION filestore.charge_created() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO filestore.charge_deltas (mount_id, principal, size_bytes, node_count)
@@ -135,7 +136,8 @@ LANGUAGE sql STABLE AS $$
                               WHERE k.node_id = n.id AND k.version = n.version AND k.command_id = b.deleter OFFSET 0) s
     )
     SELECT n.charged_to, sum(CASE n.kind WHEN 'file' THEN n.size_bytes ELSE 0 END)::bigint, count(*)
-      FROM below b CROSS JOIN LATERAL (SELECT k.charged_to, k.kind, k.size_bytes FROM filestore.nodes k WHERE k.id = b.id OFFSET 0) n
+      FROM below b
+     CROSS JOIN LATERAL (SELECT k.charged_to, k.kind, k.size_bytes FROM filestore.nodes k WHERE k.id = b.id OFFSET 0) n
      WHERE n.charged_to IS NOT NULL GROUP BY n.charged_to
 $$;
 

@@ -4,7 +4,8 @@
 -- name: lock
 -- One `begin` at a time counts on a quota of more than one mount. In the order of their ids, so that two never wait for each other.
 SELECT pg_advisory_xact_lock(%(lock)s::integer, (q.id & 2147483647)::integer)
-  FROM (SELECT k.id FROM filestore.quotas k WHERE k.tenant = ANY(%(tenants)s::text[]) AND k.mount_id IS NULL ORDER BY k.id OFFSET 0) q
+  FROM (SELECT k.id FROM filestore.quotas k WHERE k.tenant = ANY(%(tenants)s::text[]) AND k.mount_id IS NULL
+         ORDER BY k.id OFFSET 0) q
 
 -- name: room
 -- The quotas for which some of these commands would make more: how much there is, how much running commands may add, and how
@@ -113,3 +114,7 @@ SELECT n.size_bytes
            AND p.directory_path IS NOT NULL AND p.state <> 'deleted' OFFSET 0) p
  CROSS JOIN LATERAL (SELECT k.size_bytes FROM filestore.nodes k
                       WHERE k.parent_id = p.id AND k.name = %(name)s AND k.state <> 'deleted' OFFSET 0) n
+
+-- name: planned
+-- What an operation has planned to do, all together.
+SELECT o.bytes, o.nodes FROM filestore.operations o WHERE o.id = %(id)s

@@ -269,8 +269,8 @@ UPDATE filestore.nodes n
 -- name: settle
 -- The nodes of a copied directory, and their first versions. Their ids were given when they were staged.
 WITH arrived AS (
-    SELECT e.*, c.id AS command, c.principal, r.id AS root, r.mount_id, r.tenant, r.directory_path AS root_path, r.directory_text AS root_text,
-           r.depth AS root_depth, coalesce(p.node_id, r.id) AS parent_id
+    SELECT e.*, c.id AS command, c.principal, r.id AS root, r.mount_id, r.tenant, r.directory_path AS root_path,
+           r.directory_text AS root_text, r.depth AS root_depth, coalesce(p.node_id, r.id) AS parent_id
       FROM filestore.commands c
      CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = (c.intent->>'node')::bigint OFFSET 0) r
      CROSS JOIN LATERAL (SELECT k.* FROM filestore.staged_entries k WHERE k.command_id = c.id OFFSET 0) e

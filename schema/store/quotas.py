@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from schema.access.quotas import Amount, Limit, QuotaRoom, QuotaScope
+from schema.access.quotas import NOTHING, Amount, Limit, QuotaRoom, QuotaScope
 from schema.commands.command import Command
 from schema.commands.intents import Intent
 from schema.ids import MountId
@@ -76,6 +76,11 @@ async def size_at(connection: Connection, mount: MountId, path: NodePath) -> int
     values = {"mount": mount, "parent": path.parent.as_directory, "name": path.name}
     row = await (await connection.execute(SQL["size_at"], values)).fetchone()
     return None if row is None else int(row["size_bytes"])
+
+
+async def planned(connection: Connection, operation: str) -> Amount:
+    row = await (await connection.execute(SQL["planned"], {"id": operation})).fetchone()
+    return NOTHING if row is None else Amount(row["bytes"], row["nodes"])
 
 
 async def note(connection: Connection, rooms: Collection[QuotaRoom], mount: MountId, *, clears: bool = False) -> None:

@@ -12,11 +12,13 @@ from schema.commands.command import Command, CommandKind, Status
 from schema.commands.verdicts import Go, Refuse, Verdict
 from schema.errors import QuotaExceeded
 from schema.ids import MountId
+from schema.operations.operation import OperationKind
 from schema.paths import NodePath
-from schema.store import quotas, rollups
+from schema.store import operations, quotas, rollups
 from schema.store.pool import Pool
 from schema.store.quotas import NewQuota
 from tests.store.helpers import Protocol, asked, delete, make_mount, mkdir, upload
+from tests.store.operation_rows import Runner, asked_for, now
 
 
 @dataclass
@@ -163,7 +165,13 @@ async def test_64_writers_on_two_mounts_never_pass_a_quota_of_both(limited: Limi
     tenant = await limited.quota(QuotaScope(), bytes=500)
     ann = await limited.quota(QuotaScope(principal="ann"), bytes=400)
 
+    turns = asyncio.Semaphore(8)  # as many as there are connections
+
     async def writer(n: int) -> int:
+        async with turns:
+            return await written_by(n)
+
+    async def written_by(n: int) -> int:
         mount = (limited.mount, limited.other)[n % 2]
         commands = [
             limited.upload(f"w{n}-{i}", 1 + (n + i) % 7, ("ann", "bob")[n % 3 == 0], mount=mount) for i in range(4)
@@ -263,3 +271,27 @@ def test_an_amount_that_adds_nothing_is_not_refused_for_what_others_have() -> No
     refusal = admit([room], 2)
     assert refusal is not None and refusal.details is not None and refusal.details["limit"] == "nodes"
     assert admit([room], 3) is None, "it does not concern this quota"
+
+
+async def test_an_operation_says_what_will_not_fit_and_carries_out_the_rest(
+    pool: Pool, protocol: Protocol, limited: Limited
+) -> None:
+    async with pool.connection() as connection:
+        mount = await make_mount(connection)
+        for scope, most in ((NodePath(b"to"), 10), (NodePath(b"elsewhere"), 0)):
+            await quotas.create(connection, NewQuota(
+                tenant="main", scope=QuotaScope(mount, scope), most=Limit(bytes=most), soft=Limit(), trash=False,
+                operators=False, by="ann",
+            ))  # fmt: skip
+    await protocol.run(mount, mkdir(mount, "d"), mkdir(mount, "to"))
+    await protocol.run(mount, *[upload(mount, f"d/{n}") for n in range(4)])
+    runner = Runner(pool, protocol)
+    operation = await asked_for(pool, mount, path=NodePath(b"d"), kind=OperationKind.COPY, target_path=NodePath(b"to"))
+    await runner.plan(operation)
+    async with pool.connection() as connection:
+        row = await operations.document(connection, operation.id, "main")
+    assert row is not None and "QUOTA_EXCEEDED" in row["refusal"] and "'to'" in row["refusal"]
+    await runner.to_the_end(operation)
+    ended, items = await now(pool, operation)
+    assert ended.state == "partial"
+    assert sorted(item.code or "" for item in items) == ["", "", "QUOTA_EXCEEDED", "QUOTA_EXCEEDED"]
