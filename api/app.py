@@ -26,6 +26,7 @@ from api.freezes import routes as freezes
 from api.http import errors, middleware, openapi
 from api.http.descriptors import EnoughDescriptors
 from api.http.routes import surround
+from api.http.sockets import Sockets
 from api.journal import routes as journal
 from api.metastore import namespaces
 from api.metastore import routes as metastore
@@ -131,5 +132,5 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
     errors.install(app)
     openapi.install(app)
     # Counted outside of what answers defects, so that those are counted too.
-    surround(app, partial(CountedRequests, counts=counts), middleware.RequestIds, EnoughDescriptors)
+    surround(app, Sockets, partial(CountedRequests, counts=counts), middleware.RequestIds, EnoughDescriptors)
     return app

@@ -15,6 +15,7 @@
     ├── ChecksumMismatch                                                      422
     ├── Frozen, ContentHeld                                                   423
     ├── NotAttempted                                                          424
+    ├── UpgradeRequired                                                       426
     ├── RateLimited                                                           429
     ├── HeadersTooLarge                                                       431
     ├── MountOffline, Unavailable, OutcomeUnknown, StageLost, Overloaded      503
@@ -227,6 +228,12 @@ class NotAttempted(FilestoreError):
     """An earlier command of this list failed, so this one was not attempted. Nothing was changed by it."""
 
     code = "NOT_ATTEMPTED"
+
+
+class UpgradeRequired(FilestoreError):
+    """This address speaks WebSocket alone. Open it as a WebSocket, or read GET /v1/events/stream."""
+
+    code = "UPGRADE_REQUIRED"
 
 
 class RateLimited(FilestoreError):

@@ -27,3 +27,5 @@ class EventType(StrEnum):
 
 STREAM_RESET = "filestore.stream.reset"
 """Never in the feed: a stream says it to a reader for whom events are gone that it has not seen."""
+STREAM_POSITION = "filestore.stream.position"
+"""Neither: a WebSocket says how far it has looked when there was nothing to show for a while."""

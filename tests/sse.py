@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -73,6 +74,15 @@ class StreamReader:
     async def opening(self) -> SentBlock:
         async with asyncio.timeout(PATIENCE):
             return await anext(self.blocks())
+
+    async def refusal(self) -> Any:
+        return json.loads(await self.reader.readexactly(int(self.headers["content-length"])))
+
+    def keep_in_the_kernel(self, size: int) -> None:
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+    def abort(self) -> None:
+        self.writer.transport.abort()
 
     async def close(self) -> None:
         """At once, whatever is on its way."""

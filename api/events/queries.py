@@ -31,6 +31,11 @@ _Format = Annotated[
 class StreamQuery(_EventConditions):
     format: _Format = "plain"
     last_event_id: Count | None = None
+    after: Annotated[Count | None, Field(description="Another name of `lastEventId`: a cursor")] = None
+
+    @property
+    def position(self) -> int | None:
+        return self.last_event_id if self.after is None else self.after
 
 
 class EventsQuery(_EventConditions):

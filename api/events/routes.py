@@ -1,5 +1,5 @@
-"""Events: GET /v1/events/stream pushes them, GET /v1/events returns pages of them. The same feed, the same filters, the
-same rights."""
+"""Events: GET /v1/events/stream and /v1/events/ws push them, GET /v1/events returns pages of them. The same feed, the same
+filters, the same rights."""
 
 from collections.abc import Mapping
 from time import monotonic
@@ -10,19 +10,22 @@ from starlette.responses import Response
 
 from api.access.admission import admit
 from api.events.feed import Feed, feed_of
+from api.events.following import FollowedFeed, readable
 from api.events.forms import FORMS, cloud, compact
 from api.events.queries import EventsQuery, StreamQuery
 from api.events.shapes import Event, EventPage
-from api.events.sse import EventStream, readable
+from api.events.socket import CURSOR, EventSocket
+from api.events.sse import EventStream
 from api.http import openapi
 from api.http.exports import exported
 from api.http.fields import ID_MAX, read_query
 from api.http.presence import while_connected
 from api.http.responses import JSON
 from api.http.routes import Plain
+from api.http.sockets import is_socket
 from api.services import front_of
 from schema import paths
-from schema.errors import CursorExpired, InvalidRequest, Unavailable
+from schema.errors import CursorExpired, InvalidRequest, Unavailable, UpgradeRequired
 from schema.ids import MountId
 from schema.principals import Principal, authorise
 from schema.store.events import Bounds, EventFilter, Placed
@@ -59,18 +62,33 @@ async def stream(request: Request) -> Response:
     right after `Last-Event-ID`: nothing is missed, nothing comes twice. `filestore.stream.reset` says that events are
     gone that the client has not seen."""
     principal = await admit(request, "read")
-    front = front_of(request)
     query = read_query(StreamQuery, request.query_params)
-    wanted = await _wanted(request, principal, query)
-    after = _last_event_id(request, query)
-    bounds = await _bounds(feed_of(request), after)
+    followed = await _followed(request, principal, query)
+    return EventStream(followed, cloud if query.format == "cloudevents" else compact)
 
-    async def admitted() -> Principal:
-        return await admit(request, "read", wanted.mount)
 
-    heartbeat = front.services.settings.events_heartbeat_seconds
-    form = cloud if query.format == "cloudevents" else compact
-    return EventStream(feed_of(request), wanted, after, bounds, admitted, heartbeat, form)
+_SOCKET = {"description": "The socket is open: each text frame is an event", "headers": {
+    CURSOR: {"description": "Where it begins: go on here if no event came", "schema": {"type": "string"}},
+}}  # fmt: skip
+
+
+@router.get(
+    "/v1/events/ws",
+    operation_id="openEventSocket",
+    summary="Events as they happen, through a WebSocket",
+    responses=openapi.answers({}, "BACKEND_NOT_FOUND", "INVALID_PATH", "UPGRADE_REQUIRED") | {101: _SOCKET},
+    openapi_extra={"parameters": [*openapi.query_of(StreamQuery), _LAST_EVENT_ID]},
+)
+async def socket(request: Request) -> Response:
+    """The same events, filters and rights as the stream, and the same ways to go on. A text frame is
+    `{position, cursor, type, data}`; with `format=cloudevents` its `id` is the cursor. `filestore.stream.position` says how far
+    it has looked. A browser offers the subprotocols `filestore` and `bearer.<token>`. What a client sends is not read."""
+    principal = await admit(request, "read")
+    query = read_query(StreamQuery, request.query_params)
+    followed = await _followed(request, principal, query)
+    if not is_socket(request.scope):
+        raise UpgradeRequired
+    return EventSocket(followed, FORMS[query.format])
 
 
 @router.get(
@@ -132,6 +150,18 @@ async def _poll(request: Request, feed: Feed, wanted: EventFilter, query: Events
     return Response(body.encode(), media_type=JSON)
 
 
+async def _followed(request: Request, principal: Principal, query: StreamQuery) -> FollowedFeed:
+    wanted = await _wanted(request, principal, query)
+    after = _last_event_id(request, query)
+    bounds = await _bounds(feed_of(request), after)
+
+    async def admitted() -> Principal:
+        return await admit(request, "read", wanted.mount)
+
+    heartbeat = front_of(request).services.settings.events_heartbeat_seconds
+    return FollowedFeed(feed_of(request), wanted, after, bounds, admitted, heartbeat)
+
+
 async def _wanted(request: Request, principal: Principal, query: StreamQuery | EventsQuery) -> EventFilter:
     prefix = paths.decode(query.path_prefix, query.path_prefix_b64, allow_root=True)
     mount = None if query.backend_mount_id is None else MountId(query.backend_mount_id)
@@ -146,7 +176,7 @@ def _last_event_id(request: Request, query: StreamQuery) -> int | None:
     address."""
     text = request.headers.get("last-event-id", "").strip()
     if not text:
-        return query.last_event_id
+        return query.position
     if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > ID_MAX:
         raise InvalidRequest("Last-Event-ID is not a position: send the id of the last event you got, or nothing.")
     return int(text)

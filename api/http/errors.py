@@ -55,6 +55,7 @@ STATUS: Mapping[str, int] = {
     "CHECKSUM_MISMATCH": 422,
     "FROZEN": 423,
     "NOT_ATTEMPTED": 424,
+    "UPGRADE_REQUIRED": 426,
     "RATE_LIMITED": 429,
     "HEADERS_TOO_LARGE": 431,
     "MOUNT_OFFLINE": 503,
@@ -67,6 +68,10 @@ STATUS: Mapping[str, int] = {
     "HELD": 423,
 }
 PROBLEM = "application/problem+json"
+_HEADERS: Mapping[int, Mapping[str, str]] = {
+    401: {"www-authenticate": "Bearer"},
+    426: {"upgrade": "websocket", "connection": "upgrade"},
+}
 
 
 def status_of(code: str) -> int:
@@ -80,7 +85,7 @@ def wants_problem(request: Request) -> bool:
 def refusal(request: Request, error: FilestoreError, *, status: int | None = None) -> Response:
     """The answer that tells a client about this error."""
     status = status or status_of(error.code)
-    headers = {"www-authenticate": "Bearer"} if status == 401 else {}
+    headers = dict(_HEADERS.get(status, {}))
     if error.retry_after_seconds is not None:
         headers["retry-after"] = str(error.retry_after_seconds)
     if wants_problem(request):

@@ -5,10 +5,6 @@ Memory for it is bounded by these limits and one read of the socket, whatever it
 """
 
 import asyncio
-import fcntl
-import socket
-import struct
-import termios
 from asyncio import TimerHandle
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +13,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api.http.errors import envelope, status_of
+from api.http.slow_readers import ReaderWatch
 from schema.errors import FilestoreError, HeadersTooLarge, InvalidRequest, Overloaded, RequestTooSlow, UriTooLong
 
 REASONS = (
@@ -49,6 +46,8 @@ class Limits:
     connections_max: int
     always: frozenset[bytes] = frozenset()
     """Paths that are answered beyond `connections_max` as well"""
+    sockets: frozenset[bytes] = frozenset()
+    """Paths that may become a WebSocket. On others the wish is passed over, as HTTP allows it"""
 
 
 class _Refused(Exception):
@@ -74,13 +73,14 @@ class LimitedProtocol(HttpToolsProtocol):
         self._came, self._was_paused = 0, False
         self._head_timer: TimerHandle | None = None
         self._body_timer: TimerHandle | None = None
-        self._write_timer: TimerHandle | None = None
-        self._unsent = 0
+        self._reader: ReaderWatch | None = None
 
     # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        limits = self._limits
+        self._reader = ReaderWatch(transport, limits.write_seconds, limits.rate_min, self._refused)
         self._crowded = len(self.connections) > self._limits.connections_max
         if len(self.connections) > self._limits.connections_max + SPARE:
             self._refused("connections")
@@ -90,9 +90,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._head_timer, self._body_timer, self._write_timer):
+        for timer in (self._head_timer, self._body_timer):
             if timer is not None:
                 timer.cancel()
+        if self._reader is not None:
+            self._reader.end()
         self._ended = True
         super().connection_lost(exc)
 
@@ -146,7 +148,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._crowded and self.url.partition(b"?")[0] not in self._limits.always:
             self._throw("connections", Overloaded("Too many connections are open. Close some, or try again shortly."))
         super().on_headers_complete()
-        if self._crowded:
+        if self._crowded and self.cycle is not None:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
@@ -204,34 +206,27 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        if self._write_timer is None:
-            self._unsent = self._outstanding()
-            self._write_timer = self.loop.call_later(self._limits.write_seconds, self._look_at_reader)
+        if self._reader is not None:
+            self._reader.begin()
 
     def resume_writing(self) -> None:
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
+        if self._reader is not None:
+            self._reader.end()
         super().resume_writing()
 
-    def _look_at_reader(self) -> None:
-        self._write_timer = None
-        now = self._outstanding()
-        if self._unsent - now < self._limits.rate_min * self._limits.write_seconds:
-            self._refused("slow_reader")
-            self.transport.abort()
-            return
-        self._unsent = now
-        self._write_timer = self.loop.call_later(self._limits.write_seconds, self._look_at_reader)
+    # WebSockets
 
-    def _outstanding(self) -> int:
-        """Bytes the client has not acknowledged, in our buffer and in the kernel's: that one takes new bytes in large steps,
-        so a slow reader would look like one that has stopped."""
-        found: socket.socket | None = self.transport.get_extra_info("socket")
-        held = self.transport.get_write_buffer_size()
-        if found is None or found.fileno() < 0:
-            return held
-        return held + int(struct.unpack("i", fcntl.ioctl(found.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0])
+    def _should_upgrade(self) -> bool:
+        return self.url.partition(b"?")[0] in self._limits.sockets and super()._should_upgrade()
+
+    def handle_websocket_upgrade(self) -> None:
+        """From here on another protocol has the connection, and this one's limits are over."""
+        self._ended = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()  # its frames would stand in the middle of another answer
+            return
+        self._stop_watching_head()
+        super().handle_websocket_upgrade()
 
     # Refusals
 

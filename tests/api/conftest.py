@@ -42,6 +42,7 @@ from schema.store.pool import Pool, make_pool
 from schema.store.tokens import NewToken
 from tests.fix_keys import KEYS
 from tests.store.helpers import TOKEN_OF_COMMANDS
+from workers.process import http
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schema" / "schema.sql"
 
@@ -325,7 +326,7 @@ async def make_tree(pool: Pool, folder: Path, tenant: str = "main", **columns: A
 @pytest_asyncio.fixture
 async def address(front: FrontOfTest) -> AsyncIterator[tuple[str, int]]:
     """The application behind a real socket, for what only a connection shows."""
-    config = uvicorn.Config(front.app, port=0, log_level="error", lifespan="off", http="httptools", ws="none")
+    config = http.config(front.app, front.settings, 0, lambda reason: None)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110  uvicorn has no event for it

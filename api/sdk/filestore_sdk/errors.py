@@ -254,6 +254,13 @@ class Frozen(Conflict):
     next_step = "Changes are stopped here for a while; the message says why. Reads go on."
 
 
+class UpgradeRequired(Refused):
+    """The address speaks WebSocket alone."""
+
+    code = "UPGRADE_REQUIRED"
+    next_step = "Use `client.events()`, which reads the same."
+
+
 class TooLarge(Refused):
     """The request is larger than this server accepts."""
 

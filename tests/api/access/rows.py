@@ -251,6 +251,7 @@ ROWS: Mapping[str, MatrixRow] = {
     "streamEvents": MatrixRow(
         "read", "mount", lambda subject: {"params": subject.here, "headers": {"last-event-id": "none"}}
     ),
+    "openEventSocket": MatrixRow("read", "mount", lambda subject: {"params": subject.here}),
     "listEvents": MatrixRow("read", sends=_query(limit=1000), lists=_names("team/f")),
     "createOperation": MatrixRow(
         "operate", sends=_body(kind="delete", path="team"), scopes=("filestore:operate", "filestore:delete")

@@ -1,17 +1,29 @@
 """What the tests of events share."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from tests import sse, ws
 from tests.api.conftest import FrontOfTest
-from tests.sse import close_all
+from tests.sse import StreamReader
+from tests.ws import SocketReader
+
+Connect = Callable[..., Awaitable[StreamReader | SocketReader]]
 
 
 @pytest.fixture(autouse=True)
 async def hung_up() -> AsyncIterator[None]:
     yield
-    await close_all()
+    await sse.close_all()
+    await ws.close_all()
+
+
+@pytest.fixture(params=[sse.connect, ws.connect], ids=["stream", "socket"])
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """The same question to either way of following: what a test says of it holds for both."""
+    found: Connect = request.param
+    return found
 
 
 @pytest.fixture

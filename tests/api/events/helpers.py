@@ -19,6 +19,7 @@ from schema.store import events as store
 from schema.store.pool import Pool
 from tests.api.conftest import FrontOfTest, Tree
 from tests.sse import SentBlock
+from workers.process import http
 
 CREATED, DELETED, COMPLETED = EventType.NODE_CREATED, EventType.NODE_DELETED, EventType.COMMAND_COMPLETED
 
@@ -57,9 +58,9 @@ async def serving(front: FrontOfTest, **settings: Any) -> AsyncIterator[tuple[tu
         configured, pool, front.commands, front.disks, front.health, wakeups=wakeups, threads=budgets.READS.build()
     )
     app = create_app(services)
-    server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_level="error", lifespan="off", http="httptools", ws="none", backlog=1000)
-    )
+    config = http.config(app, configured, 0, lambda reason: None)
+    config.backlog = 1000
+    server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
         await asyncio.sleep(0.005)

@@ -111,5 +111,7 @@ async def test_the_document_names_every_type(front: FrontOfTest) -> None:
     stream = document["paths"]["/v1/events/stream"]["get"]
     assert "text/event-stream" in stream["responses"]["200"]["content"]
     assert {p["name"] for p in stream["parameters"]} == {
-        "backendMountId", "pathPrefix", "pathPrefixB64", "events", "types", "format", "lastEventId", "Last-Event-ID",
+        "backendMountId", "pathPrefix", "pathPrefixB64", "events", "types", "format", "lastEventId", "Last-Event-ID", "after",
     }  # fmt: skip
+    socket = document["paths"]["/v1/events/ws"]["get"]
+    assert "101" in socket["responses"] and socket["parameters"] == stream["parameters"]

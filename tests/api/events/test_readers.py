@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import socket
 import threading
 import time
 from typing import Any
@@ -12,17 +11,20 @@ import pytest
 from api.events import feed
 from schema.store import events as store
 from tests.api.conftest import FrontOfTest, Tree
+from tests.api.events.conftest import Connect
 from tests.api.events.helpers import paths_of, position, serving, tell, until, write
 from tests.sse import connect
 
 
-async def test_a_client_that_is_gone_is_gone_at_once(front: FrontOfTest, tree: Tree, read_token: str) -> None:
+async def test_a_client_that_is_gone_is_gone_at_once(
+    front: FrontOfTest, tree: Tree, read_token: str, connect: Connect
+) -> None:
     async with serving(front) as (address, followed):
         streams = [await connect(address, read_token) for _ in range(20)]
         await until(lambda: followed.followers == 20)
         tasks = len(asyncio.all_tasks())
         for stream in streams:
-            stream.writer.transport.abort()
+            stream.abort()
         await until(lambda: followed.followers == 0, 1)
         await until(lambda: len(asyncio.all_tasks()) <= tasks - 40, 1)
 
@@ -60,13 +62,13 @@ async def test_one_task_reads_for_five_hundred(front: FrontOfTest, tree: Tree, r
 
 
 async def test_coming_and_going_nobody_misses_anything_or_gets_it_twice(
-    front: FrontOfTest, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch, connect: Connect
 ) -> None:
     """Small pages and a small memory, so that every way of reading is taken."""
     monkeypatch.setattr(feed, "PAGE", 7)
     monkeypatch.setattr(feed, "KEPT_EVENTS", 20)
     monkeypatch.setattr(feed, "LINGER_SECONDS", 0.02)
-    start, count = await position(tree.pool), 200
+    start, count = await position(tree.pool), 120
     dice = random.Random(4)
 
     async def follow(address: tuple[str, int], number: int) -> list[int]:
@@ -80,7 +82,7 @@ async def test_coming_and_going_nobody_misses_anything_or_gets_it_twice(
             blocks = await stream.some(dice.randrange(1, 30), dice.choice([0.05, 0.3, 2]))
             seen += [block.data["data"]["n"] for block in blocks]
             last = blocks[-1].id or 0 if blocks else last
-            stream.writer.transport.abort()
+            stream.abort()
             await asyncio.sleep(dice.random() / 50)
         return seen
 
@@ -103,7 +105,7 @@ async def test_coming_and_going_nobody_misses_anything_or_gets_it_twice(
 
 
 async def test_a_slow_reader_holds_up_nobody_and_loses_nothing(
-    front: FrontOfTest, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch, connect: Connect
 ) -> None:
     monkeypatch.setattr(feed, "KEPT_EVENTS", 100)
     read, by_followers = store.page, []
@@ -116,7 +118,7 @@ async def test_a_slow_reader_holds_up_nobody_and_loses_nothing(
     monkeypatch.setattr(store, "page", page)
     async with serving(front) as (address, followed):
         slow = await connect(address, read_token, limit=1024, backendMountId=tree.mount)
-        slow.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 * 1024)
+        slow.keep_in_the_kernel(256 * 1024)
         quick = await connect(address, read_token, backendMountId=tree.mount)
         filler, count = "x" * 8000, 2000
         reading = asyncio.create_task(quick.events(count, seconds=40))

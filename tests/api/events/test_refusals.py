@@ -1,7 +1,6 @@
 """Questions that are refused, and events that are gone."""
 
 import asyncio
-import json
 import time
 from typing import Any
 
@@ -10,23 +9,24 @@ import pytest
 
 from api.events import feed
 from tests.api.conftest import FrontOfTest, Tree
+from tests.api.events.conftest import Connect
 from tests.api.events.helpers import BAD, DELETED, paths_of, position, pull, serving, tell
 from tests.sse import connect
 
 
 @pytest.mark.parametrize("asked", BAD, ids=[str(n) for n in range(len(BAD))])
 async def test_a_bad_question_is_400(
-    tree: Tree, address: tuple[str, int], read_token: str, asked: dict[str, Any]
+    tree: Tree, address: tuple[str, int], read_token: str, asked: dict[str, Any], connect: Connect
 ) -> None:
     stream = await connect(address, read_token, **asked)
     assert stream.status == 400
-    body = json.loads(await stream.reader.readexactly(int(stream.headers["content-length"])))
+    body = await stream.refusal()
     assert body["error"]["code"] in ("INVALID_REQUEST", "INVALID_PATH")
     await stream.close()
 
 
 async def test_a_position_that_is_not_given_yet_is_refused(
-    tree: Tree, address: tuple[str, int], read_token: str
+    tree: Tree, address: tuple[str, int], read_token: str, connect: Connect
 ) -> None:
     last = await position(tree.pool)
     for after, status in ((last, 200), (last + 1, 400)):
@@ -36,7 +36,7 @@ async def test_a_position_that_is_not_given_yet_is_refused(
 
 
 async def test_events_that_are_gone_are_not_passed_over_in_silence(
-    front: FrontOfTest, tree: Tree, address: tuple[str, int], read_token: str
+    front: FrontOfTest, tree: Tree, address: tuple[str, int], read_token: str, connect: Connect
 ) -> None:
     last = await tell(tree, *(f"f{n}" for n in range(6)))
     async with tree.pool.connection() as connection:
@@ -67,7 +67,7 @@ async def test_events_that_are_gone_are_not_passed_over_in_silence(
 
 
 async def test_a_slow_reader_whose_events_are_pruned_meanwhile_is_told(
-    front: FrontOfTest, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch
+    front: FrontOfTest, tree: Tree, read_token: str, monkeypatch: pytest.MonkeyPatch, connect: Connect
 ) -> None:
     monkeypatch.setattr(feed, "PAGE", 10)
     monkeypatch.setattr(feed, "KEPT_EVENTS", 10)
@@ -108,7 +108,9 @@ async def test_a_stream_says_that_it_lives_and_how_far_it_has_looked(
         await stream.close()
 
 
-async def test_a_stream_ends_with_its_token(front: FrontOfTest, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_ends_with_its_token(
+    front: FrontOfTest, tree: Tree, monkeypatch: pytest.MonkeyPatch, connect: Connect
+) -> None:
     monkeypatch.setattr("api.access.tokens.FRESH_SECONDS", 0.1)
     token = await front.token("read", principal="leaving")
     async with serving(front, events_heartbeat_seconds=0.3) as (address, followed):

@@ -13,13 +13,14 @@ from api.events import feed
 from schema.store import events as store
 from schema.store.pool import make_pool
 from tests.api.conftest import FrontOfTest, Tree
+from tests.api.events.conftest import Connect
 from tests.api.events.helpers import paths_of, pull, serving, tell, until, write
 from tests.sse import connect
 from workers.buses.redis import InlineBus
 
 
 async def test_streams_end_when_the_server_does_and_go_on_at_the_next(
-    front: FrontOfTest, tree: Tree, read_token: str
+    front: FrontOfTest, tree: Tree, read_token: str, connect: Connect
 ) -> None:
     async with serving(front) as (address, followed):
         stream = await connect(address, read_token, backendMountId=tree.mount)
@@ -44,7 +45,7 @@ async def test_streams_end_when_the_server_does_and_go_on_at_the_next(
 
 
 async def test_a_server_stops_though_streams_are_open_and_one_is_stuck(
-    front: FrontOfTest, tree: Tree, read_token: str
+    front: FrontOfTest, tree: Tree, read_token: str, connect: Connect
 ) -> None:
     async with serving(front) as (address, _):
         streams = [await connect(address, read_token, limit=1024, backendMountId=tree.mount) for _ in range(3)]

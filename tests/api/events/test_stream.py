@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import FrontOfTest, Tree, make_tree
+from tests.api.events.conftest import Connect
 from tests.api.events.helpers import COMPLETED, CREATED, DELETED, paths_of, position, tell
 from tests.sse import connect
 
@@ -42,7 +43,7 @@ async def test_a_pretty_document_still_goes_into_one_line(
 
 
 async def test_a_stream_goes_on_right_after_the_last_event(
-    tree: Tree, address: tuple[str, int], read_token: str
+    tree: Tree, address: tuple[str, int], read_token: str, connect: Connect
 ) -> None:
     last = await tell(tree, *(f"f{n}" for n in range(10)))
     third = str(last - 7)
@@ -74,7 +75,7 @@ async def test_a_stream_waits_for_what_is_committed_late(tree: Tree, address: tu
 
 
 async def test_two_streams_with_filters_of_their_own(
-    front: FrontOfTest, tree: Tree, address: tuple[str, int], read_token: str, tmp_path: Any
+    front: FrontOfTest, tree: Tree, address: tuple[str, int], read_token: str, tmp_path: Any, connect: Connect
 ) -> None:
     other = await make_tree(front.pool, tmp_path / "other")
     below_a = await connect(address, read_token, pathPrefix="/a/b/", events=[CREATED, DELETED])

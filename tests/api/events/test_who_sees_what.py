@@ -10,8 +10,8 @@ from schema.access.rules import Grant
 from schema.events import EventType
 from schema.store.events import below
 from tests.api.conftest import FrontOfTest, Tree, make_tree
+from tests.api.events.conftest import Connect
 from tests.api.events.helpers import paths_of, position, pull, tell
-from tests.sse import connect
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_a_prefix_means_whole_names(path: bytes, prefix: bytes, is_below: bool) 
 
 
 async def test_names_that_are_no_text_and_both_places_of_a_move(
-    tree: Tree, address: tuple[str, int], read_token: str
+    tree: Tree, address: tuple[str, int], read_token: str, connect: Connect
 ) -> None:
     prefix = base64.b64encode(b"d\xff").decode()
     stream = await connect(address, read_token, backendMountId=tree.mount, pathPrefixB64=prefix)
@@ -38,7 +38,7 @@ async def test_names_that_are_no_text_and_both_places_of_a_move(
 
 
 async def test_followers_of_a_name_hear_what_happens_to_the_directories_above_it(
-    tree: Tree, address: tuple[str, int], read_token: str
+    tree: Tree, address: tuple[str, int], read_token: str, connect: Connect
 ) -> None:
     stream = await connect(address, read_token, backendMountId=tree.mount, pathPrefix="a/b")
     start = await position(tree.pool)
@@ -63,7 +63,7 @@ async def test_followers_of_a_name_hear_what_happens_to_the_directories_above_it
 
 
 async def test_nobody_sees_another_tenant(
-    front: FrontOfTest, tree: Tree, address: tuple[str, int], tmp_path: Any, read_token: str
+    front: FrontOfTest, tree: Tree, address: tuple[str, int], tmp_path: Any, read_token: str, connect: Connect
 ) -> None:
     theirs = await make_tree(front.pool, tmp_path / "theirs", tenant="theirs")
     token = await front.token("read", tenant="theirs")
@@ -82,7 +82,7 @@ async def test_nobody_sees_another_tenant(
 
 
 async def test_each_event_is_shown_to_who_may_read_its_path(
-    front: FrontOfTest, tree: Tree, address: tuple[str, int]
+    front: FrontOfTest, tree: Tree, address: tuple[str, int], connect: Connect
 ) -> None:
     token = await front.token("read", grants=[Grant("secret", "deny")])
     stream = await connect(address, token, backendMountId=tree.mount)
