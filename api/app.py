@@ -57,8 +57,8 @@ from api.uploads import routes as uploads_of_every_kind
 from api.uploads.direct import routes as direct
 from api.uploads.tus import routes as resumable
 from api.uploads.tus.turns import Turns
+from schema.version import VERSION
 
-VERSION = "0.1.0"
 ROUTERS = (
     tokens,
     tenants,

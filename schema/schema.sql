@@ -159,7 +159,7 @@ INSERT INTO filestore.node_transitions VALUES
     ('deleted', 'active', 'restore');
 
 CREATE TABLE filestore.snapshots (
-    node_id       bigint NOT NULL REFERENCES filestore.nodes,
+    node_id       bigint NOT NULL,                                -- it is there: snapshots_inserted
     version       bigint NOT NULL,
     command_id    uuid NOT NULL,
     parent_id     bigint,
@@ -1056,14 +1056,16 @@ CREATE TRIGGER journal_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON fil
     FOR EACH STATEMENT EXECUTE FUNCTION filestore.refuse_change();
 
 -- Once per statement, over all rows it wrote: a living node has a living directory of its own mount above it, and a deleted
--- one nothing living below it. A plan stays with its session and may have been made for one row: so the rows that were
--- written are joined with nothing, and OFFSET 0 keeps what is asked of each a look-up by index, however many they are.
+-- one nothing living below it. Of those that lie in one directory it is asked once. A plan stays with its session and may have
+-- been made for one row: so the rows that were written are joined with nothing, and OFFSET 0 keeps what is asked a look-up by
+-- index, however many they are.
 CREATE FUNCTION filestore.check_parents() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE wrong bigint;
 BEGIN
-    SELECT n.id INTO wrong FROM written n
-     WHERE n.state <> 'deleted' AND n.depth > 0
-       AND NOT EXISTS (SELECT FROM filestore.nodes p WHERE p.id = n.parent_id
+    SELECT n.id INTO wrong
+      FROM (SELECT min(w.id) AS id, w.parent_id, w.mount_id, w.depth FROM written w
+             WHERE w.state <> 'deleted' AND w.depth > 0 GROUP BY w.parent_id, w.mount_id, w.depth OFFSET 0) n
+     WHERE NOT EXISTS (SELECT FROM filestore.nodes p WHERE p.id = n.parent_id
                           AND p.kind = 'directory' AND p.state <> 'deleted' AND p.mount_id = n.mount_id AND p.depth = n.depth - 1
                        OFFSET 0)
      LIMIT 1;
@@ -1114,6 +1116,30 @@ CREATE TRIGGER nodes_updated AFTER UPDATE ON filestore.nodes
     REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION filestore.check_parents();
 CREATE TRIGGER nodes_left AFTER UPDATE ON filestore.nodes
     REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION filestore.check_children();
+
+-- Once per statement, too: a version has a node, which stays.
+CREATE FUNCTION filestore.check_versions() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE wrong bigint;
+BEGIN
+    SELECT s.node_id INTO wrong FROM written s
+     WHERE NOT EXISTS (SELECT FROM filestore.nodes n WHERE n.id = s.node_id OFFSET 0) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'there is no node % for this version', wrong
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'snapshots_of_a_node';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION filestore.check_version_of() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a version of node % stays its version', OLD.node_id
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'snapshots_of_a_node';
+END $$;
+
+CREATE TRIGGER snapshots_inserted AFTER INSERT ON filestore.snapshots
+    REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION filestore.check_versions();
+CREATE TRIGGER snapshots_stay BEFORE UPDATE ON filestore.snapshots FOR EACH ROW
+    WHEN (NEW.node_id <> OLD.node_id OR NEW.version <> OLD.version) EXECUTE FUNCTION filestore.check_version_of();
 
 -- Only along node_transitions, row by row: most statements change no state, and ask nothing.
 CREATE FUNCTION filestore.check_node_transition() RETURNS trigger LANGUAGE plpgsql AS $$

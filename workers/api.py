@@ -7,10 +7,11 @@ import signal
 import structlog
 import uvicorn
 
-from api.app import VERSION, create_app
+from api.app import create_app
 from api.events.feed import Feed
 from api.uploads.tus import expiry
 from schema.settings import Settings
+from schema.version import VERSION
 from workers import wiring
 from workers.engine.engine import Engine
 from workers.process import first_run, http, limits, logs

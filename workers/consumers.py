@@ -10,8 +10,8 @@ import socket
 import structlog
 import uvicorn
 
-from api.app import VERSION
 from schema.settings import Settings
+from schema.version import VERSION
 from workers import wiring
 from workers.process import consumers_page, following, http, limits, logs
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import structlog
 
-from api.app import VERSION
 from schema.settings import Settings
+from schema.version import VERSION
 from workers import wiring
 from workers.process import limits, logs
 from workers.watching import notifications

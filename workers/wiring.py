@@ -4,7 +4,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from temporalio.worker import Interceptor
@@ -16,9 +16,7 @@ from activities.commands.commit import Commit
 from activities.commands.finish import Finish
 from activities.commands.fresh import FreshAttempts
 from activities.commands.stage import StageCopies
-from activities.consumers.lake import Lake, LakePlace
 from activities.consumers.metastore import Metastore
-from activities.consumers.timestore import Timestore
 from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
 from activities.events.deliver import Deliver
@@ -57,6 +55,10 @@ from workers.watching.looks import LookStarts
 from workers.watching.notifications import Canaries, NotificationQueue
 from workers.watching.watches import Watches
 
+if TYPE_CHECKING:
+    from activities.consumers.lake import LakePlace
+    from activities.consumers.timestore import Timestore
+
 
 @dataclass(frozen=True, slots=True)
 class ApiParts:
@@ -91,7 +93,7 @@ class ConsumerParts:
     pool: Pool
     consumers: Sequence[Consumer]
     wakeups: RedisWakeups | None
-    timestore: Timestore | None
+    timestore: "Timestore | None"
     compact_seconds: float
 
     def upkeep(self) -> Sequence[Coroutine[Any, Any, None]]:
@@ -101,6 +103,10 @@ class ConsumerParts:
 
 def consumer_parts(settings: Settings, names: Sequence[str]) -> ConsumerParts:
     """`names`: only these; none: those that are switched on."""
+    # Arrow and DuckDB take a while to load, and no other process needs them.
+    from activities.consumers.lake import Lake
+    from activities.consumers.timestore import Timestore
+
     pool = make_connections(settings, budgets.CONSUMER_CONNECTIONS, generic_plans=True)
     switched_on = {"metastore": settings.metastore, "timestore": settings.timestore}
     wanted = names or [name for name, on in switched_on.items() if on]
@@ -112,7 +118,9 @@ def consumer_parts(settings: Settings, names: Sequence[str]) -> ConsumerParts:
     return ConsumerParts(pool, consumers, _wakeups(settings), timestore, settings.timestore_compact_seconds)
 
 
-def lake_place(settings: Settings) -> LakePlace:
+def lake_place(settings: Settings) -> "LakePlace":
+    from activities.consumers.lake import LakePlace
+
     return LakePlace(
         settings.database_url, settings.timestore_path, settings.timestore_memory_bytes, settings.timestore_s3_endpoint,
         settings.timestore_s3_region, settings.timestore_s3_key, settings.timestore_s3_secret,

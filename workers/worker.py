@@ -9,8 +9,8 @@ import socket
 import structlog
 import uvicorn
 
-from api.app import VERSION
 from schema.settings import Settings
+from schema.version import VERSION
 from workers import wiring
 from workers.engine import background, presence
 from workers.engine.engine import Engine

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
-from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -19,13 +17,14 @@ from uuid import UUID
 from temporalio import activity
 
 from activities.executors.base import ScanPage
-from activities.operations.hashes import hash_some
+from activities.operations.import_hashes import hash_contents
+from activities.operations.import_turns import ImportStopped, ImportTurn, counted, goes_on, lock_turn
 from schema import errors
 from schema.faults import areach
 from schema.ids import new_command_id
 from schema.operations import imports as judging
 from schema.operations.imports import ImportItem, JudgedPage, within
-from schema.operations.operation import ItemState, Operation, OperationState
+from schema.operations.operation import ItemState, Operation
 from schema.paths import NodePath
 from schema.store import imports as store
 from schema.store import operations as operation_store
@@ -33,16 +32,13 @@ from schema.store.begin import lock_mounts
 from schema.store.imports import Stamp
 
 if TYPE_CHECKING:
-    from activities.executors.base import Executor
     from activities.ports import Executors
     from activities.threads import MountThreads
     from schema.store.connection import Connection
     from schema.store.pool import Pool
 
-PAGE = 4000
+PAGE = 10_000
 """Names in one transaction"""
-_TURN_SECONDS = 10.0
-"""After so long the runner looks what is wanted, and shows how far it is."""
 _LOOKS_MOST = 12
 """So often a name that commands are at is looked at again: about a minute and a half."""
 _AGAIN = 100
@@ -53,30 +49,11 @@ _TRIES = 5
 """A page that commands came into is written anew without their names, so often"""
 
 
-class _Stopped(Exception):
-    """Another thing is wanted of the operation now, or another runner is at it."""
-
-
 class _Touched(Exception):
     """Commands were at names of this page while it was written."""
 
     def __init__(self, paths: set[bytes]) -> None:
         self.paths = paths
-
-
-@dataclass(slots=True)
-class _Turn:
-    """One execution: what it works on, and how far it is."""
-
-    operation: Operation
-    executor: Executor
-    cursor: dict[str, Any]
-    refused: set[bytes]
-    again: bool
-    """What is seen may have been seen before"""
-    fresh: set[bytes] = field(default_factory=set)
-    """Directories that this turn has recorded: what they hold is not looked for, unless a name turns out to be taken"""
-    until: float = field(default_factory=lambda: monotonic() + _TURN_SECONDS)
 
 
 class ImportTree:
@@ -93,26 +70,26 @@ class ImportTree:
             elif not turn.cursor.get("settled"):
                 return await self._look_again(turn)
             else:
-                await self._hash(turn)
-        except _Stopped:
+                await hash_contents(self._pool, self._threads, turn)
+        except ImportStopped:
             return 0.0
         except (errors.MountOffline, errors.Unavailable) as error:
             activity.logger.warning("an import waits for its mount: %s", error.message)
             return 3.0
         return 0.0
 
-    async def _turn(self, id: str) -> _Turn:
+    async def _turn(self, id: str) -> ImportTurn:
         async with self._pool.connection() as connection, connection.transaction():
             locked = await operation_store.lock(connection, id)
-            if locked is None or not _goes_on(locked.operation):
-                raise _Stopped
+            if locked is None or not goes_on(locked.operation):
+                raise ImportStopped
             operation, refused = locked.operation, await store.refused(connection, id)
         cursor = dict(locked.cursor or {})
-        return _Turn(operation, self._executors.of(operation.mount_id), cursor, refused, bool(cursor))
+        return ImportTurn(operation, self._executors.of(operation.mount_id), cursor, refused, bool(cursor))
 
     # -- what lies there -----------------------------------------------------------------------------------------------
 
-    async def _scan(self, turn: _Turn) -> None:
+    async def _scan(self, turn: ImportTurn) -> None:
         begun = after = bytes.fromhex(turn.cursor.get("after", ""))
         try:
             async with aclosing(self._pages(turn, turn.operation.path, after)) as pages:
@@ -128,7 +105,9 @@ class ImportTree:
             return await self._close(turn, [item])
         await self._close(turn, [])
 
-    async def _pages(self, turn: _Turn, path: NodePath, after: bytes) -> AsyncGenerator[tuple[ScanPage, Stamp], None]:
+    async def _pages(
+        self, turn: ImportTurn, path: NodePath, after: bytes
+    ) -> AsyncGenerator[tuple[ScanPage, Stamp], None]:
         """Each page with the stamp that was taken before it was read; the next one is read meanwhile."""
         rate = turn.operation.options.files_per_second
         most = PAGE if rate is None else max(1, min(PAGE, int(rate)))
@@ -153,9 +132,9 @@ class ImportTree:
             await self._threads.run(mount, _close, scan)
 
     async def _write(
-        self, turn: _Turn, page: ScanPage, stamp: Stamp, cursor: dict[str, Any], *, item: int | None = None
+        self, turn: ImportTurn, page: ScanPage, stamp: Stamp, cursor: dict[str, Any], *, item: int | None = None
     ) -> set[bytes]:
-        """The names in it that wait. Raises _Stopped."""
+        """The names in it that wait. Raises ImportStopped."""
         busy = set(stamp.claimed)
         for _ in range(_TRIES):
             try:
@@ -177,17 +156,16 @@ class ImportTree:
         return waits
 
     async def _write_in(
-        self, connection: Connection, turn: _Turn, page: ScanPage, stamp: Stamp, busy: set[bytes],
+        self, connection: Connection, turn: ImportTurn, page: ScanPage, stamp: Stamp, busy: set[bytes],
         cursor: dict[str, Any], item: int | None,
     ) -> set[bytes]:  # fmt: skip
-        turn.operation = operation = await _locked(connection, turn)
+        turn.operation = operation = await lock_turn(connection, turn)
         mount = operation.mount_id
         now_busy, _ = await store.touched(connection, mount, stamp)
-        seen = await _judged(connection, turn, page, busy | now_busy)
-        ids, now = await store.fresh_ids(connection, len(seen.new))
-        new = judging.with_ids(seen.new, ids)
+        seen, now = await _judged(connection, turn, page, busy | now_busy)
+        new, size = seen.new, 0
         if new:
-            await store.put_nodes(connection, operation, UUID(new_command_id()), new, now)
+            size = await store.put_nodes(connection, operation, UUID(new_command_id()), new, now)
         await areach("import.written")
         await lock_mounts(connection, [mount])
         late, arrived = await store.touched(connection, mount, stamp)
@@ -201,17 +179,15 @@ class ImportTree:
         states = await store.put_items(connection, operation.id, items, again=turn.again or bool(waits))
         cursor["known"] = turn.cursor.get("known", 0) + seen.already
         pace = _pace(operation, len(page.entries))
-        await store.advance(
-            connection, operation.id, cursor, done=len(new), size=store.size_of(new), items=states, seconds=pace
-        )
+        await store.advance(connection, operation.id, cursor, done=len(new), size=size, items=states, seconds=pace)
         turn.fresh.update(node.found.path for node in new if node.found.kind == "directory")
         return waits
 
-    async def _close(self, turn: _Turn, items: list[ImportItem]) -> None:
+    async def _close(self, turn: ImportTurn, items: list[ImportItem]) -> None:
         """All is seen."""
-        cursor = {**_counted(turn.cursor), "scanned": True}
+        cursor = {**counted(turn.cursor), "scanned": True}
         async with self._pool.connection() as connection, connection.transaction():
-            operation = await _locked(connection, turn)
+            operation = await lock_turn(connection, turn)
             states = await store.put_items(connection, operation.id, items, again=True)
             if not await operation_store.anything_left(connection, operation):
                 cursor |= _settled(operation)
@@ -219,99 +195,44 @@ class ImportTree:
 
     # -- what waited for commands --------------------------------------------------------------------------------------
 
-    async def _look_again(self, turn: _Turn) -> float:
+    async def _look_again(self, turn: ImportTurn) -> float:
         async with self._pool.connection() as connection, connection.transaction():
-            operation = await _locked(connection, turn)
+            operation = await lock_turn(connection, turn)
             waiting = await store.waiting(connection, operation.id, _AGAIN)
             await store.defer(connection, operation.id, [item for item, _ in waiting], _LOOKS_MOST)
             if not waiting:
                 if await operation_store.anything_left(connection, operation):
                     return 0.5
-                await store.advance(connection, operation.id, _counted(turn.cursor) | _settled(operation))
+                await store.advance(connection, operation.id, counted(turn.cursor) | _settled(operation))
         for item, path in waiting:
             await self._look_at(turn, item, NodePath(path))
         return 0.0
 
-    async def _look_at(self, turn: _Turn, item: int, path: NodePath) -> None:
+    async def _look_at(self, turn: ImportTurn, item: int, path: NodePath) -> None:
         """A name, and all below it. Nothing there: the command took it away."""
         turn.again, waits = True, set[bytes]()
         turn.fresh.clear()  # what leads to a name is told again
         with suppress(errors.NodeNotFound):
             async with aclosing(self._pages(turn, path, b"")) as pages:
                 async for page, stamp in pages:
-                    waits |= await self._write(turn, page, stamp, _counted(turn.cursor))
+                    waits |= await self._write(turn, page, stamp, counted(turn.cursor))
         if not within(path.raw, waits):
             async with self._pool.connection() as connection:
                 stamp = await store.stamp(connection, turn.operation.mount_id)
-            await self._write(turn, ScanPage((), b""), stamp, _counted(turn.cursor), item=item)
-
-    # -- hashes --------------------------------------------------------------------------------------------------------
-
-    async def _hash(self, turn: _Turn) -> None:
-        """Until the turn is over, or all contents have a hash."""
-        while monotonic() < turn.until:
-            place = turn.cursor.get("hashed_to")
-            after = (bytes.fromhex(place[0]), bytes.fromhex(place[1])) if place else None
-            operation = turn.operation
-            async with self._pool.connection() as connection:
-                files, following = await store.unhashed(connection, operation.mount_id, operation.path, after, PAGE)
-            done = await hash_some(
-                self._threads, operation.mount_id, turn.executor, files, partial(self._wanted, operation.id)
-            )
-            if not done.whole:
-                following = done.place or after
-                if following is None:
-                    return  # nothing is done yet
-            cursor = _counted(turn.cursor)
-            cursor["hashed_bytes"] = turn.cursor.get("hashed_bytes", 0) + done.size
-            cursor["over"] = following is None
-            if following is not None:
-                cursor["hashed_to"] = [part.hex() for part in following]
-            async with self._pool.connection() as connection, connection.transaction():
-                operation = await _locked(connection, turn)
-                hashed = await store.put_hashes(connection, operation, UUID(new_command_id()), done.hashes)
-                cursor["hashed"] = turn.cursor.get("hashed", 0) + hashed
-                states = await store.put_items(connection, operation.id, done.items, again=True)
-                rate = operation.options.bytes_per_second
-                await store.advance(
-                    connection, operation.id, cursor, items=states, seconds=done.size / rate if rate else 0.0
-                )
-            turn.cursor = cursor
-            await areach("import.hashed")
-            if following is None or rate:
-                return
-
-    async def _wanted(self, id: str) -> bool:
-        """Whether it is to go on."""
-        async with self._pool.connection() as connection, connection.transaction():
-            locked = await operation_store.lock(connection, id)
-            await operation_store.touch(connection, id)
-        return locked is not None and _goes_on(locked.operation)
+            await self._write(turn, ScanPage((), b""), stamp, counted(turn.cursor), item=item)
 
 
-async def _locked(connection: Connection, turn: _Turn) -> Operation:
-    """Raises _Stopped."""
-    locked = await operation_store.lock(connection, turn.operation.id)
-    if locked is None or not _goes_on(locked.operation) or not locked.claimed:
-        raise _Stopped
-    if (locked.cursor or {}).get("n", 0) != turn.cursor.get("n", 0):
-        raise _Stopped
-    return locked.operation
-
-
-def _goes_on(operation: Operation) -> bool:
-    return operation.state is OperationState.RUNNING and operation.want is None
-
-
-async def _judged(connection: Connection, turn: _Turn, page: ScanPage, busy: set[bytes]) -> JudgedPage:
+async def _judged(connection: Connection, turn: ImportTurn, page: ScanPage, busy: set[bytes]) -> tuple[JudgedPage, int]:
+    """And the time of the transaction, as new nodes are written with it."""
     above = {entry.path.rpartition(b"/")[0] for entry in page.entries}
     folders = await store.folders(connection, turn.operation.mount_id, above)
     older = {path: folder for path, folder in folders.items() if path not in turn.fresh}
     known = await store.known(connection, page.entries, older)
-    seen = JudgedPage(folders, known, busy, turn.refused)
+    ids, now = await store.fresh_ids(connection, len(page.entries) - len(known))
+    seen = JudgedPage(folders, known, busy, turn.refused, ids)
     for entry in page.entries:
         seen.add(entry)
-    return seen
+    return seen, now
 
 
 def _unseen(page: ScanPage) -> Iterator[ImportItem]:
@@ -320,16 +241,12 @@ def _unseen(page: ScanPage) -> Iterator[ImportItem]:
 
 def _moved(cursor: dict[str, Any], page: ScanPage) -> dict[str, Any]:
     at = page.entries[-1].path.decode("utf-8", "replace")[:500] if page.entries else cursor.get("at", "")
-    return {**_counted(cursor), "after": page.cursor.hex(), "at": at}
+    return {**counted(cursor), "after": page.cursor.hex(), "at": at}
 
 
 def _settled(operation: Operation) -> dict[str, Any]:
     """No name waits any more."""
     return {"settled": True, "over": operation.options.hashes != "now"}
-
-
-def _counted(cursor: dict[str, Any]) -> dict[str, Any]:
-    return {**cursor, "n": cursor.get("n", 0) + 1}
 
 
 def _pace(operation: Operation, files: int) -> float:

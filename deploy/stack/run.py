@@ -41,13 +41,16 @@ def run(folder: Folder, wanted: StackOptions) -> int:
     """Runs the stack until it is stopped; returns the exit code. Raises AlreadyRuns."""
     ours = hold(folder)
     remembered = Remembered(folder.remembered, prefer_defaults=folder.is_default)
+    companion = Companion(wanted.with_pid)
     try:
+        if companion.has_ended():
+            raise StartFailed(f"process {wanted.with_pid}, which this stack would belong to, has ended")
         servers = _prepare(folder, wanted, remembered)
     except StopAsked:
         return 0
     except StartFailed as failure:
         return _give_up(failure)
-    supervisor = Supervisor(folder, ours, Companion(wanted.with_pid))
+    supervisor = Supervisor(folder, ours, companion)
     try:
         variables = _bring_up(folder, wanted, remembered, servers, supervisor)
         ours.mark_ready()

@@ -4,12 +4,11 @@ A name is new when no living node has it and no command is at it. What the recor
 storage shows another thing at that name, a person or the reconciliation decides, and the import says so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from schema.ids import NodeId
 from schema.nodes import NodeKind
 from schema.operations.operation import ItemState
 from schema.paths import PATH_MAX
@@ -60,7 +59,7 @@ class Known(NamedTuple):
 
 
 class ParentFolder(NamedTuple):
-    """A directory in which names are to appear. `id` below 0: one of this page, which has none yet."""
+    """A directory in which names are to appear"""
 
     id: int
     depth: int
@@ -106,6 +105,8 @@ class JudgedPage:
     """Paths that a command is at, or was at since the storage was read: what lies below them waits, too"""
     refused: set[bytes]
     """Directories that the record does not take, and nothing below them"""
+    ids: Iterator[int]
+    """For new nodes: at least as many as names that are not known"""
     new: list[NewNode] = field(default_factory=list)
     items: list[ImportItem] = field(default_factory=list)
     waits: set[bytes] = field(default_factory=set)
@@ -130,11 +131,11 @@ class JudgedPage:
             self._appear(folder, name, found)
 
     def _appear(self, folder: ParentFolder, name: bytes, found: Found) -> None:
-        number, shown = -len(self.new) - 1, ""
+        id, shown = next(self.ids), ""
         if found.kind == "directory":
             shown = f"{folder.shown}{name.decode('utf-8', 'replace')}/"
-            self.folders[found.path] = ParentFolder(number, folder.depth + 1, shown)
-        self.new.append(NewNode(number, folder.id, name, folder.depth + 1, shown, found))
+            self.folders[found.path] = ParentFolder(id, folder.depth + 1, shown)
+        self.new.append(NewNode(id, folder.id, name, folder.depth + 1, shown, found))
 
     def _compare(self, node: Known, found: Found) -> None:
         if node.kind == found.kind == "directory":
@@ -158,14 +159,6 @@ class JudgedPage:
 
 def waiting(path: bytes) -> ImportItem:
     return ImportItem(path, "directory", ItemState.PENDING, "PATH_BUSY", _BUSY)
-
-
-def with_ids(new: Sequence[NewNode], ids: Sequence[NodeId]) -> list[NewNode]:
-    """The nodes of a page under the ids that they get; those in a directory of the same page know it by its place."""
-    return [
-        node._replace(id=id, parent=node.parent if node.parent > 0 else ids[-node.parent - 1])
-        for node, id in zip(new, ids, strict=True)
-    ]
 
 
 def within(path: bytes, tops: AbstractSet[bytes]) -> bool:

@@ -36,10 +36,10 @@ SELECT u.place, n.*
        FROM filestore.nodes k WHERE k.parent_id = u.parent AND k.name = u.name AND k.state <> 'deleted' LIMIT 1) n
 
 -- name: ids
--- Ids for new nodes, and the time of this transaction in microseconds since 2000, as Postgres keeps times.
-SELECT array_agg(nextval('filestore.nodes_id_seq')) AS ids,
-       (extract(epoch FROM now()) * 1000000)::bigint - 946684800000000 AS now
-  FROM generate_series(1, %(count)s)
+-- Ids for new nodes, in runs, and the time of this transaction in microseconds since 2000, as Postgres keeps times.
+SELECT min(g.id) AS first, max(g.id) AS last, (extract(epoch FROM now()) * 1000000)::bigint - 946684800000000 AS now
+  FROM (SELECT n, nextval('filestore.nodes_id_seq') AS id FROM generate_series(1, %(count)s) AS n OFFSET 0) g
+ GROUP BY g.id - g.n ORDER BY 1
 
 -- name: not_flushed
 -- The end of this transaction need not be on disk before the next one begins: what a power cut takes of an import goes with the

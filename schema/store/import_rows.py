@@ -39,12 +39,12 @@ def node_rows(nodes: Iterable[NewNode], mount: int, tenant: str, page: UUID, now
             8, birth, 8, size, 8, mtime, 8, ctime, 4, mode, 4, links, 8, now, 8, modified, 16, by,
         )  # fmt: skip
         etag = _text(str(tags[0]).encode()) if tags and tags[0] else _NULL
-        name = node.name
-        shown = _text(name if name.isascii() else name.decode("utf-8", "replace").encode())
+        name = _text(node.name)
+        shown = name if node.name.isascii() else _text(node.name.decode("utf-8", "replace").encode())
         below = _NULL + _NULL
         if kind == "directory":
             below = _text(node.found.path + b"/") + _text(node.shown.encode())
-        yield b"".join((fixed, kinds[kind], of_tenant, _text(name), shown, etag, below))
+        yield b"".join((fixed, kinds[kind], of_tenant, name, shown, etag, below))
     yield _END
 
 

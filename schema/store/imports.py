@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, LiteralString
 from uuid import UUID
 
@@ -76,20 +77,26 @@ async def known(
     }  # fmt: skip
 
 
-async def fresh_ids(connection: Connection, count: int) -> tuple[list[NodeId], int]:
+async def fresh_ids(connection: Connection, count: int) -> tuple[Iterator[int], int]:
     """Ids for new nodes, and the time of the transaction as `put_nodes` wants it."""
-    row = await (await connection.execute(SQL["ids"], {"count": count})).fetchone()
-    assert row is not None
-    return list(row["ids"] or ()), row["now"]
+    runs = await (await connection.execute(SQL["ids"], {"count": count})).fetchall()
+    ids = chain.from_iterable(range(run["first"], run["last"] + 1) for run in runs)
+    return ids, runs[0]["now"] if runs else 0
 
 
-async def put_nodes(connection: Connection, operation: Operation, page: UUID, new: Sequence[NewNode], now: int) -> None:
-    """New nodes, their first versions, the totals above them, and the entry of the journal that tells of them."""
+async def put_nodes(connection: Connection, operation: Operation, page: UUID, new: Sequence[NewNode], now: int) -> int:
+    """New nodes, their first versions, the totals above them, and the entry of the journal that tells of them. Returns the bytes
+    of the files."""
     await connection.execute(SQL["not_flushed"])
     await _copy(connection, SQL["put_nodes"], node_rows(new, operation.mount_id, operation.tenant, page, now))
     await _copy(connection, SQL["put_snapshots"], snapshot_rows(new, page, now))
-    await connection.execute(SQL["roll"], _totals(new))
-    await _journal(connection, operation, page, {"made": made(new)}, {"tree": made(new)})
+    totals = _totals(new)
+    await connection.execute(SQL["roll"], totals)
+    made = {
+        "size": sum(totals["bytes"]), "files": sum(totals["files"]), "directories": sum(totals["folders"]),
+    }  # fmt: skip
+    await _journal(connection, operation, page, {"made": made}, {"tree": made})
+    return made["size"]
 
 
 async def _copy(connection: Connection, query: LiteralString, parts: Iterable[bytes]) -> None:
@@ -106,16 +113,6 @@ async def _journal(
         "id": operation.id, "page": str(page), "payload": _json(spelled), "also": _json(also), "result": _json(result),
     }  # fmt: skip
     await connection.execute(SQL["journal"], values)
-
-
-def made(new: Sequence[NewNode]) -> dict[str, int]:
-    """What a page adds to the record, as the journal says it."""
-    folders = sum(node.found.kind == "directory" for node in new)
-    return {"size": size_of(new), "files": len(new) - folders, "directories": folders}
-
-
-def size_of(new: Sequence[NewNode]) -> int:
-    return sum(int(node.found.facts[3]) for node in new if node.found.kind == "file")
 
 
 def _joined(parts: Iterable[bytes]) -> Iterable[bytes]:

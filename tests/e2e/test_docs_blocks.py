@@ -22,8 +22,8 @@ ADAPTED = {
     "make dev": ("make --dry-run dev", "it stays in the foreground; tests/deploy/test_dev_stack.py starts the stack"),
     "make test": ("make --dry-run test", "it is what runs this"),
     ".venv/bin/python -m pytest tests/executors": (
-        ".venv/bin/python -m pytest -q --collect-only tests/executors",
-        "the suite runs them",
+        ".venv/bin/python -m pytest -q --collect-only tests/executors/every",
+        "the suite runs them, and more of them",
     ),
     '"backendMountId": 1,': ('"backendMountId": {mount},', "the same in JSON"),
     "backendMountId=1": ("backendMountId={mount}", "mounts of tests have other ids; in a new stack 1 is a local one"),

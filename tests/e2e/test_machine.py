@@ -200,7 +200,7 @@ def failing(service: Service, tmp_path: Path) -> Iterator[Failing]:
 FULL, BROKEN = (507, "STORAGE_FULL"), (503, "UNAVAILABLE")
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("content", [b"small", BIG], ids=["small", "big"])
 @pytest.mark.parametrize(
     ("call", "number", "refusal"),

@@ -1,6 +1,7 @@
 """What a disk keeps beside the bytes, and what it does to a copy: holes, links, pipes, rights, races, a full disk."""
 
 import errno
+import gc
 import hashlib
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 
 from activities.executors import syscalls
 from activities.executors.base import Copied, Done, Source, Unclear
-from activities.executors.local import copy as local_copy
+from activities.executors.local import flushes as local_flushes
 from schema.errors import Forbidden, InvalidRequest, NotSupported, VersionConflict
 from schema.ids import CommandId, new_command_id
 from tests.executors.conftest import MOUNT, Bench, When, refused
@@ -293,8 +294,11 @@ def test_what_may_not_be_read_is_forbidden(disk: Bench, root: Path, monkeypatch:
 # -- many, and durable -------------------------------------------------------------------------------------------------
 
 
-def test_everything_is_flushed_before_the_last_answer(disk: Bench, root: Path, flushed: list[str]) -> None:
-    names = [f"sub/{n}" for n in range(local_copy.BATCH_FILES + 3)]
+def test_everything_is_flushed_before_the_last_answer(
+    disk: Bench, root: Path, flushed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_flushes, "little_waits", lambda: False)
+    names = [f"sub/{n}" for n in range(local_flushes.BATCH_FILES + 3)]
     (root / "t" / "sub").mkdir(parents=True)
     for name in names:
         (root / "t" / name).write_bytes(b"x")
@@ -310,6 +314,60 @@ def test_everything_is_flushed_before_the_last_answer(disk: Bench, root: Path, f
     assert answers[-1].relative == b"" and flushed[-1] == f"stage/{stage}"
 
 
+def test_many_files_are_flushed_with_their_file_system_after_the_last_folder(
+    disk: Bench, root: Path, flushed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "t" / "sub").mkdir(parents=True)
+    for name in range(local_flushes.BATCH_FILES + 3):
+        (root / "t" / "sub" / str(name)).write_bytes(b"x")
+    (root / "t" / "sub").chmod(0o750)
+    stage = new_command_id()
+    made, seen = root / ".filestore" / "stage" / str(stage) / "sub", list[int]()
+    monkeypatch.setattr(local_flushes, "little_waits", lambda: True)
+    monkeypatch.setattr(syscalls, "syncfs", lambda _: seen.append(stat.S_IMODE(made.stat().st_mode)))
+    sources = disk.sources(b"t")
+    flushed.clear()
+    assert len(list(disk.executor.stage_copy(stage, sources))) == len(sources)
+    assert seen[-1] == 0o750 and len(seen) == 2 and flushed == []
+
+
+def test_a_flush_of_the_file_system_that_failed_ends_the_copy_and_all_after_it(
+    disk: Bench, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "t").mkdir()
+    for name in range(local_flushes.BATCH_FILES):
+        (root / "t" / str(name)).touch()
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(local_flushes, "little_waits", lambda: True)
+    with monkeypatch.context() as broken:
+        broken.setattr(syscalls, "syncfs", fail)
+        with pytest.raises(OSError, match="input/output error"):
+            list(disk.executor.stage_copy(new_command_id(), disk.sources(b"t")))
+    with pytest.raises(OSError, match="an earlier flush failed"):
+        list(disk.executor.stage_copy(new_command_id(), disk.sources(b"t")))
+
+
+@pytest.mark.parametrize(
+    ("facts", "release", "little"),
+    [
+        ("Dirty:   12 kB\nWriteback: 0 kB\n", "6.1.0-x", True),
+        ("Dirty:   12 kB\nWriteback: 0 kB\n", "5.4.0", False),
+        ("Dirty:   1 kB\nWriteback: 9000000 kB\nWritebackTmp: 1 kB\n", "6.1.0", False),
+        ("", "6.1.0", False),
+    ],
+)
+def test_the_whole_file_system_is_flushed_only_while_little_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: str, release: str, little: bool
+) -> None:
+    (tmp_path / "meminfo").write_text(facts)
+    monkeypatch.setattr(local_flushes, "_FACTS", str(tmp_path / "meminfo"))
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "host", release, "", "")))
+    assert local_flushes.little_waits() is little
+
+
 def test_a_large_tree_keeps_few_descriptors_open(disk: Bench, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     for folder in range(100):
@@ -317,13 +375,14 @@ def test_a_large_tree_keeps_few_descriptors_open(disk: Bench, root: Path, monkey
         for name in range(100):
             (root / "t" / str(folder) / str(name)).touch()
     disk.executor.check()
+    gc.collect()  # disks of tests before, with their descriptors
     before = most = len(os.listdir("/proc/self/fd"))
     stage, answers = new_command_id(), 0
     for _ in disk.executor.stage_copy(stage, iter(disk.sources(b"t"))):
         answers += 1
         if answers % 50 == 0:
             most = max(most, len(os.listdir("/proc/self/fd")))
-    assert answers == 10_101 and most - before < local_copy.BATCH_FILES + 10
+    assert answers == 10_101 and most - before < local_flushes.BATCH_FILES + 10
     assert disk.executor.discard_stage(stage, disk.executor.find_stage(stage))
     assert len(os.listdir("/proc/self/fd")) == before
 

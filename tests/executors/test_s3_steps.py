@@ -413,7 +413,7 @@ def test_a_create_taken_back_after_its_flush_can_be_tried_again(bench: Bench) ->
 # -- killed ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("point", ["apply.act", "apply.acted"])
 @pytest.mark.parametrize("step", ["create", "replace", "delete", "move", "large"])
 def test_a_process_killed_around_its_step_is_followed_by_one_effect(

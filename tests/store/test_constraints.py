@@ -325,6 +325,10 @@ async def test_a_node_has_one_current_snapshot_and_no_interval_ends_before_it_be
     await tree.do(snapshot, (node, 1, None))
     await tree.refused(pg.UniqueViolation, snapshot, (node, 2, None), "snapshots_current")
     await tree.refused(pg.CheckViolation, snapshot, (node, 2, "-1 second"))
+    await tree.refused(pg.ForeignKeyViolation, snapshot, (2**60, 1, None), "snapshots_of_a_node")
+    for key in ("node_id", "version"):
+        other = f"UPDATE filestore.snapshots SET {key} = {key} + 1 WHERE node_id = %s"
+        await tree.refused(pg.CheckViolation, other, (node,), "snapshots_of_a_node")
 
 
 # Tokens, mounts, the feed

@@ -11,6 +11,7 @@ from temporalio.testing import ActivityEnvironment
 from activities import budgets
 from activities.executors.memory.executor import MemoryExecutor
 from activities.executors.memory.tree import MemoryNode
+from activities.operations import import_hashes as hashing
 from activities.operations import imports as importing
 from activities.operations.imports import ImportTree
 from schema import check
@@ -303,6 +304,7 @@ async def test_executions_that_die_again_and_again_record_each_name_once(
             raise RuntimeError("it died here")
 
     monkeypatch.setattr(importing, "areach", dies)
+    monkeypatch.setattr(hashing, "areach", dies)
     operation = await imports.asked(hashes="now")
     for _ in range(200):
         try:

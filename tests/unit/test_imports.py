@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import count
 
 import pytest
 
 from activities.executors.base import Seen
 from schema.check import EntryFacts, SnapshotFacts, replay
-from schema.ids import NodeId
-from schema.operations.imports import JudgedPage, Known, ParentFolder, with_ids, within
+from schema.operations.imports import JudgedPage, Known, ParentFolder, within
 from tests.unit.clean_record import NEW, T0, before, identity
 
 ROOT = {b"": ParentFolder(1, 0, "")}
@@ -27,7 +27,7 @@ def known(entry: Seen, **changes: object) -> Known:
 def judged(
     entries: Sequence[Seen], there: dict[bytes, Known] | None = None, busy: set[bytes] | None = None
 ) -> JudgedPage:
-    judgement = JudgedPage(dict(ROOT), there or {}, busy or set(), set())
+    judgement = JudgedPage(dict(ROOT), there or {}, busy or set(), set(), count(20))
     for entry in entries:
         judgement.add(entry)
     return judgement
@@ -35,8 +35,7 @@ def judged(
 
 def test_new_nodes_of_one_page_know_each_other_by_the_ids_they_get() -> None:
     found = judged([seen(b"d", "directory"), seen(b"d/e", "directory"), seen(b"d/e/f"), seen(b"g")])
-    nodes = with_ids(found.new, [NodeId(id) for id in (20, 21, 22, 23)])
-    assert [(node.id, node.parent, node.name, node.depth, node.shown) for node in nodes] == [
+    assert [(node.id, node.parent, node.name, node.depth, node.shown) for node in found.new] == [
         (20, 1, b"d", 1, "d/"), (21, 20, b"e", 2, "d/e/"), (22, 21, b"f", 3, ""), (23, 1, b"g", 1, ""),
     ]  # fmt: skip
 
@@ -65,7 +64,7 @@ def test_a_name_whose_directory_is_not_there_waits_as_that_directory() -> None:
 
 def test_names_beyond_what_the_record_holds_are_told_and_nothing_below_them_is_tried() -> None:
     deep = b"/".join([b"d" * 250] * 11)
-    judgement = JudgedPage({**ROOT, deep.rpartition(b"/")[0]: ParentFolder(5, 10, "")}, {}, set(), set())
+    judgement = JudgedPage({**ROOT, deep.rpartition(b"/")[0]: ParentFolder(5, 10, "")}, {}, set(), set(), count())
     for entry in (seen(deep, "directory"), seen(deep + b"/f"), seen(b"n" * 1025)):
         judgement.add(entry)
     assert [item.code for item in judgement.items] == ["INVALID_PATH"] * 2 and not judgement.new and not judgement.waits

@@ -7,12 +7,12 @@ import stat
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
-from activities.executors import syscalls
 from activities.executors.base import Copied, Fetch, Identity, Source
 from activities.executors.local.bytes import Pours, give, keep_facts
 from activities.executors.local.content import LocalContent, open_file
 from activities.executors.local.disk import OPEN_FOLDER, Disk, own_name, split_place
 from activities.executors.local.errors import NOT_A_FOLDER
+from activities.executors.local.flushes import Flushes
 from activities.executors.local.tree import discard
 from activities.executors.local.writer import FILE_MODE, FOLDER_MODE
 from activities.executors.syscalls import open_beneath
@@ -27,8 +27,6 @@ from schema.errors import (
 )
 from schema.ids import CommandId
 
-BATCH_FILES, BATCH_BYTES = 64, 64 << 20
-"""After so much the files written so far are flushed together: their writes overlap, and few descriptors stay open."""
 _PIECE = 1 << 20
 _MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -87,8 +85,7 @@ class _Copy:
         self.paths, self.places = _Near(disk.root), _Near(disk.trash)
         self.staged: _Near | None = None
         self.folders: list[Source] = []
-        self.written: list[int] = []
-        self.bytes_written = 0
+        self.flushes = Flushes(disk)
         self.pours = Pours()
 
     def run(self, sources: Iterable[Source]) -> Generator[Copied, None, Copied | None]:
@@ -108,12 +105,14 @@ class _Copy:
             elif copied is not None:
                 yield copied
         with self.explaining():
-            self._flush()
+            self.flushes.flush()
         while self.folders:
             with self.explaining(), _denied(source := self.folders[-1]):
                 copied = self._close_folder(source)
             self.folders.pop()
             if not self.folders:
+                with self.explaining():
+                    self.flushes.flush()
                 return copied
             yield copied
         return lone
@@ -125,8 +124,7 @@ class _Copy:
             raise OSError(errno.ENOTEMPTY, "the stage fills while it is cleared")
 
     def close(self) -> None:
-        while self.written:
-            os.close(self.written.pop())
+        self.flushes.close()
         for near in (self.paths, self.places, self.staged):
             if near is not None:
                 near.close()
@@ -166,7 +164,7 @@ class _Copy:
         made = self.staged.folder(source.relative)
         if self.fetch is not None:
             os.fchmod(made, FOLDER_MODE)
-            self.disk.sync(made)
+            self.flushes.folder(made)
             return Copied(source.relative, source.kind, self._look(made))
         parent, name = self._find(source)
         original = os.open(name, OPEN_FOLDER, dir_fd=parent)
@@ -175,7 +173,7 @@ class _Copy:
             keep_facts(original, os.fstat(original), made, 0 if source.relative else stat.S_IWUSR)
         finally:
             os.close(original)
-        self.disk.sync(made)
+        self.flushes.folder(made)
         return Copied(source.relative, source.kind, self._look(made))
 
     def _copy_file(self, source: Source) -> Copied:
@@ -184,7 +182,7 @@ class _Copy:
             before = os.fstat(content.fileno())
             parent, name = self._place(source)
             made = os.open(name, _MAKE, 0o600, dir_fd=parent)
-            self.written.append(made)
+            self.flushes.opened(made)
             digest = self.pours.pour(content.fileno(), made, before)
             if digest is None or not _untouched(content.identity, self.disk.look(content.fileno(), b"")):
                 raise VersionConflict(f"{_shown(source)} was written to while it was copied. Copy it again.")
@@ -203,7 +201,7 @@ class _Copy:
         try:
             parent, name = self._place(source)
             made = os.open(name, _MAKE, 0o600, dir_fd=parent)
-            self.written.append(made)
+            self.flushes.opened(made)
             while piece := content.read(offset, _PIECE):
                 digest.update(piece)
                 rest = memoryview(piece)
@@ -218,11 +216,8 @@ class _Copy:
         return self._written(source, made, offset, digest.digest())
 
     def _written(self, source: Source, made: int, size: int, digest: bytes) -> Copied:
-        syscalls.sync_file_range(made)
-        self.bytes_written += size
         copied = Copied(source.relative, source.kind, self._look(made), size, digest)
-        if len(self.written) >= BATCH_FILES or self.bytes_written >= BATCH_BYTES:
-            self._flush()
+        self.flushes.wrote(size)
         return copied
 
     def _copy_link(self, source: Source) -> Copied:
@@ -242,13 +237,6 @@ class _Copy:
         give(before, lambda *owner: os.chown(new, *owner, dir_fd=parent, follow_symlinks=False))
         os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns), dir_fd=parent, follow_symlinks=False)
         return Copied(source.relative, source.kind, self._look(parent, new), len(text))
-
-    def _flush(self) -> None:
-        for made in self.written:
-            os.fsync(made)
-        while self.written:
-            os.close(self.written.pop())
-        self.bytes_written = 0
 
     # -- where it lies, and where it goes ------------------------------------------------------------------------------
 

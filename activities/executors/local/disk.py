@@ -4,6 +4,7 @@ import errno
 import itertools
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 
 from activities.executors import syscalls
@@ -119,10 +120,17 @@ class Disk:
         Linux tells each lost write once: after a failure a second fsync succeeds, and means nothing. So a failure stays
         until the mount is opened anew.
         """
+        self._flush(os.fsync, folder)
+
+    def sync_all(self) -> None:
+        """Make all that was written to this file system durable."""
+        self._flush(syscalls.syncfs, self.root)
+
+    def _flush(self, flush: Callable[[int], None], descriptor: int) -> None:
         if self._broken is not None:
             raise OSError(self._broken.errno, "an earlier flush failed; check the disk and mount it anew")
         try:
-            os.fsync(folder)
+            flush(descriptor)
         except OSError as error:
             self._broken = error
             raise
@@ -134,7 +142,7 @@ class Disk:
         except OSError as error:
             if error.errno not in (errno.ENOENT, *NOT_A_FOLDER):
                 raise
-            return syscalls.syncfs(self.root)
+            return self.sync_all()
         try:
             self.sync(descriptor)
         finally:

@@ -14,7 +14,7 @@ from tests.fix_s3_proxy import S3Proxy
 from tests.fix_service import Service
 from tests.sampling import SEED, chosen
 
-ACCEPTANCE = 10
+ACCEPTANCE = 6
 """Cases of fsspec's own suite in `make test`; all of them in `make test-slow`"""
 
 
