@@ -45,6 +45,16 @@ class ConnectionBudget:
     purpose: str
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessBudget:
+    """Processes that one piece of work has beside it."""
+
+    name: str
+    size: int
+    per: str
+    purpose: str
+
+
 STEPS = MountBudget("steps", 32, "begin, visible steps, leftovers and sweeps of its commands")
 COPIES = MountBudget("copies", 8, "copies that are staged, which take long")
 STAGES = MountBudget("stages", 8, "stages that are made durable before a list starts")
@@ -60,6 +70,8 @@ S3_COPIES = CallBudget("s3-copies", 4, "copy of a big object", "parts that the s
 S3_ITEMS = CallBudget("s3-items", 16, "step on a tree", "objects that are copied or deleted at the same time")
 
 S3_CALLS = (S3_READS, S3_PARTS, S3_COPIES, S3_ITEMS)
+
+LISTERS = ProcessBudget("listers", 2, "look at a large tree", "directories that are compared as wholes")
 
 API_CONNECTIONS = ConnectionBudget("filestore-api", 2, 8, "reads of routes, and writes of mounts")
 ENGINE_CONNECTIONS = ConnectionBudget("filestore-engine", 4, 12, "commands, events and background work")

@@ -812,6 +812,17 @@ CREATE UNLOGGED TABLE filestore.look_entries (
     PRIMARY KEY (look_id, key)
 );
 
+-- How far a look has come in the directories that the record knows: another execution of the same look goes on after the last page.
+-- Like what it came upon, it lives as long as its look, and a new look finds it again.
+CREATE UNLOGGED TABLE filestore.look_pages (
+    look_id     bigint NOT NULL,
+    number      integer NOT NULL,
+    paths       bytea NOT NULL,                                          -- of directories, with a NUL between two
+    times       bytea NOT NULL,                                          -- their change times before they were listed
+    names       bigint NOT NULL,                                         -- that lie in them
+    PRIMARY KEY (look_id, number)
+);
+
 CREATE TYPE filestore.finding_state AS ENUM ('open', 'waiting', 'healed', 'accepted', 'ignored');
 
 -- What waits for a person, or for a heal: the storage at one place differs from the record. One that stands for each place.

@@ -19,12 +19,14 @@ class Listing:
     stable: bool
     entries: Sequence[Seen]
     unseen: Sequence[Unseen] = ()
+    digest: bytes = b""
+    """Of all that the listing says: two listings with the same one say the same. Empty: it is always compared name by name"""
 
-    @property
-    def digest(self) -> bytes:
-        """Of all that the listing says. Two listings with the same one say the same."""
-        told = [(entry.path.rpartition(b"/")[2], entry.facts) for entry in self.entries]
-        return blake2b(repr(sorted(told)).encode(), digest_size=16).digest()
+
+def told_digest(entries: Sequence[Seen]) -> bytes:
+    """Of a directory whose storage makes none."""
+    told = [(entry.path.rpartition(b"/")[2], entry.facts) for entry in entries]
+    return blake2b(repr(sorted(told)).encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,22 @@ def compare(listing: Listing, within: int | None, children: Iterable[BelievedChi
             sightings.append(Sighting(path, SightState.ABSENT, within=within, stable=listing.stable))
     sightings += [_unseen(one, within) for one in listing.unseen if one.path != listing.path]
     return ComparedListing(sightings, same=not sightings and within is not None)
+
+
+def is_at(child: BelievedChild, entry: Seen) -> bool:
+    """The directory that the record has at this name lies there."""
+    return child.kind == NodeKind.DIRECTORY and child.facts[:3] == tuple(entry.facts[:3])
+
+
+def strangers(listing: Listing, children: Iterable[BelievedChild]) -> list[bytes]:
+    """The directories in a listing that are not those that the record has at their names."""
+    known = {child.name: child for child in children}
+    return [
+        entry.path
+        for entry in listing.entries
+        if entry.kind == NodeKind.DIRECTORY
+        and ((child := known.get(entry.path.rpartition(b"/")[2])) is None or not is_at(child, entry))
+    ]
 
 
 def _sighting(

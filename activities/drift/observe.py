@@ -110,7 +110,7 @@ class Observe:
     async def _give_up(self, look: int, state: LookState, problem: str) -> None:
         async with self._pool.connection() as connection, connection.transaction():
             await store.give_up(connection, look, state, problem)
-            await store.forget_entries(connection, look)
+            await store.forget_reading(connection, look)
 
     @activity.defn(name="discard_look")
     async def discard(self, look: int, problem: str) -> None:
@@ -146,7 +146,7 @@ class Observe:
                 await areach("drift.judged")
             if concluded.held:
                 await store.hold(connection, look, _plan(concluded))
-            await store.forget_entries(connection, look)
+            await store.forget_reading(connection, look)
         await areach("drift.concluded")
         self._announce()
         outcome = concluded.outcome

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from activities.drift.compare import ComparedListing, Listing, compare
+from activities.drift.compare import ComparedListing, Listing, compare, is_at, strangers, told_digest
 from activities.drift.hashing import hashed
-from activities.executors.base import Executor, Folders, ScanPage, Seen, SeenFolder, Unseen
+from activities.drift.known import KnownTree
+from activities.executors.base import Executor, Folders, ScanPage, Seen, SeenFolder, Sieves, Unseen
 from schema.drift.looks import Look, LookPlace
 from schema.drift.sightings import Sighting, SightState
 from schema.errors import NodeNotFound
@@ -44,15 +46,20 @@ class LookReader:
         self._found: dict[bytes, list[Sighting]] = {}
         self._folders: dict[bytes, Sequence[int | str]] = {}
         self._hashes: dict[bytes, tuple[tuple[int | str, ...], bytes]] = {}
+        self._known: KnownTree | None = None
 
     async def read(self) -> None:
         """Raises MountOffline where the mount was not there for all of it: nothing is known then."""
         async with self.pool.connection() as connection:
             self._hashes = await store.known_hashes(connection, self.look.id)
         await self._run(self.executor.check)
-        for place in [LookPlace(b"", subtree=True)] if self.look.whole else self.look.places:
+        places = [LookPlace(b"", subtree=True)] if self.look.whole else self.look.places
+        for place in places:
             if place.path != RESERVED and not place.path.startswith(RESERVED + b"/"):
-                await (self._tree if place.subtree or not place.path else self._name)(place.path)
+                if not place.subtree and place.path:
+                    await self._name(place.path)
+                elif len(places) > 1 or not await self._known_tree(place.path):
+                    await self._tree(place.path)
         await self._close()
         await self._run(self.executor.check)
         async with self.pool.connection() as connection:
@@ -60,8 +67,48 @@ class LookReader:
 
     # Names
 
+    async def _known_tree(self, path: bytes) -> bool:
+        """Everything at a path and below it, where the record knows the directory there: what agrees is not read name by name."""
+        if not isinstance(self.executor, Sieves) or not await self._is_known(path):
+            return False
+        self._known = KnownTree(self.pool, self.threads, self.executor, self.look, path)
+        if await self._known.resume():
+            await self._take_up()
+        async with aclosing(self._known.differing()) as pages:
+            async for differing in pages:
+                for start in range(0, len(differing), _BATCH):
+                    await self._list(differing[start : start + _BATCH])
+                await areach("drift.page")
+        self.seen += self._known.names
+        return True
+
+    async def _is_known(self, path: bytes) -> bool:
+        """The directory that the record has at this path lies there."""
+        if not path:
+            return True
+        found = await self._name(path)
+        above, _, name = path.rpartition(b"/")
+        async with self.pool.connection() as connection:
+            known = await store.child(connection, self.look.mount, above, name)
+        return found is not None and found.kind == NodeKind.DIRECTORY and bool(known) and is_at(known[0], found)
+
+    async def _take_up(self) -> None:
+        """What an execution before this one came upon. Directories that the record did not know are walked once more."""
+        async with self.pool.connection() as connection:
+            for one in await store.entries(connection, self.look.id):
+                self._found.setdefault(one.above + b"/" if one.path else b"", []).append(one)
+        tops = [
+            one.path
+            for found in self._found.values()
+            for one in found
+            if one.kind == NodeKind.DIRECTORY and one.state is SightState.SEEN
+        ]
+        for path in sorted(tops):
+            if path not in self._folders:
+                await self._tree(path)
+
     async def _tree(self, path: bytes) -> None:
-        """Everything at a path and below it."""
+        """Everything at a path and below it, name by name."""
         try:
             async for listings, way in self._listings(path):
                 await self._compare(listings)
@@ -69,15 +116,17 @@ class LookReader:
         except NodeNotFound:
             await self._absent(path)
 
-    async def _name(self, path: bytes) -> None:
-        """What lies at this very name, and the directories on the way to it."""
+    async def _name(self, path: bytes) -> Seen | None:
+        """What lies at this very name, and the directories on the way to it. None: nothing."""
         pages = self.executor.scan(NodePath(path), most=1)
         try:
             page = await self._run(partial(next, pages, None))
         except NodeNotFound:
-            return await self._absent(path)
+            await self._absent(path)
+            return None
         entries = [entry for entry in (page.entries if page else ()) if (path + b"/").startswith(entry.path + b"/")]
         await self._keep_way(entries)
+        return next((entry for entry in entries if entry.path == path), None)
 
     async def _absent(self, path: bytes) -> None:
         above, _, name = path.rpartition(b"/")
@@ -128,37 +177,61 @@ class LookReader:
         yield gathered.rest(), gathered.way
         await self._keep_unseen(gathered.unseen)
 
-    async def _compare(self, listings: Sequence[Listing]) -> None:
+    async def _compare(self, listings: Sequence[Listing]) -> list[bytes]:
+        """Returns the directories in them that the record does not have just there."""
+        strange: list[bytes] = []
         for start in range(0, len(listings), _BATCH):
-            await self._compare_some(listings[start : start + _BATCH])
+            strange += await self._compare_some(listings[start : start + _BATCH])
+        return strange
 
-    async def _compare_some(self, listings: Sequence[Listing]) -> None:
+    async def _compare_some(self, listings: Sequence[Listing]) -> list[bytes]:
         async with self.pool.connection() as connection:
             known = await store.directories(connection, self.look.mount, [(one.path, one.facts) for one in listings])
-            digests = await self._run(partial(_digests, listings))
-            doubtful = [n for n, one in enumerate(known) if one.doubted or one.fingerprint != digests[n]]
+            digests = [one.digest for one in listings]
+            doubtful = [
+                n for n, one in enumerate(known) if one.doubted or not digests[n] or one.fingerprint != digests[n]
+            ]
             ids = [id for n in doubtful if (id := known[n].id) is not None]
             children = _by_parent(await store.children(connection, ids) if ids else [])
         matched: dict[int, bytes] = {}
+        strange: list[bytes] = []
         for n, listing in enumerate(listings):
             self._folders[listing.path] = listing.facts
+            held = children.get(known[n].id or 0, [])
             if n in doubtful:
-                compared = await self._compared(listing, known[n], children)
-                if compared.same and listing.stable and (id := known[n].id) is not None:
+                compared = await self._compared(listing, known[n], held)
+                if compared.same and listing.stable and digests[n] and (id := known[n].id) is not None:
                     matched[id] = digests[n]
             else:
-                self._found.pop(listing.path, None)
+                self._found.pop(listing.path + b"/", None)
+            if n in doubtful or not known[n].here:
+                strange += strangers(listing, held if known[n].here else [])
         if matched:
             async with self.pool.connection() as connection:
                 await store.matched(connection, matched)
+        return strange
 
     async def _compared(
-        self, listing: Listing, known: ListedDirectory, children: dict[int, list[BelievedChild]]
+        self, listing: Listing, known: ListedDirectory, held: Sequence[BelievedChild]
     ) -> ComparedListing:
-        held = children.get(known.id, []) if known.id is not None else []
         compared = await self._run(partial(compare, listing, known.id, held))
         await self._keep(listing.path, await self._hashed(compared.sightings), listing=True)
         return compared
+
+    async def _list(self, paths: Sequence[bytes]) -> None:
+        """These directories, and those that have come into them."""
+        for path in paths:
+            self._folders.pop(path, None)
+        listings, unseen = await self._run(partial(_listed, self.executor, paths))
+        strange = await self._compare(listings)
+        await self._keep_unseen(unseen)
+        for path in {*paths} - {one.path for one in listings}:
+            self._found.pop(path + b"/", None)
+        if self._known is None:
+            strange = [entry.path for one in listings for entry in one.entries if entry.kind == NodeKind.DIRECTORY]
+        for path in strange:
+            if path not in self._folders:
+                await self._tree(path)
 
     # What it came upon
 
@@ -193,7 +266,9 @@ class LookReader:
 
     async def _close(self) -> None:
         """Directories that changed since they were listed are listed again, until they rest. Where one never does, nothing can be
-        said to be gone: it may have gone there."""
+        said to be gone: it may have gone there. Where nothing differs, nothing is concluded that this could forbid."""
+        if not any(self._found.values()):
+            return
         changed: list[bytes] = []
         again = False
         for _ in range(_ROUNDS):
@@ -201,8 +276,8 @@ class LookReader:
             if not changed:
                 break
             again = True
-            for path in changed:
-                await self._list_again(path)
+            for start in range(0, len(changed), _BATCH):
+                await self._list(changed[start : start + _BATCH])
         restless = bool(changed) and bool(await self._changed())
         await self._confirm_absent()
         if again or restless:
@@ -213,28 +288,12 @@ class LookReader:
             return []
         paths = list(self._folders)
         now = await self._run(partial(self.executor.folders_now, paths))
-        return [
+        changed = [
             path for path, facts in zip(paths, now, strict=True) if facts is None or facts != tuple(self._folders[path])
         ]
-
-    async def _list_again(self, path: bytes) -> None:
-        """This directory, and directories that have come into it."""
-        del self._folders[path]
-        gathered, pages = _Gathered(path, folders=True), self.executor.scan(NodePath(path))
-        entries: list[Seen] = []
-        try:
-            while (page := await self._run(partial(next, pages, None))) is not None:
-                listings = [one for one in gathered.take(page) if one.path == path]
-                await self._compare(listings)
-                if listings:
-                    entries = list(listings[0].entries)
-                    break
-        except NodeNotFound:
-            self._found.pop(path + b"/", None)
-            return
-        for entry in entries:
-            if entry.kind == NodeKind.DIRECTORY and entry.path not in self._folders:
-                await self._tree(entry.path)
+        if self._known is not None:
+            changed += await self._known.changed(self.executor, self._folders)
+        return changed
 
     async def _confirm_absent(self) -> None:
         """A page of a bucket is no snapshot: each object that was not listed is asked for."""
@@ -312,15 +371,30 @@ class _Gathered:
         return [self._end(path) for path in list(self._open)]
 
     def _end(self, path: bytes) -> Listing:
-        return self._listing(SeenFolder(path, (0, 0, 0), True))
+        entries = self._open.pop(path, [])
+        return Listing(path, (0, 0, 0), True, entries, self._unseen.pop(path, []), told_digest(entries))
 
     def _listing(self, folder: SeenFolder) -> Listing:
         entries = self._open.pop(folder.path, [])
-        return Listing(folder.path, folder.facts, folder.stable, entries, self._unseen.pop(folder.path, []))
+        return Listing(
+            folder.path, folder.facts, folder.stable, entries, self._unseen.pop(folder.path, []), folder.digest or b""
+        )
 
 
-def _digests(listings: Sequence[Listing]) -> list[bytes]:
-    return [one.digest for one in listings]
+def _listed(executor: Executor, paths: Sequence[bytes]) -> tuple[list[Listing], list[Unseen]]:
+    """Each of these directories alone, and what could not be looked at. One that is not there any more is in neither."""
+    listings: list[Listing] = []
+    unseen: list[Unseen] = []
+    for path in paths:
+        gathered = _Gathered(path, folders=True)
+        with suppress(NodeNotFound):
+            for page in executor.scan(NodePath(path)):
+                if found := [one for one in gathered.take(page) if one.path == path]:
+                    listings += found
+                    break
+            else:
+                unseen += [one for one in gathered.unseen if one.path == path]
+    return listings, unseen
 
 
 def _by_parent(children: Sequence[BelievedChild]) -> dict[int, list[BelievedChild]]:

@@ -255,6 +255,8 @@ def _content(node: Believed, sighting: Sighting) -> DriftVerdict:
         return DriftVerdict.SAME
     if sighting.key is None and not sighting.sha256:
         return DriftVerdict.SAME if list(node.facts[9:10]) == list(sighting.facts[9:10]) else DriftVerdict.CHANGED
+    if node.sha256 is None and list(node.facts[3:5]) == list(sighting.facts[3:5]):
+        return DriftVerdict.SAME  # nobody has read it yet: there is no content that it could differ from
     return DriftVerdict.SAME if node.sha256 == sighting.sha256 else DriftVerdict.CHANGED
 
 

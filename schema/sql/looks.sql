@@ -35,15 +35,36 @@ SELECT id, tenant, mount_id, reason, principal, by_hand, places, subtrees, whole
        plan, released_by, counts, problem, started_at, ended_at
   FROM filestore.looks WHERE id = %(look)s
 
+-- name: known_directories
+-- A page of the directories that the record has in a range of paths, as three pieces of bytes: no row is made for each. One that
+-- holds a node in doubt, or was never found to agree, has no digest.
+WITH page AS MATERIALIZED (
+    SELECT n.id, n.directory_path AS path, n.listing_fingerprint AS digest FROM filestore.nodes n
+     WHERE n.mount_id = %(mount)s AND n.directory_path >= %(first)s AND n.directory_path < %(beyond)s
+       AND n.directory_path IS NOT NULL AND n.state <> 'deleted'
+     ORDER BY n.directory_path LIMIT %(most)s
+), named AS (
+    SELECT p.path, CASE WHEN octet_length(p.digest) = 16 AND NOT EXISTS (
+               SELECT FROM filestore.nodes k WHERE k.mount_id = %(mount)s AND k.parent_id = p.id
+                  AND k.state IN ('inconsistent', 'missing') OFFSET 0) THEN p.digest
+           ELSE '\x00000000000000000000000000000000'::bytea END AS digest
+      FROM page p WHERE position('\x00'::bytea IN p.path) = 0
+)
+SELECT count(*) AS found, string_agg(path, '\x00'::bytea ORDER BY path) AS paths,
+       string_agg(digest, ''::bytea ORDER BY path) AS digests,
+       (SELECT p.path FROM page p ORDER BY p.path DESC LIMIT 1) AS last, (SELECT count(*) FROM page) AS taken
+  FROM named
+
 -- name: directories
 -- The directories that a page of a scan has listed, as the record knows them: by their file first, then by their name.
 SELECT i.n, coalesce(o.id, h.id) AS id, coalesce(o.fingerprint, h.fingerprint) AS fingerprint,
+       coalesce(o.path = i.path, true) AS here,
        EXISTS (SELECT FROM filestore.nodes k WHERE k.mount_id = %(mount)s AND k.parent_id = coalesce(o.id, h.id)
                   AND k.state IN ('inconsistent', 'missing') OFFSET 0) AS doubted
   FROM unnest(%(paths)s::bytea[], %(devices)s::bigint[], %(inodes)s::bigint[], %(births)s::bigint[])
        WITH ORDINALITY AS i(path, device, inode, birth, n)
   LEFT JOIN LATERAL (
-       SELECT k.id, k.listing_fingerprint AS fingerprint FROM filestore.nodes k
+       SELECT k.id, k.listing_fingerprint AS fingerprint, k.directory_path AS path FROM filestore.nodes k
         WHERE k.mount_id = %(mount)s AND k.inode = i.inode AND k.inode <> 0 AND k.state <> 'deleted' AND k.birth_ns = i.birth
           AND k.device = i.device AND k.kind = 'directory' LIMIT 1) o ON true
   LEFT JOIN LATERAL (
@@ -80,6 +101,24 @@ SELECT %(look)s, decode(x.path, 'hex'), x.within, x.state, x.kind, x.facts, deco
        stable boolean, code text, message text)
     ON CONFLICT (look_id, key) DO UPDATE SET within = excluded.within, state = excluded.state, kind = excluded.kind,
        facts = excluded.facts, sha256 = excluded.sha256, stable = excluded.stable, code = excluded.code, message = excluded.message
+
+-- name: put_page
+-- A page of directories is compared, and what differs in it is kept.
+INSERT INTO filestore.look_pages (look_id, number, paths, times, names)
+VALUES (%(look)s, %(number)s, %(paths)s, %(times)s, %(names)s)
+    ON CONFLICT (look_id, number) DO UPDATE SET paths = excluded.paths, times = excluded.times, names = excluded.names
+
+-- name: page
+-- One of them.
+SELECT paths, times, names FROM filestore.look_pages WHERE look_id = %(look)s AND number = %(number)s
+
+-- name: pages
+-- How many pages a look has compared, and how many names lay in them.
+SELECT count(*) AS pages, coalesce(sum(names), 0)::bigint AS names FROM filestore.look_pages WHERE look_id = %(look)s
+
+-- name: forget_pages
+-- How far a look had come, once it has ended.
+DELETE FROM filestore.look_pages WHERE look_id = %(look)s
 
 -- name: entries
 -- All that a look came upon.

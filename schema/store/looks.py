@@ -113,11 +113,13 @@ def _places(row: DictRow) -> list[LookPlace]:
 
 @dataclass(frozen=True, slots=True)
 class ListedDirectory:
-    """A directory of the storage. `id` None: the record does not know it. `doubted`: it holds a node that is in doubt."""
+    """A directory of the storage. `id` None: the record does not know it. `doubted`: it holds a node that is in doubt. `here`: the
+    record does not know it at another path."""
 
     id: int | None
     fingerprint: bytes | None
     doubted: bool
+    here: bool
 
 
 async def directories(
@@ -138,7 +140,55 @@ async def directories(
 
 def _listed(row: DictRow) -> ListedDirectory:
     digest = row["fingerprint"]
-    return ListedDirectory(row["id"], None if digest is None else bytes(digest), row["doubted"])
+    return ListedDirectory(row["id"], None if digest is None else bytes(digest), row["doubted"], row["here"])
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDirectories:
+    """A page of the directories of the record: `FolderPage` says what is in it. `last` None: there are no more."""
+
+    count: int
+    paths: bytes
+    digests: bytes
+    last: bytes | None
+
+
+async def known_directories(
+    connection: Connection, mount: MountId, first: bytes, beyond: bytes, most: int
+) -> KnownDirectories:
+    """Those from one path on and up to another, as the record has them: with a slash at their end."""
+    values = {"mount": mount, "first": first, "beyond": beyond, "most": most}
+    row = await (await connection.execute(SQL["known_directories"], values, binary=True)).fetchone()
+    assert row is not None
+    last = bytes(row["last"]) if row["taken"] == most else None
+    return KnownDirectories(row["found"], bytes(row["paths"] or b""), bytes(row["digests"] or b""), last)
+
+
+@dataclass(frozen=True, slots=True)
+class LookPage:
+    """Directories that a look has compared: their paths and change times in one piece each, and how many names lay in them."""
+
+    paths: bytes
+    times: bytes
+    names: int
+
+
+async def put_page(connection: Connection, look: int, number: int, page: LookPage) -> None:
+    values = {"look": look, "number": number, "paths": page.paths, "times": page.times, "names": page.names}
+    await connection.execute(SQL["put_page"], values)
+
+
+async def page(connection: Connection, look: int, number: int) -> LookPage:
+    row = await (await connection.execute(SQL["page"], {"look": look, "number": number}, binary=True)).fetchone()
+    assert row is not None, "pages live as long as their look"
+    return LookPage(bytes(row["paths"]), bytes(row["times"]), row["names"])
+
+
+async def pages(connection: Connection, look: int) -> tuple[int, int]:
+    """How many pages a look has compared, and how many names lay in them."""
+    row = await (await connection.execute(SQL["pages"], {"look": look})).fetchone()
+    assert row is not None
+    return row["pages"], row["names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +270,12 @@ async def matched(connection: Connection, digests: Mapping[int, bytes]) -> None:
 
 async def forget_entries(connection: Connection, look: int) -> None:
     await connection.execute(SQL["forget_entries"], {"look": look})
+
+
+async def forget_reading(connection: Connection, look: int) -> None:
+    """What it came upon, and how far it had come: it has ended."""
+    await forget_entries(connection, look)
+    await connection.execute(SQL["forget_pages"], {"look": look})
 
 
 # How it goes on

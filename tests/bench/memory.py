@@ -35,12 +35,12 @@ class MemoryOfProcess:
 
     def _watch(self) -> None:
         while not self._stop.wait(0.2):
-            children = _children()
+            below = children()
             for name, pid in list(self._roots.items()):
-                self.peak[name] = max(self.peak.get(name, 0), _resident(pid, children))
+                self.peak[name] = max(self.peak.get(name, 0), _resident(pid, below))
 
 
-def _children() -> dict[int, list[int]]:
+def children() -> dict[int, list[int]]:
     found: dict[int, list[int]] = defaultdict(list)
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

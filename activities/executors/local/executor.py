@@ -21,6 +21,7 @@ What it guarantees, and why that holds:
 
 import errno
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,9 +33,12 @@ from activities.executors.base import (
     Draft,
     Entry,
     Fetch,
+    FolderPage,
     Identity,
     Result,
     ScanPage,
+    SieveApart,
+    SievedPage,
     Source,
     Stage,
     Task,
@@ -47,6 +51,7 @@ from activities.executors.local.disk import Disk, own_name, split_place
 from activities.executors.local.errors import GONE, NOT_A_FOLDER, mount_error
 from activities.executors.local.registration import make_mount
 from activities.executors.local.scan import folders_now, scan
+from activities.executors.local.sieve import Sieve, knows_this_system
 from activities.executors.local.steps import attempt as local_attempt
 from activities.executors.local.tree import discard
 from activities.executors.local.writer import LocalWriter, clear_stage, make_folder
@@ -287,6 +292,20 @@ class LocalExecutor:
             found = folders_now(disk, paths)
         self._same(disk)
         return found
+
+    def sieve(self, page: FolderPage) -> SievedPage:
+        disk = self._here()
+        with self._explaining():
+            found = Sieve(disk.root).take(page)
+        self._same(disk)
+        return found
+
+    def sieve_apart(self) -> SieveApart | None:
+        if not knows_this_system():
+            return None
+        disk = self._here()
+        command = (sys.executable, "-m", "activities.executors.local.sieve")
+        return SieveApart(os.dup(disk.root), command, lambda: self._same(disk))
 
     def _same(self, disk: Disk) -> None:
         """What was read is thrown away when another disk stands there now: it says nothing of this mount."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from activities.executors import syscalls
 from activities.executors.base import ScanPage, Seen, SeenFolder, Unseen
+from activities.executors.local.digest import ListingDigest
 from activities.executors.local.disk import OPEN_FOLDER, Disk
 from activities.executors.local.errors import NOT_A_FOLDER
 from activities.executors.syscalls import open_beneath
@@ -81,13 +82,14 @@ def _tell(disk: Disk, path: bytes, batch: _Batch, below: list[bytes]) -> Iterato
     try:
         buffer = syscalls.new_buffer()
         before, names = _facts(disk, folder, b"", buffer), _names(folder, path)
+        digest = ListingDigest()
         for start in range(0, len(names), batch.most):
-            _look(disk, folder, path, names[start : start + batch.most], batch, below, buffer)
+            _look(disk, folder, path, names[start : start + batch.most], batch, below, buffer, digest)
             if batch.filled >= batch.most:
                 yield batch.take()
         after = _facts(disk, folder, b"", buffer)
         assert before is not None and after is not None, "an open descriptor is always there"
-        batch.folders.append(SeenFolder(path, before, before == after))
+        batch.folders.append(SeenFolder(path, before, before == after, digest.end()))
     except OSError as error:
         batch.unseen.append(_unseen(path, error))
     finally:
@@ -95,8 +97,9 @@ def _tell(disk: Disk, path: bytes, batch: _Batch, below: list[bytes]) -> Iterato
 
 
 def _look(
-    disk: Disk, folder: int, path: bytes, names: list[bytes], batch: _Batch, below: list[bytes], buffer: syscalls.Buffer
-) -> None:
+    disk: Disk, folder: int, path: bytes, names: list[bytes], batch: _Batch, below: list[bytes], buffer: syscalls.Buffer,
+    digest: ListingDigest,
+) -> None:  # fmt: skip
     above = path + b"/" if path else b""
     for name in names:
         try:
@@ -108,6 +111,7 @@ def _look(
             continue
         kind = _KINDS.get(found[7] & _TYPE, "special")
         batch.entries.append(Seen(above + name, kind, found))
+        digest.add(name, found)
         if kind == "directory":
             below.append(above + name)
 
