@@ -5,8 +5,9 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from api.access import holds, quotas, tenants
+from api.access import approvals, holds, quotas, second_person, tenants
 from api.access import routes as tokens
+from api.access.approval_policies import Policies
 from api.access.limits import Budget
 from api.access.rates import Rates
 from api.access.reads import LongReads
@@ -63,6 +64,7 @@ ROUTERS = (
     tenants,
     holds,
     quotas,
+    approvals,
     uploads,
     writes,
     direct,
@@ -130,6 +132,7 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
     for module in ROUTERS:
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them
     errors.install(app)
+    second_person.install(app, Policies(settings.approvals_path))
     openapi.install(app)
     # Counted outside of what answers defects, so that those are counted too.
     surround(app, Sockets, partial(CountedRequests, counts=counts), middleware.RequestIds, EnoughDescriptors)

@@ -21,6 +21,11 @@ class EventType(StrEnum):
     JOB_COMPLETED = "filestore.reconciliation.job.completed"
     JOB_FAILED = "filestore.reconciliation.job.failed"
     JOB_CANCELLED = "filestore.reconciliation.job.cancelled"
+    APPROVAL_REQUESTED = "filestore.approval.requested"
+    APPROVAL_REMINDED = "filestore.approval.reminded"
+    APPROVAL_APPROVED = "filestore.approval.approved"
+    APPROVAL_REJECTED = "filestore.approval.rejected"
+    APPROVAL_EXPIRED = "filestore.approval.expired"
     QUOTA_SOFT = "filestore.quota.soft"
     ROLLUP_RECOMPUTED = "filestore.rollup.recomputed"
 

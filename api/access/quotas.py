@@ -12,10 +12,12 @@ from starlette.responses import Response
 from api.access import acts
 from api.access.acts import ActDetails
 from api.access.admission import admit, check_everywhere
+from api.access.approval_shapes import WAITS
 from api.access.bodies import OfTenantQuery
 from api.access.issuing import OPERATORS, tenant_of
 from api.access.quota_bodies import NewQuotaBody, QuotaChanges, QuotasQuery
 from api.access.quota_shapes import Quota, QuotaPage
+from api.access.second_person import second_person
 from api.http import openapi
 from api.http.body import read_json
 from api.http.fields import read_query
@@ -25,12 +27,14 @@ from api.http.routes import Plain
 from api.services import Front, front_of
 from schema import paths
 from schema.access.acts import ActKind
+from schema.access.approvals import ApprovalAct
 from schema.access.quotas import Limit, QuotaScope
 from schema.errors import Forbidden, InvalidRequest, NotFound
 from schema.ids import MountId
 from schema.paths import ROOT, NodePath
 from schema.principals import Principal, authorise, readable
 from schema.store import quotas as store
+from schema.store.approvals import Matter
 from schema.store.quotas import LockedQuota, NewQuota
 
 if TYPE_CHECKING:
@@ -120,7 +124,7 @@ async def show(request: Request) -> Response:
     "/v1/quotas/{id}",
     operation_id="updateQuota",
     summary="Change a quota",
-    responses=openapi.answers({200: ("As it is now", Quota)}, "NOT_FOUND", "FORBIDDEN"),
+    responses=openapi.answers({200: ("As it is now", Quota), 202: WAITS}, "NOT_FOUND", "FORBIDDEN"),
     openapi_extra={"parameters": _PARAMETERS, "requestBody": _CHANGES},
 )
 async def change(request: Request) -> Response:
@@ -134,6 +138,9 @@ async def change(request: Request) -> Response:
         before = await _shown(connection, principal, tenant, id)
         most, soft = _changed(found, body)
         _check_limits(most, soft)
+        if raises(found.most, most):
+            matter = _matter(found, before)
+            await second_person(connection, request, principal, ApprovalAct.RAISE_QUOTA, matter, body)
         await store.change(connection, id, most, soft)
         shown = await _shown(connection, principal, tenant, id)
         details = ActDetails(before=_told(before), after=_told(shown))
@@ -147,7 +154,7 @@ async def change(request: Request) -> Response:
     "/v1/quotas/{id}",
     operation_id="removeQuota",
     summary="Take a quota away",
-    responses=openapi.answers({200: ("As it was", Quota)}, "NOT_FOUND", "FORBIDDEN"),
+    responses=openapi.answers({200: ("As it was", Quota), 202: WAITS}, "NOT_FOUND", "FORBIDDEN"),
     openapi_extra={"parameters": _PARAMETERS},
 )
 async def remove(request: Request) -> Response:
@@ -158,12 +165,29 @@ async def remove(request: Request) -> Response:
     async with front.services.pool.connection() as connection, connection.transaction():
         found = await _changeable(front, connection, principal, tenant, id)
         shown = await _shown(connection, principal, tenant, id)
+        await second_person(connection, request, principal, ApprovalAct.RAISE_QUOTA, _matter(found, shown))
         await store.remove(connection, id)
         details = ActDetails(before=_told(shown))
         await acts.record(
             connection, request, principal, ActKind.REMOVE_QUOTA, details, tenant=tenant, mount=found.scope.mount
         )
     return _answer(shown, 200)
+
+
+def raises(was: Limit, now: Limit) -> bool:
+    """Whether more may be there than before."""
+    pairs = ((was.bytes, now.bytes), (was.nodes, now.nodes))
+    return any(old is not None and (new is None or new > old) for old, new in pairs)
+
+
+def _matter(found: LockedQuota, shown: Mapping[str, Any]) -> Matter:
+    return Matter(
+        subject=f"quota/{found.id}",
+        version=str(found.version),
+        shown=shown,
+        mount=found.scope.mount,
+        path=found.scope.path,
+    )
 
 
 def _scope(body: NewQuotaBody) -> QuotaScope:

@@ -17,6 +17,7 @@ from temporalio.service import RPCError
 from schema.ids import MountId
 from schema.operations.operation import OperationState
 from schema.settings import Settings
+from schema.store import approvals as approval_store
 from schema.store import operations as operation_store
 from schema.store import outcomes as outcome_store
 from schema.store import quotas as quota_store
@@ -63,6 +64,7 @@ async def run(engine: Engine) -> None:
             await deliver_due(engine.client, pool)
             async with pool.connection() as connection:
                 await quota_store.look(connection)
+                await approval_store.pass_time(connection)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
             raise

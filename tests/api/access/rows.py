@@ -43,6 +43,8 @@ class Subject:
     freeze: int = 0
     """It has ended: one that holds would keep the other requests from being carried out"""
     freeze_to_lift: int = 0
+    approval: int = 0
+    """It has ended: an answer is 409"""
     quota: int = 0
     quota_to_remove: int = 0
     metastore: bool = True
@@ -60,7 +62,7 @@ class Subject:
             "/v1/metastore/records/": self.file, "/v1/commands/": self.command, "/v1/nodes/": self.file,
             "/v1/files/": self.file, "/v1/holds/": self.hold, "/v1/drift/looks/": self.look, "/v1/drift/": self.finding,
             "/v1/reconciliation/jobs/": self.job, "/v1/freeze/": self.freeze_to_lift,
-            "/v1/quotas/": self.quota,
+            "/v1/quotas/": self.quota, "/v1/approvals/": self.approval,
         }  # fmt: skip
 
 
@@ -350,6 +352,10 @@ ROWS: Mapping[str, MatrixRow] = {
     "getQuota": MatrixRow("read"),
     "updateQuota": MatrixRow("mounts", sends=_json(softBytes=10**15)),
     "removeQuota": MatrixRow("mounts", id=lambda subject: subject.quota_to_remove),
+    "listApprovals": MatrixRow("read", "tenant"),
+    "getApproval": MatrixRow("read", "tenant"),
+    "approve": MatrixRow("read", "tenant", _json()),
+    "reject": MatrixRow("read", "tenant", _json()),
     "health": MatrixRow("read", "open"),
     "ready": MatrixRow("read", "open"),
     "metrics": MatrixRow("read", "open"),

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from schema.access.actions import SCOPES, Action
+from schema.access.approvals import ApprovalAct, ApprovalPolicy, ApprovalState
 from schema.access.quotas import Limit, QuotaScope
 from schema.access.rules import Grant
 from schema.commands.command import CommandKind
@@ -18,7 +19,19 @@ from schema.drift.looks import LookPlace
 from schema.ids import MountId
 from schema.operations.operation import Operation, OperationKind
 from schema.paths import NodePath
-from schema.store import freezes, holds, looks, nodes, operations, quotas, recomputes, reconciliations, tokens
+from schema.store import (
+    approvals,
+    freezes,
+    holds,
+    looks,
+    nodes,
+    operations,
+    quotas,
+    recomputes,
+    reconciliations,
+    tokens,
+)
+from schema.store.approvals import Matter, NewApproval
 from schema.store.quotas import NewQuota
 from schema.store.tokens import NewToken
 from tests.api.access.rows import ROWS, MatrixRow, Subject
@@ -142,9 +155,17 @@ async def with_drift(front: FrontOfTest, subject: Subject) -> Subject:
         scope = QuotaScope(mount, NodePath(b"team"))
         most, soft = Limit(bytes=10**15), Limit()
         quota = NewQuota(tenant="main", scope=scope, most=most, soft=soft, trash=False, operators=False, by="ann")
+        policy = ApprovalPolicy("main", frozenset(ApprovalAct), ("ann", "ben"), 1, 60, 60)
+        matter = Matter(subject="hold/0", version="1", shown={}, mount=mount, path=NodePath(b"team"))
+        approval = await approvals.ask(connection, NewApproval(
+            tenant="main", act=ApprovalAct.RELEASE_HOLD, matter=matter, request={}, reason="why",
+            requester=f"someone of {mount}", token=0, policy=policy,
+        ))  # fmt: skip
+        assert approval is not None
+        await approvals.become(connection, approval, ApprovalState.REJECTED)
         quota_ids = [await quotas.create(connection, quota) for _ in range(2)]
     return replace(
-        subject, quota=quota_ids[0], quota_to_remove=quota_ids[1],
+        subject, approval=approval, quota=quota_ids[0], quota_to_remove=quota_ids[1],
         finding=found["id"], look=held[0], look_refused=held[1], job=job, freeze=ended[0],
         freeze_to_lift=other[0],
     )  # fmt: skip
