@@ -356,7 +356,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "mark of a purge": (PURGES["below"] + "\n" + PURGES["mark"], {"places": "[]"}, {"nodes_deleted", "snapshots_pkey"}),
     "end of a purge": (PURGES["below"] + "\n" + PURGES["clear"], {"places": "[]"}, {"nodes_deleted", "snapshots_pkey"}),
     "expired restores": (PURGES["expired"], {"items": "[]"}, {"snapshots_pkey"}),
-    "weight of a subtree": (load("subtrees")["weigh"], {"mount": 1, "ids": [500], "most": 10_000},
+    "weight of a subtree": (load("subtrees")["weigh"], {"mount": 1, "ids": [500], "most": 10_000, "flat": 50_000},
                             {"nodes_pkey", "nodes_directory", "nodes_name"}),
     "due operations": (OPERATIONS["due"], {"mount": 1, "silent": 15.0, "after": None}, {"operations_moving"}),
     "changed trees": (OPERATIONS["changed_trees"], {"id": OPERATION, "entry": 10**9, "trees": "[]"},
