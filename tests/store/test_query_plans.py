@@ -143,8 +143,7 @@ FILL = [
        SELECT 'main', 'x', %(mount)s, ('p' || i)::bytea, 'manual', CASE WHEN i %% 5000 = 0 THEN 'running' ELSE 'succeeded'
               END::filestore.job_status, CASE WHEN i %% 5000 <> 0 THEN now() END FROM generate_series(1, 50000) i""",
     """INSERT INTO filestore.quotas (tenant, mount_id, path, principal, max_bytes, created_by)
-       VALUES ('main', %(mount)s, NULL, NULL, 1, 'x'), ('main', %(mount)s, '5', NULL, 1, 'x'),
-              ('main', NULL, NULL, 'user1', 1, 'x')""",
+       VALUES ('main', %(mount)s, '5', NULL, 1, 'x'), ('main', NULL, NULL, 'user1', 1, 'x')""",
     """INSERT INTO filestore.charges (mount_id, principal, size_bytes, node_count)
        SELECT %(mount)s, 'user' || i, i, 1 FROM generate_series(1, 20000) i""",
     """INSERT INTO filestore.charge_deltas (mount_id, principal, size_bytes, node_count)
@@ -422,7 +421,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         QUOTAS["room"], {"items": GROWING}, {"nodes_directory", "rollup_deltas_directory", "charges_of", "commands_running"},
     ),
     "room at a place": (
-        QUOTAS["room_at"], {"tenant": "main", "mount": 1, "path": b"5/new", "principal": "user1"}, {"nodes_directory"},
+        QUOTAS["room_at"], {"tenant": "main", "mount": 1, "path": b"6/new", "principal": "user1"}, {"charges_of"},
     ),
     "held looks": (LOOKS["held"], {"mount": 1}, {"looks_open"}),
     "a look": (LOOKS["find"], {"look": 500}, {"looks_pkey"}),
