@@ -7,6 +7,8 @@ from schema.operations.operation import Operation, OperationKind
 NODES_LEAST = 100
 """A smaller one goes file by file: that takes no time, and says more"""
 NODES_MOST = 10_000
+FLAT_MOST = 50_000
+"""Of a directory that holds files alone: what it holds can not be cut at directories, and file by file takes far longer."""
 BYTES_MOST = 256 * 1024 * 1024
 """So that a pause or a stop is reached soon: what is in flight ends first"""
 
@@ -17,6 +19,8 @@ class Subtree:
 
     nodes: int
     size: int
+    flat: bool
+    """No directories"""
     plain: bool
     """Nothing but files and directories of which the record is certain: nothing that a copy would refuse"""
 
@@ -29,4 +33,5 @@ def may_go_whole(operation: Operation) -> bool:
 
 
 def goes_whole(subtree: Subtree) -> bool:
-    return NODES_LEAST <= subtree.nodes <= NODES_MOST and subtree.size <= BYTES_MOST and subtree.plain
+    most = FLAT_MOST if subtree.flat else NODES_MOST
+    return NODES_LEAST <= subtree.nodes <= most and subtree.size <= BYTES_MOST and subtree.plain

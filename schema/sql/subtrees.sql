@@ -2,8 +2,9 @@
 
 -- name: weigh
 -- Directories with all that they hold: nodes, bytes; and, of those that are not too large, whether a copy would refuse something.
-SELECT n.id, 1 + r.file_count + r.directory_count AS nodes, r.size_bytes AS size,
-       r.file_count + r.directory_count < %(most)s AND NOT EXISTS (
+SELECT n.id, 1 + r.file_count + r.directory_count AS nodes, r.size_bytes AS size, r.directory_count = 0 AS flat,
+       r.file_count + r.directory_count < CASE r.directory_count WHEN 0 THEN %(flat)s::bigint ELSE %(most)s::bigint END
+           AND NOT EXISTS (
            SELECT FROM (SELECT k.id FROM filestore.nodes k
                          WHERE k.mount_id = %(mount)s AND k.directory_path >= n.directory_path
                            AND k.directory_path

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from schema.ids import MountId, NodeId
-from schema.operations.subtrees import NODES_MOST, Subtree
+from schema.operations.subtrees import FLAT_MOST, NODES_MOST, Subtree
 from schema.sql import load
 
 if TYPE_CHECKING:
@@ -18,6 +18,6 @@ SQL = load("subtrees")
 async def weigh(connection: Connection, mount: MountId, directories: Sequence[NodeId]) -> dict[NodeId, Subtree]:
     if not directories:
         return {}
-    values = {"mount": mount, "ids": list(directories), "most": NODES_MOST}
+    values = {"mount": mount, "ids": list(directories), "most": NODES_MOST, "flat": FLAT_MOST}
     rows = await (await connection.execute(SQL["weigh"], values)).fetchall()
-    return {NodeId(row["id"]): Subtree(int(row["nodes"]), int(row["size"]), row["plain"]) for row in rows}
+    return {NodeId(row["id"]): Subtree(int(row["nodes"]), int(row["size"]), row["flat"], row["plain"]) for row in rows}

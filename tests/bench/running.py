@@ -126,6 +126,7 @@ def service(
         "FILESTORE_PORT": str(port),
         "FILESTORE_WORKER_PORT": "0",  # there may be several
         "FILESTORE_BOOTSTRAP_TOKEN": token,
+        "FILESTORE_ENDPOINTS_ALLOWED": "127.0.0.0/8,::1",
         "FILESTORE_SPOOL_PATH": str(folder / f"spool-{name}"),
     }
     url = f"http://127.0.0.1:{port}"

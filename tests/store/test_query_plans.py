@@ -242,7 +242,8 @@ GROWING = json.dumps([{"n": n, "tenant": "main", "mount": 1, "path": b"5/new".he
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
 RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
-LOOKS, CONCLUDE, HOLDS = load("looks"), load("conclude"), load("holds")
+LOOKS, CONCLUDE, HOLDS, HEALS = load("looks"), load("conclude"), load("holds"), load("heals")
+SCRUB = load("scrub")
 HELD = json.dumps([{"n": 1, "mount": 1, "path": "35", "above": [0], "tree": True}])
 LISTED = {"paths": [b"5/", b"6/"], "devices": [0, 0], "inodes": [7, 8], "births": [7, 8]}
 NOW = datetime.now(UTC) + timedelta(days=1)
@@ -355,7 +356,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "mark of a purge": (PURGES["below"] + "\n" + PURGES["mark"], {"places": "[]"}, {"nodes_deleted", "snapshots_pkey"}),
     "end of a purge": (PURGES["below"] + "\n" + PURGES["clear"], {"places": "[]"}, {"nodes_deleted", "snapshots_pkey"}),
     "expired restores": (PURGES["expired"], {"items": "[]"}, {"snapshots_pkey"}),
-    "weight of a subtree": (load("subtrees")["weigh"], {"mount": 1, "ids": [500], "most": 10_000},
+    "weight of a subtree": (load("subtrees")["weigh"], {"mount": 1, "ids": [500], "most": 10_000, "flat": 50_000},
                             {"nodes_pkey", "nodes_directory", "nodes_name"}),
     "due operations": (OPERATIONS["due"], {"mount": 1, "silent": 15.0, "after": None}, {"operations_moving"}),
     "changed trees": (OPERATIONS["changed_trees"], {"id": OPERATION, "entry": 10**9, "trees": "[]"},
@@ -425,6 +426,25 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     ),
     "held looks": (LOOKS["held"], {"mount": 1}, {"looks_open"}),
     "a look": (LOOKS["find"], {"look": 500}, {"looks_pkey"}),
+    "mounts with heals": (HEALS["due_mounts"], {"mounts": [1, 2]}, {"findings_due"}),
+    "heals a brake is asked about": (HEALS["unweighed"], {"mount": 1, "limit": 1000}, {"findings_due"}),
+    "heals that are due": (HEALS["due"], {"mount": 1, "limit": 32}, {"findings_due"}),
+    "the next heal": (HEALS["next_due"], {"mount": 1}, {"findings_due"}),
+    "copies for a heal": (HEALS["copies"], {"mount": 1, "tenant": "main", "sha256": HASH, "node": 500, "limit": 8},
+                          {"snapshots_copies", "nodes_sha256"}),
+    "findings of heals": (HEALS["known"], {"ids": [500, 501]}, {"findings_pkey"}),
+    "what heals found": (HEALS["healing"], {"ids": IDS}, {"commands_pkey"}),
+    "how heals ended": (HEALS["ends"], {"ids": IDS}, {"commands_pkey"}),
+    "heals that were tried": (HEALS["tried"], {"tries": "[]", "most": 8}, {"findings_pkey"}),
+    "the plan of heals": (HEALS["plan"], {"ids": [500, 501], "plan": 0}, {"findings_pkey"}),
+    "the answer to heals": (HEALS["answer"], {"yes": True, "look": 500}, {"findings_plan"}),
+    "what a directory held that is back": (HEALS["open_below"], {"findings": [500]}, {"findings_pkey", "nodes_name"}),
+    "contents to scrub": (SCRUB["page"], {"mount": 1, "directory": b"5/", "name": b"", "limit": 128},
+                          {"nodes_directory", "nodes_name"}),
+    "contents to scrub behind": (SCRUB["behind"], {"mount": 1, "directory": b"5/"}, {"nodes_directory"}),
+    "how far a scrub is": (SCRUB["progress"], {"mount": 1}, {"nodes_directory"}),
+    "damage": (SCRUB["seen_damaged"], {"node": 500, "version": 1, "ctime": 7}, {"nodes_pkey"}),
+    "content that is lost": (CONCLUDE["lose_content"], {"ids": [500, 501]}, {"snapshots_pkey"}),
     "findings of a decision": (load("findings")["lock"], {"ids": [500, 501]}, {"findings_pkey"}),
     "jobs that are due": (load("reconciliations")["due"], {"mount": 1, "silent": 9.0}, {"reconciliation_jobs_open"}),
     "directories of a look": (LOOKS["directories"], {"mount": 1, **LISTED}, {"nodes_directory", "nodes_inode"}),

@@ -18,18 +18,20 @@ from tests.store.helpers import Protocol, mkdir, upload
 
 
 @pytest.mark.parametrize(
-    ("nodes", "size", "plain", "goes"),
-    [(100, 0, True, True), (99, 0, True, False), (10_000, 1 << 28, True, True), (10_001, 0, True, False),
-     (100, (1 << 28) + 1, True, False), (100, 0, False, False)],
+    ("nodes", "size", "flat", "plain", "goes"),
+    [(100, 0, False, True, True), (99, 0, True, True, False), (10_000, 1 << 28, False, True, True),
+     (10_001, 0, False, True, False), (50_000, 0, True, True, True), (50_001, 0, True, True, False),
+     (100, (1 << 28) + 1, True, True, False), (100, 0, True, False, False)],
 )  # fmt: skip
-def test_neither_too_small_nor_too_large(nodes: int, size: int, plain: bool, goes: bool) -> None:
-    assert goes_whole(Subtree(nodes, size, plain)) is goes
+def test_neither_too_small_nor_too_large(nodes: int, size: int, flat: bool, plain: bool, goes: bool) -> None:
+    assert goes_whole(Subtree(nodes, size, flat, plain)) is goes
 
 
 @pytest.fixture
 async def tree(pool: Pool, protocol: Protocol, mount: MountId, monkeypatch: pytest.MonkeyPatch) -> MountId:
     monkeypatch.setattr(subtrees, "NODES_LEAST", 4)
     monkeypatch.setattr(subtrees, "NODES_MOST", 6)
+    monkeypatch.setattr(subtrees, "FLAT_MOST", 6)
     for path in ("a", "a/b", "a/b/c", "a/d", "z", "z/full"):
         await protocol.run(mount, mkdir(mount, path))
     files = ("a/f", "a/b/1", "a/b/2", "a/b/c/3", "a/b/c/4", "a/d/5")
@@ -66,6 +68,15 @@ async def test_a_directory_of_the_right_size_is_one_item_and_what_lies_around_it
 ) -> None:
     assert shown(await planned(pool, tree)) == WHOLE
     assert shown(await planned(pool, tree, "a/b", "z/b")) == [("copy", "z/b", 6, 12, None)]
+
+
+async def test_of_a_directory_of_files_alone_more_go_whole(
+    pool: Pool, protocol: Protocol, tree: MountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await protocol.run(tree, *(upload(tree, f"a/b/c/more {n}", 1) for n in range(8)))
+    assert ("copy", "z/copy/b/c", 11, 14, 2) not in shown(await planned(pool, tree))
+    monkeypatch.setattr(subtrees, "FLAT_MOST", 11)
+    assert ("copy", "z/copy/b/c", 11, 14, 2) in shown(await planned(pool, tree))
 
 
 @pytest.mark.parametrize("page", [1, 2, 3])
