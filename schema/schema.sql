@@ -182,6 +182,7 @@ CREATE UNIQUE INDEX snapshots_current ON filestore.snapshots (node_id) WHERE val
 -- a day and a name: what lies deeper came there with the directory that it is in.
 CREATE INDEX snapshots_children ON filestore.snapshots (parent_id, kind, name, node_id);
 CREATE INDEX snapshots_begun ON filestore.snapshots (valid_from, node_id, version);
+CREATE INDEX snapshots_copies ON filestore.snapshots (sha256) WHERE content_place IS NOT NULL;
 CREATE INDEX snapshots_kept ON filestore.snapshots (content_until, node_id, version)
     WHERE content_place IS NOT NULL AND position('\x2f'::bytea IN substring(content_place FROM 12)) = 0;
 
@@ -763,7 +764,8 @@ CREATE TABLE filestore.drift_mounts (
     conclusions    bigint NOT NULL DEFAULT 0,
     audited_at     timestamptz,
     audit          bigint,
-    touched_at     timestamptz NOT NULL DEFAULT now()
+    touched_at     timestamptz NOT NULL DEFAULT now(),
+    scrub          jsonb                                               -- how far its contents were read again
 );
 
 CREATE TYPE filestore.look_state AS ENUM ('reading', 'waiting', 'concluded', 'discarded', 'failed');
@@ -847,12 +849,23 @@ CREATE TABLE filestore.findings (
     last_seen    timestamptz NOT NULL DEFAULT now(),
     ended_at     timestamptz,
     shown        text NOT NULL DEFAULT '',                               -- its path for people, lossy
+    plan         bigint,                                                 -- NULL: no brake was asked; 0: it may go; else a look
+    problem      jsonb,                                                  -- why it was not healed
+    tries        integer NOT NULL DEFAULT 0,
+    due_at       timestamptz NOT NULL DEFAULT now(),                     -- no heal before this
     CHECK ((state IN ('open', 'waiting', 'ignored')) = (ended_at IS NULL))
 );
 CREATE UNIQUE INDEX findings_standing ON filestore.findings (mount_id, key) WHERE ended_at IS NULL;
 CREATE INDEX findings_mount ON filestore.findings (mount_id, id);
 CREATE INDEX findings_tenant ON filestore.findings (tenant, id);
-CREATE INDEX findings_due ON filestore.findings (mount_id, id) WHERE state = 'waiting';
+CREATE INDEX findings_due ON filestore.findings (mount_id, due_at, id) WHERE state = 'waiting';
+CREATE INDEX findings_plan ON filestore.findings (plan) WHERE plan > 0 AND ended_at IS NULL;
+
+-- A finding that is renewed says the same as before: what was decided about it stands.
+CREATE FUNCTION filestore.same_finding_v1(f filestore.findings, x filestore.findings) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT f.observed = x.observed AND f.kind = x.kind
+           AND (f.node_id, f.node_version) IS NOT DISTINCT FROM (x.node_id, x.node_version)
+$$;
 
 CREATE TYPE filestore.job_status AS ENUM ('queued', 'running', 'succeeded', 'failed', 'skipped', 'cancelled');
 

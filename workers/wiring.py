@@ -17,8 +17,10 @@ from activities.commands.finish import Finish
 from activities.commands.fresh import FreshAttempts
 from activities.commands.stage import StageCopies
 from activities.consumers.metastore import Metastore
+from activities.drift.heal import Heal
 from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
+from activities.drift.scrub import Scrub
 from activities.events.deliver import Deliver
 from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
@@ -251,6 +253,8 @@ def _activities(
         ImportTree(pool, executors, copies, publish.announce),
         Observe(pool, executors, copies, publish.announce),
         Jobs(pool, publish.announce),
+        Heal(pool, executors, copies),
+        Scrub(pool, executors, copies, publish.announce),
     )
 
 

@@ -22,7 +22,7 @@ from schema.commands.verdicts import Busy, Conflict, Go, Join, Refuse, Replay, R
 from schema.faults import areach
 from schema.ids import CommandId, MountId
 from schema.store import begin as begin_store
-from schema.store import item_commands
+from schema.store import heals, item_commands
 from schema.store import record as record_store
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ class Begin:
             admission = await item_commands.admit(connection, requests)
             await begin_store.lock_mounts(connection, {mount} | {m for r in requests for m in r.mounts})
             requests, found = await begin_store.look_where_they_lie(connection, requests, by_item)
+            found = await heals.look(connection, requests, found)
             rights = await self._rights.standing(connection, requests)
             held_content = await holds.standing(connection, requests, found)
             held: list[tuple[Claim, CommandId]] = []

@@ -12,6 +12,7 @@ from schema.commands.intents import (
     RefusedIntent,
     Replace,
     Restore,
+    Revive,
     expected_of,
     is_tree,
 )
@@ -29,7 +30,7 @@ def task_of(row: Row, *, first: bool = False) -> Task | None:
     if isinstance(intent, Nothing | Describe):
         return None
     # A refused command never acted; what is left of it is what a failed create leaves: its stage.
-    step = Step.CREATE if isinstance(intent, RefusedIntent) else Step(intent.step)
+    step = Step.CREATE if isinstance(intent, RefusedIntent | Revive) else Step(intent.step)
     at = _at(row)
     replaced = intent.replaced if isinstance(intent, Move) else None
     return Task(
@@ -49,6 +50,7 @@ def task_of(row: Row, *, first: bool = False) -> Task | None:
         expected_sha256=_digest(intent.before.sha256 if isinstance(intent, Replace | Changes) else None),
         replaced_sha256=_digest(replaced.sha256 if replaced else None),
         borrowed=intent.borrowed,
+        proven=intent.heal is not None,
     )
 
 

@@ -117,6 +117,8 @@ class Task:
     """The content that the record knows of `expected`, where that is a file; ..."""
     replaced_sha256: bytes | None = None
     """... and of `replaced`"""
+    proven: bool = False
+    """What leaves its place is read once it is out, and has to have `expected_sha256`: a time can be forged"""
     borrowed: bool = False
     """The stage belongs to an upload that outlives a failure of this command: only a success clears it"""
 

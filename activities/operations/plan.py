@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
-from activities.operations import undo
+from activities.operations import held, undo
 from activities.operations.purge import purge_page
 from activities.operations.restores import trash_page
 from activities.operations.rewinds import past_page
@@ -68,6 +68,7 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
     if operation.kind in (OperationKind.UNDO, OperationKind.RESTORE):
         await purges.share(connection)
     items, after = await _pages(operation)(connection, operation, cursor)
+    items = await held.noted(connection, operation, items)
     changed_codes = undo.LEFT_CODES if operation.undo else ()
     seen = locked.planned_entry or 0
     await store.advance_plan(connection, operation.id, items, after or {}, seen, changed_codes=changed_codes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from schema import errors
 from schema.faults import areach
 from schema.operations.operation import ItemState
 from schema.operations.pace import ReadPace
+from schema.paths import NodePath
 from schema.store import work_items as store
 from schema.store.work_items import FileItem, ItemEnd
 
@@ -72,7 +73,9 @@ class VerifyFiles:
             return ItemEnd(file.item, ItemState.SKIPPED, errors.VersionConflict.code, text), None
         try:
             executor = self._executors.of(portion.mount_id)
-            digest, same = await self._threads.run(portion.mount_id, _hashed, executor, file, pace)
+            digest, same, _ = await self._threads.run(
+                portion.mount_id, read_again, executor, file.path, file.identity, pace
+            )
         except errors.FilestoreError as error:
             return ItemEnd(file.item, ItemState.FAILED, error.code, error.message), None
         except OSError as error:
@@ -110,18 +113,21 @@ class VerifyFiles:
             pace.stop()
 
 
-def _hashed(executor: Executor, file: FileItem, pace: ReadPace) -> tuple[bytes | None, bool]:
-    """In a thread. The hash of what lies there, None when it was stopped; and whether it is the very file that the record knows."""
-    content = executor.open(file.path)
+def read_again(
+    executor: Executor, path: NodePath, identity: Sequence[int | str] | None, pace: ReadPace
+) -> tuple[bytes | None, bool, list[int | str]]:
+    """In a thread. The hash of what lies there, None when it was stopped; whether it is the very file that the record knows; and
+    its identity. Raises FilestoreError, OSError."""
+    content = executor.open(path)
     try:
-        digest, offset = hashlib.sha256(), 0
+        digest, offset, facts = hashlib.sha256(), 0, content.identity.facts()
         while piece := content.read(offset, PIECE):
             digest.update(piece)
             offset += len(piece)
             if not pace.wait(len(piece)):
-                return None, False
-        known = file.identity is not None and Identity.of_facts(file.identity).same_content(content.identity)
-        return digest.digest(), known and content.unchanged()
+                return None, False, facts
+        known = identity is not None and Identity.of_facts(identity).same_content(content.identity)
+        return digest.digest(), known and content.unchanged(), facts
     finally:
         content.close()
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 router = APIRouter(route_class=Plain, tags=["access"])
 
 
-class Answer(JsonBody):
+class ApprovalAnswer(JsonBody):
     reason: Short | None = None
 
 
@@ -46,7 +46,7 @@ class ApprovalsQuery(Query):
 
 
 _PARAMETERS = [openapi.path_id("The approval")]
-_BODY = openapi.body_of(Answer, {"reason": "Agreed in the meeting of Monday."})
+_BODY = openapi.body_of(ApprovalAnswer, {"reason": "Agreed in the meeting of Monday."})
 _REFUSALS = ("NOT_FOUND", "FORBIDDEN", "WRONG_STATE")
 
 
@@ -99,7 +99,7 @@ async def approve(request: Request) -> Response:
     as `VERSION_CONFLICT` and nothing is done. A refusal that can pass leaves it approved: say yes again, or its requester asks
     again."""
     principal = await admit(request, "read")
-    front, id, body = front_of(request), read_token_id(request), await read_json(request, Answer)
+    front, id, body = front_of(request), read_token_id(request), await read_json(request, ApprovalAnswer)
     async with front.services.pool.connection() as connection, connection.transaction():
         found = await _votable(connection, principal, id)
         found.standing.check_vote(principal.name, yes=True)
@@ -126,7 +126,7 @@ async def approve(request: Request) -> Response:
 async def reject(request: Request) -> Response:
     """One no is enough: nothing is done. The one that has asked can take it back like this."""
     principal = await admit(request, "read")
-    front, id, body = front_of(request), read_token_id(request), await read_json(request, Answer)
+    front, id, body = front_of(request), read_token_id(request), await read_json(request, ApprovalAnswer)
     async with front.services.pool.connection() as connection, connection.transaction():
         found = await _votable(connection, principal, id)
         found.standing.check_vote(principal.name, yes=False)

@@ -38,7 +38,10 @@ class AuditBody(JsonBody):
 
 
 class ScrubBody(JsonBody):
+    """`bytesPerSecond`: how fast contents are read; without it, as slow as the time allows."""
+
     every_seconds: Seconds
+    bytes_per_second: Annotated[int, Field(ge=1, le=10**12)] | None = None
 
 
 class IgnoreBody(JsonBody):

@@ -24,7 +24,7 @@ from schema.store import findings as store
 from schema.store import looks
 from schema.store.conclude import ACCEPT, one_snapshot
 from schema.store.findings import FindingFilter, ShownFinding
-from workflows.drift.start import audit
+from workflows.drift.start import audit, heal
 
 _MOST = 1000
 
@@ -99,6 +99,8 @@ async def _decide(
             principal=principal.name,
             until=body.until,
         )
+    if state is FindingState.WAITING:
+        front.services.start(heal, mount=mount)
 
 
 async def _unclaimed(connection: Any, mount: MountId, shown: Sequence[ShownFinding]) -> None:

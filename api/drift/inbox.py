@@ -32,9 +32,9 @@ from schema.ids import MountId
 from schema.paths import NodePath
 from schema.principals import Principal, authorise, readable
 from schema.store import findings as store
-from schema.store import looks
+from schema.store import heals, looks
 from schema.store.approvals import Matter
-from workflows.drift.start import answer_audit
+from workflows.drift.start import answer_audit, heal
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -147,16 +147,21 @@ async def _answer(request: Request, *, yes: bool) -> Response:
             raise NotFound("No look of this id waits.")
         for place in look.places:
             authorise(principal, "reconcile", look.mount, NodePath(place.path), tree=place.subtree)
-        if not yes:
-            await looks.give_up(connection, id, LookState.DISCARDED, f"{principal.name} has refused it.")
-        else:
+        if yes:
             await _release(connection, request, principal, id, look)
+        else:
+            if look.reason == heals.HEAL:
+                await heals.answer(connection, look.mount, id, principal.name, yes=False)
+            await looks.give_up(connection, id, LookState.DISCARDED, f"{principal.name} has refused it.")
     plan = look.plan or {}
     order = LookOrder(
         look.mount, look.reason, principal.name, True, look.by_hand, [place.path.hex() for place in look.places],
         all(place.subtree for place in look.places), allows=int(plan.get("changes", 0)),
     )  # fmt: skip
-    front.services.start(answer_audit, order=order, look=id, yes=yes)
+    if look.reason == heals.HEAL:
+        front.services.start(heal, mount=look.mount)
+    else:
+        front.services.start(answer_audit, order=order, look=id, yes=yes)
     answer = _data({"looks": [{"id": id, "backendMountId": look.mount, "reason": look.reason, "plan": plan}]})
     answer.status_code = 202
     return answer
@@ -170,7 +175,11 @@ async def _release(connection: Connection, request: Request, principal: Principa
         mount=look.mount, path=NodePath(look.places[0].path) if len(look.places) == 1 else None,
     )  # fmt: skip
     async with connection.transaction():
-        if not await looks.release(connection, look.mount, id, principal.name):
+        if look.reason == heals.HEAL:
+            goes_on = await heals.answer(connection, look.mount, id, principal.name, yes=True)
+        else:
+            goes_on = await looks.release(connection, look.mount, id, principal.name)
+        if not goes_on:
             raise WrongState("A person has said yes to this look already.")
         await second_person(connection, request, principal, ApprovalAct.RELEASE_BRAKE, matter)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from fastapi import APIRouter, Request
@@ -20,11 +21,16 @@ from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import front_of
 from schema import paths
+from schema.drift.scrub import coverage, oldest
 from schema.ids import MountId
 from schema.paths import ROOT
 from schema.principals import authorise
 from schema.store import looks as store
+from schema.store import scrub as scrubs
 from schema.store import watchers
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
 
 router = APIRouter(route_class=Plain, tags=["drift"])
 
@@ -93,16 +99,27 @@ async def consistency(request: Request) -> Response:
     async with front.services.pool.connection() as connection:
         found = await store.consistency(connection, mount.id, path.raw)
         watch = await watchers.of_mount(connection, mount.id)
+        scrub = await _scrub(connection, mount.id)
     return _data({
         "freshSince": found.fresh_since,
         "lastAudit": found.last_audit,
         "watcher": {"state": watch.state, "lagSeconds": watch.lag, "lost": watch.lost}
         if watch is not None else {"state": "none", "lagSeconds": None, "lost": 0},
-        "scrub": {"coverage": None, "oldestVerified": None},
+        "scrub": scrub,
         "findings": found.findings,
         "waiting": found.waiting,
         "hints": found.hints,
     })  # fmt: skip
+
+
+async def _scrub(connection: Connection, mount: MountId) -> dict[str, Any]:
+    policy = (await store.policy(connection, mount)).policy
+    progress, total = await scrubs.progress(connection, mount)
+    rounds = [one for one in (progress.last, progress.now) if one is not None]
+    covered = None
+    if policy.scrub_seconds is not None:
+        covered = coverage(progress, total, policy.scrub_seconds, datetime.now(UTC))
+    return {"coverage": covered, "oldestVerified": oldest(progress), "damaged": sum(one.damaged for one in rounds)}
 
 
 def _data(shown: dict[str, Any]) -> Response:

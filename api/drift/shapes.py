@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any, Literal
 
+from pydantic import Field
+
 from api.http.shapes import EXACT_PATH, CursorPagination, JsonObject, Pagination, Shape
 from schema.drift.acts import DriftKind, FindingState
 from schema.drift.policy import DriftAction, Phase
@@ -54,6 +56,7 @@ class AuditShape(Shape):
 
 class ScrubShape(Shape):
     every_seconds: int
+    bytes_per_second: int = Field(default=0, description="Only where a rate was set")
 
 
 class DriftPolicy(Shape):
@@ -81,6 +84,7 @@ class ScrubCoverage(Shape):
 
     coverage: float | None
     oldest_verified: datetime | None
+    damaged: int
 
 
 class MountConsistency(Shape):
@@ -109,6 +113,7 @@ class DriftFinding(Shape):
     by: str | None
     version: int
     until: datetime | None
+    problem: JsonObject | None
     ended_at: datetime | None
     look_id: int
 

@@ -113,6 +113,12 @@ class Command:
     """The operation that it is an item of, and ..."""
     item: int | None = None
     """... which one"""
+    finding: int | None = None
+    """The finding that it heals, and ..."""
+    finding_version: int | None = None
+    """... at which version it was looked at: it must be this one still"""
+    finding_look: int | None = None
+    """The look that its heal began with"""
 
     @property
     def node_path(self) -> NodePath:

@@ -79,6 +79,19 @@ class TreeTotals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Healing:
+    """Of a command that heals: the finding, and what was seen there. That becomes a version of its own before this command's, so
+    that the way back leads to it."""
+
+    finding: int
+    look: int
+    kind: str
+    """Of what was seen; empty where nothing was"""
+    facts: Facts | None
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """What every intent can say, whatever its step."""
 
@@ -99,6 +112,7 @@ class Intent:
     """A directory with its content, on storage that knows no trees: item by item"""
     atomic_size: int | None = None
     """How many commands its list has, where all are recorded or none"""
+    heal: Healing | None = None
     # What came out of it
     identity: Facts | None = None
     message: str | None = None
@@ -212,6 +226,13 @@ class Restore(Changes):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Revive(Changes):
+    """A missing node is there again: our copy of it appears at its name, which is free."""
+
+    step: ClassVar[str] = "revive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Describe(Changes):
     """Metadata alone; nothing happens on the storage."""
 
@@ -219,7 +240,7 @@ class Describe(Changes):
 
 
 BY_STEP: Mapping[str, type[Intent]] = {
-    kind.step: kind for kind in (Nothing, RefusedIntent, Create, Replace, Delete, Move, Restore, Describe)
+    kind.step: kind for kind in (Nothing, RefusedIntent, Create, Replace, Delete, Move, Restore, Revive, Describe)
 }
 NESTED: Mapping[str, type[Any]] = {
     "before": Before,
@@ -227,6 +248,7 @@ NESTED: Mapping[str, type[Any]] = {
     "replaced": Leaving,
     "departs": Leaving,
     "totals": TreeTotals,
+    "heal": Healing,
 }
 
 

@@ -72,6 +72,30 @@ class KnownCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownFinding:
+    """The finding that a command heals, as it is when that begins."""
+
+    id: int
+    path: bytes
+    kind: str
+    version: int
+    waits: bool
+    """It is decided, and nothing was done yet"""
+    node: int | None
+    node_version: int | None
+    seen: str = ""
+    """The kind of what lies there"""
+    facts: Sequence[int | str] = ()
+    sha256: str | None = None
+    ignored: bool = False
+    """A pattern, or a decision, says by now that the place is left alone"""
+
+    @property
+    def size(self) -> int:
+        return int(self.facts[3]) if self.facts and self.seen == NodeKind.FILE else 0
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """One end of a command: where it acts, or where something appears."""
 
@@ -110,6 +134,7 @@ class Situation:
     """Something below the directory would have a path longer than any may be, where it would lie then"""
     limited: bool = False
     """Its tenant has a quota"""
+    finding: KnownFinding | None = None
     metadata: tuple[int, int] | None = None
     """Bytes of the node's metadata, as it is and as a change of it would leave it"""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from schema import errors
 from schema.commands.claims import Claim, conflicts
 from schema.commands.command import Command, CommandKind, Status
-from schema.commands.decisions import BY_KIND
+from schema.commands.decisions import decision_of
 from schema.commands.intents import Intent, copied_of, kept_in
 from schema.commands.situations import KnownCommand, Place, Situation
 from schema.ids import CommandId
@@ -106,7 +106,7 @@ def decide(request: Command, found: Situation, *, workflow: str, day: str) -> Ve
         return refusal
     if refusal is not None:
         return Refuse(identity, attempt, refusal)
-    decision = BY_KIND[request.kind]
+    decision = decision_of(request)
     intent = replace(
         decision.intend(request, found),
         stage=request.stage,
@@ -140,7 +140,7 @@ def _refusal(request: Command, found: Situation) -> errors.FilestoreError | Busy
     for place in places:
         if place.busy is not None:
             return Busy(place.busy)
-    return BY_KIND[request.kind].refuse(request, found)
+    return decision_of(request).refuse(request, found)
 
 
 def _unusable(place: Place, *, writes: bool) -> errors.FilestoreError | None:

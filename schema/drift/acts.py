@@ -55,6 +55,7 @@ class DriftKind(StrEnum):
     MOVED = "moved"
     UNREADABLE = "unreadable"
     LINKED = "linked"
+    DAMAGED = "damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,15 +230,24 @@ class _Weighing:
     def _stands(self, conclusion: Conclusion) -> None:
         """What the policy says of a node that is MISSING: a finding, unless that is enough by itself."""
         action = self._policy.on_missing
-        if self._terms.acts_on(conclusion) and action in (DriftAction.ASK, DriftAction.RESTORE):
-            state = FindingState.WAITING if action is DriftAction.RESTORE else FindingState.OPEN
-            self._report(DriftKind.MISSING, conclusion, action, state)
+        if self._terms.acts_on(conclusion) and action in HEALING:
+            self._report(DriftKind.MISSING, conclusion, DriftAction.RESTORE, FindingState.WAITING)
+        elif self._terms.acts_on(conclusion) and action is DriftAction.ASK:
+            self._report(DriftKind.MISSING, conclusion, action, FindingState.OPEN)
         if conclusion.node is not None and conclusion.node.is_directory:
             self._covered.add(conclusion.sighting.path)
 
     def _unreadable(self, conclusion: Conclusion) -> None:
         self._out.counts["unreadable"] += 1
         self._report(DriftKind.UNREADABLE, conclusion, self._policy.on_unreadable, FindingState.OPEN)
+
+    def _damaged(self, conclusion: Conclusion) -> None:
+        """No program has meant it: the record follows it on no policy, and our copy comes back if there is one."""
+        self._out.counts["damaged"] += 1
+        acts = self._terms.acts_on(conclusion)
+        action, state = (DriftAction.RESTORE, FindingState.WAITING) if acts else (DriftAction.ASK, FindingState.OPEN)
+        self._report(DriftKind.DAMAGED, conclusion, action, state)
+        self._doubt(conclusion)
 
     def _linked(self, conclusion: Conclusion) -> None:
         self._out.counts["linked"] += 1
@@ -261,6 +271,7 @@ class _Weighing:
         DriftVerdict.STILL_MISSING: _stands,
         DriftVerdict.UNREADABLE: _unreadable,
         DriftVerdict.LINKED: _linked,
+        DriftVerdict.DAMAGED: _damaged,
         DriftVerdict.UNSURE: _unsure,
         DriftVerdict.LEFT: _settled,
         DriftVerdict.NOTHING: _settled,
@@ -274,8 +285,10 @@ class _Weighing:
             self._report(kind, conclusion, DriftAction.ASK, FindingState.OPEN)
             return False
         action = self._policy.on_new if kind is DriftKind.NEW else self._policy.on_changed
-        if action is DriftAction.IMPORT:
+        if action is DriftAction.IMPORT or (action in HEALING and _is_its_own_copy(conclusion)):
             return True
+        if action in HEALING:
+            action = DriftAction.QUARANTINE if kind is DriftKind.NEW else DriftAction.RESTORE
         state = FindingState.WAITING if action in HEALING else FindingState.OPEN
         self._report(kind, conclusion, action, state)
         self._doubt(conclusion)
@@ -302,6 +315,12 @@ class _Weighing:
                 observed(conclusion.sighting),
             )
         )
+
+
+def _is_its_own_copy(conclusion: Conclusion) -> bool:
+    """A directory in the place of a directory: our copy of one is no other. What it holds is judged by itself."""
+    node = conclusion.node
+    return node is not None and node.is_directory and conclusion.sighting.kind == NodeKind.DIRECTORY
 
 
 def observed(sighting: Sighting) -> Mapping[str, Any]:

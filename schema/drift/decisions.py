@@ -24,6 +24,7 @@ _FITTING: Mapping[DriftKind, frozenset[DriftDecision]] = {
     DriftKind.MISSING: frozenset({DriftDecision.ACCEPT, DriftDecision.RESTORE, DriftDecision.IGNORE}),
     DriftKind.MOVED: frozenset({DriftDecision.ACCEPT, DriftDecision.IGNORE}),
     DriftKind.UNREADABLE: frozenset({DriftDecision.IGNORE}),
+    DriftKind.DAMAGED: frozenset({DriftDecision.ACCEPT, DriftDecision.RESTORE, DriftDecision.IGNORE}),
     DriftKind.LINKED: frozenset({DriftDecision.IGNORE}),
 }
 

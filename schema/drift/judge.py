@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from schema.drift.sightings import Believed, FileKey, Record, Sighting, SightState, same_file
+from schema.drift.sightings import Believed, FileKey, Record, Sighting, SightState, same_file, unchanged
 from schema.nodes import NodeKind, NodeState
 
 Parent = int | bytes
@@ -34,6 +34,8 @@ class DriftVerdict(StrEnum):
     GONE = "gone"
     STILL_MISSING = "still_missing"
     UNREADABLE = "unreadable"
+    DAMAGED = "damaged"
+    """Other bytes, and nothing else says that the file was written to"""
     LINKED = "linked"
     """Another name of a file that is a node already, or of one that is not: one file is one node"""
     UNSURE = "unsure"
@@ -257,7 +259,10 @@ def _content(node: Believed, sighting: Sighting) -> DriftVerdict:
         return DriftVerdict.SAME if list(node.facts[9:10]) == list(sighting.facts[9:10]) else DriftVerdict.CHANGED
     if node.sha256 is None and list(node.facts[3:5]) == list(sighting.facts[3:5]):
         return DriftVerdict.SAME  # nobody has read it yet: there is no content that it could differ from
-    return DriftVerdict.SAME if node.sha256 == sighting.sha256 else DriftVerdict.CHANGED
+    if node.sha256 == sighting.sha256:
+        return DriftVerdict.SAME
+    untouched = sighting.key is not None and unchanged(node, sighting.facts)
+    return DriftVerdict.DAMAGED if untouched else DriftVerdict.CHANGED
 
 
 def missed(node: Believed, generation: int) -> Believed | None:

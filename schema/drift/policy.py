@@ -84,6 +84,9 @@ class Policy:
     brake: Brake = field(default_factory=Brake)
     audits: Sequence[AuditTarget] = ()
     scrub_seconds: int | None = None
+    """Each byte is read again within this time"""
+    scrub_rate: int | None = None
+    """Bytes in a second; None: as slow as that time allows"""
     ignore: Sequence[IgnoredPattern] = ()
 
     def ignores(self, path: bytes, now: datetime) -> bool:
@@ -102,9 +105,15 @@ class Policy:
             "onUnreadable": self.on_unreadable.value,
             "brake": {"share": self.brake.share, "count": self.brake.count},
             "audits": [{"path": one.path, "everySeconds": one.every_seconds} for one in self.audits],
-            "scrub": None if self.scrub_seconds is None else {"everySeconds": self.scrub_seconds},
+            "scrub": self._scrub(),
             "ignore": [_pattern(one) for one in self.ignore],
         }
+
+    def _scrub(self) -> dict[str, int] | None:
+        if self.scrub_seconds is None:
+            return None
+        rate = {} if self.scrub_rate is None else {"bytesPerSecond": self.scrub_rate}
+        return {"everySeconds": self.scrub_seconds, **rate}
 
     @classmethod
     def of_json(cls, told: Mapping[str, Any]) -> "Policy":
@@ -119,6 +128,7 @@ class Policy:
             Brake(float(brake["share"]), int(brake["count"])),
             tuple(AuditTarget(one["path"], int(one["everySeconds"])) for one in told.get("audits") or ()),
             int(scrub["everySeconds"]) if scrub else None,
+            scrub.get("bytesPerSecond") if scrub else None,
             tuple(_ignored(one) for one in told.get("ignore") or ()),
         )
 

@@ -194,6 +194,7 @@ UPDATE filestore.nodes n SET
  CROSS JOIN LATERAL filestore.identity_v1(i.facts) s
   LEFT JOIN LATERAL (SELECT k.id, k.depth FROM filestore.nodes k WHERE k.id = i.parent OFFSET 0) p ON true
  WHERE n.id = ANY (ARRAY[i.node]) AND n.version = i.version
+RETURNING n.id
 
 -- name: doubt
 -- Nodes that are not what the record says, or are not there: as long as no other look has confirmed it.
@@ -201,6 +202,7 @@ UPDATE filestore.nodes n SET state = 'inconsistent', missed_in = i.missed_in, ju
        last_drift_at = now(), consistency_checked_at = now()
   FROM jsonb_to_recordset(%(acts)s::jsonb) AS i(node bigint, version bigint, missed_in bigint)
  WHERE n.id = ANY (ARRAY[i.node]) AND n.version = i.version AND n.state IN ('active', 'inconsistent')
+RETURNING n.id
 
 -- name: miss
 -- Nodes whose files are gone.
@@ -208,6 +210,7 @@ UPDATE filestore.nodes n SET state = 'missing', version = n.version + 1, judged 
        last_drift_at = now(), consistency_checked_at = now(), last_reconciled_at = now()
   FROM jsonb_to_recordset(%(acts)s::jsonb) AS i(node bigint, version bigint)
  WHERE n.id = ANY (ARRAY[i.node]) AND n.version = i.version
+RETURNING n.id
 
 -- name: forget
 -- A node and all below it leave the record. What was there is not kept: it was gone before.
@@ -299,20 +302,24 @@ SELECT m.tenant, m.id, decode(i.path, 'hex'), i.kind, i.state, i.node, n.version
  ORDER BY sha256(decode(i.path, 'hex'))
     ON CONFLICT (mount_id, key) WHERE ended_at IS NULL DO UPDATE SET
        last_seen = now(),
-       version = CASE WHEN f.observed <> excluded.observed OR f.kind <> excluded.kind
-            OR (f.node_id, f.node_version) IS DISTINCT FROM (excluded.node_id, excluded.node_version) THEN f.version + 1
-            ELSE f.version END,
-       state = CASE WHEN f.state = 'ignored' AND (f.until IS NULL OR f.until > now()) OR f.observed = excluded.observed
-            AND f.kind = excluded.kind AND f.state <> 'ignored'
-            AND (f.node_id, f.node_version) IS NOT DISTINCT FROM (excluded.node_id, excluded.node_version) THEN f.state
-            ELSE excluded.state END,
+       version = f.version + CASE WHEN filestore.same_finding_v1(f, excluded) THEN 0 ELSE 1 END,
+       state = CASE WHEN f.state = 'ignored' AND (f.until IS NULL OR f.until > now()) THEN f.state
+            WHEN f.state <> 'ignored' AND filestore.same_finding_v1(f, excluded) THEN f.state ELSE excluded.state END,
+       action = CASE WHEN f.decided_by IS NOT NULL AND (f.state = 'ignored' OR filestore.same_finding_v1(f, excluded))
+            THEN f.action ELSE excluded.action END,
+       decided_by = CASE WHEN f.state = 'ignored' OR filestore.same_finding_v1(f, excluded) THEN f.decided_by END,
+       plan = CASE WHEN filestore.same_finding_v1(f, excluded) THEN f.plan END,
+       problem = CASE WHEN filestore.same_finding_v1(f, excluded) THEN f.problem END,
+       tries = CASE WHEN filestore.same_finding_v1(f, excluded) THEN f.tries ELSE 0 END,
+       due_at = CASE WHEN filestore.same_finding_v1(f, excluded) THEN f.due_at ELSE now() END,
        kind = excluded.kind, node_id = excluded.node_id, node_version = excluded.node_version, believed = excluded.believed,
-       observed = excluded.observed, action = excluded.action, look_id = excluded.look_id
+       observed = excluded.observed, look_id = excluded.look_id
 RETURNING f.id, f.node_id, f.path, f.kind, f.state::text, f.version, f.first_seen = f.last_seen AS fresh
 
 -- name: standing
--- Where findings stand.
-SELECT path FROM filestore.findings WHERE mount_id = %(mount)s AND ended_at IS NULL AND state <> 'ignored'
+-- Where findings stand that a look without a trace of them ends. Damage shows only when its bytes are read.
+SELECT path FROM filestore.findings
+ WHERE mount_id = %(mount)s AND ended_at IS NULL AND state <> 'ignored' AND kind <> 'damaged'
 
 -- name: settle
 -- Findings of places where all is well.

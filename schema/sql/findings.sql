@@ -5,7 +5,7 @@
 SELECT f.id, f.mount_id, f.path, jsonb_build_object('id', f.id, 'kind', f.kind, 'backendMountId', f.mount_id,
            'nodeId', f.node_id, 'path', f.shown, 'believed', f.believed, 'observed', f.observed, 'firstSeen', f.first_seen,
            'lastSeen', f.last_seen, 'state', f.state, 'action', f.action, 'by', f.decided_by, 'version', f.version,
-           'until', f.until, 'endedAt', f.ended_at, 'lookId', f.look_id)
+           'until', f.until, 'problem', f.problem, 'endedAt', f.ended_at, 'lookId', f.look_id)
        || jsonb_strip_nulls(jsonb_build_object('pathB64', filestore.path_b64_v1(f.path, f.shown))) AS document
   FROM filestore.findings f
  WHERE f.tenant = %(tenant)s AND f.id > %(after)s
@@ -30,6 +30,6 @@ SELECT x.path FROM unnest(%(paths)s::bytea[]) AS x(path)
 -- name: decide
 -- What was decided. A finding that ends says when.
 UPDATE filestore.findings SET state = %(state)s::filestore.finding_state, action = %(action)s, decided_by = %(principal)s,
-       until = %(until)s, version = version + 1,
+       until = %(until)s, version = version + 1, problem = NULL, tries = 0, due_at = now(),
        ended_at = CASE WHEN %(state)s IN ('open', 'waiting', 'ignored') THEN NULL ELSE now() END
  WHERE id = ANY(%(ids)s::bigint[])

@@ -9,7 +9,8 @@ SELECT pg_advisory_xact_lock(%(lock)s::integer, (q.id & 2147483647)::integer)
 
 -- name: room
 -- The quotas for which some of these commands would make more: how much there is, how much running commands may add, and how
--- much each of these would. `n` is the number of a command in its list.
+-- much each of these would. `n` is the number of a command in its list. What runs is looked at once for all quotas; see
+-- quota_reserved_v1.
 WITH claim AS MATERIALIZED (
     SELECT s.id, jsonb_object_agg(s.n, jsonb_build_array(greatest(s.bytes, 0), greatest(s.nodes, 0))) AS claims
       FROM (SELECT q.id, i.n, sum(x.bytes + CASE WHEN q.trash THEN x.kept ELSE 0 END) AS bytes, sum(x.nodes) AS nodes
@@ -21,14 +22,31 @@ WITH claim AS MATERIALIZED (
              GROUP BY q.id, i.n) s
      WHERE s.bytes > 0 OR s.nodes > 0
      GROUP BY s.id
+), quota AS MATERIALIZED (
+    SELECT q.facts, c.claims
+      FROM claim c CROSS JOIN LATERAL (SELECT k AS facts FROM filestore.quotas k WHERE k.id = c.id OFFSET 0) q
+), running AS MATERIALIZED (
+    SELECT c.id, m.tenant, x.*
+      FROM (SELECT k.id, k.tenant FROM filestore.backend_mounts k
+             WHERE k.removed_at IS NULL AND EXISTS (
+                   SELECT FROM quota q WHERE (q.facts).tenant = k.tenant
+                      AND ((q.facts).mount_id IS NULL OR (q.facts).mount_id = k.id OR (q.facts).trash)) OFFSET 0) m
+     CROSS JOIN LATERAL (SELECT c.id, c.intent, c.mount_id, c.path, c.principal FROM filestore.commands c
+                          WHERE c.mount_id = m.id AND c.status = 'running' OFFSET 0) c
+     CROSS JOIN LATERAL filestore.shifts_v1(c.intent, c.mount_id, c.path, c.principal) x
 )
-SELECT q.id, q.mount_id, q.path, q.principal, q.max_bytes, q.max_nodes, q.soft_bytes, q.soft_nodes, q.peak_bytes, q.peak_nodes,
-       q.soft_since IS NOT NULL AS soft, c.claims, u.bytes, u.nodes, r.bytes AS reserved_bytes, r.nodes AS reserved_nodes
-  FROM claim c
- CROSS JOIN LATERAL (SELECT k.* FROM filestore.quotas k WHERE k.id = c.id OFFSET 0) q
- CROSS JOIN LATERAL filestore.quota_use_v1(q) u
- CROSS JOIN LATERAL filestore.quota_reserved_v1(q) r
- ORDER BY q.id
+SELECT (q.facts).id, (q.facts).mount_id, (q.facts).path, (q.facts).principal, (q.facts).max_bytes, (q.facts).max_nodes,
+       (q.facts).soft_bytes, (q.facts).soft_nodes, (q.facts).peak_bytes, (q.facts).peak_nodes,
+       (q.facts).soft_since IS NOT NULL AS soft, q.claims, u.bytes, u.nodes, r.bytes AS reserved_bytes, r.nodes AS reserved_nodes
+  FROM quota q
+ CROSS JOIN LATERAL filestore.quota_use_v1(q.facts) u
+ CROSS JOIN LATERAL (
+     SELECT coalesce(sum(greatest(s.bytes, 0)), 0)::bigint AS bytes, coalesce(sum(greatest(s.nodes, 0)), 0)::bigint AS nodes
+       FROM (SELECT sum(x.bytes + CASE WHEN (q.facts).trash THEN x.kept ELSE 0 END) AS bytes, sum(x.nodes) AS nodes
+               FROM running x
+              WHERE x.tenant = (q.facts).tenant AND filestore.quota_covers_v1(q.facts, x.mount_id, x.path, x.principal)
+              GROUP BY x.id) s) r
+ ORDER BY (q.facts).id
 
 -- name: room_at
 -- The quotas in whose scope a place lies that something may be put at: the same, for something that has no command yet.

@@ -24,7 +24,8 @@ UPDATE filestore.commands c
  WHERE c.id = ANY (ARRAY[i.id]) AND c.status = 'running' AND c.attempt = i.attempt
 RETURNING c.id::text, c.status::text, c.intent->>'step' AS step, coalesce(c.request->>'path', '') AS shown,
           coalesce((c.intent->>'tree')::boolean, false) AS tree, c.intent ?| ARRAY['replaced', 'departs'] AS ousts,
-          c.intent ? 'source' AS copies, c.intent ? 'items' AS items, c.operation_id IS NOT NULL AS of_operation
+          c.intent ? 'source' AS copies, c.intent ? 'items' AS items, c.operation_id IS NOT NULL AS of_operation,
+          c.intent ? 'heal' AS heals
 
 -- name: close_snapshots
 -- The versions that end now. Content that leaves its place: where it is kept, until when, and which file it is, for all versions
@@ -37,7 +38,7 @@ WITH ending AS (
            CASE c.intent->>'step' WHEN 'restore' THEN decode(c.intent->>'place', 'hex') END AS back
       FROM filestore.commands c
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded'
-       AND c.intent->>'step' IN ('replace', 'delete', 'move', 'restore', 'describe')
+       AND c.intent->>'step' IN ('replace', 'delete', 'move', 'restore', 'describe', 'revive')
      UNION ALL
     SELECT (o.leaves->>'node')::bigint, convert_to(o.leaves->>'trash', 'UTF8'), o.leaves->'expected', NULL
       FROM filestore.commands c CROSS JOIN LATERAL filestore.leaving_v1(c.intent) o
@@ -178,7 +179,8 @@ WITH changed AS (
         version = i.version, updated_at = now(), last_modified_at = now(),
         observed_at = CASE i.step WHEN 'describe' THEN n.observed_at ELSE now() END,
         observed_by = CASE i.step WHEN 'describe' THEN n.observed_by ELSE c.id END,
-        state = CASE i.step WHEN 'delete' THEN 'deleted' WHEN 'restore' THEN 'active' ELSE n.state END,
+        state = CASE i.step WHEN 'delete' THEN 'deleted' WHEN 'restore' THEN 'active' WHEN 'revive' THEN 'active' ELSE n.state END,
+        missed_in = CASE i.step WHEN 'revive' THEN NULL ELSE n.missed_in END,
         deleted_at = CASE i.step WHEN 'delete' THEN now() END,
         last_drift_at = CASE WHEN i.drift IS NOT NULL THEN now() ELSE n.last_drift_at END,
         parent_id = coalesce(l.parent, n.parent_id), name = coalesce(l.name, n.name),

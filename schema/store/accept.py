@@ -21,11 +21,22 @@ SQL = load("accept")
 
 async def accept(connection: Connection, look: Look, finding: HeldFinding, sighting: Sighting) -> None:
     """`sighting`: what lies there now, looked at a moment ago. Raises StaleFinding, JudgedMismatch."""
-    here = await _here(connection, look, finding)
     if finding.kind is DriftKind.MISSING:
+        here = await _here(connection, look, finding)
         assert here is not None, "a missing node is found by its id"
         return await judged.delete(connection, look, here)
-    await judged.write(connection, look, LookOutcome(acts=await _acts(connection, finding, sighting, here)))
+    await judged.write(connection, look, LookOutcome(acts=await acts(connection, look, finding, sighting)))
+
+
+async def node(connection: Connection, look: Look, id: int) -> Believed | None:
+    """A node as the record has it now."""
+    row = await (await connection.execute(SQL["node"], {"id": id})).fetchone()
+    return None if row is None else node_of(row, look)
+
+
+async def acts(connection: Connection, look: Look, finding: HeldFinding, sighting: Sighting) -> list[Act]:
+    """What makes a record of what lies there. Raises StaleFinding."""
+    return await _acts(connection, finding, sighting, await _here(connection, look, finding))
 
 
 async def _here(connection: Connection, look: Look, finding: HeldFinding) -> Believed | None:

@@ -68,7 +68,7 @@ async def conclude(connection: Connection, look: Look, now: datetime) -> Conclud
         conclusions = [one for one in conclusions if terms.acts_on(one)]
     outcome = weigh(conclusions, terms)
     outcome.settled += await _over(connection, look, outcome, judgement, sightings)
-    nodes = await _size(connection, look.mount)
+    nodes = await size(connection, look.mount)
     if look.whole and outcome.changes > look.allows and terms.policy.brake.holds(outcome.changes, nodes):
         return Concluded(outcome, judgement.waiting, nodes, held=True)
     await judged.write(connection, look, outcome)
@@ -78,13 +78,18 @@ async def conclude(connection: Connection, look: Look, now: datetime) -> Conclud
 
 async def _seen(connection: Connection, look: Look, terms: Terms, now: datetime) -> list[Sighting]:
     """What the look came upon, but for places that are ignored."""
-    cursor = await connection.execute(SQL["ignored"], {"mount": look.mount})
-    ignored = {bytes(row["path"]) for row in await cursor.fetchall()}
+    left_alone = await ignored(connection, look.mount)
     return [
         one
         for one in await looks.entries(connection, look.id)
-        if not terms.policy.ignores(one.path, now) and not any(path in ignored for path in _upwards(one.path))
+        if not terms.policy.ignores(one.path, now) and not any(path in left_alone for path in upwards(one.path))
     ]
+
+
+async def ignored(connection: Connection, mount: MountId) -> set[bytes]:
+    """Places that a person told Filestore to leave alone, each with all below it."""
+    cursor = await connection.execute(SQL["ignored"], {"mount": mount})
+    return {bytes(row["path"]) for row in await cursor.fetchall()}
 
 
 async def _over(
@@ -96,10 +101,11 @@ async def _over(
     standing = [bytes(row["path"]) for row in await cursor.fetchall()]
     open_still = {one.path for one in sightings} - set(outcome.settled) | set(judgement.waiting)
     covered = [path for path in standing if look.covers(path)]
-    return [path for path in covered if not any(above in open_still for above in _upwards(path))]
+    return [path for path in covered if not any(above in open_still for above in upwards(path))]
 
 
-def _upwards(path: bytes) -> Iterator[bytes]:
+def upwards(path: bytes) -> Iterator[bytes]:
+    """The path, and all above it but the root."""
     yield path
     while b"/" in path:
         path = path.rpartition(b"/")[0]
@@ -216,6 +222,6 @@ def _node(row: DictRow, look: Look, blocked: Blocked) -> Believed:
     )  # fmt: skip
 
 
-async def _size(connection: Connection, mount: MountId) -> int:
+async def size(connection: Connection, mount: MountId) -> int:
     row = await (await connection.execute(SQL["size"], {"mount": mount})).fetchone()
     return int(row["nodes"]) if row else 0

@@ -56,9 +56,11 @@ class _Written:
         return self.made[act.sighting.path] if act.node is None else act.node.id
 
 
-async def write(connection: Connection, look: Look, outcome: LookOutcome) -> None:
-    """Raises JudgedMismatch."""
-    work = _Written(look, outcome.acts)
+async def write(
+    connection: Connection, look: Look, outcome: LookOutcome, made: Mapping[bytes, int] | None = None
+) -> None:
+    """`made`: ids that new nodes have already, by their paths. Raises JudgedMismatch."""
+    work = _Written(look, outcome.acts, made=dict(made or {}))
     values = {"mount": look.mount, "whole": look.whole, "started": look.started_at, "look": look.id}
     row = await (await connection.execute(SQL["count"], values)).fetchone()
     assert row is not None
@@ -122,7 +124,7 @@ def rises(act: Act) -> bool:
 
 
 async def _number(connection: Connection, work: _Written) -> None:
-    new = work.of(Deed.CREATE)
+    new = [act for act in work.of(Deed.CREATE) if act.sighting.path not in work.made]
     cursor = await connection.execute(SQL["new_ids"], {"count": len(new)})
     for act, row in zip(new, await cursor.fetchall(), strict=True):
         work.made[act.sighting.path] = row["id"]
@@ -260,8 +262,9 @@ async def _exactly(
     if not rows:
         return
     cursor = await connection.execute(query, {"acts": _json(rows), "conclusion": work.conclusion})
-    if cursor.rowcount != len(rows):
-        raise JudgedMismatch(f"{len(rows)} nodes to write, {cursor.rowcount} written")
+    written = len(await cursor.fetchall())
+    if written != len(rows):
+        raise JudgedMismatch(f"{len(rows)} nodes to write, {written} written")
 
 
 # Journal and events

@@ -74,6 +74,8 @@ class EndedRow:
     """Its tree went item by item"""
     of_operation: bool = False
     """It carries out an item of an operation"""
+    heals: bool = False
+    """It heals a finding"""
 
     @property
     def writes(self) -> bool:
@@ -95,6 +97,7 @@ async def end(connection: Connection, applied: Sequence[Applied]) -> dict[Comman
             row["copies"],
             row["items"],
             row["of_operation"],
+            row["heals"],
         )
         for row in await cursor.fetchall()
     }

@@ -20,6 +20,7 @@ import psycopg
 from schema.access.decision import may
 from schema.access.quotas import Limit, QuotaScope
 from schema.access.rules import Grant
+from schema.commands.verdicts import Go
 from schema.ids import MountId
 from schema.migrate import migrate
 from schema.paths import NodePath
@@ -111,7 +112,8 @@ async def writes(pool: Pool, rounds: int) -> None:
         lists = [[upload(mount, f"d/{w}-{n}", **one) for n in range(LIST)] for w in range(WRITERS)]
         began = time.perf_counter()
         for made in lists:  # a mount begins one list at a time, whatever its writers
-            await protocol.run(mount, *made)
+            verdicts = await protocol.run(mount, *made)
+            assert all(isinstance(verdict, Go) for verdict in verdicts.values()), verdicts
         return (time.perf_counter() - began) / (WRITERS * LIST)
 
     async def bare() -> float:

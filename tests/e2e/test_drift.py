@@ -1,5 +1,6 @@
 """Drift on the real stack: what another program does to a mount becomes the record, or waits for a person."""
 
+import os
 import shutil
 from typing import Any
 
@@ -7,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.e2e.test_commands import refused, result
-from tests.fix_service import MountOfTest, Service, until
+from tests.fix_service import MountOfTest, Service, check_mounts, until
 
 HINT = "INSERT INTO filestore.drift_hints (mount_id, path, subtree, reason) VALUES (%s, %s, false, 'test')"
 
@@ -145,3 +146,56 @@ def test_a_brake_holds_a_look_that_would_change_much_until_a_person_says_yes(
         lambda: result(service.call("GET", "/v1/drift/looks", params={"backendMountId": tree.id}), 200)["looks"] == []
     )
     assert states(service, tree)["a"] == "active"
+
+
+def test_what_was_decided_is_put_right_from_our_copies(service: Service, tree: MountOfTest) -> None:
+    """By policy and by a person, brake included; the way back of an undo leads to what lay there."""
+    result(service.upload(tree, "copy-of-a", b"a"), 201)
+    result(service.upload(tree, "copy-of-c", b"d/c"), 201)
+    policy(service, tree, onNew="quarantine", onChanged="restore", onMissing="ask", brake={"share": 1, "count": 1})
+    reconciled(service, tree, "", detectChildren=True)
+    (tree.root / "a").write_bytes(b"theirs")
+    (tree.root / "stray").write_bytes(b"stray")
+    reconciled(service, tree, "", detectChildren=True)
+    looks = "/v1/drift/looks"
+    assert until(lambda: result(service.call("GET", looks, params={"backendMountId": tree.id}), 200)["looks"])
+    [held] = result(service.call("GET", looks, params={"backendMountId": tree.id}), 200)["looks"]
+    assert (held["reason"], held["plan"]["counts"]) == ("heal", {"restore": 1, "quarantine": 1})
+    assert ((tree.root / "a").read_bytes(), (tree.root / "stray").exists()) == (b"theirs", True)
+    result(service.call("POST", f"{looks}/{held['id']}/release"), 202)
+    refused(service.call("POST", f"{looks}/{held['id']}/release"), 404, "NOT_FOUND")
+    assert until(lambda: (tree.root / "a").read_bytes() == b"a" and not (tree.root / "stray").exists())
+    policy(service, tree, onMissing="ask")
+    shutil.rmtree(tree.root / "d")
+    reconciled(service, tree, "", detectChildren=True)
+    found = inbox(service, tree)["d"]
+    body = {"ids": [{"id": found["id"], "version": found["version"]}], "decision": "restore"}
+    assert result(service.call("POST", "/v1/drift/decide", json=body), 200)["findings"][0]["state"] == "waiting"
+    assert until(lambda: (tree.root / "d" / "c").exists() and "d/e/f" in inbox(service, tree, state="open"))
+    assert states(service, tree) == {
+        "a": "active", "b": "active", "copy-of-a": "active", "copy-of-c": "active", "d": "active", "d/c": "active",
+        "d/e": "active", "d/e/f": "missing",
+    }  # fmt: skip
+    assert inbox(service, tree)["d/e/f"]["problem"]["code"] == "CONTENT_EXPIRED"
+    node = service.at(tree, "a").json()["data"]
+    versions = result(service.call("GET", f"/v1/nodes/{node['id']}/snapshots"), 200)["snapshots"]
+    assert [(one["version"], one["sizeBytes"]) for one in versions[:2]] == [
+        (node["version"], 1),
+        (node["version"] - 1, 6),
+    ]
+    content = service.call("GET", versions[1]["contentUrl"])
+    assert content.content == b"theirs"
+    place = tree.root / "a"
+    was = place.stat()
+    place.write_bytes(b"x")
+    os.utime(place, ns=(was.st_atime_ns, was.st_mtime_ns))
+    policy(service, tree, onMissing="ask", scrub={"everySeconds": 2})
+    assert until(lambda: place.read_bytes() == b"a")
+    assert until(lambda: scrub_of(service, tree)["coverage"] == 1.0 and scrub_of(service, tree)["oldestVerified"])
+    policy(service, tree)
+    check_mounts([tree])
+
+
+def scrub_of(service: Service, mount: MountOfTest) -> dict[str, Any]:
+    scrub: dict[str, Any] = result(service.call("GET", f"/v1/backend-mounts/{mount.id}/consistency"), 200)["scrub"]
+    return scrub

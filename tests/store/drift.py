@@ -16,7 +16,7 @@ from activities import budgets
 from activities.drift.observe import LookEnd, LookOrder, Observe
 from activities.executors.base import Executor
 from activities.executors.local.executor import LocalExecutor
-from schema.check import ListedFacts, Severity, StorageFacts, check
+from schema.check import ListedFacts, Severity, StorageFacts, check, wanted_places
 from schema.ids import MountId
 from schema.store import check as check_store
 from schema.store import mounts
@@ -126,8 +126,12 @@ class Drifting:
             ListedFacts(entry.path.raw, entry.kind, entry.identity.facts(), self._digest(entry.path.raw, entry.kind))
             for entry in self.executor.walk()
         ]
-        found = check(record, StorageFacts(listing))
+        found = check(record, StorageFacts(listing, {place: self._size(place) for place in wanted_places(record)}))
         return [f"{one.kind} {one.where}: {one.message}" for one in found if one.severity is Severity.ERROR]
+
+    def _size(self, place: bytes) -> int | None:
+        kept = self.root / ".filestore" / "trash" / os.fsdecode(place)
+        return kept.lstat().st_size if os.path.lexists(kept) else None
 
     def _digest(self, path: bytes, kind: str) -> bytes | None:
         return hashlib.sha256((self.root / os.fsdecode(path)).read_bytes()).digest() if kind == "file" else None

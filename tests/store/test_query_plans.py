@@ -143,8 +143,7 @@ FILL = [
        SELECT 'main', 'x', %(mount)s, ('p' || i)::bytea, 'manual', CASE WHEN i %% 5000 = 0 THEN 'running' ELSE 'succeeded'
               END::filestore.job_status, CASE WHEN i %% 5000 <> 0 THEN now() END FROM generate_series(1, 50000) i""",
     """INSERT INTO filestore.quotas (tenant, mount_id, path, principal, max_bytes, created_by)
-       VALUES ('main', %(mount)s, NULL, NULL, 1, 'x'), ('main', %(mount)s, '5', NULL, 1, 'x'),
-              ('main', NULL, NULL, 'user1', 1, 'x')""",
+       VALUES ('main', %(mount)s, '5', NULL, 1, 'x'), ('main', NULL, NULL, 'user1', 1, 'x')""",
     """INSERT INTO filestore.charges (mount_id, principal, size_bytes, node_count)
        SELECT %(mount)s, 'user' || i, i, 1 FROM generate_series(1, 20000) i""",
     """INSERT INTO filestore.charge_deltas (mount_id, principal, size_bytes, node_count)
@@ -243,7 +242,8 @@ GROWING = json.dumps([{"n": n, "tenant": "main", "mount": 1, "path": b"5/new".he
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
 RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
-LOOKS, CONCLUDE, HOLDS = load("looks"), load("conclude"), load("holds")
+LOOKS, CONCLUDE, HOLDS, HEALS = load("looks"), load("conclude"), load("holds"), load("heals")
+SCRUB = load("scrub")
 HELD = json.dumps([{"n": 1, "mount": 1, "path": "35", "above": [0], "tree": True}])
 LISTED = {"paths": [b"5/", b"6/"], "devices": [0, 0], "inodes": [7, 8], "births": [7, 8]}
 NOW = datetime.now(UTC) + timedelta(days=1)
@@ -422,10 +422,29 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         QUOTAS["room"], {"items": GROWING}, {"nodes_directory", "rollup_deltas_directory", "charges_of", "commands_running"},
     ),
     "room at a place": (
-        QUOTAS["room_at"], {"tenant": "main", "mount": 1, "path": b"5/new", "principal": "user1"}, {"nodes_directory"},
+        QUOTAS["room_at"], {"tenant": "main", "mount": 1, "path": b"6/new", "principal": "user1"}, {"charges_of"},
     ),
     "held looks": (LOOKS["held"], {"mount": 1}, {"looks_open"}),
     "a look": (LOOKS["find"], {"look": 500}, {"looks_pkey"}),
+    "mounts with heals": (HEALS["due_mounts"], {"mounts": [1, 2]}, {"findings_due"}),
+    "heals a brake is asked about": (HEALS["unweighed"], {"mount": 1, "limit": 1000}, {"findings_due"}),
+    "heals that are due": (HEALS["due"], {"mount": 1, "limit": 32}, {"findings_due"}),
+    "the next heal": (HEALS["next_due"], {"mount": 1}, {"findings_due"}),
+    "copies for a heal": (HEALS["copies"], {"mount": 1, "tenant": "main", "sha256": HASH, "node": 500, "limit": 8},
+                          {"snapshots_copies", "nodes_sha256"}),
+    "findings of heals": (HEALS["known"], {"ids": [500, 501]}, {"findings_pkey"}),
+    "what heals found": (HEALS["healing"], {"ids": IDS}, {"commands_pkey"}),
+    "how heals ended": (HEALS["ends"], {"ids": IDS}, {"commands_pkey"}),
+    "heals that were tried": (HEALS["tried"], {"tries": "[]", "most": 8}, {"findings_pkey"}),
+    "the plan of heals": (HEALS["plan"], {"ids": [500, 501], "plan": 0}, {"findings_pkey"}),
+    "the answer to heals": (HEALS["answer"], {"yes": True, "look": 500}, {"findings_plan"}),
+    "what a directory held that is back": (HEALS["open_below"], {"findings": [500]}, {"findings_pkey", "nodes_name"}),
+    "contents to scrub": (SCRUB["page"], {"mount": 1, "directory": b"5/", "name": b"", "limit": 128},
+                          {"nodes_directory", "nodes_name"}),
+    "contents to scrub behind": (SCRUB["behind"], {"mount": 1, "directory": b"5/"}, {"nodes_directory"}),
+    "how far a scrub is": (SCRUB["progress"], {"mount": 1}, {"nodes_directory"}),
+    "damage": (SCRUB["seen_damaged"], {"node": 500, "version": 1, "ctime": 7}, {"nodes_pkey"}),
+    "content that is lost": (CONCLUDE["lose_content"], {"ids": [500, 501]}, {"snapshots_pkey"}),
     "findings of a decision": (load("findings")["lock"], {"ids": [500, 501]}, {"findings_pkey"}),
     "jobs that are due": (load("reconciliations")["due"], {"mount": 1, "silent": 9.0}, {"reconciliation_jobs_open"}),
     "directories of a look": (LOOKS["directories"], {"mount": 1, **LISTED}, {"nodes_directory", "nodes_inode"}),

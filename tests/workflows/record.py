@@ -28,6 +28,8 @@ WANTED = {
     "LookAt": 2,
     "AuditMount": 2,
     "ReconcilePlace": 3,
+    "HealFindings": 2,
+    "ScrubMount": 2,
 }
 """How many different shapes of each to keep: a shape is its sequence of event types and activities. Those that are there stay."""
 

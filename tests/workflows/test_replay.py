@@ -11,8 +11,10 @@ from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
 from workflows.converter import data_converter
 from workflows.drift.audit import AuditMount
+from workflows.drift.heal import HealFindings
 from workflows.drift.look_at import LookAt
 from workflows.drift.reconcile import ReconcilePlace
+from workflows.drift.scrub import ScrubMount
 from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
@@ -24,7 +26,7 @@ from workflows.upkeep.sweep_mount import SweepMount
 
 WORKFLOWS = [
     RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord, RecomputeRollups, ProveRollups, PlanOperation,
-    RunOperation, LookAt, AuditMount, ReconcilePlace, PurgeTrash,
+    RunOperation, LookAt, AuditMount, ReconcilePlace, PurgeTrash, HealFindings, ScrubMount,
 ]  # fmt: skip
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 

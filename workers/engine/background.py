@@ -60,7 +60,7 @@ async def run(engine: Engine) -> None:
                 await drive_due(engine.client, pool, mount, settings.overdue_seconds)
                 await recompute_due(engine.client, pool, mount, settings.overdue_seconds)
                 await drift.start_due(engine.client, pool, mount, settings.overdue_seconds)
-            await drift.ensure_audits(engine.client, pool, mounts)
+            await drift.ensure_schedules(engine.client, pool, mounts)
             await deliver_due(engine.client, pool)
             async with pool.connection() as connection:
                 await quota_store.look(connection)
@@ -156,4 +156,5 @@ async def drop_schedules(client: Client, scheduled: set[MountId], resting: set[M
         for schedule in (f"sweep/{mount}", f"rollups/proof/{mount}", f"trash/{mount}"):
             with suppress(RPCError):
                 await client.get_schedule_handle(schedule).delete()
+    await drift.drop_schedules(client, scheduled.intersection(resting))
     return scheduled.difference(resting)

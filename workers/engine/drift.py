@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from temporalio.client import Client, ScheduleActionStartWorkflow
+from temporalio.service import RPCError
 
 from activities.drift.jobs import JobRef
 from activities.drift.observe import LookOrder
-from schema.store import drift_hints
+from schema.drift.scrub import pause
+from schema.store import drift_hints, heals
 from schema.store import looks as look_store
 from schema.store import reconciliations as job_store
+from schema.store import scrub as scrub_store
 from workers.engine.schedules import ensure
 from workflows.drift.audit import AuditMount
-from workflows.drift.start import look_at, reconcile
+from workflows.drift.scrub import ScrubMount
+from workflows.drift.start import heal, look_at, reconcile
 from workflows.queues import bulk_queue
 
 if TYPE_CHECKING:
@@ -24,32 +30,50 @@ if TYPE_CHECKING:
     from schema.store.pool import Pool
 
 _PREFIX = "drift-audit/"
+_SCRUB = "drift-scrub/"
 
 
 async def start_due(client: Client, pool: Pool, mount: MountId, silent_seconds: float) -> None:
-    """Hints without a look, and jobs whose workflow was not heard of."""
+    """Hints without a look, findings without a heal, and jobs whose workflow was not heard of."""
     async with pool.connection() as connection:
         hinted = await drift_hints.waiting(connection)
         jobs = await job_store.due(connection, mount, silent_seconds)
+        healable = await heals.due_mounts(connection, [mount])
     if mount in hinted:
         await look_at(client, mount)
+    if healable:
+        await heal(client, mount)
     for job, tenant in jobs:
         await reconcile(client, mount, JobRef(job, tenant))
 
 
-async def ensure_audits(client: Client, pool: Pool, mounts: list[MountId]) -> None:
-    """A schedule for each target of each policy, and none for those that are not in one any more."""
+async def ensure_schedules(client: Client, pool: Pool, mounts: list[MountId]) -> None:
+    """A schedule for each target and for the scrub of each policy, and none for what is in no policy any more."""
     async with pool.connection() as connection:
         targets = await look_store.audit_targets(connection, mounts)
+        scrubs = await scrub_store.scrubbed(connection, mounts)
     wanted = {_name(mount, target): (mount, target) for mount, target in targets}
     for name, (mount, target) in wanted.items():
         order = LookOrder(mount, "audit", whole=not target.path, paths=[target.path.encode().hex()], subtree=True)
-        action = ScheduleActionStartWorkflow(AuditMount.run, order, id=name, task_queue=bulk_queue(mount))
-        await ensure(client, name, action, timedelta(seconds=target.every_seconds))
-    ours = tuple(f"{_PREFIX}{mount}/" for mount in mounts)
+        audit = ScheduleActionStartWorkflow(AuditMount.run, order, id=name, task_queue=bulk_queue(mount))
+        await ensure(client, name, audit, timedelta(seconds=target.every_seconds))
+    for mount, policy in scrubs.items():
+        name = f"{_SCRUB}{mount}"
+        scrub = ScheduleActionStartWorkflow(ScrubMount.run, mount, id=name, task_queue=bulk_queue(mount))
+        await ensure(client, name, scrub, pause(policy.scrub_seconds or 1))
+    await drop_schedules(client, mounts, keep={*wanted, *(f"{_SCRUB}{mount}" for mount in scrubs)})
+
+
+async def drop_schedules(client: Client, mounts: Iterable[MountId], keep: Collection[str] = ()) -> None:
+    """Of these mounts, but for those to keep: a mount at rest is neither audited nor scrubbed."""
+    audits = tuple(f"{_PREFIX}{mount}/" for mount in mounts)
+    scrubs = {f"{_SCRUB}{mount}" for mount in mounts}
+    if not scrubs:
+        return
     async for found in await client.list_schedules():
-        if found.id.startswith(ours) and found.id not in wanted:
-            await client.get_schedule_handle(found.id).delete()
+        if (found.id.startswith(audits) or found.id in scrubs) and found.id not in keep:
+            with suppress(RPCError):
+                await client.get_schedule_handle(found.id).delete()
 
 
 def _name(mount: MountId, target: AuditTarget) -> str:

@@ -15,8 +15,10 @@ from activities.commands.begin import Begin
 from activities.commands.commit import Commit
 from activities.commands.finish import Finish
 from activities.commands.stage import StageCopies
+from activities.drift.heal import Heal
 from activities.drift.jobs import Jobs
 from activities.drift.observe import Observe
+from activities.drift.scrub import Scrub
 from activities.events.deliver import Deliver
 from activities.events.publish import Publish
 from activities.operations.chunk import NextChunk
@@ -34,8 +36,10 @@ from workers.process.beats import EVERY_SECONDS, Beats
 from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
 from workflows.drift.audit import AuditMount
+from workflows.drift.heal import HealFindings
 from workflows.drift.look_at import LookAt
 from workflows.drift.reconcile import ReconcilePlace
+from workflows.drift.scrub import ScrubMount
 from workflows.events.deliver import DeliverEvents
 from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
@@ -70,6 +74,8 @@ class Activities:
     imports: ImportTree
     observe: Observe
     jobs: Jobs
+    heal: Heal
+    scrub: Scrub
     interceptors: Sequence[Interceptor] = (Beats(),)
     """Interceptors around each activity"""
 
@@ -89,7 +95,8 @@ class Activities:
     @property
     def _drift(self) -> Sequence[Callable[..., Any]]:
         steps: list[Callable[..., Any]] = [self.observe.begin, self.observe.read, self.observe.conclude]
-        return [*steps, self.observe.discard, self.observe.answer, self.jobs.start, self.jobs.end]
+        heals: list[Callable[..., Any]] = [self.heal.prepare, self.heal.end, self.scrub.scrub]
+        return [*steps, self.observe.discard, self.observe.answer, self.jobs.start, self.jobs.end, *heals]
 
 
 def mutation_worker(settings: Settings, client: Client, mount: MountId, activities: Activities) -> Worker:
@@ -121,6 +128,8 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
             LookAt,
             AuditMount,
             ReconcilePlace,
+            HealFindings,
+            ScrubMount,
         ],
         activities=activities.bulk,
         max_concurrent_workflow_task_polls=2,

@@ -9,6 +9,7 @@ from activities.drift.observe import LookOrder
 from schema.ids import MountId
 from workflows.commands.attributes import FS_MOUNT
 from workflows.drift.audit import Answer, AuditMount
+from workflows.drift.heal import HealFindings
 from workflows.drift.look_at import LookAt, audit_of
 from workflows.drift.reconcile import ReconcilePlace
 from workflows.queues import bulk_queue
@@ -51,6 +52,20 @@ async def answer_audit(client: Client, order: LookOrder, look: int, yes: bool) -
             raise
         if yes:
             await audit(client, order)
+
+
+async def heal(client: Client, mount: MountId) -> None:
+    """There is something to heal. Doing it once more is harmless: the one that runs takes it too."""
+    await client.start_workflow(
+        HealFindings.run,
+        args=[mount, 0],
+        id=f"heal/{mount}",
+        task_queue=bulk_queue(mount),
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        start_signal="nudge",
+        static_summary="put right what was decided",
+        search_attributes=_of(mount),
+    )
 
 
 async def reconcile(client: Client, mount: MountId, job: JobRef) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from schema import errors
 from schema.commands.claims import Claim
 from schema.commands.command import Command, CommandKind
-from schema.commands.decisions import copy, create_directory, delete, describe, move, restore, upload
+from schema.commands.decisions import copy, create_directory, delete, describe, heal, move, restore, upload
 from schema.commands.intents import Intent
 from schema.commands.situations import Situation
 
@@ -34,3 +34,8 @@ BY_KIND = {
         CommandKind.RESTORE: restore,
     }.items()
 }
+_HEAL = Decision(heal.refuse, heal.intend, heal.claims)
+
+
+def decision_of(request: Command) -> Decision:
+    return BY_KIND[request.kind] if request.finding is None else _HEAL

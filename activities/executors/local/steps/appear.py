@@ -72,7 +72,7 @@ class LocalReplace:
             if refused:
                 return refused
             own = ends.look(ends.stage)
-        if ends.expected.same_content(own):
+        if ends.is_expected(ends.stage, own):
             return ends.arrived(ends.path, ends.staged, recognised)
         return self._before() if own is None else ends.undo(self._put_back, CHANGED)
 

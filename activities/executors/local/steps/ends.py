@@ -155,6 +155,12 @@ class Ends:
         finally:
             content.close()
 
+    def is_expected(self, end: End, out: Identity | None) -> bool:
+        """What came out is what was expected there; of a heal, its bytes too."""
+        if not self.expected.same_content(out):
+            return False
+        return not self.task.proven or self.expected.directory or self._has_content(end, self.expected)
+
     def not_empty(self, end: End, known: Identity) -> Refused | None:
         """A directory that we made or delete holds something. (It has no content to compare but this.) Where whole
         trees go, everything may."""

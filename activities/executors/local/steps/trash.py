@@ -24,7 +24,7 @@ class LocalDelete:
             out = ends.look(ends.trash)
         if out is None:
             return Unclear("What was deleted was taken out of the trash before it could be looked at.")
-        if not ends.expected.same_content(out):
+        if not ends.is_expected(ends.trash, out):
             return ends.undo(self._put_back, CHANGED)
         if refused := ends.not_empty(ends.trash, ends.expected):
             return ends.undo(self._put_back, refused)

@@ -1,0 +1,203 @@
+"""Heals on a real disk: what was written over or removed comes back from our copy, what is unknown leaves its name; and nothing of
+it is lost, or done to anything but what the finding has seen."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from schema import faults
+from schema.store import heals
+from schema.store.pool import Pool
+from tests.store.drift import Drifting, make_drifting
+from tests.store.healing import healed, steps_of
+from tests.store.helpers import Protocol
+
+FILES = ("a", "b", "c", "d/a", "d/e/c")
+HEALING = {"onNew": "quarantine", "onChanged": "restore", "onMissing": "restore"}
+
+
+@pytest.fixture
+async def drifting(pool: Pool, tmp_path: Path, protocol: Protocol) -> Drifting:
+    """Of every file another copy lies in `copies`."""
+    names = [*FILES, *(f"copies/{name.replace('/', '-')}" for name in FILES)]
+    drifting = await make_drifting(pool, tmp_path / "root", protocol, names)
+    for name in FILES:
+        drifting.write(f"copies/{name.replace('/', '-')}", name)
+    await drifting.settle(1)
+    await drifting.policy(**HEALING)
+    return drifting
+
+
+def lies(drifting: Drifting, path: str) -> str | None:
+    place = drifting.root / path
+    return place.read_text() if place.is_file() else None
+
+
+def kept(drifting: Drifting) -> set[str]:
+    """All that the trash holds."""
+    trash = drifting.root / ".filestore" / "trash"
+    return {place.read_text() for place in trash.rglob("*") if place.is_file()}
+
+
+async def test_what_policy_says_is_put_right_and_what_lay_there_is_kept(drifting: Drifting) -> None:
+    before = await drifting.nodes()
+    drifting.write("a", "theirs")
+    drifting.remove("b")
+    drifting.write("stray")
+    drifting.write("strays/below/x")
+    await drifting.settle()
+    assert {path: state for path, (_, state) in (await drifting.findings()).items()} == dict.fromkeys(
+        ("a", "b", "stray", "strays"), "waiting"
+    )
+    assert await healed(drifting) == 4
+    assert (lies(drifting, "a"), lies(drifting, "b"), lies(drifting, "stray")) == ("a", "b", None)
+    assert not (drifting.root / "strays").exists()
+    assert kept(drifting) >= {"theirs", "stray", "strays/below/x"}
+    after = await drifting.nodes()
+    assert (after["a"], after["b"]) == (before["a"], before["b"])
+    assert (await drifting.findings(), await drifting.problems()) == ({}, [])
+    assert (await steps_of(drifting).prepare(drifting.mount)).wait_seconds is None
+    assert (await drifting.look()).counts.keys() <= {"touched"}
+    entries = await drifting.rows(
+        "SELECT kind FROM filestore.journal_entries WHERE mount_id = %s AND kind <> 'reconcileNode'", drifting.mount
+    )
+    assert sorted(row["kind"] for row in entries) == ["deleteNode", "deleteNode", "restoreNode", "restoreNode"]
+
+
+async def test_the_way_back_of_a_heal_leads_to_what_lay_there(drifting: Drifting) -> None:
+    drifting.write("a", "theirs")
+    await drifting.settle()
+    await healed(drifting)
+    node, _ = (await drifting.nodes())["a"]
+    versions = await drifting.rows(
+        "SELECT version, content_place FROM filestore.snapshots WHERE node_id = %s ORDER BY version DESC LIMIT 2", node
+    )
+    place = drifting.root / ".filestore" / "trash" / os.fsdecode(versions[1]["content_place"])
+    assert place.read_text() == "theirs"
+
+
+async def test_a_directory_that_is_gone_comes_back_with_all_it_held(drifting: Drifting) -> None:
+    before = await drifting.nodes()
+    drifting.remove("d")
+    await drifting.settle()
+    assert await drifting.findings() == {"d": ("missing", "waiting")}
+    assert await healed(drifting) == 4
+    assert (lies(drifting, "d/a"), lies(drifting, "d/e/c")) == ("d/a", "d/e/c")
+    assert await drifting.nodes() == before
+    assert (await drifting.findings(), await drifting.problems()) == ({}, [])
+
+
+async def test_without_a_copy_a_finding_waits_for_a_person_and_keeps_no_other_waiting(drifting: Drifting) -> None:
+    drifting.remove("copies/a")
+    drifting.write("a", "theirs")
+    drifting.write("b", "theirs too")
+    os.symlink("/etc", drifting.root / "link")
+    await drifting.settle()
+    assert await healed(drifting) == 1
+    assert (lies(drifting, "a"), lies(drifting, "b")) == ("theirs", "b")
+    found = await drifting.rows(
+        "SELECT path, state::text, problem->>'code' AS code FROM filestore.findings WHERE ended_at IS NULL AND mount_id = %s",
+        drifting.mount,
+    )
+    told = {bytes(row["path"]): (row["state"], row["code"]) for row in found}
+    assert told[b"a"] == ("open", "CONTENT_EXPIRED") and told[b"link"] == ("open", "NOT_SUPPORTED")
+    assert (drifting.root / "link").is_symlink()
+
+
+async def test_what_changed_since_it_was_seen_is_seen_anew_and_not_healed(drifting: Drifting) -> None:
+    drifting.write("a", "theirs")
+    drifting.write("stray", "one")
+    await drifting.settle()
+    drifting.write("a", "theirs, later")
+    drifting.write("stray", "two")
+    assert await healed(drifting) == 0
+    assert (lies(drifting, "a"), lies(drifting, "stray")) == ("theirs, later", "two")
+    hints = await drifting.rows("SELECT path FROM filestore.drift_hints WHERE mount_id = %s", drifting.mount)
+    assert {bytes(row["path"]) for row in hints} == {b"a", b"stray"}
+    await drifting.settle()
+    assert await healed(drifting) == 2
+    assert kept(drifting) >= {"theirs, later", "two"}
+
+
+async def test_a_stray_that_became_ours_is_not_taken_away_by_its_old_finding(drifting: Drifting) -> None:
+    drifting.write("stray")
+    await drifting.settle()
+    steps = steps_of(drifting)
+    step = await steps.prepare(drifting.mount)
+    await drifting.policy()
+    await drifting.look()
+    assert (await drifting.states())["stray"] == "active"
+    await steps.run(drifting.mount, step.commands)
+    assert (await steps.end(step), lies(drifting, "stray")) == (0, "stray")
+
+
+async def test_a_place_that_is_ignored_by_now_is_not_touched(drifting: Drifting) -> None:
+    drifting.write("a", "theirs")
+    drifting.write("d/stray")
+    await drifting.settle()
+    steps = steps_of(drifting)
+    step = await steps.prepare(drifting.mount)
+    await drifting.policy(**HEALING, ignore=["d/", "a"])
+    await steps.run(drifting.mount, step.commands)
+    assert await steps.end(step) == 0
+    await drifting.rows("UPDATE filestore.findings SET due_at = now() WHERE mount_id = %s RETURNING id", drifting.mount)
+    assert await healed(drifting) == 0
+    assert (lies(drifting, "a"), lies(drifting, "d/stray")) == ("theirs", "d/stray")
+    assert set((await drifting.findings()).values()) == {("changed", "ignored"), ("new", "ignored")}
+
+
+async def test_what_a_stranger_writes_while_a_heal_steps_is_put_back(
+    drifting: Drifting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It forges the time, so that only the bytes tell; our own rename has moved the ctime."""
+    drifting.write("a", "theirs")
+    drifting.write("stray", "first!")
+    await drifting.settle()
+    steps = steps_of(drifting)
+    step = await steps.prepare(drifting.mount)
+    begun = await steps.begun(drifting.mount, step.commands)
+
+    def forge(point: str, subject: str = "") -> None:
+        if point == "apply.act":
+            place = drifting.root / subject
+            was = place.stat()
+            place.write_text("forged")
+            os.utime(place, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+    monkeypatch.setattr(faults, "reach", forge)
+    await steps.run_begun(drifting.mount, begun)
+    assert await steps.end(step) == 0
+    assert (lies(drifting, "a"), lies(drifting, "stray")) == ("forged", "forged")
+
+
+async def test_the_brake_holds_our_own_heals_until_a_yes(drifting: Drifting) -> None:
+    await drifting.policy(**HEALING, brake={"share": 1.0, "count": 1})
+    drifting.write("x")
+    drifting.write("y")
+    await drifting.settle()
+    assert await healed(drifting) == 0
+    [held] = await drifting.rows(
+        "SELECT id, reason, plan FROM filestore.looks WHERE mount_id = %s AND state = 'waiting'", drifting.mount
+    )
+    assert (held["reason"], held["plan"]["changes"], held["plan"]["counts"]) == ("heal", 2, {"quarantine": 2})
+    async with drifting.pool.connection() as connection:
+        assert await heals.answer(connection, drifting.mount, held["id"], "a person", yes=True)
+        assert not await heals.answer(connection, drifting.mount, held["id"], "a person", yes=True)
+    assert await healed(drifting) == 2
+
+
+async def test_a_claimed_place_waits_and_is_healed_afterwards(drifting: Drifting) -> None:
+    drifting.write("b", "theirs")
+    drifting.write("c", "theirs")
+    await drifting.settle()
+    steps = steps_of(drifting)
+    step = await steps.prepare(drifting.mount)
+    first = await steps.begun(drifting.mount, step.commands[:1])
+    assert len(first.go) == 1
+    again = await steps.prepare(drifting.mount)
+    await steps.run(drifting.mount, again.commands)
+    assert await steps.end(again) == 1
+    await steps.run_begun(drifting.mount, first)
+    assert (await steps.end(step), await drifting.findings()) == (1, {})
+    assert (lies(drifting, "b"), lies(drifting, "c")) == ("b", "c")
