@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 HELD = ContentHeld.code
 
 
-async def noted(
-    connection: Connection, operation: Operation, items: Sequence[OperationItem]
-) -> list[OperationItem]:
+async def noted(connection: Connection, operation: Operation, items: Sequence[OperationItem]) -> list[OperationItem]:
     """The items; those that are held now say so, and are tried all the same: a hold can be released before."""
     takings = [(n, one) for n, item in enumerate(items) for one in takes(operation, item)]
     if not takings:
