@@ -1723,8 +1723,8 @@ LANGUAGE sql STABLE ROWS 1 AS $$
           WHERE filestore.quota_covers_v1(q, x.mount_id, x.path, x.principal)) s
 $$;
 
--- What waits for other people: an act that a policy does not let one person do alone, as it was asked for, and the version of what was
--- seen then. See docs/access.md.
+-- What waits for other people: an act that a policy does not let one person do alone, as it was asked for, and the version of
+-- what was seen then. See docs/access.md.
 CREATE TABLE filestore.approvals (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant         text NOT NULL,

@@ -1,6 +1,6 @@
 -- Approvals: acts that wait for other people.
--- What waits for other people: an act that a policy does not let one person do alone, as it was asked for, and the version of what was
--- seen then. See docs/access.md.
+-- What waits for other people: an act that a policy does not let one person do alone, as it was asked for, and the version of
+-- what was seen then. See docs/access.md.
 CREATE TABLE filestore.approvals (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant         text NOT NULL,

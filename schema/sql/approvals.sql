@@ -2,8 +2,8 @@
 
 -- name: ask
 -- It is asked for. No row: the same was asked for before and waits.
-INSERT INTO filestore.approvals (tenant, act, subject, version, mount_id, path, shown, request, reason, requester, token_id, approvers,
-    needed, expires_at, remind_seconds)
+INSERT INTO filestore.approvals (tenant, act, subject, version, mount_id, path, shown, request, reason, requester, token_id,
+    approvers, needed, expires_at, remind_seconds)
 VALUES (%(tenant)s, %(act)s, %(subject)s, %(version)s, %(mount)s, %(path)s, %(shown)s, %(request)s, %(reason)s, %(requester)s,
     %(token)s, %(approvers)s, %(needed)s, now() + make_interval(secs => %(expires)s), %(remind)s)
 ON CONFLICT (tenant, requester, act, subject, version) WHERE ended_at IS NULL DO NOTHING RETURNING id
@@ -53,8 +53,8 @@ UPDATE filestore.approvals a SET reminded_at = now()
 -- An event of one. One about no mount stands under a mount of its tenant; a tenant without mounts has no feed.
 INSERT INTO filestore.outbox (tenant, mount_id, type, data)
 SELECT a.tenant, m.id, %(type)s, jsonb_build_object('approvalId', a.id, 'act', a.act, 'state', a.state, 'backendMountId', m.id,
-       'path', %(shown)s::text, 'principal', a.requester, 'reason', a.reason, 'approvers', to_jsonb(a.approvers), 'needed', a.needed,
-       'expiresAt', a.expires_at, 'observedAt', now())
+       'path', %(shown)s::text, 'principal', a.requester, 'reason', a.reason, 'approvers', to_jsonb(a.approvers),
+       'needed', a.needed, 'expiresAt', a.expires_at, 'observedAt', now())
   FROM filestore.approvals a
  CROSS JOIN LATERAL (SELECT k.id FROM filestore.backend_mounts k
                       WHERE k.id = a.mount_id OR a.mount_id IS NULL AND k.tenant = a.tenant AND k.removed_at IS NULL
