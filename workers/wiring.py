@@ -26,6 +26,7 @@ from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
 from activities.executors.kinds import open_executor, prepare_storage, prove_storage, read_sentinel
 from activities.operations.chunk import NextChunk
+from activities.operations.forget import ForgetNodes
 from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
 from activities.operations.purge import PurgeItems
@@ -249,6 +250,7 @@ def _activities(
         NextChunk(pool, executors, steps),
         VerifyFiles(pool, executors, copies),
         PurgeItems(pool, executors, copies),
+        ForgetNodes(pool, publish.announce),
         RetainTrash(pool),
         ImportTree(pool, executors, copies, publish.announce),
         Observe(pool, executors, copies, publish.announce),

@@ -116,13 +116,13 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
         if there.state is not OperationState.ROLLING_BACK:
             return NextStep(operation.mount_id, there.state, over=True)
         return NextStep(operation.mount_id, there.state)
-    if operation.kind.works_alone and operation.in_flight:
+    if operation.works_alone and operation.in_flight:
         return await _work(connection, operation)
     if operation.want is not None or operation.state is OperationState.CANCELLING:
         return await _wait(connection, operation, _NUDGED_SECONDS)  # until nothing is in flight
     if (seconds := _until_start(operation)) > 0:
         return await _wait(connection, operation, min(seconds, 60.0))
-    if freeze := await freeze_store.of_mount(connection, operation.tenant, operation.mount_id):
+    if freeze := await freeze_store.of_mounts(connection, operation.tenant, operation.mounts):
         return await _freeze(connection, operation, freeze)
     if locked.away_mount is not None and (seconds := await _until_there(connection, locked)) > 0:
         return await _wait(connection, operation, seconds)
@@ -131,7 +131,7 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
         return await _wait(connection, operation, _OTHERS_SECONDS)
     if locked.pace_seconds > 0:
         return await _wait(connection, operation, locked.pace_seconds)
-    if operation.kind.works_alone:
+    if operation.works_alone:
         return await _work(connection, operation)
     if operation.kind is OperationKind.IMPORT:
         await store.touch(connection, operation.id)
@@ -169,7 +169,9 @@ async def _work(connection: Connection, operation: Operation) -> NextStep:
     there = await portion(connection, operation)
     if there is None:
         return await _wait(connection, operation, 0.3)
-    return NextStep(operation.mount_id, operation.state, portion=there, kind=operation.kind)
+    return NextStep(
+        operation.mount_id, operation.state, portion=there, kind="forget" if operation.forgets else operation.kind
+    )
 
 
 async def _left(connection: Connection, locked: LockedOperation) -> bool:
@@ -221,6 +223,9 @@ async def _given_up(
     for item in busy:
         text = "Other commands held the path, however often it was tried. Retry the operation."
         given_up[item] = (ItemState.FAILED, "PATH_BUSY", text)
+    if operation.undo is not None and not operation.back:
+        for item, code in (await store.unmet(connection, operation.id, [one.item for one in items])).items():
+            given_up[item] = (ItemState.FAILED, code, "What it came from did not return, so it stays.")
     steps = [reversal(one, one.item) if operation.back else one for one in items]
     trees = [one for one in steps if one.nodes > 1 and one.kind in (ItemKind.DELETE, ItemKind.MOVE, ItemKind.COPY)]
     if trees and (operation.options.only_if_unchanged or operation.back):

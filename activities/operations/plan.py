@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
-from activities.operations import held, undo
+from activities.operations import forget, held, undo
 from activities.operations.purge import purge_page
 from activities.operations.restores import trash_page
 from activities.operations.rewinds import past_page
@@ -69,7 +69,7 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
         await purges.share(connection)
     items, after = await _pages(operation)(connection, operation, cursor)
     items = await held.noted(connection, operation, items)
-    changed_codes = undo.LEFT_CODES if operation.undo else ()
+    changed_codes = undo.LEFT_CODES if operation.undo else forget.STAYS_CODES if operation.forgets else ()
     seen = locked.planned_entry or 0
     await store.advance_plan(connection, operation.id, items, after or {}, seen, changed_codes=changed_codes)
     if after is not None and not after.get("end"):
@@ -118,7 +118,8 @@ async def _tree_page(
     if not found and "after" not in cursor:
         planner.items.append(_missing(operation, root, planner.next_item))
         planner.next_item += 1
-    goes_on = {"next": planner.next_item, "root": cursor["root"]}
+    looked = cursor.get("looked", 0) + len(found) + sum(one.nodes - 1 for one in planner.items)
+    goes_on = {"next": planner.next_item, "root": cursor["root"], "looked": looked}
     if after is not None:
         made_text = {path.hex(): item for path, item in planner.made.items()}
         return planner.items, goes_on | {"after": [part.hex() for part in after], "made": made_text,
@@ -190,7 +191,7 @@ def _pages(operation: Operation) -> Callable[..., Awaitable[tuple[list[Operation
         case OperationKind.UNDO if operation.undo is not None:
             return undo.page
         case OperationKind.UNDO:
-            return _undo_page
+            return forget.forget_page if operation.forgets else _undo_page
         case OperationKind.RESTORE:
             return trash_page if operation.options.as_of is None else past_page
         case OperationKind.PURGE:

@@ -8,7 +8,7 @@ from api.http.fields import UUID, Count, Id, Moment, Query, Short, Text, split_l
 from schema.access.acts import ActKind
 from schema.commands.command import CommandKind
 
-Recorded = CommandKind | ActKind | Literal["import"]
+Recorded = CommandKind | ActKind | Literal["import", "forget"]
 """Commands, and what administrators have done beside them"""
 Ending = Literal["succeeded", "failed", "inconsistent"]
 _PREFIX = "The history of this path, all that was done below it, and to a whole directory above it"

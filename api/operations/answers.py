@@ -49,8 +49,8 @@ async def document(connection: Connection, id: str, principal: Principal) -> dic
         raise NotFound("There is no such operation.")
     shown = documents.document(row)
     if principal.access.narrowed:
-        running = (NodePath(bytes(path)) for path in row["current"])
-        shown["progress"]["currentPaths"] = [one.text for one in running if readable(principal, row["mount_id"], one)]
+        running = ((MountId(mount or row["mount_id"]), NodePath(path)) for mount, path in row["current"])
+        shown["progress"]["currentPaths"] = [one.text for on, one in running if readable(principal, on, one)]
     return shown
 
 
@@ -62,13 +62,14 @@ async def seen(connection: Connection, id: str, principal: Principal) -> dict[st
 
 
 def item_seen(principal: Principal, mount: MountId, item: OperationItem) -> bool:
-    return all(readable(principal, mount, place) for place in (item.path, item.target) if place is not None)
+    target = [] if item.target is None else [(item.target_mount or mount, item.target)]
+    return all(readable(principal, on, place) for on, place in [(item.mount or mount, item.path), *target])
 
 
 def _visible(principal: Principal, row: Mapping[str, Any]) -> bool:
     """An operation is what it is about: its path, and its target."""
-    places = (NodePath(bytes(place)) for place in (row["path"], row["target_path"]) if place is not None)
-    return all(readable(principal, row["mount_id"], place) for place in places)
+    places = [(row["mount_id"], row["path"]), (row["target_mount_id"] or row["mount_id"], row["target_path"])]
+    return all(readable(principal, on, NodePath(bytes(place))) for on, place in places if place is not None)
 
 
 def answered(shown: dict[str, Any], status: int) -> Response:

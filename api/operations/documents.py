@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from api.operations.eta import eta
 from schema.operations.operation import OperationItem, OperationKind, OperationState, Options
 from schema.operations.selection import Selection
 from schema.operations.undo_selection import UndoSelection
@@ -71,9 +72,7 @@ def spelled(name: str, path: NodePath | None) -> dict[str, str | None]:
 
 def _progress(row: Mapping[str, Any], state: OperationState) -> dict[str, Any]:
     seconds = row["seconds"] if row["started_at"] is not None and row["seconds"] else None
-    handled = row["done"] + row["failed"] + row["skipped"] + row["reversed"]
     rate = row["done"] / seconds if seconds else None
-    left = row["done"] if row["back"] else max(0, row["items"] - handled)
     imported = (row["plan_cursor"] or {}) if row["kind"] == OperationKind.IMPORT else None
     at = [imported["at"]] if imported and imported.get("at") and state is OperationState.RUNNING else []
     return {
@@ -81,8 +80,8 @@ def _progress(row: Mapping[str, Any], state: OperationState) -> dict[str, Any]:
         "itemsReversed": row["reversed"], "itemsRunning": row["in_flight"], "nodesDone": row["nodes_done"],
         "bytesTotal": row["bytes"], "bytesDone": row["bytes_done"], "itemsPerSecond": rate,
         "bytesPerSecond": row["bytes_done"] / seconds if seconds else None,
-        "etaSeconds": left / rate if rate and imported is None and state is OperationState.RUNNING else None,
-        "currentPaths": at or [NodePath(path).text for path in row["current"]],
+        "etaSeconds": eta(row, state),
+        "currentPaths": at or [NodePath(path).text for _, path in row["current"]],
         "itemsKnown": imported.get("known", 0) if imported is not None else None,
         "itemsHashed": imported.get("hashed", 0) if imported is not None else None,
         "bytesHashed": imported.get("hashed_bytes", 0) if imported is not None else None,
@@ -120,7 +119,7 @@ def _selection(row: Mapping[str, Any]) -> dict[str, Any]:
     told = {
         "principal": asked.principal, "tokenId": asked.token_id, "correlationId": asked.correlation_id, "from": asked.since,
         "to": asked.until, **(spelled("path", asked.path) if asked.path is not None else {}),
-        "commandIds": list(asked.commands), "operationId": asked.operation_id,
+        "commandIds": list(asked.commands), "operationId": asked.operation_id, "backendMountIds": list(asked.mounts),
     }  # fmt: skip
     return {name: value for name, value in told.items() if value not in (None, [])}
 

@@ -14,7 +14,7 @@ from schema import paths
 from schema.access.operations import needs
 from schema.errors import IdempotencyConflict, InvalidRequest, NotFound
 from schema.ids import MountId, new_command_id
-from schema.operations.control import Control, refused
+from schema.operations.control import Control, not_put_back, refused
 from schema.operations.operation import Operation, OperationKind, OperationState
 from schema.operations.undo_selection import UndoSelection
 from schema.paths import ROOT, NodePath, parse
@@ -119,7 +119,11 @@ def hash_of(asked: object) -> str:
 
 def undo_of(principal: Principal, original: Operation, *, plan_only: bool, correlation: str | None = None) -> Operation:
     """The operation that puts back what `original` has done. Raises WrongState: it has not ended, or is undone
-    already."""
+    already; NotSupported, Forbidden."""
+    if original.forgets:
+        raise not_put_back(original)
+    if original.kind is OperationKind.IMPORT:
+        authorise(principal, "reconcile", original.mount_id, original.path)
     if not original.state.ended or original.undone or not original.done or not original.kind.can_be_undone:
         raise refused(original, Control.UNDO)
     return Operation(
@@ -127,7 +131,8 @@ def undo_of(principal: Principal, original: Operation, *, plan_only: bool, corre
         kind=OperationKind.UNDO, mount_id=original.mount_id, path=original.path, target_path=original.target_path,
         target_mount=original.target_mount,
         # Of an undo by selection a node can have several items: only the journal says how they follow each other.
-        undo=None if original.undo is None else UndoSelection(operation_id=original.id),
+        undo=None if original.undo is None else UndoSelection(operation_id=original.id, mounts=original.undo.mounts),
+        subtrees=original.subtrees,
         plan_only=plan_only, undoes=original.id, undoes_turn=original.turn, correlation_id=correlation,
     )  # fmt: skip
 
@@ -138,8 +143,8 @@ async def locked(connection: Connection, id: str, principal: Principal) -> Opera
     if found is None or found.operation.tenant != principal.tenant:
         raise NotFound("There is no such operation.")
     operation = found.operation
-    for place in (operation.path, operation.target_path):
-        if place is not None and not readable(principal, operation.mount_id, place):
-            raise NotFound("There is no such operation.")
-    authorise(principal, "operate", operation.mount_id, operation.path)
+    if not all(readable(principal, *claim) for claim in [(operation.mount_id, operation.path), *operation.claims]):
+        raise NotFound("There is no such operation.")
+    for subtree in operation.subtrees or [(operation.mount_id, operation.path)]:
+        authorise(principal, "operate", *subtree)
     return operation

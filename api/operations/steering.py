@@ -23,7 +23,7 @@ from schema.access.approvals import ApprovalAct
 from schema.errors import IdempotencyConflict, VersionConflict
 from schema.ids import new_command_id
 from schema.operations import operation as operations
-from schema.operations.control import Control, Steered, not_put_back, refused, steer
+from schema.operations.control import Control, Steered, refused, steer
 from schema.operations.operation import OperationKind, OperationState
 from schema.principals import Principal
 from schema.store import imports
@@ -126,8 +126,6 @@ async def undo(request: Request) -> Response:
         original = await make.locked(connection, id, principal)
         known = await store.of_key(connection, principal.tenant, principal.name, key) if key else None
         if known is None:
-            if original.kind is OperationKind.IMPORT:
-                raise not_put_back()
             operation = make.undo_of(principal, original, plan_only=body.plan_only, correlation=correlation)
         else:
             operation = await make.locked(connection, known[0], principal)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
@@ -19,8 +19,9 @@ from api.operations.bodies import NewUndo, UndoBody, UndoSelectionBody
 from api.services import Front, front_of
 from schema import paths
 from schema.access.operations import needs
-from schema.errors import InvalidRequest, NotFound
+from schema.errors import BackendNotFound, InvalidRequest, NotFound
 from schema.ids import CommandId, MountId, new_command_id
+from schema.operations.coverage import common
 from schema.operations.operation import Operation, OperationKind
 from schema.operations.undo_selection import UndoSelection
 from schema.paths import ROOT, NodePath
@@ -77,12 +78,13 @@ async def _operation(
     selection, options = _selection(body.selection), body.options.meant()
     if not options.only_if_unchanged:
         raise _invalid("options.onlyIfUnchanged", "An undo never goes over what was changed since.")
-    mount, path = await _where(connection, principal, body.backend_mount_id, selection)
-    await front.mounts.get(mount, principal.tenant)
+    subtrees = await _where(front, connection, principal, body.backend_mount_id, selection)
+    mounts = tuple(mount for mount, _ in subtrees)
     operation = Operation(
         id=str(new_command_id()), tenant=principal.tenant, principal=principal.name, token_id=principal.token_id,
-        kind=OperationKind.UNDO, mount_id=mount, path=path, options=options,
-        undo=selection, plan_only=body.plan_only, correlation_id=correlation,
+        kind=OperationKind.UNDO, mount_id=mounts[0], path=subtrees[0][1] if len(mounts) == 1 else ROOT, options=options,
+        undo=replace(selection, mounts=mounts if len(mounts) > 1 else ()), subtrees=subtrees, plan_only=body.plan_only,
+        correlation_id=correlation,
     )  # fmt: skip
     for action, on, place in needs(operation):
         authorise(principal, action, on, place)
@@ -104,40 +106,32 @@ def _selection(body: UndoSelectionBody) -> UndoSelection:
 
 
 async def _where(
-    connection: Connection, principal: Principal, mount: int | None, selection: UndoSelection
-) -> tuple[MountId, NodePath]:
-    """An operation is on one mount. The path is what it claims against other operations: of single commands what they
-    touched, otherwise all. Raises NotFound, InvalidRequest."""
-    if mount is not None and not selection.commands:
-        return MountId(mount), ROOT
-    found = [one for one in await store.touched(connection, principal.tenant, selection) if mount in (None, one[0])]
-    mounts = sorted({one[0] for one in found})
-    hidden = selection.commands and not all(_seen(principal, *one) for one in found)
-    mounts = [one for one in mounts if readable(principal, one)]
-    if hidden or not mounts:
+    front: Front, connection: Connection, principal: Principal, mount: int | None, selection: UndoSelection
+) -> list[tuple[MountId, NodePath]]:
+    """The mounts of the undo, and below what it may change something there: of single commands below what they touched,
+    otherwise anywhere. Raises NotFound, BackendNotFound."""
+    if mount is not None:
+        await front.mounts.get(MountId(mount), principal.tenant)
+        if not selection.commands:
+            return [(MountId(mount), ROOT)]
+    found = await store.touched(connection, principal.tenant, selection)
+    # A command is what it is about: what touches an unreadable place is not there.
+    hidden = selection.commands and not all(readable(principal, one.mount, one.path) for one in found)
+    changed = {one.mount for one in found if not one.reads and mount in (None, one.mount)}
+    there = [on for on in sorted(changed) if readable(principal, on) and await _exists(front, principal, on)]
+    if hidden or not there:
         raise NotFound("The selection has no change that could be put back. GET /v1/journal shows what was done.")
-    if len(mounts) > 1:
-        listed = ", ".join(map(str, mounts))
-        raise InvalidRequest(
-            f"The selection has changes on the mounts {listed}. Name one of them as backendMountId, then the next.",
-            fields=[{"field": "backendMountId", "message": "an operation is on one mount"}],
-            backendMountIds=mounts,
-        )
     if not selection.commands:
-        return mounts[0], ROOT
-    return mounts[0], _common([place for one in found for place in one[1:] if place is not None])
+        return [(on, ROOT) for on in there]
+    return common({on: [one.path for one in found if one.mount == on and one.path is not None] for on in there})
 
 
-def _seen(principal: Principal, mount: MountId, path: NodePath | None, target: NodePath | None) -> bool:
-    """A command is what it is about: what touches an unreadable place is not there."""
-    return all(readable(principal, mount, place) for place in (path, target) if place is not None)
-
-
-def _common(places: Sequence[NodePath]) -> NodePath:
-    """The deepest directory that has all of them below it."""
-    first, *others = ([*place.ancestors()] for place in places)
-    shared = [above for above in first if all(above in other for other in others)]
-    return shared[-1] if shared else ROOT
+async def _exists(front: Front, principal: Principal, mount: MountId) -> bool:
+    try:
+        await front.mounts.get(mount, principal.tenant)
+    except BackendNotFound:
+        return False
+    return True
 
 
 def _invalid(field: str, message: str) -> InvalidRequest:

@@ -12,6 +12,8 @@ def needs(operation: Operation) -> Sequence[tuple[Action, MountId, NodePath]]:
     """Each item is asked about by itself when its command begins."""
     mount, path = operation.mount_id, operation.path
     here: list[tuple[Action, MountId, NodePath]] = [("operate", mount, path), (_AT_PATH[operation.kind], mount, path)]
+    if operation.subtrees is not None:
+        return [("operate", *subtree) for subtree in operation.subtrees]
     if operation.target_path is None:
         return here
     return [*here, ("write", operation.target_mount or mount, operation.target_path)]

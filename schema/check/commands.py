@@ -33,7 +33,7 @@ def check(rows: Sequence[CommandFacts], entries: Sequence[EntryFacts]) -> Iterat
         if attempts != sorted(set(attempts)):
             yield Finding(FindingKind.COMMANDS, f"command {row.id}", f"Its entries are of the attempts {attempts}.")
     for stray, told in of_command.items():
-        if all(entry.outlived or entry.kind == "import" for entry in told):
+        if all(entry.outlived or entry.kind in ("import", "forget") for entry in told):
             continue  # its time was over; or it is a page of an operation, which no command carried out
         yield Finding(FindingKind.COMMANDS, f"command {stray}", "The journal tells of a command that is not there.")
 

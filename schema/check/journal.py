@@ -72,6 +72,8 @@ def replay(
         elif entry.kind == "import":
             trees.appear(entry)
             trees.read(entry)
+        elif entry.kind == "forget":
+            trees.forget(entry)
         elif entry.outcome == "inconsistent" and entry.node in images and images[entry.node].state == NodeState.ACTIVE:
             # The node itself says so too, without a new version.
             images[entry.node] = replace(images[entry.node], state=NodeState.INCONSISTENT.value)
@@ -88,9 +90,12 @@ class _Trees:
         self._images, self._read_later = images, read_later
         self._gone_by: dict[int, str] = {}
         self._made_by: dict[str, list[SnapshotFacts]] = defaultdict(list)
+        self._forgotten_by: dict[str, list[int]] = defaultdict(list)
         for snapshot in all_snapshots:
             if snapshot.version == 1:
                 self._made_by[snapshot.command].append(snapshot)
+            elif snapshot.state == NodeState.DELETED:
+                self._forgotten_by[snapshot.command].append(snapshot.node)
 
     def follow(self, entry: EntryFacts) -> None:
         also, after = entry.also or {}, entry.after
@@ -129,6 +134,11 @@ class _Trees:
         for id, sha256 in (entry.also or {}).get("hashed", {}).items():
             if image := self._images.get(int(id)):
                 self._images[int(id)] = replace(image, sha256=bytes.fromhex(sha256))
+
+    def forget(self, entry: EntryFacts) -> None:
+        """What the undo of an import took out of the record: the versions that name its command."""
+        for id in self._forgotten_by[entry.command]:
+            self._turn(id, NodeState.DELETED)
 
     def depart(self, entry: EntryFacts) -> None:
         also = entry.also or {}

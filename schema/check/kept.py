@@ -55,8 +55,9 @@ def _promised(record: RecordFacts) -> Iterator[SnapshotFacts]:
 
 
 def _overwritten(record: RecordFacts) -> set[tuple[int, int]]:
-    """Versions whose content another program has overwritten or removed, as a look found: that was never ours to keep."""
-    looks = {entry.command for entry in record.journal if entry.of_a_look}
+    """Versions whose content another program has overwritten or removed, as a look found, or that lies on the storage as before,
+    because the undo of an import took it out of the record alone: that was never ours to keep."""
+    looks = {entry.command for entry in record.journal if entry.of_a_look or entry.kind == "forget"}
     lost, later = set[tuple[int, int]](), dict[int, tuple[SnapshotFacts, bool]]()
     for snapshot in sorted(record.snapshots, key=lambda one: -one.version):
         after = later.get(snapshot.node)

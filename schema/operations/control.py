@@ -39,8 +39,8 @@ class Steered:
 def steer(operation: Operation, control: Control) -> Steered:
     """Raises WrongState."""
     now = operation.state
-    if operation.kind is OperationKind.IMPORT and control is Control.ROLLBACK:
-        raise not_put_back()
+    if control is Control.ROLLBACK and (operation.kind is OperationKind.IMPORT or operation.forgets):
+        raise not_put_back(operation)
     match control:
         case Control.APPLY | Control.RETRY if operation.stale:
             raise WrongState(STALE, state=str(now), operationId=operation.id)
@@ -80,10 +80,14 @@ def refused(operation: Operation, control: Control) -> WrongState:
     )
 
 
-def not_put_back() -> NotSupported:
+def not_put_back(operation: Operation) -> NotSupported:
+    if operation.forgets:
+        return NotSupported(
+            "What the undo of an import took out of the record lies on the storage still. Import the path again to record it."
+        )
     return NotSupported(
-        "An import has changed nothing on the storage, so there is nothing to put back. Cancel it without `rollback`: what it "
-        "has recorded stays."
+        "An import has changed nothing on the storage. Cancel it without `rollback`, then undo it: what it has recorded leaves "
+        "the record."
     )
 
 

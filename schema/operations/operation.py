@@ -1,6 +1,6 @@
 """An operation and its items, as their rows say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
@@ -93,6 +93,8 @@ class ItemKind(StrEnum):
     PURGE = "purge"
     IMPORT = "import"
     """A name that an import could not record, or looks at again"""
+    FORGET = "forget"
+    """A node leaves the record, and nothing on the storage is touched: of the undo of an import"""
 
 
 class ItemState(StrEnum):
@@ -178,6 +180,7 @@ class Operation:
     undo: UndoSelection | None = None
     """Of an undo: which changes are put back. None: those of `undoes`"""
     undoes: str | None = None
+    undoes_kind: OperationKind | None = None
     undoes_turn: int | None = None
     """The turn of the original when its undo was planned"""
     started: bool = True
@@ -188,6 +191,8 @@ class Operation:
     """The client's name for the piece of work that it belongs to, with each of its items"""
     stale: bool = False
     """Of an undo: its original was taken up again since it was planned, or another one puts it back"""
+    subtrees: Sequence[tuple[MountId, NodePath]] | None = None
+    """What it claims against other operations. None: its path and its target"""
     conflicts: int = 0
     items: int = 0
     done: int = 0
@@ -201,6 +206,33 @@ class Operation:
     """Of the changed ones: those of earlier turns"""
     reversed: int = 0
     in_flight: int = 0
+
+    @property
+    def forgets(self) -> bool:
+        """It undoes an import: its items are no commands, and are not put back."""
+        return self.undoes_kind is OperationKind.IMPORT
+
+    @property
+    def works_alone(self) -> bool:
+        """Its items are no commands."""
+        return self.kind.works_alone or self.forgets
+
+    @property
+    def can_be_undone(self) -> bool:
+        return self.kind.can_be_undone and not self.forgets
+
+    @property
+    def claims(self) -> list[tuple[MountId, NodePath]]:
+        """The subtrees that are its own while it moves."""
+        if self.subtrees is not None:
+            return list(self.subtrees)
+        here = [(self.mount_id, self.path)]
+        return here if self.target_path is None else [*here, (self.target_mount or self.mount_id, self.target_path)]
+
+    @property
+    def mounts(self) -> list[MountId]:
+        """Where it may change something; its own one, whose host runs it, comes first."""
+        return list(dict.fromkeys([self.mount_id, *(mount for mount, _ in self.claims)]))
 
     @property
     def descends(self) -> bool:

@@ -22,7 +22,7 @@ def reversal(done: OperationItem, item: int) -> OperationItem:
             return _from(done, item, ItemKind.RESTORE, at, mount=on, content_version=done.replaced_version)
         case ItemKind.COPY | ItemKind.RESTORE | ItemKind.MKDIR:
             return _from(done, item, ItemKind.DELETE, at, mount=on)
-        case ItemKind.VERIFY | ItemKind.PURGE | ItemKind.IMPORT:
+        case ItemKind.VERIFY | ItemKind.PURGE | ItemKind.IMPORT | ItemKind.FORGET:
             raise AssertionError("it has no reversal: an operation of this kind is not undone")
 
 

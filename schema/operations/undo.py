@@ -3,125 +3,20 @@
 It goes back by the journal, the newest change first. A node goes back to before the latest unbroken run of the selection's
 versions, and no further: what another principal did in between is never reached over. Moves, deletions and restores go back one
 by one. Changes of content and metadata go back at once, to what was there before the first of them.
+
+A directory in which something else has changed since does not go as a whole (`_around`): what can go from it does.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from schema.commands.command import CommandKind
-from schema.ids import NodeId
+from schema.ids import MountId, NodeId
 from schema.nodes import NodeKind
 from schema.operations.operation import ItemKind, ItemState, OperationItem
+from schema.operations.undo_changes import Departed, JournalChange, NodePlace, Replaced, Run
+from schema.operations.undo_passed import Passed
 from schema.paths import NodePath
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodePlace:
-    """A name in a directory, whatever the directory is called now."""
-
-    parent: NodeId
-    name: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replaced:
-    """The file whose name a move has taken."""
-
-    node: NodeId
-    version: int
-    """The last one with its content"""
-    size: int
-    place: NodePlace
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalChange:
-    """An entry of the journal that the selection takes."""
-
-    entry: int
-    kind: CommandKind
-    node: NodeId
-    node_kind: NodeKind
-    version: int
-    """Of the node, afterwards"""
-    previous: int | None
-    """The version before. None: the change made the node"""
-    revived: bool = False
-    """The node was deleted before"""
-    path: NodePath
-    target: NodePath | None = None
-    was: NodePlace | None = None
-    """Where the node was before"""
-    size: int = 0
-    nodes: int = 1
-    """With all that went along"""
-    replaced: Replaced | None = None
-    crossed: bool = False
-    """It came from another mount"""
-    followed: bool = False
-    """The selection has a later version of this node"""
-    superseded: bool = False
-    """The same, and that one is of content or metadata, as this one is"""
-
-    @property
-    def place(self) -> NodePath:
-        """Where the node was afterwards."""
-        return self.target or self.path
-
-    @property
-    def revises(self) -> bool:
-        """Content or metadata have changed, and the node has stayed."""
-        if self.kind is CommandKind.DESCRIBE:
-            return True
-        appears = self.kind in (CommandKind.UPLOAD, CommandKind.COPY, CommandKind.RESTORE)
-        return appears and self.previous is not None and not self.revived
-
-
-@dataclass(frozen=True, slots=True)
-class RunVersion:
-    version: int
-    content: bool = False
-    metadata: bool = False
-
-    @property
-    def revises(self) -> bool:
-        return self.content or self.metadata
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The latest versions of a node, the newest first, as far as all of them are the selection's."""
-
-    current: int
-    versions: Sequence[RunVersion]
-    made: bool = False
-    """It begins with the node itself: before it there was none"""
-    same_content: bool = False
-    same_metadata: bool = False
-    """As before the run"""
-
-    def has(self, version: int) -> bool:
-        return any(one.version == version for one in self.versions)
-
-    def revisions(self) -> list[tuple[ItemKind, int]]:
-        """What brings content and metadata back, and to which version."""
-        if self.made:
-            return []
-        content = [one.version for one in self.versions if one.content]
-        metadata = [one.version for one in self.versions if one.metadata]
-        back: list[tuple[ItemKind, int]] = []
-        if content and not self.same_content:
-            back.append((ItemKind.RESTORE, content[-1] - 1))
-        if metadata and not self.same_metadata:
-            back.append((ItemKind.DESCRIBE, metadata[-1] - 1))
-        return back
-
-    def version_at(self, version: int) -> int:
-        """Which version the node has when it is this one's turn. Each item that came before has left a newer one: an item for each
-        version, but those of content and metadata have theirs together, at the newest."""
-        newer = [one for one in self.versions if one.version > version]
-        revised = len(self.revisions()) if any(one.revises for one in newer) else 0
-        return self.current + revised + sum(not one.revises for one in newer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +27,6 @@ class UndoStep:
     entry: int
     appears: NodePlace | None = None
     """Here it brings its node back: nobody else may have put anything there since"""
-    tree: bool = False
-    """It takes along what lies below"""
     content: int | None = None
     """It needs what was kept of this version"""
 
@@ -142,7 +35,9 @@ LEFT = {
     "VERSION_CONFLICT": "Something outside of the selection has changed it since. It is left as it is.",
     "NODE_EXISTS": "Something outside of the selection came to this place since. It is left as it is.",
     "CONTENT_EXPIRED": "What was there before is not kept any more.",
-    "NOT_SUPPORTED": "It came from another mount. Move it back there.",
+    "NOT_SUPPORTED": "It came from another mount, which this undo is not about. Leave backendMountId out.",
+    "CHILDREN_EXIST": "Something outside of the selection lies in it. It is left with what it holds.",
+    "NEW_SINCE": "It came here since, and is none of the selection's. It is left, with the directories above it.",
 }
 
 
@@ -151,101 +46,183 @@ def left(item: OperationItem, code: str) -> OperationItem:
     return replace(item, state=ItemState.SKIPPED, code=code, message=LEFT[code])
 
 
+def listed(steps: Iterable[UndoStep], refused: Mapping[int, str]) -> list[OperationItem]:
+    """The items of these steps. Of what came from another mount one half does not go without the other."""
+    items = [step.item for step in steps]
+    codes = dict(refused)
+    for item in items:
+        pair = (item.item, item.needs)
+        if item.needs is not None and (code := next((codes[one] for one in pair if one in codes), None)):
+            codes |= {item.item: code, item.needs: code}
+    return [left(item, codes[item.item]) if item.item in codes else item for item in items]
+
+
 @dataclass(slots=True)
 class UndoPlanner:
     """Makes the items of one page of changes, the newest first."""
 
     next_item: int
     runs: Mapping[NodeId, Run]
+    mounts: Collection[MountId]
+    """Those of the operation, its own first"""
+    blocked: Collection[int] = ()
+    """Entries below whose directories something outside of the selection has changed since"""
+    passed: Passed = field(default_factory=Passed)
     steps: list[UndoStep] = field(default_factory=list)
+    apart: JournalChange | None = None
+    """Here the page ends: the tree that this change made is taken back node by node"""
 
     def add(self, changes: Iterable[JournalChange]) -> None:
         for change in changes:
-            self._add(change)
+            if change.entry not in self.passed.entries:
+                self._add(change)
+            if self.apart is not None:
+                return
 
-    def _add(self, change: JournalChange) -> None:
+    def _add(self, written: JournalChange) -> None:
+        change = self.passed.placed(written)
         run = self.runs.get(change.node)
-        if change.crossed:
-            self._leave(change, "NOT_SUPPORTED")
+        if change.departed is not None:
+            self._cross_back(change, change.departed, run)
         elif run is None or not run.has(change.version):
             # Of what another principal came after, the newest change is listed.
             if not change.followed:
                 self._leave(change, "VERSION_CONFLICT")
         elif not change.revises:
-            self._put(_reversed(change), change, run.version_at(change.version), tree=change.nodes > 1)
+            if change.appears_with_a_tree and (change.entry in self.blocked or change.place != written.place):
+                return self._around(change, run)
+            self._put(self._reversed(change), change, self._version(run, change.version))
         elif not change.superseded:
-            version = run.version_at(change.version)
+            version = self._version(run, change.version)
             for number, (kind, back) in enumerate(run.revisions()):
-                item = _item(change, kind, change.place, content_version=back)
+                item = self._item(change, kind, change.place, content_version=back)
                 self._put(item, change, version + number, content=back if kind is ItemKind.RESTORE else None)
         if change.replaced is not None and run is not None and run.has(change.version):
             self._return(change, change.replaced)
 
+    def _around(self, change: JournalChange, run: Run) -> None:
+        """Something else is in the directory now, and stays there with it. A directory that has moved is left where it is, and what
+        came before goes back there. One that was deleted and restored is as though neither had been. What was made with all that
+        it holds goes node by node."""
+        if change.kind is CommandKind.MOVE:
+            self._leave(change, "VERSION_CONFLICT")
+            self.passed.keep(change)
+        elif (deletion := run.deleted_before(change.version)) is not None and change.was == change.at:
+            self.passed.entries |= {change.entry, deletion}
+        else:
+            self.apart = change
+
     def _leave(self, change: JournalChange, code: str) -> None:
         kind = ItemKind.DESCRIBE if change.kind is CommandKind.DESCRIBE else ItemKind.RESTORE
-        item = _item(change, kind, change.place) if change.revises else _reversed(change)
+        item = self._item(change, kind, change.place) if change.revises else self._reversed(change)
         self._put(left(item, code), change, change.version)
 
     def _return(self, change: JournalChange, gone: Replaced) -> None:
         """The file whose name a move had taken comes back, when the move has gone back."""
         run, version = self.runs.get(gone.node), gone.version + 1
         item = OperationItem(
-            item=0, kind=ItemKind.RESTORE, path=change.place, node_id=gone.node, version=version, size=gone.size
-        )
+            item=0, kind=ItemKind.RESTORE, path=change.place, node_id=gone.node, version=version, size=gone.size,
+            mount=self._mount(change.mount),
+        )  # fmt: skip
         if run is None or not run.has(version):
             self.steps.append(
                 UndoStep(item=left(self._numbered(item, version), "VERSION_CONFLICT"), entry=change.entry)
             )
             return
-        item = self._numbered(item, run.version_at(version))
+        item = self._numbered(item, self._version(run, version))
         self.steps.append(UndoStep(item=item, entry=change.entry, appears=gone.place, content=gone.version))
 
-    def _put(
-        self,
-        item: OperationItem,
-        change: JournalChange,
-        version: int,
-        *,
-        tree: bool = False,
-        content: int | None = None,
-    ) -> None:
-        item = self._numbered(item, version)
+    def _cross_back(self, change: JournalChange, gone: Departed, run: Run | None) -> None:
+        """What moved to another mount: the node from which it came returns there from the trash, then what appeared here goes."""
+        there, buried = self.runs.get(gone.node), gone.version + 1
+        if gone.mount not in self.mounts:
+            return self._leave(change, "NOT_SUPPORTED")
+        whole = run is not None and run.has(change.version) and there is not None and there.has(buried)
+        if not whole or change.entry in self.blocked:
+            if not change.followed:
+                self._leave(change, "VERSION_CONFLICT")
+            return None
+        assert run is not None and there is not None
+        returns = replace(
+            self._item(change, ItemKind.RESTORE, change.path), node_id=gone.node, mount=self._mount(gone.mount)
+        )
+        returns = self._numbered(returns, self._version(there, buried))
+        self.steps.append(UndoStep(item=returns, entry=change.entry, appears=gone.place, content=gone.version))
+        goes = self._item(change, ItemKind.DELETE, change.place)
+        if change.previous is not None and not change.revived:
+            goes = self._item(change, ItemKind.RESTORE, change.place, content_version=change.previous)
+        goes = self._numbered(replace(goes, needs=returns.item), self._version(run, change.version))
+        self.steps.append(UndoStep(item=goes, entry=change.entry, content=goes.content_version))
+
+    def _put(self, item: OperationItem, change: JournalChange, version: int, *, content: int | None = None) -> None:
         restores = item.kind is ItemKind.RESTORE and item.content_version is None
-        comes_back = item.kind is ItemKind.MOVE or restores
         self.steps.append(
             UndoStep(
-                item=item,
+                item=self._numbered(item, version),
                 entry=change.entry,
-                appears=change.was if comes_back else None,
-                tree=tree and item.kind in (ItemKind.MOVE, ItemKind.DELETE),
+                appears=change.was if item.kind is ItemKind.MOVE or restores else None,
                 content=change.previous if restores else content,
             )
         )
+
+    def _version(self, run: Run, version: int) -> int:
+        return run.version_at(version, self.passed.entries)
 
     def _numbered(self, item: OperationItem, version: int) -> OperationItem:
         numbered = replace(item, item=self.next_item, version=version)
         self.next_item += 1
         return numbered
 
+    def _reversed(self, change: JournalChange) -> OperationItem:
+        """What puts one change of place or life back."""
+        if change.kind is CommandKind.MOVE and change.departed is None:
+            return self._item(change, ItemKind.MOVE, change.place, target=change.path)
+        if change.kind is CommandKind.DELETE:
+            return self._item(change, ItemKind.RESTORE, change.path)
+        return self._item(change, ItemKind.DELETE, change.place)
 
-def _reversed(change: JournalChange) -> OperationItem:
-    """What puts one change of place or life back."""
-    if change.kind is CommandKind.MOVE and not change.crossed:
-        return _item(change, ItemKind.MOVE, change.place, target=change.path)
-    if change.kind is CommandKind.DELETE:
-        return _item(change, ItemKind.RESTORE, change.path)
-    return _item(change, ItemKind.DELETE, change.place)
+    def _item(
+        self,
+        change: JournalChange,
+        kind: ItemKind,
+        path: NodePath,
+        *,
+        target: NodePath | None = None,
+        content_version: int | None = None,
+    ) -> OperationItem:
+        mount = self._mount(change.mount)
+        return OperationItem(
+            item=0, kind=kind, path=path, target=target, node_id=change.node, node_kind=change.node_kind,
+            content_version=content_version, size=change.size, nodes=change.nodes, mount=mount,
+            target_mount=mount if target is not None else None,
+        )  # fmt: skip
+
+    def _mount(self, mount: MountId) -> MountId | None:
+        """As items name it: not at all where it is the operation's own."""
+        return None if mount == next(iter(self.mounts)) else mount
 
 
-def _item(
-    change: JournalChange,
-    kind: ItemKind,
-    path: NodePath,
-    *,
-    target: NodePath | None = None,
-    content_version: int | None = None,
-) -> OperationItem:
-    return OperationItem(
-        item=0, kind=kind, path=path, target=target, node_id=change.node, node_kind=change.node_kind,
-        content_version=content_version, size=change.size, nodes=change.nodes,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeNode:
+    """A node that a command made, or brought back, together with others."""
+
+    node: NodeId
+    kind: NodeKind
+    version: int
+    """Which the command made"""
+    name: bytes
+    size: int = 0
+    gone: bool = False
+
+
+def taken_apart(
+    node: TreeNode, path: NodePath, mount: MountId | None, run: Run | None, without: Collection[int]
+) -> OperationItem | None:
+    """What takes it away by itself, if nothing else has changed it since; its number is still to come. None: it is gone."""
+    item = OperationItem(
+        item=0, kind=ItemKind.DELETE, path=path, node_id=node.node, node_kind=node.kind, version=node.version,
+        size=node.size, mount=mount,
     )  # fmt: skip
+    if run is None or not run.has(node.version):
+        return None if node.gone else left(item, "VERSION_CONFLICT")
+    return replace(item, version=run.version_at(node.version, without))

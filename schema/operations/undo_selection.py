@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from schema.ids import CommandId
+from schema.ids import CommandId, MountId
 from schema.paths import NodePath
 
 MACHINES = "system"
@@ -27,6 +27,8 @@ class UndoSelection:
     commands: Sequence[CommandId] = ()
     operation_id: str | None = None
     """What this operation has done: of an undo that was made by selection"""
+    mounts: Sequence[MountId] = ()
+    """Where its changes lie; none: on the mount of the operation alone"""
 
     @property
     def is_empty(self) -> bool:
@@ -46,11 +48,12 @@ class UndoSelection:
 
     @classmethod
     def of_json(cls, stored: Mapping[str, Any]) -> "UndoSelection":
-        values = dict(stored)
+        values = {name: value for name, value in stored.items() if name != "claims"}
         for name in ("since", "until"):
             if name in values:
                 values[name] = datetime.fromisoformat(values[name])
         if "path" in values:
             values["path"] = NodePath(bytes.fromhex(values["path"]))
         values["commands"] = tuple(values.get("commands", ()))
+        values["mounts"] = tuple(values.get("mounts", ()))
         return cls(**values)

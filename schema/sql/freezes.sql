@@ -18,9 +18,10 @@ UPDATE filestore.freezes SET lifted_at = now(), lifted_by = %(principal)s
  WHERE id = %(id)s AND tenant = %(tenant)s AND lifted_at IS NULL
 RETURNING id, mount_id
 
--- name: of_mount
--- The freeze that holds on a mount now.
-SELECT z.facts FROM filestore.freeze_of_v1(%(tenant)s, %(mount)s) z
+-- name: of_mounts
+-- A freeze that holds on one of these mounts now.
+SELECT z.facts FROM unnest(%(mounts)s::bigint[]) WITH ORDINALITY AS m(id, place)
+ CROSS JOIN LATERAL filestore.freeze_of_v1(%(tenant)s, m.id) z ORDER BY m.place LIMIT 1
 
 -- name: mounts
 -- The mounts that a freeze is about.

@@ -40,10 +40,10 @@ UPDATE filestore.operations o SET in_flight = o.in_flight + n.opened, done = o.d
 -- name: close_items
 -- The commands of items end in this transaction. An item that is not as the plan saw it is skipped, and so is one that needs no
 -- change. One that could not be put back has failed. Where the mount was away, or a server that is needed, the item is to go again:
--- for the mount the operation waits, and it does not count against the item; the rest is tried so many times. Any other end says
--- that the mount is there.
+-- for the mount the operation waits, and it does not count against the item; the rest is tried so many times, and while the mount
+-- is tried with one item the operation waits for that as well. Any other end says that the mount is there.
 WITH ending AS (
-    SELECT c.operation_id, c.item, c.intent, c.mount_id, o.back,
+    SELECT c.operation_id, c.item, c.intent, c.mount_id, o.back, o.away_mount AS tried,
            coalesce(c.code = 'MOUNT_OFFLINE' AND c.status = 'failed', false) AS away,
            CASE WHEN c.status = 'succeeded' THEN 'NOT_NEEDED' ELSE c.code END AS code,
            CASE WHEN c.status = 'succeeded' AND o.back THEN 'reversed'
@@ -72,15 +72,15 @@ WITH ending AS (
                            THEN now() + least(10, 0.25 * 2 ^ least(i.deferred, 8)) * interval '1 second' END
       FROM ending x
      WHERE i.operation_id = ANY (ARRAY[x.operation_id]) AND i.item = x.item AND i.state = 'running'
-    RETURNING i.operation_id, i.code, i.size_bytes, i.nodes, x.ends, x.back, x.away, x.mount_id
+    RETURNING i.operation_id, i.code, i.size_bytes, i.nodes, x.ends, x.back, x.away, x.mount_id, x.tried
 )
 UPDATE filestore.operations o
    SET in_flight = o.in_flight - n.closed, done = o.done + n.done, failed = o.failed + n.failed, skipped = o.skipped + n.skipped,
        changed = o.changed + n.changed, reversed = o.reversed + n.reversed,
        nodes_done = o.nodes_done + n.nodes, bytes_done = o.bytes_done + n.bytes,
-       away_mount = n.away, away_tries = CASE WHEN n.away IS NULL THEN 0 ELSE o.away_tries + 1 END,
-       away_until = CASE WHEN n.away IS NOT NULL THEN now() + least(30, 2 ^ least(o.away_tries, 5)) * interval '1 second' END,
-       state = CASE WHEN n.away IS NOT NULL AND o.state = 'running' THEN 'waiting' ELSE o.state END
+       away_mount = n.hurt, away_tries = CASE WHEN n.hurt IS NULL THEN 0 ELSE o.away_tries + 1 END,
+       away_until = CASE WHEN n.hurt IS NOT NULL THEN now() + least(30, 2 ^ least(o.away_tries, 5)) * interval '1 second' END,
+       state = CASE WHEN n.hurt IS NOT NULL AND o.state = 'running' THEN 'waiting' ELSE o.state END
   FROM (SELECT operation_id, count(*) AS closed, count(*) FILTER (WHERE ends = 'done' OR ends = 'again' AND back) AS done,
                count(*) FILTER (WHERE ends = 'failed') AS failed, count(*) FILTER (WHERE ends = 'skipped') AS skipped,
                count(*) FILTER (WHERE ends = 'skipped' AND code IN ('VERSION_CONFLICT', 'NODE_NOT_FOUND')) AS changed,
@@ -89,7 +89,7 @@ UPDATE filestore.operations o
                    - coalesce(sum(nodes) FILTER (WHERE ends = 'reversed'), 0) AS nodes,
                coalesce(sum(size_bytes) FILTER (WHERE ends = 'done'), 0)
                    - coalesce(sum(size_bytes) FILTER (WHERE ends = 'reversed'), 0) AS bytes,
-               max(mount_id) FILTER (WHERE away) AS away
+               coalesce(max(mount_id) FILTER (WHERE away), CASE WHEN bool_and(ends = 'again') THEN max(tried) END) AS hurt
           FROM closed GROUP BY operation_id) n
  WHERE o.id = n.operation_id
 RETURNING o.id::text, o.turn

@@ -38,6 +38,8 @@ SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path
 -- plan saw it: taken up again, or put back by another one.
 SELECT EXISTS (SELECT FROM filestore.operations u
                 WHERE u.undoes = %(id)s AND u.started_at IS NOT NULL AND (u.ended_at IS NULL OR u.done > 0)) AS undone,
+       (SELECT w.kind FROM filestore.operations o JOIN filestore.operations w ON w.id = o.undoes
+         WHERE o.id = %(id)s) AS undoes_kind,
        EXISTS (SELECT FROM filestore.operations o JOIN filestore.operations w ON w.id = o.undoes
                 WHERE o.id = %(id)s AND (w.ended_at IS NULL OR w.turn <> o.undoes_turn
                    OR EXISTS (SELECT FROM filestore.operations u
@@ -57,8 +59,13 @@ UPDATE filestore.operations
 
 -- name: again
 -- Items that failed are pending again; those that could not be put back are to be put back again. All, or those of a list. Where
--- the plan found no node there is nothing to try. Errors and changes count anew.
-WITH again AS (
+-- the plan found no node there is nothing to try. Errors and changes count anew. Where a server was to blame, it is tried with one
+-- item first.
+WITH hurt AS (
+    SELECT EXISTS (SELECT FROM filestore.operation_items i
+                    WHERE i.operation_id = %(id)s AND i.state = 'failed' AND i.code IN ('UNAVAILABLE', 'MOUNT_OFFLINE')
+                      AND (%(items)s::integer[] IS NULL OR i.item = ANY(%(items)s::integer[]))) AS is
+), again AS (
     UPDATE filestore.operation_items
        SET state = CASE WHEN left_version IS NULL THEN 'pending' ELSE 'done' END::filestore.item_state, code = NULL, message = NULL,
            retry_at = NULL, deferred = 0
@@ -68,8 +75,10 @@ WITH again AS (
 )
 UPDATE filestore.operations o
    SET failed = o.failed - n.pending - n.done, failed_before = o.failed - n.pending - n.done, changed_before = o.changed,
-       done = o.done + n.done
-  FROM (SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'done') AS done FROM again) n
+       done = o.done + n.done, away_tries = 0,
+       away_mount = CASE WHEN hurt.is THEN coalesce(o.target_mount_id, o.mount_id) ELSE o.away_mount END
+  FROM (SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'done') AS done FROM again) n,
+       hurt
  WHERE o.id = %(id)s
 
 -- name: heard_of
@@ -184,6 +193,10 @@ SELECT %(id)s, i.item, i.kind, decode(i.path, 'hex'), decode(i.target, 'hex'), i
        needs integer, state filestore.item_state, code text, message text,
        mount bigint, target_mount bigint)
 
+-- name: cover
+-- What it claims, now that its items are known.
+UPDATE filestore.operations SET selection = selection || jsonb_build_object('claims', %(claims)s::jsonb) WHERE id = %(id)s
+
 -- name: advance_plan
 -- What a page of the plan adds up to, and where it ended.
 UPDATE filestore.operations
@@ -203,10 +216,14 @@ UPDATE filestore.operations
 -- A turn of the runner --------------------------------------------------------------------------------------------------
 
 -- name: overlapping
--- Another operation that is at work in the same subtrees, or above or below them.
+-- Another operation that is at work in the same subtrees, or above or below them. An undo by selection names those that it claims.
 SELECT o.id::text FROM filestore.operations o
  WHERE o.claimed AND o.id <> %(id)s
-   AND EXISTS (SELECT FROM (VALUES (o.mount_id, o.path), (coalesce(o.target_mount_id, o.mount_id), o.target_path))
+   AND EXISTS (SELECT FROM (SELECT o.mount_id, o.path WHERE NOT o.selection ? 'claims'
+                            UNION ALL
+                            SELECT coalesce(o.target_mount_id, o.mount_id), o.target_path WHERE NOT o.selection ? 'claims'
+                            UNION ALL
+                            SELECT (c->>0)::bigint, decode(c->>1, 'hex') FROM jsonb_array_elements(o.selection->'claims') c)
                              AS theirs(mount, path)
                  JOIN unnest(%(mounts)s::bigint[], %(paths)s::bytea[]) AS ours(mount, path) ON ours.mount = theirs.mount
                 WHERE theirs.path = ours.path OR theirs.path = '' OR ours.path = ''
@@ -330,6 +347,16 @@ UPDATE filestore.operations o SET failed = o.failed + n.failed, skipped = o.skip
 SELECT item FROM filestore.operation_items
  WHERE operation_id = %(id)s AND item = ANY(%(items)s::integer[]) AND deferred >= %(most)s
 
+-- name: unmet
+-- Which of these do not go because the item that they need did not, with its code.
+SELECT i.item, coalesce(p.code, 'VERSION_CONFLICT') AS code
+  FROM unnest(%(items)s::integer[]) AS x(item)
+ CROSS JOIN LATERAL (SELECT k.item, k.needs FROM filestore.operation_items k
+                      WHERE k.operation_id = %(id)s AND k.item = x.item OFFSET 0) i
+ CROSS JOIN LATERAL (SELECT k.state, k.code FROM filestore.operation_items k
+                      WHERE k.operation_id = %(id)s AND k.item = i.needs OFFSET 0) p
+ WHERE p.state IN ('failed', 'skipped')
+
 -- name: reach
 -- A pause, a turn back, or an end is reached.
 UPDATE filestore.operations
@@ -364,15 +391,28 @@ UPDATE filestore.operations SET touched_at = now() WHERE id = %(id)s
 SELECT o.id::text, o.tenant, o.kind, o.state::text, o.want, o.back, o.turn, o.mount_id, o.path, o.target_path, o.selection,
        o.options, o.metadata, o.plan_cursor, o.items, o.nodes, o.bytes, o.conflicts, o.done, o.failed, o.skipped, o.reversed,
        o.in_flight, o.nodes_done, o.bytes_done, o.principal, o.created_at, o.planned_at, o.started_at, o.ended_at, o.undoes::text,
-       coalesce(o.waits_for::text, (SELECT 'freeze ' || (z.facts->>'id') FROM filestore.freeze_of_v1(o.tenant, o.mount_id) z
-           WHERE o.state IN ('waiting', 'rolling_back'))) AS waits_for, o.refusal, o.away_mount, o.correlation_id,
+       coalesce(o.waits_for::text, (SELECT 'freeze ' || (z.facts->>'id')
+          FROM (SELECT o.mount_id UNION SELECT o.target_mount_id
+                UNION SELECT (c->>0)::bigint FROM jsonb_array_elements(o.selection->'claims') c) AS m(id)
+         CROSS JOIN LATERAL filestore.freeze_of_v1(o.tenant, m.id) z
+         WHERE o.state IN ('waiting', 'rolling_back') LIMIT 1)) AS waits_for, o.refusal, o.away_mount, o.correlation_id,
        o.target_mount_id,
        (SELECT u.id::text FROM filestore.operations u
          WHERE u.undoes = o.id AND u.state <> 'cancelled' ORDER BY u.created_at DESC LIMIT 1) AS undone_by,
        (SELECT json_build_object('control', k.control, 'reason', k.reason, 'principal', k.principal, 'at', k.created_at)
           FROM filestore.operation_controls k WHERE k.operation_id = o.id ORDER BY k.created_at DESC LIMIT 1) AS steered,
-       extract(epoch FROM coalesce(o.ended_at, now()) - o.started_at)::float AS seconds
-  FROM filestore.operations o WHERE o.id = %(id)s AND o.tenant = %(tenant)s
+       extract(epoch FROM coalesce(o.ended_at, now()) - o.started_at)::float AS seconds,
+       extract(epoch FROM now() - o.created_at)::float AS planning_seconds, x.expected
+  FROM filestore.operations o
+  LEFT JOIN LATERAL (
+      SELECT coalesce((SELECT w.done FROM filestore.operations w WHERE w.id = o.undoes),
+                      (SELECT 1 + r.file_count + r.directory_count
+                         FROM filestore.nodes d CROSS JOIN LATERAL filestore.rollup_of(d.id) r
+                        WHERE d.mount_id = o.mount_id AND d.directory_path IS NOT NULL AND d.state <> 'deleted'
+                          AND d.directory_path = CASE o.path WHEN '' THEN ''::bytea ELSE o.path || '\x2f'::bytea END
+                        LIMIT 1)) AS expected
+       WHERE (o.state = 'planning' OR o.kind = 'import' AND o.state = 'running') AND NOT o.selection ? 'paths') x ON true
+ WHERE o.id = %(id)s AND o.tenant = %(tenant)s
 
 -- name: errors
 -- By their codes: how many items, and one of them.
@@ -381,7 +421,8 @@ SELECT e.code, e.count, e.item FROM filestore.operation_errors e
 
 -- name: current
 -- What is in flight.
-SELECT i.path FROM filestore.operation_items i WHERE i.operation_id = %(id)s AND i.state = 'running' ORDER BY i.item LIMIT 5
+SELECT i.path, i.mount_id FROM filestore.operation_items i
+ WHERE i.operation_id = %(id)s AND i.state = 'running' ORDER BY i.item LIMIT 5
 
 -- name: listed
 -- The newest first.

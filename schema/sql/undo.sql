@@ -27,7 +27,7 @@ SELECT coalesce(max(id), 0) AS bound FROM filestore.journal_entries
 -- name: running
 -- Whether a command that the selection would take began before the undo was asked for, and has not ended.
 SELECT EXISTS (SELECT FROM filestore.commands c
-                WHERE c.status = 'running' AND c.mount_id = %(mount)s AND c.created_at < %(asked_at)s
+                WHERE c.status = 'running' AND c.mount_id = ANY(%(mounts)s::bigint[]) AND c.created_at < %(asked_at)s
                   AND (%(principal)s::text IS NULL OR c.principal = %(principal)s)
                   AND (%(token)s::bigint IS NULL OR c.token_id = %(token)s)
                   AND (%(correlation)s::text IS NULL OR c.correlation_id = %(correlation)s)
@@ -44,10 +44,14 @@ SELECT x.correlation_id
                   AND (k.recorded_at < %(since)s::timestamptz OR k.recorded_at >= %(until)s::timestamptz) OFFSET 0)
 
 -- name: places
--- Where the changes of a selection lie: their mounts, and for a few named commands their paths as well.
-SELECT DISTINCT j.mount_id, CASE WHEN %(commands)s::uuid[] IS NOT NULL THEN filestore.source_v1(j.payload) END AS path,
-       CASE WHEN %(commands)s::uuid[] IS NOT NULL THEN filestore.target_v1(j.payload) END AS target
-  FROM filestore.journal_entries j WHERE /* taken */ true LIMIT 2000
+-- Where the changes of a selection lie: their mounts, and for a few named commands their paths as well. `reads`: a copy came from
+-- there.
+SELECT DISTINCT p.mount, p.reads, CASE WHEN %(commands)s::uuid[] IS NOT NULL THEN p.path END AS path
+  FROM filestore.journal_entries j
+ CROSS JOIN LATERAL (VALUES (coalesce((j.payload->>'mount_id')::bigint, j.mount_id), filestore.source_v1(j.payload),
+                             j.kind = 'copyNode'),
+                            (j.mount_id, filestore.target_v1(j.payload), false)) AS p(mount, path, reads)
+ WHERE /* taken */ true AND p.path IS NOT NULL LIMIT 2000
 
 -- name: changes
 -- The next changes that are put back, newest first. `followed`: a later version of the same node is the selection's, too;
@@ -65,9 +69,9 @@ SELECT p.*, EXISTS (
                        AND j.before->>'state' <> 'deleted')
                   AND /* taken */ true OFFSET 0) e
             WHERE s.node_id = p.node_id AND s.version > p.version OFFSET 0) AS superseded
-  FROM (SELECT j.id, j.kind, j.node_id, j.after->>'kind' AS node_kind, (j.after->>'version')::bigint AS version,
-               (j.after->>'size')::bigint AS size, j.before, j.also, filestore.source_v1(j.payload) AS path,
-               filestore.target_v1(j.payload) AS target
+  FROM (SELECT j.id, j.command_id::text AS command, j.mount_id, j.kind, j.node_id, j.after->>'kind' AS node_kind,
+               (j.after->>'version')::bigint AS version, (j.after->>'size')::bigint AS size, j.before, j.after, j.also,
+               filestore.source_v1(j.payload) AS path, filestore.target_v1(j.payload) AS target
           FROM filestore.journal_entries j
          WHERE j.mount_id = %(mount)s AND j.id < %(below)s AND /* taken */ true
          ORDER BY j.id DESC LIMIT %(limit)s) p
@@ -79,7 +83,7 @@ SELECT p.*, EXISTS (
 WITH RECURSIVE run AS (
     SELECT n.id AS node, n.version AS current, n.version, x.*
       FROM filestore.nodes n CROSS JOIN LATERAL (
-          SELECT j.kind, j.node_id = s.node_id AS own, coalesce(j.before->>'state', 'none') AS was,
+          SELECT j.id AS entry, j.kind, j.node_id = s.node_id AS own, coalesce(j.before->>'state', 'none') AS was,
                  coalesce(/* taken */ true, false) AS mine
             FROM filestore.snapshots s LEFT JOIN filestore.journal_entries j ON j.command_id = s.command_id AND NOT j.retryable
            WHERE s.node_id = n.id AND s.version = n.version OFFSET 0) x
@@ -87,13 +91,13 @@ WITH RECURSIVE run AS (
      UNION ALL
     SELECT r.node, r.current, r.version - 1, x.*
       FROM run r CROSS JOIN LATERAL (
-          SELECT j.kind, j.node_id = s.node_id AS own, coalesce(j.before->>'state', 'none') AS was,
+          SELECT j.id AS entry, j.kind, j.node_id = s.node_id AS own, coalesce(j.before->>'state', 'none') AS was,
                  coalesce(/* taken */ true, false) AS mine
             FROM filestore.snapshots s LEFT JOIN filestore.journal_entries j ON j.command_id = s.command_id AND NOT j.retryable
            WHERE s.node_id = r.node AND s.version = r.version - 1 OFFSET 0) x
      WHERE r.mine
 )
-SELECT r.node, r.current, r.version, r.mine, r.kind, r.own, r.was, b.same_content, b.same_metadata
+SELECT r.node, r.current, r.version, r.mine, r.entry, r.kind, r.own, r.was, b.same_content, b.same_metadata
   FROM run r
   LEFT JOIN LATERAL (
       SELECT (s.sha256, s.size_bytes) IS NOT DISTINCT FROM (n.sha256, n.size_bytes) AS same_content,
@@ -116,18 +120,18 @@ SELECT x.item
 
 -- name: changed_below
 -- Below which of these directories something outside of the selection has changed since. A copy only reads where it comes from.
-SELECT x.item
-  FROM jsonb_to_recordset(%(trees)s::jsonb) AS x(item integer, path text, entry bigint)
+SELECT x.entry
+  FROM jsonb_to_recordset(%(trees)s::jsonb) AS x(path text, entry bigint, mount bigint)
  CROSS JOIN LATERAL (SELECT decode(x.path || '2f', 'hex') AS low, decode(x.path || '30', 'hex') AS high OFFSET 0) p
  WHERE EXISTS (
      SELECT FROM filestore.journal_entries j
-      WHERE j.mount_id = %(mount)s AND j.kind <> 'copyNode' AND j.path >= p.low AND j.path < p.high
+      WHERE j.mount_id = x.mount AND j.kind <> 'copyNode' AND j.path >= p.low AND j.path < p.high
         AND substring(j.path FROM 1 FOR 1000) >= substring(p.low FROM 1 FOR 1000)
         AND substring(j.path FROM 1 FOR 1000) <= substring(p.high FROM 1 FOR 1000)
         AND j.id > x.entry AND j.outcome = 'succeeded' AND j.after IS NOT NULL AND NOT coalesce(/* taken */ true, false) OFFSET 0)
     OR EXISTS (
      SELECT FROM filestore.journal_entries j
-      WHERE j.mount_id = %(mount)s AND j.payload->>'target' IS NOT NULL
+      WHERE j.mount_id = x.mount AND j.payload->>'target' IS NOT NULL
         AND filestore.target_v1(j.payload) >= p.low AND filestore.target_v1(j.payload) < p.high
         AND substring(filestore.target_v1(j.payload) FROM 1 FOR 1000) >= substring(p.low FROM 1 FOR 1000)
         AND substring(filestore.target_v1(j.payload) FROM 1 FOR 1000) <= substring(p.high FROM 1 FOR 1000)

@@ -8,7 +8,7 @@ SELECT i.item FROM filestore.operation_items i
 -- name: begin
 -- These are in flight now.
 WITH begun AS (
-    UPDATE filestore.operation_items i SET state = 'running', deferred = 0, retry_at = NULL
+    UPDATE filestore.operation_items i SET state = 'running', retry_at = NULL
      WHERE i.operation_id = %(id)s AND i.item = ANY(%(items)s::integer[]) AND i.state = 'pending'
     RETURNING i.item
 )

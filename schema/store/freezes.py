@@ -58,8 +58,9 @@ async def lift(
     return row["mount_id"], await _mounts(connection, {"tenant": tenant, "mount": row["mount_id"]})
 
 
-async def of_mount(connection: Connection, tenant: str, mount: MountId) -> Freeze | None:
-    row = await (await connection.execute(SQL["of_mount"], {"tenant": tenant, "mount": mount})).fetchone()
+async def of_mounts(connection: Connection, tenant: str, mounts: Sequence[MountId]) -> Freeze | None:
+    """One of them is enough."""
+    row = await (await connection.execute(SQL["of_mounts"], {"tenant": tenant, "mounts": list(mounts)})).fetchone()
     return None if row is None else Freeze.of_json(row["facts"])
 
 

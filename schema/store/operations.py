@@ -64,7 +64,7 @@ async def create(connection: Connection, operation: Operation, key: str, hash: s
         "id": operation.id, "tenant": operation.tenant, "principal": operation.principal, "token_id": operation.token_id,
         "key": key, "hash": hash, "kind": operation.kind, "mount": operation.mount_id, "path": operation.path.raw,
         "target": operation.target_path.raw if operation.target_path else None,
-        "selection": _json((operation.undo or operation.selection).to_json()), "options": _json(operation.options.to_json()),
+        "selection": _json(_selected(operation)), "options": _json(operation.options.to_json()),
         "metadata": None if operation.metadata is None else _json(operation.metadata), "plan_only": operation.plan_only,
         "undoes": operation.undoes, "undoes_turn": operation.undoes_turn, "state": operation.state,
         "correlation": operation.correlation_id,
@@ -116,19 +116,36 @@ def _operation(row: DictRow) -> Operation:
         **_selection(row), options=Options.of_json(row["options"]), metadata=row["metadata"],
         state=OperationState(row["state"]), want=Want(row["want"]) if row["want"] else None, back=row["back"],
         turn=row["turn"], plan_only=row["plan_only"], undoes=row["undoes"], undoes_turn=row["undoes_turn"], started=row["started"],
-        undone=row["undone"], target_mount=row["target_mount_id"],
+        undone=row["undone"], undoes_kind=None if row["undoes_kind"] is None else OperationKind(row["undoes_kind"]),
+        target_mount=row["target_mount_id"],
         stale=row["stale"], failed_before=row["failed_before"], changed_before=row["changed_before"],
-        correlation_id=row["correlation_id"],
+        correlation_id=row["correlation_id"], subtrees=_subtrees(row),
         conflicts=row["conflicts"], items=row["items"], done=row["done"], failed=row["failed"], skipped=row["skipped"],
         changed=row["changed"], reversed=row["reversed"], in_flight=row["in_flight"],
     )  # fmt: skip
 
 
+def _selected(operation: Operation) -> dict[str, Any]:
+    """What it is about, and what it claims where that is not its path."""
+    selected = (operation.undo or operation.selection).to_json()
+    return selected if operation.subtrees is None else selected | {"claims": _claims(operation.subtrees)}
+
+
+def _claims(subtrees: Iterable[tuple[MountId, NodePath]]) -> list[tuple[int, str]]:
+    return [(mount, path.raw.hex()) for mount, path in subtrees]
+
+
+def _subtrees(row: DictRow) -> list[tuple[MountId, NodePath]] | None:
+    if "claims" not in row["selection"]:
+        return None
+    return [(MountId(mount), NodePath(bytes.fromhex(path))) for mount, path in row["selection"]["claims"]]
+
+
 def _selection(row: DictRow) -> dict[str, Any]:
     """An undo that puts back no other operation has a selection of changes, and no other kind has one."""
-    if row["kind"] == OperationKind.UNDO and row["selection"]:
+    if row["kind"] == OperationKind.UNDO and row["selection"].keys() - {"claims"}:
         return {"undo": UndoSelection.of_json(row["selection"])}
-    return {"selection": Selection.of_json(row["selection"])}
+    return {"selection": Selection() if "claims" in row["selection"] else Selection.of_json(row["selection"])}
 
 
 # Steering
@@ -273,6 +290,11 @@ async def advance_plan(
     await connection.execute(SQL["advance_plan"], values)
 
 
+async def cover(connection: Connection, id: str, subtrees: Collection[tuple[MountId, NodePath]]) -> None:
+    """These are what it claims, and nothing else."""
+    await connection.execute(SQL["cover"], {"id": id, "claims": _json(_claims(sorted(subtrees)))})
+
+
 async def end_plan(connection: Connection, id: str, state: OperationState, refusal: str | None = None) -> None:
     """`refusal`: why it does not run, or what will be refused of it."""
     await connection.execute(SQL["end_plan"], {"id": id, "state": state, "refusal": refusal})
@@ -285,9 +307,7 @@ async def claim(connection: Connection, operation: Operation) -> str | None:
     """Take the subtrees of an operation, all of them or none. Another operation that is at work there; None: they are ours.
     Two that ask at once come one after the other."""
     await connection.execute("SELECT pg_advisory_xact_lock(%(lock)s)", {"lock": Lock.OPERATIONS})
-    trees = [(operation.mount_id, operation.path)]
-    if operation.target_path is not None:
-        trees.append((operation.target_mount or operation.mount_id, operation.target_path))
+    trees = operation.claims
     values = {"id": operation.id, "mounts": [mount for mount, _ in trees], "paths": [path.raw for _, path in trees]}
     row = await (await connection.execute(SQL["overlapping"], values)).fetchone()
     if row is None:
@@ -358,12 +378,13 @@ async def changed_since(connection: Connection, id: str, limit: int) -> list[Nod
     """Where something has changed at and below the path of a plan since it was made, the first few."""
     locked = await lock(connection, id)
     assert locked is not None
-    values = {
-        "id": id, "limit": limit, "mount": locked.operation.mount_id, "path": locked.operation.path.raw,
-        "entry": locked.planned_entry or 0,
-    }  # fmt: skip
-    rows = await (await connection.execute(SQL["changed_since"], values)).fetchall()
-    return [NodePath(bytes(row["path"])) for row in rows]
+    operation, found = locked.operation, dict[NodePath, None]()
+    places = [(operation.mount_id, operation.path)] if operation.subtrees is None else operation.subtrees
+    for mount, path in places:
+        values = {"id": id, "limit": limit, "mount": mount, "path": path.raw, "entry": locked.planned_entry or 0}
+        rows = await (await connection.execute(SQL["changed_since"], values)).fetchall()
+        found |= {NodePath(bytes(row["path"])): None for row in rows}
+    return list(found)[:limit]
 
 
 async def described(
@@ -387,6 +408,12 @@ async def deferred(connection: Connection, id: str, items: Sequence[int], most: 
     """Which of these found their path busy so often."""
     cursor = await connection.execute(SQL["deferred"], {"id": id, "items": list(items), "most": most})
     return {int(row["item"]) for row in await cursor.fetchall()}
+
+
+async def unmet(connection: Connection, id: str, items: Sequence[int]) -> dict[int, str]:
+    """Which of these need an item that did not go, with its code."""
+    cursor = await connection.execute(SQL["unmet"], {"id": id, "items": list(items)})
+    return {int(row["item"]): row["code"] for row in await cursor.fetchall()}
 
 
 async def give_up(connection: Connection, id: str, items: Mapping[int, tuple[ItemState, str, str]]) -> None:
@@ -445,7 +472,7 @@ async def document(connection: Connection, id: str, tenant: str) -> DictRow | No
         return None
     errors = await (await connection.execute(SQL["errors"], {"id": id})).fetchall()
     current = await (await connection.execute(SQL["current"], {"id": id})).fetchall()
-    return {**row, "errors": errors, "current": [bytes(one["path"]) for one in current]}
+    return {**row, "errors": errors, "current": [(one["mount_id"], bytes(one["path"])) for one in current]}
 
 
 async def listed(connection: Connection, tenant: str, asked: OperationFilter, limit: int) -> list[str]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import orjson
 
 from schema.commands.command import CommandKind
-from schema.ids import MountId, NodeId
+from schema.ids import CommandId, MountId, NodeId
 from schema.nodes import NodeKind
 from schema.operations.operation import OperationItem
-from schema.operations.undo import JournalChange, NodePlace, Replaced, Run, RunVersion, UndoStep
+from schema.operations.undo import UndoStep
+from schema.operations.undo_changes import Departed, JournalChange, NodePlace, Replaced, Run, RunVersion
 from schema.operations.undo_selection import MACHINES, UndoSelection
 from schema.paths import NodePath
 from schema.sql import load
@@ -25,11 +26,18 @@ SQL = load("undo")
 FOREVER = 2**62
 
 
-def _whole(query: LiteralString) -> LiteralString:
+def with_taken(query: LiteralString) -> LiteralString:
     return query.replace("/* taken */ true", "(" + SQL["taken"] + ")")
 
 
-QUERIES: Mapping[str, LiteralString] = {name: _whole(query) for name, query in SQL.items()}
+def _of_mounts(query: LiteralString, mounts: Sequence[MountId]) -> LiteralString:
+    """One mount by equality: then its entries come from an index in their order, and a page reads no more than a page."""
+    return query if len(mounts) == 1 else query.replace(_ONE_MOUNT, _SEVERAL)
+
+
+_ONE_MOUNT: LiteralString = "j.mount_id = %(mount)s"
+_SEVERAL: LiteralString = "j.mount_id = ANY(%(mounts)s::bigint[])"
+QUERIES: Mapping[str, LiteralString] = {name: with_taken(query) for name, query in SQL.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,8 @@ class Taken:
     """A selection, as the queries ask for it."""
 
     tenant: str
-    mount: MountId
+    mounts: Sequence[MountId]
+    """Where its changes lie, that of the operation first"""
     selection: UndoSelection
     bound: int = FOREVER
     """The last entry that counts"""
@@ -46,7 +55,8 @@ class Taken:
     def values(self) -> dict[str, Any]:
         asked = self.selection
         return {
-            "tenant": self.tenant, "mount": self.mount, "bound": self.bound, "principal": asked.principal,
+            "tenant": self.tenant, "principal": asked.principal, "bound": self.bound,
+            "mount": next(iter(self.mounts), None), "mounts": list(self.mounts),
             "token": asked.token_id, "correlation": asked.correlation_id, "commands": list(asked.commands) or None,
             "operation": asked.operation_id, "since": asked.since, "until": asked.until, "units": list(self.units),
             "machines": MACHINES, "kinds": list(CommandKind),
@@ -55,44 +65,66 @@ class Taken:
         }  # fmt: skip
 
 
-async def _rows(connection: Connection, query: LiteralString, values: dict[str, Any]) -> list[DictRow]:
+async def rows_of(connection: Connection, query: LiteralString, values: dict[str, Any]) -> list[DictRow]:
     # Planned with these very values: most conditions vanish, and with them whatever would keep the indexes from being used.
     return await (await connection.execute(query, values, prepare=False)).fetchall()
 
 
-async def touched(
-    connection: Connection, tenant: str, selection: UndoSelection
-) -> list[tuple[MountId, NodePath | None, NodePath | None]]:
-    """The mounts where the selection has changes; of a few named commands their paths and targets as well."""
-    rows = await _rows(connection, QUERIES["places"], Taken(tenant, MountId(0), selection).values())
-    return [(MountId(row["mount_id"]), _path(row["path"]), _path(row["target"])) for row in rows]
+@dataclass(frozen=True, slots=True)
+class TouchedPlace:
+    mount: MountId
+    path: NodePath | None
+    """Only of named commands"""
+    reads: bool
+    """A copy came from there, and nothing was changed"""
+
+
+async def touched(connection: Connection, tenant: str, selection: UndoSelection) -> list[TouchedPlace]:
+    """Where the selection has changes, and what they read."""
+    rows = await rows_of(connection, QUERIES["places"], Taken(tenant, (), selection).values())
+    return [TouchedPlace(MountId(row["mount"]), _path(row["path"]), row["reads"]) for row in rows]
 
 
 async def begin(connection: Connection, taken: Taken, asked_at: datetime) -> tuple[int, list[str]] | None:
     """The last entry that the undo looks at, and which pieces of work are meant as a whole. None: a command that began before
     the undo was asked for has not ended."""
-    (row,) = await _rows(connection, QUERIES["running"], taken.values() | {"asked_at": asked_at})
+    (row,) = await rows_of(connection, QUERIES["running"], taken.values() | {"asked_at": asked_at})
     if row["running"]:
         return None
-    (last,) = await _rows(connection, QUERIES["bound"], {})
+    (last,) = await rows_of(connection, QUERIES["bound"], {})
     if taken.selection.since is None and taken.selection.until is None:
         return last["bound"], []
-    values = Taken(taken.tenant, taken.mount, taken.selection, last["bound"]).values()
-    return last["bound"], [row["correlation_id"] for row in await _rows(connection, QUERIES["units"], values)]
+    values = replace(taken, bound=last["bound"]).values()
+    units = _of_mounts(QUERIES["units"], taken.mounts)
+    return last["bound"], [row["correlation_id"] for row in await rows_of(connection, units, values)]
 
 
 async def changes(connection: Connection, taken: Taken, below: int, limit: int) -> list[JournalChange]:
     """The newest first, from below an entry on."""
-    rows = await _rows(connection, QUERIES["changes"], taken.values() | {"below": below, "limit": limit})
+    query = _of_mounts(QUERIES["changes"], taken.mounts)
+    rows = await rows_of(connection, query, taken.values() | {"below": below, "limit": limit})
     return [_change(row) for row in rows]
 
 
 async def runs(connection: Connection, taken: Taken, nodes: Collection[NodeId]) -> dict[NodeId, Run]:
-    rows = await _rows(connection, QUERIES["runs"], taken.values() | {"nodes": sorted(nodes)})
+    rows = await rows_of(connection, QUERIES["runs"], taken.values() | {"nodes": sorted(nodes)})
     of_node: dict[NodeId, list[DictRow]] = {}
     for row in rows:
         of_node.setdefault(NodeId(row["node"]), []).append(row)
     return {node: _run(versions) for node, versions in of_node.items()}
+
+
+async def changed_below(connection: Connection, taken: Taken, changes: Sequence[JournalChange]) -> set[int]:
+    """The entries of those that made or moved a directory below which something outside of the selection has changed since."""
+    trees = [
+        {"entry": change.entry, "path": change.place.raw.hex(), "mount": change.mount}
+        for change in changes
+        if change.appears_with_a_tree
+    ]
+    if not trees:
+        return set()
+    rows = await rows_of(connection, QUERIES["changed_below"], taken.values() | {"trees": orjson.dumps(trees).decode()})
+    return {row["entry"] for row in rows}
 
 
 async def refused(connection: Connection, taken: Taken, steps: Sequence[UndoStep]) -> dict[int, str]:
@@ -101,20 +133,18 @@ async def refused(connection: Connection, taken: Taken, steps: Sequence[UndoStep
         {"item": s.item.item, "parent": s.appears.parent, "name": s.appears.name.hex(), "node": s.item.node_id, "entry": s.entry}
         for s in steps if s.appears is not None
     ]  # fmt: skip
-    trees = [{"item": s.item.item, "path": s.item.path.raw.hex(), "entry": s.entry} for s in steps if s.tree]
     contents = [
         {"item": s.item.item, "node": s.item.node_id, "version": s.content} for s in steps if s.content is not None
     ]
     values = taken.values()
     asked: tuple[tuple[LiteralString, str, list[dict[str, Any]], str], ...] = (
         (QUERIES["expired"], "contents", contents, "CONTENT_EXPIRED"),
-        (QUERIES["changed_below"], "trees", trees, "VERSION_CONFLICT"),
         (QUERIES["taken_places"], "places", places, "NODE_EXISTS"),
     )
     found: dict[int, str] = {}
     for query, key, listed, code in asked:
         if listed:
-            rows = await _rows(connection, query, values | {key: orjson.dumps(listed).decode()})
+            rows = await rows_of(connection, query, values | {key: orjson.dumps(listed).decode()})
             found |= {row["item"]: code for row in rows}
     return found
 
@@ -123,7 +153,7 @@ async def raised(connection: Connection, id: str, steps: Sequence[OperationItem]
     """Items that go back, of an undo that can have several for one node: each goes from the version that the later ones have
     left, unless something else has changed the node since."""
     asked = [{"item": one.item, "node": one.node_id, "version": one.version} for one in steps]
-    rows = await _rows(connection, QUERIES["own_versions"], {"id": id, "items": orjson.dumps(asked).decode()})
+    rows = await rows_of(connection, QUERIES["own_versions"], {"id": id, "items": orjson.dumps(asked).decode()})
     now = {row["item"]: row["version"] for row in rows}
     return [replace(one, version=now.get(one.item, one.version)) for one in steps]
 
@@ -145,14 +175,19 @@ def _version(row: DictRow) -> RunVersion:
     kind, lived = row["kind"], row["own"] and row["was"] not in ("none", "deleted")
     content = lived and kind in (CommandKind.UPLOAD, CommandKind.COPY, CommandKind.RESTORE)
     # What replaces content can bring metadata along.
-    return RunVersion(row["version"], content=content, metadata=content or (lived and kind == CommandKind.DESCRIBE))
+    return RunVersion(
+        row["version"], row["entry"] or 0, deletes=row["own"] and kind == CommandKind.DELETE, content=content,
+        metadata=content or (lived and kind == CommandKind.DESCRIBE),
+    )  # fmt: skip
 
 
 def _change(row: DictRow) -> JournalChange:
-    before, also = row["before"], row["also"] or {}
+    before, after, also = row["before"], row["after"], row["also"] or {}
     tree = also.get("tree")
     return JournalChange(
         entry=row["id"],
+        command=CommandId(row["command"]),
+        mount=MountId(row["mount_id"]),
         kind=CommandKind(row["kind"]),
         node=NodeId(row["node_id"]),
         node_kind=NodeKind(row["node_kind"]),
@@ -162,10 +197,11 @@ def _change(row: DictRow) -> JournalChange:
         path=NodePath(bytes(row["path"])),
         target=_path(row["target"]),
         was=_place(before) if before and before["parent"] is not None else None,
+        at=_place(after) if after["parent"] is not None else None,
         size=tree["size"] if tree else row["size"],
         nodes=tree["files"] + tree["directories"] if tree else 1,
         replaced=_replaced(also.get("replaced")),
-        crossed=bool(also.get("departed")),
+        departed=_departed(also.get("departed")),
         followed=row["followed"],
         superseded=row["superseded"],
     )
@@ -176,6 +212,14 @@ def _replaced(gone: Mapping[str, Any] | None) -> Replaced | None:
         None
         if gone is None
         else Replaced(node=gone["id"], version=gone["version"], size=gone["size"], place=_place(gone))
+    )
+
+
+def _departed(gone: Mapping[str, Any] | None) -> Departed | None:
+    if gone is None:
+        return None
+    return Departed(
+        node=gone["id"], version=gone["version"], size=gone["size"], place=_place(gone), mount=MountId(gone["mount"])
     )
 
 

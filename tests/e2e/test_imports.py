@@ -86,7 +86,12 @@ def test_an_import_is_steered_and_what_it_can_not_do_has_a_code(service: Service
     ]
     (mount.root / "taken").unlink()
     mount.root.with_name("taken away").rename(mount.root / "taken")
-    refused(service.call("POST", f"/v1/operations/{operation['id']}/undo", json={}), 400, "NOT_SUPPORTED")
+    lies = mount.on_disk()
+    undo = ended(service, steered(service, operation, "undo"))
+    assert undo["progress"]["itemsDone"] == len(made) + 7 and mount.on_disk() == lies
+    refused(service.call("POST", f"/v1/operations/{undo['id']}/undo", json={}), 400, "NOT_SUPPORTED")
+    again = ended(service, asked(service, mount, "import", path=""))
+    assert again["progress"]["itemsDone"] == len(made) + 7
     nothing = asked(service, mount, "import", path="not/there")
     assert shown(service, ended(service, nothing, "failed"))["errors"][0]["code"] == "NODE_NOT_FOUND"
 

@@ -5,6 +5,7 @@ import pytest
 from tests.e2e.test_commands import refused, result
 from tests.e2e.test_operations import asked, ended, items, steered
 from tests.e2e.test_trees_between_mounts import Two, at, two
+from tests.e2e.test_undo import Writer
 from tests.fix_service import Service, until
 
 __all__ = ["two"]
@@ -31,3 +32,23 @@ def test_a_tree_is_copied_and_moved_to_another_mount_and_both_are_undone(service
     assert [(one["backendMountId"], one["targetBackendMountId"]) for one in items(service, undo)] == [(there.id, None)]
     wrong = {"kind": "delete", "backendMountId": here.id, "path": "a", "targetBackendMountId": there.id}
     refused(service.call("POST", "/v1/operations", json=wrong), 400, "INVALID_REQUEST")
+
+
+@pytest.mark.sampled(1)
+def test_a_session_on_two_mounts_goes_back_with_one_undo_and_comes_again(service: Service, two: Two) -> None:
+    here, there = two
+    before = here.on_disk(), there.on_disk()
+    agent = Writer(service, here, service.make_token("agent", "write"), f"session {here.key}")
+    away = Writer(service, there, agent.token, agent.session)
+    away.put("d/new", b"new")
+    agent.put("a/f", b"two")
+    agent.move("a/b", "d/b", targetBackendMountId=there.id)
+    assert until(lambda: here.on_disk().keys() == {"a", "a/empty", "a/f"})
+    away.put("d/b/c/h", b"changed over there")
+    after = here.on_disk(), there.on_disk()
+    body = {"kind": "undo", "selection": {"correlationId": agent.session}}
+    undo = ended(service, result(service.call("POST", "/v1/operations", json=body), 202))
+    assert undo["selection"]["backendMountIds"] == sorted([here.id, there.id])
+    assert until(lambda: (here.on_disk(), there.on_disk()) == before)
+    ended(service, steered(service, undo, "undo"))
+    assert until(lambda: (here.on_disk(), there.on_disk()) == after)

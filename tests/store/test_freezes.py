@@ -63,9 +63,9 @@ async def test_a_freeze_of_all_holds_on_every_mount_of_its_tenant_until_its_time
     async with pool.connection() as connection:
         late = await make_mount(connection)
         elsewhere = await make_mount(connection, tenant="other")
-        held = await store.of_mount(connection, "main", late)
+        held = await store.of_mounts(connection, "main", [mount, late])
         assert held is not None and held.until == soon
-        assert await store.of_mount(connection, "other", elsewhere) is None
+        assert await store.of_mounts(connection, "other", [elsewhere]) is None
         await connection.execute("SELECT pg_sleep_until(%s)", (soon,))
     assert [type(one) for one in (await protocol.run(mount, mkdir(mount, "d"))).values()] == [Go]
 

@@ -11,7 +11,7 @@ from temporalio.client import Client
 from schema.commands.command import CommandKind
 from schema.ids import MountId
 from schema.operations.control import Control
-from schema.operations.operation import LEFT_MOST, ItemState, OperationKind, OperationState
+from schema.operations.operation import LEFT_MOST, ItemState, Operation, OperationKind, OperationState, Options
 from schema.paths import NodePath
 from schema.store import operations as store
 from schema.store.pool import Pool
@@ -23,6 +23,7 @@ from tests.store.operation_rows import (
     carry_out,
     counted,
     lies,
+    mkdir_of,
     move,
     now,
     planned,
@@ -138,6 +139,76 @@ async def test_an_item_that_no_server_takes_fails_after_so_many_tries_and_the_ot
     items = (await now(pool, operation))[1]
     assert [(item.state, item.code) for item in items] == [(ItemState.FAILED, "UNAVAILABLE"), (ItemState.DONE, None)]
     assert await runner.to_the_end(operation) == "partial"
+
+
+async def refused(runner: Runner, operation: Operation) -> list[int]:
+    """What goes next, and no server takes it."""
+    step = await runner.next(operation)
+    if step.commands:
+        await runner.fail(await runner.begin(step), "UNAVAILABLE")
+    return [command.item for command in step.commands if command.item is not None]
+
+
+async def test_a_retry_tries_a_server_that_had_refused_with_one_item_until_it_answers(
+    pool: Pool, protocol: Protocol, tree: MountId, runner: Runner
+) -> None:
+    made = await running(
+        pool, tree, *[mkdir_of(number, f"e/{number}") for number in range(5)], options=Options(max_errors=5)
+    )
+    await worn_out(pool, made)
+    assert await refused(runner, made) == [0, 1, 2, 3, 4]
+    assert (await runner.next(made)).state == "failed"
+    for _ in range(2):
+        await steered(pool, made, Control.RETRY)
+        for _ in range(3):
+            assert await refused(runner, made) == [0] and (await runner.next(made)).wait_seconds > 0
+            async with pool.connection() as connection:
+                shown = await store.document(connection, made.id, "main")
+            assert shown is not None and (shown["state"], shown["away_mount"]) == ("waiting", tree)
+            await runner.time_passes(made)
+        await set_row(pool, made, "state = 'failed', ended_at = now(), claimed = false, failed = 5, away_mount = NULL")
+        async with pool.connection() as connection:
+            lost = "UPDATE filestore.operation_items SET state = 'failed', code = 'UNAVAILABLE' WHERE operation_id = %s"
+            await connection.execute(lost, [made.id])
+    await steered(pool, made, Control.RETRY)
+    went = [[one.item for one in (await runner.turn(made)).commands] for _ in range(2)]
+    assert went == [[0], [1, 2, 3, 4]] and await runner.to_the_end(made) == "succeeded"
+
+
+async def worn_out(pool: Pool, operation: Operation) -> None:
+    """Its items were tried so often that the next failure is their last."""
+    async with pool.connection() as connection:
+        tried = "UPDATE filestore.operation_items SET deferred = %s WHERE operation_id = %s"
+        await connection.execute(tried, [LEFT_MOST, operation.id])
+
+
+@pytest.mark.slow
+async def test_fifteen_thousand_items_that_a_dead_server_refused_go_in_order_and_within_their_limits_when_it_is_back(
+    pool: Pool, protocol: Protocol, tree: MountId, runner: Runner
+) -> None:
+    many = 15_000
+    limits = Options(concurrency=50, files_per_second=40)
+    made = await running(pool, tree, *[mkdir_of(number, f"e/{number}") for number in range(many)], options=limits)
+    await worn_out(pool, made)
+    lost = list[int]()
+    while len(lost) < many:
+        lost += await refused(runner, made)
+        await runner.time_passes(made)
+    assert lost == list(range(many)) and (await runner.next(made)).state == "failed"
+    row, _ = await now(pool, made)
+    assert counted(row) == {"failed": many}
+    await steered(pool, made, Control.RETRY)
+    went = list[list[int]]()
+    while not (step := await runner.next(made)).over:
+        if step.commands:
+            went.append([command.item for command in step.commands if command.item is not None])
+            await runner.end(await runner.begin(step))
+            assert (await runner.next(made)).commands == [], "the rest waits for its time"
+        await runner.time_passes(made)
+    assert [item for some in went for item in some] == list(range(many)), "each once, in the order of the plan"
+    assert len(went[0]) == 1 and {len(some) for some in went[1:-1]} == {40}
+    row, _ = await now(pool, made)
+    assert counted(row) == {"done": many} and row.state == "succeeded"
 
 
 async def test_a_plan_waits_for_no_command_and_counts_what_those_at_work_change_as_not_seen(

@@ -239,6 +239,7 @@ ITEMS, OPERATIONS, OPERATION = load("item_commands"), load("operations"), "0190a
 IMPORTS, QUOTAS = load("imports"), load("quotas")
 GROWING = json.dumps([{"n": n, "tenant": "main", "mount": 1, "path": b"5/new".hex(), "principal": "user1",
                        "intent": {"step": "create", "kind": "file", "size": 7}} for n in range(64)])  # fmt: skip
+FORGETS, UNDO_TREES = load("forgets"), load("undo_trees")
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
 RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
@@ -362,6 +363,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "changed trees": (OPERATIONS["changed_trees"], {"id": OPERATION, "entry": 10**9, "trees": "[]"},
                       {"journal_entries_command_id_attempt_key", "operations_pkey"}),
     "comes_back": (OPERATIONS["comes_back"], {"id": OPERATION, "state": "pending"}, {"operation_items_state"}),
+    "unmet": (OPERATIONS["unmet"], {"id": OPERATION, "items": "{}"}, {"operation_items_pkey"}),
     "overlapping": (OPERATIONS["overlapping"], {"mounts": "{}", "id": OPERATION, "paths": "{}"}, {"operations_claimed"}),
     "a plan": (OPERATIONS["below"], {"mount": 1, "directory": b"5/", "high": b"50", "name": b"", "limit": 500},
                {"nodes_directory", "nodes_name"}),
@@ -401,6 +403,25 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "known in a page": (IMPORTS["known"], {"parents": [500, 501], "names": [b"1", b"2"]}, {"nodes_name"}),
     "totals of a page": (
         IMPORTS["roll"], {"directories": [500], "bytes": [1], "files": [1], "folders": [0]}, {"nodes_pkey"},
+    ),
+    "page of a forgotten import": (FORGETS["page_before"], {"import": OPERATION, "below": 10**9}, {"journal_entries_operation"}),
+    "made by a page": (FORGETS["made"], {"at": NOW, "command": OPERATION}, {"snapshots_begun", "nodes_pkey"}),
+    "moved since an import": (FORGETS["moved"], {"directories": [5, 6], "entry": 7}, {"nodes_pkey", "journal_entries_node"}),
+    "holding others": (
+        FORGETS["holding"], {"directories": [5], "import": OPERATION}, {"nodes_name", "snapshots_pkey"},
+    ),
+    "claims beside a forgotten import": (FORGETS["claims"], {"mount": 1}, set()),
+    "portion of a forgotten import": (FORGETS["portion"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_pkey"}),
+    "forget": (
+        FORGETS["forget"], {"ids": [500], "versions": [1], "page": OPERATION}, {"nodes_pkey", "nodes_name", "snapshots_pkey"},
+    ),
+    "first that waits": (FORGETS["waiting"], {"id": OPERATION}, {"operation_items_state"}),
+    "standing": (FORGETS["standing"], {"ids": [500], "versions": [1]}, {"nodes_pkey"}),
+    "told of forgotten ones": (
+        FORGETS["tell"], {"id": OPERATION, "page": OPERATION, "nodes": [500]}, {"operations_pkey", "nodes_pkey"},
+    ),
+    "put off": (
+        FORGETS["put_off"], {"id": OPERATION, "items": [7, 8], "most": 12, "message": "busy"}, {"operation_items_pkey"},
     ),
     "refused of an import": (IMPORTS["refused"], {"id": OPERATION}, {"operation_items_state"}),
     "waiting of an import": (IMPORTS["waiting"], {"id": OPERATION, "limit": 100}, {"operation_items_state"}),
@@ -732,7 +753,7 @@ SELECTED: dict[str, tuple[UndoSelection, set[str]]] = {
 async def test_what_an_undo_takes_is_found_by_index_for(full: tuple[Connection, MountId], name: str) -> None:
     connection, mount = full
     selection, expected = SELECTED[name]
-    values = undo_store.Taken("main", mount, selection, 2_000_000).values() | {"below": 900_000, "limit": 500}
+    values = undo_store.Taken("main", [mount], selection, 2_000_000).values() | {"below": 900_000, "limit": 500}
     nodes = await plan(connection, undo_store.QUERIES["changes"], values, generic=False)
     assert scanned(nodes) == set() and not sorts_everything(nodes)
     assert indexes(nodes) & expected
@@ -746,8 +767,18 @@ BETWEEN: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"snapshots_children", "journal_entries_end"},
     ),
     "changed_below": (
-        {"trees": json.dumps([{"item": 1, "path": "35", "entry": 7}])},
+        {"trees": json.dumps([{"path": "35", "entry": 7, "mount": 1}])},
         {"journal_entries_path", "journal_entries_target"},
+    ),
+    # Of a directory without children: each child costs a few pages more.
+    "strangers": (
+        {"directories": [5000], "limit": 1000},
+        {"nodes_pkey", "nodes_name", "snapshots_pkey", "journal_entries_end"},
+    ),
+    "above": ({"directories": [5, 6]}, {"nodes_pkey"}),
+    "made_in": (
+        {"directory": 5, "kind": "directory", "name": b"", "command": OPERATION, "limit": 200},
+        {"snapshots_children"},
     ),
     "expired": ({"contents": json.dumps([{"item": 1, "node": 5000, "version": 1}])}, {"snapshots_pkey"}),
     "own_versions": (
@@ -763,7 +794,8 @@ async def test_what_came_between_the_changes_of_an_undo_is_found_by_index(
 ) -> None:
     connection, mount = full
     more, expected = BETWEEN[name]
-    values = undo_store.Taken("main", mount, UndoSelection(principal="user1"), 2_000_000).values() | more
-    nodes = await plan(connection, undo_store.QUERIES[name], values, generic=False, run=True)
+    values = undo_store.Taken("main", [mount], UndoSelection(principal="user1"), 2_000_000).values() | more
+    query = undo_store.QUERIES.get(name) or undo_store.with_taken(UNDO_TREES[name])
+    nodes = await plan(connection, query, values, generic=False, run=True)
     assert scanned(nodes) == set() and expected <= indexes(nodes)
     assert touched(nodes) < PAGES_MAX

@@ -22,6 +22,7 @@ from activities.drift.scrub import Scrub
 from activities.events.deliver import Deliver
 from activities.events.publish import Publish
 from activities.operations.chunk import NextChunk
+from activities.operations.forget import ForgetNodes
 from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
 from activities.operations.purge import PurgeItems
@@ -70,6 +71,7 @@ class Activities:
     chunks: NextChunk
     verify: VerifyFiles
     purge: PurgeItems
+    forgets: ForgetNodes
     retain: RetainTrash
     imports: ImportTree
     observe: Observe
@@ -89,7 +91,12 @@ class Activities:
         """The activities of long work, and of lists that belong to an operation."""
         upkeep: list[Callable[..., Any]] = [self.sweep.sweep, self.recomputes.recompute, self.recomputes.prove]
         operations: list[Callable[..., Any]] = [self.plan.plan, self.chunks.next, self.imports.import_tree]
-        alone: list[Callable[..., Any]] = [self.verify.verify, self.purge.purge, self.retain.retain]
+        alone: list[Callable[..., Any]] = [
+            self.verify.verify,
+            self.purge.purge,
+            self.forgets.forget,
+            self.retain.retain,
+        ]
         return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift]
 
     @property

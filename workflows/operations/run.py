@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError, ChildWorkflowError
 
 with workflow.unsafe.imports_passed_through():
     from activities.operations.chunk import NextChunk, NextStep
+    from activities.operations.forget import ForgetNodes
     from activities.operations.imports import ImportTree
     from activities.operations.purge import PurgeItems
     from activities.operations.verify import VerifyFiles
@@ -25,7 +26,11 @@ with workflow.unsafe.imports_passed_through():
 _CHUNKS_MAX = 200
 """The most chunks of one history, should Temporal not ask for a new one before; there is nothing to carry but the id."""
 
-WORKS: dict[str, Callable[[Any, Portion], Awaitable[int]]] = {"verify": VerifyFiles.verify, "purge": PurgeItems.purge}
+WORKS: dict[str, Callable[[Any, Portion], Awaitable[int]]] = {
+    "verify": VerifyFiles.verify,
+    "purge": PurgeItems.purge,
+    "forget": ForgetNodes.forget,
+}
 
 
 @workflow.defn(name="RunOperation", failure_exception_types=[Exception])
