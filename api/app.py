@@ -5,7 +5,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from api.access import approvals, holds, quotas, second_person, tenants
+from api.access import approvals, holds, quotas, second_person, tenant_export, tenants
 from api.access import routes as tokens
 from api.access.approval_policies import Policies
 from api.access.limits import Budget
@@ -62,6 +62,7 @@ from schema.version import VERSION
 ROUTERS = (
     tokens,
     tenants,
+    tenant_export,
     holds,
     quotas,
     approvals,
