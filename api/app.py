@@ -19,6 +19,7 @@ from api.commands import status
 from api.drift import inbox
 from api.drift import jobs as reconciliations
 from api.drift import policy as drift_policy
+from api.events import asyncapi, snapshot
 from api.events import routes as events
 from api.events.feed import Feed
 from api.files import content, presign
@@ -82,6 +83,8 @@ ROUTERS = (
     mounts,
     journal,
     events,
+    asyncapi,
+    snapshot,
     subscriptions,
     operations,
     many,

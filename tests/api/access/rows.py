@@ -255,6 +255,7 @@ ROWS: Mapping[str, MatrixRow] = {
         "read", "mount", lambda subject: {"params": subject.here, "headers": {"last-event-id": "none"}}
     ),
     "openEventSocket": MatrixRow("read", "mount", lambda subject: {"params": subject.here}),
+    "listSnapshotOfNodes": MatrixRow("read", sends=_query(limit=1000), lists=_names("team/f")),
     "listEvents": MatrixRow("read", sends=_query(limit=1000), lists=_names("team/f")),
     "createOperation": MatrixRow(
         "operate", sends=_body(kind="delete", path="team"), scopes=("filestore:operate", "filestore:delete")
