@@ -5,7 +5,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from api.access import approvals, holds, quotas, second_person, tenants
+from api.access import approvals, holds, quotas, second_person, tenant_export, tenants
 from api.access import routes as tokens
 from api.access.approval_policies import Policies
 from api.access.limits import Budget
@@ -19,6 +19,7 @@ from api.commands import status
 from api.drift import inbox
 from api.drift import jobs as reconciliations
 from api.drift import policy as drift_policy
+from api.events import asyncapi, snapshot
 from api.events import routes as events
 from api.events.feed import Feed
 from api.files import content, presign
@@ -62,6 +63,7 @@ from schema.version import VERSION
 ROUTERS = (
     tokens,
     tenants,
+    tenant_export,
     holds,
     quotas,
     approvals,
@@ -81,6 +83,8 @@ ROUTERS = (
     mounts,
     journal,
     events,
+    asyncapi,
+    snapshot,
     subscriptions,
     operations,
     many,

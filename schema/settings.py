@@ -5,7 +5,7 @@ import socket
 import tempfile
 from typing import Literal, get_args
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -49,8 +49,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FILESTORE_", frozen=True, extra="ignore", populate_by_name=True)
 
     database_url: str = "postgresql://filestore@127.0.0.1:5433/filestore"
+    events_mode: Literal["redis", "inline"] = "redis"
+    """`inline`: as though there were no Redis, whatever `redis_url` says."""
     redis_url: str = Field(
-        "redis://127.0.0.1:6380/0", validation_alias=AliasChoices("REDIS_URL", "FILESTORE_REDIS_URL")
+        "redis://127.0.0.1:6380/0",
+        validation_alias=AliasChoices("REDIS_URL", "FILESTORE_REDIS_URL"),
+        validate_default=True,
     )
     """`inline`, or nothing: no Redis; events stay in the feed."""
     temporal_address: str = Field(
@@ -93,6 +97,10 @@ class Settings(BaseSettings):
     metrics_token: str | None = Field(None, min_length=1)
     """What a scraper has to send as Bearer to read /metrics. None: it is open, like health."""
     events_channel: str = "apphub:filestore"
+    events_stream: str | None = Field(None, min_length=1)
+    """A Redis stream that events are added to as well, for consumer groups. None: none."""
+    events_stream_length: int = Field(100_000, ge=0)
+    """About so many events are kept there; 0: all, until somebody trims it."""
     events_heartbeat_seconds: float = Field(15.0, gt=0)
     """A stream of events that has nothing to tell says so this often."""
     events_poll_seconds: float = Field(0.5, gt=0, le=1)
@@ -132,6 +140,12 @@ class Settings(BaseSettings):
     """How often small files are merged, and those removed that no snapshot has."""
     timestore_snapshots_hours: float = Field(24.0, ge=0)
     """How long a former state of the data can still be read."""
+
+    archive_path: str | None = None
+    """Where the journal is archived: a folder, or s3://bucket/prefix, whose endpoint, region and credentials are those of the
+    environment (AWS_...). None: nowhere."""
+    archive_seconds: float = Field(3600.0, gt=0)
+    """How often what the journal has more is written there."""
 
     http_line_max_bytes: int = Field(32 * 1024, ge=1024)
     """Of the address in a request line. The longest path there can be takes 12 KiB of it."""
@@ -248,5 +262,5 @@ class Settings(BaseSettings):
 
     @field_validator("redis_url")
     @classmethod
-    def _no_redis(cls, url: str) -> str:
-        return url or "inline"
+    def _no_redis(cls, url: str, info: ValidationInfo) -> str:
+        return "inline" if info.data.get("events_mode") == "inline" else url or "inline"

@@ -27,6 +27,7 @@ import pytest
 from schema.check import Finding
 from schema.migrate import migrate
 from schema.settings import Settings
+from tests.events_forms import unlike_in_feed
 from tests.fix_stack import REPOSITORY, Stack
 from workers import check
 from workflows.client import connect
@@ -290,6 +291,7 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
     service.start()
     yield service
     service.kill()
+    assert unlike_in_feed(database) == [], "events that the AsyncAPI document does not describe"
 
 
 @pytest.fixture

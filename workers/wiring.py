@@ -33,6 +33,8 @@ from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
 from activities.operations.verify import VerifyFiles
 from activities.ports import Audience, Executors
+from activities.upkeep.archive import Archive
+from activities.upkeep.archive_places import open_place
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
@@ -45,7 +47,7 @@ from schema.secrets.keyring import Keyring
 from schema.settings import Settings
 from schema.store.pool import Pool, make_pool
 from workers.buses.notifications import RedisNotifications
-from workers.buses.redis import InlineBus, RedisBus, RedisWakeups
+from workers.buses.redis import EventsStream, InlineBus, RedisBus, RedisWakeups
 from workers.engine.audience import LogAudience
 from workers.engine.engine import Engine
 from workers.engine.health import Health
@@ -217,7 +219,10 @@ def _engine(
     around: Sequence[Interceptor] = (),
 ) -> Engine:
     pool = make_connections(settings, budgets.ENGINE_CONNECTIONS, generic_plans=True)
-    bus = InlineBus() if settings.redis_url == "inline" else RedisBus(settings.redis_url, settings.events_channel)
+    stream = EventsStream(settings.events_stream, settings.events_stream_length) if settings.events_stream else None
+    bus = (
+        InlineBus() if settings.redis_url == "inline" else RedisBus(settings.redis_url, settings.events_channel, stream)
+    )
     activities = _activities(settings, pool, served, dispatch or LogAudience(), bus, keys)
     activities = replace(activities, interceptors=[*activities.interceptors, *around])
     return Engine(settings, pool, served, activities, bus.close, dispatch)
@@ -245,6 +250,7 @@ def _activities(
             timedelta(days=settings.events_keep_days),
             timedelta(days=settings.operations_keep_days),
         ),
+        Archive(pool, None if settings.archive_path is None else open_place(settings.archive_path)),
         Recomputes(pool, publish.announce),
         PlanItems(pool),
         NextChunk(pool, executors, steps),

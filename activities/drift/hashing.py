@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from activities.executors.base import Content, Executor
-from schema.drift.sightings import Sighting, SightState
+from activities.executors.base import Content, Executor, Folders
+from schema.drift.sightings import PHANTOM, Sighting, SightState
 from schema.errors import Forbidden, NodeNotFound, NotADirectory
 from schema.nodes import NodeKind
 from schema.paths import NodePath
@@ -50,7 +50,8 @@ def _once(executor: Executor, sighting: Sighting, read: Read) -> Sighting:
     try:
         content = executor.open(NodePath(sighting.path))
     except (NodeNotFound, NotADirectory):
-        return changing
+        # A bucket can go on listing a key that it answers with 404. A directory would be another one by now, and is listed again.
+        return changing if isinstance(executor, Folders) else replace(changing, code=PHANTOM)
     except (PermissionError, Forbidden):
         return replace(
             sighting, state=SightState.UNREADABLE, code="FORBIDDEN", message="Filestore may not read this file."

@@ -73,6 +73,11 @@ class Heal:
 
     @activity.defn(name="prepare_heals")
     async def prepare(self, mount: MountId) -> HealStep:
+        try:
+            await self._threads.run(mount, self._executors.of(mount).check)
+        except errors.FilestoreError as error:
+            activity.logger.info("heals wait for their mount: %s", error.message)
+            return HealStep(mount)  # the sweep begins again
         async with self._pool.connection() as connection, connection.transaction():
             policy = (await looks.policy(connection, mount)).policy
             held = await _weigh(connection, mount, policy)

@@ -17,6 +17,7 @@ from api.access.approval_shapes import Approval, ApprovalPage, StateName, docume
 from api.access.second_person import carry_out
 from api.http import openapi
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import Id, JsonBody, Query, Short, read_query
 from api.http.ids import read_token_id
 from api.http.responses import JSON
@@ -54,9 +55,10 @@ _REFUSALS = ("NOT_FOUND", "FORBIDDEN", "WRONG_STATE")
     "/v1/approvals",
     operation_id="listApprovals",
     summary="What waits for a yes",
-    responses=openapi.answers({200: ("A page of approvals", ApprovalPage)}),
-    openapi_extra={"parameters": openapi.query_of(ApprovalsQuery)},
+    responses=openapi.listed("A page of approvals", ApprovalPage),
+    openapi_extra={"parameters": openapi.list_of(ApprovalsQuery)},
 )
+@exported("approvals", Approval, 100)
 async def listed(request: Request) -> Response:
     """The newest first: those that the principal has asked for, or may answer; all of the tenant for those that may read its
     audit. A page can be short: go on until `nextCursor` is null."""

@@ -20,6 +20,7 @@ from api.access.quota_shapes import Quota, QuotaPage
 from api.access.second_person import second_person
 from api.http import openapi
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.ids import read_token_id
 from api.http.responses import JSON
@@ -83,9 +84,10 @@ async def create(request: Request) -> Response:
     "/v1/quotas",
     operation_id="listQuotas",
     summary="The quotas",
-    responses=openapi.answers({200: ("A page of quotas", QuotaPage)}, "BACKEND_NOT_FOUND", "FORBIDDEN"),
-    openapi_extra={"parameters": openapi.query_of(QuotasQuery)},
+    responses=openapi.listed("A page of quotas", QuotaPage, "BACKEND_NOT_FOUND", "FORBIDDEN"),
+    openapi_extra={"parameters": openapi.list_of(QuotasQuery)},
 )
+@exported("quotas", Quota, 100)
 async def listed(request: Request) -> Response:
     """The newest first, each with how much there is now. A page can be short where the token may not read all places: go on until
     `nextCursor` is null."""

@@ -115,11 +115,10 @@ async def consistency(request: Request) -> Response:
 async def _scrub(connection: Connection, mount: MountId) -> dict[str, Any]:
     policy = (await store.policy(connection, mount)).policy
     progress, total = await scrubs.progress(connection, mount)
-    rounds = [one for one in (progress.last, progress.now) if one is not None]
     covered = None
     if policy.scrub_seconds is not None:
         covered = coverage(progress, total, policy.scrub_seconds, datetime.now(UTC))
-    return {"coverage": covered, "oldestVerified": oldest(progress), "damaged": sum(one.damaged for one in rounds)}
+    return {"coverage": covered, "oldestVerified": oldest(progress), "damaged": progress.damaged}
 
 
 def _data(shown: dict[str, Any]) -> Response:

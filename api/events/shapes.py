@@ -1,7 +1,8 @@
 """Events, as clients read them."""
 
-from api.http.shapes import JsonObject, Shape
+from api.http.shapes import EXACT_PATH, CursorPagination, JsonObject, Shape
 from schema.events import EventType
+from schema.nodes import NodeKind, NodeState
 
 
 class Event(Shape):
@@ -24,6 +25,31 @@ class CloudEvent(Shape):
     time: str | None = None
     datacontenttype: str
     data: JsonObject
+
+
+class SnapshotNode(Shape):
+    """A node, in the form that the data of its events has."""
+
+    backend_mount_id: int
+    node_id: int
+    path: str
+    path_b64: str = EXACT_PATH
+    kind: NodeKind
+    state: NodeState
+    parent_id: int
+    version: int
+    size_bytes: int
+    checksum: str | None
+    content_hash: str | None
+    metadata: JsonObject
+
+
+class NodeSnapshot(Shape):
+    """`after` is where the feed goes on from these nodes: the same in all pages."""
+
+    nodes: list[SnapshotNode]
+    after: str
+    pagination: CursorPagination
 
 
 class EventPage(Shape):

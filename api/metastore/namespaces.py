@@ -9,6 +9,7 @@ from starlette.responses import Response
 from api.access.admission import admit, admit_everywhere
 from api.http import openapi, responses
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.routes import Plain
 from api.metastore.bodies import NamespaceRule, NewNamespace
 from api.metastore.conditions import check_version, wanted_version
@@ -40,8 +41,10 @@ _BODY = openapi.body_of(
     "/v1/metastore/namespaces",
     operation_id="listNamespaces",
     summary="Namespaces",
-    responses=openapi.answers({200: ("All of them", NamespaceList)}, _OFF),
+    responses=openapi.listed("All of them", NamespaceList, _OFF),
+    openapi_extra={"parameters": [openapi.FORMAT]},
 )
+@exported("namespaces", Namespace, 200, lambda data: None)
 async def every(request: Request) -> Response:
     """Those that say something of their records. A record may be in any other one, too."""
     principal = await admit(request, "read")

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import struct
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import orjson
 from fastapi import APIRouter, Request
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from api.access.admission import admit
 from api.http import openapi, responses
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.ids import read_id
 from api.http.responses import JSON
@@ -19,8 +20,8 @@ from api.http.routes import Plain
 from api.metastore import writing
 from api.metastore.bodies import NewRecord, RecordChanges, RecordQuery
 from api.metastore.conditions import wanted_version
-from api.metastore.queries import HistoryQuery
-from api.metastore.shapes import MetastoreRecord, MetastoreState, RecordHistory, RecordList
+from api.metastore.queries import HistoryQuery, SearchPage
+from api.metastore.shapes import MetastoreRecord, MetastoreState, RecordHistory, RecordList, RecordVersion
 from api.metastore.switch import refuse_if_off
 from api.services import front_of
 from schema import paths
@@ -45,6 +46,8 @@ _RECORD = openapi.body_of(NewRecord, {"tags": ["raw"], "owner": "ann", "metadata
 _CHANGES = openapi.body_of(RecordChanges, {"addTags": ["reviewed"], "set": {"status": "final"}})
 _SEARCH = openapi.body_of(RecordQuery, {"query": "report", "tags": ["final"], "limit": 20})
 _CURSOR = struct.Struct(">Q")
+_ASKED = "filestore.search"
+"""In the scope of a request: the body of a search, which is read once"""
 
 
 @router.get(
@@ -155,9 +158,10 @@ async def delete(request: Request) -> Response:
     "/v1/metastore/records/{id}/history",
     operation_id="getRecordHistory",
     summary="What was said of a node",
-    responses=openapi.answers({200: ("Versions", RecordHistory)}, "NODE_NOT_FOUND", _OFF),
-    openapi_extra={"parameters": [_NODE, *openapi.query_of(HistoryQuery)]},
+    responses=openapi.listed("Versions", RecordHistory, "NODE_NOT_FOUND", _OFF),
+    openapi_extra={"parameters": [_NODE, *openapi.list_of(HistoryQuery)]},
 )
+@exported("versions", RecordVersion, 200)
 async def history(request: Request) -> Response:
     """The latest version first. Where a node lay is in the journal."""
     principal = await admit(request, "read")
@@ -178,25 +182,35 @@ async def history(request: Request) -> Response:
     "/v1/metastore/search",
     operation_id="searchRecords",
     summary="Find records",
-    responses=openapi.answers({200: ("A page of records", RecordList)}, *_NOT_FOUND),
-    openapi_extra={"requestBody": _SEARCH},
+    responses=openapi.listed("A page of records", RecordList, *_NOT_FOUND),
+    openapi_extra={"requestBody": _SEARCH, "parameters": openapi.list_of(SearchPage)},
 )
 async def search(request: Request) -> Response:
     """By words, tags (all of them), owner, namespace, what the metadata contains, and place. In the order of node ids."""
-    principal = await admit(request, "read")
+    await admit(request, "read")
     refuse_if_off(request)
-    front, body = front_of(request), await read_json(request, RecordQuery)
+    request.scope[_ASKED] = await read_json(request, RecordQuery)
+    return await _found(request)
+
+
+@exported("records", MetastoreRecord, 200)
+async def _found(request: Request) -> Response:
+    """A page of the search that the request asks for. An export asks for the next ones in the address, with the same body."""
+    principal = await admit(request, "read")
+    front, body = front_of(request), cast(RecordQuery, request.scope[_ASKED])
+    asked = read_query(SearchPage, request.query_params)
+    limit, cursor = asked.limit or body.limit, asked.cursor or body.cursor
     wanted = _wanted(body)
     if wanted.mount is not None:
         await front.mounts.get(wanted.mount, principal.tenant)
     authorise(principal, "read", wanted.mount)
-    after = 0 if body.cursor is None else _read_cursor(body.cursor)
+    after = 0 if cursor is None else _read_cursor(cursor)
     found = await front.reads.run(
-        lambda connection: store.search(connection, principal.tenant, wanted, after, body.limit + 1)
+        lambda connection: store.search(connection, principal.tenant, wanted, after, limit + 1)
     )
-    page = found[: body.limit]
-    further = page[-1].node if len(found) > body.limit else None
-    return _page("records", [one.text for one in page if readable(principal, one.mount, one.path)], body.limit, further)
+    page = found[:limit]
+    further = page[-1].node if len(found) > limit else None
+    return _page("records", [one.text for one in page if readable(principal, one.mount, one.path)], limit, further)
 
 
 def _wanted(body: RecordQuery) -> RecordSearch:

@@ -167,10 +167,10 @@ async def _children(
     matching, path = _matching(query), ROOT
     if principal.access.narrowed:
         async with front.services.pool.connection() as connection:
-            found = await nodes.by_id(connection, directory, principal.tenant)
+            found = await nodes.place_of(connection, directory, principal.tenant)
         if found is None:
             return None
-        matching, path = _matching(query, principal, found.mount, found.path), found.path
+        matching, path = _matching(query, principal, *found), found[1]
     return await front.reads.run(
         lambda connection: nodes.children(
             connection, directory, principal.tenant, limit=query.limit, offset=query.offset, after=after,

@@ -24,6 +24,7 @@ class ActKind(StrEnum):
     CREATE_HOLD = "createHold"
     EXTEND_HOLD = "extendHold"
     RELEASE_HOLD = "releaseHold"
+    EXPORT_TENANT = "exportTenant"
     REQUEST_APPROVAL = "requestApproval"
     APPROVE = "approve"
     REJECT = "reject"

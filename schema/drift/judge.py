@@ -136,9 +136,12 @@ class _Pass:
         act = self.acts.get(above.path)
         if act is None or act.verdict not in _ENTERED:
             return None
+        if sighting.there and above.kind != NodeKind.DIRECTORY:
+            return None  # what was a directory when this was seen in it is none any more
         if act.verdict is DriftVerdict.NEW:
             return above.path
-        return act.node.id if act.node is not None else None
+        # A file that the record has at the name of a directory can hold nothing: what becomes of it is not said yet.
+        return act.node.id if act.node is not None and act.node.is_directory else None
 
     # One name
 

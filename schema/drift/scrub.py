@@ -50,6 +50,10 @@ class ScrubProgress:
         stored = stored or {}
         return cls(_read(stored.get("now")), _read(stored.get("last")))
 
+    @property
+    def damaged(self) -> int:
+        return sum(one.damaged for one in (self.last, self.now) if one is not None)
+
     def begun(self, at: datetime) -> "ScrubProgress":
         """The round that goes on, or a new one."""
         return self if self.now is not None else ScrubProgress(ScrubRound(at.isoformat()), self.last)

@@ -10,6 +10,10 @@ FileKey = tuple[int, int, int]
 """Which file it is, whatever its name: device, inode and birth time. An inode number is used again, a birth time is not."""
 
 
+PHANTOM = "PHANTOM"
+"""It is listed, and not there when it is asked for: nothing is said of it, and it is not asked for again before the next audit"""
+
+
 class SightState(StrEnum):
     SEEN = "seen"
     ABSENT = "absent"

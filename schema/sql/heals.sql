@@ -73,12 +73,13 @@ SELECT c.id::text, c.path, c.mount_id, (c.intent->>'node')::bigint AS node, c.in
   FROM filestore.commands c WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent ? 'heal'
 
 -- name: tried
--- How tries ended: what did not work now is tried again, later and later; what can not work waits for a person.
+-- How tries ended: what did not work now is tried again, later and later, and `patient` says that this is never too often. What can
+-- not work waits for a person.
 UPDATE filestore.findings f SET problem = i.problem, tries = f.tries + 1,
-       state = CASE WHEN i.final OR f.tries >= %(most)s THEN 'open' ELSE f.state END,
-       plan = CASE WHEN i.final OR f.tries >= %(most)s THEN NULL ELSE f.plan END,
+       state = CASE WHEN i.final OR f.tries >= %(most)s AND NOT i.patient THEN 'open' ELSE f.state END,
+       plan = CASE WHEN i.final OR f.tries >= %(most)s AND NOT i.patient THEN NULL ELSE f.plan END,
        due_at = now() + least(300, 2 ^ least(f.tries, 10)) * interval '1 second'
-  FROM jsonb_to_recordset(%(tries)s::jsonb) AS i(finding bigint, version bigint, final boolean, problem jsonb)
+  FROM jsonb_to_recordset(%(tries)s::jsonb) AS i(finding bigint, version bigint, final boolean, patient boolean, problem jsonb)
  WHERE f.id = ANY (ARRAY[i.finding]) AND f.version = i.version AND f.state = 'waiting' AND f.ended_at IS NULL
 
 -- name: ends

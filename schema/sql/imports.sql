@@ -102,13 +102,14 @@ WITH made AS (
 )
 INSERT INTO filestore.outbox (tenant, mount_id, type, data)
 SELECT o.tenant, o.mount_id, 'filestore.node.updated', jsonb_build_object('backendMountId', o.mount_id, 'nodeId', n.id,
-       'path', n.path_text, 'pathB64', filestore.path_b64_v1(n.path, n.path_text), 'kind', n.kind, 'state', n.state,
+       'path', n.path_text, 'kind', n.kind, 'state', n.state,
        'parentId', n.parent_id, 'version', n.version, 'sizeBytes', n.size_bytes,
        'checksum', coalesce(filestore.hex_of(n.checksum), encode(n.sha256, 'hex')), 'contentHash', encode(n.sha256, 'hex'),
        'metadata', n.metadata, 'journalId', NULL, 'command', o.kind, 'commandId', o.id, 'idempotencyKey', o.key,
        'principal', o.principal, 'operationId', o.id, 'observedAt', now(), 'tree',
        CASE WHEN t.place = cardinality(%(nodes)s::bigint[]) THEN to_jsonb(m) END,
        'delta', jsonb_build_object('sizeBytes', CASE WHEN t.place = cardinality(%(nodes)s::bigint[]) THEN m.size ELSE 0 END))
+       || jsonb_strip_nulls(jsonb_build_object('pathB64', filestore.path_b64_v1(n.path, n.path_text)))
   FROM filestore.operations o CROSS JOIN made m
  CROSS JOIN unnest(%(nodes)s::bigint[]) WITH ORDINALITY AS t(id, place)
  CROSS JOIN LATERAL (SELECT k.* FROM filestore.node_documents k WHERE k.id = t.id OFFSET 0) n

@@ -11,7 +11,17 @@ SELECT d.scrub, r.size_bytes AS total
   FROM filestore.nodes n
  CROSS JOIN LATERAL filestore.rollup_of(n.id) r
   LEFT JOIN filestore.drift_mounts d ON d.mount_id = n.mount_id
- WHERE n.mount_id = %(mount)s AND n.depth = 0
+ WHERE n.mount_id = %(mount)s AND n.directory_path = '' AND n.directory_path IS NOT NULL AND n.state <> 'deleted'
+
+-- name: every
+-- How far the scrub of each mount is that has one.
+SELECT m.tenant, m.mount_key, d.policy, d.scrub, r.size_bytes AS total
+  FROM filestore.drift_mounts d
+  JOIN filestore.backend_mounts m ON m.id = d.mount_id AND m.removed_at IS NULL
+ CROSS JOIN LATERAL (SELECT k.id FROM filestore.nodes k WHERE k.mount_id = d.mount_id AND k.directory_path = ''
+                        AND k.directory_path IS NOT NULL AND k.state <> 'deleted' OFFSET 0) n
+ CROSS JOIN LATERAL filestore.rollup_of(n.id) r
+ WHERE jsonb_typeof(d.policy->'scrub') = 'object'
 
 -- name: keep
 -- How far it is now.

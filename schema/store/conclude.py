@@ -12,7 +12,7 @@ from schema.drift.acts import LookOutcome, Terms, weigh
 from schema.drift.judge import Judgement, Scope, judge, lost
 from schema.drift.looks import Blocked, Look
 from schema.drift.policy import DriftAction, Phase
-from schema.drift.sightings import Believed, FileKey, Record, Sighting, SightState, key_of
+from schema.drift.sightings import PHANTOM, Believed, FileKey, Record, Sighting, SightState, key_of
 from schema.ids import MountId
 from schema.sql import load
 from schema.store import drift_hints, judged, looks
@@ -72,8 +72,10 @@ async def conclude(connection: Connection, look: Look, now: datetime) -> Conclud
     if look.whole and outcome.changes > look.allows and terms.policy.brake.holds(outcome.changes, nodes):
         return Concluded(outcome, judgement.waiting, nodes, held=True)
     await judged.write(connection, look, outcome)
-    await drift_hints.hint(connection, look.mount, [Hint(path, reason="waited") for path in judgement.waiting[:_HINTS]])
-    return Concluded(outcome, judgement.waiting, nodes)
+    phantoms = {one.path for one in sightings if one.code == PHANTOM}
+    waiting = [path for path in judgement.waiting if path not in phantoms]
+    await drift_hints.hint(connection, look.mount, [Hint(path, reason="waited") for path in waiting[:_HINTS]])
+    return Concluded(outcome, waiting, nodes)
 
 
 async def _seen(connection: Connection, look: Look, terms: Terms, now: datetime) -> list[Sighting]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from schema import errors
 from schema.commands.command import Command
 from schema.commands.situations import KnownFinding, Situation
 from schema.drift.acts import DriftKind, LookOutcome
@@ -26,6 +27,13 @@ HEAL = "heal"
 """Why a look was begun: the place is looked at before it is healed"""
 _TRIES_MOST = 8
 """After so many a person has to look"""
+_PATIENT = frozenset(
+    {
+        error.code
+        for error in (errors.MountOffline, errors.PathBusy, errors.Frozen, errors.StaleFinding, errors.Unavailable)
+    }
+)
+"""Why something waits that is not to blame for it"""
 _COPIES = 8
 
 
@@ -220,7 +228,7 @@ class HealProblem:
 async def tried(connection: Connection, problems: Iterable[HealProblem]) -> None:
     tries = [
         {"finding": one.finding, "version": one.version, "final": one.final,
-         "problem": {"code": one.code, "message": one.message}}
+         "patient": one.code in _PATIENT, "problem": {"code": one.code, "message": one.message}}
         for one in problems
     ]  # fmt: skip
     if tries:

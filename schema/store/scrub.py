@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import orjson
@@ -13,7 +13,7 @@ from schema.drift.acts import Terms, weigh
 from schema.drift.judge import Conclusion, DriftVerdict
 from schema.drift.looks import LookPlace
 from schema.drift.policy import Policy
-from schema.drift.scrub import ScrubProgress
+from schema.drift.scrub import ScrubProgress, coverage
 from schema.drift.sightings import Sighting
 from schema.ids import MountId, NodeId
 from schema.paths import NodePath
@@ -21,7 +21,7 @@ from schema.sql import load
 from schema.store import accept, conclude, findings, judged, looks
 
 if TYPE_CHECKING:
-    from schema.store.connection import Connection
+    from schema.store.connection import Connection, DictRow
 
 SQL = load("scrub")
 SCRUB = "scrub"
@@ -39,6 +39,28 @@ async def progress(connection: Connection, mount: MountId) -> tuple[ScrubProgres
     """How far it is, and how many bytes the mount has."""
     row = await (await connection.execute(SQL["progress"], {"mount": mount})).fetchone()
     return (ScrubProgress(), 0) if row is None else (ScrubProgress.of_json(row["scrub"]), row["total"])
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubOfMount:
+    """`coverage`: the share of its bytes that were read within the promised time. `damaged`: in the last two rounds."""
+
+    tenant: str
+    mount_key: str
+    coverage: float
+    damaged: int
+
+
+async def every(connection: Connection) -> list[ScrubOfMount]:
+    """Of the mounts that are scrubbed."""
+    rows = await (await connection.execute(SQL["every"])).fetchall()
+    return [_of_mount(row, datetime.now(UTC)) for row in rows]
+
+
+def _of_mount(row: DictRow, now: datetime) -> ScrubOfMount:
+    state, policy = ScrubProgress.of_json(row["scrub"]), Policy.of_json(row["policy"])
+    covered = coverage(state, row["total"], policy.scrub_seconds or 1, now)
+    return ScrubOfMount(row["tenant"], row["mount_key"], covered, state.damaged)
 
 
 async def keep(connection: Connection, mount: MountId, now: ScrubProgress) -> None:

@@ -26,6 +26,18 @@ async def change(connection: Connection, name: str, changes: Mapping[str, Any]) 
     return await (await connection.execute(SQL["change"], values)).fetchone() is not None
 
 
+EXPORTED = ("mounts", "tokens", "holds", "quotas", "nodes", "journal")
+"""What is exported of a tenant, in this order"""
+EXPORT_PAGE = 500
+
+
+async def exported(connection: Connection, section: str, tenant: str, after: int) -> list[tuple[int, str]]:
+    """A page: id and line, by id."""
+    values = {"tenant": tenant, "after": after, "limit": EXPORT_PAGE}
+    cursor = await connection.execute(SQL[f"export_{section}"], values)
+    return [(row["id"], row["line"]) for row in await cursor.fetchall()]
+
+
 async def listed(
     connection: Connection, *, only: str | None = None, after: str | None = None, limit: int = 1
 ) -> list[tuple[str, str]]:

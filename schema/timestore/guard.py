@@ -15,10 +15,14 @@ _REFUSED = re.compile(
     r"(pg_|duckdb_|ducklake_|postgres_|parquet_|read_|sniff_|json_execute|json_serialize|json_deserialize|sql_|query$|query_|nextval"
     r"|currval|current_(setting|query|database|schema|user|role|catalog)|session_user|user$|getenv|getvariable|set_config|write_"
     r"|in_search_path|txid_|version$|has_|inet_|enable_|disable_|summary$|glob$|test_|repeat_row|checkpoint|force_|add_|which_"
-    r"|to_arrow|from_substrait|icu_|file|copy|which|variable)",
+    r"|to_arrow|from_substrait|icu_|file|copy|which|variable|__|sleep|setseed|combine$|finalize$|stats$|vector_type|get_block"
+    r"|current_(connection|transaction)|obj_desc|shobj_|col_desc|cast_to_type|create_sort_key|remap_|replace_type|make_type"
+    r"|constant_or_null|parse_duckdb|format_pg|map_to_pg|variant_|is_histogram|timetz_byte|unpivot_list|error$)",
     re.IGNORECASE,
 )
-"""Functions that tell of the server, or reach beyond the rows"""
+"""Functions that tell of the server, reach beyond the rows, wait, or are DuckDB's own tools"""
+_BARE = [["current_user"], ["session_user"], ["user"], ["current_role"], ["current_catalog"], ["current_schema"]]
+"""Functions that are called without parentheses, as columns are"""
 _UNKNOWN_REFS = frozenset(("SHOW_REF", "BOUND_TABLE_REF", "DELIM_GET", "TABLE_REF"))
 
 
@@ -69,6 +73,8 @@ def _check(part: Mapping[str, Any], names: frozenset[str]) -> None:
             raise _refused(f"The table function {name!r} is not there; only {', '.join(sorted(_TABLE_FUNCTIONS))} are.")
     elif "function_name" in part:
         _check_function(part)
+    elif kind == "COLUMN_REF" and [name.lower() for name in part.get("column_names", ())][:1] in _BARE:
+        raise _refused(f"The function {part['column_names'][0]!r} is not there.")
 
 
 def _check_table(part: Mapping[str, Any], names: frozenset[str]) -> None:
@@ -80,7 +86,9 @@ def _check_table(part: Mapping[str, Any], names: frozenset[str]) -> None:
 
 def _check_function(part: Mapping[str, Any]) -> None:
     name = str(part["function_name"])
-    if part.get("schema") or part.get("catalog") or (_REFUSED.match(name) and name.lower() not in _TABLE_FUNCTIONS):
+    # DuckDB itself writes `main` before the function that a list in brackets is.
+    qualified = part.get("catalog") or part.get("schema") not in (None, "", "main")
+    if qualified or (_REFUSED.match(name) and name.lower() not in _TABLE_FUNCTIONS):
         raise _refused(f"The function {name!r} is not there.")
 
 

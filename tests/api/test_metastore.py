@@ -1,5 +1,8 @@
 """Records over HTTP: what is said, changed, refused, found and kept."""
 
+import csv
+import io
+import json
 from typing import Any
 
 import httpx2
@@ -200,3 +203,31 @@ async def test_a_metastore_that_is_off_says_so(records: Records, front: FrontOfT
 )
 def test_what_joins_parts_of_a_name_separates_words(query: str, meant: str) -> None:
     assert words(query) == meant
+
+
+async def test_a_search_a_history_and_the_namespaces_can_be_had_whole(
+    records: Records, admin: httpx2.AsyncClient
+) -> None:
+    for name in "abcde":
+        await records.send("PUT", await records.tree.file(name), json={"tags": ["whole", name]})
+    body = {"backendMountId": records.tree.mount, "tags": ["whole"], "limit": 2}
+    lines = await records.client.post("/v1/metastore/search", params={"format": "jsonl"}, json=body)
+    assert [json.loads(line)["filestore"]["path"] for line in lines.text.splitlines()] == list("abcde")
+    table = await records.client.post("/v1/metastore/search", headers={"accept": "text/csv"}, json=body)
+    rows = list(csv.DictReader(io.StringIO(table.text, newline="")))
+    assert [json.loads(row["tags"]) for row in rows] == [["whole", name] for name in "abcde"]
+    page = (await records.client.post("/v1/metastore/search", json=body)).json()["data"]
+    assert len(page["records"]) == 2
+    node = page["records"][0]["nodeId"]
+    for number in range(3):
+        await records.send("PATCH", node, json={"set": {"n": number}})
+    address = f"/v1/metastore/records/{node}/history"
+    versions = await records.client.get(address, params={"format": "jsonl", "limit": 1})
+    told = [json.loads(line)["version"] for line in versions.text.splitlines()]
+    assert told == sorted(told, reverse=True) and len(told) == 4
+    await admin.put("/v1/metastore/namespaces/whole", json={"description": "d"})
+    namespaces = await records.client.get("/v1/metastore/namespaces", params={"format": "csv"})
+    assert "whole" in [row["name"] for row in csv.DictReader(io.StringIO(namespaces.text, newline=""))]
+    for refused in ({"limit": "x"}, {"limit": "0"}, {"cursor": "?"}, {"format": "xml"}):
+        answer = await records.client.post("/v1/metastore/search", params=refused, json=body)
+        assert answer.status_code == 400, refused

@@ -1,6 +1,8 @@
 """Heals on a real disk and a real record, without Temporal: every activity of the way is the real one."""
 
+import hashlib
 from dataclasses import dataclass, replace
+from typing import Any
 
 from temporalio.testing import ActivityEnvironment
 
@@ -11,10 +13,11 @@ from activities.commands.commit import Commit
 from activities.commands.finish import Finish
 from activities.commands.fresh import FreshAttempts
 from activities.drift.heal import Heal, HealStep
+from activities.executors.base import Draft, Stage
 from activities.ports import Executors
-from schema.commands.command import Command
-from schema.commands.payloads import Batch, Begun, CommandIds
-from schema.ids import MountId
+from schema.commands.command import Command, CommandKind
+from schema.commands.payloads import AppliedList, Batch, Begun, CommandIds, Ended
+from schema.ids import MountId, new_command_id
 from schema.store.pool import Pool
 from tests.store.drift import Drifting, OneMount
 
@@ -54,16 +57,39 @@ class RealSteps:
         await self.run_begun(mount, await self.begun(mount, commands))
 
     async def run_begun(self, mount: MountId, begun: Begun) -> None:
-        environment = ActivityEnvironment()
-        applied = await environment.run(self.apply.apply, begun)
-        ended = await environment.run(self.commit.commit, applied)
-        await environment.run(self.finish.finish, CommandIds(mount, [*begun.refused, *ended.leftovers]))
+        ended = await self.committed(await self.applied(begun))
+        await ActivityEnvironment().run(self.finish.finish, CommandIds(mount, [*begun.refused, *ended.leftovers]))
+
+    async def applied(self, begun: Begun) -> AppliedList:
+        return await ActivityEnvironment().run(self.apply.apply, begun)
+
+    async def committed(self, applied: AppliedList) -> Ended:
+        return await ActivityEnvironment().run(self.commit.commit, applied)
 
     async def prepare(self, mount: MountId) -> HealStep:
         return await ActivityEnvironment().run(self.heal.prepare, mount)
 
     async def end(self, step: HealStep) -> int:
         return await ActivityEnvironment().run(self.heal.end, step)
+
+
+def uploaded(drifting: Drifting, path: str, content: bytes, **more: Any) -> Command:
+    """An upload whose content is staged."""
+    id = new_command_id()
+    [made] = drifting.executor.seal([Draft(id, content)])
+    assert isinstance(made, Stage)
+    return Command(
+        id, CommandKind.UPLOAD, drifting.mount, path, "main", "a client", 0,
+        staged=made.identity.facts(), sha256=hashlib.sha256(content).hexdigest(), size=len(content), **more,
+    )  # fmt: skip
+
+
+async def ours(drifting: Drifting, code: str) -> int:
+    """How many commands ended with this code."""
+    [row] = await drifting.rows(
+        "SELECT count(*) AS ended FROM filestore.commands WHERE mount_id = %s AND code = %s", drifting.mount, code
+    )
+    return int(row["ended"])
 
 
 def steps_of(drifting: Drifting) -> RealSteps:

@@ -52,6 +52,7 @@ BIG = {
     "reconciliation_jobs",
     "charges",
     "charge_deltas",
+    "deliveries",
 }
 """Tables that only grow. Claims and cleanups are gone when their commands have ended."""
 
@@ -110,6 +111,13 @@ FILL = [
          FROM generate_series(1, 100000) i""",
     """INSERT INTO filestore.tokens (principal, hash, hint, scopes)
        SELECT 'user', sha256(i::text::bytea), 'x', '{read}' FROM generate_series(1, 2000) i""",
+    """INSERT INTO filestore.subscriptions (id, tenant, token_id, principal, url, secret, filter, position, state)
+       SELECT ('0190a1b2-0000-7000-8000-' || lpad(i::text, 12, '0'))::uuid, 'main', (SELECT min(id) FROM filestore.tokens), 'user',
+              'https://example.org', 'x', '{}', 1000, CASE WHEN i %% 10 = 0 THEN 'active' ELSE 'paused' END
+         FROM generate_series(1, 200) i""",
+    """INSERT INTO filestore.deliveries (subscription_id, position, type, state, attempts, milliseconds, attempted_at)
+       SELECT s.id, i, 'x', CASE WHEN i %% 500 = 0 THEN 'dead' WHEN i %% 501 = 0 THEN 'redrive' ELSE 'delivered' END, 1, 5,
+              now() - i * interval '1 minute' FROM filestore.subscriptions s, generate_series(1, 1000) i""",
     """INSERT INTO filestore.operations (id, tenant, principal, token_id, key, request_hash, kind, mount_id, path, state)
        SELECT CASE i WHEN 1 THEN '0190a1b2-0000-7000-8000-0000000000aa' ELSE gen_random_uuid() END::uuid, 'main', 'user1', 1,
               i::text, '', 'copy', %(mount)s, ('p' || i)::bytea,
@@ -242,6 +250,8 @@ GROWING = json.dumps([{"n": n, "tenant": "main", "mount": 1, "path": b"5/new".he
 FORGETS, UNDO_TREES = load("forgets"), load("undo_trees")
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
+FEED_NODES, ARCHIVE, SUBSCRIPTIONS = load("feed_nodes"), load("archive"), load("subscriptions")
+SUBSCRIPTION = "0190a1b2-0000-7000-8000-000000000010"
 RETENTION, PAST, RECOMPUTES = load("retention"), load("past"), load("recomputes")
 LOOKS, CONCLUDE, HOLDS, HEALS = load("looks"), load("conclude"), load("holds"), load("heals")
 SCRUB = load("scrub")
@@ -321,6 +331,12 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         {"commands_pkey", "claims_command", "cleanups_command"},
     ),
     "unpublished": (EVENTS["unpublished"], {"limit": 1000}, {"outbox_position"}),
+    "archived entries": (ARCHIVE["entries"], {"after": 5000, "last": 10**6, "limit": 200}, {"journal_entries_pkey"}),
+    "archived versions": (ARCHIVE["versions"], {"after": 5000, "last": 5200},
+                          {"journal_entries_pkey", "snapshots_begun", "snapshots_pkey", "nodes_pkey"}),
+    "versions beside nodes": (ARCHIVE["differences"], {"after": 5000, "limit": 200}, {"nodes_pkey", "snapshots_current"}),
+    "all nodes begin": (FEED_NODES["begin"], {}, {"nodes_pkey"}),
+    "all nodes": (FEED_NODES["page"], {"tenant": "main", "mount": 1, "after": 5000, "last": 10**6, "limit": 100}, {"nodes_pkey"}),
     "open_items": (ITEMS["open_items"], {"ids": IDS}, {"commands_pkey", "operation_items_pkey"}),
     "close_items": (ITEMS["close_items"], {"ids": IDS, "most": 12}, {"commands_pkey", "operation_items_pkey"}),
     "operations of a list": (ITEMS["lock"], {"ids": [OPERATION]}, {"operations_pkey"}),
@@ -464,6 +480,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
                           {"nodes_directory", "nodes_name"}),
     "contents to scrub behind": (SCRUB["behind"], {"mount": 1, "directory": b"5/"}, {"nodes_directory"}),
     "how far a scrub is": (SCRUB["progress"], {"mount": 1}, {"nodes_directory"}),
+    "how far scrubs are": (SCRUB["every"], {}, {"nodes_directory"}),
     "damage": (SCRUB["seen_damaged"], {"node": 500, "version": 1, "ctime": 7}, {"nodes_pkey"}),
     "content that is lost": (CONCLUDE["lose_content"], {"ids": [500, 501]}, {"snapshots_pkey"}),
     "findings of a decision": (load("findings")["lock"], {"ids": [500, 501]}, {"findings_pkey"}),
@@ -531,6 +548,7 @@ async def test_what_the_engine_reads_does_not_grow_with_the_record_for(
 KEYED = {"request": IDS[0], "tenant": "main", "principal": "user1", "key": "1", "hash": "00", "age": 2.5}
 READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "by_id": (NODES["by_id"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
+    "place": (NODES["place"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
     "living": (NODES["living"], {"parent": b"5/", "name": b"7", "tenant": "main"}, {"nodes_directory", "nodes_name"}),
     "latest_deleted": (NODES["latest_deleted"], {"names": [b"5", b"10"], **PAGE}, {"nodes_name", "nodes_deleted"}),
     "content": (NODES["content"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
@@ -590,6 +608,15 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
               {"tenant": "main", "limit": 1, "offset": 0, **JobFilter().values(), "job": 500}, {"reconciliation_jobs_pkey"}),
     "a finding": (load("findings")["documents"], {"tenant": "main", "after": 0, "limit": 1, **FindingFilter(ids=[500]).values()},
                   {"findings_tenant"}),
+    "deliveries": (SUBSCRIPTIONS["deliveries"], {"id": SUBSCRIPTION, "tenant": "main", "before": 500, "states": None, "limit": 50},
+                   {"deliveries_pkey"}),
+    "what is due for a target": (SUBSCRIPTIONS["load"], {"id": SUBSCRIPTION}, {"deliveries_redrive"}),
+    "dead letters once more": (SUBSCRIPTIONS["to_redrive"], {"id": SUBSCRIPTION}, {"deliveries_redrive", "outbox_position"}),
+    "dead letters": (SUBSCRIPTIONS["redrive"], {"id": SUBSCRIPTION, "tenant": "main", "positions": [500]}, {"deliveries_pkey"}),
+    "a delivery": (SUBSCRIPTIONS["redriven"], {"id": SUBSCRIPTION, "position": 501, "succeeded": True, "status": 200, "error": None,
+                                               "milliseconds": 1.0}, {"deliveries_pkey"}),
+    "deliveries that are old": (SUBSCRIPTIONS["forget"], {"id": SUBSCRIPTION, "delivered_seconds": 3600.0, "dead_seconds": 7200.0},
+                                {"deliveries_old", "deliveries_pkey"}),
     "an operation": (OPERATIONS["document"], {"id": OPERATION, "tenant": "main"}, set()),
     "items": (OPERATIONS["items"], {"id": OPERATION, "states": None, "codes": None, "after": 500_000, "limit": 1000},
               {"operation_items_pkey"}),

@@ -20,6 +20,7 @@ WANTED = {
     "SweepMount": 2,
     "PublishEvents": 2,
     "PruneRecord": 2,
+    "ArchiveJournal": 2,
     "RecomputeRollups": 3,
     "ProveRollups": 3,
     "PlanOperation": 2,

@@ -18,6 +18,7 @@ from workflows.drift.scrub import ScrubMount
 from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
+from workflows.upkeep.archive_journal import ArchiveJournal
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
 from workflows.upkeep.purge_trash import PurgeTrash
@@ -25,8 +26,8 @@ from workflows.upkeep.recompute_rollups import RecomputeRollups
 from workflows.upkeep.sweep_mount import SweepMount
 
 WORKFLOWS = [
-    RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord, RecomputeRollups, ProveRollups, PlanOperation,
-    RunOperation, LookAt, AuditMount, ReconcilePlace, PurgeTrash, HealFindings, ScrubMount,
+    RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord, ArchiveJournal, RecomputeRollups, ProveRollups,
+    PlanOperation, RunOperation, LookAt, AuditMount, ReconcilePlace, PurgeTrash, HealFindings, ScrubMount,
 ]  # fmt: skip
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 

@@ -4,7 +4,9 @@ for the processes that read the feed themselves."""
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import redis.asyncio as redis
@@ -12,18 +14,42 @@ import redis.asyncio as redis
 from schema.store.events import Event
 
 
+@dataclass(frozen=True, slots=True)
+class EventsStream:
+    """A Redis stream with every event once: its id there is its position, and an id that is not higher is refused."""
+
+    name: str
+    length: int
+    """About so many are kept; 0: all"""
+
+    def add(self, pipe: Any, event: Event, sent: bytes) -> None:
+        fields = {"type": event.type, "position": event.position, "event": sent}
+        trimmed = {"maxlen": self.length, "approximate": True} if self.length else {}
+        pipe.xadd(self.name, fields, id=f"{event.position}-0", **trimmed)
+
+
+def _check(answers: Sequence[object]) -> None:
+    """What was sent before is there already. Raises what else went wrong."""
+    for answer in answers:
+        if isinstance(answer, Exception) and "equal or smaller than the target stream top item" not in str(answer):
+            raise answer
+
+
 class RedisBus:
-    def __init__(self, url: str, channel: str) -> None:
+    def __init__(self, url: str, channel: str, stream: EventsStream | None = None) -> None:
         self._client = redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
-        self._channel = channel
+        self._channel, self._stream = channel, stream
         self._origin = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}"
 
     async def send(self, events: list[Event]) -> None:
         async with self._client.pipeline(transaction=False) as pipe:
             for event in events:
-                pipe.publish(self._channel, message(event, self._origin))
+                sent = message(event, self._origin)
+                pipe.publish(self._channel, sent)
+                if self._stream is not None:
+                    self._stream.add(pipe, event, sent)
             pipe.publish(positions(self._channel), events[-1].position)
-            await pipe.execute()
+            _check(await pipe.execute(raise_on_error=False))
 
     async def ping(self) -> None:
         await self._client.ping()

@@ -32,6 +32,7 @@ from workflows.events.publish import RUN_SECONDS, PublishEvents
 from workflows.events.start import deliver_to
 from workflows.operations.start import drive
 from workflows.queues import CONTROL_QUEUE, bulk_queue
+from workflows.upkeep.archive_journal import ArchiveJournal
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
 from workflows.upkeep.purge_trash import PurgeTrash
@@ -130,6 +131,9 @@ async def ensure_schedules(client: Client, settings: Settings, mounts: list[Moun
     await ensure(client, "publish", publish, min(every, timedelta(seconds=10)))
     prune = ScheduleActionStartWorkflow(PruneRecord.run, id="prune", task_queue=CONTROL_QUEUE)
     await ensure(client, "prune", prune, timedelta(seconds=settings.prune_seconds))
+    if settings.archive_path is not None:
+        archive = ScheduleActionStartWorkflow(ArchiveJournal.run, id="archive", task_queue=CONTROL_QUEUE)
+        await ensure(client, "archive", archive, timedelta(seconds=settings.archive_seconds))
     for mount in mounts:
         sweep = ScheduleActionStartWorkflow(
             SweepMount.run,

@@ -28,6 +28,7 @@ from activities.operations.plan import PlanItems
 from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
 from activities.operations.verify import VerifyFiles
+from activities.upkeep.archive import Archive
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
@@ -46,6 +47,7 @@ from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
 from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
+from workflows.upkeep.archive_journal import ArchiveJournal
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
 from workflows.upkeep.purge_trash import PurgeTrash
@@ -66,6 +68,7 @@ class Activities:
     deliveries: Deliver
     sweep: Sweep
     retention: Retention
+    archive: Archive
     recomputes: Recomputes
     plan: PlanItems
     chunks: NextChunk
@@ -150,11 +153,12 @@ def control_worker(settings: Settings, client: Client, activities: Activities) -
     return Worker(
         client,
         task_queue=CONTROL_QUEUE,
-        workflows=[PublishEvents, PruneRecord, DeliverEvents],
+        workflows=[PublishEvents, PruneRecord, ArchiveJournal, DeliverEvents],
         activities=[
             activities.publish.publish,
             activities.publish.keep_publishing,
             activities.retention.prune,
+            activities.archive.archive,
             activities.deliveries.deliver,
         ],
         max_concurrent_activities=500,  # each subscription has one that mostly waits

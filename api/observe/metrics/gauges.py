@@ -12,6 +12,7 @@ from api.services import Load, MountSeen
 from schema.store.bucket_notifications import NotificationsOfMount
 from schema.store.metrics import WorkCounts
 from schema.store.quotas import QuotaSeen
+from schema.store.scrub import ScrubOfMount
 from schema.store.watchers import WatchOfMount, WatchRow
 
 HEALTH = ("online", "degraded", "offline", "inactive")
@@ -36,6 +37,7 @@ class Page:
     watches: Sequence[WatchOfMount] | None = None
     notifications: Sequence[NotificationsOfMount] | None = None
     quotas: Sequence[QuotaSeen] | None = None
+    scrubs: Sequence[ScrubOfMount] | None = None
 
     def collect(self) -> Iterator[Metric]:
         yield from self.counts.registry.collect()
@@ -53,6 +55,7 @@ class Page:
         yield from of_watches(self.watches or ())
         yield from of_notifications(self.notifications or ())
         yield from of_quotas(self.quotas or ())
+        yield from of_scrubs(self.scrubs or ())
         yield from _of_work(self.work)
 
     def _of_lanes(self) -> Iterator[Metric]:
@@ -176,6 +179,21 @@ def of_quotas(quotas: Sequence[QuotaSeen]) -> Iterator[Metric]:
         ("quota_soft_passed", "1 if a soft limit of the quota is passed, 0 if not.", lambda one: float(one.soft)),
     ):
         yield gauge(name, help, labels, values(number))
+
+
+def of_scrubs(scrubs: Sequence[ScrubOfMount]) -> Iterator[Metric]:
+    covered: Values = {(one.tenant, one.mount_key): one.coverage for one in scrubs}
+    yield gauge(
+        "scrub_coverage", "Share of the bytes of the mount that were read again within the promised time, by mount.", _MOUNT,
+        covered,
+    )  # fmt: skip
+    damaged: Values = {(one.tenant, one.mount_key): one.damaged for one in scrubs}
+    yield gauge(
+        "scrub_damaged",
+        "Number of files that the last two rounds of the scrub found damaged, by mount.",
+        _MOUNT,
+        damaged,
+    )
 
 
 def _of_work(work: WorkCounts | None) -> Iterator[Metric]:

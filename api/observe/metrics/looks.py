@@ -9,10 +9,12 @@ import structlog
 
 from api.services import MountSeen, ProcessVitals
 from schema.store import bucket_notifications, metrics, quotas, watchers
+from schema.store import scrub as scrubs
 from schema.store.bucket_notifications import NotificationsOfMount
 from schema.store.metrics import WorkCounts
 from schema.store.pool import Pool
 from schema.store.quotas import QuotaSeen
+from schema.store.scrub import ScrubOfMount
 from schema.store.watchers import WatchOfMount
 
 T = TypeVar("T")
@@ -67,6 +69,7 @@ class Looks:
         self.watches: Looked[list[WatchOfMount]] = Looked(self._watches, WORK_SECONDS)
         self.notifications: Looked[list[NotificationsOfMount]] = Looked(self._notifications, WORK_SECONDS)
         self.quotas: Looked[list[QuotaSeen]] = Looked(self._quotas, SERVERS_SECONDS)
+        self.scrubs: Looked[list[ScrubOfMount]] = Looked(self._scrubs, SERVERS_SECONDS)
         self.mounts: Looked[list[MountSeen]] = Looked(self._mounts, SERVERS_SECONDS)
 
     async def _work(self) -> WorkCounts:
@@ -84,6 +87,10 @@ class Looks:
     async def _quotas(self) -> list[QuotaSeen]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
             return await quotas.seen(connection)
+
+    async def _scrubs(self) -> list[ScrubOfMount]:
+        async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
+            return await scrubs.every(connection)
 
     async def _servers(self) -> dict[str, bool]:
         return {} if self._vitals is None else dict(await self._vitals.servers())

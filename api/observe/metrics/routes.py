@@ -62,9 +62,12 @@ def _admit(request: Request, token: str | None) -> None:
 async def _page(request: Request, front: Front) -> Page:
     services, seen = front.services, cast(Sources, request.app.state.metrics)
     looks = seen.looks
-    work, servers, mounts, watches, notifications, quotas = await asyncio.gather(
-        looks.work.answer(), looks.servers.answer(), looks.mounts.answer(), looks.watches.answer(),
-        looks.notifications.answer(), looks.quotas.answer(),
+    (work, servers, mounts, watches, notifications, scrubs), quotas = await asyncio.gather(
+        asyncio.gather(
+            looks.work.answer(), looks.servers.answer(), looks.mounts.answer(), looks.watches.answer(),
+            looks.notifications.answer(), looks.scrubs.answer(),
+        ),
+        looks.quotas.answer(),
     )  # fmt: skip
     vitals = services.vitals
     return Page(
@@ -79,4 +82,5 @@ async def _page(request: Request, front: Front) -> Page:
         watches=watches,
         notifications=notifications,
         quotas=quotas,
+        scrubs=scrubs,
     )

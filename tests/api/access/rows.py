@@ -216,6 +216,7 @@ ROWS: Mapping[str, MatrixRow] = {
     "listTenants": MatrixRow("tokens", "tenant"),
     "getTenant": MatrixRow("tokens", "tenant"),
     "updateTenant": MatrixRow("tokens", "tenant", lambda subject: {"json": {"displayName": "d"}}),
+    "exportTenant": MatrixRow("tokens", "tenant"),
     "uploadFile": MatrixRow("write", sends=_upload),
     "writeFile": MatrixRow("write", sends=lambda subject: {"params": subject.here | _FORM, "content": b"1"}),
     "presignUpload": MatrixRow("write", sends=_presigned),
@@ -254,6 +255,7 @@ ROWS: Mapping[str, MatrixRow] = {
         "read", "mount", lambda subject: {"params": subject.here, "headers": {"last-event-id": "none"}}
     ),
     "openEventSocket": MatrixRow("read", "mount", lambda subject: {"params": subject.here}),
+    "listSnapshotOfNodes": MatrixRow("read", sends=_query(limit=1000), lists=_names("team/f")),
     "listEvents": MatrixRow("read", sends=_query(limit=1000), lists=_names("team/f")),
     "createOperation": MatrixRow(
         "operate", sends=_body(kind="delete", path="team"), scopes=("filestore:operate", "filestore:delete")

@@ -289,6 +289,7 @@ async def test_the_matrix(front: FrontOfTest, world: tuple[Subject, int]) -> Non
                 "rotateToken",
                 "revokeToken",
                 "getTenant",
+                "exportTenant",
             ):
                 answer = await as_bearer(await token(FULL, tenant="another"), one, upload)
                 check_refused(one, "another tenant", answer, subject)

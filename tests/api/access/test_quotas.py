@@ -1,6 +1,7 @@
 """Quotas over HTTP: set, shown, changed, taken away; an announced upload that can not fit is refused."""
 
 import base64
+import json
 from typing import Any
 
 from schema.access.rules import Grant
@@ -25,6 +26,8 @@ async def test_a_quota_is_set_shown_changed_and_taken_away_and_the_journal_says_
         assert nothing.status_code == 400
         listed = await client.get("/v1/quotas", params={"backendMountId": tree.mount})
         assert [one["id"] for one in listed.json()["data"]["quotas"]] == [made["id"]]
+        lines = await client.get("/v1/quotas", params={"backendMountId": tree.mount, "format": "jsonl"})
+        assert [json.loads(line)["id"] for line in lines.text.splitlines()] == [made["id"]]
         assert (await client.delete(f"/v1/quotas/{made['id']}")).status_code == 200
         assert (await client.get(f"/v1/quotas/{made['id']}")).status_code == 404
         for wrong in (

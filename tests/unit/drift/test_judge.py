@@ -287,3 +287,23 @@ def test_a_move_is_recorded_whatever_the_policy_and_takes_the_new_directory_alon
     world.rename(b"a", b"d/a")
     assert deeds(world.look(ASKED)) == [Deed.CREATE, Deed.PLACE]
     assert world.differences == []
+
+
+def test_what_lies_in_a_directory_at_the_name_of_a_file_waits_until_that_is_judged() -> None:
+    """Only a look at everything can tell what has become of the file; until then nothing is below it."""
+    world = settled(b"a")
+    world.remove(b"a")
+    world.put(b"a", kind="directory")
+    world.put(b"a/below", b"x")
+    judgement = world.judged(world.see(), whole=False)
+    assert [(one.sighting.path, one.verdict) for one in judgement.conclusions] == [(b"a", DriftVerdict.UNSURE)]
+    assert judgement.waiting == [b"a/below"]
+
+
+def test_what_was_seen_in_a_directory_that_is_a_file_by_now_waits() -> None:
+    world = settled()
+    world.put(b"d", kind="directory")
+    world.put(b"d/below", b"x")
+    seen = world.see()
+    now = [replace(one, kind="file", sha256=b"y") if one.path == b"d" else one for one in seen]
+    assert [one.sighting.path for one in world.judged(now).conclusions] == [b"d"]

@@ -1,0 +1,204 @@
+"""The archive of the journal makes an empty record whole again: the same nodes, versions and entries. What is broken is refused."""
+
+import asyncio
+import base64
+import gzip
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from activities.upkeep.archive import Archive, Archived, read_archive
+from activities.upkeep.archive_places import ArchiveFolder
+from activities.upkeep.rebuild import NotEmpty, rebuild
+from schema import check
+from schema.archive.segments import BrokenArchive, segment_names
+from schema.check import FindingKind
+from schema.ids import MountId
+from schema.migrate import migrate
+from schema.store import check as check_store
+from schema.store import events
+from schema.store.pool import Pool, make_pool
+from tests.store.conftest import Databases
+from tests.store.helpers import TOKEN_OF_COMMANDS, Protocol, delete, make_mount, mkdir, upload
+from tests.store.test_trees import move, restore
+
+ALIKE = {
+    "nodes": """SELECT id, tenant, mount_id, parent_id, name, name_text, directory_path, directory_text, depth, kind, state,
+                       version, size_bytes, sha256, metadata, deleted_at IS NULL AS living FROM filestore.nodes ORDER BY id""",
+    "versions": "SELECT * FROM filestore.snapshots ORDER BY node_id, version",
+    "journal": "SELECT * FROM filestore.journal_entries ORDER BY id",
+    "mounts": "SELECT * FROM filestore.backend_mounts ORDER BY id",
+    "tenants": "SELECT * FROM filestore.tenants ORDER BY name",
+}
+
+
+async def opened(url: str) -> Pool:
+    pool = make_pool(url, name="rebuild", min_size=1, max_size=4)
+    await pool.open(wait=True)
+    return pool
+
+
+async def rows(pool: Pool, query: str) -> list[dict[str, Any]]:
+    async with pool.connection() as connection:
+        return await (await connection.execute(query.encode())).fetchall()
+
+
+async def settle(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        await connection.set_autocommit(True)
+        while await events.give_positions(connection, 1000):
+            pass
+        while (await events.waiting(connection)).unsettled:
+            await events.settle_entries(connection)
+        await connection.set_autocommit(False)
+
+
+@pytest.fixture
+async def live(new_database: Databases) -> AsyncIterator[Pool]:
+    """A record of its own, with all that can happen to a node and to a tree."""
+    import psycopg
+
+    url = new_database()
+    await asyncio.to_thread(migrate, url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(TOKEN_OF_COMMANDS)
+    pool = await opened(url)
+    await write(pool)
+    await settle(pool)
+    yield pool
+    await pool.close()
+
+
+async def write(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        mount, other = await make_mount(connection), await make_mount(connection)
+    protocol = Protocol(pool)
+
+    async def run(*commands: Any) -> None:
+        for command in commands:
+            await protocol.run(command.mount_id, command)
+
+    await run(mkdir(mount, "a"), mkdir(mount, "a/b"), mkdir(mount, "a/b/c"), mkdir(other, "o"), upload(other, "o/f", 9))
+    lossy = base64.b64encode(b"a/\xff").decode()
+    await run(mkdir(mount, "a/\ufffd", path_b64=lossy))
+    await run(
+        upload(mount, "a/f", 3, mime_type="text/plain", checksum="md5:" + "0" * 32),
+        upload(mount, "a/f", 4, overwrite=True),
+        upload(mount, "a/b/g", 5),
+    )
+    await run(move(mount, "a/f", "a/b/f"), upload(mount, "t", 7), move(mount, "a/b/g", "t", overwrite=True))
+    await run(delete(mount, "a/b/f"), move(mount, "a", "z"), delete(mount, "z", recursive=True))
+    await run(
+        restore(mount, "z"), mkdir(mount, "gone"), upload(mount, "gone/x", 2), delete(mount, "gone", recursive=True)
+    )
+    await run(mkdir(mount, "gone"), upload(mount, "gone/y", 1), mkdir(mount, "no/parent"))
+
+
+@pytest.fixture
+async def fresh(new_database: Databases) -> AsyncIterator[Pool]:
+    url = new_database()
+    await asyncio.to_thread(migrate, url)
+    pool = await opened(url)
+    yield pool
+    await pool.close()
+
+
+async def archive(pool: Pool, folder: Path, **more: Any) -> Archived:
+    return await Archive(pool, ArchiveFolder(str(folder)), **more).archive()
+
+
+async def test_a_rebuilt_record_is_the_one_that_was_archived(live: Pool, fresh: Pool, tmp_path: Path) -> None:
+    first = await archive(live, tmp_path, segment=1)
+    assert (first.segments, first.different, first.more) == (1, 0, False) and first.entries > 15
+    [mount, *_] = [
+        MountId(row["id"]) for row in await rows(live, "SELECT id FROM filestore.backend_mounts ORDER BY id")
+    ]
+    await Protocol(live).run(mount, upload(mount, "later", 3))
+    await settle(live)
+    second = await archive(live, tmp_path)
+    assert (second.segments, second.entries, second.last) == (1, 1, first.last + 1)
+    assert (await archive(live, tmp_path)).segments == 0, "there is nothing new"
+    rebuilt = await rebuild(fresh, ArchiveFolder(str(tmp_path)))
+    assert rebuilt.unplaced == 0 and rebuilt.entries == second.last
+    for what, query in ALIKE.items():
+        assert await rows(fresh, query) == await rows(live, query), what
+    for mount in (MountId(row["id"]) for row in await rows(fresh, "SELECT id FROM filestore.backend_mounts")):
+        async with fresh.connection() as connection:
+            found, _ = await check_store.record(connection, mount)
+        wrong = [one for one in check.check(found, None) if one.kind is not FindingKind.METASTORE]
+        assert wrong == [], wrong
+    await goes_on(fresh, mount)
+    with pytest.raises(NotEmpty):
+        await rebuild(live, ArchiveFolder(str(tmp_path)))
+
+
+async def goes_on(pool: Pool, mount: MountId) -> None:
+    """Commands go on with ids of their own, the feed far behind, and each mount is looked at."""
+    assert [row["path"] for row in await rows(pool, "SELECT path FROM filestore.reconciliation_jobs")] == [b"", b""]
+    with_token = "INSERT INTO filestore.tokens (id, principal, hash, hint, scopes) OVERRIDING SYSTEM VALUE " + (
+        "VALUES (1, 'admin', sha256('x'), 'fst_', '{admin}')"
+    )
+    async with pool.connection() as connection:
+        await connection.execute(with_token.encode())
+    await Protocol(pool).run(mount, mkdir(mount, "new"))
+    await settle(pool)
+    async with pool.connection() as connection:
+        bounds = await events.bounds(connection)
+    assert bounds.first > 10**9 and bounds.last >= bounds.first
+
+
+async def test_what_is_broken_is_refused_and_changes_nothing(live: Pool, fresh: Pool, tmp_path: Path) -> None:
+    place = ArchiveFolder(str(tmp_path))
+    await archive(live, tmp_path)
+    [mount, *_] = [
+        MountId(row["id"]) for row in await rows(live, "SELECT id FROM filestore.backend_mounts ORDER BY id")
+    ]
+    await Protocol(live).run(mount, upload(mount, "later", 3))
+    await settle(live)
+    await archive(live, tmp_path)
+    first, second = segment_names(place.names())
+    whole = {name: (tmp_path / name).read_bytes() for name in place.names()}
+
+    def sealed(name: Any, content: bytes) -> None:
+        (tmp_path / str(name)).write_bytes(content)
+        (tmp_path / name.checksum).write_text(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
+
+    def without_its_end() -> None:
+        sealed(second, gzip.compress(b"".join(gzip.decompress(whole[str(second)]).splitlines(keepends=True)[:-1])))
+
+    def fewer_lines() -> None:
+        lines = gzip.decompress(whole[str(second)]).splitlines(keepends=True)
+        sealed(second, gzip.compress(b"".join(line for line in lines if not line.startswith(b'{"entry"'))))
+
+    def without_the_first() -> None:
+        for name in (str(first), first.checksum):
+            (tmp_path / name).unlink()
+
+    spoiled: dict[str, Callable[[], object]] = {
+        "says": lambda: (tmp_path / str(first)).write_bytes(whole[str(first)][:-9] + b"x" * 9),
+        "follows": lambda: sealed(first, whole[str(first)] + gzip.compress(b"")),
+        "begins with": without_the_first,
+        "was cut": without_its_end,
+        "its end says": fewer_lines,
+    }
+    for message, spoil in spoiled.items():
+        spoil()
+        with pytest.raises(BrokenArchive, match=message):
+            await rebuild(fresh, place)
+        for name, content in whole.items():
+            (tmp_path / name).write_bytes(content)
+    assert await rows(fresh, "SELECT * FROM filestore.backend_mounts") == []
+    assert len(list(read_archive(place))) > 20
+    with pytest.raises(BrokenArchive, match="no segment"):
+        await rebuild(fresh, ArchiveFolder(str(tmp_path / "none")))
+
+
+async def test_a_segment_without_its_checksum_does_not_count(live: Pool, tmp_path: Path) -> None:
+    await archive(live, tmp_path)
+    [name] = segment_names([file for file in ArchiveFolder(str(tmp_path)).names() if not file.endswith(".sha256")])
+    (tmp_path / name.checksum).unlink()
+    assert (await archive(live, tmp_path)).segments == 1, "it is written again"
+    assert len(list(read_archive(ArchiveFolder(str(tmp_path))))) > 20
