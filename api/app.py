@@ -8,10 +8,12 @@ from fastapi import FastAPI
 from api.access import approvals, holds, quotas, second_person, tenant_export, tenants
 from api.access import routes as tokens
 from api.access.approval_policies import Policies
+from api.access.audited import AuditedReads
 from api.access.limits import Budget
 from api.access.rates import Rates
 from api.access.reads import LongReads
 from api.access.tokens import Tokens
+from api.audit import routes as audit
 from api.commands import batch as batches
 from api.commands import routes as mutations
 from api.commands import run as commands
@@ -30,6 +32,9 @@ from api.http.descriptors import EnoughDescriptors
 from api.http.routes import surround
 from api.http.sockets import Sockets
 from api.journal import routes as journal
+from api.links import follow
+from api.links import routes as links
+from api.links.admission import LinkPasswords
 from api.metastore import namespaces
 from api.metastore import routes as metastore
 from api.mounts import routes as mounts
@@ -67,6 +72,8 @@ ROUTERS = (
     holds,
     quotas,
     approvals,
+    links,
+    follow,
     uploads,
     writes,
     direct,
@@ -82,6 +89,7 @@ ROUTERS = (
     snapshots,
     mounts,
     journal,
+    audit,
     events,
     asyncapi,
     snapshot,
@@ -130,6 +138,8 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
         Rates(counts.refused),
     )  # fmt: skip
     app.state.feed, app.state.turns, app.state.counts = feed, Turns(), counts
+    app.state.link_passwords = LinkPasswords()
+    app.state.audited = AuditedReads(services.pool, settings.audit_reads)
     app.state.readers = Readers(settings)
     app.state.downloads = Downloads(services.pool, services.announce)
     app.state.metrics = metrics.Sources(counts, Looks(services.pool, services.vitals), lambda: feed.followers)

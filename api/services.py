@@ -150,6 +150,10 @@ class RatesOfTokens(Protocol):
         """One request. Raises RateLimited."""
         ...
 
+    def spend(self, key: str, rate: float) -> None:
+        """One request of what this key names. Raises RateLimited."""
+        ...
+
     def upload(self, principal: Principal) -> AbstractContextManager[None]:
         """One request that brings content. Raises RateLimited."""
         ...

@@ -106,6 +106,18 @@ class Settings(BaseSettings):
     events_poll_seconds: float = Field(0.5, gt=0, le=1)
     """How often new events are looked for where Redis does not tell of them."""
 
+    audit_seal_seconds: float = Field(2.0, gt=0)
+    """How often the journal is sealed"""
+    audit_copies: str | None = Field(None, min_length=1)
+    """Where seals are copied to: a file of the host, or s3://bucket/prefix. None: nowhere."""
+    audit_s3_endpoint: str | None = Field(
+        None, validation_alias=AliasChoices("FILESTORE_AUDIT_S3_ENDPOINT", "AWS_ENDPOINT_URL")
+    )
+    audit_s3_region: str = Field("us-east-1", validation_alias=AliasChoices("FILESTORE_AUDIT_S3_REGION", "AWS_REGION"))
+    audit_lock_days: int = Field(0, ge=0)
+    """So long the bucket lets nobody remove a copy (Object Lock, compliance mode). 0: it is not asked for."""
+    audit_reads: float = Field(0.0, ge=0, le=1)
+    """Which share of the reads of content and of the journal stands in the journal. 1: all, and none is answered without."""
     webhooks_allowed: str = ""
     """Networks and hosts, separated by commas, that webhooks may be sent to besides https addresses of the open internet:
     `10.0.0.0/8`, `hooks.internal`. Plain http is allowed there, too."""

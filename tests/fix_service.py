@@ -275,6 +275,7 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
         "FILESTORE_ENDPOINTS_ALLOWED": "127.0.0.0/8,::1",
         "FILESTORE_SPOOL_PATH": str(folder / "spool"),
         "FILESTORE_SECRETS_KEYS_PATH": str(folder / "secrets.keys"),
+        "FILESTORE_AUDIT_COPIES": str(folder / "seals"),
         "FILESTORE_EVENTS_CHANNEL": f"events-{uuid.uuid4().hex[:8]}",
         # Short, so that tests need not wait for what a minute would do.
         # Long, so that a machine with other things to do makes no test of the waiting fail.

@@ -10,6 +10,8 @@ import structlog
 from temporalio.worker import Interceptor
 
 from activities import budgets
+from activities.audit.copies import copies_of
+from activities.audit.seal import Sealer
 from activities.commands.apply import Apply
 from activities.commands.begin import Begin
 from activities.commands.commit import Commit
@@ -84,6 +86,7 @@ class WorkerParts:
     served: ServedMounts
     observed: WorkerVitals
     counts: ActivityCounts
+    sealer: Sealer
 
 
 log = structlog.get_logger("wiring")
@@ -152,7 +155,11 @@ def worker_parts(settings: Settings) -> WorkerParts:
     served, counts = ServedMounts(settings.host_id, settings.spool_path, keys), ActivityCounts()
     engine = _engine(settings, served, None, keys, [CountedActivities(counts)])
     health = Health(settings, engine.pool, engine, served, budgets.LOOKS.build())
-    return WorkerParts(engine, served, WorkerVitals(engine, served, health), counts)
+    return WorkerParts(engine, served, WorkerVitals(engine, served, health), counts, sealer(settings, engine.pool))
+
+
+def sealer(settings: Settings, pool: Pool) -> Sealer:
+    return Sealer(pool, copies_of(settings))
 
 
 @dataclass(frozen=True, slots=True)

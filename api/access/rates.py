@@ -25,23 +25,27 @@ class Rates:
 
     def __init__(self, refused: Callable[[str], None], clock: Callable[[], float] = monotonic) -> None:
         self._refused, self._clock = refused, clock
-        self._allowances: dict[int, RequestAllowance] = {}
+        self._allowances: dict[str, RequestAllowance] = {}
         self._uploads: dict[int, int] = {}
 
     def take(self, principal: Principal) -> None:
         """One request. Raises RateLimited."""
         rate = principal.limits.requests_per_second
-        if rate is None:
-            return
+        if rate is not None:
+            self.spend(f"token {principal.token_id}", rate)
+
+    def spend(self, key: str, rate: float) -> None:
+        """One request of what this key names. Raises RateLimited."""
         now, most = self._clock(), max(1.0, rate)
         if len(self._allowances) >= KNOWN_MAX:
             self._allowances.clear()
-        known = self._allowances.setdefault(principal.token_id, RequestAllowance(most, now))
+        known = self._allowances.setdefault(key, RequestAllowance(most, now))
         known.left, known.at = min(most, known.left + (now - known.at) * rate), now
         if known.left < 1.0:
             self._refused("rate")
             wait = ceil((1.0 - known.left) / rate)
-            raise _limited(f"This token may send {rate:g} requests per second to this server.", wait)
+            what = key.partition(" ")[0].partition(":")[0]
+            raise _limited(f"This {what} may send {rate:g} requests per second to this server.", wait)
         known.left -= 1.0
 
     @contextmanager

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access.admission import admit
+from api.access.audited import note_read
 from api.files.downloads import downloads_of
 from api.files.queries import ContentQuery
 from api.files.recorded import REFUSALS, Recorded, open_recorded
@@ -19,11 +20,13 @@ from api.http.errors import refusal
 from api.http.fields import read_query
 from api.http.headers import joined
 from api.http.ids import read_id
-from api.http.media import served_type
+from api.http.media import may_be_shown, served_type
 from api.http.ranges import Range, Unsatisfiable
 from api.http.routes import Plain
 from api.services import front_of
+from schema.access.acts import ActKind
 from schema.errors import InvalidRequest, VersionConflict
+from schema.ids import NodeId
 from schema.principals import Principal
 from schema.store.downloads import DownloadEvent
 
@@ -64,12 +67,19 @@ async def download(request: Request) -> Response:
     reconciled: bytes never come under a hash that is not theirs. `version`: an older version, of a deleted file too, as
     long as its content is kept; 410 afterwards."""
     principal = await admit(request, "read")
-    front = front_of(request)
     query = read_query(ContentQuery, request.query_params)
-    found, content = await open_recorded(front, principal, read_id(request), query.version)
+    return await serve(request, principal, read_id(request), query.version, query.disposition)
+
+
+async def serve(
+    request: Request, principal: Principal, node: NodeId, version: int | None = None, kind: str = "attachment"
+) -> Response:
+    """The content of a file to one who may read it. Raises as `open_recorded`."""
+    front = front_of(request)
+    found, content = await open_recorded(front, principal, node, version)
     reader = Reader(content, found.mount, front.threads)
     try:
-        answer = await _answer(request, query.disposition, principal, found, reader)
+        answer = await _answer(request, kind, principal, found, reader)
     except BaseException:
         await reader.close()
         raise
@@ -97,6 +107,14 @@ async def _answer(request: Request, kind: str, principal: Principal, found: Reco
         size = sum(end - start for start, end in wanted) if wanted else reader.size
         mount = await front_of(request).mounts.get(found.mount, principal.tenant)
         reader.lease = await front_of(request).budget.read(mount, size)
+        read = {
+            "nodeId": found.node,
+            "path": found.path.text,
+            "version": found.version,
+            "hash": found.hash,
+            "ranges": wanted,
+        }
+        await note_read(request, principal, ActKind.READ_CONTENT, found.mount, read)
     ready = await _content_digest(asked.get("want-content-digest", ""), found, reader, wanted, headers)
     if request.method == "HEAD":
         return Streamed(reader, wanted, headers, bodyless=True)
@@ -112,11 +130,12 @@ def _caching(validators: Validators) -> dict[str, str]:
 def _headers(asked: dict[str, str], kind: str, found: Recorded, validators: Validators) -> dict[str, str]:
     """A stored type is only what a client claimed, and the content is not to be trusted: browsers must neither guess what
     it is nor run anything of it on our origin, shown inline or not."""
+    media = served_type(found.mime_type)
     headers = {
         "accept-ranges": "bytes",
         **_caching(validators),
-        "content-type": served_type(found.mime_type),
-        "content-disposition": disposition(found.name, kind),
+        "content-type": media,
+        "content-disposition": disposition(found.name, kind if may_be_shown(media) else "attachment"),
         "x-content-type-options": "nosniff",
         "content-security-policy": "sandbox; default-src 'none'",
     }

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from activities.executors.base import direct_reads_of
 from api.access.admission import admit
+from api.access.audited import note_read
 from api.files.downloads import downloads_of
 from api.files.queries import PresignQuery
 from api.files.recorded import REFUSALS, find
@@ -20,6 +21,7 @@ from api.http.media import may_be_shown, served_type
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import front_of
+from schema.access.acts import ActKind
 from schema.errors import VersionConflict
 from schema.store.downloads import DownloadEvent
 
@@ -50,6 +52,14 @@ async def presign(request: Request) -> Response:
         found.mount, direct_reads_of(executor).presign, found.path, found.identity, query.expires_in,
         disposition(found.name, query.disposition if may_be_shown(media) else "attachment"), media,
     )  # fmt: skip
+    read = {
+        "nodeId": found.node,
+        "path": found.path.text,
+        "version": found.version,
+        "hash": found.hash,
+        "link": query.expires_in,
+    }
+    await note_read(request, principal, ActKind.READ_CONTENT, found.mount, read)
     downloads_of(request).tell(
         DownloadEvent(
             found.node,

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.errors import defect, refusal
+from api.http.logged import loggable
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +45,7 @@ class RequestIds:
             try:
                 await self.app(scope, receive, sending)
             except Exception:
-                log.exception("a request failed", method=scope["method"], path=scope["path"])
+                log.exception("a request failed", method=scope["method"], path=loggable(scope["path"]))
                 if started:
                     raise  # the server cuts the connection, so that half an answer never looks whole
                 await refusal(Request(scope), defect(request_id))(scope, receive, sending)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access.admission import admit
+from api.access.audited import note_read
 from api.http import openapi
 from api.http.exports import exported
 from api.http.fields import read_query
@@ -69,6 +70,8 @@ async def entries(request: Request) -> Response:
         )
     )
     filters = query.model_dump(by_alias=True, exclude={"limit", "after", "before"}, mode="json")
+    set_ones = query.model_dump(by_alias=True, exclude_unset=True, mode="json")
+    await note_read(request, principal, ActKind.READ_JOURNAL, asked.mount, {"asked": set_ones, "last": page.last})
     pagination = {
         "limit": query.limit,
         "more": page.more,

@@ -62,13 +62,18 @@ _BRINGS = {"POST", "PUT", "PATCH"}
 Inner = Callable[[Request, Front, Principal, RequestBody], Awaitable[Response]]
 
 
+async def admit_writer(request: Request) -> Principal:
+    return await admit(request, "write")
+
+
 async def answered(
-    request: Request, inner: Inner, refused: Callable[[Request, FilestoreError], Response] = refusal
-) -> Response:
+    request: Request, inner: Inner, refused: Callable[[Request, FilestoreError], Response] = refusal,
+    admitted: Callable[[Request], Awaitable[Principal]] = admit_writer,
+) -> Response:  # fmt: skip
     """What `inner` answers a principal that may write, or its refusal. It need not have read the body to its end."""
     front, body = front_of(request), RequestBody(request)
     try:
-        principal = await admit(request, "write")
+        principal = await admitted(request)
         http_body.refuse_coded(request.headers)
         with front.rates.upload(principal) if request.method in _BRINGS else nullcontext():
             answer = await inner(request, front, principal, body)

@@ -31,6 +31,10 @@ class ActKind(StrEnum):
     CREATE_QUOTA = "createQuota"
     UPDATE_QUOTA = "updateQuota"
     REMOVE_QUOTA = "removeQuota"
+    CREATE_LINK = "createLink"
+    REVOKE_LINK = "revokeLink"
+    READ_CONTENT = "readContent"
+    READ_JOURNAL = "readJournal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

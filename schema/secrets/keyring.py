@@ -133,6 +133,10 @@ def of_subscription(id: str) -> str:
     return f"subscription:{id}"
 
 
+def of_link(id: int) -> str:
+    return f"link:{id}"
+
+
 def new_key() -> str:
     return f"k{secrets.token_hex(4)}:{base64.b64encode(secrets.token_bytes(32)).decode()}"
 

@@ -21,10 +21,21 @@ SELECT s.id::text, s.secret, s.previous_secret FROM filestore.subscriptions s
 -- The same secrets, sealed with another key.
 UPDATE filestore.subscriptions SET secret = %(secret)s, previous_secret = %(previous)s WHERE id = %(id)s::uuid
 
+-- name: of_links
+-- The keys that sign links.
+SELECT l.id, l.key FROM filestore.links l WHERE NOT %(plain)s AND l.key <> '' AND l.key !~ %(sealed)s
+ ORDER BY l.id LIMIT 100 FOR UPDATE
+
+-- name: keep_of_link
+-- The same key, sealed with another one.
+UPDATE filestore.links SET key = %(key)s WHERE id = %(id)s
+
 -- name: keys
 -- How many secrets each key has sealed. Without a key: they were stored by a release that did not seal; references are left out.
 SELECT k.key, count(*) AS number FROM (
     SELECT s.key_id AS key FROM filestore.mount_secrets s WHERE s.value !~ '^(env:|file:/)'
+     UNION ALL
+    SELECT substring(l.key FROM '^sealed:([^:]+):') FROM filestore.links l WHERE l.key <> ''
      UNION ALL
     SELECT substring(t.text FROM '^sealed:([^:]+):') FROM filestore.subscriptions s
      CROSS JOIN LATERAL (VALUES (s.secret), (s.previous_secret)) t(text) WHERE t.text IS NOT NULL) k

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from schema.secrets.keyring import Keyring, of_mount, of_subscription
+from schema.secrets.keyring import Keyring, of_link, of_mount, of_subscription
 from schema.sql import load
 
 if TYPE_CHECKING:
@@ -39,7 +39,11 @@ async def _some(connection: Connection, keys: Keyring, values: Mapping[str, Any]
             await connection.execute(
                 SQL["keep_of_subscription"], {"id": row["id"], "secret": secret, "previous": previous}
             )
-    return len(mounts) + len(subscriptions)
+        links = await (await connection.execute(SQL["of_links"], values)).fetchall()
+        for row in links:
+            told = {"id": row["id"], "key": _again(keys, of_link(row["id"]), row["key"])}
+            await connection.execute(SQL["keep_of_link"], told)
+    return len(mounts) + len(subscriptions) + len(links)
 
 
 def _again(keys: Keyring, place: str, stored: str | None) -> str | None:

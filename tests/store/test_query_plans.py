@@ -17,6 +17,7 @@ from schema.migrate import migrate
 from schema.operations.undo_selection import UndoSelection
 from schema.paths import NodePath
 from schema.sql import load
+from schema.store import audit as audit_store
 from schema.store import begin as begin_store
 from schema.store import journal as journal_store
 from schema.store import nodes as node_store
@@ -491,6 +492,10 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "nodes_at": (CONCLUDE["nodes_at"], {"parents": [500], "names": [b"7"]}, {"nodes_name", "nodes_pkey"}),
     "nodes_of": (CONCLUDE["nodes_of"], {"mount": 1, "inodes": [2**40]}, {"nodes_inode", "nodes_pkey"}),
     "nodes_below": (CONCLUDE["nodes_below"], {"tops": [500], "paths": [b"5"], "seen": [7]}, {"nodes_name"}),
+    "seal": (audit_store.NEXT, {"after": 999_900, "settled": 10**6, "limit": 100}, {"journal_entries_pkey"}),
+    "prove seals": (audit_store.OF_RANGES, {"numbers": [1, 2], "after": [5, 999_900], "last": [50, 999_950]},
+                    {"journal_entries_pkey"}),
+    "the last seal": (load("audit")["head"], {}, {"journal_entries_pkey"}),
     "since a look": (CONCLUDE["since"], {"mount": 1, "entries": 2**40, "most": 10**6}, {"journal_entries_pkey"}),
     "change_nodes of a look": (CONCLUDE["change_nodes"], {"acts": "[]", "conclusion": 1}, {"nodes_pkey"}),
     "doubt of a look": (CONCLUDE["doubt"], {"acts": "[]", "conclusion": 1}, {"nodes_pkey"}),

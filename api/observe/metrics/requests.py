@@ -6,6 +6,7 @@ from time import perf_counter
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.http.logged import loggable
 from api.observe.metrics.counts import Counts
 
 log = structlog.get_logger("http")
@@ -48,6 +49,6 @@ class CountedRequests:
 def _write_line(scope: Scope, status: int, seconds: float) -> None:
     """Without what comes after the `?`, and without headers: no secret of a client is in a log. Status 0: no answer."""
     log.info(
-        "request", request_id=scope.get("request_id"), method=scope["method"], path=scope["path"], status=status,
+        "request", request_id=scope.get("request_id"), method=scope["method"], path=loggable(scope["path"]), status=status,
         ms=round(seconds * 1000, 1),
     )  # fmt: skip

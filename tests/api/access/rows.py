@@ -31,6 +31,12 @@ class Subject:
     namespace: str
     command: str
     hold: int
+    link: int = 0
+    """Of `team/f`"""
+    listing: str = ""
+    """What stands in the address of a link to what is in `team`"""
+    inbox: str = ""
+    """Of one for uploads into `team`"""
     subscription: str = ""
     ended: str = ""
     """A subscription that is removed"""
@@ -60,7 +66,8 @@ class Subject:
             "/v1/tokens/": self.token, "/v1/tenants/": self.tenant, "/v1/uploads/": self.upload,
             "/v1/backend-mounts/": self.mount, "/v1/operations/": self.operation, "/v1/rollups/recomputes/": self.recompute,
             "/v1/metastore/records/": self.file, "/v1/commands/": self.command, "/v1/nodes/": self.file,
-            "/v1/files/": self.file, "/v1/holds/": self.hold, "/v1/drift/looks/": self.look, "/v1/drift/": self.finding,
+            "/v1/files/": self.file, "/v1/holds/": self.hold, "/v1/links/": self.link,
+            "/v1/drift/looks/": self.look, "/v1/drift/": self.finding,
             "/v1/reconciliation/jobs/": self.job, "/v1/freeze/": self.freeze_to_lift,
             "/v1/quotas/": self.quota, "/v1/approvals/": self.approval,
         }  # fmt: skip
@@ -182,6 +189,10 @@ def _held_looks(subject: Subject, text: str) -> bool:
     return any(one["id"] == subject.look for one in json.loads(text)["data"]["looks"])
 
 
+def _links(subject: Subject, text: str) -> bool:
+    return any(one["id"] == subject.link for one in json.loads(text)["data"]["links"])
+
+
 def _findings(subject: Subject, text: str) -> bool:
     return any(one["id"] == subject.finding for one in json.loads(text)["data"]["findings"])
 
@@ -250,6 +261,13 @@ ROWS: Mapping[str, MatrixRow] = {
     "updateMount": MatrixRow("mounts", "mount", lambda subject: {"json": {}}),
     "removeMount": MatrixRow("mounts", "mount"),
     "changeMountCredentials": MatrixRow("credentials", "mount", lambda subject: {"json": {"accessKeyId": "x"}}),
+    "createLink": MatrixRow("share", sends=_body(path="team/f", kind="read")),
+    "listLinks": MatrixRow("share", lists=_links),
+    "getLink": MatrixRow("share"),
+    "revokeLink": MatrixRow("share"),
+    "openLink": MatrixRow("read", "open"),
+    "uploadThroughLink": MatrixRow("write", "open", lambda subject: {"content": b"1"}),
+    "verifyAudit": MatrixRow("audit", "tenant"),
     "listJournal": MatrixRow("read", sends=_query(), lists=_names("team/f")),
     "streamEvents": MatrixRow(
         "read", "mount", lambda subject: {"params": subject.here, "headers": {"last-event-id": "none"}}
