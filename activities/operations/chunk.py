@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from temporalio import activity
 
 from activities.operations.directories import staged
+from activities.operations.handed_out import commands_of
 from activities.operations.work import Portion, portion
 from schema import errors
 from schema.commands.command import Command
 from schema.commands.payloads import LIST_MAX
 from schema.faults import areach
 from schema.freezes import Freeze
-from schema.ids import MountId, new_command_id
+from schema.ids import MountId
 from schema.operations.chunk import together, until_a_stop
-from schema.operations.commands import command_of
 from schema.operations.operation import (
     LEFT_MOST,
     ItemKind,
@@ -30,9 +30,9 @@ from schema.operations.operation import (
 )
 from schema.operations.reversal import reversal
 from schema.operations.turn import reached
-from schema.store import begin as begin_store
 from schema.store import freezes as freeze_store
 from schema.store import imports as import_store
+from schema.store import operation_turns as turn_store
 from schema.store import operations as store
 from schema.store import undo as undo_store
 from schema.store.operations import LockedOperation
@@ -108,9 +108,9 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
     operation = locked.operation
     if not operation.state.moves:
         return _over(operation)
-    left, stuck = await _left(connection, locked), await store.stuck(connection, operation)
+    left, stuck = await _left(connection, locked), await turn_store.stuck(connection, operation)
     if there := reached(operation, left=left, stuck=stuck):
-        await store.reach(connection, operation.id, there)
+        await turn_store.reach(connection, operation.id, there)
         if operation.kind is OperationKind.IMPORT and there.state.ended:
             await import_store.tell(connection, operation)
         if there.state is not OperationState.ROLLING_BACK:
@@ -127,14 +127,14 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
     if locked.away_mount is not None and (seconds := await _until_there(connection, locked)) > 0:
         return await _wait(connection, operation, seconds)
     has_them = locked.claimed and operation.state is not OperationState.WAITING
-    if not has_them and not operation.kind.works_alone and await store.claim(connection, operation):
+    if not has_them and not operation.kind.works_alone and await turn_store.claim(connection, operation):
         return await _wait(connection, operation, _OTHERS_SECONDS)
     if locked.pace_seconds > 0:
         return await _wait(connection, operation, locked.pace_seconds)
     if operation.works_alone:
         return await _work(connection, operation)
     if operation.kind is OperationKind.IMPORT:
-        await store.touch(connection, operation.id)
+        await turn_store.touch(connection, operation.id)
         return NextStep(operation.mount_id, operation.state, imports=True)
     room = min(LIST_MAX, operation.options.concurrency - operation.in_flight, _by_rate(operation))
     if room <= 0:
@@ -149,10 +149,10 @@ async def _until_there(connection: Connection, locked: LockedOperation) -> float
     if operation.in_flight:
         return _NUDGED_SECONDS
     seconds = locked.away_seconds
-    if seconds <= 0 and not await store.usable(connection, mount):
+    if seconds <= 0 and not await turn_store.usable(connection, mount):
         seconds = _OTHERS_SECONDS
     if seconds > 0 and locked.claimed:
-        await store.let_go(connection, operation.id)
+        await turn_store.let_go(connection, operation.id)
     return seconds
 
 
@@ -160,7 +160,7 @@ async def _freeze(connection: Connection, operation: Operation, freeze: Freeze) 
     """Nothing new begins on the mount. What is in flight ends, and then the operation gives up its subtrees, as in a pause."""
     if operation.in_flight:
         return await _wait(connection, operation, _NUDGED_SECONDS)
-    await store.wait(connection, operation.id, None)
+    await turn_store.wait(connection, operation.id, None)
     left = _FREEZE_LOOK if freeze.until is None else (freeze.until - datetime.now(UTC)).total_seconds()
     return NextStep(operation.mount_id, operation.state, wait_seconds=min(max(left, 0.2), _FREEZE_LOOK))
 
@@ -177,7 +177,7 @@ async def _work(connection: Connection, operation: Operation) -> NextStep:
 async def _left(connection: Connection, locked: LockedOperation) -> bool:
     if locked.operation.kind is OperationKind.IMPORT:
         return not (locked.cursor or {}).get("over")
-    return await store.anything_left(connection, locked.operation)
+    return await turn_store.anything_left(connection, locked.operation)
 
 
 async def _hand_out(connection: Connection, locked: LockedOperation, room: int) -> NextStep:
@@ -186,29 +186,29 @@ async def _hand_out(connection: Connection, locked: LockedOperation, room: int) 
     given_up = await _given_up(connection, locked, items)
     items, given_up = until_a_stop(operation, items, given_up)
     if given_up:
-        await store.give_up(connection, operation.id, given_up)
+        await turn_store.give_up(connection, operation.id, given_up)
     going = [one for one in items if one.item not in given_up]
     if not going:
         return await _wait(connection, operation, 0.0 if given_up else await _until_one_can_go(connection, operation))
     steps = [reversal(one, one.item) if operation.back else one for one in going]
     if operation.back and operation.undo is not None:
         steps = await undo_store.raised(connection, operation.id, steps)
-    commands = await _commands(connection, operation, steps)
-    await store.hand_out(connection, operation.id, [one.item for one in going], _pace(operation, going))
+    commands = await commands_of(connection, operation, steps)
+    await turn_store.hand_out(connection, operation.id, [one.item for one in going], _pace(operation, going))
     return NextStep(commands[0].runs_on, operation.state, commands)
 
 
 async def _until_one_can_go(connection: Connection, operation: Operation) -> float:
-    seconds = await store.comes_back(connection, operation)
+    seconds = await turn_store.comes_back(connection, operation)
     longest = _NUDGED_SECONDS if operation.in_flight else _OTHERS_SECONDS
     return longest if seconds is None else min(longest, max(0.05, seconds))
 
 
 async def _next_items(connection: Connection, operation: Operation, room: int) -> list[OperationItem]:
-    steps = await store.ready(connection, operation, _LOOK_AHEAD)
+    steps = await turn_store.ready(connection, operation, _LOOK_AHEAD)
     if not steps:
         return []
-    unfinished = await store.unfinished(connection, operation, steps[-1].item, _UNFINISHED_MOST)
+    unfinished = await turn_store.unfinished(connection, operation, steps[-1].item, _UNFINISHED_MOST)
     if len(unfinished) >= _UNFINISHED_MOST:
         return []  # they are through, or given up, before long
     return together(steps, unfinished, room=room, bytes_most=_CHUNK_BYTES)
@@ -219,52 +219,21 @@ async def _given_up(
 ) -> dict[int, tuple[ItemState, str, str]]:
     operation = locked.operation
     given_up: dict[int, tuple[ItemState, str, str]] = {}
-    busy = await store.deferred(connection, operation.id, [one.item for one in items], LEFT_MOST)
+    busy = await turn_store.deferred(connection, operation.id, [one.item for one in items], LEFT_MOST)
     for item in busy:
         text = "Other commands held the path, however often it was tried. Retry the operation."
         given_up[item] = (ItemState.FAILED, "PATH_BUSY", text)
     if operation.undo is not None and not operation.back:
-        for item, code in (await store.unmet(connection, operation.id, [one.item for one in items])).items():
+        for item, code in (await turn_store.unmet(connection, operation.id, [one.item for one in items])).items():
             given_up[item] = (ItemState.FAILED, code, "What it came from did not return, so it stays.")
     steps = [reversal(one, one.item) if operation.back else one for one in items]
     trees = [one for one in steps if one.nodes > 1 and one.kind in (ItemKind.DELETE, ItemKind.MOVE, ItemKind.COPY)]
     if trees and (operation.options.only_if_unchanged or operation.back):
         state = ItemState.FAILED if operation.back else ItemState.SKIPPED
-        for item in await store.changed_trees(connection, operation, locked.planned_entry or 0, trees):
+        for item in await turn_store.changed_trees(connection, operation, locked.planned_entry or 0, trees):
             text = "What the directory holds is not what it was. Make a new plan to see it."
             given_up[item] = (state, "VERSION_CONFLICT", text)
     return given_up
-
-
-async def _commands(connection: Connection, operation: Operation, steps: Sequence[OperationItem]) -> list[Command]:
-    back = [one for one in steps if one.kind is ItemKind.DESCRIBE and one.content_version is not None]
-    described = await store.described(connection, back) if back else {}
-    commands, metadata = [], []
-    for step in steps:
-        changes = _metadata(operation, step, described)
-        command = command_of(operation, step, new_command_id(), metadata=changes)
-        commands.append(command)
-        if changes is not None:
-            metadata.append((command, changes))
-    if metadata:
-        await begin_store.keep_metadata(connection, metadata[0][0].mount_id, metadata)
-    return commands
-
-
-def _metadata(
-    operation: Operation,
-    step: OperationItem,
-    described: Mapping[int, tuple[Mapping[str, Any], Mapping[str, Any]]],
-) -> Mapping[str, Any] | None:
-    if step.kind is not ItemKind.DESCRIBE:
-        return None
-    if step.content_version is None:
-        return operation.metadata or {}
-    before, after = described.get(step.item, ({}, {}))
-    changed = {
-        key for key in {*before, *after} if before.get(key) != after.get(key) or (key in before) != (key in after)
-    }
-    return {"set": {k: before[k] for k in changed if k in before}, "unset": [k for k in changed if k not in before]}
 
 
 def _by_rate(operation: Operation) -> int:
@@ -303,7 +272,7 @@ def _told(operation: Operation, chunk: NextStep) -> NextStep:
 
 
 async def _wait(connection: Connection, operation: Operation, seconds: float) -> NextStep:
-    await store.touch(connection, operation.id)
+    await turn_store.touch(connection, operation.id)
     return NextStep(operation.mount_id, operation.state, wait_seconds=seconds)
 
 

@@ -12,6 +12,7 @@ from activities.operations.import_turns import ImportTurn, counted, goes_on, loc
 from schema.faults import areach
 from schema.ids import new_command_id
 from schema.store import imports as store
+from schema.store import operation_turns as turn_store
 from schema.store import operations as operation_store
 
 if TYPE_CHECKING:
@@ -64,5 +65,5 @@ async def _wanted(pool: Pool, id: str) -> bool:
     """Whether it is to go on."""
     async with pool.connection() as connection, connection.transaction():
         locked = await operation_store.lock(connection, id)
-        await operation_store.touch(connection, id)
+        await turn_store.touch(connection, id)
     return locked is not None and goes_on(locked.operation)

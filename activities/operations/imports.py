@@ -27,6 +27,7 @@ from schema.operations.imports import ImportItem, JudgedPage, within
 from schema.operations.operation import ItemState, Operation
 from schema.paths import NodePath
 from schema.store import imports as store
+from schema.store import operation_turns as turn_store
 from schema.store import operations as operation_store
 from schema.store.begin import lock_mounts
 from schema.store.imports import Stamp
@@ -189,7 +190,7 @@ class ImportTree:
         async with self._pool.connection() as connection, connection.transaction():
             operation = await lock_turn(connection, turn)
             states = await store.put_items(connection, operation.id, items, again=True)
-            if not await operation_store.anything_left(connection, operation):
+            if not await turn_store.anything_left(connection, operation):
                 cursor |= _settled(operation)
             await store.advance(connection, operation.id, cursor, items=states)
 
@@ -201,7 +202,7 @@ class ImportTree:
             waiting = await store.waiting(connection, operation.id, _AGAIN)
             await store.defer(connection, operation.id, [item for item, _ in waiting], _LOOKS_MOST)
             if not waiting:
-                if await operation_store.anything_left(connection, operation):
+                if await turn_store.anything_left(connection, operation):
                     return 0.5
                 await store.advance(connection, operation.id, counted(turn.cursor) | _settled(operation))
         for item, path in waiting:

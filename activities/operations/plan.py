@@ -23,6 +23,7 @@ from schema.operations.planning import Planner, alternatives, topmost
 from schema.operations.reversal import reversal
 from schema.operations.selection import PlannedNode
 from schema.paths import NodePath, parse
+from schema.store import operation_plans as plan_store
 from schema.store import operations as store
 from schema.store import purges
 from schema.store.operations import LockedOperation
@@ -59,11 +60,11 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
     operation, cursor = locked.operation, locked.cursor
     if cursor is None and operation.undo is not None:
         bound, start = await undo.begin(connection, operation, locked.created_at)
-        await store.advance_plan(connection, operation.id, [], start, bound)
+        await plan_store.advance_plan(connection, operation.id, [], start, bound)
         return None
     if cursor is None:
-        entry = await store.begin_plan(connection, operation)
-        await store.advance_plan(connection, operation.id, [], {"root": 0, "next": 0}, entry)
+        entry = await plan_store.begin_plan(connection, operation)
+        await plan_store.advance_plan(connection, operation.id, [], {"root": 0, "next": 0}, entry)
         return None
     if operation.kind in (OperationKind.UNDO, OperationKind.RESTORE):
         await purges.share(connection)
@@ -71,13 +72,13 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
     items = await held.noted(connection, operation, items)
     changed_codes = undo.LEFT_CODES if operation.undo else forget.STAYS_CODES if operation.forgets else ()
     seen = locked.planned_entry or 0
-    await store.advance_plan(connection, operation.id, items, after or {}, seen, changed_codes=changed_codes)
+    await plan_store.advance_plan(connection, operation.id, items, after or {}, seen, changed_codes=changed_codes)
     if after is not None and not after.get("end"):
         return None
     locked = await _again(connection, operation.id)
     state = _planned(locked.operation, blocked=(after or {}).get("blocked"))
     warning = STALE if locked.operation.stale else await shortfall(connection, locked.operation)
-    await store.end_plan(connection, operation.id, state, warning)
+    await plan_store.end_plan(connection, operation.id, state, warning)
     return state
 
 
@@ -107,9 +108,9 @@ async def _tree_page(
     found, after = await _found(connection, operation, root, cursor)
     taken = [node for node in found if operation.selection.takes(node, operation.path)]
     places = _places(planner, taken)
-    occupants = await store.occupants(connection, operation.target_mount or operation.mount_id, places)
+    occupants = await plan_store.occupants(connection, operation.target_mount or operation.mount_id, places)
     if len(roots) > 1 or operation.options.on_conflict == "rename":  # otherwise each node has a target of its own
-        occupants |= await store.goes_to(connection, operation.id, places)
+        occupants |= await plan_store.goes_to(connection, operation.id, places)
     trees = await whole_trees(connection, operation, taken, bytes.fromhex(cursor.get("inside", "")))
     for node in taken:
         if not trees.add(planner, node, occupants):
@@ -134,8 +135,8 @@ async def _found(
     """The root of what is meant first; then, unless it goes as a whole, what lies below it."""
     if "after" in cursor:
         directory, name = (bytes.fromhex(part) for part in cursor["after"])
-        return await store.below(connection, operation.mount_id, root, (directory, name), _PAGE)
-    node = await store.node_at(connection, operation.mount_id, root)
+        return await plan_store.below(connection, operation.mount_id, root, (directory, name), _PAGE)
+    node = await plan_store.node_at(connection, operation.mount_id, root)
     if node is None:
         return [], None
     if node.kind is not NodeKind.DIRECTORY or _whole(operation, node):
@@ -174,7 +175,7 @@ async def _undo_page(
     assert operation.undoes is not None
     original = await store.find(connection, operation.undoes)
     assert original is not None, "it is kept while an undo of it has not ended"
-    done = await store.done_items(connection, original, cursor.get("before"), _PAGE)
+    done = await plan_store.done_items(connection, original, cursor.get("before"), _PAGE)
     items = [reversal(one, number) for number, one in enumerate(done, cursor["next"])]
     gone = await purges.expired(connection, items)
     items = [

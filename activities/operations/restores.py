@@ -14,7 +14,7 @@ from schema.operations.planning import Occupant
 from schema.operations.restoring import RestorePlanner, Returnable
 from schema.operations.selection import PlannedNode
 from schema.paths import NodePath, parse
-from schema.store import operations as store
+from schema.store import operation_plans as plan_store
 from schema.store import past, trash
 from schema.store import restores as restore_store
 from schema.store.restores import KeptNode
@@ -52,7 +52,7 @@ async def trash_page(
     else:
         rest = await page.kept(_read(cursor["after"]))
     over = rest["ended"] and not page.trees
-    if over and not page.some and await store.node_at(connection, operation.mount_id, root) is None:
+    if over and not page.some and await plan_store.node_at(connection, operation.mount_id, root) is None:
         planner.items.append(_nothing(root, planner.next_item))
         planner.next_item += 1
     goes_on = {
@@ -84,7 +84,7 @@ class TrashPlan:
         if not self._root.raw:
             return
         mount = self._operation.mount_id
-        lives = await store.node_at(self._connection, mount, self._root)
+        lives = await plan_store.node_at(self._connection, mount, self._root)
         gone = await restore_store.gone_at(self._connection, mount, self._root)
         known = await restore_store.kept_now(self._connection, [one.id for one in (lives, gone) if one is not None])
         if gone is None or (lives is not None and (not known[gone.id].with_it or known[lives.id].latest is not None)):
@@ -166,7 +166,7 @@ class TrashPlan:
 
     async def _occupants(self, found: Sequence[Returnable]) -> Mapping[NodePath, Occupant]:
         places = {place for one in found for place in self._planner.places_of(one)}
-        return await store.occupants(self._connection, self._operation.mount_id, sorted(places))
+        return await plan_store.occupants(self._connection, self._operation.mount_id, sorted(places))
 
 
 def _whole(node: PlannedNode, now: KeptNode) -> PlannedNode:

@@ -13,7 +13,7 @@ from schema.operations.planning import Occupant, alternatives
 from schema.operations.rewind import InTheWay, Return, Rewinder, Since, Then
 from schema.operations.selection import PlannedNode
 from schema.paths import ROOT, NodePath
-from schema.store import operations as store
+from schema.store import operation_plans as plan_store
 from schema.store import past, past_trees
 from schema.store import restores as restore_store
 from schema.store.past import PastNode
@@ -122,7 +122,7 @@ class RewindPlan:
         renames = self.operation.options.on_conflict == "rename"
         places = [then.path, *(alternatives(then.path) if renames else [])]
         lies = {place: before for place in places if (before := self.rewinder.before(place)) is not None}
-        found = await store.occupants(self.connection, self.operation.mount_id, lies.values())
+        found = await plan_store.occupants(self.connection, self.operation.mount_id, lies.values())
         occupants = {place: found[before] for place, before in lies.items() if before in found}
         along = self.rewinder.made.get(then.path.parent.raw) is not None and rival is not None
         occupant = rival[1] if along and rival is not None else occupants.get(then.path)
@@ -140,7 +140,9 @@ class RewindPlan:
             if after is None
             else (bytes.fromhex(after[0]), bytes.fromhex(after[1]))
         )
-        found, further = await store.below(self.connection, self.operation.mount_id, self.operation.path, place, _PAGE)
+        found, further = await plan_store.below(
+            self.connection, self.operation.mount_id, self.operation.path, place, _PAGE
+        )
         were = await self._were([one.id for one in found])
         for node in found:
             path, was = were[node.id]

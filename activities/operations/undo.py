@@ -14,7 +14,7 @@ from schema.operations.coverage import Coverage
 from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem
 from schema.operations.undo import LEFT, UndoPlanner, left, listed
 from schema.operations.undo_passed import Passed
-from schema.store import operations as operation_store
+from schema.store import operation_plans as plan_store
 from schema.store import undo as store
 from schema.store import undo_trees as tree_store
 from schema.store.undo import Taken
@@ -55,7 +55,7 @@ async def page(
     coverage = Coverage.of_json(operation.mount_id, cursor["covers"])
     coverage.add(items)
     if going is None:
-        await operation_store.cover(connection, operation.id, coverage.trees)
+        await plan_store.cover(connection, operation.id, coverage.trees)
         return items, None
     number = items[-1].item + 1 if items else cursor["next"]
     planned = {"next": number, "passed": at.passed.to_json(), "kept": sorted(kept), "covers": coverage.to_json()}

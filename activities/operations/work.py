@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from schema.ids import MountId
 from schema.operations.operation import Operation, OperationItem
-from schema.store import operations as store
+from schema.store import operation_turns as turn_store
 from schema.store import work_items
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ async def portion(connection: Connection, operation: Operation) -> Portion | Non
     next ones are in flight from now on. None: there are none."""
     there = await work_items.in_flight(connection, operation.id, _ITEMS)
     if not there:
-        ready = await store.ready(connection, operation, _ITEMS)
+        ready = await turn_store.ready(connection, operation, _ITEMS)
         going = _together(ready)
         there = [one.item for one in going]
         if there:

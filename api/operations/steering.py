@@ -27,6 +27,7 @@ from schema.operations.control import Control, Steered, refused, steer
 from schema.operations.operation import OperationKind, OperationState
 from schema.principals import Principal
 from schema.store import imports
+from schema.store import operation_turns as turn_store
 from schema.store import operations as store
 from schema.store.approvals import Matter
 from workflows.operations.start import drive
@@ -216,7 +217,7 @@ async def steer_one(
 
 async def _refuse_changed(connection: Connection, id: str) -> None:
     """Raises VersionConflict."""
-    changed = await store.changed_since(connection, id, _CHANGES_SHOWN)
+    changed = await turn_store.changed_since(connection, id, _CHANGES_SHOWN)
     if changed:
         raise VersionConflict(
             "Something has changed at or below the path since the plan was made. Make a new plan to see it, or apply this one "

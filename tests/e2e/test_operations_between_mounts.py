@@ -1,9 +1,12 @@
 """Operations from one mount to another: local disks and buckets, in every direction."""
 
+import asyncio
+
 import pytest
 
 from tests.e2e.test_commands import refused, result
 from tests.e2e.test_operations import asked, ended, items, steered
+from tests.e2e.test_temporal_view import found
 from tests.e2e.test_trees_between_mounts import Two, at, two
 from tests.e2e.test_undo import Writer
 from tests.fix_service import Service, until
@@ -32,6 +35,20 @@ def test_a_tree_is_copied_and_moved_to_another_mount_and_both_are_undone(service
     assert [(one["backendMountId"], one["targetBackendMountId"]) for one in items(service, undo)] == [(there.id, None)]
     wrong = {"kind": "delete", "backendMountId": here.id, "path": "a", "targetBackendMountId": there.id}
     refused(service.call("POST", "/v1/operations", json=wrong), 400, "INVALID_REQUEST")
+
+
+@pytest.mark.sampled(1)
+def test_the_files_of_a_list_go_together_and_are_no_workflow_each(service: Service, two: Two) -> None:
+    here, there = two
+    result(service.mkdir(here, "flat"), 201)
+    for number in range(6):
+        result(service.upload(here, f"flat/{number}", b"content"), 201)
+    ended(service, asked(service, here, "copy", path="flat", targetBackendMountId=there.id, targetPath="flat"))
+    assert {name: content for name, content in there.on_disk().items() if name.startswith("flat/")} == {
+        f"flat/{number}": b"content" for number in range(6)
+    }
+    query = f"WorkflowType = 'ResumeCommands' AND FsMount = '{there.id}'"
+    assert until(lambda: bool(asyncio.run(found(query)))) and len(asyncio.run(found(query))) < 4
 
 
 @pytest.mark.sampled(1)

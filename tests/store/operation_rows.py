@@ -19,6 +19,7 @@ from schema.operations.commands import command_of
 from schema.operations.control import Control, steer
 from schema.operations.operation import ItemKind, Operation, OperationItem, OperationKind, OperationState
 from schema.paths import NodePath
+from schema.store import operation_plans as plan_store
 from schema.store import operations as store
 from schema.store.pool import Pool
 from tests.store.helpers import Connection, Protocol
@@ -38,8 +39,8 @@ async def planned(pool: Pool, mount: MountId, *items: OperationItem, **changes: 
     )  # fmt: skip
     async with pool.connection() as connection, connection.transaction():
         assert await store.create(connection, operation, operation.id, "00")
-        await store.advance_plan(connection, operation.id, items, {}, 0)
-        await store.end_plan(connection, operation.id, OperationState.PLANNED)
+        await plan_store.advance_plan(connection, operation.id, items, {}, 0)
+        await plan_store.end_plan(connection, operation.id, OperationState.PLANNED)
     return operation
 
 
@@ -132,7 +133,9 @@ class Runner:
     async def time_passes(self, operation: Operation) -> None:
         """What waits for a time waits no longer."""
         async with self.pool.connection() as connection:
-            items = "UPDATE filestore.operation_items SET retry_at = NULL WHERE operation_id = %s"
+            items = (
+                "UPDATE filestore.operation_items SET retry_at = NULL WHERE operation_id = %s AND retry_at IS NOT NULL"
+            )
             await connection.execute(items, [operation.id])
         await set_row(self.pool, operation, "paced_until = NULL, away_until = NULL")
 

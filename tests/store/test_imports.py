@@ -25,6 +25,7 @@ from schema.operations.turn import reached
 from schema.paths import NodePath
 from schema.store import check as check_store
 from schema.store import imports as import_store
+from schema.store import operation_turns as turn_store
 from schema.store import operations as store
 from schema.store.pool import Pool
 from tests.store.helpers import Protocol, asked, delete, make_mount, mkdir
@@ -55,7 +56,7 @@ class Imports:
         )  # fmt: skip
         async with self.pool.connection() as connection, connection.transaction():
             assert await store.create(connection, operation, operation.id, "00")
-            assert await store.claim(connection, operation) is None
+            assert await turn_store.claim(connection, operation) is None
         return operation
 
     async def turn(self, operation: Operation) -> float:
@@ -68,7 +69,7 @@ class Imports:
                 locked = await store.lock(connection, operation.id)
                 assert locked is not None
                 if end := reached(locked.operation, left=not (locked.cursor or {}).get("over")):
-                    await store.reach(connection, operation.id, end)
+                    await turn_store.reach(connection, operation.id, end)
                     await import_store.tell(connection, locked.operation)
                     return replace(locked.operation, state=end.state)
                 await connection.execute("UPDATE filestore.operation_items SET retry_at = NULL")
@@ -217,7 +218,7 @@ async def test_what_the_record_has_otherwise_is_left_and_told_and_a_retry_looks_
         assert locked is not None
         await store.steer(connection, operation.id, steer(locked.operation, Control.RETRY))
         await import_store.begin_anew(connection, operation.id)
-        await store.claim(connection, operation)
+        await turn_store.claim(connection, operation)
     imports.lies({b"new": b"x"})
     again = await imports.run(operation)
     assert (again.state, again.done, again.skipped) == (OperationState.PARTIAL, 1, 2)
@@ -268,10 +269,10 @@ async def test_a_pause_holds_between_two_pages_and_nothing_is_lost_or_doubled(
         assert locked is not None
         there = reached(locked.operation, left=True)
         assert there is not None
-        await store.reach(connection, operation.id, there)
+        await turn_store.reach(connection, operation.id, there)
         assert there.state is OperationState.PAUSED
         await store.steer(connection, operation.id, steer(replace(locked.operation, state=there.state), Control.RESUME))
-        await store.claim(connection, operation)
+        await turn_store.claim(connection, operation)
     assert (await imports.run(operation)).done == len(MADE)
     await imports.holds()
 

@@ -6,22 +6,36 @@ from dataclasses import replace
 import pytest
 
 from api.operations import make
+from api.operations.bodies import ControlBody
+from api.operations.steering import AskedControl, steer_one
+from schema.access.decision import access_of
 from schema.commands.command import CommandKind
 from schema.commands.verdicts import Busy
-from schema.errors import WrongState
+from schema.errors import IdempotencyConflict, WrongState
 from schema.ids import CommandId, MountId
 from schema.operations.commands import command_of
 from schema.operations.control import Control
-from schema.operations.operation import LEFT_MOST, ItemState, Operation, OperationItem, OperationState, Options, Want
+from schema.operations.operation import (
+    LEFT_MOST,
+    ItemState,
+    Operation,
+    OperationItem,
+    OperationKind,
+    OperationState,
+    Options,
+    Want,
+)
 from schema.operations.reversal import reversal
 from schema.paths import NodePath
 from schema.principals import Principal
+from schema.store import operation_turns as turn_store
 from schema.store import operations as store
 from schema.store import record as record_store
 from schema.store.pool import Pool
 from tests.store.helpers import Connection, Protocol, asked, make_mount, mkdir, upload
 from tests.store.operation_rows import (
     Runner,
+    asked_for,
     blocked,
     copy,
     counted,
@@ -93,17 +107,19 @@ async def test_row(pool: Pool, tree: MountId, runner: Runner) -> None:
 async def test_key(pool: Pool, tree: MountId, runner: Runner) -> None:
     """Pause, resume, and the pause once more, because its answer was lost."""
     operation = await running(pool, tree, *MIXED)
+    ann = Principal(name="ann", tenant="main", token_id=1, access=access_of(("admin",)))
 
-    async def requested(control: Control, key: str) -> None:
-        async with pool.connection() as connection:
-            heard = await store.heard_of(connection, operation.id, key, control, "00")
-        if heard is None:
-            await steered(pool, operation, control)
+    async def requested(control: Control, key: str) -> bool:
+        """As a route does it. Whether it is carried out."""
+        async with pool.connection() as connection, connection.transaction():
+            told = AskedControl(control, ControlBody(), key)
+            return (await steer_one(connection, ann, operation.id, told))[1] is not None
 
-    await requested(Control.PAUSE, "one")
-    await requested(Control.RESUME, "two")
-    await requested(Control.PAUSE, "one")
+    assert await requested(Control.PAUSE, "one") and await requested(Control.RESUME, "two")
+    assert not await requested(Control.PAUSE, "one")
     assert (await now(pool, operation))[0].want is None and (await runner.next(operation)).commands
+    with pytest.raises(IdempotencyConflict):
+        await requested(Control.CANCEL, "one")
 
 
 async def test_next(pool: Pool, tree: MountId, runner: Runner, other: Connection) -> None:
@@ -255,9 +271,24 @@ async def test_at_once(pool: Pool, tree: MountId, runner: Runner) -> None:
     second = await steered(pool, await planned(pool, tree, *MIXED, path=back, target_path=there), Control.APPLY)
     assert (await runner.next(first)).commands and not (await runner.next(second)).commands
     async with pool.connection() as connection:
-        asked_for = "SELECT claimed FROM filestore.operations WHERE id = ANY(%s::uuid[]) ORDER BY id"
-        rows = await (await connection.execute(asked_for, [[first.id, second.id]])).fetchall()
+        query = "SELECT claimed FROM filestore.operations WHERE id = ANY(%s::uuid[]) ORDER BY id"
+        rows = await (await connection.execute(query, [[first.id, second.id]])).fetchall()
     assert [row["claimed"] for row in rows] == [True, False]
+
+
+async def test_at_once_while_the_other_one_takes_them(
+    pool: Pool, tree: MountId, runner: Runner, other: Connection
+) -> None:
+    """Two ask in one moment: the second one waits for the first to have all of them, and takes none."""
+    there, back = NodePath(b"d"), NodePath(b"e")
+    first = await steered(pool, await planned(pool, tree, *MIXED, path=there, target_path=back), Control.APPLY)
+    second = await steered(pool, await planned(pool, tree, *MIXED, path=back, target_path=there), Control.APPLY)
+    async with other.transaction():
+        assert await turn_store.claim(other, first) is None
+        looks = asyncio.create_task(runner.next(second))
+        await blocked(other)
+    assert (await looks).commands == [] and (await now(pool, second))[0].state is OperationState.WAITING
+    assert (await runner.next(first)).commands
 
 
 async def test_unclaim(pool: Pool, tree: MountId, runner: Runner) -> None:
@@ -317,15 +348,56 @@ async def test_seen(pool: Pool, protocol: Protocol, tree: MountId, runner: Runne
     assert [one.code for one in items] == ["VERSION_CONFLICT" if n == item else None for n in range(3)]
 
 
-async def test_left(pool: Pool, protocol: Protocol, tree: MountId, runner: Runner) -> None:
-    """What an item left was changed by somebody else: a rollback leaves it, lists it, and puts the rest back."""
+async def test_seen_at_the_target(pool: Pool, protocol: Protocol, tree: MountId, runner: Runner) -> None:
+    """What was to be replaced has changed after the plan: it is left as it is."""
+    replaces = replace(copy(0, "d/a", "d/b"), target_version=1)
+    operation = await steered(pool, await planned(pool, tree, replaces), Control.APPLY)
+    await protocol.run(tree, upload(tree, "d/b", 77, overwrite=True))
+    assert await runner.to_the_end(operation) == "failed"
+    assert (await now(pool, operation))[1][0].code == "VERSION_CONFLICT" and (await lies(pool, tree))["d/b"] == (
+        "file",
+        77,
+    )
+
+
+@pytest.mark.parametrize("change", ["more", "other", "below"])
+async def test_seen_in_a_directory(pool: Pool, protocol: Protocol, tree: MountId, runner: Runner, change: str) -> None:
+    """What it holds is not what the plan saw: one more, the same names with another content of the same size, or deep below."""
+    await protocol.run(tree, mkdir(tree, "d/p"))
+    await protocol.run(tree, upload(tree, "d/p/f"))
+    operation = await asked_for(pool, tree, kind=OperationKind.DELETE, plan_only=True)
+    assert await runner.plan(operation) == "planned"
+    path = {"more": "d/new", "other": "d/a", "below": "d/p/f"}[change]
+    await protocol.run(tree, upload(tree, path, overwrite=True))
+    before = await lies(pool, tree)
+    await steered(pool, operation, Control.APPLY)
+    assert await runner.to_the_end(operation) == "failed" and await lies(pool, tree) == before
+    assert (await now(pool, operation))[1][0].code == "VERSION_CONFLICT"
+
+
+@pytest.mark.parametrize(
+    ("path", "item", "code", "stays"),
+    [
+        ("d/x", 0, "VERSION_CONFLICT", {"d/x"}),
+        ("d/y", 1, "VERSION_CONFLICT", {"d/y"}),
+        ("d/c", 2, "NODE_EXISTS", set()),
+    ],
+)
+async def test_left(
+    pool: Pool, protocol: Protocol, tree: MountId, runner: Runner, path: str, item: int, code: str, stays: set[str]
+) -> None:
+    """What an item left was changed by somebody else, or something lies where it was: a rollback leaves it as it is, lists it, and
+    puts the rest back."""
     operation = await done(runner, tree, *MIXED)
-    await over(protocol, tree, "d/x")
+    await protocol.run(tree, upload(tree, path, 77, overwrite=True))
     await steered(pool, operation, Control.ROLLBACK)
     assert await runner.to_the_end(operation) == "partial"
     items = (await now(pool, operation))[1]
-    assert [(one.state, one.code) for one in items] == [(F, "VERSION_CONFLICT"), (X, None), (X, None)]
-    assert set(await lies(pool, tree)) == {"d", "e", "d/a", "d/b", "d/c", "d/x"}
+    assert [(one.state, one.code) for one in items] == [(F, code) if n == item else (X, None) for n in range(3)]
+    there = await lies(pool, tree)
+    assert there[path] == ("file", 77), "theirs"
+    gone = {"d/b"} if item == 1 else set[str]()
+    assert set(there) == {"d", "e", "d/a", "d/b", "d/c"} - gone | stays
 
 
 async def test_order(pool: Pool, protocol: Protocol, tree: MountId, runner: Runner) -> None:

@@ -11,6 +11,7 @@ from schema.ids import MountId, NodeId
 from schema.operations.control import Control
 from schema.operations.operation import ItemState, Operation, OperationState, Options
 from schema.operations.turn import Reached
+from schema.store import operation_turns as turn_store
 from schema.store import operations as store
 from schema.store.pool import Pool
 from tests.store.helpers import Connection, Protocol, make_mount, mkdir, upload
@@ -62,7 +63,7 @@ async def test_what_was_handed_out_before_does_not_begin_when_its_operation(
     operation = await running(pool, tree, move(0, "f"), move(1, "none"))
     commands = handed_out(operation, (await now(pool, operation))[1])
     async with pool.connection() as connection:
-        await store.hand_out(connection, operation.id, [0, 1], 0.0)
+        await turn_store.hand_out(connection, operation.id, [0, 1], 0.0)
     await set_row(pool, operation, change)
     begun = await protocol.begin(tree, commands)
     row, items = await now(pool, operation)
@@ -82,7 +83,7 @@ async def test_an_item_that_was_taken_from_its_operation_does_not_begin(
     operation = await running(pool, tree, move(0, "f"), move(1, "g"))
     commands = handed_out(operation, (await now(pool, operation))[1])
     async with pool.connection() as connection:
-        await store.give_up(connection, operation.id, {0: (ItemState.SKIPPED, "SKIPPED", "not this one")})
+        await turn_store.give_up(connection, operation.id, {0: (ItemState.SKIPPED, "SKIPPED", "not this one")})
     begun = await protocol.begin(tree, commands)
     assert [going.id for going in begun.go] == [commands[1].id]
     assert [item.state for item in (await now(pool, operation))[1]] == [ItemState.SKIPPED, ItemState.RUNNING]
@@ -110,7 +111,7 @@ async def test_begin_and_next_lock_an_operation_before_its_items(
         assert await store.lock(other, operation.id)
         begins = asyncio.create_task(protocol.begin(tree, commands))
         await blocked(other)
-        await store.hand_out(other, operation.id, [0], 0.0)
+        await turn_store.hand_out(other, operation.id, [0], 0.0)
     assert len((await begins).go) == 1
 
 
@@ -125,7 +126,7 @@ async def test_commit_and_next_lock_an_operation_before_its_items(
             protocol.commit(tree, [protocol.applied(going.id, going.attempt) for going in begun.go])
         )
         await blocked(other)
-        await store.hand_out(other, operation.id, [0], 0.0)
+        await turn_store.hand_out(other, operation.id, [0], 0.0)
     assert (await ends).succeeded == 1
 
 
@@ -159,7 +160,7 @@ async def test_errors_of_the_plan_and_of_earlier_turns_do_not_end_a_retry(
     assert (operation.failed, operation.failed_before) == (1, 1)
     assert not (await runner.next(operation)).over
     async with pool.connection() as connection:
-        await store.give_up(connection, operation.id, {1: (ItemState.FAILED, "PATH_BUSY", "busy")})
+        await turn_store.give_up(connection, operation.id, {1: (ItemState.FAILED, "PATH_BUSY", "busy")})
     assert (await runner.next(operation)).state == "failed"
     await set_row(pool, operation, "options = options - 'max_errors'")
     operation = await steered(pool, operation, Control.RETRY)
@@ -174,8 +175,8 @@ async def ended(pool: Pool, protocol: Protocol, tree: MountId) -> Operation:
     operation = await running(pool, tree, move(0, "f"), move(1, "g"))
     await carry_out(protocol, operation, move(0, "f"))
     async with pool.connection() as connection:
-        await store.give_up(connection, operation.id, {1: (ItemState.FAILED, "PATH_BUSY", "busy")})
-        await store.reach(connection, operation.id, Reached(OperationState.PARTIAL, False))
+        await turn_store.give_up(connection, operation.id, {1: (ItemState.FAILED, "PATH_BUSY", "busy")})
+        await turn_store.reach(connection, operation.id, Reached(OperationState.PARTIAL, False))
     return (await now(pool, operation))[0]
 
 

@@ -11,7 +11,8 @@ from schema.operations.commands import command_of
 from schema.operations.operation import ItemKind, ItemState, OperationItem, OperationState
 from schema.operations.turn import Reached
 from schema.paths import NodePath
-from schema.store import operations as store
+from schema.store import operation_plans as plan_store
+from schema.store import operation_turns as turn_store
 from schema.store.pool import Pool
 from tests.store.helpers import Protocol, asked, make_mount, mkdir, upload
 from tests.store.operation_rows import carry_out, counted, move, now, running, set_row
@@ -49,7 +50,7 @@ async def test_what_is_put_back_is_not_done_any_more(pool: Pool, protocol: Proto
     operation = await running(pool, tree, move(0, "f"))
     await carry_out(protocol, operation, (await now(pool, operation))[1][0])
     async with pool.connection() as connection:
-        await store.reach(connection, operation.id, Reached(OperationState.ROLLING_BACK, True))
+        await turn_store.reach(connection, operation.id, Reached(OperationState.ROLLING_BACK, True))
     row, [done] = await now(pool, operation)
     back = replace(move(0, "f"), path=NodePath(b"d/moved f"), target=NodePath(b"d/f"), version=done.left_version)
     await carry_out(protocol, row, back)
@@ -70,11 +71,13 @@ async def test_the_next_items_are_those_whose_directory_is_made(pool: Pool, tree
     inside = replace(move(1, "f"), needs=0)
     operation = await running(pool, tree, directory, inside, move(2, "g"))
     async with pool.connection() as connection:
-        assert [one.item for one in await store.ready(connection, operation, 9)] == [0, 2]
-        await store.hand_out(connection, operation.id, [0], 0.0)
-        assert [one.item for one in await store.ready(connection, operation, 9)] == [2], "handed out: not again at once"
-        await store.give_up(connection, operation.id, {0: (ItemState.FAILED, "STORAGE_FULL", "full")})
-        assert [one.item for one in await store.ready(connection, operation, 9)] == [1, 2]
+        assert [one.item for one in await turn_store.ready(connection, operation, 9)] == [0, 2]
+        await turn_store.hand_out(connection, operation.id, [0], 0.0)
+        assert [one.item for one in await turn_store.ready(connection, operation, 9)] == [2], (
+            "handed out: not again at once"
+        )
+        await turn_store.give_up(connection, operation.id, {0: (ItemState.FAILED, "STORAGE_FULL", "full")})
+        assert [one.item for one in await turn_store.ready(connection, operation, 9)] == [1, 2]
 
 
 async def test_two_operations_take_their_subtrees_one_after_the_other(pool: Pool, tree: MountId) -> None:
@@ -82,14 +85,16 @@ async def test_two_operations_take_their_subtrees_one_after_the_other(pool: Pool
     for one in (first, second, apart):
         await set_row(pool, one, "claimed = false")
     async with pool.connection() as connection, connection.transaction():
-        assert await store.claim(connection, first) is None
-        assert await store.claim(connection, second) == first.id
+        assert await turn_store.claim(connection, first) is None
+        assert await turn_store.claim(connection, second) == first.id
         for path in (b"d/below", b"", b"e"):
-            assert await store.claim(connection, replace(second, path=NodePath(path), target_path=None)) == first.id
-        assert await store.claim(connection, replace(apart, path=NodePath(b"dx"), target_path=None)) is None
-        await store.reach(connection, apart.id, Reached(OperationState.SUCCEEDED, False))
-        await store.reach(connection, first.id, Reached(OperationState.PAUSED, False))
-        assert await store.claim(connection, second) is None, "an operation that is paused holds nothing"
+            assert (
+                await turn_store.claim(connection, replace(second, path=NodePath(path), target_path=None)) == first.id
+            )
+        assert await turn_store.claim(connection, replace(apart, path=NodePath(b"dx"), target_path=None)) is None
+        await turn_store.reach(connection, apart.id, Reached(OperationState.SUCCEEDED, False))
+        await turn_store.reach(connection, first.id, Reached(OperationState.PAUSED, False))
+        assert await turn_store.claim(connection, second) is None, "an operation that is paused holds nothing"
 
 
 async def test_a_plan_goes_on_where_it_was_whatever_the_page(pool: Pool, protocol: Protocol, tree: MountId) -> None:
@@ -100,7 +105,7 @@ async def test_a_plan_goes_on_where_it_was_whatever_the_page(pool: Pool, protoco
         after: tuple[bytes, bytes] | None = (b"d/", b"")
         while after is not None:
             async with pool.connection() as connection:
-                page, after = await store.below(connection, tree, NodePath(b"d"), after, limit)
+                page, after = await plan_store.below(connection, tree, NodePath(b"d"), after, limit)
             found += [node.path.text for node in page]
         assert found == ["d/f", "d/g", "d/e", "d/e/x", "d/e/e", "d/empty"], limit
 
@@ -115,6 +120,6 @@ async def test_a_plan_finds_each_of_more_directories_than_it_reads_at_once(
     after: tuple[bytes, bytes] | None = (b"d/", b"")
     while after is not None:
         async with pool.connection() as connection:
-            page, after = await store.below(connection, tree, NodePath(b"d"), after, 500)
+            page, after = await plan_store.below(connection, tree, NodePath(b"d"), after, 500)
         found += [node.path.text for node in page]
     assert found == ["d/f", "d/g", *names]

@@ -17,6 +17,7 @@ from schema.operations.operation import Operation, OperationItem, OperationKind,
 from schema.operations.purging import PurgePolicy
 from schema.paths import NodePath
 from schema.store import holds, mounts, past, trash
+from schema.store import operation_plans as plan_store
 from schema.store import operations as store
 from schema.store.begin import lock_mounts
 from schema.store.pool import Pool
@@ -159,7 +160,7 @@ async def test_what_an_operation_counts_on_stays_until_it_has_ended(purging: Pur
     assert await purging.carry_out(operation) == "succeeded"
     assert await purging.ends(operation) == [("a", "skipped", "IN_USE")] and purging.bins.unlinked == []
     async with purging.pool.connection() as connection:
-        await store.end_plan(connection, plan.id, OperationState.FAILED, None)
+        await plan_store.end_plan(connection, plan.id, OperationState.FAILED, None)
     await purging.carry_out(await purging.plan())
     assert await purging.kept() == []
 

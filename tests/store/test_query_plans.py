@@ -244,7 +244,8 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
 
 
 WORK, RESTORES, PURGES = load("work_items"), load("restores"), load("purges")
-ITEMS, OPERATIONS, OPERATION = load("item_commands"), load("operations"), "0190a1b2-0000-7000-8000-0000000000aa"
+ITEMS, OPERATION = load("item_commands"), "0190a1b2-0000-7000-8000-0000000000aa"
+OPERATIONS = {**load("operations"), **load("operation_plans"), **load("operation_turns")}
 IMPORTS, QUOTAS = load("imports"), load("quotas")
 GROWING = json.dumps([{"n": n, "tenant": "main", "mount": 1, "path": b"5/new".hex(), "principal": "user1",
                        "intent": {"step": "create", "kind": "file", "size": 7}} for n in range(64)])  # fmt: skip

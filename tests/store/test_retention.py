@@ -20,6 +20,7 @@ from schema.store import begin as begin_store
 from schema.store import check as check_store
 from schema.store import events as event_store
 from schema.store import leftovers as leftover_store
+from schema.store import operation_plans as plan_store
 from schema.store import operations as operation_store
 from schema.store import retention as store
 from schema.store import snapshots
@@ -262,10 +263,10 @@ async def planned(pool: Pool, mount: MountId, items: int, *, ended: bool, undoes
     rows = [OperationItem(item=number, kind=ItemKind.DELETE, path=NodePath(b"d/f")) for number in range(items)]
     async with pool.connection() as connection:
         assert await operation_store.create(connection, operation, operation.id, "00")
-        await operation_store.put_items(connection, operation.id, rows)
+        await plan_store.put_items(connection, operation.id, rows)
         await operation_store.heard_of(connection, operation.id, "key", "pause", "00")
         if ended:
-            await operation_store.end_plan(connection, operation.id, OperationState.FAILED)
+            await plan_store.end_plan(connection, operation.id, OperationState.FAILED)
     return operation.id
 
 
@@ -279,7 +280,7 @@ async def test_an_operation_goes_page_by_page_some_time_after_its_end(own: Pool,
     )
     assert await ActivityEnvironment().run(prune_all) == Pruned(), "what puts it back has not ended"
     async with own.connection() as connection:
-        await operation_store.end_plan(connection, undo, OperationState.FAILED)
+        await plan_store.end_plan(connection, undo, OperationState.FAILED)
     assert await ActivityEnvironment().run(prune_all) == Pruned(operations=2501)
     left = "SELECT array_agg(id::text) FROM filestore.operations WHERE mount_id = %s"
     assert await one(own, left, mount) == [undo]

@@ -12,6 +12,7 @@ from schema.operations.commands import command_of
 from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationKind, Options
 from schema.paths import NodePath
 from schema.store import begin as begin_store
+from schema.store import operation_turns as turn_store
 from schema.store import operations as store
 from schema.store import past
 from schema.store.pool import Pool
@@ -84,7 +85,7 @@ async def carry_out(plans: Plans, at: datetime, path: str = "") -> list[Operatio
         metadata = None
         if item.kind is ItemKind.DESCRIBE:
             async with plans.pool.connection() as connection:
-                before, after = (await store.described(connection, [item]))[item.item]
+                before, after = (await turn_store.described(connection, [item]))[item.item]
             metadata = {"set": dict(before), "unset": [key for key in after if key not in before]}
         await one(
             plans.protocol,

@@ -154,6 +154,26 @@ async def test_only_changes_count_and_no_reads_failures_and_repetitions(
     assert set(await lies(pool, mount)) == {"d", "d/f", "d/g", "d/h"}
 
 
+async def test_run(pool: Pool, mount: MountId, agent: Author, other: Author) -> None:
+    """The agent replaces two files, somebody else one of them, and the agent that one once more: it goes back to theirs."""
+    await agent.put("d/f", "d/g", size=8)
+    await other.put("d/f", size=9)
+    await agent.put("d/f", size=10)
+    assert await other.undone(AGENT) == ("succeeded", {})
+    there = await lies(pool, mount)
+    assert (there["d/f"], there["d/g"]) == (("file", 9), ("file", 5))
+
+
+async def test_run_over_places_and_lives(pool: Pool, mount: MountId, agent: Author, other: Author) -> None:
+    """The same of moves and deletions: what somebody else moved in between stays where that has put it."""
+    await agent(KIND.MOVE, "d/f", target="d/one")
+    await other(KIND.MOVE, "d/one", target="d/two")
+    await agent(KIND.MOVE, "d/two", target="d/three")
+    await agent(KIND.DELETE, "d/three")
+    assert await other.undone(AGENT) == ("succeeded", {})
+    assert set(await lies(pool, mount)) == {"d", "d/two", "d/g", "d/h"}
+
+
 # What is not kept any more
 
 

@@ -51,8 +51,9 @@ class RunCommands:
                 summary="clear the stages of refused commands",
                 **COURTESY,
             )
-        for command in begun.long:
-            await _go_on(commands, [command], "a long command goes on by itself", shown)
+        for some in _apart(commands, begun.long):
+            told = "a long command goes on by itself" if len(some) == 1 else f"{len(some)} long commands go on together"
+            await _go_on(commands, some, told, shown)
         members = [going.id for going in [*begun.go, *begun.unstaged]]
         staged = Staged(mount, go=begun.go)
         if begun.unstaged:
@@ -91,6 +92,15 @@ class RunCommands:
         late = applied.late + staged.late
         await _go_on(commands, late, f"{len(late)} slow commands go on by themselves", shown)
         return ListReport(ended.succeeded, ended.failed, len(late) + len(begun.long), stood_aside)
+
+
+def _apart(batch: Batch, long: list[CommandId]) -> list[list[CommandId]]:
+    """Each goes on by itself; but those of an operation's list go on together: it has no more bytes than one step should. So the
+    files of a tree that goes to another mount are no workflow each."""
+    of_operation = all(request.operation_id is not None for request in batch.requests)
+    if len(long) > 1 and of_operation and workflow.patched("long commands of an operation go on together"):
+        return [long]
+    return [[command] for command in long]
 
 
 async def _go_on_atomic(batch: Batch, commands: list[CommandId], shown: Shown) -> ListReport:
