@@ -37,11 +37,8 @@ class Page:
     mounts: Sequence[MountSeen] | None
     watches: Sequence[WatchOfMount] | None = None
     notifications: Sequence[NotificationsOfMount] | None = None
-<<<<<<< HEAD
     quotas: Sequence[QuotaSeen] | None = None
-=======
     drift: Sequence[DriftOfMount] | None = None
->>>>>>> main
     scrubs: Sequence[ScrubOfMount] | None = None
 
     def collect(self) -> Iterator[Metric]:
@@ -59,11 +56,8 @@ class Page:
         yield from of_mounts(self.mounts or ())
         yield from of_watches(self.watches or ())
         yield from of_notifications(self.notifications or ())
-<<<<<<< HEAD
         yield from of_quotas(self.quotas or ())
-=======
         yield from of_drift(self.drift or ())
->>>>>>> main
         yield from of_scrubs(self.scrubs or ())
         yield from _of_work(self.work)
 
@@ -173,7 +167,6 @@ def of_notifications(notifications: Sequence[NotificationsOfMount]) -> Iterator[
     yield counter("notified_keys", "Number of keys that notifications of the bucket named, by mount.", _MOUNT, keys)
 
 
-<<<<<<< HEAD
 def of_quotas(quotas: Sequence[QuotaSeen]) -> Iterator[Metric]:
     """What there is for each, and whether it is more than its soft limits."""
 
@@ -189,7 +182,8 @@ def of_quotas(quotas: Sequence[QuotaSeen]) -> Iterator[Metric]:
         ("quota_soft_passed", "1 if a soft limit of the quota is passed, 0 if not.", lambda one: float(one.soft)),
     ):
         yield gauge(name, help, labels, values(number))
-=======
+
+
 def of_drift(mounts: Sequence[DriftOfMount]) -> Iterator[Metric]:
     """What looks have found, what stands, and how old the record may be."""
     found: Values = {(one.tenant, one.mount_key, kind): n for one in mounts for kind, n in one.found.items()}
@@ -213,7 +207,6 @@ def of_drift(mounts: Sequence[DriftOfMount]) -> Iterator[Metric]:
         ),
     ):
         yield gauge(name, help, _MOUNT, {(one.tenant, one.mount_key): getattr(one, number) for one in mounts})
->>>>>>> main
 
 
 def of_scrubs(scrubs: Sequence[ScrubOfMount]) -> Iterator[Metric]:

@@ -8,12 +8,8 @@ from typing import Generic, TypeVar
 import structlog
 
 from api.services import MountSeen, ProcessVitals
-<<<<<<< HEAD
 from schema.store import bucket_notifications, metrics, quotas, watchers
-=======
-from schema.store import bucket_notifications, metrics, watchers
 from schema.store import looks as drift
->>>>>>> main
 from schema.store import scrub as scrubs
 from schema.store.bucket_notifications import NotificationsOfMount
 from schema.store.looks import DriftOfMount
@@ -75,11 +71,8 @@ class Looks:
         self.servers: Looked[dict[str, bool]] = Looked(self._servers, SERVERS_SECONDS)
         self.watches: Looked[list[WatchOfMount]] = Looked(self._watches, WORK_SECONDS)
         self.notifications: Looked[list[NotificationsOfMount]] = Looked(self._notifications, WORK_SECONDS)
-<<<<<<< HEAD
         self.quotas: Looked[list[QuotaSeen]] = Looked(self._quotas, SERVERS_SECONDS)
-=======
         self.drift: Looked[list[DriftOfMount]] = Looked(self._drift, DRIFT_SECONDS)
->>>>>>> main
         self.scrubs: Looked[list[ScrubOfMount]] = Looked(self._scrubs, SERVERS_SECONDS)
         self.mounts: Looked[list[MountSeen]] = Looked(self._mounts, SERVERS_SECONDS)
 
@@ -95,15 +88,13 @@ class Looks:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
             return await bucket_notifications.every(connection)
 
-<<<<<<< HEAD
     async def _quotas(self) -> list[QuotaSeen]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
             return await quotas.seen(connection)
-=======
+
     async def _drift(self) -> list[DriftOfMount]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
             return await drift.numbers(connection)
->>>>>>> main
 
     async def _scrubs(self) -> list[ScrubOfMount]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:

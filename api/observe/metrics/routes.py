@@ -62,21 +62,12 @@ def _admit(request: Request, token: str | None) -> None:
 async def _page(request: Request, front: Front) -> Page:
     services, seen = front.services, cast(Sources, request.app.state.metrics)
     looks = seen.looks
-<<<<<<< HEAD
-    (work, servers, mounts, watches, notifications, scrubs), quotas = await asyncio.gather(
-        asyncio.gather(
-            looks.work.answer(), looks.servers.answer(), looks.mounts.answer(), looks.watches.answer(),
-            looks.notifications.answer(), looks.scrubs.answer(),
-        ),
-        looks.quotas.answer(),
-=======
-    (work, servers, mounts, watches, notifications), (drift, scrubs) = await asyncio.gather(
+    (work, servers, mounts, watches, notifications), (drift, scrubs, quotas) = await asyncio.gather(
         asyncio.gather(
             looks.work.answer(), looks.servers.answer(), looks.mounts.answer(), looks.watches.answer(),
             looks.notifications.answer(),
         ),
-        asyncio.gather(looks.drift.answer(), looks.scrubs.answer()),
->>>>>>> main
+        asyncio.gather(looks.drift.answer(), looks.scrubs.answer(), looks.quotas.answer()),
     )  # fmt: skip
     vitals = services.vitals
     return Page(
@@ -90,10 +81,7 @@ async def _page(request: Request, front: Front) -> Page:
         mounts=mounts,
         watches=watches,
         notifications=notifications,
-<<<<<<< HEAD
         quotas=quotas,
-=======
         drift=drift,
->>>>>>> main
         scrubs=scrubs,
     )
