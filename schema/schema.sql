@@ -755,6 +755,8 @@ CREATE UNLOGGED TABLE filestore.drift_hints (
     PRIMARY KEY (mount_id, key)
 );
 
+CREATE INDEX drift_hints_oldest ON filestore.drift_hints (mount_id, noticed_at, key);
+
 -- What a mount does about drift, and how far its looks are.
 CREATE TABLE filestore.drift_mounts (
     mount_id       bigint PRIMARY KEY REFERENCES filestore.backend_mounts,
@@ -765,7 +767,8 @@ CREATE TABLE filestore.drift_mounts (
     audited_at     timestamptz,
     audit          bigint,
     touched_at     timestamptz NOT NULL DEFAULT now(),
-    scrub          jsonb                                               -- how far its contents were read again
+    scrub          jsonb,                                              -- how far its contents were read again
+    found          jsonb NOT NULL DEFAULT '{}'                           -- how often looks came to each verdict
 );
 
 CREATE TYPE filestore.look_state AS ENUM ('reading', 'waiting', 'concluded', 'discarded', 'failed');
@@ -797,6 +800,8 @@ CREATE TABLE filestore.looks (
 );
 CREATE INDEX looks_open ON filestore.looks (mount_id, id) WHERE ended_at IS NULL;
 CREATE INDEX looks_mount ON filestore.looks (mount_id, id DESC);
+CREATE INDEX looks_ended ON filestore.looks (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX looks_trees ON filestore.looks (mount_id, id DESC) WHERE state = 'concluded' AND true = ANY (subtrees);
 
 -- What a look came upon that is not just as the record has it. It lives as long as its look, and a new look finds it again.
 CREATE UNLOGGED TABLE filestore.look_entries (
@@ -858,6 +863,9 @@ CREATE TABLE filestore.findings (
 CREATE UNIQUE INDEX findings_standing ON filestore.findings (mount_id, key) WHERE ended_at IS NULL;
 CREATE INDEX findings_mount ON filestore.findings (mount_id, id);
 CREATE INDEX findings_tenant ON filestore.findings (tenant, id);
+CREATE INDEX findings_healed ON filestore.findings (mount_id) WHERE state = 'healed';
+CREATE INDEX findings_ended ON filestore.findings (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX findings_open ON filestore.findings (tenant, id) WHERE ended_at IS NULL;
 CREATE INDEX findings_due ON filestore.findings (mount_id, due_at, id) WHERE state = 'waiting';
 CREATE INDEX findings_plan ON filestore.findings (plan) WHERE plan > 0 AND ended_at IS NULL;
 
@@ -893,6 +901,7 @@ CREATE TABLE filestore.reconciliation_jobs (
 );
 CREATE INDEX reconciliation_jobs_open ON filestore.reconciliation_jobs (mount_id, id) WHERE completed_at IS NULL;
 CREATE INDEX reconciliation_jobs_tenant ON filestore.reconciliation_jobs (tenant, mount_id, id);
+CREATE INDEX reconciliation_jobs_ended ON filestore.reconciliation_jobs (completed_at) WHERE completed_at IS NOT NULL;
 
 -- How the watch of each local mount is: its process writes it every few seconds, other processes show it. Not worth a write-ahead
 -- log: it is written anew at once.

@@ -210,6 +210,8 @@ class Settings(BaseSettings):
     """How long an event stays in the feed, at least; one that Redis has not had stays until it has."""
     operations_keep_days: float = Field(90, gt=0)
     """How long an operation and its items can be looked at and undone, at least, once it has ended."""
+    drift_keep_days: float = Field(90, gt=0)
+    """How long looks, findings that are closed, and reconciliations by hand can be looked at, at least, once they have ended."""
     prune_seconds: float = Field(3600.0, gt=0)
     purge_seconds: float = Field(3600.0, gt=0)
     """Between looks for what the trash of a mount keeps no longer."""

@@ -256,6 +256,7 @@ def _activities(
             timedelta(days=settings.keys_keep_days),
             timedelta(days=settings.events_keep_days),
             timedelta(days=settings.operations_keep_days),
+            drift=timedelta(days=settings.drift_keep_days),
         ),
         Archive(pool, None if settings.archive_path is None else open_place(settings.archive_path)),
         Recomputes(pool, publish.announce),

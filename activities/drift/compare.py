@@ -1,7 +1,7 @@
 """A directory as a scan told it beside the same directory in the record: which names are not just as the record has them."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from activities.executors.base import Seen, Unseen
@@ -22,11 +22,25 @@ class Listing:
     digest: bytes = b""
     """Of all that the listing says: two listings with the same one say the same. Empty: it is always compared name by name"""
 
+    def slices(self, names: int) -> Iterator[tuple["Listing", bytes, bytes]]:
+        """Parts of so many names, each with the name it comes after and the last one that belongs to it."""
+        entries, after = sorted(self.entries, key=lambda entry: entry.path), b""
+        for start in range(0, len(entries), names):
+            part = entries[start : start + names]
+            upto = part[-1].path.rpartition(b"/")[2] if start + names < len(entries) else LAST_NAME
+            unseen = [one for one in self.unseen if after < one.path.rpartition(b"/")[2] <= upto]
+            yield replace(self, entries=part, unseen=unseen), after, upto
+            after = upto
+
 
 def told_digest(entries: Sequence[Seen]) -> bytes:
     """Of a directory whose storage makes none."""
     told = [(entry.path.rpartition(b"/")[2], entry.facts) for entry in entries]
     return blake2b(repr(sorted(told)).encode(), digest_size=16).digest()
+
+
+LAST_NAME = b"\xff" * 1025
+"""Comes after every name"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +49,8 @@ class ComparedListing:
     """What differs, or may"""
     same: bool
     """All of it is as the record has it, and the record has read it itself"""
+    strangers: Sequence[bytes]
+    """The directories in it that are not those that the record has at their names"""
 
 
 def compare(listing: Listing, within: int | None, children: Iterable[BelievedChild]) -> ComparedListing:
@@ -46,7 +62,7 @@ def compare(listing: Listing, within: int | None, children: Iterable[BelievedChi
         if path not in told:
             sightings.append(Sighting(path, SightState.ABSENT, within=within, stable=listing.stable))
     sightings += [_unseen(one, within) for one in listing.unseen if one.path != listing.path]
-    return ComparedListing(sightings, same=not sightings and within is not None)
+    return ComparedListing(sightings, not sightings and within is not None, _strangers(listing, known))
 
 
 def is_at(child: BelievedChild, entry: Seen) -> bool:
@@ -54,9 +70,7 @@ def is_at(child: BelievedChild, entry: Seen) -> bool:
     return child.kind == NodeKind.DIRECTORY and child.facts[:3] == tuple(entry.facts[:3])
 
 
-def strangers(listing: Listing, children: Iterable[BelievedChild]) -> list[bytes]:
-    """The directories in a listing that are not those that the record has at their names."""
-    known = {child.name: child for child in children}
+def _strangers(listing: Listing, known: Mapping[bytes, BelievedChild]) -> list[bytes]:
     return [
         entry.path
         for entry in listing.entries

@@ -43,6 +43,14 @@ _BYTES = 256 * 1024 * 1024
 _WEIGHED = 100_000
 _EXAMPLES = 20
 _LONGEST = 30.0
+_MOVED_ON = frozenset(
+    error.code
+    for error in (
+        errors.StaleFinding, errors.VersionConflict, errors.NodeNotFound, errors.NodeExists, errors.ParentNotFound,
+        errors.NotADirectory, errors.ChildrenExist,
+    )
+)  # fmt: skip
+"""Another thing lies there than the finding has seen, or the record has moved on"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +176,9 @@ class Heal:
         await areach("drift.healed")
         async with self._pool.connection() as connection, connection.transaction():
             ends = await heals.ends(connection, [one.command for one in step.tries])
-            await heals.tried(
-                connection, [problem for one in step.tries if (problem := _ended(one, ends.get(one.command)))]
-            )
+            problems = [problem for one in step.tries if (problem := _ended(one, ends.get(one.command)))]
+            await heals.tried(connection, problems)
+            await self._look_again(connection, step, problems)
             healed = [one.finding for one in step.tries if _has_healed(ends.get(one.command))]
             await heals.open_below(connection, healed)
         executor = self._executors.of(step.mount)
@@ -178,6 +186,13 @@ class Heal:
             if command.id not in ends and command.staged:
                 await self._threads.run(step.mount, executor.discard_stage, command.id, None)
         return len(healed)
+
+    async def _look_again(self, connection: Connection, step: HealStep, problems: Sequence[HealProblem]) -> None:
+        """Where it was not as the finding says: the look there renews it."""
+        moved_on = {one.finding for one in problems if one.code in _MOVED_ON}
+        paths = [command.node_path.raw for command in step.commands if command.finding in moved_on]
+        if paths:
+            await drift_hints.hint(connection, step.mount, [Hint(path, reason=heals.HEAL) for path in paths])
 
 
 async def _weigh(connection: Connection, mount: MountId, policy: Policy) -> int:
@@ -256,5 +271,4 @@ def _ended(one: HealTry, end: heals.HealEnd | None) -> HealProblem | None:
     if _has_healed(end):
         return None
     code = end.code or "INCONSISTENT"
-    again = end.retryable or code in (errors.StaleFinding.code, errors.VersionConflict.code, errors.ParentNotFound.code)
-    return HealProblem(one.finding, one.version, code, end.message, not again)
+    return HealProblem(one.finding, one.version, code, end.message, not (end.retryable or code in _MOVED_ON))

@@ -6,24 +6,24 @@ What it came upon is kept in the record as it goes, so that another execution of
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from activities.drift.compare import ComparedListing, Listing, compare, is_at, strangers, told_digest
+from activities.drift.compare import ComparedListing, Listing, compare, is_at, told_digest
 from activities.drift.hashing import hashed
 from activities.drift.known import KnownTree
 from activities.executors.base import Executor, Folders, ScanPage, Seen, SeenFolder, Sieves, Unseen
-from schema.drift.looks import Look, LookPlace
+from schema.drift.looks import Look, LookPlace, outermost
 from schema.drift.sightings import Sighting, SightState
 from schema.errors import NodeNotFound
 from schema.faults import areach
 from schema.nodes import NodeKind
 from schema.paths import RESERVED, NodePath
 from schema.store import looks as store
-from schema.store.looks import BelievedChild, ListedDirectory
+from schema.store.looks import BelievedChild
 
 if TYPE_CHECKING:
     from activities.threads import MountThreads
@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 _ROUNDS = 5
 """How often directories that changed meanwhile are listed again before the look ends"""
+_SLICE = 5000
+"""Names of a large directory that are compared at once"""
 _BATCH = 64
 """Directories that are compared with the record at once, and entries that are hashed at once"""
 
@@ -53,7 +55,7 @@ class LookReader:
         async with self.pool.connection() as connection:
             self._hashes = await store.known_hashes(connection, self.look.id)
         await self._run(self.executor.check)
-        places = [LookPlace(b"", subtree=True)] if self.look.whole else self.look.places
+        places = [LookPlace(b"", subtree=True)] if self.look.whole else outermost(self.look.places)
         for place in places:
             if place.path != RESERVED and not place.path.startswith(RESERVED + b"/"):
                 if not place.subtree and place.path:
@@ -191,32 +193,48 @@ class LookReader:
             doubtful = [
                 n for n, one in enumerate(known) if one.doubted or not digests[n] or one.fingerprint != digests[n]
             ]
-            ids = [id for n in doubtful if (id := known[n].id) is not None]
+            small = [n for n in doubtful if len(listings[n].entries) <= _SLICE]
+            ids = [id for n in small if (id := known[n].id) is not None]
             children = _by_parent(await store.children(connection, ids) if ids else [])
         matched: dict[int, bytes] = {}
         strange: list[bytes] = []
         for n, listing in enumerate(listings):
             self._folders[listing.path] = listing.facts
-            held = children.get(known[n].id or 0, [])
             if n in doubtful:
-                compared = await self._compared(listing, known[n], held)
+                compared = await self._compared(listing, known[n].id, None if n not in small else children)
                 if compared.same and listing.stable and digests[n] and (id := known[n].id) is not None:
                     matched[id] = digests[n]
+                strange += compared.strangers if known[n].here else _directories(listing)
             else:
                 self._found.pop(listing.path + b"/", None)
-            if n in doubtful or not known[n].here:
-                strange += strangers(listing, held if known[n].here else [])
+                strange += [] if known[n].here else _directories(listing)
         if matched:
             async with self.pool.connection() as connection:
                 await store.matched(connection, matched)
         return strange
 
     async def _compared(
-        self, listing: Listing, known: ListedDirectory, held: Sequence[BelievedChild]
+        self, listing: Listing, id: int | None, children: Mapping[int, Sequence[BelievedChild]] | None
     ) -> ComparedListing:
-        compared = await self._run(partial(compare, listing, known.id, held))
+        """`children` None: there are too many to have them all at once."""
+        if children is None and id is not None:
+            compared = await self._in_slices(listing, id)
+        else:
+            held = (children or {}).get(id or 0, [])
+            compared = await self._run(partial(compare, listing, id, held))
         await self._keep(listing.path, await self._hashed(compared.sightings), listing=True)
         return compared
+
+    async def _in_slices(self, listing: Listing, id: int) -> ComparedListing:
+        sightings: list[Sighting] = []
+        strangers: list[bytes] = []
+        for part, after, upto in listing.slices(_SLICE):
+            async with self.pool.connection() as connection:
+                held = await store.children_between(connection, id, after, upto)
+            compared = await self._run(partial(compare, part, id, held))
+            sightings += compared.sightings
+            strangers += compared.strangers
+        return ComparedListing(sightings, not sightings, strangers)
 
     async def _list(self, paths: Sequence[bytes]) -> None:
         """These directories, and those that have come into them."""
@@ -228,7 +246,7 @@ class LookReader:
         for path in {*paths} - {one.path for one in listings}:
             self._found.pop(path + b"/", None)
         if self._known is None:
-            strange = [entry.path for one in listings for entry in one.entries if entry.kind == NodeKind.DIRECTORY]
+            strange = [path for one in listings for path in _directories(one)]
         for path in strange:
             if path not in self._folders:
                 await self._tree(path)
@@ -395,6 +413,10 @@ def _listed(executor: Executor, paths: Sequence[bytes]) -> tuple[list[Listing], 
             else:
                 unseen += [one for one in gathered.unseen if one.path == path]
     return listings, unseen
+
+
+def _directories(listing: Listing) -> list[bytes]:
+    return [entry.path for entry in listing.entries if entry.kind == NodeKind.DIRECTORY]
 
 
 def _by_parent(children: Sequence[BelievedChild]) -> dict[int, list[BelievedChild]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
+from activities.drift.hashing import sighted
 from activities.drift.observe import OWN
 from activities.executors.base import Executor
 from activities.operations.verify import read_again
@@ -119,8 +120,10 @@ class Scrub:
                 )
             except MountOffline:
                 raise
-            except (FilestoreError, OSError):
+            except FilestoreError:
                 digest, same, facts = None, False, []
+            except OSError:
+                return await self._unreadable(mount, executor, file)
             current().done(1, file.size)
             if digest is not None and (digest == file.sha256 or (file.sha256 is None and same)):
                 async with self._pool.connection() as connection:
@@ -133,8 +136,19 @@ class Scrub:
                     await drift_hints.hint(connection, mount, [Hint(file.path.raw, reason=store.SCRUB)])
             return False
 
+    async def _unreadable(self, mount: MountId, executor: Executor, file: ScrubbedFile) -> bool:
+        seen = await self._threads.run(mount, sighted, executor, file.path.raw)
+        if seen.state is SightState.UNREADABLE:
+            return await self._found(mount, file, seen)
+        async with self._pool.connection() as connection:
+            await drift_hints.hint(connection, mount, [Hint(file.path.raw, reason=store.SCRUB)])
+        return False
+
     async def _damaged(self, mount: MountId, file: ScrubbedFile, digest: bytes, facts: list[int | str]) -> bool:
         seen = Sighting(file.path.raw, SightState.SEEN, NodeKind.FILE, tuple(facts), digest)
+        return await self._found(mount, file, seen)
+
+    async def _found(self, mount: MountId, file: ScrubbedFile, seen: Sighting) -> bool:
         async with self._pool.connection() as connection:
             look = await store.begin_look(connection, mount, file.path.raw, OWN)
             async with conclude.one_snapshot(connection, mount):

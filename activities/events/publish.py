@@ -69,8 +69,10 @@ class Publish:
             if not (waiting.unpositioned or waiting.unsettled) or not await store.lock(connection, Lock.FEED):
                 return waiting
             try:
-                while await store.give_positions(connection, _PAGE) == _PAGE:
-                    pass
+                while given := await store.give_positions(connection, _PAGE):
+                    self._unsent.set()  # they go out while the journal is settled here
+                    if given < _PAGE:
+                        break
                 await store.settle_entries(connection)
             finally:
                 await store.unlock(connection, Lock.FEED)

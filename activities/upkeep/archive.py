@@ -99,8 +99,7 @@ class Archive:
         last, previous = await asyncio.to_thread(end_of, place)
         while last < state.settled and monotonic() < until:
             name, content, number = await self._made(connection, state, last, previous)
-            previous = hashlib.sha256(content).hexdigest()
-            await asyncio.to_thread(_put, place, name, content, previous)
+            previous = await asyncio.to_thread(_put, place, name, content)
             await areach("archive.written")
             last, segments, entries = name.last, segments + 1, entries + number
         different = await self._differences(connection, state.last_node)
@@ -116,9 +115,7 @@ class Archive:
                 page = await store.entries(connection, last, state.settled, _PAGE)
                 end = page.last if page.last is not None and len(page.texts) == _PAGE else state.settled
                 versions = await store.versions(connection, last, end)
-                packed.writelines(raw_line("entry", text) for text in page.texts)
-                packed.writelines(raw_line("version", text) for text in versions)
-                packed.flush()
+                await asyncio.to_thread(_pack, packed, page.texts, versions)
                 counted["entry"] += len(page.texts)
                 counted["version"] += len(versions)
                 last = end
@@ -166,9 +163,18 @@ def _written(place: ArchivePlace, name: SegmentName) -> str:
     return place.read(name.checksum).split()[0].decode()
 
 
-def _put(place: ArchivePlace, name: SegmentName, content: bytes, sha256: str) -> None:
-    """The segment, read back, and then the file that makes it count."""
+def _pack(packed: gzip.GzipFile, entries: Sequence[str], versions: Sequence[str]) -> None:
+    """Compress these. Blocking: not on the loop that commands run on."""
+    packed.writelines(raw_line("entry", text) for text in entries)
+    packed.writelines(raw_line("version", text) for text in versions)
+    packed.flush()
+
+
+def _put(place: ArchivePlace, name: SegmentName, content: bytes) -> str:
+    """The segment, read back, and then the file that makes it count. Its SHA-256."""
+    sha256 = hashlib.sha256(content).hexdigest()
     place.write(str(name), content)
     if hashlib.sha256(place.read(str(name))).hexdigest() != sha256:
         raise OSError(f"{name} was read back otherwise than it was written.")
     place.write(name.checksum, f"{sha256}  {name}\n".encode())
+    return sha256

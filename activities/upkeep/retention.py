@@ -1,4 +1,5 @@
-"""`prune`: remove commands with their keys, and events, once they are older than the time for which they are kept."""
+"""`prune`: remove commands with their keys, events, and what drift leaves behind, once it is older than the time for which it is
+kept."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from schema.ids import FIRST_COMMAND_ID, first_command_id_of
-from schema.store import recomputes
+from schema.store import drift_pruning, recomputes
 from schema.store import retention as store
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _PAGE = 1000
 """Rows of one transaction: some 20 ms, so that no command waits for it."""
 _LONGEST_SECONDS = 60.0
+_DRIFT = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Pruned:
     events: int = 0
     operations: int = 0
     """Rows of operations and their items"""
+    drift: int = 0
+    """Looks, findings that are closed, and reconciliations by hand"""
     more: bool = False
     """There was no time for all of it: run again at once"""
 
@@ -39,9 +43,12 @@ class Retention:
         events: timedelta,
         operations: timedelta,
         longest_seconds: float = _LONGEST_SECONDS,
+        *,
+        drift: timedelta = _DRIFT,
     ) -> None:
-        """`keys`, `events`, `operations`: for how long they are kept."""
+        """`keys`, `events`, `operations`, `drift`: for how long they are kept."""
         self._pool, self._keys, self._events, self._operations = pool, keys, events, operations
+        self._drift = drift
         self._longest = longest_seconds
 
     @activity.defn(name="prune")
@@ -50,8 +57,24 @@ class Retention:
         events, events_left = await self._prune_events(until)
         commands, commands_left = await self._prune_commands(until)
         operations, operations_left = await self._prune_operations(until)
+        drift, drift_left = await self._prune_drift(until)
         await self._prune_recomputes(until)
-        return Pruned(commands, events, operations, more=events_left or commands_left or operations_left)
+        more = events_left or commands_left or operations_left or drift_left
+        return Pruned(commands, events, operations, drift, more)
+
+    async def _prune_drift(self, until: float) -> tuple[int, bool]:
+        total, left = 0, False
+        async with self._pool.connection() as connection:
+            await drift_pruning.give_up_looks(connection, self._drift, _PAGE)
+            await drift_pruning.forget_readings(connection)
+        for kind in drift_pruning.KINDS:
+            gone = _PAGE
+            while gone == _PAGE and not left:
+                async with self._pool.connection() as connection:
+                    gone = await drift_pruning.prune(connection, kind, self._drift, _PAGE)
+                total += gone
+                left = gone == _PAGE and monotonic() > until
+        return total, left
 
     async def _prune_operations(self, until: float) -> tuple[int, bool]:
         total = 0

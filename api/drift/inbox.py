@@ -211,8 +211,9 @@ async def show(request: Request) -> Response:
 )
 async def decided(request: Request) -> Response:
     """Each finding is named with the version that was shown: what was seen anew since is refused, with what it says now, and
-    nothing is decided. `accept`: the place is looked at once more, and the record follows it. `restore` and `quarantine` wait
-    for a heal. `ignore`: neither record nor heals touch the place, up to `until`."""
+    nothing is decided. `accept`: the place is looked at once more, and the record follows it. `restore` and `quarantine`
+    begin a heal: commands of the caller's name, and `problem` says why one could not go. `ignore`: neither record nor heals
+    touch the place, up to `until`."""
     principal = await admit(request, "reconcile")
     front, body = front_of(request), await read_json(request, DecisionBody)
     return _data(await decide.decide(front, principal, body))

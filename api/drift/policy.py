@@ -107,7 +107,10 @@ async def consistency(request: Request) -> Response:
         if watch is not None else {"state": "none", "lagSeconds": None, "lost": 0},
         "scrub": scrub,
         "findings": found.findings,
-        "waiting": found.waiting,
+        "found": found.found,
+        "healed": found.healed,
+        "waiting": found.open + found.held,
+        "heldLooks": found.held,
         "hints": found.hints,
     })  # fmt: skip
 

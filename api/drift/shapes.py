@@ -88,12 +88,18 @@ class ScrubCoverage(Shape):
 
 
 class MountConsistency(Shape):
+    """`findings`: those that stand there, by kind. `healed`: those that are over because all is well again, as long as they are
+    kept. `found`: how often looks came to each verdict, of the whole mount. `heldLooks`: audits that wait for a yes."""
+
     fresh_since: datetime | None
     last_audit: JsonObject | None
     watcher: WatcherShape
     scrub: ScrubCoverage
     findings: JsonObject
+    found: JsonObject
+    healed: int
     waiting: int
+    held_looks: int
     hints: int
 
 

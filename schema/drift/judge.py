@@ -264,8 +264,7 @@ def _content(node: Believed, sighting: Sighting) -> DriftVerdict:
         return DriftVerdict.SAME  # nobody has read it yet: there is no content that it could differ from
     if node.sha256 == sighting.sha256:
         return DriftVerdict.SAME
-    untouched = sighting.key is not None and unchanged(node, sighting.facts)
-    return DriftVerdict.DAMAGED if untouched else DriftVerdict.CHANGED
+    return DriftVerdict.DAMAGED if unchanged(node, sighting.facts) else DriftVerdict.CHANGED
 
 
 def missed(node: Believed, generation: int) -> Believed | None:

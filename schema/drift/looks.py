@@ -36,6 +36,12 @@ class LookPlace:
         return path == self.path or (self.subtree and path.startswith(self.path + b"/"))
 
 
+def outermost(places: Sequence[LookPlace]) -> list[LookPlace]:
+    """Without those that lie in another of them."""
+    trees = [place for place in places if place.subtree]
+    return [place for place in places if not any(tree.covers(place.path) and tree != place for tree in trees)]
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """The id is its generation: a retry of it is the same look."""

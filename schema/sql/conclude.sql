@@ -332,9 +332,14 @@ UPDATE filestore.findings SET state = 'healed', version = version + 1, ended_at 
 UPDATE filestore.looks SET state = 'concluded', counts = %(counts)s, ended_at = now() WHERE id = %(look)s AND ended_at IS NULL
 
 -- name: count
--- One more conclusion on this mount, and when all of it was looked at last.
-INSERT INTO filestore.drift_mounts AS d (mount_id, conclusions, audited_at, audit)
-VALUES (%(mount)s, 1, CASE WHEN %(whole)s THEN %(started)s::timestamptz END, CASE WHEN %(whole)s THEN %(look)s::bigint END)
+-- One more conclusion on this mount, what it found, and when all of it was looked at last.
+INSERT INTO filestore.drift_mounts AS d (mount_id, conclusions, audited_at, audit, found)
+VALUES (%(mount)s, 1, CASE WHEN %(whole)s THEN %(started)s::timestamptz END, CASE WHEN %(whole)s THEN %(look)s::bigint END,
+       %(found)s::jsonb)
     ON CONFLICT (mount_id) DO UPDATE SET conclusions = d.conclusions + 1, touched_at = now(),
+       found = (SELECT coalesce(jsonb_object_agg(x.key, x.total), '{}') FROM (
+           SELECT k.key, sum(k.value::bigint)::bigint AS total
+             FROM (SELECT * FROM jsonb_each_text(d.found) UNION ALL SELECT * FROM jsonb_each_text(excluded.found)) k
+            GROUP BY k.key) x),
        audited_at = coalesce(excluded.audited_at, d.audited_at), audit = coalesce(excluded.audit, d.audit)
 RETURNING conclusions

@@ -1,5 +1,15 @@
 -- The inbox: findings as people read them, and what they decide.
 
+-- name: standing
+-- A page of findings that stand, by id, beside any number that are over.
+SELECT f.id FROM filestore.findings f
+ WHERE f.tenant = %(tenant)s AND f.ended_at IS NULL AND f.id > %(after)s
+   AND (%(mount)s::bigint IS NULL OR f.mount_id = %(mount)s)
+   AND (%(kinds)s::text[] IS NULL OR f.kind = ANY(%(kinds)s)) AND f.state::text = ANY(%(states)s::text[])
+   AND (%(path)s::bytea IS NULL OR f.path = %(path)s
+        OR substring(f.path FROM 1 FOR octet_length(%(path)s) + 1) = %(path)s || '\x2f'::bytea)
+ ORDER BY f.id LIMIT %(limit)s
+
 -- name: documents
 -- A page of findings by id, as people read them.
 SELECT f.id, f.mount_id, f.path, jsonb_build_object('id', f.id, 'kind', f.kind, 'backendMountId', f.mount_id,

@@ -80,6 +80,15 @@ SELECT n.id, n.parent_id, n.name, n.kind::text, n.state::text, n.device, n.inode
   FROM filestore.nodes n
  WHERE n.parent_id = ANY(%(ids)s::bigint[]) AND n.state <> 'deleted' AND position('\x00'::bytea IN n.name) = 0
 
+-- name: children_between
+-- The same of one directory, and of the names in a range: of a large one not all at once.
+SELECT n.id, n.parent_id, n.name, n.kind::text, n.state::text, n.device, n.inode, n.birth_ns, n.observed_size,
+       n.observed_mtime_ns, n.observed_ctime_ns, n.observed_mode, n.observed_links, n.s3_etag,
+       n.observed_by IS NOT NULL AS provisional, n.missed_in
+  FROM filestore.nodes n
+ WHERE n.parent_id = %(directory)s AND n.name > %(after)s AND n.name <= %(upto)s AND n.state <> 'deleted'
+   AND position('\x00'::bytea IN n.name) = 0
+
 -- name: child
 -- What the record has at these names.
 SELECT n.id, n.parent_id, n.name, n.kind::text, n.state::text, n.device, n.inode, n.birth_ns, n.observed_size,
@@ -165,7 +174,7 @@ SELECT id, mount_id, reason, plan, places, subtrees, started_at FROM filestore.l
 
 -- name: consistency
 -- How a mount, or a part of it, is: when all of it was looked at last, what was found, what waits.
-SELECT d.audited_at, a.id AS audit, a.reason, a.state::text, a.started_at, a.ended_at, a.seen, a.counts,
+SELECT d.found, a.id AS audit, a.reason, a.state::text, a.started_at, a.ended_at, a.seen, a.counts,
        (SELECT coalesce(jsonb_object_agg(k.kind, k.found), '{}') FROM (
             SELECT f.kind, count(*) AS found FROM filestore.findings f
              WHERE f.mount_id = m.id AND f.ended_at IS NULL AND f.state <> 'ignored'
@@ -173,16 +182,38 @@ SELECT d.audited_at, a.id AS audit, a.reason, a.state::text, a.started_at, a.end
                     OR substring(f.path FROM 1 FOR octet_length(%(path)s) + 1) = %(path)s || '\x2f'::bytea)
              GROUP BY f.kind) k) AS findings,
        (SELECT count(*) FROM filestore.findings f
-         WHERE f.mount_id = m.id AND f.ended_at IS NULL AND f.state IN ('open', 'waiting'))
-       + (SELECT count(*) FROM filestore.looks l WHERE l.mount_id = m.id AND l.ended_at IS NULL AND l.state = 'waiting') AS waiting,
-       (SELECT count(*) FROM filestore.drift_hints h WHERE h.mount_id = m.id) AS hints,
-       (SELECT l.started_at FROM filestore.looks l
-         WHERE l.mount_id = m.id AND l.state = 'concluded' AND EXISTS (
+         WHERE f.mount_id = m.id AND f.state = 'healed'
+           AND (%(path)s::bytea = '' OR f.path = %(path)s
+                OR substring(f.path FROM 1 FOR octet_length(%(path)s) + 1) = %(path)s || '\x2f'::bytea)) AS healed,
+       (SELECT count(*) FROM filestore.findings f
+         WHERE f.mount_id = m.id AND f.ended_at IS NULL AND f.state IN ('open', 'waiting')
+           AND (%(path)s::bytea = '' OR f.path = %(path)s
+                OR substring(f.path FROM 1 FOR octet_length(%(path)s) + 1) = %(path)s || '\x2f'::bytea)) AS open,
+       (SELECT count(*) FROM filestore.looks l WHERE l.mount_id = m.id AND l.ended_at IS NULL AND l.state = 'waiting') AS held,
+       (SELECT count(*) FROM filestore.drift_hints h WHERE h.mount_id = m.id) AS hints
+  FROM filestore.backend_mounts m
+  LEFT JOIN filestore.drift_mounts d ON d.mount_id = m.id
+  LEFT JOIN LATERAL (
+       SELECT l.* FROM filestore.looks l
+         WHERE l.mount_id = m.id AND l.state = 'concluded' AND true = ANY (l.subtrees) AND EXISTS (
                SELECT FROM unnest(l.places, l.subtrees) AS p(path, subtree)
                 WHERE p.subtree AND (p.path = '' OR p.path = %(path)s
                       OR substring(%(path)s::bytea FROM 1 FOR octet_length(p.path) + 1) = p.path || '\x2f'::bytea))
-         ORDER BY l.id DESC LIMIT 1) AS fresh_since
+         ORDER BY l.id DESC LIMIT 1) a ON true
+ WHERE m.id = %(mount)s
+
+-- name: numbers
+-- The same of all mounts, for metrics.
+SELECT m.tenant, m.mount_key, coalesce(d.found, '{}') AS found,
+       extract(epoch FROM now() - d.audited_at)::float8 AS audit_seconds,
+       (SELECT coalesce(jsonb_object_agg(k.state, k.found), '{}') FROM (
+            SELECT f.state::text, count(*) AS found FROM filestore.findings f
+             WHERE f.mount_id = m.id AND f.ended_at IS NULL GROUP BY f.state) k) AS findings,
+       (SELECT count(*) FROM filestore.findings f WHERE f.mount_id = m.id AND f.state = 'healed') AS healed,
+       (SELECT count(*) FROM filestore.looks l WHERE l.mount_id = m.id AND l.ended_at IS NULL AND l.state = 'waiting') AS held,
+       coalesce(h.hints, 0) AS hints, coalesce(h.seconds, 0) AS hint_seconds
   FROM filestore.backend_mounts m
   LEFT JOIN filestore.drift_mounts d ON d.mount_id = m.id
-  LEFT JOIN filestore.looks a ON a.id = d.audit
- WHERE m.id = %(mount)s
+  LEFT JOIN (SELECT k.mount_id, count(*) AS hints, extract(epoch FROM now() - min(k.noticed_at))::float8 AS seconds
+               FROM filestore.drift_hints k GROUP BY k.mount_id) h ON h.mount_id = m.id
+ WHERE m.removed_at IS NULL ORDER BY m.id

@@ -51,6 +51,9 @@ async def listed(
 ) -> list[ShownFinding]:
     """By id, behind `after`."""
     values = {"tenant": tenant, "after": after, "limit": limit, **asked.values()}
+    if asked.ids is None and asked.states is not None and all(FindingState(state).stands for state in asked.states):
+        cursor = await connection.execute(SQL["standing"], values)
+        values |= {"ids": [row["id"] for row in await cursor.fetchall()]}
     cursor = await connection.execute(SQL["documents"], values)
     return [
         ShownFinding(row["id"], MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["document"])

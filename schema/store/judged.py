@@ -61,7 +61,10 @@ async def write(
 ) -> None:
     """`made`: ids that new nodes have already, by their paths. Raises JudgedMismatch."""
     work = _Written(look, outcome.acts, made=dict(made or {}))
-    values = {"mount": look.mount, "whole": look.whole, "started": look.started_at, "look": look.id}
+    counts = orjson.dumps(dict(outcome.counts)).decode()
+    values = {
+        "mount": look.mount, "whole": look.whole, "started": look.started_at, "look": look.id, "found": counts,
+    }  # fmt: skip
     row = await (await connection.execute(SQL["count"], values)).fetchone()
     assert row is not None
     work.conclusion = row["conclusions"]
@@ -70,7 +73,6 @@ async def write(
         await _write_nodes(connection, work)
         await _tell(connection, work)
     await _find(connection, look, outcome)
-    counts = orjson.dumps(dict(outcome.counts)).decode()
     await connection.execute(SQL["conclude"], {"look": look.id, "counts": counts})
 
 

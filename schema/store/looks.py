@@ -52,13 +52,20 @@ async def audit_targets(connection: Connection, mounts: Sequence[MountId]) -> li
 
 @dataclass(frozen=True, slots=True)
 class Consistency:
-    """How a mount, or a part of it, is."""
+    """How a mount, or a part of it, is. `found`: how often looks came to each verdict, of the whole mount."""
 
-    fresh_since: datetime | None
     last_audit: Mapping[str, Any] | None
     findings: Mapping[str, int]
-    waiting: int
+    found: Mapping[str, int]
+    healed: int
+    open: int
+    held: int
     hints: int
+
+    @property
+    def fresh_since(self) -> datetime | None:
+        """Nothing in the record is older than this there."""
+        return self.last_audit["startedAt"] if self.last_audit is not None else None
 
 
 async def consistency(connection: Connection, mount: MountId, path: bytes) -> Consistency:
@@ -70,7 +77,31 @@ async def consistency(connection: Connection, mount: MountId, path: bytes) -> Co
             "look": row["audit"], "reason": row["reason"], "state": row["state"], "startedAt": row["started_at"],
             "endedAt": row["ended_at"], "seen": row["seen"], "counts": row["counts"] or {},
         }  # fmt: skip
-    return Consistency(row["fresh_since"], audit, row["findings"], row["waiting"], row["hints"])
+    return Consistency(
+        audit, row["findings"], row["found"] or {}, row["healed"], row["open"], row["held"], row["hints"]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DriftOfMount:
+    """`audit_seconds`: since the last look at all of it began; None: there was none. `findings`: those that stand, by state.
+    `healed`: those that are over because all is well again, as long as they are kept."""
+
+    tenant: str
+    mount_key: str
+    found: Mapping[str, int]
+    audit_seconds: float | None
+    findings: Mapping[str, int]
+    healed: int
+    held: int
+    hints: int
+    hint_seconds: float
+
+
+async def numbers(connection: Connection) -> list[DriftOfMount]:
+    """Of all mounts."""
+    rows = await (await connection.execute(SQL["numbers"])).fetchall()
+    return [DriftOfMount(**row) for row in rows]
 
 
 async def begin(
@@ -206,6 +237,13 @@ class BelievedChild:
 
 async def children(connection: Connection, directories: Sequence[int]) -> list[BelievedChild]:
     cursor = await connection.execute(SQL["children"], {"ids": list(directories)})
+    return [_child(row) for row in await cursor.fetchall()]
+
+
+async def children_between(connection: Connection, directory: int, after: bytes, upto: bytes) -> list[BelievedChild]:
+    """Those with names behind one, up to another."""
+    values = {"directory": directory, "after": after, "upto": upto}
+    cursor = await connection.execute(SQL["children_between"], values)
     return [_child(row) for row in await cursor.fetchall()]
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from schema.drift.acts import Terms, weigh
+from schema.drift.acts import Act, Deed, Terms, weigh
 from schema.drift.judge import Conclusion, DriftVerdict
 from schema.drift.looks import LookPlace
 from schema.drift.policy import Policy
 from schema.drift.scrub import ScrubProgress, coverage
-from schema.drift.sightings import Sighting
+from schema.drift.sightings import Sighting, SightState
 from schema.ids import MountId, NodeId
 from schema.paths import NodePath
 from schema.sql import load
@@ -121,8 +121,15 @@ async def damaged(connection: Connection, look: int, file: ScrubbedFile, seen: S
     left_alone = await conclude.ignored(connection, begun.mount)
     if any(path in left_alone for path in conclude.upwards(seen.path)):
         return False
-    conclusion = Conclusion(DriftVerdict.DAMAGED, seen, node.parent or 0, node)
-    await judged.write(connection, begun, weigh([conclusion], terms))
+    if seen.state is SightState.UNREADABLE:
+        outcome = weigh([Conclusion(DriftVerdict.UNREADABLE, seen, node.parent or 0, node)], terms)
+        # In doubt, so that each look reads it again until it can.
+        outcome.acts.append(Act(Deed.DOUBT, seen, node))
+        await judged.write(connection, begun, outcome)
+        return True
+    await judged.write(
+        connection, begun, weigh([Conclusion(DriftVerdict.DAMAGED, seen, node.parent or 0, node)], terms)
+    )
     values = {"node": node.id, "version": node.version, "ctime": int(seen.facts[5])}
     await connection.execute(SQL["seen_damaged"], values)
     return True

@@ -224,7 +224,7 @@ async def test_a_search_a_history_and_the_namespaces_can_be_had_whole(
     address = f"/v1/metastore/records/{node}/history"
     versions = await records.client.get(address, params={"format": "jsonl", "limit": 1})
     told = [json.loads(line)["version"] for line in versions.text.splitlines()]
-    assert told == sorted(told, reverse=True) and len(told) == 4
+    assert told == list(range(len(told), 0, -1)) and len(told) >= 4
     await admin.put("/v1/metastore/namespaces/whole", json={"description": "d"})
     namespaces = await records.client.get("/v1/metastore/namespaces", params={"format": "csv"})
     assert "whole" in [row["name"] for row in csv.DictReader(io.StringIO(namespaces.text, newline=""))]

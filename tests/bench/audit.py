@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -57,9 +57,13 @@ def _job(client: httpx2.Client, job: int) -> dict[str, Any]:
     return dict(client.get(f"/v1/reconciliation/jobs/{job}").raise_for_status().json()["data"])
 
 
-def processor_seconds(pids: Iterable[int]) -> float:
-    """Of these processes and all that they have started."""
-    ticks, below, waiting = 0, children(), [*pids]
+def spent(pids: Mapping[str, int]) -> dict[str, float]:
+    """Processor seconds of these processes, each with all that it has started."""
+    return {name: processor_seconds(pid) for name, pid in pids.items()}
+
+
+def processor_seconds(pid: int) -> float:
+    ticks, below, waiting = 0, children(), [pid]
     while waiting:
         pid = waiting.pop()
         waiting += below.get(pid, [])
@@ -94,22 +98,22 @@ def main() -> None:
             )
             tops = [os.fspath(root)] if given.flat else [os.fspath(p) for p in root.iterdir() if p.name != ".filestore"]
 
-            all_of_it = [*ours.pids.values(), *servers(running).values()]
+            all_of_it = {**ours.pids, **servers(running)}
 
             def raw() -> Figures:
                 began = time.perf_counter()
                 told = pool.map(walked, tops, chunksize=1)
                 seconds = time.perf_counter() - began
                 walk = sum(count for count, _ in told)
-                return {"per_s": walk / seconds, "cpu_s": sum(spent for _, spent in told)}
+                return {"per_s": walk / seconds, "cpu_s": sum(seconds for _, seconds in told)}
 
             def audit() -> Figures:
-                before = processor_seconds(all_of_it)
+                before = spent(all_of_it)
                 seconds, differing = reconciled(ours, mount)
                 if differing:
                     raise SystemExit(f"{differing} places differ, and none should")
-                spent = processor_seconds(all_of_it) - before
-                return {"per_s": names / seconds, "cpu_s": spent}
+                each = {name: after - before[name] for name, after in spent(all_of_it).items()}
+                return {"per_s": names / seconds, "cpu_s": sum(each.values())} | {f"{n}_s": s for n, s in each.items()}
 
             raw()
             taken = in_turns({"audit": audit, "raw walk": raw}, rounds)

@@ -12,6 +12,7 @@ from activities.commands.begin import Begin
 from activities.commands.commit import Commit
 from activities.commands.finish import Finish
 from activities.commands.fresh import FreshAttempts
+from activities.commands.stage import StageCopies
 from activities.drift.heal import Heal, HealStep
 from activities.executors.base import Draft, Stage
 from activities.ports import Executors
@@ -43,6 +44,7 @@ class RealSteps:
     def __post_init__(self) -> None:
         threads, fresh = budgets.STEPS.build(), FreshAttempts()
         self.begin = Begin(self.pool, self.executors, threads, Strangers(), fresh)
+        self.stage = StageCopies(self.pool, self.executors, threads)
         self.apply = Apply(self.pool, self.executors, threads, fresh, 60)
         self.commit = Commit(self.pool, self.executors, threads, Strangers(), lambda: None, 30)
         self.finish = Finish(self.pool, self.executors, threads)
@@ -61,6 +63,9 @@ class RealSteps:
         await ActivityEnvironment().run(self.finish.finish, CommandIds(mount, [*begun.refused, *ended.leftovers]))
 
     async def applied(self, begun: Begun) -> AppliedList:
+        if begun.unstaged:
+            staged = await ActivityEnvironment().run(self.stage.stage, begun)
+            begun = Begun(begun.mount_id, go=staged.go)
         return await ActivityEnvironment().run(self.apply.apply, begun)
 
     async def committed(self, applied: AppliedList) -> Ended:

@@ -1,5 +1,6 @@
 """Rules of the drift protocol, each by the order of steps that breaks without it: on a real disk, against the real record."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -120,6 +121,26 @@ async def test_restat(drifting: Drifting, monkeypatch: pytest.MonkeyPatch) -> No
     assert await drifting.problems() == []
 
 
+async def test_whose(drifting: Drifting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file takes another's name, a new one its own, and it is written to while it is hashed: its old name is not replaced."""
+    before, digest = await drifting.nodes(), hashing._digest
+    os.replace(drifting.root / "a", drifting.root / "b")
+    drifting.write("a", "new")
+
+    def written_to(content: Any, read: Any) -> bytes:
+        found = digest(content, read)
+        if found == hashlib.sha256(b"a").digest():
+            os.utime(drifting.root / "b")
+        return found
+
+    monkeypatch.setattr(hashing, "_digest", written_to)
+    assert (await drifting.look()).counts == {}
+    monkeypatch.undo()
+    await drifting.settle()
+    after = await drifting.nodes()
+    assert (after["b"], after["a"][0] in {id for id, _ in before.values()}) == (before["a"], False)
+
+
 async def test_racy(drifting: Drifting, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stamp that is not older than the grain of the clock: another write could have the same one."""
     monkeypatch.setattr(hashing, "GRAIN_NS", 60 * 10**9)
@@ -130,9 +151,11 @@ async def test_racy(drifting: Drifting, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 async def test_readback(drifting: Drifting) -> None:
-    """What a command stored of times is read once by a look: a write that hides behind them is found."""
-    await steps_of(drifting).run(drifting.mount, [uploaded(drifting, "n", b"ours!!")])
+    """A write hides behind the times that a command's commit stores: the next look reads once what they stand for."""
+    steps = steps_of(drifting)
+    applied = await steps.applied(await steps.begun(drifting.mount, [uploaded(drifting, "n", b"ours!!")]))
     forged(drifting, "n", "theirs")
+    await steps.committed(applied)
     assert (await drifting.look()).counts.keys() == {"changed"}
     assert await drifting.problems() == []
 
@@ -198,6 +221,16 @@ async def test_intent(drifting: Drifting) -> None:
     assert (await drifting.states()).get("m") == "active" and "n" not in await drifting.nodes()
 
 
+async def test_together(drifting: Drifting) -> None:
+    """A name is taken only where the move of its own file is concluded: that has to wait, for a command is at work there."""
+    before = await drifting.nodes()
+    await steps_of(drifting).begun(drifting.mount, [uploaded(drifting, "b", b"ours", overwrite=True)])
+    os.replace(drifting.root / "a", drifting.root / "b")
+    drifting.write("a", "new")
+    end = await drifting.look()
+    assert (end.counts, end.waiting, await drifting.nodes()) == ({}, 2, before)
+
+
 async def test_id_first(drifting: Drifting) -> None:
     before = await drifting.nodes()
     for source, target in (("a", "t"), ("b", "a"), ("t", "b")):
@@ -224,6 +257,24 @@ async def test_heal_cas(drifting: Drifting) -> None:
     begun = await steps.begun(drifting.mount, step.commands)
     assert (begun.go, len(begun.refused), (drifting.root / "a").read_text()) == ([], 1, "later")
     assert await ours(drifting, "STALE_FINDING") == 1
+
+
+async def test_heal_claim(drifting: Drifting) -> None:
+    """Its step is taken, and what it put there is removed before it is recorded: no look judges that meanwhile."""
+    drifting.write("copy", "a")
+    await drifting.policy(onChanged="restore", onMissing="restore")
+    await drifting.settle(1)
+    drifting.write("a", "theirs")
+    await drifting.look()
+    steps = steps_of(drifting)
+    step = await steps.prepare(drifting.mount)
+    applied = await steps.applied(await steps.begun(drifting.mount, step.commands))
+    drifting.remove("a")
+    assert (await drifting.look()).counts == {}
+    await steps.committed(applied)
+    assert (await steps.end(step), (await drifting.states())["a"]) == (1, "active")
+    await drifting.settle()
+    assert await drifting.findings() == {"a": ("missing", "waiting")}
 
 
 async def test_heal_noreplace(drifting: Drifting) -> None:

@@ -3,15 +3,19 @@ it is lost, or done to anything but what the finding has seen."""
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from schema import faults
+from schema.commands.command import Command, CommandKind
+from schema.ids import NodeId, new_command_id
 from schema.store import heals
 from schema.store.pool import Pool
 from tests.store.drift import Drifting, make_drifting
 from tests.store.healing import healed, steps_of
 from tests.store.helpers import Protocol
+from tests.store.test_holds import hold
 
 FILES = ("a", "b", "c", "d/a", "d/e/c")
 HEALING = {"onNew": "quarantine", "onChanged": "restore", "onMissing": "restore"}
@@ -67,14 +71,47 @@ async def test_what_policy_says_is_put_right_and_what_lay_there_is_kept(drifting
 
 async def test_the_way_back_of_a_heal_leads_to_what_lay_there(drifting: Drifting) -> None:
     drifting.write("a", "theirs")
+    drifting.write("stray")
     await drifting.settle()
     await healed(drifting)
     node, _ = (await drifting.nodes())["a"]
-    versions = await drifting.rows(
-        "SELECT version, content_place FROM filestore.snapshots WHERE node_id = %s ORDER BY version DESC LIMIT 2", node
+    [row] = await drifting.rows("SELECT version FROM filestore.nodes WHERE id = %s", node)
+    [gone] = await drifting.rows(
+        "SELECT id FROM filestore.nodes WHERE mount_id = %s AND name = 'stray' AND state = 'deleted'", drifting.mount
     )
-    place = drifting.root / ".filestore" / "trash" / os.fsdecode(versions[1]["content_place"])
-    assert place.read_text() == "theirs"
+    back = [
+        command(drifting, "a", node_id=NodeId(node), content_version=row["version"] - 1),
+        command(drifting, "stray", node_id=NodeId(gone["id"])),
+    ]
+    await steps_of(drifting).run(drifting.mount, back)
+    assert (lies(drifting, "a"), lies(drifting, "stray")) == ("theirs", "stray")
+    assert (await drifting.problems(), (await drifting.look()).counts.keys() <= {"touched"}) == ([], True)
+
+
+def command(drifting: Drifting, path: str, **more: Any) -> Command:
+    return Command(new_command_id(), CommandKind.RESTORE, drifting.mount, path, "main", "a client", 0, **more)
+
+
+async def test_holds_and_freezes_bind_a_heal(drifting: Drifting) -> None:
+    await hold(drifting.pool, drifting.mount, "a")
+    drifting.write("a", "theirs")
+    drifting.write("b", "theirs")
+    await drifting.settle()
+    [freeze] = await drifting.rows(
+        """INSERT INTO filestore.freezes (tenant, mount_id, reason, principal, key)
+           VALUES ('main', %s, 'moving house', 'ann', %s) RETURNING id""",
+        drifting.mount, f"freeze {drifting.mount}",
+    )  # fmt: skip
+    assert await healed(drifting) == 0
+    assert set((await drifting.findings()).values()) == {("changed", "waiting")}
+    lift = "UPDATE filestore.freezes SET lifted_at = now(), lifted_by = 'ann' WHERE id = %s RETURNING id"
+    await drifting.rows(lift, freeze["id"])
+    await drifting.rows("UPDATE filestore.findings SET due_at = now() WHERE mount_id = %s RETURNING id", drifting.mount)
+    assert await healed(drifting) == 1
+    assert (lies(drifting, "a"), lies(drifting, "b")) == ("theirs", "b")
+    query = "SELECT state::text, problem FROM filestore.findings WHERE ended_at IS NULL AND mount_id = %s"
+    [row] = await drifting.rows(query, drifting.mount)
+    assert (row["state"], row["problem"]["code"]) == ("open", "HELD")
 
 
 async def test_a_directory_that_is_gone_comes_back_with_all_it_held(drifting: Drifting) -> None:

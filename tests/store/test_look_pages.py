@@ -126,3 +126,26 @@ async def test_a_look_at_a_tree_compares_the_directories_of_that_tree(paged: Dri
     assert end.counts == {"changed": 1}
     assert (await paged.look("f/a", whole=False)).counts == {"changed": 1}
     assert (await paged.look("nothing", whole=False)).counts == {}
+
+
+async def test_a_large_directory_is_compared_a_slice_at_a_time(
+    paged: Drifting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_SLICE", 2)
+    before = await paged.nodes()
+    for name in ("d/0", "d/a0", "d/zz"):
+        paged.write(name)
+    paged.write("d/b", "other")
+    paged.rename("d/f", "d/z")
+    paged.remove("d/a")
+    paged.rename("e/b", "d/moved")
+    end = await paged.look()
+    assert end.counts == {"new": 3, "changed": 1, "moved": 2, "missed": 1}
+    await paged.look()
+    after = await paged.nodes()
+    assert (after["d/z"], after["d/moved/a"]) == (before["d/f"], before["e/b/a"])
+    assert after["d/a"][1] == "missing"
+    assert await paged.problems() == []
+    paged.write("d/a")
+    await paged.settle()
+    assert (await paged.look()).counts == {}

@@ -482,7 +482,6 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
                           {"nodes_directory", "nodes_name"}),
     "contents to scrub behind": (SCRUB["behind"], {"mount": 1, "directory": b"5/"}, {"nodes_directory"}),
     "how far a scrub is": (SCRUB["progress"], {"mount": 1}, {"nodes_directory"}),
-    "how far scrubs are": (SCRUB["every"], {}, {"nodes_directory"}),
     "damage": (SCRUB["seen_damaged"], {"node": 500, "version": 1, "ctime": 7}, {"nodes_pkey"}),
     "content that is lost": (CONCLUDE["lose_content"], {"ids": [500, 501]}, {"snapshots_pkey"}),
     "findings of a decision": (load("findings")["lock"], {"ids": [500, 501]}, {"findings_pkey"}),

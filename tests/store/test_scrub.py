@@ -1,8 +1,10 @@
 """Scrub on a real disk: every content is read again, and silent damage is found, marked and repaired from a copy."""
 
+import errno
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.testing import ActivityEnvironment
@@ -10,6 +12,7 @@ from temporalio.testing import ActivityEnvironment
 from activities import budgets
 from activities.drift import scrub as scrubbing
 from activities.drift.scrub import Scrub, ScrubTurn
+from schema.paths import NodePath
 from schema.store import scrub as store
 from schema.store.pool import Pool
 from tests.store.drift import Drifting, OneMount, make_drifting
@@ -55,6 +58,28 @@ async def test_silent_damage_is_found_marked_and_repaired_and_the_damaged_bytes_
     assert {place.read_text() for place in trash.rglob("*") if place.is_file()} == {"x"}
     assert await drifting.findings() == {"b": ("damaged", "open")}
     assert await drifting.problems() == []
+
+
+async def test_a_file_that_can_not_be_read_any_more_is_a_finding_until_it_can(
+    drifting: Drifting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = drifting.executor.open
+
+    def broken(path: NodePath) -> Any:
+        if path.raw == b"b":
+            raise OSError(errno.EIO, "Input/output error")
+        return opened(path)
+
+    monkeypatch.setattr(drifting.executor, "open", broken)
+    assert (await scrubbed(drifting)).damaged == 1
+    await drifting.look()
+    assert (await drifting.findings(), (await drifting.states())["b"]) == (
+        {"b": ("unreadable", "open")},
+        "inconsistent",
+    )
+    monkeypatch.undo()
+    await drifting.look()
+    assert (await drifting.findings(), (await drifting.states())["b"]) == ({}, "active")
 
 
 async def test_a_round_reads_every_byte_once_and_says_how_far_it_is(

@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 from api.observe.metrics.counts import Counts
 from api.services import Load, MountSeen
 from schema.store.bucket_notifications import NotificationsOfMount
+from schema.store.looks import DriftOfMount
 from schema.store.metrics import WorkCounts
 from schema.store.quotas import QuotaSeen
 from schema.store.scrub import ScrubOfMount
@@ -37,6 +38,7 @@ class Page:
     watches: Sequence[WatchOfMount] | None = None
     notifications: Sequence[NotificationsOfMount] | None = None
     quotas: Sequence[QuotaSeen] | None = None
+    drift: Sequence[DriftOfMount] | None = None
     scrubs: Sequence[ScrubOfMount] | None = None
 
     def collect(self) -> Iterator[Metric]:
@@ -55,6 +57,7 @@ class Page:
         yield from of_watches(self.watches or ())
         yield from of_notifications(self.notifications or ())
         yield from of_quotas(self.quotas or ())
+        yield from of_drift(self.drift or ())
         yield from of_scrubs(self.scrubs or ())
         yield from _of_work(self.work)
 
@@ -179,6 +182,31 @@ def of_quotas(quotas: Sequence[QuotaSeen]) -> Iterator[Metric]:
         ("quota_soft_passed", "1 if a soft limit of the quota is passed, 0 if not.", lambda one: float(one.soft)),
     ):
         yield gauge(name, help, labels, values(number))
+
+
+def of_drift(mounts: Sequence[DriftOfMount]) -> Iterator[Metric]:
+    """What looks have found, what stands, and how old the record may be."""
+    found: Values = {(one.tenant, one.mount_key, kind): n for one in mounts for kind, n in one.found.items()}
+    yield counter(
+        "drift_found", "Number of places to which looks gave this verdict, by mount.", (*_MOUNT, "verdict"), found
+    )
+    states: Values = {(one.tenant, one.mount_key, state): n for one in mounts for state, n in one.findings.items()}
+    yield gauge("drift_findings", "Number of findings that stand, by mount and state.", (*_MOUNT, "state"), states)
+    audits: Values = {(one.tenant, one.mount_key): one.audit_seconds for one in mounts if one.audit_seconds is not None}
+    yield gauge(
+        "drift_audit_age_seconds", "Seconds since the last look at all of the mount began, by mount.", _MOUNT, audits
+    )
+    for name, help, number in (
+        ("drift_healed", "Number of findings that are kept and over because all is well again, by mount.", "healed"),
+        ("drift_looks_held", "Number of audits that wait for a yes, by mount.", "held"),
+        ("drift_hints", "Number of places that wait for a look, by mount.", "hints"),
+        (
+            "drift_hints_oldest_seconds",
+            "Age in seconds of the oldest place that waits for a look, by mount.",
+            "hint_seconds",
+        ),
+    ):
+        yield gauge(name, help, _MOUNT, {(one.tenant, one.mount_key): getattr(one, number) for one in mounts})
 
 
 def of_scrubs(scrubs: Sequence[ScrubOfMount]) -> Iterator[Metric]:

@@ -9,8 +9,10 @@ import structlog
 
 from api.services import MountSeen, ProcessVitals
 from schema.store import bucket_notifications, metrics, quotas, watchers
+from schema.store import looks as drift
 from schema.store import scrub as scrubs
 from schema.store.bucket_notifications import NotificationsOfMount
+from schema.store.looks import DriftOfMount
 from schema.store.metrics import WorkCounts
 from schema.store.pool import Pool
 from schema.store.quotas import QuotaSeen
@@ -21,6 +23,7 @@ T = TypeVar("T")
 
 WORK_SECONDS = 5.0
 SERVERS_SECONDS = 10.0
+DRIFT_SECONDS = 15.0
 """An answer holds so long: more scrapes, and more scrapers, cause no more questions."""
 PATIENCE_SECONDS = 2.0
 """A scrape waits no longer than this, and goes without."""
@@ -69,6 +72,7 @@ class Looks:
         self.watches: Looked[list[WatchOfMount]] = Looked(self._watches, WORK_SECONDS)
         self.notifications: Looked[list[NotificationsOfMount]] = Looked(self._notifications, WORK_SECONDS)
         self.quotas: Looked[list[QuotaSeen]] = Looked(self._quotas, SERVERS_SECONDS)
+        self.drift: Looked[list[DriftOfMount]] = Looked(self._drift, DRIFT_SECONDS)
         self.scrubs: Looked[list[ScrubOfMount]] = Looked(self._scrubs, SERVERS_SECONDS)
         self.mounts: Looked[list[MountSeen]] = Looked(self._mounts, SERVERS_SECONDS)
 
@@ -87,6 +91,10 @@ class Looks:
     async def _quotas(self) -> list[QuotaSeen]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
             return await quotas.seen(connection)
+
+    async def _drift(self) -> list[DriftOfMount]:
+        async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
+            return await drift.numbers(connection)
 
     async def _scrubs(self) -> list[ScrubOfMount]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:

@@ -6,8 +6,9 @@ import pytest
 
 from schema.drift.acts import Deed, LookOutcome
 from schema.drift.judge import DriftVerdict, Scope, judge, missed
+from schema.drift.policy import Policy
 from schema.drift.sightings import Believed, Record, Sighting, SightState, key_of
-from tests.unit.drift.world import ASKED, ENFORCED, World, settled
+from tests.unit.drift.world import ASKED, ENFORCED, ROOT, World, settled
 
 CHANGING = SightState.CHANGING
 
@@ -242,9 +243,21 @@ def test_an_object_is_known_by_its_key_and_its_etag_says_what_it_holds() -> None
     facts = (0, 0, 0, 5, 0, 0, 0, 0, 1, "etag-1", "")
     node = Believed(2, 1, b"a", b"a", "file", "active", 1, facts, b"x")
     other = Sighting(b"a", SightState.SEEN, "file", (*facts[:9], "etag-2", ""), b"y", within=1)
-    same = replace(other, facts=facts, sha256=b"x")
-    said = [judge([one], Record([node]), Scope(True)).conclusions[0].verdict for one in (other, same)]
-    assert said == [DriftVerdict.CHANGED, DriftVerdict.SAME]
+    same, rotten = replace(other, facts=facts, sha256=b"x"), replace(other, facts=facts)
+    said = [judge([one], Record([node]), Scope(True)).conclusions[0].verdict for one in (other, same, rotten)]
+    assert said == [DriftVerdict.CHANGED, DriftVerdict.SAME, DriftVerdict.DAMAGED]
+
+
+def test_other_bytes_under_the_same_times_are_damage_and_no_change_that_a_policy_imports() -> None:
+    world = settled(b"a")
+    rotten = Sighting(b"a", SightState.SEEN, "file", world.nodes[2].facts, b"other", ROOT)
+    assert verdicts(world, [rotten]) == {b"a": DriftVerdict.DAMAGED}
+    outcome = world.conclude([rotten])
+    assert (deeds(outcome), [(one.kind, one.action) for one in outcome.reports]) == (
+        [Deed.DOUBT], [("damaged", "restore")],
+    )  # fmt: skip
+    observing = world.conclude([rotten], Policy())
+    assert [(one.state, one.action) for one in observing.reports] == [("open", "ask")] and not observing.acts
 
 
 # The policy

@@ -1,0 +1,79 @@
+"""The database is lost: an empty one is made whole again from the archive and a look at the mount, as the runbook says."""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.fix_service import PATIENCE, MountOfTest, Service
+from tests.fix_stack import REPOSITORY
+
+ALIKE = ("id", "path", "kind", "state", "version", "sizeBytes", "contentHash", "metadata", "parentId")
+
+
+def run(service: Service, *command: str, **settings: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=REPOSITORY, env={**os.environ, **service.env, **settings},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def nodes(service: Service, mount: MountOfTest) -> dict[str, dict[str, Any]]:
+    answer = service.call("GET", "/v1/nodes", params={"backendMountId": mount.id, "limit": 200})
+    return {node["path"]: {name: node[name] for name in ALIKE} for node in answer.json()["data"]["nodes"]}
+
+
+@pytest.mark.slow
+def test_a_lost_database_comes_back_from_the_archive_and_the_mount(
+    service: Service, mount: MountOfTest, tmp_path: Path
+) -> None:
+    archive = {"FILESTORE_ARCHIVE_PATH": str(tmp_path / "archive")}
+    for path in ("a", "a/b"):
+        service.mkdir(mount, path)
+    for path in ("a/f", "a/b/g", "h"):
+        assert service.upload(mount, path, path.encode()).status_code == 201
+    service.move(mount, "a/b", "c")
+    service.copy(mount, "c", "d")
+    service.delete(mount, "h")
+    wait_for(lambda: len(service.journal(mount, after=0)) >= 8)
+    run(service, "workers.archive", **archive)
+    assert "whole" in run(service, "workers.archive", "--verify", **archive)
+    before = nodes(service, mount)
+    assert service.upload(mount, "later", b"after the last segment").status_code == 201
+    service.kill()
+    server, name = service.env["FILESTORE_DATABASE_URL"], f"rebuilt_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    settings = {**archive, "FILESTORE_DATABASE_URL": server.rsplit("/", 1)[0] + "/" + name}
+    assert "are there again; 0 versions" in run(service, "workers.rebuild", **settings)
+    service.start(**settings)
+    try:
+        assert nodes(service, mount) == before
+        assert service.call("GET", f"/v1/files/{before['a/f']['id']}/content").content == b"a/f"
+        wait_for(lambda: "later" in drift(service, mount) or "later" in nodes(service, mount))
+        assert service.upload(mount, "new", b"x").status_code == 201
+        gone = service.call("GET", "/v1/events", params={"after": 1})
+        assert (gone.status_code, gone.json()["error"]["code"]) == (410, "CURSOR_EXPIRED")
+    finally:
+        service.kill()
+        service.start()
+
+
+def drift(service: Service, mount: MountOfTest) -> set[str]:
+    answer = service.call("GET", "/v1/drift", params={"backendMountId": mount.id})
+    return {one["path"] for one in answer.json()["data"]["findings"]}
+
+
+def wait_for(condition: Any) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
