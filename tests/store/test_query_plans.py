@@ -361,7 +361,9 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "work begins": (WORK["begin"], {"id": OPERATION, "items": [7, 8], "seconds": 0.0}, {"operation_items_state"}),
     "work ends": (WORK["end"], {"id": OPERATION, "items": "[]"}, {"operation_items_state"}),
     "files of work": (WORK["files"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_pkey", "nodes_pkey"}),
-    "verified": (WORK["verified"], {"node": 5000, "version": 1, "sha256": HASH}, {"nodes_pkey", "snapshots_pkey"}),
+    "verified": (
+        WORK["verified"], {"nodes": [5000], "versions": [1], "hashes": [b"h" * 32]}, {"nodes_pkey", "snapshots_pkey"},
+    ),
     "deleted at a path": (RESTORES["gone_at"], {"mount": 1, "path": b"5/10", "parent": b"5/", "name": b"10"},
                           {"nodes_directory", "nodes_deleted_directory", "nodes_deleted"}),
     "kept now": (RESTORES["kept_now"], {"nodes": [500, 5000]}, {"nodes_pkey", "snapshots_pkey"}),
