@@ -431,7 +431,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         FORGETS["holding"], {"directories": [5], "import": OPERATION}, {"nodes_name", "snapshots_pkey"},
     ),
     "claims beside a forgotten import": (FORGETS["claims"], {"mount": 1}, set()),
-    "portion of a forgotten import": (FORGETS["portion"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_pkey"}),
+    "portion of a forgotten import": (FORGETS["portion"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_state"}),
     "forget": (
         FORGETS["forget"], {"ids": [500], "versions": [1], "page": OPERATION}, {"nodes_pkey", "nodes_name", "snapshots_pkey"},
     ),
@@ -441,7 +441,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         FORGETS["tell"], {"id": OPERATION, "page": OPERATION, "nodes": [500]}, {"operations_pkey", "nodes_pkey"},
     ),
     "put off": (
-        FORGETS["put_off"], {"id": OPERATION, "items": [7, 8], "most": 12, "message": "busy"}, {"operation_items_pkey"},
+        FORGETS["put_off"], {"id": OPERATION, "items": [7, 8], "most": 12, "message": "busy"}, {"operation_items_state"},
     ),
     "refused of an import": (IMPORTS["refused"], {"id": OPERATION}, {"operation_items_state"}),
     "waiting of an import": (IMPORTS["waiting"], {"id": OPERATION, "limit": 100}, {"operation_items_state"}),
