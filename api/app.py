@@ -9,6 +9,7 @@ from api.access import approvals, holds, quotas, second_person, tenant_export, t
 from api.access import routes as tokens
 from api.access.approval_policies import Policies
 from api.access.audited import AuditedReads
+from api.access.issuers import read_issuers
 from api.access.limits import Budget
 from api.access.rates import Rates
 from api.access.reads import LongReads
@@ -133,8 +134,9 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
     settings = services.settings
     budget = Budget(settings.content_memory_bytes, settings.content_wait_seconds, counts.refused)
     reads = LongReads(services.pool, settings, counts.refused)
+    issuers = read_issuers(services.pool, settings.oidc_path)
     app.state.front = Front(
-        services, Tokens(services.pool), KnownMounts(services.pool), services.threads, budget, reads,
+        services, Tokens(services.pool, issuers=issuers), KnownMounts(services.pool), services.threads, budget, reads,
         Rates(counts.refused),
     )  # fmt: skip
     app.state.feed, app.state.turns, app.state.counts = feed, Turns(), counts

@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     """A JSON file with the acts that wait for other people, and whose; see docs/access.md. None: nothing waits."""
     bootstrap_token: str | None = None
     """An admin token that is made valid at start; only its hash is stored."""
+    oidc_path: str | None = Field(None, min_length=1)
+    """YAML or JSON file of issuers whose tokens (OpenID Connect) are taken, and what they are worth"""
     metrics_token: str | None = Field(None, min_length=1)
     """What a scraper has to send as Bearer to read /metrics. None: it is open, like health."""
     events_channel: str = "apphub:filestore"

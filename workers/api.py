@@ -62,6 +62,7 @@ async def serve(settings: Settings) -> None:
 def main() -> int:
     settings = logs.settings()
     limits.raise_descriptors()
+    limits.collect_seldom()
     import uvloop
 
     # uvicorn raises the signal again once it has shut down; that is not an error of ours.

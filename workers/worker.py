@@ -46,6 +46,7 @@ def listen(settings: Settings) -> socket.socket | None:
 def main() -> int:
     settings = logs.settings()
     limits.raise_descriptors()
+    limits.collect_seldom()
     parts = wiring.worker_parts(settings)
     engine, served = parts.engine, parts.served
     entries = first_run.read_mounts(settings.backends_path)

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
+from pyarrow import csv
 
 from activities.consumers.lake import Lake, LakeConflict
 from schema.consumers.following import Following
@@ -36,12 +37,31 @@ _COLUMNS = pa.schema(
 )  # fmt: skip
 
 
+_READ = csv.ReadOptions(column_names=_COLUMNS.names, block_size=8 * 2**20)
+"""A block is larger than an event can be"""
+_PARSE = csv.ParseOptions(newlines_in_values=True)
+_CONVERT = csv.ConvertOptions(
+    column_types={field.name: pa.int64() if field.name == "created_at" else field.type for field in _COLUMNS},
+    strings_can_be_null=False,
+)
+
+
 def table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
     """Position, type, tenant, mount, time and data of events."""
     columns = zip(*rows, strict=True) if rows else ([] for _ in _COLUMNS)
     return pa.table(
         [pa.array(column, field.type) for column, field in zip(columns, _COLUMNS, strict=True)], schema=_COLUMNS
     )
+
+
+def parsed_page(text: bytes) -> ActivityBatch:
+    """A page as the database has written it. Blocking."""
+    if not text:
+        return ActivityBatch(None, 0, table([]))
+    found = csv.read_csv(pa.BufferReader(text), _READ, _PARSE, _CONVERT)
+    moment = found.column("created_at").cast(pa.timestamp("us", tz="UTC"))
+    found = found.set_column(found.schema.get_field_index("created_at"), _COLUMNS.field("created_at"), moment)
+    return ActivityBatch(found.column("position")[-1].as_py(), found.num_rows, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,4 +183,4 @@ class Timestore:
 
     async def _read(self, connection: Connection, position: int) -> ActivityBatch:
         page = await store.page(connection, position, self._batch)
-        return ActivityBatch(page.last, len(page.rows), await asyncio.to_thread(table, page.rows))
+        return await asyncio.to_thread(parsed_page, page)

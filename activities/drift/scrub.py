@@ -127,7 +127,7 @@ class Scrub:
             current().done(1, file.size)
             if digest is not None and (digest == file.sha256 or (file.sha256 is None and same)):
                 async with self._pool.connection() as connection:
-                    await work_items.verified(connection, file.node, file.version, digest)
+                    await work_items.verified(connection, [(file.node, file.version, digest)])
                 return False
             if digest is not None and same:
                 return await self._damaged(mount, file, digest, facts)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection
     from schema.store.pool import Pool
 
-_PAGE = 500
+_PAGE = 2000
 _EXPIRED, _GONE = errors.ContentExpired.code, "What it would bring back is kept no longer."
 
 
@@ -106,7 +106,8 @@ async def _tree_page(
     made = {bytes.fromhex(path): item for path, item in cursor.get("made", {}).items()}
     planner = Planner(operation, base, cursor["next"], made)
     found, after = await _found(connection, operation, root, cursor)
-    taken = [node for node in found if operation.selection.takes(node, operation.path)]
+    chosen = operation.selection
+    taken = [node for node in found if chosen.takes(node, operation.path)] if chosen.narrows else found
     places = _places(planner, taken)
     occupants = await plan_store.occupants(connection, operation.target_mount or operation.mount_id, places)
     if len(roots) > 1 or operation.options.on_conflict == "rename":  # otherwise each node has a target of its own

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from temporalio import activity
@@ -30,8 +31,13 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 4
 """Files that are read at once: half of the threads that long work has on a mount."""
+_ENDS_MOST = 64
+_ENDS_SECONDS = 0.5
+"""So many ends are recorded together, or those of so many seconds."""
 _LOOK_SECONDS = 1.0
 """How often it looks whether the operation still goes on, and how fast."""
+
+_Judged = tuple[FileItem, ItemEnd, bytes | None]
 
 
 class VerifyFiles:
@@ -43,27 +49,40 @@ class VerifyFiles:
         """How many were read. What an operation that pauses has not read waits for another turn."""
         async with self._pool.connection() as connection:
             files = await store.files(connection, portion.operation, portion.items)
-        room, progress = asyncio.Semaphore(_AT_ONCE), current()
+        progress, waiting = current(), iter(files)
         progress.expect(len(files))
         async with self._followed(portion.operation) as pace:
-            ends = await asyncio.gather(*(self._one(portion, file, room, pace, progress) for file in files))
+            ends = await asyncio.gather(*(self._some(portion, waiting, pace, progress) for _ in range(_AT_ONCE)))
         return sum(ends)
 
-    async def _one(
-        self, portion: Portion, file: FileItem, room: asyncio.Semaphore, pace: ReadPace, progress: Progress
-    ) -> bool:
-        """Its end is recorded at once: what was read is not read again after a crash."""
-        async with room:
+    async def _some(self, portion: Portion, waiting: Iterator[FileItem], pace: ReadPace, progress: Progress) -> int:
+        """One of several that take the next file until there is none. Ends are recorded a few at a time, and before long: what
+        was read is not read again after a crash, and small files do not each wait for a transaction."""
+        many, ended, since = 0, list[_Judged](), monotonic()
+        for file in waiting:
             if file.as_planned and not pace.stopped:
                 progress.at(file.path.text)
-            end, digest = await self._judged(portion, file, pace)
-            await areach("operation.worked", file.path.text)
-            async with self._pool.connection() as connection, connection.transaction():
-                if end.state is ItemState.DONE and digest is not None:
-                    await store.verified(connection, file.node, file.version, digest)
-                await store.end(connection, portion.operation, [end])
-        progress.done(1, 0)
-        return end.state is not ItemState.PENDING
+            ended.append((file, *await self._judged(portion, file, pace)))
+            if len(ended) >= _ENDS_MOST or monotonic() - since > _ENDS_SECONDS:
+                many += await self._record(portion, ended, progress)
+                ended, since = [], monotonic()
+        return many + await self._record(portion, ended, progress)
+
+    async def _record(self, portion: Portion, ended: Sequence[_Judged], progress: Progress) -> int:
+        """How many of them were read."""
+        if not ended:
+            return 0
+        await areach("operation.worked", ended[-1][0].path.text)
+        right = [
+            (file.node, file.version, digest)
+            for file, end, digest in ended
+            if end.state is ItemState.DONE and digest is not None
+        ]
+        async with self._pool.connection() as connection, connection.transaction():
+            await store.verified(connection, right)
+            await store.end(connection, portion.operation, [end for _, end, _ in ended])
+        progress.done(len(ended), 0)
+        return sum(end.state is not ItemState.PENDING for _, end, _ in ended)
 
     async def _judged(self, portion: Portion, file: FileItem, pace: ReadPace) -> tuple[ItemEnd, bytes | None]:
         if pace.stopped:

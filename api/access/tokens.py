@@ -10,6 +10,7 @@ import structlog
 from psycopg import InterfaceError, OperationalError
 from psycopg_pool import PoolTimeout
 
+from api.access.issuers import Issuers
 from schema.errors import Unauthenticated, Unavailable
 from schema.principals import Principal
 from schema.store import tokens
@@ -47,8 +48,9 @@ class TokenQuestion:
 class Tokens:
     """What this process knows of tokens: by digest, never by the token itself. Used by its HTTP loop alone."""
 
-    def __init__(self, pool: Pool, clock: Callable[[], float] = monotonic) -> None:
-        self._pool, self._clock = pool, clock
+    def __init__(self, pool: Pool, clock: Callable[[], float] = monotonic, issuers: Issuers | None = None) -> None:
+        """`issuers`: others whose tokens are taken"""
+        self._pool, self._clock, self._issuers = pool, clock, issuers
         self._answers: dict[bytes, TokenAnswer] = {}
         self._questions: dict[bytes, TokenQuestion] = {}
         self._used: set[int] = set()
@@ -56,13 +58,25 @@ class Tokens:
 
     async def principal_of(self, token: str) -> Principal:
         """Raises Unauthenticated, and Unavailable where it can not be told."""
-        if not tokens.is_token(token):
-            raise Unauthenticated()
-        found = await self._find(tokens.digest(token))
+        found = await self._find(await self._digest(token))
         if found is None:
             raise Unauthenticated("The token is not known, or it is revoked or expired. Ask an administrator for one.")
         self._used.add(found.token_id)
         return found
+
+    async def _digest(self, token: str) -> bytes:
+        """Raises Unauthenticated, Unavailable."""
+        if tokens.is_token(token):
+            return tokens.digest(token)
+        if self._issuers is None or token.count(".") != 2:
+            raise Unauthenticated()
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                return await self._issuers.digest_of(token)
+        except (OperationalError, InterfaceError, PoolTimeout, TimeoutError) as error:
+            raise Unavailable(
+                "It can not be told whether the token holds. Nothing was changed; send the same key again."
+            ) from error
 
     async def _find(self, digest: bytes) -> Principal | None:
         answer, now = self._answers.get(digest), self._clock()

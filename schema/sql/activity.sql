@@ -1,12 +1,12 @@
 -- What the Timestore takes in: pages of the feed as rows, and the same rows told by the journal alone.
 
 -- name: page
--- The next events, whole. Large ones make a page shorter.
+-- The next events, whole; the time is in microseconds. Large ones make a page shorter.
 WITH looked AS (
-    SELECT o.position, o.type, o.tenant, o.mount_id, o.created_at, o.data, octet_length(o.data::text) AS size
+    SELECT o.position, o.type, o.tenant, o.mount_id, o.created_at, o.data::text AS data, octet_length(o.data::text) AS size
       FROM filestore.outbox o WHERE o.position > %(after)s ORDER BY o.position LIMIT %(limit)s
 )
-SELECT s.position, s.type, s.tenant, s.mount_id, s.created_at, s.data::text
+SELECT s.position, s.type, s.tenant, s.mount_id, (extract(epoch FROM s.created_at) * 1000000)::bigint, s.data
   FROM (SELECT l.*, sum(l.size) OVER (ORDER BY l.position) - l.size AS before FROM looked l) s WHERE s.before < %(bytes)s
  ORDER BY s.position
 

@@ -41,6 +41,13 @@ VALUES (%(tenant)s, %(principal)s, %(hash)s, %(hint)s, %(scopes)s, %(expires_at)
     %(uploads_max)s, %(created_by)s)
 RETURNING id
 
+-- name: keep_issued
+-- The row that stands for tokens of another issuer with the same rights: it holds as long as the last of them. No row: it is there.
+INSERT INTO filestore.tokens AS t (tenant, principal, hash, hint, scopes, expires_at, description, created_by)
+VALUES (%(tenant)s, %(principal)s, %(hash)s, 'oidc', %(scopes)s, to_timestamp(%(until)s), %(description)s, 'oidc')
+ON CONFLICT (hash) DO UPDATE SET expires_at = greatest(t.expires_at, EXCLUDED.expires_at)
+RETURNING t.id, xmax = 0 AS made
+
 -- name: grant
 -- The grants of a token. None: of the mounts that they name, one is not there.
 INSERT INTO filestore.grants (token_id, mount_id, pattern, effect, scopes)

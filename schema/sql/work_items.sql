@@ -51,12 +51,13 @@ SELECT i.item, i.version AS seen, i.path AS planned, n.id, n.version, n.state::t
  WHERE i.operation_id = %(id)s AND i.item = ANY(%(items)s::integer[]) ORDER BY i.item
 
 -- name: verified
--- The content of a node was read, and is what the record says. Where the record had no hash, it has one now: that is no
+-- The contents of nodes were read, and are what the record says. Where the record had no hash, it has one now: that is no
 -- new version.
 WITH known AS (
-    UPDATE filestore.nodes n SET consistency_checked_at = now(), sha256 = coalesce(n.sha256, %(sha256)s)
-     WHERE n.id = %(node)s AND n.version = %(version)s AND n.state <> 'deleted'
-    RETURNING n.id, n.version
+    UPDATE filestore.nodes n SET consistency_checked_at = now(), sha256 = coalesce(n.sha256, r.sha256)
+      FROM unnest(%(nodes)s::bigint[], %(versions)s::bigint[], %(hashes)s::bytea[]) AS r(node, version, sha256)
+     WHERE n.id = ANY (ARRAY[r.node]) AND n.version = r.version AND n.state <> 'deleted'
+    RETURNING n.id, n.version, r.sha256
 )
-UPDATE filestore.snapshots s SET sha256 = %(sha256)s
+UPDATE filestore.snapshots s SET sha256 = k.sha256
   FROM known k WHERE s.node_id = ANY (ARRAY[k.id]) AND s.version = k.version AND s.sha256 IS NULL

@@ -19,6 +19,7 @@ from schema.principals import NO_LIMITS, Principal, TokenLimits
 from schema.sql import load
 
 if TYPE_CHECKING:
+    from schema.access.claims import IssuedRights
     from schema.store.connection import Connection
 
 SQL = load("tokens")
@@ -133,6 +134,18 @@ async def issue(connection: Connection, new: NewToken) -> tuple[int, str]:
     assert row is not None
     await _give(connection, row["id"], new.grants)
     return row["id"], token
+
+
+async def keep_issued(connection: Connection, rights: IssuedRights, until: float) -> None:
+    """The row that stands for a token of another issuer. One that was revoked here stays revoked."""
+    values = {
+        "tenant": rights.tenant, "principal": rights.principal, "hash": rights.digest, "scopes": list(rights.scopes),
+        "until": until, "description": f"{rights.subject[:200]} of {rights.issuer[:200]}",
+    }  # fmt: skip
+    row = await (await connection.execute(SQL["keep_issued"], values)).fetchone()
+    assert row is not None
+    if row["made"]:
+        await _give(connection, row["id"], rights.grants)
 
 
 async def _give(connection: Connection, token_id: int, grants: Sequence[Grant]) -> None:

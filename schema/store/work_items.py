@@ -82,5 +82,9 @@ async def files(connection: Connection, id: str, items: Sequence[int]) -> list[F
     ]  # fmt: skip
 
 
-async def verified(connection: Connection, node: NodeId, version: int, sha256: bytes) -> None:
-    await connection.execute(SQL["verified"], {"node": node, "version": version, "sha256": sha256})
+async def verified(connection: Connection, right: Sequence[tuple[NodeId, int, bytes]]) -> None:
+    """Nodes, the versions that were read, and their hashes. In one order, so that two lists can not wait for each other."""
+    if right:
+        nodes, versions, hashes = zip(*sorted(right), strict=True)
+        values = {"nodes": list(nodes), "versions": list(versions), "hashes": list(hashes)}
+        await connection.execute(SQL["verified"], values)

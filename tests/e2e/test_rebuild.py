@@ -32,6 +32,7 @@ def nodes(service: Service, mount: MountOfTest) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_lost_database_comes_back_from_the_archive_and_the_mount(
     service: Service, mount: MountOfTest, tmp_path: Path
 ) -> None:

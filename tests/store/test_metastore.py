@@ -21,7 +21,7 @@ Follow = Callable[..., Awaitable[int]]
 
 
 @pytest.fixture
-def follow(pool: Pool) -> Follow:
+async def follow(pool: Pool) -> Follow:
     async def take(batch: int = 3) -> int:
         """Take in all there is, in small batches; how many."""
         async with pool.connection() as connection:
@@ -32,6 +32,7 @@ def follow(pool: Pool) -> Follow:
             taken += step
         return taken
 
+    await take(2000)  # what other tests have left, in large batches
     return take
 
 

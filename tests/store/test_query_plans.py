@@ -361,7 +361,9 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "work begins": (WORK["begin"], {"id": OPERATION, "items": [7, 8], "seconds": 0.0}, {"operation_items_state"}),
     "work ends": (WORK["end"], {"id": OPERATION, "items": "[]"}, {"operation_items_state"}),
     "files of work": (WORK["files"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_pkey", "nodes_pkey"}),
-    "verified": (WORK["verified"], {"node": 5000, "version": 1, "sha256": HASH}, {"nodes_pkey", "snapshots_pkey"}),
+    "verified": (
+        WORK["verified"], {"nodes": [5000], "versions": [1], "hashes": [b"h" * 32]}, {"nodes_pkey", "snapshots_pkey"},
+    ),
     "deleted at a path": (RESTORES["gone_at"], {"mount": 1, "path": b"5/10", "parent": b"5/", "name": b"10"},
                           {"nodes_directory", "nodes_deleted_directory", "nodes_deleted"}),
     "kept now": (RESTORES["kept_now"], {"nodes": [500, 5000]}, {"nodes_pkey", "snapshots_pkey"}),
@@ -429,7 +431,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         FORGETS["holding"], {"directories": [5], "import": OPERATION}, {"nodes_name", "snapshots_pkey"},
     ),
     "claims beside a forgotten import": (FORGETS["claims"], {"mount": 1}, set()),
-    "portion of a forgotten import": (FORGETS["portion"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_pkey"}),
+    "portion of a forgotten import": (FORGETS["portion"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_state"}),
     "forget": (
         FORGETS["forget"], {"ids": [500], "versions": [1], "page": OPERATION}, {"nodes_pkey", "nodes_name", "snapshots_pkey"},
     ),
@@ -439,7 +441,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         FORGETS["tell"], {"id": OPERATION, "page": OPERATION, "nodes": [500]}, {"operations_pkey", "nodes_pkey"},
     ),
     "put off": (
-        FORGETS["put_off"], {"id": OPERATION, "items": [7, 8], "most": 12, "message": "busy"}, {"operation_items_pkey"},
+        FORGETS["put_off"], {"id": OPERATION, "items": [7, 8], "most": 12, "message": "busy"}, {"operation_items_state"},
     ),
     "refused of an import": (IMPORTS["refused"], {"id": OPERATION}, {"operation_items_state"}),
     "waiting of an import": (IMPORTS["waiting"], {"id": OPERATION, "limit": 100}, {"operation_items_state"}),

@@ -37,17 +37,24 @@ async def test_digests_as_they_are_wished_for(client: httpx2.AsyncClient, tree: 
 
 
 @pytest.mark.parametrize(
-    ("kind", "disposition"), [(None, "attachment"), ("inline", "inline"), ("attachment", "attachment")]
-)
-async def test_shown_or_saved_nothing_of_it_runs(
-    client: httpx2.AsyncClient, tree: Tree, kind: str | None, disposition: str
+    ("kind", "media", "disposition"),
+    [
+        (None, "image/png", "attachment"), ("attachment", "image/png", "attachment"), ("inline", "image/png", "inline"),
+        ("inline", "text/plain; charset=utf-8", "inline"), ("inline", "application/pdf", "inline"),
+        ("inline", "image/svg+xml", "attachment"), ("inline", "text/html", "attachment"), ("inline", None, "attachment"),
+        ("inline", "application/xhtml+xml", "attachment"), ("inline", "text/xml", "attachment"),
+        ("inline", "multipart/x-mixed-replace", "attachment"),
+    ],
+)  # fmt: skip
+async def test_only_what_runs_nothing_is_shown_and_nothing_of_it_runs(
+    client: httpx2.AsyncClient, tree: Tree, kind: str | None, media: str | None, disposition: str
 ) -> None:
-    node = await tree.file("page.svg", b"<svg onload='alert(1)'/>", mime_type="image/svg+xml")
+    node = await tree.file("page", b"<svg onload='alert(1)'/>", mime_type=media)
     answer = await client.get(at(node), params={"disposition": kind} if kind else {})
-    assert answer.headers["content-disposition"] == f'{disposition}; filename="page.svg"'
+    assert answer.headers["content-disposition"] == f'{disposition}; filename="page"'
     assert answer.headers["content-security-policy"].startswith("sandbox;"), "no allow-scripts, no allow-same-origin"
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["content-type"] == "image/svg+xml"
+    assert answer.headers["content-type"] == (media or "application/octet-stream")
 
 
 async def test_a_disposition_of_another_kind_is_refused(client: httpx2.AsyncClient, node: NodeId) -> None:
