@@ -14,6 +14,7 @@ import statistics
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import psycopg
 
@@ -80,10 +81,10 @@ async def reads(front: FrontOfTest, mount: MountId, directory: int, rounds: int)
     async with front.pool.connection() as connection:
         found = await tokens.find(connection, tokens.digest(many))
     assert found is not None
-    path = NodePath(b"p500/q/r/s")
+    place = NodePath(b"p500/q/r/s")
     began = time.perf_counter()
     for _ in range(1000):
-        may(found.access, "read", mount, path)
+        may(found.access, "read", mount, place)
     print(f"\nthe decision alone, {GRANTS} grants: {(time.perf_counter() - began) * 1e3:.2f} us")
 
 
@@ -92,7 +93,7 @@ async def writes(pool: Pool, rounds: int) -> None:
         async with pool.connection() as connection, connection.transaction():
             mount = await make_mount(connection, tenant=tenant)
         protocol = Protocol(pool)
-        one = {"tenant": tenant, "principal": "ann"}
+        one: dict[str, Any] = {"tenant": tenant, "principal": "ann"}
         await protocol.run(mount, mkdir(mount, "d", **one))
         if tenant != "free":
             scopes = [QuotaScope(mount), QuotaScope(mount, NodePath(b"d"))]
