@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from activities.executors.base import Content, Executor, Folders
@@ -17,6 +17,9 @@ GRAIN_NS = 50_000_000
 REST_SECONDS = 0.06
 _ATTEMPTS = 3
 
+_FILES, _BYTES = 64, 64 << 20
+"""What a thread reads before it lets others in"""
+
 Read = Callable[[int], None]
 """Called with the bytes of each piece: it may slow the reader down"""
 
@@ -30,6 +33,20 @@ def hashed(executor: Executor, sighting: Sighting, read: Read = lambda size: Non
         time.sleep(REST_SECONDS)
         sighting = replace(found, state=SightState.SEEN)
     raise AssertionError("the last attempt returns")
+
+
+def chunks(sizes: Iterable[tuple[int, int]]) -> Iterator[list[int]]:
+    """Numbers of files, with their sizes, that one call of a thread reads: a call for each costs more than a small file."""
+    some: list[int] = []
+    size = 0
+    for number, more in sizes:
+        if some and (len(some) == _FILES or size + more > _BYTES):
+            yield some
+            some, size = [], 0
+        some.append(number)
+        size += more
+    if some:
+        yield some
 
 
 def sighted(executor: Executor, path: bytes) -> Sighting:

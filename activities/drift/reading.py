@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from activities.drift.compare import ComparedListing, Listing, compare, is_at, told_digest
-from activities.drift.hashing import hashed
+from activities.drift.hashing import chunks, hashed
 from activities.drift.known import KnownTree
 from activities.executors.base import Executor, Folders, ScanPage, Seen, SeenFolder, Sieves, Unseen
 from schema.drift.looks import Look, LookPlace, outermost
@@ -264,21 +264,24 @@ class LookReader:
 
     async def _hashed(self, sightings: Sequence[Sighting]) -> list[Sighting]:
         """Files with the hash of their content, unless an execution before this one has read the same content."""
-        out: list[Sighting] = []
-        for one in sightings:
-            before = self._hashes.get(one.path)
-            if one.kind != NodeKind.FILE or one.state is not SightState.SEEN:
-                out.append(one)
-            elif (
-                before is not None
-                and before[0][:6] == one.facts[:6]
-                and before[0][9:10] == one.facts[9:10]
-                and one.facts[5]
-            ):
-                out.append(replace(one, facts=before[0], sha256=before[1]))
-            else:
-                out.append(await self._run(partial(hashed, self.executor, one)))
+        out = [self._read_before(one) for one in sightings]
+        unread = [
+            n
+            for n, one in enumerate(out)
+            if one.kind == NodeKind.FILE and one.state is SightState.SEEN and not one.sha256
+        ]
+        for some in chunks([(n, int(out[n].facts[3])) for n in unread]):
+            read = await self._run(partial(_hash_some, self.executor, [out[n] for n in some]))
+            for n, one in zip(some, read, strict=True):
+                out[n] = one
         return out
+
+    def _read_before(self, one: Sighting) -> Sighting:
+        before = self._hashes.get(one.path)
+        if before is None or one.kind != NodeKind.FILE or one.state is not SightState.SEEN or not one.facts[5]:
+            return one
+        same = before[0][:6] == one.facts[:6] and before[0][9:10] == one.facts[9:10]
+        return replace(one, facts=before[0], sha256=before[1]) if same else one
 
     # The end
 
@@ -413,6 +416,10 @@ def _listed(executor: Executor, paths: Sequence[bytes]) -> tuple[list[Listing], 
             else:
                 unseen += [one for one in gathered.unseen if one.path == path]
     return listings, unseen
+
+
+def _hash_some(executor: Executor, sightings: Sequence[Sighting]) -> list[Sighting]:
+    return [hashed(executor, one) for one in sightings]
 
 
 def _directories(listing: Listing) -> list[bytes]:

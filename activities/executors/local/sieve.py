@@ -8,6 +8,7 @@ output, until that ends: two processes read much faster than one, and leave the 
 import ctypes
 import errno
 import os
+import signal
 import struct
 import sys
 from array import array
@@ -115,6 +116,8 @@ def pages(source: BinaryIO) -> Iterator[FolderPage]:
 
 
 def main() -> None:
+    # The process that started it tells it when to end, by closing its input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sieve = Sieve(int(sys.argv[1]))
     for page in pages(sys.stdin.buffer):
         found = sieve.take(page)
