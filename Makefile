@@ -14,7 +14,7 @@ export UV_SYSTEM_CERTS := true
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help dev up demo stop status check-record logs reset test test-slow server check fmt bench
+.PHONY: help dev up demo demo-sync stop status check-record logs reset test test-slow server check fmt bench
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ up: .venv/synced ## start everything in the background; returns when all is read
 
 demo: .venv/synced ## put files through the service and show what came of it; DATA=folder
 	@$(DEV) demo $(if $(DATA),"$(DATA)")
+
+demo-sync: .venv/synced ## two folders as two servers: what is written in one is in the other
+	@$(DEV) demo-sync
 
 stop: .venv/synced ## stop what `up` or `dev` started; data is kept
 	@$(DEV) stop

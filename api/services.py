@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from starlette.requests import Request
 
 from activities.executors.base import Executor, Identity
+from activities.sync.contents import Contents
 from activities.threads import MountThreads
 from api.submission import Commands
+from schema.errors import Unavailable
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.principals import Principal
@@ -111,6 +113,18 @@ class Starts(Protocol):
     def __call__(self, begin: Callable[..., Awaitable[None]], /, **named: Any) -> None: ...
 
 
+class Carries(Protocol):
+    """Has `begin(client, **named)` run on the loop of the workflows, and gives back what it returns."""
+
+    async def __call__(self, begin: Callable[..., Awaitable[T]], /, **named: Any) -> T:
+        """Raises Unavailable where Temporal does not answer."""
+        ...
+
+
+async def _nothing_carries(begin: Callable[..., Awaitable[T]], /, **named: Any) -> T:
+    raise Unavailable("Temporal does not answer. Nothing was changed; send the same again.")
+
+
 def _nothing_starts(begin: Callable[..., Awaitable[None]], /, **named: Any) -> None:
     """Without an engine the rows wait."""
 
@@ -127,6 +141,9 @@ class Services:
     announce: Callable[[], None] = lambda: None
     """Called when there are new events in the feed; from any thread."""
     start: Starts = _nothing_starts
+    carry: Carries = _nothing_carries
+    contents: Contents | None = None
+    """Those of projects"""
     wakeups: Wakeups | None = None
     threads: MountThreads
     """Those in which routes read and write content"""

@@ -1,7 +1,7 @@
 """The development stack: real servers, the API and the worker as processes on loopback. `make help` is the short way.
 
     python deploy/dev.py up [--foreground | --background] [--only postgres,redis,nats,s3,temporal] [--demo]
-    python deploy/dev.py stop | status | logs [NAME] [-f] | reset | demo [DATA] | build
+    python deploy/dev.py stop | status | logs [NAME] [-f] | reset | demo [DATA] | demo-sync | build
 
 Each takes `--dir FOLDER`: a second stack with its own ports and data, beside the one in `.dev`.
 
@@ -53,6 +53,8 @@ def main() -> int:
             return reset(folder)
         case "demo":
             return demo(folder, arguments.data)
+        case "demo-sync":
+            return demo_sync(folder)
         case "check":
             return check(folder, arguments.words)
         case "build":
@@ -113,6 +115,14 @@ def demo(folder: Folder, data: str | None) -> int:
     script = str(REPOSITORY / "deploy" / "demo.py")
     words = [sys.executable, script, *([data] if data else [])]
     return _to_its_end(words, {**os.environ, **variables})
+
+
+def demo_sync(folder: Folder) -> int:
+    variables = read_env(folder.env)
+    if holder(folder) is None or "FILESTORE_URL" not in variables:
+        print("Filestore does not run here; `make up` starts it.")
+        return 1
+    return _to_its_end([sys.executable, str(REPOSITORY / "deploy" / "demo_sync.py")], {**os.environ, **variables})
 
 
 def check(folder: Folder, words: list[str]) -> int:
@@ -192,6 +202,7 @@ def _parse() -> argparse.Namespace:
         "status": commands.add_parser("status", help="what runs, and whether it is well"),
         "logs": commands.add_parser("logs", help="the logs of all parts or of one"),
         "reset": commands.add_parser("reset", help="stop it and remove its data"),
+        "demo-sync": commands.add_parser("demo-sync", help="two folders as two servers"),
         "demo": commands.add_parser("demo", help="put a folder's files through the service"),
         "check": commands.add_parser("check", help="compare the record with the storage; words after -- go to it"),
         "build": commands.add_parser("build", help="build the Temporal server now, unless there is one"),

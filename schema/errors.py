@@ -7,7 +7,8 @@
     ├── BackendNotFound, NodeNotFound, ParentNotFound, NotFound               404
     ├── RequestTooSlow                                                        408
     ├── NodeExists, NotADirectory, ChildrenExist, IdempotencyConflict,
-    │   ExecutorNotFound, PathBusy, WrongState, StaleFinding                  409
+    │   ExecutorNotFound, PathBusy, WrongState, StaleFinding,
+    │   StaleRevision, ObjectsNeeded, ProjectExists                           409
     ├── ContentExpired, CursorExpired                                         410
     ├── VersionConflict                                                       412
     ├── PayloadTooLarge                                                       413
@@ -172,6 +173,24 @@ class StaleFinding(FilestoreError):
     """What lies there is not what this finding says any more. Look at the finding as it is now, and decide again."""
 
     code = "STALE_FINDING"
+
+
+class StaleRevision(FilestoreError):
+    """The project has another revision by now than this commit was made on. Follow its changes, and commit on its head."""
+
+    code = "STALE_REVISION"
+
+
+class ObjectsNeeded(FilestoreError):
+    """The commit names contents that no store has. Put those of `details`, then send the same batch again."""
+
+    code = "OBJECTS_NEEDED"
+
+
+class ProjectExists(FilestoreError):
+    """A project of this name is there already. Choose another name."""
+
+    code = "PROJECT_EXISTS"
 
 
 class ContentExpired(FilestoreError):

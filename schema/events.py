@@ -28,6 +28,17 @@ class EventType(StrEnum):
     APPROVAL_EXPIRED = "filestore.approval.expired"
     QUOTA_SOFT = "filestore.quota.soft"
     ROLLUP_RECOMPUTED = "filestore.rollup.recomputed"
+    OBJECT_CREATED = "filestore.object.created"
+    OBJECT_ARCHIVED = "filestore.object.archived"
+    OBJECT_EVICTED = "filestore.object.evicted"
+    OBJECT_REHYDRATED = "filestore.object.rehydrated"
+    PATH_CREATED = "filestore.path.created"
+    PATH_UPDATED = "filestore.path.updated"
+    PATH_DELETED = "filestore.path.deleted"
+    PATH_MOVED = "filestore.path.moved"
+    PROJECT_CHANGED = "filestore.project.changed"
+    PROJECT_CONFLICT = "filestore.project.conflict"
+    PROJECT_STATE = "filestore.project.state"
 
 
 STREAM_RESET = "filestore.stream.reset"

@@ -57,6 +57,10 @@ class Settings(BaseSettings):
         validate_default=True,
     )
     """`inline`, or nothing: no Redis; events stay in the feed."""
+    sync_grace_seconds: float = Field(7200.0, ge=0)
+    """For so long condemned contents of projects wait before they are deleted: longer than any upload lasts."""
+    nats_url: str = Field("", validation_alias=AliasChoices("NATS_URL", "FILESTORE_NATS_URL"))
+    """Where projects are hot, with its token as `nats://token@host:port`. Nothing: they are cold alone."""
     temporal_address: str = Field(
         "127.0.0.1:7233", validation_alias=AliasChoices("TEMPORAL_ADDRESS", "FILESTORE_TEMPORAL_ADDRESS")
     )
@@ -94,6 +98,10 @@ class Settings(BaseSettings):
     """A JSON file with the acts that wait for other people, and whose; see docs/access.md. None: nothing waits."""
     bootstrap_token: str | None = None
     """An admin token that is made valid at start; only its hash is stored."""
+    cors_origins: str = ""
+    """Origins, separated by commas, whose pages may send requests with tokens from browsers. Nothing: none may."""
+    docs: bool = True
+    """Whether /docs and /openapi.json are there"""
     oidc_path: str | None = Field(None, min_length=1)
     """YAML or JSON file of issuers whose tokens (OpenID Connect) are taken, and what they are worth"""
     metrics_token: str | None = Field(None, min_length=1)
@@ -263,6 +271,10 @@ class Settings(BaseSettings):
     @property
     def roots_of_mounts(self) -> list[str]:
         return [root for root in self.local_roots.split(":") if root]
+
+    @property
+    def origins(self) -> list[str]:
+        return [one.strip() for one in self.cors_origins.split(",") if one.strip()]
 
     @property
     def variables_of_secrets(self) -> list[str]:

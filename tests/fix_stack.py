@@ -56,7 +56,16 @@ def dev(*arguments: str) -> None:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
-    dev("up", "--background", "--dir", str(folder), "--only", "postgres,redis,temporal", "--with-pid", str(os.getpid()))
+    dev(
+        "up",
+        "--background",
+        "--dir",
+        str(folder),
+        "--only",
+        "postgres,redis,nats,temporal",
+        "--with-pid",
+        str(os.getpid()),
+    )
     running = Stack(folder)
     os.environ.update(running.env)
     yield running

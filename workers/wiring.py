@@ -35,6 +35,12 @@ from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
 from activities.operations.verify import VerifyFiles
 from activities.ports import Audience, Executors
+from activities.sync.commit import SyncCommits
+from activities.sync.contents import Contents
+from activities.sync.hot import HotStore, NoHotStore
+from activities.sync.nats.link import NatsLink
+from activities.sync.nats.store import NatsHot
+from activities.sync.tiers import Tiers
 from activities.upkeep.archive import Archive
 from activities.upkeep.archive_places import open_place
 from activities.upkeep.recompute import Recomputes
@@ -141,10 +147,12 @@ def api_parts(settings: Settings) -> ApiParts:
     dispatch = Dispatch(settings, served, budgets.STAGES.build(), counts.list_started)
     engine, pool = _engine(settings, served, dispatch, keys), make_connections(settings, budgets.API_CONNECTIONS)
     health = Health(settings, pool, engine, served, budgets.LOOKS.build())
+    reads = budgets.READS.build()
     services = Services(
         settings, pool, dispatch, RouteExecutors(served, engine, settings.spool_path, keys), health,
-        announce=engine.announce, start=engine.start_workflow,
-        wakeups=_wakeups(settings), threads=budgets.READS.build(),
+        announce=engine.announce, start=engine.start_workflow, carry=engine.carry,
+        wakeups=_wakeups(settings), threads=reads,
+        contents=Contents(pool, hot_store(settings), served, reads),
         vitals=Vitals(pool, engine, dispatch, served, health), keys=keys,
     )  # fmt: skip
     return ApiParts(services, counts, engine, served)
@@ -195,6 +203,11 @@ def make_connections(settings: Settings, budget: budgets.ConnectionBudget, *, ge
     )
 
 
+def hot_store(settings: Settings) -> HotStore:
+    """Of the loop that uses it first. Without an address projects are cold alone."""
+    return NatsHot(NatsLink(settings.nats_url)) if settings.nats_url else NoHotStore()
+
+
 class RouteExecutors:
     """`Executors` for the routes, on the mounts this process serves."""
 
@@ -242,6 +255,7 @@ def _activities(
     # Each mount has threads of its own, and copies have others than steps: a step that hangs or takes long holds up no other mount.
     steps, copies = budgets.STEPS.build(), budgets.COPIES.build()
     finish, publish = Finish(pool, executors, steps), Publish(pool, bus)
+    contents = Contents(pool, hot_store(settings), executors, copies)
     return Activities(
         Begin(pool, executors, steps, audience, fresh),
         StageCopies(pool, executors, copies),
@@ -271,6 +285,8 @@ def _activities(
         Jobs(pool, publish.announce),
         Heal(pool, executors, copies),
         Scrub(pool, executors, copies, publish.announce),
+        SyncCommits(contents, publish.announce),
+        Tiers(contents, publish.announce),
     )
 
 

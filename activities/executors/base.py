@@ -16,7 +16,7 @@ The protocol it serves (docs/command-protocol.md) rests on these sentences:
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 from schema.errors import NotSupported
 from schema.ids import CommandId
@@ -538,6 +538,37 @@ class UploadBounds(Protocol):
 
     def check_upload(self, path: NodePath, size: int | None) -> None:
         """Sends no request. None: the size comes later. Raises InvalidPath, PayloadTooLarge."""
+        ...
+
+
+class ColdCopies(Protocol):
+    """Contents of projects beside the files of a mount, below our own folder. All of it blocks."""
+
+    def put(self, key: str, content: BinaryIO, sha: str, size: int) -> None:
+        """Durable when it returns, whole or not there. Raises ValueError for another content than `sha` names."""
+        ...
+
+    def holds(self, key: str, sha: str, size: int) -> bool:
+        """Looked at now: by the checksum that the store keeps of it, or by reading it."""
+        ...
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """Raises FileNotFoundError."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Harmless where there is none."""
+        ...
+
+    def keys(self, prefix: str) -> Iterator[str]: ...
+
+
+@runtime_checkable
+class KeepsCold(Protocol):
+    """The storage keeps contents of projects beside its files."""
+
+    def cold(self) -> ColdCopies:
+        """Raises MountOffline."""
         ...
 
 

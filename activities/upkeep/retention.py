@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from schema.ids import FIRST_COMMAND_ID, first_command_id_of
-from schema.store import drift_pruning, recomputes
+from schema.store import drift_pruning, project_log, recomputes
 from schema.store import retention as store
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _PAGE = 1000
 """Rows of one transaction: some 20 ms, so that no command waits for it."""
 _LONGEST_SECONDS = 60.0
+_BATCH_SECONDS = 7 * 86400.0
+"""For so long the name of a batch of a project answers"""
 _DRIFT = timedelta(days=90)
 
 
@@ -59,6 +61,8 @@ class Retention:
         operations, operations_left = await self._prune_operations(until)
         drift, drift_left = await self._prune_drift(until)
         await self._prune_recomputes(until)
+        async with self._pool.connection() as connection:
+            await project_log.prune_batches(connection, _BATCH_SECONDS)
         more = events_left or commands_left or operations_left or drift_left
         return Pruned(commands, events, operations, drift, more)
 

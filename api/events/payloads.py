@@ -8,6 +8,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from api.events.project_payloads import (
+    ObjectEventData,
+    ProjectChangedData,
+    ProjectConflictData,
+    ProjectPathData,
+    ProjectStateData,
+)
 from api.http.shapes import EXACT_PATH, JsonObject, Shape, exact
 from schema.events import STREAM_POSITION, STREAM_RESET, EventType
 from schema.nodes import NodeKind, NodeState
@@ -232,6 +239,17 @@ EVENTS: Mapping[EventType, EventDefinition] = {
     EventType.JOB_FAILED: EventDefinition(JobEventData, "A reconciliation job failed."),
     EventType.JOB_CANCELLED: EventDefinition(JobEventData, "A reconciliation job was cancelled."),
     EventType.ROLLUP_RECOMPUTED: EventDefinition(RollupRecomputedData, "Totals of a directory were computed anew."),
+    EventType.OBJECT_CREATED: EventDefinition(ObjectEventData, "A content of a project was put."),
+    EventType.OBJECT_ARCHIVED: EventDefinition(ObjectEventData, "A content of a project has a cold copy."),
+    EventType.OBJECT_EVICTED: EventDefinition(ObjectEventData, "A content of a project left the hot store."),
+    EventType.OBJECT_REHYDRATED: EventDefinition(ObjectEventData, "A content of a project is hot again."),
+    EventType.PATH_CREATED: EventDefinition(ProjectPathData, "A commit made a path of a project."),
+    EventType.PATH_UPDATED: EventDefinition(ProjectPathData, "A commit changed a path of a project."),
+    EventType.PATH_DELETED: EventDefinition(ProjectPathData, "A commit deleted a path of a project."),
+    EventType.PATH_MOVED: EventDefinition(ProjectPathData, "A commit moved a file of a project."),
+    EventType.PROJECT_CHANGED: EventDefinition(ProjectChangedData, "A project has a new revision."),
+    EventType.PROJECT_CONFLICT: EventDefinition(ProjectConflictData, "Two nodes changed one path of a project."),
+    EventType.PROJECT_STATE: EventDefinition(ProjectStateData, "A project was deactivated, reactivated or deleted."),
 }
 
 OF_STREAMS: Mapping[str, EventDefinition] = {

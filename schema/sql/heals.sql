@@ -93,8 +93,8 @@ UPDATE filestore.findings SET state = 'ignored', plan = NULL, until = %(until)s
  WHERE id = ANY(%(ids)s::bigint[]) AND state = 'waiting'
 
 -- name: open_below
--- A directory is there again: what it held is missing still, and comes back after it.
-INSERT INTO filestore.findings (tenant, mount_id, path, shown, kind, state, node_id, node_version, believed, observed, action,
+-- A directory is there again: what it held is missing still, and comes back after it, also where a look has asked about it since.
+INSERT INTO filestore.findings AS o (tenant, mount_id, path, shown, kind, state, node_id, node_version, believed, observed, action,
        look_id, decided_by, plan)
 SELECT d.tenant, d.mount_id, d.directory_path || n.name, d.directory_text || n.name_text, 'missing', 'waiting', n.id, n.version,
        jsonb_build_object('kind', n.kind, 'state', n.state, 'version', n.version, 'sizeBytes', n.size_bytes,
@@ -104,4 +104,6 @@ SELECT d.tenant, d.mount_id, d.directory_path || n.name, d.directory_text || n.n
  CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.parent_id = d.id AND k.state = 'missing'
                         AND position('\x00'::bytea IN k.name) = 0 OFFSET 0) n
  WHERE f.id = ANY(%(findings)s::bigint[]) AND f.kind = 'missing' AND f.state = 'healed'
-    ON CONFLICT (mount_id, key) WHERE ended_at IS NULL DO NOTHING
+    ON CONFLICT (mount_id, key) WHERE ended_at IS NULL DO UPDATE SET state = 'waiting', action = 'restore', plan = 0, tries = 0,
+       due_at = now(), problem = NULL, decided_by = excluded.decided_by, version = o.version + 1
+ WHERE o.state = 'open' AND o.kind = 'missing' AND o.node_id = excluded.node_id AND o.node_version = excluded.node_version

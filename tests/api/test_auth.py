@@ -98,6 +98,29 @@ NEEDS = {
     ("POST", "/v1/operations"): "write",
     ("PATCH", "/v1/operations/{id}"): "write",
     **{("POST", f"/v1/operations/{control}"): "write" for control in ("pause", "resume", "cancel", "retry")},
+    ("POST", "/v1/projects"): "admin",
+    **{(method, "/v1/projects/{name}"): "admin" for method in ("PATCH", "DELETE")},
+    **{
+        ("POST", f"/v1/projects/{{name}}/{what}"): "write"
+        for what in (
+            "nodes",
+            "intent",
+            "objects",
+            "commits",
+            "conflicts/decide",
+            "promote",
+            "evict",
+            "repair",
+            "resync",
+            "gc",
+            "deactivate",
+            "reactivate",
+            "pin",
+            "unpin",
+        )
+    },
+    **{(method, "/v1/projects/{name}/nodes/{node}"): "write" for method in ("PATCH", "DELETE")},
+    ("PUT", "/v1/projects/{name}/objects/{sha}"): "write",
     **{
         ("POST", f"/v1/operations/{{id}}/{control}"): "write"
         for control in ("apply", "pause", "resume", "cancel", "retry", "undo")

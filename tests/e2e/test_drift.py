@@ -171,7 +171,8 @@ def test_what_was_decided_is_put_right_from_our_copies(service: Service, tree: M
     found = inbox(service, tree)["d"]
     body = {"ids": [{"id": found["id"], "version": found["version"]}], "decision": "restore"}
     assert result(service.call("POST", "/v1/drift/decide", json=body), 200)["findings"][0]["state"] == "waiting"
-    assert until(lambda: (tree.root / "d" / "c").exists() and "d/e/f" in inbox(service, tree, state="open"))
+    assert until(lambda: "d/e/f" in inbox(service, tree, state="open")), inbox(service, tree)
+    assert (tree.root / "d" / "c").exists()
     assert states(service, tree) == {
         "a": "active", "b": "active", "copy-of-a": "active", "copy-of-c": "active", "d": "active", "d/c": "active",
         "d/e": "active", "d/e/f": "missing",

@@ -125,6 +125,19 @@ async def test_a_directory_that_is_gone_comes_back_with_all_it_held(drifting: Dr
     assert (await drifting.findings(), await drifting.problems()) == ({}, [])
 
 
+async def test_what_a_directory_held_comes_back_though_a_look_has_asked_about_it_since(drifting: Drifting) -> None:
+    drifting.remove("d")
+    await drifting.settle()
+    steps = steps_of(drifting)
+    step = await steps.prepare(drifting.mount)
+    await steps.run(drifting.mount, step.commands)
+    await drifting.policy(onMissing="ask")
+    await drifting.look()
+    assert (await drifting.findings())["d/a"] == ("missing", "open")
+    assert await steps.end(step) + await healed(drifting) == 4
+    assert (lies(drifting, "d/a"), lies(drifting, "d/e/c")) == ("d/a", "d/e/c")
+
+
 async def test_without_a_copy_a_finding_waits_for_a_person_and_keeps_no_other_waiting(drifting: Drifting) -> None:
     drifting.remove("copies/a")
     drifting.write("a", "theirs")

@@ -18,6 +18,8 @@ from workflows.drift.scrub import ScrubMount
 from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
+from workflows.sync.commit import SyncCommit
+from workflows.sync.tiers import ProjectWork
 from workflows.upkeep.archive_journal import ArchiveJournal
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
@@ -28,6 +30,7 @@ from workflows.upkeep.sweep_mount import SweepMount
 WORKFLOWS = [
     RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord, ArchiveJournal, RecomputeRollups, ProveRollups,
     PlanOperation, RunOperation, LookAt, AuditMount, ReconcilePlace, PurgeTrash, HealFindings, ScrubMount,
+    SyncCommit, ProjectWork,
 ]  # fmt: skip
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 

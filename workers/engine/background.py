@@ -24,7 +24,7 @@ from schema.store import quotas as quota_store
 from schema.store import recomputes as recompute_store
 from schema.store import subscriptions as subscription_store
 from schema.store.pool import Pool
-from workers.engine import drift
+from workers.engine import drift, sync
 from workers.engine.engine import Engine
 from workers.engine.schedules import ensure
 from workflows.commands.start import resume_commands
@@ -66,6 +66,7 @@ async def run(engine: Engine) -> None:
             async with pool.connection() as connection:
                 await quota_store.look(connection)
                 await approval_store.pass_time(connection)
+            await sync.start_due(engine.client, pool, mounts, settings.sync_grace_seconds)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
             raise

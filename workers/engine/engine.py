@@ -9,16 +9,17 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 import uvloop
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from api.dispatch.dispatch import Dispatch
 from schema.commands.payloads import Batch
+from schema.errors import Unavailable
 from schema.ids import MountId
 from schema.mounts import Mount
 from schema.settings import Settings
@@ -32,7 +33,16 @@ from workflows.commands.start import started_here
 
 log = structlog.get_logger("engine")
 
+T = TypeVar("T")
+
 _REFRESH_SECONDS = 1.0
+
+
+async def _ended(begin: Callable[..., Awaitable[T]], client: Client, named: Mapping[str, Any]) -> T:
+    try:
+        return await begin(client, **named)
+    except (RPCError, WorkflowFailureError) as error:
+        raise Unavailable("Temporal did not carry it out. Send the same again: it is done once.") from error
 
 
 class Engine:
@@ -150,6 +160,14 @@ class Engine:
         """From another thread: `begin(client, **named)` starts or wakes a workflow. Where that fails, the background work of the
         mount's host does it."""
         asyncio.run_coroutine_threadsafe(self._start_workflow(begin, named), self.loop)
+
+    async def carry(self, begin: Callable[..., Awaitable[T]], /, **named: Any) -> T:
+        """From another loop: `begin(client, **named)` starts a workflow and waits for its end. Raises Unavailable."""
+        client = self.client
+        if client is None or self._starting.silent:
+            raise Unavailable("Temporal does not answer. Nothing was changed; send the same again.")
+        future = asyncio.run_coroutine_threadsafe(_ended(begin, client, named), self.loop)
+        return await asyncio.wrap_future(future)
 
     async def _start_workflow(self, begin: Callable[..., Awaitable[None]], named: Mapping[str, Any]) -> None:
         try:

@@ -28,6 +28,8 @@ from activities.operations.plan import PlanItems
 from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
 from activities.operations.verify import VerifyFiles
+from activities.sync.commit import SyncCommits
+from activities.sync.tiers import Tiers
 from activities.upkeep.archive import Archive
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
@@ -47,6 +49,8 @@ from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
 from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
+from workflows.sync.commit import SyncCommit
+from workflows.sync.tiers import ProjectWork
 from workflows.upkeep.archive_journal import ArchiveJournal
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
@@ -81,6 +85,8 @@ class Activities:
     jobs: Jobs
     heal: Heal
     scrub: Scrub
+    commits: SyncCommits
+    tiers: Tiers
     interceptors: Sequence[Interceptor] = (Beats(),)
     """Interceptors around each activity"""
 
@@ -100,7 +106,13 @@ class Activities:
             self.forgets.forget,
             self.retain.retain,
         ]
-        return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift]
+        return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift, *self._sync]
+
+    @property
+    def _sync(self) -> Sequence[Callable[..., Any]]:
+        one = self.tiers
+        pages: list[Callable[..., Any]] = [one.archive, one.evict, one.rehydrate, one.look, one.condemn, one.collect]
+        return [*pages, one.drop_hot, one.step, self.commits.publish]
 
     @property
     def _drift(self) -> Sequence[Callable[..., Any]]:
@@ -114,8 +126,8 @@ def mutation_worker(settings: Settings, client: Client, mount: MountId, activiti
     return Worker(
         client,
         task_queue=mutation_queue(mount),
-        workflows=[RunCommands],
-        activities=activities.brief,
+        workflows=[RunCommands, SyncCommit],
+        activities=[*activities.brief, activities.commits.commit, activities.commits.publish],
         no_remote_activities=True,
         max_concurrent_workflow_task_polls=2,
         **_common(settings, activities),
@@ -138,6 +150,7 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
             LookAt,
             AuditMount,
             ReconcilePlace,
+            ProjectWork,
             HealFindings,
             ScrubMount,
         ],

@@ -46,6 +46,7 @@ from activities.executors.base import (
 from activities.executors.byte_locks import ByteLocks
 from activities.executors.drafts import staged
 from activities.executors.local import copy as local_copy
+from activities.executors.local.cold import LocalCold
 from activities.executors.local.content import LocalContent, list_folder, list_names, open_file
 from activities.executors.local.disk import Disk, own_name, split_place
 from activities.executors.local.errors import GONE, NOT_A_FOLDER, mount_error
@@ -88,6 +89,9 @@ class LocalExecutor:
         disk = self._disk
         if disk is None or not (disk.is_at(self._root) and disk.is_intact()):
             self._reopen(disk)
+
+    def cold(self) -> LocalCold:
+        return LocalCold(self._here())
 
     def root_identity(self) -> Identity:
         """Which directory the root is. No step names it, but its node in the record has an identity too."""

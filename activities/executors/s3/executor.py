@@ -40,6 +40,7 @@ from activities.executors.base import (
 from activities.executors.byte_locks import ByteLocks
 from activities.executors.s3 import staging
 from activities.executors.s3.bucket import COMMAND, Bucket
+from activities.executors.s3.cold import S3Cold
 from activities.executors.s3.content import S3Content
 from activities.executors.s3.errors import ConditionFailed, Contended, Missing, PastTheEnd, UploadGone
 from activities.executors.s3.keys import Keys
@@ -103,6 +104,10 @@ class S3Executor:
     def check(self) -> None:
         with _understood():
             self.store.check()
+
+    def cold(self) -> S3Cold:
+        self.check()
+        return S3Cold(self.store.bucket, self.store.keys)
 
     def put_canary(self) -> None:
         with _understood():

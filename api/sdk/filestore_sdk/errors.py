@@ -224,6 +224,21 @@ class StaleFinding(Conflict):
     next_step = "The place has changed since the finding was shown; look at the new one and decide again."
 
 
+class StaleRevision(Conflict):
+    code = "STALE_REVISION"
+    next_step = "Follow the changes of the project, and commit on the head that `details` name."
+
+
+class ObjectsNeeded(Conflict):
+    code = "OBJECTS_NEEDED"
+    next_step = "Put the contents that `details` name, then send the same batch again."
+
+
+class ProjectExists(Conflict):
+    code = "PROJECT_EXISTS"
+    next_step = "Choose another name for the project."
+
+
 class VersionConflict(Conflict):
     code = "VERSION_CONFLICT"
     next_step = "The node has changed since; read it again and decide again."

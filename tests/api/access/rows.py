@@ -54,6 +54,9 @@ class Subject:
     quota: int = 0
     quota_to_remove: int = 0
     metastore: bool = True
+    project: str = ""
+    project_to_delete: str = ""
+    project_node: str = ""
 
     @property
     def here(self) -> dict[str, Any]:
@@ -204,6 +207,18 @@ def _quotas(subject: Subject, text: str) -> bool:
 def _jobs(subject: Subject, text: str) -> bool:
     shown = json.loads(text)["data"]
     return bool(shown["jobs"] or shown["pagination"]["total"])
+
+
+def _project(subject: Subject) -> Sent:
+    return {"json": subject.here | {"name": f"p{uuid.uuid4().hex[:8]}"}}
+
+
+def _projects(subject: Subject, text: str) -> bool:
+    return subject.project in text
+
+
+def _node(subject: Subject) -> dict[str, str]:
+    return {"name": subject.project_node, "host": "h", "folder": "/f"}
 
 
 _CREATE = MatrixRow("write", sends=_body(path="team/new"))
@@ -376,6 +391,46 @@ ROWS: Mapping[str, MatrixRow] = {
     "getApproval": MatrixRow("read", "tenant"),
     "approve": MatrixRow("read", "tenant", _json()),
     "reject": MatrixRow("read", "tenant", _json()),
+    "createProject": MatrixRow("mounts", "mount", _project),
+    "listProjects": MatrixRow("read", "mount", lambda subject: {"params": {"limit": 200}}, _projects),
+    **dict.fromkeys(
+        (
+            "getProject",
+            "listSyncNodes",
+            "listProjectChanges",
+            "getProjectTree",
+            "listCommits",
+            "listConflicts",
+            "getObject",
+        ),
+        MatrixRow("read", "mount"),
+    ),
+    **dict.fromkeys(("listProjectJobs", "getProjectMetrics"), MatrixRow("read", "mount")),
+    **dict.fromkeys(
+        (
+            "promoteProject",
+            "evictProject",
+            "repairProject",
+            "resyncProject",
+            "collectProject",
+            "deactivateProject",
+            "reactivateProject",
+            "pinProject",
+            "unpinProject",
+        ),
+        MatrixRow("operate", "mount", lambda subject: {"json": {}}),
+    ),
+    "getObjects": MatrixRow("read", "mount", _json(shas=[])),
+    "updateProject": MatrixRow("mounts", "mount", lambda subject: {"json": {}}),
+    "deleteProject": MatrixRow("mounts", "mount"),
+    "attachNode": MatrixRow("write", "mount", lambda subject: {"json": _node(subject)}),
+    "beatNode": MatrixRow("write", "mount", lambda subject: {"json": {}}),
+    "detachNode": MatrixRow("write", "mount"),
+    "intendUpload": MatrixRow("write", "mount", _json(shas=[])),
+    "putObject": MatrixRow("write", "mount", lambda subject: {"content": b"content"}),
+    "putObjects": MatrixRow("write", "mount", lambda subject: {"content": b""}),
+    "commitProject": MatrixRow("write", "mount", _json(changes=[{"kind": "mkdir", "path": "d"}])),
+    "decideConflicts": MatrixRow("write", "mount", _json(ids=[1], decision="winner")),
     "health": MatrixRow("read", "open"),
     "ready": MatrixRow("read", "open"),
     "metrics": MatrixRow("read", "open"),

@@ -1,6 +1,7 @@
 """Every operation of the document, asked by each kind of token: those without the right hear 401, 403 or 404, and nothing of the
 subject."""
 
+import hashlib
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,9 @@ from schema.store import (
     holds,
     looks,
     nodes,
+    objects,
     operations,
+    projects,
     quotas,
     recomputes,
     reconciliations,
@@ -40,6 +43,8 @@ from tests.api.events.helpers import tell
 from tests.store.helpers import Protocol, asked, mkdir
 
 METHODS = {"get", "post", "put", "patch", "delete", "head", "options"}
+CONTENT = hashlib.sha256(b"content").hexdigest()
+"""An object of the project"""
 UNKNOWN = "fst_00000000_" + "A" * 43
 FULL = tuple(name for name in SCOPES if name.startswith("filestore:"))
 
@@ -130,7 +135,20 @@ async def subject_of(front: FrontOfTest, tree: Tree) -> Subject:
         subject, subscription=kept, ended=ended, link=read["id"], listing=listing["url"].rpartition("/")[2],
         inbox=inbox["url"].rpartition("/")[2],
     )  # fmt: skip
-    return await with_drift(front, subject)
+    return await with_drift(front, await with_project(front, subject))
+
+
+async def with_project(front: FrontOfTest, subject: Subject) -> Subject:
+    """It is cold on the mount, has a content and a node."""
+    async with front.pool.connection() as connection, connection.transaction():
+        names = [f"p{uuid.uuid4().hex[:8]}" for _ in range(2)]
+        for name in names:
+            new = projects.NewProject(tenant="main", name=name, mount=MountId(subject.mount), principal="ann")
+            made = await projects.create(connection, new)
+            assert made is not None
+            await projects.attach(connection, made.id, "n1", "host", "/folder")
+            await objects.put_hot(connection, made.id, {CONTENT: 7})
+    return replace(subject, project=names[0], project_to_delete=names[1], project_node="n1")
 
 
 FINDING = """INSERT INTO filestore.findings (tenant, mount_id, path, kind, state, believed, observed, action, look_id, shown)
@@ -181,7 +199,9 @@ async def with_drift(front: FrontOfTest, subject: Subject) -> Subject:
 
 
 def address(one: MatrixOperation, subject: Subject, upload: str) -> str:
-    path = one.template.replace("{name}", subject.namespace)
+    projects_name = subject.project_to_delete if one.name == "deleteProject" else subject.project
+    name = projects_name if one.template.startswith("/v1/projects/") else subject.namespace
+    path = one.template.replace("{name}", name).replace("{node}", subject.project_node).replace("{sha}", CONTENT)
     path = path.replace("{link}", subject.listing if one.name == "openLink" else subject.inbox)
     if "{id}" not in path:
         return path

@@ -1,0 +1,197 @@
+"""Contents of projects, wherever they are: put where they are kept, read from where they are, and what the rows say of it.
+
+A content goes into the hot store; where that does not answer, or the project is strict, into the cold one first. The row moves
+after the copy is there. Reading asks the hot store, then the cold one, and believes neither without the hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, BinaryIO
+
+from activities.executors.base import ColdCopies, KeepsCold
+from activities.sync.hot import SMALL_MAX, HotMissing, HotUnavailable
+from schema.errors import NotFound, NotSupported
+from schema.events import EventType
+from schema.store import objects, revisions
+from schema.sync.happenings import object_event
+from schema.sync.tiers import HAS_HOT, LIVE, Tier, TierMove
+
+if TYPE_CHECKING:
+    from activities.ports import Executors
+    from activities.sync.hot import HotStore
+    from activities.threads import MountThreads
+    from schema.store.objects import ObjectRow
+    from schema.store.pool import Pool
+    from schema.store.projects import Project
+
+
+class Contents:
+    def __init__(self, pool: Pool, hot: HotStore, executors: Executors, threads: MountThreads) -> None:
+        self.pool, self.hot, self._executors, self._threads = pool, hot, executors, threads
+
+    # -- in ------------------------------------------------------------------------------------------------------------
+
+    async def put(self, project: Project, sha: str, size: int, pieces: AsyncIterator[bytes]) -> bool:
+        """Whether it is new. Raises ValueError for another content than the name says, HotUnavailable where that breaks off."""
+        if await self.leased(project, [sha]):
+            return False
+        if size <= SMALL_MAX:
+            return sha in await self.put_small(project, {sha: await _whole(pieces, sha, size)})
+        if project.strict or not await self.hot.ready():
+            return await self._put_cold_first(project, sha, size, pieces)
+        await self.hot.put_pieces(project.uuid, sha, size, pieces)
+        return await self._record(project, {sha: size}) == {sha}
+
+    async def put_small(self, project: Project, contents: Mapping[str, bytes]) -> set[str]:
+        """Those that are new. Each is what its name says."""
+        sizes = {sha: len(content) for sha, content in contents.items()}
+        if project.strict:
+            return await self._put_small_cold(project, contents)
+        try:
+            await self.hot.put_many(project.uuid, contents)
+        except HotUnavailable:
+            return await self._put_small_cold(project, contents)
+        return await self._record(project, sizes)
+
+    async def _put_cold_first(self, project: Project, sha: str, size: int, pieces: AsyncIterator[bytes]) -> bool:
+        with tempfile.TemporaryFile() as file:
+            async for piece in pieces:
+                await self._threads.run(project.mount, file.write, piece)
+            file.seek(0)
+            key = new_cold_key(project, sha)
+            await self.put_cold(project, key, file, sha, size)
+            return await self._record_cold(project, sha, size, key)
+
+    async def _put_small_cold(self, project: Project, contents: Mapping[str, bytes]) -> set[str]:
+        new: set[str] = set()
+        for sha, content in contents.items():
+            key = new_cold_key(project, sha)
+            await self.put_cold(project, key, io.BytesIO(content), sha, len(content))
+            if await self._record_cold(project, sha, len(content), key):
+                new.add(sha)
+        return new
+
+    async def _record_cold(self, project: Project, sha: str, size: int, key: str) -> bool:
+        async with self.pool.connection() as connection, connection.transaction():
+            row = await objects.put(connection, project.id, sha, size, TierMove.PUT_COLD, key)
+            if row is not None and row.cold_key == key:
+                await revisions.tell(connection, project, [object_event(project, EventType.OBJECT_CREATED, sha, size)])
+                return True
+        await self._threads.run(project.mount, self._cold(project).delete, key)
+        return False
+
+    async def _record(self, project: Project, sizes: Mapping[str, int]) -> set[str]:
+        async with self.pool.connection() as connection, connection.transaction():
+            new = await objects.put_hot(connection, project.id, sizes)
+            told = [object_event(project, EventType.OBJECT_CREATED, sha, sizes[sha]) for sha in sorted(new)]
+            await revisions.tell(connection, project, told)
+        return new
+
+    async def leased(self, project: Project, shas: Iterable[str]) -> set[str]:
+        """Those that are there, and stay for long enough to be committed. What is being deleted is not there."""
+        async with self.pool.connection() as connection:
+            known = await objects.known(connection, project.id, shas)
+            there = {sha for sha, row in known.items() if row.tier in LIVE or row.tier is Tier.CONDEMNED}
+            await objects.lease(connection, project.id, there)
+        return there
+
+    # -- out -----------------------------------------------------------------------------------------------------------
+
+    async def row(self, project: Project, sha: str) -> ObjectRow:
+        """Raises NotFound."""
+        async with self.pool.connection() as connection:
+            known = await objects.known(connection, project.id, [sha])
+            await objects.touch(connection, project.id, known)
+        if sha not in known or known[sha].tier in (Tier.MISSING, Tier.DELETING):
+            raise NotFound("The project has no such object, or both stores have lost it.", sha=sha)
+        return known[sha]
+
+    async def read(self, project: Project, row: ObjectRow) -> AsyncGenerator[bytes]:
+        """The content, verified: what breaks off is not to be used. Raises NotFound where no store has it."""
+        if row.tier in HAS_HOT or row.tier in (Tier.EVICTING, Tier.REHYDRATING, Tier.CONDEMNED):
+            sent = False
+            try:
+                async for piece in self.hot.pieces(project.uuid, row.sha, row.size):
+                    sent = True
+                    yield piece
+                return
+            except (HotMissing, HotUnavailable):
+                if sent or row.cold_key is None:
+                    raise
+        if row.cold_key is None:
+            raise NotFound("No store has this object now.", sha=row.sha)
+        async for piece in self.read_cold(project, row):
+            yield piece
+
+    async def small(self, project: Project, shas: Iterable[str]) -> dict[str, bytes]:
+        """Of these small contents those that can be had now."""
+        wanted = list(shas)
+        async with self.pool.connection() as connection:
+            rows = await objects.known(connection, project.id, wanted)
+            await objects.touch(connection, project.id, rows)
+        try:
+            found = dict(await self.hot.get_many(project.uuid, rows))
+        except HotUnavailable:
+            found = {}
+        for sha, row in rows.items():
+            if sha not in found and row.cold_key is not None and row.size <= SMALL_MAX:
+                found[sha] = b"".join([piece async for piece in self.read_cold(project, row)])
+        return found
+
+    async def read_cold(self, project: Project, row: ObjectRow) -> AsyncGenerator[bytes]:
+        """Raises NotFound, OSError."""
+        assert row.cold_key is not None
+        digest = hashlib.sha256()
+        pieces = self._cold(project).read(row.cold_key)
+        while (piece := await self._threads.run(project.mount, _next, pieces)) is not None:
+            digest.update(piece)
+            yield piece
+        if digest.hexdigest() != row.sha:
+            raise NotFound("The cold copy of this object is not what its name says.", sha=row.sha)
+
+    # -- the cold store ------------------------------------------------------------------------------------------------
+
+    async def put_cold(self, project: Project, key: str, content: BinaryIO, sha: str, size: int) -> None:
+        await self._threads.run(project.mount, self._cold(project).put, key, content, sha, size)
+
+    async def holds_cold(self, project: Project, key: str, sha: str, size: int) -> bool:
+        """Looked at now."""
+        return await self._threads.run(project.mount, self._cold(project).holds, key, sha, size)
+
+    async def delete_cold(self, project: Project, key: str) -> None:
+        await self._threads.run(project.mount, self._cold(project).delete, key)
+
+    async def cold_keys(self, project: Project) -> list[str]:
+        cold = self._cold(project)
+        return await self._threads.run(project.mount, lambda: list(cold.keys(cold_prefix(project))))
+
+    def _cold(self, project: Project) -> ColdCopies:
+        executor = self._executors.of(project.mount)
+        if not isinstance(executor, KeepsCold):
+            raise NotSupported("This kind of mount keeps no objects of projects.")
+        return executor.cold()
+
+
+def cold_prefix(project: Project) -> str:
+    return f"t/{project.tenant}/{project.uuid}/objects"
+
+
+def new_cold_key(project: Project, sha: str) -> str:
+    """Never used twice: a deletion that arrives late meets no later copy."""
+    return f"{cold_prefix(project)}/{sha[:2]}/{sha[2:4]}/{sha}.{uuid.uuid4().hex[:12]}"
+
+
+def _next(pieces: Iterator[bytes]) -> bytes | None:
+    return next(pieces, None)
+
+
+async def _whole(pieces: AsyncIterator[bytes], sha: str, size: int) -> bytes:
+    content = b"".join([piece async for piece in pieces])
+    if len(content) != size or hashlib.sha256(content).hexdigest() != sha:
+        raise ValueError("the content is not what its name says")
+    return content

@@ -1,0 +1,128 @@
+"""The hot store as the service uses it: content by its SHA-256, pointers, and a doorbell. All of it can be made anew.
+
+What does not answer raises HotUnavailable; the caller goes on without it: content is put into the cold store, or read from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+SMALL_MAX = 256 * 1024
+"""Up to so many bytes a content is one message"""
+
+
+class HotUnavailable(Exception):
+    """The hot store does not answer, or there is none."""
+
+
+class HotMissing(Exception):
+    """It has no such content, or not all of it."""
+
+
+class HotStore(Protocol):
+    """`project`: the uuid of one."""
+
+    async def ready(self) -> bool:
+        """Whether it answers at the moment."""
+        ...
+
+    async def put(self, project: str, sha: str, content: bytes) -> None:
+        """One that is there is the same: its name says so."""
+        ...
+
+    async def put_many(self, project: str, contents: Mapping[str, bytes]) -> None: ...
+
+    async def put_pieces(self, project: str, sha: str, size: int, pieces: AsyncIterator[bytes]) -> None:
+        """A large content. Raises ValueError where the pieces are not of this name; then nothing is there."""
+        ...
+
+    async def get(self, project: str, sha: str, size: int) -> bytes:
+        """Verified. Raises HotMissing."""
+        ...
+
+    async def get_many(self, project: str, shas: Iterable[str]) -> Mapping[str, bytes]:
+        """Small contents: those that there are, verified."""
+        ...
+
+    def pieces(self, project: str, sha: str, size: int) -> AsyncIterator[bytes]:
+        """Verified at the end. Raises HotMissing: what came before it is not to be used."""
+        ...
+
+    async def has(self, project: str, sizes: Mapping[str, int]) -> set[str]: ...
+
+    async def delete(self, project: str, sha: str, size: int) -> None:
+        """The copy that is there now, and no later one. Harmless where there is none."""
+        ...
+
+    async def drop(self, project: str) -> None:
+        """All of a project's content."""
+        ...
+
+    async def point(self, tenant: str, name: str, project: str, revision: int, manifest: str) -> None:
+        """Where the project is; an older revision never replaces a newer one. Then the doorbell rings."""
+        ...
+
+    async def describe(self, tenant: str, objects: Mapping[str, Mapping[str, Any]]) -> None:
+        """What is said of these contents in the index."""
+        ...
+
+    async def tell(self, subject: str, id: str, event: Mapping[str, Any]) -> None:
+        """An event, once for each id."""
+        ...
+
+    async def ring(self, heard: Callable[[str], None]) -> None:
+        """From now on `heard` is called with the uuid of each project that has a new revision. What is missed is not told again."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class NoHotStore:
+    """`HotStore` where there is none."""
+
+    async def ready(self) -> bool:
+        return False
+
+    async def put(self, project: str, sha: str, content: bytes) -> None:
+        raise HotUnavailable
+
+    async def put_many(self, project: str, contents: Mapping[str, bytes]) -> None:
+        raise HotUnavailable
+
+    async def put_pieces(self, project: str, sha: str, size: int, pieces: AsyncIterator[bytes]) -> None:
+        raise HotUnavailable
+
+    async def get(self, project: str, sha: str, size: int) -> bytes:
+        raise HotUnavailable
+
+    async def get_many(self, project: str, shas: Iterable[str]) -> Mapping[str, bytes]:
+        raise HotUnavailable
+
+    async def pieces(self, project: str, sha: str, size: int) -> AsyncIterator[bytes]:
+        raise HotUnavailable
+        yield b""
+
+    async def has(self, project: str, sizes: Mapping[str, int]) -> set[str]:
+        raise HotUnavailable
+
+    async def delete(self, project: str, sha: str, size: int) -> None:
+        raise HotUnavailable
+
+    async def drop(self, project: str) -> None:
+        raise HotUnavailable
+
+    async def point(self, tenant: str, name: str, project: str, revision: int, manifest: str) -> None:
+        raise HotUnavailable
+
+    async def describe(self, tenant: str, objects: Mapping[str, Mapping[str, Any]]) -> None:
+        raise HotUnavailable
+
+    async def tell(self, subject: str, id: str, event: Mapping[str, Any]) -> None:
+        raise HotUnavailable
+
+    async def ring(self, heard: Callable[[str], None]) -> None:
+        raise HotUnavailable
+
+    async def close(self) -> None:
+        return

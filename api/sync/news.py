@@ -1,0 +1,56 @@
+"""Wakes those that wait for changes of a project: by the doorbell of the hot store, and by looking where that is silent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from activities.sync.hot import HotUnavailable
+
+if TYPE_CHECKING:
+    from activities.sync.hot import HotStore
+
+LOOK_SECONDS = 0.5
+"""The bell may be missed: so often it is looked at what there is"""
+_AGAIN_SECONDS = 5.0
+
+
+class ProjectNews:
+    """On the loop of the routes."""
+
+    def __init__(self, hot: HotStore) -> None:
+        self._hot = hot
+        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._listening = False
+        self._again_at = 0.0
+
+    def rang(self, project: str) -> None:
+        for event in self._waiting.get(project, ()):
+            event.set()
+
+    async def wait(self, project: str, seconds: float) -> None:
+        """For the bell, or for so long, or until it is time to look."""
+        await self._listen()
+        event = asyncio.Event()
+        self._waiting[project].add(event)
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(seconds, LOOK_SECONDS)):
+                    await event.wait()
+        finally:
+            self._waiting[project].discard(event)
+            if not self._waiting[project]:
+                del self._waiting[project]
+
+    async def _listen(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._listening or now < self._again_at:
+            return
+        self._again_at = now + _AGAIN_SECONDS
+        try:
+            await self._hot.ring(self.rang)
+            self._listening = True
+        except HotUnavailable:
+            return

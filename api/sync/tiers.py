@@ -1,0 +1,254 @@
+"""What is done with contents of a project: promote, evict, pin, repair, deactivate, reactivate, collect; its jobs and metrics."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from activities.sync.tiers import TierOrder
+from api.http import openapi
+from api.http.body import read_json
+from api.http.fields import read_query
+from api.http.routes import Plain
+from api.services import front_of
+from api.sync.bodies import EvictBody, NothingBody, PinBody, ProjectJobsQuery
+from api.sync.found import PATH_NAME, answer, project_of
+from api.sync.shapes import JobPage, JobShape, Pinned, ProjectMetrics
+from schema.errors import NotFound, WrongState
+from schema.principals import Principal
+from schema.store import objects, project_log, projects, revisions
+from schema.sync.happenings import state_changed
+from workflows.sync.start import work
+from workflows.sync.tiers import ProjectJob
+
+if TYPE_CHECKING:
+    from schema.store.connection import DictRow
+    from schema.store.projects import Project
+
+router = APIRouter(route_class=Plain, tags=["projects"])
+
+_NAME = [PATH_NAME]
+_JOB: dict[int, Any] = {202: ("The job", JobShape)}
+_REFUSALS = ("NOT_FOUND", "FORBIDDEN", "WRONG_STATE")
+_NOTHING = openapi.body_of(NothingBody, {})
+_EVICT = openapi.body_of(EvictBody, {"idleSeconds": 86400})
+_PIN = openapi.body_of(PinBody, {"until": "2026-12-01T00:00:00Z"})
+FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@router.post(
+    "/v1/projects/{name}/promote",
+    status_code=202,
+    operation_id="promoteProject",
+    summary="Make contents hot",
+    responses=openapi.answers(_JOB, *_REFUSALS),
+    openapi_extra={"parameters": _NAME, "requestBody": _NOTHING},
+)
+async def promote(request: Request) -> Response:
+    """All that is cold comes into the hot store, too."""
+    principal, project = await project_of(request, "operate")
+    return await _begun(request, principal, project, "promote")
+
+
+@router.post(
+    "/v1/projects/{name}/evict",
+    status_code=202,
+    operation_id="evictProject",
+    summary="Take contents out of the hot store",
+    responses=openapi.answers(_JOB, *_REFUSALS),
+    openapi_extra={"parameters": _NAME, "requestBody": _EVICT},
+)
+async def evict(request: Request) -> Response:
+    """What has a cold copy, and is not pinned; each copy is verified right before. `idleSeconds`: only what was not used for so
+    long."""
+    principal, project = await project_of(request, "operate")
+    body = await read_json(request, EvictBody)
+    return await _begun(request, principal, project, "evict", idle=body.idle_seconds)
+
+
+@router.post(
+    "/v1/projects/{name}/repair",
+    status_code=202,
+    operation_id="repairProject",
+    summary="Look for all contents",
+    responses=openapi.answers(_JOB, *_REFUSALS),
+    openapi_extra={"parameters": _NAME, "requestBody": _NOTHING},
+)
+async def repair(request: Request) -> Response:
+    """Both stores are asked for all that they should have. What one has lost comes from the other; what both have, from a node."""
+    principal, project = await project_of(request, "operate")
+    return await _begun(request, principal, project, "repair")
+
+
+@router.post(
+    "/v1/projects/{name}/resync",
+    status_code=202,
+    operation_id="resyncProject",
+    summary="Tell the hot store anew",
+    responses=openapi.answers(_JOB, *_REFUSALS),
+    openapi_extra={"parameters": _NAME, "requestBody": _NOTHING},
+)
+async def resync(request: Request) -> Response:
+    """Its pointer and index are written anew from the record, and contents that it has lost are looked for."""
+    principal, project = await project_of(request, "operate")
+    async with front_of(request).services.pool.connection() as connection:
+        await projects.republish(connection, project.id)
+    return await _begun(request, principal, project, "repair")
+
+
+@router.post(
+    "/v1/projects/{name}/gc",
+    status_code=202,
+    operation_id="collectProject",
+    summary="Collect what nothing needs",
+    responses=openapi.answers(_JOB, *_REFUSALS),
+    openapi_extra={"parameters": _NAME, "requestBody": _NOTHING},
+)
+async def collect(request: Request) -> Response:
+    """Contents that neither the tree, nor a former one that is kept, nor the inbox refers to are condemned, looked at again after
+    the grace time, and deleted."""
+    principal, project = await project_of(request, "operate")
+    return await _begun(request, principal, project, "gc")
+
+
+@router.post(
+    "/v1/projects/{name}/deactivate",
+    status_code=202,
+    operation_id="deactivateProject",
+    summary="Make a project cold",
+    responses=openapi.answers(_JOB, *_REFUSALS),
+    openapi_extra={"parameters": _NAME, "requestBody": _NOTHING},
+)
+async def deactivate(request: Request) -> Response:
+    """It takes no commits from now on. All is archived and verified, then the hot store is emptied. Nodes keep their folders, and
+    what they write waits there."""
+    principal, project = await project_of(request, "operate")
+    return await _begun(request, principal, project, "deactivate", froms=("active",), state="deactivating")
+
+
+@router.post(
+    "/v1/projects/{name}/reactivate",
+    status_code=202,
+    operation_id="reactivateProject",
+    summary="Make a project hot again",
+    responses=openapi.answers(_JOB, *_REFUSALS),
+    openapi_extra={"parameters": _NAME, "requestBody": _NOTHING},
+)
+async def reactivate(request: Request) -> Response:
+    """It takes commits at once, and contents are read from the cold store until they are hot."""
+    principal, project = await project_of(request, "operate")
+    return await _begun(request, principal, project, "reactivate", froms=("inactive",), state="reactivating")
+
+
+async def _begun(
+    request: Request, principal: Principal, project: Project, kind: str, *, idle: float = 0.0, froms: tuple[str, ...] = (),
+    state: str = "",
+) -> Response:  # fmt: skip
+    services = front_of(request).services
+    async with services.pool.connection() as connection, connection.transaction():
+        row, new = await projects.begin_job(
+            connection, str(uuid.uuid4()), project.id, kind, {"idle": idle}, principal.name
+        )
+        if new and state:
+            if not await projects.set_state(connection, project.id, froms, state):
+                raise WrongState(f"The project is {project.state}.", state=project.state)
+            await revisions.tell(connection, project, [state_changed(project, state, principal.name)])
+    order = TierOrder(project.mount, project.id, str(row["id"]), idle)
+    services.start(work, job=ProjectJob(kind, order, services.settings.sync_grace_seconds))
+    services.announce()
+    return answer(_document(row), 202)
+
+
+@router.post(
+    "/v1/projects/{name}/pin",
+    operation_id="pinProject",
+    summary="Keep contents hot",
+    responses=openapi.answers({200: ("How many", Pinned)}, "NOT_FOUND", "FORBIDDEN"),
+    openapi_extra={"parameters": _NAME, "requestBody": _PIN},
+)
+async def pin(request: Request) -> Response:
+    """They are not evicted before `until`, or at all without it. Without `shas`: all that there are now."""
+    _, project = await project_of(request, "operate")
+    body = await read_json(request, PinBody)
+    async with front_of(request).services.pool.connection() as connection:
+        return answer({"pinned": await objects.pin(connection, project.id, body.shas, body.until or FOREVER)})
+
+
+@router.post(
+    "/v1/projects/{name}/unpin",
+    operation_id="unpinProject",
+    summary="Let contents be evicted",
+    responses=openapi.answers({200: ("How many", Pinned)}, "NOT_FOUND", "FORBIDDEN"),
+    openapi_extra={"parameters": _NAME, "requestBody": openapi.body_of(PinBody, {})},
+)
+async def unpin(request: Request) -> Response:
+    """Those that were pinned before."""
+    _, project = await project_of(request, "operate")
+    body = await read_json(request, PinBody)
+    async with front_of(request).services.pool.connection() as connection:
+        return answer({"pinned": await objects.pin(connection, project.id, body.shas, None)})
+
+
+@router.get(
+    "/v1/projects/{name}/jobs",
+    operation_id="listProjectJobs",
+    summary="The jobs of a project",
+    responses=openapi.answers({200: ("A page of jobs", JobPage)}, "NOT_FOUND"),
+    openapi_extra={"parameters": [PATH_NAME, *openapi.query_of(ProjectJobsQuery)]},
+)
+async def jobs(request: Request) -> Response:
+    """The newest first, with how far each is."""
+    _, project = await project_of(request, "read")
+    query = read_query(ProjectJobsQuery, request.query_params)
+    async with front_of(request).services.pool.connection() as connection:
+        rows = await projects.jobs(connection, project.id, query.limit, _place(query.cursor))
+    following = f"{rows[-1]['started_at'].isoformat()}~{rows[-1]['id']}" if len(rows) == query.limit else None
+    page = {"limit": query.limit, "nextCursor": following}
+    return answer({"jobs": [_document(row) for row in rows], "pagination": page})
+
+
+@router.get(
+    "/v1/projects/{name}/metrics",
+    operation_id="getProjectMetrics",
+    summary="What there is to measure of a project",
+    responses=openapi.answers({200: ("Numbers", ProjectMetrics)}, "NOT_FOUND"),
+    openapi_extra={"parameters": _NAME},
+)
+async def metrics(request: Request) -> Response:
+    """Hot and cold bytes and objects, how far behind each node is, what waits in the inbox."""
+    _, project = await project_of(request, "read")
+    async with front_of(request).services.pool.connection() as connection:
+        totals = await objects.totals(connection, project.id)
+        nodes = await projects.nodes(connection, project.id)
+        conflicts = await project_log.conflicts(connection, project.id, "open", 0, 1000)
+    hot = [totals[tier] for tier in ("hot", "hot_cold") if tier in totals]
+    cold = [totals[tier] for tier in ("hot_cold", "evicting", "cold", "restoring", "rehydrating") if tier in totals]
+    return answer({
+        "hotObjects": sum(one[0] for one in hot), "hotBytes": sum(one[1] for one in hot),
+        "coldObjects": sum(one[0] for one in cold), "coldBytes": sum(one[1] for one in cold),
+        "missingObjects": totals.get("missing", (0, 0))[0], "revision": project.revision,
+        "unpublished": project.revision - project.published, "conflicts": len(conflicts),
+        "lag": {one["name"]: one["lag"] for one in nodes if one["state"] == "attached"},
+    })  # fmt: skip
+
+
+def _place(cursor: str | None) -> tuple[datetime, str] | None:
+    if cursor is None:
+        return None
+    at, _, id = cursor.partition("~")
+    try:
+        return datetime.fromisoformat(at), str(uuid.UUID(id))
+    except ValueError:
+        raise NotFound("This cursor is of no list of jobs.") from None
+
+
+def _document(row: DictRow) -> dict[str, Any]:
+    return {
+        "id": str(row["id"]), "kind": row["kind"], "state": row["state"], "phase": row["phase"], "itemsDone": row["items_done"],
+        "bytesDone": row["bytes_done"], "problem": row["problem"], "principal": row["principal"],
+        "startedAt": row["started_at"], "endedAt": row["ended_at"],
+    }  # fmt: skip

@@ -1,0 +1,102 @@
+-- Projects, the nodes that follow them, and their jobs.
+
+-- name: create
+-- No row: the name is taken.
+INSERT INTO filestore.projects (tenant, name, mount_id, description, conflict_rule, promotion, keep_days, evict_after_seconds,
+                                manifest, principal)
+VALUES (%(tenant)s, %(name)s, %(mount)s, %(description)s, %(rule)s, %(promotion)s, %(keep_days)s, %(evict_after)s, %(manifest)s,
+        %(principal)s)
+ON CONFLICT (tenant, name) WHERE state <> 'deleted' DO NOTHING
+RETURNING *
+
+-- name: find
+-- One project of a tenant.
+SELECT p.* FROM filestore.projects p WHERE p.tenant = %(tenant)s AND p.name = %(name)s AND p.state <> 'deleted'
+
+-- name: of_id
+-- The same by its number, whatever its state is.
+SELECT p.* FROM filestore.projects p WHERE p.id = %(project)s
+
+-- name: listed
+-- A page of a tenant's projects, by name.
+SELECT p.* FROM filestore.projects p
+ WHERE p.tenant = %(tenant)s AND p.state <> 'deleted' AND p.name > %(after)s ORDER BY p.name LIMIT %(limit)s
+
+-- name: change
+-- What a client changes. NULL: it stays.
+UPDATE filestore.projects SET description = coalesce(%(description)s, description),
+       conflict_rule = coalesce(%(rule)s, conflict_rule), promotion = coalesce(%(promotion)s, promotion),
+       keep_days = coalesce(%(keep_days)s, keep_days), evict_after_seconds = coalesce(%(evict_after)s, evict_after_seconds),
+       updated_at = now()
+ WHERE id = %(project)s
+
+-- name: set_state
+-- A state follows another one, or nothing happens.
+UPDATE filestore.projects SET state = %(state)s, updated_at = now() WHERE id = %(project)s AND state = ANY(%(froms)s)
+RETURNING id
+
+-- name: serving
+-- The projects on mounts of this process that still have work: their objects, their log, their grace times.
+SELECT p.* FROM filestore.projects p WHERE p.mount_id = ANY(%(mounts)s::bigint[]) AND p.state <> 'deleted' ORDER BY p.id
+
+-- name: published
+-- The hot store has been told of this revision.
+UPDATE filestore.projects SET published = %(revision)s WHERE id = %(project)s AND published < %(revision)s
+
+-- name: republish
+-- The hot store has forgotten: it is told again.
+UPDATE filestore.projects SET published = 0 WHERE id = %(project)s AND published > 0
+
+-- name: attach
+-- A node follows, or follows again.
+INSERT INTO filestore.project_nodes AS n (project_id, name, host, folder) VALUES (%(project)s, %(name)s, %(host)s, %(folder)s)
+ON CONFLICT (project_id, name) DO UPDATE SET host = excluded.host, folder = excluded.folder, state = 'attached', seen_at = now(),
+       attached_at = CASE WHEN n.state = 'attached' THEN n.attached_at ELSE now() END, problem = NULL
+RETURNING *
+
+-- name: detach
+-- It follows no more; what it said last stays.
+UPDATE filestore.project_nodes SET state = 'detached', seen_at = now()
+ WHERE project_id = %(project)s AND name = %(name)s AND state = 'attached' RETURNING name
+
+-- name: beat
+-- How far a node is, and what it still has to commit.
+UPDATE filestore.project_nodes SET revision = greatest(revision, %(revision)s), waiting = %(waiting)s, problem = %(problem)s,
+       seen_at = now()
+ WHERE project_id = %(project)s AND name = %(name)s AND state = 'attached'
+
+-- name: nodes
+-- All nodes that ever followed.
+SELECT n.*, p.revision - n.revision AS lag, n.seen_at > now() - interval '30 seconds' AS alive
+  FROM filestore.project_nodes n JOIN filestore.projects p ON p.id = n.project_id WHERE n.project_id = %(project)s ORDER BY n.name
+
+-- name: begin_job
+-- No row: one of its kind runs.
+INSERT INTO filestore.project_jobs (id, project_id, kind, options, principal)
+VALUES (%(id)s, %(project)s, %(kind)s, %(options)s::jsonb, %(principal)s)
+ON CONFLICT (project_id, kind) WHERE state = 'running' DO NOTHING RETURNING *
+
+-- name: running_job
+-- The job of this kind that runs.
+SELECT j.* FROM filestore.project_jobs j WHERE j.project_id = %(project)s AND j.kind = %(kind)s AND j.state = 'running'
+
+-- name: running_jobs
+-- Those that have not ended.
+SELECT j.* FROM filestore.project_jobs j WHERE j.project_id = %(project)s AND j.state = 'running'
+
+-- name: advance_job
+-- How far it is.
+UPDATE filestore.project_jobs SET phase = %(phase)s, items_done = items_done + %(items)s, bytes_done = bytes_done + %(bytes)s,
+       items_total = greatest(items_total, %(items_total)s), bytes_total = greatest(bytes_total, %(bytes_total)s)
+ WHERE id = %(id)s AND state = 'running'
+
+-- name: end_job
+-- It has ended, and ends once.
+UPDATE filestore.project_jobs SET state = %(state)s, problem = %(problem)s, phase = 'ended', ended_at = now()
+ WHERE id = %(id)s AND state = 'running'
+
+-- name: jobs
+-- A page of a project's jobs, the newest first.
+SELECT j.* FROM filestore.project_jobs j
+ WHERE j.project_id = %(project)s AND (%(before)s::timestamptz IS NULL OR (j.started_at, j.id) < (%(before)s, %(before_id)s::uuid))
+ ORDER BY j.started_at DESC, j.id DESC LIMIT %(limit)s

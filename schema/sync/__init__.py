@@ -1,0 +1,1 @@
+"""Projects that follow their files to every server: trees, plans, manifests, tiers. Pure; standard library only."""

@@ -1,0 +1,142 @@
+"""Projects: close of a 1 KiB file -> visible on another node, and small files per second, beside what the disk and the hot store do
+alone. `make bench BENCH=sync`.
+
+The floor of one file is a put and a get through NATS on this machine; that of many is hashing and writing them twice.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from activities.sync.nats.link import NatsLink
+from activities.sync.nats.store import NatsHot
+from tests.bench.running import BenchService, service, stack
+from tests.fix_stack import REPOSITORY
+
+PATIENCE_S = 300.0
+
+
+@contextmanager
+def nodes(running: BenchService, folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Two agents on a new project."""
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    mount = running.local_mount(folder / "mount")
+    running.call("POST", "/v1/projects", name=name, backendMountId=int(mount))
+    started = []
+    for node in ("a", "b"):
+        (folder / node).mkdir()
+        words = [
+            sys.executable,
+            "-m",
+            "workers.sync_node",
+            name,
+            str(folder / node),
+            "--node",
+            node,
+            "--url",
+            running.url,
+        ]
+        environment = {**os.environ, "FILESTORE_TOKEN": running.token, "PYTHONDONTWRITEBYTECODE": ""}
+        with open(folder / f"{node}.log", "wb") as log:
+            started.append(subprocess.Popen(words, cwd=REPOSITORY, env=environment, stdout=log, stderr=log))
+    try:
+        yield folder / "a", folder / "b"
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait()
+
+
+def wait(path: Path) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not path.exists():
+        if time.monotonic() > end:
+            raise SystemExit(f"{path} did not come")
+        time.sleep(0.0005)
+
+
+def one_file(a: Path, b: Path, number: int) -> float:
+    content = os.urandom(1024)
+    (a / f"one-{number}").write_bytes(content)
+    begun = time.perf_counter()
+    wait(b / f"one-{number}")
+    return time.perf_counter() - begun
+
+
+def many(a: Path, b: Path, number: int) -> float:
+    """Seconds from the first write to the last file there."""
+    contents = [os.urandom(1024) for _ in range(number)]
+    (a / "many").mkdir()
+    begun = time.perf_counter()
+    for index, content in enumerate(contents):
+        (a / "many" / str(index)).write_bytes(content)
+    end = time.monotonic() + PATIENCE_S
+    while not (b / "many").is_dir() or len(os.listdir(b / "many")) < number:
+        if time.monotonic() > end:
+            raise SystemExit("the files did not come")
+        time.sleep(0.02)
+    return time.perf_counter() - begun
+
+
+def alone(folder: Path, number: int) -> float:
+    """Hashed and written twice: the least there is to do for many files."""
+    contents = [os.urandom(1024) for _ in range(number)]
+    begun = time.perf_counter()
+    for where in ("x", "y"):
+        (folder / where).mkdir()
+        for index, content in enumerate(contents):
+            hashlib.sha256(content).hexdigest()
+            (folder / where / str(index)).write_bytes(content)
+    return time.perf_counter() - begun
+
+
+async def bare(url: str, times: int) -> list[float]:
+    """A put and a get through NATS."""
+    hot, project = NatsHot(NatsLink(url)), uuid.uuid4().hex
+    taken = []
+    for _ in range(times):
+        content = os.urandom(1024)
+        sha = hashlib.sha256(content).hexdigest()
+        begun = time.perf_counter()
+        await hot.put(project, sha, content)
+        await hot.get(project, sha, 1024)
+        taken.append(time.perf_counter() - begun)
+    await hot.close()
+    return sorted(taken)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--files", type=int, default=100)
+    parser.add_argument("--many", type=int, default=10_000)
+    arguments = parser.parse_args()
+    print(f"load {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as folder, stack("nats") as running, service(running, Path(folder)) as served:
+        floor = asyncio.run(bare(running.env["NATS_URL"], arguments.files))
+        with nodes(served, Path(folder)) as (a, b):
+            (a / "first").write_bytes(b"1")
+            wait(b / "first")
+            taken = sorted(one_file(a, b, number) for number in range(arguments.files))
+            seconds, least = many(a, b, arguments.many), alone(Path(folder), arguments.many)
+    p99 = taken[int(len(taken) * 0.99) - 1]
+    shown, least_shown = median(taken) * 1e3, median(floor) * 1e3
+    print(f"1 KiB, close -> visible: min {taken[0] * 1e3:.1f} ms, median {shown:.1f}, p99 {p99 * 1e3:.1f}")
+    print(
+        f"  put and get in NATS: min {floor[0] * 1e3:.1f} ms, median {least_shown:.1f}; ratio {shown / least_shown:.1f}"
+    )
+    count = arguments.many
+    print(f"{count} files of 1 KiB: {count / seconds:.0f}/s; hashed and written twice: {count / least:.0f}/s")
+
+
+if __name__ == "__main__":
+    main()

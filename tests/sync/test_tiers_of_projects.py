@@ -1,0 +1,113 @@
+"""Contents between the stores, on the real service: no eviction, wiped hot store, lying cold one or collection loses any."""
+
+import os
+from pathlib import Path
+
+import psycopg
+
+from tests.fix_service import MountOfTest, Service, until
+from tests.sync.test_projects import ProjectOfTest, sha_of
+
+LARGE = b"large" * 200_000
+
+
+def ended(project: ProjectOfTest, kind: str) -> bool:
+    jobs = project.call("GET", "/jobs")["data"]["jobs"]
+    return any(one["kind"] == kind and one["state"] == "succeeded" for one in jobs)
+
+
+def work(project: ProjectOfTest, kind: str, **body: object) -> None:
+    """Until it has ended well."""
+    id = project.call("POST", f"/{kind}", 202, json=body)["data"]["id"]
+
+    def over() -> bool:
+        (job,) = [one for one in project.call("GET", "/jobs")["data"]["jobs"] if one["id"] == id]
+        assert job["state"] != "failed", job
+        return bool(job["state"] == "succeeded")
+
+    assert until(over), project.call("GET", "/jobs")
+
+
+def tiers(project: ProjectOfTest) -> dict[str, int]:
+    return {tier: one["objects"] for tier, one in project.shown()["objects"].items()}
+
+
+def cold_files(mount: MountOfTest) -> list[Path]:
+    return [path for path in (mount.root / ".filestore/cold").rglob("*") if path.is_file()]
+
+
+def test_contents_go_cold_and_come_back(service: Service, mount: MountOfTest) -> None:
+    """One story: archived after the commit, evicted, read, pinned, promoted, deactivated, reactivated."""
+    project = ProjectOfTest(service, mount)
+    project.commit(project.change("small", b"small"), project.change("large", LARGE))
+    assert until(lambda: tiers(project) == {"hot_cold": 2})
+    assert until(lambda: project.call("GET", "/commits")["data"]["revisions"][0]["durability"] == "cold")
+    assert project.call("POST", "/pin", json={"shas": [sha_of(b"small")]})["data"] == {"pinned": 1}
+    work(project, "evict")
+    assert tiers(project) == {"hot_cold": 1, "cold": 1}
+    assert project.call("GET", f"/objects/{sha_of(LARGE)}") == LARGE
+    work(project, "promote")
+    assert tiers(project) == {"hot_cold": 2}
+    work(project, "deactivate")
+    assert (tiers(project), project.shown()["state"]) == ({"cold": 2}, "inactive")
+    refused = project.commit({"kind": "mkdir", "path": "d"}, status=409)["error"]
+    assert (refused["code"], refused["details"]["state"]) == ("WRONG_STATE", "inactive")
+    assert project.call("GET", f"/objects/{sha_of(b'small')}") == b"small"
+    work(project, "reactivate")
+    assert (tiers(project), project.shown()["state"]) == ({"hot_cold": 2}, "active")
+    project.commit({"kind": "mkdir", "path": "d"})
+
+
+def test_a_cold_copy_that_is_not_what_it_should_be_keeps_the_hot_one(service: Service, mount: MountOfTest) -> None:
+    project = ProjectOfTest(service, mount)
+    project.commit(project.change("f", b"content"))
+    assert until(lambda: tiers(project) == {"hot_cold": 1})
+    (copy,) = cold_files(mount)
+    copy.write_bytes(b"CONTENT")
+    work(project, "evict")
+    assert project.call("GET", f"/objects/{sha_of(b'content')}") == b"content"
+    assert until(lambda: tiers(project) == {"hot_cold": 1}), "it is archived anew"
+    assert copy.read_bytes() == b"CONTENT"
+    assert b"content" in [one.read_bytes() for one in cold_files(mount)]
+
+
+def test_a_hot_store_that_lost_everything_is_made_anew(service: Service, mount: MountOfTest) -> None:
+    project = ProjectOfTest(service, mount)
+    project.commit(project.change("f", b"content"), project.change("large", LARGE))
+    assert until(lambda: tiers(project) == {"hot_cold": 2})
+    wipe_hot(service)
+    assert until(lambda: project.service.call("GET", "/ready").status_code == 200)
+    assert project.call("GET", f"/objects/{sha_of(b'content')}") == b"content"
+    work(project, "resync")
+    assert tiers(project) == {"cold": 2}
+    work(project, "promote")
+    assert tiers(project) == {"hot_cold": 2}
+    assert project.commit(project.change("g", b"new"))["data"]["revision"] == 2
+
+
+def wipe_hot(service: Service) -> None:
+    """Its data is gone while it runs, and it is killed: it comes back with nothing."""
+    pid = service.stack.pid("nats")
+    data = service.stack.folder / "data" / "nats" / "jetstream"
+    for path in sorted(data.rglob("*"), reverse=True):
+        path.unlink() if not path.is_dir() else path.rmdir()
+    service.stack.kill("nats")
+    service.stack.wait_restarted("nats", pid)
+
+
+def test_what_nothing_needs_is_collected_and_nothing_else(service: Service, mount: MountOfTest) -> None:
+    service.restart(FILESTORE_SYNC_GRACE_SECONDS="0")
+    project = ProjectOfTest(service, mount, keepDays=0)
+    project.commit(project.change("f", b"first"))
+    project.commit(project.change("f", b"second", b"first"))
+    project.put(os.urandom(10))
+    assert until(lambda: tiers(project) == {"hot_cold": 3})
+    work(project, "gc")
+    assert tiers(project) == {"hot_cold": 3}, "what was put a moment ago may be about to be committed"
+    with psycopg.connect(service.env["FILESTORE_DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("UPDATE filestore.project_objects SET lease_until = NULL")
+    work(project, "gc")
+    assert tiers(project) == {"hot_cold": 1}
+    assert [one.read_bytes() for one in cold_files(mount)] == [b"second"]
+    assert project.call("GET", f"/objects/{sha_of(b'second')}") == b"second"
+    project.call("GET", f"/objects/{sha_of(b'first')}", 404)

@@ -1,0 +1,418 @@
+"""A node agent: one folder follows a project, and the project follows the folder.
+
+Each round looks at what may have changed on either side, plans on it, changes the folder, commits, and remembers what is agreed.
+A round may stop anywhere: the next one begins from what is there then. What can not be done now (the service is silent, a file is
+in motion) is done later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from schema.sync.changes import change_of
+from schema.sync.commits import REFUSED
+from schema.sync.ignore import NAME as IGNORE_FILE
+from schema.sync.merge import ConflictRule
+from schema.sync.plan import StepKind, SyncPlan, SyncStep, plan, settled
+from schema.sync.trees import EntryKind, TreeEntry, ancestors
+from workers.syncing.folder import FolderGone, NodeFolder, TemporaryFile, Unrest
+from workers.syncing.link import PACK_BYTES, SMALL_MAX, ServiceLink, ServiceRefuses, ServiceSilent, path_in
+from workers.syncing.state import AgentState, LocalFile
+from workers.syncing.watch import FolderWatch
+
+log = structlog.get_logger("node")
+
+BATCH = 1000
+"""Changes of one commit"""
+BEAT_SECONDS = 5.0
+RESCAN_SECONDS = 600.0
+AGAIN_FIRST_SECONDS, AGAIN_MAX_SECONDS = 0.2, 10.0
+_REST_SECONDS = 0.3
+"""A file that was in motion is looked at again after so long"""
+
+
+class NodeAgent:
+    def __init__(
+        self, folder: NodeFolder, link: ServiceLink, *, quiet: float = 0.01, rescan: float = RESCAN_SECONDS
+    ) -> None:
+        self._folder, self._link, self._quiet, self._rescan_seconds = folder, link, quiet, rescan
+        self._local: dict[bytes, LocalFile] = {}
+        self._news = asyncio.Event()
+        self._pages: asyncio.Queue[dict[str, Any]] = asyncio.Queue(1)
+        self._open: set[bytes] = set()
+        """Paths on which the sides may differ"""
+        self._unrest: set[bytes] = set()
+        """In motion, or not to be read: nothing is known of them now, least of all that they are gone"""
+        self._problem: str | None = None
+        self.commits = self.placed = 0
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        project = await self._first()
+        self._state = AgentState(self._folder.state_file, project["id"])
+        self._open |= {path for path in self._state.seen.keys() | self._state.agreed.keys()
+                       if self._state.seen.get(path) != self._state.agreed.get(path)}  # fmt: skip
+        loop = asyncio.get_running_loop()
+        self._watch = FolderWatch(
+            self._folder.root, lambda path, directory: self._folder.ignore.leaves_out(path, directory=directory), self._quiet,
+            lambda: wake(loop, self._news),
+        ).start()  # fmt: skip
+        tasks = [asyncio.create_task(one) for one in (self._follow(), self._beat(), self._rescan())]
+        try:
+            await self._rounds()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(self._watch.stop)
+            self._state.close()
+
+    async def _first(self) -> dict[str, Any]:
+        pause = AGAIN_FIRST_SECONDS
+        while True:
+            try:
+                await self._link.attach(socket.gethostname(), self._folder.root.decode("utf-8", "replace"))
+                project = await self._link.project()
+                self._rule = ConflictRule(project["conflictRule"])
+                return project
+            except ServiceSilent as error:
+                log.info("the service is silent", why=str(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, AGAIN_MAX_SECONDS)
+
+    async def _rounds(self) -> None:
+        pause = AGAIN_FIRST_SECONDS
+        while True:
+            try:
+                seconds = await self._round()
+                pause, self._problem = AGAIN_FIRST_SECONDS, None
+            except (ServiceSilent, ServiceRefuses, FolderGone) as error:
+                self._problem = str(error)[:500]
+                log.info("what is waiting waits on", why=self._problem)
+                seconds, pause = pause, min(2 * pause, AGAIN_MAX_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._news.wait()
+            self._news.clear()
+
+    # -- what the service says -----------------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        """Pages of changes, one at a time: the next is asked for once this one is taken."""
+        since, pause = self._state.cursor, AGAIN_FIRST_SECONDS
+        while True:
+            try:
+                page = await self._link.changes(since, wait=True)
+                pause = AGAIN_FIRST_SECONDS
+            except (ServiceSilent, ServiceRefuses) as error:
+                self._problem = str(error)[:500]
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, AGAIN_MAX_SECONDS)
+                continue
+            since = page["nextSince"]
+            if page["changes"]:
+                await self._pages.put(page)
+                self._news.set()
+
+    async def _beat(self) -> None:
+        while True:
+            with suppress(ServiceSilent, ServiceRefuses):
+                revision = int(self._state.cursor.partition(".")[0])
+                answer = await self._link.beat(revision, len(self._open) + self._watch.waiting, self._problem)
+                await self._put_wanted(answer["wanted"])
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def _put_wanted(self, wanted: Iterable[str]) -> None:
+        """Contents that both stores have lost, and this folder has."""
+        missing = set(wanted)
+        if missing:
+            await self._upload({one.entry.sha: path for path, one in self._local.items() if one.entry.sha in missing})
+
+    async def _rescan(self) -> None:
+        while True:
+            await asyncio.sleep(self._rescan_seconds)
+            self._watch.doubt()
+            self._news.set()
+
+    # -- a round -------------------------------------------------------------------------------------------------------
+
+    async def _round(self) -> float:
+        """In how many seconds the next one is due at the latest."""
+        self._take_pages()
+        rest, trees, seconds = self._watch.take()
+        looked = await asyncio.to_thread(self._look, rest, trees)
+        paths = self._concerned(self._open | looked) - self._unrest
+        if paths:
+            try:
+                await self._bring_together(paths)
+            finally:
+                self._remember(paths)
+        return min(seconds, _REST_SECONDS) if self._open else seconds
+
+    def _take_pages(self) -> None:
+        while not self._pages.empty():
+            page = self._pages.get_nowait()
+            for row in page["changes"]:
+                self._see(row)
+            self._state.cursor = page["nextSince"]
+
+    def _see(self, row: Mapping[str, Any]) -> None:
+        entry = None
+        if row["kind"] != "delete":
+            entry = TreeEntry(EntryKind(row["entryKind"]), row["mode"], row["sha"] or "", row["sizeBytes"])
+        if row["kind"] == "move":
+            self._see_path(path_in(row, "sourcePath"), None, row["revision"])
+        self._see_path(path_in(row), entry, row["revision"])
+
+    def _see_path(self, path: bytes, entry: TreeEntry | None, revision: int) -> None:
+        """What this node committed itself it has seen, though it has not followed that far."""
+        if revision < self._state.revisions.get(path, 0):
+            return
+        self._state.revisions[path] = revision
+        if entry is None:
+            self._state.seen.pop(path, None)
+        else:
+            self._state.seen[path] = entry
+        self._open.add(path)
+
+    def _look(self, rest: set[bytes], trees: set[bytes]) -> set[bytes]:
+        """The paths that are not what they were. In a thread."""
+        self._folder.check()
+        if IGNORE_FILE in rest or b"" in trees:
+            self._folder.read_ignore()
+            trees = trees | {b""} if IGNORE_FILE in rest else trees
+        paths = set(rest)
+        for top in trees:
+            paths |= set(self._folder.walk(top))
+            for tree in (self._local, self._state.agreed):
+                paths |= {path for path in tree if not top or path == top or path.startswith(top + b"/")}
+        changed: set[bytes] = set()
+        for path in paths:
+            changed |= self._look_at(path)
+        return changed
+
+    def _look_at(self, path: bytes) -> set[bytes]:
+        before = self._local.get(path)
+        known = (before.entry.sha, before.key) if before and before.key else self._state.hashes.get(path)
+        try:
+            now = self._folder.look(path, known)
+        except Unrest:
+            self._unrest.add(path)
+            self._watch.again(path, _REST_SECONDS)
+            return set()
+        self._unrest.discard(path)
+        if now is None:
+            gone = (
+                [one for one in self._local if one.startswith(path + b"/")] if before and before.entry.directory else []
+            )
+            for one in [path, *gone]:
+                self._local.pop(one, None)
+            return {path, *gone} if before is not None else ({path} if path in self._state.agreed else set())
+        self._local[path] = now
+        new = {above for above in ancestors(path) if above not in self._local}
+        for above in new:
+            self._look_at(above)
+        same = before is not None and before.entry == now.entry == self._state.agreed.get(path)
+        return new if same else new | {path}
+
+    def _concerned(self, paths: set[bytes]) -> set[bytes]:
+        """With the directories above, and all that lies in a directory that goes."""
+        known = paths | {above for path in paths for above in ancestors(path)}
+        gone = tuple(path + b"/" for path in paths if self._is_directory(path))
+        if gone:
+            for tree in (self._local, self._state.seen, self._state.agreed):
+                known |= {path for path in tree if path.startswith(gone)}
+        return known
+
+    def _is_directory(self, path: bytes) -> bool:
+        """In one tree and not in all of them."""
+        local = self._local.get(path)
+        entries = [local.entry if local else None, self._state.seen.get(path), self._state.agreed.get(path)]
+        kinds = {None if entry is None else entry.kind for entry in entries}
+        return EntryKind.DIRECTORY in kinds and len(kinds) > 1
+
+    async def _bring_together(self, paths: set[bytes]) -> None:
+        made = self._planned(paths)
+        if made.local:
+            await self._change_folder(made.local)
+            paths |= {path for step in made.local for path in (step.path, step.source) if path is not None}
+            made = self._planned(paths)
+        remote = [step for step in made.remote if step.path not in made.held]
+        paths |= {path for step in remote for path in (step.path, step.source) if path is not None}
+        for start in range(0, len(remote), BATCH):
+            await self._commit(remote[start : start + BATCH])
+
+    def _planned(self, paths: set[bytes]) -> SyncPlan:
+        local = {path: self._local[path].entry for path in paths if path in self._local}
+        seen = {path: self._state.seen[path] for path in paths if path in self._state.seen}
+        agreed = {path: self._state.agreed[path] for path in paths if path in self._state.agreed}
+        return plan(local, seen, agreed, self._rule, self._link.node)
+
+    def _remember(self, paths: set[bytes]) -> None:
+        local = {path: self._local[path].entry for path in paths if path in self._local}
+        seen = {path: self._state.seen[path] for path in paths if path in self._state.seen}
+        agreed = {path: self._state.agreed[path] for path in paths if path in self._state.agreed}
+        now = settled(local, seen, agreed)
+        for path in paths:
+            if path in now:
+                self._state.agreed[path] = now[path]
+            else:
+                self._state.agreed.pop(path, None)
+        self._open = {path for path in self._open | paths if self._differs(path)}
+        self._state.keep(paths, self._local)
+
+    def _differs(self, path: bytes) -> bool:
+        local = self._local.get(path)
+        return (None if local is None else local.entry) != self._state.seen.get(path)
+
+    # -- into the folder -----------------------------------------------------------------------------------------------
+
+    async def _change_folder(self, steps: Iterable[SyncStep]) -> None:
+        """Steps in their order; contents of small files come many at a time, before any of them is placed."""
+        chosen = list(steps)
+        puts = [step.after for step in chosen if step.kind is StepKind.PUT and step.after is not None]
+        small = {entry.sha: entry for entry in puts if entry.size <= SMALL_MAX}
+        contents = await self._small(small)
+        for step in chosen:
+            try:
+                await self._take(step, contents)
+            except Unrest:
+                self._watch.again(step.path, _REST_SECONDS)
+            self._open.add(step.path)
+
+    async def _small(self, wanted: Mapping[str, TreeEntry]) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        left = list(wanted)
+        while left:
+            page = left[:500]
+            came = await self._link.fetch(page)
+            found |= came
+            rest = [sha for sha in page if sha not in came]
+            left = left[500:] + (rest if came else [])
+        return found
+
+    async def _take(self, step: SyncStep, contents: Mapping[str, bytes]) -> None:
+        before = self._local.get(step.path)
+        if (before.entry if before else None) != step.before:
+            return
+        if step.kind is not StepKind.PUT:
+            source = self._local.get(step.source) if step.source is not None else None
+            self._settle(step, await asyncio.to_thread(self._folder.take, step, before, source))
+            return
+        assert step.after is not None
+        file = await asyncio.to_thread(self._folder.temporary)
+        try:
+            if await self._filled(file, step.after, before, step.path, contents):
+                await asyncio.to_thread(self._put, step, step.after, before, file)
+        finally:
+            file.drop()
+
+    async def _filled(
+        self,
+        file: TemporaryFile,
+        entry: TreeEntry,
+        before: LocalFile | None,
+        path: bytes,
+        contents: Mapping[str, bytes],
+    ) -> bool:
+        """False: no store has it now."""
+        if before is not None and before.key and before.entry.sha == entry.sha and entry.size <= SMALL_MAX:
+            file.write(await asyncio.to_thread(self._folder.read, path, before.key))
+        elif entry.size > SMALL_MAX:
+            async with self._link.stream(entry.sha) as stream:
+                async for piece in stream:
+                    await asyncio.to_thread(file.write, piece)
+        elif entry.sha in contents:
+            file.write(contents[entry.sha])
+        else:
+            return False
+        return True
+
+    def _put(self, step: SyncStep, entry: TreeEntry, before: LocalFile | None, file: TemporaryFile) -> None:
+        """What is there then is known by its identity: its events are no change."""
+        made = file.finish(entry)
+        self._local[step.path] = self._folder.place(file.name, step.path, before, made)
+        self.placed += 1
+
+    def _settle(self, step: SyncStep, now: LocalFile | None) -> None:
+        if step.source is not None:
+            self._local.pop(step.source, None)
+            self._open.add(step.source)
+        if now is None:
+            self._local.pop(step.path, None)
+        else:
+            self._local[step.path] = now
+
+    # -- to the project ------------------------------------------------------------------------------------------------
+
+    async def _commit(self, steps: list[SyncStep]) -> None:
+        contents = {step.after.sha: step.path for step in steps if step.kind is StepKind.PUT and step.after is not None}
+        lost = await self._upload({sha: path for sha, path in contents.items()})
+        steps = [step for step in steps if step.after is None or step.after.sha not in lost]
+        if not steps:
+            return
+        changes = [change_of(step) for step in steps]
+        try:
+            answer = await self._link.commit(uuid.uuid4().hex, changes)
+        except ServiceRefuses as refused:
+            if refused.code != "OBJECTS_NEEDED":
+                raise
+            needed = set(refused.details["needed"])
+            await self._upload({one.entry.sha: path for path, one in self._local.items() if one.entry.sha in needed})
+            answer = await self._link.commit(uuid.uuid4().hex, changes)
+        self.commits += 1
+        self._overlay(steps, answer)
+
+    def _overlay(self, steps: Iterable[SyncStep], answer: Mapping[str, Any]) -> None:
+        other = {path_in(row): row["reason"] for row in answer["other"]}
+        for step in steps:
+            for path, entry in ((step.source, None), (step.path, step.after)):
+                if path is None:
+                    continue
+                if path not in other:
+                    self._see_path(path, entry, answer["revision"])
+                    if entry is None:
+                        self._state.agreed.pop(path, None)
+                    else:
+                        self._state.agreed[path] = entry
+                elif other[path] == REFUSED:
+                    log.warning("a conflict waits for a decision", path=path.decode("utf-8", "replace"))
+
+    async def _upload(self, contents: Mapping[str, bytes]) -> set[str]:
+        """Those that are not as they were any more, by now: they are looked at again."""
+        lost: set[str] = set()
+        needed = set(await self._link.needed(contents)) if len(contents) > 1 else set(contents)
+        held: dict[str, bytes] = {}
+        for sha in needed:
+            path = contents[sha]
+            known = self._local.get(path)
+            if known is None or known.key is None or known.entry.sha != sha:
+                lost.add(sha)
+                continue
+            try:
+                if known.entry.size > SMALL_MAX:
+                    await self._link.put(sha, known.entry.size, self._folder.pieces(path))
+                    continue
+                held[sha] = await asyncio.to_thread(self._folder.read, path, known.key)
+            except (Unrest, ServiceRefuses):
+                lost.add(sha)
+                self._watch.again(path, _REST_SECONDS)
+            if sum(map(len, held.values())) > PACK_BYTES:
+                await self._link.put_many(held)
+                held = {}
+        if held:
+            await self._link.put_many(held)
+        return lost
+
+
+def wake(loop: asyncio.AbstractEventLoop, news: asyncio.Event) -> None:
+    """From another thread."""
+    with suppress(RuntimeError):  # the loop is closed: the process ends
+        loop.call_soon_threadsafe(news.set)

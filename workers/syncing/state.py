@@ -1,0 +1,95 @@
+"""What a node knows, in SQLite beside its folder: what the project had at the cursor, what was agreed, and the hashes of its files.
+
+All of it can be lost: then everything is hashed again, and what differs is merged as two first versions.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from schema.sync.trees import EntryKind, TreeEntry
+
+StatKey = tuple[int, int, int, int, int]
+"""Inode, size, modification and change in nanoseconds, permissions: the same key is the same content"""
+
+
+def stat_key(found: os.stat_result) -> StatKey:
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_mode & 0o7777
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """`key` None: a directory."""
+
+    entry: TreeEntry
+    key: StatKey | None = None
+
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS seen (path BLOB PRIMARY KEY, kind TEXT, mode INTEGER, sha TEXT, size INTEGER, revision INTEGER);
+CREATE TABLE IF NOT EXISTS agreed (path BLOB PRIMARY KEY, kind TEXT, mode INTEGER, sha TEXT, size INTEGER);
+CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, sha TEXT, ino INTEGER, size INTEGER, mtime INTEGER, ctime INTEGER,
+                                  mode INTEGER);
+"""
+
+_FORGET = "DELETE FROM facts; DELETE FROM seen; DELETE FROM agreed; DELETE FROM files;"
+
+
+class AgentState:
+    """`revisions`: of a path that the project has, or had until then, the revision that last changed it as this node knows."""
+
+    def __init__(self, file: str, project: str) -> None:
+        self._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(_TABLES)
+        if self._fact("project") != project:
+            self._db.executescript(_FORGET)
+            self._db.execute("INSERT INTO facts VALUES ('project', ?)", (project,))
+        self.cursor = self._fact("cursor") or "0"
+        self.seen: dict[bytes, TreeEntry] = {}
+        self.revisions: dict[bytes, int] = {}
+        for path, kind, mode, sha, size, revision in self._db.execute("SELECT * FROM seen"):
+            self.revisions[path] = revision
+            if kind is not None:
+                self.seen[path] = TreeEntry(EntryKind(kind), mode, sha, size)
+        rows = self._db.execute("SELECT * FROM agreed")
+        self.agreed = {path: TreeEntry(EntryKind(kind), mode, sha, size) for path, kind, mode, sha, size in rows}
+        self.hashes = {path: (sha, tuple(key)) for path, sha, *key in self._db.execute("SELECT * FROM files")}
+
+    def _fact(self, name: str) -> str | None:
+        row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep(self, paths: Iterable[bytes], local: Mapping[bytes, LocalFile]) -> None:
+        """What is known of these paths, and how far the log was followed: together."""
+        chosen = list(paths)
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("INSERT OR REPLACE INTO facts VALUES ('cursor', ?)", (self.cursor,))
+        self._db.executemany(
+            "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)", [self._seen(path) for path in chosen]
+        )
+        there = [path for path in chosen if path in self.agreed]
+        self._db.executemany("DELETE FROM agreed WHERE path = ?", [(p,) for p in chosen if p not in self.agreed])
+        self._db.executemany(
+            "INSERT OR REPLACE INTO agreed VALUES (?, ?, ?, ?, ?)", [_row(p, self.agreed[p]) for p in there]
+        )
+        files = [(path, local[path].entry.sha, *key) for path in chosen if path in local and (key := local[path].key)]
+        self._db.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in chosen])
+        self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", files)
+        self._db.execute("COMMIT")
+
+    def _seen(self, path: bytes) -> tuple[object, ...]:
+        entry, revision = self.seen.get(path), self.revisions.get(path, 0)
+        return (path, None, None, None, None, revision) if entry is None else (*_row(path, entry), revision)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def _row(path: bytes, entry: TreeEntry) -> tuple[object, ...]:
+    return path, entry.kind.value, entry.mode, entry.sha, entry.size
