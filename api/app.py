@@ -1,9 +1,12 @@
 """Put the front together: `create_app(services)`. The process that made the services opens and closes them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from api.access import holds, tenants
 from api.access import routes as tokens
@@ -69,8 +72,14 @@ from api.uploads import routes as uploads_of_every_kind
 from api.uploads.direct import routes as direct
 from api.uploads.tus import routes as resumable
 from api.uploads.tus.turns import Turns
+from schema.settings import Settings
 from schema.version import VERSION
 
+EXPOSED = [
+    "ETag", "Location", "Content-Range", "Content-Disposition", "Repr-Digest", "Retry-After", "X-Request-Id", "Tus-Resumable",
+    "Upload-Offset", "Upload-Length", "Upload-Expires",
+]  # fmt: skip
+"""Headers of answers that a page of another origin may read"""
 ROUTERS = (
     tokens,
     tenants,
@@ -135,6 +144,7 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
         redirect_slashes=False,
         docs_url=None,  # pages/docs.py
         redoc_url=None,
+        openapi_url="/openapi.json" if services.settings.docs else None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # api/metrics, and trace ids in the journal
     )
     services = replace(services, commands=CountedCommands(services.commands, counts))
@@ -154,9 +164,31 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
     app.state.downloads = Downloads(services.pool, services.announce)
     app.state.metrics = metrics.Sources(counts, Looks(services.pool, services.vitals), lambda: feed.followers)
     for module in ROUTERS:
+        if module is docs and not settings.docs:
+            continue
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them
     errors.install(app)
     openapi.install(app)
     # Counted outside of what answers defects, so that those are counted too.
-    surround(app, Sockets, partial(CountedRequests, counts=counts), middleware.RequestIds, EnoughDescriptors)
+    surround(
+        app,
+        Sockets,
+        partial(CountedRequests, counts=counts),
+        middleware.RequestIds,
+        *_cors(settings),
+        EnoughDescriptors,
+    )
     return app
+
+
+def _cors(settings: Settings) -> list[Callable[[ASGIApp], ASGIApp]]:
+    """Pages of these origins may ask, with a token that they have; no cookie of ours exists that could be sent along."""
+    if not settings.origins:
+        return []
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+    return [
+        partial(
+            CORSMiddleware, allow_origins=settings.origins, allow_methods=methods, allow_headers=["*"],
+            expose_headers=EXPOSED, max_age=600,
+        )
+    ]  # fmt: skip

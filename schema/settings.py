@@ -96,6 +96,10 @@ class Settings(BaseSettings):
     """Folders, separated by colons, with files that a stored secret may refer to as `file:/path`"""
     bootstrap_token: str | None = None
     """An admin token that is made valid at start; only its hash is stored."""
+    cors_origins: str = ""
+    """Origins, separated by commas, whose pages may send requests with tokens from browsers. Nothing: none may."""
+    docs: bool = True
+    """Whether /docs and /openapi.json are there"""
     oidc_path: str | None = Field(None, min_length=1)
     """YAML or JSON file of issuers whose tokens (OpenID Connect) are taken, and what they are worth"""
     metrics_token: str | None = Field(None, min_length=1)
@@ -265,6 +269,10 @@ class Settings(BaseSettings):
     @property
     def roots_of_mounts(self) -> list[str]:
         return [root for root in self.local_roots.split(":") if root]
+
+    @property
+    def origins(self) -> list[str]:
+        return [one.strip() for one in self.cors_origins.split(",") if one.strip()]
 
     @property
     def variables_of_secrets(self) -> list[str]:

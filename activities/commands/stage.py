@@ -243,9 +243,10 @@ def transfer(fetch: Fetch, executor: Executor, row: record_store.Row) -> Copied:
     content = fetch(source)
     try:
         stage = pour(content, executor.open_stage(row.id, at))
+        whole = content.unchanged()
     finally:
         content.close()
-    if stage.sha256 != source.sha256:
+    if not whole or source.sha256 not in (None, stage.sha256):
         executor.discard_stage(row.id, stage.identity)
         raise _changed(source)
     executor.seal([], [row.id])

@@ -67,15 +67,19 @@ def timed(work: Callable[[], object], count: int) -> Figures:
 
 
 def latencies(ours: BenchService, mount: str, stop: Callable[[], bool]) -> Figures:
-    """Of small commands, one after the other."""
-    taken, began = list[float](), time.perf_counter()
+    """Of small commands, one after the other; and how many were not taken, which count with their time."""
+    taken, began, refused = list[float](), time.perf_counter(), 0
     with httpx2.Client(headers={"Authorization": f"Bearer {ours.token}"}, timeout=60) as client:
         while not stop():
             at = time.perf_counter()
             body = {"backendMountId": int(mount), "path": f"small-{uuid.uuid4().hex}"}
-            client.post(ours.url + "/v1/directories", json=body).raise_for_status()
+            answer = client.post(ours.url + "/v1/directories", json=body)
+            if answer.status_code == 503:
+                refused += 1
+            else:
+                answer.raise_for_status()
             taken.append(time.perf_counter() - at)
-    return figures(taken, time.perf_counter() - began)
+    return figures(taken, time.perf_counter() - began) | {"refused": refused}
 
 
 def beside(ours: BenchService, mount: str) -> dict[str, Figures]:

@@ -37,10 +37,11 @@ def beside(name: str, trees: Trees, running: dict[str, int], idle: Figures, work
         finally:
             over.set()
             client.join()
-    p50, p99 = small[0]["p50_ms"], small[0]["p99_ms"]
+    p50, p99, refused = (small[0][label] for label in ("p50_ms", "p99_ms", "refused"))
     print(
         f"{name}: {taken['per_s']:.0f} per second; small commands p50 {p50:.0f} ms ({p50 / idle['p50_ms']:.2f} of idle),"
-        f" p99 {p99:.0f} ms ({p99 / idle['p99_ms']:.2f}); {memory.shown()}; load {os.getloadavg()[0]:.1f}",
+        f" p99 {p99:.0f} ms ({p99 / idle['p99_ms']:.2f}), {refused:.0f} not taken; {memory.shown()};"
+        f" load {os.getloadavg()[0]:.1f}",
         flush=True,
     )
 

@@ -158,3 +158,17 @@ def test_a_bucket_is_imported_and_its_objects_are_used_like_all_else(service: Se
     ended(service, asked(service, s3, "move", path="old/b", targetPath="marked/moved"))
     s3.put("late", b"x")
     assert ended(service, asked(service, s3, "import", path="late"))["progress"]["itemsDone"] == 1
+
+
+def test_what_has_no_hash_yet_goes_to_another_mount_and_back(
+    service: Service, mount: MountOfTest, s3: MountInBucket
+) -> None:
+    made = fill(mount.root, folders=1)
+    ended(service, asked(service, mount, "import", path=""))
+    result(service.copy(mount, "old/0/below/0.txt", "one", targetBackendMountId=s3.id), 201)
+    result(service.copy(mount, "old/0", "tree", targetBackendMountId=s3.id), 201)
+    assert s3.on_disk() == {"one": made["old/0/below/0.txt"], "tree": None, "tree/below": None} | {
+        "tree" + path.removeprefix("old/0"): content for path, content in made.items()
+    }
+    result(service.copy(s3, "tree", "back", targetBackendMountId=mount.id), 201)
+    assert mount.on_disk("back/below") == mount.on_disk("old/0/below")

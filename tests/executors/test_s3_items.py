@@ -191,15 +191,19 @@ def test_what_is_no_longer_in_the_trash_can_not_come_back(bench: Bench) -> None:
     assert restore.names == [] and bench.outside.trash()[f"{tree.task.trash}/f"] == b"one"
 
 
-@pytest.mark.parametrize("size", [0, 3, 9 << 20], ids=["empty", "small", "in parts"])
-def test_items_come_from_another_mount(bench: Bench, size: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "hashed"),
+    [(0, True), (3, True), (9 << 20, True), (3, False)],
+    ids=["empty", "small", "in parts", "no hash"],
+)
+def test_items_come_from_another_mount(bench: Bench, size: int, hashed: bool) -> None:
     other, path, content = MemoryExecutor(), NodePath(b"far"), bytes(size)
     origin = Bench(other, bench.outside)
     identity = origin.done(origin.create(b"far", content)).identity
     assert identity is not None
     tree = planted(bench, Step.CREATE)
     tree.executor.begin_tree(tree.task)
-    source = Source(b"file", "file", identity, path, sha256=hashlib.sha256(content).digest())
+    source = Source(b"file", "file", identity, path, sha256=hashlib.sha256(content).digest() if hashed else None)
 
     def fetch(wanted: Source) -> Content:
         return other.open(path)

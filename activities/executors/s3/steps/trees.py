@@ -134,9 +134,8 @@ class Items:
 
     def _bring_file(self, source: Source, key: str, *, again: bool = False) -> FoundObject | None:
         """The same from another mount: read, hashed and spooled, then put."""
-        assert self.fetch is not None and source.sha256 is not None
         there = self.bucket.head(key)
-        if there is not None and self._is_ours(there) and there.metadata.get(SHA256) == source.sha256.hex():
+        if there is not None and self._is_ours(there) and _has_content_of(there, source):
             return there
         stage = _stage_of(self.task.command, source.relative)
         drop_local(self.store, stage)
@@ -159,9 +158,11 @@ class Items:
         content = self.fetch(source)
         try:
             staged = pour(content, S3Writer(self.bucket, self.store.spool, stage, None))
+            if not content.unchanged():
+                raise _changed(source)
         finally:
             content.close()
-        if staged.sha256 != source.sha256:
+        if source.sha256 not in (None, staged.sha256):
             raise _changed(source)
         return staged
 
@@ -262,6 +263,13 @@ def _below(relative: bytes) -> bytes:
 def _at_once(work: Callable[[Source], R], items: Sequence[Source]) -> list[R]:
     with budgets.S3_ITEMS.build() as threads:
         return list(threads.map(work, items))
+
+
+def _has_content_of(there: FoundObject, source: Source) -> bool:
+    """Of what this command has put there before. A content without a hash is known by the file that it is in."""
+    if source.sha256 is None:
+        return there.size == source.identity.size
+    return there.metadata.get(SHA256) == source.sha256.hex()
 
 
 def _gone(source: Source) -> errors.FilestoreError:
