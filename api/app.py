@@ -8,8 +8,9 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from api.access import holds, tenants
+from api.access import approvals, holds, quotas, second_person, tenant_export, tenants
 from api.access import routes as tokens
+from api.access.approval_policies import Policies
 from api.access.audited import AuditedReads
 from api.access.issuers import read_issuers
 from api.access.limits import Budget
@@ -83,7 +84,10 @@ EXPOSED = [
 ROUTERS = (
     tokens,
     tenants,
+    tenant_export,
     holds,
+    quotas,
+    approvals,
     links,
     follow,
     uploads,
@@ -168,6 +172,7 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
             continue
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them
     errors.install(app)
+    second_person.install(app, Policies(settings.approvals_path))
     openapi.install(app)
     # Counted outside of what answers defects, so that those are counted too.
     surround(

@@ -20,7 +20,7 @@
     ├── RateLimited                                                           429
     ├── HeadersTooLarge                                                       431
     ├── MountOffline, Unavailable, OutcomeUnknown, StageLost, Overloaded      503
-    └── StorageFull                                                           507
+    └── StorageFull, QuotaExceeded                                            507
 
 The docstring of a class is its default message: what happened, then what to do next. `retryable` says whether the very
 same request can succeed later; a retryable failure is journaled, and the same key opens the next attempt of the command.
@@ -313,6 +313,14 @@ class StorageFull(FilestoreError):
     """The storage behind the mount is full. Nothing was changed; free some space and send the same key again."""
 
     code = "STORAGE_FULL"
+    retryable = True
+    retry_after_seconds = 30
+
+
+class QuotaExceeded(FilestoreError):
+    """There would be more here than a quota allows. Nothing was changed; free some space, or ask for a larger quota."""
+
+    code = "QUOTA_EXCEEDED"
     retryable = True
     retry_after_seconds = 30
 

@@ -28,5 +28,7 @@ class Lock(IntEnum):
     """One process takes events into the Timestore; held by its session, for as long as a batch takes"""
     TRASH = 720009
     """Plans that count on what the trash keeps share it; what is purged is marked alone. Ends with the transaction"""
+    QUOTA = 720010
+    """One `begin` at a time counts on a quota of more than one mount: the first half of a key of two; ends with the transaction"""
     ARCHIVE = 720020
     """One process writes to the archive of the journal; held by its session, for as long as a segment takes"""

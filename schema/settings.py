@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     """Environment variables that a stored secret may refer to as `env:NAME`; separated by commas, `*` stands for anything."""
     secrets_folders: str = "/run/secrets"
     """Folders, separated by colons, with files that a stored secret may refer to as `file:/path`"""
+    approvals_path: str | None = None
+    """A JSON file with the acts that wait for other people, and whose; see docs/access.md. None: nothing waits."""
     bootstrap_token: str | None = None
     """An admin token that is made valid at start; only its hash is stored."""
     cors_origins: str = ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.commands import holds
+from activities.commands import holds, quotas
 from activities.commands.fresh import FreshAttempts
 from activities.commands.rights import Rights
 from activities.executors.base import Identity, Locks, TreesByItem
@@ -132,6 +132,7 @@ class Begin:
                 verdict = held_content.judged(request, admission.judged(request, verdict))
                 verdict = rights.judged(request, found[request.id], verdict)
                 verdicts[request.id] = verdict if atomic_id else among(verdict, held)
+            verdicts = await quotas.judged(connection, mount, requests, found, verdicts)
             if atomic_id:
                 verdicts = decide_atomic(requests, found, verdicts)
             if admission.aside:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
-from activities.operations import forget, undo
+from activities.operations import forget, held, undo
 from activities.operations.purge import purge_page
 from activities.operations.restores import trash_page
 from activities.operations.rewinds import past_page
+from activities.operations.room import shortfall
 from activities.operations.subtrees import whole_trees
 from schema import errors
 from schema.faults import areach
@@ -68,6 +69,7 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
     if operation.kind in (OperationKind.UNDO, OperationKind.RESTORE):
         await purges.share(connection)
     items, after = await _pages(operation)(connection, operation, cursor)
+    items = await held.noted(connection, operation, items)
     changed_codes = undo.LEFT_CODES if operation.undo else forget.STAYS_CODES if operation.forgets else ()
     seen = locked.planned_entry or 0
     await plan_store.advance_plan(connection, operation.id, items, after or {}, seen, changed_codes=changed_codes)
@@ -75,7 +77,8 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
         return None
     locked = await _again(connection, operation.id)
     state = _planned(locked.operation, blocked=(after or {}).get("blocked"))
-    await plan_store.end_plan(connection, operation.id, state, STALE if locked.operation.stale else None)
+    warning = STALE if locked.operation.stale else await shortfall(connection, locked.operation)
+    await plan_store.end_plan(connection, operation.id, state, warning)
     return state
 
 

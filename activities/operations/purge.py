@@ -133,6 +133,8 @@ def _stayed(marked: Marked) -> list[ItemEnd]:
         ItemEnd(one.item, ItemState.SKIPPED, "NOT_NEEDED", "It does not lie in the trash any more.")
         for one in marked.gone
     ]
+    for item, hold in marked.held.items():
+        ends.append(ItemEnd(item, ItemState.SKIPPED, hold.refusal().code, hold.refusal().message))
     for item, operation in marked.counted_on.items():
         by = f"The operation {operation}" if operation else "A command"
         text = f"{by} that has not ended counts on it. Purge again after its end."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
+from activities.operations.held import HELD, noted
 from activities.operations.purge import purge_page
 from schema.ids import MountId, new_command_id
 from schema.operations.operation import Operation, OperationKind, Options
@@ -55,6 +56,6 @@ async def _anything(connection: Connection, operation: Operation) -> bool:
     cursor: Mapping[str, Any] = {"next": 0}
     while not cursor.get("end"):
         items, cursor = await purge_page(connection, operation, cursor)
-        if items:
+        if any(one.code != HELD for one in await noted(connection, operation, items)):
             return True
     return False

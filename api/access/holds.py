@@ -13,6 +13,8 @@ from starlette.responses import Response
 from api.access import acts
 from api.access.acts import ActDetails
 from api.access.admission import admit
+from api.access.approval_shapes import WAITS
+from api.access.second_person import second_person
 from api.http import openapi, responses
 from api.http.body import read_json
 from api.http.fields import Id, JsonBody, Moment, Query, Short, Text, read_query
@@ -22,11 +24,13 @@ from api.http.shapes import EXACT_PATH, CursorPagination, Shape
 from api.services import front_of
 from schema import paths
 from schema.access.acts import ActKind
+from schema.access.approvals import ApprovalAct
 from schema.errors import ContentHeld, InvalidRequest, NodeNotFound, NotFound, PathBusy, WrongState
 from schema.ids import MountId, NodeId
 from schema.paths import NodePath
 from schema.principals import Principal, authorise, readable
 from schema.store import begin, holds, nodes
+from schema.store.approvals import Matter
 from schema.store.holds import HoldRow, LockedHold
 
 if TYPE_CHECKING:
@@ -184,7 +188,7 @@ async def extend(request: Request) -> Response:
     "/v1/holds/{id}",
     operation_id="releaseHold",
     summary="Release a hold",
-    responses=openapi.answers({200: ("As it is now", ContentHold)}, "NOT_FOUND", "WRONG_STATE", "HELD"),
+    responses=openapi.answers({200: ("As it is now", ContentHold), 202: WAITS}, "NOT_FOUND", "WRONG_STATE", "HELD"),
     openapi_extra={"parameters": _PARAMETERS},
 )
 async def release(request: Request) -> Response:
@@ -195,6 +199,15 @@ async def release(request: Request) -> Response:
         found = await _locked(connection, principal, id)
         if found.kind == "retain" and found.runs:
             raise ContentHeld(f"This hold retains until {found.until}, and is not released before. Wait until then.")
+        seen = json.loads((await _row(connection, principal, id)).document)
+        matter = Matter(
+            subject=f"hold/{id}",
+            version=f"{found.kind} until {found.until}",
+            shown=seen,
+            mount=found.mount,
+            path=found.path,
+        )
+        await second_person(connection, request, principal, ApprovalAct.RELEASE_HOLD, matter)
         await holds.release(connection, id, principal.name)
         shown = (await _row(connection, principal, id)).document
         details = ActDetails(after=json.loads(shown))

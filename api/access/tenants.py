@@ -10,8 +10,10 @@ from starlette.responses import Response
 
 from api.access import acts
 from api.access.admission import admit
+from api.access.approval_shapes import WAITS
 from api.access.bodies import NewTenant, TenantFields, TenantsQuery
 from api.access.issuing import tenant_of
+from api.access.second_person import second_person
 from api.access.shapes import Tenant, TenantPage
 from api.http import openapi, responses
 from api.http.body import read_json
@@ -19,9 +21,11 @@ from api.http.fields import read_query
 from api.http.routes import Plain
 from api.services import front_of
 from schema.access.acts import ActKind
+from schema.access.approvals import ApprovalAct
 from schema.errors import InvalidRequest, NotFound
 from schema.principals import Principal
 from schema.store import tenants
+from schema.store.approvals import Matter
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -96,7 +100,9 @@ async def show(request: Request) -> Response:
     "/v1/tenants/{id}",
     operation_id="updateTenant",
     summary="Suspend a tenant, or let it go on",
-    responses=openapi.answers({200: ("As it is now", Tenant)}, "NOT_FOUND", "FORBIDDEN", "PAYLOAD_TOO_LARGE"),
+    responses=openapi.answers(
+        {200: ("As it is now", Tenant), 202: WAITS}, "NOT_FOUND", "FORBIDDEN", "PAYLOAD_TOO_LARGE"
+    ),
     openapi_extra={"parameters": _PARAMETERS, "requestBody": _CHANGES},
 )
 async def change(request: Request) -> Response:
@@ -108,6 +114,9 @@ async def change(request: Request) -> Response:
         before = json.loads(await _document(connection, name))
         if name == principal.tenant and body.state == "suspended":
             raise InvalidRequest("You would lock yourself out: this tenant looks after the others.")
+        if body.state == "suspended" and before["state"] != "suspended":
+            matter = Matter(subject=f"tenant/{name}", version=str(before["updatedAt"]), shown=before)
+            await second_person(connection, request, principal, ApprovalAct.SUSPEND_TENANT, matter, body)
         await tenants.change(connection, name, _changes(body, before))
         shown = await _document(connection, name)
         await acts.record(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from fastapi import APIRouter, Request
@@ -11,6 +12,7 @@ from starlette.responses import Response
 
 from activities.drift.observe import LookOrder
 from api.access.admission import admit
+from api.access.second_person import second_person
 from api.drift import decide
 from api.drift.bodies import DecisionBody
 from api.drift.queries import FindingsQuery, HeldLooksQuery
@@ -23,14 +25,19 @@ from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import front_of
 from schema import paths
-from schema.drift.looks import LookPlace, LookState
+from schema.access.approvals import ApprovalAct
+from schema.drift.looks import Look, LookPlace, LookState
 from schema.errors import InvalidRequest, NotFound, WrongState
 from schema.ids import MountId
 from schema.paths import NodePath
 from schema.principals import Principal, authorise, readable
 from schema.store import findings as store
 from schema.store import heals, looks
+from schema.store.approvals import Matter
 from workflows.drift.start import answer_audit, heal
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
 
 router = APIRouter(route_class=Plain, tags=["drift"])
 
@@ -140,12 +147,12 @@ async def _answer(request: Request, *, yes: bool) -> Response:
             raise NotFound("No look of this id waits.")
         for place in look.places:
             authorise(principal, "reconcile", look.mount, NodePath(place.path), tree=place.subtree)
-        if look.reason == heals.HEAL and not await heals.answer(connection, look.mount, id, principal.name, yes=yes):
-            raise WrongState("A person has said yes to this look already.")
-        if not yes:
+        if yes:
+            await _release(connection, request, principal, id, look)
+        else:
+            if look.reason == heals.HEAL:
+                await heals.answer(connection, look.mount, id, principal.name, yes=False)
             await looks.give_up(connection, id, LookState.DISCARDED, f"{principal.name} has refused it.")
-        elif look.reason != heals.HEAL and not await looks.release(connection, look.mount, id, principal.name):
-            raise WrongState("A person has said yes to this look already.")
     plan = look.plan or {}
     order = LookOrder(
         look.mount, look.reason, principal.name, True, look.by_hand, [place.path.hex() for place in look.places],
@@ -158,6 +165,23 @@ async def _answer(request: Request, *, yes: bool) -> Response:
     answer = _data({"looks": [{"id": id, "backendMountId": look.mount, "reason": look.reason, "plan": plan}]})
     answer.status_code = 202
     return answer
+
+
+async def _release(connection: Connection, request: Request, principal: Principal, id: int, look: Look) -> None:
+    """Raises WrongState, and what a policy has to say."""
+    plan = orjson.dumps(look.plan or {}, option=orjson.OPT_SORT_KEYS)
+    matter = Matter(
+        subject=f"look/{id}", version=hashlib.sha256(plan).hexdigest(), shown={"reason": look.reason, "plan": look.plan},
+        mount=look.mount, path=NodePath(look.places[0].path) if len(look.places) == 1 else None,
+    )  # fmt: skip
+    async with connection.transaction():
+        if look.reason == heals.HEAL:
+            goes_on = await heals.answer(connection, look.mount, id, principal.name, yes=True)
+        else:
+            goes_on = await looks.release(connection, look.mount, id, principal.name)
+        if not goes_on:
+            raise WrongState("A person has said yes to this look already.")
+        await second_person(connection, request, principal, ApprovalAct.RELEASE_BRAKE, matter)
 
 
 @router.get(

@@ -67,6 +67,7 @@ STATUS: Mapping[str, int] = {
     "STAGE_LOST": 503,
     "OVERLOADED": 503,
     "STORAGE_FULL": 507,
+    "QUOTA_EXCEEDED": 507,
     "HELD": 423,
 }
 PROBLEM = "application/problem+json"

@@ -10,6 +10,8 @@ from starlette.responses import Response
 
 from api.access import acts
 from api.access.admission import admit, admit_everywhere
+from api.access.approval_shapes import WAITS
+from api.access.second_person import second_person
 from api.http import openapi, responses
 from api.http.body import read_json
 from api.http.exports import by_offset, exported
@@ -24,11 +26,13 @@ from api.mounts.register import WriteAct
 from api.mounts.shapes import Mount, MountPage
 from api.services import Front, front_of
 from schema.access.acts import ActKind
+from schema.access.approvals import ApprovalAct
 from schema.errors import BackendNotFound
 from schema.ids import MountId
 from schema.paths import ROOT
 from schema.principals import Principal, authorise
 from schema.store import mounts
+from schema.store.approvals import Matter
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -142,7 +146,7 @@ async def update(request: Request) -> Response:
     status_code=204,
     operation_id="removeMount",
     summary="Remove a mount",
-    responses=openapi.answers({204: "Removed"}, "BACKEND_NOT_FOUND", "PATH_BUSY", "CHILDREN_EXIST"),
+    responses=openapi.answers({202: WAITS, 204: "Removed"}, "BACKEND_NOT_FOUND", "PATH_BUSY", "CHILDREN_EXIST"),
     openapi_extra={"parameters": [openapi.path_id("The mount"), *openapi.query_of(RemoveQuery)]},
 )
 async def remove(request: Request) -> Response:
@@ -154,7 +158,14 @@ async def remove(request: Request) -> Response:
     authorise(principal, "mounts", mount, ROOT)
     query = read_query(RemoveQuery, request.query_params)
     act = _act(request, principal, mount, ActKind.REMOVE_MOUNT)
-    await register.remove(front, principal, mount, act, forget=query.forget)
+
+    async def agreed(connection: Connection, of: MountId, **fields: dict[str, Any]) -> None:
+        seen = fields["before"]
+        matter = Matter(subject=f"mount/{of}", version=str(seen.get("updatedAt")), shown=seen, mount=of)
+        await second_person(connection, request, principal, ApprovalAct.REMOVE_MOUNT, matter)
+        await act(connection, of, **fields)
+
+    await register.remove(front, principal, mount, agreed, forget=query.forget)
     front.mounts.forget()
     await front.services.executors.refresh()
     return Response(status_code=204)

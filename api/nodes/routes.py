@@ -31,7 +31,7 @@ from schema import paths
 from schema.errors import InvalidRequest, NodeNotFound, NotADirectory
 from schema.ids import MountId, NodeId
 from schema.nodes import NodeKind
-from schema.paths import ROOT
+from schema.paths import ROOT, NodePath
 from schema.principals import Principal, authorise, readable
 from schema.store import nodes
 from schema.store.nodes import EVERYTHING, LIVING, Matching, PageEnd, Rolled
@@ -60,7 +60,7 @@ async def tree(request: Request) -> Response:
     authorise(principal, "read", mount.id)
     conditions = _list("tree", mount.id, path.raw, query)
     after = _after(query, conditions, DEPTHS)
-    matching = _matching(query, principal, mount.id)
+    matching = _matching(query, principal, mount.id, path)
     page = await front.reads.run(
         lambda connection: nodes.tree(
             connection, mount.id, path, depth=query.depth, limit=query.limit, offset=query.offset, after=after,
@@ -167,10 +167,10 @@ async def _children(
     matching, path = _matching(query), ROOT
     if principal.access.narrowed:
         async with front.services.pool.connection() as connection:
-            found = await nodes.by_id(connection, directory, principal.tenant)
+            found = await nodes.place_of(connection, directory, principal.tenant)
         if found is None:
             return None
-        matching, path = _matching(query, principal, found.mount), found.path
+        matching, path = _matching(query, principal, *found), found[1]
     return await front.reads.run(
         lambda connection: nodes.children(
             connection, directory, principal.tenant, limit=query.limit, offset=query.offset, after=after,
@@ -180,13 +180,16 @@ async def _children(
 
 
 def _matching(
-    query: NodesQuery | ChildrenQuery, principal: Principal | None = None, mount: MountId | None = None
-) -> Matching:
-    """What is asked for, of that what the principal may read."""
+    query: NodesQuery | ChildrenQuery, principal: Principal | None = None, mount: MountId | None = None,
+    path: NodePath = ROOT,
+) -> Matching:  # fmt: skip
+    """What is asked for, of that what the principal may read. Postgres looks through the grants for each row: it gets those alone
+    that are about what lies at the path or below it."""
     asked = _asked(query)
-    if principal is None or mount is None or (places := principal.access.places("read", mount)).whole:
+    if principal is None or mount is None:
         return asked
-    return replace(asked, readable=places)
+    places = principal.access.places("read", mount).below(path)
+    return asked if places.whole else replace(asked, readable=places)
 
 
 def _asked(query: NodesQuery | ChildrenQuery) -> Matching:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from api.access.admission import admit
+from api.access.second_person import waits_for_others
 from api.http import openapi
 from api.http.body import read_text
 from api.http.exports import exported
@@ -20,6 +21,7 @@ from api.operations.bodies import ItemsQuery, KindBody, NewOperation, NewUndo, O
 from api.operations.shapes import ItemPage, Operation, OperationItem, OperationPage, example
 from api.services import front_of
 from schema import paths
+from schema.access.approvals import ApprovalAct
 from schema.errors import FilestoreError
 from schema.ids import MountId
 from schema.operations.operation import OperationKind, OperationState
@@ -58,6 +60,8 @@ async def create(request: Request) -> Response:
     body = NewOperation.model_validate_json(text)
     if body.kind == "purge":
         await admit(request, "mounts")
+        if waits_for_others(request, principal, ApprovalAct.PURGE):
+            body = body.model_copy(update={"plan_only": True})  # what is agreed to is its plan: `apply` asks
     operation = await make.operation_of(front, principal, body, read_correlation(request.headers))
     key = read_key(request.headers, body.idempotency_key)
     asked = body.model_dump(mode="json", exclude={"idempotency_key"})

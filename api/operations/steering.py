@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access.admission import admit
+from api.access.second_person import second_person
 from api.http import openapi
 from api.http.body import read_json
 from api.http.keys import read_correlation, read_key
@@ -18,6 +19,7 @@ from api.operations import answers, make
 from api.operations.bodies import ApplyBody, CancelBody, ControlBody, LimitsChange, ManyBody, RetryBody, UndoBody
 from api.operations.shapes import Operation
 from api.services import front_of
+from schema.access.approvals import ApprovalAct
 from schema.errors import IdempotencyConflict, VersionConflict
 from schema.ids import new_command_id
 from schema.operations import operation as operations
@@ -27,6 +29,7 @@ from schema.principals import Principal
 from schema.store import imports
 from schema.store import operation_turns as turn_store
 from schema.store import operations as store
+from schema.store.approvals import Matter
 from workflows.operations.start import drive
 
 if TYPE_CHECKING:
@@ -170,10 +173,20 @@ async def _steered(
     async with front.services.pool.connection() as connection, connection.transaction():
         asked = AskedControl(control, body, key, chosen)
         operation, steered = await steer_one(connection, principal, id, asked)
+        if control is Control.APPLY and operation.kind is OperationKind.PURGE and steered is not None:
+            await second_person(connection, request, principal, ApprovalAct.PURGE, _plan_of(operation), body)
         shown = await answers.document(connection, id, principal)
     if steered is not None and steered.state.moves:
         front.services.start(drive, mount=operation.mount_id, id=id, turn=steered.turn, plans=False)
     return answers.answered(shown, 202)
+
+
+def _plan_of(operation: operations.Operation) -> Matter:
+    """A plan is never made anew: its turn and its items say which one was seen."""
+    return Matter(
+        subject=f"operation/{operation.id}", version=f"{operation.turn}/{operation.items}", mount=operation.mount_id,
+        path=operation.path, shown={"id": operation.id, "kind": operation.kind, "items": operation.items},
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,10 @@ class Taking:
 
 def takes(command: Command, found: Situation) -> list[Taking]:
     """Every place where what is there now would not be there any more, or be something else. What is only copied, described, or
-    brought back to a free name takes nothing."""
+    brought back to a free name takes nothing. A heal takes what it has found."""
     here = Taking(command.mount_id, command.node_path, True)
-    old = command.kind is CommandKind.RESTORE and command.content_version is not None
+    heals = command.finding_version is not None and found.finding is not None and bool(found.finding.facts)
+    old = command.kind is CommandKind.RESTORE and (command.content_version is not None or heals)
     taken = [here] if old or command.kind in (CommandKind.DELETE, CommandKind.MOVE) else []
     appears = found.there if found.there is not None else found.here
     brings = command.kind in (CommandKind.MOVE, CommandKind.COPY, CommandKind.UPLOAD)

@@ -1,7 +1,7 @@
 """All paths of a mount where one action is allowed, in a form that is asked quickly, here and in Postgres."""
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +39,14 @@ class Reach:
         inside = bisect_right(self.bounds, path.raw + b"/") % 2 == 1
         begins = bisect_right(self.bounds, high) > bisect_right(self.bounds, low)
         return inside or begins or any(glob.may_meet_below(path) for glob in self.globs)
+
+    def below(self, path: NodePath) -> "Reach":
+        """The same for the path and all below it, with only what is about them: a list of a directory asks for each of its rows."""
+        globs = [glob for glob in self.globs if glob.may_meet_below(path)]
+        if bisect_right(self.bounds, path.raw + b"/") % 2 == 1:
+            return Reach([b""], globs, self._by_start)
+        low, high = path.as_directory, path.raw + b"0" if path.raw else b"\xff" * 300
+        return Reach(self.bounds[bisect_left(self.bounds, low) : bisect_left(self.bounds, high)], globs, self._by_start)
 
     @property
     def expression(self) -> str | None:
@@ -82,6 +90,10 @@ class Places:
     def hold_tree(self, path: NodePath) -> bool:
         """The path and whatever may be below it."""
         return self.allowed.covers(path) and not self.denied.meets(path)
+
+    def below(self, path: NodePath) -> "Places":
+        """The same for the path and all below it."""
+        return Places(self.allowed.below(path), self.denied.below(path))
 
     @property
     def whole(self) -> bool:

@@ -11,6 +11,7 @@
     feed             positions are gapless from 1
     operations       what an operation counts is what its items say; what is in flight has a command that runs
     metastore        once it has caught up, the records are the nodes
+    quotas           what quotas count is what the nodes add up to, and what the trash keeps
     rest             after a sweep: nothing runs, nothing is claimed, nothing waits to be cleared
 
 Each is a module of this name with a function `check`; the feed, which belongs to no mount, stands with the events. Facts
@@ -19,9 +20,23 @@ come in as plain values (`facts`; `workers/check.py` gathers them); what is wron
 program put files there, or a command already said that one did.
 """
 
-from schema.check import commands, disk, events, journal, kept, metastore, operations, rest, rollups, snapshots, tree
+from schema.check import (
+    commands,
+    disk,
+    events,
+    journal,
+    kept,
+    metastore,
+    operations,
+    quotas,
+    rest,
+    rollups,
+    snapshots,
+    tree,
+)
 from schema.check.events import COMPLETED, feed
 from schema.check.facts import (
+    ChargeFacts,
     CommandFacts,
     EntryFacts,
     EventFacts,
@@ -29,6 +44,7 @@ from schema.check.facts import (
     ListedFacts,
     NodeFacts,
     OperationFacts,
+    QuotaFacts,
     RecordedFacts,
     RecordFacts,
     SnapshotFacts,
@@ -42,6 +58,7 @@ from schema.check.kept import wanted_places
 
 __all__ = [
     "COMPLETED",
+    "ChargeFacts",
     "CommandFacts",
     "EntryFacts",
     "EventFacts",
@@ -51,6 +68,7 @@ __all__ = [
     "ListedFacts",
     "NodeFacts",
     "OperationFacts",
+    "QuotaFacts",
     "RecordFacts",
     "RecordedFacts",
     "Severity",
@@ -77,6 +95,7 @@ def check(record: RecordFacts, storage: StorageFacts | None, *, stage_max_age: f
         *events.check(record.journal, record.events),
         *operations.check(record.operations),
         *metastore.check(record.nodes, record.metastore),
+        *quotas.check(record),
         *rest.check(record, storage.stages if storage else (), stage_max_age),
     ]
     if storage is not None:

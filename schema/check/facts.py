@@ -38,6 +38,8 @@ class NodeFacts:
     identity: Sequence[int | str] | None = None
     drifted: bool = False
     """Its last command said that another program had changed it."""
+    charged_to: str | None = None
+    """The principal that has put it there"""
 
     @property
     def living(self) -> bool:
@@ -104,6 +106,28 @@ class TotalsFacts:
     files: int = 0
     directories: int = 0
     children: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeFacts:
+    """Bytes and how many."""
+
+    size: int = 0
+    count: int = 0
+
+    def plus(self, size: int, count: int) -> "ChargeFacts":
+        return ChargeFacts(self.size + size, self.count + count)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaFacts:
+    """A quota, and what it counts on this mount."""
+
+    id: int
+    path: bytes | None
+    principal: str | None
+    trash: bool
+    used: ChargeFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +238,9 @@ class RecordFacts:
     operations: Sequence[OperationFacts] = ()
     metastore: Sequence[RecordedFacts] | None = None
     """None: the Metastore has not caught up with the feed, so nothing can be said of it"""
+    charges: Mapping[str | None, ChargeFacts] | None = None
+    """By principal; of None what the trash keeps. None: not read"""
+    quotas: Sequence[QuotaFacts] = ()
     now: datetime | None = None
 
 

@@ -27,6 +27,7 @@ class FindingKind(StrEnum):
     FEED = "feed"
     OPERATIONS = "operations"
     METASTORE = "metastore"
+    QUOTAS = "quotas"
     REST = "rest"
     UNCHECKED = "unchecked"
     """Nothing is known to be wrong; it could not be looked at."""

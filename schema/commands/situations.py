@@ -132,6 +132,8 @@ class Situation:
     """The version the client asked for; of a deleted node the last one that lived"""
     too_deep: bool = False
     """Something below the directory would have a path longer than any may be, where it would lie then"""
+    limited: bool = False
+    """Its tenant has a quota"""
     finding: KnownFinding | None = None
     metadata: tuple[int, int] | None = None
     """Bytes of the node's metadata, as it is and as a change of it would leave it"""

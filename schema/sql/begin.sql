@@ -28,6 +28,7 @@ SELECT n.id, p.directory_path || n.name AS path
 -- nothing here may become a scan.
 SELECT i.id, i.n, CASE i.n WHEN 0 THEN nextval('filestore.nodes_id_seq') END AS fresh_node,
        m.state AS mount_state, m.access_mode AS mount_access, z.facts AS freeze,
+       EXISTS (SELECT FROM filestore.quotas q WHERE q.tenant = i.tenant OFFSET 0) AS limited,
        c.id::text AS known_id, c.status::text AS known_status, c.attempt AS known_attempt,
        encode(c.request_hash, 'hex') AS known_hash, c.retryable AS known_retryable, c.code AS known_code,
        c.owner_workflow AS known_owner, c.outcome::text AS known_outcome, c.request->>'head' AS known_head,

@@ -17,7 +17,8 @@ SELECT node_id AS node, state::text, node_version AS version, size_bytes AS size
 -- All nodes, deleted ones too. `drifted`: the last command, or look, on it said that another program had changed it.
 SELECT id, mount_id, parent_id, name, directory_path, depth, kind::text, state::text, version, size_bytes, sha256,
        filestore.node_identity(nodes) AS identity,
-       coalesce(last_drift_at >= coalesce(greatest(last_modified_at, last_reconciled_at), created_at), false) AS drifted
+       coalesce(last_drift_at >= coalesce(greatest(last_modified_at, last_reconciled_at), created_at), false) AS drifted,
+       charged_to
   FROM filestore.nodes WHERE mount_id = %(mount)s
 
 -- name: journal
@@ -119,3 +120,20 @@ SELECT (SELECT count(*) FROM filestore.commands WHERE status = 'running' AND mou
      + (SELECT count(*) FROM filestore.cleanups WHERE mount_id = ANY(%(mounts)s))
      + (SELECT count(*) FROM filestore.outbox
          WHERE position IS NULL AND transaction < pg_snapshot_xmin(pg_current_snapshot())) AS outstanding
+
+-- name: charges
+-- What is counted of principals on a mount, and (without a principal) of its trash: what was folded, and what was appended since.
+SELECT x.principal, sum(x.size_bytes)::bigint AS size_bytes, sum(x.node_count)::bigint AS node_count
+  FROM (SELECT principal, size_bytes, node_count FROM filestore.charges WHERE mount_id = %(mount)s
+         UNION ALL
+        SELECT principal, size_bytes, node_count FROM filestore.charge_deltas WHERE mount_id = %(mount)s) x
+ GROUP BY x.principal HAVING sum(x.size_bytes) <> 0 OR sum(x.node_count) <> 0
+
+-- name: quotas
+-- The quotas that count something of a mount, and what they count of it.
+SELECT q.id, q.path, q.principal, q.trash, u.bytes, u.nodes
+  FROM filestore.backend_mounts m
+  JOIN filestore.quotas k ON k.tenant = m.tenant AND (k.mount_id IS NULL OR k.mount_id = m.id)
+ CROSS JOIN LATERAL (SELECT x.* FROM jsonb_populate_record(k, jsonb_build_object('mount_id', m.id)) x OFFSET 0) q
+ CROSS JOIN LATERAL filestore.quota_use_v1(q) u
+ WHERE m.id = %(mount)s AND m.removed_at IS NULL

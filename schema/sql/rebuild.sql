@@ -94,6 +94,14 @@ WITH RECURSIVE upward AS (
 INSERT INTO filestore.rollups (directory_id, size_bytes, file_count, directory_count, child_count)
 SELECT directory, sum(bytes), sum(files), sum(directories), sum(children) FROM upward GROUP BY directory
 
+-- name: charges
+-- What the trash of each mount keeps. Who had put what there is not in the archive: no principal is charged for it.
+INSERT INTO filestore.charges (mount_id, principal, size_bytes, node_count)
+SELECT n.mount_id, NULL, sum(k.size_bytes), count(*)
+  FROM (SELECT s.node_id, s.content_place, max(s.size_bytes) AS size_bytes FROM filestore.snapshots s
+         WHERE s.content_place IS NOT NULL AND s.kind = 'file' GROUP BY s.node_id, s.content_place) k
+  JOIN filestore.nodes n ON n.id = k.node_id GROUP BY n.mount_id
+
 -- name: go_on
 -- Ids go on behind those that were given. The feed begins anew, far behind every position that a consumer may have: it is told
 -- that events are gone, and starts from a snapshot. Commands and their keys are gone, as though they had been pruned.

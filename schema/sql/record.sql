@@ -150,7 +150,7 @@ WITH created AS (
     INSERT INTO filestore.nodes (id, tenant, mount_id, parent_id, name, name_text, directory_path, directory_text, depth, kind,
         state, version, size_bytes, sha256, checksum, mime_type, original_name, metadata, device, inode, birth_ns, observed_size,
         observed_mtime_ns, observed_ctime_ns, observed_mode, observed_links, s3_etag, s3_version_id, observed_at, observed_by,
-        last_modified_at, last_drift_at)
+        last_modified_at, last_drift_at, charged_to)
     SELECT i.node, c.tenant, c.mount_id, i.parent, l.name, c.request->>'name_text',
            CASE WHEN i.kind = 'directory' THEN l.path || '\x2f'::bytea END,
            CASE WHEN i.kind = 'directory' THEN l.directory_text || (c.request->>'name_text') || '/' END,
@@ -158,7 +158,7 @@ WITH created AS (
            coalesce(o.checksum, c.request->>'checksum'), coalesce(o.mime_type, c.request->>'mime_type'),
            coalesce(o.original_name, c.request->>'original_name'), coalesce(o.metadata, c.request->'metadata', '{}'),
            s.device, s.inode, s.birth_ns, s.size, s.mtime_ns, s.ctime_ns, s.mode, s.links, s.etag, s.version,
-           now(), c.id, now(), CASE WHEN i.drift IS NOT NULL THEN now() END
+           now(), c.id, now(), CASE WHEN i.drift IS NOT NULL THEN now() END, c.principal
       FROM filestore.commands c
      CROSS JOIN LATERAL jsonb_populate_record(NULL::filestore.command_intent, c.intent) i
      CROSS JOIN LATERAL filestore.place_v1(i, c.path) l
@@ -191,6 +191,7 @@ WITH changed AS (
                               THEN coalesce(l.directory_text || (c.request->>'name_text') || '/', n.directory_text) END,
         size_bytes = CASE i.step WHEN 'replace' THEN i.size ELSE n.size_bytes END,
         sha256 = CASE i.step WHEN 'replace' THEN decode(i.sha256, 'hex') ELSE n.sha256 END,
+        charged_to = CASE i.step WHEN 'replace' THEN c.principal ELSE n.charged_to END,
         checksum = CASE i.step WHEN 'replace' THEN coalesce(o.checksum, c.request->>'checksum') ELSE n.checksum END,
         mime_type = CASE WHEN i.step = 'replace' AND c.kind <> 'restoreNode'
                          THEN coalesce(o.mime_type, c.request->>'mime_type') ELSE n.mime_type END,

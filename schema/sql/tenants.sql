@@ -21,3 +21,47 @@ SELECT t.name, json_build_object(
   FROM filestore.tenants t
  WHERE (%(only)s::text IS NULL OR t.name = %(only)s) AND (%(after)s::text IS NULL OR t.name > %(after)s)
  ORDER BY t.name LIMIT %(limit)s
+
+-- name: export_mounts
+-- The mounts of a tenant, those that were removed too, without their secrets.
+SELECT m.id, json_build_object('type', 'mount', 'id', m.id, 'mountKey', m.mount_key, 'backendKind', m.backend_kind,
+           'rootPath', m.root_path, 'bucket', m.bucket, 'prefix', m.prefix, 'config', m.config, 'accessMode', m.access_mode,
+           'state', m.state, 'displayName', m.display_name, 'description', m.description, 'labels', m.labels,
+           'createdAt', m.created_at, 'removedAt', m.removed_at)::text AS line
+  FROM filestore.backend_mounts m WHERE m.tenant = %(tenant)s AND m.id > %(after)s ORDER BY m.id LIMIT %(limit)s
+
+-- name: export_tokens
+-- Its tokens and their grants. No token is told, nor its hash.
+SELECT t.id, json_build_object('type', 'token', 'id', t.id, 'principal', t.principal, 'description', t.description,
+           'scopes', t.scopes, 'grants', filestore.grants_of_v1(t.id), 'hint', t.hint, 'createdBy', t.created_by,
+           'createdAt', t.created_at, 'expiresAt', t.expires_at, 'revokedAt', t.revoked_at)::text AS line
+  FROM filestore.tokens t WHERE t.tenant = %(tenant)s AND t.id > %(after)s ORDER BY t.id LIMIT %(limit)s
+
+-- name: export_holds
+-- Its holds, those that ended too.
+SELECT h.id, json_build_object('type', 'hold', 'id', h.id, 'backendMountId', h.mount_id,
+           'path', encode(h.path, 'escape'), 'kind', h.kind, 'reason', h.reason, 'until', h.until, 'by', h.created_by,
+           'createdAt', h.created_at, 'releasedBy', h.released_by, 'releasedAt', h.released_at)::text AS line
+  FROM filestore.holds h WHERE h.tenant = %(tenant)s AND h.id > %(after)s ORDER BY h.id LIMIT %(limit)s
+
+-- name: export_quotas
+-- Its quotas, with what there is.
+SELECT q.id, json_build_object('type', 'quota', 'id', q.id, 'backendMountId', q.mount_id, 'path', encode(q.path, 'escape'),
+           'principal', q.principal, 'maxBytes', q.max_bytes, 'maxNodes', q.max_nodes, 'softBytes', q.soft_bytes,
+           'softNodes', q.soft_nodes, 'trash', q.trash, 'usedBytes', u.bytes, 'usedNodes', u.nodes,
+           'peakBytes', q.peak_bytes, 'peakNodes', q.peak_nodes)::text AS line
+  FROM filestore.quotas q CROSS JOIN LATERAL filestore.quota_use_v1(q) u
+ WHERE q.tenant = %(tenant)s AND q.id > %(after)s ORDER BY q.id LIMIT %(limit)s
+
+-- name: export_nodes
+-- Its nodes as clients read them, deleted ones too. A page goes through the ids, which all tenants share.
+SELECT d.id, '{"type":"node",' || substring(d.document_text FROM 2) AS line
+  FROM filestore.node_documents d WHERE d.tenant = %(tenant)s AND d.id > %(after)s ORDER BY d.id LIMIT %(limit)s
+
+-- name: export_journal
+-- What was done, with before and after.
+SELECT j.id, json_build_object('type', 'entry', 'id', j.id, 'command', j.kind, 'commandId', j.command_id,
+           'backendMountId', j.mount_id, 'nodeId', j.node_id, 'path', encode(j.path, 'escape'), 'principal', j.principal,
+           'tokenId', j.token_id, 'outcome', j.outcome, 'code', j.code, 'before', j.before, 'after', j.after,
+           'correlationId', j.correlation_id, 'recordedAt', j.recorded_at)::text AS line
+  FROM filestore.journal_entries j WHERE j.tenant = %(tenant)s AND j.id > %(after)s ORDER BY j.id LIMIT %(limit)s

@@ -269,8 +269,8 @@ UPDATE filestore.nodes n
 -- name: settle
 -- The nodes of a copied directory, and their first versions. Their ids were given when they were staged.
 WITH arrived AS (
-    SELECT e.*, c.id AS command, r.id AS root, r.mount_id, r.tenant, r.directory_path AS root_path, r.directory_text AS root_text,
-           r.depth AS root_depth, coalesce(p.node_id, r.id) AS parent_id
+    SELECT e.*, c.id AS command, c.principal, r.id AS root, r.mount_id, r.tenant, r.directory_path AS root_path,
+           r.directory_text AS root_text, r.depth AS root_depth, coalesce(p.node_id, r.id) AS parent_id
       FROM filestore.commands c
      CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = (c.intent->>'node')::bigint OFFSET 0) r
      CROSS JOIN LATERAL (SELECT k.* FROM filestore.staged_entries k WHERE k.command_id = c.id OFFSET 0) e
@@ -282,7 +282,7 @@ WITH arrived AS (
     INSERT INTO filestore.nodes (id, tenant, mount_id, parent_id, name, name_text, directory_path, directory_text, depth, kind,
         state, version, size_bytes, sha256, checksum, mime_type, original_name, metadata, device, inode, birth_ns, observed_size,
         observed_mtime_ns, observed_ctime_ns, observed_mode, observed_links, s3_etag, s3_version_id, observed_at, observed_by,
-        last_modified_at)
+        last_modified_at, charged_to)
     SELECT a.node_id, a.tenant, a.mount_id, a.parent_id,
            CASE octet_length(a.parent) WHEN 0 THEN a.path ELSE substring(a.path FROM octet_length(a.parent) + 2) END, a.name_text,
            CASE WHEN a.kind = 'directory' THEN a.root_path || a.path || '\x2f'::bytea END,
@@ -290,7 +290,7 @@ WITH arrived AS (
            a.root_depth + a.depth, a.kind, 'active', 1, a.size_bytes, a.sha256, o.checksum, o.mime_type, o.original_name,
            coalesce(v.metadata, '{}'),
            s.device, s.inode, s.birth_ns, s.size, s.mtime_ns, s.ctime_ns, s.mode, s.links, s.etag, s.version,
-           now(), a.command, now()
+           now(), a.command, now(), a.principal
       FROM arrived a
      CROSS JOIN LATERAL filestore.identity_v1(a.identity) s
      CROSS JOIN LATERAL (SELECT k.checksum, k.mime_type, k.original_name FROM filestore.nodes k

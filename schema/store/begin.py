@@ -173,6 +173,7 @@ def _situation(request: Command, ends: Mapping[int, DictRow], by_item: Collectio
         known=known,
         named=replace(named, below=row["below"] or 0) if named else None,
         old=_old(row["old"]),
+        limited=row["limited"],
         metadata=None if row["metadata_after"] is None else (row["metadata_before"], row["metadata_after"]),
     )
 

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, LiteralString
 
 from schema.check import (
+    ChargeFacts,
     CommandFacts,
     EntryFacts,
     EventFacts,
     FeedFacts,
     NodeFacts,
     OperationFacts,
+    QuotaFacts,
     RecordedFacts,
     RecordFacts,
     SnapshotFacts,
@@ -46,6 +48,8 @@ async def record(connection: Connection, mount: MountId) -> tuple[RecordFacts, i
             open_uploads=[row["id"] async for row in _rows(connection, SQL["open_uploads"], mount)],
             operations=[_operation(row) async for row in _rows(connection, SQL["operations"], mount)],
             metastore=await _metastore(connection, mount) if moment["caught_up"] else None,
+            charges={row["principal"]: _charge(row) async for row in _rows(connection, SQL["charges"], mount)},
+            quotas=[_quota(row) async for row in _rows(connection, SQL["quotas"], mount)],
             now=moment["now"],
         )
     return found, moment["last_entry"] or 0
@@ -84,6 +88,7 @@ def _node(row: DictRow) -> NodeFacts:
     return NodeFacts(
         row["id"], row["parent_id"], row["name"], row["kind"], row["state"], row["version"], row["size_bytes"],
         row["sha256"], row["depth"], row["directory_path"], row["mount_id"], row["identity"], row["drifted"],
+        row["charged_to"],
     )  # fmt: skip
 
 
@@ -127,3 +132,12 @@ def _operation(row: DictRow) -> OperationFacts:
         row["stray"],
         row["miscounted"],
     )
+
+
+def _charge(row: DictRow) -> ChargeFacts:
+    return ChargeFacts(row["size_bytes"], row["node_count"])
+
+
+def _quota(row: DictRow) -> QuotaFacts:
+    path = None if row["path"] is None else bytes(row["path"])
+    return QuotaFacts(row["id"], path, row["principal"], row["trash"], ChargeFacts(row["bytes"], row["nodes"]))

@@ -139,7 +139,7 @@ async def cover(connection: Connection, id: str, subtrees: Collection[tuple[Moun
 
 
 async def end_plan(connection: Connection, id: str, state: OperationState, refusal: str | None = None) -> None:
-    """`refusal`: why it does not run."""
+    """`refusal`: why it does not run, or what will be refused of it."""
     await connection.execute(SQL["end_plan"], {"id": id, "state": state, "refusal": refusal})
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import orjson
 
+from schema.access.holds import HoldInForce, Taking
 from schema.ids import MountId
 from schema.locks import Lock
 from schema.operations.operation import ItemKind, OperationItem
 from schema.paths import NodePath
 from schema.sql import load
+from schema.store import holds
 from schema.store.begin import lock_mounts
 
 if TYPE_CHECKING:
@@ -40,12 +42,13 @@ class TrashPlace:
 @dataclass(frozen=True, slots=True)
 class Marked:
     """`places` are kept no longer, and may be unlinked. `counted_on`: those that stay, and the operations that need them; None: a
-    command does."""
+    command does. `held`: those that stay until a hold ends."""
 
     places: list[TrashPlace]
     gone: list[TrashPlace]
     counted_on: dict[int, str | None]
     deep: list[bytes]
+    held: dict[int, HoldInForce] = field(default_factory=dict)
 
 
 async def share(connection: Connection) -> None:
@@ -65,7 +68,10 @@ async def mark(connection: Connection, mount: MountId, operation: str, items: Se
         )
         for row in await cursor.fetchall()
     ]  # fmt: skip
-    lying = [one for one in every if one.place is not None]
+    there = [one for one in every if one.place is not None]
+    in_the_way = await holds.in_the_way(connection, [Taking(mount, one.path, True) for one in there])
+    held = {there[n].item: hold for n, hold in in_the_way.items()}
+    lying = [one for one in there if one.item not in held]
     values = {"places": _json(lying), "mount": mount}
     rows = await (await connection.execute(_COUNTED_ON, values)).fetchall()
     counted_on = {int(row["item"]): row["operation"] for row in rows}
@@ -73,7 +79,7 @@ async def mark(connection: Connection, mount: MountId, operation: str, items: Se
     await connection.execute(_MARK, {"places": _json(going)})
     deep = await (await connection.execute(_DEEP, {"places": _json(going)})).fetchall()
     gone = [one for one in every if one.place is None]
-    return Marked(going, gone, counted_on, [bytes(row["place"]) for row in deep])
+    return Marked(going, gone, counted_on, [bytes(row["place"]) for row in deep], held)
 
 
 async def clear(connection: Connection, places: Sequence[TrashPlace]) -> None:

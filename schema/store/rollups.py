@@ -1,4 +1,4 @@
-"""Folding rollup deltas."""
+"""Folding deltas: of rollups, and of what is counted for quotas."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ async def fold(connection: Connection, limit: int = 10_000) -> int:
     row = await (await connection.execute(SQL["lock_fold"], {"lock": Lock.FOLD})).fetchone()
     if not row or not row["mine"]:
         return 0
-    row = await (await connection.execute(SQL["fold"], {"limit": limit})).fetchone()
-    return int(row["folded"]) if row else 0
+    folded = 0
+    for query in (SQL["fold"], SQL["fold_charges"]):
+        row = await (await connection.execute(query, {"limit": limit})).fetchone()
+        folded += int(row["folded"]) if row else 0
+    return folded
 
 
 async def hold_fold(connection: Connection) -> None:

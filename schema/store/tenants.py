@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from schema.sql import load
 
@@ -24,6 +24,25 @@ async def change(connection: Connection, name: str, changes: Mapping[str, Any]) 
     """False: there is none of this name."""
     values = {"name": name, "changes": json.dumps(dict(changes))}
     return await (await connection.execute(SQL["change"], values)).fetchone() is not None
+
+
+EXPORTED: Mapping[str, LiteralString] = {
+    "mounts": SQL["export_mounts"],
+    "tokens": SQL["export_tokens"],
+    "holds": SQL["export_holds"],
+    "quotas": SQL["export_quotas"],
+    "nodes": SQL["export_nodes"],
+    "journal": SQL["export_journal"],
+}
+"""What is exported of a tenant, in this order"""
+EXPORT_PAGE = 500
+
+
+async def exported(connection: Connection, section: str, tenant: str, after: int) -> list[tuple[int, str]]:
+    """A page: id and line, by id."""
+    values = {"tenant": tenant, "after": after, "limit": EXPORT_PAGE}
+    cursor = await connection.execute(EXPORTED[section], values)
+    return [(row["id"], row["line"]) for row in await cursor.fetchall()]
 
 
 async def listed(

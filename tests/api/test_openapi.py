@@ -119,6 +119,7 @@ def test_what_waits_is_not_described_as_an_outcome(document: dict[str, Any]) -> 
             "JobShape",
             "Operation",
             "RollupRecompute",
+            "WaitingAct",
             "Enqueued",
             "HeldLooks",
         )

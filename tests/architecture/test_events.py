@@ -9,7 +9,9 @@ from schema.events import STREAM_POSITION, STREAM_RESET, EventType
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ["schema", "activities", "workflows", "api", "workers"]
-NAME = re.compile(r"filestore\.(?:node|command|drift|reconciliation|rollup|stream|object|path|project)\.[a-z.]+[a-z]")
+NAME = re.compile(
+    r"filestore\.(?:node|command|drift|reconciliation|rollup|quota|approval|stream|object|path|project)\.[a-z.]+[a-z]"
+)
 
 
 @pytest.mark.parametrize("name", [*EventType, STREAM_RESET, STREAM_POSITION])

@@ -128,3 +128,18 @@ def test_only_what_is_there_is_taken() -> None:
     new = upload(MountId(1), "a", overwrite=True)
     assert takes(new, found) == []
     assert [one.path.text for one in takes(delete(MountId(1), "a"), replace(found))] == ["a"]
+
+
+def test_a_heal_takes_what_it_has_found() -> None:
+    """A stray that leaves its name, content that was written over; a file that is missing takes nothing."""
+    from dataclasses import replace
+
+    from schema.commands.situations import KnownFinding, Place, Situation
+    from schema.ids import NodeId
+
+    finding = KnownFinding(1, b"a", "changed", 1, True, 7, 1, "file", [0, 1, 1, 5, 0, 0, 0, 0, 1])
+    found = Situation(fresh_node=NodeId(1), here=Place(MountId(1), "active", "rw", True), finding=finding)
+    back = asked(CommandKind.RESTORE, MountId(1), "a", finding_version=1)
+    assert [one.path.text for one in takes(back, found)] == ["a"]
+    assert takes(back, replace(found, finding=replace(finding, facts=()))) == []
+    assert [one.path.text for one in takes(delete(MountId(1), "a", finding_version=1), found)] == ["a"]

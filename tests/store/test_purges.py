@@ -16,9 +16,10 @@ from schema.ids import MountId, new_command_id
 from schema.operations.operation import Operation, OperationItem, OperationKind, OperationState, Options
 from schema.operations.purging import PurgePolicy
 from schema.paths import NodePath
-from schema.store import mounts, past, trash
+from schema.store import holds, mounts, past, trash
 from schema.store import operation_plans as plan_store
 from schema.store import operations as store
+from schema.store.begin import lock_mounts
 from schema.store.pool import Pool
 from tests.store.helpers import Protocol, asked, delete, mkdir, upload
 
@@ -238,3 +239,36 @@ async def test_a_mount_that_keeps_less_gets_a_purge_when_there_is_something_to_r
     assert operation is not None and operation.principal == "system"
     await purging.carry_out(operation)
     assert await purging.kept() == []
+
+
+async def test_what_the_trash_keeps_of_a_held_place_is_not_purged_before_the_hold_ends(purging: Purging) -> None:
+    mount = purging.mount
+    await purging.run(delete(mount, "a/f"), delete(mount, "a", recursive=True))
+
+    async def hold(path: str) -> int:
+        async with purging.pool.connection() as connection, connection.transaction():
+            await lock_mounts(connection, [mount])
+            return await holds.create(
+                connection, "main", mount, NodePath(path.encode()), "legal", "case 1", None, "ann"
+            )
+
+    inside = await hold("a/b/g")
+    planned = await purging.plan()
+    assert await purging.ends(planned) == [("a", "pending", "HELD"), ("a/f", "pending", None)], "the plan says it"
+    late = await hold("a/f")  # after the plan
+    assert await purging.carry_out(planned) == "succeeded"
+    assert await purging.ends(planned) == [("a", "skipped", "HELD"), ("a/f", "skipped", "HELD")]
+    assert purging.bins.unlinked == [] and sorted(await purging.kept()) == ["a", "a/f"]
+    async with purging.pool.connection() as connection:
+        await connection.execute(
+            "UPDATE filestore.snapshots s SET content_until = now() FROM filestore.nodes n"
+            " WHERE n.id = s.node_id AND n.mount_id = %s AND s.content_place IS NOT NULL", [mount],
+        )  # fmt: skip
+    assert await ActivityEnvironment().run(RetainTrash(purging.pool).retain, mount) is None, (
+        "the schedule has nothing to do"
+    )
+    async with purging.pool.connection() as connection:
+        for id in (inside, late):
+            await holds.release(connection, id, "ann")
+    assert await purging.carry_out(await purging.plan()) == "succeeded"
+    assert len(purging.bins.unlinked) == 2

@@ -51,6 +51,8 @@ BIG = {
     "findings",
     "looks",
     "reconciliation_jobs",
+    "charges",
+    "charge_deltas",
     "deliveries",
 }
 """Tables that only grow. Claims and cleanups are gone when their commands have ended."""
@@ -149,6 +151,12 @@ FILL = [
     """INSERT INTO filestore.reconciliation_jobs (tenant, principal, mount_id, path, reason, status, completed_at)
        SELECT 'main', 'x', %(mount)s, ('p' || i)::bytea, 'manual', CASE WHEN i %% 5000 = 0 THEN 'running' ELSE 'succeeded'
               END::filestore.job_status, CASE WHEN i %% 5000 <> 0 THEN now() END FROM generate_series(1, 50000) i""",
+    """INSERT INTO filestore.quotas (tenant, mount_id, path, principal, max_bytes, created_by)
+       VALUES ('main', %(mount)s, '5', NULL, 1, 'x'), ('main', NULL, NULL, 'user1', 1, 'x')""",
+    """INSERT INTO filestore.charges (mount_id, principal, size_bytes, node_count)
+       SELECT %(mount)s, 'user' || i, i, 1 FROM generate_series(1, 20000) i""",
+    """INSERT INTO filestore.charge_deltas (mount_id, principal, size_bytes, node_count)
+       SELECT %(mount)s, 'user' || i %% 20000, i, 1 FROM generate_series(1, 50000) i""",
     "ANALYZE",
 ]
 
@@ -238,9 +246,10 @@ def sorts_everything(nodes: list[dict[str, Any]]) -> bool:
 WORK, RESTORES, PURGES = load("work_items"), load("restores"), load("purges")
 ITEMS, OPERATION = load("item_commands"), "0190a1b2-0000-7000-8000-0000000000aa"
 OPERATIONS = {**load("operations"), **load("operation_plans"), **load("operation_turns")}
-FORGETS = load("forgets")
-IMPORTS = load("imports")
-UNDO_TREES = load("undo_trees")
+IMPORTS, QUOTAS = load("imports"), load("quotas")
+GROWING = json.dumps([{"n": n, "tenant": "main", "mount": 1, "path": b"5/new".hex(), "principal": "user1",
+                       "intent": {"step": "create", "kind": "file", "size": 7}} for n in range(64)])  # fmt: skip
+FORGETS, UNDO_TREES = load("forgets"), load("undo_trees")
 BEGIN, RECORD, OUTCOMES, LEFTOVERS = load("begin"), load("record"), load("outcomes"), load("leftovers")
 NODES, EVENTS, ANSWERS = load("nodes"), load("events"), load("answers")
 FEED_NODES, ARCHIVE, SUBSCRIPTIONS = load("feed_nodes"), load("archive"), load("subscriptions")
@@ -450,6 +459,12 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "what is taken now": (HOLDS["taken_now"], {"mount": 1, "path": b"5", "above": [b""], "low": b"5/", "high": b"50"}, set()),
     "whether a mount has holds": (HOLDS["on_mount"], {"mount": 1}, {"holds_in_force"}),
     "a hold": (HOLDS["lock"], {"id": 500, "tenant": "main"}, {"holds_tenant"}),
+    "room in quotas": (
+        QUOTAS["room"], {"items": GROWING}, {"nodes_directory", "rollup_deltas_directory", "charges_of", "commands_running"},
+    ),
+    "room at a place": (
+        QUOTAS["room_at"], {"tenant": "main", "mount": 1, "path": b"6/new", "principal": "user1"}, {"charges_of"},
+    ),
     "held looks": (LOOKS["held"], {"mount": 1}, {"looks_open"}),
     "a look": (LOOKS["find"], {"look": 500}, {"looks_pkey"}),
     "mounts with heals": (HEALS["due_mounts"], {"mounts": [1, 2]}, {"findings_due"}),
@@ -540,6 +555,7 @@ async def test_what_the_engine_reads_does_not_grow_with_the_record_for(
 KEYED = {"request": IDS[0], "tenant": "main", "principal": "user1", "key": "1", "hash": "00", "age": 2.5}
 READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "by_id": (NODES["by_id"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
+    "place": (NODES["place"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
     "living": (NODES["living"], {"parent": b"5/", "name": b"7", "tenant": "main"}, {"nodes_directory", "nodes_name"}),
     "latest_deleted": (NODES["latest_deleted"], {"names": [b"5", b"10"], **PAGE}, {"nodes_name", "nodes_deleted"}),
     "content": (NODES["content"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
@@ -589,6 +605,9 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "whether a mount holds nodes": (load("mounts")["holds_nodes"], {"id": 1}, {"nodes_directory", "nodes_name"}),
     "ended stages": (LEFTOVERS["ended_stages"], {"stages": IDS}, {"commands_pkey"}),
     "live stages": (LEFTOVERS["live_stages"], {"stages": IDS}, {"commands_pkey"}),
+    "quotas": (QUOTAS["list"], {"tenant": "main", "only": None, "before": None, "limit": 26},
+               {"nodes_directory", "charge_deltas_of"}),
+    "uses of quotas": (QUOTAS["uses"], {"after": 0, "limit": 500}, {"nodes_directory"}),
     "holds": (HOLDS["list"], {"tenant": "main", "only": None, "before": None, "ended": True, "limit": 26}, set()),
     "jobs": (load("reconciliations")["documents"],
              {"tenant": "main", "job": None, "limit": 50, "offset": 0, **JobFilter().values()}, set()),

@@ -3,6 +3,7 @@
 import re
 import time
 from itertools import product
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -185,3 +186,22 @@ def test_expressions_are_read_alike_by_postgres() -> None:
     """No escape that only one of both knows: a backslash stands before signs, and never before letters or digits."""
     for text in ("a.b*", "(x)|y*", "a{2}*", "^$*", "é?*", "**/[!a-c_.]-"):
         assert not re.search(r"\\[A-Za-z0-9]", pattern(text).expression or "")
+
+
+def test_what_is_below_a_path_is_decided_alike_by_what_is_about_it_alone() -> None:
+    random = Random(7)
+    names = ["a", "b", "a.b", "-", "c0", "*", "?", "**"]
+
+    def some(depth: int, wild: bool) -> str:
+        return "/".join(random.choice(names if wild else names[:5]) for _ in range(random.randrange(depth)))
+
+    for _ in range(300):
+        grants = [Grant(some(4, wild=True), random.choice(["allow", "deny"])) for _ in range(random.randrange(8))]
+        places = access_of(["read"], grants).places("read", MountId(1))
+        at = NodePath(some(3, wild=False).encode())
+        below = places.below(at)
+        assert len(below.denied.bounds) <= max(1, len(places.denied.bounds))
+        for _ in range(20):
+            rest = some(3, wild=False).encode()
+            path = NodePath(b"/".join(part for part in (at.raw, rest) if part))
+            assert below.hold(path) == places.hold(path), (grants, at, path)

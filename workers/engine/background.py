@@ -17,8 +17,10 @@ from temporalio.service import RPCError
 from schema.ids import MountId
 from schema.operations.operation import OperationState
 from schema.settings import Settings
+from schema.store import approvals as approval_store
 from schema.store import operations as operation_store
 from schema.store import outcomes as outcome_store
+from schema.store import quotas as quota_store
 from schema.store import recomputes as recompute_store
 from schema.store import subscriptions as subscription_store
 from schema.store.pool import Pool
@@ -61,6 +63,9 @@ async def run(engine: Engine) -> None:
                 await drift.start_due(engine.client, pool, mount, settings.overdue_seconds)
             await drift.ensure_schedules(engine.client, pool, mounts)
             await deliver_due(engine.client, pool)
+            async with pool.connection() as connection:
+                await quota_store.look(connection)
+                await approval_store.pass_time(connection)
             await sync.start_due(engine.client, pool, mounts, settings.sync_grace_seconds)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:

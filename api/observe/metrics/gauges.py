@@ -12,6 +12,7 @@ from api.services import Load, MountSeen
 from schema.store.bucket_notifications import NotificationsOfMount
 from schema.store.looks import DriftOfMount
 from schema.store.metrics import WorkCounts
+from schema.store.quotas import QuotaSeen
 from schema.store.scrub import ScrubOfMount
 from schema.store.watchers import WatchOfMount, WatchRow
 
@@ -36,6 +37,7 @@ class Page:
     mounts: Sequence[MountSeen] | None
     watches: Sequence[WatchOfMount] | None = None
     notifications: Sequence[NotificationsOfMount] | None = None
+    quotas: Sequence[QuotaSeen] | None = None
     drift: Sequence[DriftOfMount] | None = None
     scrubs: Sequence[ScrubOfMount] | None = None
 
@@ -54,6 +56,7 @@ class Page:
         yield from of_mounts(self.mounts or ())
         yield from of_watches(self.watches or ())
         yield from of_notifications(self.notifications or ())
+        yield from of_quotas(self.quotas or ())
         yield from of_drift(self.drift or ())
         yield from of_scrubs(self.scrubs or ())
         yield from _of_work(self.work)
@@ -162,6 +165,23 @@ def of_notifications(notifications: Sequence[NotificationsOfMount]) -> Iterator[
         "notifications_silent", "1 if the notifications of the bucket have fallen silent, 0 if not.", _MOUNT, silent
     )
     yield counter("notified_keys", "Number of keys that notifications of the bucket named, by mount.", _MOUNT, keys)
+
+
+def of_quotas(quotas: Sequence[QuotaSeen]) -> Iterator[Metric]:
+    """What there is for each, and whether it is more than its soft limits."""
+
+    def values(number: Callable[[QuotaSeen], float | None]) -> Values:
+        return {(one.tenant, str(one.id)): value for one in quotas if (value := number(one)) is not None}
+
+    labels = ("tenant", "quota")
+    for name, help, number in (
+        ("quota_used_bytes", "Number of bytes that count for the quota.", lambda one: one.used.bytes),
+        ("quota_used_nodes", "Number of nodes that count for the quota.", lambda one: one.used.nodes),
+        ("quota_max_bytes", "Number of bytes that the quota allows.", lambda one: one.most.bytes),
+        ("quota_max_nodes", "Number of nodes that the quota allows.", lambda one: one.most.nodes),
+        ("quota_soft_passed", "1 if a soft limit of the quota is passed, 0 if not.", lambda one: float(one.soft)),
+    ):
+        yield gauge(name, help, labels, values(number))
 
 
 def of_drift(mounts: Sequence[DriftOfMount]) -> Iterator[Metric]:

@@ -8,13 +8,14 @@ from typing import Generic, TypeVar
 import structlog
 
 from api.services import MountSeen, ProcessVitals
-from schema.store import bucket_notifications, metrics, watchers
+from schema.store import bucket_notifications, metrics, quotas, watchers
 from schema.store import looks as drift
 from schema.store import scrub as scrubs
 from schema.store.bucket_notifications import NotificationsOfMount
 from schema.store.looks import DriftOfMount
 from schema.store.metrics import WorkCounts
 from schema.store.pool import Pool
+from schema.store.quotas import QuotaSeen
 from schema.store.scrub import ScrubOfMount
 from schema.store.watchers import WatchOfMount
 
@@ -70,6 +71,7 @@ class Looks:
         self.servers: Looked[dict[str, bool]] = Looked(self._servers, SERVERS_SECONDS)
         self.watches: Looked[list[WatchOfMount]] = Looked(self._watches, WORK_SECONDS)
         self.notifications: Looked[list[NotificationsOfMount]] = Looked(self._notifications, WORK_SECONDS)
+        self.quotas: Looked[list[QuotaSeen]] = Looked(self._quotas, SERVERS_SECONDS)
         self.drift: Looked[list[DriftOfMount]] = Looked(self._drift, DRIFT_SECONDS)
         self.scrubs: Looked[list[ScrubOfMount]] = Looked(self._scrubs, SERVERS_SECONDS)
         self.mounts: Looked[list[MountSeen]] = Looked(self._mounts, SERVERS_SECONDS)
@@ -85,6 +87,10 @@ class Looks:
     async def _notifications(self) -> list[NotificationsOfMount]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
             return await bucket_notifications.every(connection)
+
+    async def _quotas(self) -> list[QuotaSeen]:
+        async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
+            return await quotas.seen(connection)
 
     async def _drift(self) -> list[DriftOfMount]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:

@@ -62,12 +62,12 @@ def _admit(request: Request, token: str | None) -> None:
 async def _page(request: Request, front: Front) -> Page:
     services, seen = front.services, cast(Sources, request.app.state.metrics)
     looks = seen.looks
-    (work, servers, mounts, watches, notifications), (drift, scrubs) = await asyncio.gather(
+    (work, servers, mounts, watches, notifications), (drift, scrubs, quotas) = await asyncio.gather(
         asyncio.gather(
             looks.work.answer(), looks.servers.answer(), looks.mounts.answer(), looks.watches.answer(),
             looks.notifications.answer(),
         ),
-        asyncio.gather(looks.drift.answer(), looks.scrubs.answer()),
+        asyncio.gather(looks.drift.answer(), looks.scrubs.answer(), looks.quotas.answer()),
     )  # fmt: skip
     vitals = services.vitals
     return Page(
@@ -81,6 +81,7 @@ async def _page(request: Request, front: Front) -> Page:
         mounts=mounts,
         watches=watches,
         notifications=notifications,
+        quotas=quotas,
         drift=drift,
         scrubs=scrubs,
     )

@@ -27,6 +27,7 @@ from api.uploads import remembered as standing
 from api.uploads.bodies import DirectUpload
 from api.uploads.described import COMPLETION_PARAMETERS, LINK_EXAMPLE, LINK_PARAMETERS
 from api.uploads.direct import completion
+from api.uploads.room import check_room
 from api.uploads.shapes import UploadLink
 from api.uploads.spool import refuse_impossible
 from schema import paths
@@ -97,6 +98,7 @@ async def _announced(
     sha256, path = _sha256(parsed), paths.decode(parsed.path, parsed.path_b64)
     mount = await incoming.open_mount(front, principal, parsed.backend_mount_id, path)
     refuse_impossible(front, mount, path, parsed.size_bytes)
+    await check_room(front, principal, mount.id, path, parsed.size_bytes)
     asked = intake.with_body(intake.read_headers(request, None), parsed)
     command = intake.command(
         CommandKind.UPLOAD, mount.id, path, principal, asked, metadata=parsed.metadata,

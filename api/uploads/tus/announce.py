@@ -16,6 +16,7 @@ from api.uploads import receive as incoming
 from api.uploads import remembered as standing
 from api.uploads.bodies import ResumableFields
 from api.uploads.receive import UploadHeaders
+from api.uploads.room import check_room
 from api.uploads.spool import check_size, refuse_impossible
 from api.uploads.tus import protocol
 from api.uploads.tus.completion import check_parts
@@ -57,6 +58,7 @@ async def read(request: Request, front: Front, principal: Principal, headers_sen
     path = paths.decode(fields.path, fields.path_b64)
     mount = await incoming.open_mount(front, principal, fields.backend_mount_id, path)
     refuse_impossible(front, mount, path, expected)
+    await check_room(front, principal, mount.id, path, expected)
     command = incoming.command(
         principal, mount, path, headers_sent.with_key(fields.idempotency_key), metadata=metadata, overwrite=fields.overwrite,
         mime_type=mime(fields.filetype or ""), original_name=shown_name(fields.filename or ""),

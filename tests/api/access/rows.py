@@ -49,6 +49,10 @@ class Subject:
     freeze: int = 0
     """It has ended: one that holds would keep the other requests from being carried out"""
     freeze_to_lift: int = 0
+    approval: int = 0
+    """It has ended: an answer is 409"""
+    quota: int = 0
+    quota_to_remove: int = 0
     metastore: bool = True
     project: str = ""
     project_to_delete: str = ""
@@ -68,6 +72,7 @@ class Subject:
             "/v1/files/": self.file, "/v1/holds/": self.hold, "/v1/links/": self.link,
             "/v1/drift/looks/": self.look, "/v1/drift/": self.finding,
             "/v1/reconciliation/jobs/": self.job, "/v1/freeze/": self.freeze_to_lift,
+            "/v1/quotas/": self.quota, "/v1/approvals/": self.approval,
         }  # fmt: skip
 
 
@@ -195,6 +200,10 @@ def _findings(subject: Subject, text: str) -> bool:
     return any(one["id"] == subject.finding for one in json.loads(text)["data"]["findings"])
 
 
+def _quotas(subject: Subject, text: str) -> bool:
+    return any(one["id"] == subject.quota for one in json.loads(text)["data"]["quotas"])
+
+
 def _jobs(subject: Subject, text: str) -> bool:
     shown = json.loads(text)["data"]
     return bool(shown["jobs"] or shown["pagination"]["total"])
@@ -233,6 +242,7 @@ ROWS: Mapping[str, MatrixRow] = {
     "listTenants": MatrixRow("tokens", "tenant"),
     "getTenant": MatrixRow("tokens", "tenant"),
     "updateTenant": MatrixRow("tokens", "tenant", lambda subject: {"json": {"displayName": "d"}}),
+    "exportTenant": MatrixRow("tokens", "tenant"),
     "uploadFile": MatrixRow("write", sends=_upload),
     "writeFile": MatrixRow("write", sends=lambda subject: {"params": subject.here | _FORM, "content": b"1"}),
     "presignUpload": MatrixRow("write", sends=_presigned),
@@ -372,6 +382,15 @@ ROWS: Mapping[str, MatrixRow] = {
     "getHold": MatrixRow("read"),
     "extendHold": MatrixRow("mounts", sends=lambda subject: {"json": {"until": "2099-01-01T00:00:00Z"}}),
     "releaseHold": MatrixRow("mounts"),
+    "createQuota": MatrixRow("mounts", sends=_body(path="team/f", maxBytes=10**15)),
+    "listQuotas": MatrixRow("read", sends=_query(limit=100), lists=_quotas),
+    "getQuota": MatrixRow("read"),
+    "updateQuota": MatrixRow("mounts", sends=_json(softBytes=10**15)),
+    "removeQuota": MatrixRow("mounts", id=lambda subject: subject.quota_to_remove),
+    "listApprovals": MatrixRow("read", "tenant"),
+    "getApproval": MatrixRow("read", "tenant"),
+    "approve": MatrixRow("read", "tenant", _json()),
+    "reject": MatrixRow("read", "tenant", _json()),
     "createProject": MatrixRow("mounts", "mount", _project),
     "listProjects": MatrixRow("read", "mount", lambda subject: {"params": {"limit": 200}}, _projects),
     **dict.fromkeys(

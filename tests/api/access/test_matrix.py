@@ -12,6 +12,8 @@ import httpx2
 import pytest
 
 from schema.access.actions import SCOPES, Action
+from schema.access.approvals import ApprovalAct, ApprovalPolicy, ApprovalState
+from schema.access.quotas import Limit, QuotaScope
 from schema.access.rules import Grant
 from schema.commands.command import CommandKind
 from schema.drift.looks import LookPlace
@@ -19,6 +21,7 @@ from schema.ids import MountId
 from schema.operations.operation import Operation, OperationKind
 from schema.paths import NodePath
 from schema.store import (
+    approvals,
     freezes,
     holds,
     looks,
@@ -26,10 +29,13 @@ from schema.store import (
     objects,
     operations,
     projects,
+    quotas,
     recomputes,
     reconciliations,
     tokens,
 )
+from schema.store.approvals import Matter, NewApproval
+from schema.store.quotas import NewQuota
 from schema.store.tokens import NewToken
 from tests.api.access.rows import ROWS, MatrixRow, Subject
 from tests.api.conftest import FrontOfTest, Tree, make_tree
@@ -173,8 +179,21 @@ async def with_drift(front: FrontOfTest, subject: Subject) -> Subject:
         other = await freezes.create(connection, over)
         assert found is not None and ended is not None and other is not None
         await freezes.lift(connection, ended[0], "main", "ann")
+        scope = QuotaScope(mount, NodePath(b"team"))
+        most, soft = Limit(bytes=10**15), Limit()
+        quota = NewQuota(tenant="main", scope=scope, most=most, soft=soft, trash=False, operators=False, by="ann")
+        policy = ApprovalPolicy("main", frozenset(ApprovalAct), ("ann", "ben"), 1, 60, 60)
+        matter = Matter(subject="hold/0", version="1", shown={}, mount=mount, path=NodePath(b"team"))
+        approval = await approvals.ask(connection, NewApproval(
+            tenant="main", act=ApprovalAct.RELEASE_HOLD, matter=matter, request={}, reason="why",
+            requester=f"someone of {mount}", token=0, policy=policy,
+        ))  # fmt: skip
+        assert approval is not None
+        await approvals.become(connection, approval, ApprovalState.REJECTED)
+        quota_ids = [await quotas.create(connection, quota) for _ in range(2)]
     return replace(
-        subject, finding=found["id"], look=held[0], look_refused=held[1], job=job, freeze=ended[0],
+        subject, approval=approval, quota=quota_ids[0], quota_to_remove=quota_ids[1],
+        finding=found["id"], look=held[0], look_refused=held[1], job=job, freeze=ended[0],
         freeze_to_lift=other[0],
     )  # fmt: skip
 
@@ -300,6 +319,7 @@ async def test_the_matrix(front: FrontOfTest, world: tuple[Subject, int]) -> Non
                 "rotateToken",
                 "revokeToken",
                 "getTenant",
+                "exportTenant",
             ):
                 answer = await as_bearer(await token(FULL, tenant="another"), one, upload)
                 check_refused(one, "another tenant", answer, subject)

@@ -1,0 +1,143 @@
+"""Read and write approvals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from schema.access.approvals import ApprovalAct, ApprovalPolicy, ApprovalStanding, ApprovalState
+from schema.events import EventType
+from schema.ids import MountId
+from schema.paths import NodePath
+from schema.sql import load
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection, DictRow
+
+SQL = load("approvals")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matter:
+    """What an act is about: which thing, in which state it was seen, and how clients read it."""
+
+    subject: str
+    version: str
+    shown: Mapping[str, Any]
+    mount: MountId | None = None
+    path: NodePath | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewApproval:
+    tenant: str
+    act: ApprovalAct
+    matter: Matter
+    request: Mapping[str, Any]
+    reason: str
+    requester: str
+    token: int
+    policy: ApprovalPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class LockedApproval:
+    id: int
+    tenant: str
+    act: ApprovalAct
+    subject: str
+    version: str
+    request: Mapping[str, Any]
+    token: int | None
+    standing: ApprovalStanding
+    mount: MountId | None
+
+
+async def ask(connection: Connection, new: NewApproval) -> int | None:
+    """None: the same waits already."""
+    matter = new.matter
+    values = {
+        "tenant": new.tenant, "act": new.act, "subject": matter.subject, "version": matter.version, "mount": matter.mount,
+        "path": None if matter.path is None else matter.path.raw, "shown": orjson.dumps(matter.shown).decode(),
+        "request": orjson.dumps(new.request).decode(), "reason": new.reason, "requester": new.requester, "token": new.token,
+        "approvers": list(new.policy.group), "needed": new.policy.needed, "expires": new.policy.expires_seconds,
+        "remind": new.policy.remind_seconds,
+    }  # fmt: skip
+    row = await (await connection.execute(SQL["ask"], values)).fetchone()
+    if row is None:
+        return None
+    await tell(connection, row["id"], EventType.APPROVAL_REQUESTED, matter.path)
+    return int(row["id"])
+
+
+async def open_one(
+    connection: Connection, tenant: str, requester: str, act: ApprovalAct, matter: Matter
+) -> tuple[int, ApprovalState] | None:
+    values = {
+        "tenant": tenant, "requester": requester, "act": act, "subject": matter.subject, "version": matter.version,
+    }  # fmt: skip
+    row = await (await connection.execute(SQL["open"], values)).fetchone()
+    return None if row is None else (row["id"], ApprovalState(row["state"]))
+
+
+async def lock(connection: Connection, id: int, tenant: str) -> LockedApproval | None:
+    row = await (await connection.execute(SQL["lock"], {"id": id, "tenant": tenant})).fetchone()
+    if row is None:
+        return None
+    standing = ApprovalStanding(
+        row["requester"], tuple(row["approvers"]), row["needed"], ApprovalState(row["state"]), row["over"], row["yes"]
+    )
+    return LockedApproval(
+        row["id"], row["tenant"], ApprovalAct(row["act"]), row["subject"], row["version"], row["request"], row["token_id"],
+        standing, None if row["mount_id"] is None else MountId(row["mount_id"]),
+    )  # fmt: skip
+
+
+async def token_made_by(connection: Connection, token: int) -> str | None:
+    row = await (await connection.execute(SQL["made_by"], {"token": token})).fetchone()
+    return None if row is None else row["created_by"]
+
+
+async def vote(connection: Connection, id: int, principal: str, token: int, *, yes: bool, reason: str | None) -> None:
+    values = {"id": id, "principal": principal, "token": token, "yes": yes, "reason": reason}
+    await connection.execute(SQL["vote"], values)
+
+
+async def become(connection: Connection, id: int, state: ApprovalState, code: str | None = None) -> None:
+    await connection.execute(SQL["become"], {"id": id, "state": state, "code": code})
+    kind = _EVENTS.get(state)
+    if kind is not None:
+        await tell(connection, id, kind, None)
+
+
+_EVENTS = {
+    ApprovalState.APPROVED: EventType.APPROVAL_APPROVED,
+    ApprovalState.REJECTED: EventType.APPROVAL_REJECTED,
+    ApprovalState.EXPIRED: EventType.APPROVAL_EXPIRED,
+}
+
+
+async def tell(connection: Connection, id: int, kind: EventType, path: NodePath | None) -> None:
+    await connection.execute(SQL["tell"], {"id": id, "type": kind, "shown": "" if path is None else path.text})
+
+
+async def pass_time(connection: Connection) -> int:
+    """Those whose time is over expire, and those that wait for long are told of again: how many."""
+    told = 0
+    for query, kind in ((SQL["expire"], EventType.APPROVAL_EXPIRED), (SQL["remind"], EventType.APPROVAL_REMINDED)):
+        async with connection.transaction():
+            for row in await (await connection.execute(query, {"id": None})).fetchall():
+                await tell(connection, row["id"], kind, None)
+                told += 1
+    return told
+
+
+async def listed(
+    connection: Connection, tenant: str, *, only: int | None = None, before: int | None = None,
+    state: str | None = None, limit: int = 1,
+) -> Sequence[DictRow]:  # fmt: skip
+    values = {"tenant": tenant, "only": only, "before": before, "state": state, "limit": limit}
+    return await (await connection.execute(SQL["list"], values)).fetchall()
