@@ -2008,3 +2008,10 @@ LANGUAGE sql STABLE AS $$
         OR EXISTS (SELECT FROM filestore.project_conflicts f
                     WHERE f.project_id = project AND f.loser_sha = content AND f.state = 'open')
 $$;
+
+-- How far the events of projects are told in the hot store. What happened before it was there is in the feed alone.
+CREATE TABLE filestore.project_feed (
+    only_row  boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    position  bigint NOT NULL DEFAULT 0
+);
+INSERT INTO filestore.project_feed (position) SELECT f.position FROM filestore.event_feed f;

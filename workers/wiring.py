@@ -40,6 +40,7 @@ from activities.sync.contents import Contents
 from activities.sync.hot import HotStore, NoHotStore
 from activities.sync.nats.link import NatsLink
 from activities.sync.nats.store import NatsHot
+from activities.sync.telling import TellsProjects
 from activities.sync.tiers import Tiers
 from activities.upkeep.archive import Archive
 from activities.upkeep.archive_places import open_place
@@ -91,6 +92,7 @@ class WorkerParts:
     engine: Engine
     served: ServedMounts
     observed: WorkerVitals
+    telling: TellsProjects
     counts: ActivityCounts
     sealer: Sealer
 
@@ -163,7 +165,10 @@ def worker_parts(settings: Settings) -> WorkerParts:
     served, counts = ServedMounts(settings.host_id, settings.spool_path, keys), ActivityCounts()
     engine = _engine(settings, served, None, keys, [CountedActivities(counts)])
     health = Health(settings, engine.pool, engine, served, budgets.LOOKS.build())
-    return WorkerParts(engine, served, WorkerVitals(engine, served, health), counts, sealer(settings, engine.pool))
+    telling = TellsProjects(engine.pool, hot_store(settings))
+    return WorkerParts(
+        engine, served, WorkerVitals(engine, served, health), telling, counts, sealer(settings, engine.pool)
+    )
 
 
 def sealer(settings: Settings, pool: Pool) -> Sealer:

@@ -56,6 +56,7 @@ def main() -> int:
         await asyncio.gather(
             background.run(engine),
             presence.run(engine),
+            parts.telling.run(),
             parts.sealer.run(settings.audit_seal_seconds),
             first_run.follow_all(settings, engine.pool, served, entries),
         )

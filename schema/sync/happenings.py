@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from schema.events import EventType
@@ -106,6 +107,16 @@ def conflict_event(project: NamedProject, conflict: Conflicting, revision: int) 
 
 def state_changed(project: NamedProject, state: str, principal: str) -> Happening:
     return _about(project, EventType.PROJECT_STATE, state=state, principal=principal)
+
+
+def cloud_event(position: int, tenant: str, type: str, data: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """CloudEvents 1.0, structured. `sequence` rises through all events of the service."""
+    return {
+        "specversion": "1.0", "id": str(position), "source": f"/tenants/{tenant}/projects/{data['project']}", "type": type,
+        "subject": data.get("projectPath") or data.get("sha") or data["project"], "time": at.isoformat(),
+        "datacontenttype": "application/json", "sequence": f"{position:020d}", "actor": data.get("principal", ""),
+        "data": dict(data),
+    }  # fmt: skip
 
 
 def shown_path(field: str, path: bytes) -> dict[str, str]:

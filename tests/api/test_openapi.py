@@ -116,6 +116,7 @@ def test_what_waits_is_not_described_as_an_outcome(document: dict[str, Any]) -> 
         schema = answer["content"]["application/json"]["schema"]
         assert schema["properties"]["data"]["$ref"].rpartition("/")[2] in (
             "PendingCommand",
+            "JobShape",
             "Operation",
             "RollupRecompute",
             "WaitingAct",

@@ -1,12 +1,17 @@
 """Projects over HTTP, on the real service and a real NATS: put, commit, follow, conflict, history."""
 
+import asyncio
 import hashlib
+import json
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from activities.sync.hot import HotUnavailable
+from activities.sync.nats.link import NatsLink
 from api.sync.packs import pack, unpack
 from tests.fix_service import MountOfTest, Service, until
 
@@ -123,6 +128,28 @@ def test_events_of_a_commit_are_in_the_feed_behind_those_of_its_contents(
 
     assert until(lambda: len(told()) == 3)
     assert told() == ["filestore.object.created", "filestore.path.created", "filestore.project.changed"]
+
+
+def test_events_are_told_in_the_hot_store_as_cloudevents(project: ProjectOfTest) -> None:
+    project.commit(project.change("f", b"told"))
+
+    async def told(subject: str) -> dict[str, Any]:
+        link = NatsLink(project.service.stack.env["NATS_URL"])
+        try:
+            message = await link.ask(f"$JS.API.DIRECT.GET.FS_EVENTS.{subject}")
+            return dict(json.loads(message.data or b"{}"))
+        finally:
+            await link.close()
+
+    def is_there() -> bool:
+        with suppress(HotUnavailable):
+            return bool(asyncio.run(told("fs.events.path.created")).get("data", {}).get("project") == project.name)
+        return False
+
+    assert until(is_there)
+    created, path = (asyncio.run(told(f"fs.events.{what}.created")) for what in ("object", "path"))
+    assert (path["specversion"], path["subject"], path["data"]["event"]) == ("1.0", "f", "PathCreated")
+    assert created["data"]["sha"] == sha_of(b"told") and created["sequence"] < path["sequence"]
 
 
 def test_a_strict_project_is_cold_before_it_is_committed(service: Service, mount: MountOfTest) -> None:

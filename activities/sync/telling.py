@@ -1,0 +1,52 @@
+"""The events of projects, told in the hot store as CloudEvents: in the order of the feed, each at least once under one id."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from activities.sync.hot import HotUnavailable
+from schema.store import project_feed
+from schema.sync.happenings import SUBJECTS, cloud_event
+
+if TYPE_CHECKING:
+    from activities.sync.hot import HotStore
+    from schema.store.pool import Pool
+
+PAGE = 500
+LOOK_SECONDS = 0.25
+AGAIN_SECONDS = 2.0
+
+
+class TellsProjects:
+    def __init__(self, pool: Pool, hot: HotStore) -> None:
+        self._pool, self._hot = pool, hot
+
+    async def run(self) -> None:
+        """Until it is cancelled. What could not be told is told later: the position moves behind what was acknowledged."""
+        while True:
+            try:
+                told = await self.step()
+                pause = 0.0 if told else LOOK_SECONDS
+            except asyncio.CancelledError:
+                raise
+            except Exception:  # Postgres or the hot store: both come back
+                pause = AGAIN_SECONDS
+            await asyncio.sleep(pause)
+
+    async def step(self) -> int:
+        """How many events of the feed were looked at. Raises HotUnavailable."""
+        if not await self._hot.ready():
+            raise HotUnavailable
+        async with self._pool.connection() as connection, connection.transaction():
+            after = await project_feed.take(connection)
+            if after is None:
+                return 0
+            rows = await project_feed.page(connection, after, PAGE)
+            for row in rows:
+                if row["type"] in SUBJECTS:
+                    event = cloud_event(row["position"], row["tenant"], row["type"], row["data"], row["created_at"])
+                    await self._hot.tell(SUBJECTS[row["type"]], str(row["position"]), event)
+            if rows:
+                await project_feed.move(connection, rows[-1]["position"])
+        return len(rows)
