@@ -81,6 +81,8 @@ NEEDS = {
     },
     **{("GET", path): "admin" for path in ("/v1/tokens", "/v1/tokens/{id}", "/v1/tenants", "/v1/tenants/{id}")},
     ("GET", "/v1/tenants/{id}/export"): "admin",
+    ("POST", "/v1/quotas"): "admin",
+    **{(method, "/v1/quotas/{id}"): "admin" for method in ("PATCH", "DELETE")},
     **{("PATCH", path): "admin" for path in ("/v1/tokens/{id}", "/v1/tenants/{id}")},
     ("PUT", "/v1/backend-mounts/{id}/credentials"): "admin",
     ("POST", "/v1/holds"): "admin",
