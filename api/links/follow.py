@@ -53,6 +53,7 @@ _LINK = {
 _NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}, "description": "Of the new file"}
 _GIVEN = openapi.answers({200: ("Of a folder what is in it; of a file its bytes", Listing)}, *REFUSALS, "NOT_FOUND",
                          "RATE_LIMITED", "FORBIDDEN")  # fmt: skip
+_GIVEN[200]["content"]["*/*"] = {"schema": {"type": "string", "format": "binary"}}
 _READS = (LinkKind.READ, LinkKind.LIST)
 
 
@@ -84,7 +85,7 @@ async def _follow(request: Request) -> Response:
     status_code=201,
     operation_id="uploadThroughLink",
     summary="Bring a file through a link",
-    responses=answers(201, *UPLOAD_REFUSALS, "RATE_LIMITED"),
+    responses=answers(201, *UPLOAD_REFUSALS, "NOT_FOUND", "RATE_LIMITED"),
     openapi_extra={"parameters": [_LINK, _NAME], "requestBody": openapi.bytes_of(), "security": []},
 )
 async def bring(request: Request) -> Response:

@@ -350,9 +350,27 @@ async def ask_without_a_token(on: Conversation) -> None:
             await send(operation, 401, path, headers={"x-http-method-override": "PATCH"})
 
 
+async def share(on: Conversation) -> None:
+    send = on.send
+    listing = await send("POST /v1/links", 201, json={"path": "d", "kind": "list", **on.here})
+    read = await send("POST /v1/links", 201, json={"path": "a.txt", "expiresIn": 60, **on.here})
+    inbox = await send("POST /v1/links", 201, json={"path": "d", "kind": "upload", **on.here})
+    at, file, place = ("/s/" + one.json()["data"]["url"].rpartition("/")[2] for one in (listing, read, inbox))
+    await send("GET /v1/links", 200)
+    await send("GET /v1/links/{id}", 200, f"/v1/links/{read.json()['data']['id']}")
+    await send("GET /s/{link}", 200, at)
+    await send("GET /s/{link}", 200, file)
+    await send("GET /s/{link}", 404, "/s/none")
+    await send("GET /s/{link}", 403, place)
+    await send("PUT /s/{link}/{name}", 201, f"{place}/new", content=b"1")
+    await send("PUT /s/{link}/{name}", 404, "/s/none/new", content=b"1")
+    await send("DELETE /v1/links/{id}", 200, f"/v1/links/{read.json()['data']['id']}")
+    await send("GET /v1/audit/verify", 200)
+
+
 CHAPTERS = (
     read_mounts, read_nodes, read_what_was, read_files, read_what_happened, change_mounts, run_commands, run_lists, send_files,
-    send_in_parts, send_to_a_bucket, recompute_rollups, say_something, name_namespaces, look_for_drift,
+    send_in_parts, send_to_a_bucket, recompute_rollups, say_something, name_namespaces, look_for_drift, share,
 )  # fmt: skip
 
 
