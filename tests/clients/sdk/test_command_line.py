@@ -4,14 +4,16 @@ import json
 import os
 import pty
 import select
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from filestore_sdk.cli import exits
@@ -106,6 +108,36 @@ def test_what_came_behind_its_back_is_looked_at_and_sessions_are_undone(shell: S
     assert len(plan) == 2 and mount.on_disk() == {"d": None, "d/stranger": b"1"}
     assert shell.rows("operation", "undo", "--session", mount.key)[0]["state"] == "succeeded"
     assert mount.on_disk() == {"stranger": b"1"}
+
+
+def test_links_are_made_listed_and_ended(shell: Shell, service: Service, mount: MountOfTest) -> None:
+    service.upload(mount, "f", b"shared")
+    made = json.loads(shell.text("links", "create", f"{mount.key}:f", "--uses", "2", "--expires", "600", "--json"))
+    assert (made["maxUses"], made["kind"]) == (2, "read")
+    assert httpx2.get(made["url"]).content == b"shared"
+    id = str(made["id"])
+    assert [row["path"] for row in json.loads(shell.text("links", "list", "--json")) if str(row["id"]) == id] == ["f"]
+    shell.text("links", "revoke", id, "--yes")
+    assert httpx2.get(made["url"]).status_code == 404
+
+
+def offered(shell: Shell, *words: str) -> list[str]:
+    """What a shell shows for the last of these words."""
+    asked = {"_FILESTORE_COMPLETE": "complete_bash", "COMP_WORDS": shlex.join(words), "COMP_CWORD": str(len(words) - 1)}
+    return replace(shell, env={**shell.env, **asked}).text().split()
+
+
+def test_a_shell_completes_places(shell: Shell, service: Service, mount: MountOfTest) -> None:
+    service.mkdir(mount, "d")
+    for name in ("d/inner", "d/other", "data.csv"):
+        service.upload(mount, name, b"x")
+    assert offered(shell, "filestore", "ls", mount.key[:-2])[0].startswith(mount.key[:-2])
+    assert offered(shell, "filestore", "ls", f"{mount.key}:d") == [f"{mount.key}:d/", f"{mount.key}:data.csv"]
+    assert offered(shell, "filestore", "cat", f"{mount.key}:d/in") == [f"{mount.key}:d/inner"]
+    (shell.folder / "here.txt").write_text("x")
+    assert offered(shell, "filestore", "put", "her") == ["here.txt"]
+    shell.env["FILESTORE_URL"] = "http://127.0.0.1:9"
+    assert offered(shell, "filestore", "ls", f"{mount.key}:d") == [], "no server is no error"
 
 
 def test_the_end_has_a_number_for_each_kind(shell: Shell, mount: MountOfTest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from typer._completion_shared import get_completion_script
 from filestore_sdk import errors, profiles
 from filestore_sdk.cli import exits, rows
 from filestore_sdk.cli.addresses import remote
+from filestore_sdk.cli.completing import places
 from filestore_sdk.cli.run import Session, Stopped, session
 
 tokens_app = typer.Typer(help="Tokens: make, list, rotate, revoke.", no_args_is_help=True, rich_markup_mode=None)
@@ -73,7 +75,7 @@ def _looks(told: Session) -> Iterator[tuple[str, bool, str]]:
         )
 
 
-def fsck(place: Annotated[str, typer.Argument(help="mount:path")]) -> None:
+def fsck(place: Annotated[str, typer.Argument(help="mount:path", autocompletion=places)]) -> None:
     """Compare a place with the record, wait for the end, list what differs; code 7 if something does."""
     told, at = session(), remote(place)
     job = told.client.drift.reconcile(at.mount, at.path, reason="audit")
@@ -109,6 +111,8 @@ def completion(shell: Annotated[str, typer.Argument(help="bash, zsh or fish")] =
     """The script that completes this command in a shell: `eval "$(filestore completion bash)"`."""
     if shell not in ("bash", "zsh", "fish"):
         raise Stopped(f"{shell!r} is not known: bash, zsh and fish are.", exits.USAGE)
+    if shell == "bash":
+        print("COMP_WORDBREAKS=${COMP_WORDBREAKS//:}  # mount:path is one word")
     print(get_completion_script(prog_name="filestore", complete_var="_FILESTORE_COMPLETE", shell=shell))
 
 
@@ -151,10 +155,20 @@ def revoke(id: str) -> None:
 
 
 @links_app.command("create")
-def link(place: Annotated[str, typer.Argument(help="mount:path")]) -> None:
-    """An address under which a file can be read without a token."""
+def link(
+    place: Annotated[str, typer.Argument(help="mount:path", autocompletion=places)],
+    kind: Annotated[str, typer.Option("--kind", help="read a file, list a folder, or upload into one")] = "read",
+    seconds: Annotated[float | None, typer.Option("--expires", help="seconds; by default it does not end")] = None,
+    uses: Annotated[int | None, typer.Option("--uses", help="how often it can be used")] = None,
+    password: Annotated[bool, typer.Option("--password", help="asked for; it is read from standard input")] = False,
+    description: Annotated[str | None, typer.Option("--description")] = None,
+) -> None:
+    """An address that needs no token: of a file, of a folder's listing, or of a place to send files to."""
     told, at = session(), remote(place)
-    told.out.row(dict(told.client.links.create(at.mount, at.path)), lambda row: str(row.get("url")))
+    secret = sys.stdin.readline().rstrip("\n") if password else None
+    asked = {"expiresIn": seconds, "maxUses": uses, "password": secret, "description": description}
+    more = {name: value for name, value in asked.items() if value is not None}
+    told.out.row(dict(told.client.links.create(at.mount, at.path, kind=kind, **more)), lambda row: str(row["url"]))
 
 
 @links_app.command("list")

@@ -9,12 +9,13 @@ import typer
 from filestore_sdk import errors
 from filestore_sdk.cli import exits, rows
 from filestore_sdk.cli.addresses import NotAnAddress, Remote, is_remote, remote
+from filestore_sdk.cli.completing import places
 from filestore_sdk.cli.ops import followed, planned
 from filestore_sdk.cli.run import Stopped, session
 from filestore_sdk.cli.values import moment_of, pair
 from filestore_sdk.models import Operation, Outcome
 
-Place = Annotated[str, typer.Argument(help="mount:path")]
+Place = Annotated[str, typer.Argument(help="mount:path", autocompletion=places)]
 Key = Annotated[str | None, typer.Option("--key", help="an idempotency key of your own")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="show the server's plan, and do nothing")]
 IfVersion = Annotated[int | None, typer.Option("--if-version", help="only if the node has this version")]
@@ -31,7 +32,7 @@ def _done(outcome: Outcome) -> None:
 
 
 def mkdir(
-    places: Annotated[list[str], typer.Argument(help="mount:path ...")],
+    places: Annotated[list[str], typer.Argument(help="mount:path ...", autocompletion=places)],
     parents: Annotated[
         bool, typer.Option("-p", "--parents", help="those above it too; no error if it is there")
     ] = False,
@@ -105,7 +106,7 @@ def _relocate(
 
 
 def rm(
-    places: Annotated[list[str], typer.Argument(help="mount:path ...")],
+    places: Annotated[list[str], typer.Argument(help="mount:path ...", autocompletion=places)],
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="directories with everything below them")
     ] = False,

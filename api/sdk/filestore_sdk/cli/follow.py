@@ -10,10 +10,11 @@ import typer
 from filestore_sdk import paths
 from filestore_sdk.cli import exits, rows
 from filestore_sdk.cli.addresses import Remote, remote
+from filestore_sdk.cli.completing import places
 from filestore_sdk.cli.run import Stopped, session
 from filestore_sdk.models import Event
 
-Somewhere = Annotated[str | None, typer.Argument(help="mount:path; everything by default")]
+Somewhere = Annotated[str | None, typer.Argument(help="mount:path; everything by default", autocompletion=places)]
 
 
 def add(app: typer.Typer) -> None:
@@ -88,7 +89,7 @@ def decide(
 
 
 @drift_app.command()
-def check(place: Annotated[str, typer.Argument(help="mount:path")]) -> None:
+def check(place: Annotated[str, typer.Argument(help="mount:path", autocompletion=places)]) -> None:
     """Have a place compared with the record."""
     told, at = session(), remote(place)
     told.out.row(dict(told.client.drift.reconcile(at.mount, at.path)), lambda row: str(row.get("id", "enqueued")))

@@ -11,12 +11,13 @@ import typer
 from filestore_sdk import paths
 from filestore_sdk.cli import rows
 from filestore_sdk.cli.addresses import remote
+from filestore_sdk.cli.completing import places
 from filestore_sdk.cli.output import moment, size
 from filestore_sdk.cli.run import session
 from filestore_sdk.cli.values import moment_of, pair
 from filestore_sdk.models import Node
 
-Place = Annotated[str, typer.Argument(help="mount:path")]
+Place = Annotated[str, typer.Argument(help="mount:path", autocompletion=places)]
 
 
 def add(app: typer.Typer) -> None:

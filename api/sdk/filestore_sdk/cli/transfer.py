@@ -12,6 +12,7 @@ import typer
 from filestore_sdk import errors, paths
 from filestore_sdk.cli import exits, rows
 from filestore_sdk.cli.addresses import NotAnAddress, Remote, is_remote, local, remote
+from filestore_sdk.cli.completing import places, places_and_files
 from filestore_sdk.cli.output import Output
 from filestore_sdk.cli.run import Stopped, session
 from filestore_sdk.cli.trees import Tally, Trees, progress_of
@@ -27,8 +28,10 @@ def add(app: typer.Typer) -> None:
 
 
 def put(
-    source: Annotated[str, typer.Argument(help="a local file or folder; - is standard input")],
-    target: Annotated[str, typer.Argument(help="mount:path")],
+    source: Annotated[
+        str, typer.Argument(help="a local file or folder; - is standard input", autocompletion=places_and_files)
+    ],
+    target: Annotated[str, typer.Argument(help="mount:path", autocompletion=places)],
     recursive: Recursive = False,
     no_overwrite: Annotated[bool, typer.Option("-n", "--no-overwrite", help="leave what is there")] = False,
     parents: Annotated[bool, typer.Option("-p", "--parents", help="make the directories above it")] = False,
@@ -80,8 +83,8 @@ def _from_stdin(to: Remote, *, overwrite: bool, parents: bool) -> None:
 
 
 def get(
-    source: Annotated[str, typer.Argument(help="mount:path")],
-    target: Annotated[str, typer.Argument(help="a local file or folder")] = ".",
+    source: Annotated[str, typer.Argument(help="mount:path", autocompletion=places)],
+    target: Annotated[str, typer.Argument(help="a local file or folder", autocompletion=places_and_files)] = ".",
     recursive: Recursive = False,
     version: Annotated[int | None, typer.Option("--version", help="an older version's content")] = None,
     dry_run: DryRun = False,
@@ -104,8 +107,8 @@ def get(
 
 
 def sync(
-    source: Annotated[str, typer.Argument(help="a local folder, or mount:path")],
-    target: Annotated[str, typer.Argument(help="mount:path, or a local folder")],
+    source: Annotated[str, typer.Argument(help="a local folder, or mount:path", autocompletion=places_and_files)],
+    target: Annotated[str, typer.Argument(help="mount:path, or a local folder", autocompletion=places_and_files)],
     delete: Annotated[bool, typer.Option("--delete", help="take away what the source has not")] = False,
     max_delete: Annotated[int, typer.Option("--max-delete", help="stop before more deletions than this")] = 100,
     dry_run: DryRun = False,
