@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from activities import budgets
 from activities.audit.copies import copies_of
 from schema.store import audit, audit_verify
-from schema.store.pool import make_pool
 from workers import wiring
 from workers.process import logs
 
@@ -59,7 +59,7 @@ def _sum(
 
 
 async def run(settings: Settings, asked: argparse.Namespace) -> int:
-    pool = make_pool(settings.database_url, name="audit", min_size=1, max_size=1)
+    pool = wiring.make_connections(settings, budgets.CHECK_CONNECTIONS)
     await pool.open(wait=True, timeout=10)
     try:
         if asked.command == "verify":

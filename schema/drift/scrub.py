@@ -1,7 +1,7 @@
 """Scrub: contents are read again in rounds, so that each byte was read within a promised time. How fast, and how far. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,7 +61,7 @@ class ScrubProgress:
     def ended(self, at: datetime) -> "ScrubProgress":
         if self.now is None:
             return self
-        return ScrubProgress(None, ScrubRound(**asdict(self.now) | {"ended_at": at.isoformat()}))
+        return ScrubProgress(None, replace(self.now, ended_at=at.isoformat()))
 
 
 def _told(one: ScrubRound | None) -> dict[str, Any] | None:

@@ -87,11 +87,11 @@ def may_make(maker: Access, link: ShareLink) -> bool:
 
 def access_of(maker: Access, link: ShareLink) -> Access:
     """What the link may do now: at its place its one action, and nothing that is denied to its maker."""
-    actions = frozenset({link.action})
+    actions: frozenset[Action] = frozenset({link.action})
     if not may_make(maker, link):
         return Access(frozenset(), [], narrowed=True)
     denied = [rule for rule in maker.rules if rule.effect == "deny"]
-    here = GrantRule("allow", link.mount, Pattern(link.path.text, link.path), actions | {"read"})
+    here = GrantRule("allow", link.mount, Pattern(link.path.text, link.path), frozenset({link.action, "read"}))
     return Access(actions, [here, *denied], narrowed=True)
 
 

@@ -16,7 +16,7 @@ from schema.store.pool import Pool, make_pool
 from tests.api.conftest import FrontOfTest, Tree, make_tree
 
 PAGES = {"/docs", "/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/favicon-32x32.png"}
-OPEN = {"/health", "/healthz", "/ready", "/readyz", "/metrics", "/openapi.json", *PAGES}
+OPEN = {"/health", "/healthz", "/ready", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json", *PAGES}
 BY_ADDRESS = {"/s/{link}", "/s/{link}/{name}"}
 """They take no token: the address of a share link is all that is needed, and this one is none"""
 UNKNOWN = "fst_00000000_" + "A" * 43
@@ -80,6 +80,9 @@ NEEDS = {
         for path in ("/v1/tokens", "/v1/tokens/{id}/rotate", "/v1/tokens/{id}/revoke", "/v1/tenants")
     },
     **{("GET", path): "admin" for path in ("/v1/tokens", "/v1/tokens/{id}", "/v1/tenants", "/v1/tenants/{id}")},
+    ("GET", "/v1/tenants/{id}/export"): "admin",
+    ("POST", "/v1/quotas"): "admin",
+    **{(method, "/v1/quotas/{id}"): "admin" for method in ("PATCH", "DELETE")},
     **{("PATCH", path): "admin" for path in ("/v1/tokens/{id}", "/v1/tenants/{id}")},
     ("PUT", "/v1/backend-mounts/{id}/credentials"): "admin",
     ("POST", "/v1/holds"): "admin",

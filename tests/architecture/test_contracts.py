@@ -29,7 +29,7 @@ PLANTED: Mapping[str, Sequence[tuple[str, str]]] = {
         ("api/uploads/remembered.py", "api.uploads.tus.protocol")
     ],
     "No circles in api": [
-        ("api/access/admission.py", "api.dispatch.queue"), ("api/dispatch/staging.py", "api.access.tokens"),
+        ("api/access/admission.py", "api.dispatch.queue"), ("api/dispatch/staging.py", "api.access.lookups"),
     ],
     "In workers: the wiring is imported by processes alone, and builds what runs in them": [
         ("workers/engine/served.py", "workers.wiring")

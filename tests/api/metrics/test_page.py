@@ -48,7 +48,7 @@ async def test_the_list_in_the_docs_is_what_is_exposed(front: FrontOfTest, vital
 
 
 SAYS_WHAT = re.compile(
-    r"(Number of|Seconds|Age in seconds|1 (if|for)|Always 1|Largest number|process_|.*(in|of) (bytes|seconds|open))",
+    r"(Number of|Share of|Seconds|Age in seconds|1 (if|for)|Always 1|Largest number|process_|.*(in|of) (bytes|seconds|open))",
     re.I,
 )
 """How the help of a metric begins: what is counted, or the unit. (The last are prometheus_client's own words.)"""
