@@ -127,9 +127,9 @@ async def tell(connection: Connection, id: int, kind: EventType, path: NodePath 
 async def pass_time(connection: Connection) -> int:
     """Those whose time is over expire, and those that wait for long are told of again: how many."""
     told = 0
-    for query, kind in (("expire", EventType.APPROVAL_EXPIRED), ("remind", EventType.APPROVAL_REMINDED)):
+    for query, kind in ((SQL["expire"], EventType.APPROVAL_EXPIRED), (SQL["remind"], EventType.APPROVAL_REMINDED)):
         async with connection.transaction():
-            for row in await (await connection.execute(SQL[query], {"id": None})).fetchall():
+            for row in await (await connection.execute(query, {"id": None})).fetchall():
                 await tell(connection, row["id"], kind, None)
                 told += 1
     return told
