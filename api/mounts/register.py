@@ -22,7 +22,7 @@ from schema.mounts import Mount
 from schema.principals import Principal
 from schema.secrets.keyring import Keyring, sealed_all
 from schema.settings import Settings
-from schema.store import begin, holds, mounts
+from schema.store import begin, holds, mounts, projects
 from schema.store.mounts import LockedMount, NewMount
 from schema.store.pool import Pool
 
@@ -110,6 +110,11 @@ async def remove(front: Front, principal: Principal, id: MountId, act: WriteAct,
             raise ChildrenExist(
                 "The mount has nodes. Send forget=true to remove it all the same: its files stay where they are, and are not "
                 "known any more.",
+                backendMountId=id,
+            )
+        if names := await projects.on_mount(connection, id):
+            raise ChildrenExist(
+                f"Projects keep their cold contents on the mount: {', '.join(names)}. Delete them first.",
                 backendMountId=id,
             )
         if await holds.on_mount(connection, id):

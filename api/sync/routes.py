@@ -121,7 +121,7 @@ async def change(request: Request) -> Response:
     openapi_extra={"parameters": [PATH_NAME]},
 )
 async def delete(request: Request) -> Response:
-    """Its nodes keep their folders, and follow no more. Its name is free at once; its contents go with the next collection."""
+    """Its nodes keep their folders, and follow no more. Its name is free at once; what is cold stays on its mount."""
     principal, project = await project_of(request, "mounts")
     front = front_of(request)
     async with front.services.pool.connection() as connection, connection.transaction():

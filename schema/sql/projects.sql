@@ -100,3 +100,7 @@ UPDATE filestore.project_jobs SET state = %(state)s, problem = %(problem)s, phas
 SELECT j.* FROM filestore.project_jobs j
  WHERE j.project_id = %(project)s AND (%(before)s::timestamptz IS NULL OR (j.started_at, j.id) < (%(before)s, %(before_id)s::uuid))
  ORDER BY j.started_at DESC, j.id DESC LIMIT %(limit)s
+
+-- name: on_mount
+-- Names of projects whose contents are cold on this mount.
+SELECT p.name FROM filestore.projects p WHERE p.mount_id = %(mount)s AND p.state <> 'deleted' ORDER BY p.name LIMIT 10

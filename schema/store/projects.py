@@ -66,6 +66,12 @@ class NewProject:
     evict_after: float | None = None
 
 
+async def on_mount(connection: Connection, mount: MountId) -> list[str]:
+    """Names of up to ten projects whose contents are cold there."""
+    rows = await (await connection.execute(SQL["on_mount"], {"mount": mount})).fetchall()
+    return [row["name"] for row in rows]
+
+
 async def create(connection: Connection, new: NewProject) -> Project | None:
     """In the caller's transaction. None: the name is taken."""
     root, page = empty_root()

@@ -174,6 +174,8 @@ def test_nodes_are_listed_with_how_far_they_are(project: ProjectOfTest) -> None:
 def test_a_name_is_taken_until_its_project_is_deleted(project: ProjectOfTest, mount: MountOfTest) -> None:
     again = {"name": project.name, "backendMountId": mount.id}
     assert project.call("POST", "", 409, top=True, json=again)["error"]["code"] == "PROJECT_EXISTS"
+    kept = project.service.call("DELETE", f"/v1/backend-mounts/{mount.id}", params={"forget": "true"})
+    assert (kept.status_code, kept.json()["error"]["code"]) == (409, "CHILDREN_EXIST") and project.name in kept.text
     project.call("DELETE", "")
     project.call("GET", "", 404)
     assert project.call("POST", "", 201, top=True, json=again)["data"]["revision"] == 0
