@@ -126,13 +126,15 @@ async def tell(connection: Connection, id: int, kind: EventType, path: NodePath 
 
 async def pass_time(connection: Connection) -> int:
     """Those whose time is over expire, and those that wait for long are told of again: how many."""
-    told = 0
-    for query, kind in ((SQL["expire"], EventType.APPROVAL_EXPIRED), (SQL["remind"], EventType.APPROVAL_REMINDED)):
-        async with connection.transaction():
-            for row in await (await connection.execute(query, {"id": None})).fetchall():
-                await tell(connection, row["id"], kind, None)
-                told += 1
-    return told
+    async with connection.transaction():
+        expired = await (await connection.execute(SQL["expire"], {"id": None})).fetchall()
+        for row in expired:
+            await tell(connection, row["id"], EventType.APPROVAL_EXPIRED, None)
+    async with connection.transaction():
+        reminded = await (await connection.execute(SQL["remind"], {"id": None})).fetchall()
+        for row in reminded:
+            await tell(connection, row["id"], EventType.APPROVAL_REMINDED, None)
+    return len(expired) + len(reminded)
 
 
 async def listed(
