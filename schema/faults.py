@@ -46,8 +46,10 @@ POINTS: dict[str, str] = {
     "purge.marked": "content is kept no longer, and lies in the trash still",
     "purge.unlinked": "it is removed, the record does not say so",
     "import.written": "a page of an import is written, its transaction has not ended",
+    "forget.done": "a page of an import has left the record again, no event of it is sent",
     "import.page": "a page of an import and where its scan goes on are durable",
     "import.hashed": "hashes of an import and where it goes on are durable",
+    "drift.differing": "a page of directories was compared as wholes, and what differs in it was looked at",
     "drift.page": "a look has read a page of the storage; what it came upon so far may be kept or not",
     "drift.read": "a look has read all it is about, nothing is judged",
     "drift.judged": "the transaction with the conclusion of a look is about to commit",
@@ -61,6 +63,11 @@ POINTS: dict[str, str] = {
     "deliver.sent": "the target of a webhook has answered, the record does not know",
     "timestore.taken": "a batch of events and the cursor are in the lake, nothing else was told",
     "publish.sent": "Redis has the events, the feed does not know",
+    "archive.written": "a segment of the journal is in the archive, where the next one begins is not kept",
+    "sync.committed": "a commit of a project is durable, the hot store was not told",
+    "sync.archived": "a content of a project has a verified cold copy, its row does not say so",
+    "sync.evicted": "a content of a project left the hot store, its row does not say so",
+    "sync.collected": "a content of a project that nothing needs left both stores, its row is still there",
 }
 
 

@@ -80,7 +80,7 @@ class LookReader:
             async for differing in pages:
                 for start in range(0, len(differing), _BATCH):
                     await self._list(differing[start : start + _BATCH])
-                await areach("drift.page")
+                await areach("drift.differing")
         self.seen += self._known.names
         return True
 

@@ -151,6 +151,39 @@ class CommandCompletedData(Shape):
     copied_from_backend_mount_id: int = absent()
 
 
+class ApprovalEventData(Shape):
+    """A request that waits for a second person. One about no mount stands under a mount of its tenant."""
+
+    approval_id: int
+    act: str
+    state: Literal["waiting", "approved", "done", "rejected", "expired", "failed"]
+    backend_mount_id: int
+    path: str
+    principal: str
+    reason: str | None
+    approvers: list[str]
+    needed: int
+    expires_at: datetime
+    observed_at: datetime
+
+
+class QuotaSoftData(Shape):
+    """What is used has passed the soft limit. `maxBytes`, `maxNodes`: where nothing more goes in."""
+
+    quota_id: int
+    backend_mount_id: int
+    path: str | None
+    path_b64: str = EXACT_PATH
+    quota_principal: str | None
+    used_bytes: int
+    used_nodes: int
+    soft_bytes: int | None
+    soft_nodes: int | None
+    max_bytes: int | None
+    max_nodes: int | None
+    observed_at: datetime
+
+
 class DriftDetectedData(Shape):
     """Something is not what the record says, at a place with a node or without."""
 
@@ -239,6 +272,12 @@ EVENTS: Mapping[EventType, EventDefinition] = {
     EventType.JOB_FAILED: EventDefinition(JobEventData, "A reconciliation job failed."),
     EventType.JOB_CANCELLED: EventDefinition(JobEventData, "A reconciliation job was cancelled."),
     EventType.ROLLUP_RECOMPUTED: EventDefinition(RollupRecomputedData, "Totals of a directory were computed anew."),
+    EventType.APPROVAL_REQUESTED: EventDefinition(ApprovalEventData, "A request waits for a second person."),
+    EventType.APPROVAL_REMINDED: EventDefinition(ApprovalEventData, "A request has waited for long."),
+    EventType.APPROVAL_APPROVED: EventDefinition(ApprovalEventData, "A request has all the approvals that it needs."),
+    EventType.APPROVAL_REJECTED: EventDefinition(ApprovalEventData, "A request was rejected."),
+    EventType.APPROVAL_EXPIRED: EventDefinition(ApprovalEventData, "A request's time is over, and nothing was done."),
+    EventType.QUOTA_SOFT: EventDefinition(QuotaSoftData, "The soft limit of a quota was passed."),
     EventType.OBJECT_CREATED: EventDefinition(ObjectEventData, "A content of a project was put."),
     EventType.OBJECT_ARCHIVED: EventDefinition(ObjectEventData, "A content of a project has a cold copy."),
     EventType.OBJECT_EVICTED: EventDefinition(ObjectEventData, "A content of a project left the hot store."),

@@ -98,7 +98,8 @@ INSERT INTO filestore.outbox (tenant, mount_id, type, data)
 SELECT e.tenant, e.mount_id, 'filestore.command.completed', jsonb_build_object('commandId', e.command_id, 'command', e.kind,
        'status', 'succeeded', 'code', NULL, 'journalId', e.id, 'backendMountId', e.mount_id, 'nodeId', NULL,
        'path', e.payload->'path', 'idempotencyKey', e.key, 'principal', e.principal, 'operationId', e.operation_id,
-       'correlationId', e.correlation_id, 'result', %(also)s::jsonb, 'observedAt', now())
+       'result', %(also)s::jsonb, 'observedAt', now())
+       || jsonb_strip_nulls(jsonb_build_object('correlationId', e.correlation_id))
   FROM entry e
 
 -- name: tell

@@ -101,8 +101,8 @@ SELECT d.tenant, d.mount_id, d.directory_path || n.name, d.directory_text || n.n
            'contentHash', encode(n.sha256, 'hex')), '{}', 'restore', f.look_id, f.decided_by, 0
   FROM filestore.findings f
  CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = f.node_id AND k.kind = 'directory' OFFSET 0) d
- CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.parent_id = d.id AND k.state = 'missing'
-                        AND position('\x00'::bytea IN k.name) = 0 OFFSET 0) n
+ CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.mount_id = d.mount_id AND k.parent_id = d.id
+                        AND k.state = 'missing' AND position('\x00'::bytea IN k.name) = 0 OFFSET 0) n
  WHERE f.id = ANY(%(findings)s::bigint[]) AND f.kind = 'missing' AND f.state = 'healed'
     ON CONFLICT (mount_id, key) WHERE ended_at IS NULL DO UPDATE SET state = 'waiting', action = 'restore', plan = 0, tries = 0,
        due_at = now(), problem = NULL, decided_by = excluded.decided_by, version = o.version + 1

@@ -14,7 +14,7 @@ SQL = load("rollups")
 
 
 async def fold(connection: Connection, limit: int = 10_000) -> int:
-    """Fold up to `limit` deltas, in the caller's transaction. 0: nothing to fold, or another process folds."""
+    """Fold up to `limit` deltas of each kind, in the caller's transaction. 0: nothing to fold, or another process folds."""
     row = await (await connection.execute(SQL["lock_fold"], {"lock": Lock.FOLD})).fetchone()
     if not row or not row["mine"]:
         return 0

@@ -192,7 +192,7 @@ class FrontOfTest:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.commands, self.disks, self.health = Notebook(), Disks(), Told()
-        self.settings = Settings(host_id="test-host", upload_max_bytes=32 * 1024 * 1024)  # type: ignore[call-arg]
+        self.settings = Settings(host_id="front-host", upload_max_bytes=32 * 1024 * 1024)  # type: ignore[call-arg]
         self.app: FastAPI = create_app(
             Services(
                 self.settings, pool, self.commands, self.disks, self.health, threads=budgets.READS.build(), keys=KEYS

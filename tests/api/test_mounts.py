@@ -50,7 +50,7 @@ async def test_a_local_mount(front: FrontOfTest, admin: httpx2.AsyncClient, tmp_
     assert {name: mount[name] for name in body if name != "ignored"} == {
         n: v for n, v in body.items() if n != "ignored"
     }
-    assert (mount["state"], mount["epoch"], mount["hostId"], mount["bucket"]) == ("active", 1, "test-host", None)
+    assert (mount["state"], mount["epoch"], mount["hostId"], mount["bucket"]) == ("active", 1, "front-host", None)
     sentinel = json.loads(read(tmp_path / ".filestore" / "mount.json"))
     assert sentinel["mount"] == mount["mountUuid"]
     assert front.disks.refreshed == 1
@@ -163,7 +163,7 @@ async def test_what_a_crash_left_is_finished_by_the_same_request(
     body = local(tmp_path)
     new = mounts.NewMount(mount_key=body["mountKey"], backend_kind="local", root_path=str(tmp_path))
     async with front.pool.connection() as connection:
-        left = await mounts.create(connection, new, "test-host")
+        left = await mounts.create(connection, new, "front-host")
     shown = (await admin.get(f"/v1/backend-mounts/{left}")).json()["data"]
     assert (shown["state"], shown["rootNodeId"]) == ("inactive", None)
     made = await admin.post("/v1/backend-mounts", json=body)

@@ -31,7 +31,7 @@ def between_pages(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], object])
     number = iter(range(100))
 
     async def reached(point: str, subject: str = "") -> None:
-        if point == "drift.page":
+        if point == "drift.differing":
             act(next(number))
 
     monkeypatch.setattr(reading, "areach", reached)

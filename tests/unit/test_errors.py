@@ -9,6 +9,7 @@ from schema import errors
 from schema.errors import BY_CODE, FilestoreError
 
 WIRE = {
+    "QUOTA_EXCEEDED",
     "INVALID_PATH",
     "INVALID_REQUEST",
     "INVALID_CHECKSUM",
@@ -55,7 +56,7 @@ WIRE = {
 
 RETRYABLE = {
     "PATH_BUSY", "RATE_LIMITED", "MOUNT_OFFLINE", "UNAVAILABLE", "OUTCOME_UNKNOWN", "STAGE_LOST", "STORAGE_FULL",
-    "REQUEST_TOO_SLOW", "OVERLOADED", "FROZEN",
+    "REQUEST_TOO_SLOW", "OVERLOADED", "FROZEN", "QUOTA_EXCEEDED",
 }  # fmt: skip
 
 

@@ -111,4 +111,4 @@ async def test_on_another_host_it_can_not_be_gone_on_with(
     where = await begin(client, tree, 10)
     change(front, host_id="another-host")
     answer = await patch(client, where, 0, b"hello")
-    assert answer.status_code == 503 and "test-host" in answer.text
+    assert answer.status_code == 503 and "front-host" in answer.text
