@@ -47,7 +47,7 @@ reset: .venv/synced ## stop, and remove all data of the stack
 	@$(DEV) reset
 
 test: check server ## checks, then all tests but the slow ones; ARGS=... for pytest
-	$(RUN)/pytest -m "not slow" -n 2 --dist worksteal $(ARGS)
+	$(RUN)/pytest -m "not slow" -n 3 --dist worksteal $(ARGS)
 
 test-slow: server ## the long sweeps; ARGS=... for pytest
 	$(RUN)/pytest -m slow $(ARGS)
