@@ -150,6 +150,8 @@ def test_a_brake_holds_a_look_that_would_change_much_until_a_person_says_yes(
 
 def test_what_was_decided_is_put_right_from_our_copies(service: Service, tree: MountOfTest) -> None:
     """By policy and by a person, brake included; the way back of an undo leads to what lay there."""
+    (tree.root / "d" / "e" / "f").write_bytes(os.urandom(16))  # no other mount of the run has a copy of it
+    reconciled(service, tree, "", detectChildren=True)
     result(service.upload(tree, "copy-of-a", b"a"), 201)
     result(service.upload(tree, "copy-of-c", b"d/c"), 201)
     policy(service, tree, onNew="quarantine", onChanged="restore", onMissing="ask", brake={"share": 1, "count": 1})

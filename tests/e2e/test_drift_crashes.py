@@ -10,7 +10,7 @@ from tests.e2e.test_drift import inbox, policy, states
 from tests.e2e.test_operation_crashes import dies, with_fault
 from tests.fix_service import MountOfTest, Service, check_mounts, until
 
-LOOKING = ["drift.page", "drift.read", "drift.judged", "drift.concluded"]
+LOOKING = ["drift.differing", "drift.read", "drift.judged", "drift.concluded"]
 HEALING = ["drift.staged", "begin.committed", "apply.acted", "commit.before_commit", "commit.committed", "drift.healed"]
 FILES = ("a", "b", "d/c")
 
