@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import sys
 
-from activities import budgets
 from activities.upkeep.archive import Archive, Archived, ArchivePlace, read_archive
 from activities.upkeep.archive_places import open_place
 from schema.archive.segments import BrokenArchive
@@ -18,15 +17,11 @@ from workers.process import logs
 
 
 async def write(settings: Settings, place: ArchivePlace) -> Archived:
-    pool = wiring.make_connections(settings, budgets.CHECK_CONNECTIONS)
-    await pool.open(wait=True, timeout=5)
-    try:
+    async with wiring.connections_of_a_command(settings) as pool:
         archive, done = Archive(pool, place), Archived(more=True)
         while done.more:
             done = await archive.archive()
         return done
-    finally:
-        await pool.close()
 
 
 def verify(place: ArchivePlace) -> str:

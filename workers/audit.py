@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from activities import budgets
 from activities.audit.copies import copies_of
 from schema.store import audit, audit_verify
 from workers import wiring
@@ -59,15 +58,11 @@ def _sum(
 
 
 async def run(settings: Settings, asked: argparse.Namespace) -> int:
-    pool = wiring.make_connections(settings, budgets.CHECK_CONNECTIONS)
-    await pool.open(wait=True, timeout=10)
-    try:
+    async with wiring.connections_of_a_command(settings, wait_seconds=10) as pool:
         if asked.command == "verify":
             return await verify(settings, pool, asked.after)
         print(await wiring.sealer(settings, pool).seal_due())
         return 0
-    finally:
-        await pool.close()
 
 
 def parser() -> argparse.ArgumentParser:

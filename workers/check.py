@@ -22,7 +22,6 @@ from psycopg_pool import PoolTimeout
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.service import RPCError
 
-from activities import budgets
 from activities.executors.base import Entry as StorageEntry
 from activities.executors.base import Executor, Locks
 from activities.executors.kinds import open_executor
@@ -66,18 +65,15 @@ async def check_all(
 
     Raises UnknownMount.
     """
-    pool = wiring.make_connections(settings, budgets.CHECK_CONNECTIONS)
     try:
-        await pool.open(wait=True, timeout=5)
-        chosen = await _chosen(pool, mounts)
-        findings = await _swept(settings, pool, chosen) if sweep else []
-        for mount in chosen:
-            findings += [_of_mount(mount, finding) for finding in await _check_mount(settings, pool, mount, level)]
-        return findings + await _check_feed(pool)
+        async with wiring.connections_of_a_command(settings) as pool:
+            chosen = await _chosen(pool, mounts)
+            findings = await _swept(settings, pool, chosen) if sweep else []
+            for mount in chosen:
+                findings += [_of_mount(mount, finding) for finding in await _check_mount(settings, pool, mount, level)]
+            return findings + await _check_feed(pool)
     except (PoolTimeout, psycopg.Error) as error:
         return [_unchecked("(all)", f"Postgres: {error}")]
-    finally:
-        await pool.close()
 
 
 async def _chosen(pool: Pool, keys: Sequence[str] | None) -> list[Mount]:

@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import sys
 
-from activities import budgets
 from activities.upkeep.archive import ArchivePlace
 from activities.upkeep.archive_places import open_place
 from activities.upkeep.rebuild import NotEmpty, rebuild
@@ -23,12 +22,8 @@ from workers.process import logs
 async def run(settings: Settings, place: ArchivePlace) -> Rebuilt:
     """Raises NotEmpty, BrokenArchive."""
     await asyncio.to_thread(migrate, settings.database_url)
-    pool = wiring.make_connections(settings, budgets.CHECK_CONNECTIONS)
-    await pool.open(wait=True, timeout=5)
-    try:
+    async with wiring.connections_of_a_command(settings) as pool:
         return await rebuild(pool, place)
-    finally:
-        await pool.close()
 
 
 def main() -> int:

@@ -1,6 +1,7 @@
 """The composition root: settings in, connected parts out. Only processes import it, and nothing is joined anywhere else."""
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -211,6 +212,17 @@ def make_connections(settings: Settings, budget: budgets.ConnectionBudget, *, ge
 def hot_store(settings: Settings) -> HotStore:
     """Of the loop that uses it first. Without an address projects are cold alone."""
     return NatsHot(NatsLink(settings.nats_url)) if settings.nats_url else NoHotStore()
+
+
+@asynccontextmanager
+async def connections_of_a_command(settings: Settings, wait_seconds: float = 5) -> AsyncIterator[Pool]:
+    """What an operator's command has, for as long as it runs. Raises PoolTimeout where Postgres does not answer."""
+    pool = make_connections(settings, budgets.CHECK_CONNECTIONS)
+    try:
+        await pool.open(wait=True, timeout=wait_seconds)
+        yield pool
+    finally:
+        await pool.close()
 
 
 class RouteExecutors:
