@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from schema.store.projects import Project
 
 router = APIRouter(route_class=Plain, tags=["projects"])
+Handler = Callable[[Request], Awaitable[Response]]
 
 _NAME = [PATH_NAME]
 _JOB: dict[int, Any] = {202: ("The job", JobShape)}
@@ -40,28 +42,26 @@ _PIN = openapi.body_of(PinBody, {"until": "2026-12-01T00:00:00Z"})
 FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-@router.post(
-    "/v1/projects/{name}/promote",
-    status_code=202,
-    operation_id="promoteProject",
-    summary="Make contents hot",
-    responses=openapi.answers(_JOB, *_REFUSALS),
-    openapi_extra={"parameters": _NAME, "requestBody": _NOTHING},
-)
+def _job(verb: str, operation_id: str, summary: str, body: dict[str, Any] = _NOTHING) -> Callable[[Handler], Handler]:
+    """A route that begins a job of a project."""
+    return router.post(
+        f"/v1/projects/{{name}}/{verb}",
+        status_code=202,
+        operation_id=operation_id,
+        summary=summary,
+        responses=openapi.answers(_JOB, *_REFUSALS),
+        openapi_extra={"parameters": _NAME, "requestBody": body},
+    )
+
+
+@_job("promote", "promoteProject", "Make contents hot")
 async def promote(request: Request) -> Response:
     """All that is cold comes into the hot store, too."""
     principal, project = await project_of(request, "operate")
     return await _begun(request, principal, project, "promote")
 
 
-@router.post(
-    "/v1/projects/{name}/evict",
-    status_code=202,
-    operation_id="evictProject",
-    summary="Take contents out of the hot store",
-    responses=openapi.answers(_JOB, *_REFUSALS),
-    openapi_extra={"parameters": _NAME, "requestBody": _EVICT},
-)
+@_job("evict", "evictProject", "Take contents out of the hot store", _EVICT)
 async def evict(request: Request) -> Response:
     """What has a cold copy, and is not pinned; each copy is verified right before. `idleSeconds`: only what was not used for so
     long."""
@@ -70,28 +70,14 @@ async def evict(request: Request) -> Response:
     return await _begun(request, principal, project, "evict", idle=body.idle_seconds)
 
 
-@router.post(
-    "/v1/projects/{name}/repair",
-    status_code=202,
-    operation_id="repairProject",
-    summary="Look for all contents",
-    responses=openapi.answers(_JOB, *_REFUSALS),
-    openapi_extra={"parameters": _NAME, "requestBody": _NOTHING},
-)
+@_job("repair", "repairProject", "Look for all contents")
 async def repair(request: Request) -> Response:
     """Both stores are asked for all that they should have. What one has lost comes from the other; what both have, from a node."""
     principal, project = await project_of(request, "operate")
     return await _begun(request, principal, project, "repair")
 
 
-@router.post(
-    "/v1/projects/{name}/resync",
-    status_code=202,
-    operation_id="resyncProject",
-    summary="Tell the hot store anew",
-    responses=openapi.answers(_JOB, *_REFUSALS),
-    openapi_extra={"parameters": _NAME, "requestBody": _NOTHING},
-)
+@_job("resync", "resyncProject", "Tell the hot store anew")
 async def resync(request: Request) -> Response:
     """Its pointer and index are written anew from the record, and contents that it has lost are looked for."""
     principal, project = await project_of(request, "operate")
@@ -100,14 +86,7 @@ async def resync(request: Request) -> Response:
     return await _begun(request, principal, project, "repair")
 
 
-@router.post(
-    "/v1/projects/{name}/gc",
-    status_code=202,
-    operation_id="collectProject",
-    summary="Collect what nothing needs",
-    responses=openapi.answers(_JOB, *_REFUSALS),
-    openapi_extra={"parameters": _NAME, "requestBody": _NOTHING},
-)
+@_job("gc", "collectProject", "Collect what nothing needs")
 async def collect(request: Request) -> Response:
     """Contents that neither the tree, nor a former one that is kept, nor the inbox refers to are condemned, looked at again after
     the grace time, and deleted."""
@@ -115,14 +94,7 @@ async def collect(request: Request) -> Response:
     return await _begun(request, principal, project, "gc")
 
 
-@router.post(
-    "/v1/projects/{name}/deactivate",
-    status_code=202,
-    operation_id="deactivateProject",
-    summary="Make a project cold",
-    responses=openapi.answers(_JOB, *_REFUSALS),
-    openapi_extra={"parameters": _NAME, "requestBody": _NOTHING},
-)
+@_job("deactivate", "deactivateProject", "Make a project cold")
 async def deactivate(request: Request) -> Response:
     """It takes no commits from now on. All is archived and verified, then the hot store is emptied. Nodes keep their folders, and
     what they write waits there."""
@@ -130,14 +102,7 @@ async def deactivate(request: Request) -> Response:
     return await _begun(request, principal, project, "deactivate", froms=("active",), state="deactivating")
 
 
-@router.post(
-    "/v1/projects/{name}/reactivate",
-    status_code=202,
-    operation_id="reactivateProject",
-    summary="Make a project hot again",
-    responses=openapi.answers(_JOB, *_REFUSALS),
-    openapi_extra={"parameters": _NAME, "requestBody": _NOTHING},
-)
+@_job("reactivate", "reactivateProject", "Make a project hot again")
 async def reactivate(request: Request) -> Response:
     """It takes commits at once, and contents are read from the cold store until they are hot."""
     principal, project = await project_of(request, "operate")
