@@ -40,7 +40,8 @@ def configure(log_format: str, level: str = "info") -> None:
     structlog.configure(
         processors=[*shared, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # One write a line: `print` makes two, and a library's line of another thread came between them.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     _of_libraries([*shared, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder()], rendered)
