@@ -77,10 +77,8 @@ async def carried_out(protocol: Protocol, mount: MountId, commands: Iterator[Com
 async def kept_up(pool: Pool) -> None:
     """What the background work of a service does."""
     async with pool.connection() as connection:
-        await connection.set_autocommit(True)
         while await events.give_positions(connection, 1000):
             pass
-        await connection.set_autocommit(False)
     metastore = Metastore(pool)
     while await metastore.step():
         pass

@@ -49,12 +49,10 @@ async def rows(pool: Pool, query: str) -> list[dict[str, Any]]:
 
 async def settle(pool: Pool) -> None:
     async with pool.connection() as connection:
-        await connection.set_autocommit(True)
         while await events.give_positions(connection, 1000):
             pass
         while (await events.waiting(connection)).unsettled:
             await events.settle_entries(connection)
-        await connection.set_autocommit(False)
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ class Tagging:
 
     async def token(self, *grants: Grant) -> int:
         async with self.pool.connection() as connection, connection.transaction():
-            new = NewToken(principal="ann", scopes=["write", "operate"], grants=grants)
+            new = NewToken(principal="ann", scopes=["filestore:write", "filestore:operate"], grants=grants)
             return (await tokens.issue(connection, new))[0]
 
     async def assert_counts_hold(self) -> None:
@@ -203,8 +203,8 @@ async def test_a_conflict_ends_it_before_anything_unless_the_rest_may_go(tagging
     rest = await tagging.asked(edit)
     assert await tagging.to_the_end(rest) == "partial"
     found, invalid = await tagging.ends(rest), ("failed", "INVALID_REQUEST")
-    assert {path for path, end in found.items() if end == invalid} == {"d/e/i"}, "the rule is about what is below d/e"
-    assert found["d/e"] == found["d/f"] == ("done", None)
+    assert {path for path, end in found.items() if end == invalid} == {"d/e", "d/e/i"}
+    assert found["d"] == found["d/f"] == ("done", None)
     wrong = await tagging.asked(RecordEdit(set={"n": "one"}), path=NodePath(b"d/f"))
     assert await tagging.to_the_end(wrong) == "failed"
     [item] = await tagging.items(wrong)
@@ -312,7 +312,7 @@ async def test_an_undo_needs_the_right_to_describe(tagging: Tagging) -> None:
     await tagging.to_the_end(operation)
     stands = (await now(tagging.pool, operation))[0]
     with pytest.raises(MissingScope):
-        make.undo_of(Principal("bob", "main", 7, access_of(["read", "operate"])), stands, plan_only=True)
+        make.undo_of(Principal("bob", "main", 7, access_of(["filestore:operate"])), stands, plan_only=True)
 
 
 async def test_a_record_that_a_client_had_closed_is_open_until_that_is_undone(tagging: Tagging) -> None:
