@@ -48,8 +48,8 @@ UPDATE filestore.metastore_records r
        version = r.version + 1, change = CASE WHEN x.closed THEN 'removed' ELSE 'updated' END, changed_by = %(principal)s,
        changed_at = now(), updated_at = now(), removed = x.closed,
        deleted_at = CASE WHEN x.closed OR r.state = 'deleted' THEN coalesce(r.deleted_at, now()) END
-  FROM jsonb_to_recordset(%(records)s::jsonb) AS x(node bigint, namespace text, tags text[], owner text, metadata jsonb, schema text,
-       violation text, closed boolean)
+  FROM jsonb_to_recordset(%(records)s::jsonb) AS x(node bigint, namespace text, tags text[], owner text, metadata jsonb,
+       schema text, violation text, closed boolean)
  WHERE r.node_id = ANY (ARRAY[x.node])
 
 -- name: end
