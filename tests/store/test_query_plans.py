@@ -333,7 +333,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         RETENTION["prune_commands"], {"limit": 100, "keep": 0.0, "after": FIRST_COMMAND_ID, "below": LAST_ID},
         {"commands_pkey", "claims_command", "cleanups_command"},
     ),
-    "unpublished": (EVENTS["unpublished"], {"limit": 1000}, {"outbox_position"}),
+    "unpublished": (EVENTS["unpublished"], {"limit": 1000, "bytes": 4_000_000}, {"outbox_position"}),
     "archived entries": (ARCHIVE["entries"], {"after": 5000, "last": 10**6, "limit": 200}, {"journal_entries_pkey"}),
     "archived versions": (ARCHIVE["versions"], {"after": 5000, "last": 5200},
                           {"journal_entries_pkey", "snapshots_begun", "snapshots_pkey", "nodes_pkey"}),
