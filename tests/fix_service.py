@@ -9,8 +9,6 @@ import secrets
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +27,7 @@ from schema.migrate import migrate
 from schema.settings import Settings
 from tests.events_forms import unlike_in_feed
 from tests.fix_stack import REPOSITORY, Stack
+from tests.forked import Loaded, Process
 from workers import check
 from workflows.client import connect
 
@@ -46,7 +45,10 @@ class Service:
     port: int
     token: str
     env: dict[str, str]
-    processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    processes: dict[str, Process] = field(default_factory=dict)
+    loaded: dict[str, Loaded] = field(default_factory=dict)
+    made: list[int] = field(default_factory=list)
+    """Mounts of the test that runs"""
 
     @property
     def url(self) -> str:
@@ -67,15 +69,11 @@ class Service:
                 "watcher": "workers.watcher",
                 "consumers": "workers.consumers",
             }[name]
-            with open(self.folder / f"{name}.log", "ab") as log:
-                self.processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", module],
-                    cwd=REPOSITORY,
-                    # These processes start often: compiled modules are kept.
-                    env={**os.environ, **self.env, **settings, "FILESTORE_FAULT": fault, "PYTHONDONTWRITEBYTECODE": ""},
-                    stdout=log,
-                    stderr=log,
-                )
+            log = self.folder / f"{name}.log"
+            if module not in self.loaded:
+                self.loaded[module] = Loaded(module, REPOSITORY, log)
+            env = {**os.environ, **self.env, **settings, "FILESTORE_FAULT": fault}
+            self.processes[name] = self.loaded[module].start(env, log)
         if "api" in (names or ("api",)):
             self.wait_ready()
 
@@ -119,6 +117,14 @@ class Service:
         if set(self.processes) != {"api", "worker"} or any(p.poll() is not None for p in self.processes.values()):
             self.kill()
             self.start()
+
+    def retire(self, mounts: Sequence[int]) -> None:
+        """A mount that is switched off is not swept any more: the next tests have the servers for themselves."""
+        if mounts:
+            self.ensure_running()
+        for mount in mounts:
+            self.call("PATCH", f"/v1/backend-mounts/{mount}", json={"state": "inactive"})
+            self.made.remove(mount)
 
     def settle(self, seconds: float = PATIENCE) -> None:
         """Wait until no list is under way. A client is answered before its list has ended, and a list whose process was
@@ -292,13 +298,17 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
     service.start()
     yield service
     service.kill()
+    for parent in service.loaded.values():
+        parent.end()
     assert unlike_in_feed(database) == [], "events that the AsyncAPI document does not describe"
 
 
 @pytest.fixture
 def service(running_service: Service) -> Iterator[Service]:
     running_service.ensure_running()
+    before = len(running_service.made)
     yield running_service
+    running_service.retire(running_service.made[before:])
 
 
 def make_mount(service: Service, root: Path, **body: Any) -> MountOfTest:
@@ -308,7 +318,8 @@ def make_mount(service: Service, root: Path, **body: Any) -> MountOfTest:
         "POST", "/v1/backend-mounts", json={"mountKey": key, "backendKind": "local", "rootPath": str(root), **body}
     )
     assert answer.status_code == 201, answer.text
-    return MountOfTest(answer.json()["data"]["id"], key, root)
+    service.made.append(answer.json()["data"]["id"])
+    return MountOfTest(service.made[-1], key, root)
 
 
 def check_mount(service: Service, mount: MountOfTest, level: str = "content") -> None:
@@ -334,8 +345,6 @@ def mount(service: Service, tmp_path: Path) -> Iterator[MountOfTest]:
     fresh = make_mount(service, tmp_path / "mount")
     yield fresh
     check_mount(service, fresh)
-    # A mount that is switched off is not swept any more: the next tests have the servers for themselves.
-    service.call("PATCH", f"/v1/backend-mounts/{fresh.id}", json={"state": "inactive"})
 
 
 def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:

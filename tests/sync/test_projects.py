@@ -76,7 +76,8 @@ def test_a_commit_is_a_revision_that_others_can_follow_and_read(project: Project
     assert [(one["name"], one["kind"], one["sizeBytes"], one["files"]) for one in tree["entries"]] == [
         ("d", "directory", 5, 1), ("large", "file", len(large), 1),
     ]  # fmt: skip
-    assert project.shown()["objects"] == {"hot": {"objects": 2, "sizeBytes": 5 + len(large)}}
+    held = project.shown()["objects"].values()  # some have a cold copy by now
+    assert sum(one["objects"] for one in held) == 2 and sum(one["sizeBytes"] for one in held) == 5 + len(large)
 
 
 def test_many_small_contents_come_with_one_request(project: ProjectOfTest) -> None:
