@@ -26,8 +26,8 @@ from schema.check import Finding
 from schema.migrate import migrate
 from schema.settings import Settings
 from tests.events_forms import unlike_in_feed
-from tests.fix_stack import REPOSITORY, Stack
-from tests.forked import Loaded, Process
+from tests.fix_stack import Stack
+from tests.forked import Loaded, Process, spawned
 from workers import check
 from workflows.client import connect
 
@@ -70,12 +70,17 @@ class Service:
                 "consumers": "workers.consumers",
             }[name]
             log = self.folder / f"{name}.log"
-            if module not in self.loaded:
-                self.loaded[module] = Loaded(module, REPOSITORY, log)
             env = {**os.environ, **self.env, **settings, "FILESTORE_FAULT": fault}
-            self.processes[name] = self.loaded[module].start(env, log)
+            # What Python reads as it starts, only a process of its own reads.
+            own = "PYTHONPATH" in settings
+            self.processes[name] = spawned(module, env, log) if own else self._parent(module, log).start(env, log)
         if "api" in (names or ("api",)):
             self.wait_ready()
+
+    def _parent(self, module: str, log: Path) -> Loaded:
+        if module not in self.loaded:
+            self.loaded[module] = Loaded(module, log)
+        return self.loaded[module]
 
     def wait_ready(self, seconds: float = PATIENCE) -> None:
         end = time.monotonic() + seconds

@@ -37,16 +37,21 @@ class Process(Protocol):
     def kill(self) -> None: ...
 
 
+def spawned(module: str, env: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
+    """The same by the slow way."""
+    with log.open("ab") as written:
+        return subprocess.Popen([sys.executable, "-m", module], env=env, stdout=written, stderr=written)
+
+
 class Loaded:
     """A process that has loaded one module of the service. It ends with this process."""
 
-    def __init__(self, module: str, folder: Path, log: Path) -> None:
+    def __init__(self, module: str, log: Path) -> None:
         self.module = module
         self._turn = threading.Lock()
         with log.open("ab") as written:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.forked", module],
-                cwd=folder,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=written,
@@ -127,6 +132,7 @@ def main() -> int:
         elif not (answer := os.fork()):
             _become(order)
             gc.unfreeze()
+            del sys.argv[1:]
             return int(module.main())
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
