@@ -27,12 +27,16 @@ from schema.migrate import migrate
 from schema.settings import Settings
 from tests.events_forms import unlike_in_feed
 from tests.fix_stack import Stack
-from tests.forked import Loaded, Process, spawned
+from tests.forked import Loaded, ServiceProcess, spawned
+from tests.sampling import SEED
 from workers import check
 from workflows.client import connect
 
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Reading the certificates of the world would cost every client more than its request."""
+
+PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 3
+"""One in three runs its workflows in Temporal's sandbox, which costs time; the others as a service does."""
 
 PATIENCE = 60.0
 """Seconds. What is waited for comes much sooner; so long the machine may be busy with other things."""
@@ -45,7 +49,7 @@ class Service:
     port: int
     token: str
     env: dict[str, str]
-    processes: dict[str, Process] = field(default_factory=dict)
+    processes: dict[str, ServiceProcess] = field(default_factory=dict)
     loaded: dict[str, Loaded] = field(default_factory=dict)
     made: list[int] = field(default_factory=list)
     """Mounts of the test that runs"""
@@ -293,7 +297,7 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
         "FILESTORE_PATH_WAIT_SECONDS": "30",
         "FILESTORE_SWEEP_SECONDS": "1",
         "FILESTORE_OVERDUE_SECONDS": "2",
-        "FILESTORE_SANDBOX": "true",
+        "FILESTORE_SANDBOX": str(SEED % 3 == PROCESS).lower(),
         "FILESTORE_WEBHOOKS_ALLOWED": "127.0.0.0/8",
         # Tests of the watcher start one, and switch it on.
         "FILESTORE_WATCH": "false",

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from schema import faults
 
 
-class Process(Protocol):
+class ServiceProcess(Protocol):
     """The part of `subprocess.Popen` that tests use."""
 
     pid: int
@@ -131,7 +131,6 @@ def main() -> int:
             answer = _reaped(order["reap"])
         elif not (answer := os.fork()):
             _become(order)
-            gc.unfreeze()
             del sys.argv[1:]
             return int(module.main())
         sys.stdout.write(json.dumps(answer) + "\n")

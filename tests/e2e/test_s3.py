@@ -15,6 +15,9 @@ from tests.fix_s3_proxy import S3Proxy
 from tests.fix_s3_service import MountInBucket, make_bucket_mount
 from tests.fix_service import MountOfTest, Service, check_mount, make_mount, until
 
+# Of the kinds of bucket and the pairs of mounts, each run draws one a test; `make test-slow` has them all.
+pytestmark = pytest.mark.sampled(1)
+
 LARGE = os.urandom(1 << 20) * 40
 
 

@@ -11,6 +11,9 @@ from tests.fix_s3_proxy import Fault, S3Proxy
 from tests.fix_s3_service import MountInBucket, make_bucket_mount
 from tests.fix_service import Service, check_mount, until
 
+# Of the kinds of bucket and the pairs of mounts, each run draws one a test; `make test-slow` has them all.
+pytestmark = pytest.mark.sampled(1)
+
 FILES = {"a/f": b"one", "a/b/g": b"two", "a/b/c/h": b"three", "a/b/é ö": b"", "y": b"four"}
 BELOW_A = {"": None, "/b": None, "/b/c": None, "/b/c/h": b"three", "/b/g": b"two", "/b/é ö": b"", "/f": b"one"}
 REST = {"y": b"four", "z": None}

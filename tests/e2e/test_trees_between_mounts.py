@@ -11,6 +11,9 @@ from tests.fix_s3 import S3Server
 from tests.fix_s3_service import make_bucket_mount
 from tests.fix_service import MountOfTest, Service, check_mount, make_mount, until
 
+# Of the kinds of bucket and the pairs of mounts, each run draws one a test; `make test-slow` has them all.
+pytestmark = pytest.mark.sampled(1)
+
 LARGE = bytes(range(256)) * 40_000
 INSIDE = {"": None, "/b": None, "/b/c": None, "/b/c/h": b"three", "/b/é ö": LARGE, "/empty": None, "/f": b"one"}
 Two = tuple[MountOfTest, MountOfTest]

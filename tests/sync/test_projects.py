@@ -127,8 +127,8 @@ def test_events_of_a_commit_are_in_the_feed_behind_those_of_its_contents(
         feed = project.service.call("GET", "/v1/events", params={"backendMountId": mount.id, "limit": 100}).json()
         return [one["type"] for one in feed["data"]["events"] if one["data"].get("project") == project.name]
 
-    assert until(lambda: len(told()) == 3)
-    assert told() == ["filestore.object.created", "filestore.path.created", "filestore.project.changed"]
+    assert until(lambda: len(told()) >= 3)
+    assert told()[:3] == ["filestore.object.created", "filestore.path.created", "filestore.project.changed"]
 
 
 def test_events_are_told_in_the_hot_store_as_cloudevents(project: ProjectOfTest) -> None:
