@@ -32,6 +32,7 @@ from workflows.events.publish import RUN_SECONDS, PublishEvents
 from workflows.events.start import deliver_to
 from workflows.operations.start import drive
 from workflows.queues import CONTROL_QUEUE, bulk_queue
+from workflows.schedules import proof_of, purge_of, sweep_of
 from workflows.upkeep.archive_journal import ArchiveJournal
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
@@ -139,26 +140,26 @@ async def ensure_schedules(client: Client, settings: Settings, mounts: list[Moun
         sweep = ScheduleActionStartWorkflow(
             SweepMount.run,
             mount,
-            id=f"sweep/{mount}",
+            id=sweep_of(mount),
             task_queue=bulk_queue(mount),
             execution_timeout=timedelta(minutes=30),
         )
-        await ensure(client, f"sweep/{mount}", sweep, every)
+        await ensure(client, sweep_of(mount), sweep, every)
         proof = ScheduleActionStartWorkflow(
             ProveRollups.run,
             args=[mount, settings.rollup_proof_directories or None],
-            id=f"rollups/proof/{mount}",
+            id=proof_of(mount),
             task_queue=bulk_queue(mount),
         )
-        await ensure(client, f"rollups/proof/{mount}", proof, timedelta(seconds=settings.rollup_proof_seconds))
-        purge = ScheduleActionStartWorkflow(PurgeTrash.run, mount, id=f"trash/{mount}", task_queue=bulk_queue(mount))
-        await ensure(client, f"trash/{mount}", purge, timedelta(seconds=settings.purge_seconds))
+        await ensure(client, proof_of(mount), proof, timedelta(seconds=settings.rollup_proof_seconds))
+        purge = ScheduleActionStartWorkflow(PurgeTrash.run, mount, id=purge_of(mount), task_queue=bulk_queue(mount))
+        await ensure(client, purge_of(mount), purge, timedelta(seconds=settings.purge_seconds))
 
 
 async def drop_schedules(client: Client, scheduled: set[MountId], resting: set[MountId]) -> set[MountId]:
     """A mount that is switched off is not swept. Returns the mounts that may still have a schedule."""
     for mount in scheduled.intersection(resting):
-        for schedule in (f"sweep/{mount}", f"rollups/proof/{mount}", f"trash/{mount}"):
+        for schedule in (sweep_of(mount), proof_of(mount), purge_of(mount)):
             with suppress(RPCError):
                 await client.get_schedule_handle(schedule).delete()
     await drift.drop_schedules(client, scheduled.intersection(resting))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import timedelta
@@ -23,14 +22,11 @@ from workflows.drift.audit import AuditMount
 from workflows.drift.scrub import ScrubMount
 from workflows.drift.start import heal, look_at, reconcile
 from workflows.queues import bulk_queue
+from workflows.schedules import audit_at, audits_of, scrub_of
 
 if TYPE_CHECKING:
-    from schema.drift.policy import AuditTarget
     from schema.ids import MountId
     from schema.store.pool import Pool
-
-_PREFIX = "drift-audit/"
-_SCRUB = "drift-scrub/"
 
 
 async def start_due(client: Client, pool: Pool, mount: MountId, silent_seconds: float) -> None:
@@ -52,29 +48,25 @@ async def ensure_schedules(client: Client, pool: Pool, mounts: list[MountId]) ->
     async with pool.connection() as connection:
         targets = await look_store.audit_targets(connection, mounts)
         scrubs = await scrub_store.scrubbed(connection, mounts)
-    wanted = {_name(mount, target): (mount, target) for mount, target in targets}
+    wanted = {audit_at(mount, target): (mount, target) for mount, target in targets}
     for name, (mount, target) in wanted.items():
         order = LookOrder(mount, "audit", whole=not target.path, paths=[target.path.encode().hex()], subtree=True)
         audit = ScheduleActionStartWorkflow(AuditMount.run, order, id=name, task_queue=bulk_queue(mount))
         await ensure(client, name, audit, timedelta(seconds=target.every_seconds))
     for mount, policy in scrubs.items():
-        name = f"{_SCRUB}{mount}"
+        name = scrub_of(mount)
         scrub = ScheduleActionStartWorkflow(ScrubMount.run, mount, id=name, task_queue=bulk_queue(mount))
         await ensure(client, name, scrub, pause(policy.scrub_seconds or 1))
-    await drop_schedules(client, mounts, keep={*wanted, *(f"{_SCRUB}{mount}" for mount in scrubs)})
+    await drop_schedules(client, mounts, keep={*wanted, *map(scrub_of, scrubs)})
 
 
 async def drop_schedules(client: Client, mounts: Iterable[MountId], keep: Collection[str] = ()) -> None:
     """Of these mounts, but for those to keep: a mount at rest is neither audited nor scrubbed."""
-    audits = tuple(f"{_PREFIX}{mount}/" for mount in mounts)
-    scrubs = {f"{_SCRUB}{mount}" for mount in mounts}
+    audits = tuple(map(audits_of, mounts))
+    scrubs = set(map(scrub_of, mounts))
     if not scrubs:
         return
     async for found in await client.list_schedules():
         if (found.id.startswith(audits) or found.id in scrubs) and found.id not in keep:
             with suppress(RPCError):
                 await client.get_schedule_handle(found.id).delete()
-
-
-def _name(mount: MountId, target: AuditTarget) -> str:
-    return f"{_PREFIX}{mount}/{hashlib.sha256(target.path.encode()).hexdigest()[:12]}"
