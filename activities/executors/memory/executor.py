@@ -241,6 +241,11 @@ class MemoryExecutor:
         top = [] if path.raw else [SeenFolder(b"", tuple(MemoryNode(None, 0, 0, 0).identity.facts()), True)]
         yield ScanPage((), after, [*top, *folders])
 
+    def lies(self, path: NodePath) -> bool:
+        self.check()
+        with self.guard:
+            return path.raw in self.tree or any(NodePath(name).is_below(path) for name in self.tree)
+
     def _seen(self, name: bytes) -> Seen:
         found = self.tree[name].identity
         return Seen(name, "directory" if found.directory else "file", tuple(found.facts()))

@@ -328,6 +328,13 @@ class S3Executor:
             yield from scan(self.store, path, after, most)
             self.store.sure()
 
+    def lies(self, path: NodePath) -> bool:
+        with _understood():
+            keys, bucket = self.store.keys, self.store.bucket
+            with suppress(InvalidPath):  # what no key can name was never there
+                return bucket.head(keys.of(path)) is not None or bool(bucket.first(keys.folder(path), 1))
+            return False
+
     def _entries(self, one: ListedObject, listed: set[NodePath]) -> Iterator[Entry]:
         path = self.store.keys.path_of(one.key) if one.key != self.store.keys.prefix else None
         if path is None:
