@@ -85,7 +85,9 @@ def _sighting(
     child = known.get(entry.path.rpartition(b"/")[2])
     if child is not None and child.kind == entry.kind and _as_read(child, entry):
         return None
-    return Sighting(entry.path, SightState.SEEN, entry.kind, entry.facts, None, within, listing.stable)
+    return Sighting(
+        entry.path, SightState.SEEN, entry.kind, entry.facts, None, within, listing.stable, target=entry.target
+    )
 
 
 def _as_read(child: BelievedChild, entry: Seen) -> bool:

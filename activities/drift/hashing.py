@@ -58,7 +58,7 @@ def sighted(executor: Executor, path: bytes) -> Sighting:
     found = next((one for one in (page.entries if page else ()) if one.path == path), None)
     if found is None:
         return Sighting(path, SightState.ABSENT)
-    seen = Sighting(path, SightState.SEEN, found.kind, found.facts)
+    seen = Sighting(path, SightState.SEEN, found.kind, found.facts, target=found.target)
     return hashed(executor, seen) if found.kind == NodeKind.FILE else seen
 
 

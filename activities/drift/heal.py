@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
-from activities.drift.copies import staged_copy, staged_directory
+from activities.drift.copies import staged_copy, staged_directory, staged_other
 from activities.drift.hashing import sighted
 from activities.drift.observe import OWN
 from activities.progress import current
@@ -142,6 +142,11 @@ class Heal:
         executor, path = self._executors.of(mount), command.node_path
         if finding.node_kind == NodeKind.DIRECTORY:
             stage = await self._threads.run(mount, staged_directory, executor, command.id)
+            return restoring(command, finding, stage.identity.facts())
+        if finding.node_kind in (NodeKind.SYMLINK, NodeKind.SPECIAL):
+            stage = await self._threads.run(
+                mount, staged_other, executor, command.id, finding.node_kind, finding.target, finding.mode or 0
+            )
             return restoring(command, finding, stage.identity.facts())
         if finding.node_kind != NodeKind.FILE or finding.sha256 is None:
             raise errors.NotSupported("The record has no content of this node that could be put back.")

@@ -285,7 +285,7 @@ class _Weighing:
             self._report(kind, conclusion, DriftAction.ASK, FindingState.OPEN)
             return False
         action = self._policy.on_new if kind is DriftKind.NEW else self._policy.on_changed
-        if action is DriftAction.IMPORT or (action in HEALING and _is_its_own_copy(conclusion)):
+        if action is DriftAction.IMPORT or (action in HEALING and _has_nothing_to_heal(conclusion)):
             return True
         if action in HEALING:
             action = DriftAction.QUARANTINE if kind is DriftKind.NEW else DriftAction.RESTORE
@@ -317,10 +317,14 @@ class _Weighing:
         )
 
 
-def _is_its_own_copy(conclusion: Conclusion) -> bool:
-    """A directory in the place of a directory: our copy of one is no other. What it holds is judged by itself."""
-    node = conclusion.node
-    return node is not None and node.is_directory and conclusion.sighting.kind == NodeKind.DIRECTORY
+def _has_nothing_to_heal(conclusion: Conclusion) -> bool:
+    """A directory in the place of a directory: our copy of one is no other. And a directory of a bucket, which is nothing but a
+    name. What they hold is judged by itself."""
+    node, sighting = conclusion.node, conclusion.sighting
+    if sighting.kind != NodeKind.DIRECTORY:
+        return False
+    is_a_name = sighting.key is None and conclusion.displaces is None
+    return node.is_directory if node is not None else is_a_name
 
 
 def observed(sighting: Sighting) -> Mapping[str, Any]:

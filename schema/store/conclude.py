@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from schema.drift.acts import LookOutcome, Terms, weigh
+from schema.drift.decisions import DriftDecision
 from schema.drift.judge import Judgement, Scope, judge, lost
 from schema.drift.looks import Blocked, Look
 from schema.drift.policy import DriftAction, Phase
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
 
 SQL = load("conclude")
-ACCEPT = "accept"
-"""Of a look because a person accepted what lies there: it follows whatever is new or changed at its places, and no more"""
+_DECIDED: Mapping[str, DriftAction] = {
+    DriftDecision.ACCEPT: DriftAction.IMPORT,
+    DriftDecision.QUARANTINE: DriftAction.QUARANTINE,
+}
+"""What a look does about what is new, because a person has decided about the directory it lies in: there, and no more"""
 _ENDED_MOST = 1_000_000
 _HINTS = 1000
 """Places that wait and are noted for another look; an audit finds the rest."""
@@ -56,15 +60,15 @@ async def one_snapshot(connection: Connection, mount: MountId) -> AsyncIterator[
 async def conclude(connection: Connection, look: Look, now: datetime) -> Concluded:
     """In the transaction of `one_snapshot`."""
     policy = (await looks.policy(connection, look.mount)).policy
-    if look.reason == ACCEPT:
-        policy = replace(policy, phase=Phase.OBSERVE, on_new=DriftAction.IMPORT, on_changed=DriftAction.IMPORT)
+    if decided := _DECIDED.get(look.reason):
+        policy = replace(policy, phase=Phase.OBSERVE, on_new=decided, on_changed=DriftAction.IMPORT)
     terms = Terms(policy, look.id, look.by_hand, look.places)
     blocked, held = await _beside(connection, look)
     sightings = await _seen(connection, look, terms, now)
     sightings = [replace(one, waits=one.path in blocked) for one in sightings]
     judgement = await _judged(connection, look, sightings, blocked, held)
     conclusions = judgement.conclusions
-    if look.reason == ACCEPT:
+    if decided:
         conclusions = [one for one in conclusions if terms.acts_on(one)]
     outcome = weigh(conclusions, terms)
     outcome.settled += await _over(connection, look, outcome, judgement, sightings)
