@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from activities.drift.compare import LAST_NAME, Listing, compare, told_digest
+from activities.drift.compare import LAST_NAME, ComparedListing, Listing, compare, told_digest
 from activities.executors.base import Executor, Keyed, ScanPage, Seen, Unseen
+from schema.drift.sightings import Sighting, SightState
 from schema.errors import MountOffline, NodeNotFound
 from schema.faults import areach
 from schema.nodes import NodeKind
@@ -38,6 +39,7 @@ SLICE = 5000
 _ASKED = 256
 """Names that were not told and are asked for at once; each thread of the mount takes a few of them"""
 _TOGETHER = 16
+_TWO = "An object and a directory have this one name. Give one of them another key, then scan again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +212,8 @@ class KeyTree:
         await self._keep(replace(listing, entries=entries, unseen=()), id, held)
 
     async def _keep(self, listing: Listing, id: int | None, held: Sequence[store.BelievedChild]) -> None:
-        reader = self._reader
-        compared = await reader.run(partial(compare, listing, id, held))
-        await reader.keep(listing.path, await reader.hashed(compared.sightings), listing=True)
+        compared = await self._reader.run(partial(compare, listing, id, held))
+        await self._reader.keep_compared(listing.path, compared)
 
 
 async def read_keys(reader: LookReader, places: Sequence[LookPlace]) -> None:
@@ -268,6 +269,21 @@ async def _ask_for_absent(reader: LookReader) -> None:
         after = some[-1][0] if some else after
 
 
+async def told_twice(reader: LookReader, compared: ComparedListing) -> list[Sighting]:
+    """Where an object and a directory have one name the record can hold neither: it stays as it is, and a person is told."""
+    both = {path for path in {*compared.turned} if await reader.run(partial(_has_both, reader.executor, path))}
+    within = {one.path: one.within for one in compared.sightings}
+    left = [one for one in compared.sightings if one.path not in both]
+    return left + [
+        Sighting(path, SightState.UNREADABLE, within=within.get(path), code="INVALID_PATH", message=_TWO)
+        for path in both
+    ]
+
+
+def _has_both(executor: Executor, path: bytes) -> bool:
+    return isinstance(executor, Keyed) and len(executor.kinds_at(NodePath(path))) > 1
+
+
 def _there(executor: Executor, absent: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
     """The keys of those that are there, or of which nothing is known."""
     return [key for key, path in absent if not isinstance(executor, Keyed) or _lies(executor, path)]
@@ -275,7 +291,7 @@ def _there(executor: Executor, absent: Sequence[tuple[bytes, bytes]]) -> list[by
 
 def _lies(executor: Keyed, path: bytes) -> bool:
     try:
-        return executor.lies(NodePath(path))
+        return bool(executor.kinds_at(NodePath(path)))
     except MountOffline:
         raise
     except Exception:

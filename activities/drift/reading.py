@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from activities.drift.compare import ComparedListing, Listing, compare, is_at
 from activities.drift.hashing import chunks, hashed
-from activities.drift.keys import read_keys
+from activities.drift.keys import read_keys, told_twice
 from activities.drift.known import KnownTree
 from activities.executors.base import Executor, Folders, ScanPage, Seen, SeenFolder, Sieves, Unseen
 from schema.drift.looks import Look, LookPlace, outermost
@@ -28,6 +28,7 @@ from schema.store.looks import BelievedChild
 
 if TYPE_CHECKING:
     from activities.threads import MountThreads
+    from schema.store.connection import Connection
     from schema.store.pool import Pool
 
 T = TypeVar("T")
@@ -166,12 +167,10 @@ class LookReader:
             await self.keep(entry.path, await self.hashed(compare(alone, within, known).sightings))
 
     async def keep_unseen(self, unseen: Sequence[Unseen]) -> None:
-        """Directories that could not be listed: what they hold is not gone."""
+        """Directories that could not be listed: what they hold is not gone. And keys that are no paths."""
         for one in unseen:
-            above, _, name = one.path.rpartition(b"/")
             async with self.pool.connection() as connection:
-                known = await store.child(connection, self.look.mount, above, name)
-            within = known[0].parent if known else None
+                within = await _nearest(connection, self.look, one.path)
             found = Sighting(
                 one.path, SightState.UNREADABLE, NodeKind.DIRECTORY, within=within, code=one.code, message=one.message
             )
@@ -233,19 +232,25 @@ class LookReader:
         else:
             held = (children or {}).get(id or 0, [])
             compared = await self.run(partial(compare, listing, id, held))
-        await self.keep(listing.path, await self.hashed(compared.sightings), listing=True)
+        await self.keep_compared(listing.path, compared)
         return compared
+
+    async def keep_compared(self, directory: bytes, compared: ComparedListing) -> None:
+        sightings = compared.sightings if self._lists_again else await told_twice(self, compared)
+        await self.keep(directory, await self.hashed(sightings), listing=True)
 
     async def _in_slices(self, listing: Listing, id: int) -> ComparedListing:
         sightings: list[Sighting] = []
         strangers: list[bytes] = []
+        turned: list[bytes] = []
         for part, after, upto in listing.slices(_SLICE):
             async with self.pool.connection() as connection:
                 held = await store.children_between(connection, id, after, upto)
             compared = await self.run(partial(compare, part, id, held))
             sightings += compared.sightings
             strangers += compared.strangers
-        return ComparedListing(sightings, not sightings, strangers)
+            turned += compared.turned
+        return ComparedListing(sightings, not sightings, strangers, turned)
 
     async def _list(self, paths: Sequence[bytes]) -> None:
         """These directories, and those that have come into them."""
@@ -364,6 +369,16 @@ class _Gathered:
         return Listing(
             folder.path, folder.facts, folder.stable, entries, self._unseen.pop(folder.path, []), folder.digest or b""
         )
+
+
+async def _nearest(connection: Connection, look: Look, path: bytes) -> int | None:
+    """The directory of the record that a path lies in: the last one on the way to it."""
+    while path:
+        path = path.rpartition(b"/")[0]
+        [found] = await store.directories(connection, look.mount, [(path, (0, 0, 0))])
+        if found.id is not None:
+            return found.id
+    return None
 
 
 def _listed(executor: Executor, paths: Sequence[bytes]) -> tuple[list[Listing], list[Unseen]]:

@@ -453,8 +453,8 @@ class Links(Protocol):
 class Keyed(Protocol):
     """The storage has keys, and directories only where keys say so: what a listing did not tell can be asked for."""
 
-    def lies(self, path: NodePath) -> bool:
-        """Something lies at the path, or below it. Raises MountOffline."""
+    def kinds_at(self, path: NodePath) -> Sequence[str]:
+        """`file` where an object has this key, `directory` where others begin with it; both can be. Raises MountOffline."""
         ...
 
 

@@ -228,8 +228,11 @@ class _Weighing:
             self._out.acts.append(Act(Deed.DOUBT, sighting, node, conclusion.parent, after.missed_in))
 
     def _stands(self, conclusion: Conclusion) -> None:
-        """What the policy says of a node that is MISSING: a finding, unless that is enough by itself."""
-        action = self._policy.on_missing
+        """What the policy says of a node that is MISSING: a finding, unless that is enough by itself. What a directory held whose
+        name another file has waits for that; and what has no name itself can go back to none."""
+        action, nameless = self._policy.on_missing, b"\0" in conclusion.sighting.path
+        if nameless and (action in HEALING or b"\0" in conclusion.sighting.above):
+            action = DriftAction.MARK
         if self._terms.acts_on(conclusion) and action in HEALING:
             self._report(DriftKind.MISSING, conclusion, DriftAction.RESTORE, FindingState.WAITING)
         elif self._terms.acts_on(conclusion) and action is DriftAction.ASK:

@@ -329,12 +329,18 @@ RETURNING f.id, f.node_id, f.path, f.kind, f.state::text, f.version, f.first_see
 -- name: standing
 -- Where findings stand that a look without a trace of them ends. Damage shows only when its bytes are read.
 SELECT path FROM filestore.findings
- WHERE mount_id = %(mount)s AND ended_at IS NULL AND state <> 'ignored' AND kind <> 'damaged'
+ WHERE mount_id = %(mount)s AND ended_at IS NULL AND (state <> 'ignored' OR until <= now()) AND kind <> 'damaged'
+
+-- name: leave
+-- Findings at places that the policy ignores by now, and for no longer than it does.
+UPDATE filestore.findings SET state = 'ignored', plan = NULL, until = now()
+ WHERE mount_id = %(mount)s AND ended_at IS NULL AND state IN ('open', 'waiting')
+   AND key IN (SELECT sha256(x.path) FROM unnest(%(paths)s::bytea[]) AS x(path))
 
 -- name: settle
 -- Findings of places where all is well.
 UPDATE filestore.findings SET state = 'healed', version = version + 1, ended_at = now(), last_seen = now()
- WHERE mount_id = %(mount)s AND ended_at IS NULL AND state <> 'ignored'
+ WHERE mount_id = %(mount)s AND ended_at IS NULL AND (state <> 'ignored' OR until <= now())
    AND key IN (SELECT sha256(x.path) FROM unnest(%(paths)s::bytea[]) AS x(path))
 
 -- name: conclude

@@ -89,8 +89,8 @@ SELECT c.id::text, c.status::text, c.code, c.retryable, c.outcome->'error'->>'me
   FROM filestore.commands c WHERE c.id = ANY(%(ids)s::uuid[])
 
 -- name: leave
--- Places that are ignored by now.
-UPDATE filestore.findings SET state = 'ignored', plan = NULL, until = %(until)s
+-- Places that the policy ignores, and for no longer than it does: the finding itself ignores nothing.
+UPDATE filestore.findings SET state = 'ignored', plan = NULL, until = now()
  WHERE id = ANY(%(ids)s::bigint[]) AND state = 'waiting'
 
 -- name: open_below

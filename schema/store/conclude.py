@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -71,7 +72,8 @@ async def conclude(connection: Connection, look: Look, now: datetime) -> Conclud
     if decided:
         conclusions = [one for one in conclusions if terms.acts_on(one)]
     outcome = weigh(conclusions, terms)
-    outcome.settled += await _over(connection, look, outcome, judgement, sightings)
+    left_alone = await _left_alone(connection, look, terms, now)
+    outcome.settled += await _over(connection, look, outcome, {one.path for one in sightings}, judgement, left_alone)
     nodes = await size(connection, look.mount)
     if look.whole and outcome.changes > look.allows and terms.policy.brake.holds(outcome.changes, nodes):
         return Concluded(outcome, judgement.waiting, nodes, held=True)
@@ -98,14 +100,33 @@ async def ignored(connection: Connection, mount: MountId) -> set[bytes]:
     return {bytes(row["path"]) for row in await cursor.fetchall()}
 
 
+async def _standing(connection: Connection, look: Look) -> list[bytes]:
+    cursor = await connection.execute(SQL["standing"], {"mount": look.mount})
+    return [bytes(row["path"]) for row in await cursor.fetchall()]
+
+
+async def _left_alone(connection: Connection, look: Look, terms: Terms, now: datetime) -> set[bytes]:
+    """Findings at places that the policy ignores: nothing is known of them, and they say so."""
+    if not terms.policy.ignore:
+        return set()
+    ignored = [path for path in await _standing(connection, look) if terms.policy.ignores(path, now)]
+    if ignored:
+        await connection.execute(SQL["leave"], {"mount": look.mount, "paths": ignored})
+    return set(ignored)
+
+
 async def _over(
-    connection: Connection, look: Look, outcome: LookOutcome, judgement: Judgement, sightings: Sequence[Sighting]
+    connection: Connection,
+    look: Look,
+    outcome: LookOutcome,
+    seen: AbstractSet[bytes],
+    judgement: Judgement,
+    left_alone: AbstractSet[bytes],
 ) -> list[bytes]:
     """Where findings stand, and the look covered the place and came upon nothing: neither there nor in the record is anything
     that differs."""
-    cursor = await connection.execute(SQL["standing"], {"mount": look.mount})
-    standing = [bytes(row["path"]) for row in await cursor.fetchall()]
-    open_still = {one.path for one in sightings} - set(outcome.settled) | set(judgement.waiting)
+    standing = [path for path in await _standing(connection, look) if path not in left_alone]
+    open_still = seen - set(outcome.settled) | set(judgement.waiting)
     covered = [path for path in standing if look.covers(path)]
     return [path for path in covered if not any(above in open_still for above in upwards(path))]
 

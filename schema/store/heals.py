@@ -247,8 +247,9 @@ async def tried(connection: Connection, problems: Iterable[HealProblem]) -> None
         await connection.execute(SQL["tried"], values)
 
 
-async def leave(connection: Connection, ids: Sequence[int], until: datetime | None) -> None:
-    await connection.execute(SQL["leave"], {"ids": list(ids), "until": until})
+async def leave(connection: Connection, ids: Sequence[int]) -> None:
+    """Places that the policy ignores by now."""
+    await connection.execute(SQL["leave"], {"ids": list(ids)})
 
 
 async def open_below(connection: Connection, healed: Sequence[int]) -> None:

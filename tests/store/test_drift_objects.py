@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from activities.executors.base import ScanPage, Seen
+from activities.executors.base import ScanPage, Seen, Unseen
 from activities.executors.local.executor import LocalExecutor
 from schema.commands.command import Command, CommandKind
 from schema.ids import NodeId, new_command_id
@@ -156,3 +156,55 @@ async def test_a_directory_of_a_bucket_that_is_gone_comes_back_with_all_it_held(
     assert bucket.is_folder(b"d/empty")
     await drifting.settle()
     assert (await drifting.nodes(), await drifting.findings()) == (before, {})
+
+
+async def test_a_key_that_is_no_path_is_a_finding_beside_the_node_whose_name_it_ends_with(
+    drifting: Drifting, bucket: OutsideBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SeaweedFS makes `a/b` of `a//b`: what other stores tell."""
+    bucket.put(b"a/b", b"ours")
+    await drifting.settle(1)
+    scan = drifting.executor.scan
+
+    def telling(*args: Any, **more: Any) -> Iterator[ScanPage]:
+        for page in scan(*args, **more):
+            odd = [Unseen(path, "INVALID_PATH", "no path") for path in (b"a//b", b"a/../x", b"/y")]
+            yield ScanPage(page.entries, page.cursor, page.folders, [*page.unseen, *odd])
+
+    monkeypatch.setattr(drifting.executor, "scan", telling)
+    for _ in range(2):
+        assert (await drifting.look()).counts == {"unreadable": 3}
+    assert await drifting.findings() == dict.fromkeys(("a//b", "a/../x", "/y"), ("unreadable", "open"))
+    [row] = await drifting.rows("SELECT node_id FROM filestore.findings WHERE shown = 'a//b'")
+    assert (row["node_id"], await drifting.states()) == (None, {"a": "active", "a/b": "active"})
+
+
+@pytest.mark.parametrize("known", ["file", "directory", "neither"])
+async def test_an_object_and_a_directory_of_one_name_are_a_finding_and_take_turns_in_no_record(
+    drifting: Drifting, bucket: OutsideBucket, monkeypatch: pytest.MonkeyPatch, known: str
+) -> None:
+    """SeaweedFS holds one of both: another store is played."""
+    if known != "neither":
+        bucket.put(b"a" if known == "file" else b"a/x", b"ours")
+        await drifting.settle(1)
+    executor = cast(Any, drifting.executor)
+    before, scan, kinds = await drifting.nodes(), executor.scan, executor.kinds_at
+    etag = "0123456789abcdef0123456789abcdef"
+
+    def telling(*args: Any, **more: Any) -> Iterator[ScanPage]:
+        for page in scan(*args, **more):
+            told = {(one.path, one.kind): one for one in page.entries}
+            told.setdefault((b"a", "file"), Seen(b"a", "file", (0, 0, 0, 4, 1, 0, 0, 0, 1, etag, "")))
+            told.setdefault((b"a", "directory"), Seen(b"a", "directory", (0, 0, 0, 0, 0, 0, 1, 0, 1)))
+            told.setdefault((b"a/x", "file"), Seen(b"a/x", "file", (0, 0, 0, 4, 1, 0, 0, 0, 1, etag, "")))
+            ordered = sorted(told.values(), key=lambda one: (one.path, one.kind != "file"))
+            yield ScanPage(ordered, page.cursor, page.folders, page.unseen)
+
+    monkeypatch.setattr(drifting.executor, "scan", telling)
+    monkeypatch.setattr(
+        drifting.executor, "kinds_at", lambda path: ["file", "directory"] if path.raw == b"a" else kinds(path)
+    )
+    for _ in range(3):
+        await drifting.look()
+        assert (await drifting.findings()).get("a") == ("unreadable", "open")
+        assert await drifting.nodes() == before

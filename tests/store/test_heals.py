@@ -332,3 +332,44 @@ async def test_a_socket_that_is_gone_waits_for_a_person(drifting: Drifting) -> N
         drifting.mount,
     )
     assert (row["state"], row["code"]) == ("open", "NOT_SUPPORTED")
+
+
+async def test_a_directory_that_holds_an_ignored_place_stays(drifting: Drifting) -> None:
+    drifting.write("strays/x")
+    drifting.write("strays/below/keep")
+    await drifting.policy(**HEALING, ignore=["strays/below/keep"])
+    await drifting.settle()
+    assert await healed(drifting) == 0
+    assert lies(drifting, "strays/below/keep") and lies(drifting, "strays/x")
+    [row] = await drifting.rows(
+        "SELECT state::text, problem->>'code' AS code FROM filestore.findings WHERE ended_at IS NULL AND mount_id = %s",
+        drifting.mount,
+    )
+    assert (row["state"], row["code"]) == ("open", "NOT_SUPPORTED")
+
+
+async def test_a_finding_is_ignored_for_as_long_as_the_policy_says(drifting: Drifting) -> None:
+    await drifting.policy(onNew="ask", onChanged="ask")
+    drifting.write("a", "theirs")
+    drifting.write("stray")
+    drifting.write("heals", "a stray that waits for its heal")
+    await drifting.settle()
+    await drifting.rows("UPDATE filestore.findings SET state = 'waiting', plan = 0 WHERE shown = 'heals' RETURNING id")
+    asked = {"a": ("changed", "open"), "stray": ("new", "open")}
+    await drifting.policy(onNew="ask", onChanged="ask", ignore=["a", "str*", "heals"])
+    assert await healed(drifting) == 0
+    await drifting.settle()
+    assert await drifting.findings() == {
+        "a": ("changed", "ignored"), "stray": ("new", "ignored"), "heals": ("new", "ignored"),
+    }  # fmt: skip
+    await drifting.policy(onNew="ask", onChanged="ask")
+    drifting.remove("heals")
+    await drifting.settle()
+    assert await drifting.findings() == asked
+    drifting.write("a", "a")
+    drifting.remove("stray")
+    await drifting.policy(onNew="ask", onChanged="ask", ignore=["a", "str*"])
+    await drifting.settle()
+    await drifting.policy(onNew="ask", onChanged="ask")
+    await drifting.settle()
+    assert await drifting.findings() == {}

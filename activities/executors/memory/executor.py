@@ -241,10 +241,11 @@ class MemoryExecutor:
         top = [] if path.raw else [SeenFolder(b"", tuple(MemoryNode(None, 0, 0, 0).identity.facts()), True)]
         yield ScanPage((), after, [*top, *folders])
 
-    def lies(self, path: NodePath) -> bool:
+    def kinds_at(self, path: NodePath) -> Sequence[str]:
         self.check()
         with self.guard:
-            return path.raw in self.tree or any(NodePath(name).is_below(path) for name in self.tree)
+            found = self.tree.get(path.raw)
+        return [] if found is None else ["directory" if found.identity.directory else "file"]
 
     def _seen(self, name: bytes) -> Seen:
         found = self.tree[name].identity

@@ -328,12 +328,14 @@ class S3Executor:
             yield from scan(self.store, path, after, most)
             self.store.sure()
 
-    def lies(self, path: NodePath) -> bool:
-        with _understood():
-            keys, bucket = self.store.keys, self.store.bucket
-            with suppress(InvalidPath):  # what no key can name was never there
-                return bucket.head(keys.of(path)) is not None or bool(bucket.first(keys.folder(path), 1))
-            return False
+    def kinds_at(self, path: NodePath) -> Sequence[str]:
+        keys, bucket, kinds = self.store.keys, self.store.bucket, list[str]()
+        with _understood(), suppress(InvalidPath):  # what no key can name was never there
+            if bucket.head(keys.of(path)) is not None:
+                kinds.append("file")
+            if bucket.first(keys.folder(path), 1):
+                kinds.append("directory")
+        return kinds
 
     def _entries(self, one: ListedObject, listed: set[NodePath]) -> Iterator[Entry]:
         path = self.store.keys.path_of(one.key) if one.key != self.store.keys.prefix else None
