@@ -38,7 +38,8 @@ SELECT f.id, f.tenant, f.path, f.kind, f.version, f.node_id, f.node_version, f.o
        n.kind::text AS node_kind, n.size_bytes, n.sha256, n.observed_mode AS mode, n.target
   FROM filestore.findings f
   LEFT JOIN LATERAL (SELECT k.kind, k.size_bytes, k.sha256, k.observed_mode,
-                            (SELECT t.target FROM filestore.link_targets t WHERE t.node_id = k.id) AS target FROM filestore.nodes k WHERE k.id = f.node_id OFFSET 0) n ON true
+                            (SELECT t.target FROM filestore.link_targets t WHERE t.node_id = k.id) AS target
+                       FROM filestore.nodes k WHERE k.id = f.node_id OFFSET 0) n ON true
  WHERE f.mount_id = %(mount)s AND f.state = 'waiting' AND f.due_at <= now() AND (f.plan = 0 OR f.decided_by IS NOT NULL)
  ORDER BY f.due_at, f.id LIMIT %(limit)s
 

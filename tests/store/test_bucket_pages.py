@@ -18,7 +18,7 @@ __all__ = ["bucket", "drifting"]
 FLAT = [b"flat/%02d" % number for number in range(24)]
 
 
-class Killed(Exception):
+class LookKilled(Exception):
     pass
 
 
@@ -54,7 +54,7 @@ def at_page(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], object]) -> No
 
 def die(page: int, number: int) -> None:
     if number == page:
-        raise Killed
+        raise LookKilled
 
 
 async def test_names_in_any_order_of_a_store_are_compared_with_those_of_the_record(
@@ -99,7 +99,7 @@ async def test_a_look_at_a_bucket_that_was_cut_off_goes_on_at_its_cursor(
     cuts = (4, 3, 2)
     for cut in cuts:
         at_page(monkeypatch, partial(die, cut))
-        with pytest.raises(Killed):
+        with pytest.raises(LookKilled):
             await drifting.read(look)
     at_page(monkeypatch, lambda number: None)
     monkeypatch.setattr(drifting.executor, "open", open_one)
@@ -121,7 +121,7 @@ async def test_what_was_come_upon_after_the_last_page_is_read_anew(
     look = await drifting.begin()
     at_page(monkeypatch, partial(die, 0))
     monkeypatch.setattr(keys, "HELD", 3)
-    with pytest.raises(Killed):
+    with pytest.raises(LookKilled):
         await drifting.read(look)
     bucket.remove(b"flat/00a")
     at_page(monkeypatch, lambda number: None)
