@@ -285,15 +285,19 @@ def _has_both(executor: Executor, path: bytes) -> bool:
 
 
 def _there(executor: Executor, absent: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-    """The keys of those that are there, or of which nothing is known."""
-    return [key for key, path in absent if not isinstance(executor, Keyed) or _lies(executor, path)]
+    """The keys of those that are there."""
+    return [key for key, path in absent if _lies(executor, path)]
 
 
-def _lies(executor: Keyed, path: bytes) -> bool:
+def _lies(executor: Executor, path: bytes) -> bool:
+    """Also where nothing can be known of it now. Raises MountOffline."""
+    if not isinstance(executor, Keyed):
+        return True
     try:
         return bool(executor.kinds_at(NodePath(path)))
     except MountOffline:
-        raise
+        executor.check()
+        return True  # it is this key, and not the mount
     except Exception:
         return True
 
