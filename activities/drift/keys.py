@@ -11,7 +11,7 @@ with them, may come later; and a page is no snapshot. So at the end each name th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -151,12 +151,13 @@ class KeyTree:
     def __init__(self, reader: LookReader, path: bytes, cursor: KeyCursor) -> None:
         self._reader, self._path, self._cursor = reader, path, cursor
         self._open = OpenFolders(path, cursor.after)
+        self._begun = False
 
     async def read(self) -> None:
         """Raises MountOffline; NodeNotFound where nothing lies at the path."""
         reader, told = self._reader, 0
         pages = reader.executor.scan(NodePath(self._path), self._cursor.at)
-        while (page := await reader.run(partial(next, pages, None))) is not None:
+        while (page := await self._page(pages)) is not None:
             reader.seen += len(page.entries)
             over, way = self._open.take(page)
             await reader.keep_way(way)
@@ -169,6 +170,18 @@ class KeyTree:
             await areach("drift.page")
         await self._compare(self._open.rest())
         await reader.keep_unseen(self._open.unseen())
+
+    async def _page(self, pages: Iterator[ScanPage]) -> ScanPage | None:
+        """A cursor that the store does not take any more is forgotten: the look begins anew."""
+        try:
+            page = await self._reader.run(partial(next, pages, None))
+        except OSError:
+            if self._cursor.at and not self._begun:
+                async with self._reader.pool.connection() as connection:
+                    await store.forget_reading(connection, self._reader.look.id)
+            raise
+        self._begun = True
+        return page
 
     async def _done(self, at: bytes) -> None:
         await self._reader.keep_unseen(self._open.unseen())
