@@ -22,7 +22,6 @@ from activities.drift.compare import LAST_NAME, ComparedListing, Listing, compar
 from activities.executors.base import Executor, Keyed, ScanPage, Seen, Unseen
 from schema.drift.sightings import Sighting, SightState
 from schema.errors import MountOffline, NodeNotFound
-from schema.faults import areach
 from schema.nodes import NodeKind
 from schema.paths import NodePath
 from schema.store import looks as store
@@ -167,7 +166,7 @@ class KeyTree:
                 await self._compare(self._open.so_far())
                 await self._done(page.cursor)
                 told = 0
-            await areach("drift.page")
+            await reader.page_compared()
         await self._compare(self._open.rest())
         await reader.keep_unseen(self._open.unseen())
 

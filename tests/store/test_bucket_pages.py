@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from activities.drift import keys
+from activities.drift import keys, reading
 from activities.executors.base import ScanPage
 from schema.paths import NodePath
 from tests.executors.bench_s3 import OutsideBucket
@@ -50,7 +50,7 @@ def at_page(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], object]) -> No
         if point == "drift.page":
             act(next(number))
 
-    monkeypatch.setattr(keys, "areach", reached)
+    monkeypatch.setattr(reading, "areach", reached)
 
 
 def die(page: int, number: int) -> None:
