@@ -11,7 +11,7 @@ with them, may come later; and a page is no snapshot. So at the end each name th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,7 +22,6 @@ from activities.drift.compare import LAST_NAME, ComparedListing, Listing, compar
 from activities.executors.base import Executor, Keyed, ScanPage, Seen, Unseen
 from schema.drift.sightings import Sighting, SightState
 from schema.errors import MountOffline, NodeNotFound
-from schema.faults import areach
 from schema.nodes import NodeKind
 from schema.paths import NodePath
 from schema.store import looks as store
@@ -151,12 +150,13 @@ class KeyTree:
     def __init__(self, reader: LookReader, path: bytes, cursor: KeyCursor) -> None:
         self._reader, self._path, self._cursor = reader, path, cursor
         self._open = OpenFolders(path, cursor.after)
+        self._begun = False
 
     async def read(self) -> None:
         """Raises MountOffline; NodeNotFound where nothing lies at the path."""
         reader, told = self._reader, 0
         pages = reader.executor.scan(NodePath(self._path), self._cursor.at)
-        while (page := await reader.run(partial(next, pages, None))) is not None:
+        while (page := await self._page(pages)) is not None:
             reader.seen += len(page.entries)
             over, way = self._open.take(page)
             await reader.keep_way(way)
@@ -166,9 +166,21 @@ class KeyTree:
                 await self._compare(self._open.so_far())
                 await self._done(page.cursor)
                 told = 0
-            await areach("drift.page")
+            await reader.page_compared()
         await self._compare(self._open.rest())
         await reader.keep_unseen(self._open.unseen())
+
+    async def _page(self, pages: Iterator[ScanPage]) -> ScanPage | None:
+        """A cursor that the store does not take any more is forgotten: the look begins anew."""
+        try:
+            page = await self._reader.run(partial(next, pages, None))
+        except OSError:
+            if self._cursor.at and not self._begun:
+                async with self._reader.pool.connection() as connection:
+                    await store.forget_reading(connection, self._reader.look.id)
+            raise
+        self._begun = True
+        return page
 
     async def _done(self, at: bytes) -> None:
         await self._reader.keep_unseen(self._open.unseen())
@@ -285,15 +297,19 @@ def _has_both(executor: Executor, path: bytes) -> bool:
 
 
 def _there(executor: Executor, absent: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-    """The keys of those that are there, or of which nothing is known."""
-    return [key for key, path in absent if not isinstance(executor, Keyed) or _lies(executor, path)]
+    """The keys of those that are there."""
+    return [key for key, path in absent if _lies(executor, path)]
 
 
-def _lies(executor: Keyed, path: bytes) -> bool:
+def _lies(executor: Executor, path: bytes) -> bool:
+    """Also where nothing can be known of it now. Raises MountOffline."""
+    if not isinstance(executor, Keyed):
+        return True
     try:
         return bool(executor.kinds_at(NodePath(path)))
     except MountOffline:
-        raise
+        executor.check()
+        return True  # it is this key, and not the mount
     except Exception:
         return True
 

@@ -185,8 +185,11 @@ class LookReader:
             self.seen += len(page.entries)
             yield gathered.take(page), gathered.way
             gathered.way = []
-            await areach("drift.page")
+            await self.page_compared()
         await self.keep_unseen(gathered.unseen)
+
+    async def page_compared(self) -> None:
+        await areach("drift.page")
 
     async def compare(self, listings: Sequence[Listing]) -> list[bytes]:
         """Returns the directories in them that the record does not have just there."""

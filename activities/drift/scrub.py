@@ -78,7 +78,8 @@ def _read_one(executor: Executor, file: ScrubbedFile, pace: ReadPace) -> _ReadFi
     try:
         return _ReadFile(file, *read_again(executor, file.path, file.identity, pace))
     except MountOffline:
-        raise
+        executor.check()
+        return _ReadFile(file, broken=True)  # it is this file, and not the mount
     except FilestoreError:
         return _ReadFile(file)
     except OSError:

@@ -339,6 +339,8 @@ def observed(sighting: Sighting) -> Mapping[str, Any]:
             told["sizeBytes"] = int(sighting.facts[3])
         if sighting.sha256 is not None:
             told["contentHash"] = sighting.sha256.hex()
+        if sighting.target is not None:
+            told["target"] = sighting.target.decode("utf-8", "replace")
     if sighting.code:
         told |= {"code": sighting.code, "message": sighting.message}
     return told

@@ -15,7 +15,9 @@ from schema.drift.judge import Judgement, Scope, judge, lost
 from schema.drift.looks import Blocked, Look
 from schema.drift.policy import DriftAction, Phase
 from schema.drift.sightings import PHANTOM, Believed, FileKey, Record, Sighting, SightState, key_of
+from schema.errors import InvalidPath
 from schema.ids import MountId
+from schema.operations.imports import too_long
 from schema.sql import load
 from schema.store import drift_hints, judged, looks
 from schema.store.begin import held_mount
@@ -31,6 +33,7 @@ _DECIDED: Mapping[str, DriftAction] = {
 }
 """What a look does about what is new, because a person has decided about the directory it lies in: there, and no more"""
 _ENDED_MOST = 1_000_000
+_LONG = "Its name, or its path, is longer than the record can hold. Move it up, or give it a shorter name."
 _HINTS = 1000
 """Places that wait and are noted for another look; an audit finds the rest."""
 
@@ -88,10 +91,17 @@ async def _seen(connection: Connection, look: Look, terms: Terms, now: datetime)
     """What the look came upon, but for places that are ignored."""
     left_alone = await ignored(connection, look.mount)
     return [
-        one
+        _held_by_the_record(one)
         for one in await looks.entries(connection, look.id)
         if not terms.policy.ignores(one.path, now) and not any(path in left_alone for path in upwards(one.path))
     ]
+
+
+def _held_by_the_record(one: Sighting) -> Sighting:
+    """Deeper down than the record reaches, or of a longer name, it is a finding."""
+    if one.state is not SightState.SEEN or not too_long(one.path, one.name, one.kind):
+        return one
+    return replace(one, state=SightState.UNREADABLE, code=InvalidPath.code, message=_LONG)
 
 
 async def ignored(connection: Connection, mount: MountId) -> set[bytes]:

@@ -1,12 +1,13 @@
 """A look at a bucket goes through its keys in pages, goes on after the last one, and holds only some of them at a time."""
 
+import errno
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 
-from activities.drift import keys
+from activities.drift import keys, reading
 from activities.executors.base import ScanPage
 from schema.paths import NodePath
 from tests.executors.bench_s3 import OutsideBucket
@@ -49,7 +50,7 @@ def at_page(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], object]) -> No
         if point == "drift.page":
             act(next(number))
 
-    monkeypatch.setattr(keys, "areach", reached)
+    monkeypatch.setattr(reading, "areach", reached)
 
 
 def die(page: int, number: int) -> None:
@@ -164,3 +165,25 @@ async def test_an_emptied_prefix_is_compared_a_slice_at_a_time(
     bucket.put(FLAT[5], FLAT[5])
     await drifting.look()
     assert (await drifting.states())[FLAT[5].decode()] == "active"
+
+
+async def test_a_cursor_that_the_store_does_not_take_any_more_begins_the_look_anew(
+    drifting: Drifting, bucket: OutsideBucket, paged: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = await drifting.begin()
+    at_page(monkeypatch, partial(die, 4))
+    with pytest.raises(LookKilled):
+        await drifting.read(look)
+    at_page(monkeypatch, lambda number: None)
+    scan = drifting.executor.scan
+
+    def forgetful(path: NodePath, after: bytes = b"", most: int = 3) -> Iterator[ScanPage]:
+        if after:
+            raise OSError(errno.EIO, "the store answered 400 InvalidArgument")
+        return scan(path, after, most)
+
+    monkeypatch.setattr(drifting.executor, "scan", forgetful)
+    with pytest.raises(OSError, match="InvalidArgument"):
+        await drifting.read(look)
+    assert await drifting.read(look)
+    assert (await drifting.conclude(look)).counts == {"new": len(FLAT) + 7 + 4}

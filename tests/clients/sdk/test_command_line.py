@@ -104,6 +104,8 @@ def test_every_verb_that_lists_has_json_of_its_schema(shell: Shell, mount: Mount
 def test_what_came_behind_its_back_is_looked_at_and_sessions_are_undone(shell: Shell, mount: MountOfTest) -> None:
     (mount.root / "stranger").write_bytes(b"1")
     shell.text("fsck", f"{mount.key}:")
+    schedules = json.loads(shell.text("drift", "schedules", f"{mount.key}:", "--json"))
+    assert {one["kind"] for one in schedules} >= {"sweep", "proof", "purge"}
     assert shell.text("ls", f"{mount.key}:") == "stranger\n"
     shell.env["FILESTORE_CORRELATION_ID"] = mount.key
     shell.text("mkdir", f"{mount.key}:d")
