@@ -226,6 +226,8 @@ class Settings(BaseSettings):
     purge_seconds: float = Field(3600.0, gt=0)
     """Between looks for what the trash of a mount keeps no longer."""
     """How often what is older is removed."""
+    object_lock_seconds: float = Field(21600.0, gt=0)
+    """Between proofs that a bucket with Object Lock keeps what is locked; and holds lock what has come since."""
     rollup_proof_seconds: float = Field(3600.0, gt=0)
     """How often the totals of each mount are compared with what its directories hold."""
     rollup_proof_directories: int = Field(20_000, ge=0)

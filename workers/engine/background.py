@@ -18,6 +18,7 @@ from schema.ids import MountId
 from schema.operations.operation import OperationState
 from schema.settings import Settings
 from schema.store import approvals as approval_store
+from schema.store import object_locks as lock_store
 from schema.store import operations as operation_store
 from schema.store import outcomes as outcome_store
 from schema.store import quotas as quota_store
@@ -27,6 +28,7 @@ from schema.store.pool import Pool
 from workers.engine import drift, sync
 from workers.engine.engine import Engine
 from workers.engine.schedules import ensure
+from workflows.access.start import keep_object_locks
 from workflows.commands.start import resume_commands
 from workflows.events.publish import RUN_SECONDS, PublishEvents
 from workflows.events.start import deliver_to
@@ -62,6 +64,7 @@ async def run(engine: Engine) -> None:
                 await recompute_due(engine.client, pool, mount, settings.overdue_seconds)
                 await drift.start_due(engine.client, pool, mount, settings.overdue_seconds)
             await drift.ensure_schedules(engine.client, pool, mounts)
+            await lock_due(engine.client, pool, mounts, settings.object_lock_seconds)
             await deliver_due(engine.client, pool)
             async with pool.connection() as connection:
                 await quota_store.look(connection)
@@ -74,6 +77,14 @@ async def run(engine: Engine) -> None:
             log.warning("sweeping waits", error=repr(error))
             pause = min(1.0, settings.sweep_seconds)
         await asyncio.sleep(pause)
+
+
+async def lock_due(client: Client, pool: Pool, mounts: list[MountId], proof_seconds: float) -> None:
+    """Start what proves Object Lock of buckets, and what locks and unlocks for holds, where that is due."""
+    async with pool.connection() as connection:
+        due = await lock_store.due_mounts(connection, mounts, proof_seconds)
+    for mount in due:
+        await keep_object_locks(client, mount)
 
 
 async def deliver_due(client: Client, pool: Pool) -> None:

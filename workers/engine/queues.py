@@ -10,6 +10,7 @@ from temporalio.common import WorkerDeploymentVersion
 from temporalio.worker import Interceptor, UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from activities.access.object_locks import ObjectLockKeeper
 from activities.commands.apply import Apply
 from activities.commands.begin import Begin
 from activities.commands.commit import Commit
@@ -37,6 +38,7 @@ from activities.upkeep.sweep import Sweep
 from schema.ids import MountId
 from schema.settings import Settings
 from workers.process.beats import EVERY_SECONDS, Beats
+from workflows.access.object_locks import KeepObjectLocks
 from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
 from workflows.drift.audit import AuditMount
@@ -87,6 +89,7 @@ class Activities:
     scrub: Scrub
     commits: SyncCommits
     tiers: Tiers
+    locks: ObjectLockKeeper
     interceptors: Sequence[Interceptor] = (Beats(),)
     """Interceptors around each activity"""
 
@@ -105,6 +108,7 @@ class Activities:
             self.purge.purge,
             self.forgets.forget,
             self.retain.retain,
+            self.locks.keep,
         ]
         return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift, *self._sync]
 
@@ -153,6 +157,7 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
             ProjectWork,
             HealFindings,
             ScrubMount,
+            KeepObjectLocks,
         ],
         activities=activities.bulk,
         max_concurrent_workflow_task_polls=2,
