@@ -117,19 +117,25 @@ class S3Locks:
             )
 
     def _retain_until(self, key: str, version: str, until: datetime) -> None:
-        """A longer retention stays as it is: no store lets one be shortened."""
-        if (there := self._retained_until(key, version)) is not None and there >= until:
-            return
+        """What the bucket retains for longer by itself stays retained for that long: no store lets that be shortened. To turn a
+        retention that people with a right can take off into one that nobody can is a right as well."""
+        mode, there = self._retained(key, version)
+        if there is not None and there >= until:
+            if mode == _COMPLIANCE:
+                return
+            until = there
         kept: Any = {"Mode": _COMPLIANCE, "RetainUntilDate": until}
         with _refusable():
-            self._client.put_object_retention(Bucket=self._bucket.name, Key=key, VersionId=version, Retention=kept)
+            self._client.put_object_retention(
+                Bucket=self._bucket.name, Key=key, VersionId=version, Retention=kept,
+                **({"BypassGovernanceRetention": True} if mode == "GOVERNANCE" else {}),
+            )  # fmt: skip
 
-    def _retained_until(self, key: str, version: str) -> datetime | None:
+    def _retained(self, key: str, version: str) -> tuple[str, datetime | None]:
+        """How a version is retained, and until when."""
         found = self._look(key, version)
-        if found.get("x-amz-object-lock-mode", "").upper() != _COMPLIANCE:
-            return None
         until = found.get("x-amz-object-lock-retain-until-date")
-        return datetime.fromisoformat(until) if until else None
+        return found.get("x-amz-object-lock-mode", "").upper(), datetime.fromisoformat(until) if until else None
 
     def _look(self, key: str, version: str) -> Mapping[str, str]:
         """Raises Missing."""
