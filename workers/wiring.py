@@ -11,6 +11,7 @@ import structlog
 from temporalio.worker import Interceptor
 
 from activities import budgets
+from activities.access.approvals import PassTime
 from activities.access.object_locks import ObjectLockKeeper
 from activities.audit.copies import copies_of
 from activities.audit.seal import Sealer
@@ -310,6 +311,7 @@ def _activities(
         SyncCommits(contents, publish.announce),
         Tiers(contents, publish.announce),
         ObjectLockKeeper(pool, executors, steps, settings.object_lock_seconds),
+        PassTime(pool, publish.announce),
     )
 
 

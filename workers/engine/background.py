@@ -28,7 +28,7 @@ from schema.store.pool import Pool
 from workers.engine import drift, sync
 from workers.engine.engine import Engine
 from workers.engine.schedules import ensure
-from workflows.access.start import keep_object_locks
+from workflows.access.start import keep_object_locks, wait_for_approval
 from workflows.commands.start import resume_commands
 from workflows.events.publish import RUN_SECONDS, PublishEvents
 from workflows.events.start import deliver_to
@@ -42,6 +42,9 @@ from workflows.upkeep.start import run_recompute
 from workflows.upkeep.sweep_mount import SweepMount
 
 log = structlog.get_logger("background")
+
+APPROVAL_GRACE_SECONDS = 5.0
+"""What waits for an approval does by itself what the time asks for; so much later nothing seems to wait"""
 
 
 async def run(engine: Engine) -> None:
@@ -66,9 +69,9 @@ async def run(engine: Engine) -> None:
             await drift.ensure_schedules(engine.client, pool, mounts)
             await lock_due(engine.client, pool, mounts, settings.object_lock_seconds)
             await deliver_due(engine.client, pool)
+            await approvals_due(engine.client, pool)
             async with pool.connection() as connection:
                 await quota_store.look(connection)
-                await approval_store.pass_time(connection)
             await sync.start_due(engine.client, pool, mounts, settings.sync_grace_seconds)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
@@ -85,6 +88,15 @@ async def lock_due(client: Client, pool: Pool, mounts: list[MountId], proof_seco
         due = await lock_store.due_mounts(connection, mounts, proof_seconds)
     for mount in due:
         await keep_object_locks(client, mount)
+
+
+async def approvals_due(client: Client, pool: Pool) -> None:
+    """Start what waits for approvals whose time has come without it: the route that began one could not reach Temporal, or
+    Temporal has lost its state."""
+    async with pool.connection() as connection:
+        due = await approval_store.overdue(connection, APPROVAL_GRACE_SECONDS)
+    for approval in due:
+        await wait_for_approval(client, approval)
 
 
 async def deliver_due(client: Client, pool: Pool) -> None:

@@ -128,7 +128,7 @@ class S3Locks:
         with _refusable():
             self._client.put_object_retention(
                 Bucket=self._bucket.name, Key=key, VersionId=version, Retention=kept,
-                **({"BypassGovernanceRetention": True} if mode == "GOVERNANCE" else {}),
+                BypassGovernanceRetention=mode == "GOVERNANCE",
             )  # fmt: skip
 
     def _retained(self, key: str, version: str) -> tuple[str, datetime | None]:

@@ -1,5 +1,6 @@
 """Holds that a bucket keeps as well: asked for, refused where it would not, shown."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,11 @@ async def proved(front: FrontOfTest, tree: Tree, proof: LockProof) -> None:
 async def test_a_hold_is_kept_by_the_bucket_where_that_was_proved(front: FrontOfTest, tree: Tree) -> None:
     await proved(front, tree, KEEPS)
     started: list[Any] = []
-    services = replace(front.services, start=lambda begin, **named: started.append((begin.__name__, named)))
+
+    def start(begin: Callable[..., Any], /, **named: Any) -> None:
+        started.append((begin.__name__, named))
+
+    services = replace(front.services, start=start)
     front.app.state.front = replace(front.app.state.front, services=services)
     async with front.client(await front.token("admin", principal="ann")) as client:
         body = {"backendMountId": tree.mount, "path": "", "reason": "case 1"}
