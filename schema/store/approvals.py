@@ -126,13 +126,14 @@ async def tell(connection: Connection, id: int, kind: EventType, path: NodePath 
 
 async def pass_time(connection: Connection, id: int) -> bool:
     """One whose time is over expires, and one that waits for long is told of again. Whether there is something to tell."""
-    told = False
     async with connection.transaction():
-        for query, kind in (("expire", EventType.APPROVAL_EXPIRED), ("remind", EventType.APPROVAL_REMINDED)):
-            if (await connection.execute(SQL[query], {"id": id})).rowcount:
-                await tell(connection, id, kind, None)
-                told = True
-    return told
+        if (await connection.execute(SQL["expire"], {"id": id})).rowcount:
+            await tell(connection, id, EventType.APPROVAL_EXPIRED, None)
+            return True
+        if (await connection.execute(SQL["remind"], {"id": id})).rowcount:
+            await tell(connection, id, EventType.APPROVAL_REMINDED, None)
+            return True
+    return False
 
 
 async def moment(connection: Connection, id: int) -> tuple[str, bool, float] | None:
