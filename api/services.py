@@ -172,6 +172,10 @@ class RatesOfTokens(Protocol):
         """One request. Raises RateLimited."""
         ...
 
+    def take_of_tenant(self, principal: Principal) -> None:
+        """One request that counts for its tenant alone. Raises RateLimited."""
+        ...
+
     def spend(self, key: str, rate: float) -> None:
         """One request of what this key names. Raises RateLimited."""
         ...

@@ -303,7 +303,9 @@ CREATE TABLE filestore.tenants (
     display_name text,
     suspended    text CHECK (suspended IN ('all', 'changes')),           -- NULL: it is not; `changes`: reading goes on
     created_at   timestamptz NOT NULL DEFAULT now(),
-    updated_at   timestamptz NOT NULL DEFAULT now()
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    requests_per_second double precision CHECK (requests_per_second > 0), -- of all its tokens together, in one process
+    removed_at   timestamptz                                              -- its name stays taken: the journal names it
 );
 INSERT INTO filestore.tenants (name) VALUES ('main');
 
