@@ -29,6 +29,7 @@ from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
 from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
+from activities.operations.tag import TagRecords
 from activities.operations.verify import VerifyFiles
 from activities.sync.commit import SyncCommits
 from activities.sync.tiers import Tiers
@@ -83,6 +84,7 @@ class Activities:
     verify: VerifyFiles
     purge: PurgeItems
     forgets: ForgetNodes
+    tags: TagRecords
     retain: RetainTrash
     imports: ImportTree
     observe: Observe
@@ -110,6 +112,7 @@ class Activities:
             self.verify.verify,
             self.purge.purge,
             self.forgets.forget,
+            self.tags.tag,
             self.retain.retain,
             self.locks.keep,
         ]
