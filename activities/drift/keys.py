@@ -173,7 +173,7 @@ class KeyTree:
     async def _page(self, pages: Iterator[ScanPage]) -> ScanPage | None:
         """A cursor that the store does not take any more is forgotten: the look begins anew."""
         try:
-            page = await self._reader.run(partial(next, pages, None))
+            page: ScanPage | None = await self._reader.run(partial(next, pages, None))
         except OSError:
             if self._cursor.at and not self._begun:
                 async with self._reader.pool.connection() as connection:
