@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from schema.drift.sightings import Believed, FileKey, Record, Sighting, SightState, same_file, unchanged
+from schema.drift.sightings import Believed, FileKey, Record, Sighting, SightState, same_file, takes_identity, unchanged
 from schema.nodes import NodeKind, NodeState
 
 Parent = int | bytes
@@ -154,7 +154,8 @@ class _Pass:
         if sighting.state is SightState.ABSENT:
             return self._absent(sighting, parent, here)
         if sighting.state is SightState.UNREADABLE:
-            return Conclusion(DriftVerdict.UNREADABLE, sighting, parent, here)
+            own = here if here is not None and here.path == sighting.path else None  # a key that is no path has no node
+            return Conclusion(DriftVerdict.UNREADABLE, sighting, parent, own)
         if sighting.state is SightState.CHANGING:
             return None
         if sighting.key is not None and sighting.key in self._record.held:
@@ -182,6 +183,8 @@ class _Pass:
             return None
         if owner is None and len(self._places(sighting)) > 1:
             return self._linked(sighting, parent, here)  # `both_ends`
+        if owner is None and here is not None and takes_identity(here, sighting):
+            return Conclusion(DriftVerdict.SAME, sighting, parent, here)  # `adopt`
         if owner is not None and not self._left(owner, sighting):
             return self._linked(sighting, parent, here)
         arrived = self._elsewhere(here, sighting) if here is not None else None

@@ -40,6 +40,8 @@ class Sighting:
     """A command works at this name, or ended since the look began."""
     code: str = ""
     message: str = ""
+    target: bytes | None = None
+    """Where a symbolic link leads; None where that could not be read"""
 
     @property
     def above(self) -> bytes:
@@ -120,6 +122,18 @@ def same_file(node: Believed, sighting: Sighting) -> bool:
     if not sighting.facts or node.kind != sighting.kind:
         return False
     return sighting.key is None or node.key == sighting.key
+
+
+def takes_identity(node: Believed, sighting: Sighting) -> bool:
+    """The record knows no file of the node, because it was made again from the archive; what lies at its path is what the node
+    was: its content by the hash, or by the size where nothing has read it yet."""
+    if node.facts or not sighting.facts or node.kind != sighting.kind:
+        return False
+    if sighting.kind != NodeKind.FILE:
+        return True
+    if node.sha256 is None:
+        return node.size == sighting.facts[3]
+    return node.sha256 == sighting.sha256
 
 
 def unchanged(node: Believed, facts: Sequence[int | str]) -> bool:

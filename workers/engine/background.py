@@ -17,6 +17,7 @@ from schema.ids import MountId
 from schema.operations.operation import OperationState
 from schema.settings import Settings
 from schema.store import approvals as approval_store
+from schema.store import object_locks as lock_store
 from schema.store import operations as operation_store
 from schema.store import outcomes as outcome_store
 from schema.store import quotas as quota_store
@@ -26,11 +27,13 @@ from schema.store.pool import Pool
 from workers.engine import drift, sync
 from workers.engine.engine import Engine
 from workers.engine.schedules import Schedules
+from workflows.access.start import keep_object_locks, wait_for_approval
 from workflows.commands.start import resume_commands
 from workflows.events.publish import RUN_SECONDS, PublishEvents
 from workflows.events.start import deliver_to
 from workflows.operations.start import drive
 from workflows.queues import CONTROL_QUEUE, bulk_queue
+from workflows.schedules import proof_of, purge_of, sweep_of
 from workflows.upkeep.archive_journal import ArchiveJournal
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
@@ -39,6 +42,9 @@ from workflows.upkeep.start import run_recompute
 from workflows.upkeep.sweep_mount import SweepMount
 
 log = structlog.get_logger("background")
+
+APPROVAL_GRACE_SECONDS = 5.0
+"""What waits for an approval does by itself what the time asks for; so much later nothing seems to wait"""
 
 
 async def run(engine: Engine) -> None:
@@ -59,10 +65,11 @@ async def run(engine: Engine) -> None:
                 await recompute_due(engine.client, pool, mount, settings.overdue_seconds)
                 await drift.start_due(engine.client, pool, mount, settings.overdue_seconds)
             await drift.ensure_schedules(schedules, engine.client, pool, mounts)
+            await lock_due(engine.client, pool, mounts, settings.object_lock_seconds)
             await deliver_due(engine.client, pool)
+            await approvals_due(engine.client, pool)
             async with pool.connection() as connection:
                 await quota_store.look(connection)
-                await approval_store.pass_time(connection)
             await sync.start_due(engine.client, pool, mounts, settings.sync_grace_seconds)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
@@ -71,6 +78,23 @@ async def run(engine: Engine) -> None:
             log.warning("sweeping waits", error=repr(error))
             pause = min(1.0, settings.sweep_seconds)
         await asyncio.sleep(pause)
+
+
+async def lock_due(client: Client, pool: Pool, mounts: list[MountId], proof_seconds: float) -> None:
+    """Start what proves Object Lock of buckets, and what locks and unlocks for holds, where that is due."""
+    async with pool.connection() as connection:
+        due = await lock_store.due_mounts(connection, mounts, proof_seconds)
+    for mount in due:
+        await keep_object_locks(client, mount)
+
+
+async def approvals_due(client: Client, pool: Pool) -> None:
+    """Start what waits for approvals whose time has come without it: the route that began one could not reach Temporal, or
+    Temporal has lost its state."""
+    async with pool.connection() as connection:
+        due = await approval_store.overdue(connection, APPROVAL_GRACE_SECONDS)
+    for approval in due:
+        await wait_for_approval(client, approval)
 
 
 async def deliver_due(client: Client, pool: Pool) -> None:
@@ -136,26 +160,24 @@ async def ensure_schedules(schedules: Schedules, client: Client, settings: Setti
         sweep = ScheduleActionStartWorkflow(
             SweepMount.run,
             mount,
-            id=f"sweep/{mount}",
+            id=sweep_of(mount),
             task_queue=bulk_queue(mount),
             execution_timeout=timedelta(minutes=30),
         )
-        await schedules.ensure(client, f"sweep/{mount}", sweep, every)
+        await schedules.ensure(client, sweep_of(mount), sweep, every)
         proof = ScheduleActionStartWorkflow(
             ProveRollups.run,
             args=[mount, settings.rollup_proof_directories or None],
-            id=f"rollups/proof/{mount}",
+            id=proof_of(mount),
             task_queue=bulk_queue(mount),
         )
-        await schedules.ensure(
-            client, f"rollups/proof/{mount}", proof, timedelta(seconds=settings.rollup_proof_seconds)
-        )
-        purge = ScheduleActionStartWorkflow(PurgeTrash.run, mount, id=f"trash/{mount}", task_queue=bulk_queue(mount))
-        await schedules.ensure(client, f"trash/{mount}", purge, timedelta(seconds=settings.purge_seconds))
+        await schedules.ensure(client, proof_of(mount), proof, timedelta(seconds=settings.rollup_proof_seconds))
+        purge = ScheduleActionStartWorkflow(PurgeTrash.run, mount, id=purge_of(mount), task_queue=bulk_queue(mount))
+        await schedules.ensure(client, purge_of(mount), purge, timedelta(seconds=settings.purge_seconds))
 
 
 async def drop_schedules(schedules: Schedules, client: Client, resting: Collection[MountId]) -> None:
     """A mount that is switched off is not swept, audited or scrubbed."""
-    names = {f"{kind}/{mount}" for mount in resting for kind in ("sweep", "rollups/proof", "trash")}
+    names = {name for mount in resting for name in (sweep_of(mount), proof_of(mount), purge_of(mount))}
     drifting = drift.of_mounts(resting)
     await schedules.drop(client, lambda name: name in names or drifting(name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -20,15 +19,12 @@ from workflows.drift.audit import AuditMount
 from workflows.drift.scrub import ScrubMount
 from workflows.drift.start import heal, look_at, reconcile
 from workflows.queues import bulk_queue
+from workflows.schedules import audit_at, audits_of, scrub_of
 
 if TYPE_CHECKING:
-    from schema.drift.policy import AuditTarget
     from schema.ids import MountId
     from schema.store.pool import Pool
     from workers.engine.schedules import Schedules
-
-_PREFIX = "drift-audit/"
-_SCRUB = "drift-scrub/"
 
 
 async def start_due(client: Client, pool: Pool, mount: MountId, silent_seconds: float) -> None:
@@ -50,30 +46,21 @@ async def ensure_schedules(schedules: Schedules, client: Client, pool: Pool, mou
     async with pool.connection() as connection:
         targets = await look_store.audit_targets(connection, mounts)
         scrubs = await scrub_store.scrubbed(connection, mounts)
-    wanted = {_name(mount, target): (mount, target) for mount, target in targets}
+    wanted = {audit_at(mount, target): (mount, target) for mount, target in targets}
     for name, (mount, target) in wanted.items():
         order = LookOrder(mount, "audit", whole=not target.path, paths=[target.path.encode().hex()], subtree=True)
         audit = ScheduleActionStartWorkflow(AuditMount.run, order, id=name, task_queue=bulk_queue(mount))
         await schedules.ensure(client, name, audit, timedelta(seconds=target.every_seconds))
     for mount, policy in scrubs.items():
-        name = f"{_SCRUB}{mount}"
+        name = scrub_of(mount)
         scrub = ScheduleActionStartWorkflow(ScrubMount.run, mount, id=name, task_queue=bulk_queue(mount))
         await schedules.ensure(client, name, scrub, pause(policy.scrub_seconds or 1))
-    kept = {*wanted, *(f"{_SCRUB}{mount}" for mount in scrubs)}
+    kept = {*wanted, *map(scrub_of, scrubs)}
     ours = of_mounts(mounts)
     await schedules.drop(client, lambda name: ours(name) and name not in kept)
 
 
 def of_mounts(mounts: Collection[MountId]) -> Callable[[str], bool]:
     """Whether a schedule of this name audits or scrubs one of these mounts."""
-    whole = {str(mount) for mount in mounts}
-
-    def ours(name: str) -> bool:
-        kind, _, of = name.partition("/")
-        return f"{kind}/" in (_PREFIX, _SCRUB) and of.partition("/")[0] in whole
-
-    return ours
-
-
-def _name(mount: MountId, target: AuditTarget) -> str:
-    return f"{_PREFIX}{mount}/{hashlib.sha256(target.path.encode()).hexdigest()[:12]}"
+    whole = {*map(audits_of, mounts), *map(scrub_of, mounts)}
+    return lambda name: name in whole or f"{name.rpartition('/')[0]}/" in whole

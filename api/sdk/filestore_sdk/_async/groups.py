@@ -58,6 +58,19 @@ class Operations(Group):
         body |= {"selection": selection, "options": options, "planOnly": plan_only or None, **more}
         return decode(Operation, await self._change("POST", "/v1/operations", body, key))
 
+    async def tag(
+        self, mount: AnyMount, path: paths.AnyPath = "", *, add: Iterable[str] = (), remove: Iterable[str] = (),
+        set: Document | None = None, unset: Iterable[str] = (), selection: Document | None = None,
+        options: Document | None = None, plan_only: bool = False, key: str | None = None, **more: Any,
+    ) -> Operation:  # fmt: skip
+        """Change what the Metastore says of all nodes below a path, or of those that a selection takes. `more`: `owner`,
+        `namespace`, `tags`, as for one record; `owner=None` takes the owner away."""
+        said = {"addTags": [*add], "removeTags": [*remove], "set": set, "unset": [*unset]}
+        record = {name: value for name, value in said.items() if value} | more
+        return await self.start(
+            "tag", mount, path, selection=selection, options=options, plan_only=plan_only, key=key, record=record
+        )
+
     async def get(self, id: str) -> Operation:
         return decode(Operation, await self._get(f"/v1/operations/{id}"))
 
@@ -158,6 +171,20 @@ class Drift(Group):
         body = {"decision": decision, "ids": chosen, **more}
         decided: Document = await self._change("POST", "/v1/drift/decide", body)
         return decided
+
+    async def schedules(self, mount: AnyMount) -> AsyncIterator[Document]:
+        """What happens at a mount by the clock, and how it last went."""
+        id = await self._part.mount_id(mount)
+        found: Document = await self._get(f"/v1/backend-mounts/{id}/schedules")
+        for schedule in found["schedules"]:
+            yield schedule
+
+    async def steer(self, mount: AnyMount, schedule: str, action: str, *, note: str | None = None) -> Document:
+        """`pause`, `resume` or `run` a schedule of a mount, by its id."""
+        body = {"id": schedule, "action": action, "note": note}
+        id = await self._part.mount_id(mount)
+        steered: Document = await self._change("POST", f"/v1/backend-mounts/{id}/schedules", body)
+        return steered
 
     async def reconcile(
         self, mount: AnyMount, path: paths.AnyPath = "", *, reason: str = "manual", below: bool = True
