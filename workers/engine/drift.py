@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from temporalio.client import Client, ScheduleActionStartWorkflow
-from temporalio.service import RPCError
 
 from activities.drift.jobs import JobRef
 from activities.drift.observe import LookOrder
@@ -17,7 +15,6 @@ from schema.store import drift_hints, heals
 from schema.store import looks as look_store
 from schema.store import reconciliations as job_store
 from schema.store import scrub as scrub_store
-from workers.engine.schedules import ensure
 from workflows.drift.audit import AuditMount
 from workflows.drift.scrub import ScrubMount
 from workflows.drift.start import heal, look_at, reconcile
@@ -27,6 +24,7 @@ from workflows.schedules import audit_at, audits_of, scrub_of
 if TYPE_CHECKING:
     from schema.ids import MountId
     from schema.store.pool import Pool
+    from workers.engine.schedules import Schedules
 
 
 async def start_due(client: Client, pool: Pool, mount: MountId, silent_seconds: float) -> None:
@@ -43,7 +41,7 @@ async def start_due(client: Client, pool: Pool, mount: MountId, silent_seconds: 
         await reconcile(client, mount, JobRef(job, tenant))
 
 
-async def ensure_schedules(client: Client, pool: Pool, mounts: list[MountId]) -> None:
+async def ensure_schedules(schedules: Schedules, client: Client, pool: Pool, mounts: list[MountId]) -> None:
     """A schedule for each target and for the scrub of each policy, and none for what is in no policy any more."""
     async with pool.connection() as connection:
         targets = await look_store.audit_targets(connection, mounts)
@@ -52,21 +50,17 @@ async def ensure_schedules(client: Client, pool: Pool, mounts: list[MountId]) ->
     for name, (mount, target) in wanted.items():
         order = LookOrder(mount, "audit", whole=not target.path, paths=[target.path.encode().hex()], subtree=True)
         audit = ScheduleActionStartWorkflow(AuditMount.run, order, id=name, task_queue=bulk_queue(mount))
-        await ensure(client, name, audit, timedelta(seconds=target.every_seconds))
+        await schedules.ensure(client, name, audit, timedelta(seconds=target.every_seconds))
     for mount, policy in scrubs.items():
         name = scrub_of(mount)
         scrub = ScheduleActionStartWorkflow(ScrubMount.run, mount, id=name, task_queue=bulk_queue(mount))
-        await ensure(client, name, scrub, pause(policy.scrub_seconds or 1))
-    await drop_schedules(client, mounts, keep={*wanted, *map(scrub_of, scrubs)})
+        await schedules.ensure(client, name, scrub, pause(policy.scrub_seconds or 1))
+    kept = {*wanted, *map(scrub_of, scrubs)}
+    ours = of_mounts(mounts)
+    await schedules.drop(client, lambda name: ours(name) and name not in kept)
 
 
-async def drop_schedules(client: Client, mounts: Iterable[MountId], keep: Collection[str] = ()) -> None:
-    """Of these mounts, but for those to keep: a mount at rest is neither audited nor scrubbed."""
-    audits = tuple(map(audits_of, mounts))
-    scrubs = set(map(scrub_of, mounts))
-    if not scrubs:
-        return
-    async for found in await client.list_schedules():
-        if (found.id.startswith(audits) or found.id in scrubs) and found.id not in keep:
-            with suppress(RPCError):
-                await client.get_schedule_handle(found.id).delete()
+def of_mounts(mounts: Collection[MountId]) -> Callable[[str], bool]:
+    """Whether a schedule of this name audits or scrubs one of these mounts."""
+    whole = {*map(audits_of, mounts), *map(scrub_of, mounts)}
+    return lambda name: name in whole or f"{name.rpartition('/')[0]}/" in whole
