@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from activities.threads import MountThreads
     from schema.store.pool import Pool
 
-_FILES = 128
-"""In a page: after each it is durable how far the round is"""
+_FILES = 1024
+"""In a page: after each it is durable how far the round is. Within one, files that were read are not read again"""
 _AT_ONCE = 2
 _PAGES = 20
 """Of one turn"""
@@ -139,11 +139,11 @@ class Scrub:
                 current().at(part[0].path.text)
                 read = await self._threads.run(mount, _read_some, executor, part, pace)
                 current().done(len(part), sum(one.size for one in part))
+                await self._verified(read)
                 return read
 
         parts = [[due[n] for n in part] for part in chunks((n, one.size) for n, one in enumerate(due))]
         read = [one for part in await asyncio.gather(*map(some, parts)) for one in part]
-        await self._verified(read)
         verdicts = [await self._one(mount, executor, one, pace) for one in read if not one.right]
         size = sum(one.size for one in files if one.state == "active")
         return replace(

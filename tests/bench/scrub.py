@@ -107,7 +107,7 @@ def main() -> None:
 
         def of(seconds: float, processors: float) -> Figures:
             return {
-                "MB_per_s": files * given.bytes / 1e6 / seconds, "files_per_s": files / seconds, "cpu_s": processors,
+                "MB_per_s": files * given.bytes / 1e6 / seconds, "per_s": files / seconds, "cpu_s": processors,
             }  # fmt: skip
 
         def scrub() -> Figures:

@@ -180,7 +180,7 @@ async def test_a_cursor_that_the_store_does_not_take_any_more_begins_the_look_an
     def forgetful(path: NodePath, after: bytes = b"", most: int = 3) -> Iterator[ScanPage]:
         if after:
             raise OSError(errno.EIO, "the store answered 400 InvalidArgument")
-        return scan(path, after, most)
+        yield from scan(path, after, most)
 
     monkeypatch.setattr(drifting.executor, "scan", forgetful)
     with pytest.raises(OSError, match="InvalidArgument"):
