@@ -47,7 +47,7 @@ async def grown(new_database: Databases) -> AsyncIterator[tuple[Connection, Moun
         await connection.execute("SET session_replication_role = replica")
         await connection.execute("SET synchronous_commit = off")
         for statement in (*FILL[:NODES], *GROWN, "VACUUM ANALYZE"):
-            await connection.execute(statement.encode(), {"mount": mount} if "%(mount)" in statement else None)
+            await connection.execute(statement.encode(), {"mount": mount})
         await connection.execute("RESET session_replication_role")
         yield connection, mount
     finally:
