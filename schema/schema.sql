@@ -122,6 +122,7 @@ CREATE TABLE filestore.nodes (
     missed_in              bigint,                                -- the first look that did not find it
     judged                 bigint,                                -- the conclusion of a look that wrote it last
     charged_to             text,                                  -- the principal that put it there
+    first_by               uuid,                                  -- its first version has no row: the command that made it
     CHECK ((kind = 'directory') = (directory_path IS NOT NULL)),
     CHECK ((parent_id IS NULL) = (depth = 0)),
     CHECK (depth > 0 OR kind = 'directory' AND state <> 'deleted'),
@@ -139,6 +140,7 @@ CREATE INDEX nodes_long_directory ON filestore.nodes (mount_id, directory_path) 
 CREATE INDEX nodes_deleted ON filestore.nodes (parent_id, name, deleted_at DESC) WHERE state = 'deleted';
 CREATE INDEX nodes_inode ON filestore.nodes (mount_id, inode) WHERE inode <> 0 AND state <> 'deleted';
 CREATE INDEX nodes_doubted ON filestore.nodes (mount_id, parent_id) WHERE state IN ('inconsistent', 'missing');
+CREATE INDEX nodes_first ON filestore.nodes (created_at, id) WHERE first_by IS NOT NULL;
 CREATE INDEX nodes_sha256 ON filestore.nodes (sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX nodes_metadata ON filestore.nodes USING gin (metadata jsonb_path_ops) WHERE metadata <> '{}';
 
@@ -158,7 +160,7 @@ INSERT INTO filestore.node_transitions VALUES
     ('missing', 'deleted', 'purge confirmed'),
     ('deleted', 'active', 'restore');
 
-CREATE TABLE filestore.snapshots (
+CREATE TABLE filestore.versions (
     node_id       bigint NOT NULL,                                -- it is there: snapshots_inserted
     version       bigint NOT NULL,
     command_id    uuid NOT NULL,
@@ -177,14 +179,32 @@ CREATE TABLE filestore.snapshots (
     PRIMARY KEY (node_id, version),
     CHECK (valid_to >= valid_from)
 );
-CREATE UNIQUE INDEX snapshots_current ON filestore.snapshots (node_id) WHERE valid_to IS NULL;
+CREATE UNIQUE INDEX snapshots_current ON filestore.versions (node_id) WHERE valid_to IS NULL;
 -- What a directory held at a time, by kind and name; which versions began in a span; and what the trash keeps. A place there has
 -- a day and a name: what lies deeper came there with the directory that it is in.
-CREATE INDEX snapshots_children ON filestore.snapshots (parent_id, kind, name, node_id);
-CREATE INDEX snapshots_begun ON filestore.snapshots (valid_from, node_id, version);
-CREATE INDEX snapshots_copies ON filestore.snapshots (sha256) WHERE content_place IS NOT NULL;
-CREATE INDEX snapshots_kept ON filestore.snapshots (content_until, node_id, version)
+CREATE INDEX snapshots_children ON filestore.versions (parent_id, kind, name, node_id);
+CREATE INDEX snapshots_begun ON filestore.versions (valid_from, node_id, version);
+CREATE INDEX snapshots_copies ON filestore.versions (sha256) WHERE content_place IS NOT NULL;
+CREATE INDEX snapshots_kept ON filestore.versions (content_until, node_id, version)
     WHERE content_place IS NOT NULL AND position('\x2f'::bytea IN substring(content_place FROM 12)) = 0;
+
+-- The first version of a node that an import has made needs no row: it is the node, as long as that does not change. What ends it
+-- writes the row before, and takes `first_by` from the node.
+CREATE VIEW filestore.first_versions AS
+SELECT n.id AS node_id, n.version, n.first_by AS command_id, n.parent_id, n.name, n.kind, 'active'::filestore.node_state AS state,
+       n.size_bytes, n.sha256, n.metadata, n.created_at AS valid_from, NULL::timestamptz AS valid_to, NULL::bytea AS content_place,
+       NULL::timestamptz AS content_until, NULL::filestore.file_identity AS content_identity
+  FROM filestore.nodes n WHERE n.first_by IS NOT NULL;
+
+-- Every version of every node. What reads versions reads these.
+CREATE VIEW filestore.snapshots AS
+SELECT v.node_id, v.version, v.command_id, v.parent_id, v.name, v.kind, v.state, v.size_bytes, v.sha256, v.metadata, v.valid_from,
+       v.valid_to, v.content_place, v.content_until, v.content_identity
+  FROM filestore.versions v
+ UNION ALL
+SELECT f.node_id, f.version, f.command_id, f.parent_id, f.name, f.kind, f.state, f.size_bytes, f.sha256, f.metadata, f.valid_from,
+       f.valid_to, f.content_place, f.content_until, f.content_identity
+  FROM filestore.first_versions f;
 
 CREATE TABLE filestore.rollups (
     directory_id       bigint PRIMARY KEY REFERENCES filestore.nodes,
@@ -1169,9 +1189,9 @@ BEGIN
         USING ERRCODE = 'check_violation', CONSTRAINT = 'snapshots_of_a_node';
 END $$;
 
-CREATE TRIGGER snapshots_inserted AFTER INSERT ON filestore.snapshots
+CREATE TRIGGER snapshots_inserted AFTER INSERT ON filestore.versions
     REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION filestore.check_versions();
-CREATE TRIGGER snapshots_stay BEFORE UPDATE ON filestore.snapshots FOR EACH ROW
+CREATE TRIGGER snapshots_stay BEFORE UPDATE ON filestore.versions FOR EACH ROW
     WHEN (NEW.node_id <> OLD.node_id OR NEW.version <> OLD.version) EXECUTE FUNCTION filestore.check_version_of();
 
 -- Only along node_transitions, row by row: most statements change no state, and ask nothing.
@@ -1199,6 +1219,15 @@ CREATE TRIGGER nodes_version BEFORE UPDATE ON filestore.nodes FOR EACH ROW
 -- What an intent says to the statements of `record`: the names are its keys (schema/commands/intents.py).
 CREATE TYPE filestore.command_intent AS (
     step             text,
+-- A first version has a row before the node changes.
+CREATE FUNCTION filestore.check_first_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the first version of node % ends without a row', OLD.id
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'nodes_first_version';
+END $$;
+CREATE TRIGGER nodes_first_version BEFORE UPDATE ON filestore.nodes FOR EACH ROW
+    WHEN (NEW.first_by IS NOT NULL AND NEW.version <> OLD.version) EXECUTE FUNCTION filestore.check_first_version();
+
     node             bigint,
     parent           bigint,
     old_parent       bigint,
@@ -1615,7 +1644,7 @@ BEGIN
      GROUP BY n.mount_id;
     RETURN NULL;
 END $$;
-CREATE TRIGGER snapshots_kept_charged AFTER UPDATE ON filestore.snapshots
+CREATE TRIGGER snapshots_kept_charged AFTER UPDATE ON filestore.versions
     REFERENCING NEW TABLE AS written OLD TABLE AS former FOR EACH STATEMENT EXECUTE FUNCTION filestore.charge_kept();
 
 -- What lies in the scope of a quota, as the record has it.

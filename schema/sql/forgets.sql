@@ -50,19 +50,31 @@ SELECT i.item, i.path, i.node_id AS node, i.node_kind::text AS kind, i.version F
 
 -- name: forget
 -- These nodes leave the record where they are still as the plan saw them; a directory only when it is empty.
-WITH gone AS (
-    UPDATE filestore.nodes n SET state = 'deleted', version = n.version + 1, deleted_at = now(), updated_at = now()
+WITH first AS MATERIALIZED (
+    SELECT f.* FROM unnest(%(ids)s::bigint[]) AS x(id)
+     CROSS JOIN LATERAL (SELECT k.* FROM filestore.first_versions k WHERE k.node_id = x.id OFFSET 0) f
+), gone AS (
+    UPDATE filestore.nodes n SET state = 'deleted', version = n.version + 1, first_by = NULL, deleted_at = now(), updated_at = now()
       FROM unnest(%(ids)s::bigint[], %(versions)s::bigint[]) AS x(id, version)
      WHERE n.id = ANY (ARRAY[x.id]) AND n.version = x.version AND n.state <> 'deleted'
        AND (n.kind <> 'directory' OR NOT EXISTS (
            SELECT FROM filestore.nodes c WHERE c.parent_id = n.id AND c.state <> 'deleted' OFFSET 0))
     RETURNING n.*
-), ended AS (
-    UPDATE filestore.snapshots s SET valid_to = greatest(now(), s.valid_from)
+), kept AS (
+    -- First versions that no row told of yet.
+    INSERT INTO filestore.versions
+    SELECT f.node_id, f.version, f.command_id, f.parent_id, f.name, f.kind, f.state, f.size_bytes, f.sha256, f.metadata,
+           f.valid_from, greatest(now(), f.valid_from)
+      FROM first f WHERE f.node_id IN (SELECT id FROM gone)
+    RETURNING node_id, valid_to
+), open AS (
+    UPDATE filestore.versions s SET valid_to = greatest(now(), s.valid_from)
       FROM gone g WHERE s.node_id = ANY (ARRAY[g.id]) AND s.valid_to IS NULL
     RETURNING s.node_id, s.valid_to
+), ended AS (
+    SELECT node_id, valid_to FROM kept UNION ALL SELECT node_id, valid_to FROM open
 ), versions AS (
-    INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
+    INSERT INTO filestore.versions (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
         valid_from)
     SELECT g.id, g.version, %(page)s::uuid, g.parent_id, g.name, g.kind, g.state, g.size_bytes, g.sha256, g.metadata,
            coalesce(e.valid_to, now())

@@ -58,7 +58,7 @@ SELECT DISTINCT ON (x.item) x.item, x.operation FROM (
 
 -- name: mark
 -- From now on they are kept no longer.
-UPDATE filestore.snapshots s SET content_until = least(s.content_until, now())
+UPDATE filestore.versions s SET content_until = least(s.content_until, now())
   FROM below b WHERE s.node_id = ANY (ARRAY[b.id]) AND s.content_place = ANY (ARRAY[b.place])
 
 -- name: deep
@@ -67,7 +67,7 @@ SELECT b.item, b.place FROM below b WHERE octet_length(b.place) > 700
 
 -- name: clear
 -- They lie there no longer.
-UPDATE filestore.snapshots s SET content_place = NULL, content_identity = NULL
+UPDATE filestore.versions s SET content_place = NULL, content_identity = NULL
   FROM below b WHERE s.node_id = ANY (ARRAY[b.id]) AND s.content_place = ANY (ARRAY[b.place])
 
 -- name: expired
