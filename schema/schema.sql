@@ -573,10 +573,10 @@ CREATE TABLE filestore.operation_controls (
     PRIMARY KEY (operation_id, key)
 );
 
--- On one mount, or on all of a tenant, nothing is changed until the freeze is lifted, or its time is over. Reads go on.
+-- On one mount, on all of a tenant, or everywhere nothing is changed until the freeze is lifted, or its time is over. Reads go on.
 CREATE TABLE filestore.freezes (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant     text NOT NULL,
+    tenant     text,                                                     -- NULL: all tenants, and all their mounts
     mount_id   bigint REFERENCES filestore.backend_mounts,               -- NULL: all mounts of the tenant
     reason     text NOT NULL,
     principal  text NOT NULL,
@@ -585,14 +585,17 @@ CREATE TABLE filestore.freezes (
     created_at timestamptz NOT NULL DEFAULT now(),
     lifted_at  timestamptz,
     lifted_by  text,
-    UNIQUE (tenant, principal, key)
+    UNIQUE (tenant, principal, key),
+    CONSTRAINT freezes_scope CHECK (tenant IS NOT NULL OR mount_id IS NULL)
 );
 CREATE INDEX freezes_open ON filestore.freezes (tenant, mount_id) WHERE lifted_at IS NULL;
--- The oldest freeze that holds on a mount now. No row: changes are taken.
-CREATE FUNCTION filestore.freeze_of_v1(of_tenant text, mount bigint) RETURNS TABLE (facts jsonb) LANGUAGE sql STABLE ROWS 1 AS $$
-    SELECT jsonb_build_object('id', f.id, 'reason', f.reason, 'until', f.until) FROM filestore.freezes f
-     WHERE f.lifted_at IS NULL AND f.tenant = of_tenant AND (f.mount_id IS NULL OR f.mount_id = mount)
-       AND (f.until IS NULL OR f.until > now()) ORDER BY f.id LIMIT 1
+-- The freeze that holds on a mount now: one that holds everywhere before others, then the oldest. No row: changes are taken.
+CREATE FUNCTION filestore.freeze_of_v1(of_tenant text, mount bigint) RETURNS TABLE (facts jsonb)
+LANGUAGE sql STABLE ROWS 1 AS $$
+    SELECT jsonb_build_object('id', f.id, 'reason', f.reason, 'until', f.until, 'everywhere', f.tenant IS NULL)
+      FROM filestore.freezes f
+     WHERE f.lifted_at IS NULL AND (f.tenant = of_tenant AND (f.mount_id IS NULL OR f.mount_id = mount) OR f.tenant IS NULL)
+       AND (f.until IS NULL OR f.until > now()) ORDER BY f.tenant IS NULL DESC, f.id LIMIT 1
 $$;
 
 -- What outlives a request and is not a command yet: metadata that waits for `begin`, and resumable uploads.
@@ -1216,9 +1219,6 @@ CREATE TRIGGER nodes_version BEFORE UPDATE ON filestore.nodes FOR EACH ROW
     WHEN (NEW.version < OLD.version OR NEW.kind <> OLD.kind OR NEW.mount_id <> OLD.mount_id OR NEW.id <> OLD.id)
     EXECUTE FUNCTION filestore.check_node_version();
 
--- What an intent says to the statements of `record`: the names are its keys (schema/commands/intents.py).
-CREATE TYPE filestore.command_intent AS (
-    step             text,
 -- A first version has a row before the node changes.
 CREATE FUNCTION filestore.check_first_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -1228,6 +1228,9 @@ END $$;
 CREATE TRIGGER nodes_first_version BEFORE UPDATE ON filestore.nodes FOR EACH ROW
     WHEN (NEW.first_by IS NOT NULL AND NEW.version <> OLD.version) EXECUTE FUNCTION filestore.check_first_version();
 
+-- What an intent says to the statements of `record`: the names are its keys (schema/commands/intents.py).
+CREATE TYPE filestore.command_intent AS (
+    step             text,
     node             bigint,
     parent           bigint,
     old_parent       bigint,
