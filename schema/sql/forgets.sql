@@ -115,7 +115,7 @@ SELECT e.tenant, e.mount_id, 'filestore.command.completed', jsonb_build_object('
   FROM entry e
 
 -- name: tell
--- An event for each node that has left.
+-- An event for each node that has left without the directory in which it was; with `tree` where more has left along with it.
 INSERT INTO filestore.outbox (tenant, mount_id, type, data)
 SELECT o.tenant, o.mount_id, 'filestore.node.deleted', jsonb_build_object('backendMountId', o.mount_id, 'nodeId', n.id,
        'path', n.path_text, 'kind', n.kind, 'state', n.state,
@@ -123,10 +123,13 @@ SELECT o.tenant, o.mount_id, 'filestore.node.deleted', jsonb_build_object('backe
        'checksum', coalesce(filestore.hex_of(n.checksum), encode(n.sha256, 'hex')), 'contentHash', encode(n.sha256, 'hex'),
        'metadata', n.metadata, 'journalId', NULL, 'command', 'forget', 'commandId', %(page)s::uuid,
        'idempotencyKey', %(page)s::uuid::text, 'principal', o.principal, 'operationId', o.id, 'observedAt', now(),
-       'delta', jsonb_build_object('sizeBytes', CASE n.kind WHEN 'file' THEN -n.size_bytes ELSE 0 END))
+       'tree', CASE WHEN t.files + t.directories > 0
+           THEN jsonb_build_object('size', t.size, 'files', t.files, 'directories', t.directories) END,
+       'delta', jsonb_build_object('sizeBytes', CASE n.kind WHEN 'file' THEN -n.size_bytes ELSE -t.size END))
        || jsonb_strip_nulls(jsonb_build_object('pathB64', filestore.path_b64_v1(n.path, n.path_text)))
   FROM filestore.operations o
- CROSS JOIN unnest(%(nodes)s::bigint[]) WITH ORDINALITY AS t(id, place)
+ CROSS JOIN unnest(%(nodes)s::bigint[], %(sizes)s::bigint[], %(files)s::bigint[], %(directories)s::bigint[])
+       WITH ORDINALITY AS t(id, size, files, directories, place)
  CROSS JOIN LATERAL (SELECT k.* FROM filestore.node_documents k WHERE k.id = t.id OFFSET 0) n
  WHERE o.id = %(id)s
  ORDER BY t.place
