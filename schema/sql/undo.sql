@@ -53,6 +53,10 @@ SELECT DISTINCT p.mount, p.reads, CASE WHEN %(commands)s::uuid[] IS NOT NULL THE
                             (j.mount_id, filestore.target_v1(j.payload), false)) AS p(mount, path, reads)
  WHERE /* taken */ true AND p.path IS NOT NULL LIMIT 2000
 
+-- name: count
+-- How many changes a selection takes.
+SELECT count(*) AS changes FROM filestore.journal_entries j WHERE j.mount_id = %(mount)s AND /* taken */ true
+
 -- name: changes
 -- The next changes that are put back, newest first. `followed`: a later version of the same node is the selection's, too;
 -- `superseded`: by a change of content or metadata.
