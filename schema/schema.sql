@@ -1197,7 +1197,8 @@ CREATE TRIGGER snapshots_inserted AFTER INSERT ON filestore.versions
 CREATE TRIGGER snapshots_stay BEFORE UPDATE ON filestore.versions FOR EACH ROW
     WHEN (NEW.node_id <> OLD.node_id OR NEW.version <> OLD.version) EXECUTE FUNCTION filestore.check_version_of();
 
--- Only along node_transitions, row by row: most statements change no state, and ask nothing.
+-- Only along node_transitions, row by row: most statements change no state, and ask nothing. A node may be deleted from every
+-- state, and become active from every other one.
 CREATE FUNCTION filestore.check_node_transition() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM filestore.node_transitions t WHERE t.from_state = OLD.state AND t.to_state = NEW.state) THEN
@@ -1207,7 +1208,7 @@ BEGIN
     RETURN NEW;
 END $$;
 CREATE TRIGGER nodes_transition BEFORE UPDATE ON filestore.nodes FOR EACH ROW
-    WHEN (NEW.state <> OLD.state) EXECUTE FUNCTION filestore.check_node_transition();
+    WHEN (NEW.state <> OLD.state AND NEW.state NOT IN ('active', 'deleted')) EXECUTE FUNCTION filestore.check_node_transition();
 
 -- A version never goes back, an identity never changes.
 CREATE FUNCTION filestore.check_node_version() RETURNS trigger LANGUAGE plpgsql AS $$
