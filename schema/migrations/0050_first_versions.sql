@@ -19,7 +19,7 @@ CREATE VIEW filestore.first_versions AS
 SELECT n.id AS node_id, n.version, n.first_by AS command_id, n.parent_id, n.name, n.kind, 'active'::filestore.node_state AS state,
        n.size_bytes, n.sha256, n.metadata, n.created_at AS valid_from, NULL::timestamptz AS valid_to, NULL::bytea AS content_place,
        NULL::timestamptz AS content_until, NULL::filestore.file_identity AS content_identity
-  FROM filestore.nodes n WHERE n.first_by IS NOT NULL;
+  FROM filestore.nodes n WHERE n.first_by IS NOT NULL AND n.state <> 'deleted';
 
 -- Every version of every node. What reads versions reads these.
 CREATE VIEW filestore.snapshots AS
