@@ -36,7 +36,8 @@ async def begin(connection: Connection, operation: Operation, asked_at: datetime
         raise errors.PathBusy("A command that is to be put back has not ended. The plan is made after it.")
     bound, units = begun
     start = {"next": 0, "bound": bound, "units": units, "below": bound + 1, "passed": Passed().to_json()}
-    start["expected"] = await store.count(connection, _taken(operation, bound, units))
+    if (number := await store.count(connection, _taken(operation, bound, units))) is not None:
+        start["expected"] = number
     return bound, start | {"kept": [], "covers": []}
 
 

@@ -506,6 +506,9 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "doubt of a look": (CONCLUDE["doubt"], {"acts": "[]", "conclusion": 1}, {"nodes_pkey"}),
     "miss of a look": (CONCLUDE["miss"], {"acts": "[]", "conclusion": 1}, {"nodes_pkey"}),
     "roll of a look": (CONCLUDE["roll"], {"shifts": "[]"}, {"nodes_pkey"}),
+    "places of a plan": (
+        OPERATIONS["weigh"], {"mount": 1, "parents": [b"5/"], "names": [b"7"]}, {"nodes_directory", "nodes_name", "nodes_pkey"},
+    ),
     "occupants": (OPERATIONS["occupants"], {"mount": 1, "places": "[]"}, {"nodes_directory", "nodes_name"}),
     "events of the Metastore": (METASTORE["page"], {"after": 999_000, "limit": 100, "bytes": 4_000_000}, {"outbox_position"}),
     "events of the Timestore": (ACTIVITY["page"], {"after": 999_000, "limit": 100, "bytes": 4_000_000}, {"outbox_position"}),
@@ -656,6 +659,12 @@ async def test_what_a_reader_reads_does_not_grow_with_the_record_for(
     assert touched(await plan(connection, query, values, generic=False, run=True)) < PAGES_MAX
 
 
+async def test_how_much_the_trash_keeps_is_counted_by_its_index(full: tuple[Connection, MountId]) -> None:
+    """Once, when a plan begins that goes through all of it."""
+    nodes = await plan(full[0], load("trash")["count_kept"], {"least": None}, generic=False)
+    assert scanned(nodes) == set() and indexes(nodes) == {"snapshots_kept"}
+
+
 SEARCHED: dict[str, tuple[RecordSearch, str]] = {
     "words": (RecordSearch(query="4711"), "metastore_records_words"),
     "tags": (RecordSearch(tags=["t4"]), "metastore_records_tags"),
@@ -794,6 +803,8 @@ async def test_what_an_undo_takes_is_found_by_index_for(full: tuple[Connection, 
     nodes = await plan(connection, undo_store.QUERIES["changes"], values, generic=False)
     assert scanned(nodes) == set() and not sorts_everything(nodes)
     assert indexes(nodes) & expected
+    if name not in ("a time", "a path"):
+        assert scanned(await plan(connection, undo_store.QUERIES["count"], values, generic=False)) == set()
 
 
 BETWEEN: dict[str, tuple[dict[str, Any], set[str]]] = {

@@ -47,7 +47,8 @@ PLANT = [
         WHERE t.id = %(top)s""",
     """INSERT INTO filestore.nodes (mount_id, parent_id, name, name_text, depth, kind, state, deleted_at, size_bytes, sha256,
            device, inode, birth_ns, first_by)
-       SELECT d.mount_id, d.id, f::text::bytea, f::text, d.depth + 1, 'file', d.state, d.deleted_at, 1, sha256(''), 0, f, 1, d.first_by
+       SELECT d.mount_id, d.id, f::text::bytea, f::text, d.depth + 1, 'file', d.state, d.deleted_at, 1, sha256(''),
+              0, f, 1, d.first_by
          FROM filestore.nodes d, generate_series(1, 9) f WHERE d.parent_id = %(top)s""",
     """INSERT INTO filestore.versions (node_id, version, command_id, parent_id, name, kind, state, size_bytes, valid_from)
        SELECT n.id, n.version, gen_random_uuid(), n.parent_id, n.name, n.kind, n.state, n.size_bytes, now()
