@@ -159,7 +159,7 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
     issuers = read_issuers(services.pool, settings.oidc_path)
     app.state.front = Front(
         services, Tokens(services.pool, issuers=issuers), KnownMounts(services.pool), services.threads, budget, reads,
-        Rates(counts.refused),
+        Rates(counts.refused, tenant_rate=settings.tenant_requests_per_second),
     )  # fmt: skip
     app.state.feed, app.state.turns, app.state.counts = feed, Turns(), counts
     app.state.link_passwords = LinkPasswords()

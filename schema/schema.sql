@@ -323,7 +323,9 @@ CREATE TABLE filestore.tenants (
     display_name text,
     suspended    text CHECK (suspended IN ('all', 'changes')),           -- NULL: it is not; `changes`: reading goes on
     created_at   timestamptz NOT NULL DEFAULT now(),
-    updated_at   timestamptz NOT NULL DEFAULT now()
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    requests_per_second double precision CHECK (requests_per_second > 0), -- of all its tokens together, in one process
+    removed_at   timestamptz                                              -- its name stays taken: the journal names it
 );
 INSERT INTO filestore.tenants (name) VALUES ('main');
 
@@ -340,11 +342,40 @@ CREATE TABLE filestore.holds (
     created_at  timestamptz NOT NULL DEFAULT now(),
     released_by text,
     released_at timestamptz,
+    lock_state  text CHECK (lock_state IN ('locking', 'locked', 'unlocking', 'unlocked')),  -- under the Object Lock of its bucket
+    lock_due    timestamptz,                                       -- when its locks are looked at next
+    lock_directory bytea,                                          -- the file that was locked last, in this round
+    lock_name   bytea,
+    lock_problem text,
+    locked_objects bigint NOT NULL DEFAULT 0,
     CHECK (kind <> 'retain' OR until IS NOT NULL),
     CHECK ((released_at IS NULL) = (released_by IS NULL))
 );
 CREATE INDEX holds_in_force ON filestore.holds (mount_id, path) WHERE released_at IS NULL;
 CREATE INDEX holds_tenant ON filestore.holds (tenant, id);
+CREATE INDEX holds_lock_due ON filestore.holds (mount_id, lock_due) WHERE lock_due IS NOT NULL;
+
+-- Versions of objects that holds have locked, so that those locks go that a person may take off.
+CREATE TABLE filestore.object_locks (
+    hold_id    bigint NOT NULL REFERENCES filestore.holds,
+    object_key text NOT NULL,
+    version_id text NOT NULL,
+    legal      boolean NOT NULL,
+    PRIMARY KEY (hold_id, object_key, version_id)
+);
+CREATE INDEX object_locks_object ON filestore.object_locks (object_key, version_id) WHERE legal;
+
+-- What buckets did under Object Lock when that was tried.
+CREATE TABLE filestore.object_lock_proofs (
+    mount_id     bigint PRIMARY KEY REFERENCES filestore.backend_mounts,
+    enabled      boolean NOT NULL,
+    legal_hold   boolean NOT NULL,
+    retention    boolean NOT NULL,
+    default_mode text,
+    default_days integer,
+    problem      text,
+    proved_at    timestamptz NOT NULL DEFAULT now()
+);
 
 -- The hold on a path with the longest path, as clients read it. No row: nothing holds it.
 CREATE FUNCTION filestore.protection_v1(mount bigint, place bytea) RETURNS jsonb LANGUAGE sql STABLE AS $$

@@ -84,6 +84,7 @@ NEEDS = {
     ("POST", "/v1/quotas"): "admin",
     **{(method, "/v1/quotas/{id}"): "admin" for method in ("PATCH", "DELETE")},
     **{("PATCH", path): "admin" for path in ("/v1/tokens/{id}", "/v1/tenants/{id}")},
+    ("DELETE", "/v1/tenants/{id}"): "admin",
     ("PUT", "/v1/backend-mounts/{id}/credentials"): "admin",
     ("POST", "/v1/holds"): "admin",
     **{(method, "/v1/links"): "admin" for method in ("GET", "POST")},

@@ -18,6 +18,7 @@ from schema.ids import MountId
 from schema.operations.operation import OperationState
 from schema.settings import Settings
 from schema.store import approvals as approval_store
+from schema.store import object_locks as lock_store
 from schema.store import operations as operation_store
 from schema.store import outcomes as outcome_store
 from schema.store import quotas as quota_store
@@ -27,6 +28,7 @@ from schema.store.pool import Pool
 from workers.engine import drift, sync
 from workers.engine.engine import Engine
 from workers.engine.schedules import ensure
+from workflows.access.start import keep_object_locks, wait_for_approval
 from workflows.commands.start import resume_commands
 from workflows.events.publish import RUN_SECONDS, PublishEvents
 from workflows.events.start import deliver_to
@@ -40,6 +42,9 @@ from workflows.upkeep.start import run_recompute
 from workflows.upkeep.sweep_mount import SweepMount
 
 log = structlog.get_logger("background")
+
+APPROVAL_GRACE_SECONDS = 5.0
+"""What waits for an approval does by itself what the time asks for; so much later nothing seems to wait"""
 
 
 async def run(engine: Engine) -> None:
@@ -62,10 +67,11 @@ async def run(engine: Engine) -> None:
                 await recompute_due(engine.client, pool, mount, settings.overdue_seconds)
                 await drift.start_due(engine.client, pool, mount, settings.overdue_seconds)
             await drift.ensure_schedules(engine.client, pool, mounts)
+            await lock_due(engine.client, pool, mounts, settings.object_lock_seconds)
             await deliver_due(engine.client, pool)
+            await approvals_due(engine.client, pool)
             async with pool.connection() as connection:
                 await quota_store.look(connection)
-                await approval_store.pass_time(connection)
             await sync.start_due(engine.client, pool, mounts, settings.sync_grace_seconds)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
@@ -74,6 +80,23 @@ async def run(engine: Engine) -> None:
             log.warning("sweeping waits", error=repr(error))
             pause = min(1.0, settings.sweep_seconds)
         await asyncio.sleep(pause)
+
+
+async def lock_due(client: Client, pool: Pool, mounts: list[MountId], proof_seconds: float) -> None:
+    """Start what proves Object Lock of buckets, and what locks and unlocks for holds, where that is due."""
+    async with pool.connection() as connection:
+        due = await lock_store.due_mounts(connection, mounts, proof_seconds)
+    for mount in due:
+        await keep_object_locks(client, mount)
+
+
+async def approvals_due(client: Client, pool: Pool) -> None:
+    """Start what waits for approvals whose time has come without it: the route that began one could not reach Temporal, or
+    Temporal has lost its state."""
+    async with pool.connection() as connection:
+        due = await approval_store.overdue(connection, APPROVAL_GRACE_SECONDS)
+    for approval in due:
+        await wait_for_approval(client, approval)
 
 
 async def deliver_due(client: Client, pool: Pool) -> None:

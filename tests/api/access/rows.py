@@ -242,6 +242,7 @@ ROWS: Mapping[str, MatrixRow] = {
     "listTenants": MatrixRow("tokens", "tenant"),
     "getTenant": MatrixRow("tokens", "tenant"),
     "updateTenant": MatrixRow("tokens", "tenant", lambda subject: {"json": {"displayName": "d"}}),
+    "removeTenant": MatrixRow("tokens", "tenant"),
     "exportTenant": MatrixRow("tokens", "tenant"),
     "uploadFile": MatrixRow("write", sends=_upload),
     "writeFile": MatrixRow("write", sends=lambda subject: {"params": subject.here | _FORM, "content": b"1"}),
