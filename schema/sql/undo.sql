@@ -107,7 +107,7 @@ SELECT r.node, r.current, r.version, r.mine, r.entry, r.kind, r.own, r.was, b.sa
       SELECT (s.sha256, s.size_bytes) IS NOT DISTINCT FROM (n.sha256, n.size_bytes) AS same_content,
              s.metadata = n.metadata AS same_metadata
         FROM filestore.snapshots s, filestore.nodes n
-       WHERE NOT r.mine AND s.node_id = r.node AND s.version = r.version AND n.id = r.node) b ON true
+       WHERE NOT r.mine AND s.node_id = r.node AND s.version = r.version AND n.id = r.node OFFSET 0) b ON true
  ORDER BY r.node, r.version DESC
 
 -- name: taken_places

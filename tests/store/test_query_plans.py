@@ -442,7 +442,8 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "first that waits": (FORGETS["waiting"], {"id": OPERATION}, {"operation_items_state"}),
     "standing": (FORGETS["standing"], {"ids": [500], "versions": [1]}, {"nodes_pkey"}),
     "told of forgotten ones": (
-        FORGETS["tell"], {"id": OPERATION, "page": OPERATION, "nodes": [500]}, {"operations_pkey", "nodes_pkey"},
+        FORGETS["tell"], {"id": OPERATION, "page": OPERATION, "nodes": [500], "sizes": [0], "files": [0], "directories": [0]},
+        {"operations_pkey", "nodes_pkey"},
     ),
     "put off": (
         FORGETS["put_off"], {"id": OPERATION, "items": [7, 8], "most": 12, "message": "busy"}, {"operation_items_state"},
