@@ -53,6 +53,11 @@ COPY filestore.nodes (id, mount_id, parent_id, depth, size_bytes, device, inode,
     observed_ctime_ns, observed_mode, observed_links, observed_at, last_modified_at, observed_by, kind, tenant, name, name_text,
     s3_etag, directory_path, directory_text, first_by) FROM STDIN (FORMAT binary)
 
+-- name: put_targets
+-- Where the links among them lead.
+INSERT INTO filestore.link_targets (node_id, target)
+SELECT x.node, x.target FROM unnest(%(nodes)s::bigint[], %(targets)s::bytea[]) AS x(node, target)
+
 -- name: roll
 -- The totals of the directories in which they appeared, and of all above.
 WITH RECURSIVE upward AS (
