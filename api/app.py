@@ -46,6 +46,7 @@ from api.mounts.known import KnownMounts
 from api.nodes import diff, past, trash
 from api.nodes import routes as nodes
 from api.nodes import versions as snapshots
+from api.nodes.known import KnownPlaces
 from api.notifications import routes as notifications
 from api.observe import health
 from api.observe.metrics import routes as metrics
@@ -163,6 +164,7 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
     )  # fmt: skip
     app.state.feed, app.state.turns, app.state.counts = feed, Turns(), counts
     app.state.link_passwords = LinkPasswords()
+    app.state.directory_places = KnownPlaces()
     app.state.audited = AuditedReads(services.pool, settings.audit_reads)
     app.state.readers = Readers(settings)
     app.state.downloads = Downloads(services.pool, services.announce)

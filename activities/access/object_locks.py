@@ -58,7 +58,7 @@ class ObjectLockKeeper:
                     return LockTurn(True, done)
                 done += await (self._unlock(locks, hold) if hold.ended else self._lock(locks, hold))
                 current().done(PAGE, 0)
-        except FilestoreError as error:
+        except (FilestoreError, OSError) as error:
             activity.logger.warning("object locks of mount %s wait: %s", mount, error)
             return LockTurn(True, done)
         return LockTurn(False, done)
@@ -113,7 +113,7 @@ class ObjectLockKeeper:
         async def one_of(one: LockedObject) -> str | None:
             try:
                 await self._threads.run(hold.mount, work, one)
-            except PermissionError as error:
+            except OSError as error:  # refused, or an answer that no store should give: the other objects go on
                 return str(error)
             return None
 

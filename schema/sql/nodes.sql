@@ -40,14 +40,6 @@ WITH RECURSIVE walk AS (
 )
 SELECT d.id, d.mount_id, d.path, d.document_text AS document FROM latest JOIN filestore.node_documents d ON d.id = latest.id
 
--- name: place
--- Where a node lies, and no more of it.
-SELECT n.mount_id, CASE WHEN n.depth = 0 THEN ''::bytea ELSE p.directory_path || n.name END AS path
-  FROM filestore.nodes n
-  JOIN filestore.backend_mounts m ON m.id = n.mount_id AND m.removed_at IS NULL
-  LEFT JOIN filestore.nodes p ON p.id = n.parent_id
- WHERE n.id = %(id)s AND n.tenant = %(tenant)s
-
 -- name: children
 -- A directory and one page of its living children by kind and name. It runs most often: no conditions, one row. `last_` is
 -- where the page ends.

@@ -156,12 +156,6 @@ async def by_id(connection: Connection, node: NodeId, tenant: str) -> FoundNode 
     return _found(await cursor.fetchone())
 
 
-async def place_of(connection: Connection, id: NodeId, tenant: str) -> tuple[MountId, NodePath] | None:
-    """Where a node lies, whatever else it is: much less to ask than all of it."""
-    row = await (await connection.execute(SQL["place"], {"id": id, "tenant": tenant})).fetchone()
-    return None if row is None else (MountId(row["mount_id"]), NodePath(bytes(row["path"])))
-
-
 async def by_path(connection: Connection, mount: MountId, path: NodePath, tenant: str) -> FoundNode | None:
     """The living node at this path; where there is none, the one that was deleted last."""
     values: dict[str, Any] = {"mount": mount, "tenant": tenant, "parent": path.parent.as_directory, "name": path.name}

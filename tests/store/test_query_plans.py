@@ -569,7 +569,6 @@ async def test_what_the_engine_reads_does_not_grow_with_the_record_for(
 KEYED = {"request": IDS[0], "tenant": "main", "principal": "user1", "key": "1", "hash": "00", "age": 2.5}
 READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "by_id": (NODES["by_id"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
-    "place": (NODES["place"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
     "living": (NODES["living"], {"parent": b"5/", "name": b"7", "tenant": "main"}, {"nodes_directory", "nodes_name"}),
     "latest_deleted": (NODES["latest_deleted"], {"names": [b"5", b"10"], **PAGE}, {"nodes_name", "nodes_deleted"}),
     "content": (NODES["content"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
