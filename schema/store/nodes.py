@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -191,6 +191,8 @@ async def children(
     values = {"id": directory, "tenant": tenant, "limit": limit, "offset": offset, "directory": path.as_directory}
     if matching == EVERYTHING and after is None:
         cursor = await connection.execute(SQL["children"], values)
+    elif matching.readable is not None and after is None and replace(matching, readable=None) == EVERYTHING:
+        cursor = await connection.execute(SQL["readable_children"], values | matching.readable.names_in(path))
     else:
         # Planned with these very values: most conditions vanish. One plan for all of them would keep every one.
         rank = None if after is None else _KINDS[after.rank]

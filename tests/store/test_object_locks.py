@@ -207,8 +207,7 @@ async def test_what_a_crash_left_locked_is_unlocked_though_the_hold_ended_meanwh
 
     with monkeypatch.context() as patched:
         patched.setattr(object_locks, "locked", dies)
-        with pytest.raises(ConnectionError):
-            await locking.turn()
+        assert (await locking.turn()).over, "the rows say what is due"
     assert locking.storage.legal == {"d/0", "d/1"}
     await locking.release(id)
     await locking.turn()
