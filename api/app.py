@@ -170,7 +170,7 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
     app.state.downloads = Downloads(services.pool, services.announce)
     app.state.metrics = metrics.Sources(counts, Looks(services.pool, services.vitals), lambda: feed.followers)
     for module in ROUTERS:
-        if module is docs and not settings.docs:
+        if (module is docs and not settings.docs) or (module is metrics and not settings.metrics):
             continue
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them
     errors.install(app)

@@ -100,9 +100,9 @@ class ObjectLockKeeper:
             there = await store.to_unlock(connection, hold, PAGE)
         failed = await self._each(hold, [one for one, goes in there if goes], locks.unlock)
         gone = [one for one, _ in there if one not in failed]
-        done = len(there) < PAGE and not failed
+        last = there[-1][0] if len(there) == PAGE else None
         async with self._pool.connection() as connection:
-            await store.unlocked(connection, hold, gone, done=done, problem=_problem(failed), seconds=self._seconds)
+            await store.unlocked(connection, hold, gone, last, _problem(failed), self._seconds)
         return len(gone)
 
     async def _each(
