@@ -58,8 +58,8 @@ async def due(connection: Connection, mount: MountId) -> DueHold | None:
     if row is None:
         return None
     ended = bool(row["ended"])
-    goes_on = row["lock_name"] is not None and (row["lock_state"] == "unlocking") == ended
-    after = (bytes(row["lock_directory"]), bytes(row["lock_name"])) if goes_on else None
+    directory, name, goes_on = row["lock_directory"], row["lock_name"], (row["lock_state"] == "unlocking") == ended
+    after = (bytes(directory), bytes(name)) if goes_on and directory is not None and name is not None else None
     return DueHold(
         row["id"], MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["kind"], row["until"], ended, after
     )  # fmt: skip
