@@ -25,6 +25,7 @@ from api.commands import status
 from api.drift import inbox
 from api.drift import jobs as reconciliations
 from api.drift import policy as drift_policy
+from api.drift import schedules as drift_schedules
 from api.events import asyncapi, snapshot
 from api.events import routes as events
 from api.events.feed import Feed
@@ -119,6 +120,7 @@ ROUTERS = (
     rollups,
     reconciliations,
     drift_policy,
+    drift_schedules,
     inbox,
     notifications,
     metastore,

@@ -103,7 +103,16 @@ def _read(text: str) -> dict[str, _Fault]:
 
 
 _numbers = itertools.count()
-_faults = _read(os.environ.get("FILESTORE_FAULT", ""))
+_faults: dict[str, _Fault] = {}
+
+
+def arm() -> None:
+    """The faults that the environment asks for, and no others."""
+    _faults.clear()
+    _faults.update(_read(os.environ.get("FILESTORE_FAULT", "")))
+
+
+arm()
 
 
 def _due(point: str, subject: str) -> _Fault | None:

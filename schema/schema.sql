@@ -142,6 +142,12 @@ CREATE INDEX nodes_doubted ON filestore.nodes (mount_id, parent_id) WHERE state 
 CREATE INDEX nodes_sha256 ON filestore.nodes (sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX nodes_metadata ON filestore.nodes USING gin (metadata jsonb_path_ops) WHERE metadata <> '{}';
 
+-- Where a symbolic link leads is all its content: with it a link that is gone can be put back.
+CREATE TABLE filestore.link_targets (
+    node_id bigint PRIMARY KEY REFERENCES filestore.nodes ON DELETE CASCADE,
+    target  bytea NOT NULL
+);
+
 CREATE TABLE filestore.node_transitions (
     from_state filestore.node_state NOT NULL,
     to_state   filestore.node_state NOT NULL,
@@ -847,10 +853,13 @@ CREATE UNLOGGED TABLE filestore.look_entries (
     stable  boolean NOT NULL,
     code    text NOT NULL,
     message text NOT NULL,
+    page    integer NOT NULL DEFAULT 0,                                  -- of the look, that came upon it
+    target  bytea,                                                       -- of a symbolic link
     PRIMARY KEY (look_id, key)
 );
 
--- How far a look has come in the directories that the record knows: another execution of the same look goes on after the last page.
+-- How far a look has come in the directories that the record knows, or in the keys of a bucket: another execution of the same look
+-- goes on after the last page.
 -- Like what it came upon, it lives as long as its look, and a new look finds it again.
 CREATE UNLOGGED TABLE filestore.look_pages (
     look_id     bigint NOT NULL,
@@ -858,6 +867,7 @@ CREATE UNLOGGED TABLE filestore.look_pages (
     paths       bytea NOT NULL,                                          -- of directories, with a NUL between two
     times       bytea NOT NULL,                                          -- their change times before they were listed
     names       bigint NOT NULL,                                         -- that lie in them
+    cursor      bytea,                                                   -- of a bucket: where its listing goes on
     PRIMARY KEY (look_id, number)
 );
 

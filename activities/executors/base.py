@@ -203,6 +203,8 @@ class Seen(NamedTuple):
     """file, directory, symlink or special"""
     facts: tuple[int | str, ...]
     """Its identity, as `Identity.facts` says it"""
+    target: bytes | None = None
+    """Where a symbolic link leads; None where that could not be read"""
 
     @property
     def identity(self) -> Identity:
@@ -433,6 +435,28 @@ class Notifying(Protocol):
 
     def put_canary(self) -> None:
         """Write an object of ours that means nothing: the storage tells of it, if it tells of anything. Raises MountOffline."""
+        ...
+
+
+@runtime_checkable
+class Links(Protocol):
+    """The storage has symbolic links, and pipes."""
+
+    def stage_link(self, stage: CommandId, target: bytes) -> Stage:
+        """A link that leads there. Durable. Raises FileExistsError, MountOffline, StorageFull."""
+        ...
+
+    def stage_pipe(self, stage: CommandId, mode: int) -> Stage:
+        """A pipe that programs open by its name. As above."""
+        ...
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """The storage has keys, and directories only where keys say so: what a listing did not tell can be asked for."""
+
+    def kinds_at(self, path: NodePath) -> Sequence[str]:
+        """`file` where an object has this key, `directory` where others begin with it; both can be. Raises MountOffline."""
         ...
 
 

@@ -104,6 +104,7 @@ NEEDS = {
     **{("POST", path): "write" for path in ("/v1/reconciliation", "/v1/drift/decide")},
     **{("POST", f"/v1/drift/looks/{{id}}/{answer}"): "write" for answer in ("release", "refuse")},
     ("PUT", "/v1/backend-mounts/{id}/policy"): "admin",
+    ("POST", "/v1/backend-mounts/{id}/schedules"): "admin",
     ("POST", "/v1/freeze"): "admin",
     ("DELETE", "/v1/freeze/{id}"): "admin",
     ("POST", "/v1/operations"): "write",

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from tests.e2e.test_commands import refused, result
 from tests.fix_s3 import LOCKING, RETAINING, S3Server
-from tests.fix_s3_service import MountInBucket, make_bucket_mount, retire
+from tests.fix_s3_service import MountInBucket, make_bucket_mount
 from tests.fix_service import Service, check_mount, until
 
 
@@ -17,7 +17,6 @@ def locking(service: Service, s3_server: S3Server) -> Iterator[MountInBucket]:
     fresh = make_bucket_mount(service, s3_server, LOCKING)
     yield fresh
     check_mount(service, fresh)
-    retire(service, fresh)
 
 
 @pytest.fixture
@@ -26,7 +25,6 @@ def retaining(service: Service, s3_server: S3Server) -> Iterator[MountInBucket]:
     fresh = make_bucket_mount(service, s3_server, RETAINING)
     yield fresh
     check_mount(service, fresh)
-    retire(service, fresh)
 
 
 def versions(mount: MountInBucket, path: str) -> list[str]:

@@ -332,6 +332,15 @@ class S3Executor:
             yield from scan(self.store, path, after, most)
             self.store.sure()
 
+    def kinds_at(self, path: NodePath) -> Sequence[str]:
+        keys, bucket, kinds = self.store.keys, self.store.bucket, list[str]()
+        with _understood(), suppress(InvalidPath):  # what no key can name was never there
+            if bucket.head(keys.of(path)) is not None:
+                kinds.append("file")
+            if bucket.first(keys.folder(path), 1):
+                kinds.append("directory")
+        return kinds
+
     def _entries(self, one: ListedObject, listed: set[NodePath]) -> Iterator[Entry]:
         path = self.store.keys.path_of(one.key) if one.key != self.store.keys.prefix else None
         if path is None:

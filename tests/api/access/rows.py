@@ -363,6 +363,8 @@ ROWS: Mapping[str, MatrixRow] = {
     "getReconciliation": MatrixRow("read"),
     "getMountPolicy": MatrixRow("read", "mount"),
     "putMountPolicy": MatrixRow("mounts", "mount", _json(phase="observe")),
+    "listMountSchedules": MatrixRow("read", "mount"),
+    "steerMountSchedule": MatrixRow("mounts", "mount", _json(id="drift-scrub/0", action="run")),
     "getMountConsistency": MatrixRow("read", sends=lambda subject: {"params": {"path": "team"}}),
     "listFindings": MatrixRow("read", sends=_query(), lists=_findings),
     "getFinding": MatrixRow("read"),
