@@ -272,6 +272,7 @@ SCANNED = {
 }
 BELOW = {"mount": 1, "low": b"5/", "high": b"50", "run": 1}
 RANGE = {**BELOW, "children": 100_000}
+NAMES = {"all_allowed": True, "allowed_names": b"", "all_denied": False, "denied_names": b"7/8"}
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 HASH = b"\0" * 32
 KEY = "commands_tenant_principal_key_key"
@@ -577,7 +578,6 @@ async def test_what_the_engine_reads_does_not_grow_with_the_record_for(
 KEYED = {"request": IDS[0], "tenant": "main", "principal": "user1", "key": "1", "hash": "00", "age": 2.5}
 READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "by_id": (NODES["by_id"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
-    "place": (NODES["place"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
     "living": (NODES["living"], {"parent": b"5/", "name": b"7", "tenant": "main"}, {"nodes_directory", "nodes_name"}),
     "latest_deleted": (NODES["latest_deleted"], {"names": [b"5", b"10"], **PAGE}, {"nodes_name", "nodes_deleted"}),
     "content": (NODES["content"], {"id": 500, "tenant": "main"}, {"nodes_pkey"}),
@@ -585,6 +585,7 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "a version": (snapshot_store._ONE, {"node": 500, "version": 1}, {"versions_pkey"}),
     "downloads": (load("downloads")["tell"], {"items": '[{"node": 500}, {"node": 501}]'}, {"nodes_pkey"}),
     "children": (NODES["children"], {"id": 50, **PAGE}, {"nodes_name"}),
+    "children by name": (NODES["readable_children"], {"id": 50, **PAGE, **NAMES}, {"nodes_name"}),
     "some children": (node_store._SOME_CHILDREN, {"id": 50, **PAGE}, {"nodes_name"}),
     "a tree": (node_store._TREE, {"low": b"5/", "high": b"50", "parent": b"", "name": b"5", "deepest": 9, **PAGE},
                {"nodes_directory", "nodes_name"}),
