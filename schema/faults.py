@@ -68,6 +68,7 @@ POINTS: dict[str, str] = {
     "sync.archived": "a content of a project has a verified cold copy, its row does not say so",
     "sync.evicted": "a content of a project left the hot store, its row does not say so",
     "sync.collected": "a content of a project that nothing needs left both stores, its row is still there",
+    "sync.purged": "the copies of a deleted project left both stores, its rows are still there",
 }
 
 

@@ -1829,7 +1829,7 @@ CREATE TABLE filestore.projects (
     mount_id            bigint NOT NULL REFERENCES filestore.backend_mounts,     -- where it is cold
     description         text,
     state               text NOT NULL DEFAULT 'active'
-                        CHECK (state IN ('active', 'deactivating', 'inactive', 'reactivating', 'deleted')),
+                        CHECK (state IN ('active', 'flushing', 'deactivating', 'inactive', 'reactivating', 'deleted')),
     conflict_rule       text NOT NULL DEFAULT 'last' CHECK (conflict_rule IN ('last', 'keep_both', 'refuse')),
     promotion           text NOT NULL DEFAULT 'fast' CHECK (promotion IN ('fast', 'strict')),
     keep_days           double precision NOT NULL DEFAULT 30 CHECK (keep_days >= 0),
@@ -1842,6 +1842,7 @@ CREATE TABLE filestore.projects (
     principal           text NOT NULL,
     created_at          timestamptz NOT NULL DEFAULT now(),
     updated_at          timestamptz NOT NULL DEFAULT now(),
+    purged_at           timestamptz,                                             -- deleted, and nothing of it is left but its history
     CHECK (published <= revision)
 );
 CREATE UNIQUE INDEX projects_name ON filestore.projects (tenant, name) WHERE state <> 'deleted';
@@ -1892,6 +1893,7 @@ CREATE TABLE filestore.project_pages (
     sha        bytea NOT NULL CHECK (octet_length(sha) = 32),
     body       bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
+    revision   bigint NOT NULL DEFAULT 0,                                        -- the last commit that wrote it
     PRIMARY KEY (project_id, sha)
 );
 

@@ -41,6 +41,7 @@ from activities.sync.contents import Contents
 from activities.sync.hot import HotStore, NoHotStore
 from activities.sync.nats.link import NatsLink
 from activities.sync.nats.store import NatsHot
+from activities.sync.sweeps import Sweeps
 from activities.sync.telling import TellsProjects
 from activities.sync.tiers import Tiers
 from activities.upkeep.archive import Archive
@@ -304,6 +305,7 @@ def _activities(
         Scrub(pool, executors, copies, publish.announce),
         SyncCommits(contents, publish.announce),
         Tiers(contents, publish.announce),
+        Sweeps(contents),
     )
 
 

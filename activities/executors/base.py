@@ -541,6 +541,14 @@ class UploadBounds(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ColdFile:
+    """What lies under a key. `age`: seconds, by the store's clock and ours."""
+
+    key: str
+    age: float
+
+
 class ColdCopies(Protocol):
     """Contents of projects beside the files of a mount, below our own folder. All of it blocks."""
 
@@ -560,7 +568,9 @@ class ColdCopies(Protocol):
         """Harmless where there is none."""
         ...
 
-    def keys(self, prefix: str) -> Iterator[str]: ...
+    def keys(self, prefix: str) -> Iterator[ColdFile]:
+        """All that lies there, also what a process that died has left half written."""
+        ...
 
 
 @runtime_checkable

@@ -10,14 +10,16 @@ import hashlib
 import io
 import tempfile
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
-from activities.executors.base import ColdCopies, KeepsCold
+from activities.executors.base import ColdCopies, ColdFile, KeepsCold
 from activities.sync.hot import SMALL_MAX, HotMissing, HotUnavailable
 from schema.errors import NotFound, NotSupported
 from schema.events import EventType
-from schema.store import objects, revisions
+from schema.store import objects, project_sweeps, revisions
 from schema.sync.happenings import object_event
 from schema.sync.tiers import HAS_HOT, LIVE, Tier, TierMove
 
@@ -154,6 +156,13 @@ class Contents:
         if digest.hexdigest() != row.sha:
             raise NotFound("The cold copy of this object is not what its name says.", sha=row.sha)
 
+    async def unsay(self, project: Project, shas: Sequence[str]) -> None:
+        """What the index says of contents that no project of the tenant has any more goes, as far as the hot store answers."""
+        async with self.pool.connection() as connection:
+            elsewhere = await project_sweeps.said_elsewhere(connection, project.tenant, project.id, shas)
+        with suppress(HotUnavailable):
+            await self.hot.unsay(project.tenant, [sha for sha in shas if sha not in elsewhere])
+
     # -- the cold store ------------------------------------------------------------------------------------------------
 
     async def put_cold(self, project: Project, key: str, content: BinaryIO, sha: str, size: int) -> None:
@@ -166,9 +175,11 @@ class Contents:
     async def delete_cold(self, project: Project, key: str) -> None:
         await self._threads.run(project.mount, self._cold(project).delete, key)
 
-    async def cold_keys(self, project: Project) -> list[str]:
-        cold = self._cold(project)
-        return await self._threads.run(project.mount, lambda: list(cold.keys(cold_prefix(project))))
+    async def cold_files(self, project: Project) -> AsyncGenerator[list[ColdFile]]:
+        """All that the cold store has of a project, a page at a time."""
+        files = self._cold(project).keys(cold_prefix(project))
+        while page := await self._threads.run(project.mount, lambda: list(islice(files, COLD_PAGE))):
+            yield page
 
     def _cold(self, project: Project) -> ColdCopies:
         executor = self._executors.of(project.mount)
@@ -177,8 +188,17 @@ class Contents:
         return executor.cold()
 
 
+COLD_PAGE = 1000
+
+
 def cold_prefix(project: Project) -> str:
     return f"t/{project.tenant}/{project.uuid}/objects"
+
+
+def sha_in(key: str) -> str:
+    """The content that a key was made for; "" for what is no copy."""
+    sha = key.rpartition("/")[2].partition(".")[0]
+    return sha if len(sha) == 64 else ""
 
 
 def new_cold_key(project: Project, sha: str) -> str:

@@ -59,6 +59,26 @@ class HotStore(Protocol):
         """All of a project's content."""
         ...
 
+    def listed(self, project: str) -> AsyncIterator[set[str]]:
+        """All contents that a project has here, a page at a time."""
+        ...
+
+    async def sizes(self, project: str, shas: Iterable[str]) -> Mapping[str, int]:
+        """Of those that are here."""
+        ...
+
+    async def sweep(self, project: str, seconds: float) -> int:
+        """What is left of uploads that broke off so long ago goes. How many of them."""
+        ...
+
+    async def forget(self, tenant: str, name: str, project: str) -> None:
+        """A project's pointer goes."""
+        ...
+
+    async def unsay(self, tenant: str, shas: Iterable[str]) -> None:
+        """What the index says of these contents goes."""
+        ...
+
     async def point(self, tenant: str, name: str, project: str, revision: int, manifest: str) -> None:
         """Where the project is; an older revision never replaces a newer one. Then the doorbell rings."""
         ...
@@ -110,6 +130,22 @@ class NoHotStore:
         raise HotUnavailable
 
     async def drop(self, project: str) -> None:
+        return
+
+    async def listed(self, project: str) -> AsyncIterator[set[str]]:
+        raise HotUnavailable
+        yield set()
+
+    async def sizes(self, project: str, shas: Iterable[str]) -> Mapping[str, int]:
+        raise HotUnavailable
+
+    async def sweep(self, project: str, seconds: float) -> int:
+        raise HotUnavailable
+
+    async def forget(self, tenant: str, name: str, project: str) -> None:
+        return
+
+    async def unsay(self, tenant: str, shas: Iterable[str]) -> None:
         raise HotUnavailable
 
     async def point(self, tenant: str, name: str, project: str, revision: int, manifest: str) -> None:

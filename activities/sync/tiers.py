@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from temporalio import activity
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from schema.store.projects import Project
 
 PAGE = 200
+FLUSH_SECONDS = 30.0
+"""For so long nodes that are alive may commit what they have"""
+LOOK_SECONDS = 0.5
 _AT_ONCE = 8
 
 
@@ -210,8 +214,23 @@ class Tiers:
         await areach("sync.collected")
         async with self._pool.connection() as connection:
             await objects.forget(connection, project.id, list(rows))
+        await self._contents.unsay(project, list(rows))
         await self._advance(order, "collect", len(rows), sum(row.size for row in rows.values()))
         return TierPage(len(rows), 0, len(rows) > 0)
+
+    @activity.defn(name="sync_flush")
+    async def flush(self, order: TierOrder) -> bool:
+        """Nodes commit what they have. False: some did not get there, or are silent; what they have stays in their folders."""
+        begun = end = monotonic()
+        while end - begun < FLUSH_SECONDS:
+            async with self._pool.connection() as connection:
+                nodes = [one for one in await projects.nodes(connection, order.project) if one["state"] == "attached"]
+            alive = [node for node in nodes if node["alive"]]
+            if all(node["waiting"] == 0 and node["silence"] < end - begun for node in alive):
+                return len(alive) == len(nodes)
+            await asyncio.sleep(LOOK_SECONDS)
+            end = monotonic()
+        return False
 
     # -- projects ------------------------------------------------------------------------------------------------------
 

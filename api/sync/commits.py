@@ -189,6 +189,8 @@ async def tree(request: Request) -> Response:
     async with front_of(request).services.pool.connection() as connection:
         revision, manifest = await _root(connection, project, query)
         entries = await _entries(connection, project.id, manifest, path.raw, query)
+        if entries is None and not await revisions.load_pages(connection, project.id, [manifest]):
+            raise errors.NotFound("The tree of this revision is kept no more: keepDays are over.", revision=revision)
     if entries is None:
         raise errors.NotFound("The project has no such directory at this revision.", path=path.text)
     following = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from activities.sync.tiers import TierOrder
 from api.access.admission import admit
 from api.http import openapi
 from api.http.body import read_json
@@ -23,6 +24,8 @@ from schema.store import objects, project_log, projects, revisions
 from schema.store.projects import NewProject, Project
 from schema.sync.happenings import state_changed
 from schema.sync.merge import ConflictRule
+from workflows.sync.start import work
+from workflows.sync.tiers import ProjectJob
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -121,7 +124,7 @@ async def change(request: Request) -> Response:
     openapi_extra={"parameters": [PATH_NAME]},
 )
 async def delete(request: Request) -> Response:
-    """Its nodes keep their folders, and follow no more. Its name is free at once; what is cold stays on its mount."""
+    """Its nodes keep their folders, and follow no more. Its name is free at once; its contents go when `keepDays` are over."""
     principal, project = await project_of(request, "mounts")
     front = front_of(request)
     async with front.services.pool.connection() as connection, connection.transaction():
@@ -134,6 +137,7 @@ async def delete(request: Request) -> Response:
         assert deleted is not None
         shown = await _document(connection, deleted)
     front.services.announce()
+    front.services.start(work, job=ProjectJob("delete", TierOrder(project.mount, project.id)))
     return answer(shown)
 
 

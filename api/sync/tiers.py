@@ -96,10 +96,10 @@ async def collect(request: Request) -> Response:
 
 @_job("deactivate", "deactivateProject", "Make a project cold")
 async def deactivate(request: Request) -> Response:
-    """It takes no commits from now on. All is archived and verified, then the hot store is emptied. Nodes keep their folders, and
-    what they write waits there."""
+    """Nodes commit what they have (`flushing`), then it takes no commits. All is archived and verified, the hot store is emptied,
+    and nodes take the files out of their folders, but for what they could not commit and what is left out."""
     principal, project = await project_of(request, "operate")
-    return await _begun(request, principal, project, "deactivate", froms=("active",), state="deactivating")
+    return await _begun(request, principal, project, "deactivate", froms=("active",), state="flushing")
 
 
 @_job("reactivate", "reactivateProject", "Make a project hot again")

@@ -35,10 +35,6 @@ UPDATE filestore.projects SET description = coalesce(%(description)s, descriptio
 UPDATE filestore.projects SET state = %(state)s, updated_at = now() WHERE id = %(project)s AND state = ANY(%(froms)s)
 RETURNING id
 
--- name: serving
--- The projects on mounts of this process that still have work: their objects, their log, their grace times.
-SELECT p.* FROM filestore.projects p WHERE p.mount_id = ANY(%(mounts)s::bigint[]) AND p.state <> 'deleted' ORDER BY p.id
-
 -- name: published
 -- The hot store has been told of this revision.
 UPDATE filestore.projects SET published = %(revision)s WHERE id = %(project)s AND published < %(revision)s
@@ -67,7 +63,8 @@ UPDATE filestore.project_nodes SET revision = greatest(revision, %(revision)s), 
 
 -- name: nodes
 -- All nodes that ever followed.
-SELECT n.*, p.revision - n.revision AS lag, n.seen_at > now() - interval '30 seconds' AS alive
+SELECT n.*, p.revision - n.revision AS lag, n.seen_at > now() - interval '30 seconds' AS alive,
+       extract(epoch FROM now() - n.seen_at)::double precision AS silence
   FROM filestore.project_nodes n JOIN filestore.projects p ON p.id = n.project_id WHERE n.project_id = %(project)s ORDER BY n.name
 
 -- name: begin_job
@@ -79,10 +76,6 @@ ON CONFLICT (project_id, kind) WHERE state = 'running' DO NOTHING RETURNING *
 -- name: running_job
 -- The job of this kind that runs.
 SELECT j.* FROM filestore.project_jobs j WHERE j.project_id = %(project)s AND j.kind = %(kind)s AND j.state = 'running'
-
--- name: running_jobs
--- Those that have not ended.
-SELECT j.* FROM filestore.project_jobs j WHERE j.project_id = %(project)s AND j.state = 'running'
 
 -- name: advance_job
 -- How far it is.

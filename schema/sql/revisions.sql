@@ -61,10 +61,10 @@ SELECT encode(p.sha, 'hex') AS sha, p.body FROM filestore.project_pages p
  WHERE p.project_id = %(project)s AND p.sha = ANY(%(shas)s::bytea[])
 
 -- name: put_pages
--- Pages are named by their content: one that is there is the same.
-INSERT INTO filestore.project_pages (project_id, sha, body)
-SELECT %(project)s, n.sha, n.body FROM unnest(%(shas)s::bytea[], %(bodies)s::bytea[]) n (sha, body)
-ON CONFLICT DO NOTHING
+-- Pages are named by their content: one that is there is the same, and was written by this commit, too.
+INSERT INTO filestore.project_pages AS g (project_id, sha, body, revision)
+SELECT %(project)s, n.sha, n.body, %(revision)s FROM unnest(%(shas)s::bytea[], %(bodies)s::bytea[]) n (sha, body) ORDER BY n.sha
+ON CONFLICT (project_id, sha) DO UPDATE SET revision = excluded.revision WHERE g.revision < excluded.revision
 
 -- name: commit
 -- A commit, and the head that it makes.

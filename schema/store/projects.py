@@ -50,7 +50,7 @@ class Project:
 
     @property
     def takes_commits(self) -> bool:
-        return self.state in ("active", "reactivating")
+        return self.state in ("active", "flushing", "reactivating")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,8 @@ async def create(connection: Connection, new: NewProject) -> Project | None:
     if row is None:
         return None
     pages = load("revisions")["put_pages"]
-    await connection.execute(pages, {"project": row["id"], "shas": [bytes.fromhex(root)], "bodies": [page]})
+    values = {"project": row["id"], "revision": 0, "shas": [bytes.fromhex(root)], "bodies": [page]}
+    await connection.execute(pages, values)
     return project_of(row)
 
 
@@ -100,12 +101,6 @@ async def of_id(connection: Connection, project: int) -> Project | None:
 
 async def listed(connection: Connection, tenant: str, after: str, limit: int) -> list[Project]:
     rows = await connection.execute(SQL["listed"], {"tenant": tenant, "after": after, "limit": limit})
-    return [project_of(row) for row in await rows.fetchall()]
-
-
-async def serving(connection: Connection, mounts: Sequence[MountId]) -> list[Project]:
-    """All projects that are cold on these mounts."""
-    rows = await connection.execute(SQL["serving"], {"mounts": list(mounts)})
     return [project_of(row) for row in await rows.fetchall()]
 
 
@@ -175,10 +170,6 @@ async def begin_job(
         row = await (await connection.execute(SQL["running_job"], values)).fetchone()
         if row is not None:
             return row, False
-
-
-async def running_jobs(connection: Connection, project: int) -> list[DictRow]:
-    return await (await connection.execute(SQL["running_jobs"], {"project": project})).fetchall()
 
 
 async def advance_job(

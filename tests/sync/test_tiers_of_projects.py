@@ -1,10 +1,13 @@
 """Contents between the stores, on the real service: no eviction, wiped hot store, lying cold one or collection loses any."""
 
+import asyncio
 import os
 from pathlib import Path
 
 import psycopg
 
+from activities.sync.nats.link import NatsLink
+from activities.sync.nats.store import NatsHot
 from tests.fix_service import MountOfTest, Service, until
 from tests.sync.test_projects import ProjectOfTest, sha_of
 
@@ -104,10 +107,39 @@ def test_what_nothing_needs_is_collected_and_nothing_else(service: Service, moun
     assert until(lambda: tiers(project) == {"hot_cold": 3})
     work(project, "gc")
     assert tiers(project) == {"hot_cold": 3}, "what was put a moment ago may be about to be committed"
+    stray = plant_strays(service, project, cold_files(mount)[0])
     with psycopg.connect(service.env["FILESTORE_DATABASE_URL"], autocommit=True) as connection:
         connection.execute("UPDATE filestore.project_objects SET lease_until = NULL")
     work(project, "gc")
-    assert tiers(project) == {"hot_cold": 1}
+    assert until(lambda: tiers(project) == {"hot_cold": 2}), "a hot copy that no row knew has one now"
+    with psycopg.connect(service.env["FILESTORE_DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("UPDATE filestore.project_objects SET lease_until = NULL")
+    work(project, "gc")
+    assert tiers(project) == {"hot_cold": 1} and not stray.exists()
     assert [one.read_bytes() for one in cold_files(mount)] == [b"second"]
     assert project.call("GET", f"/objects/{sha_of(b'second')}") == b"second"
     project.call("GET", f"/objects/{sha_of(b'first')}", 404)
+    # What is deleted goes as a whole once its time is over.
+    project.call("DELETE", "")
+    assert until(lambda: cold_files(mount) == [])
+    with psycopg.connect(service.env["FILESTORE_DATABASE_URL"], autocommit=True) as connection:
+
+        def over() -> bool:
+            query = "SELECT purged_at IS NOT NULL FROM filestore.projects WHERE name = %s"
+            return connection.execute(query, (project.name,)).fetchone() == (True,)
+
+        assert until(over)
+
+
+def plant_strays(service: Service, project: ProjectOfTest, copy: Path) -> Path:
+    """What a process leaves that dies between a copy and its row, in both stores; the cold one."""
+    stray = copy.with_name(f"{'0' * 64}.{'0' * 12}")
+    stray.write_bytes(b"stray")
+
+    async def put() -> None:
+        hot = NatsHot(NatsLink(service.stack.env["NATS_URL"]))
+        await hot.put(project.shown()["id"], sha_of(b"unknown"), b"unknown")
+        await hot.close()
+
+    asyncio.run(put())
+    return stray

@@ -29,6 +29,7 @@ from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
 from activities.operations.verify import VerifyFiles
 from activities.sync.commit import SyncCommits
+from activities.sync.sweeps import Sweeps
 from activities.sync.tiers import Tiers
 from activities.upkeep.archive import Archive
 from activities.upkeep.recompute import Recomputes
@@ -87,6 +88,7 @@ class Activities:
     scrub: Scrub
     commits: SyncCommits
     tiers: Tiers
+    sweeps: Sweeps
     interceptors: Sequence[Interceptor] = (Beats(),)
     """Interceptors around each activity"""
 
@@ -112,7 +114,8 @@ class Activities:
     def _sync(self) -> Sequence[Callable[..., Any]]:
         one = self.tiers
         pages: list[Callable[..., Any]] = [one.archive, one.evict, one.rehydrate, one.look, one.condemn, one.collect]
-        return [*pages, one.drop_hot, one.step, self.commits.publish]
+        sweeps: list[Callable[..., Any]] = [self.sweeps.pages, self.sweeps.copies, self.sweeps.purge]
+        return [*pages, *sweeps, one.flush, one.drop_hot, one.step, self.commits.publish]
 
     @property
     def _drift(self) -> Sequence[Callable[..., Any]]:

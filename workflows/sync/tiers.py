@@ -7,6 +7,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.sync.commit import SyncCommits
+    from activities.sync.sweeps import Sweeps
     from activities.sync.tiers import ProjectStep, TierOrder, TierPage, Tiers
     from workflows.policies import LONG
 
@@ -43,6 +44,9 @@ class ProjectWork:
                 )
             case "gc":
                 await self._collect(job)
+            case "delete":
+                await self._pages(Sweeps.purge, job.order, "nothing is left but the history")
+                return "done"
             case "deactivate":
                 problem = await self._deactivate(job.order)
             case "reactivate":
@@ -69,11 +73,18 @@ class ProjectWork:
     async def _collect(self, job: ProjectJob) -> None:
         await self._walk(Tiers.condemn, job.order, "what nothing refers to")
         await workflow.sleep(timedelta(seconds=job.grace), summary="a commit may still need it")
-        await self._pages(Tiers.collect, replace(job.order, idle=job.grace), "what is still not needed is deleted")
+        order = replace(job.order, idle=job.grace)
+        await self._pages(Tiers.collect, order, "what is still not needed is deleted")
+        if workflow.patched("sweeps"):
+            await self._pages(Sweeps.copies, order, "copies that no row knows")
+            await self._pages(Sweeps.pages, order, "pages of former manifests")
 
     async def _deactivate(self, order: TierOrder) -> str:
         """All is archived and verified before anything hot goes; where that can not be, the project is active as before."""
         order = replace(order, pinned=True)
+        if workflow.patched("flush"):
+            await workflow.execute_activity_method(Tiers.flush, order, summary="nodes commit what they have", **LONG)
+            await self._step(order, "deactivating", ("flushing",))
         for _ in range(_ROUNDS):
             await self._pages(Tiers.archive, order, "contents get a cold copy")
             await self._pages(Tiers.evict, order, "each cold copy is looked at, then the hot one goes")

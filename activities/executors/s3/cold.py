@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from activities.executors.base import ColdFile
 from activities.executors.s3.bucket import FREE, Bucket, FoundObject, UploadedPart, base64_of
 from activities.executors.s3.errors import ConditionFailed, Missing, PastTheEnd
 from activities.executors.s3.keys import Keys
@@ -87,6 +88,6 @@ class S3Cold:
     def delete(self, key: str) -> None:
         self._bucket.delete(self._prefix + key)
 
-    def keys(self, prefix: str) -> Iterator[str]:
+    def keys(self, prefix: str) -> Iterator[ColdFile]:
         for found in self._bucket.every(f"{self._prefix}{prefix}/"):
-            yield found.key.removeprefix(self._prefix)
+            yield ColdFile(found.key.removeprefix(self._prefix), found.age)

@@ -14,7 +14,7 @@ import json
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 from activities.sync.hot import SMALL_MAX, HotMissing, HotUnavailable
@@ -29,6 +29,7 @@ from activities.sync.nats.link import (
     Refusal,
     status_of,
 )
+from activities.sync.nats.sweep import age_of, subjects
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -218,6 +219,49 @@ class NatsHot:
                 if refusal.code != NO_STREAM:
                     raise HotUnavailable from refusal
 
+    # -- what nobody knows of ------------------------------------------------------------------------------------------
+
+    async def listed(self, project: str) -> AsyncIterator[set[str]]:
+        async with aclosing(subjects(self._link, _small(project), f"hot.{project}.>")) as pages:
+            async for page in pages:
+                yield {subject.rpartition(".")[2] for subject in page}
+        async with aclosing(self._heads(project)) as heads:
+            async for page in heads:
+                yield {_sha_of(subject) for subject in page}
+
+    def _heads(self, project: str) -> AsyncGenerator[list[str]]:
+        return subjects(self._link, f"OBJ_{_large(project)}", f"$O.{_large(project)}.M.>")
+
+    async def sizes(self, project: str, shas: Iterable[str]) -> Mapping[str, int]:
+        wanted = set(shas)
+        found = {sha: len(content) for sha, content in (await self.get_many(project, wanted)).items()}
+        for sha in wanted - found.keys():
+            with suppress(HotMissing):
+                found[sha] = int((await self._head(project, sha))["size"])
+        return found
+
+    async def sweep(self, project: str, seconds: float) -> int:
+        bucket, used, swept = _large(project), set[str](), 0
+        async with aclosing(self._heads(project)) as heads:
+            async for page in heads:
+                for subject in page:
+                    message = await self._direct(f"OBJ_{bucket}", subject)
+                    used.add("" if message is None else str(json.loads(message.data or b"{}").get("nuid")))
+        async with aclosing(subjects(self._link, f"OBJ_{bucket}", f"$O.{bucket}.C.>")) as chunks:
+            async for page in chunks:
+                for subject in page:
+                    nuid = subject.rpartition(".")[2]
+                    swept += nuid not in used and await self._swept(bucket, subject, nuid, seconds)
+        return swept
+
+    async def _swept(self, bucket: str, subject: str, nuid: str, seconds: float) -> bool:
+        """Chunks whose last one came so long ago: an upload that goes on adds to them."""
+        last = await self._direct(f"OBJ_{bucket}", subject)
+        if last is None or age_of(last) < seconds:
+            return False
+        await self._purge(bucket, nuid)
+        return True
+
     # -- pointers, events, the doorbell --------------------------------------------------------------------------------
 
     async def point(self, tenant: str, name: str, project: str, revision: int, manifest: str) -> None:
@@ -247,6 +291,27 @@ class NatsHot:
             if len(waiting) > 1000:
                 await _all_there(waiting)
         await _all_there(waiting)
+
+    async def forget(self, tenant: str, name: str, project: str) -> None:
+        """By its sequence: another project of this name may have one by now."""
+        stream, bucket = await self._index(tenant)
+        subject = f"$KV.{bucket}.projects/{_encoded(name)}/current"
+        there = await self._direct(stream, subject)
+        if there is not None and json.loads(there.data or b"{}").get("project") == project:
+            await self._drop_key(stream, subject, int((there.headers or {})["Nats-Sequence"]) + 1)
+
+    async def unsay(self, tenant: str, shas: Iterable[str]) -> None:
+        stream, bucket = await self._index(tenant)
+        for sha in shas:
+            await self._drop_key(stream, f"$KV.{bucket}.objects/{sha}", None)
+
+    async def _drop_key(self, stream: str, subject: str, before: int | None) -> None:
+        upto = {} if before is None else {"seq": before}
+        try:
+            await self._link.api(f"STREAM.PURGE.{stream}", filter=subject, **upto)
+        except Refusal as refusal:
+            if refusal.code != NO_STREAM:
+                raise HotUnavailable from refusal
 
     async def _index(self, tenant: str) -> tuple[str, str]:
         """The bucket `fs.index` of a tenant: a bucket's name has no dots."""
@@ -378,6 +443,10 @@ def _large(project: str) -> str:
 
 def _head_of(bucket: str, sha: str) -> str:
     return f"$O.{bucket}.M.{base64.urlsafe_b64encode(f'objects/{sha}'.encode()).decode()}"
+
+
+def _sha_of(head: str) -> str:
+    return base64.urlsafe_b64decode(head.rpartition(".")[2]).decode().removeprefix("objects/")
 
 
 def _encoded(name: str) -> str:
