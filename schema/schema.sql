@@ -1843,6 +1843,9 @@ CREATE TABLE filestore.projects (
     created_at          timestamptz NOT NULL DEFAULT now(),
     updated_at          timestamptz NOT NULL DEFAULT now(),
     purged_at           timestamptz,                                             -- deleted, and nothing of it is left but its history
+    hot_max_bytes       bigint CHECK (hot_max_bytes >= 0),                       -- NULL: nothing is evicted for its space
+    decide_after_seconds double precision CHECK (decide_after_seconds >= 0),     -- NULL: conflicts wait for a decision
+    decide_as           text NOT NULL DEFAULT 'winner' CHECK (decide_as IN ('winner', 'loser', 'both')),
     CHECK (published <= revision)
 );
 CREATE UNIQUE INDEX projects_name ON filestore.projects (tenant, name) WHERE state <> 'deleted';
@@ -1984,7 +1987,7 @@ CREATE TABLE filestore.project_jobs (
     id          uuid PRIMARY KEY,
     project_id  bigint NOT NULL REFERENCES filestore.projects,
     kind        text NOT NULL CHECK (kind IN ('archive', 'evict', 'promote', 'deactivate', 'reactivate', 'repair', 'gc', 'delete')),
-    state       text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'succeeded', 'failed')),
+    state       text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'succeeded', 'failed', 'cancelled')),
     phase       text NOT NULL DEFAULT 'begun',
     items_total bigint NOT NULL DEFAULT 0,
     items_done  bigint NOT NULL DEFAULT 0,
@@ -1994,7 +1997,8 @@ CREATE TABLE filestore.project_jobs (
     problem     text,
     principal   text NOT NULL,
     started_at  timestamptz NOT NULL DEFAULT now(),
-    ended_at    timestamptz
+    ended_at    timestamptz,
+    cancel_asked_at timestamptz
 );
 CREATE INDEX project_jobs_of ON filestore.project_jobs (project_id, started_at DESC, id DESC);
 CREATE UNIQUE INDEX project_jobs_running ON filestore.project_jobs (project_id, kind) WHERE state = 'running';

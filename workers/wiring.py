@@ -37,6 +37,7 @@ from activities.operations.retain import RetainTrash
 from activities.operations.verify import VerifyFiles
 from activities.ports import Audience, Executors
 from activities.sync.commit import SyncCommits
+from activities.sync.conflicts import DecidesConflicts
 from activities.sync.contents import Contents
 from activities.sync.hot import HotStore, NoHotStore
 from activities.sync.nats.link import NatsLink
@@ -306,6 +307,7 @@ def _activities(
         SyncCommits(contents, publish.announce),
         Tiers(contents, publish.announce),
         Sweeps(contents),
+        DecidesConflicts(pool),
     )
 
 

@@ -5,12 +5,13 @@ so one that was broken off is done again by the next.
 from __future__ import annotations
 
 import asyncio
+import base64
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
@@ -22,7 +23,7 @@ from schema.faults import areach
 from schema.ids import MountId
 from schema.store import objects, project_log, projects, revisions
 from schema.sync.happenings import object_event, state_changed
-from schema.sync.tiers import Tier, TierMove
+from schema.sync.tiers import HAS_HOT, Tier, TierMove
 
 if TYPE_CHECKING:
     from activities.sync.contents import Contents
@@ -48,16 +49,29 @@ class TierOrder:
     """Also what is pinned"""
     after: str = ""
     """The last object of the page before"""
+    first: tuple[str, ...] = ()
+    """Paths, in base64, whose contents come before all others"""
+    only: bool = False
+    """Those alone"""
+    room: int | None = None
+    """So many bytes may stay hot"""
+
+
+def order_of(mount: MountId, project: int, job: str, options: Mapping[str, Any]) -> TierOrder:
+    """As a job's row has it."""
+    first = tuple(options.get("first", ()))
+    return TierOrder(mount, project, job, options.get("idle", 0.0), first=first, only=bool(options.get("only")))
 
 
 @dataclass(frozen=True, slots=True)
 class TierPage:
-    """`left`: there is more. `failed`: objects of this page that could not be moved."""
+    """`left`: there is more. `failed`: objects of this page that could not be moved. `stops`: its job was cancelled."""
 
     done: int
     failed: int
     left: bool
     last: str = ""
+    stops: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,7 @@ class ProjectStep:
     state: str = ""
     froms: tuple[str, ...] = ()
     problem: str = ""
+    cancelled: bool = False
 
 
 class Tiers:
@@ -117,6 +132,8 @@ class Tiers:
                 rows = await objects.in_tier(
                     connection, project.id, Tier.HOT_COLD, PAGE, idle=order.idle, unpinned=not order.pinned
                 )
+                if order.room is not None:
+                    rows = too_many(rows, hot_bytes(await objects.totals(connection, project.id)) - order.room)
                 shas = [row.sha for row in rows]
                 begun = await objects.move(connection, project.id, TierMove.EVICT, shas, unpinned=not order.pinned)
         return await self._all(order, project, begun, "evict", self._evict_one)
@@ -136,12 +153,15 @@ class Tiers:
 
     @activity.defn(name="sync_rehydrate")
     async def rehydrate(self, order: TierOrder) -> TierPage:
-        """What is cold becomes hot, too."""
+        """What is cold becomes hot, too; what was asked for first before all else."""
         project = await self._project(order)
+        paths = [base64.b64decode(path) for path in order.first]
         async with self._pool.connection() as connection:
             begun = await objects.in_tier(connection, project.id, Tier.REHYDRATING, PAGE)
             if not begun:
-                rows = await objects.in_tier(connection, project.id, Tier.COLD, PAGE)
+                rows = await objects.cold_below(connection, project.id, paths, PAGE) if paths else []
+                if not rows and not order.only:
+                    rows = await objects.in_tier(connection, project.id, Tier.COLD, PAGE)
                 begun = await objects.move(connection, project.id, TierMove.REHYDRATE, [row.sha for row in rows])
         return await self._all(order, project, begun, "rehydrate", self._rehydrate_one)
 
@@ -178,8 +198,8 @@ class Tiers:
         for row in rows:
             if row.tier in (Tier.HOT_COLD, Tier.COLD) and not await self._is_cold(project, row):
                 failed += await self._move(project, TierMove.COLD_LOST, row)
-        await self._advance(order, "look", len(rows), sum(row.size for row in rows))
-        return TierPage(len(rows), failed, len(rows) == PAGE, rows[-1].sha if rows else order.after)
+        stops = await self._advance(order, "look", len(rows), sum(row.size for row in rows))
+        return TierPage(len(rows), failed, len(rows) == PAGE, rows[-1].sha if rows else order.after, stops)
 
     async def _is_cold(self, project: Project, row: ObjectRow) -> bool:
         key = row.cold_key
@@ -194,8 +214,8 @@ class Tiers:
         async with self._pool.connection() as connection:
             found = await objects.unreferenced(connection, project.id, bytes.fromhex(order.after), PAGE)
             gone = await objects.condemn(connection, project.id, found) if found else []
-        await self._advance(order, "condemn", len(gone), 0)
-        return TierPage(len(gone), 0, len(found) == PAGE, found[-1] if found else order.after)
+        stops = await self._advance(order, "condemn", len(gone), 0)
+        return TierPage(len(gone), 0, len(found) == PAGE, found[-1] if found else order.after, stops)
 
     @activity.defn(name="sync_collect")
     async def collect(self, order: TierOrder) -> TierPage:
@@ -215,8 +235,8 @@ class Tiers:
         async with self._pool.connection() as connection:
             await objects.forget(connection, project.id, list(rows))
         await self._contents.unsay(project, list(rows))
-        await self._advance(order, "collect", len(rows), sum(row.size for row in rows.values()))
-        return TierPage(len(rows), 0, len(rows) > 0)
+        stops = await self._advance(order, "collect", len(rows), sum(row.size for row in rows.values()))
+        return TierPage(len(rows), 0, len(rows) > 0, stops=stops)
 
     @activity.defn(name="sync_flush")
     async def flush(self, order: TierOrder) -> bool:
@@ -257,7 +277,7 @@ class Tiers:
                 if moved:
                     await revisions.tell(connection, project, [state_changed(project, step.state, project.principal)])
             if step.job:
-                await projects.end_job(connection, step.job, step.problem or None)
+                await projects.end_job(connection, step.job, step.problem or None, cancelled=step.cancelled)
             await project_log.settle_durability(connection, step.project)
         self._announce()
         return moved
@@ -291,11 +311,11 @@ class Tiers:
         results = await asyncio.gather(*(carried(row) for row in rows), return_exceptions=True)
         broken = next((result for result in results if isinstance(result, BaseException)), None)
         done = [row for row, result in zip(rows, results, strict=True) if result is True]
-        await self._advance(order, phase, len(done), sum(row.size for row in done))
+        stops = await self._advance(order, phase, len(done), sum(row.size for row in done))
         self._announce()
         if broken is not None and not done:
             raise broken
-        return TierPage(len(done), len(rows) - len(done), bool(done) and len(rows) > 0)
+        return TierPage(len(done), len(rows) - len(done), bool(done) and len(rows) > 0, stops=stops)
 
     async def _move(
         self, project: Project, move: TierMove, row: ObjectRow, told: EventType | None = None, key: str | None = None
@@ -313,10 +333,27 @@ class Tiers:
                 await self._contents.hot.describe(project.tenant, {row.sha: described})
         return bool(moved)
 
-    async def _advance(self, order: TierOrder, phase: str, items: int, size: int) -> None:
-        if order.job:
-            async with self._pool.connection() as connection:
-                await projects.advance_job(connection, order.job, phase, items, size)
+    async def _advance(self, order: TierOrder, phase: str, items: int, size: int) -> bool:
+        """Whether the job was cancelled."""
+        if not order.job:
+            return False
+        async with self._pool.connection() as connection:
+            return await projects.advance_job(connection, order.job, phase, items, size)
+
+
+def hot_bytes(totals: Mapping[str, tuple[int, int]]) -> int:
+    return sum(totals[tier][1] for tier in HAS_HOT if tier in totals)
+
+
+def too_many(rows: Sequence[ObjectRow], over: int) -> list[ObjectRow]:
+    """Of contents, the longest unused first, as many as make so many bytes."""
+    chosen: list[ObjectRow] = []
+    for row in rows:
+        if over <= 0:
+            break
+        chosen.append(row)
+        over -= row.size
+    return chosen
 
 
 async def _hot_pieces(contents: Contents, project: Project, row: ObjectRow) -> AsyncGenerator[bytes]:

@@ -19,6 +19,9 @@ class ProjectShape(Shape):
     promotion: str
     keep_days: float
     evict_after_seconds: float | None
+    hot_max_bytes: int | None
+    decide_after_seconds: float | None
+    decide_as: str
     revision: int
     manifest_sha: str
     files: int
@@ -184,6 +187,10 @@ class JobShape(Shape):
     phase: str
     items_done: int
     bytes_done: int
+    items_total: int | None
+    bytes_total: int | None
+    eta_seconds: float | None
+    """By what it has done so far"""
     problem: str | None
     principal: str
     started_at: datetime

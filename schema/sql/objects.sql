@@ -62,6 +62,19 @@ SELECT o.*, encode(o.sha, 'hex') AS name FROM filestore.project_objects o
    AND (o.last_access, o.sha) > (%(after)s::timestamptz, %(after_sha)s::bytea)
  ORDER BY o.last_access, o.sha LIMIT %(limit)s
 
+-- name: cold_below
+-- A page of what is cold of these paths, and of all below them.
+WITH RECURSIVE below AS (
+    SELECT t.path, t.kind, t.sha FROM filestore.project_paths t
+     WHERE t.project_id = %(project)s AND t.key = ANY(SELECT sha256(p) FROM unnest(%(paths)s::bytea[]) p)
+    UNION ALL
+    SELECT t.path, t.kind, t.sha FROM below b
+      JOIN filestore.project_paths t ON t.project_id = %(project)s AND t.parent = sha256(b.path) WHERE b.kind = 'directory'
+)
+SELECT o.*, encode(o.sha, 'hex') AS name FROM filestore.project_objects o
+ WHERE o.project_id = %(project)s AND o.tier = 'cold' AND o.sha IN (SELECT b.sha FROM below b WHERE b.sha IS NOT NULL)
+ LIMIT %(limit)s
+
 -- name: after
 -- A page of all objects of a project, by name.
 SELECT o.* FROM filestore.project_objects o

@@ -1,17 +1,23 @@
 -- What projects need that no client asked for.
 
 -- name: due
--- Of the projects on these mounts those that have work: contents that are hot alone, contents that nothing used for too long,
--- a head that the hot store was not told of, jobs, and what is left of deleted ones.
+-- Of the projects on these mounts those that have work: contents that are hot alone, contents that nothing used for too long or
+-- that are too many, a head that the hot store was not told of, conflicts whose time is over, jobs, what is left of deleted ones.
 SELECT d.* FROM (
-    SELECT p.id, p.mount_id, p.state, p.evict_after_seconds, p.published < p.revision AND p.state <> 'deleted' AS untold,
+    SELECT p.id, p.mount_id, p.state, p.evict_after_seconds, p.hot_max_bytes, p.published < p.revision AND p.state <> 'deleted' AS untold,
            EXISTS (SELECT FROM filestore.project_objects o WHERE o.project_id = p.id AND o.tier = 'hot') AS warm,
            EXISTS (SELECT FROM filestore.project_objects o
                     WHERE o.project_id = p.id AND o.tier = 'hot_cold' AND NOT coalesce(o.pinned_until > now(), false)
                       AND o.last_access < now() - make_interval(secs => CASE WHEN p.state = 'deleted' THEN 0
                                                                              ELSE p.evict_after_seconds END)) AS idle,
            p.state = 'deleted' AND p.updated_at < now() - make_interval(secs => p.keep_days * 86400) AS over,
+           CASE WHEN p.hot_max_bytes IS NULL THEN false
+                ELSE (SELECT coalesce(sum(o.size_bytes), 0) FROM filestore.project_objects o
+                       WHERE o.project_id = p.id AND o.tier IN ('hot', 'hot_cold')) > p.hot_max_bytes END AS crowded,
+           p.state = 'active' AND EXISTS (
+               SELECT FROM filestore.project_conflicts f WHERE f.project_id = p.id AND f.state = 'open'
+                  AND f.created_at < now() - make_interval(secs => p.decide_after_seconds)) AS undecided,
            (SELECT coalesce(json_agg(json_build_object('id', j.id, 'kind', j.kind, 'options', j.options)), '[]')
               FROM filestore.project_jobs j WHERE j.project_id = p.id AND j.state = 'running') AS jobs
       FROM filestore.projects p WHERE p.mount_id = ANY(%(mounts)s::bigint[]) AND p.purged_at IS NULL) d
- WHERE d.untold OR d.warm OR d.idle OR d.over OR json_array_length(d.jobs) > 0 ORDER BY d.id
+ WHERE d.untold OR d.warm OR d.idle OR d.over OR d.crowded OR d.undecided OR json_array_length(d.jobs) > 0 ORDER BY d.id

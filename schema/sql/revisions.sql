@@ -136,6 +136,17 @@ RETURNING c.revision
 SELECT f.*, encode(f.winner_sha, 'hex') AS winner, encode(f.loser_sha, 'hex') AS loser FROM filestore.project_conflicts f
  WHERE f.project_id = %(project)s AND f.state = %(state)s AND f.id > %(after)s ORDER BY f.id LIMIT %(limit)s
 
+-- name: overdue_conflicts
+-- Those of the inbox that nobody decided in time.
+SELECT f.*, encode(f.winner_sha, 'hex') AS winner, encode(f.loser_sha, 'hex') AS loser FROM filestore.project_conflicts f
+  JOIN filestore.projects p ON p.id = f.project_id
+ WHERE f.project_id = %(project)s AND f.state = 'open' AND f.created_at < now() - make_interval(secs => p.decide_after_seconds)
+ ORDER BY f.id LIMIT %(limit)s
+
+-- name: count_conflicts
+-- How many are open.
+SELECT count(*) AS open FROM filestore.project_conflicts f WHERE f.project_id = %(project)s AND f.state = 'open'
+
 -- name: open_conflicts
 -- Those of the inbox that a decision is about, held until it is made.
 SELECT f.*, encode(f.winner_sha, 'hex') AS winner, encode(f.loser_sha, 'hex') AS loser FROM filestore.project_conflicts f

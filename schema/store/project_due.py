@@ -18,23 +18,28 @@ SQL = load("project_due")
 @dataclass(frozen=True, slots=True)
 class DueProject:
     """`warm`: some content is hot alone. `idle`: some was not used for too long. `untold`: the hot store does not know the head.
-    `over`: it was deleted, and its time is over."""
+    `over`: it was deleted, and its time is over. `crowded`: more is hot than may be. `undecided`: conflicts whose time is over."""
 
     id: int
     mount: MountId
     state: str
     evict_after: float | None
+    hot_max: int | None
     untold: bool
     warm: bool
     idle: bool
     over: bool
+    crowded: bool
+    undecided: bool
     jobs: Sequence[Mapping[str, Any]]
 
 
 async def due(connection: Connection, mounts: Sequence[MountId]) -> list[DueProject]:
     rows = await (await connection.execute(SQL["due"], {"mounts": list(mounts)})).fetchall()
     return [
-        DueProject(row["id"], MountId(row["mount_id"]), row["state"], row["evict_after_seconds"], row["untold"], row["warm"],
-                   bool(row["idle"]), row["over"], row["jobs"])
+        DueProject(
+            row["id"], MountId(row["mount_id"]), row["state"], row["evict_after_seconds"], row["hot_max_bytes"], row["untold"],
+            row["warm"], row["idle"], row["over"], row["crowded"], row["undecided"], row["jobs"],
+        )
         for row in rows
     ]  # fmt: skip

@@ -49,6 +49,8 @@ def test_contents_go_cold_and_come_back(service: Service, mount: MountOfTest) ->
     work(project, "evict")
     assert tiers(project) == {"hot_cold": 1, "cold": 1}
     assert project.call("GET", f"/objects/{sha_of(LARGE)}") == LARGE
+    work(project, "promote", paths=["small"])
+    assert tiers(project) == {"hot_cold": 1, "cold": 1}, "what was asked for is hot already"
     work(project, "promote")
     assert tiers(project) == {"hot_cold": 2}
     work(project, "deactivate")
@@ -56,9 +58,33 @@ def test_contents_go_cold_and_come_back(service: Service, mount: MountOfTest) ->
     refused = project.commit({"kind": "mkdir", "path": "d"}, status=409)["error"]
     assert (refused["code"], refused["details"]["state"]) == ("WRONG_STATE", "inactive")
     assert project.call("GET", f"/objects/{sha_of(b'small')}") == b"small"
-    work(project, "reactivate")
+    work(project, "reactivate", paths=["large"])
     assert (tiers(project), project.shown()["state"]) == ({"hot_cold": 2}, "active")
     project.commit({"kind": "mkdir", "path": "d"})
+
+
+def test_a_job_that_is_cancelled_stops_and_space_and_conflicts_are_kept_in_bounds(
+    service: Service, mount: MountOfTest
+) -> None:
+    bounds = {"hotMaxBytes": len(LARGE), "decideAfterSeconds": 0, "decideAs": "loser"}
+    project = ProjectOfTest(service, mount, **bounds)
+    job = project.call("POST", "/gc", 202, json={})["data"]
+    assert (job["state"], job["etaSeconds"]) == ("running", None)
+    project.call("POST", f"/jobs/{job['id']}/cancel", 202, json={})
+
+    def state() -> str:
+        return str(project.call("GET", "/jobs")["data"]["jobs"][0]["state"])
+
+    assert until(lambda: state() == "cancelled"), "it waits for two hours otherwise"
+    assert project.call("POST", f"/jobs/{job['id']}/cancel", 404, json={})["error"]["code"] == "NOT_FOUND"
+    # More is hot than may be: the longest unused goes. Two wrote one path, and nobody decides.
+    project.commit(project.change("f", b"one"), node="a")
+    project.commit(project.change("f", b"two"), project.change("large", LARGE), node="b")
+    assert until(lambda: tiers(project).get("cold", 0) >= 1)
+    assert until(lambda: project.shown()["conflicts"] == 0)
+    decided = project.call("GET", "/conflicts", params={"state": "decided"})["data"]["conflicts"]
+    assert [(one["decision"], one["decidedBy"]) for one in decided] == [("loser", "rule")]
+    assert [one["sha"] for one in project.changes("2")["changes"]] == [sha_of(b"one")]
 
 
 def test_a_cold_copy_that_is_not_what_it_should_be_keeps_the_hot_one(service: Service, mount: MountOfTest) -> None:

@@ -29,6 +29,7 @@ from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
 from activities.operations.verify import VerifyFiles
 from activities.sync.commit import SyncCommits
+from activities.sync.conflicts import DecidesConflicts
 from activities.sync.sweeps import Sweeps
 from activities.sync.tiers import Tiers
 from activities.upkeep.archive import Archive
@@ -89,6 +90,7 @@ class Activities:
     commits: SyncCommits
     tiers: Tiers
     sweeps: Sweeps
+    decides: DecidesConflicts
     interceptors: Sequence[Interceptor] = (Beats(),)
     """Interceptors around each activity"""
 
@@ -115,7 +117,8 @@ class Activities:
         one = self.tiers
         pages: list[Callable[..., Any]] = [one.archive, one.evict, one.rehydrate, one.look, one.condemn, one.collect]
         sweeps: list[Callable[..., Any]] = [self.sweeps.pages, self.sweeps.copies, self.sweeps.purge]
-        return [*pages, *sweeps, one.flush, one.drop_hot, one.step, self.commits.publish]
+        decides: list[Callable[..., Any]] = [self.decides.overdue, self.decides.decided]
+        return [*pages, *sweeps, *decides, one.flush, one.drop_hot, one.step, self.commits.publish]
 
     @property
     def _drift(self) -> Sequence[Callable[..., Any]]:

@@ -1,5 +1,5 @@
 """What projects need, where it has to be started from the rows: cold copies, pointers in the hot store, evictions by age,
-jobs whose workflow was not heard of, the end of what was deleted."""
+or for space, conflicts that nobody decided, jobs whose workflow was not heard of, the end of what was deleted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from temporalio.client import Client
 
-from activities.sync.tiers import TierOrder
+from activities.sync.tiers import TierOrder, order_of
 from schema.store import project_due
 from workflows.sync.start import tell_hot, work
 from workflows.sync.tiers import ProjectJob
@@ -33,9 +33,7 @@ async def start_due(client: Client, pool: Pool, mounts: list[MountId], grace: fl
 def jobs_of(project: DueProject, grace: float) -> list[ProjectJob]:
     """Those that were asked for, and those that the rows ask for."""
     jobs = [
-        ProjectJob(
-            job["kind"], TierOrder(project.mount, project.id, str(job["id"]), job["options"].get("idle", 0.0)), grace
-        )
+        ProjectJob(job["kind"], order_of(project.mount, project.id, str(job["id"]), job["options"]), grace)
         for job in project.jobs
     ]
     kinds = {job.kind for job in jobs}
@@ -44,7 +42,11 @@ def jobs_of(project: DueProject, grace: float) -> list[ProjectJob]:
         return [ProjectJob("delete", order)]
     if project.warm and "archive" not in kinds:
         jobs.append(ProjectJob("archive", order))
-    if project.idle and "evict" not in kinds:
+    if project.crowded and not gone and "evict" not in kinds:
+        jobs.append(ProjectJob("evict", replace(order, room=project.hot_max)))
+    elif project.idle and "evict" not in kinds:
         idle = 0.0 if gone else project.evict_after or 0.0
         jobs.append(ProjectJob("evict", replace(order, idle=idle, pinned=gone)))
+    if project.undecided:
+        jobs.append(ProjectJob("decide", order))
     return jobs

@@ -1,17 +1,29 @@
 """ProjectWork: long work on the contents of a project, a page at a time, each page an activity that begins from the rows."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.sync.commit import SyncCommits
+    from activities.sync.commit import CommitEnd, SyncCommits
+    from activities.sync.conflicts import DecidesConflicts, OverdueConflicts
     from activities.sync.sweeps import Sweeps
     from activities.sync.tiers import ProjectStep, TierOrder, TierPage, Tiers
+    from schema.sync.happenings import INBOX
     from workflows.policies import LONG
+    from workflows.queues import mutation_queue
+    from workflows.sync.commit import SyncCommit, commit_id
 
 _ROUNDS = 3
+_UNDONE = {"deactivate": ("active", ("flushing", "deactivating")), "reactivate": ("active", ("reactivating",))}
+"""By job that is cancelled, which state the project has afterwards, and from which ones"""
+
+
+class _JobStops(Exception):
+    """It was cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +37,28 @@ class ProjectJob:
 
 @workflow.defn(name="ProjectWork", failure_exception_types=[Exception])
 class ProjectWork:
+    def __init__(self) -> None:
+        self._stops = False
+
+    @workflow.signal
+    def stop(self) -> None:
+        """Its row says that it was cancelled."""
+        self._stops = True
+
     @workflow.run
     async def run(self, job: ProjectJob) -> str:
-        problem = ""
+        try:
+            problem = await self._carry_out(job)
+        except _JobStops:
+            state, froms = _UNDONE.get(job.kind, ("", ()))
+            await self._step(job.order, state, froms, ends=True, cancelled=True)
+            return "cancelled"
+        if job.kind not in ("delete", "decide"):
+            await self._step(job.order, ends=True, problem=problem)
+        return problem or "done"
+
+    async def _carry_out(self, job: ProjectJob) -> str:
+        """What there is to say of it where it did not go as it should."""
         match job.kind:
             case "archive":
                 await self._pages(Tiers.archive, job.order, "contents get a cold copy")
@@ -46,38 +77,70 @@ class ProjectWork:
                 await self._collect(job)
             case "delete":
                 await self._pages(Sweeps.purge, job.order, "nothing is left but the history")
-                return "done"
+            case "decide":
+                await self._decide(job.order)
             case "deactivate":
-                problem = await self._deactivate(job.order)
+                return await self._deactivate(job.order)
             case "reactivate":
                 await self._pages(Tiers.rehydrate, job.order, "contents become hot")
                 await self._step(job.order, "active", ("reactivating",))
-        await self._step(job.order, ends=True, problem=problem)
-        return problem or "done"
+        return ""
 
     async def _pages(self, one: object, order: TierOrder, summary: str) -> int:
         """Until a page moves nothing any more. How many of the last could not be moved."""
         while True:
             page: TierPage = await workflow.execute_activity_method(one, order, summary=summary, **LONG)  # type: ignore[call-overload]
+            self._look(page)
             if not page.left:
                 return page.failed
+
+    def _look(self, page: TierPage) -> None:
+        """Raises _JobStops."""
+        if page.stops or self._stops:
+            raise _JobStops
 
     async def _walk(self, one: object, order: TierOrder, summary: str) -> None:
         """From the first object to the last."""
         while True:
             page: TierPage = await workflow.execute_activity_method(one, order, summary=summary, **LONG)  # type: ignore[call-overload]
+            self._look(page)
             if not page.left:
                 return
             order = replace(order, after=page.last)
 
     async def _collect(self, job: ProjectJob) -> None:
         await self._walk(Tiers.condemn, job.order, "what nothing refers to")
-        await workflow.sleep(timedelta(seconds=job.grace), summary="a commit may still need it")
+        with suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: self._stops, timeout=timedelta(seconds=job.grace), timeout_summary="a commit may still need it"
+            )
+            raise _JobStops
         order = replace(job.order, idle=job.grace)
         await self._pages(Tiers.collect, order, "what is still not needed is deleted")
         if workflow.patched("sweeps"):
             await self._pages(Sweeps.copies, order, "copies that no row knows")
             await self._pages(Sweeps.pages, order, "pages of former manifests")
+
+    async def _decide(self, order: TierOrder) -> None:
+        """What a decision puts back is a commit like every other."""
+        while True:
+            found: OverdueConflicts = await workflow.execute_activity_method(
+                DecidesConflicts.overdue, order, summary="nobody decided in time", **LONG
+            )
+            if not found.ids:
+                return
+            if found.batch:
+                await self._commit(found)
+            await workflow.execute_activity_method(DecidesConflicts.decided, found, summary=found.decision, **LONG)
+
+    async def _commit(self, found: OverdueConflicts) -> None:
+        """Raises ApplicationError where it was refused: the background does it again."""
+        end: CommitEnd = await workflow.execute_child_workflow(
+            SyncCommit.run, found.ref, id=commit_id(found.ref, INBOX), task_queue=mutation_queue(found.mount),
+            static_summary="what the inbox puts back",
+        )  # fmt: skip
+        if end.code:
+            raise ApplicationError(f"the commit was refused: {end.code}", type=end.code, non_retryable=True)
 
     async def _deactivate(self, order: TierOrder) -> str:
         """All is archived and verified before anything hot goes; where that can not be, the project is active as before."""
@@ -98,7 +161,8 @@ class ProjectWork:
         return "Some contents could not be made cold; the project is active as before."
 
     async def _step(
-        self, order: TierOrder, state: str = "", froms: tuple[str, ...] = (), *, ends: bool = False, problem: str = ""
-    ) -> None:
-        step = ProjectStep(order.mount, order.project, order.job if ends else "", state, froms, problem)
+        self, order: TierOrder, state: str = "", froms: tuple[str, ...] = (), *, ends: bool = False, problem: str = "",
+        cancelled: bool = False,
+    ) -> None:  # fmt: skip
+        step = ProjectStep(order.mount, order.project, order.job if ends else "", state, froms, problem, cancelled)
         await workflow.execute_activity_method(Tiers.step, step, summary=state or "say how it ended", **LONG)

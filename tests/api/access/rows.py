@@ -57,6 +57,7 @@ class Subject:
     project: str = ""
     project_to_delete: str = ""
     project_node: str = ""
+    project_job: str = ""
 
     @property
     def here(self) -> dict[str, Any]:
@@ -417,6 +418,7 @@ ROWS: Mapping[str, MatrixRow] = {
             "reactivateProject",
             "pinProject",
             "unpinProject",
+            "cancelProjectJob",
         ),
         MatrixRow("operate", "mount", lambda subject: {"json": {}}),
     ),

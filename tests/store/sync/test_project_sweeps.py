@@ -8,7 +8,7 @@ from activities.sync.contents import Contents
 from activities.sync.hot import NoHotStore
 from activities.sync.sweeps import Sweeps
 from activities.sync.tiers import TierOrder
-from schema.store import objects, project_due, project_sweeps, projects, revisions
+from schema.store import objects, project_due, project_log, project_sweeps, projects, revisions
 from schema.store.pool import Pool
 from schema.store.projects import Project
 from schema.sync.manifests import PageMissing, walk
@@ -107,9 +107,16 @@ async def test_what_is_due_is_asked_with_one_question(connection: Connection) ->
     await have(connection, idle, "two")
     await objects.move(connection, idle.id, TierMove.ARCHIVED, [sha_of("two")], cold_keys=["k"], verified=True)
     await projects.change(connection, idle.id, evict_after=0.0)
+    await projects.change(connection, warm.id, hot_max=2, decide_after=0.0)
+    await send(connection, warm, put("f", "one"), node="n1")
+    await have(connection, warm, "other")
+    await send(connection, warm, put("f", "other"), node="n2")
     job = "00000000-0000-0000-0000-00000000000a"
     await projects.begin_job(connection, job, idle.id, "repair", {"idle": 5}, "admin")
     due = {one.id: one for one in await project_due.due(connection, [mount])}
     assert quiet.id not in due and due.keys() == {warm.id, idle.id}
     assert (due[warm.id].warm, due[warm.id].idle, due[idle.id].warm, due[idle.id].idle) == (True, False, False, True)
+    assert (due[warm.id].crowded, due[warm.id].undecided) == (True, True)
+    assert (due[idle.id].crowded, due[idle.id].undecided) == (False, False)
+    assert await project_log.count_conflicts(connection, warm.id) == 1
     assert due[idle.id].jobs == [{"id": job, "kind": "repair", "options": {"idle": 5}}]
