@@ -1,5 +1,6 @@
 """What nobody needs any more of projects: former pages, deleted projects; and what is due without being asked for."""
 
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
@@ -16,6 +17,13 @@ from schema.sync.tiers import TierMove
 from tests.store.helpers import Connection
 from tests.store.helpers import make_mount as mount_of_test
 from tests.store.sync.projects import delete, have, make_project, put, send, sha_of
+
+
+@pytest.fixture
+async def connection(pool: Pool) -> AsyncIterator[Connection]:
+    """What is written is there for other connections, too."""
+    async with pool.connection() as opened:
+        yield opened
 
 
 async def tree_at(connection: Connection, project: Project, manifest: str) -> set[bytes]:
@@ -48,7 +56,7 @@ async def sweep(pool: Pool, project: Project) -> int:
     return (await sweeps.pages(TierOrder(project.mount, project.id))).done
 
 
-async def test_pages_that_no_kept_tree_has_go_and_all_others_stay(connection: Connection, pool: Pool) -> None:
+async def test_pages_that_no_kept_tree_has_go_and_all_others_stay(pool: Pool, connection: Connection) -> None:
     project = await make_project(connection, await mount_of_test(connection))
     await have(connection, project, "one", "two")
     roots = [str((await send(connection, project, change))["manifestSha"]) for change in (
@@ -71,7 +79,7 @@ async def test_pages_that_no_kept_tree_has_go_and_all_others_stay(connection: Co
     assert await sweep(pool, project) == 0
 
 
-async def test_an_empty_project_keeps_its_page(connection: Connection, pool: Pool) -> None:
+async def test_an_empty_project_keeps_its_page(pool: Pool, connection: Connection) -> None:
     project = await make_project(connection, await mount_of_test(connection))
     await have(connection, project, "one")
     await send(connection, project, put("f", "one"))

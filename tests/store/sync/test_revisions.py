@@ -207,14 +207,17 @@ async def test_what_is_cold_below_a_path_is_found(connection: Connection) -> Non
 
 
 @pytest.mark.parametrize("decision", ["winner", "loser", "both"])
-async def test_a_conflict_that_nobody_decides_in_time_is_decided_as_the_project_says(
-    connection: Connection, pool: Pool, decision: str
-) -> None:
+async def test_a_conflict_that_nobody_decides_in_time_is_decided_as_the_project_says(pool: Pool, decision: str) -> None:
+    async with pool.connection() as connection:
+        await check_decided(connection, DecidesConflicts(pool), decision)
+
+
+async def check_decided(connection: Connection, decides: DecidesConflicts, decision: str) -> None:
     project = await make_project(connection, await fresh(connection))
     await have(connection, project, "one", "two")
     await send(connection, project, put("f", "one"), node="n1")
     await send(connection, project, put("f", "two"), node="n2")
-    decides, order = DecidesConflicts(pool), TierOrder(project.mount, project.id)
+    order = TierOrder(project.mount, project.id)
     assert (await decides.overdue(order)).ids == [], "it waits for as long as nobody says otherwise"
     await projects.change(connection, project.id, decide_after=0.0, decide_as=decision)
     found = await decides.overdue(order)
