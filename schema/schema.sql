@@ -1872,6 +1872,8 @@ CREATE TABLE filestore.project_objects (
     CHECK (tier NOT IN ('hot_cold', 'evicting', 'cold', 'restoring', 'rehydrating') OR cold_key IS NOT NULL)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX project_objects_tier ON filestore.project_objects (project_id, tier, last_access);
+CREATE INDEX project_objects_packs ON filestore.project_objects (project_id, regexp_replace(cold_key, '#[0-9]+$', ''))
+ WHERE cold_key ~ '#[0-9]+$';
 
 -- The tree as it is now. `key`: a path may be longer than an entry of an index.
 CREATE TABLE filestore.project_paths (

@@ -560,8 +560,12 @@ class ColdCopies(Protocol):
         """Looked at now: by the checksum that the store keeps of it, or by reading it."""
         ...
 
-    def read(self, key: str) -> Iterator[bytes]:
-        """Raises FileNotFoundError."""
+    def read(self, key: str, start: int = 0, size: int | None = None) -> Iterator[bytes]:
+        """All of it, or so many bytes from `start` on. Raises FileNotFoundError."""
+        ...
+
+    def thaw(self, key: str) -> bool:
+        """Whether it can be read now. One that lies in an archive class is asked for, once, and can be read in hours."""
         ...
 
     def delete(self, key: str) -> None:

@@ -20,6 +20,7 @@ from activities.sync.hot import SMALL_MAX, HotMissing, HotUnavailable
 from schema.errors import NotFound, NotSupported
 from schema.events import EventType
 from schema.store import objects, project_sweeps, revisions
+from schema.sync.cold_packs import place_of
 from schema.sync.happenings import object_event
 from schema.sync.tiers import HAS_HOT, LIVE, Tier, TierMove
 
@@ -140,16 +141,18 @@ class Contents:
             found = dict(await self.hot.get_many(project.uuid, rows))
         except HotUnavailable:
             found = {}
-        for sha, row in rows.items():
-            if sha not in found and row.cold_key is not None and row.size <= SMALL_MAX:
+        left = {sha: row for sha, row in rows.items() if sha not in found and row.cold_key is not None}
+        found |= await self.read_packed(project, left.values())
+        for sha, row in left.items():
+            if sha not in found and row.size <= SMALL_MAX:
                 found[sha] = b"".join([piece async for piece in self.read_cold(project, row)])
         return found
 
     async def read_cold(self, project: Project, row: ObjectRow) -> AsyncGenerator[bytes]:
         """Raises NotFound, OSError."""
         assert row.cold_key is not None
-        digest = hashlib.sha256()
-        pieces = self._cold(project).read(row.cold_key)
+        digest, place = hashlib.sha256(), place_of(row.cold_key)
+        pieces = self._cold(project).read(place.key, place.start or 0, row.size if place.packed else None)
         while (piece := await self._threads.run(project.mount, _next, pieces)) is not None:
             digest.update(piece)
             yield piece
@@ -170,10 +173,37 @@ class Contents:
 
     async def holds_cold(self, project: Project, key: str, sha: str, size: int) -> bool:
         """Looked at now."""
-        return await self._threads.run(project.mount, self._cold(project).holds, key, sha, size)
+        place, cold = place_of(key), self._cold(project)
+        if place.start is None:
+            return await self._threads.run(project.mount, cold.holds, place.key, sha, size)
+        content = await self._threads.run(project.mount, _part, cold, place.key, place.start, size)
+        return content is not None and hashlib.sha256(content).hexdigest() == sha
 
     async def delete_cold(self, project: Project, key: str) -> None:
-        await self._threads.run(project.mount, self._cold(project).delete, key)
+        """A part of a pack goes with the whole, once nothing in it is needed."""
+        if not place_of(key).packed:
+            await self._threads.run(project.mount, self._cold(project).delete, key)
+
+    async def read_packed(self, project: Project, rows: Iterable[ObjectRow]) -> dict[str, bytes]:
+        """Of these contents those that lie in packs, and are what they should be: each pack is asked once."""
+        packs: dict[str, list[tuple[int, ObjectRow]]] = {}
+        for row in rows:
+            place = place_of(row.cold_key or "")
+            if place.start is not None:
+                packs.setdefault(place.key, []).append((place.start, row))
+        found: dict[str, bytes] = {}
+        for key, members in packs.items():
+            first, end = min(start for start, _ in members), max(start + row.size for start, row in members)
+            span = await self._threads.run(project.mount, _part, self._cold(project), key, first, end - first)
+            for start, row in members:
+                content = (span or b"")[start - first : start - first + row.size]
+                if hashlib.sha256(content).hexdigest() == row.sha:
+                    found[row.sha] = content
+        return found
+
+    async def thawed(self, project: Project, key: str) -> bool:
+        """Whether the cold copy can be read now; one in an archive class is asked for. Raises OSError."""
+        return await self._threads.run(project.mount, self._cold(project).thaw, place_of(key).key)
 
     async def cold_files(self, project: Project) -> AsyncGenerator[list[ColdFile]]:
         """All that the cold store has of a project, a page at a time."""
@@ -195,6 +225,10 @@ def cold_prefix(project: Project) -> str:
     return f"t/{project.tenant}/{project.uuid}/objects"
 
 
+def new_pack_key(project: Project) -> str:
+    return f"{cold_prefix(project)}/packs/{uuid.uuid4().hex}"
+
+
 def sha_in(key: str) -> str:
     """The content that a key was made for; "" for what is no copy."""
     sha = key.rpartition("/")[2].partition(".")[0]
@@ -204,6 +238,14 @@ def sha_in(key: str) -> str:
 def new_cold_key(project: Project, sha: str) -> str:
     """Never used twice: a deletion that arrives late meets no later copy."""
     return f"{cold_prefix(project)}/{sha[:2]}/{sha[2:4]}/{sha}.{uuid.uuid4().hex[:12]}"
+
+
+def _part(cold: ColdCopies, key: str, start: int, size: int) -> bytes | None:
+    """None: there is no such object."""
+    try:
+        return b"".join(cold.read(key, start, size))
+    except FileNotFoundError:
+        return None
 
 
 def _next(pieces: Iterator[bytes]) -> bytes | None:

@@ -92,7 +92,8 @@ class Sweeps:
                     rows = await objects.known(
                         connection, project.id, {sha for file in old if (sha := sha_in(file.key))}
                     )
-                for key in strays(old, rows):
+                    packs = await objects.live_packs(connection, project.id, [file.key for file in old])
+                for key in strays(old, rows, packs):
                     await self._contents.delete_cold(project, key)
                     done += 1
         return done
@@ -146,7 +147,7 @@ class Sweeps:
             after = bytes.fromhex(rows[-1].sha)
 
 
-def strays(files: Sequence[ColdFile], rows: Mapping[str, ObjectRow]) -> list[str]:
-    """Cold copies that are named by no row."""
-    named = {row.cold_key for row in rows.values()}
+def strays(files: Sequence[ColdFile], rows: Mapping[str, ObjectRow], packs: set[str]) -> list[str]:
+    """Cold copies that are named by no row. `packs`: those in which something is."""
+    named = packs | {row.cold_key for row in rows.values()}
     return [file.key for file in files if file.key not in named]

@@ -6,22 +6,25 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import io
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
-from activities.sync.contents import new_cold_key
+from activities.sync.contents import new_cold_key, new_pack_key
 from activities.sync.hot import SMALL_MAX, HotMissing, HotUnavailable
 from schema.errors import FilestoreError
 from schema.events import EventType
 from schema.faults import areach
 from schema.ids import MountId
 from schema.store import objects, project_log, projects, revisions
+from schema.sync.cold_packs import MEMBER_MAX, MEMBERS_MIN, laid_out, member_key, place_of
 from schema.sync.happenings import object_event, state_changed
 from schema.sync.tiers import HAS_HOT, Tier, TierMove
 
@@ -95,8 +98,33 @@ class Tiers:
 
     @activity.defn(name="sync_archive")
     async def archive(self, order: TierOrder) -> TierPage:
-        """What is hot alone gets a cold copy, which is verified before the row says so."""
-        return await self._page(order, Tier.HOT, "archive", self._archive_one)
+        """What is hot alone gets a cold copy, which is verified before the row says so; small ones get one together."""
+        project = await self._project(order)
+        async with self._pool.connection() as connection:
+            rows = await objects.in_tier(connection, project.id, Tier.HOT, PAGE, idle=order.idle)
+        small = [row for row in rows if row.size <= MEMBER_MAX]
+        if len(small) >= MEMBERS_MIN and (packed := await self._archive_pack(project, small)):
+            return await self._ended(order, "archive", packed, len(small) - len(packed))
+        return await self._all(order, project, rows, "archive", self._archive_one)
+
+    async def _archive_pack(self, project: Project, rows: Sequence[ObjectRow]) -> Sequence[ObjectRow]:
+        """Those that have a place in a pack by now."""
+        contents = await self._contents.hot.get_many(project.uuid, [row.sha for row in rows])
+        if len(contents) < MEMBERS_MIN:
+            return []
+        body, starts = laid_out(contents)
+        key, sha = new_pack_key(project), hashlib.sha256(body).hexdigest()
+        await self._contents.put_cold(project, key, io.BytesIO(body), sha, len(body))
+        await areach("sync.archived")
+        if not await self._contents.holds_cold(project, key, sha, len(body)):
+            return []
+        keys = {sha: member_key(key, start) for sha, start in starts.items()}
+        moved = await self._move_many(
+            project, TierMove.ARCHIVED, list(keys), EventType.OBJECT_ARCHIVED, list(keys.values())
+        )
+        if not moved:
+            await self._contents.delete_cold(project, key)
+        return moved
 
     async def _archive_one(self, project: Project, row: ObjectRow) -> bool:
         key = new_cold_key(project, row.sha)
@@ -136,11 +164,17 @@ class Tiers:
                     rows = too_many(rows, hot_bytes(await objects.totals(connection, project.id)) - order.room)
                 shas = [row.sha for row in rows]
                 begun = await objects.move(connection, project.id, TierMove.EVICT, shas, unpinned=not order.pinned)
-        return await self._all(order, project, begun, "evict", self._evict_one)
+        held = await self._contents.read_packed(project, begun)
 
-    async def _evict_one(self, project: Project, row: ObjectRow) -> bool:
+        async def one(project: Project, row: ObjectRow) -> bool:
+            return await self._evict_one(project, row, row.sha in held)
+
+        return await self._all(order, project, begun, "evict", one)
+
+    async def _evict_one(self, project: Project, row: ObjectRow, held: bool) -> bool:
+        """`held`: the pack that it lies in was read a moment ago."""
         assert row.cold_key is not None
-        if not await self._contents.holds_cold(project, row.cold_key, row.sha, row.size):
+        if not held and not await self._contents.holds_cold(project, row.cold_key, row.sha, row.size):
             there = await self._contents.hot.has(project.uuid, {row.sha: row.size})
             if there:
                 await self._move(project, TierMove.EVICT_REFUSED, row)
@@ -163,7 +197,23 @@ class Tiers:
                 if not rows and not order.only:
                     rows = await objects.in_tier(connection, project.id, Tier.COLD, PAGE)
                 begun = await objects.move(connection, project.id, TierMove.REHYDRATE, [row.sha for row in rows])
-        return await self._all(order, project, begun, "rehydrate", self._rehydrate_one)
+        done = await self._rehydrate_packed(project, begun)
+        left = [row for row in begun if row.sha not in done]
+        await self._advance(order, "rehydrate", len(done), sum(row.size for row in begun if row.sha in done))
+        page = await self._all(order, project, left, "rehydrate", self._rehydrate_one)
+        return replace(page, done=page.done + len(done), left=page.left or bool(done))
+
+    async def _rehydrate_packed(self, project: Project, rows: Sequence[ObjectRow]) -> set[str]:
+        """Those of packs, of which each is read once. What fails is tried alone."""
+        try:
+            contents = await self._contents.read_packed(project, rows)
+        except (OSError, FilestoreError):
+            return set()
+        if not contents:
+            return set()
+        await self._contents.hot.put_many(project.uuid, contents)
+        moved = await self._move_many(project, TierMove.REHYDRATED, list(contents), EventType.OBJECT_REHYDRATED)
+        return {row.sha for row in moved}
 
     async def _rehydrate_one(self, project: Project, row: ObjectRow) -> bool:
         try:
@@ -174,8 +224,43 @@ class Tiers:
                 await self._contents.hot.put(project.uuid, row.sha, await self._cold_content(project, row))
         except (OSError, FilestoreError, ValueError):
             await self._move(project, TierMove.REHYDRATE_FAILED, row)
+            await self._ask_for(project, row)
             return False
         return await self._move(project, TierMove.REHYDRATED, row, EventType.OBJECT_REHYDRATED)
+
+    async def _ask_for(self, project: Project, row: ObjectRow) -> None:
+        """What lies in an archive class is brought back from there: `thaw` looks after it."""
+        assert row.cold_key is not None
+        with suppress(OSError, FilestoreError):
+            if not await self._contents.thawed(project, row.cold_key):
+                await self._move(project, TierMove.RESTORE, row)
+
+    @activity.defn(name="sync_thaw")
+    async def thaw(self, order: TierOrder) -> TierPage:
+        """What was asked for, and can be read by now, becomes hot. `failed`: those that take longer."""
+        project = await self._project(order)
+        done, waiting, after = list[ObjectRow](), 0, objects.FIRST
+        while True:
+            async with self._pool.connection() as connection:
+                rows = await objects.in_tier(connection, project.id, Tier.RESTORING, PAGE, after=after)
+            for row in rows:
+                if await self._thaw_one(project, row):
+                    done.append(row)
+                else:
+                    waiting += 1
+            if len(rows) < PAGE:
+                return await self._ended(order, "thaw", done, waiting)
+            after = (rows[-1].last_access, bytes.fromhex(rows[-1].sha))
+
+    async def _thaw_one(self, project: Project, row: ObjectRow) -> bool:
+        try:
+            if row.cold_key is None or not await self._contents.thawed(project, row.cold_key):
+                return False
+        except FileNotFoundError:
+            await self._move(project, TierMove.REHYDRATE_FAILED, row)
+            return True
+        moved = await self._move(project, TierMove.REHYDRATE, row)
+        return moved and await self._rehydrate_one(project, row)
 
     async def _cold_content(self, project: Project, row: ObjectRow) -> bytes:
         return b"".join([piece async for piece in self._contents.read_cold(project, row)])
@@ -232,8 +317,12 @@ class Tiers:
             if row.cold_key is not None:
                 await self._contents.delete_cold(project, row.cold_key)
         await areach("sync.collected")
+        packs = {place.key for row in rows.values() if (place := place_of(row.cold_key or "")).packed}
         async with self._pool.connection() as connection:
             await objects.forget(connection, project.id, list(rows))
+            empty = packs - await objects.live_packs(connection, project.id, packs) if packs else set()
+        for pack in empty:
+            await self._contents.delete_cold(project, pack)
         await self._contents.unsay(project, list(rows))
         stops = await self._advance(order, "collect", len(rows), sum(row.size for row in rows.values()))
         return TierPage(len(rows), 0, len(rows) > 0, stops=stops)
@@ -290,14 +379,6 @@ class Tiers:
         assert project is not None
         return project
 
-    async def _page(
-        self, order: TierOrder, tier: Tier, phase: str, one: Callable[[Project, ObjectRow], Awaitable[bool]]
-    ) -> TierPage:
-        project = await self._project(order)
-        async with self._pool.connection() as connection:
-            rows = await objects.in_tier(connection, project.id, tier, PAGE, idle=order.idle)
-        return await self._all(order, project, rows, phase, one)
-
     async def _all(
         self, order: TierOrder, project: Project, rows: Sequence[ObjectRow], phase: str,
         one: Callable[[Project, ObjectRow], Awaitable[bool]],
@@ -311,27 +392,35 @@ class Tiers:
         results = await asyncio.gather(*(carried(row) for row in rows), return_exceptions=True)
         broken = next((result for result in results if isinstance(result, BaseException)), None)
         done = [row for row, result in zip(rows, results, strict=True) if result is True]
-        stops = await self._advance(order, phase, len(done), sum(row.size for row in done))
-        self._announce()
         if broken is not None and not done:
             raise broken
-        return TierPage(len(done), len(rows) - len(done), bool(done) and len(rows) > 0, stops=stops)
+        return await self._ended(order, phase, done, len(rows) - len(done))
+
+    async def _ended(self, order: TierOrder, phase: str, done: Sequence[ObjectRow], failed: int) -> TierPage:
+        stops = await self._advance(order, phase, len(done), sum(row.size for row in done))
+        self._announce()
+        return TierPage(len(done), failed, bool(done), stops=stops)
 
     async def _move(
         self, project: Project, move: TierMove, row: ObjectRow, told: EventType | None = None, key: str | None = None
     ) -> bool:
+        return bool(await self._move_many(project, move, [row.sha], told, None if key is None else [key]))
+
+    async def _move_many(
+        self, project: Project, move: TierMove, shas: Sequence[str], told: EventType | None = None,
+        keys: Sequence[str] | None = None,
+    ) -> list[ObjectRow]:  # fmt: skip
         async with self._pool.connection() as connection, connection.transaction():
-            keys = None if key is None else [key]
-            moved = await objects.move(
-                connection, project.id, move, [row.sha], cold_keys=keys, verified=key is not None
-            )
+            moved = await objects.move(connection, project.id, move, shas, cold_keys=keys, verified=keys is not None)
             if moved and told is not None:
-                await revisions.tell(connection, project, [object_event(project, told, row.sha, row.size)])
-        if moved:
-            with suppress(HotUnavailable):
-                described = {"size": row.size, "tier": moved[0].tier.value, "cold": {"key": moved[0].cold_key}}
-                await self._contents.hot.describe(project.tenant, {row.sha: described})
-        return bool(moved)
+                events = [object_event(project, told, row.sha, row.size) for row in moved]
+                await revisions.tell(connection, project, events)
+        with suppress(HotUnavailable):
+            described = {
+                row.sha: {"size": row.size, "tier": row.tier.value, "cold": {"key": row.cold_key}} for row in moved
+            }
+            await self._contents.hot.describe(project.tenant, described)
+        return moved
 
     async def _advance(self, order: TierOrder, phase: str, items: int, size: int) -> bool:
         """Whether the job was cancelled."""

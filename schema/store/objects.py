@@ -108,6 +108,12 @@ async def cold_below(connection: Connection, project: int, paths: Sequence[bytes
     return [_row(row) for row in await (await connection.execute(SQL["cold_below"], values)).fetchall()]
 
 
+async def live_packs(connection: Connection, project: int, keys: Iterable[str]) -> set[str]:
+    """Of these packs those in which a content lies that has a row."""
+    rows = await connection.execute(SQL["live_packs"], {"project": project, "keys": list(keys)})
+    return {row["pack"] for row in await rows.fetchall()}
+
+
 async def after(connection: Connection, project: int, sha: bytes, limit: int) -> list[ObjectRow]:
     """All objects, by name."""
     rows = await connection.execute(SQL["after"], {"project": project, "after": sha, "limit": limit})

@@ -115,7 +115,15 @@ class Activities:
     @property
     def _sync(self) -> Sequence[Callable[..., Any]]:
         one = self.tiers
-        pages: list[Callable[..., Any]] = [one.archive, one.evict, one.rehydrate, one.look, one.condemn, one.collect]
+        pages: list[Callable[..., Any]] = [
+            one.archive,
+            one.evict,
+            one.rehydrate,
+            one.look,
+            one.condemn,
+            one.collect,
+            one.thaw,
+        ]
         sweeps: list[Callable[..., Any]] = [self.sweeps.pages, self.sweeps.copies, self.sweeps.purge]
         decides: list[Callable[..., Any]] = [self.decides.overdue, self.decides.decided]
         return [*pages, *sweeps, *decides, one.flush, one.drop_hot, one.step, self.commits.publish]

@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.sync.commit import SyncCommit, commit_id
 
 _ROUNDS = 3
+_FIRST_PAUSE, _LAST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
 _UNDONE = {"deactivate": ("active", ("flushing", "deactivating")), "reactivate": ("active", ("reactivating",))}
 """By job that is cancelled, which state the project has afterwards, and from which ones"""
 
@@ -66,6 +67,7 @@ class ProjectWork:
                 await self._pages(Tiers.evict, job.order, "contents leave the hot store")
             case "promote":
                 await self._pages(Tiers.rehydrate, job.order, "contents become hot")
+                await self._thaw(job.order)
             case "repair":
                 await self._walk(Tiers.look, job.order, "both stores are looked at")
                 await self._pages(Tiers.archive, job.order, "contents get a cold copy")
@@ -84,6 +86,7 @@ class ProjectWork:
             case "reactivate":
                 await self._pages(Tiers.rehydrate, job.order, "contents become hot")
                 await self._step(job.order, "active", ("reactivating",))
+                await self._thaw(job.order)
         return ""
 
     async def _pages(self, one: object, order: TierOrder, summary: str) -> int:
@@ -120,6 +123,22 @@ class ProjectWork:
         if workflow.patched("sweeps"):
             await self._pages(Sweeps.copies, order, "copies that no row knows")
             await self._pages(Sweeps.pages, order, "pages of former manifests")
+
+    async def _thaw(self, order: TierOrder) -> None:
+        """What lies in an archive class takes hours: it is looked at less and less often, until all of it is there."""
+        if not workflow.patched("thaw"):
+            return
+        pause = _FIRST_PAUSE
+        while True:
+            page: TierPage = await workflow.execute_activity_method(
+                Tiers.thaw, order, summary="what comes back from an archive class", **LONG
+            )
+            self._look(page)
+            if not page.failed:
+                return
+            with suppress(TimeoutError):
+                await workflow.wait_condition(lambda: self._stops, timeout=pause, timeout_summary="it takes hours")
+            pause = min(2 * pause, _LAST_PAUSE)
 
     async def _decide(self, order: TierOrder) -> None:
         """What a decision puts back is a commit like every other."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -60,15 +61,22 @@ class LocalCold:
             return False
         return digest.hexdigest() == sha and length == size
 
-    def read(self, key: str) -> Iterator[bytes]:
+    def read(self, key: str, start: int = 0, size: int | None = None) -> Iterator[bytes]:
         folder = self._folder(key)
         try:
             descriptor = os.open(_name(key), OPEN_FILE, dir_fd=folder)
         finally:
             os.close(folder)
         with os.fdopen(descriptor, "rb") as file:
-            while piece := file.read(_PIECE):
+            file.seek(start)
+            left = sys.maxsize if size is None else size
+            while piece := file.read(min(_PIECE, left)):
+                left -= len(piece)
                 yield piece
+
+    def thaw(self, key: str) -> bool:
+        """A disk has no archive classes."""
+        return True
 
     def delete(self, key: str) -> None:
         try:

@@ -26,7 +26,8 @@ BIG = {
 }
 FILL = [
     """INSERT INTO filestore.project_objects (project_id, sha, size_bytes, tier, cold_key, last_access)
-       SELECT %(project)s, sha256(i::text::bytea), i, CASE WHEN i %% 1000 = 0 THEN 'hot' ELSE 'hot_cold' END, 'key',
+       SELECT %(project)s, sha256(i::text::bytea), i, CASE WHEN i %% 1000 = 0 THEN 'hot' ELSE 'hot_cold' END,
+              'p/' || i / 200 || '#' || i,
               now() - i * interval '1 second' FROM generate_series(1, 200000) i""",
     """INSERT INTO filestore.project_paths (project_id, path, parent, kind, sha, size_bytes, mode, revision)
        SELECT %(project)s, (i %% 2000 || '/' || i)::bytea, sha256((i %% 2000)::text::bytea), 'file', sha256(i::text::bytea), i,
@@ -83,6 +84,7 @@ QUERIES: dict[str, tuple[LiteralString, dict[str, Any]]] = {
     "conflicts": (REVISIONS["conflicts"], {"state": "open", "after": 100, "limit": 50}),
     "open_conflicts": (REVISIONS["open_conflicts"], {"ids": [7, 8]}),
     "jobs": (PROJECTS["jobs"], {"before": None, "before_id": None, "limit": 50}),
+    "live_packs": (OBJECTS["live_packs"], {"keys": ["p/1", "p/2"]}),
     "cold_below": (OBJECTS["cold_below"], {"paths": [b"5"], "limit": 200}),
     "overdue_conflicts": (REVISIONS["overdue_conflicts"], {"limit": 200}),
     "count_conflicts": (REVISIONS["count_conflicts"], {}),
