@@ -39,9 +39,11 @@ from activities.ports import Audience, Executors
 from activities.sync.commit import SyncCommits
 from activities.sync.conflicts import DecidesConflicts
 from activities.sync.contents import Contents
-from activities.sync.hot import HotStore, NoHotStore
+from activities.sync.hot import HotStores, NoHotStore
+from activities.sync.nats.accounts import NatsAccounts
 from activities.sync.nats.link import NatsLink
 from activities.sync.nats.store import NatsHot
+from activities.sync.nats.tenants import HotAccounts, OneHot
 from activities.sync.sweeps import Sweeps
 from activities.sync.telling import TellsProjects
 from activities.sync.tiers import Tiers
@@ -157,7 +159,7 @@ def api_parts(settings: Settings) -> ApiParts:
         settings, pool, dispatch, RouteExecutors(served, engine, settings.spool_path, keys), health,
         announce=engine.announce, start=engine.start_workflow, carry=engine.carry,
         wakeups=_wakeups(settings), threads=reads,
-        contents=Contents(pool, hot_store(settings), served, reads),
+        contents=Contents(pool, hot_stores(settings), served, reads),
         vitals=Vitals(pool, engine, dispatch, served, health), keys=keys,
     )  # fmt: skip
     return ApiParts(services, counts, engine, served)
@@ -168,7 +170,7 @@ def worker_parts(settings: Settings) -> WorkerParts:
     served, counts = ServedMounts(settings.host_id, settings.spool_path, keys), ActivityCounts()
     engine = _engine(settings, served, None, keys, [CountedActivities(counts)])
     health = Health(settings, engine.pool, engine, served, budgets.LOOKS.build())
-    telling = TellsProjects(engine.pool, hot_store(settings))
+    telling = TellsProjects(engine.pool, hot_stores(settings))
     return WorkerParts(
         engine, served, WorkerVitals(engine, served, health), telling, counts, sealer(settings, engine.pool)
     )
@@ -211,9 +213,14 @@ def make_connections(settings: Settings, budget: budgets.ConnectionBudget, *, ge
     )
 
 
-def hot_store(settings: Settings) -> HotStore:
-    """Of the loop that uses it first. Without an address projects are cold alone."""
-    return NatsHot(NatsLink(settings.nats_url)) if settings.nats_url else NoHotStore()
+def hot_stores(settings: Settings) -> HotStores:
+    """Of the loop that uses them first. Without an address projects are cold alone."""
+    if not settings.nats_url:
+        return NoHotStore()
+    if not settings.nats_secret:
+        return OneHot(NatsHot(NatsLink(settings.nats_url)))
+    accounts = NatsAccounts(settings.nats_secret.encode(), settings.nats_tenant_bytes)
+    return HotAccounts(settings.nats_url, accounts)
 
 
 @asynccontextmanager
@@ -274,7 +281,7 @@ def _activities(
     # Each mount has threads of its own, and copies have others than steps: a step that hangs or takes long holds up no other mount.
     steps, copies = budgets.STEPS.build(), budgets.COPIES.build()
     finish, publish = Finish(pool, executors, steps), Publish(pool, bus)
-    contents = Contents(pool, hot_store(settings), executors, copies)
+    contents = Contents(pool, hot_stores(settings), executors, copies)
     return Activities(
         Begin(pool, executors, steps, audience, fresh),
         StageCopies(pool, executors, copies),

@@ -78,7 +78,7 @@ class SyncCommits:
 
     async def _archive(self, project: Project, sha: str, size: int) -> None:
         try:
-            content = await self._contents.hot.get(project.uuid, sha, size)
+            content = await self._contents.hot(project).get(project.uuid, sha, size)
         except (HotMissing, HotUnavailable):
             return
         key = new_cold_key(project, sha)
@@ -96,7 +96,7 @@ class SyncCommits:
         if found is None:
             return True
         try:
-            await self._contents.hot.point(found.tenant, found.name, found.uuid, found.revision, found.manifest)
+            await self._contents.hot(found).point(found.tenant, found.name, found.uuid, found.revision, found.manifest)
         except HotUnavailable:
             return False
         async with self._pool.connection() as connection:

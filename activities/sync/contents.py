@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from activities.executors.base import ColdCopies, ColdFile, KeepsCold
 from activities.sync.hot import SMALL_MAX, HotMissing, HotUnavailable
+from activities.sync.traffic import Traffic
 from schema.errors import NotFound, NotSupported
 from schema.events import EventType
 from schema.store import objects, project_sweeps, revisions
@@ -26,7 +27,7 @@ from schema.sync.tiers import HAS_HOT, LIVE, Tier, TierMove
 
 if TYPE_CHECKING:
     from activities.ports import Executors
-    from activities.sync.hot import HotStore
+    from activities.sync.hot import HotStore, HotStores
     from activities.threads import MountThreads
     from schema.store.objects import ObjectRow
     from schema.store.pool import Pool
@@ -34,8 +35,12 @@ if TYPE_CHECKING:
 
 
 class Contents:
-    def __init__(self, pool: Pool, hot: HotStore, executors: Executors, threads: MountThreads) -> None:
-        self.pool, self.hot, self._executors, self._threads = pool, hot, executors, threads
+    def __init__(self, pool: Pool, hots: HotStores, executors: Executors, threads: MountThreads) -> None:
+        self.pool, self.hots, self._executors, self._threads = pool, hots, executors, threads
+        self.traffic = Traffic()
+
+    def hot(self, project: Project) -> HotStore:
+        return self.hots.of(project.tenant)
 
     # -- in ------------------------------------------------------------------------------------------------------------
 
@@ -45,18 +50,20 @@ class Contents:
             return False
         if size <= SMALL_MAX:
             return sha in await self.put_small(project, {sha: await _whole(pieces, sha, size)})
-        if project.strict or not await self.hot.ready():
+        self.traffic.put_bytes += size
+        if project.strict or not await self.hot(project).ready():
             return await self._put_cold_first(project, sha, size, pieces)
-        await self.hot.put_pieces(project.uuid, sha, size, pieces)
+        await self.hot(project).put_pieces(project.uuid, sha, size, pieces)
         return await self._record(project, {sha: size}) == {sha}
 
     async def put_small(self, project: Project, contents: Mapping[str, bytes]) -> set[str]:
         """Those that are new. Each is what its name says."""
         sizes = {sha: len(content) for sha, content in contents.items()}
+        self.traffic.put_bytes += sum(sizes.values())
         if project.strict:
             return await self._put_small_cold(project, contents)
         try:
-            await self.hot.put_many(project.uuid, contents)
+            await self.hot(project).put_many(project.uuid, contents)
         except HotUnavailable:
             return await self._put_small_cold(project, contents)
         return await self._record(project, sizes)
@@ -119,9 +126,10 @@ class Contents:
         if row.tier in HAS_HOT or row.tier in (Tier.EVICTING, Tier.REHYDRATING, Tier.CONDEMNED):
             sent = False
             try:
-                async for piece in self.hot.pieces(project.uuid, row.sha, row.size):
+                async for piece in self.hot(project).pieces(project.uuid, row.sha, row.size):
                     sent = True
                     yield piece
+                self.traffic.was_read("hot", row.size)
                 return
             except (HotMissing, HotUnavailable):
                 if sent or row.cold_key is None:
@@ -130,6 +138,7 @@ class Contents:
             raise NotFound("No store has this object now.", sha=row.sha)
         async for piece in self.read_cold(project, row):
             yield piece
+        self.traffic.was_read("cold", row.size)
 
     async def small(self, project: Project, shas: Iterable[str]) -> dict[str, bytes]:
         """Of these small contents those that can be had now."""
@@ -138,14 +147,17 @@ class Contents:
             rows = await objects.known(connection, project.id, wanted)
             await objects.touch(connection, project.id, rows)
         try:
-            found = dict(await self.hot.get_many(project.uuid, rows))
+            found = dict(await self.hot(project).get_many(project.uuid, rows))
         except HotUnavailable:
             found = {}
+        self.traffic.was_read("hot", sum(map(len, found.values())), len(found))
         left = {sha: row for sha, row in rows.items() if sha not in found and row.cold_key is not None}
         found |= await self.read_packed(project, left.values())
         for sha, row in left.items():
             if sha not in found and row.size <= SMALL_MAX:
                 found[sha] = b"".join([piece async for piece in self.read_cold(project, row)])
+        cold = [len(found[sha]) for sha in left if sha in found]
+        self.traffic.was_read("cold", sum(cold), len(cold))
         return found
 
     async def read_cold(self, project: Project, row: ObjectRow) -> AsyncGenerator[bytes]:
@@ -164,7 +176,7 @@ class Contents:
         async with self.pool.connection() as connection:
             elsewhere = await project_sweeps.said_elsewhere(connection, project.tenant, project.id, shas)
         with suppress(HotUnavailable):
-            await self.hot.unsay(project.tenant, [sha for sha in shas if sha not in elsewhere])
+            await self.hot(project).unsay(project.tenant, [sha for sha in shas if sha not in elsewhere])
 
     # -- the cold store ------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,10 @@ What does not answer raises HotUnavailable; the caller goes on without it: conte
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+from schema.errors import NotSupported
 
 SMALL_MAX = 256 * 1024
 """Up to so many bytes a content is one message"""
@@ -98,8 +101,38 @@ class HotStore(Protocol):
     async def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class HotReader:
+    """Who reads one project in the hot store itself. `credentials`: as NATS' own programs read them. `inbox`: the prefix of where
+    answers have to come. `streams`, `subjects`: all that may be asked for, and heard."""
+
+    url: str
+    credentials: str
+    inbox: str
+    streams: tuple[str, ...]
+    subjects: tuple[str, ...]
+
+
+class HotStores(Protocol):
+    """By tenant."""
+
+    def of(self, tenant: str) -> HotStore: ...
+
+    def reader(self, tenant: str, name: str, project: str, seconds: float) -> HotReader:
+        """Raises NotSupported where the hot store keeps tenants apart by their subjects alone."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class NoHotStore:
-    """`HotStore` where there is none."""
+    """`HotStore` where there is none, for all tenants."""
+
+    def of(self, tenant: str) -> HotStore:
+        return self
+
+    def reader(self, tenant: str, name: str, project: str, seconds: float) -> HotReader:
+        raise NotSupported("This service has no hot store.")
 
     async def ready(self) -> bool:
         return False

@@ -79,7 +79,7 @@ class Sweeps:
         assert project is not None
         done = await self._sweep_cold(project, order.idle)
         with suppress(HotUnavailable):
-            done += await self._contents.hot.sweep(project.uuid, order.idle)
+            done += await self._contents.hot(project).sweep(project.uuid, order.idle)
             done += await self._adopt(project)
         return TierPage(done, 0, False)
 
@@ -100,7 +100,7 @@ class Sweeps:
 
     async def _adopt(self, project: Project) -> int:
         done = 0
-        async with aclosing(self._contents.hot.listed(project.uuid)) as pages:  # type: ignore[type-var]
+        async with aclosing(self._contents.hot(project).listed(project.uuid)) as pages:  # type: ignore[type-var]
             async for page in pages:
                 shas = sorted(page)
                 for start in range(0, len(shas), PAGE):
@@ -111,7 +111,7 @@ class Sweeps:
         async with self._pool.connection() as connection:
             known = await objects.known(connection, project.id, shas)
         unknown = [sha for sha in shas if sha not in known]
-        sizes = await self._contents.hot.sizes(project.uuid, unknown) if unknown else {}
+        sizes = await self._contents.hot(project).sizes(project.uuid, unknown) if unknown else {}
         async with self._pool.connection() as connection:
             return len(await objects.put_hot(connection, project.id, sizes))
 
@@ -122,8 +122,8 @@ class Sweeps:
             project = await projects.of_id(connection, order.project)
             if project is None or not await project_sweeps.due_for_purge(connection, order.project):
                 return TierPage(0, 0, False)
-        await self._contents.hot.drop(project.uuid)
-        await self._contents.hot.forget(project.tenant, project.name, project.uuid)
+        await self._contents.hot(project).drop(project.uuid)
+        await self._contents.hot(project).forget(project.tenant, project.name, project.uuid)
         done = 0
         async with aclosing(self._contents.cold_files(project)) as pages:
             async for page in pages:

@@ -109,7 +109,7 @@ class Tiers:
 
     async def _archive_pack(self, project: Project, rows: Sequence[ObjectRow]) -> Sequence[ObjectRow]:
         """Those that have a place in a pack by now."""
-        contents = await self._contents.hot.get_many(project.uuid, [row.sha for row in rows])
+        contents = await self._contents.hot(project).get_many(project.uuid, [row.sha for row in rows])
         if len(contents) < MEMBERS_MIN:
             return []
         body, starts = laid_out(contents)
@@ -175,11 +175,11 @@ class Tiers:
         """`held`: the pack that it lies in was read a moment ago."""
         assert row.cold_key is not None
         if not held and not await self._contents.holds_cold(project, row.cold_key, row.sha, row.size):
-            there = await self._contents.hot.has(project.uuid, {row.sha: row.size})
+            there = await self._contents.hot(project).has(project.uuid, {row.sha: row.size})
             if there:
                 await self._move(project, TierMove.EVICT_REFUSED, row)
             return False
-        await self._contents.hot.delete(project.uuid, row.sha, row.size)
+        await self._contents.hot(project).delete(project.uuid, row.sha, row.size)
         await areach("sync.evicted")
         return await self._move(project, TierMove.EVICTED, row, EventType.OBJECT_EVICTED)
 
@@ -211,7 +211,7 @@ class Tiers:
             return set()
         if not contents:
             return set()
-        await self._contents.hot.put_many(project.uuid, contents)
+        await self._contents.hot(project).put_many(project.uuid, contents)
         moved = await self._move_many(project, TierMove.REHYDRATED, list(contents), EventType.OBJECT_REHYDRATED)
         return {row.sha for row in moved}
 
@@ -219,9 +219,9 @@ class Tiers:
         try:
             if row.size > SMALL_MAX:
                 pieces = self._contents.read_cold(project, row)
-                await self._contents.hot.put_pieces(project.uuid, row.sha, row.size, pieces)
+                await self._contents.hot(project).put_pieces(project.uuid, row.sha, row.size, pieces)
             else:
-                await self._contents.hot.put(project.uuid, row.sha, await self._cold_content(project, row))
+                await self._contents.hot(project).put(project.uuid, row.sha, await self._cold_content(project, row))
         except (OSError, FilestoreError, ValueError):
             await self._move(project, TierMove.REHYDRATE_FAILED, row)
             await self._ask_for(project, row)
@@ -275,7 +275,9 @@ class Tiers:
         async with self._pool.connection() as connection:
             rows = await objects.after(connection, project.id, after, PAGE)
         hot = [row for row in rows if row.tier in (Tier.HOT, Tier.HOT_COLD)]
-        there = await self._contents.hot.has(project.uuid, {row.sha: row.size for row in hot}) if hot else set()
+        there = (
+            await self._contents.hot(project).has(project.uuid, {row.sha: row.size for row in hot}) if hot else set()
+        )
         failed = 0
         for row in hot:
             if row.sha not in there:
@@ -313,7 +315,7 @@ class Tiers:
                 begun = await objects.begin_delete(connection, project.id, found, order.idle)
             rows = await objects.known(connection, project.id, begun)
         for row in rows.values():
-            await self._contents.hot.delete(project.uuid, row.sha, row.size)
+            await self._contents.hot(project).delete(project.uuid, row.sha, row.size)
             if row.cold_key is not None:
                 await self._contents.delete_cold(project, row.cold_key)
         await areach("sync.collected")
@@ -351,7 +353,7 @@ class Tiers:
             totals = await objects.totals(connection, project.id)
         if any(tier in totals for tier in (Tier.HOT, Tier.HOT_COLD, Tier.EVICTING)):
             return False
-        await self._contents.hot.drop(project.uuid)
+        await self._contents.hot(project).drop(project.uuid)
         return True
 
     @activity.defn(name="sync_step")
@@ -419,7 +421,7 @@ class Tiers:
             described = {
                 row.sha: {"size": row.size, "tier": row.tier.value, "cold": {"key": row.cold_key}} for row in moved
             }
-            await self._contents.hot.describe(project.tenant, described)
+            await self._contents.hot(project).describe(project.tenant, described)
         return moved
 
     async def _advance(self, order: TierOrder, phase: str, items: int, size: int) -> bool:
@@ -446,5 +448,5 @@ def too_many(rows: Sequence[ObjectRow], over: int) -> list[ObjectRow]:
 
 
 async def _hot_pieces(contents: Contents, project: Project, row: ObjectRow) -> AsyncGenerator[bytes]:
-    async for piece in contents.hot.pieces(project.uuid, row.sha, row.size):
+    async for piece in contents.hot(project).pieces(project.uuid, row.sha, row.size):
         yield piece

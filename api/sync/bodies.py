@@ -66,6 +66,10 @@ class BeatBody(JsonBody):
     problem: Short | None = None
 
 
+class CredentialsBody(JsonBody):
+    seconds: Annotated[float, Field(ge=60, le=86400)] = 3600.0
+
+
 class IntentBody(JsonBody):
     shas: Annotated[list[Sha], Field(max_length=10_000)]
 

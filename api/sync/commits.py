@@ -144,7 +144,7 @@ async def changes(request: Request) -> Response:
         left = end - monotonic()
         if rows or left <= 0 or head is None or head.state != project.state or await request.is_disconnected():
             break
-        await news_of(request).wait(project.uuid, left)
+        await news_of(request).wait(project.tenant, project.uuid, left)
     assert head is not None
     following = query.since
     if rows:
@@ -160,7 +160,7 @@ def news_of(request: Request) -> ProjectNews:
     state = request.scope["app"].state
     if getattr(state, "project_news", None) is None:
         contents = front_of(request).services.contents
-        state.project_news = ProjectNews(contents.hot if contents is not None else NoHotStore())
+        state.project_news = ProjectNews(contents.hots if contents is not None else NoHotStore())
     news: ProjectNews = state.project_news
     return news
 

@@ -67,6 +67,17 @@ class BeatAnswer(Shape):
     """Contents that both stores have lost: a node that has one puts it"""
 
 
+class HotCredentials(Shape):
+    url: str
+    credentials: str
+    inbox: str
+    """The prefix of where answers have to come"""
+    streams: list[str]
+    """What may be asked for below `$JS.API.DIRECT.GET.`"""
+    subjects: list[str]
+    expires_at: datetime
+
+
 class Needed(Shape):
     needed: list[str]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import psycopg
 
-from activities.sync.nats.link import NatsLink
 from activities.sync.nats.store import NatsHot
 from tests.fix_service import MountOfTest, Service, until
+from tests.sync.nats_server import link_to
 from tests.sync.test_projects import ProjectOfTest, sha_of
 
 LARGE = b"large" * 200_000
@@ -163,7 +163,7 @@ def plant_strays(service: Service, project: ProjectOfTest, copy: Path) -> Path:
     stray.write_bytes(b"stray")
 
     async def put() -> None:
-        hot = NatsHot(NatsLink(service.stack.env["NATS_URL"]))
+        hot = NatsHot(link_to(service.stack))
         await hot.put(project.shown()["id"], sha_of(b"unknown"), b"unknown")
         await hot.close()
 

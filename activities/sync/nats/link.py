@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -16,6 +17,8 @@ from activities.sync.hot import HotUnavailable
 if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
+
+    from activities.sync.nats.accounts import NatsUser
 
 CONNECT_SECONDS = 2.0
 ACK_SECONDS = 5.0
@@ -42,8 +45,12 @@ class NoStream(HotUnavailable):
 class NatsLink:
     """It belongs to the loop that first uses it."""
 
-    def __init__(self, url: str, name: str = "filestore") -> None:
-        self._url, self._name = url, name
+    def __init__(
+        self, url: str, name: str = "filestore", *, user: Callable[[], NatsUser] | None = None,
+        introduce: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
+        """`user`: as whom it comes, where the server asks. `introduce`: called where it does not know that one's account."""
+        self._url, self._name, self._user, self._introduce = url, name, user, introduce
         self._client: Client | None = None
         self._guard = asyncio.Lock()
         self._failed_at = float("-inf")
@@ -71,13 +78,7 @@ class NatsLink:
     async def _connected(self) -> Client:
         await self._drop()
         try:
-            client = await asyncio.wait_for(
-                nats.connect(
-                    self._url, name=self._name, allow_reconnect=False, connect_timeout=CONNECT_SECONDS, error_cb=_ignore,
-                    closed_cb=self._lost, pending_size=32 << 20,
-                ),
-                2 * CONNECT_SECONDS,
-            )  # fmt: skip
+            client = await self._admitted()
             self._inbox = client.new_inbox()
             await client.subscribe(f"{self._inbox}.*", cb=self._acknowledged)
             for subject, heard in self._listeners:
@@ -85,6 +86,25 @@ class NatsLink:
         except (OSError, TimeoutError, nats.errors.Error) as error:
             raise HotUnavailable from error
         return client
+
+    async def _admitted(self) -> Client:
+        try:
+            return await self._opened()
+        except nats.errors.Error as error:
+            if self._introduce is None or "authorization" not in str(error).lower():
+                raise
+            await self._introduce()
+            return await self._opened()
+
+    async def _opened(self) -> Client:
+        user = {} if self._user is None else presented(self._user())
+        return await asyncio.wait_for(
+            nats.connect(
+                self._url, name=self._name, allow_reconnect=False, connect_timeout=CONNECT_SECONDS, error_cb=_ignore,
+                closed_cb=self._lost, pending_size=32 << 20, **user,
+            ),
+            2 * CONNECT_SECONDS,
+        )  # fmt: skip
 
     async def _drop(self) -> None:
         client, self._client = self._client, None
@@ -194,6 +214,15 @@ class NatsLink:
 
     async def close(self) -> None:
         await self._drop()
+
+
+def presented(user: NatsUser) -> dict[str, Any]:
+    """How a user shows who it is, as options of a connection."""
+
+    def signed(nonce: str) -> bytes:
+        return base64.b64encode(user.key.sign(nonce.encode()))
+
+    return {"user_jwt_cb": lambda: user.token.encode(), "signature_cb": signed, "inbox_prefix": user.inbox.encode()}
 
 
 def _checked(message: Msg) -> Any:

@@ -314,8 +314,7 @@ class NatsHot:
                 raise HotUnavailable from refusal
 
     async def _index(self, tenant: str) -> tuple[str, str]:
-        """The bucket `fs.index` of a tenant: a bucket's name has no dots."""
-        bucket = "fs_index" if tenant == "main" else f"fs_index_{_encoded(tenant)}"
+        bucket = _index_of(tenant)
         await self._make(
             f"KV_{bucket}",
             [f"$KV.{bucket}.>"],
@@ -431,6 +430,18 @@ async def _gathered(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 async def _cut(content: bytes) -> AsyncIterator[bytes]:
     yield content
+
+
+def readable(tenant: str, name: str, project: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a reader of one project may ask for directly, and hear: its contents, its pointer, its bell."""
+    small, large, index = _small(project), f"OBJ_{_large(project)}", _index_of(tenant)
+    pointer = f"KV_{index}.$KV.{index}.projects/{_encoded(name)}/current"
+    return (small, f"{small}.>", large, f"{large}.>", pointer), (f"fs.commits.{project}",)
+
+
+def _index_of(tenant: str) -> str:
+    """The bucket `fs.index` of a tenant: a bucket's name has no dots."""
+    return "fs_index" if tenant == "main" else f"fs_index_{_encoded(tenant)}"
 
 
 def _small(project: str) -> str:

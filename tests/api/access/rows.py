@@ -422,6 +422,7 @@ ROWS: Mapping[str, MatrixRow] = {
         ),
         MatrixRow("operate", "mount", lambda subject: {"json": {}}),
     ),
+    "createProjectCredentials": MatrixRow("read", "mount", _json()),
     "getObjects": MatrixRow("read", "mount", _json(shas=[])),
     "updateProject": MatrixRow("mounts", "mount", lambda subject: {"json": {}}),
     "deleteProject": MatrixRow("mounts", "mount"),

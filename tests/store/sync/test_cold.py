@@ -13,6 +13,7 @@ from activities.executors.base import ColdCopies, ColdFile
 from activities.executors.local.executor import LocalExecutor
 from activities.sync.contents import Contents
 from activities.sync.nats.store import NatsHot
+from activities.sync.nats.tenants import OneHot
 from activities.sync.tiers import TierOrder, TierPage, Tiers
 from activities.threads import MountThreads
 from schema.store import objects
@@ -58,7 +59,7 @@ class ArchiveOfTest:
 class ProjectOnDisk:
     def __init__(self, pool: Pool, hot: NatsHot, folder: Path) -> None:
         self.archive, self.folder = ArchiveOfTest(LocalExecutor.register(str(folder), MOUNT).cold()), folder
-        self.contents = Contents(pool, hot, cast(Any, self), MountThreads("cold", 2))
+        self.contents = Contents(pool, OneHot(hot), cast(Any, self), MountThreads("cold", 2))
         self.tiers, self.pool = Tiers(self.contents, lambda: None), pool
         self.project: Project = cast(Any, None)
 

@@ -9,7 +9,7 @@ from activities.sync.contents import Contents
 from activities.sync.hot import NoHotStore
 from activities.sync.sweeps import Sweeps
 from activities.sync.tiers import TierOrder
-from schema.store import objects, project_due, project_log, project_sweeps, projects, revisions
+from schema.store import objects, project_due, project_log, project_numbers, project_sweeps, projects, revisions
 from schema.store.pool import Pool
 from schema.store.projects import Project
 from schema.sync.manifests import PageMissing, walk
@@ -128,3 +128,20 @@ async def test_what_is_due_is_asked_with_one_question(connection: Connection) ->
     assert (due[idle.id].crowded, due[idle.id].undecided) == (False, False)
     assert await project_log.count_conflicts(connection, warm.id) == 1
     assert due[idle.id].jobs == [{"id": job, "kind": "repair", "options": {"idle": 5}}]
+
+
+async def test_the_numbers_of_projects_say_what_waits(connection: Connection) -> None:
+    project = await make_project(connection, await mount_of_test(connection))
+    await have(connection, project, "one", "two")
+    await send(connection, project, put("f", "one"), node="n1")
+    await send(connection, project, put("f", "two"), node="n2")
+    for node, revision, waiting in (("n1", 2, 3), ("n2", 0, 4), ("gone", 0, 9)):
+        await projects.attach(connection, project.id, node, "host", "/folder")
+        await projects.beat(connection, project.id, node, revision, waiting, None)
+    await projects.detach(connection, project.id, "gone")
+    await objects.move(connection, project.id, TierMove.HOT_LOST, [sha_of("one")])
+    (found,) = [one for one in await project_numbers.numbers(connection) if one.name == project.name]
+    assert found == project_numbers.NumbersOfProject(
+        "main", project.name, revision=2, untold=2, files=1, bytes=3, conflicts=1, unarchived=1, missing=1, lag=2, waiting=7,
+        silent=0,
+    )  # fmt: skip

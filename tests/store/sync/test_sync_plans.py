@@ -88,6 +88,7 @@ QUERIES: dict[str, tuple[LiteralString, dict[str, Any]]] = {
     "cold_below": (OBJECTS["cold_below"], {"paths": [b"5"], "limit": 200}),
     "overdue_conflicts": (REVISIONS["overdue_conflicts"], {"limit": 200}),
     "count_conflicts": (REVISIONS["count_conflicts"], {}),
+    "numbers": (load("project_numbers")["numbers"], {"most": 10_000, "projects": 500}),
     "due": (DUE["due"], {"mounts": [1, 2]}),
     "kept_from": (SWEEPS["kept_from"], {}),
     "old_pages": (SWEEPS["old_pages"], {"after": b"\1", "revision": 100_000, "limit": 500}),
