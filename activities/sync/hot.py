@@ -94,6 +94,10 @@ class HotStore(Protocol):
         """An event, once for each id."""
         ...
 
+    async def bell(self, project: str) -> None:
+        """Those that listen look at the record."""
+        ...
+
     async def ring(self, heard: Callable[[str], None]) -> None:
         """From now on `heard` is called with the uuid of each project that has a new revision. What is missed is not told again."""
         ...
@@ -188,6 +192,9 @@ class NoHotStore:
         raise HotUnavailable
 
     async def tell(self, subject: str, id: str, event: Mapping[str, Any]) -> None:
+        raise HotUnavailable
+
+    async def bell(self, project: str) -> None:
         raise HotUnavailable
 
     async def ring(self, heard: Callable[[str], None]) -> None:

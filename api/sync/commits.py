@@ -83,7 +83,7 @@ async def commit(request: Request) -> Response:
         except CommitRefused as refused:
             raise errors.IdempotencyConflict() from refused
     if outcome is None:
-        ref = CommitRef(project.mount, project.id, batch)
+        ref = CommitRef(project.mount, project.id, batch, project.tenant, project.uuid)
         end = await front.services.carry(carry_out, ref=ref, node=body.node)
         if end.code:
             raise _refusal(end.code, end.outcome)

@@ -70,7 +70,8 @@ async def decide(request: Request) -> Response:
         offered = ChangeBatch(batch, INBOX, principal.name, batch.encode(), None, changes)
         async with front.services.pool.connection() as connection:
             await revisions.offer(connection, project.id, offered)
-        end = await front.services.carry(carry_out, ref=CommitRef(project.mount, project.id, batch), node=INBOX)
+        ref = CommitRef(project.mount, project.id, batch, project.tenant, project.uuid)
+        end = await front.services.carry(carry_out, ref=ref, node=INBOX)
         if end.code:
             raise Unavailable("The chosen contents could not be committed. Decide again.", code=end.code)
         news_of(request).rang(project.uuid)

@@ -332,6 +332,10 @@ class NatsHot:
             _EVENTS, lambda: self._link.publish(subject, json.dumps(event).encode(), {"Nats-Msg-Id": id})
         )
 
+    async def bell(self, project: str) -> None:
+        client = await self._link.client()
+        await client.publish(f"fs.commits.{project}", b"")
+
     async def ring(self, heard: Callable[[str], None]) -> None:
         async def rang(message: Msg) -> None:
             heard(message.subject.rpartition(".")[2])
