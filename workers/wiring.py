@@ -36,17 +36,13 @@ from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
 from activities.operations.verify import VerifyFiles
 from activities.ports import Audience, Executors
-from activities.sync.commit import SyncCommits
-from activities.sync.conflicts import DecidesConflicts
 from activities.sync.contents import Contents
 from activities.sync.hot import HotStores, NoHotStore
 from activities.sync.nats.accounts import NatsAccounts
 from activities.sync.nats.link import NatsLink
 from activities.sync.nats.store import NatsHot
 from activities.sync.nats.tenants import HotAccounts, OneHot
-from activities.sync.sweeps import Sweeps
 from activities.sync.telling import TellsProjects
-from activities.sync.tiers import Tiers
 from activities.upkeep.archive import Archive
 from activities.upkeep.archive_places import open_place
 from activities.upkeep.recompute import Recomputes
@@ -65,6 +61,7 @@ from workers.buses.redis import EventsStream, InlineBus, RedisBus, RedisWakeups
 from workers.engine.audience import LogAudience
 from workers.engine.engine import Engine
 from workers.engine.health import Health
+from workers.engine.project_activities import project_activities
 from workers.engine.queues import Activities
 from workers.engine.served import ServedMounts
 from workers.engine.vitals import Vitals, WorkerVitals
@@ -311,10 +308,7 @@ def _activities(
         Jobs(pool, publish.announce),
         Heal(pool, executors, copies),
         Scrub(pool, executors, copies, publish.announce),
-        SyncCommits(contents, publish.announce),
-        Tiers(contents, publish.announce),
-        Sweeps(contents),
-        DecidesConflicts(pool),
+        project_activities(contents, publish.announce),
     )
 
 

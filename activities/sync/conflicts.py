@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.sync.commit import CommitRef
-from activities.sync.tiers import TierOrder
+from activities.sync.pages import TierOrder
 from schema.ids import MountId
 from schema.store import project_log, projects, revisions
 from schema.store.revisions import ChangeBatch

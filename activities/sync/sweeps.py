@@ -14,7 +14,7 @@ from temporalio import activity
 
 from activities.sync.contents import sha_in
 from activities.sync.hot import HotUnavailable
-from activities.sync.tiers import TierOrder, TierPage
+from activities.sync.pages import TierOrder, TierPage
 from schema.faults import areach
 from schema.store import objects, project_sweeps, projects, revisions
 from schema.sync.manifests import empty_root, pages_below

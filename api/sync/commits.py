@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from activities.sync.commit import CommitRef
 from activities.sync.hot import NoHotStore
-from activities.sync.tiers import TierOrder
+from activities.sync.pages import TierOrder
 from api.http import openapi
 from api.http.body import read_text
 from api.http.fields import read_query

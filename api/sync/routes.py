@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from activities.sync.tiers import TierOrder
+from activities.sync.pages import TierOrder
 from api.access.admission import admit
 from api.http import openapi
 from api.http.body import read_json

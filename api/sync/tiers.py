@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from activities.sync.tiers import order_of
+from activities.sync.pages import order_of
 from api.http import openapi
 from api.http.body import read_json
 from api.http.fields import read_query

@@ -28,16 +28,13 @@ from activities.operations.plan import PlanItems
 from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
 from activities.operations.verify import VerifyFiles
-from activities.sync.commit import SyncCommits
-from activities.sync.conflicts import DecidesConflicts
-from activities.sync.sweeps import Sweeps
-from activities.sync.tiers import Tiers
 from activities.upkeep.archive import Archive
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
 from schema.ids import MountId
 from schema.settings import Settings
+from workers.engine.project_activities import ProjectActivities
 from workers.process.beats import EVERY_SECONDS, Beats
 from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
@@ -87,10 +84,7 @@ class Activities:
     jobs: Jobs
     heal: Heal
     scrub: Scrub
-    commits: SyncCommits
-    tiers: Tiers
-    sweeps: Sweeps
-    decides: DecidesConflicts
+    projects: ProjectActivities
     interceptors: Sequence[Interceptor] = (Beats(),)
     """Interceptors around each activity"""
 
@@ -110,23 +104,7 @@ class Activities:
             self.forgets.forget,
             self.retain.retain,
         ]
-        return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift, *self._sync]
-
-    @property
-    def _sync(self) -> Sequence[Callable[..., Any]]:
-        one = self.tiers
-        pages: list[Callable[..., Any]] = [
-            one.archive,
-            one.evict,
-            one.rehydrate,
-            one.look,
-            one.condemn,
-            one.collect,
-            one.thaw,
-        ]
-        sweeps: list[Callable[..., Any]] = [self.sweeps.pages, self.sweeps.copies, self.sweeps.purge]
-        decides: list[Callable[..., Any]] = [self.decides.overdue, self.decides.decided]
-        return [*pages, *sweeps, *decides, one.flush, one.drop_hot, one.step, self.commits.publish]
+        return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift, *self.projects.bulk]
 
     @property
     def _drift(self) -> Sequence[Callable[..., Any]]:
@@ -141,7 +119,7 @@ def mutation_worker(settings: Settings, client: Client, mount: MountId, activiti
         client,
         task_queue=mutation_queue(mount),
         workflows=[RunCommands, SyncCommit],
-        activities=[*activities.brief, activities.commits.commit, activities.commits.publish],
+        activities=[*activities.brief, *activities.projects.brief],
         no_remote_activities=True,
         max_concurrent_workflow_task_polls=2,
         **_common(settings, activities),

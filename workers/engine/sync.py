@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from temporalio.client import Client
 
-from activities.sync.tiers import TierOrder, order_of
+from activities.sync.pages import TierOrder, order_of
 from schema.store import project_due
 from workflows.sync.start import tell_hot, work
 from workflows.sync.tiers import ProjectJob

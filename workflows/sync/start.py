@@ -7,7 +7,7 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes, Workfl
 from temporalio.service import RPCError
 
 from activities.sync.commit import CommitEnd, CommitRef
-from activities.sync.tiers import TierOrder
+from activities.sync.pages import TierOrder
 from schema.ids import MountId
 from workflows.commands.attributes import FS_MOUNT
 from workflows.queues import bulk_queue, mutation_queue

@@ -8,10 +8,14 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.sync.collect import Collects
     from activities.sync.commit import CommitEnd, SyncCommits
     from activities.sync.conflicts import DecidesConflicts, OverdueConflicts
+    from activities.sync.pages import ProjectStep, TierOrder, TierPage
+    from activities.sync.rehydrate import Rehydrates
+    from activities.sync.steps import ProjectSteps
     from activities.sync.sweeps import Sweeps
-    from activities.sync.tiers import ProjectStep, TierOrder, TierPage, Tiers
+    from activities.sync.tiers import Tiers
     from schema.sync.happenings import INBOX
     from workflows.policies import LONG
     from workflows.queues import mutation_queue
@@ -66,7 +70,7 @@ class ProjectWork:
             case "evict":
                 await self._pages(Tiers.evict, job.order, "contents leave the hot store")
             case "promote":
-                await self._pages(Tiers.rehydrate, job.order, "contents become hot")
+                await self._pages(Rehydrates.rehydrate, job.order, "contents become hot")
                 await self._thaw(job.order)
             case "repair":
                 await self._walk(Tiers.look, job.order, "both stores are looked at")
@@ -84,7 +88,7 @@ class ProjectWork:
             case "deactivate":
                 return await self._deactivate(job.order)
             case "reactivate":
-                await self._pages(Tiers.rehydrate, job.order, "contents become hot")
+                await self._pages(Rehydrates.rehydrate, job.order, "contents become hot")
                 await self._step(job.order, "active", ("reactivating",))
                 await self._thaw(job.order)
         return ""
@@ -112,14 +116,14 @@ class ProjectWork:
             order = replace(order, after=page.last)
 
     async def _collect(self, job: ProjectJob) -> None:
-        await self._walk(Tiers.condemn, job.order, "what nothing refers to")
+        await self._walk(Collects.condemn, job.order, "what nothing refers to")
         with suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: self._stops, timeout=timedelta(seconds=job.grace), timeout_summary="a commit may still need it"
             )
             raise _JobStops
         order = replace(job.order, idle=job.grace)
-        await self._pages(Tiers.collect, order, "what is still not needed is deleted")
+        await self._pages(Collects.collect, order, "what is still not needed is deleted")
         if workflow.patched("sweeps"):
             await self._pages(Sweeps.copies, order, "copies that no row knows")
             await self._pages(Sweeps.pages, order, "pages of former manifests")
@@ -131,7 +135,7 @@ class ProjectWork:
         pause = _FIRST_PAUSE
         while True:
             page: TierPage = await workflow.execute_activity_method(
-                Tiers.thaw, order, summary="what comes back from an archive class", **LONG
+                Rehydrates.thaw, order, summary="what comes back from an archive class", **LONG
             )
             self._look(page)
             if not page.failed:
@@ -165,13 +169,15 @@ class ProjectWork:
         """All is archived and verified before anything hot goes; where that can not be, the project is active as before."""
         order = replace(order, pinned=True)
         if workflow.patched("flush"):
-            await workflow.execute_activity_method(Tiers.flush, order, summary="nodes commit what they have", **LONG)
+            await workflow.execute_activity_method(
+                ProjectSteps.flush, order, summary="nodes commit what they have", **LONG
+            )
             await self._step(order, "deactivating", ("flushing",))
         for _ in range(_ROUNDS):
             await self._pages(Tiers.archive, order, "contents get a cold copy")
             await self._pages(Tiers.evict, order, "each cold copy is looked at, then the hot one goes")
             gone: bool = await workflow.execute_activity_method(
-                Tiers.drop_hot, order, summary="nothing needs the hot store any more", **LONG
+                ProjectSteps.drop_hot, order, summary="nothing needs the hot store any more", **LONG
             )
             if gone:
                 await self._step(order, "inactive", ("deactivating",))
@@ -184,4 +190,4 @@ class ProjectWork:
         cancelled: bool = False,
     ) -> None:  # fmt: skip
         step = ProjectStep(order.mount, order.project, order.job if ends else "", state, froms, problem, cancelled)
-        await workflow.execute_activity_method(Tiers.step, step, summary=state or "say how it ended", **LONG)
+        await workflow.execute_activity_method(ProjectSteps.step, step, summary=state or "say how it ended", **LONG)

@@ -11,10 +11,13 @@ import pytest
 
 from activities.executors.base import ColdCopies, ColdFile
 from activities.executors.local.executor import LocalExecutor
+from activities.sync.collect import Collects
 from activities.sync.contents import Contents
 from activities.sync.nats.store import NatsHot
 from activities.sync.nats.tenants import OneHot
-from activities.sync.tiers import TierOrder, TierPage, Tiers
+from activities.sync.pages import TierOrder, TierPage, TierPages
+from activities.sync.rehydrate import Rehydrates
+from activities.sync.tiers import Tiers
 from activities.threads import MountThreads
 from schema.store import objects
 from schema.store.pool import Pool
@@ -60,7 +63,8 @@ class ProjectOnDisk:
     def __init__(self, pool: Pool, hot: NatsHot, folder: Path) -> None:
         self.archive, self.folder = ArchiveOfTest(LocalExecutor.register(str(folder), MOUNT).cold()), folder
         self.contents = Contents(pool, OneHot(hot), cast(Any, self), MountThreads("cold", 2))
-        self.tiers, self.pool = Tiers(self.contents, lambda: None), pool
+        pages = TierPages(self.contents, lambda: None)
+        self.tiers, self.rehydrates, self.collects, self.pool = Tiers(pages), Rehydrates(pages), Collects(pages), pool
         self.project: Project = cast(Any, None)
 
     def of(self, mount: int) -> "ProjectOnDisk":
@@ -113,14 +117,14 @@ async def test_small_contents_lie_together_and_are_read_moved_and_collected_alon
     assert await disk.tiers_of([*small, large]) == [Tier.COLD] * 6
     found = await disk.contents.small(disk.project, [*small, large])
     assert [hashlib.sha256(found[sha]).hexdigest() for sha in [*small, large]] == [*small, large]
-    await disk.all_pages(disk.tiers.rehydrate)
+    await disk.all_pages(disk.rehydrates.rehydrate)
     assert await disk.tiers_of([*small, large]) == [Tier.HOT_COLD] * 6
     # What is not needed any more goes alone; the pack once nothing in it is.
     for gone, left in ((small[:4], 2), (small[4:], 1)):
         await unlease(disk.pool, gone)
         async with disk.pool.connection() as connection:
             assert sorted(await objects.condemn(connection, disk.project.id, gone)) == sorted(gone)
-        await disk.all_pages(disk.tiers.collect, idle=-1.0)
+        await disk.all_pages(disk.collects.collect, idle=-1.0)
         assert await disk.tiers_of(gone) == [] and len(disk.files()) == left
 
 
@@ -146,13 +150,13 @@ async def test_what_lies_in_an_archive_class_is_asked_for_once_and_hot_when_it_i
     await disk.all_pages(disk.tiers.archive)
     await disk.all_pages(disk.tiers.evict)
     disk.archive.frozen = True
-    await disk.all_pages(disk.tiers.rehydrate)
+    await disk.all_pages(disk.rehydrates.rehydrate)
     assert await disk.tiers_of(shas) == [Tier.RESTORING] * many and len(set(disk.archive.asked)) == 1
-    page = await disk.all_pages(disk.tiers.thaw)
+    page = await disk.all_pages(disk.rehydrates.thaw)
     assert (page.done, page.failed) == (0, many)
     assert await disk.tiers_of(shas) == [Tier.RESTORING] * many
     disk.archive.frozen = False
-    await disk.all_pages(disk.tiers.thaw)
+    await disk.all_pages(disk.rehydrates.thaw)
     assert await disk.tiers_of(shas) == [Tier.HOT_COLD] * many
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from activities.sync.contents import Contents
 from activities.sync.hot import NoHotStore
+from activities.sync.pages import TierOrder
 from activities.sync.sweeps import Sweeps
-from activities.sync.tiers import TierOrder
 from schema.store import objects, project_due, project_log, project_numbers, project_sweeps, projects, revisions
 from schema.store.pool import Pool
 from schema.store.projects import Project

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from activities.sync.conflicts import DecidesConflicts
-from activities.sync.tiers import TierOrder
+from activities.sync.pages import TierOrder
 from schema.ids import MountId
 from schema.store import objects, project_log, projects, revisions
 from schema.store.pool import Pool

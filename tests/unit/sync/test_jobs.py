@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from activities.sync.tiers import TierOrder, order_of, too_many
+from activities.sync.pages import TierOrder, order_of
+from activities.sync.tiers import too_many
 from schema.ids import MountId
 from schema.store.objects import ObjectRow
 from schema.store.project_due import DueProject
