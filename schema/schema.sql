@@ -1842,7 +1842,7 @@ CREATE TABLE filestore.projects (
     principal           text NOT NULL,
     created_at          timestamptz NOT NULL DEFAULT now(),
     updated_at          timestamptz NOT NULL DEFAULT now(),
-    purged_at           timestamptz,                                             -- deleted, and nothing of it is left but its history
+    purged_at           timestamptz,                                             -- nothing of it is left but its history
     hot_max_bytes       bigint CHECK (hot_max_bytes >= 0),                       -- NULL: nothing is evicted for its space
     decide_after_seconds double precision CHECK (decide_after_seconds >= 0),     -- NULL: conflicts wait for a decision
     decide_as           text NOT NULL DEFAULT 'winner' CHECK (decide_as IN ('winner', 'loser', 'both')),

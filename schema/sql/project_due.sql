@@ -4,7 +4,8 @@
 -- Of the projects on these mounts those that have work: contents that are hot alone, contents that nothing used for too long or
 -- that are too many, a head that the hot store was not told of, conflicts whose time is over, jobs, what is left of deleted ones.
 SELECT d.* FROM (
-    SELECT p.id, p.mount_id, p.state, p.evict_after_seconds, p.hot_max_bytes, p.published < p.revision AND p.state <> 'deleted' AS untold,
+    SELECT p.id, p.mount_id, p.state, p.evict_after_seconds, p.hot_max_bytes,
+           p.published < p.revision AND p.state <> 'deleted' AS untold,
            EXISTS (SELECT FROM filestore.project_objects o WHERE o.project_id = p.id AND o.tier = 'hot') AS warm,
            EXISTS (SELECT FROM filestore.project_objects o
                     WHERE o.project_id = p.id AND o.tier = 'hot_cold' AND NOT coalesce(o.pinned_until > now(), false)
