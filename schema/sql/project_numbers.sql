@@ -7,9 +7,11 @@ SELECT p.tenant, p.name, p.revision, p.revision - p.published AS untold, p.files
        (SELECT count(*) FROM (SELECT FROM filestore.project_conflicts f
                                WHERE f.project_id = p.id AND f.state = 'open' ORDER BY f.id LIMIT %(most)s) f) AS conflicts,
        (SELECT count(*) FROM (SELECT FROM filestore.project_objects o
-                               WHERE o.project_id = p.id AND o.tier = 'hot' ORDER BY o.last_access LIMIT %(most)s) o) AS unarchived,
+                               WHERE o.project_id = p.id AND o.tier = 'hot'
+                               ORDER BY o.last_access LIMIT %(most)s) o) AS unarchived,
        (SELECT count(*) FROM (SELECT FROM filestore.project_objects o
-                               WHERE o.project_id = p.id AND o.tier = 'missing' ORDER BY o.last_access LIMIT %(most)s) o) AS missing,
+                               WHERE o.project_id = p.id AND o.tier = 'missing'
+                               ORDER BY o.last_access LIMIT %(most)s) o) AS missing,
        coalesce(n.lag, 0) AS lag, coalesce(n.waiting, 0)::bigint AS waiting, coalesce(n.silent, 0) AS silent
   FROM filestore.projects p
   LEFT JOIN LATERAL (
