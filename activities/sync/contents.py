@@ -46,7 +46,7 @@ class Contents:
 
     async def put(self, project: Project, sha: str, size: int, pieces: AsyncIterator[bytes]) -> bool:
         """Whether it is new. Raises ValueError for another content than the name says, HotUnavailable where that breaks off."""
-        if await self.leased(project, [sha]):
+        if not await self._lacking(project, [sha]):
             return False
         if size <= SMALL_MAX:
             return sha in await self.put_small(project, {sha: await _whole(pieces, sha, size)})
@@ -58,6 +58,10 @@ class Contents:
 
     async def put_small(self, project: Project, contents: Mapping[str, bytes]) -> set[str]:
         """Those that are new. Each is what its name says."""
+        lacking = await self._lacking(project, contents)
+        contents = {sha: content for sha, content in contents.items() if sha in lacking}
+        if not contents:
+            return set()
         sizes = {sha: len(content) for sha, content in contents.items()}
         self.traffic.put_bytes += sum(sizes.values())
         if project.strict:
@@ -104,11 +108,23 @@ class Contents:
 
     async def leased(self, project: Project, shas: Iterable[str]) -> set[str]:
         """Those that are there, and stay for long enough to be committed. What is being deleted is not there."""
+        there, _ = await self._standing(project, shas)
+        return there
+
+    async def _lacking(self, project: Project, shas: Iterable[str]) -> set[str]:
+        """Those that may be put. What is being deleted may not yet: the copy would go with the one that is there. A commit asks for
+        it again."""
+        there, going = await self._standing(project, shas)
+        return set(shas) - there - going
+
+    async def _standing(self, project: Project, shas: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Those that are there, which have a lease now, and those that are being deleted."""
         async with self.pool.connection() as connection:
             known = await objects.known(connection, project.id, shas)
             there = {sha for sha, row in known.items() if row.tier in LIVE or row.tier is Tier.CONDEMNED}
-            await objects.lease(connection, project.id, there)
-        return there
+            if there:
+                await objects.lease(connection, project.id, there)
+        return there, {sha for sha, row in known.items() if row.tier is Tier.DELETING}
 
     # -- out -----------------------------------------------------------------------------------------------------------
 
@@ -132,13 +148,20 @@ class Contents:
                 self.traffic.was_read("hot", row.size)
                 return
             except (HotMissing, HotUnavailable):
-                if sent or row.cold_key is None:
+                if sent:
                     raise
+                row = await self._again(project, row)
         if row.cold_key is None:
             raise NotFound("No store has this object now.", sha=row.sha)
         async for piece in self.read_cold(project, row):
             yield piece
         self.traffic.was_read("cold", row.size)
+
+    async def _again(self, project: Project, row: ObjectRow) -> ObjectRow:
+        """As it is by now: what was hot alone a moment ago may have been archived and evicted since."""
+        async with self.pool.connection() as connection:
+            known = await objects.known(connection, project.id, [row.sha])
+        return known.get(row.sha, row)
 
     async def small(self, project: Project, shas: Iterable[str]) -> dict[str, bytes]:
         """Of these small contents those that can be had now."""
@@ -151,6 +174,9 @@ class Contents:
         except HotUnavailable:
             found = {}
         self.traffic.was_read("hot", sum(map(len, found.values())), len(found))
+        if len(found) < len(rows):
+            async with self.pool.connection() as connection:
+                rows |= await objects.known(connection, project.id, rows.keys() - found.keys())
         left = {sha: row for sha, row in rows.items() if sha not in found and row.cold_key is not None}
         found |= await self.read_packed(project, left.values())
         for sha, row in left.items():

@@ -22,9 +22,11 @@ from activities.threads import MountThreads
 from schema.store import objects
 from schema.store.pool import Pool
 from schema.store.projects import Project
+from schema.store.revisions import CommitRefused
+from schema.sync.changes import ChangeKind, PathChange
 from schema.sync.tiers import Tier
 from tests.store.helpers import make_mount
-from tests.store.sync.projects import make_project
+from tests.store.sync.projects import make_project, send
 
 MOUNT = "0190a1b2-0000-7000-8000-000000000001"
 
@@ -166,3 +168,58 @@ async def test_contents_that_many_archive_at_once_have_one_place_each(disk: Proj
     await disk.all_pages(disk.tiers.evict)
     assert await disk.tiers_of(shas) == [Tier.COLD] * 20
     assert len(await disk.contents.small(disk.project, shas)) == 20
+
+
+async def test_no_mover_takes_the_last_copy_of_what_is_needed_while_all_of_them_work(disk: ProjectOnDisk) -> None:
+    """Readers, a writer that puts and commits the same contents anew, archive, evict, rehydrate and collect, all at once."""
+    contents = {hashlib.sha256(one).hexdigest(): one for one in (os.urandom(300 + 9000 * n) for n in range(12))}
+    needed: set[str] = set()
+    over = asyncio.Event()
+
+    async def again(one: Any, **order: Any) -> None:
+        while not over.is_set():
+            await one(TierOrder(disk.project.mount, disk.project.id, **order))
+
+    async def condemn() -> None:
+        while not over.is_set():
+            await unlease(disk.pool, list(contents))
+            await disk.collects.condemn(TierOrder(disk.project.mount, disk.project.id))
+            await disk.collects.collect(TierOrder(disk.project.mount, disk.project.id, idle=-1.0))
+
+    async def commit(sha: str, content: bytes) -> None:
+        """As a node: what the commit asks for is put again."""
+        while True:
+            await disk.contents.put_small(disk.project, {sha: content})
+            change = PathChange(ChangeKind.PUT, sha.encode(), None, sha, len(content), 0o644, checked=False)
+            try:
+                async with disk.pool.connection() as connection:
+                    await send(connection, disk.project, change)
+                break
+            except CommitRefused as refused:
+                assert refused.code == "objects_needed"
+        needed.add(sha)
+
+    async def read() -> None:
+        while not over.is_set():
+            for sha in list(needed):
+                async with disk.pool.connection() as connection:
+                    row = (await objects.known(connection, disk.project.id, [sha]))[sha]
+                content = b"".join([piece async for piece in disk.contents.read(disk.project, row)])
+                assert content == contents[sha]
+            await asyncio.sleep(0)
+
+    movers = [
+        again(disk.tiers.archive),
+        again(disk.tiers.evict),
+        again(disk.rehydrates.rehydrate),
+        condemn(),
+        read(),
+        read(),
+    ]
+    working = [asyncio.ensure_future(one) for one in movers]
+    for _ in range(3):
+        await asyncio.gather(*(commit(sha, content) for sha, content in contents.items()))
+    over.set()
+    await asyncio.gather(*working)
+    assert needed == contents.keys()
+    assert await disk.contents.small(disk.project, contents) == contents
