@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from schema.store.projects import Project
 
 
+_TAKES = (Tier.ABSENT, Tier.MISSING, Tier.HOT)
+"""A small content is put where no store has it, and where the hot store alone does, which may have lost it. What is being deleted, or
+may be at any moment, is not: the copy would go with the one that is there. A commit asks for it again."""
+
+
 class Contents:
     def __init__(self, pool: Pool, hots: HotStores, executors: Executors, threads: MountThreads) -> None:
         self.pool, self.hots, self._executors, self._threads = pool, hots, executors, threads
@@ -46,10 +51,10 @@ class Contents:
 
     async def put(self, project: Project, sha: str, size: int, pieces: AsyncIterator[bytes]) -> bool:
         """Whether it is new. Raises ValueError for another content than the name says, HotUnavailable where that breaks off."""
-        if not await self._lacking(project, [sha]):
-            return False
         if size <= SMALL_MAX:
             return sha in await self.put_small(project, {sha: await _whole(pieces, sha, size)})
+        if (await self._standing(project, [sha])).get(sha, Tier.ABSENT) not in (Tier.ABSENT, Tier.MISSING):
+            return False
         self.traffic.put_bytes += size
         if project.strict or not await self.hot(project).ready():
             return await self._put_cold_first(project, sha, size, pieces)
@@ -58,8 +63,8 @@ class Contents:
 
     async def put_small(self, project: Project, contents: Mapping[str, bytes]) -> set[str]:
         """Those that are new. Each is what its name says."""
-        lacking = await self._lacking(project, contents)
-        contents = {sha: content for sha, content in contents.items() if sha in lacking}
+        standing = await self._standing(project, contents)
+        contents = {sha: one for sha, one in contents.items() if standing.get(sha, Tier.ABSENT) in _TAKES}
         if not contents:
             return set()
         sizes = {sha: len(content) for sha, content in contents.items()}
@@ -108,23 +113,16 @@ class Contents:
 
     async def leased(self, project: Project, shas: Iterable[str]) -> set[str]:
         """Those that are there, and stay for long enough to be committed. What is being deleted is not there."""
-        there, _ = await self._standing(project, shas)
-        return there
+        known = await self._standing(project, shas)
+        return {sha for sha, tier in known.items() if tier in LIVE or tier is Tier.CONDEMNED}
 
-    async def _lacking(self, project: Project, shas: Iterable[str]) -> set[str]:
-        """Those that may be put. What is being deleted may not yet: the copy would go with the one that is there. A commit asks for
-        it again."""
-        there, going = await self._standing(project, shas)
-        return set(shas) - there - going
-
-    async def _standing(self, project: Project, shas: Iterable[str]) -> tuple[set[str], set[str]]:
-        """Those that are there, which have a lease now, and those that are being deleted."""
+    async def _standing(self, project: Project, shas: Iterable[str]) -> dict[str, Tier]:
+        """Where they are. What there is has a lease now."""
         async with self.pool.connection() as connection:
             known = await objects.known(connection, project.id, shas)
-            there = {sha for sha, row in known.items() if row.tier in LIVE or row.tier is Tier.CONDEMNED}
-            if there:
-                await objects.lease(connection, project.id, there)
-        return there, {sha for sha, row in known.items() if row.tier is Tier.DELETING}
+            if known:
+                await objects.lease(connection, project.id, known)
+        return {sha: row.tier for sha, row in known.items()}
 
     # -- out -----------------------------------------------------------------------------------------------------------
 
