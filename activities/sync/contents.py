@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 
 _TAKES = (Tier.ABSENT, Tier.MISSING, Tier.HOT)
-"""A small content is put where no store has it, and where the hot store alone does, which may have lost it. What is being deleted, or
-may be at any moment, is not: the copy would go with the one that is there. A commit asks for it again."""
+"""A small content is put where no store has it, and where the hot store alone does, which may have lost it. What is being deleted,
+or may be at any moment, is not: the copy would go with the one that is there. A commit asks for it again."""
 
 
 class Contents:
