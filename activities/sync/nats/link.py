@@ -51,6 +51,7 @@ class NatsLink:
     ) -> None:  # fmt: skip
         """`user`: as whom it comes, where the server asks. `introduce`: called where it does not know that one's account."""
         self._url, self._name, self._user, self._introduce = url, name, user, introduce
+        self._introduced = False
         self._client: Client | None = None
         self._guard = asyncio.Lock()
         self._failed_at = float("-inf")
@@ -88,13 +89,15 @@ class NatsLink:
         return client
 
     async def _admitted(self) -> Client:
+        """A server that is asked for an account that it does not know takes two seconds to say so: it is told of it first."""
+        if self._introduce is not None and not self._introduced:
+            await self._introduce()
+            self._introduced = True
         try:
             return await self._opened()
         except nats.errors.Error as error:
-            if self._introduce is None or "authorization" not in str(error).lower():
-                raise
-            await self._introduce()
-            return await self._opened()
+            self._introduced = self._introduced and "authorization" not in str(error).lower()
+            raise
 
     async def _opened(self) -> Client:
         user = {} if self._user is None else presented(self._user())
