@@ -47,6 +47,7 @@ POINTS: dict[str, str] = {
     "purge.unlinked": "it is removed, the record does not say so",
     "import.written": "a page of an import is written, its transaction has not ended",
     "forget.done": "a page of an import has left the record again, no event of it is sent",
+    "tag.done": "some hundred records of an operation are changed, its runner does not know",
     "import.page": "a page of an import and where its scan goes on are durable",
     "import.hashed": "hashes of an import and where it goes on are durable",
     "drift.differing": "a page of directories was compared as wholes, and what differs in it was looked at",

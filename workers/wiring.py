@@ -34,6 +34,7 @@ from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
 from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
+from activities.operations.tag import TagRecords
 from activities.operations.verify import VerifyFiles
 from activities.ports import Audience, Executors
 from activities.sync.contents import Contents
@@ -302,6 +303,7 @@ def _activities(
         VerifyFiles(pool, executors, copies),
         PurgeItems(pool, executors, copies),
         ForgetNodes(pool, publish.announce),
+        TagRecords(pool),
         RetainTrash(pool),
         ImportTree(pool, executors, copies, publish.announce),
         Observe(pool, executors, copies, publish.announce),

@@ -191,7 +191,8 @@ async def _asked(
     finally:
         await answer.aclose()
     retry_after = answer.headers.get("retry-after", "")
-    return DeliveryAttempt(answer.status_code, retry_after=float(retry_after) if retry_after.isdigit() else None)
+    seconds = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else None
+    return DeliveryAttempt(answer.status_code, retry_after=seconds)
 
 
 async def _address_of(host: str, port: int, allowed: Sequence[str]) -> str | DeliveryAttempt:

@@ -169,9 +169,7 @@ async def _work(connection: Connection, operation: Operation) -> NextStep:
     there = await portion(connection, operation)
     if there is None:
         return await _wait(connection, operation, 0.3)
-    return NextStep(
-        operation.mount_id, operation.state, portion=there, kind="forget" if operation.forgets else operation.kind
-    )
+    return NextStep(operation.mount_id, operation.state, portion=there, kind=operation.work)
 
 
 async def _left(connection: Connection, locked: LockedOperation) -> bool:

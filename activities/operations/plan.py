@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
-from activities.operations import forget, held, undo
+from activities.operations import forget, held, tag, undo
 from activities.operations.purge import purge_page
 from activities.operations.restores import trash_page
 from activities.operations.rewinds import past_page
@@ -25,7 +25,7 @@ from schema.operations.selection import PlannedNode
 from schema.paths import NodePath, parse
 from schema.store import operation_plans as plan_store
 from schema.store import operations as store
-from schema.store import purges
+from schema.store import purges, tags
 from schema.store.operations import LockedOperation
 
 if TYPE_CHECKING:
@@ -108,6 +108,10 @@ async def _tree_page(
     found, after = await _found(connection, operation, root, cursor)
     chosen = operation.selection
     taken = [node for node in found if chosen.takes(node, operation.path)] if chosen.narrows else found
+    if chosen.records is not None:
+        taken = await tag.found_by(connection, operation, taken)
+    if operation.kind is OperationKind.TAG:
+        planner.records = await tags.of_nodes(connection, [node.id for node in taken])
     places = _places(planner, taken)
     occupants = await plan_store.occupants(connection, operation.target_mount or operation.mount_id, places)
     if len(roots) > 1 or operation.options.on_conflict == "rename":  # otherwise each node has a target of its own

@@ -1,4 +1,4 @@
-"""The next items of an operation that carries them out itself, without commands: they verify, or purge."""
+"""The next items of an operation that carries them out itself, without commands: they verify, purge, forget, or tag."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from psycopg.errors import UniqueViolation
 from starlette.responses import Response
 
+from activities.metastore.schemas import check_schema
 from api.access.admission import admit, admit_everywhere
 from api.http import openapi, responses
 from api.http.body import read_json
@@ -13,7 +14,6 @@ from api.http.exports import exported
 from api.http.routes import Plain
 from api.metastore.bodies import NamespaceRule, NewNamespace
 from api.metastore.conditions import check_version, wanted_version
-from api.metastore.schemas import check_schema
 from api.metastore.shapes import Namespace, NamespaceList
 from api.metastore.switch import refuse_if_off
 from api.services import front_of

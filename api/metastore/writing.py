@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
+from activities.metastore.schemas import fitting
 from api.metastore.conditions import check_version
-from api.metastore.schemas import check_metadata
 from api.services import front_of
 from schema.errors import NodeNotFound
 from schema.ids import NodeId
@@ -35,7 +35,7 @@ async def write(
         rule = await store.rule(connection, principal.tenant, was.mount, was.path)
         settled = settle(now.namespace, rule, asked=asks_namespace)
         now = Description(settled.namespace, now.tags, now.owner, now.metadata)
-        schema = await _checked(connection, principal.tenant, now)
+        schema = await fitting(connection, principal.tenant, now)
         await store.change(
             connection, was, now, change="updated", principal=principal.name, schema=schema, violation=settled.violation
         )
@@ -78,12 +78,3 @@ async def _held(connection: Connection, principal: Principal, node: NodeId) -> H
     if held is None:
         raise NodeNotFound()
     return held
-
-
-async def _checked(connection: Connection, tenant: str, now: Description) -> str | None:
-    """Which schema the metadata fits. None: its namespace has none."""
-    schema = await store.schema_of(connection, tenant, now.namespace)
-    if schema is None:
-        return None
-    check_metadata(dict(now.metadata), schema.document)
-    return f"{now.namespace}@{schema.number}"

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
 from api.http.fields import UUID, Count, Id, JsonBody, Key, Metadata, Moment, Query, Short, Text, split_list
+from schema.metastore.namespaces import checked_name
+from schema.metastore.records import Description, RecordEdit
 from schema.operations.operation import ItemState, OperationKind, OperationState, Options
 from schema.operations.selection import Selection, glob
 
@@ -28,6 +30,27 @@ Glob = Annotated[Short, AfterValidator(_usable_glob)]
 Globs = Annotated[list[Glob], Field(max_length=20)]
 
 
+Tags = Annotated[list[Short], Field(max_length=200)]
+
+
+class RecordConditions(JsonBody):
+    """Of which records in the Metastore, as a search has it. A misspelt one would take too much: unknown names are refused here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: Short | None = None
+    tags: Tags | None = None
+    owner: Short | None = None
+    namespace: Short | None = None
+    metadata: Metadata | None = None
+
+    @model_validator(mode="after")
+    def _says(self) -> "RecordConditions":
+        if not self.model_dump(exclude_none=True):
+            raise ValueError("it names nothing, and would take every record")
+        return self
+
+
 class SelectionBody(JsonBody):
     """Which nodes below the path are meant: those that meet every condition."""
 
@@ -41,6 +64,7 @@ class SelectionBody(JsonBody):
     kinds: Annotated[list[Literal["file", "directory", "symlink", "special"]], Field(max_length=10)] | None = None
     metadata: Metadata | None = None
     paths: Annotated[list[Text], Field(min_length=1, max_length=1000)] | None = None
+    records: RecordConditions | None = None
 
     def meant(self) -> Selection:
         return Selection.of_json(self.model_dump(exclude_none=True))
@@ -77,8 +101,40 @@ class DescribedMetadata(JsonBody):
     unset: Annotated[list[Short], Field(max_length=1000)] = Field(default_factory=list)
 
 
+class TaggedRecord(JsonBody):
+    """Of `tag`: what becomes of each record, as of one record that is changed. `tags` replaces them all; `owner: null` takes the
+    owner away."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tags: Tags | None = None
+    add_tags: Tags = Field(default_factory=list)
+    remove_tags: Tags = Field(default_factory=list)
+    owner: Short | None = None
+    namespace: Short | None = None
+    set: Metadata = Field(default_factory=dict)
+    unset: Annotated[list[Short], Field(max_length=1000)] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _changes(self) -> "TaggedRecord":
+        if not self.model_fields_set:
+            raise ValueError("it changes nothing: say tags, addTags, removeTags, owner, namespace, set or unset")
+        return self
+
+    def meant(self) -> RecordEdit:
+        """Raises InvalidRequest."""
+        told = {name: getattr(self, name) for name in self.model_fields_set}
+        edit = RecordEdit(**told, owner_given="owner" in told)
+        edit.of(Description())
+        if edit.namespace is not None:
+            checked_name(edit.namespace)
+        return edit
+
+
 class NewOperation(JsonBody):
-    kind: Annotated[Literal["copy", "move", "delete", "restore", "describe", "verify", "purge", "import"], Field()]
+    kind: Annotated[
+        Literal["copy", "move", "delete", "restore", "describe", "tag", "verify", "purge", "import"], Field()
+    ]
     backend_mount_id: Id
     path: Text | None = None
     path_b64: Text | None = Field(None, alias="pathB64")
@@ -89,6 +145,7 @@ class NewOperation(JsonBody):
     selection: SelectionBody = Field(default_factory=SelectionBody)
     options: OptionsBody = Field(default_factory=OptionsBody)
     metadata: DescribedMetadata | None = None
+    record: TaggedRecord | None = None
     plan_only: bool = False
     idempotency_key: Key | None = None
 

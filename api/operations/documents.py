@@ -30,7 +30,7 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
         "targetBackendMountId": row["target_mount_id"] if target is None else row["target_mount_id"] or row["mount_id"],
         **spelled("targetPath", target), "selection": _selection(row),
         "asOf": Options.of_json(row["options"]).as_of,
-        "options": _options(Options.of_json(row["options"])), "metadata": row["metadata"],
+        "options": _options(Options.of_json(row["options"])), **_changes(row),
         "plan": {
             "items": row["items"], "nodes": row["nodes"], "bytes": row["bytes"], "conflicts": row["conflicts"],
             "warnings": _warnings(row),
@@ -42,6 +42,12 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
         "steered": row["steered"], "waitsFor": _waits_for(row, state), "correlationId": row["correlation_id"],
         "workflowId": f"operation/{row['id']}/plan" if planning else f"operation/{row['id']}/{row['turn']}",
     }  # fmt: skip
+
+
+def _changes(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What becomes of metadata, or of records."""
+    tags = row["kind"] == OperationKind.TAG
+    return {"metadata": None if tags else row["metadata"], "record": _camel(row["metadata"]) if tags else None}
 
 
 def _phase(row: Mapping[str, Any], state: OperationState) -> str:

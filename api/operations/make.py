@@ -12,7 +12,7 @@ from api.operations.bodies import NewOperation
 from api.services import Front
 from schema import paths
 from schema.access.operations import needs
-from schema.errors import IdempotencyConflict, InvalidRequest, NotFound
+from schema.errors import IdempotencyConflict, InvalidRequest, NotFound, NotSupported
 from schema.ids import MountId, new_command_id
 from schema.operations.control import Control, not_put_back, refused
 from schema.operations.operation import Operation, OperationKind, OperationState
@@ -49,11 +49,14 @@ async def operation_of(front: Front, principal: Principal, body: NewOperation, c
         kind=kind, mount_id=mount, path=path, target_path=target, target_mount=there, selection=selection,
         options=replace(body.options.meant(), as_of=body.as_of),
         metadata=body.metadata.model_dump() if body.metadata else None, plan_only=body.plan_only,
+        record=body.record.meant() if body.record else None,
         correlation_id=correlation,
     )  # fmt: skip
     for action, on, place in needs(operation):
         authorise(principal, action, on, place)
     _sensible(operation)
+    if (operation.record or selection.records) and not front.services.settings.metastore:
+        raise NotSupported("The Metastore is switched off here: FILESTORE_METASTORE is false.")
     if kind is OperationKind.IMPORT:
         state = OperationState.PLANNED if body.plan_only else OperationState.RUNNING
         return replace(operation, state=state)
@@ -67,6 +70,12 @@ def _sensible(operation: Operation) -> None:
         raise _invalid("targetPath", "A copy or a move needs a targetPath, and nothing else has one.")
     if (operation.kind is OperationKind.DESCRIBE) is (operation.metadata is None):
         raise _invalid("metadata", "`describe` needs `metadata` with `set` or `unset`, and nothing else has it.")
+    if (operation.kind is OperationKind.TAG) is (operation.record is None):
+        raise _invalid("record", "`tag` needs a `record` that says what to change, and nothing else has it.")
+    if operation.selection.records is not None and operation.kind in (OperationKind.RESTORE, OperationKind.PURGE):
+        raise _invalid(
+            "selection.records", "What lies in the trash is not selected by its records. Name paths, or times."
+        )
     if operation.kind is OperationKind.IMPORT and (operation.selection.narrows or operation.selection.paths):
         raise _invalid(
             "selection", "An import takes everything below its path. Name a path, and leave the selection out."
@@ -124,6 +133,8 @@ def undo_of(principal: Principal, original: Operation, *, plan_only: bool, corre
         raise not_put_back(original)
     if original.kind is OperationKind.IMPORT:
         authorise(principal, "reconcile", original.mount_id, original.path)
+    if original.tags:
+        authorise(principal, "describe", original.mount_id, original.path)
     if not original.state.ended or original.undone or not original.done or not original.kind.can_be_undone:
         raise refused(original, Control.UNDO)
     return Operation(

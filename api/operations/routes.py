@@ -44,11 +44,11 @@ _STREAM_BEAT = 20.0
     openapi_extra={"parameters": answers.NAMES, "requestBody": openapi.body_of(OperationBody, example())},
 )
 async def create(request: Request) -> Response:
-    """Copy, move, delete, restore, describe or verify a whole subtree, or what a selection takes of it. First its plan is made:
-    every item, with its conflicts. With `planOnly` it waits then, to be looked at and applied; otherwise it runs. The same request
-    under the same key joins the operation that is there. `undo` puts back what a selection takes of all changes, the newest
-    first: each node goes back to before the latest changes that are all the selection's, and what anything else changed since is
-    left as it is, and listed.
+    """Copy, move, delete, restore, describe, tag or verify a whole subtree, or what a selection takes of it. First its plan is
+    made: every item, with its conflicts. With `planOnly` it waits then, to be looked at and applied; otherwise it runs. The same
+    request under the same key joins the operation that is there. `undo` puts back what a selection takes of all changes, the
+    newest first: each node goes back to before the latest changes that are all the selection's, and what anything else changed
+    since is left as it is, and listed. `tag` changes what the Metastore says of nodes.
 
     An `import` makes known what lies on the storage below `path` already. It has no plan: it scans, and `planOnly` waits with
     that."""

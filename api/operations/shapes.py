@@ -90,6 +90,8 @@ class Operation(Shape):
     as_of: datetime | None
     options: JsonObject
     metadata: JsonObject | None
+    record: JsonObject | None
+    """Of `tag`: what becomes of the records"""
     plan: OperationPlan
     progress: OperationProgress
     errors: list[OperationError]

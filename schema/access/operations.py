@@ -24,6 +24,7 @@ _AT_PATH: dict[OperationKind, Action] = {
     OperationKind.MOVE: "move",
     OperationKind.DELETE: "delete",
     OperationKind.DESCRIBE: "describe",
+    OperationKind.TAG: "describe",
     OperationKind.RESTORE: "restore",
     OperationKind.UNDO: "operate",
     OperationKind.VERIFY: "read",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from schema.drift.sightings import Believed, FileKey, Record, Sighting, SightState, same_file, unchanged
+from schema.drift.sightings import Believed, FileKey, Record, Sighting, SightState, same_file, takes_identity, unchanged
 from schema.nodes import NodeKind, NodeState
 
 Parent = int | bytes
@@ -182,6 +182,8 @@ class _Pass:
             return None
         if owner is None and len(self._places(sighting)) > 1:
             return self._linked(sighting, parent, here)  # `both_ends`
+        if owner is None and here is not None and takes_identity(here, sighting):
+            return Conclusion(DriftVerdict.SAME, sighting, parent, here)  # `adopt`
         if owner is not None and not self._left(owner, sighting):
             return self._linked(sighting, parent, here)
         arrived = self._elsewhere(here, sighting) if here is not None else None

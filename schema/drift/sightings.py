@@ -122,6 +122,18 @@ def same_file(node: Believed, sighting: Sighting) -> bool:
     return sighting.key is None or node.key == sighting.key
 
 
+def takes_identity(node: Believed, sighting: Sighting) -> bool:
+    """The record knows no file of the node, because it was made again from the archive; what lies at its path is what the node
+    was: its content by the hash, or by the size where nothing has read it yet."""
+    if node.facts or not sighting.facts or node.kind != sighting.kind:
+        return False
+    if sighting.kind != NodeKind.FILE:
+        return True
+    if node.sha256 is None:
+        return node.size == sighting.facts[3]
+    return node.sha256 == sighting.sha256
+
+
 def unchanged(node: Believed, facts: Sequence[int | str]) -> bool:
     """Nothing speaks for another content: size, times and version are those the record has read itself."""
     return bool(node.facts) and same_facts(node.facts, facts, directory=node.is_directory, proven=not node.provisional)

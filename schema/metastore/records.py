@@ -37,6 +37,21 @@ class RecordEdit:
     set: Mapping[str, Any] = field(default_factory=dict)
     unset: Sequence[str] = ()
 
+    def to_json(self) -> dict[str, Any]:
+        """Without what it leaves as it is. An owner that is null takes the owner away."""
+        told = {
+            "tags": None if self.tags is None else list(self.tags), "add_tags": list(self.add_tags),
+            "remove_tags": list(self.remove_tags), "namespace": self.namespace, "set": dict(self.set), "unset": list(self.unset),
+        }  # fmt: skip
+        kept = {
+            name: value for name, value in told.items() if value not in (None, [], {}) or (name, value) == ("tags", [])
+        }
+        return kept | ({"owner": self.owner} if self.owner_given else {})
+
+    @classmethod
+    def of_json(cls, told: Mapping[str, Any]) -> "RecordEdit":
+        return cls(**told, owner_given="owner" in told)
+
     def of(self, was: Description) -> Description:
         """Raises InvalidRequest."""
         tags = [*(was.tags if self.tags is None else self.tags), *self.add_tags]

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from schema.ids import CommandId, MountId, NodeId
+from schema.metastore.records import RecordEdit
 from schema.nodes import NodeKind
 from schema.operations.selection import Selection
 from schema.operations.undo_selection import UndoSelection
@@ -29,6 +30,8 @@ class OperationKind(StrEnum):
     """What another operation has done is put back, or what a selection takes of all changes"""
     IMPORT = "import"
     """What lies on the storage becomes known to the record"""
+    TAG = "tag"
+    """What the Metastore says of nodes is changed"""
 
     @property
     def can_be_undone(self) -> bool:
@@ -95,6 +98,8 @@ class ItemKind(StrEnum):
     """A name that an import could not record, or looks at again"""
     FORGET = "forget"
     """A node leaves the record, and nothing on the storage is touched: of the undo of an import"""
+    TAG = "tag"
+    """What the Metastore says of a node"""
 
 
 class ItemState(StrEnum):
@@ -170,6 +175,8 @@ class Operation:
     options: Options = field(default_factory=Options)
     metadata: Mapping[str, Any] | None = None
     """Of `describe`: {set, unset}"""
+    record: RecordEdit | None = None
+    """Of `tag`: what becomes of the records"""
     state: OperationState = OperationState.PLANNING
     want: Want | None = None
     back: bool = False
@@ -181,6 +188,7 @@ class Operation:
     """Of an undo: which changes are put back. None: those of `undoes`"""
     undoes: str | None = None
     undoes_kind: OperationKind | None = None
+    """Of what was undone first, where undos follow each other"""
     undoes_turn: int | None = None
     """The turn of the original when its undo was planned"""
     started: bool = True
@@ -213,9 +221,19 @@ class Operation:
         return self.undoes_kind is OperationKind.IMPORT
 
     @property
+    def tags(self) -> bool:
+        """It changes records of the Metastore, or puts them back: its items are no commands."""
+        return OperationKind.TAG in (self.kind, self.undoes_kind)
+
+    @property
     def works_alone(self) -> bool:
         """Its items are no commands."""
-        return self.kind.works_alone or self.forgets
+        return self.kind.works_alone or self.forgets or self.tags
+
+    @property
+    def work(self) -> str:
+        """The step that carries out items that are no commands."""
+        return "forget" if self.forgets else "tag" if self.tags else str(self.kind)
 
     @property
     def can_be_undone(self) -> bool:
@@ -256,11 +274,11 @@ class OperationItem:
     node_id: NodeId | None = None
     node_kind: NodeKind = NodeKind.FILE
     version: int | None = None
-    """Of the node, as the plan saw it"""
+    """Of the node, as the plan saw it. Tag: of its record"""
     target_version: int | None = None
     """Of the file at the target, as the plan saw it: it is replaced"""
     content_version: int | None = None
-    """Restore: this older version's content. Describe: back to the metadata of this version"""
+    """Restore: this older version's content. Describe, tag: back to the metadata, or the record, of this version"""
     size: int = 0
     nodes: int = 1
     """With all that is below it"""

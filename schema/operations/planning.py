@@ -11,6 +11,7 @@ from schema.ids import MountId, NodeId
 from schema.nodes import NodeKind, NodeState
 from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem, OperationKind
 from schema.operations.selection import PlannedNode
+from schema.operations.tagging import NodeRecord, planned
 from schema.paths import NAME_MAX, PATH_MAX, NodePath
 
 
@@ -39,6 +40,8 @@ class Planner:
     items: list[OperationItem] = field(default_factory=list)
     goes: dict[NodePath, Occupant] = field(default_factory=dict)
     """Where items of this page make something appear"""
+    records: Mapping[NodeId, NodeRecord] = field(default_factory=dict)
+    """What is said of the nodes of this page, where that is to be changed"""
 
     def targets_of(self, node: PlannedNode) -> list[NodePath]:
         """Whose occupants `add` asks for."""
@@ -63,6 +66,9 @@ class Planner:
             case OperationKind.VERIFY:
                 if node.kind is NodeKind.FILE:
                     self._put(ItemKind.VERIFY, node)
+            case OperationKind.TAG:
+                if node.id in self.records:
+                    self._append(planned(self.operation, node, self.records[node.id], self._number()))
             case OperationKind.MOVE | OperationKind.COPY:
                 self._appear(node, occupants, whole=whole)
             case _:
@@ -181,7 +187,7 @@ class Planner:
 
     def _append(self, item: OperationItem) -> None:
         self.items.append(item)
-        if item.kind is not ItemKind.DELETE and item.state is ItemState.PENDING:
+        if item.kind not in (ItemKind.DELETE, ItemKind.TAG) and item.state is ItemState.PENDING:
             at = item.target or item.path
             self.goes[at] = Occupant(item.node_kind, item.version or 0, size=item.size, item=item.item)
 

@@ -15,9 +15,9 @@ def reversal(done: OperationItem, item: int) -> OperationItem:
             return _from(done, item, ItemKind.MOVE, at, mount=on, target=done.path, target_mount=done.mount)
         case ItemKind.DELETE:
             return _from(done, item, ItemKind.RESTORE, done.path, mount=on)
-        case ItemKind.DESCRIBE:
+        case ItemKind.DESCRIBE | ItemKind.TAG:
             assert done.left_version is not None
-            return _from(done, item, ItemKind.DESCRIBE, done.path, mount=on, content_version=done.left_version - 1)
+            return _from(done, item, done.kind, done.path, mount=on, content_version=done.left_version - 1)
         case ItemKind.COPY | ItemKind.RESTORE if done.replaced_version is not None:
             return _from(done, item, ItemKind.RESTORE, at, mount=on, content_version=done.replaced_version)
         case ItemKind.COPY | ItemKind.RESTORE | ItemKind.MKDIR:

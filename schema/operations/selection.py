@@ -46,6 +46,8 @@ class Selection:
     """These keys have these values"""
     paths: Sequence[str] = ()
     """Instead of the operation's path: these, with all that is below them"""
+    records: Mapping[str, Any] | None = None
+    """Of whose record in the Metastore a search with these conditions finds: a plan asks for it by itself"""
 
     @property
     def narrows(self) -> bool:

@@ -90,7 +90,7 @@ SELECT o.id::text, o.state::text, o.claimed, ARRAY[o.items, o.in_flight, o.done,
                   count(*) FILTER (WHERE x.state = 'running'), m.made + count(*) FILTER (WHERE x.state = 'done'),
                   count(*) FILTER (WHERE x.state = 'failed'), count(*) FILTER (WHERE x.state = 'skipped'),
                   count(*) FILTER (WHERE x.state = 'reversed')] AS summed,
-            count(*) FILTER (WHERE x.state = 'running' AND x.kind NOT IN ('verify', 'purge', 'forget') AND NOT EXISTS (
+            count(*) FILTER (WHERE x.state = 'running' AND x.kind NOT IN ('verify', 'purge', 'forget', 'tag') AND NOT EXISTS (
                 SELECT FROM filestore.commands c WHERE c.id = x.command_id AND c.status = 'running')) AS stray
        FROM (SELECT coalesce(sum((j.also->'made'->>'files')::bigint + (j.also->'made'->>'directories')::bigint), 0) AS made
                FROM filestore.journal_entries j WHERE o.kind = 'import' AND j.operation_id = o.id) m

@@ -34,12 +34,16 @@ SELECT o.id::text, o.tenant, o.principal, o.token_id, o.kind, o.mount_id, o.path
   FROM filestore.operations o WHERE o.id = %(id)s
 
 -- name: undone
--- Whether another operation that has begun puts this one back, or did; and, of an undo, whether its original is no more as the
--- plan saw it: taken up again, or put back by another one.
+-- Whether another operation that has begun puts this one back, or did; and, of an undo, what was undone first, where undos follow
+-- each other, and whether its original is no more as the plan saw it: taken up again, or put back by another one.
 SELECT EXISTS (SELECT FROM filestore.operations u
                 WHERE u.undoes = %(id)s AND u.started_at IS NOT NULL AND (u.ended_at IS NULL OR u.done > 0)) AS undone,
-       (SELECT w.kind FROM filestore.operations o JOIN filestore.operations w ON w.id = o.undoes
-         WHERE o.id = %(id)s) AS undoes_kind,
+       (WITH RECURSIVE chain AS (
+            SELECT w.kind, w.undoes, 1 AS far FROM filestore.operations o JOIN filestore.operations w ON w.id = o.undoes
+             WHERE o.id = %(id)s
+             UNION ALL
+            SELECT w.kind, w.undoes, c.far + 1 FROM chain c JOIN filestore.operations w ON w.id = c.undoes)
+        SELECT kind FROM chain ORDER BY far DESC LIMIT 1) AS undoes_kind,
        EXISTS (SELECT FROM filestore.operations o JOIN filestore.operations w ON w.id = o.undoes
                 WHERE o.id = %(id)s AND (w.ended_at IS NULL OR w.turn <> o.undoes_turn
                    OR EXISTS (SELECT FROM filestore.operations u

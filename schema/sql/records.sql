@@ -104,6 +104,12 @@ WITH found AS MATERIALIZED (
                AND substring(r.path FROM 1 FOR 1000) <= substring(%(high)s::bytea FROM 1 FOR 1000)
                AND r.path > %(low)s AND r.path < %(high)s)
 
+-- name: among
+-- Of these nodes alone, and nothing but their ids: a plan asks so of each of its pages.
+       AND r.node_id = ANY(%(nodes)s::bigint[])
+)
+SELECT f.node_id FROM found f
+
 -- name: searched
 -- The page, in the order of ids.
      ORDER BY r.node_id LIMIT %(limit)s

@@ -1,4 +1,4 @@
--- Items that an operation carries out itself, without commands: they verify, or purge.
+-- Items that an operation carries out itself, without commands: they verify, purge, forget, or tag.
 
 -- name: in_flight
 -- What was begun and has not ended: by this runner's last step, or by one that is lost.
@@ -6,16 +6,16 @@ SELECT i.item FROM filestore.operation_items i
  WHERE i.operation_id = %(id)s AND i.state = 'running' ORDER BY i.item LIMIT %(limit)s
 
 -- name: begin
--- These are in flight now.
+-- These are in flight now; what is to be put back is done no more.
 WITH begun AS (
     UPDATE filestore.operation_items i SET state = 'running', retry_at = NULL
-     WHERE i.operation_id = %(id)s AND i.item = ANY(%(items)s::integer[]) AND i.state = 'pending'
-    RETURNING i.item
+     WHERE i.operation_id = %(id)s AND i.item = ANY(%(items)s::integer[]) AND i.state IN ('pending', 'done')
+    RETURNING i.left_version
 )
 UPDATE filestore.operations o
-   SET in_flight = o.in_flight + n.begun, touched_at = now(), paced_until = CASE WHEN %(seconds)s::float > 0
+   SET in_flight = o.in_flight + n.begun, done = o.done - n.back, touched_at = now(), paced_until = CASE WHEN %(seconds)s::float > 0
            THEN greatest(now(), coalesce(paced_until, now())) + %(seconds)s::float * interval '1 second' END
-  FROM (SELECT count(*) AS begun FROM begun) n WHERE o.id = %(id)s
+  FROM (SELECT count(*) AS begun, count(left_version) AS back FROM begun) n WHERE o.id = %(id)s
 
 -- name: end
 -- These have ended, or wait for another turn (`pending`). Each is counted once, however often it is told.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from schema.ids import CommandId, MountId
+from schema.metastore.records import RecordEdit
 from schema.nodes import NodeKind
 from schema.operations.control import Steered
 from schema.operations.operation import (
@@ -60,7 +61,7 @@ async def create(connection: Connection, operation: Operation, key: str, hash: s
         "key": key, "hash": hash, "kind": operation.kind, "mount": operation.mount_id, "path": operation.path.raw,
         "target": operation.target_path.raw if operation.target_path else None,
         "selection": json_of(_selected(operation)), "options": json_of(operation.options.to_json()),
-        "metadata": None if operation.metadata is None else json_of(operation.metadata), "plan_only": operation.plan_only,
+        "metadata": _changes(operation), "plan_only": operation.plan_only,
         "undoes": operation.undoes, "undoes_turn": operation.undoes_turn, "state": operation.state,
         "correlation": operation.correlation_id,
         "target_mount": operation.target_mount,
@@ -108,7 +109,7 @@ def _operation(row: DictRow) -> Operation:
         id=row["id"], tenant=row["tenant"], principal=row["principal"], token_id=row["token_id"],
         kind=OperationKind(row["kind"]), mount_id=MountId(row["mount_id"]), path=NodePath(bytes(row["path"])),
         target_path=None if row["target_path"] is None else NodePath(bytes(row["target_path"])),
-        **_selection(row), options=Options.of_json(row["options"]), metadata=row["metadata"],
+        **_selection(row), options=Options.of_json(row["options"]), **_changed(row),
         state=OperationState(row["state"]), want=Want(row["want"]) if row["want"] else None, back=row["back"],
         turn=row["turn"], plan_only=row["plan_only"], undoes=row["undoes"], undoes_turn=row["undoes_turn"], started=row["started"],
         undone=row["undone"], undoes_kind=None if row["undoes_kind"] is None else OperationKind(row["undoes_kind"]),
@@ -118,6 +119,18 @@ def _operation(row: DictRow) -> Operation:
         conflicts=row["conflicts"], items=row["items"], done=row["done"], failed=row["failed"], skipped=row["skipped"],
         changed=row["changed"], reversed=row["reversed"], in_flight=row["in_flight"],
     )  # fmt: skip
+
+
+def _changes(operation: Operation) -> str | None:
+    """What becomes of metadata, or of records."""
+    told = operation.metadata if operation.record is None else operation.record.to_json()
+    return None if told is None else json_of(told)
+
+
+def _changed(row: DictRow) -> dict[str, Any]:
+    if row["kind"] == OperationKind.TAG:
+        return {"record": RecordEdit.of_json(row["metadata"])}
+    return {"metadata": row["metadata"]}
 
 
 def _selected(operation: Operation) -> dict[str, Any]:

@@ -169,15 +169,22 @@ async def search(
     ]
 
 
+async def matching(connection: Connection, tenant: str, wanted: RecordSearch, nodes: Sequence[NodeId]) -> set[NodeId]:
+    """Which of these nodes a search finds."""
+    query, values = statement(tenant, wanted, 0, 0, nodes)
+    return {NodeId(row["node_id"]) for row in await (await connection.execute(query, values)).fetchall()}
+
+
 def statement(
-    tenant: str, wanted: RecordSearch, after: NodeId | int, limit: int
+    tenant: str, wanted: RecordSearch, after: NodeId | int, limit: int, nodes: Sequence[NodeId] | None = None
 ) -> tuple[LiteralString, dict[str, Any]]:
-    """Only what is asked for stands in the query: so each condition is planned by its own index."""
+    """Only what is asked for stands in the query: so each condition is planned by its own index. `nodes`: which of these it
+    finds, without a limit."""
     low, high = _range(wanted.prefix)
     values = {
         "tenant": tenant, "after": after, "limit": limit, "query": wanted.query, "tags": list(wanted.tags),
         "owner": wanted.owner, "namespace": wanted.namespace, "metadata": json.dumps(wanted.metadata), "mount": wanted.mount,
-        "path": wanted.prefix.raw if wanted.prefix else b"", "low": low, "high": high,
+        "path": wanted.prefix.raw if wanted.prefix else b"", "low": low, "high": high, "nodes": list(nodes or ()),
     }  # fmt: skip
     below = wanted.prefix is not None and wanted.prefix.raw != b""
     asked: list[tuple[LiteralString, bool]] = [
@@ -192,7 +199,7 @@ def statement(
         (SQL["below"], below),
     ]
     parts: list[LiteralString] = [part for part, on in asked if on]
-    return "\n".join([SQL["search"], *parts, SQL["searched"]]), values
+    return "\n".join([SQL["search"], *parts, SQL["searched"] if nodes is None else SQL["among"]]), values
 
 
 def _range(prefix: NodePath | None) -> tuple[bytes, bytes]:

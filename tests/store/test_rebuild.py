@@ -22,6 +22,7 @@ from schema.store import check as check_store
 from schema.store import events
 from schema.store.pool import Pool, make_pool
 from tests.store.conftest import Databases
+from tests.store.drift import Drifting, make_drifting
 from tests.store.helpers import TOKEN_OF_COMMANDS, Protocol, delete, make_mount, mkdir, upload
 from tests.store.test_trees import move, restore
 
@@ -48,12 +49,10 @@ async def rows(pool: Pool, query: str) -> list[dict[str, Any]]:
 
 async def settle(pool: Pool) -> None:
     async with pool.connection() as connection:
-        await connection.set_autocommit(True)
         while await events.give_positions(connection, 1000):
             pass
         while (await events.waiting(connection)).unsettled:
             await events.settle_entries(connection)
-        await connection.set_autocommit(False)
 
 
 @pytest.fixture
@@ -133,6 +132,36 @@ async def test_a_rebuilt_record_is_the_one_that_was_archived(live: Pool, fresh: 
     await goes_on(fresh, mount)
     with pytest.raises(NotEmpty):
         await rebuild(live, ArchiveFolder(str(tmp_path)))
+
+
+async def test_the_first_look_takes_what_lies_there_for_the_rebuilt_nodes(
+    live: Pool, fresh: Pool, tmp_path: Path
+) -> None:
+    """The same nodes and versions, with the files as they lie; only what changed since is drift, so no brake waits for a yes."""
+    files = [f"d/{n}" for n in range(9)]
+    was = await make_drifting(live, tmp_path / "disk", Protocol(live), files)
+    (was.root / "link").symlink_to("d")
+    await was.settle()
+    await settle(live)
+    await archive(live, tmp_path / "archive")
+    known = await was.nodes()
+    await rebuild(fresh, ArchiveFolder(str(tmp_path / "archive")))
+    now = Drifting(fresh, was.root, was.mount, was.executor, Protocol(fresh))
+    was.write("d/0", "what another program wrote")
+    was.write("d/new")
+    versions = (
+        "SELECT id, version, sha256 FROM filestore.nodes WHERE mount_id = %s AND name <> '0' AND depth > 0 ORDER BY id"
+    )
+    before = await now.rows(versions, now.mount)
+    await now.policy(brake={"share": 0.2, "count": 1})
+    end = await now.look(reason="audit")
+    assert (end.state, end.changes, end.counts["changed"], end.counts["new"]) == ("concluded", 1, 1, 1)
+    assert [row for row in await now.rows(versions, now.mount) if row in before] == before
+    assert {path: id for path, (id, _) in (await now.nodes()).items() if path in known} == {
+        path: id for path, (id, _) in known.items()
+    }
+    assert await now.problems() == []
+    assert (await now.look()).counts == {}, "and the next look finds nothing"
 
 
 async def goes_on(pool: Pool, mount: MountId) -> None:

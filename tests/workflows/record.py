@@ -24,7 +24,7 @@ WANTED = {
     "RecomputeRollups": 3,
     "ProveRollups": 3,
     "PlanOperation": 2,
-    "RunOperation": 7,
+    "RunOperation": 8,
     "PurgeTrash": 2,
     "LookAt": 2,
     "AuditMount": 2,

@@ -27,6 +27,7 @@ from activities.operations.imports import ImportTree
 from activities.operations.plan import PlanItems
 from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
+from activities.operations.tag import TagRecords
 from activities.operations.verify import VerifyFiles
 from activities.upkeep.archive import Archive
 from activities.upkeep.recompute import Recomputes
@@ -78,6 +79,7 @@ class Activities:
     verify: VerifyFiles
     purge: PurgeItems
     forgets: ForgetNodes
+    tags: TagRecords
     retain: RetainTrash
     imports: ImportTree
     observe: Observe
@@ -102,6 +104,7 @@ class Activities:
             self.verify.verify,
             self.purge.purge,
             self.forgets.forget,
+            self.tags.tag,
             self.retain.retain,
         ]
         return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift, *self.projects.bulk]

@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.operations.forget import ForgetNodes
     from activities.operations.imports import ImportTree
     from activities.operations.purge import PurgeItems
+    from activities.operations.tag import TagRecords
     from activities.operations.verify import VerifyFiles
     from activities.operations.work import Portion
     from schema.commands.payloads import Batch
@@ -30,6 +31,7 @@ WORKS: dict[str, Callable[[Any, Portion], Awaitable[int]]] = {
     "verify": VerifyFiles.verify,
     "purge": PurgeItems.purge,
     "forget": ForgetNodes.forget,
+    "tag": TagRecords.tag,
 }
 
 

@@ -88,6 +88,10 @@ def test_every_verb_that_lists_has_json_of_its_schema(shell: Shell, mount: Mount
     assert {row["type"] for row in shell.rows("event", "events", f"{at}:", "--type", "filestore.node.moved")} == {
         "filestore.node.moved"
     }
+    tag = ("tag", f"{at}:a", "--add", "red", "--owner", "ann", "--set", "k=1")
+    assert {row["path"] for row in shell.rows("item", *tag, "--dry-run")} == {"a", "a/b", "a/f", "a/g"}
+    assert shell.rows("operation", *tag)[0]["progress"]["itemsDone"] == 4
+    assert shell.rows("operation", "tag", f"{at}:a", "--remove", "red", "--tagged", "red")[0]["state"] == "succeeded"
     assert [row["path"] for row in shell.rows("item", "rm", "-r", f"{at}:a", "--dry-run")] == ["a"]
     assert shell.rows("check", "doctor")[0]["ok"] is True
     shell.text("rm", "-r", f"{at}:a", "--yes")

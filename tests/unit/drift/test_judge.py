@@ -139,6 +139,45 @@ def test_hash_decides_another_ctime_is_no_drift_by_itself() -> None:
 # Whose file it is
 
 
+def test_adopt_a_node_without_a_file_takes_the_one_at_its_path_that_has_its_content() -> None:
+    world = settled(b"same", b"other", b"unread", b"longer", b"d/", b"d/e", b"twice", b"gone")
+    world.nodes = {id: replace(node, facts=()) for id, node in world.nodes.items()}
+    for path, content in ((b"unread", b"x"), (b"longer", b"xx")):
+        node = world.at(path)
+        assert node is not None
+        world.nodes[node.id] = replace(world.nodes[node.id], sha256=None, size=1)
+        world.edit(path, content)
+    world.edit(b"other", b"what another program wrote")
+    world.disk[b"link"] = world.disk[b"twice"]
+    world.remove(b"gone")
+    seen = [replace(one, facts=(*one.facts[:8], 2)) if one.path in (b"twice", b"link") else one for one in world.see()]
+    found = verdicts(world, seen)
+    kept = {path for path, verdict in found.items() if verdict is DriftVerdict.SAME}
+    assert kept == {b"same", b"unread", b"d", b"d/e"}
+    assert {path: found[path] for path in found.keys() - kept} == {
+        b"other": DriftVerdict.REPLACED, b"longer": DriftVerdict.REPLACED, b"twice": DriftVerdict.LINKED,
+        b"link": DriftVerdict.LINKED, b"gone": DriftVerdict.GONE,
+    }  # fmt: skip
+
+
+def test_adopt_changes_no_node_and_is_counted_by_no_brake() -> None:
+    world = settled(b"a", b"d/", b"d/e")
+    before = world.nodes
+    world.nodes = {id: replace(node, facts=()) for id, node in before.items()}
+    outcome = world.look()
+    assert (set(deeds(outcome)), outcome.changes) == ({Deed.STAMPS}, 0)
+    assert {id: node.facts for id, node in world.nodes.items()} == {id: node.facts for id, node in before.items()}
+
+
+def test_adopt_leaves_a_file_that_is_known_to_be_another_node_s() -> None:
+    world = settled(b"a", b"b")
+    world.edit(b"a", world.disk[b"b"].content)
+    world.nodes[3] = replace(world.nodes[3], facts=())
+    world.rename(b"a", b"b")
+    found = verdicts(world)
+    assert (found[b"a"], found[b"b"]) == (DriftVerdict.LEFT, DriftVerdict.MOVED)
+
+
 def test_btime_a_number_that_is_used_again_is_another_file() -> None:
     world = settled(b"a")
     inode = world.disk[b"a"].inode

@@ -1,8 +1,8 @@
-"""Verbs that change: mkdir, mv, cp, rm, restore, describe, undo. What destroys asks first, and shows the server's plan."""
+"""Verbs that change: mkdir, mv, cp, rm, restore, describe, tag, undo. What destroys asks first, and shows the server's plan."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,7 +22,7 @@ IfVersion = Annotated[int | None, typer.Option("--if-version", help="only if the
 
 
 def add(app: typer.Typer) -> None:
-    for verb in (mkdir, mv, cp, rm, restore, describe, undo):
+    for verb in (mkdir, mv, cp, rm, restore, describe, tag, undo):
         app.command()(verb)
 
 
@@ -154,6 +154,44 @@ def describe(
     if not values and not unset:
         raise Stopped("Say what to change: --set key=value, --unset key.", exits.USAGE)
     _done(session().client.describe(at.mount, at.path, set=values, unset=unset or (), if_match=if_version, key=key))
+
+
+def tag(
+    place: Place,
+    add: Annotated[list[str] | None, typer.Option("--add", help="a tag; again for more")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", help="a tag that goes; again for more")] = None,
+    owner: Annotated[str | None, typer.Option("--owner", help="whose they are; empty: nobody's")] = None,
+    namespace: Annotated[str | None, typer.Option("--namespace", help="the namespace of the records")] = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, value as JSON or text; again for more")
+    ] = None,
+    unset: Annotated[list[str] | None, typer.Option("--unset", help="a key; again for more")] = None,
+    include: Annotated[
+        list[str] | None, typer.Option("--include", help="a glob of what is meant; again for more")
+    ] = None,
+    tagged: Annotated[list[str] | None, typer.Option("--tagged", help="only what has this tag; again for more")] = None,
+    dry_run: DryRun = False,
+    key: Key = None,
+) -> None:
+    """Change what the Metastore says of a path and all below it: tags, owner, namespace, metadata of the records."""
+    at = remote(place)
+    more: dict[str, Any] = {"owner": owner or None} if owner is not None else {}
+    more |= {"namespace": namespace} if namespace is not None else {}
+    if not (add or remove or set or unset or more):
+        raise Stopped(
+            "Say what to change: --add tag, --remove tag, --owner, --namespace, --set key=value, --unset key.",
+            exits.USAGE,
+        )
+    chosen: dict[str, object] = {"include": include} if include else {}
+    chosen |= {"records": {"tags": tagged}} if tagged else {}
+    operation = session().client.operations.tag(
+        at.mount, at.path, add=add or (), remove=remove or (), set=dict(map(pair, set or ())), unset=unset or (),
+        selection=chosen or None, plan_only=dry_run, key=key, **more,
+    )  # fmt: skip
+    if dry_run:
+        planned(operation)
+    else:
+        followed(operation)
 
 
 def undo(

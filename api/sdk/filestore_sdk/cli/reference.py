@@ -28,7 +28,7 @@ filestore history demo-local:hello/README.md --json
 same command goes on where a Ctrl-C, a crash or a cut line has ended it. `sync --delete` takes away what the source has not, at
 most `--max-delete` files, and `--dry-run` shows first what it would do.
 
-What destroys asks on a terminal; programs give `--yes`. `rm`, `mv`, `cp` and `undo` have `--dry-run`: the server's own plan.
+What destroys asks on a terminal; programs give `--yes`. `rm`, `mv`, `cp`, `tag` and `undo` have `--dry-run`: the server's own plan.
 
 ## How it ends
 

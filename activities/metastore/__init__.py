@@ -1,0 +1,1 @@
+"""What the Metastore is told: whether it fits what its namespace asks for."""
