@@ -80,7 +80,8 @@ class Rehydrates:
     async def thaw(self, order: TierOrder) -> TierPage:
         """What was asked for, and can be read by now, becomes hot. `failed`: those that take longer."""
         project = await self._pages.project(order)
-        done, waiting, after = list[ObjectRow](), 0, objects.FIRST
+        done: list[ObjectRow] = []
+        waiting, after = 0, objects.FIRST
         while True:
             async with self._pool.connection() as connection:
                 rows = await objects.in_tier(connection, project.id, Tier.RESTORING, PAGE, after=after)

@@ -49,7 +49,7 @@ class Tiers:
         body, starts = laid_out(contents)
         key, sha = new_pack_key(project), hashlib.sha256(body).hexdigest()
         await self._contents.put_cold(project, key, io.BytesIO(body), sha, len(body))
-        await areach("sync.archived")
+        await areach("sync.packed")
         if not await self._contents.holds_cold(project, key, sha, len(body)):
             return []
         keys = {sha: member_key(key, start) for sha, start in starts.items()}

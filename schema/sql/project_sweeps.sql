@@ -30,9 +30,9 @@ DELETE FROM filestore.project_paths t WHERE t.project_id = %(project)s AND t.key
 
 -- name: purge_changes
 -- The same of its log; its commits stay.
-DELETE FROM filestore.project_changes t WHERE t.project_id = %(project)s AND (t.revision, t.ordinal) IN (
-       SELECT r.revision, r.ordinal FROM filestore.project_changes r WHERE r.project_id = %(project)s
-        ORDER BY r.revision, r.ordinal LIMIT %(limit)s)
+DELETE FROM filestore.project_changes t WHERE t.project_id = %(project)s AND t.revision <= (
+       SELECT max(r.revision) FROM (SELECT r.revision FROM filestore.project_changes r WHERE r.project_id = %(project)s
+                                     ORDER BY r.revision LIMIT %(limit)s) r)
 
 -- name: purge_pages
 -- The same of its manifests.

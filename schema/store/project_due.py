@@ -18,18 +18,16 @@ SQL = load("project_due")
 @dataclass(frozen=True, slots=True)
 class DueProject:
     """`warm`: some content is hot alone. `idle`: some was not used for too long. `untold`: the hot store does not know the head.
-    `over`: it was deleted, and its time is over. `crowded`: more is hot than may be. `undecided`: conflicts whose time is over."""
+    `over`: it was deleted, and its time is over. `undecided`: conflicts whose time is over."""
 
     id: int
     mount: MountId
     state: str
     evict_after: float | None
-    hot_max: int | None
     untold: bool
     warm: bool
     idle: bool
     over: bool
-    crowded: bool
     undecided: bool
     jobs: Sequence[Mapping[str, Any]]
 
@@ -38,8 +36,22 @@ async def due(connection: Connection, mounts: Sequence[MountId]) -> list[DueProj
     rows = await (await connection.execute(SQL["due"], {"mounts": list(mounts)})).fetchall()
     return [
         DueProject(
-            row["id"], MountId(row["mount_id"]), row["state"], row["evict_after_seconds"], row["hot_max_bytes"], row["untold"],
-            row["warm"], row["idle"], row["over"], row["crowded"], row["undecided"], row["jobs"],
+            row["id"], MountId(row["mount_id"]), row["state"], row["evict_after_seconds"], row["untold"],
+            row["warm"], row["idle"], row["over"], row["undecided"], row["jobs"],
         )
         for row in rows
     ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class CrowdedProject:
+    """More is hot of it than `hot_max` bytes."""
+
+    id: int
+    mount: MountId
+    hot_max: int
+
+
+async def crowded(connection: Connection, mounts: Sequence[MountId]) -> list[CrowdedProject]:
+    rows = await (await connection.execute(SQL["crowded"], {"mounts": list(mounts)})).fetchall()
+    return [CrowdedProject(row["id"], MountId(row["mount_id"]), row["hot_max_bytes"]) for row in rows]

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 async def start_due(client: Client, pool: Pool, mounts: list[MountId], grace: float) -> None:
     """Doing it once more is harmless."""
     async with pool.connection() as connection:
-        found = await project_due.due(connection, mounts)
+        found, crowded = await project_due.due(connection, mounts), await project_due.crowded(connection, mounts)
     for project in found:
         for job in jobs_of(project, grace):
             await work(client, job)
         if project.untold:
             await tell_hot(client, project.mount, project.id)
+    for full in crowded:
+        await work(client, ProjectJob("evict", TierOrder(full.mount, full.id, room=full.hot_max)))
 
 
 def jobs_of(project: DueProject, grace: float) -> list[ProjectJob]:
@@ -42,9 +44,7 @@ def jobs_of(project: DueProject, grace: float) -> list[ProjectJob]:
         return [ProjectJob("delete", order)]
     if project.warm and "archive" not in kinds:
         jobs.append(ProjectJob("archive", order))
-    if project.crowded and not gone and "evict" not in kinds:
-        jobs.append(ProjectJob("evict", replace(order, room=project.hot_max)))
-    elif project.idle and "evict" not in kinds:
+    if project.idle and "evict" not in kinds:
         idle = 0.0 if gone else project.evict_after or 0.0
         jobs.append(ProjectJob("evict", replace(order, idle=idle, pinned=gone)))
     if project.undecided:

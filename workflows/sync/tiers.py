@@ -117,9 +117,11 @@ class ProjectWork:
 
     async def _collect(self, job: ProjectJob) -> None:
         await self._walk(Collects.condemn, job.order, "what nothing refers to")
+        # Without any time there would be no timer, which the histories of former releases have.
+        grace = timedelta(seconds=max(job.grace, 0.001))
         with suppress(TimeoutError):
             await workflow.wait_condition(
-                lambda: self._stops, timeout=timedelta(seconds=job.grace), timeout_summary="a commit may still need it"
+                lambda: self._stops, timeout=grace, timeout_summary="a commit may still need it"
             )
             raise _JobStops
         order = replace(job.order, idle=job.grace)

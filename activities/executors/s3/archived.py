@@ -19,7 +19,7 @@ THAWED_DAYS = 3
 _CLASSES = ("GLACIER", "DEEP_ARCHIVE")
 
 
-class Archived(StrEnum):
+class ArchiveState(StrEnum):
     READABLE = "readable"
     FROZEN = "frozen"
     """It lies in an archive class"""
@@ -27,21 +27,21 @@ class Archived(StrEnum):
     """It was asked for, and comes in minutes to days"""
 
 
-def archived_of(headers: Mapping[str, str]) -> Archived:
+def archived_of(headers: Mapping[str, str]) -> ArchiveState:
     """As the head of an object tells."""
     asleep = headers.get("x-amz-storage-class") in _CLASSES or "x-amz-archive-status" in headers
     restore = headers.get("x-amz-restore", "")
     if not asleep or 'ongoing-request="false"' in restore:
-        return Archived.READABLE
-    return Archived.THAWING if restore else Archived.FROZEN
+        return ArchiveState.READABLE
+    return ArchiveState.THAWING if restore else ArchiveState.FROZEN
 
 
 def thaw(wire: Wire, key: str) -> bool:
     """Whether it can be read now; one that is frozen is asked for. Raises Missing."""
     state = archived_of(wire.ask("HEAD", key).headers)
-    if state is Archived.FROZEN:
+    if state is ArchiveState.FROZEN:
         _restore(wire, key)
-    return state is Archived.READABLE
+    return state is ArchiveState.READABLE
 
 
 def _restore(wire: Wire, key: str) -> None:

@@ -9,18 +9,17 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import nats
 import nats.errors
+from nats.aio.client import Client
 
 from activities.sync.hot import HotUnavailable
 
 if TYPE_CHECKING:
-    from nats.aio.client import Client
     from nats.aio.msg import Msg
 
     from activities.sync.nats.accounts import NatsUser
 
-CONNECT_SECONDS = 2.0
+CONNECT_SECONDS = 2
 ACK_SECONDS = 5.0
 """An acknowledgement that takes longer never comes: the server was restarted"""
 AGAIN_SECONDS = 1.0
@@ -101,13 +100,18 @@ class NatsLink:
 
     async def _opened(self) -> Client:
         user = {} if self._user is None else presented(self._user())
-        return await asyncio.wait_for(
-            nats.connect(
-                self._url, name=self._name, allow_reconnect=False, connect_timeout=CONNECT_SECONDS, error_cb=_ignore,
-                closed_cb=self._lost, pending_size=32 << 20, **user,
-            ),
-            2 * CONNECT_SECONDS,
+        client = Client()
+        opening = client.connect(
+            self._url, name=self._name, allow_reconnect=False, connect_timeout=CONNECT_SECONDS, error_cb=_ignore,
+            closed_cb=self._lost, pending_size=32 << 20, **user,
         )  # fmt: skip
+        try:
+            await asyncio.wait_for(opening, 2 * CONNECT_SECONDS)
+        except BaseException:
+            with suppress(Exception):
+                await client.close()
+            raise
+        return client
 
     async def _drop(self) -> None:
         client, self._client = self._client, None

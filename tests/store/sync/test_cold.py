@@ -104,9 +104,10 @@ async def disk(pool: Pool, hot: NatsHot, tmp_path: Path) -> AsyncIterator[Projec
 
 
 async def unlease(pool: Pool, shas: list[str]) -> None:
-    query = b"UPDATE filestore.project_objects SET lease_until = NULL WHERE sha = ANY(%s)"
+    query = b"UPDATE filestore.project_objects SET lease_until = NULL WHERE sha = %s"
     async with pool.connection() as connection:
-        await connection.execute(query, ([bytes.fromhex(sha) for sha in shas],))
+        for sha in shas:
+            await connection.execute(query, (bytes.fromhex(sha),))
 
 
 async def test_small_contents_lie_together_and_are_read_moved_and_collected_alone(disk: ProjectOnDisk) -> None:

@@ -124,8 +124,8 @@ async def test_what_is_due_is_asked_with_one_question(connection: Connection) ->
     due = {one.id: one for one in await project_due.due(connection, [mount])}
     assert quiet.id not in due and due.keys() == {warm.id, idle.id}
     assert (due[warm.id].warm, due[warm.id].idle, due[idle.id].warm, due[idle.id].idle) == (True, False, False, True)
-    assert (due[warm.id].crowded, due[warm.id].undecided) == (True, True)
-    assert (due[idle.id].crowded, due[idle.id].undecided) == (False, False)
+    assert (due[warm.id].undecided, due[idle.id].undecided) == (True, False)
+    assert await project_due.crowded(connection, [mount]) == [project_due.CrowdedProject(warm.id, mount, 2)]
     assert await project_log.count_conflicts(connection, warm.id) == 1
     assert due[idle.id].jobs == [{"id": job, "kind": "repair", "options": {"idle": 5}}]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from activities.executors.base import ColdFile
-from activities.executors.s3.archived import Archived, archived_of
+from activities.executors.s3.archived import ArchiveState, archived_of
 from activities.sync.sweeps import strays
 from schema.sync.cold_packs import ColdPlace, index_of, laid_out, member_key, place_of
 
@@ -35,16 +35,16 @@ def test_a_pack_is_no_stray_while_something_in_it_has_a_row() -> None:
 @pytest.mark.parametrize(
     ("headers", "state"),
     [
-        ({}, Archived.READABLE),
-        ({"x-amz-storage-class": "STANDARD_IA"}, Archived.READABLE),
-        ({"x-amz-storage-class": "GLACIER"}, Archived.FROZEN),
-        ({"x-amz-storage-class": "INTELLIGENT_TIERING", "x-amz-archive-status": "ARCHIVE_ACCESS"}, Archived.FROZEN),
-        ({"x-amz-storage-class": "DEEP_ARCHIVE", "x-amz-restore": 'ongoing-request="true"'}, Archived.THAWING),
+        ({}, ArchiveState.READABLE),
+        ({"x-amz-storage-class": "STANDARD_IA"}, ArchiveState.READABLE),
+        ({"x-amz-storage-class": "GLACIER"}, ArchiveState.FROZEN),
+        ({"x-amz-storage-class": "INTELLIGENT_TIERING", "x-amz-archive-status": "ARCHIVE_ACCESS"}, ArchiveState.FROZEN),
+        ({"x-amz-storage-class": "DEEP_ARCHIVE", "x-amz-restore": 'ongoing-request="true"'}, ArchiveState.THAWING),
         (
             {"x-amz-storage-class": "GLACIER", "x-amz-restore": 'ongoing-request="false", expiry-date="Fri, 21 Dec"'},
-            Archived.READABLE,
+            ArchiveState.READABLE,
         ),
     ],
 )
-def test_the_head_of_an_object_says_whether_it_can_be_read(headers: dict[str, str], state: Archived) -> None:
+def test_the_head_of_an_object_says_whether_it_can_be_read(headers: dict[str, str], state: ArchiveState) -> None:
     assert archived_of(headers) is state
