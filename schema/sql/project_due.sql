@@ -7,10 +7,12 @@ SELECT d.* FROM (
     SELECT p.id, p.mount_id, p.state, p.evict_after_seconds,
            p.published < p.revision AND p.state <> 'deleted' AS untold,
            EXISTS (SELECT FROM filestore.project_objects o WHERE o.project_id = p.id AND o.tier = 'hot') AS warm,
-           EXISTS (SELECT FROM filestore.project_objects o
-                    WHERE o.project_id = p.id AND o.tier = 'hot_cold' AND NOT coalesce(o.pinned_until > now(), false)
-                      AND o.last_access < now() - make_interval(secs => CASE WHEN p.state = 'deleted' THEN 0
-                                                                             ELSE p.evict_after_seconds END)) AS idle,
+           CASE WHEN p.state = 'deleted' OR p.evict_after_seconds IS NOT NULL THEN coalesce((
+               SELECT o.last_access FROM filestore.project_objects o
+                WHERE o.project_id = p.id AND o.tier = 'hot_cold' AND NOT coalesce(o.pinned_until > now(), false)
+                ORDER BY o.last_access LIMIT 1) < now() - make_interval(secs => CASE WHEN p.state = 'deleted' THEN 0
+                                                                                     ELSE p.evict_after_seconds END), false)
+                ELSE false END AS idle,
            p.state = 'deleted' AND p.updated_at < now() - make_interval(secs => p.keep_days * 86400) AS over,
            p.state = 'active' AND EXISTS (
                SELECT FROM filestore.project_conflicts f WHERE f.project_id = p.id AND f.state = 'open'

@@ -93,7 +93,10 @@ QUERIES: dict[str, tuple[LiteralString, dict[str, Any]]] = {
     "kept_from": (SWEEPS["kept_from"], {}),
     "old_pages": (SWEEPS["old_pages"], {"after": b"\1", "revision": 100_000, "limit": 500}),
     "drop_pages": (SWEEPS["drop_pages"], {"shas": SHAS, "revision": 100_000}),
-    "purge_changes": (SWEEPS["purge_changes"], {"limit": 5000}),
+    **{
+        name: (SWEEPS[name], {"limit": 5000})
+        for name in ("purge_paths", "purge_changes", "purge_pages", "purge_objects")
+    },
     "said_elsewhere": (SWEEPS["said_elsewhere"], {"shas": SHAS, "tenant": "main"}),
 }
 
