@@ -25,6 +25,7 @@ from api.commands import status
 from api.drift import inbox
 from api.drift import jobs as reconciliations
 from api.drift import policy as drift_policy
+from api.drift import schedules as drift_schedules
 from api.events import asyncapi, snapshot
 from api.events import routes as events
 from api.events.feed import Feed
@@ -118,6 +119,7 @@ ROUTERS = (
     rollups,
     reconciliations,
     drift_policy,
+    drift_schedules,
     inbox,
     notifications,
     metastore,
@@ -159,7 +161,7 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
     issuers = read_issuers(services.pool, settings.oidc_path)
     app.state.front = Front(
         services, Tokens(services.pool, issuers=issuers), KnownMounts(services.pool), services.threads, budget, reads,
-        Rates(counts.refused),
+        Rates(counts.refused, tenant_rate=settings.tenant_requests_per_second),
     )  # fmt: skip
     app.state.feed, app.state.turns, app.state.counts = feed, Turns(), counts
     app.state.link_passwords = LinkPasswords()

@@ -11,6 +11,7 @@ from activities.executors.base import Executor, Identity
 from activities.sync.contents import Contents
 from activities.threads import MountThreads
 from api.submission import Commands
+from schema.access.object_locks import LockProof
 from schema.errors import Unavailable
 from schema.ids import MountId
 from schema.mounts import Mount
@@ -45,6 +46,10 @@ class ExecutorsOfMounts(Protocol):
     def prove(self, mount: Mount) -> Identity | None:
         """Read a mount's sentinel where this row says it lies, and write nothing; which directory its root is, as `register`.
         Blocking. Raises InvalidRequest, MountOffline, ExecutorNotFound."""
+        ...
+
+    def prove_locks(self, mount: Mount) -> LockProof | None:
+        """What its bucket does under Object Lock. None: this storage has no such thing. Blocking. Raises MountOffline."""
         ...
 
     async def refresh(self) -> None:
@@ -165,6 +170,10 @@ class RatesOfTokens(Protocol):
 
     def take(self, principal: Principal) -> None:
         """One request. Raises RateLimited."""
+        ...
+
+    def take_of_tenant(self, principal: Principal) -> None:
+        """One request that counts for its tenant alone. Raises RateLimited."""
         ...
 
     def spend(self, key: str, rate: float) -> None:

@@ -11,11 +11,13 @@ from schema.paths import NodePath
 
 @dataclass(frozen=True, slots=True)
 class TokenLimits:
-    """What one token may take of one process. None: no limit."""
+    """What one token, and its tenant, may take of one process. None: no limit of its own."""
 
     requests_per_second: float | None = None
     uploads_max: int | None = None
     """At a time"""
+    tenant_requests_per_second: float | None = None
+    """Of all tokens of its tenant together"""
 
 
 NO_LIMITS = TokenLimits()

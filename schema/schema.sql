@@ -142,6 +142,12 @@ CREATE INDEX nodes_doubted ON filestore.nodes (mount_id, parent_id) WHERE state 
 CREATE INDEX nodes_sha256 ON filestore.nodes (sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX nodes_metadata ON filestore.nodes USING gin (metadata jsonb_path_ops) WHERE metadata <> '{}';
 
+-- Where a symbolic link leads is all its content: with it a link that is gone can be put back.
+CREATE TABLE filestore.link_targets (
+    node_id bigint PRIMARY KEY REFERENCES filestore.nodes ON DELETE CASCADE,
+    target  bytea NOT NULL
+);
+
 CREATE TABLE filestore.node_transitions (
     from_state filestore.node_state NOT NULL,
     to_state   filestore.node_state NOT NULL,
@@ -303,7 +309,9 @@ CREATE TABLE filestore.tenants (
     display_name text,
     suspended    text CHECK (suspended IN ('all', 'changes')),           -- NULL: it is not; `changes`: reading goes on
     created_at   timestamptz NOT NULL DEFAULT now(),
-    updated_at   timestamptz NOT NULL DEFAULT now()
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    requests_per_second double precision CHECK (requests_per_second > 0), -- of all its tokens together, in one process
+    removed_at   timestamptz                                              -- its name stays taken: the journal names it
 );
 INSERT INTO filestore.tenants (name) VALUES ('main');
 
@@ -320,11 +328,40 @@ CREATE TABLE filestore.holds (
     created_at  timestamptz NOT NULL DEFAULT now(),
     released_by text,
     released_at timestamptz,
+    lock_state  text CHECK (lock_state IN ('locking', 'locked', 'unlocking', 'unlocked')),  -- under the Object Lock of its bucket
+    lock_due    timestamptz,                                       -- when its locks are looked at next
+    lock_directory bytea,                                          -- the file that was locked last, in this round
+    lock_name   bytea,
+    lock_problem text,
+    locked_objects bigint NOT NULL DEFAULT 0,
     CHECK (kind <> 'retain' OR until IS NOT NULL),
     CHECK ((released_at IS NULL) = (released_by IS NULL))
 );
 CREATE INDEX holds_in_force ON filestore.holds (mount_id, path) WHERE released_at IS NULL;
 CREATE INDEX holds_tenant ON filestore.holds (tenant, id);
+CREATE INDEX holds_lock_due ON filestore.holds (mount_id, lock_due) WHERE lock_due IS NOT NULL;
+
+-- Versions of objects that holds have locked, so that those locks go that a person may take off.
+CREATE TABLE filestore.object_locks (
+    hold_id    bigint NOT NULL REFERENCES filestore.holds,
+    object_key text NOT NULL,
+    version_id text NOT NULL,
+    legal      boolean NOT NULL,
+    PRIMARY KEY (hold_id, object_key, version_id)
+);
+CREATE INDEX object_locks_object ON filestore.object_locks (object_key, version_id) WHERE legal;
+
+-- What buckets did under Object Lock when that was tried.
+CREATE TABLE filestore.object_lock_proofs (
+    mount_id     bigint PRIMARY KEY REFERENCES filestore.backend_mounts,
+    enabled      boolean NOT NULL,
+    legal_hold   boolean NOT NULL,
+    retention    boolean NOT NULL,
+    default_mode text,
+    default_days integer,
+    problem      text,
+    proved_at    timestamptz NOT NULL DEFAULT now()
+);
 
 -- The hold on a path with the longest path, as clients read it. No row: nothing holds it.
 CREATE FUNCTION filestore.protection_v1(mount bigint, place bytea) RETURNS jsonb LANGUAGE sql STABLE AS $$
@@ -816,10 +853,13 @@ CREATE UNLOGGED TABLE filestore.look_entries (
     stable  boolean NOT NULL,
     code    text NOT NULL,
     message text NOT NULL,
+    page    integer NOT NULL DEFAULT 0,                                  -- of the look, that came upon it
+    target  bytea,                                                       -- of a symbolic link
     PRIMARY KEY (look_id, key)
 );
 
--- How far a look has come in the directories that the record knows: another execution of the same look goes on after the last page.
+-- How far a look has come in the directories that the record knows, or in the keys of a bucket: another execution of the same look
+-- goes on after the last page.
 -- Like what it came upon, it lives as long as its look, and a new look finds it again.
 CREATE UNLOGGED TABLE filestore.look_pages (
     look_id     bigint NOT NULL,
@@ -827,6 +867,7 @@ CREATE UNLOGGED TABLE filestore.look_pages (
     paths       bytea NOT NULL,                                          -- of directories, with a NUL between two
     times       bytea NOT NULL,                                          -- their change times before they were listed
     names       bigint NOT NULL,                                         -- that lie in them
+    cursor      bytea,                                                   -- of a bucket: where its listing goes on
     PRIMARY KEY (look_id, number)
 );
 

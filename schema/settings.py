@@ -108,6 +108,8 @@ class Settings(BaseSettings):
     """Whether /docs and /openapi.json are there"""
     oidc_path: str | None = Field(None, min_length=1)
     """YAML or JSON file of issuers whose tokens (OpenID Connect) are taken, and what they are worth"""
+    tenant_requests_per_second: float | None = Field(None, gt=0)
+    """Of all tokens of a tenant together, to one API process, where the tenant has no rate of its own. None: no limit."""
     metrics_token: str | None = Field(None, min_length=1)
     """What a scraper has to send as Bearer to read /metrics. None: it is open, like health."""
     events_channel: str = "apphub:filestore"
@@ -230,6 +232,8 @@ class Settings(BaseSettings):
     purge_seconds: float = Field(3600.0, gt=0)
     """Between looks for what the trash of a mount keeps no longer."""
     """How often what is older is removed."""
+    object_lock_seconds: float = Field(21600.0, gt=0)
+    """Between proofs that a bucket with Object Lock keeps what is locked; and holds lock what has come since."""
     rollup_proof_seconds: float = Field(3600.0, gt=0)
     """How often the totals of each mount are compared with what its directories hold."""
     rollup_proof_directories: int = Field(20_000, ge=0)

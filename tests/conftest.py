@@ -11,6 +11,7 @@ for _name in [
     del os.environ[_name]
 
 pytest_plugins = [
+    "tests.collecting",
     "tests.sampling",
     "tests.fix_stack",
     "tests.fix_service",

@@ -15,6 +15,8 @@ from activities.executors.s3.wire.account import account_of, connect
 from tests.fix_stack import Stack, dev
 
 BUCKET, VERSIONED = "filestore-tests", "filestore-tests-versioned"
+LOCKING, RETAINING = "filestore-tests-locking", "filestore-tests-retaining"
+"""With Object Lock; the second one locks by itself whatever is written to it"""
 _numbers = itertools.count()
 
 
@@ -46,6 +48,12 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     for bucket in (BUCKET, VERSIONED):
         client.create_bucket(Bucket=bucket)
     client.put_bucket_versioning(Bucket=VERSIONED, VersioningConfiguration={"Status": "Enabled"})
+    for bucket in (LOCKING, RETAINING):
+        client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+    client.put_object_lock_configuration(
+        Bucket=RETAINING, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
+    )
     client.close()
     yield server
     dev("stop", "--dir", str(folder))

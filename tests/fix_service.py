@@ -9,8 +9,6 @@ import secrets
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -28,12 +26,17 @@ from schema.check import Finding
 from schema.migrate import migrate
 from schema.settings import Settings
 from tests.events_forms import unlike_in_feed
-from tests.fix_stack import REPOSITORY, Stack
+from tests.fix_stack import Stack
+from tests.forked import Loaded, ServiceProcess, spawned
+from tests.sampling import SEED
 from workers import check
 from workflows.client import connect
 
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Reading the certificates of the world would cost every client more than its request."""
+
+PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 3
+"""One in three runs its workflows in Temporal's sandbox, which costs time; the others as a service does."""
 
 PATIENCE = 60.0
 """Seconds. What is waited for comes much sooner; so long the machine may be busy with other things."""
@@ -46,7 +49,10 @@ class Service:
     port: int
     token: str
     env: dict[str, str]
-    processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    processes: dict[str, ServiceProcess] = field(default_factory=dict)
+    loaded: dict[str, Loaded] = field(default_factory=dict)
+    made: list[int] = field(default_factory=list)
+    """Mounts of the test that runs"""
 
     @property
     def url(self) -> str:
@@ -67,17 +73,18 @@ class Service:
                 "watcher": "workers.watcher",
                 "consumers": "workers.consumers",
             }[name]
-            with open(self.folder / f"{name}.log", "ab") as log:
-                self.processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", module],
-                    cwd=REPOSITORY,
-                    # These processes start often: compiled modules are kept.
-                    env={**os.environ, **self.env, **settings, "FILESTORE_FAULT": fault, "PYTHONDONTWRITEBYTECODE": ""},
-                    stdout=log,
-                    stderr=log,
-                )
+            log = self.folder / f"{name}.log"
+            env = {**os.environ, **self.env, **settings, "FILESTORE_FAULT": fault}
+            # What Python reads as it starts, only a process of its own reads.
+            own = "PYTHONPATH" in settings
+            self.processes[name] = spawned(module, env, log) if own else self._parent(module, log).start(env, log)
         if "api" in (names or ("api",)):
             self.wait_ready()
+
+    def _parent(self, module: str, log: Path) -> Loaded:
+        if module not in self.loaded:
+            self.loaded[module] = Loaded(module, log)
+        return self.loaded[module]
 
     def wait_ready(self, seconds: float = PATIENCE) -> None:
         end = time.monotonic() + seconds
@@ -119,6 +126,14 @@ class Service:
         if set(self.processes) != {"api", "worker"} or any(p.poll() is not None for p in self.processes.values()):
             self.kill()
             self.start()
+
+    def retire(self, mounts: Sequence[int]) -> None:
+        """A mount that is switched off is not swept any more: the next tests have the servers for themselves."""
+        if mounts:
+            self.ensure_running()
+        for mount in mounts:
+            self.call("PATCH", f"/v1/backend-mounts/{mount}", json={"state": "inactive"})
+            self.made.remove(mount)
 
     def settle(self, seconds: float = PATIENCE) -> None:
         """Wait until no list is under way. A client is answered before its list has ended, and a list whose process was
@@ -282,7 +297,7 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
         "FILESTORE_PATH_WAIT_SECONDS": "30",
         "FILESTORE_SWEEP_SECONDS": "1",
         "FILESTORE_OVERDUE_SECONDS": "2",
-        "FILESTORE_SANDBOX": "true",
+        "FILESTORE_SANDBOX": str(SEED % 3 == PROCESS).lower(),
         "FILESTORE_WEBHOOKS_ALLOWED": "127.0.0.0/8",
         # Tests of the watcher start one, and switch it on.
         "FILESTORE_WATCH": "false",
@@ -292,13 +307,17 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
     service.start()
     yield service
     service.kill()
+    for parent in service.loaded.values():
+        parent.end()
     assert unlike_in_feed(database) == [], "events that the AsyncAPI document does not describe"
 
 
 @pytest.fixture
 def service(running_service: Service) -> Iterator[Service]:
     running_service.ensure_running()
+    before = len(running_service.made)
     yield running_service
+    running_service.retire(running_service.made[before:])
 
 
 def make_mount(service: Service, root: Path, **body: Any) -> MountOfTest:
@@ -308,7 +327,8 @@ def make_mount(service: Service, root: Path, **body: Any) -> MountOfTest:
         "POST", "/v1/backend-mounts", json={"mountKey": key, "backendKind": "local", "rootPath": str(root), **body}
     )
     assert answer.status_code == 201, answer.text
-    return MountOfTest(answer.json()["data"]["id"], key, root)
+    service.made.append(answer.json()["data"]["id"])
+    return MountOfTest(service.made[-1], key, root)
 
 
 def check_mount(service: Service, mount: MountOfTest, level: str = "content") -> None:
@@ -334,8 +354,6 @@ def mount(service: Service, tmp_path: Path) -> Iterator[MountOfTest]:
     fresh = make_mount(service, tmp_path / "mount")
     yield fresh
     check_mount(service, fresh)
-    # A mount that is switched off is not swept any more: the next tests have the servers for themselves.
-    service.call("PATCH", f"/v1/backend-mounts/{fresh.id}", json={"state": "inactive"})
 
 
 def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:

@@ -11,6 +11,8 @@ import structlog
 from temporalio.worker import Interceptor
 
 from activities import budgets
+from activities.access.approvals import PassTime
+from activities.access.object_locks import ObjectLockKeeper
 from activities.audit.copies import copies_of
 from activities.audit.seal import Sealer
 from activities.commands.apply import Apply
@@ -27,7 +29,7 @@ from activities.drift.scrub import Scrub
 from activities.events.deliver import Deliver
 from activities.events.publish import Bus, Publish
 from activities.executors.base import Executor, Identity
-from activities.executors.kinds import open_executor, prepare_storage, prove_storage, read_sentinel
+from activities.executors.kinds import open_executor, prepare_storage, prove_locks, prove_storage, read_sentinel
 from activities.operations.chunk import NextChunk
 from activities.operations.forget import ForgetNodes
 from activities.operations.imports import ImportTree
@@ -52,6 +54,7 @@ from activities.upkeep.sweep import Sweep
 from api.dispatch.dispatch import Dispatch
 from api.observe.metrics.counts import Counts
 from api.services import Services
+from schema.access.object_locks import LockProof
 from schema.mounts import Mount
 from schema.secrets.configured import keyring_of
 from schema.secrets.keyring import Keyring
@@ -251,6 +254,9 @@ class RouteExecutors:
     def prove(self, mount: Mount) -> Identity | None:
         return prove_storage(mount, self._spool_path, self._keys)
 
+    def prove_locks(self, mount: Mount) -> LockProof | None:
+        return prove_locks(mount, self._spool_path, self._keys)
+
     async def refresh(self) -> None:
         self._engine.refresh()
 
@@ -311,6 +317,8 @@ def _activities(
         Heal(pool, executors, copies),
         Scrub(pool, executors, copies, publish.announce),
         project_activities(contents, publish.announce),
+        ObjectLockKeeper(pool, executors, steps, settings.object_lock_seconds),
+        PassTime(pool, publish.announce),
     )
 
 

@@ -144,8 +144,8 @@ def copies_of(settings: Settings) -> SealCopies | None:
         return None
     if not place.startswith("s3://"):
         return FileOfSeals(place)
-    import boto3
+    from activities.executors.s3.wire.account import account_of, connect
 
     bucket, _, prefix = place.removeprefix("s3://").partition("/")
-    client = boto3.client("s3", endpoint_url=settings.audit_s3_endpoint, region_name=settings.audit_s3_region)
-    return BucketOfSeals(bucket, prefix, client, settings.audit_lock_days)
+    told = {"endpoint": settings.audit_s3_endpoint, "region": settings.audit_s3_region}
+    return BucketOfSeals(bucket, prefix, connect(account_of(told, {}), 2), settings.audit_lock_days)

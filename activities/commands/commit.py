@@ -18,7 +18,7 @@ from schema.commands.command import Status
 from schema.commands.payloads import Applied, AppliedList, CommandIds, Ended, Outcome
 from schema.faults import areach
 from schema.ids import CommandId, MountId
-from schema.store import heals, item_commands
+from schema.store import heals, item_commands, judged
 from schema.store import outcomes as outcome_store
 from schema.store import record as record_store
 
@@ -188,9 +188,10 @@ class Commit:
         if of_operations := [id for id, row in rows.items() if row.of_operation]:
             # Before the record: of what has ended it keeps less of the intent.
             operations = [f"{id}/{turn}" for id, turn in await item_commands.close_items(connection, of_operations)]
-        if of_heals := [id for id, row in rows.items() if row.heals]:
-            await heals.accept_seen(connection, of_heals)
+        of_heals = [id for id, row in rows.items() if row.heals]
+        nameless = await heals.accept_seen(connection, of_heals) if of_heals else []
         outcomes, leftovers = await record_store.record(connection, rows, retention_days=self._retention_days)
+        await judged.take_names_back(connection, nameless)
         return rows, outcomes, leftovers, operations
 
     def _tell(

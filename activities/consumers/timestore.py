@@ -7,13 +7,15 @@ milliseconds, however many rows it has.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 from pyarrow import csv
 
 from activities.consumers.lake import Lake, LakeConflict
@@ -39,7 +41,7 @@ _COLUMNS = pa.schema(
 
 _READ = csv.ReadOptions(column_names=_COLUMNS.names, block_size=8 * 2**20)
 """A block is larger than an event can be"""
-_PARSE = csv.ParseOptions(newlines_in_values=True)
+_PARSE = csv.ParseOptions(delimiter=store.DELIMITER, quote_char=store.QUOTE, newlines_in_values=True)
 _CONVERT = csv.ConvertOptions(
     column_types={field.name: pa.int64() if field.name == "created_at" else field.type for field in _COLUMNS},
     strings_can_be_null=False,
@@ -57,17 +59,19 @@ def table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
 def parsed_page(text: bytes) -> ActivityBatch:
     """A page as the database has written it. Blocking."""
     if not text:
-        return ActivityBatch(None, 0, table([]))
+        return ActivityBatch(None, None, 0, table([]))
     found = csv.read_csv(pa.BufferReader(text), _READ, _PARSE, _CONVERT)
     moment = found.column("created_at").cast(pa.timestamp("us", tz="UTC"))
     found = found.set_column(found.schema.get_field_index("created_at"), _COLUMNS.field("created_at"), moment)
-    return ActivityBatch(found.column("position")[-1].as_py(), found.num_rows, found)
+    reach = pc.min_max(found.column("position")).as_py()
+    return ActivityBatch(reach["min"], reach["max"], found.num_rows, found)
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityBatch:
-    """`last`: the position up to which it reaches; None: there are no events."""
+    """`first` and `last`: the positions from which and up to which it reaches; None: there are no events."""
 
+    first: int | None
     last: int | None
     rows: int
     table: pa.Table
@@ -146,10 +150,23 @@ class Timestore:
             try:
                 async with self._turn:
                     cursor = await asyncio.to_thread(self._lake.cursor)
-                    pages = [table(page) async for page in store.journal(connection, cursor.position)]
-                    return await asyncio.to_thread(self._lake.rebuild, pages, cursor.position)
+                    return await self._from_journal(connection, cursor.position)
             finally:
                 await store.unlock(connection)
+
+    async def _from_journal(self, connection: Connection, position: int) -> int:
+        """All that the journal tells up to a position, written anew, and the cursor there. A page at a time is in memory."""
+        loop = asyncio.get_running_loop()
+        async with aclosing(store.journal(connection, position)) as told:
+
+            async def following() -> list[store.Row] | None:
+                return await anext(told, None)
+
+            def pages() -> Iterator[pa.Table]:
+                while (page := asyncio.run_coroutine_threadsafe(following(), loop).result()) is not None:
+                    yield table(page)
+
+            return await asyncio.to_thread(self._lake.rebuild, pages(), position)
 
     async def _take(self, connection: Connection) -> int:
         cursor = await asyncio.to_thread(self._lake.cursor)
@@ -159,6 +176,11 @@ class Timestore:
             await asyncio.sleep(early)
             batch = await self._read(connection, cursor.position)
         self._problem = None
+        gone = await store.gone(connection) if batch.first is None else batch.first - 1
+        if gone > cursor.position:
+            # It was off for longer than events are kept: what they told of commands is in the journal.
+            await self._from_journal(connection, gone)
+            return gone - cursor.position
         if batch.last is None:
             return 0
         if batch.rows == self._batch:

@@ -1,5 +1,6 @@
 """A directory as a scan told it beside the same directory in the record: which names are not just as the record has them."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -35,7 +36,7 @@ class Listing:
 
 def told_digest(entries: Sequence[Seen]) -> bytes:
     """Of a directory whose storage makes none."""
-    told = [(entry.path.rpartition(b"/")[2], entry.facts) for entry in entries]
+    told = [(_name(entry.path), entry.facts) for entry in entries]
     return blake2b(repr(sorted(told)).encode(), digest_size=16).digest()
 
 
@@ -51,6 +52,8 @@ class ComparedListing:
     """All of it is as the record has it, and the record has read it itself"""
     strangers: Sequence[bytes]
     """The directories in it that are not those that the record has at their names"""
+    turned: Sequence[bytes] = ()
+    """Where the record has a node of another kind, or two were told: in a bucket both can lie there"""
 
 
 def compare(listing: Listing, within: int | None, children: Iterable[BelievedChild]) -> ComparedListing:
@@ -62,7 +65,20 @@ def compare(listing: Listing, within: int | None, children: Iterable[BelievedChi
         if path not in told:
             sightings.append(Sighting(path, SightState.ABSENT, within=within, stable=listing.stable))
     sightings += [_unseen(one, within) for one in listing.unseen if one.path != listing.path]
-    return ComparedListing(sightings, not sightings and within is not None, _strangers(listing, known))
+    turned = _turned(listing, known, twice=len(told) < len(listing.entries) + len(listing.unseen))
+    return ComparedListing(sightings, not sightings and within is not None, _strangers(listing, known), turned)
+
+
+def _turned(listing: Listing, known: Mapping[bytes, BelievedChild], *, twice: bool) -> list[bytes]:
+    kinds = {name: child.kind for name, child in known.items()}
+    turned = [entry.path for entry in listing.entries if kinds.get(_name(entry.path), entry.kind) != entry.kind]
+    if twice:
+        turned += [path for path, times in Counter(entry.path for entry in listing.entries).items() if times > 1]
+    return turned
+
+
+def _name(path: bytes) -> bytes:
+    return path.rpartition(b"/")[2]
 
 
 def is_at(child: BelievedChild, entry: Seen) -> bool:
@@ -75,17 +91,19 @@ def _strangers(listing: Listing, known: Mapping[bytes, BelievedChild]) -> list[b
         entry.path
         for entry in listing.entries
         if entry.kind == NodeKind.DIRECTORY
-        and ((child := known.get(entry.path.rpartition(b"/")[2])) is None or not is_at(child, entry))
+        and ((child := known.get(_name(entry.path))) is None or not is_at(child, entry))
     ]
 
 
 def _sighting(
     listing: Listing, entry: Seen, within: int | None, known: Mapping[bytes, BelievedChild]
 ) -> Sighting | None:
-    child = known.get(entry.path.rpartition(b"/")[2])
+    child = known.get(_name(entry.path))
     if child is not None and child.kind == entry.kind and _as_read(child, entry):
         return None
-    return Sighting(entry.path, SightState.SEEN, entry.kind, entry.facts, None, within, listing.stable)
+    return Sighting(
+        entry.path, SightState.SEEN, entry.kind, entry.facts, None, within, listing.stable, target=entry.target
+    )
 
 
 def _as_read(child: BelievedChild, entry: Seen) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from activities.executors.base import Content, Draft, Executor, Identity, Source, Stage
+from activities.executors.base import Content, Draft, Executor, Identity, Links, Source, Stage
 from activities.executors.drafts import pour
 from schema import errors
 from schema.nodes import NodeKind
@@ -41,6 +42,19 @@ def staged_directory(executor: Executor, stage: CommandId) -> Stage:
     if isinstance(made, Exception):
         raise made
     return made
+
+
+def staged_other(executor: Executor, stage: CommandId, kind: str | None, target: bytes | None, mode: int) -> Stage:
+    """A link, or a pipe, as the record knows it. In a thread. Raises FilestoreError, OSError."""
+    if not isinstance(executor, Links):
+        raise errors.NotSupported(f"The storage of this mount can not hold a {kind}. Accept that it is gone.")
+    if kind == NodeKind.SYMLINK and target is not None:
+        return executor.stage_link(stage, target)
+    if kind == NodeKind.SPECIAL and stat.S_ISFIFO(mode):
+        return executor.stage_pipe(stage, stat.S_IMODE(mode))
+    raise errors.NotSupported(
+        "The record does not know enough of it to put it back. Accept that it is gone, or have its program make it again."
+    )
 
 
 def _source(copy: KeptCopy, sha256: bytes) -> Source:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from activities.executors.base import Content, Executor, Folders
 from schema.drift.sightings import PHANTOM, Sighting, SightState
-from schema.errors import Forbidden, NodeNotFound, NotADirectory
+from schema.errors import FilestoreError, Forbidden, MountOffline, NodeNotFound, NotADirectory
 from schema.nodes import NodeKind
 from schema.paths import NodePath
 
@@ -16,6 +16,8 @@ GRAIN_NS = 50_000_000
 """A stamp that is not older than this proves nothing: the clock of the file system may not have moved on since."""
 REST_SECONDS = 0.06
 _ATTEMPTS = 3
+_AGAIN = "UNAVAILABLE"
+"""Of what may be read a moment later"""
 
 _FILES, _BYTES = 64, 64 << 20
 """What a thread reads before it lets others in"""
@@ -27,12 +29,24 @@ Read = Callable[[int], None]
 def hashed(executor: Executor, sighting: Sighting, read: Read = lambda size: None) -> Sighting:
     """The sighting with the hash of its content; or as changing, or unreadable. `racy`, `restat`."""
     for attempt in range(_ATTEMPTS):
-        found = _once(executor, sighting, read)
-        if found.state is not SightState.CHANGING or attempt == _ATTEMPTS - 1:
+        found = _attempt(executor, sighting, read)
+        rests = found.state is not SightState.CHANGING and found.code != _AGAIN
+        if rests or attempt == _ATTEMPTS - 1:
             return found
         time.sleep(REST_SECONDS)
-        sighting = replace(found, state=SightState.SEEN)
+        sighting = replace(found, state=SightState.SEEN, code="", message="")
     raise AssertionError("the last attempt returns")
+
+
+def _attempt(executor: Executor, sighting: Sighting, read: Read) -> Sighting:
+    """One file that its storage does not give is a finding; a storage that is not there ends the look. Raises MountOffline."""
+    try:
+        return _once(executor, sighting, read)
+    except MountOffline as error:
+        executor.check()
+        return replace(sighting, state=SightState.UNREADABLE, code=_AGAIN, message=error.message)
+    except FilestoreError as error:
+        return replace(sighting, state=SightState.UNREADABLE, code=error.code, message=error.message)
 
 
 def chunks(sizes: Iterable[tuple[int, int]]) -> Iterator[list[int]]:
@@ -58,7 +72,7 @@ def sighted(executor: Executor, path: bytes) -> Sighting:
     found = next((one for one in (page.entries if page else ()) if one.path == path), None)
     if found is None:
         return Sighting(path, SightState.ABSENT)
-    seen = Sighting(path, SightState.SEEN, found.kind, found.facts)
+    seen = Sighting(path, SightState.SEEN, found.kind, found.facts, target=found.target)
     return hashed(executor, seen) if found.kind == NodeKind.FILE else seen
 
 
@@ -69,13 +83,13 @@ def _once(executor: Executor, sighting: Sighting, read: Read) -> Sighting:
     except (NodeNotFound, NotADirectory):
         # A bucket can go on listing a key that it answers with 404. A directory would be another one by now, and is listed again.
         return changing if isinstance(executor, Folders) else replace(changing, code=PHANTOM)
-    except (PermissionError, Forbidden):
+    except PermissionError:
         return replace(
-            sighting, state=SightState.UNREADABLE, code="FORBIDDEN", message="Filestore may not read this file."
+            sighting, state=SightState.UNREADABLE, code=Forbidden.code, message="Filestore may not read this file."
         )
     except OSError as error:
         return replace(
-            sighting, state=SightState.UNREADABLE, code="UNAVAILABLE", message=error.strerror or "It can not be read."
+            sighting, state=SightState.UNREADABLE, code=_AGAIN, message=error.strerror or "It can not be read."
         )
     try:
         facts = _facts(content)
@@ -90,7 +104,7 @@ def _once(executor: Executor, sighting: Sighting, read: Read) -> Sighting:
         return changing
     except OSError as error:
         return replace(
-            sighting, state=SightState.UNREADABLE, code="UNAVAILABLE", message=error.strerror or "It can not be read."
+            sighting, state=SightState.UNREADABLE, code=_AGAIN, message=error.strerror or "It can not be read."
         )
     finally:
         content.close()

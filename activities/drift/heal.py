@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
-from activities.drift.copies import staged_copy, staged_directory
+from activities.drift.copies import staged_copy, staged_directory, staged_other
 from activities.drift.hashing import sighted
 from activities.drift.observe import OWN
 from activities.progress import current
@@ -32,6 +32,7 @@ from schema.store.drift_hints import Hint
 from schema.store.heals import DueFinding, HealProblem
 
 if TYPE_CHECKING:
+    from activities.executors.base import Executor
     from activities.ports import Executors
     from activities.threads import MountThreads
     from schema.store.connection import Connection
@@ -130,6 +131,8 @@ class Heal:
         now = await self._threads.run(mount, sighted, executor, finding.path)
         if not _as_seen(now, finding.observed):
             raise errors.StaleFinding("Another thing lies there now.")
+        if finding.kind is DriftKind.NEW and now.kind == NodeKind.DIRECTORY:
+            await self._check_below(mount, finding)
         text, exact = spell(path)
         command = Command(
             new_command_id(), CommandKind.DELETE, mount, text, finding.tenant, finding.by or OWN, 0, path_b64=exact,
@@ -137,11 +140,30 @@ class Heal:
         )  # fmt: skip
         return command if finding.kind is DriftKind.NEW else await self._restored(mount, finding, command)
 
+    async def _check_below(self, mount: MountId, finding: DueFinding) -> None:
+        """A directory leaves with all it holds, and an ignored place is not touched. Raises NotSupported."""
+        async with self._pool.connection() as connection:
+            policy = (await looks.policy(connection, mount)).policy
+            left_alone = await conclude.ignored(connection, mount)
+        below = next((path for path in left_alone if path.startswith(finding.path + b"/")), None)
+        if below is None and policy.ignore:
+            below = await self._threads.run(mount, _ignored_below, self._executors.of(mount), finding.path, policy)
+        if below is not None:
+            shown = below.decode("utf-8", "replace")
+            raise errors.NotSupported(
+                f"It holds {shown}, which is ignored. Accept it, or move what is to stay elsewhere."
+            )
+
     async def _restored(self, mount: MountId, finding: DueFinding, command: Command) -> Command:
         """With our copy, staged."""
         executor, path = self._executors.of(mount), command.node_path
         if finding.node_kind == NodeKind.DIRECTORY:
             stage = await self._threads.run(mount, staged_directory, executor, command.id)
+            return restoring(command, finding, stage.identity.facts())
+        if finding.node_kind in (NodeKind.SYMLINK, NodeKind.SPECIAL):
+            stage = await self._threads.run(
+                mount, staged_other, executor, command.id, finding.node_kind, finding.target, finding.mode or 0
+            )
             return restoring(command, finding, stage.identity.facts())
         if finding.node_kind != NodeKind.FILE or finding.sha256 is None:
             raise errors.NotSupported("The record has no content of this node that could be put back.")
@@ -229,8 +251,18 @@ async def _unignored(
         for one in found
         if policy.ignores(one.path, now) or any(path in left_alone for path in conclude.upwards(one.path))
     ]
-    await heals.leave(connection, [one.id for one in left], None)
+    await heals.leave(connection, [one.id for one in left])
     return [one for one in found if one not in left]
+
+
+def _ignored_below(executor: Executor, path: bytes, policy: Policy) -> bytes | None:
+    """In a thread."""
+    now = datetime.now(UTC)
+    for page in executor.scan(NodePath(path)):
+        for entry in page.entries:
+            if entry.path != path and policy.ignores(entry.path, now):
+                return entry.path
+    return None
 
 
 def _as_seen(now: Sighting, was: Mapping[str, Any]) -> bool:

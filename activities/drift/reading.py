@@ -12,8 +12,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from activities.drift.compare import ComparedListing, Listing, compare, is_at, told_digest
+from activities.drift.compare import ComparedListing, Listing, compare, is_at
 from activities.drift.hashing import chunks, hashed
+from activities.drift.keys import read_keys, told_twice
 from activities.drift.known import KnownTree
 from activities.executors.base import Executor, Folders, ScanPage, Seen, SeenFolder, Sieves, Unseen
 from schema.drift.looks import Look, LookPlace, outermost
@@ -27,6 +28,7 @@ from schema.store.looks import BelievedChild
 
 if TYPE_CHECKING:
     from activities.threads import MountThreads
+    from schema.store.connection import Connection
     from schema.store.pool import Pool
 
 T = TypeVar("T")
@@ -44,28 +46,38 @@ class LookReader:
 
     def __init__(self, pool: Pool, threads: MountThreads, executor: Executor, look: Look) -> None:
         self.pool, self.threads, self.executor, self.look = pool, threads, executor, look
-        self.seen = 0
+        self.seen = self.told = 0
+        """Names, and those of them that a page of a bucket has told of already"""
+        self.page = 0
+        """Of a bucket"""
         self._found: dict[bytes, list[Sighting]] = {}
         self._folders: dict[bytes, Sequence[int | str]] = {}
-        self._hashes: dict[bytes, tuple[tuple[int | str, ...], bytes]] = {}
+        self.hashes: dict[bytes, tuple[tuple[int | str, ...], bytes]] = {}
         self._known: KnownTree | None = None
+        self._lists_again = isinstance(executor, Folders)
 
     async def read(self) -> None:
         """Raises MountOffline where the mount was not there for all of it: nothing is known then."""
-        async with self.pool.connection() as connection:
-            self._hashes = await store.known_hashes(connection, self.look.id)
-        await self._run(self.executor.check)
+        await self.run(self.executor.check)
         places = [LookPlace(b"", subtree=True)] if self.look.whole else outermost(self.look.places)
-        for place in places:
-            if place.path != RESERVED and not place.path.startswith(RESERVED + b"/"):
-                if not place.subtree and place.path:
-                    await self._name(place.path)
-                elif len(places) > 1 or not await self._known_tree(place.path):
-                    await self._tree(place.path)
-        await self._close()
-        await self._run(self.executor.check)
+        places = [place for place in places if not (place.path + b"/").startswith(RESERVED + b"/")]
+        if isinstance(self.executor, Folders):
+            await self._read_folders(places)
+        else:
+            await read_keys(self, places)
+        await self.run(self.executor.check)
         async with self.pool.connection() as connection:
             await store.read(connection, self.look.id, self.seen)
+
+    async def _read_folders(self, places: Sequence[LookPlace]) -> None:
+        async with self.pool.connection() as connection:
+            self.hashes = await store.known_hashes(connection, self.look.id, 0)
+        for place in places:
+            if not place.subtree and place.path:
+                await self.name(place.path)
+            elif len(places) > 1 or not await self._known_tree(place.path):
+                await self._tree(place.path)
+        await self._close()
 
     # Names
 
@@ -88,7 +100,7 @@ class LookReader:
         """The directory that the record has at this path lies there."""
         if not path:
             return True
-        found = await self._name(path)
+        found = await self.name(path)
         above, _, name = path.rpartition(b"/")
         async with self.pool.connection() as connection:
             known = await store.child(connection, self.look.mount, above, name)
@@ -113,31 +125,31 @@ class LookReader:
         """Everything at a path and below it, name by name."""
         try:
             async for listings, way in self._listings(path):
-                await self._compare(listings)
-                await self._keep_way(way)
+                await self.compare(listings)
+                await self.keep_way(way)
         except NodeNotFound:
-            await self._absent(path)
+            await self.absent(path)
 
-    async def _name(self, path: bytes) -> Seen | None:
+    async def name(self, path: bytes) -> Seen | None:
         """What lies at this very name, and the directories on the way to it. None: nothing."""
         pages = self.executor.scan(NodePath(path), most=1)
         try:
-            page = await self._run(partial(next, pages, None))
+            page = await self.run(partial(next, pages, None))
         except NodeNotFound:
-            await self._absent(path)
+            await self.absent(path)
             return None
         entries = [entry for entry in (page.entries if page else ()) if (path + b"/").startswith(entry.path + b"/")]
-        await self._keep_way(entries)
+        await self.keep_way(entries)
         return next((entry for entry in entries if entry.path == path), None)
 
-    async def _absent(self, path: bytes) -> None:
+    async def absent(self, path: bytes) -> None:
         above, _, name = path.rpartition(b"/")
         async with self.pool.connection() as connection:
             known = await store.child(connection, self.look.mount, above, name)
         if known:
-            await self._keep(path, [Sighting(path, SightState.ABSENT, within=known[0].parent)])
+            await self.keep(path, [Sighting(path, SightState.ABSENT, within=known[0].parent)])
 
-    async def _keep_way(self, way: Sequence[Seen]) -> None:
+    async def keep_way(self, way: Sequence[Seen]) -> None:
         """Entries that no listing of this look told: each is compared by itself."""
         for entry in way:
             above, _, name = entry.path.rpartition(b"/")
@@ -152,34 +164,34 @@ class LookReader:
                 # A look by hand is asked to have the content read, whatever the times say.
                 known = [replace(child, at_rest=False) for child in known]
             alone = Listing(above, (), True, [entry])
-            await self._keep(entry.path, await self._hashed(compare(alone, within, known).sightings))
+            await self.keep(entry.path, await self.hashed(compare(alone, within, known).sightings))
 
-    async def _keep_unseen(self, unseen: Sequence[Unseen]) -> None:
-        """Directories that could not be listed: what they hold is not gone."""
+    async def keep_unseen(self, unseen: Sequence[Unseen]) -> None:
+        """Directories that could not be listed: what they hold is not gone. And keys that are no paths."""
         for one in unseen:
-            above, _, name = one.path.rpartition(b"/")
             async with self.pool.connection() as connection:
-                known = await store.child(connection, self.look.mount, above, name)
-            within = known[0].parent if known else None
+                within = await _nearest(connection, self.look, one.path)
             found = Sighting(
                 one.path, SightState.UNREADABLE, NodeKind.DIRECTORY, within=within, code=one.code, message=one.message
             )
-            await self._keep(one.path, [found])
+            await self.keep(one.path, [found])
 
     # Directories
 
     async def _listings(self, path: bytes) -> AsyncIterator[tuple[list[Listing], list[Seen]]]:
         """Directories of which all names were told, as they come; and entries on the way to the path."""
-        pages, gathered = self.executor.scan(NodePath(path)), _Gathered(path, isinstance(self.executor, Folders))
-        while (page := await self._run(partial(next, pages, None))) is not None:
+        pages, gathered = self.executor.scan(NodePath(path)), _Gathered(path)
+        while (page := await self.run(partial(next, pages, None))) is not None:
             self.seen += len(page.entries)
             yield gathered.take(page), gathered.way
             gathered.way = []
-            await areach("drift.page")
-        yield gathered.rest(), gathered.way
-        await self._keep_unseen(gathered.unseen)
+            await self.page_compared()
+        await self.keep_unseen(gathered.unseen)
 
-    async def _compare(self, listings: Sequence[Listing]) -> list[bytes]:
+    async def page_compared(self) -> None:
+        await areach("drift.page")
+
+    async def compare(self, listings: Sequence[Listing]) -> list[bytes]:
         """Returns the directories in them that the record does not have just there."""
         strange: list[bytes] = []
         for start in range(0, len(listings), _BATCH):
@@ -199,7 +211,8 @@ class LookReader:
         matched: dict[int, bytes] = {}
         strange: list[bytes] = []
         for n, listing in enumerate(listings):
-            self._folders[listing.path] = listing.facts
+            if self._lists_again:
+                self._folders[listing.path] = listing.facts
             if n in doubtful:
                 compared = await self._compared(listing, known[n].id, None if n not in small else children)
                 if compared.same and listing.stable and digests[n] and (id := known[n].id) is not None:
@@ -221,28 +234,34 @@ class LookReader:
             compared = await self._in_slices(listing, id)
         else:
             held = (children or {}).get(id or 0, [])
-            compared = await self._run(partial(compare, listing, id, held))
-        await self._keep(listing.path, await self._hashed(compared.sightings), listing=True)
+            compared = await self.run(partial(compare, listing, id, held))
+        await self.keep_compared(listing.path, compared)
         return compared
+
+    async def keep_compared(self, directory: bytes, compared: ComparedListing) -> None:
+        sightings = compared.sightings if self._lists_again else await told_twice(self, compared)
+        await self.keep(directory, await self.hashed(sightings), listing=True)
 
     async def _in_slices(self, listing: Listing, id: int) -> ComparedListing:
         sightings: list[Sighting] = []
         strangers: list[bytes] = []
+        turned: list[bytes] = []
         for part, after, upto in listing.slices(_SLICE):
             async with self.pool.connection() as connection:
                 held = await store.children_between(connection, id, after, upto)
-            compared = await self._run(partial(compare, part, id, held))
+            compared = await self.run(partial(compare, part, id, held))
             sightings += compared.sightings
             strangers += compared.strangers
-        return ComparedListing(sightings, not sightings, strangers)
+            turned += compared.turned
+        return ComparedListing(sightings, not sightings, strangers, turned)
 
     async def _list(self, paths: Sequence[bytes]) -> None:
         """These directories, and those that have come into them."""
         for path in paths:
             self._folders.pop(path, None)
-        listings, unseen = await self._run(partial(_listed, self.executor, paths))
-        strange = await self._compare(listings)
-        await self._keep_unseen(unseen)
+        listings, unseen = await self.run(partial(_listed, self.executor, paths))
+        strange = await self.compare(listings)
+        await self.keep_unseen(unseen)
         for path in {*paths} - {one.path for one in listings}:
             self._found.pop(path + b"/", None)
         if self._known is None:
@@ -253,16 +272,17 @@ class LookReader:
 
     # What it came upon
 
-    async def _keep(self, place: bytes, sightings: Sequence[Sighting], *, listing: bool = False) -> None:
+    async def keep(self, place: bytes, sightings: Sequence[Sighting], *, listing: bool = False) -> None:
         """A directory that is listed again says all of it anew."""
         key = place + b"/" if listing else place
         if not sightings and key not in self._found:
             return
-        self._found[key] = list(sightings)
+        if self._lists_again:
+            self._found[key] = list(sightings)
         async with self.pool.connection() as connection:
-            await store.put_entries(connection, self.look.id, sightings)
+            await store.put_entries(connection, self.look.id, sightings, self.page)
 
-    async def _hashed(self, sightings: Sequence[Sighting]) -> list[Sighting]:
+    async def hashed(self, sightings: Sequence[Sighting]) -> list[Sighting]:
         """Files with the hash of their content, unless an execution before this one has read the same content."""
         out = [self._read_before(one) for one in sightings]
         unread = [
@@ -271,17 +291,16 @@ class LookReader:
             if one.kind == NodeKind.FILE and one.state is SightState.SEEN and not one.sha256
         ]
         for some in chunks([(n, int(out[n].facts[3])) for n in unread]):
-            read = await self._run(partial(_hash_some, self.executor, [out[n] for n in some]))
+            read = await self.run(partial(_hash_some, self.executor, [out[n] for n in some]))
             for n, one in zip(some, read, strict=True):
                 out[n] = one
         return out
 
     def _read_before(self, one: Sighting) -> Sighting:
-        before = self._hashes.get(one.path)
-        if before is None or one.kind != NodeKind.FILE or one.state is not SightState.SEEN or not one.facts[5]:
+        before = self.hashes.get(one.path)
+        if before is None or one.kind != NodeKind.FILE or one.state is not SightState.SEEN:
             return one
-        same = before[0][:6] == one.facts[:6] and before[0][9:10] == one.facts[9:10]
-        return replace(one, facts=before[0], sha256=before[1]) if same else one
+        return replace(one, facts=before[0], sha256=before[1]) if _same_content(before[0], one.facts) else one
 
     # The end
 
@@ -300,15 +319,13 @@ class LookReader:
             for start in range(0, len(changed), _BATCH):
                 await self._list(changed[start : start + _BATCH])
         restless = bool(changed) and bool(await self._changed())
-        await self._confirm_absent()
         if again or restless:
             await self._rewrite(restless)
 
     async def _changed(self) -> list[bytes]:
-        if not isinstance(self.executor, Folders):
-            return []
+        assert isinstance(self.executor, Folders), "only directories are listed again"
         paths = list(self._folders)
-        now = await self._run(partial(self.executor.folders_now, paths))
+        now = await self.run(partial(self.executor.folders_now, paths))
         changed = [
             path for path, facts in zip(paths, now, strict=True) if facts is None or facts != tuple(self._folders[path])
         ]
@@ -316,41 +333,21 @@ class LookReader:
             changed += await self._known.changed(self.executor, self._folders)
         return changed
 
-    async def _confirm_absent(self) -> None:
-        """A page of a bucket is no snapshot: each object that was not listed is asked for."""
-        if isinstance(self.executor, Folders):
-            return
-        for place, sightings in self._found.items():
-            self._found[place] = [one for one in sightings if not await self._is_there(one)]
-
-    async def _is_there(self, sighting: Sighting) -> bool:
-        if sighting.state is not SightState.ABSENT:
-            return False
-        try:
-            content = await self._run(partial(self.executor.open, NodePath(sighting.path)))
-        except NodeNotFound:
-            return False
-        except Exception:
-            return True
-        content.close()
-        return True
-
     async def _rewrite(self, restless: bool) -> None:
         kept = [replace(one, stable=one.stable and not restless) for found in self._found.values() for one in found]
         async with self.pool.connection() as connection, connection.transaction():
             await store.forget_entries(connection, self.look.id)
             await store.put_entries(connection, self.look.id, kept)
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T]) -> T:
         return await self.threads.run(self.look.mount, work)
 
 
 class _Gathered:
-    """Entries of pages, put together to directories. An executor tells when the names of a directory have all been told; of
-    another storage that follows from the order of its keys."""
+    """Entries of pages, put together to directories: an executor tells when the names of one have all been told."""
 
-    def __init__(self, top: bytes, folders: bool) -> None:
-        self._top, self._told_by_folders = top, folders
+    def __init__(self, top: bytes) -> None:
+        self._top = top
         self._open: dict[bytes, list[Seen]] = {}
         self._unseen: defaultdict[bytes, list[Unseen]] = defaultdict(list)
         self.way: list[Seen] = []
@@ -361,39 +358,14 @@ class _Gathered:
         return [one for found in self._unseen.values() for one in found]
 
     def take(self, page: ScanPage) -> list[Listing]:
-        done: list[Listing] = []
         for entry in page.entries:
             if entry.path == self._top or not (entry.path + b"/").startswith(self._top + b"/" if self._top else b""):
                 self.way.append(entry)
-                if not self._told_by_folders and entry.kind == NodeKind.DIRECTORY and entry.path == self._top:
-                    self._open.setdefault(entry.path, [])
-                continue
-            above = entry.path.rpartition(b"/")[0]
-            if not self._told_by_folders:
-                done += self._leave(above)
-                if entry.kind == NodeKind.DIRECTORY:
-                    self._open.setdefault(entry.path, [])
-            self._open.setdefault(above, []).append(entry)
+            else:
+                self._open.setdefault(entry.path.rpartition(b"/")[0], []).append(entry)
         for one in page.unseen:
             self._unseen[one.path.rpartition(b"/")[0]].append(one)
-        done += [self._listing(folder) for folder in page.folders]
-        return done
-
-    def _leave(self, above: bytes) -> list[Listing]:
-        """Directories that this key is not in are at their end."""
-        ended = [path for path in self._open if not (above + b"/").startswith(path + b"/") and path]
-        return [self._end(path) for path in ended]
-
-    def rest(self) -> list[Listing]:
-        if self._told_by_folders:
-            return []
-        if not self._top:
-            self._open.setdefault(b"", [])
-        return [self._end(path) for path in list(self._open)]
-
-    def _end(self, path: bytes) -> Listing:
-        entries = self._open.pop(path, [])
-        return Listing(path, (0, 0, 0), True, entries, self._unseen.pop(path, []), told_digest(entries))
+        return [self._listing(folder) for folder in page.folders]
 
     def _listing(self, folder: SeenFolder) -> Listing:
         entries = self._open.pop(folder.path, [])
@@ -402,12 +374,22 @@ class _Gathered:
         )
 
 
+async def _nearest(connection: Connection, look: Look, path: bytes) -> int | None:
+    """The directory of the record that a path lies in: the last one on the way to it."""
+    while path:
+        path = path.rpartition(b"/")[0]
+        [found] = await store.directories(connection, look.mount, [(path, (0, 0, 0))])
+        if found.id is not None:
+            return found.id
+    return None
+
+
 def _listed(executor: Executor, paths: Sequence[bytes]) -> tuple[list[Listing], list[Unseen]]:
     """Each of these directories alone, and what could not be looked at. One that is not there any more is in neither."""
     listings: list[Listing] = []
     unseen: list[Unseen] = []
     for path in paths:
-        gathered = _Gathered(path, folders=True)
+        gathered = _Gathered(path)
         with suppress(NodeNotFound):
             for page in executor.scan(NodePath(path)):
                 if found := [one for one in gathered.take(page) if one.path == path]:
@@ -416,6 +398,13 @@ def _listed(executor: Executor, paths: Sequence[bytes]) -> tuple[list[Listing], 
             else:
                 unseen += [one for one in gathered.unseen if one.path == path]
     return listings, unseen
+
+
+def _same_content(was: Sequence[int | str], facts: Sequence[int | str]) -> bool:
+    """By the ETag of an object, or by times: without any nothing is known."""
+    if len(facts) > 9:
+        return (was[3], list(was[9:10])) == (facts[3], list(facts[9:10]))
+    return bool(facts[5]) and list(was[:6]) == list(facts[:6])
 
 
 def _hash_some(executor: Executor, sightings: Sequence[Sighting]) -> list[Sighting]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.drift.hashing import sighted
+from activities.drift.hashing import chunks, sighted
 from activities.drift.observe import OWN
 from activities.executors.base import Executor
 from activities.operations.verify import read_again
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from activities.threads import MountThreads
     from schema.store.pool import Pool
 
-_FILES = 128
-"""In a page: after each it is durable how far the round is"""
+_FILES = 1024
+"""In a page: after each it is durable how far the round is. Within one, files that were read are not read again"""
 _AT_ONCE = 2
 _PAGES = 20
 """Of one turn"""
@@ -50,6 +50,40 @@ class ScrubTurn:
     files: int = 0
     size: int = 0
     damaged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadFile:
+    """`digest` None: it could not be read to its end. `same`: it is the very file that the record knows. `broken`: the storage
+    failed."""
+
+    file: ScrubbedFile
+    digest: bytes | None = None
+    same: bool = False
+    facts: Sequence[int | str] = ()
+    broken: bool = False
+
+    @property
+    def right(self) -> bool:
+        known = self.file.sha256
+        return self.digest is not None and (self.digest == known or (known is None and self.same))
+
+
+def _read_some(executor: Executor, files: Sequence[ScrubbedFile], pace: ReadPace) -> list[_ReadFile]:
+    """In a thread. Raises MountOffline."""
+    return [_read_one(executor, file, pace) for file in files]
+
+
+def _read_one(executor: Executor, file: ScrubbedFile, pace: ReadPace) -> _ReadFile:
+    try:
+        return _ReadFile(file, *read_again(executor, file.path, file.identity, pace))
+    except MountOffline:
+        executor.check()
+        return _ReadFile(file, broken=True)  # it is this file, and not the mount
+    except FilestoreError:
+        return _ReadFile(file)
+    except OSError:
+        return _ReadFile(file, broken=True)
 
 
 class Scrub:
@@ -96,10 +130,21 @@ class Scrub:
     async def _read(
         self, mount: MountId, executor: Executor, files: Sequence[ScrubbedFile], so_far: ScrubRound, pace: ReadPace
     ) -> ScrubRound:
-        room = asyncio.Semaphore(_AT_ONCE)
         due = [one for one in files if one.state == "active" and (one.checked is None or one.checked < so_far.began)]
         current().expect(len(due))
-        verdicts = await asyncio.gather(*(self._one(mount, executor, one, pace, room) for one in due))
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def some(part: Sequence[ScrubbedFile]) -> list[_ReadFile]:
+            async with room:
+                current().at(part[0].path.text)
+                read = await self._threads.run(mount, _read_some, executor, part, pace)
+                current().done(len(part), sum(one.size for one in part))
+                await self._verified(read)
+                return read
+
+        parts = [[due[n] for n in part] for part in chunks((n, one.size) for n, one in enumerate(due))]
+        read = [one for part in await asyncio.gather(*map(some, parts)) for one in part]
+        verdicts = [await self._one(mount, executor, one, pace) for one in read if not one.right]
         size = sum(one.size for one in files if one.state == "active")
         return replace(
             so_far,
@@ -108,33 +153,21 @@ class Scrub:
             damaged=so_far.damaged + sum(verdicts),
         )
 
-    async def _one(
-        self, mount: MountId, executor: Executor, file: ScrubbedFile, pace: ReadPace, room: asyncio.Semaphore
-    ) -> bool:
+    async def _verified(self, read: Sequence[_ReadFile]) -> None:
+        right = [(one.file.node, one.file.version, one.digest) for one in read if one.right and one.digest is not None]
+        async with self._pool.connection() as connection:
+            await work_items.verified(connection, right)
+
+    async def _one(self, mount: MountId, executor: Executor, read: _ReadFile, pace: ReadPace) -> bool:
         """True: it is damaged. What can not be read, or was written to, is for a look to judge."""
-        async with room:
-            current().at(file.path.text)
-            try:
-                digest, same, facts = await self._threads.run(
-                    mount, read_again, executor, file.path, file.identity, pace
-                )
-            except MountOffline:
-                raise
-            except FilestoreError:
-                digest, same, facts = None, False, []
-            except OSError:
-                return await self._unreadable(mount, executor, file)
-            current().done(1, file.size)
-            if digest is not None and (digest == file.sha256 or (file.sha256 is None and same)):
-                async with self._pool.connection() as connection:
-                    await work_items.verified(connection, [(file.node, file.version, digest)])
-                return False
-            if digest is not None and same:
-                return await self._damaged(mount, file, digest, facts)
-            if not pace.stopped:
-                async with self._pool.connection() as connection:
-                    await drift_hints.hint(connection, mount, [Hint(file.path.raw, reason=store.SCRUB)])
-            return False
+        if read.broken:
+            return await self._unreadable(mount, executor, read.file)
+        if read.digest is not None and read.same:
+            return await self._damaged(mount, read.file, read.digest, read.facts)
+        if not pace.stopped:
+            async with self._pool.connection() as connection:
+                await drift_hints.hint(connection, mount, [Hint(read.file.path.raw, reason=store.SCRUB)])
+        return False
 
     async def _unreadable(self, mount: MountId, executor: Executor, file: ScrubbedFile) -> bool:
         seen = await self._threads.run(mount, sighted, executor, file.path.raw)
@@ -144,7 +177,7 @@ class Scrub:
             await drift_hints.hint(connection, mount, [Hint(file.path.raw, reason=store.SCRUB)])
         return False
 
-    async def _damaged(self, mount: MountId, file: ScrubbedFile, digest: bytes, facts: list[int | str]) -> bool:
+    async def _damaged(self, mount: MountId, file: ScrubbedFile, digest: bytes, facts: Sequence[int | str]) -> bool:
         seen = Sighting(file.path.raw, SightState.SEEN, NodeKind.FILE, tuple(facts), digest)
         return await self._found(mount, file, seen)
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from schema.store.subscriptions import Due
 
 PAGE = 20
-"""A pause is noticed after so many messages."""
+NOTICE_SECONDS = 1.0
+"""A pause is noticed after so many messages, or after so long and the one that is on its way."""
 TURN_SECONDS = 60.0
 """After so long the workflow gets the word."""
 LOOK_SECONDS = 0.25
@@ -94,10 +95,12 @@ class Deliver:
             page = await event_store.page(
                 connection, due.position, PAGE, tenant=wanted.tenant, mount=wanted.mount, types=wanted.types
             )
+            first = page.first if page.first is not None else (await event_store.bounds(connection)).first
         assert access is not None, "the row refers to its token"
-        if page.first is not None and page.first > due.position + 1:
-            gone = f"Events after {due.position} are not kept any more. Read the lists anew, then replay after {page.first - 1}."
+        if first > due.position + 1:
+            gone = f"Events after {due.position} are not kept any more. Read the lists anew, then replay after {first - 1}."
             return await self._broken(due.id, gone)
+        until = monotonic() + NOTICE_SECONDS
         for event in page.events:
             if not (wanted.takes(event) and visible(access, event)):
                 continue
@@ -105,6 +108,8 @@ class Deliver:
             if turn is not None:
                 return turn
             due = replace(due, failures=0, failing_seconds=0.0)
+            if monotonic() > until:
+                return None  # it may rest by now, want other events, or have lost its token
         async with self._pool.connection() as connection:
             await store.advance(connection, due, page.last)
         return None

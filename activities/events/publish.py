@@ -84,15 +84,15 @@ class Publish:
         async with self._pool.connection() as connection:
             if not await store.lock(connection, Lock.BUS):
                 return 0
-            sent = 0
+            sent, more = 0, True
             try:
-                while events := await store.unpublished(connection, _PAGE):
-                    await self._bus.send(events)
-                    await areach("publish.sent")
-                    await store.published(connection, events[-1].position)
+                while more:
+                    events, more = await store.unpublished(connection, _PAGE)
+                    if events:
+                        await self._bus.send(events)
+                        await areach("publish.sent")
+                        await store.published(connection, events[-1].position)
                     sent += len(events)
-                    if len(events) < _PAGE:
-                        break
             finally:
                 await store.unlock(connection, Lock.BUS)
             return sent

@@ -15,9 +15,11 @@ The protocol it serves (docs/command-protocol.md) rests on these sentences:
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 
+from schema.access.object_locks import HeldObject, LockedObject, LockProof
 from schema.errors import NotSupported
 from schema.ids import CommandId
 from schema.paths import NodePath
@@ -201,6 +203,8 @@ class Seen(NamedTuple):
     """file, directory, symlink or special"""
     facts: tuple[int | str, ...]
     """Its identity, as `Identity.facts` says it"""
+    target: bytes | None = None
+    """Where a symbolic link leads; None where that could not be read"""
 
     @property
     def identity(self) -> Identity:
@@ -435,6 +439,28 @@ class Notifying(Protocol):
 
 
 @runtime_checkable
+class Links(Protocol):
+    """The storage has symbolic links, and pipes."""
+
+    def stage_link(self, stage: CommandId, target: bytes) -> Stage:
+        """A link that leads there. Durable. Raises FileExistsError, MountOffline, StorageFull."""
+        ...
+
+    def stage_pipe(self, stage: CommandId, mode: int) -> Stage:
+        """A pipe that programs open by its name. As above."""
+        ...
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """The storage has keys, and directories only where keys say so: what a listing did not tell can be asked for."""
+
+    def kinds_at(self, path: NodePath) -> Sequence[str]:
+        """`file` where an object has this key, `directory` where others begin with it; both can be. Raises MountOffline."""
+        ...
+
+
+@runtime_checkable
 class Folders(Protocol):
     """The storage has directories whose times tell that names came or went."""
 
@@ -584,6 +610,34 @@ class KeepsCold(Protocol):
     def cold(self) -> ColdCopies:
         """Raises MountOffline."""
         ...
+
+
+class ObjectLocks(Protocol):
+    """Locks that the storage itself keeps, also against its owner. All of it blocks and raises MountOffline."""
+
+    def prove(self) -> LockProof:
+        """Try on an object of ours whether what is locked can be removed."""
+        ...
+
+    def find(self, held: HeldObject) -> LockedObject | None:
+        """The version of a file that the record tells of. None: it is not there any more."""
+        ...
+
+    def lock(self, found: LockedObject, until: datetime | None) -> None:
+        """Lock a version until then; None: until it is unlocked. Doing it again is harmless. Raises PermissionError where the
+        storage refuses, or has no such version."""
+        ...
+
+    def unlock(self, locked: LockedObject) -> None:
+        """Take the legal hold off a version. It may be gone. Raises PermissionError where the storage refuses."""
+        ...
+
+
+@runtime_checkable
+class LocksObjects(Protocol):
+    """The storage may be able to keep what no one shall remove."""
+
+    def object_locks(self) -> ObjectLocks: ...
 
 
 @runtime_checkable

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from activities.executors.base import Executor, Identity, Rooted
+from activities.executors.base import Executor, Identity, LocksObjects, Rooted
 from activities.executors.local.kind import LocalKind
 from activities.executors.s3.kind import S3Kind
+from schema.access.object_locks import LockProof
 from schema.errors import ExecutorNotFound, InvalidRequest
 from schema.mounts import Mount
 from schema.secrets.keyring import PLAIN, Keyring
@@ -126,3 +127,9 @@ def prove_storage(mount: Mount, spool_path: str, keys: Keyring = PLAIN) -> Ident
     executor = open_executor(mount, spool_path, keys)
     executor.check()
     return executor.root_identity() if isinstance(executor, Rooted) else None
+
+
+def prove_locks(mount: Mount, spool_path: str, keys: Keyring = PLAIN) -> LockProof | None:
+    """What its bucket does under Object Lock, tried out. None: this storage has no such thing. Raises as `open_executor`."""
+    executor = open_executor(mount, spool_path, keys)
+    return executor.object_locks().prove() if isinstance(executor, LocksObjects) else None

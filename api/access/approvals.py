@@ -22,13 +22,14 @@ from api.http.fields import Id, JsonBody, Query, Short, read_query
 from api.http.ids import read_token_id
 from api.http.responses import JSON
 from api.http.routes import Plain
-from api.services import front_of
+from api.services import Front, front_of
 from schema.access.acts import ActKind
 from schema.access.approvals import ApprovalState
 from schema.errors import BY_CODE, FilestoreError, Forbidden, NotFound, from_code
 from schema.principals import Principal
 from schema.store import approvals as store
 from schema.store.approvals import LockedApproval
+from workflows.access.start import wait_for_approval
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -111,9 +112,11 @@ async def approve(request: Request) -> Response:
         if enough and found.standing.state is ApprovalState.WAITING:
             await store.become(connection, id, ApprovalState.APPROVED)
         await _record(connection, request, principal, ActKind.APPROVE, found, body.reason)
-    if enough:
-        await _carry_out(request, principal, found)
-    front.services.announce()
+    try:
+        if enough:
+            await _carry_out(request, principal, found)
+    finally:
+        _tell(front, id)
     async with front.services.pool.connection() as connection:
         return _data(await _shown(connection, principal, id))
 
@@ -136,8 +139,14 @@ async def reject(request: Request) -> Response:
         await store.become(connection, id, ApprovalState.REJECTED)
         await _record(connection, request, principal, ActKind.REJECT, found, body.reason)
         shown = await _shown(connection, principal, id)
-    front.services.announce()
+    _tell(front, id)
     return _data(shown)
+
+
+def _tell(front: Front, approval: int) -> None:
+    """Somebody has answered: there are events, and what waits looks again."""
+    front.services.announce()
+    front.services.start(wait_for_approval, approval=approval)
 
 
 async def _carry_out(request: Request, principal: Principal, found: LockedApproval) -> None:

@@ -86,11 +86,13 @@ class OfTenantQuery(Query):
 
 
 class TenantFields(JsonBody):
-    """A tenant that is suspended changes nothing; with `reads: false` it reads nothing either."""
+    """A tenant that is suspended changes nothing; with `reads: false` it reads nothing either. `requestsPerSecond`: of all its
+    tokens together, to one server."""
 
     display_name: Short | None = None
     state: Literal["active", "suspended"] = "active"
     reads: bool = True
+    requests_per_second: Rate | None = None
 
 
 class NewTenant(TenantFields):

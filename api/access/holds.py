@@ -25,13 +25,16 @@ from api.services import front_of
 from schema import paths
 from schema.access.acts import ActKind
 from schema.access.approvals import ApprovalAct
+from schema.access.object_locks import LockState, check_lockable
 from schema.errors import ContentHeld, InvalidRequest, NodeNotFound, NotFound, PathBusy, WrongState
 from schema.ids import MountId, NodeId
+from schema.mounts import Mount
 from schema.paths import NodePath
 from schema.principals import Principal, authorise, readable
-from schema.store import begin, holds, nodes
+from schema.store import begin, holds, nodes, object_locks
 from schema.store.approvals import Matter
 from schema.store.holds import HoldRow, LockedHold
+from workflows.access.start import keep_object_locks
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -51,6 +54,7 @@ class NewHold(JsonBody):
     kind: Kind = "protect"
     reason: Annotated[Short, Field(min_length=1)]
     until: Moment | None = None
+    object_lock: bool | None = None
 
 
 class HoldChanges(JsonBody):
@@ -62,6 +66,14 @@ class HoldsQuery(Query):
     ended: Annotated[bool, Field(description="Those that ended, too")] = False
     limit: Annotated[int, Field(ge=1, le=100)] = 25
     cursor: Id | None = None
+
+
+class HoldLocks(Shape):
+    """How far its objects are locked in the bucket. `objects`: versions that are."""
+
+    state: LockState
+    objects: int
+    problem: str | None
 
 
 class ContentHold(Shape):
@@ -77,6 +89,7 @@ class ContentHold(Shape):
     released_by: str | None
     released_at: datetime | None
     in_force: bool
+    object_lock: HoldLocks | None
 
 
 class HoldPage(Shape):
@@ -115,9 +128,14 @@ async def create(request: Request) -> Response:
         id = await holds.create(
             connection, principal.tenant, mount.id, path, body.kind, body.reason, body.until, principal.name
         )
+        locks = await _locks(connection, mount, body)
+        if locks:
+            await object_locks.begin(connection, id)
         shown = (await _row(connection, principal, id)).document
         details = ActDetails(after=json.loads(shown))
         await acts.record(connection, request, principal, ActKind.CREATE_HOLD, details, mount=mount.id)
+    if locks:
+        front.services.start(keep_object_locks, mount=mount.id)
     answer = responses.data(shown)
     answer.status_code = 201
     return answer
@@ -178,6 +196,8 @@ async def extend(request: Request) -> Response:
         if found.until is None or body.until <= found.until:
             raise InvalidRequest("A hold can only hold for longer. Send a later time.", field="until")
         await holds.extend(connection, id, body.until)
+        if found.locked:
+            await object_locks.begin(connection, id)
         shown = (await _row(connection, principal, id)).document
         details = ActDetails(after=json.loads(shown))
         await acts.record(connection, request, principal, ActKind.EXTEND_HOLD, details, mount=found.mount)
@@ -209,10 +229,22 @@ async def release(request: Request) -> Response:
         )
         await second_person(connection, request, principal, ApprovalAct.RELEASE_HOLD, matter)
         await holds.release(connection, id, principal.name)
+        await object_locks.wake(connection, id)
         shown = (await _row(connection, principal, id)).document
         details = ActDetails(after=json.loads(shown))
         await acts.record(connection, request, principal, ActKind.RELEASE_HOLD, details, mount=found.mount)
     return responses.data(shown)
+
+
+async def _locks(connection: Connection, mount: Mount, body: NewHold) -> bool:
+    """Whether the objects are locked in the bucket as well. Raises NotSupported where they have to be, and the bucket would not
+    keep them."""
+    if body.object_lock is False:
+        return False
+    proof, _ = await object_locks.proof(connection, mount.id)
+    if body.object_lock:
+        check_lockable(proof, body.kind)
+    return proof is not None and proof.enforces(body.kind)
 
 
 async def _path(connection: Connection, principal: Principal, mount: MountId, body: NewHold) -> NodePath:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from api.access.bodies import GrantBody
 from schema.access.actions import Action, given
 from schema.access.rules import Grant
-from schema.errors import BackendNotFound, Forbidden, NotFound
+from schema.errors import BackendNotFound, Forbidden, InvalidRequest, NotFound
 from schema.ids import MountId
 from schema.principals import Principal
-from schema.store import tokens
+from schema.store import tenants, tokens
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -44,6 +44,14 @@ def check_giving(principal: Principal, scopes: Collection[str], grants: Sequence
     if beyond := sorted(asked - principal.access.general):
         actions: list[Action] = list(beyond)
         raise Forbidden(f"You can not give what you may not do yourself: {', '.join(actions)}.", actions=actions)
+
+
+async def check_tenant(connection: Connection, tenant: str) -> None:
+    """Raises InvalidRequest."""
+    if await tenants.was_removed(connection, tenant):
+        raise InvalidRequest(
+            f"The tenant {tenant!r} was removed. Make another one, or name one that is there.", field="tenant"
+        )
 
 
 async def check_mounts(connection: Connection, tenant: str, grants: Sequence[Grant]) -> None:

@@ -1,4 +1,4 @@
-"""What one token may take of this process: requests in a second, and uploads at a time."""
+"""What one token, and one tenant, may take of this process: requests in a second, and uploads at a time."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,8 +23,11 @@ class RequestAllowance:
 class Rates:
     """Used by the HTTP loop alone. Each process counts for itself."""
 
-    def __init__(self, refused: Callable[[str], None], clock: Callable[[], float] = monotonic) -> None:
-        self._refused, self._clock = refused, clock
+    def __init__(
+        self, refused: Callable[[str], None], clock: Callable[[], float] = monotonic, tenant_rate: float | None = None
+    ) -> None:
+        """`tenant_rate`: of tenants that have none of their own."""
+        self._refused, self._clock, self._tenant_rate = refused, clock, tenant_rate
         self._allowances: dict[str, RequestAllowance] = {}
         self._uploads: dict[int, int] = {}
 
@@ -33,6 +36,13 @@ class Rates:
         rate = principal.limits.requests_per_second
         if rate is not None:
             self.spend(f"token {principal.token_id}", rate)
+        self.take_of_tenant(principal)
+
+    def take_of_tenant(self, principal: Principal) -> None:
+        """One request that no token sends: through a link. Raises RateLimited."""
+        rate = principal.limits.tenant_requests_per_second or self._tenant_rate
+        if rate is not None:
+            self.spend(f"tenant {principal.tenant}", rate)
 
     def spend(self, key: str, rate: float) -> None:
         """One request of what this key names. Raises RateLimited."""

@@ -62,6 +62,7 @@ async def create(request: Request) -> Response:
         expires_at=body.expires_at, limits=TokenLimits(body.requests_per_second, body.uploads_max), created_by=principal.name,
     )  # fmt: skip
     async with front.services.pool.connection() as connection, connection.transaction():
+        await issuing.check_tenant(connection, tenant)
         await issuing.check_mounts(connection, tenant, grants)
         id, token = await tokens.issue(connection, new)
         shown = await _document(connection, id, tenant)

@@ -34,6 +34,7 @@ from schema.principals import Principal
 from schema.store import approvals as store
 from schema.store import tokens
 from schema.store.approvals import LockedApproval, Matter, NewApproval
+from workflows.access.start import wait_for_approval
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -139,6 +140,7 @@ def install(app: FastAPI, policies: Policies) -> None:
                 connection, request, error.principal, ActKind.REQUEST_APPROVAL, details, mount=new.matter.mount
             )
         front_of(request).services.announce()
+        front_of(request).services.start(wait_for_approval, approval=id)
         return Response(orjson.dumps({"data": {"approval": shown}}), 202, media_type=JSON)
 
     app.add_exception_handler(ApprovalNeeded, needed)

@@ -49,6 +49,7 @@ class Tenant(Shape):
     display_name: str | None
     state: Literal["active", "suspended"]
     reads: bool
+    requests_per_second: float | None
     mounts: int
     tokens: int
     created_at: datetime

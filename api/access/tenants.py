@@ -22,7 +22,7 @@ from api.http.routes import Plain
 from api.services import front_of
 from schema.access.acts import ActKind
 from schema.access.approvals import ApprovalAct
-from schema.errors import InvalidRequest, NotFound
+from schema.errors import ChildrenExist, InvalidRequest, NotFound
 from schema.principals import Principal
 from schema.store import tenants
 from schema.store.approvals import Matter
@@ -50,9 +50,11 @@ async def create(request: Request) -> Response:
     principal = await _operator(request)
     body = await read_json(request, NewTenant)
     async with front_of(request).services.pool.connection() as connection, connection.transaction():
-        if not await tenants.create(connection, body.id, body.display_name, _suspended(body.state, body.reads)):
+        suspended = _suspended(body.state, body.reads)
+        if not await tenants.create(connection, body.id, body.display_name, suspended, body.requests_per_second):
             raise InvalidRequest(
-                f"There is a tenant {body.id!r} already.", fields=[{"field": "id", "message": "taken"}]
+                f"There is, or was, a tenant {body.id!r}; the journal names it. Choose another name.",
+                fields=[{"field": "id", "message": "taken"}],
             )
         shown = await _document(connection, body.id)
         await acts.record(
@@ -129,6 +131,38 @@ async def change(request: Request) -> Response:
     return responses.data(shown)
 
 
+@router.delete(
+    "/v1/tenants/{id}",
+    status_code=204,
+    operation_id="removeTenant",
+    summary="Remove a tenant",
+    responses=openapi.answers({202: WAITS, 204: "Removed"}, "NOT_FOUND", "FORBIDDEN", "CHILDREN_EXIST"),
+    openapi_extra={"parameters": _PARAMETERS},
+)
+async def remove(request: Request) -> Response:
+    """Refused while it owns anything: mounts, tokens that hold, projects, webhooks, quotas of its own, approvals that wait. The
+    answer says what. What was done in it stays in the journal, and its name is not given to another one."""
+    principal = await _operator(request)
+    name = request.path_params["id"]
+    async with front_of(request).services.pool.connection() as connection, connection.transaction():
+        before = json.loads(await _document(connection, name))
+        if name == principal.tenant:
+            raise InvalidRequest("You would lock yourself out: this tenant looks after the others.")
+        await tenants.lock(connection, name)
+        if owned := await tenants.belongings(connection, name):
+            told = ", ".join(f"{count} {kind}" for kind, count in owned.items())
+            raise ChildrenExist(
+                f"The tenant {name!r} owns {told}. Remove its mounts, projects, webhooks and quotas, revoke its tokens, and let "
+                "its approvals end first; GET /v1/tenants/{id}/export keeps what is known of it.",
+                tenant=name, owns=owned,
+            )  # fmt: skip
+        matter = Matter(subject=f"tenant/{name}", version=str(before["updatedAt"]), shown=before)
+        await second_person(connection, request, principal, ApprovalAct.REMOVE_TENANT, matter)
+        await tenants.remove(connection, name)
+        await acts.record(connection, request, principal, ActKind.REMOVE_TENANT, acts.ActDetails(before=before))
+    return Response(status_code=204)
+
+
 async def _operator(request: Request) -> Principal:
     principal = await admit(request, "tokens")
     tenant_of(principal, "")
@@ -139,8 +173,8 @@ def _changes(body: TenantFields, before: dict[str, Any]) -> dict[str, Any]:
     sent = body.model_fields_set
     state = body.state if "state" in sent else before["state"]
     reads = body.reads if "reads" in sent else before["reads"]
-    name = {"display_name": body.display_name} if "display_name" in sent else {}
-    return name | {"suspended": _suspended(state, reads)}
+    named = {name: getattr(body, name) for name in ("display_name", "requests_per_second") if name in sent}
+    return named | {"suspended": _suspended(state, reads)}
 
 
 def _suspended(state: str, reads: bool) -> str | None:

@@ -8,6 +8,7 @@ from api.http.fields import Count, Id, JsonBody, Moment, Short, Text
 from schema.drift.acts import DriftKind
 from schema.drift.decisions import DriftDecision
 from schema.drift.policy import DriftAction, Phase, Policy
+from workflows.schedules import ScheduleAct
 
 Seconds = Annotated[int, Field(ge=1, le=10**9)]
 AtMost = Annotated[int, Field(ge=1, le=10_000)]
@@ -64,6 +65,14 @@ class PolicyBody(JsonBody):
 
     def meant(self) -> Policy:
         return Policy.of_json(self.model_dump(mode="json", by_alias=True))
+
+
+class ScheduleBody(JsonBody):
+    """`id`: as the list of the mount's schedules has it."""
+
+    id: Short
+    action: Annotated[ScheduleAct, Field(strict=False)]
+    note: Short | None = None
 
 
 class NamedFinding(JsonBody):

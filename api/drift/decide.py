@@ -8,6 +8,7 @@ from typing import Any
 
 from activities.drift.hashing import sighted
 from activities.drift.observe import LookOrder
+from activities.executors.base import Keyed
 from api.drift.bodies import DecisionBody
 from api.services import Front
 from schema import paths
@@ -22,7 +23,7 @@ from schema.principals import Principal, authorise, readable
 from schema.store import accept as accept_store
 from schema.store import findings as store
 from schema.store import looks
-from schema.store.conclude import ACCEPT, one_snapshot
+from schema.store.conclude import one_snapshot
 from schema.store.findings import FindingFilter, ShownFinding
 from workflows.drift.start import audit, heal
 
@@ -87,6 +88,8 @@ async def _decide(
         for one in shown:
             await _accept(front, principal, found, one)
         return
+    if body.decision is DriftDecision.QUARANTINE:
+        shown = await _bucket_directories(front, principal, mount, shown)
     state = FindingState.IGNORED if body.decision is DriftDecision.IGNORE else FindingState.WAITING
     async with front.services.pool.connection() as connection, one_snapshot(connection, mount):
         await _unclaimed(connection, mount, shown)
@@ -101,6 +104,20 @@ async def _decide(
         )
     if state is FindingState.WAITING:
         front.services.start(heal, mount=mount)
+
+
+async def _bucket_directories(
+    front: Front, principal: Principal, mount: MountId, shown: Sequence[ShownFinding]
+) -> list[ShownFinding]:
+    """In a bucket a directory is nothing but a name: it comes into the record, and a look there sends what it holds out of the
+    way. Returns the other findings."""
+    found = await front.mounts.get(mount, principal.tenant)
+    if not isinstance(front.services.executors.of(found), Keyed):
+        return list(shown)
+    names = [one for one in shown if one.document["observed"].get("kind") == NodeKind.DIRECTORY]
+    for one in names:
+        await _accept(front, principal, found, one, DriftDecision.QUARANTINE)
+    return [one for one in shown if one not in names]
 
 
 async def _unclaimed(connection: Any, mount: MountId, shown: Sequence[ShownFinding]) -> None:
@@ -118,8 +135,15 @@ async def _held(connection: Any, shown: Sequence[ShownFinding]) -> list[store.He
     return held
 
 
-async def _accept(front: Front, principal: Principal, mount: Mount, shown: ShownFinding) -> None:
-    """`dec_bind`: the place is looked at again, and only what the finding says becomes the record."""
+async def _accept(
+    front: Front,
+    principal: Principal,
+    mount: Mount,
+    shown: ShownFinding,
+    decision: DriftDecision = DriftDecision.ACCEPT,
+) -> None:
+    """`dec_bind`: the place is looked at again, and only what the finding says becomes the record. `decision`: about what a
+    directory holds."""
     executor = front.services.executors.of(mount)
     now = await front.services.threads.run(mount.id, partial(sighted, executor, shown.path.raw))
     if not _as_shown(observed(now), shown.document["observed"]):
@@ -128,7 +152,7 @@ async def _accept(front: Front, principal: Principal, mount: Mount, shown: Shown
     async with front.services.pool.connection() as connection:
         look = await looks.begin(
             connection, mount.id, [LookPlace(shown.path.raw, subtree=True)],
-            reason=ACCEPT, principal=principal.name, whole=False, by_hand=True,
+            reason=decision, principal=principal.name, whole=False, by_hand=True,
         )  # fmt: skip
         begun = await looks.find(connection, look)
         async with one_snapshot(connection, mount.id):
@@ -136,12 +160,10 @@ async def _accept(front: Front, principal: Principal, mount: Mount, shown: Shown
             [held] = await _held(connection, [shown])
             if kind is not DriftKind.MOVED:
                 await accept_store.accept(connection, begun, held, now)
-            await store.decide(
-                connection, [held.id], FindingState.ACCEPTED, action=DriftDecision.ACCEPT, principal=principal.name
-            )
+            await store.decide(connection, [held.id], FindingState.ACCEPTED, action=decision, principal=principal.name)
     front.services.announce()
     if kind is DriftKind.MOVED or now.kind == NodeKind.DIRECTORY:
-        order = LookOrder(mount.id, ACCEPT, principal.name, True, True, [shown.path.raw.hex()], True)
+        order = LookOrder(mount.id, decision, principal.name, True, True, [shown.path.raw.hex()], True)
         front.services.start(audit, order=order)
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from api.http.shapes import EXACT_PATH, CursorPagination, JsonObject, Pagination, Shape
 from schema.drift.acts import DriftKind, FindingState
 from schema.drift.policy import DriftAction, Phase
+from workflows.schedules import ScheduleKind
 
 
 class Enqueued(Shape):
@@ -101,6 +102,34 @@ class MountConsistency(Shape):
     waiting: int
     held_looks: int
     hints: int
+
+
+class ScheduleRunShape(Shape):
+    """`outcome` unknown: Temporal keeps the run no longer. `problem`: why it failed."""
+
+    workflow_id: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str
+    problem: str | None
+
+
+class MountScheduleShape(Shape):
+    """`path`: of an audit. `absent`: the mount is not active, or its schedule is made within a minute."""
+
+    id: str
+    kind: ScheduleKind
+    path: str | None
+    shared: bool
+    state: Literal["scheduled", "paused", "absent"]
+    every_seconds: float | None
+    note: str | None
+    next_run_at: datetime | None
+    last_run: ScheduleRunShape | None
+
+
+class MountSchedules(Shape):
+    schedules: list[MountScheduleShape]
 
 
 class DriftFinding(Shape):

@@ -18,6 +18,9 @@ from schema.errors import InvalidRequest
 ID_MAX = 2**63 - 1
 EXACT_MAX = 2**53 - 1
 """Up to here every number is the same to all readers of JSON (RFC 7493, 2.2): beyond, some round it or change its type."""
+DEPTH_MAX = 64
+"""So deep JSON of any form may nest: each of its readers, and Postgres, goes into it level by level. (Of any body the parser takes
+200 levels at most.)"""
 KEY_MAX = 255
 METADATA_MAX = 256 * 1024
 """Bytes of metadata, as JSON text."""
@@ -53,7 +56,9 @@ def refuse_odd_text(text: str) -> str:
 
 def refuse_odd_json(value: Any) -> Any:
     """The same for every text in a JSON value; and numbers must be numbers that every reader of JSON reads alike."""
-    for part in _parts(value):
+    for part, depth in _parts(value):
+        if depth > DEPTH_MAX:
+            raise ValueError(f"it nests more than {DEPTH_MAX} levels deep")
         if isinstance(part, str):
             refuse_odd_text(part)
         elif isinstance(part, float) and not isfinite(part):
@@ -63,16 +68,16 @@ def refuse_odd_json(value: Any) -> Any:
     return value
 
 
-def _parts(value: Any) -> Iterator[Any]:
-    waiting = [value]
+def _parts(value: Any) -> Iterator[tuple[Any, int]]:
+    """Each with how many values it lies in."""
+    waiting = [(value, 0)]
     while waiting:
-        part = waiting.pop()
-        yield part
+        part, depth = waiting.pop()
+        yield part, depth
         if isinstance(part, dict):
-            waiting.extend(part.keys())
-            waiting.extend(part.values())
+            waiting.extend((inner, depth + 1) for inner in (*part.keys(), *part.values()))
         elif isinstance(part, list):
-            waiting.extend(part)
+            waiting.extend((inner, depth + 1) for inner in part)
 
 
 def _usable_key(key: str) -> str:

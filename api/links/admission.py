@@ -12,7 +12,7 @@ from starlette.requests import Request
 from api.services import Front, front_of
 from schema.errors import Forbidden, NotFound, Unauthenticated
 from schema.links.link import LinkKind, ShareLink, access_of, is_password, may_make, parse
-from schema.principals import Principal
+from schema.principals import Principal, TokenLimits
 from schema.secrets.keyring import of_link
 from schema.secrets.references import SecretUnreadable
 from schema.store import links
@@ -67,7 +67,10 @@ async def admit_link(request: Request, kinds: tuple[LinkKind, ...]) -> LinkUse:
     if not may_make(found.maker, link):
         raise _unknown()
     access = access_of(found.maker, link)
-    return LinkUse(link, Principal(link.name, link.tenant, found.token, access, state=found.state))
+    limits = TokenLimits(tenant_requests_per_second=found.tenant_rate)
+    principal = Principal(link.name, link.tenant, found.token, access, limits, found.state)
+    front.rates.take_of_tenant(principal)
+    return LinkUse(link, principal)
 
 
 async def count_use(front: Front, link: ShareLink) -> None:

@@ -20,7 +20,7 @@ from schema.mounts import Mount
 from schema.secrets.keyring import Keyring, of_mount, sealed_all
 from schema.secrets.references import SecretUnreadable
 from schema.settings import Settings
-from schema.store import mounts
+from schema.store import mounts, object_locks
 from schema.store.pool import Pool
 
 TENANT = "main"
@@ -164,4 +164,6 @@ async def _write(pool: Pool, before: Mount, change: Change, root: Identity | Non
         await mounts.keep_secrets(connection, before.id, change.secrets)
         if root is not None:
             await mounts.record_root(connection, before.id, root.facts())
+        if change.moves:
+            await object_locks.doubt(connection, before.id)
     return True

@@ -22,7 +22,7 @@ from schema.mounts import Mount
 from schema.principals import Principal
 from schema.secrets.keyring import Keyring, sealed_all
 from schema.settings import Settings
-from schema.store import begin, holds, mounts, projects
+from schema.store import begin, holds, mounts, object_locks, projects
 from schema.store.mounts import LockedMount, NewMount
 from schema.store.pool import Pool
 
@@ -61,12 +61,15 @@ async def register(
         async with pool.connection() as connection:
             others = await mounts.others(connection, mount.id)
         root = await _prepare(executors, mount, others)
+        proof = await asyncio.to_thread(executors.prove_locks, mount)
     except Exception:
         async with pool.connection() as connection:
             await mounts.give_up(connection, mount.id)
         raise
     async with pool.connection() as connection, connection.transaction():
         await mounts.record_root(connection, mount.id, root.facts() if root else None)
+        if proof is not None:
+            await object_locks.keep_proof(connection, mount.id, proof)
         await mounts.update(connection, mount.id, {"state": new.state, "state_reason": new.state_reason})
         if act is not None:
             await act(connection, mount.id, after=await _shown(connection, mount))
@@ -118,7 +121,11 @@ async def remove(front: Front, principal: Principal, id: MountId, act: WriteAct,
                 backendMountId=id,
             )
         if await holds.on_mount(connection, id):
-            raise ContentHeld("Something on the mount is held. GET /v1/holds lists it.", backendMountId=id)
+            raise ContentHeld(
+                "Something on the mount is held, or locks of a hold that ended are still taken off. "
+                "GET /v1/holds?ended=true lists it.",
+                backendMountId=id,
+            )
         await act(connection, id, before=await _shown(connection, locked.mount))
         await mounts.remove(connection, id)
 
@@ -195,6 +202,7 @@ async def change(front: Front, principal: Principal, id: MountId, body: MountCha
                     # The mount is inactive and held still: only its own administrator waits for this transaction.
                     root = await _prepare(front.services.executors, after, await mounts.others(connection, id))
                     await mounts.record_root(connection, id, root.facts() if root else None)
+                    await object_locks.doubt(connection, id)
         except UniqueViolation as error:
             raise InvalidRequest("There is a mount with this key already.", field="mountKey") from error
 

@@ -22,6 +22,19 @@ class Retention(Shape):
     keep_bytes: int | None
 
 
+class ObjectLock(Shape):
+    """What its bucket did with an object that it was told to keep: `legalHold` and `retention` are true where it refused to remove
+    it. `defaultMode` and `defaultDays`: how the bucket locks by itself whatever is written to it."""
+
+    enabled: bool
+    legal_hold: bool
+    retention: bool
+    default_mode: str | None
+    default_days: int | None
+    problem: str | None
+    proved_at: datetime
+
+
 class Mount(Shape):
     """A volume or a bucket. Its secrets are never shown."""
 
@@ -45,6 +58,7 @@ class Mount(Shape):
     host_id: str
     epoch: int
     leftovers: Leftovers | None
+    object_lock: ObjectLock | None
     retention: Retention
     root_node_id: int | None
     created_at: datetime

@@ -15,6 +15,7 @@ class ActKind(StrEnum):
     REVOKE_TOKEN = "revokeToken"  # noqa: S105
     CREATE_TENANT = "createTenant"
     UPDATE_TENANT = "updateTenant"
+    REMOVE_TENANT = "removeTenant"
     CREATE_MOUNT = "createMount"
     UPDATE_MOUNT = "updateMount"
     REMOVE_MOUNT = "removeMount"

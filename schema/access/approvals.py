@@ -18,6 +18,7 @@ class ApprovalAct(StrEnum):
     REMOVE_MOUNT = "removeMount"
     RAISE_QUOTA = "raiseQuota"
     SUSPEND_TENANT = "suspendTenant"
+    REMOVE_TENANT = "removeTenant"
 
 
 class ApprovalState(StrEnum):

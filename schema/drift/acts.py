@@ -228,8 +228,11 @@ class _Weighing:
             self._out.acts.append(Act(Deed.DOUBT, sighting, node, conclusion.parent, after.missed_in))
 
     def _stands(self, conclusion: Conclusion) -> None:
-        """What the policy says of a node that is MISSING: a finding, unless that is enough by itself."""
-        action = self._policy.on_missing
+        """What the policy says of a node that is MISSING: a finding, unless that is enough by itself. What a directory held whose
+        name another file has waits for that; and what has no name itself can go back to none."""
+        action, nameless = self._policy.on_missing, b"\0" in conclusion.sighting.path
+        if nameless and (action in HEALING or b"\0" in conclusion.sighting.above):
+            action = DriftAction.MARK
         if self._terms.acts_on(conclusion) and action in HEALING:
             self._report(DriftKind.MISSING, conclusion, DriftAction.RESTORE, FindingState.WAITING)
         elif self._terms.acts_on(conclusion) and action is DriftAction.ASK:
@@ -285,7 +288,7 @@ class _Weighing:
             self._report(kind, conclusion, DriftAction.ASK, FindingState.OPEN)
             return False
         action = self._policy.on_new if kind is DriftKind.NEW else self._policy.on_changed
-        if action is DriftAction.IMPORT or (action in HEALING and _is_its_own_copy(conclusion)):
+        if action is DriftAction.IMPORT or (action in HEALING and _has_nothing_to_heal(conclusion)):
             return True
         if action in HEALING:
             action = DriftAction.QUARANTINE if kind is DriftKind.NEW else DriftAction.RESTORE
@@ -317,10 +320,14 @@ class _Weighing:
         )
 
 
-def _is_its_own_copy(conclusion: Conclusion) -> bool:
-    """A directory in the place of a directory: our copy of one is no other. What it holds is judged by itself."""
-    node = conclusion.node
-    return node is not None and node.is_directory and conclusion.sighting.kind == NodeKind.DIRECTORY
+def _has_nothing_to_heal(conclusion: Conclusion) -> bool:
+    """A directory in the place of a directory: our copy of one is no other. And a directory of a bucket, which is nothing but a
+    name. What they hold is judged by itself."""
+    node, sighting = conclusion.node, conclusion.sighting
+    if sighting.kind != NodeKind.DIRECTORY:
+        return False
+    is_a_name = sighting.key is None and conclusion.displaces is None
+    return node.is_directory if node is not None else is_a_name
 
 
 def observed(sighting: Sighting) -> Mapping[str, Any]:
@@ -332,6 +339,8 @@ def observed(sighting: Sighting) -> Mapping[str, Any]:
             told["sizeBytes"] = int(sighting.facts[3])
         if sighting.sha256 is not None:
             told["contentHash"] = sighting.sha256.hex()
+        if sighting.target is not None:
+            told["target"] = sighting.target.decode("utf-8", "replace")
     if sighting.code:
         told |= {"code": sighting.code, "message": sighting.message}
     return told

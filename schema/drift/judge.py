@@ -154,7 +154,8 @@ class _Pass:
         if sighting.state is SightState.ABSENT:
             return self._absent(sighting, parent, here)
         if sighting.state is SightState.UNREADABLE:
-            return Conclusion(DriftVerdict.UNREADABLE, sighting, parent, here)
+            own = here if here is not None and here.path == sighting.path else None  # a key that is no path has no node
+            return Conclusion(DriftVerdict.UNREADABLE, sighting, parent, own)
         if sighting.state is SightState.CHANGING:
             return None
         if sighting.key is not None and sighting.key in self._record.held:

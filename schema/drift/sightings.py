@@ -40,6 +40,8 @@ class Sighting:
     """A command works at this name, or ended since the look began."""
     code: str = ""
     message: str = ""
+    target: bytes | None = None
+    """Where a symbolic link leads; None where that could not be read"""
 
     @property
     def above(self) -> bytes:

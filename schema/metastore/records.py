@@ -1,5 +1,6 @@
 """A record of a node: what clients may say of it, and what a change makes of what was said."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +12,8 @@ DEFAULT_NAMESPACE = "filestore"
 TAG_MAX = 256
 TAGS_MAX = 200
 OWNER_MAX = 256
+METADATA_MAX = 256 * 1024
+"""Bytes of JSON. What is searched by words has to fit the index of words, with all tags and a path"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +79,10 @@ def tidy(described: Description) -> Description:
         raise InvalidRequest(f"A tag has 1 to {TAG_MAX} characters.")
     if described.owner is not None and not 1 <= len(described.owner) <= OWNER_MAX:
         raise InvalidRequest(f"An owner has 1 to {OWNER_MAX} characters.")
+    if described.metadata and (size := len(json.dumps(described.metadata, ensure_ascii=False).encode())) > METADATA_MAX:
+        raise InvalidRequest(
+            f"The metadata of the record would have {size} bytes; {METADATA_MAX} is the most. Unset what is not needed, or keep it "
+            "in a file.",
+            fields=[{"field": "metadata", "message": f"more than {METADATA_MAX} bytes"}],
+        )
     return replace(described, tags=tags)

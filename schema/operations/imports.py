@@ -28,6 +28,10 @@ class Found(Protocol):
     def kind(self) -> str: ...
     @property
     def facts(self) -> tuple[int | str, ...]: ...
+    @property
+    def target(self) -> bytes | None:
+        """Where a symbolic link leads"""
+        ...
 
 
 class Known(NamedTuple):

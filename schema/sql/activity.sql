@@ -1,20 +1,27 @@
 -- What the Timestore takes in: pages of the feed as rows, and the same rows told by the journal alone.
 
 -- name: page
--- The next events, whole; the time is in microseconds. Large ones make a page shorter.
+-- The next events, whole, as lines: their fields lie between two characters that no JSON text can hold, and the time is in
+-- microseconds. A thousand lines come as one value, because a row for each event costs its receiver more than the event itself.
+-- Large events make a page shorter.
 WITH looked AS (
     SELECT o.position, o.type, o.tenant, o.mount_id, o.created_at, o.data::text AS data, octet_length(o.data::text) AS size
       FROM filestore.outbox o WHERE o.position > %(after)s ORDER BY o.position LIMIT %(limit)s
 )
-SELECT s.position, s.type, s.tenant, s.mount_id, (extract(epoch FROM s.created_at) * 1000000)::bigint, s.data
+SELECT convert_to(string_agg(concat(s.position, E'\x02', s.type, E'\x02', s.tenant, E'\x02', s.mount_id, E'\x02',
+           (extract(epoch FROM s.created_at) * 1000000)::bigint, E'\x02\x01', s.data, E'\x01\n'), ''), 'UTF8') AS lines
   FROM (SELECT l.*, sum(l.size) OVER (ORDER BY l.position) - l.size AS before FROM looked l) s WHERE s.before < %(bytes)s
- ORDER BY s.position
+ GROUP BY (s.position - %(after)s) / 1000
 
 -- name: ahead
 -- Where the feed ends, and how long the first event behind a position waits.
 SELECT f.position AS last, (SELECT extract(epoch FROM now() - o.created_at)::float8 FROM filestore.outbox o
                              WHERE o.position > %(position)s ORDER BY o.position LIMIT 1) AS lag_seconds
   FROM filestore.event_feed f
+
+-- name: gone
+-- Up to which position events are not kept any more.
+SELECT r.events_position AS position FROM filestore.retention r
 
 -- name: lock
 -- One process takes events into the lake at a time; the lock belongs to the session.

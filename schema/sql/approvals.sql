@@ -39,15 +39,30 @@ UPDATE filestore.approvals a
  WHERE a.id = %(id)s AND a.ended_at IS NULL
 
 -- name: expire
--- Their time is over, and nothing was done.
+-- Its time is over, and nothing was done.
 UPDATE filestore.approvals a SET state = 'expired', ended_at = now()
- WHERE a.ended_at IS NULL AND a.expires_at <= now() AND (%(id)s::bigint IS NULL OR a.id = %(id)s) RETURNING a.id
+ WHERE a.id = %(id)s AND a.ended_at IS NULL AND a.expires_at <= now()
 
 -- name: remind
--- They wait for long.
+-- It waits for long: for a yes, or, agreed to, for being done.
 UPDATE filestore.approvals a SET reminded_at = now()
- WHERE a.ended_at IS NULL AND a.state = 'waiting' AND a.expires_at > now()
-   AND coalesce(a.reminded_at, a.created_at) + make_interval(secs => a.remind_seconds) <= now() RETURNING a.id
+ WHERE a.id = %(id)s AND a.ended_at IS NULL AND a.expires_at > now()
+   AND coalesce(a.reminded_at, a.created_at) + make_interval(secs => a.remind_seconds) <= now()
+
+-- name: moment
+-- How one stands, and in how many seconds the time does something to it.
+SELECT a.state, a.ended_at IS NOT NULL AS over,
+       extract(epoch FROM least(a.expires_at, coalesce(a.reminded_at, a.created_at) + make_interval(secs => a.remind_seconds))
+               - now())::double precision AS seconds
+  FROM filestore.approvals a WHERE a.id = %(id)s
+
+-- name: overdue
+-- Those that the time should have done something to so many seconds ago.
+SELECT a.id FROM filestore.approvals a
+ WHERE a.ended_at IS NULL
+   AND least(a.expires_at, coalesce(a.reminded_at, a.created_at) + make_interval(secs => a.remind_seconds))
+       <= now() - make_interval(secs => %(seconds)s)
+ ORDER BY a.id LIMIT 1000
 
 -- name: tell
 -- An event of one. One about no mount stands under a mount of its tenant; a tenant without mounts has no feed.

@@ -104,6 +104,10 @@ UPDATE filestore.nodes SET name = name || '\x00'::bytea || convert_to(id::text, 
        name_text = name_text || ' (missing ' || id || ')'
  WHERE id = ANY(%(ids)s::bigint[]) AND position('\x00'::bytea IN name) = 0
 
+-- name: take_name_back
+-- A node that gave its name up for a moment has it again.
+UPDATE filestore.nodes SET name = %(name)s, name_text = %(name_text)s WHERE id = %(node)s
+
 -- name: weigh
 -- What a directory counts for in those above it.
 SELECT r.size_bytes, r.file_count, r.directory_count + 1 AS directory_count FROM filestore.rollup_of(%(directory)s) r
@@ -170,6 +174,12 @@ SELECT i.node, p.tenant, p.mount_id, p.id, i.name, i.name_text,
                kind filestore.node_kind, sha256 text, facts jsonb)) i
  CROSS JOIN LATERAL filestore.identity_v1(i.facts) s
  CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = i.parent OFFSET 0) p
+
+-- name: put_targets
+-- Where the links among these nodes lead.
+INSERT INTO filestore.link_targets AS t (node_id, target)
+SELECT x.node, decode(x.target, 'hex') FROM jsonb_to_recordset(%(acts)s::jsonb) AS x(node bigint, target text)
+    ON CONFLICT (node_id) DO UPDATE SET target = excluded.target WHERE t.target <> excluded.target
 
 -- name: change_nodes
 -- The record follows what is there: times, content, place. A node is written only at the version that was judged.
@@ -319,12 +329,18 @@ RETURNING f.id, f.node_id, f.path, f.kind, f.state::text, f.version, f.first_see
 -- name: standing
 -- Where findings stand that a look without a trace of them ends. Damage shows only when its bytes are read.
 SELECT path FROM filestore.findings
- WHERE mount_id = %(mount)s AND ended_at IS NULL AND state <> 'ignored' AND kind <> 'damaged'
+ WHERE mount_id = %(mount)s AND ended_at IS NULL AND (state <> 'ignored' OR until <= now()) AND kind <> 'damaged'
+
+-- name: leave
+-- Findings at places that the policy ignores by now, and for no longer than it does.
+UPDATE filestore.findings SET state = 'ignored', plan = NULL, until = now()
+ WHERE mount_id = %(mount)s AND ended_at IS NULL AND state IN ('open', 'waiting')
+   AND key IN (SELECT sha256(x.path) FROM unnest(%(paths)s::bytea[]) AS x(path))
 
 -- name: settle
 -- Findings of places where all is well.
 UPDATE filestore.findings SET state = 'healed', version = version + 1, ended_at = now(), last_seen = now()
- WHERE mount_id = %(mount)s AND ended_at IS NULL AND state <> 'ignored'
+ WHERE mount_id = %(mount)s AND ended_at IS NULL AND (state <> 'ignored' OR until <= now())
    AND key IN (SELECT sha256(x.path) FROM unnest(%(paths)s::bytea[]) AS x(path))
 
 -- name: conclude

@@ -40,9 +40,15 @@ UPDATE filestore.event_feed SET settled = awaited, awaited = NULL, awaited_befor
  WHERE awaited_before <= pg_snapshot_xmin(pg_current_snapshot()) OR awaited_before >= pg_snapshot_xmax(pg_current_snapshot())
 
 -- name: unpublished
--- The next events Redis has not had, in order. The watermark is a scalar: in a join it would be a filter on the whole outbox.
-SELECT o.position, o.type, o.data::text AS data FROM filestore.outbox o
- WHERE o.position > (SELECT f.published FROM filestore.event_feed f) ORDER BY o.position LIMIT %(limit)s
+-- The next events Redis has not had, in order; large ones make a page shorter: Redis has to take it within its time. The watermark
+-- is a scalar: in a join it would be a filter on the whole outbox.
+WITH looked AS (
+    SELECT o.position, o.type, o.data, octet_length(o.data::text) AS size FROM filestore.outbox o
+     WHERE o.position > (SELECT f.published FROM filestore.event_feed f) ORDER BY o.position LIMIT %(limit)s
+)
+SELECT s.position, s.type, s.data::text AS data, s.looked
+  FROM (SELECT l.*, sum(l.size) OVER (ORDER BY l.position) - l.size AS before, count(*) OVER () AS looked FROM looked l) s
+ WHERE s.before < %(bytes)s ORDER BY s.position
 
 -- name: published
 -- Redis has everything up to here.

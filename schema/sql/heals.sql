@@ -35,9 +35,11 @@ UPDATE filestore.looks SET state = 'concluded', ended_at = now(), released_by = 
 -- name: due
 -- The next findings to heal, and what the record has of their nodes.
 SELECT f.id, f.tenant, f.path, f.kind, f.version, f.node_id, f.node_version, f.observed, f.action, f.decided_by, f.tries,
-       n.kind::text AS node_kind, n.size_bytes, n.sha256
+       n.kind::text AS node_kind, n.size_bytes, n.sha256, n.observed_mode AS mode, n.target
   FROM filestore.findings f
-  LEFT JOIN LATERAL (SELECT k.kind, k.size_bytes, k.sha256 FROM filestore.nodes k WHERE k.id = f.node_id OFFSET 0) n ON true
+  LEFT JOIN LATERAL (SELECT k.kind, k.size_bytes, k.sha256, k.observed_mode,
+                            (SELECT t.target FROM filestore.link_targets t WHERE t.node_id = k.id) AS target
+                       FROM filestore.nodes k WHERE k.id = f.node_id OFFSET 0) n ON true
  WHERE f.mount_id = %(mount)s AND f.state = 'waiting' AND f.due_at <= now() AND (f.plan = 0 OR f.decided_by IS NOT NULL)
  ORDER BY f.due_at, f.id LIMIT %(limit)s
 
@@ -88,8 +90,8 @@ SELECT c.id::text, c.status::text, c.code, c.retryable, c.outcome->'error'->>'me
   FROM filestore.commands c WHERE c.id = ANY(%(ids)s::uuid[])
 
 -- name: leave
--- Places that are ignored by now.
-UPDATE filestore.findings SET state = 'ignored', plan = NULL, until = %(until)s
+-- Places that the policy ignores, and for no longer than it does: the finding itself ignores nothing.
+UPDATE filestore.findings SET state = 'ignored', plan = NULL, until = now()
  WHERE id = ANY(%(ids)s::bigint[]) AND state = 'waiting'
 
 -- name: open_below

@@ -36,13 +36,14 @@ SELECT EXISTS (
             OR c.path > %(low)s AND c.path < %(high)s)) AS taken
 
 -- name: on_mount
--- Whether anything on a mount is held.
+-- Whether anything on a mount is held, or an object of its bucket is locked still.
 SELECT EXISTS (SELECT FROM filestore.holds h WHERE h.mount_id = %(mount)s AND h.released_at IS NULL
-                  AND (h.until IS NULL OR h.until > now())) AS held
+                  AND (h.until IS NULL OR h.until > now()))
+    OR EXISTS (SELECT FROM filestore.holds h WHERE h.mount_id = %(mount)s AND h.lock_due IS NOT NULL) AS held
 
 -- name: lock
 -- A hold, held still until the transaction ends.
-SELECT id, mount_id, path, kind, until, released_at, until IS NULL OR until > now() AS runs
+SELECT id, mount_id, path, kind, until, released_at, lock_state, until IS NULL OR until > now() AS runs
   FROM filestore.holds WHERE id = %(id)s AND tenant = %(tenant)s FOR UPDATE
 
 -- name: release
@@ -58,7 +59,9 @@ UPDATE filestore.holds SET until = %(until)s WHERE id = %(id)s
 SELECT h.id, h.mount_id, h.path, json_build_object(
     'id', h.id, 'backendMountId', h.mount_id, 'kind', h.kind, 'reason', h.reason,
     'until', h.until, 'by', h.created_by, 'createdAt', h.created_at, 'releasedBy', h.released_by,
-    'releasedAt', h.released_at, 'inForce', h.released_at IS NULL AND (h.until IS NULL OR h.until > now()))::text AS document
+    'releasedAt', h.released_at, 'inForce', h.released_at IS NULL AND (h.until IS NULL OR h.until > now()),
+    'objectLock', CASE WHEN h.lock_state IS NOT NULL THEN json_build_object('state', h.lock_state, 'objects', h.locked_objects,
+        'problem', h.lock_problem) END)::text AS document
   FROM filestore.holds h
  WHERE h.tenant = %(tenant)s AND (%(only)s::bigint IS NULL OR h.id = %(only)s)
    AND (%(mount)s::bigint IS NULL OR h.mount_id = %(mount)s)

@@ -57,6 +57,11 @@ COPY filestore.nodes (id, mount_id, parent_id, depth, size_bytes, device, inode,
 COPY filestore.snapshots (node_id, version, parent_id, size_bytes, valid_from, command_id, kind, state, name)
     FROM STDIN (FORMAT binary)
 
+-- name: put_targets
+-- Where the links among them lead.
+INSERT INTO filestore.link_targets (node_id, target)
+SELECT x.node, x.target FROM unnest(%(nodes)s::bigint[], %(targets)s::bytea[]) AS x(node, target)
+
 -- name: roll
 -- The totals of the directories in which they appeared, and of all above.
 WITH RECURSIVE upward AS (

@@ -16,7 +16,8 @@ UPDATE filestore.links SET key = %(key)s WHERE id = %(id)s
 -- A link that holds, and what its maker may do now. No row: it is unknown, revoked, expired or used up, its maker's token does not
 -- hold any more, or its mount is gone.
 SELECT l.id, l.tenant, l.token_id, l.mount_id, l.path, l.kind, l.key, l.password, l.max_uses, l.requests_per_second,
-       l.expires_at, t.scopes, s.suspended, t.version || coalesce('/' || s.suspended, '') AS state,
+       l.expires_at, t.scopes, s.suspended, s.requests_per_second AS tenant_rate,
+       t.version || coalesce('/' || s.suspended, '') AS state,
        filestore.grants_of_v1(t.id) AS grants
   FROM filestore.links l
   JOIN filestore.tokens t ON t.id = l.token_id AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())

@@ -89,6 +89,24 @@ SELECT n.id, n.parent_id, n.name, n.kind::text, n.state::text, n.device, n.inode
  WHERE n.parent_id = %(directory)s AND n.name > %(after)s AND n.name <= %(upto)s AND n.state <> 'deleted'
    AND position('\x00'::bytea IN n.name) = 0
 
+-- name: children_page
+-- The same of one directory, in the order of the names: those behind one and up to another, but no more than so many.
+SELECT n.id, n.parent_id, n.name, n.kind::text, n.state::text, n.device, n.inode, n.birth_ns, n.observed_size,
+       n.observed_mtime_ns, n.observed_ctime_ns, n.observed_mode, n.observed_links, n.s3_etag,
+       n.observed_by IS NOT NULL AS provisional, n.missed_in
+  FROM filestore.nodes n
+ WHERE n.parent_id = %(directory)s AND n.name > %(after)s AND n.name <= %(upto)s AND n.state <> 'deleted'
+   AND position('\x00'::bytea IN n.name) = 0
+ ORDER BY n.name LIMIT %(most)s
+
+-- name: children_named
+-- The same of one directory, at some names.
+SELECT n.id, n.parent_id, n.name, n.kind::text, n.state::text, n.device, n.inode, n.birth_ns, n.observed_size,
+       n.observed_mtime_ns, n.observed_ctime_ns, n.observed_mode, n.observed_links, n.s3_etag,
+       n.observed_by IS NOT NULL AS provisional, n.missed_in
+  FROM filestore.nodes n
+ WHERE n.parent_id = %(directory)s AND n.name = ANY(%(names)s::bytea[]) AND n.state <> 'deleted'
+
 -- name: child
 -- What the record has at these names.
 SELECT n.id, n.parent_id, n.name, n.kind::text, n.state::text, n.device, n.inode, n.birth_ns, n.observed_size,
@@ -99,27 +117,32 @@ SELECT n.id, n.parent_id, n.name, n.kind::text, n.state::text, n.device, n.inode
  WHERE p.mount_id = %(mount)s AND p.directory_path = %(directory)s AND p.directory_path IS NOT NULL AND p.state <> 'deleted'
 
 -- name: known_hashes
--- What this look, or an earlier execution of it, has hashed already, and is still the same.
-SELECT path, facts, sha256 FROM filestore.look_entries WHERE look_id = %(look)s AND sha256 IS NOT NULL
+-- What an earlier execution of this look has hashed from one of its pages on, and is still the same.
+SELECT path, facts, sha256 FROM filestore.look_entries
+ WHERE look_id = %(look)s AND page >= %(page)s AND sha256 IS NOT NULL
 
 -- name: put_entries
 -- What a page came upon. A page that is read again says the same of a name, or something newer.
-INSERT INTO filestore.look_entries (look_id, path, within, state, kind, facts, sha256, stable, code, message)
-SELECT %(look)s, decode(x.path, 'hex'), x.within, x.state, x.kind, x.facts, decode(x.sha256, 'hex'), x.stable, x.code, x.message
+INSERT INTO filestore.look_entries (look_id, path, within, state, kind, facts, sha256, stable, code, message, page,
+       target)
+SELECT %(look)s, decode(x.path, 'hex'), x.within, x.state, x.kind, x.facts, decode(x.sha256, 'hex'), x.stable, x.code, x.message,
+       %(page)s, decode(x.target, 'hex')
   FROM jsonb_to_recordset(%(entries)s::jsonb) AS x(path text, within bigint, state text, kind text, facts jsonb, sha256 text,
-       stable boolean, code text, message text)
+       stable boolean, code text, message text, target text)
     ON CONFLICT (look_id, key) DO UPDATE SET within = excluded.within, state = excluded.state, kind = excluded.kind,
-       facts = excluded.facts, sha256 = excluded.sha256, stable = excluded.stable, code = excluded.code, message = excluded.message
+       facts = excluded.facts, sha256 = excluded.sha256, stable = excluded.stable, code = excluded.code, message = excluded.message,
+       page = excluded.page, target = excluded.target
 
 -- name: put_page
 -- A page of directories is compared, and what differs in it is kept.
-INSERT INTO filestore.look_pages (look_id, number, paths, times, names)
-VALUES (%(look)s, %(number)s, %(paths)s, %(times)s, %(names)s)
-    ON CONFLICT (look_id, number) DO UPDATE SET paths = excluded.paths, times = excluded.times, names = excluded.names
+INSERT INTO filestore.look_pages (look_id, number, paths, times, names, cursor)
+VALUES (%(look)s, %(number)s, %(paths)s, %(times)s, %(names)s, %(cursor)s)
+    ON CONFLICT (look_id, number) DO UPDATE SET paths = excluded.paths, times = excluded.times, names = excluded.names,
+       cursor = excluded.cursor
 
 -- name: page
 -- One of them.
-SELECT paths, times, names FROM filestore.look_pages WHERE look_id = %(look)s AND number = %(number)s
+SELECT paths, times, names, cursor FROM filestore.look_pages WHERE look_id = %(look)s AND number = %(number)s
 
 -- name: pages
 -- How many pages a look has compared, and how many names lay in them.
@@ -131,7 +154,20 @@ DELETE FROM filestore.look_pages WHERE look_id = %(look)s
 
 -- name: entries
 -- All that a look came upon.
-SELECT path, within, state, kind, facts, sha256, stable, code, message FROM filestore.look_entries WHERE look_id = %(look)s
+SELECT path, within, state, kind, facts, sha256, stable, code, message, target FROM filestore.look_entries WHERE look_id = %(look)s
+
+-- name: forget_since
+-- What was come upon after the last page that is done: it is read anew.
+DELETE FROM filestore.look_entries WHERE look_id = %(look)s AND page >= %(page)s
+
+-- name: absent
+-- A page of what was not there, in the order of the keys.
+SELECT key, path FROM filestore.look_entries
+ WHERE look_id = %(look)s AND key > %(after)s AND state = 'absent' ORDER BY key LIMIT %(most)s
+
+-- name: forget_keys
+-- Of some of that the storage says, when it is asked, that it is there.
+DELETE FROM filestore.look_entries WHERE look_id = %(look)s AND key = ANY(%(keys)s::bytea[])
 
 -- name: matched
 -- These directories were listed, and hold just what the record says: a listing that has this digest again need not be compared.

@@ -1,13 +1,14 @@
 -- Tenants: those that something is said about.
 
 -- name: put
--- A tenant as it is from now on. `made`: it was not known before.
-INSERT INTO filestore.tenants AS t (name, display_name, suspended) VALUES (%(name)s, %(display_name)s, %(suspended)s)
-ON CONFLICT (name) DO NOTHING RETURNING name
+-- A new tenant. No row: there is, or was, one of this name.
+INSERT INTO filestore.tenants AS t (name, display_name, suspended, requests_per_second)
+VALUES (%(name)s, %(display_name)s, %(suspended)s, %(requests_per_second)s) ON CONFLICT (name) DO NOTHING RETURNING name
 
 -- name: change
 -- Change the columns that `changes` names, and no other.
-UPDATE filestore.tenants t SET display_name = c.display_name, suspended = c.suspended, updated_at = now()
+UPDATE filestore.tenants t SET display_name = c.display_name, suspended = c.suspended,
+       requests_per_second = c.requests_per_second, updated_at = now()
   FROM filestore.tenants o, jsonb_populate_record(o, %(changes)s::jsonb) c
  WHERE t.name = %(name)s AND o.name = t.name RETURNING t.name
 
@@ -15,12 +16,43 @@ UPDATE filestore.tenants t SET display_name = c.display_name, suspended = c.susp
 -- The tenants by name, with what they have.
 SELECT t.name, json_build_object(
     'id', t.name, 'displayName', t.display_name, 'state', CASE WHEN t.suspended IS NULL THEN 'active' ELSE 'suspended' END,
-    'reads', coalesce(t.suspended, '') <> 'all', 'createdAt', t.created_at, 'updatedAt', t.updated_at,
+    'reads', coalesce(t.suspended, '') <> 'all', 'requestsPerSecond', t.requests_per_second,
+    'createdAt', t.created_at, 'updatedAt', t.updated_at,
     'mounts', (SELECT count(*) FROM filestore.backend_mounts m WHERE m.tenant = t.name AND m.removed_at IS NULL),
     'tokens', (SELECT count(*) FROM filestore.tokens k WHERE k.tenant = t.name AND k.revoked_at IS NULL))::text AS document
   FROM filestore.tenants t
- WHERE (%(only)s::text IS NULL OR t.name = %(only)s) AND (%(after)s::text IS NULL OR t.name > %(after)s)
+ WHERE t.removed_at IS NULL AND (%(only)s::text IS NULL OR t.name = %(only)s) AND (%(after)s::text IS NULL OR t.name > %(after)s)
  ORDER BY t.name LIMIT %(limit)s
+
+-- name: lock
+-- A tenant, held still until the transaction ends.
+SELECT t.name FROM filestore.tenants t WHERE t.name = %(name)s AND t.removed_at IS NULL FOR UPDATE
+
+-- name: was_removed
+-- Whether there was a tenant of this name.
+SELECT EXISTS (SELECT FROM filestore.tenants t WHERE t.name = %(name)s AND t.removed_at IS NOT NULL) AS was
+
+-- name: belongings
+-- What belongs to a tenant and would have no owner: of each kind so many, and at most a hundred are counted.
+SELECT (SELECT count(*) FROM (SELECT FROM filestore.backend_mounts m
+                               WHERE m.tenant = %(name)s AND m.removed_at IS NULL LIMIT 100) x) AS mounts,
+       (SELECT count(*) FROM (SELECT FROM filestore.tokens k WHERE k.tenant = %(name)s AND k.revoked_at IS NULL
+                                 AND (k.expires_at IS NULL OR k.expires_at > now()) LIMIT 100) x) AS tokens,
+       (SELECT count(*) FROM (SELECT FROM filestore.projects p
+                               WHERE p.tenant = %(name)s AND p.state <> 'deleted' LIMIT 100) x) AS projects,
+       (SELECT count(*) FROM (SELECT FROM filestore.subscriptions s WHERE s.tenant = %(name)s LIMIT 100) x) AS webhooks,
+       (SELECT count(*) FROM (SELECT FROM filestore.quotas q
+                               WHERE q.tenant = %(name)s AND NOT q.operators LIMIT 100) x) AS quotas,
+       (SELECT count(*) FROM (SELECT FROM filestore.approvals a
+                               WHERE a.tenant = %(name)s AND a.ended_at IS NULL LIMIT 100) x) AS approvals
+
+-- name: remove
+-- A tenant that owns nothing is gone. A token that was made at that very moment is worth nothing.
+UPDATE filestore.tenants SET removed_at = now(), suspended = 'all', updated_at = now() WHERE name = %(name)s
+
+-- name: drop_quotas
+-- What its operators have set for it.
+DELETE FROM filestore.quotas WHERE tenant = %(name)s AND operators
 
 -- name: export_mounts
 -- The mounts of a tenant, those that were removed too, without their secrets.

@@ -8,10 +8,11 @@ WITH token AS (
      UNION ALL
     SELECT t.* FROM filestore.tokens t WHERE t.previous_hash = %(hash)s AND t.previous_until > now()
 ), stated AS (
-    SELECT t.*, s.suspended, t.version || coalesce('/' || s.suspended, '') AS state
+    SELECT t.*, s.suspended, s.requests_per_second AS tenant_rate,
+           t.version || coalesce('/' || s.suspended, '') || coalesce(' ' || s.requests_per_second, '') AS state
       FROM token t LEFT JOIN filestore.tenants s ON s.name = t.tenant
 )
-SELECT t.id, t.tenant, t.principal, t.scopes, t.requests_per_second, t.uploads_max, t.suspended, t.state,
+SELECT t.id, t.tenant, t.principal, t.scopes, t.requests_per_second, t.uploads_max, t.suspended, t.tenant_rate, t.state,
        CASE t.hash WHEN %(hash)s THEN t.hash ELSE t.previous_hash END AS hash,
        CASE WHEN t.state IS DISTINCT FROM %(known)s::text THEN filestore.grants_of_v1(t.id) END AS grants
   FROM stated t WHERE t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())

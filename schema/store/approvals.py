@@ -124,17 +124,28 @@ async def tell(connection: Connection, id: int, kind: EventType, path: NodePath 
     await connection.execute(SQL["tell"], {"id": id, "type": kind, "shown": "" if path is None else path.text})
 
 
-async def pass_time(connection: Connection) -> int:
-    """Those whose time is over expire, and those that wait for long are told of again: how many."""
+async def pass_time(connection: Connection, id: int) -> bool:
+    """One whose time is over expires, and one that waits for long is told of again. Whether there is something to tell."""
     async with connection.transaction():
-        expired = await (await connection.execute(SQL["expire"], {"id": None})).fetchall()
-        for row in expired:
-            await tell(connection, row["id"], EventType.APPROVAL_EXPIRED, None)
-    async with connection.transaction():
-        reminded = await (await connection.execute(SQL["remind"], {"id": None})).fetchall()
-        for row in reminded:
-            await tell(connection, row["id"], EventType.APPROVAL_REMINDED, None)
-    return len(expired) + len(reminded)
+        if (await connection.execute(SQL["expire"], {"id": id})).rowcount:
+            await tell(connection, id, EventType.APPROVAL_EXPIRED, None)
+            return True
+        if (await connection.execute(SQL["remind"], {"id": id})).rowcount:
+            await tell(connection, id, EventType.APPROVAL_REMINDED, None)
+            return True
+    return False
+
+
+async def moment(connection: Connection, id: int) -> tuple[str, bool, float] | None:
+    """How it stands, whether it is over, and in how many seconds the time does something to it again."""
+    row = await (await connection.execute(SQL["moment"], {"id": id})).fetchone()
+    return None if row is None else (row["state"], row["over"], row["seconds"])
+
+
+async def overdue(connection: Connection, seconds: float) -> list[int]:
+    """Those that the time should have done something to: no workflow looks after them."""
+    cursor = await connection.execute(SQL["overdue"], {"seconds": seconds})
+    return [row["id"] for row in await cursor.fetchall()]
 
 
 async def listed(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from schema.drift.acts import LookOutcome, Terms, weigh
+from schema.drift.decisions import DriftDecision
 from schema.drift.judge import Judgement, Scope, judge, lost
 from schema.drift.looks import Blocked, Look
 from schema.drift.policy import DriftAction, Phase
 from schema.drift.sightings import PHANTOM, Believed, FileKey, Record, Sighting, SightState, key_of
+from schema.errors import InvalidPath
 from schema.ids import MountId
+from schema.operations.imports import too_long
 from schema.sql import load
 from schema.store import drift_hints, judged, looks
 from schema.store.begin import held_mount
@@ -23,9 +27,13 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
 
 SQL = load("conclude")
-ACCEPT = "accept"
-"""Of a look because a person accepted what lies there: it follows whatever is new or changed at its places, and no more"""
+_DECIDED: Mapping[str, DriftAction] = {
+    DriftDecision.ACCEPT: DriftAction.IMPORT,
+    DriftDecision.QUARANTINE: DriftAction.QUARANTINE,
+}
+"""What a look does about what is new, because a person has decided about the directory it lies in: there, and no more"""
 _ENDED_MOST = 1_000_000
+_LONG = "Its name, or its path, is longer than the record can hold. Move it up, or give it a shorter name."
 _HINTS = 1000
 """Places that wait and are noted for another look; an audit finds the rest."""
 
@@ -56,18 +64,19 @@ async def one_snapshot(connection: Connection, mount: MountId) -> AsyncIterator[
 async def conclude(connection: Connection, look: Look, now: datetime) -> Concluded:
     """In the transaction of `one_snapshot`."""
     policy = (await looks.policy(connection, look.mount)).policy
-    if look.reason == ACCEPT:
-        policy = replace(policy, phase=Phase.OBSERVE, on_new=DriftAction.IMPORT, on_changed=DriftAction.IMPORT)
+    if decided := _DECIDED.get(look.reason):
+        policy = replace(policy, phase=Phase.OBSERVE, on_new=decided, on_changed=DriftAction.IMPORT)
     terms = Terms(policy, look.id, look.by_hand, look.places)
     blocked, held = await _beside(connection, look)
     sightings = await _seen(connection, look, terms, now)
     sightings = [replace(one, waits=one.path in blocked) for one in sightings]
     judgement = await _judged(connection, look, sightings, blocked, held)
     conclusions = judgement.conclusions
-    if look.reason == ACCEPT:
+    if decided:
         conclusions = [one for one in conclusions if terms.acts_on(one)]
     outcome = weigh(conclusions, terms)
-    outcome.settled += await _over(connection, look, outcome, judgement, sightings)
+    left_alone = await _left_alone(connection, look, terms, now)
+    outcome.settled += await _over(connection, look, outcome, {one.path for one in sightings}, judgement, left_alone)
     nodes = await size(connection, look.mount)
     if look.whole and outcome.changes > look.allows and terms.policy.brake.holds(outcome.changes, nodes):
         return Concluded(outcome, judgement.waiting, nodes, held=True)
@@ -82,10 +91,17 @@ async def _seen(connection: Connection, look: Look, terms: Terms, now: datetime)
     """What the look came upon, but for places that are ignored."""
     left_alone = await ignored(connection, look.mount)
     return [
-        one
+        _held_by_the_record(one)
         for one in await looks.entries(connection, look.id)
         if not terms.policy.ignores(one.path, now) and not any(path in left_alone for path in upwards(one.path))
     ]
+
+
+def _held_by_the_record(one: Sighting) -> Sighting:
+    """Deeper down than the record reaches, or of a longer name, it is a finding."""
+    if one.state is not SightState.SEEN or not too_long(one.path, one.name, one.kind):
+        return one
+    return replace(one, state=SightState.UNREADABLE, code=InvalidPath.code, message=_LONG)
 
 
 async def ignored(connection: Connection, mount: MountId) -> set[bytes]:
@@ -94,14 +110,33 @@ async def ignored(connection: Connection, mount: MountId) -> set[bytes]:
     return {bytes(row["path"]) for row in await cursor.fetchall()}
 
 
+async def _standing(connection: Connection, look: Look) -> list[bytes]:
+    cursor = await connection.execute(SQL["standing"], {"mount": look.mount})
+    return [bytes(row["path"]) for row in await cursor.fetchall()]
+
+
+async def _left_alone(connection: Connection, look: Look, terms: Terms, now: datetime) -> set[bytes]:
+    """Findings at places that the policy ignores: nothing is known of them, and they say so."""
+    if not terms.policy.ignore:
+        return set()
+    ignored = [path for path in await _standing(connection, look) if terms.policy.ignores(path, now)]
+    if ignored:
+        await connection.execute(SQL["leave"], {"mount": look.mount, "paths": ignored})
+    return set(ignored)
+
+
 async def _over(
-    connection: Connection, look: Look, outcome: LookOutcome, judgement: Judgement, sightings: Sequence[Sighting]
+    connection: Connection,
+    look: Look,
+    outcome: LookOutcome,
+    seen: AbstractSet[bytes],
+    judgement: Judgement,
+    left_alone: AbstractSet[bytes],
 ) -> list[bytes]:
     """Where findings stand, and the look covered the place and came upon nothing: neither there nor in the record is anything
     that differs."""
-    cursor = await connection.execute(SQL["standing"], {"mount": look.mount})
-    standing = [bytes(row["path"]) for row in await cursor.fetchall()]
-    open_still = {one.path for one in sightings} - set(outcome.settled) | set(judgement.waiting)
+    standing = [path for path in await _standing(connection, look) if path not in left_alone]
+    open_still = seen - set(outcome.settled) | set(judgement.waiting)
     covered = [path for path in standing if look.covers(path)]
     return [path for path in covered if not any(above in open_still for above in upwards(path))]
 

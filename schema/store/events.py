@@ -155,9 +155,12 @@ async def _waiting(connection: Connection) -> DictRow:
     return row
 
 
-async def unpublished(connection: Connection, limit: int) -> list[Event]:
-    cursor = await connection.execute(SQL["unpublished"], {"limit": limit})
-    return [Event(row["position"], row["type"], row["data"]) for row in await cursor.fetchall()]
+async def unpublished(connection: Connection, limit: int) -> tuple[list[Event], bool]:
+    """The next page, and whether there is more behind it."""
+    values = {"limit": limit, "bytes": PAGE_BYTES}
+    rows = await (await connection.execute(SQL["unpublished"], values)).fetchall()
+    more = bool(rows) and (rows[0]["looked"] == limit or len(rows) < rows[0]["looked"])
+    return [Event(row["position"], row["type"], row["data"]) for row in rows], more
 
 
 async def published(connection: Connection, position: int) -> None:

@@ -12,9 +12,9 @@ import orjson
 from schema import errors
 from schema.commands.command import Command
 from schema.commands.situations import KnownFinding, Situation
-from schema.drift.acts import DriftKind, LookOutcome
+from schema.drift.acts import Deed, DriftKind, LookOutcome
 from schema.drift.policy import Policy
-from schema.drift.sightings import Sighting, SightState
+from schema.drift.sightings import Believed, Sighting, SightState
 from schema.ids import CommandId, MountId
 from schema.sql import load
 from schema.store import accept, conclude, findings, judged, looks
@@ -95,6 +95,10 @@ class DueFinding:
     observed: Mapping[str, Any]
     by: str | None
     tries: int
+    mode: int | None = None
+    """Of the node, as it was last seen: kind and permissions"""
+    target: bytes | None = None
+    """Of a symbolic link"""
 
 
 async def due(connection: Connection, mount: MountId, limit: int) -> list[DueFinding]:
@@ -103,7 +107,7 @@ async def due(connection: Connection, mount: MountId, limit: int) -> list[DueFin
         DueFinding(
             row["id"], row["tenant"], bytes(row["path"]), DriftKind(row["kind"]), row["version"], row["node_id"],
             row["node_version"], row["node_kind"], row["size_bytes"] or 0, row["sha256"], row["observed"],
-            row["decided_by"], row["tries"],
+            row["decided_by"], row["tries"], row["mode"], _bytes(row["target"]),
         )
         for row in await cursor.fetchall()
     ]  # fmt: skip
@@ -177,9 +181,11 @@ def _known(row: DictRow, limits: tuple[Policy, set[bytes]]) -> KnownFinding:
 # In the transaction of `commit`
 
 
-async def accept_seen(connection: Connection, ids: Sequence[CommandId]) -> None:
+async def accept_seen(connection: Connection, ids: Sequence[CommandId]) -> list[Believed]:
     """What these heals found becomes the record first, as it does when a person accepts it; then each is an ordinary command.
-    Raises StaleFinding, JudgedMismatch."""
+    Returns the nodes in whose places strays of another kind lay: they take their names back once those have left
+    (`judged.take_names_back`). Raises StaleFinding, JudgedMismatch."""
+    waiting = list[Believed]()
     for row in await (await connection.execute(SQL["healing"], {"ids": list(ids)})).fetchall():
         begun = await looks.find(connection, row["heal"]["look"])
         path, heal = bytes(row["path"]), row["heal"]
@@ -188,8 +194,13 @@ async def accept_seen(connection: Connection, ids: Sequence[CommandId]) -> None:
         if heal["facts"]:
             digest = bytes.fromhex(heal["sha256"]) if heal["sha256"] else None
             seen = Sighting(path, SightState.SEEN, heal["kind"], tuple(heal["facts"]), digest)
-            outcome.acts = await accept.acts(connection, begun, held, seen)
+            acts = await accept.acts(connection, begun, held, seen)
+            displaced = [act.node for act in acts if act.deed is Deed.DISPLACE and act.node is not None]
+            await judged.give_up_names(connection, displaced)
+            waiting += displaced
+            outcome.acts = [act for act in acts if act.deed is not Deed.DISPLACE]
         await judged.write(connection, begun, outcome, {path: row["node"]})
+    return waiting
 
 
 # What became of it
@@ -236,8 +247,9 @@ async def tried(connection: Connection, problems: Iterable[HealProblem]) -> None
         await connection.execute(SQL["tried"], values)
 
 
-async def leave(connection: Connection, ids: Sequence[int], until: datetime | None) -> None:
-    await connection.execute(SQL["leave"], {"ids": list(ids), "until": until})
+async def leave(connection: Connection, ids: Sequence[int]) -> None:
+    """Places that the policy ignores by now."""
+    await connection.execute(SQL["leave"], {"ids": list(ids)})
 
 
 async def open_below(connection: Connection, healed: Sequence[int]) -> None:

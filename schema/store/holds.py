@@ -39,6 +39,8 @@ class LockedHold:
     released: bool
     runs: bool
     """Its time is not over."""
+    locked: bool
+    """Its objects are locked in the bucket, or are to be."""
 
 
 async def in_the_way(connection: Connection, takings: Sequence[Taking]) -> dict[int, HoldInForce]:
@@ -95,7 +97,7 @@ async def lock(connection: Connection, id: int, tenant: str) -> LockedHold | Non
         return None
     return LockedHold(
         row["id"], MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["kind"], row["until"],
-        row["released_at"] is not None, row["runs"],
+        row["released_at"] is not None, row["runs"], row["lock_state"] is not None,
     )  # fmt: skip
 
 

@@ -90,6 +90,10 @@ async def put_nodes(connection: Connection, operation: Operation, page: UUID, ne
     await connection.execute(SQL["not_flushed"])
     await _copy(connection, SQL["put_nodes"], node_rows(new, operation.mount_id, operation.tenant, page, now))
     await _copy(connection, SQL["put_snapshots"], snapshot_rows(new, page, now))
+    links = [(node.id, node.found.target) for node in new if node.found.target is not None]
+    if links:
+        values = {"nodes": [id for id, _ in links], "targets": [target for _, target in links]}
+        await connection.execute(SQL["put_targets"], values)
     totals = _totals(new)
     await connection.execute(SQL["roll"], totals)
     made = {

@@ -115,6 +115,7 @@ async def _write_nodes(connection: Connection, work: _Written) -> None:
     files = [act for act in work.of(Deed.CREATE) if act.sighting.kind != NodeKind.DIRECTORY]
     await _create(connection, work, files)
     await _change(connection, work)
+    await _lead(connection, work)
     await _lose(connection, work)
     versions = [{"node": work.node(work.acts[n]), "command": command} for n, command in work.commands.items()]
     await connection.execute(SQL["snapshots"], {"acts": _json(versions)})
@@ -136,12 +137,25 @@ async def _number(connection: Connection, work: _Written) -> None:
 
 
 async def _give_up_names(connection: Connection, work: _Written) -> None:
-    leaving = [act.node for act in work.of(Deed.PLACE, Deed.DISPLACE) if act.node is not None]
+    await give_up_names(connection, [act.node for act in work.of(Deed.PLACE, Deed.DISPLACE) if act.node is not None])
+
+
+async def give_up_names(connection: Connection, leaving: Sequence[Believed]) -> None:
     await connection.execute(SQL["give_up_names"], {"ids": [node.id for node in leaving if not node.is_directory]})
     for node in leaving:
         if node.is_directory and b"\0" not in node.name:
             name = node.name + b"\0%d" % node.id
             await _place(connection, node.id, node.parent or 0, name, f"{_text(node.name)} (missing {node.id})")
+
+
+async def take_names_back(connection: Connection, nodes: Sequence[Believed]) -> None:
+    """Of nodes that have given them up in this transaction, and are where they were: their names are free again."""
+    for node in nodes:
+        if node.is_directory:
+            await _place(connection, node.id, node.parent or 0, node.name, _text(node.name))
+        else:
+            values = {"node": node.id, "name": node.name, "name_text": _text(node.name)}
+            await connection.execute(SQL["take_name_back"], values)
 
 
 async def _place_directories(connection: Connection, work: _Written) -> None:
@@ -232,6 +246,16 @@ async def _create(connection: Connection, work: _Written, acts: Sequence[Act]) -
 async def _change(connection: Connection, work: _Written) -> None:
     rows = [_changed(work, act, act.node) for act in work.of(Deed.STAMPS, Deed.CONTENT, Deed.PLACE) if act.node]
     await _exactly(connection, work, SQL["change_nodes"], rows)
+
+
+async def _lead(connection: Connection, work: _Written) -> None:
+    rows = [
+        {"node": work.node(act), "target": act.sighting.target.hex()}
+        for act in work.of(Deed.CREATE, Deed.STAMPS, Deed.CONTENT, Deed.PLACE)
+        if act.sighting.target is not None
+    ]
+    if rows:
+        await connection.execute(SQL["put_targets"], {"acts": _json(rows)})
 
 
 def _changed(work: _Written, act: Act, node: Believed) -> dict[str, Any]:

@@ -48,6 +48,8 @@ class FoundLink:
     maker: Access
     token: int
     state: str
+    tenant_rate: float | None
+    """Requests per second of all its tenant"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,14 @@ async def find(connection: Connection, id: int) -> FoundLink | None:
         return None
     maker = access_of(row["scopes"], grants_of(row["grants"]), suspended=row["suspended"])
     return FoundLink(
-        _link(row), row["key"], row["password"], row["requests_per_second"], maker, row["token_id"], row["state"]
+        _link(row),
+        row["key"],
+        row["password"],
+        row["requests_per_second"],
+        maker,
+        row["token_id"],
+        row["state"],
+        row["tenant_rate"],
     )
 
 

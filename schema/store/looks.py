@@ -197,22 +197,27 @@ async def known_directories(
 
 @dataclass(frozen=True, slots=True)
 class LookPage:
-    """Directories that a look has compared: their paths and change times in one piece each, and how many names lay in them."""
+    """Directories that a look has compared: their paths and change times in one piece each, and how many names lay in them.
+    `cursor`: of a bucket, where its listing goes on."""
 
     paths: bytes
     times: bytes
     names: int
+    cursor: bytes | None = None
 
 
 async def put_page(connection: Connection, look: int, number: int, page: LookPage) -> None:
-    values = {"look": look, "number": number, "paths": page.paths, "times": page.times, "names": page.names}
+    values = {
+        "look": look, "number": number, "paths": page.paths, "times": page.times, "names": page.names, "cursor": page.cursor,
+    }  # fmt: skip
     await connection.execute(SQL["put_page"], values)
 
 
 async def page(connection: Connection, look: int, number: int) -> LookPage:
     row = await (await connection.execute(SQL["page"], {"look": look, "number": number}, binary=True)).fetchone()
     assert row is not None, "pages live as long as their look"
-    return LookPage(bytes(row["paths"]), bytes(row["times"]), row["names"])
+    cursor = None if row["cursor"] is None else bytes(row["cursor"])
+    return LookPage(bytes(row["paths"]), bytes(row["times"]), row["names"], cursor)
 
 
 async def pages(connection: Connection, look: int) -> tuple[int, int]:
@@ -247,6 +252,20 @@ async def children_between(connection: Connection, directory: int, after: bytes,
     return [_child(row) for row in await cursor.fetchall()]
 
 
+async def children_page(
+    connection: Connection, directory: int, after: bytes, upto: bytes, most: int
+) -> list[BelievedChild]:
+    """The first of those with names behind one, up to another."""
+    values = {"directory": directory, "after": after, "upto": upto, "most": most}
+    cursor = await connection.execute(SQL["children_page"], values)
+    return [_child(row) for row in await cursor.fetchall()]
+
+
+async def children_named(connection: Connection, directory: int, names: Sequence[bytes]) -> list[BelievedChild]:
+    cursor = await connection.execute(SQL["children_named"], {"directory": directory, "names": list(names)})
+    return [_child(row) for row in await cursor.fetchall()]
+
+
 async def child(connection: Connection, mount: MountId, directory: bytes, name: bytes) -> list[BelievedChild]:
     values = {"mount": mount, "directory": directory + b"/" if directory else b"", "name": name}
     cursor = await connection.execute(SQL["child"], values)
@@ -269,17 +288,20 @@ def _child(row: DictRow) -> BelievedChild:
 # What a look came upon
 
 
-async def put_entries(connection: Connection, look: int, sightings: Sequence[Sighting]) -> None:
+async def put_entries(connection: Connection, look: int, sightings: Sequence[Sighting], page: int = 0) -> None:
+    """`page`: of the look, that came upon them."""
     if not sightings:
         return
     entries = [
         {
             "path": one.path.hex(), "within": one.within, "state": one.state, "kind": one.kind, "facts": one.facts,
             "sha256": one.sha256.hex() if one.sha256 else None, "stable": one.stable, "code": one.code, "message": one.message,
+            "target": None if one.target is None else one.target.hex(),
         }
         for one in {one.path: one for one in sightings}.values()
     ]  # fmt: skip
-    await connection.execute(SQL["put_entries"], {"look": look, "entries": orjson.dumps(entries).decode()})
+    values = {"look": look, "page": page, "entries": orjson.dumps(entries).decode()}
+    await connection.execute(SQL["put_entries"], values)
 
 
 async def entries(connection: Connection, look: int) -> list[Sighting]:
@@ -288,15 +310,17 @@ async def entries(connection: Connection, look: int) -> list[Sighting]:
         Sighting(
             bytes(row["path"]), SightState(row["state"]), row["kind"], tuple(row["facts"]),
             None if row["sha256"] is None else bytes(row["sha256"]), row["within"], row["stable"],
-            code=row["code"], message=row["message"],
+            code=row["code"], message=row["message"], target=None if row["target"] is None else bytes(row["target"]),
         )
         for row in await cursor.fetchall()
     ]  # fmt: skip
 
 
-async def known_hashes(connection: Connection, look: int) -> dict[bytes, tuple[tuple[int | str, ...], bytes]]:
-    """Facts and hash of what an earlier execution of this look has read."""
-    cursor = await connection.execute(SQL["known_hashes"], {"look": look})
+async def known_hashes(
+    connection: Connection, look: int, page: int
+) -> dict[bytes, tuple[tuple[int | str, ...], bytes]]:
+    """Facts and hash of what an earlier execution of this look has read, from this page on."""
+    cursor = await connection.execute(SQL["known_hashes"], {"look": look, "page": page})
     return {bytes(row["path"]): (tuple(row["facts"]), bytes(row["sha256"])) for row in await cursor.fetchall()}
 
 
@@ -304,6 +328,22 @@ async def matched(connection: Connection, digests: Mapping[int, bytes]) -> None:
     """In one order, so that looks that overlap do not wait for each other."""
     ids = sorted(digests)
     await connection.execute(SQL["matched"], {"ids": ids, "digests": [digests[id] for id in ids]})
+
+
+async def absent(connection: Connection, look: int, after: bytes, most: int) -> list[tuple[bytes, bytes]]:
+    """The key and the path of what was not there, behind a key."""
+    cursor = await connection.execute(SQL["absent"], {"look": look, "after": after, "most": most})
+    return [(bytes(row["key"]), bytes(row["path"])) for row in await cursor.fetchall()]
+
+
+async def forget_keys(connection: Connection, look: int, keys: Sequence[bytes]) -> None:
+    if keys:
+        await connection.execute(SQL["forget_keys"], {"look": look, "keys": list(keys)})
+
+
+async def forget_since(connection: Connection, look: int, page: int) -> None:
+    """What was come upon from a page on."""
+    await connection.execute(SQL["forget_since"], {"look": look, "page": page})
 
 
 async def forget_entries(connection: Connection, look: int) -> None:

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 SQL = load("tenants")
 
 
-async def create(connection: Connection, name: str, display_name: str | None, suspended: str | None) -> bool:
-    """False: there is one of this name."""
-    values = {"name": name, "display_name": display_name, "suspended": suspended}
+async def create(
+    connection: Connection, name: str, display_name: str | None, suspended: str | None, rate: float | None = None
+) -> bool:
+    """False: there is, or was, one of this name."""
+    values = {"name": name, "display_name": display_name, "suspended": suspended, "requests_per_second": rate}
     return await (await connection.execute(SQL["put"], values)).fetchone() is not None
 
 
@@ -24,6 +26,28 @@ async def change(connection: Connection, name: str, changes: Mapping[str, Any]) 
     """False: there is none of this name."""
     values = {"name": name, "changes": json.dumps(dict(changes))}
     return await (await connection.execute(SQL["change"], values)).fetchone() is not None
+
+
+async def lock(connection: Connection, name: str) -> bool:
+    """Hold it still until the transaction ends. False: there is none."""
+    return await (await connection.execute(SQL["lock"], {"name": name})).fetchone() is not None
+
+
+async def was_removed(connection: Connection, name: str) -> bool:
+    row = await (await connection.execute(SQL["was_removed"], {"name": name})).fetchone()
+    return bool(row and row["was"])
+
+
+async def belongings(connection: Connection, name: str) -> dict[str, int]:
+    """What stands in the way of its end: how many of each kind, up to a hundred. Empty: nothing."""
+    row = await (await connection.execute(SQL["belongings"], {"name": name})).fetchone()
+    return {kind: count for kind, count in (row or {}).items() if count}
+
+
+async def remove(connection: Connection, name: str) -> None:
+    """It is held still, and owns nothing. What was done in it stays in the journal."""
+    await connection.execute(SQL["drop_quotas"], {"name": name})
+    await connection.execute(SQL["remove"], {"name": name})
 
 
 EXPORTED: Mapping[str, LiteralString] = {

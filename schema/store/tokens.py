@@ -77,7 +77,7 @@ async def find(connection: Connection, hash: bytes, known: Principal | None = No
         return None
     if row["grants"] is None:
         return known
-    limits = TokenLimits(row["requests_per_second"], row["uploads_max"])
+    limits = TokenLimits(row["requests_per_second"], row["uploads_max"], row["tenant_rate"])
     return Principal(row["principal"], row["tenant"], row["id"], _access(row), limits, row["state"])
 
 

@@ -29,6 +29,7 @@ from api.app import create_app
 from api.services import Services
 from api.submission import OutcomePending, Queued, Submission
 from schema import errors
+from schema.access.object_locks import LockProof
 from schema.access.rules import Grant
 from schema.commands.command import Status
 from schema.commands.payloads import Outcome
@@ -150,6 +151,8 @@ class Disks:
     proved: list[Mount] = field(default_factory=list)
     reaches: bool = False
     """Buckets are asked when a mount is proved"""
+    locks: LockProof | None = None
+    """What buckets do under Object Lock"""
 
     def of(self, mount: Mount) -> Executor:
         if mount.id in self.broken:
@@ -160,6 +163,9 @@ class Disks:
 
     def sentinel(self, mount: Mount) -> str | None:
         return read_sentinel(mount, self.spool, KEYS)
+
+    def prove_locks(self, mount: Mount) -> LockProof | None:
+        return self.locks
 
     def prove(self, mount: Mount) -> Identity | None:
         if mount.id in self.broken:

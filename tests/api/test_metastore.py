@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from api.metastore.routes import words
 from schema.ids import NodeId
+from schema.metastore.records import METADATA_MAX
 from tests.api.conftest import FrontOfTest, Tree
 
 
@@ -53,6 +54,19 @@ async def test_put_says_all_and_patch_some(records: Records) -> None:
     assert (changed["tags"], changed["owner"], changed["metadata"]) == (["b", "c"], "ann", {"k": "2"})
     assert (await records.send("PATCH", node, json={"owner": None}))["owner"] is None
     assert (await records.send("PUT", node, json={}))["tags"] == []
+
+
+async def test_metadata_is_bounded_however_it_grows(records: Records) -> None:
+    """Also where nearly every byte of it is a word that is searched for, beside as many tags as there may be."""
+    node = await records.tree.file("a.txt")
+    words_of = " ".join(f"{n:x}" for n in range(0x1000, 0x1000 + (METADATA_MAX - 100) // 5))
+    most = {"tags": [f"{n} " + "\U0001f4a9 \u4e00" * 60 for n in range(200)], "metadata": {"a": words_of}}
+    assert (await records.send("PUT", node, json=most))["metadata"] == most["metadata"]
+    assert await records.search(query="1fff") == ["a.txt"]
+    refused = await records.send("PATCH", node, 400, json={"set": {"b": "x" * 200}})
+    assert refused["code"] == "INVALID_REQUEST" and str(METADATA_MAX) in refused["message"]
+    await records.send("PUT", node, 400, json={"metadata": {"a": "\u4e00" * (METADATA_MAX // 3)}})
+    await records.send("PATCH", node, json={"unset": ["a"], "set": {"b": "x" * 200}})
 
 
 async def test_another_version_than_the_one_that_is_meant_is_refused(records: Records) -> None:

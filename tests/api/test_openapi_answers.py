@@ -310,6 +310,13 @@ async def look_for_drift(on: Conversation) -> None:
     ignore = ["*.tmp", {"pattern": "cache/", "until": "2126-01-01T00:00:00Z"}]
     await send("PUT /v1/backend-mounts/{id}/policy", 200, policy, json={"phase": "enforce", "ignore": ignore})
     await send("PUT /v1/backend-mounts/{id}/policy", 400, policy, json={"phase": "sleep"})
+    schedules = f"/v1/backend-mounts/{mount}/schedules"
+    await send("GET /v1/backend-mounts/{id}/schedules", 503, schedules)
+    await send("GET /v1/backend-mounts/{id}/schedules", 404, f"/v1/backend-mounts/{GONE}/schedules")
+    await send(
+        "POST /v1/backend-mounts/{id}/schedules", 400, schedules, json={"id": f"sweep/{mount}", "action": "pause"}
+    )
+    await send("POST /v1/backend-mounts/{id}/schedules", 404, schedules, json={"id": "publish", "action": "pause"})
     await send("GET /v1/backend-mounts/{id}/consistency", 200, consistency, params={"path": "d"})
     await send("GET /v1/drift", 200, params=on.here | {"kind": "new", "state": "open,ignored"})
     await send("GET /v1/drift", 400, params={"cursor": "x"})

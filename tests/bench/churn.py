@@ -21,6 +21,7 @@ from pathlib import Path
 import psycopg
 
 from activities.consumers.metastore import Metastore
+from activities.events.publish import Publish
 from activities.upkeep.retention import Retention
 from schema.commands.command import Command, CommandKind
 from schema.ids import MountId
@@ -29,10 +30,11 @@ from schema.store import events, rollups
 from schema.store.pool import Pool, make_pool
 from tests.fix_stack import Stack, dev
 from tests.store.helpers import TOKEN_OF_COMMANDS, Protocol, asked, delete, make_mount, mkdir, upload
+from workers.buses.redis import InlineBus
 
 LIST, FOLDERS = 50, 10
-KEPT = ("journal_entries", "snapshots", "metastore_history")
-"""The past: it is not pruned"""
+KEPT = ("journal_entries", "snapshots", "nodes", "metastore_records", "metastore_history")
+"""The past, deleted nodes among it: it is not pruned"""
 SIZES = """SELECT c.relname AS name, pg_total_relation_size(c.oid) AS bytes, s.n_live_tup AS live, s.n_dead_tup AS dead
   FROM pg_class c JOIN pg_stat_user_tables s ON s.relid = c.oid WHERE s.schemaname = 'filestore' AND c.relkind = 'r'"""
 Sizes = dict[str, tuple[int, int, int]]
@@ -57,17 +59,22 @@ def churn(mount: MountId, files: int, dice: random.Random) -> Iterator[Command]:
             yield delete(mount, path)
 
 
-async def carried_out(protocol: Protocol, mount: MountId, commands: Iterator[Command], count: int) -> None:
-    done, held = 0, None
-    while done < count or held is not None:
-        requests, names = list[Command](), set[str]()
-        while len(requests) < LIST:
-            one = held if held is not None else next(commands)
-            held = one if (name := one.path.partition("/")[2]) in names else None
-            if held is not None:
-                break  # a list has each file once
-            requests.append(one)
-            names.add(name)
+def lists(commands: Iterator[Command]) -> Iterator[list[Command]]:
+    """Each file once in a list."""
+    held, names = list[Command](), set[str]()
+    for one in commands:
+        name = one.path.partition("/")[2]
+        if name in names or len(held) == LIST:
+            yield held
+            held, names = [], set()
+        held.append(one)
+        names.add(name)
+
+
+async def carried_out(protocol: Protocol, mount: MountId, some: Iterator[list[Command]], count: int) -> None:
+    done = 0
+    while done < count:
+        requests = next(some)
         await protocol.run(mount, *requests)
         protocol.audience.verdicts.clear()
         protocol.audience.outcomes.clear()
@@ -79,6 +86,8 @@ async def kept_up(pool: Pool) -> None:
     async with pool.connection() as connection:
         while await events.give_positions(connection, 1000):
             pass
+        await connection.execute("DELETE FROM filestore.cleanups")  # as `finish` closes them
+    await Publish(pool, InlineBus()).send()
     metastore = Metastore(pool)
     while await metastore.step():
         pass
@@ -104,11 +113,11 @@ async def measured(url: str, arguments: argparse.Namespace) -> None:
         mount = await make_mount(connection)
     protocol = Protocol(pool)
     await protocol.run(mount, *(mkdir(mount, f"d{n}") for n in range(FOLDERS)))
-    commands = churn(mount, arguments.files, random.Random(7))
+    some = lists(churn(mount, arguments.files, random.Random(7)))
     taken = []
     for round in range(arguments.rounds):
         began = time.perf_counter()
-        await carried_out(protocol, mount, commands, arguments.commands // arguments.rounds)
+        await carried_out(protocol, mount, some, arguments.commands // arguments.rounds)
         await kept_up(pool)
         taken.append(sizes(url))
         print(f"round {round + 1}, load {os.getloadavg()[0]:.0f}: {time.perf_counter() - began:.0f} s", flush=True)

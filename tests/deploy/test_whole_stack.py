@@ -255,6 +255,7 @@ def test_a_dead_worker_is_named_while_nobody_starts_it_again(home: Path) -> None
 def test_after_a_restart_on_another_port_the_bucket_mount_works_and_nothing_is_sent_to_the_stranger(
     home: Path, tmp_path: Path
 ) -> None:
+    """The last one here: it leaves the stack stopped."""
     source = tmp_path / "file"
     source.write_bytes(b"before")
     assert put(home, "demo-s3", "before", source) == b"before"
@@ -275,4 +276,3 @@ def test_after_a_restart_on_another_port_the_bucket_mount_works_and_nothing_is_s
         # It does keep what arrives:
         urllib.request.urlopen(f"http://127.0.0.1:{old}/probe", timeout=5).close()
         assert stranger.received[0].startswith(b"GET /probe")
-    dev("up", "--background", "--dir", str(home))

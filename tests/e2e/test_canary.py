@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.test_temporal_view import _decoded, found
 from tests.fix_s3 import S3Server
-from tests.fix_s3_service import MountInBucket, make_bucket_mount, retire
+from tests.fix_s3_service import MountInBucket, make_bucket_mount
 from tests.fix_service import Service, until
 from tests.fix_webhooks import HookTarget
 
@@ -130,7 +130,6 @@ def histories(mount: MountInBucket, subscription: str) -> list[tuple[str, str]]:
 def bucket(service: Service, s3_server: S3Server) -> Iterator[MountInBucket]:
     fresh = make_bucket_mount(service, s3_server)
     yield fresh
-    retire(service, fresh)
 
 
 def test_what_is_secret_is_found_nowhere(

@@ -206,8 +206,6 @@ def test_without_waiting_the_answer_is_a_place_to_ask(service: Service, mount: M
     answer = service.call("POST", "/v1/directories", json=body, headers={"Prefer": "respond-async"})
     assert answer.status_code == 202
     place = answer.headers["location"]
-    for _ in range(100):
-        shown = service.call("GET", place)
-        if shown.status_code == 200 and shown.json()["data"]["status"] != "running":
-            break
+    assert until(lambda: service.call("GET", place).json()["data"]["status"] != "running")
+    shown = service.call("GET", place)
     assert shown.json()["data"]["status"] == "succeeded"

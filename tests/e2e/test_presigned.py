@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.test_commands import refused, result
 from tests.fix_s3 import S3Server
 from tests.fix_s3_proxy import Fault, S3Proxy
-from tests.fix_s3_service import MountInBucket, make_bucket_mount, retire
+from tests.fix_s3_service import MountInBucket, make_bucket_mount
 from tests.fix_service import MountOfTest, Service, check_mount, until
 
 CONTENT = b"straight to the bucket"
@@ -207,7 +207,6 @@ def test_a_failure_that_can_pass_keeps_the_content(service: Service, s3_server: 
     assert s3.on_disk() == {"f": CONTENT} and until(lambda: stages(s3) == [])
     assert service.journal(s3, path="f")[0]["outcome"] == "succeeded"
     check_mount(service, s3)
-    retire(service, s3)
 
 
 def test_a_file_that_the_store_shows_late_is_not_answered_before(
@@ -220,7 +219,6 @@ def test_a_file_that_the_store_shows_late_is_not_answered_before(
     assert late.struck == 3, "no client was answered before a look had seen it"
     assert s3.on_disk() == {"f": CONTENT}
     check_mount(service, s3)
-    retire(service, s3)
 
 
 @pytest.mark.sampled(1)

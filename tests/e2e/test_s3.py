@@ -12,8 +12,11 @@ import pytest
 from tests.e2e.test_commands import refused, result
 from tests.fix_s3 import S3Server
 from tests.fix_s3_proxy import S3Proxy
-from tests.fix_s3_service import MountInBucket, make_bucket_mount, retire
+from tests.fix_s3_service import MountInBucket, make_bucket_mount
 from tests.fix_service import MountOfTest, Service, check_mount, make_mount, until
+
+# Of the kinds of bucket and the pairs of mounts, each run draws one a test; `make test-slow` has them all.
+pytestmark = pytest.mark.sampled(1)
 
 LARGE = os.urandom(1 << 20) * 40
 
@@ -196,7 +199,6 @@ def test_a_vanished_bucket_is_offline_and_heals(service: Service, s3_server: S3S
         s3.put(key, content)
     assert until(lambda: service.upload(s3, "f", b"content", f"key-{s3.id}").status_code in (200, 201))
     check_mount(service, s3)
-    retire(service, s3)
 
 
 def test_a_stopped_server_is_offline_and_heals(
@@ -211,7 +213,6 @@ def test_a_stopped_server_is_offline_and_heals(
     assert until(lambda: service.upload(s3, "g", LARGE, f"key-{s3.id}").status_code in (200, 201))
     assert until(lambda: service.mkdir(s3, "e").status_code == 201)
     check_mount(service, s3)
-    retire(service, s3)
 
 
 def test_a_read_only_mount_takes_nothing(service: Service, s3: MountInBucket) -> None:
@@ -239,7 +240,6 @@ def two(
     yield made[0], made[1]
     for mount in made:
         check_mount(service, mount)
-        retire(service, mount)
 
 
 @pytest.mark.parametrize("content", [b"four", LARGE], ids=["small", "large"])

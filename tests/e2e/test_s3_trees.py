@@ -8,8 +8,11 @@ from tests.e2e.test_commands import refused, result
 from tests.e2e.test_trees import total
 from tests.fix_s3 import S3Server
 from tests.fix_s3_proxy import Fault, S3Proxy
-from tests.fix_s3_service import MountInBucket, make_bucket_mount, retire
+from tests.fix_s3_service import MountInBucket, make_bucket_mount
 from tests.fix_service import Service, check_mount, until
+
+# Of the kinds of bucket and the pairs of mounts, each run draws one a test; `make test-slow` has them all.
+pytestmark = pytest.mark.sampled(1)
 
 FILES = {"a/f": b"one", "a/b/g": b"two", "a/b/c/h": b"three", "a/b/é ö": b"", "y": b"four"}
 BELOW_A = {"": None, "/b": None, "/b/c": None, "/b/c/h": b"three", "/b/g": b"two", "/b/é ö": b"", "/f": b"one"}
@@ -119,7 +122,6 @@ def test_what_was_changed_in_the_bucket_stops_its_tree(service: Service, s3_serv
     assert until(lambda: drifting.on_disk() == before and drifting.in_trash() == [])
     drifting.put("free/b/g", b"a stranger's")
     refused(service.copy(drifting, "z", "free"), 409, "NODE_EXISTS")
-    retire(service, drifting)
 
 
 def test_a_store_that_breaks_in_the_middle_leaves_nothing_behind(
@@ -135,7 +137,6 @@ def test_a_store_that_breaks_in_the_middle_leaves_nothing_behind(
     result(service.move(behind, "a", "z/moved", key), 200)
     assert until(lambda: behind.on_disk() == REST | below("z/moved"))
     check_mount(service, behind)
-    retire(service, behind)
 
 
 def test_a_tree_of_many_items(service: Service, s3: MountInBucket) -> None:

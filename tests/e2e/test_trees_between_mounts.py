@@ -8,8 +8,11 @@ import pytest
 from tests.e2e.test_commands import refused, result
 from tests.e2e.test_trees import total
 from tests.fix_s3 import S3Server
-from tests.fix_s3_service import make_bucket_mount, retire
+from tests.fix_s3_service import make_bucket_mount
 from tests.fix_service import MountOfTest, Service, check_mount, make_mount, until
+
+# Of the kinds of bucket and the pairs of mounts, each run draws one a test; `make test-slow` has them all.
+pytestmark = pytest.mark.sampled(1)
 
 LARGE = bytes(range(256)) * 40_000
 INSIDE = {"": None, "/b": None, "/b/c": None, "/b/c/h": b"three", "/b/é ö": LARGE, "/empty": None, "/f": b"one"}
@@ -31,7 +34,6 @@ def two(request: pytest.FixtureRequest, service: Service, s3_server: S3Server, t
     yield here, there
     for mount in (here, there):
         check_mount(service, mount)
-        retire(service, mount)
 
 
 def at(path: str) -> dict[str, bytes | None]:
@@ -84,5 +86,3 @@ def test_what_was_changed_behind_our_back_stops_all_of_it(
     refused(service.move(here, "a", "a", targetBackendMountId=there.id), 412, "VERSION_CONFLICT")
     assert until(lambda: there.on_disk() == {}) and here.on_disk() == at("a") | {"a/f": b"edited by somebody"}
     check_mount(service, there)
-    retire(service, here)
-    retire(service, there)

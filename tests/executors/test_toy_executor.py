@@ -18,9 +18,10 @@ from activities.commands.apply import Apply
 from activities.commands.finish import Finish
 from activities.commands.fresh import FreshAttempts
 from activities.executors.base import Executor, Identity
-from activities.executors.kinds import KINDS, open_executor, prepare_storage, prove_storage, read_sentinel
+from activities.executors.kinds import KINDS, open_executor, prepare_storage, prove_locks, prove_storage, read_sentinel
 from api.mounts import register
 from api.mounts.bodies import NewMountBody
+from schema.access.object_locks import LockProof
 from schema.commands.command import Command, CommandKind, Status
 from schema.commands.payloads import CommandIds
 from schema.errors import ExecutorNotFound, InvalidRequest
@@ -53,6 +54,9 @@ class Routes:
 
     def sentinel(self, mount: Mount) -> str | None:
         return read_sentinel(mount, self._spool)
+
+    def prove_locks(self, mount: Mount) -> LockProof | None:
+        return prove_locks(mount, self._spool)
 
     def prove(self, mount: Mount) -> Identity | None:
         return prove_storage(mount, self._spool)

@@ -1,18 +1,22 @@
 """The journal is sealed, and whatever is done to it or to its seals is found, by its place."""
 
 import json
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from activities.audit.copies import FileOfSeals
+from activities.audit.copies import BucketOfSeals, FileOfSeals, copies_of
 from schema.access.acts import ActKind, AdministrativeAct
 from schema.audit.chain import TamperFinding, TamperKind
 from schema.principals import Principal
+from schema.settings import Settings
 from schema.store import acts, audit, audit_verify
+from tests.fix_s3 import LOCKING, S3Server
 from tests.store.helpers import Connection, make_mount
 
 ANN = Principal("ann", "main", 0)
@@ -197,6 +201,16 @@ async def test_a_chain_that_was_made_anew_is_found_by_its_copies(chain: Chain, t
     assert copies.last() == chain.first + 2
     assert await audit_verify.compare(chain.connection, copies.read()) == []
 
+    await make_anew(chain)
+    [finding] = await audit_verify.compare(chain.connection, copies.read())
+    assert (finding.kind, finding.seal) == (TamperKind.OTHER_COPY, chain.first)
+    await chain.do(f"DELETE FROM {SEALS} WHERE number > %s", [chain.first - 1])
+    [finding] = await audit_verify.compare(chain.connection, copies.read())
+    assert (finding.kind, finding.seal) == (TamperKind.MISSING_END, chain.first)
+
+
+async def make_anew(chain: Chain) -> None:
+    """What an intruder with all rights does: a change, and a chain that knows nothing of it."""
     await chain.do(f"UPDATE {JOURNAL} SET principal = 'eve' WHERE id = %s", [chain.mine[0]])
     before = await chain.do(f"SELECT hash, last_id FROM {SEALS} WHERE number = %s", [chain.first - 1])
     await chain.do(f"DELETE FROM {SEALS} WHERE number >= %s", [chain.first])
@@ -206,11 +220,33 @@ async def test_a_chain_that_was_made_anew_is_found_by_its_copies(chain: Chain, t
     while await audit.seal(chain.connection, 3):
         pass
     assert await chain.found() == [], "the database alone does not know"
-    [finding] = await audit_verify.compare(chain.connection, copies.read())
-    assert (finding.kind, finding.seal) == (TamperKind.OTHER_COPY, chain.first)
-    await chain.do(f"DELETE FROM {SEALS} WHERE number > %s", [chain.first - 1])
-    [finding] = await audit_verify.compare(chain.connection, copies.read())
-    assert (finding.kind, finding.seal) == (TamperKind.MISSING_END, chain.first)
+
+
+async def test_copies_in_a_bucket_find_it_too_and_nobody_removes_them(
+    chain: Chain, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret)
+    place = f"s3://{LOCKING}/seals-{uuid.uuid4().hex[:8]}"
+    settings = Settings(audit_copies=place, audit_s3_endpoint=s3_server.endpoint, audit_lock_days=1)  # type: ignore[call-arg]
+    copies = copies_of(settings)
+    assert isinstance(copies, BucketOfSeals) and copies.last() == 0 and copies.read() == []
+    seals = await audit.to_copy(chain.connection, chain.first - 1, 10)
+    for seal in (seals[0], seals[-1], seals[-1]):  # as rounds do, and two processes at once
+        copies.add([seal])
+    assert copies.last() == chain.first + 2
+    assert [one.number for one in copies.read()] == [chain.first, chain.first + 2]
+    assert await audit_verify.compare(chain.connection, copies.read()) == []
+
+    client, prefix = s3_server.client(), place.removeprefix(f"s3://{LOCKING}/")
+    there = client.list_object_versions(Bucket=LOCKING, Prefix=prefix)["Versions"]
+    assert len(there) == 2
+    for one in there:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            client.delete_object(Bucket=LOCKING, Key=one["Key"], VersionId=one["VersionId"])
+    await make_anew(chain)
+    found = await audit_verify.compare(chain.connection, copies.read())
+    assert {(one.kind, one.seal) for one in found} >= {(TamperKind.OTHER_COPY, chain.first)}
 
 
 async def test_a_line_that_a_crash_cut_off_is_written_again(chain: Chain, tmp_path: Path) -> None:

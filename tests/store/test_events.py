@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from activities.events.publish import Publish
 from schema.commands.command import CommandKind
 from schema.ids import MountId
 from schema.locks import Lock
@@ -12,6 +13,7 @@ from schema.store import events as store
 from schema.store import journal
 from schema.store.pool import Pool
 from tests.store.helpers import Connection, Protocol, asked, delete, mkdir, upload
+from workers.buses.redis import InlineBus
 
 EVENT = "INSERT INTO filestore.outbox (tenant, mount_id, type, data) VALUES ('main', 1, %s, '{}')"
 
@@ -118,10 +120,10 @@ async def test_what_is_published_is_not_published_again_and_never_taken_back(
     await connection.commit()
     await give(pool)
     async with pool.connection() as session:
-        assert [event.position - start for event in await store.unpublished(session, 10)] == [1, 2, 3]
+        assert [event.position - start for event in (await store.unpublished(session, 10))[0]] == [1, 2, 3]
         await store.published(session, start + 2)
         await store.published(session, start + 1)
-        assert [event.position - start for event in await store.unpublished(session, 10)] == [3]
+        assert [event.position - start for event in (await store.unpublished(session, 10))[0]] == [3]
         lag = await store.lag(session)
         assert (lag.unpositioned, lag.unpublished) == (0, 1)
 
@@ -179,6 +181,28 @@ async def test_large_events_make_a_page_short_and_never_empty(pool: Pool, monkey
             assert len(page.events) <= 2
             seen += [e.position - start for e in page.events]
     assert seen == [1, 2, 3, 4, 5]
+
+
+async def test_large_events_go_to_redis_in_short_pages(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page has to be taken within the time that Redis is given: a thousand events with all their metadata never would be."""
+    monkeypatch.setattr(store, "PAGE_BYTES", 1000)
+    async with pool.connection() as connection:
+        await store.published(connection, await last(pool))
+    start = await tell(pool, *(event(1, "a", metadata="x" * 600) for _ in range(5)))
+    bus = ListedBus()
+    assert await Publish(pool, bus).send() == 5
+    assert [position - start for page in bus.pages for position in page] == [1, 2, 3, 4, 5]
+    assert max(map(len, bus.pages)) == 2
+
+
+class ListedBus(InlineBus):
+    """Remembers the pages that it was sent."""
+
+    def __init__(self) -> None:
+        self.pages: list[list[int]] = []
+
+    async def send(self, events: list[store.Event]) -> None:
+        self.pages.append([one.position for one in events])
 
 
 async def test_an_event_knows_its_places_by_their_bytes(pool: Pool) -> None:

@@ -2,6 +2,8 @@
 it is lost, or done to anything but what the finding has seen."""
 
 import os
+import socket
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,10 @@ async def drifting(pool: Pool, tmp_path: Path, protocol: Protocol) -> Drifting:
 def lies(drifting: Drifting, path: str) -> str | None:
     place = drifting.root / path
     return place.read_text() if place.is_file() else None
+
+
+def lies_there(drifting: Drifting, path: str) -> bool:
+    return os.path.lexists(drifting.root / path)
 
 
 def kept(drifting: Drifting) -> set[str]:
@@ -142,7 +148,6 @@ async def test_without_a_copy_a_finding_waits_for_a_person_and_keeps_no_other_wa
     drifting.remove("copies/a")
     drifting.write("a", "theirs")
     drifting.write("b", "theirs too")
-    os.symlink("/etc", drifting.root / "link")
     await drifting.settle()
     assert await healed(drifting) == 1
     assert (lies(drifting, "a"), lies(drifting, "b")) == ("theirs", "b")
@@ -151,8 +156,40 @@ async def test_without_a_copy_a_finding_waits_for_a_person_and_keeps_no_other_wa
         drifting.mount,
     )
     told = {bytes(row["path"]): (row["state"], row["code"]) for row in found}
-    assert told[b"a"] == ("open", "CONTENT_EXPIRED") and told[b"link"] == ("open", "NOT_SUPPORTED")
-    assert (drifting.root / "link").is_symlink()
+    assert told[b"a"] == ("open", "CONTENT_EXPIRED")
+
+
+async def test_links_and_special_files_leave_like_any_other_stray_and_are_not_followed(drifting: Drifting) -> None:
+    outside = drifting.root.with_name("outside")
+    outside.write_text("not ours")
+    os.symlink(outside, drifting.root / "link")
+    os.symlink("nowhere", drifting.root / "d" / "broken")
+    os.mkfifo(drifting.root / "pipe")
+    file, _ = (await drifting.nodes())["c"]
+    drifting.remove("c")
+    os.symlink(outside, drifting.root / "c")
+    drifting.remove("d/e")
+    drifting.write("d/e", "a file where a directory was")
+    await drifting.settle()
+    assert {path: kind for path, (kind, _) in (await drifting.findings()).items()} == dict.fromkeys(
+        ("link", "d/broken", "pipe", "c", "d/e"), "new"
+    )
+    assert await healed(drifting) == 5
+    assert not [path for path in ("link", "d/broken", "pipe", "c") if lies_there(drifting, path)]
+    await drifting.settle(3)
+    assert await healed(drifting) == 3, "our copies of what strays stood for come back"
+    assert lies(drifting, "d/e/c") == "d/e/c"
+    assert (await drifting.nodes())["c"] == (file, "active")
+    assert (lies(drifting, "c"), outside.read_text(), await drifting.problems()) == ("c", "not ours", [])
+    gone = await drifting.rows(
+        """SELECT id, kind::text FROM filestore.nodes WHERE mount_id = %s AND state = 'deleted' AND kind IN ('symlink', 'special')
+            ORDER BY id""",
+        drifting.mount,
+    )
+    assert sorted(row["kind"] for row in gone) == ["special", "symlink", "symlink", "symlink"]
+    [pipe] = [row["id"] for row in gone if row["kind"] == "special"]
+    await steps_of(drifting).run(drifting.mount, [command(drifting, "pipe", node_id=NodeId(pipe))])
+    assert (drifting.root / "pipe").is_fifo()
 
 
 async def test_what_changed_since_it_was_seen_is_seen_anew_and_not_healed(drifting: Drifting) -> None:
@@ -251,3 +288,88 @@ async def test_a_claimed_place_waits_and_is_healed_afterwards(drifting: Drifting
     await steps.run_begun(drifting.mount, first)
     assert (await steps.end(step), await drifting.findings()) == (1, {})
     assert (lies(drifting, "b"), lies(drifting, "c")) == ("b", "c")
+
+
+async def test_links_and_pipes_that_are_gone_or_lead_elsewhere_come_back(drifting: Drifting) -> None:
+    await drifting.policy()
+    for path in ("link", "d/other"):
+        os.symlink(f"nowhere/{path}", drifting.root / path)
+    os.mkfifo(drifting.root / "pipe")
+    (drifting.root / "pipe").chmod(0o620)
+    await drifting.settle()
+    before = await drifting.nodes()
+    await drifting.policy(**HEALING)
+    drifting.remove("link")
+    drifting.remove("pipe")
+    drifting.remove("d/other")
+    os.symlink("elsewhere", drifting.root / "d" / "other")
+    await drifting.settle()
+    assert await drifting.findings() == {
+        "link": ("missing", "waiting"), "pipe": ("missing", "waiting"), "d/other": ("changed", "waiting"),
+    }  # fmt: skip
+    assert await healed(drifting) == 3
+    assert [os.readlink(drifting.root / path) for path in ("link", "d/other")] == ["nowhere/link", "nowhere/d/other"]
+    assert (stat.S_IMODE((pipe := drifting.root / "pipe").stat().st_mode), pipe.is_fifo()) == (0o620, True)
+    assert (await drifting.nodes(), await drifting.problems()) == (before, [])
+    await drifting.settle()
+    assert (await drifting.findings(), (await drifting.look()).counts) == ({}, {})
+    kept = [os.readlink(one) for one in (drifting.root / ".filestore" / "trash").rglob("*") if one.is_symlink()]
+    assert kept == ["elsewhere"]
+
+
+async def test_a_socket_that_is_gone_waits_for_a_person(drifting: Drifting) -> None:
+    await drifting.policy()
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(f"/proc/self/fd/{(held := os.open(drifting.root, os.O_RDONLY))}/door")
+    os.close(held)
+    await drifting.settle()
+    await drifting.policy(**HEALING)
+    drifting.remove("door")
+    await drifting.settle()
+    assert await healed(drifting) == 0
+    [row] = await drifting.rows(
+        "SELECT state::text, problem->>'code' AS code FROM filestore.findings WHERE ended_at IS NULL AND mount_id = %s",
+        drifting.mount,
+    )
+    assert (row["state"], row["code"]) == ("open", "NOT_SUPPORTED")
+
+
+async def test_a_directory_that_holds_an_ignored_place_stays(drifting: Drifting) -> None:
+    drifting.write("strays/x")
+    drifting.write("strays/below/keep")
+    await drifting.policy(**HEALING, ignore=["strays/below/keep"])
+    await drifting.settle()
+    assert await healed(drifting) == 0
+    assert lies(drifting, "strays/below/keep") and lies(drifting, "strays/x")
+    [row] = await drifting.rows(
+        "SELECT state::text, problem->>'code' AS code FROM filestore.findings WHERE ended_at IS NULL AND mount_id = %s",
+        drifting.mount,
+    )
+    assert (row["state"], row["code"]) == ("open", "NOT_SUPPORTED")
+
+
+async def test_a_finding_is_ignored_for_as_long_as_the_policy_says(drifting: Drifting) -> None:
+    await drifting.policy(onNew="ask", onChanged="ask")
+    drifting.write("a", "theirs")
+    drifting.write("stray")
+    drifting.write("heals", "a stray that waits for its heal")
+    await drifting.settle()
+    await drifting.rows("UPDATE filestore.findings SET state = 'waiting', plan = 0 WHERE shown = 'heals' RETURNING id")
+    asked = {"a": ("changed", "open"), "stray": ("new", "open")}
+    await drifting.policy(onNew="ask", onChanged="ask", ignore=["a", "str*", "heals"])
+    assert await healed(drifting) == 0
+    await drifting.settle()
+    assert await drifting.findings() == {
+        "a": ("changed", "ignored"), "stray": ("new", "ignored"), "heals": ("new", "ignored"),
+    }  # fmt: skip
+    await drifting.policy(onNew="ask", onChanged="ask")
+    drifting.remove("heals")
+    await drifting.settle()
+    assert await drifting.findings() == asked
+    drifting.write("a", "a")
+    drifting.remove("stray")
+    await drifting.policy(onNew="ask", onChanged="ask", ignore=["a", "str*"])
+    await drifting.settle()
+    await drifting.policy(onNew="ask", onChanged="ask")
+    await drifting.settle()
+    assert await drifting.findings() == {}

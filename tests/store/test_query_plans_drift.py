@@ -53,6 +53,12 @@ ALL: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "the end of a look": (LOOKS["give_up"], {"look": 500, "state": "failed", "problem": ""}, set()),
     "consistency": (LOOKS["consistency"], {"mount": 1, "path": b"nowhere"}, {"looks_trees"}),
     "policies with audits": (LOOKS["audited_mounts"], {"mounts": [1]}, set()),
+    "a page of names": (
+        LOOKS["children_page"], {"directory": 5, "after": b"a", "upto": b"\xff", "most": 100}, {"nodes_name"},
+    ),
+    "some names": (LOOKS["children_named"], {"directory": 5, "names": [b"a", b"b"]}, {"nodes_name"}),
+    "what was not there": (LOOKS["absent"], {"look": 8, "after": b"", "most": 100}, {"look_entries_pkey"}),
+    "keys to forget": (LOOKS["forget_keys"], {"look": 7, "keys": [b"a"]}, {"look_entries_pkey"}),
     "a page": (LOOKS["page"], {"look": 7, "number": 0}, set()),
     "standing findings": (FINDINGS["standing"], {"tenant": "main", "after": 0, "limit": 100, "states": ["open"], **PLACE},
                           {"findings_open"}),

@@ -57,8 +57,16 @@ async def test_a_stream_is_trimmed_and_a_channel_without_one_is_as_before(stack:
     assert 100 <= await client.xlen(name) < 400
     await client.delete(name)
     await client.set(name, "no stream")
-    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+    async with client.pubsub(ignore_subscribe_messages=True) as heard:
+        await heard.subscribe(f"channel-{name}")
+        await heard.get_message(timeout=5)
+        for _ in range(3):
+            with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+                await bus.send(some(1001, 1002))
+        await client.delete(name)
         await bus.send(some(1001, 1002))
+        told = [json.loads((await heard.get_message(timeout=5))["data"])["position"] for _ in range(2)]
+        assert told == [1001, 1002] and await heard.get_message(timeout=0.1) is None, "once, however often it was tried"
     await client.delete(name)
     await bus.close()
     plain = RedisBus(stack.env["REDIS_URL"], f"channel-{name}")

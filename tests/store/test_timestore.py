@@ -117,6 +117,50 @@ async def test_the_journal_alone_makes_the_same_rows(
     assert len(ask(FACTS, mount)) == len(before) + 3, "it goes on behind what was rebuilt"
 
 
+@pytest.mark.parametrize("later", [0, 1], ids=["nothing since", "an event since"])
+async def test_events_that_are_gone_are_made_up_for_by_the_journal(
+    pool: Pool, protocol: Protocol, mount: MountId, timestore: Timestore, ask: Ask, later: int
+) -> None:
+    """As after weeks in which the process was off: nobody has to notice."""
+    await run(protocol, upload(mount, "before", 1))
+    await follow(pool, timestore)
+    await live(pool, protocol, mount)
+    await forgotten(pool)
+    for n in range(later):
+        await run(protocol, upload(mount, f"later {n}", 2))
+    await follow(pool, timestore)
+    there = ask(FACTS, mount)
+    assert len(there) > 20 and (await timestore.state()).position == (await timestore.state()).last
+    await timestore.rebuild()
+    assert ask(FACTS, mount) == there
+    growth = "SELECT sum(size_delta) FROM lake.filestore_activity WHERE backend_mount_id = ?"
+    assert ask(growth, mount) == [(29 + 1 + 2 * later,)]
+
+
+async def forgotten(pool: Pool) -> None:
+    """All events so far are kept no longer."""
+    async with pool.connection() as connection:
+        while await events.give_positions(connection, 1000):
+            pass
+        await connection.execute("UPDATE filestore.event_feed SET published = position")
+        await connection.execute("DELETE FROM filestore.outbox")
+        await connection.execute(
+            "UPDATE filestore.retention SET events_position = (SELECT position FROM filestore.event_feed)"
+        )
+
+
+async def test_texts_of_every_kind_arrive_as_they_were(
+    pool: Pool, protocol: Protocol, mount: MountId, timestore: Timestore, ask: Ask
+) -> None:
+    """Whatever could end a field or a line on its way into the lake."""
+    names = ['quo"te', "com,ma", "tab\there", "line\nfeed", "\x02\x01 control", "'", "ü\U0001f4a9"]
+    await run(protocol, *(upload(mount, name, n) for n, name in enumerate(names)))
+    await follow(pool, timestore)
+    query = """SELECT path, size_bytes FROM lake.filestore_activity
+                WHERE backend_mount_id = ? AND event_type = 'filestore.node.created' ORDER BY size_bytes"""
+    assert ask(query, mount) == [(name, n) for n, name in enumerate(names)]
+
+
 async def test_a_batch_that_fails_leaves_no_row_and_does_not_move_the_cursor(
     pool: Pool, protocol: Protocol, mount: MountId, timestore: Timestore, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

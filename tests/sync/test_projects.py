@@ -76,7 +76,8 @@ def test_a_commit_is_a_revision_that_others_can_follow_and_read(project: Project
     assert [(one["name"], one["kind"], one["sizeBytes"], one["files"]) for one in tree["entries"]] == [
         ("d", "directory", 5, 1), ("large", "file", len(large), 1),
     ]  # fmt: skip
-    assert project.shown()["objects"] == {"hot": {"objects": 2, "sizeBytes": 5 + len(large)}}
+    held = project.shown()["objects"].values()  # some have a cold copy by now
+    assert sum(one["objects"] for one in held) == 2 and sum(one["sizeBytes"] for one in held) == 5 + len(large)
 
 
 def test_many_small_contents_come_with_one_request(project: ProjectOfTest) -> None:
@@ -126,8 +127,8 @@ def test_events_of_a_commit_are_in_the_feed_behind_those_of_its_contents(
         feed = project.service.call("GET", "/v1/events", params={"backendMountId": mount.id, "limit": 100}).json()
         return [one["type"] for one in feed["data"]["events"] if one["data"].get("project") == project.name]
 
-    assert until(lambda: len(told()) == 3)
-    assert told() == ["filestore.object.created", "filestore.path.created", "filestore.project.changed"]
+    assert until(lambda: len(told()) >= 3)
+    assert told()[:3] == ["filestore.object.created", "filestore.path.created", "filestore.project.changed"]
 
 
 def test_events_are_told_in_the_hot_store_as_cloudevents(project: ProjectOfTest) -> None:

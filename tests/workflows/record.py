@@ -33,6 +33,8 @@ WANTED = {
     "ScrubMount": 2,
     "SyncCommit": 2,
     "ProjectWork": 5,
+    "KeepObjectLocks": 2,
+    "WaitForApproval": 3,
 }
 """How many different shapes of each to keep: a shape is its sequence of event types and activities. Those that are there stay."""
 

@@ -42,12 +42,15 @@ class RedisBus:
         self._origin = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}"
 
     async def send(self, events: list[Event]) -> None:
+        """The stream first: what it does not take (it is full, or the name is another thing's) is not published again and again."""
+        messages = [message(event, self._origin) for event in events]
         async with self._client.pipeline(transaction=False) as pipe:
-            for event in events:
-                sent = message(event, self._origin)
-                pipe.publish(self._channel, sent)
-                if self._stream is not None:
+            if self._stream is not None:
+                for event, sent in zip(events, messages, strict=True):
                     self._stream.add(pipe, event, sent)
+                _check(await pipe.execute(raise_on_error=False))
+            for sent in messages:
+                pipe.publish(self._channel, sent)
             pipe.publish(positions(self._channel), events[-1].position)
             _check(await pipe.execute(raise_on_error=False))
 

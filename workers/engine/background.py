@@ -3,7 +3,7 @@ It is no workflow, so that no command is lost even when a Temporal server lost i
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -12,12 +12,12 @@ from temporalio.client import (
     Client,
     ScheduleActionStartWorkflow,
 )
-from temporalio.service import RPCError
 
 from schema.ids import MountId
 from schema.operations.operation import OperationState
 from schema.settings import Settings
 from schema.store import approvals as approval_store
+from schema.store import object_locks as lock_store
 from schema.store import operations as operation_store
 from schema.store import outcomes as outcome_store
 from schema.store import quotas as quota_store
@@ -26,12 +26,14 @@ from schema.store import subscriptions as subscription_store
 from schema.store.pool import Pool
 from workers.engine import drift, sync
 from workers.engine.engine import Engine
-from workers.engine.schedules import ensure
+from workers.engine.schedules import Schedules
+from workflows.access.start import keep_object_locks, wait_for_approval
 from workflows.commands.start import resume_commands
 from workflows.events.publish import RUN_SECONDS, PublishEvents
 from workflows.events.start import deliver_to
 from workflows.operations.start import drive
 from workflows.queues import CONTROL_QUEUE, bulk_queue
+from workflows.schedules import proof_of, purge_of, sweep_of
 from workflows.upkeep.archive_journal import ArchiveJournal
 from workflows.upkeep.prove_rollups import ProveRollups
 from workflows.upkeep.prune_record import PruneRecord
@@ -41,31 +43,33 @@ from workflows.upkeep.sweep_mount import SweepMount
 
 log = structlog.get_logger("background")
 
+APPROVAL_GRACE_SECONDS = 5.0
+"""What waits for an approval does by itself what the time asks for; so much later nothing seems to wait"""
+
 
 async def run(engine: Engine) -> None:
     """On the engine's loop, until it is cancelled."""
     settings, pool = engine.settings, engine.pool
-    scheduled: set[MountId] | None = None
+    schedules = Schedules()
     while True:
         try:
             if engine.client is None:
                 raise ConnectionError("Temporal is not reachable yet")
             mounts = engine.served_mounts()
-            await ensure_schedules(engine.client, settings, mounts)
-            resting = set(engine.resting_mounts())
-            # At the start any mount at rest may have a schedule of earlier days.
-            scheduled = (resting if scheduled is None else scheduled) | set(mounts)
-            scheduled = await drop_schedules(engine.client, scheduled, resting)
+            await schedules.look(engine.client)
+            await drop_schedules(schedules, engine.client, engine.resting_mounts())
+            await ensure_schedules(schedules, engine.client, settings, mounts)
             for mount in mounts:
                 await resume_overdue(engine.client, pool, mount, settings.overdue_seconds)
                 await drive_due(engine.client, pool, mount, settings.overdue_seconds)
                 await recompute_due(engine.client, pool, mount, settings.overdue_seconds)
                 await drift.start_due(engine.client, pool, mount, settings.overdue_seconds)
-            await drift.ensure_schedules(engine.client, pool, mounts)
+            await drift.ensure_schedules(schedules, engine.client, pool, mounts)
+            await lock_due(engine.client, pool, mounts, settings.object_lock_seconds)
             await deliver_due(engine.client, pool)
+            await approvals_due(engine.client, pool)
             async with pool.connection() as connection:
                 await quota_store.look(connection)
-                await approval_store.pass_time(connection)
             await sync.start_due(engine.client, pool, mounts, settings.sync_grace_seconds)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
@@ -74,6 +78,23 @@ async def run(engine: Engine) -> None:
             log.warning("sweeping waits", error=repr(error))
             pause = min(1.0, settings.sweep_seconds)
         await asyncio.sleep(pause)
+
+
+async def lock_due(client: Client, pool: Pool, mounts: list[MountId], proof_seconds: float) -> None:
+    """Start what proves Object Lock of buckets, and what locks and unlocks for holds, where that is due."""
+    async with pool.connection() as connection:
+        due = await lock_store.due_mounts(connection, mounts, proof_seconds)
+    for mount in due:
+        await keep_object_locks(client, mount)
+
+
+async def approvals_due(client: Client, pool: Pool) -> None:
+    """Start what waits for approvals whose time has come without it: the route that began one could not reach Temporal, or
+    Temporal has lost its state."""
+    async with pool.connection() as connection:
+        due = await approval_store.overdue(connection, APPROVAL_GRACE_SECONDS)
+    for approval in due:
+        await wait_for_approval(client, approval)
 
 
 async def deliver_due(client: Client, pool: Pool) -> None:
@@ -123,43 +144,40 @@ async def recompute_due(client: Client, pool: Pool, mount: MountId, silent_secon
         await run_recompute(client, mount, recompute)
 
 
-async def ensure_schedules(client: Client, settings: Settings, mounts: list[MountId]) -> None:
+async def ensure_schedules(schedules: Schedules, client: Client, settings: Settings, mounts: list[MountId]) -> None:
     """Create schedules where they are missing, also after Temporal lost its state; change those that differ from the
     settings."""
     every = timedelta(seconds=settings.sweep_seconds)
     # Started again when it has ended, and left alone while it runs: one run an hour.
     publish = ScheduleActionStartWorkflow(PublishEvents.run, RUN_SECONDS, id="publish", task_queue=CONTROL_QUEUE)
-    await ensure(client, "publish", publish, min(every, timedelta(seconds=10)))
+    await schedules.ensure(client, "publish", publish, min(every, timedelta(seconds=10)))
     prune = ScheduleActionStartWorkflow(PruneRecord.run, id="prune", task_queue=CONTROL_QUEUE)
-    await ensure(client, "prune", prune, timedelta(seconds=settings.prune_seconds))
+    await schedules.ensure(client, "prune", prune, timedelta(seconds=settings.prune_seconds))
     if settings.archive_path is not None:
         archive = ScheduleActionStartWorkflow(ArchiveJournal.run, id="archive", task_queue=CONTROL_QUEUE)
-        await ensure(client, "archive", archive, timedelta(seconds=settings.archive_seconds))
+        await schedules.ensure(client, "archive", archive, timedelta(seconds=settings.archive_seconds))
     for mount in mounts:
         sweep = ScheduleActionStartWorkflow(
             SweepMount.run,
             mount,
-            id=f"sweep/{mount}",
+            id=sweep_of(mount),
             task_queue=bulk_queue(mount),
             execution_timeout=timedelta(minutes=30),
         )
-        await ensure(client, f"sweep/{mount}", sweep, every)
+        await schedules.ensure(client, sweep_of(mount), sweep, every)
         proof = ScheduleActionStartWorkflow(
             ProveRollups.run,
             args=[mount, settings.rollup_proof_directories or None],
-            id=f"rollups/proof/{mount}",
+            id=proof_of(mount),
             task_queue=bulk_queue(mount),
         )
-        await ensure(client, f"rollups/proof/{mount}", proof, timedelta(seconds=settings.rollup_proof_seconds))
-        purge = ScheduleActionStartWorkflow(PurgeTrash.run, mount, id=f"trash/{mount}", task_queue=bulk_queue(mount))
-        await ensure(client, f"trash/{mount}", purge, timedelta(seconds=settings.purge_seconds))
+        await schedules.ensure(client, proof_of(mount), proof, timedelta(seconds=settings.rollup_proof_seconds))
+        purge = ScheduleActionStartWorkflow(PurgeTrash.run, mount, id=purge_of(mount), task_queue=bulk_queue(mount))
+        await schedules.ensure(client, purge_of(mount), purge, timedelta(seconds=settings.purge_seconds))
 
 
-async def drop_schedules(client: Client, scheduled: set[MountId], resting: set[MountId]) -> set[MountId]:
-    """A mount that is switched off is not swept. Returns the mounts that may still have a schedule."""
-    for mount in scheduled.intersection(resting):
-        for schedule in (f"sweep/{mount}", f"rollups/proof/{mount}", f"trash/{mount}"):
-            with suppress(RPCError):
-                await client.get_schedule_handle(schedule).delete()
-    await drift.drop_schedules(client, scheduled.intersection(resting))
-    return scheduled.difference(resting)
+async def drop_schedules(schedules: Schedules, client: Client, resting: Collection[MountId]) -> None:
+    """A mount that is switched off is not swept, audited or scrubbed."""
+    names = {name for mount in resting for name in (sweep_of(mount), proof_of(mount), purge_of(mount))}
+    drifting = drift.of_mounts(resting)
+    await schedules.drop(client, lambda name: name in names or drifting(name))

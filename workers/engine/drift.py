@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from temporalio.client import Client, ScheduleActionStartWorkflow
-from temporalio.service import RPCError
 
 from activities.drift.jobs import JobRef
 from activities.drift.observe import LookOrder
@@ -18,19 +15,16 @@ from schema.store import drift_hints, heals
 from schema.store import looks as look_store
 from schema.store import reconciliations as job_store
 from schema.store import scrub as scrub_store
-from workers.engine.schedules import ensure
 from workflows.drift.audit import AuditMount
 from workflows.drift.scrub import ScrubMount
 from workflows.drift.start import heal, look_at, reconcile
 from workflows.queues import bulk_queue
+from workflows.schedules import audit_at, audits_of, scrub_of
 
 if TYPE_CHECKING:
-    from schema.drift.policy import AuditTarget
     from schema.ids import MountId
     from schema.store.pool import Pool
-
-_PREFIX = "drift-audit/"
-_SCRUB = "drift-scrub/"
+    from workers.engine.schedules import Schedules
 
 
 async def start_due(client: Client, pool: Pool, mount: MountId, silent_seconds: float) -> None:
@@ -47,34 +41,26 @@ async def start_due(client: Client, pool: Pool, mount: MountId, silent_seconds: 
         await reconcile(client, mount, JobRef(job, tenant))
 
 
-async def ensure_schedules(client: Client, pool: Pool, mounts: list[MountId]) -> None:
+async def ensure_schedules(schedules: Schedules, client: Client, pool: Pool, mounts: list[MountId]) -> None:
     """A schedule for each target and for the scrub of each policy, and none for what is in no policy any more."""
     async with pool.connection() as connection:
         targets = await look_store.audit_targets(connection, mounts)
         scrubs = await scrub_store.scrubbed(connection, mounts)
-    wanted = {_name(mount, target): (mount, target) for mount, target in targets}
+    wanted = {audit_at(mount, target): (mount, target) for mount, target in targets}
     for name, (mount, target) in wanted.items():
         order = LookOrder(mount, "audit", whole=not target.path, paths=[target.path.encode().hex()], subtree=True)
         audit = ScheduleActionStartWorkflow(AuditMount.run, order, id=name, task_queue=bulk_queue(mount))
-        await ensure(client, name, audit, timedelta(seconds=target.every_seconds))
+        await schedules.ensure(client, name, audit, timedelta(seconds=target.every_seconds))
     for mount, policy in scrubs.items():
-        name = f"{_SCRUB}{mount}"
+        name = scrub_of(mount)
         scrub = ScheduleActionStartWorkflow(ScrubMount.run, mount, id=name, task_queue=bulk_queue(mount))
-        await ensure(client, name, scrub, pause(policy.scrub_seconds or 1))
-    await drop_schedules(client, mounts, keep={*wanted, *(f"{_SCRUB}{mount}" for mount in scrubs)})
+        await schedules.ensure(client, name, scrub, pause(policy.scrub_seconds or 1))
+    kept = {*wanted, *map(scrub_of, scrubs)}
+    ours = of_mounts(mounts)
+    await schedules.drop(client, lambda name: ours(name) and name not in kept)
 
 
-async def drop_schedules(client: Client, mounts: Iterable[MountId], keep: Collection[str] = ()) -> None:
-    """Of these mounts, but for those to keep: a mount at rest is neither audited nor scrubbed."""
-    audits = tuple(f"{_PREFIX}{mount}/" for mount in mounts)
-    scrubs = {f"{_SCRUB}{mount}" for mount in mounts}
-    if not scrubs:
-        return
-    async for found in await client.list_schedules():
-        if (found.id.startswith(audits) or found.id in scrubs) and found.id not in keep:
-            with suppress(RPCError):
-                await client.get_schedule_handle(found.id).delete()
-
-
-def _name(mount: MountId, target: AuditTarget) -> str:
-    return f"{_PREFIX}{mount}/{hashlib.sha256(target.path.encode()).hexdigest()[:12]}"
+def of_mounts(mounts: Collection[MountId]) -> Callable[[str], bool]:
+    """Whether a schedule of this name audits or scrubs one of these mounts."""
+    whole = {*map(audits_of, mounts), *map(scrub_of, mounts)}
+    return lambda name: name in whole or f"{name.rpartition('/')[0]}/" in whole

@@ -10,6 +10,8 @@ from temporalio.common import WorkerDeploymentVersion
 from temporalio.worker import Interceptor, UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from activities.access.approvals import PassTime
+from activities.access.object_locks import ObjectLockKeeper
 from activities.commands.apply import Apply
 from activities.commands.begin import Begin
 from activities.commands.commit import Commit
@@ -37,6 +39,8 @@ from schema.ids import MountId
 from schema.settings import Settings
 from workers.engine.project_activities import ProjectActivities
 from workers.process.beats import EVERY_SECONDS, Beats
+from workflows.access.approvals import WaitForApproval
+from workflows.access.object_locks import KeepObjectLocks
 from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
 from workflows.drift.audit import AuditMount
@@ -87,6 +91,8 @@ class Activities:
     heal: Heal
     scrub: Scrub
     projects: ProjectActivities
+    locks: ObjectLockKeeper
+    passes: PassTime
     interceptors: Sequence[Interceptor] = (Beats(),)
     """Interceptors around each activity"""
 
@@ -106,6 +112,7 @@ class Activities:
             self.forgets.forget,
             self.tags.tag,
             self.retain.retain,
+            self.locks.keep,
         ]
         return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift, *self.projects.bulk]
 
@@ -148,6 +155,7 @@ def bulk_worker(settings: Settings, client: Client, mount: MountId, activities: 
             ProjectWork,
             HealFindings,
             ScrubMount,
+            KeepObjectLocks,
         ],
         activities=activities.bulk,
         max_concurrent_workflow_task_polls=2,
@@ -161,13 +169,14 @@ def control_worker(settings: Settings, client: Client, activities: Activities) -
     return Worker(
         client,
         task_queue=CONTROL_QUEUE,
-        workflows=[PublishEvents, PruneRecord, ArchiveJournal, DeliverEvents],
+        workflows=[PublishEvents, PruneRecord, ArchiveJournal, DeliverEvents, WaitForApproval],
         activities=[
             activities.publish.publish,
             activities.publish.keep_publishing,
             activities.retention.prune,
             activities.archive.archive,
             activities.deliveries.deliver,
+            activities.passes.look,
         ],
         max_concurrent_activities=500,  # each subscription has one that mostly waits
         max_concurrent_workflow_task_polls=2,

@@ -1,5 +1,7 @@
-"""A Temporal schedule that is there, and runs as often as it should with what it should hand over."""
+"""Temporal schedules that are there, and run as often as they should with what they should hand over."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -7,6 +9,7 @@ from functools import partial
 from temporalio.client import (
     Client,
     Schedule,
+    ScheduleActionExecutionStartWorkflow,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
     ScheduleIntervalSpec,
@@ -16,6 +19,46 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from temporalio.service import RPCError
+
+
+class Schedules:
+    """What this process wants to run on schedules. One list a turn says which are missing; a schedule that is there is compared
+    with the settings once in the life of the process: asking for each of them every turn would keep a server busy."""
+
+    def __init__(self) -> None:
+        self._there: set[str] = set()
+        self._compared: dict[str, tuple[str, timedelta]] = {}
+
+    async def look(self, client: Client) -> None:
+        """At the start of a turn. A server that lost its state has none, and gets them again."""
+        self._there = {found.id async for found in await client.list_schedules(page_size=1000)}
+
+    async def ensure(self, client: Client, name: str, action: ScheduleActionStartWorkflow, every: timedelta) -> None:
+        wanted = (repr(action.args), every)
+        if name in self._there and self._compared.get(name) == wanted:
+            return
+        await ensure(client, name, action, every)
+        self._there.add(name)
+        self._compared[name] = wanted
+
+    async def drop(self, client: Client, unwanted: Callable[[str], bool]) -> None:
+        """The schedules of these names, and the runs that they have begun: the worker that would go on with them is gone."""
+        for name in [name for name in self._there if unwanted(name)]:
+            handle = client.get_schedule_handle(name)
+            with suppress(RPCError):
+                running = (await handle.describe()).info.running_actions
+                await handle.delete()
+                for run in running:
+                    await _terminate(client, run)
+            self._there.discard(name)
+            self._compared.pop(name, None)
+
+
+async def _terminate(client: Client, run: object) -> None:
+    assert isinstance(run, ScheduleActionExecutionStartWorkflow)
+    with suppress(RPCError):  # it has ended
+        await client.get_workflow_handle(run.workflow_id).terminate("The schedule was removed.")
 
 
 async def ensure(client: Client, name: str, action: ScheduleActionStartWorkflow, every: timedelta) -> None:

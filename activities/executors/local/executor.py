@@ -55,7 +55,7 @@ from activities.executors.local.scan import folders_now, scan
 from activities.executors.local.sieve import Sieve, knows_this_system
 from activities.executors.local.steps import attempt as local_attempt
 from activities.executors.local.tree import discard
-from activities.executors.local.writer import LocalWriter, clear_stage, make_folder
+from activities.executors.local.writer import LocalWriter, clear_stage, make_folder, make_link, make_pipe
 from schema.errors import ContentExpired, MountOffline, NodeNotFound, NotADirectory
 from schema.ids import CommandId
 from schema.paths import ROOT, NodePath
@@ -154,6 +154,12 @@ class LocalExecutor:
             with self._explaining():
                 disk.sync(disk.stage)
         return answers
+
+    def stage_link(self, stage: CommandId, target: bytes) -> Stage:
+        return make_link(self._here(), stage, self._explaining, target)
+
+    def stage_pipe(self, stage: CommandId, mode: int) -> Stage:
+        return make_pipe(self._here(), stage, self._explaining, mode)
 
     def find_stage(self, stage: CommandId) -> Identity | None:
         disk = self._here()

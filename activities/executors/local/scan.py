@@ -110,10 +110,20 @@ def _look(
         if found is None:
             continue
         kind = _KINDS.get(found[7] & _TYPE, "special")
-        batch.entries.append(Seen(above + name, kind, found))
+        target = _target(disk, folder, name, found, buffer) if kind == "symlink" else None
+        batch.entries.append(Seen(above + name, kind, found, target))
         digest.add(name, found)
         if kind == "directory":
             below.append(above + name)
+
+
+def _target(disk: Disk, folder: int, name: bytes, found: Facts, buffer: syscalls.Buffer) -> bytes | None:
+    """Of this very link: another one could have its name by now."""
+    try:
+        target = os.readlink(name, dir_fd=folder)
+        return target if _facts(disk, folder, name, buffer) == found else None
+    except OSError:
+        return None
 
 
 def _facts(disk: Disk, folder: int, name: bytes, buffer: syscalls.Buffer) -> Facts | None:
@@ -140,13 +150,13 @@ def _way(disk: Disk, top: bytes) -> Iterator[Seen]:
     names = top.split(b"/") if top else []
     for depth, name in enumerate(names):
         path = b"/".join(names[: depth + 1])
-        found = _find(disk, b"/".join(names[:depth]), name)
+        found = _find(disk, b"/".join(names[:depth]), name, path)
         if found is None:
             raise NodeNotFound(f"Nothing lies at {path.decode('utf-8', 'replace')} on the storage.")
-        yield Seen(path, _KINDS.get(found[7] & _TYPE, "special"), found)
+        yield found
 
 
-def _find(disk: Disk, above: bytes, name: bytes) -> Facts | None:
+def _find(disk: Disk, above: bytes, name: bytes, path: bytes) -> Seen | None:
     try:
         folder = open_beneath(disk.root, above or b".", OPEN_FOLDER)
     except OSError as error:
@@ -154,7 +164,12 @@ def _find(disk: Disk, above: bytes, name: bytes) -> Facts | None:
             raise
         return None
     try:
-        return _facts(disk, folder, name, syscalls.new_buffer())
+        buffer = syscalls.new_buffer()
+        found = _facts(disk, folder, name, buffer)
+        if found is None:
+            return None
+        kind = _KINDS.get(found[7] & _TYPE, "special")
+        return Seen(path, kind, found, _target(disk, folder, name, found, buffer) if kind == "symlink" else None)
     finally:
         os.close(folder)
 

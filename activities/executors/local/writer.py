@@ -102,6 +102,29 @@ def make_folder(disk: Disk, stage: CommandId, explaining: Explaining) -> Stage:
     return Stage(stage, made)
 
 
+def make_link(disk: Disk, stage: CommandId, explaining: Explaining, target: bytes) -> Stage:
+    name = own_name(stage)
+    with explaining():
+        os.symlink(target, name, dir_fd=disk.stage)
+        return _made(disk, stage, name)
+
+
+def make_pipe(disk: Disk, stage: CommandId, explaining: Explaining, mode: int) -> Stage:
+    name = own_name(stage)
+    with explaining():
+        os.mkfifo(name, mode, dir_fd=disk.stage)
+        os.chmod(name, mode, dir_fd=disk.stage)  # the umask took something
+        return _made(disk, stage, name)
+
+
+def _made(disk: Disk, stage: CommandId, name: bytes) -> Stage:
+    disk.sync(disk.stage)
+    made = disk.look(disk.stage, name)
+    if made is None:
+        raise FileNotFoundError(errno.ENOENT, "what was staged vanished")
+    return Stage(stage, made)
+
+
 def clear_stage(disk: Disk, name: bytes, own: Identity, task: Task, succeeded: bool) -> None:
     """What is left in the stage after the record is committed. It unlinks only what we staged and no
     client ever saw."""

@@ -241,6 +241,12 @@ class MemoryExecutor:
         top = [] if path.raw else [SeenFolder(b"", tuple(MemoryNode(None, 0, 0, 0).identity.facts()), True)]
         yield ScanPage((), after, [*top, *folders])
 
+    def kinds_at(self, path: NodePath) -> Sequence[str]:
+        self.check()
+        with self.guard:
+            found = self.tree.get(path.raw)
+        return [] if found is None else ["directory" if found.identity.directory else "file"]
+
     def _seen(self, name: bytes) -> Seen:
         found = self.tree[name].identity
         return Seen(name, "directory" if found.directory else "file", tuple(found.facts()))

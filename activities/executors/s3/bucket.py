@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import errno
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -104,6 +105,9 @@ def base64_of(sha256: bytes) -> str:
     return base64.b64encode(sha256).decode("ascii")
 
 
+_OF_NOTHING = base64_of(hashlib.sha256(b"").digest())
+
+
 class Bucket:
     def __init__(
         self,
@@ -167,8 +171,9 @@ class Bucket:
         return self._verified(key, etag, version, len(content), "", metadata)
 
     def put_folder(self, key: str, command: str, condition: Condition) -> None:
-        """A directory's marker. Raises ConditionFailed, Contended."""
+        """A directory's marker. Raises ConditionFailed, Contended. A bucket that locks by itself wants a checksum of it."""
         headers = {"content-type": f"{FOLDER_TYPE}; command={command}", **_ours({COMMAND: command}), **_on(condition)}
+        headers["x-amz-checksum-sha256"] = _OF_NOTHING
         self.wire.ask("PUT", key, headers=headers)
 
     def copy(self, source: FoundObject, key: str, metadata: Mapping[str, str], condition: Condition) -> FoundObject:

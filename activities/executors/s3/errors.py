@@ -20,7 +20,15 @@ from botocore.exceptions import (
 from urllib3.exceptions import HTTPError
 
 from activities.executors.base import Refused
-from schema.errors import FilestoreError, InvalidPath, MountOffline, MountReadOnly, PayloadTooLarge, StorageFull
+from schema.errors import (
+    FilestoreError,
+    Forbidden,
+    InvalidPath,
+    MountOffline,
+    MountReadOnly,
+    PayloadTooLarge,
+    StorageFull,
+)
 
 
 class Broken(Exception):
@@ -136,6 +144,8 @@ def answered(status: int, code: str, asked: str) -> Exception:
         return _CONDITIONS[code](code)
     if code == "NoSuchBucket":
         return NoBucket()
+    if code == "InvalidObjectState":
+        return Forbidden("The object is archived at the store. Have the store bring it back, then read it.")
     if code in _OFFLINE:
         return MountOffline(_OFFLINE[code])
     if code in _FULL or status == 507:
@@ -174,6 +184,6 @@ def _of_line(error: Exception) -> Exception:
 
 def refusal_of(error: FilestoreError) -> Refused | None:
     """The refusal, if the error concerns this one command and not the mount: it is answered, not tried again."""
-    if isinstance(error, InvalidPath | PayloadTooLarge | StorageFull | MountReadOnly):
+    if isinstance(error, Forbidden | InvalidPath | PayloadTooLarge | StorageFull | MountReadOnly):
         return Refused(error.code, error.message)
     return None

@@ -45,6 +45,7 @@ from activities.executors.s3.content import S3Content
 from activities.executors.s3.errors import ConditionFailed, Contended, Missing, PastTheEnd, UploadGone
 from activities.executors.s3.keys import Keys
 from activities.executors.s3.listing import ListedObject
+from activities.executors.s3.locks import S3Locks
 from activities.executors.s3.mount import Store
 from activities.executors.s3.presign import LINK_MAX, Uploads
 from activities.executors.s3.scan import scan
@@ -108,6 +109,9 @@ class S3Executor:
     def cold(self) -> S3Cold:
         self.check()
         return S3Cold(self.store.bucket, self.store.keys)
+
+    def object_locks(self) -> S3Locks:
+        return S3Locks(self.store.bucket, self.store.keys)
 
     def put_canary(self) -> None:
         with _understood():
@@ -327,6 +331,15 @@ class S3Executor:
             self.store.check()
             yield from scan(self.store, path, after, most)
             self.store.sure()
+
+    def kinds_at(self, path: NodePath) -> Sequence[str]:
+        keys, bucket, kinds = self.store.keys, self.store.bucket, list[str]()
+        with _understood(), suppress(InvalidPath):  # what no key can name was never there
+            if bucket.head(keys.of(path)) is not None:
+                kinds.append("file")
+            if bucket.first(keys.folder(path), 1):
+                kinds.append("directory")
+        return kinds
 
     def _entries(self, one: ListedObject, listed: set[NodePath]) -> Iterator[Entry]:
         path = self.store.keys.path_of(one.key) if one.key != self.store.keys.prefix else None

@@ -2,6 +2,7 @@
 
 <prefix>.filestore/mount.json                   which mount this prefix belongs to
 <prefix>.filestore/canary                       written again and again: the store's notification of it is waited for
+<prefix>.filestore/lock-canary/<lock>           the store is asked to keep it, and then to remove it
 <prefix>.filestore/stage/<command>              a staged copy, made by the store itself
 <prefix>.filestore/trash/<day>/<command>.<item> what was deleted or replaced
 <prefix>.filestore/trash/<day>/long/<sha256>    the same, for what lies so deep in a deleted tree that its place is no key
@@ -26,6 +27,7 @@ class Keys:
         self.reserved = f"{self.prefix}{RESERVED.decode()}/"
         self.sentinel = f"{self.reserved}mount.json"
         self.canary = f"{self.reserved}canary"
+        self.lock_canaries = f"{self.reserved}lock-canary/"
         self.stages = f"{self.reserved}stage/"
         self.trash = f"{self.reserved}trash/"
 

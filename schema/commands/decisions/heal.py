@@ -22,9 +22,11 @@ def refuse(request: Command, found: Situation) -> errors.FilestoreError | None:
         return _not_a_stray(finding, node) or _not_as_one(finding, found)
     if node is None or (node.id, node.version) != (finding.node, finding.node_version):
         return errors.StaleFinding()
-    if node.kind is NodeKind.FILE or (node.kind is NodeKind.DIRECTORY and not finding.facts):
+    if node.kind is not NodeKind.DIRECTORY or not finding.facts:
         return None
-    return errors.NotSupported(f"A {node.kind} can not be put back. Accept what lies there, or put it right by hand.")
+    return errors.NotSupported(
+        "A directory can not be put back there. Accept what lies there, or put it right by hand."
+    )
 
 
 def _not_a_stray(finding: KnownFinding, node: KnownNode | None) -> errors.FilestoreError | None:
@@ -36,9 +38,7 @@ def _not_a_stray(finding: KnownFinding, node: KnownNode | None) -> errors.Filest
 
 
 def _not_as_one(finding: KnownFinding, found: Situation) -> errors.FilestoreError | None:
-    if finding.seen not in (NodeKind.FILE, NodeKind.DIRECTORY):
-        return errors.NotSupported("Only files and directories can be put out of the way. Remove it by hand.")
-    if finding.seen == NodeKind.FILE or found.here.whole_trees:
+    if finding.seen != NodeKind.DIRECTORY or found.here.whole_trees:
         return None
     return errors.NotSupported(
         "A directory of this storage has no content of its own. Accept it, and decide about what it holds."

@@ -138,11 +138,15 @@ async def test_when_its_time_is_over_nothing_is_done_and_before_it_is_told_of_ag
         await connection.execute(
             "UPDATE filestore.approvals SET created_at = created_at - interval '2000 s' WHERE id = %s", [id]
         )
-        await approvals.pass_time(connection)
+        assert await approvals.pass_time(connection, id)
+        assert not await approvals.pass_time(connection, id)
         await connection.execute("UPDATE filestore.approvals SET expires_at = now() WHERE id = %s", [id])
     await people.send("ben", "POST", f"/v1/approvals/{id}/approve", 409, json={})
     async with people.front.pool.connection() as connection:
-        await approvals.pass_time(connection)
+        assert id in await approvals.overdue(connection, 0)
+        assert await approvals.pass_time(connection, id)
+        assert await approvals.moment(connection, id) is not None
+        assert id not in await approvals.overdue(connection, 0)
     assert await people.state(id) == "expired" and await people.in_force(hold)
     query = "SELECT type FROM filestore.outbox WHERE data->>'approvalId' = %s ORDER BY id"
     async with people.front.pool.connection() as connection:

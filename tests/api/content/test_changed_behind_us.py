@@ -63,7 +63,7 @@ async def test_between_the_visible_step_and_its_record_a_reader_waits(
     await asyncio.sleep(0.15)
     assert not reading.done()
     found = (tree.folder / "ten.txt").stat()
-    async with tree.pool.connection() as connection:
+    async with tree.pool.connection() as connection, connection.transaction():
         await connection.execute("DELETE FROM filestore.claims WHERE command_id = %s", [command])
         await connection.execute(
             "UPDATE filestore.nodes SET inode = %s, birth_ns = %s, observed_mtime_ns = %s, version = 2 WHERE id = %s",

@@ -1,17 +1,21 @@
-"""`client`: the SDK on the running service, once in each manner; the same tests hold for both."""
+"""`client`: the SDK on the running service, once in each manner; the same tests hold for both. `shell`: the command."""
 
 import asyncio
 import inspect
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from filestore_sdk import AsyncClient, Client
 
+from tests.clients.sdk.command import Shell
 from tests.fix_s3_proxy import S3Proxy
 from tests.fix_service import Service
+from tests.fix_stack import REPOSITORY
 from tests.sampling import SEED, chosen
 
 ACCEPTANCE = 6
@@ -114,3 +118,14 @@ def shaken(
     made = make(request.param, proxy.endpoint, service.token, loop_of_clients, timeout=20.0)
     yield made
     made.close()
+
+
+@pytest.fixture
+def shell(service: Service, tmp_path: Path) -> Shell:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    env = {
+        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY / "api/sdk"),
+        "FILESTORE_URL": service.url, "FILESTORE_TOKEN": service.token,
+    }  # fmt: skip
+    return Shell(env, folder)

@@ -6,12 +6,10 @@ import pty
 import select
 import shlex
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import jsonschema  # type: ignore[import-untyped]
@@ -19,51 +17,8 @@ import pytest
 from filestore_sdk.cli import exits
 from filestore_sdk.cli.rows import SCHEMAS
 
+from tests.clients.sdk.command import COMMAND, Shell
 from tests.fix_service import MountOfTest, Service
-from tests.fix_stack import REPOSITORY
-
-COMMAND = [sys.executable, "-c", "from filestore_sdk.cli import main; main()"]
-
-
-@dataclass
-class Shell:
-    env: dict[str, str]
-    folder: Path
-
-    def run(self, *arguments: str | bytes, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            input=given,
-            capture_output=True,
-            env=self.env,
-            cwd=self.folder,
-            timeout=120,
-            check=False,
-        )
-
-    def text(self, *arguments: str | bytes, code: int = 0, given: bytes = b"") -> str:
-        done = self.run(*arguments, given=given)
-        assert done.returncode == code, (done.stdout, done.stderr)
-        return done.stdout.decode(errors="surrogateescape")
-
-    def rows(self, schema: str, *arguments: str) -> list[dict[str, Any]]:
-        """The same in both forms of JSON, each result as its schema says."""
-        listed = json.loads(self.text(*arguments, "--json"))
-        rows = listed if isinstance(listed, list) else [listed]
-        for row in rows:
-            jsonschema.validate(row, SCHEMAS[schema])
-        return rows
-
-
-@pytest.fixture
-def shell(service: Service, tmp_path: Path) -> Shell:
-    folder = tmp_path / "here"
-    folder.mkdir()
-    env = {
-        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY / "api/sdk"),
-        "FILESTORE_URL": service.url, "FILESTORE_TOKEN": service.token,
-    }  # fmt: skip
-    return Shell(env, folder)
 
 
 def test_every_verb_that_lists_has_json_of_its_schema(shell: Shell, mount: MountOfTest) -> None:
@@ -104,6 +59,8 @@ def test_every_verb_that_lists_has_json_of_its_schema(shell: Shell, mount: Mount
 def test_what_came_behind_its_back_is_looked_at_and_sessions_are_undone(shell: Shell, mount: MountOfTest) -> None:
     (mount.root / "stranger").write_bytes(b"1")
     shell.text("fsck", f"{mount.key}:")
+    schedules = json.loads(shell.text("drift", "schedules", f"{mount.key}:", "--json"))
+    assert {one["kind"] for one in schedules} >= {"sweep", "proof", "purge"}
     assert shell.text("ls", f"{mount.key}:") == "stranger\n"
     shell.env["FILESTORE_CORRELATION_ID"] = mount.key
     shell.text("mkdir", f"{mount.key}:d")

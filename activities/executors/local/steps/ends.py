@@ -4,6 +4,7 @@ import errno
 import hashlib
 import itertools
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -135,7 +136,7 @@ class Ends:
             return end.missing or VANISHED
         if not known.same_content(found):
             return CHANGED
-        untouched = found.directory or self.task.attempt > 1 or found.ctime == known.ctime
+        untouched = not _has_bytes(found) or self.task.attempt > 1 or found.ctime == known.ctime
         return None if untouched or self._has_content(end, known) else CHANGED
 
     def _has_content(self, end: End, known: Identity) -> bool:
@@ -159,7 +160,7 @@ class Ends:
         """What came out is what was expected there; of a heal, its bytes too."""
         if not self.expected.same_content(out):
             return False
-        return not self.task.proven or self.expected.directory or self._has_content(end, self.expected)
+        return not self.task.proven or not _has_bytes(self.expected) or self._has_content(end, self.expected)
 
     def not_empty(self, end: End, known: Identity) -> Refused | None:
         """A directory that we made or delete holds something. (It has no content to compare but this.) Where whole
@@ -236,6 +237,11 @@ class Ends:
         """Make what happened in every folder that was looked at durable."""
         for descriptor in self._descriptors:
             self.disk.sync(descriptor)
+
+
+def _has_bytes(found: Identity) -> bool:
+    """Which file it is says all of a directory, a link or a special file: a link can not be made to lead elsewhere."""
+    return not found.directory and stat.S_IFMT(found.mode) in (0, stat.S_IFREG)
 
 
 def _first_names(folder: int, name: bytes, most: int = 4) -> list[bytes]:

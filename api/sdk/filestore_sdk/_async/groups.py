@@ -172,6 +172,20 @@ class Drift(Group):
         decided: Document = await self._change("POST", "/v1/drift/decide", body)
         return decided
 
+    async def schedules(self, mount: AnyMount) -> AsyncIterator[Document]:
+        """What happens at a mount by the clock, and how it last went."""
+        id = await self._part.mount_id(mount)
+        found: Document = await self._get(f"/v1/backend-mounts/{id}/schedules")
+        for schedule in found["schedules"]:
+            yield schedule
+
+    async def steer(self, mount: AnyMount, schedule: str, action: str, *, note: str | None = None) -> Document:
+        """`pause`, `resume` or `run` a schedule of a mount, by its id."""
+        body = {"id": schedule, "action": action, "note": note}
+        id = await self._part.mount_id(mount)
+        steered: Document = await self._change("POST", f"/v1/backend-mounts/{id}/schedules", body)
+        return steered
+
     async def reconcile(
         self, mount: AnyMount, path: paths.AnyPath = "", *, reason: str = "manual", below: bool = True
     ) -> Document:

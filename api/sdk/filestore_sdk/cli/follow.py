@@ -88,6 +88,27 @@ def decide(
     told.out.document(told.client.drift.decide(decision, found))
 
 
+def _schedule(row: rows.Row) -> str:
+    last = row["lastRun"] or {}
+    when, ended = row["nextRunAt"] or "-", last.get("outcome", "never")
+    return f"{row['id']:36} {row['kind']:8} {row['state']:9} next {when}  last {last.get('startedAt', '')} {ended}"
+
+
+@drift_app.command()
+def schedules(
+    place: Annotated[str, typer.Argument(help="mount:", autocompletion=places)],
+    pause: Annotated[str | None, typer.Option("--pause", help="the id of a schedule")] = None,
+    resume: Annotated[str | None, typer.Option("--resume", help="the id of a schedule")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="the id of a schedule")] = None,
+) -> None:
+    """What happens at a mount by the clock; pause, resume or run one."""
+    told, mount = session(), remote(place).mount
+    for action, id in (("pause", pause), ("resume", resume), ("run", run)):
+        if id is not None:
+            told.client.drift.steer(mount, id, action)
+    told.out.rows((dict(one) for one in told.client.drift.schedules(mount)), _schedule)
+
+
 @drift_app.command()
 def check(place: Annotated[str, typer.Argument(help="mount:path", autocompletion=places)]) -> None:
     """Have a place compared with the record."""

@@ -1,0 +1,1 @@
+"""What is done about access beside the commands: locks of objects, and approvals that wait."""

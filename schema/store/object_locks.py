@@ -1,0 +1,138 @@
+"""Object Lock of buckets: what was proved of it, and the versions of objects that holds have locked there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from schema.access.object_locks import DueHold, HeldObject, LockedObject, LockProof
+from schema.ids import MountId
+from schema.paths import NodePath
+from schema.sql import load
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection, DictRow
+
+SQL = load("object_locks")
+_LAST_NAME = b"\xff" * 256
+"""No file of a directory comes behind this"""
+
+Place = tuple[bytes, bytes]
+"""A directory, as it is stored, and a name in it"""
+
+
+async def proof(connection: Connection, mount: MountId, seconds: float = 0) -> tuple[LockProof | None, bool]:
+    """And whether it is older than that, or missing."""
+    row = await (await connection.execute(SQL["proof"], {"mount": mount, "seconds": seconds})).fetchone()
+    if row is None:
+        return None, True
+    return LockProof(**{name: row[name] for name in LockProof.__dataclass_fields__}), row["old"]
+
+
+async def keep_proof(connection: Connection, mount: MountId, proof: LockProof) -> None:
+    await connection.execute(SQL["keep_proof"], {"mount": mount, **asdict(proof)})
+
+
+async def doubt(connection: Connection, mount: MountId) -> None:
+    """The mount lies elsewhere now."""
+    await connection.execute(SQL["doubt"], {"mount": mount})
+
+
+async def due_mounts(connection: Connection, mounts: Sequence[MountId], seconds: float) -> list[MountId]:
+    """Of these, those in buckets where something is to be done. `seconds`: after so long a proof is old."""
+    cursor = await connection.execute(SQL["due_mounts"], {"mounts": list(mounts), "seconds": seconds})
+    return [MountId(row["id"]) for row in await cursor.fetchall()]
+
+
+async def begin(connection: Connection, hold: int) -> None:
+    await connection.execute(SQL["begin"], {"hold": hold})
+
+
+async def wake(connection: Connection, hold: int) -> None:
+    await connection.execute(SQL["wake"], {"hold": hold})
+
+
+async def due(connection: Connection, mount: MountId) -> DueHold | None:
+    row = await (await connection.execute(SQL["due"], {"mount": mount})).fetchone()
+    if row is None:
+        return None
+    after = None if row["lock_name"] is None else (bytes(row["lock_directory"]), bytes(row["lock_name"]))
+    return DueHold(
+        row["id"], MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["kind"], row["until"], bool(row["ended"]), after
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPage:
+    """`after`: the place that the next page begins behind. None: this is the last one."""
+
+    files: Sequence[HeldObject]
+    after: Place | None
+
+
+async def page(connection: Connection, hold: DueHold, limit: int) -> HeldPage:
+    """The file at its path comes first, then those below it."""
+    low = hold.path.as_directory
+    first = await _file_at(connection, hold) if hold.after is None else []
+    after = hold.after or (low, b"")
+    high = low[:-1] + b"0" if low else b"\xff" * 256
+    values = {"mount": hold.mount, "directory": after[0], "name": after[1], "high": high, "limit": limit}
+    rows = await (await connection.execute(SQL["page"], values)).fetchall()
+    files = [*first, *(_held(row) for row in rows)]
+    if len(rows) == limit:
+        return HeldPage(files, (bytes(rows[-1]["directory"]), bytes(rows[-1]["name"])))
+    behind = await (await connection.execute(SQL["behind"], values)).fetchone()
+    return HeldPage(files, None if behind is None else (bytes(behind["directory_path"]), _LAST_NAME))
+
+
+async def _file_at(connection: Connection, hold: DueHold) -> list[HeldObject]:
+    if hold.path.depth == 0:
+        return []
+    values = {"mount": hold.mount, "directory": hold.path.parent.as_directory, "name": hold.path.name}
+    rows = await (await connection.execute(SQL["file_at"], values)).fetchall()
+    return [_held(row) for row in rows]
+
+
+def _held(row: DictRow) -> HeldObject:
+    path = NodePath(bytes(row["directory"]) + bytes(row["name"]))
+    return HeldObject(path, row["etag"] or "", row["size"], row["version"] or "")
+
+
+async def note(connection: Connection, hold: DueHold, objects: Sequence[LockedObject]) -> int:
+    """How many of them were not noted yet. Before they are locked."""
+    return (await connection.execute(SQL["note"], {**_named(hold, objects), "legal": hold.legal})).rowcount
+
+
+async def locked(
+    connection: Connection, hold: DueHold, noted: int, failed: Sequence[LockedObject], after: Place | None,
+    problem: str | None, seconds: float,
+) -> None:  # fmt: skip
+    """`failed`: those that were noted and could not be locked. `after`: as in `HeldPage`. `seconds`: then all of it is looked at
+    again, for what has come since."""
+    directory, name = after or (None, None)
+    values = {
+        **_named(hold, failed), "noted": noted, "directory": directory, "name": name, "done": after is None,
+        "problem": problem, "seconds": seconds,
+    }  # fmt: skip
+    await connection.execute(SQL["locked"], values)
+
+
+async def to_unlock(connection: Connection, hold: DueHold, limit: int) -> list[tuple[LockedObject, bool]]:
+    """And whether the lock comes off: no other hold needs it."""
+    values = {"hold": hold.id, "mount": hold.mount, "limit": limit}
+    rows = await (await connection.execute(SQL["to_unlock"], values)).fetchall()
+    return [(LockedObject(row["object_key"], row["version_id"]), row["goes"]) for row in rows]
+
+
+async def unlocked(
+    connection: Connection, hold: DueHold, objects: Sequence[LockedObject], *, done: bool, problem: str | None, seconds: float
+) -> None:  # fmt: skip
+    values = {**_named(hold, objects), "done": done, "problem": problem, "seconds": seconds}
+    await connection.execute(SQL["unlocked"], values)
+
+
+def _named(hold: DueHold, objects: Sequence[LockedObject]) -> dict[str, object]:
+    return {
+        "hold": hold.id, "keys": [one.key for one in objects], "versions": [one.version for one in objects],
+    }  # fmt: skip
