@@ -26,27 +26,32 @@ SELECT p.id FROM filestore.projects p
 -- name: purge_paths
 -- A part of what a deleted project had: its tree. Nothing else writes to it any more.
 DELETE FROM filestore.project_paths t WHERE t.project_id = %(project)s AND t.ctid = ANY(ARRAY(
-       SELECT r.ctid FROM filestore.project_paths r WHERE r.project_id = %(project)s ORDER BY r.key LIMIT %(limit)s))
+       SELECT r.ctid FROM filestore.project_paths r
+        WHERE r.project_id = %(project)s ORDER BY r.key LIMIT %(limit)s))
 
 -- name: purge_changes
 -- The same of its log; its commits stay.
 DELETE FROM filestore.project_changes t WHERE t.project_id = %(project)s AND t.ctid = ANY(ARRAY(
-       SELECT r.ctid FROM filestore.project_changes r WHERE r.project_id = %(project)s ORDER BY r.revision, r.ordinal LIMIT %(limit)s))
+       SELECT r.ctid FROM filestore.project_changes r
+        WHERE r.project_id = %(project)s ORDER BY r.revision, r.ordinal LIMIT %(limit)s))
 
 -- name: purge_pages
 -- The same of its manifests.
 DELETE FROM filestore.project_pages t WHERE t.project_id = %(project)s AND t.ctid = ANY(ARRAY(
-       SELECT r.ctid FROM filestore.project_pages r WHERE r.project_id = %(project)s ORDER BY r.sha LIMIT %(limit)s))
+       SELECT r.ctid FROM filestore.project_pages r
+        WHERE r.project_id = %(project)s ORDER BY r.sha LIMIT %(limit)s))
 
 -- name: purge_conflicts
 -- The same of its inbox.
 DELETE FROM filestore.project_conflicts t WHERE t.project_id = %(project)s AND t.ctid = ANY(ARRAY(
-       SELECT r.ctid FROM filestore.project_conflicts r WHERE r.project_id = %(project)s ORDER BY r.state, r.id LIMIT %(limit)s))
+       SELECT r.ctid FROM filestore.project_conflicts r
+        WHERE r.project_id = %(project)s ORDER BY r.state, r.id LIMIT %(limit)s))
 
 -- name: purge_objects
 -- The same of its contents, whose copies are gone.
 DELETE FROM filestore.project_objects t WHERE t.project_id = %(project)s AND t.ctid = ANY(ARRAY(
-       SELECT r.ctid FROM filestore.project_objects r WHERE r.project_id = %(project)s ORDER BY r.sha LIMIT %(limit)s))
+       SELECT r.ctid FROM filestore.project_objects r
+        WHERE r.project_id = %(project)s ORDER BY r.sha LIMIT %(limit)s))
 
 -- name: purged
 -- Nothing is left of it but its history.

@@ -19,29 +19,29 @@ THAWED_DAYS = 3
 _CLASSES = ("GLACIER", "DEEP_ARCHIVE")
 
 
-class ArchiveState(StrEnum):
+class Thawing(StrEnum):
     READABLE = "readable"
     FROZEN = "frozen"
     """It lies in an archive class"""
-    THAWING = "thawing"
+    ASKED = "asked"
     """It was asked for, and comes in minutes to days"""
 
 
-def archived_of(headers: Mapping[str, str]) -> ArchiveState:
+def archived_of(headers: Mapping[str, str]) -> Thawing:
     """As the head of an object tells."""
     asleep = headers.get("x-amz-storage-class") in _CLASSES or "x-amz-archive-status" in headers
     restore = headers.get("x-amz-restore", "")
     if not asleep or 'ongoing-request="false"' in restore:
-        return ArchiveState.READABLE
-    return ArchiveState.THAWING if restore else ArchiveState.FROZEN
+        return Thawing.READABLE
+    return Thawing.ASKED if restore else Thawing.FROZEN
 
 
 def thaw(wire: Wire, key: str) -> bool:
     """Whether it can be read now; one that is frozen is asked for. Raises Missing."""
     state = archived_of(wire.ask("HEAD", key).headers)
-    if state is ArchiveState.FROZEN:
+    if state is Thawing.FROZEN:
         _restore(wire, key)
-    return state is ArchiveState.READABLE
+    return state is Thawing.READABLE
 
 
 def _restore(wire: Wire, key: str) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from activities.executors.base import ColdFile
-from activities.executors.s3.archived import ArchiveState, archived_of
+from activities.executors.s3.archived import Thawing, archived_of
 from activities.sync.sweeps import strays
 from schema.sync.cold_packs import ColdPlace, index_of, laid_out, member_key, place_of
 
@@ -35,16 +35,16 @@ def test_a_pack_is_no_stray_while_something_in_it_has_a_row() -> None:
 @pytest.mark.parametrize(
     ("headers", "state"),
     [
-        ({}, ArchiveState.READABLE),
-        ({"x-amz-storage-class": "STANDARD_IA"}, ArchiveState.READABLE),
-        ({"x-amz-storage-class": "GLACIER"}, ArchiveState.FROZEN),
-        ({"x-amz-storage-class": "INTELLIGENT_TIERING", "x-amz-archive-status": "ARCHIVE_ACCESS"}, ArchiveState.FROZEN),
-        ({"x-amz-storage-class": "DEEP_ARCHIVE", "x-amz-restore": 'ongoing-request="true"'}, ArchiveState.THAWING),
+        ({}, Thawing.READABLE),
+        ({"x-amz-storage-class": "STANDARD_IA"}, Thawing.READABLE),
+        ({"x-amz-storage-class": "GLACIER"}, Thawing.FROZEN),
+        ({"x-amz-storage-class": "INTELLIGENT_TIERING", "x-amz-archive-status": "ARCHIVE_ACCESS"}, Thawing.FROZEN),
+        ({"x-amz-storage-class": "DEEP_ARCHIVE", "x-amz-restore": 'ongoing-request="true"'}, Thawing.ASKED),
         (
             {"x-amz-storage-class": "GLACIER", "x-amz-restore": 'ongoing-request="false", expiry-date="Fri, 21 Dec"'},
-            ArchiveState.READABLE,
+            Thawing.READABLE,
         ),
     ],
 )
-def test_the_head_of_an_object_says_whether_it_can_be_read(headers: dict[str, str], state: ArchiveState) -> None:
+def test_the_head_of_an_object_says_whether_it_can_be_read(headers: dict[str, str], state: Thawing) -> None:
     assert archived_of(headers) is state
