@@ -110,6 +110,8 @@ class Settings(BaseSettings):
     """YAML or JSON file of issuers whose tokens (OpenID Connect) are taken, and what they are worth"""
     tenant_requests_per_second: float | None = Field(None, gt=0)
     """Of all tokens of a tenant together, to one API process, where the tenant has no rate of its own. None: no limit."""
+    metrics: bool = True
+    """Whether an API process answers /metrics; the worker and the consumers answer at ports of their own."""
     metrics_token: str | None = Field(None, min_length=1)
     """What a scraper has to send as Bearer to read /metrics. None: it is open, like health."""
     events_channel: str = "apphub:filestore"

@@ -241,6 +241,9 @@ class ScanPage:
     """The directories whose listing ended with this page. An object store has none: what a whole scan of it did not tell
     has to be asked for by its key."""
     unseen: Sequence[Unseen] = ()
+    share: float | None = None
+    """How much of the tree has been told by now, as far as its directories say: what lies in one directory counts as much as what
+    lies in the one beside it. None: the storage has no directories to tell it by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,6 +429,15 @@ class Rooted(Protocol):
 
     def root_identity(self) -> Identity:
         """Which directory it is."""
+        ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """The storage may know how many names it holds."""
+
+    def names(self) -> int | None:
+        """About so many. None: it holds other things too, or does not count them."""
         ...
 
 

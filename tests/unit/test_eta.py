@@ -47,6 +47,28 @@ def test_it_is_what_is_left_at_the_pace_so_far(
 def test_a_scan_is_measured_by_what_the_record_had_already(
     cursor: dict[str, Any] | None, done: int, there: int, expected: float | None
 ) -> None:
-    """And where it had nothing, nobody knows."""
+    """And where it had nothing, a bucket says nothing of how much there is."""
     told = row(kind="import", plan_cursor=cursor, done=done, expected=there, seconds=10.0)
     assert eta(told, S.RUNNING) == expected
+
+
+@pytest.mark.parametrize(("cursor", "done", "there", "expected"), [
+    ({"share": 0.25}, 500, 501, 30.0),
+    ({"share": 0.25, "names": 2000}, 500, 501, 30.0),
+    ({"share": 0.5, "names": 400}, 500, 501, 10.0),
+    ({"share": 0.25, "known": 300}, 0, 900, 20.0),
+    ({"share": 0.25, "known": 2}, 500, 502, 30.0),
+    ({"share": 0.0}, 500, 501, None),
+    ({"share": 1.0, "scanned": True}, 500, 501, None),
+])  # fmt: skip
+def test_a_first_scan_is_measured_by_the_names_of_the_file_system_or_by_the_directories_behind_it(
+    cursor: dict[str, Any], done: int, there: int, expected: float | None
+) -> None:
+    told = row(kind="import", plan_cursor=cursor, done=done, expected=there, seconds=10.0)
+    assert eta(told, S.RUNNING) == expected
+
+
+def test_a_plan_counts_what_it_goes_through_before_it_begins() -> None:
+    told = row(kind="purge", plan_cursor={"looked": 100, "expected": 400})
+    assert eta(told, S.PLANNING) == 30.0
+    assert eta(told | {"plan_cursor": {"looked": 500, "expected": 400}}, S.PLANNING) == 0.0
