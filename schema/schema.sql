@@ -1903,7 +1903,7 @@ CREATE TABLE filestore.projects (
     mount_id            bigint NOT NULL REFERENCES filestore.backend_mounts,     -- where it is cold
     description         text,
     state               text NOT NULL DEFAULT 'active'
-                        CHECK (state IN ('active', 'deactivating', 'inactive', 'reactivating', 'deleted')),
+                        CHECK (state IN ('active', 'flushing', 'deactivating', 'inactive', 'reactivating', 'deleted')),
     conflict_rule       text NOT NULL DEFAULT 'last' CHECK (conflict_rule IN ('last', 'keep_both', 'refuse')),
     promotion           text NOT NULL DEFAULT 'fast' CHECK (promotion IN ('fast', 'strict')),
     keep_days           double precision NOT NULL DEFAULT 30 CHECK (keep_days >= 0),
@@ -1916,6 +1916,10 @@ CREATE TABLE filestore.projects (
     principal           text NOT NULL,
     created_at          timestamptz NOT NULL DEFAULT now(),
     updated_at          timestamptz NOT NULL DEFAULT now(),
+    purged_at           timestamptz,                                             -- nothing of it is left but its history
+    hot_max_bytes       bigint CHECK (hot_max_bytes >= 0),                       -- NULL: nothing is evicted for its space
+    decide_after_seconds double precision CHECK (decide_after_seconds >= 0),     -- NULL: conflicts wait for a decision
+    decide_as           text NOT NULL DEFAULT 'winner' CHECK (decide_as IN ('winner', 'loser', 'both')),
     CHECK (published <= revision)
 );
 CREATE UNIQUE INDEX projects_name ON filestore.projects (tenant, name) WHERE state <> 'deleted';
@@ -1942,6 +1946,8 @@ CREATE TABLE filestore.project_objects (
     CHECK (tier NOT IN ('hot_cold', 'evicting', 'cold', 'restoring', 'rehydrating') OR cold_key IS NOT NULL)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX project_objects_tier ON filestore.project_objects (project_id, tier, last_access);
+CREATE INDEX project_objects_packs ON filestore.project_objects (project_id, regexp_replace(cold_key, '#[0-9]+$', ''))
+ WHERE cold_key ~ '#[0-9]+$';
 
 -- The tree as it is now. `key`: a path may be longer than an entry of an index.
 CREATE TABLE filestore.project_paths (
@@ -1966,6 +1972,7 @@ CREATE TABLE filestore.project_pages (
     sha        bytea NOT NULL CHECK (octet_length(sha) = 32),
     body       bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
+    revision   bigint NOT NULL DEFAULT 0,                                        -- the last commit that wrote it
     PRIMARY KEY (project_id, sha)
 );
 
@@ -2056,7 +2063,7 @@ CREATE TABLE filestore.project_jobs (
     id          uuid PRIMARY KEY,
     project_id  bigint NOT NULL REFERENCES filestore.projects,
     kind        text NOT NULL CHECK (kind IN ('archive', 'evict', 'promote', 'deactivate', 'reactivate', 'repair', 'gc', 'delete')),
-    state       text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'succeeded', 'failed')),
+    state       text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'succeeded', 'failed', 'cancelled')),
     phase       text NOT NULL DEFAULT 'begun',
     items_total bigint NOT NULL DEFAULT 0,
     items_done  bigint NOT NULL DEFAULT 0,
@@ -2066,7 +2073,8 @@ CREATE TABLE filestore.project_jobs (
     problem     text,
     principal   text NOT NULL,
     started_at  timestamptz NOT NULL DEFAULT now(),
-    ended_at    timestamptz
+    ended_at    timestamptz,
+    cancel_asked_at timestamptz
 );
 CREATE INDEX project_jobs_of ON filestore.project_jobs (project_id, started_at DESC, id DESC);
 CREATE UNIQUE INDEX project_jobs_running ON filestore.project_jobs (project_id, kind) WHERE state = 'running';

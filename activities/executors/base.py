@@ -579,6 +579,14 @@ class UploadBounds(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ColdFile:
+    """What lies under a key. `age`: seconds, by the store's clock and ours."""
+
+    key: str
+    age: float
+
+
 class ColdCopies(Protocol):
     """Contents of projects beside the files of a mount, below our own folder. All of it blocks."""
 
@@ -590,15 +598,21 @@ class ColdCopies(Protocol):
         """Looked at now: by the checksum that the store keeps of it, or by reading it."""
         ...
 
-    def read(self, key: str) -> Iterator[bytes]:
-        """Raises FileNotFoundError."""
+    def read(self, key: str, start: int = 0, size: int | None = None) -> Iterator[bytes]:
+        """All of it, or so many bytes from `start` on. Raises FileNotFoundError."""
+        ...
+
+    def thaw(self, key: str) -> bool:
+        """Whether it can be read now. One that lies in an archive class is asked for, once, and can be read in hours."""
         ...
 
     def delete(self, key: str) -> None:
         """Harmless where there is none."""
         ...
 
-    def keys(self, prefix: str) -> Iterator[str]: ...
+    def keys(self, prefix: str) -> Iterator[ColdFile]:
+        """All that lies there, also what a process that died has left half written."""
+        ...
 
 
 @runtime_checkable
