@@ -7,6 +7,12 @@ from urllib.parse import urlsplit
 from schema.access.locations import is_allowed, stands_for
 from schema.errors import InvalidRequest
 
+_NOT_OPEN = [
+    ipaddress.ip_network(one)
+    for one in ("fec0::/10", "64:ff9b:1::/48", "3fff::/20", "5f00::/16", "192.0.0.0/24", "192.88.99.0/24")
+]
+"""Sites, translators and documentation that the standard library takes for the open internet"""
+
 
 def check_url(url: str, allowed: Sequence[str]) -> None:
     """Raises InvalidRequest. `allowed`: networks and hosts that the operator allows, also without TLS."""
@@ -33,7 +39,8 @@ def refused_address(text: str, allowed: Sequence[str]) -> str | None:
     """Why nothing is sent to this address; None: it may be. Only addresses of the open internet, and what is allowed."""
     address = ipaddress.ip_address(text.partition("%")[0])
     inner = stands_for(address)
-    if is_allowed(address, allowed) or (inner.is_global and not inner.is_multicast):
+    closed = inner.is_multicast or any(inner in network for network in _NOT_OPEN if network.version == inner.version)
+    if is_allowed(address, allowed) or (inner.is_global and not closed):
         return None
     return f"leads to {text}, which is no address of the open internet. Have the operator allow it with FILESTORE_WEBHOOKS_ALLOWED."
 

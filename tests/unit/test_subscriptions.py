@@ -49,7 +49,8 @@ def test_what_follows_from_an_attempt(
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "0.0.0.0", "224.0.0.1",
-     "100.64.0.1", "2002:0a00:0001::", "64:ff9b::10.0.0.1"],
+     "100.64.0.1", "2002:0a00:0001::", "64:ff9b::10.0.0.1", "fec0::1", "64:ff9b:1::a00:1", "::ffff:0:10.0.0.1", "192.0.0.8",
+     "3fff::1"],
 )  # fmt: skip
 def test_addresses_inside_are_refused_unless_they_are_allowed(address: str) -> None:
     assert refused_address(address, []) is not None
