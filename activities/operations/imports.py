@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, suppress
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -194,7 +194,7 @@ class ImportTree:
 
     async def _close(self, turn: ImportTurn, items: list[ImportItem]) -> None:
         """All is seen."""
-        cursor = {**counted(turn.cursor), "scanned": True}
+        cursor = {**counted(turn.cursor), "scanned": True, "scanned_at": time()}
         async with self._pool.connection() as connection, connection.transaction():
             operation = await lock_turn(connection, turn)
             states = await store.put_items(connection, operation.id, items, again=True)

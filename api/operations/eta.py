@@ -38,7 +38,7 @@ def _scanning(row: Mapping[str, Any]) -> float | None:
     met = known + row["done"]
     had = (row["expected"] or 0) - row["done"]
     if cursor.get("scanned"):
-        return None
+        return _hashing(row, cursor)
     if names > met:
         return _rest(met, names - met, row["seconds"])
     if had > max(1, known) or (had > 1 and share is None):
@@ -46,5 +46,14 @@ def _scanning(row: Mapping[str, Any]) -> float | None:
     return _rest(share, 1 - share, row["seconds"]) if share else None
 
 
+def _hashing(row: Mapping[str, Any], cursor: Mapping[str, Any]) -> float | None:
+    """After the scan the contents are read that it recorded, where hashes are wanted at once: by their bytes."""
+    if "scanned_at" not in cursor or row["started_at"] is None:
+        return None
+    seconds = row["started_at"].timestamp() + row["seconds"] - cursor["scanned_at"]
+    hashed = cursor.get("hashed_bytes", 0)
+    return _rest(hashed, max(0, row["bytes"] - hashed), seconds)
+
+
 def _rest(through: float, left: float, seconds: float | None) -> float | None:
-    return left * seconds / through if through and seconds else None
+    return left * seconds / through if through and seconds and seconds > 0 else None

@@ -1,5 +1,6 @@
 """How long an operation still takes: at the pace that it had, where something says how much is left."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ S = OperationState
 def row(**values: Any) -> dict[str, Any]:
     told: dict[str, Any] = {
         "kind": "copy", "items": 100, "done": 0, "failed": 0, "skipped": 0, "reversed": 0, "seconds": None, "undoes": None,
-        "plan_cursor": None, "planning_seconds": 10.0, "expected": None,
+        "plan_cursor": None, "planning_seconds": 10.0, "expected": None, "started_at": None,
     }  # fmt: skip
     return told | values
 
@@ -66,6 +67,21 @@ def test_a_first_scan_is_measured_by_the_names_of_the_file_system_or_by_the_dire
 ) -> None:
     told = row(kind="import", plan_cursor=cursor, done=done, expected=there, seconds=10.0)
     assert eta(told, S.RUNNING) == expected
+
+
+@pytest.mark.parametrize(("cursor", "expected"), [
+    ({"hashed_bytes": 100}, 12.0),
+    ({"hashed_bytes": 500}, 0.0),
+    ({}, None),
+    ({"hashed_bytes": 100, "scanned_at": None}, None),
+])  # fmt: skip
+def test_after_the_scan_it_is_the_bytes_that_are_still_to_be_read(
+    cursor: dict[str, Any], expected: float | None
+) -> None:
+    began = datetime(2026, 11, 29, tzinfo=UTC)
+    scanned = {"scanned": True, "scanned_at": began.timestamp() + 6.0} | cursor
+    told = row(kind="import", plan_cursor={k: v for k, v in scanned.items() if v is not None}, seconds=10.0, bytes=400)
+    assert eta(told | {"started_at": began}, S.RUNNING) == expected
 
 
 def test_a_plan_counts_what_it_goes_through_before_it_begins() -> None:
