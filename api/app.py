@@ -47,6 +47,7 @@ from api.mounts.known import KnownMounts
 from api.nodes import diff, past, trash
 from api.nodes import routes as nodes
 from api.nodes import versions as snapshots
+from api.nodes.known import KnownPlaces
 from api.notifications import routes as notifications
 from api.observe import health
 from api.observe.metrics import routes as metrics
@@ -165,12 +166,13 @@ def create_app(services: Services, counts: Counts | None = None) -> FastAPI:
     )  # fmt: skip
     app.state.feed, app.state.turns, app.state.counts = feed, Turns(), counts
     app.state.link_passwords = LinkPasswords()
+    app.state.directory_places = KnownPlaces()
     app.state.audited = AuditedReads(services.pool, settings.audit_reads)
     app.state.readers = Readers(settings)
     app.state.downloads = Downloads(services.pool, services.announce)
     app.state.metrics = metrics.Sources(counts, Looks(services.pool, services.vitals), lambda: feed.followers)
     for module in ROUTERS:
-        if module is docs and not settings.docs:
+        if (module is docs and not settings.docs) or (module is metrics and not settings.metrics):
             continue
         app.router.routes.extend(module.router.routes)  # flat: each request looks through them
     errors.install(app)

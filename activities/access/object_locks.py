@@ -58,7 +58,7 @@ class ObjectLockKeeper:
                     return LockTurn(True, done)
                 done += await (self._unlock(locks, hold) if hold.ended else self._lock(locks, hold))
                 current().done(PAGE, 0)
-        except FilestoreError as error:
+        except (FilestoreError, OSError) as error:
             activity.logger.warning("object locks of mount %s wait: %s", mount, error)
             return LockTurn(True, done)
         return LockTurn(False, done)
@@ -100,9 +100,9 @@ class ObjectLockKeeper:
             there = await store.to_unlock(connection, hold, PAGE)
         failed = await self._each(hold, [one for one, goes in there if goes], locks.unlock)
         gone = [one for one, _ in there if one not in failed]
-        done = len(there) < PAGE and not failed
+        last = there[-1][0] if len(there) == PAGE else None
         async with self._pool.connection() as connection:
-            await store.unlocked(connection, hold, gone, done=done, problem=_problem(failed), seconds=self._seconds)
+            await store.unlocked(connection, hold, gone, last, _problem(failed), self._seconds)
         return len(gone)
 
     async def _each(
@@ -113,7 +113,7 @@ class ObjectLockKeeper:
         async def one_of(one: LockedObject) -> str | None:
             try:
                 await self._threads.run(hold.mount, work, one)
-            except PermissionError as error:
+            except OSError as error:  # refused, or an answer that no store should give: the other objects go on
                 return str(error)
             return None
 

@@ -122,7 +122,8 @@ async def remove(front: Front, principal: Principal, id: MountId, act: WriteAct,
             )
         if await holds.on_mount(connection, id):
             raise ContentHeld(
-                "Something on the mount is held, or locks of a hold that ended are still taken off. "
+                "Something on the mount is held, or locks of a hold that ended are still taken off, while the mount is "
+                "active. "
                 "GET /v1/holds?ended=true lists it.",
                 backendMountId=id,
             )

@@ -1,6 +1,9 @@
 """Nodes: GET one, by id or by path; GET lists."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import orjson
 from fastapi import APIRouter, Request
@@ -15,6 +18,7 @@ from api.http.ids import read_id
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.nodes import cursors, past
+from api.nodes.known import KnownPlaces
 from api.nodes.queries import (
     ChildrenQuery,
     Filters,
@@ -35,6 +39,9 @@ from schema.paths import ROOT, NodePath
 from schema.principals import Principal, authorise, readable
 from schema.store import nodes
 from schema.store.nodes import EVERYTHING, LIVING, Matching, PageEnd, Rolled
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
 
 router = APIRouter(route_class=Plain, tags=["nodes"])
 
@@ -148,7 +155,7 @@ async def children(request: Request) -> Response:
         return Response(orjson.dumps({"data": page}), media_type=JSON)
     conditions = _list("children", directory, b"", query)
     after = _after(query, conditions, len(NodeKind))
-    found = await _children(front_of(request), principal, directory, query, after)
+    found = await _children(request, principal, directory, query, after)
     if found is None or not readable(principal, found.parent.mount, found.parent.path):
         raise NodeNotFound()
     if found.kind != "directory":
@@ -161,22 +168,30 @@ async def children(request: Request) -> Response:
 
 
 async def _children(
-    front: Front, principal: Principal, directory: NodeId, query: ChildrenQuery, after: PageEnd | None
+    request: Request, principal: Principal, directory: NodeId, query: ChildrenQuery, after: PageEnd | None
 ) -> nodes.Children | None:
-    """Where the directory lies is looked up first for those only who may not read all there is."""
-    matching, path = _matching(query), ROOT
-    if principal.access.narrowed:
-        async with front.services.pool.connection() as connection:
-            found = await nodes.place_of(connection, directory, principal.tenant)
-        if found is None:
-            return None
-        matching, path = _matching(query, principal, *found), found[1]
-    return await front.reads.run(
-        lambda connection: nodes.children(
+    """Where the directory lies says what of it may be read. It is read for where it lay when it was last looked at, and once more
+    where that has changed: so grants cost no question of their own."""
+    front, known = front_of(request), cast(KnownPlaces, request.app.state.directory_places)
+    place = known.of(directory) if principal.access.narrowed else None
+    matching, path = (_asked(query), ROOT) if place is None else (_matching(query, principal, *place), place[1])
+
+    async def read(connection: Connection) -> nodes.Children | None:
+        return await nodes.children(
             connection, directory, principal.tenant, limit=query.limit, offset=query.offset, after=after,
             matching=matching, path=path,
-        )
-    )  # fmt: skip
+        )  # fmt: skip
+
+    while True:
+        found = await front.reads.run(read)
+        if found is None or not principal.access.narrowed:
+            return found
+        place = found.parent.mount, found.parent.path
+        known.keep(directory, place)
+        wanted = _matching(query, principal, *place)
+        if wanted == matching and (matching.readable is None or path == place[1]):
+            return found
+        matching, path = wanted, place[1]
 
 
 def _matching(

@@ -67,8 +67,8 @@ class LockedObject:
 
 @dataclass(frozen=True, slots=True)
 class DueHold:
-    """A hold whose locks are not what they should be. `ended`: its locks go. `after`: the file, by directory and name, that the
-    next page begins behind."""
+    """A hold whose locks are not what they should be. `ended`: its locks go. `after`: what the next page begins behind: a file by
+    directory and name, of an ended one an object by key and version."""
 
     id: int
     mount: MountId

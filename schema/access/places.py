@@ -48,6 +48,14 @@ class Reach:
         low, high = path.as_directory, path.raw + b"0" if path.raw else b"\xff" * 300
         return Reach(self.bounds[bisect_left(self.bounds, low) : bisect_left(self.bounds, high)], globs, self._by_start)
 
+    def children(self, directory: NodePath) -> tuple[bool, list[bytes]]:
+        """Of what lies in a directory itself, but for globs: whether all of it is held; otherwise which names are."""
+        bounds, above = self.below(directory).bounds, len(directory.as_directory)
+        if list(bounds) == [b""]:
+            return True, []
+        names = [low[above:-1] for low in bounds[::2]]
+        return False, [name for name in names if b"/" not in name]
+
     @property
     def expression(self) -> str | None:
         """Of all globs together, for Postgres."""
@@ -111,6 +119,14 @@ class Places:
             "all_readable": self.whole,
             "allowed": list(self.allowed.bounds), "allowed_glob": self.allowed.expression,
             "denied": list(self.denied.bounds), "denied_glob": self.denied.expression,
+        }  # fmt: skip
+
+    def names_in(self, directory: NodePath) -> dict[str, Any]:
+        """Those of the query that selects what is readable of what lies in a directory itself: it goes by name."""
+        allowed, denied = self.allowed.children(directory), self.denied.children(directory)
+        return {
+            "all_allowed": allowed[0], "allowed_names": b"/".join(allowed[1]), "allowed_glob": self.allowed.expression,
+            "all_denied": denied[0], "denied_names": b"/".join(denied[1]), "denied_glob": self.denied.expression,
         }  # fmt: skip
 
 

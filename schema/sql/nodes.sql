@@ -40,14 +40,6 @@ WITH RECURSIVE walk AS (
 )
 SELECT d.id, d.mount_id, d.path, d.document_text AS document FROM latest JOIN filestore.node_documents d ON d.id = latest.id
 
--- name: place
--- Where a node lies, and no more of it.
-SELECT n.mount_id, CASE WHEN n.depth = 0 THEN ''::bytea ELSE p.directory_path || n.name END AS path
-  FROM filestore.nodes n
-  JOIN filestore.backend_mounts m ON m.id = n.mount_id AND m.removed_at IS NULL
-  LEFT JOIN filestore.nodes p ON p.id = n.parent_id
- WHERE n.id = %(id)s AND n.tenant = %(tenant)s
-
 -- name: children
 -- A directory and one page of its living children by kind and name. It runs most often: no conditions, one row. `last_` is
 -- where the page ends.
@@ -57,6 +49,29 @@ WITH page AS MATERIALIZED (
 )
 SELECT p.mount_id, p.path, p.kind::text AS kind, p.document_text AS parent,
        (SELECT count(*) FROM filestore.nodes c WHERE c.parent_id = %(id)s AND c.state <> 'deleted') AS total,
+       (SELECT string_agg(d.document_text, ',' ORDER BY k.kind, k.name)
+          FROM page k JOIN filestore.node_documents d ON d.id = k.id) AS items,
+       l.kind::text AS last_rank, l.name AS last_key, l.id AS last_id
+  FROM filestore.node_documents p
+  LEFT JOIN (SELECT * FROM page ORDER BY kind DESC, name DESC LIMIT 1) l ON true
+ WHERE p.id = %(id)s AND p.tenant = %(tenant)s
+
+-- name: readable_children
+-- The same of those that grants let be read: all, or some by name, and what fits a glob, but for those that are denied. Names are
+-- looked up in a hash, however many grants there are; they come as one text, with a '/' between them.
+WITH found AS MATERIALIZED (
+    SELECT c.id, c.kind, c.name FROM filestore.nodes c
+     WHERE c.parent_id = %(id)s AND c.state <> 'deleted'
+       AND (%(all_allowed)s OR c.name IN (
+                SELECT convert_to(t, 'LATIN1') FROM string_to_table(convert_from(%(allowed_names)s::bytea, 'LATIN1'), '/') t)
+            OR coalesce(convert_from(%(directory)s::bytea || c.name, 'LATIN1') ~ %(allowed_glob)s, false))
+       AND NOT (%(all_denied)s OR c.name IN (
+                SELECT convert_to(t, 'LATIN1') FROM string_to_table(convert_from(%(denied_names)s::bytea, 'LATIN1'), '/') t)
+                OR coalesce(convert_from(%(directory)s::bytea || c.name, 'LATIN1') ~ %(denied_glob)s, false))
+), page AS MATERIALIZED (
+    SELECT * FROM found ORDER BY kind, name LIMIT %(limit)s OFFSET %(offset)s
+)
+SELECT p.mount_id, p.path, p.kind::text AS kind, p.document_text AS parent, (SELECT count(*) FROM found) AS total,
        (SELECT string_agg(d.document_text, ',' ORDER BY k.kind, k.name)
           FROM page k JOIN filestore.node_documents d ON d.id = k.id) AS items,
        l.kind::text AS last_rank, l.name AS last_key, l.id AS last_id

@@ -37,7 +37,7 @@ UPDATE filestore.holds SET lock_due = now() WHERE id = %(hold)s AND lock_state I
 
 -- name: due
 -- The hold of a mount whose locks are due first.
-SELECT h.id, h.mount_id, h.path, h.kind, h.until, h.lock_directory, h.lock_name,
+SELECT h.id, h.mount_id, h.path, h.kind, h.until, h.lock_directory, h.lock_name, h.lock_state,
        h.released_at IS NOT NULL OR h.until <= now() AS ended
   FROM filestore.holds h WHERE h.mount_id = %(mount)s AND h.lock_due <= now() ORDER BY h.lock_due LIMIT 1
 
@@ -91,23 +91,27 @@ UPDATE filestore.holds h
  WHERE h.id = %(hold)s AND h.released_at IS NULL
 
 -- name: to_unlock
--- Versions that an ended hold has locked, and whether another hold keeps the legal hold on each.
+-- The next versions that an ended hold has locked, and whether another hold keeps the legal hold on each.
 SELECT o.object_key, o.version_id, o.legal AND NOT EXISTS (
            SELECT FROM filestore.object_locks x JOIN filestore.holds h ON h.id = x.hold_id
             WHERE x.object_key = o.object_key AND x.version_id = o.version_id AND x.legal AND x.hold_id <> o.hold_id
               AND h.mount_id = %(mount)s AND h.released_at IS NULL AND (h.until IS NULL OR h.until > now())) AS goes
-  FROM filestore.object_locks o WHERE o.hold_id = %(hold)s
+  FROM filestore.object_locks o
+ WHERE o.hold_id = %(hold)s AND (o.object_key, o.version_id) > (%(after_key)s::text, %(after_version)s::text)
  ORDER BY o.object_key, o.version_id LIMIT %(limit)s
 
--- name: unlocked
+-- name: drop
 -- These are not locked for it any more.
-WITH gone AS (
-    DELETE FROM filestore.object_locks o USING unnest(%(keys)s::text[], %(versions)s::text[]) AS u(key, version)
-     WHERE o.hold_id = %(hold)s AND o.object_key = u.key AND o.version_id = u.version RETURNING 1
-)
+DELETE FROM filestore.object_locks o USING unnest(%(keys)s::text[], %(versions)s::text[]) AS u(key, version)
+ WHERE o.hold_id = %(hold)s AND o.object_key = u.key AND o.version_id = u.version
+
+-- name: unlocked
+-- So many are off, and the next page begins behind this version. At the end: what the store has refused is tried again later.
 UPDATE filestore.holds h
-   SET lock_state = CASE WHEN %(done)s THEN 'unlocked' ELSE 'unlocking' END, lock_problem = %(problem)s,
-       lock_due = CASE WHEN %(done)s THEN NULL
-                       WHEN %(problem)s::text IS NOT NULL THEN now() + make_interval(secs => %(seconds)s) ELSE now() END,
-       locked_objects = h.locked_objects - (SELECT count(*) FROM gone)
+   SET locked_objects = h.locked_objects - %(gone)s, lock_directory = %(directory)s, lock_name = %(name)s,
+       lock_problem = CASE WHEN h.lock_state <> 'unlocking' OR h.lock_name IS NULL THEN %(problem)s
+                           ELSE coalesce(%(problem)s, h.lock_problem) END,
+       lock_state = CASE WHEN %(at_end)s AND NOT l.waits THEN 'unlocked' ELSE 'unlocking' END,
+       lock_due = CASE WHEN NOT %(at_end)s THEN now() WHEN l.waits THEN now() + make_interval(secs => %(seconds)s) END
+  FROM (SELECT EXISTS (SELECT FROM filestore.object_locks o WHERE o.hold_id = %(hold)s) AS waits) l
  WHERE h.id = %(hold)s

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -156,12 +156,6 @@ async def by_id(connection: Connection, node: NodeId, tenant: str) -> FoundNode 
     return _found(await cursor.fetchone())
 
 
-async def place_of(connection: Connection, id: NodeId, tenant: str) -> tuple[MountId, NodePath] | None:
-    """Where a node lies, whatever else it is: much less to ask than all of it."""
-    row = await (await connection.execute(SQL["place"], {"id": id, "tenant": tenant})).fetchone()
-    return None if row is None else (MountId(row["mount_id"]), NodePath(bytes(row["path"])))
-
-
 async def by_path(connection: Connection, mount: MountId, path: NodePath, tenant: str) -> FoundNode | None:
     """The living node at this path; where there is none, the one that was deleted last."""
     values: dict[str, Any] = {"mount": mount, "tenant": tenant, "parent": path.parent.as_directory, "name": path.name}
@@ -197,6 +191,8 @@ async def children(
     values = {"id": directory, "tenant": tenant, "limit": limit, "offset": offset, "directory": path.as_directory}
     if matching == EVERYTHING and after is None:
         cursor = await connection.execute(SQL["children"], values)
+    elif matching.readable is not None and after is None and replace(matching, readable=None) == EVERYTHING:
+        cursor = await connection.execute(SQL["readable_children"], values | matching.readable.names_in(path))
     else:
         # Planned with these very values: most conditions vanish. One plan for all of them would keep every one.
         rank = None if after is None else _KINDS[after.rank]

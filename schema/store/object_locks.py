@@ -57,9 +57,11 @@ async def due(connection: Connection, mount: MountId) -> DueHold | None:
     row = await (await connection.execute(SQL["due"], {"mount": mount})).fetchone()
     if row is None:
         return None
-    after = None if row["lock_name"] is None else (bytes(row["lock_directory"]), bytes(row["lock_name"]))
+    ended = bool(row["ended"])
+    directory, name, goes_on = row["lock_directory"], row["lock_name"], (row["lock_state"] == "unlocking") == ended
+    after = (bytes(directory), bytes(name)) if goes_on and directory is not None and name is not None else None
     return DueHold(
-        row["id"], MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["kind"], row["until"], bool(row["ended"]), after
+        row["id"], MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["kind"], row["until"], ended, after
     )  # fmt: skip
 
 
@@ -120,16 +122,25 @@ async def locked(
 
 async def to_unlock(connection: Connection, hold: DueHold, limit: int) -> list[tuple[LockedObject, bool]]:
     """And whether the lock comes off: no other hold needs it."""
-    values = {"hold": hold.id, "mount": hold.mount, "limit": limit}
+    key, version = (part.decode() for part in hold.after or (b"", b""))
+    values = {"hold": hold.id, "mount": hold.mount, "after_key": key, "after_version": version, "limit": limit}
     rows = await (await connection.execute(SQL["to_unlock"], values)).fetchall()
     return [(LockedObject(row["object_key"], row["version_id"]), row["goes"]) for row in rows]
 
 
 async def unlocked(
-    connection: Connection, hold: DueHold, objects: Sequence[LockedObject], *, done: bool, problem: str | None, seconds: float
+    connection: Connection, hold: DueHold, gone: Sequence[LockedObject], last: LockedObject | None, problem: str | None,
+    seconds: float,
 ) -> None:  # fmt: skip
-    values = {**_named(hold, objects), "done": done, "problem": problem, "seconds": seconds}
-    await connection.execute(SQL["unlocked"], values)
+    """`last`: the version that the next page begins behind. None: this was the end; what is left is tried again in `seconds`."""
+    after = (None, None) if last is None else (last.key.encode(), last.version.encode())
+    async with connection.transaction():
+        dropped = (await connection.execute(SQL["drop"], _named(hold, gone))).rowcount
+        values = {
+            "hold": hold.id, "gone": dropped, "directory": after[0], "name": after[1], "at_end": last is None, "problem": problem,
+            "seconds": seconds,
+        }  # fmt: skip
+        await connection.execute(SQL["unlocked"], values)
 
 
 def _named(hold: DueHold, objects: Sequence[LockedObject]) -> dict[str, object]:

@@ -13,7 +13,7 @@ import pytest
 
 from api.commands import fingerprint as sealing
 from api.commands.fingerprint import fingerprint, spelled
-from api.http.fields import METADATA_MAX
+from api.http.fields import DEPTH_MAX, METADATA_MAX
 from schema.commands.command import Command, CommandKind, Status
 from schema.ids import CommandId, MountId, NodeId
 from tests.api.conftest import FrontOfTest, Tree, make_tree, succeeded
@@ -41,6 +41,30 @@ async def test_a_directory(front: FrontOfTest, client: httpx2.AsyncClient, tree:
     assert request.key is None and request.tenant == "main" and request.token_id > 0
     assert submission.content is None and submission.written is None and submission.wait_seconds is None
     assert answer.json()["data"]["commandId"] == request.id == answer.headers["x-filestore-command-id"]
+
+
+def nested(depth: int) -> Any:
+    value: Any = "x"
+    for _ in range(depth - 1):
+        value = [value]
+    return {"a": value}
+
+
+async def test_metadata_nests_so_deep_and_no_deeper(client: httpx2.AsyncClient, tree: Tree) -> None:
+    assert (await mkdir(client, tree, metadata=nested(DEPTH_MAX))).status_code == 201
+    deeper = await mkdir(client, tree, metadata=nested(DEPTH_MAX + 1))
+    assert deeper.status_code == 400 and f"more than {DEPTH_MAX} levels" in deeper.text
+
+
+@pytest.mark.parametrize("opened", ["[", '{"a":', '[{"a":'], ids=["lists", "objects", "both"])
+async def test_a_body_of_brackets_alone_is_refused_whichever_route_reads_it(
+    client: httpx2.AsyncClient, opened: str
+) -> None:
+    """Also where it stands in a field that no route knows."""
+    for text in (opened * 100_000, '{"unknown":' + opened * 100_000):
+        for method, path in (("POST", "/v1/directories"), ("POST", "/v1/operations"), ("POST", "/v1/commands")):
+            answer = await client.request(method, path, content=text, headers={"content-type": "application/json"})
+            assert answer.status_code == 400, (path, answer.text[:200])
 
 
 async def test_deleting(front: FrontOfTest, client: httpx2.AsyncClient, tree: Tree) -> None:

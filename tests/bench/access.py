@@ -9,6 +9,7 @@ request that it can ever be. The runs go in turns, and their ratios are shown: m
 
 import argparse
 import asyncio
+import logging
 import os
 import statistics
 import time
@@ -17,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import psycopg
+import structlog
 
 from schema.access.decision import may
 from schema.access.quotas import Limit, QuotaScope
@@ -60,7 +62,9 @@ async def reads(front: FrontOfTest, mount: MountId, directory: int, rounds: int)
     grants = [Grant(f"p{n}/q", ("allow", "deny")[n % 2], mount=mount) for n in range(GRANTS - 1)]
     plain = await front.token("read", principal="ann")
     many = await front.token("read", principal="ann", grants=[Grant("", mount=mount), *grants])
-    async with front.client(plain) as one, front.client(many) as other:
+    here = [Grant(f"d/x{n}", ("allow", "deny")[n % 2], mount=mount) for n in range(GRANTS - 1)]
+    about = await front.token("read", principal="ann", grants=[Grant("", mount=mount), *here])
+    async with front.client(plain) as one, front.client(many) as other, front.client(about) as near:
 
         def of(client: object, path: str, times: int) -> Run:
             async def run() -> float:
@@ -76,7 +80,10 @@ async def reads(front: FrontOfTest, mount: MountId, directory: int, rounds: int)
             ("a node by its id, ms", f"/v1/nodes/{directory}", 50),
             (f"a listing of {CHILDREN}, ms", f"/v1/nodes/{directory}/children?limit={CHILDREN}", 20),
         ):
-            runs = {"no grants": of(one, path, times), f"{GRANTS} grants": of(other, path, times)}
+            runs = {
+                "no grants": of(one, path, times), f"{GRANTS} grants": of(other, path, times),
+                f"{GRANTS} grants, about what it holds": of(near, path, times),
+            }  # fmt: skip
             show(title, await in_turns(runs, rounds), 1e3, "8.3f")
     async with front.pool.connection() as connection:
         found = await tokens.find(connection, tokens.digest(many))
@@ -147,12 +154,13 @@ async def _triggers(connection: psycopg.AsyncConnection[dict[str, object]], what
     for table, name in (
         ("nodes", "nodes_charged"),
         ("nodes", "nodes_recharged"),
-        ("snapshots", "snapshots_kept_charged"),
+        ("versions", "snapshots_kept_charged"),
     ):
         await connection.execute(f"ALTER TABLE filestore.{table} {what} TRIGGER {name}".encode())
 
 
 async def main(server: str, rounds: int) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     name = f"bench_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}".encode())

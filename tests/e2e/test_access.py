@@ -61,9 +61,12 @@ def other(running_service: Service, tmp_path_factory: pytest.TempPathFactory) ->
             stdout=log,
             stderr=log,
         )
-    second.wait_ready()
-    yield second
-    second.stop()
+    try:
+        second.wait_ready()
+        yield second
+        second.stop()
+    finally:
+        second.kill()
 
 
 def check_refused_in_time(ask: Callable[[], httpx2.Response], status: int) -> None:

@@ -10,9 +10,10 @@ from botocore.exceptions import ClientError
 
 from activities.executors.base import Done, Source
 from activities.executors.s3.bucket import Bucket, FoundObject
-from activities.executors.s3.errors import Missing
+from activities.executors.s3.errors import RETAINED, Missing
 from activities.executors.s3.keys import Keys
 from activities.executors.s3.locks import S3Locks
+from activities.executors.s3.steps.attempt import FOLDER
 from schema.access.object_locks import HeldObject, LockedObject, LockProof, check_lockable
 from schema.errors import NotSupported
 from schema.ids import new_command_id
@@ -169,3 +170,26 @@ def test_everything_comes_and_goes_in_a_bucket_that_locks_by_itself(s3_server: S
     left = outside.keys(b"")
     assert [key for key in left if "/trash/" in key or "/stage/" in key] == []
     assert sorted(key for key in left if not key.startswith(".filestore/")) == ["d/", "g"]
+
+
+def test_directories_go_from_a_bucket_that_locks_by_itself_and_one_that_is_retained_is_refused(
+    s3_server: S3Server, tmp_path: Path
+) -> None:
+    """SeaweedFS keeps one version of a directory's marker, so what retains that keeps the directory."""
+    mount = new_mount(s3_server, tmp_path / "spool", RETAINING)
+    executor = mount.open()
+    bench, outside = Bench(executor, OutsideBucket(executor)), OutsideBucket(executor)
+    for command in (bench.create(b"d", None), bench.create(b"d/e", None)):
+        bench.done(command)
+    for path in (b"d/e", b"d"):
+        bench.done(bench.delete(path, FOLDER))
+    assert [key for key in outside.keys(b"") if not key.startswith(".filestore/")] == []
+
+    strangers = mount.server.client()
+    until = datetime.now(UTC) + timedelta(days=1)
+    strangers.put_object(
+        Bucket=RETAINING, Key=f"{mount.prefix}/kept/", Body=b"", ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=until,
+        ChecksumAlgorithm="SHA256",
+    )  # fmt: skip
+    answer = executor.act(bench.delete(b"kept", FOLDER))
+    assert answer == RETAINED and "kept/" in outside.keys(b"")

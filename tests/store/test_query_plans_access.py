@@ -77,9 +77,13 @@ ALL: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         LOCKS["locked"], {"hold": 5, "noted": 2, "directory": b"", "name": b"", "done": True, "problem": None, "seconds": 9.0,
                           **KEYS}, {"object_locks_pkey"},
     ),
-    "objects to unlock": (LOCKS["to_unlock"], {"hold": 5, "mount": 1, "limit": 200}, {"object_locks_object"}),
-    "objects that are unlocked": (
-        LOCKS["unlocked"], {"hold": 5, "done": False, "problem": None, "seconds": 9.0, **KEYS}, {"object_locks_pkey"},
+    "objects to unlock": (
+        LOCKS["to_unlock"], {"hold": 5, "mount": 1, "after_key": "", "after_version": "", "limit": 200}, {"object_locks_object"},
+    ),
+    "objects that are not locked any more": (LOCKS["drop"], {"hold": 5, **KEYS}, {"object_locks_pkey"}),
+    "a hold that is unlocked": (
+        LOCKS["unlocked"], {"hold": 5, "gone": 2, "directory": None, "name": None, "at_end": True, "problem": None,
+                            "seconds": 9.0}, {"object_locks_pkey"},
     ),
     "whether a mount has holds or locks": (HOLDS["on_mount"], {"mount": 1}, {"holds_lock_due"}),
 }  # fmt: skip

@@ -9,16 +9,18 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.sax.saxutils import unescape
 
 from activities import budgets
 from activities.executors.base import Identity
-from activities.executors.s3.errors import Missing, UploadGone, answered, explaining
+from activities.executors.s3.errors import Missing, StoreRefuses, UploadGone, answered, explaining
 from activities.executors.s3.listing import ListedObject, listed, pages
 from activities.executors.s3.wire.line import Content, WireAnswer
 from activities.executors.s3.wire.wire import Wire, code_of
+from schema.errors import FilestoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 COPY_MAX = 5 << 30
 """Above this a store copies in parts."""
 COPY_PART = 1 << 30
+MARKER_SECONDS = 5.0
+"""For so long the marker of a directory is retained where the bucket would retain it for longer: a time that has not come for
+a store whose clock goes a little before ours"""
 
 COMMAND, SHA256, STAGED, TAG, WAS = (
     "filestore-command",  # the command that wrote the object: a later execution recognises its own effect by it
@@ -120,6 +125,8 @@ class Bucket:
         under way: if the process dies, no other note tells which command began it."""
         self.client, self.wire, self.name, self._noting = client, wire, name, noting
         self.copy_max, self.copy_part = COPY_MAX, COPY_PART
+        self._retains: bool | None = None
+        """Whether the bucket locks by itself what is written; None: not asked yet"""
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
@@ -174,7 +181,32 @@ class Bucket:
         """A directory's marker. Raises ConditionFailed, Contended. A bucket that locks by itself wants a checksum of it."""
         headers = {"content-type": f"{FOLDER_TYPE}; command={command}", **_ours({COMMAND: command}), **_on(condition)}
         headers["x-amz-checksum-sha256"] = _OF_NOTHING
-        self.wire.ask("PUT", key, headers=headers)
+        try:
+            self.wire.ask("PUT", key, headers=headers | self._retained_briefly())
+        except StoreRefuses:
+            if not self._retains:
+                raise
+            self.wire.ask("PUT", key, headers=headers)
+
+    def _retained_briefly(self) -> dict[str, str]:
+        """Where the bucket locks by itself what is written: some stores keep no versions of directories, and would not let one be
+        removed. What says for how long it is retained is retained for no longer."""
+        if self._retains is None:
+            self._retains = self._locks_by_itself()
+        if not self._retains:
+            return {}
+        until = datetime.now(UTC) + timedelta(seconds=MARKER_SECONDS)
+        return {
+            "x-amz-object-lock-mode": "GOVERNANCE",
+            "x-amz-object-lock-retain-until-date": f"{until:%Y-%m-%dT%H:%M:%SZ}",
+        }
+
+    def _locks_by_itself(self) -> bool:
+        """Asked once. A store that does not say it has no such thing, as far as we can know."""
+        try:
+            return b"<DefaultRetention>" in self.wire.ask("GET", None, query={"object-lock": ""}).body
+        except (Missing, FilestoreError, OSError):
+            return False
 
     def copy(self, source: FoundObject, key: str, metadata: Mapping[str, str], condition: Condition) -> FoundObject:
         """A copy made by the store of exactly this object, whose own metadata comes along; `metadata` says what of ours
@@ -202,8 +234,15 @@ class Bucket:
     def delete(self, key: str, etag: str | None = None) -> None:
         """`etag`: delete only while this content is there. Raises ConditionFailed, also when it is gone already.
 
-        A store without conditional deletes ignores the condition (or says so); every caller has looked right before."""
-        self.wire.ask("DELETE", key, headers={} if etag is None else {"if-match": quoted(etag)})
+        A store without conditional deletes ignores the condition (or says so); every caller has looked right before. The marker
+        of a directory that is retained goes with a right of its own, or not before its time: raises StoreRefuses."""
+        headers = {} if etag is None else {"if-match": quoted(etag)}
+        try:
+            self.wire.ask("DELETE", key, headers=headers)
+        except StoreRefuses:
+            if not key.endswith("/"):
+                raise
+            self.wire.ask("DELETE", key, headers=headers | {"x-amz-bypass-governance-retention": "true"})
 
     # -- in parts ------------------------------------------------------------------------------------------------------
 

@@ -55,6 +55,10 @@ class NoBucket(MountOffline):
     """The bucket does not exist (any more). Look at the mount's bucket and endpoint."""
 
 
+class StoreRefuses(MountOffline):
+    """The store knows the mount's credentials, and does not permit this to them: by a policy, or because the object is retained."""
+
+
 class PastTheEnd(Exception):
     """The range begins behind the last byte."""
 
@@ -77,6 +81,10 @@ VANISHED = Refused(
 CHANGED = Refused(
     "VERSION_CONFLICT",
     "It was changed in the bucket behind Filestore's back, and is untouched. Reconcile it, then decide anew.",
+)
+RETAINED = Refused(
+    "HELD",
+    "The bucket retains the marker of this directory, and lets it go when its retention ends. Delete it then; it is untouched.",
 )
 HAUNTED = Refused(
     "NODE_EXISTS",
@@ -144,6 +152,8 @@ def answered(status: int, code: str, asked: str) -> Exception:
         return _CONDITIONS[code](code)
     if code == "NoSuchBucket":
         return NoBucket()
+    if code == "AccessDenied":
+        return StoreRefuses(_OFFLINE[code])
     if code == "InvalidObjectState":
         return Forbidden("The object is archived at the store. Have the store bring it back, then read it.")
     if code in _OFFLINE:

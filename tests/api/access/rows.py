@@ -57,6 +57,7 @@ class Subject:
     project: str = ""
     project_to_delete: str = ""
     project_node: str = ""
+    project_job: str = ""
 
     @property
     def here(self) -> dict[str, Any]:
@@ -364,7 +365,9 @@ ROWS: Mapping[str, MatrixRow] = {
     "getMountPolicy": MatrixRow("read", "mount"),
     "putMountPolicy": MatrixRow("mounts", "mount", _json(phase="observe")),
     "listMountSchedules": MatrixRow("read", "mount"),
-    "steerMountSchedule": MatrixRow("mounts", "mount", _json(id="drift-scrub/0", action="run")),
+    "steerMountSchedule": MatrixRow(
+        "mounts", "mount", lambda subject: {"json": {"id": f"trash/{subject.mount}", "action": "run"}}
+    ),
     "getMountConsistency": MatrixRow("read", sends=lambda subject: {"params": {"path": "team"}}),
     "listFindings": MatrixRow("read", sends=_query(), lists=_findings),
     "getFinding": MatrixRow("read"),
@@ -420,9 +423,11 @@ ROWS: Mapping[str, MatrixRow] = {
             "reactivateProject",
             "pinProject",
             "unpinProject",
+            "cancelProjectJob",
         ),
         MatrixRow("operate", "mount", lambda subject: {"json": {}}),
     ),
+    "createProjectCredentials": MatrixRow("read", "mount", _json()),
     "getObjects": MatrixRow("read", "mount", _json(shas=[])),
     "updateProject": MatrixRow("mounts", "mount", lambda subject: {"json": {}}),
     "deleteProject": MatrixRow("mounts", "mount"),

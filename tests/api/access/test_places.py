@@ -6,6 +6,8 @@ import httpx2
 import pytest_asyncio
 
 from schema.access.rules import Grant
+from schema.ids import MountId
+from schema.paths import NodePath
 from tests.api.conftest import FrontOfTest, Tree
 
 DENIED = [Grant("secret", "deny"), Grant("**/*.key", "deny")]
@@ -111,3 +113,32 @@ async def test_a_mount_on_which_nothing_may_be_read_is_not_there(
             "its root is not granted"
         )
         assert (await client.post("/v1/backend-mounts", json={})).status_code == 403
+
+
+async def test_where_a_directory_lay_before_says_nothing_of_what_may_be_read_in_it_now(
+    front: FrontOfTest, tree: Tree
+) -> None:
+    """Whatever the process remembers of it: a place that is open, one that is denied, one on another mount."""
+    directory = await tree.directory("mixed")
+    await tree.file("mixed/mine")
+    await tree.file("mixed/hidden")
+    closed = await tree.directory("closed")
+    await tree.file("closed/f")
+    grants = [
+        Grant("", mount=tree.mount),
+        Grant("mixed/hidden", "deny", tree.mount),
+        Grant("closed", "deny", tree.mount),
+    ]
+    known = front.app.state.directory_places
+    async with front.client(await front.token("read", grants=grants)) as client:
+        for guess in (None, b"open", b"closed", b"mixed"):
+            for mount in (tree.mount, MountId(tree.mount + 10**6)):
+                for node in (directory, closed):
+                    if guess is not None:
+                        known.keep(node, (mount, NodePath(guess)))
+                answer = await client.get(f"/v1/nodes/{directory}/children")
+                shown = answer.json()["data"]
+                assert [one["path"] for one in shown["children"]] == ["mixed/mine"], (guess, mount)
+                assert shown["pagination"]["total"] == 1
+                assert (await client.get(f"/v1/nodes/{closed}/children")).status_code == 404
+        assert known.of(directory) == (tree.mount, NodePath(b"mixed"))

@@ -77,6 +77,12 @@ async def test_with_a_token_set_nothing_else_opens_the_page(front: FrontOfTest) 
         assert opened.status_code == 401, "it opens nothing else"
 
 
+async def test_the_page_can_be_closed(front: FrontOfTest) -> None:
+    async with other(front, metrics=False) as anonymous:
+        assert (await anonymous.get("/metrics")).status_code == 404
+        assert (await anonymous.get("/health")).status_code == 200
+
+
 def test_an_empty_token_is_refused_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FILESTORE_METRICS_TOKEN", "")
     with pytest.raises(ValidationError, match="metrics_token"):

@@ -11,7 +11,7 @@ Directories are names: an empty object `<path>/` marks one, and anything below i
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from activities.executors.base import Done, Identity, Refused, Result, Step, Task
@@ -25,11 +25,13 @@ from activities.executors.s3.errors import (
     LOST,
     NO_FOLDER,
     NO_PARENT,
+    RETAINED,
     TAKEN,
     VANISHED,
     ConditionFailed,
     Contended,
     Missing,
+    StoreRefuses,
     UploadGone,
     refusal_of,
 )
@@ -395,8 +397,15 @@ class S3Attempt:
             return CHANGED
         self.store.put_our_folder(trash, self.task.command)
         self.store.keep_folder(self.task.path.parent)
-        with self.visible_step():
-            self.store.delete_folder(key)
+        try:
+            with self.visible_step():
+                self.store.delete_folder(key)
+        except StoreRefuses:
+            if not self.bucket.first(key, 1):
+                raise
+            with suppress(StoreRefuses):
+                self.bucket.delete(trash)
+            return RETAINED
         if others := [one.key[len(key) :] for one in self.bucket.first(key, 2)]:
             # Filled in the last moment. It is a directory still, by what lies in it; now it is marked as one again.
             self.store.keep_folder(self.task.path)
