@@ -531,7 +531,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
                        {"metastore_records_pkey"}),
     "the ends of records": (TAGS["end"], {"id": OPERATION, "back": False, "items": json.dumps([{"item": 500, "ends": "done"}])},
                             {"operation_items_state"}),
-    "records among nodes": (AMONG, {"tenant": "main", "after": 0, "nodes": [500, 501], "tags": ["t4"], "query": "4711"},
+    "records among nodes": (AMONG, {"tenant": "main", "after": 0, "nodes": [500, 501], "tags": "{t4}", "query": "4711"},
                             {"metastore_records_pkey"}),
     "living children": (METASTORE["living"], {"directory": 500, "origin": None, "after": None, "limit": 100}, {"nodes_name"}),
     "buried children": (METASTORE["buried"],

@@ -81,6 +81,7 @@ async def test_a_page_of_a_plan_asks_for_its_own_nodes_alone(grown: tuple[Connec
             query, values = record_store.statement("main", wanted, 0, 0, PAGE)
             if generic:
                 values = {key: value for key, value in values.items() if f"%({key})s" in query}
+                values |= {"tags": "{" + ",".join(values["tags"]) + "}"} if "tags" in values else {}
             nodes = await plan(connection, query, values, generic=generic, run=True)
             assert scanned(nodes) == set() and touched(nodes) < 4 * len(PAGE), (
                 name,
