@@ -122,6 +122,7 @@ CREATE TABLE filestore.nodes (
     missed_in              bigint,                                -- the first look that did not find it
     judged                 bigint,                                -- the conclusion of a look that wrote it last
     charged_to             text,                                  -- the principal that put it there
+    first_by               uuid,                                  -- its first version has no row: the command that made it
     CHECK ((kind = 'directory') = (directory_path IS NOT NULL)),
     CHECK ((parent_id IS NULL) = (depth = 0)),
     CHECK (depth > 0 OR kind = 'directory' AND state <> 'deleted'),
@@ -139,6 +140,7 @@ CREATE INDEX nodes_long_directory ON filestore.nodes (mount_id, directory_path) 
 CREATE INDEX nodes_deleted ON filestore.nodes (parent_id, name, deleted_at DESC) WHERE state = 'deleted';
 CREATE INDEX nodes_inode ON filestore.nodes (mount_id, inode) WHERE inode <> 0 AND state <> 'deleted';
 CREATE INDEX nodes_doubted ON filestore.nodes (mount_id, parent_id) WHERE state IN ('inconsistent', 'missing');
+CREATE INDEX nodes_first ON filestore.nodes (created_at, id) WHERE first_by IS NOT NULL;
 CREATE INDEX nodes_sha256 ON filestore.nodes (sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX nodes_metadata ON filestore.nodes USING gin (metadata jsonb_path_ops) WHERE metadata <> '{}';
 
@@ -164,7 +166,7 @@ INSERT INTO filestore.node_transitions VALUES
     ('missing', 'deleted', 'purge confirmed'),
     ('deleted', 'active', 'restore');
 
-CREATE TABLE filestore.snapshots (
+CREATE TABLE filestore.versions (
     node_id       bigint NOT NULL,                                -- it is there: snapshots_inserted
     version       bigint NOT NULL,
     command_id    uuid NOT NULL,
@@ -183,14 +185,32 @@ CREATE TABLE filestore.snapshots (
     PRIMARY KEY (node_id, version),
     CHECK (valid_to >= valid_from)
 );
-CREATE UNIQUE INDEX snapshots_current ON filestore.snapshots (node_id) WHERE valid_to IS NULL;
+CREATE UNIQUE INDEX snapshots_current ON filestore.versions (node_id) WHERE valid_to IS NULL;
 -- What a directory held at a time, by kind and name; which versions began in a span; and what the trash keeps. A place there has
 -- a day and a name: what lies deeper came there with the directory that it is in.
-CREATE INDEX snapshots_children ON filestore.snapshots (parent_id, kind, name, node_id);
-CREATE INDEX snapshots_begun ON filestore.snapshots (valid_from, node_id, version);
-CREATE INDEX snapshots_copies ON filestore.snapshots (sha256) WHERE content_place IS NOT NULL;
-CREATE INDEX snapshots_kept ON filestore.snapshots (content_until, node_id, version)
+CREATE INDEX snapshots_children ON filestore.versions (parent_id, kind, name, node_id);
+CREATE INDEX snapshots_begun ON filestore.versions (valid_from, node_id, version);
+CREATE INDEX snapshots_copies ON filestore.versions (sha256) WHERE content_place IS NOT NULL;
+CREATE INDEX snapshots_kept ON filestore.versions (content_until, node_id, version)
     WHERE content_place IS NOT NULL AND position('\x2f'::bytea IN substring(content_place FROM 12)) = 0;
+
+-- The first version of a node that an import has made needs no row: it is the node, as long as that does not change. What ends it
+-- writes the row before, and takes `first_by` from the node.
+CREATE VIEW filestore.first_versions AS
+SELECT n.id AS node_id, n.version, n.first_by AS command_id, n.parent_id, n.name, n.kind, 'active'::filestore.node_state AS state,
+       n.size_bytes, n.sha256, n.metadata, n.created_at AS valid_from, NULL::timestamptz AS valid_to, NULL::bytea AS content_place,
+       NULL::timestamptz AS content_until, NULL::filestore.file_identity AS content_identity
+  FROM filestore.nodes n WHERE n.first_by IS NOT NULL AND n.state <> 'deleted';
+
+-- Every version of every node. What reads versions reads these.
+CREATE VIEW filestore.snapshots AS
+SELECT v.node_id, v.version, v.command_id, v.parent_id, v.name, v.kind, v.state, v.size_bytes, v.sha256, v.metadata, v.valid_from,
+       v.valid_to, v.content_place, v.content_until, v.content_identity
+  FROM filestore.versions v
+ UNION ALL
+SELECT f.node_id, f.version, f.command_id, f.parent_id, f.name, f.kind, f.state, f.size_bytes, f.sha256, f.metadata, f.valid_from,
+       f.valid_to, f.content_place, f.content_until, f.content_identity
+  FROM filestore.first_versions f;
 
 CREATE TABLE filestore.rollups (
     directory_id       bigint PRIMARY KEY REFERENCES filestore.nodes,
@@ -590,10 +610,10 @@ CREATE TABLE filestore.operation_controls (
     PRIMARY KEY (operation_id, key)
 );
 
--- On one mount, or on all of a tenant, nothing is changed until the freeze is lifted, or its time is over. Reads go on.
+-- On one mount, on all of a tenant, or everywhere nothing is changed until the freeze is lifted, or its time is over. Reads go on.
 CREATE TABLE filestore.freezes (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant     text NOT NULL,
+    tenant     text,                                                     -- NULL: all tenants, and all their mounts
     mount_id   bigint REFERENCES filestore.backend_mounts,               -- NULL: all mounts of the tenant
     reason     text NOT NULL,
     principal  text NOT NULL,
@@ -602,14 +622,17 @@ CREATE TABLE filestore.freezes (
     created_at timestamptz NOT NULL DEFAULT now(),
     lifted_at  timestamptz,
     lifted_by  text,
-    UNIQUE (tenant, principal, key)
+    UNIQUE (tenant, principal, key),
+    CONSTRAINT freezes_scope CHECK (tenant IS NOT NULL OR mount_id IS NULL)
 );
 CREATE INDEX freezes_open ON filestore.freezes (tenant, mount_id) WHERE lifted_at IS NULL;
--- The oldest freeze that holds on a mount now. No row: changes are taken.
-CREATE FUNCTION filestore.freeze_of_v1(of_tenant text, mount bigint) RETURNS TABLE (facts jsonb) LANGUAGE sql STABLE ROWS 1 AS $$
-    SELECT jsonb_build_object('id', f.id, 'reason', f.reason, 'until', f.until) FROM filestore.freezes f
-     WHERE f.lifted_at IS NULL AND f.tenant = of_tenant AND (f.mount_id IS NULL OR f.mount_id = mount)
-       AND (f.until IS NULL OR f.until > now()) ORDER BY f.id LIMIT 1
+-- The freeze that holds on a mount now: one that holds everywhere before others, then the oldest. No row: changes are taken.
+CREATE FUNCTION filestore.freeze_of_v1(of_tenant text, mount bigint) RETURNS TABLE (facts jsonb)
+LANGUAGE sql STABLE ROWS 1 AS $$
+    SELECT jsonb_build_object('id', f.id, 'reason', f.reason, 'until', f.until, 'everywhere', f.tenant IS NULL)
+      FROM filestore.freezes f
+     WHERE f.lifted_at IS NULL AND (f.tenant = of_tenant AND (f.mount_id IS NULL OR f.mount_id = mount) OR f.tenant IS NULL)
+       AND (f.until IS NULL OR f.until > now()) ORDER BY f.tenant IS NULL DESC, f.id LIMIT 1
 $$;
 
 -- What outlives a request and is not a command yet: metadata that waits for `begin`, and resumable uploads.
@@ -1210,12 +1233,13 @@ BEGIN
         USING ERRCODE = 'check_violation', CONSTRAINT = 'snapshots_of_a_node';
 END $$;
 
-CREATE TRIGGER snapshots_inserted AFTER INSERT ON filestore.snapshots
+CREATE TRIGGER snapshots_inserted AFTER INSERT ON filestore.versions
     REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION filestore.check_versions();
-CREATE TRIGGER snapshots_stay BEFORE UPDATE ON filestore.snapshots FOR EACH ROW
+CREATE TRIGGER snapshots_stay BEFORE UPDATE ON filestore.versions FOR EACH ROW
     WHEN (NEW.node_id <> OLD.node_id OR NEW.version <> OLD.version) EXECUTE FUNCTION filestore.check_version_of();
 
--- Only along node_transitions, row by row: most statements change no state, and ask nothing.
+-- Only along node_transitions, row by row: most statements change no state, and ask nothing. A node may be deleted from every
+-- state, and become active from every other one.
 CREATE FUNCTION filestore.check_node_transition() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM filestore.node_transitions t WHERE t.from_state = OLD.state AND t.to_state = NEW.state) THEN
@@ -1225,7 +1249,7 @@ BEGIN
     RETURN NEW;
 END $$;
 CREATE TRIGGER nodes_transition BEFORE UPDATE ON filestore.nodes FOR EACH ROW
-    WHEN (NEW.state <> OLD.state) EXECUTE FUNCTION filestore.check_node_transition();
+    WHEN (NEW.state <> OLD.state AND NEW.state NOT IN ('active', 'deleted')) EXECUTE FUNCTION filestore.check_node_transition();
 
 -- A version never goes back, an identity never changes.
 CREATE FUNCTION filestore.check_node_version() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -1236,6 +1260,15 @@ END $$;
 CREATE TRIGGER nodes_version BEFORE UPDATE ON filestore.nodes FOR EACH ROW
     WHEN (NEW.version < OLD.version OR NEW.kind <> OLD.kind OR NEW.mount_id <> OLD.mount_id OR NEW.id <> OLD.id)
     EXECUTE FUNCTION filestore.check_node_version();
+
+-- A first version has a row before the node changes.
+CREATE FUNCTION filestore.check_first_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the first version of node % ends without a row', OLD.id
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'nodes_first_version';
+END $$;
+CREATE TRIGGER nodes_first_version BEFORE UPDATE ON filestore.nodes FOR EACH ROW
+    WHEN (NEW.first_by IS NOT NULL AND NEW.version <> OLD.version) EXECUTE FUNCTION filestore.check_first_version();
 
 -- What an intent says to the statements of `record`: the names are its keys (schema/commands/intents.py).
 CREATE TYPE filestore.command_intent AS (
@@ -1656,7 +1689,7 @@ BEGIN
      GROUP BY n.mount_id;
     RETURN NULL;
 END $$;
-CREATE TRIGGER snapshots_kept_charged AFTER UPDATE ON filestore.snapshots
+CREATE TRIGGER snapshots_kept_charged AFTER UPDATE ON filestore.versions
     REFERENCING NEW TABLE AS written OLD TABLE AS former FOR EACH STATEMENT EXECUTE FUNCTION filestore.charge_kept();
 
 -- What lies in the scope of a quota, as the record has it.
@@ -1870,7 +1903,7 @@ CREATE TABLE filestore.projects (
     mount_id            bigint NOT NULL REFERENCES filestore.backend_mounts,     -- where it is cold
     description         text,
     state               text NOT NULL DEFAULT 'active'
-                        CHECK (state IN ('active', 'deactivating', 'inactive', 'reactivating', 'deleted')),
+                        CHECK (state IN ('active', 'flushing', 'deactivating', 'inactive', 'reactivating', 'deleted')),
     conflict_rule       text NOT NULL DEFAULT 'last' CHECK (conflict_rule IN ('last', 'keep_both', 'refuse')),
     promotion           text NOT NULL DEFAULT 'fast' CHECK (promotion IN ('fast', 'strict')),
     keep_days           double precision NOT NULL DEFAULT 30 CHECK (keep_days >= 0),
@@ -1883,6 +1916,10 @@ CREATE TABLE filestore.projects (
     principal           text NOT NULL,
     created_at          timestamptz NOT NULL DEFAULT now(),
     updated_at          timestamptz NOT NULL DEFAULT now(),
+    purged_at           timestamptz,                                             -- nothing of it is left but its history
+    hot_max_bytes       bigint CHECK (hot_max_bytes >= 0),                       -- NULL: nothing is evicted for its space
+    decide_after_seconds double precision CHECK (decide_after_seconds >= 0),     -- NULL: conflicts wait for a decision
+    decide_as           text NOT NULL DEFAULT 'winner' CHECK (decide_as IN ('winner', 'loser', 'both')),
     CHECK (published <= revision)
 );
 CREATE UNIQUE INDEX projects_name ON filestore.projects (tenant, name) WHERE state <> 'deleted';
@@ -1909,6 +1946,8 @@ CREATE TABLE filestore.project_objects (
     CHECK (tier NOT IN ('hot_cold', 'evicting', 'cold', 'restoring', 'rehydrating') OR cold_key IS NOT NULL)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX project_objects_tier ON filestore.project_objects (project_id, tier, last_access);
+CREATE INDEX project_objects_packs ON filestore.project_objects (project_id, regexp_replace(cold_key, '#[0-9]+$', ''))
+ WHERE cold_key ~ '#[0-9]+$';
 
 -- The tree as it is now. `key`: a path may be longer than an entry of an index.
 CREATE TABLE filestore.project_paths (
@@ -1933,6 +1972,7 @@ CREATE TABLE filestore.project_pages (
     sha        bytea NOT NULL CHECK (octet_length(sha) = 32),
     body       bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
+    revision   bigint NOT NULL DEFAULT 0,                                        -- the last commit that wrote it
     PRIMARY KEY (project_id, sha)
 );
 
@@ -2023,7 +2063,7 @@ CREATE TABLE filestore.project_jobs (
     id          uuid PRIMARY KEY,
     project_id  bigint NOT NULL REFERENCES filestore.projects,
     kind        text NOT NULL CHECK (kind IN ('archive', 'evict', 'promote', 'deactivate', 'reactivate', 'repair', 'gc', 'delete')),
-    state       text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'succeeded', 'failed')),
+    state       text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'succeeded', 'failed', 'cancelled')),
     phase       text NOT NULL DEFAULT 'begun',
     items_total bigint NOT NULL DEFAULT 0,
     items_done  bigint NOT NULL DEFAULT 0,
@@ -2033,7 +2073,8 @@ CREATE TABLE filestore.project_jobs (
     problem     text,
     principal   text NOT NULL,
     started_at  timestamptz NOT NULL DEFAULT now(),
-    ended_at    timestamptz
+    ended_at    timestamptz,
+    cancel_asked_at timestamptz
 );
 CREATE INDEX project_jobs_of ON filestore.project_jobs (project_id, started_at DESC, id DESC);
 CREATE UNIQUE INDEX project_jobs_running ON filestore.project_jobs (project_id, kind) WHERE state = 'running';

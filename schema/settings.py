@@ -61,6 +61,10 @@ class Settings(BaseSettings):
     """For so long condemned contents of projects wait before they are deleted: longer than any upload lasts."""
     nats_url: str = Field("", validation_alias=AliasChoices("NATS_URL", "FILESTORE_NATS_URL"))
     """Where projects are hot, with its token as `nats://token@host:port`. Nothing: they are cold alone."""
+    nats_secret: str = ""
+    """The keys of all accounts of NATS come from it: then each tenant has an account of its own there."""
+    nats_tenant_bytes: int = Field(-1, ge=-1)
+    """What a tenant may have on NATS' disk. -1: as much as there is."""
     temporal_address: str = Field(
         "127.0.0.1:7233", validation_alias=AliasChoices("TEMPORAL_ADDRESS", "FILESTORE_TEMPORAL_ADDRESS")
     )

@@ -21,7 +21,8 @@ log = structlog.get_logger("node")
 async def serve(arguments: argparse.Namespace) -> None:
     link = ServiceLink(arguments.url, arguments.token, arguments.project, arguments.node)
     folder = NodeFolder(arguments.folder)
-    agent = asyncio.create_task(NodeAgent(folder, link, quiet=arguments.quiet, rescan=arguments.rescan).run())
+    node = NodeAgent(folder, link, quiet=arguments.quiet, rescan=arguments.rescan, keeps=arguments.keep_files)
+    agent = asyncio.create_task(node.run())
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, agent.cancel)
     try:
@@ -45,6 +46,9 @@ def main() -> int:
         "--quiet", type=float, default=0.01, help="seconds that a closed file rests before it is looked at"
     )
     parser.add_argument("--rescan", type=float, default=600.0, help="seconds between looks at everything")
+    parser.add_argument(
+        "--keep-files", action="store_true", help="leave the files in the folder when the project is deactivated"
+    )
     arguments = parser.parse_args()
     arguments.token = os.environ.get("FILESTORE_TOKEN", "")
     if not arguments.token:

@@ -39,13 +39,13 @@ from activities.operations.retain import RetainTrash
 from activities.operations.tag import TagRecords
 from activities.operations.verify import VerifyFiles
 from activities.ports import Audience, Executors
-from activities.sync.commit import SyncCommits
 from activities.sync.contents import Contents
-from activities.sync.hot import HotStore, NoHotStore
+from activities.sync.hot import HotStores, NoHotStore
+from activities.sync.nats.accounts import NatsAccounts
 from activities.sync.nats.link import NatsLink
 from activities.sync.nats.store import NatsHot
+from activities.sync.nats.tenants import HotAccounts, OneHot
 from activities.sync.telling import TellsProjects
-from activities.sync.tiers import Tiers
 from activities.upkeep.archive import Archive
 from activities.upkeep.archive_places import open_place
 from activities.upkeep.recompute import Recomputes
@@ -65,6 +65,7 @@ from workers.buses.redis import EventsStream, InlineBus, RedisBus, RedisWakeups
 from workers.engine.audience import LogAudience
 from workers.engine.engine import Engine
 from workers.engine.health import Health
+from workers.engine.project_activities import project_activities
 from workers.engine.queues import Activities
 from workers.engine.served import ServedMounts
 from workers.engine.vitals import Vitals, WorkerVitals
@@ -159,7 +160,7 @@ def api_parts(settings: Settings) -> ApiParts:
         settings, pool, dispatch, RouteExecutors(served, engine, settings.spool_path, keys), health,
         announce=engine.announce, start=engine.start_workflow, carry=engine.carry,
         wakeups=_wakeups(settings), threads=reads,
-        contents=Contents(pool, hot_store(settings), served, reads),
+        contents=Contents(pool, hot_stores(settings), served, reads),
         vitals=Vitals(pool, engine, dispatch, served, health), keys=keys,
     )  # fmt: skip
     return ApiParts(services, counts, engine, served)
@@ -170,7 +171,7 @@ def worker_parts(settings: Settings) -> WorkerParts:
     served, counts = ServedMounts(settings.host_id, settings.spool_path, keys), ActivityCounts()
     engine = _engine(settings, served, None, keys, [CountedActivities(counts)])
     health = Health(settings, engine.pool, engine, served, budgets.LOOKS.build())
-    telling = TellsProjects(engine.pool, hot_store(settings))
+    telling = TellsProjects(engine.pool, hot_stores(settings))
     return WorkerParts(
         engine, served, WorkerVitals(engine, served, health), telling, counts, sealer(settings, engine.pool)
     )
@@ -213,9 +214,14 @@ def make_connections(settings: Settings, budget: budgets.ConnectionBudget, *, ge
     )
 
 
-def hot_store(settings: Settings) -> HotStore:
-    """Of the loop that uses it first. Without an address projects are cold alone."""
-    return NatsHot(NatsLink(settings.nats_url)) if settings.nats_url else NoHotStore()
+def hot_stores(settings: Settings) -> HotStores:
+    """Of the loop that uses them first. Without an address projects are cold alone."""
+    if not settings.nats_url:
+        return NoHotStore()
+    if not settings.nats_secret:
+        return OneHot(NatsHot(NatsLink(settings.nats_url)))
+    accounts = NatsAccounts(settings.nats_secret.encode(), settings.nats_tenant_bytes)
+    return HotAccounts(settings.nats_url, accounts)
 
 
 @asynccontextmanager
@@ -279,7 +285,7 @@ def _activities(
     # Each mount has threads of its own, and copies have others than steps: a step that hangs or takes long holds up no other mount.
     steps, copies = budgets.STEPS.build(), budgets.COPIES.build()
     finish, publish = Finish(pool, executors, steps), Publish(pool, bus)
-    contents = Contents(pool, hot_store(settings), executors, copies)
+    contents = Contents(pool, hot_stores(settings), executors, copies)
     return Activities(
         Begin(pool, executors, steps, audience, fresh),
         StageCopies(pool, executors, copies),
@@ -310,8 +316,7 @@ def _activities(
         Jobs(pool, publish.announce),
         Heal(pool, executors, copies),
         Scrub(pool, executors, copies, publish.announce),
-        SyncCommits(contents, publish.announce),
-        Tiers(contents, publish.announce),
+        project_activities(contents, publish.announce),
         ObjectLockKeeper(pool, executors, steps, settings.object_lock_seconds),
         PassTime(pool, publish.announce),
     )

@@ -241,6 +241,9 @@ class ScanPage:
     """The directories whose listing ended with this page. An object store has none: what a whole scan of it did not tell
     has to be asked for by its key."""
     unseen: Sequence[Unseen] = ()
+    share: float | None = None
+    """How much of the tree has been told by now, as far as its directories say: what lies in one directory counts as much as what
+    lies in the one beside it. None: the storage has no directories to tell it by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,6 +433,15 @@ class Rooted(Protocol):
 
 
 @runtime_checkable
+class Counting(Protocol):
+    """The storage may know how many names it holds."""
+
+    def names(self) -> int | None:
+        """About so many. None: it holds other things too, or does not count them."""
+        ...
+
+
+@runtime_checkable
 class Notifying(Protocol):
     """The storage can tell of what is written to it."""
 
@@ -567,6 +579,14 @@ class UploadBounds(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ColdFile:
+    """What lies under a key. `age`: seconds, by the store's clock and ours."""
+
+    key: str
+    age: float
+
+
 class ColdCopies(Protocol):
     """Contents of projects beside the files of a mount, below our own folder. All of it blocks."""
 
@@ -578,15 +598,21 @@ class ColdCopies(Protocol):
         """Looked at now: by the checksum that the store keeps of it, or by reading it."""
         ...
 
-    def read(self, key: str) -> Iterator[bytes]:
-        """Raises FileNotFoundError."""
+    def read(self, key: str, start: int = 0, size: int | None = None) -> Iterator[bytes]:
+        """All of it, or so many bytes from `start` on. Raises FileNotFoundError."""
+        ...
+
+    def thaw(self, key: str) -> bool:
+        """Whether it can be read now. One that lies in an archive class is asked for, once, and can be read in hours."""
         ...
 
     def delete(self, key: str) -> None:
         """Harmless where there is none."""
         ...
 
-    def keys(self, prefix: str) -> Iterator[str]: ...
+    def keys(self, prefix: str) -> Iterator[ColdFile]:
+        """All that lies there, also what a process that died has left half written."""
+        ...
 
 
 @runtime_checkable

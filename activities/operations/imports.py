@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, suppress
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from temporalio import activity
 
-from activities.executors.base import ScanPage
+from activities.executors.base import Counting, ScanPage
 from activities.operations.import_hashes import hash_contents
 from activities.operations.import_turns import ImportStopped, ImportTurn, counted, goes_on, lock_turn
 from schema import errors
@@ -93,6 +93,7 @@ class ImportTree:
     async def _scan(self, turn: ImportTurn) -> None:
         begun = after = bytes.fromhex(turn.cursor.get("after", ""))
         try:
+            await self._count(turn)
             async with aclosing(self._pages(turn, turn.operation.path, after)) as pages:
                 async for page, stamp in pages:
                     await self._write(turn, page, stamp, _moved(turn.cursor, page))
@@ -105,6 +106,13 @@ class ImportTree:
             item = ImportItem(turn.operation.path.raw, "special", ItemState.FAILED, error.code, error.message)
             return await self._close(turn, [item])
         await self._close(turn, [])
+
+    async def _count(self, turn: ImportTurn) -> None:
+        """About how many names there are, where the storage knows it: it says how long the scan takes."""
+        executor, root = turn.executor, not turn.operation.path.raw
+        if not turn.cursor and root and isinstance(executor, Counting):
+            names = await self._threads.run(turn.operation.mount_id, executor.names)
+            turn.cursor |= {} if names is None else {"names": names}
 
     async def _pages(
         self, turn: ImportTurn, path: NodePath, after: bytes
@@ -186,7 +194,7 @@ class ImportTree:
 
     async def _close(self, turn: ImportTurn, items: list[ImportItem]) -> None:
         """All is seen."""
-        cursor = {**counted(turn.cursor), "scanned": True}
+        cursor = {**counted(turn.cursor), "scanned": True, "scanned_at": time()}
         async with self._pool.connection() as connection, connection.transaction():
             operation = await lock_turn(connection, turn)
             states = await store.put_items(connection, operation.id, items, again=True)
@@ -242,7 +250,8 @@ def _unseen(page: ScanPage) -> Iterator[ImportItem]:
 
 def _moved(cursor: dict[str, Any], page: ScanPage) -> dict[str, Any]:
     at = page.entries[-1].path.decode("utf-8", "replace")[:500] if page.entries else cursor.get("at", "")
-    return {**counted(cursor), "after": page.cursor.hex(), "at": at}
+    share = {} if page.share is None else {"share": round(page.share, 9)}
+    return {**counted(cursor), "after": page.cursor.hex(), "at": at, **share}
 
 
 def _settled(operation: Operation) -> dict[str, Any]:

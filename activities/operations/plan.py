@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from temporalio import activity
 
 from activities.operations import forget, held, tag, undo
+from activities.operations.expected import expected
 from activities.operations.purge import purge_page
 from activities.operations.restores import trash_page
 from activities.operations.rewinds import past_page
@@ -64,7 +65,8 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
         return None
     if cursor is None:
         entry = await plan_store.begin_plan(connection, operation)
-        await plan_store.advance_plan(connection, operation.id, [], {"root": 0, "next": 0}, entry)
+        start = {"root": 0, "next": 0} | await expected(connection, operation)
+        await plan_store.advance_plan(connection, operation.id, [], start, entry)
         return None
     if operation.kind in (OperationKind.UNDO, OperationKind.RESTORE):
         await purges.share(connection)
@@ -72,6 +74,8 @@ async def _page(connection: Connection, locked: LockedOperation) -> OperationSta
     items = await held.noted(connection, operation, items)
     changed_codes = undo.LEFT_CODES if operation.undo else forget.STAYS_CODES if operation.forgets else ()
     seen = locked.planned_entry or 0
+    if after is not None and "expected" in cursor:
+        after = {**after, "expected": cursor["expected"]}
     await plan_store.advance_plan(connection, operation.id, items, after or {}, seen, changed_codes=changed_codes)
     if after is not None and not after.get("end"):
         return None

@@ -56,6 +56,7 @@ async def purge_page(
     written = [place.until.isoformat(), place.node, place.version]
     return items, {
         "next": cursor["next"] + len(items), "after": written, "newer": newer, "end": page.end is None, "blocked": False,
+        "looked": cursor.get("looked", 0) + page.looked,
     }  # fmt: skip
 
 

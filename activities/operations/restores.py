@@ -42,7 +42,7 @@ async def trash_page(
     page = TrashPlan(
         connection, operation, root, planner, list(cursor.get("trees", [])), some=cursor.get("some", False)
     )
-    page.handled = cursor.get("handled", 0)
+    page.handled, page.looked = cursor.get("handled", 0), cursor.get("looked", 0)
     rest: Cursor = {"after": cursor.get("after"), "ended": cursor.get("ended", False)}
     if page.trees:
         await page.inside()
@@ -57,6 +57,7 @@ async def trash_page(
         planner.next_item += 1
     goes_on = {
         "root": cursor["root"], "next": planner.next_item, "trees": page.trees, "some": page.some, "handled": page.handled,
+        "looked": page.looked,
         "made": {path.hex(): item for path, item in planner.made.items()},
         "back": planner.back, "blocked": cursor.get("blocked", False) or planner.blocked,
     } | dict(rest)  # fmt: skip
@@ -75,6 +76,7 @@ class TrashPlan:
     ) -> None:  # fmt: skip
         self._connection, self._operation, self._root, self._planner = connection, operation, root, planner
         self.trees, self.some = trees, some
+        self.looked = 0
         self.handled: int | None = 0
         """The node that was deleted at the path itself; None: what lives there is meant, and no other"""
 
@@ -100,6 +102,7 @@ class TrashPlan:
         page = await trash.kept(
             self._connection, self._operation.mount_id, root, self._root, after=after, limit=_ENTRIES
         )
+        self.looked += page.looked
         known = await restore_store.kept_now(self._connection, {one.node for one in page.entries})
         counting = [one for one in page.entries if self._counts(one, known[one.node])]
         await self._add([(_shown(one, known[one.node]), known[one.node]) for one in counting])

@@ -45,7 +45,10 @@ async def past_page(connection: Connection, operation: Operation, cursor: Cursor
     emptied = [[id, version, path.raw.hex(), moves] for id, version, path, moves in page.rewinder.emptied]
     directories = [*cursor.get("directories", []), *emptied]
     blocked = cursor.get("blocked", False) or page.rewinder.blocked
-    going = {"base": base, "directories": directories, "blocked": blocked, **_written(page.rewinder), **rest}
+    going = {
+        "base": base, "directories": directories, "blocked": blocked, "looked": cursor.get("looked", 0) + page.looked,
+        **_written(page.rewinder), **rest,
+    }  # fmt: skip
     return page.rewinder.items, going
 
 
@@ -86,6 +89,8 @@ class RewindPlan:
     operation: Operation
     base: NodeId
     rewinder: Rewinder
+    looked: int = 0
+    """Nodes that this page has met: those that were there, and those that are there now"""
 
     async def then(self, place: Sequence[Any] | None) -> Cursor:
         """The next of what was there."""
@@ -94,6 +99,7 @@ class RewindPlan:
         assert at is not None and was is not None
         after = None if place is None else TreePlace(bytes.fromhex(place[0]), NodeKind(place[1]), NodeId(place[2]))
         page = await past_trees.page(self.connection, was[0], at, after=after, depth=None, limit=_PAGE)
+        self.looked += len(page.nodes)
         await self.judge(page.nodes)
         if not page.more:
             return {"phase": "new"}
@@ -143,6 +149,7 @@ class RewindPlan:
         found, further = await plan_store.below(
             self.connection, self.operation.mount_id, self.operation.path, place, _PAGE
         )
+        self.looked += len(found)
         were = await self._were([one.id for one in found])
         for node in found:
             path, was = were[node.id]

@@ -36,6 +36,8 @@ async def begin(connection: Connection, operation: Operation, asked_at: datetime
         raise errors.PathBusy("A command that is to be put back has not ended. The plan is made after it.")
     bound, units = begun
     start = {"next": 0, "bound": bound, "units": units, "below": bound + 1, "passed": Passed().to_json()}
+    if (number := await store.count(connection, _taken(operation, bound, units))) is not None:
+        start["expected"] = number
     return bound, start | {"kept": [], "covers": []}
 
 
@@ -71,6 +73,7 @@ class UndoPage:
 
     async def changes(self, cursor: Cursor) -> tuple[list[OperationItem], Cursor | None]:
         changes = await store.changes(self.connection, self.taken, cursor["below"], PAGE)
+        looked = cursor.get("looked", 0) + len(changes)
         nodes = {change.node for change in changes if not change.superseded}
         nodes |= {gone.node for change in changes for gone in (change.replaced, change.departed) if gone is not None}
         planner = UndoPlanner(
@@ -80,8 +83,9 @@ class UndoPage:
         planner.add(changes)
         items = listed(planner.steps, await store.refused(self.connection, self.taken, planner.steps))
         if planner.apart is not None:
-            return items, {"below": planner.apart.entry, "tree": undo_trees.begin(planner.apart)}
-        return items, None if len(changes) < PAGE else {"below": changes[-1].entry}
+            looked -= sum(change.entry < planner.apart.entry for change in changes)
+            return items, {"below": planner.apart.entry, "tree": undo_trees.begin(planner.apart), "looked": looked}
+        return items, None if len(changes) < PAGE else {"below": changes[-1].entry, "looked": looked}
 
     async def tree(self, cursor: Cursor) -> tuple[list[OperationItem], Cursor]:
         """The next of a tree that is taken back node by node; then the changes before it."""

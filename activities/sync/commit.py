@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,13 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class CommitRef:
-    """A batch that waits in the record."""
+    """A batch that waits in the record. `tenant`, `uuid`: of the project, so that its bell can ring at once."""
 
     mount: MountId
     project: int
     batch: str
+    tenant: str = ""
+    uuid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,19 @@ class SyncCommits:
                     outcome = await revisions.commit(connection, ref.project, ref.batch)
                 await areach("sync.committed")
                 self._announce()
+                await self._ring(ref)
                 return CommitEnd("", outcome)
             except CommitRefused as refused:
                 if refused.code != "not_cold":
                     return await self._refused(ref, refused)
                 await self._make_cold(ref.project, refused.details["shas"])
         return await self._refused(ref, CommitRefused("not_cold"))
+
+    async def _ring(self, ref: CommitRef) -> None:
+        """Nodes read the commit from the record: they need not wait until the hot store has its pointer."""
+        if ref.uuid:
+            with suppress(HotUnavailable):
+                await self._contents.hots.of(ref.tenant).bell(ref.uuid)
 
     async def _refused(self, ref: CommitRef, refused: CommitRefused) -> CommitEnd:
         async with self._pool.connection() as connection:
@@ -78,7 +88,7 @@ class SyncCommits:
 
     async def _archive(self, project: Project, sha: str, size: int) -> None:
         try:
-            content = await self._contents.hot.get(project.uuid, sha, size)
+            content = await self._contents.hot(project).get(project.uuid, sha, size)
         except (HotMissing, HotUnavailable):
             return
         key = new_cold_key(project, sha)
@@ -96,7 +106,7 @@ class SyncCommits:
         if found is None:
             return True
         try:
-            await self._contents.hot.point(found.tenant, found.name, found.uuid, found.revision, found.manifest)
+            await self._contents.hot(found).point(found.tenant, found.name, found.uuid, found.revision, found.manifest)
         except HotUnavailable:
             return False
         async with self._pool.connection() as connection:

@@ -10,50 +10,69 @@ import hashlib
 import io
 import tempfile
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
-from activities.executors.base import ColdCopies, KeepsCold
+from activities.executors.base import ColdCopies, ColdFile, KeepsCold
 from activities.sync.hot import SMALL_MAX, HotMissing, HotUnavailable
+from activities.sync.traffic import Traffic
 from schema.errors import NotFound, NotSupported
 from schema.events import EventType
-from schema.store import objects, revisions
+from schema.store import objects, project_sweeps, revisions
+from schema.sync.cold_packs import place_of
 from schema.sync.happenings import object_event
 from schema.sync.tiers import HAS_HOT, LIVE, Tier, TierMove
 
 if TYPE_CHECKING:
     from activities.ports import Executors
-    from activities.sync.hot import HotStore
+    from activities.sync.hot import HotStore, HotStores
     from activities.threads import MountThreads
     from schema.store.objects import ObjectRow
     from schema.store.pool import Pool
     from schema.store.projects import Project
 
 
+_TAKES = (Tier.ABSENT, Tier.MISSING, Tier.HOT)
+"""A small content is put where no store has it, and where the hot store alone does, which may have lost it. What is being deleted,
+or may be at any moment, is not: the copy would go with the one that is there. A commit asks for it again."""
+
+
 class Contents:
-    def __init__(self, pool: Pool, hot: HotStore, executors: Executors, threads: MountThreads) -> None:
-        self.pool, self.hot, self._executors, self._threads = pool, hot, executors, threads
+    def __init__(self, pool: Pool, hots: HotStores, executors: Executors, threads: MountThreads) -> None:
+        self.pool, self.hots, self._executors, self._threads = pool, hots, executors, threads
+        self.traffic = Traffic()
+
+    def hot(self, project: Project) -> HotStore:
+        return self.hots.of(project.tenant)
 
     # -- in ------------------------------------------------------------------------------------------------------------
 
     async def put(self, project: Project, sha: str, size: int, pieces: AsyncIterator[bytes]) -> bool:
         """Whether it is new. Raises ValueError for another content than the name says, HotUnavailable where that breaks off."""
-        if await self.leased(project, [sha]):
-            return False
         if size <= SMALL_MAX:
             return sha in await self.put_small(project, {sha: await _whole(pieces, sha, size)})
-        if project.strict or not await self.hot.ready():
+        if (await self._standing(project, [sha])).get(sha, Tier.ABSENT) not in (Tier.ABSENT, Tier.MISSING):
+            return False
+        self.traffic.put_bytes += size
+        if project.strict or not await self.hot(project).ready():
             return await self._put_cold_first(project, sha, size, pieces)
-        await self.hot.put_pieces(project.uuid, sha, size, pieces)
+        await self.hot(project).put_pieces(project.uuid, sha, size, pieces)
         return await self._record(project, {sha: size}) == {sha}
 
     async def put_small(self, project: Project, contents: Mapping[str, bytes]) -> set[str]:
         """Those that are new. Each is what its name says."""
+        standing = await self._standing(project, contents)
+        contents = {sha: one for sha, one in contents.items() if standing.get(sha, Tier.ABSENT) in _TAKES}
+        if not contents:
+            return set()
         sizes = {sha: len(content) for sha, content in contents.items()}
+        self.traffic.put_bytes += sum(sizes.values())
         if project.strict:
             return await self._put_small_cold(project, contents)
         try:
-            await self.hot.put_many(project.uuid, contents)
+            await self.hot(project).put_many(project.uuid, contents)
         except HotUnavailable:
             return await self._put_small_cold(project, contents)
         return await self._record(project, sizes)
@@ -94,11 +113,16 @@ class Contents:
 
     async def leased(self, project: Project, shas: Iterable[str]) -> set[str]:
         """Those that are there, and stay for long enough to be committed. What is being deleted is not there."""
+        known = await self._standing(project, shas)
+        return {sha for sha, tier in known.items() if tier in LIVE or tier is Tier.CONDEMNED}
+
+    async def _standing(self, project: Project, shas: Iterable[str]) -> dict[str, Tier]:
+        """Where they are. What there is has a lease now."""
         async with self.pool.connection() as connection:
             known = await objects.known(connection, project.id, shas)
-            there = {sha for sha, row in known.items() if row.tier in LIVE or row.tier is Tier.CONDEMNED}
-            await objects.lease(connection, project.id, there)
-        return there
+            if known:
+                await objects.lease(connection, project.id, known)
+        return {sha: row.tier for sha, row in known.items()}
 
     # -- out -----------------------------------------------------------------------------------------------------------
 
@@ -116,17 +140,26 @@ class Contents:
         if row.tier in HAS_HOT or row.tier in (Tier.EVICTING, Tier.REHYDRATING, Tier.CONDEMNED):
             sent = False
             try:
-                async for piece in self.hot.pieces(project.uuid, row.sha, row.size):
+                async for piece in self.hot(project).pieces(project.uuid, row.sha, row.size):
                     sent = True
                     yield piece
+                self.traffic.was_read("hot", row.size)
                 return
             except (HotMissing, HotUnavailable):
-                if sent or row.cold_key is None:
+                if sent:
                     raise
+                row = await self._again(project, row)
         if row.cold_key is None:
             raise NotFound("No store has this object now.", sha=row.sha)
         async for piece in self.read_cold(project, row):
             yield piece
+        self.traffic.was_read("cold", row.size)
+
+    async def _again(self, project: Project, row: ObjectRow) -> ObjectRow:
+        """As it is by now: what was hot alone a moment ago may have been archived and evicted since."""
+        async with self.pool.connection() as connection:
+            known = await objects.known(connection, project.id, [row.sha])
+        return known.get(row.sha, row)
 
     async def small(self, project: Project, shas: Iterable[str]) -> dict[str, bytes]:
         """Of these small contents those that can be had now."""
@@ -135,24 +168,39 @@ class Contents:
             rows = await objects.known(connection, project.id, wanted)
             await objects.touch(connection, project.id, rows)
         try:
-            found = dict(await self.hot.get_many(project.uuid, rows))
+            found = dict(await self.hot(project).get_many(project.uuid, rows))
         except HotUnavailable:
             found = {}
-        for sha, row in rows.items():
-            if sha not in found and row.cold_key is not None and row.size <= SMALL_MAX:
+        self.traffic.was_read("hot", sum(map(len, found.values())), len(found))
+        if len(found) < len(rows):
+            async with self.pool.connection() as connection:
+                rows |= await objects.known(connection, project.id, rows.keys() - found.keys())
+        left = {sha: row for sha, row in rows.items() if sha not in found and row.cold_key is not None}
+        found |= await self.read_packed(project, left.values())
+        for sha, row in left.items():
+            if sha not in found and row.size <= SMALL_MAX:
                 found[sha] = b"".join([piece async for piece in self.read_cold(project, row)])
+        cold = [len(found[sha]) for sha in left if sha in found]
+        self.traffic.was_read("cold", sum(cold), len(cold))
         return found
 
     async def read_cold(self, project: Project, row: ObjectRow) -> AsyncGenerator[bytes]:
         """Raises NotFound, OSError."""
         assert row.cold_key is not None
-        digest = hashlib.sha256()
-        pieces = self._cold(project).read(row.cold_key)
+        digest, place = hashlib.sha256(), place_of(row.cold_key)
+        pieces = self._cold(project).read(place.key, place.start or 0, row.size if place.packed else None)
         while (piece := await self._threads.run(project.mount, _next, pieces)) is not None:
             digest.update(piece)
             yield piece
         if digest.hexdigest() != row.sha:
             raise NotFound("The cold copy of this object is not what its name says.", sha=row.sha)
+
+    async def unsay(self, project: Project, shas: Sequence[str]) -> None:
+        """What the index says of contents that no project of the tenant has any more goes, as far as the hot store answers."""
+        async with self.pool.connection() as connection:
+            elsewhere = await project_sweeps.said_elsewhere(connection, project.tenant, project.id, shas)
+        with suppress(HotUnavailable):
+            await self.hot(project).unsay(project.tenant, [sha for sha in shas if sha not in elsewhere])
 
     # -- the cold store ------------------------------------------------------------------------------------------------
 
@@ -161,14 +209,43 @@ class Contents:
 
     async def holds_cold(self, project: Project, key: str, sha: str, size: int) -> bool:
         """Looked at now."""
-        return await self._threads.run(project.mount, self._cold(project).holds, key, sha, size)
+        place, cold = place_of(key), self._cold(project)
+        if place.start is None:
+            return await self._threads.run(project.mount, cold.holds, place.key, sha, size)
+        content = await self._threads.run(project.mount, _part, cold, place.key, place.start, size)
+        return content is not None and hashlib.sha256(content).hexdigest() == sha
 
     async def delete_cold(self, project: Project, key: str) -> None:
-        await self._threads.run(project.mount, self._cold(project).delete, key)
+        """A part of a pack goes with the whole, once nothing in it is needed."""
+        if not place_of(key).packed:
+            await self._threads.run(project.mount, self._cold(project).delete, key)
 
-    async def cold_keys(self, project: Project) -> list[str]:
-        cold = self._cold(project)
-        return await self._threads.run(project.mount, lambda: list(cold.keys(cold_prefix(project))))
+    async def read_packed(self, project: Project, rows: Iterable[ObjectRow]) -> dict[str, bytes]:
+        """Of these contents those that lie in packs, and are what they should be: each pack is asked once."""
+        packs: dict[str, list[tuple[int, ObjectRow]]] = {}
+        for row in rows:
+            place = place_of(row.cold_key or "")
+            if place.start is not None:
+                packs.setdefault(place.key, []).append((place.start, row))
+        found: dict[str, bytes] = {}
+        for key, members in packs.items():
+            first, end = min(start for start, _ in members), max(start + row.size for start, row in members)
+            span = await self._threads.run(project.mount, _part, self._cold(project), key, first, end - first)
+            for start, row in members:
+                content = (span or b"")[start - first : start - first + row.size]
+                if hashlib.sha256(content).hexdigest() == row.sha:
+                    found[row.sha] = content
+        return found
+
+    async def thawed(self, project: Project, key: str) -> bool:
+        """Whether the cold copy can be read now; one in an archive class is asked for. Raises OSError."""
+        return await self._threads.run(project.mount, self._cold(project).thaw, place_of(key).key)
+
+    async def cold_files(self, project: Project) -> AsyncGenerator[list[ColdFile]]:
+        """All that the cold store has of a project, a page at a time."""
+        files = self._cold(project).keys(cold_prefix(project))
+        while page := await self._threads.run(project.mount, lambda: list(islice(files, COLD_PAGE))):
+            yield page
 
     def _cold(self, project: Project) -> ColdCopies:
         executor = self._executors.of(project.mount)
@@ -177,13 +254,34 @@ class Contents:
         return executor.cold()
 
 
+COLD_PAGE = 1000
+
+
 def cold_prefix(project: Project) -> str:
     return f"t/{project.tenant}/{project.uuid}/objects"
+
+
+def new_pack_key(project: Project) -> str:
+    return f"{cold_prefix(project)}/packs/{uuid.uuid4().hex}"
+
+
+def sha_in(key: str) -> str:
+    """The content that a key was made for; "" for what is no copy."""
+    sha = key.rpartition("/")[2].partition(".")[0]
+    return sha if len(sha) == 64 else ""
 
 
 def new_cold_key(project: Project, sha: str) -> str:
     """Never used twice: a deletion that arrives late meets no later copy."""
     return f"{cold_prefix(project)}/{sha[:2]}/{sha[2:4]}/{sha}.{uuid.uuid4().hex[:12]}"
+
+
+def _part(cold: ColdCopies, key: str, start: int, size: int) -> bytes | None:
+    """None: there is no such object."""
+    try:
+        return b"".join(cold.read(key, start, size))
+    except FileNotFoundError:
+        return None
 
 
 def _next(pieces: Iterator[bytes]) -> bytes | None:

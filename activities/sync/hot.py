@@ -6,7 +6,10 @@ What does not answer raises HotUnavailable; the caller goes on without it: conte
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+from schema.errors import NotSupported
 
 SMALL_MAX = 256 * 1024
 """Up to so many bytes a content is one message"""
@@ -59,6 +62,26 @@ class HotStore(Protocol):
         """All of a project's content."""
         ...
 
+    def listed(self, project: str) -> AsyncIterator[set[str]]:
+        """All contents that a project has here, a page at a time."""
+        ...
+
+    async def sizes(self, project: str, shas: Iterable[str]) -> Mapping[str, int]:
+        """Of those that are here."""
+        ...
+
+    async def sweep(self, project: str, seconds: float) -> int:
+        """What is left of uploads that broke off so long ago goes. How many of them."""
+        ...
+
+    async def forget(self, tenant: str, name: str, project: str) -> None:
+        """A project's pointer goes."""
+        ...
+
+    async def unsay(self, tenant: str, shas: Iterable[str]) -> None:
+        """What the index says of these contents goes."""
+        ...
+
     async def point(self, tenant: str, name: str, project: str, revision: int, manifest: str) -> None:
         """Where the project is; an older revision never replaces a newer one. Then the doorbell rings."""
         ...
@@ -71,6 +94,10 @@ class HotStore(Protocol):
         """An event, once for each id."""
         ...
 
+    async def bell(self, project: str) -> None:
+        """Those that listen look at the record."""
+        ...
+
     async def ring(self, heard: Callable[[str], None]) -> None:
         """From now on `heard` is called with the uuid of each project that has a new revision. What is missed is not told again."""
         ...
@@ -78,8 +105,38 @@ class HotStore(Protocol):
     async def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class HotReader:
+    """Who reads one project in the hot store itself. `credentials`: as NATS' own programs read them. `inbox`: the prefix of where
+    answers have to come. `streams`, `subjects`: all that may be asked for, and heard."""
+
+    url: str
+    credentials: str
+    inbox: str
+    streams: tuple[str, ...]
+    subjects: tuple[str, ...]
+
+
+class HotStores(Protocol):
+    """By tenant."""
+
+    def of(self, tenant: str) -> HotStore: ...
+
+    def reader(self, tenant: str, name: str, project: str, seconds: float) -> HotReader:
+        """Raises NotSupported where the hot store keeps tenants apart by their subjects alone."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class NoHotStore:
-    """`HotStore` where there is none."""
+    """`HotStore` where there is none, for all tenants."""
+
+    def of(self, tenant: str) -> HotStore:
+        return self
+
+    def reader(self, tenant: str, name: str, project: str, seconds: float) -> HotReader:
+        raise NotSupported("This service has no hot store.")
 
     async def ready(self) -> bool:
         return False
@@ -110,6 +167,22 @@ class NoHotStore:
         raise HotUnavailable
 
     async def drop(self, project: str) -> None:
+        return
+
+    async def listed(self, project: str) -> AsyncIterator[set[str]]:
+        raise HotUnavailable
+        yield set()
+
+    async def sizes(self, project: str, shas: Iterable[str]) -> Mapping[str, int]:
+        raise HotUnavailable
+
+    async def sweep(self, project: str, seconds: float) -> int:
+        raise HotUnavailable
+
+    async def forget(self, tenant: str, name: str, project: str) -> None:
+        return
+
+    async def unsay(self, tenant: str, shas: Iterable[str]) -> None:
         raise HotUnavailable
 
     async def point(self, tenant: str, name: str, project: str, revision: int, manifest: str) -> None:
@@ -119,6 +192,9 @@ class NoHotStore:
         raise HotUnavailable
 
     async def tell(self, subject: str, id: str, event: Mapping[str, Any]) -> None:
+        raise HotUnavailable
+
+    async def bell(self, project: str) -> None:
         raise HotUnavailable
 
     async def ring(self, heard: Callable[[str], None]) -> None:

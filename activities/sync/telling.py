@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from activities.sync.hot import HotUnavailable
 from schema.store import project_feed
 from schema.sync.happenings import SUBJECTS, cloud_event
 
 if TYPE_CHECKING:
-    from activities.sync.hot import HotStore
+    from activities.sync.hot import HotStores
     from schema.store.pool import Pool
 
 PAGE = 500
@@ -19,8 +18,8 @@ AGAIN_SECONDS = 2.0
 
 
 class TellsProjects:
-    def __init__(self, pool: Pool, hot: HotStore) -> None:
-        self._pool, self._hot = pool, hot
+    def __init__(self, pool: Pool, hots: HotStores) -> None:
+        self._pool, self._hots = pool, hots
 
     async def run(self) -> None:
         """Until it is cancelled. What could not be told is told later: the position moves behind what was acknowledged."""
@@ -36,8 +35,6 @@ class TellsProjects:
 
     async def step(self) -> int:
         """How many events of the feed were looked at. Raises HotUnavailable."""
-        if not await self._hot.ready():
-            raise HotUnavailable
         async with self._pool.connection() as connection, connection.transaction():
             after = await project_feed.take(connection)
             if after is None:
@@ -46,7 +43,7 @@ class TellsProjects:
             for row in rows:
                 if row["type"] in SUBJECTS:
                     event = cloud_event(row["position"], row["tenant"], row["type"], row["data"], row["created_at"])
-                    await self._hot.tell(SUBJECTS[row["type"]], str(row["position"]), event)
+                    await self._hots.of(row["tenant"]).tell(SUBJECTS[row["type"]], str(row["position"]), event)
             if rows:
                 await project_feed.move(connection, rows[-1]["position"])
         return len(rows)

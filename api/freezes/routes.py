@@ -24,7 +24,7 @@ from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import front_of
 from schema.access.acts import ActKind
-from schema.errors import IdempotencyConflict, InvalidRequest, NotFound, WrongState
+from schema.errors import Forbidden, IdempotencyConflict, InvalidRequest, NotFound, WrongState
 from schema.ids import MountId, new_command_id
 from schema.paths import ROOT
 from schema.principals import Principal, authorise, readable
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 router = APIRouter(route_class=Plain, tags=["freezes"])
 
 _REFUSALS = ("BACKEND_NOT_FOUND", "FORBIDDEN", "IDEMPOTENCY_CONFLICT")
+_OPERATORS = (
+    "Operators have frozen all tenants. Only they lift it, on a host of the service: python -m workers.freeze lift ID."
+)
 _NAMES = openapi.headers("Idempotency-Key", "X-Correlation-Id")
 _BODY = openapi.body_of(
     NewFreezeBody, {"scope": {"backendMountId": 1}, "reason": "The array is rebuilt.", "until": "2026-12-01T06:00:00Z"}
@@ -117,6 +120,8 @@ async def lift(request: Request) -> Response:
     async with front.services.pool.connection() as connection:
         async with connection.transaction():
             scope = (await _shown(connection, id, principal))["scope"]
+            if "everywhere" in scope:
+                raise Forbidden(_OPERATORS, freezeId=id)
             _authorise(principal, scope.get("backendMountId"))
             lifted = await store.lift(connection, id, principal.tenant, principal.name)
             if lifted is not None:
@@ -153,9 +158,11 @@ async def _shown(connection: Connection, id: int, principal: Principal) -> dict[
 
 
 def _document(row: Mapping[str, Any]) -> dict[str, Any]:
-    mount = row["mount_id"]
+    scope: dict[str, Any] = {"backendMountId": row["mount_id"]}
+    if row["mount_id"] is None:
+        scope = {"all": True} if row["tenant"] is not None else {"all": True, "everywhere": True}
     return {
-        "id": row["id"], "scope": {"all": True} if mount is None else {"backendMountId": mount}, "reason": row["reason"],
+        "id": row["id"], "scope": scope, "reason": row["reason"],
         "until": row["until"], "holds": row["holds"], "inFlight": row["in_flight"], "principal": row["principal"],
         "createdAt": row["created_at"], "liftedAt": row["lifted_at"], "liftedBy": row["lifted_by"],
     }  # fmt: skip

@@ -1,11 +1,13 @@
 """Projects as clients ask for them."""
 
 import re
+from base64 import b64encode
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from api.http.fields import Count, Id, JsonBody, Key, Moment, Query, Short, Text
+from schema.paths import decode
 from schema.sync.changes import CHANGES_MAX, ChangeKind, PathChange
 
 SHA = r"^[0-9a-f]{64}$"
@@ -24,6 +26,7 @@ Name = Annotated[str, AfterValidator(_a_name)]
 Sha = Annotated[str, Field(pattern=SHA, description="SHA-256 in hex")]
 Rule = Literal["last", "keep_both", "refuse"]
 Promotion = Literal["fast", "strict"]
+Decision = Literal["winner", "loser", "both"]
 Seconds = Annotated[float, Field(ge=0, le=10**9)]
 
 
@@ -35,6 +38,9 @@ class NewProjectBody(JsonBody):
     promotion: Promotion = "fast"
     keep_days: Seconds = 30.0
     evict_after_seconds: Seconds | None = None
+    hot_max_bytes: Count | None = None
+    decide_after_seconds: Seconds | None = None
+    decide_as: Decision = "winner"
 
 
 class ProjectChangesBody(JsonBody):
@@ -43,6 +49,9 @@ class ProjectChangesBody(JsonBody):
     promotion: Promotion | None = None
     keep_days: Seconds | None = None
     evict_after_seconds: Seconds | None = None
+    hot_max_bytes: Count | None = None
+    decide_after_seconds: Seconds | None = None
+    decide_as: Decision | None = None
 
 
 class NodeBody(JsonBody):
@@ -55,6 +64,10 @@ class BeatBody(JsonBody):
     revision: Count = 0
     waiting: Count = 0
     problem: Short | None = None
+
+
+class CredentialsBody(JsonBody):
+    seconds: Annotated[float, Field(ge=60, le=86400)] = 3600.0
 
 
 class IntentBody(JsonBody):
@@ -87,7 +100,7 @@ class CommitBody(JsonBody):
 
 class ConflictDecision(JsonBody):
     ids: Annotated[list[Id], Field(min_length=1, max_length=1000)]
-    decision: Literal["winner", "loser", "both"]
+    decision: Decision
 
 
 class ProjectsQuery(Query):
@@ -135,6 +148,19 @@ class NothingBody(JsonBody):
 
 class EvictBody(JsonBody):
     idle_seconds: Seconds = 0.0
+
+
+class PathsBody(JsonBody):
+    """Paths of the project; `pathsB64` where they are no text."""
+
+    paths: Annotated[list[Text], Field(default_factory=list, max_length=1000)]
+    paths_b64: Annotated[list[str], Field(default_factory=list, max_length=1000, alias="pathsB64")]
+
+    @property
+    def encoded(self) -> list[str]:
+        """In base64. Raises InvalidPath."""
+        raw = [decode(path, None).raw for path in self.paths] + [decode(None, path).raw for path in self.paths_b64]
+        return [b64encode(path).decode("ascii") for path in raw]
 
 
 class PinBody(JsonBody):

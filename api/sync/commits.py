@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from activities.sync.commit import CommitRef
 from activities.sync.hot import NoHotStore
-from activities.sync.tiers import TierOrder
+from activities.sync.pages import TierOrder
 from api.http import openapi
 from api.http.body import read_text
 from api.http.fields import read_query
@@ -83,7 +83,7 @@ async def commit(request: Request) -> Response:
         except CommitRefused as refused:
             raise errors.IdempotencyConflict() from refused
     if outcome is None:
-        ref = CommitRef(project.mount, project.id, batch)
+        ref = CommitRef(project.mount, project.id, batch, project.tenant, project.uuid)
         end = await front.services.carry(carry_out, ref=ref, node=body.node)
         if end.code:
             raise _refusal(end.code, end.outcome)
@@ -144,7 +144,7 @@ async def changes(request: Request) -> Response:
         left = end - monotonic()
         if rows or left <= 0 or head is None or head.state != project.state or await request.is_disconnected():
             break
-        await news_of(request).wait(project.uuid, left)
+        await news_of(request).wait(project.tenant, project.uuid, left)
     assert head is not None
     following = query.since
     if rows:
@@ -160,7 +160,7 @@ def news_of(request: Request) -> ProjectNews:
     state = request.scope["app"].state
     if getattr(state, "project_news", None) is None:
         contents = front_of(request).services.contents
-        state.project_news = ProjectNews(contents.hot if contents is not None else NoHotStore())
+        state.project_news = ProjectNews(contents.hots if contents is not None else NoHotStore())
     news: ProjectNews = state.project_news
     return news
 
@@ -189,6 +189,8 @@ async def tree(request: Request) -> Response:
     async with front_of(request).services.pool.connection() as connection:
         revision, manifest = await _root(connection, project, query)
         entries = await _entries(connection, project.id, manifest, path.raw, query)
+        if entries is None and not await revisions.load_pages(connection, project.id, [manifest]):
+            raise errors.NotFound("The tree of this revision is kept no more: keepDays are over.", revision=revision)
     if entries is None:
         raise errors.NotFound("The project has no such directory at this revision.", path=path.text)
     following = None

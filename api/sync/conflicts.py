@@ -21,9 +21,7 @@ from api.sync.shapes import ConflictPage, Decided
 from schema.errors import Unavailable
 from schema.store import project_log, revisions
 from schema.store.revisions import ChangeBatch
-from schema.sync.changes import ChangeKind, PathChange
-from schema.sync.happenings import shown_path
-from schema.sync.merge import conflict_name
+from schema.sync.happenings import INBOX, shown_path
 from workflows.sync.start import commit as carry_out
 
 if TYPE_CHECKING:
@@ -66,13 +64,14 @@ async def decide(request: Request) -> Response:
     front, body = front_of(request), await read_json(request, ConflictDecision)
     async with front.services.pool.connection() as connection, connection.transaction():
         rows = await project_log.open_conflicts(connection, project.id, body.ids)
-    changes = [change for row in rows if (change := _change(row, body.decision)) is not None]
+    changes = [one for row in rows if (one := project_log.decided_change(row, body.decision)) is not None]
     if changes:
         batch = uuid.uuid4().hex
-        offered = ChangeBatch(batch, "inbox", principal.name, batch.encode(), None, changes)
+        offered = ChangeBatch(batch, INBOX, principal.name, batch.encode(), None, changes)
         async with front.services.pool.connection() as connection:
             await revisions.offer(connection, project.id, offered)
-        end = await front.services.carry(carry_out, ref=CommitRef(project.mount, project.id, batch), node="inbox")
+        ref = CommitRef(project.mount, project.id, batch, project.tenant, project.uuid)
+        end = await front.services.carry(carry_out, ref=ref, node=INBOX)
         if end.code:
             raise Unavailable("The chosen contents could not be committed. Decide again.", code=end.code)
         news_of(request).rang(project.uuid)
@@ -80,14 +79,6 @@ async def decide(request: Request) -> Response:
         ids = [row["id"] for row in rows]
         decided = await project_log.decide(connection, project.id, ids, body.decision, principal.name)
     return answer({"decided": decided})
-
-
-def _change(row: DictRow, decision: str) -> PathChange | None:
-    """None: all is as it should be."""
-    if decision == "winner" or (decision == "both" and row["kept_as"] is not None):
-        return None
-    path = row["path"] if decision == "loser" else conflict_name(row["path"], row["loser"], row["loser_node"])
-    return PathChange(ChangeKind.PUT, path, None, row["loser"], row["loser_size"], row["loser_mode"], checked=False)
 
 
 def _document(row: DictRow) -> dict[str, Any]:

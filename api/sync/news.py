@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from activities.sync.hot import HotUnavailable
 
 if TYPE_CHECKING:
-    from activities.sync.hot import HotStore
+    from activities.sync.hot import HotStores
 
 LOOK_SECONDS = 0.5
 """The bell may be missed: so often it is looked at what there is"""
@@ -20,19 +20,19 @@ _AGAIN_SECONDS = 5.0
 class ProjectNews:
     """On the loop of the routes."""
 
-    def __init__(self, hot: HotStore) -> None:
-        self._hot = hot
+    def __init__(self, hots: HotStores) -> None:
+        self._hots = hots
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
-        self._listening = False
-        self._again_at = 0.0
+        self._listening = set[str]()
+        self._again_at: dict[str, float] = {}
 
     def rang(self, project: str) -> None:
         for event in self._waiting.get(project, ()):
             event.set()
 
-    async def wait(self, project: str, seconds: float) -> None:
+    async def wait(self, tenant: str, project: str, seconds: float) -> None:
         """For the bell, or for so long, or until it is time to look."""
-        await self._listen()
+        await self._listen(tenant)
         event = asyncio.Event()
         self._waiting[project].add(event)
         try:
@@ -44,13 +44,13 @@ class ProjectNews:
             if not self._waiting[project]:
                 del self._waiting[project]
 
-    async def _listen(self) -> None:
+    async def _listen(self, tenant: str) -> None:
         now = asyncio.get_running_loop().time()
-        if self._listening or now < self._again_at:
+        if tenant in self._listening or now < self._again_at.get(tenant, 0.0):
             return
-        self._again_at = now + _AGAIN_SECONDS
+        self._again_at[tenant] = now + _AGAIN_SECONDS
         try:
-            await self._hot.ring(self.rang)
-            self._listening = True
+            await self._hots.of(tenant).ring(self.rang)
+            self._listening.add(tenant)
         except HotUnavailable:
             return

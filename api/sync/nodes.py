@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
@@ -11,9 +13,9 @@ from api.http import openapi
 from api.http.body import read_json
 from api.http.routes import Plain
 from api.services import front_of
-from api.sync.bodies import BeatBody, NodeBody
-from api.sync.found import PATH_NAME, answer, path_part, project_of
-from api.sync.shapes import BeatAnswer, SyncNodes, SyncNodeShape
+from api.sync.bodies import BeatBody, CredentialsBody, NodeBody
+from api.sync.found import PATH_NAME, answer, contents_of, path_part, project_of
+from api.sync.shapes import BeatAnswer, HotCredentials, SyncNodes, SyncNodeShape
 from schema.errors import NotFound
 from schema.store import objects, projects
 from schema.sync.tiers import Tier
@@ -96,6 +98,24 @@ async def detach(request: Request) -> Response:
         if not await projects.detach(connection, project.id, request.path_params["node"]):
             raise NotFound("No node of this name is attached.", node=request.path_params["node"])
     return Response(status_code=204)
+
+
+@router.post(
+    "/v1/projects/{name}/credentials",
+    status_code=201,
+    operation_id="createProjectCredentials",
+    summary="Read a project in the hot store itself",
+    responses=openapi.answers({201: ("Credentials", HotCredentials)}, "NOT_FOUND", "FORBIDDEN", "NOT_SUPPORTED"),
+    openapi_extra={"parameters": [PATH_NAME], "requestBody": openapi.body_of(CredentialsBody, {"seconds": 3600})},
+)
+async def credentials(request: Request) -> Response:
+    """For so long they read this project's contents and pointer, and hear its bell; they write nothing, and see no other project,
+    least of all of another tenant. `credentials` is a file of NATS' own programs; answers have to come below `inbox`."""
+    _, project = await project_of(request, "read")
+    body = await read_json(request, CredentialsBody)
+    reader = contents_of(request).hots.reader(project.tenant, project.name, project.uuid, body.seconds)
+    until = datetime.now(UTC) + timedelta(seconds=body.seconds)
+    return answer({**asdict(reader), "expiresAt": until}, 201)
 
 
 def _document(row: DictRow) -> dict[str, Any]:

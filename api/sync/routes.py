@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from activities.sync.pages import TierOrder
 from api.access.admission import admit
 from api.http import openapi
 from api.http.body import read_json
@@ -23,6 +24,8 @@ from schema.store import objects, project_log, projects, revisions
 from schema.store.projects import NewProject, Project
 from schema.sync.happenings import state_changed
 from schema.sync.merge import ConflictRule
+from workflows.sync.start import work
+from workflows.sync.tiers import ProjectJob
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -51,7 +54,8 @@ async def create(request: Request) -> Response:
     new = NewProject(
         tenant=principal.tenant, name=body.name, mount=mount.id, principal=principal.name, description=body.description,
         rule=ConflictRule(body.conflict_rule), promotion=body.promotion, keep_days=body.keep_days,
-        evict_after=body.evict_after_seconds,
+        evict_after=body.evict_after_seconds, hot_max=body.hot_max_bytes, decide_after=body.decide_after_seconds,
+        decide_as=body.decide_as,
     )  # fmt: skip
     async with front.services.pool.connection() as connection, connection.transaction():
         made = await projects.create(connection, new)
@@ -107,6 +111,7 @@ async def change(request: Request) -> Response:
         await projects.change(
             connection, project.id, description=body.description, promotion=body.promotion, keep_days=body.keep_days,
             rule=None if body.conflict_rule is None else ConflictRule(body.conflict_rule), evict_after=body.evict_after_seconds,
+            hot_max=body.hot_max_bytes, decide_after=body.decide_after_seconds, decide_as=body.decide_as,
         )  # fmt: skip
         changed = await projects.of_id(connection, project.id)
         assert changed is not None
@@ -121,7 +126,7 @@ async def change(request: Request) -> Response:
     openapi_extra={"parameters": [PATH_NAME]},
 )
 async def delete(request: Request) -> Response:
-    """Its nodes keep their folders, and follow no more. Its name is free at once; what is cold stays on its mount."""
+    """Its nodes keep their folders, and follow no more. Its name is free at once; its contents go when `keepDays` are over."""
     principal, project = await project_of(request, "mounts")
     front = front_of(request)
     async with front.services.pool.connection() as connection, connection.transaction():
@@ -134,20 +139,22 @@ async def delete(request: Request) -> Response:
         assert deleted is not None
         shown = await _document(connection, deleted)
     front.services.announce()
+    front.services.start(work, job=ProjectJob("delete", TierOrder(project.mount, project.id)))
     return answer(shown)
 
 
 async def _document(connection: Connection, project: Project) -> dict[str, Any]:
     totals = await objects.totals(connection, project.id)
     nodes = [one for one in await projects.nodes(connection, project.id) if one["state"] == "attached"]
-    conflicts = await project_log.conflicts(connection, project.id, "open", 0, 1000)
+    conflicts = await project_log.count_conflicts(connection, project.id)
     return {
         "id": project.uuid, "name": project.name, "backendMountId": project.mount, "description": project.description,
         "state": project.state, "tier": _tier(totals), "conflictRule": project.rule.value, "promotion": project.promotion,
-        "keepDays": project.keep_days, "evictAfterSeconds": project.evict_after, "revision": project.revision,
+        "keepDays": project.keep_days, "evictAfterSeconds": project.evict_after, "hotMaxBytes": project.hot_max,
+        "decideAfterSeconds": project.decide_after, "decideAs": project.decide_as, "revision": project.revision,
         "manifestSha": project.manifest, "files": project.files, "sizeBytes": project.size,
         "objects": {tier: {"objects": number, "sizeBytes": size} for tier, (number, size) in totals.items()},
-        "nodes": len(nodes), "conflicts": len(conflicts), "principal": project.principal, "createdAt": project.created_at,
+        "nodes": len(nodes), "conflicts": conflicts, "principal": project.principal, "createdAt": project.created_at,
         "updatedAt": project.updated_at,
     }  # fmt: skip
 

@@ -19,6 +19,9 @@ class ProjectShape(Shape):
     promotion: str
     keep_days: float
     evict_after_seconds: float | None
+    hot_max_bytes: int | None
+    decide_after_seconds: float | None
+    decide_as: str
     revision: int
     manifest_sha: str
     files: int
@@ -62,6 +65,17 @@ class BeatAnswer(Shape):
     revision: int
     wanted: list[str]
     """Contents that both stores have lost: a node that has one puts it"""
+
+
+class HotCredentials(Shape):
+    url: str
+    credentials: str
+    inbox: str
+    """The prefix of where answers have to come"""
+    streams: list[str]
+    """What may be asked for below `$JS.API.DIRECT.GET.`"""
+    subjects: list[str]
+    expires_at: datetime
 
 
 class Needed(Shape):
@@ -184,6 +198,10 @@ class JobShape(Shape):
     phase: str
     items_done: int
     bytes_done: int
+    items_total: int | None
+    bytes_total: int | None
+    eta_seconds: float | None
+    """By what it has done so far"""
     problem: str | None
     principal: str
     started_at: datetime

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from activities.sync.tiers import TierOrder
+from activities.sync.pages import order_of
 from api.http import openapi
 from api.http.body import read_json
 from api.http.fields import read_query
 from api.http.routes import Plain
 from api.services import front_of
-from api.sync.bodies import EvictBody, NothingBody, PinBody, ProjectJobsQuery
-from api.sync.found import PATH_NAME, answer, project_of
+from api.sync.bodies import EvictBody, NothingBody, PathsBody, PinBody, ProjectJobsQuery
+from api.sync.found import PATH_NAME, answer, path_part, project_of
 from api.sync.shapes import JobPage, JobShape, Pinned, ProjectMetrics
 from schema.errors import NotFound, WrongState
 from schema.principals import Principal
 from schema.store import objects, project_log, projects, revisions
 from schema.sync.happenings import state_changed
-from workflows.sync.start import work
+from schema.sync.jobs import JobProgress, totals_of
+from workflows.sync.start import stop, work
 from workflows.sync.tiers import ProjectJob
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ _REFUSALS = ("NOT_FOUND", "FORBIDDEN", "WRONG_STATE")
 _NOTHING = openapi.body_of(NothingBody, {})
 _EVICT = openapi.body_of(EvictBody, {"idleSeconds": 86400})
 _PIN = openapi.body_of(PinBody, {"until": "2026-12-01T00:00:00Z"})
+_PATHS = openapi.body_of(PathsBody, {"paths": ["current"]})
+_JOB_ID = path_part("job", "The job", "01900000-0000-7000-8000-000000000000")
 FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -54,11 +57,13 @@ def _job(verb: str, operation_id: str, summary: str, body: dict[str, Any] = _NOT
     )
 
 
-@_job("promote", "promoteProject", "Make contents hot")
+@_job("promote", "promoteProject", "Make contents hot", _PATHS)
 async def promote(request: Request) -> Response:
-    """All that is cold comes into the hot store, too."""
+    """All that is cold comes into the hot store, too; with `paths` what these have, and all below them: before it is needed."""
     principal, project = await project_of(request, "operate")
-    return await _begun(request, principal, project, "promote")
+    first = (await read_json(request, PathsBody)).encoded
+    options = {"first": first, "only": True} if first else {}
+    return await _begun(request, principal, project, "promote", options)
 
 
 @_job("evict", "evictProject", "Take contents out of the hot store", _EVICT)
@@ -67,7 +72,7 @@ async def evict(request: Request) -> Response:
     long."""
     principal, project = await project_of(request, "operate")
     body = await read_json(request, EvictBody)
-    return await _begun(request, principal, project, "evict", idle=body.idle_seconds)
+    return await _begun(request, principal, project, "evict", {"idle": body.idle_seconds})
 
 
 @_job("repair", "repairProject", "Look for all contents")
@@ -96,33 +101,39 @@ async def collect(request: Request) -> Response:
 
 @_job("deactivate", "deactivateProject", "Make a project cold")
 async def deactivate(request: Request) -> Response:
-    """It takes no commits from now on. All is archived and verified, then the hot store is emptied. Nodes keep their folders, and
-    what they write waits there."""
+    """Nodes commit what they have (`flushing`), then it takes no commits. All is archived and verified, the hot store is emptied,
+    and nodes take the files out of their folders, but for what they could not commit and what is left out."""
     principal, project = await project_of(request, "operate")
-    return await _begun(request, principal, project, "deactivate", froms=("active",), state="deactivating")
+    return await _begun(request, principal, project, "deactivate", froms=("active",), state="flushing")
 
 
-@_job("reactivate", "reactivateProject", "Make a project hot again")
+@_job("reactivate", "reactivateProject", "Make a project hot again", _PATHS)
 async def reactivate(request: Request) -> Response:
-    """It takes commits at once, and contents are read from the cold store until they are hot."""
+    """It takes commits at once, and contents are read from the cold store until they are hot. `paths`: those whose contents are hot
+    first."""
     principal, project = await project_of(request, "operate")
-    return await _begun(request, principal, project, "reactivate", froms=("inactive",), state="reactivating")
+    first = (await read_json(request, PathsBody)).encoded
+    return await _begun(
+        request, principal, project, "reactivate", {"first": first}, froms=("inactive",), state="reactivating"
+    )
 
 
 async def _begun(
-    request: Request, principal: Principal, project: Project, kind: str, *, idle: float = 0.0, froms: tuple[str, ...] = (),
-    state: str = "",
+    request: Request, principal: Principal, project: Project, kind: str, options: dict[str, Any] | None = None, *,
+    froms: tuple[str, ...] = (), state: str = "",
 ) -> Response:  # fmt: skip
+    """With `paths` alone its totals are not known."""
     services = front_of(request).services
+    chosen = options or {}
     async with services.pool.connection() as connection, connection.transaction():
-        row, new = await projects.begin_job(
-            connection, str(uuid.uuid4()), project.id, kind, {"idle": idle}, principal.name
-        )
+        before = (0, 0) if chosen.get("only") else totals_of(kind, await objects.totals(connection, project.id))
+        id = str(uuid.uuid4())
+        row, new = await projects.begin_job(connection, id, project.id, kind, chosen, principal.name, before)
         if new and state:
             if not await projects.set_state(connection, project.id, froms, state):
                 raise WrongState(f"The project is {project.state}.", state=project.state)
             await revisions.tell(connection, project, [state_changed(project, state, principal.name)])
-    order = TierOrder(project.mount, project.id, str(row["id"]), idle)
+    order = order_of(project.mount, project.id, str(row["id"]), row["options"])
     services.start(work, job=ProjectJob(kind, order, services.settings.sync_grace_seconds))
     services.announce()
     return answer(_document(row), 202)
@@ -176,6 +187,34 @@ async def jobs(request: Request) -> Response:
     return answer({"jobs": [_document(row) for row in rows], "pagination": page})
 
 
+@router.post(
+    "/v1/projects/{name}/jobs/{job}/cancel",
+    status_code=202,
+    operation_id="cancelProjectJob",
+    summary="Stop a job",
+    responses=openapi.answers({202: ("The job, which stops soon", JobShape)}, *_REFUSALS),
+    openapi_extra={"parameters": [PATH_NAME, _JOB_ID], "requestBody": _NOTHING},
+)
+async def cancel(request: Request) -> Response:
+    """It ends behind the contents that it is at, as `cancelled`. A project that was to be deactivated is active as before; what had
+    become cold by then, or hot, stays so."""
+    _, project = await project_of(request, "operate")
+    services = front_of(request).services
+    async with services.pool.connection() as connection:
+        row = await projects.ask_cancel(connection, project.id, _job_id(request))
+        if row is None:
+            raise NotFound("The project has no running job of this id. GET .../jobs lists them.")
+    services.start(stop, project=project.id, kind=row["kind"])
+    return answer(_document(row), 202)
+
+
+def _job_id(request: Request) -> str:
+    try:
+        return str(uuid.UUID(request.path_params["job"]))
+    except ValueError:
+        raise NotFound("This is no id of a job. GET .../jobs lists them.") from None
+
+
 @router.get(
     "/v1/projects/{name}/metrics",
     operation_id="getProjectMetrics",
@@ -189,14 +228,14 @@ async def metrics(request: Request) -> Response:
     async with front_of(request).services.pool.connection() as connection:
         totals = await objects.totals(connection, project.id)
         nodes = await projects.nodes(connection, project.id)
-        conflicts = await project_log.conflicts(connection, project.id, "open", 0, 1000)
+        conflicts = await project_log.count_conflicts(connection, project.id)
     hot = [totals[tier] for tier in ("hot", "hot_cold") if tier in totals]
     cold = [totals[tier] for tier in ("hot_cold", "evicting", "cold", "restoring", "rehydrating") if tier in totals]
     return answer({
         "hotObjects": sum(one[0] for one in hot), "hotBytes": sum(one[1] for one in hot),
         "coldObjects": sum(one[0] for one in cold), "coldBytes": sum(one[1] for one in cold),
         "missingObjects": totals.get("missing", (0, 0))[0], "revision": project.revision,
-        "unpublished": project.revision - project.published, "conflicts": len(conflicts),
+        "unpublished": project.revision - project.published, "conflicts": conflicts,
         "lag": {one["name"]: one["lag"] for one in nodes if one["state"] == "attached"},
     })  # fmt: skip
 
@@ -212,8 +251,10 @@ def _place(cursor: str | None) -> tuple[datetime, str] | None:
 
 
 def _document(row: DictRow) -> dict[str, Any]:
+    progress = JobProgress(row["items_done"], row["items_total"], row["bytes_done"], row["bytes_total"], row["seconds"])
     return {
         "id": str(row["id"]), "kind": row["kind"], "state": row["state"], "phase": row["phase"], "itemsDone": row["items_done"],
-        "bytesDone": row["bytes_done"], "problem": row["problem"], "principal": row["principal"],
-        "startedAt": row["started_at"], "endedAt": row["ended_at"],
+        "bytesDone": row["bytes_done"], "itemsTotal": row["items_total"] or None, "bytesTotal": row["bytes_total"] or None,
+        "etaSeconds": progress.eta if row["state"] == "running" else None, "problem": row["problem"],
+        "principal": row["principal"], "startedAt": row["started_at"], "endedAt": row["ended_at"],
     }  # fmt: skip

@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from activities.sync.nats.accounts import NatsAccounts
 from deploy.stack.folder import Folder
 from deploy.stack.installed import script
 from deploy.stack.part import Part
@@ -20,8 +21,8 @@ def existing(url: str) -> Part:
 
 def own(folder: Folder, remembered: Remembered) -> Part:
     port = remembered.port("nats", 4222)
-    token = remembered.secret("nats_token", lambda: secrets.token_hex(16))
-    url = f"nats://{token}@127.0.0.1:{port}"
+    secret = remembered.secret("nats_secret", lambda: secrets.token_hex(32))
+    url = f"nats://127.0.0.1:{port}"
     data = folder.data("nats")
     settings = data / "nats.conf"
     words = ("-c", str(settings), "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(data))
@@ -29,17 +30,16 @@ def own(folder: Folder, remembered: Remembered) -> Part:
         name="nats",
         title="NATS 2.15",
         address=f"127.0.0.1:{port}",
-        variables={"NATS_URL": url},
+        variables={"NATS_URL": url, "FILESTORE_NATS_SECRET": secret},
         check=lambda: check(url),
         process=Process("nats", (script("nats-server"), *words), cwd=data, log=folder.log("nats")),
-        prepare=lambda: _prepare(data, settings, token),
+        prepare=lambda: _prepare(data, settings, secret),
     )
 
 
-def _prepare(data: Path, settings: Path, token: str) -> None:
+def _prepare(data: Path, settings: Path, secret: str) -> None:
     data.mkdir(mode=0o700, exist_ok=True)
-    # In a file of ours alone: every user of the machine may read the words that a process was started with.
-    write_whole(settings, f'authorization {{ token: "{token}" }}\n')
+    write_whole(settings, NatsAccounts(secret.encode()).settings(str(data / "accounts")))
 
 
 def check(url: str) -> None:

@@ -7,10 +7,10 @@ from schema.operations.operation import Operation, OperationKind
 NODES_LEAST = 100
 """A smaller one goes file by file: that takes no time, and says more"""
 NODES_MOST = 10_000
-FLAT_MOST = 50_000
-"""Of a directory that holds files alone: what it holds can not be cut at directories, and file by file takes far longer."""
 BYTES_MOST = 256 * 1024 * 1024
 """So that a pause or a stop is reached soon: what is in flight ends first"""
+FLAT_MOST, FLAT_BYTES_MOST = 250_000, 1024 * 1024 * 1024
+"""Of a directory that holds files alone: what it holds can not be cut at directories, and file by file takes far longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +33,5 @@ def may_go_whole(operation: Operation) -> bool:
 
 
 def goes_whole(subtree: Subtree) -> bool:
-    most = FLAT_MOST if subtree.flat else NODES_MOST
-    return NODES_LEAST <= subtree.nodes <= most and subtree.size <= BYTES_MOST and subtree.plain
+    most, size = (FLAT_MOST, FLAT_BYTES_MOST) if subtree.flat else (NODES_MOST, BYTES_MOST)
+    return NODES_LEAST <= subtree.nodes <= most and subtree.size <= size and subtree.plain

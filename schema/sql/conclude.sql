@@ -88,13 +88,20 @@ SELECT r.file_count + r.directory_count AS nodes
 -- Ids for nodes that are to be made.
 SELECT nextval('filestore.nodes_id_seq') AS id FROM generate_series(1, %(count)s)
 
+-- name: keep_first
+-- First versions that no row tells of yet, and that end now. Their nodes change next, and have `first_by` no more.
+INSERT INTO filestore.versions
+SELECT f.*
+  FROM (SELECT DISTINCT x.id FROM unnest(%(ids)s::bigint[]) AS x(id)) e
+ CROSS JOIN LATERAL (SELECT k.* FROM filestore.first_versions k WHERE k.node_id = e.id OFFSET 0 FOR NO KEY UPDATE) f
+
 -- name: close_snapshots
 -- Versions that end now.
-UPDATE filestore.snapshots SET valid_to = greatest(now(), valid_from) WHERE node_id = ANY(%(ids)s::bigint[]) AND valid_to IS NULL
+UPDATE filestore.versions SET valid_to = greatest(now(), valid_from) WHERE node_id = ANY(%(ids)s::bigint[]) AND valid_to IS NULL
 
 -- name: lose_content
 -- Content that another program wrote over is kept nowhere: versions that had it lose it with this one.
-UPDATE filestore.snapshots s SET content_until = greatest(now(), s.valid_from)
+UPDATE filestore.versions s SET content_until = greatest(now(), s.valid_from)
  WHERE s.node_id = ANY(%(ids)s::bigint[]) AND s.content_place IS NULL AND s.content_until IS NULL AND s.state <> 'deleted'
    AND s.kind = 'file'
 
@@ -184,7 +191,8 @@ SELECT x.node, decode(x.target, 'hex') FROM jsonb_to_recordset(%(acts)s::jsonb) 
 -- name: change_nodes
 -- The record follows what is there: times, content, place. A node is written only at the version that was judged.
 UPDATE filestore.nodes n SET
-    version = n.version + i.rise, state = 'active', missed_in = NULL, judged = %(conclusion)s, updated_at = now(),
+    version = n.version + i.rise, first_by = CASE i.rise WHEN 0 THEN n.first_by END, state = 'active', missed_in = NULL,
+    judged = %(conclusion)s, updated_at = now(),
     parent_id = coalesce(p.id, n.parent_id), name = coalesce(i.name, n.name), name_text = coalesce(i.name_text, n.name_text),
     depth = coalesce(p.depth + 1, n.depth),
     size_bytes = CASE WHEN i.content AND n.kind = 'file' THEN s.size ELSE n.size_bytes END,
@@ -216,8 +224,8 @@ RETURNING n.id
 
 -- name: miss
 -- Nodes whose files are gone.
-UPDATE filestore.nodes n SET state = 'missing', version = n.version + 1, judged = %(conclusion)s, updated_at = now(),
-       last_drift_at = now(), consistency_checked_at = now(), last_reconciled_at = now()
+UPDATE filestore.nodes n SET state = 'missing', version = n.version + 1, first_by = NULL, judged = %(conclusion)s,
+       updated_at = now(), last_drift_at = now(), consistency_checked_at = now(), last_reconciled_at = now()
   FROM jsonb_to_recordset(%(acts)s::jsonb) AS i(node bigint, version bigint)
  WHERE n.id = ANY (ARRAY[i.node]) AND n.version = i.version
 RETURNING n.id
@@ -229,16 +237,25 @@ WITH RECURSIVE below AS (
      UNION ALL
     SELECT k.id FROM below b CROSS JOIN LATERAL (
         SELECT n.id FROM filestore.nodes n WHERE n.parent_id = b.id AND n.state <> 'deleted' OFFSET 0) k
-), ended AS (
-    UPDATE filestore.snapshots s SET valid_to = greatest(now(), s.valid_from)
+), first AS (
+    -- First versions that no row tells of yet.
+    INSERT INTO filestore.versions
+    SELECT f.node_id, f.version, f.command_id, f.parent_id, f.name, f.kind, f.state, f.size_bytes, f.sha256, f.metadata,
+           f.valid_from, greatest(now(), f.valid_from)
+      FROM below b CROSS JOIN LATERAL (SELECT k.* FROM filestore.first_versions k WHERE k.node_id = b.id OFFSET 0) f
+    RETURNING node_id, valid_to
+), open AS (
+    UPDATE filestore.versions s SET valid_to = greatest(now(), s.valid_from)
       FROM below b WHERE s.node_id = ANY (ARRAY[b.id]) AND s.valid_to IS NULL
     RETURNING s.node_id, s.valid_to
+), ended AS (
+    SELECT node_id, valid_to FROM first UNION ALL SELECT node_id, valid_to FROM open
 ), forgotten AS (
-    UPDATE filestore.nodes n SET state = 'deleted', version = n.version + 1, deleted_at = now(), updated_at = now()
+    UPDATE filestore.nodes n SET state = 'deleted', version = n.version + 1, first_by = NULL, deleted_at = now(), updated_at = now()
       FROM below b WHERE n.id = ANY (ARRAY[b.id])
     RETURNING n.*
 )
-INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
+INSERT INTO filestore.versions (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
     valid_from)
 SELECT f.id, f.version, %(command)s::uuid, f.parent_id, f.name, f.kind, f.state, f.size_bytes, f.sha256, f.metadata,
        coalesce(e.valid_to, now())
@@ -246,7 +263,7 @@ SELECT f.id, f.version, %(command)s::uuid, f.parent_id, f.name, f.kind, f.state,
 
 -- name: snapshots
 -- The versions that begin now.
-INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
+INSERT INTO filestore.versions (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
     valid_from)
 SELECT n.id, n.version, i.command, n.parent_id, n.name, n.kind, n.state, n.size_bytes, n.sha256, n.metadata,
        coalesce((SELECT max(p.valid_to) FROM filestore.snapshots p WHERE p.node_id = n.id), now())

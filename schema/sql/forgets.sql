@@ -50,19 +50,31 @@ SELECT i.item, i.path, i.node_id AS node, i.node_kind::text AS kind, i.version F
 
 -- name: forget
 -- These nodes leave the record where they are still as the plan saw them; a directory only when it is empty.
-WITH gone AS (
-    UPDATE filestore.nodes n SET state = 'deleted', version = n.version + 1, deleted_at = now(), updated_at = now()
+WITH first AS MATERIALIZED (
+    SELECT f.* FROM unnest(%(ids)s::bigint[]) AS x(id)
+     CROSS JOIN LATERAL (SELECT k.* FROM filestore.first_versions k WHERE k.node_id = x.id OFFSET 0) f
+), gone AS (
+    UPDATE filestore.nodes n SET state = 'deleted', version = n.version + 1, first_by = NULL, deleted_at = now(), updated_at = now()
       FROM unnest(%(ids)s::bigint[], %(versions)s::bigint[]) AS x(id, version)
      WHERE n.id = ANY (ARRAY[x.id]) AND n.version = x.version AND n.state <> 'deleted'
        AND (n.kind <> 'directory' OR NOT EXISTS (
            SELECT FROM filestore.nodes c WHERE c.parent_id = n.id AND c.state <> 'deleted' OFFSET 0))
     RETURNING n.*
-), ended AS (
-    UPDATE filestore.snapshots s SET valid_to = greatest(now(), s.valid_from)
+), kept AS (
+    -- First versions that no row told of yet.
+    INSERT INTO filestore.versions
+    SELECT f.node_id, f.version, f.command_id, f.parent_id, f.name, f.kind, f.state, f.size_bytes, f.sha256, f.metadata,
+           f.valid_from, greatest(now(), f.valid_from)
+      FROM first f WHERE f.node_id IN (SELECT id FROM gone)
+    RETURNING node_id, valid_to
+), open AS (
+    UPDATE filestore.versions s SET valid_to = greatest(now(), s.valid_from)
       FROM gone g WHERE s.node_id = ANY (ARRAY[g.id]) AND s.valid_to IS NULL
     RETURNING s.node_id, s.valid_to
+), ended AS (
+    SELECT node_id, valid_to FROM kept UNION ALL SELECT node_id, valid_to FROM open
 ), versions AS (
-    INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
+    INSERT INTO filestore.versions (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
         valid_from)
     SELECT g.id, g.version, %(page)s::uuid, g.parent_id, g.name, g.kind, g.state, g.size_bytes, g.sha256, g.metadata,
            coalesce(e.valid_to, now())
@@ -103,7 +115,7 @@ SELECT e.tenant, e.mount_id, 'filestore.command.completed', jsonb_build_object('
   FROM entry e
 
 -- name: tell
--- An event for each node that has left.
+-- An event for each node that has left without the directory in which it was; with `tree` where more has left along with it.
 INSERT INTO filestore.outbox (tenant, mount_id, type, data)
 SELECT o.tenant, o.mount_id, 'filestore.node.deleted', jsonb_build_object('backendMountId', o.mount_id, 'nodeId', n.id,
        'path', n.path_text, 'kind', n.kind, 'state', n.state,
@@ -111,10 +123,13 @@ SELECT o.tenant, o.mount_id, 'filestore.node.deleted', jsonb_build_object('backe
        'checksum', coalesce(filestore.hex_of(n.checksum), encode(n.sha256, 'hex')), 'contentHash', encode(n.sha256, 'hex'),
        'metadata', n.metadata, 'journalId', NULL, 'command', 'forget', 'commandId', %(page)s::uuid,
        'idempotencyKey', %(page)s::uuid::text, 'principal', o.principal, 'operationId', o.id, 'observedAt', now(),
-       'delta', jsonb_build_object('sizeBytes', CASE n.kind WHEN 'file' THEN -n.size_bytes ELSE 0 END))
+       'tree', CASE WHEN t.files + t.directories > 0
+           THEN jsonb_build_object('size', t.size, 'files', t.files, 'directories', t.directories) END,
+       'delta', jsonb_build_object('sizeBytes', CASE n.kind WHEN 'file' THEN -n.size_bytes ELSE -t.size END))
        || jsonb_strip_nulls(jsonb_build_object('pathB64', filestore.path_b64_v1(n.path, n.path_text)))
   FROM filestore.operations o
- CROSS JOIN unnest(%(nodes)s::bigint[]) WITH ORDINALITY AS t(id, place)
+ CROSS JOIN unnest(%(nodes)s::bigint[], %(sizes)s::bigint[], %(files)s::bigint[], %(directories)s::bigint[])
+       WITH ORDINALITY AS t(id, size, files, directories, place)
  CROSS JOIN LATERAL (SELECT k.* FROM filestore.node_documents k WHERE k.id = t.id OFFSET 0) n
  WHERE o.id = %(id)s
  ORDER BY t.place

@@ -1,4 +1,5 @@
--- Freezes: on a mount, or on all of a tenant, nothing is changed. `begin` looks at them in its own transaction (begin.sql).
+-- Freezes: on a mount, on all of a tenant, or everywhere nothing is changed. `begin` looks at them in its own transaction
+-- (begin.sql).
 
 -- name: create
 -- A key names one freeze of its principal. No row: it is there already.
@@ -15,7 +16,7 @@ SELECT id, mount_id, reason, until FROM filestore.freezes
 -- name: lift
 -- It ends. No row: it had ended before.
 UPDATE filestore.freezes SET lifted_at = now(), lifted_by = %(principal)s
- WHERE id = %(id)s AND tenant = %(tenant)s AND lifted_at IS NULL
+ WHERE id = %(id)s AND tenant IS NOT DISTINCT FROM %(tenant)s::text AND lifted_at IS NULL
 RETURNING id, mount_id
 
 -- name: of_mounts
@@ -26,17 +27,24 @@ SELECT z.facts FROM unnest(%(mounts)s::bigint[]) WITH ORDINALITY AS m(id, place)
 -- name: mounts
 -- The mounts that a freeze is about.
 SELECT m.id FROM filestore.backend_mounts m
- WHERE m.tenant = %(tenant)s AND m.removed_at IS NULL AND (%(mount)s::bigint IS NULL OR m.id = %(mount)s) ORDER BY m.id
+ WHERE (%(tenant)s::text IS NULL OR m.tenant = %(tenant)s) AND m.removed_at IS NULL
+   AND (%(mount)s::bigint IS NULL OR m.id = %(mount)s) ORDER BY m.id
+
+-- name: tenants
+-- All of them.
+SELECT t.name FROM filestore.tenants t ORDER BY t.name
 
 -- name: listed
--- The newest first: those that hold, or all that ever were. `in_flight`: commands that began before, and have not ended.
-SELECT f.id, f.mount_id, f.reason, f.principal, f.until, f.created_at, f.lifted_at, f.lifted_by,
+-- The newest first: those that hold, or all that ever were. A tenant sees its own, and those that hold everywhere. `in_flight`:
+-- commands that began before, and have not ended; of the tenant that asks.
+SELECT f.id, f.tenant, f.mount_id, f.reason, f.principal, f.until, f.created_at, f.lifted_at, f.lifted_by,
        f.lifted_at IS NULL AND (f.until IS NULL OR f.until > now()) AS holds,
        (SELECT count(*) FROM filestore.commands c JOIN filestore.backend_mounts m ON m.id = c.mount_id
-         WHERE f.lifted_at IS NULL AND c.status = 'running' AND m.tenant = f.tenant
-           AND (f.mount_id IS NULL OR c.mount_id = f.mount_id)) AS in_flight
+         WHERE f.lifted_at IS NULL AND c.status = 'running' AND (f.tenant IS NULL OR m.tenant = f.tenant)
+           AND (%(tenant)s::text IS NULL OR m.tenant = %(tenant)s) AND (f.mount_id IS NULL OR c.mount_id = f.mount_id)) AS in_flight
   FROM filestore.freezes f
- WHERE f.tenant = %(tenant)s AND (%(id)s::bigint IS NULL OR f.id = %(id)s) AND (%(before)s::bigint IS NULL OR f.id < %(before)s)
+ WHERE (%(tenant)s::text IS NULL OR f.tenant IS NULL OR f.tenant = %(tenant)s)
+   AND (%(id)s::bigint IS NULL OR f.id = %(id)s) AND (%(before)s::bigint IS NULL OR f.id < %(before)s)
    AND (%(past)s OR f.lifted_at IS NULL AND (f.until IS NULL OR f.until > now()))
  ORDER BY f.id DESC LIMIT %(limit)s
 

@@ -47,15 +47,11 @@ SELECT min(g.id) AS first, max(g.id) AS last, (extract(epoch FROM now()) * 10000
 SELECT set_config('synchronous_commit', 'off', true)
 
 -- name: put_nodes
--- The columns in the order in which schema/store/import_rows.py writes them.
+-- The columns in the order in which schema/store/import_rows.py writes them. `first_by` tells the journal what the import made: the
+-- first versions need no rows as long as their nodes do not change.
 COPY filestore.nodes (id, mount_id, parent_id, depth, size_bytes, device, inode, birth_ns, observed_size, observed_mtime_ns,
     observed_ctime_ns, observed_mode, observed_links, observed_at, last_modified_at, observed_by, kind, tenant, name, name_text,
-    s3_etag, directory_path, directory_text) FROM STDIN (FORMAT binary)
-
--- name: put_snapshots
--- Their first versions, which tell the journal what the import made.
-COPY filestore.snapshots (node_id, version, parent_id, size_bytes, valid_from, command_id, kind, state, name)
-    FROM STDIN (FORMAT binary)
+    s3_etag, directory_path, directory_text, first_by) FROM STDIN (FORMAT binary)
 
 -- name: put_targets
 -- Where the links among them lead.
@@ -216,7 +212,7 @@ WITH hashed AS (
      WHERE n.id = ANY (ARRAY[h.id]) AND n.version = h.version AND n.state = 'active' AND n.sha256 IS NULL
     RETURNING n.id, n.size_bytes, n.sha256
 ), versions AS (
-    UPDATE filestore.snapshots s SET sha256 = h.sha256 FROM hashed h
+    UPDATE filestore.versions s SET sha256 = h.sha256 FROM hashed h
      WHERE s.node_id = ANY (ARRAY[h.id]) AND s.sha256 IS NULL AND s.content_place IS NULL AND s.size_bytes = h.size_bytes
 )
 SELECT h.id, encode(h.sha256, 'hex') AS sha256 FROM hashed h

@@ -49,7 +49,7 @@ WITH RECURSIVE below AS (
     SELECT n.id, b.place || '\x2f'::bytea || n.name FROM below b CROSS JOIN LATERAL (
           SELECT k.id, k.name FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
 )
-UPDATE filestore.snapshots s SET content_until = now()
+UPDATE filestore.versions s SET content_until = now()
   FROM below b WHERE s.node_id = ANY (ARRAY[b.id]) AND s.content_place = b.place
 
 -- name: live_stages

@@ -1,5 +1,5 @@
 -- Objects of projects: where the content is. No state is written but by the moves of schema/sync/tiers.py: `froms` and `tos` are
--- one of them, pair by pair.
+-- one of them, pair by pair. Rows are taken in the order of their names, so that no two statements wait for each other.
 
 -- name: known
 -- The rows of these contents.
@@ -8,8 +8,10 @@ SELECT o.*, encode(o.sha, 'hex') AS name FROM filestore.project_objects o
 
 -- name: lease
 -- For so long they are not condemned, though nothing refers to them yet.
-UPDATE filestore.project_objects SET lease_until = greatest(lease_until, now() + make_interval(secs => %(seconds)s))
- WHERE project_id = %(project)s AND sha = ANY(%(shas)s::bytea[])
+UPDATE filestore.project_objects o SET lease_until = greatest(o.lease_until, now() + make_interval(secs => %(seconds)s))
+  FROM (SELECT l.sha FROM filestore.project_objects l
+         WHERE l.project_id = %(project)s AND l.sha = ANY(%(shas)s::bytea[]) ORDER BY l.sha FOR UPDATE) l
+ WHERE o.project_id = %(project)s AND o.sha = l.sha
 
 -- name: put
 -- A content was put into a store: its row is made, or moves. No row: it is being deleted, or is where it should be already.
@@ -39,7 +41,8 @@ RETURNING o.sha
 UPDATE filestore.project_objects o
    SET tier = (%(tos)s::text[])[array_position(%(froms)s::text[], o.tier)], changed_at = now(),
        cold_key = coalesce(m.cold_key, o.cold_key), verified_at = CASE WHEN %(verified)s THEN now() ELSE o.verified_at END
-  FROM unnest(%(shas)s::bytea[], %(cold_keys)s::text[]) m (sha, cold_key)
+  FROM (SELECT l.sha, n.cold_key FROM unnest(%(shas)s::bytea[], %(cold_keys)s::text[]) n (sha, cold_key)
+          JOIN filestore.project_objects l ON l.project_id = %(project)s AND l.sha = n.sha ORDER BY l.sha FOR UPDATE OF l) m
  WHERE o.project_id = %(project)s AND o.sha = m.sha AND o.tier = ANY(%(froms)s::text[])
    AND NOT (%(unpinned)s AND coalesce(o.pinned_until > now(), false))
 RETURNING o.*
@@ -62,6 +65,24 @@ SELECT o.*, encode(o.sha, 'hex') AS name FROM filestore.project_objects o
    AND (o.last_access, o.sha) > (%(after)s::timestamptz, %(after_sha)s::bytea)
  ORDER BY o.last_access, o.sha LIMIT %(limit)s
 
+-- name: cold_below
+-- A page of what is cold of these paths, and of all below them.
+WITH RECURSIVE below AS (
+    SELECT t.path, t.kind, t.sha FROM filestore.project_paths t
+     WHERE t.project_id = %(project)s AND t.key = ANY(SELECT sha256(p) FROM unnest(%(paths)s::bytea[]) p)
+    UNION ALL
+    SELECT t.path, t.kind, t.sha FROM below b
+      JOIN filestore.project_paths t ON t.project_id = %(project)s AND t.parent = sha256(b.path) WHERE b.kind = 'directory'
+)
+SELECT o.*, encode(o.sha, 'hex') AS name FROM filestore.project_objects o
+ WHERE o.project_id = %(project)s AND o.tier = 'cold' AND o.sha IN (SELECT b.sha FROM below b WHERE b.sha IS NOT NULL)
+ LIMIT %(limit)s
+
+-- name: live_packs
+-- Of these packs those that a row names a part of.
+SELECT DISTINCT regexp_replace(o.cold_key, '#[0-9]+$', '') AS pack FROM filestore.project_objects o
+ WHERE o.project_id = %(project)s AND o.cold_key ~ '#[0-9]+$' AND regexp_replace(o.cold_key, '#[0-9]+$', '') = ANY(%(keys)s)
+
 -- name: after
 -- A page of all objects of a project, by name.
 SELECT o.* FROM filestore.project_objects o
@@ -69,8 +90,11 @@ SELECT o.* FROM filestore.project_objects o
 
 -- name: touch
 -- They were read. What was read a minute ago is not written again.
-UPDATE filestore.project_objects SET last_access = now()
- WHERE project_id = %(project)s AND sha = ANY(%(shas)s::bytea[]) AND last_access < now() - interval '1 minute'
+UPDATE filestore.project_objects o SET last_access = now()
+  FROM (SELECT l.sha FROM filestore.project_objects l
+         WHERE l.project_id = %(project)s AND l.sha = ANY(%(shas)s::bytea[]) AND l.last_access < now() - interval '1 minute'
+         ORDER BY l.sha FOR UPDATE) l
+ WHERE o.project_id = %(project)s AND o.sha = l.sha
 
 -- name: pin
 -- Hot until then. NULL: not any more.

@@ -25,6 +25,18 @@ SELECT n.id, n.kind::text, n.state::text, n.version, %(path)s::bytea AS path, n.
   LEFT JOIN LATERAL (SELECT * FROM filestore.rollup_of(n.id) WHERE n.kind = 'directory') r ON true
  WHERE p.mount_id = %(mount)s AND p.directory_path = %(parent)s AND p.directory_path IS NOT NULL AND p.state <> 'deleted'
 
+-- name: weigh
+-- How many nodes there are at these places, with all below them.
+SELECT coalesce(sum(CASE n.kind WHEN 'directory' THEN 1 + r.file_count + r.directory_count ELSE 1 END), 0)::bigint AS nodes
+  FROM unnest(%(parents)s::bytea[], %(names)s::bytea[]) AS u(parent, name)
+ CROSS JOIN LATERAL (SELECT p.id FROM filestore.nodes p
+        WHERE p.mount_id = %(mount)s AND p.directory_path = u.parent AND p.directory_path IS NOT NULL AND p.state <> 'deleted'
+        LIMIT 1) p
+ CROSS JOIN LATERAL (SELECT x.id, x.kind FROM filestore.nodes x WHERE x.state <> 'deleted'
+        AND (x.parent_id = p.id AND x.name = u.name AND octet_length(u.name) > 0 OR x.id = p.id AND octet_length(u.name) = 0)
+        LIMIT 1) n
+  LEFT JOIN LATERAL (SELECT * FROM filestore.rollup_of(n.id) WHERE n.kind = 'directory') r ON true
+
 -- name: below
 -- The next nodes below a directory, after a place: directories in the order of their paths, each followed by what it holds beside
 -- other directories, by name.

@@ -3,9 +3,9 @@
 -- name: create
 -- No row: the name is taken.
 INSERT INTO filestore.projects (tenant, name, mount_id, description, conflict_rule, promotion, keep_days, evict_after_seconds,
-                                manifest, principal)
-VALUES (%(tenant)s, %(name)s, %(mount)s, %(description)s, %(rule)s, %(promotion)s, %(keep_days)s, %(evict_after)s, %(manifest)s,
-        %(principal)s)
+                                hot_max_bytes, decide_after_seconds, decide_as, manifest, principal)
+VALUES (%(tenant)s, %(name)s, %(mount)s, %(description)s, %(rule)s, %(promotion)s, %(keep_days)s, %(evict_after)s, %(hot_max)s,
+        %(decide_after)s, %(decide_as)s, %(manifest)s, %(principal)s)
 ON CONFLICT (tenant, name) WHERE state <> 'deleted' DO NOTHING
 RETURNING *
 
@@ -27,17 +27,14 @@ SELECT p.* FROM filestore.projects p
 UPDATE filestore.projects SET description = coalesce(%(description)s, description),
        conflict_rule = coalesce(%(rule)s, conflict_rule), promotion = coalesce(%(promotion)s, promotion),
        keep_days = coalesce(%(keep_days)s, keep_days), evict_after_seconds = coalesce(%(evict_after)s, evict_after_seconds),
-       updated_at = now()
+       hot_max_bytes = coalesce(%(hot_max)s, hot_max_bytes), decide_as = coalesce(%(decide_as)s, decide_as),
+       decide_after_seconds = coalesce(%(decide_after)s, decide_after_seconds), updated_at = now()
  WHERE id = %(project)s
 
 -- name: set_state
 -- A state follows another one, or nothing happens.
 UPDATE filestore.projects SET state = %(state)s, updated_at = now() WHERE id = %(project)s AND state = ANY(%(froms)s)
 RETURNING id
-
--- name: serving
--- The projects on mounts of this process that still have work: their objects, their log, their grace times.
-SELECT p.* FROM filestore.projects p WHERE p.mount_id = ANY(%(mounts)s::bigint[]) AND p.state <> 'deleted' ORDER BY p.id
 
 -- name: published
 -- The hot store has been told of this revision.
@@ -67,28 +64,31 @@ UPDATE filestore.project_nodes SET revision = greatest(revision, %(revision)s), 
 
 -- name: nodes
 -- All nodes that ever followed.
-SELECT n.*, p.revision - n.revision AS lag, n.seen_at > now() - interval '30 seconds' AS alive
+SELECT n.*, p.revision - n.revision AS lag, n.seen_at > now() - interval '30 seconds' AS alive,
+       extract(epoch FROM now() - n.seen_at)::double precision AS silence
   FROM filestore.project_nodes n JOIN filestore.projects p ON p.id = n.project_id WHERE n.project_id = %(project)s ORDER BY n.name
 
 -- name: begin_job
 -- No row: one of its kind runs.
-INSERT INTO filestore.project_jobs (id, project_id, kind, options, principal)
-VALUES (%(id)s, %(project)s, %(kind)s, %(options)s::jsonb, %(principal)s)
-ON CONFLICT (project_id, kind) WHERE state = 'running' DO NOTHING RETURNING *
+INSERT INTO filestore.project_jobs (id, project_id, kind, options, principal, items_total, bytes_total)
+VALUES (%(id)s, %(project)s, %(kind)s, %(options)s::jsonb, %(principal)s, %(items_total)s, %(bytes_total)s)
+ON CONFLICT (project_id, kind) WHERE state = 'running' DO NOTHING RETURNING *, 0::double precision AS seconds
 
 -- name: running_job
 -- The job of this kind that runs.
-SELECT j.* FROM filestore.project_jobs j WHERE j.project_id = %(project)s AND j.kind = %(kind)s AND j.state = 'running'
-
--- name: running_jobs
--- Those that have not ended.
-SELECT j.* FROM filestore.project_jobs j WHERE j.project_id = %(project)s AND j.state = 'running'
+SELECT j.*, extract(epoch FROM now() - j.started_at)::double precision AS seconds FROM filestore.project_jobs j
+ WHERE j.project_id = %(project)s AND j.kind = %(kind)s AND j.state = 'running'
 
 -- name: advance_job
--- How far it is.
-UPDATE filestore.project_jobs SET phase = %(phase)s, items_done = items_done + %(items)s, bytes_done = bytes_done + %(bytes)s,
-       items_total = greatest(items_total, %(items_total)s), bytes_total = greatest(bytes_total, %(bytes_total)s)
- WHERE id = %(id)s AND state = 'running'
+-- How far it is, and whether it should stop.
+UPDATE filestore.project_jobs SET phase = %(phase)s, items_done = items_done + %(items)s, bytes_done = bytes_done + %(bytes)s
+ WHERE id = %(id)s AND state = 'running' RETURNING cancel_asked_at IS NOT NULL AS stops
+
+-- name: ask_cancel
+-- It stops behind what it is at now. No row: there is no such job, or it has ended.
+UPDATE filestore.project_jobs SET cancel_asked_at = coalesce(cancel_asked_at, now())
+ WHERE id = %(id)s AND project_id = %(project)s AND state = 'running'
+RETURNING *, extract(epoch FROM now() - started_at)::double precision AS seconds
 
 -- name: end_job
 -- It has ended, and ends once.
@@ -97,7 +97,7 @@ UPDATE filestore.project_jobs SET state = %(state)s, problem = %(problem)s, phas
 
 -- name: jobs
 -- A page of a project's jobs, the newest first.
-SELECT j.* FROM filestore.project_jobs j
+SELECT j.*, extract(epoch FROM now() - j.started_at)::double precision AS seconds FROM filestore.project_jobs j
  WHERE j.project_id = %(project)s AND (%(before)s::timestamptz IS NULL OR (j.started_at, j.id) < (%(before)s, %(before_id)s::uuid))
  ORDER BY j.started_at DESC, j.id DESC LIMIT %(limit)s
 

@@ -12,8 +12,8 @@ SELECT pg_advisory_xact_lock(%(lock)s)
 -- Where what these items name lies in the trash, and what put it there. NULL: it does not lie there any more.
 SELECT i.item, i.path, i.node_id AS node, s.content_place AS place, e.command_id::text AS command
   FROM filestore.operation_items i
-  LEFT JOIN filestore.snapshots s ON s.node_id = i.node_id AND s.version = i.version
-  LEFT JOIN filestore.snapshots e ON e.node_id = i.node_id AND e.version = i.version + 1
+  LEFT JOIN filestore.versions s ON s.node_id = i.node_id AND s.version = i.version
+  LEFT JOIN filestore.versions e ON e.node_id = i.node_id AND e.version = i.version + 1
  WHERE i.operation_id = %(id)s AND i.item = ANY(%(items)s::integer[]) ORDER BY i.item
 
 -- name: below
@@ -29,7 +29,7 @@ WITH RECURSIVE top AS MATERIALIZED (
           SELECT k.id, k.name FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
 ), below AS MATERIALIZED (
     SELECT b.item, b.id, b.place FROM inside b
-     WHERE EXISTS (SELECT FROM filestore.snapshots s WHERE s.node_id = b.id AND s.content_place = b.place OFFSET 0)
+     WHERE EXISTS (SELECT FROM filestore.versions s WHERE s.node_id = b.id AND s.content_place = b.place OFFSET 0)
 )
 
 -- name: counted_on
@@ -58,7 +58,7 @@ SELECT DISTINCT ON (x.item) x.item, x.operation FROM (
 
 -- name: mark
 -- From now on they are kept no longer.
-UPDATE filestore.snapshots s SET content_until = least(s.content_until, now())
+UPDATE filestore.versions s SET content_until = least(s.content_until, now())
   FROM below b WHERE s.node_id = ANY (ARRAY[b.id]) AND s.content_place = ANY (ARRAY[b.place])
 
 -- name: deep
@@ -67,14 +67,14 @@ SELECT b.item, b.place FROM below b WHERE octet_length(b.place) > 700
 
 -- name: clear
 -- They lie there no longer.
-UPDATE filestore.snapshots s SET content_place = NULL, content_identity = NULL
+UPDATE filestore.versions s SET content_place = NULL, content_identity = NULL
   FROM below b WHERE s.node_id = ANY (ARRAY[b.id]) AND s.content_place = ANY (ARRAY[b.place])
 
 -- name: expired
 -- Which of these restores find nothing: of a deleted node what it was, of a living one the content of a version.
 SELECT x.item
   FROM jsonb_to_recordset(%(items)s::jsonb) AS x(item integer, node bigint, version bigint)
- WHERE NOT EXISTS (SELECT FROM filestore.snapshots s WHERE s.node_id = x.node AND s.version = x.version
+ WHERE NOT EXISTS (SELECT FROM filestore.versions s WHERE s.node_id = x.node AND s.version = x.version
                       AND s.content_place IS NOT NULL AND s.content_until > now() OFFSET 0)
 
 -- name: policies

@@ -7,7 +7,7 @@ SELECT NOT EXISTS (SELECT FROM filestore.journal_entries) AND NOT EXISTS (SELECT
 
 -- name: prepare
 -- Where the versions are gathered: of one that was archived twice the later form holds.
-CREATE TEMPORARY TABLE rebuilt (LIKE filestore.snapshots, tenant text, mount_id bigint, created_at timestamptz, checksum text,
+CREATE TEMPORARY TABLE rebuilt (LIKE filestore.versions, tenant text, mount_id bigint, created_at timestamptz, checksum text,
     mime_type text, original_name text, name_text text, PRIMARY KEY (node_id, version)) ON COMMIT DROP
 
 -- name: entries
@@ -75,7 +75,7 @@ SELECT l.node_id, l.tenant, l.mount_id, l.parent_id, l.name, l.name_text, p.path
 
 -- name: snapshots
 -- And all its versions.
-INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
+INSERT INTO filestore.versions (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
     valid_from, valid_to, content_place, content_until, content_identity)
 SELECT r.node_id, r.version, r.command_id, r.parent_id, r.name, r.kind, r.state, r.size_bytes, r.sha256, r.metadata,
        r.valid_from, r.valid_to, r.content_place, r.content_until, r.content_identity

@@ -25,7 +25,22 @@ UPDATE filestore.commands c
 RETURNING c.id::text, c.status::text, c.intent->>'step' AS step, coalesce(c.request->>'path', '') AS shown,
           coalesce((c.intent->>'tree')::boolean, false) AS tree, c.intent ?| ARRAY['replaced', 'departs'] AS ousts,
           c.intent ? 'source' AS copies, c.intent ? 'items' AS items, c.operation_id IS NOT NULL AS of_operation,
-          c.intent ? 'heal' AS heals
+          c.intent ? 'heal' AS heals,
+          EXISTS (SELECT FROM filestore.nodes n
+                   WHERE n.first_by IS NOT NULL
+                     AND n.id = ANY (ARRAY[c.intent->>'node', c.intent->'replaced'->>'node',
+                                           c.intent->'departs'->>'node']::bigint[]) OFFSET 0) AS first
+
+-- name: keep_first
+-- First versions that no row tells of yet, and that end now. Their nodes change next, and have `first_by` no more.
+INSERT INTO filestore.versions
+SELECT f.*
+  FROM (SELECT DISTINCT x.node::bigint AS node
+          FROM filestore.commands c
+         CROSS JOIN LATERAL unnest(ARRAY[c.intent->>'node', c.intent->'replaced'->>'node',
+                                         c.intent->'departs'->>'node']) AS x(node)
+         WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' <> 'none') e
+ CROSS JOIN LATERAL (SELECT k.* FROM filestore.first_versions k WHERE k.node_id = e.node OFFSET 0 FOR NO KEY UPDATE) f
 
 -- name: close_snapshots
 -- The versions that end now. Content that leaves its place: where it is kept, until when, and which file it is, for all versions
@@ -44,7 +59,7 @@ WITH ending AS (
       FROM filestore.commands c CROSS JOIN LATERAL filestore.leaving_v1(c.intent) o
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded'
 )
-UPDATE filestore.snapshots s
+UPDATE filestore.versions s
    SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)),  -- a clock can be set back
        content_place = CASE WHEN s.content_place = e.back THEN NULL ELSE coalesce(s.content_place, e.place) END,
        content_until = CASE WHEN s.content_place = e.back THEN NULL ELSE coalesce(s.content_until,
@@ -61,13 +76,14 @@ UPDATE filestore.snapshots s
 -- The files whose names moves have taken, and those that moved to another mount, where they are other nodes.
 WITH ousted AS (
     UPDATE filestore.nodes n
-       SET state = 'deleted', version = n.version + 1, deleted_at = now(), updated_at = now(), last_modified_at = now()
+       SET state = 'deleted', version = n.version + 1, first_by = NULL, deleted_at = now(), updated_at = now(),
+           last_modified_at = now()
       FROM filestore.commands c CROSS JOIN LATERAL filestore.leaving_v1(c.intent) g
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded'
        AND n.id = ANY (ARRAY[(g.leaves->>'node')::bigint]) AND n.version = (g.leaves->>'previous_version')::bigint
     RETURNING n.*, c.id AS command
 )
-INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
+INSERT INTO filestore.versions (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
     valid_from)
 SELECT o.id, o.version, o.command, o.parent_id, o.name, o.kind, o.state, o.size_bytes, o.sha256, o.metadata,
        coalesce((SELECT max(p.valid_to) FROM filestore.snapshots p WHERE p.node_id = o.id), now())
@@ -167,7 +183,7 @@ WITH created AS (
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND c.intent->>'step' = 'create'
     RETURNING *
 )
-INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
+INSERT INTO filestore.versions (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
     valid_from)
 SELECT id, version, observed_by, parent_id, name, kind, state, size_bytes, sha256, metadata, now() FROM created
 
@@ -176,7 +192,7 @@ SELECT id, version, observed_by, parent_id, name, kind, state, size_bytes, sha25
 -- A node is written only at the version that the intent knows; the caller compares the numbers.
 WITH changed AS (
     UPDATE filestore.nodes n SET
-        version = i.version, updated_at = now(), last_modified_at = now(),
+        version = i.version, first_by = NULL, updated_at = now(), last_modified_at = now(),
         observed_at = CASE i.step WHEN 'describe' THEN n.observed_at ELSE now() END,
         observed_by = CASE i.step WHEN 'describe' THEN n.observed_by ELSE c.id END,
         state = CASE i.step WHEN 'delete' THEN 'deleted' WHEN 'restore' THEN 'active' WHEN 'revive' THEN 'active' ELSE n.state END,
@@ -214,7 +230,7 @@ WITH changed AS (
        AND n.id = ANY (ARRAY[i.node]) AND n.version = i.previous_version
     RETURNING n.*, c.id AS command, i.step
 )
-INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
+INSERT INTO filestore.versions (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
     valid_from)
 SELECT n.id, n.version, n.command, n.parent_id, n.name, n.kind,
        CASE n.step WHEN 'delete' THEN 'deleted' ELSE 'active' END::filestore.node_state, n.size_bytes, n.sha256, n.metadata,

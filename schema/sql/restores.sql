@@ -85,16 +85,16 @@ SELECT n.id, n.version, n.state = 'deleted' AS gone, p.directory_path || n.name 
  CROSS JOIN LATERAL (SELECT k.directory_path FROM filestore.nodes k WHERE k.id = n.parent_id OFFSET 0) p
   LEFT JOIN LATERAL (
       SELECT k.command_id::text AS left, EXISTS (
-                 SELECT FROM filestore.snapshots o WHERE o.node_id = n.id AND o.version = n.version - 1
+                 SELECT FROM filestore.versions o WHERE o.node_id = n.id AND o.version = n.version - 1
                     AND o.content_place IS NOT NULL AND o.content_until > now() OFFSET 0) AS kept
-        FROM filestore.snapshots k WHERE n.state = 'deleted' AND k.node_id = n.id AND k.version = n.version OFFSET 0) s ON true
+        FROM filestore.versions k WHERE n.state = 'deleted' AND k.node_id = n.id AND k.version = n.version OFFSET 0) s ON true
   LEFT JOIN LATERAL (SELECT k.* FROM filestore.rollup_of(n.id) k WHERE n.kind = 'directory' AND n.state = 'deleted') r ON true
   LEFT JOIN LATERAL (
       SELECT k.id, k.kind, k.version, k.size_bytes
         FROM filestore.nodes d
-        JOIN filestore.snapshots e ON e.node_id = d.id AND e.version = d.version
+        JOIN filestore.versions e ON e.node_id = d.id AND e.version = d.version
         JOIN filestore.nodes k ON k.parent_id = d.id AND k.name = decode(x.name, 'hex') AND k.state = 'deleted' AND k.id <> n.id
-        JOIN filestore.snapshots f ON f.node_id = k.id AND f.version = k.version AND f.command_id = e.command_id
+        JOIN filestore.versions f ON f.node_id = k.id AND f.version = k.version AND f.command_id = e.command_id
        WHERE d.id = x.parent AND d.state = 'deleted' LIMIT 1) v ON true
 
 -- name: were

@@ -61,10 +61,10 @@ SELECT encode(p.sha, 'hex') AS sha, p.body FROM filestore.project_pages p
  WHERE p.project_id = %(project)s AND p.sha = ANY(%(shas)s::bytea[])
 
 -- name: put_pages
--- Pages are named by their content: one that is there is the same.
-INSERT INTO filestore.project_pages (project_id, sha, body)
-SELECT %(project)s, n.sha, n.body FROM unnest(%(shas)s::bytea[], %(bodies)s::bytea[]) n (sha, body)
-ON CONFLICT DO NOTHING
+-- Pages are named by their content: one that is there is the same, and was written by this commit, too.
+INSERT INTO filestore.project_pages AS g (project_id, sha, body, revision)
+SELECT %(project)s, n.sha, n.body, %(revision)s FROM unnest(%(shas)s::bytea[], %(bodies)s::bytea[]) n (sha, body) ORDER BY n.sha
+ON CONFLICT (project_id, sha) DO UPDATE SET revision = excluded.revision WHERE g.revision < excluded.revision
 
 -- name: commit
 -- A commit, and the head that it makes.
@@ -135,6 +135,17 @@ RETURNING c.revision
 -- A page of the inbox, the oldest first.
 SELECT f.*, encode(f.winner_sha, 'hex') AS winner, encode(f.loser_sha, 'hex') AS loser FROM filestore.project_conflicts f
  WHERE f.project_id = %(project)s AND f.state = %(state)s AND f.id > %(after)s ORDER BY f.id LIMIT %(limit)s
+
+-- name: overdue_conflicts
+-- Those of the inbox that nobody decided in time.
+SELECT f.*, encode(f.winner_sha, 'hex') AS winner, encode(f.loser_sha, 'hex') AS loser FROM filestore.project_conflicts f
+  JOIN filestore.projects p ON p.id = f.project_id
+ WHERE f.project_id = %(project)s AND f.state = 'open' AND f.created_at < now() - make_interval(secs => p.decide_after_seconds)
+ ORDER BY f.id LIMIT %(limit)s
+
+-- name: count_conflicts
+-- How many are open.
+SELECT count(*) AS open FROM filestore.project_conflicts f WHERE f.project_id = %(project)s AND f.state = 'open'
 
 -- name: open_conflicts
 -- Those of the inbox that a decision is about, held until it is made.

@@ -22,8 +22,25 @@ WITH RECURSIVE below AS (
     SELECT n.id, b.place || '\x2f'::bytea || n.name, b.level + 1
       FROM below b CROSS JOIN LATERAL (
           SELECT k.id, k.name FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state <> 'deleted' OFFSET 0) n
+), first AS (
+    -- First versions that no row tells of yet. `bury` takes the mark from their nodes.
+    INSERT INTO filestore.versions
+    SELECT f.node_id, f.version, f.command_id, f.parent_id, f.name, f.kind, f.state, f.size_bytes, f.sha256, f.metadata,
+           f.valid_from, greatest(now(), f.valid_from), b.place, now() + make_interval(days => %(retention_days)s), n.identity
+      FROM below b
+     CROSS JOIN LATERAL (SELECT filestore.seen_identity_v1(k) AS identity FROM filestore.nodes k
+                          WHERE k.id = b.id AND k.first_by IS NOT NULL OFFSET 0 FOR NO KEY UPDATE) n
+     CROSS JOIN LATERAL (SELECT k.* FROM filestore.first_versions k WHERE k.node_id = b.id OFFSET 0) f
+     WHERE b.level > 0
+    RETURNING node_id, kind, size_bytes
+), charged AS (
+    -- What the trash keeps now: of rows that change a trigger tells it.
+    INSERT INTO filestore.charge_deltas (mount_id, size_bytes, node_count)
+    SELECT n.mount_id, sum(f.size_bytes), count(*)
+      FROM first f CROSS JOIN LATERAL (SELECT k.mount_id FROM filestore.nodes k WHERE k.id = f.node_id OFFSET 0) n
+     WHERE f.kind = 'file' GROUP BY n.mount_id
 )
-UPDATE filestore.snapshots s
+UPDATE filestore.versions s
    SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)), content_place = b.place,
        content_until = now() + make_interval(days => %(retention_days)s),
        content_identity = (SELECT filestore.seen_identity_v1(n) FROM filestore.nodes n WHERE n.id = s.node_id)
@@ -43,11 +60,12 @@ WITH RECURSIVE below AS (
           SELECT k.id FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state <> 'deleted' OFFSET 0) n
 ), buried AS (
     UPDATE filestore.nodes n
-       SET state = 'deleted', version = n.version + 1, deleted_at = now(), updated_at = now(), last_modified_at = now()
+       SET state = 'deleted', version = n.version + 1, first_by = NULL, deleted_at = now(), updated_at = now(),
+           last_modified_at = now()
       FROM below b WHERE b.level > 0 AND n.id = ANY (ARRAY[b.id])
     RETURNING n.*, b.command
 )
-INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
+INSERT INTO filestore.versions (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
     valid_from)
 SELECT n.id, n.version, n.command, n.parent_id, n.name, n.kind, n.state, n.size_bytes, n.sha256, n.metadata,
        coalesce((SELECT max(p.valid_to) FROM filestore.snapshots p WHERE p.node_id = n.id), now())
@@ -70,7 +88,7 @@ WITH RECURSIVE below AS (
      CROSS JOIN LATERAL (SELECT FROM filestore.snapshots k
                           WHERE k.node_id = n.id AND k.version = n.version AND k.command_id = b.deleter OFFSET 0) s
 )
-UPDATE filestore.snapshots s
+UPDATE filestore.versions s
    SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)),
        content_place = CASE WHEN s.content_place = b.place THEN NULL ELSE s.content_place END,
        content_until = CASE WHEN s.content_place = b.place THEN NULL ELSE s.content_until END,
@@ -123,7 +141,7 @@ WITH RECURSIVE below AS (
       FROM below b WHERE b.level > 0 AND n.id = ANY (ARRAY[b.id])
     RETURNING n.*, b.command
 )
-INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
+INSERT INTO filestore.versions (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
     valid_from)
 SELECT n.id, n.version, n.command, n.parent_id, n.name, n.kind, n.state, n.size_bytes, n.sha256, n.metadata,
        coalesce((SELECT max(p.valid_to) FROM filestore.snapshots p WHERE p.node_id = n.id), now())
@@ -299,7 +317,7 @@ WITH arrived AS (
                           WHERE k.node_id = a.source_id AND k.version = a.source_version OFFSET 0) v ON true
     RETURNING *
 )
-INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
+INSERT INTO filestore.versions (node_id, version, command_id, parent_id, name, kind, state, size_bytes, sha256, metadata,
     valid_from)
 SELECT n.id, 1, n.observed_by, n.parent_id, n.name, n.kind, n.state, n.size_bytes, n.sha256, n.metadata, now() FROM settled n
 

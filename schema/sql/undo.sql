@@ -53,6 +53,10 @@ SELECT DISTINCT p.mount, p.reads, CASE WHEN %(commands)s::uuid[] IS NOT NULL THE
                             (j.mount_id, filestore.target_v1(j.payload), false)) AS p(mount, path, reads)
  WHERE /* taken */ true AND p.path IS NOT NULL LIMIT 2000
 
+-- name: count
+-- How many changes a selection takes.
+SELECT count(*) AS changes FROM filestore.journal_entries j WHERE j.mount_id = %(mount)s AND /* taken */ true
+
 -- name: changes
 -- The next changes that are put back, newest first. `followed`: a later version of the same node is the selection's, too;
 -- `superseded`: by a change of content or metadata.
@@ -103,7 +107,7 @@ SELECT r.node, r.current, r.version, r.mine, r.entry, r.kind, r.own, r.was, b.sa
       SELECT (s.sha256, s.size_bytes) IS NOT DISTINCT FROM (n.sha256, n.size_bytes) AS same_content,
              s.metadata = n.metadata AS same_metadata
         FROM filestore.snapshots s, filestore.nodes n
-       WHERE NOT r.mine AND s.node_id = r.node AND s.version = r.version AND n.id = r.node) b ON true
+       WHERE NOT r.mine AND s.node_id = r.node AND s.version = r.version AND n.id = r.node OFFSET 0) b ON true
  ORDER BY r.node, r.version DESC
 
 -- name: taken_places

@@ -59,5 +59,5 @@ WITH known AS (
      WHERE n.id = ANY (ARRAY[r.node]) AND n.version = r.version AND n.state <> 'deleted'
     RETURNING n.id, n.version, r.sha256
 )
-UPDATE filestore.snapshots s SET sha256 = k.sha256
+UPDATE filestore.versions s SET sha256 = k.sha256
   FROM known k WHERE s.node_id = ANY (ARRAY[k.id]) AND s.version = k.version AND s.sha256 IS NULL

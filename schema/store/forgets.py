@@ -125,12 +125,27 @@ async def _tell(
         "payload": orjson.dumps({"path": path.text} | ({"path_b64": path.b64} if path.b64 else {})).decode(),
     }  # fmt: skip
     await connection.execute(SQL["journal"], values)
-    nodes = [row["id"] for row in left]
-    await connection.execute(SQL["tell"], {"id": operation.id, "page": page, "nodes": nodes})
+    await connection.execute(SQL["tell"], {"id": operation.id, "page": page} | _tops(left))
 
 
 def _versions(items: Sequence[RunningItem]) -> dict[str, Any]:
     return {"ids": [one.node for one in items], "versions": [one.version for one in items]}
+
+
+def _tops(left: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+    """The nodes that left without the directory in which they were, in their order, and what left along with each: its bytes, files
+    and directories. `left` has what a directory holds before the directory."""
+    along = {row["id"]: [0, 0, 0] for row in left}
+    for row in left:
+        if (above := along.get(row["parent"])) is not None:
+            directory = row["kind"] == NodeKind.DIRECTORY
+            own = [row["size"], not directory, directory]
+            above[:] = [sum(three) for three in zip(above, own, along[row["id"]], strict=True)]
+    tops = {row["id"]: along[row["id"]] for row in left if row["parent"] not in along}
+    return {
+        "nodes": list(tops), "sizes": [one[0] for one in tops.values()], "files": [one[1] for one in tops.values()],
+        "directories": [one[2] for one in tops.values()],
+    }  # fmt: skip
 
 
 def _totals(left: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:

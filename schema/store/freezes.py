@@ -20,7 +20,8 @@ SQL = load("freezes")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFreeze:
-    tenant: str
+    tenant: str | None
+    """None: all tenants"""
     principal: str
     mount: MountId | None
     """None: all mounts of the tenant"""
@@ -48,9 +49,9 @@ async def create(connection: Connection, new: NewFreeze) -> tuple[int, bool] | N
 
 
 async def lift(
-    connection: Connection, id: int, tenant: str, principal: str
+    connection: Connection, id: int, tenant: str | None, principal: str
 ) -> tuple[MountId | None, list[MountId]] | None:
-    """The mount of its scope, and all on which it has held. None: it had ended before, or was never there."""
+    """The mount of its scope, and all on which it has held. None: it had ended before, is of another tenant, or was never there."""
     values = {"id": id, "tenant": tenant, "principal": principal}
     row = await (await connection.execute(SQL["lift"], values)).fetchone()
     if row is None:
@@ -65,10 +66,15 @@ async def of_mounts(connection: Connection, tenant: str, mounts: Sequence[MountI
 
 
 async def listed(
-    connection: Connection, tenant: str, *, past: bool, before: int | None, limit: int, id: int | None = None
+    connection: Connection, tenant: str | None, *, past: bool, before: int | None, limit: int, id: int | None = None
 ) -> list[DictRow]:
+    """Those that bind a tenant; None: all."""
     values = {"tenant": tenant, "past": past, "before": before, "limit": limit, "id": id}
     return await (await connection.execute(SQL["listed"], values)).fetchall()
+
+
+async def tenants(connection: Connection) -> list[str]:
+    return [row["name"] for row in await (await connection.execute(SQL["tenants"])).fetchall()]
 
 
 async def waiting(connection: Connection, mounts: Sequence[MountId]) -> list[tuple[MountId, str, int]]:

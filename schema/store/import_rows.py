@@ -1,4 +1,4 @@
-"""New nodes and their first versions as the bytes that Postgres copies in: its binary format, whole rows at once. A driver that
+"""New nodes as the bytes that Postgres copies in: its binary format, whole rows at once. A driver that
 writes value by value takes longer than the scan."""
 
 import struct
@@ -9,7 +9,7 @@ from schema.operations.imports import NewNode
 
 _HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = struct.pack(">h", -1)
-_COLUMNS = 23
+_COLUMNS = 24
 _NULL = struct.pack(">i", -1)
 _LENGTH = struct.Struct(">i")
 _FIXED = struct.Struct(">h" + "iq" * 3 + "ii" + "iq" * 7 + "ii" * 2 + "iq" * 2)
@@ -21,10 +21,6 @@ _EPOCH = 946684800000000
 """Postgres counts microseconds from the year 2000"""
 _EARLIEST, _LATEST = -210_000_000_000_000_000, 9_000_000_000_000_000_000
 """Times that Postgres takes; a file can say any"""
-
-
-_SNAPSHOT = struct.Struct(">h" + "iq" * 5 + "i16s")
-_SNAPSHOT_COLUMNS = 9
 
 
 def node_rows(nodes: Iterable[NewNode], mount: int, tenant: str, page: UUID, now: int) -> Iterable[bytes]:
@@ -48,19 +44,7 @@ def node_rows(nodes: Iterable[NewNode], mount: int, tenant: str, page: UUID, now
         below = _NULL + _NULL
         if kind == "directory":
             below = _text(node.found.path + b"/") + _text(node.shown.encode())
-        yield b"".join((fixed, _NULL if rests else by, kinds[kind], of_tenant, name, shown, etag, below))
-    yield _END
-
-
-def snapshot_rows(nodes: Iterable[NewNode], page: UUID, now: int) -> Iterable[bytes]:
-    by, state = page.bytes, _text(b"active")
-    kinds = {kind: _text(kind.encode()) + state for kind in ("file", "directory", "symlink", "special")}
-    yield _HEAD
-    for node in nodes:
-        kind = node.found.kind
-        size = node.found.facts[3] if kind == "file" else 0
-        fixed = _SNAPSHOT.pack(_SNAPSHOT_COLUMNS, 8, node.id, 8, 1, 8, node.parent, 8, size, 8, now, 16, by)
-        yield fixed + kinds[kind] + _text(node.name)
+        yield b"".join((fixed, _NULL if rests else by, kinds[kind], of_tenant, name, shown, etag, below, by))
     yield _END
 
 

@@ -15,7 +15,7 @@ from schema.operations.imports import Found, ImportItem, Known, NewNode, ParentF
 from schema.operations.operation import ItemState, Operation
 from schema.paths import NodePath
 from schema.sql import load
-from schema.store.import_rows import node_rows, snapshot_rows
+from schema.store.import_rows import node_rows
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -85,11 +85,9 @@ async def fresh_ids(connection: Connection, count: int) -> tuple[Iterator[int], 
 
 
 async def put_nodes(connection: Connection, operation: Operation, page: UUID, new: Sequence[NewNode], now: int) -> int:
-    """New nodes, their first versions, the totals above them, and the entry of the journal that tells of them. Returns the bytes
-    of the files."""
+    """New nodes, the totals above them, and the entry of the journal that tells of them. Returns the bytes of the files."""
     await connection.execute(SQL["not_flushed"])
     await _copy(connection, SQL["put_nodes"], node_rows(new, operation.mount_id, operation.tenant, page, now))
-    await _copy(connection, SQL["put_snapshots"], snapshot_rows(new, page, now))
     links = [(node.id, node.found.target) for node in new if node.found.target is not None]
     if links:
         values = {"nodes": [id for id, _ in links], "targets": [target for _, target in links]}

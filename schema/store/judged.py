@@ -105,6 +105,7 @@ async def delete(connection: Connection, look: Look, node: Believed) -> None:
 async def _write_nodes(connection: Connection, work: _Written) -> None:
     work.commands = {n: new_command_id() for n, act in enumerate(work.acts) if rises(act)}
     ended = [act.node.id for n, act in enumerate(work.acts) if n in work.commands and act.node is not None]
+    await connection.execute(SQL["keep_first"], {"ids": ended})
     await connection.execute(SQL["close_snapshots"], {"ids": ended})
     lost = [act.node.id for act in work.acts if act.node is not None and (act.content or act.deed is Deed.CONTENT)]
     await connection.execute(SQL["lose_content"], {"ids": lost})

@@ -102,6 +102,18 @@ async def in_tier(
     return [_row(row) for row in await (await connection.execute(SQL["in_tier"], values)).fetchall()]
 
 
+async def cold_below(connection: Connection, project: int, paths: Sequence[bytes], limit: int) -> list[ObjectRow]:
+    """What is cold of these paths, and of all below them."""
+    values = {"project": project, "paths": list(paths), "limit": limit}
+    return [_row(row) for row in await (await connection.execute(SQL["cold_below"], values)).fetchall()]
+
+
+async def live_packs(connection: Connection, project: int, keys: Iterable[str]) -> set[str]:
+    """Of these packs those in which a content lies that has a row."""
+    rows = await connection.execute(SQL["live_packs"], {"project": project, "keys": list(keys)})
+    return {row["pack"] for row in await rows.fetchall()}
+
+
 async def after(connection: Connection, project: int, sha: bytes, limit: int) -> list[ObjectRow]:
     """All objects, by name."""
     rows = await connection.execute(SQL["after"], {"project": project, "after": sha, "limit": limit})

@@ -46,6 +46,16 @@ async def node_at(connection: Connection, mount: MountId, path: NodePath) -> Pla
     return _found(row) if row else None
 
 
+async def weigh(connection: Connection, mount: MountId, places: Sequence[NodePath]) -> int:
+    """How many nodes there are at these places, with all below them."""
+    values = {
+        "mount": mount, "parents": [place.parent.as_directory for place in places], "names": [place.name for place in places],
+    }  # fmt: skip
+    row = await (await connection.execute(SQL["weigh"], values)).fetchone()
+    assert row is not None
+    return int(row["nodes"])
+
+
 async def below(
     connection: Connection, mount: MountId, root: NodePath, after: tuple[bytes, bytes], limit: int
 ) -> tuple[list[PlannedNode], tuple[bytes, bytes] | None]:

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from schema.sql import load
+from schema.sync.changes import ChangeKind, PathChange
+from schema.sync.merge import conflict_name
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
@@ -48,6 +50,25 @@ async def conflicts(connection: Connection, project: int, state: str, after: int
 
 async def open_conflicts(connection: Connection, project: int, ids: Sequence[int]) -> list[DictRow]:
     return await (await connection.execute(SQL["open_conflicts"], {"project": project, "ids": list(ids)})).fetchall()
+
+
+async def overdue_conflicts(connection: Connection, project: int, limit: int) -> list[DictRow]:
+    """Those that nobody decided in the time that the project gives."""
+    return await (await connection.execute(SQL["overdue_conflicts"], {"project": project, "limit": limit})).fetchall()
+
+
+async def count_conflicts(connection: Connection, project: int) -> int:
+    """Those that are open."""
+    row = await (await connection.execute(SQL["count_conflicts"], {"project": project})).fetchone()
+    return 0 if row is None else int(row["open"])
+
+
+def decided_change(row: DictRow, decision: str) -> PathChange | None:
+    """What a decision on a conflict commits. None: all is as it should be."""
+    if decision == "winner" or (decision == "both" and row["kept_as"] is not None):
+        return None
+    path = row["path"] if decision == "loser" else conflict_name(row["path"], row["loser"], row["loser_node"])
+    return PathChange(ChangeKind.PUT, path, None, row["loser"], row["loser_size"], row["loser_mode"], checked=False)
 
 
 async def decide(connection: Connection, project: int, ids: Sequence[int], decision: str, principal: str) -> int:

@@ -34,6 +34,9 @@ class Project:
     promotion: str
     keep_days: float
     evict_after: float | None
+    hot_max: int | None
+    decide_after: float | None
+    decide_as: str
     revision: int
     manifest: str
     files: int
@@ -50,7 +53,7 @@ class Project:
 
     @property
     def takes_commits(self) -> bool:
-        return self.state in ("active", "reactivating")
+        return self.state in ("active", "flushing", "reactivating")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,9 @@ class NewProject:
     promotion: str = "fast"
     keep_days: float = 30.0
     evict_after: float | None = None
+    hot_max: int | None = None
+    decide_after: float | None = None
+    decide_as: str = "winner"
 
 
 async def on_mount(connection: Connection, mount: MountId) -> list[str]:
@@ -78,13 +84,14 @@ async def create(connection: Connection, new: NewProject) -> Project | None:
     values = {
         "tenant": new.tenant, "name": new.name, "mount": new.mount, "principal": new.principal, "description": new.description,
         "rule": new.rule.value, "promotion": new.promotion, "keep_days": new.keep_days, "evict_after": new.evict_after,
-        "manifest": bytes.fromhex(root),
+        "hot_max": new.hot_max, "decide_after": new.decide_after, "decide_as": new.decide_as, "manifest": bytes.fromhex(root),
     }  # fmt: skip
     row = await (await connection.execute(SQL["create"], values)).fetchone()
     if row is None:
         return None
     pages = load("revisions")["put_pages"]
-    await connection.execute(pages, {"project": row["id"], "shas": [bytes.fromhex(root)], "bodies": [page]})
+    values = {"project": row["id"], "revision": 0, "shas": [bytes.fromhex(root)], "bodies": [page]}
+    await connection.execute(pages, values)
     return project_of(row)
 
 
@@ -103,19 +110,15 @@ async def listed(connection: Connection, tenant: str, after: str, limit: int) ->
     return [project_of(row) for row in await rows.fetchall()]
 
 
-async def serving(connection: Connection, mounts: Sequence[MountId]) -> list[Project]:
-    """All projects that are cold on these mounts."""
-    rows = await connection.execute(SQL["serving"], {"mounts": list(mounts)})
-    return [project_of(row) for row in await rows.fetchall()]
-
-
 async def change(
     connection: Connection, project: int, *, description: str | None = None, rule: ConflictRule | None = None,
-    promotion: str | None = None, keep_days: float | None = None, evict_after: float | None = None,
+    promotion: str | None = None, keep_days: float | None = None, evict_after: float | None = None, hot_max: int | None = None,
+    decide_after: float | None = None, decide_as: str | None = None,
 ) -> None:  # fmt: skip
     values = {
         "project": project, "description": description, "rule": rule and rule.value, "promotion": promotion,
-        "keep_days": keep_days, "evict_after": evict_after,
+        "keep_days": keep_days, "evict_after": evict_after, "hot_max": hot_max, "decide_after": decide_after,
+        "decide_as": decide_as,
     }  # fmt: skip
     await connection.execute(SQL["change"], values)
 
@@ -164,10 +167,14 @@ async def nodes(connection: Connection, project: int) -> list[DictRow]:
 
 
 async def begin_job(
-    connection: Connection, id: str, project: int, kind: str, options: Mapping[str, Any], principal: str
-) -> tuple[DictRow, bool]:
-    """The job, and whether it is new: of each kind one runs at a time."""
-    values = {"id": id, "project": project, "kind": kind, "options": json.dumps(options), "principal": principal}
+    connection: Connection, id: str, project: int, kind: str, options: Mapping[str, Any], principal: str,
+    totals: tuple[int, int] = (0, 0),
+) -> tuple[DictRow, bool]:  # fmt: skip
+    """The job, and whether it is new: of each kind one runs at a time. `totals`: the contents and bytes before it."""
+    values = {
+        "id": id, "project": project, "kind": kind, "options": json.dumps(options), "principal": principal,
+        "items_total": totals[0], "bytes_total": totals[1],
+    }  # fmt: skip
     while True:
         row = await (await connection.execute(SQL["begin_job"], values)).fetchone()
         if row is not None:
@@ -177,27 +184,20 @@ async def begin_job(
             return row, False
 
 
-async def running_jobs(connection: Connection, project: int) -> list[DictRow]:
-    return await (await connection.execute(SQL["running_jobs"], {"project": project})).fetchall()
+async def advance_job(connection: Connection, id: str, phase: str, items: int = 0, size: int = 0) -> bool:
+    """Whether it should stop."""
+    values = {"id": id, "phase": phase, "items": items, "bytes": size}
+    row = await (await connection.execute(SQL["advance_job"], values)).fetchone()
+    return row is not None and bool(row["stops"])
 
 
-async def advance_job(
-    connection: Connection,
-    id: str,
-    phase: str,
-    items: int = 0,
-    size: int = 0,
-    items_total: int = 0,
-    bytes_total: int = 0,
-) -> None:
-    values = {
-        "id": id, "phase": phase, "items": items, "bytes": size, "items_total": items_total, "bytes_total": bytes_total,
-    }  # fmt: skip
-    await connection.execute(SQL["advance_job"], values)
+async def ask_cancel(connection: Connection, project: int, id: str) -> DictRow | None:
+    """None: there is no such job, or it has ended."""
+    return await (await connection.execute(SQL["ask_cancel"], {"project": project, "id": id})).fetchone()
 
 
-async def end_job(connection: Connection, id: str, problem: str | None = None) -> None:
-    state = "succeeded" if problem is None else "failed"
+async def end_job(connection: Connection, id: str, problem: str | None = None, *, cancelled: bool = False) -> None:
+    state = "cancelled" if cancelled else "succeeded" if problem is None else "failed"
     await connection.execute(SQL["end_job"], {"id": id, "state": state, "problem": problem})
 
 
@@ -213,6 +213,7 @@ def project_of(row: DictRow) -> Project:
     return Project(
         row["id"], str(row["project_uuid"]), row["tenant"], row["name"], MountId(row["mount_id"]), row["description"],
         row["state"], ConflictRule(row["conflict_rule"]), row["promotion"], row["keep_days"], row["evict_after_seconds"],
-        row["revision"], row["manifest"].hex(), row["files"], row["size_bytes"], row["published"], row["principal"],
+        row["hot_max_bytes"], row["decide_after_seconds"], row["decide_as"], row["revision"],
+        row["manifest"].hex(), row["files"], row["size_bytes"], row["published"], row["principal"],
         row["created_at"], row["updated_at"],
     )  # fmt: skip

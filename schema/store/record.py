@@ -76,6 +76,8 @@ class EndedRow:
     """It carries out an item of an operation"""
     heals: bool = False
     """It heals a finding"""
+    first: bool = False
+    """A version ends that no row tells of yet"""
 
     @property
     def writes(self) -> bool:
@@ -98,6 +100,7 @@ async def end(connection: Connection, applied: Sequence[Applied]) -> dict[Comman
             row["items"],
             row["of_operation"],
             row["heals"],
+            row["first"],
         )
         for row in await cursor.fetchall()
     }
@@ -158,6 +161,8 @@ def _around_the_nodes(ended: Collection[EndedRow]) -> tuple[list[LiteralString],
     before: list[LiteralString] = []
     after: list[LiteralString] = []
     steps = {row.step for row in ended if row.tree}
+    if any(row.first for row in ended):
+        before.append(SQL["keep_first"])
     if any(row.ousts or row.step not in ("create", "none", "refused") for row in ended):
         before.append(SQL["close_snapshots"])
     if "delete" in steps or any(row.tree and row.ousts for row in ended):

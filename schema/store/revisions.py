@@ -169,10 +169,9 @@ async def _manifest(connection: Connection, head: Project, applied: Sequence[App
         changes[one.path] = one.entry
     made = await _updated(connection, head, changes, await load_pages(connection, head.id, [head.manifest]))
     values = {
-        "project": head.id,
-        "shas": [bytes.fromhex(sha) for sha in made.written],
+        "project": head.id, "revision": head.revision + 1, "shas": [bytes.fromhex(sha) for sha in made.written],
         "bodies": list(made.written.values()),
-    }
+    }  # fmt: skip
     await connection.execute(SQL["put_pages"], values)
     return made
 

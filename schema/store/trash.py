@@ -68,10 +68,11 @@ class TrashEntry:
 
 @dataclass(frozen=True, slots=True)
 class TrashPage:
-    """`end`: where the look goes on; None: there is no more."""
+    """`end`: where the look goes on; None: there is no more. `looked`: so many versions were looked at."""
 
     entries: Sequence[TrashEntry]
     end: KeptUntil | None
+    looked: int = 0
 
 
 async def kept(
@@ -88,10 +89,17 @@ async def kept(
     rows = await (await connection.execute(SQL["kept"], values)).fetchall()
     entries = [_entry(row) for row in rows if row["node_id"] is not None]
     if entries and len(entries) == limit:
-        return TrashPage(entries, entries[-1].place)
+        return TrashPage(entries, entries[-1].place, rows[-1]["scanned"])
     full = bool(rows and rows[0]["full"])
     end = KeptUntil(rows[0]["last_until"], rows[0]["last_id"], rows[0]["last_version"]) if full else None
-    return TrashPage(entries, end)
+    return TrashPage(entries, end, rows[0]["looked"] if rows else 0)
+
+
+async def count(connection: Connection, *, expired: bool = False) -> int:
+    """So many versions all looks together go through."""
+    row = await (await connection.execute(SQL["count_kept"], {"least": EVER if expired else None})).fetchone()
+    assert row is not None
+    return int(row["kept"])
 
 
 def _entry(row: DictRow) -> TrashEntry:

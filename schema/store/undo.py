@@ -99,6 +99,14 @@ async def begin(connection: Connection, taken: Taken, asked_at: datetime) -> tup
     return last["bound"], [row["correlation_id"] for row in await rows_of(connection, units, values)]
 
 
+async def count(connection: Connection, taken: Taken) -> int | None:
+    """How many changes there are. None: no index says it, and all of the journal would be read."""
+    if not taken.selection.names_its_author:
+        return None
+    (row,) = await rows_of(connection, _of_mounts(QUERIES["count"], taken.mounts), taken.values())
+    return int(row["changes"])
+
+
 async def changes(connection: Connection, taken: Taken, below: int, limit: int) -> list[JournalChange]:
     """The newest first, from below an entry on."""
     query = _of_mounts(QUERIES["changes"], taken.mounts)

@@ -10,6 +10,8 @@ from schema.sync.changes import ChangeKind
 from schema.sync.commits import AppliedChange, Conflicting
 
 Happening = tuple[str, Mapping[str, Any]]
+INBOX = "inbox"
+"""The node by whose name decisions on conflicts are committed"""
 
 
 class NamedProject(Protocol):

@@ -258,6 +258,14 @@ def listed(load: Load, sha: str, after: bytes | None = None, limit: int | None =
     return [entry for entry in entries if after is None or entry.name > after][:limit]
 
 
+def pages_below(body: bytes) -> list[str]:
+    """The pages that a page names: of directories in it, or of its ranges."""
+    document = json.loads(body)
+    if "ranges" in document:
+        return [row[1] for row in document["ranges"]]
+    return [row[2] for row in document["entries"] if row[1] == _LETTERS[EntryKind.DIRECTORY]]
+
+
 def find(load: Load, sha: str, name: bytes) -> PageEntry | None:
     """One name in a directory. Raises PageMissing."""
     document = json.loads(load(sha))

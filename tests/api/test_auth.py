@@ -131,6 +131,7 @@ NEEDS = {
             "unpin",
         )
     },
+    ("POST", "/v1/projects/{name}/jobs/{job}/cancel"): "write",
     **{(method, "/v1/projects/{name}/nodes/{node}"): "write" for method in ("PATCH", "DELETE")},
     ("PUT", "/v1/projects/{name}/objects/{sha}"): "write",
     **{

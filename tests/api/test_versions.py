@@ -68,7 +68,7 @@ async def snapshot(
     known = "(SELECT f FROM filestore.identity_v1(%(kept)s::jsonb) f)"
     await run(
         tree,
-        f"INSERT INTO filestore.snapshots ({names}, content_identity) VALUES ({marks}, {known})",
+        f"INSERT INTO filestore.versions ({names}, content_identity) VALUES ({marks}, {known})",
         values | {"kept": kept and json.dumps(kept)},
     )
 
@@ -294,8 +294,8 @@ async def test_while_a_restore_is_under_way_a_reader_waits(client: httpx2.AsyncC
         for statement in (
             "UPDATE filestore.commands SET status = 'succeeded', ended_at = now() WHERE id = %(id)s",
             "UPDATE filestore.nodes SET state = 'active', deleted_at = NULL, version = 3 WHERE id = %(node)s",
-            "UPDATE filestore.snapshots SET content_place = NULL, content_until = NULL WHERE node_id = %(node)s",
-            "UPDATE filestore.snapshots SET valid_to = now() WHERE node_id = %(node)s AND version = 2",
+            "UPDATE filestore.versions SET content_place = NULL, content_until = NULL WHERE node_id = %(node)s",
+            "UPDATE filestore.versions SET valid_to = now() WHERE node_id = %(node)s AND version = 2",
         ):
             await connection.execute(statement.encode(), values)
     await snapshot(tree, node, 3, OLD, name=b"gone")
@@ -353,7 +353,7 @@ async def test_pages_meet_without_a_gap_while_versions_come(client: httpx2.Async
         if len(seen) == 5:
             await run(
                 tree,
-                "UPDATE filestore.snapshots SET valid_to = now() WHERE node_id = %(node)s AND version = 23",
+                "UPDATE filestore.versions SET valid_to = now() WHERE node_id = %(node)s AND version = 23",
                 {"node": node},
             )
             await snapshot(tree, node, 24, NEW)

@@ -154,7 +154,7 @@ async def _triggers(connection: psycopg.AsyncConnection[dict[str, object]], what
     for table, name in (
         ("nodes", "nodes_charged"),
         ("nodes", "nodes_recharged"),
-        ("snapshots", "snapshots_kept_charged"),
+        ("versions", "snapshots_kept_charged"),
     ):
         await connection.execute(f"ALTER TABLE filestore.{table} {what} TRIGGER {name}".encode())
 

@@ -23,7 +23,7 @@ TABLES = (
     "outbox",
     "journal_entries",
     "nodes",
-    "snapshots",
+    "versions",
     "claims",
     "rollup_deltas",
     "rollups",
@@ -49,7 +49,7 @@ COPIES = {
         NAMED | {"id": "old.node", "name_text": "old.name", "directory_path": "(old.name || '/')::bytea",
                  "directory_text": "old.name || '/'"},
     ),
-    "snapshots": ("t.node_id = one.node", NAMED | {"node_id": "old.node"}),
+    "versions": ("t.node_id = one.node", NAMED | {"node_id": "old.node"}),
     "journal_entries": (
         "t.id = one.entry",
         {"id": "old.entry", "command_id": "old.command", "node_id": "old.node", "path": "old.name::bytea", "key": "old.name"},

@@ -79,7 +79,7 @@ class BenchService:
         answer = httpx2.request(
             method, self.url + path, json=body, headers={"Authorization": f"Bearer {self.token}"}, timeout=300
         )
-        if answer.status_code not in (200, 201):
+        if answer.status_code not in (200, 201, 202):
             raise SystemExit(f"{method} {path} answered {answer.status_code}: {answer.text[:500]}")
         return answer.json()["data"]
 

@@ -13,13 +13,15 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+from activities.sync.nats.accounts import NatsAccounts
 from activities.sync.nats.link import NatsLink
 from activities.sync.nats.store import NatsHot
+from activities.sync.nats.tenants import HotAccounts
 from tests.bench.running import BenchService, service, stack
 from tests.fix_stack import REPOSITORY
 
@@ -100,9 +102,18 @@ def alone(folder: Path, number: int) -> float:
     return time.perf_counter() - begun
 
 
-async def bare(url: str, times: int) -> list[float]:
+def link_of(env: Mapping[str, str]) -> NatsLink:
+    accounts = NatsAccounts(env["FILESTORE_NATS_SECRET"].encode())
+    return NatsLink(env["NATS_URL"], user=lambda: accounts.service("main"), introduce=lambda: introduced(env, accounts))
+
+
+async def introduced(env: Mapping[str, str], accounts: NatsAccounts) -> None:
+    await HotAccounts(env["NATS_URL"], accounts).introduce("main")
+
+
+async def bare(link: NatsLink, times: int) -> list[float]:
     """A put and a get through NATS."""
-    hot, project = NatsHot(NatsLink(url)), uuid.uuid4().hex
+    hot, project = NatsHot(link), uuid.uuid4().hex
     taken = []
     for _ in range(times):
         content = os.urandom(1024)
@@ -122,7 +133,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder, stack("nats") as running, service(running, Path(folder)) as served:
-        floor = asyncio.run(bare(running.env["NATS_URL"], arguments.files))
+        floor = asyncio.run(bare(link_of(running.env), arguments.files))
         with nodes(served, Path(folder)) as (a, b):
             (a / "first").write_bytes(b"1")
             wait(b / "first")

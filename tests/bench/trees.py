@@ -1,12 +1,14 @@
 """Operations over a tree of small files beside what others do to the same tree, in turns, in one run.
 
-    python -m tests.bench.trees [--files 50000] [--kib 4] [--rounds 3] [--flat] [--with-rclone] [--with-buckets] [--quick]
+    python -m tests.bench.trees [--files 50000] [--kib 4] [--rounds 3] [--flat] [--with-rclone] [--with-buckets FILES]
+        [--only-buckets] [--quick]
 
 The tree is made on the disk and imported. Then: the import beside `find -printf` into COPY; a recompute of all totals beside the
 bare SQL; the move of the whole directory beside `mv` and the bare SQL; its copy and its deletion, with the undo of both, beside
 `cp -a` (with `sha256sum` and `sync`), `rsync` where it is there, `rclone` where it is asked for, and `rm -rf`; and a plan of as
-many items as there are files. `--with-buckets`: copies between two places of a bucket and from the disk to a bucket, beside
-rclone. Prints rates, ratios, what an item leaves in Postgres, and peak memory.
+many items as there are files. `--with-buckets`: copies from the disk to a bucket and between two places of a bucket, and
+deletions there, beside rclone; `--only-buckets` leaves out all else. A deletion puts into the trash what `rclone delete` removes:
+`rclone move` asks the store for the same. Prints rates, ratios, what an item leaves in Postgres, and peak memory.
 """
 
 import argparse
@@ -165,7 +167,7 @@ def of_buckets(trees: Trees, env: dict[str, str], rounds: int, count: int) -> No
     """`count` files of the tree: from the disk to the bucket, and from one mount in it to another."""
     bucket.boto(env, 8)
     part = trees.root / "part"
-    shutil.copytree(trees.root / "tree", part) if count >= trees.files else fill(part, count, 4096, flat=False)
+    fill(part, count, 4096, flat=False)
     carried_out(trees.ours, "/v1/operations", kind="import", backendMountId=int(trees.mount), path="part")
     first, second = (trees.ours.s3_mount(env, f"trees-{uuid.uuid4().hex[:8]}/") for _ in range(2))
     remote, settings = f"bench:{BUCKET}/{uuid.uuid4().hex}", rclone.variables(env)
@@ -187,9 +189,26 @@ def of_buckets(trees: Trees, env: dict[str, str], rounds: int, count: int) -> No
         words = ("copy", "--checksum", "--transfers", "8", remote, f"{remote}-{uuid.uuid4().hex[:8]}")
         return timed(lambda: peers.run_rclone(*words, env=settings), count)
 
-    taken = in_turns({"up": up, "rclone up": rclone_up, "across": across, "rclone across": rclone_across}, rounds)
+    def delete() -> Figures:
+        source = trees.made[-1]["targetPath"]
+        body = {"kind": "delete", "path": f"x-{source}"}
+        return timed(lambda: carried_out(trees.ours, "/v1/operations", backendMountId=int(second), **body), count)
+
+    def rclone_on_a_copy(*words: str) -> Figures:
+        copied = f"{remote}-{uuid.uuid4().hex[:8]}"
+        peers.run_rclone("copy", "--transfers", "8", remote, copied, env=settings)
+        more = (f"{copied}-gone",) if words[0] == "move" else ()
+        return timed(lambda: peers.run_rclone(*words, copied, *more, env=settings), count)
+
+    taken = in_turns({
+        "up": up, "rclone up": rclone_up, "across": across, "rclone across": rclone_across, "delete": delete,
+        "rclone delete": lambda: rclone_on_a_copy("delete", "--checkers", "8"),
+        "rclone move": lambda: rclone_on_a_copy("move", "--checksum", "--transfers", "8"),
+    }, rounds)  # fmt: skip
     show(f"from disk to bucket, {count} files, per second", {"copy": taken["up"], "rclone": taken["rclone up"]})
     show(f"within a bucket, {count} files, per second", {"copy": taken["across"], "rclone": taken["rclone across"]})
+    gone = {name: taken[name] for name in ("delete", "rclone delete", "rclone move")}
+    show(f"deletion in a bucket, {count} files, per second", gone)
 
 
 def main() -> None:
@@ -200,6 +219,7 @@ def main() -> None:
     parser.add_argument("--flat", action="store_true", help="all in one directory, instead of 100 to a directory")
     parser.add_argument("--with-rclone", action="store_true", help="built by Go when it is first asked for: minutes")
     parser.add_argument("--with-buckets", type=int, metavar="FILES", default=0, help="so many, beside rclone")
+    parser.add_argument("--only-buckets", action="store_true", help="with --with-buckets: nothing else")
     parser.add_argument("--quick", action="store_true", help="one round with 2,000 files: to see that it works")
     given = parser.parse_args()
     files, rounds = given.files or (2000 if given.quick else 50_000), given.rounds or (1 if given.quick else 3)
@@ -212,9 +232,12 @@ def main() -> None:
     ):
         root = Path(folder) / "mount"
         mount = ours.local_mount(root)
-        trees = Trees(ours, mount, root, files, fill(root / "tree", files, given.kib << 10, flat=given.flat))
+        disk = not (given.only_buckets and given.with_buckets)
+        names = fill(root / "tree", files, given.kib << 10, flat=given.flat) if disk else 0
+        trees = Trees(ours, mount, root, files, names)
         with MemoryOfProcess({**ours.pids, **servers(running)}) as memory:
-            of_a_disk(trees, rounds, with_rclone=given.with_rclone)
+            if disk:
+                of_a_disk(trees, rounds, with_rclone=given.with_rclone)
             if given.with_buckets:
                 of_buckets(trees, dict(running.env), rounds, given.with_buckets)
         print(memory.shown())

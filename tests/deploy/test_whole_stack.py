@@ -180,7 +180,7 @@ def test_the_servers_are_closed_to_other_users_of_the_machine(home: Path) -> Non
     password = urlsplit(variables["REDIS_URL"]).password or ""
     for pid in pids(home).values():
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
-        assert password.encode() not in words and str(nats.username).encode() not in words
+        assert password.encode() not in words and variables["FILESTORE_NATS_SECRET"].encode() not in words
 
 
 def _all_of(connection: socket.socket) -> bytes:

@@ -27,8 +27,11 @@ def check_all(cold: ColdCopies, content: bytes) -> None:
     cold.put(key, io.BytesIO(content), sha, size)
     cold.put(key, io.BytesIO(content), sha, size)
     assert cold.holds(key, sha, size) and not cold.holds(key, "0" * 64, size) and not cold.holds(key, sha, size + 1)
-    assert b"".join(cold.read(key)) == content
-    assert list(cold.keys("t/main/p/objects")) == [key]
+    assert b"".join(cold.read(key)) == content and cold.thaw(key)
+    assert b"".join(cold.read(key, 7, 1000)) == content[7:1007]
+    assert b"".join(cold.read(key, size - 3, 1000)) == content[-3:]
+    (file,) = cold.keys("t/main/p/objects")
+    assert file.key == key and 0 <= file.age < 3600
     cold.delete(key)
     cold.delete(key)
     assert not cold.holds(key, sha, size)

@@ -53,7 +53,7 @@ TAMPERED = {
     "UPDATE filestore.nodes SET directory_path = 'z/' WHERE mount_id = %s AND name = 'd'": {FindingKind.TREE},
     "UPDATE filestore.commands SET outcome = NULL WHERE mount_id = %s AND path = 'd'": {FindingKind.COMMANDS},
     "DELETE FROM filestore.outbox WHERE mount_id = %s AND type = 'filestore.node.deleted'": {FindingKind.EVENTS},
-    "UPDATE filestore.snapshots s SET valid_to = now() FROM filestore.nodes n"
+    "UPDATE filestore.versions s SET valid_to = now() FROM filestore.nodes n"
     " WHERE n.id = s.node_id AND n.mount_id = %s AND n.name = 'g'": {FindingKind.SNAPSHOTS},
     "INSERT INTO filestore.claims SELECT mount_id, path, 'path', id FROM filestore.commands"
     " WHERE mount_id = %s AND path = 'd'": {FindingKind.REST},

@@ -308,7 +308,7 @@ async def test_a_stage_is_live_as_long_as_somebody_needs_it(protocol: Protocol, 
 
 async def test_a_clock_that_was_set_back_stops_nobody(protocol: Protocol, pool: Pool, mount: MountId) -> None:
     await protocol.run(mount, upload(mount, "x"))
-    ahead = """UPDATE filestore.snapshots s SET valid_from = now() + interval '1 hour' FROM filestore.nodes n
+    ahead = """UPDATE filestore.versions s SET valid_from = now() + interval '1 hour' FROM filestore.nodes n
                 WHERE n.id = s.node_id AND n.mount_id = %s"""
     async with pool.connection() as connection:
         await connection.execute(ahead, (mount,))

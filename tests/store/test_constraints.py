@@ -319,7 +319,7 @@ async def test_a_path_is_claimed_once_and_only_by_a_command(tree: PlantedTree) -
 
 async def test_a_node_has_one_current_snapshot_and_no_interval_ends_before_it_begins(tree: PlantedTree) -> None:
     node = await tree.node(tree.root, b"f")
-    snapshot = """INSERT INTO filestore.snapshots
+    snapshot = """INSERT INTO filestore.versions
                       (node_id, version, command_id, name, kind, state, size_bytes, valid_from, valid_to)
                   VALUES (%s, %s, gen_random_uuid(), 'f', 'file', 'active', 0, now(), now() + %s::interval)"""
     await tree.do(snapshot, (node, 1, None))
@@ -327,7 +327,7 @@ async def test_a_node_has_one_current_snapshot_and_no_interval_ends_before_it_be
     await tree.refused(pg.CheckViolation, snapshot, (node, 2, "-1 second"))
     await tree.refused(pg.ForeignKeyViolation, snapshot, (2**60, 1, None), "snapshots_of_a_node")
     for key in ("node_id", "version"):
-        other = f"UPDATE filestore.snapshots SET {key} = {key} + 1 WHERE node_id = %s"
+        other = f"UPDATE filestore.versions SET {key} = {key} + 1 WHERE node_id = %s"
         await tree.refused(pg.CheckViolation, other, (node,), "snapshots_of_a_node")
 
 

@@ -1,8 +1,11 @@
 """A freeze holds in the transaction of `begin`, whatever any process remembers."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import pytest
 
 from schema.commands.command import CommandKind
 from schema.commands.verdicts import Go, Refuse, Replay
@@ -11,6 +14,7 @@ from schema.store import freezes as store
 from schema.store.freezes import NewFreeze
 from schema.store.pool import Pool
 from tests.store.helpers import Protocol, asked, make_mount, mkdir, upload
+from workers import freeze as command
 
 
 def new(mount: MountId | None, key: str | None = None, **changes: Any) -> NewFreeze:
@@ -90,3 +94,39 @@ async def test_it_says_by_whom_it_was_lifted_and_holds_no_more(pool: Pool, mount
         (shown,) = await store.listed(connection, "main", past=True, before=None, limit=1, id=made[0])
         assert not await store.listed(connection, "main", past=False, before=None, limit=9, id=made[0])
     assert shown["lifted_by"] == "ann" and shown["holds"] is False and shown["in_flight"] == 0
+
+
+async def operator(url: str, *arguments: str) -> int:
+    return await command.run(url, command.parser().parse_args(arguments))
+
+
+async def test_operators_freeze_every_mount_of_every_tenant_and_only_they_lift_it(
+    pool: Pool, protocol: Protocol, mount: MountId, record_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await operator(record_url, "all", " ") == 1, "those who are refused read the reason"
+    assert await operator(record_url, "all", "Later.", "--until", "2020-01-01") == 1
+    assert "Give a later one" in capsys.readouterr().err
+    assert await operator(record_url, "all", "The storage is moved.") == 0
+    id = int(capsys.readouterr().out)
+    try:
+        async with pool.connection() as connection:
+            others = await make_mount(connection, tenant="other")  # made meanwhile
+            assert await store.lift(connection, id, "main", "ann") is None
+            (shown,) = await store.listed(connection, "other", past=False, before=None, limit=9)
+        assert (shown["id"], shown["tenant"], shown["reason"]) == (id, None, "The storage is moved.")
+        for place, tenant in ((mount, "main"), (others, "other")):
+            wanted = mkdir(place, "d", tenant=tenant)
+            verdict = (await protocol.run(place, wanted))[wanted.id]
+            assert isinstance(verdict, Refuse) and verdict.error.code == "FROZEN"
+            assert "until an operator of the installation lifts it" in str(verdict.error)
+        assert await operator(record_url, "list") == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[0])["id"] == id, "the newest first"
+    finally:
+        assert await operator(record_url, "lift", str(id)) == 0
+    assert await operator(record_url, "lift", str(id)) == 1 and "ended before" in capsys.readouterr().err
+    assert await operator(record_url, "lift", str(id + 1)) == 1
+    assert [type(one) for one in (await protocol.run(mount, mkdir(mount, "d"))).values()] == [Go]
+    async with pool.connection() as connection:
+        acts = "SELECT kind, tenant FROM filestore.journal_entries WHERE payload @> %s ORDER BY id"
+        rows = await (await connection.execute(acts, (json.dumps({"freezeId": id}),))).fetchall()
+    assert [row["kind"] for row in rows if row["tenant"] == "main"] == ["freeze", "liftFreeze"]

@@ -261,7 +261,7 @@ async def test_what_the_trash_keeps_of_a_held_place_is_not_purged_before_the_hol
     assert purging.bins.unlinked == [] and sorted(await purging.kept()) == ["a", "a/f"]
     async with purging.pool.connection() as connection:
         await connection.execute(
-            "UPDATE filestore.snapshots s SET content_until = now() FROM filestore.nodes n"
+            "UPDATE filestore.versions s SET content_until = now() FROM filestore.nodes n"
             " WHERE n.id = s.node_id AND n.mount_id = %s AND s.content_place IS NOT NULL", [mount],
         )  # fmt: skip
     assert await ActivityEnvironment().run(RetainTrash(purging.pool).retain, mount) is None, (

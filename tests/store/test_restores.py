@@ -125,7 +125,7 @@ async def test_what_is_kept_no_longer_is_said_at_planning_and_holds_up_nothing(p
     await plans.run(delete(mount, "a/f.csv"), delete(mount, "a/b/h"))
     async with plans.pool.connection() as connection:
         await connection.execute(
-            "UPDATE filestore.snapshots s SET content_until = now() FROM filestore.nodes n"
+            "UPDATE filestore.versions s SET content_until = now() FROM filestore.nodes n"
             " WHERE n.id = s.node_id AND n.name = 'h' AND s.content_until > now()"
         )
     paths = Selection(paths=("a/f.csv", "a/b/h"))

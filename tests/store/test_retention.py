@@ -246,7 +246,7 @@ EARLIER = f"""
     INSERT INTO filestore.commands (id, principal, key, kind, mount_id, path, request, intent, status, ended_at)
     VALUES ('{COMMAND}', 'p', 'k', 'uploadFile', 1, 'f', '{{}}',
             '{{"step": "replace", "node": 2, "expected": [0, 77, 1, 5, 2, 3, 0, 420, 1, "tag", ""]}}', 'succeeded', now());
-    INSERT INTO filestore.snapshots (node_id, version, command_id, name, kind, state, size_bytes, valid_from, valid_to,
+    INSERT INTO filestore.versions (node_id, version, command_id, name, kind, state, size_bytes, valid_from, valid_to,
         content_place)
     VALUES (2, 1, '{COMMAND}', 'f', 'file', 'active', 5, now(), now(), '2026-11-29/{COMMAND}.0'),
            (2, 2, '{COMMAND}', 'f', 'file', 'active', 5, now(), NULL, NULL),

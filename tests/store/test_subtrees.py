@@ -20,8 +20,8 @@ from tests.store.helpers import Protocol, mkdir, upload
 @pytest.mark.parametrize(
     ("nodes", "size", "flat", "plain", "goes"),
     [(100, 0, False, True, True), (99, 0, True, True, False), (10_000, 1 << 28, False, True, True),
-     (10_001, 0, False, True, False), (50_000, 0, True, True, True), (50_001, 0, True, True, False),
-     (100, (1 << 28) + 1, True, True, False), (100, 0, True, False, False)],
+     (10_001, 0, False, True, False), (250_000, 1 << 30, True, True, True), (250_001, 0, True, True, False),
+     (100, (1 << 28) + 1, False, True, False), (100, (1 << 30) + 1, True, True, False), (100, 0, True, False, False)],
 )  # fmt: skip
 def test_neither_too_small_nor_too_large(nodes: int, size: int, flat: bool, plain: bool, goes: bool) -> None:
     assert goes_whole(Subtree(nodes, size, flat, plain)) is goes

@@ -108,7 +108,7 @@ async def test_what_came_back_or_is_kept_no_more_is_not_there(bin: Bin) -> None:
     await bin.run(asked(CommandKind.RESTORE, mount, "a/f", node_id=file))
     assert await bin.shown() == [("a/b/g", 1, 5)]
     async with bin.pool.connection() as connection:
-        await connection.execute("UPDATE filestore.snapshots SET content_until = now() WHERE content_until > now()")
+        await connection.execute("UPDATE filestore.versions SET content_until = now() WHERE content_until > now()")
     assert await bin.shown() == []
 
 

@@ -28,7 +28,7 @@ BEGIN, RECORD, ANSWERS, LEFTOVERS, TREES = (
     load("begin"), load("record"), load("answers"), load("leftovers"), load("trees"),
 )  # fmt: skip
 AROUND = {name: {**BEGIN, **LEFTOVERS}[name] for name in ("look", "disown", "cleanups")}
-ELSEWHERE = ("allow_time", "read_running", "raise_attempt", "end", "doubt", "put_back")
+ELSEWHERE = ("allow_time", "read_running", "raise_attempt", "end", "doubt", "put_back", "keep_first")
 """Run as they are, or never for a tree"""
 QUERIES = AROUND | {n: q for n, q in {**RECORD, **ANSWERS, **TREES}.items() if n not in ELSEWHERE}
 NAMES = {query: name for name, query in QUERIES.items()}
@@ -36,21 +36,24 @@ CHECKS = ("check_parents", "check_children")
 PAGE = 100
 
 PLANT = [
-    # Nine of ten directories live, with nine files each. What is in the tenth was deleted long ago.
+    # Nine of ten directories live, with nine files each, as an import makes them. What is in the tenth was deleted long ago.
     """INSERT INTO filestore.nodes (mount_id, parent_id, name, name_text, directory_path, directory_text, depth, kind, state,
-           deleted_at, device, inode, birth_ns)
+           deleted_at, device, inode, birth_ns, first_by)
        SELECT t.mount_id, t.id, d::text::bytea, d::text, t.directory_path || (d || '/')::bytea, t.directory_text || d || '/',
-              t.depth + 1, 'directory', s.state, CASE s.state WHEN 'deleted' THEN now() END, 0, d, 1
+              t.depth + 1, 'directory', s.state, CASE s.state WHEN 'deleted' THEN now() END, 0, d, 1,
+              CASE s.state WHEN 'active' THEN gen_random_uuid() END
          FROM filestore.nodes t, generate_series(1, %(directories)s) d,
               LATERAL (SELECT CASE WHEN d %% 10 = 0 THEN 'deleted' ELSE 'active' END::filestore.node_state AS state) s
         WHERE t.id = %(top)s""",
     """INSERT INTO filestore.nodes (mount_id, parent_id, name, name_text, depth, kind, state, deleted_at, size_bytes, sha256,
-           device, inode, birth_ns)
-       SELECT d.mount_id, d.id, f::text::bytea, f::text, d.depth + 1, 'file', d.state, d.deleted_at, 1, sha256(''), 0, f, 1
+           device, inode, birth_ns, first_by)
+       SELECT d.mount_id, d.id, f::text::bytea, f::text, d.depth + 1, 'file', d.state, d.deleted_at, 1, sha256(''),
+              0, f, 1, d.first_by
          FROM filestore.nodes d, generate_series(1, 9) f WHERE d.parent_id = %(top)s""",
-    """INSERT INTO filestore.snapshots (node_id, version, command_id, parent_id, name, kind, state, size_bytes, valid_from)
+    """INSERT INTO filestore.versions (node_id, version, command_id, parent_id, name, kind, state, size_bytes, valid_from)
        SELECT n.id, n.version, gen_random_uuid(), n.parent_id, n.name, n.kind, n.state, n.size_bytes, now()
-         FROM filestore.nodes d JOIN filestore.nodes n ON n.parent_id = d.id OR n.id = d.id WHERE d.parent_id = %(top)s""",
+         FROM filestore.nodes d JOIN filestore.nodes n ON n.parent_id = d.id OR n.id = d.id
+        WHERE d.parent_id = %(top)s AND n.first_by IS NULL""",
     """INSERT INTO filestore.rollup_deltas (directory_id, size_bytes, file_count, directory_count, child_count)
        VALUES (%(top)s, 8 * %(directories)s, 8 * %(directories)s, %(directories)s, %(directories)s)""",
 ]

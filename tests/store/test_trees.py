@@ -231,7 +231,7 @@ async def test_what_is_no_longer_kept_is_not_restored(tree: StoredTree) -> None:
     node = await tree.node("y")
     await tree.run(delete(tree.mount, "y"))
     async with tree.pool.connection() as connection:
-        await connection.execute("UPDATE filestore.snapshots SET content_until = now() WHERE node_id = %s", (node,))
+        await connection.execute("UPDATE filestore.versions SET content_until = now() WHERE node_id = %s", (node,))
     assert await tree.refused(restore(tree.mount, "y", node)) == "CONTENT_EXPIRED"
 
 

@@ -184,7 +184,7 @@ async def test_what_needs_content_that_is_not_kept_is_listed_and_the_rest_goes(
     await agent(KIND.DELETE, "d/h")
     async with pool.connection() as connection:
         await connection.execute(
-            "UPDATE filestore.snapshots s SET content_until = now() - interval '1 second' FROM filestore.nodes n"
+            "UPDATE filestore.versions s SET content_until = now() - interval '1 second' FROM filestore.nodes n"
             " WHERE n.id = s.node_id AND n.name IN ('f', 'h') AND s.content_until IS NOT NULL AND n.mount_id = %s",
             [mount],
         )

@@ -140,7 +140,7 @@ async def test_a_hash_that_was_not_known_is_kept_where_the_file_is_the_one_of_th
     await verifying.fetch(
         "UPDATE filestore.nodes SET sha256 = NULL WHERE mount_id = %(mount)s AND kind = 'file' RETURNING id"
     )
-    await verifying.fetch("UPDATE filestore.snapshots SET sha256 = NULL WHERE kind = 'file' RETURNING 1")
+    await verifying.fetch("UPDATE filestore.versions SET sha256 = NULL WHERE kind = 'file' RETURNING 1")
     known = await verifying.fetch(
         "SELECT convert_from(p.directory_path || n.name, 'UTF8'), filestore.node_identity(n) FROM filestore.nodes n"
         " JOIN filestore.nodes p ON p.id = n.parent_id WHERE n.mount_id = %(mount)s AND n.name IN ('f', 'h')"

@@ -29,14 +29,16 @@ def tree_of(folder: Path) -> Tree:
 
 
 class AgentOfTest:
-    def __init__(self, service: Service, project: str, name: str, folder: Path) -> None:
+    def __init__(self, service: Service, project: str, name: str, folder: Path, url: str = "") -> None:
+        """`url`: where it reaches the service, unless that is where everybody does."""
         self._service, self._project, self.name, self.folder = service, project, name, folder
+        self._url = url or service.url
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(exist_ok=True)
         self.log = folder.with_suffix(".log")
 
     def start(self) -> "AgentOfTest":
-        words = [self._project, str(self.folder), "--node", self.name, "--url", self._service.url]
+        words = [self._project, str(self.folder), "--node", self.name, "--url", self._url]
         environment = {**os.environ, "FILESTORE_TOKEN": self._service.token, "PYTHONDONTWRITEBYTECODE": ""}
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(

@@ -8,14 +8,19 @@ import sys
 import time
 from pathlib import Path
 
+from activities.sync.nats.accounts import NatsAccounts
+from activities.sync.nats.link import NatsLink
 from tests.fix_service import free_port
+from tests.fix_stack import Stack
 
 PATIENCE = 20.0
 
 
 class NatsServer:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: str = "") -> None:
         self._folder, self.port = folder, free_port()
+        self._settings = folder / "nats.conf"
+        self._settings.write_text(settings)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -24,7 +29,17 @@ class NatsServer:
 
     def start(self) -> "NatsServer":
         program = Path(sys.executable).with_name("nats-server")
-        words = ["-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._folder / "data")]
+        words = [
+            "-c",
+            str(self._settings),
+            "-a",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-js",
+            "-sd",
+            str(self._folder / "data"),
+        ]
         with open(self._folder / "nats.log", "ab") as log:
             self._process = subprocess.Popen([str(program), *words], stdout=log, stderr=log)
         end = time.monotonic() + PATIENCE
@@ -54,3 +69,9 @@ class NatsServer:
         self.kill()
         shutil.rmtree(self._folder / "data", ignore_errors=True)
         self.start()
+
+
+def link_to(stack: Stack) -> NatsLink:
+    """To the hot store of a run, as the service itself."""
+    accounts = NatsAccounts(stack.env["FILESTORE_NATS_SECRET"].encode())
+    return NatsLink(stack.env["NATS_URL"], user=lambda: accounts.service("main"))

@@ -11,6 +11,7 @@ import pytest
 from tests.fix_service import MountOfTest, Service, until
 from tests.sync.agents import AgentOfTest, become_one
 from tests.sync.test_projects import ProjectOfTest, sha_of
+from tests.sync.test_tiers_of_projects import work
 
 Pair = tuple[ProjectOfTest, AgentOfTest, AgentOfTest]
 
@@ -72,6 +73,26 @@ def test_what_one_folder_gets_the_other_has(pair: Pair) -> None:
     by_b = [one for one in revisions if one["node"] == "b"]
     assert sum(one["changes"] for one in by_b) <= 5, by_b
     assert project.call("GET", "/conflicts")["data"]["conflicts"] == []
+
+
+def test_folders_are_empty_while_a_project_is_cold_and_as_they_were_afterwards(pair: Pair) -> None:
+    project, a, b = pair
+    a.write(".fsignore", b"*.tmp\n")
+    a.write("left.tmp", b"mine")
+    a.write("d/f", b"one")
+    a.write("large", os.urandom(600_000))
+    assert until(lambda: {"d/f", "large", ".fsignore"} <= b.tree().keys())
+    before = b.tree()
+    work(project, "deactivate")
+    assert until(lambda: (set(a.tree()), set(b.tree())) == ({".fsignore", "left.tmp"}, {".fsignore"}))
+    # What is written meanwhile waits, and an agent that begins anew takes nothing for deleted.
+    a.kill()
+    b.write("new", b"while it was cold")
+    a.start()
+    work(project, "reactivate")
+    assert until(lambda: "new" in a.tree() and a.tree().keys() - {"left.tmp"} == b.tree().keys())
+    assert {path: one for path, one in b.tree().items() if path != "new"} == before
+    assert {one["kind"] for one in project.changes()["changes"]} == {"put", "mkdir"}, "nothing was deleted"
 
 
 def test_what_both_wrote_while_apart_becomes_one_and_the_loser_is_kept(pair: Pair) -> None:

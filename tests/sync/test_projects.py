@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from activities.sync.hot import HotUnavailable
-from activities.sync.nats.link import NatsLink
 from api.sync.packs import pack, unpack
 from tests.fix_service import MountOfTest, Service, until
+from tests.sync.nats_server import link_to
 
 
 def sha_of(content: bytes) -> str:
@@ -135,7 +135,7 @@ def test_events_are_told_in_the_hot_store_as_cloudevents(project: ProjectOfTest)
     project.commit(project.change("f", b"told"))
 
     async def told(subject: str) -> dict[str, Any]:
-        link = NatsLink(project.service.stack.env["NATS_URL"])
+        link = link_to(project.service.stack)
         try:
             message = await link.ask(f"$JS.API.DIRECT.GET.FS_EVENTS.{subject}")
             return dict(json.loads(message.data or b"{}"))

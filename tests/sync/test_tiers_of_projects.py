@@ -1,11 +1,14 @@
 """Contents between the stores, on the real service: no eviction, wiped hot store, lying cold one or collection loses any."""
 
+import asyncio
 import os
 from pathlib import Path
 
 import psycopg
 
+from activities.sync.nats.store import NatsHot
 from tests.fix_service import MountOfTest, Service, until
+from tests.sync.nats_server import link_to
 from tests.sync.test_projects import ProjectOfTest, sha_of
 
 LARGE = b"large" * 200_000
@@ -46,6 +49,8 @@ def test_contents_go_cold_and_come_back(service: Service, mount: MountOfTest) ->
     work(project, "evict")
     assert tiers(project) == {"hot_cold": 1, "cold": 1}
     assert project.call("GET", f"/objects/{sha_of(LARGE)}") == LARGE
+    work(project, "promote", paths=["small"])
+    assert tiers(project) == {"hot_cold": 1, "cold": 1}, "what was asked for is hot already"
     work(project, "promote")
     assert tiers(project) == {"hot_cold": 2}
     work(project, "deactivate")
@@ -53,9 +58,33 @@ def test_contents_go_cold_and_come_back(service: Service, mount: MountOfTest) ->
     refused = project.commit({"kind": "mkdir", "path": "d"}, status=409)["error"]
     assert (refused["code"], refused["details"]["state"]) == ("WRONG_STATE", "inactive")
     assert project.call("GET", f"/objects/{sha_of(b'small')}") == b"small"
-    work(project, "reactivate")
+    work(project, "reactivate", paths=["large"])
     assert (tiers(project), project.shown()["state"]) == ({"hot_cold": 2}, "active")
     project.commit({"kind": "mkdir", "path": "d"})
+
+
+def test_a_job_that_is_cancelled_stops_and_space_and_conflicts_are_kept_in_bounds(
+    service: Service, mount: MountOfTest
+) -> None:
+    bounds = {"hotMaxBytes": len(LARGE), "decideAfterSeconds": 0, "decideAs": "loser"}
+    project = ProjectOfTest(service, mount, **bounds)
+    job = project.call("POST", "/gc", 202, json={})["data"]
+    assert (job["state"], job["etaSeconds"]) == ("running", None)
+    project.call("POST", f"/jobs/{job['id']}/cancel", 202, json={})
+
+    def state() -> str:
+        return str(project.call("GET", "/jobs")["data"]["jobs"][0]["state"])
+
+    assert until(lambda: state() == "cancelled"), "it waits for two hours otherwise"
+    assert project.call("POST", f"/jobs/{job['id']}/cancel", 404, json={})["error"]["code"] == "NOT_FOUND"
+    # More is hot than may be: the longest unused goes. Two wrote one path, and nobody decides.
+    project.commit(project.change("f", b"one"), node="a")
+    project.commit(project.change("f", b"two"), project.change("large", LARGE), node="b")
+    assert until(lambda: tiers(project).get("cold", 0) >= 1)
+    assert until(lambda: project.shown()["conflicts"] == 0)
+    decided = project.call("GET", "/conflicts", params={"state": "decided"})["data"]["conflicts"]
+    assert [(one["decision"], one["decidedBy"]) for one in decided] == [("loser", "rule")]
+    assert [one["sha"] for one in project.changes("2")["changes"]] == [sha_of(b"one")]
 
 
 def test_a_cold_copy_that_is_not_what_it_should_be_keeps_the_hot_one(service: Service, mount: MountOfTest) -> None:
@@ -104,10 +133,40 @@ def test_what_nothing_needs_is_collected_and_nothing_else(service: Service, moun
     assert until(lambda: tiers(project) == {"hot_cold": 3})
     work(project, "gc")
     assert tiers(project) == {"hot_cold": 3}, "what was put a moment ago may be about to be committed"
+    stray = plant_strays(service, project, cold_files(mount)[0])
     with psycopg.connect(service.env["FILESTORE_DATABASE_URL"], autocommit=True) as connection:
         connection.execute("UPDATE filestore.project_objects SET lease_until = NULL")
     work(project, "gc")
-    assert tiers(project) == {"hot_cold": 1}
-    assert [one.read_bytes() for one in cold_files(mount)] == [b"second"]
+    assert until(lambda: tiers(project) == {"hot_cold": 2}), "a hot copy that no row knew has one now"
+    with psycopg.connect(service.env["FILESTORE_DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("UPDATE filestore.project_objects SET lease_until = NULL")
+    work(project, "gc")
+    assert tiers(project) == {"hot_cold": 1} and not stray.exists()
+    (copy,) = cold_files(mount)
+    assert b"second" in copy.read_bytes()
     assert project.call("GET", f"/objects/{sha_of(b'second')}") == b"second"
     project.call("GET", f"/objects/{sha_of(b'first')}", 404)
+    # What is deleted goes as a whole once its time is over.
+    project.call("DELETE", "")
+    assert until(lambda: cold_files(mount) == [])
+    with psycopg.connect(service.env["FILESTORE_DATABASE_URL"], autocommit=True) as connection:
+
+        def over() -> bool:
+            query = "SELECT purged_at IS NOT NULL FROM filestore.projects WHERE name = %s"
+            return connection.execute(query, (project.name,)).fetchone() == (True,)
+
+        assert until(over)
+
+
+def plant_strays(service: Service, project: ProjectOfTest, copy: Path) -> Path:
+    """What a process leaves that dies between a copy and its row, in both stores; the cold one."""
+    stray = copy.with_name(f"{'0' * 64}.{'0' * 12}")
+    stray.write_bytes(b"stray")
+
+    async def put() -> None:
+        hot = NatsHot(link_to(service.stack))
+        await hot.put(project.shown()["id"], sha_of(b"unknown"), b"unknown")
+        await hot.close()
+
+    asyncio.run(put())
+    return stray

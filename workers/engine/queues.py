@@ -31,14 +31,13 @@ from activities.operations.purge import PurgeItems
 from activities.operations.retain import RetainTrash
 from activities.operations.tag import TagRecords
 from activities.operations.verify import VerifyFiles
-from activities.sync.commit import SyncCommits
-from activities.sync.tiers import Tiers
 from activities.upkeep.archive import Archive
 from activities.upkeep.recompute import Recomputes
 from activities.upkeep.retention import Retention
 from activities.upkeep.sweep import Sweep
 from schema.ids import MountId
 from schema.settings import Settings
+from workers.engine.project_activities import ProjectActivities
 from workers.process.beats import EVERY_SECONDS, Beats
 from workflows.access.approvals import WaitForApproval
 from workflows.access.object_locks import KeepObjectLocks
@@ -91,8 +90,7 @@ class Activities:
     jobs: Jobs
     heal: Heal
     scrub: Scrub
-    commits: SyncCommits
-    tiers: Tiers
+    projects: ProjectActivities
     locks: ObjectLockKeeper
     passes: PassTime
     interceptors: Sequence[Interceptor] = (Beats(),)
@@ -116,13 +114,7 @@ class Activities:
             self.retain.retain,
             self.locks.keep,
         ]
-        return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift, *self._sync]
-
-    @property
-    def _sync(self) -> Sequence[Callable[..., Any]]:
-        one = self.tiers
-        pages: list[Callable[..., Any]] = [one.archive, one.evict, one.rehydrate, one.look, one.condemn, one.collect]
-        return [*pages, one.drop_hot, one.step, self.commits.publish]
+        return [*self.brief, self.begin.adopt, *upkeep, *operations, *alone, *self._drift, *self.projects.bulk]
 
     @property
     def _drift(self) -> Sequence[Callable[..., Any]]:
@@ -137,7 +129,7 @@ def mutation_worker(settings: Settings, client: Client, mount: MountId, activiti
         client,
         task_queue=mutation_queue(mount),
         workflows=[RunCommands, SyncCommit],
-        activities=[*activities.brief, activities.commits.commit, activities.commits.publish],
+        activities=[*activities.brief, *activities.projects.brief],
         no_remote_activities=True,
         max_concurrent_workflow_task_polls=2,
         **_common(settings, activities),

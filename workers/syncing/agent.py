@@ -21,7 +21,7 @@ from schema.sync.commits import REFUSED
 from schema.sync.ignore import NAME as IGNORE_FILE
 from schema.sync.merge import ConflictRule
 from schema.sync.plan import StepKind, SyncPlan, SyncStep, plan, settled
-from schema.sync.trees import EntryKind, TreeEntry, ancestors
+from schema.sync.trees import EntryKind, TreeEntry, ancestors, deep_first
 from workers.syncing.folder import FolderGone, NodeFolder, TemporaryFile, Unrest
 from workers.syncing.link import PACK_BYTES, SMALL_MAX, ServiceLink, ServiceRefuses, ServiceSilent, path_in
 from workers.syncing.state import AgentState, LocalFile
@@ -40,11 +40,19 @@ _REST_SECONDS = 0.3
 
 class NodeAgent:
     def __init__(
-        self, folder: NodeFolder, link: ServiceLink, *, quiet: float = 0.01, rescan: float = RESCAN_SECONDS
+        self,
+        folder: NodeFolder,
+        link: ServiceLink,
+        *,
+        quiet: float = 0.01,
+        rescan: float = RESCAN_SECONDS,
+        keeps: bool = False,
     ) -> None:
+        """`keeps`: files stay in the folder when the project becomes cold."""
         self._folder, self._link, self._quiet, self._rescan_seconds = folder, link, quiet, rescan
+        self._keeps, self._tier, self._head = keeps, "active", 0
         self._local: dict[bytes, LocalFile] = {}
-        self._news = asyncio.Event()
+        self._news, self._due = asyncio.Event(), asyncio.Event()
         self._pages: asyncio.Queue[dict[str, Any]] = asyncio.Queue(1)
         self._open: set[bytes] = set()
         """Paths on which the sides may differ"""
@@ -81,6 +89,7 @@ class NodeAgent:
                 await self._link.attach(socket.gethostname(), self._folder.root.decode("utf-8", "replace"))
                 project = await self._link.project()
                 self._rule = ConflictRule(project["conflictRule"])
+                self._tier, self._head = project["state"], project["revision"]
                 return project
             except ServiceSilent as error:
                 log.info("the service is silent", why=str(error))
@@ -117,17 +126,31 @@ class NodeAgent:
                 pause = min(2 * pause, AGAIN_MAX_SECONDS)
                 continue
             since = page["nextSince"]
+            self._hear(page["state"], page["revision"])
             if page["changes"]:
                 await self._pages.put(page)
                 self._news.set()
 
+    def _hear(self, state: str, revision: int) -> None:
+        """The state of the project, and its head."""
+        if state != self._tier:
+            log.info("the project is in another state", state=state)
+            self._news.set()
+            self._due.set()
+        self._tier, self._head = state, revision
+
     async def _beat(self) -> None:
+        """Now and then, and at once where the project is in another state: a service that waits for this node hears of it."""
         while True:
+            self._due.clear()
             with suppress(ServiceSilent, ServiceRefuses):
                 revision = int(self._state.cursor.partition(".")[0])
                 answer = await self._link.beat(revision, len(self._open) + self._watch.waiting, self._problem)
+                self._hear(answer["state"], answer["revision"])
                 await self._put_wanted(answer["wanted"])
-            await asyncio.sleep(BEAT_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1.0 if self._tier == "flushing" else BEAT_SECONDS):
+                    await self._due.wait()
 
     async def _put_wanted(self, wanted: Iterable[str]) -> None:
         """Contents that both stores have lost, and this folder has."""
@@ -148,13 +171,46 @@ class NodeAgent:
         self._take_pages()
         rest, trees, seconds = self._watch.take()
         looked = await asyncio.to_thread(self._look, rest, trees)
+        if await self._is_away(looked):
+            return seconds
         paths = self._concerned(self._open | looked) - self._unrest
         if paths:
             try:
                 await self._bring_together(paths)
             finally:
                 self._remember(paths)
-        return min(seconds, _REST_SECONDS) if self._open else seconds
+        soon = self._open or (self._tier == "inactive" and not self._keeps)
+        return min(seconds, _REST_SECONDS) if soon else seconds
+
+    async def _is_away(self, looked: set[bytes]) -> bool:
+        """The project is cold, and this folder is left to whatever is in it, until the project is not."""
+        if self._state.withdrawn and self._tier != "inactive":
+            self._state.come_back()
+            self._open |= self._state.seen.keys() | self._local.keys()
+            return False
+        if not self._state.withdrawn and self._leaves(looked):
+            self._state.withdraw()
+        if not self._state.withdrawn:
+            return False
+        await asyncio.to_thread(self._withdraw)
+        return True
+
+    def _leaves(self, looked: set[bytes]) -> bool:
+        """Nothing in here waits for the project, and nothing in the project for this folder."""
+        followed = int(self._state.cursor.partition(".")[0]) >= self._head and self._pages.empty()
+        waits = self._open | looked | self._unrest
+        return self._tier == "inactive" and not self._keeps and followed and not waits and not self._watch.waiting
+
+    def _withdraw(self) -> None:
+        """Files that are as the project has them, and directories that are empty then. What says which names are left out stays: it
+        keeps those from being taken for new ones."""
+        for path in deep_first(self._local):
+            known = self._local[path]
+            if path == IGNORE_FILE or known.entry != self._state.seen.get(path):
+                continue
+            with suppress(Unrest):
+                self._folder.take(SyncStep(StepKind.DELETE, path, known.entry), known, None)
+                del self._local[path]
 
     def _take_pages(self) -> None:
         while not self._pages.empty():

@@ -65,6 +65,22 @@ class AgentState:
         row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
+    @property
+    def withdrawn(self) -> bool:
+        """The project is cold: its files leave this folder, or have left it."""
+        return self._fact("withdrawn") is not None
+
+    def withdraw(self) -> None:
+        """Before the first file goes: from now on one that is not there was not deleted."""
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("DELETE FROM agreed")
+        self._db.execute("INSERT OR REPLACE INTO facts VALUES ('withdrawn', '1')")
+        self._db.execute("COMMIT")
+        self.agreed.clear()
+
+    def come_back(self) -> None:
+        self._db.execute("DELETE FROM facts WHERE name = 'withdrawn'")
+
     def keep(self, paths: Iterable[bytes], local: Mapping[bytes, LocalFile]) -> None:
         """What is known of these paths, and how far the log was followed: together."""
         chosen = list(paths)

@@ -7,6 +7,10 @@ with workflow.unsafe.imports_passed_through():
     from workflows.policies import COURTESY, PERSISTENT
 
 
+def commit_id(ref: CommitRef, node: str) -> str:
+    return f"sync-commit/{ref.project}/{node}/{ref.batch}"
+
+
 @workflow.defn(name="SyncCommit", failure_exception_types=[Exception])
 class SyncCommit:
     @workflow.run

@@ -1,14 +1,17 @@
 """Start what projects need, with the names that a person looks for in the Temporal UI."""
 
+from contextlib import suppress
+
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.service import RPCError
 
 from activities.sync.commit import CommitEnd, CommitRef
-from activities.sync.tiers import TierOrder
+from activities.sync.pages import TierOrder
 from schema.ids import MountId
 from workflows.commands.attributes import FS_MOUNT
 from workflows.queues import bulk_queue, mutation_queue
-from workflows.sync.commit import SyncCommit
+from workflows.sync.commit import SyncCommit, commit_id
 from workflows.sync.tiers import ProjectJob, ProjectWork
 
 
@@ -17,7 +20,7 @@ async def commit(client: Client, ref: CommitRef, node: str) -> CommitEnd:
     handle = await client.start_workflow(
         SyncCommit.run,
         ref,
-        id=f"sync-commit/{ref.project}/{node}/{ref.batch}",
+        id=commit_id(ref, node),
         task_queue=mutation_queue(ref.mount),
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         request_eager_start=True,
@@ -39,6 +42,12 @@ async def work(client: Client, job: ProjectJob) -> None:
         static_summary=f"{job.kind} project {job.order.project}",
         search_attributes=of_mount(job.order.mount),
     )
+
+
+async def stop(client: Client, project: int, kind: str) -> None:
+    """A job was cancelled. Its row says so: a workflow that does not hear of this stops behind its next page."""
+    with suppress(RPCError):
+        await client.get_workflow_handle(f"project/{project}/{kind}").signal(ProjectWork.stop)
 
 
 async def tell_hot(client: Client, mount: MountId, project: int) -> None:

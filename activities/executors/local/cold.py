@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import BinaryIO
 
+from activities.executors.base import ColdFile
 from activities.executors.local.disk import MAKE_FILE, OPEN_FILE, OPEN_FOLDER, Disk
 from activities.executors.syscalls import open_beneath
 
@@ -58,15 +61,22 @@ class LocalCold:
             return False
         return digest.hexdigest() == sha and length == size
 
-    def read(self, key: str) -> Iterator[bytes]:
+    def read(self, key: str, start: int = 0, size: int | None = None) -> Iterator[bytes]:
         folder = self._folder(key)
         try:
             descriptor = os.open(_name(key), OPEN_FILE, dir_fd=folder)
         finally:
             os.close(folder)
         with os.fdopen(descriptor, "rb") as file:
-            while piece := file.read(_PIECE):
+            file.seek(start)
+            left = sys.maxsize if size is None else size
+            while piece := file.read(min(_PIECE, left)):
+                left -= len(piece)
                 yield piece
+
+    def thaw(self, key: str) -> bool:
+        """A disk has no archive classes."""
+        return True
 
     def delete(self, key: str) -> None:
         try:
@@ -80,7 +90,7 @@ class LocalCold:
         finally:
             os.close(folder)
 
-    def keys(self, prefix: str) -> Iterator[str]:
+    def keys(self, prefix: str) -> Iterator[ColdFile]:
         waiting = [prefix]
         while waiting:
             below = waiting.pop()
@@ -88,14 +98,12 @@ class LocalCold:
                 folder = open_beneath(self._disk.reserved, FOLDER + b"/" + below.encode(), OPEN_FOLDER)
             except FileNotFoundError:
                 continue
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    path = f"{below}/{entry.name}"
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(path)
-                    elif not entry.name.startswith("."):
-                        yield path
-            os.close(folder)
+            try:
+                entries = _listed(folder)
+            finally:
+                os.close(folder)
+            waiting += [f"{below}/{name}" for name, age in entries if age is None]
+            yield from (ColdFile(f"{below}/{name}", age) for name, age in entries if age is not None)
 
     def _folder(self, key: str, *, make: bool = False) -> int:
         """The open folder that a key lies in."""
@@ -114,6 +122,17 @@ class LocalCold:
             os.close(folder)
             folder = below
         return folder
+
+
+def _listed(folder: int) -> list[tuple[str, float | None]]:
+    """What a folder holds: names, and the ages of files."""
+    found: list[tuple[str, float | None]] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                age = max(0.0, time.time() - entry.stat(follow_symlinks=False).st_mtime)
+                found.append((entry.name, None if entry.is_dir(follow_symlinks=False) else age))
+    return found
 
 
 def _name(key: str) -> bytes:

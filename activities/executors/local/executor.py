@@ -296,6 +296,15 @@ class LocalExecutor:
         self.check()
         self._same(disk)
 
+    def names(self) -> int | None:
+        """The inodes in use, where the mount is a file system of its own."""
+        disk = self._here()
+        with self._explaining():
+            above, counts = os.stat("..", dir_fd=disk.root), os.fstatvfs(disk.root)
+        if above.st_dev == disk.place.st_dev or counts.f_files <= counts.f_ffree:
+            return None
+        return counts.f_files - counts.f_ffree
+
     def folders_now(self, paths: Sequence[bytes]) -> list[tuple[int | str, ...] | None]:
         disk = self._here()
         with self._explaining():

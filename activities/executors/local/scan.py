@@ -39,13 +39,16 @@ def scan(disk: Disk, top: bytes, after: bytes, most: int) -> Iterator[ScanPage]:
         waiting = _waiting(disk, top, after[1:])
     else:
         batch.entries.extend(_way(disk, top))
-        waiting = [] if batch.entries and batch.entries[-1].kind != "directory" else [top]
+        waiting = [] if batch.entries and batch.entries[-1].kind != "directory" else [(top, 1.0)]
+    batch.left = sum(share for _, share in waiting)
     while waiting:
-        path = waiting.pop()
+        path, share = waiting.pop()
         below = list[bytes]()
         yield from _tell(disk, path, batch, below)
         batch.cursor = b"/" + path
-        waiting.extend(reversed(below))
+        each = share / (len(below) + 1)
+        batch.left -= each
+        waiting.extend((one, each) for one in reversed(below))
     if batch.filled:
         yield batch.take()
 
@@ -59,13 +62,15 @@ class _Batch:
     entries: list[Seen] = field(default_factory=list)
     folders: list[SeenFolder] = field(default_factory=list)
     unseen: list[Unseen] = field(default_factory=list)
+    left: float = 1.0
+    """The share of the tree that waits: a directory and each directory in it have equal parts of what it has itself"""
 
     @property
     def filled(self) -> int:
         return len(self.entries) + len(self.folders) + len(self.unseen)
 
     def take(self) -> ScanPage:
-        page = ScanPage(self.entries, self.cursor, self.folders, self.unseen)
+        page = ScanPage(self.entries, self.cursor, self.folders, self.unseen, min(1.0, max(0.0, 1 - self.left)))
         self.entries, self.folders, self.unseen = [], [], []
         return page
 
@@ -174,15 +179,18 @@ def _find(disk: Disk, above: bytes, name: bytes, path: bytes) -> Seen | None:
         os.close(folder)
 
 
-def _waiting(disk: Disk, top: bytes, done: bytes) -> list[bytes]:
-    """The directories that come after `done`, the next one last: those below it, and those after it and after each directory
-    on the way to it."""
-    here, waiting = top, list[bytes]()
+def _waiting(disk: Disk, top: bytes, done: bytes) -> list[tuple[bytes, float]]:
+    """The directories that come after `done`, the next one last, with their shares: those below it, and those after it and after
+    each directory on the way to it."""
+    here, share, waiting = top, 1.0, list[tuple[bytes, float]]()
     for name in done[len(top) :].split(b"/"):
         if name:
-            waiting += reversed([below for below in _below(disk, here) if below.rpartition(b"/")[2] > name])
+            beside = _below(disk, here)
+            share /= len(beside) + 1
+            waiting += [(one, share) for one in reversed(beside) if one.rpartition(b"/")[2] > name]
             here = here + b"/" + name if here else name
-    return waiting + _below(disk, here)[::-1]
+    below = _below(disk, here)
+    return waiting + [(one, share / (len(below) + 1)) for one in reversed(below)]
 
 
 def _below(disk: Disk, path: bytes) -> list[bytes]:

@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from activities.executors.base import ColdFile
+from activities.executors.s3.archived import thaw
 from activities.executors.s3.bucket import FREE, Bucket, FoundObject, UploadedPart, base64_of
 from activities.executors.s3.errors import ConditionFailed, Missing, PastTheEnd
 from activities.executors.s3.keys import Keys
@@ -69,24 +71,32 @@ class S3Cold:
             return False
         return digest.hexdigest() == sha
 
-    def read(self, key: str) -> Iterator[bytes]:
+    def read(self, key: str, start: int = 0, size: int | None = None) -> Iterator[bytes]:
         """Raises FileNotFoundError."""
         found = self._bucket.head(self._prefix + key)
         if found is None:
             raise FileNotFoundError(key)
-        yield from self._read(found)
+        yield from self._read(found, start, size)
 
-    def _read(self, found: FoundObject) -> Iterator[bytes]:
-        for start in range(0, found.size, _BLOCK):
+    def _read(self, found: FoundObject, first: int = 0, size: int | None = None) -> Iterator[bytes]:
+        end = found.size if size is None else min(found.size, first + size)
+        for start in range(first, end, _BLOCK):
             try:
-                piece, _ = self._bucket.read(found.key, start, min(start + _BLOCK, found.size), found)
+                piece, _ = self._bucket.read(found.key, start, min(start + _BLOCK, end), found)
             except PastTheEnd as error:
                 raise Missing(found.key) from error
             yield piece
 
+    def thaw(self, key: str) -> bool:
+        """Raises FileNotFoundError."""
+        try:
+            return thaw(self._bucket.wire, self._prefix + key)
+        except Missing as error:
+            raise FileNotFoundError(key) from error
+
     def delete(self, key: str) -> None:
         self._bucket.delete(self._prefix + key)
 
-    def keys(self, prefix: str) -> Iterator[str]:
+    def keys(self, prefix: str) -> Iterator[ColdFile]:
         for found in self._bucket.every(f"{self._prefix}{prefix}/"):
-            yield found.key.removeprefix(self._prefix)
+            yield ColdFile(found.key.removeprefix(self._prefix), found.age)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import nats
 import nats.errors
+from nats.aio.client import Client
 
 from activities.sync.hot import HotUnavailable
 
 if TYPE_CHECKING:
-    from nats.aio.client import Client
     from nats.aio.msg import Msg
 
-CONNECT_SECONDS = 2.0
+    from activities.sync.nats.accounts import NatsUser
+
+CONNECT_SECONDS = 2
 ACK_SECONDS = 5.0
 """An acknowledgement that takes longer never comes: the server was restarted"""
 AGAIN_SECONDS = 1.0
@@ -42,8 +44,13 @@ class NoStream(HotUnavailable):
 class NatsLink:
     """It belongs to the loop that first uses it."""
 
-    def __init__(self, url: str, name: str = "filestore") -> None:
-        self._url, self._name = url, name
+    def __init__(
+        self, url: str, name: str = "filestore", *, user: Callable[[], NatsUser] | None = None,
+        introduce: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
+        """`user`: as whom it comes, where the server asks. `introduce`: called where it does not know that one's account."""
+        self._url, self._name, self._user, self._introduce = url, name, user, introduce
+        self._introduced = False
         self._client: Client | None = None
         self._guard = asyncio.Lock()
         self._failed_at = float("-inf")
@@ -71,19 +78,39 @@ class NatsLink:
     async def _connected(self) -> Client:
         await self._drop()
         try:
-            client = await asyncio.wait_for(
-                nats.connect(
-                    self._url, name=self._name, allow_reconnect=False, connect_timeout=CONNECT_SECONDS, error_cb=_ignore,
-                    closed_cb=self._lost, pending_size=32 << 20,
-                ),
-                2 * CONNECT_SECONDS,
-            )  # fmt: skip
+            client = await self._admitted()
             self._inbox = client.new_inbox()
             await client.subscribe(f"{self._inbox}.*", cb=self._acknowledged)
             for subject, heard in self._listeners:
                 await client.subscribe(subject, cb=heard)
         except (OSError, TimeoutError, nats.errors.Error) as error:
             raise HotUnavailable from error
+        return client
+
+    async def _admitted(self) -> Client:
+        """A server that is asked for an account that it does not know takes two seconds to say so: it is told of it first."""
+        if self._introduce is not None and not self._introduced:
+            await self._introduce()
+            self._introduced = True
+        try:
+            return await self._opened()
+        except nats.errors.Error as error:
+            self._introduced = self._introduced and "authorization" not in str(error).lower()
+            raise
+
+    async def _opened(self) -> Client:
+        user = {} if self._user is None else presented(self._user())
+        client = Client()
+        opening = client.connect(
+            self._url, name=self._name, allow_reconnect=False, connect_timeout=CONNECT_SECONDS, error_cb=_ignore,
+            closed_cb=self._lost, pending_size=32 << 20, **user,
+        )  # fmt: skip
+        try:
+            await asyncio.wait_for(opening, 2 * CONNECT_SECONDS)
+        except BaseException:
+            with suppress(Exception):
+                await client.close()
+            raise
         return client
 
     async def _drop(self) -> None:
@@ -194,6 +221,15 @@ class NatsLink:
 
     async def close(self) -> None:
         await self._drop()
+
+
+def presented(user: NatsUser) -> dict[str, Any]:
+    """How a user shows who it is, as options of a connection."""
+
+    def signed(nonce: str) -> bytes:
+        return base64.b64encode(user.key.sign(nonce.encode()))
+
+    return {"user_jwt_cb": lambda: user.token.encode(), "signature_cb": signed, "inbox_prefix": user.inbox.encode()}
 
 
 def _checked(message: Msg) -> Any:

@@ -14,7 +14,7 @@ import json
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 from activities.sync.hot import SMALL_MAX, HotMissing, HotUnavailable
@@ -29,6 +29,7 @@ from activities.sync.nats.link import (
     Refusal,
     status_of,
 )
+from activities.sync.nats.sweep import age_of, subjects
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -218,6 +219,49 @@ class NatsHot:
                 if refusal.code != NO_STREAM:
                     raise HotUnavailable from refusal
 
+    # -- what nobody knows of ------------------------------------------------------------------------------------------
+
+    async def listed(self, project: str) -> AsyncIterator[set[str]]:
+        async with aclosing(subjects(self._link, _small(project), f"hot.{project}.>")) as pages:
+            async for page in pages:
+                yield {subject.rpartition(".")[2] for subject in page}
+        async with aclosing(self._heads(project)) as heads:
+            async for page in heads:
+                yield {_sha_of(subject) for subject in page}
+
+    def _heads(self, project: str) -> AsyncGenerator[list[str]]:
+        return subjects(self._link, f"OBJ_{_large(project)}", f"$O.{_large(project)}.M.>")
+
+    async def sizes(self, project: str, shas: Iterable[str]) -> Mapping[str, int]:
+        wanted = set(shas)
+        found = {sha: len(content) for sha, content in (await self.get_many(project, wanted)).items()}
+        for sha in wanted - found.keys():
+            with suppress(HotMissing):
+                found[sha] = int((await self._head(project, sha))["size"])
+        return found
+
+    async def sweep(self, project: str, seconds: float) -> int:
+        bucket, used, swept = _large(project), set[str](), 0
+        async with aclosing(self._heads(project)) as heads:
+            async for page in heads:
+                for subject in page:
+                    message = await self._direct(f"OBJ_{bucket}", subject)
+                    used.add("" if message is None else str(json.loads(message.data or b"{}").get("nuid")))
+        async with aclosing(subjects(self._link, f"OBJ_{bucket}", f"$O.{bucket}.C.>")) as chunks:
+            async for page in chunks:
+                for subject in page:
+                    nuid = subject.rpartition(".")[2]
+                    swept += nuid not in used and await self._swept(bucket, subject, nuid, seconds)
+        return swept
+
+    async def _swept(self, bucket: str, subject: str, nuid: str, seconds: float) -> bool:
+        """Chunks whose last one came so long ago: an upload that goes on adds to them."""
+        last = await self._direct(f"OBJ_{bucket}", subject)
+        if last is None or age_of(last) < seconds:
+            return False
+        await self._purge(bucket, nuid)
+        return True
+
     # -- pointers, events, the doorbell --------------------------------------------------------------------------------
 
     async def point(self, tenant: str, name: str, project: str, revision: int, manifest: str) -> None:
@@ -248,9 +292,29 @@ class NatsHot:
                 await _all_there(waiting)
         await _all_there(waiting)
 
+    async def forget(self, tenant: str, name: str, project: str) -> None:
+        """By its sequence: another project of this name may have one by now."""
+        stream, bucket = await self._index(tenant)
+        subject = f"$KV.{bucket}.projects/{_encoded(name)}/current"
+        there = await self._direct(stream, subject)
+        if there is not None and json.loads(there.data or b"{}").get("project") == project:
+            await self._drop_key(stream, subject, int((there.headers or {})["Nats-Sequence"]) + 1)
+
+    async def unsay(self, tenant: str, shas: Iterable[str]) -> None:
+        stream, bucket = await self._index(tenant)
+        for sha in shas:
+            await self._drop_key(stream, f"$KV.{bucket}.objects/{sha}", None)
+
+    async def _drop_key(self, stream: str, subject: str, before: int | None) -> None:
+        upto = {} if before is None else {"seq": before}
+        try:
+            await self._link.api(f"STREAM.PURGE.{stream}", filter=subject, **upto)
+        except Refusal as refusal:
+            if refusal.code != NO_STREAM:
+                raise HotUnavailable from refusal
+
     async def _index(self, tenant: str) -> tuple[str, str]:
-        """The bucket `fs.index` of a tenant: a bucket's name has no dots."""
-        bucket = "fs_index" if tenant == "main" else f"fs_index_{_encoded(tenant)}"
+        bucket = _index_of(tenant)
         await self._make(
             f"KV_{bucket}",
             [f"$KV.{bucket}.>"],
@@ -267,6 +331,10 @@ class NatsHot:
         await self._once_more(
             _EVENTS, lambda: self._link.publish(subject, json.dumps(event).encode(), {"Nats-Msg-Id": id})
         )
+
+    async def bell(self, project: str) -> None:
+        client = await self._link.client()
+        await client.publish(f"fs.commits.{project}", b"")
 
     async def ring(self, heard: Callable[[str], None]) -> None:
         async def rang(message: Msg) -> None:
@@ -368,6 +436,18 @@ async def _cut(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
+def readable(tenant: str, name: str, project: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a reader of one project may ask for directly, and hear: its contents, its pointer, its bell."""
+    small, large, index = _small(project), f"OBJ_{_large(project)}", _index_of(tenant)
+    pointer = f"KV_{index}.$KV.{index}.projects/{_encoded(name)}/current"
+    return (small, f"{small}.>", large, f"{large}.>", pointer), (f"fs.commits.{project}",)
+
+
+def _index_of(tenant: str) -> str:
+    """The bucket `fs.index` of a tenant: a bucket's name has no dots."""
+    return "fs_index" if tenant == "main" else f"fs_index_{_encoded(tenant)}"
+
+
 def _small(project: str) -> str:
     return f"HOT_{project}"
 
@@ -378,6 +458,10 @@ def _large(project: str) -> str:
 
 def _head_of(bucket: str, sha: str) -> str:
     return f"$O.{bucket}.M.{base64.urlsafe_b64encode(f'objects/{sha}'.encode()).decode()}"
+
+
+def _sha_of(head: str) -> str:
+    return base64.urlsafe_b64decode(head.rpartition(".")[2]).decode().removeprefix("objects/")
 
 
 def _encoded(name: str) -> str:

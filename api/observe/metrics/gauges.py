@@ -7,11 +7,14 @@ from operator import attrgetter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from activities.sync.traffic import Traffic
 from api.observe.metrics.counts import Counts
+from api.observe.metrics.projects import of_projects, of_traffic
 from api.services import Load, MountSeen
 from schema.store.bucket_notifications import NotificationsOfMount
 from schema.store.looks import DriftOfMount
 from schema.store.metrics import WorkCounts
+from schema.store.project_numbers import NumbersOfProject
 from schema.store.quotas import QuotaSeen
 from schema.store.scrub import ScrubOfMount
 from schema.store.watchers import WatchOfMount, WatchRow
@@ -40,6 +43,8 @@ class Page:
     quotas: Sequence[QuotaSeen] | None = None
     drift: Sequence[DriftOfMount] | None = None
     scrubs: Sequence[ScrubOfMount] | None = None
+    projects: Sequence[NumbersOfProject] | None = None
+    traffic: Traffic | None = None
 
     def collect(self) -> Iterator[Metric]:
         yield from self.counts.registry.collect()
@@ -59,6 +64,8 @@ class Page:
         yield from of_quotas(self.quotas or ())
         yield from of_drift(self.drift or ())
         yield from of_scrubs(self.scrubs or ())
+        yield from of_projects(self.projects or ())
+        yield from of_traffic(self.traffic)
         yield from _of_work(self.work)
 
     def _of_lanes(self) -> Iterator[Metric]:

@@ -8,13 +8,14 @@ from typing import Generic, TypeVar
 import structlog
 
 from api.services import MountSeen, ProcessVitals
-from schema.store import bucket_notifications, metrics, quotas, watchers
+from schema.store import bucket_notifications, metrics, project_numbers, quotas, watchers
 from schema.store import looks as drift
 from schema.store import scrub as scrubs
 from schema.store.bucket_notifications import NotificationsOfMount
 from schema.store.looks import DriftOfMount
 from schema.store.metrics import WorkCounts
 from schema.store.pool import Pool
+from schema.store.project_numbers import NumbersOfProject
 from schema.store.quotas import QuotaSeen
 from schema.store.scrub import ScrubOfMount
 from schema.store.watchers import WatchOfMount
@@ -74,6 +75,7 @@ class Looks:
         self.quotas: Looked[list[QuotaSeen]] = Looked(self._quotas, SERVERS_SECONDS)
         self.drift: Looked[list[DriftOfMount]] = Looked(self._drift, DRIFT_SECONDS)
         self.scrubs: Looked[list[ScrubOfMount]] = Looked(self._scrubs, SERVERS_SECONDS)
+        self.projects: Looked[list[NumbersOfProject]] = Looked(self._projects, WORK_SECONDS)
         self.mounts: Looked[list[MountSeen]] = Looked(self._mounts, SERVERS_SECONDS)
 
     async def _work(self) -> WorkCounts:
@@ -99,6 +101,10 @@ class Looks:
     async def _scrubs(self) -> list[ScrubOfMount]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
             return await scrubs.every(connection)
+
+    async def _projects(self) -> list[NumbersOfProject]:
+        async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
+            return await project_numbers.numbers(connection)
 
     async def _servers(self) -> dict[str, bool]:
         return {} if self._vitals is None else dict(await self._vitals.servers())

@@ -62,12 +62,12 @@ def _admit(request: Request, token: str | None) -> None:
 async def _page(request: Request, front: Front) -> Page:
     services, seen = front.services, cast(Sources, request.app.state.metrics)
     looks = seen.looks
-    (work, servers, mounts, watches, notifications), (drift, scrubs, quotas) = await asyncio.gather(
+    (work, servers, mounts, watches, notifications), (drift, scrubs, quotas, projects) = await asyncio.gather(
         asyncio.gather(
             looks.work.answer(), looks.servers.answer(), looks.mounts.answer(), looks.watches.answer(),
             looks.notifications.answer(),
         ),
-        asyncio.gather(looks.drift.answer(), looks.scrubs.answer(), looks.quotas.answer()),
+        asyncio.gather(looks.drift.answer(), looks.scrubs.answer(), looks.quotas.answer(), looks.projects.answer()),
     )  # fmt: skip
     vitals = services.vitals
     return Page(
@@ -84,4 +84,6 @@ async def _page(request: Request, front: Front) -> Page:
         quotas=quotas,
         drift=drift,
         scrubs=scrubs,
+        projects=projects,
+        traffic=None if services.contents is None else services.contents.traffic,
     )

@@ -57,6 +57,7 @@ class Subject:
     project: str = ""
     project_to_delete: str = ""
     project_node: str = ""
+    project_job: str = ""
 
     @property
     def here(self) -> dict[str, Any]:
@@ -420,9 +421,11 @@ ROWS: Mapping[str, MatrixRow] = {
             "reactivateProject",
             "pinProject",
             "unpinProject",
+            "cancelProjectJob",
         ),
         MatrixRow("operate", "mount", lambda subject: {"json": {}}),
     ),
+    "createProjectCredentials": MatrixRow("read", "mount", _json()),
     "getObjects": MatrixRow("read", "mount", _json(shas=[])),
     "updateProject": MatrixRow("mounts", "mount", lambda subject: {"json": {}}),
     "deleteProject": MatrixRow("mounts", "mount"),

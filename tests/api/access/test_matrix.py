@@ -141,14 +141,16 @@ async def subject_of(front: FrontOfTest, tree: Tree) -> Subject:
 async def with_project(front: FrontOfTest, subject: Subject) -> Subject:
     """It is cold on the mount, has a content and a node."""
     async with front.pool.connection() as connection, connection.transaction():
-        names = [f"p{uuid.uuid4().hex[:8]}" for _ in range(2)]
+        names, job = [f"p{uuid.uuid4().hex[:8]}" for _ in range(2)], str(uuid.uuid4())
         for name in names:
             new = projects.NewProject(tenant="main", name=name, mount=MountId(subject.mount), principal="ann")
             made = await projects.create(connection, new)
             assert made is not None
             await projects.attach(connection, made.id, "n1", "host", "/folder")
             await objects.put_hot(connection, made.id, {CONTENT: 7})
-    return replace(subject, project=names[0], project_to_delete=names[1], project_node="n1")
+            if name == names[0]:
+                await projects.begin_job(connection, job, made.id, "archive", {}, "ann")
+    return replace(subject, project=names[0], project_to_delete=names[1], project_node="n1", project_job=job)
 
 
 FINDING = """INSERT INTO filestore.findings (tenant, mount_id, path, kind, state, believed, observed, action, look_id, shown)
@@ -202,6 +204,7 @@ def address(one: MatrixOperation, subject: Subject, upload: str) -> str:
     projects_name = subject.project_to_delete if one.name == "deleteProject" else subject.project
     name = projects_name if one.template.startswith("/v1/projects/") else subject.namespace
     path = one.template.replace("{name}", name).replace("{node}", subject.project_node).replace("{sha}", CONTENT)
+    path = path.replace("{job}", subject.project_job)
     path = path.replace("{link}", subject.listing if one.name == "openLink" else subject.inbox)
     if "{id}" not in path:
         return path

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from activities.executors import syscalls
-from activities.executors.base import ScanPage
+from activities.executors.base import Counting, ScanPage
 from schema.errors import MountOffline
 from schema.paths import ROOT
 from tests.executors.conftest import Bench
@@ -65,6 +65,27 @@ def test_a_directory_that_was_told_in_part_is_told_again_whole(disk: Bench, root
     again = scanned(disk, first.cursor)
     assert set(kinds(again)) == {b"%d" % n for n in range(6)}
     assert [folder.stable for page in again for folder in page.folders] == [True]
+
+
+def test_a_page_says_how_much_of_the_tree_is_behind_it_also_where_a_scan_goes_on(disk: Bench, root: Path) -> None:
+    for folder in ("a", "b", "c"):
+        (root / folder / "deep").mkdir(parents=True)
+        (root / folder / "deep" / "f").write_bytes(b"x")
+    pages = scanned(disk, most=1)
+    shares = [page.share for page in pages if page.share is not None]
+    assert (
+        len(shares) == len(pages) and shares == sorted(shares) and shares[0] == 0.0 and shares[-1] == pytest.approx(1)
+    )
+    assert pytest.approx(0.5) in shares, "the root itself and one of its three directories"
+    for page in pages[1:-1]:
+        assert page.share is not None
+        again = next(disk.executor.scan(ROOT, page.cursor, most=1)).share
+        assert again is not None and again > page.share - 1e-9
+        assert scanned(disk, page.cursor, most=100)[-1].share == pytest.approx(1)
+
+
+def test_a_part_of_a_file_system_does_not_know_how_many_names_it_has(disk: Bench) -> None:
+    assert isinstance(disk.executor, Counting) and disk.executor.names() is None
 
 
 def test_a_directory_swapped_for_a_link_is_not_entered(disk: Bench, root: Path, tmp_path: Path) -> None:

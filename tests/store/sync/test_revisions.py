@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from activities.sync.conflicts import DecidesConflicts
+from activities.sync.pages import TierOrder
 from schema.ids import MountId
 from schema.store import objects, project_log, projects, revisions
 from schema.store.pool import Pool
@@ -188,3 +190,45 @@ async def test_a_pinned_object_is_not_evicted(connection: Connection) -> None:
     await objects.pin(connection, project.id, [sha_of("one")], until["at"])
     moved = await objects.move(connection, project.id, TierMove.EVICT, both, unpinned=True)
     assert [(row.sha, row.tier) for row in moved] == [(sha_of("two"), Tier.EVICTING)]
+
+
+async def test_what_is_cold_below_a_path_is_found(connection: Connection) -> None:
+    project = await make_project(connection, await fresh(connection))
+    await have(connection, project, "one", "two", "three", move=TierMove.PUT_COLD)
+    await have(connection, project, "hot")
+    await send(connection, project, put("a/b/f", "one"), put("a/g", "two"), put("c", "three"), put("a/h", "hot"))
+
+    async def below(*paths: bytes) -> set[str]:
+        return {row.sha for row in await objects.cold_below(connection, project.id, paths, 10)}
+
+    assert await below(b"a") == {sha_of("one"), sha_of("two")}
+    assert await below(b"a/b", b"c") == {sha_of("one"), sha_of("three")}
+    assert await below(b"nothing") == set()
+
+
+@pytest.mark.parametrize("decision", ["winner", "loser", "both"])
+async def test_a_conflict_that_nobody_decides_in_time_is_decided_as_the_project_says(pool: Pool, decision: str) -> None:
+    async with pool.connection() as connection:
+        await check_decided(connection, DecidesConflicts(pool), decision)
+
+
+async def check_decided(connection: Connection, decides: DecidesConflicts, decision: str) -> None:
+    project = await make_project(connection, await fresh(connection))
+    await have(connection, project, "one", "two")
+    await send(connection, project, put("f", "one"), node="n1")
+    await send(connection, project, put("f", "two"), node="n2")
+    order = TierOrder(project.mount, project.id)
+    assert (await decides.overdue(order)).ids == [], "it waits for as long as nobody says otherwise"
+    await projects.change(connection, project.id, decide_after=0.0, decide_as=decision)
+    found = await decides.overdue(order)
+    assert await decides.overdue(order) == found, "once more is the same"
+    if found.batch:
+        await revisions.commit(connection, project.id, found.batch)
+    assert await decides.decided(found) == 1 and (await decides.overdue(order)).ids == []
+    head = await projects.of_id(connection, project.id)
+    assert head is not None
+    tree = await tree_of(connection, project.id, head.manifest)
+    assert tree[b"f"] == sha_of("one" if decision == "loser" else "two")
+    assert len(tree) == (2 if decision == "both" else 1)
+    (decided,) = await project_log.conflicts(connection, project.id, "decided", 0, 10)
+    assert (decided["decision"], decided["decided_by"]) == (decision, "rule")

@@ -1,0 +1,138 @@
+"""Pages of work on the contents of a project. A page begins from the rows, so one that was broken off is done again by the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from activities.sync.hot import HotUnavailable
+from schema.events import EventType
+from schema.ids import MountId
+from schema.store import objects, projects, revisions
+from schema.sync.happenings import object_event
+from schema.sync.tiers import TierMove
+
+if TYPE_CHECKING:
+    from activities.sync.contents import Contents
+    from schema.store.objects import ObjectRow
+    from schema.store.projects import Project
+
+PAGE = 200
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TierOrder:
+    """`job`: whose progress is written, where it is one of a client. `idle`: only what was not used for so many seconds."""
+
+    mount: MountId
+    project: int
+    job: str = ""
+    idle: float = 0.0
+    pinned: bool = False
+    """Also what is pinned"""
+    after: str = ""
+    """The last object of the page before"""
+    first: tuple[str, ...] = ()
+    """Paths, in base64, whose contents come before all others"""
+    only: bool = False
+    """Those alone"""
+    room: int | None = None
+    """So many bytes may stay hot"""
+
+
+def order_of(mount: MountId, project: int, job: str, options: Mapping[str, Any]) -> TierOrder:
+    """As a job's row has it."""
+    first = tuple(options.get("first", ()))
+    return TierOrder(mount, project, job, options.get("idle", 0.0), first=first, only=bool(options.get("only")))
+
+
+@dataclass(frozen=True, slots=True)
+class TierPage:
+    """`left`: there is more. `failed`: objects of this page that could not be moved. `stops`: its job was cancelled."""
+
+    done: int
+    failed: int
+    left: bool
+    last: str = ""
+    stops: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectStep:
+    """A state of a project follows another one. `problem`: of a job that ends with it."""
+
+    mount: MountId
+    project: int
+    job: str
+    state: str = ""
+    froms: tuple[str, ...] = ()
+    problem: str = ""
+    cancelled: bool = False
+
+
+class TierPages:
+    """What all work on tiers does: rows moved and told of, progress kept, many at a time."""
+
+    def __init__(self, contents: Contents, announce: Callable[[], None]) -> None:
+        """`announce`: called when there are new events in the feed."""
+        self.contents, self.pool, self._announce = contents, contents.pool, announce
+
+    async def project(self, order: TierOrder) -> Project:
+        async with self.pool.connection() as connection:
+            project = await projects.of_id(connection, order.project)
+        assert project is not None
+        return project
+
+    async def all(
+        self, order: TierOrder, project: Project, rows: Sequence[ObjectRow], phase: str,
+        one: Callable[[Project, ObjectRow], Awaitable[bool]],
+    ) -> TierPage:  # fmt: skip
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def carried(row: ObjectRow) -> bool:
+            async with room:
+                return await one(project, row)
+
+        results = await asyncio.gather(*(carried(row) for row in rows), return_exceptions=True)
+        broken = next((result for result in results if isinstance(result, BaseException)), None)
+        done = [row for row, result in zip(rows, results, strict=True) if result is True]
+        if broken is not None and not done:
+            raise broken
+        return await self.ended(order, phase, done, len(rows) - len(done))
+
+    async def ended(self, order: TierOrder, phase: str, done: Sequence[ObjectRow], failed: int) -> TierPage:
+        stops = await self.advance(order, phase, len(done), sum(row.size for row in done))
+        self._announce()
+        return TierPage(len(done), failed, bool(done), stops=stops)
+
+    async def move(
+        self, project: Project, move: TierMove, row: ObjectRow, told: EventType | None = None, key: str | None = None
+    ) -> bool:
+        return bool(await self.move_many(project, move, [row.sha], told, None if key is None else [key]))
+
+    async def move_many(
+        self, project: Project, move: TierMove, shas: Sequence[str], told: EventType | None = None,
+        keys: Sequence[str] | None = None,
+    ) -> list[ObjectRow]:  # fmt: skip
+        async with self.pool.connection() as connection, connection.transaction():
+            moved = await objects.move(connection, project.id, move, shas, cold_keys=keys, verified=keys is not None)
+            if moved and told is not None:
+                events = [object_event(project, told, row.sha, row.size) for row in moved]
+                await revisions.tell(connection, project, events)
+        with suppress(HotUnavailable):
+            described = {
+                row.sha: {"size": row.size, "tier": row.tier.value, "cold": {"key": row.cold_key}} for row in moved
+            }
+            await self.contents.hot(project).describe(project.tenant, described)
+        return moved
+
+    async def advance(self, order: TierOrder, phase: str, items: int, size: int) -> bool:
+        """Whether the job was cancelled."""
+        if not order.job:
+            return False
+        async with self.pool.connection() as connection:
+            return await projects.advance_job(connection, order.job, phase, items, size)

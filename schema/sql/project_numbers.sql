@@ -1,0 +1,21 @@
+-- The numbers of projects for operators, read every few seconds: by index, and never beyond `most` rows of a kind.
+
+-- name: numbers
+-- Of each project: its head and what the hot store was not told of, what waits on its nodes, what waits for a decision, a cold copy
+-- or a node that has it.
+SELECT p.tenant, p.name, p.revision, p.revision - p.published AS untold, p.files, p.size_bytes AS bytes,
+       (SELECT count(*) FROM (SELECT FROM filestore.project_conflicts f
+                               WHERE f.project_id = p.id AND f.state = 'open' ORDER BY f.id LIMIT %(most)s) f) AS conflicts,
+       (SELECT count(*) FROM (SELECT FROM filestore.project_objects o
+                               WHERE o.project_id = p.id AND o.tier = 'hot'
+                               ORDER BY o.last_access LIMIT %(most)s) o) AS unarchived,
+       (SELECT count(*) FROM (SELECT FROM filestore.project_objects o
+                               WHERE o.project_id = p.id AND o.tier = 'missing'
+                               ORDER BY o.last_access LIMIT %(most)s) o) AS missing,
+       coalesce(n.lag, 0) AS lag, coalesce(n.waiting, 0)::bigint AS waiting, coalesce(n.silent, 0) AS silent
+  FROM filestore.projects p
+  LEFT JOIN LATERAL (
+       SELECT max(p.revision - n.revision) AS lag, sum(n.waiting) AS waiting,
+              count(*) FILTER (WHERE n.seen_at < now() - interval '30 seconds') AS silent
+         FROM filestore.project_nodes n WHERE n.project_id = p.id AND n.state = 'attached') n ON true
+ WHERE p.state <> 'deleted' ORDER BY p.id LIMIT %(projects)s
