@@ -48,14 +48,14 @@ SAME = {"tenant": "main", "requester": "p5000", "act": "purge", "subject": "s500
 ALL: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "a link that is used": (LINKS["find"], {"id": 500}, {"links_pkey", "tokens_pkey"}),
     "a use of a link": (LINKS["use"], {"id": 500}, {"links_pkey"}),
-    "the end of a link": (LINKS["revoke"], {"id": 500, "tenant": "main"}, {"links_pkey"}),
+    "the end of a link": (LINKS["revoke"], {"id": 500, "tenant": "main"}, {"links_of"}),
     "the key of a link": (LINKS["keep_key"], {"id": 500, "key": "sealed:k:x"}, {"links_pkey"}),
-    "links": (LINKS["list"], {"tenant": "main", "only": None, "mount": None, "before": None, "limit": 26}, {"links_of"}),
+    "links": (LINKS["list"], {"tenant": "main", "only": None, "mount": None, "before": None, "limit": 26}, set()),
     "links behind one": (
-        LINKS["list"], {"tenant": "main", "only": None, "mount": None, "before": 900000, "limit": 26}, {"links_of"},
+        LINKS["list"], {"tenant": "main", "only": None, "mount": None, "before": 900000, "limit": 26}, set(),
     ),
     "approvals": (
-        APPROVALS["list"], {"tenant": "main", "only": None, "before": None, "state": None, "limit": 26}, {"approvals_tenant"},
+        APPROVALS["list"], {"tenant": "main", "only": None, "before": None, "state": None, "limit": 26}, set(),
     ),
     "an approval": (APPROVALS["lock"], {"id": 5000, "tenant": "main"}, {"approval_votes_pkey"}),
     "the same that waits": (APPROVALS["open"], SAME, {"approvals_open"}),
