@@ -97,7 +97,7 @@ def archived_by_the_worker(service: Service, archive: dict[str, str]) -> None:
 
 
 async def without_its_schedule(service: Service) -> None:
-    client = await connect(service.env["TEMPORAL_ADDRESS"], service.env["TEMPORAL_NAMESPACE"])
+    client = await connect(service.env["TEMPORAL_ADDRESS"], service.env.get("TEMPORAL_NAMESPACE", "default"))
     await client.get_schedule_handle("archive").delete()
 
 
