@@ -880,6 +880,7 @@ CREATE UNLOGGED TABLE filestore.look_entries (
     target  bytea,                                                       -- of a symbolic link
     PRIMARY KEY (look_id, key)
 );
+CREATE INDEX look_entries_absent ON filestore.look_entries (look_id, key) WHERE state = 'absent';
 
 -- How far a look has come in the directories that the record knows, or in the keys of a bucket: another execution of the same look
 -- goes on after the last page.

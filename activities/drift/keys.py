@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from activities.drift.reading import LookReader
     from schema.drift.looks import LookPlace
 
-HELD = 10_000
+HELD = 5000
 """After so many keys what was told is compared"""
 SLICE = 5000
 """Names of the record that are compared at once"""

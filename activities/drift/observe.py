@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from schema.ids import MountId
 from schema.store import conclude as conclude_store
 from schema.store import drift_hints
 from schema.store import looks as store
-from schema.store.judged import JudgedMismatch
+from schema.store.judged import BeyondRecord, JudgedMismatch
 
 if TYPE_CHECKING:
     from activities.ports import Executors
@@ -125,24 +126,27 @@ class Observe:
 
     @activity.defn(name="conclude_look")
     async def conclude(self, look: int) -> LookEnd:
+        beyond = set[bytes]()
         for _ in range(_ATTEMPTS - 1):
             try:
-                return await self._conclude(look)
+                return await self._conclude(look, beyond)
+            except BeyondRecord as error:
+                beyond.add(error.path)
             except conclude_store.LookOverrun as error:
                 await self._give_up(look, LookState.DISCARDED, str(error))
                 return LookEnd(look, LookState.DISCARDED, problem=str(error))
             except Exception as error:
                 if not isinstance(error, JudgedMismatch) and getattr(error, "sqlstate", None) != _UNREPEATABLE:
                     raise
-        return await self._conclude(look)
+        return await self._conclude(look, beyond)
 
-    async def _conclude(self, look: int) -> LookEnd:
+    async def _conclude(self, look: int, beyond: AbstractSet[bytes]) -> LookEnd:
         async with self._pool.connection() as connection:
             found = await store.find(connection, look)
             if found.state is not LookState.READING:
                 return LookEnd(look, found.state, dict(found.counts or {}))
             async with conclude_store.one_snapshot(connection, found.mount):
-                concluded = await conclude_store.conclude(connection, found, datetime.now(UTC))
+                concluded = await conclude_store.conclude(connection, found, datetime.now(UTC), beyond)
                 await areach("drift.judged")
             if concluded.held:
                 await store.hold(connection, look, _plan(concluded))

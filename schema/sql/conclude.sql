@@ -119,6 +119,19 @@ UPDATE filestore.nodes SET name = %(name)s, name_text = %(name_text)s WHERE id =
 -- What a directory counts for in those above it.
 SELECT r.size_bytes, r.file_count, r.directory_count + 1 AS directory_count FROM filestore.rollup_of(%(directory)s) r
 
+-- name: deepest_below
+-- The length of the longest path of a directory at this one and below, deleted ones too.
+SELECT d.directory_path AS path, greatest(
+       (SELECT max(octet_length(n.directory_path)) FROM filestore.nodes n
+         WHERE n.mount_id = d.mount_id AND n.directory_path >= d.directory_path
+           AND n.directory_path < substring(d.directory_path FROM 1 FOR octet_length(d.directory_path) - 1) || '\x30'::bytea
+           AND n.directory_path IS NOT NULL AND n.state <> 'deleted'),
+       (SELECT max(octet_length(n.directory_path)) FROM filestore.nodes n
+         WHERE n.mount_id = d.mount_id AND n.directory_path >= d.directory_path
+           AND n.directory_path < substring(d.directory_path FROM 1 FOR octet_length(d.directory_path) - 1) || '\x30'::bytea
+           AND n.directory_path IS NOT NULL AND n.state = 'deleted')) AS longest
+  FROM filestore.nodes d WHERE d.id = %(directory)s
+
 -- name: place_directory
 -- A directory goes to another place, with all below it: directories learn their new path, the deleted ones too.
 WITH RECURSIVE below AS (

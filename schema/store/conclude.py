@@ -61,14 +61,17 @@ async def one_snapshot(connection: Connection, mount: MountId) -> AsyncIterator[
         yield
 
 
-async def conclude(connection: Connection, look: Look, now: datetime) -> Concluded:
-    """In the transaction of `one_snapshot`."""
+async def conclude(
+    connection: Connection, look: Look, now: datetime, beyond: AbstractSet[bytes] = frozenset()
+) -> Concluded:
+    """In the transaction of `one_snapshot`. `beyond`: places that turned out to be deeper than the record reaches. Raises
+    JudgedMismatch, BeyondRecord."""
     policy = (await looks.policy(connection, look.mount)).policy
     if decided := _DECIDED.get(look.reason):
         policy = replace(policy, phase=Phase.OBSERVE, on_new=decided, on_changed=DriftAction.IMPORT)
     terms = Terms(policy, look.id, look.by_hand, look.places)
     blocked, held = await _beside(connection, look)
-    sightings = await _seen(connection, look, terms, now)
+    sightings = await _seen(connection, look, terms, now, beyond)
     sightings = [replace(one, waits=one.path in blocked) for one in sightings]
     judgement = await _judged(connection, look, sightings, blocked, held)
     conclusions = judgement.conclusions
@@ -87,19 +90,21 @@ async def conclude(connection: Connection, look: Look, now: datetime) -> Conclud
     return Concluded(outcome, waiting, nodes)
 
 
-async def _seen(connection: Connection, look: Look, terms: Terms, now: datetime) -> list[Sighting]:
+async def _seen(
+    connection: Connection, look: Look, terms: Terms, now: datetime, beyond: AbstractSet[bytes]
+) -> list[Sighting]:
     """What the look came upon, but for places that are ignored."""
     left_alone = await ignored(connection, look.mount)
     return [
-        _held_by_the_record(one)
+        _held_by_the_record(one, beyond)
         for one in await looks.entries(connection, look.id)
         if not terms.policy.ignores(one.path, now) and not any(path in left_alone for path in upwards(one.path))
     ]
 
 
-def _held_by_the_record(one: Sighting) -> Sighting:
+def _held_by_the_record(one: Sighting, beyond: AbstractSet[bytes]) -> Sighting:
     """Deeper down than the record reaches, or of a longer name, it is a finding."""
-    if one.state is not SightState.SEEN or not too_long(one.path, one.name, one.kind):
+    if one.state is not SightState.SEEN or not (one.path in beyond or too_long(one.path, one.name, one.kind)):
         return one
     return replace(one, state=SightState.UNREADABLE, code=InvalidPath.code, message=_LONG)
 

@@ -19,6 +19,7 @@ from schema.drift.sightings import Believed
 from schema.events import EventType
 from schema.ids import CommandId, new_command_id
 from schema.nodes import NodeKind, NodeState
+from schema.operations.imports import DIRECTORY_LONGEST
 from schema.paths import NodePath
 from schema.sql import load
 from schema.store import trees
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection
 
 SQL = load("conclude")
+
+
+class BeyondRecord(Exception):
+    """A directory went so deep that the record can not hold all that is below it. Nothing was written; the look is concluded anew
+    without it."""
+
+    def __init__(self, path: bytes) -> None:
+        super().__init__(path)
+        self.path = path
+
 
 VERSIONED = (Deed.CREATE, Deed.CONTENT, Deed.PLACE, Deed.MISS, Deed.DISPLACE)
 
@@ -174,6 +185,7 @@ async def _place_directories(connection: Connection, work: _Written) -> None:
 
 async def _move_directory(connection: Connection, work: _Written, act: Act, node: Believed) -> None:
     """Totals follow it: they leave the directories above, and come to those that are above it then."""
+    await _check_depth(connection, act, node)
     row = await (await connection.execute(SQL["weigh"], {"directory": node.id})).fetchone()
     assert row is not None
     weight = (row["size_bytes"], row["file_count"], row["directory_count"])
@@ -181,6 +193,16 @@ async def _move_directory(connection: Connection, work: _Written, act: Act, node
     parent = work.parent(act)
     await _place(connection, node.id, parent, act.sighting.name, _text(act.sighting.name))
     await _roll(connection, [_shift(parent, *weight, 1)])
+
+
+async def _check_depth(connection: Connection, act: Act, node: Believed) -> None:
+    """Raises BeyondRecord."""
+    deeper = len(act.sighting.path) - len(node.path)
+    if deeper <= 0:
+        return
+    row = await (await connection.execute(SQL["deepest_below"], {"directory": node.id})).fetchone()
+    if row is not None and row["longest"] is not None and row["longest"] + deeper > DIRECTORY_LONGEST:
+        raise BeyondRecord(act.sighting.path)
 
 
 async def _place(connection: Connection, node: int, parent: int, name: bytes, text: str) -> None:

@@ -62,13 +62,7 @@ async def test_what_lies_deeper_than_the_record_reaches_is_a_finding_and_all_els
     pool: Pool, tmp_path: Path, protocol: Protocol
 ) -> None:
     drifting = await make_drifting(pool, tmp_path / "root", protocol, ["a"])
-    held = os.open(drifting.root, os.O_RDONLY)
-    for _ in range(13):
-        name = os.urandom(120).hex()  # what does not compress is as long in an index as it is
-        os.mkdir(name, dir_fd=held)
-        below = os.open(name, os.O_RDONLY, dir_fd=held)
-        os.close(held)
-        held = below
+    held = deepened(drifting.root, "top", 13)
     os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=held))
     os.close(held)
     drifting.write("b")
@@ -79,3 +73,35 @@ async def test_what_lies_deeper_than_the_record_reaches_is_a_finding_and_all_els
     states = await drifting.states()
     assert (states["a"], states["b"], max(map(len, states)) <= 2600) == ("active", "active", True)
     assert (await drifting.look()).counts == {"unreadable": 1}
+
+
+async def test_a_known_tree_that_goes_too_deep_is_a_finding_where_it_arrived(
+    pool: Pool, tmp_path: Path, protocol: Protocol
+) -> None:
+    drifting = await make_drifting(pool, tmp_path / "root", protocol, ["a"])
+    deep = deepened(drifting.root, "deep", 6)
+    held = deepened(drifting.root, "known", 6)
+    await drifting.settle()
+    before = await drifting.nodes()
+    drifting.write("a", "changed")
+    os.rename("known", "known", src_dir_fd=(root := os.open(drifting.root, os.O_RDONLY)), dst_dir_fd=deep)
+    for one in (root, deep, held):
+        os.close(one)
+    for _ in range(2):
+        await drifting.settle()
+        [(path, state)] = (await drifting.findings()).items()
+        assert (path.rpartition("/")[2], state) == ("known", ("unreadable", "open"))
+        after = await drifting.nodes()
+        assert (after["a"], after["known"][0]) == (before["a"], before["known"][0])
+    assert await drifting.rows("SELECT count(*) AS n FROM filestore.looks WHERE state = 'failed'") == [{"n": 0}]
+
+
+def deepened(root: Path, top: str, levels: int) -> int:
+    """The descriptor of the last of some directories with long names that do not compress."""
+    held = os.open(root, os.O_RDONLY)
+    for name in (top, *(os.urandom(120).hex() for _ in range(levels))):
+        os.mkdir(name, dir_fd=held)
+        below = os.open(name, os.O_RDONLY, dir_fd=held)
+        os.close(held)
+        held = below
+    return held

@@ -7,6 +7,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from workflows.access.approvals import WaitForApproval
 from workflows.access.object_locks import KeepObjectLocks
 from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
@@ -31,7 +32,7 @@ from workflows.upkeep.sweep_mount import SweepMount
 WORKFLOWS = [
     RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord, ArchiveJournal, RecomputeRollups, ProveRollups,
     PlanOperation, RunOperation, LookAt, AuditMount, ReconcilePlace, PurgeTrash, HealFindings, ScrubMount,
-    SyncCommit, ProjectWork, KeepObjectLocks,
+    SyncCommit, ProjectWork, KeepObjectLocks, WaitForApproval,
 ]  # fmt: skip
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 

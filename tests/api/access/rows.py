@@ -365,7 +365,9 @@ ROWS: Mapping[str, MatrixRow] = {
     "getMountPolicy": MatrixRow("read", "mount"),
     "putMountPolicy": MatrixRow("mounts", "mount", _json(phase="observe")),
     "listMountSchedules": MatrixRow("read", "mount"),
-    "steerMountSchedule": MatrixRow("mounts", "mount", _json(id="drift-scrub/0", action="run")),
+    "steerMountSchedule": MatrixRow(
+        "mounts", "mount", lambda subject: {"json": {"id": f"trash/{subject.mount}", "action": "run"}}
+    ),
     "getMountConsistency": MatrixRow("read", sends=lambda subject: {"params": {"path": "team"}}),
     "listFindings": MatrixRow("read", sends=_query(), lists=_findings),
     "getFinding": MatrixRow("read"),
