@@ -11,7 +11,7 @@ SELECT p.tenant, p.name, p.revision, p.revision - p.published AS untold, p.files
                                ORDER BY o.last_access LIMIT %(most)s) o) AS unarchived,
        (SELECT count(*) FROM (SELECT FROM filestore.project_objects o
                                WHERE o.project_id = p.id AND o.tier = 'missing'
-                               ORDER BY o.last_access LIMIT %(most)s) o) AS missing,
+                               ORDER BY o.last_access LIMIT %(most)s) o) AS lost,
        coalesce(n.lag, 0) AS lag, coalesce(n.waiting, 0)::bigint AS waiting, coalesce(n.silent, 0) AS silent
   FROM filestore.projects p
   LEFT JOIN LATERAL (

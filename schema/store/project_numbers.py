@@ -21,7 +21,8 @@ MOST = 10_000
 @dataclass(frozen=True, slots=True)
 class NumbersOfProject:
     """`untold`: revisions that the hot store does not know. `lag`: of the node that is furthest behind. `waiting`: changes that
-    nodes have not committed. `silent`: nodes not heard of for half a minute. `unarchived`: contents that are hot alone."""
+    nodes have not committed. `silent`: nodes not heard of for half a minute. `unarchived`: contents that are hot alone; `lost`:
+    those in neither store."""
 
     tenant: str
     name: str
@@ -31,7 +32,7 @@ class NumbersOfProject:
     bytes: int
     conflicts: int
     unarchived: int
-    missing: int
+    lost: int
     lag: int
     waiting: int
     silent: int

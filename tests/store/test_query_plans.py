@@ -299,6 +299,7 @@ def looked_for(mount: MountId) -> dict[str, Any]:
 DEEPER, MUCH_DEEPER = (json.dumps([{"id": IDS[0], "node": 500, "most": most}]) for most in (4000, 300))
 METASTORE, RECORDS, ACTIVITY = load("metastore"), load("records"), load("activity")
 TAGS = load("tags")
+AMONG = record_store.statement("main", RecordSearch(tags=["t4"], query="4711"), 0, 0, [NodeId(500)])[0]
 SYNCED = json.dumps([{"node": 500, "told": True}, {"node": 501}])
 GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "look": (
@@ -523,15 +524,15 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
                          {"nodes_pkey", "metastore_records_pkey"}),
     "nodes without a record": (TAGS["unknown"], {"id": OPERATION, "items": [500, 501]},
                                {"operation_items_pkey", "metastore_records_pkey"}),
-    "items of records": (TAGS["in_flight"], {"id": OPERATION, "items": [500, 501]}, {"operation_items_pkey"}),
+    "items of records": (TAGS["in_flight"], {"id": OPERATION, "items": [500, 501]}, {"operation_items_state"}),
     "former records": (TAGS["former"], {"items": json.dumps([{"item": 1, "node": 500, "version": 1}])}, {"metastore_history_pkey"}),
     "keep records": (TAGS["keep"], {"nodes": [500, 501]}, {"metastore_records_pkey"}),
     "change records": (TAGS["change"], {"principal": "ann", "records": json.dumps([{"node": 500, "namespace": "n", "tags": []}])},
                        {"metastore_records_pkey"}),
     "the ends of records": (TAGS["end"], {"id": OPERATION, "back": False, "items": json.dumps([{"item": 500, "ends": "done"}])},
-                            {"operation_items_pkey"}),
-    "records among nodes": (record_store.statement("main", RecordSearch(tags=["t4"], query="4711"), 0, 0, [NodeId(500)])[0],
-                            record_store.statement("main", RecordSearch(tags=["t4"], query="4711"), 0, 0, [NodeId(500)])[1], set()),
+                            {"operation_items_state"}),
+    "records among nodes": (AMONG, {"tenant": "main", "after": 0, "nodes": [500, 501], "tags": "{t4}", "query": "4711"},
+                            {"metastore_records_pkey"}),
     "living children": (METASTORE["living"], {"directory": 500, "origin": None, "after": None, "limit": 100}, {"nodes_name"}),
     "buried children": (METASTORE["buried"],
                         {"directory": 500, "after": None, "limit": 100, "buried": NOW.isoformat()}, {"nodes_deleted"}),

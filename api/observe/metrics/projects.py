@@ -15,7 +15,7 @@ _GAUGES: Mapping[str, str] = {
     "bytes": "Number of bytes in the tree of the project.",
     "conflicts": "Number of conflicts that nobody has decided, by project.",
     "unarchived": "Number of contents that are in the hot store alone, by project.",
-    "missing": "Number of contents that both stores have lost, by project.",
+    "lost": "Number of contents that both stores have lost, by project.",
     "lag": "Number of revisions that the node furthest behind has not followed, by project.",
     "waiting": "Number of changes that nodes have not committed yet, by project.",
     "silent": "Number of nodes that were not heard of for half a minute, by project.",
