@@ -35,7 +35,8 @@ GROWN = [
               END::filestore.job_status, CASE WHEN i %% 5000 <> 0 THEN now() - i * interval '1 s' END
          FROM generate_series(1, 1000000) i""",
     """INSERT INTO filestore.look_entries (look_id, path, state, kind, facts, stable, code, message)
-       SELECT 7, ('p' || i)::bytea, 'seen', 'file', '[]', true, '', '' FROM generate_series(1, 200000) i""",
+       SELECT 7 + i %% 2, ('p' || i)::bytea, CASE WHEN i %% 4 < 2 THEN 'absent' ELSE 'seen' END, 'file', '[]', true, '', ''
+         FROM generate_series(1, 200000) i""",
     """INSERT INTO filestore.drift_hints (mount_id, path, subtree, reason)
        SELECT %(mount)s, ('p' || i)::bytea, false, 'changed' FROM generate_series(1, 200000) i""",
     "ANALYZE",

@@ -112,5 +112,5 @@ def test_the_running_service_tells_all_of_it(service: Service, mount: MountOfTes
     unasked = ("filestore_watch_", "filestore_notif", "filestore_quota_", "filestore_scrub_", "filestore_sync_")
     without = {name for name in text if not name.startswith((*unasked, *unlooked))}
     assert without == set(), (
-        "nothing that a whole process has no samples of; no watcher runs, no bucket sends, no quota is set, no look was taken; there is no project"
+        "nothing that a whole process has no samples of; no watcher runs, no bucket sends; no quota, look or project is there"
     )

@@ -71,6 +71,16 @@ def test_what_came_behind_its_back_is_looked_at_and_sessions_are_undone(shell: S
     assert mount.on_disk() == {"stranger": b"1"}
 
 
+def test_several_places_are_one_document_and_keys_are_for_one(shell: Shell, mount: MountOfTest) -> None:
+    both = [f"{mount.key}:{name}" for name in ("a", "b")]
+    assert [row["path"] for row in json.loads(shell.text("mkdir", *both, "--json"))] == ["a", "b"]
+    assert {row["path"] for row in shell.rows("item", "rm", "-r", *both, "--dry-run")} == {"a", "b"}
+    shell.text("rm", *both, "--key", "k", code=exits.USAGE)
+    broken = shell.run("rm", both[0], f"{mount.key}:none", both[1], "--json")
+    assert [row["path"] for row in json.loads(broken.stdout)] == ["a"] and broken.returncode == exits.NOT_FOUND
+    assert mount.on_disk() == {"b": None}
+
+
 def test_links_are_made_listed_and_ended(shell: Shell, service: Service, mount: MountOfTest) -> None:
     service.upload(mount, "f", b"shared")
     made = json.loads(shell.text("links", "create", f"{mount.key}:f", "--uses", "2", "--expires", "600", "--json"))
@@ -163,7 +173,8 @@ def test_a_folder_goes_up_changed_and_up_again_and_comes_down_equal(shell: Shell
     assert [(row["action"], row["path"]) for row in plan if row["action"] != "skip"] == [("delete", "d1/1")]
     stopped = shell.run("sync", "tree", f"{mount.key}:up/tree", "--delete", "--max-delete", "0")
     assert stopped.returncode == exits.PARTIAL and b"--max-delete" in stopped.stderr
-    shell.text("sync", "tree", f"{mount.key}:up/tree", "--delete")
+    told = json.loads(shell.text("sync", "tree", f"{mount.key}:up/tree", "--delete", "--json"))
+    assert [row["path"] for row in told if row["action"] == "delete"] == ["d1/1"], "one document"
     shell.text("sync", f"{mount.key}:up/tree", "down")
     (tree / "link").unlink()
     assert subprocess.run(["diff", "-r", tree, shell.folder / "down"], check=False).returncode == 0

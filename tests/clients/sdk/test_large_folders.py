@@ -12,7 +12,7 @@ from tests.clients.sdk.command import COMMAND, Shell
 from tests.fix_service import MountOfTest, Service
 from tests.sampling import SEED
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(5400)]
 
 FILES, DIRECTORIES = 50_000, 250
 DEATHS = 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -27,8 +28,22 @@ def add(app: typer.Typer) -> None:
 
 
 def _done(outcome: Outcome) -> None:
-    told = session()
-    told.out.row(rows.outcome(outcome), lambda row: told.out.name(row["path"] or ""))
+    session().out.row(rows.outcome(outcome), _path)
+
+
+def _all_done(outcomes: Iterable[Outcome]) -> None:
+    """Of a verb that takes several places."""
+    session().out.rows(map(rows.outcome, outcomes), _path)
+
+
+def _path(row: rows.Row) -> str:
+    return session().out.name(row["path"] or "")
+
+
+def _remotes(places: list[str], key: str | None) -> list[Remote]:
+    if key is not None and len(places) > 1:
+        raise Stopped("A key is for one change: give it with one place.", exits.USAGE)
+    return [remote(place) for place in places]
 
 
 def mkdir(
@@ -39,10 +54,8 @@ def mkdir(
     key: Key = None,
 ) -> None:
     """Make directories."""
-    client = session().client
-    for place in places:
-        at = remote(place)
-        _done(client.mkdir(at.mount, at.path, parents=parents, exist_ok=parents, key=key))
+    client, made = session().client, _remotes(places, key)
+    _all_done(client.mkdir(at.mount, at.path, parents=parents, exist_ok=parents, key=key) for at in made)
 
 
 def _target(source: Remote, place: str) -> Remote:
@@ -115,16 +128,22 @@ def rm(
     key: Key = None,
 ) -> None:
     """Delete. What was deleted stays in the trash for a while: `filestore restore` brings it back."""
+    client, doomed = session().client, _remotes(places, key)
+    if dry_run:
+        planned(*(client.operations.start("delete", at.mount, at.path, plan_only=True) for at in doomed))
+        return
+    if recursive:
+        for at in doomed:
+            _confirm(at)
+    _all_done(client.delete(at.mount, at.path, recursive=recursive, if_match=if_version, key=key) for at in doomed)
+
+
+def _confirm(at: Remote) -> None:
+    """All that is asked is asked before anything is deleted."""
     told = session()
-    for place in places:
-        at = remote(place)
-        if dry_run:
-            planned(told.client.operations.start("delete", at.mount, at.path, plan_only=True))
-            continue
-        found = told.client.stat(at.mount, at.path)
-        if found.is_directory and recursive and found.rollup and found.rollup.child_count:
-            told.confirm(f"Delete {at} with its {found.rollup.file_count} files?")
-        _done(told.client.delete(at.mount, at.path, recursive=recursive, if_match=if_version, key=key))
+    found = told.client.stat(at.mount, at.path)
+    if found.is_directory and found.rollup and found.rollup.child_count:
+        told.confirm(f"Delete {at} with its {found.rollup.file_count} files?")
 
 
 def restore(

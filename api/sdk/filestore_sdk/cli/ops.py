@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -22,18 +24,21 @@ def line(row: rows.Row) -> str:
     return f"{what}  {session().out.name(row['path'] or '')}"
 
 
-def planned(operation: Operation) -> None:
-    """Show a plan as its items, and give it up: nothing of it is done."""
+def planned(*operations: Operation) -> None:
+    """Show plans as their items, and give them up: nothing of them is done."""
+    session().out.rows(chain.from_iterable(map(_items, operations)), item_line)
+
+
+def _items(operation: Operation) -> Iterator[rows.Row]:
     told = session()
-    client, out = told.client, told.out
-    found = client.operations.wait(operation.id, planned=True)
+    found = told.client.operations.wait(operation.id, planned=True)
     if found.state in ("failed", "partial"):
         shown_errors(found)
-    out.rows((rows.item(one) for one in client.operations.items(found.id)), item_line)
+    yield from (rows.item(one) for one in told.client.operations.items(found.id))
     plan = found.plan
-    out.say(f"{plan.get('items', 0)} items, {size(plan.get('bytes', 0))}, {plan.get('conflicts', 0)} conflicts")
+    told.out.say(f"{plan.get('items', 0)} items, {size(plan.get('bytes', 0))}, {plan.get('conflicts', 0)} conflicts")
     if not found.ended:
-        client.operations.cancel(found.id)
+        told.client.operations.cancel(found.id)
 
 
 def item_line(row: rows.Row) -> str:

@@ -36,18 +36,28 @@ class Output:
         return self.on_terminal and not os.environ.get("NO_COLOR")
 
     def rows(self, rows: Iterable[Row], line: Callable[[Row], str]) -> int:
-        """A list of results, each as it comes; how many they were."""
-        count = 0
+        """A list of results, each as it comes; how many they were. In JSON it is one document, whole also where it breaks off."""
         if self.form == "json":
-            kept = [dict(row) for row in rows]
-            self.document(kept)
-            return len(kept)
+            return self._array(rows)
+        count = 0
         for row in rows:
             count += 1
             if self.form == "jsonl":
                 self.document(row)
             else:
                 self.line(line(row))
+        return count
+
+    @staticmethod
+    def _array(rows: Iterable[Row]) -> int:
+        count = 0
+        sys.stdout.write("[")
+        try:
+            for row in rows:
+                sys.stdout.write((",\n " if count else "") + _dumped(row))
+                count += 1
+        finally:
+            sys.stdout.write("]\n")
         return count
 
     def row(self, row: Row, text: Callable[[Row], str]) -> None:
@@ -58,7 +68,7 @@ class Output:
             self.document(row)
 
     def document(self, value: Any) -> None:
-        print(json.dumps(value, default=_json, ensure_ascii=False), flush=self.form == "jsonl")
+        print(_dumped(value), flush=self.form == "jsonl")
 
     def line(self, text: str) -> None:
         sys.stdout.write(text + ("\0" if self.zero else "\n"))
@@ -88,6 +98,10 @@ def named(field: str, path: str | None) -> dict[str, Any]:
     except UnicodeEncodeError:
         exact = paths.exact(path)
         return {field: exact.decode("utf-8", "replace"), f"{field}B64": base64.b64encode(exact).decode()}
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, default=_json, ensure_ascii=False)
 
 
 def _json(value: Any) -> Any:

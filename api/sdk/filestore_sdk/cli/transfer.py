@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -132,21 +133,28 @@ def _tree(
     told = session()
     out, tally = told.out, Tally()
     with progress_of(out, None, paths.shown(folder)) as progress:
-        steps = trees.carry(way, folder, at, dry_run=dry_run, delete=delete, tally=tally, progress=progress)
-        told_of = (row for row in steps if row["reason"] != "there already" or out.form != "text")
-        out.rows(told_of, lambda row: _line(out, row))
-    doomed = trees.doomed
-    if doomed and not dry_run:
-        if len(doomed) > max_delete and not told.yes:
-            raise Stopped(
-                f"Nothing was deleted: {len(doomed)} would go, more than --max-delete {max_delete}. "
-                "Look with --dry-run, then raise it or give --yes.",
-                exits.PARTIAL,
-            )
-        out.rows(trees.delete(way, folder, at, tally), lambda row: _line(out, row))
+
+        def steps() -> Iterator[rows.Row]:
+            """One list, of what travels and of what goes."""
+            carried = trees.carry(way, folder, at, dry_run=dry_run, delete=delete, tally=tally, progress=progress)
+            yield from (row for row in carried if row["reason"] != "there already" or out.form != "text")
+            if trees.doomed and not dry_run:
+                _brake(len(trees.doomed), max_delete)
+                yield from trees.delete(way, folder, at, tally)
+
+        out.rows(steps(), lambda row: _line(out, row))
     out.say(str(tally))
     if tally.failed:
         raise Stopped("", exits.PARTIAL if tally.sent or tally.same else exits.FAILED)
+
+
+def _brake(doomed: int, most: int) -> None:
+    if doomed > most and not session().yes:
+        raise Stopped(
+            f"Nothing was deleted: {doomed} would go, more than --max-delete {most}. "
+            "Look with --dry-run, then raise it or give --yes.",
+            exits.PARTIAL,
+        )
 
 
 def _line(out: Output, row: rows.Row) -> str:
