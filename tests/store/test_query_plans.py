@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 import psycopg
 import pytest
-from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from schema.commands.command import CommandKind
@@ -186,21 +186,23 @@ async def plan(
     statement is carried out, taken back, and each node says what it read."""
     await connection.execute(f"SET plan_cache_mode = {'force_generic_plan' if generic else 'auto'}".encode())
     options = "ANALYZE, BUFFERS, FORMAT JSON" if run else "FORMAT JSON"
-    async with connection.transaction(force_rollback=True):
-        if generic:
-            names = sorted(values)
-            typed = {name: f"${position + 1}" for position, name in enumerate(names)}
-            await connection.execute(f"PREPARE hot AS {query % typed}".encode())
-            try:
+    try:
+        async with connection.transaction(force_rollback=True):
+            if generic:
+                names = sorted(values)
+                typed = {name: f"${position + 1}" for position, name in enumerate(names)}
+                await connection.execute(f"PREPARE hot AS {query % typed}".encode())
                 literals = ", ".join(_literal(values[name]) for name in names)
                 given = f"({literals})" if names else ""
                 cursor = await connection.execute(f"EXPLAIN ({options}) EXECUTE hot{given}".encode())
                 row = await cursor.fetchone()
-            finally:
-                if connection.info.transaction_status is not TransactionStatus.INERROR:
-                    await connection.execute("DEALLOCATE hot")
-        else:
-            row = await (await connection.execute(f"EXPLAIN ({options}) {query}".encode(), values)).fetchone()
+            else:
+                row = await (await connection.execute(f"EXPLAIN ({options}) {query}".encode(), values)).fetchone()
+    finally:
+        # It outlives its transaction, also one that failed.
+        if generic:
+            with suppress(psycopg.errors.InvalidSqlStatementName):
+                await connection.execute("DEALLOCATE hot")
     assert row is not None
     return list(_flat(row["QUERY PLAN"][0]["Plan"]))
 
@@ -301,6 +303,8 @@ METASTORE, RECORDS, ACTIVITY = load("metastore"), load("records"), load("activit
 TAGS = load("tags")
 AMONG = record_store.statement("main", RecordSearch(tags=["t4"], query="4711"), 0, 0, [NodeId(500)])[0]
 SYNCED = json.dumps([{"node": 500, "told": True}, {"node": 501}])
+CHANGED = {"node": 500, "namespace": "n", "tags": [], "metadata": {}, "closed": False}
+
 GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "look": (
         BEGIN["look"], {},
@@ -364,7 +368,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     # By the mount's entries, or by all of them: the fill has one mount.
     "changed_since": (OPERATIONS["changed_since"], {"id": OPERATION, "limit": 10, "mount": 1, "path": b"d", "entry": 10**9}, set()),
     "work in flight": (WORK["in_flight"], {"id": OPERATION, "limit": 64}, {"operation_items_state"}),
-    "work begins": (WORK["begin"], {"id": OPERATION, "items": [7, 8], "seconds": 0.0}, {"operation_items_state"}),
+    "work begins": (WORK["begin"], {"id": OPERATION, "items": [7, 8], "seconds": 0.0}, set()),
     "work ends": (WORK["end"], {"id": OPERATION, "items": "[]"}, {"operation_items_state"}),
     "files of work": (WORK["files"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_pkey", "nodes_pkey"}),
     "verified": (
@@ -526,9 +530,8 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
                                {"operation_items_pkey", "metastore_records_pkey"}),
     "items of records": (TAGS["in_flight"], {"id": OPERATION, "items": [500, 501]}, {"operation_items_state"}),
     "former records": (TAGS["former"], {"items": json.dumps([{"item": 1, "node": 500, "version": 1}])}, {"metastore_history_pkey"}),
-    "keep records": (TAGS["keep"], {"nodes": [500, 501]}, {"metastore_records_pkey"}),
-    "change records": (TAGS["change"], {"principal": "ann", "records": json.dumps([{"node": 500, "namespace": "n", "tags": []}])},
-                       {"metastore_records_pkey"}),
+    "keep records": (TAGS["keep"], {"nodes": [50001, 50002]}, {"metastore_records_pkey"}),
+    "change records": (TAGS["change"], {"principal": "ann", "records": json.dumps([CHANGED])}, {"metastore_records_pkey"}),
     "the ends of records": (TAGS["end"], {"id": OPERATION, "back": False, "items": json.dumps([{"item": 500, "ends": "done"}])},
                             {"operation_items_state"}),
     "records among nodes": (AMONG, {"tenant": "main", "after": 0, "nodes": [500, 501], "tags": "{t4}", "query": "4711"},

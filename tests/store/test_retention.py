@@ -151,6 +151,7 @@ async def test_events_go_from_the_first_and_only_what_redis_has_had(
 async def test_nothing_goes_beyond_an_event_that_is_still_to_be_kept(
     own: Pool, protocol: Protocol, mount: MountId
 ) -> None:
+    await publish(own)  # what other tests have left
     await prune(own, events=NOW)
     await protocol.run(mount, mkdir(mount, "a"))
     last = await publish(own)
@@ -246,7 +247,7 @@ EARLIER = f"""
     INSERT INTO filestore.commands (id, principal, key, kind, mount_id, path, request, intent, status, ended_at)
     VALUES ('{COMMAND}', 'p', 'k', 'uploadFile', 1, 'f', '{{}}',
             '{{"step": "replace", "node": 2, "expected": [0, 77, 1, 5, 2, 3, 0, 420, 1, "tag", ""]}}', 'succeeded', now());
-    INSERT INTO filestore.versions (node_id, version, command_id, name, kind, state, size_bytes, valid_from, valid_to,
+    INSERT INTO filestore.snapshots (node_id, version, command_id, name, kind, state, size_bytes, valid_from, valid_to,
         content_place)
     VALUES (2, 1, '{COMMAND}', 'f', 'file', 'active', 5, now(), now(), '2026-11-29/{COMMAND}.0'),
            (2, 2, '{COMMAND}', 'f', 'file', 'active', 5, now(), NULL, NULL),
