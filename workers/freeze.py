@@ -12,14 +12,11 @@ environment. Exit codes: 0 done, 1 refused, 2 usage, 3 Postgres can not be asked
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import psycopg
-from psycopg.rows import dict_row
 
 from schema.access.acts import ActKind, AdministrativeAct
 from schema.ids import new_command_id
@@ -27,6 +24,7 @@ from schema.principals import Principal
 from schema.store import acts, freezes
 from schema.store.freezes import NewFreeze
 from workers.process import logs
+from workers.process.operators import answered, connected
 
 if TYPE_CHECKING:
     from schema.ids import MountId
@@ -37,7 +35,7 @@ _PAGE = 100
 
 
 async def run(url: str, arguments: argparse.Namespace) -> int:
-    async with await psycopg.AsyncConnection.connect(url, row_factory=dict_row, connect_timeout=5) as connection:
+    async with connected(url) as connection:
         return await _COMMANDS[arguments.command](connection, arguments)
 
 
@@ -115,11 +113,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     arguments = parser().parse_args()
-    try:
-        return asyncio.run(run(logs.settings().database_url, arguments))
-    except psycopg.OperationalError as error:
-        print(f"Postgres can not be asked: {error}. See FILESTORE_DATABASE_URL.", file=sys.stderr)
-        return 3
+    return answered(run(logs.settings().database_url, arguments))
 
 
 if __name__ == "__main__":

@@ -12,13 +12,9 @@ come from the environment. Exit codes: 0 done, 1 refused, 2 usage, 3 Postgres ca
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import psycopg
-from psycopg.rows import dict_row
 
 from schema.errors import FilestoreError
 from schema.secrets.configured import keyring_of
@@ -26,6 +22,7 @@ from schema.secrets.keyring import new_key, write_keys
 from schema.secrets.references import SecretUnreadable
 from schema.store import secrets
 from workers.process import logs
+from workers.process.operators import answered, connected
 
 if TYPE_CHECKING:
     from schema.settings import Settings
@@ -34,7 +31,7 @@ if TYPE_CHECKING:
 
 async def run(settings: Settings, arguments: argparse.Namespace) -> int:
     url = settings.database_url
-    async with await psycopg.AsyncConnection.connect(url, row_factory=dict_row, connect_timeout=5) as connection:
+    async with connected(url) as connection:
         try:
             return await _COMMANDS[arguments.command](connection, settings, arguments)
         except (FilestoreError, SecretUnreadable) as error:
@@ -108,11 +105,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     arguments = parser().parse_args()
-    try:
-        return asyncio.run(run(logs.settings(), arguments))
-    except psycopg.OperationalError as error:
-        print(f"Postgres can not be asked: {error}. See FILESTORE_DATABASE_URL.", file=sys.stderr)
-        return 3
+    return answered(run(logs.settings(), arguments))
 
 
 if __name__ == "__main__":
