@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import (
+    Client,
     ScheduleActionExecutionStartWorkflow,
     ScheduleActionStartWorkflow,
     ScheduleDescription,
@@ -21,11 +22,16 @@ from workflows.client import connect
 from workflows.events.publish import PublishEvents
 
 
-async def test_a_schedule_follows_the_settings_and_stays_paused(service: Service) -> None:
+async def one_of_nobody() -> tuple[Client, str, ScheduleActionStartWorkflow]:
+    """What a schedule of its own would start, in a queue that no worker serves."""
     settings = Settings()  # type: ignore[call-arg]
     client = await connect(settings.temporal_address, settings.temporal_namespace)
     name = f"schedule-{uuid.uuid4()}"
-    action = ScheduleActionStartWorkflow(PublishEvents.run, id=name, task_queue="of-nobody")
+    return client, name, ScheduleActionStartWorkflow(PublishEvents.run, id=name, task_queue="of-nobody")
+
+
+async def test_a_schedule_follows_the_settings_and_stays_paused(service: Service) -> None:
+    client, name, action = await one_of_nobody()
     handle = client.get_schedule_handle(name)
 
     async def schedule_of(hours: int) -> ScheduleDescription:
@@ -48,10 +54,7 @@ async def test_a_schedule_follows_the_settings_and_stays_paused(service: Service
 
 
 async def test_a_dropped_schedule_leaves_no_run_behind(service: Service) -> None:
-    settings = Settings()  # type: ignore[call-arg]
-    client = await connect(settings.temporal_address, settings.temporal_namespace)
-    name, schedules = f"schedule-{uuid.uuid4()}", Schedules()
-    action = ScheduleActionStartWorkflow(PublishEvents.run, id=name, task_queue="of-nobody")
+    (client, name, action), schedules = await one_of_nobody(), Schedules()
     await schedules.ensure(client, name, action, timedelta(hours=2))
     handle = client.get_schedule_handle(name)
     await handle.trigger()
@@ -67,10 +70,7 @@ async def test_a_dropped_schedule_leaves_no_run_behind(service: Service) -> None
 
 
 async def test_a_schedule_that_a_server_lost_is_made_again(service: Service) -> None:
-    settings = Settings()  # type: ignore[call-arg]
-    client = await connect(settings.temporal_address, settings.temporal_namespace)
-    name, schedules = f"schedule-{uuid.uuid4()}", Schedules()
-    action = ScheduleActionStartWorkflow(PublishEvents.run, id=name, task_queue="of-nobody")
+    (client, name, action), schedules = await one_of_nobody(), Schedules()
     await schedules.ensure(client, name, action, timedelta(hours=2))
     handle = client.get_schedule_handle(name)
     await handle.delete()
