@@ -1,8 +1,8 @@
 """The hot queries find what they need by index in a record of 1,000,000 nodes and as many commands and events."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
@@ -162,21 +162,34 @@ FILL = [
 ]
 
 
-@pytest.fixture(scope="module")
-async def full(new_database: Databases) -> AsyncIterator[tuple[Connection, MountId]]:
-    url = new_database()
+TREE = 2
+"""So many statements of this record are its directories and files"""
+
+
+@asynccontextmanager
+async def planted(
+    url: str, statements: Sequence[str], kind: str = "local"
+) -> AsyncIterator[tuple[Connection, MountId]]:
+    """A new record that holds what these statements write."""
     migrate(url)
     connection = await psycopg.AsyncConnection.connect(url, row_factory=dict_row, options=OPTIONS, autocommit=True)
-    mount = await make_mount(connection)
-    # Millions of rows that fit each other: looking up each reference would take most of the time.
-    await connection.execute("SET session_replication_role = replica")
-    await connection.execute("SET synchronous_commit = off")
-    for statement in FILL:
-        await connection.execute(statement.encode(), {"mount": mount})
-    await connection.execute("RESET session_replication_role")
-    await connection.execute("RESET synchronous_commit")
-    yield connection, mount
-    await connection.close()
+    async with connection:
+        mount = await make_mount(connection)
+        await connection.execute("UPDATE filestore.backend_mounts SET backend_kind = %s", [kind])
+        # Millions of rows that fit each other: looking up each reference would take most of the time.
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute("SET synchronous_commit = off")
+        for statement in statements:
+            await connection.execute(statement.encode(), {"mount": mount})
+        await connection.execute("RESET session_replication_role")
+        await connection.execute("RESET synchronous_commit")
+        yield connection, mount
+
+
+@pytest.fixture(scope="module")
+async def full(new_database: Databases) -> AsyncIterator[tuple[Connection, MountId]]:
+    async with planted(new_database(), FILL) as record:
+        yield record
 
 
 async def plan(

@@ -3,22 +3,17 @@
 from collections.abc import AsyncIterator
 from typing import Any, LiteralString
 
-import psycopg
 import pytest
-from psycopg.rows import dict_row
 
 from schema.ids import MountId
-from schema.migrate import migrate
 from schema.sql import load
 from tests.store.conftest import Databases
-from tests.store.helpers import OPTIONS, Connection, make_mount
-from tests.store.test_query_plans import FILL, PAGES_MAX, indexes, plan, touched
+from tests.store.helpers import Connection
+from tests.store.test_query_plans import FILL, PAGES_MAX, TREE, indexes, plan, planted, touched
 
 pytestmark = pytest.mark.slow
 
 LINKS, APPROVALS, LOCKS, HOLDS = load("links"), load("approvals"), load("object_locks"), load("holds")
-NODES = 2
-"""So many statements of the other test's record are its directories and files"""
 GROWN = [
     """INSERT INTO filestore.tokens (tenant, principal, hash, hint, scopes)
        SELECT 'main', 'p' || i, sha256(i::text::bytea), 'fst_', '{read}' FROM generate_series(1, 1000000) i""",
@@ -96,18 +91,8 @@ READ = {"links", "links behind one", "approvals"}
 
 @pytest.fixture(scope="module")
 async def grown(new_database: Databases) -> AsyncIterator[tuple[Connection, MountId]]:
-    url = new_database()
-    migrate(url)
-    connection = await psycopg.AsyncConnection.connect(url, row_factory=dict_row, options=OPTIONS, autocommit=True)
-    mount = await make_mount(connection)
-    await connection.execute("UPDATE filestore.backend_mounts SET backend_kind = 's3'")
-    await connection.execute("SET session_replication_role = replica")
-    await connection.execute("SET synchronous_commit = off")
-    for statement in (*FILL[:NODES], *GROWN):
-        await connection.execute(statement.encode(), {"mount": mount})
-    await connection.execute("RESET session_replication_role")
-    yield connection, mount
-    await connection.close()
+    async with planted(new_database(), [*FILL[:TREE], *GROWN], "s3") as record:
+        yield record
 
 
 @pytest.mark.parametrize("name", ALL)

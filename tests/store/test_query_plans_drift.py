@@ -3,23 +3,18 @@
 from collections.abc import AsyncIterator
 from typing import Any, LiteralString
 
-import psycopg
 import pytest
-from psycopg.rows import dict_row
 
 from schema.ids import MountId
-from schema.migrate import migrate
 from schema.sql import load
 from tests.store.conftest import Databases
-from tests.store.helpers import OPTIONS, Connection, make_mount
-from tests.store.test_query_plans import FILL, PAGES_MAX, indexes, plan, scanned, touched
+from tests.store.helpers import Connection
+from tests.store.test_query_plans import FILL, PAGES_MAX, TREE, indexes, plan, planted, scanned, touched
 
 pytestmark = pytest.mark.slow
 
 LOOKS, CONCLUDE, FINDINGS = load("looks"), load("conclude"), load("findings")
 JOBS, HINTS, PRUNING = load("reconciliations"), load("drift_hints"), load("drift_pruning")
-NODES = 2
-"""So many statements of the other test's record are its directories and files"""
 GROWN = [
     """INSERT INTO filestore.looks (tenant, mount_id, reason, principal, places, subtrees, whole, state, entries, conclusions,
            claimed, ended_at)
@@ -92,17 +87,8 @@ READ = {"consistency", "numbers", "standing findings", "findings by id", "jobs o
 
 @pytest.fixture(scope="module")
 async def grown(new_database: Databases) -> AsyncIterator[tuple[Connection, MountId]]:
-    url = new_database()
-    migrate(url)
-    connection = await psycopg.AsyncConnection.connect(url, row_factory=dict_row, options=OPTIONS, autocommit=True)
-    mount = await make_mount(connection)
-    await connection.execute("SET session_replication_role = replica")
-    await connection.execute("SET synchronous_commit = off")
-    for statement in (*FILL[:NODES], *GROWN):
-        await connection.execute(statement.encode(), {"mount": mount})
-    await connection.execute("RESET session_replication_role")
-    yield connection, mount
-    await connection.close()
+    async with planted(new_database(), [*FILL[:TREE], *GROWN]) as record:
+        yield record
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -4,24 +4,19 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from time import perf_counter
 
-import psycopg
 import pytest
-from psycopg.rows import dict_row
 
 from schema.ids import MountId, NodeId
-from schema.migrate import migrate
 from schema.paths import NodePath
 from schema.store import records as record_store
 from schema.store import tags as tag_store
 from schema.store.records import RecordSearch
 from tests.store.conftest import Databases
-from tests.store.helpers import OPTIONS, Connection, make_mount
-from tests.store.test_query_plans import FILL, PAGES_MAX, SEARCHED, indexes, plan, scanned, touched
+from tests.store.helpers import Connection
+from tests.store.test_query_plans import FILL, PAGES_MAX, SEARCHED, TREE, indexes, plan, planted, scanned, touched
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-NODES = 2
-"""So many statements of the other test's record are its directories and files"""
 GROWN = [
     statement.replace("generate_series(1, 100000)", "generate_series(1, 1000000)")
     for statement in FILL
@@ -39,19 +34,8 @@ PAGE = [NodeId(n) for n in range(1, 2001)]
 
 @pytest.fixture(scope="module")
 async def grown(new_database: Databases) -> AsyncIterator[tuple[Connection, MountId]]:
-    url = new_database()
-    migrate(url)
-    connection = await psycopg.AsyncConnection.connect(url, row_factory=dict_row, options=OPTIONS, autocommit=True)
-    try:
-        mount = await make_mount(connection)
-        await connection.execute("SET session_replication_role = replica")
-        await connection.execute("SET synchronous_commit = off")
-        for statement in (*FILL[:NODES], *GROWN, "VACUUM ANALYZE"):
-            await connection.execute(statement.encode(), {"mount": mount})
-        await connection.execute("RESET session_replication_role")
-        yield connection, mount
-    finally:
-        await connection.close()
+    async with planted(new_database(), [*FILL[:TREE], *GROWN, "VACUUM ANALYZE"]) as record:
+        yield record
 
 
 def on(wanted: RecordSearch, mount: MountId) -> RecordSearch:
