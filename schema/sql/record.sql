@@ -91,8 +91,8 @@ SELECT o.id, o.version, o.command, o.parent_id, o.name, o.kind, o.state, o.size_
 
 -- name: journal
 -- An entry for each command. It is written first, because it has the totals as they were.
--- `unmade`: a heal would have made what it saw a version of its own first, and has failed, so that there is no such version. A stray
--- has no node then.
+-- `unmade`: a heal would have made what it saw a version of its own first, and has failed, so that there is no such version. A
+-- stray has no node then.
 INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, node_id, path, principal, token_id, key,
     executor, outcome, code, retryable, context, payload, before, after, also, trash, workflow_id, operation_id, atomic_id, item,
     reverses, request_id, trace_id, correlation_id, started_at)
