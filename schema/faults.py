@@ -58,6 +58,8 @@ POINTS: dict[str, str] = {
     "drift.healed": "the commands of heals have ended, their findings do not know of those that failed",
     "drift.scrubbed": "a page of contents was read again, how far that is was not kept",
     "approval.passed": "the time has done something to an approval, its workflow does not know",
+    "approval.agreed": "the last yes to an act is durable, nothing was started that does it",
+    "approval.done": "an act that was agreed to is done, its workflow does not know",
     "locks.noted": "objects below a hold are noted, their locks in the bucket are not set",
     "drift.concluded": "the conclusion of a look is durable",
     "recompute.page": "a page of directories is recomputed, and its corrections and where it ends are durable",

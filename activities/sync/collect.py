@@ -28,7 +28,7 @@ class Collects:
     @activity.defn(name="sync_collect")
     async def collect(self, order: TierOrder) -> TierPage:
         """What was condemned for longer than the grace time (`idle`), and is still not needed, is deleted in both stores."""
-        project = await self._pages.project(order)
+        project = await self._pages.unfrozen(order)
         async with self._pool.connection() as connection:
             begun = [row.sha for row in await objects.in_tier(connection, project.id, Tier.DELETING, PAGE)]
             if not begun:

@@ -39,7 +39,7 @@ class Repacks:
     @activity.defn(name="sync_repack")
     async def repack(self, order: TierOrder) -> TierPage:
         """The next packs behind `after`. `done`: those that were written anew; `failed`: those that can not be read now."""
-        project = await self._pages.project(order)
+        project = await self._pages.unfrozen(order)
         async with self._pool.connection() as connection:
             packs = await project_packs.measure(connection, project.id, order.after, PACKS)
         done = failed = size = 0

@@ -14,7 +14,7 @@ from temporalio import activity
 
 from activities.sync.contents import sha_in
 from activities.sync.hot import HotUnavailable
-from activities.sync.pages import TierOrder, TierPage
+from activities.sync.pages import TierOrder, TierPage, check_unfrozen
 from schema.faults import areach
 from schema.store import objects, project_packs, project_sweeps, projects, revisions
 from schema.sync.cold_packs import is_pack
@@ -84,6 +84,7 @@ class Sweeps:
         async with self._pool.connection() as connection:
             project = await projects.of_id(connection, order.project)
         assert project is not None
+        await check_unfrozen(self._pool, project)
         done = await self._sweep_cold(project, order.idle)
         with suppress(HotUnavailable):
             done += await self._contents.hot(project).sweep(project.uuid, order.idle)
@@ -135,6 +136,7 @@ class Sweeps:
             project = await projects.of_id(connection, order.project)
             if project is None or not await project_sweeps.due_for_purge(connection, order.project):
                 return TierPage(0, 0, False)
+        await check_unfrozen(self._pool, project)
         await self._contents.hot(project).drop(project.uuid)
         await self._contents.hot(project).forget(project.tenant, project.name, project.uuid)
         done = 0

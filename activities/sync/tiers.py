@@ -33,7 +33,7 @@ class Tiers:
     @activity.defn(name="sync_archive")
     async def archive(self, order: TierOrder) -> TierPage:
         """What is hot alone gets a cold copy, which is verified before the row says so; small ones get one together."""
-        project = await self._pages.project(order)
+        project = await self._pages.unfrozen(order)
         async with self._pool.connection() as connection:
             rows = await objects.in_tier(connection, project.id, Tier.HOT, PAGE, idle=order.idle)
         small = [row for row in rows if row.size <= MEMBER_MAX]

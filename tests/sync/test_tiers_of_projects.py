@@ -142,7 +142,7 @@ def test_what_nothing_needs_is_collected_and_nothing_else(service: Service, moun
         connection.execute("UPDATE filestore.project_objects SET lease_until = NULL")
     work(project, "gc")
     assert tiers(project) == {"hot_cold": 1} and not stray.exists()
-    # Where it lay in a pack, most of that was not needed any more: it was written anew, and the old one goes with the next collection.
+    # Where it lay in a pack, that was written anew, and the old one goes with the next collection.
     work(project, "gc")
     (copy,) = cold_files(mount)
     assert b"second" in copy.read_bytes() and b"first" not in copy.read_bytes()

@@ -35,6 +35,7 @@ WANTED = {
     "ProjectWork": 6,
     "KeepObjectLocks": 2,
     "WaitForApproval": 3,
+    "CarryOutApproval": 2,
 }
 """How many different shapes of each to keep: a shape is its sequence of event types and activities. Those that are there stay."""
 
