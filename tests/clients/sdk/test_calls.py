@@ -120,14 +120,13 @@ def test_what_happened_is_told(client: Any, mount: MountOfTest) -> None:
     followed.close()
     commands = [entry.command for entry in client.journal(mount.key, correlation_id="tests/clients")]
     assert commands == ["moveNode", "uploadFile"]
-    oldest = list[str]()
+    assert [entry.path for entry in client.journal(mount.key, "g")] == ["f", "f"], "under its old name"
 
     def settled() -> bool:
-        """Oldest first only what is settled is told: a moment after its answer."""
-        oldest[:] = [entry.path for entry in client.journal(mount.key, "g", oldest_first=True)]
-        return len(oldest) >= 2
+        told = [entry.command for entry in client.journal(mount.key, "g", oldest_first=True)]
+        return told == ["uploadFile", "moveNode"]
 
-    assert until(settled) and oldest == ["f", "f"], "under its old name"
+    assert until(settled), "an entry is told oldest first once no open transaction can precede it"
     assert [one["change"] for one in client.diff(mount.key, since=since)] == ["added"]
 
 
