@@ -30,5 +30,8 @@ class Lock(IntEnum):
     """Plans that count on what the trash keeps share it; what is purged is marked alone. Ends with the transaction"""
     QUOTA = 720010
     """One `begin` at a time counts on a quota of more than one mount: the first half of a key of two; ends with the transaction"""
+    FREEZE = 720011
+    """What changes a mount without a `begin` shares it, a new freeze takes it alone: the first half of a key of two; ends with the
+    transaction"""
     ARCHIVE = 720020
     """One process writes to the archive of the journal; held by its session, for as long as a segment takes"""

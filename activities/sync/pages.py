@@ -6,22 +6,28 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+from temporalio.exceptions import ApplicationError
 
 from activities.sync.hot import HotUnavailable
 from schema.events import EventType
 from schema.ids import MountId
-from schema.store import objects, projects, revisions
+from schema.store import freezes, objects, projects, revisions
 from schema.sync.happenings import object_event
 from schema.sync.tiers import TierMove
 
 if TYPE_CHECKING:
     from activities.sync.contents import Contents
     from schema.store.objects import ObjectRow
+    from schema.store.pool import Pool
     from schema.store.projects import Project
 
 PAGE = 200
 _AT_ONCE = 8
+FREEZE_LOOK = timedelta(seconds=10)
+"""A page of a frozen mount is tried again after this time"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,15 @@ class ProjectStep:
     cancelled: bool = False
 
 
+async def check_unfrozen(pool: Pool, project: Project) -> None:
+    """For a page that changes cold copies. Raises ApplicationError: it waits for the end of the freeze, and says so."""
+    async with pool.connection() as connection:
+        freeze = await freezes.of_mounts(connection, project.tenant, [project.mount])
+    if freeze is not None:
+        refusal = freeze.refusal()
+        raise ApplicationError(refusal.message, type=refusal.code, next_retry_delay=FREEZE_LOOK)
+
+
 class TierPages:
     """What all work on tiers does: rows moved and told of, progress kept, many at a time."""
 
@@ -85,6 +100,12 @@ class TierPages:
         async with self.pool.connection() as connection:
             project = await projects.of_id(connection, order.project)
         assert project is not None
+        return project
+
+    async def unfrozen(self, order: TierOrder) -> Project:
+        """The project of a page that changes cold copies."""
+        project = await self.project(order)
+        await check_unfrozen(self.pool, project)
         return project
 
     async def all(
@@ -123,12 +144,16 @@ class TierPages:
             if moved and told is not None:
                 events = [object_event(project, told, row.sha, row.size) for row in moved]
                 await revisions.tell(connection, project, events)
+        await self.describe(project, moved)
+        return moved
+
+    async def describe(self, project: Project, rows: Sequence[ObjectRow]) -> None:
+        """The index says what the rows say, as far as the hot store answers."""
         with suppress(HotUnavailable):
             described = {
-                row.sha: {"size": row.size, "tier": row.tier.value, "cold": {"key": row.cold_key}} for row in moved
+                row.sha: {"size": row.size, "tier": row.tier.value, "cold": {"key": row.cold_key}} for row in rows
             }
             await self.contents.hot(project).describe(project.tenant, described)
-        return moved
 
     async def advance(self, order: TierOrder, phase: str, items: int, size: int) -> bool:
         """Whether the job was cancelled."""

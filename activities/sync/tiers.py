@@ -16,7 +16,7 @@ from activities.sync.hot import SMALL_MAX, HotMissing
 from activities.sync.pages import PAGE, TierOrder, TierPage, TierPages
 from schema.events import EventType
 from schema.faults import areach
-from schema.store import objects
+from schema.store import objects, project_packs
 from schema.sync.cold_packs import MEMBER_MAX, MEMBERS_MIN, laid_out, member_key
 from schema.sync.tiers import HAS_HOT, Tier, TierMove
 
@@ -33,7 +33,7 @@ class Tiers:
     @activity.defn(name="sync_archive")
     async def archive(self, order: TierOrder) -> TierPage:
         """What is hot alone gets a cold copy, which is verified before the row says so; small ones get one together."""
-        project = await self._pages.project(order)
+        project = await self._pages.unfrozen(order)
         async with self._pool.connection() as connection:
             rows = await objects.in_tier(connection, project.id, Tier.HOT, PAGE, idle=order.idle)
         small = [row for row in rows if row.size <= MEMBER_MAX]
@@ -58,6 +58,9 @@ class Tiers:
         )
         if not moved:
             await self._contents.delete_cold(project, key)
+            return moved
+        async with self._pool.connection() as connection:  # a sweep adds one that was left out here
+            await project_packs.add(connection, project.id, {key: len(body)})
         return moved
 
     async def _archive_one(self, project: Project, row: ObjectRow) -> bool:

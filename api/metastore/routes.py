@@ -40,7 +40,7 @@ router = APIRouter(route_class=Plain, tags=["metastore"])
 _NODE = openapi.path_id("The node")
 _IF_MATCH = openapi.header("If-Match", "The version of the record that is meant; another one: 412.")
 _OFF = "NOT_SUPPORTED"
-_REFUSALS = ("NODE_NOT_FOUND", "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", _OFF)
+_REFUSALS = ("NODE_NOT_FOUND", "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", "FROZEN", _OFF)
 _NOT_FOUND = ("BACKEND_NOT_FOUND", "INVALID_PATH", "PAYLOAD_TOO_LARGE", _OFF)
 _RECORD = openapi.body_of(NewRecord, {"tags": ["raw"], "owner": "ann", "metadata": {"project": "apollo"}})
 _CHANGES = openapi.body_of(RecordChanges, {"addTags": ["reviewed"], "set": {"status": "final"}})
@@ -96,9 +96,7 @@ async def show(request: Request) -> Response:
     "/v1/metastore/records/{id}",
     operation_id="putRecord",
     summary="Say all of a node",
-    responses=openapi.answers(
-        {200: ("The record", MetastoreRecord)}, "NODE_NOT_FOUND", "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", _OFF
-    ),
+    responses=openapi.answers({200: ("The record", MetastoreRecord)}, *_REFUSALS),
     openapi_extra={"parameters": [_NODE, _IF_MATCH], "requestBody": _RECORD},
 )
 async def put(request: Request) -> Response:
@@ -119,9 +117,7 @@ async def put(request: Request) -> Response:
     "/v1/metastore/records/{id}",
     operation_id="patchRecord",
     summary="Change what is said of a node",
-    responses=openapi.answers(
-        {200: ("The record", MetastoreRecord)}, "NODE_NOT_FOUND", "VERSION_CONFLICT", "PAYLOAD_TOO_LARGE", _OFF
-    ),
+    responses=openapi.answers({200: ("The record", MetastoreRecord)}, *_REFUSALS),
     openapi_extra={"parameters": [_NODE, _IF_MATCH], "requestBody": _CHANGES},
 )
 async def patch(request: Request) -> Response:
@@ -142,7 +138,9 @@ async def patch(request: Request) -> Response:
     "/v1/metastore/records/{id}",
     operation_id="deleteRecord",
     summary="Forget what is said of a node",
-    responses=openapi.answers({200: ("The record", MetastoreRecord)}, "NODE_NOT_FOUND", "VERSION_CONFLICT", _OFF),
+    responses=openapi.answers(
+        {200: ("The record", MetastoreRecord)}, "NODE_NOT_FOUND", "VERSION_CONFLICT", "FROZEN", _OFF
+    ),
     openapi_extra={"parameters": [_NODE, _IF_MATCH]},
 )
 async def delete(request: Request) -> Response:

@@ -17,6 +17,7 @@ from schema.metastore.changes import RecordAuthor
 from schema.metastore.namespaces import settle
 from schema.metastore.records import Description, tidy
 from schema.principals import Principal, authorise, readable
+from schema.store import freezes
 from schema.store import records as store
 from schema.store.records import HeldRecord, RecordDocument
 
@@ -71,10 +72,12 @@ async def shown(connection: Connection, principal: Principal, node: NodeId) -> R
 
 
 async def _held(connection: Connection, principal: Principal, node: NodeId) -> HeldRecord:
+    """Raises NodeNotFound, Forbidden, Frozen."""
     place = await store.node_place(connection, node, principal.tenant)
     if place is None or not readable(principal, place.mount, place.path):
         raise NodeNotFound()
     authorise(principal, "describe", place.mount, place.path)
+    await freezes.check(connection, principal.tenant, place.mount)
     held = await store.hold(connection, node, principal.tenant) or await store.make(connection, node, principal.tenant)
     if held is None:
         raise NodeNotFound()

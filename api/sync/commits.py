@@ -55,6 +55,7 @@ _REFUSALS = (
     "STALE_REVISION",
     "OBJECTS_NEEDED",
     "WRONG_STATE",
+    "FROZEN",
     "IDEMPOTENCY_CONFLICT",
     "INVALID_PATH",
 )
@@ -86,7 +87,7 @@ async def commit(request: Request) -> Response:
         ref = CommitRef(project.mount, project.id, batch, project.tenant, project.uuid)
         end = await front.services.carry(carry_out, ref=ref, node=body.node)
         if end.code:
-            raise _refusal(end.code, end.outcome)
+            raise refusal(end.code, end.outcome)
         outcome = end.outcome
         news_of(request).rang(project.uuid)
         if outcome["durability"] == "hot":
@@ -103,8 +104,11 @@ def _change(body: Any) -> PathChange:
     return change_of_body(body, path, source)
 
 
-def _refusal(code: str, details: dict[str, Any]) -> errors.FilestoreError:
+def refusal(code: str, details: dict[str, Any]) -> errors.FilestoreError:
+    """Why a batch was not committed, to a client."""
     match code:
+        case "frozen":
+            return errors.Frozen(**details)
         case "stale_base":
             return errors.StaleRevision(**details)
         case "objects_needed":

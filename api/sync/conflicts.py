@@ -15,11 +15,11 @@ from api.http.fields import read_query
 from api.http.routes import Plain
 from api.services import front_of
 from api.sync.bodies import ConflictDecision, ConflictsQuery
-from api.sync.commits import news_of
+from api.sync.commits import news_of, refusal
 from api.sync.found import PATH_NAME, answer, project_of
 from api.sync.shapes import ConflictPage, Decided
 from schema.errors import Unavailable
-from schema.store import project_log, revisions
+from schema.store import freezes, project_log, revisions
 from schema.store.revisions import ChangeBatch
 from schema.sync.happenings import INBOX, shown_path
 from workflows.sync.start import commit as carry_out
@@ -54,7 +54,7 @@ async def listed(request: Request) -> Response:
     "/v1/projects/{name}/conflicts/decide",
     operation_id="decideConflicts",
     summary="Choose",
-    responses=openapi.answers({200: ("How many were decided", Decided)}, "NOT_FOUND", "FORBIDDEN"),
+    responses=openapi.answers({200: ("How many were decided", Decided)}, "NOT_FOUND", "FORBIDDEN", "FROZEN"),
     openapi_extra={"parameters": [PATH_NAME], "requestBody": _BODY},
 )
 async def decide(request: Request) -> Response:
@@ -63,6 +63,7 @@ async def decide(request: Request) -> Response:
     principal, project = await project_of(request, "write")
     front, body = front_of(request), await read_json(request, ConflictDecision)
     async with front.services.pool.connection() as connection, connection.transaction():
+        await freezes.check(connection, project.tenant, project.mount)
         rows = await project_log.open_conflicts(connection, project.id, body.ids)
     changes = [one for row in rows if (one := project_log.decided_change(row, body.decision)) is not None]
     if changes:
@@ -72,6 +73,8 @@ async def decide(request: Request) -> Response:
             await revisions.offer(connection, project.id, offered)
         ref = CommitRef(project.mount, project.id, batch, project.tenant, project.uuid)
         end = await front.services.carry(carry_out, ref=ref, node=INBOX)
+        if end.code == "frozen":
+            raise refusal(end.code, end.outcome)
         if end.code:
             raise Unavailable("The chosen contents could not be committed. Decide again.", code=end.code)
         news_of(request).rang(project.uuid)

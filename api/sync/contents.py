@@ -24,7 +24,7 @@ from schema.store.projects import Project
 router = APIRouter(route_class=Plain, tags=["projects"])
 
 _SHA = path_part("sha", "SHA-256 of the content, in hex", "0" * 64)
-_PUT_REFUSALS = ("NOT_FOUND", "FORBIDDEN", "CHECKSUM_MISMATCH", "PAYLOAD_TOO_LARGE", "WRONG_STATE")
+_PUT_REFUSALS = ("NOT_FOUND", "FORBIDDEN", "CHECKSUM_MISMATCH", "PAYLOAD_TOO_LARGE", "WRONG_STATE", "FROZEN")
 _INTENT = openapi.body_of(IntentBody, {"shas": ["0" * 64]})
 _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
@@ -55,7 +55,7 @@ async def put(request: Request) -> Response:
     """It is hot when this is answered; cold where the project is strict or the hot store does not answer. It needs its
     Content-Length."""
     _, project = await project_of(request, "write")
-    _check_state(project)
+    await _check_takes(request, project)
     sha, body = _sha(request), RequestBody(request)
     body.check_size(front_of(request).services.settings.upload_max_bytes)
     if body.length is None:
@@ -103,7 +103,7 @@ async def get(request: Request) -> Response:
 async def put_many(request: Request) -> Response:
     """A pack: of each content 32 bytes of SHA-256, 8 bytes of length, big-endian, and the content, which has 256 KiB at most."""
     _, project = await project_of(request, "write")
-    _check_state(project)
+    await _check_takes(request, project)
     found = unpack(await _whole(RequestBody(request)))
     if any(len(one) > SMALL_MAX for one in found.values()):
         raise PayloadTooLarge(f"A content in a pack has {SMALL_MAX} bytes at most; put a larger one alone.")
@@ -131,7 +131,11 @@ async def get_many(request: Request) -> Response:
     return Response(pack(held), 200, media_type="application/octet-stream")
 
 
-def _check_state(project: Project) -> None:
+async def _check_takes(request: Request, project: Project) -> None:
+    """Of a freeze other processes may hear some seconds later; a commit sees it at once. Raises WrongState, Frozen."""
+    mount = await front_of(request).mounts.get(project.mount, project.tenant)
+    if mount.freeze is not None:
+        raise mount.freeze.refusal()
     if not project.takes_commits:
         raise WrongState(f"The project is {project.state}; reactivate it first.", state=project.state)
 

@@ -20,7 +20,7 @@ from api.sync.shapes import ProjectPage, ProjectShape
 from schema.errors import ProjectExists, WrongState
 from schema.ids import MountId
 from schema.principals import readable
-from schema.store import objects, project_log, projects, revisions
+from schema.store import freezes, objects, project_log, projects, revisions
 from schema.store.projects import NewProject, Project
 from schema.sync.happenings import state_changed
 from schema.sync.merge import ConflictRule
@@ -34,6 +34,7 @@ router = APIRouter(route_class=Plain, tags=["projects"])
 
 _BODY = openapi.body_of(NewProjectBody, {"name": "site", "backendMountId": 1})
 _CHANGES = openapi.body_of(ProjectChangesBody, {"conflictRule": "keep_both"})
+_CREATE_REFUSALS = ("BACKEND_NOT_FOUND", "FORBIDDEN", "PROJECT_EXISTS", "FROZEN")
 _SHOWN: dict[int, Any] = {200: ("The project", ProjectShape)}
 
 
@@ -42,7 +43,7 @@ _SHOWN: dict[int, Any] = {200: ("The project", ProjectShape)}
     status_code=201,
     operation_id="createProject",
     summary="Make a project",
-    responses=openapi.answers({201: ("The project", ProjectShape)}, "BACKEND_NOT_FOUND", "FORBIDDEN", "PROJECT_EXISTS"),
+    responses=openapi.answers({201: ("The project", ProjectShape)}, *_CREATE_REFUSALS),
     openapi_extra={"requestBody": _BODY},
 )
 async def create(request: Request) -> Response:
@@ -58,6 +59,7 @@ async def create(request: Request) -> Response:
         decide_as=body.decide_as,
     )  # fmt: skip
     async with front.services.pool.connection() as connection, connection.transaction():
+        await freezes.check(connection, principal.tenant, mount.id)
         made = await projects.create(connection, new)
         if made is None:
             raise ProjectExists()
@@ -122,7 +124,7 @@ async def change(request: Request) -> Response:
     "/v1/projects/{name}",
     operation_id="deleteProject",
     summary="Delete a project",
-    responses=openapi.answers(_SHOWN, "NOT_FOUND", "FORBIDDEN", "WRONG_STATE"),
+    responses=openapi.answers(_SHOWN, "NOT_FOUND", "FORBIDDEN", "WRONG_STATE", "FROZEN"),
     openapi_extra={"parameters": [PATH_NAME]},
 )
 async def delete(request: Request) -> Response:
@@ -130,6 +132,7 @@ async def delete(request: Request) -> Response:
     principal, project = await project_of(request, "mounts")
     front = front_of(request)
     async with front.services.pool.connection() as connection, connection.transaction():
+        await freezes.check(connection, project.tenant, project.mount)
         if not await projects.set_state(connection, project.id, ("active", "inactive"), "deleted"):
             raise WrongState(
                 "The project is being deactivated or reactivated; wait for that to end.", state=project.state

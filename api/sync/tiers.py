@@ -21,7 +21,7 @@ from api.sync.found import PATH_NAME, answer, path_part, project_of
 from api.sync.shapes import JobPage, JobShape, Pinned, ProjectMetrics
 from schema.errors import NotFound, WrongState
 from schema.principals import Principal
-from schema.store import objects, project_log, projects, revisions
+from schema.store import freezes, objects, project_log, projects, revisions
 from schema.sync.happenings import state_changed
 from schema.sync.jobs import JobProgress, totals_of
 from workflows.sync.start import stop, work
@@ -37,6 +37,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 _NAME = [PATH_NAME]
 _JOB: dict[int, Any] = {202: ("The job", JobShape)}
 _REFUSALS = ("NOT_FOUND", "FORBIDDEN", "WRONG_STATE")
+_FREEZABLE = (*_REFUSALS, "FROZEN")
 _NOTHING = openapi.body_of(NothingBody, {})
 _EVICT = openapi.body_of(EvictBody, {"idleSeconds": 86400})
 _PIN = openapi.body_of(PinBody, {"until": "2026-12-01T00:00:00Z"})
@@ -52,7 +53,7 @@ def _job(verb: str, operation_id: str, summary: str, body: dict[str, Any] = _NOT
         status_code=202,
         operation_id=operation_id,
         summary=summary,
-        responses=openapi.answers(_JOB, *_REFUSALS),
+        responses=openapi.answers(_JOB, *_FREEZABLE),
         openapi_extra={"parameters": _NAME, "requestBody": body},
     )
 
@@ -122,10 +123,12 @@ async def _begun(
     request: Request, principal: Principal, project: Project, kind: str, options: dict[str, Any] | None = None, *,
     froms: tuple[str, ...] = (), state: str = "",
 ) -> Response:  # fmt: skip
-    """With `paths` alone its totals are not known."""
+    """With `paths` alone its totals are not known. What is promoted is read on the mount; all else may change what lies there."""
     services = front_of(request).services
     chosen = options or {}
     async with services.pool.connection() as connection, connection.transaction():
+        if kind != "promote":
+            await freezes.check(connection, project.tenant, project.mount)
         before = (0, 0) if chosen.get("only") else totals_of(kind, await objects.totals(connection, project.id))
         id = str(uuid.uuid4())
         row, new = await projects.begin_job(connection, id, project.id, kind, chosen, principal.name, before)

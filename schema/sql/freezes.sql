@@ -19,6 +19,14 @@ UPDATE filestore.freezes SET lifted_at = now(), lifted_by = %(principal)s
  WHERE id = %(id)s AND tenant IS NOT DISTINCT FROM %(tenant)s::text AND lifted_at IS NULL
 RETURNING id, mount_id
 
+-- name: alone
+-- A freeze waits for every change of the mount that has looked for one, and has not ended.
+SELECT pg_advisory_xact_lock(%(lock)s::integer, (%(mount)s::bigint & 2147483647)::integer)
+
+-- name: shared
+-- A change of the mount: no freeze begins before it ends.
+SELECT pg_advisory_xact_lock_shared(%(lock)s::integer, (%(mount)s::bigint & 2147483647)::integer)
+
 -- name: of_mounts
 -- A freeze that holds on one of these mounts now.
 SELECT z.facts FROM unnest(%(mounts)s::bigint[]) WITH ORDINALITY AS m(id, place)

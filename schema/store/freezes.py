@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from schema.freezes import Freeze
 from schema.ids import MountId
+from schema.locks import Lock
 from schema.sql import load
 from schema.store import begin
 
@@ -35,9 +36,12 @@ class NewFreeze:
 
 
 async def create(connection: Connection, new: NewFreeze) -> tuple[int, bool] | None:
-    """Its id, and whether it is new. In the caller's transaction, which waits for every `begin` on these mounts: what begins after
-    it sees the freeze. None: the key names another freeze."""
-    await begin.lock_mounts(connection, await _mounts(connection, new.scope))
+    """Its id, and whether it is new. In the caller's transaction, which waits for every `begin` and every `check` on these mounts:
+    what begins after it sees the freeze. None: the key names another freeze."""
+    mounts = await _mounts(connection, new.scope)
+    await begin.lock_mounts(connection, mounts)
+    for mount in mounts:
+        await connection.execute(SQL["alone"], {"lock": Lock.FREEZE, "mount": mount})
     values = new.scope | {"principal": new.principal, "key": new.key, "reason": new.reason, "until": new.until}
     row = await (await connection.execute(SQL["create"], values)).fetchone()
     if row is not None:
@@ -63,6 +67,14 @@ async def of_mounts(connection: Connection, tenant: str, mounts: Sequence[MountI
     """One of them is enough."""
     row = await (await connection.execute(SQL["of_mounts"], {"tenant": tenant, "mounts": list(mounts)})).fetchone()
     return None if row is None else Freeze.of_json(row["facts"])
+
+
+async def check(connection: Connection, tenant: str, mount: MountId) -> None:
+    """For what changes a mount and is no command, in its transaction: no freeze begins before that ends. Raises Frozen."""
+    await connection.execute(SQL["shared"], {"lock": Lock.FREEZE, "mount": mount})
+    freeze = await of_mounts(connection, tenant, [mount])
+    if freeze is not None:
+        raise freeze.refusal()
 
 
 async def listed(

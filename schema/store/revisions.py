@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from schema.errors import Frozen
 from schema.sql import load
-from schema.store import objects, projects
+from schema.store import freezes, objects, projects
 from schema.store.projects import Project
 from schema.sync.changes import PathChange, dump_changes, load_changes
 from schema.sync.commits import AppliedChange, Conflicting, JudgedCommit, judge, other_than_asked, touched
@@ -39,7 +40,7 @@ class ChangeBatch:
 
 
 class CommitRefused(Exception):
-    """`code`: stale_base, objects_needed, not_cold, wrong_state. Nothing was changed."""
+    """`code`: stale_base, objects_needed, not_cold, wrong_state, frozen. Nothing was changed."""
 
     def __init__(self, code: str, **details: Any) -> None:
         super().__init__(code)
@@ -70,6 +71,7 @@ async def commit(connection: Connection, project: int, name: str) -> dict[str, A
         if row["outcome"] is not None:
             return dict(row["outcome"])
         changes = load_changes(row["body"])
+        await _check_freeze(connection, head)
         _check_head(head, row["base"])
         durability = await _hold_objects(connection, head, changes)
         judged = judge(await _tree(connection, project, changes), changes, head.rule, row["node"])
@@ -96,6 +98,13 @@ def _check_head(head: Project, base: int | None) -> None:
         raise CommitRefused("wrong_state", state=head.state)
     if base is not None and base != head.revision:
         raise CommitRefused("stale_base", revision=head.revision, manifestSha=head.manifest)
+
+
+async def _check_freeze(connection: Connection, head: Project) -> None:
+    try:
+        await freezes.check(connection, head.tenant, head.mount)
+    except Frozen as frozen:
+        raise CommitRefused("frozen", message=frozen.message, **(frozen.details or {})) from frozen
 
 
 async def _hold_objects(connection: Connection, head: Project, changes: Sequence[PathChange]) -> str:

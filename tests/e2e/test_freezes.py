@@ -47,6 +47,8 @@ def test_a_frozen_mount_refuses_changes_and_keeps_operations_waiting_until_it_is
         refused(answer, 423, "FROZEN")
         told = {"freezeId": freeze["id"], "reason": "The array is rebuilt.", "until": None}
         assert told.items() <= answer.json()["error"]["details"].items()
+    record = f"/v1/metastore/records/{result(service.at(mount, 'a/1'), 200)['id']}"
+    refused(service.call("PATCH", record, json={"addTags": ["red"]}), 423, "FROZEN")
     assert (put_without_its_body(service, mount), resumable(service, mount)) == (423, 423), "before any byte comes"
     assert reached(service, operation, "waiting")["waitsFor"] == f"freeze {freeze['id']}"
     lies = mount.on_disk()

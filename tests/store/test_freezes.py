@@ -9,6 +9,7 @@ import pytest
 
 from schema.commands.command import CommandKind
 from schema.commands.verdicts import Go, Refuse, Replay
+from schema.errors import Frozen
 from schema.ids import MountId
 from schema.store import freezes as store
 from schema.store.freezes import NewFreeze
@@ -84,6 +85,19 @@ async def test_a_freeze_waits_for_what_begins_and_is_seen_by_all_that_begins_aft
             await asyncio.sleep(0.1)
             assert not begins.done(), "it waits for the freeze"
         assert made is not None and (await begins).go == []
+
+
+async def test_a_freeze_waits_for_what_is_no_command_too(pool: Pool, mount: MountId) -> None:
+    async with pool.connection() as connection, connection.transaction():
+        await store.check(connection, "main", mount)
+        made = asyncio.create_task(freeze(pool, new(mount)))
+        await asyncio.sleep(0.1)
+        assert not made.done(), "a change that has looked for a freeze goes first"
+    assert await made is not None
+    async with pool.connection() as connection, connection.transaction():
+        with pytest.raises(Frozen):
+            await store.check(connection, "main", mount)
+        await store.check(connection, "other", mount)
 
 
 async def test_it_says_by_whom_it_was_lifted_and_holds_no_more(pool: Pool, mount: MountId) -> None:

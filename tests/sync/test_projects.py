@@ -161,6 +161,30 @@ def test_a_strict_project_is_cold_before_it_is_committed(service: Service, mount
     assert project.call("GET", f"/objects/{sha_of(content)}") == content
 
 
+def test_a_frozen_mount_refuses_what_would_change_a_project(project: ProjectOfTest) -> None:
+    put = project.change("f", b"one")
+    project.commit(put)
+    mount = project.shown()["backendMountId"]
+    body = {"scope": {"backendMountId": mount}, "reason": "It is moved."}
+    freeze = project.service.call("POST", "/v1/freeze", json=body).json()["data"]["id"]
+    again = {**put, "path": "g"}
+    refusals = [
+        project.commit(again, status=423, batch="b"),
+        project.call("PUT", f"/objects/{sha_of(b'new')}", 423, content=b"new"),
+        project.call("POST", "/objects", 423, content=pack({sha_of(b"new"): b"new"})),
+        project.call("POST", "/conflicts/decide", 423, json={"ids": [1], "decision": "loser"}),
+        project.call("POST", "/gc", 423, json={}),
+        project.call("DELETE", "", 423),
+        project.call("POST", "", 423, json={"name": "another", "backendMountId": mount}, top=True),
+    ]
+    for refused in refusals:
+        assert refused["error"]["code"] == "FROZEN" and refused["error"]["details"]["freezeId"] == freeze
+    project.call("POST", "/promote", 202, json={})
+    assert [one["path"] for one in project.changes()["changes"]] == ["f"], "reads go on"
+    assert project.service.call("DELETE", f"/v1/freeze/{freeze}").status_code == 200
+    assert project.commit(again, batch="b")["data"]["revision"] == 2
+
+
 def test_nodes_are_listed_with_how_far_they_are(project: ProjectOfTest) -> None:
     project.call("POST", "/nodes", 201, json={"name": "n1", "host": "h", "folder": "/srv"})
     project.commit(project.change("f", b"one"))

@@ -1,13 +1,17 @@
 """The log of a project: commits are one after the other, once, and never refer to a content that is not there."""
 
 import asyncio
+from dataclasses import dataclass
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
+from activities.sync.commit import CommitRef, SyncCommits
 from activities.sync.conflicts import DecidesConflicts
-from activities.sync.pages import TierOrder
+from activities.sync.pages import TierOrder, TierPages
 from schema.ids import MountId
-from schema.store import objects, project_log, projects, revisions
+from schema.store import freezes, objects, project_due, project_log, projects, revisions
+from schema.store.freezes import NewFreeze
 from schema.store.pool import Pool
 from schema.store.revisions import CommitRefused
 from schema.sync.manifests import PageMissing, walk
@@ -16,6 +20,13 @@ from schema.sync.tiers import Tier, TierMove
 from tests.store.helpers import Connection
 from tests.store.helpers import make_mount as mount_of_test
 from tests.store.sync.projects import delete, events, have, make_project, put, send, sha_of
+
+
+@dataclass(frozen=True, slots=True)
+class StoresOfTest:
+    """The contents of projects, where no test asks for one."""
+
+    pool: Pool
 
 
 async def fresh(connection: Connection) -> MountId:
@@ -232,3 +243,39 @@ async def check_decided(connection: Connection, decides: DecidesConflicts, decis
     assert len(tree) == (2 if decision == "both" else 1)
     (decided,) = await project_log.conflicts(connection, project.id, "decided", 0, 10)
     assert (decided["decision"], decided["decided_by"]) == (decision, "rule")
+
+
+async def test_a_frozen_mount_takes_no_commit_and_starts_nothing_that_writes_there(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        await _frozen_and_lifted(pool, connection)
+
+
+async def _frozen_and_lifted(pool: Pool, connection: Connection) -> None:
+    mount = await fresh(connection)
+    project = await make_project(connection, mount)
+    await have(connection, project, "one", "two")
+    first = await send(connection, project, put("f", "one"), name="before")
+    freeze = NewFreeze(tenant="main", principal="ann", mount=mount, reason="It is moved.", until=None, key="k")
+    async with connection.transaction():
+        made = await freezes.create(connection, freeze)
+    assert made is not None
+    with pytest.raises(CommitRefused) as refused:
+        await send(connection, project, put("f", "two", "one"), name="after")
+    assert refused.value.code == "frozen"
+    told = {"freezeId": made[0], "reason": "It is moved.", "until": None}
+    assert (
+        told.items() <= refused.value.details.items() and "Send the same key again" in refused.value.details["message"]
+    )
+    end = await SyncCommits(StoresOfTest(pool), lambda: None).commit(CommitRef(mount, project.id, "after"))  # type: ignore[arg-type]
+    assert end.code == "frozen" and end.outcome["freezeId"] == made[0]
+    assert await send(connection, project, put("f", "one"), name="before") == first, "what was done has its answer"
+    (due,) = await project_due.due(connection, [mount])
+    assert due.untold and not due.warm, "contents get no cold copy now"
+    with pytest.raises(ApplicationError) as waits:
+        await TierPages(StoresOfTest(pool), lambda: None).unfrozen(TierOrder(mount, project.id))  # type: ignore[arg-type]
+    assert (waits.value.type, waits.value.non_retryable) == ("FROZEN", False)
+    async with connection.transaction():
+        await freezes.lift(connection, made[0], "main", "ann")
+    second = await send(connection, project, put("f", "two", "one"), name="after")
+    assert second["revision"] == 2, "the same batch opens another attempt"
+    assert [one.warm for one in await project_due.due(connection, [mount])] == [True]
