@@ -59,6 +59,10 @@ class Settings(BaseSettings):
     """`inline`, or nothing: no Redis; events stay in the feed."""
     sync_grace_seconds: float = Field(7200.0, ge=0)
     """For so long condemned contents of projects wait before they are deleted: longer than any upload lasts."""
+    sync_collect_seconds: float = Field(86400.0, ge=0)
+    """So often what nothing in a project needs is collected without anybody asking. 0: when a client asks."""
+    sync_repack_share: float = Field(0.5, ge=0, le=0.9)
+    """A pack of small contents in the cold store of which less is needed is written anew."""
     nats_url: str = Field("", validation_alias=AliasChoices("NATS_URL", "FILESTORE_NATS_URL"))
     """Where projects are hot, with its token as `nats://token@host:port`. Nothing: they are cold alone."""
     nats_secret: str = ""

@@ -3,10 +3,13 @@
 import asyncio
 import os
 import signal
+from functools import partial
 
 import structlog
 import uvicorn
 
+from activities.access.carry_out import CarryOut
+from api.access.carry_out import carry_out
 from api.app import create_app
 from api.events.feed import Feed
 from api.uploads.tus import expiry
@@ -14,6 +17,7 @@ from schema.settings import Settings
 from schema.version import VERSION
 from workers import wiring
 from workers.engine.engine import Engine
+from workers.engine.loops import OnLoop
 from workers.process import first_run, http, limits, logs
 
 log = structlog.get_logger("api")
@@ -40,9 +44,9 @@ async def serve(settings: Settings) -> None:
     entries = first_run.read_mounts(settings.backends_path)
     first_run.withhold(parts.served, entries)
     await pool.open(wait=False)
-    engine.start()
-    first = asyncio.create_task(first_run.prepare(settings, pool, services.executors, parts.served, entries))
     app = create_app(services, parts.counts)
+    engine.start(acts=CarryOut(OnLoop(asyncio.get_running_loop(), partial(carry_out, app))))
+    first = asyncio.create_task(first_run.prepare(settings, pool, services.executors, parts.served, entries))
     expiring = asyncio.create_task(expiry.expire_for_ever(app.state.front))
     server = Server(http.config(app, settings, settings.port, parts.counts.refused), engine, app.state.feed)
     log.info(

@@ -316,7 +316,7 @@ def _activities(
         Jobs(pool, publish.announce),
         Heal(pool, executors, copies),
         Scrub(pool, executors, copies, publish.announce),
-        project_activities(contents, publish.announce),
+        project_activities(contents, publish.announce, settings.sync_repack_share),
         ObjectLockKeeper(pool, executors, steps, settings.object_lock_seconds),
         PassTime(pool, publish.announce),
     )

@@ -1,4 +1,4 @@
-"""The names of the task queues: two for each mount, and one for what belongs to none."""
+"""The names of the task queues: two for each mount, and two for what belongs to none."""
 
 from schema.ids import MountId
 
@@ -15,3 +15,6 @@ def bulk_queue(mount: MountId) -> str:
 
 CONTROL_QUEUE = "fs.control"
 """Work that belongs to no mount: the event feed, and what is pruned."""
+
+ACTS_QUEUE = "fs.acts"
+"""Acts that other people have said yes to: API processes do them, which have the routes."""

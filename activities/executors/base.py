@@ -591,6 +591,7 @@ class ColdFile:
 
     key: str
     age: float
+    size: int = 0
 
 
 class ColdCopies(Protocol):

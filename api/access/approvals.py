@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,6 @@ from api.access import acts
 from api.access.acts import ActDetails
 from api.access.admission import admit
 from api.access.approval_shapes import Approval, ApprovalPage, StateName, document
-from api.access.second_person import carry_out
 from api.http import openapi
 from api.http.body import read_json
 from api.http.exports import exported
@@ -25,11 +25,12 @@ from api.http.routes import Plain
 from api.services import Front, front_of
 from schema.access.acts import ActKind
 from schema.access.approvals import ApprovalState
-from schema.errors import BY_CODE, FilestoreError, Forbidden, NotFound, from_code
+from schema.errors import Forbidden, NotFound, Unavailable, from_code
+from schema.faults import areach
 from schema.principals import Principal
 from schema.store import approvals as store
 from schema.store.approvals import LockedApproval
-from workflows.access.start import wait_for_approval
+from workflows.access.start import carry_out_approval, wait_for_approval
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -50,6 +51,8 @@ class ApprovalsQuery(Query):
 _PARAMETERS = [openapi.path_id("The approval")]
 _BODY = openapi.body_of(ApprovalAnswer, {"reason": "Agreed in the meeting of Monday."})
 _REFUSALS = ("NOT_FOUND", "FORBIDDEN", "WRONG_STATE")
+_ANSWER_SECONDS = 10.0
+"""So long the last yes waits for what it has started"""
 
 
 @router.get(
@@ -97,10 +100,10 @@ async def show(request: Request) -> Response:
     openapi_extra={"parameters": _PARAMETERS, "requestBody": _BODY},
 )
 async def approve(request: Request) -> Response:
-    """One of the group, and never the one that has asked, whatever token is used. The last yes that is needed does what was asked
-    for, with the rights that its requester has now; where the subject has changed since it was asked for, that is refused
-    as `VERSION_CONFLICT` and nothing is done. A refusal that can pass leaves it approved: say yes again, or its requester asks
-    again."""
+    """One of the group, and never the one that has asked, whatever token is used. After the last yes that is needed a workflow does
+    what was asked for, once, with the rights that its requester has then; where the subject has changed since it was asked for,
+    that is refused as `VERSION_CONFLICT` and nothing is done. A refusal that can pass leaves it approved, and it is tried again
+    until its time is over. An answer that says `approved` came before the end: read it again."""
     principal = await admit(request, "read")
     front, id, body = front_of(request), read_token_id(request), await read_json(request, ApprovalAnswer)
     async with front.services.pool.connection() as connection, connection.transaction():
@@ -114,7 +117,7 @@ async def approve(request: Request) -> Response:
         await _record(connection, request, principal, ActKind.APPROVE, found, body.reason)
     try:
         if enough:
-            await _carry_out(request, principal, found)
+            await _carried_out(front, id)
     finally:
         _tell(front, id)
     async with front.services.pool.connection() as connection:
@@ -149,26 +152,17 @@ def _tell(front: Front, approval: int) -> None:
     front.services.start(wait_for_approval, approval=approval)
 
 
-async def _carry_out(request: Request, principal: Principal, found: LockedApproval) -> None:
-    """Raises what its route has refused it with."""
+async def _carried_out(front: Front, approval: int) -> None:
+    """Raises what its route has refused it with. Where it takes long, or Temporal is away, the workflow goes on without this
+    request."""
+    await areach("approval.agreed")
     try:
-        done = await carry_out(request, found)
-        error = None if done.code is None else from_code(done.code, _message(done.body))
-    except FilestoreError as refused:
-        error = refused
-    if error is None:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            done = await front.services.carry(carry_out_approval, approval=approval)
+    except (TimeoutError, Unavailable):
         return
-    if not BY_CODE.get(error.code, FilestoreError).retryable and error.code != "FORBIDDEN":
-        async with front_of(request).services.pool.connection() as connection, connection.transaction():
-            await store.become(connection, found.id, ApprovalState.FAILED, error.code)
-    raise error
-
-
-def _message(body: bytes) -> str | None:
-    try:
-        return str(orjson.loads(body)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return None
+    if done.code is not None:
+        raise from_code(done.code, done.message)
 
 
 async def _check_token(connection: Connection, principal: Principal, found: LockedApproval) -> None:

@@ -2,8 +2,8 @@
 
 A route calls `second_person` when all else is checked, in its transaction. Without a policy it goes on. With one it goes on only
 where enough people have said yes to this very thing in this very state; otherwise its transaction is taken back, what was asked
-for is written down, and the answer is 202. The last yes sends the request through the same route again, as its requester, whose
-rights are looked at anew.
+for is written down, and the answer is 202. After the last yes a workflow has the request sent through the same route again
+(carry_out.py), as its requester, whose rights are looked at anew.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message
 
 from api.access import acts
 from api.access.acts import ActDetails
-from api.access.admission import ACTS_AS
 from api.access.approval_policies import Policies
 from api.access.approval_shapes import document
 from api.http.errors import refusal
@@ -29,11 +27,10 @@ from api.http.responses import JSON
 from api.services import front_of
 from schema.access.acts import ActKind
 from schema.access.approvals import ApprovalAct, ApprovalPolicy, ApprovalState
-from schema.errors import Forbidden, InvalidRequest, VersionConflict, WrongState
+from schema.errors import InvalidRequest, VersionConflict, WrongState
 from schema.principals import Principal
 from schema.store import approvals as store
-from schema.store import tokens
-from schema.store.approvals import LockedApproval, Matter, NewApproval
+from schema.store.approvals import Matter, NewApproval
 from workflows.access.start import wait_for_approval
 
 if TYPE_CHECKING:
@@ -41,11 +38,12 @@ if TYPE_CHECKING:
 
 REASON = "x-filestore-reason"
 _REASON_MAX = 1000
-_PERMIT = "filestore.permit"
+PERMIT = "filestore.permit"
+"""In the scope of a request that the service sends to itself: the approval that it carries out"""
 
 
 @dataclass(frozen=True, slots=True)
-class _Permit:
+class Permit:
     """An approval that a request carries out."""
 
     id: int
@@ -64,13 +62,18 @@ def waits_for_others(request: Request, principal: Principal, act: ApprovalAct) -
     return _policy(request, principal, act) is not None
 
 
+def carries_out(request: Request) -> bool:
+    """Whether it is sent for an approval. Then a route calls `second_person`, whatever the act has become: it is done once."""
+    return PERMIT in request.scope
+
+
 async def second_person(
     connection: Connection, request: Request, principal: Principal, act: ApprovalAct, matter: Matter,
     body: BaseModel | None = None,
 ) -> None:  # fmt: skip
     """`body`: as it was read, for when it is done. Raises ApprovalNeeded, VersionConflict, Forbidden, InvalidRequest,
     Unavailable."""
-    permit = cast("_Permit | None", request.scope.get(_PERMIT))
+    permit = cast("Permit | None", request.scope.get(PERMIT))
     if permit is not None:
         return await _use(connection, permit, principal, act, matter)
     policy = _policy(request, principal, act)
@@ -93,7 +96,7 @@ async def second_person(
     )  # fmt: skip
 
 
-async def _use(connection: Connection, permit: _Permit, principal: Principal, act: ApprovalAct, matter: Matter) -> None:
+async def _use(connection: Connection, permit: Permit, principal: Principal, act: ApprovalAct, matter: Matter) -> None:
     """Raises VersionConflict: it is about another state of the thing than this."""
     found = await store.lock(connection, permit.id, principal.tenant)
     if found is None or found.standing.state is not ApprovalState.APPROVED or found.standing.over:
@@ -149,69 +152,3 @@ def install(app: FastAPI, policies: Policies) -> None:
 def _told(shown: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = orjson.loads(orjson.dumps(shown))
     return found
-
-
-# Carried out
-
-
-@dataclass(frozen=True, slots=True)
-class CarriedOut:
-    """How the route answered."""
-
-    status: int
-    body: bytes
-
-    @property
-    def code(self) -> str | None:
-        if self.status < 400:
-            return None
-        try:
-            return str(orjson.loads(self.body)["error"]["code"])
-        except (ValueError, KeyError, TypeError):
-            return "INTERNAL_SERVER_ERROR"
-
-
-async def carry_out(request: Request, approval: LockedApproval) -> CarriedOut:
-    """Send what was asked for through its route, as its requester, whose rights are those of now. Raises Forbidden: its token
-    does not hold any more."""
-    principal = await _requester(request, approval)
-    told = approval.request
-    body = b"" if told["body"] is None else orjson.dumps(told["body"])
-    scope = {
-        "type": "http", "asgi": request.scope.get("asgi", {}), "http_version": "1.1", "method": told["method"],
-        "scheme": "http", "path": told["path"], "raw_path": told["path"].encode(), "query_string": told["query"].encode(),
-        "root_path": "", "headers": [(b"content-type", b"application/json"), (b"accept", b"application/json")],
-        "client": request.scope.get("client"), "server": request.scope.get("server"), "state": {},
-        ACTS_AS: principal, _PERMIT: _Permit(approval.id),
-    }  # fmt: skip
-    answered: list[Message] = []
-    received = False
-
-    async def receive() -> Message:
-        nonlocal received
-        if received:
-            return {"type": "http.disconnect"}
-        received = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Message) -> None:
-        answered.append(message)
-
-    await request.app(scope, receive, send)
-    status = next(one["status"] for one in answered if one["type"] == "http.response.start")
-    return CarriedOut(status, b"".join(one.get("body", b"") for one in answered))
-
-
-async def _requester(request: Request, approval: LockedApproval) -> Principal:
-    name, token = approval.standing.requester, approval.token
-    access = None
-    if token:
-        async with front_of(request).services.pool.connection() as connection:
-            if (await tokens.standing(connection, [token])).get(token) is not None:
-                access = await tokens.load_access(connection, token)
-    if access is None or not token:
-        raise Forbidden(
-            f"The token with which {name!r} has asked for this does not hold any more. {name!r} can ask again and do it: "
-            "your yes stays.",
-        )  # fmt: skip
-    return Principal(name, approval.tenant, token, access)

@@ -97,6 +97,11 @@ class ApprovalStanding:
     """Its time is over"""
     yes: Collection[str]
 
+    @property
+    def open(self) -> bool:
+        """Agreed to, and not done, and there is time left."""
+        return self.state is ApprovalState.APPROVED and not self.over
+
     def check_vote(self, by: str, *, yes: bool) -> None:
         """The requester can take it back, which is a no. Raises WrongState, Forbidden."""
         if self.state not in (ApprovalState.WAITING, ApprovalState.APPROVED) or self.over:

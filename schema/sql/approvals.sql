@@ -17,9 +17,21 @@ SELECT a.id, a.state FROM filestore.approvals a
 -- name: lock
 -- One of them, held still, with those that have said yes.
 SELECT a.id, a.tenant, a.act, a.subject, a.version, a.mount_id, a.path, a.request, a.requester, a.token_id, a.approvers, a.needed,
-       a.state, a.expires_at <= now() AS over,
+       a.state, a.code, a.expires_at <= now() AS over,
        ARRAY(SELECT v.principal FROM filestore.approval_votes v WHERE v.approval_id = a.id AND v.yes) AS yes
   FROM filestore.approvals a WHERE a.id = %(id)s AND a.tenant = %(tenant)s FOR UPDATE
+
+-- name: tenant
+-- Whose one is.
+SELECT a.tenant FROM filestore.approvals a WHERE a.id = %(id)s
+
+-- name: agreed
+-- Those that are agreed to and not done. One whose requester's token does not hold any more waits for that person.
+SELECT a.id FROM filestore.approvals a
+  JOIN filestore.tokens k ON k.id = a.token_id
+ WHERE a.ended_at IS NULL AND a.state = 'approved' AND a.expires_at > now()
+   AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+ ORDER BY a.id LIMIT 1000
 
 -- name: made_by
 -- Who made a token.

@@ -54,6 +54,8 @@ class LockedApproval:
     token: int | None
     standing: ApprovalStanding
     mount: MountId | None
+    code: str | None = None
+    """Why it has failed"""
 
 
 async def ask(connection: Connection, new: NewApproval) -> int | None:
@@ -92,8 +94,19 @@ async def lock(connection: Connection, id: int, tenant: str) -> LockedApproval |
     )
     return LockedApproval(
         row["id"], row["tenant"], ApprovalAct(row["act"]), row["subject"], row["version"], row["request"], row["token_id"],
-        standing, None if row["mount_id"] is None else MountId(row["mount_id"]),
+        standing, None if row["mount_id"] is None else MountId(row["mount_id"]), row["code"],
     )  # fmt: skip
+
+
+async def found(connection: Connection, id: int) -> LockedApproval | None:
+    """Of whatever tenant it is; not held still."""
+    row = await (await connection.execute(SQL["tenant"], {"id": id})).fetchone()
+    return None if row is None else await lock(connection, id, row["tenant"])
+
+
+async def agreed(connection: Connection) -> list[int]:
+    """Those that something should do: what was to do it did not, or was refused by what can pass."""
+    return [row["id"] for row in await (await connection.execute(SQL["agreed"])).fetchall()]
 
 
 async def token_made_by(connection: Connection, token: int) -> str | None:

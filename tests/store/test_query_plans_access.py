@@ -59,6 +59,8 @@ ALL: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "an approval that expires": (APPROVALS["expire"], {"id": 5000}, {"approvals_pkey"}),
     "an approval that is told of again": (APPROVALS["remind"], {"id": 5000}, {"approvals_pkey"}),
     "how an approval stands": (APPROVALS["moment"], {"id": 5000}, {"approvals_pkey"}),
+    "whose an approval is": (APPROVALS["tenant"], {"id": 5000}, {"approvals_pkey"}),
+    "acts that are agreed to": (APPROVALS["agreed"], {}, {"approvals_open"}),
     "approvals that no workflow keeps": (APPROVALS["overdue"], {"seconds": 5.0}, {"approvals_open"}),
     "mounts with locks that are due": (LOCKS["due_mounts"], {"mounts": [1], "seconds": 9.0}, {"holds_lock_due"}),
     "a hold whose locks are due": (LOCKS["due"], {"mount": 1}, {"holds_lock_due"}),

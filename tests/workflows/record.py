@@ -32,9 +32,10 @@ WANTED = {
     "HealFindings": 2,
     "ScrubMount": 2,
     "SyncCommit": 2,
-    "ProjectWork": 5,
+    "ProjectWork": 6,
     "KeepObjectLocks": 2,
     "WaitForApproval": 3,
+    "CarryOutApproval": 2,
 }
 """How many different shapes of each to keep: a shape is its sequence of event types and activities. Those that are there stay."""
 

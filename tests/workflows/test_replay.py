@@ -8,6 +8,7 @@ from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from workflows.access.approvals import WaitForApproval
+from workflows.access.carry_out import CarryOutApproval
 from workflows.access.object_locks import KeepObjectLocks
 from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
@@ -32,7 +33,7 @@ from workflows.upkeep.sweep_mount import SweepMount
 WORKFLOWS = [
     RunCommands, ResumeCommands, SweepMount, PublishEvents, PruneRecord, ArchiveJournal, RecomputeRollups, ProveRollups,
     PlanOperation, RunOperation, LookAt, AuditMount, ReconcilePlace, PurgeTrash, HealFindings, ScrubMount,
-    SyncCommit, ProjectWork, KeepObjectLocks, WaitForApproval,
+    SyncCommit, ProjectWork, KeepObjectLocks, WaitForApproval, CarryOutApproval,
 ]  # fmt: skip
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 

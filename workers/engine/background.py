@@ -27,7 +27,7 @@ from schema.store.pool import Pool
 from workers.engine import drift, sync
 from workers.engine.engine import Engine
 from workers.engine.schedules import Schedules
-from workflows.access.start import keep_object_locks, wait_for_approval
+from workflows.access.start import keep_object_locks, start_carrying_out, wait_for_approval
 from workflows.commands.start import resume_commands
 from workflows.events.publish import RUN_SECONDS, PublishEvents
 from workflows.events.start import deliver_to
@@ -70,7 +70,7 @@ async def run(engine: Engine) -> None:
             await approvals_due(engine.client, pool)
             async with pool.connection() as connection:
                 await quota_store.look(connection)
-            await sync.start_due(engine.client, pool, mounts, settings.sync_grace_seconds)
+            await sync.start_due(engine.client, pool, mounts, settings)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
             raise
@@ -90,11 +90,15 @@ async def lock_due(client: Client, pool: Pool, mounts: list[MountId], proof_seco
 
 async def approvals_due(client: Client, pool: Pool) -> None:
     """Start what waits for approvals whose time has come without it: the route that began one could not reach Temporal, or
-    Temporal has lost its state."""
+    Temporal has lost its state. And what does acts that are agreed to: the process died that was to begin it, or it was refused
+    by what can pass."""
     async with pool.connection() as connection:
         due = await approval_store.overdue(connection, APPROVAL_GRACE_SECONDS)
+        agreed = await approval_store.agreed(connection)
     for approval in due:
         await wait_for_approval(client, approval)
+    for approval in agreed:
+        await start_carrying_out(client, approval)
 
 
 async def deliver_due(client: Client, pool: Pool) -> None:

@@ -17,6 +17,7 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
+from activities.access.carry_out import CarryOut
 from api.dispatch.dispatch import Dispatch
 from schema.commands.payloads import Batch
 from schema.errors import Unavailable
@@ -25,7 +26,7 @@ from schema.mounts import Mount
 from schema.settings import Settings
 from schema.store.pool import Pool
 from workers.engine import attributes
-from workers.engine.queues import Activities, bulk_worker, control_worker, mutation_worker
+from workers.engine.queues import Activities, acts_worker, bulk_worker, control_worker, mutation_worker
 from workers.engine.served import ServedMounts
 from workers.engine.starting import Starting
 from workflows.client import connect
@@ -67,9 +68,12 @@ class Engine:
 
     # Life: `run` is the body of the thread
 
-    def start(self, background: Callable[["Engine"], Awaitable[None]] | None = None) -> None:
-        """Returns when the loop runs; servers that are not there yet are waited for in the background."""
-        self._background = background
+    def start(
+        self, background: Callable[["Engine"], Awaitable[None]] | None = None, acts: CarryOut | None = None
+    ) -> None:
+        """Returns when the loop runs; servers that are not there yet are waited for in the background. `acts`: of a process that
+        has the routes."""
+        self._background, self._acts = background, acts
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -183,6 +187,8 @@ class Engine:
         self.client = client
         if self._dispatch is None:
             self._run_worker("control", control_worker(self.settings, self.client, self.activities))
+        if self._acts is not None:
+            self._run_worker("acts", acts_worker(self.settings, self.client, self.activities, self._acts))
         while True:
             self._changed.clear()
             try:
@@ -214,7 +220,7 @@ class Engine:
                 wanted[f"bulk {mount.id}"] = partial(bulk_worker, *part)
         for name in wanted.keys() - self._workers.keys():
             self._run_worker(name, wanted[name]())
-        for name in self._workers.keys() - wanted.keys() - {"control"}:
+        for name in self._workers.keys() - wanted.keys() - {"control", "acts"}:
             worker, _ = self._workers.pop(name)
             await worker.shutdown()
 

@@ -11,6 +11,7 @@ from temporalio.worker import Interceptor, UnsandboxedWorkflowRunner, Worker, Wo
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.access.approvals import PassTime
+from activities.access.carry_out import CarryOut
 from activities.access.object_locks import ObjectLockKeeper
 from activities.commands.apply import Apply
 from activities.commands.begin import Begin
@@ -40,6 +41,7 @@ from schema.settings import Settings
 from workers.engine.project_activities import ProjectActivities
 from workers.process.beats import EVERY_SECONDS, Beats
 from workflows.access.approvals import WaitForApproval
+from workflows.access.carry_out import CarryOutApproval
 from workflows.access.object_locks import KeepObjectLocks
 from workflows.commands.resume import ResumeCommands
 from workflows.commands.run import RunCommands
@@ -52,7 +54,7 @@ from workflows.events.deliver import DeliverEvents
 from workflows.events.publish import PublishEvents
 from workflows.operations.plan import PlanOperation
 from workflows.operations.run import RunOperation
-from workflows.queues import CONTROL_QUEUE, bulk_queue, mutation_queue
+from workflows.queues import ACTS_QUEUE, CONTROL_QUEUE, bulk_queue, mutation_queue
 from workflows.sync.commit import SyncCommit
 from workflows.sync.tiers import ProjectWork
 from workflows.upkeep.archive_journal import ArchiveJournal
@@ -181,6 +183,19 @@ def control_worker(settings: Settings, client: Client, activities: Activities) -
         max_concurrent_activities=500,  # each subscription has one that mostly waits
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activity_task_polls=2,
+        **_common(settings, activities),
+    )
+
+
+def acts_worker(settings: Settings, client: Client, activities: Activities, acts: CarryOut) -> Worker:
+    return Worker(
+        client,
+        task_queue=ACTS_QUEUE,
+        workflows=[CarryOutApproval],
+        activities=[acts.carry_out],
+        max_concurrent_activities=10,
+        max_concurrent_workflow_task_polls=2,
+        max_concurrent_activity_task_polls=1,
         **_common(settings, activities),
     )
 

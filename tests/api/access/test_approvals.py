@@ -1,8 +1,9 @@
 """Acts that wait for other people: nothing is done before enough of them have said yes, and the requester is none of them."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import httpx2
 import pytest
 import pytest_asyncio
 
+from activities.access.carry_out import CarriedOut
 from api.access.approval_policies import Policies
+from api.access.carry_out import carry_out
 from schema.access.approvals import ApprovalAct, BadPolicy, policies_of
 from schema.drift.looks import LookPlace
+from schema.errors import Unavailable
 from schema.ids import MountId
 from schema.store import approvals, looks, tokens
 from schema.store.tokens import NewToken
@@ -30,6 +34,14 @@ class People:
     tree: Tree
     clients: dict[str, httpx2.AsyncClient]
     policy: Path
+    temporal: bool = True
+    """Whether it answers"""
+
+    async def carry(self, begin: Callable[..., Any], /, **named: Any) -> CarriedOut:
+        """In place of the workflow."""
+        if not self.temporal:
+            raise Unavailable("Temporal does not answer.")
+        return await carry_out(self.front.app, named["approval"])
 
     def say(self, **changes: Any) -> None:
         one = {"acts": [act.value for act in ApprovalAct], "group": GROUP, "needed": 2, "remindSeconds": 1000} | changes
@@ -62,6 +74,8 @@ async def people(front: FrontOfTest, tree: Tree, tmp_path: Path) -> AsyncIterato
         clients[name] = front.client(await front.token("admin", principal=name))
     made = People(front, tree, clients, tmp_path / "approvals.json")
     made.say()
+    inner = front.app.state.front
+    front.app.state.front = replace(inner, services=replace(inner.services, carry=made.carry))
     front.app.state.approval_policies = Policies(str(made.policy))
     await tree.directory("contracts")
     yield made
@@ -98,6 +112,39 @@ async def test_a_hold_is_lifted_when_two_others_have_said_yes(people: People) ->
     async with people.front.pool.connection() as connection:
         told = [row["type"].rpartition(".")[2] for row in await (await connection.execute(query, [str(id)])).fetchall()]
     assert told == ["requested", "approved"]
+
+
+async def test_what_is_agreed_to_while_temporal_is_away_is_due_and_done_once(people: People) -> None:
+    people.say(needed=1)
+    hold = await people.hold()
+    id = await people.asked("ann", "DELETE", f"/v1/holds/{hold}")
+    people.temporal = False
+    said = await people.send("ben", "POST", f"/v1/approvals/{id}/approve", 200, json={})
+    assert said["state"] == "approved" and await people.in_force(hold)
+    async with people.front.pool.connection() as connection:
+        assert id in await approvals.agreed(connection)
+    for _ in range(2):
+        assert (await carry_out(people.front.app, id)).state == "done"
+    both = await asyncio.gather(*(carry_out(people.front.app, id) for _ in range(2)))
+    assert [one.state for one in both] == ["done", "done"]
+    assert not await people.in_force(hold)
+    async with people.front.pool.connection() as connection:
+        assert id not in await approvals.agreed(connection)
+    assert (await carry_out(people.front.app, 1 << 40)).state == "gone"
+
+
+async def test_of_two_that_do_it_at_once_one_does_it(people: People) -> None:
+    people.say(needed=1)
+    body = {"backendMountId": people.tree.mount, "path": "contracts", "maxBytes": 100}
+    quota = (await people.send("ann", "POST", "/v1/quotas", 201, json=body))["id"]
+    id = await people.asked("ann", "PATCH", f"/v1/quotas/{quota}", json={"maxBytes": 900})
+    people.temporal = False
+    await people.send("ben", "POST", f"/v1/approvals/{id}/approve", 200, json={})
+    both = await asyncio.gather(*(carry_out(people.front.app, id) for _ in range(4)))
+    assert [(one.state, one.code) for one in both] == [("done", None)] * 4
+    journal = await people.send("ann", "GET", "/v1/journal", 200, params={"command": "updateQuota", "limit": 10})
+    mine = [one for one in journal["entries"] if one["after"]["id"] == quota]
+    assert len(mine) == 1 and mine[0]["principal"] == "ann"
 
 
 async def test_a_token_that_the_requester_has_made_says_yes_for_nobody(people: People) -> None:

@@ -35,7 +35,7 @@ def test_every_verb_that_lists_has_json_of_its_schema(shell: Shell, mount: Mount
     assert shell.rows("node", "stat", f"{at}:a/f")[0]["sizeBytes"] == 3
     assert shell.rows("usage", "du", f"{at}:a")[-1] == {"path": "a", "sizeBytes": 3, "files": 1, "directories": 1}
     assert shell.rows("outcome", "describe", f"{at}:a/f", "--set", "k=1")[0]["version"] == 2
-    assert shell.rows("outcome", "cp", f"{at}:a/f", f"{at}:a/b")[0]["path"] == "a/b/f"
+    assert shell.rows("outcome", "cp", "-r", f"{at}:a/f", f"{at}:a/b")[0]["path"] == "a/b/f"
     assert shell.rows("outcome", "mv", f"{at}:a/b/f", f"{at}:a/g")[0]["path"] == "a/g"
     assert [row["version"] for row in shell.rows("version", "versions", f"{at}:a/f")] == [2, 1]
     assert shell.rows("entry", "history", f"{at}:a/g")[0]["command"] == "moveNode"
