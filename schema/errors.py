@@ -291,6 +291,7 @@ class Interrupted(FilestoreError):
 
     code = "INTERRUPTED"
     retryable = True
+    retry_after_seconds = 2
 
 
 class OutcomeUnknown(FilestoreError):
