@@ -1,5 +1,6 @@
 -- Items of operations in the transactions of `begin` and `commit`. Always in this order: the rows of the operations, in the order
 -- of their ids; then mounts and commands; then items. So whatever else steers an operation never waits for what waits for it.
+-- LATERAL with OFFSET 0: see trees.sql.
 
 -- name: lock
 -- The operations that these commands want to begin for: their rows hold still until the transaction ends.
@@ -11,13 +12,14 @@ SELECT o.id::text, o.state::text, o.want, o.back, o.turn, o.claimed,
 -- How the items of these commands stand.
 SELECT x.id::text, i.state::text
   FROM jsonb_to_recordset(%(items)s::jsonb) AS x(id uuid, operation uuid, item integer)
-  JOIN filestore.operation_items i ON i.operation_id = x.operation AND i.item = x.item
+ CROSS JOIN LATERAL (SELECT k.state FROM filestore.operation_items k
+                      WHERE k.operation_id = x.operation AND k.item = x.item OFFSET 0) i
 
 -- name: set_aside
 -- These were handed out and are not begun. It does not count against them.
 UPDATE filestore.operation_items i SET deferred = greatest(0, i.deferred - 1), retry_at = NULL
   FROM jsonb_to_recordset(%(items)s::jsonb) AS x(operation uuid, item integer)
- WHERE i.operation_id = x.operation AND i.item = x.item AND i.state IN ('pending', 'done')
+ WHERE i.operation_id = ANY (ARRAY[x.operation]) AND i.item = x.item AND i.state IN ('pending', 'done')
 
 -- name: lock_of_commands
 -- The operations whose items these commands carry out: their rows hold still until the transaction ends.
@@ -57,8 +59,10 @@ WITH ending AS (
                 WHEN c.code IN ('VERSION_CONFLICT', 'NODE_NOT_FOUND') AND c.status = 'failed' THEN 'skipped'
                 WHEN c.code = 'NODE_EXISTS' AND (c.kind = 'createDirectory' OR o.options->>'on_conflict' = 'skip') THEN 'skipped'
                 ELSE 'failed' END AS ends
-      FROM filestore.commands c JOIN filestore.operations o ON o.id = c.operation_id
-      JOIN filestore.operation_items x ON x.operation_id = c.operation_id AND x.item = c.item
+      FROM filestore.commands c
+     CROSS JOIN LATERAL (SELECT k.back, k.away_mount, k.options FROM filestore.operations k WHERE k.id = c.operation_id OFFSET 0) o
+     CROSS JOIN LATERAL (SELECT k.deferred FROM filestore.operation_items k
+                          WHERE k.operation_id = c.operation_id AND k.item = c.item OFFSET 0) x
      WHERE c.id = ANY(%(ids)s::uuid[])
 ), closed AS (
     UPDATE filestore.operation_items i

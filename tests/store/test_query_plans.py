@@ -363,6 +363,10 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "all nodes begin": (FEED_NODES["begin"], {}, {"nodes_pkey"}),
     "all nodes": (FEED_NODES["page"], {"tenant": "main", "mount": 1, "after": 5000, "last": 10**6, "limit": 100}, {"nodes_pkey"}),
     "open_items": (ITEMS["open_items"], {"ids": IDS}, {"commands_pkey", "operation_items_pkey"}),
+    "record_entries": (load("record_entries")["tell"],
+                       {"records": json.dumps([{"node": 5000, "command": OPERATION}]), "principal": "x", "token": 1,
+                        "operation": OPERATION, "request": "r", "correlation": "w"},
+                       {"metastore_records_pkey", "metastore_history_pkey", "nodes_pkey"}),
     "close_items": (ITEMS["close_items"], {"ids": IDS, "most": 12}, {"commands_pkey", "operation_items_pkey"}),
     "operations of a list": (ITEMS["lock"], {"ids": [OPERATION]}, {"operations_pkey"}),
     "operations of commands": (ITEMS["lock_of_commands"], {"ids": IDS}, {"operations_pkey", "commands_pkey"}),
@@ -380,7 +384,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "done_down": (OPERATIONS["done_down"], {"id": OPERATION, "before": 500_000, "limit": 500}, {"operation_items_state"}),
     # By the mount's entries, or by all of them: the fill has one mount.
     "changed_since": (OPERATIONS["changed_since"], {"id": OPERATION, "limit": 10, "mount": 1, "path": b"d", "entry": 10**9}, set()),
-    "work in flight": (WORK["in_flight"], {"id": OPERATION, "limit": 64}, {"operation_items_state"}),
+    "work in flight": (WORK["in_flight"], {"id": OPERATION, "limit": 64, "records": True}, {"operation_items_state"}),
     "work begins": (WORK["begin"], {"id": OPERATION, "items": [7, 8], "seconds": 0.0}, set()),
     "work ends": (WORK["end"], {"id": OPERATION, "items": "[]"}, {"operation_items_state"}),
     "files of work": (WORK["files"], {"id": OPERATION, "items": [7, 8]}, {"operation_items_pkey", "nodes_pkey"}),
@@ -845,6 +849,7 @@ async def test_what_an_undo_takes_is_found_by_index_for(full: tuple[Connection, 
 BETWEEN: dict[str, tuple[dict[str, Any], set[str]]] = {
     "runs": ({"nodes": [5000, 5001]}, {"versions_pkey", "nodes_pkey", "journal_entries_end"}),
     "running": ({"asked_at": NOW}, {"commands_running"}),
+    "record_runs": ({"nodes": [5000, 5001]}, {"metastore_records_pkey", "journal_entries_node", "nodes_pkey"}),
     "taken_places": (
         {"places": json.dumps([{"item": 1, "parent": 5, "name": "37", "node": 5000, "entry": 7}])},
         {"snapshots_children", "journal_entries_end"},
