@@ -14,8 +14,8 @@ UPDATE filestore.project_objects o SET lease_until = greatest(o.lease_until, now
  WHERE o.project_id = %(project)s AND o.sha = l.sha
 
 -- name: put
--- A content was put into a store: its row is made, or moves. No row: it is being deleted, or is where it should be already. What the
--- row of a lost content says of its cold copy holds no more.
+-- A content was put into a store: its row is made, or moves. No row: it is being deleted, or is where it should be already. What
+-- the row of a lost content says of its cold copy holds no more.
 INSERT INTO filestore.project_objects AS o (project_id, sha, size_bytes, tier, cold_key, verified_at, lease_until)
 VALUES (%(project)s, %(sha)s, %(size)s, %(tier)s, %(cold_key)s, CASE WHEN %(cold_key)s::text IS NOT NULL THEN now() END,
         now() + make_interval(secs => %(lease)s))
