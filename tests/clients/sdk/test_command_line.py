@@ -167,7 +167,7 @@ def test_a_folder_goes_up_changed_and_up_again_and_comes_down_equal(shell: Shell
         jsonschema.validate(row, SCHEMAS["transferred"])
     (tree / "d0/0").write_bytes(b"X")
     (tree / "d1/1").unlink()
-    again = json.loads(shell.text("put", "-r", "tree", f"{mount.key}:up/", "--json"))
+    again = json.loads(shell.text("put", "-r", "tree/", f"{mount.key}:up/tree", "--json"))
     assert [row["path"] for row in again if row["action"] == "send"] == ["d0/0"], "only what has changed travels"
     plan = json.loads(shell.text("sync", "tree", f"{mount.key}:up/tree", "--delete", "--dry-run", "--json"))
     assert [(row["action"], row["path"]) for row in plan if row["action"] != "skip"] == [("delete", "d1/1")]
@@ -195,7 +195,13 @@ def test_one_that_is_killed_goes_on_where_it_was(shell: Shell, mount: MountOfTes
     first.wait()
     first.stdout.close()
     shell.text("put", "-r", "tree", f"{mount.key}:")
-    shell.text("get", "-r", f"{mount.key}:tree", "back")
+    (shell.folder / "back/d0").mkdir(parents=True)
+    halves = [shell.folder / "back" / name for name in ("d0/.filestore-" + "0" * 32 + ".0.part", ".filestore-mine")]
+    for half in halves:
+        half.write_bytes(b"left by a run that was killed")
+    shell.text("get", "-r", f"{mount.key}:tree/", "back")
+    assert [half.exists() for half in halves] == [False, True], "what no process writes goes, the user's own stays"
+    halves[1].unlink()
     assert subprocess.run(["diff", "-r", tree, shell.folder / "back"], check=False).returncode == 0
 
 
