@@ -137,7 +137,7 @@ def test_a_large_change_whose_answer_is_lost_happens_once(
     assert lost.struck == 1 and mount.on_disk() == {"large": LARGE} and len(service.journal(mount)) == 1
 
 
-class Interrupted(BaseException):
+class StoppedByHand(BaseException):
     """As Ctrl-C is."""
 
 
@@ -149,9 +149,9 @@ def test_a_large_download_goes_on_where_it_was(
 
     def interrupt(have: int, _: int) -> None:
         if have > 8 * 1024 * 1024:
-            raise Interrupted
+            raise StoppedByHand
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(StoppedByHand):
         shaken.get(mount.key, "large", target, progress=interrupt)
     [half] = [name for name in os.listdir(tmp_path) if is_half_written(name)]
     cut = proxy.on(Fault("GET", "/content", times=2, end_answer=2 * 1024 * 1024))

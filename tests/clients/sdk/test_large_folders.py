@@ -4,18 +4,27 @@ import json
 import os
 import random
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.clients.sdk.command import COMMAND, Shell
-from tests.fix_service import MountOfTest, Service
+from tests.fix_service import MountOfTest, Service, check_mount, make_mount
 from tests.sampling import SEED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(5400)]
 
 FILES, DIRECTORIES = 50_000, 250
 DEATHS = 3
+
+
+@pytest.fixture
+def mount(service: Service, tmp_path: Path) -> Iterator[MountOfTest]:
+    """Its record is compared with the disk at the end as everywhere: that takes longer for so many files."""
+    large = make_mount(service, tmp_path / "mount")
+    yield large
+    check_mount(service, large, seconds=1200)
 
 
 def folder_of(top: Path, chance: random.Random) -> None:
