@@ -72,6 +72,7 @@ POINTS: dict[str, str] = {
     "sync.committed": "a commit of a project is durable, the hot store was not told",
     "sync.archived": "a content of a project has a verified cold copy, its row does not say so",
     "sync.packed": "contents of a project lie in a verified pack, their rows do not say so",
+    "sync.repacked": "contents of mostly dead packs lie in a new one, their rows do not say so",
     "sync.evicted": "a content of a project left the hot store, its row does not say so",
     "sync.collected": "a content of a project that nothing needs left both stores, its row is still there",
     "sync.purged": "the copies of a deleted project left both stores, its rows are still there",

@@ -2016,6 +2016,7 @@ CREATE TABLE filestore.projects (
     hot_max_bytes       bigint CHECK (hot_max_bytes >= 0),                       -- NULL: nothing is evicted for its space
     decide_after_seconds double precision CHECK (decide_after_seconds >= 0),     -- NULL: conflicts wait for a decision
     decide_as           text NOT NULL DEFAULT 'winner' CHECK (decide_as IN ('winner', 'loser', 'both')),
+    collected_at        timestamptz NOT NULL DEFAULT now(),                      -- when what nothing needs was last collected
     CHECK (published <= revision)
 );
 CREATE UNIQUE INDEX projects_name ON filestore.projects (tenant, name) WHERE state <> 'deleted';
@@ -2044,6 +2045,18 @@ CREATE TABLE filestore.project_objects (
 CREATE INDEX project_objects_tier ON filestore.project_objects (project_id, tier, last_access);
 CREATE INDEX project_objects_packs ON filestore.project_objects (project_id, regexp_replace(cold_key, '#[0-9]+$', ''))
  WHERE cold_key ~ '#[0-9]+$';
+
+-- Packs of the cold store. `replaced_at`: its contents lie elsewhere since then, and it stays for those that read it still.
+CREATE TABLE filestore.project_packs (
+    project_id  bigint NOT NULL REFERENCES filestore.projects,
+    key         text NOT NULL,
+    size_bytes  bigint NOT NULL CHECK (size_bytes > 0),
+    live_bytes  bigint NOT NULL CHECK (live_bytes >= 0),                          -- as a sweep found it last
+    replaced_at timestamptz,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (project_id, key)
+);
+CREATE INDEX project_packs_current ON filestore.project_packs (project_id, key) WHERE replaced_at IS NULL;
 
 -- The tree as it is now. `key`: a path may be longer than an entry of an index.
 CREATE TABLE filestore.project_paths (

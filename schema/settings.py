@@ -4,6 +4,7 @@ import os
 import socket
 import tempfile
 from typing import Literal, get_args
+from urllib.parse import quote
 
 from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -59,6 +60,10 @@ class Settings(BaseSettings):
     """`inline`, or nothing: no Redis; events stay in the feed."""
     sync_grace_seconds: float = Field(7200.0, ge=0)
     """For so long condemned contents of projects wait before they are deleted: longer than any upload lasts."""
+    sync_collect_seconds: float = Field(86400.0, ge=0)
+    """So often what nothing in a project needs is collected without anybody asking. 0: when a client asks."""
+    sync_repack_share: float = Field(0.5, ge=0, le=0.9)
+    """A pack of small contents in the cold store of which less is needed is written anew."""
     nats_url: str = Field("", validation_alias=AliasChoices("NATS_URL", "FILESTORE_NATS_URL"))
     """Where projects are hot, with its token as `nats://token@host:port`. Nothing: they are cold alone."""
     nats_secret: str = ""
@@ -74,6 +79,7 @@ class Settings(BaseSettings):
     temporal_ui_url: str | None = Field(
         None, validation_alias=AliasChoices("FILESTORE_TEMPORAL_UI_URL", "TEMPORAL_UI_URL")
     )
+    """Where people find Temporal's pages"""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -273,6 +279,13 @@ class Settings(BaseSettings):
     """console or json"""
     log_level: Level = "info"
     """Of our own lines. One line per request and per command is `info`."""
+
+    def workflow_url(self, workflow: str) -> str | None:
+        """The page of a workflow in Temporal's UI."""
+        if not self.temporal_ui_url:
+            return None
+        place = f"namespaces/{self.temporal_namespace}/workflows/{quote(workflow, safe='')}"
+        return f"{self.temporal_ui_url.rstrip('/')}/{place}"
 
     @property
     def allowed_webhooks(self) -> list[str]:

@@ -6,7 +6,7 @@ from temporalio import activity
 
 from activities.sync.pages import PAGE, TierOrder, TierPage, TierPages, held
 from schema.faults import areach
-from schema.store import objects
+from schema.store import objects, project_packs
 from schema.sync.cold_packs import place_of
 from schema.sync.tiers import Tier
 
@@ -45,9 +45,11 @@ class Collects:
         packs = {place.key for row in rows.values() if (place := place_of(row.cold_key or "")).packed}
         async with self._pool.connection() as connection:
             await objects.forget(connection, project.id, list(rows))
-            empty = packs - await objects.live_packs(connection, project.id, packs) if packs else set()
+            empty = packs - await project_packs.needed(connection, project.id, packs, order.idle)
         for pack in empty:
             await self._contents.delete_cold(project, pack)
+        async with self._pool.connection() as connection:
+            await project_packs.gone(connection, project.id, empty)
         await self._contents.unsay(project, list(rows))
         stops = await self._pages.advance(order, "collect", len(rows), sum(row.size for row in rows.values()))
         return TierPage(len(rows), 0, len(rows) > 0, stops=stops)

@@ -186,6 +186,17 @@ class Contents:
 
     async def read_cold(self, project: Project, row: ObjectRow) -> AsyncGenerator[bytes]:
         """Raises NotFound, OSError."""
+        try:
+            async for piece in self._read_at(project, row):
+                yield piece
+        except FileNotFoundError:  # nothing was read: its pack was written anew since the row was
+            now = await self._again(project, row)
+            if now.cold_key in (None, row.cold_key):
+                raise
+            async for piece in self._read_at(project, now):
+                yield piece
+
+    async def _read_at(self, project: Project, row: ObjectRow) -> AsyncGenerator[bytes]:
         assert row.cold_key is not None
         digest, place = hashlib.sha256(), place_of(row.cold_key)
         pieces = self._cold(project).read(place.key, place.start or 0, row.size if place.packed else None)

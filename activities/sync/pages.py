@@ -152,12 +152,16 @@ class TierPages:
             if moved and told is not None:
                 events = [object_event(project, told, row.sha, row.size) for row in moved]
                 await revisions.tell(connection, project, events)
+        await self.describe(project, moved)
+        return moved
+
+    async def describe(self, project: Project, rows: Sequence[ObjectRow]) -> None:
+        """The index says what the rows say, as far as the hot store answers."""
         with suppress(HotUnavailable):
             described = {
-                row.sha: {"size": row.size, "tier": row.tier.value, "cold": {"key": row.cold_key}} for row in moved
+                row.sha: {"size": row.size, "tier": row.tier.value, "cold": {"key": row.cold_key}} for row in rows
             }
             await self.contents.hot(project).describe(project.tenant, described)
-        return moved
 
     async def advance(self, order: TierOrder, phase: str, items: int, size: int) -> bool:
         """Whether the job was cancelled."""

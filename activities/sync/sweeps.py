@@ -16,7 +16,8 @@ from activities.sync.contents import sha_in
 from activities.sync.hot import HotUnavailable
 from activities.sync.pages import TierOrder, TierPage, check_unfrozen, held
 from schema.faults import areach
-from schema.store import objects, project_sweeps, projects, revisions
+from schema.store import objects, project_packs, project_sweeps, projects, revisions
+from schema.sync.cold_packs import is_pack
 from schema.sync.manifests import empty_root, pages_below
 
 if TYPE_CHECKING:
@@ -57,6 +58,12 @@ class Sweeps:
                 return TierPage(done, 0, False)
             after = bytes.fromhex(old[-1])
 
+    @activity.defn(name="sync_collected")
+    async def collected(self, order: TierOrder) -> None:
+        """The next collection is due after its time."""
+        async with self._pool.connection() as connection:
+            await project_sweeps.collected(connection, order.project)
+
     async def _needed(self, project: int, root: str) -> set[bytes] | None:
         """The pages of a tree. None: it has gone already."""
         found, waiting = {bytes.fromhex(empty_root()[0]), bytes.fromhex(root)}, [root]
@@ -96,10 +103,16 @@ class Sweeps:
                     rows = await objects.known(
                         connection, project.id, {sha for file in old if (sha := sha_in(file.key))}
                     )
-                    packs = await objects.live_packs(connection, project.id, [file.key for file in old])
-                for key in strays(old, rows, packs):
+                    needed = await project_packs.needed(connection, project.id, [file.key for file in old], grace)
+                    await project_packs.add(
+                        connection, project.id, {one.key: one.size for one in old if one.key in needed}
+                    )
+                gone = strays(old, rows, needed)
+                for key in gone:
                     await self._contents.delete_cold(project, key)
-                    done += 1
+                async with self._pool.connection() as connection:
+                    await project_packs.gone(connection, project.id, filter(is_pack, gone))
+                done += len(gone)
         return done
 
     async def _adopt(self, project: Project) -> int:
@@ -157,6 +170,6 @@ class Sweeps:
 
 
 def strays(files: Sequence[ColdFile], rows: Mapping[str, ObjectRow], packs: set[str]) -> list[str]:
-    """Cold copies that are named by no row. `packs`: those in which something is."""
+    """Cold copies that are named by no row. `packs`: those that may not go yet."""
     named = packs | {row.cold_key for row in rows.values()}
     return [file.key for file in files if file.key not in named]

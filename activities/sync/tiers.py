@@ -16,7 +16,7 @@ from activities.sync.hot import SMALL_MAX, HotMissing
 from activities.sync.pages import PAGE, TierOrder, TierPage, TierPages
 from schema.events import EventType
 from schema.faults import areach
-from schema.store import objects
+from schema.store import objects, project_packs
 from schema.sync.cold_packs import MEMBER_MAX, MEMBERS_MIN, laid_out, member_key
 from schema.sync.tiers import HAS_HOT, Tier, TierMove
 
@@ -58,6 +58,9 @@ class Tiers:
         )
         if not moved:
             await self._contents.delete_cold(project, key)
+            return moved
+        async with self._pool.connection() as connection:  # a sweep adds one that was left out here
+            await project_packs.add(connection, project.id, {key: len(body)})
         return moved
 
     async def _archive_one(self, project: Project, row: ObjectRow) -> bool:

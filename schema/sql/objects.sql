@@ -78,11 +78,6 @@ SELECT o.*, encode(o.sha, 'hex') AS name FROM filestore.project_objects o
  WHERE o.project_id = %(project)s AND o.tier = 'cold' AND o.sha IN (SELECT b.sha FROM below b WHERE b.sha IS NOT NULL)
  LIMIT %(limit)s
 
--- name: live_packs
--- Of these packs those that a row names a part of.
-SELECT DISTINCT regexp_replace(o.cold_key, '#[0-9]+$', '') AS pack FROM filestore.project_objects o
- WHERE o.project_id = %(project)s AND o.cold_key ~ '#[0-9]+$' AND regexp_replace(o.cold_key, '#[0-9]+$', '') = ANY(%(keys)s)
-
 -- name: after
 -- A page of all objects of a project, by name.
 SELECT o.* FROM filestore.project_objects o

@@ -12,7 +12,10 @@ SELECT p.tenant, p.name, p.revision, p.revision - p.published AS untold, p.files
        (SELECT count(*) FROM (SELECT FROM filestore.project_objects o
                                WHERE o.project_id = p.id AND o.tier = 'missing'
                                ORDER BY o.last_access LIMIT %(most)s) o) AS lost,
-       coalesce(n.lag, 0) AS lag, coalesce(n.waiting, 0)::bigint AS waiting, coalesce(n.silent, 0) AS silent
+       coalesce(n.lag, 0) AS lag, coalesce(n.waiting, 0)::bigint AS waiting, coalesce(n.silent, 0) AS silent,
+       (SELECT coalesce(sum(k.size_bytes - k.live_bytes), 0)::bigint FROM (
+               SELECT g.size_bytes, g.live_bytes FROM filestore.project_packs g
+                WHERE g.project_id = p.id ORDER BY g.key LIMIT %(most)s) k) AS dead_bytes
   FROM filestore.projects p
   LEFT JOIN LATERAL (
        SELECT max(p.revision - n.revision) AS lag, sum(n.waiting) AS waiting,

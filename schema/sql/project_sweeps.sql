@@ -12,6 +12,10 @@ SELECT c.revision, encode(c.manifest, 'hex') AS manifest_sha FROM filestore.proj
 SELECT g.sha FROM filestore.project_pages g
  WHERE g.project_id = %(project)s AND g.sha > %(after)s AND g.revision <= %(revision)s ORDER BY g.sha LIMIT %(limit)s
 
+-- name: collected
+-- What nothing needs was collected.
+UPDATE filestore.projects SET collected_at = now() WHERE id = %(project)s
+
 -- name: drop_pages
 -- Unless a commit wrote them meanwhile.
 DELETE FROM filestore.project_pages
@@ -52,6 +56,12 @@ DELETE FROM filestore.project_conflicts t WHERE t.project_id = %(project)s AND t
 DELETE FROM filestore.project_objects t WHERE t.project_id = %(project)s AND t.ctid = ANY(ARRAY(
        SELECT r.ctid FROM filestore.project_objects r
         WHERE r.project_id = %(project)s ORDER BY r.sha LIMIT %(limit)s))
+
+-- name: purge_packs
+-- The same of the packs they lay in.
+DELETE FROM filestore.project_packs t WHERE t.project_id = %(project)s AND t.key = ANY(ARRAY(
+       SELECT r.key FROM filestore.project_packs r
+        WHERE r.project_id = %(project)s ORDER BY r.key LIMIT %(limit)s))
 
 -- name: purged
 -- Nothing is left of it but its history.

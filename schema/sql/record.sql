@@ -91,15 +91,18 @@ SELECT o.id, o.version, o.command, o.parent_id, o.name, o.kind, o.state, o.size_
 
 -- name: journal
 -- An entry for each command. It is written first, because it has the totals as they were.
+-- `unmade`: a heal would have made what it saw a version of its own first, and has failed, so that there is no such version. A
+-- stray has no node then.
 INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, node_id, path, principal, token_id, key,
     executor, outcome, code, retryable, context, payload, before, after, also, trash, workflow_id, operation_id, atomic_id, item,
     reverses, request_id, trace_id, correlation_id, started_at)
 SELECT c.tenant, c.id, c.attempt, c.kind, c.mount_id,
-       CASE WHEN c.status = 'succeeded' OR i.before IS NOT NULL THEN i.node END, c.path, c.principal, c.token_id, c.key,
+       CASE WHEN c.status = 'succeeded' OR i.before IS NOT NULL AND NOT (u.unmade AND i.step = 'delete') THEN i.node END,
+       c.path, c.principal, c.token_id, c.key,
        m.backend_kind, c.status, c.code, c.retryable,
        CASE WHEN i.message IS NOT NULL OR i.drift IS NOT NULL
             THEN jsonb_strip_nulls(jsonb_build_object('message', i.message, 'drift', i.drift)) END,
-       c.request, i.before,
+       c.request, CASE WHEN NOT u.unmade THEN i.before END,
        CASE WHEN d.is THEN jsonb_build_object('id', i.node, 'parent', i.parent,
             'name', encode(l.name, 'hex'),
             'kind', i.kind, 'state', CASE i.step WHEN 'delete' THEN 'deleted' ELSE 'active' END,
@@ -118,6 +121,8 @@ SELECT c.tenant, c.id, c.attempt, c.kind, c.mount_id,
  CROSS JOIN LATERAL (SELECT c.status = 'succeeded' AND i.step <> 'none' AS is) d
  CROSS JOIN LATERAL (SELECT k.backend_kind FROM filestore.backend_mounts k WHERE k.id = c.mount_id OFFSET 0) m
   LEFT JOIN LATERAL filestore.place_v1(i, c.path) l ON d.is
+ CROSS JOIN LATERAL (SELECT c.status <> 'succeeded' AND jsonb_typeof(c.intent->'heal'->'facts') IS NOT DISTINCT FROM 'array'
+                     AS unmade) u
  WHERE c.id = ANY(%(ids)s::uuid[])
 
 -- name: roll

@@ -33,7 +33,7 @@ class ObjectRow:
 
 async def known(connection: Connection, project: int, shas: Iterable[str]) -> dict[str, ObjectRow]:
     rows = await connection.execute(SQL["known"], {"project": project, "shas": _raw(shas)})
-    return {row.sha: row for row in map(_row, await rows.fetchall())}
+    return {row.sha: row for row in map(row_of, await rows.fetchall())}
 
 
 async def lease(connection: Connection, project: int, shas: Iterable[str], seconds: float = LEASE_SECONDS) -> None:
@@ -49,7 +49,7 @@ async def put(
         "cold_key": cold_key, "lease": LEASE_SECONDS,
     }  # fmt: skip
     row = await (await connection.execute(SQL["put"], values)).fetchone()
-    return None if row is None else _row(row)
+    return None if row is None else row_of(row)
 
 
 async def put_hot(connection: Connection, project: int, sizes: Mapping[str, int]) -> set[str]:
@@ -74,7 +74,7 @@ async def move(
         "verified": verified, "unpinned": unpinned,
     }  # fmt: skip
     rows = await connection.execute(SQL["move"], values)
-    return [_row(row) for row in await rows.fetchall()]
+    return [row_of(row) for row in await rows.fetchall()]
 
 
 async def lock(connection: Connection, project: int, shas: Iterable[str]) -> dict[str, tuple[Tier, Tier | None]]:
@@ -99,25 +99,19 @@ async def in_tier(
         "project": project, "tier": tier.value, "limit": limit, "idle": idle, "unpinned": unpinned, "after": after[0],
         "after_sha": after[1],
     }  # fmt: skip
-    return [_row(row) for row in await (await connection.execute(SQL["in_tier"], values)).fetchall()]
+    return [row_of(row) for row in await (await connection.execute(SQL["in_tier"], values)).fetchall()]
 
 
 async def cold_below(connection: Connection, project: int, paths: Sequence[bytes], limit: int) -> list[ObjectRow]:
     """What is cold of these paths, and of all below them."""
     values = {"project": project, "paths": list(paths), "limit": limit}
-    return [_row(row) for row in await (await connection.execute(SQL["cold_below"], values)).fetchall()]
-
-
-async def live_packs(connection: Connection, project: int, keys: Iterable[str]) -> set[str]:
-    """Of these packs those in which a content lies that has a row."""
-    rows = await connection.execute(SQL["live_packs"], {"project": project, "keys": list(keys)})
-    return {row["pack"] for row in await rows.fetchall()}
+    return [row_of(row) for row in await (await connection.execute(SQL["cold_below"], values)).fetchall()]
 
 
 async def after(connection: Connection, project: int, sha: bytes, limit: int) -> list[ObjectRow]:
     """All objects, by name."""
     rows = await connection.execute(SQL["after"], {"project": project, "after": sha, "limit": limit})
-    return [_row(row) for row in await rows.fetchall()]
+    return [row_of(row) for row in await rows.fetchall()]
 
 
 async def touch(connection: Connection, project: int, shas: Iterable[str]) -> None:
@@ -182,7 +176,7 @@ def _raw(shas: Iterable[str]) -> list[bytes]:
     return [bytes.fromhex(sha) for sha in shas]
 
 
-def _row(row: DictRow) -> ObjectRow:
+def row_of(row: DictRow) -> ObjectRow:
     return ObjectRow(
         row["sha"].hex(), row["size_bytes"], Tier(row["tier"]), row["generation"], row["cold_key"], row["last_access"]
     )

@@ -18,7 +18,8 @@ SQL = load("project_due")
 @dataclass(frozen=True, slots=True)
 class DueProject:
     """`warm`: some content is hot alone. `idle`: some was not used for too long. `untold`: the hot store does not know the head.
-    `over`: it was deleted, and its time is over. `undecided`: conflicts whose time is over."""
+    `over`: it was deleted, and its time is over. `undecided`: conflicts whose time is over. `uncollected`: what nothing needs was
+    not looked for in too long a time."""
 
     id: int
     mount: MountId
@@ -29,15 +30,18 @@ class DueProject:
     idle: bool
     over: bool
     undecided: bool
+    uncollected: bool
     jobs: Sequence[Mapping[str, Any]]
 
 
-async def due(connection: Connection, mounts: Sequence[MountId]) -> list[DueProject]:
-    rows = await (await connection.execute(SQL["due"], {"mounts": list(mounts)})).fetchall()
+async def due(connection: Connection, mounts: Sequence[MountId], collect: float = 0.0) -> list[DueProject]:
+    """`collect`: so many seconds may pass between two collections. 0: none is due."""
+    rows = await (await connection.execute(SQL["due"], {"mounts": list(mounts), "collect": collect})).fetchall()
     return [
         DueProject(
             row["id"], MountId(row["mount_id"]), row["state"], row["evict_after_seconds"], row["untold"],
-            row["warm"], row["idle"], row["over"], row["undecided"], row["jobs"],
+            row["warm"], row["idle"], row["over"], row["undecided"], row["uncollected"],
+            row["jobs"],
         )
         for row in rows
     ]  # fmt: skip

@@ -22,7 +22,7 @@ MOST = 10_000
 class NumbersOfProject:
     """`untold`: revisions that the hot store does not know. `lag`: of the node that is furthest behind. `waiting`: changes that
     nodes have not committed. `silent`: nodes not heard of for half a minute. `unarchived`: contents that are hot alone; `lost`:
-    those in neither store."""
+    those in neither store. `dead_bytes`: of packs in the cold store that no content needs any more."""
 
     tenant: str
     name: str
@@ -36,6 +36,7 @@ class NumbersOfProject:
     lag: int
     waiting: int
     silent: int
+    dead_bytes: int
 
 
 async def numbers(connection: Connection) -> list[NumbersOfProject]:

@@ -25,6 +25,10 @@ async def old_pages(connection: Connection, project: int, revision: int, after: 
     return [row["sha"].hex() for row in await (await connection.execute(SQL["old_pages"], values)).fetchall()]
 
 
+async def collected(connection: Connection, project: int) -> None:
+    await connection.execute(SQL["collected"], {"project": project})
+
+
 async def drop_pages(connection: Connection, project: int, revision: int, shas: Sequence[str]) -> int:
     values = {"project": project, "revision": revision, "shas": [bytes.fromhex(sha) for sha in shas]}
     return (await connection.execute(SQL["drop_pages"], values)).rowcount
@@ -43,6 +47,7 @@ async def purge(connection: Connection, project: int, limit: int) -> int:
         SQL["purge_pages"],
         SQL["purge_conflicts"],
         SQL["purge_objects"],
+        SQL["purge_packs"],
     ):
         if gone := (await connection.execute(query, values)).rowcount:
             return gone

@@ -256,6 +256,11 @@ async def test_what_a_stranger_writes_while_a_heal_steps_is_put_back(
     await steps.run_begun(drifting.mount, begun)
     assert await steps.end(step) == 0
     assert (lies(drifting, "a"), lies(drifting, "stray")) == ("forged", "forged")
+    query = "SELECT path, node_id, before FROM filestore.journal_entries WHERE mount_id = %s AND outcome = 'failed' ORDER BY path"
+    told = [(bytes(row["path"]), row["node_id"], row["before"]) for row in await drifting.rows(query, drifting.mount)]
+    ours, _ = (await drifting.nodes())["a"]
+    assert told == [(b"a", ours, None), (b"stray", None, None)], "the versions that were not made are not told of"
+    assert [problem for problem in await drifting.problems() if problem.startswith("journal")] == []
 
 
 async def test_the_brake_holds_our_own_heals_until_a_yes(drifting: Drifting) -> None:

@@ -12,6 +12,7 @@ from temporalio.testing import ActivityEnvironment
 from activities import budgets
 from activities.drift import scrub as scrubbing
 from activities.drift.scrub import Scrub, ScrubTurn
+from schema.errors import MountOffline
 from schema.paths import NodePath
 from schema.store import scrub as store
 from schema.store.pool import Pool
@@ -60,18 +61,20 @@ async def test_silent_damage_is_found_marked_and_repaired_and_the_damaged_bytes_
     assert await drifting.problems() == []
 
 
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MountOffline("One key answers 403.")])
 async def test_a_file_that_can_not_be_read_any_more_is_a_finding_until_it_can(
-    drifting: Drifting, monkeypatch: pytest.MonkeyPatch
+    drifting: Drifting, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     opened = drifting.executor.open
 
     def broken(path: NodePath) -> Any:
         if path.raw == b"b":
-            raise OSError(errno.EIO, "Input/output error")
+            raise error
         return opened(path)
 
     monkeypatch.setattr(drifting.executor, "open", broken)
-    assert (await scrubbed(drifting)).damaged == 1
+    turn = await scrubbed(drifting)
+    assert (turn.over, turn.files, turn.damaged) == (True, len(FILES), 1), "the others are read in the same round"
     await drifting.look()
     assert (await drifting.findings(), (await drifting.states())["b"]) == (
         {"b": ("unreadable", "open")},

@@ -32,7 +32,7 @@ WANTED = {
     "HealFindings": 2,
     "ScrubMount": 2,
     "SyncCommit": 2,
-    "ProjectWork": 5,
+    "ProjectWork": 6,
     "KeepObjectLocks": 2,
     "WaitForApproval": 3,
     "CarryOutApproval": 2,

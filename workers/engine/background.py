@@ -70,7 +70,7 @@ async def run(engine: Engine) -> None:
             await approvals_due(engine.client, pool)
             async with pool.connection() as connection:
                 await quota_store.look(connection)
-            await sync.start_due(engine.client, pool, mounts, settings.sync_grace_seconds)
+            await sync.start_due(engine.client, pool, mounts, settings)
             pause = settings.sweep_seconds
         except asyncio.CancelledError:
             raise

@@ -11,6 +11,7 @@ from activities.sync.commit import SyncCommits
 from activities.sync.conflicts import DecidesConflicts
 from activities.sync.pages import TierPages
 from activities.sync.rehydrate import Rehydrates
+from activities.sync.repacks import Repacks
 from activities.sync.steps import ProjectSteps
 from activities.sync.sweeps import Sweeps
 from activities.sync.tiers import Tiers
@@ -28,6 +29,7 @@ class ProjectActivities:
     steps: ProjectSteps
     sweeps: Sweeps
     decides: DecidesConflicts
+    repacks: Repacks
 
     @property
     def brief(self) -> Sequence[Callable[..., Any]]:
@@ -48,6 +50,8 @@ class ProjectActivities:
             self.collects.collect,
             self.sweeps.pages,
             self.sweeps.copies,
+            self.repacks.repack,
+            self.sweeps.collected,
         ]
         steps: list[Callable[..., Any]] = [self.steps.flush, self.steps.drop_hot, self.steps.step, self.commits.publish]
         return [
@@ -61,10 +65,10 @@ class ProjectActivities:
         ]
 
 
-def project_activities(contents: Contents, announce: Callable[[], None]) -> ProjectActivities:
-    """`announce`: called when there are new events in the feed."""
+def project_activities(contents: Contents, announce: Callable[[], None], repack_share: float) -> ProjectActivities:
+    """`announce`: called when there are new events in the feed. `repack_share`: packs of which less is needed are written anew."""
     pages = TierPages(contents, announce)
     return ProjectActivities(
         SyncCommits(contents, announce), Tiers(pages), Rehydrates(pages), Collects(pages), ProjectSteps(contents, announce),
-        Sweeps(contents), DecidesConflicts(contents.pool),
+        Sweeps(contents), DecidesConflicts(contents.pool), Repacks(pages, repack_share),
     )  # fmt: skip

@@ -15,16 +15,18 @@ from workflows.sync.tiers import ProjectJob
 
 if TYPE_CHECKING:
     from schema.ids import MountId
+    from schema.settings import Settings
     from schema.store.pool import Pool
     from schema.store.project_due import DueProject
 
 
-async def start_due(client: Client, pool: Pool, mounts: list[MountId], grace: float) -> None:
+async def start_due(client: Client, pool: Pool, mounts: list[MountId], settings: Settings) -> None:
     """Doing it once more is harmless."""
     async with pool.connection() as connection:
-        found, crowded = await project_due.due(connection, mounts), await project_due.crowded(connection, mounts)
+        found = await project_due.due(connection, mounts, settings.sync_collect_seconds)
+        crowded = await project_due.crowded(connection, mounts)
     for project in found:
-        for job in jobs_of(project, grace):
+        for job in jobs_of(project, settings.sync_grace_seconds):
             await work(client, job)
         if project.untold:
             await tell_hot(client, project.mount, project.id)
@@ -47,6 +49,8 @@ def jobs_of(project: DueProject, grace: float) -> list[ProjectJob]:
     if project.idle and "evict" not in kinds:
         idle = 0.0 if gone else project.evict_after or 0.0
         jobs.append(ProjectJob("evict", replace(order, idle=idle, pinned=gone)))
+    if project.uncollected and "gc" not in kinds:
+        jobs.append(ProjectJob("gc", order, grace))
     if project.undecided:
         jobs.append(ProjectJob("decide", order))
     return jobs

@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.sync.conflicts import DecidesConflicts, OverdueConflicts
     from activities.sync.pages import ProjectStep, TierOrder, TierPage
     from activities.sync.rehydrate import Rehydrates
+    from activities.sync.repacks import Repacks
     from activities.sync.steps import ProjectSteps
     from activities.sync.sweeps import Sweeps
     from activities.sync.tiers import Tiers
@@ -129,6 +130,9 @@ class ProjectWork:
         if workflow.patched("sweeps"):
             await self._pages(Sweeps.copies, order, "copies that no row knows")
             await self._pages(Sweeps.pages, order, "pages of former manifests")
+        if workflow.patched("repack"):
+            await self._walk(Repacks.repack, replace(job.order, after=""), "packs of which little is needed")
+            await workflow.execute_activity_method(Sweeps.collected, order, summary="until the next time", **LONG)
 
     async def _thaw(self, order: TierOrder) -> None:
         """What lies in an archive class takes hours: it is looked at less and less often, until all of it is there."""

@@ -102,8 +102,8 @@ class LocalCold:
                 entries = _listed(folder)
             finally:
                 os.close(folder)
-            waiting += [f"{below}/{name}" for name, age in entries if age is None]
-            yield from (ColdFile(f"{below}/{name}", age) for name, age in entries if age is not None)
+            waiting += [f"{below}/{name}" for name, file in entries if file is None]
+            yield from (ColdFile(f"{below}/{name}", *file) for name, file in entries if file is not None)
 
     def _folder(self, key: str, *, make: bool = False) -> int:
         """The open folder that a key lies in."""
@@ -124,14 +124,15 @@ class LocalCold:
         return folder
 
 
-def _listed(folder: int) -> list[tuple[str, float | None]]:
-    """What a folder holds: names, and the ages of files."""
-    found: list[tuple[str, float | None]] = []
+def _listed(folder: int) -> list[tuple[str, tuple[float, int] | None]]:
+    """What a folder holds: names, and the ages and sizes of files."""
+    found: list[tuple[str, tuple[float, int] | None]] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
-                age = max(0.0, time.time() - entry.stat(follow_symlinks=False).st_mtime)
-                found.append((entry.name, None if entry.is_dir(follow_symlinks=False) else age))
+                status = entry.stat(follow_symlinks=False)
+                file = (max(0.0, time.time() - status.st_mtime), status.st_size)
+                found.append((entry.name, None if entry.is_dir(follow_symlinks=False) else file))
     return found
 
 

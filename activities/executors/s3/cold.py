@@ -99,4 +99,4 @@ class S3Cold:
 
     def keys(self, prefix: str) -> Iterator[ColdFile]:
         for found in self._bucket.every(f"{self._prefix}{prefix}/"):
-            yield ColdFile(found.key.removeprefix(self._prefix), found.age)
+            yield ColdFile(found.key.removeprefix(self._prefix), found.age, found.size)

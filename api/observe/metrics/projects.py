@@ -18,6 +18,7 @@ _GAUGES: Mapping[str, str] = {
     "lost": "Number of contents that both stores have lost, by project.",
     "lag": "Number of revisions that the node furthest behind has not followed, by project.",
     "waiting": "Number of changes that nodes have not committed yet, by project.",
+    "dead_bytes": "Number of bytes of packs in the cold store that no content needs any more, by project.",
     "silent": "Number of nodes that were not heard of for half a minute, by project.",
 }
 

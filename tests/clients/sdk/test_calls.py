@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from filestore_sdk import errors
 
-from tests.fix_service import MountOfTest, Service
+from tests.fix_service import MountOfTest, Service, until
 
 LARGE = os.urandom(20 * 1024 * 1024 + 7)
 
@@ -120,9 +120,13 @@ def test_what_happened_is_told(client: Any, mount: MountOfTest) -> None:
     followed.close()
     commands = [entry.command for entry in client.journal(mount.key, correlation_id="tests/clients")]
     assert commands == ["moveNode", "uploadFile"]
-    assert [entry.path for entry in client.journal(mount.key, "g", oldest_first=True)] == ["f", "f"], (
-        "under its old name"
-    )
+    assert [entry.path for entry in client.journal(mount.key, "g")] == ["f", "f"], "under its old name"
+
+    def settled() -> bool:
+        told = [entry.command for entry in client.journal(mount.key, "g", oldest_first=True)]
+        return told == ["uploadFile", "moveNode"]
+
+    assert until(settled), "an entry is told oldest first once no open transaction can precede it"
     assert [one["change"] for one in client.diff(mount.key, since=since)] == ["added"]
 
 

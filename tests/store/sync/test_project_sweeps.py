@@ -154,5 +154,5 @@ async def test_the_numbers_of_projects_say_what_waits(connection: Connection) ->
     (found,) = [one for one in await project_numbers.numbers(connection) if one.name == project.name]
     assert found == project_numbers.NumbersOfProject(
         "main", project.name, revision=2, untold=2, files=1, bytes=3, conflicts=1, unarchived=1, lost=1, lag=2, waiting=7,
-        silent=0,
+        silent=0, dead_bytes=0,
     )  # fmt: skip

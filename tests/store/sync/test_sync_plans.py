@@ -23,6 +23,7 @@ BIG = {
     "project_conflicts",
     "project_jobs",
     "project_pages",
+    "project_packs",
 }
 FILL = [
     """INSERT INTO filestore.project_objects (project_id, sha, size_bytes, tier, cold_key, last_access)
@@ -45,10 +46,12 @@ FILL = [
               CASE WHEN i %% 1000 = 0 THEN 'open' ELSE 'decided' END FROM generate_series(1, 50000) i""",
     """INSERT INTO filestore.project_pages (project_id, sha, body, revision)
        SELECT %(project)s, sha256(i::text::bytea), '{}', i FROM generate_series(1, 100000) i""",
+    """INSERT INTO filestore.project_packs (project_id, key, size_bytes, live_bytes)
+       SELECT %(project)s, 'p/' || i, 1000, 10 FROM generate_series(0, 100000) i""",
     "ANALYZE",
 ]
 OBJECTS, REVISIONS, PROJECTS = load("objects"), load("revisions"), load("projects")
-SWEEPS, DUE = load("project_sweeps"), load("project_due")
+SWEEPS, DUE, PACKS = load("project_sweeps"), load("project_due"), load("project_packs")
 SHAS = [b"\1" * 32, b"\2" * 32]
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 IDLE: dict[str, Any] = {"idle": 0.0, "unpinned": True, "after": LONG_AGO, "after_sha": b"", "limit": 100}
@@ -84,18 +87,23 @@ QUERIES: dict[str, tuple[LiteralString, dict[str, Any]]] = {
     "conflicts": (REVISIONS["conflicts"], {"state": "open", "after": 100, "limit": 50}),
     "open_conflicts": (REVISIONS["open_conflicts"], {"ids": [7, 8]}),
     "jobs": (PROJECTS["jobs"], {"before": None, "before_id": None, "limit": 50}),
-    "live_packs": (OBJECTS["live_packs"], {"keys": ["p/1", "p/2"]}),
+    "measure": (PACKS["measure"], {"after": "p/5", "limit": 100, "entry": 80}),
+    "members": (PACKS["members"], {"keys": ["p/1", "p/2"]}),
+    "switch": (PACKS["switch"], {"shas": SHAS, "olds": ["a", "b"], "news": ["c", "d"]}),
+    "replaced": (PACKS["replaced"], {"keys": ["p/1", "p/2"]}),
+    "needed": (PACKS["needed"], {"keys": ["p/1", "p/2"], "grace": 1.0}),
+    "gone": (PACKS["gone"], {"keys": ["p/1", "p/2"]}),
     "cold_below": (OBJECTS["cold_below"], {"paths": [b"5"], "limit": 200}),
     "overdue_conflicts": (REVISIONS["overdue_conflicts"], {"limit": 200}),
     "count_conflicts": (REVISIONS["count_conflicts"], {}),
     "numbers": (load("project_numbers")["numbers"], {"most": 10_000, "projects": 500}),
-    "due": (DUE["due"], {"mounts": [1, 2]}),
+    "due": (DUE["due"], {"mounts": [1, 2], "collect": 86400.0}),
     "kept_from": (SWEEPS["kept_from"], {}),
     "old_pages": (SWEEPS["old_pages"], {"after": b"\1", "revision": 100_000, "limit": 500}),
     "drop_pages": (SWEEPS["drop_pages"], {"shas": SHAS, "revision": 100_000}),
     **{
         name: (SWEEPS[name], {"limit": 5000})
-        for name in ("purge_paths", "purge_changes", "purge_pages", "purge_objects")
+        for name in ("purge_paths", "purge_changes", "purge_pages", "purge_objects", "purge_packs")
     },
     "said_elsewhere": (SWEEPS["said_elsewhere"], {"shas": SHAS, "tenant": "main"}),
 }

@@ -5,7 +5,7 @@ import pytest
 from activities.executors.base import ColdFile
 from activities.executors.s3.archived import Thawing, archived_of
 from activities.sync.sweeps import strays
-from schema.sync.cold_packs import ColdPlace, index_of, laid_out, member_key, place_of
+from schema.sync.cold_packs import ColdPlace, KnownPack, index_of, laid_out, member_key, place_of, rewrites
 
 
 def test_each_content_is_where_its_row_and_the_index_say() -> None:
@@ -48,3 +48,10 @@ def test_a_pack_is_no_stray_while_something_in_it_has_a_row() -> None:
 )
 def test_the_head_of_an_object_says_whether_it_can_be_read(headers: dict[str, str], state: Thawing) -> None:
     assert archived_of(headers) is state
+
+
+def test_packs_of_which_little_is_needed_are_written_anew_in_groups_of_a_size() -> None:
+    packs = [KnownPack(str(n), 12 << 20, live << 20) for n, live in enumerate([5, 6, 3, 5, 0, 12])]
+    groups = [[pack.key for pack in group] for group in rewrites(packs, 0.5)]
+    assert groups == [["0", "2"], ["3", "4"]]
+    assert list(rewrites(packs, 0.0)) == []

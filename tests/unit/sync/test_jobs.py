@@ -48,7 +48,8 @@ def test_as_much_is_evicted_as_is_too_much() -> None:
 def due(**facts: object) -> DueProject:
     usual: dict[str, object] = {
         "id": 7, "mount": MOUNT, "state": "active", "evict_after": 60.0, "untold": False, "warm": False,
-        "idle": False, "over": False, "undecided": False, "jobs": [],
+        "idle": False, "over": False, "undecided": False, "uncollected": False,
+        "jobs": [],
     }  # fmt: skip
     return DueProject(**(usual | facts))  # type: ignore[arg-type]
 
@@ -61,6 +62,7 @@ def test_rows_ask_for_the_work_that_they_need() -> None:
     assert kinds() == []
     assert kinds(warm=True) == [("archive", order)]
     assert kinds(idle=True) == [("evict", TierOrder(MOUNT, 7, idle=60.0))]
+    assert kinds(uncollected=True) == [("gc", order)]
     assert kinds(undecided=True) == [("decide", order)]
     assert kinds(state="deleted", warm=True, idle=True) == [
         ("archive", order), ("evict", TierOrder(MOUNT, 7, pinned=True)),

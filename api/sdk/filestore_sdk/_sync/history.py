@@ -26,7 +26,8 @@ class History(Part):
         outcome: Iterable[str] | None = None, since: datetime | None = None, until: datetime | None = None,
         oldest_first: bool = False,
     ) -> Iterator[Entry]:  # fmt: skip
-        """Entries of everything that was tried, newest first; those of one path, or of all below a prefix."""
+        """Entries of everything that was tried, newest first; those of one path, or of all below a prefix. `oldest_first`: only
+        those that no entry can precede any more, so that the newest come a moment later."""
         asked: dict[str, Any] = {"principal": principal, "correlationId": correlation_id, "from": since, "to": until}
         asked |= {"command": list(command) if command else None, "outcome": list(outcome) if outcome else None}
         asked |= {"backendMountId": None if mount is None else self.mount_id(mount)}
