@@ -82,9 +82,6 @@ ALL: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "directories behind them": (
         LOCKS["behind"], {"mount": 1, "directory": b"5/", "high": b"\xff"}, {"nodes_directory"},
     ),
-    "what the trash keeps of a directory": (
-        LOCKS["kept"], {"entries": '[{"node": 500, "version": 1}]'}, {"versions_pkey"},
-    ),
     "objects that are noted": (LOCKS["note"], {"hold": 5, "legal": True, **KEYS}, set()),
     "objects that are locked": (
         LOCKS["locked"], {"hold": 5, "noted": 2, "directory": b"", "name": b"", "done": True, "problem": None, "seconds": 9.0,
