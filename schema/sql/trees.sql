@@ -32,13 +32,18 @@ WITH RECURSIVE below AS (
                           WHERE k.id = b.id AND k.first_by IS NOT NULL OFFSET 0 FOR NO KEY UPDATE) n
      CROSS JOIN LATERAL (SELECT k.* FROM filestore.first_versions k WHERE k.node_id = b.id OFFSET 0) f
      WHERE b.level > 0
-    RETURNING node_id, kind, size_bytes
+    RETURNING node_id, kind, size_bytes, content_place
 ), charged AS (
     -- What the trash keeps now: of rows that change a trigger tells it.
-    INSERT INTO filestore.charge_deltas (mount_id, size_bytes, node_count)
-    SELECT n.mount_id, sum(f.size_bytes), count(*)
+    INSERT INTO filestore.charge_deltas (mount_id, quota_id, size_bytes, node_count)
+    SELECT n.mount_id, NULL, sum(f.size_bytes), count(*)
       FROM first f CROSS JOIN LATERAL (SELECT k.mount_id FROM filestore.nodes k WHERE k.id = f.node_id OFFSET 0) n
      WHERE f.kind = 'file' GROUP BY n.mount_id
+     UNION ALL
+    SELECT q.*
+      FROM (SELECT array_agg(f.node_id) AS nodes, array_agg(f.content_place) AS places, array_agg(f.size_bytes) AS sizes
+              FROM first f WHERE f.kind = 'file') k
+     CROSS JOIN LATERAL filestore.keep_for_quotas_v1(k.nodes, k.places, k.sizes) q
 )
 UPDATE filestore.versions s
    SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)), content_place = b.place,

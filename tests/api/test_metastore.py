@@ -95,7 +95,7 @@ async def test_a_record_that_a_client_closed_keeps_its_history_and_opens_again(r
 
 async def test_the_journal_tells_who_said_what_when_and_why(records: Records) -> None:
     node = await records.tree.file("a.txt")
-    said = {"json": {"tags": ["a"]}, "headers": {"X-Correlation-Id": "review"}}
+    said: dict[str, Any] = {"json": {"tags": ["a"]}, "headers": {"X-Correlation-Id": "review"}}
     await records.send("PUT", node, **said)
     await records.send("DELETE", node)
     await records.send("PUT", node, 400, json={}, headers={"X-Correlation-Id": ""})

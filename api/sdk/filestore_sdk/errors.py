@@ -41,6 +41,10 @@ class Unreachable(FilestoreError):
     next_step = "Look whether the address is right and the server runs (`filestore doctor`), then call again."
 
 
+class BrokenOff(Unreachable):
+    """The connection ended while content was sent: the server has a part of it, and has done nothing with it."""
+
+
 class OutcomeUnknown(FilestoreError):
     """A change was sent, and its answer did not come: it may have happened, or may happen still."""
 
