@@ -137,7 +137,9 @@ class S3Executor:
         if size is not None and size > OBJECT_MAX:
             raise PayloadTooLarge(f"An object has {OBJECT_MAX} bytes at most. Send less, or use a local mount.")
 
-    def stage_copy(self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None) -> Iterator[Copied]:
+    def stage_copy(
+        self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None, *, goes_on: bool = False
+    ) -> Iterator[Copied]:
         with _understood():
             yield from staging.copy(self.store, stage, sources)
 
