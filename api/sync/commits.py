@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import uuid
+from collections.abc import Sequence
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import front_of
 from api.sync.bodies import CommitBody, ProjectChangesQuery, ProjectHistoryQuery, ProjectTreeQuery, change_of_body
-from api.sync.found import PATH_NAME, answer, project_of
+from api.sync.found import PATH_NAME, answer, contents_of, project_of
 from api.sync.news import ProjectNews
 from api.sync.shapes import (
     Committed,
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
 
 router = APIRouter(route_class=Plain, tags=["projects"])
 
+ALONG_MAX, ALONG_FILES = 16 * 1024, 16
+"""Contents of up to so many bytes travel with the changes, where they are no more than so many"""
 _EXAMPLE: dict[str, Any] = {
     "changes": [{"kind": "put", "path": "a.txt", "sha": "0" * 64, "sizeBytes": 5, "baseSha": None}], "node": "web-1",
 }  # fmt: skip
@@ -176,8 +179,18 @@ async def changes(request: Request) -> Response:
         last = rows[-1]
         following = str(last["revision"]) + (f".{last['ordinal']}" if len(rows) == query.limit else "")
     shown = {"changes": [_shown(row) for row in rows], "state": head.state, "revision": head.revision,
-             "manifestSha": head.manifest, "nextSince": following}  # fmt: skip
+             "manifestSha": head.manifest, "nextSince": following,
+             "contents": await _contents(request, project, rows) if query.contents else {}}  # fmt: skip
     return Response(orjson.dumps({"data": shown}), 200, media_type=JSON)
+
+
+async def _contents(request: Request, project: Project, rows: Sequence[DictRow]) -> dict[str, str]:
+    """In base64. Those that travel along: a follower need not ask for them then."""
+    small = {row["sha"] for row in rows if row["sha"] and row["kind"] == "put" and row["size_bytes"] <= ALONG_MAX}
+    if not small or len(small) > ALONG_FILES:
+        return {}
+    found = await contents_of(request).small(project, small)
+    return {sha: base64.b64encode(content).decode("ascii") for sha, content in found.items()}
 
 
 def news_of(request: Request) -> ProjectNews:

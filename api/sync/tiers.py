@@ -25,6 +25,7 @@ from schema.principals import Principal
 from schema.store import freezes, objects, project_log, projects, revisions
 from schema.sync.happenings import state_changed
 from schema.sync.jobs import JobProgress, totals_of
+from schema.sync.ranks import WorkRank, name_of, rank_in, rank_of
 from workflows.sync.start import stop, work
 from workflows.sync.tiers import ProjectJob
 
@@ -63,9 +64,10 @@ def _job(verb: str, operation_id: str, summary: str, body: dict[str, Any] = _NOT
 async def promote(request: Request) -> Response:
     """All that is cold comes into the hot store, too; with `paths` what these have, and all below them: before it is needed."""
     principal, project = await project_of(request, "operate")
-    first = (await read_json(request, PathsBody)).encoded
-    options = {"first": first, "only": True} if first else {}
-    return await _begun(request, principal, project, "promote", options)
+    body = await read_json(request, PathsBody)
+    options = {"first": body.encoded, "only": True} if body.encoded else {}
+    rank = rank_of(body.priority, paths_alone=bool(options))
+    return await _begun(request, principal, project, "promote", options, rank)
 
 
 @_job("evict", "evictProject", "Take contents out of the hot store", _EVICT)
@@ -74,7 +76,9 @@ async def evict(request: Request) -> Response:
     long."""
     principal, project = await project_of(request, "operate")
     body = await read_json(request, EvictBody)
-    return await _begun(request, principal, project, "evict", {"idle": body.idle_seconds})
+    return await _begun(
+        request, principal, project, "evict", {"idle": body.idle_seconds}, rank_of(body.priority, paths_alone=False)
+    )
 
 
 @_job("repair", "repairProject", "Look for all contents")
@@ -114,19 +118,27 @@ async def reactivate(request: Request) -> Response:
     """It takes commits at once, and contents are read from the cold store until they are hot. `paths`: those whose contents are hot
     first."""
     principal, project = await project_of(request, "operate")
-    first = (await read_json(request, PathsBody)).encoded
+    body = await read_json(request, PathsBody)
+    rank = rank_of(body.priority, paths_alone=False)
     return await _begun(
-        request, principal, project, "reactivate", {"first": first}, froms=("inactive",), state="reactivating"
+        request,
+        principal,
+        project,
+        "reactivate",
+        {"first": body.encoded},
+        rank,
+        froms=("inactive",),
+        state="reactivating",
     )
 
 
 async def _begun(
-    request: Request, principal: Principal, project: Project, kind: str, options: dict[str, Any] | None = None, *,
-    froms: tuple[str, ...] = (), state: str = "",
+    request: Request, principal: Principal, project: Project, kind: str, options: dict[str, Any] | None = None,
+    rank: WorkRank = WorkRank.NORMAL, *, froms: tuple[str, ...] = (), state: str = "",
 ) -> Response:  # fmt: skip
     """With `paths` alone its totals are not known. What is promoted is read on the mount; all else may change what lies there."""
     services = front_of(request).services
-    chosen = options or {}
+    chosen = (options or {}) | {"rank": int(rank)}
     async with services.pool.connection() as connection, connection.transaction():
         if kind != "promote":
             await freezes.check(connection, project.tenant, project.mount)
@@ -261,5 +273,6 @@ def _document(row: DictRow) -> dict[str, Any]:
         "id": str(row["id"]), "kind": row["kind"], "state": row["state"], "phase": row["phase"], "itemsDone": row["items_done"],
         "bytesDone": row["bytes_done"], "itemsTotal": row["items_total"] or None, "bytesTotal": row["bytes_total"] or None,
         "etaSeconds": progress.eta if row["state"] == "running" else None, "problem": row["problem"],
-        "principal": row["principal"], "startedAt": row["started_at"], "endedAt": row["ended_at"],
+        "priority": name_of(rank_in(row["options"])), "principal": row["principal"],
+        "startedAt": row["started_at"], "endedAt": row["ended_at"],
     }  # fmt: skip
