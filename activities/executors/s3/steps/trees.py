@@ -18,7 +18,7 @@ from activities.executors.s3.errors import HAUNTED, ConditionFailed, Missing
 from activities.executors.s3.mount import Store
 from activities.executors.s3.staging import drop_local, is_source
 from activities.executors.s3.steps.attempt import FOLDER, NothingStaged, S3Attempt
-from activities.executors.s3.upload import S3Writer
+from activities.executors.s3.upload import PART_MIN, S3Writer
 from schema import errors
 from schema.ids import CommandId
 from schema.paths import NodePath
@@ -29,9 +29,9 @@ R = TypeVar("R")
 class Items:
     """The items of one command's tree."""
 
-    def __init__(self, store: Store, task: Task, fetch: Fetch | None = None) -> None:
-        """`fetch`: the originals lie on another mount."""
-        self.store, self.task, self.fetch = store, task, fetch
+    def __init__(self, store: Store, task: Task, fetch: Fetch | None = None, origin: Store | None = None) -> None:
+        """`fetch`: the originals lie on another mount. `origin`: they do, in the same bucket."""
+        self.store, self.task, self.fetch, self.origin = store, task, fetch, origin or store
         self.bucket, self.keys = store.bucket, store.keys
 
     # -- where things are ----------------------------------------------------------------------------------------------
@@ -56,7 +56,8 @@ class Items:
         return (self.task.trash or "").encode() + _below(relative)
 
     def _came_from(self, source: Source) -> str:
-        return self.keys.of(source.path) if source.path is not None else self.keys.in_trash(source.place)
+        keys = self.origin.keys
+        return keys.of(source.path) if source.path is not None else keys.in_trash(source.place)
 
     def _folder_came_from(self, source: Source) -> str:
         return self.keys.folder(source.path) if source.path is not None else self.keys.trash_folder(source.place)
@@ -112,7 +113,7 @@ class Items:
         if there is not None and self._is_ours(there) and there.size == source.identity.size:
             return there
         if found is None:
-            self.store.sure()
+            self.origin.sure()
             raise _gone(source)
         if not is_source(found, source):
             raise _changed(source)
@@ -133,8 +134,9 @@ class Items:
             return None
 
     def _bring_file(self, source: Source, key: str, *, again: bool = False) -> FoundObject | None:
-        """The same from another mount: read, hashed and spooled, then put."""
-        there = self.bucket.head(key)
+        """The same from another mount: read, hashed and spooled, then put. What one request puts is put at once: its condition
+        finds what an earlier execution has put there."""
+        there = self.bucket.head(key) if again or source.identity.size > PART_MIN else None
         if there is not None and self._is_ours(there) and _has_content_of(there, source):
             return there
         stage = _stage_of(self.task.command, source.relative)
@@ -143,8 +145,11 @@ class Items:
             staged = self._spool(source, stage)
             task = replace(self.task, step=Step.CREATE, stage=stage, staged=staged.identity)
             return S3Attempt(self.store, task).put_staged(key, FREE)
-        except ConditionFailed:
-            if there := self._in_the_way(key, source.identity.size):
+        except ConditionFailed as error:
+            there = self._in_the_way(key, source.identity.size)
+            if there is not None and not _has_content_of(there, source):
+                raise _changed(source) from error
+            if there is not None:
                 return there
             self.store.clear_ghost(key + "/")
             return None
