@@ -4,6 +4,7 @@ Every object is copied by the store itself, on a condition, with the command's i
 be ours. Until the record nothing has left its place; whatever fails, what was laid is taken away and nothing is lost.
 """
 
+import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -24,6 +25,8 @@ from schema.ids import CommandId
 from schema.paths import NodePath
 
 R = TypeVar("R")
+HELD_MAX = 1 << 20
+"""The largest content that is held in memory from where it lies to the request that puts it; of these sixteen at a time"""
 
 
 class Items:
@@ -134,17 +137,14 @@ class Items:
             return None
 
     def _bring_file(self, source: Source, key: str, *, again: bool = False) -> FoundObject | None:
-        """The same from another mount: read, hashed and spooled, then put. What one request puts is put at once: its condition
-        finds what an earlier execution has put there."""
-        there = self.bucket.head(key) if again or source.identity.size > PART_MIN else None
+        """The same from another mount: read, hashed, and put, by way of the spool where it is large. What one request puts is put
+        at once: its condition finds what an earlier execution has put there."""
+        size = source.identity.size
+        there = self.bucket.head(key) if again or size > PART_MIN else None
         if there is not None and self._is_ours(there) and _has_content_of(there, source):
             return there
-        stage = _stage_of(self.task.command, source.relative)
-        drop_local(self.store, stage)
         try:
-            staged = self._spool(source, stage)
-            task = replace(self.task, step=Step.CREATE, stage=stage, staged=staged.identity)
-            return S3Attempt(self.store, task).put_staged(key, FREE)
+            return self._put_small(source, key) if size <= HELD_MAX else self._put_by_the_spool(source, key)
         except ConditionFailed as error:
             there = self._in_the_way(key, source.identity.size)
             if there is not None and not _has_content_of(there, source):
@@ -155,6 +155,29 @@ class Items:
             return None
         except NothingStaged as error:
             raise errors.StageLost() from error
+
+    def _put_small(self, source: Source, key: str) -> FoundObject:
+        """Held in memory, and never on the disk of this host."""
+        assert self.fetch is not None
+        content, held, size = self.fetch(source), b"", source.identity.size
+        try:
+            while len(held) < size and (piece := content.read(len(held), size - len(held))):
+                held += piece
+            whole = len(held) == size and content.unchanged()
+        finally:
+            content.close()
+        sha256 = hashlib.sha256(held).digest()
+        if not whole or source.sha256 not in (None, sha256):
+            raise _changed(source)
+        return self.bucket.put(key, held, sha256, {COMMAND: str(self.task.command), SHA256: sha256.hex()}, FREE)
+
+    def _put_by_the_spool(self, source: Source, key: str) -> FoundObject:
+        stage = _stage_of(self.task.command, source.relative)
+        drop_local(self.store, stage)
+        try:
+            staged = self._spool(source, stage)
+            task = replace(self.task, step=Step.CREATE, stage=stage, staged=staged.identity)
+            return S3Attempt(self.store, task).put_staged(key, FREE)
         finally:
             drop_local(self.store, stage)
 
