@@ -101,7 +101,7 @@ class Publish:
             return sent
 
     async def run(self, pause_seconds: float = 0.2, idle_seconds: float = 0.8) -> None:
-        """Publish whenever announced, at the pace of `Pace`: few events at a time are there at once, and of many lists share one
+        """Publish whenever announced, at the pace of `PublishPace`: few events at a time are there at once, and of many lists share one
         round trip. Without an announcement look now and then: events that a transaction held back, or whose process died after
         its commit, are not announced again."""
         async with asyncio.TaskGroup() as group:
@@ -109,7 +109,7 @@ class Publish:
             group.create_task(self._keep_sending(pause_seconds))
 
     async def _keep_positioning(self, pause_seconds: float, idle_seconds: float) -> None:
-        patience, pace = idle_seconds, Pace(pause_seconds)
+        patience, pace = idle_seconds, PublishPace(pause_seconds)
         while True:
             announced = await _within(patience, self._wanted)
             self._wanted.clear()
@@ -125,7 +125,7 @@ class Publish:
             await asyncio.sleep(pace.pause(began, monotonic()))
 
     async def _keep_sending(self, pause_seconds: float) -> None:
-        pace = Pace(pause_seconds)
+        pace = PublishPace(pause_seconds)
         while True:
             await self._unsent.wait()
             self._unsent.clear()
@@ -139,7 +139,7 @@ class Publish:
 
 
 @dataclass(slots=True)
-class Pace:
+class PublishPace:
     """How long rounds of work pause, so that over a second they take a tenth of the time, of the processor and of Postgres. Each
     round owes nine times what it took, and time that passes without one pays for it; a pause comes only when more is owed than
     `_OWED_SECONDS`. So rounds that come now and then never pause, and rounds without end do, each as long as it owes."""

@@ -259,6 +259,8 @@ class Source:
     place: bytes | None = None
     """... where in the trash: older content"""
     sha256: bytes | None = None
+    staged: Identity | None = None
+    """Its copy, where an execution that was broken off has staged it already"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,12 +332,16 @@ class Stages(Protocol):
         """`path`: where it will appear. A store that writes big content in place from the start needs to know."""
         ...
 
-    def stage_copy(self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None) -> Iterator[Copied]:
+    def stage_copy(
+        self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None, *, goes_on: bool = False
+    ) -> Iterator[Copied]:
         """Stage a copy of one file or a whole tree, one answer per source while it goes; directories may be answered
         after what they hold, and the root of a tree is then the last. Whatever an earlier, broken execution left under
         this stage is removed first. With the last answer everything is durable, but for the stage's own name: `seal`.
         What POSIX keeps beside the bytes (mode, times, extended attributes, links) comes along. When it fails, or its
-        answers are not taken to the end, nothing is left. With `fetch` the sources lie on another mount: their bytes
+        answers are not taken to the end, nothing is left; but where the sources raise Interrupted, what is staged is made
+        durable and answered, and stays. `goes_on`: what is there of a tree is taken where it is what its source names as
+        `staged`. An executor may begin anew instead. With `fetch` the sources lie on another mount: their bytes
         come from there, hashed, and nothing else.
 
         Raises VersionConflict when a source is not what its identity and hash say, ContentExpired when it is no longer
@@ -613,6 +619,20 @@ class ColdCopies(Protocol):
 
     def keys(self, prefix: str) -> Iterator[ColdFile]:
         """All that lies there, also what a process that died has left half written."""
+        ...
+
+
+@runtime_checkable
+class LinksCold(Protocol):
+    """`ColdCopies` that a client can put there itself, under a link and with no credentials of the store. All of it blocks."""
+
+    def link(self, key: str, sha: str, size: int, seconds: int) -> UploadLink:
+        """For exactly this content, while nothing lies there. Raises PayloadTooLarge."""
+        ...
+
+    def proven(self, key: str, sha: str, size: int) -> float | None:
+        """How many seconds ago it was put, where it is what was announced, by proof of ours. None: nothing is there. Raises
+        ChecksumMismatch for anything else, and removes it."""
         ...
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from temporalio import activity
 
-from activities.sync.pages import PAGE, TierOrder, TierPage, TierPages
+from activities.sync.pages import TierOrder, TierPage, TierPages
 from schema.faults import areach
 from schema.store import objects, project_packs
 from schema.sync.cold_packs import place_of
+from schema.sync.ranks import PAGE
 from schema.sync.tiers import Tier
 
 

@@ -16,6 +16,7 @@ from schema.events import EventType
 from schema.ids import MountId
 from schema.store import freezes, objects, projects, revisions
 from schema.sync.happenings import object_event
+from schema.sync.ranks import AT_ONCE, AT_ONCE_BEHIND, PAGE, SMALL_PAGE, WorkRank, rank_in
 from schema.sync.tiers import TierMove
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from schema.store.pool import Pool
     from schema.store.projects import Project
 
-PAGE = 200
-_AT_ONCE = 8
 FREEZE_LOOK = timedelta(seconds=10)
 """A page of a frozen mount is tried again after this time"""
 
@@ -48,12 +47,15 @@ class TierOrder:
     """Those alone"""
     room: int | None = None
     """So many bytes may stay hot"""
+    rank: int = WorkRank.BACKGROUND
+    """What is done before it, and what after: `schema/sync/ranks.py`"""
 
 
 def order_of(mount: MountId, project: int, job: str, options: Mapping[str, Any]) -> TierOrder:
     """As a job's row has it."""
     first = tuple(options.get("first", ()))
-    return TierOrder(mount, project, job, options.get("idle", 0.0), first=first, only=bool(options.get("only")))
+    idle, only = options.get("idle", 0.0), bool(options.get("only"))
+    return TierOrder(mount, project, job, idle, first=first, only=only, rank=rank_in(options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +110,22 @@ class TierPages:
         await check_unfrozen(self.pool, project)
         return project
 
+    async def is_behind(self, order: TierOrder) -> bool:
+        """Whether something of a higher rank runs on the mount."""
+        if order.rank <= WorkRank.NOW:
+            return False
+        async with self.pool.connection() as connection:
+            return await projects.is_behind(connection, order.mount, order.rank)
+
+    async def size(self, order: TierOrder) -> int:
+        """So many contents are one page."""
+        return SMALL_PAGE if await self.is_behind(order) else PAGE
+
     async def all(
         self, order: TierOrder, project: Project, rows: Sequence[ObjectRow], phase: str,
         one: Callable[[Project, ObjectRow], Awaitable[bool]],
     ) -> TierPage:  # fmt: skip
-        room = asyncio.Semaphore(_AT_ONCE)
+        room = asyncio.Semaphore(AT_ONCE_BEHIND if await self.is_behind(order) else AT_ONCE)
 
         async def carried(row: ObjectRow) -> bool:
             async with room:

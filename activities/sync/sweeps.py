@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.sync.contents import sha_in
+from activities.sync.cold_keys import sha_in
 from activities.sync.hot import HotUnavailable
 from activities.sync.pages import TierOrder, TierPage, check_unfrozen
 from schema.faults import areach

@@ -43,15 +43,17 @@ UPDATE filestore.operations o SET in_flight = o.in_flight + n.opened, done = o.d
 -- The commands of items end in this transaction. An item that is not as the plan saw it is skipped, and so is one that needs no
 -- change. One that could not be put back has failed. Where the mount was away, or a server that is needed, the item is to go again:
 -- for the mount the operation waits, and it does not count against the item; the rest is tried so many times, and while the mount
--- is tried with one item the operation waits for that as well. Any other end says that the mount is there.
+-- is tried with one item the operation waits for that as well. Any other end says that the mount is there. What was interrupted
+-- goes on when the operation does.
 WITH ending AS (
     SELECT c.operation_id, c.item, c.intent, c.mount_id, o.back, o.away_mount AS tried,
            coalesce(c.code = 'MOUNT_OFFLINE' AND c.status = 'failed', false) AS away,
+           coalesce(c.code = 'INTERRUPTED' AND c.status = 'failed', false) AS interrupted,
            CASE WHEN c.status = 'succeeded' THEN 'NOT_NEEDED' ELSE c.code END AS code,
            CASE WHEN c.status = 'succeeded' AND o.back THEN 'reversed'
                 WHEN c.status = 'succeeded' AND c.intent->>'step' = 'none' THEN 'skipped'
                 WHEN c.status = 'succeeded' THEN 'done'
-                WHEN c.code = 'MOUNT_OFFLINE' AND c.status = 'failed' THEN 'again'
+                WHEN c.code IN ('MOUNT_OFFLINE', 'INTERRUPTED') AND c.status = 'failed' THEN 'again'
                 WHEN c.code = 'UNAVAILABLE' AND c.status = 'failed' AND x.deferred < %(most)s THEN 'again'
                 WHEN o.back THEN 'failed'
                 WHEN c.code IN ('VERSION_CONFLICT', 'NODE_NOT_FOUND') AND c.status = 'failed' THEN 'skipped'
@@ -71,8 +73,9 @@ WITH ending AS (
            left_version = CASE x.ends WHEN 'done' THEN (x.intent->>'version')::bigint ELSE i.left_version END,
            replaced_version = CASE WHEN x.ends = 'done' AND x.intent->>'step' = 'replace'
                                    THEN (x.intent->>'previous_version')::bigint ELSE i.replaced_version END,
-           deferred = CASE WHEN x.ends <> 'again' THEN 0 WHEN x.away THEN greatest(0, i.deferred - 1) ELSE i.deferred END,
-           retry_at = CASE WHEN x.ends = 'again' AND NOT x.away
+           deferred = CASE WHEN x.ends <> 'again' THEN 0 WHEN x.away OR x.interrupted THEN greatest(0, i.deferred - 1)
+                           ELSE i.deferred END,
+           retry_at = CASE WHEN x.ends = 'again' AND NOT x.away AND NOT x.interrupted
                            THEN now() + least(10, 0.25 * 2 ^ least(i.deferred, 8)) * interval '1 second' END
       FROM ending x
      WHERE i.operation_id = ANY (ARRAY[x.operation_id]) AND i.item = x.item AND i.state = 'running'

@@ -649,6 +649,7 @@ READS: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "whether a mount holds nodes": (load("mounts")["holds_nodes"], {"id": 1}, {"nodes_directory", "nodes_name"}),
     "ended stages": (LEFTOVERS["ended_stages"], {"stages": IDS}, {"commands_pkey"}),
     "live stages": (LEFTOVERS["live_stages"], {"stages": IDS}, {"commands_pkey"}),
+    "stages that were interrupted": (LEFTOVERS["forget_interrupted"], {"stages": IDS}, {"commands_pkey"}),
     "quotas": (QUOTAS["list"], {"tenant": "main", "only": None, "before": None, "limit": 26},
                {"nodes_directory", "charge_deltas_of"}),
     "uses of quotas": (QUOTAS["uses"], {"after": 0, "limit": 500}, {"nodes_directory"}),

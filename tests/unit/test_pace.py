@@ -2,12 +2,12 @@
 
 import pytest
 
-from activities.events.publish import Pace
+from activities.events.publish import PublishPace
 
 
 def rounds(took: float, apart: float, count: int) -> list[float]:
     """The pauses after rounds that take so long, each asked for so long after the one before has ended."""
-    pace, now, pauses = Pace(0.2), 100.0, []
+    pace, now, pauses = PublishPace(0.2), 100.0, []
     for _ in range(count):
         pauses.append(pace.pause(now, now + took))
         now += took + max(apart, pauses[-1])
@@ -28,6 +28,6 @@ def test_rounds_without_end_take_a_tenth_of_the_time() -> None:
 
 
 def test_no_pause_is_longer_than_the_longest_and_none_is_owed_for_ever() -> None:
-    pace = Pace(0.2)
+    pace = PublishPace(0.2)
     assert [pace.pause(at, at + 5) for at in (100.0, 106.0)] == pytest.approx([0.2, 0.2])
     assert pace.pause(111.3, 111.301) == 0.0, "a rest of a third of a second has paid for what a pause would be for"

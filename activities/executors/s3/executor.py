@@ -108,7 +108,7 @@ class S3Executor:
 
     def cold(self) -> S3Cold:
         self.check()
-        return S3Cold(self.store.bucket, self.store.keys)
+        return S3Cold(self.store.bucket, self.store.keys, self._uploads)
 
     def object_locks(self) -> S3Locks:
         return S3Locks(self.store.bucket, self.store.keys)
@@ -137,7 +137,9 @@ class S3Executor:
         if size is not None and size > OBJECT_MAX:
             raise PayloadTooLarge(f"An object has {OBJECT_MAX} bytes at most. Send less, or use a local mount.")
 
-    def stage_copy(self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None) -> Iterator[Copied]:
+    def stage_copy(
+        self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None, *, goes_on: bool = False
+    ) -> Iterator[Copied]:
         with _understood():
             yield from staging.copy(self.store, stage, sources)
 

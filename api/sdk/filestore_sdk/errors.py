@@ -327,6 +327,11 @@ class Unavailable(Passing):
     code = "UNAVAILABLE"
 
 
+class Interrupted(Passing):
+    code = "INTERRUPTED"
+    next_step = "Its operation was paused or cancelled; resume it, or retry it."
+
+
 class StageLost(Passing):
     code = "STAGE_LOST"
     next_step = "The content that was sent is gone; send it again."
