@@ -101,9 +101,9 @@ class Publish:
             return sent
 
     async def run(self, pause_seconds: float = 0.2, idle_seconds: float = 0.8) -> None:
-        """Publish whenever announced, at the pace of `PublishPace`: few events at a time are there at once, and of many lists share one
-        round trip. Without an announcement look now and then: events that a transaction held back, or whose process died after
-        its commit, are not announced again."""
+        """Publish whenever announced, at the pace of `PublishPace`: few events at a time are there at once, and of many lists share
+        one round trip. Without an announcement look now and then: events that a transaction held back, or whose process died
+        after its commit, are not announced again."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_positioning(pause_seconds, idle_seconds))
             group.create_task(self._keep_sending(pause_seconds))
