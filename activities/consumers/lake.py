@@ -86,7 +86,7 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("COMMIT")
 
 
-class Feed:
+class LakeFeed:
     """Pages of the feed as Arrow. DuckDB reads them from Postgres: received and cut into columns by Python, an event took nearly as
     much of the processor again as writing it does. One read at a time."""
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from activities.consumers.lake import Feed, Lake, LakeConflict
+from activities.consumers.lake import Lake, LakeConflict, LakeFeed
 from schema.consumers.following import Following
 from schema.faults import areach
 from schema.store import activity as store
@@ -71,7 +71,7 @@ class Timestore:
         """`keep_seconds`: so long a former state of the lake can still be read."""
         self._pool, self._lake, self._keep, self._batch, self._gather = pool, lake, keep_seconds, batch, gather_seconds
         assert isinstance(pool.conninfo, str), "DuckDB reads from the same database"
-        self._feed = Feed(pool.conninfo)
+        self._feed = LakeFeed(pool.conninfo)
         self._turn = asyncio.Lock()
         """One call to the lake at a time"""
         self._took = monotonic()
