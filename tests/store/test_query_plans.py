@@ -31,7 +31,7 @@ from schema.store.lineage import Lineage
 from schema.store.reconciliations import JobFilter
 from schema.store.records import RecordSearch
 from tests.store.conftest import Databases
-from tests.store.helpers import OPTIONS, Connection, asked, delete, make_mount, mkdir, upload
+from tests.store.helpers import OPTIONS, Connection, asked, delete, make_mount, mkdir, never_vacuumed, upload
 
 BIG = {
     "nodes",
@@ -174,6 +174,7 @@ async def planted(
     migrate(url)
     connection = await psycopg.AsyncConnection.connect(url, row_factory=dict_row, options=OPTIONS, autocommit=True)
     async with connection:
+        await never_vacuumed(connection)
         mount = await make_mount(connection)
         await connection.execute("UPDATE filestore.backend_mounts SET backend_kind = %s", [kind])
         # Millions of rows that fit each other: looking up each reference would take most of the time.
