@@ -155,6 +155,7 @@ class GrowingRecord:
 
     async def staged(self, connection: Connection, command: CommandId, planned: str, top: int) -> None:
         await self.execute(connection, planned, command=command, directory=top)
+        await self.execute(connection, "known_entries", command=command)
         after = b""
         while page := await tree_store.page(connection, command, after, PAGE):
             await self.execute(connection, "planned_page", command=command, after=after, limit=PAGE)
