@@ -65,6 +65,7 @@ from api.sync import commits as project_commits
 from api.sync import conflicts as project_conflicts
 from api.sync import contents as project_contents
 from api.sync import nodes as project_nodes
+from api.sync import presigned as project_presigned
 from api.sync import routes as projects
 from api.sync import tiers as project_tiers
 from api.timestore import routes as timestore
@@ -129,6 +130,7 @@ ROUTERS = (
     projects,
     project_nodes,
     project_contents,
+    project_presigned,
     project_commits,
     project_conflicts,
     project_tiers,

@@ -623,6 +623,20 @@ class ColdCopies(Protocol):
 
 
 @runtime_checkable
+class LinksCold(Protocol):
+    """`ColdCopies` that a client can put there itself, under a link and with no credentials of the store. All of it blocks."""
+
+    def link(self, key: str, sha: str, size: int, seconds: int) -> UploadLink:
+        """For exactly this content, while nothing lies there. Raises PayloadTooLarge."""
+        ...
+
+    def proven(self, key: str, sha: str, size: int) -> float | None:
+        """How many seconds ago it was put, where it is what was announced, by proof of ours. None: nothing is there. Raises
+        ChecksumMismatch for anything else, and removes it."""
+        ...
+
+
+@runtime_checkable
 class KeepsCold(Protocol):
     """The storage keeps contents of projects beside its files."""
 

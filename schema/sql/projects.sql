@@ -84,6 +84,12 @@ SELECT j.*, extract(epoch FROM now() - j.started_at)::double precision AS second
 UPDATE filestore.project_jobs SET phase = %(phase)s, items_done = items_done + %(items)s, bytes_done = bytes_done + %(bytes)s
  WHERE id = %(id)s AND state = 'running' RETURNING cancel_asked_at IS NOT NULL AS stops
 
+-- name: is_behind
+-- Whether a job of a higher rank runs on this mount. Jobs of former releases have none.
+SELECT EXISTS (SELECT FROM filestore.projects p
+                 JOIN filestore.project_jobs j ON j.project_id = p.id AND j.state = 'running'
+                WHERE p.mount_id = %(mount)s AND coalesce((j.options->>'rank')::integer, 3) < %(rank)s) AS behind
+
 -- name: ask_cancel
 -- It stops behind what it is at now. No row: there is no such job, or it has ended.
 UPDATE filestore.project_jobs SET cancel_asked_at = coalesce(cancel_asked_at, now())

@@ -191,6 +191,12 @@ async def advance_job(connection: Connection, id: str, phase: str, items: int = 
     return row is not None and bool(row["stops"])
 
 
+async def is_behind(connection: Connection, mount: MountId, rank: int) -> bool:
+    """Whether a job that goes before those of this rank runs on the mount."""
+    row = await (await connection.execute(SQL["is_behind"], {"mount": mount, "rank": rank})).fetchone()
+    return row is not None and bool(row["behind"])
+
+
 async def ask_cancel(connection: Connection, project: int, id: str) -> DictRow | None:
     """None: there is no such job, or it has ended."""
     return await (await connection.execute(SQL["ask_cancel"], {"project": project, "id": id})).fetchone()

@@ -134,6 +134,7 @@ NEEDS = {
     ("POST", "/v1/projects/{name}/jobs/{job}/cancel"): "write",
     **{(method, "/v1/projects/{name}/nodes/{node}"): "write" for method in ("PATCH", "DELETE")},
     ("PUT", "/v1/projects/{name}/objects/{sha}"): "write",
+    **{("POST", f"/v1/projects/{{name}}/objects/{{sha}}/{verb}"): "write" for verb in ("presign", "complete")},
     **{
         ("POST", f"/v1/operations/{{id}}/{control}"): "write"
         for control in ("apply", "pause", "resume", "cancel", "retry", "undo")

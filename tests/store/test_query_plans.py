@@ -403,6 +403,7 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
                             {"nodes_deleted", "versions_pkey", "operation_items_restores", "operations_pkey"}),
     "mark of a purge": (PURGES["below"] + "\n" + PURGES["mark"], {"places": "[]"}, {"nodes_deleted", "versions_pkey"}),
     "end of a purge": (PURGES["below"] + "\n" + PURGES["clear"], {"places": "[]"}, {"nodes_deleted", "versions_pkey"}),
+    "what the trash keeps of a held place": (load("object_locks")["kept"], {"entries": "[]"}, {"nodes_deleted", "versions_pkey"}),
     "expired restores": (PURGES["expired"], {"items": "[]"}, {"versions_pkey"}),
     "weight of a subtree": (load("subtrees")["weigh"], {"mount": 1, "ids": [500], "most": 10_000, "flat": 50_000},
                             {"nodes_pkey", "nodes_directory", "nodes_name"}),

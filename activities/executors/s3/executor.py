@@ -108,7 +108,7 @@ class S3Executor:
 
     def cold(self) -> S3Cold:
         self.check()
-        return S3Cold(self.store.bucket, self.store.keys)
+        return S3Cold(self.store.bucket, self.store.keys, self._uploads)
 
     def object_locks(self) -> S3Locks:
         return S3Locks(self.store.bucket, self.store.keys)

@@ -436,6 +436,8 @@ ROWS: Mapping[str, MatrixRow] = {
     "detachNode": MatrixRow("write", "mount"),
     "intendUpload": MatrixRow("write", "mount", _json(shas=[])),
     "putObject": MatrixRow("write", "mount", lambda subject: {"content": b"content"}),
+    "presignObject": MatrixRow("write", "mount", _json(sizeBytes=7)),
+    "completeObject": MatrixRow("write", "mount", _json(sizeBytes=7, ticket="0" * 12)),
     "putObjects": MatrixRow("write", "mount", lambda subject: {"content": b""}),
     "commitProject": MatrixRow("write", "mount", _json(changes=[{"kind": "mkdir", "path": "d"}])),
     "decideConflicts": MatrixRow("write", "mount", _json(ids=[1], decision="winner")),
