@@ -106,8 +106,8 @@ UPDATE filestore.versions s SET content_until = greatest(now(), s.valid_from)
    AND s.kind = 'file'
 
 -- name: leave_trash
--- Files that were seen on the mount lie in the trash no longer: another program took them from there, or out of a tree in the moment
--- in which that left. Versions whose content they were lose it.
+-- Files that were seen on the mount lie in the trash no longer: another program took them from there, or out of a tree in the
+-- moment in which that left. Versions whose content they were lose it.
 UPDATE filestore.versions s SET content_place = NULL, content_identity = NULL, content_until = greatest(now(), s.valid_from)
   FROM unnest(%(hashes)s::bytea[], %(devices)s::bigint[], %(inodes)s::bigint[], %(births)s::bigint[])
     AS i(sha256, device, inode, birth)
