@@ -36,7 +36,8 @@ def source_of(row: Row, entry: Planned) -> Source:
         raise errors.VersionConflict(
             f"{entry.shown} is {entry.state} in the record. Reconcile it first; nothing was changed.", path=entry.shown
         )
-    source = Source(entry.path, entry.kind, Identity.of_facts(entry.identity), sha256=entry.sha256)
+    staged = None if entry.staged is None else Identity.of_facts(entry.staged)
+    source = Source(entry.path, entry.kind, Identity.of_facts(entry.identity), sha256=entry.sha256, staged=staged)
     if isinstance(row.intent, Restore):
         return replace(source, place=bytes.fromhex(row.intent.place) + relative)
     copied = copied_of(row.intent)

@@ -19,7 +19,8 @@
     ├── UpgradeRequired                                                       426
     ├── RateLimited                                                           429
     ├── HeadersTooLarge                                                       431
-    ├── MountOffline, Unavailable, OutcomeUnknown, StageLost, Overloaded      503
+    ├── MountOffline, Unavailable, OutcomeUnknown, StageLost, Overloaded,
+    │   Interrupted                                                           503
     └── StorageFull, QuotaExceeded                                            507
 
 The docstring of a class is its default message: what happened, then what to do next. `retryable` says whether the very
@@ -281,6 +282,14 @@ class Unavailable(FilestoreError):
     """A server this service depends on is not reachable. Nothing was changed; send the same key again."""
 
     code = "UNAVAILABLE"
+    retryable = True
+    retry_after_seconds = 2
+
+
+class Interrupted(FilestoreError):
+    """The operation was paused or cancelled while this item was prepared. Nothing was changed; it goes on with the operation."""
+
+    code = "INTERRUPTED"
     retryable = True
     retry_after_seconds = 2
 

@@ -14,6 +14,7 @@ class EventType(StrEnum):
     NODE_RECONCILED = "filestore.node.reconciled"
     NODE_MISSING = "filestore.node.missing"
     NODE_DOWNLOADED = "filestore.node.downloaded"
+    RECORD_UPDATED = "filestore.record.updated"
     COMMAND_COMPLETED = "filestore.command.completed"
     DRIFT_DETECTED = "filestore.drift.detected"
     JOB_QUEUED = "filestore.reconciliation.job.queued"

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,16 @@ class Service:
         if set(self.processes) != {"api", "worker"} or any(p.poll() is not None for p in self.processes.values()):
             self.kill()
             self.start()
+
+    @contextmanager
+    def second_person(self, *acts: str) -> Iterator[None]:
+        """These acts wait for a yes of ben."""
+        policy = self.folder / "approvals.json"
+        policy.write_text(json.dumps({"policies": [{"acts": acts, "group": ["ben"]}]}))
+        try:
+            yield
+        finally:
+            policy.write_text(json.dumps({"policies": []}))
 
     def retire(self, mounts: Sequence[int]) -> None:
         """A mount that is switched off is not swept any more: the next tests have the servers for themselves."""
@@ -278,6 +288,7 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("service")
     port = free_port()
     token = f"fst_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
+    (folder / "approvals.json").write_text('{"policies": []}')
     env = {
         **stack.env,
         "FILESTORE_DATABASE_URL": database,
@@ -291,6 +302,7 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
         "FILESTORE_SPOOL_PATH": str(folder / "spool"),
         "FILESTORE_SECRETS_KEYS_PATH": str(folder / "secrets.keys"),
         "FILESTORE_AUDIT_COPIES": str(folder / "seals"),
+        "FILESTORE_APPROVALS_PATH": str(folder / "approvals.json"),
         "FILESTORE_EVENTS_CHANNEL": f"events-{uuid.uuid4().hex[:8]}",
         # Short, so that tests need not wait for what a minute would do.
         # Long, so that a machine with other things to do makes no test of the waiting fail.

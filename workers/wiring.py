@@ -309,7 +309,7 @@ def _activities(
         VerifyFiles(pool, executors, copies),
         PurgeItems(pool, executors, copies),
         ForgetNodes(pool, publish.announce),
-        TagRecords(pool),
+        TagRecords(pool, publish.announce),
         RetainTrash(pool),
         ImportTree(pool, executors, copies, publish.announce),
         Observe(pool, executors, copies, publish.announce),

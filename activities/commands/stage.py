@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from temporalio import activity
@@ -104,8 +104,9 @@ class StageCopies:
             if row is None or row.attempt != going.attempt or not row.unstaged:
                 return True  # it went on without us; `apply` looks again
             work = self._lay if row.by_item else self._copy
-            async with self._alive(going.id):
-                copying = asyncio.ensure_future(work(begun.mount_id, executor, row))
+            wanted = threading.Event()
+            async with self._alive(going.id, wanted):
+                copying = asyncio.ensure_future(work(begun.mount_id, executor, row, wanted))
                 await asyncio.shield(copying)
             await areach("stage.recorded")
             return True
@@ -116,11 +117,15 @@ class StageCopies:
                 # Given up for dead while its thread goes on: no other attempt may stage this before that has ended.
                 copying.add_done_callback(lambda _: locks.close())
 
-    async def _copy(self, mount: MountId, executor: Executor, row: record_store.Row) -> None:
+    async def _copy(
+        self, mount: MountId, executor: Executor, row: record_store.Row, interrupted: threading.Event
+    ) -> None:
+        """`interrupted`: its operation pauses, or is cancelled. What is staged stays for the next attempt."""
         loop = asyncio.get_running_loop()
-        tree = is_tree(row.intent)
-        async with self._pool.connection() as connection:
-            planned = await trees.plan(connection, row.id, items.planned_node(row)) if tree else 0
+        tree, planned, goes_on = is_tree(row.intent), 0, False
+        if tree:
+            async with self._pool.connection() as connection:
+                planned, goes_on = await trees.plan(connection, row.id, items.planned_node(row))
         progress = current()
         progress.expect(planned + 1)
 
@@ -130,12 +135,15 @@ class StageCopies:
             after: bytes | None = b""
             while planned and after is not None:
                 page = asyncio.run_coroutine_threadsafe(self._page(row.id, after), loop).result()
-                yield from (items.source_of(row, entry) for entry in page)
+                for entry in page:
+                    if interrupted.is_set():
+                        raise errors.Interrupted()
+                    yield items.source_of(row, entry)
                 after = page[-1].path if page else None
 
         def work() -> Copied:
             sources = followed(read(), row.path.text, progress, streamed=fetch is not None)
-            for page in _pages(executor.stage_copy(row.id, sources, fetch)):
+            for page in _pages(executor.stage_copy(row.id, sources, fetch, goes_on=goes_on)):
                 below = [copy for copy in page if copy.relative]
                 asyncio.run_coroutine_threadsafe(self._keep(row.id, below), loop).result()
             executor.seal([], [row.id])
@@ -161,21 +169,29 @@ class StageCopies:
             return None
         return self._executors.of(MountId(source.mount))
 
-    async def _lay(self, mount: MountId, executor: Executor, row: record_store.Row) -> None:
-        """A tree on storage that knows none: item by item to where it goes, page by page."""
+    async def _lay(
+        self, mount: MountId, executor: Executor, row: record_store.Row, interrupted: threading.Event
+    ) -> None:
+        """A tree on storage that knows none: item by item to where it goes, page by page. A copy that is `interrupted` takes back
+        what it laid, as one that fails."""
         by_item, task, files, after = trees_of(executor), items.task_of(row), 0, b""
         origin = self._origin(mount, row)
         progress = current()
-        fetch = counted(partial(fetched, origin), progress) if origin is not None else None
+        near = origin if origin is not None and by_item.reaches(origin) else None
+        fetch = counted(partial(fetched, origin), progress) if origin is not None and near is None else None
         async with self._pool.connection() as connection:
-            planned = await trees.plan(connection, row.id, items.planned_node(row), deleted=task.step is Step.RESTORE)
+            planned = await trees.plan_anew(
+                connection, row.id, items.planned_node(row), deleted=task.step is Step.RESTORE
+            )
         progress.expect(planned)
         await self._check_names(by_item, task, row)
         await self._threads.run(mount, by_item.begin_tree, task)
         while page := await self._page(row.id, after):
+            if interrupted.is_set() and task.step is Step.CREATE:
+                raise errors.Interrupted()
             sources = [items.source_of(row, entry) for entry in page]
             progress.at(f"{row.path.text}/{page[0].shown}")
-            laid = await self._threads.run(mount, by_item.lay, task, sources, fetch)
+            laid = await self._threads.run(mount, by_item.lay, task, sources, fetch, near)
             await self._keep(row.id, laid)
             await areach("stage.laid", row.path.text)
             files += sum(copy.kind != "directory" for copy in laid)
@@ -203,14 +219,17 @@ class StageCopies:
             await trees.keep(connection, command, [(copy.relative, copy.identity.facts()) for copy in copies])
 
     @asynccontextmanager
-    async def _alive(self, command: CommandId) -> AsyncIterator[None]:
+    async def _alive(self, command: CommandId, interrupted: threading.Event) -> AsyncIterator[None]:
+        """Says so from time to time, and asks whether its operation wants it to stop."""
+
         async def beat() -> None:
             while True:
                 await asyncio.sleep(_BEAT_SECONDS)
                 beat_once()
                 with suppress(Exception):  # the copy itself does not need Postgres now
                     async with self._pool.connection() as connection:
-                        await outcome_store.touch(connection, [command])
+                        if await outcome_store.touch(connection, command):
+                            interrupted.set()
 
         beating = asyncio.create_task(beat())
         try:
@@ -280,9 +299,18 @@ def _identity(source: intents.CopySource) -> Identity:
 
 
 def _pages(copies: Iterable[Copied]) -> Iterator[list[Copied]]:
-    rest = iter(copies)
-    while page := list(islice(rest, _PAGE)):
+    """The last one, too, where they are interrupted."""
+    page: list[Copied] = []
+    try:
+        for one in copies:
+            page.append(one)
+            if len(page) == _PAGE:
+                yield page
+                page = []
+    except errors.Interrupted:
         yield page
+        raise
+    yield page
 
 
 def _none_of(begun: Begun, staged: Staged) -> Staged:

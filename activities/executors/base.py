@@ -259,6 +259,8 @@ class Source:
     place: bytes | None = None
     """... where in the trash: older content"""
     sha256: bytes | None = None
+    staged: Identity | None = None
+    """Its copy, where an execution that was broken off has staged it already"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,12 +332,16 @@ class Stages(Protocol):
         """`path`: where it will appear. A store that writes big content in place from the start needs to know."""
         ...
 
-    def stage_copy(self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None) -> Iterator[Copied]:
+    def stage_copy(
+        self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None, *, goes_on: bool = False
+    ) -> Iterator[Copied]:
         """Stage a copy of one file or a whole tree, one answer per source while it goes; directories may be answered
         after what they hold, and the root of a tree is then the last. Whatever an earlier, broken execution left under
         this stage is removed first. With the last answer everything is durable, but for the stage's own name: `seal`.
         What POSIX keeps beside the bytes (mode, times, extended attributes, links) comes along. When it fails, or its
-        answers are not taken to the end, nothing is left. With `fetch` the sources lie on another mount: their bytes
+        answers are not taken to the end, nothing is left; but where the sources raise Interrupted, what is staged is made
+        durable and answered, and stays. `goes_on`: what is there of a tree is taken where it is what its source names as
+        `staged`. An executor may begin anew instead. With `fetch` the sources lie on another mount: their bytes
         come from there, hashed, and nothing else.
 
         Raises VersionConflict when a source is not what its identity and hash say, ContentExpired when it is no longer
@@ -710,9 +716,16 @@ class TreesByItem(Protocol):
         """The directory itself at its new name (or in the trash). Raises NodeExists, ParentNotFound, NotADirectory."""
         ...
 
-    def lay(self, task: Task, page: Sequence[Source], fetch: Fetch | None = None) -> list[Copied]:
+    def reaches(self, origin: Executor) -> bool:
+        """The storage of this mount can copy by itself what lies on that one."""
+        ...
+
+    def lay(
+        self, task: Task, page: Sequence[Source], fetch: Fetch | None = None, origin: Executor | None = None
+    ) -> list[Copied]:
         """Lay what the directory holds at its new place, parents first. The originals stay. With `fetch` they lie on
-        another mount. Raises VersionConflict, NodeExists, ContentExpired."""
+        another mount; with `origin` on that one, which `reaches` has been asked about. Raises VersionConflict, NodeExists,
+        ContentExpired."""
         ...
 
     def end_tree(self, task: Task, files: int) -> None:

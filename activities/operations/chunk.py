@@ -11,14 +11,14 @@ from temporalio import activity
 
 from activities.operations.directories import staged
 from activities.operations.handed_out import commands_of
-from activities.operations.work import Portion, portion
+from activities.operations.work import Portion, begun, portion, records_in_flight
 from schema import errors
 from schema.commands.command import Command
 from schema.commands.payloads import LIST_MAX
 from schema.faults import areach
 from schema.freezes import Freeze
 from schema.ids import MountId
-from schema.operations.chunk import together, until_a_stop
+from schema.operations.chunk import alike, together, until_a_stop
 from schema.operations.operation import (
     LEFT_MOST,
     ItemKind,
@@ -118,6 +118,8 @@ async def _next(connection: Connection, locked: LockedOperation) -> NextStep:
         return NextStep(operation.mount_id, there.state)
     if operation.works_alone and operation.in_flight:
         return await _work(connection, operation)
+    if operation.undo is not None and operation.in_flight and (lost := await records_in_flight(connection, operation)):
+        return _of_records(operation, lost)
     if operation.want is not None or operation.state is OperationState.CANCELLING:
         return await _wait(connection, operation, _NUDGED_SECONDS)  # until nothing is in flight
     if (seconds := _until_start(operation)) > 0:
@@ -172,6 +174,11 @@ async def _work(connection: Connection, operation: Operation) -> NextStep:
     return NextStep(operation.mount_id, operation.state, portion=there, kind=operation.work)
 
 
+def _of_records(operation: Operation, there: Portion) -> NextStep:
+    """Among commands: what the Metastore says of nodes is put back."""
+    return NextStep(operation.mount_id, operation.state, portion=there, kind="tag")
+
+
 async def _left(connection: Connection, locked: LockedOperation) -> bool:
     if locked.operation.kind is OperationKind.IMPORT:
         return not (locked.cursor or {}).get("over")
@@ -180,7 +187,7 @@ async def _left(connection: Connection, locked: LockedOperation) -> bool:
 
 async def _hand_out(connection: Connection, locked: LockedOperation, room: int) -> NextStep:
     operation = locked.operation
-    items = await _next_items(connection, operation, room)
+    items = alike(await _next_items(connection, operation, room))
     given_up = await _given_up(connection, locked, items)
     items, given_up = until_a_stop(operation, items, given_up)
     if given_up:
@@ -188,6 +195,8 @@ async def _hand_out(connection: Connection, locked: LockedOperation, room: int) 
     going = [one for one in items if one.item not in given_up]
     if not going:
         return await _wait(connection, operation, 0.0 if given_up else await _until_one_can_go(connection, operation))
+    if going[0].kind is ItemKind.TAG:
+        return _of_records(operation, await begun(connection, operation, going))
     steps = [reversal(one, one.item) if operation.back else one for one in going]
     if operation.back and operation.undo is not None:
         steps = await undo_store.raised(connection, operation.id, steps)

@@ -3,7 +3,7 @@ all that the operation counts of them: so each is changed once, wherever a proce
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from temporalio import activity
@@ -14,6 +14,7 @@ from schema import errors
 from schema.access.decision import Access, access_of, may
 from schema.faults import areach
 from schema.ids import NodeId
+from schema.metastore.changes import RecordAuthor
 from schema.operations.operation import Operation, OperationItem, OperationState
 from schema.operations.reversal import reversal
 from schema.operations.selection import PlannedNode
@@ -50,8 +51,8 @@ async def found_by(connection: Connection, operation: Operation, nodes: Sequence
 
 
 class TagRecords:
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, announce: Callable[[], None]) -> None:
+        self._pool, self._announce = pool, announce
 
     @activity.defn(name="tag")
     async def tag(self, portion: Portion) -> int:
@@ -66,12 +67,20 @@ class TagRecords:
             operation = locked.operation
             if _goes_on(locked):
                 ends, changes = await _judged(connection, operation, items)
-                await store.change(connection, changes, operation.principal)
+                await store.change(connection, changes, _author(operation, items))
             else:
                 ends, changes = [TagEnd(one.item, "again") for one in items], {}
             await store.end(connection, operation.id, ends, back=operation.back)
         await areach("tag.done")
+        self._announce()
         return len(changes)
+
+
+def _author(operation: Operation, items: Sequence[OperationItem]) -> RecordAuthor:
+    return RecordAuthor(
+        principal=operation.principal, token=operation.token_id or None, operation=operation.id,
+        items={one.node_id: one.item for one in items if one.node_id is not None}, correlation=operation.correlation_id,
+    )  # fmt: skip
 
 
 def _goes_on(locked: LockedOperation) -> bool:

@@ -13,6 +13,7 @@ from schema.nodes import NodeKind
 from schema.operations.coverage import Coverage
 from schema.operations.operation import ItemKind, ItemState, Operation, OperationItem
 from schema.operations.undo import LEFT, UndoPlanner, left, listed
+from schema.operations.undo_changes import JournalChange, RecordChange
 from schema.operations.undo_passed import Passed
 from schema.store import operation_plans as plan_store
 from schema.store import undo as store
@@ -74,11 +75,14 @@ class UndoPage:
     async def changes(self, cursor: Cursor) -> tuple[list[OperationItem], Cursor | None]:
         changes = await store.changes(self.connection, self.taken, cursor["below"], PAGE)
         looked = cursor.get("looked", 0) + len(changes)
-        nodes = {change.node for change in changes if not change.superseded}
-        nodes |= {gone.node for change in changes for gone in (change.replaced, change.departed) if gone is not None}
+        of_nodes = [change for change in changes if isinstance(change, JournalChange)]
+        nodes = {change.node for change in of_nodes if not change.superseded}
+        nodes |= {gone.node for change in of_nodes for gone in (change.replaced, change.departed) if gone is not None}
+        described = {change.node for change in changes if isinstance(change, RecordChange)}
         planner = UndoPlanner(
             cursor["next"], await store.runs(self.connection, self.taken, nodes), self.taken.mounts,
-            await store.changed_below(self.connection, self.taken, changes), self.passed,
+            await store.changed_below(self.connection, self.taken, of_nodes), self.passed,
+            await store.record_runs(self.connection, self.taken, described),
         )  # fmt: skip
         planner.add(changes)
         items = listed(planner.steps, await store.refused(self.connection, self.taken, planner.steps))

@@ -35,10 +35,21 @@ async def portion(connection: Connection, operation: Operation) -> Portion | Non
     if not there:
         ready = await turn_store.ready(connection, operation, _ITEMS)
         going = _together(ready)
-        there = [one.item for one in going]
-        if there:
-            await work_items.begin(connection, operation.id, there, _pace(operation, len(there)))
+        return await begun(connection, operation, going) if going else None
+    return Portion(operation.id, operation.mount_id, there)
+
+
+async def records_in_flight(connection: Connection, operation: Operation) -> Portion | None:
+    """Records of the Metastore that an undo was putting back among its commands, when its step was lost. None: there are none."""
+    there = await work_items.in_flight(connection, operation.id, _ITEMS, records=True)
     return Portion(operation.id, operation.mount_id, there) if there else None
+
+
+async def begun(connection: Connection, operation: Operation, items: Sequence[OperationItem]) -> Portion:
+    """These are in flight from now on."""
+    there = [one.item for one in items]
+    await work_items.begin(connection, operation.id, there, _pace(operation, len(there)))
+    return Portion(operation.id, operation.mount_id, there)
 
 
 def _together(items: Sequence[OperationItem]) -> list[OperationItem]:

@@ -13,9 +13,11 @@ from temporalio.exceptions import ApplicationError
 
 from activities.sync.hot import HotUnavailable
 from schema.access.acts import ActKind
+from schema.access.holds import Taking
 from schema.events import EventType
 from schema.ids import MountId
-from schema.store import freezes, objects, project_acts, projects, revisions
+from schema.paths import ROOT
+from schema.store import freezes, holds, objects, project_acts, projects, revisions
 from schema.sync.happenings import object_event
 from schema.sync.ranks import AT_ONCE, AT_ONCE_BEHIND, PAGE, SMALL_PAGE, WorkRank, rank_in
 from schema.sync.tiers import TierMove
@@ -90,6 +92,12 @@ async def check_unfrozen(pool: Pool, project: Project) -> None:
     if freeze is not None:
         refusal = freeze.refusal()
         raise ApplicationError(refusal.message, type=refusal.code, next_retry_delay=FREEZE_LOOK)
+
+
+async def held(pool: Pool, project: Project) -> bool:
+    """A hold on the whole of its mount is about cold copies, too: nothing of the project goes for good until that ends."""
+    async with pool.connection() as connection:
+        return bool(await holds.in_the_way(connection, [Taking(project.mount, ROOT, False)]))
 
 
 class TierPages:

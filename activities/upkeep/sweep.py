@@ -95,7 +95,8 @@ class Sweep:
             free = [stage for stage in stages if locks.take(stage)]
             async with self._pool.connection() as connection:
                 live = await leftover_store.live_stages(connection, mount, free)
-            dead = [stage for stage in free if stage not in live]
+                dead = [stage for stage in free if stage not in live]
+                await leftover_store.forget_interrupted(connection, dead)
             return await self._threads.run(mount, lambda: sum(_discard(executor, stage) for stage in dead))
         finally:
             locks.close()

@@ -202,10 +202,6 @@ def _scope(body: NewQuotaBody) -> QuotaScope:
         path = None
     if path is not None and (mount is None or body.principal is not None):
         raise InvalidRequest("A quota of a path names its backendMountId, and no principal.", field="path")
-    if body.trash and (path is not None or body.principal is not None):
-        raise InvalidRequest(
-            "The trash belongs to the whole mount: `trash` goes with quotas of a tenant or of a whole mount.", field="trash"
-        )  # fmt: skip
     return QuotaScope(mount, path, body.principal)
 
 

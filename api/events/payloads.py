@@ -15,6 +15,7 @@ from api.events.project_payloads import (
     ProjectPathData,
     ProjectStateData,
 )
+from api.events.record_payloads import RecordUpdatedData
 from api.http.shapes import EXACT_PATH, JsonObject, Shape, exact
 from schema.events import STREAM_POSITION, STREAM_RESET, EventType
 from schema.nodes import NodeKind, NodeState
@@ -264,6 +265,7 @@ EVENTS: Mapping[EventType, EventDefinition] = {
     EventType.NODE_RECONCILED: EventDefinition(NodeObservedData, "The record says what lies on the storage."),
     EventType.NODE_MISSING: EventDefinition(NodeObservedData, "A node is not on the storage any more."),
     EventType.NODE_DOWNLOADED: EventDefinition(NodeDownloadedData, "Its content went to a client."),
+    EventType.RECORD_UPDATED: EventDefinition(RecordUpdatedData, "The Metastore says something else of a node."),
     EventType.COMMAND_COMPLETED: EventDefinition(CommandCompletedData, "A command has an entry in the journal."),
     EventType.DRIFT_DETECTED: EventDefinition(DriftDetectedData, "Something is not what the record says."),
     EventType.JOB_QUEUED: EventDefinition(JobEventData, "A reconciliation job waits."),

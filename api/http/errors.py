@@ -63,6 +63,7 @@ STATUS: Mapping[str, int] = {
     "HEADERS_TOO_LARGE": 431,
     "MOUNT_OFFLINE": 503,
     "UNAVAILABLE": 503,
+    "INTERRUPTED": 503,
     "OUTCOME_UNKNOWN": 503,
     "STAGE_LOST": 503,
     "OVERLOADED": 503,

@@ -7,9 +7,10 @@ from pydantic import BeforeValidator, Field
 from api.http.fields import UUID, Count, Id, Moment, Query, Short, Text, split_list
 from schema.access.acts import ActKind
 from schema.commands.command import CommandKind
+from schema.metastore.changes import RecordChangeKind
 
-Recorded = CommandKind | ActKind | Literal["import", "forget"]
-"""Commands, and what administrators have done beside them"""
+Recorded = CommandKind | RecordChangeKind | ActKind | Literal["import", "forget"]
+"""Commands, changes of what the Metastore says of a node, and what administrators have done beside them"""
 Ending = Literal["succeeded", "failed", "inconsistent"]
 _PREFIX = "The history of this path, all that was done below it, and to a whole directory above it"
 

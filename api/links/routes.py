@@ -16,6 +16,7 @@ from api.access.acts import ActDetails
 from api.access.admission import admit
 from api.http import openapi, responses
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.ids import read_token_id
 from api.http.routes import Plain
@@ -95,9 +96,10 @@ async def made(connection: Connection, request: Request, principal: Principal, n
     "/v1/links",
     operation_id="listLinks",
     summary="The links",
-    responses=openapi.answers({200: ("A page of links", LinkPage)}, "BACKEND_NOT_FOUND"),
-    openapi_extra={"parameters": openapi.query_of(LinksQuery)},
+    responses=openapi.listed("A page of links", LinkPage, "BACKEND_NOT_FOUND"),
+    openapi_extra={"parameters": openapi.list_of(LinksQuery)},
 )
+@exported("links", Link, 100)
 async def listed(request: Request) -> Response:
     """The newest first, also those that have ended. A page can be short where the token may not read all places: go on until
     `nextCursor` is null."""

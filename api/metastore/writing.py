@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 
 from activities.metastore.schemas import fitting
+from api.http.keys import read_correlation
 from api.metastore.conditions import check_version
 from api.services import front_of
 from schema.errors import NodeNotFound
 from schema.ids import NodeId
+from schema.metastore.changes import RecordAuthor
 from schema.metastore.namespaces import settle
 from schema.metastore.records import Description, tidy
 from schema.principals import Principal, authorise, readable
@@ -37,10 +39,11 @@ async def write(
         settled = settle(now.namespace, rule, asked=asks_namespace)
         now = Description(settled.namespace, now.tags, now.owner, now.metadata)
         schema = await fitting(connection, principal.tenant, now)
-        await store.change(
-            connection, was, now, change="updated", principal=principal.name, schema=schema, violation=settled.violation
-        )
-        return await shown(connection, principal, node)
+        by = _author(request, principal)
+        await store.change(connection, was, now, change="updated", by=by, schema=schema, violation=settled.violation)
+        document = await shown(connection, principal, node)
+    front_of(request).services.announce()
+    return document
 
 
 async def remove(request: Request, principal: Principal, node: NodeId, version: int | None) -> RecordDocument:
@@ -49,18 +52,16 @@ async def remove(request: Request, principal: Principal, node: NodeId, version: 
         was = await _held(connection, principal, node)
         check_version(version, was.version)
         if not was.removed:
-            now = Description(was.described.namespace)
-            await store.change(
-                connection,
-                was,
-                now,
-                change="removed",
-                principal=principal.name,
-                schema=None,
-                violation=None,
-                removed=True,
-            )
-        return await shown(connection, principal, node)
+            now, by = Description(was.described.namespace), _author(request, principal)
+            await store.change(connection, was, now, change="removed", by=by, schema=None, violation=None, removed=True)
+        document = await shown(connection, principal, node)
+    front_of(request).services.announce()
+    return document
+
+
+def _author(request: Request, principal: Principal) -> RecordAuthor:
+    """Raises InvalidRequest: its name for the piece of work is none."""
+    return RecordAuthor.asking(principal, request.scope.get("request_id"), read_correlation(request.headers))
 
 
 async def shown(connection: Connection, principal: Principal, node: NodeId) -> RecordDocument:

@@ -11,13 +11,14 @@ from starlette.responses import Response
 from activities.sync.commit import CommitRef
 from api.http import openapi
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.routes import Plain
 from api.services import front_of
 from api.sync.bodies import ConflictDecision, ConflictsQuery
 from api.sync.commits import news_of, refusal
 from api.sync.found import PATH_NAME, answer, note, project_of
-from api.sync.shapes import ConflictPage, Decided
+from api.sync.shapes import ConflictPage, ConflictShape, Decided
 from schema.access.acts import ActKind
 from schema.errors import Unavailable
 from schema.store import freezes, project_log, revisions
@@ -37,9 +38,10 @@ _BODY = openapi.body_of(ConflictDecision, {"ids": [1], "decision": "loser"})
     "/v1/projects/{name}/conflicts",
     operation_id="listConflicts",
     summary="What two nodes changed without knowing of each other",
-    responses=openapi.answers({200: ("A page of conflicts", ConflictPage)}, "NOT_FOUND"),
-    openapi_extra={"parameters": [PATH_NAME, *openapi.query_of(ConflictsQuery)]},
+    responses=openapi.listed("A page of conflicts", ConflictPage, "NOT_FOUND"),
+    openapi_extra={"parameters": [PATH_NAME, *openapi.list_of(ConflictsQuery)]},
 )
+@exported("conflicts", ConflictShape, 200)
 async def listed(request: Request) -> Response:
     """The oldest first. Both contents can be read, at `/objects/{sha}`; the loser's is kept while its conflict is open."""
     _, project = await project_of(request, "read")

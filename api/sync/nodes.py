@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from api.http import openapi
 from api.http.body import read_json
+from api.http.exports import exported, in_one
 from api.http.routes import Plain
 from api.services import front_of
 from api.sync.bodies import BeatBody, CredentialsBody, NodeBody
@@ -56,9 +57,10 @@ async def attach(request: Request) -> Response:
     "/v1/projects/{name}/nodes",
     operation_id="listSyncNodes",
     summary="The servers of a project",
-    responses=openapi.answers({200: ("The nodes", SyncNodes)}, "NOT_FOUND"),
-    openapi_extra={"parameters": [PATH_NAME]},
+    responses=openapi.listed("The nodes", SyncNodes, "NOT_FOUND"),
+    openapi_extra={"parameters": [PATH_NAME, openapi.FORMAT]},
 )
+@exported("nodes", SyncNodeShape, 200, in_one)
 async def listed(request: Request) -> Response:
     """How far each has followed, and what it still has to commit."""
     _, project = await project_of(request, "read")

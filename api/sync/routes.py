@@ -11,6 +11,7 @@ from activities.sync.pages import TierOrder
 from api.access.admission import admit
 from api.http import openapi
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.routes import Plain
 from api.services import front_of
@@ -72,9 +73,10 @@ async def create(request: Request) -> Response:
     "/v1/projects",
     operation_id="listProjects",
     summary="The projects",
-    responses=openapi.answers({200: ("A page of projects", ProjectPage)}),
-    openapi_extra={"parameters": openapi.query_of(ProjectsQuery)},
+    responses=openapi.listed("A page of projects", ProjectPage),
+    openapi_extra={"parameters": openapi.list_of(ProjectsQuery)},
 )
+@exported("projects", ProjectShape, 200)
 async def listed(request: Request) -> Response:
     """By name. A page can be short where the token may not read all mounts: go on until `nextCursor` is null."""
     principal = await admit(request, "read")

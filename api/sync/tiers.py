@@ -13,6 +13,7 @@ from starlette.responses import Response
 from activities.sync.pages import order_of
 from api.http import openapi
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.routes import Plain
 from api.services import front_of
@@ -197,9 +198,10 @@ async def _pinned(request: Request, until_of: Callable[[PinBody], datetime | Non
     "/v1/projects/{name}/jobs",
     operation_id="listProjectJobs",
     summary="The jobs of a project",
-    responses=openapi.answers({200: ("A page of jobs", JobPage)}, "NOT_FOUND"),
-    openapi_extra={"parameters": [PATH_NAME, *openapi.query_of(ProjectJobsQuery)]},
+    responses=openapi.listed("A page of jobs", JobPage, "NOT_FOUND"),
+    openapi_extra={"parameters": [PATH_NAME, *openapi.list_of(ProjectJobsQuery)]},
 )
+@exported("jobs", JobShape, 200)
 async def jobs(request: Request) -> Response:
     """The newest first, with how far each is."""
     _, project = await project_of(request, "read")

@@ -128,6 +128,8 @@ class QuotaFacts:
     principal: str | None
     trash: bool
     used: ChargeFacts
+    kept: Sequence[tuple[int, bytes, int]] = ()
+    """Of a path or a principal: what the trash keeps of that, by node and place, with its size"""
 
 
 @dataclass(frozen=True, slots=True)

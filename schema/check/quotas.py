@@ -17,8 +17,9 @@ def check(record: RecordFacts) -> Iterator[Finding]:
         if has != must:
             where = "the trash" if principal is None else f"principal {principal!r}"
             yield Finding(FindingKind.QUOTAS, where, f"{has} is counted; the nodes add up to {must}.")
+    contents = kept(record.snapshots)
     for quota in record.quotas:
-        must = used(quota, record.nodes, counted)
+        must = used(quota, record.nodes, counted, contents)
         if quota.used != must:
             yield Finding(
                 FindingKind.QUOTAS, f"quota {quota.id}", f"It counts {quota.used}; the nodes add up to {must}."
@@ -31,23 +32,33 @@ def charges(nodes: Sequence[NodeFacts], snapshots: Sequence[SnapshotFacts]) -> d
     for node in nodes:
         if node.living and node.charged_to is not None:
             sums[node.charged_to] = sums[node.charged_to].plus(_size(node), 1)
-    kept = {(one.node, one.place): one.size for one in snapshots if one.place is not None and one.kind == NodeKind.FILE}
-    for size in kept.values():
+    for size in kept(snapshots).values():
         sums[None] = sums[None].plus(size, 1)
     return dict(sums)
 
 
-def used(quota: QuotaFacts, nodes: Sequence[NodeFacts], counted: Mapping[str | None, ChargeFacts]) -> ChargeFacts:
+def kept(snapshots: Sequence[SnapshotFacts]) -> dict[tuple[int, bytes], int]:
+    """What the trash keeps of files: by node and place, how large it is."""
+    return {(one.node, one.place): one.size for one in snapshots if one.place is not None and one.kind == NodeKind.FILE}
+
+
+def used(
+    quota: QuotaFacts, nodes: Sequence[NodeFacts], counted: Mapping[str | None, ChargeFacts],
+    contents: Mapping[tuple[int, bytes], int],
+) -> ChargeFacts:  # fmt: skip
+    """`contents`: what the trash keeps. One that a quota counts, and that does not lie there, counts for nothing."""
+    own = sum(contents.get((node, place), 0) for node, place, _ in quota.kept)
     if quota.principal is not None:
-        return counted.get(quota.principal, ChargeFacts())
+        return counted.get(quota.principal, ChargeFacts()).plus(own, 0)
     directories = {node.id: node.directory_path for node in nodes if node.directory_path is not None}
     found = ChargeFacts()
     for node in nodes:
         above = directories.get(node.parent or 0)
         if node.living and above is not None and (quota.path is None or above.startswith(quota.path + b"/")):
             found = found.plus(_size(node), 1)
-    kept = counted.get(None, ChargeFacts()).size if quota.trash else 0
-    return found.plus(kept, 0)
+    if quota.path is not None:
+        return found.plus(own, 0)
+    return found.plus(counted.get(None, ChargeFacts()).size if quota.trash else 0, 0)
 
 
 def _size(node: NodeFacts) -> int:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from schema.nodes import NodeKind
-from schema.operations.operation import CHANGED, ItemState, Operation, OperationItem
+from schema.operations.operation import CHANGED, ItemKind, ItemState, Operation, OperationItem
 from schema.paths import NodePath
 
 PATHS_MAX = 32 * 1024
@@ -33,6 +34,11 @@ def together(
             break
         taken.append(step)
     return taken
+
+
+def alike(items: Sequence[OperationItem]) -> list[OperationItem]:
+    """The first of them, and those behind it that are carried out as it is: by commands, or as records of the Metastore."""
+    return list(takewhile(lambda one: (one.kind is ItemKind.TAG) is (items[0].kind is ItemKind.TAG), items))
 
 
 def _walk(steps: Sequence[OperationItem], unfinished: Sequence[OperationItem]) -> list[OperationItem]:

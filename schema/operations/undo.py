@@ -14,7 +14,15 @@ from schema.commands.command import CommandKind
 from schema.ids import MountId, NodeId
 from schema.nodes import NodeKind
 from schema.operations.operation import ItemKind, ItemState, OperationItem
-from schema.operations.undo_changes import Departed, JournalChange, NodePlace, Replaced, Run
+from schema.operations.undo_changes import (
+    Departed,
+    JournalChange,
+    NodePlace,
+    RecordChange,
+    RecordRun,
+    Replaced,
+    Run,
+)
 from schema.operations.undo_passed import Passed
 from schema.paths import NodePath
 
@@ -68,13 +76,16 @@ class UndoPlanner:
     blocked: Collection[int] = ()
     """Entries below whose directories something outside of the selection has changed since"""
     passed: Passed = field(default_factory=Passed)
+    records: Mapping[NodeId, RecordRun] = field(default_factory=dict)
     steps: list[UndoStep] = field(default_factory=list)
     apart: JournalChange | None = None
     """Here the page ends: the tree that this change made is taken back node by node"""
 
-    def add(self, changes: Iterable[JournalChange]) -> None:
+    def add(self, changes: Iterable[JournalChange | RecordChange]) -> None:
         for change in changes:
-            if change.entry not in self.passed.entries:
+            if isinstance(change, RecordChange):
+                self._unsay(change)
+            elif change.entry not in self.passed.entries:
                 self._add(change)
             if self.apart is not None:
                 return
@@ -99,6 +110,19 @@ class UndoPlanner:
                 self._put(item, change, version + number, content=back if kind is ItemKind.RESTORE else None)
         if change.replaced is not None and run is not None and run.has(change.version):
             self._return(change, change.replaced)
+
+    def _unsay(self, change: RecordChange) -> None:
+        """A record goes back at once, to before the first of its unbroken run. Its newest change stands for all of them."""
+        run = self.records[change.node]
+        if run.last != change.entry:
+            return
+        item = OperationItem(
+            item=0, kind=ItemKind.TAG, path=self.passed.place_of(change.mount, change.path), node_id=change.node,
+            node_kind=run.node_kind, content_version=run.before, mount=self._mount(change.mount),
+        )  # fmt: skip
+        item = self._numbered(item, run.current)
+        whole = run.before < change.version == run.current
+        self.steps.append(UndoStep(item=item if whole else left(item, "VERSION_CONFLICT"), entry=change.entry))
 
     def _around(self, change: JournalChange, run: Run) -> None:
         """Something else is in the directory now, and stays there with it. A directory that has moved is left where it is, and what

@@ -89,6 +89,30 @@ class JournalChange:
         return appears and self.previous is not None and not self.revived
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordChange:
+    """An entry of the journal that the selection takes: the Metastore said something else of a node."""
+
+    entry: int
+    mount: MountId
+    node: NodeId
+    version: int
+    """Of the record, afterwards"""
+    path: NodePath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRun:
+    """The latest versions of a record, as far as all of them are the selection's."""
+
+    node_kind: NodeKind
+    current: int
+    before: int
+    """The version that it goes back to: `current` where that is none of the selection's"""
+    last: int
+    """The newest entry that the selection takes"""
+
+
 @dataclass(frozen=True, slots=True)
 class RunVersion:
     version: int

@@ -26,11 +26,12 @@ class Passed:
         """With the paths that its nodes have while these directories stay."""
         if not self.kept:
             return change
-        target = None if change.target is None else self._placed(change.mount, change.target)
+        target = None if change.target is None else self.place_of(change.mount, change.target)
         source = change.mount if change.departed is None else change.departed.mount
-        return replace(change, path=self._placed(source, change.path), target=target)
+        return replace(change, path=self.place_of(source, change.path), target=target)
 
-    def _placed(self, mount: MountId, path: NodePath) -> NodePath:
+    def place_of(self, mount: MountId, path: NodePath) -> NodePath:
+        """Where a path is while these directories stay."""
         raw = path.raw
         for on, source, place in reversed(self.kept):
             if on == mount and (raw == source or raw.startswith(source + b"/")):

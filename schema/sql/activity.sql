@@ -42,19 +42,22 @@ SELECT DISTINCT (o.data->>'journalId')::bigint AS entry FROM filestore.outbox o
 
 -- name: journal
 -- The events of the next entries, as far as rows are made of them, told by the journal and the versions alone. Administrative
--- acts (`record`) have no events.
+-- acts have no events; changes of what is said of a node (`records`) have one.
 WITH entry AS (
-    SELECT j.*, j.after IS NOT NULL AND j.outcome = 'succeeded' AS changes, (j.after->>'version')::bigint AS version,
+    SELECT j.*, j.executor = 'record' AS records, (j.after->>'version')::bigint AS version,
+           j.after IS NOT NULL AND j.outcome = 'succeeded' AND j.executor <> 'record' AS changes,
            coalesce((j.also->'tree'->>'size')::bigint, (j.after->>'size')::bigint, 0) AS weight,
            coalesce((j.also->'tree'->>'files')::bigint, (j.after->>'kind' <> 'directory')::integer) AS files,
            coalesce(j.payload->>'target', j.payload->>'path') AS target
       FROM filestore.journal_entries j
-     WHERE j.id > %(after)s AND NOT j.id = ANY(%(untold)s::bigint[]) AND j.executor <> 'record'
+     WHERE j.id > %(after)s AND NOT j.id = ANY(%(untold)s::bigint[])
+       AND (j.executor <> 'record' OR j.node_id IS NOT NULL)
      ORDER BY j.id LIMIT %(limit)s
 ), told AS (
-    SELECT e.*, t.rank, t.type, t.node, t.told_mount, t.told_path, t.told_version
+    SELECT e.*, t.rank, t.rank = 0 AND NOT e.records AS ends, t.type, t.node, t.told_mount, t.told_path, t.told_version
       FROM entry e CROSS JOIN LATERAL (VALUES
-          (0, 'filestore.command.completed', e.node_id, e.mount_id, e.target, NULL::bigint),
+          (0, CASE WHEN e.records THEN 'filestore.record.updated' ELSE 'filestore.command.completed' END, e.node_id, e.mount_id,
+           e.target, NULL::bigint),
           (1, CASE WHEN e.changes AND e.also ? 'replaced' THEN 'filestore.node.deleted' END,
            (e.also->'replaced'->>'id')::bigint, e.mount_id, e.target, (e.also->'replaced'->>'version')::bigint + 1),
           (1, CASE WHEN e.changes AND e.also ? 'departed' THEN 'filestore.node.deleted' END, (e.also->'departed'->>'id')::bigint,
@@ -89,7 +92,8 @@ SELECT NULL::bigint AS position, g.type, g.tenant, g.told_mount, g.recorded_at, 
            'delta', json_build_object('sizeBytes', g.bytes, 'fileCount', g.grows),
            'tree', CASE WHEN g.rank > 1 OR g.rank = 1 AND g.node_kind = 'directory' THEN g.also->'tree' END,
            'contentHash', encode(g.sha256, 'hex'), 'journalId', g.id, 'command', g.kind, 'commandId', g.command_id,
-           'status', CASE g.rank WHEN 0 THEN g.outcome END, 'code', CASE g.rank WHEN 0 THEN g.code END, 'principal', g.principal,
-           'idempotencyKey', g.key, 'correlationId', g.correlation_id, 'startedAt', CASE g.rank WHEN 0 THEN g.started_at END,
+           'status', CASE WHEN g.ends THEN g.outcome END, 'code', CASE WHEN g.ends THEN g.code END,
+           'startedAt', CASE WHEN g.ends THEN g.started_at END, 'principal', g.principal,
+           'idempotencyKey', g.key, 'correlationId', g.correlation_id,
            'metadata', CASE WHEN g.rank > 0 THEN g.metadata END))::text AS data, g.id AS entry
   FROM grown g ORDER BY g.id, g.rank

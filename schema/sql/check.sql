@@ -124,14 +124,19 @@ SELECT (SELECT count(*) FROM filestore.commands WHERE status = 'running' AND mou
 -- name: charges
 -- What is counted of principals on a mount, and (without a principal) of its trash: what was folded, and what was appended since.
 SELECT x.principal, sum(x.size_bytes)::bigint AS size_bytes, sum(x.node_count)::bigint AS node_count
-  FROM (SELECT principal, size_bytes, node_count FROM filestore.charges WHERE mount_id = %(mount)s
+  FROM (SELECT principal, size_bytes, node_count FROM filestore.charges
+         WHERE mount_id = %(mount)s AND quota_id IS NULL
          UNION ALL
-        SELECT principal, size_bytes, node_count FROM filestore.charge_deltas WHERE mount_id = %(mount)s) x
+        SELECT principal, size_bytes, node_count FROM filestore.charge_deltas
+         WHERE mount_id = %(mount)s AND quota_id IS NULL) x
  GROUP BY x.principal HAVING sum(x.size_bytes) <> 0 OR sum(x.node_count) <> 0
 
 -- name: quotas
--- The quotas that count something of a mount, and what they count of it.
-SELECT q.id, q.path, q.principal, q.trash, u.bytes, u.nodes
+-- The quotas that count something of a mount, and what they count of it. `kept`: what the trash keeps of that, content by content.
+SELECT q.id, q.path, q.principal, q.trash, u.bytes, u.nodes,
+       (SELECT coalesce(jsonb_agg(jsonb_build_array(t.node_id, encode(t.content_place, 'hex'), t.size_bytes)), '[]')
+          FROM filestore.quota_kept t CROSS JOIN LATERAL (SELECT FROM filestore.nodes n
+                 WHERE n.id = t.node_id AND n.mount_id = m.id OFFSET 0) n WHERE t.quota_id = q.id) AS kept
   FROM filestore.backend_mounts m
   JOIN filestore.quotas k ON k.tenant = m.tenant AND (k.mount_id IS NULL OR k.mount_id = m.id)
  CROSS JOIN LATERAL (SELECT x.* FROM jsonb_populate_record(k, jsonb_build_object('mount_id', m.id)) x OFFSET 0) q

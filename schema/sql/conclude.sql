@@ -11,7 +11,7 @@ SELECT j.path, CASE WHEN j.payload->>'target' IS NOT NULL THEN filestore.target_
        CASE WHEN j.payload->>'path' IS NOT NULL THEN filestore.source_v1(j.payload) END AS source,
        array_remove(ARRAY[j.node_id, (j.also->'replaced'->>'id')::bigint, (j.also->'departed'->>'id')::bigint], NULL) AS nodes
   FROM filestore.journal_entries j
- WHERE j.id > %(entries)s AND j.kind <> 'reconcileNode'
+ WHERE j.id > %(entries)s AND j.kind <> 'reconcileNode' AND j.executor <> 'record'
    AND (j.mount_id = %(mount)s OR j.payload->>'mount_id' = %(mount)s::text)
  ORDER BY j.id LIMIT %(most)s
 

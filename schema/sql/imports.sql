@@ -16,7 +16,7 @@ SELECT p.path, p.arrives AND j.kind IN ('moveNode', 'restoreNode') AND j.outcome
   FROM filestore.journal_entries j
  CROSS JOIN LATERAL (VALUES (j.path, filestore.target_v1(j.payload) IS NULL), (filestore.source_v1(j.payload), false),
                             (filestore.target_v1(j.payload), true)) AS p(path, arrives)
- WHERE j.id > %(entry)s AND j.kind NOT IN ('import', 'forget') AND p.path IS NOT NULL
+ WHERE j.id > %(entry)s AND j.kind NOT IN ('import', 'forget') AND j.executor <> 'record' AND p.path IS NOT NULL
    AND (j.mount_id = %(mount)s OR j.also->'departed'->>'mount' = %(mount)s::bigint::text)
 
 -- name: folders

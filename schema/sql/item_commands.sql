@@ -1,5 +1,6 @@
 -- Items of operations in the transactions of `begin` and `commit`. Always in this order: the rows of the operations, in the order
 -- of their ids; then mounts and commands; then items. So whatever else steers an operation never waits for what waits for it.
+-- LATERAL with OFFSET 0: see trees.sql.
 
 -- name: lock
 -- The operations that these commands want to begin for: their rows hold still until the transaction ends.
@@ -11,13 +12,14 @@ SELECT o.id::text, o.state::text, o.want, o.back, o.turn, o.claimed,
 -- How the items of these commands stand.
 SELECT x.id::text, i.state::text
   FROM jsonb_to_recordset(%(items)s::jsonb) AS x(id uuid, operation uuid, item integer)
-  JOIN filestore.operation_items i ON i.operation_id = x.operation AND i.item = x.item
+ CROSS JOIN LATERAL (SELECT k.state FROM filestore.operation_items k
+                      WHERE k.operation_id = x.operation AND k.item = x.item OFFSET 0) i
 
 -- name: set_aside
 -- These were handed out and are not begun. It does not count against them.
 UPDATE filestore.operation_items i SET deferred = greatest(0, i.deferred - 1), retry_at = NULL
   FROM jsonb_to_recordset(%(items)s::jsonb) AS x(operation uuid, item integer)
- WHERE i.operation_id = x.operation AND i.item = x.item AND i.state IN ('pending', 'done')
+ WHERE i.operation_id = ANY (ARRAY[x.operation]) AND i.item = x.item AND i.state IN ('pending', 'done')
 
 -- name: lock_of_commands
 -- The operations whose items these commands carry out: their rows hold still until the transaction ends.
@@ -41,22 +43,26 @@ UPDATE filestore.operations o SET in_flight = o.in_flight + n.opened, done = o.d
 -- The commands of items end in this transaction. An item that is not as the plan saw it is skipped, and so is one that needs no
 -- change. One that could not be put back has failed. Where the mount was away, or a server that is needed, the item is to go again:
 -- for the mount the operation waits, and it does not count against the item; the rest is tried so many times, and while the mount
--- is tried with one item the operation waits for that as well. Any other end says that the mount is there.
+-- is tried with one item the operation waits for that as well. Any other end says that the mount is there. What was interrupted
+-- goes on when the operation does.
 WITH ending AS (
     SELECT c.operation_id, c.item, c.intent, c.mount_id, o.back, o.away_mount AS tried,
            coalesce(c.code = 'MOUNT_OFFLINE' AND c.status = 'failed', false) AS away,
+           coalesce(c.code = 'INTERRUPTED' AND c.status = 'failed', false) AS interrupted,
            CASE WHEN c.status = 'succeeded' THEN 'NOT_NEEDED' ELSE c.code END AS code,
            CASE WHEN c.status = 'succeeded' AND o.back THEN 'reversed'
                 WHEN c.status = 'succeeded' AND c.intent->>'step' = 'none' THEN 'skipped'
                 WHEN c.status = 'succeeded' THEN 'done'
-                WHEN c.code = 'MOUNT_OFFLINE' AND c.status = 'failed' THEN 'again'
+                WHEN c.code IN ('MOUNT_OFFLINE', 'INTERRUPTED') AND c.status = 'failed' THEN 'again'
                 WHEN c.code = 'UNAVAILABLE' AND c.status = 'failed' AND x.deferred < %(most)s THEN 'again'
                 WHEN o.back THEN 'failed'
                 WHEN c.code IN ('VERSION_CONFLICT', 'NODE_NOT_FOUND') AND c.status = 'failed' THEN 'skipped'
                 WHEN c.code = 'NODE_EXISTS' AND (c.kind = 'createDirectory' OR o.options->>'on_conflict' = 'skip') THEN 'skipped'
                 ELSE 'failed' END AS ends
-      FROM filestore.commands c JOIN filestore.operations o ON o.id = c.operation_id
-      JOIN filestore.operation_items x ON x.operation_id = c.operation_id AND x.item = c.item
+      FROM filestore.commands c
+     CROSS JOIN LATERAL (SELECT k.back, k.away_mount, k.options FROM filestore.operations k WHERE k.id = c.operation_id OFFSET 0) o
+     CROSS JOIN LATERAL (SELECT k.deferred FROM filestore.operation_items k
+                          WHERE k.operation_id = c.operation_id AND k.item = c.item OFFSET 0) x
      WHERE c.id = ANY(%(ids)s::uuid[])
 ), closed AS (
     UPDATE filestore.operation_items i
@@ -67,8 +73,9 @@ WITH ending AS (
            left_version = CASE x.ends WHEN 'done' THEN (x.intent->>'version')::bigint ELSE i.left_version END,
            replaced_version = CASE WHEN x.ends = 'done' AND x.intent->>'step' = 'replace'
                                    THEN (x.intent->>'previous_version')::bigint ELSE i.replaced_version END,
-           deferred = CASE WHEN x.ends <> 'again' THEN 0 WHEN x.away THEN greatest(0, i.deferred - 1) ELSE i.deferred END,
-           retry_at = CASE WHEN x.ends = 'again' AND NOT x.away
+           deferred = CASE WHEN x.ends <> 'again' THEN 0 WHEN x.away OR x.interrupted THEN greatest(0, i.deferred - 1)
+                           ELSE i.deferred END,
+           retry_at = CASE WHEN x.ends = 'again' AND NOT x.away AND NOT x.interrupted
                            THEN now() + least(10, 0.25 * 2 ^ least(i.deferred, 8)) * interval '1 second' END
       FROM ending x
      WHERE i.operation_id = ANY (ARRAY[x.operation_id]) AND i.item = x.item AND i.state = 'running'

@@ -153,7 +153,7 @@ SELECT j.id, json_build_object(
     'workflowId', j.workflow_id, 'executor', j.executor, 'operationId', j.operation_id,
     'atomicId', j.atomic_id, 'reverses', j.reverses)::text AS document,
     filestore.exact_v1(j.payload)::text AS exact, j.before::text AS before, j.after::text AS after,
-    j.executor = 'record' AS act, j.mount_id, j.path AS place, filestore.source_v1(j.payload) AS source,
+    j.executor = 'record' AND j.node_id IS NULL AS act, j.mount_id, j.path AS place, filestore.source_v1(j.payload) AS source,
     filestore.target_v1(j.payload) AS target, (j.payload->>'mount_id')::bigint AS source_mount
   FROM found j
 

@@ -53,12 +53,15 @@ UPDATE filestore.versions s SET content_until = now()
   FROM below b WHERE s.node_id = ANY (ARRAY[b.id]) AND s.content_place = b.place
 
 -- name: live_stages
--- Which of these stages belong to a command that is still running (keep), or that ended with something to clear (finish first).
+-- Which of these stages belong to a command that is still running (keep), that ended with something to clear (finish first), or
+-- that was interrupted, and goes on with its operation.
 SELECT DISTINCT s.stage::text FROM unnest(%(stages)s::uuid[]) AS s(stage)
  WHERE EXISTS (SELECT FROM filestore.commands c WHERE c.id = s.stage AND c.status = 'running' OFFSET 0)
     OR EXISTS (SELECT FROM filestore.commands c
                 WHERE c.status = 'running' AND c.mount_id = %(mount)s AND c.intent->>'stage' = s.stage::text)
     OR EXISTS (SELECT FROM filestore.cleanups k WHERE k.stage_id = s.stage)
+    OR EXISTS (SELECT FROM filestore.commands c JOIN filestore.operations o ON o.id = c.operation_id
+                WHERE c.id = s.stage AND c.code = 'INTERRUPTED' AND o.ended_at IS NULL OFFSET 0)
     OR EXISTS (SELECT FROM filestore.stages t
                 WHERE t.id = s.stage AND coalesce(t.upload_state, 'open') = 'open' AND t.expires_at > now())
 
@@ -66,6 +69,11 @@ SELECT DISTINCT s.stage::text FROM unnest(%(stages)s::uuid[]) AS s(stage)
 -- Which of these stages, or marks, bear the name of a command that has ended.
 SELECT s.stage::text FROM unnest(%(stages)s::uuid[]) AS s(stage)
  WHERE EXISTS (SELECT FROM filestore.commands c WHERE c.id = s.stage AND c.mount_id = %(mount)s AND c.status <> 'running' OFFSET 0)
+
+-- name: forget_interrupted
+-- Remove the plans of copies that were interrupted, and whose stages go now.
+DELETE FROM filestore.staged_entries e USING filestore.commands c
+ WHERE c.id = ANY(%(stages)s::uuid[]) AND c.code = 'INTERRUPTED' AND c.status = 'failed' AND e.command_id = ANY (ARRAY[c.id])
 
 -- name: forget_stages
 -- Remove metadata that waited for a `begin` that never came.

@@ -210,6 +210,7 @@ UPDATE filestore.metastore_records r
        violation = nullif(c.demanded, c.namespace), version = c.version + 1, change = 'carried', changed_by = NULL,
        changed_at = now(), updated_at = now()
   FROM carried c WHERE r.node_id = ANY (ARRAY[c.node])
+RETURNING r.node_id AS node
 
 -- name: state
 -- How far it is, and how much waits.

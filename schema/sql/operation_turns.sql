@@ -70,13 +70,13 @@ SELECT i.item
  CROSS JOIN LATERAL (SELECT * FROM filestore.rollup_of(i.node)) r
  WHERE r.file_count + r.directory_count + 1 <> i.nodes OR r.size_bytes <> coalesce(i.size, r.size_bytes)
     OR EXISTS (SELECT FROM filestore.journal_entries j
-                WHERE j.mount_id = i.mount AND j.id > %(entry)s AND j.outcome = 'succeeded'
+                WHERE j.mount_id = i.mount AND j.id > %(entry)s AND j.outcome = 'succeeded' AND j.executor <> 'record'
                   AND j.operation_id IS DISTINCT FROM %(id)s::uuid
                   AND t.low IN (CASE WHEN j.kind <> 'copyNode' THEN substring(j.path FOR t.size) END,
                                 substring(filestore.target_v1(j.payload) FOR t.size)) OFFSET 0)
     OR EXISTS (SELECT FROM filestore.operations o
                  JOIN filestore.journal_entries j ON j.command_id = ANY(o.planned_beside)
-                WHERE o.id = %(id)s::uuid AND j.mount_id = i.mount AND j.outcome = 'succeeded'
+                WHERE o.id = %(id)s::uuid AND j.mount_id = i.mount AND j.outcome = 'succeeded' AND j.executor <> 'record'
                   AND t.low IN (CASE WHEN j.kind <> 'copyNode' THEN substring(j.path FOR t.size) END,
                                 substring(filestore.target_v1(j.payload) FOR t.size)) OFFSET 0)
 
@@ -84,7 +84,7 @@ SELECT i.item
 -- What has changed at and below the path of a plan since it was made: the first few of it. A copy only reads where it comes from.
 SELECT j.id, coalesce(filestore.target_v1(j.payload), j.path) AS path FROM filestore.journal_entries j
  WHERE j.mount_id = %(mount)s AND j.id > %(entry)s AND j.outcome = 'succeeded' AND j.after IS NOT NULL
-   AND j.operation_id IS DISTINCT FROM %(id)s::uuid
+   AND j.executor <> 'record' AND j.operation_id IS DISTINCT FROM %(id)s::uuid
    AND (%(path)s::bytea = ''::bytea OR (%(path)s::bytea || '\x2f'::bytea) IN (
         CASE WHEN j.kind <> 'copyNode' THEN substring(j.path || '\x2f'::bytea FOR octet_length(%(path)s::bytea) + 1) END,
         substring(filestore.target_v1(j.payload) || '\x2f'::bytea FOR octet_length(%(path)s::bytea) + 1)))

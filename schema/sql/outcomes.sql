@@ -1,8 +1,10 @@
 -- How commands stand: for those that wait for them, and for the sweep.
 
 -- name: touch
--- Note that a process works on these commands: the sweeper need not resume them.
-UPDATE filestore.commands SET touched_at = now() WHERE id = ANY(%(ids)s::uuid[]) AND status = 'running'
+-- Note that a process works on a command: the sweeper need not resume it. Whether its operation pauses, or is cancelled.
+UPDATE filestore.commands c SET touched_at = now() WHERE c.id = %(id)s AND c.status = 'running'
+RETURNING coalesce((SELECT o.want IS NOT NULL OR o.state = 'cancelling' FROM filestore.operations o WHERE o.id = c.operation_id),
+                   false) AS interrupted
 
 -- name: outcomes
 -- How these commands stand, for callers that wait for a row that another process ends.

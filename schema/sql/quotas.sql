@@ -13,7 +13,7 @@ SELECT pg_advisory_xact_lock(%(lock)s::integer, (q.id & 2147483647)::integer)
 -- quota_reserved_v1.
 WITH claim AS MATERIALIZED (
     SELECT s.id, jsonb_object_agg(s.n, jsonb_build_array(greatest(s.bytes, 0), greatest(s.nodes, 0))) AS claims
-      FROM (SELECT q.id, i.n, sum(x.bytes + CASE WHEN q.trash THEN x.kept ELSE 0 END) AS bytes, sum(x.nodes) AS nodes
+      FROM (SELECT q.id, i.n, sum(x.bytes + filestore.quota_keeps_v1(q, x.kept, i.intent)) AS bytes, sum(x.nodes) AS nodes
               FROM jsonb_to_recordset(%(items)s::jsonb) AS i(n integer, tenant text, mount bigint, path text, principal text,
                        intent jsonb)
              CROSS JOIN LATERAL filestore.shifts_v1(i.intent, i.mount, decode(i.path, 'hex'), i.principal) x
@@ -26,7 +26,7 @@ WITH claim AS MATERIALIZED (
     SELECT q.facts, c.claims
       FROM claim c CROSS JOIN LATERAL (SELECT k AS facts FROM filestore.quotas k WHERE k.id = c.id OFFSET 0) q
 ), running AS MATERIALIZED (
-    SELECT c.id, m.tenant, x.*
+    SELECT c.id, c.intent, m.tenant, x.*
       FROM (SELECT k.id, k.tenant FROM filestore.backend_mounts k
              WHERE k.removed_at IS NULL AND EXISTS (
                    SELECT FROM quota q WHERE (q.facts).tenant = k.tenant
@@ -42,7 +42,7 @@ SELECT (q.facts).id, (q.facts).mount_id, (q.facts).path, (q.facts).principal, (q
  CROSS JOIN LATERAL filestore.quota_use_v1(q.facts) u
  CROSS JOIN LATERAL (
      SELECT coalesce(sum(greatest(s.bytes, 0)), 0)::bigint AS bytes, coalesce(sum(greatest(s.nodes, 0)), 0)::bigint AS nodes
-       FROM (SELECT sum(x.bytes + CASE WHEN (q.facts).trash THEN x.kept ELSE 0 END) AS bytes, sum(x.nodes) AS nodes
+       FROM (SELECT sum(x.bytes + filestore.quota_keeps_v1(q.facts, x.kept, x.intent)) AS bytes, sum(x.nodes) AS nodes
                FROM running x
               WHERE x.tenant = (q.facts).tenant AND filestore.quota_covers_v1(q.facts, x.mount_id, x.path, x.principal)
               GROUP BY x.id) s) r
@@ -97,6 +97,47 @@ INSERT INTO filestore.quotas (tenant, mount_id, path, principal, max_bytes, max_
 VALUES (%(tenant)s, %(mount)s, %(path)s, %(of)s, %(max_bytes)s, %(max_nodes)s, %(soft_bytes)s, %(soft_nodes)s, %(trash)s,
     %(operators)s, %(by)s) RETURNING id
 
+-- name: lock_kept
+-- Nothing comes into the trash, or leaves it, until the transaction ends.
+LOCK TABLE filestore.quota_kept IN SHARE ROW EXCLUSIVE MODE
+
+-- name: keep
+-- What the trash keeps already counts for a new quota of a path or a principal: where it was deleted or replaced, and for the
+-- one that had put it there, as far as the journal tells.
+WITH contents AS MATERIALIZED (
+    SELECT s.node_id, s.content_place, max(s.size_bytes) AS size_bytes, min(s.version) AS first, max(s.version) AS last
+      FROM filestore.versions s WHERE s.content_place IS NOT NULL AND s.kind = 'file' GROUP BY s.node_id, s.content_place
+), placed AS (
+    SELECT c.*, n.mount_id,
+           CASE WHEN q.path IS NULL THEN ''::bytea
+                ELSE coalesce(filestore.path_below_v1(v.parent_id, d.id, v.valid_to - interval '1 microsecond'),
+                              filestore.path_below_v1(v.parent_id, d.id, v.valid_from)) END AS directory, v.name,
+           CASE WHEN q.principal IS NULL THEN NULL WHEN n.state = 'deleted' AND n.version = c.last + 1 THEN n.charged_to
+                ELSE (SELECT j.principal FROM filestore.journal_entries j
+                       WHERE j.command_id = f.command_id AND NOT j.retryable LIMIT 1) END AS principal
+      FROM filestore.quotas q
+     CROSS JOIN contents c
+     CROSS JOIN LATERAL (SELECT k.mount_id, k.state, k.version, k.charged_to FROM filestore.nodes k
+                          WHERE k.id = c.node_id AND k.tenant = q.tenant OFFSET 0) n
+     CROSS JOIN LATERAL (SELECT k.id FROM filestore.nodes k
+                          WHERE k.mount_id = n.mount_id AND k.directory_path = '' AND k.parent_id IS NULL OFFSET 0) d
+     CROSS JOIN LATERAL (SELECT k.* FROM filestore.versions k WHERE k.node_id = c.node_id AND k.version = c.last OFFSET 0) v
+     CROSS JOIN LATERAL (SELECT k.command_id FROM filestore.versions k
+                          WHERE k.node_id = c.node_id AND k.version = c.first OFFSET 0) f
+     WHERE q.id = %(id)s AND (q.mount_id IS NULL OR q.mount_id = n.mount_id)
+), kept AS (
+    INSERT INTO filestore.quota_kept (quota_id, content_place, node_id, size_bytes)
+    SELECT q.id, p.content_place, p.node_id, p.size_bytes
+      FROM placed p JOIN filestore.quotas q ON q.id = %(id)s
+       AND filestore.quota_covers_v1(q, p.mount_id, CASE WHEN p.directory <> '' THEN p.directory || '\x2f'::bytea || p.name
+                                                         ELSE p.name END, p.principal)
+    RETURNING node_id, size_bytes
+)
+INSERT INTO filestore.charge_deltas (mount_id, quota_id, size_bytes, node_count)
+SELECT n.mount_id, %(id)s, sum(k.size_bytes), count(*)
+  FROM kept k CROSS JOIN LATERAL (SELECT o.mount_id FROM filestore.nodes o WHERE o.id = k.node_id OFFSET 0) n
+ GROUP BY n.mount_id
+
 -- name: lock_one
 -- A quota, held still until the transaction ends.
 SELECT id, tenant, mount_id, path, principal, max_bytes, max_nodes, soft_bytes, soft_nodes, trash, operators, version
@@ -108,7 +149,14 @@ UPDATE filestore.quotas SET max_bytes = %(max_bytes)s, max_nodes = %(max_nodes)s
        soft_nodes = %(soft_nodes)s, version = version + 1, updated_at = now() WHERE id = %(id)s
 
 -- name: remove
--- There is no quota any more.
+-- There is no quota any more, and nothing is counted for it.
+WITH kept AS (
+    DELETE FROM filestore.quota_kept WHERE quota_id = %(id)s
+), deltas AS (
+    DELETE FROM filestore.charge_deltas WHERE quota_id = %(id)s
+), charged AS (
+    DELETE FROM filestore.charges WHERE quota_id = %(id)s
+)
 DELETE FROM filestore.quotas WHERE id = %(id)s
 
 -- name: list

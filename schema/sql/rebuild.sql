@@ -94,6 +94,39 @@ WITH RECURSIVE upward AS (
 INSERT INTO filestore.rollups (directory_id, size_bytes, file_count, directory_count, child_count)
 SELECT directory, sum(bytes), sum(files), sum(directories), sum(children) FROM upward GROUP BY directory
 
+-- name: records
+-- What was said of nodes, as the journal has it; the rest of these records the Metastore takes from the nodes. What they said
+-- before is their history.
+WITH told AS MATERIALIZED (
+    SELECT j.* FROM filestore.journal_entries j WHERE j.executor = 'record' AND j.node_id IS NOT NULL
+), latest AS (
+    SELECT DISTINCT ON (t.node_id) t.* FROM told t ORDER BY t.node_id, t.id DESC
+), made AS (
+    INSERT INTO filestore.metastore_records (node_id, tenant, mount_id, parent_id, path, path_text, kind, state, node_version,
+        size_bytes, checksum, sha256, node_metadata, namespace, tags, owner, metadata, version, change, changed_by, changed_at,
+        removed, deleted_at)
+    SELECT n.id, n.tenant, n.mount_id, n.parent_id, d.path, d.path_text, n.kind, n.state, n.version, n.size_bytes, n.checksum,
+           n.sha256, n.metadata, x.namespace, x.tags, x.owner, x.metadata, x.version,
+           CASE l.kind WHEN 'forgetRecord' THEN 'removed' ELSE 'updated' END, l.principal, l.recorded_at, l.kind = 'forgetRecord',
+           x."deletedAt"
+      FROM latest l
+     CROSS JOIN LATERAL jsonb_to_record(l.after) AS x(namespace text, tags text[], owner text, metadata jsonb, version bigint,
+               "deletedAt" timestamptz)
+      JOIN filestore.nodes n ON n.id = l.node_id
+     CROSS JOIN LATERAL (SELECT k.path, k.path_text FROM filestore.node_documents k WHERE k.id = n.id OFFSET 0) d
+    RETURNING node_id
+)
+INSERT INTO filestore.metastore_history (node_id, version, change, changed_by, changed_at, path_text, namespace, tags, owner,
+    metadata, deleted_at)
+SELECT t.node_id, x.version,
+       coalesce(CASE w.kind WHEN 'forgetRecord' THEN 'removed' WHEN 'describeRecord' THEN 'updated' END, 'created'), w.principal,
+       coalesce(w.recorded_at, t.recorded_at), t.payload->>'path', x.namespace, x.tags, x.owner, x.metadata,
+       x."deletedAt"
+  FROM told t JOIN made m ON m.node_id = t.node_id
+ CROSS JOIN LATERAL jsonb_to_record(t.before) AS x(namespace text, tags text[], owner text, metadata jsonb, version bigint,
+           "deletedAt" timestamptz)
+  LEFT JOIN told w ON w.node_id = t.node_id AND (w.after->>'version')::bigint = x.version
+
 -- name: charges
 -- What the trash of each mount keeps. Who had put what there is not in the archive: no principal is charged for it.
 INSERT INTO filestore.charges (mount_id, principal, size_bytes, node_count)

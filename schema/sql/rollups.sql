@@ -30,14 +30,14 @@ SELECT coalesce(sum(rows), 0)::bigint AS folded FROM sums
 -- The same of what principals have, and of what the trash of a mount keeps.
 WITH taken AS (
     DELETE FROM filestore.charge_deltas WHERE id IN (SELECT id FROM filestore.charge_deltas ORDER BY id LIMIT %(limit)s)
-    RETURNING mount_id, principal, size_bytes, node_count
+    RETURNING mount_id, principal, quota_id, size_bytes, node_count
 ), sums AS (
-    SELECT mount_id, principal, sum(size_bytes) AS size_bytes, sum(node_count) AS node_count, count(*) AS rows
-      FROM taken GROUP BY mount_id, principal
+    SELECT mount_id, principal, quota_id, sum(size_bytes) AS size_bytes, sum(node_count) AS node_count, count(*) AS rows
+      FROM taken GROUP BY mount_id, principal, quota_id
 ), folded AS (
-    INSERT INTO filestore.charges AS c (mount_id, principal, size_bytes, node_count)
-    SELECT mount_id, principal, size_bytes, node_count FROM sums
-    ON CONFLICT (mount_id, principal) DO UPDATE
+    INSERT INTO filestore.charges AS c (mount_id, principal, quota_id, size_bytes, node_count)
+    SELECT mount_id, principal, quota_id, size_bytes, node_count FROM sums
+    ON CONFLICT (mount_id, principal, quota_id) DO UPDATE
        SET size_bytes = c.size_bytes + excluded.size_bytes, node_count = c.node_count + excluded.node_count
 )
 SELECT coalesce(sum(rows), 0)::bigint AS folded FROM sums

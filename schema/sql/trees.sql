@@ -32,13 +32,18 @@ WITH RECURSIVE below AS (
                           WHERE k.id = b.id AND k.first_by IS NOT NULL OFFSET 0 FOR NO KEY UPDATE) n
      CROSS JOIN LATERAL (SELECT k.* FROM filestore.first_versions k WHERE k.node_id = b.id OFFSET 0) f
      WHERE b.level > 0
-    RETURNING node_id, kind, size_bytes
+    RETURNING node_id, kind, size_bytes, content_place
 ), charged AS (
     -- What the trash keeps now: of rows that change a trigger tells it.
-    INSERT INTO filestore.charge_deltas (mount_id, size_bytes, node_count)
-    SELECT n.mount_id, sum(f.size_bytes), count(*)
+    INSERT INTO filestore.charge_deltas (mount_id, quota_id, size_bytes, node_count)
+    SELECT n.mount_id, NULL, sum(f.size_bytes), count(*)
       FROM first f CROSS JOIN LATERAL (SELECT k.mount_id FROM filestore.nodes k WHERE k.id = f.node_id OFFSET 0) n
      WHERE f.kind = 'file' GROUP BY n.mount_id
+     UNION ALL
+    SELECT q.*
+      FROM (SELECT array_agg(f.node_id) AS nodes, array_agg(f.content_place) AS places, array_agg(f.size_bytes) AS sizes
+              FROM first f WHERE f.kind = 'file') k
+     CROSS JOIN LATERAL filestore.keep_for_quotas_v1(k.nodes, k.places, k.sizes) q
 )
 UPDATE filestore.versions s
    SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)), content_place = b.place,
@@ -190,7 +195,8 @@ UPDATE filestore.nodes n SET directory_path = a.path, directory_text = a.shown, 
   FROM affected a WHERE n.id = ANY (ARRAY[a.id])
 
 -- name: plan_entries
--- What a copy of a directory takes along: exactly what the record knows. Their copies' ids are given here.
+-- What a copy of a directory takes along: exactly what the record knows. Their copies' ids are given here. Of a plan that is there
+-- already, from an execution that was broken off, what is staged stays for those that are as they were.
 WITH RECURSIVE below AS (
     SELECT n.id, ''::bytea AS path, ''::bytea AS parent, '' AS shown, 0 AS level FROM filestore.nodes n WHERE n.id = %(directory)s
      UNION ALL
@@ -199,11 +205,22 @@ WITH RECURSIVE below AS (
       FROM below b CROSS JOIN LATERAL (SELECT k.id, k.name, k.name_text FROM filestore.nodes k
                                         WHERE k.parent_id = b.id AND k.state <> 'deleted' OFFSET 0) n
 )
-INSERT INTO filestore.staged_entries (command_id, path, parent, name_text, path_text, depth, source_id, source_version, kind,
+INSERT INTO filestore.staged_entries AS e (command_id, path, parent, name_text, path_text, depth, source_id, source_version, kind,
     size_bytes, sha256, was)
 SELECT %(command)s, b.path, b.parent, n.name_text, b.shown, b.level, n.id, n.version, n.kind, n.size_bytes, n.sha256,
        filestore.node_identity(n)
   FROM below b CROSS JOIN LATERAL (SELECT k.* FROM filestore.nodes k WHERE k.id = b.id OFFSET 0) n WHERE b.level > 0
+ON CONFLICT (command_id, path) DO UPDATE
+   SET source_id = excluded.source_id, source_version = excluded.source_version, kind = excluded.kind, was = excluded.was,
+       size_bytes = excluded.size_bytes, sha256 = excluded.sha256,
+       identity = CASE WHEN (e.source_id, e.kind, e.sha256, e.was)
+                            IS NOT DISTINCT FROM (excluded.source_id, excluded.kind, excluded.sha256, excluded.was)
+                       THEN e.identity END
+
+-- name: known_entries
+-- How many a plan has, and whether some of them are staged.
+SELECT count(*) AS entries, coalesce(bool_or(e.identity IS NOT NULL AND e.kind <> 'directory'), false) AS staged
+  FROM filestore.staged_entries e WHERE e.command_id = %(command)s
 
 -- name: plan_return
 -- The same for a directory that is restored: what the same command deleted along with it.
@@ -229,14 +246,14 @@ SELECT %(command)s, b.path, b.parent, n.name_text, b.shown, b.level, n.id, n.ver
 
 -- name: planned_page
 -- One page of that plan by path: a directory comes before what it holds.
-SELECT e.path, e.path_text, e.kind::text, n.state::text, e.sha256, e.was AS identity
+SELECT e.path, e.path_text, e.kind::text, n.state::text, e.sha256, e.was AS identity, e.identity AS staged
   FROM filestore.staged_entries e
  CROSS JOIN LATERAL (SELECT k.state FROM filestore.nodes k WHERE k.id = e.source_id OFFSET 0) n
  WHERE e.command_id = %(command)s AND e.path > %(after)s ORDER BY e.path LIMIT %(limit)s
 
 -- name: remaining_page
 -- One page of what is left to clear of a plan: what a directory holds comes before it.
-SELECT e.path, e.path_text, e.kind::text, 'active' AS state, e.sha256, e.was AS identity
+SELECT e.path, e.path_text, e.kind::text, 'active' AS state, e.sha256, e.was AS identity, NULL AS staged
   FROM filestore.staged_entries e WHERE e.command_id = %(command)s ORDER BY e.path DESC LIMIT %(limit)s
 
 -- name: forget_cleared
@@ -248,10 +265,12 @@ DELETE FROM filestore.staged_entries WHERE command_id = %(command)s AND path >= 
 DELETE FROM filestore.staged_entries WHERE command_id = ANY(%(ids)s::uuid[])
 
 -- name: forget_settled
--- Remove the plans of copies that are in the record by now, or never will be. Plans that `finish` still needs stay.
+-- Remove the plans of copies that are in the record by now, or never will be. Plans that `finish` still needs stay, and those of
+-- copies that were interrupted: the next attempt goes on with them.
 WITH done AS MATERIALIZED (
     SELECT c.id FROM filestore.commands c
-     WHERE c.id = ANY(%(ids)s::uuid[]) AND NOT c.intent ? 'items' AND (c.status <> 'succeeded' OR NOT c.intent ? 'departs')
+     WHERE c.id = ANY(%(ids)s::uuid[]) AND NOT c.intent ? 'items' AND coalesce(c.code <> 'INTERRUPTED', true)
+       AND (c.status <> 'succeeded' OR NOT c.intent ? 'departs')
 )
 DELETE FROM filestore.staged_entries e USING done d WHERE e.command_id = ANY (ARRAY[d.id])
 

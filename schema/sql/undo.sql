@@ -110,6 +110,23 @@ SELECT r.node, r.current, r.version, r.mine, r.entry, r.kind, r.own, r.was, b.sa
        WHERE NOT r.mine AND s.node_id = r.node AND s.version = r.version AND n.id = r.node OFFSET 0) b ON true
  ORDER BY r.node, r.version DESC
 
+-- name: record_runs
+-- What the Metastore says of nodes: the version of the record, the one before its latest unbroken run of the selection's changes,
+-- and the newest of those changes.
+WITH RECURSIVE entries AS MATERIALIZED (
+    SELECT j.id, j.node_id, (j.after->>'version')::bigint AS version FROM filestore.journal_entries j
+     WHERE j.node_id = ANY(%(nodes)s::bigint[]) AND j.executor = 'record' AND /* taken */ true
+), run AS (
+    SELECT r.node_id, r.version FROM filestore.metastore_records r WHERE r.node_id = ANY(%(nodes)s::bigint[])
+     UNION ALL
+    SELECT r.node_id, r.version - 1 FROM run r JOIN entries e ON (e.node_id, e.version) = (r.node_id, r.version)
+)
+SELECT r.node_id AS node, max(r.version) AS current, min(r.version) AS before, x.last, n.kind::text AS kind
+  FROM run r
+ CROSS JOIN LATERAL (SELECT k.kind FROM filestore.nodes k WHERE k.id = r.node_id OFFSET 0) n
+  JOIN (SELECT e.node_id, max(e.id) AS last FROM entries e GROUP BY e.node_id) x ON x.node_id = r.node_id
+ GROUP BY r.node_id, x.last, n.kind
+
 -- name: taken_places
 -- Which of these names somebody outside of the selection has used for another node since.
 SELECT x.item
@@ -129,7 +146,7 @@ SELECT x.entry
  CROSS JOIN LATERAL (SELECT decode(x.path || '2f', 'hex') AS low, decode(x.path || '30', 'hex') AS high OFFSET 0) p
  WHERE EXISTS (
      SELECT FROM filestore.journal_entries j
-      WHERE j.mount_id = x.mount AND j.kind <> 'copyNode' AND j.path >= p.low AND j.path < p.high
+      WHERE j.mount_id = x.mount AND j.kind <> 'copyNode' AND j.executor <> 'record' AND j.path >= p.low AND j.path < p.high
         AND substring(j.path FROM 1 FOR 1000) >= substring(p.low FROM 1 FOR 1000)
         AND substring(j.path FROM 1 FOR 1000) <= substring(p.high FROM 1 FOR 1000)
         AND j.id > x.entry AND j.outcome = 'succeeded' AND j.after IS NOT NULL AND NOT coalesce(/* taken */ true, false) OFFSET 0)

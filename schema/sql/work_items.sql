@@ -3,7 +3,8 @@
 -- name: in_flight
 -- What was begun and has not ended: by this runner's last step, or by one that is lost.
 SELECT i.item FROM filestore.operation_items i
- WHERE i.operation_id = %(id)s AND i.state = 'running' ORDER BY i.item LIMIT %(limit)s
+ WHERE i.operation_id = %(id)s AND i.state = 'running' AND (NOT %(records)s OR i.kind = 'tag')
+ ORDER BY i.item LIMIT %(limit)s
 
 -- name: begin
 -- These are in flight now; what is to be put back is done no more.

@@ -140,4 +140,5 @@ def _charge(row: DictRow) -> ChargeFacts:
 
 def _quota(row: DictRow) -> QuotaFacts:
     path = None if row["path"] is None else bytes(row["path"])
-    return QuotaFacts(row["id"], path, row["principal"], row["trash"], ChargeFacts(row["bytes"], row["nodes"]))
+    kept = [(node, bytes.fromhex(place), size) for node, place, size in row["kept"]]
+    return QuotaFacts(row["id"], path, row["principal"], row["trash"], ChargeFacts(row["bytes"], row["nodes"]), kept)

@@ -85,6 +85,11 @@ async def disown(connection: Connection, command: CommandId) -> None:
     await connection.execute(SQL["disown"], {"command": command})
 
 
+async def forget_interrupted(connection: Connection, stages: Sequence[CommandId]) -> None:
+    """What was staged of copies that were interrupted, and never went on."""
+    await connection.execute(SQL["forget_interrupted"], {"stages": list(stages)})
+
+
 async def live_stages(connection: Connection, mount: MountId, stages: Sequence[CommandId]) -> set[CommandId]:
     cursor = await connection.execute(SQL["live_stages"], {"mount": mount, "stages": list(stages)})
     return {CommandId(row["stage"]) for row in await cursor.fetchall()}

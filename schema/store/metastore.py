@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from schema.consumers.following import Following
 from schema.ids import NodeId
+from schema.metastore.changes import FEED, RecordAuthor
 from schema.metastore.records import DEFAULT_NAMESPACE
 from schema.sql import load
+from schema.store import record_entries
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -134,7 +136,8 @@ async def sync(connection: Connection, items: Sequence[dict[str, Any]]) -> None:
     await connection.execute(SQL["hold"], {"nodes": [item["node"] for item in items]})
     await connection.execute(SQL["sync"], {"items": json.dumps(items), "namespace": DEFAULT_NAMESPACE})
     if carried := [item for item in items if item.get("origin") is not None]:
-        await connection.execute(SQL["carry"], {"items": json.dumps(carried)})
+        rows = await (await connection.execute(SQL["carry"], {"items": json.dumps(carried)})).fetchall()
+        await record_entries.tell(connection, [NodeId(row["node"]) for row in rows], RecordAuthor(principal=FEED))
 
 
 async def state(connection: Connection) -> Following:

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 SQL = load("outcomes")
 
 
-async def touch(connection: Connection, ids: Sequence[CommandId]) -> None:
-    await connection.execute(SQL["touch"], {"ids": list(ids)})
+async def touch(connection: Connection, id: CommandId) -> bool:
+    """Whether its operation pauses, or is cancelled."""
+    row = await (await connection.execute(SQL["touch"], {"id": id})).fetchone()
+    return row is not None and bool(row["interrupted"])
 
 
 def outcome_of(row: Mapping[str, Any]) -> Outcome:

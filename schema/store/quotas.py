@@ -15,6 +15,7 @@ from schema.ids import MountId
 from schema.locks import Lock
 from schema.paths import NodePath
 from schema.sql import load
+from schema.store.rollups import hold_fold
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
@@ -164,13 +165,19 @@ def _scope(row: DictRow) -> QuotaScope:
 
 
 async def create(connection: Connection, new: NewQuota) -> int:
+    """In a transaction. One that counts what the trash keeps of a path or a principal counts what lies there already."""
     path = None if new.scope.path is None else new.scope.path.raw
     values: dict[str, Any] = {
         "tenant": new.tenant, "mount": new.scope.mount, "path": path, "of": new.scope.principal, "trash": new.trash,
         "operators": new.operators, "by": new.by, **_limits(new.most, new.soft),
     }  # fmt: skip
+    counts_kept = new.trash and (new.scope.path is not None or new.scope.principal is not None)
+    if counts_kept:
+        await connection.execute(SQL["lock_kept"])
     row = await (await connection.execute(SQL["create"], values)).fetchone()
     assert row is not None
+    if counts_kept:
+        await connection.execute(SQL["keep"], {"id": row["id"]})
     return int(row["id"])
 
 
@@ -189,6 +196,9 @@ async def change(connection: Connection, id: int, most: Limit, soft: Limit) -> N
 
 
 async def remove(connection: Connection, id: int) -> None:
+    """In a transaction."""
+    await connection.execute(SQL["lock_kept"])
+    await hold_fold(connection)
     await connection.execute(SQL["remove"], {"id": id})
 
 

@@ -57,7 +57,7 @@ async def finish(
     items = _list(line.text for line in mounts)
     await connection.execute(SQL["mounts"], {"items": items})
     await connection.execute(SQL["roots"], {"items": items})
-    for query in (SQL["hashed"], SQL["nodes"], SQL["snapshots"], SQL["rollups"], SQL["charges"]):
+    for query in (SQL["hashed"], SQL["nodes"], SQL["snapshots"], SQL["rollups"], SQL["records"], SQL["charges"]):
         await connection.execute(query)
     await connection.execute(SQL["go_on"], {"entry": entry, "position": position + FAR_BEHIND})
     row = await (await connection.execute(SQL["counts"])).fetchone()

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from schema.ids import MountId, NodeId
+from schema.metastore.changes import RecordAuthor
 from schema.metastore.namespaces import Rule
 from schema.metastore.records import Description
 from schema.paths import NodePath
 from schema.sql import load
-from schema.store import metastore
+from schema.store import metastore, record_entries
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -131,19 +132,20 @@ async def change(
     now: Description,
     *,
     change: str,
-    principal: str,
+    by: RecordAuthor,
     schema: str | None,
     violation: str | None,
     removed: bool = False,
 ) -> None:
-    """What the record was goes into its history."""
+    """What the record was goes into its history, and the change into the journal and the feed."""
     await connection.execute(SQL["keep"], {"node": was.node})
     values = {
         "node": was.node, "namespace": now.namespace, "tags": list(now.tags), "owner": now.owner,
         "metadata": json.dumps(now.metadata), "schema": schema, "violation": violation, "change": change,
-        "principal": principal, "removed": removed,
+        "principal": by.principal, "removed": removed,
     }  # fmt: skip
     await connection.execute(SQL["change"], values)
+    await record_entries.tell(connection, [was.node], by)
 
 
 async def document(connection: Connection, node: NodeId, tenant: str) -> RecordDocument | None:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import orjson
 
 from schema.ids import MountId, NodeId
+from schema.metastore.changes import RecordAuthor
 from schema.metastore.namespaces import Rule
 from schema.metastore.records import DEFAULT_NAMESPACE, Description
 from schema.operations.operation import OperationItem
 from schema.operations.tagging import FormerRecord, NodeRecord, RecordEnd
 from schema.paths import NodePath
 from schema.sql import load
-from schema.store import metastore
+from schema.store import metastore, record_entries
 from schema.store.operations import item_of
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ async def former(connection: Connection, items: Sequence[OperationItem]) -> dict
     return {row["item"]: FormerRecord(_described(row), row["closed"]) for row in await cursor.fetchall()}
 
 
-async def change(connection: Connection, ends: Mapping[NodeId, tuple[RecordEnd, str | None]], principal: str) -> None:
-    """`ends`: with the schema that each fits. What records were goes into their history."""
+async def change(connection: Connection, ends: Mapping[NodeId, tuple[RecordEnd, str | None]], by: RecordAuthor) -> None:
+    """`ends`: with the schema that each fits. What records were goes into their history, the changes into journal and feed."""
     rows = [
         {
             "node": node, "namespace": end.now.namespace, "tags": list(end.now.tags), "owner": end.now.owner,
@@ -82,7 +83,8 @@ async def change(connection: Connection, ends: Mapping[NodeId, tuple[RecordEnd, 
     ]  # fmt: skip
     if rows:
         await connection.execute(SQL["keep"], {"nodes": list(ends)})
-        await connection.execute(SQL["change"], {"records": _json(rows), "principal": principal})
+        await connection.execute(SQL["change"], {"records": _json(rows), "principal": by.principal})
+        await record_entries.tell(connection, list(ends), by)
 
 
 async def end(connection: Connection, id: str, ends: Sequence[TagEnd], *, back: bool) -> None:

@@ -32,9 +32,24 @@ class Planned:
     state: str
     sha256: bytes | None
     identity: Sequence[int | str] | None
+    staged: Sequence[int | str] | None = None
+    """The identity of its copy, where an execution that was broken off has staged that"""
 
 
-async def plan(connection: Connection, command: CommandId, directory: int, *, deleted: bool = False) -> int:
+async def plan(connection: Connection, command: CommandId, directory: int) -> tuple[int, bool]:
+    """The same for a copy that may have been broken off. How many nodes, and whether some of them are staged as they are now.
+    Where something is not there any more it begins anew."""
+    values = {"command": command, "directory": directory}
+    async with connection.transaction():
+        await allow_time(connection)
+        planned = (await connection.execute(SQL["plan_entries"], values)).rowcount
+        row = await (await connection.execute(SQL["known_entries"], values)).fetchone()
+        if row is not None and row["entries"] == planned:
+            return planned, row["staged"]
+    return await plan_anew(connection, command, directory), False
+
+
+async def plan_anew(connection: Connection, command: CommandId, directory: int, *, deleted: bool = False) -> int:
     """Write down what goes along with a directory: exactly what the record knows below it; or, where it is `deleted`, what
     was deleted with it. Returns how many nodes."""
     query = SQL["plan_return"] if deleted else SQL["plan_entries"]
@@ -76,7 +91,9 @@ async def forget(connection: Connection, commands: Sequence[CommandId]) -> None:
 
 
 def _planned(row: DictRow) -> Planned:
-    return Planned(bytes(row["path"]), row["path_text"], row["kind"], row["state"], row["sha256"], row["identity"])
+    return Planned(
+        bytes(row["path"]), row["path_text"], row["kind"], row["state"], row["sha256"], row["identity"], row["staged"]
+    )
 
 
 async def keep(connection: Connection, command: CommandId, copies: Sequence[tuple[bytes, Sequence[int | str]]]) -> None:

@@ -11,10 +11,20 @@ import orjson
 
 from schema.commands.command import CommandKind
 from schema.ids import CommandId, MountId, NodeId
+from schema.metastore.changes import RecordChangeKind
 from schema.nodes import NodeKind
 from schema.operations.operation import OperationItem
 from schema.operations.undo import UndoStep
-from schema.operations.undo_changes import Departed, JournalChange, NodePlace, Replaced, Run, RunVersion
+from schema.operations.undo_changes import (
+    Departed,
+    JournalChange,
+    NodePlace,
+    RecordChange,
+    RecordRun,
+    Replaced,
+    Run,
+    RunVersion,
+)
 from schema.operations.undo_selection import MACHINES, UndoSelection
 from schema.paths import NodePath
 from schema.sql import load
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
 
 SQL = load("undo")
 FOREVER = 2**62
+_OF_RECORDS = frozenset(RecordChangeKind)
 
 
 def with_taken(query: LiteralString) -> LiteralString:
@@ -59,7 +70,7 @@ class Taken:
             "mount": next(iter(self.mounts), None), "mounts": list(self.mounts),
             "token": asked.token_id, "correlation": asked.correlation_id, "commands": list(asked.commands) or None,
             "operation": asked.operation_id, "since": asked.since, "until": asked.until, "units": list(self.units),
-            "machines": MACHINES, "kinds": list(CommandKind),
+            "machines": MACHINES, "kinds": [*CommandKind, *RecordChangeKind],
             "path": asked.path.raw if asked.path is not None and asked.path.raw else None,
             "authored": asked.names_its_author,
         }  # fmt: skip
@@ -107,11 +118,23 @@ async def count(connection: Connection, taken: Taken) -> int | None:
     return int(row["changes"])
 
 
-async def changes(connection: Connection, taken: Taken, below: int, limit: int) -> list[JournalChange]:
+async def changes(connection: Connection, taken: Taken, below: int, limit: int) -> list[JournalChange | RecordChange]:
     """The newest first, from below an entry on."""
     query = _of_mounts(QUERIES["changes"], taken.mounts)
     rows = await rows_of(connection, query, taken.values() | {"below": below, "limit": limit})
-    return [_change(row) for row in rows]
+    return [_record_change(row) if row["kind"] in _OF_RECORDS else _change(row) for row in rows]
+
+
+async def record_runs(connection: Connection, taken: Taken, nodes: Collection[NodeId]) -> dict[NodeId, RecordRun]:
+    if not nodes:
+        return {}
+    rows = await rows_of(connection, QUERIES["record_runs"], taken.values() | {"nodes": sorted(nodes)})
+    return {
+        NodeId(row["node"]): RecordRun(
+            node_kind=NodeKind(row["kind"]), current=row["current"], before=row["before"], last=row["last"]
+        )
+        for row in rows
+    }
 
 
 async def runs(connection: Connection, taken: Taken, nodes: Collection[NodeId]) -> dict[NodeId, Run]:
@@ -186,6 +209,13 @@ def _version(row: DictRow) -> RunVersion:
     return RunVersion(
         row["version"], row["entry"] or 0, deletes=row["own"] and kind == CommandKind.DELETE, content=content,
         metadata=content or (lived and kind == CommandKind.DESCRIBE),
+    )  # fmt: skip
+
+
+def _record_change(row: DictRow) -> RecordChange:
+    return RecordChange(
+        entry=row["id"], mount=MountId(row["mount_id"]), node=NodeId(row["node_id"]), version=row["version"],
+        path=NodePath(bytes(row["path"])),
     )  # fmt: skip
 
 

@@ -49,8 +49,9 @@ class FileItem:
         return self.version == self.seen and self.state != "deleted" and self.path == self.planned
 
 
-async def in_flight(connection: Connection, id: str, limit: int) -> list[int]:
-    cursor = await connection.execute(SQL["in_flight"], {"id": id, "limit": limit})
+async def in_flight(connection: Connection, id: str, limit: int, *, records: bool = False) -> list[int]:
+    """`records`: only those that are about records of the Metastore."""
+    cursor = await connection.execute(SQL["in_flight"], {"id": id, "limit": limit, "records": records})
     return [int(row["item"]) for row in await cursor.fetchall()]
 
 

@@ -93,6 +93,22 @@ async def test_a_record_that_a_client_closed_keeps_its_history_and_opens_again(r
     ]  # fmt: skip
 
 
+async def test_the_journal_tells_who_said_what_when_and_why(records: Records) -> None:
+    node = await records.tree.file("a.txt")
+    said: dict[str, Any] = {"json": {"tags": ["a"]}, "headers": {"X-Correlation-Id": "review"}}
+    await records.send("PUT", node, **said)
+    await records.send("DELETE", node)
+    await records.send("PUT", node, 400, json={}, headers={"X-Correlation-Id": ""})
+    asked = {"backendMountId": str(records.tree.mount), "nodeId": str(node)}
+    answer = await records.client.get("/v1/journal", params=asked)
+    removed, told = answer.json()["data"]["entries"][:2]
+    assert (told["command"], told["path"], told["correlationId"]) == ("describeRecord", "a.txt", "review")
+    assert (told["before"]["tags"], told["after"]["tags"], told["outcome"]) == ([], ["a"], "succeeded")
+    assert (removed["command"], removed["before"]["tags"]) == ("forgetRecord", ["a"])
+    only = await records.client.get("/v1/journal", params={**asked, "command": "forgetRecord"})
+    assert [one["id"] for one in only.json()["data"]["entries"]] == [removed["id"]]
+
+
 async def test_a_history_goes_on_page_by_page(records: Records) -> None:
     node = await records.tree.file("a.txt")
     for tag in "abcd":

@@ -84,7 +84,9 @@ def small_files(
     show(f"{count} files of {SMALL >> 10} KiB down", in_turns(runs, rounds))
     show(
         f"{count} files up again, none of them changed",
-        in_turns({"filestore put": lambda: rated(count, lambda: bench.command("put", "-r", source, place))}, rounds),
+        in_turns(
+            {"filestore put": lambda: rated(count, lambda: bench.command("put", "-r", f"{source}/", place))}, rounds
+        ),
     )
     return place
 

@@ -54,6 +54,11 @@ class Writer:
         node = result(self.service.at(self.mount, path), 200)["id"]
         return self("PATCH", f"/v1/nodes/{node}/metadata", json={"backendMountId": self.mount.id, "set": values})
 
+    def say(self, path: str, *tags: str) -> dict[str, Any]:
+        """Of a record of the Metastore."""
+        node = result(self.service.at(self.mount, path), 200)["id"]
+        return self("PATCH", f"/v1/metastore/records/{node}", json={"tags": tags})
+
 
 @pytest.fixture
 def agent(service: Service, mount: MountOfTest) -> Writer:
@@ -79,6 +84,12 @@ def metadata(service: Service, mount: MountOfTest, path: str) -> dict[str, Any]:
     return found
 
 
+def tags(service: Service, mount: MountOfTest, path: str) -> list[str]:
+    node = result(service.at(mount, path), 200)["id"]
+    found: list[str] = result(service.call("GET", f"/v1/metastore/records/{node}"), 200)["tags"]
+    return found
+
+
 def test_a_session_of_every_kind_of_change_goes_back_and_comes_again(
     service: Service, mount: MountOfTest, other: Writer, agent: Writer
 ) -> None:
@@ -88,6 +99,8 @@ def test_a_session_of_every_kind_of_change_goes_back_and_comes_again(
     agent.put("a/f", b"ONE")
     agent.describe("a/f", by="agent")
     agent.put("a/f", b"one again, and other")
+    other.say("a/b/h", "old")
+    agent.say("a/b/h", "agent's")
     agent.move("a/f", "n/f")
     agent.move("a/b", "n/b")
     agent.copy("n/b", "a/copy")
@@ -101,12 +114,13 @@ def test_a_session_of_every_kind_of_change_goes_back_and_comes_again(
         service, undo(service, {"selection": {"correlationId": agent.session}}, **{"X-Correlation-Id": "undo"})
     )
     assert mount.on_disk() == before | {"elsewhere": None, "elsewhere/h": b"three"}
-    assert metadata(service, mount, "a/f") == {}
+    assert (metadata(service, mount, "a/f"), tags(service, mount, "a/b/h")) == ({}, ["old"])
     assert done["selection"] == {"correlationId": agent.session} and done["correlationId"] == "undo"
     entries = service.journal(mount, operationId=done["id"])
     assert {(entry["principal"], entry["correlationId"]) for entry in entries} == {("admin", "undo")}
     ended(service, steered(service, done, "undo"))
     assert mount.on_disk() == after and metadata(service, mount, "n/f") == {"by": "agent"}
+    assert tags(service, mount, "n/b/h") == ["agent's"]
 
 
 def test_what_another_principal_changed_since_is_left_and_listed(

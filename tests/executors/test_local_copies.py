@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from activities.executors import syscalls
 from activities.executors.base import Copied, Done, Source, Unclear
 from activities.executors.local import flushes as local_flushes
-from schema.errors import Forbidden, InvalidRequest, NotSupported, VersionConflict
+from schema.errors import Forbidden, Interrupted, InvalidRequest, NotSupported, VersionConflict
 from schema.ids import CommandId, new_command_id
 from tests.executors.conftest import MOUNT, Bench, When, refused
 
@@ -525,3 +526,48 @@ def test_places_that_lead_out_of_the_trash_are_refused(disk: Bench) -> None:
             list(disk.executor.stage_copy(new_command_id(), [Source(b"", "file", known, place=place)]))
         with pytest.raises(InvalidRequest):
             disk.executor.act(disk.restore(place, b"back", known))
+
+
+def interrupted_after(sources: list[Source], count: int) -> Iterator[Source]:
+    yield from sources[:count]
+    raise Interrupted()
+
+
+def test_a_copy_that_is_interrupted_goes_on_with_what_it_had_made(disk: Bench, root: Path) -> None:
+    (root / "t" / "sub").mkdir(parents=True)
+    for name in ("a", "b", "sub/c", "sub/d"):
+        (root / "t" / name).write_text(name)
+    os.symlink("a", root / "t" / "l")
+    sources, stage, made = disk.sources(b"t"), new_command_id(), dict[bytes, Copied]()
+    with pytest.raises(Interrupted):
+        for answer in disk.executor.stage_copy(stage, interrupted_after(sources, 5)):
+            made[answer.relative] = answer
+    there = root / ".filestore" / "stage" / str(stage)
+    assert {os.fsdecode(name) for name in made} == {
+        one.relative.decode() for one in sources[1:5] if one.kind != "directory"
+    }
+    (there / "a").write_text("a stranger")
+    again = [replace(one, staged=made[one.relative].identity) if one.relative in made else one for one in sources]
+    answers = {one.relative: one.identity for one in disk.executor.stage_copy(stage, again, goes_on=True)}
+    assert len(answers) == len(sources)
+    kept = {name for name, one in made.items() if answers[name] == one.identity}
+    assert kept == made.keys() - {b"a"} and len(kept) > 1
+    for name in ("a", "b", "sub/c", "sub/d"):
+        assert (there / name).read_text() == name
+    assert os.readlink(there / "l") == "a"
+
+
+def test_a_copy_that_goes_on_fails_where_a_source_has_changed_meanwhile(disk: Bench, root: Path) -> None:
+    (root / "t").mkdir()
+    for name in ("a", "b"):
+        (root / "t" / name).write_text(name)
+    sources, stage = disk.sources(b"t"), new_command_id()
+    with pytest.raises(Interrupted):
+        made = {}
+        for answer in disk.executor.stage_copy(stage, interrupted_after(sources, 3)):
+            made[answer.relative] = answer.identity
+    (root / "t" / "a").write_text("another")
+    again = [replace(one, staged=made.get(one.relative)) for one in sources]
+    with pytest.raises(VersionConflict):
+        list(disk.executor.stage_copy(stage, again, goes_on=True))
+    assert os.listdir(root / ".filestore" / "stage") == [], "nothing is left"

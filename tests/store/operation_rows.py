@@ -9,7 +9,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.executors.base import Executor
 from activities.operations.chunk import NextChunk, NextStep
+from activities.operations.forget import ForgetNodes
 from activities.operations.plan import PlanItems
+from activities.operations.tag import TagRecords
 from schema.commands.command import Command, Status
 from schema.commands.payloads import Applied, Begun, Ended
 from schema.errors import MountOffline
@@ -84,6 +86,10 @@ async def carry_out(protocol: Protocol, operation: Operation, *steps: OperationI
     await protocol.commit(mount, [protocol.applied(going.id, going.attempt) for going in begun.go])
 
 
+def _silent() -> None:
+    """No publisher is told."""
+
+
 @dataclass
 class Runner:
     """A runner of operations in the record alone: each command that goes takes its step, and time passes when it waits."""
@@ -118,9 +124,18 @@ class Runner:
         step = await self.next(operation)
         if step.commands:
             await self.end(await self.begin(step))
+        elif step.portion is not None:
+            await self.work(step)
         elif not step.over:
             await self.time_passes(operation)
         return step
+
+    async def work(self, step: NextStep) -> int:
+        """Items that are no commands; how many of them did something."""
+        assert step.portion is not None
+        works = {"tag": TagRecords(self.pool, _silent).tag, "forget": ForgetNodes(self.pool, _silent).forget}
+        done: int = await ActivityEnvironment().run(works[step.kind], step.portion)
+        return done
 
     async def to_the_end(self, operation: Operation, most: int = 100) -> str:
         """The state in which the runner leaves it."""

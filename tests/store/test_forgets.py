@@ -4,9 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from temporalio.testing import ActivityEnvironment
 
-from activities.operations.forget import ForgetNodes
 from api.operations import make
 from schema.access.decision import access_of
 from schema.commands.command import CommandKind
@@ -25,7 +23,6 @@ from tests.store.test_imports import MADE, Imports
 class Forgets:
     imports: Imports
     runner: Runner
-    activity: ForgetNodes
 
     async def imported(self) -> Operation:
         self.imports.lies(MADE)
@@ -37,19 +34,11 @@ class Forgets:
         return operation
 
     async def turn(self, operation: Operation) -> str:
-        step = await self.runner.next(operation)
-        if step.portion is not None:
-            assert step.kind == "forget"
-            await ActivityEnvironment().run(self.activity.forget, step.portion)
-        elif not step.over:
-            await self.runner.time_passes(operation)
+        step = await self.runner.turn(operation)
         return step.state if step.over else ""
 
     async def to_the_end(self, operation: Operation) -> str:
-        for _ in range(50):
-            if state := await self.turn(operation):
-                return state
-        raise AssertionError(await now(self.imports.pool, operation))
+        return await self.runner.to_the_end(operation)
 
     async def undone(self, original: Operation) -> tuple[str, dict[str, str]]:
         """How it ends, and what stays, with its codes."""
@@ -74,7 +63,7 @@ async def forgets(pool: Pool, protocol: Protocol) -> Forgets:
     async with pool.connection() as connection:
         mount = await make_mount(connection)
     imports = Imports(pool, protocol, mount)
-    return Forgets(imports, Runner(pool, protocol), ForgetNodes(pool, lambda: None))
+    return Forgets(imports, Runner(pool, protocol))
 
 
 async def test_all_that_was_imported_leaves_the_record_and_lies_on_the_storage_still(forgets: Forgets) -> None:
@@ -154,7 +143,7 @@ async def test_what_was_handed_out_and_is_not_wanted_any_more_is_not_done(forget
     step = await forgets.runner.next(undo)
     await steered(forgets.imports.pool, undo, Control.PAUSE)
     assert step.portion is not None
-    assert await ActivityEnvironment().run(forgets.activity.forget, step.portion) == 0
+    assert await forgets.runner.work(step) == 0
     assert (await forgets.runner.next(undo)).state == "paused"
     await forgets.imports.holds()
     await steered(forgets.imports.pool, undo, Control.RESUME)

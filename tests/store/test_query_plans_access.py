@@ -14,6 +14,7 @@ from tests.store.test_query_plans import FILL, PAGES_MAX, TREE, indexes, plan, p
 pytestmark = pytest.mark.slow
 
 LINKS, APPROVALS, LOCKS, HOLDS = load("links"), load("approvals"), load("object_locks"), load("holds")
+QUOTAS = load("quotas")
 GROWN = [
     """INSERT INTO filestore.tokens (tenant, principal, hash, hint, scopes)
        SELECT 'main', 'p' || i, sha256(i::text::bytea), 'fst_', '{read}' FROM generate_series(1, 1000000) i""",
@@ -35,8 +36,18 @@ GROWN = [
          FROM generate_series(1, 1000000) i""",
     """INSERT INTO filestore.object_locks (hold_id, object_key, version_id, legal)
        SELECT 1 + i %% 1000, 'k' || i, 'v' || i, true FROM generate_series(1, 1000000) i""",
+    """INSERT INTO filestore.quotas (tenant, mount_id, path, max_bytes, trash, created_by)
+       SELECT 'main', %(mount)s, ('p' || i)::bytea, 1, true, 'x' FROM generate_series(1, 1000) i""",
+    """INSERT INTO filestore.quota_kept (quota_id, content_place, node_id, size_bytes)
+       SELECT 1 + i %% 100000, ('20260101/' || i)::bytea, i, 1 FROM generate_series(1, 1000000) i""",
+    """INSERT INTO filestore.charges (mount_id, principal, size_bytes, node_count, quota_id)
+       SELECT %(mount)s, NULL, i, 1, CASE WHEN i <= 1000 THEN i ELSE i + 1000000 END FROM generate_series(1, 20000) i""",
+    """INSERT INTO filestore.charge_deltas (mount_id, principal, size_bytes, node_count, quota_id)
+       SELECT %(mount)s, 'user', i, 1, CASE WHEN i %% 100 = 0 THEN i %% 5000 END FROM generate_series(1, 50000) i""",
     "ANALYZE",
 ]
+COMES_BACK = """SELECT filestore.quota_keeps_v1(q, -1, jsonb_build_object('node', 499, 'place', encode('20260101/499', 'hex')))
+  FROM filestore.quotas q WHERE q.id = %(id)s"""
 KEYS = {"keys": "{k1,k2}", "versions": "{v1,v2}"}
 SMALL = {"backend_mounts", "tenants", "object_lock_proofs", "grants"}
 SAME = {"tenant": "main", "requester": "p5000", "act": "purge", "subject": "s5000", "version": "1"}
@@ -84,6 +95,10 @@ ALL: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         LOCKS["unlocked"], {"hold": 5, "gone": 2, "directory": None, "name": None, "at_end": True, "problem": None,
                             "seconds": 9.0}, {"object_locks_pkey"},
     ),
+    "a quota that ends": (
+        QUOTAS["remove"], {"id": 500}, {"quota_kept_pkey", "charges_quota", "charge_deltas_quota", "quotas_pkey"},
+    ),
+    "what comes back from the trash": (COMES_BACK, {"id": 500}, {"quotas_pkey"}),
     "whether a mount has holds or locks": (HOLDS["on_mount"], {"mount": 1}, {"holds_lock_due"}),
 }  # fmt: skip
 

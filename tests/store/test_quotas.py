@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from schema.access.quotas import Amount, Limit, QuotaScope
+from schema.check import quotas as check_quotas
 from schema.commands.command import Command, CommandKind, Status
 from schema.commands.verdicts import Go, Refuse, Verdict
 from schema.errors import QuotaExceeded
 from schema.ids import MountId
 from schema.operations.operation import OperationKind
 from schema.paths import NodePath
+from schema.store import check as check_store
 from schema.store import operations, quotas, rollups
 from schema.store.pool import Pool
 from schema.store.quotas import NewQuota
@@ -35,7 +37,7 @@ class Limited:
         new = NewQuota(
             tenant=self.tenant, scope=scope, most=Limit(**most), soft=soft or Limit(), trash=trash, operators=False, by="ann"
         )  # fmt: skip
-        async with self.pool.connection() as connection:
+        async with self.pool.connection() as connection, connection.transaction():
             return await quotas.create(connection, new)
 
     async def used(self, id: int) -> tuple[int, int, int, int]:
@@ -139,6 +141,161 @@ async def test_what_the_trash_keeps_counts_where_it_shall(limited: Limited) -> N
     assert row is not None
     await limited.done(limited.of(asked(CommandKind.RESTORE, limited.mount, "a", node_id=row["id"])))
     assert [(await limited.used(id))[:2] for id in (with_trash, without)] == [(70, 3), (30, 3)]
+
+
+async def sound(limited: Limited) -> None:
+    """What quotas count is what the nodes add up to, and what the trash keeps."""
+    async with limited.pool.connection() as connection:
+        facts, _ = await check_store.record(connection, limited.mount)
+    assert list(check_quotas.check(facts)) == []
+
+
+async def node_of(limited: Limited, name: str) -> int:
+    query = "SELECT id FROM filestore.nodes WHERE mount_id = %s AND name = %s"
+    async with limited.pool.connection() as connection:
+        row = await (await connection.execute(query, [limited.mount, name.encode()])).fetchone()
+    assert row is not None
+    return int(row["id"])
+
+
+async def purge(limited: Limited, name: str) -> None:
+    """As the end of a purge does, of what was kept longest."""
+    query = """UPDATE filestore.versions SET content_place = NULL, content_identity = NULL
+                WHERE node_id = %s AND content_place IS NOT NULL"""
+    async with limited.pool.connection() as connection:
+        assert (await connection.execute(query, [await node_of(limited, name)])).rowcount
+
+
+async def test_the_trash_of_a_subtree_counts_where_it_was_deleted_until_it_is_purged(limited: Limited) -> None:
+    below = await limited.quota(QuotaScope(limited.mount, NodePath(b"a")), trash=True, bytes=100)
+    other = await limited.quota(QuotaScope(limited.mount, NodePath(b"b")), trash=True, bytes=100)
+
+    async def used() -> list[int]:
+        await sound(limited)
+        return [(await limited.used(id))[0] for id in (below, other)]
+
+    await limited.done(limited.upload("a/f", 40))
+    await limited.done(limited.upload("a/f", 30, overwrite=True))
+    assert await used() == [70, 0]
+    await limited.refused(limited.upload("a/f", 31, overwrite=True))
+    await limited.done(limited.of(delete(limited.mount, "a/f")))
+    assert await limited.used(below) == (70, 0, 0, 0), "a deletion frees nodes, and no bytes"
+    await limited.refused(limited.upload("a/g", 31))
+    await limited.done(limited.upload("a/g", 30))
+    await limited.refused(limited.upload("a/h", 1))
+    back = asked(CommandKind.RESTORE, limited.mount, "a/f", node_id=await node_of(limited, "f"))
+    await limited.done(limited.of(back))  # it counted already
+    assert await used() == [100, 0]
+    async with limited.pool.connection() as connection, connection.transaction():
+        await rollups.fold(connection)
+    assert await used() == [100, 0]
+    await limited.done(limited.of(asked(CommandKind.MOVE, limited.mount, "a/f", target="b/f")))
+    assert await used() == [70, 30], "what the trash keeps does not move along"
+    await purge(limited, "f")
+    assert await used() == [30, 30]
+    await limited.done(limited.of(delete(limited.mount, "b/f")))
+    await limited.done(limited.of(delete(limited.mount, "a", recursive=True)))
+    assert await used() == [30, 30]
+    await limited.done(limited.of(asked(CommandKind.RESTORE, limited.mount, "a", node_id=await node_of(limited, "a"))))
+    assert await limited.used(below) == (30, 1, 0, 0)
+    await sound(limited)
+
+
+async def test_what_comes_back_from_elsewhere_needs_room(limited: Limited) -> None:
+    full = await limited.quota(QuotaScope(limited.mount, NodePath(b"a")), trash=True, bytes=50)
+    await limited.done(limited.upload("b/f", 40))
+    await limited.done(limited.of(delete(limited.mount, "b/f")))
+    await limited.done(limited.upload("a/g", 20))
+    back = limited.of(asked(CommandKind.RESTORE, limited.mount, "a/f", node_id=await node_of(limited, "f")))
+    await limited.refused(back)
+    await limited.done(
+        limited.of(asked(CommandKind.RESTORE, limited.mount, "b/f", node_id=await node_of(limited, "f")))
+    )
+    assert (await limited.used(full))[0] == 20
+    await sound(limited)
+
+
+async def test_the_trash_of_a_principal_is_what_it_had_put_there(limited: Limited) -> None:
+    ann = await limited.quota(QuotaScope(principal="ann"), trash=True, bytes=100)
+    bob = await limited.quota(QuotaScope(limited.mount, principal="bob"), trash=True, bytes=100)
+    plain = await limited.quota(QuotaScope(principal="ann"), bytes=1000)
+
+    async def used() -> list[int]:
+        await sound(limited)
+        return [(await limited.used(id))[0] for id in (ann, bob, plain)]
+
+    await limited.done(limited.upload("a/f", 40))
+    await limited.done(limited.upload("a/f", 30, "bob", overwrite=True))
+    assert await used() == [40, 30, 0]
+    await limited.done(limited.of(delete(limited.mount, "a/f")))
+    assert await used() == [40, 30, 0], "it is still bob's, who has not deleted it"
+    await limited.refused(limited.upload("a/g", 61))
+    await limited.done(limited.upload("a/g", 60))
+    await limited.refused(limited.upload("a/g", 1, overwrite=True))
+    assert await used() == [100, 30, 60]
+    await limited.done(limited.of(delete(limited.mount, "a", recursive=True)))
+    assert await used() == [100, 30, 0]
+    await limited.done(limited.of(asked(CommandKind.RESTORE, limited.mount, "a", node_id=await node_of(limited, "a"))))
+    assert await used() == [100, 30, 60]
+    await purge(limited, "f")
+    assert await used() == [60, 0, 60]
+
+
+async def test_a_quota_counts_what_lay_in_the_trash_before_it(limited: Limited) -> None:
+    await limited.done(limited.upload("a/f", 40))
+    await limited.done(limited.upload("a/f", 30, "bob", overwrite=True))
+    await limited.done(limited.upload("a/deep", 7))
+    await limited.done(limited.of(asked(CommandKind.MOVE, limited.mount, "a/deep", target="b/deep")))
+    await limited.done(limited.of(delete(limited.mount, "b", recursive=True)))
+    await limited.done(limited.of(delete(limited.mount, "a/f")))
+    ids = [
+        await limited.quota(scope, trash=True, bytes=1000)
+        for scope in (QuotaScope(limited.mount, NodePath(b"a")), QuotaScope(limited.mount, NodePath(b"b")),
+                      QuotaScope(principal="ann"), QuotaScope(principal="bob"))
+    ]  # fmt: skip
+    assert [(await limited.used(id))[0] for id in ids] == [70, 7, 47, 30]
+    await sound(limited)
+    async with limited.pool.connection() as connection, connection.transaction():
+        for id in ids:
+            await quotas.remove(connection, id)
+    query = """SELECT (SELECT count(*) FROM filestore.quota_kept WHERE quota_id = ANY(%(ids)s))
+                    + (SELECT count(*) FROM filestore.charges WHERE quota_id = ANY(%(ids)s))
+                    + (SELECT count(*) FROM filestore.charge_deltas WHERE quota_id = ANY(%(ids)s)) AS rows"""
+    async with limited.pool.connection() as connection:
+        row = await (await connection.execute(query, {"ids": ids})).fetchone()
+    assert row is not None and row["rows"] == 0
+
+
+async def test_the_first_versions_of_an_import_count_when_their_directory_is_deleted(limited: Limited) -> None:
+    below = await limited.quota(QuotaScope(limited.mount, NodePath(b"a")), trash=True, bytes=100)
+    await limited.done(limited.of(mkdir(limited.mount, "a/in")))
+    await limited.done(limited.upload("a/in/f", 40))
+    node = await node_of(limited, "f")
+    async with limited.pool.connection() as connection, connection.transaction():
+        await connection.execute("DELETE FROM filestore.versions WHERE node_id = %s", [node])
+        await connection.execute("UPDATE filestore.nodes SET first_by = gen_random_uuid() WHERE id = %s", [node])
+    await limited.done(limited.of(delete(limited.mount, "a/in", recursive=True)))
+    assert await limited.used(below) == (40, 0, 0, 0)
+    await sound(limited)
+
+
+async def test_deletions_while_quotas_are_made_count_once_each(limited: Limited) -> None:
+    for n in range(12):
+        await limited.done(limited.upload(f"a/{n}", 1 + n))
+
+    async def delete_one(n: int) -> None:
+        await Protocol(limited.pool).run(limited.mount, limited.of(delete(limited.mount, f"a/{n}")))
+
+    async def make() -> int:
+        return await limited.quota(QuotaScope(limited.mount, NodePath(b"a")), trash=True, bytes=1000)
+
+    made: list[int] = []
+    for start in range(0, 12, 4):
+        making = asyncio.ensure_future(make())
+        await asyncio.gather(making, *(delete_one(n) for n in range(start, start + 4)))
+        made.append(making.result())
+    assert [(await limited.used(id))[:2] for id in made] == [(78, 0)] * 3
+    await sound(limited)
 
 
 async def test_a_running_command_reserves_until_it_ends_however_it_ends(limited: Limited) -> None:

@@ -17,9 +17,11 @@ from schema import check
 from schema.archive.segments import BrokenArchive, segment_names
 from schema.check import FindingKind
 from schema.ids import MountId
+from schema.metastore.changes import RecordAuthor
+from schema.metastore.records import Description
 from schema.migrate import migrate
 from schema.store import check as check_store
-from schema.store import events
+from schema.store import events, records
 from schema.store.pool import Pool, make_pool
 from tests.store.conftest import Databases
 from tests.store.drift import Drifting, make_drifting
@@ -32,6 +34,10 @@ ALIKE = {
     "versions": "SELECT * FROM filestore.snapshots ORDER BY node_id, version",
     "journal": "SELECT * FROM filestore.journal_entries ORDER BY id",
     "mounts": "SELECT * FROM filestore.backend_mounts ORDER BY id",
+    "records": """SELECT node_id, mount_id, path, state, namespace, tags, owner, metadata, version, change, changed_by, removed,
+                         deleted_at IS NULL AS open FROM filestore.metastore_records WHERE version > 1 ORDER BY node_id""",
+    "what they said": """SELECT node_id, version, change, changed_by, namespace, tags, owner, metadata
+                           FROM filestore.metastore_history ORDER BY node_id, version""",
     "tenants": "SELECT * FROM filestore.tenants ORDER BY name",
 }
 
@@ -94,6 +100,32 @@ async def write(pool: Pool) -> None:
         restore(mount, "z"), mkdir(mount, "gone"), upload(mount, "gone/x", 2), delete(mount, "gone", recursive=True)
     )
     await run(mkdir(mount, "gone"), upload(mount, "gone/y", 1), mkdir(mount, "no/parent"))
+    await say(pool)
+
+
+async def say(pool: Pool) -> None:
+    """Of a directory twice, of a file for nothing, of a deleted file once."""
+    by = RecordAuthor(principal="ann")
+    for path, tags in (
+        ("gone", ["one"]),
+        ("gone", ["one", "two"]),
+        ("gone/y", ["gone"]),
+        ("gone/y", None),
+        ("o/f", ["far"]),
+    ):
+        async with pool.connection() as connection, connection.transaction():
+            query = "SELECT id FROM filestore.node_documents WHERE path_text = %s AND state <> 'deleted'"
+            row = await (await connection.execute(query, [path])).fetchone()
+            assert row is not None
+            held = await records.hold(connection, row["id"], "main") or await records.make(
+                connection, row["id"], "main"
+            )
+            assert held is not None
+            now = Description("ours", tags or [], "bob" if tags else None, {"n": len(tags)} if tags else {})
+            await records.change(
+                connection, held, now, change="removed" if tags is None else "updated", by=by, schema=None, violation=None,
+                removed=tags is None,
+            )  # fmt: skip
 
 
 @pytest.fixture

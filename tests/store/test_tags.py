@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from temporalio.testing import ActivityEnvironment
 
 from activities.operations import work
-from activities.operations.tag import TagRecords
 from api.operations import make
 from schema import check
 from schema.access.decision import access_of
@@ -41,7 +39,7 @@ Ends = dict[str, tuple[str, str | None]]
 class Tagging:
     def __init__(self, pool: Pool, protocol: Protocol, mount: MountId) -> None:
         self.pool, self.protocol, self.mount = pool, protocol, mount
-        self.runner, self.activity = Runner(pool, protocol), TagRecords(pool)
+        self.runner = Runner(pool, protocol)
 
     async def asked(self, edit: RecordEdit, **values: Any) -> Operation:
         """With a plan. It runs, unless `plan_only`."""
@@ -52,19 +50,11 @@ class Tagging:
 
     async def turn(self, operation: Operation) -> str:
         """The state that is left, once the runner has nothing to do any more."""
-        step = await self.runner.next(operation)
-        if step.portion is not None:
-            assert step.kind == "tag"
-            await ActivityEnvironment().run(self.activity.tag, step.portion)
-        elif not step.over:
-            await self.runner.time_passes(operation)
+        step = await self.runner.turn(operation)
         return step.state if step.over else ""
 
     async def to_the_end(self, operation: Operation) -> str:
-        for _ in range(50):
-            if state := await self.turn(operation):
-                return state
-        raise AssertionError(await now(self.pool, operation))
+        return await self.runner.to_the_end(operation)
 
     async def undone(self, original: Operation) -> tuple[str, Operation]:
         undo = await undo_of(self.pool, original)
@@ -239,7 +229,7 @@ async def test_half_of_it_is_rolled_back(tagging: Tagging, monkeypatch: pytest.M
     lost = await tagging.runner.next(operation)
     assert lost.portion is not None, "it is handed out, and comes late"
     await steered(tagging.pool, operation, Control.ROLLBACK)
-    assert await ActivityEnvironment().run(tagging.activity.tag, lost.portion) == 0
+    assert await tagging.runner.work(lost) == 0
     assert await tagging.to_the_end(operation) == "rolled_back"
     assert [tags for tags in (await tagging.tags()).values() if tags] == [["blue"]]
     stands = (await now(tagging.pool, operation))[0]
@@ -265,7 +255,7 @@ async def test_two_runners_with_the_same_items_change_each_record_once(tagging: 
     operation = await tagging.asked(RED)
     step, twin = await tagging.runner.next(operation), await tagging.runner.next(operation)
     assert step.portion is not None and step.portion == twin.portion
-    run = [ActivityEnvironment().run(tagging.activity.tag, step.portion) for _ in range(4)]
+    run = [tagging.runner.work(step) for _ in range(4)]
     assert sorted(await asyncio.gather(*run)) == [0, 0, 0, len(ALL)]
     assert await tagging.to_the_end(operation) == "succeeded"
     assert {path: v for path, v in (await tagging.versions()).items() if path in ALL} == dict.fromkeys(ALL, 2)
@@ -286,7 +276,7 @@ async def test_a_pause_leaves_what_was_not_changed_for_later(tagging: Tagging) -
     step = await tagging.runner.next(operation)
     await steered(tagging.pool, operation, Control.PAUSE)
     assert step.portion is not None
-    assert await ActivityEnvironment().run(tagging.activity.tag, step.portion) == 0
+    assert await tagging.runner.work(step) == 0
     assert (await tagging.runner.next(operation)).state == "paused" and await tagging.tags() == {}
     await steered(tagging.pool, operation, Control.RESUME)
     assert await tagging.to_the_end(operation) == "succeeded"

@@ -11,7 +11,9 @@ from activities.consumers import lake
 from activities.consumers.lake import Lake, LakeConflict, LakePlace, connect
 from activities.consumers.timestore import Timestore, table
 from schema.ids import MountId
-from schema.store import events
+from schema.metastore.changes import RecordAuthor
+from schema.metastore.records import Description
+from schema.store import events, records
 from schema.store.pool import Pool
 from tests.store.conftest import Databases
 from tests.store.helpers import Protocol, delete, mkdir, upload
@@ -66,6 +68,12 @@ async def live(pool: Pool, protocol: Protocol, mount: MountId) -> None:
     assert row is not None
     await run(protocol, restore(mount, "z", row["id"]), delete(mount, "g"))
     await protocol.run(mount, mkdir(mount, "no/such/parent"))
+    async with pool.connection() as connection, connection.transaction():
+        held = await records.make(connection, row["id"], "main")
+        assert held is not None
+        by = RecordAuthor(principal="ann", correlation="w1")
+        now = Description(tags=["red"], metadata={"a": 1})
+        await records.change(connection, held, now, change="updated", by=by, schema=None, violation=None)
 
 
 FACTS = """SELECT * EXCLUDE (position) FROM lake.filestore_activity

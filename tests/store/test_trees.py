@@ -291,7 +291,7 @@ async def test_a_copied_directory_is_recorded_with_totals_and_metadata(tree: Sto
     begun = await tree.protocol.begin(tree.mount, [request])
     assert (begun.go, begun.unstaged, begun.long) == ([], [], [request.id])
     async with tree.pool.connection() as connection:
-        count = await trees.plan(connection, request.id, await tree.node("a"))
+        count, _ = await trees.plan(connection, request.id, await tree.node("a"))
         entries = await trees.page(connection, request.id, b"", 3) + await trees.page(
             connection, request.id, b"b/c/h", 9
         )

@@ -5,7 +5,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 from activities.executors.base import Copied, Fetch, Identity, Source
 from activities.executors.local.bytes import Pours, give, keep_facts
@@ -19,6 +19,7 @@ from activities.executors.syscalls import open_beneath
 from schema.errors import (
     ContentExpired,
     Forbidden,
+    Interrupted,
     InvalidRequest,
     MountOffline,
     NotADirectory,
@@ -37,16 +38,22 @@ def stage_copy(
     sources: Iterable[Source],
     explaining: Callable[[], AbstractContextManager[None]],
     fetch: Fetch | None = None,
+    *,
+    goes_on: bool = False,
 ) -> Iterator[Copied]:
-    """See the contract. Directories are answered after all files, when they are as they will appear; the root is last.
+    """See the contract. Files are answered when they are durable; directories after all files, when they are as they will
+    appear; the root is last.
 
     Hard links become files of their own. Bits that lend a user's rights (setuid, setgid) are dropped. The owner comes
     along where we may give files away. The root of a tree stays writable for its owner: a directory that is not can not
-    be renamed. Whatever goes wrong, nothing stays under the stage's name.
+    be renamed. Whatever goes wrong, nothing stays under the stage's name; an interruption leaves what there is.
     """
-    copy = _Copy(disk, own_name(stage), explaining, fetch)
+    copy = _Copy(disk, own_name(stage), explaining, fetch, goes_on=goes_on)
     try:
         last = yield from copy.run(sources)
+    except Interrupted:
+        copy.close()
+        raise
     except BaseException:
         copy.close()
         with suppress(OSError):
@@ -79,9 +86,10 @@ class _Copy:
     """One copy on its way. Memory grows with the directories, not with the files."""
 
     def __init__(
-        self, disk: Disk, name: bytes, explaining: Callable[[], AbstractContextManager[None]], fetch: Fetch | None
-    ) -> None:
-        self.disk, self.name, self.explaining, self.fetch = disk, name, explaining, fetch
+        self, disk: Disk, name: bytes, explaining: Callable[[], AbstractContextManager[None]], fetch: Fetch | None, *,
+        goes_on: bool,
+    ) -> None:  # fmt: skip
+        self.disk, self.name, self.explaining, self.fetch, self.goes_on = disk, name, explaining, fetch, goes_on
         self.paths, self.places = _Near(disk.root), _Near(disk.trash)
         self.staged: _Near | None = None
         self.folders: list[Source] = []
@@ -90,22 +98,29 @@ class _Copy:
 
     def run(self, sources: Iterable[Source]) -> Generator[Copied, None, Copied | None]:
         """Yields every answer but the last, which it returns: a caller that has the last one needs no more of us."""
-        with self.explaining():
-            self.clear()
-        lone = None
-        for number, source in enumerate(sources):
-            if (number == 0) is not (source.relative == b"") or (number > 0 and not self.folders):
-                raise InvalidRequest(
-                    "The first source of a copy, and it alone, is its root; only a directory has more."
-                )
-            with self.explaining(), _denied(source):
-                copied = self._take(source)
-            if number == 0:
-                lone = copied
-            elif copied is not None:
-                yield copied
-        with self.explaining():
-            self.flushes.flush()
+        if not self.goes_on:
+            with self.explaining():
+                self.clear()
+        lone, written = None, list[Copied]()
+        try:
+            for number, source in enumerate(sources):
+                if (number == 0) is not (source.relative == b"") or (number > 0 and not self.folders):
+                    raise InvalidRequest(
+                        "The first source of a copy, and it alone, is its root; only a directory has more."
+                    )
+                with self.explaining(), _denied(source):
+                    copied = self._take(source)
+                if number == 0:
+                    lone = copied
+                elif copied is not None:
+                    written.append(copied)
+                if not self.flushes.waits:
+                    yield from written
+                    written = []
+        except Interrupted:
+            yield from self._flushed(written)
+            raise
+        yield from self._flushed(written)
         while self.folders:
             with self.explaining(), _denied(source := self.folders[-1]):
                 copied = self._close_folder(source)
@@ -116,6 +131,11 @@ class _Copy:
                 return copied
             yield copied
         return lone
+
+    def _flushed(self, written: list[Copied]) -> list[Copied]:
+        with self.explaining():
+            self.flushes.flush()
+        return written
 
     def clear(self) -> None:
         """Remove what an earlier execution left, or this one leaves."""
@@ -136,6 +156,8 @@ class _Copy:
 
     def _take(self, source: Source) -> Copied | None:
         """None for a directory, which is answered later."""
+        if self.goes_on and source.kind != "directory" and (there := self._staged_before(source)):
+            return there
         match source.kind:
             case "directory":
                 self._open_folder(source)
@@ -149,13 +171,32 @@ class _Copy:
                     f"{_shown(source)} is neither file, directory nor link ({kind}); it can not be copied."
                 )
 
+    def _staged_before(self, source: Source) -> Copied | None:
+        """What an execution that was broken off has staged, if it is that. Otherwise its name is free then."""
+        folder, name = self._place(source)
+        found = self.disk.look(folder, name)
+        if found is None:
+            return None
+        if found != source.staged:
+            self.disk.remove_tree(folder, name)
+            return None
+        if self.fetch is None:
+            self._find(source)
+        return Copied(source.relative, source.kind, found, found.size, source.sha256)
+
     def _open_folder(self, source: Source) -> None:
         if self.fetch is None:
             self._find(source)
         parent, name = self._place(source)
-        os.mkdir(name, 0o700, dir_fd=parent)
-        if not source.relative:
-            self.staged = _Near(os.open(name, OPEN_FOLDER, dir_fd=parent))
+        with suppress(FileExistsError) if self.goes_on else nullcontext():
+            os.mkdir(name, 0o700, dir_fd=parent)
+        folder = os.open(name, OPEN_FOLDER, dir_fd=parent)
+        if self.goes_on:
+            os.fchmod(folder, 0o700)
+        if source.relative:
+            os.close(folder)
+        else:
+            self.staged = _Near(folder)
         self.folders.append(source)
 
     def _close_folder(self, source: Source) -> Copied:

@@ -140,8 +140,10 @@ class LocalExecutor:
     def open_stage(self, stage: CommandId, path: NodePath | None = None) -> LocalWriter:
         return LocalWriter(self._here(), stage, self._explaining)
 
-    def stage_copy(self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None) -> Iterator[Copied]:
-        yield from local_copy.stage_copy(self._here(), stage, sources, self._explaining, fetch)
+    def stage_copy(
+        self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None, *, goes_on: bool = False
+    ) -> Iterator[Copied]:
+        yield from local_copy.stage_copy(self._here(), stage, sources, self._explaining, fetch, goes_on=goes_on)
 
     def seal(self, drafts: Sequence[Draft], written: Sequence[CommandId] = ()) -> list[Stage | Exception]:
         disk = self._here()

@@ -47,6 +47,11 @@ class Flushes:
         if self._bytes >= BATCH_BYTES or self._files >= (_MANY_FILES if self.whole else BATCH_FILES):
             self.flush()
 
+    @property
+    def waits(self) -> bool:
+        """Something that was written is not flushed yet."""
+        return self._files > 0
+
     def flush(self) -> None:
         if self.whole:
             self._disk.sync_all()

@@ -138,7 +138,9 @@ class MemoryExecutor:
             cut(*own)
             return True
 
-    def stage_copy(self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None) -> Iterator[Copied]:
+    def stage_copy(
+        self, stage: CommandId, sources: Iterable[Source], fetch: Fetch | None = None, *, goes_on: bool = False
+    ) -> Iterator[Copied]:
         self.discard_stage(stage, None)
         last = None
         try:

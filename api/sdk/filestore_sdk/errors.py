@@ -41,6 +41,10 @@ class Unreachable(FilestoreError):
     next_step = "Look whether the address is right and the server runs (`filestore doctor`), then call again."
 
 
+class BrokenOff(Unreachable):
+    """The connection ended while content was sent: the server has a part of it, and has done nothing with it."""
+
+
 class OutcomeUnknown(FilestoreError):
     """A change was sent, and its answer did not come: it may have happened, or may happen still."""
 
@@ -321,6 +325,11 @@ class MountOffline(Passing):
 
 class Unavailable(Passing):
     code = "UNAVAILABLE"
+
+
+class Interrupted(Passing):
+    code = "INTERRUPTED"
+    next_step = "Its operation was paused or cancelled; resume it, or retry it."
 
 
 class StageLost(Passing):

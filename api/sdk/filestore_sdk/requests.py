@@ -23,7 +23,8 @@ class Request:
     params: Mapping[str, Any] = field(default_factory=dict)
     json: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes | None = None
+    content: Any = None
+    """Bytes, or a `Sending`"""
     key: str | None = None
 
     @property
@@ -32,11 +33,18 @@ class Request:
         return self.key is not None or self.method in ("GET", "HEAD", "OPTIONS")
 
     @property
+    def broken(self) -> bool:
+        """Its body is sent as it is read, and was not read to its end: a server can not have done anything with it."""
+        return self.content is not None and not isinstance(self.content, bytes) and not self.content.through
+
+    @property
     def changes(self) -> bool:
         return self.method not in ("GET", "HEAD", "OPTIONS")
 
     def all_headers(self) -> dict[str, str]:
         named = {"Idempotency-Key": self.key} if self.key else {}
+        if self.content is not None and not isinstance(self.content, bytes):
+            named["Content-Length"] = str(self.content.size)
         return {**self.headers, **named}
 
 

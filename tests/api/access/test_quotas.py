@@ -30,9 +30,13 @@ async def test_a_quota_is_set_shown_changed_and_taken_away_and_the_journal_says_
         assert [json.loads(line)["id"] for line in lines.text.splitlines()] == [made["id"]]
         assert (await client.delete(f"/v1/quotas/{made['id']}")).status_code == 200
         assert (await client.get(f"/v1/quotas/{made['id']}")).status_code == 404
+        kept = {"backendMountId": tree.mount, "path": "q", "trash": True, "maxBytes": 1}
+        made = (await client.post("/v1/quotas", json=kept)).json()["data"]
+        assert made["trash"] is True and made["usedBytes"] == 0
+        assert (await client.delete(f"/v1/quotas/{made['id']}")).status_code == 200
         for wrong in (
             {"path": "q", "maxBytes": 1}, {"principal": "ann", "path": "q", "maxBytes": 1, "backendMountId": tree.mount},
-            {"backendMountId": tree.mount}, {"backendMountId": tree.mount, "path": "q", "trash": True, "maxBytes": 1},
+            {"backendMountId": tree.mount},
         ):  # fmt: skip
             assert (await client.post("/v1/quotas", json=wrong)).status_code == 400, wrong
         journal = (await client.get("/v1/journal", params={"command": "updateQuota", "limit": 1})).json()["data"]

@@ -35,7 +35,7 @@ def test_every_verb_that_lists_has_json_of_its_schema(shell: Shell, mount: Mount
     assert shell.rows("node", "stat", f"{at}:a/f")[0]["sizeBytes"] == 3
     assert shell.rows("usage", "du", f"{at}:a")[-1] == {"path": "a", "sizeBytes": 3, "files": 1, "directories": 1}
     assert shell.rows("outcome", "describe", f"{at}:a/f", "--set", "k=1")[0]["version"] == 2
-    assert shell.rows("outcome", "cp", f"{at}:a/f", f"{at}:a/b")[0]["path"] == "a/b/f"
+    assert shell.rows("outcome", "cp", "-r", f"{at}:a/f", f"{at}:a/b")[0]["path"] == "a/b/f"
     assert shell.rows("outcome", "mv", f"{at}:a/b/f", f"{at}:a/g")[0]["path"] == "a/g"
     assert [row["version"] for row in shell.rows("version", "versions", f"{at}:a/f")] == [2, 1]
     assert shell.rows("entry", "history", f"{at}:a/g")[0]["command"] == "moveNode"
@@ -167,7 +167,7 @@ def test_a_folder_goes_up_changed_and_up_again_and_comes_down_equal(shell: Shell
         jsonschema.validate(row, SCHEMAS["transferred"])
     (tree / "d0/0").write_bytes(b"X")
     (tree / "d1/1").unlink()
-    again = json.loads(shell.text("put", "-r", "tree", f"{mount.key}:up/", "--json"))
+    again = json.loads(shell.text("put", "-r", "tree/", f"{mount.key}:up/tree", "--json"))
     assert [row["path"] for row in again if row["action"] == "send"] == ["d0/0"], "only what has changed travels"
     plan = json.loads(shell.text("sync", "tree", f"{mount.key}:up/tree", "--delete", "--dry-run", "--json"))
     assert [(row["action"], row["path"]) for row in plan if row["action"] != "skip"] == [("delete", "d1/1")]
@@ -195,7 +195,13 @@ def test_one_that_is_killed_goes_on_where_it_was(shell: Shell, mount: MountOfTes
     first.wait()
     first.stdout.close()
     shell.text("put", "-r", "tree", f"{mount.key}:")
-    shell.text("get", "-r", f"{mount.key}:tree", "back")
+    (shell.folder / "back/d0").mkdir(parents=True)
+    halves = [shell.folder / "back" / name for name in ("d0/.filestore-" + "0" * 32 + ".0.part", ".filestore-mine")]
+    for half in halves:
+        half.write_bytes(b"left by a run that was killed")
+    shell.text("get", "-r", f"{mount.key}:tree/", "back")
+    assert [half.exists() for half in halves] == [False, True], "what no process writes goes, the user's own stays"
+    halves[1].unlink()
     assert subprocess.run(["diff", "-r", tree, shell.folder / "back"], check=False).returncode == 0
 
 

@@ -2,12 +2,16 @@
 
 import asyncio
 import os
+import socket
+import struct
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from filestore_sdk import errors
+from filestore_sdk.half_written import is_half_written
 
 from tests.clients.sdk.conftest import make
 from tests.fix_s3_proxy import Fault, S3Proxy
@@ -65,12 +69,90 @@ def test_reads_go_on_and_halves_are_refused(shaken: Any, proxy: S3Proxy, mount: 
     assert target.read_bytes() == b"0123456789"
 
 
-def test_a_large_upload_goes_on_where_it_was(shaken: Any, proxy: S3Proxy, mount: MountOfTest, tmp_path: Path) -> None:
+def test_a_resumable_upload_goes_on_where_it_was(
+    shaken: Any, proxy: S3Proxy, mount: MountOfTest, tmp_path: Path
+) -> None:
     source = tmp_path / "large"
     source.write_bytes(LARGE)
     cut = proxy.on(Fault("PATCH", times=2, cut_request=3 * 1024 * 1024))
-    shaken.put(mount.key, "large", source)
+    with open(source, "rb") as opened:
+        shaken.upload(mount.key, "large", opened, len(LARGE))
     assert cut.struck == 2 and mount.on_disk() == {"large": LARGE}
+
+
+def reset(*ends: socket.socket) -> None:
+    for end in ends:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        end.close()
+
+
+def cut_first(listening: socket.socket, server: tuple[str, int], after: int) -> None:
+    """The first connection is reset after so many bytes, the others are carried as they come."""
+    first = True
+    with suppress(OSError):
+        while True:
+            client, _ = listening.accept()
+            upstream = socket.create_connection(server)
+            threading.Thread(target=carry, args=(client, upstream, after if first else None), daemon=True).start()
+            threading.Thread(target=carry, args=(upstream, client, None), daemon=True).start()
+            first = False
+
+
+def carry(source: socket.socket, target: socket.socket, most: int | None) -> None:
+    carried = 0
+    with source, suppress(OSError):
+        while piece := source.recv(65536):
+            target.sendall(piece)
+            carried += len(piece)
+            if most is not None and carried > most:
+                return reset(source, target)
+        target.shutdown(socket.SHUT_WR)
+
+
+def test_content_that_breaks_off_goes_on_as_a_resumable_upload(
+    service: Service, mount: MountOfTest, loop_of_clients: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    source, content, told = tmp_path / "large", 3 * LARGE, list[int]()
+    source.write_bytes(content)
+    host, port = service.url.removeprefix("http://").split(":")
+    for manner in ("waits", "async"):
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            threading.Thread(target=cut_first, args=(listening, (host, int(port)), 2 << 20), daemon=True).start()
+            client = make(manner, f"http://127.0.0.1:{listening.getsockname()[1]}", service.token, loop_of_clients)
+            client.put(mount.id, manner, source, progress=lambda have, size: told.append(have))
+            client.close()
+            listening.shutdown(socket.SHUT_RDWR)
+    assert mount.on_disk() == {"waits": content, "async": content}
+    assert told.count(len(content)) == 2 and told != sorted(told), "each began once more"
+    assert [entry["outcome"] for entry in service.journal(mount)] == ["succeeded"] * 2
+
+
+def test_a_large_change_whose_answer_is_lost_happens_once(
+    shaken: Any, proxy: S3Proxy, service: Service, mount: MountOfTest, tmp_path: Path
+) -> None:
+    source = tmp_path / "large"
+    source.write_bytes(LARGE)
+    lost = proxy.on(Fault("PUT", times=1, cut_answer=-1))
+    assert shaken.put(mount.key, "large", source).idempotent
+    assert lost.struck == 1 and mount.on_disk() == {"large": LARGE} and len(service.journal(mount)) == 1
+
+
+def test_a_large_download_goes_on_where_it_was(
+    shaken: Any, proxy: S3Proxy, service: Service, mount: MountOfTest, tmp_path: Path
+) -> None:
+    service.upload(mount, "large", LARGE)
+    target, done = tmp_path / "back", list[int]()
+    cut = proxy.on(Fault("GET", "/content", times=1, end_answer=8 * 1024 * 1024))
+    with pytest.raises(errors.Incomplete):
+        shaken.get(mount.key, "large", target)
+    [half] = [name for name in os.listdir(tmp_path) if is_half_written(name)]
+    shaken.get(mount.key, "large", target, progress=lambda have, size: done.append(have))
+    assert cut.struck == 1 and target.read_bytes() == LARGE
+    assert done[0] >= 4 * 1024 * 1024 and done[-1] == len(LARGE), "what was there did not come again"
+    (tmp_path / half).write_bytes(os.urandom(len(LARGE)))
+    shaken.get(mount.key, "large", target)
+    assert target.read_bytes() == LARGE, "what was left of another content is found out"
+    assert sorted(os.listdir(tmp_path)) == ["back", "mount"], "nothing half written stays"
 
 
 def test_a_stream_of_events_that_breaks_goes_on(shaken: Any, proxy: S3Proxy, mount: MountOfTest) -> None:

@@ -7,29 +7,26 @@ import hashlib
 import io
 import json
 import os
-import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import IO, Any, TypeAlias
 
 import httpx2
 
-from filestore_sdk import errors, paths
-from filestore_sdk._async import machine
+from filestore_sdk import errors, half_written, paths
+from filestore_sdk._async import machine, ranges
 from filestore_sdk._async.changes import Changes, Version, condition
+from filestore_sdk._async.fetching import SMALL, Fetch, Progress, checked
 from filestore_sdk._async.part import AnyMount
+from filestore_sdk._async.sending import Sending, TooSlow
 from filestore_sdk._async.uploads import Uploads
 from filestore_sdk.models import Document, Node, Outcome, decode
 from filestore_sdk.requests import Request, new_key, parameters
 
 AnySource: TypeAlias = "bytes | os.PathLike[str] | os.PathLike[bytes] | IO[bytes]"
-Progress = Callable[[int, int], None]
-"""Called with the bytes that are done and the bytes of the whole."""
-
-SMALL = 8 * 1024 * 1024
-"""Bytes. What is larger goes as a resumable upload, and comes in several ranges at once."""
-PIECE = 16 * 1024 * 1024
-CHUNK = 1024 * 1024
+MEMORY = 1024 * 1024
+"""Bytes. What is larger is sent from the file, piece by piece."""
+AT_ONCE = 10.0
+"""Seconds. What takes longer to send goes as a resumable upload: a line that breaks costs no more than this."""
 
 
 class Content(Uploads, Changes):
@@ -40,19 +37,15 @@ class Content(Uploads, Changes):
     ) -> Outcome:  # fmt: skip
         """Make `source` the file at a path: bytes, an `os.PathLike` of a local file, or an open binary file.
 
-        It is there whole or not at all. Above 8 MiB it goes as a resumable upload, and a broken connection goes on where it
-        was. `overwrite=False` raises NodeExists where there is a file; `if_match` replaces that version only.
+        It is there whole or not at all. What takes longer than ten seconds, or breaks off, goes as a resumable upload, and a
+        broken connection goes on where it was. `overwrite=False` raises NodeExists where there is a file; `if_match`
+        replaces that version only.
         """
         if parents and (above := paths.parent(path)):
             await self.makedirs(mount, above)
         opened, size, own = await machine.blocking(_open, source)
         try:
-            if size <= SMALL:
-                content = await machine.blocking(opened.read, size + 1)
-                return await self._put_small(
-                    mount, path, content, overwrite, if_match, metadata, media_type, progress, key
-                )
-            return await self.upload(
+            return await self.send(
                 mount, path, opened, size, overwrite=overwrite, if_match=if_match, metadata=metadata,
                 media_type=media_type, progress=progress, key=key,
             )  # fmt: skip
@@ -60,40 +53,44 @@ class Content(Uploads, Changes):
             if own:
                 await machine.blocking(opened.close)
 
-    async def _put_small(
-        self, mount: AnyMount, path: paths.AnyPath, content: bytes, overwrite: bool, if_match: Version,
-        metadata: Document | None, media_type: str | None, progress: Progress | None, key: str | None,
+    async def send(
+        self, mount: AnyMount, path: paths.AnyPath, source: IO[bytes], size: int, *, overwrite: bool = True,
+        if_match: Version = None, metadata: Document | None = None, media_type: str | None = None,
+        progress: Progress | None = None, key: str | None = None, begun: Callable[[str], None] | None = None,
     ) -> Outcome:  # fmt: skip
-        headers = {
-            "Content-Type": media_type or "application/octet-stream",
-            "Repr-Digest": f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:",
-        }
-        if metadata:
-            headers["x-filestore-metadata"] = base64.b64encode(json.dumps(metadata).encode()).decode()
-        if not overwrite:
-            headers["If-None-Match"] = "*"
-        if (version := condition(if_match)) is not None:
-            headers["If-Match"] = version
+        """The same for `size` bytes of an open file. `begun` gets the id of the resumable upload, where it becomes one."""
+        key, base = key or new_key(), await machine.blocking(source.tell)
+        headers = _headers(overwrite, if_match, metadata, media_type)
         place: dict[str, Any] = {"backendMountId": await self.mount_id(mount), **paths.wire(path)}
-        request = Request(
-            "PUT",
-            "/v1/files/by-path",
-            params=parameters(**place),
-            headers=headers,
-            content=content,
-            key=key or new_key(),
-        )
+        address, params = "/v1/files/by-path", parameters(**place)
+        if size <= MEMORY:
+            content = await machine.blocking(source.read, size + 1)
+            headers["Repr-Digest"] = f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"
+            outcome = await self._put(Request("PUT", address, params, None, headers, content, key), path, overwrite)
+            if progress:
+                progress(len(content), len(content))
+            return outcome
+        told = (lambda sent: progress(sent, size)) if progress else None
+        body = Sending(source, base, size, seconds=AT_ONCE, progress=told)
         try:
-            outcome = decode(Outcome, await self._http.data(request))
+            outcome = await self._put(Request("PUT", address, params, None, headers, body, key), path, overwrite)
+        except (TooSlow, errors.BrokenOff):
+            await machine.blocking(source.seek, base)
+            return await self.upload(
+                mount, path, source, size, overwrite=overwrite, if_match=if_match, metadata=metadata,
+                media_type=media_type, progress=progress, key=key, begun=begun,
+            )  # fmt: skip
+        return _as_sent(outcome, body)
+
+    async def _put(self, request: Request, path: paths.AnyPath, overwrite: bool) -> Outcome:
+        try:
+            return decode(Outcome, await self._http.data(request))
         except errors.VersionConflict as taken:
-            if overwrite or if_match is not None:
+            if overwrite or "If-Match" in request.headers:
                 raise
             raise errors.NodeExists(
                 f"{paths.shown(path)} is there already.", status=412, details=taken.details
             ) from taken
-        if progress:
-            progress(len(content), len(content))
-        return outcome
 
     async def read(
         self,
@@ -136,7 +133,9 @@ class Content(Uploads, Changes):
         if end is not None and end <= start:
             return
         ranged = start > 0 or end is not None
-        headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if ranged else {}
+        headers = {"Accept-Encoding": "identity"}
+        if ranged:
+            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         if if_match:
             headers["If-Match"] = if_match
         params = parameters(version=version)
@@ -153,6 +152,12 @@ class Content(Uploads, Changes):
         except httpx2.TransportError as error:
             raise errors.Incomplete(f"The content broke off: {error or type(error).__name__}.") from error
 
+    async def ranges(self, node: Node, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes from each start to before its end, in few requests: all of the content that `node` has. Raises
+        VersionConflict where it has another one by now."""
+        inside = [(min(start, node.size_bytes), min(end, node.size_bytes)) for start, end in spans]
+        return await ranges.read(self._http, f"/v1/files/{node.id}/content", node.content_hash, inside)
+
     async def get(
         self, mount: AnyMount, path: paths.AnyPath, to: str | os.PathLike[str], *, version: int | None = None,
         progress: Progress | None = None, at_once: int = 4,
@@ -160,55 +165,35 @@ class Content(Uploads, Changes):
         """A file of the mount as the local file `to`: there whole and checked, or as it was before.
 
         A large one comes in ranges, `at_once` side by side. All are of one version: where the file changes meanwhile,
-        VersionConflict is raised and nothing is left behind.
+        VersionConflict is raised and nothing is left behind. One that is interrupted or killed goes on where it was.
         """
         node = await self._file(mount, path)
-        size = node.size_bytes if version is None else await self._size_of(node, version)
-        target = os.fspath(to)
-        handle, temporary = await machine.blocking(_beside, target)
-        try:
-            try:
-                await self._fill(handle, node, size, version, progress, at_once)
-            finally:
-                os.close(handle)
-            await machine.blocking(os.replace, temporary, target)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
+        await self.fetch(node, to, version=version, progress=progress, at_once=at_once)
         return node
 
-    async def _size_of(self, node: Node, version: int) -> int:
-        async with self._http.stream(
-            "HEAD", f"/v1/files/{node.id}/content", params=parameters(version=version)
-        ) as answer:
-            return int(answer.headers["content-length"])
+    async def fetch(
+        self, node: Node, to: str | os.PathLike[str], *, version: int | None = None, progress: Progress | None = None,
+        at_once: int = 4,
+    ) -> None:  # fmt: skip
+        """The same of a node that is known: VersionConflict where it has another content by now."""
+        size, digest = node.size_bytes, node.content_hash
+        if version is not None:
+            size, digest = await self._announced(node, version)
+        half = await machine.blocking(half_written.begin, os.fspath(to))
+        try:
+            await Fetch(self.chunks, half, node, size, digest, version, progress).all(at_once)
+            await machine.blocking(half.publish)
+        except BaseException as error:
+            # What was interrupted, or lost its connection, is gone on with by the next call.
+            passing = not isinstance(error, Exception) or isinstance(error, (errors.Unreachable, errors.Incomplete))
+            await machine.blocking(half.keep if passing and size > SMALL else half.discard)
+            raise
 
-    async def _fill(
-        self, handle: int, node: Node, size: int, version: int | None, progress: Progress | None, at_once: int
-    ) -> None:
-        done = 0
-
-        async def write(start: int, end: int | None) -> None:
-            nonlocal done
-            place = start
-            async for piece in self.chunks(node, start=start, end=end, version=version, if_match=tag):
-                await machine.blocking(os.pwrite, handle, piece, place)
-                place += len(piece)
-                done += len(piece)
-                if progress:
-                    progress(done, size)
-
-        tag = f'"{node.content_hash}"' if node.content_hash and version is None else None
-        if size <= SMALL:
-            await write(0, None)
-        else:
-            spans = [(start, min(start + PIECE, size)) for start in range(0, size, PIECE)]
-            await machine.side_by_side([_job(write, start, end) for start, end in spans], at_once)
-            if version is None:
-                await machine.blocking(_compare, handle, size, node.content_hash)
-        if progress and size == 0:
-            progress(0, 0)
+    async def _announced(self, node: Node, version: int) -> tuple[int, str | None]:
+        """Size and SHA-256 of an older version."""
+        address, params = f"/v1/files/{node.id}/content", parameters(version=version)
+        async with self._http.stream("HEAD", address, params=params) as answer:
+            return int(answer.headers["content-length"]), answer.headers.get("x-filestore-content-hash")
 
     async def _file(self, mount: AnyMount, path: paths.AnyPath) -> Node:
         node = await self._living(mount, path)
@@ -220,15 +205,6 @@ class Content(Uploads, Changes):
         """An address under which everyone can read this content for so many seconds; mounts in buckets only."""
         node = await self._file(mount, path)
         return str((await self._get(f"/v1/files/{node.id}/presign", expiresIn=expires))["url"])
-
-
-def _job(write: Any, start: int, end: int) -> Any:
-    return lambda: write(start, end)
-
-
-def _beside(target: str) -> tuple[int, str]:
-    """A temporary file in the same directory: it can take the place of `target` in one step."""
-    return tempfile.mkstemp(prefix=".filestore-", dir=os.path.dirname(os.path.abspath(target)))
 
 
 def _open(source: AnySource) -> tuple[IO[bytes], int, bool]:
@@ -244,32 +220,20 @@ def _open(source: AnySource) -> tuple[IO[bytes], int, bool]:
     return source, end - here, False
 
 
-async def checked(answer: httpx2.Response, *, whole: bool) -> AsyncIterator[bytes]:
-    """The body, counted and, where it is whole, hashed. One piece is held back until all is known to be right."""
-    digest, count, held = hashlib.sha256(), 0, b""
-    async for piece in answer.aiter_bytes(CHUNK):
-        digest.update(piece)
-        count += len(piece)
-        if held:
-            yield held
-        held = piece
-    length = answer.headers.get("content-length")
-    if length is not None and int(length) != count:
-        raise errors.Incomplete(f"{count} of {length} bytes came.")
-    announced = answer.headers.get("x-filestore-content-hash")
-    if whole and announced and announced != digest.hexdigest():
-        raise errors.Incomplete("The content is not the one that was announced: its SHA-256 differs.")
-    if held:
-        yield held
+def _headers(overwrite: bool, if_match: Version, metadata: Document | None, media_type: str | None) -> dict[str, str]:
+    headers = {"Content-Type": media_type or "application/octet-stream"}
+    if metadata:
+        headers["x-filestore-metadata"] = base64.b64encode(json.dumps(metadata).encode()).decode()
+    if not overwrite:
+        headers["If-None-Match"] = "*"
+    if (version := condition(if_match)) is not None:
+        headers["If-Match"] = version
+    return headers
 
 
-def _compare(handle: int, size: int, announced: str | None) -> None:
-    digest, place = hashlib.sha256(), 0
-    while place < size:
-        piece = os.pread(handle, CHUNK, place)
-        if not piece:
-            raise errors.Incomplete(f"{place} of {size} bytes came.")
-        digest.update(piece)
-        place += len(piece)
-    if announced and digest.hexdigest() != announced:
-        raise errors.Incomplete("The content is not the one that was announced: its SHA-256 differs.")
+def _as_sent(outcome: Outcome, body: Sending) -> Outcome:
+    """A server that keeps other bytes than those that were sent is found out, if late."""
+    kept = outcome.node.content_hash if outcome.node else None
+    if kept and body.sha256 and kept != body.sha256:
+        raise errors.Incomplete("The server has other bytes than those that were sent: their SHA-256 differs.")
+    return outcome

@@ -14,6 +14,8 @@ from filestore_sdk._async import machine
 from filestore_sdk.requests import Request, wait_before, worth_again
 
 AGENT = "filestore-sdk/0.1"
+MOST = 64
+"""Connections. All of them are kept: a new one for each small file costs more than the file."""
 NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
 
@@ -38,7 +40,11 @@ class AsyncHttp:
         if correlation_id:
             self._headers["X-Correlation-Id"] = correlation_id
         self._own = http is None
-        self._http = http or httpx2.AsyncClient(timeout=timeout, limits=httpx2.Limits(max_connections=64))
+        self._http = http or httpx2.AsyncClient(
+            timeout=timeout,
+            limits=httpx2.Limits(max_connections=MOST, max_keepalive_connections=MOST),
+            verify=not self.url.startswith("http://"),  # reading the certificates costs a start 30 ms
+        )
 
     async def close(self) -> None:
         if self._own:
@@ -61,7 +67,12 @@ class AsyncHttp:
             try:
                 answer = await self._send(request)
             except httpx2.TransportError as error:
-                if not self._again(request, attempt, never_sent=isinstance(error, NEVER_SENT)):
+                never_sent = isinstance(error, NEVER_SENT)
+                if request.broken and not never_sent:
+                    raise errors.BrokenOff(
+                        f"The connection to {self.url} ended: {error or type(error).__name__}."
+                    ) from error
+                if not self._again(request, attempt, never_sent=never_sent):
                     raise self._lost(request, error) from error
                 await machine.sleep(wait_before(attempt, None))
             else:
@@ -90,12 +101,15 @@ class AsyncHttp:
         return refused
 
     async def _send(self, request: Request) -> httpx2.Response:
+        content = request.content
+        if content is not None and not isinstance(content, bytes):
+            content = content.pieces()
         return await self._http.request(
             request.method,
             self.url + request.path,
             params=dict(request.params),
             json=request.json,
-            content=request.content,
+            content=content,
             headers={**self._headers, **request.all_headers()},
         )
 

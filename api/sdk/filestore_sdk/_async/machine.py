@@ -15,8 +15,14 @@ async def sleep(seconds: float) -> None:
 
 
 async def blocking(function: Callable[..., T], *arguments: Any) -> T:
-    """A call that blocks: on a disk, mostly."""
-    return await asyncio.to_thread(function, *arguments)
+    """A call that blocks: on a disk, mostly. It is over when this returns, also where the task is cancelled: what it works on
+    is closed next."""
+    running = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 async def side_by_side(jobs: Iterable[Callable[[], Awaitable[T]]], most: int) -> list[T]:

@@ -11,12 +11,11 @@ from filestore_sdk import errors, paths
 from filestore_sdk._async import machine
 from filestore_sdk._async.changes import Version, condition
 from filestore_sdk._async.part import AnyMount, Part
+from filestore_sdk._async.sending import Sending
 from filestore_sdk.models import Document, Outcome, decode
 from filestore_sdk.requests import Request, new_key, wait_before
 
 VERSION = {"Tus-Resumable": "1.0.0"}
-STEP = 32 * 1024 * 1024
-"""Bytes of one request."""
 
 
 class Uploads(Part):
@@ -59,26 +58,26 @@ class Uploads(Part):
         base = await machine.blocking(source.tell)
         offset, failures = await self._offset(id), 0
         while offset < size:
-            await machine.blocking(source.seek, base + offset)
-            piece = await machine.blocking(source.read, min(STEP, size - offset))
-            if not piece:
-                raise errors.Incomplete(f"The source ended after {offset} of {size} bytes.")
+            before = offset
             try:
-                offset = await self._append(id, offset, piece)
-                failures = 0
+                offset = await self._append(id, offset, source, base, size, progress)
             except (errors.OutcomeUnknown, errors.Unreachable, errors.Passing, errors.VersionConflict) as error:
-                failures += 1
+                await machine.sleep(wait_before(failures + 1, getattr(error, "retry_after", None)))
+                offset = await self._offset(id)
+                failures = 0 if offset > before else failures + 1
                 if failures > self._http.retries:
                     raise
-                await machine.sleep(wait_before(failures, getattr(error, "retry_after", None)))
-                offset = await self._offset(id)
-            if progress:
-                progress(offset, size)
         return await self._file_of(id)
 
-    async def _append(self, id: str, offset: int, piece: bytes) -> int:
+    async def _append(
+        self, id: str, offset: int, source: IO[bytes], base: int, size: int,
+        progress: Callable[[int, int], None] | None,
+    ) -> int:  # fmt: skip
+        """The rest in one request. The server acknowledges a part of it along the way, and says where it is after a break."""
         headers = {**VERSION, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
-        answer = await self._http.answer(Request("PATCH", f"/v1/uploads/{id}", headers=headers, content=piece))
+        told = (lambda sent: progress(offset + sent, size)) if progress else None
+        body = Sending(source, base + offset, size - offset, progress=told)
+        answer = await self._http.answer(Request("PATCH", f"/v1/uploads/{id}", headers=headers, content=body))
         return int(answer.headers["upload-offset"])
 
     async def _offset(self, id: str) -> int:

@@ -8,29 +8,26 @@ import hashlib
 import io
 import json
 import os
-import tempfile
-from collections.abc import Iterator, Callable
-from contextlib import suppress
+from collections.abc import Iterator, Callable, Sequence
 from typing import IO, Any, TypeAlias
 
 import httpx2
 
-from filestore_sdk import errors, paths
-from filestore_sdk._sync import machine
+from filestore_sdk import errors, half_written, paths
+from filestore_sdk._sync import machine, ranges
 from filestore_sdk._sync.changes import Changes, Version, condition
+from filestore_sdk._sync.fetching import SMALL, Fetch, Progress, checked
 from filestore_sdk._sync.part import AnyMount
+from filestore_sdk._sync.sending import Sending, TooSlow
 from filestore_sdk._sync.uploads import Uploads
 from filestore_sdk.models import Document, Node, Outcome, decode
 from filestore_sdk.requests import Request, new_key, parameters
 
 AnySource: TypeAlias = "bytes | os.PathLike[str] | os.PathLike[bytes] | IO[bytes]"
-Progress = Callable[[int, int], None]
-"""Called with the bytes that are done and the bytes of the whole."""
-
-SMALL = 8 * 1024 * 1024
-"""Bytes. What is larger goes as a resumable upload, and comes in several ranges at once."""
-PIECE = 16 * 1024 * 1024
-CHUNK = 1024 * 1024
+MEMORY = 1024 * 1024
+"""Bytes. What is larger is sent from the file, piece by piece."""
+AT_ONCE = 10.0
+"""Seconds. What takes longer to send goes as a resumable upload: a line that breaks costs no more than this."""
 
 
 class Content(Uploads, Changes):
@@ -41,19 +38,15 @@ class Content(Uploads, Changes):
     ) -> Outcome:  # fmt: skip
         """Make `source` the file at a path: bytes, an `os.PathLike` of a local file, or an open binary file.
 
-        It is there whole or not at all. Above 8 MiB it goes as a resumable upload, and a broken connection goes on where it
-        was. `overwrite=False` raises NodeExists where there is a file; `if_match` replaces that version only.
+        It is there whole or not at all. What takes longer than ten seconds, or breaks off, goes as a resumable upload, and a
+        broken connection goes on where it was. `overwrite=False` raises NodeExists where there is a file; `if_match`
+        replaces that version only.
         """
         if parents and (above := paths.parent(path)):
             self.makedirs(mount, above)
         opened, size, own = machine.blocking(_open, source)
         try:
-            if size <= SMALL:
-                content = machine.blocking(opened.read, size + 1)
-                return self._put_small(
-                    mount, path, content, overwrite, if_match, metadata, media_type, progress, key
-                )
-            return self.upload(
+            return self.send(
                 mount, path, opened, size, overwrite=overwrite, if_match=if_match, metadata=metadata,
                 media_type=media_type, progress=progress, key=key,
             )  # fmt: skip
@@ -61,40 +54,44 @@ class Content(Uploads, Changes):
             if own:
                 machine.blocking(opened.close)
 
-    def _put_small(
-        self, mount: AnyMount, path: paths.AnyPath, content: bytes, overwrite: bool, if_match: Version,
-        metadata: Document | None, media_type: str | None, progress: Progress | None, key: str | None,
+    def send(
+        self, mount: AnyMount, path: paths.AnyPath, source: IO[bytes], size: int, *, overwrite: bool = True,
+        if_match: Version = None, metadata: Document | None = None, media_type: str | None = None,
+        progress: Progress | None = None, key: str | None = None, begun: Callable[[str], None] | None = None,
     ) -> Outcome:  # fmt: skip
-        headers = {
-            "Content-Type": media_type or "application/octet-stream",
-            "Repr-Digest": f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:",
-        }
-        if metadata:
-            headers["x-filestore-metadata"] = base64.b64encode(json.dumps(metadata).encode()).decode()
-        if not overwrite:
-            headers["If-None-Match"] = "*"
-        if (version := condition(if_match)) is not None:
-            headers["If-Match"] = version
+        """The same for `size` bytes of an open file. `begun` gets the id of the resumable upload, where it becomes one."""
+        key, base = key or new_key(), machine.blocking(source.tell)
+        headers = _headers(overwrite, if_match, metadata, media_type)
         place: dict[str, Any] = {"backendMountId": self.mount_id(mount), **paths.wire(path)}
-        request = Request(
-            "PUT",
-            "/v1/files/by-path",
-            params=parameters(**place),
-            headers=headers,
-            content=content,
-            key=key or new_key(),
-        )
+        address, params = "/v1/files/by-path", parameters(**place)
+        if size <= MEMORY:
+            content = machine.blocking(source.read, size + 1)
+            headers["Repr-Digest"] = f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"
+            outcome = self._put(Request("PUT", address, params, None, headers, content, key), path, overwrite)
+            if progress:
+                progress(len(content), len(content))
+            return outcome
+        told = (lambda sent: progress(sent, size)) if progress else None
+        body = Sending(source, base, size, seconds=AT_ONCE, progress=told)
         try:
-            outcome = decode(Outcome, self._http.data(request))
+            outcome = self._put(Request("PUT", address, params, None, headers, body, key), path, overwrite)
+        except (TooSlow, errors.BrokenOff):
+            machine.blocking(source.seek, base)
+            return self.upload(
+                mount, path, source, size, overwrite=overwrite, if_match=if_match, metadata=metadata,
+                media_type=media_type, progress=progress, key=key, begun=begun,
+            )  # fmt: skip
+        return _as_sent(outcome, body)
+
+    def _put(self, request: Request, path: paths.AnyPath, overwrite: bool) -> Outcome:
+        try:
+            return decode(Outcome, self._http.data(request))
         except errors.VersionConflict as taken:
-            if overwrite or if_match is not None:
+            if overwrite or "If-Match" in request.headers:
                 raise
             raise errors.NodeExists(
                 f"{paths.shown(path)} is there already.", status=412, details=taken.details
             ) from taken
-        if progress:
-            progress(len(content), len(content))
-        return outcome
 
     def read(
         self,
@@ -137,7 +134,9 @@ class Content(Uploads, Changes):
         if end is not None and end <= start:
             return
         ranged = start > 0 or end is not None
-        headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if ranged else {}
+        headers = {"Accept-Encoding": "identity"}
+        if ranged:
+            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         if if_match:
             headers["If-Match"] = if_match
         params = parameters(version=version)
@@ -154,6 +153,12 @@ class Content(Uploads, Changes):
         except httpx2.TransportError as error:
             raise errors.Incomplete(f"The content broke off: {error or type(error).__name__}.") from error
 
+    def ranges(self, node: Node, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes from each start to before its end, in few requests: all of the content that `node` has. Raises
+        VersionConflict where it has another one by now."""
+        inside = [(min(start, node.size_bytes), min(end, node.size_bytes)) for start, end in spans]
+        return ranges.read(self._http, f"/v1/files/{node.id}/content", node.content_hash, inside)
+
     def get(
         self, mount: AnyMount, path: paths.AnyPath, to: str | os.PathLike[str], *, version: int | None = None,
         progress: Progress | None = None, at_once: int = 4,
@@ -161,55 +166,35 @@ class Content(Uploads, Changes):
         """A file of the mount as the local file `to`: there whole and checked, or as it was before.
 
         A large one comes in ranges, `at_once` side by side. All are of one version: where the file changes meanwhile,
-        VersionConflict is raised and nothing is left behind.
+        VersionConflict is raised and nothing is left behind. One that is interrupted or killed goes on where it was.
         """
         node = self._file(mount, path)
-        size = node.size_bytes if version is None else self._size_of(node, version)
-        target = os.fspath(to)
-        handle, temporary = machine.blocking(_beside, target)
-        try:
-            try:
-                self._fill(handle, node, size, version, progress, at_once)
-            finally:
-                os.close(handle)
-            machine.blocking(os.replace, temporary, target)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
+        self.fetch(node, to, version=version, progress=progress, at_once=at_once)
         return node
 
-    def _size_of(self, node: Node, version: int) -> int:
-        with self._http.stream(
-            "HEAD", f"/v1/files/{node.id}/content", params=parameters(version=version)
-        ) as answer:
-            return int(answer.headers["content-length"])
+    def fetch(
+        self, node: Node, to: str | os.PathLike[str], *, version: int | None = None, progress: Progress | None = None,
+        at_once: int = 4,
+    ) -> None:  # fmt: skip
+        """The same of a node that is known: VersionConflict where it has another content by now."""
+        size, digest = node.size_bytes, node.content_hash
+        if version is not None:
+            size, digest = self._announced(node, version)
+        half = machine.blocking(half_written.begin, os.fspath(to))
+        try:
+            Fetch(self.chunks, half, node, size, digest, version, progress).all(at_once)
+            machine.blocking(half.publish)
+        except BaseException as error:
+            # What was interrupted, or lost its connection, is gone on with by the next call.
+            passing = not isinstance(error, Exception) or isinstance(error, (errors.Unreachable, errors.Incomplete))
+            machine.blocking(half.keep if passing and size > SMALL else half.discard)
+            raise
 
-    def _fill(
-        self, handle: int, node: Node, size: int, version: int | None, progress: Progress | None, at_once: int
-    ) -> None:
-        done = 0
-
-        def write(start: int, end: int | None) -> None:
-            nonlocal done
-            place = start
-            for piece in self.chunks(node, start=start, end=end, version=version, if_match=tag):
-                machine.blocking(os.pwrite, handle, piece, place)
-                place += len(piece)
-                done += len(piece)
-                if progress:
-                    progress(done, size)
-
-        tag = f'"{node.content_hash}"' if node.content_hash and version is None else None
-        if size <= SMALL:
-            write(0, None)
-        else:
-            spans = [(start, min(start + PIECE, size)) for start in range(0, size, PIECE)]
-            machine.side_by_side([_job(write, start, end) for start, end in spans], at_once)
-            if version is None:
-                machine.blocking(_compare, handle, size, node.content_hash)
-        if progress and size == 0:
-            progress(0, 0)
+    def _announced(self, node: Node, version: int) -> tuple[int, str | None]:
+        """Size and SHA-256 of an older version."""
+        address, params = f"/v1/files/{node.id}/content", parameters(version=version)
+        with self._http.stream("HEAD", address, params=params) as answer:
+            return int(answer.headers["content-length"]), answer.headers.get("x-filestore-content-hash")
 
     def _file(self, mount: AnyMount, path: paths.AnyPath) -> Node:
         node = self._living(mount, path)
@@ -221,15 +206,6 @@ class Content(Uploads, Changes):
         """An address under which everyone can read this content for so many seconds; mounts in buckets only."""
         node = self._file(mount, path)
         return str((self._get(f"/v1/files/{node.id}/presign", expiresIn=expires))["url"])
-
-
-def _job(write: Any, start: int, end: int) -> Any:
-    return lambda: write(start, end)
-
-
-def _beside(target: str) -> tuple[int, str]:
-    """A temporary file in the same directory: it can take the place of `target` in one step."""
-    return tempfile.mkstemp(prefix=".filestore-", dir=os.path.dirname(os.path.abspath(target)))
 
 
 def _open(source: AnySource) -> tuple[IO[bytes], int, bool]:
@@ -245,32 +221,20 @@ def _open(source: AnySource) -> tuple[IO[bytes], int, bool]:
     return source, end - here, False
 
 
-def checked(answer: httpx2.Response, *, whole: bool) -> Iterator[bytes]:
-    """The body, counted and, where it is whole, hashed. One piece is held back until all is known to be right."""
-    digest, count, held = hashlib.sha256(), 0, b""
-    for piece in answer.iter_bytes(CHUNK):
-        digest.update(piece)
-        count += len(piece)
-        if held:
-            yield held
-        held = piece
-    length = answer.headers.get("content-length")
-    if length is not None and int(length) != count:
-        raise errors.Incomplete(f"{count} of {length} bytes came.")
-    announced = answer.headers.get("x-filestore-content-hash")
-    if whole and announced and announced != digest.hexdigest():
-        raise errors.Incomplete("The content is not the one that was announced: its SHA-256 differs.")
-    if held:
-        yield held
+def _headers(overwrite: bool, if_match: Version, metadata: Document | None, media_type: str | None) -> dict[str, str]:
+    headers = {"Content-Type": media_type or "application/octet-stream"}
+    if metadata:
+        headers["x-filestore-metadata"] = base64.b64encode(json.dumps(metadata).encode()).decode()
+    if not overwrite:
+        headers["If-None-Match"] = "*"
+    if (version := condition(if_match)) is not None:
+        headers["If-Match"] = version
+    return headers
 
 
-def _compare(handle: int, size: int, announced: str | None) -> None:
-    digest, place = hashlib.sha256(), 0
-    while place < size:
-        piece = os.pread(handle, CHUNK, place)
-        if not piece:
-            raise errors.Incomplete(f"{place} of {size} bytes came.")
-        digest.update(piece)
-        place += len(piece)
-    if announced and digest.hexdigest() != announced:
-        raise errors.Incomplete("The content is not the one that was announced: its SHA-256 differs.")
+def _as_sent(outcome: Outcome, body: Sending) -> Outcome:
+    """A server that keeps other bytes than those that were sent is found out, if late."""
+    kept = outcome.node.content_hash if outcome.node else None
+    if kept and body.sha256 and kept != body.sha256:
+        raise errors.Incomplete("The server has other bytes than those that were sent: their SHA-256 differs.")
+    return outcome

@@ -28,7 +28,11 @@ def side_by_side(jobs: Iterable[Callable[[], T]], most: int) -> list[T]:
         return [job() for job in listed]
     with ThreadPoolExecutor(min(most, len(listed))) as pool:
         tasks = [pool.submit(job) for job in listed]
-        done, _ = wait(tasks, return_when=FIRST_EXCEPTION)
+        try:
+            done, _ = wait(tasks, return_when=FIRST_EXCEPTION)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
         if any(task.exception() for task in done):
             pool.shutdown(cancel_futures=True)
         return [task.result() for task in tasks if not task.cancelled()]

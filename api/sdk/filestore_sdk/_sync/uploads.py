@@ -12,12 +12,11 @@ from filestore_sdk import errors, paths
 from filestore_sdk._sync import machine
 from filestore_sdk._sync.changes import Version, condition
 from filestore_sdk._sync.part import AnyMount, Part
+from filestore_sdk._sync.sending import Sending
 from filestore_sdk.models import Document, Outcome, decode
 from filestore_sdk.requests import Request, new_key, wait_before
 
 VERSION = {"Tus-Resumable": "1.0.0"}
-STEP = 32 * 1024 * 1024
-"""Bytes of one request."""
 
 
 class Uploads(Part):
@@ -60,26 +59,26 @@ class Uploads(Part):
         base = machine.blocking(source.tell)
         offset, failures = self._offset(id), 0
         while offset < size:
-            machine.blocking(source.seek, base + offset)
-            piece = machine.blocking(source.read, min(STEP, size - offset))
-            if not piece:
-                raise errors.Incomplete(f"The source ended after {offset} of {size} bytes.")
+            before = offset
             try:
-                offset = self._append(id, offset, piece)
-                failures = 0
+                offset = self._append(id, offset, source, base, size, progress)
             except (errors.OutcomeUnknown, errors.Unreachable, errors.Passing, errors.VersionConflict) as error:
-                failures += 1
+                machine.sleep(wait_before(failures + 1, getattr(error, "retry_after", None)))
+                offset = self._offset(id)
+                failures = 0 if offset > before else failures + 1
                 if failures > self._http.retries:
                     raise
-                machine.sleep(wait_before(failures, getattr(error, "retry_after", None)))
-                offset = self._offset(id)
-            if progress:
-                progress(offset, size)
         return self._file_of(id)
 
-    def _append(self, id: str, offset: int, piece: bytes) -> int:
+    def _append(
+        self, id: str, offset: int, source: IO[bytes], base: int, size: int,
+        progress: Callable[[int, int], None] | None,
+    ) -> int:  # fmt: skip
+        """The rest in one request. The server acknowledges a part of it along the way, and says where it is after a break."""
         headers = {**VERSION, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
-        answer = self._http.answer(Request("PATCH", f"/v1/uploads/{id}", headers=headers, content=piece))
+        told = (lambda sent: progress(offset + sent, size)) if progress else None
+        body = Sending(source, base + offset, size - offset, progress=told)
+        answer = self._http.answer(Request("PATCH", f"/v1/uploads/{id}", headers=headers, content=body))
         return int(answer.headers["upload-offset"])
 
     def _offset(self, id: str) -> int:

@@ -89,6 +89,9 @@ def cp(
     dry_run: DryRun = False,
     if_version: IfVersion = None,
     key: Key = None,
+    _recursive: Annotated[
+        bool, typer.Option("-r", "--recursive", help="always so: taken for the sake of habit")
+    ] = False,
 ) -> None:
     """Copy a file, or a directory with everything below it, at the server."""
     _relocate("copy", source, target, overwrite, dry_run, if_version, key)

@@ -7,6 +7,10 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import filterfalse
+from typing import Any
+
+from filestore_sdk.half_written import is_half_written
 
 CHUNK = 1024 * 1024
 
@@ -18,6 +22,8 @@ class Side:
     kind: str
     size: int
     digest: Callable[[], str | None]
+    node: Any = None
+    """Of the remote side"""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Step:
     name: str
     size: int | None = None
     reason: str | None = None
+    node: Any = None
 
 
 def compare(source: Mapping[str, Side], target: Mapping[str, Side], *, delete: bool) -> Iterator[Step]:
@@ -35,26 +42,26 @@ def compare(source: Mapping[str, Side], target: Mapping[str, Side], *, delete: b
     for name in sorted(source):
         yield _step(name, source[name], target.get(name))
     if delete:
-        for name in sorted(target.keys() - source.keys()):
+        for name in sorted(filterfalse(is_half_written, target.keys() - source.keys())):
             yield Step("delete", name, target[name].size, "not there any more")
 
 
 def _step(name: str, here: Side, there: Side | None) -> Step:
+    if is_half_written(name):
+        return Step("skip", name, None, "half of a file, that a `get` which was killed has left")
     if here.kind not in ("file", "directory"):
         return Step("skip", name, None, f"a {here.kind}: only files and directories travel")
     if there is None:
-        return Step("mkdir" if here.kind == "directory" else "send", name, here.size, "new")
+        return Step("mkdir" if here.kind == "directory" else "send", name, here.size, "new", here.node)
     if there.kind != here.kind:
         return Step("fail", name, here.size, f"a {here.kind} here, a {there.kind} there")
     if here.kind == "directory":
         return Step("skip", name, None, "there already")
     if here.size != there.size:
-        return Step("send", name, here.size, "another size")
-    return (
-        Step("skip", name, here.size, "the same")
-        if _equal(here, there)
-        else Step("send", name, here.size, "other content")
-    )
+        return Step("send", name, here.size, "another size", here.node)
+    if _equal(here, there):
+        return Step("skip", name, here.size, "the same")
+    return Step("send", name, here.size, "other content", here.node)
 
 
 def _equal(here: Side, there: Side) -> bool:
@@ -67,8 +74,6 @@ def local_entries(folder: str) -> dict[str, Side]:
     found: dict[str, Side] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(".filestore-"):
-                continue  # our own, half written
             told = entry.stat(follow_symlinks=False)
             found[entry.name] = Side(_kind(told.st_mode), told.st_size, _digest_of(entry.path))
     return found

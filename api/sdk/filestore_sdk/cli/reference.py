@@ -25,8 +25,10 @@ filestore history demo-local:hello/README.md --json
 ```
 
 `put -r`, `get -r` and `sync` carry whole folders. What is there already and equal, by size and SHA-256, does not travel, so the
-same command goes on where a Ctrl-C, a crash or a cut line has ended it. `sync --delete` takes away what the source has not, at
-most `--max-delete` files, and `--dry-run` shows first what it would do.
+same command goes on where a Ctrl-C, a crash or a cut line has ended it. A source with a slash at its end (`reports/`,
+`docs:reports/`) means what is in it, and not the folder itself. A file that comes is `.filestore-<32 digits>.<n>.part` until it is
+whole: `put` leaves such a file out, and `get -r` goes on with it or removes it, unless a process still writes it. `sync --delete`
+takes away what the source has not, at most `--max-delete` files, and `--dry-run` shows first what it would do.
 
 What destroys asks on a terminal; programs give `--yes`. `rm`, `mv`, `cp`, `tag` and `undo` have `--dry-run`: the server's own plan.
 

@@ -46,7 +46,7 @@ def send_large(
                 note.unlink(missing_ok=True)
                 opened.seek(0)
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        outcome = client.upload(
+        outcome = client.send(
             at.mount,
             at.path,
             opened,

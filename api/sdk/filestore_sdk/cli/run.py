@@ -96,6 +96,12 @@ def gathered(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     return told, left
 
 
+def _asked(error: typer.TyperException) -> str:
+    """The command that the line names: `filestore cp`."""
+    context = getattr(error, "ctx", None)
+    return "filestore" if context is None else str(context.command_path)
+
+
 def run() -> None:
     sys.exit(ended(sys.argv[1:]))
 
@@ -107,10 +113,7 @@ def ended(arguments: list[str]) -> int:
         out = Output(told.pop("form", "text"), quiet=told.pop("quiet", False), zero=told.pop("zero", False))
         return _carried_out(Session(out, **told), left)
     except typer.TyperException as error:
-        print(
-            f"error: {error.format_message()}\nnext: `filestore --help` and `filestore VERB --help` tell how.",
-            file=sys.stderr,
-        )
+        print(f"error: {error.format_message()}\nnext: `{_asked(error)} --help` tells how.", file=sys.stderr)
         return error.exit_code
     except (NotAnAddress, NoProfile) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -21,6 +21,9 @@ from filestore_sdk.cli.trees import Tally, Trees, progress_of
 Recursive = Annotated[bool, typer.Option("-r", "--recursive", help="a folder with everything below it")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="show what would travel, and do nothing")]
 AtOnce = Annotated[int, typer.Option("--at-once", help="transfers side by side", min=1, max=64)]
+UP, DOWN = 64, 8
+"""Transfers side by side. What is sent together is made durable together, so many at once are worth while; what is fetched
+waits for nothing."""
 
 
 def add(app: typer.Typer) -> None:
@@ -37,17 +40,18 @@ def put(
     no_overwrite: Annotated[bool, typer.Option("-n", "--no-overwrite", help="leave what is there")] = False,
     parents: Annotated[bool, typer.Option("-p", "--parents", help="make the directories above it")] = False,
     dry_run: DryRun = False,
-    at_once: AtOnce = 8,
+    at_once: AtOnce = UP,
 ) -> None:
-    """Send a file, or a folder with -r. The same command again goes on where it was, and sends only what has changed."""
+    """Send a file, or a folder with -r; what is in the folder, where it is written with a slash at its end. The same command
+    again goes on where it was, and sends only what has changed."""
     to, file = remote(target), local(source)
     if source == "-":
         _from_stdin(to, overwrite=not no_overwrite, parents=parents)
     elif os.path.isdir(file):
         if not recursive:
             raise Stopped(f"{source} is a folder: give -r to send all of it.", exits.USAGE)
-        name = os.path.basename(os.path.abspath(file))
-        _tree(Trees(session().client, at_once), "up", file, _inside(to, name), dry_run=dry_run)
+        at = to if source.endswith("/") else _inside(to, os.path.basename(os.path.abspath(file)))
+        _tree(Trees(session().client, at_once), "up", file, at, dry_run=dry_run)
     else:
         _one_up(file, _inside(to, os.path.basename(file)), not no_overwrite, parents, dry_run)
 
@@ -89,9 +93,10 @@ def get(
     recursive: Recursive = False,
     version: Annotated[int | None, typer.Option("--version", help="an older version's content")] = None,
     dry_run: DryRun = False,
-    at_once: AtOnce = 8,
+    at_once: AtOnce = DOWN,
 ) -> None:
-    """Fetch a file, or a directory with -r. A file is there whole and checked, or as it was before."""
+    """Fetch a file, or a directory with -r; what is in the directory, where it is written with a slash at its end. A file is
+    there whole and checked, or as it was before; the same command again goes on with one that was cut short."""
     told, at, to = session(), remote(source), local(target)
     found = told.client.stat(at.mount, at.path)
     if found.is_directory:
@@ -103,7 +108,7 @@ def get(
     file = os.path.join(to, at.name) if os.path.isdir(to) else to
     if not dry_run:
         with progress_of(told.out, found.size_bytes, at.name) as progress:
-            told.client.get(at.mount, at.path, file, version=version, progress=progress)
+            told.client.fetch(found, file, version=version, progress=progress)
     told.out.row(rows.transferred("send", file, found.size_bytes), lambda row: told.out.name(file))
 
 
@@ -113,7 +118,7 @@ def sync(
     delete: Annotated[bool, typer.Option("--delete", help="take away what the source has not")] = False,
     max_delete: Annotated[int, typer.Option("--max-delete", help="stop before more deletions than this")] = 100,
     dry_run: DryRun = False,
-    at_once: AtOnce = 8,
+    at_once: Annotated[int | None, typer.Option("--at-once", help="transfers side by side", min=1, max=64)] = None,
 ) -> None:
     """Make the target like the source, one way. With --delete what is not in the source goes, behind a brake."""
     if is_remote(source) == is_remote(target):
@@ -123,7 +128,7 @@ def sync(
     folder, at = (local(source), remote(target)) if up else (local(target), remote(source))
     if up and not os.path.isdir(folder):
         raise Stopped(f"{source} is no folder here.", exits.NOT_FOUND)
-    trees = Trees(told.client, at_once)
+    trees = Trees(told.client, at_once or (UP if up else DOWN))
     _tree(trees, "up" if up else "down", folder, at, dry_run=dry_run, delete=delete, max_delete=max_delete)
 
 

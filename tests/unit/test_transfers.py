@@ -1,0 +1,116 @@
+"""The parts of a transfer without a server: what is sent, what is missing, what is hashed beside it, what will be deleted."""
+
+import hashlib
+import io
+import os
+import random
+import tempfile
+from itertools import count
+
+import pytest
+from filestore_sdk import errors
+from filestore_sdk._sync import fetching, ranges
+from filestore_sdk._sync.fetching import gaps
+from filestore_sdk._sync.sending import CHUNK, Sending, TooSlow
+from filestore_sdk.cli.doomed import IN_MEMORY, Doomed
+from filestore_sdk.following import STEP, Following
+from filestore_sdk.requests import Request
+
+CONTENT = random.Random(1).randbytes(3 * CHUNK + 5)
+
+
+def test_a_body_is_counted_hashed_and_sent_again_from_its_start() -> None:
+    told: list[int] = []
+    body = Sending(io.BytesIO(b"before" + CONTENT), 6, len(CONTENT), progress=told.append)
+    request = Request("PUT", "/f", content=body, key="k")
+    assert request.broken and request.all_headers()["Content-Length"] == str(len(CONTENT))
+    first = body.pieces()
+    next(first)
+    assert request.broken, "a server can not have done anything with a part"
+    for _ in range(2):
+        assert b"".join(body.pieces()) == CONTENT
+        assert not request.broken and body.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert told[-1] == len(CONTENT)
+
+
+def test_a_source_that_became_shorter_is_no_content() -> None:
+    with pytest.raises(errors.Incomplete):
+        list(Sending(io.BytesIO(CONTENT[:-1]), 0, len(CONTENT)).pieces())
+
+
+@pytest.mark.parametrize(("seconds_a_piece", "goes"), [(0.5, True), (2.0, True), (4.0, False)])
+def test_what_would_take_too_long_breaks_off_early(
+    monkeypatch: pytest.MonkeyPatch, seconds_a_piece: float, goes: bool
+) -> None:
+    clock = count(0.0, seconds_a_piece)
+    monkeypatch.setattr("filestore_sdk._sync.sending.time.monotonic", lambda: next(clock))
+    body = Sending(io.BytesIO(CONTENT), 0, len(CONTENT), seconds=10.0)
+    if goes:
+        assert b"".join(body.pieces()) == CONTENT
+        return
+    with pytest.raises(TooSlow):
+        list(body.pieces())
+    assert body.sent == CHUNK, "after a second, not at the end"
+
+
+def test_gaps_are_what_is_not_there_in_parts() -> None:
+    assert gaps([], 10, 4) == [(0, 4), (4, 8), (8, 10)]
+    assert gaps([(6, 8), (0, 1)], 10, 4) == [(1, 5), (5, 6), (8, 10)]
+    assert gaps([(0, 10)], 10, 4) == []
+    assert gaps([(0, 3)], 10, 10) == [(3, 10)]
+
+
+def test_a_file_that_is_written_in_any_order_has_the_digest_of_the_whole() -> None:
+    content = os.urandom(3 * STEP + 7)
+    places = [(start, min(start + 100_000, len(content))) for start in range(0, len(content), 100_000)]
+    random.Random(2).shuffle(places)
+    with tempfile.TemporaryFile() as file:
+        following = Following(file.fileno(), len(content))
+        for start, end in places:
+            os.pwrite(file.fileno(), content[start:end], start)
+            following.wrote(start, end)
+        assert following.result() == hashlib.sha256(content).hexdigest()
+        following.stop()
+
+
+def test_one_that_is_given_up_ends() -> None:
+    with tempfile.TemporaryFile() as file:
+        Following(file.fileno(), 10).stop()
+
+
+def test_a_file_that_was_cut_behind_our_back_is_an_error() -> None:
+    with tempfile.TemporaryFile() as file:
+        following = Following(file.fileno(), 10)
+        following.wrote(0, 10)
+        with pytest.raises(OSError, match="not there"):
+            following.result()
+
+
+def test_what_will_be_deleted_is_kept_on_the_disk_with_any_name() -> None:
+    doomed, names = Doomed(), ["a/b", "new\nline", "\udcff", '"', "ü"]
+    for name in names:
+        doomed.add(name, "file")
+    assert [*doomed] == [(name, "file") for name in names] and len(doomed) == 5 and not Doomed()
+    for number in range(IN_MEMORY // 10):
+        doomed.add(f"{number}", "directory")
+    assert doomed._kept._rolled, "no longer in memory"  # type: ignore[attr-defined]
+    assert len([*doomed]) == len(doomed) == 5 + IN_MEMORY // 10
+
+
+def test_ranges_are_as_large_as_documented() -> None:
+    assert fetching.UNSURE < fetching.SMALL < fetching.PIECE
+
+
+def test_ranges_join_where_little_lies_between_and_part_where_they_are_many() -> None:
+    assert ranges.together([(5, 9), (0, 2), (3, 3)]) == [(0, 9)]
+    far = [(number * 100_000, number * 100_000 + 10) for number in range(40)]
+    assert ranges.together(far) == far
+    assert list(map(len, ranges.requests(far))) == [32, 8]
+    assert ranges.requests([(0, 5 << 20), (6 << 20, 9 << 20)]) == [[(0, 5 << 20)], [(6 << 20, 9 << 20)]]
+
+
+def test_parts_are_found_whatever_their_bytes_are() -> None:
+    head = b"\r\n--B\r\nContent-Type: x/y\r\nContent-Range: bytes %d-%d/99\r\n\r\n"
+    body = head % (0, 6) + b"--B\r\n\r\n" + head % (50, 50) + b"z" + b"\r\n--B--\r\n"
+    assert ranges.parsed(body, "multipart/byteranges; boundary=B") == {0: b"--B\r\n\r\n", 50: b"z"}
+    assert ranges.parsed(body, "text/plain") == {}
