@@ -24,7 +24,8 @@ SELECT l.id, l.tenant, l.token_id, l.mount_id, l.path, l.kind, l.key, l.password
   JOIN filestore.backend_mounts m ON m.id = l.mount_id AND m.removed_at IS NULL
   LEFT JOIN filestore.tenants s ON s.name = l.tenant
   LEFT JOIN filestore.projects p ON p.id = l.project_id
- WHERE l.id = %(id)s AND p.state IS DISTINCT FROM 'deleted' AND l.revoked_at IS NULL AND l.key <> '' AND (l.expires_at IS NULL OR l.expires_at > now())
+ WHERE l.id = %(id)s AND p.state IS DISTINCT FROM 'deleted' AND l.revoked_at IS NULL
+   AND l.key <> '' AND (l.expires_at IS NULL OR l.expires_at > now())
    AND (l.max_uses IS NULL OR l.uses < l.max_uses)
 
 -- name: use
