@@ -114,7 +114,7 @@ class LakeFeed:
             connection = duckdb.connect(config={"threads": 1, "custom_user_agent": "filestore"})
             connection.load_extension(_file_of("postgres_scanner"))
             connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"ATTACH {literal(self._url)} AS feed (TYPE postgres, READ_ONLY)")
+            connection.execute(_feed(self._url))
             self._connection = connection
         return self._connection
 
@@ -215,6 +215,10 @@ def _attach(place: LakePlace, *, read_only: bool) -> str:
         *(["READ_ONLY"] if read_only else []),
     ]
     return f"ATTACH {literal('ducklake:postgres:' + place.database_url)} AS lake ({', '.join(options)})"
+
+
+def _feed(database_url: str) -> str:
+    return f"ATTACH {literal(database_url)} AS feed (TYPE postgres, READ_ONLY)"
 
 
 def _secret(place: LakePlace) -> str:

@@ -174,7 +174,6 @@ async def planted(
     migrate(url)
     connection = await psycopg.AsyncConnection.connect(url, row_factory=dict_row, options=OPTIONS, autocommit=True)
     async with connection:
-        await never_vacuumed(connection)
         mount = await make_mount(connection)
         await connection.execute("UPDATE filestore.backend_mounts SET backend_kind = %s", [kind])
         # Millions of rows that fit each other: looking up each reference would take most of the time.
@@ -184,6 +183,7 @@ async def planted(
             await connection.execute(statement.encode(), {"mount": mount})
         await connection.execute("RESET session_replication_role")
         await connection.execute("RESET synchronous_commit")
+        await never_vacuumed(connection)  # until here they are welcome: what is planted is planned by what they find
         yield connection, mount
 
 
