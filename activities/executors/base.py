@@ -243,7 +243,7 @@ class ScanPage:
     unseen: Sequence[Unseen] = ()
     share: float | None = None
     """How much of the tree has been told by now, as far as its directories say: what lies in one directory counts as much as what
-    lies in the one beside it. None: the storage has no directories to tell it by."""
+    lies in the one beside it. None: nothing is known yet, or directories do not tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -716,9 +716,16 @@ class TreesByItem(Protocol):
         """The directory itself at its new name (or in the trash). Raises NodeExists, ParentNotFound, NotADirectory."""
         ...
 
-    def lay(self, task: Task, page: Sequence[Source], fetch: Fetch | None = None) -> list[Copied]:
+    def reaches(self, origin: Executor) -> bool:
+        """The storage of this mount can copy by itself what lies on that one."""
+        ...
+
+    def lay(
+        self, task: Task, page: Sequence[Source], fetch: Fetch | None = None, origin: Executor | None = None
+    ) -> list[Copied]:
         """Lay what the directory holds at its new place, parents first. The originals stay. With `fetch` they lie on
-        another mount. Raises VersionConflict, NodeExists, ContentExpired."""
+        another mount; with `origin` on that one, which `reaches` has been asked about. Raises VersionConflict, NodeExists,
+        ContentExpired."""
         ...
 
     def end_tree(self, task: Task, files: int) -> None:

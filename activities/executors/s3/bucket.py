@@ -17,7 +17,7 @@ from xml.sax.saxutils import unescape
 from activities import budgets
 from activities.executors.base import Identity
 from activities.executors.s3.errors import Missing, StoreRefuses, UploadGone, answered, explaining
-from activities.executors.s3.listing import ListedObject, listed, pages
+from activities.executors.s3.listing import ListedObject, folders_in, listed, pages
 from activities.executors.s3.wire.line import Content, WireAnswer
 from activities.executors.s3.wire.wire import Wire, code_of
 from schema.errors import FilestoreError
@@ -54,6 +54,7 @@ _KEPT = {
 """By the names that boto3 gives them"""
 _META = "x-amz-meta-"
 _TYPE = "application/octet-stream"
+_MD5 = re.compile("[0-9a-f]{32}")
 _ETAG = re.compile(rb"<ETag>([^<]*)</ETag>")
 
 Condition = Mapping[str, str]
@@ -146,6 +147,9 @@ class Bucket:
     def first(self, prefix: str, most: int) -> list[ListedObject]:
         return list(self.every(prefix, most))
 
+    def folders_in(self, prefix: str) -> list[str] | None:
+        return folders_in(self.wire, prefix)
+
     def read(self, key: str, start: int, end: int, which: FoundObject | None = None) -> tuple[bytes, FoundObject]:
         """The bytes from `start` up to `end`, of this very object. Raises Missing, ConditionFailed, PastTheEnd."""
         headers, query = {"range": f"bytes={start}-{end - 1}"}, dict[str, str]()
@@ -229,6 +233,9 @@ class Bucket:
             }
             answer = self.wire.ask("PUT", key, headers=headers)
             etag, version = _etag_of_copy(answer), _version(answer)
+            if etag == source.etag and _MD5.fullmatch(etag):
+                # The ETag is a hash of the content: it is all there, and needs no look.
+                return FoundObject(key, etag, source.size, version, wanted, source.checksum, source.headers)
         return self._verified(key, etag, version, source.size, source.checksum, wanted)
 
     def delete(self, key: str, etag: str | None = None) -> None:
