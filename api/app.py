@@ -38,6 +38,7 @@ from api.http.routes import surround
 from api.http.sockets import Sockets
 from api.journal import routes as journal
 from api.links import follow
+from api.links import projects as project_links
 from api.links import routes as links
 from api.links.admission import LinkPasswords
 from api.metastore import namespaces
@@ -92,6 +93,7 @@ ROUTERS = (
     quotas,
     approvals,
     links,
+    project_links,
     follow,
     uploads,
     writes,

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from temporalio.exceptions import ApplicationError
 
 from activities.sync.hot import HotUnavailable
+from schema.access.acts import ActKind
 from schema.access.holds import Taking
 from schema.events import EventType
 from schema.ids import MountId
 from schema.paths import ROOT
-from schema.store import freezes, holds, objects, projects, revisions
+from schema.store import freezes, holds, objects, project_acts, projects, revisions
 from schema.sync.happenings import object_event
 from schema.sync.ranks import AT_ONCE, AT_ONCE_BEHIND, PAGE, SMALL_PAGE, WorkRank, rank_in
 from schema.sync.tiers import TierMove
@@ -147,9 +148,20 @@ class TierPages:
         return await self.ended(order, phase, done, len(rows) - len(done))
 
     async def ended(self, order: TierOrder, phase: str, done: Sequence[ObjectRow], failed: int) -> TierPage:
+        await self.note(order, phase, done)
         stops = await self.advance(order, phase, len(done), sum(row.size for row in done))
         self._announce()
         return TierPage(len(done), failed, bool(done), stops=stops)
+
+    async def note(self, order: TierOrder, phase: str, rows: Sequence[ObjectRow]) -> None:
+        """In the journal: contents were moved. Their events, which are written with each row, are in the feed."""
+        if not rows:
+            return
+        project = await self.project(order)
+        told: dict[str, Any] = {"job": order.job or None, "phase": phase, "objects": [row.sha for row in rows],
+                "sizeBytes": sum(row.size for row in rows)}  # fmt: skip
+        async with self.pool.connection() as connection:
+            await project_acts.record(connection, project, ActKind.MOVE_PROJECT_CONTENTS, project_acts.SERVICE, **told)
 
     async def move(
         self, project: Project, move: TierMove, row: ObjectRow, told: EventType | None = None, key: str | None = None

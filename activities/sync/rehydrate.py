@@ -34,6 +34,7 @@ class Rehydrates:
         begun = await self._begun(order, project)
         done = await self._rehydrate_packed(project, begun)
         left = [row for row in begun if row.sha not in done]
+        await self._pages.note(order, "rehydrate", [row for row in begun if row.sha in done])
         await self._pages.advance(order, "rehydrate", len(done), sum(row.size for row in begun if row.sha in done))
         page = await self._pages.all(order, project, left, "rehydrate", self._rehydrate_one)
         return replace(page, done=page.done + len(done), left=page.left or bool(done))

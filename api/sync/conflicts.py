@@ -17,8 +17,9 @@ from api.http.routes import Plain
 from api.services import front_of
 from api.sync.bodies import ConflictDecision, ConflictsQuery
 from api.sync.commits import news_of, refusal
-from api.sync.found import PATH_NAME, answer, project_of
+from api.sync.found import PATH_NAME, answer, note, project_of
 from api.sync.shapes import ConflictPage, ConflictShape, Decided
+from schema.access.acts import ActKind
 from schema.errors import Unavailable
 from schema.store import freezes, project_log, revisions
 from schema.store.revisions import ChangeBatch
@@ -80,9 +81,11 @@ async def decide(request: Request) -> Response:
         if end.code:
             raise Unavailable("The chosen contents could not be committed. Decide again.", code=end.code)
         news_of(request).rang(project.uuid)
-    async with front.services.pool.connection() as connection:
+    async with front.services.pool.connection() as connection, connection.transaction():
         ids = [row["id"] for row in rows]
         decided = await project_log.decide(connection, project.id, ids, body.decision, principal.name)
+        told = {"conflicts": ids, "decision": body.decision}
+        await note(connection, request, principal, project, ActKind.DECIDE_PROJECT_CONFLICTS, **told)
     return answer({"decided": decided})
 
 

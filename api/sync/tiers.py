@@ -18,8 +18,9 @@ from api.http.fields import read_query
 from api.http.routes import Plain
 from api.services import front_of
 from api.sync.bodies import EvictBody, NothingBody, PathsBody, PinBody, ProjectJobsQuery
-from api.sync.found import PATH_NAME, answer, path_part, project_of
+from api.sync.found import PATH_NAME, answer, note, path_part, project_of
 from api.sync.shapes import JobPage, JobShape, Pinned, ProjectMetrics
+from schema.access.acts import ActKind
 from schema.errors import NotFound, WrongState
 from schema.principals import Principal
 from schema.store import freezes, objects, project_log, projects, revisions
@@ -149,6 +150,9 @@ async def _begun(
             if not await projects.set_state(connection, project.id, froms, state):
                 raise WrongState(f"The project is {project.state}.", state=project.state)
             await revisions.tell(connection, project, [state_changed(project, state, principal.name)])
+        if new:
+            told = {"job": id, "work": kind, "options": chosen}
+            await note(connection, request, principal, project, ActKind.BEGIN_PROJECT_JOB, **told)
     order = order_of(project.mount, project.id, str(row["id"]), row["options"])
     services.start(work, job=ProjectJob(kind, order, services.settings.sync_grace_seconds))
     services.announce()
@@ -164,10 +168,7 @@ async def _begun(
 )
 async def pin(request: Request) -> Response:
     """They are not evicted before `until`, or at all without it. Without `shas`: all that there are now."""
-    _, project = await project_of(request, "operate")
-    body = await read_json(request, PinBody)
-    async with front_of(request).services.pool.connection() as connection:
-        return answer({"pinned": await objects.pin(connection, project.id, body.shas, body.until or FOREVER)})
+    return await _pinned(request, lambda body: body.until or FOREVER)
 
 
 @router.post(
@@ -179,10 +180,18 @@ async def pin(request: Request) -> Response:
 )
 async def unpin(request: Request) -> Response:
     """Those that were pinned before."""
-    _, project = await project_of(request, "operate")
+    return await _pinned(request, lambda body: None)
+
+
+async def _pinned(request: Request, until_of: Callable[[PinBody], datetime | None]) -> Response:
+    principal, project = await project_of(request, "operate")
     body = await read_json(request, PinBody)
-    async with front_of(request).services.pool.connection() as connection:
-        return answer({"pinned": await objects.pin(connection, project.id, body.shas, None)})
+    until = until_of(body)
+    async with front_of(request).services.pool.connection() as connection, connection.transaction():
+        pinned = await objects.pin(connection, project.id, body.shas, until)
+        told = {"objects": body.shas, "until": None if until is None else until.isoformat(), "pinned": pinned}
+        await note(connection, request, principal, project, ActKind.PIN_PROJECT_CONTENTS, **told)
+    return answer({"pinned": pinned})
 
 
 @router.get(

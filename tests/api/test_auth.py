@@ -87,6 +87,7 @@ NEEDS = {
     ("DELETE", "/v1/tenants/{id}"): "admin",
     ("PUT", "/v1/backend-mounts/{id}/credentials"): "admin",
     ("POST", "/v1/holds"): "admin",
+    ("POST", "/v1/projects/{name}/links"): "admin",
     **{(method, "/v1/links"): "admin" for method in ("GET", "POST")},
     **{(method, "/v1/links/{id}"): "admin" for method in ("GET", "DELETE")},
     ("GET", "/v1/audit/verify"): "admin",

@@ -134,6 +134,8 @@ def _removed(place: str) -> bool:
         return False
     try:
         os.unlink(place)
+    except OSError:
+        return False  # a folder that can not be written, say: it stays
     finally:
         os.close(handle)
     return True

@@ -427,6 +427,7 @@ ROWS: Mapping[str, MatrixRow] = {
         ),
         MatrixRow("operate", "mount", lambda subject: {"json": {}}),
     ),
+    "createProjectLink": MatrixRow("share", "mount", _json(path="f")),
     "createProjectCredentials": MatrixRow("read", "mount", _json()),
     "getObjects": MatrixRow("read", "mount", _json(shas=[])),
     "updateProject": MatrixRow("mounts", "mount", lambda subject: {"json": {}}),

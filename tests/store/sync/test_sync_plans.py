@@ -94,6 +94,7 @@ QUERIES: dict[str, tuple[LiteralString, dict[str, Any]]] = {
     "needed": (PACKS["needed"], {"keys": ["p/1", "p/2"], "grace": 1.0}),
     "gone": (PACKS["gone"], {"keys": ["p/1", "p/2"]}),
     "below": (OBJECTS["below"], {"tier": "cold", "paths": [b"5"], "limit": 200}),
+    "content_at": (PROJECTS["content_at"], {"path": b"5/5"}),
     "is_behind": (PROJECTS["is_behind"], {"mount": 1, "rank": 5}),
     "overdue_conflicts": (REVISIONS["overdue_conflicts"], {"limit": 200}),
     "count_conflicts": (REVISIONS["count_conflicts"], {}),
