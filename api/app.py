@@ -38,6 +38,7 @@ from api.http.routes import surround
 from api.http.sockets import Sockets
 from api.journal import routes as journal
 from api.links import follow
+from api.links import projects as project_links
 from api.links import routes as links
 from api.links.admission import LinkPasswords
 from api.metastore import namespaces
@@ -65,6 +66,7 @@ from api.sync import commits as project_commits
 from api.sync import conflicts as project_conflicts
 from api.sync import contents as project_contents
 from api.sync import nodes as project_nodes
+from api.sync import presigned as project_presigned
 from api.sync import routes as projects
 from api.sync import tiers as project_tiers
 from api.timestore import routes as timestore
@@ -91,6 +93,7 @@ ROUTERS = (
     quotas,
     approvals,
     links,
+    project_links,
     follow,
     uploads,
     writes,
@@ -129,6 +132,7 @@ ROUTERS = (
     projects,
     project_nodes,
     project_contents,
+    project_presigned,
     project_commits,
     project_conflicts,
     project_tiers,

@@ -2020,6 +2020,8 @@ CREATE TABLE filestore.projects (
     CHECK (published <= revision)
 );
 CREATE UNIQUE INDEX projects_name ON filestore.projects (tenant, name) WHERE state <> 'deleted';
+-- Of a file of a project: whatever is at its path when the link is followed.
+ALTER TABLE filestore.links ADD COLUMN project_id bigint REFERENCES filestore.projects CHECK (project_id IS NULL OR kind = 'read');
 CREATE INDEX projects_of_mount ON filestore.projects (mount_id);
 
 -- Where the content of an object is: schema/sync/tiers.py says what each state means, and which moves there are.
@@ -2203,6 +2205,14 @@ $$;
 -- How far the events of projects are told in the hot store. What happened before it was there is in the feed alone.
 CREATE TABLE filestore.project_feed (
     only_row  boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    position  bigint NOT NULL DEFAULT 0
+    position  bigint NOT NULL DEFAULT 0,
+    audited   bigint NOT NULL DEFAULT 0                                          -- the journal, in the audit stream
 );
 INSERT INTO filestore.project_feed (position) SELECT f.position FROM filestore.event_feed f;
+
+CREATE FUNCTION filestore.is_project_act_v1(kind text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT kind IN ('createProject', 'updateProject', 'deleteProject', 'commitProject', 'beginProjectJob', 'endProjectJob',
+                    'moveProjectContents', 'pinProjectContents', 'attachProjectNode', 'detachProjectNode', 'followProject',
+                    'decideProjectConflicts', 'readProjectHot', 'breakGlass')
+$$;
+CREATE INDEX journal_entries_projects ON filestore.journal_entries (id) WHERE filestore.is_project_act_v1(kind);

@@ -4,6 +4,7 @@ import os
 import socket
 import tempfile
 from typing import Literal, get_args
+from urllib.parse import quote
 
 from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -78,6 +79,7 @@ class Settings(BaseSettings):
     temporal_ui_url: str | None = Field(
         None, validation_alias=AliasChoices("FILESTORE_TEMPORAL_UI_URL", "TEMPORAL_UI_URL")
     )
+    """Where people find Temporal's pages"""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -277,6 +279,13 @@ class Settings(BaseSettings):
     """console or json"""
     log_level: Level = "info"
     """Of our own lines. One line per request and per command is `info`."""
+
+    def workflow_url(self, workflow: str) -> str | None:
+        """The page of a workflow in Temporal's UI."""
+        if not self.temporal_ui_url:
+            return None
+        place = f"namespaces/{self.temporal_namespace}/workflows/{quote(workflow, safe='')}"
+        return f"{self.temporal_ui_url.rstrip('/')}/{place}"
 
     @property
     def allowed_webhooks(self) -> list[str]:

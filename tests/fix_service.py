@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,16 @@ class Service:
         if set(self.processes) != {"api", "worker"} or any(p.poll() is not None for p in self.processes.values()):
             self.kill()
             self.start()
+
+    @contextmanager
+    def second_person(self, *acts: str) -> Iterator[None]:
+        """These acts wait for a yes of ben."""
+        policy = self.folder / "approvals.json"
+        policy.write_text(json.dumps({"policies": [{"acts": acts, "group": ["ben"]}]}))
+        try:
+            yield
+        finally:
+            policy.write_text(json.dumps({"policies": []}))
 
     def retire(self, mounts: Sequence[int]) -> None:
         """A mount that is switched off is not swept any more: the next tests have the servers for themselves."""
@@ -278,6 +288,7 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("service")
     port = free_port()
     token = f"fst_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
+    (folder / "approvals.json").write_text('{"policies": []}')
     env = {
         **stack.env,
         "FILESTORE_DATABASE_URL": database,
@@ -291,6 +302,7 @@ def running_service(stack: Stack, database: str, tmp_path_factory: pytest.TempPa
         "FILESTORE_SPOOL_PATH": str(folder / "spool"),
         "FILESTORE_SECRETS_KEYS_PATH": str(folder / "secrets.keys"),
         "FILESTORE_AUDIT_COPIES": str(folder / "seals"),
+        "FILESTORE_APPROVALS_PATH": str(folder / "approvals.json"),
         "FILESTORE_EVENTS_CHANNEL": f"events-{uuid.uuid4().hex[:8]}",
         # Short, so that tests need not wait for what a minute would do.
         # Long, so that a machine with other things to do makes no test of the waiting fail.
@@ -331,13 +343,13 @@ def make_mount(service: Service, root: Path, **body: Any) -> MountOfTest:
     return MountOfTest(service.made[-1], key, root)
 
 
-def check_mount(service: Service, mount: MountOfTest, level: str = "content") -> None:
+def check_mount(service: Service, mount: MountOfTest, level: str = "content", seconds: float = 110) -> None:
     """After one sweep: journal = nodes = disk = rollups, and nothing is left over."""
     service.ensure_running()
-    check_mounts([mount], level)
+    check_mounts([mount], level, seconds)
 
 
-def check_mounts(mounts: Sequence[MountOfTest], level: str = "content") -> None:
+def check_mounts(mounts: Sequence[MountOfTest], level: str = "content", seconds: float = 110) -> None:
     """What `python -m workers.check --sweep` does, without a process of its own. In a thread: a test may have a loop."""
 
     def look() -> list[Finding]:
@@ -345,7 +357,7 @@ def check_mounts(mounts: Sequence[MountOfTest], level: str = "content") -> None:
         return asyncio.run(check.check_all(Settings(), level=level, mounts=keys, sweep=True))  # type: ignore[call-arg]
 
     with ThreadPoolExecutor(1) as thread:
-        findings = thread.submit(look).result(timeout=110)
+        findings = thread.submit(look).result(timeout=seconds)
     assert check.exit_code(findings) == 0, check.show(findings)
 
 

@@ -16,6 +16,7 @@ from schema.errors import FilestoreError
 from schema.faults import areach
 from schema.ids import MountId
 from schema.store import object_locks as store
+from schema.store.object_locks import Place
 
 if TYPE_CHECKING:
     from activities.ports import Executors
@@ -77,18 +78,29 @@ class ObjectLockKeeper:
             await store.keep_proof(connection, mount, now)
 
     async def _lock(self, locks: ObjectLocks, hold: DueHold) -> int:
+        """Of a deleted directory a page can have any number of files: they go in parts, and where one ends is kept at the last."""
         async with self._pool.connection() as connection:
             page = await store.page(connection, hold, PAGE)
-        found = await self._found(locks, hold, page.files)
+        parts = [page.files[start : start + 2 * PAGE] for start in range(0, len(page.files), 2 * PAGE)] or [[]]
+        done = 0
+        for part in parts:
+            done += await self._lock_part(locks, hold, part, page.after if part is parts[-1] else hold.after)
+            current().done(len(part), 0)
+        return done
+
+    async def _lock_part(
+        self, locks: ObjectLocks, hold: DueHold, files: Sequence[HeldObject], after: Place | None
+    ) -> int:
+        found = await self._found(locks, hold, files)
         async with self._pool.connection() as connection:
             noted = await store.note(connection, hold, found)
         await areach("locks.noted")
         until = None if hold.legal else hold.until
         failed = await self._each(hold, found, lambda one: locks.lock(one, until))
-        gone = len(page.files) - len(found)
+        gone = len(files) - len(found)
         problem = _problem(failed, f"{gone} files are not in the bucket as the record has them." if gone else None)
         async with self._pool.connection() as connection:
-            await store.locked(connection, hold, noted, list(failed), page.after, problem, self._seconds)
+            await store.locked(connection, hold, noted, list(failed), after, problem, self._seconds)
         return len(found) - len(failed)
 
     async def _found(self, locks: ObjectLocks, hold: DueHold, files: Sequence[HeldObject]) -> list[LockedObject]:

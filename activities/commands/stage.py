@@ -177,7 +177,8 @@ class StageCopies:
         by_item, task, files, after = trees_of(executor), items.task_of(row), 0, b""
         origin = self._origin(mount, row)
         progress = current()
-        fetch = counted(partial(fetched, origin), progress) if origin is not None else None
+        near = origin if origin is not None and by_item.reaches(origin) else None
+        fetch = counted(partial(fetched, origin), progress) if origin is not None and near is None else None
         async with self._pool.connection() as connection:
             planned = await trees.plan_anew(
                 connection, row.id, items.planned_node(row), deleted=task.step is Step.RESTORE
@@ -190,7 +191,7 @@ class StageCopies:
                 raise errors.Interrupted()
             sources = [items.source_of(row, entry) for entry in page]
             progress.at(f"{row.path.text}/{page[0].shown}")
-            laid = await self._threads.run(mount, by_item.lay, task, sources, fetch)
+            laid = await self._threads.run(mount, by_item.lay, task, sources, fetch, near)
             await self._keep(row.id, laid)
             await areach("stage.laid", row.path.text)
             files += sum(copy.kind != "directory" for copy in laid)

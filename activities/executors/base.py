@@ -623,6 +623,20 @@ class ColdCopies(Protocol):
 
 
 @runtime_checkable
+class LinksCold(Protocol):
+    """`ColdCopies` that a client can put there itself, under a link and with no credentials of the store. All of it blocks."""
+
+    def link(self, key: str, sha: str, size: int, seconds: int) -> UploadLink:
+        """For exactly this content, while nothing lies there. Raises PayloadTooLarge."""
+        ...
+
+    def proven(self, key: str, sha: str, size: int) -> float | None:
+        """How many seconds ago it was put, where it is what was announced, by proof of ours. None: nothing is there. Raises
+        ChecksumMismatch for anything else, and removes it."""
+        ...
+
+
+@runtime_checkable
 class KeepsCold(Protocol):
     """The storage keeps contents of projects beside its files."""
 
@@ -702,9 +716,16 @@ class TreesByItem(Protocol):
         """The directory itself at its new name (or in the trash). Raises NodeExists, ParentNotFound, NotADirectory."""
         ...
 
-    def lay(self, task: Task, page: Sequence[Source], fetch: Fetch | None = None) -> list[Copied]:
+    def reaches(self, origin: Executor) -> bool:
+        """The storage of this mount can copy by itself what lies on that one."""
+        ...
+
+    def lay(
+        self, task: Task, page: Sequence[Source], fetch: Fetch | None = None, origin: Executor | None = None
+    ) -> list[Copied]:
         """Lay what the directory holds at its new place, parents first. The originals stay. With `fetch` they lie on
-        another mount. Raises VersionConflict, NodeExists, ContentExpired."""
+        another mount; with `origin` on that one, which `reaches` has been asked about. Raises VersionConflict, NodeExists,
+        ContentExpired."""
         ...
 
     def end_tree(self, task: Task, files: int) -> None:

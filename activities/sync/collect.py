@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from temporalio import activity
 
-from activities.sync.pages import PAGE, TierOrder, TierPage, TierPages
+from activities.sync.pages import TierOrder, TierPage, TierPages, held
 from schema.faults import areach
 from schema.store import objects, project_packs
 from schema.sync.cold_packs import place_of
+from schema.sync.ranks import PAGE
 from schema.sync.tiers import Tier
 
 
@@ -29,6 +30,8 @@ class Collects:
     async def collect(self, order: TierOrder) -> TierPage:
         """What was condemned for longer than the grace time (`idle`), and is still not needed, is deleted in both stores."""
         project = await self._pages.unfrozen(order)
+        if await held(self._pool, project):
+            return TierPage(0, 0, False)
         async with self._pool.connection() as connection:
             begun = [row.sha for row in await objects.in_tier(connection, project.id, Tier.DELETING, PAGE)]
             if not begun:

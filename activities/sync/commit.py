@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
-from activities.sync.contents import new_cold_key
+from activities.sync.cold_keys import new_cold_key
 from activities.sync.hot import HotMissing, HotUnavailable
 from schema.faults import areach
 from schema.ids import MountId

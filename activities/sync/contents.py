@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from activities.executors.base import ColdCopies, ColdFile, KeepsCold
+from activities.sync.cold_keys import cold_prefix, new_cold_key
 from activities.sync.hot import SMALL_MAX, HotMissing, HotUnavailable
 from activities.sync.traffic import Traffic
 from schema.errors import NotFound, NotSupported
@@ -23,7 +23,7 @@ from schema.events import EventType
 from schema.store import objects, project_sweeps, revisions
 from schema.sync.cold_packs import place_of
 from schema.sync.happenings import object_event
-from schema.sync.tiers import HAS_HOT, LIVE, Tier, TierMove
+from schema.sync.tiers import HAS_COLD, HAS_HOT, LIVE, Tier, TierMove
 
 if TYPE_CHECKING:
     from activities.ports import Executors
@@ -84,24 +84,25 @@ class Contents:
             file.seek(0)
             key = new_cold_key(project, sha)
             await self.put_cold(project, key, file, sha, size)
-            return await self._record_cold(project, sha, size, key)
+            return await self.record_cold(project, sha, size, key)
 
     async def _put_small_cold(self, project: Project, contents: Mapping[str, bytes]) -> set[str]:
         new: set[str] = set()
         for sha, content in contents.items():
             key = new_cold_key(project, sha)
             await self.put_cold(project, key, io.BytesIO(content), sha, len(content))
-            if await self._record_cold(project, sha, len(content), key):
+            if await self.record_cold(project, sha, len(content), key):
                 new.add(sha)
         return new
 
-    async def _record_cold(self, project: Project, sha: str, size: int, key: str) -> bool:
+    async def record_cold(self, project: Project, sha: str, size: int, key: str) -> bool:
+        """A copy is there. Whether the row says so now; otherwise it has one already, and this one goes."""
         async with self.pool.connection() as connection, connection.transaction():
             row = await objects.put(connection, project.id, sha, size, TierMove.PUT_COLD, key)
             if row is not None and row.cold_key == key:
                 await revisions.tell(connection, project, [object_event(project, EventType.OBJECT_CREATED, sha, size)])
                 return True
-        await self._threads.run(project.mount, self._cold(project).delete, key)
+        await self._threads.run(project.mount, self.cold(project).delete, key)
         return False
 
     async def _record(self, project: Project, sizes: Mapping[str, int]) -> set[str]:
@@ -155,6 +156,12 @@ class Contents:
             yield piece
         self.traffic.was_read("cold", row.size)
 
+    async def lies_at(self, project: Project, sha: str, key: str) -> bool:
+        """Whether this is where it is cold."""
+        async with self.pool.connection() as connection:
+            row = (await objects.known(connection, project.id, [sha])).get(sha)
+        return row is not None and row.cold_key == key and row.tier in HAS_COLD
+
     async def _again(self, project: Project, row: ObjectRow) -> ObjectRow:
         """As it is by now: what was hot alone a moment ago may have been archived and evicted since."""
         async with self.pool.connection() as connection:
@@ -199,7 +206,7 @@ class Contents:
     async def _read_at(self, project: Project, row: ObjectRow) -> AsyncGenerator[bytes]:
         assert row.cold_key is not None
         digest, place = hashlib.sha256(), place_of(row.cold_key)
-        pieces = self._cold(project).read(place.key, place.start or 0, row.size if place.packed else None)
+        pieces = self.cold(project).read(place.key, place.start or 0, row.size if place.packed else None)
         while (piece := await self._threads.run(project.mount, _next, pieces)) is not None:
             digest.update(piece)
             yield piece
@@ -216,11 +223,11 @@ class Contents:
     # -- the cold store ------------------------------------------------------------------------------------------------
 
     async def put_cold(self, project: Project, key: str, content: BinaryIO, sha: str, size: int) -> None:
-        await self._threads.run(project.mount, self._cold(project).put, key, content, sha, size)
+        await self._threads.run(project.mount, self.cold(project).put, key, content, sha, size)
 
     async def holds_cold(self, project: Project, key: str, sha: str, size: int) -> bool:
         """Looked at now."""
-        place, cold = place_of(key), self._cold(project)
+        place, cold = place_of(key), self.cold(project)
         if place.start is None:
             return await self._threads.run(project.mount, cold.holds, place.key, sha, size)
         content = await self._threads.run(project.mount, _part, cold, place.key, place.start, size)
@@ -229,7 +236,7 @@ class Contents:
     async def delete_cold(self, project: Project, key: str) -> None:
         """A part of a pack goes with the whole, once nothing in it is needed."""
         if not place_of(key).packed:
-            await self._threads.run(project.mount, self._cold(project).delete, key)
+            await self._threads.run(project.mount, self.cold(project).delete, key)
 
     async def read_packed(self, project: Project, rows: Iterable[ObjectRow]) -> dict[str, bytes]:
         """Of these contents those that lie in packs, and are what they should be: each pack is asked once."""
@@ -241,7 +248,7 @@ class Contents:
         found: dict[str, bytes] = {}
         for key, members in packs.items():
             first, end = min(start for start, _ in members), max(start + row.size for start, row in members)
-            span = await self._threads.run(project.mount, _part, self._cold(project), key, first, end - first)
+            span = await self._threads.run(project.mount, _part, self.cold(project), key, first, end - first)
             for start, row in members:
                 content = (span or b"")[start - first : start - first + row.size]
                 if hashlib.sha256(content).hexdigest() == row.sha:
@@ -250,15 +257,16 @@ class Contents:
 
     async def thawed(self, project: Project, key: str) -> bool:
         """Whether the cold copy can be read now; one in an archive class is asked for. Raises OSError."""
-        return await self._threads.run(project.mount, self._cold(project).thaw, place_of(key).key)
+        return await self._threads.run(project.mount, self.cold(project).thaw, place_of(key).key)
 
     async def cold_files(self, project: Project) -> AsyncGenerator[list[ColdFile]]:
         """All that the cold store has of a project, a page at a time."""
-        files = self._cold(project).keys(cold_prefix(project))
+        files = self.cold(project).keys(cold_prefix(project))
         while page := await self._threads.run(project.mount, lambda: list(islice(files, COLD_PAGE))):
             yield page
 
-    def _cold(self, project: Project) -> ColdCopies:
+    def cold(self, project: Project) -> ColdCopies:
+        """Raises NotSupported."""
         executor = self._executors.of(project.mount)
         if not isinstance(executor, KeepsCold):
             raise NotSupported("This kind of mount keeps no objects of projects.")
@@ -266,25 +274,6 @@ class Contents:
 
 
 COLD_PAGE = 1000
-
-
-def cold_prefix(project: Project) -> str:
-    return f"t/{project.tenant}/{project.uuid}/objects"
-
-
-def new_pack_key(project: Project) -> str:
-    return f"{cold_prefix(project)}/packs/{uuid.uuid4().hex}"
-
-
-def sha_in(key: str) -> str:
-    """The content that a key was made for; "" for what is no copy."""
-    sha = key.rpartition("/")[2].partition(".")[0]
-    return sha if len(sha) == 64 else ""
-
-
-def new_cold_key(project: Project, sha: str) -> str:
-    """Never used twice: a deletion that arrives late meets no later copy."""
-    return f"{cold_prefix(project)}/{sha[:2]}/{sha[2:4]}/{sha}.{uuid.uuid4().hex[:12]}"
 
 
 def _part(cold: ColdCopies, key: str, start: int, size: int) -> bytes | None:

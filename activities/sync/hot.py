@@ -5,7 +5,7 @@ What does not answer raises HotUnavailable; the caller goes on without it: conte
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -94,6 +94,14 @@ class HotStore(Protocol):
         """An event, once for each id."""
         ...
 
+    async def note(self, entries: Sequence[tuple[str, str, bytes]]) -> None:
+        """Entries of the audit stream: what each is about, its id, its bytes. In this order."""
+        ...
+
+    def noted(self) -> AsyncIterator[list[bytes]]:
+        """All entries of the audit stream, in pages."""
+        ...
+
     async def bell(self, project: str) -> None:
         """Those that listen look at the record."""
         ...
@@ -126,6 +134,10 @@ class HotStores(Protocol):
         """Raises NotSupported where the hot store keeps tenants apart by their subjects alone."""
         ...
 
+    def break_glass(self, tenant: str, seconds: float) -> HotReader:
+        """One that can shorten the tenant's audit stream, and nothing else. Raises NotSupported."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -136,6 +148,9 @@ class NoHotStore:
         return self
 
     def reader(self, tenant: str, name: str, project: str, seconds: float) -> HotReader:
+        raise NotSupported("This service has no hot store.")
+
+    def break_glass(self, tenant: str, seconds: float) -> HotReader:
         raise NotSupported("This service has no hot store.")
 
     async def ready(self) -> bool:
@@ -193,6 +208,13 @@ class NoHotStore:
 
     async def tell(self, subject: str, id: str, event: Mapping[str, Any]) -> None:
         raise HotUnavailable
+
+    async def note(self, entries: Sequence[tuple[str, str, bytes]]) -> None:
+        raise HotUnavailable
+
+    async def noted(self) -> AsyncIterator[list[bytes]]:
+        raise HotUnavailable
+        yield []
 
     async def bell(self, project: str) -> None:
         raise HotUnavailable

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 from temporalio.exceptions import ApplicationError
 
 from activities.sync.hot import HotUnavailable
+from schema.access.acts import ActKind
+from schema.access.holds import Taking
 from schema.events import EventType
 from schema.ids import MountId
-from schema.store import freezes, objects, projects, revisions
+from schema.paths import ROOT
+from schema.store import freezes, holds, objects, project_acts, projects, revisions
 from schema.sync.happenings import object_event
+from schema.sync.ranks import AT_ONCE, AT_ONCE_BEHIND, PAGE, SMALL_PAGE, WorkRank, rank_in
 from schema.sync.tiers import TierMove
 
 if TYPE_CHECKING:
@@ -24,8 +28,6 @@ if TYPE_CHECKING:
     from schema.store.pool import Pool
     from schema.store.projects import Project
 
-PAGE = 200
-_AT_ONCE = 8
 FREEZE_LOOK = timedelta(seconds=10)
 """A page of a frozen mount is tried again after this time"""
 
@@ -48,12 +50,15 @@ class TierOrder:
     """Those alone"""
     room: int | None = None
     """So many bytes may stay hot"""
+    rank: int = WorkRank.BACKGROUND
+    """What is done before it, and what after: `schema/sync/ranks.py`"""
 
 
 def order_of(mount: MountId, project: int, job: str, options: Mapping[str, Any]) -> TierOrder:
     """As a job's row has it."""
     first = tuple(options.get("first", ()))
-    return TierOrder(mount, project, job, options.get("idle", 0.0), first=first, only=bool(options.get("only")))
+    idle, only = options.get("idle", 0.0), bool(options.get("only"))
+    return TierOrder(mount, project, job, idle, first=first, only=only, rank=rank_in(options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,12 @@ async def check_unfrozen(pool: Pool, project: Project) -> None:
         raise ApplicationError(refusal.message, type=refusal.code, next_retry_delay=FREEZE_LOOK)
 
 
+async def held(pool: Pool, project: Project) -> bool:
+    """A hold on the whole of its mount is about cold copies, too: nothing of the project goes for good until that ends."""
+    async with pool.connection() as connection:
+        return bool(await holds.in_the_way(connection, [Taking(project.mount, ROOT, False)]))
+
+
 class TierPages:
     """What all work on tiers does: rows moved and told of, progress kept, many at a time."""
 
@@ -108,11 +119,22 @@ class TierPages:
         await check_unfrozen(self.pool, project)
         return project
 
+    async def is_behind(self, order: TierOrder) -> bool:
+        """Whether something of a higher rank runs on the mount."""
+        if order.rank <= WorkRank.NOW:
+            return False
+        async with self.pool.connection() as connection:
+            return await projects.is_behind(connection, order.mount, order.rank)
+
+    async def size(self, order: TierOrder) -> int:
+        """So many contents are one page."""
+        return SMALL_PAGE if await self.is_behind(order) else PAGE
+
     async def all(
         self, order: TierOrder, project: Project, rows: Sequence[ObjectRow], phase: str,
         one: Callable[[Project, ObjectRow], Awaitable[bool]],
     ) -> TierPage:  # fmt: skip
-        room = asyncio.Semaphore(_AT_ONCE)
+        room = asyncio.Semaphore(AT_ONCE_BEHIND if await self.is_behind(order) else AT_ONCE)
 
         async def carried(row: ObjectRow) -> bool:
             async with room:
@@ -126,9 +148,20 @@ class TierPages:
         return await self.ended(order, phase, done, len(rows) - len(done))
 
     async def ended(self, order: TierOrder, phase: str, done: Sequence[ObjectRow], failed: int) -> TierPage:
+        await self.note(order, phase, done)
         stops = await self.advance(order, phase, len(done), sum(row.size for row in done))
         self._announce()
         return TierPage(len(done), failed, bool(done), stops=stops)
+
+    async def note(self, order: TierOrder, phase: str, rows: Sequence[ObjectRow]) -> None:
+        """In the journal: contents were moved. Their events, which are written with each row, are in the feed."""
+        if not rows:
+            return
+        project = await self.project(order)
+        told: dict[str, Any] = {"job": order.job or None, "phase": phase, "objects": [row.sha for row in rows],
+                "sizeBytes": sum(row.size for row in rows)}  # fmt: skip
+        async with self.pool.connection() as connection:
+            await project_acts.record(connection, project, ActKind.MOVE_PROJECT_CONTENTS, project_acts.SERVICE, **told)
 
     async def move(
         self, project: Project, move: TierMove, row: ObjectRow, told: EventType | None = None, key: str | None = None

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.sync.hot import SMALL_MAX
-from activities.sync.pages import PAGE, TierOrder, TierPage, TierPages
+from activities.sync.pages import TierOrder, TierPage, TierPages
 from schema.errors import FilestoreError
 from schema.events import EventType
 from schema.store import objects
+from schema.sync.ranks import PAGE
 from schema.sync.tiers import Tier, TierMove
 
 if TYPE_CHECKING:
@@ -30,19 +31,25 @@ class Rehydrates:
     async def rehydrate(self, order: TierOrder) -> TierPage:
         """What is cold becomes hot, too; what was asked for first before all else."""
         project = await self._pages.project(order)
-        paths = [base64.b64decode(path) for path in order.first]
-        async with self._pool.connection() as connection:
-            begun = await objects.in_tier(connection, project.id, Tier.REHYDRATING, PAGE)
-            if not begun:
-                rows = await objects.cold_below(connection, project.id, paths, PAGE) if paths else []
-                if not rows and not order.only:
-                    rows = await objects.in_tier(connection, project.id, Tier.COLD, PAGE)
-                begun = await objects.move(connection, project.id, TierMove.REHYDRATE, [row.sha for row in rows])
+        begun = await self._begun(order, project)
         done = await self._rehydrate_packed(project, begun)
         left = [row for row in begun if row.sha not in done]
+        await self._pages.note(order, "rehydrate", [row for row in begun if row.sha in done])
         await self._pages.advance(order, "rehydrate", len(done), sum(row.size for row in begun if row.sha in done))
         page = await self._pages.all(order, project, left, "rehydrate", self._rehydrate_one)
         return replace(page, done=page.done + len(done), left=page.left or bool(done))
+
+    async def _begun(self, order: TierOrder, project: Project) -> list[ObjectRow]:
+        """What this page is about. Behind the paths of the order comes what a page that was broken off has begun."""
+        size, paths = await self._pages.size(order), [base64.b64decode(path) for path in order.first]
+        async with self._pool.connection() as connection:
+            rows = await objects.below(connection, project.id, Tier.COLD, paths, size) if paths else []
+            if not rows and order.only:
+                return await objects.below(connection, project.id, Tier.REHYDRATING, paths, size)
+            if not rows and (begun := await objects.in_tier(connection, project.id, Tier.REHYDRATING, size)):
+                return begun
+            rows = rows or await objects.in_tier(connection, project.id, Tier.COLD, size)
+            return await objects.move(connection, project.id, TierMove.REHYDRATE, [row.sha for row in rows])
 
     async def _rehydrate_packed(self, project: Project, rows: Sequence[ObjectRow]) -> set[str]:
         """Those of packs, of which each is read once. What fails is tried alone."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.sync.contents import new_pack_key
+from activities.sync.cold_keys import new_pack_key
 from activities.sync.pages import TierOrder, TierPage, TierPages
 from schema.errors import FilestoreError
 from schema.faults import areach

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.sync.pages import ProjectStep, TierOrder
-from schema.store import objects, project_log, projects, revisions
+from schema.access.acts import ActKind
+from schema.store import objects, project_acts, project_log, projects, revisions
 from schema.sync.happenings import state_changed
 from schema.sync.tiers import Tier
 
@@ -65,6 +66,10 @@ class ProjectSteps:
                     await revisions.tell(connection, project, [state_changed(project, step.state, project.principal)])
             if step.job:
                 await projects.end_job(connection, step.job, step.problem or None, cancelled=step.cancelled)
+                await project_acts.record(
+                    connection, project, ActKind.END_PROJECT_JOB, project_acts.SERVICE, job=step.job,
+                    problem=step.problem or None, cancelled=step.cancelled,
+                )  # fmt: skip
             await project_log.settle_durability(connection, step.project)
         self._announce()
         return moved

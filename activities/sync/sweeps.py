@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.sync.contents import sha_in
+from activities.sync.cold_keys import sha_in
 from activities.sync.hot import HotUnavailable
-from activities.sync.pages import TierOrder, TierPage, check_unfrozen
+from activities.sync.pages import TierOrder, TierPage, check_unfrozen, held
 from schema.faults import areach
 from schema.store import objects, project_packs, project_sweeps, projects, revisions
 from schema.sync.cold_packs import is_pack
@@ -40,8 +40,9 @@ class Sweeps:
     async def pages(self, order: TierOrder) -> TierPage:
         """Every page that no commit since then wrote, and the tree of then does not have: later trees have theirs from either."""
         async with self._pool.connection() as connection:
+            project = await projects.of_id(connection, order.project)
             since = await project_sweeps.kept_from(connection, order.project)
-        if since is None:
+        if since is None or project is None or await held(self._pool, project):
             return TierPage(0, 0, False)
         revision, root = since
         needed = await self._needed(order.project, root)
@@ -85,6 +86,8 @@ class Sweeps:
             project = await projects.of_id(connection, order.project)
         assert project is not None
         await check_unfrozen(self._pool, project)
+        if await held(self._pool, project):
+            return TierPage(0, 0, False)
         done = await self._sweep_cold(project, order.idle)
         with suppress(HotUnavailable):
             done += await self._contents.hot(project).sweep(project.uuid, order.idle)
@@ -137,11 +140,15 @@ class Sweeps:
             if project is None or not await project_sweeps.due_for_purge(connection, order.project):
                 return TierPage(0, 0, False)
         await check_unfrozen(self._pool, project)
+        if await held(self._pool, project):
+            return TierPage(0, 0, False)
         await self._contents.hot(project).drop(project.uuid)
         await self._contents.hot(project).forget(project.tenant, project.name, project.uuid)
         done = 0
         async with aclosing(self._contents.cold_files(project)) as pages:
             async for page in pages:
+                if await held(self._pool, project):
+                    return TierPage(done, 0, False)
                 for file in page:
                     await self._contents.delete_cold(project, file.key)
                 done += len(page)

@@ -1,11 +1,15 @@
-"""The events of projects, told in the hot store as CloudEvents: in the order of the feed, each at least once under one id."""
+"""The events of projects, told in the hot store as CloudEvents: in the order of the feed, each at least once under one id; and
+what was done to projects, as the journal has it, in its audit stream."""
 
 from __future__ import annotations
 
 import asyncio
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from schema.store import project_feed
+from schema.store import project_acts, project_feed
+from schema.sync.audit import entry_of
 from schema.sync.happenings import SUBJECTS, cloud_event
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ class TellsProjects:
         """Until it is cancelled. What could not be told is told later: the position moves behind what was acknowledged."""
         while True:
             try:
-                told = await self.step()
+                told = await self.step() + await self.audit()
                 pause = 0.0 if told else LOOK_SECONDS
             except asyncio.CancelledError:
                 raise
@@ -46,4 +50,17 @@ class TellsProjects:
                     await self._hots.of(row["tenant"]).tell(SUBJECTS[row["type"]], str(row["position"]), event)
             if rows:
                 await project_feed.move(connection, rows[-1]["position"])
+        return len(rows)
+
+    async def audit(self) -> int:
+        """How many entries of the journal went into the audit streams of their tenants. Raises HotUnavailable."""
+        async with self._pool.connection() as connection, connection.transaction():
+            after = await project_acts.take(connection)
+            if after is None:
+                return 0
+            rows, upto = await project_acts.page(connection, after, PAGE)
+            for tenant, some in groupby(sorted(rows, key=itemgetter("tenant", "id")), itemgetter("tenant")):
+                await self._hots.of(tenant).note([(row["kind"], str(row["id"]), entry_of(row)) for row in some])
+            if rows or upto > after + PAGE:
+                await project_acts.move(connection, upto)
         return len(rows)

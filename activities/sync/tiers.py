@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.sync.contents import new_cold_key, new_pack_key
+from activities.sync.cold_keys import new_cold_key, new_pack_key
 from activities.sync.hot import SMALL_MAX, HotMissing
-from activities.sync.pages import PAGE, TierOrder, TierPage, TierPages
+from activities.sync.pages import TierOrder, TierPage, TierPages
 from schema.events import EventType
 from schema.faults import areach
 from schema.store import objects, project_packs
 from schema.sync.cold_packs import MEMBER_MAX, MEMBERS_MIN, laid_out, member_key
+from schema.sync.ranks import PAGE
 from schema.sync.tiers import HAS_HOT, Tier, TierMove
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ class Tiers:
     async def archive(self, order: TierOrder) -> TierPage:
         """What is hot alone gets a cold copy, which is verified before the row says so; small ones get one together."""
         project = await self._pages.unfrozen(order)
+        size = await self._pages.size(order)
         async with self._pool.connection() as connection:
-            rows = await objects.in_tier(connection, project.id, Tier.HOT, PAGE, idle=order.idle)
+            rows = await objects.in_tier(connection, project.id, Tier.HOT, size, idle=order.idle)
         small = [row for row in rows if row.size <= MEMBER_MAX]
         if len(small) >= MEMBERS_MIN and (packed := await self._archive_pack(project, small)):
             return await self._pages.ended(order, "archive", packed, len(small) - len(packed))
@@ -88,12 +90,13 @@ class Tiers:
         """What is cold too leaves the hot store. The cold copy is looked at after the row says `evicting`, and right before the hot
         one goes; what a process that died left evicting is ended first."""
         project = await self._pages.project(order)
+        size = await self._pages.size(order)
         async with self._pool.connection() as connection:
-            begun = await objects.in_tier(connection, project.id, Tier.EVICTING, PAGE)
+            begun = await objects.in_tier(connection, project.id, Tier.EVICTING, size)
         if not begun:
             async with self._pool.connection() as connection:
                 rows = await objects.in_tier(
-                    connection, project.id, Tier.HOT_COLD, PAGE, idle=order.idle, unpinned=not order.pinned
+                    connection, project.id, Tier.HOT_COLD, size, idle=order.idle, unpinned=not order.pinned
                 )
                 if order.room is not None:
                     rows = too_many(rows, hot_bytes(await objects.totals(connection, project.id)) - order.room)

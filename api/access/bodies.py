@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from api.http.fields import Count, Id, JsonBody, Moment, Query, Short, Text
+from api.http.fields import Conditions, Count, Id, JsonBody, Moment, Query, Short, Text
 from schema.access.actions import SCOPES
 from schema.access.patterns import PATTERN_MAX, pattern
 from schema.errors import FilestoreError
@@ -35,7 +35,7 @@ Rate = Annotated[float, Field(gt=0, le=100_000, strict=False)]
 Uploads = Annotated[int, Field(ge=1, le=100_000)]
 
 
-class GrantBody(JsonBody):
+class GrantBody(Conditions):
     """Where, and what. Without a mount: on all. Without scopes: allowed are those of the token, denied is everything."""
 
     backend_mount_id: Id | None = None

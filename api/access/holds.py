@@ -17,6 +17,7 @@ from api.access.approval_shapes import WAITS
 from api.access.second_person import second_person
 from api.http import openapi, responses
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import Id, JsonBody, Moment, Query, Short, Text, read_query
 from api.http.ids import read_token_id
 from api.http.routes import Plain
@@ -145,9 +146,10 @@ async def create(request: Request) -> Response:
     "/v1/holds",
     operation_id="listHolds",
     summary="The holds",
-    responses=openapi.answers({200: ("A page of holds", HoldPage)}, "BACKEND_NOT_FOUND"),
-    openapi_extra={"parameters": openapi.query_of(HoldsQuery)},
+    responses=openapi.listed("A page of holds", HoldPage, "BACKEND_NOT_FOUND"),
+    openapi_extra={"parameters": openapi.list_of(HoldsQuery)},
 )
+@exported("holds", ContentHold, 100)
 async def listed(request: Request) -> Response:
     """The newest first. A page can be short where the token may not read all places: go on until `nextCursor` is null."""
     principal = await admit(request, "read")

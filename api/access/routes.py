@@ -15,6 +15,7 @@ from api.access.bodies import NewTokenBody, OfTenantQuery, RotationBody, TokenCh
 from api.access.shapes import IssuedToken, Token, TokenPage
 from api.http import openapi, responses
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.ids import read_token_id
 from api.http.routes import Plain
@@ -81,9 +82,10 @@ async def create(request: Request) -> Response:
     "/v1/tokens",
     operation_id="listTokens",
     summary="The tokens",
-    responses=openapi.answers({200: ("A page of tokens", TokenPage)}),
-    openapi_extra={"parameters": openapi.query_of(TokensQuery)},
+    responses=openapi.listed("A page of tokens", TokenPage),
+    openapi_extra={"parameters": openapi.list_of(TokensQuery)},
 )
+@exported("tokens", Token, 100)
 async def listed(request: Request) -> Response:
     """The newest first, and never a token itself."""
     principal = await admit(request, "tokens")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
 
 import orjson
 from fastapi import FastAPI
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 REASON = "x-filestore-reason"
 _REASON_MAX = 1000
+_QUERY = {"tenant", "forget"}
 PERMIT = "filestore.permit"
 """In the scope of a request that the service sends to itself: the approval that it carries out"""
 
@@ -89,7 +91,7 @@ async def second_person(
             tenant=principal.tenant, act=act, matter=matter, reason=_reason(request), requester=principal.name,
             token=principal.token_id, policy=policy,
             request={
-                "method": request.method, "path": request.url.path, "query": request.url.query, "body": told,
+                "method": request.method, "path": request.url.path, "query": _query(request), "body": told,
             },
         ),
         principal,
@@ -111,6 +113,11 @@ async def _use(connection: Connection, permit: Permit, principal: Principal, act
 def _policy(request: Request, principal: Principal, act: ApprovalAct) -> ApprovalPolicy | None:
     policies = cast(Policies, request.app.state.approval_policies)
     return policies.policy(principal.tenant, act)
+
+
+def _query(request: Request) -> str:
+    """What these routes read of it. What else a client has put there may be a secret, and is kept nowhere."""
+    return urlencode([(name, value) for name, value in request.query_params.multi_items() if name in _QUERY])
 
 
 def _reason(request: Request) -> str:

@@ -17,6 +17,7 @@ from api.access.second_person import carries_out, second_person
 from api.access.shapes import Tenant, TenantPage
 from api.http import openapi, responses
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.routes import Plain
 from api.services import front_of
@@ -69,9 +70,10 @@ async def create(request: Request) -> Response:
     "/v1/tenants",
     operation_id="listTenants",
     summary="The tenants",
-    responses=openapi.answers({200: ("A page of tenants", TenantPage)}, "FORBIDDEN"),
-    openapi_extra={"parameters": openapi.query_of(TenantsQuery)},
+    responses=openapi.listed("A page of tenants", TenantPage, "FORBIDDEN"),
+    openapi_extra={"parameters": openapi.list_of(TenantsQuery)},
 )
+@exported("tenants", Tenant, 100)
 async def listed(request: Request) -> Response:
     """By name."""
     await _operator(request)

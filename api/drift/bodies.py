@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from api.http.fields import Count, Id, JsonBody, Moment, Short, Text
+from api.http.fields import Conditions, Count, Id, JsonBody, Moment, Short, Text
 from schema.drift.acts import DriftKind
 from schema.drift.decisions import DriftDecision
 from schema.drift.policy import DriftAction, Phase, Policy
@@ -82,7 +82,7 @@ class NamedFinding(JsonBody):
     version: Id
 
 
-class FindingSelection(JsonBody):
+class FindingSelection(Conditions):
     """All that stands and meets every condition."""
 
     backend_mount_id: Id

@@ -16,9 +16,10 @@ from api.access.second_person import second_person
 from api.drift import decide
 from api.drift.bodies import DecisionBody
 from api.drift.queries import FindingsQuery, HeldLooksQuery
-from api.drift.shapes import Decided, DriftFinding, FindingPage, HeldLooks, example
+from api.drift.shapes import Decided, DriftFinding, FindingPage, HeldLooks, HeldLookShape, example
 from api.http import openapi
 from api.http.body import read_json
+from api.http.exports import exported, in_one
 from api.http.fields import ID_MAX, read_query
 from api.http.ids import read_drift_id
 from api.http.responses import JSON
@@ -56,9 +57,10 @@ _REFUSALS = (
     "/v1/drift",
     operation_id="listFindings",
     summary="What differs and waits",
-    responses=openapi.answers({200: ("A page of findings", FindingPage)}, "INVALID_PATH"),
-    openapi_extra={"parameters": openapi.query_of(FindingsQuery)},
+    responses=openapi.listed("A page of findings", FindingPage, "INVALID_PATH"),
+    openapi_extra={"parameters": openapi.list_of(FindingsQuery)},
 )
+@exported("findings", DriftFinding, 1000)
 async def listed(request: Request) -> Response:
     """Of the caller's tenant, the oldest first: what we believed, what lies there, since when. A page can be short, or empty, and
     have a `nextCursor`: go on until that is null."""
@@ -90,9 +92,10 @@ def _after(query: FindingsQuery) -> int:
     "/v1/drift/looks",
     operation_id="listHeldLooks",
     summary="Looks that wait for a yes",
-    responses=openapi.answers({200: ("The looks", HeldLooks)}, "BACKEND_NOT_FOUND"),
-    openapi_extra={"parameters": openapi.query_of(HeldLooksQuery)},
+    responses=openapi.listed("The looks", HeldLooks, "BACKEND_NOT_FOUND"),
+    openapi_extra={"parameters": openapi.list_of(HeldLooksQuery)},
 )
+@exported("looks", HeldLookShape, 200, in_one)
 async def held(request: Request) -> Response:
     """Of a mount: audits that would change more than its brake allows, and the plan of each."""
     principal = await admit(request, "read")

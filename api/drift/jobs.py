@@ -15,6 +15,7 @@ from api.drift.queries import JobsQuery
 from api.drift.shapes import Enqueued, JobPage, ReconciliationJob
 from api.http import openapi, responses
 from api.http.body import read_json
+from api.http.exports import by_offset, exported
 from api.http.fields import read_query
 from api.http.ids import read_drift_id
 from api.http.responses import JSON, pagination
@@ -68,9 +69,10 @@ async def ask(request: Request) -> Response:
     "/v1/reconciliation/jobs",
     operation_id="listReconciliations",
     summary="Reconciliations by hand",
-    responses=openapi.answers({200: ("A page of jobs", JobPage)}, "INVALID_PATH"),
-    openapi_extra={"parameters": openapi.query_of(JobsQuery)},
+    responses=openapi.listed("A page of jobs", JobPage, "INVALID_PATH"),
+    openapi_extra={"parameters": openapi.list_of(JobsQuery)},
 )
+@exported("jobs", ReconciliationJob, 200, by_offset)
 async def listed(request: Request) -> Response:
     """Of the caller's tenant, the newest first."""
     principal = await admit(request, "read")

@@ -13,6 +13,7 @@ from api.drift.bodies import ScheduleBody
 from api.drift.shapes import MountSchedules, MountScheduleShape
 from api.http import openapi
 from api.http.body import read_json
+from api.http.exports import exported, in_one
 from api.http.ids import read_mount_id
 from api.http.responses import JSON
 from api.http.routes import Plain
@@ -35,9 +36,10 @@ _BODY = openapi.body_of(ScheduleBody, {"id": "drift-scrub/7", "action": "pause",
     "/v1/backend-mounts/{id}/schedules",
     operation_id="listMountSchedules",
     summary="What happens at a mount by the clock",
-    responses=openapi.answers({200: ("Each with its last run", MountSchedules)}, "BACKEND_NOT_FOUND"),
-    openapi_extra={"parameters": [openapi.path_id("The mount")]},
+    responses=openapi.listed("Each with its last run", MountSchedules, "BACKEND_NOT_FOUND"),
+    openapi_extra={"parameters": [openapi.path_id("The mount"), openapi.FORMAT]},
 )
+@exported("schedules", MountScheduleShape, 200, in_one)
 async def listed(request: Request) -> Response:
     """As Temporal has them. `shared`: those of the whole service, which events, pruning and the archive run by. A mount that is not
     active has none of its own. Audits and scrub follow the policy of the mount."""

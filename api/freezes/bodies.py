@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from api.http.fields import Count, Id, JsonBody, Key, Moment, Query, Short
+from api.http.fields import Conditions, Count, Id, JsonBody, Key, Moment, Query, Short
 
 
 def _says_something(reason: str) -> str:
@@ -16,7 +16,7 @@ def _says_something(reason: str) -> str:
 Reason = Annotated[Short, AfterValidator(_says_something)]
 
 
-class FreezeScope(JsonBody):
+class FreezeScope(Conditions):
     """A mount, or all of the tenant."""
 
     backend_mount_id: Id | None = None

@@ -47,6 +47,10 @@ def by_offset(data: Row) -> Mapping[str, str] | None:
     return None if offset is None else {"offset": str(offset)}
 
 
+def in_one(data: Row) -> None:
+    """Of a list that has no pages."""
+
+
 @dataclass(frozen=True, slots=True)
 class Export:
     rows: str

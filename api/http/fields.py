@@ -41,6 +41,12 @@ class JsonBody(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, frozen=True, strict=True, populate_by_name=True)
 
 
+class Conditions(JsonBody):
+    """What narrows a request down. A misspelt name would take more than was meant: those that are unknown are refused here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class Query(BaseModel):
     """A query string has only text: "1" is 1. Lists are separated by commas, or the name is repeated, or both."""
 

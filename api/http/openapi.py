@@ -130,9 +130,10 @@ def _query_parameter(name: str, held: Mapping[str, Any], required: bool) -> Para
 def body_of(model: type[BaseModel], example: Mapping[str, Any], **fields: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON body. `fields` are described here and not by the model."""
     schema = _named(model, "validation")
+    needed = any(field.is_required() for field in model.model_fields.values())
     if fields:
         _SCHEMAS[model.__name__]["properties"] |= fields
-    return {"required": True, "content": {JSON: {"schema": schema, "example": dict(example)}}}
+    return {"required": needed, "content": {JSON: {"schema": schema, "example": dict(example)}}}
 
 
 def bytes_of(media: str = "application/octet-stream", *, required: bool = True) -> dict[str, Any]:

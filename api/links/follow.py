@@ -21,6 +21,7 @@ from api.http.errors import EXPECTED, refusal, refusal_of
 from api.http.fields import read_query
 from api.http.media import mime
 from api.http.routes import Plain
+from api.links import projects
 from api.links.admission import LinkUse, admit_link, count_use
 from api.links.bodies import ListingQuery
 from api.links.shapes import Listing
@@ -73,6 +74,8 @@ async def follow(request: Request) -> Response:
 
 async def _follow(request: Request) -> Response:
     use = await admit_link(request, _READS)
+    if use.link.project is not None:
+        return await projects.give(request, use)
     if use.link.kind is LinkKind.READ:
         return await _content(request, use)
     query = read_query(ListingQuery, request.query_params)

@@ -16,10 +16,11 @@ from api.access.acts import ActDetails
 from api.access.admission import admit
 from api.http import openapi, responses
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.ids import read_token_id
 from api.http.routes import Plain
-from api.links.bodies import LinksQuery, NewLinkBody
+from api.links.bodies import LinksQuery, NewLinkBody, ProjectLinkBody
 from api.links.shapes import Link, LinkPage
 from api.services import Front, front_of
 from schema import paths
@@ -27,6 +28,7 @@ from schema.access.acts import ActKind
 from schema.errors import InvalidRequest, NodeNotFound, NotADirectory, NotFound
 from schema.ids import MountId
 from schema.links.link import LinkKind, hash_password, new_key
+from schema.paths import NodePath
 from schema.principals import Principal, authorise, readable
 from schema.secrets.keyring import of_link
 from schema.secrets.references import SecretUnreadable
@@ -61,30 +63,43 @@ async def create(request: Request) -> Response:
     tree = body.kind is not LinkKind.READ
     for action in ("read", "share", "write") if body.kind is LinkKind.UPLOAD else ("read", "share"):
         authorise(principal, action, mount.id, path, tree=tree)
-    new = NewLink(
-        mount=mount.id, path=path, kind=body.kind, description=body.description, max_uses=body.max_uses,
+    new = await new_link(body, mount.id, path, body.kind)
+    async with front.services.pool.connection() as connection, connection.transaction():
+        await _check_node(connection, principal, new)
+        row = await made(connection, request, principal, new)
+    return shown(front, request, principal, row, 201)
+
+
+async def new_link(
+    body: ProjectLinkBody, mount: MountId, path: NodePath, kind: LinkKind, project: int | None = None
+) -> NewLink:
+    """Raises InvalidRequest."""
+    return NewLink(
+        mount=mount, path=path, kind=kind, description=body.description, max_uses=body.max_uses, project=project,
         password=None if body.password is None else await asyncio.to_thread(hash_password, body.password),
         requests_per_second=body.requests_per_second, expires_at=_expiry(body),
     )  # fmt: skip
-    async with front.services.pool.connection() as connection, connection.transaction():
-        await _check_node(connection, principal, new)
-        link = await links.create(connection, principal, new)
-        await links.keep_key(connection, link.id, front.services.keys.seal(of_link(link.id), new_key()))
-        [row] = await links.listed(connection, principal.tenant, only=link.id)
-        details = ActDetails(after=json.loads(orjson.dumps(row.document)))
-        await acts.record(connection, request, principal, ActKind.CREATE_LINK, details, mount=mount.id)
-    answer = _answer(front, request, principal, row)
-    answer.status_code = 201
-    return answer
+
+
+async def made(connection: Connection, request: Request, principal: Principal, new: NewLink) -> LinkRow:
+    """In the caller's transaction."""
+    front = front_of(request)
+    link = await links.create(connection, principal, new)
+    await links.keep_key(connection, link.id, front.services.keys.seal(of_link(link.id), new_key()))
+    [row] = await links.listed(connection, principal.tenant, only=link.id)
+    details = ActDetails(after=json.loads(orjson.dumps(row.document)))
+    await acts.record(connection, request, principal, ActKind.CREATE_LINK, details, mount=new.mount)
+    return row
 
 
 @router.get(
     "/v1/links",
     operation_id="listLinks",
     summary="The links",
-    responses=openapi.answers({200: ("A page of links", LinkPage)}, "BACKEND_NOT_FOUND"),
-    openapi_extra={"parameters": openapi.query_of(LinksQuery)},
+    responses=openapi.listed("A page of links", LinkPage, "BACKEND_NOT_FOUND"),
+    openapi_extra={"parameters": openapi.list_of(LinksQuery)},
 )
+@exported("links", Link, 100)
 async def listed(request: Request) -> Response:
     """The newest first, also those that have ended. A page can be short where the token may not read all places: go on until
     `nextCursor` is null."""
@@ -97,9 +112,9 @@ async def listed(request: Request) -> Response:
     async with front.services.pool.connection() as connection:
         rows = await links.listed(connection, principal.tenant, mount=mount, before=query.cursor, limit=query.limit + 1)
     page = rows[: query.limit]
-    shown = [_shown(front, request, principal, row) for row in page if _sees(principal, row)]
+    known = [_shown(front, request, principal, row) for row in page if _sees(principal, row)]
     following = str(page[-1].link.id) if len(rows) > query.limit else None
-    document = {"links": shown, "pagination": {"limit": query.limit, "nextCursor": following}}
+    document = {"links": known, "pagination": {"limit": query.limit, "nextCursor": following}}
     return responses.data(orjson.dumps(document).decode())
 
 
@@ -115,7 +130,7 @@ async def show(request: Request) -> Response:
     principal = await admit(request, "share")
     front = front_of(request)
     async with front.services.pool.connection() as connection:
-        return _answer(front, request, principal, await _row(connection, principal, read_token_id(request)))
+        return shown(front, request, principal, await _row(connection, principal, read_token_id(request)))
 
 
 @router.delete(
@@ -131,13 +146,13 @@ async def revoke(request: Request) -> Response:
     front, id = front_of(request), read_token_id(request)
     async with front.services.pool.connection() as connection, connection.transaction():
         found = await _row(connection, principal, id)
-        authorise(principal, "share", found.link.mount, found.link.path)
+        authorise(principal, "share", found.link.mount, found.link.place)
         if await links.revoke(connection, id, principal.tenant):
             row = await _row(connection, principal, id)
             details = ActDetails(before=found.document, after=row.document)
             await acts.record(connection, request, principal, ActKind.REVOKE_LINK, details, mount=found.link.mount)
         row = await _row(connection, principal, id)
-    return _answer(front, request, principal, row)
+    return shown(front, request, principal, row)
 
 
 async def _check_node(connection: Connection, principal: Principal, new: NewLink) -> None:
@@ -152,7 +167,7 @@ async def _check_node(connection: Connection, principal: Principal, new: NewLink
         raise NotADirectory(f"A link of the kind {new.kind.value!r} is for a folder.")
 
 
-def _expiry(body: NewLinkBody) -> datetime | None:
+def _expiry(body: ProjectLinkBody) -> datetime | None:
     """Raises InvalidRequest."""
     now = datetime.now(UTC)
     if body.expires_in is not None:
@@ -165,7 +180,7 @@ def _expiry(body: NewLinkBody) -> datetime | None:
 
 
 def _sees(principal: Principal, row: LinkRow) -> bool:
-    return readable(principal, row.link.mount, row.link.path)
+    return readable(principal, row.link.mount, row.link.place)
 
 
 async def _row(connection: Connection, principal: Principal, id: int) -> LinkRow:
@@ -188,7 +203,7 @@ def _shown(front: Front, request: Request, principal: Principal, row: LinkRow) -
     return row.document | {"url": url}
 
 
-def _answer(front: Front, request: Request, principal: Principal, row: LinkRow) -> Response:
+def shown(front: Front, request: Request, principal: Principal, row: LinkRow, status: int = 200) -> Response:
     answer = responses.data(orjson.dumps(_shown(front, request, principal, row)).decode())
-    answer.headers["cache-control"] = "no-store"
+    answer.headers["cache-control"], answer.status_code = "no-store", status
     return answer

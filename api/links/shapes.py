@@ -12,6 +12,8 @@ class Link(Shape):
 
     id: int
     backend_mount_id: int
+    project: str | None
+    """Of a project's file; the path is there"""
     path: str
     path_b64: str = EXACT_PATH
     kind: LinkKind

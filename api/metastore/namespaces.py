@@ -10,7 +10,7 @@ from activities.metastore.schemas import check_schema
 from api.access.admission import admit, admit_everywhere
 from api.http import openapi, responses
 from api.http.body import read_json
-from api.http.exports import exported
+from api.http.exports import exported, in_one
 from api.http.routes import Plain
 from api.metastore.bodies import NamespaceRule, NewNamespace
 from api.metastore.conditions import check_version, wanted_version
@@ -44,7 +44,7 @@ _BODY = openapi.body_of(
     responses=openapi.listed("All of them", NamespaceList, _OFF),
     openapi_extra={"parameters": [openapi.FORMAT]},
 )
-@exported("namespaces", Namespace, 200, lambda data: None)
+@exported("namespaces", Namespace, 200, in_one)
 async def every(request: Request) -> Response:
     """Those that say something of their records. A record may be in any other one, too."""
     principal = await admit(request, "read")

@@ -13,13 +13,13 @@ from starlette.responses import Response
 
 from api.access.admission import admit
 from api.http import openapi
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.responses import JSON
 from api.http.routes import Plain
-from api.nodes import cursors
+from api.nodes import cursors, shapes
 from api.nodes.past import micros, moment
 from api.nodes.queries import DiffQuery
-from api.nodes.shapes import DifferencePage
 from api.services import front_of
 from schema import paths
 from schema.errors import InvalidRequest, NodeNotFound
@@ -38,6 +38,7 @@ router = APIRouter(route_class=Plain, tags=["nodes"])
 LOOKS = 16
 """So often a page looks for more, before it is sent with what there is."""
 _KEY = struct.Struct(">qqq")
+_REFUSALS = ("NODE_NOT_FOUND", "BACKEND_NOT_FOUND", "INVALID_PATH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,10 @@ class _Page:
     "/v1/diff",
     operation_id="getDiff",
     summary="What has changed between two times",
-    responses=openapi.answers(
-        {200: ("A page of it", DifferencePage)}, "NODE_NOT_FOUND", "BACKEND_NOT_FOUND", "INVALID_PATH"
-    ),
-    openapi_extra={"parameters": openapi.query_of(DiffQuery)},
+    responses=openapi.listed("A page of it", shapes.DifferencePage, *_REFUSALS),
+    openapi_extra={"parameters": openapi.list_of(DiffQuery)},
 )
+@exported("differences", shapes.Difference, 200)
 async def diff(request: Request) -> Response:
     """Below a path, and at it: each node whose place, content or metadata at `to` (by default now) is another than at `from`. A
     node is the same one wherever it was moved; what came or went with its directory is not told, the directory is. In the order in

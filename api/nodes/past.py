@@ -12,12 +12,13 @@ from starlette.responses import Response
 
 from api.access.admission import admit
 from api.http import openapi
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.nodes import cursors
 from api.nodes.queries import ChildrenQuery, TreeQuery
-from api.nodes.shapes import PastTree
+from api.nodes.shapes import Node, PastTree
 from api.services import Front, front_of
 from schema import paths
 from schema.errors import InvalidRequest, NodeNotFound, NotADirectory
@@ -128,9 +129,10 @@ async def _readable_children(
     "/v1/tree",
     operation_id="getTree",
     summary="A tree, now or as it was",
-    responses=openapi.answers({200: ("A page of it", PastTree)}, "NODE_NOT_FOUND", "BACKEND_NOT_FOUND", "INVALID_PATH"),
-    openapi_extra={"parameters": openapi.query_of(TreeQuery)},
+    responses=openapi.listed("A page of it", PastTree, "NODE_NOT_FOUND", "BACKEND_NOT_FOUND", "INVALID_PATH"),
+    openapi_extra={"parameters": openapi.list_of(TreeQuery)},
 )
+@exported("nodes", Node, 200)
 async def tree(request: Request) -> Response:
     """The node at a path and all below it, a directory before what it holds, and beside each other by kind and name. `asOf` is a
     time, by default now. All pages show the tree of one moment, which the answer names."""

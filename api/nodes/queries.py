@@ -2,37 +2,31 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-from api.http.fields import Count, Id, JsonBody, Moment, Query, Scalar, Short, Text, split_list
+from api.http.fields import Conditions, Count, Id, Moment, Query, Scalar, Short, Text, split_list
 
 NodeState = Literal["active", "inconsistent", "missing", "deleted"]
 NodeKind = Literal["file", "directory", "symlink", "special"]
 RollupState = Literal["up_to_date", "pending", "stale", "invalid"]
 
 
-class _Strict(JsonBody):
-    """`filters` knows all its fields: a misspelt one must not silently select everything."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class MetadataFilter(_Strict):
+class MetadataFilter(Conditions):
     key: Text
     value: Scalar
 
 
-class SizeFilter(_Strict):
+class SizeFilter(Conditions):
     min: Count | None = None
     max: Count | None = None
 
 
-class SeenFilter(_Strict):
+class SeenFilter(Conditions):
     after: Moment | None = None
     before: Moment | None = None
 
 
-class RollupFilter(_Strict):
+class RollupFilter(Conditions):
     states: list[RollupState] | None = None
     min_child_count: Count | None = None
     max_child_count: Count | None = None
@@ -46,7 +40,7 @@ class RollupFilter(_Strict):
     last_calculated_before: Moment | None = None
 
 
-class Filters(_Strict):
+class Filters(Conditions):
     query: Text | None = None
     metadata: Annotated[list[MetadataFilter], Field(max_length=16)] = Field(default_factory=list)
     size: SizeFilter | None = None

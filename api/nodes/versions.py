@@ -8,12 +8,13 @@ from starlette.responses import Response
 
 from api.access.admission import admit
 from api.http import openapi
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.ids import read_id
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.nodes.queries import SnapshotsQuery
-from api.nodes.shapes import VersionPage
+from api.nodes.shapes import Version, VersionPage
 from api.services import front_of
 from schema.errors import NodeNotFound
 from schema.ids import NodeId
@@ -28,9 +29,10 @@ router = APIRouter(route_class=Plain, tags=["nodes"])
     "/v1/nodes/{id}/snapshots",
     operation_id="listSnapshots",
     summary="The versions of a node",
-    responses=openapi.answers({200: ("A page of versions", VersionPage)}, "NODE_NOT_FOUND"),
-    openapi_extra={"parameters": [openapi.path_id("The node"), *openapi.query_of(SnapshotsQuery)]},
+    responses=openapi.listed("A page of versions", VersionPage, "NODE_NOT_FOUND"),
+    openapi_extra={"parameters": [openapi.path_id("The node"), *openapi.list_of(SnapshotsQuery)]},
 )
+@exported("snapshots", Version, 200)
 async def versions(request: Request) -> Response:
     """Newest first; of deleted nodes too. `contentAvailable` says whether `contentUrl` has the bytes of that version, and
     `contentUntil` until when (null: no end is set). `cursor` goes on behind a page: send `pagination.nextCursor`."""

@@ -14,6 +14,7 @@ from api.http.ids import read_uuid
 from api.http.responses import JSON
 from api.operations import documents
 from api.operations.shapes import Operation
+from api.services import front_of
 from schema.errors import NotFound
 from schema.ids import MountId
 from schema.operations.operation import OperationItem
@@ -42,21 +43,22 @@ def read_id(request: Request) -> str:
     return read_uuid(request, "operation")
 
 
-async def document(connection: Connection, id: str, principal: Principal) -> dict[str, Any]:
+async def document(request: Request, connection: Connection, id: str, principal: Principal) -> dict[str, Any]:
     """Raises NotFound."""
     row = await store.document(connection, id, principal.tenant)
     if row is None or not _visible(principal, row):
         raise NotFound("There is no such operation.")
     shown = documents.document(row)
+    shown["workflowUrl"] = front_of(request).services.settings.workflow_url(shown["workflowId"])
     if principal.access.narrowed:
         running = ((MountId(mount or row["mount_id"]), NodePath(path)) for mount, path in row["current"])
         shown["progress"]["currentPaths"] = [one.text for on, one in running if readable(principal, on, one)]
     return shown
 
 
-async def seen(connection: Connection, id: str, principal: Principal) -> dict[str, Any] | None:
+async def seen(request: Request, connection: Connection, id: str, principal: Principal) -> dict[str, Any] | None:
     try:
-        return await document(connection, id, principal)
+        return await document(request, connection, id, principal)
     except NotFound:
         return None
 

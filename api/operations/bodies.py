@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
-from api.http.fields import UUID, Count, Id, JsonBody, Key, Metadata, Moment, Query, Short, Text, split_list
+from api.http.fields import UUID, Conditions, Count, Id, JsonBody, Key, Metadata, Moment, Query, Short, Text, split_list
 from schema.metastore.namespaces import checked_name
 from schema.metastore.records import Description, RecordEdit
 from schema.operations.operation import ItemState, OperationKind, OperationState, Options
@@ -33,10 +33,8 @@ Globs = Annotated[list[Glob], Field(max_length=20)]
 Tags = Annotated[list[Short], Field(max_length=200)]
 
 
-class RecordConditions(JsonBody):
-    """Of which records in the Metastore, as a search has it. A misspelt one would take too much: unknown names are refused here."""
-
-    model_config = ConfigDict(extra="forbid")
+class RecordConditions(Conditions):
+    """Of which records in the Metastore, as a search has it."""
 
     query: Short | None = None
     tags: Tags | None = None
@@ -51,7 +49,7 @@ class RecordConditions(JsonBody):
         return self
 
 
-class SelectionBody(JsonBody):
+class SelectionBody(Conditions):
     """Which nodes below the path are meant: those that meet every condition."""
 
     include: Globs | None = None
@@ -150,11 +148,8 @@ class NewOperation(JsonBody):
     idempotency_key: Key | None = None
 
 
-class UndoSelectionBody(JsonBody):
-    """Whose changes, or which, are put back: those that meet every condition. A misspelt one would take too much: unknown names
-    are refused here."""
-
-    model_config = ConfigDict(extra="forbid")
+class UndoSelectionBody(Conditions):
+    """Whose changes, or which, are put back: those that meet every condition."""
 
     principal: Short | None = None
     token_id: Id | None = None
@@ -198,11 +193,8 @@ def _says_something(reason: str) -> str:
     return reason
 
 
-class OperationsSelection(JsonBody):
-    """Which operations are steered: those that meet every condition. Unknown names are refused, because a misspelt one would take
-    too many. Without `state` those that can be asked for it."""
-
-    model_config = ConfigDict(extra="forbid")
+class OperationsSelection(Conditions):
+    """Which operations are steered: those that meet every condition. Without `state` those that can be asked for it."""
 
     state: Annotated[list[OperationState], Field(min_length=1)] | None = None
     kind: Annotated[list[OperationKind], Field(min_length=1)] | None = None

@@ -67,7 +67,7 @@ async def create(request: Request) -> Response:
     asked = body.model_dump(mode="json", exclude={"idempotency_key"})
     async with front.services.pool.connection() as connection:
         id, new = await make.create(connection, operation, key, asked)
-        shown = await answers.document(connection, id, principal)
+        shown = await answers.document(request, connection, id, principal)
     if new and operation.state is not OperationState.PLANNED:
         front.services.start(
             drive, mount=operation.mount_id, id=id, turn=1, plans=operation.state is OperationState.PLANNING
@@ -98,7 +98,7 @@ async def listed(request: Request) -> Response:
     )
     async with front_of(request).services.pool.connection() as connection:
         ids = await store.listed(connection, principal.tenant, asked, query.limit)
-        shown = [one for id in ids if (one := await answers.seen(connection, id, principal)) is not None]
+        shown = [one for id in ids if (one := await answers.seen(request, connection, id, principal)) is not None]
     following = ids[-1] if len(ids) == query.limit else None
     return answers.as_json({"operations": shown, "pagination": {"limit": query.limit, "nextCursor": following}})
 
@@ -114,7 +114,7 @@ async def show(request: Request) -> Response:
     """With its plan, its progress, and what went wrong."""
     principal = await admit(request, "read")
     async with front_of(request).services.pool.connection() as connection:
-        return answers.answered(await answers.document(connection, answers.read_id(request), principal), 200)
+        return answers.answered(await answers.document(request, connection, answers.read_id(request), principal), 200)
 
 
 @router.get(
@@ -130,7 +130,7 @@ async def items(request: Request) -> Response:
     principal = await admit(request, "read")
     query, id = read_query(ItemsQuery, request.query_params), answers.read_id(request)
     async with front_of(request).services.pool.connection() as connection:
-        mount = MountId((await answers.document(connection, id, principal))["backendMountId"])
+        mount = MountId((await answers.document(request, connection, id, principal))["backendMountId"])
         found = await store.items(
             connection, id, states=query.state, codes=query.code, limit=query.limit,
             after=-1 if query.cursor is None else query.cursor,
@@ -153,7 +153,7 @@ async def stream(request: Request) -> Response:
     principal = await admit(request, "read")
     front, id = front_of(request), answers.read_id(request)
     async with front.services.pool.connection() as connection:
-        await answers.document(connection, id, principal)
+        await answers.document(request, connection, id, principal)
     return StreamingResponse(
         _followed(request, id), media_type="text/event-stream", headers={"cache-control": "no-store"}
     )
@@ -168,7 +168,7 @@ async def _followed(request: Request, id: str) -> AsyncIterator[bytes]:
         except FilestoreError:
             return
         async with front.services.pool.connection() as connection:
-            shown = await answers.document(connection, id, principal)
+            shown = await answers.document(request, connection, id, principal)
         now = _without_rates(shown)
         if now != seen:
             yield b"event: operation\ndata: %b\n\n" % orjson.dumps(shown)

@@ -106,6 +106,8 @@ class Operation(Shape):
     waits_for: str | None
     correlation_id: str | None
     workflow_id: str | None
+    workflow_url: str | None
+    """Its page in Temporal's UI; null where the service knows of none"""
 
 
 class OperationItem(Shape):

@@ -131,7 +131,7 @@ async def undo(request: Request) -> Response:
         else:
             operation = await make.locked(connection, known[0], principal)
         made, new = await make.create(connection, operation, key, {"undo": id, "planOnly": body.plan_only})
-        shown = await answers.document(connection, made, principal)
+        shown = await answers.document(request, connection, made, principal)
     if new:
         front.services.start(drive, mount=operation.mount_id, id=made, turn=1, plans=True)
     return answers.answered(shown, 202)
@@ -157,7 +157,7 @@ async def limit(request: Request) -> Response:
         if operation.state.ended:
             raise refused(operation, Control.LIMIT)
         await store.change_limits(connection, id, replace(operation.options, **changes))
-        shown = await answers.document(connection, id, principal)
+        shown = await answers.document(request, connection, id, principal)
     front.services.start(
         drive, mount=operation.mount_id, id=id, turn=operation.turn, plans=operation.state is OperationState.PLANNING
     )
@@ -175,7 +175,7 @@ async def _steered(
         operation, steered = await steer_one(connection, principal, id, asked)
         if control is Control.APPLY and operation.kind is OperationKind.PURGE and steered is not None:
             await second_person(connection, request, principal, ApprovalAct.PURGE, _plan_of(operation), body)
-        shown = await answers.document(connection, id, principal)
+        shown = await answers.document(request, connection, id, principal)
     if steered is not None and steered.state.moves:
         front.services.start(drive, mount=operation.mount_id, id=id, turn=steered.turn, plans=False)
     return answers.answered(shown, 202)

@@ -66,7 +66,7 @@ async def undo(request: Request, principal: Principal, body: NewUndo) -> Respons
     async with front.services.pool.connection() as connection:
         operation = await _operation(front, connection, principal, body, correlation)
         id, new = await make.create(connection, operation, key, asked)
-        shown = await answers.document(connection, id, principal)
+        shown = await answers.document(request, connection, id, principal)
     if new:
         front.services.start(drive, mount=operation.mount_id, id=id, turn=1, plans=True)
     return answers.answered(shown, 202)

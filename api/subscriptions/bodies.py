@@ -4,13 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from api.http.fields import Count, Id, JsonBody, Query, Short, Text, split_list
+from api.http.fields import Conditions, Count, Id, JsonBody, Query, Short, Text, split_list
 from schema import paths
 from schema.events import EventType
 from schema.subscriptions.attempts import DeliveryState
 
 
-class SubscriptionFilter(JsonBody):
+class SubscriptionFilter(Conditions):
     """Which events: those that meet every condition."""
 
     types: Annotated[list[EventType], Field(min_length=1, max_length=50)] | None = None

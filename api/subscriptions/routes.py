@@ -16,6 +16,7 @@ from activities.events.deliver import send
 from api.access.admission import admit
 from api.http import openapi, responses
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.ids import read_uuid
 from api.http.routes import Plain
@@ -32,6 +33,7 @@ from api.subscriptions.bodies import (
     SubscriptionsQuery,
 )
 from api.subscriptions.shapes import (
+    Delivery,
     DeliveryPage,
     NewlySubscribed,
     Redriven,
@@ -109,9 +111,10 @@ async def _check_filter(front: Front, principal: Principal, filter: Subscription
     "/v1/subscriptions",
     operation_id="listSubscriptions",
     summary="The subscriptions",
-    responses=openapi.answers({200: ("A page of them", SubscriptionPage)}),
-    openapi_extra={"parameters": openapi.query_of(SubscriptionsQuery)},
+    responses=openapi.listed("A page of them", SubscriptionPage),
+    openapi_extra={"parameters": openapi.list_of(SubscriptionsQuery)},
 )
+@exported("subscriptions", Subscription, 100)
 async def listed(request: Request) -> Response:
     """The newest first."""
     principal = await admit(request, "operate")
@@ -183,9 +186,10 @@ async def remove(request: Request) -> Response:
     "/v1/subscriptions/{id}/deliveries",
     operation_id="listDeliveries",
     summary="What became of its messages",
-    responses=openapi.answers({200: ("A page of deliveries", DeliveryPage)}, "NOT_FOUND"),
-    openapi_extra={"parameters": [*_ID, *openapi.query_of(DeliveriesQuery)]},
+    responses=openapi.listed("A page of deliveries", DeliveryPage, "NOT_FOUND"),
+    openapi_extra={"parameters": [*_ID, *openapi.list_of(DeliveriesQuery)]},
 )
+@exported("deliveries", Delivery, 200)
 async def deliveries(request: Request) -> Response:
     """The newest first. What was taken is kept for a day, dead letters for thirty."""
     principal = await admit(request, "operate")

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from api.http.fields import Count, Id, JsonBody, Key, Moment, Query, Short, Text
 from schema.paths import decode
 from schema.sync.changes import CHANGES_MAX, ChangeKind, PathChange
+from schema.sync.ranks import PriorityName
 
 SHA = r"^[0-9a-f]{64}$"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -112,6 +113,7 @@ class ProjectChangesQuery(Query):
     since: Annotated[str, Field(pattern=r"^\d{1,18}(\.\d{1,9})?$", description="A revision, or `nextSince`")] = "0"
     limit: Annotated[int, Field(ge=1, le=5000)] = 1000
     wait: Annotated[float, Field(ge=0, le=60, description="Seconds to wait for a change")] = 0
+    contents: Annotated[bool, Field(description="With the contents of few small files")] = False
 
 
 class ProjectTreeQuery(Query):
@@ -146,8 +148,12 @@ class NothingBody(JsonBody):
     """Nothing has to be said."""
 
 
+Priority = Annotated[PriorityName | None, Field(description="`now` where paths are named, otherwise `normal`")]
+
+
 class EvictBody(JsonBody):
     idle_seconds: Seconds = 0.0
+    priority: Priority = None
 
 
 class PathsBody(JsonBody):
@@ -155,12 +161,24 @@ class PathsBody(JsonBody):
 
     paths: Annotated[list[Text], Field(default_factory=list, max_length=1000)]
     paths_b64: Annotated[list[str], Field(default_factory=list, max_length=1000, alias="pathsB64")]
+    priority: Priority = None
 
     @property
     def encoded(self) -> list[str]:
         """In base64. Raises InvalidPath."""
         raw = [decode(path, None).raw for path in self.paths] + [decode(None, path).raw for path in self.paths_b64]
         return [b64encode(path).decode("ascii") for path in raw]
+
+
+class PresignBody(JsonBody):
+    size_bytes: Count
+
+
+class PresignedBody(JsonBody):
+    """`ticket`: as the answer with the link had it."""
+
+    size_bytes: Count
+    ticket: Short
 
 
 class PinBody(JsonBody):

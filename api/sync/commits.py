@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import uuid
+from collections.abc import Sequence
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -19,14 +20,23 @@ from activities.sync.hot import NoHotStore
 from activities.sync.pages import TierOrder
 from api.http import openapi
 from api.http.body import read_text
+from api.http.exports import Row, by_cursor, exported
 from api.http.fields import read_query
 from api.http.responses import JSON
 from api.http.routes import Plain
 from api.services import front_of
 from api.sync.bodies import CommitBody, ProjectChangesQuery, ProjectHistoryQuery, ProjectTreeQuery, change_of_body
-from api.sync.found import PATH_NAME, answer, project_of
+from api.sync.found import PATH_NAME, answer, contents_of, project_of
 from api.sync.news import ProjectNews
-from api.sync.shapes import Committed, ProjectChangePage, RevisionPage, TreePage
+from api.sync.shapes import (
+    Committed,
+    ProjectChange,
+    ProjectChangePage,
+    RevisionPage,
+    RevisionShape,
+    TreeEntryShape,
+    TreePage,
+)
 from schema import errors
 from schema.paths import decode
 from schema.store import project_log, projects, revisions
@@ -46,6 +56,8 @@ if TYPE_CHECKING:
 
 router = APIRouter(route_class=Plain, tags=["projects"])
 
+ALONG_MAX, ALONG_FILES = 16 * 1024, 16
+"""Contents of up to so many bytes travel with the changes, where they are no more than so many"""
 _EXAMPLE: dict[str, Any] = {
     "changes": [{"kind": "put", "path": "a.txt", "sha": "0" * 64, "sizeBytes": 5, "baseSha": None}], "node": "web-1",
 }  # fmt: skip
@@ -127,13 +139,25 @@ def _committed(outcome: dict[str, Any]) -> dict[str, Any]:
     return outcome | {"other": other}
 
 
+def _since(data: Row) -> dict[str, str] | None:
+    """All up to now: where a page is full, there are more."""
+    return {"since": data["nextSince"]} if data["changes"] and "." in data["nextSince"] else None
+
+
+def _of_one_revision(data: Row) -> dict[str, str] | None:
+    """All pages show the tree of the first one."""
+    further = by_cursor(data)
+    return None if further is None else {**further, "revision": str(data["revision"])}
+
+
 @router.get(
     "/v1/projects/{name}/changes",
     operation_id="listProjectChanges",
     summary="What was changed since a revision",
-    responses=openapi.answers({200: ("A page of changes", ProjectChangePage)}, "NOT_FOUND"),
-    openapi_extra={"parameters": [PATH_NAME, *openapi.query_of(ProjectChangesQuery)]},
+    responses=openapi.listed("A page of changes", ProjectChangePage, "NOT_FOUND"),
+    openapi_extra={"parameters": [PATH_NAME, *openapi.list_of(ProjectChangesQuery)]},
 )
+@exported("changes", ProjectChange, 5000, _since)
 async def changes(request: Request) -> Response:
     """In order, from the record: nothing is left out, however long ago. With `wait` it is answered as soon as there is a change."""
     _, project = await project_of(request, "read")
@@ -155,8 +179,18 @@ async def changes(request: Request) -> Response:
         last = rows[-1]
         following = str(last["revision"]) + (f".{last['ordinal']}" if len(rows) == query.limit else "")
     shown = {"changes": [_shown(row) for row in rows], "state": head.state, "revision": head.revision,
-             "manifestSha": head.manifest, "nextSince": following}  # fmt: skip
+             "manifestSha": head.manifest, "nextSince": following,
+             "contents": await _contents(request, project, rows) if query.contents else {}}  # fmt: skip
     return Response(orjson.dumps({"data": shown}), 200, media_type=JSON)
+
+
+async def _contents(request: Request, project: Project, rows: Sequence[DictRow]) -> dict[str, str]:
+    """In base64. Those that travel along: a follower need not ask for them then."""
+    small = {row["sha"] for row in rows if row["sha"] and row["kind"] == "put" and row["size_bytes"] <= ALONG_MAX}
+    if not small or len(small) > ALONG_FILES:
+        return {}
+    found = await contents_of(request).small(project, small)
+    return {sha: base64.b64encode(content).decode("ascii") for sha, content in found.items()}
 
 
 def news_of(request: Request) -> ProjectNews:
@@ -182,9 +216,10 @@ def _shown(row: DictRow) -> dict[str, Any]:
     "/v1/projects/{name}/tree",
     operation_id="getProjectTree",
     summary="A directory of a project",
-    responses=openapi.answers({200: ("A page of its entries", TreePage)}, "NOT_FOUND", "INVALID_PATH"),
-    openapi_extra={"parameters": [PATH_NAME, *openapi.query_of(ProjectTreeQuery)]},
+    responses=openapi.listed("A page of its entries", TreePage, "NOT_FOUND", "INVALID_PATH"),
+    openapi_extra={"parameters": [PATH_NAME, *openapi.list_of(ProjectTreeQuery)]},
 )
+@exported("entries", TreeEntryShape, 5000, _of_one_revision)
 async def tree(request: Request) -> Response:
     """By name, with the totals of each directory in it; now, at a revision, or as of a time."""
     _, project = await project_of(request, "read")
@@ -253,9 +288,10 @@ def _entry(one: PageEntry) -> dict[str, Any]:
     "/v1/projects/{name}/commits",
     operation_id="listCommits",
     summary="The history of a project",
-    responses=openapi.answers({200: ("A page of revisions", RevisionPage)}, "NOT_FOUND"),
-    openapi_extra={"parameters": [PATH_NAME, *openapi.query_of(ProjectHistoryQuery)]},
+    responses=openapi.listed("A page of revisions", RevisionPage, "NOT_FOUND"),
+    openapi_extra={"parameters": [PATH_NAME, *openapi.list_of(ProjectHistoryQuery)]},
 )
+@exported("revisions", RevisionShape, 200)
 async def history(request: Request) -> Response:
     """The newest first."""
     _, project = await project_of(request, "read")

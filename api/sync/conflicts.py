@@ -11,13 +11,15 @@ from starlette.responses import Response
 from activities.sync.commit import CommitRef
 from api.http import openapi
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.routes import Plain
 from api.services import front_of
 from api.sync.bodies import ConflictDecision, ConflictsQuery
 from api.sync.commits import news_of, refusal
-from api.sync.found import PATH_NAME, answer, project_of
-from api.sync.shapes import ConflictPage, Decided
+from api.sync.found import PATH_NAME, answer, note, project_of
+from api.sync.shapes import ConflictPage, ConflictShape, Decided
+from schema.access.acts import ActKind
 from schema.errors import Unavailable
 from schema.store import freezes, project_log, revisions
 from schema.store.revisions import ChangeBatch
@@ -36,9 +38,10 @@ _BODY = openapi.body_of(ConflictDecision, {"ids": [1], "decision": "loser"})
     "/v1/projects/{name}/conflicts",
     operation_id="listConflicts",
     summary="What two nodes changed without knowing of each other",
-    responses=openapi.answers({200: ("A page of conflicts", ConflictPage)}, "NOT_FOUND"),
-    openapi_extra={"parameters": [PATH_NAME, *openapi.query_of(ConflictsQuery)]},
+    responses=openapi.listed("A page of conflicts", ConflictPage, "NOT_FOUND"),
+    openapi_extra={"parameters": [PATH_NAME, *openapi.list_of(ConflictsQuery)]},
 )
+@exported("conflicts", ConflictShape, 200)
 async def listed(request: Request) -> Response:
     """The oldest first. Both contents can be read, at `/objects/{sha}`; the loser's is kept while its conflict is open."""
     _, project = await project_of(request, "read")
@@ -78,9 +81,11 @@ async def decide(request: Request) -> Response:
         if end.code:
             raise Unavailable("The chosen contents could not be committed. Decide again.", code=end.code)
         news_of(request).rang(project.uuid)
-    async with front.services.pool.connection() as connection:
+    async with front.services.pool.connection() as connection, connection.transaction():
         ids = [row["id"] for row in rows]
         decided = await project_log.decide(connection, project.id, ids, body.decision, principal.name)
+        told = {"conflicts": ids, "decision": body.decision}
+        await note(connection, request, principal, project, ActKind.DECIDE_PROJECT_CONFLICTS, **told)
     return answer({"decided": decided})
 
 

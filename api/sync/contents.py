@@ -23,7 +23,7 @@ from schema.store.projects import Project
 
 router = APIRouter(route_class=Plain, tags=["projects"])
 
-_SHA = path_part("sha", "SHA-256 of the content, in hex", "0" * 64)
+OBJECT = path_part("sha", "SHA-256 of the content, in hex", "0" * 64)
 _PUT_REFUSALS = ("NOT_FOUND", "FORBIDDEN", "CHECKSUM_MISMATCH", "PAYLOAD_TOO_LARGE", "WRONG_STATE", "FROZEN")
 _INTENT = openapi.body_of(IntentBody, {"shas": ["0" * 64]})
 _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -49,14 +49,14 @@ async def intend(request: Request) -> Response:
     operation_id="putObject",
     summary="Put a content",
     responses=openapi.answers({200: ("Whether it is new", Put)}, *_PUT_REFUSALS),
-    openapi_extra={"parameters": [PATH_NAME, _SHA], "requestBody": openapi.bytes_of()},
+    openapi_extra={"parameters": [PATH_NAME, OBJECT], "requestBody": openapi.bytes_of()},
 )
 async def put(request: Request) -> Response:
     """It is hot when this is answered; cold where the project is strict or the hot store does not answer. It needs its
     Content-Length."""
     _, project = await project_of(request, "write")
-    await _check_takes(request, project)
-    sha, body = _sha(request), RequestBody(request)
+    await check_takes(request, project)
+    sha, body = read_sha(request), RequestBody(request)
     body.check_size(front_of(request).services.settings.upload_max_bytes)
     if body.length is None:
         raise InvalidRequest("Send the Content-Length of the object.")
@@ -76,13 +76,13 @@ async def put(request: Request) -> Response:
     operation_id="getObject",
     summary="A content",
     responses=openapi.answers({}, "NOT_FOUND") | {200: {"description": "Its bytes", "content": _BYTES}},
-    openapi_extra={"parameters": [PATH_NAME, _SHA]},
+    openapi_extra={"parameters": [PATH_NAME, OBJECT]},
 )
 async def get(request: Request) -> Response:
     """From the hot store, or from the cold one. A body that breaks off was not what its name says."""
     _, project = await project_of(request, "read")
     contents = contents_of(request)
-    row = await contents.row(project, _sha(request))
+    row = await contents.row(project, read_sha(request))
     headers = {"content-length": str(row.size), "etag": f'"{row.sha}"'}
 
     async def body() -> AsyncIterator[bytes]:
@@ -103,7 +103,7 @@ async def get(request: Request) -> Response:
 async def put_many(request: Request) -> Response:
     """A pack: of each content 32 bytes of SHA-256, 8 bytes of length, big-endian, and the content, which has 256 KiB at most."""
     _, project = await project_of(request, "write")
-    await _check_takes(request, project)
+    await check_takes(request, project)
     found = unpack(await _whole(RequestBody(request)))
     if any(len(one) > SMALL_MAX for one in found.values()):
         raise PayloadTooLarge(f"A content in a pack has {SMALL_MAX} bytes at most; put a larger one alone.")
@@ -131,7 +131,7 @@ async def get_many(request: Request) -> Response:
     return Response(pack(held), 200, media_type="application/octet-stream")
 
 
-async def _check_takes(request: Request, project: Project) -> None:
+async def check_takes(request: Request, project: Project) -> None:
     """Of a freeze other processes may hear some seconds later; a commit sees it at once. Raises WrongState, Frozen."""
     mount = await front_of(request).mounts.get(project.mount, project.tenant)
     if mount.freeze is not None:
@@ -140,7 +140,7 @@ async def _check_takes(request: Request, project: Project) -> None:
         raise WrongState(f"The project is {project.state}; reactivate it first.", state=project.state)
 
 
-def _sha(request: Request) -> str:
+def read_sha(request: Request) -> str:
     sha = str(request.path_params["sha"])
     if not re.fullmatch(SHA, sha):
         raise NotFound("There is no such object: its name is a SHA-256 in hex, in small letters.")

@@ -14,13 +14,16 @@ from api.services import front_of
 from schema.errors import NotFound, Unavailable
 from schema.paths import ROOT
 from schema.principals import Principal, authorise, readable
+from schema.store import project_acts
 from schema.store import projects as store
 from schema.store.projects import Project
 
 if TYPE_CHECKING:
     from activities.sync.contents import Contents
     from schema.access.actions import Action
+    from schema.access.acts import ActKind
     from schema.ids import MountId
+    from schema.store.connection import Connection
 
 PATH_NAME: dict[str, Any] = {
     "name": "name", "in": "path", "required": True, "description": "The project", "schema": {"type": "string"}, "example": "site",
@@ -55,6 +58,14 @@ def contents_of(request: Request) -> Contents:
     if contents is None:
         raise Unavailable("This process has no stores for projects.")
     return contents
+
+
+async def note(
+    connection: Connection, request: Request, principal: Principal, project: Project, kind: ActKind, **payload: Any
+) -> None:
+    """In the journal, and from there in the audit stream: in the transaction of what was done."""
+    id = request.scope.get("request_id")
+    await project_acts.record(connection, project, kind, principal.name, id, **payload)
 
 
 def answer(shown: object, status: int = 200) -> Response:

@@ -11,11 +11,13 @@ from starlette.responses import Response
 
 from api.http import openapi
 from api.http.body import read_json
+from api.http.exports import exported, in_one
 from api.http.routes import Plain
 from api.services import front_of
 from api.sync.bodies import BeatBody, CredentialsBody, NodeBody
-from api.sync.found import PATH_NAME, answer, contents_of, path_part, project_of
+from api.sync.found import PATH_NAME, answer, contents_of, note, path_part, project_of
 from api.sync.shapes import BeatAnswer, HotCredentials, SyncNodes, SyncNodeShape
+from schema.access.acts import ActKind
 from schema.errors import NotFound
 from schema.store import objects, projects
 from schema.sync.tiers import Tier
@@ -41,10 +43,12 @@ _BEAT = openapi.body_of(BeatBody, {"revision": 12, "waiting": 0})
 )
 async def attach(request: Request) -> Response:
     """The node agent says so when it starts. Once more is the same."""
-    _, project = await project_of(request, "write")
+    principal, project = await project_of(request, "write")
     body = await read_json(request, NodeBody)
-    async with front_of(request).services.pool.connection() as connection:
+    async with front_of(request).services.pool.connection() as connection, connection.transaction():
         await projects.attach(connection, project.id, body.name, body.host, body.folder)
+        told = {"node": body.name, "host": body.host, "folder": body.folder}
+        await note(connection, request, principal, project, ActKind.ATTACH_PROJECT_NODE, **told)
         (shown,) = [one for one in await projects.nodes(connection, project.id) if one["name"] == body.name]
     return answer(_document(shown), 201)
 
@@ -53,9 +57,10 @@ async def attach(request: Request) -> Response:
     "/v1/projects/{name}/nodes",
     operation_id="listSyncNodes",
     summary="The servers of a project",
-    responses=openapi.answers({200: ("The nodes", SyncNodes)}, "NOT_FOUND"),
-    openapi_extra={"parameters": [PATH_NAME]},
+    responses=openapi.listed("The nodes", SyncNodes, "NOT_FOUND"),
+    openapi_extra={"parameters": [PATH_NAME, openapi.FORMAT]},
 )
+@exported("nodes", SyncNodeShape, 200, in_one)
 async def listed(request: Request) -> Response:
     """How far each has followed, and what it still has to commit."""
     _, project = await project_of(request, "read")
@@ -73,11 +78,15 @@ async def listed(request: Request) -> Response:
 )
 async def beat(request: Request) -> Response:
     """How far it is. It hears of contents that both stores have lost: one that has such a content puts it anew."""
-    _, project = await project_of(request, "write")
+    principal, project = await project_of(request, "write")
     body = await read_json(request, BeatBody)
-    async with front_of(request).services.pool.connection() as connection:
+    async with front_of(request).services.pool.connection() as connection, connection.transaction():
         name = request.path_params["node"]
-        if not await projects.beat(connection, project.id, name, body.revision, body.waiting, body.problem):
+        moved = await projects.beat(connection, project.id, name, body.revision, body.waiting, body.problem)
+        if moved is not None and moved[0] < moved[1]:
+            told = {"node": name, "from": moved[0], "revision": moved[1]}
+            await note(connection, request, principal, project, ActKind.FOLLOW_PROJECT, **told)
+        if moved is None:
             raise NotFound("No node of this name is attached. Attach it first.", node=name)
         lost = await objects.in_tier(connection, project.id, Tier.MISSING, _WANTED)
     return answer({"state": project.state, "revision": project.revision, "wanted": [row.sha for row in lost]})
@@ -93,10 +102,12 @@ async def beat(request: Request) -> Response:
 )
 async def detach(request: Request) -> Response:
     """Its folder stays as it is."""
-    _, project = await project_of(request, "write")
-    async with front_of(request).services.pool.connection() as connection:
-        if not await projects.detach(connection, project.id, request.path_params["node"]):
-            raise NotFound("No node of this name is attached.", node=request.path_params["node"])
+    principal, project = await project_of(request, "write")
+    name = request.path_params["node"]
+    async with front_of(request).services.pool.connection() as connection, connection.transaction():
+        if not await projects.detach(connection, project.id, name):
+            raise NotFound("No node of this name is attached.", node=name)
+        await note(connection, request, principal, project, ActKind.DETACH_PROJECT_NODE, node=name)
     return Response(status_code=204)
 
 
@@ -111,9 +122,11 @@ async def detach(request: Request) -> Response:
 async def credentials(request: Request) -> Response:
     """For so long they read this project's contents and pointer, and hear its bell; they write nothing, and see no other project,
     least of all of another tenant. `credentials` is a file of NATS' own programs; answers have to come below `inbox`."""
-    _, project = await project_of(request, "read")
+    principal, project = await project_of(request, "read")
     body = await read_json(request, CredentialsBody)
     reader = contents_of(request).hots.reader(project.tenant, project.name, project.uuid, body.seconds)
+    async with front_of(request).services.pool.connection() as connection:
+        await note(connection, request, principal, project, ActKind.READ_PROJECT_HOT, seconds=body.seconds)
     until = datetime.now(UTC) + timedelta(seconds=body.seconds)
     return answer({**asdict(reader), "expiresAt": until}, 201)
 

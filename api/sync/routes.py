@@ -11,12 +11,14 @@ from activities.sync.pages import TierOrder
 from api.access.admission import admit
 from api.http import openapi
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.routes import Plain
 from api.services import front_of
 from api.sync.bodies import NewProjectBody, ProjectChangesBody, ProjectsQuery
-from api.sync.found import PATH_NAME, answer, authorise_project, project_of
+from api.sync.found import PATH_NAME, answer, authorise_project, note, project_of
 from api.sync.shapes import ProjectPage, ProjectShape
+from schema.access.acts import ActKind
 from schema.errors import ProjectExists, WrongState
 from schema.ids import MountId
 from schema.principals import readable
@@ -63,6 +65,7 @@ async def create(request: Request) -> Response:
         made = await projects.create(connection, new)
         if made is None:
             raise ProjectExists()
+        await note(connection, request, principal, made, ActKind.CREATE_PROJECT, settings=_settings(body))
         return answer(await _document(connection, made), 201)
 
 
@@ -70,9 +73,10 @@ async def create(request: Request) -> Response:
     "/v1/projects",
     operation_id="listProjects",
     summary="The projects",
-    responses=openapi.answers({200: ("A page of projects", ProjectPage)}),
-    openapi_extra={"parameters": openapi.query_of(ProjectsQuery)},
+    responses=openapi.listed("A page of projects", ProjectPage),
+    openapi_extra={"parameters": openapi.list_of(ProjectsQuery)},
 )
+@exported("projects", ProjectShape, 200)
 async def listed(request: Request) -> Response:
     """By name. A page can be short where the token may not read all mounts: go on until `nextCursor` is null."""
     principal = await admit(request, "read")
@@ -107,9 +111,10 @@ async def show(request: Request) -> Response:
 )
 async def change(request: Request) -> Response:
     """Its rule for conflicts, how durable a commit has to be, how long former contents are kept."""
-    _, project = await project_of(request, "mounts")
+    principal, project = await project_of(request, "mounts")
     body = await read_json(request, ProjectChangesBody)
-    async with front_of(request).services.pool.connection() as connection:
+    async with front_of(request).services.pool.connection() as connection, connection.transaction():
+        await note(connection, request, principal, project, ActKind.UPDATE_PROJECT, settings=_settings(body))
         await projects.change(
             connection, project.id, description=body.description, promotion=body.promotion, keep_days=body.keep_days,
             rule=None if body.conflict_rule is None else ConflictRule(body.conflict_rule), evict_after=body.evict_after_seconds,
@@ -138,12 +143,18 @@ async def delete(request: Request) -> Response:
                 "The project is being deactivated or reactivated; wait for that to end.", state=project.state
             )
         await revisions.tell(connection, project, [state_changed(project, "deleted", principal.name)])
+        await note(connection, request, principal, project, ActKind.DELETE_PROJECT)
         deleted = await projects.of_id(connection, project.id)
         assert deleted is not None
         shown = await _document(connection, deleted)
     front.services.announce()
     front.services.start(work, job=ProjectJob("delete", TierOrder(project.mount, project.id)))
     return answer(shown)
+
+
+def _settings(body: NewProjectBody | ProjectChangesBody) -> dict[str, Any]:
+    """What was asked for."""
+    return body.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 async def _document(connection: Connection, project: Project) -> dict[str, Any]:

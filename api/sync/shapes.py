@@ -86,6 +86,16 @@ class Put(Shape):
     created: bool
 
 
+class PresignedObject(Shape):
+    needed: bool
+    ticket: str | None
+    url: str | None
+    method: str | None
+    headers: dict[str, str]
+    """Signed, all of them"""
+    expires_at: datetime | None
+
+
 class PutMany(Shape):
     created: list[str]
 
@@ -127,6 +137,8 @@ class ProjectChangePage(Shape):
     revision: int
     manifest_sha: str
     next_since: str
+    contents: dict[str, str]
+    """With `contents=true`: of few small files, by SHA-256, in base64"""
 
 
 class TreeEntryShape(Shape):
@@ -203,6 +215,7 @@ class JobShape(Shape):
     eta_seconds: float | None
     """By what it has done so far"""
     problem: str | None
+    priority: str
     principal: str
     started_at: datetime
     ended_at: datetime | None

@@ -13,17 +13,20 @@ from starlette.responses import Response
 from activities.sync.pages import order_of
 from api.http import openapi
 from api.http.body import read_json
+from api.http.exports import exported
 from api.http.fields import read_query
 from api.http.routes import Plain
 from api.services import front_of
 from api.sync.bodies import EvictBody, NothingBody, PathsBody, PinBody, ProjectJobsQuery
-from api.sync.found import PATH_NAME, answer, path_part, project_of
+from api.sync.found import PATH_NAME, answer, note, path_part, project_of
 from api.sync.shapes import JobPage, JobShape, Pinned, ProjectMetrics
+from schema.access.acts import ActKind
 from schema.errors import NotFound, WrongState
 from schema.principals import Principal
 from schema.store import freezes, objects, project_log, projects, revisions
 from schema.sync.happenings import state_changed
 from schema.sync.jobs import JobProgress, totals_of
+from schema.sync.ranks import WorkRank, name_of, rank_in, rank_of
 from workflows.sync.start import stop, work
 from workflows.sync.tiers import ProjectJob
 
@@ -62,9 +65,10 @@ def _job(verb: str, operation_id: str, summary: str, body: dict[str, Any] = _NOT
 async def promote(request: Request) -> Response:
     """All that is cold comes into the hot store, too; with `paths` what these have, and all below them: before it is needed."""
     principal, project = await project_of(request, "operate")
-    first = (await read_json(request, PathsBody)).encoded
-    options = {"first": first, "only": True} if first else {}
-    return await _begun(request, principal, project, "promote", options)
+    body = await read_json(request, PathsBody)
+    options = {"first": body.encoded, "only": True} if body.encoded else {}
+    rank = rank_of(body.priority, paths_alone=bool(options))
+    return await _begun(request, principal, project, "promote", options, rank)
 
 
 @_job("evict", "evictProject", "Take contents out of the hot store", _EVICT)
@@ -73,7 +77,9 @@ async def evict(request: Request) -> Response:
     long."""
     principal, project = await project_of(request, "operate")
     body = await read_json(request, EvictBody)
-    return await _begun(request, principal, project, "evict", {"idle": body.idle_seconds})
+    return await _begun(
+        request, principal, project, "evict", {"idle": body.idle_seconds}, rank_of(body.priority, paths_alone=False)
+    )
 
 
 @_job("repair", "repairProject", "Look for all contents")
@@ -113,19 +119,27 @@ async def reactivate(request: Request) -> Response:
     """It takes commits at once, and contents are read from the cold store until they are hot. `paths`: those whose contents are hot
     first."""
     principal, project = await project_of(request, "operate")
-    first = (await read_json(request, PathsBody)).encoded
+    body = await read_json(request, PathsBody)
+    rank = rank_of(body.priority, paths_alone=False)
     return await _begun(
-        request, principal, project, "reactivate", {"first": first}, froms=("inactive",), state="reactivating"
+        request,
+        principal,
+        project,
+        "reactivate",
+        {"first": body.encoded},
+        rank,
+        froms=("inactive",),
+        state="reactivating",
     )
 
 
 async def _begun(
-    request: Request, principal: Principal, project: Project, kind: str, options: dict[str, Any] | None = None, *,
-    froms: tuple[str, ...] = (), state: str = "",
+    request: Request, principal: Principal, project: Project, kind: str, options: dict[str, Any] | None = None,
+    rank: WorkRank = WorkRank.NORMAL, *, froms: tuple[str, ...] = (), state: str = "",
 ) -> Response:  # fmt: skip
     """With `paths` alone its totals are not known. What is promoted is read on the mount; all else may change what lies there."""
     services = front_of(request).services
-    chosen = options or {}
+    chosen = (options or {}) | {"rank": int(rank)}
     async with services.pool.connection() as connection, connection.transaction():
         if kind != "promote":
             await freezes.check(connection, project.tenant, project.mount)
@@ -136,6 +150,9 @@ async def _begun(
             if not await projects.set_state(connection, project.id, froms, state):
                 raise WrongState(f"The project is {project.state}.", state=project.state)
             await revisions.tell(connection, project, [state_changed(project, state, principal.name)])
+        if new:
+            told = {"job": id, "work": kind, "options": chosen}
+            await note(connection, request, principal, project, ActKind.BEGIN_PROJECT_JOB, **told)
     order = order_of(project.mount, project.id, str(row["id"]), row["options"])
     services.start(work, job=ProjectJob(kind, order, services.settings.sync_grace_seconds))
     services.announce()
@@ -151,10 +168,7 @@ async def _begun(
 )
 async def pin(request: Request) -> Response:
     """They are not evicted before `until`, or at all without it. Without `shas`: all that there are now."""
-    _, project = await project_of(request, "operate")
-    body = await read_json(request, PinBody)
-    async with front_of(request).services.pool.connection() as connection:
-        return answer({"pinned": await objects.pin(connection, project.id, body.shas, body.until or FOREVER)})
+    return await _pinned(request, lambda body: body.until or FOREVER)
 
 
 @router.post(
@@ -166,19 +180,28 @@ async def pin(request: Request) -> Response:
 )
 async def unpin(request: Request) -> Response:
     """Those that were pinned before."""
-    _, project = await project_of(request, "operate")
+    return await _pinned(request, lambda body: None)
+
+
+async def _pinned(request: Request, until_of: Callable[[PinBody], datetime | None]) -> Response:
+    principal, project = await project_of(request, "operate")
     body = await read_json(request, PinBody)
-    async with front_of(request).services.pool.connection() as connection:
-        return answer({"pinned": await objects.pin(connection, project.id, body.shas, None)})
+    until = until_of(body)
+    async with front_of(request).services.pool.connection() as connection, connection.transaction():
+        pinned = await objects.pin(connection, project.id, body.shas, until)
+        told = {"objects": body.shas, "until": None if until is None else until.isoformat(), "pinned": pinned}
+        await note(connection, request, principal, project, ActKind.PIN_PROJECT_CONTENTS, **told)
+    return answer({"pinned": pinned})
 
 
 @router.get(
     "/v1/projects/{name}/jobs",
     operation_id="listProjectJobs",
     summary="The jobs of a project",
-    responses=openapi.answers({200: ("A page of jobs", JobPage)}, "NOT_FOUND"),
-    openapi_extra={"parameters": [PATH_NAME, *openapi.query_of(ProjectJobsQuery)]},
+    responses=openapi.listed("A page of jobs", JobPage, "NOT_FOUND"),
+    openapi_extra={"parameters": [PATH_NAME, *openapi.list_of(ProjectJobsQuery)]},
 )
+@exported("jobs", JobShape, 200)
 async def jobs(request: Request) -> Response:
     """The newest first, with how far each is."""
     _, project = await project_of(request, "read")
@@ -259,5 +282,6 @@ def _document(row: DictRow) -> dict[str, Any]:
         "id": str(row["id"]), "kind": row["kind"], "state": row["state"], "phase": row["phase"], "itemsDone": row["items_done"],
         "bytesDone": row["bytes_done"], "itemsTotal": row["items_total"] or None, "bytesTotal": row["bytes_total"] or None,
         "etaSeconds": progress.eta if row["state"] == "running" else None, "problem": row["problem"],
-        "principal": row["principal"], "startedAt": row["started_at"], "endedAt": row["ended_at"],
+        "priority": name_of(rank_in(row["options"])), "principal": row["principal"],
+        "startedAt": row["started_at"], "endedAt": row["ended_at"],
     }  # fmt: skip

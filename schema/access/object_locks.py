@@ -49,12 +49,14 @@ def check_lockable(proof: LockProof | None, kind: HoldKind) -> None:
 
 @dataclass(frozen=True, slots=True)
 class HeldObject:
-    """A file below a hold, as the record has it. `version`: of the object; "" where the record does not know it."""
+    """A file below a hold, as the record has it. `version`: of the object; "" where the record does not know it. `place`: where the
+    trash keeps one that was deleted or replaced."""
 
     path: NodePath
     etag: str
     size: int
     version: str
+    place: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,14 @@ class LockedObject:
     version: str
 
 
+KEPT = b"\x00"
+"""In place of a directory: what lives below the hold is locked, and what the trash keeps of it comes next"""
+
+
 @dataclass(frozen=True, slots=True)
 class DueHold:
     """A hold whose locks are not what they should be. `ended`: its locks go. `after`: what the next page begins behind: a file by
-    directory and name, of an ended one an object by key and version."""
+    directory and name, what the trash keeps by KEPT and its place in that, of an ended one an object by key and version."""
 
     id: int
     mount: MountId

@@ -14,7 +14,7 @@ from schema.access.decision import Access, may
 from schema.access.patterns import Pattern
 from schema.access.rules import GrantRule
 from schema.ids import MountId
-from schema.paths import NodePath
+from schema.paths import ROOT, NodePath
 
 _TEXT = re.compile(r"([1-9][0-9]{0,17})-([A-Za-z0-9_-]{43})")
 _SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
@@ -41,6 +41,13 @@ class ShareLink:
     kind: LinkKind
     expires_at: datetime | None
     max_uses: int | None
+    project: int | None = None
+    """The path is one of this project, and the mount is where that is cold"""
+
+    @property
+    def place(self) -> NodePath:
+        """What its maker has to have rights on: of a project all of its mount."""
+        return self.path if self.project is None else ROOT
 
     @property
     def action(self) -> Action:
@@ -48,7 +55,7 @@ class ShareLink:
 
     @property
     def is_tree(self) -> bool:
-        return self.kind is not LinkKind.READ
+        return self.kind is not LinkKind.READ or self.project is not None
 
     @property
     def name(self) -> str:
@@ -61,7 +68,16 @@ class ShareLink:
 
     def _signature(self, key: str) -> str:
         expires = "" if self.expires_at is None else self.expires_at.astimezone(UTC).isoformat()
-        fields = (self.id, self.tenant, self.mount, self.path.raw.hex(), self.kind.value, expires, self.max_uses)
+        fields: tuple[object, ...] = (
+            self.id,
+            self.tenant,
+            self.mount,
+            self.path.raw.hex(),
+            self.kind.value,
+            expires,
+            self.max_uses,
+        )
+        fields += () if self.project is None else (self.project,)
         signed = "\n".join(["filestore link", *map(str, fields)]).encode()
         return urlsafe_b64encode(hmac.digest(key.encode(), signed, "sha256")).decode().rstrip("=")
 
@@ -82,13 +98,15 @@ def parse(text: str) -> tuple[int, str] | None:
 def may_make(maker: Access, link: ShareLink) -> bool:
     """Whether the one who makes a link may do all of what it is for; asked again at each use."""
     asked: tuple[Action, ...] = ("share", link.action)
-    return all(may(maker, one, link.mount, link.path, tree=link.is_tree).allowed for one in asked)
+    return all(may(maker, one, link.mount, link.place, tree=link.is_tree).allowed for one in asked)
 
 
 def access_of(maker: Access, link: ShareLink) -> Access:
     """What the link may do now: at its place its one action, and nothing that is denied to its maker."""
     actions: frozenset[Action] = frozenset({link.action})
-    if not may_make(maker, link):
+    if (
+        not may_make(maker, link) or link.project is not None
+    ):  # a project is read by itself: nothing of its mount is given
         return Access(frozenset(), [], narrowed=True)
     denied = [rule for rule in maker.rules if rule.effect == "deny"]
     here = GrantRule("allow", link.mount, Pattern(link.path.text, link.path), frozenset({link.action, "read"}))

@@ -27,8 +27,16 @@ SELECT i.n, h.id, h.kind, h.reason, h.until, h.created_by, h.path
       ORDER BY octet_length(k.path) DESC LIMIT 1) h
 
 -- name: taken_now
--- Whether a command that runs may take something at a path, above it or below it: then it is too late to hold that.
+-- Whether a command that runs, or a purge, may take something at a path, above it or below it: then it is too late to hold that.
 SELECT EXISTS (
+    SELECT FROM filestore.operations o
+     CROSS JOIN LATERAL (SELECT FROM filestore.operation_items i
+                          WHERE i.operation_id = o.id AND i.state = 'running' AND i.kind = 'purge'
+                            AND (i.path = %(path)s OR i.path = ANY(%(above)s::bytea[])
+                                 OR i.path > %(low)s AND i.path < %(high)s) OFFSET 0) i
+     WHERE o.mount_id = %(mount)s AND o.state IN ('planning', 'running', 'waiting', 'cancelling', 'rolling_back')
+       AND o.kind = 'purge'
+) OR EXISTS (
     SELECT FROM filestore.claims c
       JOIN filestore.commands k ON k.id = c.command_id AND k.intent->>'step' <> 'create'
      WHERE c.mount_id = %(mount)s AND NOT c.shared

@@ -70,6 +70,25 @@ SELECT k.directory_path FROM filestore.nodes k
    AND k.directory_path IS NOT NULL AND k.state <> 'deleted'
  ORDER BY k.directory_path OFFSET 198 LIMIT 1
 
+-- name: kept
+-- The files that the trash keeps at these versions of nodes, and in those of directories.
+WITH RECURSIVE inside AS (
+    SELECT s.node_id AS id, s.content_place AS place
+      FROM jsonb_to_recordset(%(entries)s::jsonb) AS e(node bigint, version bigint)
+     CROSS JOIN LATERAL (SELECT k.node_id, k.content_place FROM filestore.versions k
+                          WHERE k.node_id = e.node AND k.version = e.version AND k.content_place IS NOT NULL OFFSET 0) s
+     UNION ALL
+    SELECT n.id, b.place || '\x2f'::bytea || n.name
+      FROM inside b CROSS JOIN LATERAL (
+          SELECT k.id, k.name FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state = 'deleted' OFFSET 0) n
+)
+SELECT b.place, s.size_bytes AS size
+  FROM inside b
+ CROSS JOIN LATERAL (SELECT k.size_bytes FROM filestore.versions k
+                      WHERE k.node_id = b.id AND k.content_place = b.place AND k.kind = 'file'
+                      ORDER BY k.version DESC LIMIT 1) s
+ ORDER BY b.place
+
 -- name: note
 -- These versions are about to be locked for a hold. Before it is done: what a crash leaves locked is taken off all the same.
 INSERT INTO filestore.object_locks (hold_id, object_key, version_id, legal)

@@ -14,12 +14,13 @@ UPDATE filestore.project_objects o SET lease_until = greatest(o.lease_until, now
  WHERE o.project_id = %(project)s AND o.sha = l.sha
 
 -- name: put
--- A content was put into a store: its row is made, or moves. No row: it is being deleted, or is where it should be already.
+-- A content was put into a store: its row is made, or moves. No row: it is being deleted, or is where it should be already. What
+-- the row of a lost content says of its cold copy holds no more.
 INSERT INTO filestore.project_objects AS o (project_id, sha, size_bytes, tier, cold_key, verified_at, lease_until)
 VALUES (%(project)s, %(sha)s, %(size)s, %(tier)s, %(cold_key)s, CASE WHEN %(cold_key)s::text IS NOT NULL THEN now() END,
         now() + make_interval(secs => %(lease)s))
 ON CONFLICT (project_id, sha) DO UPDATE
-   SET tier = (%(tos)s::text[])[array_position(%(froms)s::text[], o.tier)], cold_key = coalesce(o.cold_key, excluded.cold_key),
+   SET tier = (%(tos)s::text[])[array_position(%(froms)s::text[], o.tier)], cold_key = coalesce(excluded.cold_key, o.cold_key),
        verified_at = coalesce(excluded.verified_at, o.verified_at), lease_until = greatest(o.lease_until, excluded.lease_until),
        changed_at = now()
  WHERE o.tier = ANY(%(froms)s::text[])
@@ -65,8 +66,8 @@ SELECT o.*, encode(o.sha, 'hex') AS name FROM filestore.project_objects o
    AND (o.last_access, o.sha) > (%(after)s::timestamptz, %(after_sha)s::bytea)
  ORDER BY o.last_access, o.sha LIMIT %(limit)s
 
--- name: cold_below
--- A page of what is cold of these paths, and of all below them.
+-- name: below
+-- A page of what is in a state, of these paths and of all below them.
 WITH RECURSIVE below AS (
     SELECT t.path, t.kind, t.sha FROM filestore.project_paths t
      WHERE t.project_id = %(project)s AND t.key = ANY(SELECT sha256(p) FROM unnest(%(paths)s::bytea[]) p)
@@ -75,7 +76,7 @@ WITH RECURSIVE below AS (
       JOIN filestore.project_paths t ON t.project_id = %(project)s AND t.parent = sha256(b.path) WHERE b.kind = 'directory'
 )
 SELECT o.*, encode(o.sha, 'hex') AS name FROM filestore.project_objects o
- WHERE o.project_id = %(project)s AND o.tier = 'cold' AND o.sha IN (SELECT b.sha FROM below b WHERE b.sha IS NOT NULL)
+ WHERE o.project_id = %(project)s AND o.tier = %(tier)s AND o.sha IN (SELECT b.sha FROM below b WHERE b.sha IS NOT NULL)
  LIMIT %(limit)s
 
 -- name: after

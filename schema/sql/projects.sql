@@ -1,5 +1,9 @@
 -- Projects, the nodes that follow them, and their jobs.
 
+-- name: tenants
+-- Those that ever had a project.
+SELECT DISTINCT p.tenant FROM filestore.projects p ORDER BY p.tenant
+
 -- name: create
 -- No row: the name is taken.
 INSERT INTO filestore.projects (tenant, name, mount_id, description, conflict_rule, promotion, keep_days, evict_after_seconds,
@@ -16,6 +20,11 @@ SELECT p.* FROM filestore.projects p WHERE p.tenant = %(tenant)s AND p.name = %(
 -- name: of_id
 -- The same by its number, whatever its state is.
 SELECT p.* FROM filestore.projects p WHERE p.id = %(project)s
+
+-- name: content_at
+-- The content of the file at a path.
+SELECT t.sha FROM filestore.project_paths t
+ WHERE t.project_id = %(project)s AND t.key = sha256(%(path)s::bytea) AND t.kind = 'file'
 
 -- name: listed
 -- A page of a tenant's projects, by name.
@@ -58,9 +67,11 @@ UPDATE filestore.project_nodes SET state = 'detached', seen_at = now()
 
 -- name: beat
 -- How far a node is, and what it still has to commit.
-UPDATE filestore.project_nodes SET revision = greatest(revision, %(revision)s), waiting = %(waiting)s, problem = %(problem)s,
+UPDATE filestore.project_nodes n SET revision = greatest(n.revision, %(revision)s), waiting = %(waiting)s, problem = %(problem)s,
        seen_at = now()
- WHERE project_id = %(project)s AND name = %(name)s AND state = 'attached'
+  FROM (SELECT b.revision AS before FROM filestore.project_nodes b
+         WHERE b.project_id = %(project)s AND b.name = %(name)s AND b.state = 'attached' FOR UPDATE) b
+ WHERE n.project_id = %(project)s AND n.name = %(name)s RETURNING n.revision, b.before
 
 -- name: nodes
 -- All nodes that ever followed.
@@ -83,6 +94,12 @@ SELECT j.*, extract(epoch FROM now() - j.started_at)::double precision AS second
 -- How far it is, and whether it should stop.
 UPDATE filestore.project_jobs SET phase = %(phase)s, items_done = items_done + %(items)s, bytes_done = bytes_done + %(bytes)s
  WHERE id = %(id)s AND state = 'running' RETURNING cancel_asked_at IS NOT NULL AS stops
+
+-- name: is_behind
+-- Whether a job of a higher rank runs on this mount. Jobs of former releases have none.
+SELECT EXISTS (SELECT FROM filestore.projects p
+                 JOIN filestore.project_jobs j ON j.project_id = p.id AND j.state = 'running'
+                WHERE p.mount_id = %(mount)s AND coalesce((j.options->>'rank')::integer, 3) < %(rank)s) AS behind
 
 -- name: ask_cancel
 -- It stops behind what it is at now. No row: there is no such job, or it has ended.

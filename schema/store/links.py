@@ -35,6 +35,7 @@ class NewLink:
     max_uses: int | None
     requests_per_second: float
     expires_at: datetime | None
+    project: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,11 @@ async def create(connection: Connection, maker: Principal, new: NewLink) -> Shar
     values = {
         "tenant": maker.tenant, "token": maker.token_id, "principal": maker.name, "mount": new.mount, "path": new.path.raw,
         "kind": new.kind, "description": new.description, "password": new.password, "max_uses": new.max_uses,
-        "rate": new.requests_per_second, "expires_at": new.expires_at,
+        "rate": new.requests_per_second, "expires_at": new.expires_at, "project": new.project,
     }  # fmt: skip
     row = await (await connection.execute(SQL["create"], values)).fetchone()
     assert row is not None
-    return ShareLink(row["id"], maker.tenant, new.mount, new.path, new.kind, new.expires_at, new.max_uses)
+    return ShareLink(row["id"], maker.tenant, new.mount, new.path, new.kind, new.expires_at, new.max_uses, new.project)
 
 
 async def keep_key(connection: Connection, id: int, sealed: str) -> None:
@@ -117,7 +118,8 @@ async def listed(
 def _link(row: DictRow) -> ShareLink:
     path = NodePath(bytes(row["path"]))
     kind = LinkKind(row["kind"])
-    return ShareLink(row["id"], row["tenant"], MountId(row["mount_id"]), path, kind, row["expires_at"], row["max_uses"])
+    mount, project = MountId(row["mount_id"]), row["project_id"]
+    return ShareLink(row["id"], row["tenant"], mount, path, kind, row["expires_at"], row["max_uses"], project)
 
 
 def _document(row: DictRow) -> dict[str, Any]:

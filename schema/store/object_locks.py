@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from schema.access.object_locks import DueHold, HeldObject, LockedObject, LockProof
+from schema.access.object_locks import KEPT, DueHold, HeldObject, LockedObject, LockProof
 from schema.ids import MountId
 from schema.paths import NodePath
 from schema.sql import load
+from schema.store import past, trash
+from schema.store.trash import KeptUntil
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
@@ -74,7 +78,39 @@ class HeldPage:
 
 
 async def page(connection: Connection, hold: DueHold, limit: int) -> HeldPage:
-    """The file at its path comes first, then those below it."""
+    """The file at its path comes first, then those below it, then what the trash keeps of them."""
+    if hold.after is not None and hold.after[0] == KEPT:
+        return await _kept_page(connection, hold, hold.after[1], limit)
+    living = await _living_page(connection, hold, limit)
+    return HeldPage(living.files, living.after or (KEPT, b""))
+
+
+async def _kept_page(connection: Connection, hold: DueHold, after: bytes, limit: int) -> HeldPage:
+    """Of a directory that was deleted all that lies in it, however much that is."""
+    root = await past.root_of(connection, hold.mount)
+    if root is None:
+        return HeldPage([], None)
+    found = await trash.kept(
+        connection, hold.mount, root, hold.path, after=_read_kept(after), limit=limit, expired=True
+    )
+    entries = json.dumps([{"node": one.node, "version": one.version} for one in found.entries])
+    rows = await (await connection.execute(SQL["kept"], {"entries": entries})).fetchall()
+    files = [HeldObject(hold.path, "", row["size"], "", bytes(row["place"])) for row in rows]
+    return HeldPage(files, None if found.end is None else (KEPT, _written_kept(found.end)))
+
+
+def _written_kept(place: KeptUntil) -> bytes:
+    return json.dumps([place.until.isoformat(), place.node, place.version]).encode()
+
+
+def _read_kept(written: bytes) -> KeptUntil:
+    if not written:
+        return trash.LAST
+    until, node, version = json.loads(written)
+    return KeptUntil(datetime.fromisoformat(until), node, version)
+
+
+async def _living_page(connection: Connection, hold: DueHold, limit: int) -> HeldPage:
     low = hold.path.as_directory
     first = await _file_at(connection, hold) if hold.after is None else []
     after = hold.after or (low, b"")

@@ -102,10 +102,12 @@ async def in_tier(
     return [row_of(row) for row in await (await connection.execute(SQL["in_tier"], values)).fetchall()]
 
 
-async def cold_below(connection: Connection, project: int, paths: Sequence[bytes], limit: int) -> list[ObjectRow]:
-    """What is cold of these paths, and of all below them."""
-    values = {"project": project, "paths": list(paths), "limit": limit}
-    return [row_of(row) for row in await (await connection.execute(SQL["cold_below"], values)).fetchall()]
+async def below(
+    connection: Connection, project: int, tier: Tier, paths: Sequence[bytes], limit: int
+) -> list[ObjectRow]:
+    """What is in a state, of these paths and of all below them."""
+    values = {"project": project, "tier": tier.value, "paths": list(paths), "limit": limit}
+    return [row_of(row) for row in await (await connection.execute(SQL["below"], values)).fetchall()]
 
 
 async def after(connection: Connection, project: int, sha: bytes, limit: int) -> list[ObjectRow]:

@@ -78,6 +78,11 @@ async def on_mount(connection: Connection, mount: MountId) -> list[str]:
     return [row["name"] for row in rows]
 
 
+async def tenants(connection: Connection) -> list[str]:
+    """Those that ever had a project."""
+    return [row["tenant"] for row in await (await connection.execute(SQL["tenants"])).fetchall()]
+
+
 async def create(connection: Connection, new: NewProject) -> Project | None:
     """In the caller's transaction. None: the name is taken."""
     root, page = empty_root()
@@ -103,6 +108,12 @@ async def find(connection: Connection, tenant: str, name: str) -> Project | None
 async def of_id(connection: Connection, project: int) -> Project | None:
     row = await (await connection.execute(SQL["of_id"], {"project": project})).fetchone()
     return None if row is None else project_of(row)
+
+
+async def content_at(connection: Connection, project: int, path: bytes) -> str | None:
+    """The content of the file that is there now. None: there is none."""
+    row = await (await connection.execute(SQL["content_at"], {"project": project, "path": path})).fetchone()
+    return None if row is None else row["sha"].hex()
 
 
 async def listed(connection: Connection, tenant: str, after: str, limit: int) -> list[Project]:
@@ -153,10 +164,11 @@ async def detach(connection: Connection, project: int, name: str) -> bool:
 
 async def beat(
     connection: Connection, project: int, name: str, revision: int, waiting: int, problem: str | None
-) -> bool:
-    """False: the node is not attached."""
+) -> tuple[int, int] | None:
+    """How far it was, and is. None: the node is not attached."""
     values = {"project": project, "name": name, "revision": revision, "waiting": waiting, "problem": problem}
-    return (await connection.execute(SQL["beat"], values)).rowcount == 1
+    row = await (await connection.execute(SQL["beat"], values)).fetchone()
+    return None if row is None else (row["before"], row["revision"])
 
 
 async def nodes(connection: Connection, project: int) -> list[DictRow]:
@@ -189,6 +201,12 @@ async def advance_job(connection: Connection, id: str, phase: str, items: int = 
     values = {"id": id, "phase": phase, "items": items, "bytes": size}
     row = await (await connection.execute(SQL["advance_job"], values)).fetchone()
     return row is not None and bool(row["stops"])
+
+
+async def is_behind(connection: Connection, mount: MountId, rank: int) -> bool:
+    """Whether a job that goes before those of this rank runs on the mount."""
+    row = await (await connection.execute(SQL["is_behind"], {"mount": mount, "rank": rank})).fetchone()
+    return row is not None and bool(row["behind"])
 
 
 async def ask_cancel(connection: Connection, project: int, id: str) -> DictRow | None:

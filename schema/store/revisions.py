@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from schema.access.acts import ActKind
 from schema.errors import Frozen
 from schema.sql import load
-from schema.store import freezes, objects, projects
+from schema.store import freezes, objects, project_acts, projects
 from schema.store.projects import Project
 from schema.sync.changes import PathChange, dump_changes, load_changes
 from schema.sync.commits import AppliedChange, Conflicting, JudgedCommit, judge, other_than_asked, touched
@@ -157,6 +158,10 @@ async def _write(
         },
     )  # fmt: skip
     await _log_changes(connection, head.id, revision, judged.applied)
+    await project_acts.record(
+        connection, head, ActKind.COMMIT_PROJECT, row["principal"], revision=revision, manifestSha=made.root, node=row["node"],
+        batch=batch, changes=len(judged.applied),
+    )  # fmt: skip
     events = path_events(head, revision, row["node"], row["principal"], judged.applied)
     await tell(connection, head, [*events, current_changed(head, revision, made.root, row["node"], row["principal"])])
     return {"revision": revision, "manifestSha": made.root, "durability": durability}

@@ -87,6 +87,7 @@ NEEDS = {
     ("DELETE", "/v1/tenants/{id}"): "admin",
     ("PUT", "/v1/backend-mounts/{id}/credentials"): "admin",
     ("POST", "/v1/holds"): "admin",
+    ("POST", "/v1/projects/{name}/links"): "admin",
     **{(method, "/v1/links"): "admin" for method in ("GET", "POST")},
     **{(method, "/v1/links/{id}"): "admin" for method in ("GET", "DELETE")},
     ("GET", "/v1/audit/verify"): "admin",
@@ -134,6 +135,7 @@ NEEDS = {
     ("POST", "/v1/projects/{name}/jobs/{job}/cancel"): "write",
     **{(method, "/v1/projects/{name}/nodes/{node}"): "write" for method in ("PATCH", "DELETE")},
     ("PUT", "/v1/projects/{name}/objects/{sha}"): "write",
+    **{("POST", f"/v1/projects/{{name}}/objects/{{sha}}/{verb}"): "write" for verb in ("presign", "complete")},
     **{
         ("POST", f"/v1/operations/{{id}}/{control}"): "write"
         for control in ("apply", "pause", "resume", "cancel", "retry", "undo")

@@ -22,7 +22,15 @@ LISTS = {
     "/v1/trash?backendMountId={mount}": ("entries", 1),
     "/v1/backend-mounts": ("mounts", 1),
     "/v1/freeze?past=true": ("freezes", 1),
+    "/v1/tree?backendMountId={mount}&path=": ("nodes", 2),
+    "/v1/diff?backendMountId={mount}&from=2020-01-01T00:00:00Z": ("differences", 2),
 }
+EMPTY = [
+    "/v1/holds", "/v1/links", "/v1/subscriptions", "/v1/projects", "/v1/approvals", "/v1/drift?backendMountId={mount}",
+    "/v1/drift/looks?backendMountId={mount}", "/v1/reconciliation/jobs?backendMountId={mount}",
+    "/v1/nodes/{root}/snapshots",
+]  # fmt: skip
+"""Of these the forms alone are looked at: the pages are the routes' own"""
 
 
 NEXT = {"cursor": "nextCursor", "before": "nextBefore", "after": "nextAfter", "offset": "nextOffset"}
@@ -79,3 +87,13 @@ async def test_a_whole_list_is_what_its_pages_have(
         assert first[name] == ("" if value is None else value if isinstance(value, str) else first[name])
     refused = await client.get(address, params=params | {"format": "xml"})
     assert refused.status_code == 400 and refused.json()["error"]["code"] == "INVALID_REQUEST"
+
+
+async def test_a_list_that_has_nothing_is_a_head_or_no_line(front: FrontOfTest, tree: Tree) -> None:
+    async with front.client(await front.token("admin", tenant="main")) as client:
+        for address in (one.format(mount=tree.mount, root=tree.root) for one in EMPTY):
+            lines = await client.get(address, headers={"Accept": "application/x-ndjson"})
+            table = await client.get(address, params=[*httpx2.URL(address).params.items(), ("format", "csv")])
+            assert (lines.status_code, lines.headers["content-type"]) == (200, "application/jsonl"), address
+            rows = [*csv.reader(io.StringIO(table.text, newline=""))]
+            assert len(rows) == 1 + len(lines.text.splitlines()) and len(rows[0]) > 2, address

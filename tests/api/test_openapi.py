@@ -132,3 +132,23 @@ def test_decorators_are_short(front: FrontOfTest) -> None:
             source = inspect.getsource(route.endpoint).splitlines()
             head = next(index for index, line in enumerate(source) if line.startswith(("async def", "    async def")))
             assert head <= 9, f"{route.path}: {head} lines"
+
+
+def test_every_list_is_given_whole_too(document: dict[str, Any]) -> None:
+    """A link answers with the bytes of a file as well: what a client accepts says nothing of a list there."""
+    pages, whole = set[str](), set[str]()
+    for at, operation in operations(document):
+        content = operation["responses"].get("200", {}).get("content", {})
+        if "pagination" in properties(document, content.get("application/json", {}).get("schema", {})):
+            pages.add(at)
+            whole |= {at} if {"text/csv", "application/jsonl"} <= set(content) else set()
+    assert pages - whole == {"GET /s/{link}"} and len(whole) > 25
+
+
+def properties(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Those of the data in an answer."""
+    held = schema.get("properties", {}).get("data", {})
+    if "$ref" in held:
+        held = document["components"]["schemas"][held["$ref"].rpartition("/")[2]]
+    found: dict[str, Any] = held.get("properties", {})
+    return found

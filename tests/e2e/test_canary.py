@@ -5,17 +5,23 @@ import json
 import secrets
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import psycopg
 import pytest
 
 from tests.e2e.test_temporal_view import _decoded, found
-from tests.fix_s3 import S3Server
+from tests.fix_s3 import LOCKING, S3Server
 from tests.fix_s3_service import MountInBucket, make_bucket_mount
 from tests.fix_service import Service, until
 from tests.fix_webhooks import HookTarget
 
+PLANTED_IN = {
+    "approvals", "approval_votes", "backend_mounts", "commands", "holds", "journal_entries", "links", "mount_secrets",
+    "object_lock_proofs", "object_locks", "operations", "outbox", "quota_kept", "quotas", "subscriptions", "tokens",
+}  # fmt: skip
+"""Tables that have rows then. All others are looked through as well, whichever there are"""
 UNSECRET = "missing/of-canary"
 """A path: it may be shown, and is"""
 
@@ -109,6 +115,30 @@ def work(planting: Planting, mount: MountInBucket) -> None:
         planting.call("GET", path, params={"limit": 200, **here})
 
 
+def plant_in_access(planting: Planting, mount: MountInBucket) -> None:
+    """Links, holds with locks in the bucket, quotas, and acts that wait for other people."""
+    service, call, here = planting.service, planting.call, {"backendMountId": mount.id}
+    link = {"path": "e/f", "kind": "read", "password": planting.canary(), **here}
+    made = service.call("POST", "/v1/links", json=link).json()["data"]
+    address = urlsplit(made.pop("url")).path
+    planting.planted.add(address.removeprefix("/s/"))
+    planting.answers.append(json.dumps(made))
+    for password in (planting.canary(), ""):
+        assert httpx2.get(f"{service.url}{address}", auth=("any", password)).status_code in (401, 404, 429)
+    assert call("GET", f"/s/{planting.canary()}").status_code == 404
+    hold = call("POST", "/v1/holds", json={"path": "e", "reason": "case 1", "objectLock": True, **here}).json()["data"]
+    shown = f"/v1/holds/{hold['id']}"
+    assert until(lambda: service.call("GET", shown).json()["data"]["objectLock"]["objects"] > 0)
+    quota = {"path": "d", "maxBytes": 1000, "trash": True, **here}
+    assert call("POST", "/v1/quotas", json=quota).json()["data"]["usedBytes"] > 0
+    with service.second_person("releaseHold"):
+        why = {"x-filestore-reason": "the case is closed"}
+        asked = call("DELETE", f"{shown}?secret={planting.canary()}", headers=why).json()["data"]["approval"]
+    assert call("POST", f"/v1/approvals/{asked['id']}/reject", json={"secret": planting.canary()}).status_code < 500
+    assert call("POST", f"/v1/approvals/{asked['id']}/reject", json={}).status_code in (200, 409)
+    assert call("DELETE", shown).status_code == 200
+
+
 def rows_of_all_tables(service: Service) -> Iterator[tuple[str, str]]:
     """As a dump has them."""
     tables = (
@@ -128,7 +158,7 @@ def histories(mount: MountInBucket, subscription: str) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def bucket(service: Service, s3_server: S3Server) -> Iterator[MountInBucket]:
-    fresh = make_bucket_mount(service, s3_server)
+    fresh = make_bucket_mount(service, s3_server, LOCKING)
     yield fresh
 
 
@@ -140,6 +170,7 @@ def test_what_is_secret_is_found_nowhere(
     subscription = plant_in_webhooks(planting, target, bucket)
     plant_in_tokens(planting)
     work(planting, bucket)
+    plant_in_access(planting, bucket)
     assert until(lambda: len(target.taken) > 3)
 
     def check(where: str, text: str) -> bool:
@@ -148,8 +179,9 @@ def test_what_is_secret_is_found_nowhere(
         assert not there, f"{where} shows {len(there)} secrets: {there} in {text[:2000]}"
         return UNSECRET in text
 
-    rows = [table for table, row in rows_of_all_tables(service) if check(f"a row of {table}", row)]
-    assert {"journal_entries", "commands"} <= set(rows)
+    seen = [(table, check(f"a row of {table}", row)) for table, row in rows_of_all_tables(service)]
+    assert {table for table, _ in seen} >= PLANTED_IN
+    assert {"journal_entries", "commands"} <= {table for table, shows in seen if shows}
     ran = histories(bucket, subscription)
     assert any([check(f"the history of {id}", history) for id, history in ran])
     assert any(id.startswith("subscription/") for id, _ in ran)

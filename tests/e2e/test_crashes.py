@@ -1,9 +1,7 @@
 """A seeded sample of the crash sweep; `make test-slow` runs all of it (tests/slow/test_crash_sweep.py). And acts that people have
 agreed to: whatever dies, each is done once."""
 
-import json
 import os
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -24,20 +22,21 @@ def test_a_crash_leaves_one_outcome(scene: kills.Scene, crash: kills.Crash) -> N
     ("point", "limit"), [("approval.agreed", 5), pytest.param("approval.done", 9, marks=pytest.mark.slow)]
 )
 def test_what_was_agreed_to_is_done_once_when_worker_and_api_die_behind_the_last_yes(
-    service: Service, mount: MountOfTest, tmp_path: Path, point: str, limit: int
+    service: Service, mount: MountOfTest, point: str, limit: int
 ) -> None:
     """`limit`: of the quota, when both have died."""
-    policy = tmp_path / "approvals.json"
-    policy.write_text(json.dumps({"policies": [{"acts": ["raiseQuota"], "group": ["ben"]}]}))
     quota = service.call("POST", "/v1/quotas", json={"backendMountId": mount.id, "maxNodes": 5}).json()["data"]["id"]
     service.kill("api", "worker")
-    service.start("api", fault=f"{point}=kill", FILESTORE_APPROVALS_PATH=str(policy))
-    why = {"x-filestore-reason": "there is more"}
-    asked = service.call("PATCH", f"/v1/quotas/{quota}", headers=why, json={"maxNodes": 9})
+    service.start("api", fault=f"{point}=kill")
+    why, ben = {"x-filestore-reason": "there is more"}, service.make_token("ben", "admin")
+    with service.second_person("raiseQuota"):
+        asked = service.call("PATCH", f"/v1/quotas/{quota}", headers=why, json={"maxNodes": 9})
     approval = asked.json()["data"]["approval"]["id"]
-    ben = {"authorization": f"Bearer {service.make_token('ben', 'admin')}"}
-    with httpx2.Client(base_url=service.url, headers=ben, timeout=60) as client, pytest.raises(httpx2.TransportError):
-        client.post(f"/v1/approvals/{approval}/approve", json={})
+    with (
+        httpx2.Client(headers={"authorization": f"Bearer {ben}"}, timeout=60) as client,
+        pytest.raises(httpx2.TransportError),
+    ):
+        client.post(f"{service.url}/v1/approvals/{approval}/approve", json={})
     service.kill("api")
     service.start("api")
     assert service.call("GET", f"/v1/quotas/{quota}").json()["data"]["maxNodes"] == limit

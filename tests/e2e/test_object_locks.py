@@ -40,6 +40,7 @@ def test_the_bucket_keeps_what_is_held_against_its_owner_and_lets_go_when_the_ho
     result(service.mkdir(locking, "d"), 201)
     result(service.upload(locking, "d/f", b"old"), 201)
     result(service.upload(locking, "d/f", b"content", overwrite="true"), 200)
+    assert until(lambda: len(locking.every_key(".filestore/trash/")) == 1)
     held: dict[str, Any] = service.call(
         "POST", "/v1/holds", json={"backendMountId": locking.id, "path": "d", "reason": "case 1", "objectLock": True}
     ).json()["data"]
@@ -49,7 +50,7 @@ def test_the_bucket_keeps_what_is_held_against_its_owner_and_lets_go_when_the_ho
         shown = service.call("GET", address).json()["data"]["objectLock"]
         return shown["state"], shown["objects"]
 
-    assert until(lambda: state() == ("locked", 1)), state()
+    assert until(lambda: state() == ("locked", 2)), state()
     refused(service.delete(locking, "d/f"), 423, "HELD")
     newest, *older = versions(locking, "d/f")
     where = {"Bucket": locking.bucket, "Key": f"{locking.prefix}/d/f"}
@@ -57,6 +58,11 @@ def test_the_bucket_keeps_what_is_held_against_its_owner_and_lets_go_when_the_ho
         locking.client.delete_object(**where, VersionId=newest)
     for version in older:
         locking.client.delete_object(**where, VersionId=version)
+    [kept] = locking.every_key(".filestore/trash/")
+    [content] = versions(locking, kept)
+    in_trash = {"Bucket": locking.bucket, "Key": f"{locking.prefix}/{kept}", "VersionId": content}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        locking.client.delete_object(**in_trash)
     assert service.call("DELETE", address).status_code == 200
     assert until(lambda: state() == ("unlocked", 0)), state()
     result(service.delete(locking, "d/f"), 200)

@@ -1,7 +1,9 @@
 """Trees in a bucket, item by item: again is harmless at every step, strangers stay, and failures leave nothing."""
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -23,7 +25,7 @@ from schema.ids import new_command_id
 from schema.paths import NodePath
 from tests.executors.bench_s3 import OutsideBucket, outside
 from tests.executors.conftest import DAY, Bench
-from tests.fix_s3 import S3Mount
+from tests.fix_s3 import S3Mount, S3Server, new_mount
 from tests.fix_s3_proxy import Fault, S3Proxy
 
 FOLDER = Identity(0, 0, 0, 0, 0, 0, True)
@@ -217,6 +219,51 @@ def test_items_come_from_another_mount(bench: Bench, size: int, hashed: bool) ->
             tree.task, [replace(source, relative=b"not", sha256=hashlib.sha256(b"other").digest())], fetch
         )
     assert bench.outside.read(b"new/not") is None
+
+
+def test_items_come_from_another_prefix_of_the_bucket_without_being_read(
+    s3_mount: S3Mount, s3_server: S3Server, s3_proxy: S3Proxy, tmp_path: Path
+) -> None:
+    near = new_mount(s3_server, tmp_path)
+    executor, origin = s3_mount.open(s3_proxy.endpoint), near.open(s3_proxy.endpoint)
+    assert executor.reaches(origin)
+    assert not executor.reaches(near.open(s3_proxy.endpoint, secretAccessKey="another's")) and not executor.reaches(
+        near.open()
+    )
+    there = Bench(origin, OutsideBucket(near.open()))
+    elsewhere = planted(there, Step.CREATE).sources
+    tree = planted(Bench(executor, OutsideBucket(s3_mount.open())), Step.CREATE)
+    tree.executor.begin_tree(tree.task)
+    s3_proxy.asked.clear()
+    laid = {one.relative: one.identity for one in tree.executor.lay(tree.task, elsewhere, None, origin)}
+    assert Counter(method for method, _ in s3_proxy.asked) == {"HEAD": 2, "PUT": 3}, "a directory is put"
+    assert {one.relative: one.identity for one in tree.executor.lay(tree.task, elsewhere, None, origin)} == laid
+    for name, content in CONTENT.items():
+        assert tree.bench.outside.read(b"new/" + name) == there.outside.read(b"a/" + name) == content
+    there.outside.edit(b"a/f", b"changed")
+    tree.clear(False)
+    with pytest.raises(VersionConflict):
+        tree.executor.lay(tree.task, elsewhere, None, origin)
+
+
+def test_an_item_from_another_mount_is_one_request(s3_mount: S3Mount, s3_proxy: S3Proxy) -> None:
+    """Its condition looks; what is there from an execution that was broken off is looked at, and is not put again."""
+    tree = planted(Bench(s3_mount.open(s3_proxy.endpoint), OutsideBucket(s3_mount.open())), Step.CREATE)
+    other = MemoryExecutor()
+    identity = Bench(other, tree.bench.outside).done(Bench(other, tree.bench.outside).create(b"far", b"three")).identity
+    assert identity is not None
+    source = Source(b"file", "file", identity, NodePath(b"far"), sha256=hashlib.sha256(b"three").digest())
+
+    def lay(wanted: Source = source) -> list[str]:
+        s3_proxy.asked.clear()
+        tree.executor.lay(tree.task, [wanted], lambda _: other.open(NodePath(b"far")))
+        return [method for method, _ in s3_proxy.asked]
+
+    tree.executor.begin_tree(tree.task)
+    assert lay() == ["PUT"] and lay() == ["PUT", "HEAD"]
+    tree.bench.outside.edit(b"new/file", b"THREE")
+    with pytest.raises((NodeExists, VersionConflict)):
+        lay()
 
 
 def test_a_line_that_breaks_leaves_it_to_be_done_again(s3_mount: S3Mount, s3_proxy: S3Proxy) -> None:

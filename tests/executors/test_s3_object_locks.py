@@ -161,6 +161,10 @@ def test_everything_comes_and_goes_in_a_bucket_that_locks_by_itself(s3_server: S
     for task in (replaced, deleted):
         executor.finish(task, True)
         assert task.trash is not None
+        kept = executor.object_locks().find(HeldObject(NodePath(b"f"), "", 3, "", task.trash.encode()))
+        assert kept is not None and kept.version and kept.key.endswith(f"trash/{task.trash}")
+        gone = HeldObject(NodePath(b"f"), "", 4, "", task.trash.encode())
+        assert executor.object_locks().find(gone) is None, "another size is another content"
         for _ in range(2):
             executor.purge(task.trash.encode())
     source, copied = bench.has(b"g", b"three"), new_command_id()

@@ -33,9 +33,9 @@ def a_task(bench: Bench, kind: str) -> Task:
     [
         ("new file", ["LIST", "PUT"], []),
         ("new directory", ["LIST", "HEAD", "PUT"], []),
-        ("replace", ["HEAD", "PUT", "HEAD", "PUT"], []),
-        ("move", ["HEAD", "LIST", "PUT", "HEAD"], ["LIST", "HEAD", "DELETE"]),
-        ("delete", ["HEAD", "PUT", "HEAD", "LIST", "DELETE"], []),
+        ("replace", ["HEAD", "PUT", "PUT"], []),
+        ("move", ["HEAD", "LIST", "PUT"], ["LIST", "HEAD", "DELETE"]),
+        ("delete", ["HEAD", "PUT", "LIST", "DELETE"], []),
     ],
 )
 def test_a_first_execution_asks_for_nothing_that_its_condition_tells(

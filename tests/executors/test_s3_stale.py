@@ -1,6 +1,8 @@
 """A store that does not show at once what it has taken: what its own answer proves is done, and all else is not done before
 somebody has seen it."""
 
+import re
+
 import pytest
 
 from activities.executors.base import Done, Step, Task
@@ -30,9 +32,21 @@ def test_the_answer_to_a_put_is_proof_enough(bench: Bench, s3_proxy: S3Proxy) ->
     assert fault.struck == 0, "no request looked before the step, nor after it"
 
 
+def test_the_answer_to_a_copy_that_has_the_etag_of_its_source_is_proof_enough(bench: Bench, s3_proxy: S3Proxy) -> None:
+    source = bench.has(b"source", b"content")
+    task = bench.copy(bench.sources(b"source"), b"new")
+    fault = s3_proxy.on(shown_late(99))
+    done = bench.executor.act(task)
+    assert isinstance(done, Done) and done.identity == source and fault.struck == 0
+    assert bench.outside.read(b"new") == b"content"
+
+
 @pytest.mark.parametrize("times", [1, 2, 3])
-def test_what_no_answer_proves_is_not_done_before_it_is_seen(bench: Bench, s3_proxy: S3Proxy, times: int) -> None:
-    """A store that says no checksum of a copy: the object is looked at, and its command runs on until it is there."""
+def test_what_no_answer_proves_is_not_done_before_it_is_seen(
+    bench: Bench, s3_proxy: S3Proxy, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store whose ETags are no hashes: the copy is looked at, and its command runs on until it is there."""
+    monkeypatch.setattr("activities.executors.s3.bucket._MD5", re.compile("no hash"))
     bench.has(b"source", b"content")
     task = bench.copy(bench.sources(b"source"), b"new")
     fault = s3_proxy.on(shown_late(times))

@@ -18,7 +18,7 @@ from schema.paths import NodePath
 from schema.store import begin, holds, object_locks
 from schema.store.pool import Pool
 from tests.store.drift import OneMount
-from tests.store.helpers import Protocol, mkdir, upload
+from tests.store.helpers import Protocol, delete, mkdir, upload
 
 KEEPS = LockProof(True, legal_hold=True, retention=True)
 
@@ -47,7 +47,7 @@ class LockingStorage:
         return self.proof
 
     def find(self, held: HeldObject) -> LockedObject | None:
-        path = held.path.raw.decode()
+        path = held.path.raw.decode() if held.place is None else f"trash/{held.place.decode()}"
         return None if path in self.gone else LockedObject(path, "v1")
 
     def lock(self, found: LockedObject, until: datetime | None) -> None:
@@ -131,6 +131,26 @@ async def test_all_below_a_hold_is_locked_what_comes_later_too_and_all_of_it_is_
     assert locking.storage.legal == {*HELD, "d/later"} and await locking.row(id) == ("locked", 9, None)
     await locking.release(id)
     assert await locking.turn() == LockTurn(True, 9)
+    assert locking.storage.legal == set() and await locking.row(id) == ("unlocked", 0, None)
+
+
+async def test_what_the_trash_keeps_of_a_held_place_is_locked_and_unlocked_too(
+    locking: Locking, protocol: Protocol
+) -> None:
+    mount = locking.mount
+    await protocol.run(mount, upload(mount, "d/1", overwrite=True), delete(mount, "d/2"), delete(mount, "other/f"))
+    await protocol.run(mount, delete(mount, "d/e", recursive=True))
+    id = await locking.hold("d")
+    assert await locking.turn() == LockTurn(True, 9)
+    living = {key for key in locking.storage.legal if not key.startswith("trash/")}
+    kept = locking.storage.legal - living
+    assert living == {"d/0", "d/1"} and len(kept) == 7, "a replaced one, a deleted one, five of a directory"
+    assert len({key.split("/")[2] for key in kept}) == 3 and await locking.row(id) == ("locked", 9, None)
+    await locking.pass_time(id)
+    await locking.turn()
+    assert await locking.row(id) == ("locked", 9, None), "once each"
+    await locking.release(id)
+    await locking.turn()
     assert locking.storage.legal == set() and await locking.row(id) == ("unlocked", 0, None)
 
 

@@ -272,3 +272,22 @@ async def test_what_the_trash_keeps_of_a_held_place_is_not_purged_before_the_hol
             await holds.release(connection, id, "ann")
     assert await purging.carry_out(await purging.plan()) == "succeeded"
     assert len(purging.bins.unlinked) == 2
+
+
+async def test_no_hold_begins_on_what_a_purge_is_about_to_remove(purging: Purging) -> None:
+    mount = purging.mount
+    await purging.run(delete(mount, "a/f"), delete(mount, "a", recursive=True))
+    planned = await purging.plan()
+
+    async def too_late(path: str) -> bool:
+        async with purging.pool.connection() as connection, connection.transaction():
+            await lock_mounts(connection, [mount])
+            return await holds.taken_now(connection, mount, NodePath(path.encode()))
+
+    places = ("", "a", "a/f", "a/b/g", "b")
+    assert [await too_late(path) for path in places] == [False] * 5
+    async with purging.pool.connection() as connection:
+        await connection.execute(
+            "UPDATE filestore.operation_items SET state = 'running' WHERE operation_id = %s", [planned.id]
+        )
+    assert [await too_late(path) for path in places] == [True, True, True, True, False]

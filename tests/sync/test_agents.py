@@ -2,12 +2,14 @@
 
 import os
 import random
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.fix_s3_service import MountInBucket
 from tests.fix_service import MountOfTest, Service, until
 from tests.sync.agents import AgentOfTest, become_one
 from tests.sync.test_projects import ProjectOfTest, sha_of
@@ -93,6 +95,28 @@ def test_folders_are_empty_while_a_project_is_cold_and_as_they_were_afterwards(p
     assert until(lambda: "new" in a.tree() and a.tree().keys() - {"left.tmp"} == b.tree().keys())
     assert {path: one for path, one in b.tree().items() if path != "new"} == before
     assert {one["kind"] for one in project.changes()["changes"]} == {"put", "mkdir"}, "nothing was deleted"
+
+
+def test_large_files_of_a_strict_project_go_straight_into_its_bucket(
+    service: Service, s3: MountInBucket, tmp_path: Path
+) -> None:
+    """None of their bytes goes through the service, and the agent has no credentials of the bucket."""
+    project = ProjectOfTest(service, s3, promotion="strict")
+    a, b = (AgentOfTest(service, project.name, name, tmp_path / name).start() for name in ("a", "b"))
+    before = put_bytes(service)
+    a.write("large", os.urandom(3 << 20))
+    a.write("small", b"small")
+    tree = become_one([a, b], lambda tree: tree.keys() == {"large", "small"})
+    assert put_bytes(service) - before < 1000 and len(tree["large"][0] or b"") == 3 << 20
+    assert set(project.shown()["objects"]) == {"cold"}
+    assert (a.stop(), b.stop()) == (0, 0)
+
+
+def put_bytes(service: Service) -> float:
+    """Through the API."""
+    found = re.search(r"^filestore_sync_put_bytes_total (\S+)$", service.call("GET", "/metrics").text, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
 
 
 def test_what_both_wrote_while_apart_becomes_one_and_the_loser_is_kept(pair: Pair) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import httpx2
 import pytest
 
 from activities.sync.hot import HotUnavailable
+from activities.sync.nats.store import NatsHot
 from api.sync.packs import pack, unpack
 from tests.fix_service import MountOfTest, Service, until
 from tests.sync.nats_server import link_to
@@ -161,6 +163,34 @@ def test_a_strict_project_is_cold_before_it_is_committed(service: Service, mount
     assert project.call("GET", f"/objects/{sha_of(content)}") == content
 
 
+def test_a_file_is_shared_by_an_address_that_gives_what_is_there_then(project: ProjectOfTest) -> None:
+    project.commit(project.change("d/report.txt", b"first"))
+    made = project.call("POST", "/links", 201, json={"path": "d/report.txt", "maxUses": 3})["data"]
+    assert (made["project"], made["path"], made["kind"]) == (project.name, "d/report.txt", "read")
+    stranger = httpx2.Client()
+
+    def followed() -> tuple[int, bytes]:
+        answer = stranger.get(made["url"])
+        return answer.status_code, answer.content
+
+    assert followed() == (200, b"first")
+    head = stranger.head(made["url"])
+    assert (head.headers["content-length"], "report.txt" in head.headers["content-disposition"]) == ("5", True)
+    project.commit(project.change("d/report.txt", b"second", b"first"))
+    assert followed() == (200, b"second")
+    project.commit({"kind": "delete", "path": "d/report.txt", "baseSha": sha_of(b"second")})
+    assert followed()[0] == 404
+    project.commit(project.change("d/report.txt", b"third"))
+    assert [followed(), followed()[0]] == [(200, b"third"), 404], "it was used three times"
+    for path, code in (("d", "NODE_NOT_FOUND"), ("nothing", "NODE_NOT_FOUND"), ("..", "INVALID_PATH")):
+        status = 400 if code == "INVALID_PATH" else 404
+        assert project.call("POST", "/links", status, json={"path": path})["error"]["code"] == code
+    again = project.call("POST", "/links", 201, json={"path": "d/report.txt"})["data"]
+    project.call("DELETE", "")
+    assert stranger.get(again["url"]).status_code == 404, "it ends with its project"
+    stranger.close()
+
+
 def test_a_frozen_mount_refuses_what_would_change_a_project(project: ProjectOfTest) -> None:
     put = project.change("f", b"one")
     project.commit(put)
@@ -192,8 +222,26 @@ def test_nodes_are_listed_with_how_far_they_are(project: ProjectOfTest) -> None:
     assert beat == {"state": "active", "revision": 1, "wanted": []}
     (node,) = project.call("GET", "/nodes")["data"]["nodes"]
     assert (node["lag"], node["waiting"], node["alive"]) == (1, 2, True)
+    project.call("PATCH", "/nodes/n1", json={"revision": 1, "waiting": 0})
     project.call("DELETE", "/nodes/n1", 204)
     assert project.call("PATCH", "/nodes/n1", 404, json={})["error"]["code"] == "NOT_FOUND"
+    done = ["createProject", "attachProjectNode", "commitProject", "followProject", "detachProjectNode"]
+    assert until(lambda: [what for what in audited(project) if what != "moveProjectContents"] == done)
+
+
+def audited(project: ProjectOfTest) -> list[str]:
+    """What the audit stream has of a project."""
+
+    async def read() -> list[dict[str, Any]]:
+        hot = NatsHot(link_to(project.service.stack))
+        try:
+            return [json.loads(entry) async for page in hot.noted() for entry in page]
+        except HotUnavailable:
+            return []
+        finally:
+            await hot.close()
+
+    return [one["what"] for one in asyncio.run(read()) if one["details"]["project"] == project.name]
 
 
 def test_a_name_is_taken_until_its_project_is_deleted(project: ProjectOfTest, mount: MountOfTest) -> None:

@@ -22,8 +22,10 @@ from schema.sync.ignore import NAME as IGNORE_FILE
 from schema.sync.merge import ConflictRule
 from schema.sync.plan import StepKind, SyncPlan, SyncStep, plan, settled
 from schema.sync.trees import EntryKind, TreeEntry, ancestors, deep_first
-from workers.syncing.folder import FolderGone, NodeFolder, TemporaryFile, Unrest
-from workers.syncing.link import PACK_BYTES, SMALL_MAX, ServiceLink, ServiceRefuses, ServiceSilent, path_in
+from workers.syncing.folder import FolderGone, NodeFolder, Unrest
+from workers.syncing.link import ServiceLink, ServiceRefuses, ServiceSilent, path_in
+from workers.syncing.placing import REST_SECONDS, Placing
+from workers.syncing.sending import Sending
 from workers.syncing.state import AgentState, LocalFile
 from workers.syncing.watch import FolderWatch
 
@@ -34,8 +36,6 @@ BATCH = 1000
 BEAT_SECONDS = 5.0
 RESCAN_SECONDS = 600.0
 AGAIN_FIRST_SECONDS, AGAIN_MAX_SECONDS = 0.2, 10.0
-_REST_SECONDS = 0.3
-"""A file that was in motion is looked at again after so long"""
 
 
 class NodeAgent:
@@ -59,7 +59,7 @@ class NodeAgent:
         self._unrest: set[bytes] = set()
         """In motion, or not to be read: nothing is known of them now, least of all that they are gone"""
         self._problem: str | None = None
-        self.commits = self.placed = 0
+        self.commits = 0
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -72,6 +72,8 @@ class NodeAgent:
             self._folder.root, lambda path, directory: self._folder.ignore.leaves_out(path, directory=directory), self._quiet,
             lambda: wake(loop, self._news),
         ).start()  # fmt: skip
+        self._placing = Placing(self._folder, self._link, self._local, self._watch)
+        self._sending = Sending(self._folder, self._link, self._local, self._watch, project["promotion"] == "strict")
         tasks = [asyncio.create_task(one) for one in (self._follow(), self._beat(), self._rescan())]
         try:
             await self._rounds()
@@ -156,7 +158,9 @@ class NodeAgent:
         """Contents that both stores have lost, and this folder has."""
         missing = set(wanted)
         if missing:
-            await self._upload({one.entry.sha: path for path, one in self._local.items() if one.entry.sha in missing})
+            await self._sending.send(
+                {one.entry.sha: path for path, one in self._local.items() if one.entry.sha in missing}
+            )
 
     async def _rescan(self) -> None:
         while True:
@@ -180,7 +184,7 @@ class NodeAgent:
             finally:
                 self._remember(paths)
         soon = self._open or (self._tier == "inactive" and not self._keeps)
-        return min(seconds, _REST_SECONDS) if soon else seconds
+        return min(seconds, REST_SECONDS) if soon else seconds
 
     async def _is_away(self, looked: set[bytes]) -> bool:
         """The project is cold, and this folder is left to whatever is in it, until the project is not."""
@@ -215,6 +219,7 @@ class NodeAgent:
     def _take_pages(self) -> None:
         while not self._pages.empty():
             page = self._pages.get_nowait()
+            self._placing.held |= page["contents"]
             for row in page["changes"]:
                 self._see(row)
             self._state.cursor = page["nextSince"]
@@ -261,7 +266,7 @@ class NodeAgent:
             now = self._folder.look(path, known)
         except Unrest:
             self._unrest.add(path)
-            self._watch.again(path, _REST_SECONDS)
+            self._watch.again(path, REST_SECONDS)
             return set()
         self._unrest.discard(path)
         if now is None:
@@ -295,10 +300,15 @@ class NodeAgent:
         return EntryKind.DIRECTORY in kinds and len(kinds) > 1
 
     async def _bring_together(self, paths: set[bytes]) -> None:
+        """Of a long fill as much as goes before what this folder has for the others: the rest is done by the next rounds."""
         made = self._planned(paths)
         if made.local:
-            await self._change_folder(made.local)
-            paths |= {path for step in made.local for path in (step.path, step.source) if path is not None}
+            waits = bool(made.remote)
+            touched = await self._placing.take(made.local, lambda: waits or self._watch.pressing)
+            self._open |= touched
+            paths |= touched
+            if self._placing.left:
+                self._news.set()
             made = self._planned(paths)
         remote = [step for step in made.remote if step.path not in made.held]
         paths |= {path for step in remote for path in (step.path, step.source) if path is not None}
@@ -328,89 +338,11 @@ class NodeAgent:
         local = self._local.get(path)
         return (None if local is None else local.entry) != self._state.seen.get(path)
 
-    # -- into the folder -----------------------------------------------------------------------------------------------
-
-    async def _change_folder(self, steps: Iterable[SyncStep]) -> None:
-        """Steps in their order; contents of small files come many at a time, before any of them is placed."""
-        chosen = list(steps)
-        puts = [step.after for step in chosen if step.kind is StepKind.PUT and step.after is not None]
-        small = {entry.sha: entry for entry in puts if entry.size <= SMALL_MAX}
-        contents = await self._small(small)
-        for step in chosen:
-            try:
-                await self._take(step, contents)
-            except Unrest:
-                self._watch.again(step.path, _REST_SECONDS)
-            self._open.add(step.path)
-
-    async def _small(self, wanted: Mapping[str, TreeEntry]) -> dict[str, bytes]:
-        found: dict[str, bytes] = {}
-        left = list(wanted)
-        while left:
-            page = left[:500]
-            came = await self._link.fetch(page)
-            found |= came
-            rest = [sha for sha in page if sha not in came]
-            left = left[500:] + (rest if came else [])
-        return found
-
-    async def _take(self, step: SyncStep, contents: Mapping[str, bytes]) -> None:
-        before = self._local.get(step.path)
-        if (before.entry if before else None) != step.before:
-            return
-        if step.kind is not StepKind.PUT:
-            source = self._local.get(step.source) if step.source is not None else None
-            self._settle(step, await asyncio.to_thread(self._folder.take, step, before, source))
-            return
-        assert step.after is not None
-        file = await asyncio.to_thread(self._folder.temporary)
-        try:
-            if await self._filled(file, step.after, before, step.path, contents):
-                await asyncio.to_thread(self._put, step, step.after, before, file)
-        finally:
-            file.drop()
-
-    async def _filled(
-        self,
-        file: TemporaryFile,
-        entry: TreeEntry,
-        before: LocalFile | None,
-        path: bytes,
-        contents: Mapping[str, bytes],
-    ) -> bool:
-        """False: no store has it now."""
-        if before is not None and before.key and before.entry.sha == entry.sha and entry.size <= SMALL_MAX:
-            file.write(await asyncio.to_thread(self._folder.read, path, before.key))
-        elif entry.size > SMALL_MAX:
-            async with self._link.stream(entry.sha) as stream:
-                async for piece in stream:
-                    await asyncio.to_thread(file.write, piece)
-        elif entry.sha in contents:
-            file.write(contents[entry.sha])
-        else:
-            return False
-        return True
-
-    def _put(self, step: SyncStep, entry: TreeEntry, before: LocalFile | None, file: TemporaryFile) -> None:
-        """What is there then is known by its identity: its events are no change."""
-        made = file.finish(entry)
-        self._local[step.path] = self._folder.place(file.name, step.path, before, made)
-        self.placed += 1
-
-    def _settle(self, step: SyncStep, now: LocalFile | None) -> None:
-        if step.source is not None:
-            self._local.pop(step.source, None)
-            self._open.add(step.source)
-        if now is None:
-            self._local.pop(step.path, None)
-        else:
-            self._local[step.path] = now
-
     # -- to the project ------------------------------------------------------------------------------------------------
 
     async def _commit(self, steps: list[SyncStep]) -> None:
         contents = {step.after.sha: step.path for step in steps if step.kind is StepKind.PUT and step.after is not None}
-        lost = await self._upload({sha: path for sha, path in contents.items()})
+        lost = await self._sending.send(contents)
         steps = [step for step in steps if step.after is None or step.after.sha not in lost]
         if not steps:
             return
@@ -421,7 +353,9 @@ class NodeAgent:
             if refused.code != "OBJECTS_NEEDED":
                 raise
             needed = set(refused.details["needed"])
-            await self._upload({one.entry.sha: path for path, one in self._local.items() if one.entry.sha in needed})
+            await self._sending.send(
+                {one.entry.sha: path for path, one in self._local.items() if one.entry.sha in needed}
+            )
             answer = await self._link.commit(uuid.uuid4().hex, changes)
         self.commits += 1
         self._overlay(steps, answer)
@@ -440,32 +374,6 @@ class NodeAgent:
                         self._state.agreed[path] = entry
                 elif other[path] == REFUSED:
                     log.warning("a conflict waits for a decision", path=path.decode("utf-8", "replace"))
-
-    async def _upload(self, contents: Mapping[str, bytes]) -> set[str]:
-        """Those that are not as they were any more, by now: they are looked at again."""
-        lost: set[str] = set()
-        needed = set(await self._link.needed(contents)) if len(contents) > 1 else set(contents)
-        held: dict[str, bytes] = {}
-        for sha in needed:
-            path = contents[sha]
-            known = self._local.get(path)
-            if known is None or known.key is None or known.entry.sha != sha:
-                lost.add(sha)
-                continue
-            try:
-                if known.entry.size > SMALL_MAX:
-                    await self._link.put(sha, known.entry.size, self._folder.pieces(path))
-                    continue
-                held[sha] = await asyncio.to_thread(self._folder.read, path, known.key)
-            except (Unrest, ServiceRefuses):
-                lost.add(sha)
-                self._watch.again(path, _REST_SECONDS)
-            if sum(map(len, held.values())) > PACK_BYTES:
-                await self._link.put_many(held)
-                held = {}
-        if held:
-            await self._link.put_many(held)
-        return lost
 
 
 def wake(loop: asyncio.AbstractEventLoop, news: asyncio.Event) -> None:

@@ -69,6 +69,13 @@ class FolderWatch:
         return rest, trees, max(following, 0.0)
 
     @property
+    def pressing(self) -> bool:
+        """Whether a path rests that was not looked at yet."""
+        now = time.monotonic()
+        with self._guard:
+            return any(due <= now for due in self._due.values())
+
+    @property
     def waiting(self) -> int:
         return len(self._due)
 

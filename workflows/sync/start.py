@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from temporalio.client import Client
-from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
 from activities.sync.commit import CommitEnd, CommitRef
@@ -40,6 +40,7 @@ async def work(client: Client, job: ProjectJob) -> None:
         task_queue=bulk_queue(job.order.mount),
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         static_summary=f"{job.kind} project {job.order.project}",
+        priority=Priority(priority_key=job.order.rank),
         search_attributes=of_mount(job.order.mount),
     )
 

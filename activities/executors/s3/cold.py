@@ -7,11 +7,12 @@ import hashlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from activities.executors.base import ColdFile
+from activities.executors.base import ColdFile, UploadLink
 from activities.executors.s3.archived import thaw
 from activities.executors.s3.bucket import FREE, Bucket, FoundObject, UploadedPart, base64_of
 from activities.executors.s3.errors import ConditionFailed, Missing, PastTheEnd
 from activities.executors.s3.keys import Keys
+from activities.executors.s3.presign import Uploads
 
 PART = 16 << 20
 """What has more bytes goes up in parts of so many"""
@@ -21,8 +22,8 @@ _BLOCK = 4 << 20
 class S3Cold:
     """`ColdCopies` of a mount in a bucket."""
 
-    def __init__(self, bucket: Bucket, keys: Keys) -> None:
-        self._bucket, self._prefix = bucket, f"{keys.reserved}cold/"
+    def __init__(self, bucket: Bucket, keys: Keys, uploads: Uploads) -> None:
+        self._bucket, self._prefix, self._uploads = bucket, f"{keys.reserved}cold/", uploads
 
     def put(self, key: str, content: BinaryIO, sha: str, size: int) -> None:
         """Raises ValueError for another content than its name says: then nothing is there."""
@@ -86,6 +87,17 @@ class S3Cold:
             except PastTheEnd as error:
                 raise Missing(found.key) from error
             yield piece
+
+    def link(self, key: str, sha: str, size: int, seconds: int) -> UploadLink:
+        """Raises PayloadTooLarge."""
+        return self._uploads.link_to(self._prefix + key, size, bytes.fromhex(sha), seconds)
+
+    def proven(self, key: str, sha: str, size: int) -> float | None:
+        """Raises ChecksumMismatch."""
+        name = self._prefix + key
+        if self._uploads.proven(name, size, bytes.fromhex(sha)) is None:
+            return None
+        return next((one.age for one in self._bucket.first(name, 1) if one.key == name), None)
 
     def thaw(self, key: str) -> bool:
         """Raises FileNotFoundError."""

@@ -27,6 +27,7 @@ from activities.executors.base import (
     Copied,
     Draft,
     Entry,
+    Executor,
     Fetch,
     Identity,
     Result,
@@ -87,9 +88,8 @@ class S3Executor:
         spool: Path,
     ) -> None:
         """Sends no request: a mount that is offline now heals by itself when it is back."""
-        client, wire = wired(
-            account_of(config, secrets), bucket, WIDTH + budgets.S3_READS.size + 16, spool / mount_uuid
-        )
+        self.reached_as = (account_of(config, secrets), bucket)
+        client, wire = wired(self.reached_as[0], bucket, WIDTH + budgets.S3_READS.size + 16, spool / mount_uuid)
         waiting = BucketSpool(spool, mount_uuid)
         self.store = Store(Bucket(client, wire, bucket, waiting.noting), Keys(prefix), waiting, mount_uuid)
         self._uploads = Uploads(self.store)
@@ -108,7 +108,7 @@ class S3Executor:
 
     def cold(self) -> S3Cold:
         self.check()
-        return S3Cold(self.store.bucket, self.store.keys)
+        return S3Cold(self.store.bucket, self.store.keys, self._uploads)
 
     def object_locks(self) -> S3Locks:
         return S3Locks(self.store.bucket, self.store.keys)
@@ -179,9 +179,16 @@ class S3Executor:
         with _understood():
             Items(self.store, task).begin()
 
-    def lay(self, task: Task, page: Sequence[Source], fetch: Fetch | None = None) -> list[Copied]:
+    def reaches(self, origin: Executor) -> bool:
+        """Another prefix of the same bucket, with the same credentials."""
+        return isinstance(origin, S3Executor) and origin.reached_as == self.reached_as
+
+    def lay(
+        self, task: Task, page: Sequence[Source], fetch: Fetch | None = None, origin: Executor | None = None
+    ) -> list[Copied]:
+        assert origin is None or isinstance(origin, S3Executor), "it is reached"
         with _understood():
-            return Items(self.store, task, fetch).lay(page)
+            return Items(self.store, task, fetch, origin.store if origin else None).lay(page)
 
     def end_tree(self, task: Task, files: int) -> None:
         with _understood():

@@ -85,6 +85,10 @@ class S3Locks:
     # -- locks ---------------------------------------------------------------------------------------------------------
 
     def find(self, held: HeldObject) -> LockedObject | None:
+        if held.place is not None:
+            kept = self._bucket.head(self._keys.in_trash(held.place))
+            there = kept is not None and kept.size == held.size
+            return LockedObject(kept.key, kept.version) if kept is not None and there and kept.version else None
         try:
             key = self._keys.of(held.path)
         except InvalidPath:

@@ -39,13 +39,17 @@ class Uploads:
 
     def link(self, stage: CommandId, size: int, sha256: bytes, seconds: int) -> UploadLink:
         """Sends no request. Raises PayloadTooLarge."""
+        return self.link_to(self._store.keys.stage(stage), size, sha256, seconds)
+
+    def link_to(self, key: str, size: int, sha256: bytes, seconds: int) -> UploadLink:
+        """The same for any key."""
         if size > PUT_MAX:
             raise PayloadTooLarge(
                 f"One request holds {PUT_MAX} bytes; send more as a resumable upload, at /v1/uploads."
             )
         wanted: Any = {
             "Bucket": self._store.bucket.name,
-            "Key": self._store.keys.stage(stage),
+            "Key": key,
             "ContentLength": size,
             "ContentType": _TYPE,
             "ChecksumSHA256": base64_of(sha256),
@@ -61,7 +65,15 @@ class Uploads:
     def find(self, stage: CommandId, size: int, sha256: bytes) -> Stage | None:
         """The object that was put there, after proof. None: nothing yet. Raises ChecksumMismatch, and removes the
         object so that the right content can come."""
-        found = self._store.bucket.head(self._store.keys.stage(stage))
+        found = self.proven(self._store.keys.stage(stage), size, sha256)
+        if found is None:
+            return None
+        # The ETag alone says which object this is: its metadata could come from the client that put it.
+        return Stage(stage, Identity(0, 0, 0, size, 0, 0, False, tag=f"object:{found.etag}"), sha256)
+
+    def proven(self, key: str, size: int, sha256: bytes) -> FoundObject | None:
+        """The same of any key."""
+        found = self._store.bucket.head(key)
         if found is None:
             self._store.sure()
             return None
@@ -70,8 +82,7 @@ class Uploads:
         except ChecksumMismatch:
             self._remove(found)
             raise
-        # The ETag alone says which object this is: its metadata could come from the client that put it.
-        return Stage(stage, Identity(0, 0, 0, size, 0, 0, False, tag=f"object:{found.etag}"), sha256)
+        return found
 
     def _prove(self, found: FoundObject, size: int, sha256: bytes) -> None:
         if found.size != size:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from activities.sync.nats.audit import INFO, SHORTENS
 from activities.sync.nats.keys import KeyKind, NatsKey
 
 _UNLIMITED: Mapping[str, Any] = {
@@ -68,8 +69,15 @@ class NatsAccounts:
         return self._account(self._of(tenant), tenant, {**_STREAMS, "disk_storage": self._disk})
 
     def service(self, tenant: str) -> NatsUser:
-        """This service in a tenant's account."""
-        return _user(self._of(tenant), "filestore", {}, _SERVICE_SECONDS)
+        """This service in a tenant's account. It writes the audit stream, and can not shorten it."""
+        return _user(self._of(tenant), "filestore", {"pub": {"deny": list(SHORTENS)}}, _SERVICE_SECONDS)
+
+    def break_glass(self, tenant: str, seconds: float) -> NatsUser:
+        """The one that can shorten a tenant's audit stream."""
+        key = NatsKey.fresh(KeyKind.USER)
+        inbox = f"_INBOX_{key.public[:16]}"
+        claims = {"pub": {"allow": [*SHORTENS, INFO]}, "sub": {"allow": [f"{inbox}.>"]}}
+        return _user(self._of(tenant), "break glass", claims, seconds, key, inbox)
 
     def teller(self) -> NatsUser:
         """This service where the server is told of accounts."""

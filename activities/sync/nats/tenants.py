@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from activities.sync.hot import HotReader
+from activities.sync.nats.audit import STREAM
 from activities.sync.nats.link import NatsLink
 from activities.sync.nats.store import NatsHot, readable
 from schema.errors import NotSupported
 
 if TYPE_CHECKING:
     from activities.sync.nats.accounts import NatsAccounts
+
+
+_NO_ACCOUNTS = "The hot store has no accounts. Set FILESTORE_NATS_SECRET, and give the server its settings."
 
 
 class HotAccounts:
@@ -30,6 +34,10 @@ class HotAccounts:
         streams, subjects = readable(tenant, name, project)
         user = self._accounts.reader(tenant, f"reader of {name}", streams, subjects, seconds)
         return HotReader(_without_user(self._url), user.file, user.inbox, streams, subjects)
+
+    def break_glass(self, tenant: str, seconds: float) -> HotReader:
+        user = self._accounts.break_glass(tenant, seconds)
+        return HotReader(_without_user(self._url), user.file, user.inbox, (STREAM,), ())
 
     async def introduce(self, tenant: str) -> None:
         """The server is told of the account. Raises HotUnavailable."""
@@ -54,9 +62,10 @@ class OneHot:
         return self._store
 
     def reader(self, tenant: str, name: str, project: str, seconds: float) -> HotReader:
-        raise NotSupported(
-            "The hot store has no accounts. Set FILESTORE_NATS_SECRET, and give the server its settings."
-        )
+        raise NotSupported(_NO_ACCOUNTS)
+
+    def break_glass(self, tenant: str, seconds: float) -> HotReader:
+        raise NotSupported(_NO_ACCOUNTS)
 
     async def close(self) -> None:
         await self._store.close()

@@ -5,6 +5,7 @@ import pytest
 
 from api.commands.catalogue import KINDS
 from schema.commands.command import CommandKind, Status
+from schema.store.pool import Pool
 from tests.api.conftest import FrontOfTest, Tree, failed, pends
 from tests.api.mutations.helpers import EVERY, TAKES
 from tests.api.test_journal import command as command_row
@@ -84,3 +85,17 @@ async def test_a_running_command_says_where_and_when_to_ask_again(front: FrontOf
 async def test_the_journal_can_be_asked_for_every_kind(client: httpx2.AsyncClient) -> None:
     for kind in CommandKind:
         assert (await client.get("/v1/journal", params={"command": kind})).status_code == 200
+
+
+@pytest.mark.parametrize("ui", ["http://ui:8233/", ""])
+async def test_an_operation_names_the_page_of_its_workflow(
+    pool: Pool, tree: Tree, monkeypatch: pytest.MonkeyPatch, ui: str
+) -> None:
+    monkeypatch.setenv("FILESTORE_TEMPORAL_UI_URL", ui)
+    front = FrontOfTest(pool)
+    async with front.client(await front.token("admin")) as client:
+        body = {"kind": "delete", "backendMountId": tree.mount, "path": "a", "planOnly": True}
+        shown = (await client.post("/v1/operations", json=body)).json()["data"]
+    assert shown["workflowId"] == f"operation/{shown['id']}/plan"
+    page = f"http://ui:8233/namespaces/default/workflows/operation%2F{shown['id']}%2Fplan"
+    assert shown["workflowUrl"] == (page if ui else None)

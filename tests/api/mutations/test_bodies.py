@@ -169,3 +169,39 @@ async def test_both_ends_are_authorised(
         asked.clear()
         assert (await client.post(f"/v1/commands/{name}", json=body)).is_success
         assert asked == expected, name
+
+
+OPERATION = "01993d5e-7c1a-7000-8000-0123456789ab"
+
+
+async def test_no_body_is_an_empty_one(front: FrontOfTest) -> None:
+    async with front.client(front.tokens["admin"]) as client:
+        for act in ("apply", "pause", "resume", "cancel", "retry", "undo"):
+            answer = await client.post(f"/v1/operations/{OPERATION}/{act}")
+            assert answer.json()["error"]["code"] == "NOT_FOUND", act
+        answer = await client.post("/v1/directories")
+        fields = [one["field"] for one in answer.json()["error"]["details"]["fields"]]
+        assert answer.json()["error"]["code"] == "INVALID_REQUEST" and "backendMountId" in fields
+
+
+MISSPELT: list[tuple[str, str, dict[str, Any]]] = [
+    ("/v1/freeze", "scope.path", {"scope": {"backendMountId": 1, "path": "a"}, "reason": "r"}),
+    ("/v1/operations", "selection.includes", {"kind": "delete", "path": "a", "selection": {"includes": ["*.tmp"]}}),
+    ("/v1/operations", "selection.tenant", {"kind": "undo", "selection": {"tenant": "a"}}),
+    ("/v1/operations/cancel", "selection.mount", {"selection": {"mount": 1, "path": "a"}, "reason": "r"}),
+    ("/v1/drift/decide", "selection.prefix", {"selection": {"backendMountId": 1, "prefix": "a"}, "decision": "accept"}),
+    ("/v1/tokens", "grants.0.path", {"principal": "p", "scopes": ["read"], "grants": [{"path": "a"}]}),
+    ("/v1/subscriptions", "filter.prefix", {"url": "https://example.com", "filter": {"prefix": "a"}}),
+]
+
+
+@pytest.mark.parametrize(("address", "field", "body"), MISSPELT, ids=[field for _, field, _ in MISSPELT])
+async def test_a_condition_that_is_unknown_is_refused_and_not_left_out(
+    front: FrontOfTest, tree: Tree, address: str, field: str, body: dict[str, Any]
+) -> None:
+    """Without it the request would take more than was meant."""
+    async with front.client(front.tokens["admin"]) as client:
+        answer = await client.post(address, json={"backendMountId": tree.mount, **body})
+        assert answer.status_code == 400, answer.text
+        fields = [one["field"] for one in answer.json()["error"]["details"]["fields"]]
+        assert [one for one in fields if one.endswith(field.rpartition(".")[2])], fields

@@ -19,10 +19,14 @@ def sha_of(text: str) -> str:
 
 
 async def make_project(
-    connection: Connection, mount: MountId, rule: ConflictRule = ConflictRule.LAST, promotion: str = "fast"
+    connection: Connection,
+    mount: MountId,
+    rule: ConflictRule = ConflictRule.LAST,
+    promotion: str = "fast",
+    tenant: str = "main",
 ) -> Project:
     name = f"p-{uuid.uuid4().hex[:8]}"
-    new = NewProject(tenant="main", name=name, mount=mount, principal="admin", rule=rule, promotion=promotion)
+    new = NewProject(tenant=tenant, name=name, mount=mount, principal="admin", rule=rule, promotion=promotion)
     made = await projects.create(connection, new)
     assert made is not None
     return made

@@ -19,7 +19,9 @@ from activities.sync.pages import TierOrder, TierPage, TierPages
 from activities.sync.rehydrate import Rehydrates
 from activities.sync.tiers import Tiers
 from activities.threads import MountThreads
-from schema.store import objects
+from schema.ids import MountId
+from schema.paths import ROOT
+from schema.store import holds, objects
 from schema.store.pool import Pool
 from schema.store.projects import Project
 from schema.store.revisions import CommitRefused
@@ -110,6 +112,11 @@ async def unlease(pool: Pool, shas: list[str]) -> None:
             await connection.execute(query, (bytes.fromhex(sha),))
 
 
+async def hold_mount(pool: Pool, mount: MountId) -> int:
+    async with pool.connection() as connection:
+        return await holds.create(connection, "main", mount, ROOT, "legal", "case 1", None, "ann")
+
+
 async def test_small_contents_lie_together_and_are_read_moved_and_collected_alone(disk: ProjectOnDisk) -> None:
     small = await disk.put(*(os.urandom(size) for size in (1, 10, 1000, 60_000)), b"")
     (large,) = await disk.put(os.urandom(100_000))
@@ -127,6 +134,11 @@ async def test_small_contents_lie_together_and_are_read_moved_and_collected_alon
         await unlease(disk.pool, gone)
         async with disk.pool.connection() as connection:
             assert sorted(await objects.condemn(connection, disk.project.id, gone)) == sorted(gone)
+        hold = await hold_mount(disk.pool, disk.project.mount)
+        await disk.all_pages(disk.collects.collect, idle=-1.0)
+        assert await disk.tiers_of(gone) == [Tier.CONDEMNED] * len(gone), "its mount is held"
+        async with disk.pool.connection() as connection:
+            await holds.release(connection, hold, "ann")
         await disk.all_pages(disk.collects.collect, idle=-1.0)
         assert await disk.tiers_of(gone) == [] and len(disk.files()) == left
 

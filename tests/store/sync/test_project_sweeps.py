@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
 from activities.sync.contents import Contents
 from activities.sync.hot import NoHotStore
 from activities.sync.pages import TierOrder
 from activities.sync.sweeps import Sweeps
-from schema.store import objects, project_due, project_log, project_numbers, project_sweeps, projects, revisions
+from schema.paths import ROOT
+from schema.store import holds, objects, project_due, project_log, project_numbers, project_sweeps, projects, revisions
 from schema.store.pool import Pool
 from schema.store.projects import Project
 from schema.sync.manifests import PageMissing, walk
@@ -65,6 +67,9 @@ async def test_pages_that_no_kept_tree_has_go_and_all_others_stay(pool: Pool, co
     assert await sweep(pool, project) == 0, "all of them are kept"
     await grow_old(connection, project, 3)
     before = [await tree_at(connection, project, root) for root in roots[2:]]
+    hold = await holds.create(connection, "main", project.mount, ROOT, "legal", "case 1", None, "ann")
+    assert await sweep(pool, project) == 0, "its mount is held"
+    await holds.release(connection, hold, "ann")
     assert await sweep(pool, project) > 0
     assert [await tree_at(connection, project, root) for root in roots[2:]] == before
     for gone in roots[:2]:
@@ -89,7 +94,7 @@ async def test_an_empty_project_keeps_its_page(pool: Pool, connection: Connectio
     assert await tree_at(connection, project, str(emptied["manifestSha"])) == set()
 
 
-async def test_a_deleted_project_is_purged_once_its_time_is_over(connection: Connection) -> None:
+async def test_a_deleted_project_is_purged_once_its_time_is_over(pool: Pool, connection: Connection) -> None:
     project = await make_project(connection, await mount_of_test(connection))
     await have(connection, project, "one", "two")
     await send(connection, project, put("f", "one"), node="n1")
@@ -101,6 +106,12 @@ async def test_a_deleted_project_is_purged_once_its_time_is_over(connection: Con
     )
     (due,) = await project_due.due(connection, [project.mount])
     assert (due.state, due.over) == ("deleted", True)
+    hold = await holds.create(connection, "main", project.mount, ROOT, "legal", "case 1", None, "ann")
+    sweeps = Sweeps(Contents(pool, NoHotStore(), cast(Any, None), cast(Any, None)))
+    kept = await ActivityEnvironment().run(sweeps.purge, TierOrder(project.mount, project.id))
+    assert (kept.done, kept.left) == (0, False), "its mount is held"
+    assert len(await objects.known(connection, project.id, [sha_of("one"), sha_of("two")])) == 2
+    await holds.release(connection, hold, "ann")
     parts = 0
     while await project_sweeps.purge(connection, project.id, 1):
         parts += 1

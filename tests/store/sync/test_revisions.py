@@ -210,7 +210,7 @@ async def test_what_is_cold_below_a_path_is_found(connection: Connection) -> Non
     await send(connection, project, put("a/b/f", "one"), put("a/g", "two"), put("c", "three"), put("a/h", "hot"))
 
     async def below(*paths: bytes) -> set[str]:
-        return {row.sha for row in await objects.cold_below(connection, project.id, paths, 10)}
+        return {row.sha for row in await objects.below(connection, project.id, Tier.COLD, paths, 10)}
 
     assert await below(b"a") == {sha_of("one"), sha_of("two")}
     assert await below(b"a/b", b"c") == {sha_of("one"), sha_of("three")}

@@ -73,7 +73,7 @@ def test_rows_ask_for_the_work_that_they_need() -> None:
 def test_a_job_is_started_again_as_it_was_asked_for() -> None:
     row = {"id": "j", "kind": "promote", "options": {"first": ["Zg=="], "only": True}}
     (job,) = jobs_of(due(jobs=[row]), 9.0)
-    assert job.order == TierOrder(MOUNT, 7, "j", first=("Zg==",), only=True) and job.grace == 9.0
-    assert order_of(MOUNT, 7, "j", {"idle": 5.0}) == TierOrder(MOUNT, 7, "j", 5.0)
+    assert job.order == TierOrder(MOUNT, 7, "j", first=("Zg==",), only=True, rank=3) and job.grace == 9.0
+    assert order_of(MOUNT, 7, "j", {"idle": 5.0}) == TierOrder(MOUNT, 7, "j", 5.0, rank=3)
     (evict,) = jobs_of(due(jobs=[{"id": "j", "kind": "evict", "options": {}}], idle=True), 9.0)
     assert evict.order.job == "j", "what a client asked for is not started twice"

@@ -4,6 +4,7 @@ Every object is copied by the store itself, on a condition, with the command's i
 be ours. Until the record nothing has left its place; whatever fails, what was laid is taken away and nothing is lost.
 """
 
+import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -18,20 +19,22 @@ from activities.executors.s3.errors import HAUNTED, ConditionFailed, Missing
 from activities.executors.s3.mount import Store
 from activities.executors.s3.staging import drop_local, is_source
 from activities.executors.s3.steps.attempt import FOLDER, NothingStaged, S3Attempt
-from activities.executors.s3.upload import S3Writer
+from activities.executors.s3.upload import PART_MIN, S3Writer
 from schema import errors
 from schema.ids import CommandId
 from schema.paths import NodePath
 
 R = TypeVar("R")
+HELD_MAX = 1 << 20
+"""The largest content that is held in memory from where it lies to the request that puts it; of these sixteen at a time"""
 
 
 class Items:
     """The items of one command's tree."""
 
-    def __init__(self, store: Store, task: Task, fetch: Fetch | None = None) -> None:
-        """`fetch`: the originals lie on another mount."""
-        self.store, self.task, self.fetch = store, task, fetch
+    def __init__(self, store: Store, task: Task, fetch: Fetch | None = None, origin: Store | None = None) -> None:
+        """`fetch`: the originals lie on another mount. `origin`: they do, in the same bucket."""
+        self.store, self.task, self.fetch, self.origin = store, task, fetch, origin or store
         self.bucket, self.keys = store.bucket, store.keys
 
     # -- where things are ----------------------------------------------------------------------------------------------
@@ -56,7 +59,8 @@ class Items:
         return (self.task.trash or "").encode() + _below(relative)
 
     def _came_from(self, source: Source) -> str:
-        return self.keys.of(source.path) if source.path is not None else self.keys.in_trash(source.place)
+        keys = self.origin.keys
+        return keys.of(source.path) if source.path is not None else keys.in_trash(source.place)
 
     def _folder_came_from(self, source: Source) -> str:
         return self.keys.folder(source.path) if source.path is not None else self.keys.trash_folder(source.place)
@@ -112,7 +116,7 @@ class Items:
         if there is not None and self._is_ours(there) and there.size == source.identity.size:
             return there
         if found is None:
-            self.store.sure()
+            self.origin.sure()
             raise _gone(source)
         if not is_source(found, source):
             raise _changed(source)
@@ -133,23 +137,47 @@ class Items:
             return None
 
     def _bring_file(self, source: Source, key: str, *, again: bool = False) -> FoundObject | None:
-        """The same from another mount: read, hashed and spooled, then put."""
-        there = self.bucket.head(key)
+        """The same from another mount: read, hashed, and put, by way of the spool where it is large. What one request puts is put
+        at once: its condition finds what an earlier execution has put there."""
+        size = source.identity.size
+        there = self.bucket.head(key) if again or size > PART_MIN else None
         if there is not None and self._is_ours(there) and _has_content_of(there, source):
             return there
+        try:
+            return self._put_small(source, key) if size <= HELD_MAX else self._put_by_the_spool(source, key)
+        except ConditionFailed as error:
+            there = self._in_the_way(key, source.identity.size)
+            if there is not None and not _has_content_of(there, source):
+                raise _changed(source) from error
+            if there is not None:
+                return there
+            self.store.clear_ghost(key + "/")
+            return None
+        except NothingStaged as error:
+            raise errors.StageLost() from error
+
+    def _put_small(self, source: Source, key: str) -> FoundObject:
+        """Held in memory, and never on the disk of this host."""
+        assert self.fetch is not None
+        content, held, size = self.fetch(source), b"", source.identity.size
+        try:
+            while len(held) < size and (piece := content.read(len(held), size - len(held))):
+                held += piece
+            whole = len(held) == size and content.unchanged()
+        finally:
+            content.close()
+        sha256 = hashlib.sha256(held).digest()
+        if not whole or source.sha256 not in (None, sha256):
+            raise _changed(source)
+        return self.bucket.put(key, held, sha256, {COMMAND: str(self.task.command), SHA256: sha256.hex()}, FREE)
+
+    def _put_by_the_spool(self, source: Source, key: str) -> FoundObject:
         stage = _stage_of(self.task.command, source.relative)
         drop_local(self.store, stage)
         try:
             staged = self._spool(source, stage)
             task = replace(self.task, step=Step.CREATE, stage=stage, staged=staged.identity)
             return S3Attempt(self.store, task).put_staged(key, FREE)
-        except ConditionFailed:
-            if there := self._in_the_way(key, source.identity.size):
-                return there
-            self.store.clear_ghost(key + "/")
-            return None
-        except NothingStaged as error:
-            raise errors.StageLost() from error
         finally:
             drop_local(self.store, stage)
 
