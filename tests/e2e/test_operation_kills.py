@@ -9,6 +9,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ def killed_three_times(service: Service, operation: dict[str, Any], chance: rand
     """The worker, at random moments of the work. Returns how many items were done then; it is waited for the end."""
     moments = list[int]()
     for share in sorted(chance.uniform(0, 0.9) for _ in range(3)):
-        assert until(lambda share=share: _share(service, operation) >= share, HOURS)
+        assert until(partial(_has_come_to, service, operation, share), HOURS)
         time.sleep(chance.uniform(0, 1))
         service.kill("worker")
         moments.append(shown(service, operation)["progress"]["itemsDone"])
