@@ -343,13 +343,13 @@ def make_mount(service: Service, root: Path, **body: Any) -> MountOfTest:
     return MountOfTest(service.made[-1], key, root)
 
 
-def check_mount(service: Service, mount: MountOfTest, level: str = "content") -> None:
+def check_mount(service: Service, mount: MountOfTest, level: str = "content", seconds: float = 110) -> None:
     """After one sweep: journal = nodes = disk = rollups, and nothing is left over."""
     service.ensure_running()
-    check_mounts([mount], level)
+    check_mounts([mount], level, seconds)
 
 
-def check_mounts(mounts: Sequence[MountOfTest], level: str = "content") -> None:
+def check_mounts(mounts: Sequence[MountOfTest], level: str = "content", seconds: float = 110) -> None:
     """What `python -m workers.check --sweep` does, without a process of its own. In a thread: a test may have a loop."""
 
     def look() -> list[Finding]:
@@ -357,7 +357,7 @@ def check_mounts(mounts: Sequence[MountOfTest], level: str = "content") -> None:
         return asyncio.run(check.check_all(Settings(), level=level, mounts=keys, sweep=True))  # type: ignore[call-arg]
 
     with ThreadPoolExecutor(1) as thread:
-        findings = thread.submit(look).result(timeout=110)
+        findings = thread.submit(look).result(timeout=seconds)
     assert check.exit_code(findings) == 0, check.show(findings)
 
 

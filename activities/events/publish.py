@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 _KEEP_SECONDS = 10.0
+_OWED_SECONDS = 0.5
+"""As much as some ten rounds of a busy machine owe"""
 
 
 class Bus(Protocol):
@@ -98,15 +101,15 @@ class Publish:
             return sent
 
     async def run(self, pause_seconds: float = 0.2, idle_seconds: float = 0.8) -> None:
-        """Publish whenever announced, and then pause nine times as long as it took, up to `pause_seconds`: an event that comes
-        alone is there at once, and of many at a time lists share one round trip. Without an announcement look now and then:
-        events that a transaction held back, or whose process died after its commit, are not announced again."""
+        """Publish whenever announced, at the pace of `PublishPace`: few events at a time are there at once, and of many lists share
+        one round trip. Without an announcement look now and then: events that a transaction held back, or whose process died
+        after its commit, are not announced again."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_positioning(pause_seconds, idle_seconds))
             group.create_task(self._keep_sending(pause_seconds))
 
     async def _keep_positioning(self, pause_seconds: float, idle_seconds: float) -> None:
-        patience = idle_seconds
+        patience, pace = idle_seconds, PublishPace(pause_seconds)
         while True:
             announced = await _within(patience, self._wanted)
             self._wanted.clear()
@@ -119,9 +122,10 @@ class Publish:
                     patience = 0.0  # mostly a list that ends in a moment; what takes longer is looked for when idle
             except Exception as error:
                 activity.logger.warning("giving positions waits: %r", error)
-            await asyncio.sleep(_pause(began, pause_seconds))
+            await asyncio.sleep(pace.pause(began, monotonic()))
 
     async def _keep_sending(self, pause_seconds: float) -> None:
+        pace = PublishPace(pause_seconds)
         while True:
             await self._unsent.wait()
             self._unsent.clear()
@@ -131,12 +135,26 @@ class Publish:
             except Exception as error:
                 # Events wait in Postgres: the next look at the feed tries again, and readiness tells that they wait.
                 activity.logger.warning("publishing waits: %r", error)
-            await asyncio.sleep(_pause(began, pause_seconds))
+            await asyncio.sleep(pace.pause(began, monotonic()))
 
 
-def _pause(began: float, longest: float) -> float:
-    """A tenth of the time is the most that this takes of the processor and of Postgres."""
-    return min(longest, 9 * (monotonic() - began))
+@dataclass(slots=True)
+class PublishPace:
+    """How long rounds of work pause, so that over a second they take a tenth of the time, of the processor and of Postgres. Each
+    round owes nine times what it took, and time that passes without one pays for it; a pause comes only when more is owed than
+    `_OWED_SECONDS`. So rounds that come now and then never pause, and rounds without end do, each as long as it owes."""
+
+    longest: float
+    owed: float = 0.0
+    ended: float = 0.0
+    """When the last round did"""
+
+    def pause(self, began: float, now: float) -> float:
+        """After a round."""
+        idle = began - self.ended
+        self.owed = min(max(0.0, self.owed - idle) + 9 * (now - began), _OWED_SECONDS + self.longest)
+        self.ended = now
+        return max(0.0, self.owed - _OWED_SECONDS)
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:

@@ -243,7 +243,7 @@ class ScanPage:
     unseen: Sequence[Unseen] = ()
     share: float | None = None
     """How much of the tree has been told by now, as far as its directories say: what lies in one directory counts as much as what
-    lies in the one beside it. None: the storage has no directories to tell it by."""
+    lies in the one beside it. None: nothing is known yet, or directories do not tell it."""
 
 
 @dataclass(frozen=True, slots=True)

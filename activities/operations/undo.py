@@ -39,6 +39,10 @@ async def begin(connection: Connection, operation: Operation, asked_at: datetime
     start = {"next": 0, "bound": bound, "units": units, "below": bound + 1, "passed": Passed().to_json()}
     if (number := await store.count(connection, _taken(operation, bound, units))) is not None:
         start["expected"] = number
+    else:
+        # No index says how many. How far it is shows in the numbers of the entries that it has come to.
+        low, high = await store.span(connection, _taken(operation, bound, units))
+        start |= {"expected": high - low, "top": high}
     return bound, start | {"kept": [], "covers": []}
 
 
@@ -62,7 +66,9 @@ async def page(
         return items, None
     number = items[-1].item + 1 if items else cursor["next"]
     planned = {"next": number, "passed": at.passed.to_json(), "kept": sorted(kept), "covers": coverage.to_json()}
-    return items, {**cursor, **planned, **going}
+    if "top" in cursor:
+        planned["looked"] = max(0, cursor["top"] - going.get("below", cursor["below"]))
+    return items, {**cursor, **going, **planned}
 
 
 @dataclass(slots=True)

@@ -98,7 +98,7 @@ class Streamed(Response):
         called after the last byte, if the client was there to take it."""
         self.reader, self.size, self.wanted, self.bodyless = reader, reader.size, wanted, bodyless
         self.ready, self.completed = ready, completed
-        self.mime, self.boundary = headers["content-type"], os.urandom(16).hex()
+        self.mime, self.boundary = headers["content-type"], os.urandom(16).hex() if len(wanted) > 1 else ""
         self.status_code = 206 if wanted else 200
         self.background = None
         self.body = b""

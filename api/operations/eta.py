@@ -31,8 +31,7 @@ def _planning(row: Mapping[str, Any]) -> float | None:
 
 def _scanning(row: Mapping[str, Any]) -> float | None:
     """By the names that the file system counts; or by what the record had and is met again (what the scan has recorded itself is in
-    the record by now); or by the share of the directories that is behind it. A bucket whose objects the record did not have says
-    nothing of how much there is."""
+    the record by now); or by the share of the directories that is behind it."""
     cursor = row["plan_cursor"] or {}
     known, share, names = cursor.get("known", 0), cursor.get("share"), cursor.get("names", 0)
     met = known + row["done"]

@@ -105,6 +105,16 @@ UPDATE filestore.versions s SET content_until = greatest(now(), s.valid_from)
  WHERE s.node_id = ANY(%(ids)s::bigint[]) AND s.content_place IS NULL AND s.content_until IS NULL AND s.state <> 'deleted'
    AND s.kind = 'file'
 
+-- name: leave_trash
+-- Files that were seen on the mount lie in the trash no longer: another program took them from there, or out of a tree in the
+-- moment in which that left. Versions whose content they were lose it.
+UPDATE filestore.versions s SET content_place = NULL, content_identity = NULL, content_until = greatest(now(), s.valid_from)
+  FROM unnest(%(hashes)s::bytea[], %(devices)s::bigint[], %(inodes)s::bigint[], %(births)s::bigint[])
+    AS i(sha256, device, inode, birth)
+ WHERE s.sha256 = ANY (ARRAY[i.sha256]) AND s.content_place IS NOT NULL AND (s.content_identity).device = i.device
+   AND (s.content_identity).inode = i.inode AND (s.content_identity).birth_ns = i.birth
+   AND EXISTS (SELECT FROM filestore.nodes n WHERE n.id = s.node_id AND n.mount_id = %(mount)s OFFSET 0)
+
 -- name: give_up_names
 -- Files that move, or lose their name to another one: a name with a NUL is one that no file has.
 UPDATE filestore.nodes SET name = name || '\x00'::bytea || convert_to(id::text, 'UTF8'),

@@ -24,6 +24,15 @@ j.tenant = %(tenant)s AND j.outcome = 'succeeded' AND j.after IS NOT NULL AND j.
 -- The last entry that an undo looks at.
 SELECT coalesce(max(id), 0) AS bound FROM filestore.journal_entries
 
+-- name: oldest
+-- The first entry of these mounts.
+SELECT coalesce(min(x.id), 0) AS id FROM unnest(%(mounts)s::bigint[]) AS m(id)
+ CROSS JOIN LATERAL (SELECT j.id FROM filestore.journal_entries j WHERE j.mount_id = m.id ORDER BY j.id LIMIT 1) x
+
+-- name: recorded_before
+-- Whether the first entry from here on was recorded before a time.
+SELECT (SELECT j.recorded_at FROM filestore.journal_entries j WHERE j.id >= %(id)s ORDER BY j.id LIMIT 1) < %(at)s AS before
+
 -- name: running
 -- Whether a command that the selection would take began before the undo was asked for, and has not ended.
 SELECT EXISTS (SELECT FROM filestore.commands c

@@ -120,6 +120,7 @@ async def _write_nodes(connection: Connection, work: _Written) -> None:
     await connection.execute(SQL["close_snapshots"], {"ids": ended})
     lost = [act.node.id for act in work.acts if act.node is not None and (act.content or act.deed is Deed.CONTENT)]
     await connection.execute(SQL["lose_content"], {"ids": lost})
+    await _leave_trash(connection, work)
     await _number(connection, work)
     await _give_up_names(connection, work)
     await _place_directories(connection, work)
@@ -131,6 +132,16 @@ async def _write_nodes(connection: Connection, work: _Written) -> None:
     await _lose(connection, work)
     versions = [{"node": work.node(work.acts[n]), "command": command} for n, command in work.commands.items()]
     await connection.execute(SQL["snapshots"], {"acts": _json(versions)})
+
+
+async def _leave_trash(connection: Connection, work: _Written) -> None:
+    """A file that has another name may lie there all the same."""
+    seen = [act.sighting for act in work.of(Deed.CREATE, Deed.CONTENT) if act.sighting.links == 1]
+    known = [(one.sha256, *one.key) for one in seen if one.sha256 is not None and one.key is not None]
+    if known:
+        hashes, devices, inodes, births = zip(*known, strict=True)
+        values = {"mount": work.look.mount, "hashes": [*hashes], "inodes": [*inodes], "births": [*births]}
+        await connection.execute(SQL["leave_trash"], values | {"devices": [*devices]})
 
 
 def rises(act: Act) -> bool:

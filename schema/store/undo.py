@@ -118,6 +118,27 @@ async def count(connection: Connection, taken: Taken) -> int | None:
     return int(row["changes"])
 
 
+async def span(connection: Connection, taken: Taken) -> tuple[int, int]:
+    """Between which entries about all changes are that a selection takes: the first of its time, and the one behind its last.
+    Entries are numbered in about the order of their times."""
+    cursor = await connection.execute(QUERIES["oldest"], {"mounts": list(taken.mounts)})
+    row = await cursor.fetchone()
+    first, end = (int(row["id"]) if row is not None else 0), taken.bound + 1
+    since, until = taken.selection.since, taken.selection.until
+    low = first if since is None else await _first_at(connection, since, first, end)
+    high = end if until is None else await _first_at(connection, until, low, end)
+    return low, max(low, high)
+
+
+async def _first_at(connection: Connection, at: datetime, low: int, high: int) -> int:
+    """The first entry that was not recorded before a time: found by halves, for no index knows it."""
+    while low < high:
+        middle = (low + high) // 2
+        row = await (await connection.execute(QUERIES["recorded_before"], {"id": middle, "at": at})).fetchone()
+        low, high = (middle + 1, high) if row is not None and row["before"] else (low, middle)
+    return low
+
+
 async def changes(connection: Connection, taken: Taken, below: int, limit: int) -> list[JournalChange | RecordChange]:
     """The newest first, from below an entry on."""
     query = _of_mounts(QUERIES["changes"], taken.mounts)

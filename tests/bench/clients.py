@@ -2,13 +2,16 @@
 
     python -m tests.bench.clients [--files 10000] [--mib 1024] [--rounds 3] [--without-rclone] [--quick]
 
-A folder of small files up and down on a local mount: `rclone copy` takes the same folder to and from SeaweedFS' S3 server. One
-big file up and down: `curl` sends and takes it at the same routes of the same service. `ls` of a directory of as many entries,
+A folder of small files up and down on a local mount: `rclone copy` takes the same folder to and from SeaweedFS' S3 server, which
+flushes nothing and keeps no record. One big file up and down: `curl` sends and takes it at the same routes of the same service. It
+hashes nothing, as our command does: so beside it stand `curl` with `sha256sum`, and what the machine itself takes to read, hash,
+write and flush the same bytes. `ls` of a directory of as many entries,
 beside the bare pages by `curl`. Start-up beside that of Python. `cat_ranges` of a parquet file's column chunks beside the same
 file on the disk. All in turns, in one run; medians and ratios.
 """
 
 import argparse
+import hashlib
 import itertools
 import os
 import subprocess
@@ -102,17 +105,30 @@ def one_big_file(bench: MeasuredClients, mib: int, rounds: int) -> None:
         parts = ("-F", f"backendMountId={bench.mount}", "-F", f"path={bench.name()}", "-F", f"file=@{source}")
         bench.curl(*parts, f"{url}/v1/files")
 
+    def limit() -> None:
+        target = bench.fresh()
+        hashed_copy(source, target)
+        target.unlink()
+
+    def curl_checked() -> None:
+        subprocess.run(["sha256sum", source], check=True, stdout=subprocess.DEVNULL)
+        curl_up()
+
     runs = {
         "filestore put": lambda: rated(mib, lambda: bench.command("put", source, f"{bench.mount}:{bench.name()}")),
         "curl": lambda: rated(mib, curl_up),
+        "sha256sum, curl": lambda: rated(mib, curl_checked),
+        "sha256, write, fsync": lambda: rated(mib, limit),
     }
     show(f"one file of {mib} MiB up (MiB/s)", in_turns(runs, rounds))
     bench.command("put", source, f"{bench.mount}:big")
     node = bench.ours.call("GET", f"/v1/nodes/by-path?backendMountId={bench.mount}&path=big")["id"]
 
-    def curl_down() -> None:
+    def curl_down(*then: str) -> None:
         target = bench.fresh()
         bench.curl("-o", target, f"{url}/v1/files/{node}/content")
+        if then:
+            subprocess.run([*then, target], check=True, stdout=subprocess.DEVNULL)
         target.unlink()
 
     def ours_down() -> None:
@@ -120,8 +136,22 @@ def one_big_file(bench: MeasuredClients, mib: int, rounds: int) -> None:
         bench.command("get", f"{bench.mount}:big", target)
         target.unlink()
 
-    runs = {"filestore get": lambda: rated(mib, ours_down), "curl": lambda: rated(mib, curl_down)}
+    runs = {
+        "filestore get": lambda: rated(mib, ours_down),
+        "curl": lambda: rated(mib, curl_down),
+        "curl, sha256sum": lambda: rated(mib, lambda: curl_down("sha256sum")),
+    }
     show(f"one file of {mib} MiB down (MiB/s)", in_turns(runs, rounds))
+
+
+def hashed_copy(source: Path, target: Path) -> None:
+    """What every upload has to do at least, without any line between."""
+    digest = hashlib.sha256()
+    with source.open("rb", buffering=0) as here, target.open("wb", buffering=0) as there:
+        while piece := here.read(1 << 20):
+            digest.update(piece)
+            there.write(piece)
+        os.fsync(there)
 
 
 def listing(bench: MeasuredClients, place: str, count: int, rounds: int) -> None:

@@ -167,6 +167,19 @@ def test_keys_that_are_no_paths_are_told_as_unseen(s3_mount: S3Mount, monkeypatc
     assert [(one.path, one.code) for one in told.unseen] == [(key.encode(), "INVALID_PATH") for key in keys[:4]]
 
 
+def test_a_scan_tells_how_far_it_is_by_the_directories_behind_it(s3_mount: S3Mount) -> None:
+    executor = s3_mount.open()
+    outside = OutsideBucket(executor)
+    for key in (b"a/1", b"b/x/1", b"b/x/2", b"b/y & z/1", b"c/1", b"c/2"):
+        outside.put(key, b"x")
+    pages = list(executor.scan(ROOT, b"", 2))
+    assert pages[-1].share is None, "the last page needs none"
+    told = [page.share for page in pages if page.share is not None]
+    assert told == sorted(told) and {round(share, 3) for share in told} <= {0.333, 0.5, 0.667} and len(set(told)) >= 2
+    (later,) = executor.scan(ROOT, pages[-2].cursor, 1000)
+    assert later.share is None
+
+
 def test_nothing_is_lost_at_the_end_of_a_full_page(s3_mount: S3Mount) -> None:
     """The store says that nothing follows a page that ends with a directory's marker, when only its content is left."""
     executor = s3_mount.open()

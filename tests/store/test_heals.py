@@ -263,6 +263,28 @@ async def test_what_a_stranger_writes_while_a_heal_steps_is_put_back(
     assert [problem for problem in await drifting.problems() if problem.startswith("journal")] == []
 
 
+@pytest.mark.parametrize("policy", ["import", "quarantine"])
+async def test_what_a_stranger_takes_out_of_a_tree_that_leaves_is_in_the_trash_no_longer(
+    drifting: Drifting, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    """A tree leaves by one rename: nothing looks again at what is in it."""
+    await drifting.policy(onNew=policy)
+
+    def take(point: str, subject: str = "") -> None:
+        if point == "apply.act":
+            drifting.rename("d/e/c", "taken")
+
+    monkeypatch.setattr(faults, "reach", take)
+    gone = Command(new_command_id(), CommandKind.DELETE, drifting.mount, "d", "main", "a client", 0, recursive=True)
+    await steps_of(drifting).run(drifting.mount, [gone])
+    monkeypatch.undo()
+    assert [problem for problem in await drifting.problems() if problem.startswith("kept d/e/c")] != []
+    await drifting.settle()
+    await healed(drifting)
+    assert await drifting.problems() == []
+    assert "d/e/c" in kept(drifting) | {lies(drifting, "taken")}
+
+
 async def test_the_brake_holds_our_own_heals_until_a_yes(drifting: Drifting) -> None:
     await drifting.policy(**HEALING, brake={"share": 1.0, "count": 1})
     drifting.write("x")

@@ -516,6 +516,11 @@ GENERIC: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
     "how far a scrub is": (SCRUB["progress"], {"mount": 1}, {"nodes_directory"}),
     "damage": (SCRUB["seen_damaged"], {"node": 500, "version": 1, "ctime": 7}, {"nodes_pkey"}),
     "content that is lost": (CONCLUDE["lose_content"], {"ids": [500, 501]}, {"versions_pkey"}),
+    "files that have left the trash": (
+        CONCLUDE["leave_trash"],
+        {"mount": 1, "hashes": [b"\1" * 32, b"\2" * 32], "devices": [1, 1], "inodes": [1, 2], "births": [1, 2]},
+        {"snapshots_copies"},
+    ),
     "findings of a decision": (load("findings")["lock"], {"ids": [500, 501]}, {"findings_pkey"}),
     "jobs that are due": (load("reconciliations")["due"], {"mount": 1, "silent": 9.0}, {"reconciliation_jobs_open"}),
     "directories of a look": (LOOKS["directories"], {"mount": 1, **LISTED}, {"nodes_directory", "nodes_inode"}),

@@ -4,15 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from activities.operations import undo as planning
 from schema.ids import CommandId, MountId
 from schema.operations.control import Control
-from schema.operations.operation import ItemState, Options
+from schema.operations.operation import ItemState, OperationKind, Options
 from schema.operations.undo_selection import UndoSelection
-from schema.paths import NodePath
+from schema.paths import ROOT, NodePath
 from schema.store.pool import Pool
 from tests.store.authors import KIND, Author
 from tests.store.helpers import Protocol, make_mount
-from tests.store.operation_rows import Runner, counted, lies, now, steered
+from tests.store.operation_rows import Runner, asked_for, counted, lies, now, steered
 
 AGENT = UndoSelection(principal="agent")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -89,6 +90,35 @@ async def test_a_time_has_its_beginning_and_not_its_end(
         await at(pool, await agent(KIND.UPLOAD, name), minute)
     assert await other.undone(span(10, 20)) == ("succeeded", {})
     assert set(await lies(pool, mount)) == {"d", "d/f", "d/g", "d/h", "early", "late"}
+
+
+@pytest.mark.parametrize("by_time", [True, False], ids=["time", "path"])
+async def test_an_undo_by_time_or_path_alone_says_how_far_its_plan_is(
+    pool: Pool, mount: MountId, agent: Author, other: Author, monkeypatch: pytest.MonkeyPatch, by_time: bool
+) -> None:
+    """By the numbers of the entries that it has come to; no index says how many it takes."""
+    async with pool.connection() as connection, connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        await connection.execute(
+            "UPDATE filestore.journal_entries SET recorded_at = %s WHERE mount_id = %s", [START, mount]
+        )
+    for minute in range(8):
+        await at(pool, await agent(KIND.UPLOAD, f"d/f{minute}"), 10 + minute)
+    monkeypatch.setattr(planning, "PAGE", 2)
+    selection = span(12, 17) if by_time else UndoSelection(path=NodePath(b"d"))
+    undo = await asked_for(pool, mount, kind=OperationKind.UNDO, path=ROOT, undo=selection, subtrees=[(mount, ROOT)])
+    told = list[tuple[int, int]]()
+    async with pool.connection() as connection, connection.transaction(force_rollback=True):
+        _, cursor = await planning.begin(connection, undo, datetime.now(UTC))
+        while True:
+            _, then = await planning.page(connection, undo, cursor)
+            if then is None:
+                break
+            cursor = dict(then)
+            told.append((cursor["looked"], cursor["expected"]))
+    assert len(told) >= 2 and told == sorted(told) and told[0][0] > 0
+    assert {expected for _, expected in told} == {5 if by_time else 12}, "the entries of its time, or of its mount"
+    assert told[-1][0] <= told[-1][1]
 
 
 async def test_a_piece_of_work_of_which_a_part_lies_in_the_time_goes_back_as_a_whole(

@@ -17,7 +17,7 @@ from xml.sax.saxutils import unescape
 from activities import budgets
 from activities.executors.base import Identity
 from activities.executors.s3.errors import Missing, StoreRefuses, UploadGone, answered, explaining
-from activities.executors.s3.listing import ListedObject, listed, pages
+from activities.executors.s3.listing import ListedObject, folders_in, listed, pages
 from activities.executors.s3.wire.line import Content, WireAnswer
 from activities.executors.s3.wire.wire import Wire, code_of
 from schema.errors import FilestoreError
@@ -146,6 +146,9 @@ class Bucket:
 
     def first(self, prefix: str, most: int) -> list[ListedObject]:
         return list(self.every(prefix, most))
+
+    def folders_in(self, prefix: str) -> list[str] | None:
+        return folders_in(self.wire, prefix)
 
     def read(self, key: str, start: int, end: int, which: FoundObject | None = None) -> tuple[bytes, FoundObject]:
         """The bytes from `start` up to `end`, of this very object. Raises Missing, ConditionFailed, PastTheEnd."""

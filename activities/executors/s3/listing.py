@@ -15,6 +15,7 @@ from activities.executors.s3.wire.wire import Wire
 _CONTENTS = re.compile(rb"<Contents>(.*?)</Contents>", re.DOTALL)
 _NEXT = re.compile(rb"<IsTruncated>\s*true\s*</IsTruncated>", re.IGNORECASE)
 _TOKEN = re.compile(rb"<NextContinuationToken>([^<]+)</NextContinuationToken>")
+_FOLDER = re.compile(rb"<CommonPrefixes>\s*<Prefix>([^<]*)</Prefix>")
 _FIELD = re.compile(r"<(Key|ETag|Size|LastModified)>([^<]*)</")
 _QUOTES = {"&quot;": '"', "&#34;": '"', "&apos;": "'", "&#39;": "'"}
 
@@ -65,6 +66,16 @@ def pages(
         yield keys, after
         if after is None:
             return
+
+
+def folders_in(wire: Wire, prefix: str) -> list[str] | None:
+    """The directories directly below a prefix, in the store's own order. None: more than one page has."""
+    asked = {"list-type": "2", "encoding-type": "url", "prefix": prefix, "delimiter": "/", "max-keys": str(PAGE)}
+    page = wire.ask("GET", None, query=asked).body
+    if _NEXT.search(page):
+        return None
+    found = (prefix[1].decode("utf-8") for prefix in _FOLDER.finditer(page))
+    return [unquote_plus(unescape(one, _QUOTES)) for one in found]
 
 
 _BY = {"t": "continuation-token", "k": "start-after"}

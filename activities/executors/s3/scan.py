@@ -6,12 +6,14 @@ scan goes on after a cursor, those of its first key are told again.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from activities.executors.base import ScanPage, Seen, Unseen
 from activities.executors.s3.errors import Missing
 from activities.executors.s3.keys import Keys
 from activities.executors.s3.listing import ListedObject
 from activities.executors.s3.mount import Store
+from activities.executors.s3.shares import Shares
 from schema.errors import InvalidPath, NodeNotFound
 from schema.paths import NodePath
 
@@ -26,7 +28,7 @@ _MORE, _END = b"+", b"-"
 def scan(store: Store, path: NodePath, after: bytes, most: int) -> Iterator[ScanPage]:
     if after == _END:
         return
-    keys, told = store.keys, 0
+    keys, told, shares = store.keys, 0, Shares(partial(_folders_in, store), store.keys.folder(path))
     start = after[1:].decode()
     if not after and path.raw and (file := _file_at(store, path)) is not None:
         yield ScanPage([*_way(path), file], b"")
@@ -38,10 +40,16 @@ def scan(store: Store, path: NodePath, after: bytes, most: int) -> Iterator[Scan
             if not one.key.startswith(keys.reserved) and one.key != keys.prefix:
                 way = _tell(one, keys, way, entries, unseen)
         told += len(entries) + len(unseen)
-        yield ScanPage(entries, _MORE + then.encode() if then else _END, unseen=unseen)
+        share = shares.behind(page[-1].key) if then and page else None
+        yield ScanPage(entries, _MORE + then.encode() if then else _END, unseen=unseen, share=share)
     if not told and not after and path.raw:
         store.sure()
         raise NodeNotFound(f"Nothing lies at {path.text} in the bucket.")
+
+
+def _folders_in(store: Store, prefix: str) -> list[str] | None:
+    folders = store.bucket.folders_in(prefix)
+    return None if folders is None else [one for one in folders if not one.startswith(store.keys.reserved)]
 
 
 def _file_at(store: Store, path: NodePath) -> Seen | None:

@@ -1,5 +1,6 @@
 """The `filestore` command as people and programs run it: in pipes, in a terminal, with any name."""
 
+import base64
 import json
 import os
 import pty
@@ -148,6 +149,42 @@ def test_any_name_passes_through_every_verb(shell: Shell, mount: MountOfTest, na
     shell.text("rm", place[:-1] + b"2")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [b"\xff", b"new\nline", b"'q\"", b"-dash", b"\x1b[31mred", b"n" * 255])
+def test_any_name_passes_through_the_other_verbs(shell: Shell, mount: MountOfTest, name: bytes) -> None:
+    above = mount.key.encode() + b":d"
+    place, other = above + b"/" + name, above + b"/o"
+
+    def paths_of(*words: str | bytes) -> set[bytes]:
+        """Exact, whatever is in a name."""
+        found = json.loads(shell.text(*words, "--json"))
+        rows = found if isinstance(found, list) else [found]
+        told = [(row.get("pathB64"), row.get("path")) for row in rows]
+        return {base64.b64decode(exact) if exact else os.fsencode(text or "") for exact, text in told}
+
+    shell.text("mkdir", "-p", above)
+    shell.text("put", "-", place, given=b"odd")
+    its = b"d/" + name
+    for words in (
+        ("stat", place), ("find", above, "--kind", "file"), ("history", place), ("du", place),
+        ("describe", place, "--set", "k=1"), ("rm", place, "--dry-run"), ("tag", place, "--add", "t", "--dry-run"),
+        ("links", "create", place), ("restore", place, "--version", "1"),
+    ):  # fmt: skip
+        assert its in paths_of(*words), words
+    assert its in paths_of("ls", "-R", above) and its in paths_of("tree", above)
+    assert len(json.loads(shell.text("versions", place, "--json"))) == 2
+    assert paths_of("cp", place, other) == {b"d/o"}
+    shell.text("rm", place)
+    shell.text("restore", place)
+    shell.text("fsck", above)
+    shell.text("get", "-r", above + b"/", "back")
+    assert sorted(os.listdir(os.fsencode(shell.folder / "back"))) == sorted([name, b"o"])
+    assert b"\x1b" not in shell.run("sync", above, "back").stdout
+    (shell.folder / "back/o").unlink()
+    assert paths_of("sync", "back", above, "--delete") >= {b"o"}
+    assert shell.text("cat", place) == "odd" and mount.on_disk().keys() == {"d", os.fsdecode(its)}
+
+
 def folder_of(root: Path, count: int) -> None:
     for number in range(count):
         place = root / f"d{number % 3}"
@@ -241,12 +278,23 @@ def test_on_a_terminal_it_asks_and_shows_a_bar(shell: Shell, mount: MountOfTest,
     assert asked.wait(60) == exits.CANCELLED
     assert mount.on_disk() == {"d": None, "d/f": b"1"}
     (shell.folder / "large").write_bytes(os.urandom(9 * 1024 * 1024))
+    shown = on_terminal(shell, terminal, "put", "large", f"{mount.key}:")
+    assert b"MB" in shown and "━".encode() in shown
+    folder_of(shell.folder / "tree", 30)
+    shown = on_terminal(shell, terminal, "put", "-r", "tree", f"{mount.key}:")
+    assert b"30/30 files" in shown and b"bytes/s" in shown and b"0:00:0" in shown, "files, bytes, rate, time left"
+
+
+def on_terminal(shell: Shell, terminal: tuple[int, int], *words: str) -> bytes:
+    """What a person sees while it works."""
+    ours, theirs = terminal
     sent = subprocess.Popen(
-        [*COMMAND, "put", "large", f"{mount.key}:"], env=shell.env | {"TERM": "xterm"}, cwd=shell.folder, stderr=theirs,
+        [*COMMAND, *words], env=shell.env | {"TERM": "xterm", "COLUMNS": "160"}, cwd=shell.folder, stderr=theirs,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     shown = b""
     while sent.poll() is None or select.select([ours], [], [], 0.1)[0]:
         if select.select([ours], [], [], 0.1)[0]:
             shown += os.read(ours, 10_000)
-    assert sent.returncode == 0 and b"MB" in shown and "━".encode() in shown
+    assert sent.returncode == 0
+    return shown

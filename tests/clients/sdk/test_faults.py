@@ -137,17 +137,26 @@ def test_a_large_change_whose_answer_is_lost_happens_once(
     assert lost.struck == 1 and mount.on_disk() == {"large": LARGE} and len(service.journal(mount)) == 1
 
 
+class StoppedByHand(BaseException):
+    """As Ctrl-C is."""
+
+
 def test_a_large_download_goes_on_where_it_was(
     shaken: Any, proxy: S3Proxy, service: Service, mount: MountOfTest, tmp_path: Path
 ) -> None:
     service.upload(mount, "large", LARGE)
     target, done = tmp_path / "back", list[int]()
-    cut = proxy.on(Fault("GET", "/content", times=1, end_answer=8 * 1024 * 1024))
-    with pytest.raises(errors.Incomplete):
-        shaken.get(mount.key, "large", target)
+
+    def interrupt(have: int, _: int) -> None:
+        if have > 8 * 1024 * 1024:
+            raise StoppedByHand
+
+    with pytest.raises(StoppedByHand):
+        shaken.get(mount.key, "large", target, progress=interrupt)
     [half] = [name for name in os.listdir(tmp_path) if is_half_written(name)]
+    cut = proxy.on(Fault("GET", "/content", times=2, end_answer=2 * 1024 * 1024))
     shaken.get(mount.key, "large", target, progress=lambda have, size: done.append(have))
-    assert cut.struck == 1 and target.read_bytes() == LARGE
+    assert cut.struck == 2 and target.read_bytes() == LARGE
     assert done[0] >= 4 * 1024 * 1024 and done[-1] == len(LARGE), "what was there did not come again"
     (tmp_path / half).write_bytes(os.urandom(len(LARGE)))
     shaken.get(mount.key, "large", target)

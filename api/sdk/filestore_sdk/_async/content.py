@@ -165,7 +165,8 @@ class Content(Uploads, Changes):
         """A file of the mount as the local file `to`: there whole and checked, or as it was before.
 
         A large one comes in ranges, `at_once` side by side. All are of one version: where the file changes meanwhile,
-        VersionConflict is raised and nothing is left behind. One that is interrupted or killed goes on where it was.
+        VersionConflict is raised and nothing is left behind. It goes on where its connection breaks, and where an earlier
+        call was interrupted or killed.
         """
         node = await self._file(mount, path)
         await self.fetch(node, to, version=version, progress=progress, at_once=at_once)
@@ -181,7 +182,8 @@ class Content(Uploads, Changes):
             size, digest = await self._announced(node, version)
         half = await machine.blocking(half_written.begin, os.fspath(to))
         try:
-            await Fetch(self.chunks, half, node, size, digest, version, progress).all(at_once)
+            fetch = Fetch(self.chunks, half, node, size, digest, version, progress, self._http.retries)
+            await fetch.all(at_once)
             await machine.blocking(half.publish)
         except BaseException as error:
             # What was interrupted, or lost its connection, is gone on with by the next call.

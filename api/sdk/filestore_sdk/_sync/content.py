@@ -166,7 +166,8 @@ class Content(Uploads, Changes):
         """A file of the mount as the local file `to`: there whole and checked, or as it was before.
 
         A large one comes in ranges, `at_once` side by side. All are of one version: where the file changes meanwhile,
-        VersionConflict is raised and nothing is left behind. One that is interrupted or killed goes on where it was.
+        VersionConflict is raised and nothing is left behind. It goes on where its connection breaks, and where an earlier
+        call was interrupted or killed.
         """
         node = self._file(mount, path)
         self.fetch(node, to, version=version, progress=progress, at_once=at_once)
@@ -182,7 +183,8 @@ class Content(Uploads, Changes):
             size, digest = self._announced(node, version)
         half = machine.blocking(half_written.begin, os.fspath(to))
         try:
-            Fetch(self.chunks, half, node, size, digest, version, progress).all(at_once)
+            fetch = Fetch(self.chunks, half, node, size, digest, version, progress, self._http.retries)
+            fetch.all(at_once)
             machine.blocking(half.publish)
         except BaseException as error:
             # What was interrupted, or lost its connection, is gone on with by the next call.

@@ -15,6 +15,7 @@ from filestore_sdk._sync import machine
 from filestore_sdk.following import Following
 from filestore_sdk.half_written import HalfWritten, Span
 from filestore_sdk.models import Node
+from filestore_sdk.requests import wait_before
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are done and the bytes of the whole."""
@@ -36,10 +37,10 @@ class Fetch:
 
     def __init__(
         self, chunks: Callable[..., Iterator[bytes]], half: HalfWritten, node: Node, size: int, digest: str | None,
-        version: int | None, progress: Progress | None,
+        version: int | None, progress: Progress | None, retries: int,
     ) -> None:  # fmt: skip
         self._chunks, self._half, self._node, self._size, self._digest = chunks, half, node, size, digest
-        self._version, self._progress = version, progress
+        self._version, self._progress, self._retries = version, progress, retries
         self._tag = f'"{digest}"' if digest and version is None else None
         self._following: Following | None = None
         self._done = 0
@@ -48,7 +49,8 @@ class Fetch:
         """Raises Incomplete where it is not what was announced."""
         if self._size <= SMALL:
             machine.blocking(self._half.empty)
-            self._write(0, None)
+            for _ in self._written(0, None):
+                pass
             self._tell(0)
         elif not self._in_parts(self._there(), at_once):
             raise errors.Incomplete("The content is not the one that was announced: its SHA-256 differs.")
@@ -82,15 +84,32 @@ class Fetch:
         """The first range alone. Where one connection is fast, several only cost: the rest comes through one as well."""
         (start, end), *others = gaps(there, self._size, PIECE)
         began = time.monotonic()
-        self._write(start, end)
+        self._range(start, end)
         if (end - start) / max(time.monotonic() - began, 1e-6) > FAST:
             others, at_once = gaps([*there, (start, end)], self._size, self._size), 1
         machine.side_by_side([self._job(*gap) for gap in others], at_once)
 
     def _job(self, start: int, end: int) -> Any:
-        return lambda: self._write(start, end)
+        return lambda: self._range(start, end)
 
-    def _write(self, start: int, end: int | None) -> None:
+    def _range(self, start: int, end: int) -> None:
+        """It goes on where it broke off: the tag keeps it to one content."""
+        place, failures = start, 0
+        while place < end:
+            before = place
+            try:
+                for reached in self._written(place, end):
+                    place = reached
+                if place == before:
+                    raise errors.Incomplete(f"The content ends at {place}, before {end}.")
+            except errors.Incomplete:
+                failures = failures + 1 if place == before else 1
+                if self._tag is None or failures > self._retries:
+                    raise
+                machine.sleep(wait_before(failures - 1, None))
+
+    def _written(self, start: int, end: int | None) -> Iterator[int]:
+        """To where it is written by now."""
         place, gathered, held = start, 0, list[bytes]()
         for piece in self._chunks(self._node, start=start, end=end, version=self._version, if_match=self._tag):
             held.append(piece)
@@ -98,7 +117,8 @@ class Fetch:
             if gathered >= GATHER:
                 place = self._put(held, place)
                 gathered, held = 0, []
-        self._put(held, place)
+                yield place
+        yield self._put(held, place)
 
     def _put(self, pieces: list[bytes], place: int) -> int:
         if not pieces:

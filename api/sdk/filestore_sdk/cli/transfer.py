@@ -10,13 +10,14 @@ from typing import Annotated
 
 import typer
 
-from filestore_sdk import errors, paths
+from filestore_sdk import errors
 from filestore_sdk.cli import exits, rows
 from filestore_sdk.cli.addresses import NotAnAddress, Remote, is_remote, local, remote
 from filestore_sdk.cli.completing import places, places_and_files
 from filestore_sdk.cli.output import Output
+from filestore_sdk.cli.progress import Size, of_file, of_folder, size_of
 from filestore_sdk.cli.run import Stopped, session
-from filestore_sdk.cli.trees import Tally, Trees, progress_of
+from filestore_sdk.cli.trees import Tally, Trees
 
 Recursive = Annotated[bool, typer.Option("-r", "--recursive", help="a folder with everything below it")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="show what would travel, and do nothing")]
@@ -71,7 +72,7 @@ def _one_up(file: str, to: Remote, overwrite: bool, parents: bool, dry_run: bool
     told = session()
     size = os.stat(file).st_size
     if not dry_run:
-        with progress_of(told.out, size, to.name) as progress:
+        with of_file(told.out, size, to.name) as progress:
             Trees(told.client, 1).send(file, to, size, overwrite=overwrite, parents=parents, progress=progress)
     told.out.row(rows.transferred("send", to.path, size), lambda row: told.out.name(to.path))
 
@@ -107,7 +108,7 @@ def get(
         return
     file = os.path.join(to, at.name) if os.path.isdir(to) else to
     if not dry_run:
-        with progress_of(told.out, found.size_bytes, at.name) as progress:
+        with of_file(told.out, found.size_bytes, at.name) as progress:
             told.client.fetch(found, file, version=version, progress=progress)
     told.out.row(rows.transferred("send", file, found.size_bytes), lambda row: told.out.name(file))
 
@@ -137,7 +138,14 @@ def _tree(
 ) -> None:
     told = session()
     out, tally = told.out, Tally()
-    with progress_of(out, None, paths.shown(folder)) as progress:
+
+    def whole() -> Size:
+        if way == "up":
+            return size_of(folder)
+        found = told.client.stat(at.mount, at.path)
+        return (found.rollup.file_count, found.rollup.size_bytes) if found.rollup else (1, found.size_bytes)
+
+    with of_folder(out, folder, whole) as progress:
 
         def steps() -> Iterator[rows.Row]:
             """One list, of what travels and of what goes."""

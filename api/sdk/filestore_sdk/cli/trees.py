@@ -8,24 +8,23 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filestore_sdk import errors, paths
 from filestore_sdk.cli import rows
 from filestore_sdk.cli.addresses import Remote
 from filestore_sdk.cli.doomed import Doomed
 from filestore_sdk.cli.folders import Side, Step, compare, local_entries
-from filestore_sdk.cli.output import Output, size
+from filestore_sdk.cli.output import size
+from filestore_sdk.cli.progress import Progress
 from filestore_sdk.cli.resume import send_large
 from filestore_sdk.half_written import sweep
 
 if TYPE_CHECKING:
     from filestore_sdk._sync.client import Client
 
-Progress = Callable[[int, int], None]
 Call = Callable[[], rows.Row]
 LARGE = 8 * 1024 * 1024
 WAITING = 4
@@ -39,13 +38,18 @@ class Tally:
     failed: int = 0
     deleted: int = 0
     bytes: int = 0
+    through: int = 0
+    """Bytes of all files that are as they should be by now"""
     since: float = field(default_factory=time.monotonic)
 
     def count(self, row: rows.Row) -> None:
         if row["action"] == "send":
             self.sent += 1
             self.bytes += row["sizeBytes"] or 0
-        self.same += row["action"] == "skip" and row["reason"] == "the same"
+            self.through += row["sizeBytes"] or 0
+        if row["action"] == "skip" and row["reason"] == "the same":
+            self.same += 1
+            self.through += row["sizeBytes"] or 0
         self.failed += row["action"] == "fail"
         self.deleted += row["action"] == "delete"
 
@@ -72,7 +76,7 @@ class Trees:
             if row["action"] != "delete":  # these are only shown
                 tally.count(row)
             yield row
-            progress(tally.bytes, 0)
+            progress(tally.sent + tally.same, tally.through)
 
     def _calls(self, way: str, folder: str, at: Remote, *, delete: bool, dry_run: bool) -> Iterator[Call | rows.Row]:
         """What is still to be done, and what is known by now."""
@@ -220,23 +224,3 @@ class Trees:
 
 def _known(digest: str | None) -> Callable[[], str | None]:
     return lambda: digest
-
-
-@contextmanager
-def progress_of(out: Output, total: int | None, name: str) -> Iterator[Progress]:
-    """A bar with rate and time left on a terminal; nothing elsewhere."""
-    if not out.bars:
-        yield lambda done, whole: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns: list[Any] = [
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-    ]
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(paths.shown(name), total=total)
-        yield lambda done, whole: bar.update(task, completed=done)
