@@ -380,7 +380,8 @@ CREATE TABLE filestore.object_lock_proofs (
     default_mode text,
     default_days integer,
     problem      text,
-    proved_at    timestamptz NOT NULL DEFAULT now()
+    proved_at    timestamptz NOT NULL DEFAULT now(),
+    lost_at      timestamptz                                             -- since when it keeps less than it was seen to keep
 );
 
 -- The hold on a path with the longest path, as clients read it. No row: nothing holds it.

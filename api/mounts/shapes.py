@@ -24,7 +24,8 @@ class Retention(Shape):
 
 class ObjectLock(Shape):
     """What its bucket did with an object that it was told to keep: `legalHold` and `retention` are true where it refused to remove
-    it. `defaultMode` and `defaultDays`: how the bucket locks by itself whatever is written to it."""
+    it. `defaultMode` and `defaultDays`: how the bucket locks by itself whatever is written to it. `lostAt`: since when it does not
+    keep any more what it was seen to keep."""
 
     enabled: bool
     legal_hold: bool
@@ -33,6 +34,7 @@ class ObjectLock(Shape):
     default_days: int | None
     problem: str | None
     proved_at: datetime
+    lost_at: datetime | None
 
 
 class Mount(Shape):

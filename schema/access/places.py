@@ -2,13 +2,14 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from schema.access.patterns import Pattern, pattern
 from schema.paths import NodePath
 
+T = TypeVar("T")
 Globs = dict[bytes, re.Pattern[str]]
 
 
@@ -85,12 +86,28 @@ def _bounds(subtrees: Sequence[bytes]) -> list[bytes]:
     return bounds
 
 
+KEPT_MAX = 100
+"""So many places of one token are kept made"""
+
+
+def _kept(known: dict[bytes, T], path: bytes, make: Callable[[], T]) -> T:
+    """Any number of threads may ask."""
+    found = known.get(path)
+    if found is None:
+        if len(known) >= KEPT_MAX:
+            known.clear()
+        found = known[path] = make()
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
     """Allowed is what the one reach holds and the other does not."""
 
     allowed: Reach
     denied: Reach
+    _near: dict[bytes, "Places"] = field(default_factory=dict, compare=False, repr=False)
+    _names: dict[bytes, dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def hold(self, path: NodePath) -> bool:
         return self.allowed.holds(path) and not self.denied.holds(path)
@@ -100,8 +117,9 @@ class Places:
         return self.allowed.covers(path) and not self.denied.meets(path)
 
     def below(self, path: NodePath) -> "Places":
-        """The same for the path and all below it."""
-        return Places(self.allowed.below(path), self.denied.below(path))
+        """The same for the path and all below it. Made once for a place that is asked about often: of a thousand grants that
+        takes longer than looking up a page of names in them."""
+        return _kept(self._near, path.raw, lambda: Places(self.allowed.below(path), self.denied.below(path)))
 
     @property
     def whole(self) -> bool:
@@ -123,6 +141,9 @@ class Places:
 
     def names_in(self, directory: NodePath) -> dict[str, Any]:
         """Those of the query that selects what is readable of what lies in a directory itself: it goes by name."""
+        return _kept(self._names, directory.raw, lambda: self._names_in(directory))
+
+    def _names_in(self, directory: NodePath) -> dict[str, Any]:
         allowed, denied = self.allowed.children(directory), self.denied.children(directory)
         return {
             "all_allowed": allowed[0], "allowed_names": b"/".join(allowed[1]), "allowed_glob": self.allowed.expression,

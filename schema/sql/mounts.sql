@@ -69,7 +69,8 @@ SELECT (SELECT count(*) FROM found) AS total, (
         'leftovers', m.leftovers,
         'objectLock', (SELECT json_build_object('enabled', p.enabled, 'legalHold', p.legal_hold, 'retention', p.retention,
                               'defaultMode', p.default_mode, 'defaultDays', p.default_days, 'problem', p.problem,
-                              'provedAt', p.proved_at) FROM filestore.object_lock_proofs p WHERE p.mount_id = m.id),
+                              'provedAt', p.proved_at, 'lostAt', p.lost_at)
+                         FROM filestore.object_lock_proofs p WHERE p.mount_id = m.id),
         'retention', json_build_object('olderThan', m.retention->'older_than', 'keepBytes', m.retention->'keep_bytes'),
         'rootNodeId', (SELECT r.id FROM filestore.nodes r
                         WHERE r.mount_id = m.id AND r.directory_path = '' AND r.state <> 'deleted'),

@@ -7,12 +7,21 @@ SELECT p.enabled, p.legal_hold, p.retention, p.default_mode, p.default_days, p.p
   FROM filestore.object_lock_proofs p WHERE p.mount_id = %(mount)s
 
 -- name: keep_proof
--- What it did now.
+-- What it did now. What it kept before, and does not any more, is lost until it keeps both again.
 INSERT INTO filestore.object_lock_proofs AS p (mount_id, enabled, legal_hold, retention, default_mode, default_days, problem)
 VALUES (%(mount)s, %(enabled)s, %(legal_hold)s, %(retention)s, %(default_mode)s, %(default_days)s, %(problem)s)
     ON CONFLICT (mount_id) DO UPDATE SET enabled = excluded.enabled, legal_hold = excluded.legal_hold,
        retention = excluded.retention, default_mode = excluded.default_mode, default_days = excluded.default_days,
-       problem = excluded.problem, proved_at = now()
+       problem = excluded.problem, proved_at = now(),
+       lost_at = CASE WHEN p.legal_hold AND NOT excluded.legal_hold OR p.retention AND NOT excluded.retention
+                      THEN coalesce(p.lost_at, now())
+                      WHEN NOT (excluded.legal_hold AND excluded.retention) THEN p.lost_at END
+
+-- name: every
+-- Mounts in buckets with Object Lock, and whether one does not keep any more what it was seen to keep.
+SELECT m.tenant, m.mount_key, p.lost_at IS NOT NULL AS lost
+  FROM filestore.object_lock_proofs p JOIN filestore.backend_mounts m ON m.id = p.mount_id
+ WHERE m.removed_at IS NULL AND (p.legal_hold OR p.retention OR p.lost_at IS NOT NULL) ORDER BY m.id
 
 -- name: doubt
 -- The mount lies elsewhere now: nothing is proved of it.

@@ -13,7 +13,8 @@ SELECT pg_advisory_xact_lock(%(lock)s::integer, (q.id & 2147483647)::integer)
 -- quota_reserved_v1.
 WITH claim AS MATERIALIZED (
     SELECT s.id, jsonb_object_agg(s.n, jsonb_build_array(greatest(s.bytes, 0), greatest(s.nodes, 0))) AS claims
-      FROM (SELECT q.id, i.n, sum(x.bytes + filestore.quota_keeps_v1(q, x.kept, i.intent)) AS bytes, sum(x.nodes) AS nodes
+      FROM (SELECT q.id, i.n, sum(x.bytes + CASE WHEN q.trash AND x.kept <> 0 THEN filestore.quota_keeps_v1(q, x.kept, i.intent)
+                                       ELSE 0 END) AS bytes, sum(x.nodes) AS nodes
               FROM jsonb_to_recordset(%(items)s::jsonb) AS i(n integer, tenant text, mount bigint, path text, principal text,
                        intent jsonb)
              CROSS JOIN LATERAL filestore.shifts_v1(i.intent, i.mount, decode(i.path, 'hex'), i.principal) x
@@ -42,7 +43,9 @@ SELECT (q.facts).id, (q.facts).mount_id, (q.facts).path, (q.facts).principal, (q
  CROSS JOIN LATERAL filestore.quota_use_v1(q.facts) u
  CROSS JOIN LATERAL (
      SELECT coalesce(sum(greatest(s.bytes, 0)), 0)::bigint AS bytes, coalesce(sum(greatest(s.nodes, 0)), 0)::bigint AS nodes
-       FROM (SELECT sum(x.bytes + filestore.quota_keeps_v1(q.facts, x.kept, x.intent)) AS bytes, sum(x.nodes) AS nodes
+       FROM (SELECT sum(x.bytes + CASE WHEN (q.facts).trash AND x.kept <> 0
+                                 THEN filestore.quota_keeps_v1(q.facts, x.kept, x.intent) ELSE 0 END) AS bytes,
+                    sum(x.nodes) AS nodes
                FROM running x
               WHERE x.tenant = (q.facts).tenant AND filestore.quota_covers_v1(q.facts, x.mount_id, x.path, x.principal)
               GROUP BY x.id) s) r

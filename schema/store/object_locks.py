@@ -38,6 +38,21 @@ async def keep_proof(connection: Connection, mount: MountId, proof: LockProof) -
     await connection.execute(SQL["keep_proof"], {"mount": mount, **asdict(proof)})
 
 
+@dataclass(frozen=True, slots=True)
+class LockingMount:
+    """For the metrics."""
+
+    tenant: str
+    mount_key: str
+    lost: bool
+    """Its bucket does not keep any more what it was seen to keep"""
+
+
+async def every(connection: Connection) -> list[LockingMount]:
+    rows = await (await connection.execute(SQL["every"])).fetchall()
+    return [LockingMount(row["tenant"], row["mount_key"], row["lost"]) for row in rows]
+
+
 async def doubt(connection: Connection, mount: MountId) -> None:
     """The mount lies elsewhere now."""
     await connection.execute(SQL["doubt"], {"mount": mount})

@@ -75,7 +75,7 @@ class BenchService:
     database: str
     pids: Mapping[str, int]
 
-    def call(self, method: str, path: str, **body: Any) -> Any:
+    def call(self, method: str, path: str, /, **body: Any) -> Any:
         answer = httpx2.request(
             method, self.url + path, json=body, headers={"Authorization": f"Bearer {self.token}"}, timeout=300
         )

@@ -251,4 +251,11 @@ async def test_a_storage_that_is_away_is_waited_for_and_a_proof_is_made_once_in_
     assert locking.storage.proved == 2 and "does not keep what is locked any more" in caplog.text
     async with locking.pool.connection() as connection:
         proof, old = await object_locks.proof(connection, locking.mount, 3600)
+        mine = [one for one in await object_locks.every(connection) if one.lost]
     assert proof == locking.storage.proof and not old
+    assert len(mine) == 1, "it is among the metrics"
+    for half, lost in ((LockProof(True, legal_hold=True), 1), (LockProof(True), 1), (KEEPS, 0)):
+        locking.storage.proof = half
+        await locking.turn()
+        async with locking.pool.connection() as connection:
+            assert sum(one.lost for one in await object_locks.every(connection)) == lost, half

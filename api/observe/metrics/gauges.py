@@ -14,6 +14,7 @@ from api.services import Load, MountSeen
 from schema.store.bucket_notifications import NotificationsOfMount
 from schema.store.looks import DriftOfMount
 from schema.store.metrics import WorkCounts
+from schema.store.object_locks import LockingMount
 from schema.store.project_numbers import NumbersOfProject
 from schema.store.quotas import QuotaSeen
 from schema.store.scrub import ScrubOfMount
@@ -41,6 +42,7 @@ class Page:
     watches: Sequence[WatchOfMount] | None = None
     notifications: Sequence[NotificationsOfMount] | None = None
     quotas: Sequence[QuotaSeen] | None = None
+    locks: Sequence[LockingMount] | None = None
     drift: Sequence[DriftOfMount] | None = None
     scrubs: Sequence[ScrubOfMount] | None = None
     projects: Sequence[NumbersOfProject] | None = None
@@ -62,6 +64,7 @@ class Page:
         yield from of_watches(self.watches or ())
         yield from of_notifications(self.notifications or ())
         yield from of_quotas(self.quotas or ())
+        yield from of_locks(self.locks or ())
         yield from of_drift(self.drift or ())
         yield from of_scrubs(self.scrubs or ())
         yield from of_projects(self.projects or ())
@@ -189,6 +192,13 @@ def of_quotas(quotas: Sequence[QuotaSeen]) -> Iterator[Metric]:
         ("quota_soft_passed", "1 if a soft limit of the quota is passed, 0 if not.", lambda one: float(one.soft)),
     ):
         yield gauge(name, help, labels, values(number))
+
+
+def of_locks(mounts: Sequence[LockingMount]) -> Iterator[Metric]:
+    """Of buckets that were seen to keep what is locked."""
+    lost: Values = {(one.tenant, one.mount_key): one.lost for one in mounts}
+    help = "1 if the bucket does not keep any more what it was seen to keep under Object Lock, 0 if it does."
+    yield gauge("object_lock_lost", help, _MOUNT, lost)
 
 
 def of_drift(mounts: Sequence[DriftOfMount]) -> Iterator[Metric]:

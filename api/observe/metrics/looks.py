@@ -8,12 +8,13 @@ from typing import Generic, TypeVar
 import structlog
 
 from api.services import MountSeen, ProcessVitals
-from schema.store import bucket_notifications, metrics, project_numbers, quotas, watchers
+from schema.store import bucket_notifications, metrics, object_locks, project_numbers, quotas, watchers
 from schema.store import looks as drift
 from schema.store import scrub as scrubs
 from schema.store.bucket_notifications import NotificationsOfMount
 from schema.store.looks import DriftOfMount
 from schema.store.metrics import WorkCounts
+from schema.store.object_locks import LockingMount
 from schema.store.pool import Pool
 from schema.store.project_numbers import NumbersOfProject
 from schema.store.quotas import QuotaSeen
@@ -73,6 +74,7 @@ class Looks:
         self.watches: Looked[list[WatchOfMount]] = Looked(self._watches, WORK_SECONDS)
         self.notifications: Looked[list[NotificationsOfMount]] = Looked(self._notifications, WORK_SECONDS)
         self.quotas: Looked[list[QuotaSeen]] = Looked(self._quotas, SERVERS_SECONDS)
+        self.locks: Looked[list[LockingMount]] = Looked(self._locks, SERVERS_SECONDS)
         self.drift: Looked[list[DriftOfMount]] = Looked(self._drift, DRIFT_SECONDS)
         self.scrubs: Looked[list[ScrubOfMount]] = Looked(self._scrubs, SERVERS_SECONDS)
         self.projects: Looked[list[NumbersOfProject]] = Looked(self._projects, WORK_SECONDS)
@@ -93,6 +95,10 @@ class Looks:
     async def _quotas(self) -> list[QuotaSeen]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
             return await quotas.seen(connection)
+
+    async def _locks(self) -> list[LockingMount]:
+        async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:
+            return await object_locks.every(connection)
 
     async def _drift(self) -> list[DriftOfMount]:
         async with self._pool.connection(timeout=PATIENCE_SECONDS) as connection:

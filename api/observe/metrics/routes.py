@@ -62,12 +62,14 @@ def _admit(request: Request, token: str | None) -> None:
 async def _page(request: Request, front: Front) -> Page:
     services, seen = front.services, cast(Sources, request.app.state.metrics)
     looks = seen.looks
-    (work, servers, mounts, watches, notifications), (drift, scrubs, quotas, projects) = await asyncio.gather(
+    (work, servers, mounts, watches, notifications), (drift, scrubs, quotas, projects, locks) = await asyncio.gather(
         asyncio.gather(
             looks.work.answer(), looks.servers.answer(), looks.mounts.answer(), looks.watches.answer(),
             looks.notifications.answer(),
         ),
-        asyncio.gather(looks.drift.answer(), looks.scrubs.answer(), looks.quotas.answer(), looks.projects.answer()),
+        asyncio.gather(
+            looks.drift.answer(), looks.scrubs.answer(), looks.quotas.answer(), looks.projects.answer(), looks.locks.answer()
+        ),
     )  # fmt: skip
     vitals = services.vitals
     return Page(
@@ -82,6 +84,7 @@ async def _page(request: Request, front: Front) -> Page:
         watches=watches,
         notifications=notifications,
         quotas=quotas,
+        locks=locks,
         drift=drift,
         scrubs=scrubs,
         projects=projects,

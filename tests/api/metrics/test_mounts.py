@@ -109,8 +109,15 @@ def test_the_running_service_tells_all_of_it(service: Service, mount: MountOfTes
     assert service.token not in page.text and "missing" not in page.text
     text = {name for name in page.families if page.families[name].samples == []}
     unlooked = ("filestore_drift_found", "filestore_drift_findings", "filestore_drift_audit_age_seconds")
-    unasked = ("filestore_watch_", "filestore_notif", "filestore_quota_", "filestore_scrub_", "filestore_sync_")
+    unasked = (
+        "filestore_watch_",
+        "filestore_notif",
+        "filestore_quota_",
+        "filestore_scrub_",
+        "filestore_sync_",
+        "filestore_object_lock_",
+    )
     without = {name for name in text if not name.startswith((*unasked, *unlooked))}
     assert without == set(), (
-        "nothing that a whole process has no samples of; no watcher runs, no bucket sends; no quota, look or project is there"
+        "nothing that a whole process has no samples of; no watcher runs, no bucket sends; no quota, look, project or lock is there"
     )

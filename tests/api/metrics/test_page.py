@@ -92,7 +92,8 @@ async def test_a_worker_has_metrics_of_its_own_and_the_docs_list_them() -> None:
     async with worker_page(KnownEngine(redis="Redis is away."), counts) as anonymous:
         seen = await scrape(anonymous)
     sections = (
-        "Requests", "Commands", "What is left to do", "Quotas", "Watches and notifications", "Drift", "Projects", "Consumers",
+        "Requests", "Commands", "What is left to do", "Quotas", "Object Lock", "Watches and notifications",
+        "Drift", "Projects", "Consumers",
     )  # fmt: skip
     assert exposed(seen) == sorted([*documented(*sections), "filestore_http_refusals_total"])
     assert [name for name, family in seen.families.items() if not SAYS_WHAT.match(family.documentation)] == []
