@@ -156,14 +156,12 @@ def killed_three_times(service: Service, operation: dict[str, Any], chance: rand
     return moments
 
 
-def _share(service: Service, operation: dict[str, Any]) -> float:
-    """How much of it is done; 0 while it is planned."""
+def _has_come_to(service: Service, operation: dict[str, Any], share: float) -> bool:
+    """So much of it is done, or it has ended."""
     now = shown(service, operation)
     if now["endedAt"] is not None:
-        return 1.0
-    return (
-        0.0 if now["state"] in ("planning", "planned") else now["progress"]["itemsDone"] / max(1, now["plan"]["items"])
-    )
+        return True
+    return now["state"] == "running" and bool(now["progress"]["itemsDone"] >= share * now["plan"]["items"])
 
 
 @pytest.mark.slow
