@@ -29,29 +29,36 @@ from tests.fix_stack import REPOSITORY
 PATIENCE_S = 300.0
 
 
+def agent(running: BenchService, project: str, folder: Path, node: str) -> "subprocess.Popen[bytes]":
+    """Follows from `folder / node`, which is made where it is not there."""
+    (folder / node).mkdir(exist_ok=True)
+    words = [
+        sys.executable,
+        "-m",
+        "workers.sync_node",
+        project,
+        str(folder / node),
+        "--node",
+        node,
+        "--url",
+        running.url,
+    ]
+    environment = {**os.environ, "FILESTORE_TOKEN": running.token, "PYTHONDONTWRITEBYTECODE": ""}
+    with open(folder / f"{node}.log", "wb") as log:
+        return subprocess.Popen(words, cwd=REPOSITORY, env=environment, stdout=log, stderr=log)
+
+
+def new_project(running: BenchService, folder: Path) -> str:
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    running.call("POST", "/v1/projects", name=name, backendMountId=int(running.local_mount(folder / "mount")))
+    return name
+
+
 @contextmanager
 def nodes(running: BenchService, folder: Path) -> Iterator[tuple[Path, Path]]:
     """Two agents on a new project."""
-    name = f"bench-{uuid.uuid4().hex[:8]}"
-    mount = running.local_mount(folder / "mount")
-    running.call("POST", "/v1/projects", name=name, backendMountId=int(mount))
-    started = []
-    for node in ("a", "b"):
-        (folder / node).mkdir()
-        words = [
-            sys.executable,
-            "-m",
-            "workers.sync_node",
-            name,
-            str(folder / node),
-            "--node",
-            node,
-            "--url",
-            running.url,
-        ]
-        environment = {**os.environ, "FILESTORE_TOKEN": running.token, "PYTHONDONTWRITEBYTECODE": ""}
-        with open(folder / f"{node}.log", "wb") as log:
-            started.append(subprocess.Popen(words, cwd=REPOSITORY, env=environment, stdout=log, stderr=log))
+    name = new_project(running, folder)
+    started = [agent(running, name, folder, node) for node in ("a", "b")]
     try:
         yield folder / "a", folder / "b"
     finally:
