@@ -86,7 +86,7 @@ def _bounds(subtrees: Sequence[bytes]) -> list[bytes]:
     return bounds
 
 
-KEPT_MAX = 100
+KEPT_MAX = 32
 """So many places of one token are kept made"""
 
 

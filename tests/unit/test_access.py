@@ -182,6 +182,18 @@ def test_a_thousand_grants_cost_little() -> None:
     assert time.perf_counter() - start < 1.0
 
 
+def test_what_grants_say_of_a_directory_is_made_once_and_of_many_is_not_kept_for_ever() -> None:
+    places = access_of(["read"], [Grant(f"d{n}/x", "deny") for n in range(100)]).places("read", ONE)
+    first = NodePath(b"d1")
+    near = places.below(first)
+    assert places.below(first) is near and near.names_in(first) is near.names_in(first)
+    assert near.names_in(first)["denied_names"] == b"x" and not near.hold(NodePath(b"d1/x"))
+    for n in range(2, 100):
+        directory = NodePath(f"d{n}".encode())
+        assert places.below(directory).names_in(directory)["denied_names"] == b"x"
+    assert places.below(first) is not near and places.below(first) == near
+
+
 def test_expressions_are_read_alike_by_postgres() -> None:
     """No escape that only one of both knows: a backslash stands before signs, and never before letters or digits."""
     for text in ("a.b*", "(x)|y*", "a{2}*", "^$*", "é?*", "**/[!a-c_.]-"):
