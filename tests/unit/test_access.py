@@ -217,3 +217,17 @@ def test_what_is_below_a_path_is_decided_alike_by_what_is_about_it_alone() -> No
             rest = some(3, wild=False).encode()
             path = NodePath(b"/".join(part for part in (at.raw, rest) if part))
             assert below.hold(path) == places.hold(path), (grants, at, path)
+
+
+@given(
+    st.lists(st.tuples(SUBTREES | GLOBS, st.sampled_from(["allow", "deny"])), max_size=5),
+    PATHS,
+    st.lists(NAMES, max_size=5),
+)
+def test_of_all_names_in_a_directory_the_same_is_said_as_of_each(
+    grants: list[tuple[str, str]], directory: NodePath, names: list[bytes]
+) -> None:
+    access = access_of(["read"], [Grant(text, "allow" if effect == "allow" else "deny") for text, effect in grants])
+    near = access.places("read", ONE).below(directory)
+    each = [may(access, "read", ONE, NodePath(directory.as_directory + name)).allowed for name in names]
+    assert near.hold_all_in(directory, names) is all(each)
