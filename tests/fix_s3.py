@@ -25,6 +25,7 @@ class S3Server:
     endpoint: str
     key: str
     secret: str = field(repr=False)
+    stack: Stack | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     folder = tmp_path_factory.mktemp("s3")
     dev("up", "--background", "--dir", str(folder), "--only", "s3", "--with-pid", str(os.getpid()))
     env = Stack(folder).env
-    server = S3Server(env["AWS_ENDPOINT_URL"], env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])
+    server = S3Server(env["AWS_ENDPOINT_URL"], env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], Stack(folder))
     client = server.client()
     for bucket in (BUCKET, VERSIONED):
         client.create_bucket(Bucket=bucket)

@@ -43,7 +43,7 @@ def main() -> int:
     )
     parser.add_argument("--url", default=os.environ.get("FILESTORE_URL", "http://127.0.0.1:8080"))
     parser.add_argument(
-        "--quiet", type=float, default=0.01, help="seconds that a closed file rests before it is looked at"
+        "--quiet", type=float, default=0.004, help="seconds that a closed file rests before it is looked at"
     )
     parser.add_argument("--rescan", type=float, default=600.0, help="seconds between looks at everything")
     parser.add_argument(

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
-from pyarrow import csv
 
-from activities.consumers.lake import Lake, LakeConflict
+from activities.consumers.lake import Lake, LakeConflict, LakeFeed
 from schema.consumers.following import Following
 from schema.faults import areach
 from schema.store import activity as store
@@ -39,15 +38,6 @@ _COLUMNS = pa.schema(
 )  # fmt: skip
 
 
-_READ = csv.ReadOptions(column_names=_COLUMNS.names, block_size=8 * 2**20)
-"""A block is larger than an event can be"""
-_PARSE = csv.ParseOptions(delimiter=store.DELIMITER, quote_char=store.QUOTE, newlines_in_values=True)
-_CONVERT = csv.ConvertOptions(
-    column_types={field.name: pa.int64() if field.name == "created_at" else field.type for field in _COLUMNS},
-    strings_can_be_null=False,
-)
-
-
 def table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
     """Position, type, tenant, mount, time and data of events."""
     columns = zip(*rows, strict=True) if rows else ([] for _ in _COLUMNS)
@@ -56,15 +46,10 @@ def table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
     )
 
 
-def parsed_page(text: bytes) -> ActivityBatch:
-    """A page as the database has written it. Blocking."""
-    if not text:
-        return ActivityBatch(None, None, 0, table([]))
-    found = csv.read_csv(pa.BufferReader(text), _READ, _PARSE, _CONVERT)
-    moment = found.column("created_at").cast(pa.timestamp("us", tz="UTC"))
-    found = found.set_column(found.schema.get_field_index("created_at"), _COLUMNS.field("created_at"), moment)
-    reach = pc.min_max(found.column("position")).as_py()
-    return ActivityBatch(reach["min"], reach["max"], found.num_rows, found)
+def reaching(page: pa.Table) -> ActivityBatch:
+    """A page with the positions from which and to which it reaches."""
+    reach = pc.min_max(page.column("position")).as_py()
+    return ActivityBatch(reach["min"], reach["max"], page.num_rows, page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +70,8 @@ class Timestore:
     ) -> None:
         """`keep_seconds`: so long a former state of the lake can still be read."""
         self._pool, self._lake, self._keep, self._batch, self._gather = pool, lake, keep_seconds, batch, gather_seconds
+        assert isinstance(pool.conninfo, str), "DuckDB reads from the same database"
+        self._feed = LakeFeed(pool.conninfo)
         self._turn = asyncio.Lock()
         """One call to the lake at a time"""
         self._took = monotonic()
@@ -171,10 +158,10 @@ class Timestore:
     async def _take(self, connection: Connection) -> int:
         cursor = await asyncio.to_thread(self._lake.cursor)
         self._looked = datetime.now(UTC)
-        batch = await self._batch_after(connection, cursor.position)
+        batch = await self._batch_after(cursor.position)
         if batch.rows < GATHERED and batch.last and (early := self._took + self._gather - monotonic()) > 0:
             await asyncio.sleep(early)
-            batch = await self._read(connection, cursor.position)
+            batch = await self._read(cursor.position)
         self._problem = None
         gone = await store.gone(connection) if batch.first is None else batch.first - 1
         if gone > cursor.position:
@@ -184,25 +171,20 @@ class Timestore:
         if batch.last is None:
             return 0
         if batch.rows == self._batch:
-            self._next = batch.last, asyncio.create_task(self._read_on(batch.last))
+            self._next = batch.last, asyncio.create_task(self._read(batch.last))
         await asyncio.to_thread(self._lake.take, batch.table, cursor.position, batch.last)
         await areach("timestore.taken")
         self._took = monotonic()
         return batch.last - cursor.position
 
-    async def _batch_after(self, connection: Connection, position: int) -> ActivityBatch:
+    async def _batch_after(self, position: int) -> ActivityBatch:
         """The next batch; it may have been read while the one before it was taken in."""
         ahead, self._next = self._next, None
         if ahead is not None and ahead[0] == position:
             return await ahead[1]
         if ahead is not None:
             ahead[1].cancel()
-        return await self._read(connection, position)
+        return await self._read(position)
 
-    async def _read_on(self, position: int) -> ActivityBatch:
-        async with self._pool.connection() as connection:
-            return await self._read(connection, position)
-
-    async def _read(self, connection: Connection, position: int) -> ActivityBatch:
-        page = await store.page(connection, position, self._batch)
-        return await asyncio.to_thread(parsed_page, page)
+    async def _read(self, position: int) -> ActivityBatch:
+        return reaching(await asyncio.to_thread(self._feed.read, store.page(position, self._batch)))

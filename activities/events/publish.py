@@ -65,12 +65,15 @@ class Publish:
                     break
         return sent
 
-    async def position(self) -> store.Backlog:
-        """Give positions to all events that can have one, and tell what still waits."""
+    async def position(self, *, announced: bool = False) -> store.Backlog:
+        """Give positions to all events that can have one, and tell what still waits. `announced`: there are some, most likely."""
         async with self._pool.connection() as connection:
-            waiting = await store.waiting(connection)
-            if not (waiting.unpositioned or waiting.unsettled) or not await store.lock(connection, Lock.FEED):
-                return waiting
+            if not announced:
+                waiting = await store.waiting(connection)
+                if not (waiting.unpositioned or waiting.unsettled):
+                    return waiting
+            if not await store.lock(connection, Lock.FEED):
+                return await store.waiting(connection)
             try:
                 while given := await store.give_positions(connection, _PAGE):
                     self._unsent.set()  # they go out while the journal is settled here
@@ -85,17 +88,17 @@ class Publish:
     async def send(self) -> int:
         """Send what Redis has not had. Apart from the positions: a reader of the feed itself does not wait for Redis."""
         async with self._pool.connection() as connection:
-            if not await store.lock(connection, Lock.BUS):
+            mine, events, more = await store.lock_unpublished(connection, _PAGE)
+            if not mine:
                 return 0
-            sent, more = 0, True
+            sent = 0
             try:
-                while more:
-                    events, more = await store.unpublished(connection, _PAGE)
-                    if events:
-                        await self._bus.send(events)
-                        await areach("publish.sent")
-                        await store.published(connection, events[-1].position)
+                while events:
+                    await self._bus.send(events)
+                    await areach("publish.sent")
+                    await store.published(connection, events[-1].position)
                     sent += len(events)
+                    events, more = await store.unpublished(connection, _PAGE) if more else ([], False)
             finally:
                 await store.unlock(connection, Lock.BUS)
             return sent
@@ -115,7 +118,7 @@ class Publish:
             self._wanted.clear()
             patience, began = idle_seconds, monotonic()
             try:
-                waiting = await self.position()
+                waiting = await self.position(announced=announced)
                 if waiting.unpublished:
                     self._unsent.set()
                 if announced and (waiting.unpositioned or waiting.unsettled):

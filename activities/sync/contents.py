@@ -144,7 +144,7 @@ class Contents:
                 async for piece in self.hot(project).pieces(project.uuid, row.sha, row.size):
                     sent = True
                     yield piece
-                self.traffic.was_read("hot", row.size)
+                self.traffic.was_read(project.id, "hot", row.size)
                 return
             except (HotMissing, HotUnavailable):
                 if sent:
@@ -154,7 +154,7 @@ class Contents:
             raise NotFound("No store has this object now.", sha=row.sha)
         async for piece in self.read_cold(project, row):
             yield piece
-        self.traffic.was_read("cold", row.size)
+        self.traffic.was_read(project.id, "cold", row.size)
 
     async def lies_at(self, project: Project, sha: str, key: str) -> bool:
         """Whether this is where it is cold."""
@@ -178,7 +178,7 @@ class Contents:
             found = dict(await self.hot(project).get_many(project.uuid, rows))
         except HotUnavailable:
             found = {}
-        self.traffic.was_read("hot", sum(map(len, found.values())), len(found))
+        self.traffic.was_read(project.id, "hot", sum(map(len, found.values())), len(found))
         if len(found) < len(rows):
             async with self.pool.connection() as connection:
                 rows |= await objects.known(connection, project.id, rows.keys() - found.keys())
@@ -188,7 +188,7 @@ class Contents:
             if sha not in found and row.size <= SMALL_MAX:
                 found[sha] = b"".join([piece async for piece in self.read_cold(project, row)])
         cold = [len(found[sha]) for sha in left if sha in found]
-        self.traffic.was_read("cold", sum(cold), len(cold))
+        self.traffic.was_read(project.id, "cold", sum(cold), len(cold))
         return found
 
     async def read_cold(self, project: Project, row: ObjectRow) -> AsyncGenerator[bytes]:

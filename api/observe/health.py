@@ -18,7 +18,7 @@ router = APIRouter(route_class=Plain, tags=["health"])
 
 REPORT_SECONDS = 5.0
 NEEDED = ("postgres", "temporal")
-"""Without these no command is taken. Without Redis events wait, and everything else goes on."""
+"""Without these no command is taken. Without Redis events wait, without NATS projects are cold; all else goes on."""
 
 
 @router.get("/healthz", include_in_schema=False)
@@ -41,8 +41,8 @@ async def health(_: Request) -> Response:
     responses={200: openapi.bare("Yes: `ok` or `degraded`", Readiness), 503: openapi.bare("No", Readiness)},
 )
 async def ready(request: Request) -> Response:
-    """503 while Postgres or Temporal can not be reached. `degraded`: Redis, a mount, the worker or the watcher of this host is
-    amiss, and work goes on. A sentence says what is amiss."""
+    """503 while Postgres or Temporal can not be reached. `degraded`: Redis, NATS, a mount, the worker or the watcher of this host
+    is amiss, and work goes on. A sentence says what is amiss."""
     report = await _report(request)
     status = status_of(report)
     body = orjson.dumps({"status": status, "checks": report}, default=str)
@@ -64,7 +64,7 @@ def status_of(report: Mapping[str, Any]) -> str:
     if any(report.get(name) != "ok" for name in NEEDED):
         return "unavailable"
     mounts = report.get("mounts") or {}
-    fine = all(report.get(name, "ok") in ("ok", "inline", "off") for name in ("redis", "worker", "watcher")) and all(
-        state == "ok" for state in mounts.values() if isinstance(state, str)
-    )
+    fine = all(
+        report.get(name, "ok") in ("ok", "inline", "off") for name in ("redis", "nats", "worker", "watcher")
+    ) and all(state == "ok" for state in mounts.values() if isinstance(state, str))
     return "ok" if fine else "degraded"

@@ -230,6 +230,12 @@ class Pinned(Shape):
     pinned: int
 
 
+class Rehydration(Shape):
+    objects: int
+    size_bytes: int
+    seconds: float
+
+
 class ProjectMetrics(Shape):
     hot_objects: int
     hot_bytes: int
@@ -242,3 +248,9 @@ class ProjectMetrics(Shape):
     conflicts: int
     lag: JsonObject
     """By node, revisions that it has not followed"""
+    hit_ratio: float | None
+    """Of the contents that were read through this process the share that was hot; null: none was read"""
+    commits_per_minute: int
+    changes_per_minute: int
+    rehydration: Rehydration | None
+    """The last job that made contents hot"""

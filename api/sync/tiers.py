@@ -18,12 +18,12 @@ from api.http.fields import read_query
 from api.http.routes import Plain
 from api.services import front_of
 from api.sync.bodies import EvictBody, NothingBody, PathsBody, PinBody, ProjectJobsQuery
-from api.sync.found import PATH_NAME, answer, note, path_part, project_of
+from api.sync.found import PATH_NAME, answer, contents_of, note, path_part, project_of
 from api.sync.shapes import JobPage, JobShape, Pinned, ProjectMetrics
 from schema.access.acts import ActKind
 from schema.errors import NotFound, WrongState
 from schema.principals import Principal
-from schema.store import freezes, objects, project_log, projects, revisions
+from schema.store import freezes, objects, project_log, project_numbers, projects, revisions
 from schema.sync.happenings import state_changed
 from schema.sync.jobs import JobProgress, totals_of
 from schema.sync.ranks import WorkRank, name_of, rank_in, rank_of
@@ -249,12 +249,14 @@ def _job_id(request: Request) -> str:
     openapi_extra={"parameters": _NAME},
 )
 async def metrics(request: Request) -> Response:
-    """Hot and cold bytes and objects, how far behind each node is, what waits in the inbox."""
+    """Hot and cold bytes and objects, how far behind each node is, what waits in the inbox, how many reads were hot, what was
+    committed in the last minute, and how long the last rehydration took."""
     _, project = await project_of(request, "read")
     async with front_of(request).services.pool.connection() as connection:
         totals = await objects.totals(connection, project.id)
         nodes = await projects.nodes(connection, project.id)
         conflicts = await project_log.count_conflicts(connection, project.id)
+        activity = await project_numbers.activity(connection, project.id)
     hot = [totals[tier] for tier in ("hot", "hot_cold") if tier in totals]
     cold = [totals[tier] for tier in ("hot_cold", "evicting", "cold", "restoring", "rehydrating") if tier in totals]
     return answer({
@@ -263,7 +265,13 @@ async def metrics(request: Request) -> Response:
         "missingObjects": totals.get("missing", (0, 0))[0], "revision": project.revision,
         "unpublished": project.revision - project.published, "conflicts": conflicts,
         "lag": {one["name"]: one["lag"] for one in nodes if one["state"] == "attached"},
+        "hitRatio": contents_of(request).traffic.hit_ratio(project.id), "commitsPerMinute": activity.commits,
+        "changesPerMinute": activity.changes, "rehydration": _rehydration(activity.rehydrated),
     })  # fmt: skip
+
+
+def _rehydration(last: tuple[int, int, float] | None) -> dict[str, Any] | None:
+    return None if last is None else {"objects": last[0], "sizeBytes": last[1], "seconds": last[2]}
 
 
 def _place(cursor: str | None) -> tuple[datetime, str] | None:

@@ -286,7 +286,7 @@ def lost(sightings: Iterable[Sighting], record: Record) -> list[tuple[Believed, 
     seen = {sighting.key for sighting in sightings if sighting.there}
     at = {(node.parent, node.name): node for node in record.nodes}
     owned = {node.key for node in record.nodes if node.key is not None and node.is_directory}
-    tops = [(node, node.path) for node in record.nodes if node.is_missing and b"\0" in node.name]
+    tops = [(node, node.path) for node in record.nodes if node.is_missing and b"\0" in node.path]
     for sighting in sightings:
         node = at.get((sighting.within, sighting.name)) if sighting.within is not None else None
         if node is None or same_file(node, sighting):

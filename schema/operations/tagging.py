@@ -32,6 +32,8 @@ class NodeRecord:
     rule: Rule | None
     known: bool
     """There is a record"""
+    said: int
+    """The version since which it says this: later ones were closed and opened again with the node"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def as_planned(operation: Operation, item: OperationItem, record: NodeRecord | N
     if record is None or record.gone or (record.mount, record.path) != (item.mount or operation.mount_id, item.path):
         return False
     exactly = operation.options.only_if_unchanged or operation.back or item.content_version is not None
-    return record.version == item.version or not exactly
+    return record.said <= (item.version or 0) <= record.version or not exactly
 
 
 def until_a_stop(operation: Operation, changed: Sequence[bool]) -> int:

@@ -121,7 +121,7 @@ class UndoPlanner:
             node_kind=run.node_kind, content_version=run.before, mount=self._mount(change.mount),
         )  # fmt: skip
         item = self._numbered(item, run.current)
-        whole = run.before < change.version == run.current
+        whole = run.before < change.version
         self.steps.append(UndoStep(item=item if whole else left(item, "VERSION_CONFLICT"), entry=change.entry))
 
     def _around(self, change: JournalChange, run: Run) -> None:

@@ -108,7 +108,7 @@ class RecordRun:
     node_kind: NodeKind
     current: int
     before: int
-    """The version that it goes back to: `current` where that is none of the selection's"""
+    """The version that it goes back to: one that comes after the selection's changes where something else was said since"""
     last: int
     """The newest entry that the selection takes"""
 

@@ -1,17 +1,12 @@
 -- What the Timestore takes in: pages of the feed as rows, and the same rows told by the journal alone.
 
 -- name: page
--- The next events, whole, as lines: their fields lie between two characters that no JSON text can hold, and the time is in
--- microseconds. A thousand lines come as one value, because a row for each event costs its receiver more than the event itself.
--- Large events make a page shorter.
-WITH looked AS (
-    SELECT o.position, o.type, o.tenant, o.mount_id, o.created_at, o.data::text AS data, octet_length(o.data::text) AS size
-      FROM filestore.outbox o WHERE o.position > %(after)s ORDER BY o.position LIMIT %(limit)s
-)
-SELECT convert_to(string_agg(concat(s.position, E'\x02', s.type, E'\x02', s.tenant, E'\x02', s.mount_id, E'\x02',
-           (extract(epoch FROM s.created_at) * 1000000)::bigint, E'\x02\x01', s.data, E'\x01\n'), ''), 'UTF8') AS lines
-  FROM (SELECT l.*, sum(l.size) OVER (ORDER BY l.position) - l.size AS before FROM looked l) s WHERE s.before < %(bytes)s
- GROUP BY (s.position - %(after)s) / 1000
+-- The next events, whole, as DuckDB reads them. Large ones make a page shorter.
+SELECT s.position, s.type, s.tenant, s.mount_id, s.created_at, s.data
+  FROM (SELECT l.*, sum(octet_length(l.data)) OVER (ORDER BY l.position) - octet_length(l.data) AS before
+          FROM (SELECT o.position, o.type, o.tenant, o.mount_id, o.created_at, o.data::text AS data FROM filestore.outbox o
+                 WHERE o.position > %(after)s ORDER BY o.position LIMIT %(limit)s) l) s
+ WHERE s.before < %(bytes)s
 
 -- name: ahead
 -- Where the feed ends, and how long the first event behind a position waits.

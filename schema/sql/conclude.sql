@@ -65,11 +65,11 @@ SELECT n.id, n.parent_id, n.name, b.path || '\x2f'::bytea || n.name AS path, n.k
       SELECT k.* FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state <> 'deleted' OFFSET 0) n
 
 -- name: nameless
--- Directories without a name that still hold what is not missing.
+-- Directories without a name, or below one that has none, that still hold what is not missing: no look lists them.
 SELECT n.id, n.parent_id, n.name, p.directory_path || n.name AS path, n.kind::text, n.state::text, n.version,
        filestore.node_identity(n) AS facts, n.sha256, n.size_bytes, n.observed_by IS NOT NULL AS provisional, n.missed_in, n.judged
   FROM filestore.nodes n JOIN filestore.nodes p ON p.id = n.parent_id
- WHERE n.mount_id = %(mount)s AND n.state = 'missing' AND n.kind = 'directory' AND position('\x00'::bytea IN n.name) > 0
+ WHERE n.mount_id = %(mount)s AND n.state = 'missing' AND n.kind = 'directory' AND position('\x00'::bytea IN n.directory_path) > 0
    AND EXISTS (SELECT FROM filestore.nodes k WHERE k.parent_id = n.id AND k.state IN ('active', 'inconsistent') OFFSET 0)
 
 -- name: ignored

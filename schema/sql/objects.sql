@@ -27,10 +27,12 @@ ON CONFLICT (project_id, sha) DO UPDATE
 RETURNING o.*
 
 -- name: put_many
--- The same of many that were put into the hot store.
+-- The same of many that were put into the hot store. Nothing waits for the disk here: a commit that names them does, and where the
+-- row is lost before that it asks for them again.
 INSERT INTO filestore.project_objects AS o (project_id, sha, size_bytes, tier, lease_until)
 SELECT %(project)s, n.sha, n.size, %(tier)s, now() + make_interval(secs => %(lease)s)
-  FROM unnest(%(shas)s::bytea[], %(sizes)s::bigint[]) n (sha, size) ORDER BY n.sha
+  FROM (SELECT set_config('synchronous_commit', 'off', true)) q, unnest(%(shas)s::bytea[], %(sizes)s::bigint[]) n (sha, size)
+ ORDER BY n.sha
 ON CONFLICT (project_id, sha) DO UPDATE
    SET tier = (%(tos)s::text[])[array_position(%(froms)s::text[], o.tier)], changed_at = now(),
        lease_until = greatest(o.lease_until, excluded.lease_until)

@@ -1,5 +1,19 @@
 -- The numbers of projects for operators, read every few seconds: by index, and never beyond `most` rows of a kind.
 
+-- name: activity
+-- What was committed in the last minute, as far back as it is looked; what it took to make contents hot the last time.
+SELECT coalesce(c.commits, 0) AS commits, coalesce(c.changes, 0)::bigint AS changes, j.items_done AS objects,
+       j.bytes_done AS bytes, extract(epoch FROM j.ended_at - j.started_at)::double precision AS seconds
+  FROM filestore.projects p
+  LEFT JOIN LATERAL (
+       SELECT count(*) AS commits, sum(t.changes) AS changes FROM filestore.project_commits t
+        WHERE t.project_id = p.id AND t.revision > p.revision - %(most)s AND t.created_at > now() - interval '1 minute') c ON true
+  LEFT JOIN LATERAL (
+       SELECT d.* FROM filestore.project_jobs d
+        WHERE d.project_id = p.id AND d.kind IN ('promote', 'reactivate') AND d.state = 'succeeded' AND d.items_done > 0
+        ORDER BY d.started_at DESC LIMIT 1) j ON true
+ WHERE p.id = %(project)s
+
 -- name: numbers
 -- Of each project: its head and what the hot store was not told of, what waits on its nodes, what waits for a decision, a cold copy
 -- or a node that has it.

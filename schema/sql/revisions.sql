@@ -1,9 +1,11 @@
 -- The log of a project: what waits to be committed, the tree as it is, every commit and what it changed.
 
 -- name: batch
--- What a node wants to be committed, under a name of its own. No row: it is known.
+-- What a node wants to be committed, under a name of its own. No row: it is known. Nothing waits for the disk here: the commit
+-- itself does, which is behind it in the log; where the batch is lost before that, the node has no answer and sends it again.
 INSERT INTO filestore.project_batches (project_id, batch, node, principal, digest, base, body)
-VALUES (%(project)s, %(batch)s, %(node)s, %(principal)s, %(digest)s, %(base)s, %(body)s::json)
+SELECT %(project)s, %(batch)s, %(node)s, %(principal)s, %(digest)s, %(base)s, %(body)s::json
+  FROM (SELECT set_config('synchronous_commit', 'off', true)) q
 ON CONFLICT (project_id, batch) DO NOTHING RETURNING batch
 
 -- name: known_batch

@@ -3,17 +3,22 @@
 
 -- name: of_nodes
 -- Nodes as they are, what is said of them, and the rule that holds where they lie. Without a record: what its first version says.
+-- `said`: the version since which nothing else is said; records are closed and opened again with their nodes.
 SELECT n.id AS node, n.mount_id, n.state = 'deleted' AS gone, l.path, r.version IS NOT NULL AS known,
        coalesce(r.namespace, u.namespace, %(namespace)s) AS namespace, coalesce(r.tags, '{}') AS tags, r.owner,
-       coalesce(r.metadata, '{}') AS metadata, coalesce(r.version, 1) AS version, u.namespace AS demanded, u.mode
+       coalesce(r.metadata, '{}') AS metadata, coalesce(r.version, 1) AS version, coalesce(s.version, r.version, 1) AS said,
+       u.namespace AS demanded, u.mode
   FROM unnest(%(nodes)s::bigint[]) AS i(node)
  CROSS JOIN LATERAL (SELECT k.id, k.tenant, k.mount_id, k.parent_id, k.name, k.state FROM filestore.nodes k
                       WHERE k.id = i.node AND k.parent_id IS NOT NULL OFFSET 0) n
  CROSS JOIN LATERAL (SELECT k.directory_path FROM filestore.nodes k WHERE k.id = n.parent_id OFFSET 0) p
  CROSS JOIN LATERAL (SELECT coalesce(p.directory_path || n.name, ''::bytea) AS path OFFSET 0) l
   LEFT JOIN LATERAL (SELECT * FROM filestore.record_rule_v1(n.tenant, n.mount_id, l.path) OFFSET 0) u ON true
-  LEFT JOIN LATERAL (SELECT k.namespace, k.tags, k.owner, k.metadata, k.version FROM filestore.metastore_records k
+  LEFT JOIN LATERAL (SELECT k.namespace, k.tags, k.owner, k.metadata, k.version, k.change FROM filestore.metastore_records k
                       WHERE k.node_id = i.node OFFSET 0) r ON true
+  LEFT JOIN LATERAL (SELECT max(k.version) AS version FROM filestore.metastore_history k
+                      WHERE r.change IN ('closed', 'reopened') AND k.node_id = i.node
+                        AND k.change NOT IN ('closed', 'reopened') OFFSET 0) s ON true
 
 -- name: unknown
 -- Which of the nodes of these items have no record yet.

@@ -12,16 +12,16 @@ SELECT set_config('statement_timeout', %(timeout)s, true)
 
 -- name: close_buried
 -- Below a directory that is deleted, or has moved to another mount: the versions that end, and where their content is kept from
--- now on.
+-- now on. What is missing does not go into the trash with it, and content that was lost before does not come back there.
 WITH RECURSIVE below AS (
-    SELECT (g.leaves->>'node')::bigint AS id, convert_to(g.leaves->>'trash', 'UTF8') AS place, 0 AS level
+    SELECT (g.leaves->>'node')::bigint AS id, convert_to(g.leaves->>'trash', 'UTF8') AS place, true AS there, 0 AS level
       FROM filestore.commands c,
            LATERAL (VALUES (CASE c.intent->>'step' WHEN 'delete' THEN c.intent END), (c.intent->'departs')) AS g(leaves)
      WHERE c.id = ANY(%(ids)s::uuid[]) AND c.status = 'succeeded' AND (g.leaves->>'tree')::boolean
      UNION ALL
-    SELECT n.id, b.place || '\x2f'::bytea || n.name, b.level + 1
+    SELECT n.id, b.place || '\x2f'::bytea || n.name, n.state <> 'missing', b.level + 1
       FROM below b CROSS JOIN LATERAL (
-          SELECT k.id, k.name FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state <> 'deleted' OFFSET 0) n
+          SELECT k.id, k.name, k.state FROM filestore.nodes k WHERE k.parent_id = b.id AND k.state <> 'deleted' OFFSET 0) n
 ), first AS (
     -- First versions that no row tells of yet. `bury` takes the mark from their nodes.
     INSERT INTO filestore.versions
@@ -46,9 +46,12 @@ WITH RECURSIVE below AS (
      CROSS JOIN LATERAL filestore.keep_for_quotas_v1(k.nodes, k.places, k.sizes) q
 )
 UPDATE filestore.versions s
-   SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)), content_place = b.place,
-       content_until = now() + make_interval(days => %(retention_days)s),
-       content_identity = (SELECT filestore.seen_identity_v1(n) FROM filestore.nodes n WHERE n.id = s.node_id)
+   SET valid_to = coalesce(s.valid_to, greatest(now(), s.valid_from)),
+       content_place = CASE WHEN b.there AND s.content_until IS NULL THEN b.place END,
+       content_until = CASE WHEN b.there AND s.content_until IS NULL THEN now() + make_interval(days => %(retention_days)s)
+           ELSE coalesce(s.content_until, greatest(now(), s.valid_from)) END,
+       content_identity = CASE WHEN b.there AND s.content_until IS NULL THEN (
+           SELECT filestore.seen_identity_v1(n) FROM filestore.nodes n WHERE n.id = s.node_id) END
   FROM below b
  WHERE b.level > 0 AND s.node_id = ANY (ARRAY[b.id]) AND s.state <> 'deleted' AND s.content_place IS NULL
 

@@ -121,14 +121,22 @@ SELECT r.node, r.current, r.version, r.mine, r.entry, r.kind, r.own, r.was, b.sa
 
 -- name: record_runs
 -- What the Metastore says of nodes: the version of the record, the one before its latest unbroken run of the selection's changes,
--- and the newest of those changes.
+-- and the newest of those changes. What closes a record and opens it again with its node says nothing else, and is passed over.
 WITH RECURSIVE entries AS MATERIALIZED (
     SELECT j.id, j.node_id, (j.after->>'version')::bigint AS version FROM filestore.journal_entries j
      WHERE j.node_id = ANY(%(nodes)s::bigint[]) AND j.executor = 'record' AND /* taken */ true
+), passed AS MATERIALIZED (
+    SELECT e.node_id, e.version FROM entries e
+     UNION
+    SELECT r.node_id, r.version FROM filestore.metastore_records r
+     WHERE r.node_id = ANY(%(nodes)s::bigint[]) AND r.change IN ('closed', 'reopened')
+     UNION
+    SELECT h.node_id, h.version FROM filestore.metastore_history h
+     WHERE h.node_id = ANY(%(nodes)s::bigint[]) AND h.change IN ('closed', 'reopened')
 ), run AS (
     SELECT r.node_id, r.version FROM filestore.metastore_records r WHERE r.node_id = ANY(%(nodes)s::bigint[])
      UNION ALL
-    SELECT r.node_id, r.version - 1 FROM run r JOIN entries e ON (e.node_id, e.version) = (r.node_id, r.version)
+    SELECT r.node_id, r.version - 1 FROM run r JOIN passed p ON (p.node_id, p.version) = (r.node_id, r.version)
 )
 SELECT r.node_id AS node, max(r.version) AS current, min(r.version) AS before, x.last, n.kind::text AS kind
   FROM run r

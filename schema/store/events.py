@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -158,7 +159,26 @@ async def _waiting(connection: Connection) -> DictRow:
 async def unpublished(connection: Connection, limit: int) -> tuple[list[Event], bool]:
     """The next page, and whether there is more behind it."""
     values = {"limit": limit, "bytes": PAGE_BYTES}
-    rows = await (await connection.execute(SQL["unpublished"], values)).fetchall()
+    return _unpublished(await (await connection.execute(SQL["unpublished"], values)).fetchall(), limit)
+
+
+async def lock_unpublished(connection: Connection, limit: int) -> tuple[bool, list[Event], bool]:
+    """`Lock.BUS` and the first page in one round trip. False: another process has the lock, and the page is its own."""
+    values = {"limit": limit, "bytes": PAGE_BYTES}
+    try:
+        async with connection.pipeline():
+            locked = await connection.execute(SQL["lock"], {"lock": Lock.BUS})
+            page = await connection.execute(SQL["unpublished"], values)
+        row = await locked.fetchone()
+        return bool(row and row["mine"]), *_unpublished(await page.fetchall(), limit)
+    except BaseException:
+        # The lock belongs to the session, which other users of the pool get.
+        with suppress(Exception):
+            await unlock(connection, Lock.BUS)
+        raise
+
+
+def _unpublished(rows: list[DictRow], limit: int) -> tuple[list[Event], bool]:
     more = bool(rows) and (rows[0]["looked"] == limit or len(rows) < rows[0]["looked"])
     return [Event(row["position"], row["type"], row["data"]) for row in rows], more
 

@@ -39,6 +39,22 @@ class NumbersOfProject:
     dead_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class ProjectActivity:
+    """Commits and their changes in the last minute. `rehydrated`: contents, bytes, seconds of the last job about that."""
+
+    commits: int
+    changes: int
+    rehydrated: tuple[int, int, float] | None
+
+
+async def activity(connection: Connection, project: int) -> ProjectActivity:
+    row = await (await connection.execute(SQL["activity"], {"project": project, "most": MOST})).fetchone()
+    assert row is not None
+    last = None if row["seconds"] is None else (row["objects"], row["bytes"], row["seconds"])
+    return ProjectActivity(row["commits"], row["changes"], last)
+
+
 async def numbers(connection: Connection) -> list[NumbersOfProject]:
     rows = await (await connection.execute(SQL["numbers"], {"most": MOST, "projects": PROJECTS})).fetchall()
     return [NumbersOfProject(**{field.name: row[field.name] for field in fields(NumbersOfProject)}) for row in rows]

@@ -76,9 +76,12 @@ async def commit(connection: Connection, project: int, name: str) -> dict[str, A
         _check_head(head, row["base"])
         durability = await _hold_objects(connection, head, changes)
         judged = judge(await _tree(connection, project, changes), changes, head.rule, row["node"])
-        outcome = await _write(connection, head, name, row, judged, durability)
-        outcome |= _told(changes, judged)
-        await connection.execute(SQL["end_batch"], {"project": project, "batch": name, "outcome": json.dumps(outcome)})
+        async with connection.pipeline():  # what is written needs no answers: it goes as one
+            outcome = await _write(connection, head, name, row, judged, durability)
+            outcome |= _told(changes, judged)
+            await connection.execute(
+                SQL["end_batch"], {"project": project, "batch": name, "outcome": json.dumps(outcome)}
+            )
         return outcome
 
 
@@ -119,7 +122,8 @@ async def _hold_objects(connection: Connection, head: Project, changes: Sequence
     warm = sorted(sha for sha in wanted if standing[sha] not in HAS_COLD)
     if head.strict and warm:
         raise CommitRefused("not_cold", shas=warm)
-    await objects.rescue(connection, head.id, [sha for sha, (tier, _) in rows.items() if tier is Tier.CONDEMNED])
+    if condemned := [sha for sha, (tier, _) in rows.items() if tier is Tier.CONDEMNED]:
+        await objects.rescue(connection, head.id, condemned)
     return "hot" if warm else "cold"
 
 
@@ -226,7 +230,8 @@ async def load_pages(connection: Connection, project: int, shas: Iterable[str]) 
 async def _write_paths(connection: Connection, project: int, revision: int, judged: JudgedCommit) -> None:
     paths = {path for one in judged.applied for path in (one.path, one.source) if path is not None}
     gone = [path for path in paths if path not in judged.tree]
-    await connection.execute(SQL["remove_paths"], {"project": project, "paths": gone})
+    if gone:
+        await connection.execute(SQL["remove_paths"], {"project": project, "paths": gone})
     there = sorted(path for path in paths if path in judged.tree)
     entries = [judged.tree[path] for path in there]
     values = {

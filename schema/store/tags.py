@@ -100,7 +100,7 @@ def _record(row: DictRow) -> NodeRecord:
     rule = None if row["demanded"] is None else Rule(row["demanded"], row["mode"])
     return NodeRecord(
         node=NodeId(row["node"]), mount=MountId(row["mount_id"]), path=NodePath(bytes(row["path"])), gone=row["gone"],
-        described=_described(row), version=row["version"], rule=rule, known=row["known"],
+        described=_described(row), version=row["version"], rule=rule, known=row["known"], said=row["said"],
     )  # fmt: skip
 
 

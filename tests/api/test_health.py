@@ -18,7 +18,8 @@ BY_ADDRESS = {"openLink", "uploadThroughLink"}
 @pytest.mark.parametrize(
     ("checks", "status", "word"),
     [
-        ({}, 200, "ok"), ({"redis": "inline"}, 200, "ok"), ({"worker": "none runs"}, 200, "degraded"),
+        ({}, 200, "ok"), ({"redis": "inline"}, 200, "ok"), ({"nats": "no"}, 200, "degraded"),
+        ({"worker": "none runs"}, 200, "degraded"),
         ({"watcher": "off"}, 200, "ok"), ({"watcher": "none runs"}, 200, "degraded"),
         ({"redis": "connection refused"}, 200, "degraded"), ({"mounts": {"1": "offline"}}, 200,
         "degraded"),

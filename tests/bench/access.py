@@ -14,7 +14,6 @@ import os
 import statistics
 import tempfile
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -28,12 +27,12 @@ from schema.access.quotas import Limit, QuotaScope
 from schema.access.rules import Grant
 from schema.commands.verdicts import Go
 from schema.ids import MountId
-from schema.migrate import migrate
 from schema.paths import NodePath
 from schema.store import quotas, tokens
 from schema.store.pool import Pool, make_pool
 from schema.store.quotas import NewQuota
 from tests.api.conftest import FrontOfTest
+from tests.bench.running import database
 from tests.fix_stack import Stack, dev
 from tests.store.helpers import TOKEN_OF_COMMANDS, Protocol, make_mount, mkdir, upload
 
@@ -175,11 +174,7 @@ async def _triggers(connection: psycopg.AsyncConnection[dict[str, object]], what
 
 async def main(server: str, rounds: int, *, reads_alone: bool) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    name = f"bench_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}".encode())
-    url = server.rsplit("/", 1)[0] + "/" + name
-    migrate(url)
+    url = database(server)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(TOKEN_OF_COMMANDS)
     pool = make_pool(url, name="bench", generic_plans=True)
@@ -202,7 +197,7 @@ async def main(server: str, rounds: int, *, reads_alone: bool) -> None:
     finally:
         await pool.close()
         with psycopg.connect(server, autocommit=True) as admin:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+            admin.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)".encode())
 
 
 if __name__ == "__main__":

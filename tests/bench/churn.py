@@ -11,12 +11,9 @@ import argparse
 import asyncio
 import os
 import random
-import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import psycopg
 
@@ -25,10 +22,9 @@ from activities.events.publish import Publish
 from activities.upkeep.retention import Retention
 from schema.commands.command import Command, CommandKind
 from schema.ids import MountId
-from schema.migrate import migrate
 from schema.store import events, rollups
 from schema.store.pool import Pool, make_pool
-from tests.fix_stack import Stack, dev
+from tests.bench.running import record
 from tests.store.helpers import TOKEN_OF_COMMANDS, Protocol, asked, delete, make_mount, mkdir, upload
 from workers.buses.redis import InlineBus
 
@@ -146,19 +142,10 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=8)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        dev("up", "--background", "--dir", folder, "--only", "postgres")
-        try:
-            server = Stack(Path(folder)).env["FILESTORE_DATABASE_URL"]
-            url = f"{server.rsplit('/', 1)[0]}/bench_{uuid.uuid4().hex[:8]}"
-            with psycopg.connect(server, autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {url.rpartition('/')[2]}".encode())
-            migrate(url)
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute(TOKEN_OF_COMMANDS)
-            asyncio.run(measured(url, arguments))
-        finally:
-            dev("stop", "--dir", folder)
+    with record() as (url, _):
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(TOKEN_OF_COMMANDS)
+        asyncio.run(measured(url, arguments))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ the same rows as Arrow into the same kind of lake; growth and churn beside the s
 
 import argparse
 import asyncio
-import tempfile
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,13 +19,12 @@ from activities.consumers.metastore import Metastore
 from activities.consumers.reading import QUERIES, SQL
 from activities.consumers.timestore import Timestore
 from schema.ids import MountId
-from schema.migrate import migrate
 from schema.paths import NodePath
 from schema.store import records as record_store
 from schema.store.pool import Pool, make_pool
 from schema.store.records import RecordSearch
 from tests.bench.figures import figures
-from tests.fix_stack import Stack, dev
+from tests.bench.running import record
 
 FOLDERS = 1000
 FILL = (
@@ -211,20 +208,11 @@ def main() -> None:
         "--copies", type=int, default=3, help="how often the rows are doubled before they are asked about"
     )
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        dev("up", "--background", "--dir", folder, "--only", "postgres")
-        try:
-            server = Stack(Path(folder)).env["FILESTORE_DATABASE_URL"]
-            url = f"{server.rsplit('/', 1)[0]}/bench_{uuid.uuid4().hex[:8]}"
-            with psycopg.connect(server, autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {url.rpartition('/')[2]}".encode())
-            migrate(url)
-            with psycopg.connect(url, autocommit=True) as connection:
-                for statement in FILL:
-                    connection.execute(statement.encode(), {"events": arguments.events})
-            asyncio.run(measured(url, arguments, Path(folder)))
-        finally:
-            dev("stop", "--dir", folder)
+    with record() as (url, folder):
+        with psycopg.connect(url, autocommit=True) as connection:
+            for statement in FILL:
+                connection.execute(statement.encode(), {"events": arguments.events})
+        asyncio.run(measured(url, arguments, folder))
 
 
 if __name__ == "__main__":

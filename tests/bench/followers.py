@@ -12,7 +12,6 @@ import json
 import os
 import tempfile
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -22,12 +21,11 @@ import psycopg
 import redis.asyncio as redis
 
 from activities.events.publish import Publish
-from schema.migrate import migrate
 from schema.store import events as store
 from schema.store.pool import Pool, make_pool
 from tests import sse, ws
 from tests.bench.figures import figures
-from tests.bench.running import BenchService, service, stack
+from tests.bench.running import BenchService, database, service, stack
 from workers.buses.redis import RedisBus, message
 
 CHANNEL = "apphub:filestore"
@@ -36,7 +34,7 @@ FILL = """INSERT INTO filestore.outbox (tenant, mount_id, type, data, position)
 SELECT 'main', 1, 'filestore.node.created', json_build_object('path', 'folder/' || i, 'backendMountId', 1, 'n', i,
            'metadata', json_build_object('k', repeat('x', 300))), f.position + i
   FROM generate_series(1, %s) i, filestore.event_feed f"""
-PUBLISHED = 20_000
+PUBLISHED = 50_000
 RATE, SECONDS = 500, 10
 
 
@@ -184,16 +182,11 @@ async def many(served: BenchService, pool: Pool, url: str, readers: int) -> None
     await sse.close_all()
 
 
-async def publishers(server: str, url: str, table: int) -> None:
-    """On a database where no other process publishes."""
-    name = f"publish_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    database = server.rsplit("/", 1)[0] + "/" + name
-    migrate(database)
-    pool = make_pool(database, name="bench", min_size=2, max_size=4)
+async def publishers(record: str, url: str, table: int) -> None:
+    """On a record where no other process publishes."""
+    pool = make_pool(record, name="bench", min_size=2, max_size=4)
     await pool.open(wait=True)
-    with psycopg.connect(database, autocommit=True) as connection:
+    with psycopg.connect(record, autocommit=True) as connection:
         for rows in (PUBLISHED, table):
             connection.execute(FILL, [rows])
             connection.execute(
@@ -229,7 +222,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with stack() as running, tempfile.TemporaryDirectory() as folder:
         url = running.env["REDIS_URL"]
-        asyncio.run(publishers(running.env["FILESTORE_DATABASE_URL"], url, arguments.table))
+        asyncio.run(publishers(database(running.env["FILESTORE_DATABASE_URL"]), url, arguments.table))
         with service(running, Path(folder)) as served:
             asyncio.run(run(served, url, arguments))
 

@@ -38,6 +38,27 @@ def stack(*more: str) -> Iterator[Stack]:
             dev("stop", "--dir", folder)
 
 
+@contextmanager
+def record() -> Iterator[tuple[str, Path]]:
+    """The URL of an empty record on a Postgres of its own, and a folder. No service is at it."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        dev("up", "--background", "--dir", folder, "--only", "postgres")
+        try:
+            yield database(Stack(Path(folder)).env["FILESTORE_DATABASE_URL"]), Path(folder)
+        finally:
+            dev("stop", "--dir", folder)
+
+
+def database(server: str) -> str:
+    """The URL of an empty record on this server."""
+    name = f"bench_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    url = server.rsplit("/", 1)[0] + "/" + name
+    migrate(url)
+    return url
+
+
 def servers(running: Stack) -> dict[str, int]:
     """Name and process id of each server of the stack."""
     lines = [line.split() for line in (running.folder / "pids").read_text().splitlines()]
@@ -109,32 +130,27 @@ def service(
     running: Stack, folder: Path, api: Sequence[str] = API, worker: Sequence[str] = WORKER
 ) -> Iterator[BenchService]:
     """On an empty database, with its worker. `api` and `worker`: what Python is to run for them."""
-    server = running.env["FILESTORE_DATABASE_URL"]
-    name = f"bench_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    database = server.rsplit("/", 1)[0] + "/" + name
-    migrate(database)
-    with psycopg.connect(database, autocommit=True) as connection:
+    record_url = database(running.env["FILESTORE_DATABASE_URL"])
+    with psycopg.connect(record_url, autocommit=True) as connection:
         # Queues in Temporal bear the mount's id: they must not meet those of another run.
         start = random.randrange(1000, 2**30)
         connection.execute(f"ALTER SEQUENCE filestore.backend_mounts_id_seq RESTART WITH {start}".encode())
     port, token = free_port(), f"fst_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
     env = {
         **running.env,
-        "FILESTORE_DATABASE_URL": database,
+        "FILESTORE_DATABASE_URL": record_url,
         "FILESTORE_PORT": str(port),
         "FILESTORE_WORKER_PORT": "0",  # there may be several
         "FILESTORE_BOOTSTRAP_TOKEN": token,
         "FILESTORE_ENDPOINTS_ALLOWED": "127.0.0.0/8,::1",
-        "FILESTORE_SPOOL_PATH": str(folder / f"spool-{name}"),
+        "FILESTORE_SPOOL_PATH": str(folder / f"spool-{record_url.rpartition('/')[2]}"),
     }
     url = f"http://127.0.0.1:{port}"
     with (
         process(*api, env=env, ready=f"{url}/ready") as front,
         process(*worker, env=env, ready=f"{url}/ready") as back,
     ):
-        yield BenchService(url, token, database, {"api": front.pid, "worker": back.pid})
+        yield BenchService(url, token, record_url, {"api": front.pid, "worker": back.pid})
 
 
 @contextmanager

@@ -10,15 +10,14 @@ import asyncio
 import os
 import statistics
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 
 import psycopg
 from psycopg.rows import dict_row
 
 from activities.audit.seal import ENTRIES_MAX
-from schema.migrate import migrate
 from schema.store import audit, audit_verify
+from tests.bench.running import database
 
 FILL = """INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, path, principal, key, executor, outcome,
     payload, before, after, started_at)
@@ -78,15 +77,13 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
-    server, name = os.environ["FILESTORE_DATABASE_URL"], f"bench_{uuid.uuid4().hex[:8]}"
-    url = server.rsplit("/", 1)[0] + "/" + name
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}".encode())
-        try:
-            migrate(url)
-            asyncio.run(run(url, asked.entries, asked.rounds))
-        finally:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    server = os.environ["FILESTORE_DATABASE_URL"]
+    url = database(server)
+    try:
+        asyncio.run(run(url, asked.entries, asked.rounds))
+    finally:
+        with psycopg.connect(server, autocommit=True) as admin:
+            admin.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)".encode())
 
 
 if __name__ == "__main__":

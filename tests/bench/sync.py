@@ -23,34 +23,42 @@ from activities.sync.nats.link import NatsLink
 from activities.sync.nats.store import NatsHot
 from activities.sync.nats.tenants import HotAccounts
 from tests.bench.running import BenchService, service, stack
+from tests.bench.syncthing import syncthing
 from tests.fix_stack import REPOSITORY
 
 PATIENCE_S = 300.0
 
 
+def agent(running: BenchService, project: str, folder: Path, node: str) -> "subprocess.Popen[bytes]":
+    """Follows from `folder / node`, which is made where it is not there."""
+    (folder / node).mkdir(exist_ok=True)
+    words = [
+        sys.executable,
+        "-m",
+        "workers.sync_node",
+        project,
+        str(folder / node),
+        "--node",
+        node,
+        "--url",
+        running.url,
+    ]
+    environment = {**os.environ, "FILESTORE_TOKEN": running.token, "PYTHONDONTWRITEBYTECODE": ""}
+    with open(folder / f"{node}.log", "wb") as log:
+        return subprocess.Popen(words, cwd=REPOSITORY, env=environment, stdout=log, stderr=log)
+
+
+def new_project(running: BenchService, folder: Path) -> str:
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    running.call("POST", "/v1/projects", name=name, backendMountId=int(running.local_mount(folder / "mount")))
+    return name
+
+
 @contextmanager
 def nodes(running: BenchService, folder: Path) -> Iterator[tuple[Path, Path]]:
     """Two agents on a new project."""
-    name = f"bench-{uuid.uuid4().hex[:8]}"
-    mount = running.local_mount(folder / "mount")
-    running.call("POST", "/v1/projects", name=name, backendMountId=int(mount))
-    started = []
-    for node in ("a", "b"):
-        (folder / node).mkdir()
-        words = [
-            sys.executable,
-            "-m",
-            "workers.sync_node",
-            name,
-            str(folder / node),
-            "--node",
-            node,
-            "--url",
-            running.url,
-        ]
-        environment = {**os.environ, "FILESTORE_TOKEN": running.token, "PYTHONDONTWRITEBYTECODE": ""}
-        with open(folder / f"{node}.log", "wb") as log:
-            started.append(subprocess.Popen(words, cwd=REPOSITORY, env=environment, stdout=log, stderr=log))
+    name = new_project(running, folder)
+    started = [agent(running, name, folder, node) for node in ("a", "b")]
     try:
         yield folder / "a", folder / "b"
     finally:
@@ -126,10 +134,22 @@ async def bare(link: NatsLink, times: int) -> list[float]:
     return sorted(taken)
 
 
+def beside(program: str, folder: Path, arguments: argparse.Namespace, ours: list[float], seconds: float) -> None:
+    """The same through Syncthing."""
+    with syncthing(program, folder) as (a, b):
+        taken = sorted(one_file(a, b, number) for number in range(min(arguments.files, 30)))
+        theirs = many(a, b, arguments.many)
+    shown, our = median(taken) * 1e3, median(ours) * 1e3
+    print(f"syncthing, 1 KiB: min {taken[0] * 1e3:.1f} ms, median {shown:.1f}; ours {our / shown:.2f} of it")
+    count = arguments.many
+    print(f"syncthing, {count} files: {count / theirs:.0f}/s; ours {theirs / seconds:.2f} times as many")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--files", type=int, default=100)
     parser.add_argument("--many", type=int, default=10_000)
+    parser.add_argument("--syncthing", default="", help="where the program is: measured beside, in the same run")
     arguments = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder, stack("nats") as running, service(running, Path(folder)) as served:
@@ -139,6 +159,8 @@ def main() -> None:
             wait(b / "first")
             taken = sorted(one_file(a, b, number) for number in range(arguments.files))
             seconds, least = many(a, b, arguments.many), alone(Path(folder), arguments.many)
+        if arguments.syncthing:
+            beside(arguments.syncthing, Path(folder) / "syncthing", arguments, taken, seconds)
     p99 = taken[int(len(taken) * 0.99) - 1]
     shown, least_shown = median(taken) * 1e3, median(floor) * 1e3
     print(f"1 KiB, close -> visible: min {taken[0] * 1e3:.1f} ms, median {shown:.1f}, p99 {p99 * 1e3:.1f}")

@@ -263,6 +263,23 @@ async def test_what_a_stranger_writes_while_a_heal_steps_is_put_back(
     assert [problem for problem in await drifting.problems() if problem.startswith("journal")] == []
 
 
+async def test_a_tree_that_is_deleted_promises_no_content_that_was_gone_before(drifting: Drifting) -> None:
+    """Of a file that is missing, and of a version that another program wrote over."""
+    await drifting.policy()
+    drifting.remove("d/e/c")
+    drifting.write("d/a", "theirs")
+    await drifting.settle()
+    assert ((await drifting.states())["d/e/c"], await drifting.problems()) == ("missing", [])
+    gone = Command(new_command_id(), CommandKind.DELETE, drifting.mount, "d", "main", "a client", 0, recursive=True)
+    await steps_of(drifting).run(drifting.mount, [gone])
+    kept_of = """SELECT convert_from(v.name, 'UTF8') AS name, v.version, v.content_until > now() AS kept FROM filestore.versions v
+                   JOIN filestore.nodes n ON n.id = v.node_id
+                  WHERE n.mount_id = %s AND n.state = 'deleted' AND v.kind = 'file' AND v.state <> 'deleted' ORDER BY 1, 2"""
+    told = [(row["name"], row["version"], row["kept"]) for row in await drifting.rows(kept_of, drifting.mount)]
+    assert told == [("a", 1, False), ("a", 2, True), ("c", 1, False), ("c", 2, False)]
+    assert await drifting.problems() == []
+
+
 @pytest.mark.parametrize("policy", ["import", "quarantine"])
 async def test_what_a_stranger_takes_out_of_a_tree_that_leaves_is_in_the_trash_no_longer(
     drifting: Drifting, monkeypatch: pytest.MonkeyPatch, policy: str

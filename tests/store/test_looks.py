@@ -130,6 +130,18 @@ async def test_a_directory_in_the_place_of_a_file_and_the_other_way_round(drifti
     assert await drifting.problems() == []
 
 
+async def test_what_a_directory_without_a_name_still_holds_is_found_at_any_depth(drifting: Drifting) -> None:
+    """A command at work keeps a file from being judged with the directories above it."""
+    left = (await drifting.nodes())["d/e/c"][0]
+    drifting.remove("d")
+    drifting.write("d")
+    await drifting.settle(3)
+    brought_back = "UPDATE filestore.nodes SET state = 'active', missed_in = NULL WHERE id = %s RETURNING id"
+    await drifting.rows(brought_back, left)
+    await drifting.settle(2)
+    assert {state for path, state in (await drifting.states()).items() if "(missing" in path} == {"missing"}
+
+
 async def test_any_name_and_any_kind_of_file_is_recorded_and_none_is_followed(
     drifting: Drifting, tmp_path: Path
 ) -> None:

@@ -31,7 +31,7 @@ from schema.store.lineage import Lineage
 from schema.store.reconciliations import JobFilter
 from schema.store.records import RecordSearch
 from tests.store.conftest import Databases
-from tests.store.helpers import OPTIONS, Connection, asked, delete, make_mount, mkdir, upload
+from tests.store.helpers import OPTIONS, Connection, asked, delete, make_mount, mkdir, never_vacuumed, upload
 
 BIG = {
     "nodes",
@@ -183,6 +183,7 @@ async def planted(
             await connection.execute(statement.encode(), {"mount": mount})
         await connection.execute("RESET session_replication_role")
         await connection.execute("RESET synchronous_commit")
+        await never_vacuumed(connection)  # until here they are welcome: what is planted is planned by what they find
         yield connection, mount
 
 

@@ -166,6 +166,31 @@ async def test_what_was_said_is_put_back_by_the_selection_that_takes_it_among_co
     assert await saying.tags() == {"d": ["green"], "d/moved": ["blue", "green"], "d/g": ["green"]}
 
 
+async def test_what_was_said_of_a_node_that_was_deleted_then_is_put_back_when_it_has_returned(
+    saying: Saying, follow: Follow
+) -> None:
+    """The feed closes its record, and opens it again at a moment of its own: nothing was said by that."""
+    await follow()
+    await saying.say("d/f", "old", by=RecordAuthor(principal="other"))
+    for path in ("d/f", "d/g"):
+        await saying.say(path, "red")
+        await saying.agent(KIND.DELETE, path)
+    await follow()
+    undo = await saying.other.undo(AGENT)
+    while (step := await saying.runner.next(undo)).kind != "tag":
+        await saying.runner.end(await saying.runner.begin(step)) if step.commands else await saying.runner.time_passes(
+            undo
+        )
+    await follow()
+    await saying.runner.work(step)
+    assert await saying.runner.to_the_end(undo) == "succeeded"
+    assert await saying.tags() == {"d/f": ["old"]}
+    await follow()
+    assert await saying.tags() == {"d/f": ["old"]}
+    assert await saying.other.undone(UndoSelection(operation_id=undo.id)) == ("succeeded", {})
+    assert await saying.tags() == {"d/f": ["red"], "d/g": ["red"]}
+
+
 async def test_what_others_said_since_is_left_and_listed(saying: Saying) -> None:
     await saying.say("d/f", "red")
     await saying.say("d/g", "red")

@@ -22,7 +22,16 @@ from schema.store import record as record_store
 from schema.store import trees as tree_store
 from schema.store.pool import Pool, make_pool
 from tests.store.conftest import Databases
-from tests.store.helpers import TOKEN_OF_COMMANDS, Connection, Protocol, asked, delete, make_mount, mkdir
+from tests.store.helpers import (
+    TOKEN_OF_COMMANDS,
+    Connection,
+    Protocol,
+    asked,
+    delete,
+    make_mount,
+    mkdir,
+    never_vacuumed,
+)
 
 BEGIN, RECORD, ANSWERS, LEFTOVERS, TREES = (
     load("begin"), load("record"), load("answers"), load("leftovers"), load("trees"),
@@ -146,6 +155,7 @@ class GrowingRecord:
 
     async def staged(self, connection: Connection, command: CommandId, planned: str, top: int) -> None:
         await self.execute(connection, planned, command=command, directory=top)
+        await self.execute(connection, "known_entries", command=command)
         after = b""
         while page := await tree_store.page(connection, command, after, PAGE):
             await self.execute(connection, "planned_page", command=command, after=after, limit=PAGE)
@@ -216,9 +226,7 @@ async def grown(request: pytest.FixtureRequest, new_database: Databases) -> Asyn
     pool = make_pool(url, name="growth", min_size=1, max_size=1, generic_plans=True)
     await pool.open(wait=True)
     async with pool.connection() as connection:
-        cursor = await connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'filestore'")
-        for row in await cursor.fetchall():
-            await connection.execute(f"ALTER TABLE {row['tablename']} SET (autovacuum_enabled = off)".encode())
+        await never_vacuumed(connection)
         record = GrowingRecord(pool, await make_mount(connection), await make_mount(connection))
         stranger = await make_mount(connection)
     await record.prepare()

@@ -4,6 +4,7 @@ import os
 import random
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,6 +118,37 @@ def put_bytes(service: Service) -> float:
     found = re.search(r"^filestore_sync_put_bytes_total (\S+)$", service.call("GET", "/metrics").text, re.MULTILINE)
     assert found is not None
     return float(found[1])
+
+
+def test_a_base_that_changes_up_to_a_second_before_a_commit_is_never_overwritten(pair: Pair) -> None:
+    """The other node writes each file a little later than this one: either it has seen that, or both contents are kept."""
+    project, a, b = pair
+    names = [f"f{number}" for number in range(12)]
+    for name in names:
+        a.write(name, b"base")
+    become_one([a, b], lambda tree: len(tree) == len(names))
+    begun, seen = time.monotonic(), set[str]()
+    for name in names:
+        b.write(name, b"by b " + name.encode())
+    for number, name in enumerate(names):
+        wait_for(begun + number / (len(names) - 1))
+        seen |= {name} if (a.folder / name).read_bytes() != b"base" else set()
+        a.write(name, b"by a " + name.encode())
+    ours = [{b"by a " + name.encode(), b"by b " + name.encode()} for name in names]
+    tree = become_one([a, b], lambda tree: all(tree[name][0] in some for name, some in zip(names, ours, strict=True)))
+    conflicts = project.call("GET", "/conflicts", params={"limit": 100})["data"]["conflicts"]
+    kept = {(one["path"], one["loserSha"]) for one in conflicts}
+    for name, some in zip(names, ours, strict=True):
+        (loser,) = some - {tree[name][0]}
+        assert name in seen or (name, sha_of(loser)) in kept, (name, loser)
+        assert project.call("GET", f"/objects/{sha_of(loser)}") == loser, (
+            "what was replaced knowingly is in the history"
+        )
+    assert kept
+
+
+def wait_for(moment: float) -> None:
+    assert until(lambda: time.monotonic() >= moment)
 
 
 def test_what_both_wrote_while_apart_becomes_one_and_the_loser_is_kept(pair: Pair) -> None:

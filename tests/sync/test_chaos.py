@@ -10,13 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.fix_s3 import S3Server
+from tests.fix_s3_service import make_bucket_mount
 from tests.fix_service import MountOfTest, Service, until
+from tests.fix_stack import Stack
 from tests.sync.agents import AgentOfTest, Tree, become_one
 from tests.sync.line import LineOfTest
 from tests.sync.test_projects import ProjectOfTest
 from tests.sync.test_tiers_of_projects import wipe_hot
 
 STEPS = 90
+FAULTS = ["agent", "agent", "cut", "cut", "silence", "nats", "postgres", "temporal", "api", "worker", "wipe"]
+IN_BUCKETS = (2, 3)
 SHARED = [f"shared/{number}" for number in range(4)]
 
 
@@ -57,8 +62,11 @@ class Watcher:
 class ChaosOfTest:
     """`mine`: what a node wrote under names that no other touches, and which therefore has to be everywhere in the end."""
 
-    def __init__(self, service: Service, project: ProjectOfTest, folder: Path, seed: int) -> None:
-        self.service, self.project, self.random = service, project, random.Random(seed)
+    def __init__(
+        self, service: Service, project: ProjectOfTest, folder: Path, seed: int, bucket: Stack | None = None
+    ) -> None:
+        """`bucket`: where the project is cold, and what may be killed, too."""
+        self.service, self.project, self.random, self.bucket = service, project, random.Random(seed), bucket
         self.lines = [LineOfTest(service.url) for _ in range(5)]
         self.agents = [
             AgentOfTest(service, project.name, f"n{number}", folder / f"n{number}", url=line.url)
@@ -97,9 +105,7 @@ class ChaosOfTest:
         half.rename(target)
 
     def fault(self) -> str:
-        what = self.random.choice(
-            ["agent", "agent", "cut", "cut", "silence", "nats", "postgres", "temporal", "api", "worker", "wipe"]
-        )
+        what = self.random.choice(FAULTS if self.bucket is None else [*FAULTS, "s3", "s3"])
         which = self.random.randrange(5)
         if what == "agent":
             self.agents[which].kill()
@@ -112,8 +118,11 @@ class ChaosOfTest:
             wipe_hot(self.service)
         elif what in ("api", "worker"):
             self.service.restart()
+        elif what == "s3":
+            assert self.bucket is not None
+            kill_running(self.bucket, what)
         else:
-            self.service.stack.kill(what)
+            kill_running(self.service.stack, what)
         return what
 
     def mend(self) -> None:
@@ -132,11 +141,22 @@ class ChaosOfTest:
             line.close()
 
 
+def kill_running(stack: Stack, name: str) -> None:
+    """What was killed a moment ago is killed again once it is back."""
+    assert until(lambda: stack.pid(name) is not None)
+    stack.kill(name)
+
+
 @pytest.fixture
 def chaos(
     service: Service, mount: MountOfTest, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[ChaosOfTest]:
-    made = ChaosOfTest(service, ProjectOfTest(service, mount), tmp_path, request.param)
+    """Two of the seeds with a project that is cold in a bucket."""
+    bucket = None
+    if request.param in IN_BUCKETS:
+        server: S3Server = request.getfixturevalue("s3_server")
+        bucket, mount = server.stack, make_bucket_mount(service, server)
+    made = ChaosOfTest(service, ProjectOfTest(service, mount), tmp_path, request.param, bucket)
     yield made
     made.close()
 

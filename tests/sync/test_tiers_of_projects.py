@@ -55,6 +55,9 @@ def test_contents_go_cold_and_come_back(service: Service, mount: MountOfTest) ->
     assert tiers(project) == {"hot_cold": 2}
     work(project, "deactivate")
     assert (tiers(project), project.shown()["state"]) == ({"cold": 2}, "inactive")
+    metrics = project.call("GET", "/metrics")["data"]
+    assert (metrics["hitRatio"], metrics["commitsPerMinute"], metrics["coldObjects"]) == (0.0, 1, 2), "one read, cold"
+    assert metrics["rehydration"]["objects"] == 1 and metrics["rehydration"]["seconds"] > 0
     refused = project.commit({"kind": "mkdir", "path": "d"}, status=409)["error"]
     assert (refused["code"], refused["details"]["state"]) == ("WRONG_STATE", "inactive")
     assert project.call("GET", f"/objects/{sha_of(b'small')}") == b"small"

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from psycopg_pool import PoolTimeout
 
@@ -43,6 +44,7 @@ class Dependency:
 POSTGRES = Dependency("Postgres", "FILESTORE_DATABASE_URL")
 TEMPORAL = Dependency("Temporal", "TEMPORAL_ADDRESS")
 REDIS = Dependency("Redis", "REDIS_URL")
+NATS = Dependency("NATS", "NATS_URL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ class Health:
         self._asking: dict[Hashable, asyncio.Future[Any]] = {}
 
     async def report(self) -> dict[str, Any]:
-        """`ok` or a cause for postgres, temporal, redis (`inline` without one), the worker and the watcher (`off` where it is
-        switched off); mounts by key; the feed's lag."""
+        """`ok` or a cause for postgres, temporal, redis (`inline` without one), nats where there is one, the worker and the watcher
+        (`off` where it is switched off); mounts by key; the feed's lag."""
         postgres, servers, mounts, watcher = await asyncio.gather(
             self._feed(), self.servers(), self.mounts(), self._watcher_state()
         )
@@ -76,11 +78,15 @@ class Health:
         }
 
     async def servers(self) -> Mapping[str, str]:
-        """`ok` or a cause, for Temporal, Redis and the worker of this host; `inline` where there is no Redis."""
-        temporal, redis, worker = await asyncio.gather(
-            self._asked("temporal", TEMPORAL, self._temporal), self._redis_state(), self._worker_state()
+        """`ok` or a cause, for Temporal, Redis, NATS and the worker of this host; `inline` where there is no Redis; NATS is left
+        out where there is none."""
+        temporal, redis, nats, worker = await asyncio.gather(
+            self._asked("temporal", TEMPORAL, self._temporal),
+            self._redis_state(),
+            self._nats_state(),
+            self._worker_state(),
         )
-        return {"temporal": _word(temporal), "redis": redis, "worker": worker}
+        return {"temporal": _word(temporal), "redis": redis, **nats, "worker": worker}
 
     async def mounts(self) -> list[tuple[Mount, str]]:
         """The mounts of this host, each with `ok` or a cause. A disk that hangs costs its own mount a thread, and no more."""
@@ -126,6 +132,21 @@ class Health:
                 await bus.close()
 
         return _word(await self._asked("redis", REDIS, ask))
+
+    async def _nats_state(self) -> dict[str, str]:
+        if not self._settings.nats_url:
+            return {}
+        place = urlsplit(self._settings.nats_url)
+
+        async def ask() -> None:
+            reader, writer = await asyncio.open_connection(place.hostname or "127.0.0.1", place.port or 4222)
+            try:
+                if not (await reader.readline()).startswith(b"INFO "):
+                    raise ConnectionError("what listens there is no NATS")
+            finally:
+                writer.close()
+
+        return {"nats": _word(await self._asked("nats", NATS, ask))}
 
     async def _worker_state(self) -> str:
         async def ask() -> worker_store.SignOfLife | None:

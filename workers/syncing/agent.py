@@ -44,7 +44,7 @@ class NodeAgent:
         folder: NodeFolder,
         link: ServiceLink,
         *,
-        quiet: float = 0.01,
+        quiet: float = 0.004,
         rescan: float = RESCAN_SECONDS,
         keeps: bool = False,
     ) -> None:

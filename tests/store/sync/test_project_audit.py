@@ -11,12 +11,14 @@ from activities.sync.nats.store import NatsHot
 from activities.sync.nats.tenants import OneHot
 from activities.sync.telling import TellsProjects
 from schema.access.acts import ActKind
+from schema.sql import load
 from schema.store import project_acts
 from schema.store.pool import Pool
 from schema.store.projects import Project
 from schema.sync.changes import ChangeKind, PathChange
 from tests.store.helpers import Connection, make_mount
 from tests.store.sync.projects import make_project, send
+from tests.store.test_query_plans import plan
 from workers.project_audit import verify
 
 
@@ -78,3 +80,22 @@ async def whole_only_with_all(
     assert await verify(connection, OneHot(hot), tenants, mends=True) == 1
     assert len(json.loads(capsys.readouterr().out.splitlines()[-1])["missing"]) == 3
     assert await verify(connection, OneHot(hot), tenants) == 0 and await told(hot, project) == expected
+
+
+async def test_entries_about_projects_are_found_by_an_index_of_their_own(connection: Connection) -> None:
+    project = await make_project(connection, await make_mount(connection))
+    await connection.execute(
+        b"""INSERT INTO filestore.journal_entries (tenant, command_id, attempt, kind, mount_id, path, principal, key, executor,
+                outcome, payload, started_at)
+            SELECT 'main', gen_random_uuid(), 1, 'mkdir', %s, 'p', 'ann', i::text, 'local', 'succeeded', '{}', now()
+              FROM generate_series(1, 5000) i""",
+        (project.mount,),
+    )
+    await project_acts.record(connection, project, ActKind.CREATE_PROJECT, "ann")
+    await connection.execute(b"ANALYZE filestore.journal_entries")
+    for query, values in (
+        ("page", {"after": 0, "settled": 2**40, "limit": 500}),
+        ("of_tenant", {"tenant": "main", "after": 0, "last": 2**40, "limit": 500}),
+    ):
+        nodes = await plan(connection, load("project_acts")[query], values, generic=True)
+        assert {node.get("Index Name") for node in nodes} & {"journal_entries_projects"}, nodes

@@ -99,6 +99,7 @@ QUERIES: dict[str, tuple[LiteralString, dict[str, Any]]] = {
     "overdue_conflicts": (REVISIONS["overdue_conflicts"], {"limit": 200}),
     "count_conflicts": (REVISIONS["count_conflicts"], {}),
     "numbers": (load("project_numbers")["numbers"], {"most": 10_000, "projects": 500}),
+    "activity": (load("project_numbers")["activity"], {"most": 10_000}),
     "due": (DUE["due"], {"mounts": [1, 2], "collect": 86400.0}),
     "kept_from": (SWEEPS["kept_from"], {}),
     "old_pages": (SWEEPS["old_pages"], {"after": b"\1", "revision": 100_000, "limit": 500}),
