@@ -222,7 +222,7 @@ def test_what_is_below_a_path_is_decided_alike_by_what_is_about_it_alone() -> No
 @given(
     st.lists(st.tuples(SUBTREES | GLOBS, st.sampled_from(["allow", "deny"])), max_size=5),
     PATHS,
-    st.lists(NAMES, max_size=5),
+    st.lists(NAMES, min_size=1, max_size=5),
 )
 def test_of_all_names_in_a_directory_the_same_is_said_as_of_each(
     grants: list[tuple[str, str]], directory: NodePath, names: list[bytes]
