@@ -37,8 +37,7 @@ class Placing:
         self.placed = 0
 
     async def take(self, steps: Sequence[SyncStep], presses: Callable[[set[bytes]], bool]) -> set[bytes]:
-        """Until something but what was changed here presses. The paths that may have changed; those of steps that were left out are as
-        they were."""
+        """Until something but what was changed here presses. The paths that may have changed; what was left out is as it was."""
         touched: set[bytes] = set()
         self.left = False
         for start in range(0, len(steps), SLICE):
