@@ -38,6 +38,14 @@ BACKGROUND: dict[str, Any] = {
 }
 """Regular activities of resumed commands and sweeps. A worker that died is noticed by its silence (`workers/process/beats.py`)."""
 
+RECORD: dict[str, Any] = {
+    "start_to_close_timeout": timedelta(minutes=20),
+    "schedule_to_close_timeout": timedelta(minutes=60),
+    "heartbeat_timeout": timedelta(seconds=10),
+    "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5)),
+}
+"""The record of commands that go on by themselves: one transaction, however many nodes a directory has."""
+
 LONG: dict[str, Any] = {
     "start_to_close_timeout": timedelta(hours=24),
     "heartbeat_timeout": timedelta(seconds=10),

@@ -42,7 +42,7 @@ SELECT d.id, d.mount_id, d.path, d.document_text AS document FROM latest JOIN fi
 
 -- name: children
 -- A directory and one page of its living children by kind and name. It runs most often: no conditions, one row. `last_` is
--- where the page ends.
+-- where the page ends; `names` are those of the page, with a '/' between them.
 WITH page AS MATERIALIZED (
     SELECT c.id, c.kind, c.name FROM filestore.nodes c WHERE c.parent_id = %(id)s AND c.state <> 'deleted'
      ORDER BY c.kind, c.name LIMIT %(limit)s OFFSET %(offset)s
@@ -51,6 +51,7 @@ SELECT p.mount_id, p.path, p.kind::text AS kind, p.document_text AS parent,
        (SELECT count(*) FROM filestore.nodes c WHERE c.parent_id = %(id)s AND c.state <> 'deleted') AS total,
        (SELECT string_agg(d.document_text, ',' ORDER BY k.kind, k.name)
           FROM page k JOIN filestore.node_documents d ON d.id = k.id) AS items,
+       (SELECT string_agg(k.name, '/') FROM page k) AS names,
        l.kind::text AS last_rank, l.name AS last_key, l.id AS last_id
   FROM filestore.node_documents p
   LEFT JOIN (SELECT * FROM page ORDER BY kind DESC, name DESC LIMIT 1) l ON true
@@ -64,10 +65,12 @@ WITH found AS MATERIALIZED (
      WHERE c.parent_id = %(id)s AND c.state <> 'deleted'
        AND (%(all_allowed)s OR c.name IN (
                 SELECT convert_to(t, 'LATIN1') FROM string_to_table(convert_from(%(allowed_names)s::bytea, 'LATIN1'), '/') t)
-            OR coalesce(convert_from(%(directory)s::bytea || c.name, 'LATIN1') ~ %(allowed_glob)s, false))
+            OR CASE WHEN %(allowed_glob)s::text IS NULL THEN false
+                     ELSE convert_from(%(directory)s::bytea || c.name, 'LATIN1') ~ %(allowed_glob)s END)
        AND NOT (%(all_denied)s OR c.name IN (
                 SELECT convert_to(t, 'LATIN1') FROM string_to_table(convert_from(%(denied_names)s::bytea, 'LATIN1'), '/') t)
-                OR coalesce(convert_from(%(directory)s::bytea || c.name, 'LATIN1') ~ %(denied_glob)s, false))
+                OR CASE WHEN %(denied_glob)s::text IS NULL THEN false
+                     ELSE convert_from(%(directory)s::bytea || c.name, 'LATIN1') ~ %(denied_glob)s END)
 ), page AS MATERIALIZED (
     SELECT * FROM found ORDER BY kind, name LIMIT %(limit)s OFFSET %(offset)s
 )

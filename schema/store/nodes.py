@@ -15,7 +15,7 @@ from schema.paths import NAME_MAX, ROOT, NodePath
 from schema.sql import load
 
 if TYPE_CHECKING:
-    from schema.store.connection import Connection
+    from schema.store.connection import Connection, DictRow
 
 SQL = load("nodes")
 _SOME_CHILDREN = SQL["some_children"] + "\n" + SQL["matching"] + "\n" + SQL["some_children_page"]
@@ -189,17 +189,15 @@ async def children(
     """By kind, then by name; after a place or an offset. None when there is no such node; whether it is a directory says `kind`.
     `path`: where it lies, if `matching` says what is readable."""
     values = {"id": directory, "tenant": tenant, "limit": limit, "offset": offset, "directory": path.as_directory}
-    if matching == EVERYTHING and after is None:
-        cursor = await connection.execute(SQL["children"], values)
-    elif matching.readable is not None and after is None and replace(matching, readable=None) == EVERYTHING:
-        cursor = await connection.execute(SQL["readable_children"], values | matching.readable.names_in(path))
+    if after is None and replace(matching, readable=None) == EVERYTHING:
+        row = await _all_children(connection, values, matching.readable, path)
     else:
         # Planned with these very values: most conditions vanish. One plan for all of them would keep every one.
         rank = None if after is None else _KINDS[after.rank]
         cursor = await connection.execute(
             _SOME_CHILDREN, values | _after(after, rank) | matching.values(), prepare=False
         )
-    row = await cursor.fetchone()
+        row = await cursor.fetchone()
     if row is None:
         return None
     parent = FoundNode(directory, MountId(row["mount_id"]), NodePath(bytes(row["path"])), row["parent"])
@@ -210,6 +208,24 @@ async def children(
         else None
     )
     return Children(parent, row["kind"], NodePage(row["items"] or "", row["total"], place))
+
+
+async def _all_children(
+    connection: Connection, values: dict[str, Any], readable: Places | None, path: NodePath
+) -> DictRow | None:
+    """Where a directory fits into a page, and all of it may be seen, grants cost Postgres nothing."""
+    if readable is None or path.raw not in readable.hides:
+        row = await (await connection.execute(SQL["children"], values)).fetchone()
+        if row is None or readable is None or _is_seen_whole(row, values, readable, path):
+            return row
+        readable.hides.add(path.raw)
+    return await (await connection.execute(SQL["readable_children"], values | readable.names_in(path))).fetchone()
+
+
+def _is_seen_whole(row: DictRow, values: Mapping[str, Any], readable: Places, path: NodePath) -> bool:
+    whole = values["offset"] == 0 and row["total"] <= values["limit"]
+    names = bytes(row["names"]).split(b"/") if row["names"] is not None else []
+    return whole and readable.hold_all_in(path, names)
 
 
 def _after(place: PageEnd | None, rank: object) -> dict[str, Any]:

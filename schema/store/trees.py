@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from schema.store.pool import LimitedConnection
 
 SQL = load("trees")
-LONGEST_SECONDS = 240.0
-"""For a whole tree, in place of the limit of the pool, which some hundred thousand nodes would pass. It stays below what
-the activities in the background have."""
+LONGEST_SECONDS = 900.0
+"""For a whole tree, in place of the limit of the pool, which some hundred thousand nodes would pass: enough for a million on a
+slow disk. It stays below what the activities that record it have (`RECORD` in workflows/policies.py)."""
 
 
 @dataclass(frozen=True, slots=True)

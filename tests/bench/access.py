@@ -1,8 +1,8 @@
 """What deciding costs: of a request with 1,000 grants, of a listing of 200, and of commands that have to fit into quotas.
 
-    python -m tests.bench.access [--server URL] [--rounds N]
+    python -m tests.bench.access [--server URL] [--rounds N] [--reads]
 
-On a Postgres where databases may be made (`FILESTORE_DATABASE_URL` of a dev stack). Requests go through the application in this
+On a Postgres where databases may be made; without one, on one of its own. Requests go through the application in this
 process, without sockets; commands through `begin` and `commit`, without a disk: so what is measured is the largest part of a
 request that it can ever be. The runs go in turns, and their ratios are shown: minimum and median of the rounds.
 """
@@ -12,8 +12,11 @@ import asyncio
 import logging
 import os
 import statistics
+import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -30,10 +33,21 @@ from schema.store.pool import Pool, make_pool
 from schema.store.quotas import NewQuota
 from tests.api.conftest import FrontOfTest
 from tests.bench.running import database
+from tests.fix_stack import Stack, dev
 from tests.store.helpers import TOKEN_OF_COMMANDS, Protocol, make_mount, mkdir, upload
 
 GRANTS, CHILDREN, WRITERS, LIST = 1000, 200, 64, 16
 Run = Callable[[], Awaitable[float]]
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        dev("up", "--background", "--dir", folder, "--only", "postgres")
+        try:
+            yield Stack(Path(folder)).env["FILESTORE_DATABASE_URL"]
+        finally:
+            dev("stop", "--dir", folder)
 
 
 async def in_turns(runs: Mapping[str, Run], rounds: int) -> dict[str, list[float]]:
@@ -158,7 +172,7 @@ async def _triggers(connection: psycopg.AsyncConnection[dict[str, object]], what
         await connection.execute(f"ALTER TABLE filestore.{table} {what} TRIGGER {name}".encode())
 
 
-async def main(server: str, rounds: int) -> None:
+async def main(server: str, rounds: int, *, reads_alone: bool) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     url = database(server)
     with psycopg.connect(url, autocommit=True) as connection:
@@ -177,7 +191,8 @@ async def main(server: str, rounds: int) -> None:
             row = await (await opened.execute(query, [mount])).fetchone()
         assert row is not None
         await reads(FrontOfTest(pool), mount, row["id"], rounds)
-        await writes(pool, rounds)
+        if not reads_alone:
+            await writes(pool, rounds)
         print("load", os.getloadavg())
     finally:
         await pool.close()
@@ -187,7 +202,9 @@ async def main(server: str, rounds: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--server", default=os.environ.get("FILESTORE_DATABASE_URL"))
+    parser.add_argument("--server")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--reads", action="store_true", help="no commands")
     asked = parser.parse_args()
-    asyncio.run(main(asked.server, asked.rounds))
+    with nullcontext(asked.server) if asked.server else postgres() as url:
+        asyncio.run(main(url, asked.rounds, reads_alone=asked.reads))

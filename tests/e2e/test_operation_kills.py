@@ -9,6 +9,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,58 @@ def test_processes_that_die_all_the_time_lose_no_item_and_do_none_twice(
     assert undone["progress"]["itemsDone"] == done["plan"]["items"] and succeeded(service, undo) == []
     assert below(large, "copy") == {} and below(large, "tree") == lies
     print(f"{FILES} files, {done['plan']['items']} items, deaths: {dict(deaths)}")
+
+
+SELECTED = {"include": ["*"]}
+"""Every file is an item of its own, also where whole directories could go"""
+MOMENTS: dict[str, dict[str, Any]] = {
+    "copy": {"path": "tree", "targetPath": "there"},
+    "move": {"path": "tree", "targetPath": "there", "selection": SELECTED},
+    "delete": {"path": "tree", "selection": SELECTED},
+}
+
+
+def killed_three_times(service: Service, operation: dict[str, Any], chance: random.Random) -> list[int]:
+    """The worker, at random moments of the work. Returns how many items were done then; it is waited for the end."""
+    moments = list[int]()
+    for share in sorted(chance.uniform(0, 0.9) for _ in range(3)):
+        assert until(partial(_has_come_to, service, operation, share), HOURS)
+        time.sleep(chance.uniform(0, 1))
+        service.kill("worker")
+        moments.append(shown(service, operation)["progress"]["itemsDone"])
+        service.start("worker")
+    assert until(lambda: shown(service, operation)["endedAt"] is not None, HOURS)
+    return moments
+
+
+def _has_come_to(service: Service, operation: dict[str, Any], share: float) -> bool:
+    """So much of it is done, or it has ended."""
+    now = shown(service, operation)
+    if now["endedAt"] is not None:
+        return True
+    return now["state"] == "running" and bool(now["progress"]["itemsDone"] >= share * now["plan"]["items"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(4 * 3600)
+@pytest.mark.parametrize("kind", MOMENTS)
+def test_a_worker_that_is_killed_three_times_ends_a_large_operation_exactly(
+    service: Service, large: MountOfTest, kind: str
+) -> None:
+    chance, lies = random.Random(f"{os.environ.get('KILLS_SEED', '1')} {kind}"), below(large, "tree")
+    files = {path: size for path, size in lies.items() if size is not None}
+    result(service.mkdir(large, "there"), 201)
+    began = time.monotonic()
+    operation = asked(service, large, kind, **MOMENTS[kind])
+    moments = killed_three_times(service, operation, chance)
+    taken = time.monotonic() - began
+    done = ended(service, operation)
+    assert done["progress"]["itemsDone"] == done["plan"]["items"] and succeeded(service, operation) == []
+    left = {path: size for path, size in below(large, "tree").items() if size is not None}
+    came = {path: size for path, size in below(large, "there").items() if size is not None}
+    assert left == (files if kind == "copy" else {}) and came == ({} if kind == "delete" else files)
+    folder = "tree" if kind == "copy" else "there"
+    if kind != "delete":
+        totals = result(service.at(large, folder), 200)["rollup"]
+        assert (totals["fileCount"], totals["sizeBytes"]) == (len(files), sum(files.values()))
+    print(f"{kind} of {FILES} files, {done['plan']['items']} items: {taken:.0f} s, killed when {moments} were done")

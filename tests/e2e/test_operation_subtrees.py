@@ -1,8 +1,17 @@
 """Directories that a copy takes as one item, on the real stack."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from activities.commands.stage import _BEAT_SECONDS
 from tests.e2e.test_commands import result
-from tests.e2e.test_operations import asked, ended, items, steered
-from tests.fix_service import MountOfTest, Service
+from tests.e2e.test_operations import asked, ended, items, reached, steered
+from tests.fix_s3 import S3Server
+from tests.fix_s3_service import make_bucket_mount
+from tests.fix_service import MountOfTest, Service, check_mount, until
 
 
 def test_a_directory_of_moderate_size_is_one_item_and_its_copy_is_undone(service: Service, mount: MountOfTest) -> None:
@@ -29,3 +38,33 @@ def test_a_directory_of_moderate_size_is_one_item_and_its_copy_is_undone(service
     assert [one["code"] for one in left["errors"]] == ["VERSION_CONFLICT"] and mount.on_disk()[
         "copy/many/05"
     ] == b"mine"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ends", ["resume", "cancel"])
+def test_in_a_bucket_a_directory_gives_way_to_a_pause_and_nothing_of_it_stays_until_it_goes_on(
+    service: Service, s3_server: S3Server, tmp_path: Path, ends: str
+) -> None:
+    mount = make_bucket_mount(service, s3_server)
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda number: mount.put(f"a/{number:04}", b"%d" % number), range(1100)))
+    ended(service, asked(service, mount, "import", path=""))
+    gate = tmp_path / "stage.laid.hold"
+    gate.touch()
+    service.settle()
+    service.kill("worker")
+    service.start("worker", fault=f"stage.laid=hold:{tmp_path}")
+    operation = asked(service, mount, "copy", path="a", targetPath="copy")
+    assert until(lambda: any(tmp_path.glob("stage.laid.*.reached"))) and len(mount.every_key("copy/")) > 900
+    steered(service, operation, "pause")
+    time.sleep(2 * _BEAT_SECONDS)  # it asks so often, however fast this machine is
+    gate.unlink()
+    paused = reached(service, operation, "paused")
+    assert (paused["progress"]["itemsRunning"], paused["progress"]["itemsDone"], paused["errors"]) == (0, 0, [])
+    assert until(lambda: mount.every_key("copy/") == [])
+    steered(service, operation, ends)
+    done = ended(service, operation, "succeeded" if ends == "resume" else "cancelled")
+    assert done["progress"]["itemsDone"] == (1 if ends == "resume" else 0)
+    there = {key.removeprefix("copy/") for key in mount.every_key("copy/")} - {""}
+    assert there == ({f"{number:04}" for number in range(1100)} if ends == "resume" else set())
+    check_mount(service, mount)

@@ -182,6 +182,18 @@ def test_a_thousand_grants_cost_little() -> None:
     assert time.perf_counter() - start < 1.0
 
 
+def test_what_grants_say_of_a_directory_is_made_once_and_of_many_is_not_kept_for_ever() -> None:
+    places = access_of(["read"], [Grant(f"d{n}/x", "deny") for n in range(100)]).places("read", ONE)
+    first = NodePath(b"d1")
+    near = places.below(first)
+    assert places.below(first) is near and near.names_in(first) is near.names_in(first)
+    assert near.names_in(first)["denied_names"] == b"x" and not near.hold(NodePath(b"d1/x"))
+    for n in range(2, 100):
+        directory = NodePath(f"d{n}".encode())
+        assert places.below(directory).names_in(directory)["denied_names"] == b"x"
+    assert places.below(first) is not near and places.below(first) == near
+
+
 def test_expressions_are_read_alike_by_postgres() -> None:
     """No escape that only one of both knows: a backslash stands before signs, and never before letters or digits."""
     for text in ("a.b*", "(x)|y*", "a{2}*", "^$*", "é?*", "**/[!a-c_.]-"):
@@ -205,3 +217,17 @@ def test_what_is_below_a_path_is_decided_alike_by_what_is_about_it_alone() -> No
             rest = some(3, wild=False).encode()
             path = NodePath(b"/".join(part for part in (at.raw, rest) if part))
             assert below.hold(path) == places.hold(path), (grants, at, path)
+
+
+@given(
+    st.lists(st.tuples(SUBTREES | GLOBS, st.sampled_from(["allow", "deny"])), max_size=5),
+    PATHS,
+    st.lists(NAMES, min_size=1, max_size=5),
+)
+def test_of_all_names_in_a_directory_the_same_is_said_as_of_each(
+    grants: list[tuple[str, str]], directory: NodePath, names: list[bytes]
+) -> None:
+    access = access_of(["read"], [Grant(text, "allow" if effect == "allow" else "deny") for text, effect in grants])
+    near = access.places("read", ONE).below(directory)
+    each = [may(access, "read", ONE, NodePath(directory.as_directory + name)).allowed for name in names]
+    assert near.hold_all_in(directory, names) is all(each)

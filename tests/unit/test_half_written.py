@@ -1,5 +1,6 @@
 """Files that come: taken over by the next run where their process was killed, and never a file of the user's."""
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -97,6 +98,21 @@ def test_other_names_that_begin_alike_are_the_users(tmp_path: Path, name: str) -
     (tmp_path / name).write_bytes(b"mine")
     assert not is_half_written(name) and sweep(str(tmp_path), [name], []) == []
     assert (tmp_path / name).read_bytes() == b"mine"
+
+
+def test_without_locks_each_has_a_name_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    one, two = begin(str(tmp_path / "f")), begin(str(tmp_path / "f"))
+    names = os.listdir(tmp_path)
+    assert len(names) == 2 and all(map(is_half_written, names))
+    assert sweep(str(tmp_path), names, []) == [], "it is not known whether their processes live"
+    one.discard()
+    two.write([b"two"], 0)
+    two.publish()
+    assert os.listdir(tmp_path) == ["f"] and (tmp_path / "f").read_bytes() == b"two"
 
 
 def test_holes_are_what_has_to_come(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_ranges_join_where_little_lies_between_and_part_where_they_are_many() ->
     far = [(number * 100_000, number * 100_000 + 10) for number in range(40)]
     assert ranges.together(far) == far
     assert list(map(len, ranges.requests(far))) == [32, 8]
-    assert ranges.requests([(0, 5 << 20), (6 << 20, 9 << 20)]) == [[(0, 5 << 20)], [(6 << 20, 9 << 20)]]
+    assert ranges.requests([(0, 15 << 20), (16 << 20, 19 << 20)]) == [[(0, 15 << 20)], [(16 << 20, 19 << 20)]]
 
 
 def test_parts_are_found_whatever_their_bytes_are() -> None:

@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.commands.stage import StageCopies
     from schema.commands.payloads import AppliedList, Begun, CommandIds, Ended, Staged
     from workflows.commands.shown import Shown
-    from workflows.policies import BACKGROUND, LONG
+    from workflows.policies import BACKGROUND, LONG, RECORD
     from workflows.queues import bulk_queue
 
 _ROUNDS = 20
@@ -69,7 +69,7 @@ class ResumeCommands:
         """How many of them ended."""
         mount = applied.mount_id
         ended: Ended = await workflow.execute_activity_method(
-            Commit.commit, applied, summary="the record; claims released", **BACKGROUND
+            Commit.commit, applied, summary="the record; claims released", **RECORD
         )
         shown.tell(ended.failures)
         if ended.leftovers:

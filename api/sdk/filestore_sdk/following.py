@@ -1,12 +1,43 @@
-"""The SHA-256 of a file that is written in several places at once: hashed in a thread, from its start to where it is whole."""
+"""A SHA-256 that is made in a thread beside a transfer: of pieces as they are sent, or of a file that is written in several
+places at once, from its start to where it is whole."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import queue
 import threading
 
 STEP = 1024 * 1024
+BEHIND = 8
+"""Pieces that may wait for being hashed"""
+
+
+class Hashing:
+    """Of pieces in their order."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._coming: queue.Queue[bytes | None] = queue.Queue(BEHIND)
+        self._thread = threading.Thread(target=self._hash, name="filestore-hash", daemon=True)
+        self._thread.start()
+
+    def update(self, piece: bytes) -> None:
+        """Waits where hashing is slower than what it stands beside."""
+        self._coming.put(piece)
+
+    def result(self) -> str:
+        self.stop()
+        return self._digest.hexdigest()
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self._coming.put(None)
+        self._thread.join()
+
+    def _hash(self) -> None:
+        while (piece := self._coming.get()) is not None:
+            self._digest.update(piece)
 
 
 class Following:

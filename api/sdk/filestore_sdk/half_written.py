@@ -12,11 +12,13 @@ import hashlib
 import itertools
 import os
 import re
+import secrets
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
 
 _NAME = re.compile(r"\.filestore-([0-9a-f]{32})\.[0-9]+\.part")
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 _NOT_OURS = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM)
 Span = tuple[int, int]
 
@@ -75,11 +77,22 @@ def begin(target: str) -> HalfWritten:
     fetches the same has its own."""
     for number in itertools.count():
         place = _place(target, number)
-        handle = _locked(place, create=True)
+        try:
+            handle = _locked(place, create=True)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return _alone(target)
         if handle is not None:
             _sweep_behind(target, number)
             return HalfWritten(handle, place, target)
     raise AssertionError("numbers do not end")
+
+
+def _alone(target: str) -> HalfWritten:
+    """Where this file system has no locks: under a name that nothing else takes, and that stays when we are killed."""
+    place = _place(target, secrets.randbits(62))
+    return HalfWritten(os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), place, target)
 
 
 def sweep(folder: str, names: Sequence[str], coming: Sequence[str]) -> list[str]:
@@ -111,11 +124,18 @@ def _sweep_behind(target: str, number: int) -> None:
 
 
 def _removed(place: str) -> bool:
-    handle = _locked(place, create=False)
+    try:
+        handle = _locked(place, create=False)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
     if handle is None:
         return False
     try:
         os.unlink(place)
+    except OSError:
+        return False  # a folder that can not be written, say: it stays
     finally:
         os.close(handle)
     return True
@@ -133,7 +153,13 @@ def _locked(place: str, *, create: bool) -> int | None:
             if error.errno in _NOT_OURS and os.path.lexists(place):
                 return None
             raise
-        standing = _standing(handle, place)
+        try:
+            standing = _standing(handle, place)
+        except OSError:
+            if create and not os.fstat(handle).st_size:
+                os.unlink(place)
+            os.close(handle)
+            raise
         if standing:
             return handle
         os.close(handle)

@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -217,20 +218,28 @@ def test_a_folder_goes_up_changed_and_up_again_and_comes_down_equal(shell: Shell
     assert subprocess.run(["diff", "-r", tree, shell.folder / "down"], check=False).returncode == 0
 
 
+def ended_after(shell: Shell, lines: int, how: signal.Signals, *words: str) -> tuple[int, bytes]:
+    """Its code, and what it says of that."""
+    running = subprocess.Popen(
+        ["env", "--default-signal=INT", *COMMAND, *words], cwd=shell.folder, env=shell.env, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert running.stdout is not None
+    for _ in range(lines):
+        assert running.stdout.readline()
+    running.send_signal(how)
+    _, said = running.communicate()
+    return running.returncode, said
+
+
 def test_one_that_is_killed_goes_on_where_it_was(shell: Shell, mount: MountOfTest) -> None:
     tree = shell.folder / "tree"
     folder_of(tree, 120)
     (tree / "large").write_bytes(os.urandom(20 * 1024 * 1024))
-    first = subprocess.Popen(
-        [*COMMAND, "put", "-r", "tree", f"{mount.key}:"], cwd=shell.folder, env=shell.env,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert first.stdout is not None
-    for _ in range(10):
-        assert first.stdout.readline()
-    first.kill()
-    first.wait()
-    first.stdout.close()
+    words = ("put", "-r", "tree", f"{mount.key}:")
+    code, said = ended_after(shell, 5, signal.SIGINT, *words)
+    assert code == exits.CANCELLED and f"filestore {' '.join(words)}".encode() in said, "the command that goes on"
+    assert ended_after(shell, 5, signal.SIGKILL, *words)[0] == -signal.SIGKILL
     shell.text("put", "-r", "tree", f"{mount.key}:")
     (shell.folder / "back/d0").mkdir(parents=True)
     halves = [shell.folder / "back" / name for name in ("d0/.filestore-" + "0" * 32 + ".0.part", ".filestore-mine")]

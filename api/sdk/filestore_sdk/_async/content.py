@@ -25,7 +25,7 @@ from filestore_sdk.requests import Request, new_key, parameters
 AnySource: TypeAlias = "bytes | os.PathLike[str] | os.PathLike[bytes] | IO[bytes]"
 MEMORY = 1024 * 1024
 """Bytes. What is larger is sent from the file, piece by piece."""
-AT_ONCE = 10.0
+AT_ONCE = 30.0
 """Seconds. What takes longer to send goes as a resumable upload: a line that breaks costs no more than this."""
 
 
@@ -37,7 +37,7 @@ class Content(Uploads, Changes):
     ) -> Outcome:  # fmt: skip
         """Make `source` the file at a path: bytes, an `os.PathLike` of a local file, or an open binary file.
 
-        It is there whole or not at all. What takes longer than ten seconds, or breaks off, goes as a resumable upload, and a
+        It is there whole or not at all. What takes longer than half a minute, or breaks off, goes as a resumable upload, and a
         broken connection goes on where it was. `overwrite=False` raises NodeExists where there is a file; `if_match`
         replaces that version only.
         """

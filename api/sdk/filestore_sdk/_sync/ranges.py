@@ -15,7 +15,7 @@ from filestore_sdk.requests import Request
 
 PARTS = 32
 """The most that a server sends in one answer"""
-MOST = 4 * 1024 * 1024
+MOST = 16 * 1024 * 1024
 """Bytes of one answer, but for a range that is larger by itself: several come side by side."""
 GAP = 16 * 1024
 """Bytes that rather come along than make another part"""

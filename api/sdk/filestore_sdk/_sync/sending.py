@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Callable
 from typing import IO
 
 from filestore_sdk import errors
 from filestore_sdk._sync import machine
+from filestore_sdk.following import Hashing
 
 CHUNK = 256 * 1024
 LOOK_AFTER = 1.0
@@ -42,18 +42,25 @@ class Sending:
     def pieces(self) -> Iterator[bytes]:
         """Raises Incomplete, TooSlow."""
         machine.blocking(self._source.seek, self._base)
-        self.sent, digest, began = 0, hashlib.sha256(), time.monotonic()
-        while self.sent < self.size:
-            piece = machine.blocking(self._source.read, min(CHUNK, self.size - self.sent))
-            if not piece:
-                raise errors.Incomplete(f"The source ended after {self.sent} of {self.size} bytes.")
-            digest.update(piece)
-            yield piece
-            self.sent += len(piece)
-            if self._progress:
-                self._progress(self.sent)
-            self._judge(time.monotonic() - began)
-        self.sha256 = digest.hexdigest()
+        self.sent, began, hashing = 0, time.monotonic(), Hashing()
+        try:
+            while self.sent < self.size:
+                piece = machine.blocking(self._next, hashing)
+                yield piece
+                self.sent += len(piece)
+                if self._progress:
+                    self._progress(self.sent)
+                self._judge(time.monotonic() - began)
+            self.sha256 = machine.blocking(hashing.result)
+        finally:
+            hashing.stop()
+
+    def _next(self, hashing: Hashing) -> bytes:
+        piece = self._source.read(min(CHUNK, self.size - self.sent))
+        if not piece:
+            raise errors.Incomplete(f"The source ended after {self.sent} of {self.size} bytes.")
+        hashing.update(piece)
+        return piece
 
     def _judge(self, passed: float) -> None:
         if self._seconds is None or passed < LOOK_AFTER:

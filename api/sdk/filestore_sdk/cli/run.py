@@ -150,6 +150,8 @@ def _carried_out(session: Session, arguments: list[str]) -> int:
         completion_init()
     result = command()(args=arguments, prog_name="filestore", standalone_mode=False)
     sys.stdout.flush()
+    if result == exits.CANCELLED:  # typer makes a number of Ctrl-C
+        raise KeyboardInterrupt
     return result if isinstance(result, int) else exits.OK
 
 

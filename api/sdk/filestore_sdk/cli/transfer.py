@@ -138,6 +138,7 @@ def _tree(
 ) -> None:
     told = session()
     out, tally = told.out, Tally()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a line is seen when its file is through
 
     def whole() -> Size:
         if way == "up":
