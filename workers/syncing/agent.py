@@ -304,7 +304,7 @@ class NodeAgent:
         made = self._planned(paths)
         if made.local:
             waits = bool(made.remote)
-            touched = await self._placing.take(made.local, lambda: waits or self._watch.pressing)
+            touched = await self._placing.take(made.local, lambda ours: waits or self._watch.presses(ours))
             self._open |= touched
             paths |= touched
             if self._placing.left:

@@ -36,13 +36,13 @@ class Placing:
         """Whether something pressed before all steps were taken"""
         self.placed = 0
 
-    async def take(self, steps: Sequence[SyncStep], presses: Callable[[], bool]) -> set[bytes]:
-        """Until something presses. The paths that may have changed; those of steps that were left out are as they were."""
+    async def take(self, steps: Sequence[SyncStep], presses: Callable[[set[bytes]], bool]) -> set[bytes]:
+        """Until something but what was changed here presses. The paths that may have changed; what was left out is as it was."""
         touched: set[bytes] = set()
         self.left = False
         for start in range(0, len(steps), SLICE):
             touched |= await self._take_slice(steps[start : start + SLICE])
-            self.left = start + SLICE < len(steps) and presses()
+            self.left = start + SLICE < len(steps) and presses(touched)
             if self.left:
                 break
         self.held.clear()

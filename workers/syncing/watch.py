@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 
 from activities.executors.local.watch import inotify
@@ -68,12 +68,11 @@ class FolderWatch:
             following = min(self._due.values(), default=now + 60.0) - now
         return rest, trees, max(following, 0.0)
 
-    @property
-    def pressing(self) -> bool:
-        """Whether a path rests that was not looked at yet."""
+    def presses(self, ours: Container[bytes]) -> bool:
+        """Whether a path rests that was not looked at yet, and is none of ours, which only hear of themselves."""
         now = time.monotonic()
         with self._guard:
-            return any(due <= now for due in self._due.values())
+            return any(due <= now and path not in ours for path, due in self._due.items())
 
     @property
     def waiting(self) -> int:

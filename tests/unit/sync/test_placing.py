@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,8 +10,10 @@ import pytest
 
 from schema.sync.plan import StepKind, SyncStep
 from schema.sync.trees import a_file
+from tests.fix_service import until
 from workers.syncing.folder import NodeFolder
 from workers.syncing.placing import SLICE, Placing
+from workers.syncing.watch import FolderWatch
 
 MANY = 2 * SLICE + 10
 
@@ -44,12 +47,24 @@ def test_what_presses_waits_for_one_slice_and_the_rest_is_done_later(
     placing = Placing(folder, cast(Any, link), {}, cast(Any, None))
     steps = steps_of(contents)
     placing.held |= dict(list(contents.items())[:10])
-    touched = asyncio.run(placing.take(steps, lambda: True))
+    touched = asyncio.run(placing.take(steps, lambda ours: True))
     assert touched == {step.path for step in steps[:SLICE]} and placing.left and placing.placed == SLICE
     assert len(link.asked) == SLICE - 10, "those that came along are not asked for"
-    asyncio.run(placing.take(steps, lambda: False))
+    asyncio.run(placing.take(steps, lambda ours: False))
     assert placing.placed == MANY and not placing.left
     assert {path.name: path.read_bytes() for path in tmp_path.glob("f*")} == {
         step.path.decode(): one for step, one in zip(steps, contents.values(), strict=True)
     }
     folder.close()
+
+
+def test_what_an_agent_writes_itself_presses_nothing(tmp_path: Path) -> None:
+    watch = FolderWatch(os.fsencode(tmp_path), lambda path, directory: False, 0.0, lambda: None).start()
+    try:
+        (tmp_path / "ours").write_bytes(b"1")
+        assert until(lambda: watch.presses(()))
+        assert not watch.presses({b"ours"})
+        (tmp_path / "theirs").write_bytes(b"1")
+        assert until(lambda: watch.presses({b"ours"}))
+    finally:
+        watch.stop()
