@@ -1,11 +1,12 @@
 """The parts of a transfer without a server: what is sent, what is missing, what is hashed beside it, what will be deleted."""
 
+import errno
 import hashlib
 import io
 import os
 import random
-import tempfile
 from itertools import count
+from pathlib import Path
 
 import pytest
 from filestore_sdk import errors
@@ -13,7 +14,8 @@ from filestore_sdk._sync import fetching, ranges
 from filestore_sdk._sync.fetching import gaps
 from filestore_sdk._sync.sending import CHUNK, Sending, TooSlow
 from filestore_sdk.cli.doomed import IN_MEMORY, Doomed
-from filestore_sdk.following import STEP, Following
+from filestore_sdk.following import STEP, Arriving
+from filestore_sdk.half_written import HalfWritten, begin
 from filestore_sdk.requests import Request
 
 CONTENT = random.Random(1).randbytes(3 * CHUNK + 5)
@@ -60,30 +62,56 @@ def test_gaps_are_what_is_not_there_in_parts() -> None:
     assert gaps([(0, 3)], 10, 10) == [(3, 10)]
 
 
-def test_a_file_that_is_written_in_any_order_has_the_digest_of_the_whole() -> None:
+@pytest.mark.parametrize("order", ["as it lies", "in any order"])
+def test_a_file_that_comes_in_pieces_is_written_and_has_the_digest_of_the_whole(tmp_path: Path, order: str) -> None:
     content = os.urandom(3 * STEP + 7)
-    places = [(start, min(start + 100_000, len(content))) for start in range(0, len(content), 100_000)]
-    random.Random(2).shuffle(places)
-    with tempfile.TemporaryFile() as file:
-        following = Following(file.fileno(), len(content))
-        for start, end in places:
-            os.pwrite(file.fileno(), content[start:end], start)
-            following.wrote(start, end)
-        assert following.result() == hashlib.sha256(content).hexdigest()
-        following.stop()
+    places = [(start, min(start + 100_000, len(content))) for start in range(200_000, len(content), 100_000)]
+    if order == "in any order":
+        random.Random(2).shuffle(places)
+    half = begin(str(tmp_path / "f"))
+    half.write([content[:200_000]], 0)
+    arriving = Arriving(half, len(content))
+    arriving.there(0, 200_000)
+    for start, end in places:
+        arriving.write([content[start : start + 7], content[start + 7 : end]], start)
+    assert arriving.result() == hashlib.sha256(content).hexdigest()
+    arriving.stop()
+    half.publish()
+    assert (tmp_path / "f").read_bytes() == content
 
 
-def test_one_that_is_given_up_ends() -> None:
-    with tempfile.TemporaryFile() as file:
-        Following(file.fileno(), 10).stop()
+def test_one_that_is_given_up_ends_and_writes_no_more(tmp_path: Path) -> None:
+    half = begin(str(tmp_path / "f"))
+    arriving = Arriving(half, 10)
+    arriving.stop()
+    half.discard()
+    assert os.listdir(tmp_path) == []
 
 
-def test_a_file_that_was_cut_behind_our_back_is_an_error() -> None:
-    with tempfile.TemporaryFile() as file:
-        following = Following(file.fileno(), 10)
-        following.wrote(0, 10)
-        with pytest.raises(OSError, match="not there"):
-            following.result()
+def test_a_disk_that_refuses_is_an_error_of_the_next_piece_or_of_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(HalfWritten, "write", full)
+    half = begin(str(tmp_path / "f"))
+    arriving = Arriving(half, 10)
+    with pytest.raises(OSError, match="no space"):
+        for place in range(100):
+            arriving.write([b"x"], place)
+        arriving.result()
+    arriving.stop()
+    half.discard()
+
+
+def test_a_file_that_was_cut_behind_our_back_is_an_error(tmp_path: Path) -> None:
+    half = begin(str(tmp_path / "f"))
+    arriving = Arriving(half, 10)
+    arriving.there(0, 10)
+    with pytest.raises(OSError, match="not there"):
+        arriving.result()
+    half.discard()
 
 
 def test_what_will_be_deleted_is_kept_on_the_disk_with_any_name() -> None:

@@ -1,5 +1,4 @@
-"""A SHA-256 that is made in a thread beside a transfer: of pieces as they are sent, or of a file that is written in several
-places at once, from its start to where it is whole."""
+"""A SHA-256 that is made in a thread beside a transfer: of pieces as they are sent, or as they are written."""
 
 from __future__ import annotations
 
@@ -7,6 +6,9 @@ import hashlib
 import os
 import queue
 import threading
+from collections.abc import Sequence
+
+from filestore_sdk.half_written import HalfWritten
 
 STEP = 1024 * 1024
 BEHIND = 8
@@ -40,33 +42,36 @@ class Hashing:
             self._digest.update(piece)
 
 
-class Following:
-    """`wrote` may be called from any thread. The bytes are read back from the file: the system still has them in memory."""
+class Arriving:
+    """Of a file that comes in pieces, in any order: written and hashed in one thread, while the next ones come.
 
-    def __init__(self, handle: int, size: int) -> None:
-        self._handle, self._size = handle, size
-        self._whole = 0
-        """Everything before it is there"""
+    What comes in order is hashed as it comes. What came before a gap was closed, or in an earlier run, is read back: the
+    system mostly has it in memory. Calls may be made in any thread."""
+
+    def __init__(self, half: HalfWritten, size: int) -> None:
+        self._half, self._size = half, size
+        self._coming: queue.Queue[tuple[int, int | Sequence[bytes]] | None] = queue.Queue(BEHIND)
+        self._digest, self._hashed = hashlib.sha256(), 0
         self._beyond: dict[int, int] = {}
         """Starts and ends of what is there behind a gap"""
-        self._changed = threading.Condition()
         self._stopped = False
-        self._digest = hashlib.sha256()
         self._failure: OSError | None = None
-        self._thread = threading.Thread(target=self._follow, name="filestore-hash", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="filestore-write", daemon=True)
         self._thread.start()
 
-    def wrote(self, start: int, end: int) -> None:
-        with self._changed:
-            self._beyond[start] = end
-            before = self._whole
-            while (further := self._beyond.pop(self._whole, None)) is not None:
-                self._whole = further
-            if self._whole // STEP != before // STEP or self._whole == self._size:
-                self._changed.notify()
+    def there(self, start: int, end: int) -> None:
+        """These bytes lie in the file already."""
+        self._coming.put((start, end))
+
+    def write(self, pieces: Sequence[bytes], place: int) -> None:
+        """Waits where the disk is slower. Raises the OSError of an earlier piece."""
+        if self._failure:
+            raise self._failure
+        self._coming.put((place, pieces))
 
     def result(self) -> str:
-        """Once all is written. Raises OSError."""
+        """Once all has come. Raises OSError."""
+        self._coming.put(None)
         self._thread.join()
         if self._failure:
             raise self._failure
@@ -74,28 +79,39 @@ class Following:
 
     def stop(self) -> None:
         """Harmless at the end. The file may be closed then."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify()
+        self._stopped = True
+        if self._thread.is_alive():
+            self._coming.put(None)
         self._thread.join()
 
-    def _follow(self) -> None:
-        buffer, place = memoryview(bytearray(STEP)), 0
-        try:
-            while place < self._size and not self._stopped:
-                end = self._further(place)
-                while place < end and not self._stopped:
-                    count = os.preadv(self._handle, [buffer[: min(STEP, end - place)]], place)
-                    if not count:
-                        raise OSError("what was written is not there")
-                    self._digest.update(buffer[:count])
-                    place += count
-        except OSError as error:
-            self._failure = error
+    def _work(self) -> None:
+        while (one := self._coming.get()) is not None:
+            if self._failure or self._stopped:
+                continue
+            try:
+                self._take(*one)
+            except OSError as error:
+                self._failure = error
 
-    def _further(self, place: int) -> int:
-        """Where it is whole now, once that is more than a step further, or all."""
-        with self._changed:
-            while not self._stopped and self._whole < min(place + STEP, self._size):
-                self._changed.wait()
-            return self._whole
+    def _take(self, start: int, what: int | Sequence[bytes]) -> None:
+        if isinstance(what, int):
+            end = what
+        else:
+            end = start + self._half.write(what, start)
+            if start == self._hashed:
+                for piece in what:
+                    self._digest.update(piece)
+                self._hashed = end
+        if end > self._hashed:
+            self._beyond[start] = end
+        while not self._stopped and (further := self._beyond.pop(self._hashed, None)) is not None:
+            self._read_back(further)
+
+    def _read_back(self, end: int) -> None:
+        buffer = memoryview(bytearray(STEP))
+        while self._hashed < end and not self._stopped:
+            count = os.preadv(self._half.handle, [buffer[: min(STEP, end - self._hashed)]], self._hashed)
+            if not count:
+                raise OSError("what was written is not there")
+            self._digest.update(buffer[:count])
+            self._hashed += count

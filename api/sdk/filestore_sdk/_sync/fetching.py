@@ -12,7 +12,7 @@ import httpx2
 
 from filestore_sdk import errors
 from filestore_sdk._sync import machine
-from filestore_sdk.following import Following
+from filestore_sdk.following import Arriving
 from filestore_sdk.half_written import HalfWritten, Span
 from filestore_sdk.models import Node
 from filestore_sdk.requests import wait_before
@@ -33,7 +33,7 @@ UNSURE = 1024 * 1024
 
 
 class Fetch:
-    """`chunks`: as `Content.chunks`. Pieces that are written are told to a thread that hashes what is whole from the start."""
+    """`chunks`: as `Content.chunks`. A thread writes and hashes the pieces of a large one while the next ones come."""
 
     def __init__(
         self, chunks: Callable[..., Iterator[bytes]], half: HalfWritten, node: Node, size: int, digest: str | None,
@@ -42,7 +42,7 @@ class Fetch:
         self._chunks, self._half, self._node, self._size, self._digest = chunks, half, node, size, digest
         self._version, self._progress, self._retries = version, progress, retries
         self._tag = f'"{digest}"' if digest and version is None else None
-        self._following: Following | None = None
+        self._arriving: Arriving | None = None
         self._done = 0
 
     def all(self, at_once: int) -> None:
@@ -70,15 +70,20 @@ class Fetch:
 
     def _checked(self, there: list[Span], at_once: int) -> bool:
         self._done = 0
-        following = self._following = Following(self._half.handle, self._size) if self._digest else None
+        arriving = self._arriving = Arriving(self._half, self._size) if self._digest else None
         try:
             for start, end in there:
-                self._wrote(start, end)
+                machine.blocking(self._known, start, end)
             self._missing(there, at_once)
-            return following is None or machine.blocking(following.result) == self._digest
+            return arriving is None or machine.blocking(arriving.result) == self._digest
         finally:
-            if following is not None:
-                machine.blocking(following.stop)
+            if arriving is not None:
+                machine.blocking(arriving.stop)
+
+    def _known(self, start: int, end: int) -> None:
+        if self._arriving is not None:
+            self._arriving.there(start, end)
+        self._tell(end - start)
 
     def _missing(self, there: list[Span], at_once: int) -> None:
         """The first range alone. Where one connection is fast, several only cost: the rest comes through one as well."""
@@ -123,14 +128,10 @@ class Fetch:
     def _put(self, pieces: list[bytes], place: int) -> int:
         if not pieces:
             return place
-        end = place + machine.blocking(self._half.write, pieces, place)
-        self._wrote(place, end)
-        return end
-
-    def _wrote(self, start: int, end: int) -> None:
-        if self._following is not None and end > start:
-            self._following.wrote(start, end)
-        self._tell(end - start)
+        machine.blocking(self._arriving.write if self._arriving else self._half.write, pieces, place)
+        count = sum(map(len, pieces))
+        self._tell(count)
+        return place + count
 
     def _tell(self, more: int) -> None:
         self._done += more
