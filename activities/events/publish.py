@@ -100,7 +100,7 @@ class Publish:
                     sent += len(events)
                     events, more = await store.unpublished(connection, _PAGE) if more else ([], False)
             finally:
-                await store.unlock(connection, Lock.BUS)
+                await store.unlock_bus(connection)
             return sent
 
     async def run(self, pause_seconds: float = 0.2, idle_seconds: float = 0.8) -> None:

@@ -174,8 +174,12 @@ async def lock_unpublished(connection: Connection, limit: int) -> tuple[bool, li
     except BaseException:
         # The lock belongs to the session, which other users of the pool get.
         with suppress(Exception):
-            await unlock(connection, Lock.BUS)
+            await unlock_bus(connection)
         raise
+
+
+async def unlock_bus(connection: Connection) -> None:
+    await unlock(connection, Lock.BUS)
 
 
 def _unpublished(rows: list[DictRow], limit: int) -> tuple[list[Event], bool]:

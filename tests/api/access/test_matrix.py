@@ -45,6 +45,8 @@ from tests.store.helpers import Protocol, asked, mkdir
 METHODS = {"get", "post", "put", "patch", "delete", "head", "options"}
 CONTENT = hashlib.sha256(b"content").hexdigest()
 """An object of the project"""
+FILE_OF_PROJECT = """INSERT INTO filestore.project_paths (project_id, path, parent, kind, sha, size_bytes, mode, revision)
+                      VALUES (%s, 'f', sha256(''), 'file', %s, 7, 420, 1)"""
 UNKNOWN = "fst_00000000_" + "A" * 43
 FULL = tuple(name for name in SCOPES if name.startswith("filestore:"))
 
@@ -139,7 +141,7 @@ async def subject_of(front: FrontOfTest, tree: Tree) -> Subject:
 
 
 async def with_project(front: FrontOfTest, subject: Subject) -> Subject:
-    """It is cold on the mount, has a content and a node."""
+    """It is cold on the mount, has a file, a content and a node."""
     async with front.pool.connection() as connection, connection.transaction():
         names, job = [f"p{uuid.uuid4().hex[:8]}" for _ in range(2)], str(uuid.uuid4())
         for name in names:
@@ -148,6 +150,7 @@ async def with_project(front: FrontOfTest, subject: Subject) -> Subject:
             assert made is not None
             await projects.attach(connection, made.id, "n1", "host", "/folder")
             await objects.put_hot(connection, made.id, {CONTENT: 7})
+            await connection.execute(FILE_OF_PROJECT, [made.id, bytes.fromhex(CONTENT)])
             if name == names[0]:
                 await projects.begin_job(connection, job, made.id, "archive", {}, "ann")
     return replace(subject, project=names[0], project_to_delete=names[1], project_node="n1", project_job=job)
