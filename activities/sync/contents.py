@@ -142,9 +142,10 @@ class Contents:
             sent = False
             try:
                 async for piece in self.hot(project).pieces(project.uuid, row.sha, row.size):
+                    if not sent:  # a client that has all of it may be gone before the end
+                        self.traffic.was_read(project.id, "hot", row.size)
                     sent = True
                     yield piece
-                self.traffic.was_read(project.id, "hot", row.size)
                 return
             except (HotMissing, HotUnavailable):
                 if sent:
@@ -152,9 +153,12 @@ class Contents:
                 row = await self._again(project, row)
         if row.cold_key is None:
             raise NotFound("No store has this object now.", sha=row.sha)
+        sent = False
         async for piece in self.read_cold(project, row):
+            if not sent:
+                self.traffic.was_read(project.id, "cold", row.size)
+            sent = True
             yield piece
-        self.traffic.was_read(project.id, "cold", row.size)
 
     async def lies_at(self, project: Project, sha: str, key: str) -> bool:
         """Whether this is where it is cold."""
