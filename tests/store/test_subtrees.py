@@ -97,5 +97,7 @@ async def test_files_are_the_items_where_something_lies_at_the_target_or_rates_a
     for items in (by_selection, by_rate, onto):
         assert sum(one.kind == "copy" and one.nodes == 1 for one in items) == single
     async with pool.connection() as connection:
-        await connection.execute("UPDATE filestore.nodes SET state = 'inconsistent' WHERE name = '3'")
+        await connection.execute(
+            "UPDATE filestore.nodes SET state = 'inconsistent' WHERE name = '3' AND mount_id = %s", [tree]
+        )
     assert len(await planned(pool, tree, "a/b", "z/b")) == 6, "a copy of the whole would be refused for one file"
