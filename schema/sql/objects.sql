@@ -41,12 +41,15 @@ RETURNING o.sha
 
 -- name: move
 -- A move of many rows. A row in no state that the move begins from stays; so does one that is pinned or leased, where that matters.
+-- Asked for row by row: a plan that was made while the project was small would read all of it for each.
 UPDATE filestore.project_objects o
    SET tier = (%(tos)s::text[])[array_position(%(froms)s::text[], o.tier)], changed_at = now(),
        cold_key = coalesce(m.cold_key, o.cold_key), verified_at = CASE WHEN %(verified)s THEN now() ELSE o.verified_at END
-  FROM (SELECT l.sha, n.cold_key FROM unnest(%(shas)s::bytea[], %(cold_keys)s::text[]) n (sha, cold_key)
-          JOIN filestore.project_objects l ON l.project_id = %(project)s AND l.sha = n.sha ORDER BY l.sha FOR UPDATE OF l) m
- WHERE o.project_id = %(project)s AND o.sha = m.sha AND o.tier = ANY(%(froms)s::text[])
+  FROM (SELECT l.sha, n.cold_key
+          FROM (SELECT u.* FROM unnest(%(shas)s::bytea[], %(cold_keys)s::text[]) u (sha, cold_key) ORDER BY u.sha OFFSET 0) n
+         CROSS JOIN LATERAL (SELECT k.sha FROM filestore.project_objects k
+                              WHERE k.project_id = %(project)s AND k.sha = n.sha OFFSET 0 FOR UPDATE) l) m
+ WHERE o.project_id = %(project)s AND o.sha = ANY (ARRAY[m.sha]) AND o.tier = ANY(%(froms)s::text[])
    AND NOT (%(unpinned)s AND coalesce(o.pinned_until > now(), false))
 RETURNING o.*
 
