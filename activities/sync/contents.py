@@ -141,9 +141,8 @@ class Contents:
         if row.tier in HAS_HOT or row.tier in (Tier.EVICTING, Tier.REHYDRATING, Tier.CONDEMNED):
             sent = False
             try:
-                async for piece in self.hot(project).pieces(project.uuid, row.sha, row.size):
-                    if not sent:  # a client that has all of it may be gone before the end
-                        self.traffic.was_read(project.id, "hot", row.size)
+                pieces = self.hot(project).pieces(project.uuid, row.sha, row.size)
+                async for piece in self._counted(project, "hot", row.size, pieces):
                     sent = True
                     yield piece
                 return
@@ -153,12 +152,21 @@ class Contents:
                 row = await self._again(project, row)
         if row.cold_key is None:
             raise NotFound("No store has this object now.", sha=row.sha)
-        sent = False
-        async for piece in self.read_cold(project, row):
-            if not sent:
-                self.traffic.was_read(project.id, "cold", row.size)
-            sent = True
+        async for piece in self._counted(project, "cold", row.size, self.read_cold(project, row)):
             yield piece
+
+    async def _counted(
+        self, project: Project, store: str, size: int, pieces: AsyncIterator[bytes]
+    ) -> AsyncGenerator[bytes]:
+        """Where a read begins: a client that has all of it may be gone before the end. An empty content has no piece."""
+        counted = False
+        async for piece in pieces:
+            if not counted:
+                self.traffic.was_read(project.id, store, size)
+            counted = True
+            yield piece
+        if not counted:
+            self.traffic.was_read(project.id, store, size)
 
     async def lies_at(self, project: Project, sha: str, key: str) -> bool:
         """Whether this is where it is cold."""
