@@ -76,12 +76,20 @@ async def staged(steps: RealSteps, operation: Operation, command: CommandId) -> 
     return await ActivityEnvironment().run(steps.stage.stage, adopted)
 
 
-async def interrupted(steps: RealSteps, operation: Operation, command: CommandId, wants: str) -> None:
+async def interrupted(
+    drifting: Drifting, monkeypatch: pytest.MonkeyPatch, wants: str
+) -> tuple[RealSteps, Operation, CommandId, Slow]:
+    """A copy of the directory that was asked to stop in the middle."""
+    steps = steps_of(drifting)
+    operation = await running(drifting.pool, drifting.mount, copy(1, "d", "copy"))
+    command = await opened(steps, operation)
+    slow = Slow(monkeypatch)
     await set_row(steps.pool, operation, wants)
     gone = await staged(steps, operation, command)
     assert [one.code for one in gone.failed] == ["INTERRUPTED"] and gone.go == []
     ended = await steps.committed(AppliedList(operation.mount_id, gone.failed))
     assert ended.leftovers == [], "what is staged stays"
+    return steps, operation, command, slow
 
 
 def stages(drifting: Drifting) -> dict[str, tuple[int, int]]:
@@ -93,11 +101,7 @@ def stages(drifting: Drifting) -> dict[str, tuple[int, int]]:
 async def test_a_pause_is_reached_in_the_middle_and_the_copy_goes_on_from_there(
     drifting: Drifting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = steps_of(drifting)
-    operation = await running(drifting.pool, drifting.mount, copy(1, "d", "copy"))
-    command = await opened(steps, operation)
-    slow = Slow(monkeypatch)
-    await interrupted(steps, operation, command, "want = 'pause'")
+    steps, operation, command, slow = await interrupted(drifting, monkeypatch, "want = 'pause'")
     there, (item,) = await now(drifting.pool, operation)
     assert (there.in_flight, item.state, there.failed) == (0, ItemState.PENDING, 0), (
         "nothing is in flight, and nothing failed"
@@ -124,11 +128,7 @@ async def test_a_pause_is_reached_in_the_middle_and_the_copy_goes_on_from_there(
 
 
 async def test_of_a_copy_that_is_cancelled_nothing_stays(drifting: Drifting, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = steps_of(drifting)
-    operation = await running(drifting.pool, drifting.mount, copy(1, "d", "copy"))
-    command = await opened(steps, operation)
-    Slow(monkeypatch)
-    await interrupted(steps, operation, command, "state = 'cancelling'")
+    steps, operation, _, _ = await interrupted(drifting, monkeypatch, "state = 'cancelling'")
     assert await entries(drifting) == len(FILES)
     await set_row(drifting.pool, operation, "state = 'cancelled', claimed = false, ended_at = now()")
     await sweep(steps, drifting)
@@ -139,11 +139,7 @@ async def test_of_a_copy_that_is_cancelled_nothing_stays(drifting: Drifting, mon
 async def test_a_tree_that_changed_meanwhile_is_staged_anew(
     drifting: Drifting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = steps_of(drifting)
-    operation = await running(drifting.pool, drifting.mount, copy(1, "d", "copy"))
-    command = await opened(steps, operation)
-    slow = Slow(monkeypatch)
-    await interrupted(steps, operation, command, "want = 'pause'")
+    steps, operation, command, slow = await interrupted(drifting, monkeypatch, "want = 'pause'")
     before = stages(drifting)
     await steps.run(drifting.mount, [delete(drifting.mount, "d/003")])
     await set_row(drifting.pool, operation, "want = NULL")
