@@ -107,6 +107,7 @@ async def test_what_was_done_to_projects_can_be_shortened_by_a_break_glass_crede
     await hots.of("one").note([("commitProject", "1", b"first"), ("commitProject", "2", b"second")])
     await hots.of("one").note([("commitProject", "2", b"second"), ("pinProjectContents", "3", b"third")])
     assert [entry async for page in hots.of("one").noted() for entry in page] == [b"first", b"second", b"third"]
+    await hots.introduce("two")
     streams, subjects = readable("one", "name", uuid.uuid4().hex)
     reader, glass = ACCOUNTS.reader("one", "reader", streams, subjects, 60), ACCOUNTS.break_glass("one", 60)
     for user in (ACCOUNTS.service("one"), reader):
