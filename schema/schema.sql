@@ -857,6 +857,7 @@ CREATE TABLE filestore.looks (
     problem     text,
     started_at  timestamptz NOT NULL DEFAULT now(),
     ended_at    timestamptz,
+    ending      jsonb,
     CHECK ((state IN ('reading', 'waiting')) = (ended_at IS NULL))
 );
 CREATE INDEX looks_open ON filestore.looks (mount_id, id) WHERE ended_at IS NULL;

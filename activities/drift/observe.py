@@ -144,7 +144,7 @@ class Observe:
         async with self._pool.connection() as connection:
             found = await store.find(connection, look)
             if found.state is not LookState.READING:
-                return LookEnd(look, found.state, dict(found.counts or {}))
+                return LookEnd(look, found.state, **(found.ending or {"counts": dict(found.counts or {})}))
             async with conclude_store.one_snapshot(connection, found.mount):
                 concluded = await conclude_store.conclude(connection, found, datetime.now(UTC), beyond)
                 await areach("drift.judged")
@@ -153,16 +153,8 @@ class Observe:
             await store.forget_reading(connection, look)
         await areach("drift.concluded")
         self._announce()
-        outcome = concluded.outcome
-        return LookEnd(
-            look,
-            LookState.WAITING if concluded.held else LookState.CONCLUDED,
-            dict(outcome.counts),
-            outcome.changes,
-            outcome.unsure,
-            outcome.first_misses,
-            len(concluded.waiting),
-        )
+        state = LookState.WAITING if concluded.held else LookState.CONCLUDED
+        return LookEnd(look, state, **concluded.ending)
 
 
 def _plan(concluded: conclude_store.Concluded) -> Mapping[str, Any]:

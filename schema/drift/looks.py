@@ -64,6 +64,8 @@ class Look:
     released_by: str | None = None
     plan: Mapping[str, Any] | None = None
     counts: Mapping[str, Any] | None = None
+    ending: Mapping[str, Any] | None = None
+    """What it came to, once it is concluded, by the names of `LookEnd`"""
 
     def covers(self, path: bytes) -> bool:
         """Whether it looked at this place."""

@@ -387,6 +387,10 @@ UPDATE filestore.findings SET state = 'healed', version = version + 1, ended_at 
 -- The look has ended.
 UPDATE filestore.looks SET state = 'concluded', counts = %(counts)s, ended_at = now() WHERE id = %(look)s AND ended_at IS NULL
 
+-- name: come_to
+-- What a look came to: a caller whose answer was lost asks again.
+UPDATE filestore.looks SET ending = %(ending)s WHERE id = %(look)s
+
 -- name: count
 -- One more conclusion on this mount, what it found, and when all of it was looked at last.
 INSERT INTO filestore.drift_mounts AS d (mount_id, conclusions, audited_at, audit, found)

@@ -32,7 +32,7 @@ RETURNING id
 -- name: find
 -- One look, as it stands.
 SELECT id, tenant, mount_id, reason, principal, by_hand, places, subtrees, whole, state::text, entries, conclusions, claimed, seen,
-       plan, released_by, counts, problem, started_at, ended_at
+       plan, released_by, counts, problem, started_at, ended_at, ending
   FROM filestore.looks WHERE id = %(look)s
 
 -- name: known_directories

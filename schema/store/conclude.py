@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, LiteralString
 
+import orjson
+
 from schema.drift.acts import LookOutcome, Terms, weigh
 from schema.drift.decisions import DriftDecision
 from schema.drift.judge import Judgement, Scope, judge, lost
@@ -51,6 +53,15 @@ class Concluded:
     nodes: int
     held: bool = False
 
+    @property
+    def ending(self) -> dict[str, Any]:
+        """What the look came to, by the names that a caller knows."""
+        outcome = self.outcome
+        return {
+            "counts": dict(outcome.counts), "changes": outcome.changes, "unsure": outcome.unsure,
+            "again": outcome.first_misses, "waiting": len(self.waiting),
+        }  # fmt: skip
+
 
 @asynccontextmanager
 async def one_snapshot(connection: Connection, mount: MountId) -> AsyncIterator[None]:
@@ -82,12 +93,18 @@ async def conclude(
     outcome.settled += await _over(connection, look, outcome, {one.path for one in sightings}, judgement, left_alone)
     nodes = await size(connection, look.mount)
     if look.whole and outcome.changes > look.allows and terms.policy.brake.holds(outcome.changes, nodes):
-        return Concluded(outcome, judgement.waiting, nodes, held=True)
+        return await _come_to(connection, look, Concluded(outcome, judgement.waiting, nodes, held=True))
     await judged.write(connection, look, outcome)
     phantoms = {one.path for one in sightings if one.code == PHANTOM}
     waiting = [path for path in judgement.waiting if path not in phantoms]
     await drift_hints.hint(connection, look.mount, [Hint(path, reason="waited") for path in waiting[:_HINTS]])
-    return Concluded(outcome, waiting, nodes)
+    return await _come_to(connection, look, Concluded(outcome, waiting, nodes))
+
+
+async def _come_to(connection: Connection, look: Look, concluded: Concluded) -> Concluded:
+    values = {"look": look.id, "ending": orjson.dumps(concluded.ending).decode()}
+    await connection.execute(SQL["come_to"], values)
+    return concluded
 
 
 async def _seen(

@@ -131,7 +131,7 @@ async def find(connection: Connection, look: int) -> Look:
     return Look(
         row["id"], row["tenant"], MountId(row["mount_id"]), row["reason"], row["principal"], row["by_hand"], _places(row),
         row["whole"], LookState(row["state"]), row["entries"], row["conclusions"], [bytes(path) for path in row["claimed"]],
-        row["started_at"], row["released_by"], row["plan"], row["counts"],
+        row["started_at"], row["released_by"], row["plan"], row["counts"], row["ending"],
     )  # fmt: skip
 
 
