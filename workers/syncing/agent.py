@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -312,8 +312,7 @@ class NodeAgent:
             made = self._planned(paths)
         remote = [step for step in made.remote if step.path not in made.held]
         paths |= {path for step in remote for path in (step.path, step.source) if path is not None}
-        for start in range(0, len(remote), BATCH):
-            await self._commit(remote[start : start + BATCH])
+        await self._commit_all([remote[start : start + BATCH] for start in range(0, len(remote), BATCH)])
 
     def _planned(self, paths: set[bytes]) -> SyncPlan:
         local = {path: self._local[path].entry for path in paths if path in self._local}
@@ -340,9 +339,27 @@ class NodeAgent:
 
     # -- to the project ------------------------------------------------------------------------------------------------
 
-    async def _commit(self, steps: list[SyncStep]) -> None:
-        contents = {step.after.sha: step.path for step in steps if step.kind is StepKind.PUT and step.after is not None}
-        lost = await self._sending.send(contents)
+    async def _commit_all(self, batches: Sequence[list[SyncStep]]) -> None:
+        """While one batch is committed, the contents of the next one travel."""
+        ahead: list[asyncio.Task[set[str]]] = []
+        try:
+            for number, steps in enumerate(batches):
+                lost = await (ahead.pop() if ahead else self._sent(steps))
+                if number + 1 < len(batches):
+                    ahead.append(asyncio.create_task(self._sent(batches[number + 1])))
+                await self._commit(steps, lost)
+        finally:
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
+
+    async def _sent(self, steps: Iterable[SyncStep]) -> set[str]:
+        """Of the contents that these steps need, those that are not as they were any more."""
+        return await self._sending.send(
+            {step.after.sha: step.path for step in steps if step.kind is StepKind.PUT and step.after is not None}
+        )
+
+    async def _commit(self, steps: list[SyncStep], lost: set[str]) -> None:
         steps = [step for step in steps if step.after is None or step.after.sha not in lost]
         if not steps:
             return

@@ -4,13 +4,14 @@ straight into its bucket where there is a way to it."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from workers.syncing.folder import NodeFolder, Unrest
 from workers.syncing.link import PACK_BYTES, SMALL_MAX, ServiceLink, ServiceRefuses
 from workers.syncing.placing import REST_SECONDS
-from workers.syncing.state import LocalFile
+from workers.syncing.state import LocalFile, StatKey
 
 if TYPE_CHECKING:
     from workers.syncing.watch import FolderWatch
@@ -27,33 +28,54 @@ class Sending:
 
     async def send(self, contents: Mapping[str, bytes]) -> set[str]:
         """By content, where it lies. Those that are not as they were any more, by now: they are looked at again."""
-        lost: set[str] = set()
+        lost, small = set[str](), dict[str, tuple[bytes, StatKey]]()
         needed = set(await self._link.needed(contents)) if len(contents) > 1 else set(contents)
-        held: dict[str, bytes] = {}
         for sha in needed:
             path = contents[sha]
             known = self._local.get(path)
             if known is None or known.key is None or known.entry.sha != sha:
                 lost.add(sha)
-                continue
-            try:
-                if known.entry.size > SMALL_MAX:
-                    await self._send_large(sha, known.entry.size, path)
-                    continue
-                held[sha] = await asyncio.to_thread(self._folder.read, path, known.key)
-            except (Unrest, ServiceRefuses):
+            elif known.entry.size <= SMALL_MAX:
+                small[sha] = path, known.key
+            elif not await self._send_large(sha, known.entry.size, path):
                 lost.add(sha)
-                self._watch.again(path, REST_SECONDS)
-            if sum(map(len, held.values())) > PACK_BYTES:
+        return lost | await self._send_small(small)
+
+    async def _send_small(self, wanted: Mapping[str, tuple[bytes, StatKey]]) -> set[str]:
+        """Many at a time. Those that are not as they were any more."""
+        left, lost = list(wanted), set[str]()
+        while left:
+            read, left = await asyncio.to_thread(self._read, wanted, left)
+            held = {sha: content for sha, content in read.items() if content is not None}
+            if held:
                 await self._link.put_many(held)
-                held = {}
-        if held:
-            await self._link.put_many(held)
+            for sha in read.keys() - held.keys():
+                lost.add(sha)
+                self._watch.again(wanted[sha][0], REST_SECONDS)
         return lost
 
-    async def _send_large(self, sha: str, size: int, path: bytes) -> None:
-        if self._straight:
-            self._straight = await self._link.put_cold(sha, size, self._folder.pieces(path))
+    def _read(
+        self, wanted: Mapping[str, tuple[bytes, StatKey]], shas: Sequence[str]
+    ) -> tuple[dict[str, bytes | None], Sequence[str]]:
+        """As many as one request takes, and which are left. None: another file is there. In a thread."""
+        read, size = dict[str, bytes | None](), 0
+        for sha in shas:
+            if size > PACK_BYTES:
+                break
+            with suppress(Unrest):
+                read[sha] = None
+                read[sha] = content = self._folder.read(*wanted[sha])
+                size += len(content)
+        return read, shas[len(read) :]
+
+    async def _send_large(self, sha: str, size: int, path: bytes) -> bool:
+        """False: it is not as it was any more."""
+        try:
             if self._straight:
-                return
-        await self._link.put(sha, size, self._folder.pieces(path))
+                self._straight = await self._link.put_cold(sha, size, self._folder.pieces(path))
+            if not self._straight:
+                await self._link.put(sha, size, self._folder.pieces(path))
+        except (Unrest, ServiceRefuses):
+            self._watch.again(path, REST_SECONDS)
+            return False
+        return True
