@@ -15,7 +15,7 @@ from activities import budgets
 from activities.commands.begin import Begin
 from activities.commands.commit import Commit
 from activities.commands.fresh import FreshAttempts
-from activities.executors.base import Executor
+from activities.executors.contract.executor import Executor
 from activities.executors.memory.executor import MemoryExecutor
 from activities.ports import Executors
 from schema.commands.command import Command, CommandKind, Status
