@@ -170,7 +170,7 @@ class Reads(Protocol):
 class Executor(Stages, Steps, Reads, Protocol):
     """What every executor serves. All methods block; the caller brings the threads.
 
-    What not every storage can do stands in the protocols below. An executor without such a thing has no such method, and
+    What not every storage can do stands in the protocols beside this file. An executor without such a thing has no such method, and
     a caller asks with `isinstance`."""
 
     def check(self) -> None:
