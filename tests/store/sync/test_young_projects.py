@@ -1,4 +1,4 @@
-"""A project that fills faster than statistics are taken: what a list of names costs follows from the names, not from names times rows."""
+"""A project that fills faster than statistics are taken: what a list of names costs follows from the names alone."""
 
 from collections.abc import AsyncIterator
 from typing import Any, LiteralString
