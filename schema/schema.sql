@@ -2061,8 +2061,8 @@ CREATE TABLE filestore.project_objects (
 CREATE INDEX project_objects_tier ON filestore.project_objects (project_id, tier, last_access);
 CREATE INDEX project_objects_packs ON filestore.project_objects (project_id, regexp_replace(cold_key, '#[0-9]+$', ''))
  WHERE cold_key ~ '#[0-9]+$';
--- Which share of the table one project has is not sampled: an answer from before it was there says that it has no row, and every index
--- that begins with the project looks as good as the right one then.
+-- Which share of the table one project has is not sampled: an answer from before it was there says that it has no row, and every
+-- index that begins with the project looks as good as the right one then.
 ALTER TABLE filestore.project_objects ALTER COLUMN project_id SET STATISTICS 0;
 
 -- Packs of the cold store. `replaced_at`: its contents lie elsewhere since then, and it stays for those that read it still.
