@@ -636,6 +636,18 @@ LANGUAGE sql STABLE ROWS 1 AS $$
        AND (f.until IS NULL OR f.until > now()) ORDER BY f.tenant IS NULL DESC, f.id LIMIT 1
 $$;
 
+-- Requests that make something and are no commands, by the keys of their clients: sent again, each makes nothing more.
+CREATE TABLE filestore.request_keys (
+    tenant     text NOT NULL,
+    principal  text NOT NULL,
+    key        text NOT NULL,
+    hash       bytea NOT NULL CHECK (octet_length(hash) = 32),           -- SHA-256 of what was asked for, without its secrets
+    made       text NOT NULL DEFAULT '',                                 -- the id of what it made
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant, principal, key)
+);
+CREATE INDEX request_keys_age ON filestore.request_keys (created_at);
+
 -- What outlives a request and is not a command yet: metadata that waits for `begin`, and resumable uploads.
 CREATE TABLE filestore.stages (
     id           uuid PRIMARY KEY,
@@ -2049,8 +2061,8 @@ CREATE TABLE filestore.project_objects (
 CREATE INDEX project_objects_tier ON filestore.project_objects (project_id, tier, last_access);
 CREATE INDEX project_objects_packs ON filestore.project_objects (project_id, regexp_replace(cold_key, '#[0-9]+$', ''))
  WHERE cold_key ~ '#[0-9]+$';
--- Which share of the table one project has is not sampled: an answer from before it was there says that it has no row, and every index
--- that begins with the project looks as good as the right one then.
+-- Which share of the table one project has is not sampled: an answer from before it was there says that it has no row, and every
+-- index that begins with the project looks as good as the right one then.
 ALTER TABLE filestore.project_objects ALTER COLUMN project_id SET STATISTICS 0;
 
 -- Packs of the cold store. `replaced_at`: its contents lie elsewhere since then, and it stays for those that read it still.

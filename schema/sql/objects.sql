@@ -1,9 +1,9 @@
 -- Objects of projects: where the content is. No state is written but by the moves of schema/sync/tiers.py: `froms` and `tos` are
 -- one of them, pair by pair. Rows are taken in the order of their names, so that no two statements wait for each other.
 --
--- A list of names is looked up one by one (LATERAL, OFFSET 0), and what is written is joined by both columns of the key to what was
--- looked up: a project that fills faster than statistics are taken looks as if it had a row or two, and any plan that may begin with
--- all of its rows would read them again for each name.
+-- A list of names is looked up one by one (LATERAL, OFFSET 0), and what is written is joined by both columns of the key to what
+-- was looked up: a project that fills faster than statistics are taken looks as if it had a row or two, and any plan that may
+-- begin with all of its rows would read them again for each name.
 
 -- name: known
 -- The rows of these contents.

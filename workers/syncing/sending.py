@@ -37,7 +37,7 @@ class Sending:
                 lost.add(sha)
             elif known.entry.size <= SMALL_MAX:
                 small[sha] = path, known.key
-            elif not await self._send_large(sha, known.entry.size, path):
+            elif not await self._send_large(sha, known.entry.size, path, known.key):
                 lost.add(sha)
         return lost | await self._send_small(small)
 
@@ -56,7 +56,7 @@ class Sending:
 
     def _read(
         self, wanted: Mapping[str, tuple[bytes, StatKey]], shas: Sequence[str]
-    ) -> tuple[dict[str, bytes | None], Sequence[str]]:
+    ) -> tuple[dict[str, bytes | None], list[str]]:
         """As many as one request takes, and which are left. None: another file is there. In a thread."""
         read, size = dict[str, bytes | None](), 0
         for sha in shas:
@@ -66,15 +66,15 @@ class Sending:
                 read[sha] = None
                 read[sha] = content = self._folder.read(*wanted[sha])
                 size += len(content)
-        return read, shas[len(read) :]
+        return read, list(shas[len(read) :])
 
-    async def _send_large(self, sha: str, size: int, path: bytes) -> bool:
+    async def _send_large(self, sha: str, size: int, path: bytes, key: StatKey) -> bool:
         """False: it is not as it was any more."""
         try:
             if self._straight:
-                self._straight = await self._link.put_cold(sha, size, self._folder.pieces(path))
+                self._straight = await self._link.put_cold(sha, size, self._folder.pieces(path, key))
             if not self._straight:
-                await self._link.put(sha, size, self._folder.pieces(path))
+                await self._link.put(sha, size, self._folder.pieces(path, key))
         except (Unrest, ServiceRefuses):
             self._watch.again(path, REST_SECONDS)
             return False

@@ -1,4 +1,4 @@
-"""A project that fills faster than statistics are taken: what a list of names costs follows from the names, not from names times rows."""
+"""A project that fills faster than statistics are taken: what a list of names costs follows from the names alone."""
 
 from collections.abc import AsyncIterator
 from typing import Any, LiteralString
@@ -11,8 +11,8 @@ from schema.migrate import migrate
 from schema.sql import load
 from tests.store.conftest import Databases
 from tests.store.helpers import OPTIONS, Connection, make_mount, never_vacuumed
+from tests.store.plans import plan
 from tests.store.sync.projects import make_project, sha_of
-from tests.store.test_query_plans import plan
 
 OBJECTS, REVISIONS = load("objects"), load("revisions")
 ROWS, NAMES, OLD = 4000, 400, 30_000
