@@ -72,15 +72,16 @@ class NodeAgent:
             self._folder.root, lambda path, directory: self._folder.ignore.leaves_out(path, directory=directory), self._quiet,
             lambda: wake(loop, self._news),
         ).start()  # fmt: skip
-        self._placing = Placing(self._folder, self._link, self._local, self._watch)
-        self._sending = Sending(self._folder, self._link, self._local, self._watch, project["promotion"] == "strict")
+        parts, arrived = (self._folder, self._link, self._local, self._watch), self._news.set
+        self._placing = Placing(*parts, arrived)
+        self._sending = Sending(*parts, project["promotion"] == "strict", arrived)
         tasks = [asyncio.create_task(one) for one in (self._follow(), self._beat(), self._rescan())]
         try:
             await self._rounds()
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, self._placing.close(), self._sending.close(), return_exceptions=True)
             await asyncio.to_thread(self._watch.stop)
             self._state.close()
 
@@ -172,6 +173,7 @@ class NodeAgent:
 
     async def _round(self) -> float:
         """In how many seconds the next one is due at the latest."""
+        followed = self._state.cursor
         self._take_pages()
         rest, trees, seconds = self._watch.take()
         looked = await asyncio.to_thread(self._look, rest, trees)
@@ -183,6 +185,8 @@ class NodeAgent:
                 await self._bring_together(paths)
             finally:
                 self._remember(paths)
+        elif self._state.cursor != followed:
+            self._state.keep((), self._local)
         soon = self._open or (self._tier == "inactive" and not self._keeps)
         return min(seconds, REST_SECONDS) if soon else seconds
 
@@ -234,7 +238,8 @@ class NodeAgent:
 
     def _see_path(self, path: bytes, entry: TreeEntry | None, revision: int) -> None:
         """What this node committed itself it has seen, though it has not followed that far."""
-        if revision < self._state.revisions.get(path, 0):
+        known = self._state.revisions.get(path, 0)
+        if revision < known or (revision == known and self._state.seen.get(path) == entry):
             return
         self._state.revisions[path] = revision
         if entry is None:
@@ -302,17 +307,22 @@ class NodeAgent:
     async def _bring_together(self, paths: set[bytes]) -> None:
         """Of a long fill as much as goes before what this folder has for the others: the rest is done by the next rounds."""
         made = self._planned(paths)
+        remote = self._remote(made)
+        self._placing.only(made.local)
         if made.local:
-            waits = bool(made.remote)
+            waits = bool(remote)
             touched = await self._placing.take(made.local, lambda ours: waits or self._watch.presses(ours))
             self._open |= touched
             paths |= touched
             if self._placing.left:
                 self._news.set()
-            made = self._planned(paths)
-        remote = [step for step in made.remote if step.path not in made.held]
+            remote = self._remote(self._planned(paths))
         paths |= {path for step in remote for path in (step.path, step.source) if path is not None}
         await self._commit_all([remote[start : start + BATCH] for start in range(0, len(remote), BATCH)])
+
+    def _remote(self, made: SyncPlan) -> list[SyncStep]:
+        """What can be committed now."""
+        return self._sending.ready([step for step in made.remote if step.path not in made.held])
 
     def _planned(self, paths: set[bytes]) -> SyncPlan:
         local = {path: self._local[path].entry for path in paths if path in self._local}
