@@ -21,7 +21,7 @@ from schema.sync.commits import REFUSED
 from schema.sync.ignore import NAME as IGNORE_FILE
 from schema.sync.merge import ConflictRule
 from schema.sync.plan import StepKind, SyncPlan, SyncStep, plan, settled
-from schema.sync.trees import EntryKind, TreeEntry, ancestors, deep_first
+from schema.sync.trees import EntryKind, TreeEntry, ancestors, below, deep_first
 from workers.syncing.folder import FolderGone, NodeFolder, Unrest
 from workers.syncing.link import ServiceLink, ServiceRefuses, ServiceSilent, path_in
 from workers.syncing.placing import REST_SECONDS, Placing
@@ -33,6 +33,8 @@ log = structlog.get_logger("node")
 
 BATCH = 1000
 """Changes of one commit"""
+BATCHES = 10
+"""After so many commits, or such a part of what waits, a round ends: what others did is taken, and what was done remembered"""
 BEAT_SECONDS = 5.0
 RESCAN_SECONDS = 600.0
 AGAIN_FIRST_SECONDS, AGAIN_MAX_SECONDS = 0.2, 10.0
@@ -75,9 +77,11 @@ class NodeAgent:
         parts, arrived = (self._folder, self._link, self._local, self._watch), self._news.set
         self._placing = Placing(*parts, arrived)
         self._sending = Sending(*parts, project["promotion"] == "strict", arrived)
-        tasks = [asyncio.create_task(one) for one in (self._follow(), self._beat(), self._rescan())]
-        try:
-            await self._rounds()
+        work = (self._rounds(), self._follow(), self._beat(), self._rescan())
+        tasks = [asyncio.create_task(one) for one in work]
+        try:  # none of them ends but by an error, which ends all: an agent that only half works says nothing of it
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            ended.pop().result()
         finally:
             for task in tasks:
                 task.cancel()
@@ -160,7 +164,7 @@ class NodeAgent:
         missing = set(wanted)
         if missing:
             await self._sending.send(
-                {one.entry.sha: path for path, one in self._local.items() if one.entry.sha in missing}
+                {one.entry.sha: path for path, one in list(self._local.items()) if one.entry.sha in missing}
             )
 
     async def _rescan(self) -> None:
@@ -256,15 +260,26 @@ class NodeAgent:
             trees = trees | {b""} if IGNORE_FILE in rest else trees
         paths = set(rest)
         for top in trees:
-            paths |= set(self._folder.walk(top))
-            for tree in (self._local, self._state.agreed):
-                paths |= {path for path in tree if not top or path == top or path.startswith(top + b"/")}
-        changed: set[bytes] = set()
+            paths |= {top, *self._folder.walk(top)} if top else set(self._folder.walk(top))
+        paths |= self._known_in(trees)
+        changed, gone = set[bytes](), set[bytes]()
         for path in paths:
-            changed |= self._look_at(path)
-        return changed
+            changed |= self._look_at(path, gone)
+        inside = below(self._local, {path for path in gone if path not in self._local})
+        for path in inside:
+            del self._local[path]
+        return changed | inside
 
-    def _look_at(self, path: bytes) -> set[bytes]:
+    def _known_in(self, trees: set[bytes]) -> set[bytes]:
+        """What was there, or was agreed on. In a directory that is new there was nothing."""
+        known = (self._local, self._state.agreed)
+        if b"" in trees:
+            return {path for tree in known for path in tree}
+        tops = {top for top in trees if any(top in tree for tree in known)}
+        return {path for tree in known for path in below(tree, tops)} if tops else set()
+
+    def _look_at(self, path: bytes, gone: set[bytes]) -> set[bytes]:
+        """`gone`: takes a directory that is not there any more."""
         before = self._local.get(path)
         known = (before.entry.sha, before.key) if before and before.key else self._state.hashes.get(path)
         try:
@@ -275,34 +290,32 @@ class NodeAgent:
             return set()
         self._unrest.discard(path)
         if now is None:
-            gone = (
-                [one for one in self._local if one.startswith(path + b"/")] if before and before.entry.directory else []
-            )
-            for one in [path, *gone]:
-                self._local.pop(one, None)
-            return {path, *gone} if before is not None else ({path} if path in self._state.agreed else set())
+            if before is not None and before.entry.directory:
+                gone.add(path)
+            self._local.pop(path, None)
+            return {path} if before is not None or path in self._state.agreed else set()
         self._local[path] = now
         new = {above for above in ancestors(path) if above not in self._local}
         for above in new:
-            self._look_at(above)
+            self._look_at(above, gone)
         same = before is not None and before.entry == now.entry == self._state.agreed.get(path)
         return new if same else new | {path}
 
     def _concerned(self, paths: set[bytes]) -> set[bytes]:
         """With the directories above, and all that lies in a directory that goes."""
         known = paths | {above for path in paths for above in ancestors(path)}
-        gone = tuple(path + b"/" for path in paths if self._is_directory(path))
+        gone = {path for path in paths if self._goes(path)}
         if gone:
             for tree in (self._local, self._state.seen, self._state.agreed):
-                known |= {path for path in tree if path.startswith(gone)}
+                known |= below(tree, gone)
         return known
 
-    def _is_directory(self, path: bytes) -> bool:
-        """In one tree and not in all of them."""
-        local = self._local.get(path)
-        entries = [local.entry if local else None, self._state.seen.get(path), self._state.agreed.get(path)]
+    def _goes(self, path: bytes) -> bool:
+        """A directory in one tree, not in another, and not just new: what lies in a new one differs, and is open itself."""
+        local, agreed = self._local.get(path), self._state.agreed.get(path)
+        entries = [local.entry if local else None, self._state.seen.get(path), agreed]
         kinds = {None if entry is None else entry.kind for entry in entries}
-        return EntryKind.DIRECTORY in kinds and len(kinds) > 1
+        return EntryKind.DIRECTORY in kinds and (EntryKind.FILE in kinds or (agreed is not None and None in kinds))
 
     async def _bring_together(self, paths: set[bytes]) -> None:
         """Of a long fill as much as goes before what this folder has for the others: the rest is done by the next rounds."""
@@ -317,6 +330,10 @@ class NodeAgent:
             if self._placing.left:
                 self._news.set()
             remote = self._remote(self._planned(paths))
+        most = max(BATCHES * BATCH, len(remote) // BATCHES)
+        if len(remote) > most:
+            self._news.set()
+            remote = remote[:most]
         paths |= {path for step in remote for path in (step.path, step.source) if path is not None}
         await self._commit_all([remote[start : start + BATCH] for start in range(0, len(remote), BATCH)])
 
