@@ -131,8 +131,10 @@ async def test_a_server_that_was_killed_or_wiped_is_used_again(tmp_path_factory:
     server = NatsServer(tmp_path_factory.mktemp("own")).start()
     hot = NatsHot(NatsLink(server.url))
     project, (sha, content) = uuid.uuid4().hex, named(b"content")
+    large_sha, large = named(os.urandom(3 * SMALL_MAX))
     try:
         await hot.put(project, sha, content)
+        await hot.put(project, large_sha, large)
         server.kill()
         with pytest.raises(HotUnavailable):
             await hot.get(project, sha, len(content))
@@ -144,6 +146,10 @@ async def test_a_server_that_was_killed_or_wiped_is_used_again(tmp_path_factory:
         assert await hot.has(project, {sha: len(content)}) == set()
         await hot.put(project, sha, content)
         assert await hot.get(project, sha, len(content)) == content
+        with pytest.raises(HotUnavailable):  # its pieces come once: who sends it sends it again
+            await hot.put(project, large_sha, large)
+        await hot.put(project, large_sha, large)
+        assert await hot.get(project, large_sha, len(large)) == large
     finally:
         await hot.close()
         server.kill()

@@ -23,7 +23,14 @@ from schema.sync.merge import ConflictRule
 from schema.sync.plan import StepKind, SyncPlan, SyncStep, plan, settled
 from schema.sync.trees import EntryKind, TreeEntry, ancestors, below, deep_first
 from workers.syncing.folder import FolderGone, NodeFolder, Unrest
-from workers.syncing.link import ServiceLink, ServiceRefuses, ServiceSilent, path_in
+from workers.syncing.link import (
+    AGAIN_FIRST_SECONDS,
+    AGAIN_MAX_SECONDS,
+    ServiceLink,
+    ServiceRefuses,
+    ServiceSilent,
+    path_in,
+)
 from workers.syncing.placing import REST_SECONDS, Placing
 from workers.syncing.sending import Sending
 from workers.syncing.state import AgentState, LocalFile
@@ -37,7 +44,6 @@ BATCHES = 10
 """After so many commits, or such a part of what waits, a round ends: what others did is taken, and what was done remembered"""
 BEAT_SECONDS = 5.0
 RESCAN_SECONDS = 600.0
-AGAIN_FIRST_SECONDS, AGAIN_MAX_SECONDS = 0.2, 10.0
 
 
 class NodeAgent:
@@ -152,7 +158,8 @@ class NodeAgent:
             self._due.clear()
             with suppress(ServiceSilent, ServiceRefuses):
                 revision = int(self._state.cursor.partition(".")[0])
-                answer = await self._link.beat(revision, len(self._open) + self._watch.waiting, self._problem)
+                problem = self._problem or self._sending.problem or self._placing.problem
+                answer = await self._link.beat(revision, len(self._open) + self._watch.waiting, problem)
                 self._hear(answer["state"], answer["revision"])
                 await self._put_wanted(answer["wanted"])
             with suppress(TimeoutError):

@@ -8,6 +8,12 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import structlog
+
+from workers.syncing.link import AGAIN_FIRST_SECONDS, AGAIN_MAX_SECONDS, ServiceSilent
+
+log = structlog.get_logger("node")
+
 Key = TypeVar("Key", bound=Hashable)
 T = TypeVar("T")
 AT_ONCE = 4
@@ -26,6 +32,7 @@ class Travels(Generic[Key, T]):
     def __init__(self, arrived: Callable[[], None], drop: Callable[[T], None] = lambda _: None) -> None:
         self._arrived, self._drop = arrived, drop
         self._going: dict[Key, Travel[T]] = {}
+        self.problem: str | None = None
 
     def only(self, wanted: Mapping[Key, str]) -> None:
         """All but these contents go on no further."""
@@ -33,15 +40,12 @@ class Travels(Generic[Key, T]):
             self._end(self._going.pop(key))
 
     def came(self, key: Key, sha: str, begin: Callable[[], Awaitable[T]]) -> T | None:
-        """What came of it, for as long as it is wanted. None: it is on its way, or waits for room. Raises what broke it off: the
-        call after that begins anew."""
+        """What came of it, for as long as it is wanted. None: it is on its way, or waits for room."""
         travel = self._going.get(key)
         if travel is None and len(self._going) < AT_ONCE:
             self._going[key] = Travel(sha, self._begun(begin))
         if travel is None or not travel.task.done():
             return None
-        if travel.task.cancelled() or travel.task.exception() is not None:
-            del self._going[key]
         return travel.task.result()
 
     def taken(self, key: Key, sha: str, begin: Callable[[], Awaitable[T]]) -> T | None:
@@ -52,12 +56,24 @@ class Travels(Generic[Key, T]):
         return found
 
     def _begun(self, begin: Callable[[], Awaitable[T]]) -> asyncio.Task[T]:
-        async def carried() -> T:
-            return await begin()
-
-        task = asyncio.create_task(carried())
+        task = asyncio.create_task(self._carried(begin))
         task.add_done_callback(lambda _: self._arrived())
         return task
+
+    async def _carried(self, begin: Callable[[], Awaitable[T]]) -> T:
+        """Again, less and less often, where the service does not answer: nothing else waits for it."""
+        pause = AGAIN_FIRST_SECONDS
+        while True:
+            try:
+                found = await begin()
+            except ServiceSilent as error:
+                self.problem = str(error)[:500]
+                log.info("a large content waits on", why=self.problem)
+            else:
+                self.problem = None
+                return found
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, AGAIN_MAX_SECONDS)
 
     def _end(self, travel: Travel[T]) -> None:
         travel.task.cancel()

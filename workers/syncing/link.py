@@ -15,6 +15,8 @@ from schema.sync.changes import PathChange
 SMALL_MAX = 256 * 1024
 PACK_BYTES = 8 << 20
 _WAIT_SECONDS = 20.0
+AGAIN_FIRST_SECONDS, AGAIN_MAX_SECONDS = 0.2, 10.0
+"""Between two tries of what the service did not answer"""
 
 
 class ServiceSilent(Exception):

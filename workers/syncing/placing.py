@@ -41,6 +41,11 @@ class Placing:
         self.placed = 0
         self._large: Travels[bytes, TemporaryFile] = Travels(arrived, TemporaryFile.drop)
 
+    @property
+    def problem(self) -> str | None:
+        """Why large contents do not travel."""
+        return self._large.problem
+
     async def close(self) -> None:
         await self._large.close()
 

@@ -54,6 +54,11 @@ class Sending:
         sha, size = known.entry.sha, known.entry.size
         return not await self._link.needed([sha]) or await self._send_large(sha, size, step.path, known.key)
 
+    @property
+    def problem(self) -> str | None:
+        """Why large contents do not travel."""
+        return self._large.problem
+
     async def close(self) -> None:
         await self._large.close()
 
