@@ -870,8 +870,11 @@ CREATE TABLE filestore.looks (
     started_at  timestamptz NOT NULL DEFAULT now(),
     ended_at    timestamptz,
     ending      jsonb,
+    key         uuid,
+    hinted      boolean NOT NULL DEFAULT false,
     CHECK ((state IN ('reading', 'waiting')) = (ended_at IS NULL))
 );
+CREATE UNIQUE INDEX looks_key ON filestore.looks (key) WHERE key IS NOT NULL;
 CREATE INDEX looks_open ON filestore.looks (mount_id, id) WHERE ended_at IS NULL;
 CREATE INDEX looks_mount ON filestore.looks (mount_id, id DESC);
 CREATE INDEX looks_ended ON filestore.looks (ended_at) WHERE ended_at IS NOT NULL;
