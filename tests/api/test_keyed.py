@@ -168,6 +168,7 @@ UNHARMED = {
     "/v1/rollups/recomputes": JOINS,
     "/v1/metastore/search": READS, "/v1/timestore/sql": READS, "/v1/projects/{name}/fetch": READS,
     "/v1/projects/{name}/credentials": "they end by themselves",
+    "/v1/uploads": "its key stands in Upload-Metadata",
     "/v1/uploads/{id}/complete": "the upload has a key of its own", "/v1/uploads/{id}": "the upload has a key of its own",
     "/v1/projects/{name}/intent": NAMED, "/v1/projects/{name}/objects": NAMED, "/v1/projects/{name}/commits": NAMED,
     "/v1/projects/{name}/objects/{sha}/presign": NAMED, "/v1/projects/{name}/objects/{sha}/complete": NAMED,
